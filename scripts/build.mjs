@@ -1,0 +1,16 @@
+// Compiles the TypeScript sources to dist/, from scratch, so that a deleted source leaves nothing behind.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(import.meta.url);
+const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
+
+rmSync(join(root, 'dist'), { recursive: true, force: true });
+const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: root, stdio: 'inherit' });
+if (status !== 0) process.exit(status ?? 1);
+cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
+chmodSync(join(root, 'dist/cli/main.js'), 0o755);
