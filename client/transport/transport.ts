@@ -1,0 +1,68 @@
+import type { FarlightError } from '../../proto/errors.js';
+
+/** What the client says of itself when a session opens. */
+export interface Hello {
+  protocolMin: number;
+  protocolMax: number;
+  version: string;
+  program: string;
+}
+
+/** The adapter that a host works with, in words. */
+export interface AdapterDescription {
+  name: string;
+  vendor: string;
+  architecture: string;
+  software: boolean;
+  driver: string;
+}
+
+/** What the host says of itself when it accepts a session. */
+export interface Welcome {
+  protocol: number;
+  version: string;
+  sessionId: string;
+  adapter: AdapterDescription;
+  wgslLanguageFeatures: string[];
+}
+
+/** What a link tells its session. No callback is made from inside `open` or `send`. */
+export interface LinkEvents {
+  /** The host accepted the session. Comes once, before the first frame. */
+  onWelcome(welcome: Welcome): void;
+  /** A frame of replies. The receiver owns the bytes from now on. */
+  onFrame(frame: Uint8Array): void;
+  /** The link takes bytes at full speed again after `send` returned false. */
+  onDrain(): void;
+  /** The link is gone: comes once, and nothing after it. Undefined where `close` was called here. */
+  onClose(reason: FarlightError | undefined): void;
+}
+
+/**
+ * One session's connection to its executor: frames arrive whole, once, and in the order they were
+ * sent, until the link closes.
+ *
+ * States: *opening* (frames are accepted and kept), *open* (after onWelcome), *closed* (after
+ * onClose; `send` drops its frame). opening -> open -> closed, or opening -> closed.
+ */
+export interface Link {
+  /**
+   * Sends a frame, which the link owns from now on. Returns false where the sender should wait for
+   * onDrain if it can; the frame is taken all the same.
+   */
+  send(frame: Uint8Array): boolean;
+  /** Ends the session in good order: what was sent before is still delivered. */
+  close(): void;
+  /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */
+  ref(): void;
+  /** Lets the process end although the link is open. */
+  unref(): void;
+}
+
+/** A way to reach a host. */
+export interface Transport {
+  /** The host's address as a person would write it. */
+  readonly target: string;
+  /** Opens a session's link. Returns at once; a failure arrives through `events.onClose`. */
+  open(hello: Hello, events: LinkEvents): Link;
+}

@@ -1,0 +1,49 @@
+/** Why a session could not be had, or ended. Each is something a program can act on. */
+export type FarlightErrorCode =
+  /** Nothing answered at the host's address. */
+  | 'UNREACHABLE'
+  /** The address is not one that Farlight understands. */
+  | 'BAD_URL'
+  /** Client and host share no protocol version. */
+  | 'VERSION_MISMATCH'
+  /** The host has no GPU that it can open. */
+  | 'NO_ADAPTER'
+  /** One side sent what the protocol does not allow. */
+  | 'PROTOCOL_ERROR'
+  /** The session's executor process ended. */
+  | 'EXECUTOR_LOST'
+  /** The connection to the host broke. */
+  | 'DISCONNECTED'
+  /** The host is stopping, or takes no more sessions. */
+  | 'SHUTTING_DOWN'
+  | 'BUSY'
+  /** An option or argument is wrong. */
+  | 'BAD_OPTION'
+  /** The address to listen on is taken. */
+  | 'PORT_IN_USE';
+
+/**
+ * An error for a person: `message` is one sentence that says what happened and what to do. Its stack
+ * is the message alone, since the frames inside Farlight would help nobody who reads it; `cause`
+ * carries what lies underneath.
+ */
+export class FarlightError extends Error {
+  override readonly name = 'FarlightError';
+  readonly code: FarlightErrorCode;
+
+  constructor(code: FarlightErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.stack = `${this.name}: ${message}`;
+  }
+}
+
+/** The peer sent what the protocol does not allow; the session that received it ends. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError';
+}
+
+/** Asserts what only a bug of ours could break. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`Farlight bug: ${message}`);
+}

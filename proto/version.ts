@@ -1,0 +1,15 @@
+/**
+ * The range of protocol versions that this build speaks, both ends included. The protocol covers
+ * `farlight.proto` and the frames inside it; a change that an older peer would misread raises the
+ * maximum, and dropping support for an old one raises the minimum.
+ */
+export const PROTOCOL = { min: 1, max: 1 } as const;
+
+/** The highest protocol version that both ranges contain, or undefined where they share none. */
+export function negotiate(
+  a: { min: number; max: number },
+  b: { min: number; max: number },
+): number | undefined {
+  const highest = Math.min(a.max, b.max);
+  return highest >= Math.max(a.min, b.min) ? highest : undefined;
+}

@@ -1,0 +1,17 @@
+/**
+ * One session as the process that carries it sees it: frames of commands go in, frames of replies
+ * come out. Neither side of it knows gRPC, processes, or each other.
+ */
+export interface SessionEndpoint {
+  /** Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. */
+  receive(frame: Uint8Array): void;
+  /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
+  close(): void;
+}
+
+export interface SessionPeer {
+  /** Takes a frame of replies, whose bytes it owns from now on. */
+  send(frame: Uint8Array): void;
+  /** The session cannot go on; `reason` is one sentence for a person. Called once at most. */
+  end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
+}
