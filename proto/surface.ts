@@ -1,0 +1,77 @@
+/**
+ * The surface: every operation of every WebGPU interface, and what becomes of a call to it.
+ *
+ * - `local`: the client answers from what it holds; nothing crosses the wire for the call itself.
+ * - `command`: the client answers at once and the call is recorded; it crosses with the next batch.
+ * - `awaited`: the call is recorded, the batch is sent, and the host's reply settles a promise.
+ *
+ * The generator turns each row into a converter of the call's arguments (from the WebGPU IDL), a
+ * writer and a reader of its command (from the same IDL, or from `wire.idl` where the wire differs),
+ * and an entry of the operation table. `regular` rows need no further code on either side: the client
+ * installs the method, and the executor calls the Dawn method of the same name. Other rows have a
+ * hand-written method in `client/api`, a handler in `server/executor`, or both.
+ *
+ * Opcodes are the rows' positions: inserting one changes the protocol.
+ */
+export type Fate = 'local' | 'command' | 'awaited';
+
+export interface Row {
+  readonly fate: Fate;
+  /** The interface whose handle the client mints with this call. */
+  readonly creates?: string;
+  /** Both sides follow the IDL alone. */
+  readonly regular: boolean;
+}
+
+const local: Row = { fate: 'local', regular: false };
+const command: Row = { fate: 'command', regular: true };
+const special: Row = { fate: 'command', regular: false };
+const awaited: Row = { fate: 'awaited', regular: false };
+const create = (creates: string): Row => ({ fate: 'command', creates, regular: true });
+const specialCreate = (creates: string): Row => ({ fate: 'command', creates, regular: false });
+const awaitedCreate = (creates: string): Row => ({ fate: 'awaited', creates, regular: false });
+
+const debugCommands = { pushDebugGroup: command, popDebugGroup: command, insertDebugMarker: command };
+const bindingCommands = { setBindGroup: special, setImmediates: special };
+
+export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
+  FarlightSession: { release: special, setLabel: special, acknowledge: awaited },
+  GPU: { requestAdapter: awaitedCreate('GPUAdapter'), getPreferredCanvasFormat: local },
+  GPUAdapter: { requestDevice: awaitedCreate('GPUDevice') },
+  GPUDevice: {
+    getQueue: specialCreate('GPUQueue'),
+    destroy: special,
+    createBuffer: specialCreate('GPUBuffer'),
+    createBindGroupLayout: create('GPUBindGroupLayout'),
+    createPipelineLayout: create('GPUPipelineLayout'),
+    createBindGroup: create('GPUBindGroup'),
+    createShaderModule: create('GPUShaderModule'),
+    createComputePipeline: create('GPUComputePipeline'),
+    createComputePipelineAsync: awaitedCreate('GPUComputePipeline'),
+    createCommandEncoder: create('GPUCommandEncoder'),
+    createQuerySet: create('GPUQuerySet'),
+    pushErrorScope: special,
+    popErrorScope: awaited,
+  },
+  GPUBuffer: { mapAsync: awaited, getMappedRange: local, unmap: special, destroy: special },
+  GPUShaderModule: { getCompilationInfo: awaited },
+  GPUComputePipeline: { getBindGroupLayout: create('GPUBindGroupLayout') },
+  GPUCommandEncoder: {
+    beginComputePass: create('GPUComputePassEncoder'),
+    copyBufferToBuffer: special,
+    clearBuffer: command,
+    resolveQuerySet: command,
+    finish: create('GPUCommandBuffer'),
+    ...debugCommands,
+  },
+  GPUComputePassEncoder: {
+    setPipeline: command,
+    dispatchWorkgroups: command,
+    dispatchWorkgroupsIndirect: command,
+    end: command,
+    ...bindingCommands,
+    ...debugCommands,
+  },
+  GPUQueue: { submit: command, onSubmittedWorkDone: awaited, writeBuffer: special },
+  GPUQuerySet: { destroy: command },
+};

@@ -1,0 +1,18 @@
+/**
+ * What one peer accepts from the other. Every length, count and handle that is read from the wire is
+ * held against one of these before anything is allocated or indexed by it.
+ */
+export const LIMITS = {
+  /** Bytes in one frame. A larger batch is cut into several frames. */
+  frameBytes: 1 << 20,
+  /** Bytes in one batch of commands or replies, over all of its frames. */
+  batchBytes: 2 ** 31,
+  /** Bytes in one string, after UTF-8 encoding. */
+  stringBytes: 64 << 20,
+  /** Elements in one sequence or record. */
+  elements: 1 << 20,
+  /** Objects alive in one session; handle ids are below this. */
+  objects: 1 << 22,
+  /** Generations of one handle id. */
+  generations: 2 ** 32,
+} as const;

@@ -1,0 +1,148 @@
+import { ProtocolError } from '../errors.js';
+import { LIMITS } from './limits.js';
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Resolves a handle that a command carries. The reader knows the wire, not the objects: the client
+ * and the executor each bring their own.
+ */
+export interface HandleResolver<O> {
+  /** `kinds` are the interfaces that the object may have. */
+  resolve(id: number, generation: number, kinds: readonly string[]): O;
+}
+
+/**
+ * Reads what `Writer` wrote. Every read is checked against the end of the bytes and against the
+ * limits; a value that fails throws a ProtocolError, after which the reader is not used again.
+ */
+export class Reader<O = never> {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #handles: HandleResolver<O> | undefined;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array, handles?: HandleResolver<O>) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#handles = handles;
+  }
+
+  get done(): boolean {
+    return this.#offset === this.#bytes.length;
+  }
+
+  u8(): number {
+    return this.#bytes[this.#advance(1)] as number;
+  }
+
+  bool(): boolean {
+    const value = this.u8();
+    if (value > 1) throw new ProtocolError(`${value} is not a boolean`);
+    return value === 1;
+  }
+
+  u32(): number {
+    const value = this.u64();
+    if (value > 0xffffffff) throw new ProtocolError(`${value} does not fit 32 bits`);
+    return value;
+  }
+
+  u64(): number {
+    let value = this.u8();
+    if (value < 0x80) return value;
+    value &= 0x7f;
+    for (let scale = 0x80; ; scale *= 0x80) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (value > Number.MAX_SAFE_INTEGER) throw new ProtocolError('An integer is over 2^53 - 1');
+      if (byte < 0x80) return value;
+      // Beyond 8 groups of 7 bits nothing can add to a safe integer: a longer one is padding.
+      if (scale > 2 ** 49) throw new ProtocolError('An integer is encoded in too many bytes');
+    }
+  }
+
+  i32(): number {
+    const value = this.u32();
+    return (value >>> 1) ^ -(value & 1);
+  }
+
+  f32(): number {
+    return this.#view.getFloat32(this.#advance(4), true);
+  }
+
+  f64(): number {
+    return this.#view.getFloat64(this.#advance(8), true);
+  }
+
+  string(): string {
+    const bytes = this.#take(LIMITS.stringBytes);
+    try {
+      return decoder.decode(bytes);
+    } catch {
+      throw new ProtocolError('A string is not valid UTF-8');
+    }
+  }
+
+  /** A view of the bytes read; valid as long as they are. */
+  bytes(): Uint8Array {
+    return this.#take(LIMITS.batchBytes);
+  }
+
+  /** The number of elements that follow, each of which takes at least one byte. */
+  count(): number {
+    const count = this.u32();
+    if (count > LIMITS.elements)
+      throw new ProtocolError(`${count} elements are over the limit of ${LIMITS.elements}`);
+    if (count > this.#bytes.length - this.#offset)
+      throw new ProtocolError(`${count} elements do not fit the frame`);
+    return count;
+  }
+
+  /** The position of a value in a table of `length` entries, for enums and union tags. */
+  index(length: number): number {
+    const index = this.u32();
+    if (index >= length) throw new ProtocolError(`${index} is outside a table of ${length}`);
+    return index;
+  }
+
+  handle(kind: string): O {
+    return this.handleOfAny([kind]);
+  }
+
+  handleOfAny(kinds: readonly string[]): O {
+    if (this.#handles === undefined) throw new ProtocolError('A handle came where none is allowed');
+    return this.#handles.resolve(this.u32(), this.u32(), kinds);
+  }
+
+  #take(limit: number): Uint8Array {
+    const length = this.u64();
+    if (length > limit) throw new ProtocolError(`${length} bytes are over the limit of ${limit}`);
+    const at = this.#advance(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  #advance(count: number): number {
+    const at = this.#offset;
+    if (count > this.#bytes.length - at) throw new ProtocolError('A frame ends in the middle of a value');
+    this.#offset = at + count;
+    return at;
+  }
+}
+
+export function readSequence<O, T>(r: Reader<O>, read: () => T): T[] {
+  const count = r.count();
+  const result: T[] = [];
+  for (let index = 0; index < count; index += 1) result.push(read());
+  return result;
+}
+
+export function readRecord<O, T>(r: Reader<O>, read: () => T): Record<string, T> {
+  const count = r.count();
+  const result: Record<string, T> = Object.create(null);
+  for (let index = 0; index < count; index += 1) {
+    const key = r.string();
+    result[key] = read();
+  }
+  return result;
+}
