@@ -6,12 +6,21 @@
 export class Handle {
   readonly id: number;
   readonly generation: number;
+  /** The session that minted it: elsewhere the pair means nothing. */
+  readonly owner: object | undefined;
 
-  constructor(id: number, generation: number) {
+  constructor(id: number, generation: number, owner?: object) {
     this.id = id;
     this.generation = generation;
+    this.owner = owner;
   }
 }
 
-/** The receiver of the session's own commands and of `requestAdapter`; alive from the start. */
-export const ROOT = new Handle(0, 0);
+/** The id of the GPU object itself: receiver of the session's own commands, alive from the start. */
+export const ROOT_ID = 0;
+
+/**
+ * Written in place of an object that belongs to another session, so that the command still takes its
+ * turn and fails where the specification wants it to: on the device timeline.
+ */
+export const FOREIGN = new Handle(ROOT_ID, 1);

@@ -23,7 +23,8 @@ export class Reader<O = never> {
   #offset = 0;
 
   constructor(bytes: Uint8Array, handles?: HandleResolver<O>) {
-    this.#bytes = bytes;
+    // Not a Buffer, even where `bytes` is one: a Buffer's slice is a view, and would surprise a reader.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#handles = handles;
   }

@@ -1,4 +1,4 @@
-import type { Handle } from './handle.js';
+import { FOREIGN, type Handle } from './handle.js';
 import { LIMITS } from './limits.js';
 
 const encoder = new TextEncoder();
@@ -10,27 +10,35 @@ const encoder = new TextEncoder();
 export class Writer {
   #bytes: Uint8Array;
   #view: DataView;
-  #length = 0;
+  #length: number;
   readonly #initialCapacity: number;
+  readonly #headroom: number;
+  readonly #owner: object | undefined;
 
-  /** `initialCapacity` in bytes: what an ordinary batch fits into without growing. */
-  constructor(initialCapacity = 4096) {
-    this.#initialCapacity = initialCapacity;
-    this.#bytes = new Uint8Array(initialCapacity);
+  /**
+   * `owner` is the session whose handles may be written; `headroom` bytes are left free ahead of what
+   * is written; `initialCapacity` in bytes is what an ordinary batch fits into without growing.
+   */
+  constructor(options: { owner?: object; headroom?: number; initialCapacity?: number } = {}) {
+    this.#owner = options.owner;
+    this.#headroom = options.headroom ?? 0;
+    this.#initialCapacity = options.initialCapacity ?? 4096;
+    this.#length = this.#headroom;
+    this.#bytes = new Uint8Array(this.#initialCapacity);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
   /** Bytes written since the last `take`. */
   get length(): number {
-    return this.#length;
+    return this.#length - this.#headroom;
   }
 
-  /** The bytes written, which belong to the caller from now on. */
+  /** The headroom and the bytes written, which belong to the caller from now on. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.#length);
     this.#bytes = new Uint8Array(this.#initialCapacity);
     this.#view = new DataView(this.#bytes.buffer);
-    this.#length = 0;
+    this.#length = this.#headroom;
     return taken;
   }
 
@@ -113,8 +121,9 @@ export class Writer {
   }
 
   handle(value: Handle): void {
-    this.u32(value.id);
-    this.u32(value.generation);
+    const written = value.owner === this.#owner ? value : FOREIGN;
+    this.u32(written.id);
+    this.u32(written.generation);
   }
 
   #reserve(count: number): void {

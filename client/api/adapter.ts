@@ -1,0 +1,56 @@
+import { type FarlightAdapter, OPERATIONS } from '../../proto/gen/operations.js';
+import { ClientResource } from '../session/client-resource.js';
+import { awaitedCall, defineInterface, illegal, INTERNAL, promising } from './define.js';
+import { GPUDevice } from './device.js';
+import { DeviceResource } from './device-resource.js';
+import { GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './supported.js';
+import { bear } from '../../proto/webidl/resource.js';
+
+const { requestDevice } = OPERATIONS.GPUAdapter;
+
+/** https://gpuweb.github.io/gpuweb/#gpuadapter */
+export class GPUAdapter {
+  readonly #features: GPUSupportedFeatures;
+  readonly #limits: GPUSupportedLimits;
+  readonly #info: GPUAdapterInfo;
+
+  constructor(token?: unknown, resource?: ClientResource, reply?: FarlightAdapter<never>) {
+    if (token !== INTERNAL || !resource || !reply) illegal();
+    bear(this, resource);
+    resource.session.track(resource);
+    this.#features = new GPUSupportedFeatures(INTERNAL, new Set(reply.features));
+    this.#limits = new GPUSupportedLimits(INTERNAL, reply.limits);
+    this.#info = new GPUAdapterInfo(INTERNAL, reply.info);
+  }
+
+  get features(): GPUSupportedFeatures {
+    return this.#features;
+  }
+
+  get limits(): GPUSupportedLimits {
+    return this.#limits;
+  }
+
+  get info(): GPUAdapterInfo {
+    return this.#info;
+  }
+
+  requestDevice(...args: unknown[]): Promise<GPUDevice> {
+    return promising(async () => {
+      const adapter = awaitedCall(this, 'GPUAdapter', 'requestDevice');
+      const { session } = adapter;
+      const converted = requestDevice.convert?.(args) as [{ label: string } & object];
+      const device = new DeviceResource(session, converted[0].label);
+      try {
+        const reply = await session.request(requestDevice, adapter, converted, device);
+        return new GPUDevice(INTERNAL, device, reply, this.#info);
+      } catch (error) {
+        session.forget(device);
+        throw error;
+      }
+    });
+  }
+}
+
+defineInterface('GPUAdapter', GPUAdapter);
+

@@ -1,0 +1,63 @@
+import type { FarlightWrittenRange } from '../../proto/gen/operations.js';
+
+/** A part of a mapping that the program holds. */
+interface View {
+  start: number;
+  end: number;
+  buffer: ArrayBuffer;
+}
+
+/**
+ * The bytes of a mapped buffer while the program holds them
+ * (https://gpuweb.github.io/gpuweb/#active-buffer-mapping). Positions are bytes from the buffer's
+ * start.
+ */
+export class ActiveMapping {
+  readonly #start: number;
+  readonly #end: number;
+  /** The contents of [start, end). Handed to the program itself where it asks for the whole. */
+  readonly #data: ArrayBuffer;
+  readonly #writable: boolean;
+  readonly #views: View[] = [];
+
+  constructor(start: number, data: ArrayBuffer, writable: boolean) {
+    this.#start = start;
+    this.#end = start + data.byteLength;
+    this.#data = data;
+    this.#writable = writable;
+  }
+
+  /** The steps of getMappedRange. Throws OperationError as the specification says. */
+  getRange(offset: number, size: number): ArrayBuffer {
+    const end = offset + size;
+    if (offset % 8 !== 0) throw operationError(`the offset ${offset} is not a multiple of 8`);
+    if (size % 4 !== 0) throw operationError(`the size ${size} is not a multiple of 4`);
+    if (offset < this.#start || end > this.#end) {
+      throw operationError(`bytes ${offset} to ${end} are outside the mapped bytes ${this.#start} to ${this.#end}`);
+    }
+    if (this.#views.some((view) => offset < view.end && view.start < end)) {
+      throw operationError(`bytes ${offset} to ${end} overlap a range that was handed out before`);
+    }
+    const whole = offset === this.#start && end === this.#end && this.#views.length === 0;
+    const buffer = whole ? this.#data : this.#data.slice(offset - this.#start, end - this.#start);
+    this.#views.push({ start: offset, end, buffer });
+    return buffer;
+  }
+
+  /** What the program may have written, to be sent before `detach`. */
+  written(): FarlightWrittenRange<never>[] {
+    if (!this.#writable) return [];
+    return this.#views
+      .filter((view) => view.buffer.byteLength > 0)
+      .map((view) => ({ offset: view.start, data: new Uint8Array(view.buffer) }));
+  }
+
+  /** Takes the bytes away from the program: its ArrayBuffers become empty. */
+  detach(): void {
+    for (const { buffer } of this.#views) structuredClone(buffer, { transfer: [buffer] });
+  }
+}
+
+function operationError(why: string): DOMException {
+  return new DOMException(`GPUBuffer.getMappedRange: ${why}.`, 'OperationError');
+}

@@ -1,0 +1,167 @@
+import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
+import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
+import { FarlightError } from '../../proto/errors.js';
+import { ClientResource } from '../session/client-resource.js';
+import { ActiveMapping } from './buffer-mapping.js';
+import type { DeviceResource } from './device-resource.js';
+import { awaitedCall, defineInterface, defineObjectBase, deviceOf, illegal, localCall, promising, receiver } from './define.js';
+
+/**
+ * What the client knows of a buffer.
+ *
+ * Mapping states: *unmapped*, *pending* (mapAsync awaits the host), *mapped* (the program may hold
+ * ranges). unmapped -> pending by mapAsync; pending -> mapped by the host's reply; pending or mapped
+ * -> unmapped by unmap or destroy; a buffer mapped at creation begins as mapped.
+ */
+class BufferResource extends ClientResource {
+  readonly size: number;
+  readonly usage: number;
+  mapping: ActiveMapping | undefined;
+  pendingMap: { reject(error: unknown): void } | undefined;
+  /**
+   * The contents of a MAP_WRITE buffer: its other usage can only be COPY_SRC, so nobody but this
+   * program writes it, and mapping it again needs no bytes from the host. Made when first mapped.
+   */
+  contents: Uint8Array | undefined;
+
+  constructor(device: ClientResource, descriptor: GPUBufferDescriptor<unknown>) {
+    super(device.session, 'GPUBuffer', deviceOf(device), descriptor.label);
+    this.size = descriptor.size;
+    this.usage = descriptor.usage;
+  }
+
+  /** Makes this the buffer's mapping, which also ends with the device. */
+  map(mapping: ActiveMapping): void {
+    this.mapping = mapping;
+    (this.device as DeviceResource).mapped.add(this);
+  }
+
+  get state(): GPUBufferMapState {
+    if (this.mapping) return 'mapped';
+    return this.pendingMap ? 'pending' : 'unmapped';
+  }
+
+  /** Ends a mapping, or a wish for one, on this side. */
+  release(): void {
+    this.pendingMap?.reject(new DOMException('The buffer was unmapped before it was mapped.', 'AbortError'));
+    this.pendingMap = undefined;
+    this.mapping?.detach();
+    this.mapping = undefined;
+    (this.device as DeviceResource).mapped.delete(this);
+  }
+}
+
+const { createBuffer } = OPERATIONS.GPUDevice;
+const operations = OPERATIONS.GPUBuffer;
+
+/** GPUDevice.createBuffer, up to its wrapper. Throws RangeError where a mapping cannot be had. */
+export function createBufferResource(device: ClientResource, descriptor: GPUBufferDescriptor<never>): ClientResource {
+  let mapping: ActiveMapping | undefined;
+  if (descriptor.mappedAtCreation) {
+    if (descriptor.size % 4 !== 0) {
+      throw new RangeError(`GPUDevice.createBuffer: a buffer mapped at creation needs a size that is a multiple of 4, and ${descriptor.size} is not.`);
+    }
+    // Throws RangeError by itself where the memory cannot be had, as the specification wants.
+    mapping = new ActiveMapping(0, new ArrayBuffer(descriptor.size), true);
+  }
+  const buffer = new BufferResource(device, descriptor);
+  if (mapping) buffer.map(mapping);
+  device.session.record(createBuffer, device, [descriptor], buffer);
+  return buffer;
+}
+
+/** https://gpuweb.github.io/gpuweb/#gpubuffer */
+export class GPUBuffer {
+  declare label: string;
+
+  constructor() {
+    illegal();
+  }
+
+  get size(): number {
+    return bufferOf(this, 'size').size;
+  }
+
+  get usage(): number {
+    return bufferOf(this, 'usage').usage;
+  }
+
+  get mapState(): GPUBufferMapState {
+    return bufferOf(this, 'mapState').state;
+  }
+
+  mapAsync(...args: unknown[]): Promise<undefined> {
+    return promising(() => {
+      const buffer = awaitedCall(this, 'GPUBuffer', 'mapAsync') as BufferResource;
+      const [mode, offset, size] = operations.mapAsync.convert?.(args) ?? [];
+      return mapAsync(buffer, mode as number, offset as number, size);
+    });
+  }
+
+  getMappedRange(...args: unknown[]): ArrayBuffer {
+    const buffer = localCall(this, 'GPUBuffer', 'getMappedRange') as BufferResource;
+    const [offset = 0, size] = operations.getMappedRange.convert?.(args) ?? [];
+    if (!buffer.mapping) {
+      throw new DOMException('GPUBuffer.getMappedRange: the buffer is not mapped.', 'OperationError');
+    }
+    return buffer.mapping.getRange(offset, size ?? Math.max(0, buffer.size - offset));
+  }
+
+  unmap(): undefined {
+    const buffer = localCall(this, 'GPUBuffer', 'unmap') as BufferResource;
+    if (buffer.state === 'unmapped') return;
+    const written = buffer.mapping?.written() ?? [];
+    buffer.session.record(operations.unmap, buffer, [written]);
+    if (buffer.usage & GPUBufferUsage.MAP_WRITE) {
+      for (const { offset, data } of written) contentsOf(buffer).set(data, offset);
+    }
+    buffer.release();
+  }
+
+  destroy(): undefined {
+    const buffer = localCall(this, 'GPUBuffer', 'destroy') as BufferResource;
+    buffer.release();
+    buffer.contents = undefined;
+    buffer.session.record(operations.destroy, buffer, []);
+  }
+}
+
+defineObjectBase(GPUBuffer, 'GPUBuffer');
+defineInterface('GPUBuffer', GPUBuffer);
+
+async function mapAsync(buffer: BufferResource, mode: number, offset: number, size: number | undefined): Promise<undefined> {
+  const { session } = buffer;
+  const reply = session.request(operations.mapAsync, buffer, [mode, offset, size]);
+  if (buffer.state !== 'unmapped') {
+    // The host raises the validation error in its turn; the promise does not wait for it.
+    reply.catch(() => {});
+    throw new DOMException('GPUBuffer.mapAsync: the buffer is mapped, or about to be.', 'OperationError');
+  }
+  const aborted = new Promise<never>((_resolve, reject) => {
+    buffer.pendingMap = { reject };
+  });
+  const pending = buffer.pendingMap;
+  try {
+    const bytes = await Promise.race([reply, aborted]);
+    // The race can be decided by a reply that was on its way when the program unmapped.
+    if (buffer.pendingMap !== pending) return await aborted;
+    const length = size ?? Math.max(0, buffer.size - offset);
+    const write = mode === GPUMapMode.WRITE;
+    const data = write ? contentsOf(buffer).slice(offset, offset + length) : bytes.slice();
+    buffer.map(new ActiveMapping(offset, data.buffer, write));
+  } catch (error) {
+    if (error instanceof FarlightError) throw new DOMException(error.message, 'AbortError');
+    throw error;
+  } finally {
+    if (buffer.pendingMap === pending) buffer.pendingMap = undefined;
+  }
+}
+
+function contentsOf(buffer: BufferResource): Uint8Array<ArrayBuffer> {
+  buffer.contents ??= new Uint8Array(buffer.size);
+  return buffer.contents as Uint8Array<ArrayBuffer>;
+}
+
+function bufferOf(self: unknown, member: string): BufferResource {
+  return receiver(self, 'GPUBuffer', member) as BufferResource;
+}

@@ -1,0 +1,22 @@
+import { setBindGroup, setImmediates } from './binding-commands.js';
+import { defineInterface, defineObjectBase, illegal } from './define.js';
+
+/** https://gpuweb.github.io/gpuweb/#gpucomputepassencoder */
+export class GPUComputePassEncoder {
+  declare label: string;
+
+  constructor() {
+    illegal();
+  }
+
+  setBindGroup(...args: unknown[]): undefined {
+    setBindGroup(this, 'GPUComputePassEncoder', args);
+  }
+
+  setImmediates(...args: unknown[]): undefined {
+    setImmediates(this, 'GPUComputePassEncoder', args);
+  }
+}
+
+defineObjectBase(GPUComputePassEncoder, 'GPUComputePassEncoder');
+defineInterface('GPUComputePassEncoder', GPUComputePassEncoder);

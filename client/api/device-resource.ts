@@ -1,0 +1,48 @@
+import { ClientResource } from '../session/client-resource.js';
+import type { Session } from '../session/session.js';
+import { IterableWeakSet } from './weak-set.js';
+
+/** A buffer as its device sees it. */
+interface Mapped {
+  /** Ends the mapping on this side: the program's ranges become empty. */
+  release(): void;
+}
+
+/**
+ * What the client knows of a device.
+ *
+ * States: *alive*; *destroying* (destroy was called; the process waits for the host's word);
+ * *lost* (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
+ */
+export class DeviceResource extends ClientResource {
+  readonly lost: Promise<{ reason: string; message: string }>;
+  readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
+  #resolveLost: (info: { reason: string; message: string }) => void = () => {};
+  #state: 'alive' | 'destroying' | 'lost' = 'alive';
+
+  constructor(session: Session, label: string) {
+    super(session, 'GPUDevice', undefined, label);
+    this.lost = new Promise((resolve) => {
+      this.#resolveLost = resolve;
+    });
+  }
+
+  destroy(): void {
+    for (const buffer of this.mapped.members()) buffer.release();
+    if (this.#state !== 'alive') return;
+    this.#state = 'destroying';
+    // A program that ends right after destroy may still be waiting for `lost`.
+    if (this.session.ended) this.onLost('destroyed', 'The device was destroyed.');
+    else this.session.hold();
+  }
+
+  onLost(reason: string, message: string): void {
+    if (this.#state === 'lost') return;
+    const destroyed = this.#state === 'destroying';
+    if (destroyed && !this.session.ended) this.session.unhold();
+    this.#state = 'lost';
+    this.session.devices.delete(this.id);
+    this.#resolveLost({ reason: destroyed ? 'destroyed' : reason, message });
+  }
+}
+

@@ -1,0 +1,176 @@
+import { type FarlightDevice, type FarlightGPUError, OPERATIONS } from '../../proto/gen/operations.js';
+import { bear } from '../../proto/webidl/resource.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import { ClientResource } from '../session/client-resource.js';
+import { createBufferResource } from './buffer.js';
+import {
+  awaitedCall,
+  defineInterface,
+  defineObjectBase,
+  illegal,
+  INTERNAL,
+  localCall,
+  makeResource,
+  promising,
+  wrap,
+} from './define.js';
+import { DeviceResource } from './device-resource.js';
+import { asGPUError, type GPUError, GPUUncapturedErrorEvent } from './errors.js';
+import { type GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './supported.js';
+
+const operations = OPERATIONS.GPUDevice;
+
+/** https://gpuweb.github.io/gpuweb/#gpudevicelostinfo */
+export class GPUDeviceLostInfo {
+  readonly #reason: string;
+  readonly #message: string;
+
+  constructor(token?: unknown, reason?: string, message?: string) {
+    if (token !== INTERNAL) illegal();
+    this.#reason = reason ?? 'unknown';
+    this.#message = message ?? '';
+  }
+
+  get reason(): string {
+    return this.#reason;
+  }
+
+  get message(): string {
+    return this.#message;
+  }
+}
+
+type UncapturedErrorHandler = ((event: GPUUncapturedErrorEvent) => unknown) | null;
+
+/** https://gpuweb.github.io/gpuweb/#gpudevice */
+export class GPUDevice extends EventTarget {
+  declare label: string;
+  #attributes!: {
+    features: GPUSupportedFeatures;
+    limits: GPUSupportedLimits;
+    adapterInfo: GPUAdapterInfo;
+    queue: object;
+    lost: Promise<GPUDeviceLostInfo>;
+  };
+  #onuncapturederror: UncapturedErrorHandler = null;
+
+  constructor(token?: unknown, resource?: DeviceResource, reply?: FarlightDevice<never>, adapterInfo?: GPUAdapterInfo) {
+    if (token !== INTERNAL || !resource || !reply || !adapterInfo) illegal();
+    super();
+    bear(this, resource);
+    const { session } = resource;
+    session.track(resource);
+    session.devices.set(resource.id, {
+      onUncapturedError: (error) => this.#dispatchUncaptured(error),
+      onLost: (reason, message) => resource.onLost(reason, message),
+    });
+    const queue = new ClientResource(session, 'GPUQueue', resource, '');
+    session.record(operations.getQueue, resource, [], queue);
+    this.#attributes = {
+      features: new GPUSupportedFeatures(INTERNAL, new Set(reply.features)),
+      limits: new GPUSupportedLimits(INTERNAL, reply.limits),
+      adapterInfo,
+      queue: wrap(queue),
+      lost: resource.lost.then(({ reason, message }) => new GPUDeviceLostInfo(INTERNAL, reason, message)),
+    };
+  }
+
+  get features(): GPUSupportedFeatures {
+    return this.#attributes.features;
+  }
+
+  get limits(): GPUSupportedLimits {
+    return this.#attributes.limits;
+  }
+
+  get adapterInfo(): GPUAdapterInfo {
+    return this.#attributes.adapterInfo;
+  }
+
+  get queue(): object {
+    return this.#attributes.queue;
+  }
+
+  get lost(): Promise<GPUDeviceLostInfo> {
+    return this.#attributes.lost;
+  }
+
+  get onuncapturederror(): UncapturedErrorHandler {
+    return this.#onuncapturederror;
+  }
+
+  /** An event handler attribute: anything but a function or an object is null. */
+  set onuncapturederror(handler: UncapturedErrorHandler) {
+    const wasSet = this.#onuncapturederror !== null;
+    this.#onuncapturederror = typeof handler === 'function' ? handler : null;
+    // Its place among the listeners is where it was first set.
+    if (!wasSet && this.#onuncapturederror) this.addEventListener('uncapturederror', this.#callHandler);
+    if (wasSet && !this.#onuncapturederror) this.removeEventListener('uncapturederror', this.#callHandler);
+  }
+
+  destroy(): undefined {
+    const device = localCall(this, 'GPUDevice', 'destroy') as DeviceResource;
+    device.destroy();
+    device.session.record(operations.destroy, device, []);
+  }
+
+  createBuffer(...args: unknown[]): object {
+    const device = localCall(this, 'GPUDevice', 'createBuffer');
+    const [descriptor] = operations.createBuffer.convert?.(args) ?? [];
+    return wrap(createBufferResource(device, descriptor as never));
+  }
+
+  createComputePipelineAsync(...args: unknown[]): Promise<object> {
+    return createAsync(this, operations.createComputePipelineAsync, args);
+  }
+
+  pushErrorScope(...args: unknown[]): undefined {
+    const device = localCall(this, 'GPUDevice', 'pushErrorScope');
+    device.session.record(operations.pushErrorScope, device, operations.pushErrorScope.convert?.(args));
+  }
+
+  popErrorScope(): Promise<GPUError | null> {
+    return promising(async () => {
+      const device = awaitedCall(this, 'GPUDevice', 'popErrorScope');
+      const error = await device.session.request(operations.popErrorScope, device, []).catch((cause: unknown) => {
+        // A lost device has no errors to tell of: the specification resolves with null.
+        if (cause === device.session.ended) return null;
+        throw cause;
+      });
+      return error && asGPUError(error);
+    });
+  }
+
+  readonly #callHandler = (event: Event) => {
+    this.#onuncapturederror?.call(this, event as GPUUncapturedErrorEvent);
+  };
+
+  #dispatchUncaptured(error: FarlightGPUError<never>): void {
+    const event = new GPUUncapturedErrorEvent('uncapturederror', { error: asGPUError(error), cancelable: true });
+    if (!this.dispatchEvent(event)) return;
+    console.warn(`Uncaught ${event.error.constructor.name}: ${event.error.message}`);
+  }
+}
+
+defineObjectBase(GPUDevice, 'GPUDevice');
+defineInterface('GPUDevice', GPUDevice);
+defineInterface('GPUDeviceLostInfo', GPUDeviceLostInfo);
+
+/** The two asynchronous pipeline creations: the wrapper is made when the host says that it can be had. */
+function createAsync(self: unknown, operation: AnyOperation, args: unknown[]): Promise<object> {
+  return promising(async () => {
+    const device = awaitedCall(self, 'GPUDevice', operation.member);
+    const converted = operation.convert?.(args) as unknown[];
+    const made = makeResource(operation.creates as string, device, converted);
+    try {
+      await device.session.request(operation, device, converted, made);
+    } catch (error) {
+      // On a lost device the specification gives out a pipeline that does nothing.
+      if (error !== device.session.ended) {
+        device.session.forget(made);
+        throw error;
+      }
+    }
+    return wrap(made);
+  });
+}

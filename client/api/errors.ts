@@ -1,0 +1,110 @@
+import type { FarlightErrorType, FarlightGPUError } from '../../proto/gen/operations.js';
+import { required, toDictionary, toDOMString, toEnum } from '../../proto/webidl/converters.js';
+import type { Rejection } from '../../proto/wire/reply.js';
+import { defineInterface, illegal, INTERNAL } from './define.js';
+
+/** https://gpuweb.github.io/gpuweb/#gpuerror */
+export class GPUError {
+  readonly #message: string;
+
+  constructor(token?: unknown, message?: string) {
+    if (token !== INTERNAL) illegal();
+    this.#message = message ?? '';
+  }
+
+  get message(): string {
+    return this.#message;
+  }
+}
+
+export class GPUValidationError extends GPUError {
+  constructor(message: string) {
+    super(INTERNAL, convertMessage(arguments.length, message, 'GPUValidationError'));
+  }
+}
+
+export class GPUOutOfMemoryError extends GPUError {
+  constructor(message: string) {
+    super(INTERNAL, convertMessage(arguments.length, message, 'GPUOutOfMemoryError'));
+  }
+}
+
+export class GPUInternalError extends GPUError {
+  constructor(message: string) {
+    super(INTERNAL, convertMessage(arguments.length, message, 'GPUInternalError'));
+  }
+}
+
+/** https://gpuweb.github.io/gpuweb/#gpupipelineerror */
+export class GPUPipelineError extends DOMException {
+  readonly #reason: GPUPipelineErrorReason;
+
+  constructor(message: string | undefined, options: { reason: GPUPipelineErrorReason }) {
+    super(message === undefined ? '' : toDOMString(message, 'GPUPipelineError: message'), 'GPUPipelineError');
+    const { reason } = toDictionary(options, 'GPUPipelineErrorInit');
+    const where = 'GPUPipelineErrorInit.reason';
+    this.#reason = toEnum(required(reason, where), ['validation', 'internal'], 'GPUPipelineErrorReason', where);
+  }
+
+  get reason(): GPUPipelineErrorReason {
+    return this.#reason;
+  }
+}
+
+interface UncapturedErrorInit {
+  error: GPUError;
+  bubbles?: boolean;
+  cancelable?: boolean;
+  composed?: boolean;
+}
+
+/** https://gpuweb.github.io/gpuweb/#gpuuncapturederrorevent */
+export class GPUUncapturedErrorEvent extends Event {
+  readonly #error: GPUError;
+
+  constructor(type: string, init: UncapturedErrorInit) {
+    super(type, init);
+    const { error } = toDictionary(init, 'GPUUncapturedErrorEventInit');
+    if (!(error instanceof GPUError)) {
+      throw new TypeError('GPUUncapturedErrorEventInit.error is required, and is a GPUError');
+    }
+    this.#error = error;
+  }
+
+  get error(): GPUError {
+    return this.#error;
+  }
+}
+
+defineInterface('GPUError', GPUError);
+defineInterface('GPUValidationError', GPUValidationError);
+defineInterface('GPUOutOfMemoryError', GPUOutOfMemoryError);
+defineInterface('GPUInternalError', GPUInternalError);
+defineInterface('GPUPipelineError', GPUPipelineError);
+defineInterface('GPUUncapturedErrorEvent', GPUUncapturedErrorEvent);
+
+const BY_TYPE: Readonly<Record<FarlightErrorType, new (message: string) => GPUError>> = {
+  validation: GPUValidationError,
+  'out-of-memory': GPUOutOfMemoryError,
+  internal: GPUInternalError,
+};
+
+/** The GPUError that the host describes. */
+export function asGPUError({ type, message }: FarlightGPUError<never>): GPUError {
+  return new BY_TYPE[type](message);
+}
+
+/** The exception that the host describes. */
+export function asException({ name, message, reason }: Rejection): Error {
+  if (name === 'GPUPipelineError') {
+    return new GPUPipelineError(message, { reason: reason === 'internal' ? 'internal' : 'validation' });
+  }
+  if (name === 'TypeError') return new TypeError(message);
+  if (name === 'RangeError') return new RangeError(message);
+  return new DOMException(message, name);
+}
+
+function convertMessage(given: number, message: unknown, name: string): string {
+  if (given === 0) throw new TypeError(`${name}: message is required`);
+  return toDOMString(message, `${name}: message`);
+}

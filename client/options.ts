@@ -1,0 +1,57 @@
+import { FarlightError } from '../proto/errors.js';
+import type { Transport } from './transport/transport.js';
+
+export interface CreateOptions {
+  /** The host's address, for example `grpc://127.0.0.1:7070` or `unix:/run/farlight.sock`. */
+  host?: string | undefined;
+  /** The adapter of a private host: `auto`, `software`, `null`, or a name. */
+  adapter?: string | undefined;
+  /** 'off' sends each command as a message of its own: for debugging and for comparison. */
+  batch?: 'on' | 'off' | undefined;
+  /** 'off' sends nothing further before the host has executed what was sent: likewise. */
+  reuse?: 'on' | 'off' | undefined;
+  /** A transport instead of a host's address, such as the testing harness gives. */
+  transport?: Transport | undefined;
+}
+
+export interface ParsedOptions {
+  transport: () => Promise<Transport>;
+  batch: 'on' | 'off';
+  reuse: 'on' | 'off';
+}
+
+const FLAGS = ['host', 'adapter', 'batch', 'reuse'] as const;
+
+/** Options of `create`, from either of their forms, completed from the environment. Throws FarlightError. */
+export function parseOptions(given: CreateOptions | readonly string[]): ParsedOptions {
+  const options: CreateOptions = Array.isArray(given) ? fromFlags(given) : (given as CreateOptions);
+  const { transport } = options;
+  const host = options.host || process.env.FARLIGHT_HOST || undefined;
+  const adapter = options.adapter || process.env.FARLIGHT_ADAPTER || undefined;
+  return {
+    // Loaded when the first request needs it: a program that never asks for a GPU pays nothing.
+    transport: transport
+      ? () => Promise.resolve(transport)
+      : async () => (await import('./transport/open.js')).openTransport(host, { adapter }),
+    batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
+    reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
+  };
+}
+
+function fromFlags(flags: readonly string[]): CreateOptions {
+  const options: Record<string, string> = {};
+  for (const flag of flags) {
+    const [name = '', ...value] = String(flag).split('=');
+    if (!FLAGS.includes(name as never)) {
+      throw new FarlightError('BAD_OPTION', `Farlight does not know the flag '${flag}'; it knows ${FLAGS.map((each) => `${each}=...`).join(', ')}.`);
+    }
+    options[name] = value.join('=');
+  }
+  return options;
+}
+
+function onOrOff(name: string, value: string | undefined): 'on' | 'off' {
+  if (value === undefined || value === '') return 'on';
+  if (value === 'on' || value === 'off') return value;
+  throw new FarlightError('BAD_OPTION', `The option ${name} is 'on' or 'off', not '${value}'.`);
+}

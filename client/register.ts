@@ -1,0 +1,32 @@
+/**
+ * `node --import farlight/register app.mjs`: installs `navigator.gpu` and the WebGPU globals before the
+ * program's own imports. Options come from the environment (FARLIGHT_HOST, FARLIGHT_ADAPTER).
+ */
+import { isMainThread } from 'node:worker_threads';
+import { create, globals, stats } from './index.js';
+import { formatStats } from './stats-text.js';
+
+const gpu = create();
+
+// Node 21 and newer have a navigator; older ones get what those would show, since libraries read it.
+const scope = globalThis as { navigator?: object };
+if (scope.navigator === undefined) {
+  Object.defineProperty(globalThis, 'navigator', {
+    value: { userAgent: `Node.js/${process.versions.node.split('.')[0]}`, language: 'en-US', languages: ['en-US'] },
+    configurable: true,
+    enumerable: true,
+    writable: true,
+  });
+}
+Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true, enumerable: true });
+
+for (const [name, value] of Object.entries(globals)) {
+  Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
+}
+
+if (process.env.FARLIGHT_STATS && isMainThread) {
+  process.on('exit', () => {
+    const counted = stats(gpu);
+    if (counted.apiCalls > 0) process.stderr.write(formatStats(counted));
+  });
+}

@@ -1,0 +1,20 @@
+import { Resource } from '../../proto/webidl/resource.js';
+import type { Session } from './session.js';
+
+/** What stands behind every wrapper: it keeps its session and device reachable, and its handle alive. */
+export class ClientResource extends Resource {
+  readonly kind: string;
+  readonly session: Session;
+  /** The device that the object belongs to; undefined for adapters and for a device itself. */
+  readonly device: ClientResource | undefined;
+  label: string;
+
+  constructor(session: Session, kind: string, device: ClientResource | undefined, label: string) {
+    const { id, generation } = session.handles.mint();
+    super(id, generation, session);
+    this.session = session;
+    this.kind = kind;
+    this.device = device;
+    this.label = label;
+  }
+}

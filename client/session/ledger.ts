@@ -1,0 +1,21 @@
+/** Plain counters of a session, from its start. */
+export interface Stats {
+  /** Calls of WebGPU methods. */
+  apiCalls: number;
+  /** Those that returned without anything having to come back from the host. */
+  answeredLocally: number;
+  /** Commands that crossed the network. */
+  commandsSent: number;
+  /** Messages that carried them. */
+  messagesSent: number;
+  /** Replies from the host that something awaited: each costs a round trip. */
+  waits: number;
+  /** Bytes of messages to the host. */
+  bytesUp: number;
+  /** Bytes of messages from the host. */
+  bytesDown: number;
+}
+
+export function emptyStats(): Stats {
+  return { apiCalls: 0, answeredLocally: 0, commandsSent: 0, messagesSent: 0, waits: 0, bytesUp: 0, bytesDown: 0 };
+}

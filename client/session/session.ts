@@ -1,0 +1,302 @@
+import { FarlightError, ProtocolError, invariant } from '../../proto/errors.js';
+import { OPERATIONS } from '../../proto/gen/operations.js';
+import { PROTOCOL } from '../../proto/version.js';
+import { BATCH_HEADROOM, BatchAssembler, cutBatch } from '../../proto/wire/batch.js';
+import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import { Writer } from '../../proto/wire/writer.js';
+import type { Link, Transport, Welcome } from '../transport/transport.js';
+import { VERSION } from '../version.js';
+import type { ClientResource } from './client-resource.js';
+import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
+import { HandleAllocator } from './handles.js';
+import { emptyStats, type Stats } from './ledger.js';
+import { type DeviceEvents, readReplies } from './replies.js';
+
+export interface SessionOptions {
+  /** Gives the transport when the session opens; may load it only then. */
+  transport: () => Promise<Transport>;
+  /** The program's name, for the host's eyes. */
+  program: string;
+  /** 'off' sends each command as a message of its own. */
+  batch: 'on' | 'off';
+  /** 'off' sends nothing further before the host has executed what was sent. */
+  reuse: 'on' | 'off';
+}
+
+/** An awaited command on its way. */
+interface Pending {
+  operation: AnyOperation;
+  resolve(reply: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** Released handles are sent at the latest when there are this many. */
+const RELEASES_PER_MESSAGE = 512;
+
+/**
+ * One program's conversation with one executor: records commands in program order, sends them in
+ * batches, and settles what the host answers.
+ *
+ * States: *idle* (nothing sent yet), *opening* (the first request started the link; frames queue in
+ * it), *open* (after Welcome), *closed* (the link ended; what is recorded is dropped, what is awaited
+ * fails with `#ended`). idle -> opening -> open -> closed; opening -> closed.
+ */
+export class Session {
+  readonly handles = new HandleAllocator();
+  readonly stats: Stats = emptyStats();
+  /** The GPU object's own handle: the receiver of session commands. */
+  readonly root: Handle;
+  readonly devices = new Map<number, DeviceEvents>();
+  onWelcome: (welcome: Welcome) => void = () => {};
+
+  readonly #options: SessionOptions;
+  readonly #writer: Writer;
+  readonly #assembler = new BatchAssembler();
+  readonly #pending = new Map<number, Pending>();
+  readonly #registry = new FinalizationRegistry<number>((id) => this.#release(id));
+  #released: number[] = [];
+  #nextSerial = 1;
+  #scheduled: Flush | undefined;
+  #link: Link | undefined;
+  #opening = false;
+  #ended: FarlightError | undefined;
+  /** Frames kept until the transport is loaded, or, with reuse off, until the host is done. */
+  #outbox: Uint8Array[] = [];
+  #awaitingAcknowledgement = false;
+  /** Reasons for the process to stay alive, see `hold`. */
+  #holds = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.root = new Handle(ROOT_ID, 0, this);
+    this.#writer = new Writer({ owner: this, headroom: BATCH_HEADROOM });
+  }
+
+  /** Why the session ended, if it did. */
+  get ended(): FarlightError | undefined {
+    return this.#ended;
+  }
+
+  /** Counts a call that returns without anything having to come back. */
+  countLocal(): void {
+    this.stats.apiCalls += 1;
+    this.stats.answeredLocally += 1;
+  }
+
+  /** Counts a call that waits for the host. */
+  countAwaited(): void {
+    this.stats.apiCalls += 1;
+  }
+
+  /** Ties a handle's life to its resource: when nothing reaches the resource, the host forgets the object. */
+  track(resource: ClientResource): void {
+    this.#registry.register(resource, resource.id);
+  }
+
+  /** Takes back a handle that the host never got to know: its request failed. */
+  forget(handle: Handle): void {
+    this.handles.recycle(handle.id);
+  }
+
+  /** Records a command; `made` is the handle that it mints, if it creates something. */
+  record(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
+    if (this.#ended) return;
+    this.#write(operation, self, args, made);
+    this.#schedule(operation === OPERATIONS.GPUQueue.submit ? 'submit' : 'configuration');
+  }
+
+  /**
+   * Records a command whose reply somebody awaits. Rejects with a DOMException, TypeError or
+   * GPUPipelineError where the host does, and with a FarlightError where the session ends first.
+   */
+  request<Reply>(
+    operation: AnyOperation & { readReply(...args: never): Reply },
+    self: Handle,
+    args: unknown,
+    made?: Handle,
+  ): Promise<Reply> {
+    if (this.#ended) return Promise.reject(this.#ended);
+    this.stats.waits += 1;
+    return this.#request(operation, self, args, made) as Promise<Reply>;
+  }
+
+  /** Keeps the process alive until `unhold`, as an awaited command does. */
+  hold(): void {
+    this.#holds += 1;
+    if (this.#holds === 1) this.#link?.ref();
+  }
+
+  unhold(): void {
+    this.#holds -= 1;
+    if (this.#holds === 0) this.#link?.unref();
+  }
+
+  /** Ends the session; what is awaited fails. */
+  close(): void {
+    this.#flush();
+    this.#link?.close();
+    this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
+  }
+
+  #request(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): Promise<unknown> {
+    this.#open();
+    const serial = this.#nextSerial++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(serial, { operation, resolve, reject });
+      this.hold();
+      this.#write(operation, self, args, made, serial);
+      this.#schedule('awaited');
+    });
+  }
+
+  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, serial?: number): void {
+    const w = this.#writer;
+    w.u8(operation.opcode);
+    w.handle(self);
+    if (made !== undefined) w.handle(made);
+    if (serial !== undefined) w.u32(serial);
+    operation.write(w, args);
+    this.stats.commandsSent += 1;
+  }
+
+  #schedule(recorded: Recorded): void {
+    const when = this.#options.batch === 'off' ? 'now' : flushAfter(recorded, this.#writer.length);
+    if (when === 'now') {
+      this.#flush();
+    } else if (when === 'microtask' && this.#scheduled !== 'microtask') {
+      this.#scheduled = 'microtask';
+      queueMicrotask(() => this.#flush());
+    } else if (when === 'task' && this.#scheduled === undefined) {
+      this.#scheduled = 'task';
+      setImmediate(() => this.#flush());
+    }
+  }
+
+  #flush(): void {
+    this.#scheduled = undefined;
+    if (this.#ended || (this.#writer.length === 0 && this.#released.length === 0)) return;
+    if (!this.#opening) this.#open();
+    this.#writeReleases();
+    if (this.#options.reuse === 'off') this.#writeAcknowledge();
+    for (const frame of cutBatch(this.#writer.take())) this.#outbox.push(frame);
+    this.#pump();
+  }
+
+  #pump(): void {
+    if (!this.#link || this.#awaitingAcknowledgement) return;
+    const frames = this.#outbox;
+    this.#outbox = [];
+    for (const [index, frame] of frames.entries()) {
+      this.stats.messagesSent += 1;
+      this.stats.bytesUp += frame.length;
+      this.#link.send(frame);
+      // With reuse off each batch ends with a request to acknowledge it; a batch of several frames
+      // is complete when the next frame is whole or first, and then waits its turn.
+      const next = frames[index + 1];
+      if (this.#options.reuse === 'off' && (next === undefined || next[0] !== 2)) {
+        this.#awaitingAcknowledgement = true;
+        this.#outbox = frames.slice(index + 1);
+        return;
+      }
+    }
+  }
+
+  #writeAcknowledge(): void {
+    const serial = this.#nextSerial++;
+    this.stats.waits += 1;
+    const done = () => {
+      this.#awaitingAcknowledgement = false;
+      this.#pump();
+    };
+    this.#pending.set(serial, { operation: OPERATIONS.FarlightSession.acknowledge, resolve: done, reject: () => {} });
+    this.hold();
+    this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, [], undefined, serial);
+  }
+
+  #release(id: number): void {
+    if (this.#ended) return;
+    this.#released.push(id);
+    if (this.#released.length >= RELEASES_PER_MESSAGE) this.#flush();
+  }
+
+  /** Releases travel with the next batch, after its commands, for some of those may still name them. */
+  #writeReleases(): void {
+    if (this.#released.length === 0) return;
+    const handles = this.#released.flatMap((id) => [id, this.handles.generationOf(id)]);
+    this.#write(OPERATIONS.FarlightSession.release, this.root, [handles]);
+    for (const id of this.#released) this.handles.recycle(id);
+    this.#released = [];
+  }
+
+  #open(): void {
+    if (this.#opening) return;
+    this.#opening = true;
+    this.#options.transport().then(
+      (transport) => this.#connect(transport),
+      (error: unknown) => this.#end(asFarlightError(error)),
+    );
+  }
+
+  #connect(transport: Transport): void {
+    if (this.#ended) return;
+    const hello = {
+      protocolMin: PROTOCOL.min,
+      protocolMax: PROTOCOL.max,
+      version: VERSION,
+      program: this.#options.program,
+    };
+    this.#link = transport.open(hello, {
+      onWelcome: (welcome) => this.onWelcome(welcome),
+      onFrame: (frame) => this.#receive(frame),
+      onDrain: () => {},
+      onClose: (reason) => this.#end(reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`)),
+    });
+    if (this.#holds > 0) this.#link.ref();
+    this.#pump();
+  }
+
+  #receive(frame: Uint8Array): void {
+    if (this.#ended) return;
+    this.stats.bytesDown += frame.length;
+    try {
+      const batch = this.#assembler.push(frame);
+      if (batch) readReplies(batch, (serial) => this.#take(serial), (id) => this.devices.get(id));
+    } catch (error) {
+      // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#link?.close();
+      this.#end(new FarlightError('PROTOCOL_ERROR', `The host sent what the protocol does not allow: ${error.message}.`));
+    }
+  }
+
+  /** The pending command of a reply; each is answered once. */
+  #take(serial: number): Pending {
+    const pending = this.#pending.get(serial);
+    if (!pending) throw new ProtocolError(`a reply to the request ${serial}, which is not open`);
+    this.#pending.delete(serial);
+    this.unhold();
+    return pending;
+  }
+
+  #end(reason: FarlightError): void {
+    if (this.#ended) return;
+    this.#ended = reason;
+    invariant(this.#holds >= this.#pending.size, 'an awaited command does not hold the session');
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#outbox = [];
+    this.#writer.take();
+    for (const { reject } of pending) {
+      this.unhold();
+      reject(reason);
+    }
+    for (const device of this.devices.values()) device.onLost('unknown', reason.message);
+    this.devices.clear();
+  }
+}
+
+function asFarlightError(error: unknown): FarlightError {
+  if (error instanceof FarlightError) return error;
+  return new FarlightError('UNREACHABLE', error instanceof Error ? error.message : String(error), { cause: error });
+}

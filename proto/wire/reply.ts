@@ -1,0 +1,21 @@
+/**
+ * Records of a batch of replies. Each begins with its kind:
+ *
+ *     settled     serial, outcome; fulfilled: what the operation answers; rejected: name, message,
+ *                 and for a GPUPipelineError its reason
+ *     uncaptured  device id, FarlightGPUError
+ *     lost        device id, reason, message
+ */
+export const REPLY = { settled: 0, uncaptured: 1, lost: 2 } as const;
+
+/** The outcomes of an awaited command. */
+export const OUTCOME = { fulfilled: 0, rejected: 1 } as const;
+
+/** Why an awaited command failed, by the exception that its promise rejects with. */
+export interface Rejection {
+  /** A DOMException's name, `TypeError`, `RangeError`, or `GPUPipelineError`. */
+  name: string;
+  message: string;
+  /** GPUPipelineError's reason; empty for the others. */
+  reason: string;
+}

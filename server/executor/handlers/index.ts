@@ -1,0 +1,24 @@
+import type { Handler } from '../context.js';
+import * as buffer from './buffer.js';
+import * as device from './device.js';
+import * as gpu from './gpu.js';
+import * as session from './session-commands.js';
+import * as shaderModule from './shader-module.js';
+
+/**
+ * The commands whose execution does not follow from the IDL, by interface and member. Any other calls
+ * the method of that name with the arguments as they were read.
+ */
+export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+  FarlightSession: { release: session.release, setLabel: session.setLabel, acknowledge: session.acknowledge },
+  GPU: { requestAdapter: gpu.requestAdapter as Handler },
+  GPUAdapter: { requestDevice: gpu.requestDevice as Handler },
+  GPUDevice: {
+    getQueue: device.getQueue as Handler,
+    pushErrorScope: device.pushErrorScope,
+    popErrorScope: device.popErrorScope,
+    createComputePipelineAsync: device.createComputePipelineAsync as Handler,
+  },
+  GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap },
+  GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
+};

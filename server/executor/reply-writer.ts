@@ -1,0 +1,52 @@
+import { type FarlightGPUError, writeFarlightGPUError } from '../../proto/gen/operations.js';
+import { BATCH_HEADROOM, cutBatch } from '../../proto/wire/batch.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
+import { Writer } from '../../proto/wire/writer.js';
+
+/** Collects replies; those of one job leave together, when its promise reactions are over. */
+export class ReplyWriter {
+  readonly #writer = new Writer({ headroom: BATCH_HEADROOM, initialCapacity: 1024 });
+  readonly #send: (frame: Uint8Array) => void;
+  #scheduled = false;
+
+  constructor(send: (frame: Uint8Array) => void) {
+    this.#send = send;
+  }
+
+  fulfilled(serial: number, operation: AnyOperation, reply: unknown): void {
+    this.#begin(REPLY.settled, serial);
+    this.#writer.u8(OUTCOME.fulfilled);
+    operation.writeReply(this.#writer, reply);
+  }
+
+  rejected(serial: number, { name, message, reason }: Rejection): void {
+    this.#begin(REPLY.settled, serial);
+    this.#writer.u8(OUTCOME.rejected);
+    this.#writer.string(name);
+    this.#writer.string(message);
+    this.#writer.string(reason);
+  }
+
+  uncaptured(device: number, error: FarlightGPUError<never>): void {
+    this.#begin(REPLY.uncaptured, device);
+    writeFarlightGPUError(this.#writer, error);
+  }
+
+  lost(device: number, reason: string, message: string): void {
+    this.#begin(REPLY.lost, device);
+    this.#writer.string(reason);
+    this.#writer.string(message);
+  }
+
+  #begin(kind: number, id: number): void {
+    this.#writer.u8(kind);
+    this.#writer.u32(id);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      for (const frame of cutBatch(this.#writer.take())) this.#send(frame);
+    });
+  }
+}

@@ -1,0 +1,117 @@
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { DuplexOptions } from 'node:stream';
+import { FarlightError } from '../../proto/errors.js';
+import type { ExecutorReport } from '../../proto/handshake.js';
+import { FrameDecoder, frameHeader, PIPE_FRAME_LIMIT } from '../../proto/wire/framing.js';
+import type { OpenedGpu } from '../dawn.js';
+import type { SessionEndpoint, SessionPeer } from './endpoint.js';
+
+/** The duplex pipe to the process that started this one. */
+const PIPE_FD = 3;
+/** The bytes of replies that may wait for the pipe before no more commands are taken. */
+const SEND_WATERMARK = 1024 * 1024;
+
+export interface ExecutorParts {
+  openGpu(choice: string): Promise<OpenedGpu>;
+  createSession(gpu: GPU, peer: SessionPeer): SessionEndpoint;
+}
+
+/**
+ * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and
+ * carries one session over the pipe on descriptor 3. The process ends when the session does, when
+ * the pipe closes, or when the parent is gone, whichever comes first.
+ */
+export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
+  process.title = 'farlight-executor';
+  // Ctrl-C in a terminal reaches every process of the group, but the parent decides when this one
+  // ends: a program may still be using its GPU while it handles the signal.
+  process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
+  process.on('disconnect', () => process.exit(0));
+  process.on('uncaughtException', (error) => fail(`the executor failed: ${sentence(error)}`));
+
+  // Frames that arrive before the GPU is open wait in the pipe: a socket reads nothing until it is asked.
+  const options: SocketConstructorOpts & DuplexOptions = {
+    fd: PIPE_FD,
+    readable: true,
+    writable: true,
+    allowHalfOpen: true,
+    writableHighWaterMark: SEND_WATERMARK,
+  };
+  const pipe = new Socket(options);
+  pipe.on('error', () => process.exit(0));
+
+  let opened: OpenedGpu;
+  try {
+    opened = await parts.openGpu(choice);
+  } catch (error) {
+    if (!(error instanceof FarlightError)) throw error;
+    return report({ type: 'failed', message: error.message }, 1);
+  }
+  carry(pipe, (peer) => parts.createSession(opened.gpu, peer));
+  const { adapter, wgslLanguageFeatures } = opened;
+  report({ type: 'ready', adapter, wgslLanguageFeatures, choice: opened.choice });
+}
+
+function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoint): void {
+  let ended = false;
+  const end: SessionPeer['end'] = (code, message) => {
+    if (ended) return;
+    ended = true;
+    pipe.pause();
+    // Replies that were sent before are flushed first; the parent learns the reason over the other
+    // channel, and pairs the two once both have closed.
+    pipe.end(() => report({ type: 'ended', code, message }, 0));
+  };
+  const session = createSession({
+    send(frame) {
+      if (ended) return;
+      if (frame.length > PIPE_FRAME_LIMIT) {
+        return end('EXECUTOR_LOST', `a reply of ${frame.length} bytes is longer than a frame may be`);
+      }
+      pipe.cork();
+      pipe.write(frameHeader(frame.length));
+      // Where the parent reads slowly, no more commands are taken, so that replies cannot pile up.
+      if (!pipe.write(frame)) pipe.pause();
+      pipe.uncork();
+    },
+    end,
+  });
+  pipe.on('drain', () => {
+    if (!ended) pipe.resume();
+  });
+  const decoder = new FrameDecoder((frame) => {
+    if (!ended) session.receive(frame);
+  });
+  pipe.on('data', (piece: Buffer) => {
+    try {
+      decoder.push(piece);
+    } catch (error) {
+      // The session reports its client's mistakes itself; what it throws is a mistake of ours.
+      session.close();
+      throw error;
+    }
+  });
+  pipe.on('end', () => {
+    session.close();
+    pipe.end(() => process.exit(0));
+  });
+}
+
+/** Tells the parent, and ends the process once it is told where an exit code is given. */
+function report(message: ExecutorReport, exitCode?: number): void {
+  const done = () => {
+    if (exitCode !== undefined) process.exit(exitCode);
+  };
+  if (process.connected) process.send?.(message, undefined, {}, done);
+  else done();
+}
+
+function fail(message: string): void {
+  process.exitCode = 1;
+  report({ type: 'ended', code: 'EXECUTOR_LOST', message }, 1);
+}
+
+function sentence(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
