@@ -1,4 +1,10 @@
-import { GPUBufferUsage, GPUColorWrite, GPUMapMode, GPUShaderStage, GPUTextureUsage } from '../proto/gen/webgpu.js';
+import {
+  GPUBufferUsage,
+  GPUColorWrite,
+  GPUMapMode,
+  GPUShaderStage,
+  GPUTextureUsage,
+} from '../proto/gen/webgpu.js';
 import { GPUAdapter } from './api/adapter.js';
 import { GPUBuffer } from './api/buffer.js';
 import { GPUCommandEncoder } from './api/command-encoder.js';
@@ -10,7 +16,12 @@ import * as opaque from './api/opaque.js';
 import { GPUQuerySet } from './api/query-set.js';
 import { GPUQueue } from './api/queue.js';
 import { GPUCompilationInfo, GPUCompilationMessage, GPUShaderModule } from './api/shader-module.js';
-import { GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits, WGSLLanguageFeatures } from './api/supported.js';
+import {
+  GPUAdapterInfo,
+  GPUSupportedFeatures,
+  GPUSupportedLimits,
+  WGSLLanguageFeatures,
+} from './api/supported.js';
 
 const { asException: _, asGPUError: __, ...errorClasses } = errors;
 

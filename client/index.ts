@@ -6,8 +6,8 @@ import { basename } from 'node:path';
 import { INTERNAL } from './api/define.js';
 import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
 import { type CreateOptions, parseOptions } from './options.js';
-import { Session } from './session/session.js';
 import type { Stats } from './session/ledger.js';
+import { Session } from './session/session.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export { globals } from './globals.js';

@@ -43,7 +43,10 @@ function fromFlags(flags: readonly string[]): CreateOptions {
   for (const flag of flags) {
     const [name = '', ...value] = String(flag).split('=');
     if (!FLAGS.includes(name as never)) {
-      throw new FarlightError('BAD_OPTION', `Farlight does not know the flag '${flag}'; it knows ${FLAGS.map((each) => `${each}=...`).join(', ')}.`);
+      throw new FarlightError(
+        'BAD_OPTION',
+        `Farlight does not know the flag '${flag}'; it knows ${FLAGS.map((each) => `${each}=...`).join(', ')}.`,
+      );
     }
     options[name] = value.join('=');
   }

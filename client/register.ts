@@ -5,6 +5,7 @@
 import { isMainThread } from 'node:worker_threads';
 import { create, globals, stats } from './index.js';
 import { formatStats } from './stats-text.js';
+import { stayAwakeWhileCompiling } from './wasm-compilation.js';
 
 const gpu = create();
 
@@ -12,7 +13,11 @@ const gpu = create();
 const scope = globalThis as { navigator?: object };
 if (scope.navigator === undefined) {
   Object.defineProperty(globalThis, 'navigator', {
-    value: { userAgent: `Node.js/${process.versions.node.split('.')[0]}`, language: 'en-US', languages: ['en-US'] },
+    value: {
+      userAgent: `Node.js/${process.versions.node.split('.')[0]}`,
+      language: 'en-US',
+      languages: ['en-US'],
+    },
     configurable: true,
     enumerable: true,
     writable: true,
@@ -23,6 +28,8 @@ Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true, 
 for (const [name, value] of Object.entries(globals)) {
   Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
 }
+
+if (isMainThread) stayAwakeWhileCompiling();
 
 if (process.env.FARLIGHT_STATS && isMainThread) {
   process.on('exit', () => {

@@ -4,7 +4,10 @@ import type { Stats } from './session/ledger.js';
 export function formatStats(stats: Stats): string {
   const rows: [string, string][] = [
     ['API calls', count(stats.apiCalls)],
-    ['answered locally', `${count(stats.answeredLocally)} (${percent(stats.answeredLocally, stats.apiCalls)})`],
+    [
+      'answered locally',
+      `${count(stats.answeredLocally)} (${percent(stats.answeredLocally, stats.apiCalls)})`,
+    ],
     ['commands sent', count(stats.commandsSent)],
     ['messages sent', count(stats.messagesSent)],
     ['waits for the host', count(stats.waits)],

@@ -18,7 +18,15 @@ try {
   run(tsc, '-p', join(root, 'proto/generate/tsconfig.json'), '--outDir', build);
   run(join(build, 'generate/main.js'), root, out);
   const biome = join(dirname(require.resolve('@biomejs/biome/package.json')), 'bin', 'biome');
-  run(biome, 'format', '--write', '--vcs-enabled=false', '--config-path', join(root, 'proto/generate/biome.json'), out);
+  run(
+    biome,
+    'format',
+    '--write',
+    '--vcs-enabled=false',
+    '--config-path',
+    join(root, 'proto/generate/format.json'),
+    out,
+  );
 } finally {
   rmSync(build, { recursive: true, force: true });
 }

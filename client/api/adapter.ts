@@ -1,10 +1,10 @@
 import { type FarlightAdapter, OPERATIONS } from '../../proto/gen/operations.js';
-import { ClientResource } from '../session/client-resource.js';
-import { awaitedCall, defineInterface, illegal, INTERNAL, promising } from './define.js';
+import { bear } from '../../proto/webidl/resource.js';
+import type { ClientResource } from '../session/client-resource.js';
+import { awaitedCall, defineInterface, INTERNAL, illegal, promising } from './define.js';
 import { GPUDevice } from './device.js';
 import { DeviceResource } from './device-resource.js';
 import { GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './supported.js';
-import { bear } from '../../proto/webidl/resource.js';
 
 const { requestDevice } = OPERATIONS.GPUAdapter;
 
@@ -53,4 +53,3 @@ export class GPUAdapter {
 }
 
 defineInterface('GPUAdapter', GPUAdapter);
-

@@ -1,7 +1,13 @@
-import type { AnyOperation } from '../../proto/wire/operation.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
-import { enforceRange, requireArguments, toBytes, toInterface, toSequence } from '../../proto/webidl/converters.js';
+import {
+  enforceRange,
+  requireArguments,
+  toBytes,
+  toInterface,
+  toSequence,
+} from '../../proto/webidl/converters.js';
 import type { Resource } from '../../proto/webidl/resource.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
 import { localCall } from './define.js';
 import { subrange } from './queue.js';
 
@@ -15,7 +21,9 @@ export function setBindGroup(self: unknown, name: BindingInterface, args: unknow
   if (args.length === 4) throw new TypeError(`${where} takes 2, 3 or 5 arguments, and got 4`);
   const index = enforceRange(args[0], 0, U32, 'unsigned long', `${where}: index`);
   const group: Resource | null =
-    args[1] === null || args[1] === undefined ? null : toInterface(args[1], 'GPUBindGroup', `${where}: bindGroup`);
+    args[1] === null || args[1] === undefined
+      ? null
+      : toInterface(args[1], 'GPUBindGroup', `${where}: bindGroup`);
   const offsets = args.length < 5 ? sequenceOffsets(args[2], where) : arrayOffsets(args, where);
   pass.session.record(row(name, 'setBindGroup'), pass, [index, group, offsets]);
 }
@@ -28,7 +36,9 @@ export function setImmediates(self: unknown, name: BindingInterface, args: unkno
   const rangeOffset = enforceRange(args[0], 0, U32, 'unsigned long', `${where}: rangeOffset`);
   const data = toBytes(args[1], `${where}: data`);
   const [offset, size] = [args[2], args[3]].map((value) =>
-    value === undefined ? undefined : enforceRange(value, 0, Number.MAX_SAFE_INTEGER, 'unsigned long long', where),
+    value === undefined
+      ? undefined
+      : enforceRange(value, 0, Number.MAX_SAFE_INTEGER, 'unsigned long long', where),
   );
   const bytes = subrange(data, args[1], offset ?? 0, size, where);
   pass.session.record(row(name, 'setImmediates'), pass, [rangeOffset, bytes]);
@@ -47,11 +57,20 @@ function sequenceOffsets(value: unknown, where: string): number[] {
 }
 
 function arrayOffsets([, , data, start, length]: unknown[], where: string): number[] {
-  if (!(data instanceof Uint32Array)) throw new TypeError(`${where}: dynamicOffsetsData is not a Uint32Array`);
-  const from = enforceRange(start, 0, Number.MAX_SAFE_INTEGER, 'unsigned long long', `${where}: dynamicOffsetsDataStart`);
+  if (!(data instanceof Uint32Array))
+    throw new TypeError(`${where}: dynamicOffsetsData is not a Uint32Array`);
+  const from = enforceRange(
+    start,
+    0,
+    Number.MAX_SAFE_INTEGER,
+    'unsigned long long',
+    `${where}: dynamicOffsetsDataStart`,
+  );
   const size = enforceRange(length, 0, U32, 'unsigned long', `${where}: dynamicOffsetsDataLength`);
   if (from + size > data.length) {
-    throw new RangeError(`${where}: offsets ${from} to ${from + size} are outside an array of ${data.length}`);
+    throw new RangeError(
+      `${where}: offsets ${from} to ${from + size} are outside an array of ${data.length}`,
+    );
   }
   return [...data.subarray(from, from + size)];
 }

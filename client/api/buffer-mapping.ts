@@ -33,7 +33,9 @@ export class ActiveMapping {
     if (offset % 8 !== 0) throw operationError(`the offset ${offset} is not a multiple of 8`);
     if (size % 4 !== 0) throw operationError(`the size ${size} is not a multiple of 4`);
     if (offset < this.#start || end > this.#end) {
-      throw operationError(`bytes ${offset} to ${end} are outside the mapped bytes ${this.#start} to ${this.#end}`);
+      throw operationError(
+        `bytes ${offset} to ${end} are outside the mapped bytes ${this.#start} to ${this.#end}`,
+      );
     }
     if (this.#views.some((view) => offset < view.end && view.start < end)) {
       throw operationError(`bytes ${offset} to ${end} overlap a range that was handed out before`);

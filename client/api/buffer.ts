@@ -1,10 +1,19 @@
+import { FarlightError } from '../../proto/errors.js';
 import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
-import { FarlightError } from '../../proto/errors.js';
 import { ClientResource } from '../session/client-resource.js';
 import { ActiveMapping } from './buffer-mapping.js';
+import {
+  awaitedCall,
+  defineInterface,
+  defineObjectBase,
+  deviceOf,
+  illegal,
+  localCall,
+  promising,
+  receiver,
+} from './define.js';
 import type { DeviceResource } from './device-resource.js';
-import { awaitedCall, defineInterface, defineObjectBase, deviceOf, illegal, localCall, promising, receiver } from './define.js';
 
 /**
  * What the client knows of a buffer.
@@ -55,11 +64,16 @@ const { createBuffer } = OPERATIONS.GPUDevice;
 const operations = OPERATIONS.GPUBuffer;
 
 /** GPUDevice.createBuffer, up to its wrapper. Throws RangeError where a mapping cannot be had. */
-export function createBufferResource(device: ClientResource, descriptor: GPUBufferDescriptor<never>): ClientResource {
+export function createBufferResource(
+  device: ClientResource,
+  descriptor: GPUBufferDescriptor<never>,
+): ClientResource {
   let mapping: ActiveMapping | undefined;
   if (descriptor.mappedAtCreation) {
     if (descriptor.size % 4 !== 0) {
-      throw new RangeError(`GPUDevice.createBuffer: a buffer mapped at creation needs a size that is a multiple of 4, and ${descriptor.size} is not.`);
+      throw new RangeError(
+        `GPUDevice.createBuffer: a buffer mapped at creation needs a size that is a multiple of 4, and ${descriptor.size} is not.`,
+      );
     }
     // Throws RangeError by itself where the memory cannot be had, as the specification wants.
     mapping = new ActiveMapping(0, new ArrayBuffer(descriptor.size), true);
@@ -129,7 +143,12 @@ export class GPUBuffer {
 defineObjectBase(GPUBuffer, 'GPUBuffer');
 defineInterface('GPUBuffer', GPUBuffer);
 
-async function mapAsync(buffer: BufferResource, mode: number, offset: number, size: number | undefined): Promise<undefined> {
+async function mapAsync(
+  buffer: BufferResource,
+  mode: number,
+  offset: number,
+  size: number | undefined,
+): Promise<undefined> {
   const { session } = buffer;
   const reply = session.request(operations.mapAsync, buffer, [mode, offset, size]);
   if (buffer.state !== 'unmapped') {

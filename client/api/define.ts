@@ -22,9 +22,15 @@ const classes = new Map<string, Class>();
 export function defineInterface(name: string, interfaceClass: Class): void {
   classes.set(name, interfaceClass);
   const prototype: object = interfaceClass.prototype;
-  const rows: Readonly<Record<string, AnyOperation>> = (OPERATIONS as Record<string, Record<string, AnyOperation>>)[name] ?? {};
+  const rows: Readonly<Record<string, AnyOperation>> =
+    (OPERATIONS as Record<string, Record<string, AnyOperation>>)[name] ?? {};
   for (const operation of Object.values(rows)) {
-    if (operation.regular) Object.defineProperty(prototype, operation.member, { value: regularMethod(operation), writable: true, configurable: true });
+    if (operation.regular)
+      Object.defineProperty(prototype, operation.member, {
+        value: regularMethod(operation),
+        writable: true,
+        configurable: true,
+      });
   }
   for (const key of Object.getOwnPropertyNames(prototype)) {
     const property = Object.getOwnPropertyDescriptor(prototype, key);
@@ -48,7 +54,11 @@ export function defineObjectBase(interfaceClass: Class, name: string): void {
       const resource = receiver(this, name, 'label');
       const label = toLabel(value);
       resource.label = label;
-      resource.session.record(OPERATIONS.FarlightSession.setLabel, resource.session.root, [resource.id, resource.generation, label]);
+      resource.session.record(OPERATIONS.FarlightSession.setLabel, resource.session.root, [
+        resource.id,
+        resource.generation,
+        label,
+      ]);
     },
     configurable: true,
     enumerable: true,
@@ -128,7 +138,11 @@ function regularMethod(operation: AnyOperation): (...args: unknown[]) => unknown
     return made && wrap(made);
   };
   // A method, not a function: WebIDL operations are no constructors.
-  return { [member](this: unknown, ...args: unknown[]) { return call(this, args); } }[member] as (...args: unknown[]) => unknown;
+  return {
+    [member](this: unknown, ...args: unknown[]) {
+      return call(this, args);
+    },
+  }[member] as (...args: unknown[]) => unknown;
 }
 
 /**

@@ -45,4 +45,3 @@ export class DeviceResource extends ClientResource {
     this.#resolveLost({ reason: destroyed ? 'destroyed' : reason, message });
   }
 }
-

@@ -7,14 +7,14 @@ import {
   awaitedCall,
   defineInterface,
   defineObjectBase,
-  illegal,
   INTERNAL,
+  illegal,
   localCall,
   makeResource,
   promising,
   wrap,
 } from './define.js';
-import { DeviceResource } from './device-resource.js';
+import type { DeviceResource } from './device-resource.js';
 import { asGPUError, type GPUError, GPUUncapturedErrorEvent } from './errors.js';
 import { type GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './supported.js';
 
@@ -54,7 +54,12 @@ export class GPUDevice extends EventTarget {
   };
   #onuncapturederror: UncapturedErrorHandler = null;
 
-  constructor(token?: unknown, resource?: DeviceResource, reply?: FarlightDevice<never>, adapterInfo?: GPUAdapterInfo) {
+  constructor(
+    token?: unknown,
+    resource?: DeviceResource,
+    reply?: FarlightDevice<never>,
+    adapterInfo?: GPUAdapterInfo,
+  ) {
     if (token !== INTERNAL || !resource || !reply || !adapterInfo) illegal();
     super();
     bear(this, resource);
@@ -132,11 +137,13 @@ export class GPUDevice extends EventTarget {
   popErrorScope(): Promise<GPUError | null> {
     return promising(async () => {
       const device = awaitedCall(this, 'GPUDevice', 'popErrorScope');
-      const error = await device.session.request(operations.popErrorScope, device, []).catch((cause: unknown) => {
-        // A lost device has no errors to tell of: the specification resolves with null.
-        if (cause === device.session.ended) return null;
-        throw cause;
-      });
+      const error = await device.session
+        .request(operations.popErrorScope, device, [])
+        .catch((cause: unknown) => {
+          // A lost device has no errors to tell of: the specification resolves with null.
+          if (cause === device.session.ended) return null;
+          throw cause;
+        });
       return error && asGPUError(error);
     });
   }
@@ -146,7 +153,10 @@ export class GPUDevice extends EventTarget {
   };
 
   #dispatchUncaptured(error: FarlightGPUError<never>): void {
-    const event = new GPUUncapturedErrorEvent('uncapturederror', { error: asGPUError(error), cancelable: true });
+    const event = new GPUUncapturedErrorEvent('uncapturederror', {
+      error: asGPUError(error),
+      cancelable: true,
+    });
     if (!this.dispatchEvent(event)) return;
     console.warn(`Uncaught ${event.error.constructor.name}: ${event.error.message}`);
   }

@@ -1,7 +1,13 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../proto/gen/operations.js';
-import { required, toDictionary, toDOMString, toEnum } from '../../proto/webidl/converters.js';
+import {
+  requireArguments,
+  required,
+  toDictionary,
+  toDOMString,
+  toEnum,
+} from '../../proto/webidl/converters.js';
 import type { Rejection } from '../../proto/wire/reply.js';
-import { defineInterface, illegal, INTERNAL } from './define.js';
+import { defineInterface, INTERNAL, illegal } from './define.js';
 
 /** https://gpuweb.github.io/gpuweb/#gpuerror */
 export class GPUError {
@@ -18,20 +24,20 @@ export class GPUError {
 }
 
 export class GPUValidationError extends GPUError {
-  constructor(message: string) {
-    super(INTERNAL, convertMessage(arguments.length, message, 'GPUValidationError'));
+  constructor(...args: [message: string]) {
+    super(INTERNAL, convertMessage(args, 'GPUValidationError'));
   }
 }
 
 export class GPUOutOfMemoryError extends GPUError {
-  constructor(message: string) {
-    super(INTERNAL, convertMessage(arguments.length, message, 'GPUOutOfMemoryError'));
+  constructor(...args: [message: string]) {
+    super(INTERNAL, convertMessage(args, 'GPUOutOfMemoryError'));
   }
 }
 
 export class GPUInternalError extends GPUError {
-  constructor(message: string) {
-    super(INTERNAL, convertMessage(arguments.length, message, 'GPUInternalError'));
+  constructor(...args: [message: string]) {
+    super(INTERNAL, convertMessage(args, 'GPUInternalError'));
   }
 }
 
@@ -43,7 +49,12 @@ export class GPUPipelineError extends DOMException {
     super(message === undefined ? '' : toDOMString(message, 'GPUPipelineError: message'), 'GPUPipelineError');
     const { reason } = toDictionary(options, 'GPUPipelineErrorInit');
     const where = 'GPUPipelineErrorInit.reason';
-    this.#reason = toEnum(required(reason, where), ['validation', 'internal'], 'GPUPipelineErrorReason', where);
+    this.#reason = toEnum(
+      required(reason, where),
+      ['validation', 'internal'],
+      'GPUPipelineErrorReason',
+      where,
+    );
   }
 
   get reason(): GPUPipelineErrorReason {
@@ -104,7 +115,7 @@ export function asException({ name, message, reason }: Rejection): Error {
   return new DOMException(message, name);
 }
 
-function convertMessage(given: number, message: unknown, name: string): string {
-  if (given === 0) throw new TypeError(`${name}: message is required`);
-  return toDOMString(message, `${name}: message`);
+function convertMessage(args: unknown[], name: string): string {
+  requireArguments(args.length, 1, name);
+  return toDOMString(args[0], `${name}: message`);
 }

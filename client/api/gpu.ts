@@ -4,7 +4,7 @@ import { ROOT_ID } from '../../proto/wire/handle.js';
 import { ClientResource } from '../session/client-resource.js';
 import type { Session } from '../session/session.js';
 import { GPUAdapter } from './adapter.js';
-import { defineInterface, illegal, INTERNAL, promising } from './define.js';
+import { defineInterface, INTERNAL, illegal, promising } from './define.js';
 import { WGSLLanguageFeatures } from './supported.js';
 
 const { requestAdapter } = OPERATIONS.GPU;
@@ -84,6 +84,7 @@ defineInterface('GPU', GPU);
 /** The session behind a GPU of ours. Throws TypeError on anything else. */
 export function sessionOf(gpu: unknown, member: string): Session {
   const resource = resourceOf(gpu);
-  if (!(resource instanceof GPUResource)) throw new TypeError(`${member}: this is not a GPU that Farlight made`);
+  if (!(resource instanceof GPUResource))
+    throw new TypeError(`${member}: this is not a GPU that Farlight made`);
   return resource.session;
 }

@@ -30,6 +30,9 @@ export class GPUQuerySet {
   }
 }
 
-defineResource<GPUQuerySetDescriptor<unknown>>('GPUQuerySet', (device, descriptor) => new QuerySetResource(device, descriptor));
+defineResource<GPUQuerySetDescriptor<unknown>>(
+  'GPUQuerySet',
+  (device, descriptor) => new QuerySetResource(device, descriptor),
+);
 defineObjectBase(GPUQuerySet, 'GPUQuerySet');
 defineInterface('GPUQuerySet', GPUQuerySet);

@@ -1,5 +1,5 @@
 import { type FarlightCompilationMessage, OPERATIONS } from '../../proto/gen/operations.js';
-import { awaitedCall, defineInterface, defineObjectBase, illegal, INTERNAL, promising } from './define.js';
+import { awaitedCall, defineInterface, defineObjectBase, INTERNAL, illegal, promising } from './define.js';
 
 /** https://gpuweb.github.io/gpuweb/#gpucompilationmessage */
 export class GPUCompilationMessage {
@@ -60,8 +60,15 @@ export class GPUShaderModule {
   getCompilationInfo(): Promise<GPUCompilationInfo> {
     return promising(async () => {
       const resource = awaitedCall(this, 'GPUShaderModule', 'getCompilationInfo');
-      const messages = await resource.session.request(OPERATIONS.GPUShaderModule.getCompilationInfo, resource, []);
-      return new GPUCompilationInfo(INTERNAL, Object.freeze(messages.map((each) => new GPUCompilationMessage(INTERNAL, each))));
+      const messages = await resource.session.request(
+        OPERATIONS.GPUShaderModule.getCompilationInfo,
+        resource,
+        [],
+      );
+      return new GPUCompilationInfo(
+        INTERNAL,
+        Object.freeze(messages.map((each) => new GPUCompilationMessage(INTERNAL, each))),
+      );
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { FarlightAdapterInfo } from '../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../proto/gen/webgpu.js';
-import { defineInterface, illegal, INTERNAL } from './define.js';
+import { defineInterface, INTERNAL, illegal } from './define.js';
 
 /** A read-only setlike of strings (https://webidl.spec.whatwg.org/#idl-setlike). */
 class StringSet {
@@ -33,11 +33,6 @@ class StringSet {
   }
 }
 
-interface StringSet {
-  keys(): SetIterator<string>;
-  [Symbol.iterator](): SetIterator<string>;
-}
-
 /** WebIDL wants a setlike's keys, values and @@iterator to be one function, on the interface itself. */
 function defineSetlike(name: string, interfaceClass: typeof StringSet): void {
   const members = Object.getOwnPropertyDescriptors(StringSet.prototype) as Record<string, PropertyDescriptor>;
@@ -45,12 +40,19 @@ function defineSetlike(name: string, interfaceClass: typeof StringSet): void {
     Object.defineProperty(interfaceClass.prototype, key, members[key] as PropertyDescriptor);
   }
   const { values } = StringSet.prototype;
-  Object.defineProperty(interfaceClass.prototype, 'keys', { value: values, writable: true, configurable: true });
-  Object.defineProperty(interfaceClass.prototype, Symbol.iterator, { value: values, writable: true, configurable: true });
+  Object.defineProperty(interfaceClass.prototype, 'keys', {
+    value: values,
+    writable: true,
+    configurable: true,
+  });
+  Object.defineProperty(interfaceClass.prototype, Symbol.iterator, {
+    value: values,
+    writable: true,
+    configurable: true,
+  });
   defineInterface(name, interfaceClass);
 }
 
-// A setlike has these two as well; they are installed below, since WebIDL wants them to be `values` itself.
 export class GPUSupportedFeatures extends StringSet {}
 export class WGSLLanguageFeatures extends StringSet {}
 defineSetlike('GPUSupportedFeatures', GPUSupportedFeatures);

@@ -17,5 +17,13 @@ export interface Stats {
 }
 
 export function emptyStats(): Stats {
-  return { apiCalls: 0, answeredLocally: 0, commandsSent: 0, messagesSent: 0, waits: 0, bytesUp: 0, bytesDown: 0 };
+  return {
+    apiCalls: 0,
+    answeredLocally: 0,
+    commandsSent: 0,
+    messagesSent: 0,
+    waits: 0,
+    bytesUp: 0,
+    bytesDown: 0,
+  };
 }

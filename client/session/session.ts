@@ -1,4 +1,4 @@
-import { FarlightError, ProtocolError, invariant } from '../../proto/errors.js';
+import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BATCH_HEADROOM, BatchAssembler, cutBatch } from '../../proto/wire/batch.js';
@@ -209,7 +209,11 @@ export class Session {
       this.#awaitingAcknowledgement = false;
       this.#pump();
     };
-    this.#pending.set(serial, { operation: OPERATIONS.FarlightSession.acknowledge, resolve: done, reject: () => {} });
+    this.#pending.set(serial, {
+      operation: OPERATIONS.FarlightSession.acknowledge,
+      resolve: done,
+      reject: () => {},
+    });
     this.hold();
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, [], undefined, serial);
   }
@@ -250,7 +254,10 @@ export class Session {
       onWelcome: (welcome) => this.onWelcome(welcome),
       onFrame: (frame) => this.#receive(frame),
       onDrain: () => {},
-      onClose: (reason) => this.#end(reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`)),
+      onClose: (reason) =>
+        this.#end(
+          reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`),
+        ),
     });
     if (this.#holds > 0) this.#link.ref();
     this.#pump();
@@ -261,12 +268,22 @@ export class Session {
     this.stats.bytesDown += frame.length;
     try {
       const batch = this.#assembler.push(frame);
-      if (batch) readReplies(batch, (serial) => this.#take(serial), (id) => this.devices.get(id));
+      if (batch)
+        readReplies(
+          batch,
+          (serial) => this.#take(serial),
+          (id) => this.devices.get(id),
+        );
     } catch (error) {
       // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
       if (!(error instanceof ProtocolError)) throw error;
       this.#link?.close();
-      this.#end(new FarlightError('PROTOCOL_ERROR', `The host sent what the protocol does not allow: ${error.message}.`));
+      this.#end(
+        new FarlightError(
+          'PROTOCOL_ERROR',
+          `The host sent what the protocol does not allow: ${error.message}.`,
+        ),
+      );
     }
   }
 
@@ -298,5 +315,7 @@ export class Session {
 
 function asFarlightError(error: unknown): FarlightError {
   if (error instanceof FarlightError) return error;
-  return new FarlightError('UNREACHABLE', error instanceof Error ? error.message : String(error), { cause: error });
+  return new FarlightError('UNREACHABLE', error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
 }

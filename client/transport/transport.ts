@@ -1,30 +1,7 @@
 import type { FarlightError } from '../../proto/errors.js';
+import type { Hello, Welcome } from '../../proto/handshake.js';
 
-/** What the client says of itself when a session opens. */
-export interface Hello {
-  protocolMin: number;
-  protocolMax: number;
-  version: string;
-  program: string;
-}
-
-/** The adapter that a host works with, in words. */
-export interface AdapterDescription {
-  name: string;
-  vendor: string;
-  architecture: string;
-  software: boolean;
-  driver: string;
-}
-
-/** What the host says of itself when it accepts a session. */
-export interface Welcome {
-  protocol: number;
-  version: string;
-  sessionId: string;
-  adapter: AdapterDescription;
-  wgslLanguageFeatures: string[];
-}
+export type { AdapterDescription, Hello, Welcome } from '../../proto/handshake.js';
 
 /** What a link tells its session. No callback is made from inside `open` or `send`. */
 export interface LinkEvents {

@@ -8,7 +8,7 @@ export interface Used {
 }
 
 /** Adds what `type` refers to, and what that refers to. */
-export function use(idl: Idl, used: Used, type: Type): void {
+export function use(dictionaries: Idl['dictionaries'], used: Used, type: Type): void {
   switch (type.kind) {
     case 'enum':
       used.enums.add(type.name);
@@ -16,18 +16,18 @@ export function use(idl: Idl, used: Used, type: Type): void {
     case 'dictionary': {
       if (used.dictionaries.has(type.name)) return;
       used.dictionaries.add(type.name);
-      const dictionary = idl.dictionaries.get(type.name);
+      const dictionary = dictionaries.get(type.name);
       if (!dictionary) throw new Error(`No dictionary ${type.name}`);
-      for (const member of dictionary.members) use(idl, used, member.type);
+      for (const member of dictionary.members) use(dictionaries, used, member.type);
       return;
     }
     case 'sequence':
     case 'record':
     case 'nullable':
-      use(idl, used, type.of);
+      use(dictionaries, used, type.of);
       return;
     case 'union':
-      for (const part of type.of) use(idl, used, part);
+      for (const part of type.of) use(dictionaries, used, part);
       return;
   }
 }
@@ -58,7 +58,10 @@ export function emitUnions(): string {
     known = unions.size;
     for (const [name, type] of [...unions]) if (!done.has(name)) done.set(name, unionHelpers(name, type));
   }
-  return [...done.keys()].sort().map((name) => done.get(name)).join('\n\n');
+  return [...done.keys()]
+    .sort()
+    .map((name) => done.get(name))
+    .join('\n\n');
 }
 
 const optional = (member: Member) => !member.required && member.default === undefined;
@@ -76,8 +79,11 @@ function emitConverter(name: string, members: Member[]): string {
     if (member.required) {
       lines.push(`  required(raw_${member.name}, ${where});`, `  const ${local(member)} = ${converted};`);
     } else {
-      const fallback = member.default === '{}' ? defaultDictionary(member.type) : (member.default ?? 'undefined');
-      lines.push(`  const ${local(member)} = raw_${member.name} === undefined ? ${fallback} : (${converted});`);
+      const fallback =
+        member.default === '{}' ? defaultDictionary(member.type) : (member.default ?? 'undefined');
+      lines.push(
+        `  const ${local(member)} = raw_${member.name} === undefined ? ${fallback} : (${converted});`,
+      );
     }
   }
   lines.push(...emitResult(name, 'Resource', members), '  return result;', '}');
@@ -87,7 +93,8 @@ function emitConverter(name: string, members: Member[]): string {
 function defaultDictionary(type: Type): string {
   if (type.kind === 'record') return '{}';
   const dictionary = type.kind === 'union' ? type.of.find((part) => part.kind === 'dictionary') : type;
-  if (dictionary?.kind !== 'dictionary') throw new Error('{} is the default of something else than a dictionary');
+  if (dictionary?.kind !== 'dictionary')
+    throw new Error('{} is the default of something else than a dictionary');
   return `convert${dictionary.name}(undefined)`;
 }
 
@@ -132,7 +139,9 @@ function narrowed(member: Member, statement: string): string {
 /** A member that is absent gets its default, where it has one, so what is read equals what was converted. */
 function emitReader(name: string, members: Member[]): string {
   const masked = members.filter(isMasked);
-  const lines = [`export function read${name}<O>(${members.length === 0 ? '_' : ''}r: Reader<O>): ${name}<O> {`];
+  const lines = [
+    `export function read${name}<O>(${members.length === 0 ? '_' : ''}r: Reader<O>): ${name}<O> {`,
+  ];
   if (masked.length > 0) lines.push('  const mask = r.u32();');
   for (const member of members) {
     const expression = read(member.type);
@@ -140,7 +149,9 @@ function emitReader(name: string, members: Member[]): string {
       lines.push(`  const ${local(member)} = ${expression};`);
     } else {
       const bit = 2 ** masked.indexOf(member);
-      lines.push(`  const ${local(member)} = mask & ${bit} ? ${expression} : ${member.default ?? 'undefined'};`);
+      lines.push(
+        `  const ${local(member)} = mask & ${bit} ? ${expression} : ${member.default ?? 'undefined'};`,
+      );
     }
   }
   lines.push(...emitResult(name, 'O', members), '  return result;', '}');

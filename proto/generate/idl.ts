@@ -53,16 +53,29 @@ const INTEGERS: Record<string, { bits: 16 | 32 | 64; signed: boolean }> = {
 const BYTES = new Set(['ArrayBuffer', 'AllowSharedBufferSource', 'Uint32Array']);
 /** Types that exist outside WebGPU and have no conversion here; an operation that takes one has no row. */
 const FOREIGN = new Set([
-  'HTMLVideoElement', 'HTMLImageElement', 'HTMLCanvasElement', 'VideoFrame', 'ImageBitmap', 'ImageData',
-  'OffscreenCanvas', 'PredefinedColorSpace', 'EventHandler',
+  'HTMLVideoElement',
+  'HTMLImageElement',
+  'HTMLCanvasElement',
+  'VideoFrame',
+  'ImageBitmap',
+  'ImageData',
+  'OffscreenCanvas',
+  'PredefinedColorSpace',
+  'EventHandler',
 ]);
 
-/** `wire` overrides `api`, operation by operation; both share one space of names. */
-export function parse(text: string): Idl {
-  const roots = webidl2.parse(text);
+/** The definitions of an IDL text. */
+export type Definitions = webidl2.IDLRootType[];
+
+export function definitions(text: string): Definitions {
+  return webidl2.parse(text);
+}
+
+/** What `roots` define. The names that they use are looked up in `scope`, which contains them too. */
+export function collect(roots: Definitions, scope: Definitions): Idl {
   const typedefs = new Map<string, webidl2.IDLTypeDescription>();
   const named = new Map<string, string>();
-  for (const root of roots) {
+  for (const root of scope) {
     if (root.type === 'typedef') typedefs.set(root.name, root.idlType);
     else if ('name' in root && root.name) named.set(root.name, root.type);
   }
@@ -80,19 +93,26 @@ export function parse(text: string): Idl {
 
   for (const root of roots) {
     if (root.type === 'enum') {
-      idl.enums.set(root.name, root.values.map((value) => value.value));
+      idl.enums.set(
+        root.name,
+        root.values.map((value) => value.value),
+      );
     } else if (root.type === 'dictionary') {
       rawDictionaries.set(root.name, root);
     } else if (root.type === 'includes') {
       includes.push([root.target, root.includes]);
     } else if (root.type === 'interface mixin') {
-      mixins.set(root.name, [...(mixins.get(root.name) ?? []), ...(root.members as webidl2.IDLInterfaceMemberType[])]);
+      mixins.set(root.name, [
+        ...(mixins.get(root.name) ?? []),
+        ...(root.members as webidl2.IDLInterfaceMemberType[]),
+      ]);
     } else if (root.type === 'interface') {
       addMembers(root.name, root.members);
     } else if (root.type === 'namespace') {
       const constants: Record<string, number> = {};
       for (const member of root.members) {
-        if (member.type === 'const') constants[member.name] = Number((member.value as { value: string }).value);
+        if (member.type === 'const')
+          constants[member.name] = Number((member.value as { value: string }).value);
       }
       idl.namespaces.set(root.name, constants);
     }
@@ -112,16 +132,23 @@ export function parse(text: string): Idl {
     for (const member of members) {
       if (member.type === 'attribute') attributes.push(member.name);
       if (member.type !== 'operation' || !member.name || !member.idlType) continue;
-      const args = member.arguments.map((argument): Argument => ({
-        name: argument.name,
-        type: resolve(argument.idlType),
-        required: !argument.optional,
-        optional: argument.optional,
-        ...defaultOf(argument.default),
-      }));
+      const args = member.arguments.map(
+        (argument): Argument => ({
+          name: argument.name,
+          type: resolve(argument.idlType),
+          required: !argument.optional,
+          optional: argument.optional,
+          ...defaultOf(argument.default),
+        }),
+      );
       const known = operations.get(member.name);
       if (known) known.overloads.push(args);
-      else operations.set(member.name, { name: member.name, overloads: [args], returns: resolve(member.idlType) });
+      else
+        operations.set(member.name, {
+          name: member.name,
+          overloads: [args],
+          returns: resolve(member.idlType),
+        });
     }
   }
 
@@ -129,12 +156,14 @@ export function parse(text: string): Idl {
     const raw = rawDictionaries.get(name);
     if (!raw) return [];
     const own = raw.members
-      .map((field): Member => ({
-        name: field.name,
-        type: resolve(field.idlType),
-        required: field.required,
-        ...defaultOf(field.default),
-      }))
+      .map(
+        (field): Member => ({
+          name: field.name,
+          type: resolve(field.idlType),
+          required: field.required,
+          ...defaultOf(field.default),
+        }),
+      )
       .sort((a, b) => (a.name < b.name ? -1 : 1));
     return [...(raw.inheritance ? dictionaryMembers(raw.inheritance) : []), ...own];
   }
@@ -146,7 +175,10 @@ export function parse(text: string): Idl {
 
   function resolveNonNull(description: webidl2.IDLTypeDescription): Type {
     if (description.union) {
-      return { kind: 'union', of: (description.idlType as webidl2.IDLTypeDescription[]).map((each) => resolve(each)) };
+      return {
+        kind: 'union',
+        of: (description.idlType as webidl2.IDLTypeDescription[]).map((each) => resolve(each)),
+      };
     }
     if (description.generic) {
       const parameters = description.idlType as webidl2.IDLTypeDescription[];
@@ -161,10 +193,16 @@ export function parse(text: string): Idl {
     const integer = INTEGERS[name];
     if (integer) {
       const has = (attribute: string) => description.extAttrs.some((each) => each.name === attribute);
-      return { kind: 'integer', ...integer, conversion: has('EnforceRange') ? 'enforce' : has('Clamp') ? 'clamp' : 'modulo' };
+      return {
+        kind: 'integer',
+        ...integer,
+        conversion: has('EnforceRange') ? 'enforce' : has('Clamp') ? 'clamp' : 'modulo',
+      };
     }
-    if (name === 'undefined' || name === 'boolean' || name === 'double' || name === 'float') return { kind: name };
-    if (name === 'DOMString' || name === 'USVString') return { kind: 'string', unicode: name === 'USVString' };
+    if (name === 'undefined' || name === 'boolean' || name === 'double' || name === 'float')
+      return { kind: name };
+    if (name === 'DOMString' || name === 'USVString')
+      return { kind: 'string', unicode: name === 'USVString' };
     if (BYTES.has(name)) return { kind: 'bytes' };
     const type = named.get(name);
     if (type === 'enum' || type === 'interface' || type === 'dictionary') return { kind: type, name };
@@ -175,7 +213,8 @@ export function parse(text: string): Idl {
 
 export function isForeign(type: Type): boolean {
   if (type.kind === 'union') return type.of.some(isForeign);
-  if (type.kind === 'sequence' || type.kind === 'record' || type.kind === 'nullable') return isForeign(type.of);
+  if (type.kind === 'sequence' || type.kind === 'record' || type.kind === 'nullable')
+    return isForeign(type.of);
   return type.kind === 'interface' && FOREIGN.has(type.name);
 }
 

@@ -10,7 +10,7 @@ export interface Emitted {
 }
 
 /** Emits every row, and adds the enums and dictionaries that rows need to `used`. */
-export function emitOperations(api: Idl, wire: Idl, used: Used): Emitted {
+export function emitOperations(api: Idl, wire: Idl, dictionaries: Idl['dictionaries'], used: Used): Emitted {
   const types: string[] = [];
   const interfaces: string[] = [];
   let opcode = 0;
@@ -29,7 +29,12 @@ export function emitOperations(api: Idl, wire: Idl, used: Used): Emitted {
   return { types: types.join('\n'), table: `export const OPERATIONS = {\n${interfaces.join('\n')}\n};` };
 
   function emitOperation(
-    name: string, member: string, row: Row, asApi: Operation | undefined, asWire: Operation, code: number,
+    name: string,
+    member: string,
+    row: Row,
+    asApi: Operation | undefined,
+    asWire: Operation,
+    code: number,
   ): string {
     const type = `${name}_${member}`;
     const wireArgs = only(asWire, `${name}.${member}`);
@@ -38,18 +43,21 @@ export function emitOperations(api: Idl, wire: Idl, used: Used): Emitted {
     if (row.regular && (!hasConverter || asWire !== asApi)) {
       throw new Error(`${name}.${member} cannot be regular: its wire form is not its API form`);
     }
-    for (const arg of hasConverter ? (asApi.overloads[0] ?? []) : []) use(api, used, arg.type);
-    if (remote) for (const arg of wireArgs) use(wire, used, arg.type);
-    if (row.fate === 'awaited') use(wire, used, asWire.returns);
+    for (const arg of hasConverter ? (asApi.overloads[0] ?? []) : []) use(dictionaries, used, arg.type);
+    if (remote) for (const arg of wireArgs) use(dictionaries, used, arg.type);
+    if (row.fate === 'awaited') use(dictionaries, used, asWire.returns);
     const reply = row.fate === 'awaited' ? declare(asWire.returns).replace(/\bO\b/g, 'never') : 'undefined';
     const apiType = hasConverter ? `${type}Api<Resource>` : 'never';
-    const length = asApi ? Math.min(...asApi.overloads.map((args) => args.filter((arg) => !arg.optional).length)) : 0;
+    const length = asApi
+      ? Math.min(...asApi.overloads.map((args) => args.filter((arg) => !arg.optional).length))
+      : 0;
     const lines = [
       `    ${member}: operation<${apiType}, ${type}<Handle>, ${type}<unknown>, ${reply}>({`,
       `      interface: '${name}', member: '${member}', fate: '${row.fate}', opcode: ${code},`,
       `      creates: ${row.creates ? `'${row.creates}'` : 'undefined'}, regular: ${row.regular}, length: ${length},`,
     ];
-    if (hasConverter) lines.push(...emitConvert(name, member, asApi.overloads[0] ?? [], `${type}Api<Resource>`));
+    if (hasConverter)
+      lines.push(...emitConvert(name, member, asApi.overloads[0] ?? [], `${type}Api<Resource>`));
     lines.push(
       `      write(${remote && wireArgs.length > 0 ? `w, [${wireArgs.map((arg) => arg.name).join(', ')}]` : ''}) {${remote ? wireArgs.map((arg) => `\n        ${writeArgument(arg)}`).join('') : ''}`,
       '      },',
@@ -59,14 +67,24 @@ export function emitOperations(api: Idl, wire: Idl, used: Used): Emitted {
     );
     const answers = row.fate === 'awaited' && asWire.returns.kind !== 'undefined';
     lines.push(
-      answers ? `      writeReply(w, reply) { ${write(asWire.returns, 'reply')} },` : '      writeReply() {},',
-      answers ? `      readReply(r) { return ${read(asWire.returns)}; },` : '      readReply() { return undefined; },',
+      answers
+        ? `      writeReply(w, reply) { ${write(asWire.returns, 'reply')} },`
+        : '      writeReply() {},',
+      answers
+        ? `      readReply(r) { return ${read(asWire.returns)}; },`
+        : '      readReply() { return undefined; },',
       '    }),',
     );
     return lines.join('\n');
   }
 
-  function emitTypes(name: string, member: string, row: Row, asApi: Operation | undefined, asWire: Operation): string[] {
+  function emitTypes(
+    name: string,
+    member: string,
+    row: Row,
+    asApi: Operation | undefined,
+    asWire: Operation,
+  ): string[] {
     const result = [tuple(`${name}_${member}`, row.fate === 'local' ? [] : only(asWire, name))];
     if (asApi?.overloads.length === 1) result.push(tuple(`${name}_${member}Api`, asApi.overloads[0] ?? []));
     return result;
@@ -79,7 +97,8 @@ export function missingRows(api: Idl): string[] {
   for (const [name, operations] of api.operations) {
     for (const [member, operation] of operations) {
       const foreign = operation.overloads.flat().some((arg) => isForeign(arg.type));
-      if (!SURFACE[name]?.[member]) missing.push(`${name}.${member}${foreign ? ' (takes what only a page has)' : ''}`);
+      if (!SURFACE[name]?.[member])
+        missing.push(`${name}.${member}${foreign ? ' (takes what only a page has)' : ''}`);
     }
   }
   return missing;
@@ -92,7 +111,9 @@ function only(operation: Operation, name: string): Argument[] {
 }
 
 function tuple(name: string, args: Argument[]): string {
-  const parts = args.map((arg) => `${arg.name}: ${declare(arg.type)}${mayBeAbsent(arg) ? ' | undefined' : ''}`);
+  const parts = args.map(
+    (arg) => `${arg.name}: ${declare(arg.type)}${mayBeAbsent(arg) ? ' | undefined' : ''}`,
+  );
   return `export type ${name}<O> = [${parts.join(', ')}];`;
 }
 
@@ -109,7 +130,10 @@ function emitConvert(name: string, member: string, args: Argument[], type: strin
     if (!arg.optional || arg.type.kind === 'dictionary') return `          ${converted},`;
     return `          args[${index}] === undefined ? ${arg.default ?? 'undefined'} : (${converted}),`;
   });
-  lines.push(values.length > 0 ? `        return [\n${values.join('\n')}\n        ];` : '        return [];', '      },');
+  lines.push(
+    values.length > 0 ? `        return [\n${values.join('\n')}\n        ];` : '        return [];',
+    '      },',
+  );
   return lines;
 }
 

@@ -72,9 +72,12 @@ export function convert(type: Type, value: string, where: string): string {
 }
 
 function convertInteger(type: Extract<Type, { kind: 'integer' }>, value: string, where: string): string {
-  const max = type.bits === 64 ? 'Number.MAX_SAFE_INTEGER' : String(2 ** (type.signed ? type.bits - 1 : type.bits) - 1);
+  const max =
+    type.bits === 64 ? 'Number.MAX_SAFE_INTEGER' : String(2 ** (type.signed ? type.bits - 1 : type.bits) - 1);
   const min = type.signed ? String(-(2 ** (type.bits - 1))) : '0';
-  const name = quote(`${type.signed ? '' : 'unsigned '}${{ 16: 'short', 32: 'long', 64: 'long long' }[type.bits]}`);
+  const name = quote(
+    `${type.signed ? '' : 'unsigned '}${{ 16: 'short', 32: 'long', 64: 'long long' }[type.bits]}`,
+  );
   if (type.conversion === 'enforce') return `enforceRange(${value}, ${min}, ${max}, ${name}, ${where})`;
   if (type.conversion === 'clamp') return `clamp(${value}, ${min}, ${max}, ${where})`;
   if (type.bits !== 32 || type.signed) throw new Error(`No modulo conversion for ${name}`);
@@ -181,18 +184,23 @@ export function unionHelpers(name: string, type: Extract<Type, { kind: 'union' }
   const kinds = `[${interfaces.map(quote).join(', ')}]`;
   const lines: string[] = [];
 
-  lines.push(`function convert${name}(value: unknown, where: string): ${declared.replace(/\bO\b/g, 'Resource')} {`);
+  lines.push(
+    `function convert${name}(value: unknown, where: string): ${declared.replace(/\bO\b/g, 'Resource')} {`,
+  );
   if (interfaces.length > 0) {
     lines.push(`  const resource = resourceOf(value);`);
     lines.push(`  if (resource !== undefined && ${kinds}.includes(resource.kind)) return resource;`);
   }
   const dictionary = others.find((part) => part.kind === 'dictionary');
-  if (others.some((part) => part.kind === 'undefined')) lines.push('  if (value === undefined) return undefined;');
+  if (others.some((part) => part.kind === 'undefined'))
+    lines.push('  if (value === undefined) return undefined;');
   const sequence = others.find((part) => part.kind === 'sequence');
   if (sequence) lines.push(`  if (isIterable(value)) return ${convert(sequence, 'value', 'where')};`);
   const last = others.find((part) => !['undefined', 'sequence', 'dictionary'].includes(part.kind));
   if (dictionary && !last) {
-    lines.push(`  if (value === undefined || value === null || isObject(value)) return ${convert(dictionary, 'value', 'where')};`);
+    lines.push(
+      `  if (value === undefined || value === null || isObject(value)) return ${convert(dictionary, 'value', 'where')};`,
+    );
   }
   if (last) lines.push(`  return ${convert(last, 'value', 'where')};`);
   else lines.push(`  throw new TypeError(\`\${where}: \${describe(value)} is not ${expected(parts)}\`);`);

@@ -53,11 +53,17 @@ export function toDouble(value: unknown, where: string): number {
 
 export function toFloat(value: unknown, where: string): number {
   const number = Math.fround(toNumber(value, where));
-  if (!Number.isFinite(number)) throw new TypeError(`${where}: ${describe(value)} is not a finite 32-bit number`);
+  if (!Number.isFinite(number))
+    throw new TypeError(`${where}: ${describe(value)} is not a finite 32-bit number`);
   return number;
 }
 
-export function toEnum<T extends string>(value: unknown, values: readonly T[], name: string, where: string): T {
+export function toEnum<T extends string>(
+  value: unknown,
+  values: readonly T[],
+  name: string,
+  where: string,
+): T {
   const text = toDOMString(value, where) as T;
   if (!values.includes(text)) throw new TypeError(`${where}: '${text}' is not a value of ${name}`);
   return text;
@@ -113,7 +119,9 @@ export function required(value: unknown, where: string): unknown {
 
 export function requireArguments(given: number, needed: number, where: string): void {
   if (given < needed) {
-    throw new TypeError(`${where} takes ${needed} argument${needed === 1 ? '' : 's'} or more, and got ${given}`);
+    throw new TypeError(
+      `${where} takes ${needed} argument${needed === 1 ? '' : 's'} or more, and got ${given}`,
+    );
   }
 }
 

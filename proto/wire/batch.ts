@@ -56,7 +56,8 @@ export class BatchAssembler {
     const kind = frame[0];
     if (kind === WHOLE && this.#partial === undefined) return frame.subarray(1);
     if (kind === FIRST && this.#partial === undefined) {
-      if (frame.length < FIRST_HEADER) throw new ProtocolError('A batch begins with a frame that has no length');
+      if (frame.length < FIRST_HEADER)
+        throw new ProtocolError('A batch begins with a frame that has no length');
       const total = Number(new DataView(frame.buffer, frame.byteOffset).getBigUint64(1, true));
       if (total > this.#batchBytes) {
         throw new ProtocolError(`A batch of ${total} bytes is over the limit of ${this.#batchBytes}`);
@@ -65,7 +66,8 @@ export class BatchAssembler {
       this.#filled = 0;
       return this.#append(this.#partial, frame.subarray(FIRST_HEADER));
     }
-    if (kind === FURTHER && this.#partial !== undefined) return this.#append(this.#partial, frame.subarray(1));
+    if (kind === FURTHER && this.#partial !== undefined)
+      return this.#append(this.#partial, frame.subarray(1));
     throw new ProtocolError(`A frame of kind ${kind} came where it is not allowed`);
   }
 

@@ -56,7 +56,8 @@ export class ObjectTable implements HandleResolver<object | typeof INVALID> {
 
   /** Takes a new handle in; its object is set by `settle`. */
   reserve(id: number, generation: number, kind: string, device: Entry | undefined): Entry {
-    if (id >= LIMITS.objects) throw new ProtocolError(`object id ${id} is over the limit of ${LIMITS.objects}`);
+    if (id >= LIMITS.objects)
+      throw new ProtocolError(`object id ${id} is over the limit of ${LIMITS.objects}`);
     if (id === ROOT_ID || this.#entries.has(id)) throw new ProtocolError(`object id ${id} is in use`);
     const entry: Entry = { id, generation, kind, device, object: undefined, reserved: true };
     this.#entries.set(id, entry);

@@ -12,7 +12,14 @@ import { type Entry, ObjectTable } from './objects.js';
 import { ReplyWriter } from './reply-writer.js';
 
 /** The receiver of the session's own commands. */
-const ROOT: Entry = { id: ROOT_ID, generation: 0, kind: 'GPU', device: undefined, object: undefined, reserved: false };
+const ROOT: Entry = {
+  id: ROOT_ID,
+  generation: 0,
+  kind: 'GPU',
+  device: undefined,
+  object: undefined,
+  reserved: false,
+};
 
 /**
  * One program's WebGPU session on this side: decodes its commands, in order, and drives the GPU with
@@ -78,7 +85,8 @@ export class ExecutorSession implements SessionEndpoint {
     if (operation.interface !== 'FarlightSession' && operation.interface !== 'GPU') {
       return this.#objects.receiver(id, generation, operation.interface);
     }
-    if (id !== ROOT_ID) throw new ProtocolError(`${operation.interface}.${operation.member} on the object ${id}`);
+    if (id !== ROOT_ID)
+      throw new ProtocolError(`${operation.interface}.${operation.member} on the object ${id}`);
     return ROOT;
   }
 
@@ -86,7 +94,13 @@ export class ExecutorSession implements SessionEndpoint {
     return this.#objects.reserve(reader.u32(), reader.u32(), kind, deviceOf(self));
   }
 
-  #command(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined, invalid: boolean): void {
+  #command(
+    operation: AnyOperation,
+    self: Entry,
+    args: unknown[],
+    made: Entry | undefined,
+    invalid: boolean,
+  ): void {
     try {
       if (invalid) throw new Error(invalidMessage(operation));
       const result = this.#call(operation, self, args, made);
@@ -127,7 +141,10 @@ export class ExecutorSession implements SessionEndpoint {
     const handler = HANDLERS[operation.interface]?.[operation.member];
     if (handler) return handler(this.#context, self, args as never, made);
     const method = (self.object as Record<string, (...args: unknown[]) => unknown>)[operation.member];
-    if (!method) throw new Error(`${operation.interface}.${operation.member} is not in this host's WebGPU implementation.`);
+    if (!method)
+      throw new Error(
+        `${operation.interface}.${operation.member} is not in this host's WebGPU implementation.`,
+      );
     // An absent argument at the end is left out, as a program would.
     while (args.length > 0 && args[args.length - 1] === undefined) args.pop();
     return method.apply(self.object, args);

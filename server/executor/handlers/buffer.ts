@@ -19,6 +19,7 @@ export async function mapAsync(
 
 export function unmap(_context: Context, self: Entry, [written]: [FarlightWrittenRange<never>[]]): void {
   const buffer = self.object as GPUBuffer;
-  for (const { offset, data } of written) new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
+  for (const { offset, data } of written)
+    new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
   buffer.unmap();
 }

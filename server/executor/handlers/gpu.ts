@@ -1,4 +1,8 @@
-import type { FarlightAdapter, FarlightDevice, GPURequestAdapterOptions } from '../../../proto/gen/operations.js';
+import type {
+  FarlightAdapter,
+  FarlightDevice,
+  GPURequestAdapterOptions,
+} from '../../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
 import type { Context } from '../context.js';
 import type { Entry } from '../objects.js';
@@ -15,7 +19,8 @@ export async function requestAdapter(
     return null;
   }
   objects.settle(made, adapter);
-  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter } = adapter.info;
+  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter } =
+    adapter.info;
   return {
     ...describe(adapter),
     info: {

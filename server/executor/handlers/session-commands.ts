@@ -5,10 +5,15 @@ import type { Entry } from '../objects.js';
 /** Ids and generations in turn. */
 export function release({ objects }: Context, _self: Entry, [handles]: [number[]]): void {
   if (handles.length % 2 !== 0) throw new ProtocolError('a release with half a handle');
-  for (let at = 0; at < handles.length; at += 2) objects.release(handles[at] as number, handles[at + 1] as number);
+  for (let at = 0; at < handles.length; at += 2)
+    objects.release(handles[at] as number, handles[at + 1] as number);
 }
 
-export function setLabel({ objects }: Context, _self: Entry, [id, generation, label]: [number, number, string]): void {
+export function setLabel(
+  { objects }: Context,
+  _self: Entry,
+  [id, generation, label]: [number, number, string],
+): void {
   const { object } = objects.get(id, generation);
   if (object && 'label' in object) object.label = label;
 }

@@ -1,0 +1,72 @@
+import type { Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import { grpc } from '../../link/grpc.js';
+import { hostService } from '../../link/host-service.js';
+import { FarlightError } from '../../proto/errors.js';
+import type { HostDescription } from '../../proto/handshake.js';
+import { CHANNEL_OPTIONS, CONNECT_TIMEOUT_MS, unreachable } from './grpc.js';
+import { type HostAddress, parseHostAddress } from './host-address.js';
+import { SocketHold } from './socket-hold.js';
+
+/** How long an echo may take, in milliseconds: megabytes over a slow line. */
+const ECHO_TIMEOUT_MS = 30_000;
+
+/** Asks a host about itself, outside of any session. */
+export class HostClient {
+  readonly #address: HostAddress;
+  readonly #hold = new SocketHold();
+  readonly #client: Client;
+
+  /** @throws FarlightError BAD_URL where the address is not one. */
+  constructor(url: string) {
+    this.#address = parseHostAddress(url);
+    this.#hold.set(true);
+    this.#client = new (grpc().Client)(this.#address.target, this.#hold.credentials(), CHANNEL_OPTIONS);
+  }
+
+  get url(): string {
+    return this.#address.url;
+  }
+
+  /** @throws FarlightError UNREACHABLE (rejects). */
+  async describe(): Promise<HostDescription> {
+    const description = await this.#ask(hostService().Describe, {}, CONNECT_TIMEOUT_MS);
+    return { ...description, adapter: description.adapter ?? undefined };
+  }
+
+  /**
+   * Sends `payload` and has `replyBytes` bytes sent back.
+   *
+   * @throws FarlightError UNREACHABLE (rejects).
+   */
+  async echo(payload: Uint8Array, replyBytes: number): Promise<void> {
+    await this.#ask(hostService().Echo, { payload, replyBytes }, ECHO_TIMEOUT_MS);
+  }
+
+  close(): void {
+    this.#client.close();
+    this.#hold.destroy();
+  }
+
+  #ask<Request, Reply>(
+    method: MethodDefinition<Request, Reply>,
+    request: Request,
+    timeoutMs: number,
+  ): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      const deadline = Date.now() + timeoutMs;
+      const done = (error: ServiceError | null, reply?: Reply) =>
+        error || !reply ? reject(this.#explain(error, timeoutMs)) : resolve(reply);
+      this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, done);
+    });
+  }
+
+  #explain(error: ServiceError | null, timeoutMs: number): FarlightError {
+    if (error && error.code !== grpc().status.DEADLINE_EXCEEDED)
+      return unreachable(this.url, error.code, error.details);
+    return new FarlightError(
+      'UNREACHABLE',
+      `nothing answers at ${this.url} within ${timeoutMs / 1000} seconds; start a host there with: farlight serve`,
+    );
+  }
+}

@@ -1,0 +1,18 @@
+import { grpcTransport } from './grpc.js';
+import { privateHost } from './private-host.js';
+import type { Transport } from './transport.js';
+
+export interface OpenOptions {
+  /** The adapter that a private host opens; FARLIGHT_ADAPTER where absent, and `auto` without that. */
+  adapter?: string | undefined;
+}
+
+/**
+ * The way to a host: the one at `target`, or a private host on this machine where none is named.
+ *
+ * @throws FarlightError BAD_URL where the address is not one.
+ */
+export function openTransport(target: string | undefined, options: OpenOptions = {}): Transport {
+  if (target) return grpcTransport(target);
+  return privateHost({ adapter: options.adapter || process.env.FARLIGHT_ADAPTER || undefined });
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { FAKE_EXECUTOR, isAlive, until } from '../support/session-client.js';
+
+const PROGRAM = fileURLToPath(new URL('../support/link-program.mjs', import.meta.url));
+
+let daemon: Daemon;
+beforeAll(async () => {
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+});
+afterAll(() => daemon.close());
+
+/** Runs a program that opens a link and does these steps with it; it ends by itself, or the test never does. */
+async function program(host: string, ...steps: string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, [PROGRAM, host, ...steps], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, output };
+}
+
+const HOSTS: Record<string, () => string> = { gRPC: () => daemon.url, 'a private host': () => 'private' };
+
+for (const [name, host] of Object.entries(HOSTS)) {
+  describe(`a program with an open link over ${name}`, () => {
+    it('ends by itself when it awaits nothing', async () => {
+      expect(await program(host())).toEqual({ code: 0, output: '' });
+    });
+
+    it('ends by itself after it awaited something', async () => {
+      expect(await program(host(), 'echo')).toEqual({ code: 0, output: 'answered\n' });
+    });
+
+    it('stays alive while it awaits, also for the second time', async () => {
+      const { code, output } = await program(host(), 'echo', 'turn', 'stall', 'echo');
+      expect({ code, output }).toEqual({ code: 0, output: 'answered\nanswered\n' });
+    });
+
+    it('takes its executor with it, however it ends', async () => {
+      for (const ending of [[], ['exit'], ['die']]) {
+        const { output } = await program(host(), 'pid', ...ending);
+        expect(output).toMatch(/^\d+\n$/);
+        await until(() => !isAlive(Number(output)));
+      }
+    });
+  });
+}

@@ -1,0 +1,213 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { CreateOptions } from '#farlight/client/index.js';
+import { create, FarlightError, stats } from '#farlight/client/index.js';
+import { FakeGpu } from '../support/fake-gpu.js';
+import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+
+let fake: FakeGpu;
+let transport: ScriptedTransport;
+
+beforeEach(() => {
+  fake = new FakeGpu();
+  transport = new ScriptedTransport(fake.gpu);
+});
+
+async function open(options: CreateOptions = {}): Promise<{ gpu: GPU; device: GPUDevice }> {
+  const gpu = create({ ...options, transport });
+  const opening = gpu.requestAdapter().then((adapter) => adapter?.requestDevice());
+  await transport.settle();
+  const device = await opening;
+  if (!device) throw new Error('the fake GPU has an adapter');
+  await transport.settle();
+  fake.calls.length = 0;
+  return { gpu, device };
+}
+
+describe('the session', () => {
+  it('reaches for the host only when the program asks for an adapter', async () => {
+    create({ transport });
+    await turn();
+    expect(transport.hello).toBeUndefined();
+  });
+
+  it('carries out commands in program order', async () => {
+    const { device } = await open();
+    const buffer = device.createBuffer({ size: 16, usage: 8 });
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.dispatchWorkgroups(3);
+    pass.end();
+    device.queue.writeBuffer(buffer, 0, new Uint8Array(4));
+    device.queue.submit([encoder.finish()]);
+    device.queue.writeBuffer(buffer, 8, new Uint8Array(4));
+    await transport.settle();
+    expect(fake.names()).toEqual([
+      'GPUDevice.createBuffer',
+      'GPUDevice.createCommandEncoder',
+      'GPUCommandEncoder.beginComputePass',
+      'GPUComputePassEncoder.dispatchWorkgroups',
+      'GPUComputePassEncoder.end',
+      'GPUQueue.writeBuffer',
+      'GPUCommandEncoder.finish',
+      'GPUQueue.submit',
+      'GPUQueue.writeBuffer',
+    ]);
+  });
+
+  it('sends the commands of one task as one message', async () => {
+    const { device } = await open();
+    for (let index = 0; index < 10; index += 1) device.createBuffer({ size: 16, usage: 8 });
+    expect(transport.up.length).toBe(0);
+    await turn();
+    expect(transport.up.length).toBe(1);
+  });
+
+  it('sends what is awaited together with what precedes it', async () => {
+    const { device } = await open();
+    const buffer = device.createBuffer({ size: 16, usage: 9 });
+    device.queue.submit([]);
+    const mapped = buffer.mapAsync(1);
+    await Promise.resolve();
+    expect(transport.up.length).toBe(1);
+    fake.answers.getMappedRange = () => new ArrayBuffer(16);
+    await transport.settle();
+    await mapped;
+  });
+
+  it('writeBuffer takes the bytes that are there when it is called', async () => {
+    const { device } = await open();
+    const data = new Uint32Array([1, 2, 3, 4]);
+    device.queue.writeBuffer(device.createBuffer({ size: 16, usage: 8 }), 4, data, 1, 2);
+    data.fill(0);
+    await transport.settle();
+    const write = fake.calls.find(([name]) => name === 'GPUQueue.writeBuffer');
+    expect(write?.[1].slice(1)).toEqual([4, new Uint8Array(new Uint32Array([2, 3]).buffer)]);
+  });
+
+  it('a command larger than a frame arrives whole', async () => {
+    const { device } = await open();
+    const data = new Uint8Array(5 << 20).map((_byte, index) => index);
+    device.queue.writeBuffer(device.createBuffer({ size: data.length, usage: 8 }), 0, data);
+    await turn();
+    expect(transport.up.length).toBeGreaterThan(4);
+    await transport.settle();
+    expect(Buffer.compare(fake.calls.at(-1)?.[1][2] as Uint8Array, data)).toBe(0);
+  });
+
+  it('keeps the process alive only while something is awaited', async () => {
+    const { device } = await open();
+    expect(transport.refs).toBe(0);
+    const done = device.queue.onSubmittedWorkDone();
+    await Promise.resolve();
+    expect(transport.refs).toBe(1);
+    await transport.settle();
+    await done;
+    expect(transport.refs).toBe(0);
+  });
+
+  it('counts what it does', async () => {
+    const { gpu, device } = await open();
+    const before = stats(gpu);
+    device.createBuffer({ size: 16, usage: 8 }).destroy();
+    const done = device.queue.onSubmittedWorkDone();
+    await transport.settle();
+    await done;
+    const after = stats(gpu);
+    expect(after.apiCalls - before.apiCalls).toBe(3);
+    expect(after.answeredLocally - before.answeredLocally).toBe(2);
+    expect(after.commandsSent - before.commandsSent).toBe(3);
+    expect(after.messagesSent - before.messagesSent).toBe(1);
+    expect(after.waits - before.waits).toBe(1);
+    expect(after.bytesUp).toBeGreaterThan(before.bytesUp);
+    expect(after.bytesDown).toBeGreaterThan(before.bytesDown);
+  });
+});
+
+describe('with batching off', () => {
+  it('each command is a message of its own', async () => {
+    const { device } = await open({ batch: 'off' });
+    for (let index = 0; index < 5; index += 1) device.createBuffer({ size: 16, usage: 8 });
+    expect(transport.up.length).toBe(5);
+  });
+
+  it('and reuse off, the next command waits until the host has executed the one before', async () => {
+    const { gpu, device } = await open({ batch: 'off', reuse: 'off' });
+    const { waits } = stats(gpu);
+    for (let index = 0; index < 3; index += 1) device.createBuffer({ size: 16, usage: 8 });
+    for (let done = 0; done < 3; done += 1) {
+      expect(transport.up.length).toBe(1);
+      transport.deliverUp();
+      expect(fake.calls.length).toBe(done + 1);
+      await turn();
+      transport.deliverDown();
+    }
+    expect(transport.up.length).toBe(0);
+    expect(stats(gpu).waits - waits).toBe(3);
+  });
+});
+
+describe('when the connection breaks', () => {
+  it('everything awaited settles, the device is lost once, and later calls are quiet', async () => {
+    const { gpu, device } = await open();
+    const buffer = device.createBuffer({ size: 16, usage: 9 });
+    const mapped = buffer.mapAsync(1);
+    const done = device.queue.onSubmittedWorkDone();
+    device.pushErrorScope('validation');
+    const popped = device.popErrorScope();
+    const pipeline = device.createComputePipelineAsync({
+      layout: 'auto',
+      compute: { module: device.createShaderModule({ code: '' }) },
+    });
+    await Promise.resolve();
+    transport.break('the cable was pulled');
+    await expect(mapped).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(done).resolves.toBeUndefined();
+    await expect(popped).resolves.toBeNull();
+    await expect(pipeline).resolves.toMatchObject({ label: '' });
+    await expect(device.lost).resolves.toMatchObject({ reason: 'unknown', message: 'the cable was pulled' });
+    expect(transport.refs).toBe(0);
+    transport.up.length = 0;
+
+    device.queue.submit([device.createCommandEncoder().finish()]);
+    await expect(device.queue.onSubmittedWorkDone()).resolves.toBeUndefined();
+    await expect(buffer.mapAsync(1)).rejects.toMatchObject({ name: 'AbortError' });
+    await expect(gpu.requestAdapter()).rejects.toBeInstanceOf(FarlightError);
+    await turn();
+    expect(transport.up.length).toBe(0);
+  });
+
+  it('an adapter that was asked for is refused with the reason', async () => {
+    const gpu = create({ transport });
+    const adapter = gpu.requestAdapter();
+    await turn();
+    transport.break('nobody is there');
+    await expect(adapter).rejects.toMatchObject({ code: 'DISCONNECTED', message: 'nobody is there' });
+  });
+});
+
+describe('a host that breaks the protocol', () => {
+  it.each([
+    ['a reply that nobody awaits', [0, 0, 99, 0]],
+    ['a reply of an unknown kind', [0, 77]],
+    ['a reply that ends early', [0, 0]],
+    ['a frame of an unknown kind', [5, 1, 2]],
+  ])('by %s loses its session', async (_name, bytes) => {
+    const { device } = await open();
+    transport.sendDown(new Uint8Array(bytes));
+    await expect(device.lost).resolves.toMatchObject({
+      reason: 'unknown',
+      message: /protocol does not allow/,
+    });
+    expect(transport.closed).toBe(true);
+  });
+});
+
+describe('options', () => {
+  it('may be flags, as for npm webgpu', () => {
+    expect(() => create(['host=grpc://127.0.0.1:1', 'batch=off'])).not.toThrow();
+  });
+
+  it.each([[['wat=1']], [['batch=maybe']]])('%j is refused with what is known', (flags) => {
+    expect(() => create(flags)).toThrow(FarlightError);
+  });
+});

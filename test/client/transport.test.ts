@@ -1,0 +1,237 @@
+import { createServer as createHttp2Server } from 'node:http2';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { grpcTransport } from '#farlight/client/transport/grpc.js';
+import { type MemoryPeer, memoryTransport } from '#farlight/client/transport/memory.js';
+import { privateHost } from '#farlight/client/transport/private-host.js';
+import type { Transport } from '#farlight/client/transport/transport.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
+
+let daemon: Daemon;
+beforeAll(async () => {
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+});
+afterAll(() => daemon.close());
+
+/** An endpoint in this process that knows the two actions that need no process of their own. */
+function memory(): Transport {
+  return memoryTransport({
+    adapter: { name: 'fake', vendor: 'test', architecture: 'none', software: true, driver: 'fake 1.0' },
+    wgslLanguageFeatures: ['fake_feature'],
+    accept: (peer: MemoryPeer) => ({
+      receive(frame) {
+        if (frame[0] === ACTION.echo || frame[0] === ACTION.end) peer.send(frame);
+        if (frame[0] === ACTION.end) peer.end('PROTOCOL_ERROR', 'the client sent nonsense');
+      },
+      close() {},
+    }),
+  });
+}
+
+const TRANSPORTS: Record<string, () => Transport> = {
+  gRPC: () => grpcTransport(daemon.url),
+  'a private host': () => privateHost({ entry: FAKE_EXECUTOR }),
+  memory,
+};
+
+for (const [name, transport] of Object.entries(TRANSPORTS)) {
+  describe(`a link over ${name}`, () => {
+    it('makes no callback before its events can be expected', async () => {
+      const client = new SessionClient(transport());
+      client.link.send(Uint8Array.from([ACTION.echo]));
+      expect(client.log).toEqual([]);
+      await client.next();
+      expect(client.log.slice(0, 2)).toEqual(['welcome', 'frame']);
+      client.link.close();
+      await client.closed;
+    });
+
+    it('welcomes with the adapter and what the host says of itself', async () => {
+      const client = new SessionClient(transport());
+      const { adapter, protocol, wgslLanguageFeatures } = await client.welcome;
+      expect({ protocol, wgslLanguageFeatures }).toEqual({
+        protocol: 1,
+        wgslLanguageFeatures: ['fake_feature'],
+      });
+      expect(adapter).toMatchObject({ name: 'fake', software: true, driver: 'fake 1.0' });
+      client.link.close();
+      await client.closed;
+    });
+
+    it('delivers frames whole and in order, empty ones and those sent before the welcome among them', async () => {
+      const client = new SessionClient(transport());
+      const sizes = [1, 2, 100_000, 1, 70_000, 3];
+      for (const [index, size] of sizes.entries()) {
+        client.link.send(new Uint8Array(0));
+        const frame = new Uint8Array(size).fill(index);
+        frame[0] = ACTION.echo;
+        client.link.send(frame);
+      }
+      for (const [index, size] of sizes.entries()) {
+        const frame = await client.next();
+        expect(frame.length).toBe(size);
+        expect(frame.at(-1)).toBe(size === 1 ? ACTION.echo : index);
+      }
+      client.link.close();
+      await client.closed;
+    });
+
+    it('asks to wait when much is under way, and says when to go on', async () => {
+      const client = new SessionClient(transport());
+      await client.welcome;
+      let accepted = true;
+      for (let i = 0; accepted; i++) {
+        expect(i).toBeLessThan(1000);
+        accepted = client.link.send(new Uint8Array(1024 * 1024).fill(255));
+      }
+      await until(() => client.log.includes('drain'));
+      client.link.close();
+      await client.closed;
+    });
+
+    it('closes with the reason that the executor gives, after the replies before it', async () => {
+      const client = new SessionClient(transport());
+      expect([...(await client.ask(ACTION.end, 5))]).toEqual([ACTION.end, 5]);
+      expect(await client.closed).toMatchObject({
+        code: 'PROTOCOL_ERROR',
+        message: 'the client sent nonsense',
+      });
+    });
+
+    it('closes once, last, and without a reason where it was closed here', async () => {
+      const client = new SessionClient(transport());
+      await client.welcome;
+      client.link.close();
+      client.link.close();
+      expect(await client.closed).toBeUndefined();
+      client.link.send(Uint8Array.from([ACTION.echo]));
+      client.link.close();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(client.log).toEqual(['welcome', 'close']);
+    });
+  });
+}
+
+describe('frames in memory', () => {
+  it('are copied, so that neither side sees what the other does to its own', async () => {
+    const client = new SessionClient(memory());
+    const frame = Uint8Array.from([ACTION.echo, 1]);
+    client.link.send(frame);
+    frame.fill(9);
+    expect([...(await client.next())]).toEqual([ACTION.echo, 1]);
+    client.link.close();
+  });
+});
+
+describe('a private host', () => {
+  it('ends when its link closes', async () => {
+    const client = new SessionClient(privateHost({ entry: FAKE_EXECUTOR }));
+    const pid = Number(Buffer.from(await client.ask(ACTION.pid)).toString());
+    client.link.close();
+    await client.closed;
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  it('that dies, fails to open its GPU, or cannot be started is a reason to close', async () => {
+    const dying = new SessionClient(privateHost({ entry: FAKE_EXECUTOR }));
+    dying.link.send(Uint8Array.from([ACTION.kill]));
+    expect(await dying.closed).toMatchObject({
+      code: 'EXECUTOR_LOST',
+      message: expect.stringMatching(/SIGKILL/),
+    });
+    const blind = new SessionClient(privateHost({ entry: FAKE_EXECUTOR, adapter: 'none' }));
+    expect(await blind.closed).toMatchObject({
+      code: 'NO_ADAPTER',
+      message: 'there is no GPU here; install one',
+    });
+    const missing = new SessionClient(privateHost({ entry: new URL('file:///nonexistent/executor.mjs') }));
+    expect(await missing.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
+  });
+
+  it("knows nothing of the program's own Node options", async () => {
+    const before = process.env.NODE_OPTIONS;
+    process.env.NODE_OPTIONS = '--import=file:///nonexistent/preload.mjs';
+    try {
+      const client = new SessionClient(privateHost({ entry: FAKE_EXECUTOR }));
+      await client.welcome;
+      client.link.close();
+      await client.closed;
+    } finally {
+      if (before === undefined) delete process.env.NODE_OPTIONS;
+      else process.env.NODE_OPTIONS = before;
+    }
+  });
+});
+
+describe('a host that is not there', () => {
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) server.close();
+  });
+  const listen = async <T extends Server>(server: T): Promise<string> => {
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
+    return `grpc://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  };
+  const reason = (url: string) => new SessionClient(grpcTransport(url)).closed;
+
+  it('is UNREACHABLE at once where the connection is refused', async () => {
+    const url = await listen(createServer());
+    await new Promise((resolve) => servers.pop()?.close(resolve));
+    const error = await reason(url);
+    expect(error?.code).toBe('UNREACHABLE');
+    expect(error?.message).toBe(
+      `no farlight host at ${url} (ECONNREFUSED); start one there with: farlight serve`,
+    );
+  });
+
+  it('is UNREACHABLE after five seconds where nothing answers', async () => {
+    const sockets: { destroy(): void }[] = [];
+    const url = await listen(createServer((socket) => sockets.push(socket)));
+    expect(await reason(url)).toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/nothing answers at .* within 5 seconds.*farlight serve/),
+    });
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it('is UNREACHABLE where another server answers', async () => {
+    const http1 = await listen(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
+    const http2 = await listen(createHttp2Server((_request, response) => response.end('hello')));
+    for (const url of [http1, http2]) {
+      expect(await reason(url)).toMatchObject({
+        code: 'UNREACHABLE',
+        message: expect.stringMatching(/what answers is not a farlight host/),
+      });
+    }
+  });
+});
+
+describe('a connection that breaks', () => {
+  it('closes the link with DISCONNECTED', async () => {
+    let cut = () => {};
+    const { hostname, port } = new URL(daemon.url.replace('grpc:', 'http:'));
+    const proxy = createServer((near) => {
+      import('node:net').then(({ connect }) => {
+        const far = connect(Number(port), hostname);
+        near.pipe(far).pipe(near);
+        for (const socket of [near, far]) socket.on('error', () => {});
+        cut = () => near.destroy();
+        near.on('close', () => far.destroy());
+      });
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', () => resolve()));
+    const client = new SessionClient(
+      grpcTransport(`grpc://127.0.0.1:${(proxy.address() as AddressInfo).port}`),
+    );
+    await client.welcome;
+    cut();
+    expect(await client.closed).toMatchObject({
+      code: 'DISCONNECTED',
+      message: expect.stringMatching(/start the program again/),
+    });
+    proxy.close();
+  });
+});

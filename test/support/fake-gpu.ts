@@ -1,0 +1,60 @@
+/** One call that reached the GPU: interface and member, and its arguments. */
+export type Call = [string, unknown[]];
+
+const CREATES: Record<string, string> = {
+  createBuffer: 'GPUBuffer',
+  createShaderModule: 'GPUShaderModule',
+  createComputePipeline: 'GPUComputePipeline',
+  createBindGroup: 'GPUBindGroup',
+  createCommandEncoder: 'GPUCommandEncoder',
+  beginComputePass: 'GPUComputePassEncoder',
+  finish: 'GPUCommandBuffer',
+};
+
+/**
+ * A WebGPU implementation that computes nothing: it writes down what it is asked, in order, and
+ * answers what the test told it to.
+ */
+export class FakeGpu {
+  readonly calls: Call[] = [];
+  /** What a member does instead of being written down, by its name. */
+  readonly answers: Record<string, (...args: never[]) => unknown> = {};
+  readonly device = this.#object('GPUDevice', {
+    features: new Set(['timestamp-query']),
+    limits: { maxBufferSize: 1024 },
+    lost: new Promise(() => {}),
+    addEventListener: () => {},
+  });
+  readonly gpu = {
+    requestAdapter: async () => ({
+      features: new Set(['timestamp-query']),
+      limits: { maxBufferSize: 2048 },
+      info: { vendor: 'fake' },
+      requestDevice: async () => this.device,
+    }),
+  } as unknown as GPU;
+
+  names(): string[] {
+    return this.calls.map(([name]) => name);
+  }
+
+  #object(kind: string, members: Record<string, unknown> = {}): Record<string, unknown> {
+    return new Proxy(members, {
+      get: (target, member) => {
+        if (typeof member === 'symbol' || member === 'then') return undefined;
+        if (member in target) return target[member];
+        if (member === 'queue') {
+          target.queue = this.#object('GPUQueue');
+          return target.queue;
+        }
+        return (...args: unknown[]) => {
+          this.calls.push([`${kind}.${member}`, args]);
+          const answer = this.answers[member] as ((...args: unknown[]) => unknown) | undefined;
+          if (answer) return answer(...args);
+          const creates = CREATES[member];
+          return creates && this.#object(creates);
+        };
+      },
+    });
+  }
+}

@@ -1,0 +1,75 @@
+import type { Hello, LinkEvents, Transport } from '#farlight/client/transport/transport.js';
+import { FarlightError } from '#farlight/proto/errors.js';
+import { ExecutorSession } from '#farlight/server/executor/session.js';
+
+/**
+ * A transport whose frames move only when the test says so. Behind it is a real executor session that
+ * drives the GPU given.
+ */
+export class ScriptedTransport implements Transport {
+  readonly target = 'scripted';
+  readonly up: Uint8Array[] = [];
+  readonly down: Uint8Array[] = [];
+  readonly ends: string[] = [];
+  refs = 0;
+  closed = false;
+  hello: Hello | undefined;
+  readonly #executor: ExecutorSession;
+  #events: LinkEvents | undefined;
+
+  constructor(gpu: GPU) {
+    this.#executor = new ExecutorSession(gpu, {
+      send: (frame) => this.down.push(frame),
+      end: (_code, reason) => this.ends.push(reason),
+    });
+  }
+
+  open(hello: Hello, events: LinkEvents) {
+    this.hello = hello;
+    this.#events = events;
+    return {
+      send: (frame: Uint8Array) => this.up.push(frame) > 0,
+      close: () => {
+        this.closed = true;
+      },
+      ref: () => {
+        this.refs += 1;
+      },
+      unref: () => {
+        this.refs -= 1;
+      },
+    };
+  }
+
+  /** Lets the event loop turn until nothing moves any more, carrying frames both ways. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet += 1) {
+      await turn();
+      if (this.up.length > 0 || this.down.length > 0) quiet = -1;
+      this.deliverUp();
+      await turn();
+      this.deliverDown();
+    }
+  }
+
+  deliverUp(): void {
+    for (const frame of this.up.splice(0)) this.#executor.receive(frame);
+  }
+
+  deliverDown(): void {
+    for (const frame of this.down.splice(0)) this.#events?.onFrame(frame);
+  }
+
+  /** A frame that no executor of ours would send. */
+  sendDown(frame: Uint8Array): void {
+    this.#events?.onFrame(frame);
+  }
+
+  break(message: string): void {
+    this.#events?.onClose(new FarlightError('DISCONNECTED', message));
+  }
+}
+
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import { ProtocolError } from '#farlight/proto/errors.js';
+import { FOREIGN, Handle } from '#farlight/proto/wire/handle.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { Reader, readRecord, readSequence } from '#farlight/proto/wire/reader.js';
+import { Writer } from '#farlight/proto/wire/writer.js';
+
+function roundTrip<T>(write: (w: Writer) => void, read: (r: Reader) => T): T {
+  const w = new Writer();
+  write(w);
+  const r = new Reader(w.take());
+  const value = read(r);
+  expect(r.done).toBe(true);
+  return value;
+}
+
+describe('integers', () => {
+  it.each([0, 1, 127, 128, 16383, 16384, 2 ** 31, 2 ** 32 - 1])('u32 %d comes back', (value) => {
+    expect(
+      roundTrip(
+        (w) => w.u32(value),
+        (r) => r.u32(),
+      ),
+    ).toBe(value);
+  });
+
+  it.each([0, 127, 128, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 3, 2 ** 49, 2 ** 53 - 1])(
+    'u64 %d comes back',
+    (value) => {
+      expect(
+        roundTrip(
+          (w) => w.u64(value),
+          (r) => r.u64(),
+        ),
+      ).toBe(value);
+    },
+  );
+
+  it.each([0, -1, 1, 63, -64, 2 ** 31 - 1, -(2 ** 31)])('i32 %d comes back', (value) => {
+    expect(
+      roundTrip(
+        (w) => w.i32(value),
+        (r) => r.i32(),
+      ),
+    ).toBe(value);
+  });
+
+  it('an integer over 2^53 - 1 is refused', () => {
+    expect(() => new Reader(new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f])).u64()).toThrow(
+      ProtocolError,
+    );
+  });
+
+  it('an integer padded without end is refused', () => {
+    const padded = new Uint8Array(32).fill(0x80);
+    expect(() => new Reader(padded).u64()).toThrow(ProtocolError);
+  });
+
+  it('a u32 over 32 bits is refused', () => {
+    const w = new Writer();
+    w.u64(2 ** 32);
+    expect(() => new Reader(w.take()).u32()).toThrow(ProtocolError);
+  });
+});
+
+describe('strings and bytes', () => {
+  it.each(['', 'a', 'é'.repeat(41), 'x'.repeat(42), '\u{1f600}'.repeat(50), '\ufeffbom'])(
+    'a string comes back: %j',
+    (text) => {
+      expect(
+        roundTrip(
+          (w) => w.string(text),
+          (r) => r.string(),
+        ),
+      ).toBe(text);
+    },
+  );
+
+  it('invalid UTF-8 is refused', () => {
+    expect(() => new Reader(new Uint8Array([2, 0xc3, 0x28])).string()).toThrow(ProtocolError);
+  });
+
+  it('bytes are copied when they are written, so the program may reuse its array', () => {
+    const w = new Writer();
+    const source = new Uint8Array([1, 2, 3]);
+    w.bytes(source);
+    source.fill(9);
+    expect([...new Reader(w.take()).bytes()]).toEqual([1, 2, 3]);
+  });
+
+  it('bytes from shared memory arrive as ordinary ones', () => {
+    const w = new Writer();
+    w.bytes(new Uint8Array(new SharedArrayBuffer(4)).fill(5));
+    const bytes = new Reader(w.take()).bytes();
+    expect(bytes.buffer).toBeInstanceOf(ArrayBuffer);
+    expect([...bytes]).toEqual([5, 5, 5, 5]);
+  });
+
+  it('bytes read from a Node Buffer are no Buffer, whose slice would be a view', () => {
+    const bytes = new Reader(Buffer.from([2, 7, 8])).bytes();
+    expect(Buffer.isBuffer(bytes)).toBe(false);
+  });
+
+  it('a length beyond the end is refused before anything is allocated', () => {
+    const w = new Writer();
+    w.u64(LIMITS.batchBytes - 1);
+    expect(() => new Reader(w.take()).bytes()).toThrow(ProtocolError);
+  });
+
+  it('a string over the limit is refused', () => {
+    const w = new Writer();
+    w.u64(LIMITS.stringBytes + 1);
+    expect(() => new Reader(w.take()).string()).toThrow(/limit/);
+  });
+
+  it('a large write grows the buffer without losing what was there', () => {
+    const w = new Writer({ initialCapacity: 8 });
+    w.u8(42);
+    w.bytes(new Uint8Array(100_000).fill(7));
+    w.u8(43);
+    const r = new Reader(w.take());
+    expect([r.u8(), r.bytes().every((byte) => byte === 7), r.u8()]).toEqual([42, true, 43]);
+  });
+});
+
+describe('hostile input', () => {
+  it.each(['u8', 'u32', 'u64', 'f32', 'f64', 'string', 'bytes'] as const)(
+    '%s at the end of a frame is refused',
+    (method) => {
+      expect(() => new Reader(new Uint8Array(0))[method]()).toThrow(ProtocolError);
+    },
+  );
+
+  it('a boolean is 0 or 1', () => {
+    expect(() => new Reader(new Uint8Array([2])).bool()).toThrow(ProtocolError);
+  });
+
+  it('a count that the frame cannot hold is refused before the loop', () => {
+    const w = new Writer();
+    w.u32(1000);
+    w.u8(1);
+    expect(() => readSequence(new Reader(w.take()), () => 0)).toThrow(ProtocolError);
+  });
+
+  it('a count over the limit is refused', () => {
+    const w = new Writer();
+    w.u32(LIMITS.elements + 1);
+    expect(() => new Reader(w.take()).count()).toThrow(/limit/);
+  });
+
+  it('an index outside its table is refused', () => {
+    expect(() => new Reader(new Uint8Array([3])).index(3)).toThrow(ProtocolError);
+  });
+
+  it('a handle is refused where no objects are', () => {
+    expect(() => new Reader(new Uint8Array([1, 1])).handle('GPUBuffer')).toThrow(ProtocolError);
+  });
+
+  it('a record key named __proto__ is a key like any other', () => {
+    const record = roundTrip(
+      (w) => {
+        w.u32(1);
+        w.string('__proto__');
+        w.u8(7);
+      },
+      (r) => readRecord(r, () => r.u8()),
+    );
+    expect(Object.keys(record)).toEqual(['__proto__']);
+    expect(Object.getPrototypeOf(record)).toBe(null);
+  });
+});
+
+describe('handles', () => {
+  it("another session's handle is written as one that no object has", () => {
+    const mine = {};
+    const w = new Writer({ owner: mine });
+    w.handle(new Handle(5, 2, mine));
+    w.handle(new Handle(5, 2, {}));
+    const r = new Reader(w.take(), { resolve: (id, generation) => ({ id, generation }) });
+    expect(r.handle('GPUBuffer')).toEqual({ id: 5, generation: 2 });
+    expect(r.handle('GPUBuffer')).toEqual({ id: FOREIGN.id, generation: FOREIGN.generation });
+  });
+
+  it('headroom stays free ahead of what is written', () => {
+    const w = new Writer({ headroom: 1 });
+    expect(w.length).toBe(0);
+    w.u8(9);
+    expect(w.length).toBe(1);
+    expect([...w.take()]).toEqual([0, 9]);
+    expect(w.length).toBe(0);
+  });
+});
