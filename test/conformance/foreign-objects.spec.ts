@@ -1,0 +1,76 @@
+import { describe, expect } from 'vitest';
+import { parity, type Subject } from './fixture.js';
+import { bindGroup, bufferOf, COPY_DST, COPY_SRC, dispatch, STORAGE, u32sOf } from './support.js';
+
+/** A device of another GPU: on Farlight, of another session. */
+async function another({ newGpu }: Subject): Promise<GPUDevice> {
+  const adapter = await (await newGpu()).requestAdapter();
+  return (adapter as GPUAdapter).requestDevice();
+}
+
+/** `act` raises a validation error; what Farlight says of it has no counterpart in Dawn's words. */
+async function refused({ scoped, globals }: Subject, act: () => unknown): Promise<void> {
+  expect(await scoped('validation', act)).toBeInstanceOf(globals.GPUValidationError);
+}
+
+const code = `
+  @group(0) @binding(0) var<storage, read_write> out: u32;
+  @compute @workgroup_size(1) fn main() { out = 1u; }`;
+
+function pipelineOf(device: GPUDevice): GPUComputePipeline {
+  const module = device.createShaderModule({ code });
+  return device.createComputePipeline({ layout: 'auto', compute: { module } });
+}
+
+describe('objects of another GPU', () => {
+  parity('are validation errors, and nothing of ours is taken for them', async (t) => {
+    const { device } = t;
+    const other = await another(t);
+    // Made in the same order on both sides, so that numbers that stand for them would be the same too.
+    const make = (each: GPUDevice) => bufferOf(each, COPY_SRC | COPY_DST, Uint32Array.of(1));
+    const [mine, theirs] = [make(device), make(other)];
+    await refused(t, () => device.queue.writeBuffer(theirs, 0, Uint32Array.of(2)));
+    const foreign = other.createCommandEncoder().finish();
+    await refused(t, () => device.queue.submit([foreign]));
+    expect(await u32sOf(device, mine)).toEqual([1]);
+    expect(await u32sOf(other, theirs)).toEqual([1]);
+    other.destroy();
+  });
+
+  parity('are errors of finish where they were encoded', async (t) => {
+    const theirs = (await another(t)).createBuffer({ size: 4, usage: COPY_DST });
+    const encoder = t.device.createCommandEncoder();
+    await t.valid(() => encoder.clearBuffer(theirs));
+    await refused(t, () => encoder.finish());
+  });
+
+  parity('are errors of finish where they were used in a pass', async (t) => {
+    const theirs = pipelineOf(await another(t));
+    const encoder = t.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    await t.valid(() => pass.setPipeline(theirs));
+    pass.end();
+    await refused(t, () => encoder.finish());
+  });
+
+  parity('are validation errors in descriptors too', async (t) => {
+    const { device } = t;
+    const other = await another(t);
+    const [mine, theirs] = [pipelineOf(device), pipelineOf(other)];
+    const descriptor = { size: 4, usage: STORAGE };
+    await refused(t, () => bindGroup(device, theirs, [device.createBuffer(descriptor)]));
+    await refused(t, () => bindGroup(device, mine, [other.createBuffer(descriptor)]));
+    const module = other.createShaderModule({ code });
+    await refused(t, () => device.createComputePipeline({ layout: 'auto', compute: { module } }));
+    other.destroy();
+  });
+
+  parity('do their work on their own device', async (t) => {
+    const other = await another(t);
+    const pipeline = pipelineOf(other);
+    const out = other.createBuffer({ size: 4, usage: STORAGE | COPY_SRC });
+    other.queue.submit([dispatch(other, pipeline, bindGroup(other, pipeline, [out]))]);
+    expect(await u32sOf(other, out)).toEqual([1]);
+    other.destroy();
+  });
+});

@@ -1,0 +1,107 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect } from 'vitest';
+import { parity } from './fixture.js';
+import * as support from './support.js';
+import { COPY_DST, COPY_SRC, MAP_READ, READ, STORAGE, UNIFORM, u32sOf } from './support.js';
+
+setFlagsFromString('--expose-gc');
+const collect: () => void = runInNewContext('gc');
+
+/** Collects what nobody holds, and lets the finalizers of it run and be heard of by the host. */
+async function forget(device: GPUDevice): Promise<void> {
+  for (let round = 0; round < 2; round++) {
+    collect();
+    await pause(1);
+    await device.queue.onSubmittedWorkDone();
+  }
+}
+
+const code = `
+  @group(0) @binding(0) var<storage, read_write> out: u32;
+  @group(0) @binding(1) var<uniform> value: u32;
+  @compute @workgroup_size(1) fn main() { out = value; }`;
+
+describe('objects that the program no longer holds', () => {
+  parity('live on in the bind group and the pipeline that use them', async ({ device }) => {
+    const out = device.createBuffer({ size: 4, usage: STORAGE | COPY_SRC });
+    const make = () => {
+      const module = device.createShaderModule({ code });
+      const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+      const value = support.bufferOf(device, UNIFORM, Uint32Array.of(5));
+      return { pipeline, group: support.bindGroup(device, pipeline, [out, value]) };
+    };
+    const { pipeline, group } = make();
+    await forget(device);
+    device.queue.submit([support.dispatch(device, pipeline, group)]);
+    expect(await u32sOf(device, out)).toEqual([5]);
+  });
+
+  parity('live on in the commands that use them', async ({ device }) => {
+    const out = device.createBuffer({ size: 4, usage: STORAGE | COPY_SRC });
+    const make = () => {
+      const module = device.createShaderModule({ code });
+      const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+      const value = support.bufferOf(device, UNIFORM, Uint32Array.of(6));
+      return support.dispatch(device, pipeline, support.bindGroup(device, pipeline, [out, value]));
+    };
+    const commands = make();
+    await forget(device);
+    device.queue.submit([commands]);
+    expect(await u32sOf(device, out)).toEqual([6]);
+  });
+
+  parity('live on in an encoder that is not finished yet', async ({ device }) => {
+    const out = device.createBuffer({ size: 4, usage: COPY_DST | COPY_SRC });
+    const encoder = device.createCommandEncoder();
+    const copy = () =>
+      encoder.copyBufferToBuffer(support.bufferOf(device, COPY_SRC, Uint32Array.of(7)), 0, out, 0, 4);
+    copy();
+    await forget(device);
+    device.queue.submit([encoder.finish()]);
+    expect(await u32sOf(device, out)).toEqual([7]);
+  });
+
+  parity('live on in the layouts that use them', async ({ device, valid }) => {
+    const make = () => {
+      const entries = [{ binding: 0, visibility: support.COMPUTE, buffer: {} }];
+      const bindGroupLayout = device.createBindGroupLayout({ entries });
+      return device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] });
+    };
+    const layout = make();
+    await forget(device);
+    const module = device.createShaderModule({
+      code: '@group(0) @binding(0) var<uniform> v: u32; @compute @workgroup_size(1) fn main() { _ = v; }',
+    });
+    await valid(() => device.createComputePipeline({ layout, compute: { module } }));
+  });
+
+  parity('settle what was asked of them', async ({ device }) => {
+    const asked = [
+      device.createBuffer({ size: 4, usage: MAP_READ }).mapAsync(READ),
+      device.createShaderModule({ code }).getCompilationInfo(),
+    ];
+    collect();
+    const settled = await Promise.all(asked);
+    expect(settled.length).toBe(2);
+  });
+
+  parity('leave a device with its queue and its events', async ({ newDevice }) => {
+    const events: string[] = [];
+    const make = async () => {
+      const device = await newDevice();
+      device.addEventListener('uncapturederror', (event) => {
+        event.preventDefault();
+        events.push(event.type);
+      });
+      return device.queue;
+    };
+    const queue = await make();
+    collect();
+    await pause(1);
+    queue.submit([]);
+    expect(await queue.onSubmittedWorkDone()).toBeUndefined();
+    expect(events).toEqual([]);
+  });
+});

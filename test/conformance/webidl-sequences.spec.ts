@@ -1,0 +1,122 @@
+import { describe, expect } from 'vitest';
+import { parity } from './fixture.js';
+import { COMPUTE, COPY_DST, thrown } from './support.js';
+
+const entry = { binding: 0, visibility: COMPUTE, buffer: {} } as const;
+
+describe('WebIDL sequences', () => {
+  parity('come from arrays', async ({ device, valid }) => {
+    await valid(() => device.createBindGroupLayout({ entries: [entry] }));
+  });
+
+  parity(
+    'come from anything that can be iterated',
+    async ({ device, valid, globals }) => {
+      function* generated() {
+        yield entry;
+      }
+      const iterables: unknown[] = [
+        new Set([entry]),
+        new Map([[0, entry]]).values(),
+        generated(),
+        { [Symbol.iterator]: () => [entry].values() },
+      ];
+      for (const entries of iterables) {
+        const layout = await valid(() => device.createBindGroupLayout({ entries: entries as never }));
+        expect(layout).toBeInstanceOf(globals.GPUBindGroupLayout);
+        // The layout has the entry: no bind group without one fits it.
+        const error = await valid(() =>
+          device.createPipelineLayout({ bindGroupLayouts: new Set([layout]) as never }),
+        );
+        expect(error).toBeInstanceOf(globals.GPUPipelineLayout);
+      }
+    },
+    { deviation: 'sequences must be arrays' },
+  );
+
+  parity(
+    'of commands come from a Set',
+    async ({ device, valid }) => {
+      const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
+      const encoder = device.createCommandEncoder();
+      encoder.clearBuffer(buffer);
+      const commands = encoder.finish();
+      await valid(() => device.queue.submit(new Set([commands]) as never));
+    },
+    { deviation: 'sequences must be arrays' },
+  );
+
+  parity('an array-like that cannot be iterated throws a TypeError', ({ device }) => {
+    const entries = { length: 1, 0: entry } as never;
+    expect(thrown(() => device.createBindGroupLayout({ entries }))).toBeInstanceOf(TypeError);
+    expect(thrown(() => device.queue.submit({ length: 0 } as never))).toBeInstanceOf(TypeError);
+  });
+
+  parity('a string or a number is no sequence', ({ device }) => {
+    for (const entries of ['ab', 5, true]) {
+      expect(thrown(() => device.createBindGroupLayout({ entries: entries as never }))).toBeInstanceOf(
+        TypeError,
+      );
+    }
+  });
+
+  parity(
+    'an error of an iterator is the error of the call',
+    ({ device }) => {
+      const mine = new Error('mine');
+      const entries = {
+        *[Symbol.iterator]() {
+          yield entry;
+          throw mine;
+        },
+      };
+      expect(thrown(() => device.createBindGroupLayout({ entries: entries as never }))).toBe(mine);
+    },
+    { deviation: 'sequences must be arrays' },
+  );
+
+  parity(
+    'of features take what converts to a name',
+    async ({ newDevice }) => {
+      // TensorFlow.js asks for a feature in an array of its own.
+      const requiredFeatures = [['timestamp-query']] as never;
+      const { features } = await newDevice({ requiredFeatures });
+      expect(features.has('timestamp-query')).toBe(true);
+    },
+    { features: ['timestamp-query'] },
+  );
+});
+
+describe('WebIDL enumerations and strings', () => {
+  parity('a name that is not among them throws a TypeError', ({ device }) => {
+    expect(thrown(() => device.createQuerySet({ type: 'other' as never, count: 1 }))).toBeInstanceOf(
+      TypeError,
+    );
+    expect(thrown(() => device.createQuerySet({ type: 'Occlusion' as never, count: 1 }))).toBeInstanceOf(
+      TypeError,
+    );
+    expect(thrown(() => device.createQuerySet({ type: '' as never, count: 1 }))).toBeInstanceOf(TypeError);
+  });
+
+  parity('a name may come from an object that converts to it', ({ device }) => {
+    const type = { toString: () => 'occlusion' } as never;
+    expect(device.createQuerySet({ type, count: 1 }).type).toBe('occlusion');
+  });
+
+  parity(
+    'a symbol is no string',
+    ({ device }) => {
+      const label = Symbol('label') as never;
+      expect(thrown(() => device.createBuffer({ size: 4, usage: COPY_DST, label }))).toBeInstanceOf(
+        TypeError,
+      );
+      const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
+      expect(
+        thrown(() => {
+          buffer.label = label;
+        }),
+      ).toBeInstanceOf(TypeError);
+    },
+    { deviation: 'a symbol for a string crashes it' },
+  );
+});

@@ -1,0 +1,89 @@
+import { create, globals } from '#farlight/client/index.js';
+import { openGpu } from '#farlight/server/dawn.js';
+import { testHost } from '#farlight/testing/index.js';
+
+/** Where a spec runs: on Dawn in this process, or through Farlight over one of its transports. */
+export type TargetName = 'local' | 'memory' | 'grpc';
+
+/** The constructors and constants that WebGPU gives a program. */
+export type Globals = Pick<
+  typeof globalThis,
+  | 'GPU'
+  | 'GPUAdapter'
+  | 'GPUAdapterInfo'
+  | 'GPUBindGroup'
+  | 'GPUBindGroupLayout'
+  | 'GPUBuffer'
+  | 'GPUBufferUsage'
+  | 'GPUColorWrite'
+  | 'GPUCommandBuffer'
+  | 'GPUCommandEncoder'
+  | 'GPUCompilationInfo'
+  | 'GPUCompilationMessage'
+  | 'GPUComputePassEncoder'
+  | 'GPUComputePipeline'
+  | 'GPUDevice'
+  | 'GPUDeviceLostInfo'
+  | 'GPUError'
+  | 'GPUInternalError'
+  | 'GPUMapMode'
+  | 'GPUOutOfMemoryError'
+  | 'GPUPipelineError'
+  | 'GPUPipelineLayout'
+  | 'GPUQuerySet'
+  | 'GPUQueue'
+  | 'GPUShaderModule'
+  | 'GPUShaderStage'
+  | 'GPUSupportedLimits'
+  | 'GPUTextureUsage'
+  | 'GPUUncapturedErrorEvent'
+  | 'GPUValidationError'
+> & {
+  // TypeScript's declarations have no constructors for these two.
+  GPUSupportedFeatures: { prototype: GPUSupportedFeatures; new (): never };
+  WGSLLanguageFeatures: { prototype: WGSLLanguageFeatures; new (): never };
+};
+
+export interface OpenTarget {
+  readonly gpu: GPU;
+  readonly globals: Globals;
+  newGpu(): Promise<GPU>;
+  close(): Promise<void>;
+}
+
+export interface Target {
+  readonly name: TargetName;
+  open(): Promise<OpenTarget>;
+}
+
+async function openLocal(): Promise<OpenTarget> {
+  // Chooses the driver before Dawn is loaded, as a host does.
+  const newGpu = async () => (await openGpu('software')).gpu;
+  const gpu = await newGpu();
+  const { globals } = await import('webgpu');
+  return { gpu, globals: globals as unknown as Globals, newGpu, close: async () => {} };
+}
+
+async function openFarlight(transport: 'memory' | 'grpc'): Promise<OpenTarget> {
+  // A file of specs has one session: a spare executor would serve nobody.
+  const host = await testHost({ adapter: 'software', transport, spares: 0 });
+  const newGpu = () => create(transport === 'memory' ? { transport: host.transport } : { host: host.url });
+  return {
+    gpu: newGpu(),
+    globals: globals as unknown as Globals,
+    newGpu: async () => newGpu(),
+    close: () => host.close(),
+  };
+}
+
+const all: readonly Target[] = [
+  { name: 'local', open: openLocal },
+  { name: 'memory', open: () => openFarlight('memory') },
+  { name: 'grpc', open: () => openFarlight('grpc') },
+];
+
+/** FARLIGHT_TEST_TARGETS=local,memory runs the specs on those alone. */
+const wanted = process.env.FARLIGHT_TEST_TARGETS?.split(',');
+
+/** Local Dawn first: what Dawn decides for itself is compared with what it decided there. */
+export const targets = all.filter(({ name }) => !wanted || wanted.includes(name));

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', 'test/**/*.spec.ts'],
+    // A file of specs gets a process of its own: Dawn is a native addon, and a crash of it fails that
+    // file alone.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    reporters: ['default'],
+    // Node itself loads the built package, as it would for a program that depends on it.
+    server: { deps: { external: [/\/dist\//] } },
+  },
+});
