@@ -1,10 +1,4 @@
-import {
-  GPUBufferUsage,
-  GPUColorWrite,
-  GPUMapMode,
-  GPUShaderStage,
-  GPUTextureUsage,
-} from '../proto/gen/webgpu.js';
+import * as constants from '../proto/gen/webgpu.js';
 import { GPUAdapter } from './api/adapter.js';
 import { GPUBuffer } from './api/buffer.js';
 import { GPUCommandEncoder } from './api/command-encoder.js';
@@ -25,28 +19,35 @@ import {
 
 const { asException: _, asGPUError: __, ...errorClasses } = errors;
 
+/** A WebIDL namespace of constants: none can be changed, and the whole says its name. */
+function namespace<T extends object>(name: string, values: T): Readonly<T> {
+  const result = { ...values };
+  Object.defineProperty(result, Symbol.toStringTag, { value: name });
+  return Object.freeze(result);
+}
+
 /** Every WebGPU class and constant, to be assigned to `globalThis`. */
 export const globals = {
   GPU,
   GPUAdapter,
   GPUAdapterInfo,
   GPUBuffer,
-  GPUBufferUsage,
-  GPUColorWrite,
+  GPUBufferUsage: namespace('GPUBufferUsage', constants.GPUBufferUsage),
+  GPUColorWrite: namespace('GPUColorWrite', constants.GPUColorWrite),
   GPUCommandEncoder,
   GPUCompilationInfo,
   GPUCompilationMessage,
   GPUComputePassEncoder,
   GPUDevice,
   GPUDeviceLostInfo,
-  GPUMapMode,
+  GPUMapMode: namespace('GPUMapMode', constants.GPUMapMode),
   GPUQuerySet,
   GPUQueue,
   GPUShaderModule,
-  GPUShaderStage,
+  GPUShaderStage: namespace('GPUShaderStage', constants.GPUShaderStage),
   GPUSupportedFeatures,
   GPUSupportedLimits,
-  GPUTextureUsage,
+  GPUTextureUsage: namespace('GPUTextureUsage', constants.GPUTextureUsage),
   WGSLLanguageFeatures,
   ...errorClasses,
   ...opaque,

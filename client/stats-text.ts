@@ -1,23 +1,36 @@
 import type { Stats } from './session/ledger.js';
 
-/** The ledger as `farlight run --stats` prints it. */
+/** A link as users have it, for the comparison: the round trip in milliseconds. */
+const TYPICAL_RTT_MS = 30;
+
+/**
+ * The ledger as `farlight run --stats` prints it, beside what the same calls cost a remoting layer
+ * that sends each as an RPC of its own and waits for it. The seconds are computed, not measured.
+ */
 export function formatStats(stats: Stats): string {
-  const rows: [string, string][] = [
-    ['API calls', count(stats.apiCalls)],
+  const rows = [
+    ['', 'Farlight', 'one RPC a call'],
+    ['API calls', count(stats.apiCalls), count(stats.apiCalls)],
     [
       'answered locally',
       `${count(stats.answeredLocally)} (${percent(stats.answeredLocally, stats.apiCalls)})`,
+      '0',
     ],
-    ['commands sent', count(stats.commandsSent)],
-    ['messages sent', count(stats.messagesSent)],
-    ['waits for the host', count(stats.waits)],
-    ['bytes up', bytes(stats.bytesUp)],
-    ['bytes down', bytes(stats.bytesDown)],
+    ['commands sent', count(stats.commandsSent), count(stats.apiCalls)],
+    ['messages sent', count(stats.messagesSent), count(stats.apiCalls)],
+    ['waits for the host', count(stats.waits), count(stats.apiCalls)],
+    [`waiting, at ${TYPICAL_RTT_MS} ms away`, seconds(stats.waits), seconds(stats.apiCalls)],
+    ['bytes up', bytes(stats.bytesUp), ''],
+    ['bytes down', bytes(stats.bytesDown), ''],
   ];
-  return `farlight: the session in numbers\n${rows.map(([name, value]) => `  ${name.padEnd(20)}${value}\n`).join('')}`;
+  const line = ([name = '', ours = '', theirs = '']: string[]) =>
+    `  ${name.padEnd(24)}${ours.padStart(16)}${theirs.padStart(18)}`.trimEnd();
+  return `\nfarlight: the session in numbers\n${rows.map(line).join('\n')}\n`;
 }
 
 const count = (value: number) => value.toLocaleString('en-US');
+
+const seconds = (waits: number) => `${((waits * TYPICAL_RTT_MS) / 1000).toFixed(1)} s`;
 
 function percent(part: number, whole: number): string {
   return whole === 0 ? '0%' : `${((100 * part) / whole).toFixed(1)}%`;

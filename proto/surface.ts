@@ -49,7 +49,7 @@ export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = 
     createComputePipeline: create('GPUComputePipeline'),
     createComputePipelineAsync: awaitedCreate('GPUComputePipeline'),
     createCommandEncoder: create('GPUCommandEncoder'),
-    createQuerySet: create('GPUQuerySet'),
+    createQuerySet: specialCreate('GPUQuerySet'),
     pushErrorScope: special,
     popErrorScope: awaited,
   },

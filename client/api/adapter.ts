@@ -1,4 +1,4 @@
-import { type FarlightAdapter, OPERATIONS } from '../../proto/gen/operations.js';
+import { type FarlightAdapter, type FarlightDevice, OPERATIONS } from '../../proto/gen/operations.js';
 import { bear } from '../../proto/webidl/resource.js';
 import type { ClientResource } from '../session/client-resource.js';
 import { awaitedCall, defineInterface, INTERNAL, illegal, promising } from './define.js';
@@ -36,18 +36,15 @@ export class GPUAdapter {
   }
 
   requestDevice(...args: unknown[]): Promise<GPUDevice> {
-    return promising(async () => {
+    return promising(() => {
       const adapter = awaitedCall(this, 'GPUAdapter', 'requestDevice');
       const { session } = adapter;
-      const converted = requestDevice.convert?.(args) as [{ label: string } & object];
-      const device = new DeviceResource(session, converted[0].label);
-      try {
-        const reply = await session.request(requestDevice, adapter, converted, device);
-        return new GPUDevice(INTERNAL, device, reply, this.#info);
-      } catch (error) {
-        session.forget(device);
-        throw error;
-      }
+      const [descriptor] = requestDevice.convert?.(args) ?? [];
+      const device = new DeviceResource(session, descriptor?.label ?? '');
+      const queueLabel = descriptor?.defaultQueue.label ?? '';
+      const fulfilled = (reply: FarlightDevice<never>) =>
+        new GPUDevice(INTERNAL, device, { reply, adapterInfo: this.#info, queueLabel });
+      return session.request(requestDevice, adapter, [descriptor], { fulfilled }, device);
     });
   }
 }

@@ -1,4 +1,3 @@
-import { FarlightError } from '../../proto/errors.js';
 import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
 import { ClientResource } from '../session/client-resource.js';
@@ -143,37 +142,43 @@ export class GPUBuffer {
 defineObjectBase(GPUBuffer, 'GPUBuffer');
 defineInterface('GPUBuffer', GPUBuffer);
 
-async function mapAsync(
+function mapAsync(
   buffer: BufferResource,
   mode: number,
   offset: number,
   size: number | undefined,
 ): Promise<undefined> {
+  const command = [mode, offset, size];
   const { session } = buffer;
-  const reply = session.request(operations.mapAsync, buffer, [mode, offset, size]);
   if (buffer.state !== 'unmapped') {
     // The host raises the validation error in its turn; the promise does not wait for it.
-    reply.catch(() => {});
+    void session.request(operations.mapAsync, buffer, command, { fulfilled: () => {}, rejected: () => {} });
     throw new DOMException('GPUBuffer.mapAsync: the buffer is mapped, or about to be.', 'OperationError');
   }
-  const aborted = new Promise<never>((_resolve, reject) => {
-    buffer.pendingMap = { reject };
+  return new Promise((resolve, reject) => {
+    const pending = { reject };
+    buffer.pendingMap = pending;
+    // Where the program has unmapped in the meantime, its promise was rejected then.
+    const stillPending = () => {
+      if (buffer.pendingMap !== pending) return false;
+      buffer.pendingMap = undefined;
+      return true;
+    };
+    void session.request(operations.mapAsync, buffer, command, {
+      fulfilled: (bytes) => {
+        if (!stillPending()) return;
+        const length = size ?? Math.max(0, buffer.size - offset);
+        const write = mode === GPUMapMode.WRITE;
+        const data = write ? contentsOf(buffer).slice(offset, offset + length) : bytes.slice();
+        buffer.map(new ActiveMapping(offset, data.buffer, write));
+        resolve(undefined);
+      },
+      rejected: (error) => {
+        if (!stillPending()) return;
+        reject(error === session.ended ? new DOMException(error.message, 'AbortError') : error);
+      },
+    });
   });
-  const pending = buffer.pendingMap;
-  try {
-    const bytes = await Promise.race([reply, aborted]);
-    // The race can be decided by a reply that was on its way when the program unmapped.
-    if (buffer.pendingMap !== pending) return await aborted;
-    const length = size ?? Math.max(0, buffer.size - offset);
-    const write = mode === GPUMapMode.WRITE;
-    const data = write ? contentsOf(buffer).slice(offset, offset + length) : bytes.slice();
-    buffer.map(new ActiveMapping(offset, data.buffer, write));
-  } catch (error) {
-    if (error instanceof FarlightError) throw new DOMException(error.message, 'AbortError');
-    throw error;
-  } finally {
-    if (buffer.pendingMap === pending) buffer.pendingMap = undefined;
-  }
 }
 
 function contentsOf(buffer: BufferResource): Uint8Array<ArrayBuffer> {

@@ -42,6 +42,13 @@ export class GPUDeviceLostInfo {
 
 type UncapturedErrorHandler = ((event: GPUUncapturedErrorEvent) => unknown) | null;
 
+/** What a new device is made of, beside its resource. */
+interface DeviceFacts {
+  reply: FarlightDevice<never>;
+  adapterInfo: GPUAdapterInfo;
+  queueLabel: string;
+}
+
 /** https://gpuweb.github.io/gpuweb/#gpudevice */
 export class GPUDevice extends EventTarget {
   declare label: string;
@@ -54,14 +61,10 @@ export class GPUDevice extends EventTarget {
   };
   #onuncapturederror: UncapturedErrorHandler = null;
 
-  constructor(
-    token?: unknown,
-    resource?: DeviceResource,
-    reply?: FarlightDevice<never>,
-    adapterInfo?: GPUAdapterInfo,
-  ) {
-    if (token !== INTERNAL || !resource || !reply || !adapterInfo) illegal();
+  constructor(token?: unknown, resource?: DeviceResource, given?: DeviceFacts) {
+    if (token !== INTERNAL || !resource || !given) illegal();
     super();
+    const { reply, adapterInfo, queueLabel } = given;
     bear(this, resource);
     const { session } = resource;
     session.track(resource);
@@ -69,7 +72,7 @@ export class GPUDevice extends EventTarget {
       onUncapturedError: (error) => this.#dispatchUncaptured(error),
       onLost: (reason, message) => resource.onLost(reason, message),
     });
-    const queue = new ClientResource(session, 'GPUQueue', resource, '');
+    const queue = new ClientResource(session, 'GPUQueue', resource, queueLabel);
     session.record(operations.getQueue, resource, [], queue);
     this.#attributes = {
       features: new GPUSupportedFeatures(INTERNAL, new Set(reply.features)),
@@ -125,6 +128,17 @@ export class GPUDevice extends EventTarget {
     return wrap(createBufferResource(device, descriptor as never));
   }
 
+  createQuerySet(...args: unknown[]): object {
+    const device = localCall(this, 'GPUDevice', 'createQuerySet');
+    const converted = operations.createQuerySet.convert?.(args) ?? [];
+    if (converted[0]?.type === 'timestamp' && !this.features.has('timestamp-query')) {
+      throw new TypeError("GPUDevice.createQuerySet: type 'timestamp' needs the feature 'timestamp-query'.");
+    }
+    const made = makeResource('GPUQuerySet', device, converted);
+    device.session.record(operations.createQuerySet, device, converted, made);
+    return wrap(made);
+  }
+
   createComputePipelineAsync(...args: unknown[]): Promise<object> {
     return createAsync(this, operations.createComputePipelineAsync, args);
   }
@@ -135,16 +149,16 @@ export class GPUDevice extends EventTarget {
   }
 
   popErrorScope(): Promise<GPUError | null> {
-    return promising(async () => {
+    return promising(() => {
       const device = awaitedCall(this, 'GPUDevice', 'popErrorScope');
-      const error = await device.session
-        .request(operations.popErrorScope, device, [])
-        .catch((cause: unknown) => {
+      return device.session.request(operations.popErrorScope, device, [], {
+        fulfilled: (error) => error && asGPUError(error),
+        rejected: (error) => {
           // A lost device has no errors to tell of: the specification resolves with null.
-          if (cause === device.session.ended) return null;
-          throw cause;
-        });
-      return error && asGPUError(error);
+          if (error === device.session.ended) return null;
+          throw error;
+        },
+      });
     });
   }
 
@@ -168,19 +182,18 @@ defineInterface('GPUDeviceLostInfo', GPUDeviceLostInfo);
 
 /** The two asynchronous pipeline creations: the wrapper is made when the host says that it can be had. */
 function createAsync(self: unknown, operation: AnyOperation, args: unknown[]): Promise<object> {
-  return promising(async () => {
+  return promising(() => {
     const device = awaitedCall(self, 'GPUDevice', operation.member);
     const converted = operation.convert?.(args) as unknown[];
     const made = makeResource(operation.creates as string, device, converted);
-    try {
-      await device.session.request(operation, device, converted, made);
-    } catch (error) {
-      // On a lost device the specification gives out a pipeline that does nothing.
-      if (error !== device.session.ended) {
-        device.session.forget(made);
+    const settlement = {
+      fulfilled: () => wrap(made),
+      rejected: (error: Error) => {
+        // On a lost device the specification gives out a pipeline that does nothing.
+        if (error === device.session.ended) return wrap(made);
         throw error;
-      }
-    }
-    return wrap(made);
+      },
+    };
+    return device.session.request(operation, device, converted, settlement, made);
   });
 }

@@ -1,4 +1,4 @@
-import { OPERATIONS } from '../../proto/gen/operations.js';
+import { type FarlightAdapter, OPERATIONS } from '../../proto/gen/operations.js';
 import { bear, Resource, resourceOf } from '../../proto/webidl/resource.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import { ClientResource } from '../session/client-resource.js';
@@ -61,15 +61,17 @@ export class GPU {
 
   /** Rejects with a FarlightError where the host cannot be reached or has no GPU. */
   requestAdapter(...args: unknown[]): Promise<GPUAdapter | null> {
-    return promising(async () => {
+    return promising(() => {
       const session = sessionOf(this, 'requestAdapter');
       session.countAwaited();
       const converted = requestAdapter.convert?.(args);
       const adapter = new ClientResource(session, 'GPUAdapter', undefined, '');
-      const reply = await session.request(requestAdapter, session.root, converted, adapter);
-      if (reply) return new GPUAdapter(INTERNAL, adapter, reply);
-      session.forget(adapter);
-      return null;
+      const fulfilled = (reply: FarlightAdapter<never> | null) => {
+        if (reply) return new GPUAdapter(INTERNAL, adapter, reply);
+        session.forget(adapter);
+        return null;
+      };
+      return session.request(requestAdapter, session.root, converted, { fulfilled }, adapter);
     });
   }
 

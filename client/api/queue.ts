@@ -22,8 +22,11 @@ export class GPUQueue {
   onSubmittedWorkDone(): Promise<undefined> {
     return promising(() => {
       const queue = awaitedCall(this, 'GPUQueue', 'onSubmittedWorkDone');
-      // A queue whose device is lost has nothing left to do: the specification resolves.
-      return queue.session.request(operations.onSubmittedWorkDone, queue, []).catch(() => undefined);
+      return queue.session.request(operations.onSubmittedWorkDone, queue, [], {
+        fulfilled: () => undefined,
+        // A queue whose device is lost has nothing left to do: the specification resolves.
+        rejected: () => undefined,
+      });
     });
   }
 }

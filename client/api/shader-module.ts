@@ -58,17 +58,14 @@ export class GPUShaderModule {
   }
 
   getCompilationInfo(): Promise<GPUCompilationInfo> {
-    return promising(async () => {
+    return promising(() => {
       const resource = awaitedCall(this, 'GPUShaderModule', 'getCompilationInfo');
-      const messages = await resource.session.request(
-        OPERATIONS.GPUShaderModule.getCompilationInfo,
-        resource,
-        [],
-      );
-      return new GPUCompilationInfo(
-        INTERNAL,
-        Object.freeze(messages.map((each) => new GPUCompilationMessage(INTERNAL, each))),
-      );
+      return resource.session.request(OPERATIONS.GPUShaderModule.getCompilationInfo, resource, [], {
+        fulfilled: (messages) => {
+          const all = messages.map((each) => new GPUCompilationMessage(INTERNAL, each));
+          return new GPUCompilationInfo(INTERNAL, Object.freeze(all));
+        },
+      });
     });
   }
 }

@@ -36,6 +36,8 @@ class StringSet {
 /** WebIDL wants a setlike's keys, values and @@iterator to be one function, on the interface itself. */
 function defineSetlike(name: string, interfaceClass: typeof StringSet): void {
   const members = Object.getOwnPropertyDescriptors(StringSet.prototype) as Record<string, PropertyDescriptor>;
+  // The callback alone is required.
+  Object.defineProperty(StringSet.prototype.forEach, 'length', { value: 1 });
   for (const key of ['size', 'has', 'forEach', 'entries', 'values']) {
     Object.defineProperty(interfaceClass.prototype, key, members[key] as PropertyDescriptor);
   }

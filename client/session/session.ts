@@ -1,3 +1,4 @@
+import { packageVersion } from '../../link/package-version.js';
 import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
@@ -6,7 +7,6 @@ import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { Writer } from '../../proto/wire/writer.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
-import { VERSION } from '../version.js';
 import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { HandleAllocator } from './handles.js';
@@ -22,6 +22,17 @@ export interface SessionOptions {
   batch: 'on' | 'off';
   /** 'off' sends nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
+}
+
+/**
+ * What becomes of an awaited command. Each function runs at the moment that its answer is read, so that
+ * promises settle in the order in which the host answered.
+ */
+export interface Settlement<Reply, T> {
+  /** The host answered; what this throws rejects the promise. */
+  fulfilled(reply: Reply): T;
+  /** The host refused, or the session ended: returns the promise's value all the same, or throws. */
+  rejected?(error: Error): T;
 }
 
 /** An awaited command on its way. */
@@ -94,7 +105,7 @@ export class Session {
     this.#registry.register(resource, resource.id);
   }
 
-  /** Takes back a handle that the host never got to know: its request failed. */
+  /** Takes back a handle whose object the host does not have: there was none to give. */
   forget(handle: Handle): void {
     this.handles.recycle(handle.id);
   }
@@ -107,18 +118,43 @@ export class Session {
   }
 
   /**
-   * Records a command whose reply somebody awaits. Rejects with a DOMException, TypeError or
-   * GPUPipelineError where the host does, and with a FarlightError where the session ends first.
+   * Records a command whose reply somebody awaits. Without a `settlement` of its own the promise rejects
+   * with a DOMException, TypeError or GPUPipelineError where the host refuses, and with a FarlightError
+   * where the session ends first. `made` is the handle that the command mints; it is taken back where
+   * the host refuses.
    */
-  request<Reply>(
+  request<Reply, T>(
     operation: AnyOperation & { readReply(...args: never): Reply },
     self: Handle,
     args: unknown,
+    { fulfilled, rejected = rethrow }: Settlement<Reply, T>,
     made?: Handle,
-  ): Promise<Reply> {
-    if (this.#ended) return Promise.reject(this.#ended);
+  ): Promise<T> {
+    const ended = this.#ended;
+    if (ended) return new Promise((resolve) => resolve(rejected(ended)));
     this.stats.waits += 1;
-    return this.#request(operation, self, args, made) as Promise<Reply>;
+    this.#open();
+    const serial = this.#nextSerial++;
+    return new Promise((resolve, reject) => {
+      const attempt = <V>(settlement: (value: V) => T, value: V) => {
+        try {
+          resolve(settlement(value));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#pending.set(serial, {
+        operation,
+        resolve: (reply) => attempt(fulfilled, reply as Reply),
+        reject: (error) => {
+          if (made !== undefined && error !== this.#ended) this.handles.recycle(made.id);
+          attempt(rejected, error as Error);
+        },
+      });
+      this.hold();
+      this.#write(operation, self, args, made, serial);
+      this.#schedule('awaited');
+    });
   }
 
   /** Keeps the process alive until `unhold`, as an awaited command does. */
@@ -137,17 +173,6 @@ export class Session {
     this.#flush();
     this.#link?.close();
     this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
-  }
-
-  #request(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): Promise<unknown> {
-    this.#open();
-    const serial = this.#nextSerial++;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(serial, { operation, resolve, reject });
-      this.hold();
-      this.#write(operation, self, args, made, serial);
-      this.#schedule('awaited');
-    });
   }
 
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, serial?: number): void {
@@ -247,7 +272,7 @@ export class Session {
     const hello = {
       protocolMin: PROTOCOL.min,
       protocolMax: PROTOCOL.max,
-      version: VERSION,
+      version: packageVersion(),
       program: this.#options.program,
     };
     this.#link = transport.open(hello, {
@@ -311,6 +336,10 @@ export class Session {
     for (const device of this.devices.values()) device.onLost('unknown', reason.message);
     this.devices.clear();
   }
+}
+
+function rethrow(error: Error): never {
+  throw error;
 }
 
 function asFarlightError(error: unknown): FarlightError {

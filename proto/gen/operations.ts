@@ -2260,7 +2260,7 @@ export const OPERATIONS = {
       fate: 'command',
       opcode: 15,
       creates: 'GPUQuerySet',
-      regular: true,
+      regular: false,
       length: 1,
       convert(args): GPUDevice_createQuerySetApi<Resource> {
         requireArguments(args.length, 1, 'GPUDevice.createQuerySet');

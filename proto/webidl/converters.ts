@@ -129,9 +129,13 @@ export function requireArguments(given: number, needed: number, where: string): 
  * The bytes of a BufferSource (`[AllowShared]` too), as a view: nothing is copied.
  */
 export function toBytes(value: unknown, where: string): Uint8Array {
-  if (ArrayBuffer.isView(value)) return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return new Uint8Array(value);
-  throw new TypeError(`${where}: ${describe(value)} is neither an ArrayBuffer nor a view of one`);
+  const isView = ArrayBuffer.isView(value);
+  if (!isView && !(value instanceof ArrayBuffer) && !(value instanceof SharedArrayBuffer)) {
+    throw new TypeError(`${where}: ${describe(value)} is neither an ArrayBuffer nor a view of one`);
+  }
+  // Also what a detached buffer and its views have: no bytes, and no new view can be made of them.
+  if (value.byteLength === 0) return new Uint8Array(0);
+  return isView ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
 }
 
 export function isObject(value: unknown): value is object {

@@ -1,0 +1,33 @@
+// The price of a call: a compute pass of seven calls (begin, pipeline, bind group, dispatch, end, finish,
+// submit), recorded over and over. Two figures: what the program's own thread spends on a pass, and what
+// a pass takes until the GPU has done it.
+import { median, openDevice, report, times } from './report.mjs';
+
+const PASSES = 500;
+const device = await openDevice();
+const buffer = device.createBuffer({ size: 256, usage: GPUBufferUsage.STORAGE });
+const module = device.createShaderModule({
+  code: '@group(0) @binding(0) var<storage, read_write> a: array<u32>; @compute @workgroup_size(1) fn main() { a[0] += 1; }',
+});
+const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+const group = device.createBindGroup({
+  layout: pipeline.getBindGroupLayout(0),
+  entries: [{ binding: 0, resource: { buffer } }],
+});
+
+const encode = [];
+const total = await times(7, 3, async () => {
+  const start = performance.now();
+  for (let index = 0; index < PASSES; index += 1) {
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(1);
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+  }
+  encode.push(performance.now() - start);
+  await device.queue.onSubmittedWorkDone();
+});
+report({ encodeUs: (median(encode.slice(3)) / PASSES) * 1000, doneUs: (median(total) / PASSES) * 1000 });

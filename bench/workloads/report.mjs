@@ -1,0 +1,42 @@
+// What the workloads share: how they measure, and how they report.
+import { writeSync } from 'node:fs';
+
+export function median(values) {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
+/** Runs `step` `warmup` times without looking, then `count` times; resolves to each run's milliseconds. */
+export async function times(count, warmup, step) {
+  const measured = [];
+  for (let run = -warmup; run < count; run += 1) {
+    const start = performance.now();
+    await step();
+    if (run >= 0) measured.push(performance.now() - start);
+  }
+  return measured;
+}
+
+/** The session's counters, or undefined on local Dawn. */
+export async function counters() {
+  if (process.env.BENCH_TARGET === 'local') return undefined;
+  const { stats } = await import('../../dist/client/index.js');
+  return stats(navigator.gpu);
+}
+
+/** How much each counter grew a step between two readings. */
+export function perStep(before, after, steps) {
+  if (!before || !after) return undefined;
+  return Object.fromEntries(Object.keys(after).map((name) => [name, (after[name] - before[name]) / steps]));
+}
+
+/** Prints the result and ends the process: Dawn would keep it alive. */
+export function report(result) {
+  writeSync(1, `${JSON.stringify(result)}\n`);
+  process.exit(0);
+}
+
+export async function openDevice() {
+  const adapter = await navigator.gpu.requestAdapter();
+  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
+  return adapter.requestDevice({ requiredLimits: { maxBufferSize, maxStorageBufferBindingSize } });
+}

@@ -1,0 +1,26 @@
+// Bulk bytes both ways: 64 MiB up by writeBuffer, and down by mapAsync.
+import { median, openDevice, report, times } from './report.mjs';
+
+const MIB = 1 << 20;
+const SIZE = 64 * MIB;
+const device = await openDevice();
+const buffer = device.createBuffer({ size: SIZE, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+const staging = device.createBuffer({ size: SIZE, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+const data = new Uint8Array(SIZE).fill(7);
+
+const up = await times(5, 1, async () => {
+  device.queue.writeBuffer(buffer, 0, data);
+  await device.queue.onSubmittedWorkDone();
+});
+const down = await times(5, 1, async () => {
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, staging, 0, SIZE);
+  device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const bytes = new Uint8Array(staging.getMappedRange());
+  if (bytes[SIZE - 1] !== 7 && process.env.FARLIGHT_ADAPTER !== 'null')
+    throw new Error('the bytes did not arrive');
+  staging.unmap();
+});
+const speed = (measured) => SIZE / MIB / (median(measured) / 1000);
+report({ uploadMiBs: speed(up), downloadMiBs: speed(down) });

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { Command } from 'commander';
+import { HostClient } from '../client/transport/host-client.js';
+import { packageVersion } from '../link/package-version.js';
+import { probeAdapter } from '../link/probe-adapter.js';
+import { FarlightError } from '../proto/errors.js';
+import { versionMismatch } from '../proto/handshake.js';
+import { negotiate, PROTOCOL } from '../proto/version.js';
+import { ADAPTER_HELP } from './adapter-help.js';
+
+interface RunOptions {
+  host?: string;
+  adapter?: string;
+  stats?: boolean;
+}
+
+const REGISTER = new URL('../client/register.js', import.meta.url);
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('Run a program with its WebGPU on a host, or on this machine where none is named.')
+    .usage('[options] -- <command> [args...]')
+    .argument('<command...>', 'the program and its arguments')
+    .option('--host <url>', 'grpc://HOST:PORT or unix:/PATH (or FARLIGHT_HOST); without it, this machine')
+    .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option('--stats', 'print what crossed the network when the program ends')
+    .passThroughOptions()
+    .action(run);
+}
+
+async function run(command: string[], options: RunOptions): Promise<void> {
+  const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  if (host !== undefined) {
+    if (options.adapter) {
+      throw new FarlightError(
+        'BAD_OPTION',
+        `--adapter is for a GPU of this machine, and the host ${host} was named; leave out one of them`,
+      );
+    }
+    await checkHost(host);
+  } else {
+    await checkAdapter(options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
+  }
+  process.exitCode = await execute(command, environment(host, options));
+}
+
+/** A host that cannot serve the program is found out before the program starts. */
+async function checkHost(url: string): Promise<void> {
+  const client = new HostClient(url);
+  try {
+    const host = await client.describe();
+    const protocol = negotiate(PROTOCOL, { min: host.protocolMin, max: host.protocolMax });
+    if (protocol === undefined) {
+      const ours = { protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, version: packageVersion() };
+      throw new FarlightError('VERSION_MISMATCH', versionMismatch(ours, host));
+    }
+    if (!host.adapter) {
+      throw new FarlightError(
+        'NO_ADAPTER',
+        `the host ${client.url} has no GPU to offer: ${host.adapterProblem}`,
+      );
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** Only a name can be wrong; the other choices are left to the program's own executor, for speed. */
+async function checkAdapter(adapter: string): Promise<void> {
+  if (!['auto', 'software', 'null'].includes(adapter)) await probeAdapter(adapter);
+}
+
+function environment(host: string | undefined, options: RunOptions): NodeJS.ProcessEnv {
+  const environment = { ...process.env };
+  // A file URL has no spaces or quotes in it, so that NODE_OPTIONS needs no quoting.
+  environment.NODE_OPTIONS = [environment.NODE_OPTIONS, `--import=${REGISTER.href}`]
+    .filter(Boolean)
+    .join(' ');
+  if (host === undefined) delete environment.FARLIGHT_HOST;
+  else environment.FARLIGHT_HOST = host;
+  if (options.adapter) environment.FARLIGHT_ADAPTER = options.adapter;
+  if (options.stats) environment.FARLIGHT_STATS = '1';
+  return environment;
+}
+
+/** Runs the program with our stdin, stdout and stderr; resolves to the exit code that a shell would give. */
+function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const child = spawn(file, args, { stdio: 'inherit', env });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // Ctrl-C reaches the program by itself: a terminal sends it to every process of the group.
+      if (signal === 'SIGINT' && process.stdin.isTTY) return;
+      child.kill(signal);
+    });
+  }
+  return new Promise((resolve) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      const notFound = error.code === 'ENOENT';
+      const why = notFound ? `command not found: ${file}` : `${file} cannot be run (${error.code})`;
+      process.stderr.write(`farlight: ${why}\n`);
+      resolve(notFound ? 127 : 126);
+    });
+    child.on('exit', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : (code ?? 1)));
+  });
+}

@@ -1,0 +1,226 @@
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import { deferred } from '../../link/deferred.js';
+import { type EchoReply, type EchoRequest, hostService } from '../../link/host-service.js';
+import { packageVersion } from '../../link/package-version.js';
+import { STREAM_FRAME_LIMIT, STREAM_MESSAGE_LIMIT } from '../../proto/envelope.js';
+import { FarlightError, invariant } from '../../proto/errors.js';
+import type { AdapterDescription, HostDescription, VersionRange } from '../../proto/handshake.js';
+import { PROTOCOL } from '../../proto/version.js';
+import { type Counters, newCounters } from './counters.js';
+import { ExecutorPool } from './executor-pool.js';
+import { widenReceiveWindow } from './flow-control.js';
+import { Health } from './health.js';
+import { DEFAULT_LISTEN, parseListenAddress } from './listen-address.js';
+import { type SessionCall, SessionRelay } from './session-relay.js';
+
+export interface DaemonOptions {
+  /** `HOST:PORT` on loopback, where port 0 is any free one, or `unix:/PATH`. Default 127.0.0.1:7070. */
+  listen?: string | undefined;
+  /** What the executors open: `auto` (default), `software`, `null`, or a part of an adapter's name. */
+  adapter?: string | undefined;
+  /** How many executors are kept warm. Default 1. */
+  spares?: number | undefined;
+  /** How many sessions may be open at a time. Default 64. */
+  maxSessions?: number | undefined;
+  /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
+  withoutGpu?: boolean | undefined;
+  /** The executor's program; ours unless a test has another. */
+  executorEntry?: URL | undefined;
+  /** The protocol versions to speak; a test's way to be an older host. */
+  versions?: VersionRange | undefined;
+}
+
+/** The bytes that a client may send ahead of what its executor takes: two of the longest frames. */
+const RECEIVE_WINDOW = 2 * STREAM_FRAME_LIMIT;
+/** How long clients may take to read why their sessions ended, in milliseconds, when the host stops. */
+const SHUTDOWN_GRACE_MS = 1000;
+
+/**
+ * A GPU host: accepts sessions over gRPC and gives each an executor process of its own. No session
+ * can take the daemon down: it runs nothing of theirs and understands none of their frames.
+ */
+export class Daemon {
+  readonly counters: Counters = newCounters();
+  readonly #options: DaemonOptions;
+  readonly #versions: VersionRange;
+  readonly #health = new Health();
+  readonly #pool: ExecutorPool;
+  readonly #server: Server;
+  readonly #relays = new Set<SessionRelay>();
+  readonly #firstGpu = deferred<void>();
+  #url = '';
+  #adapter: AdapterDescription | undefined;
+  #problem: FarlightError | undefined;
+  #sessions = 0;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Listens, and opens the GPU in the first executor.
+   *
+   * @throws FarlightError BAD_OPTION, PORT_IN_USE, or (unless `withoutGpu`) NO_ADAPTER or
+   *   EXECUTOR_LOST; nothing is left behind then.
+   */
+  static async start(options: DaemonOptions = {}): Promise<Daemon> {
+    const daemon = new Daemon(options);
+    try {
+      await daemon.#listen();
+      await daemon.#openGpu();
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
+    return daemon;
+  }
+
+  private constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.#versions = options.versions ?? {
+      protocolMin: PROTOCOL.min,
+      protocolMax: PROTOCOL.max,
+      version: packageVersion(),
+    };
+    this.#pool = new ExecutorPool({
+      adapter: options.adapter ?? 'auto',
+      spares: options.spares ?? 1,
+      entry: options.executorEntry,
+      onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
+      onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
+    });
+    this.#server = new Server({
+      'grpc.max_receive_message_length': STREAM_MESSAGE_LIMIT,
+      'grpc.max_send_message_length': STREAM_MESSAGE_LIMIT,
+      // A client whose machine vanished is noticed, and its executor ended, within a minute.
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 15_000,
+    });
+    this.#server.addService(hostService(), {
+      Session: (call: SessionCall) => this.#accept(call),
+      Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, this.describe()),
+      Echo: echo,
+    });
+    this.#health.addTo(this.#server);
+  }
+
+  /** The address that clients use. */
+  get url(): string {
+    return this.#url;
+  }
+
+  /** The adapter that the newest executor opened; undefined where it could open none. */
+  get adapter(): AdapterDescription | undefined {
+    return this.#adapter;
+  }
+
+  describe(): HostDescription {
+    const adapterProblem = this.#problem?.message ?? '';
+    return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions: this.#relays.size };
+  }
+
+  /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  async #listen(): Promise<void> {
+    const text = this.#options.listen ?? DEFAULT_LISTEN;
+    const address = parseListenAddress(text);
+    const widen = widenReceiveWindow(this.#server, RECEIVE_WINDOW);
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(address.target, ServerCredentials.createInsecure(), (cause, bound) => {
+        if (cause) return reject(bindError(text, cause));
+        widen();
+        resolve(bound);
+      });
+    });
+    this.#url = address.url(port);
+  }
+
+  async #openGpu(): Promise<void> {
+    this.#pool.fill(Math.max(1, this.#options.spares ?? 1));
+    await this.#firstGpu.promise;
+    if (this.#problem && !this.#options.withoutGpu) throw this.#problem;
+  }
+
+  #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {
+    this.#adapter = adapter;
+    this.#problem = problem;
+    this.#health.set(adapter !== undefined && !this.#closing);
+    this.#firstGpu.resolve();
+  }
+
+  #accept(call: SessionCall): void {
+    // Sent at once, so that the client knows it reached a host while the GPU is still being opened.
+    call.sendMetadata(new Metadata());
+    const relay = new SessionRelay(call, {
+      id: `${process.pid}-${++this.#sessions}`,
+      versions: this.#versions,
+      pool: this.#pool,
+      counters: this.counters,
+      onEnd: () => {
+        if (this.#relays.delete(relay)) this.counters.sessionsActive--;
+      },
+    });
+    const refusal = this.#refusal();
+    if (refusal) {
+      this.counters.sessionsRefused++;
+      relay.end(refusal.code, refusal.message);
+      return;
+    }
+    this.#relays.add(relay);
+    this.counters.sessionsOpened++;
+    this.counters.sessionsActive++;
+  }
+
+  #refusal(): { code: 'SHUTTING_DOWN' | 'BUSY'; message: string } | undefined {
+    if (this.#closing) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
+    const most = this.#options.maxSessions ?? 64;
+    if (this.#relays.size < most) return undefined;
+    return {
+      code: 'BUSY',
+      message: `the host at ${this.#url} takes no more than ${most} sessions at a time; try again later`,
+    };
+  }
+
+  #goodbye(): string {
+    return `the host at ${this.#url} is stopping; start the program again when it is back`;
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#health.close();
+    for (const relay of [...this.#relays]) relay.end('SHUTTING_DOWN', this.#goodbye());
+    const cutOff = setTimeout(() => this.#server.forceShutdown(), SHUTDOWN_GRACE_MS);
+    const stopped = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    await Promise.all([stopped, this.#pool.close()]);
+    clearTimeout(cutOff);
+    this.#server.forceShutdown();
+    invariant(this.#relays.size === 0, 'a closed daemon has no sessions');
+  }
+}
+
+function echo(call: ServerUnaryCall<EchoRequest, EchoReply>, reply: sendUnaryData<EchoReply>): void {
+  const { replyBytes } = call.request;
+  if (replyBytes <= STREAM_FRAME_LIMIT) {
+    reply(null, { payload: Buffer.alloc(replyBytes) });
+    return;
+  }
+  reply({ code: status.INVALID_ARGUMENT, details: `reply_bytes is over the limit of ${STREAM_FRAME_LIMIT}` });
+}
+
+function bindError(listen: string, cause: Error): FarlightError {
+  if (cause.message.includes('EADDRINUSE')) {
+    return new FarlightError(
+      'PORT_IN_USE',
+      `${listen} is in use already; stop what listens there, or choose another port with --listen 127.0.0.1:PORT (0: any free one)`,
+      { cause },
+    );
+  }
+  return new FarlightError('BAD_OPTION', `farlight cannot listen on ${listen}: ${cause.message}`, { cause });
+}

@@ -1,0 +1,99 @@
+import {
+  type MethodDefinition,
+  type Server,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type ServiceDefinition,
+  type sendUnaryData,
+  status,
+} from '@grpc/grpc-js';
+import { fromJSON } from '@grpc/proto-loader';
+
+type Serving = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
+interface Request {
+  service: string;
+}
+interface Response {
+  status: Serving;
+}
+interface Service extends ServiceDefinition {
+  Check: MethodDefinition<Request, Response>;
+  Watch: MethodDefinition<Request, Response>;
+}
+
+/** grpc.health.v1 as https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto defines it. */
+const DESCRIPTOR = {
+  nested: {
+    'grpc.health.v1': {
+      nested: {
+        HealthCheckRequest: { fields: { service: { type: 'string', id: 1 } } },
+        HealthCheckResponse: {
+          fields: { status: { type: 'ServingStatus', id: 1 } },
+          nested: {
+            ServingStatus: { values: { UNKNOWN: 0, SERVING: 1, NOT_SERVING: 2, SERVICE_UNKNOWN: 3 } },
+          },
+        },
+        Health: {
+          methods: {
+            Check: { requestType: 'HealthCheckRequest', responseType: 'HealthCheckResponse' },
+            Watch: {
+              requestType: 'HealthCheckRequest',
+              responseType: 'HealthCheckResponse',
+              responseStream: true,
+            },
+          },
+        },
+      },
+    },
+  },
+};
+
+/** The services that have a health of their own: the server as a whole, and ours. They share it. */
+const SERVICES = ['', 'farlight.v1.Host'];
+
+/** Standard gRPC health checking: the host is serving while it has a GPU and takes sessions. */
+export class Health {
+  #serving = false;
+  readonly #watchers = new Set<ServerWritableStream<Request, Response>>();
+
+  addTo(server: Server): void {
+    const definitions = fromJSON(DESCRIPTOR as Parameters<typeof fromJSON>[0], {
+      enums: String,
+      defaults: true,
+    });
+    const implementation = {
+      Check: (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>) => {
+        const { service } = call.request;
+        if (SERVICES.includes(service)) reply(null, { status: this.#status() });
+        else reply({ code: status.NOT_FOUND, details: `there is no service ${service}` });
+      },
+      Watch: (call: ServerWritableStream<Request, Response>) => {
+        if (!SERVICES.includes(call.request.service)) {
+          call.write({ status: 'SERVICE_UNKNOWN' });
+          return;
+        }
+        this.#watchers.add(call);
+        call.on('cancelled', () => this.#watchers.delete(call));
+        call.write({ status: this.#status() });
+      },
+    };
+    server.addService(definitions['grpc.health.v1.Health'] as unknown as Service, implementation);
+  }
+
+  set(serving: boolean): void {
+    if (serving === this.#serving) return;
+    this.#serving = serving;
+    for (const watcher of this.#watchers) watcher.write({ status: this.#status() });
+  }
+
+  /** Ends every watch, so that the server can close. */
+  close(): void {
+    this.set(false);
+    for (const watcher of this.#watchers) watcher.end();
+    this.#watchers.clear();
+  }
+
+  #status(): Serving {
+    return this.#serving ? 'SERVING' : 'NOT_SERVING';
+  }
+}

@@ -1,0 +1,159 @@
+import { tmpdir } from 'node:os';
+import { FarlightError } from '../proto/errors.js';
+import type { AdapterDescription } from '../proto/handshake.js';
+import { mayHaveHardware } from './hardware.js';
+import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './software-gpu.js';
+
+/** A GPU that was opened on this machine. */
+export interface OpenedGpu {
+  /** Keeps the process alive for as long as it is reachable: Dawn has a thread for it. */
+  gpu: GPU;
+  adapter: AdapterDescription;
+  wgslLanguageFeatures: string[];
+  /** The choice that opens the same adapter again without searching for it. */
+  choice: string;
+}
+
+/** What SwiftShader calls itself; `--adapter` accepts a part of it. */
+const SOFTWARE_NAME = 'SwiftShader Device (Subzero)';
+
+/** A name that no adapter has: asking for it makes Dawn list the names there are. */
+const NO_SUCH_NAME = '\u{1f6ab} none';
+
+type Dawn = typeof import('webgpu');
+
+/**
+ * Opens a GPU of this machine with Dawn.
+ *
+ * - `auto`: a hardware GPU where there is one, otherwise the embedded software GPU. Where
+ *   VK_ICD_FILENAMES or VK_DRIVER_FILES name a Vulkan driver, that driver's GPU, whatever it is.
+ * - `software`: the embedded software GPU.
+ * - `null`: executes nothing; for measuring overhead.
+ * - anything else: the adapter whose name contains it, whatever the case of the letters.
+ *
+ * @throws FarlightError NO_ADAPTER with one sentence that says why and what to do.
+ */
+export async function openGpu(choice: string): Promise<OpenedGpu> {
+  const dawn = await loadDawn();
+  // Mesa's drivers complain on stderr without one.
+  process.env.XDG_RUNTIME_DIR ||= tmpdir();
+  switch (choice) {
+    case 'auto':
+      return openAuto(dawn);
+    case 'software':
+      return openSoftware(dawn);
+    case 'null':
+      return openNull(dawn);
+    default:
+      return openNamed(dawn, choice);
+  }
+}
+
+async function loadDawn(): Promise<Dawn> {
+  try {
+    return await import('webgpu');
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+    throw new FarlightError(
+      'NO_ADAPTER',
+      `Dawn (npm package webgpu) could not be loaded on ${process.platform}-${process.arch}: ${reason}; ` +
+        `it has builds for Linux (glibc), Windows and macOS: run npm install again, or use a host elsewhere with --host`,
+      { cause },
+    );
+  }
+}
+
+async function openAuto(dawn: Dawn): Promise<OpenedGpu> {
+  const driverNamed = Boolean(process.env.VK_ICD_FILENAMES || process.env.VK_DRIVER_FILES);
+  let fallback: OpenedGpu | undefined;
+  if (driverNamed || mayHaveHardware()) {
+    ensureVulkanLoader();
+    const found = await open(dawn, [], 'auto');
+    if (found && (driverNamed || !found.adapter.software)) return found;
+    fallback = found;
+  }
+  // Elsewhere than on linux-x64 a software GPU of the system's (lavapipe, WARP) is the only one there is.
+  if (!softwareGpuSupported() && fallback) return fallback;
+  return openSoftware(dawn);
+}
+
+async function openSoftware(dawn: Dawn): Promise<OpenedGpu> {
+  const found = await withSoftwareGpu(() => open(dawn, ['backend=vulkan'], 'software'));
+  if (found) return found;
+  throw new FarlightError(
+    'NO_ADAPTER',
+    `Dawn could not open the embedded software GPU; see what is wrong with: VK_LOADER_DEBUG=all farlight doctor --adapter software`,
+  );
+}
+
+async function openNull(dawn: Dawn): Promise<OpenedGpu> {
+  const found = await open(dawn, ['backend=null'], 'null');
+  if (!found) throw new FarlightError('NO_ADAPTER', `this build of Dawn has no null backend`);
+  const adapter = {
+    ...found.adapter,
+    name: 'null',
+    software: true,
+    driver: 'Dawn null backend (executes nothing)',
+  };
+  return { ...found, adapter };
+}
+
+async function openNamed(dawn: Dawn, name: string): Promise<OpenedGpu> {
+  if (contains(SOFTWARE_NAME, name)) return openSoftware(dawn);
+  ensureVulkanLoader();
+  const names = await adapterNames(dawn, []);
+  const chosen = names.find((candidate) => contains(candidate, name));
+  // Dawn takes a part of a name too, so a name that is part of another's could open the other:
+  // no flag can tell those two apart.
+  const found = chosen && (await open(dawn, [`adapter=${chosen}`], name));
+  if (found) return found;
+  const others = names.length > 0 ? ` (there is: ${names.join(', ')})` : '';
+  throw new FarlightError(
+    'NO_ADAPTER',
+    `no GPU on this machine is called "${name}"${others}; use --adapter auto, or --adapter software for the embedded software GPU`,
+  );
+}
+
+async function open(dawn: Dawn, flags: string[], choice: string): Promise<OpenedGpu | undefined> {
+  const gpu = dawn.create(flags);
+  const adapter = await gpu.requestAdapter();
+  if (!adapter) return undefined;
+  const { info } = adapter;
+  const names = await adapterNames(dawn, flags);
+  return {
+    gpu,
+    adapter: {
+      name: names.find((name) => slug(name) === slug(info.device)) ?? info.device,
+      vendor: info.vendor,
+      architecture: info.architecture,
+      software: info.isFallbackAdapter,
+      driver: info.description,
+    },
+    wgslLanguageFeatures: [...gpu.wgslLanguageFeatures].sort(),
+    choice,
+  };
+}
+
+/**
+ * The adapters' own names. WebGPU gives them only in a normalised spelling ("swiftshader-device-subzero-"),
+ * which Dawn's `adapter` flag does not take; but Dawn lists the names when it is asked for one that
+ * does not exist.
+ */
+async function adapterNames(dawn: Dawn, flags: string[]): Promise<string[]> {
+  const others = flags.filter((flag) => !flag.startsWith('adapter='));
+  try {
+    await dawn.create([...others, `adapter=${NO_SUCH_NAME}`]).requestAdapter();
+    return [];
+  } catch (error) {
+    const text = error instanceof Error ? error.message : '';
+    return [...text.matchAll(/name: '(.*)'$/gm)].map((match) => match[1] ?? '');
+  }
+}
+
+function contains(text: string, part: string): boolean {
+  return text.toLowerCase().includes(part.toLowerCase());
+}
+
+function slug(name: string): string {
+  return name.toLowerCase().replace(/[^a-z0-9]+/g, '-');
+}

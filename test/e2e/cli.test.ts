@@ -1,0 +1,256 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { CLI, executorsOf, FAKE_EXECUTOR, isAlive, until } from '../support/session-client.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
+});
+
+interface Finished {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function start(
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+): { child: ChildProcess; done: Promise<Finished>; output(): string } {
+  const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env } });
+  cleanups.push(() => child.kill('SIGKILL'));
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (text) => {
+      texts[name] += text;
+    });
+  }
+  const done = new Promise<Finished>((resolve) => child.on('close', (code) => resolve({ code, ...texts })));
+  return { child, done, output: () => texts.stdout };
+}
+
+const farlight = (...args: string[]) => start(args).done;
+
+async function host(options: DaemonOptions = {}): Promise<Daemon> {
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
+  cleanups.push(() => daemon.close());
+  return daemon;
+}
+
+/** `farlight serve` in a process of its own, once it is ready. */
+async function serve(...args: string[]) {
+  const server = start(['serve', '--listen', '127.0.0.1:0', '--adapter', 'null', ...args]);
+  await until(() => server.output().includes('adapter:'));
+  const url = /ready: (\S+)/.exec(server.output())?.[1] ?? '';
+  return { ...server, url };
+}
+
+/** What every mistake leads to: one sentence on stderr that names a way out, at once, and no success. */
+function expectOneSentence({ code, stdout, stderr }: Finished, words: RegExp): void {
+  expect(stderr).toMatch(words);
+  expect(stderr).toMatch(/^farlight: [^\n]+\n$/);
+  expect(stderr).not.toMatch(/\n\s+at /);
+  expect(stdout).not.toMatch(/ready/);
+  expect(code).toBeGreaterThan(0);
+}
+
+describe('a mistake gives one sentence and a non-zero exit code:', () => {
+  const TABLE: [string, string[], RegExp][] = [
+    ['an unknown flag of serve', ['serve', '--nope'], /unknown option '--nope'/],
+    ['an unknown flag of run', ['run', '--nope', '--', 'true'], /unknown option '--nope'/],
+    ['an unknown flag of doctor', ['doctor', '--nope'], /unknown option '--nope'/],
+    ['an unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
+    ['no program to run', ['run'], /missing required argument 'command'/],
+    ['too many arguments', ['serve', 'more'], /too many arguments/],
+    ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
+    ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
+    [
+      'an address that everybody can reach',
+      ['serve', '--listen', '0.0.0.0:7070'],
+      /not a loopback address.*ssh -L/,
+    ],
+    [
+      'an adapter that does not exist, to serve',
+      ['serve', '--listen', '127.0.0.1:0', '--adapter', 'RTX 9090'],
+      /no GPU .* "RTX 9090".*--adapter software/,
+    ],
+    [
+      'an adapter that does not exist, to run on',
+      ['run', '--adapter', 'RTX 9090', '--', 'true'],
+      /no GPU .* "RTX 9090"/,
+    ],
+    [
+      'an adapter and a host',
+      ['run', '--adapter', 'null', '--host', 'grpc://127.0.0.1:1', '--', 'true'],
+      /leave out one/,
+    ],
+    ['a malformed URL, to run on', ['run', '--host', 'http://x', '--', 'true'], /write grpc:\/\/HOST:PORT/],
+    ['a malformed URL, to examine', ['doctor', '--host', '127.0.0.1:7070'], /write grpc:\/\/HOST:PORT/],
+    [
+      'a host that is not there',
+      ['run', '--host', 'grpc://127.0.0.1:1', '--', 'true'],
+      /no farlight host.*farlight serve/,
+    ],
+    [
+      'a host that is not there, to examine',
+      ['doctor', '--host', 'grpc://127.0.0.1:1'],
+      /no farlight host.*farlight serve/,
+    ],
+    [
+      'a host whose name means nothing',
+      ['run', '--host', 'grpc://no.such.host.invalid:1', '--', 'true'],
+      /no farlight host/,
+    ],
+    ['a program that is not there', ['run', '--', 'no-such-program'], /command not found: no-such-program/],
+  ];
+  for (const [name, args, words] of TABLE) {
+    it(name, async () => expectOneSentence(await farlight(...args), words), 15_000);
+  }
+
+  it('a port that is in use', async () => {
+    const { url } = await host();
+    const listen = url.replace('grpc://', '');
+    expectOneSentence(await farlight('serve', '--listen', listen), /is in use already.*another port/);
+  });
+
+  it('a host that speaks another protocol', async () => {
+    const { url } = await host({ versions: { protocolMin: 7, protocolMax: 9, version: '9.9.9' } });
+    const words = /protocol 1 \(farlight \d.*protocol 7 to 9 \(farlight 9\.9\.9\).*install the same version/;
+    expectOneSentence(await farlight('run', '--host', url, '--', 'true'), words);
+    expectOneSentence(await farlight('doctor', '--host', url), words);
+  });
+
+  it('a host without a GPU', async () => {
+    const { url } = await host({ adapter: 'none', withoutGpu: true });
+    const words = /there is no GPU here; install one/;
+    expectOneSentence(await farlight('run', '--host', url, '--', 'true'), words);
+    expectOneSentence(await farlight('doctor', '--host', url), words);
+  });
+
+  it('a host that accepts and then says nothing', async () => {
+    const silent = createServer(() => {});
+    cleanups.push(() => silent.close());
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', () => resolve()));
+    const { port } = silent.address() as { port: number };
+    const done = await farlight('run', '--host', `grpc://127.0.0.1:${port}`, '--', 'true');
+    expectOneSentence(done, /nothing answers at .* within 5 seconds/);
+  });
+});
+
+describe('farlight serve', () => {
+  it('says where it is and on which adapter, on stdout, and nothing else', async () => {
+    const server = await serve();
+    expect(server.output()).toMatch(
+      /^farlight host ready: grpc:\/\/127\.0\.0\.1:\d+\nadapter: null \(software\)\n$/,
+    );
+    server.child.kill('SIGTERM');
+    expect(await server.done).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    it(`stops cleanly on ${signal}, and leaves no process behind`, async () => {
+      const server = await serve('--spares', '2');
+      const executors = await executorsOf(server.child.pid ?? 0);
+      expect(executors).toHaveLength(2);
+      server.child.kill(signal);
+      expect((await server.done).code).toBe(0);
+      expect(executors.filter(isAlive)).toEqual([]);
+    });
+  }
+
+  it('takes its executors with it when it is killed', async () => {
+    const server = await serve();
+    const executors = await executorsOf(server.child.pid ?? 0);
+    expect(executors).toHaveLength(1);
+    server.child.kill('SIGKILL');
+    await until(() => !executors.some(isAlive));
+  });
+});
+
+describe('farlight run', () => {
+  const sh = (script: string, ...options: string[]) => farlight('run', ...options, '--', 'sh', '-c', script);
+
+  it('exits as the program does', async () => {
+    expect((await sh('exit 0')).code).toBe(0);
+    expect((await sh('exit 7')).code).toBe(7);
+    expect((await sh('kill -TERM $$')).code).toBe(128 + 15);
+  });
+
+  it('hands stdin, stdout and stderr through', async () => {
+    const { child, done } = start(['run', '--', 'sh', '-c', 'cat; echo error >&2']);
+    child.stdin?.end('from stdin');
+    expect(await done).toEqual({ code: 0, stdout: 'from stdin', stderr: 'error\n' });
+  });
+
+  it('hands the program its arguments as they are', async () => {
+    const { stdout } = await farlight('run', '--', 'sh', '-c', 'echo "$@"', 'sh', '--stats', 'a b', '--host');
+    expect(stdout).toBe('--stats a b --host\n');
+  });
+
+  it('tells the program its host, and keeps the Node options that are there', async () => {
+    const { url } = await host();
+    const script = 'echo "$FARLIGHT_HOST|$FARLIGHT_STATS|$NODE_OPTIONS"';
+    const { done } = start(['run', '--host', url, '--stats', '--', 'sh', '-c', script], {
+      NODE_OPTIONS: '--no-warnings',
+    });
+    const { stdout } = await done;
+    expect(stdout).toMatch(
+      new RegExp(`^${url}\\|1\\|--no-warnings --import=file:///\\S+/client/register\\.js\\n$`),
+    );
+  });
+
+  it('takes the host from FARLIGHT_HOST', async () => {
+    const { done } = start(['run', '--', 'true'], { FARLIGHT_HOST: 'grpc://127.0.0.1:1' });
+    expectOneSentence(await done, /no farlight host at grpc:\/\/127\.0\.0\.1:1/);
+  });
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    it(`hands ${signal} to the program`, async () => {
+      const script = `process.on('${signal}', () => { console.log('got it'); process.exit(5); });
+        console.log('ready'); setInterval(() => {}, 1000);`;
+      const { child, done, output } = start(['run', '--', process.execPath, '-e', script]);
+      await until(() => output().includes('ready'));
+      child.kill(signal);
+      expect(await done).toMatchObject({ code: 5, stdout: 'ready\ngot it\n' });
+    });
+  }
+});
+
+describe('farlight doctor', () => {
+  it('names the adapter of this machine and says what to do next', async () => {
+    const { code, stdout } = await farlight('doctor', '--adapter', 'software');
+    expect(stdout).toMatch(/SwiftShader Device \(Subzero\) \(software\)/);
+    expect(stdout).toMatch(/farlight run -- node app\.mjs/);
+    expect(code).toBe(0);
+  });
+
+  it('says why there is no adapter', async () => {
+    expectOneSentence(await farlight('doctor', '--adapter', 'RTX 9090'), /no GPU .* "RTX 9090"/);
+  });
+
+  it('measures the line to a host', async () => {
+    const { url } = await host();
+    const { code, stdout } = await farlight('doctor', '--adapter', 'null', '--host', url, '--json');
+    const report = JSON.parse(stdout);
+    expect(report).toMatchObject({ healthy: true, local: { adapter: { name: 'null' } }, host: { url } });
+    expect(report.host.adapter.name).toBe('fake');
+    for (const figure of ['roundTripMs', 'uploadMiBs', 'downloadMiBs']) {
+      expect(report.host.line[figure], figure).toBeGreaterThan(0);
+    }
+    expect(code).toBe(0);
+  });
+});
+
+describe('help', () => {
+  it('shows examples, and is no mistake when it is asked for', async () => {
+    const { code, stdout, stderr } = await farlight('--help');
+    expect(stdout).toMatch(/farlight run --host grpc:\/\/127\.0\.0\.1:7070 -- node app\.mjs/);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it("--version is the package's", async () => {
+    expect((await farlight('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});

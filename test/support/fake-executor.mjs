@@ -1,0 +1,51 @@
+// An executor process without a GPU: it answers each frame by its first byte. Tests of what carries
+// frames start it in place of the real one.
+import { FarlightError } from '#farlight/proto/errors.js';
+import { runExecutor } from '#farlight/server/executor/run.js';
+
+const ADAPTER = { name: 'fake', vendor: 'test', architecture: 'none', software: true, driver: 'fake 1.0' };
+
+async function openGpu(choice) {
+  if (choice === 'none') throw new FarlightError('NO_ADAPTER', 'there is no GPU here; install one');
+  if (choice === 'crash') process.kill(process.pid, 'SIGSEGV');
+  return { gpu: {}, adapter: ADAPTER, wgslLanguageFeatures: ['fake_feature'], choice };
+}
+
+const ACTIONS = {
+  echo: (frame, peer) => peer.send(frame),
+  pid: (_frame, peer) => peer.send(new TextEncoder().encode(String(process.pid))),
+  end: (frame, peer) => {
+    peer.send(frame);
+    peer.end('PROTOCOL_ERROR', 'the client sent nonsense');
+  },
+  throw: () => {
+    throw new Error('a bug in the executor');
+  },
+  kill: () => process.kill(process.pid, 'SIGKILL'),
+  exit: () => process.exit(3),
+  noise: (frame, peer) => {
+    process.stdout.write('noise on stdout\n');
+    process.stderr.write('noise on stderr\n');
+    peer.send(frame);
+  },
+  // Takes no frames for a while, as an executor does that compiles a shader.
+  stall: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300),
+  // Sends more at once than any buffer on the way holds.
+  flood: (_frame, peer) => {
+    for (let i = 0; i < 64; i++) peer.send(new Uint8Array(1024 * 1024).fill(i));
+  },
+};
+
+/** The byte that stands for each action, for tests to send. */
+export const ACTION = Object.fromEntries(Object.keys(ACTIONS).map((name, index) => [name, index]));
+
+if (process.argv[1] === import.meta.filename) {
+  const actions = Object.values(ACTIONS);
+  await runExecutor(process.argv[2] ?? 'auto', {
+    openGpu,
+    createSession: (_gpu, peer) => ({
+      receive: (frame) => actions[frame[0]]?.(frame, peer),
+      close: () => {},
+    }),
+  });
+}

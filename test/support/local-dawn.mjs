@@ -1,0 +1,104 @@
+// `node --import ./test/support/local-dawn.mjs program.mjs` runs a program on this machine's own GPU through
+// npm `webgpu`. What a program prints here is what it must print through Farlight.
+//
+// FARLIGHT_TEST_ICD           the Vulkan driver to use (an icd json), through the system's Vulkan loader
+// FARLIGHT_TEST_SOFTWARE_GPU  or a folder that holds libvulkan.so.1, a driver and its icd json
+// neither                     whichever GPU Dawn finds
+import { readdirSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { isMainThread } from 'node:worker_threads';
+
+// Worker threads inherit --import, but frameworks leave the GPU to the main thread.
+if (isMainThread) {
+  chooseDriver();
+  const { create, globals } = await import('webgpu');
+  copyOutOfSharedMemory(globals);
+  stayAwakeWhileCompiling();
+  Object.assign(globalThis, globals);
+  installNavigator(create([]));
+}
+
+function chooseDriver() {
+  const { FARLIGHT_TEST_ICD: icd, FARLIGHT_TEST_SOFTWARE_GPU: folder } = process.env;
+  process.env.XDG_RUNTIME_DIR ??= os.tmpdir(); // Mesa complains on stderr without it.
+  if (icd) {
+    process.env.VK_ICD_FILENAMES = icd;
+  } else if (folder) {
+    const json = readdirSync(folder).find((name) => name.endsWith('_icd.json'));
+    if (!json) throw new Error(`no *_icd.json in FARLIGHT_TEST_SOFTWARE_GPU (${folder})`);
+    process.env.VK_ICD_FILENAMES = path.join(folder, json);
+    preload(path.join(folder, 'libvulkan.so.1'));
+  }
+}
+
+/**
+ * Dawn opens `libvulkan.so.1` by name. A library that is loaded already answers to its name, so this stands in
+ * for LD_LIBRARY_PATH, which is only read when a process starts. It is no Node addon: Node refuses it after
+ * having loaded it, and RTLD_NODELETE keeps it loaded then.
+ */
+function preload(library) {
+  const RTLD_NODELETE = 0x1000;
+  try {
+    process.dlopen({ exports: {} }, library, os.constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  } catch (error) {
+    if (!/did not self-register/.test(error.message)) throw error;
+  }
+}
+
+/** Dawn's addon crashes on a SharedArrayBuffer, and ONNX Runtime Web's heap is one. */
+function copyOutOfSharedMemory({ GPUQueue }) {
+  const { writeBuffer, writeTexture } = GPUQueue.prototype;
+
+  GPUQueue.prototype.writeBuffer = function (buffer, bufferOffset, data, ...range) {
+    if (!isShared(data)) return writeBuffer.call(this, buffer, bufferOffset, data, ...range);
+    // Offset and size count elements of a typed array, and bytes of anything else.
+    const unit = data.BYTES_PER_ELEMENT ?? 1;
+    const [from = 0, size = data.byteLength / unit - from] = range;
+    const bytes = bytesOf(data).slice(from * unit, (from + size) * unit);
+    return writeBuffer.call(this, buffer, bufferOffset, bytes);
+  };
+
+  GPUQueue.prototype.writeTexture = function (destination, data, layout, size) {
+    return writeTexture.call(this, destination, isShared(data) ? bytesOf(data).slice() : data, layout, size);
+  };
+}
+
+function isShared(data) {
+  return (data?.buffer ?? data) instanceof SharedArrayBuffer;
+}
+
+function bytesOf(data) {
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data);
+}
+
+/**
+ * Node does not count a WebAssembly module that is being compiled as something to wait for. When it waits for
+ * nothing else, it takes the program for finished, drains V8's background tasks, and runs what follows inside
+ * of that: no GPU answer arrives until V8 has optimized the whole module, half a minute for ONNX Runtime Web.
+ * A timer that never fires keeps the event loop turning.
+ */
+function stayAwakeWhileCompiling() {
+  const NEVER = 2 ** 31 - 1;
+  for (const method of ['compile', 'instantiate']) {
+    const call = WebAssembly[method];
+    WebAssembly[method] = (...args) => {
+      const timer = setTimeout(() => {}, NEVER);
+      return call.apply(WebAssembly, args).finally(() => clearTimeout(timer));
+    };
+  }
+}
+
+/** Node 20 has no navigator. Newer ones have one behind a getter, which can be extended but not assigned to. */
+function installNavigator(gpu) {
+  if (!globalThis.navigator) {
+    const navigator = {
+      userAgent: `Node.js/${process.versions.node.split('.')[0]}`,
+      hardwareConcurrency: os.availableParallelism(),
+    };
+    Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });
+  }
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true, enumerable: true });
+}

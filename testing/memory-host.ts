@@ -1,0 +1,61 @@
+import { type MemoryPeer, memoryTransport } from '../client/transport/memory.js';
+import { newCounters } from '../server/daemon/counters.js';
+import { openGpu } from '../server/dawn.js';
+import { ExecutorSession } from '../server/executor/session.js';
+import type { TestHost } from './index.js';
+
+/** A host in this process: the sessions share one Dawn, and the memory of the test itself. */
+export async function memoryHost(choice: string): Promise<TestHost> {
+  const { gpu, adapter, wgslLanguageFeatures } = await openGpu(choice);
+  // Dropped when the host closes: Dawn keeps the process alive for as long as its GPU is reachable.
+  let held: GPU | undefined = gpu;
+  const counters = newCounters();
+  const peers = new Set<MemoryPeer>();
+
+  const transport = memoryTransport({
+    adapter,
+    wgslLanguageFeatures,
+    accept(peer) {
+      if (!held) {
+        // Told in a later turn, as a host across the network would tell it.
+        peer.end('SHUTTING_DOWN', 'the test host is closed');
+        return { receive: () => {}, close: () => {} };
+      }
+      peers.add(peer);
+      counters.sessionsOpened++;
+      counters.sessionsActive++;
+      const session = new ExecutorSession(held, {
+        send(frame) {
+          counters.framesDown++;
+          counters.bytesDown += frame.length;
+          peer.send(frame);
+        },
+        end: (code, reason) => peer.end(code, reason),
+      });
+      return {
+        receive(frame) {
+          counters.framesUp++;
+          counters.bytesUp += frame.length;
+          session.receive(frame);
+        },
+        close() {
+          if (peers.delete(peer)) counters.sessionsActive--;
+          session.close();
+        },
+      };
+    },
+  });
+
+  return {
+    url: transport.target,
+    transport,
+    adapter,
+    counters,
+    async close() {
+      held = undefined;
+      for (const peer of peers) peer.end('SHUTTING_DOWN', 'the test host was closed');
+      // Sessions close in later turns of the event loop, behind the frames that are under way.
+      while (peers.size > 0) await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
