@@ -1,14 +1,22 @@
+import { invariant } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import { describeError, ErrorScopes } from './error-scopes.js';
 import type { Entry, ObjectTable } from './objects.js';
 import type { ReplyWriter } from './reply-writer.js';
+import { StandIns } from './stand-ins.js';
+
+/** What the executor keeps of a device, beside the device itself. */
+interface DeviceState {
+  scopes: ErrorScopes;
+  standIns: StandIns;
+}
 
 /** What the handlers of a session's commands share. */
 export class Context {
   readonly gpu: GPU;
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
-  readonly #scopes = new Map<Entry, ErrorScopes>();
+  readonly #devices = new WeakMap<Entry, DeviceState>();
 
   constructor(gpu: GPU, objects: ObjectTable, replies: ReplyWriter) {
     this.gpu = gpu;
@@ -18,7 +26,8 @@ export class Context {
 
   /** Begins to tell the client of a device's errors and of its end. */
   adoptDevice(entry: Entry, device: GPUDevice): void {
-    this.#scopes.set(entry, new ErrorScopes());
+    entry.object = device;
+    this.#devices.set(entry, { scopes: new ErrorScopes(), standIns: new StandIns(device) });
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.replies.uncaptured(entry.id, describeError(event.error));
@@ -26,28 +35,36 @@ export class Context {
     device.lost.then(({ reason, message }) => this.replies.lost(entry.id, reason ?? 'unknown', message));
   }
 
-  forgetDevice(entry: Entry): void {
-    this.#scopes.delete(entry);
+  scopes(device: Entry): ErrorScopes {
+    return this.#state(device).scopes;
   }
 
-  scopes(device: Entry): ErrorScopes {
-    let scopes = this.#scopes.get(device);
-    if (!scopes) {
-      scopes = new ErrorScopes();
-      this.#scopes.set(device, scopes);
-    }
-    return scopes;
+  standIn(device: Entry, kinds: readonly string[]): object {
+    return this.#state(device).standIns.get(kinds);
   }
 
   /** Raises a GPU error on a device, in the scope that is open now. */
-  raise(device: Entry | undefined, type: FarlightErrorType, message: string): void {
-    if (!device) return;
+  raise(device: Entry, type: FarlightErrorType, message: string): void {
     if (!this.scopes(device).catch({ type, message })) this.replies.uncaptured(device.id, { type, message });
+  }
+
+  #state(device: Entry): DeviceState {
+    const state = this.#devices.get(device);
+    invariant(state, 'a device was not adopted');
+    return state;
   }
 }
 
+/** An awaited command under way: what to wait for, and how to make the reply of it. */
+export interface Awaited {
+  /** Of the implementation itself, so that replies keep the order in which it resolves. */
+  promise: Promise<unknown>;
+  /** Made at the moment that `promise` resolves. */
+  reply?: (value: never) => unknown;
+}
+
 /**
- * What a handler does with a command: `args` as the operation reads them, `made` the entry that its
- * result is to be settled in. For an awaited operation it returns the reply's promise.
+ * What a handler does with a command: `args` as the operation reads them; `made` the entry whose object it
+ * is to set, if the command creates something. For an awaited operation it returns what is awaited.
  */
 export type Handler = (context: Context, self: Entry, args: never, made: Entry | undefined) => unknown;

@@ -1,14 +1,13 @@
 import { ProtocolError } from '../../proto/errors.js';
-import { ROOT_ID } from '../../proto/wire/handle.js';
+import { FOREIGN, ROOT_ID } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { HandleResolver } from '../../proto/wire/reader.js';
 
 /**
  * An object that the client has a handle to.
  *
- * States: *reserved* (an awaited command will bring the object, or fail), *known* (`object` is set),
- * *invalid* (the implementation refused to make it; whatever uses it fails as an invalid object does).
- * reserved -> known or gone; known and invalid end by release.
+ * States: *reserved* (the command that makes it is not done), *known* (`object` is set).
+ * reserved -> known, or gone where there is none to give; known ends by release.
  */
 export interface Entry {
   readonly id: number;
@@ -17,75 +16,57 @@ export interface Entry {
   /** The device that the object belongs to, or itself if it is one; undefined for adapters. */
   readonly device: Entry | undefined;
   object: object | undefined;
-  reserved: boolean;
 }
 
-/** Stands for an object that a command may name but that does not exist here: invalid, or another session's. */
-export const INVALID: unique symbol = Symbol('invalid object');
-
 /** The session's objects by handle. Whatever the client should not name ends the session. */
-export class ObjectTable implements HandleResolver<object | typeof INVALID> {
+export class ObjectTable implements HandleResolver<object> {
   readonly #entries = new Map<number, Entry>();
-  /** Whether a handle read since the last `takeInvalid` stood for an invalid object. */
-  #sawInvalid = false;
+  /**
+   * Gives an object in place of another session's, for the command that is being read: an invalid one
+   * of the receiver's device.
+   */
+  standIn: (kinds: readonly string[]) => object = () => {
+    throw new ProtocolError('an object of another session where there is no device');
+  };
 
   /** The receiver of a command. */
   receiver(id: number, generation: number, kind: string): Entry {
-    const entry = this.#find(id, generation);
+    const entry = this.get(id, generation);
     if (entry.kind !== kind) throw new ProtocolError(`object ${id} is a ${entry.kind}, not a ${kind}`);
+    if (!entry.object) throw new ProtocolError(`object ${id} is used before it is there`);
     return entry;
   }
 
   /** An argument of a command. */
-  resolve(id: number, generation: number, kinds: readonly string[]): object | typeof INVALID {
-    // Handle.FOREIGN: the object belongs to another session.
-    if (id === ROOT_ID && generation === 1) return this.#invalid();
-    const entry = this.#find(id, generation);
+  resolve(id: number, generation: number, kinds: readonly string[]): object {
+    if (id === FOREIGN.id && generation === FOREIGN.generation) return this.standIn(kinds);
+    const entry = this.get(id, generation);
     if (!kinds.includes(entry.kind)) {
       throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
     }
-    return entry.object ?? this.#invalid();
+    if (!entry.object) throw new ProtocolError(`object ${id} is used before it is there`);
+    return entry.object;
   }
 
-  /** True where an argument of the command just read was invalid. */
-  takeInvalid(): boolean {
-    const saw = this.#sawInvalid;
-    this.#sawInvalid = false;
-    return saw;
-  }
-
-  /** Takes a new handle in; its object is set by `settle`. */
+  /** Takes a new handle in; whoever carries out its command sets the entry's object. */
   reserve(id: number, generation: number, kind: string, device: Entry | undefined): Entry {
     if (id >= LIMITS.objects)
       throw new ProtocolError(`object id ${id} is over the limit of ${LIMITS.objects}`);
     if (id === ROOT_ID || this.#entries.has(id)) throw new ProtocolError(`object id ${id} is in use`);
-    const entry: Entry = { id, generation, kind, device, object: undefined, reserved: true };
+    const entry: Entry = { id, generation, kind, device, object: undefined };
     this.#entries.set(id, entry);
     return entry;
   }
 
-  /** The object that a reserved handle now names; undefined makes it invalid. */
-  settle(entry: Entry, object: object | undefined): void {
-    entry.object = object;
-    entry.reserved = false;
-  }
-
   /** Ends a handle's life. */
   release(id: number, generation: number): Entry {
-    const entry = this.#find(id, generation);
+    const entry = this.get(id, generation);
     this.#entries.delete(id);
     return entry;
   }
 
+  /** The entry of a handle, whatever its interface. */
   get(id: number, generation: number): Entry {
-    return this.#find(id, generation);
-  }
-
-  *all(kind: string): Generator<Entry> {
-    for (const entry of this.#entries.values()) if (entry.kind === kind) yield entry;
-  }
-
-  #find(id: number, generation: number): Entry {
     const entry = this.#entries.get(id);
     if (!entry || entry.generation !== generation) {
       throw new ProtocolError(`there is no object ${id}, generation ${generation}`);
@@ -93,8 +74,7 @@ export class ObjectTable implements HandleResolver<object | typeof INVALID> {
     return entry;
   }
 
-  #invalid(): typeof INVALID {
-    this.#sawInvalid = true;
-    return INVALID;
+  *all(kind: string): Generator<Entry> {
+    for (const entry of this.#entries.values()) if (entry.kind === kind) yield entry;
   }
 }

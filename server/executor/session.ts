@@ -5,21 +5,14 @@ import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { Reader } from '../../proto/wire/reader.js';
 import type { Rejection } from '../../proto/wire/reply.js';
-import { Context } from './context.js';
+import { type Awaited, Context } from './context.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
 import { type Entry, ObjectTable } from './objects.js';
 import { ReplyWriter } from './reply-writer.js';
 
 /** The receiver of the session's own commands. */
-const ROOT: Entry = {
-  id: ROOT_ID,
-  generation: 0,
-  kind: 'GPU',
-  device: undefined,
-  object: undefined,
-  reserved: false,
-};
+const ROOT: Entry = { id: ROOT_ID, generation: 0, kind: 'GPU', device: undefined, object: {} };
 
 /**
  * One program's WebGPU session on this side: decodes its commands, in order, and drives the GPU with
@@ -72,11 +65,11 @@ export class ExecutorSession implements SessionEndpoint {
     const self = this.#receiver(reader, operation);
     const made = operation.creates === undefined ? undefined : this.#reserve(reader, operation.creates, self);
     const serial = operation.fate === 'awaited' ? reader.u32() : undefined;
+    const device = deviceOf(self);
+    if (device) this.#objects.standIn = (kinds) => this.#context.standIn(device, kinds);
     const args = operation.read(reader);
-    const invalid = this.#objects.takeInvalid() || (self.object === undefined && self !== ROOT);
-
-    if (serial === undefined) this.#command(operation, self, args, made, invalid);
-    else this.#request(operation, self, args, made, invalid, serial);
+    if (serial === undefined) this.#command(operation, self, args, made);
+    else this.#request(operation, self, args, made, serial);
   }
 
   #receiver(reader: Reader<unknown>, operation: AnyOperation): Entry {
@@ -94,24 +87,18 @@ export class ExecutorSession implements SessionEndpoint {
     return this.#objects.reserve(reader.u32(), reader.u32(), kind, deviceOf(self));
   }
 
-  #command(
-    operation: AnyOperation,
-    self: Entry,
-    args: unknown[],
-    made: Entry | undefined,
-    invalid: boolean,
-  ): void {
+  #command(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): void {
     try {
-      if (invalid) throw new Error(invalidMessage(operation));
       const result = this.#call(operation, self, args, made);
-      if (made?.reserved) this.#objects.settle(made, result as object);
+      if (made) made.object = result as object;
     } catch (error) {
-      if (error instanceof ProtocolError) throw error;
+      const device = deviceOf(self);
+      if (error instanceof ProtocolError || !device) throw error;
       // Where the implementation throws, the specification has an error of the device; the client has
       // made every check that throws before it sent the command.
-      if (made) this.#objects.settle(made, undefined);
+      if (made) made.object = this.#context.standIn(device, [made.kind]);
       const type = error instanceof RangeError ? 'out-of-memory' : 'validation';
-      this.#context.raise(deviceOf(self), type, messageOf(error));
+      this.#context.raise(device, type, messageOf(error));
     }
   }
 
@@ -120,21 +107,32 @@ export class ExecutorSession implements SessionEndpoint {
     self: Entry,
     args: unknown[],
     made: Entry | undefined,
-    invalid: boolean,
     serial: number,
   ): void {
     const { replies } = this.#context;
-    const answer = async () => {
-      if (invalid) throw new DOMException(invalidMessage(operation), 'OperationError');
-      return this.#call(operation, self, args, made);
+    const rejected = (error: unknown) => {
+      if (made && !made.object) this.#objects.release(made.id, made.generation);
+      replies.rejected(serial, describeRejection(error));
     };
-    answer().then(
-      (reply) => replies.fulfilled(serial, operation, reply),
-      (error: unknown) => {
-        if (made?.reserved) this.#objects.release(made.id, made.generation);
-        replies.rejected(serial, describeRejection(error));
-      },
-    );
+    try {
+      const { promise, reply } = this.#await(operation, self, args, made);
+      promise.then((value) => {
+        try {
+          replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
+        } catch (error) {
+          rejected(error);
+        }
+      }, rejected);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      rejected(error);
+    }
+  }
+
+  /** What an awaited operation waits for: its handler says, or it is the promise that the method returns. */
+  #await(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): Awaited {
+    const result = this.#call(operation, self, args, made);
+    return result instanceof Promise ? { promise: result } : (result as Awaited);
   }
 
   #call(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): unknown {
@@ -153,10 +151,6 @@ export class ExecutorSession implements SessionEndpoint {
 
 function deviceOf(self: Entry): Entry | undefined {
   return self.kind === 'GPUDevice' ? self : self.device;
-}
-
-function invalidMessage({ interface: name, member }: AnyOperation): string {
-  return `${name}.${member} was called with an object that is invalid, or that belongs to another GPU instance.`;
 }
 
 function messageOf(error: unknown): string {

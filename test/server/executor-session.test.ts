@@ -56,6 +56,14 @@ const createBuffer: Command = {
   made: buffer,
 };
 
+/** Makes the GPU throw at the next call of a member. */
+function refuseOnce(member: string, error: Error): void {
+  fake.answers[member] = () => {
+    delete fake.answers[member];
+    throw error;
+  };
+}
+
 async function openDevice(): Promise<void> {
   session.receive(
     frame({
@@ -177,24 +185,22 @@ describe('commands', () => {
     expect(ends).toEqual([]);
   });
 
-  it('that the GPU refuses by throwing become errors of the device, and what uses the result fails too', async () => {
-    fake.answers.createBuffer = () => {
-      throw new RangeError('too much');
-    };
+  it('that the GPU refuses by throwing become errors of the device, and what uses the result meets an invalid object', async () => {
+    refuseOnce('createBuffer', new RangeError('too much'));
     session.receive(frame(createBuffer, { operation: OPERATIONS.GPUBuffer.destroy, self: buffer, args: [] }));
     await turn();
     expect(ends).toEqual([]);
-    expect(fake.names()).not.toContain('GPUBuffer.destroy');
-    const text = new TextDecoder().decode(sent[0]);
-    expect(text).toContain('too much');
-    expect(text).toContain('invalid');
+    expect(new TextDecoder().decode(sent[0])).toContain('too much');
+    // An invalid object takes the place of what was refused, and the GPU is used with that.
+    expect(fake.calls.find(([name]) => name === 'GPUDevice.createBuffer')?.[1]).toMatchObject([{ size: 16 }]);
+    expect(fake.calls.findLast(([name]) => name === 'GPUDevice.createBuffer')?.[1]).toMatchObject([
+      { label: expect.stringContaining('invalid') },
+    ]);
+    expect(fake.names().at(-1)).toBe('GPUBuffer.destroy');
   });
 
   it('such an error lands in the scope that was open', async () => {
-    fake.answers.createBuffer = () => {
-      throw new TypeError('refused');
-    };
-    fake.answers.popErrorScope = async () => null;
+    refuseOnce('createBuffer', new TypeError('refused'));
     const push = { operation: OPERATIONS.GPUDevice.pushErrorScope, self: device, args: ['validation'] };
     const pop = { operation: OPERATIONS.GPUDevice.popErrorScope, self: device, args: [], serial: 7 };
     session.receive(frame(push, createBuffer, pop));

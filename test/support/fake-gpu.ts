@@ -11,6 +11,9 @@ const CREATES: Record<string, string> = {
   finish: 'GPUCommandBuffer',
 };
 
+/** What returns a promise. */
+const AWAITED = new Set(['mapAsync', 'onSubmittedWorkDone', 'popErrorScope', 'createComputePipelineAsync']);
+
 /**
  * A WebGPU implementation that computes nothing: it writes down what it is asked, in order, and
  * answers what the test told it to.
@@ -51,6 +54,7 @@ export class FakeGpu {
           this.calls.push([`${kind}.${member}`, args]);
           const answer = this.answers[member] as ((...args: unknown[]) => unknown) | undefined;
           if (answer) return answer(...args);
+          if (AWAITED.has(member)) return Promise.resolve(null);
           const creates = CREATES[member];
           return creates && this.#object(creates);
         };

@@ -1,12 +1,12 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/operations.js';
-import type { Context } from '../context.js';
+import type { Awaited, Context } from '../context.js';
 import { describeError } from '../error-scopes.js';
 import type { Entry } from '../objects.js';
 
 const deviceOf = (self: Entry) => self.object as GPUDevice;
 
-export function getQueue({ objects }: Context, self: Entry, _args: [], made: Entry): void {
-  objects.settle(made, deviceOf(self).queue);
+export function getQueue(_context: Context, self: Entry): GPUQueue {
+  return deviceOf(self).queue;
 }
 
 export function pushErrorScope(context: Context, self: Entry, [filter]: [FarlightErrorType]): void {
@@ -14,17 +14,21 @@ export function pushErrorScope(context: Context, self: Entry, [filter]: [Farligh
   context.scopes(self).push(filter);
 }
 
-export async function popErrorScope(context: Context, self: Entry): Promise<FarlightGPUError<never> | null> {
+export function popErrorScope(context: Context, self: Entry): Awaited {
   const ours = context.scopes(self).pop();
-  const error = await deviceOf(self).popErrorScope();
-  return error ? describeError(error) : (ours ?? null);
+  const reply = (error: GPUError | null): FarlightGPUError<never> | null =>
+    error ? describeError(error) : (ours ?? null);
+  return { promise: deviceOf(self).popErrorScope(), reply };
 }
 
-export async function createComputePipelineAsync(
-  { objects }: Context,
+export function createComputePipelineAsync(
+  _context: Context,
   self: Entry,
   [descriptor]: [GPUComputePipelineDescriptor],
   made: Entry,
-): Promise<void> {
-  objects.settle(made, await deviceOf(self).createComputePipelineAsync(descriptor));
+): Awaited {
+  const reply = (pipeline: GPUComputePipeline) => {
+    made.object = pipeline;
+  };
+  return { promise: deviceOf(self).createComputePipelineAsync(descriptor), reply };
 }

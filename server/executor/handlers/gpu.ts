@@ -1,50 +1,54 @@
 import type {
   FarlightAdapter,
+  FarlightAdapterInfo,
   FarlightDevice,
   GPURequestAdapterOptions,
 } from '../../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
-import type { Context } from '../context.js';
+import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
 
-export async function requestAdapter(
+export function requestAdapter(
   { gpu, objects }: Context,
   _self: Entry,
   [options]: [GPURequestAdapterOptions<never>],
   made: Entry,
-): Promise<FarlightAdapter<never> | null> {
-  const adapter = await gpu.requestAdapter(options as globalThis.GPURequestAdapterOptions);
-  if (!adapter) {
-    objects.release(made.id, made.generation);
-    return null;
-  }
-  objects.settle(made, adapter);
-  const { vendor, architecture, device, description, subgroupMinSize, subgroupMaxSize, isFallbackAdapter } =
-    adapter.info;
-  return {
-    ...describe(adapter),
-    info: {
-      vendor: vendor ?? '',
-      architecture: architecture ?? '',
-      device: device ?? '',
-      description: description ?? '',
-      subgroupMinSize: subgroupMinSize ?? 4,
-      subgroupMaxSize: subgroupMaxSize ?? 128,
-      isFallbackAdapter: isFallbackAdapter ?? false,
-    },
+): Awaited {
+  const reply = (adapter: GPUAdapter | null): FarlightAdapter<never> | null => {
+    if (!adapter) {
+      objects.release(made.id, made.generation);
+      return null;
+    }
+    made.object = adapter;
+    return { ...describe(adapter), info: describeInfo(adapter.info) };
   };
+  return { promise: gpu.requestAdapter(options as globalThis.GPURequestAdapterOptions), reply };
 }
 
-export async function requestDevice(
+export function requestDevice(
   context: Context,
   self: Entry,
   [descriptor]: [GPUDeviceDescriptor],
   made: Entry,
-): Promise<FarlightDevice<never>> {
-  const device = await (self.object as GPUAdapter).requestDevice(descriptor);
-  context.objects.settle(made, device);
-  context.adoptDevice(made, device);
-  return describe(device);
+): Awaited {
+  const reply = (device: GPUDevice): FarlightDevice<never> => {
+    context.adoptDevice(made, device);
+    return describe(device);
+  };
+  return { promise: (self.object as GPUAdapter).requestDevice(descriptor), reply };
+}
+
+/** All four strings are always strings, and the sizes numbers: the specification's own values where unknown. */
+function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {
+  return {
+    vendor: info.vendor ?? '',
+    architecture: info.architecture ?? '',
+    device: info.device ?? '',
+    description: info.description ?? '',
+    subgroupMinSize: info.subgroupMinSize ?? 4,
+    subgroupMaxSize: info.subgroupMaxSize ?? 128,
+    isFallbackAdapter: info.isFallbackAdapter ?? false,
+  };
 }
 
 function describe({ features, limits }: GPUAdapter | GPUDevice): FarlightDevice<never> {

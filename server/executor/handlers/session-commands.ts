@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../../proto/errors.js';
-import type { Context } from '../context.js';
+import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
 
 /** Ids and generations in turn. */
@@ -18,4 +18,6 @@ export function setLabel(
   if (object && 'label' in object) object.label = label;
 }
 
-export async function acknowledge(): Promise<void> {}
+export function acknowledge(): Awaited {
+  return { promise: Promise.resolve() };
+}

@@ -1,0 +1,65 @@
+/**
+ * Invalid objects, one of each kind a device needs. A command that names an object which does not exist
+ * here (another session's, or one that the implementation refused by throwing) is carried out with such
+ * a stand-in, so that the implementation itself raises the error, where and when the specification says:
+ * at once for a create or a submit, at `finish` for what is encoded.
+ */
+export class StandIns {
+  readonly #device: GPUDevice;
+  readonly #made = new Map<string, object>();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  /** An invalid object of one of these kinds. */
+  get(kinds: readonly string[]): object {
+    // A union's first alternative that can be made: which one is refused makes no difference.
+    const kind = kinds.find((each) => each in MAKERS) ?? 'GPUBuffer';
+    let object = this.#made.get(kind);
+    if (!object) {
+      // Making it raises an error that is not the program's.
+      this.#device.pushErrorScope('validation');
+      object = (MAKERS[kind] as Maker)(this.#device);
+      void this.#device.popErrorScope().catch(() => {});
+      this.#made.set(kind, object);
+    }
+    return object;
+  }
+}
+
+type Maker = (device: GPUDevice) => object;
+
+const LABEL = 'object that is invalid or of another GPU instance';
+
+const MAKERS: Readonly<Record<string, Maker>> = {
+  GPUBuffer: (device) => device.createBuffer({ label: LABEL, size: 4, usage: 0 }),
+  GPUShaderModule: shaderModule,
+  GPUBindGroupLayout: bindGroupLayout,
+  GPUPipelineLayout: (device) =>
+    device.createPipelineLayout({ label: LABEL, bindGroupLayouts: [bindGroupLayout(device)] }),
+  GPUBindGroup: (device) =>
+    device.createBindGroup({ label: LABEL, layout: bindGroupLayout(device), entries: [] }),
+  GPUComputePipeline: (device) =>
+    device.createComputePipeline({ label: LABEL, layout: 'auto', compute: { module: shaderModule(device) } }),
+  GPUQuerySet: (device) => device.createQuerySet({ label: LABEL, type: 'occlusion', count: 2 ** 20 }),
+  GPUCommandEncoder: commandEncoder,
+  GPUComputePassEncoder: (device) => commandEncoder(device).beginComputePass({ label: LABEL }),
+  GPUCommandBuffer: (device) => commandEncoder(device).finish({ label: LABEL }),
+};
+
+function shaderModule(device: GPUDevice): GPUShaderModule {
+  return device.createShaderModule({ label: LABEL, code: 'invalid' });
+}
+
+function bindGroupLayout(device: GPUDevice): GPUBindGroupLayout {
+  const entry = { binding: 0, visibility: 4, buffer: {} };
+  return device.createBindGroupLayout({ label: LABEL, entries: [entry, entry] });
+}
+
+/** One that cannot be finished: a debug group ends that never began. */
+function commandEncoder(device: GPUDevice): GPUCommandEncoder {
+  const encoder = device.createCommandEncoder({ label: LABEL });
+  encoder.popDebugGroup();
+  return encoder;
+}
