@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { runLocally, runThroughFarlight } from '../support/program.js';
+
+let host: TestHost;
+
+beforeAll(async () => {
+  host = await testHost({ adapter: 'software', spares: 2 });
+});
+
+afterAll(() => host.close());
+
+/** A model on the software GPU compiles for tens of seconds. */
+const MINUTES = 5 * 60_000;
+
+it(
+  'MoveNet on TensorFlow.js agrees with its CPU backend; steady, it waits once and sends 12 messages at most',
+  async () => {
+    const { reference, repeats, ledger } = await runThroughFarlight(
+      host.url,
+      'movenet',
+      '--runs',
+      '4',
+      '--reference',
+    );
+    expect(reference?.error).toBeLessThan(1e-3);
+    expect(repeats).toBe(true);
+    const steady = ledger.at(-1);
+    expect(steady?.waits).toBe(1);
+    expect(steady?.messagesSent).toBeLessThanOrEqual(12);
+    expect(steady?.apiCalls).toBeGreaterThan(800);
+  },
+  MINUTES,
+);
+
+it(
+  'two programs at once on one host each get their own right answer: BlazeFace on TensorFlow.js, PaddleOCR on ONNX Runtime',
+  async () => {
+    const [faces, lines] = await Promise.all([
+      runThroughFarlight(host.url, 'blazeface', '--reference'),
+      runThroughFarlight(host.url, 'paddle-cls', '--reference'),
+    ]);
+    expect(faces.reference?.error).toBeLessThan(1e-3);
+    expect(lines.reference?.error).toBeLessThan(1e-3);
+    expect(lines.digest).toMatchObject([{ degrees: '0' }, { degrees: '180' }]);
+  },
+  MINUTES,
+);
+
+it(
+  'Silero on ONNX Runtime gives the bits of local Dawn, right or wrong, and waits as often as the program does',
+  async () => {
+    const through = await runThroughFarlight(host.url, 'silero', '--layout', 'NHWC', '--runs', '2');
+    const local = await runLocally('silero', '--layout', 'NHWC', '--runs', '2');
+    expect(through.outputs).toEqual(local.outputs);
+    // One run is 16 inferences, each of which reads four times in turn.
+    expect(through.ledger.at(-1)?.waits).toBe(16 * 4);
+  },
+  MINUTES,
+);
+
+it(
+  'Silero in the layout that works agrees with the wasm provider, and with local Dawn bit by bit',
+  async () => {
+    const through = await runThroughFarlight(host.url, 'silero', '--reference');
+    const local = await runLocally('silero');
+    expect(through.reference?.error).toBeLessThan(1e-3);
+    expect(through.outputs).toEqual(local.outputs);
+  },
+  MINUTES,
+);
