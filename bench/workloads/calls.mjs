@@ -16,7 +16,7 @@ const group = device.createBindGroup({
 });
 
 const encode = [];
-const total = await times(7, 3, async () => {
+const total = await times(7, 8, async () => {
   const start = performance.now();
   for (let index = 0; index < PASSES; index += 1) {
     const encoder = device.createCommandEncoder();
@@ -30,4 +30,4 @@ const total = await times(7, 3, async () => {
   encode.push(performance.now() - start);
   await device.queue.onSubmittedWorkDone();
 });
-report({ encodeUs: (median(encode.slice(3)) / PASSES) * 1000, doneUs: (median(total) / PASSES) * 1000 });
+report({ encodeUs: (median(encode.slice(8)) / PASSES) * 1000, doneUs: (median(total) / PASSES) * 1000 });

@@ -6,7 +6,7 @@ const source = device.createBuffer({ size: 4, usage: GPUBufferUsage.COPY_SRC | G
 const target = device.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
 const value = new Uint32Array(1);
 
-const measured = await times(300, 50, async () => {
+const measured = await times(300, 1000, async () => {
   value[0] += 1;
   device.queue.writeBuffer(source, 0, value);
   const encoder = device.createCommandEncoder();
