@@ -1,6 +1,7 @@
 import { invariant } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import { describeError, ErrorScopes } from './error-scopes.js';
+import { GarbageMeter } from './garbage.js';
 import type { Entry, ObjectTable } from './objects.js';
 import type { ReplyWriter } from './reply-writer.js';
 import { StandIns } from './stand-ins.js';
@@ -16,6 +17,7 @@ export class Context {
   readonly gpu: GPU;
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
+  readonly garbage = new GarbageMeter();
   readonly #devices = new WeakMap<Entry, DeviceState>();
 
   constructor(gpu: GPU, objects: ObjectTable, replies: ReplyWriter) {

@@ -24,3 +24,9 @@ export function unmap(_context: Context, self: Entry, [written]: [FarlightWritte
     new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
   buffer.unmap();
 }
+
+export function destroy({ garbage }: Context, self: Entry): void {
+  const buffer = self.object as GPUBuffer;
+  buffer.destroy();
+  garbage.destroyed(buffer);
+}

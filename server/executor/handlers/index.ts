@@ -19,6 +19,6 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     popErrorScope: device.popErrorScope,
     createComputePipelineAsync: device.createComputePipelineAsync as Handler,
   },
-  GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap },
+  GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap, destroy: buffer.destroy },
   GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
 };

@@ -3,10 +3,12 @@ import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
 
 /** Ids and generations in turn. */
-export function release({ objects }: Context, _self: Entry, [handles]: [number[]]): void {
+export function release({ objects, garbage }: Context, _self: Entry, [handles]: [number[]]): void {
   if (handles.length % 2 !== 0) throw new ProtocolError('a release with half a handle');
-  for (let at = 0; at < handles.length; at += 2)
-    objects.release(handles[at] as number, handles[at + 1] as number);
+  for (let at = 0; at < handles.length; at += 2) {
+    const { kind, object } = objects.release(handles[at] as number, handles[at + 1] as number);
+    if (kind === 'GPUBuffer') garbage.released(object as GPUBuffer);
+  }
 }
 
 export function setLabel(
