@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path';
 import { INTERNAL } from './api/define.js';
+import { asException } from './api/errors.js';
 import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
 import { type CreateOptions, parseOptions } from './options.js';
 import type { Stats } from './session/ledger.js';
@@ -25,7 +26,7 @@ export type { Transport } from './transport/transport.js';
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const { transport, batch, reuse } = parseOptions(options);
   const program = basename(process.argv[1] ?? 'node');
-  const session = new Session({ transport, program, batch, reuse });
+  const session = new Session({ transport, program, batch, reuse, asException });
   return new FarlightGPU(INTERNAL, session) as unknown as GPU;
 }
 

@@ -3,7 +3,6 @@ import { type FarlightGPUError, readFarlightGPUError } from '../../proto/gen/ope
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { Reader } from '../../proto/wire/reader.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
-import { asException } from '../api/errors.js';
 
 /** What a device wants to hear of. */
 export interface DeviceEvents {
@@ -11,51 +10,55 @@ export interface DeviceEvents {
   onLost(reason: string, message: string): void;
 }
 
-interface Settles {
+/** An awaited command that its reply settles. */
+export interface Settles {
   operation: AnyOperation;
+  /** The host answered. */
   resolve(reply: unknown): void;
+  /** The host refused. */
+  refuse(rejection: Rejection): void;
+  /** The answer cannot be read. */
   reject(error: unknown): void;
+}
+
+/** Who the records of a batch are for. */
+export interface Recipients {
+  /** Takes the awaited command of a serial out of the pending ones. Throws ProtocolError where there is none. */
+  take(serial: number): Settles;
+  device(id: number): DeviceEvents | undefined;
 }
 
 /**
  * Reads a batch of replies and settles what they answer, in their order. Throws ProtocolError at the
  * first record that the protocol does not allow; those before it stand.
  */
-export function readReplies(
-  batch: Uint8Array,
-  take: (serial: number) => Settles,
-  device: (id: number) => DeviceEvents | undefined,
-): void {
+export function readReplies(batch: Uint8Array, recipients: Recipients): void {
   const r = new Reader(batch);
   while (!r.done) {
     const kind = r.u8();
     if (kind === REPLY.settled) {
-      settle(r, take(r.u32()));
+      settle(r, recipients.take(r.u32()));
     } else if (kind === REPLY.uncaptured) {
       const id = r.u32();
       const error = readFarlightGPUError<never>(r);
-      device(id)?.onUncapturedError(error);
+      recipients.device(id)?.onUncapturedError(error);
     } else if (kind === REPLY.lost) {
       const id = r.u32();
       const reason = r.string();
       const message = r.string();
-      device(id)?.onLost(reason, message);
+      recipients.device(id)?.onLost(reason, message);
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }
   }
 }
 
-function settle(r: Reader, { operation, resolve, reject }: Settles): void {
+function settle(r: Reader, settles: Settles): void {
   try {
-    if (r.index(2) === OUTCOME.fulfilled) resolve(operation.readReply(r));
-    else reject(asException(readRejection(r)));
+    if (r.index(2) === OUTCOME.fulfilled) settles.resolve(settles.operation.readReply(r));
+    else settles.refuse({ name: r.string(), message: r.string(), reason: r.string() });
   } catch (error) {
-    reject(error);
+    settles.reject(error);
     throw error;
   }
-}
-
-function readRejection(r: Reader): Rejection {
-  return { name: r.string(), message: r.string(), reason: r.string() };
 }

@@ -5,13 +5,15 @@ import { PROTOCOL } from '../../proto/version.js';
 import { BATCH_HEADROOM, BatchAssembler, cutBatch } from '../../proto/wire/batch.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
+import type { Rejection } from '../../proto/wire/reply.js';
 import { Writer } from '../../proto/wire/writer.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { HandleAllocator } from './handles.js';
 import { emptyStats, type Stats } from './ledger.js';
-import { type DeviceEvents, readReplies } from './replies.js';
+import { Outbox } from './outbox.js';
+import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
 
 export interface SessionOptions {
   /** Gives the transport when the session opens; may load it only then. */
@@ -22,6 +24,8 @@ export interface SessionOptions {
   batch: 'on' | 'off';
   /** 'off' sends nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
+  /** The exception that a promise rejects with where the host refuses. */
+  asException(rejection: Rejection): Error;
 }
 
 /**
@@ -39,6 +43,7 @@ export interface Settlement<Reply, T> {
 interface Pending {
   operation: AnyOperation;
   resolve(reply: unknown): void;
+  /** The host refused, or the session ended with this error. */
   reject(error: unknown): void;
 }
 
@@ -72,15 +77,18 @@ export class Session {
   #link: Link | undefined;
   #opening = false;
   #ended: FarlightError | undefined;
-  /** Frames kept until the transport is loaded, or, with reuse off, until the host is done. */
-  #outbox: Uint8Array[] = [];
-  #awaitingAcknowledgement = false;
+  readonly #outbox: Outbox;
+  readonly #recipients: Recipients = {
+    take: (serial) => this.#take(serial),
+    device: (id) => this.devices.get(id),
+  };
   /** Reasons for the process to stay alive, see `hold`. */
   #holds = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.root = new Handle(ROOT_ID, 0, this);
+    this.#outbox = new Outbox(this.stats, options.reuse === 'off');
     this.#writer = new Writer({ owner: this, headroom: BATCH_HEADROOM });
   }
 
@@ -143,6 +151,7 @@ export class Session {
           reject(error);
         }
       };
+      this.#write(operation, self, args, made, serial);
       this.#pending.set(serial, {
         operation,
         resolve: (reply) => attempt(fulfilled, reply as Reply),
@@ -152,7 +161,6 @@ export class Session {
         },
       });
       this.hold();
-      this.#write(operation, self, args, made, serial);
       this.#schedule('awaited');
     });
   }
@@ -177,11 +185,18 @@ export class Session {
 
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, serial?: number): void {
     const w = this.#writer;
-    w.u8(operation.opcode);
-    w.handle(self);
-    if (made !== undefined) w.handle(made);
-    if (serial !== undefined) w.u32(serial);
-    operation.write(w, args);
+    const { length } = w;
+    try {
+      w.u8(operation.opcode);
+      w.handle(self);
+      if (made !== undefined) w.handle(made);
+      if (serial !== undefined) w.u32(serial);
+      operation.write(w, args);
+    } catch (error) {
+      // Too large a string, or no memory for the bytes: the program hears of it, and the host of nothing.
+      w.truncate(length);
+      throw error;
+    }
     this.stats.commandsSent += 1;
   }
 
@@ -204,39 +219,15 @@ export class Session {
     if (!this.#opening) this.#open();
     this.#writeReleases();
     if (this.#options.reuse === 'off') this.#writeAcknowledge();
-    for (const frame of cutBatch(this.#writer.take())) this.#outbox.push(frame);
-    this.#pump();
-  }
-
-  #pump(): void {
-    if (!this.#link || this.#awaitingAcknowledgement) return;
-    const frames = this.#outbox;
-    this.#outbox = [];
-    for (const [index, frame] of frames.entries()) {
-      this.stats.messagesSent += 1;
-      this.stats.bytesUp += frame.length;
-      this.#link.send(frame);
-      // With reuse off each batch ends with a request to acknowledge it; a batch of several frames
-      // is complete when the next frame is whole or first, and then waits its turn.
-      const next = frames[index + 1];
-      if (this.#options.reuse === 'off' && (next === undefined || next[0] !== 2)) {
-        this.#awaitingAcknowledgement = true;
-        this.#outbox = frames.slice(index + 1);
-        return;
-      }
-    }
+    this.#outbox.push(cutBatch(this.#writer.take()));
   }
 
   #writeAcknowledge(): void {
     const serial = this.#nextSerial++;
     this.stats.waits += 1;
-    const done = () => {
-      this.#awaitingAcknowledgement = false;
-      this.#pump();
-    };
     this.#pending.set(serial, {
       operation: OPERATIONS.FarlightSession.acknowledge,
-      resolve: done,
+      resolve: () => this.#outbox.acknowledged(),
       reject: () => {},
     });
     this.hold();
@@ -285,7 +276,7 @@ export class Session {
         ),
     });
     if (this.#holds > 0) this.#link.ref();
-    this.#pump();
+    this.#outbox.attach(this.#link);
   }
 
   #receive(frame: Uint8Array): void {
@@ -293,12 +284,7 @@ export class Session {
     this.stats.bytesDown += frame.length;
     try {
       const batch = this.#assembler.push(frame);
-      if (batch)
-        readReplies(
-          batch,
-          (serial) => this.#take(serial),
-          (id) => this.devices.get(id),
-        );
+      if (batch) readReplies(batch, this.#recipients);
     } catch (error) {
       // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
       if (!(error instanceof ProtocolError)) throw error;
@@ -313,12 +299,12 @@ export class Session {
   }
 
   /** The pending command of a reply; each is answered once. */
-  #take(serial: number): Pending {
+  #take(serial: number): Settles {
     const pending = this.#pending.get(serial);
     if (!pending) throw new ProtocolError(`a reply to the request ${serial}, which is not open`);
     this.#pending.delete(serial);
     this.unhold();
-    return pending;
+    return { ...pending, refuse: (rejection) => pending.reject(this.#options.asException(rejection)) };
   }
 
   #end(reason: FarlightError): void {
@@ -327,7 +313,7 @@ export class Session {
     invariant(this.#holds >= this.#pending.size, 'an awaited command does not hold the session');
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    this.#outbox = [];
+    this.#outbox.clear();
     this.#writer.take();
     for (const { reject } of pending) {
       this.unhold();

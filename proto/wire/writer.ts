@@ -42,6 +42,11 @@ export class Writer {
     return taken;
   }
 
+  /** Takes back what was written since `length` was this: a value could not be written to its end. */
+  truncate(length: number): void {
+    this.#length = this.#headroom + length;
+  }
+
   u8(value: number): void {
     this.#reserve(1);
     this.#bytes[this.#length++] = value;

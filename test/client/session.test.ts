@@ -94,6 +94,17 @@ describe('the session', () => {
     expect(Buffer.compare(fake.calls.at(-1)?.[1][2] as Uint8Array, data)).toBe(0);
   });
 
+  it('a command that cannot be written leaves those around it whole', async () => {
+    const { device } = await open();
+    const buffer = device.createBuffer({ size: 16, usage: 8 });
+    const code = '\u20ac'.repeat(30 << 20);
+    expect(() => device.createShaderModule({ code })).toThrow(RangeError);
+    buffer.destroy();
+    await transport.settle();
+    expect(fake.names()).toEqual(['GPUDevice.createBuffer', 'GPUBuffer.destroy']);
+    expect(transport.ends).toEqual([]);
+  });
+
   it('keeps the process alive only while something is awaited', async () => {
     const { device } = await open();
     expect(transport.refs).toBe(0);
