@@ -7,6 +7,8 @@ export const LIMITS = {
   frameBytes: 1 << 20,
   /** Bytes in one batch of commands or replies, over all of its frames. */
   batchBytes: 2 ** 31,
+  /** Bytes in one upload or download; with what goes beside them they fit a batch. */
+  transferBytes: 2 ** 31 - (1 << 20),
   /** Bytes in one string, after UTF-8 encoding. */
   stringBytes: 64 << 20,
   /** Elements in one sequence or record. */

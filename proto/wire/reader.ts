@@ -87,7 +87,7 @@ export class Reader<O = never> {
 
   /** A view of the bytes read; valid as long as they are. */
   bytes(): Uint8Array {
-    return this.#take(LIMITS.batchBytes);
+    return this.#take(LIMITS.transferBytes);
   }
 
   /** The number of elements that follow, each of which takes at least one byte. */

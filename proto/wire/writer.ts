@@ -117,8 +117,13 @@ export class Writer {
     this.bytes(bytes);
   }
 
-  /** Copies `value`, so the caller may change it afterwards. */
+  /** Copies `value`, so the caller may change it afterwards. Throws RangeError where it is over the limit. */
   bytes(value: Uint8Array): void {
+    if (value.byteLength > LIMITS.transferBytes) {
+      throw new RangeError(
+        `${value.byteLength} bytes at once are over Farlight's limit of ${LIMITS.transferBytes}: transfer them in parts`,
+      );
+    }
     this.u64(value.byteLength);
     this.#reserve(value.byteLength);
     this.#bytes.set(value, this.#length);

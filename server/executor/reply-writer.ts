@@ -14,10 +14,17 @@ export class ReplyWriter {
     this.#send = send;
   }
 
+  /** Throws RangeError, and replies nothing, where the reply is larger than may be sent at once. */
   fulfilled(serial: number, operation: AnyOperation, reply: unknown): void {
+    const { length } = this.#writer;
     this.#begin(REPLY.settled, serial);
     this.#writer.u8(OUTCOME.fulfilled);
-    operation.writeReply(this.#writer, reply);
+    try {
+      operation.writeReply(this.#writer, reply);
+    } catch (error) {
+      this.#writer.truncate(length);
+      throw error;
+    }
   }
 
   rejected(serial: number, { name, message, reason }: Rejection): void {

@@ -103,8 +103,14 @@ describe('strings and bytes', () => {
 
   it('a length beyond the end is refused before anything is allocated', () => {
     const w = new Writer();
-    w.u64(LIMITS.batchBytes - 1);
+    w.u64(LIMITS.transferBytes - 1);
     expect(() => new Reader(w.take()).bytes()).toThrow(ProtocolError);
+  });
+
+  it('more bytes than may be sent at once are refused where they are written, before anything is copied', () => {
+    // As long as the real thing, without its memory.
+    const bytes = Object.defineProperty(new Uint8Array(0), 'byteLength', { value: LIMITS.transferBytes + 1 });
+    expect(() => new Writer().bytes(bytes)).toThrow(/in parts/);
   });
 
   it('a string over the limit is refused', () => {
