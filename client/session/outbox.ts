@@ -22,8 +22,8 @@ export class Outbox {
     this.#pump();
   }
 
-  push(frames: Iterable<Uint8Array>): void {
-    this.#batches.push([...frames]);
+  push(batch: Uint8Array[]): void {
+    this.#batches.push(batch);
     this.#pump();
   }
 

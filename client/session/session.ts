@@ -2,7 +2,7 @@ import { packageVersion } from '../../link/package-version.js';
 import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
-import { BATCH_HEADROOM, BatchAssembler, cutBatch } from '../../proto/wire/batch.js';
+import { BatchAssembler } from '../../proto/wire/batch.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
@@ -89,7 +89,7 @@ export class Session {
     this.#options = options;
     this.root = new Handle(ROOT_ID, 0, this);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
-    this.#writer = new Writer({ owner: this, headroom: BATCH_HEADROOM });
+    this.#writer = new Writer({ owner: this });
   }
 
   /** Why the session ended, if it did. */
@@ -219,7 +219,7 @@ export class Session {
     if (!this.#opening) this.#open();
     this.#writeReleases();
     if (this.#options.reuse === 'off') this.#writeAcknowledge();
-    this.#outbox.push(cutBatch(this.#writer.take()));
+    this.#outbox.push(this.#writer.take());
   }
 
   #writeAcknowledge(): void {

@@ -3,82 +3,51 @@ import { LIMITS } from './limits.js';
 
 /**
  * A batch is a run of commands or of replies that is executed as one. It travels as one frame, or as
- * several where it is larger than a frame may be:
- *
- *     whole         0, bytes
- *     first part    1, total length as u64 little-endian, bytes
- *     further part  2, bytes
+ * several where it is larger than a frame may be. A frame's first byte says which it is; a value may lie
+ * across two frames.
  */
-const WHOLE = 0;
-const FIRST = 1;
-const FURTHER = 2;
-const FIRST_HEADER = 9;
-
-/** Bytes that a batch's writer leaves free at its start, so that a small batch is framed in place. */
-export const BATCH_HEADROOM = 1;
-
-/** The frames of a batch whose first BATCH_HEADROOM bytes are free. */
-export function* cutBatch(batch: Uint8Array, frameBytes: number = LIMITS.frameBytes): Generator<Uint8Array> {
-  if (batch.length <= frameBytes) {
-    batch[0] = WHOLE;
-    yield batch;
-    return;
-  }
-  const total = batch.length - BATCH_HEADROOM;
-  let offset = BATCH_HEADROOM;
-  while (offset < batch.length) {
-    const header = offset === BATCH_HEADROOM ? FIRST_HEADER : 1;
-    const part = batch.subarray(offset, offset + frameBytes - header);
-    const frame = new Uint8Array(header + part.length);
-    frame[0] = header === 1 ? FURTHER : FIRST;
-    if (header !== 1) new DataView(frame.buffer).setBigUint64(1, BigInt(total), true);
-    frame.set(part, header);
-    offset += part.length;
-    yield frame;
-  }
-}
+export const FRAME = { whole: 0, part: 1, last: 2 } as const;
 
 /** Puts batches together again from their frames. Memory is bounded by `batchBytes`. */
 export class BatchAssembler {
   readonly #batchBytes: number;
-  #partial: Uint8Array | undefined;
-  #filled = 0;
+  #parts: Uint8Array[] = [];
+  #length = 0;
 
   constructor(batchBytes: number = LIMITS.batchBytes) {
     this.#batchBytes = batchBytes;
   }
 
   /**
-   * Takes the next frame; returns the batch that it completes, without headroom, if it completes one.
+   * Takes the next frame, which it owns from now on; returns the batch that it completes, if it does.
    * Throws ProtocolError on a frame that cannot come next.
    */
   push(frame: Uint8Array): Uint8Array | undefined {
     const kind = frame[0];
-    if (kind === WHOLE && this.#partial === undefined) return frame.subarray(1);
-    if (kind === FIRST && this.#partial === undefined) {
-      if (frame.length < FIRST_HEADER)
-        throw new ProtocolError('A batch begins with a frame that has no length');
-      const total = Number(new DataView(frame.buffer, frame.byteOffset).getBigUint64(1, true));
-      if (total > this.#batchBytes) {
-        throw new ProtocolError(`A batch of ${total} bytes is over the limit of ${this.#batchBytes}`);
-      }
-      this.#partial = new Uint8Array(total);
-      this.#filled = 0;
-      return this.#append(this.#partial, frame.subarray(FIRST_HEADER));
+    const within = this.#parts.length > 0;
+    if (kind === FRAME.whole && !within) return frame.subarray(1);
+    if (kind !== FRAME.part && !(kind === FRAME.last && within)) {
+      throw new ProtocolError(`a frame of kind ${kind} came where it is not allowed`);
     }
-    if (kind === FURTHER && this.#partial !== undefined)
-      return this.#append(this.#partial, frame.subarray(1));
-    throw new ProtocolError(`A frame of kind ${kind} came where it is not allowed`);
+    // An empty part would cost memory that no limit counts.
+    if (frame.length === 1) throw new ProtocolError('a part of a batch is empty');
+    this.#length += frame.length - 1;
+    if (this.#length > this.#batchBytes) {
+      throw new ProtocolError(`a batch is over the limit of ${this.#batchBytes} bytes`);
+    }
+    this.#parts.push(frame);
+    return kind === FRAME.last ? this.#join() : undefined;
   }
 
-  #append(partial: Uint8Array, bytes: Uint8Array): Uint8Array | undefined {
-    if (bytes.length === 0 || bytes.length > partial.length - this.#filled) {
-      throw new ProtocolError('The parts of a batch do not add up to its length');
+  #join(): Uint8Array {
+    const batch = new Uint8Array(this.#length);
+    let at = 0;
+    for (const part of this.#parts) {
+      batch.set(part.subarray(1), at);
+      at += part.length - 1;
     }
-    partial.set(bytes, this.#filled);
-    this.#filled += bytes.length;
-    if (this.#filled < partial.length) return undefined;
-    this.#partial = undefined;
-    return partial;
+    this.#parts = [];
+    this.#length = 0;
+    return batch;
   }
 }

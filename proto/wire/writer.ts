@@ -1,50 +1,67 @@
+import { FRAME } from './batch.js';
 import { FOREIGN, type Handle } from './handle.js';
 import { LIMITS } from './limits.js';
 
 const encoder = new TextEncoder();
 
+/** A frame's first byte says what it is. */
+const FRAME_HEADER = 1;
+
 /**
- * Appends values to a growing buffer. Integers are LEB128 varints, floats little-endian IEEE 754,
- * strings UTF-8 behind their byte length. `take` hands the bytes over and starts anew.
+ * Appends values to a batch, and gives it out as frames. Integers are LEB128 varints, floats
+ * little-endian IEEE 754, strings UTF-8 behind their byte length. Bytes are copied once, into the frames
+ * that leave.
  */
 export class Writer {
+  readonly #owner: object | undefined;
+  readonly #frameBytes: number;
+  readonly #initialCapacity: number;
+  /** Full frames of this batch, and the bytes of values in them. */
+  #frames: Uint8Array[] = [];
+  #framed = 0;
+  /** The frame that is being filled, and how far. */
   #bytes: Uint8Array;
   #view: DataView;
-  #length: number;
-  readonly #initialCapacity: number;
-  readonly #headroom: number;
-  readonly #owner: object | undefined;
+  #length = FRAME_HEADER;
 
   /**
-   * `owner` is the session whose handles may be written; `headroom` bytes are left free ahead of what
-   * is written; `initialCapacity` in bytes is what an ordinary batch fits into without growing.
+   * `owner` is the session whose handles may be written; `initialCapacity` in bytes is what an ordinary
+   * batch fits into without growing; `frameBytes` is the longest frame.
    */
-  constructor(options: { owner?: object; headroom?: number; initialCapacity?: number } = {}) {
+  constructor(options: { owner?: object; initialCapacity?: number; frameBytes?: number } = {}) {
     this.#owner = options.owner;
-    this.#headroom = options.headroom ?? 0;
-    this.#initialCapacity = options.initialCapacity ?? 4096;
-    this.#length = this.#headroom;
+    this.#frameBytes = options.frameBytes ?? LIMITS.frameBytes;
+    this.#initialCapacity = Math.min(options.initialCapacity ?? 4096, this.#frameBytes);
     this.#bytes = new Uint8Array(this.#initialCapacity);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
   /** Bytes written since the last `take`. */
   get length(): number {
-    return this.#length - this.#headroom;
+    return this.#framed + this.#length - FRAME_HEADER;
   }
 
-  /** The headroom and the bytes written, which belong to the caller from now on. */
-  take(): Uint8Array {
-    const taken = this.#bytes.subarray(0, this.#length);
-    this.#bytes = new Uint8Array(this.#initialCapacity);
-    this.#view = new DataView(this.#bytes.buffer);
-    this.#length = this.#headroom;
-    return taken;
+  /** The batch's frames, which belong to the caller from now on. */
+  take(): Uint8Array[] {
+    const frames = this.#frames;
+    frames.push(this.#bytes.subarray(0, this.#length));
+    for (const frame of frames) frame[0] = FRAME.part;
+    (frames[frames.length - 1] as Uint8Array)[0] = frames.length === 1 ? FRAME.whole : FRAME.last;
+    this.#frames = [];
+    this.#framed = 0;
+    this.#begin(this.#initialCapacity);
+    return frames;
   }
 
   /** Takes back what was written since `length` was this: a value could not be written to its end. */
   truncate(length: number): void {
-    this.#length = this.#headroom + length;
+    while (length < this.#framed) {
+      const frame = this.#frames.pop() as Uint8Array;
+      this.#framed -= frame.length - FRAME_HEADER;
+      this.#bytes = frame;
+      this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+    }
+    this.#length = FRAME_HEADER + length - this.#framed;
   }
 
   u8(value: number): void {
@@ -125,9 +142,14 @@ export class Writer {
       );
     }
     this.u64(value.byteLength);
-    this.#reserve(value.byteLength);
-    this.#bytes.set(value, this.#length);
-    this.#length += value.byteLength;
+    for (let at = 0; at < value.byteLength; ) {
+      if (this.#length === this.#frameBytes) this.#closeFrame();
+      const part = value.subarray(at, at + this.#frameBytes - this.#length);
+      this.#grow(this.#length + part.length);
+      this.#bytes.set(part, this.#length);
+      this.#length += part.length;
+      at += part.length;
+    }
   }
 
   handle(value: Handle): void {
@@ -136,13 +158,27 @@ export class Writer {
     this.u32(written.generation);
   }
 
+  /** Makes room for a value of at most `count` bytes, in this frame or the next. */
   #reserve(count: number): void {
-    const needed = this.#length + count;
+    if (this.#length + count > this.#frameBytes) this.#closeFrame();
+    if (this.#length + count > this.#bytes.length) this.#grow(this.#length + count);
+  }
+
+  #closeFrame(): void {
+    this.#frames.push(this.#bytes.subarray(0, this.#length));
+    this.#framed += this.#length - FRAME_HEADER;
+    this.#begin(this.#frameBytes);
+  }
+
+  #begin(capacity: number): void {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+    this.#length = FRAME_HEADER;
+  }
+
+  #grow(needed: number): void {
     if (needed <= this.#bytes.length) return;
-    // A large upload is taken exactly, rather than doubled; small appends double.
-    const grown = new Uint8Array(
-      Math.max(needed + 64, Math.min(this.#bytes.length * 2, this.#bytes.length + (1 << 20))),
-    );
+    const grown = new Uint8Array(Math.min(Math.max(needed, this.#bytes.length * 2), this.#frameBytes));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);

@@ -1,12 +1,11 @@
 import { type FarlightGPUError, writeFarlightGPUError } from '../../proto/gen/operations.js';
-import { BATCH_HEADROOM, cutBatch } from '../../proto/wire/batch.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
 import { Writer } from '../../proto/wire/writer.js';
 
 /** Collects replies; those of one job leave together, when its promise reactions are over. */
 export class ReplyWriter {
-  readonly #writer = new Writer({ headroom: BATCH_HEADROOM, initialCapacity: 1024 });
+  readonly #writer = new Writer({ initialCapacity: 1024 });
   readonly #send: (frame: Uint8Array) => void;
   #scheduled = false;
 
@@ -53,7 +52,7 @@ export class ReplyWriter {
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
-      for (const frame of cutBatch(this.#writer.take())) this.#send(frame);
+      for (const frame of this.#writer.take()) this.#send(frame);
     });
   }
 }

@@ -33,7 +33,7 @@ interface Command {
 
 /** One frame with these commands, written as a client would. */
 function frame(...commands: Command[]): Uint8Array {
-  const w = new Writer({ headroom: 1 });
+  const w = new Writer();
   for (const { operation, self, args, made, serial } of commands) {
     w.u8(operation.opcode);
     w.handle(self);
@@ -41,7 +41,8 @@ function frame(...commands: Command[]): Uint8Array {
     if (serial !== undefined) w.u32(serial);
     operation.write(w, args);
   }
-  return w.take();
+  const [only] = w.take();
+  return only as Uint8Array;
 }
 
 const root = new Handle(0, 0);

@@ -1,63 +1,87 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { BATCH_HEADROOM, BatchAssembler, cutBatch } from '#farlight/proto/wire/batch.js';
+import { BatchAssembler, FRAME } from '#farlight/proto/wire/batch.js';
+import { Reader } from '#farlight/proto/wire/reader.js';
+import { Writer } from '#farlight/proto/wire/writer.js';
 
-function batch(length: number): Uint8Array {
-  const bytes = new Uint8Array(BATCH_HEADROOM + length);
-  for (let at = BATCH_HEADROOM; at < bytes.length; at += 1) bytes[at] = at * 31;
-  return bytes;
+const FRAME_BYTES = 160;
+
+const pattern = (length: number) => new Uint8Array(length).map((_byte, at) => at * 31);
+
+function assemble(assembler: BatchAssembler, frames: Uint8Array[]): Uint8Array | undefined {
+  const results = frames.map((frame) => assembler.push(frame));
+  expect(results.slice(0, -1).every((result) => result === undefined)).toBe(true);
+  return results.at(-1);
 }
 
 describe('a batch', () => {
-  it.each([0, 1, 63, 64, 65, 500, 4096])(
-    'of %d bytes comes back whole from frames of at most 64',
+  it.each([0, 1, 150, 157, 158, 159, 160, 161, 500, 5000])(
+    'with %d bytes comes back whole from its frames',
     (length) => {
-      const whole = batch(length);
-      const content = whole.slice(BATCH_HEADROOM);
-      const assembler = new BatchAssembler();
-      const frames = [...cutBatch(whole, 64)];
-      expect(frames.every((frame) => frame.length <= 64)).toBe(true);
-      const results = frames.map((frame) => assembler.push(frame));
-      expect(results.slice(0, -1).every((result) => result === undefined)).toBe(true);
-      expect(results.at(-1)).toEqual(content);
+      const w = new Writer({ initialCapacity: 16, frameBytes: FRAME_BYTES });
+      w.u8(7);
+      w.bytes(pattern(length));
+      w.string('end');
+      const frames = w.take();
+      expect(frames.every((frame) => frame.length <= FRAME_BYTES)).toBe(true);
+      const r = new Reader(assemble(new BatchAssembler(), frames) ?? new Uint8Array(0));
+      expect([r.u8(), r.bytes(), r.string(), r.done]).toEqual([7, pattern(length), 'end', true]);
     },
   );
 
-  it('that fits one frame is framed in place', () => {
-    const whole = batch(10);
-    expect([...cutBatch(whole)][0]?.buffer).toBe(whole.buffer);
+  it('of many small values comes back whole', () => {
+    const w = new Writer({ initialCapacity: 16, frameBytes: FRAME_BYTES });
+    for (let value = 0; value < 1000; value += 1) {
+      w.u32(value * 9999);
+      w.f64(value / 3);
+    }
+    const frames = w.take();
+    expect(frames.length).toBeGreaterThan(10);
+    const r = new Reader(assemble(new BatchAssembler(), frames) ?? new Uint8Array(0));
+    for (let value = 0; value < 1000; value += 1)
+      expect([r.u32(), r.f64()]).toEqual([value * 9999, value / 3]);
+    expect(r.done).toBe(true);
   });
 
   it('is followed by the next', () => {
     const assembler = new BatchAssembler();
-    for (const length of [200, 3, 200]) {
-      const results = [...cutBatch(batch(length), 64)].map((frame) => assembler.push(frame));
-      expect(results.at(-1)?.length).toBe(length);
+    const w = new Writer({ frameBytes: FRAME_BYTES });
+    for (const length of [500, 3, 500]) {
+      w.bytes(pattern(length));
+      const batch = assemble(assembler, w.take()) ?? new Uint8Array(0);
+      expect(new Reader(batch).bytes()).toEqual(pattern(length));
     }
+  });
+
+  it.each([0, 5, 200, 700])('can be cut back to %d bytes of content, over any number of frames', (length) => {
+    const w = new Writer({ initialCapacity: 16, frameBytes: FRAME_BYTES });
+    for (let at = 0; at < length; at += 1) w.u8(at);
+    expect(w.length).toBe(length);
+    w.bytes(pattern(1000));
+    w.truncate(length);
+    expect(w.length).toBe(length);
+    w.string('after');
+    const r = new Reader(assemble(new BatchAssembler(), w.take()) ?? new Uint8Array(0));
+    for (let at = 0; at < length; at += 1) expect(r.u8()).toBe(at % 256);
+    expect([r.string(), r.done]).toEqual(['after', true]);
   });
 });
 
 describe('a hostile frame is refused', () => {
-  const first = (total: bigint, ...bytes: number[]) => {
-    const frame = new Uint8Array(9 + bytes.length);
-    frame[0] = 1;
-    new DataView(frame.buffer).setBigUint64(1, total, true);
-    frame.set(bytes, 9);
-    return frame;
-  };
+  const frame = (kind: number, ...bytes: number[]) => new Uint8Array([kind, ...bytes]);
 
-  it.each([
+  it.each<[string, Uint8Array[]]>([
     ['empty', [new Uint8Array(0)]],
-    ['of an unknown kind', [new Uint8Array([9, 1])]],
-    ['a further part without a first', [new Uint8Array([2, 1])]],
-    ['a first part without its length', [new Uint8Array([1, 0, 0])]],
-    ['a first part over the limit', [first(2n ** 40n, 1)]],
-    ['a part beyond the announced length', [first(2n, 1, 2, 3)]],
-    ['a part that adds nothing', [first(2n, 1), new Uint8Array([2])]],
-    ['a whole batch in the middle of another', [first(2n, 1), new Uint8Array([0, 1])]],
-    ['a first part in the middle of another', [first(2n, 1), first(2n, 1)]],
+    ['of an unknown kind', [frame(9, 1)]],
+    ['the last part without one before', [frame(FRAME.last, 1)]],
+    ['a part that adds nothing', [frame(FRAME.part)]],
+    ['a last part that adds nothing', [frame(FRAME.part, 1), frame(FRAME.last)]],
+    ['a whole batch in the middle of another', [frame(FRAME.part, 1), frame(FRAME.whole, 1)]],
+    ['parts over the limit', [frame(FRAME.part, 1, 2, 3), frame(FRAME.part, 4, 5)]],
   ])('%s', (_name, frames) => {
-    const assembler = new BatchAssembler();
-    expect(() => frames.forEach((frame) => void assembler.push(frame))).toThrow(ProtocolError);
+    const assembler = new BatchAssembler(4);
+    expect(() => {
+      for (const each of frames) assembler.push(each);
+    }).toThrow(ProtocolError);
   });
 });

@@ -36,7 +36,7 @@ function cross<Wire, Read>(
 ): Read {
   const w = new Writer();
   operation.write(w, args);
-  const r = new Reader<unknown>(w.take(), {
+  const r = new Reader<unknown>(w.take()[0]?.subarray(1) ?? new Uint8Array(0), {
     resolve: (id, generation, kinds) => ({ id, generation, kinds }),
   });
   const read = operation.read(r);

@@ -5,10 +5,13 @@ import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { Reader, readRecord, readSequence } from '#farlight/proto/wire/reader.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 
+/** The content of a batch that fits one frame. */
+const content = (w: Writer) => w.take()[0]?.subarray(1) ?? new Uint8Array(0);
+
 function roundTrip<T>(write: (w: Writer) => void, read: (r: Reader) => T): T {
   const w = new Writer();
   write(w);
-  const r = new Reader(w.take());
+  const r = new Reader(content(w));
   const value = read(r);
   expect(r.done).toBe(true);
   return value;
@@ -59,7 +62,7 @@ describe('integers', () => {
   it('a u32 over 32 bits is refused', () => {
     const w = new Writer();
     w.u64(2 ** 32);
-    expect(() => new Reader(w.take()).u32()).toThrow(ProtocolError);
+    expect(() => new Reader(content(w)).u32()).toThrow(ProtocolError);
   });
 });
 
@@ -85,13 +88,13 @@ describe('strings and bytes', () => {
     const source = new Uint8Array([1, 2, 3]);
     w.bytes(source);
     source.fill(9);
-    expect([...new Reader(w.take()).bytes()]).toEqual([1, 2, 3]);
+    expect([...new Reader(content(w)).bytes()]).toEqual([1, 2, 3]);
   });
 
   it('bytes from shared memory arrive as ordinary ones', () => {
     const w = new Writer();
     w.bytes(new Uint8Array(new SharedArrayBuffer(4)).fill(5));
-    const bytes = new Reader(w.take()).bytes();
+    const bytes = new Reader(content(w)).bytes();
     expect(bytes.buffer).toBeInstanceOf(ArrayBuffer);
     expect([...bytes]).toEqual([5, 5, 5, 5]);
   });
@@ -104,7 +107,7 @@ describe('strings and bytes', () => {
   it('a length beyond the end is refused before anything is allocated', () => {
     const w = new Writer();
     w.u64(LIMITS.transferBytes - 1);
-    expect(() => new Reader(w.take()).bytes()).toThrow(ProtocolError);
+    expect(() => new Reader(content(w)).bytes()).toThrow(ProtocolError);
   });
 
   it('more bytes than may be sent at once are refused where they are written, before anything is copied', () => {
@@ -116,7 +119,7 @@ describe('strings and bytes', () => {
   it('a string over the limit is refused', () => {
     const w = new Writer();
     w.u64(LIMITS.stringBytes + 1);
-    expect(() => new Reader(w.take()).string()).toThrow(/limit/);
+    expect(() => new Reader(content(w)).string()).toThrow(/limit/);
   });
 
   it('a large write grows the buffer without losing what was there', () => {
@@ -124,7 +127,7 @@ describe('strings and bytes', () => {
     w.u8(42);
     w.bytes(new Uint8Array(100_000).fill(7));
     w.u8(43);
-    const r = new Reader(w.take());
+    const r = new Reader(content(w));
     expect([r.u8(), r.bytes().every((byte) => byte === 7), r.u8()]).toEqual([42, true, 43]);
   });
 });
@@ -145,13 +148,13 @@ describe('hostile input', () => {
     const w = new Writer();
     w.u32(1000);
     w.u8(1);
-    expect(() => readSequence(new Reader(w.take()), () => 0)).toThrow(ProtocolError);
+    expect(() => readSequence(new Reader(content(w)), () => 0)).toThrow(ProtocolError);
   });
 
   it('a count over the limit is refused', () => {
     const w = new Writer();
     w.u32(LIMITS.elements + 1);
-    expect(() => new Reader(w.take()).count()).toThrow(/limit/);
+    expect(() => new Reader(content(w)).count()).toThrow(/limit/);
   });
 
   it('an index outside its table is refused', () => {
@@ -182,17 +185,8 @@ describe('handles', () => {
     const w = new Writer({ owner: mine });
     w.handle(new Handle(5, 2, mine));
     w.handle(new Handle(5, 2, {}));
-    const r = new Reader(w.take(), { resolve: (id, generation) => ({ id, generation }) });
+    const r = new Reader(content(w), { resolve: (id, generation) => ({ id, generation }) });
     expect(r.handle('GPUBuffer')).toEqual({ id: 5, generation: 2 });
     expect(r.handle('GPUBuffer')).toEqual({ id: FOREIGN.id, generation: FOREIGN.generation });
-  });
-
-  it('headroom stays free ahead of what is written', () => {
-    const w = new Writer({ headroom: 1 });
-    expect(w.length).toBe(0);
-    w.u8(9);
-    expect(w.length).toBe(1);
-    expect([...w.take()]).toEqual([0, 9]);
-    expect(w.length).toBe(0);
   });
 });
