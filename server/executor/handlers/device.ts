@@ -21,6 +21,18 @@ export function popErrorScope(context: Context, self: Entry): Awaited {
   return { promise: deviceOf(self).popErrorScope(), reply };
 }
 
+export function createRenderPipelineAsync(
+  _context: Context,
+  self: Entry,
+  [descriptor]: [GPURenderPipelineDescriptor],
+  made: Entry,
+): Awaited {
+  const reply = (pipeline: GPURenderPipeline) => {
+    made.object = pipeline;
+  };
+  return { promise: deviceOf(self).createRenderPipelineAsync(descriptor), reply };
+}
+
 export function createComputePipelineAsync(
   _context: Context,
   self: Entry,

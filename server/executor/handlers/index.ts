@@ -2,6 +2,7 @@ import type { Handler } from '../context.js';
 import * as buffer from './buffer.js';
 import * as device from './device.js';
 import * as gpu from './gpu.js';
+import * as queue from './queue.js';
 import * as session from './session-commands.js';
 import * as shaderModule from './shader-module.js';
 
@@ -18,7 +19,9 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     pushErrorScope: device.pushErrorScope,
     popErrorScope: device.popErrorScope,
     createComputePipelineAsync: device.createComputePipelineAsync as Handler,
+    createRenderPipelineAsync: device.createRenderPipelineAsync as Handler,
   },
   GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap, destroy: buffer.destroy },
+  GPUQueue: { copyExternalImageToTexture: queue.copyExternalImageToTexture as Handler },
   GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
 };

@@ -1,0 +1,21 @@
+/**
+ * The formats that an external image may be copied to.
+ * https://gpuweb.github.io/gpuweb/#dom-gpuqueue-copyexternalimagetotexture
+ */
+export const EXTERNAL_IMAGE_FORMATS = [
+  'r8unorm',
+  'r16float',
+  'r32float',
+  'rg8unorm',
+  'rg16float',
+  'rg32float',
+  'rgba8unorm',
+  'rgba8unorm-srgb',
+  'bgra8unorm',
+  'bgra8unorm-srgb',
+  'rgb10a2unorm',
+  'rgba16float',
+  'rgba32float',
+] as const;
+
+export type ExternalImageFormat = (typeof EXTERNAL_IMAGE_FORMATS)[number];
