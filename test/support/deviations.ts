@@ -39,6 +39,7 @@ const known = {
   'GPUPipelineError is tagged as a DOMException': { shows: /expected '\[object DOMException]'/ },
   'namespaces of constants are classes': { shows: /writable: true|expected '\[object Function]'/ },
   'a handler must be a function': { shows: /value is not a Function/ },
+  'numbers need not be finite': { shows: /nothing is thrown/ },
   'sequences of coordinates have any length': { shows: /nothing is thrown|expected Error: invalid value/ },
 } satisfies Record<string, Known>;
 
