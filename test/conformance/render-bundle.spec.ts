@@ -79,7 +79,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     const module = device.createShaderModule({ code });
     const layout = device.createBindGroupLayout({ entries: [{ binding: 0, visibility: 0x2, buffer: {} }] });
     const pipeline = device.createRenderPipeline({
-      layout: device.createPipelineLayout({ bindGroupLayouts: [layout], immediateSize: 4 } as never),
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout], immediateSize: 4 }),
       vertex: { module },
       fragment: { module, entryPoint: 'painted', targets: [{ format: 'rgba8unorm' }] },
     });
@@ -88,10 +88,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     const made = bundle(device, (encoder) => {
       encoder.setPipeline(pipeline);
       encoder.setBindGroup(0, group);
-      (encoder as unknown as { setImmediates(offset: number, data: Float32Array): void }).setImmediates(
-        0,
-        Float32Array.of(0.5),
-      );
+      encoder.setImmediates(0, Float32Array.of(0.5));
       encoder.draw(3);
     });
     const target = canvas(device);
