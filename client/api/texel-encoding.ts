@@ -29,6 +29,8 @@ function componentwise(
 
 const unorm8 = (components: readonly number[]) =>
   componentwise(1, components, (view, at, value) => view.setUint8(at, unorm(value, 255)));
+const unorm16 = (components: readonly number[]) =>
+  componentwise(2, components, (view, at, value) => view.setUint16(at, unorm(value, 65535), true));
 const float16 = (components: readonly number[]) =>
   componentwise(2, components, (view, at, value) => view.setUint16(at, toHalf(value), true));
 const float32 = (components: readonly number[]) =>
@@ -38,9 +40,11 @@ const [R, RG, RGBA, BGRA] = [[0], [0, 1], [0, 1, 2, 3], [2, 1, 0, 3]] as const;
 
 export const ENCODINGS: Readonly<Record<ExternalImageFormat, Encoding>> = {
   r8unorm: unorm8(R),
+  r16unorm: unorm16(R),
   r16float: float16(R),
   r32float: float32(R),
   rg8unorm: unorm8(RG),
+  rg16unorm: unorm16(RG),
   rg16float: float16(RG),
   rg32float: float32(RG),
   rgba8unorm: unorm8(RGBA),
@@ -55,6 +59,14 @@ export const ENCODINGS: Readonly<Record<ExternalImageFormat, Encoding>> = {
       view.setUint32(at, packed >>> 0, true);
     },
   },
+  rg11b10ufloat: {
+    bytes: 4,
+    write(view, at, [r, g, b]) {
+      const [red, green] = [r, g].map((value) => toSmallFloat(Math.max(value, 0), 6)) as [number, number];
+      view.setUint32(at, (red | (green << 11) | (toSmallFloat(Math.max(b, 0), 5) << 22)) >>> 0, true);
+    },
+  },
+  rgba16unorm: unorm16(RGBA),
   rgba16float: float16(RGBA),
   rgba32float: float32(RGBA),
 };
@@ -64,19 +76,22 @@ const bits = new Uint32Array(float.buffer);
 
 /** The nearest IEEE 754 half, ties to even; infinity beyond the largest. */
 export function toHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  return sign | toSmallFloat(Math.abs(value), 10);
+}
+
+/** A number that is not negative, as a float of 5 bits of exponent and so many of fraction. */
+function toSmallFloat(value: number, fractionBits: number): number {
+  const infinity = 31 << fractionBits;
+  if (Number.isNaN(value)) return infinity | (1 << (fractionBits - 1));
+  // Below the least normal number, all are multiples of one step.
+  if (value < 2 ** -14) return roundToEven(value * 2 ** (14 + fractionBits));
   float[0] = value;
-  const word = bits[0] as number;
-  const sign = (word >>> 16) & 0x8000;
-  const magnitude = word & 0x7fffffff;
-  if (magnitude > 0x7f800000) return sign | 0x7e00;
-  // From the value halfway between the largest half and the next power of two.
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude < 0x38800000) {
-    // Subnormal halves are the multiples of 2^-24.
-    return sign | roundToEven(Math.abs(float[0]) * 2 ** 24);
-  }
-  const rebiased = magnitude - 0x38000000;
-  return sign | ((rebiased + 0xfff + ((rebiased >>> 13) & 1)) >>> 13);
+  const shift = 23 - fractionBits;
+  // A 32-bit float has a bias of 127, and these one of 15.
+  const rebiased = (bits[0] as number) - (112 << 23);
+  const odd = (rebiased >>> shift) & 1;
+  return Math.min((rebiased + (1 << (shift - 1)) - 1 + odd) >>> shift, infinity);
 }
 
 function roundToEven(value: number): number {

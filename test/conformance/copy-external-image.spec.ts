@@ -166,6 +166,16 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
+    'encodes small floats where the feature is enabled',
+    async ({ device }) => {
+      const [packed = 0] = new Uint32Array(await texel(device, [255, 51, 0, 102], 'rg11b10ufloat', 4));
+      // 1, the nearest to 0.2 with 6 bits of fraction, and 0.
+      expect([packed & 2047, (packed >>> 11) & 2047, packed >>> 22]).toEqual([0x3c0, 0x326, 0]);
+    },
+    { ...deviation, features: ['rg11b10ufloat-renderable'] },
+  );
+
+  parity(
     'converts between color spaces',
     async ({ device }) => {
       const convert = async (pixel: number[], from: string, colorSpace: string) => [
