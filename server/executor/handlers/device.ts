@@ -21,26 +21,28 @@ export function popErrorScope(context: Context, self: Entry): Awaited {
   return { promise: deviceOf(self).popErrorScope(), reply };
 }
 
-export function createRenderPipelineAsync(
-  _context: Context,
-  self: Entry,
-  [descriptor]: [GPURenderPipelineDescriptor],
-  made: Entry,
-): Awaited {
-  const reply = (pipeline: GPURenderPipeline) => {
-    made.object = pipeline;
-  };
-  return { promise: deviceOf(self).createRenderPipelineAsync(descriptor), reply };
-}
-
 export function createComputePipelineAsync(
   _context: Context,
   self: Entry,
   [descriptor]: [GPUComputePipelineDescriptor],
   made: Entry,
 ): Awaited {
-  const reply = (pipeline: GPUComputePipeline) => {
+  return created(made, deviceOf(self).createComputePipelineAsync(descriptor));
+}
+
+export function createRenderPipelineAsync(
+  _context: Context,
+  self: Entry,
+  [descriptor]: [GPURenderPipelineDescriptor],
+  made: Entry,
+): Awaited {
+  return created(made, deviceOf(self).createRenderPipelineAsync(descriptor));
+}
+
+/** The client's handle is good once the pipeline is there; the reply itself is empty. */
+function created(made: Entry, promise: Promise<object>): Awaited {
+  const reply = (pipeline: object) => {
     made.object = pipeline;
   };
-  return { promise: deviceOf(self).createComputePipelineAsync(descriptor), reply };
+  return { promise, reply };
 }
