@@ -5,6 +5,7 @@ import * as gpu from './gpu.js';
 import * as queue from './queue.js';
 import * as session from './session-commands.js';
 import * as shaderModule from './shader-module.js';
+import * as texture from './texture.js';
 
 /**
  * The commands whose execution does not follow from the IDL, by interface and member. Any other calls
@@ -23,5 +24,6 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
   },
   GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap, destroy: buffer.destroy },
   GPUQueue: { copyExternalImageToTexture: queue.copyExternalImageToTexture as Handler },
+  GPUTexture: { destroy: texture.destroy },
   GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
 };
