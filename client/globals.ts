@@ -1,5 +1,6 @@
 import * as constants from '../proto/gen/webgpu.js';
 import { GPUAdapter } from './api/adapter.js';
+import { GPUBindGroupLayout } from './api/bind-group-layout.js';
 import { GPUBuffer } from './api/buffer.js';
 import { GPUCommandEncoder } from './api/command-encoder.js';
 import { GPUComputePassEncoder } from './api/compute-pass-encoder.js';
@@ -9,6 +10,9 @@ import { GPU } from './api/gpu.js';
 import * as opaque from './api/opaque.js';
 import { GPUQuerySet } from './api/query-set.js';
 import { GPUQueue } from './api/queue.js';
+import { GPURenderBundleEncoder } from './api/render-bundle-encoder.js';
+import { GPURenderPassEncoder } from './api/render-pass-encoder.js';
+import { GPURenderPipeline } from './api/render-pipeline.js';
 import { GPUCompilationInfo, GPUCompilationMessage, GPUShaderModule } from './api/shader-module.js';
 import {
   GPUAdapterInfo,
@@ -16,6 +20,7 @@ import {
   GPUSupportedLimits,
   WGSLLanguageFeatures,
 } from './api/supported.js';
+import { GPUTexture } from './api/texture.js';
 
 const { asException: _, asGPUError: __, ...errorClasses } = errors;
 
@@ -31,6 +36,7 @@ export const globals = {
   GPU,
   GPUAdapter,
   GPUAdapterInfo,
+  GPUBindGroupLayout,
   GPUBuffer,
   GPUBufferUsage: namespace('GPUBufferUsage', constants.GPUBufferUsage),
   GPUColorWrite: namespace('GPUColorWrite', constants.GPUColorWrite),
@@ -43,10 +49,14 @@ export const globals = {
   GPUMapMode: namespace('GPUMapMode', constants.GPUMapMode),
   GPUQuerySet,
   GPUQueue,
+  GPURenderBundleEncoder,
+  GPURenderPassEncoder,
+  GPURenderPipeline,
   GPUShaderModule,
   GPUShaderStage: namespace('GPUShaderStage', constants.GPUShaderStage),
   GPUSupportedFeatures,
   GPUSupportedLimits,
+  GPUTexture,
   GPUTextureUsage: namespace('GPUTextureUsage', constants.GPUTextureUsage),
   WGSLLanguageFeatures,
   ...errorClasses,

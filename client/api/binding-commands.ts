@@ -44,7 +44,7 @@ export function setImmediates(self: unknown, name: BindingInterface, args: unkno
   pass.session.record(row(name, 'setImmediates'), pass, [rangeOffset, bytes]);
 }
 
-export type BindingInterface = 'GPUComputePassEncoder';
+export type BindingInterface = 'GPUComputePassEncoder' | 'GPURenderPassEncoder' | 'GPURenderBundleEncoder';
 
 function row(name: BindingInterface, member: 'setBindGroup' | 'setImmediates'): AnyOperation {
   return OPERATIONS[name][member];

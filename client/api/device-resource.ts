@@ -16,6 +16,8 @@ interface Mapped {
  */
 export class DeviceResource extends ClientResource {
   readonly lost: Promise<{ reason: string; message: string }>;
+  /** The features that it was requested with, and those that they imply. */
+  features: ReadonlySet<string> = new Set();
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
   #resolveLost: (info: { reason: string; message: string }) => void = () => {};
   #state: 'alive' | 'destroying' | 'lost' = 'alive';

@@ -1,4 +1,5 @@
 import { type FarlightDevice, type FarlightGPUError, OPERATIONS } from '../../proto/gen/operations.js';
+import { describe, requireArguments, toDictionary } from '../../proto/webidl/converters.js';
 import { bear } from '../../proto/webidl/resource.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { ClientResource } from '../session/client-resource.js';
@@ -67,6 +68,8 @@ export class GPUDevice extends EventTarget {
     const { reply, adapterInfo, queueLabel } = given;
     bear(this, resource);
     const { session } = resource;
+    const features = new Set(reply.features);
+    resource.features = features;
     session.track(resource);
     session.devices.set(resource.id, {
       onUncapturedError: (error) => this.#dispatchUncaptured(error),
@@ -75,7 +78,7 @@ export class GPUDevice extends EventTarget {
     const queue = new ClientResource(session, 'GPUQueue', resource, queueLabel);
     session.record(operations.getQueue, resource, [], queue);
     this.#attributes = {
-      features: new GPUSupportedFeatures(INTERNAL, new Set(reply.features)),
+      features: new GPUSupportedFeatures(INTERNAL, features),
       limits: new GPUSupportedLimits(INTERNAL, reply.limits),
       adapterInfo,
       queue: wrap(queue),
@@ -128,19 +131,23 @@ export class GPUDevice extends EventTarget {
     return wrap(createBufferResource(device, descriptor as never));
   }
 
-  createQuerySet(...args: unknown[]): object {
-    const device = localCall(this, 'GPUDevice', 'createQuerySet');
-    const converted = operations.createQuerySet.convert?.(args) ?? [];
-    if (converted[0]?.type === 'timestamp' && !this.features.has('timestamp-query')) {
-      throw new TypeError("GPUDevice.createQuerySet: type 'timestamp' needs the feature 'timestamp-query'.");
-    }
-    const made = makeResource('GPUQuerySet', device, converted);
-    device.session.record(operations.createQuerySet, device, converted, made);
-    return wrap(made);
+  /** Takes what only a page has, so nothing can be converted to it. */
+  importExternalTexture(...args: unknown[]): never {
+    const where = 'GPUDevice.importExternalTexture';
+    localCall(this, 'GPUDevice', 'importExternalTexture');
+    requireArguments(args.length, 1, where);
+    const { source } = toDictionary(args[0], 'GPUExternalTextureDescriptor');
+    throw new TypeError(
+      `${where}: ${describe(source)} is neither an HTMLVideoElement nor a VideoFrame; outside a page there are none`,
+    );
   }
 
   createComputePipelineAsync(...args: unknown[]): Promise<object> {
     return createAsync(this, operations.createComputePipelineAsync, args);
+  }
+
+  createRenderPipelineAsync(...args: unknown[]): Promise<object> {
+    return createAsync(this, operations.createRenderPipelineAsync, args);
   }
 
   pushErrorScope(...args: unknown[]): undefined {

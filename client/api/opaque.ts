@@ -13,32 +13,22 @@ class Opaque {
 }
 
 export class GPUBindGroup extends Opaque {}
-export class GPUBindGroupLayout extends Opaque {}
 export class GPUCommandBuffer extends Opaque {}
 export class GPUComputePipeline extends Opaque {}
 export class GPUExternalTexture extends Opaque {}
 export class GPUPipelineLayout extends Opaque {}
 export class GPURenderBundle extends Opaque {}
-export class GPURenderBundleEncoder extends Opaque {}
-export class GPURenderPassEncoder extends Opaque {}
-export class GPURenderPipeline extends Opaque {}
 export class GPUSampler extends Opaque {}
-export class GPUTexture extends Opaque {}
 export class GPUTextureView extends Opaque {}
 
 const interfaces = {
   GPUBindGroup,
-  GPUBindGroupLayout,
   GPUCommandBuffer,
   GPUComputePipeline,
   GPUExternalTexture,
   GPUPipelineLayout,
   GPURenderBundle,
-  GPURenderBundleEncoder,
-  GPURenderPassEncoder,
-  GPURenderPipeline,
   GPUSampler,
-  GPUTexture,
   GPUTextureView,
 };
 

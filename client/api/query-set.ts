@@ -1,6 +1,7 @@
 import type { GPUQuerySetDescriptor } from '../../proto/gen/operations.js';
 import { ClientResource } from '../session/client-resource.js';
 import { defineInterface, defineObjectBase, defineResource, deviceOf, illegal, receiver } from './define.js';
+import type { DeviceResource } from './device-resource.js';
 
 class QuerySetResource extends ClientResource {
   readonly type: GPUQueryType;
@@ -30,9 +31,12 @@ export class GPUQuerySet {
   }
 }
 
-defineResource<GPUQuerySetDescriptor<unknown>>(
-  'GPUQuerySet',
-  (device, descriptor) => new QuerySetResource(device, descriptor),
-);
+defineResource<GPUQuerySetDescriptor<unknown>>('GPUQuerySet', (device, descriptor) => {
+  const { features } = device as DeviceResource;
+  if (descriptor.type === 'timestamp' && !features.has('timestamp-query')) {
+    throw new TypeError("GPUDevice.createQuerySet: type 'timestamp' needs the feature 'timestamp-query'.");
+  }
+  return new QuerySetResource(device, descriptor);
+});
 defineObjectBase(GPUQuerySet, 'GPUQuerySet');
 defineInterface('GPUQuerySet', GPUQuerySet);

@@ -1,5 +1,7 @@
-import { OPERATIONS } from '../../proto/gen/operations.js';
+import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
+import { encodeImage, type ImagePart } from './external-image.js';
+import { extent, type TextureResource } from './texture.js';
 
 const operations = OPERATIONS.GPUQueue;
 
@@ -19,6 +21,25 @@ export class GPUQueue {
     queue.session.record(operations.writeBuffer, queue, [buffer, bufferOffset, bytes]);
   }
 
+  /** Copies `data` before it returns, from shared memory too. */
+  writeTexture(...args: unknown[]): undefined {
+    const queue = localCall(this, 'GPUQueue', 'writeTexture');
+    queue.session.record(operations.writeTexture, queue, operations.writeTexture.convert?.(args));
+  }
+
+  /** Of what the specification lists as sources, outside a page there are ImageData. */
+  copyExternalImageToTexture(...args: unknown[]): undefined {
+    const operation = operations.copyExternalImageToTexture;
+    const queue = localCall(this, 'GPUQueue', 'copyExternalImageToTexture');
+    const [source, destination, copySize] = operation.convert?.(args) ?? [];
+    if (!source || !destination || !copySize) return;
+    const part = imagePart(source, extent(copySize));
+    const { format } = (destination.texture as TextureResource).descriptor;
+    const { data, bytesPerRow } = encodeImage(part, { ...destination, format }) ?? NOTHING;
+    const layout = { offset: 0, bytesPerRow, rowsPerImage: part.height };
+    queue.session.record(operation, queue, [destination, data, layout, copySize]);
+  }
+
   onSubmittedWorkDone(): Promise<undefined> {
     return promising(() => {
       const queue = awaitedCall(this, 'GPUQueue', 'onSubmittedWorkDone');
@@ -33,6 +54,24 @@ export class GPUQueue {
 
 defineObjectBase(GPUQueue, 'GPUQueue');
 defineInterface('GPUQueue', GPUQueue);
+
+const NOTHING = { data: new Uint8Array(0), bytesPerRow: 0 };
+
+/** Throws OperationError where the image does not have that part. */
+function imagePart(
+  { source: image, origin, flipY }: GPUCopyExternalImageSourceInfo<unknown>,
+  [width, height, layers]: readonly [number, number, number],
+): ImagePart {
+  const [x = 0, y = 0] = Array.isArray(origin) ? origin : [origin.x, origin.y];
+  const where = 'GPUQueue.copyExternalImageToTexture';
+  if (layers > 1) throw operationError(`${where}: an image has 1 layer, not ${layers}`);
+  if (x + width > image.width || y + height > image.height) {
+    throw operationError(
+      `${where}: ${width} x ${height} pixels from ${x}, ${y} are not inside an image of ${image.width} x ${image.height}`,
+    );
+  }
+  return { image, x, y, width, height, flipY };
+}
 
 /**
  * The part of `data` that `offset` and `size` select, in elements where `source` is a typed array and in

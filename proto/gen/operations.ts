@@ -18,9 +18,11 @@ import {
   toDOMString,
   toRecord,
   toSequence,
+  toShape,
   toUnsignedLong,
   toUSVString,
 } from '../webidl/converters.js';
+import { type ImagePixels, toImage } from '../webidl/image.js';
 import { type Resource, resourceOf } from '../webidl/resource.js';
 import { Handle } from '../wire/handle.js';
 import type { AnyOperation, Operation } from '../wire/operation.js';
@@ -59,14 +61,8 @@ export const GPUFeatureName = [
 ] as const;
 export type GPUFeatureName = (typeof GPUFeatureName)[number];
 
-export const GPUBufferBindingType = ['uniform', 'storage', 'read-only-storage'] as const;
-export type GPUBufferBindingType = (typeof GPUBufferBindingType)[number];
-
-export const GPUSamplerBindingType = ['filtering', 'non-filtering', 'comparison'] as const;
-export type GPUSamplerBindingType = (typeof GPUSamplerBindingType)[number];
-
-export const GPUStorageTextureAccess = ['write-only', 'read-only', 'read-write'] as const;
-export type GPUStorageTextureAccess = (typeof GPUStorageTextureAccess)[number];
+export const GPUTextureDimension = ['1d', '2d', '3d'] as const;
+export type GPUTextureDimension = (typeof GPUTextureDimension)[number];
 
 export const GPUTextureFormat = [
   'r8unorm',
@@ -176,11 +172,144 @@ export type GPUTextureFormat = (typeof GPUTextureFormat)[number];
 export const GPUTextureViewDimension = ['1d', '2d', '2d-array', 'cube', 'cube-array', '3d'] as const;
 export type GPUTextureViewDimension = (typeof GPUTextureViewDimension)[number];
 
+export const GPUAddressMode = ['clamp-to-edge', 'repeat', 'mirror-repeat'] as const;
+export type GPUAddressMode = (typeof GPUAddressMode)[number];
+
+export const GPUCompareFunction = [
+  'never',
+  'less',
+  'equal',
+  'less-equal',
+  'greater',
+  'not-equal',
+  'greater-equal',
+  'always',
+] as const;
+export type GPUCompareFunction = (typeof GPUCompareFunction)[number];
+
+export const GPUFilterMode = ['nearest', 'linear'] as const;
+export type GPUFilterMode = (typeof GPUFilterMode)[number];
+
+export const GPUMipmapFilterMode = ['nearest', 'linear'] as const;
+export type GPUMipmapFilterMode = (typeof GPUMipmapFilterMode)[number];
+
+export const GPUBufferBindingType = ['uniform', 'storage', 'read-only-storage'] as const;
+export type GPUBufferBindingType = (typeof GPUBufferBindingType)[number];
+
+export const GPUSamplerBindingType = ['filtering', 'non-filtering', 'comparison'] as const;
+export type GPUSamplerBindingType = (typeof GPUSamplerBindingType)[number];
+
+export const GPUStorageTextureAccess = ['write-only', 'read-only', 'read-write'] as const;
+export type GPUStorageTextureAccess = (typeof GPUStorageTextureAccess)[number];
+
 export const GPUTextureSampleType = ['float', 'unfilterable-float', 'depth', 'sint', 'uint'] as const;
 export type GPUTextureSampleType = (typeof GPUTextureSampleType)[number];
 
 export const GPUAutoLayoutMode = ['auto'] as const;
 export type GPUAutoLayoutMode = (typeof GPUAutoLayoutMode)[number];
+
+export const GPUStencilOperation = [
+  'keep',
+  'zero',
+  'replace',
+  'invert',
+  'increment-clamp',
+  'decrement-clamp',
+  'increment-wrap',
+  'decrement-wrap',
+] as const;
+export type GPUStencilOperation = (typeof GPUStencilOperation)[number];
+
+export const GPUBlendFactor = [
+  'zero',
+  'one',
+  'src',
+  'one-minus-src',
+  'src-alpha',
+  'one-minus-src-alpha',
+  'dst',
+  'one-minus-dst',
+  'dst-alpha',
+  'one-minus-dst-alpha',
+  'src-alpha-saturated',
+  'constant',
+  'one-minus-constant',
+  'src1',
+  'one-minus-src1',
+  'src1-alpha',
+  'one-minus-src1-alpha',
+] as const;
+export type GPUBlendFactor = (typeof GPUBlendFactor)[number];
+
+export const GPUBlendOperation = ['add', 'subtract', 'reverse-subtract', 'min', 'max'] as const;
+export type GPUBlendOperation = (typeof GPUBlendOperation)[number];
+
+export const GPUCullMode = ['none', 'front', 'back'] as const;
+export type GPUCullMode = (typeof GPUCullMode)[number];
+
+export const GPUFrontFace = ['ccw', 'cw'] as const;
+export type GPUFrontFace = (typeof GPUFrontFace)[number];
+
+export const GPUIndexFormat = ['uint16', 'uint32'] as const;
+export type GPUIndexFormat = (typeof GPUIndexFormat)[number];
+
+export const GPUPrimitiveTopology = [
+  'point-list',
+  'line-list',
+  'line-strip',
+  'triangle-list',
+  'triangle-strip',
+] as const;
+export type GPUPrimitiveTopology = (typeof GPUPrimitiveTopology)[number];
+
+export const GPUVertexFormat = [
+  'uint8',
+  'uint8x2',
+  'uint8x4',
+  'sint8',
+  'sint8x2',
+  'sint8x4',
+  'unorm8',
+  'unorm8x2',
+  'unorm8x4',
+  'snorm8',
+  'snorm8x2',
+  'snorm8x4',
+  'uint16',
+  'uint16x2',
+  'uint16x4',
+  'sint16',
+  'sint16x2',
+  'sint16x4',
+  'unorm16',
+  'unorm16x2',
+  'unorm16x4',
+  'snorm16',
+  'snorm16x2',
+  'snorm16x4',
+  'float16',
+  'float16x2',
+  'float16x4',
+  'float32',
+  'float32x2',
+  'float32x3',
+  'float32x4',
+  'uint32',
+  'uint32x2',
+  'uint32x3',
+  'uint32x4',
+  'sint32',
+  'sint32x2',
+  'sint32x3',
+  'sint32x4',
+  'unorm10-10-10-2',
+  'unorm8x4-bgra',
+  'snorm10-10-10-2',
+] as const;
+export type GPUVertexFormat = (typeof GPUVertexFormat)[number];
+
+export const GPUVertexStepMode = ['vertex', 'instance'] as const;
+export type GPUVertexStepMode = (typeof GPUVertexStepMode)[number];
 
 export const GPUQueryType = ['occlusion', 'timestamp'] as const;
 export type GPUQueryType = (typeof GPUQueryType)[number];
@@ -191,8 +320,20 @@ export type GPUErrorFilter = (typeof GPUErrorFilter)[number];
 export const FarlightErrorType = ['validation', 'out-of-memory', 'internal'] as const;
 export type FarlightErrorType = (typeof FarlightErrorType)[number];
 
+export const GPUTextureAspect = ['all', 'stencil-only', 'depth-only'] as const;
+export type GPUTextureAspect = (typeof GPUTextureAspect)[number];
+
 export const GPUCompilationMessageType = ['error', 'warning', 'info'] as const;
 export type GPUCompilationMessageType = (typeof GPUCompilationMessageType)[number];
+
+export const GPULoadOp = ['load', 'clear'] as const;
+export type GPULoadOp = (typeof GPULoadOp)[number];
+
+export const GPUStoreOp = ['store', 'discard'] as const;
+export type GPUStoreOp = (typeof GPUStoreOp)[number];
+
+export const PredefinedColorSpace = ['srgb', 'srgb-linear', 'display-p3', 'display-p3-linear'] as const;
+export type PredefinedColorSpace = (typeof PredefinedColorSpace)[number];
 
 export interface GPURequestAdapterOptions<O> {
   featureLevel: string;
@@ -513,6 +654,379 @@ export function readGPUBufferDescriptor<O>(r: Reader<O>): GPUBufferDescriptor<O>
     size: value_size,
     usage: value_usage,
   };
+  return result;
+}
+
+export interface GPUTextureDescriptor<O> {
+  label: string;
+  dimension: GPUTextureDimension;
+  format: GPUTextureFormat;
+  mipLevelCount: number;
+  sampleCount: number;
+  size: number[] | GPUExtent3DDict<O>;
+  textureBindingViewDimension?: GPUTextureViewDimension;
+  usage: number;
+  viewFormats: GPUTextureFormat[];
+}
+export function convertGPUTextureDescriptor(value: unknown): GPUTextureDescriptor<Resource> {
+  const from = toDictionary(value, 'GPUTextureDescriptor');
+  const raw_label = from.label;
+  const value_label = raw_label === undefined ? '' : toUSVString(raw_label, 'GPUTextureDescriptor.label');
+  const raw_dimension = from.dimension;
+  const value_dimension =
+    raw_dimension === undefined
+      ? '2d'
+      : toEnum(raw_dimension, GPUTextureDimension, 'GPUTextureDimension', 'GPUTextureDescriptor.dimension');
+  const raw_format = from.format;
+  required(raw_format, 'GPUTextureDescriptor.format');
+  const value_format = toEnum(
+    raw_format,
+    GPUTextureFormat,
+    'GPUTextureFormat',
+    'GPUTextureDescriptor.format',
+  );
+  const raw_mipLevelCount = from.mipLevelCount;
+  const value_mipLevelCount =
+    raw_mipLevelCount === undefined
+      ? 1
+      : enforceRange(raw_mipLevelCount, 0, 4294967295, 'unsigned long', 'GPUTextureDescriptor.mipLevelCount');
+  const raw_sampleCount = from.sampleCount;
+  const value_sampleCount =
+    raw_sampleCount === undefined
+      ? 1
+      : enforceRange(raw_sampleCount, 0, 4294967295, 'unsigned long', 'GPUTextureDescriptor.sampleCount');
+  const raw_size = from.size;
+  required(raw_size, 'GPUTextureDescriptor.size');
+  const value_size = convertSequenceIntegerOrGPUExtent3DDict(raw_size, 'GPUTextureDescriptor.size');
+  const raw_textureBindingViewDimension = from.textureBindingViewDimension;
+  const value_textureBindingViewDimension =
+    raw_textureBindingViewDimension === undefined
+      ? undefined
+      : toEnum(
+          raw_textureBindingViewDimension,
+          GPUTextureViewDimension,
+          'GPUTextureViewDimension',
+          'GPUTextureDescriptor.textureBindingViewDimension',
+        );
+  const raw_usage = from.usage;
+  required(raw_usage, 'GPUTextureDescriptor.usage');
+  const value_usage = enforceRange(raw_usage, 0, 4294967295, 'unsigned long', 'GPUTextureDescriptor.usage');
+  const raw_viewFormats = from.viewFormats;
+  const value_viewFormats =
+    raw_viewFormats === undefined
+      ? []
+      : toSequence(
+          raw_viewFormats,
+          (element) =>
+            toEnum(element, GPUTextureFormat, 'GPUTextureFormat', 'GPUTextureDescriptor.viewFormats'),
+          'GPUTextureDescriptor.viewFormats',
+        );
+  const result: GPUTextureDescriptor<Resource> = {
+    label: value_label,
+    dimension: value_dimension,
+    format: value_format,
+    mipLevelCount: value_mipLevelCount,
+    sampleCount: value_sampleCount,
+    size: value_size,
+    usage: value_usage,
+    viewFormats: value_viewFormats,
+  };
+  if (value_textureBindingViewDimension !== undefined)
+    result.textureBindingViewDimension = value_textureBindingViewDimension;
+  return result;
+}
+export function writeGPUTextureDescriptor(w: Writer, value: GPUTextureDescriptor<Handle>): void {
+  const mask =
+    (value.label !== '' ? 1 : 0) |
+    (value.dimension !== '2d' ? 2 : 0) |
+    (value.mipLevelCount !== 1 ? 4 : 0) |
+    (value.sampleCount !== 1 ? 8 : 0) |
+    (value.textureBindingViewDimension !== undefined ? 16 : 0) |
+    (value.viewFormats.length > 0 ? 32 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+  if (mask & 2) {
+    w.u32(GPUTextureDimension.indexOf(value.dimension));
+  }
+  w.u32(GPUTextureFormat.indexOf(value.format));
+  if (mask & 4) {
+    w.u32(value.mipLevelCount);
+  }
+  if (mask & 8) {
+    w.u32(value.sampleCount);
+  }
+  writeSequenceIntegerOrGPUExtent3DDict(w, value.size);
+  if (mask & 16) {
+    const member = value.textureBindingViewDimension as NonNullable<typeof value.textureBindingViewDimension>;
+    w.u32(GPUTextureViewDimension.indexOf(member));
+  }
+  w.u32(value.usage);
+  if (mask & 32) {
+    w.u32(value.viewFormats.length);
+    for (const element of value.viewFormats) {
+      w.u32(GPUTextureFormat.indexOf(element));
+    }
+  }
+}
+export function readGPUTextureDescriptor<O>(r: Reader<O>): GPUTextureDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const value_dimension =
+    mask & 2 ? (GPUTextureDimension[r.index(GPUTextureDimension.length)] as GPUTextureDimension) : '2d';
+  const value_format = GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat;
+  const value_mipLevelCount = mask & 4 ? r.u32() : 1;
+  const value_sampleCount = mask & 8 ? r.u32() : 1;
+  const value_size = readSequenceIntegerOrGPUExtent3DDict(r);
+  const value_textureBindingViewDimension =
+    mask & 16
+      ? (GPUTextureViewDimension[r.index(GPUTextureViewDimension.length)] as GPUTextureViewDimension)
+      : undefined;
+  const value_usage = r.u32();
+  const value_viewFormats =
+    mask & 32
+      ? readSequence(r, () => GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat)
+      : [];
+  const result: GPUTextureDescriptor<O> = {
+    label: value_label,
+    dimension: value_dimension,
+    format: value_format,
+    mipLevelCount: value_mipLevelCount,
+    sampleCount: value_sampleCount,
+    size: value_size,
+    usage: value_usage,
+    viewFormats: value_viewFormats,
+  };
+  if (value_textureBindingViewDimension !== undefined)
+    result.textureBindingViewDimension = value_textureBindingViewDimension;
+  return result;
+}
+
+export interface GPUExtent3DDict<O> {
+  depthOrArrayLayers: number;
+  height: number;
+  width: number;
+}
+export function convertGPUExtent3DDict(value: unknown): GPUExtent3DDict<Resource> {
+  const from = toDictionary(value, 'GPUExtent3DDict');
+  const raw_depthOrArrayLayers = from.depthOrArrayLayers;
+  const value_depthOrArrayLayers =
+    raw_depthOrArrayLayers === undefined
+      ? 1
+      : enforceRange(
+          raw_depthOrArrayLayers,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUExtent3DDict.depthOrArrayLayers',
+        );
+  const raw_height = from.height;
+  const value_height =
+    raw_height === undefined
+      ? 1
+      : enforceRange(raw_height, 0, 4294967295, 'unsigned long', 'GPUExtent3DDict.height');
+  const raw_width = from.width;
+  required(raw_width, 'GPUExtent3DDict.width');
+  const value_width = enforceRange(raw_width, 0, 4294967295, 'unsigned long', 'GPUExtent3DDict.width');
+  const result: GPUExtent3DDict<Resource> = {
+    depthOrArrayLayers: value_depthOrArrayLayers,
+    height: value_height,
+    width: value_width,
+  };
+  return result;
+}
+export function writeGPUExtent3DDict(w: Writer, value: GPUExtent3DDict<Handle>): void {
+  const mask = (value.depthOrArrayLayers !== 1 ? 1 : 0) | (value.height !== 1 ? 2 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(value.depthOrArrayLayers);
+  }
+  if (mask & 2) {
+    w.u32(value.height);
+  }
+  w.u32(value.width);
+}
+export function readGPUExtent3DDict<O>(r: Reader<O>): GPUExtent3DDict<O> {
+  const mask = r.u32();
+  const value_depthOrArrayLayers = mask & 1 ? r.u32() : 1;
+  const value_height = mask & 2 ? r.u32() : 1;
+  const value_width = r.u32();
+  const result: GPUExtent3DDict<O> = {
+    depthOrArrayLayers: value_depthOrArrayLayers,
+    height: value_height,
+    width: value_width,
+  };
+  return result;
+}
+
+export interface GPUSamplerDescriptor<O> {
+  label: string;
+  addressModeU: GPUAddressMode;
+  addressModeV: GPUAddressMode;
+  addressModeW: GPUAddressMode;
+  compare?: GPUCompareFunction;
+  lodMaxClamp: number;
+  lodMinClamp: number;
+  magFilter: GPUFilterMode;
+  maxAnisotropy: number;
+  minFilter: GPUFilterMode;
+  mipmapFilter: GPUMipmapFilterMode;
+}
+export function convertGPUSamplerDescriptor(value: unknown): GPUSamplerDescriptor<Resource> {
+  const from = toDictionary(value, 'GPUSamplerDescriptor');
+  const raw_label = from.label;
+  const value_label = raw_label === undefined ? '' : toUSVString(raw_label, 'GPUSamplerDescriptor.label');
+  const raw_addressModeU = from.addressModeU;
+  const value_addressModeU =
+    raw_addressModeU === undefined
+      ? 'clamp-to-edge'
+      : toEnum(raw_addressModeU, GPUAddressMode, 'GPUAddressMode', 'GPUSamplerDescriptor.addressModeU');
+  const raw_addressModeV = from.addressModeV;
+  const value_addressModeV =
+    raw_addressModeV === undefined
+      ? 'clamp-to-edge'
+      : toEnum(raw_addressModeV, GPUAddressMode, 'GPUAddressMode', 'GPUSamplerDescriptor.addressModeV');
+  const raw_addressModeW = from.addressModeW;
+  const value_addressModeW =
+    raw_addressModeW === undefined
+      ? 'clamp-to-edge'
+      : toEnum(raw_addressModeW, GPUAddressMode, 'GPUAddressMode', 'GPUSamplerDescriptor.addressModeW');
+  const raw_compare = from.compare;
+  const value_compare =
+    raw_compare === undefined
+      ? undefined
+      : toEnum(raw_compare, GPUCompareFunction, 'GPUCompareFunction', 'GPUSamplerDescriptor.compare');
+  const raw_lodMaxClamp = from.lodMaxClamp;
+  const value_lodMaxClamp =
+    raw_lodMaxClamp === undefined ? 32 : toFloat(raw_lodMaxClamp, 'GPUSamplerDescriptor.lodMaxClamp');
+  const raw_lodMinClamp = from.lodMinClamp;
+  const value_lodMinClamp =
+    raw_lodMinClamp === undefined ? 0 : toFloat(raw_lodMinClamp, 'GPUSamplerDescriptor.lodMinClamp');
+  const raw_magFilter = from.magFilter;
+  const value_magFilter =
+    raw_magFilter === undefined
+      ? 'nearest'
+      : toEnum(raw_magFilter, GPUFilterMode, 'GPUFilterMode', 'GPUSamplerDescriptor.magFilter');
+  const raw_maxAnisotropy = from.maxAnisotropy;
+  const value_maxAnisotropy =
+    raw_maxAnisotropy === undefined
+      ? 1
+      : clamp(raw_maxAnisotropy, 0, 65535, 'GPUSamplerDescriptor.maxAnisotropy');
+  const raw_minFilter = from.minFilter;
+  const value_minFilter =
+    raw_minFilter === undefined
+      ? 'nearest'
+      : toEnum(raw_minFilter, GPUFilterMode, 'GPUFilterMode', 'GPUSamplerDescriptor.minFilter');
+  const raw_mipmapFilter = from.mipmapFilter;
+  const value_mipmapFilter =
+    raw_mipmapFilter === undefined
+      ? 'nearest'
+      : toEnum(
+          raw_mipmapFilter,
+          GPUMipmapFilterMode,
+          'GPUMipmapFilterMode',
+          'GPUSamplerDescriptor.mipmapFilter',
+        );
+  const result: GPUSamplerDescriptor<Resource> = {
+    label: value_label,
+    addressModeU: value_addressModeU,
+    addressModeV: value_addressModeV,
+    addressModeW: value_addressModeW,
+    lodMaxClamp: value_lodMaxClamp,
+    lodMinClamp: value_lodMinClamp,
+    magFilter: value_magFilter,
+    maxAnisotropy: value_maxAnisotropy,
+    minFilter: value_minFilter,
+    mipmapFilter: value_mipmapFilter,
+  };
+  if (value_compare !== undefined) result.compare = value_compare;
+  return result;
+}
+export function writeGPUSamplerDescriptor(w: Writer, value: GPUSamplerDescriptor<Handle>): void {
+  const mask =
+    (value.label !== '' ? 1 : 0) |
+    (value.addressModeU !== 'clamp-to-edge' ? 2 : 0) |
+    (value.addressModeV !== 'clamp-to-edge' ? 4 : 0) |
+    (value.addressModeW !== 'clamp-to-edge' ? 8 : 0) |
+    (value.compare !== undefined ? 16 : 0) |
+    (value.lodMaxClamp !== 32 ? 32 : 0) |
+    (value.lodMinClamp !== 0 ? 64 : 0) |
+    (value.magFilter !== 'nearest' ? 128 : 0) |
+    (value.maxAnisotropy !== 1 ? 256 : 0) |
+    (value.minFilter !== 'nearest' ? 512 : 0) |
+    (value.mipmapFilter !== 'nearest' ? 1024 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+  if (mask & 2) {
+    w.u32(GPUAddressMode.indexOf(value.addressModeU));
+  }
+  if (mask & 4) {
+    w.u32(GPUAddressMode.indexOf(value.addressModeV));
+  }
+  if (mask & 8) {
+    w.u32(GPUAddressMode.indexOf(value.addressModeW));
+  }
+  if (mask & 16) {
+    const member = value.compare as NonNullable<typeof value.compare>;
+    w.u32(GPUCompareFunction.indexOf(member));
+  }
+  if (mask & 32) {
+    w.f32(value.lodMaxClamp);
+  }
+  if (mask & 64) {
+    w.f32(value.lodMinClamp);
+  }
+  if (mask & 128) {
+    w.u32(GPUFilterMode.indexOf(value.magFilter));
+  }
+  if (mask & 256) {
+    w.u32(value.maxAnisotropy);
+  }
+  if (mask & 512) {
+    w.u32(GPUFilterMode.indexOf(value.minFilter));
+  }
+  if (mask & 1024) {
+    w.u32(GPUMipmapFilterMode.indexOf(value.mipmapFilter));
+  }
+}
+export function readGPUSamplerDescriptor<O>(r: Reader<O>): GPUSamplerDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const value_addressModeU =
+    mask & 2 ? (GPUAddressMode[r.index(GPUAddressMode.length)] as GPUAddressMode) : 'clamp-to-edge';
+  const value_addressModeV =
+    mask & 4 ? (GPUAddressMode[r.index(GPUAddressMode.length)] as GPUAddressMode) : 'clamp-to-edge';
+  const value_addressModeW =
+    mask & 8 ? (GPUAddressMode[r.index(GPUAddressMode.length)] as GPUAddressMode) : 'clamp-to-edge';
+  const value_compare =
+    mask & 16 ? (GPUCompareFunction[r.index(GPUCompareFunction.length)] as GPUCompareFunction) : undefined;
+  const value_lodMaxClamp = mask & 32 ? r.f32() : 32;
+  const value_lodMinClamp = mask & 64 ? r.f32() : 0;
+  const value_magFilter =
+    mask & 128 ? (GPUFilterMode[r.index(GPUFilterMode.length)] as GPUFilterMode) : 'nearest';
+  const value_maxAnisotropy = mask & 256 ? r.u32() : 1;
+  const value_minFilter =
+    mask & 512 ? (GPUFilterMode[r.index(GPUFilterMode.length)] as GPUFilterMode) : 'nearest';
+  const value_mipmapFilter =
+    mask & 1024
+      ? (GPUMipmapFilterMode[r.index(GPUMipmapFilterMode.length)] as GPUMipmapFilterMode)
+      : 'nearest';
+  const result: GPUSamplerDescriptor<O> = {
+    label: value_label,
+    addressModeU: value_addressModeU,
+    addressModeV: value_addressModeV,
+    addressModeW: value_addressModeW,
+    lodMaxClamp: value_lodMaxClamp,
+    lodMinClamp: value_lodMinClamp,
+    magFilter: value_magFilter,
+    maxAnisotropy: value_maxAnisotropy,
+    minFilter: value_minFilter,
+    mipmapFilter: value_mipmapFilter,
+  };
+  if (value_compare !== undefined) result.compare = value_compare;
   return result;
 }
 
@@ -1323,6 +1837,890 @@ export function readGPUProgrammableStage<O>(r: Reader<O>): GPUProgrammableStage<
   return result;
 }
 
+export interface GPURenderPipelineDescriptor<O> {
+  label: string;
+  layout: O | GPUAutoLayoutMode;
+  depthStencil?: GPUDepthStencilState<O>;
+  fragment?: GPUFragmentState<O>;
+  multisample: GPUMultisampleState<O>;
+  primitive: GPUPrimitiveState<O>;
+  vertex: GPUVertexState<O>;
+}
+export function convertGPURenderPipelineDescriptor(value: unknown): GPURenderPipelineDescriptor<Resource> {
+  const from = toDictionary(value, 'GPURenderPipelineDescriptor');
+  const raw_label = from.label;
+  const value_label =
+    raw_label === undefined ? '' : toUSVString(raw_label, 'GPURenderPipelineDescriptor.label');
+  const raw_layout = from.layout;
+  required(raw_layout, 'GPURenderPipelineDescriptor.layout');
+  const value_layout = convertGPUPipelineLayoutOrGPUAutoLayoutMode(
+    raw_layout,
+    'GPURenderPipelineDescriptor.layout',
+  );
+  const raw_depthStencil = from.depthStencil;
+  const value_depthStencil =
+    raw_depthStencil === undefined ? undefined : convertGPUDepthStencilState(raw_depthStencil);
+  const raw_fragment = from.fragment;
+  const value_fragment = raw_fragment === undefined ? undefined : convertGPUFragmentState(raw_fragment);
+  const raw_multisample = from.multisample;
+  const value_multisample =
+    raw_multisample === undefined
+      ? convertGPUMultisampleState(undefined)
+      : convertGPUMultisampleState(raw_multisample);
+  const raw_primitive = from.primitive;
+  const value_primitive =
+    raw_primitive === undefined
+      ? convertGPUPrimitiveState(undefined)
+      : convertGPUPrimitiveState(raw_primitive);
+  const raw_vertex = from.vertex;
+  required(raw_vertex, 'GPURenderPipelineDescriptor.vertex');
+  const value_vertex = convertGPUVertexState(raw_vertex);
+  const result: GPURenderPipelineDescriptor<Resource> = {
+    label: value_label,
+    layout: value_layout,
+    multisample: value_multisample,
+    primitive: value_primitive,
+    vertex: value_vertex,
+  };
+  if (value_depthStencil !== undefined) result.depthStencil = value_depthStencil;
+  if (value_fragment !== undefined) result.fragment = value_fragment;
+  return result;
+}
+export function writeGPURenderPipelineDescriptor(
+  w: Writer,
+  value: GPURenderPipelineDescriptor<Handle>,
+): void {
+  const mask =
+    (value.label !== '' ? 1 : 0) |
+    (value.depthStencil !== undefined ? 2 : 0) |
+    (value.fragment !== undefined ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+  writeGPUPipelineLayoutOrGPUAutoLayoutMode(w, value.layout);
+  if (mask & 2) {
+    const member = value.depthStencil as NonNullable<typeof value.depthStencil>;
+    writeGPUDepthStencilState(w, member);
+  }
+  if (mask & 4) {
+    const member = value.fragment as NonNullable<typeof value.fragment>;
+    writeGPUFragmentState(w, member);
+  }
+  writeGPUMultisampleState(w, value.multisample);
+  writeGPUPrimitiveState(w, value.primitive);
+  writeGPUVertexState(w, value.vertex);
+}
+export function readGPURenderPipelineDescriptor<O>(r: Reader<O>): GPURenderPipelineDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const value_layout = readGPUPipelineLayoutOrGPUAutoLayoutMode(r);
+  const value_depthStencil = mask & 2 ? readGPUDepthStencilState(r) : undefined;
+  const value_fragment = mask & 4 ? readGPUFragmentState(r) : undefined;
+  const value_multisample = readGPUMultisampleState(r);
+  const value_primitive = readGPUPrimitiveState(r);
+  const value_vertex = readGPUVertexState(r);
+  const result: GPURenderPipelineDescriptor<O> = {
+    label: value_label,
+    layout: value_layout,
+    multisample: value_multisample,
+    primitive: value_primitive,
+    vertex: value_vertex,
+  };
+  if (value_depthStencil !== undefined) result.depthStencil = value_depthStencil;
+  if (value_fragment !== undefined) result.fragment = value_fragment;
+  return result;
+}
+
+export interface GPUDepthStencilState<O> {
+  depthBias: number;
+  depthBiasClamp: number;
+  depthBiasSlopeScale: number;
+  depthCompare?: GPUCompareFunction;
+  depthWriteEnabled?: boolean;
+  format: GPUTextureFormat;
+  stencilBack: GPUStencilFaceState<O>;
+  stencilFront: GPUStencilFaceState<O>;
+  stencilReadMask: number;
+  stencilWriteMask: number;
+}
+export function convertGPUDepthStencilState(value: unknown): GPUDepthStencilState<Resource> {
+  const from = toDictionary(value, 'GPUDepthStencilState');
+  const raw_depthBias = from.depthBias;
+  const value_depthBias =
+    raw_depthBias === undefined
+      ? 0
+      : enforceRange(raw_depthBias, -2147483648, 2147483647, 'long', 'GPUDepthStencilState.depthBias');
+  const raw_depthBiasClamp = from.depthBiasClamp;
+  const value_depthBiasClamp =
+    raw_depthBiasClamp === undefined ? 0 : toFloat(raw_depthBiasClamp, 'GPUDepthStencilState.depthBiasClamp');
+  const raw_depthBiasSlopeScale = from.depthBiasSlopeScale;
+  const value_depthBiasSlopeScale =
+    raw_depthBiasSlopeScale === undefined
+      ? 0
+      : toFloat(raw_depthBiasSlopeScale, 'GPUDepthStencilState.depthBiasSlopeScale');
+  const raw_depthCompare = from.depthCompare;
+  const value_depthCompare =
+    raw_depthCompare === undefined
+      ? undefined
+      : toEnum(
+          raw_depthCompare,
+          GPUCompareFunction,
+          'GPUCompareFunction',
+          'GPUDepthStencilState.depthCompare',
+        );
+  const raw_depthWriteEnabled = from.depthWriteEnabled;
+  const value_depthWriteEnabled =
+    raw_depthWriteEnabled === undefined ? undefined : toBoolean(raw_depthWriteEnabled);
+  const raw_format = from.format;
+  required(raw_format, 'GPUDepthStencilState.format');
+  const value_format = toEnum(
+    raw_format,
+    GPUTextureFormat,
+    'GPUTextureFormat',
+    'GPUDepthStencilState.format',
+  );
+  const raw_stencilBack = from.stencilBack;
+  const value_stencilBack =
+    raw_stencilBack === undefined
+      ? convertGPUStencilFaceState(undefined)
+      : convertGPUStencilFaceState(raw_stencilBack);
+  const raw_stencilFront = from.stencilFront;
+  const value_stencilFront =
+    raw_stencilFront === undefined
+      ? convertGPUStencilFaceState(undefined)
+      : convertGPUStencilFaceState(raw_stencilFront);
+  const raw_stencilReadMask = from.stencilReadMask;
+  const value_stencilReadMask =
+    raw_stencilReadMask === undefined
+      ? 4294967295
+      : enforceRange(
+          raw_stencilReadMask,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUDepthStencilState.stencilReadMask',
+        );
+  const raw_stencilWriteMask = from.stencilWriteMask;
+  const value_stencilWriteMask =
+    raw_stencilWriteMask === undefined
+      ? 4294967295
+      : enforceRange(
+          raw_stencilWriteMask,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUDepthStencilState.stencilWriteMask',
+        );
+  const result: GPUDepthStencilState<Resource> = {
+    depthBias: value_depthBias,
+    depthBiasClamp: value_depthBiasClamp,
+    depthBiasSlopeScale: value_depthBiasSlopeScale,
+    format: value_format,
+    stencilBack: value_stencilBack,
+    stencilFront: value_stencilFront,
+    stencilReadMask: value_stencilReadMask,
+    stencilWriteMask: value_stencilWriteMask,
+  };
+  if (value_depthCompare !== undefined) result.depthCompare = value_depthCompare;
+  if (value_depthWriteEnabled !== undefined) result.depthWriteEnabled = value_depthWriteEnabled;
+  return result;
+}
+export function writeGPUDepthStencilState(w: Writer, value: GPUDepthStencilState<Handle>): void {
+  const mask =
+    (value.depthBias !== 0 ? 1 : 0) |
+    (value.depthBiasClamp !== 0 ? 2 : 0) |
+    (value.depthBiasSlopeScale !== 0 ? 4 : 0) |
+    (value.depthCompare !== undefined ? 8 : 0) |
+    (value.depthWriteEnabled !== undefined ? 16 : 0) |
+    (value.stencilReadMask !== 4294967295 ? 32 : 0) |
+    (value.stencilWriteMask !== 4294967295 ? 64 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.i32(value.depthBias);
+  }
+  if (mask & 2) {
+    w.f32(value.depthBiasClamp);
+  }
+  if (mask & 4) {
+    w.f32(value.depthBiasSlopeScale);
+  }
+  if (mask & 8) {
+    const member = value.depthCompare as NonNullable<typeof value.depthCompare>;
+    w.u32(GPUCompareFunction.indexOf(member));
+  }
+  if (mask & 16) {
+    const member = value.depthWriteEnabled as NonNullable<typeof value.depthWriteEnabled>;
+    w.bool(member);
+  }
+  w.u32(GPUTextureFormat.indexOf(value.format));
+  writeGPUStencilFaceState(w, value.stencilBack);
+  writeGPUStencilFaceState(w, value.stencilFront);
+  if (mask & 32) {
+    w.u32(value.stencilReadMask);
+  }
+  if (mask & 64) {
+    w.u32(value.stencilWriteMask);
+  }
+}
+export function readGPUDepthStencilState<O>(r: Reader<O>): GPUDepthStencilState<O> {
+  const mask = r.u32();
+  const value_depthBias = mask & 1 ? r.i32() : 0;
+  const value_depthBiasClamp = mask & 2 ? r.f32() : 0;
+  const value_depthBiasSlopeScale = mask & 4 ? r.f32() : 0;
+  const value_depthCompare =
+    mask & 8 ? (GPUCompareFunction[r.index(GPUCompareFunction.length)] as GPUCompareFunction) : undefined;
+  const value_depthWriteEnabled = mask & 16 ? r.bool() : undefined;
+  const value_format = GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat;
+  const value_stencilBack = readGPUStencilFaceState(r);
+  const value_stencilFront = readGPUStencilFaceState(r);
+  const value_stencilReadMask = mask & 32 ? r.u32() : 4294967295;
+  const value_stencilWriteMask = mask & 64 ? r.u32() : 4294967295;
+  const result: GPUDepthStencilState<O> = {
+    depthBias: value_depthBias,
+    depthBiasClamp: value_depthBiasClamp,
+    depthBiasSlopeScale: value_depthBiasSlopeScale,
+    format: value_format,
+    stencilBack: value_stencilBack,
+    stencilFront: value_stencilFront,
+    stencilReadMask: value_stencilReadMask,
+    stencilWriteMask: value_stencilWriteMask,
+  };
+  if (value_depthCompare !== undefined) result.depthCompare = value_depthCompare;
+  if (value_depthWriteEnabled !== undefined) result.depthWriteEnabled = value_depthWriteEnabled;
+  return result;
+}
+
+export interface GPUStencilFaceState<O> {
+  compare: GPUCompareFunction;
+  depthFailOp: GPUStencilOperation;
+  failOp: GPUStencilOperation;
+  passOp: GPUStencilOperation;
+}
+export function convertGPUStencilFaceState(value: unknown): GPUStencilFaceState<Resource> {
+  const from = toDictionary(value, 'GPUStencilFaceState');
+  const raw_compare = from.compare;
+  const value_compare =
+    raw_compare === undefined
+      ? 'always'
+      : toEnum(raw_compare, GPUCompareFunction, 'GPUCompareFunction', 'GPUStencilFaceState.compare');
+  const raw_depthFailOp = from.depthFailOp;
+  const value_depthFailOp =
+    raw_depthFailOp === undefined
+      ? 'keep'
+      : toEnum(
+          raw_depthFailOp,
+          GPUStencilOperation,
+          'GPUStencilOperation',
+          'GPUStencilFaceState.depthFailOp',
+        );
+  const raw_failOp = from.failOp;
+  const value_failOp =
+    raw_failOp === undefined
+      ? 'keep'
+      : toEnum(raw_failOp, GPUStencilOperation, 'GPUStencilOperation', 'GPUStencilFaceState.failOp');
+  const raw_passOp = from.passOp;
+  const value_passOp =
+    raw_passOp === undefined
+      ? 'keep'
+      : toEnum(raw_passOp, GPUStencilOperation, 'GPUStencilOperation', 'GPUStencilFaceState.passOp');
+  const result: GPUStencilFaceState<Resource> = {
+    compare: value_compare,
+    depthFailOp: value_depthFailOp,
+    failOp: value_failOp,
+    passOp: value_passOp,
+  };
+  return result;
+}
+export function writeGPUStencilFaceState(w: Writer, value: GPUStencilFaceState<Handle>): void {
+  const mask =
+    (value.compare !== 'always' ? 1 : 0) |
+    (value.depthFailOp !== 'keep' ? 2 : 0) |
+    (value.failOp !== 'keep' ? 4 : 0) |
+    (value.passOp !== 'keep' ? 8 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(GPUCompareFunction.indexOf(value.compare));
+  }
+  if (mask & 2) {
+    w.u32(GPUStencilOperation.indexOf(value.depthFailOp));
+  }
+  if (mask & 4) {
+    w.u32(GPUStencilOperation.indexOf(value.failOp));
+  }
+  if (mask & 8) {
+    w.u32(GPUStencilOperation.indexOf(value.passOp));
+  }
+}
+export function readGPUStencilFaceState<O>(r: Reader<O>): GPUStencilFaceState<O> {
+  const mask = r.u32();
+  const value_compare =
+    mask & 1 ? (GPUCompareFunction[r.index(GPUCompareFunction.length)] as GPUCompareFunction) : 'always';
+  const value_depthFailOp =
+    mask & 2 ? (GPUStencilOperation[r.index(GPUStencilOperation.length)] as GPUStencilOperation) : 'keep';
+  const value_failOp =
+    mask & 4 ? (GPUStencilOperation[r.index(GPUStencilOperation.length)] as GPUStencilOperation) : 'keep';
+  const value_passOp =
+    mask & 8 ? (GPUStencilOperation[r.index(GPUStencilOperation.length)] as GPUStencilOperation) : 'keep';
+  const result: GPUStencilFaceState<O> = {
+    compare: value_compare,
+    depthFailOp: value_depthFailOp,
+    failOp: value_failOp,
+    passOp: value_passOp,
+  };
+  return result;
+}
+
+export interface GPUFragmentState<O> {
+  constants: Record<string, number>;
+  entryPoint?: string;
+  module: O;
+  targets: (GPUColorTargetState<O> | null)[];
+}
+export function convertGPUFragmentState(value: unknown): GPUFragmentState<Resource> {
+  const from = toDictionary(value, 'GPUFragmentState');
+  const raw_constants = from.constants;
+  const value_constants =
+    raw_constants === undefined
+      ? {}
+      : toRecord(
+          raw_constants,
+          (key) => toUSVString(key, 'GPUFragmentState.constants'),
+          (entry) => toDouble(entry, 'GPUFragmentState.constants'),
+          'GPUFragmentState.constants',
+        );
+  const raw_entryPoint = from.entryPoint;
+  const value_entryPoint =
+    raw_entryPoint === undefined ? undefined : toUSVString(raw_entryPoint, 'GPUFragmentState.entryPoint');
+  const raw_module = from.module;
+  required(raw_module, 'GPUFragmentState.module');
+  const value_module = toInterface(raw_module, 'GPUShaderModule', 'GPUFragmentState.module');
+  const raw_targets = from.targets;
+  required(raw_targets, 'GPUFragmentState.targets');
+  const value_targets = toSequence(
+    raw_targets,
+    (element) => (element === null || element === undefined ? null : convertGPUColorTargetState(element)),
+    'GPUFragmentState.targets',
+  );
+  const result: GPUFragmentState<Resource> = {
+    constants: value_constants,
+    module: value_module,
+    targets: value_targets,
+  };
+  if (value_entryPoint !== undefined) result.entryPoint = value_entryPoint;
+  return result;
+}
+export function writeGPUFragmentState(w: Writer, value: GPUFragmentState<Handle>): void {
+  const mask = (Object.keys(value.constants).length > 0 ? 1 : 0) | (value.entryPoint !== undefined ? 2 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(Object.keys(value.constants).length);
+    for (const [key, entry] of Object.entries(value.constants)) {
+      w.string(key);
+      w.f64(entry);
+    }
+  }
+  if (mask & 2) {
+    const member = value.entryPoint as NonNullable<typeof value.entryPoint>;
+    w.string(member);
+  }
+  w.handle(value.module);
+  w.u32(value.targets.length);
+  for (const element of value.targets) {
+    if (element === null) w.u8(0);
+    else {
+      w.u8(1);
+      writeGPUColorTargetState(w, element);
+    }
+  }
+}
+export function readGPUFragmentState<O>(r: Reader<O>): GPUFragmentState<O> {
+  const mask = r.u32();
+  const value_constants = mask & 1 ? readRecord(r, () => r.f64()) : {};
+  const value_entryPoint = mask & 2 ? r.string() : undefined;
+  const value_module = r.handle('GPUShaderModule');
+  const value_targets = readSequence(r, () => (r.bool() ? readGPUColorTargetState(r) : null));
+  const result: GPUFragmentState<O> = {
+    constants: value_constants,
+    module: value_module,
+    targets: value_targets,
+  };
+  if (value_entryPoint !== undefined) result.entryPoint = value_entryPoint;
+  return result;
+}
+
+export interface GPUColorTargetState<O> {
+  blend?: GPUBlendState<O>;
+  format: GPUTextureFormat;
+  writeMask: number;
+}
+export function convertGPUColorTargetState(value: unknown): GPUColorTargetState<Resource> {
+  const from = toDictionary(value, 'GPUColorTargetState');
+  const raw_blend = from.blend;
+  const value_blend = raw_blend === undefined ? undefined : convertGPUBlendState(raw_blend);
+  const raw_format = from.format;
+  required(raw_format, 'GPUColorTargetState.format');
+  const value_format = toEnum(raw_format, GPUTextureFormat, 'GPUTextureFormat', 'GPUColorTargetState.format');
+  const raw_writeMask = from.writeMask;
+  const value_writeMask =
+    raw_writeMask === undefined
+      ? 15
+      : enforceRange(raw_writeMask, 0, 4294967295, 'unsigned long', 'GPUColorTargetState.writeMask');
+  const result: GPUColorTargetState<Resource> = { format: value_format, writeMask: value_writeMask };
+  if (value_blend !== undefined) result.blend = value_blend;
+  return result;
+}
+export function writeGPUColorTargetState(w: Writer, value: GPUColorTargetState<Handle>): void {
+  const mask = (value.blend !== undefined ? 1 : 0) | (value.writeMask !== 15 ? 2 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    const member = value.blend as NonNullable<typeof value.blend>;
+    writeGPUBlendState(w, member);
+  }
+  w.u32(GPUTextureFormat.indexOf(value.format));
+  if (mask & 2) {
+    w.u32(value.writeMask);
+  }
+}
+export function readGPUColorTargetState<O>(r: Reader<O>): GPUColorTargetState<O> {
+  const mask = r.u32();
+  const value_blend = mask & 1 ? readGPUBlendState(r) : undefined;
+  const value_format = GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat;
+  const value_writeMask = mask & 2 ? r.u32() : 15;
+  const result: GPUColorTargetState<O> = { format: value_format, writeMask: value_writeMask };
+  if (value_blend !== undefined) result.blend = value_blend;
+  return result;
+}
+
+export interface GPUBlendState<O> {
+  alpha: GPUBlendComponent<O>;
+  color: GPUBlendComponent<O>;
+}
+export function convertGPUBlendState(value: unknown): GPUBlendState<Resource> {
+  const from = toDictionary(value, 'GPUBlendState');
+  const raw_alpha = from.alpha;
+  required(raw_alpha, 'GPUBlendState.alpha');
+  const value_alpha = convertGPUBlendComponent(raw_alpha);
+  const raw_color = from.color;
+  required(raw_color, 'GPUBlendState.color');
+  const value_color = convertGPUBlendComponent(raw_color);
+  const result: GPUBlendState<Resource> = { alpha: value_alpha, color: value_color };
+  return result;
+}
+export function writeGPUBlendState(w: Writer, value: GPUBlendState<Handle>): void {
+  writeGPUBlendComponent(w, value.alpha);
+  writeGPUBlendComponent(w, value.color);
+}
+export function readGPUBlendState<O>(r: Reader<O>): GPUBlendState<O> {
+  const value_alpha = readGPUBlendComponent(r);
+  const value_color = readGPUBlendComponent(r);
+  const result: GPUBlendState<O> = { alpha: value_alpha, color: value_color };
+  return result;
+}
+
+export interface GPUBlendComponent<O> {
+  dstFactor: GPUBlendFactor;
+  operation: GPUBlendOperation;
+  srcFactor: GPUBlendFactor;
+}
+export function convertGPUBlendComponent(value: unknown): GPUBlendComponent<Resource> {
+  const from = toDictionary(value, 'GPUBlendComponent');
+  const raw_dstFactor = from.dstFactor;
+  const value_dstFactor =
+    raw_dstFactor === undefined
+      ? 'zero'
+      : toEnum(raw_dstFactor, GPUBlendFactor, 'GPUBlendFactor', 'GPUBlendComponent.dstFactor');
+  const raw_operation = from.operation;
+  const value_operation =
+    raw_operation === undefined
+      ? 'add'
+      : toEnum(raw_operation, GPUBlendOperation, 'GPUBlendOperation', 'GPUBlendComponent.operation');
+  const raw_srcFactor = from.srcFactor;
+  const value_srcFactor =
+    raw_srcFactor === undefined
+      ? 'one'
+      : toEnum(raw_srcFactor, GPUBlendFactor, 'GPUBlendFactor', 'GPUBlendComponent.srcFactor');
+  const result: GPUBlendComponent<Resource> = {
+    dstFactor: value_dstFactor,
+    operation: value_operation,
+    srcFactor: value_srcFactor,
+  };
+  return result;
+}
+export function writeGPUBlendComponent(w: Writer, value: GPUBlendComponent<Handle>): void {
+  const mask =
+    (value.dstFactor !== 'zero' ? 1 : 0) |
+    (value.operation !== 'add' ? 2 : 0) |
+    (value.srcFactor !== 'one' ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(GPUBlendFactor.indexOf(value.dstFactor));
+  }
+  if (mask & 2) {
+    w.u32(GPUBlendOperation.indexOf(value.operation));
+  }
+  if (mask & 4) {
+    w.u32(GPUBlendFactor.indexOf(value.srcFactor));
+  }
+}
+export function readGPUBlendComponent<O>(r: Reader<O>): GPUBlendComponent<O> {
+  const mask = r.u32();
+  const value_dstFactor =
+    mask & 1 ? (GPUBlendFactor[r.index(GPUBlendFactor.length)] as GPUBlendFactor) : 'zero';
+  const value_operation =
+    mask & 2 ? (GPUBlendOperation[r.index(GPUBlendOperation.length)] as GPUBlendOperation) : 'add';
+  const value_srcFactor =
+    mask & 4 ? (GPUBlendFactor[r.index(GPUBlendFactor.length)] as GPUBlendFactor) : 'one';
+  const result: GPUBlendComponent<O> = {
+    dstFactor: value_dstFactor,
+    operation: value_operation,
+    srcFactor: value_srcFactor,
+  };
+  return result;
+}
+
+export interface GPUMultisampleState<O> {
+  alphaToCoverageEnabled: boolean;
+  count: number;
+  mask: number;
+}
+export function convertGPUMultisampleState(value: unknown): GPUMultisampleState<Resource> {
+  const from = toDictionary(value, 'GPUMultisampleState');
+  const raw_alphaToCoverageEnabled = from.alphaToCoverageEnabled;
+  const value_alphaToCoverageEnabled =
+    raw_alphaToCoverageEnabled === undefined ? false : toBoolean(raw_alphaToCoverageEnabled);
+  const raw_count = from.count;
+  const value_count =
+    raw_count === undefined
+      ? 1
+      : enforceRange(raw_count, 0, 4294967295, 'unsigned long', 'GPUMultisampleState.count');
+  const raw_mask = from.mask;
+  const value_mask =
+    raw_mask === undefined
+      ? 4294967295
+      : enforceRange(raw_mask, 0, 4294967295, 'unsigned long', 'GPUMultisampleState.mask');
+  const result: GPUMultisampleState<Resource> = {
+    alphaToCoverageEnabled: value_alphaToCoverageEnabled,
+    count: value_count,
+    mask: value_mask,
+  };
+  return result;
+}
+export function writeGPUMultisampleState(w: Writer, value: GPUMultisampleState<Handle>): void {
+  const mask =
+    (value.alphaToCoverageEnabled !== false ? 1 : 0) |
+    (value.count !== 1 ? 2 : 0) |
+    (value.mask !== 4294967295 ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.bool(value.alphaToCoverageEnabled);
+  }
+  if (mask & 2) {
+    w.u32(value.count);
+  }
+  if (mask & 4) {
+    w.u32(value.mask);
+  }
+}
+export function readGPUMultisampleState<O>(r: Reader<O>): GPUMultisampleState<O> {
+  const mask = r.u32();
+  const value_alphaToCoverageEnabled = mask & 1 ? r.bool() : false;
+  const value_count = mask & 2 ? r.u32() : 1;
+  const value_mask = mask & 4 ? r.u32() : 4294967295;
+  const result: GPUMultisampleState<O> = {
+    alphaToCoverageEnabled: value_alphaToCoverageEnabled,
+    count: value_count,
+    mask: value_mask,
+  };
+  return result;
+}
+
+export interface GPUPrimitiveState<O> {
+  cullMode: GPUCullMode;
+  frontFace: GPUFrontFace;
+  stripIndexFormat?: GPUIndexFormat;
+  topology: GPUPrimitiveTopology;
+  unclippedDepth: boolean;
+}
+export function convertGPUPrimitiveState(value: unknown): GPUPrimitiveState<Resource> {
+  const from = toDictionary(value, 'GPUPrimitiveState');
+  const raw_cullMode = from.cullMode;
+  const value_cullMode =
+    raw_cullMode === undefined
+      ? 'none'
+      : toEnum(raw_cullMode, GPUCullMode, 'GPUCullMode', 'GPUPrimitiveState.cullMode');
+  const raw_frontFace = from.frontFace;
+  const value_frontFace =
+    raw_frontFace === undefined
+      ? 'ccw'
+      : toEnum(raw_frontFace, GPUFrontFace, 'GPUFrontFace', 'GPUPrimitiveState.frontFace');
+  const raw_stripIndexFormat = from.stripIndexFormat;
+  const value_stripIndexFormat =
+    raw_stripIndexFormat === undefined
+      ? undefined
+      : toEnum(raw_stripIndexFormat, GPUIndexFormat, 'GPUIndexFormat', 'GPUPrimitiveState.stripIndexFormat');
+  const raw_topology = from.topology;
+  const value_topology =
+    raw_topology === undefined
+      ? 'triangle-list'
+      : toEnum(raw_topology, GPUPrimitiveTopology, 'GPUPrimitiveTopology', 'GPUPrimitiveState.topology');
+  const raw_unclippedDepth = from.unclippedDepth;
+  const value_unclippedDepth = raw_unclippedDepth === undefined ? false : toBoolean(raw_unclippedDepth);
+  const result: GPUPrimitiveState<Resource> = {
+    cullMode: value_cullMode,
+    frontFace: value_frontFace,
+    topology: value_topology,
+    unclippedDepth: value_unclippedDepth,
+  };
+  if (value_stripIndexFormat !== undefined) result.stripIndexFormat = value_stripIndexFormat;
+  return result;
+}
+export function writeGPUPrimitiveState(w: Writer, value: GPUPrimitiveState<Handle>): void {
+  const mask =
+    (value.cullMode !== 'none' ? 1 : 0) |
+    (value.frontFace !== 'ccw' ? 2 : 0) |
+    (value.stripIndexFormat !== undefined ? 4 : 0) |
+    (value.topology !== 'triangle-list' ? 8 : 0) |
+    (value.unclippedDepth !== false ? 16 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(GPUCullMode.indexOf(value.cullMode));
+  }
+  if (mask & 2) {
+    w.u32(GPUFrontFace.indexOf(value.frontFace));
+  }
+  if (mask & 4) {
+    const member = value.stripIndexFormat as NonNullable<typeof value.stripIndexFormat>;
+    w.u32(GPUIndexFormat.indexOf(member));
+  }
+  if (mask & 8) {
+    w.u32(GPUPrimitiveTopology.indexOf(value.topology));
+  }
+  if (mask & 16) {
+    w.bool(value.unclippedDepth);
+  }
+}
+export function readGPUPrimitiveState<O>(r: Reader<O>): GPUPrimitiveState<O> {
+  const mask = r.u32();
+  const value_cullMode = mask & 1 ? (GPUCullMode[r.index(GPUCullMode.length)] as GPUCullMode) : 'none';
+  const value_frontFace = mask & 2 ? (GPUFrontFace[r.index(GPUFrontFace.length)] as GPUFrontFace) : 'ccw';
+  const value_stripIndexFormat =
+    mask & 4 ? (GPUIndexFormat[r.index(GPUIndexFormat.length)] as GPUIndexFormat) : undefined;
+  const value_topology =
+    mask & 8
+      ? (GPUPrimitiveTopology[r.index(GPUPrimitiveTopology.length)] as GPUPrimitiveTopology)
+      : 'triangle-list';
+  const value_unclippedDepth = mask & 16 ? r.bool() : false;
+  const result: GPUPrimitiveState<O> = {
+    cullMode: value_cullMode,
+    frontFace: value_frontFace,
+    topology: value_topology,
+    unclippedDepth: value_unclippedDepth,
+  };
+  if (value_stripIndexFormat !== undefined) result.stripIndexFormat = value_stripIndexFormat;
+  return result;
+}
+
+export interface GPUVertexState<O> {
+  constants: Record<string, number>;
+  entryPoint?: string;
+  module: O;
+  buffers: (GPUVertexBufferLayout<O> | null)[];
+}
+export function convertGPUVertexState(value: unknown): GPUVertexState<Resource> {
+  const from = toDictionary(value, 'GPUVertexState');
+  const raw_constants = from.constants;
+  const value_constants =
+    raw_constants === undefined
+      ? {}
+      : toRecord(
+          raw_constants,
+          (key) => toUSVString(key, 'GPUVertexState.constants'),
+          (entry) => toDouble(entry, 'GPUVertexState.constants'),
+          'GPUVertexState.constants',
+        );
+  const raw_entryPoint = from.entryPoint;
+  const value_entryPoint =
+    raw_entryPoint === undefined ? undefined : toUSVString(raw_entryPoint, 'GPUVertexState.entryPoint');
+  const raw_module = from.module;
+  required(raw_module, 'GPUVertexState.module');
+  const value_module = toInterface(raw_module, 'GPUShaderModule', 'GPUVertexState.module');
+  const raw_buffers = from.buffers;
+  const value_buffers =
+    raw_buffers === undefined
+      ? []
+      : toSequence(
+          raw_buffers,
+          (element) =>
+            element === null || element === undefined ? null : convertGPUVertexBufferLayout(element),
+          'GPUVertexState.buffers',
+        );
+  const result: GPUVertexState<Resource> = {
+    constants: value_constants,
+    module: value_module,
+    buffers: value_buffers,
+  };
+  if (value_entryPoint !== undefined) result.entryPoint = value_entryPoint;
+  return result;
+}
+export function writeGPUVertexState(w: Writer, value: GPUVertexState<Handle>): void {
+  const mask =
+    (Object.keys(value.constants).length > 0 ? 1 : 0) |
+    (value.entryPoint !== undefined ? 2 : 0) |
+    (value.buffers.length > 0 ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(Object.keys(value.constants).length);
+    for (const [key, entry] of Object.entries(value.constants)) {
+      w.string(key);
+      w.f64(entry);
+    }
+  }
+  if (mask & 2) {
+    const member = value.entryPoint as NonNullable<typeof value.entryPoint>;
+    w.string(member);
+  }
+  w.handle(value.module);
+  if (mask & 4) {
+    w.u32(value.buffers.length);
+    for (const element of value.buffers) {
+      if (element === null) w.u8(0);
+      else {
+        w.u8(1);
+        writeGPUVertexBufferLayout(w, element);
+      }
+    }
+  }
+}
+export function readGPUVertexState<O>(r: Reader<O>): GPUVertexState<O> {
+  const mask = r.u32();
+  const value_constants = mask & 1 ? readRecord(r, () => r.f64()) : {};
+  const value_entryPoint = mask & 2 ? r.string() : undefined;
+  const value_module = r.handle('GPUShaderModule');
+  const value_buffers =
+    mask & 4 ? readSequence(r, () => (r.bool() ? readGPUVertexBufferLayout(r) : null)) : [];
+  const result: GPUVertexState<O> = {
+    constants: value_constants,
+    module: value_module,
+    buffers: value_buffers,
+  };
+  if (value_entryPoint !== undefined) result.entryPoint = value_entryPoint;
+  return result;
+}
+
+export interface GPUVertexBufferLayout<O> {
+  arrayStride: number;
+  attributes: GPUVertexAttribute<O>[];
+  stepMode: GPUVertexStepMode;
+}
+export function convertGPUVertexBufferLayout(value: unknown): GPUVertexBufferLayout<Resource> {
+  const from = toDictionary(value, 'GPUVertexBufferLayout');
+  const raw_arrayStride = from.arrayStride;
+  required(raw_arrayStride, 'GPUVertexBufferLayout.arrayStride');
+  const value_arrayStride = enforceRange(
+    raw_arrayStride,
+    0,
+    Number.MAX_SAFE_INTEGER,
+    'unsigned long long',
+    'GPUVertexBufferLayout.arrayStride',
+  );
+  const raw_attributes = from.attributes;
+  required(raw_attributes, 'GPUVertexBufferLayout.attributes');
+  const value_attributes = toSequence(
+    raw_attributes,
+    (element) => convertGPUVertexAttribute(element),
+    'GPUVertexBufferLayout.attributes',
+  );
+  const raw_stepMode = from.stepMode;
+  const value_stepMode =
+    raw_stepMode === undefined
+      ? 'vertex'
+      : toEnum(raw_stepMode, GPUVertexStepMode, 'GPUVertexStepMode', 'GPUVertexBufferLayout.stepMode');
+  const result: GPUVertexBufferLayout<Resource> = {
+    arrayStride: value_arrayStride,
+    attributes: value_attributes,
+    stepMode: value_stepMode,
+  };
+  return result;
+}
+export function writeGPUVertexBufferLayout(w: Writer, value: GPUVertexBufferLayout<Handle>): void {
+  const mask = value.stepMode !== 'vertex' ? 1 : 0;
+  w.u32(mask);
+  w.u64(value.arrayStride);
+  w.u32(value.attributes.length);
+  for (const element of value.attributes) {
+    writeGPUVertexAttribute(w, element);
+  }
+  if (mask & 1) {
+    w.u32(GPUVertexStepMode.indexOf(value.stepMode));
+  }
+}
+export function readGPUVertexBufferLayout<O>(r: Reader<O>): GPUVertexBufferLayout<O> {
+  const mask = r.u32();
+  const value_arrayStride = r.u64();
+  const value_attributes = readSequence(r, () => readGPUVertexAttribute(r));
+  const value_stepMode =
+    mask & 1 ? (GPUVertexStepMode[r.index(GPUVertexStepMode.length)] as GPUVertexStepMode) : 'vertex';
+  const result: GPUVertexBufferLayout<O> = {
+    arrayStride: value_arrayStride,
+    attributes: value_attributes,
+    stepMode: value_stepMode,
+  };
+  return result;
+}
+
+export interface GPUVertexAttribute<O> {
+  format: GPUVertexFormat;
+  offset: number;
+  shaderLocation: number;
+}
+export function convertGPUVertexAttribute(value: unknown): GPUVertexAttribute<Resource> {
+  const from = toDictionary(value, 'GPUVertexAttribute');
+  const raw_format = from.format;
+  required(raw_format, 'GPUVertexAttribute.format');
+  const value_format = toEnum(raw_format, GPUVertexFormat, 'GPUVertexFormat', 'GPUVertexAttribute.format');
+  const raw_offset = from.offset;
+  required(raw_offset, 'GPUVertexAttribute.offset');
+  const value_offset = enforceRange(
+    raw_offset,
+    0,
+    Number.MAX_SAFE_INTEGER,
+    'unsigned long long',
+    'GPUVertexAttribute.offset',
+  );
+  const raw_shaderLocation = from.shaderLocation;
+  required(raw_shaderLocation, 'GPUVertexAttribute.shaderLocation');
+  const value_shaderLocation = enforceRange(
+    raw_shaderLocation,
+    0,
+    4294967295,
+    'unsigned long',
+    'GPUVertexAttribute.shaderLocation',
+  );
+  const result: GPUVertexAttribute<Resource> = {
+    format: value_format,
+    offset: value_offset,
+    shaderLocation: value_shaderLocation,
+  };
+  return result;
+}
+export function writeGPUVertexAttribute(w: Writer, value: GPUVertexAttribute<Handle>): void {
+  w.u32(GPUVertexFormat.indexOf(value.format));
+  w.u64(value.offset);
+  w.u32(value.shaderLocation);
+}
+export function readGPUVertexAttribute<O>(r: Reader<O>): GPUVertexAttribute<O> {
+  const value_format = GPUVertexFormat[r.index(GPUVertexFormat.length)] as GPUVertexFormat;
+  const value_offset = r.u64();
+  const value_shaderLocation = r.u32();
+  const result: GPUVertexAttribute<O> = {
+    format: value_format,
+    offset: value_offset,
+    shaderLocation: value_shaderLocation,
+  };
+  return result;
+}
+
 export interface GPUCommandEncoderDescriptor<O> {
   label: string;
 }
@@ -1348,6 +2746,129 @@ export function readGPUCommandEncoderDescriptor<O>(r: Reader<O>): GPUCommandEnco
   const mask = r.u32();
   const value_label = mask & 1 ? r.string() : '';
   const result: GPUCommandEncoderDescriptor<O> = { label: value_label };
+  return result;
+}
+
+export interface GPURenderBundleEncoderDescriptor<O> {
+  label: string;
+  colorFormats: (GPUTextureFormat | null)[];
+  depthStencilFormat?: GPUTextureFormat;
+  sampleCount: number;
+  depthReadOnly: boolean;
+  stencilReadOnly: boolean;
+}
+export function convertGPURenderBundleEncoderDescriptor(
+  value: unknown,
+): GPURenderBundleEncoderDescriptor<Resource> {
+  const from = toDictionary(value, 'GPURenderBundleEncoderDescriptor');
+  const raw_label = from.label;
+  const value_label =
+    raw_label === undefined ? '' : toUSVString(raw_label, 'GPURenderBundleEncoderDescriptor.label');
+  const raw_colorFormats = from.colorFormats;
+  required(raw_colorFormats, 'GPURenderBundleEncoderDescriptor.colorFormats');
+  const value_colorFormats = toSequence(
+    raw_colorFormats,
+    (element) =>
+      element === null || element === undefined
+        ? null
+        : toEnum(
+            element,
+            GPUTextureFormat,
+            'GPUTextureFormat',
+            'GPURenderBundleEncoderDescriptor.colorFormats',
+          ),
+    'GPURenderBundleEncoderDescriptor.colorFormats',
+  );
+  const raw_depthStencilFormat = from.depthStencilFormat;
+  const value_depthStencilFormat =
+    raw_depthStencilFormat === undefined
+      ? undefined
+      : toEnum(
+          raw_depthStencilFormat,
+          GPUTextureFormat,
+          'GPUTextureFormat',
+          'GPURenderBundleEncoderDescriptor.depthStencilFormat',
+        );
+  const raw_sampleCount = from.sampleCount;
+  const value_sampleCount =
+    raw_sampleCount === undefined
+      ? 1
+      : enforceRange(
+          raw_sampleCount,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPURenderBundleEncoderDescriptor.sampleCount',
+        );
+  const raw_depthReadOnly = from.depthReadOnly;
+  const value_depthReadOnly = raw_depthReadOnly === undefined ? false : toBoolean(raw_depthReadOnly);
+  const raw_stencilReadOnly = from.stencilReadOnly;
+  const value_stencilReadOnly = raw_stencilReadOnly === undefined ? false : toBoolean(raw_stencilReadOnly);
+  const result: GPURenderBundleEncoderDescriptor<Resource> = {
+    label: value_label,
+    colorFormats: value_colorFormats,
+    sampleCount: value_sampleCount,
+    depthReadOnly: value_depthReadOnly,
+    stencilReadOnly: value_stencilReadOnly,
+  };
+  if (value_depthStencilFormat !== undefined) result.depthStencilFormat = value_depthStencilFormat;
+  return result;
+}
+export function writeGPURenderBundleEncoderDescriptor(
+  w: Writer,
+  value: GPURenderBundleEncoderDescriptor<Handle>,
+): void {
+  const mask =
+    (value.label !== '' ? 1 : 0) |
+    (value.depthStencilFormat !== undefined ? 2 : 0) |
+    (value.sampleCount !== 1 ? 4 : 0) |
+    (value.depthReadOnly !== false ? 8 : 0) |
+    (value.stencilReadOnly !== false ? 16 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+  w.u32(value.colorFormats.length);
+  for (const element of value.colorFormats) {
+    if (element === null) w.u8(0);
+    else {
+      w.u8(1);
+      w.u32(GPUTextureFormat.indexOf(element));
+    }
+  }
+  if (mask & 2) {
+    const member = value.depthStencilFormat as NonNullable<typeof value.depthStencilFormat>;
+    w.u32(GPUTextureFormat.indexOf(member));
+  }
+  if (mask & 4) {
+    w.u32(value.sampleCount);
+  }
+  if (mask & 8) {
+    w.bool(value.depthReadOnly);
+  }
+  if (mask & 16) {
+    w.bool(value.stencilReadOnly);
+  }
+}
+export function readGPURenderBundleEncoderDescriptor<O>(r: Reader<O>): GPURenderBundleEncoderDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const value_colorFormats = readSequence(r, () =>
+    r.bool() ? (GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat) : null,
+  );
+  const value_depthStencilFormat =
+    mask & 2 ? (GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat) : undefined;
+  const value_sampleCount = mask & 4 ? r.u32() : 1;
+  const value_depthReadOnly = mask & 8 ? r.bool() : false;
+  const value_stencilReadOnly = mask & 16 ? r.bool() : false;
+  const result: GPURenderBundleEncoderDescriptor<O> = {
+    label: value_label,
+    colorFormats: value_colorFormats,
+    sampleCount: value_sampleCount,
+    depthReadOnly: value_depthReadOnly,
+    stencilReadOnly: value_stencilReadOnly,
+  };
+  if (value_depthStencilFormat !== undefined) result.depthStencilFormat = value_depthStencilFormat;
   return result;
 }
 
@@ -1418,6 +2939,188 @@ export function readFarlightWrittenRange<O>(r: Reader<O>): FarlightWrittenRange<
   const value_data = r.bytes();
   const value_offset = r.u64();
   const result: FarlightWrittenRange<O> = { data: value_data, offset: value_offset };
+  return result;
+}
+
+export interface GPUTextureViewDescriptor<O> {
+  label: string;
+  arrayLayerCount?: number;
+  aspect: GPUTextureAspect;
+  baseArrayLayer: number;
+  baseMipLevel: number;
+  dimension?: GPUTextureViewDimension;
+  format?: GPUTextureFormat;
+  mipLevelCount?: number;
+  swizzle: string;
+  usage: number;
+}
+export function convertGPUTextureViewDescriptor(value: unknown): GPUTextureViewDescriptor<Resource> {
+  const from = toDictionary(value, 'GPUTextureViewDescriptor');
+  const raw_label = from.label;
+  const value_label = raw_label === undefined ? '' : toUSVString(raw_label, 'GPUTextureViewDescriptor.label');
+  const raw_arrayLayerCount = from.arrayLayerCount;
+  const value_arrayLayerCount =
+    raw_arrayLayerCount === undefined
+      ? undefined
+      : enforceRange(
+          raw_arrayLayerCount,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUTextureViewDescriptor.arrayLayerCount',
+        );
+  const raw_aspect = from.aspect;
+  const value_aspect =
+    raw_aspect === undefined
+      ? 'all'
+      : toEnum(raw_aspect, GPUTextureAspect, 'GPUTextureAspect', 'GPUTextureViewDescriptor.aspect');
+  const raw_baseArrayLayer = from.baseArrayLayer;
+  const value_baseArrayLayer =
+    raw_baseArrayLayer === undefined
+      ? 0
+      : enforceRange(
+          raw_baseArrayLayer,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUTextureViewDescriptor.baseArrayLayer',
+        );
+  const raw_baseMipLevel = from.baseMipLevel;
+  const value_baseMipLevel =
+    raw_baseMipLevel === undefined
+      ? 0
+      : enforceRange(
+          raw_baseMipLevel,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUTextureViewDescriptor.baseMipLevel',
+        );
+  const raw_dimension = from.dimension;
+  const value_dimension =
+    raw_dimension === undefined
+      ? undefined
+      : toEnum(
+          raw_dimension,
+          GPUTextureViewDimension,
+          'GPUTextureViewDimension',
+          'GPUTextureViewDescriptor.dimension',
+        );
+  const raw_format = from.format;
+  const value_format =
+    raw_format === undefined
+      ? undefined
+      : toEnum(raw_format, GPUTextureFormat, 'GPUTextureFormat', 'GPUTextureViewDescriptor.format');
+  const raw_mipLevelCount = from.mipLevelCount;
+  const value_mipLevelCount =
+    raw_mipLevelCount === undefined
+      ? undefined
+      : enforceRange(
+          raw_mipLevelCount,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUTextureViewDescriptor.mipLevelCount',
+        );
+  const raw_swizzle = from.swizzle;
+  const value_swizzle =
+    raw_swizzle === undefined ? 'rgba' : toDOMString(raw_swizzle, 'GPUTextureViewDescriptor.swizzle');
+  const raw_usage = from.usage;
+  const value_usage =
+    raw_usage === undefined
+      ? 0
+      : enforceRange(raw_usage, 0, 4294967295, 'unsigned long', 'GPUTextureViewDescriptor.usage');
+  const result: GPUTextureViewDescriptor<Resource> = {
+    label: value_label,
+    aspect: value_aspect,
+    baseArrayLayer: value_baseArrayLayer,
+    baseMipLevel: value_baseMipLevel,
+    swizzle: value_swizzle,
+    usage: value_usage,
+  };
+  if (value_arrayLayerCount !== undefined) result.arrayLayerCount = value_arrayLayerCount;
+  if (value_dimension !== undefined) result.dimension = value_dimension;
+  if (value_format !== undefined) result.format = value_format;
+  if (value_mipLevelCount !== undefined) result.mipLevelCount = value_mipLevelCount;
+  return result;
+}
+export function writeGPUTextureViewDescriptor(w: Writer, value: GPUTextureViewDescriptor<Handle>): void {
+  const mask =
+    (value.label !== '' ? 1 : 0) |
+    (value.arrayLayerCount !== undefined ? 2 : 0) |
+    (value.aspect !== 'all' ? 4 : 0) |
+    (value.baseArrayLayer !== 0 ? 8 : 0) |
+    (value.baseMipLevel !== 0 ? 16 : 0) |
+    (value.dimension !== undefined ? 32 : 0) |
+    (value.format !== undefined ? 64 : 0) |
+    (value.mipLevelCount !== undefined ? 128 : 0) |
+    (value.swizzle !== 'rgba' ? 256 : 0) |
+    (value.usage !== 0 ? 512 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+  if (mask & 2) {
+    const member = value.arrayLayerCount as NonNullable<typeof value.arrayLayerCount>;
+    w.u32(member);
+  }
+  if (mask & 4) {
+    w.u32(GPUTextureAspect.indexOf(value.aspect));
+  }
+  if (mask & 8) {
+    w.u32(value.baseArrayLayer);
+  }
+  if (mask & 16) {
+    w.u32(value.baseMipLevel);
+  }
+  if (mask & 32) {
+    const member = value.dimension as NonNullable<typeof value.dimension>;
+    w.u32(GPUTextureViewDimension.indexOf(member));
+  }
+  if (mask & 64) {
+    const member = value.format as NonNullable<typeof value.format>;
+    w.u32(GPUTextureFormat.indexOf(member));
+  }
+  if (mask & 128) {
+    const member = value.mipLevelCount as NonNullable<typeof value.mipLevelCount>;
+    w.u32(member);
+  }
+  if (mask & 256) {
+    w.string(value.swizzle);
+  }
+  if (mask & 512) {
+    w.u32(value.usage);
+  }
+}
+export function readGPUTextureViewDescriptor<O>(r: Reader<O>): GPUTextureViewDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const value_arrayLayerCount = mask & 2 ? r.u32() : undefined;
+  const value_aspect =
+    mask & 4 ? (GPUTextureAspect[r.index(GPUTextureAspect.length)] as GPUTextureAspect) : 'all';
+  const value_baseArrayLayer = mask & 8 ? r.u32() : 0;
+  const value_baseMipLevel = mask & 16 ? r.u32() : 0;
+  const value_dimension =
+    mask & 32
+      ? (GPUTextureViewDimension[r.index(GPUTextureViewDimension.length)] as GPUTextureViewDimension)
+      : undefined;
+  const value_format =
+    mask & 64 ? (GPUTextureFormat[r.index(GPUTextureFormat.length)] as GPUTextureFormat) : undefined;
+  const value_mipLevelCount = mask & 128 ? r.u32() : undefined;
+  const value_swizzle = mask & 256 ? r.string() : 'rgba';
+  const value_usage = mask & 512 ? r.u32() : 0;
+  const result: GPUTextureViewDescriptor<O> = {
+    label: value_label,
+    aspect: value_aspect,
+    baseArrayLayer: value_baseArrayLayer,
+    baseMipLevel: value_baseMipLevel,
+    swizzle: value_swizzle,
+    usage: value_usage,
+  };
+  if (value_arrayLayerCount !== undefined) result.arrayLayerCount = value_arrayLayerCount;
+  if (value_dimension !== undefined) result.dimension = value_dimension;
+  if (value_format !== undefined) result.format = value_format;
+  if (value_mipLevelCount !== undefined) result.mipLevelCount = value_mipLevelCount;
   return result;
 }
 
@@ -1562,6 +3265,648 @@ export function readGPUComputePassTimestampWrites<O>(r: Reader<O>): GPUComputePa
   return result;
 }
 
+export interface GPURenderPassDescriptor<O> {
+  label: string;
+  colorAttachments: (GPURenderPassColorAttachment<O> | null)[];
+  depthStencilAttachment?: GPURenderPassDepthStencilAttachment<O>;
+  maxDrawCount: number;
+  occlusionQuerySet?: O;
+  timestampWrites?: GPURenderPassTimestampWrites<O>;
+}
+export function convertGPURenderPassDescriptor(value: unknown): GPURenderPassDescriptor<Resource> {
+  const from = toDictionary(value, 'GPURenderPassDescriptor');
+  const raw_label = from.label;
+  const value_label = raw_label === undefined ? '' : toUSVString(raw_label, 'GPURenderPassDescriptor.label');
+  const raw_colorAttachments = from.colorAttachments;
+  required(raw_colorAttachments, 'GPURenderPassDescriptor.colorAttachments');
+  const value_colorAttachments = toSequence(
+    raw_colorAttachments,
+    (element) =>
+      element === null || element === undefined ? null : convertGPURenderPassColorAttachment(element),
+    'GPURenderPassDescriptor.colorAttachments',
+  );
+  const raw_depthStencilAttachment = from.depthStencilAttachment;
+  const value_depthStencilAttachment =
+    raw_depthStencilAttachment === undefined
+      ? undefined
+      : convertGPURenderPassDepthStencilAttachment(raw_depthStencilAttachment);
+  const raw_maxDrawCount = from.maxDrawCount;
+  const value_maxDrawCount =
+    raw_maxDrawCount === undefined
+      ? 50000000
+      : enforceRange(
+          raw_maxDrawCount,
+          0,
+          Number.MAX_SAFE_INTEGER,
+          'unsigned long long',
+          'GPURenderPassDescriptor.maxDrawCount',
+        );
+  const raw_occlusionQuerySet = from.occlusionQuerySet;
+  const value_occlusionQuerySet =
+    raw_occlusionQuerySet === undefined
+      ? undefined
+      : toInterface(raw_occlusionQuerySet, 'GPUQuerySet', 'GPURenderPassDescriptor.occlusionQuerySet');
+  const raw_timestampWrites = from.timestampWrites;
+  const value_timestampWrites =
+    raw_timestampWrites === undefined ? undefined : convertGPURenderPassTimestampWrites(raw_timestampWrites);
+  const result: GPURenderPassDescriptor<Resource> = {
+    label: value_label,
+    colorAttachments: value_colorAttachments,
+    maxDrawCount: value_maxDrawCount,
+  };
+  if (value_depthStencilAttachment !== undefined)
+    result.depthStencilAttachment = value_depthStencilAttachment;
+  if (value_occlusionQuerySet !== undefined) result.occlusionQuerySet = value_occlusionQuerySet;
+  if (value_timestampWrites !== undefined) result.timestampWrites = value_timestampWrites;
+  return result;
+}
+export function writeGPURenderPassDescriptor(w: Writer, value: GPURenderPassDescriptor<Handle>): void {
+  const mask =
+    (value.label !== '' ? 1 : 0) |
+    (value.depthStencilAttachment !== undefined ? 2 : 0) |
+    (value.maxDrawCount !== 50000000 ? 4 : 0) |
+    (value.occlusionQuerySet !== undefined ? 8 : 0) |
+    (value.timestampWrites !== undefined ? 16 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+  w.u32(value.colorAttachments.length);
+  for (const element of value.colorAttachments) {
+    if (element === null) w.u8(0);
+    else {
+      w.u8(1);
+      writeGPURenderPassColorAttachment(w, element);
+    }
+  }
+  if (mask & 2) {
+    const member = value.depthStencilAttachment as NonNullable<typeof value.depthStencilAttachment>;
+    writeGPURenderPassDepthStencilAttachment(w, member);
+  }
+  if (mask & 4) {
+    w.u64(value.maxDrawCount);
+  }
+  if (mask & 8) {
+    const member = value.occlusionQuerySet as NonNullable<typeof value.occlusionQuerySet>;
+    w.handle(member);
+  }
+  if (mask & 16) {
+    const member = value.timestampWrites as NonNullable<typeof value.timestampWrites>;
+    writeGPURenderPassTimestampWrites(w, member);
+  }
+}
+export function readGPURenderPassDescriptor<O>(r: Reader<O>): GPURenderPassDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const value_colorAttachments = readSequence(r, () =>
+    r.bool() ? readGPURenderPassColorAttachment(r) : null,
+  );
+  const value_depthStencilAttachment = mask & 2 ? readGPURenderPassDepthStencilAttachment(r) : undefined;
+  const value_maxDrawCount = mask & 4 ? r.u64() : 50000000;
+  const value_occlusionQuerySet = mask & 8 ? r.handle('GPUQuerySet') : undefined;
+  const value_timestampWrites = mask & 16 ? readGPURenderPassTimestampWrites(r) : undefined;
+  const result: GPURenderPassDescriptor<O> = {
+    label: value_label,
+    colorAttachments: value_colorAttachments,
+    maxDrawCount: value_maxDrawCount,
+  };
+  if (value_depthStencilAttachment !== undefined)
+    result.depthStencilAttachment = value_depthStencilAttachment;
+  if (value_occlusionQuerySet !== undefined) result.occlusionQuerySet = value_occlusionQuerySet;
+  if (value_timestampWrites !== undefined) result.timestampWrites = value_timestampWrites;
+  return result;
+}
+
+export interface GPURenderPassColorAttachment<O> {
+  clearValue?: number[] | GPUColorDict<O>;
+  depthSlice?: number;
+  loadOp: GPULoadOp;
+  resolveTarget?: O;
+  storeOp: GPUStoreOp;
+  view: O;
+}
+export function convertGPURenderPassColorAttachment(value: unknown): GPURenderPassColorAttachment<Resource> {
+  const from = toDictionary(value, 'GPURenderPassColorAttachment');
+  const raw_clearValue = from.clearValue;
+  const value_clearValue =
+    raw_clearValue === undefined
+      ? undefined
+      : convertSequenceDoubleOrGPUColorDict(raw_clearValue, 'GPURenderPassColorAttachment.clearValue');
+  const raw_depthSlice = from.depthSlice;
+  const value_depthSlice =
+    raw_depthSlice === undefined
+      ? undefined
+      : enforceRange(
+          raw_depthSlice,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPURenderPassColorAttachment.depthSlice',
+        );
+  const raw_loadOp = from.loadOp;
+  required(raw_loadOp, 'GPURenderPassColorAttachment.loadOp');
+  const value_loadOp = toEnum(raw_loadOp, GPULoadOp, 'GPULoadOp', 'GPURenderPassColorAttachment.loadOp');
+  const raw_resolveTarget = from.resolveTarget;
+  const value_resolveTarget =
+    raw_resolveTarget === undefined
+      ? undefined
+      : convertGPUTextureOrGPUTextureView(raw_resolveTarget, 'GPURenderPassColorAttachment.resolveTarget');
+  const raw_storeOp = from.storeOp;
+  required(raw_storeOp, 'GPURenderPassColorAttachment.storeOp');
+  const value_storeOp = toEnum(raw_storeOp, GPUStoreOp, 'GPUStoreOp', 'GPURenderPassColorAttachment.storeOp');
+  const raw_view = from.view;
+  required(raw_view, 'GPURenderPassColorAttachment.view');
+  const value_view = convertGPUTextureOrGPUTextureView(raw_view, 'GPURenderPassColorAttachment.view');
+  const result: GPURenderPassColorAttachment<Resource> = {
+    loadOp: value_loadOp,
+    storeOp: value_storeOp,
+    view: value_view,
+  };
+  if (value_clearValue !== undefined) result.clearValue = value_clearValue;
+  if (value_depthSlice !== undefined) result.depthSlice = value_depthSlice;
+  if (value_resolveTarget !== undefined) result.resolveTarget = value_resolveTarget;
+  return result;
+}
+export function writeGPURenderPassColorAttachment(
+  w: Writer,
+  value: GPURenderPassColorAttachment<Handle>,
+): void {
+  const mask =
+    (value.clearValue !== undefined ? 1 : 0) |
+    (value.depthSlice !== undefined ? 2 : 0) |
+    (value.resolveTarget !== undefined ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    const member = value.clearValue as NonNullable<typeof value.clearValue>;
+    writeSequenceDoubleOrGPUColorDict(w, member);
+  }
+  if (mask & 2) {
+    const member = value.depthSlice as NonNullable<typeof value.depthSlice>;
+    w.u32(member);
+  }
+  w.u32(GPULoadOp.indexOf(value.loadOp));
+  if (mask & 4) {
+    const member = value.resolveTarget as NonNullable<typeof value.resolveTarget>;
+    writeGPUTextureOrGPUTextureView(w, member);
+  }
+  w.u32(GPUStoreOp.indexOf(value.storeOp));
+  writeGPUTextureOrGPUTextureView(w, value.view);
+}
+export function readGPURenderPassColorAttachment<O>(r: Reader<O>): GPURenderPassColorAttachment<O> {
+  const mask = r.u32();
+  const value_clearValue = mask & 1 ? readSequenceDoubleOrGPUColorDict(r) : undefined;
+  const value_depthSlice = mask & 2 ? r.u32() : undefined;
+  const value_loadOp = GPULoadOp[r.index(GPULoadOp.length)] as GPULoadOp;
+  const value_resolveTarget = mask & 4 ? readGPUTextureOrGPUTextureView(r) : undefined;
+  const value_storeOp = GPUStoreOp[r.index(GPUStoreOp.length)] as GPUStoreOp;
+  const value_view = readGPUTextureOrGPUTextureView(r);
+  const result: GPURenderPassColorAttachment<O> = {
+    loadOp: value_loadOp,
+    storeOp: value_storeOp,
+    view: value_view,
+  };
+  if (value_clearValue !== undefined) result.clearValue = value_clearValue;
+  if (value_depthSlice !== undefined) result.depthSlice = value_depthSlice;
+  if (value_resolveTarget !== undefined) result.resolveTarget = value_resolveTarget;
+  return result;
+}
+
+export interface GPUColorDict<O> {
+  a: number;
+  b: number;
+  g: number;
+  r: number;
+}
+export function convertGPUColorDict(value: unknown): GPUColorDict<Resource> {
+  const from = toDictionary(value, 'GPUColorDict');
+  const raw_a = from.a;
+  required(raw_a, 'GPUColorDict.a');
+  const value_a = toDouble(raw_a, 'GPUColorDict.a');
+  const raw_b = from.b;
+  required(raw_b, 'GPUColorDict.b');
+  const value_b = toDouble(raw_b, 'GPUColorDict.b');
+  const raw_g = from.g;
+  required(raw_g, 'GPUColorDict.g');
+  const value_g = toDouble(raw_g, 'GPUColorDict.g');
+  const raw_r = from.r;
+  required(raw_r, 'GPUColorDict.r');
+  const value_r = toDouble(raw_r, 'GPUColorDict.r');
+  const result: GPUColorDict<Resource> = { a: value_a, b: value_b, g: value_g, r: value_r };
+  return result;
+}
+export function writeGPUColorDict(w: Writer, value: GPUColorDict<Handle>): void {
+  w.f64(value.a);
+  w.f64(value.b);
+  w.f64(value.g);
+  w.f64(value.r);
+}
+export function readGPUColorDict<O>(r: Reader<O>): GPUColorDict<O> {
+  const value_a = r.f64();
+  const value_b = r.f64();
+  const value_g = r.f64();
+  const value_r = r.f64();
+  const result: GPUColorDict<O> = { a: value_a, b: value_b, g: value_g, r: value_r };
+  return result;
+}
+
+export interface GPURenderPassDepthStencilAttachment<O> {
+  depthClearValue?: number;
+  depthLoadOp?: GPULoadOp;
+  depthReadOnly: boolean;
+  depthStoreOp?: GPUStoreOp;
+  stencilClearValue: number;
+  stencilLoadOp?: GPULoadOp;
+  stencilReadOnly: boolean;
+  stencilStoreOp?: GPUStoreOp;
+  view: O;
+}
+export function convertGPURenderPassDepthStencilAttachment(
+  value: unknown,
+): GPURenderPassDepthStencilAttachment<Resource> {
+  const from = toDictionary(value, 'GPURenderPassDepthStencilAttachment');
+  const raw_depthClearValue = from.depthClearValue;
+  const value_depthClearValue =
+    raw_depthClearValue === undefined
+      ? undefined
+      : toFloat(raw_depthClearValue, 'GPURenderPassDepthStencilAttachment.depthClearValue');
+  const raw_depthLoadOp = from.depthLoadOp;
+  const value_depthLoadOp =
+    raw_depthLoadOp === undefined
+      ? undefined
+      : toEnum(raw_depthLoadOp, GPULoadOp, 'GPULoadOp', 'GPURenderPassDepthStencilAttachment.depthLoadOp');
+  const raw_depthReadOnly = from.depthReadOnly;
+  const value_depthReadOnly = raw_depthReadOnly === undefined ? false : toBoolean(raw_depthReadOnly);
+  const raw_depthStoreOp = from.depthStoreOp;
+  const value_depthStoreOp =
+    raw_depthStoreOp === undefined
+      ? undefined
+      : toEnum(
+          raw_depthStoreOp,
+          GPUStoreOp,
+          'GPUStoreOp',
+          'GPURenderPassDepthStencilAttachment.depthStoreOp',
+        );
+  const raw_stencilClearValue = from.stencilClearValue;
+  const value_stencilClearValue =
+    raw_stencilClearValue === undefined
+      ? 0
+      : enforceRange(
+          raw_stencilClearValue,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPURenderPassDepthStencilAttachment.stencilClearValue',
+        );
+  const raw_stencilLoadOp = from.stencilLoadOp;
+  const value_stencilLoadOp =
+    raw_stencilLoadOp === undefined
+      ? undefined
+      : toEnum(
+          raw_stencilLoadOp,
+          GPULoadOp,
+          'GPULoadOp',
+          'GPURenderPassDepthStencilAttachment.stencilLoadOp',
+        );
+  const raw_stencilReadOnly = from.stencilReadOnly;
+  const value_stencilReadOnly = raw_stencilReadOnly === undefined ? false : toBoolean(raw_stencilReadOnly);
+  const raw_stencilStoreOp = from.stencilStoreOp;
+  const value_stencilStoreOp =
+    raw_stencilStoreOp === undefined
+      ? undefined
+      : toEnum(
+          raw_stencilStoreOp,
+          GPUStoreOp,
+          'GPUStoreOp',
+          'GPURenderPassDepthStencilAttachment.stencilStoreOp',
+        );
+  const raw_view = from.view;
+  required(raw_view, 'GPURenderPassDepthStencilAttachment.view');
+  const value_view = convertGPUTextureOrGPUTextureView(raw_view, 'GPURenderPassDepthStencilAttachment.view');
+  const result: GPURenderPassDepthStencilAttachment<Resource> = {
+    depthReadOnly: value_depthReadOnly,
+    stencilClearValue: value_stencilClearValue,
+    stencilReadOnly: value_stencilReadOnly,
+    view: value_view,
+  };
+  if (value_depthClearValue !== undefined) result.depthClearValue = value_depthClearValue;
+  if (value_depthLoadOp !== undefined) result.depthLoadOp = value_depthLoadOp;
+  if (value_depthStoreOp !== undefined) result.depthStoreOp = value_depthStoreOp;
+  if (value_stencilLoadOp !== undefined) result.stencilLoadOp = value_stencilLoadOp;
+  if (value_stencilStoreOp !== undefined) result.stencilStoreOp = value_stencilStoreOp;
+  return result;
+}
+export function writeGPURenderPassDepthStencilAttachment(
+  w: Writer,
+  value: GPURenderPassDepthStencilAttachment<Handle>,
+): void {
+  const mask =
+    (value.depthClearValue !== undefined ? 1 : 0) |
+    (value.depthLoadOp !== undefined ? 2 : 0) |
+    (value.depthReadOnly !== false ? 4 : 0) |
+    (value.depthStoreOp !== undefined ? 8 : 0) |
+    (value.stencilClearValue !== 0 ? 16 : 0) |
+    (value.stencilLoadOp !== undefined ? 32 : 0) |
+    (value.stencilReadOnly !== false ? 64 : 0) |
+    (value.stencilStoreOp !== undefined ? 128 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    const member = value.depthClearValue as NonNullable<typeof value.depthClearValue>;
+    w.f32(member);
+  }
+  if (mask & 2) {
+    const member = value.depthLoadOp as NonNullable<typeof value.depthLoadOp>;
+    w.u32(GPULoadOp.indexOf(member));
+  }
+  if (mask & 4) {
+    w.bool(value.depthReadOnly);
+  }
+  if (mask & 8) {
+    const member = value.depthStoreOp as NonNullable<typeof value.depthStoreOp>;
+    w.u32(GPUStoreOp.indexOf(member));
+  }
+  if (mask & 16) {
+    w.u32(value.stencilClearValue);
+  }
+  if (mask & 32) {
+    const member = value.stencilLoadOp as NonNullable<typeof value.stencilLoadOp>;
+    w.u32(GPULoadOp.indexOf(member));
+  }
+  if (mask & 64) {
+    w.bool(value.stencilReadOnly);
+  }
+  if (mask & 128) {
+    const member = value.stencilStoreOp as NonNullable<typeof value.stencilStoreOp>;
+    w.u32(GPUStoreOp.indexOf(member));
+  }
+  writeGPUTextureOrGPUTextureView(w, value.view);
+}
+export function readGPURenderPassDepthStencilAttachment<O>(
+  r: Reader<O>,
+): GPURenderPassDepthStencilAttachment<O> {
+  const mask = r.u32();
+  const value_depthClearValue = mask & 1 ? r.f32() : undefined;
+  const value_depthLoadOp = mask & 2 ? (GPULoadOp[r.index(GPULoadOp.length)] as GPULoadOp) : undefined;
+  const value_depthReadOnly = mask & 4 ? r.bool() : false;
+  const value_depthStoreOp = mask & 8 ? (GPUStoreOp[r.index(GPUStoreOp.length)] as GPUStoreOp) : undefined;
+  const value_stencilClearValue = mask & 16 ? r.u32() : 0;
+  const value_stencilLoadOp = mask & 32 ? (GPULoadOp[r.index(GPULoadOp.length)] as GPULoadOp) : undefined;
+  const value_stencilReadOnly = mask & 64 ? r.bool() : false;
+  const value_stencilStoreOp =
+    mask & 128 ? (GPUStoreOp[r.index(GPUStoreOp.length)] as GPUStoreOp) : undefined;
+  const value_view = readGPUTextureOrGPUTextureView(r);
+  const result: GPURenderPassDepthStencilAttachment<O> = {
+    depthReadOnly: value_depthReadOnly,
+    stencilClearValue: value_stencilClearValue,
+    stencilReadOnly: value_stencilReadOnly,
+    view: value_view,
+  };
+  if (value_depthClearValue !== undefined) result.depthClearValue = value_depthClearValue;
+  if (value_depthLoadOp !== undefined) result.depthLoadOp = value_depthLoadOp;
+  if (value_depthStoreOp !== undefined) result.depthStoreOp = value_depthStoreOp;
+  if (value_stencilLoadOp !== undefined) result.stencilLoadOp = value_stencilLoadOp;
+  if (value_stencilStoreOp !== undefined) result.stencilStoreOp = value_stencilStoreOp;
+  return result;
+}
+
+export interface GPURenderPassTimestampWrites<O> {
+  beginningOfPassWriteIndex?: number;
+  endOfPassWriteIndex?: number;
+  querySet: O;
+}
+export function convertGPURenderPassTimestampWrites(value: unknown): GPURenderPassTimestampWrites<Resource> {
+  const from = toDictionary(value, 'GPURenderPassTimestampWrites');
+  const raw_beginningOfPassWriteIndex = from.beginningOfPassWriteIndex;
+  const value_beginningOfPassWriteIndex =
+    raw_beginningOfPassWriteIndex === undefined
+      ? undefined
+      : enforceRange(
+          raw_beginningOfPassWriteIndex,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPURenderPassTimestampWrites.beginningOfPassWriteIndex',
+        );
+  const raw_endOfPassWriteIndex = from.endOfPassWriteIndex;
+  const value_endOfPassWriteIndex =
+    raw_endOfPassWriteIndex === undefined
+      ? undefined
+      : enforceRange(
+          raw_endOfPassWriteIndex,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPURenderPassTimestampWrites.endOfPassWriteIndex',
+        );
+  const raw_querySet = from.querySet;
+  required(raw_querySet, 'GPURenderPassTimestampWrites.querySet');
+  const value_querySet = toInterface(raw_querySet, 'GPUQuerySet', 'GPURenderPassTimestampWrites.querySet');
+  const result: GPURenderPassTimestampWrites<Resource> = { querySet: value_querySet };
+  if (value_beginningOfPassWriteIndex !== undefined)
+    result.beginningOfPassWriteIndex = value_beginningOfPassWriteIndex;
+  if (value_endOfPassWriteIndex !== undefined) result.endOfPassWriteIndex = value_endOfPassWriteIndex;
+  return result;
+}
+export function writeGPURenderPassTimestampWrites(
+  w: Writer,
+  value: GPURenderPassTimestampWrites<Handle>,
+): void {
+  const mask =
+    (value.beginningOfPassWriteIndex !== undefined ? 1 : 0) |
+    (value.endOfPassWriteIndex !== undefined ? 2 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    const member = value.beginningOfPassWriteIndex as NonNullable<typeof value.beginningOfPassWriteIndex>;
+    w.u32(member);
+  }
+  if (mask & 2) {
+    const member = value.endOfPassWriteIndex as NonNullable<typeof value.endOfPassWriteIndex>;
+    w.u32(member);
+  }
+  w.handle(value.querySet);
+}
+export function readGPURenderPassTimestampWrites<O>(r: Reader<O>): GPURenderPassTimestampWrites<O> {
+  const mask = r.u32();
+  const value_beginningOfPassWriteIndex = mask & 1 ? r.u32() : undefined;
+  const value_endOfPassWriteIndex = mask & 2 ? r.u32() : undefined;
+  const value_querySet = r.handle('GPUQuerySet');
+  const result: GPURenderPassTimestampWrites<O> = { querySet: value_querySet };
+  if (value_beginningOfPassWriteIndex !== undefined)
+    result.beginningOfPassWriteIndex = value_beginningOfPassWriteIndex;
+  if (value_endOfPassWriteIndex !== undefined) result.endOfPassWriteIndex = value_endOfPassWriteIndex;
+  return result;
+}
+
+export interface GPUTexelCopyBufferInfo<O> {
+  bytesPerRow?: number;
+  offset: number;
+  rowsPerImage?: number;
+  buffer: O;
+}
+export function convertGPUTexelCopyBufferInfo(value: unknown): GPUTexelCopyBufferInfo<Resource> {
+  const from = toDictionary(value, 'GPUTexelCopyBufferInfo');
+  const raw_bytesPerRow = from.bytesPerRow;
+  const value_bytesPerRow =
+    raw_bytesPerRow === undefined
+      ? undefined
+      : enforceRange(raw_bytesPerRow, 0, 4294967295, 'unsigned long', 'GPUTexelCopyBufferInfo.bytesPerRow');
+  const raw_offset = from.offset;
+  const value_offset =
+    raw_offset === undefined
+      ? 0
+      : enforceRange(
+          raw_offset,
+          0,
+          Number.MAX_SAFE_INTEGER,
+          'unsigned long long',
+          'GPUTexelCopyBufferInfo.offset',
+        );
+  const raw_rowsPerImage = from.rowsPerImage;
+  const value_rowsPerImage =
+    raw_rowsPerImage === undefined
+      ? undefined
+      : enforceRange(raw_rowsPerImage, 0, 4294967295, 'unsigned long', 'GPUTexelCopyBufferInfo.rowsPerImage');
+  const raw_buffer = from.buffer;
+  required(raw_buffer, 'GPUTexelCopyBufferInfo.buffer');
+  const value_buffer = toInterface(raw_buffer, 'GPUBuffer', 'GPUTexelCopyBufferInfo.buffer');
+  const result: GPUTexelCopyBufferInfo<Resource> = { offset: value_offset, buffer: value_buffer };
+  if (value_bytesPerRow !== undefined) result.bytesPerRow = value_bytesPerRow;
+  if (value_rowsPerImage !== undefined) result.rowsPerImage = value_rowsPerImage;
+  return result;
+}
+export function writeGPUTexelCopyBufferInfo(w: Writer, value: GPUTexelCopyBufferInfo<Handle>): void {
+  const mask =
+    (value.bytesPerRow !== undefined ? 1 : 0) |
+    (value.offset !== 0 ? 2 : 0) |
+    (value.rowsPerImage !== undefined ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    const member = value.bytesPerRow as NonNullable<typeof value.bytesPerRow>;
+    w.u32(member);
+  }
+  if (mask & 2) {
+    w.u64(value.offset);
+  }
+  if (mask & 4) {
+    const member = value.rowsPerImage as NonNullable<typeof value.rowsPerImage>;
+    w.u32(member);
+  }
+  w.handle(value.buffer);
+}
+export function readGPUTexelCopyBufferInfo<O>(r: Reader<O>): GPUTexelCopyBufferInfo<O> {
+  const mask = r.u32();
+  const value_bytesPerRow = mask & 1 ? r.u32() : undefined;
+  const value_offset = mask & 2 ? r.u64() : 0;
+  const value_rowsPerImage = mask & 4 ? r.u32() : undefined;
+  const value_buffer = r.handle('GPUBuffer');
+  const result: GPUTexelCopyBufferInfo<O> = { offset: value_offset, buffer: value_buffer };
+  if (value_bytesPerRow !== undefined) result.bytesPerRow = value_bytesPerRow;
+  if (value_rowsPerImage !== undefined) result.rowsPerImage = value_rowsPerImage;
+  return result;
+}
+
+export interface GPUTexelCopyTextureInfo<O> {
+  aspect: GPUTextureAspect;
+  mipLevel: number;
+  origin: number[] | GPUOrigin3DDict<O>;
+  texture: O;
+}
+export function convertGPUTexelCopyTextureInfo(value: unknown): GPUTexelCopyTextureInfo<Resource> {
+  const from = toDictionary(value, 'GPUTexelCopyTextureInfo');
+  const raw_aspect = from.aspect;
+  const value_aspect =
+    raw_aspect === undefined
+      ? 'all'
+      : toEnum(raw_aspect, GPUTextureAspect, 'GPUTextureAspect', 'GPUTexelCopyTextureInfo.aspect');
+  const raw_mipLevel = from.mipLevel;
+  const value_mipLevel =
+    raw_mipLevel === undefined
+      ? 0
+      : enforceRange(raw_mipLevel, 0, 4294967295, 'unsigned long', 'GPUTexelCopyTextureInfo.mipLevel');
+  const raw_origin = from.origin;
+  const value_origin =
+    raw_origin === undefined
+      ? convertGPUOrigin3DDict(undefined)
+      : convertSequenceIntegerOrGPUOrigin3DDict(raw_origin, 'GPUTexelCopyTextureInfo.origin');
+  const raw_texture = from.texture;
+  required(raw_texture, 'GPUTexelCopyTextureInfo.texture');
+  const value_texture = toInterface(raw_texture, 'GPUTexture', 'GPUTexelCopyTextureInfo.texture');
+  const result: GPUTexelCopyTextureInfo<Resource> = {
+    aspect: value_aspect,
+    mipLevel: value_mipLevel,
+    origin: value_origin,
+    texture: value_texture,
+  };
+  return result;
+}
+export function writeGPUTexelCopyTextureInfo(w: Writer, value: GPUTexelCopyTextureInfo<Handle>): void {
+  const mask = (value.aspect !== 'all' ? 1 : 0) | (value.mipLevel !== 0 ? 2 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(GPUTextureAspect.indexOf(value.aspect));
+  }
+  if (mask & 2) {
+    w.u32(value.mipLevel);
+  }
+  writeSequenceIntegerOrGPUOrigin3DDict(w, value.origin);
+  w.handle(value.texture);
+}
+export function readGPUTexelCopyTextureInfo<O>(r: Reader<O>): GPUTexelCopyTextureInfo<O> {
+  const mask = r.u32();
+  const value_aspect =
+    mask & 1 ? (GPUTextureAspect[r.index(GPUTextureAspect.length)] as GPUTextureAspect) : 'all';
+  const value_mipLevel = mask & 2 ? r.u32() : 0;
+  const value_origin = readSequenceIntegerOrGPUOrigin3DDict(r);
+  const value_texture = r.handle('GPUTexture');
+  const result: GPUTexelCopyTextureInfo<O> = {
+    aspect: value_aspect,
+    mipLevel: value_mipLevel,
+    origin: value_origin,
+    texture: value_texture,
+  };
+  return result;
+}
+
+export interface GPUOrigin3DDict<O> {
+  x: number;
+  y: number;
+  z: number;
+}
+export function convertGPUOrigin3DDict(value: unknown): GPUOrigin3DDict<Resource> {
+  const from = toDictionary(value, 'GPUOrigin3DDict');
+  const raw_x = from.x;
+  const value_x =
+    raw_x === undefined ? 0 : enforceRange(raw_x, 0, 4294967295, 'unsigned long', 'GPUOrigin3DDict.x');
+  const raw_y = from.y;
+  const value_y =
+    raw_y === undefined ? 0 : enforceRange(raw_y, 0, 4294967295, 'unsigned long', 'GPUOrigin3DDict.y');
+  const raw_z = from.z;
+  const value_z =
+    raw_z === undefined ? 0 : enforceRange(raw_z, 0, 4294967295, 'unsigned long', 'GPUOrigin3DDict.z');
+  const result: GPUOrigin3DDict<Resource> = { x: value_x, y: value_y, z: value_z };
+  return result;
+}
+export function writeGPUOrigin3DDict(w: Writer, value: GPUOrigin3DDict<Handle>): void {
+  const mask = (value.x !== 0 ? 1 : 0) | (value.y !== 0 ? 2 : 0) | (value.z !== 0 ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(value.x);
+  }
+  if (mask & 2) {
+    w.u32(value.y);
+  }
+  if (mask & 4) {
+    w.u32(value.z);
+  }
+}
+export function readGPUOrigin3DDict<O>(r: Reader<O>): GPUOrigin3DDict<O> {
+  const mask = r.u32();
+  const value_x = mask & 1 ? r.u32() : 0;
+  const value_y = mask & 2 ? r.u32() : 0;
+  const value_z = mask & 4 ? r.u32() : 0;
+  const result: GPUOrigin3DDict<O> = { x: value_x, y: value_y, z: value_z };
+  return result;
+}
+
 export interface GPUCommandBufferDescriptor<O> {
   label: string;
 }
@@ -1584,6 +3929,256 @@ export function readGPUCommandBufferDescriptor<O>(r: Reader<O>): GPUCommandBuffe
   const mask = r.u32();
   const value_label = mask & 1 ? r.string() : '';
   const result: GPUCommandBufferDescriptor<O> = { label: value_label };
+  return result;
+}
+
+export interface GPURenderBundleDescriptor<O> {
+  label: string;
+}
+export function convertGPURenderBundleDescriptor(value: unknown): GPURenderBundleDescriptor<Resource> {
+  const from = toDictionary(value, 'GPURenderBundleDescriptor');
+  const raw_label = from.label;
+  const value_label =
+    raw_label === undefined ? '' : toUSVString(raw_label, 'GPURenderBundleDescriptor.label');
+  const result: GPURenderBundleDescriptor<Resource> = { label: value_label };
+  return result;
+}
+export function writeGPURenderBundleDescriptor(w: Writer, value: GPURenderBundleDescriptor<Handle>): void {
+  const mask = value.label !== '' ? 1 : 0;
+  w.u32(mask);
+  if (mask & 1) {
+    w.string(value.label);
+  }
+}
+export function readGPURenderBundleDescriptor<O>(r: Reader<O>): GPURenderBundleDescriptor<O> {
+  const mask = r.u32();
+  const value_label = mask & 1 ? r.string() : '';
+  const result: GPURenderBundleDescriptor<O> = { label: value_label };
+  return result;
+}
+
+export interface GPUTexelCopyBufferLayout<O> {
+  bytesPerRow?: number;
+  offset: number;
+  rowsPerImage?: number;
+}
+export function convertGPUTexelCopyBufferLayout(value: unknown): GPUTexelCopyBufferLayout<Resource> {
+  const from = toDictionary(value, 'GPUTexelCopyBufferLayout');
+  const raw_bytesPerRow = from.bytesPerRow;
+  const value_bytesPerRow =
+    raw_bytesPerRow === undefined
+      ? undefined
+      : enforceRange(raw_bytesPerRow, 0, 4294967295, 'unsigned long', 'GPUTexelCopyBufferLayout.bytesPerRow');
+  const raw_offset = from.offset;
+  const value_offset =
+    raw_offset === undefined
+      ? 0
+      : enforceRange(
+          raw_offset,
+          0,
+          Number.MAX_SAFE_INTEGER,
+          'unsigned long long',
+          'GPUTexelCopyBufferLayout.offset',
+        );
+  const raw_rowsPerImage = from.rowsPerImage;
+  const value_rowsPerImage =
+    raw_rowsPerImage === undefined
+      ? undefined
+      : enforceRange(
+          raw_rowsPerImage,
+          0,
+          4294967295,
+          'unsigned long',
+          'GPUTexelCopyBufferLayout.rowsPerImage',
+        );
+  const result: GPUTexelCopyBufferLayout<Resource> = { offset: value_offset };
+  if (value_bytesPerRow !== undefined) result.bytesPerRow = value_bytesPerRow;
+  if (value_rowsPerImage !== undefined) result.rowsPerImage = value_rowsPerImage;
+  return result;
+}
+export function writeGPUTexelCopyBufferLayout(w: Writer, value: GPUTexelCopyBufferLayout<Handle>): void {
+  const mask =
+    (value.bytesPerRow !== undefined ? 1 : 0) |
+    (value.offset !== 0 ? 2 : 0) |
+    (value.rowsPerImage !== undefined ? 4 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    const member = value.bytesPerRow as NonNullable<typeof value.bytesPerRow>;
+    w.u32(member);
+  }
+  if (mask & 2) {
+    w.u64(value.offset);
+  }
+  if (mask & 4) {
+    const member = value.rowsPerImage as NonNullable<typeof value.rowsPerImage>;
+    w.u32(member);
+  }
+}
+export function readGPUTexelCopyBufferLayout<O>(r: Reader<O>): GPUTexelCopyBufferLayout<O> {
+  const mask = r.u32();
+  const value_bytesPerRow = mask & 1 ? r.u32() : undefined;
+  const value_offset = mask & 2 ? r.u64() : 0;
+  const value_rowsPerImage = mask & 4 ? r.u32() : undefined;
+  const result: GPUTexelCopyBufferLayout<O> = { offset: value_offset };
+  if (value_bytesPerRow !== undefined) result.bytesPerRow = value_bytesPerRow;
+  if (value_rowsPerImage !== undefined) result.rowsPerImage = value_rowsPerImage;
+  return result;
+}
+
+export interface GPUCopyExternalImageSourceInfo<O> {
+  flipY: boolean;
+  origin: number[] | GPUOrigin2DDict<O>;
+  source: ImagePixels;
+}
+export function convertGPUCopyExternalImageSourceInfo(
+  value: unknown,
+): GPUCopyExternalImageSourceInfo<Resource> {
+  const from = toDictionary(value, 'GPUCopyExternalImageSourceInfo');
+  const raw_flipY = from.flipY;
+  const value_flipY = raw_flipY === undefined ? false : toBoolean(raw_flipY);
+  const raw_origin = from.origin;
+  const value_origin =
+    raw_origin === undefined
+      ? convertGPUOrigin2DDict(undefined)
+      : convertSequenceIntegerOrGPUOrigin2DDict(raw_origin, 'GPUCopyExternalImageSourceInfo.origin');
+  const raw_source = from.source;
+  required(raw_source, 'GPUCopyExternalImageSourceInfo.source');
+  const value_source = toImage(raw_source, 'GPUCopyExternalImageSourceInfo.source');
+  const result: GPUCopyExternalImageSourceInfo<Resource> = {
+    flipY: value_flipY,
+    origin: value_origin,
+    source: value_source,
+  };
+  return result;
+}
+
+export interface GPUOrigin2DDict<O> {
+  x: number;
+  y: number;
+}
+export function convertGPUOrigin2DDict(value: unknown): GPUOrigin2DDict<Resource> {
+  const from = toDictionary(value, 'GPUOrigin2DDict');
+  const raw_x = from.x;
+  const value_x =
+    raw_x === undefined ? 0 : enforceRange(raw_x, 0, 4294967295, 'unsigned long', 'GPUOrigin2DDict.x');
+  const raw_y = from.y;
+  const value_y =
+    raw_y === undefined ? 0 : enforceRange(raw_y, 0, 4294967295, 'unsigned long', 'GPUOrigin2DDict.y');
+  const result: GPUOrigin2DDict<Resource> = { x: value_x, y: value_y };
+  return result;
+}
+export function writeGPUOrigin2DDict(w: Writer, value: GPUOrigin2DDict<Handle>): void {
+  const mask = (value.x !== 0 ? 1 : 0) | (value.y !== 0 ? 2 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(value.x);
+  }
+  if (mask & 2) {
+    w.u32(value.y);
+  }
+}
+export function readGPUOrigin2DDict<O>(r: Reader<O>): GPUOrigin2DDict<O> {
+  const mask = r.u32();
+  const value_x = mask & 1 ? r.u32() : 0;
+  const value_y = mask & 2 ? r.u32() : 0;
+  const result: GPUOrigin2DDict<O> = { x: value_x, y: value_y };
+  return result;
+}
+
+export interface GPUCopyExternalImageDestInfo<O> {
+  aspect: GPUTextureAspect;
+  mipLevel: number;
+  origin: number[] | GPUOrigin3DDict<O>;
+  texture: O;
+  colorSpace: PredefinedColorSpace;
+  premultipliedAlpha: boolean;
+}
+export function convertGPUCopyExternalImageDestInfo(value: unknown): GPUCopyExternalImageDestInfo<Resource> {
+  const from = toDictionary(value, 'GPUCopyExternalImageDestInfo');
+  const raw_aspect = from.aspect;
+  const value_aspect =
+    raw_aspect === undefined
+      ? 'all'
+      : toEnum(raw_aspect, GPUTextureAspect, 'GPUTextureAspect', 'GPUCopyExternalImageDestInfo.aspect');
+  const raw_mipLevel = from.mipLevel;
+  const value_mipLevel =
+    raw_mipLevel === undefined
+      ? 0
+      : enforceRange(raw_mipLevel, 0, 4294967295, 'unsigned long', 'GPUCopyExternalImageDestInfo.mipLevel');
+  const raw_origin = from.origin;
+  const value_origin =
+    raw_origin === undefined
+      ? convertGPUOrigin3DDict(undefined)
+      : convertSequenceIntegerOrGPUOrigin3DDict(raw_origin, 'GPUCopyExternalImageDestInfo.origin');
+  const raw_texture = from.texture;
+  required(raw_texture, 'GPUCopyExternalImageDestInfo.texture');
+  const value_texture = toInterface(raw_texture, 'GPUTexture', 'GPUCopyExternalImageDestInfo.texture');
+  const raw_colorSpace = from.colorSpace;
+  const value_colorSpace =
+    raw_colorSpace === undefined
+      ? 'srgb'
+      : toEnum(
+          raw_colorSpace,
+          PredefinedColorSpace,
+          'PredefinedColorSpace',
+          'GPUCopyExternalImageDestInfo.colorSpace',
+        );
+  const raw_premultipliedAlpha = from.premultipliedAlpha;
+  const value_premultipliedAlpha =
+    raw_premultipliedAlpha === undefined ? false : toBoolean(raw_premultipliedAlpha);
+  const result: GPUCopyExternalImageDestInfo<Resource> = {
+    aspect: value_aspect,
+    mipLevel: value_mipLevel,
+    origin: value_origin,
+    texture: value_texture,
+    colorSpace: value_colorSpace,
+    premultipliedAlpha: value_premultipliedAlpha,
+  };
+  return result;
+}
+export function writeGPUCopyExternalImageDestInfo(
+  w: Writer,
+  value: GPUCopyExternalImageDestInfo<Handle>,
+): void {
+  const mask =
+    (value.aspect !== 'all' ? 1 : 0) |
+    (value.mipLevel !== 0 ? 2 : 0) |
+    (value.colorSpace !== 'srgb' ? 4 : 0) |
+    (value.premultipliedAlpha !== false ? 8 : 0);
+  w.u32(mask);
+  if (mask & 1) {
+    w.u32(GPUTextureAspect.indexOf(value.aspect));
+  }
+  if (mask & 2) {
+    w.u32(value.mipLevel);
+  }
+  writeSequenceIntegerOrGPUOrigin3DDict(w, value.origin);
+  w.handle(value.texture);
+  if (mask & 4) {
+    w.u32(PredefinedColorSpace.indexOf(value.colorSpace));
+  }
+  if (mask & 8) {
+    w.bool(value.premultipliedAlpha);
+  }
+}
+export function readGPUCopyExternalImageDestInfo<O>(r: Reader<O>): GPUCopyExternalImageDestInfo<O> {
+  const mask = r.u32();
+  const value_aspect =
+    mask & 1 ? (GPUTextureAspect[r.index(GPUTextureAspect.length)] as GPUTextureAspect) : 'all';
+  const value_mipLevel = mask & 2 ? r.u32() : 0;
+  const value_origin = readSequenceIntegerOrGPUOrigin3DDict(r);
+  const value_texture = r.handle('GPUTexture');
+  const value_colorSpace =
+    mask & 4 ? (PredefinedColorSpace[r.index(PredefinedColorSpace.length)] as PredefinedColorSpace) : 'srgb';
+  const value_premultipliedAlpha = mask & 8 ? r.bool() : false;
+  const result: GPUCopyExternalImageDestInfo<O> = {
+    aspect: value_aspect,
+    mipLevel: value_mipLevel,
+    origin: value_origin,
+    texture: value_texture,
+    colorSpace: value_colorSpace,
+    premultipliedAlpha: value_premultipliedAlpha,
+  };
   return result;
 }
 
@@ -1657,6 +4252,25 @@ function readGPUSamplerOrGPUTextureOrGPUTextureViewOrGPUBufferOrGPUBufferBinding
   }
 }
 
+function convertGPUTextureOrGPUTextureView(value: unknown, where: string): Resource {
+  const resource = resourceOf(value);
+  if (resource !== undefined && ['GPUTexture', 'GPUTextureView'].includes(resource.kind)) return resource;
+  throw new TypeError(`${where}: ${describe(value)} is not GPUTexture or GPUTextureView`);
+}
+function writeGPUTextureOrGPUTextureView(w: Writer, value: Handle): void {
+  if (value instanceof Handle) {
+    w.u8(0);
+    w.handle(value);
+    return;
+  }
+}
+function readGPUTextureOrGPUTextureView<O>(r: Reader<O>): O {
+  switch (r.index(1)) {
+    default:
+      return r.handleOfAny(['GPUTexture', 'GPUTextureView']);
+  }
+}
+
 function convertIntegerOrUndefined(value: unknown, where: string): number | undefined {
   if (value === undefined) return undefined;
   return enforceRange(value, 0, Number.MAX_SAFE_INTEGER, 'unsigned long long', where);
@@ -1681,6 +4295,158 @@ function readIntegerOrUndefined<O>(r: Reader<O>): number | undefined {
   }
 }
 
+function convertSequenceDoubleOrGPUColorDict(
+  value: unknown,
+  where: string,
+): number[] | GPUColorDict<Resource> {
+  if (isIterable(value))
+    return toShape(
+      toSequence(value, (element) => toDouble(element, where), where),
+      4,
+      4,
+      where,
+    );
+  if (value === undefined || value === null || isObject(value)) return convertGPUColorDict(value);
+  throw new TypeError(`${where}: ${describe(value)} is not sequence or GPUColorDict`);
+}
+function writeSequenceDoubleOrGPUColorDict(w: Writer, value: number[] | GPUColorDict<Handle>): void {
+  if (Array.isArray(value)) {
+    w.u8(0);
+    w.u32(value.length);
+    for (const element of value) {
+      w.f64(element);
+    }
+    return;
+  }
+  {
+    w.u8(1);
+    writeGPUColorDict(w, value);
+    return;
+  }
+}
+function readSequenceDoubleOrGPUColorDict<O>(r: Reader<O>): number[] | GPUColorDict<O> {
+  switch (r.index(2)) {
+    case 0:
+      return readSequence(r, () => r.f64());
+    default:
+      return readGPUColorDict(r);
+  }
+}
+
+function convertSequenceIntegerOrGPUExtent3DDict(
+  value: unknown,
+  where: string,
+): number[] | GPUExtent3DDict<Resource> {
+  if (isIterable(value))
+    return toShape(
+      toSequence(value, (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where), where),
+      1,
+      3,
+      where,
+    );
+  if (value === undefined || value === null || isObject(value)) return convertGPUExtent3DDict(value);
+  throw new TypeError(`${where}: ${describe(value)} is not sequence or GPUExtent3DDict`);
+}
+function writeSequenceIntegerOrGPUExtent3DDict(w: Writer, value: number[] | GPUExtent3DDict<Handle>): void {
+  if (Array.isArray(value)) {
+    w.u8(0);
+    w.u32(value.length);
+    for (const element of value) {
+      w.u32(element);
+    }
+    return;
+  }
+  {
+    w.u8(1);
+    writeGPUExtent3DDict(w, value);
+    return;
+  }
+}
+function readSequenceIntegerOrGPUExtent3DDict<O>(r: Reader<O>): number[] | GPUExtent3DDict<O> {
+  switch (r.index(2)) {
+    case 0:
+      return readSequence(r, () => r.u32());
+    default:
+      return readGPUExtent3DDict(r);
+  }
+}
+
+function convertSequenceIntegerOrGPUOrigin2DDict(
+  value: unknown,
+  where: string,
+): number[] | GPUOrigin2DDict<Resource> {
+  if (isIterable(value))
+    return toShape(
+      toSequence(value, (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where), where),
+      0,
+      2,
+      where,
+    );
+  if (value === undefined || value === null || isObject(value)) return convertGPUOrigin2DDict(value);
+  throw new TypeError(`${where}: ${describe(value)} is not sequence or GPUOrigin2DDict`);
+}
+function writeSequenceIntegerOrGPUOrigin2DDict(w: Writer, value: number[] | GPUOrigin2DDict<Handle>): void {
+  if (Array.isArray(value)) {
+    w.u8(0);
+    w.u32(value.length);
+    for (const element of value) {
+      w.u32(element);
+    }
+    return;
+  }
+  {
+    w.u8(1);
+    writeGPUOrigin2DDict(w, value);
+    return;
+  }
+}
+function readSequenceIntegerOrGPUOrigin2DDict<O>(r: Reader<O>): number[] | GPUOrigin2DDict<O> {
+  switch (r.index(2)) {
+    case 0:
+      return readSequence(r, () => r.u32());
+    default:
+      return readGPUOrigin2DDict(r);
+  }
+}
+
+function convertSequenceIntegerOrGPUOrigin3DDict(
+  value: unknown,
+  where: string,
+): number[] | GPUOrigin3DDict<Resource> {
+  if (isIterable(value))
+    return toShape(
+      toSequence(value, (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where), where),
+      0,
+      3,
+      where,
+    );
+  if (value === undefined || value === null || isObject(value)) return convertGPUOrigin3DDict(value);
+  throw new TypeError(`${where}: ${describe(value)} is not sequence or GPUOrigin3DDict`);
+}
+function writeSequenceIntegerOrGPUOrigin3DDict(w: Writer, value: number[] | GPUOrigin3DDict<Handle>): void {
+  if (Array.isArray(value)) {
+    w.u8(0);
+    w.u32(value.length);
+    for (const element of value) {
+      w.u32(element);
+    }
+    return;
+  }
+  {
+    w.u8(1);
+    writeGPUOrigin3DDict(w, value);
+    return;
+  }
+}
+function readSequenceIntegerOrGPUOrigin3DDict<O>(r: Reader<O>): number[] | GPUOrigin3DDict<O> {
+  switch (r.index(2)) {
+    case 0:
+      return readSequence(r, () => r.u32());
+    default:
+      return readGPUOrigin3DDict(r);
+  }
+}
+
 export type FarlightSession_release<O> = [handles: number[]];
 export type FarlightSession_setLabel<O> = [id: number, generation: number, label: string];
 export type FarlightSession_acknowledge<O> = [];
@@ -1695,6 +4461,11 @@ export type GPUDevice_destroy<O> = [];
 export type GPUDevice_destroyApi<O> = [];
 export type GPUDevice_createBuffer<O> = [descriptor: GPUBufferDescriptor<O>];
 export type GPUDevice_createBufferApi<O> = [descriptor: GPUBufferDescriptor<O>];
+export type GPUDevice_createTexture<O> = [descriptor: GPUTextureDescriptor<O>];
+export type GPUDevice_createTextureApi<O> = [descriptor: GPUTextureDescriptor<O>];
+export type GPUDevice_createSampler<O> = [descriptor: GPUSamplerDescriptor<O>];
+export type GPUDevice_createSamplerApi<O> = [descriptor: GPUSamplerDescriptor<O>];
+export type GPUDevice_importExternalTexture<O> = [];
 export type GPUDevice_createBindGroupLayout<O> = [descriptor: GPUBindGroupLayoutDescriptor<O>];
 export type GPUDevice_createBindGroupLayoutApi<O> = [descriptor: GPUBindGroupLayoutDescriptor<O>];
 export type GPUDevice_createPipelineLayout<O> = [descriptor: GPUPipelineLayoutDescriptor<O>];
@@ -1707,8 +4478,14 @@ export type GPUDevice_createComputePipeline<O> = [descriptor: GPUComputePipeline
 export type GPUDevice_createComputePipelineApi<O> = [descriptor: GPUComputePipelineDescriptor<O>];
 export type GPUDevice_createComputePipelineAsync<O> = [descriptor: GPUComputePipelineDescriptor<O>];
 export type GPUDevice_createComputePipelineAsyncApi<O> = [descriptor: GPUComputePipelineDescriptor<O>];
+export type GPUDevice_createRenderPipeline<O> = [descriptor: GPURenderPipelineDescriptor<O>];
+export type GPUDevice_createRenderPipelineApi<O> = [descriptor: GPURenderPipelineDescriptor<O>];
+export type GPUDevice_createRenderPipelineAsync<O> = [descriptor: GPURenderPipelineDescriptor<O>];
+export type GPUDevice_createRenderPipelineAsyncApi<O> = [descriptor: GPURenderPipelineDescriptor<O>];
 export type GPUDevice_createCommandEncoder<O> = [descriptor: GPUCommandEncoderDescriptor<O>];
 export type GPUDevice_createCommandEncoderApi<O> = [descriptor: GPUCommandEncoderDescriptor<O>];
+export type GPUDevice_createRenderBundleEncoder<O> = [descriptor: GPURenderBundleEncoderDescriptor<O>];
+export type GPUDevice_createRenderBundleEncoderApi<O> = [descriptor: GPURenderBundleEncoderDescriptor<O>];
 export type GPUDevice_createQuerySet<O> = [descriptor: GPUQuerySetDescriptor<O>];
 export type GPUDevice_createQuerySetApi<O> = [descriptor: GPUQuerySetDescriptor<O>];
 export type GPUDevice_pushErrorScope<O> = [filter: GPUErrorFilter];
@@ -1723,18 +4500,56 @@ export type GPUBuffer_unmap<O> = [written: FarlightWrittenRange<O>[]];
 export type GPUBuffer_unmapApi<O> = [];
 export type GPUBuffer_destroy<O> = [];
 export type GPUBuffer_destroyApi<O> = [];
+export type GPUTexture_createView<O> = [descriptor: GPUTextureViewDescriptor<O>];
+export type GPUTexture_createViewApi<O> = [descriptor: GPUTextureViewDescriptor<O>];
+export type GPUTexture_destroy<O> = [];
+export type GPUTexture_destroyApi<O> = [];
 export type GPUShaderModule_getCompilationInfo<O> = [];
 export type GPUShaderModule_getCompilationInfoApi<O> = [];
 export type GPUComputePipeline_getBindGroupLayout<O> = [index: number];
 export type GPUComputePipeline_getBindGroupLayoutApi<O> = [index: number];
+export type GPURenderPipeline_getBindGroupLayout<O> = [index: number];
+export type GPURenderPipeline_getBindGroupLayoutApi<O> = [index: number];
 export type GPUCommandEncoder_beginComputePass<O> = [descriptor: GPUComputePassDescriptor<O>];
 export type GPUCommandEncoder_beginComputePassApi<O> = [descriptor: GPUComputePassDescriptor<O>];
+export type GPUCommandEncoder_beginRenderPass<O> = [descriptor: GPURenderPassDescriptor<O>];
+export type GPUCommandEncoder_beginRenderPassApi<O> = [descriptor: GPURenderPassDescriptor<O>];
 export type GPUCommandEncoder_copyBufferToBuffer<O> = [
   source: O,
   sourceOffset: number,
   destination: O,
   destinationOffset: number,
   size: number | undefined,
+];
+export type GPUCommandEncoder_copyBufferToTexture<O> = [
+  source: GPUTexelCopyBufferInfo<O>,
+  destination: GPUTexelCopyTextureInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
+];
+export type GPUCommandEncoder_copyBufferToTextureApi<O> = [
+  source: GPUTexelCopyBufferInfo<O>,
+  destination: GPUTexelCopyTextureInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
+];
+export type GPUCommandEncoder_copyTextureToBuffer<O> = [
+  source: GPUTexelCopyTextureInfo<O>,
+  destination: GPUTexelCopyBufferInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
+];
+export type GPUCommandEncoder_copyTextureToBufferApi<O> = [
+  source: GPUTexelCopyTextureInfo<O>,
+  destination: GPUTexelCopyBufferInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
+];
+export type GPUCommandEncoder_copyTextureToTexture<O> = [
+  source: GPUTexelCopyTextureInfo<O>,
+  destination: GPUTexelCopyTextureInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
+];
+export type GPUCommandEncoder_copyTextureToTextureApi<O> = [
+  source: GPUTexelCopyTextureInfo<O>,
+  destination: GPUTexelCopyTextureInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
 ];
 export type GPUCommandEncoder_clearBuffer<O> = [buffer: O, offset: number, size: number | undefined];
 export type GPUCommandEncoder_clearBufferApi<O> = [buffer: O, offset: number, size: number | undefined];
@@ -1797,6 +4612,186 @@ export type GPUComputePassEncoder_popDebugGroup<O> = [];
 export type GPUComputePassEncoder_popDebugGroupApi<O> = [];
 export type GPUComputePassEncoder_insertDebugMarker<O> = [markerLabel: string];
 export type GPUComputePassEncoder_insertDebugMarkerApi<O> = [markerLabel: string];
+export type GPURenderPassEncoder_setViewport<O> = [
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  minDepth: number,
+  maxDepth: number,
+];
+export type GPURenderPassEncoder_setViewportApi<O> = [
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  minDepth: number,
+  maxDepth: number,
+];
+export type GPURenderPassEncoder_setScissorRect<O> = [x: number, y: number, width: number, height: number];
+export type GPURenderPassEncoder_setScissorRectApi<O> = [x: number, y: number, width: number, height: number];
+export type GPURenderPassEncoder_setBlendConstant<O> = [color: number[] | GPUColorDict<O>];
+export type GPURenderPassEncoder_setBlendConstantApi<O> = [color: number[] | GPUColorDict<O>];
+export type GPURenderPassEncoder_setStencilReference<O> = [reference: number];
+export type GPURenderPassEncoder_setStencilReferenceApi<O> = [reference: number];
+export type GPURenderPassEncoder_beginOcclusionQuery<O> = [queryIndex: number];
+export type GPURenderPassEncoder_beginOcclusionQueryApi<O> = [queryIndex: number];
+export type GPURenderPassEncoder_endOcclusionQuery<O> = [];
+export type GPURenderPassEncoder_endOcclusionQueryApi<O> = [];
+export type GPURenderPassEncoder_executeBundles<O> = [bundles: O[]];
+export type GPURenderPassEncoder_executeBundlesApi<O> = [bundles: O[]];
+export type GPURenderPassEncoder_end<O> = [];
+export type GPURenderPassEncoder_endApi<O> = [];
+export type GPURenderPassEncoder_setPipeline<O> = [pipeline: O];
+export type GPURenderPassEncoder_setPipelineApi<O> = [pipeline: O];
+export type GPURenderPassEncoder_setIndexBuffer<O> = [
+  buffer: O,
+  indexFormat: GPUIndexFormat,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderPassEncoder_setIndexBufferApi<O> = [
+  buffer: O,
+  indexFormat: GPUIndexFormat,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderPassEncoder_setVertexBuffer<O> = [
+  slot: number,
+  buffer: O | null,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderPassEncoder_setVertexBufferApi<O> = [
+  slot: number,
+  buffer: O | null,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderPassEncoder_draw<O> = [
+  vertexCount: number,
+  instanceCount: number,
+  firstVertex: number,
+  firstInstance: number,
+];
+export type GPURenderPassEncoder_drawApi<O> = [
+  vertexCount: number,
+  instanceCount: number,
+  firstVertex: number,
+  firstInstance: number,
+];
+export type GPURenderPassEncoder_drawIndexed<O> = [
+  indexCount: number,
+  instanceCount: number,
+  firstIndex: number,
+  baseVertex: number,
+  firstInstance: number,
+];
+export type GPURenderPassEncoder_drawIndexedApi<O> = [
+  indexCount: number,
+  instanceCount: number,
+  firstIndex: number,
+  baseVertex: number,
+  firstInstance: number,
+];
+export type GPURenderPassEncoder_drawIndirect<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderPassEncoder_drawIndirectApi<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderPassEncoder_drawIndexedIndirect<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderPassEncoder_drawIndexedIndirectApi<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderPassEncoder_setBindGroup<O> = [
+  index: number,
+  bindGroup: O | null,
+  dynamicOffsets: number[],
+];
+export type GPURenderPassEncoder_setImmediates<O> = [rangeOffset: number, data: Uint8Array];
+export type GPURenderPassEncoder_setImmediatesApi<O> = [
+  rangeOffset: number,
+  data: Uint8Array,
+  dataOffset: number,
+  dataSize: number | undefined,
+];
+export type GPURenderPassEncoder_pushDebugGroup<O> = [groupLabel: string];
+export type GPURenderPassEncoder_pushDebugGroupApi<O> = [groupLabel: string];
+export type GPURenderPassEncoder_popDebugGroup<O> = [];
+export type GPURenderPassEncoder_popDebugGroupApi<O> = [];
+export type GPURenderPassEncoder_insertDebugMarker<O> = [markerLabel: string];
+export type GPURenderPassEncoder_insertDebugMarkerApi<O> = [markerLabel: string];
+export type GPURenderBundleEncoder_finish<O> = [descriptor: GPURenderBundleDescriptor<O>];
+export type GPURenderBundleEncoder_finishApi<O> = [descriptor: GPURenderBundleDescriptor<O>];
+export type GPURenderBundleEncoder_setPipeline<O> = [pipeline: O];
+export type GPURenderBundleEncoder_setPipelineApi<O> = [pipeline: O];
+export type GPURenderBundleEncoder_setIndexBuffer<O> = [
+  buffer: O,
+  indexFormat: GPUIndexFormat,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderBundleEncoder_setIndexBufferApi<O> = [
+  buffer: O,
+  indexFormat: GPUIndexFormat,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderBundleEncoder_setVertexBuffer<O> = [
+  slot: number,
+  buffer: O | null,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderBundleEncoder_setVertexBufferApi<O> = [
+  slot: number,
+  buffer: O | null,
+  offset: number,
+  size: number | undefined,
+];
+export type GPURenderBundleEncoder_draw<O> = [
+  vertexCount: number,
+  instanceCount: number,
+  firstVertex: number,
+  firstInstance: number,
+];
+export type GPURenderBundleEncoder_drawApi<O> = [
+  vertexCount: number,
+  instanceCount: number,
+  firstVertex: number,
+  firstInstance: number,
+];
+export type GPURenderBundleEncoder_drawIndexed<O> = [
+  indexCount: number,
+  instanceCount: number,
+  firstIndex: number,
+  baseVertex: number,
+  firstInstance: number,
+];
+export type GPURenderBundleEncoder_drawIndexedApi<O> = [
+  indexCount: number,
+  instanceCount: number,
+  firstIndex: number,
+  baseVertex: number,
+  firstInstance: number,
+];
+export type GPURenderBundleEncoder_drawIndirect<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderBundleEncoder_drawIndirectApi<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderBundleEncoder_drawIndexedIndirect<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderBundleEncoder_drawIndexedIndirectApi<O> = [indirectBuffer: O, indirectOffset: number];
+export type GPURenderBundleEncoder_setBindGroup<O> = [
+  index: number,
+  bindGroup: O | null,
+  dynamicOffsets: number[],
+];
+export type GPURenderBundleEncoder_setImmediates<O> = [rangeOffset: number, data: Uint8Array];
+export type GPURenderBundleEncoder_setImmediatesApi<O> = [
+  rangeOffset: number,
+  data: Uint8Array,
+  dataOffset: number,
+  dataSize: number | undefined,
+];
+export type GPURenderBundleEncoder_pushDebugGroup<O> = [groupLabel: string];
+export type GPURenderBundleEncoder_pushDebugGroupApi<O> = [groupLabel: string];
+export type GPURenderBundleEncoder_popDebugGroup<O> = [];
+export type GPURenderBundleEncoder_popDebugGroupApi<O> = [];
+export type GPURenderBundleEncoder_insertDebugMarker<O> = [markerLabel: string];
+export type GPURenderBundleEncoder_insertDebugMarkerApi<O> = [markerLabel: string];
 export type GPUQueue_submit<O> = [commandBuffers: O[]];
 export type GPUQueue_submitApi<O> = [commandBuffers: O[]];
 export type GPUQueue_onSubmittedWorkDone<O> = [];
@@ -1808,6 +4803,29 @@ export type GPUQueue_writeBufferApi<O> = [
   data: Uint8Array,
   dataOffset: number,
   size: number | undefined,
+];
+export type GPUQueue_writeTexture<O> = [
+  destination: GPUTexelCopyTextureInfo<O>,
+  data: Uint8Array,
+  dataLayout: GPUTexelCopyBufferLayout<O>,
+  size: number[] | GPUExtent3DDict<O>,
+];
+export type GPUQueue_writeTextureApi<O> = [
+  destination: GPUTexelCopyTextureInfo<O>,
+  data: Uint8Array,
+  dataLayout: GPUTexelCopyBufferLayout<O>,
+  size: number[] | GPUExtent3DDict<O>,
+];
+export type GPUQueue_copyExternalImageToTexture<O> = [
+  destination: GPUTexelCopyTextureInfo<O>,
+  data: Uint8Array,
+  dataLayout: GPUTexelCopyBufferLayout<O>,
+  size: number[] | GPUExtent3DDict<O>,
+];
+export type GPUQueue_copyExternalImageToTextureApi<O> = [
+  source: GPUCopyExternalImageSourceInfo<O>,
+  destination: GPUCopyExternalImageDestInfo<O>,
+  copySize: number[] | GPUExtent3DDict<O>,
 ];
 export type GPUQuerySet_destroy<O> = [];
 export type GPUQuerySet_destroyApi<O> = [];
@@ -2054,6 +5072,83 @@ export const OPERATIONS = {
         return undefined;
       },
     }),
+    createTexture: operation<
+      GPUDevice_createTextureApi<Resource>,
+      GPUDevice_createTexture<Handle>,
+      GPUDevice_createTexture<unknown>,
+      undefined
+    >({
+      interface: 'GPUDevice',
+      member: 'createTexture',
+      fate: 'command',
+      opcode: 8,
+      creates: 'GPUTexture',
+      regular: true,
+      length: 1,
+      convert(args): GPUDevice_createTextureApi<Resource> {
+        requireArguments(args.length, 1, 'GPUDevice.createTexture');
+        return [convertGPUTextureDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPUTextureDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPUTextureDescriptor(r)] as GPUDevice_createTexture<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    createSampler: operation<
+      GPUDevice_createSamplerApi<Resource>,
+      GPUDevice_createSampler<Handle>,
+      GPUDevice_createSampler<unknown>,
+      undefined
+    >({
+      interface: 'GPUDevice',
+      member: 'createSampler',
+      fate: 'command',
+      opcode: 9,
+      creates: 'GPUSampler',
+      regular: true,
+      length: 0,
+      convert(args): GPUDevice_createSamplerApi<Resource> {
+        return [convertGPUSamplerDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPUSamplerDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPUSamplerDescriptor(r)] as GPUDevice_createSampler<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    importExternalTexture: operation<
+      never,
+      GPUDevice_importExternalTexture<Handle>,
+      GPUDevice_importExternalTexture<unknown>,
+      undefined
+    >({
+      interface: 'GPUDevice',
+      member: 'importExternalTexture',
+      fate: 'local',
+      opcode: -1,
+      creates: undefined,
+      regular: false,
+      length: 1,
+      write() {},
+      read() {
+        return [] as GPUDevice_importExternalTexture<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
     createBindGroupLayout: operation<
       GPUDevice_createBindGroupLayoutApi<Resource>,
       GPUDevice_createBindGroupLayout<Handle>,
@@ -2063,7 +5158,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createBindGroupLayout',
       fate: 'command',
-      opcode: 8,
+      opcode: 10,
       creates: 'GPUBindGroupLayout',
       regular: true,
       length: 1,
@@ -2091,7 +5186,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createPipelineLayout',
       fate: 'command',
-      opcode: 9,
+      opcode: 11,
       creates: 'GPUPipelineLayout',
       regular: true,
       length: 1,
@@ -2119,7 +5214,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createBindGroup',
       fate: 'command',
-      opcode: 10,
+      opcode: 12,
       creates: 'GPUBindGroup',
       regular: true,
       length: 1,
@@ -2147,7 +5242,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createShaderModule',
       fate: 'command',
-      opcode: 11,
+      opcode: 13,
       creates: 'GPUShaderModule',
       regular: true,
       length: 1,
@@ -2175,7 +5270,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createComputePipeline',
       fate: 'command',
-      opcode: 12,
+      opcode: 14,
       creates: 'GPUComputePipeline',
       regular: true,
       length: 1,
@@ -2203,7 +5298,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createComputePipelineAsync',
       fate: 'awaited',
-      opcode: 13,
+      opcode: 15,
       creates: 'GPUComputePipeline',
       regular: false,
       length: 1,
@@ -2222,6 +5317,62 @@ export const OPERATIONS = {
         return undefined;
       },
     }),
+    createRenderPipeline: operation<
+      GPUDevice_createRenderPipelineApi<Resource>,
+      GPUDevice_createRenderPipeline<Handle>,
+      GPUDevice_createRenderPipeline<unknown>,
+      undefined
+    >({
+      interface: 'GPUDevice',
+      member: 'createRenderPipeline',
+      fate: 'command',
+      opcode: 16,
+      creates: 'GPURenderPipeline',
+      regular: true,
+      length: 1,
+      convert(args): GPUDevice_createRenderPipelineApi<Resource> {
+        requireArguments(args.length, 1, 'GPUDevice.createRenderPipeline');
+        return [convertGPURenderPipelineDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPURenderPipelineDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPURenderPipelineDescriptor(r)] as GPUDevice_createRenderPipeline<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    createRenderPipelineAsync: operation<
+      GPUDevice_createRenderPipelineAsyncApi<Resource>,
+      GPUDevice_createRenderPipelineAsync<Handle>,
+      GPUDevice_createRenderPipelineAsync<unknown>,
+      undefined
+    >({
+      interface: 'GPUDevice',
+      member: 'createRenderPipelineAsync',
+      fate: 'awaited',
+      opcode: 17,
+      creates: 'GPURenderPipeline',
+      regular: false,
+      length: 1,
+      convert(args): GPUDevice_createRenderPipelineAsyncApi<Resource> {
+        requireArguments(args.length, 1, 'GPUDevice.createRenderPipelineAsync');
+        return [convertGPURenderPipelineDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPURenderPipelineDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPURenderPipelineDescriptor(r)] as GPUDevice_createRenderPipelineAsync<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
     createCommandEncoder: operation<
       GPUDevice_createCommandEncoderApi<Resource>,
       GPUDevice_createCommandEncoder<Handle>,
@@ -2231,7 +5382,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createCommandEncoder',
       fate: 'command',
-      opcode: 14,
+      opcode: 18,
       creates: 'GPUCommandEncoder',
       regular: true,
       length: 0,
@@ -2249,6 +5400,34 @@ export const OPERATIONS = {
         return undefined;
       },
     }),
+    createRenderBundleEncoder: operation<
+      GPUDevice_createRenderBundleEncoderApi<Resource>,
+      GPUDevice_createRenderBundleEncoder<Handle>,
+      GPUDevice_createRenderBundleEncoder<unknown>,
+      undefined
+    >({
+      interface: 'GPUDevice',
+      member: 'createRenderBundleEncoder',
+      fate: 'command',
+      opcode: 19,
+      creates: 'GPURenderBundleEncoder',
+      regular: true,
+      length: 1,
+      convert(args): GPUDevice_createRenderBundleEncoderApi<Resource> {
+        requireArguments(args.length, 1, 'GPUDevice.createRenderBundleEncoder');
+        return [convertGPURenderBundleEncoderDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPURenderBundleEncoderDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPURenderBundleEncoderDescriptor(r)] as GPUDevice_createRenderBundleEncoder<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
     createQuerySet: operation<
       GPUDevice_createQuerySetApi<Resource>,
       GPUDevice_createQuerySet<Handle>,
@@ -2258,9 +5437,9 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'createQuerySet',
       fate: 'command',
-      opcode: 15,
+      opcode: 20,
       creates: 'GPUQuerySet',
-      regular: false,
+      regular: true,
       length: 1,
       convert(args): GPUDevice_createQuerySetApi<Resource> {
         requireArguments(args.length, 1, 'GPUDevice.createQuerySet');
@@ -2286,7 +5465,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'pushErrorScope',
       fate: 'command',
-      opcode: 16,
+      opcode: 21,
       creates: undefined,
       regular: false,
       length: 1,
@@ -2316,7 +5495,7 @@ export const OPERATIONS = {
       interface: 'GPUDevice',
       member: 'popErrorScope',
       fate: 'awaited',
-      opcode: 17,
+      opcode: 22,
       creates: undefined,
       regular: false,
       length: 0,
@@ -2349,7 +5528,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'mapAsync',
       fate: 'awaited',
-      opcode: 18,
+      opcode: 23,
       creates: undefined,
       regular: false,
       length: 1,
@@ -2449,7 +5628,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'unmap',
       fate: 'command',
-      opcode: 19,
+      opcode: 24,
       creates: undefined,
       regular: false,
       length: 0,
@@ -2479,7 +5658,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'destroy',
       fate: 'command',
-      opcode: 20,
+      opcode: 25,
       creates: undefined,
       regular: false,
       length: 0,
@@ -2489,6 +5668,60 @@ export const OPERATIONS = {
       write() {},
       read() {
         return [] as GPUBuffer_destroy<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
+  GPUTexture: {
+    createView: operation<
+      GPUTexture_createViewApi<Resource>,
+      GPUTexture_createView<Handle>,
+      GPUTexture_createView<unknown>,
+      undefined
+    >({
+      interface: 'GPUTexture',
+      member: 'createView',
+      fate: 'command',
+      opcode: 26,
+      creates: 'GPUTextureView',
+      regular: true,
+      length: 0,
+      convert(args): GPUTexture_createViewApi<Resource> {
+        return [convertGPUTextureViewDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPUTextureViewDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPUTextureViewDescriptor(r)] as GPUTexture_createView<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    destroy: operation<
+      GPUTexture_destroyApi<Resource>,
+      GPUTexture_destroy<Handle>,
+      GPUTexture_destroy<unknown>,
+      undefined
+    >({
+      interface: 'GPUTexture',
+      member: 'destroy',
+      fate: 'command',
+      opcode: 27,
+      creates: undefined,
+      regular: true,
+      length: 0,
+      convert(): GPUTexture_destroyApi<Resource> {
+        return [];
+      },
+      write() {},
+      read() {
+        return [] as GPUTexture_destroy<never>;
       },
       writeReply() {},
       readReply() {
@@ -2506,7 +5739,7 @@ export const OPERATIONS = {
       interface: 'GPUShaderModule',
       member: 'getCompilationInfo',
       fate: 'awaited',
-      opcode: 21,
+      opcode: 28,
       creates: undefined,
       regular: false,
       length: 0,
@@ -2538,7 +5771,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePipeline',
       member: 'getBindGroupLayout',
       fate: 'command',
-      opcode: 22,
+      opcode: 29,
       creates: 'GPUBindGroupLayout',
       regular: true,
       length: 1,
@@ -2558,6 +5791,36 @@ export const OPERATIONS = {
       },
     }),
   },
+  GPURenderPipeline: {
+    getBindGroupLayout: operation<
+      GPURenderPipeline_getBindGroupLayoutApi<Resource>,
+      GPURenderPipeline_getBindGroupLayout<Handle>,
+      GPURenderPipeline_getBindGroupLayout<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPipeline',
+      member: 'getBindGroupLayout',
+      fate: 'command',
+      opcode: 30,
+      creates: 'GPUBindGroupLayout',
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPipeline_getBindGroupLayoutApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPipeline.getBindGroupLayout');
+        return [toUnsignedLong(args[0], 'GPURenderPipeline.getBindGroupLayout: index')];
+      },
+      write(w, [index]) {
+        w.u32(index);
+      },
+      read(r) {
+        return [r.u32()] as GPURenderPipeline_getBindGroupLayout<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
   GPUCommandEncoder: {
     beginComputePass: operation<
       GPUCommandEncoder_beginComputePassApi<Resource>,
@@ -2568,7 +5831,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'beginComputePass',
       fate: 'command',
-      opcode: 23,
+      opcode: 31,
       creates: 'GPUComputePassEncoder',
       regular: true,
       length: 0,
@@ -2586,6 +5849,34 @@ export const OPERATIONS = {
         return undefined;
       },
     }),
+    beginRenderPass: operation<
+      GPUCommandEncoder_beginRenderPassApi<Resource>,
+      GPUCommandEncoder_beginRenderPass<Handle>,
+      GPUCommandEncoder_beginRenderPass<unknown>,
+      undefined
+    >({
+      interface: 'GPUCommandEncoder',
+      member: 'beginRenderPass',
+      fate: 'command',
+      opcode: 32,
+      creates: 'GPURenderPassEncoder',
+      regular: true,
+      length: 1,
+      convert(args): GPUCommandEncoder_beginRenderPassApi<Resource> {
+        requireArguments(args.length, 1, 'GPUCommandEncoder.beginRenderPass');
+        return [convertGPURenderPassDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPURenderPassDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPURenderPassDescriptor(r)] as GPUCommandEncoder_beginRenderPass<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
     copyBufferToBuffer: operation<
       never,
       GPUCommandEncoder_copyBufferToBuffer<Handle>,
@@ -2595,7 +5886,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'copyBufferToBuffer',
       fate: 'command',
-      opcode: 24,
+      opcode: 33,
       creates: undefined,
       regular: false,
       length: 2,
@@ -2624,6 +5915,123 @@ export const OPERATIONS = {
         return undefined;
       },
     }),
+    copyBufferToTexture: operation<
+      GPUCommandEncoder_copyBufferToTextureApi<Resource>,
+      GPUCommandEncoder_copyBufferToTexture<Handle>,
+      GPUCommandEncoder_copyBufferToTexture<unknown>,
+      undefined
+    >({
+      interface: 'GPUCommandEncoder',
+      member: 'copyBufferToTexture',
+      fate: 'command',
+      opcode: 34,
+      creates: undefined,
+      regular: true,
+      length: 3,
+      convert(args): GPUCommandEncoder_copyBufferToTextureApi<Resource> {
+        requireArguments(args.length, 3, 'GPUCommandEncoder.copyBufferToTexture');
+        return [
+          convertGPUTexelCopyBufferInfo(args[0]),
+          convertGPUTexelCopyTextureInfo(args[1]),
+          convertSequenceIntegerOrGPUExtent3DDict(args[2], 'GPUCommandEncoder.copyBufferToTexture: copySize'),
+        ];
+      },
+      write(w, [source, destination, copySize]) {
+        writeGPUTexelCopyBufferInfo(w, source);
+        writeGPUTexelCopyTextureInfo(w, destination);
+        writeSequenceIntegerOrGPUExtent3DDict(w, copySize);
+      },
+      read(r) {
+        return [
+          readGPUTexelCopyBufferInfo(r),
+          readGPUTexelCopyTextureInfo(r),
+          readSequenceIntegerOrGPUExtent3DDict(r),
+        ] as GPUCommandEncoder_copyBufferToTexture<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    copyTextureToBuffer: operation<
+      GPUCommandEncoder_copyTextureToBufferApi<Resource>,
+      GPUCommandEncoder_copyTextureToBuffer<Handle>,
+      GPUCommandEncoder_copyTextureToBuffer<unknown>,
+      undefined
+    >({
+      interface: 'GPUCommandEncoder',
+      member: 'copyTextureToBuffer',
+      fate: 'command',
+      opcode: 35,
+      creates: undefined,
+      regular: true,
+      length: 3,
+      convert(args): GPUCommandEncoder_copyTextureToBufferApi<Resource> {
+        requireArguments(args.length, 3, 'GPUCommandEncoder.copyTextureToBuffer');
+        return [
+          convertGPUTexelCopyTextureInfo(args[0]),
+          convertGPUTexelCopyBufferInfo(args[1]),
+          convertSequenceIntegerOrGPUExtent3DDict(args[2], 'GPUCommandEncoder.copyTextureToBuffer: copySize'),
+        ];
+      },
+      write(w, [source, destination, copySize]) {
+        writeGPUTexelCopyTextureInfo(w, source);
+        writeGPUTexelCopyBufferInfo(w, destination);
+        writeSequenceIntegerOrGPUExtent3DDict(w, copySize);
+      },
+      read(r) {
+        return [
+          readGPUTexelCopyTextureInfo(r),
+          readGPUTexelCopyBufferInfo(r),
+          readSequenceIntegerOrGPUExtent3DDict(r),
+        ] as GPUCommandEncoder_copyTextureToBuffer<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    copyTextureToTexture: operation<
+      GPUCommandEncoder_copyTextureToTextureApi<Resource>,
+      GPUCommandEncoder_copyTextureToTexture<Handle>,
+      GPUCommandEncoder_copyTextureToTexture<unknown>,
+      undefined
+    >({
+      interface: 'GPUCommandEncoder',
+      member: 'copyTextureToTexture',
+      fate: 'command',
+      opcode: 36,
+      creates: undefined,
+      regular: true,
+      length: 3,
+      convert(args): GPUCommandEncoder_copyTextureToTextureApi<Resource> {
+        requireArguments(args.length, 3, 'GPUCommandEncoder.copyTextureToTexture');
+        return [
+          convertGPUTexelCopyTextureInfo(args[0]),
+          convertGPUTexelCopyTextureInfo(args[1]),
+          convertSequenceIntegerOrGPUExtent3DDict(
+            args[2],
+            'GPUCommandEncoder.copyTextureToTexture: copySize',
+          ),
+        ];
+      },
+      write(w, [source, destination, copySize]) {
+        writeGPUTexelCopyTextureInfo(w, source);
+        writeGPUTexelCopyTextureInfo(w, destination);
+        writeSequenceIntegerOrGPUExtent3DDict(w, copySize);
+      },
+      read(r) {
+        return [
+          readGPUTexelCopyTextureInfo(r),
+          readGPUTexelCopyTextureInfo(r),
+          readSequenceIntegerOrGPUExtent3DDict(r),
+        ] as GPUCommandEncoder_copyTextureToTexture<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
     clearBuffer: operation<
       GPUCommandEncoder_clearBufferApi<Resource>,
       GPUCommandEncoder_clearBuffer<Handle>,
@@ -2633,7 +6041,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'clearBuffer',
       fate: 'command',
-      opcode: 25,
+      opcode: 37,
       creates: undefined,
       regular: true,
       length: 1,
@@ -2691,7 +6099,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'resolveQuerySet',
       fate: 'command',
-      opcode: 26,
+      opcode: 38,
       creates: undefined,
       regular: true,
       length: 5,
@@ -2753,7 +6161,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'finish',
       fate: 'command',
-      opcode: 27,
+      opcode: 39,
       creates: 'GPUCommandBuffer',
       regular: true,
       length: 0,
@@ -2780,7 +6188,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'pushDebugGroup',
       fate: 'command',
-      opcode: 28,
+      opcode: 40,
       creates: undefined,
       regular: true,
       length: 1,
@@ -2808,7 +6216,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'popDebugGroup',
       fate: 'command',
-      opcode: 29,
+      opcode: 41,
       creates: undefined,
       regular: true,
       length: 0,
@@ -2833,7 +6241,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'insertDebugMarker',
       fate: 'command',
-      opcode: 30,
+      opcode: 42,
       creates: undefined,
       regular: true,
       length: 1,
@@ -2863,7 +6271,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'setPipeline',
       fate: 'command',
-      opcode: 31,
+      opcode: 43,
       creates: undefined,
       regular: true,
       length: 1,
@@ -2891,7 +6299,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'dispatchWorkgroups',
       fate: 'command',
-      opcode: 32,
+      opcode: 44,
       creates: undefined,
       regular: true,
       length: 1,
@@ -2947,7 +6355,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'dispatchWorkgroupsIndirect',
       fate: 'command',
-      opcode: 33,
+      opcode: 45,
       creates: undefined,
       regular: true,
       length: 2,
@@ -2989,7 +6397,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'end',
       fate: 'command',
-      opcode: 34,
+      opcode: 46,
       creates: undefined,
       regular: true,
       length: 0,
@@ -3014,7 +6422,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'setBindGroup',
       fate: 'command',
-      opcode: 35,
+      opcode: 47,
       creates: undefined,
       regular: false,
       length: 2,
@@ -3051,7 +6459,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'setImmediates',
       fate: 'command',
-      opcode: 36,
+      opcode: 48,
       creates: undefined,
       regular: false,
       length: 2,
@@ -3107,7 +6515,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'pushDebugGroup',
       fate: 'command',
-      opcode: 37,
+      opcode: 49,
       creates: undefined,
       regular: true,
       length: 1,
@@ -3135,7 +6543,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'popDebugGroup',
       fate: 'command',
-      opcode: 38,
+      opcode: 50,
       creates: undefined,
       regular: true,
       length: 0,
@@ -3160,7 +6568,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'insertDebugMarker',
       fate: 'command',
-      opcode: 39,
+      opcode: 51,
       creates: undefined,
       regular: true,
       length: 1,
@@ -3180,6 +6588,1410 @@ export const OPERATIONS = {
       },
     }),
   },
+  GPURenderPassEncoder: {
+    setViewport: operation<
+      GPURenderPassEncoder_setViewportApi<Resource>,
+      GPURenderPassEncoder_setViewport<Handle>,
+      GPURenderPassEncoder_setViewport<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setViewport',
+      fate: 'command',
+      opcode: 52,
+      creates: undefined,
+      regular: true,
+      length: 6,
+      convert(args): GPURenderPassEncoder_setViewportApi<Resource> {
+        requireArguments(args.length, 6, 'GPURenderPassEncoder.setViewport');
+        return [
+          toFloat(args[0], 'GPURenderPassEncoder.setViewport: x'),
+          toFloat(args[1], 'GPURenderPassEncoder.setViewport: y'),
+          toFloat(args[2], 'GPURenderPassEncoder.setViewport: width'),
+          toFloat(args[3], 'GPURenderPassEncoder.setViewport: height'),
+          toFloat(args[4], 'GPURenderPassEncoder.setViewport: minDepth'),
+          toFloat(args[5], 'GPURenderPassEncoder.setViewport: maxDepth'),
+        ];
+      },
+      write(w, [x, y, width, height, minDepth, maxDepth]) {
+        w.f32(x);
+        w.f32(y);
+        w.f32(width);
+        w.f32(height);
+        w.f32(minDepth);
+        w.f32(maxDepth);
+      },
+      read(r) {
+        return [
+          r.f32(),
+          r.f32(),
+          r.f32(),
+          r.f32(),
+          r.f32(),
+          r.f32(),
+        ] as GPURenderPassEncoder_setViewport<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setScissorRect: operation<
+      GPURenderPassEncoder_setScissorRectApi<Resource>,
+      GPURenderPassEncoder_setScissorRect<Handle>,
+      GPURenderPassEncoder_setScissorRect<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setScissorRect',
+      fate: 'command',
+      opcode: 53,
+      creates: undefined,
+      regular: true,
+      length: 4,
+      convert(args): GPURenderPassEncoder_setScissorRectApi<Resource> {
+        requireArguments(args.length, 4, 'GPURenderPassEncoder.setScissorRect');
+        return [
+          enforceRange(args[0], 0, 4294967295, 'unsigned long', 'GPURenderPassEncoder.setScissorRect: x'),
+          enforceRange(args[1], 0, 4294967295, 'unsigned long', 'GPURenderPassEncoder.setScissorRect: y'),
+          enforceRange(args[2], 0, 4294967295, 'unsigned long', 'GPURenderPassEncoder.setScissorRect: width'),
+          enforceRange(
+            args[3],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderPassEncoder.setScissorRect: height',
+          ),
+        ];
+      },
+      write(w, [x, y, width, height]) {
+        w.u32(x);
+        w.u32(y);
+        w.u32(width);
+        w.u32(height);
+      },
+      read(r) {
+        return [r.u32(), r.u32(), r.u32(), r.u32()] as GPURenderPassEncoder_setScissorRect<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setBlendConstant: operation<
+      GPURenderPassEncoder_setBlendConstantApi<Resource>,
+      GPURenderPassEncoder_setBlendConstant<Handle>,
+      GPURenderPassEncoder_setBlendConstant<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setBlendConstant',
+      fate: 'command',
+      opcode: 54,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_setBlendConstantApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.setBlendConstant');
+        return [convertSequenceDoubleOrGPUColorDict(args[0], 'GPURenderPassEncoder.setBlendConstant: color')];
+      },
+      write(w, [color]) {
+        writeSequenceDoubleOrGPUColorDict(w, color);
+      },
+      read(r) {
+        return [readSequenceDoubleOrGPUColorDict(r)] as GPURenderPassEncoder_setBlendConstant<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setStencilReference: operation<
+      GPURenderPassEncoder_setStencilReferenceApi<Resource>,
+      GPURenderPassEncoder_setStencilReference<Handle>,
+      GPURenderPassEncoder_setStencilReference<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setStencilReference',
+      fate: 'command',
+      opcode: 55,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_setStencilReferenceApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.setStencilReference');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderPassEncoder.setStencilReference: reference',
+          ),
+        ];
+      },
+      write(w, [reference]) {
+        w.u32(reference);
+      },
+      read(r) {
+        return [r.u32()] as GPURenderPassEncoder_setStencilReference<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    beginOcclusionQuery: operation<
+      GPURenderPassEncoder_beginOcclusionQueryApi<Resource>,
+      GPURenderPassEncoder_beginOcclusionQuery<Handle>,
+      GPURenderPassEncoder_beginOcclusionQuery<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'beginOcclusionQuery',
+      fate: 'command',
+      opcode: 56,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_beginOcclusionQueryApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.beginOcclusionQuery');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderPassEncoder.beginOcclusionQuery: queryIndex',
+          ),
+        ];
+      },
+      write(w, [queryIndex]) {
+        w.u32(queryIndex);
+      },
+      read(r) {
+        return [r.u32()] as GPURenderPassEncoder_beginOcclusionQuery<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    endOcclusionQuery: operation<
+      GPURenderPassEncoder_endOcclusionQueryApi<Resource>,
+      GPURenderPassEncoder_endOcclusionQuery<Handle>,
+      GPURenderPassEncoder_endOcclusionQuery<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'endOcclusionQuery',
+      fate: 'command',
+      opcode: 57,
+      creates: undefined,
+      regular: true,
+      length: 0,
+      convert(): GPURenderPassEncoder_endOcclusionQueryApi<Resource> {
+        return [];
+      },
+      write() {},
+      read() {
+        return [] as GPURenderPassEncoder_endOcclusionQuery<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    executeBundles: operation<
+      GPURenderPassEncoder_executeBundlesApi<Resource>,
+      GPURenderPassEncoder_executeBundles<Handle>,
+      GPURenderPassEncoder_executeBundles<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'executeBundles',
+      fate: 'command',
+      opcode: 58,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_executeBundlesApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.executeBundles');
+        return [
+          toSequence(
+            args[0],
+            (element) =>
+              toInterface(element, 'GPURenderBundle', 'GPURenderPassEncoder.executeBundles: bundles'),
+            'GPURenderPassEncoder.executeBundles: bundles',
+          ),
+        ];
+      },
+      write(w, [bundles]) {
+        w.u32(bundles.length);
+        for (const element of bundles) {
+          w.handle(element);
+        }
+      },
+      read(r) {
+        return [
+          readSequence(r, () => r.handle('GPURenderBundle')),
+        ] as GPURenderPassEncoder_executeBundles<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    end: operation<
+      GPURenderPassEncoder_endApi<Resource>,
+      GPURenderPassEncoder_end<Handle>,
+      GPURenderPassEncoder_end<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'end',
+      fate: 'command',
+      opcode: 59,
+      creates: undefined,
+      regular: true,
+      length: 0,
+      convert(): GPURenderPassEncoder_endApi<Resource> {
+        return [];
+      },
+      write() {},
+      read() {
+        return [] as GPURenderPassEncoder_end<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setPipeline: operation<
+      GPURenderPassEncoder_setPipelineApi<Resource>,
+      GPURenderPassEncoder_setPipeline<Handle>,
+      GPURenderPassEncoder_setPipeline<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setPipeline',
+      fate: 'command',
+      opcode: 60,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_setPipelineApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.setPipeline');
+        return [toInterface(args[0], 'GPURenderPipeline', 'GPURenderPassEncoder.setPipeline: pipeline')];
+      },
+      write(w, [pipeline]) {
+        w.handle(pipeline);
+      },
+      read(r) {
+        return [r.handle('GPURenderPipeline')] as GPURenderPassEncoder_setPipeline<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setIndexBuffer: operation<
+      GPURenderPassEncoder_setIndexBufferApi<Resource>,
+      GPURenderPassEncoder_setIndexBuffer<Handle>,
+      GPURenderPassEncoder_setIndexBuffer<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setIndexBuffer',
+      fate: 'command',
+      opcode: 61,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderPassEncoder_setIndexBufferApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderPassEncoder.setIndexBuffer');
+        return [
+          toInterface(args[0], 'GPUBuffer', 'GPURenderPassEncoder.setIndexBuffer: buffer'),
+          toEnum(
+            args[1],
+            GPUIndexFormat,
+            'GPUIndexFormat',
+            'GPURenderPassEncoder.setIndexBuffer: indexFormat',
+          ),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderPassEncoder.setIndexBuffer: offset',
+              ),
+          args[3] === undefined
+            ? undefined
+            : enforceRange(
+                args[3],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderPassEncoder.setIndexBuffer: size',
+              ),
+        ];
+      },
+      write(w, [buffer, indexFormat, offset, size]) {
+        w.handle(buffer);
+        w.u32(GPUIndexFormat.indexOf(indexFormat));
+        w.u64(offset);
+        if (size === undefined) w.u8(0);
+        else {
+          w.u8(1);
+          w.u64(size);
+        }
+      },
+      read(r) {
+        return [
+          r.handle('GPUBuffer'),
+          GPUIndexFormat[r.index(GPUIndexFormat.length)] as GPUIndexFormat,
+          r.u64(),
+          r.bool() ? r.u64() : undefined,
+        ] as GPURenderPassEncoder_setIndexBuffer<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setVertexBuffer: operation<
+      GPURenderPassEncoder_setVertexBufferApi<Resource>,
+      GPURenderPassEncoder_setVertexBuffer<Handle>,
+      GPURenderPassEncoder_setVertexBuffer<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setVertexBuffer',
+      fate: 'command',
+      opcode: 62,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderPassEncoder_setVertexBufferApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderPassEncoder.setVertexBuffer');
+        return [
+          enforceRange(args[0], 0, 4294967295, 'unsigned long', 'GPURenderPassEncoder.setVertexBuffer: slot'),
+          args[1] === null || args[1] === undefined
+            ? null
+            : toInterface(args[1], 'GPUBuffer', 'GPURenderPassEncoder.setVertexBuffer: buffer'),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderPassEncoder.setVertexBuffer: offset',
+              ),
+          args[3] === undefined
+            ? undefined
+            : enforceRange(
+                args[3],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderPassEncoder.setVertexBuffer: size',
+              ),
+        ];
+      },
+      write(w, [slot, buffer, offset, size]) {
+        w.u32(slot);
+        if (buffer === null) w.u8(0);
+        else {
+          w.u8(1);
+          w.handle(buffer);
+        }
+        w.u64(offset);
+        if (size === undefined) w.u8(0);
+        else {
+          w.u8(1);
+          w.u64(size);
+        }
+      },
+      read(r) {
+        return [
+          r.u32(),
+          r.bool() ? r.handle('GPUBuffer') : null,
+          r.u64(),
+          r.bool() ? r.u64() : undefined,
+        ] as GPURenderPassEncoder_setVertexBuffer<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    draw: operation<
+      GPURenderPassEncoder_drawApi<Resource>,
+      GPURenderPassEncoder_draw<Handle>,
+      GPURenderPassEncoder_draw<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'draw',
+      fate: 'command',
+      opcode: 63,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_drawApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.draw');
+        return [
+          enforceRange(args[0], 0, 4294967295, 'unsigned long', 'GPURenderPassEncoder.draw: vertexCount'),
+          args[1] === undefined
+            ? 1
+            : enforceRange(
+                args[1],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderPassEncoder.draw: instanceCount',
+              ),
+          args[2] === undefined
+            ? 0
+            : enforceRange(args[2], 0, 4294967295, 'unsigned long', 'GPURenderPassEncoder.draw: firstVertex'),
+          args[3] === undefined
+            ? 0
+            : enforceRange(
+                args[3],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderPassEncoder.draw: firstInstance',
+              ),
+        ];
+      },
+      write(w, [vertexCount, instanceCount, firstVertex, firstInstance]) {
+        w.u32(vertexCount);
+        w.u32(instanceCount);
+        w.u32(firstVertex);
+        w.u32(firstInstance);
+      },
+      read(r) {
+        return [r.u32(), r.u32(), r.u32(), r.u32()] as GPURenderPassEncoder_draw<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    drawIndexed: operation<
+      GPURenderPassEncoder_drawIndexedApi<Resource>,
+      GPURenderPassEncoder_drawIndexed<Handle>,
+      GPURenderPassEncoder_drawIndexed<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'drawIndexed',
+      fate: 'command',
+      opcode: 64,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_drawIndexedApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.drawIndexed');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderPassEncoder.drawIndexed: indexCount',
+          ),
+          args[1] === undefined
+            ? 1
+            : enforceRange(
+                args[1],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderPassEncoder.drawIndexed: instanceCount',
+              ),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderPassEncoder.drawIndexed: firstIndex',
+              ),
+          args[3] === undefined
+            ? 0
+            : enforceRange(
+                args[3],
+                -2147483648,
+                2147483647,
+                'long',
+                'GPURenderPassEncoder.drawIndexed: baseVertex',
+              ),
+          args[4] === undefined
+            ? 0
+            : enforceRange(
+                args[4],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderPassEncoder.drawIndexed: firstInstance',
+              ),
+        ];
+      },
+      write(w, [indexCount, instanceCount, firstIndex, baseVertex, firstInstance]) {
+        w.u32(indexCount);
+        w.u32(instanceCount);
+        w.u32(firstIndex);
+        w.i32(baseVertex);
+        w.u32(firstInstance);
+      },
+      read(r) {
+        return [r.u32(), r.u32(), r.u32(), r.i32(), r.u32()] as GPURenderPassEncoder_drawIndexed<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    drawIndirect: operation<
+      GPURenderPassEncoder_drawIndirectApi<Resource>,
+      GPURenderPassEncoder_drawIndirect<Handle>,
+      GPURenderPassEncoder_drawIndirect<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'drawIndirect',
+      fate: 'command',
+      opcode: 65,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderPassEncoder_drawIndirectApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderPassEncoder.drawIndirect');
+        return [
+          toInterface(args[0], 'GPUBuffer', 'GPURenderPassEncoder.drawIndirect: indirectBuffer'),
+          enforceRange(
+            args[1],
+            0,
+            Number.MAX_SAFE_INTEGER,
+            'unsigned long long',
+            'GPURenderPassEncoder.drawIndirect: indirectOffset',
+          ),
+        ];
+      },
+      write(w, [indirectBuffer, indirectOffset]) {
+        w.handle(indirectBuffer);
+        w.u64(indirectOffset);
+      },
+      read(r) {
+        return [r.handle('GPUBuffer'), r.u64()] as GPURenderPassEncoder_drawIndirect<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    drawIndexedIndirect: operation<
+      GPURenderPassEncoder_drawIndexedIndirectApi<Resource>,
+      GPURenderPassEncoder_drawIndexedIndirect<Handle>,
+      GPURenderPassEncoder_drawIndexedIndirect<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'drawIndexedIndirect',
+      fate: 'command',
+      opcode: 66,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderPassEncoder_drawIndexedIndirectApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderPassEncoder.drawIndexedIndirect');
+        return [
+          toInterface(args[0], 'GPUBuffer', 'GPURenderPassEncoder.drawIndexedIndirect: indirectBuffer'),
+          enforceRange(
+            args[1],
+            0,
+            Number.MAX_SAFE_INTEGER,
+            'unsigned long long',
+            'GPURenderPassEncoder.drawIndexedIndirect: indirectOffset',
+          ),
+        ];
+      },
+      write(w, [indirectBuffer, indirectOffset]) {
+        w.handle(indirectBuffer);
+        w.u64(indirectOffset);
+      },
+      read(r) {
+        return [r.handle('GPUBuffer'), r.u64()] as GPURenderPassEncoder_drawIndexedIndirect<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setBindGroup: operation<
+      never,
+      GPURenderPassEncoder_setBindGroup<Handle>,
+      GPURenderPassEncoder_setBindGroup<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setBindGroup',
+      fate: 'command',
+      opcode: 67,
+      creates: undefined,
+      regular: false,
+      length: 2,
+      write(w, [index, bindGroup, dynamicOffsets]) {
+        w.u32(index);
+        if (bindGroup === null) w.u8(0);
+        else {
+          w.u8(1);
+          w.handle(bindGroup);
+        }
+        w.u32(dynamicOffsets.length);
+        for (const element of dynamicOffsets) {
+          w.u32(element);
+        }
+      },
+      read(r) {
+        return [
+          r.u32(),
+          r.bool() ? r.handle('GPUBindGroup') : null,
+          readSequence(r, () => r.u32()),
+        ] as GPURenderPassEncoder_setBindGroup<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setImmediates: operation<
+      GPURenderPassEncoder_setImmediatesApi<Resource>,
+      GPURenderPassEncoder_setImmediates<Handle>,
+      GPURenderPassEncoder_setImmediates<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'setImmediates',
+      fate: 'command',
+      opcode: 68,
+      creates: undefined,
+      regular: false,
+      length: 2,
+      convert(args): GPURenderPassEncoder_setImmediatesApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderPassEncoder.setImmediates');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderPassEncoder.setImmediates: rangeOffset',
+          ),
+          toBytes(args[1], 'GPURenderPassEncoder.setImmediates: data'),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderPassEncoder.setImmediates: dataOffset',
+              ),
+          args[3] === undefined
+            ? undefined
+            : enforceRange(
+                args[3],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderPassEncoder.setImmediates: dataSize',
+              ),
+        ];
+      },
+      write(w, [rangeOffset, data]) {
+        w.u32(rangeOffset);
+        w.bytes(data);
+      },
+      read(r) {
+        return [r.u32(), r.bytes()] as GPURenderPassEncoder_setImmediates<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    pushDebugGroup: operation<
+      GPURenderPassEncoder_pushDebugGroupApi<Resource>,
+      GPURenderPassEncoder_pushDebugGroup<Handle>,
+      GPURenderPassEncoder_pushDebugGroup<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'pushDebugGroup',
+      fate: 'command',
+      opcode: 69,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_pushDebugGroupApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.pushDebugGroup');
+        return [toUSVString(args[0], 'GPURenderPassEncoder.pushDebugGroup: groupLabel')];
+      },
+      write(w, [groupLabel]) {
+        w.string(groupLabel);
+      },
+      read(r) {
+        return [r.string()] as GPURenderPassEncoder_pushDebugGroup<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    popDebugGroup: operation<
+      GPURenderPassEncoder_popDebugGroupApi<Resource>,
+      GPURenderPassEncoder_popDebugGroup<Handle>,
+      GPURenderPassEncoder_popDebugGroup<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'popDebugGroup',
+      fate: 'command',
+      opcode: 70,
+      creates: undefined,
+      regular: true,
+      length: 0,
+      convert(): GPURenderPassEncoder_popDebugGroupApi<Resource> {
+        return [];
+      },
+      write() {},
+      read() {
+        return [] as GPURenderPassEncoder_popDebugGroup<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    insertDebugMarker: operation<
+      GPURenderPassEncoder_insertDebugMarkerApi<Resource>,
+      GPURenderPassEncoder_insertDebugMarker<Handle>,
+      GPURenderPassEncoder_insertDebugMarker<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderPassEncoder',
+      member: 'insertDebugMarker',
+      fate: 'command',
+      opcode: 71,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderPassEncoder_insertDebugMarkerApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderPassEncoder.insertDebugMarker');
+        return [toUSVString(args[0], 'GPURenderPassEncoder.insertDebugMarker: markerLabel')];
+      },
+      write(w, [markerLabel]) {
+        w.string(markerLabel);
+      },
+      read(r) {
+        return [r.string()] as GPURenderPassEncoder_insertDebugMarker<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
+  GPURenderBundleEncoder: {
+    finish: operation<
+      GPURenderBundleEncoder_finishApi<Resource>,
+      GPURenderBundleEncoder_finish<Handle>,
+      GPURenderBundleEncoder_finish<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'finish',
+      fate: 'command',
+      opcode: 72,
+      creates: 'GPURenderBundle',
+      regular: true,
+      length: 0,
+      convert(args): GPURenderBundleEncoder_finishApi<Resource> {
+        return [convertGPURenderBundleDescriptor(args[0])];
+      },
+      write(w, [descriptor]) {
+        writeGPURenderBundleDescriptor(w, descriptor);
+      },
+      read(r) {
+        return [readGPURenderBundleDescriptor(r)] as GPURenderBundleEncoder_finish<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setPipeline: operation<
+      GPURenderBundleEncoder_setPipelineApi<Resource>,
+      GPURenderBundleEncoder_setPipeline<Handle>,
+      GPURenderBundleEncoder_setPipeline<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'setPipeline',
+      fate: 'command',
+      opcode: 73,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderBundleEncoder_setPipelineApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderBundleEncoder.setPipeline');
+        return [toInterface(args[0], 'GPURenderPipeline', 'GPURenderBundleEncoder.setPipeline: pipeline')];
+      },
+      write(w, [pipeline]) {
+        w.handle(pipeline);
+      },
+      read(r) {
+        return [r.handle('GPURenderPipeline')] as GPURenderBundleEncoder_setPipeline<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setIndexBuffer: operation<
+      GPURenderBundleEncoder_setIndexBufferApi<Resource>,
+      GPURenderBundleEncoder_setIndexBuffer<Handle>,
+      GPURenderBundleEncoder_setIndexBuffer<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'setIndexBuffer',
+      fate: 'command',
+      opcode: 74,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderBundleEncoder_setIndexBufferApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderBundleEncoder.setIndexBuffer');
+        return [
+          toInterface(args[0], 'GPUBuffer', 'GPURenderBundleEncoder.setIndexBuffer: buffer'),
+          toEnum(
+            args[1],
+            GPUIndexFormat,
+            'GPUIndexFormat',
+            'GPURenderBundleEncoder.setIndexBuffer: indexFormat',
+          ),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderBundleEncoder.setIndexBuffer: offset',
+              ),
+          args[3] === undefined
+            ? undefined
+            : enforceRange(
+                args[3],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderBundleEncoder.setIndexBuffer: size',
+              ),
+        ];
+      },
+      write(w, [buffer, indexFormat, offset, size]) {
+        w.handle(buffer);
+        w.u32(GPUIndexFormat.indexOf(indexFormat));
+        w.u64(offset);
+        if (size === undefined) w.u8(0);
+        else {
+          w.u8(1);
+          w.u64(size);
+        }
+      },
+      read(r) {
+        return [
+          r.handle('GPUBuffer'),
+          GPUIndexFormat[r.index(GPUIndexFormat.length)] as GPUIndexFormat,
+          r.u64(),
+          r.bool() ? r.u64() : undefined,
+        ] as GPURenderBundleEncoder_setIndexBuffer<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setVertexBuffer: operation<
+      GPURenderBundleEncoder_setVertexBufferApi<Resource>,
+      GPURenderBundleEncoder_setVertexBuffer<Handle>,
+      GPURenderBundleEncoder_setVertexBuffer<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'setVertexBuffer',
+      fate: 'command',
+      opcode: 75,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderBundleEncoder_setVertexBufferApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderBundleEncoder.setVertexBuffer');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderBundleEncoder.setVertexBuffer: slot',
+          ),
+          args[1] === null || args[1] === undefined
+            ? null
+            : toInterface(args[1], 'GPUBuffer', 'GPURenderBundleEncoder.setVertexBuffer: buffer'),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderBundleEncoder.setVertexBuffer: offset',
+              ),
+          args[3] === undefined
+            ? undefined
+            : enforceRange(
+                args[3],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderBundleEncoder.setVertexBuffer: size',
+              ),
+        ];
+      },
+      write(w, [slot, buffer, offset, size]) {
+        w.u32(slot);
+        if (buffer === null) w.u8(0);
+        else {
+          w.u8(1);
+          w.handle(buffer);
+        }
+        w.u64(offset);
+        if (size === undefined) w.u8(0);
+        else {
+          w.u8(1);
+          w.u64(size);
+        }
+      },
+      read(r) {
+        return [
+          r.u32(),
+          r.bool() ? r.handle('GPUBuffer') : null,
+          r.u64(),
+          r.bool() ? r.u64() : undefined,
+        ] as GPURenderBundleEncoder_setVertexBuffer<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    draw: operation<
+      GPURenderBundleEncoder_drawApi<Resource>,
+      GPURenderBundleEncoder_draw<Handle>,
+      GPURenderBundleEncoder_draw<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'draw',
+      fate: 'command',
+      opcode: 76,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderBundleEncoder_drawApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderBundleEncoder.draw');
+        return [
+          enforceRange(args[0], 0, 4294967295, 'unsigned long', 'GPURenderBundleEncoder.draw: vertexCount'),
+          args[1] === undefined
+            ? 1
+            : enforceRange(
+                args[1],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderBundleEncoder.draw: instanceCount',
+              ),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderBundleEncoder.draw: firstVertex',
+              ),
+          args[3] === undefined
+            ? 0
+            : enforceRange(
+                args[3],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderBundleEncoder.draw: firstInstance',
+              ),
+        ];
+      },
+      write(w, [vertexCount, instanceCount, firstVertex, firstInstance]) {
+        w.u32(vertexCount);
+        w.u32(instanceCount);
+        w.u32(firstVertex);
+        w.u32(firstInstance);
+      },
+      read(r) {
+        return [r.u32(), r.u32(), r.u32(), r.u32()] as GPURenderBundleEncoder_draw<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    drawIndexed: operation<
+      GPURenderBundleEncoder_drawIndexedApi<Resource>,
+      GPURenderBundleEncoder_drawIndexed<Handle>,
+      GPURenderBundleEncoder_drawIndexed<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'drawIndexed',
+      fate: 'command',
+      opcode: 77,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderBundleEncoder_drawIndexedApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderBundleEncoder.drawIndexed');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderBundleEncoder.drawIndexed: indexCount',
+          ),
+          args[1] === undefined
+            ? 1
+            : enforceRange(
+                args[1],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderBundleEncoder.drawIndexed: instanceCount',
+              ),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderBundleEncoder.drawIndexed: firstIndex',
+              ),
+          args[3] === undefined
+            ? 0
+            : enforceRange(
+                args[3],
+                -2147483648,
+                2147483647,
+                'long',
+                'GPURenderBundleEncoder.drawIndexed: baseVertex',
+              ),
+          args[4] === undefined
+            ? 0
+            : enforceRange(
+                args[4],
+                0,
+                4294967295,
+                'unsigned long',
+                'GPURenderBundleEncoder.drawIndexed: firstInstance',
+              ),
+        ];
+      },
+      write(w, [indexCount, instanceCount, firstIndex, baseVertex, firstInstance]) {
+        w.u32(indexCount);
+        w.u32(instanceCount);
+        w.u32(firstIndex);
+        w.i32(baseVertex);
+        w.u32(firstInstance);
+      },
+      read(r) {
+        return [r.u32(), r.u32(), r.u32(), r.i32(), r.u32()] as GPURenderBundleEncoder_drawIndexed<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    drawIndirect: operation<
+      GPURenderBundleEncoder_drawIndirectApi<Resource>,
+      GPURenderBundleEncoder_drawIndirect<Handle>,
+      GPURenderBundleEncoder_drawIndirect<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'drawIndirect',
+      fate: 'command',
+      opcode: 78,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderBundleEncoder_drawIndirectApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderBundleEncoder.drawIndirect');
+        return [
+          toInterface(args[0], 'GPUBuffer', 'GPURenderBundleEncoder.drawIndirect: indirectBuffer'),
+          enforceRange(
+            args[1],
+            0,
+            Number.MAX_SAFE_INTEGER,
+            'unsigned long long',
+            'GPURenderBundleEncoder.drawIndirect: indirectOffset',
+          ),
+        ];
+      },
+      write(w, [indirectBuffer, indirectOffset]) {
+        w.handle(indirectBuffer);
+        w.u64(indirectOffset);
+      },
+      read(r) {
+        return [r.handle('GPUBuffer'), r.u64()] as GPURenderBundleEncoder_drawIndirect<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    drawIndexedIndirect: operation<
+      GPURenderBundleEncoder_drawIndexedIndirectApi<Resource>,
+      GPURenderBundleEncoder_drawIndexedIndirect<Handle>,
+      GPURenderBundleEncoder_drawIndexedIndirect<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'drawIndexedIndirect',
+      fate: 'command',
+      opcode: 79,
+      creates: undefined,
+      regular: true,
+      length: 2,
+      convert(args): GPURenderBundleEncoder_drawIndexedIndirectApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderBundleEncoder.drawIndexedIndirect');
+        return [
+          toInterface(args[0], 'GPUBuffer', 'GPURenderBundleEncoder.drawIndexedIndirect: indirectBuffer'),
+          enforceRange(
+            args[1],
+            0,
+            Number.MAX_SAFE_INTEGER,
+            'unsigned long long',
+            'GPURenderBundleEncoder.drawIndexedIndirect: indirectOffset',
+          ),
+        ];
+      },
+      write(w, [indirectBuffer, indirectOffset]) {
+        w.handle(indirectBuffer);
+        w.u64(indirectOffset);
+      },
+      read(r) {
+        return [r.handle('GPUBuffer'), r.u64()] as GPURenderBundleEncoder_drawIndexedIndirect<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setBindGroup: operation<
+      never,
+      GPURenderBundleEncoder_setBindGroup<Handle>,
+      GPURenderBundleEncoder_setBindGroup<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'setBindGroup',
+      fate: 'command',
+      opcode: 80,
+      creates: undefined,
+      regular: false,
+      length: 2,
+      write(w, [index, bindGroup, dynamicOffsets]) {
+        w.u32(index);
+        if (bindGroup === null) w.u8(0);
+        else {
+          w.u8(1);
+          w.handle(bindGroup);
+        }
+        w.u32(dynamicOffsets.length);
+        for (const element of dynamicOffsets) {
+          w.u32(element);
+        }
+      },
+      read(r) {
+        return [
+          r.u32(),
+          r.bool() ? r.handle('GPUBindGroup') : null,
+          readSequence(r, () => r.u32()),
+        ] as GPURenderBundleEncoder_setBindGroup<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    setImmediates: operation<
+      GPURenderBundleEncoder_setImmediatesApi<Resource>,
+      GPURenderBundleEncoder_setImmediates<Handle>,
+      GPURenderBundleEncoder_setImmediates<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'setImmediates',
+      fate: 'command',
+      opcode: 81,
+      creates: undefined,
+      regular: false,
+      length: 2,
+      convert(args): GPURenderBundleEncoder_setImmediatesApi<Resource> {
+        requireArguments(args.length, 2, 'GPURenderBundleEncoder.setImmediates');
+        return [
+          enforceRange(
+            args[0],
+            0,
+            4294967295,
+            'unsigned long',
+            'GPURenderBundleEncoder.setImmediates: rangeOffset',
+          ),
+          toBytes(args[1], 'GPURenderBundleEncoder.setImmediates: data'),
+          args[2] === undefined
+            ? 0
+            : enforceRange(
+                args[2],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderBundleEncoder.setImmediates: dataOffset',
+              ),
+          args[3] === undefined
+            ? undefined
+            : enforceRange(
+                args[3],
+                0,
+                Number.MAX_SAFE_INTEGER,
+                'unsigned long long',
+                'GPURenderBundleEncoder.setImmediates: dataSize',
+              ),
+        ];
+      },
+      write(w, [rangeOffset, data]) {
+        w.u32(rangeOffset);
+        w.bytes(data);
+      },
+      read(r) {
+        return [r.u32(), r.bytes()] as GPURenderBundleEncoder_setImmediates<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    pushDebugGroup: operation<
+      GPURenderBundleEncoder_pushDebugGroupApi<Resource>,
+      GPURenderBundleEncoder_pushDebugGroup<Handle>,
+      GPURenderBundleEncoder_pushDebugGroup<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'pushDebugGroup',
+      fate: 'command',
+      opcode: 82,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderBundleEncoder_pushDebugGroupApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderBundleEncoder.pushDebugGroup');
+        return [toUSVString(args[0], 'GPURenderBundleEncoder.pushDebugGroup: groupLabel')];
+      },
+      write(w, [groupLabel]) {
+        w.string(groupLabel);
+      },
+      read(r) {
+        return [r.string()] as GPURenderBundleEncoder_pushDebugGroup<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    popDebugGroup: operation<
+      GPURenderBundleEncoder_popDebugGroupApi<Resource>,
+      GPURenderBundleEncoder_popDebugGroup<Handle>,
+      GPURenderBundleEncoder_popDebugGroup<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'popDebugGroup',
+      fate: 'command',
+      opcode: 83,
+      creates: undefined,
+      regular: true,
+      length: 0,
+      convert(): GPURenderBundleEncoder_popDebugGroupApi<Resource> {
+        return [];
+      },
+      write() {},
+      read() {
+        return [] as GPURenderBundleEncoder_popDebugGroup<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    insertDebugMarker: operation<
+      GPURenderBundleEncoder_insertDebugMarkerApi<Resource>,
+      GPURenderBundleEncoder_insertDebugMarker<Handle>,
+      GPURenderBundleEncoder_insertDebugMarker<unknown>,
+      undefined
+    >({
+      interface: 'GPURenderBundleEncoder',
+      member: 'insertDebugMarker',
+      fate: 'command',
+      opcode: 84,
+      creates: undefined,
+      regular: true,
+      length: 1,
+      convert(args): GPURenderBundleEncoder_insertDebugMarkerApi<Resource> {
+        requireArguments(args.length, 1, 'GPURenderBundleEncoder.insertDebugMarker');
+        return [toUSVString(args[0], 'GPURenderBundleEncoder.insertDebugMarker: markerLabel')];
+      },
+      write(w, [markerLabel]) {
+        w.string(markerLabel);
+      },
+      read(r) {
+        return [r.string()] as GPURenderBundleEncoder_insertDebugMarker<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
   GPUQueue: {
     submit: operation<
       GPUQueue_submitApi<Resource>,
@@ -3190,7 +8002,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'submit',
       fate: 'command',
-      opcode: 40,
+      opcode: 85,
       creates: undefined,
       regular: true,
       length: 1,
@@ -3227,7 +8039,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'onSubmittedWorkDone',
       fate: 'awaited',
-      opcode: 41,
+      opcode: 86,
       creates: undefined,
       regular: false,
       length: 0,
@@ -3252,7 +8064,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'writeBuffer',
       fate: 'command',
-      opcode: 42,
+      opcode: 87,
       creates: undefined,
       regular: false,
       length: 3,
@@ -3301,6 +8113,87 @@ export const OPERATIONS = {
         return undefined;
       },
     }),
+    writeTexture: operation<
+      GPUQueue_writeTextureApi<Resource>,
+      GPUQueue_writeTexture<Handle>,
+      GPUQueue_writeTexture<unknown>,
+      undefined
+    >({
+      interface: 'GPUQueue',
+      member: 'writeTexture',
+      fate: 'command',
+      opcode: 88,
+      creates: undefined,
+      regular: false,
+      length: 4,
+      convert(args): GPUQueue_writeTextureApi<Resource> {
+        requireArguments(args.length, 4, 'GPUQueue.writeTexture');
+        return [
+          convertGPUTexelCopyTextureInfo(args[0]),
+          toBytes(args[1], 'GPUQueue.writeTexture: data'),
+          convertGPUTexelCopyBufferLayout(args[2]),
+          convertSequenceIntegerOrGPUExtent3DDict(args[3], 'GPUQueue.writeTexture: size'),
+        ];
+      },
+      write(w, [destination, data, dataLayout, size]) {
+        writeGPUTexelCopyTextureInfo(w, destination);
+        w.bytes(data);
+        writeGPUTexelCopyBufferLayout(w, dataLayout);
+        writeSequenceIntegerOrGPUExtent3DDict(w, size);
+      },
+      read(r) {
+        return [
+          readGPUTexelCopyTextureInfo(r),
+          r.bytes(),
+          readGPUTexelCopyBufferLayout(r),
+          readSequenceIntegerOrGPUExtent3DDict(r),
+        ] as GPUQueue_writeTexture<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    copyExternalImageToTexture: operation<
+      GPUQueue_copyExternalImageToTextureApi<Resource>,
+      GPUQueue_copyExternalImageToTexture<Handle>,
+      GPUQueue_copyExternalImageToTexture<unknown>,
+      undefined
+    >({
+      interface: 'GPUQueue',
+      member: 'copyExternalImageToTexture',
+      fate: 'command',
+      opcode: 89,
+      creates: undefined,
+      regular: false,
+      length: 3,
+      convert(args): GPUQueue_copyExternalImageToTextureApi<Resource> {
+        requireArguments(args.length, 3, 'GPUQueue.copyExternalImageToTexture');
+        return [
+          convertGPUCopyExternalImageSourceInfo(args[0]),
+          convertGPUCopyExternalImageDestInfo(args[1]),
+          convertSequenceIntegerOrGPUExtent3DDict(args[2], 'GPUQueue.copyExternalImageToTexture: copySize'),
+        ];
+      },
+      write(w, [destination, data, dataLayout, size]) {
+        writeGPUTexelCopyTextureInfo(w, destination);
+        w.bytes(data);
+        writeGPUTexelCopyBufferLayout(w, dataLayout);
+        writeSequenceIntegerOrGPUExtent3DDict(w, size);
+      },
+      read(r) {
+        return [
+          readGPUTexelCopyTextureInfo(r),
+          r.bytes(),
+          readGPUTexelCopyBufferLayout(r),
+          readSequenceIntegerOrGPUExtent3DDict(r),
+        ] as GPUQueue_copyExternalImageToTexture<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
   },
   GPUQuerySet: {
     destroy: operation<
@@ -3312,7 +8205,7 @@ export const OPERATIONS = {
       interface: 'GPUQuerySet',
       member: 'destroy',
       fate: 'command',
-      opcode: 43,
+      opcode: 90,
       creates: undefined,
       regular: true,
       length: 0,

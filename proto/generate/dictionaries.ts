@@ -45,8 +45,9 @@ export function emitDictionary(dictionary: Dictionary, converted: boolean): stri
     ...members.map((member) => `  ${member.name}${optional(member) ? '?' : ''}: ${declare(member.type)};`),
     '}',
     ...(converted ? [emitConverter(name, members)] : []),
-    emitWriter(name, members),
-    emitReader(name, members),
+    ...(members.some(({ type }) => type.kind === 'image')
+      ? []
+      : [emitWriter(name, members), emitReader(name, members)]),
   ].join('\n');
 }
 

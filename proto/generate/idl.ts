@@ -3,6 +3,8 @@ import * as webidl2 from 'webidl2';
 
 export type Type =
   | { kind: 'undefined' | 'boolean' | 'bytes' | 'float' | 'double' }
+  /** The pixels of an ImageData: converted on the client, and never on the wire. */
+  | { kind: 'image' }
   | { kind: 'string'; unicode: boolean }
   | { kind: 'integer'; bits: 16 | 32 | 64; signed: boolean; conversion: 'enforce' | 'clamp' | 'modulo' }
   | { kind: 'enum' | 'interface' | 'dictionary'; name: string }
@@ -51,16 +53,14 @@ const INTEGERS: Record<string, { bits: 16 | 32 | 64; signed: boolean }> = {
   'unsigned long long': { bits: 64, signed: false },
 };
 const BYTES = new Set(['ArrayBuffer', 'AllowSharedBufferSource', 'Uint32Array']);
-/** Types that exist outside WebGPU and have no conversion here; an operation that takes one has no row. */
+/** Types whose values only a page has: there is no conversion to them, and nothing could be converted. */
 const FOREIGN = new Set([
   'HTMLVideoElement',
   'HTMLImageElement',
   'HTMLCanvasElement',
   'VideoFrame',
   'ImageBitmap',
-  'ImageData',
   'OffscreenCanvas',
-  'PredefinedColorSpace',
   'EventHandler',
 ]);
 
@@ -135,7 +135,7 @@ export function collect(roots: Definitions, scope: Definitions): Idl {
       const args = member.arguments.map(
         (argument): Argument => ({
           name: argument.name,
-          type: resolve(argument.idlType),
+          type: resolve(argument.idlType, argument.extAttrs),
           required: !argument.optional,
           optional: argument.optional,
           ...defaultOf(argument.default),
@@ -159,7 +159,7 @@ export function collect(roots: Definitions, scope: Definitions): Idl {
       .map(
         (field): Member => ({
           name: field.name,
-          type: resolve(field.idlType),
+          type: resolve(field.idlType, field.extAttrs),
           required: field.required,
           ...defaultOf(field.default),
         }),
@@ -168,17 +168,26 @@ export function collect(roots: Definitions, scope: Definitions): Idl {
     return [...(raw.inheritance ? dictionaryMembers(raw.inheritance) : []), ...own];
   }
 
-  function resolve(description: webidl2.IDLTypeDescription): Type {
-    const type = resolveNonNull(description);
+  /** `outer` are the extended attributes of the member or argument; some of them mean its type. */
+  function resolve(
+    description: webidl2.IDLTypeDescription,
+    outer: readonly webidl2.ExtendedAttribute[] = [],
+  ): Type {
+    const type = resolveNonNull(description, outer);
     return description.nullable ? { kind: 'nullable', of: type } : type;
   }
 
-  function resolveNonNull(description: webidl2.IDLTypeDescription): Type {
+  function resolveNonNull(
+    description: webidl2.IDLTypeDescription,
+    outer: readonly webidl2.ExtendedAttribute[],
+  ): Type {
     if (description.union) {
-      return {
-        kind: 'union',
-        of: (description.idlType as webidl2.IDLTypeDescription[]).map((each) => resolve(each)),
-      };
+      const all = (description.idlType as webidl2.IDLTypeDescription[]).map((each) => resolve(each));
+      // An alternative that no value can be is as good as absent, unless there is no other.
+      const possible = all.filter((each) => !isForeign(each));
+      const [first = all[0]] = possible;
+      if (possible.length === 1 && first && all.length > 1) return first;
+      return { kind: 'union', of: possible.length > 0 ? possible : all };
     }
     if (description.generic) {
       const parameters = description.idlType as webidl2.IDLTypeDescription[];
@@ -192,7 +201,8 @@ export function collect(roots: Definitions, scope: Definitions): Idl {
     if (typedef) return resolve(typedef);
     const integer = INTEGERS[name];
     if (integer) {
-      const has = (attribute: string) => description.extAttrs.some((each) => each.name === attribute);
+      const has = (attribute: string) =>
+        [...description.extAttrs, ...outer].some(({ name }) => name === attribute);
       return {
         kind: 'integer',
         ...integer,
@@ -204,6 +214,7 @@ export function collect(roots: Definitions, scope: Definitions): Idl {
     if (name === 'DOMString' || name === 'USVString')
       return { kind: 'string', unicode: name === 'USVString' };
     if (BYTES.has(name)) return { kind: 'bytes' };
+    if (name === 'ImageData') return { kind: 'image' };
     const type = named.get(name);
     if (type === 'enum' || type === 'interface' || type === 'dictionary') return { kind: type, name };
     if (FOREIGN.has(name)) return { kind: 'interface', name };

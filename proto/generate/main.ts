@@ -13,11 +13,12 @@ import { emitOperations, missingRows } from './operations.js';
 const [root, out] = process.argv.slice(2);
 if (!root || !out) throw new Error('Usage: main.js ROOT OUT');
 
-const apiText = readFileSync(
-  createRequire(join(root, 'package.json')).resolve('@webref/idl/webgpu.idl'),
-  'utf8',
-);
-const apiRoots = definitions(apiText);
+const require = createRequire(join(root, 'package.json'));
+const idlOf = (spec: string) => definitions(readFileSync(require.resolve(`@webref/idl/${spec}.idl`), 'utf8'));
+
+// WebGPU borrows one enumeration from HTML.
+const borrowed = idlOf('html').filter((each) => 'name' in each && each.name === 'PredefinedColorSpace');
+const apiRoots = [...idlOf('webgpu'), ...borrowed];
 const wireRoots = definitions(readFileSync(join(root, 'proto/wire.idl'), 'utf8'));
 const scope = [...apiRoots, ...wireRoots];
 const api = collect(apiRoots, scope);
@@ -38,9 +39,10 @@ const dictionaries = [...used.dictionaries].map((name) => {
 const text = `${header}
 import {
   clamp, describe, enforceRange, isIterable, isObject, requireArguments, required, toBoolean, toBytes,
-  toDictionary, toDouble, toEnum, toFloat, toInterface, toDOMString, toRecord, toSequence, toUnsignedLong,
-  toUSVString,
+  toDictionary, toDouble, toEnum, toFloat, toInterface, toDOMString, toRecord, toSequence, toShape,
+  toUnsignedLong, toUSVString,
 } from '../webidl/converters.js';
+import { type ImagePixels, toImage } from '../webidl/image.js';
 import { type Resource, resourceOf } from '../webidl/resource.js';
 import { Handle } from '../wire/handle.js';
 import type { AnyOperation, Operation } from '../wire/operation.js';

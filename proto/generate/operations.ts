@@ -38,7 +38,7 @@ export function emitOperations(api: Idl, wire: Idl, dictionaries: Idl['dictionar
   ): string {
     const type = `${name}_${member}`;
     const wireArgs = only(asWire, `${name}.${member}`);
-    const hasConverter = asApi?.overloads.length === 1;
+    const hasConverter = canConvert(asApi);
     const remote = row.fate !== 'local';
     if (row.regular && (!hasConverter || asWire !== asApi)) {
       throw new Error(`${name}.${member} cannot be regular: its wire form is not its API form`);
@@ -78,6 +78,15 @@ export function emitOperations(api: Idl, wire: Idl, dictionaries: Idl['dictionar
     return lines.join('\n');
   }
 
+  /** Overloads are told apart by hand, and what only a page has cannot be converted. */
+  function canConvert(operation: Operation | undefined): operation is Operation {
+    const [args, ...more] = operation?.overloads ?? [];
+    if (!args || more.length > 0) return false;
+    return args.every(
+      ({ type }) => !isForeign(type) && (type.kind !== 'dictionary' || dictionaries.has(type.name)),
+    );
+  }
+
   function emitTypes(
     name: string,
     member: string,
@@ -86,7 +95,7 @@ export function emitOperations(api: Idl, wire: Idl, dictionaries: Idl['dictionar
     asWire: Operation,
   ): string[] {
     const result = [tuple(`${name}_${member}`, row.fate === 'local' ? [] : only(asWire, name))];
-    if (asApi?.overloads.length === 1) result.push(tuple(`${name}_${member}Api`, asApi.overloads[0] ?? []));
+    if (canConvert(asApi)) result.push(tuple(`${name}_${member}Api`, asApi.overloads[0] ?? []));
     return result;
   }
 }

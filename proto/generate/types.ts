@@ -3,6 +3,17 @@ import type { Type } from './idl.js';
 
 const quote = (text: string) => `'${text}'`;
 
+/**
+ * How long the sequence may be that stands for one of these dictionaries: the specification's "validate
+ * GPUExtent3D shape" and the like, which throw a TypeError.
+ */
+const SHAPES: Readonly<Record<string, readonly [min: number, max: number]>> = {
+  GPUColorDict: [4, 4],
+  GPUOrigin2DDict: [0, 2],
+  GPUOrigin3DDict: [0, 3],
+  GPUExtent3DDict: [1, 3],
+};
+
 /** The unions met so far, by helper name: each gets one set of helper functions. */
 export const unions = new Map<string, Extract<Type, { kind: 'union' }>>();
 
@@ -14,6 +25,8 @@ export function declare(type: Type): string {
       return type.kind;
     case 'bytes':
       return 'Uint8Array';
+    case 'image':
+      return 'ImagePixels';
     case 'float':
     case 'double':
     case 'integer':
@@ -46,6 +59,8 @@ export function convert(type: Type, value: string, where: string): string {
       return `toBoolean(${value})`;
     case 'bytes':
       return `toBytes(${value}, ${where})`;
+    case 'image':
+      return `toImage(${value}, ${where})`;
     case 'float':
       return `toFloat(${value}, ${where})`;
     case 'double':
@@ -93,6 +108,8 @@ export function write(type: Type, value: string): string {
       return `w.bool(${value});`;
     case 'bytes':
       return `w.bytes(${value});`;
+    case 'image':
+      throw new Error('An image does not cross the wire: give the operation a form in wire.idl');
     case 'float':
       return `w.f32(${value});`;
     case 'double':
@@ -130,6 +147,8 @@ export function read(type: Type): string {
       return 'r.bool()';
     case 'bytes':
       return 'r.bytes()';
+    case 'image':
+      throw new Error('An image does not cross the wire: give the operation a form in wire.idl');
     case 'float':
       return 'r.f32()';
     case 'double':
@@ -195,7 +214,12 @@ export function unionHelpers(name: string, type: Extract<Type, { kind: 'union' }
   if (others.some((part) => part.kind === 'undefined'))
     lines.push('  if (value === undefined) return undefined;');
   const sequence = others.find((part) => part.kind === 'sequence');
-  if (sequence) lines.push(`  if (isIterable(value)) return ${convert(sequence, 'value', 'where')};`);
+  const shape = SHAPES[dictionary && 'name' in dictionary ? dictionary.name : ''];
+  if (sequence) {
+    const converted = convert(sequence, 'value', 'where');
+    const checked = shape ? `toShape(${converted}, ${shape.join(', ')}, where)` : converted;
+    lines.push(`  if (isIterable(value)) return ${checked};`);
+  }
   const last = others.find((part) => !['undefined', 'sequence', 'dictionary'].includes(part.kind));
   if (dictionary && !last) {
     lines.push(

@@ -86,6 +86,13 @@ export function toSequence<T>(value: unknown, convert: (element: unknown) => T, 
   return result;
 }
 
+/** A sequence that stands for a dictionary of coordinates must have that many elements. */
+export function toShape(values: number[], min: number, max: number, where: string): number[] {
+  if (values.length >= min && values.length <= max) return values;
+  const allowed = min === max ? `${min}` : `${min} to ${max}`;
+  throw new TypeError(`${where}: ${values.length} numbers, where ${allowed} are expected`);
+}
+
 /** A record keeps the order of the object's own enumerable keys. */
 export function toRecord<T>(
   value: unknown,

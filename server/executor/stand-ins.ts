@@ -34,6 +34,9 @@ const LABEL = 'object that is invalid or of another GPU instance';
 
 const MAKERS: Readonly<Record<string, Maker>> = {
   GPUBuffer: (device) => device.createBuffer({ label: LABEL, size: 4, usage: 0 }),
+  GPUTexture: texture,
+  GPUTextureView: (device) => texture(device).createView({ label: LABEL }),
+  GPUSampler: (device) => device.createSampler({ label: LABEL, lodMinClamp: -1 }),
   GPUShaderModule: shaderModule,
   GPUBindGroupLayout: bindGroupLayout,
   GPUPipelineLayout: (device) =>
@@ -42,9 +45,15 @@ const MAKERS: Readonly<Record<string, Maker>> = {
     device.createBindGroup({ label: LABEL, layout: bindGroupLayout(device), entries: [] }),
   GPUComputePipeline: (device) =>
     device.createComputePipeline({ label: LABEL, layout: 'auto', compute: { module: shaderModule(device) } }),
+  GPURenderPipeline: (device) =>
+    device.createRenderPipeline({ label: LABEL, layout: 'auto', vertex: { module: shaderModule(device) } }),
   GPUQuerySet: (device) => device.createQuerySet({ label: LABEL, type: 'occlusion', count: 2 ** 20 }),
   GPUCommandEncoder: commandEncoder,
   GPUComputePassEncoder: (device) => commandEncoder(device).beginComputePass({ label: LABEL }),
+  GPURenderPassEncoder: (device) =>
+    commandEncoder(device).beginRenderPass({ label: LABEL, colorAttachments: [] }),
+  GPURenderBundleEncoder: renderBundleEncoder,
+  GPURenderBundle: (device) => renderBundleEncoder(device).finish({ label: LABEL }),
   GPUCommandBuffer: (device) => commandEncoder(device).finish({ label: LABEL }),
 };
 
@@ -55,6 +64,15 @@ function shaderModule(device: GPUDevice): GPUShaderModule {
 function bindGroupLayout(device: GPUDevice): GPUBindGroupLayout {
   const entry = { binding: 0, visibility: 4, buffer: {} };
   return device.createBindGroupLayout({ label: LABEL, entries: [entry, entry] });
+}
+
+function texture(device: GPUDevice): GPUTexture {
+  return device.createTexture({ label: LABEL, size: [1], format: 'rgba8unorm', usage: 0 });
+}
+
+/** One without any attachment is refused. */
+function renderBundleEncoder(device: GPUDevice): GPURenderBundleEncoder {
+  return device.createRenderBundleEncoder({ label: LABEL, colorFormats: [] });
 }
 
 /** One that cannot be finished: a debug group ends that never began. */

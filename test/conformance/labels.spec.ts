@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
+import { COVER } from './render-support.js';
 import { COPY_DST, STORAGE } from './support.js';
 
 /** One object of each kind that has a label. */
@@ -10,7 +11,29 @@ function labelled(device: GPUDevice, descriptor: { label?: string }): Record<str
   const encoder = device.createCommandEncoder(descriptor);
   const pass = encoder.beginComputePass(descriptor);
   pass.end();
+  const texture = device.createTexture({ size: [1], format: 'rgba8unorm', usage: 0x10, ...descriptor });
+  const view = texture.createView(descriptor);
+  const renderPass = encoder.beginRenderPass({
+    colorAttachments: [{ view, loadOp: 'clear', storeOp: 'store' }],
+    ...descriptor,
+  });
+  renderPass.end();
+  const bundleEncoder = device.createRenderBundleEncoder({ colorFormats: ['rgba8unorm'], ...descriptor });
+  const drawing = device.createShaderModule({ code: COVER });
+  const renderPipeline = device.createRenderPipeline({
+    layout: 'auto',
+    vertex: { module: drawing },
+    fragment: { module: drawing, targets: [{ format: 'rgba8unorm' }] },
+    ...descriptor,
+  });
   return {
+    texture,
+    view,
+    sampler: device.createSampler(descriptor),
+    renderPass,
+    bundleEncoder,
+    bundle: bundleEncoder.finish(descriptor),
+    renderPipeline,
     buffer: device.createBuffer({ size: 4, usage: STORAGE, ...descriptor }),
     module,
     bindGroupLayout,

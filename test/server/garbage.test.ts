@@ -16,6 +16,17 @@ it('collects when enough GPU memory waits, and then starts counting anew', () =>
   expect(after).toEqual([0, 0, 1, 1, 2]);
 });
 
+it('counts the texels of textures', () => {
+  let collections = 0;
+  const meter = new GarbageMeter(() => {
+    collections += 1;
+  }, 100);
+  meter.released({ width: 4, height: 3, depthOrArrayLayers: 2, sampleCount: 1 } as GPUTexture);
+  expect(collections).toBe(0);
+  meter.released({ width: 1, height: 1, depthOrArrayLayers: 1, sampleCount: 4 } as GPUTexture);
+  expect(collections).toBe(1);
+});
+
 it('does not count what the program has destroyed', () => {
   let collections = 0;
   const meter = new GarbageMeter(() => {

@@ -27,8 +27,22 @@ export function createComputePipelineAsync(
   [descriptor]: [GPUComputePipelineDescriptor],
   made: Entry,
 ): Awaited {
-  const reply = (pipeline: GPUComputePipeline) => {
+  return created(made, deviceOf(self).createComputePipelineAsync(descriptor));
+}
+
+export function createRenderPipelineAsync(
+  _context: Context,
+  self: Entry,
+  [descriptor]: [GPURenderPipelineDescriptor],
+  made: Entry,
+): Awaited {
+  return created(made, deviceOf(self).createRenderPipelineAsync(descriptor));
+}
+
+/** The client's handle is good once the pipeline is there; the reply itself is empty. */
+function created(made: Entry, promise: Promise<object>): Awaited {
+  const reply = (pipeline: object) => {
     made.object = pipeline;
   };
-  return { promise: deviceOf(self).createComputePipelineAsync(descriptor), reply };
+  return { promise, reply };
 }

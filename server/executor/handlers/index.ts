@@ -2,8 +2,10 @@ import type { Handler } from '../context.js';
 import * as buffer from './buffer.js';
 import * as device from './device.js';
 import * as gpu from './gpu.js';
+import * as queue from './queue.js';
 import * as session from './session-commands.js';
 import * as shaderModule from './shader-module.js';
+import * as texture from './texture.js';
 
 /**
  * The commands whose execution does not follow from the IDL, by interface and member. Any other calls
@@ -18,7 +20,10 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     pushErrorScope: device.pushErrorScope,
     popErrorScope: device.popErrorScope,
     createComputePipelineAsync: device.createComputePipelineAsync as Handler,
+    createRenderPipelineAsync: device.createRenderPipelineAsync as Handler,
   },
   GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap, destroy: buffer.destroy },
+  GPUQueue: { copyExternalImageToTexture: queue.copyExternalImageToTexture as Handler },
+  GPUTexture: { destroy: texture.destroy },
   GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
 };

@@ -7,7 +7,7 @@ export function release({ objects, garbage }: Context, _self: Entry, [handles]: 
   if (handles.length % 2 !== 0) throw new ProtocolError('a release with half a handle');
   for (let at = 0; at < handles.length; at += 2) {
     const { kind, object } = objects.release(handles[at] as number, handles[at + 1] as number);
-    if (kind === 'GPUBuffer') garbage.released(object as GPUBuffer);
+    if (kind === 'GPUBuffer' || kind === 'GPUTexture') garbage.released(object as GPUBuffer | GPUTexture);
   }
 }
 
