@@ -15,18 +15,15 @@ interface Mapped {
  * *lost* (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
  */
 export class DeviceResource extends ClientResource {
-  readonly lost: Promise<{ reason: string; message: string }>;
   /** The features that it was requested with, and those that they imply. */
   features: ReadonlySet<string> = new Set();
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
-  #resolveLost: (info: { reason: string; message: string }) => void = () => {};
+  /** Resolves the program's promise, at the moment that the host's word is read: its order is the host's. */
+  resolveLost: (reason: string, message: string) => void = () => {};
   #state: 'alive' | 'destroying' | 'lost' = 'alive';
 
   constructor(session: Session, label: string) {
     super(session, 'GPUDevice', undefined, label);
-    this.lost = new Promise((resolve) => {
-      this.#resolveLost = resolve;
-    });
   }
 
   destroy(): void {
@@ -44,6 +41,6 @@ export class DeviceResource extends ClientResource {
     if (destroyed && !this.session.ended) this.session.unhold();
     this.#state = 'lost';
     this.session.devices.delete(this.id);
-    this.#resolveLost({ reason: destroyed ? 'destroyed' : reason, message });
+    this.resolveLost(destroyed ? 'destroyed' : reason, message);
   }
 }

@@ -82,7 +82,9 @@ export class GPUDevice extends EventTarget {
       limits: new GPUSupportedLimits(INTERNAL, reply.limits),
       adapterInfo,
       queue: wrap(queue),
-      lost: resource.lost.then(({ reason, message }) => new GPUDeviceLostInfo(INTERNAL, reason, message)),
+      lost: new Promise((resolve) => {
+        resource.resolveLost = (reason, message) => resolve(new GPUDeviceLostInfo(INTERNAL, reason, message));
+      }),
     };
   }
 

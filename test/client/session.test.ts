@@ -54,6 +54,27 @@ describe('the session', () => {
     ]);
   });
 
+  it('settles promises in the order of the replies, that of the loss of a device too', async () => {
+    let lose: (info: object) => void = () => {};
+    let finish: (value?: undefined) => void = () => {};
+    fake.device.lost = new Promise((resolve) => {
+      lose = resolve;
+    });
+    fake.answers.onSubmittedWorkDone = () =>
+      new Promise((resolve) => {
+        finish = resolve;
+      });
+    const { device } = await open();
+    const order: string[] = [];
+    void device.queue.onSubmittedWorkDone().then(() => order.push('work done'));
+    void device.lost.then(() => order.push('lost'));
+    await transport.settle();
+    lose({ reason: 'unknown', message: 'gone' });
+    finish();
+    await transport.settle();
+    expect(order).toEqual(['lost', 'work done']);
+  });
+
   it('sends the commands of one task as one message', async () => {
     const { device } = await open();
     for (let index = 0; index < 10; index += 1) device.createBuffer({ size: 16, usage: 8 });

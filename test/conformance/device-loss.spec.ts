@@ -139,4 +139,23 @@ describe('a destroyed GPUDevice', () => {
     expect(adapter.info.vendor).toBe(vendor);
     expect((await rejection(adapter.requestDevice())).name).toBe('OperationError');
   });
+
+  parity('a pipeline that is wrong is refused before the device is lost, or given out after', async (t) => {
+    const { device, globals } = t;
+    const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
+    const order: string[] = [];
+    void device.lost.then(() => order.push('lost'));
+    const create = (entryPoint: string) =>
+      device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint } }).then(
+        (pipeline) => {
+          expect(pipeline).toBeInstanceOf(globals.GPUComputePipeline);
+          if (entryPoint === 'missing') expect(order).toContain('lost');
+        },
+        () => expect(order).not.toContain('lost'),
+      );
+    const before = create('missing');
+    device.destroy();
+    await Promise.all([before, create('missing'), create('main'), device.lost]);
+    await create('missing');
+  });
 });
