@@ -2,6 +2,7 @@ import * as constants from '../proto/gen/webgpu.js';
 import { GPUAdapter } from './api/adapter.js';
 import { GPUBindGroupLayout } from './api/bind-group-layout.js';
 import { GPUBuffer } from './api/buffer.js';
+import { GPUCanvasContext } from './api/canvas-context.js';
 import { GPUCommandEncoder } from './api/command-encoder.js';
 import { GPUComputePassEncoder } from './api/compute-pass-encoder.js';
 import { GPUDevice, GPUDeviceLostInfo } from './api/device.js';
@@ -40,6 +41,7 @@ export const globals = {
   GPUBuffer,
   GPUBufferUsage: namespace('GPUBufferUsage', constants.GPUBufferUsage),
   GPUColorWrite: namespace('GPUColorWrite', constants.GPUColorWrite),
+  GPUCanvasContext,
   GPUCommandEncoder,
   GPUCompilationInfo,
   GPUCompilationMessage,
