@@ -4,11 +4,11 @@
 //   node scripts/cts.mjs --cts CHECKOUT [--out FILE] [--timeout SECONDS] [--on local|farlight]
 //                        [--host URL] QUERY...
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { softwareGpuFolder } from '../dist/server/software-gpu.js';
@@ -81,50 +81,56 @@ async function filesOf(query) {
     .map((file) => `${suite}:${file}:*`);
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'farlight-cts-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
 /** Runs one file. Cases that were not reached have no result. */
-function run(side, query) {
+async function run(side, query) {
   const { flags, env } = setups[side];
-  return new Promise((done) => {
-    const started = performance.now();
-    // The suite reads its resources relative to the folder that it runs in.
-    const child = spawn(process.execPath, ['--no-warnings', runner, '--verbose', ...flags, query], {
-      cwd: checkout,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const cases = new Map();
-    let end = 'crash';
-    let last = '';
-    let log = [];
-    const timer = setTimeout(() => {
-      end = 'timeout';
-      child.kill('SIGKILL');
-    }, seconds * 1000);
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      if (end === 'complete') return;
-      const result = /^\[(\w+)\] (\w+:.*) \((-?[\d.]+)ms\)\. Log:$/.exec(line);
-      if (result) {
-        log = [];
-        const [, status, name, ms] = result;
-        // What did not pass is listed a second time at the end.
-        if (!cases.has(name)) cases.set(name, { status, ms: Number(ms), log });
-      } else if (line === '** Summary **') {
-        // Dawn keeps a process alive for as long as its GPU is reachable.
-        end = 'complete';
-        setTimeout(() => child.kill('SIGKILL'), 1000).unref();
-      } else if (log.length < LOG_LINES) {
-        log.push(line);
-      }
-    });
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      last = (last + text).slice(-2000);
-    });
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      const how = end === 'crash' ? { code, signal, stderr: last, log } : {};
-      done({ end, ...how, seconds: (performance.now() - started) / 1000, cases });
-    });
+  // A file, since a process that exits leaves behind what a pipe has not taken yet.
+  const path = join(folder, 'output');
+  const output = openSync(path, 'w');
+  const started = performance.now();
+  // The suite reads its resources relative to the folder that it runs in.
+  const child = spawn(process.execPath, ['--no-warnings', runner, '--verbose', ...flags, query], {
+    cwd: checkout,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', output, output],
   });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, seconds * 1000);
+  const [code, signal] = await once(child, 'exit');
+  clearTimeout(timer);
+  const took = (performance.now() - started) / 1000;
+  closeSync(output);
+  const { cases, finished, tail } = read(readFileSync(path, 'utf8'));
+  if (finished) return { end: 'complete', seconds: took, cases };
+  if (tail.some((line) => line.endsWith('does not match any cases')))
+    return { end: 'empty', seconds: took, cases };
+  return { end: timedOut ? 'timeout' : 'crash', code, signal, tail, seconds: took, cases };
+}
+
+/** The results that the runner printed, and the end of what it printed where it did not finish. */
+function read(output) {
+  const cases = new Map();
+  const lines = output.split('\n');
+  let log = [];
+  for (const line of lines) {
+    // What an implementation prints itself may stand before it on the line.
+    const result = /\[(pass|fail|warn|skip)\] (\w+:.*) \((-?[\d.]+)ms\)\. Log:$/.exec(line);
+    if (result) {
+      log = [];
+      const [, status, name, ms] = result;
+      // What did not pass is listed a second time at the end.
+      if (!cases.has(name)) cases.set(name, { status, ms: Number(ms), log });
+    } else if (log.length < LOG_LINES) {
+      log.push(line);
+    }
+  }
+  return { cases, finished: lines.includes('** Summary **'), tail: lines.slice(-LOG_LINES) };
 }
 
 const count = (cases, status) => [...cases.values()].filter((each) => each.status === status).length;
@@ -141,8 +147,11 @@ const round = (value) => Math.round(value * 100) / 100;
 
 /** Why a case failed, without the numbers in which two such cases differ. */
 function causeOf({ status, log }) {
-  const line = log.find((each) => /EXCEPTION|EXPECTATION FAILED|Error:/.test(each)) ?? log[0] ?? '';
-  return `${status}: ${line.trim().replace(/\d+/g, 'N').slice(0, 200)}`;
+  const at = log.findIndex((line) => /EXCEPTION|EXPECTATION FAILED/.test(line));
+  const lines = log.slice(Math.max(at, 0)).map((line) => line.trim());
+  // The name of a subcase comes first, and what was wrong on the line after it.
+  const line = /subcase:/.test(lines[0]) ? lines.slice(1).find((each) => each !== '') : lines[0];
+  return `${status}: ${(line ?? '').replace(/\d+/g, 'N').slice(0, 200)}`;
 }
 
 const files = [];
@@ -162,8 +171,10 @@ for (const query of new Set(todo)) {
   const entry = { query };
   for (const side of SIDES) if (outcome[side]) entry[side] = summarize(outcome[side]);
   if (local && farlight) {
-    const missing = { status: farlight.end === 'timeout' ? 'timeout' : 'crash', log: farlight.log ?? [] };
+    const missing = { status: farlight.end === 'timeout' ? 'timeout' : 'crash', log: farlight.tail ?? [] };
     for (const [name, result] of local.cases) {
+      // Of a file that takes too long on both sides, what both reached is compared.
+      if (local.end === 'timeout' && farlight.end === 'timeout' && !farlight.cases.has(name)) continue;
       const there = farlight.cases.get(name) ?? missing;
       if (result.status === 'pass' && there.status !== 'pass') {
         differences.push({ case: name, farlight: there.status, cause: causeOf(there), log: there.log });
