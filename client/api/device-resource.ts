@@ -1,5 +1,7 @@
 import { ClientResource } from '../session/client-resource.js';
 import type { Session } from '../session/session.js';
+import { INTERNAL } from './define.js';
+import { GPUDeviceLostInfo } from './device-lost-info.js';
 import { IterableWeakSet } from './weak-set.js';
 
 /** A buffer as its device sees it. */
@@ -15,9 +17,10 @@ interface Mapped {
  * *lost* (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
  */
 export class DeviceResource extends ClientResource {
-  readonly lost: Promise<{ reason: string; message: string }>;
+  /** The program's own promise: one derived from it would settle after what the host answered later. */
+  readonly lost: Promise<GPUDeviceLostInfo>;
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
-  #resolveLost: (info: { reason: string; message: string }) => void = () => {};
+  #resolveLost: (info: GPUDeviceLostInfo) => void = () => {};
   #state: 'alive' | 'destroying' | 'lost' = 'alive';
 
   constructor(session: Session, label: string) {
@@ -42,6 +45,6 @@ export class DeviceResource extends ClientResource {
     if (destroyed && !this.session.ended) this.session.unhold();
     this.#state = 'lost';
     this.session.devices.delete(this.id);
-    this.#resolveLost({ reason: destroyed ? 'destroyed' : reason, message });
+    this.#resolveLost(new GPUDeviceLostInfo(INTERNAL, destroyed ? 'destroyed' : reason, message));
   }
 }

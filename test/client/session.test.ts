@@ -94,6 +94,23 @@ describe('the session', () => {
     expect(Buffer.compare(fake.calls.at(-1)?.[1][2] as Uint8Array, data)).toBe(0);
   });
 
+  it('a device is lost before what the host answered later', async () => {
+    let lose = (_: object) => {};
+    fake.device.lost = new Promise((resolve) => {
+      lose = resolve;
+    });
+    fake.answers.onSubmittedWorkDone = () => {
+      lose({ reason: 'unknown', message: '' });
+      return Promise.resolve();
+    };
+    const { device } = await open();
+    const order: string[] = [];
+    void device.lost.then(() => order.push('lost'));
+    void device.queue.onSubmittedWorkDone().then(() => order.push('done'));
+    await transport.settle();
+    expect(order).toEqual(['lost', 'done']);
+  });
+
   it('keeps the process alive only while something is awaited', async () => {
     const { device } = await open();
     expect(transport.refs).toBe(0);

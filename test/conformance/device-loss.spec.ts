@@ -114,6 +114,24 @@ describe('a destroyed GPUDevice', () => {
     expect(pipeline).toBeInstanceOf(globals.GPUComputePipeline);
   });
 
+  parity('is lost before an invalid pipeline resolves, or after it is rejected', async (t) => {
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      const device = await t.newDevice();
+      const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
+      const compute = { module, entryPoint: 'absent' };
+      let lost = false;
+      void device.lost.then(() => {
+        lost = true;
+      });
+      const lostWhenSettled = device.createComputePipelineAsync({ layout: 'auto', compute }).then(
+        () => expect(lost).toBe(true),
+        () => expect(lost).toBe(false),
+      );
+      device.destroy();
+      await lostWhenSettled;
+    }
+  });
+
   parity('keeps its attributes', async ({ device, globals }) => {
     const { queue, limits, features } = device;
     device.destroy();
