@@ -1,4 +1,6 @@
+import { markAsUntransferable } from 'node:worker_threads';
 import type { FarlightWrittenRange } from '../../proto/gen/operations.js';
+import { detach } from './detach.js';
 
 /** A part of a mapping that the program holds. */
 interface View {
@@ -42,6 +44,8 @@ export class ActiveMapping {
     }
     const whole = offset === this.#start && end === this.#end && this.#views.length === 0;
     const buffer = whole ? this.#data : this.#data.slice(offset - this.#start, end - this.#start);
+    // Nobody but `detach` may take the bytes away: what was written would be lost.
+    markAsUntransferable(buffer);
     this.#views.push({ start: offset, end, buffer });
     return buffer;
   }
@@ -56,7 +60,7 @@ export class ActiveMapping {
 
   /** Takes the bytes away from the program: its ArrayBuffers become empty. */
   detach(): void {
-    for (const { buffer } of this.#views) structuredClone(buffer, { transfer: [buffer] });
+    for (const { buffer } of this.#views) detach(buffer);
   }
 }
 

@@ -19,7 +19,8 @@ import type { DeviceResource } from './device-resource.js';
  *
  * Mapping states: *unmapped*, *pending* (mapAsync awaits the host), *mapped* (the program may hold
  * ranges). unmapped -> pending by mapAsync; pending -> mapped by the host's reply; pending or mapped
- * -> unmapped by unmap or destroy; a buffer mapped at creation begins as mapped.
+ * -> unmapped by unmap or destroy; a buffer mapped at creation begins as mapped. mapAsync of a mapped
+ * buffer leaves it mapped, and is pending until the host refuses it.
  */
 class BufferResource extends ClientResource {
   readonly size: number;
@@ -150,13 +151,14 @@ function mapAsync(
 ): Promise<undefined> {
   const command = [mode, offset, size];
   const { session } = buffer;
-  if (buffer.state !== 'unmapped') {
+  if (buffer.pendingMap) {
     // The host raises the validation error in its turn; the promise does not wait for it.
     void session.request(operations.mapAsync, buffer, command, { fulfilled: () => {}, rejected: () => {} });
-    throw new DOMException('GPUBuffer.mapAsync: the buffer is mapped, or about to be.', 'OperationError');
+    throw new DOMException('GPUBuffer.mapAsync: the buffer is about to be mapped.', 'OperationError');
   }
   return new Promise((resolve, reject) => {
     const pending = { reject };
+    // That a buffer is mapped already is for the host to refuse: until it does, unmap ends the wish too.
     buffer.pendingMap = pending;
     // Where the program has unmapped in the meantime, its promise was rejected then.
     const stillPending = () => {

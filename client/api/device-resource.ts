@@ -1,5 +1,7 @@
 import { ClientResource } from '../session/client-resource.js';
 import type { Session } from '../session/session.js';
+import { INTERNAL } from './define.js';
+import { GPUDeviceLostInfo } from './device-lost-info.js';
 import { IterableWeakSet } from './weak-set.js';
 
 /** A buffer as its device sees it. */
@@ -17,13 +19,17 @@ interface Mapped {
 export class DeviceResource extends ClientResource {
   /** The features that it was requested with, and those that they imply. */
   features: ReadonlySet<string> = new Set();
+  /** The program's own promise: one derived from it would settle after what the host answered later. */
+  readonly lost: Promise<GPUDeviceLostInfo>;
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
-  /** Resolves the program's promise, at the moment that the host's word is read: its order is the host's. */
-  resolveLost: (reason: string, message: string) => void = () => {};
+  #resolveLost: (info: GPUDeviceLostInfo) => void = () => {};
   #state: 'alive' | 'destroying' | 'lost' = 'alive';
 
   constructor(session: Session, label: string) {
     super(session, 'GPUDevice', undefined, label);
+    this.lost = new Promise((resolve) => {
+      this.#resolveLost = resolve;
+    });
   }
 
   destroy(): void {
@@ -41,6 +47,6 @@ export class DeviceResource extends ClientResource {
     if (destroyed && !this.session.ended) this.session.unhold();
     this.#state = 'lost';
     this.session.devices.delete(this.id);
-    this.resolveLost(destroyed ? 'destroyed' : reason, message);
+    this.#resolveLost(new GPUDeviceLostInfo(INTERNAL, destroyed ? 'destroyed' : reason, message));
   }
 }

@@ -15,31 +15,12 @@ import {
   promising,
   wrap,
 } from './define.js';
+import type { GPUDeviceLostInfo } from './device-lost-info.js';
 import type { DeviceResource } from './device-resource.js';
 import { asGPUError, type GPUError, GPUUncapturedErrorEvent } from './errors.js';
 import { type GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './supported.js';
 
 const operations = OPERATIONS.GPUDevice;
-
-/** https://gpuweb.github.io/gpuweb/#gpudevicelostinfo */
-export class GPUDeviceLostInfo {
-  readonly #reason: string;
-  readonly #message: string;
-
-  constructor(token?: unknown, reason?: string, message?: string) {
-    if (token !== INTERNAL) illegal();
-    this.#reason = reason ?? 'unknown';
-    this.#message = message ?? '';
-  }
-
-  get reason(): string {
-    return this.#reason;
-  }
-
-  get message(): string {
-    return this.#message;
-  }
-}
 
 type UncapturedErrorHandler = ((event: GPUUncapturedErrorEvent) => unknown) | null;
 
@@ -82,9 +63,7 @@ export class GPUDevice extends EventTarget {
       limits: new GPUSupportedLimits(INTERNAL, reply.limits),
       adapterInfo,
       queue: wrap(queue),
-      lost: new Promise((resolve) => {
-        resource.resolveLost = (reason, message) => resolve(new GPUDeviceLostInfo(INTERNAL, reason, message));
-      }),
+      lost: resource.lost,
     };
   }
 
@@ -187,7 +166,6 @@ export class GPUDevice extends EventTarget {
 
 defineObjectBase(GPUDevice, 'GPUDevice');
 defineInterface('GPUDevice', GPUDevice);
-defineInterface('GPUDeviceLostInfo', GPUDeviceLostInfo);
 
 /** The two asynchronous pipeline creations: the wrapper is made when the host says that it can be had. */
 function createAsync(self: unknown, operation: AnyOperation, args: unknown[]): Promise<object> {

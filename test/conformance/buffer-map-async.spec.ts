@@ -152,6 +152,34 @@ describe('GPUBuffer.mapAsync, refused', () => {
     },
   );
 
+  parity('a call while mapped is not refused at once', async ({ device, invalid }) => {
+    const buffer = readable(device, 3);
+    await buffer.mapAsync(READ);
+    const order: string[] = [];
+    await invalid(async () => {
+      const refused = buffer.mapAsync(READ).catch((reason: Error) => order.push(reason.name));
+      queueMicrotask(() => order.push('microtask'));
+      await refused;
+    });
+    expect(order).toEqual(['microtask', 'OperationError']);
+  });
+
+  parity(
+    'unmap before a call while mapped is refused rejects it with AbortError',
+    async ({ device, invalid }) => {
+      const buffer = device.createBuffer({ size: 4, usage: MAP_WRITE, mappedAtCreation: true });
+      await invalid(async () => {
+        const aborted = rejection(buffer.mapAsync(WRITE));
+        expect(buffer.mapState).toBe('mapped');
+        buffer.unmap();
+        expect(buffer.mapState).toBe('unmapped');
+        expect((await aborted).name).toBe('AbortError');
+      });
+      await buffer.mapAsync(WRITE);
+      expect(buffer.mapState).toBe('mapped');
+    },
+  );
+
   const wrong: [why: string, make: (device: GPUDevice) => GPUBuffer, args: [number, number?, number?]][] = [
     ['READ of a buffer without MAP_READ', (device) => writable(device, 1), [READ]],
     ['WRITE of a buffer without MAP_WRITE', (device) => readable(device, 1), [WRITE]],

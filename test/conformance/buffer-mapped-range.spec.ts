@@ -114,6 +114,31 @@ describe('GPUBuffer.getMappedRange', () => {
     expect(range.byteLength).toBe(0);
   });
 
+  parity('a range cannot be transferred away', ({ device }) => {
+    const buffer = mapped(device, 16);
+    const range = buffer.getMappedRange();
+    const { port1 } = new MessageChannel();
+    try {
+      // Newer Nodes throw; Node 20 sends a copy.
+      port1.postMessage(range, [range]);
+    } catch (error) {
+      expect((error as Error).name).toBe('DataCloneError');
+    }
+    port1.close();
+    expect(range.byteLength).toBe(16);
+    buffer.unmap();
+    expect(range.byteLength).toBe(0);
+  });
+
+  parity('a range cannot be transferred after unmap, when it is detached', ({ device }) => {
+    const buffer = mapped(device, 16);
+    const range = buffer.getMappedRange();
+    buffer.unmap();
+    const { port1 } = new MessageChannel();
+    expect(thrown(() => port1.postMessage(range, [range])).name).toBe('DataCloneError');
+    port1.close();
+  });
+
   parity('a new mapping gives new ranges', async ({ device }) => {
     const buffer = device.createBuffer({ size: 8, usage: MAP_READ });
     await buffer.mapAsync(READ);

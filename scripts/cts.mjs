@@ -1,0 +1,251 @@
+// Runs queries of the WebGPU conformance test suite on local Dawn and through Farlight, on the embedded
+// software GPU both times, and tells where the two differ. docs/conformance.md says how to get the suite.
+//
+//   node scripts/cts.mjs --cts CHECKOUT [--out FILE] [--timeout SECONDS] [--on local|farlight]
+//                        [--host URL] QUERY...
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { softwareGpuFolder } from '../dist/server/software-gpu.js';
+
+const SIDES = ['local', 'farlight'];
+/** Of a failure's log: what says why it failed comes first, the stack after it. */
+const LOG_LINES = 12;
+
+const { values: options, positionals: queries } = parseArgs({
+  allowPositionals: true,
+  options: {
+    cts: { type: 'string' },
+    out: { type: 'string' },
+    timeout: { type: 'string', default: '120' },
+    on: { type: 'string', multiple: true, default: SIDES },
+    host: { type: 'string' },
+  },
+});
+const seconds = Number(options.timeout);
+if (
+  !options.cts ||
+  queries.length === 0 ||
+  !(seconds > 0) ||
+  options.on.some((side) => !SIDES.includes(side))
+) {
+  console.error(
+    'usage: node scripts/cts.mjs --cts CHECKOUT [--out FILE] [--timeout SECONDS] [--on local|farlight] [--host URL] QUERY...',
+  );
+  process.exit(2);
+}
+const checkout = resolve(options.cts);
+const runner = join(checkout, 'out-node/common/runtime/cmdline.js');
+if (!existsSync(runner)) {
+  console.error(`${runner} is not there: build the suite for Node first (npx grunt node, in ${checkout})`);
+  process.exit(2);
+}
+
+/** What each side adds to the runner's arguments and environment. */
+const software = softwareGpuFolder();
+const setups = {
+  local: {
+    flags: provider('cts-local.cjs', ['backend=vulkan']),
+    env: {
+      VK_ICD_FILENAMES: join(software, 'vk_swiftshader_icd.json'),
+      LD_LIBRARY_PATH: [software, process.env.LD_LIBRARY_PATH].filter(Boolean).join(':'),
+      XDG_RUNTIME_DIR: process.env.XDG_RUNTIME_DIR || tmpdir(),
+    },
+  },
+  farlight: {
+    flags: provider('../dist/client/cts.js', options.host ? [`host=${options.host}`] : ['adapter=software']),
+    env: {},
+  },
+};
+
+function provider(file, flags) {
+  const path = fileURLToPath(new URL(file, import.meta.url));
+  return ['--gpu-provider', path, ...flags.flatMap((flag) => ['--gpu-provider-flag', flag])];
+}
+
+/** The queries of single files that a query stands for: each gets a process of its own. */
+async function filesOf(query) {
+  const [suite, path, ...test] = query.split(':');
+  if (test.length > 0) return path.endsWith('*') ? [] : [query];
+  const { listing } = createRequire(import.meta.url)(join(checkout, `out-node/${suite}/listing.js`));
+  const prefix = path.replace(/,?\*$/, '');
+  return (await listing)
+    .filter((entry) => !('readme' in entry))
+    .map((entry) => entry.file.join(','))
+    .filter((file) => prefix === '' || file === prefix || file.startsWith(`${prefix},`))
+    .map((file) => `${suite}:${file}:*`);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'farlight-cts-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+
+/** Runs one file. Cases that were not reached have no result. */
+async function run(side, query) {
+  const { flags, env } = setups[side];
+  // A file, since a process that exits leaves behind what a pipe has not taken yet.
+  const path = join(folder, 'output');
+  const output = openSync(path, 'w');
+  const started = performance.now();
+  // The suite reads its resources relative to the folder that it runs in.
+  const child = spawn(process.execPath, ['--no-warnings', runner, '--verbose', ...flags, query], {
+    cwd: checkout,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', output, output],
+  });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, seconds * 1000);
+  const [code, signal] = await once(child, 'exit');
+  clearTimeout(timer);
+  const took = (performance.now() - started) / 1000;
+  closeSync(output);
+  const { cases, finished, tail } = read(readFileSync(path, 'utf8'));
+  if (finished) return { end: 'complete', seconds: took, cases };
+  if (tail.some((line) => line.endsWith('does not match any cases')))
+    return { end: 'empty', seconds: took, cases };
+  return { end: timedOut ? 'timeout' : 'crash', code, signal, tail, seconds: took, cases };
+}
+
+/** The results that the runner printed, and the end of what it printed where it did not finish. */
+function read(output) {
+  const cases = new Map();
+  const lines = output.split('\n');
+  let log = [];
+  for (const line of lines) {
+    // What an implementation prints itself may stand before it on the line.
+    const result = /\[(pass|fail|warn|skip)\] (\w+:.*) \((-?[\d.]+)ms\)\. Log:$/.exec(line);
+    if (result) {
+      log = [];
+      const [, status, name, ms] = result;
+      // What did not pass is listed a second time at the end.
+      if (!cases.has(name)) cases.set(name, { status, ms: Number(ms), log });
+    } else if (log.length < LOG_LINES) {
+      log.push(line);
+    }
+  }
+  return { cases, finished: lines.includes('** Summary **'), tail: lines.slice(-LOG_LINES) };
+}
+
+const count = (cases, status) => [...cases.values()].filter((each) => each.status === status).length;
+
+function summarize({ end, cases, seconds, ...how }) {
+  const counts = Object.fromEntries(
+    ['pass', 'fail', 'warn', 'skip'].map((each) => [each, count(cases, each)]),
+  );
+  const ms = [...cases.values()].reduce((sum, each) => sum + each.ms, 0);
+  return { end, ...how, ...counts, seconds: round(seconds), caseSeconds: round(ms / 1000) };
+}
+
+const round = (value) => Math.round(value * 100) / 100;
+
+/** Why a case failed, without the numbers in which two such cases differ. */
+function causeOf({ status, log }) {
+  const at = log.findIndex((line) => /EXCEPTION|EXPECTATION FAILED/.test(line));
+  const lines = log.slice(Math.max(at, 0)).map((line) => line.trim());
+  // The name of a subcase comes first, and what was wrong on the line after it.
+  const line = /subcase:/.test(lines[0]) ? lines.slice(1).find((each) => each !== '') : lines[0];
+  return `${status}: ${(line ?? '').replace(/\d+/g, 'N').slice(0, 200)}`;
+}
+
+const files = [];
+const differences = [];
+const gains = [];
+const todo = [];
+for (const query of queries) {
+  const found = await filesOf(query);
+  if (found.length === 0) console.error(`no file matches ${query}`);
+  todo.push(...found);
+}
+
+for (const query of new Set(todo)) {
+  const outcome = {};
+  for (const side of SIDES) if (options.on.includes(side)) outcome[side] = await run(side, query);
+  const { local, farlight } = outcome;
+  const entry = { query };
+  for (const side of SIDES) if (outcome[side]) entry[side] = summarize(outcome[side]);
+  if (local && farlight) {
+    const missing = { status: farlight.end === 'timeout' ? 'timeout' : 'crash', log: farlight.tail ?? [] };
+    for (const [name, result] of local.cases) {
+      // Of a file that takes too long on both sides, what both reached is compared.
+      if (local.end === 'timeout' && farlight.end === 'timeout' && !farlight.cases.has(name)) continue;
+      const there = farlight.cases.get(name) ?? missing;
+      if (result.status === 'pass' && there.status !== 'pass') {
+        differences.push({ case: name, farlight: there.status, cause: causeOf(there), log: there.log });
+      } else if (result.status !== 'pass' && there.status === 'pass') {
+        gains.push({ case: name, local: result.status, cause: causeOf(result) });
+      }
+    }
+    entry.differences = differences.filter((each) => local.cases.has(each.case)).length;
+  }
+  files.push(entry);
+  const words = SIDES.filter((side) => entry[side]).map((side) => {
+    const { pass, fail, warn, skip, end, seconds } = entry[side];
+    const more = [
+      fail && `${fail} fail`,
+      warn && `${warn} warn`,
+      skip && `${skip} skip`,
+      end !== 'complete' && end,
+    ];
+    return `${side} ${[`${pass} pass`, ...more.filter(Boolean)].join(', ')} in ${seconds} s`;
+  });
+  console.log(`${query}\n    ${words.join('; ')}${entry.differences ? `; ${entry.differences} DIFFER` : ''}`);
+  write();
+}
+
+report();
+process.exitCode = differences.length > 0 ? 1 : 0;
+
+function totals() {
+  const total = (side) => {
+    const sum = (key) => round(files.reduce((all, entry) => all + (entry[side]?.[key] ?? 0), 0));
+    return Object.fromEntries(
+      ['pass', 'fail', 'warn', 'skip', 'seconds', 'caseSeconds'].map((key) => [key, sum(key)]),
+    );
+  };
+  // A file that was cut short on one side says nothing of how long it takes.
+  const timed = files.filter(
+    ({ local, farlight }) => local?.end === 'complete' && farlight?.end === 'complete',
+  );
+  const time = (side) => timed.reduce((all, entry) => all + entry[side].seconds, 0);
+  return {
+    ...Object.fromEntries(options.on.map((side) => [side, total(side)])),
+    differences: differences.length,
+    gains: gains.length,
+    timeRatio: timed.length > 0 ? round(time('farlight') / time('local')) : undefined,
+  };
+}
+
+function write() {
+  if (!options.out) return;
+  const git = spawnSync('git', ['rev-parse', 'HEAD'], { cwd: checkout, encoding: 'utf8' });
+  const result = {
+    date: new Date().toISOString(),
+    cts: git.status === 0 ? git.stdout.trim() : undefined,
+    node: process.version,
+    timeoutSeconds: seconds,
+    queries,
+    totals: totals(),
+    differences,
+    gains,
+    files,
+  };
+  writeFileSync(options.out, `${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+function report() {
+  const causes = new Map();
+  for (const each of differences) causes.set(each.cause, [...(causes.get(each.cause) ?? []), each.case]);
+  console.log('\nPass on local Dawn and not through Farlight, by cause:');
+  if (causes.size === 0) console.log('    none');
+  for (const [cause, cases] of [...causes].sort(([, a], [, b]) => b.length - a.length)) {
+    console.log(`${String(cases.length).padStart(6)}  ${cause}\n          e.g. ${cases[0]}`);
+  }
+  console.log(`\n${JSON.stringify(totals(), undefined, 2)}`);
+}
