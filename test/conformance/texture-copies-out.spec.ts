@@ -1,11 +1,8 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
 import {
-  BLUE,
   bytesOfTexture,
-  canvas,
   GREEN,
-  NOTHING,
   picture,
   RED,
   RENDER_ATTACHMENT,
@@ -13,36 +10,9 @@ import {
   TEXTURE_COPY_SRC,
 } from './render-support.js';
 import { bufferOf, bytesOf, COPY_DST, COPY_SRC } from './support.js';
-
-const names = { r: RED, g: GREEN, b: BLUE, '.': NOTHING };
-const usage = TEXTURE_COPY_SRC | TEXTURE_COPY_DST;
-const image = (device: GPUDevice, descriptor: Partial<GPUTextureDescriptor> = {}) =>
-  canvas(device, { size: [4, 4], usage, ...descriptor });
-
-/** A texture whose texels are those that the letters of `rows` stand for. */
-function painted(device: GPUDevice, rows: string[], descriptor?: Partial<GPUTextureDescriptor>): GPUTexture {
-  const texture = image(device, { size: [rows[0]?.length ?? 1, rows.length], ...descriptor });
-  const texels = rows.flatMap((row) => [...row].flatMap((letter) => names[letter as keyof typeof names]));
-  const layout = { bytesPerRow: texture.width * 4 };
-  device.queue.writeTexture({ texture }, Uint8Array.from(texels), layout, [texture.width, texture.height]);
-  return texture;
-}
-
-function copy(device: GPUDevice, act: (encoder: GPUCommandEncoder) => void): void {
-  const encoder = device.createCommandEncoder();
-  act(encoder);
-  device.queue.submit([encoder.finish()]);
-}
+import { copy, image, names, painted, usage } from './texture-copy-support.js';
 
 const chess = ['rgrg', 'grgr', 'rgrg', 'grgr'];
-
-/** Two rows of two texels, 256 bytes apart. */
-function _rowsBuffer(device: GPUDevice): GPUBuffer {
-  const bytes = new Uint8Array(520);
-  bytes.set([...RED, ...GREEN], 0);
-  bytes.set([...BLUE, ...RED], 256);
-  return bufferOf(device, COPY_SRC, bytes);
-}
 
 describe('GPUCommandEncoder.copyTextureToBuffer', () => {
   parity('copies rows, and leaves what is between them', async ({ device }) => {

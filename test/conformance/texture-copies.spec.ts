@@ -1,38 +1,8 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
-import {
-  BLUE,
-  canvas,
-  GREEN,
-  NOTHING,
-  picture,
-  RED,
-  TEXTURE_COPY_DST,
-  TEXTURE_COPY_SRC,
-} from './render-support.js';
+import { BLUE, GREEN, picture, RED, TEXTURE_COPY_SRC } from './render-support.js';
 import { bufferOf, COPY_SRC, STORAGE, thrown } from './support.js';
-
-const names = { r: RED, g: GREEN, b: BLUE, '.': NOTHING };
-const usage = TEXTURE_COPY_SRC | TEXTURE_COPY_DST;
-const image = (device: GPUDevice, descriptor: Partial<GPUTextureDescriptor> = {}) =>
-  canvas(device, { size: [4, 4], usage, ...descriptor });
-
-/** A texture whose texels are those that the letters of `rows` stand for. */
-function _painted(device: GPUDevice, rows: string[], descriptor?: Partial<GPUTextureDescriptor>): GPUTexture {
-  const texture = image(device, { size: [rows[0]?.length ?? 1, rows.length], ...descriptor });
-  const texels = rows.flatMap((row) => [...row].flatMap((letter) => names[letter as keyof typeof names]));
-  const layout = { bytesPerRow: texture.width * 4 };
-  device.queue.writeTexture({ texture }, Uint8Array.from(texels), layout, [texture.width, texture.height]);
-  return texture;
-}
-
-function copy(device: GPUDevice, act: (encoder: GPUCommandEncoder) => void): void {
-  const encoder = device.createCommandEncoder();
-  act(encoder);
-  device.queue.submit([encoder.finish()]);
-}
-
-const _chess = ['rgrg', 'grgr', 'rgrg', 'grgr'];
+import { copy, image, names } from './texture-copy-support.js';
 
 /** Two rows of two texels, 256 bytes apart. */
 function rowsBuffer(device: GPUDevice): GPUBuffer {
