@@ -1,6 +1,5 @@
-import { markAsUntransferable } from 'node:worker_threads';
 import type { FarlightWrittenRange } from '../../proto/gen/operations.js';
-import { detach } from './detach.js';
+import { detach, pin } from './detach.js';
 
 /** A part of a mapping that the program holds. */
 interface View {
@@ -45,7 +44,7 @@ export class ActiveMapping {
     const whole = offset === this.#start && end === this.#end && this.#views.length === 0;
     const buffer = whole ? this.#data : this.#data.slice(offset - this.#start, end - this.#start);
     // Nobody but `detach` may take the bytes away: what was written would be lost.
-    markAsUntransferable(buffer);
+    pin(buffer);
     this.#views.push({ start: offset, end, buffer });
     return buffer;
   }

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { markAsUntransferable } from 'node:worker_threads';
 
 type Transfer = (this: ArrayBuffer, length: number) => ArrayBuffer;
 
@@ -7,14 +8,41 @@ type Transfer = (this: ArrayBuffer, length: number) => ArrayBuffer;
 const FLAG = 'harmony-rab-gsab-transfer';
 
 let transfer: Transfer | undefined;
+let pinnable: boolean | undefined;
 
 /**
  * Empties an ArrayBuffer. Unlike a transfer by structuredClone, this works on one that is marked as
  * untransferable.
  */
 export function detach(buffer: ArrayBuffer): void {
+  // Where it could not be pinned, the program may have transferred it.
+  if ((buffer as { detached?: boolean }).detached) return;
   transfer ??= findTransfer();
   transfer.call(buffer, 0);
+}
+
+/**
+ * Keeps the program from transferring an ArrayBuffer away, as WebGPU wants for a mapped range, where this
+ * Node lets a pinned one be emptied all the same. From Node 24 on it does not: there a range that the
+ * program transfers is gone, and what was written to it.
+ */
+export function pin(buffer: ArrayBuffer): void {
+  if (canPin()) markAsUntransferable(buffer);
+}
+
+/** Whether `pin` does anything on this Node: tried once, on a buffer that nobody misses. */
+export function canPin(): boolean {
+  if (pinnable === undefined) {
+    const probe = new ArrayBuffer(1);
+    markAsUntransferable(probe);
+    try {
+      detach(probe);
+    } catch {
+      // V8 refuses to detach it: answered below.
+    }
+    pinnable = probe.byteLength === 0;
+  }
+  return pinnable;
 }
 
 function findTransfer(): Transfer {
