@@ -1,4 +1,5 @@
 import { OPERATIONS } from '../../proto/gen/operations.js';
+import { toUSVString } from '../../proto/webidl/converters.js';
 import { bear, resourceOf } from '../../proto/webidl/resource.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { ClientResource } from '../session/client-resource.js';
@@ -52,7 +53,7 @@ export function defineObjectBase(interfaceClass: Class, name: string): void {
     },
     set(this: unknown, value: unknown) {
       const resource = receiver(this, name, 'label');
-      const label = toLabel(value);
+      const label = toUSVString(value, `${name}.label`);
       resource.label = label;
       resource.session.record(OPERATIONS.FarlightSession.setLabel, resource.session.root, [
         resource.id,
@@ -64,11 +65,6 @@ export function defineObjectBase(interfaceClass: Class, name: string): void {
     enumerable: true,
   });
 }
-
-const toLabel = (value: unknown) => {
-  if (typeof value === 'symbol') throw new TypeError('label: a symbol cannot be converted to a string');
-  return String(value).toWellFormed();
-};
 
 /** The brand check of every member: `this` must bear a resource of that interface. */
 export function receiver(self: unknown, name: string, member: string): ClientResource {

@@ -21,13 +21,15 @@ export interface Entry {
 /** The session's objects by handle. Whatever the client should not name ends the session. */
 export class ObjectTable implements HandleResolver<object> {
   readonly #entries = new Map<number, Entry>();
+  readonly #standIn: (kinds: readonly string[]) => object;
+
   /**
-   * Gives an object in place of another session's, for the command that is being read: an invalid one
-   * of the receiver's device.
+   * `standIn` gives an object in place of another session's, for the command that is being read: an
+   * invalid one of the receiver's device.
    */
-  standIn: (kinds: readonly string[]) => object = () => {
-    throw new ProtocolError('an object of another session where there is no device');
-  };
+  constructor(standIn: (kinds: readonly string[]) => object) {
+    this.#standIn = standIn;
+  }
 
   /** The receiver of a command. */
   receiver(id: number, generation: number, kind: string): Entry {
@@ -39,7 +41,7 @@ export class ObjectTable implements HandleResolver<object> {
 
   /** An argument of a command. */
   resolve(id: number, generation: number, kinds: readonly string[]): object {
-    if (id === FOREIGN.id && generation === FOREIGN.generation) return this.standIn(kinds);
+    if (id === FOREIGN.id && generation === FOREIGN.generation) return this.#standIn(kinds);
     const entry = this.get(id, generation);
     if (!kinds.includes(entry.kind)) {
       throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);

@@ -23,9 +23,11 @@ const ROOT: Entry = { id: ROOT_ID, generation: 0, kind: 'GPU', device: undefined
  */
 export class ExecutorSession implements SessionEndpoint {
   readonly #peer: SessionPeer;
-  readonly #objects = new ObjectTable();
+  readonly #objects = new ObjectTable((kinds) => this.#standIn(kinds));
   readonly #assembler = new BatchAssembler();
   readonly #context: Context;
+  /** The receiver of the command that is being read. */
+  #reading: Entry = ROOT;
   #closed = false;
 
   /** `gpu` is the implementation that is driven; the session never closes it. */
@@ -65,11 +67,16 @@ export class ExecutorSession implements SessionEndpoint {
     const self = this.#receiver(reader, operation);
     const made = operation.creates === undefined ? undefined : this.#reserve(reader, operation.creates, self);
     const serial = operation.fate === 'awaited' ? reader.u32() : undefined;
-    const device = deviceOf(self);
-    if (device) this.#objects.standIn = (kinds) => this.#context.standIn(device, kinds);
+    this.#reading = self;
     const args = operation.read(reader);
     if (serial === undefined) this.#command(operation, self, args, made);
     else this.#request(operation, self, args, made, serial);
+  }
+
+  #standIn(kinds: readonly string[]): object {
+    const device = deviceOf(this.#reading);
+    if (!device) throw new ProtocolError('an object of another session where there is no device');
+    return this.#context.standIn(device, kinds);
   }
 
   #receiver(reader: Reader<unknown>, operation: AnyOperation): Entry {

@@ -1,9 +1,8 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
-import { BLUE, canvas, GREEN, NOTHING, pass, RED, RENDER_ATTACHMENT } from './render-support.js';
+import { canvas, pass, RENDER_ATTACHMENT } from './render-support.js';
 import { thrown } from './support.js';
 
-const _names = { r: RED, g: GREEN, b: BLUE, '.': NOTHING };
 const attachment = (more: object) => ({ attachment: more as Partial<GPURenderPassColorAttachment> });
 
 describe('GPUCommandEncoder.beginRenderPass', () => {

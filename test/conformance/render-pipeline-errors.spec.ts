@@ -1,21 +1,7 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
-import { BLACK, BLUE, COVER, GREEN, RED } from './render-support.js';
+import { COVER, pipelineDescriptor } from './render-support.js';
 import { rejection, thrown } from './support.js';
-
-const _names = { r: RED, g: GREEN, b: BLUE, k: BLACK };
-const _attachment = { clearValue: [0, 0, 0, 1] };
-
-/** A descriptor whose parts can be replaced. */
-function descriptor(device: GPUDevice, more: object = {}): GPURenderPipelineDescriptor {
-  const module = device.createShaderModule({ code: COVER });
-  return {
-    layout: 'auto',
-    vertex: { module },
-    fragment: { module, targets: [{ format: 'rgba8unorm' }] },
-    ...more,
-  };
-}
 
 describe('GPUDevice.createRenderPipeline', () => {
   const wrong: [why: string, more: (module: GPUShaderModule) => object][] = [
@@ -60,7 +46,7 @@ describe('GPUDevice.createRenderPipeline', () => {
   for (const [why, more] of wrong) {
     parity(`${why} is a validation error`, async ({ device, invalid }) => {
       const module = device.createShaderModule({ code: COVER });
-      await invalid(() => device.createRenderPipeline(descriptor(device, more(module))));
+      await invalid(() => device.createRenderPipeline(pipelineDescriptor(device, more(module))));
     });
   }
 
@@ -70,10 +56,12 @@ describe('GPUDevice.createRenderPipeline', () => {
     const depthStencil = { format: 'depth32float-stencil8', depthWriteEnabled: true, depthCompare: 'less' };
     await valid(async () => {
       for (const more of [{ fragment: { module, targets } }, { depthStencil }]) {
-        expect(thrown(() => device.createRenderPipeline(descriptor(device, more)))).toBeInstanceOf(TypeError);
-        expect(await rejection(device.createRenderPipelineAsync(descriptor(device, more)))).toBeInstanceOf(
+        expect(thrown(() => device.createRenderPipeline(pipelineDescriptor(device, more)))).toBeInstanceOf(
           TypeError,
         );
+        expect(
+          await rejection(device.createRenderPipelineAsync(pipelineDescriptor(device, more))),
+        ).toBeInstanceOf(TypeError);
       }
     });
   });
@@ -91,7 +79,7 @@ describe('GPUDevice.createRenderPipeline', () => {
       { depthStencil: { format: 'depth24plus', depthBiasClamp: Number.NaN } },
       { depthStencil: { format: 'depth24plus', depthBias: 2 ** 31 } },
     ]) {
-      const make = () => device.createRenderPipeline(descriptor(device, more));
+      const make = () => device.createRenderPipeline(pipelineDescriptor(device, more));
       expect(thrown(make), JSON.stringify(more)).toBeInstanceOf(TypeError);
     }
   });
@@ -101,7 +89,8 @@ describe('GPUDevice.createRenderPipeline', () => {
     ({ device }) => {
       const module = device.createShaderModule({ code: COVER });
       const targets = [{ format: 'rgba8unorm', blend: { color: {} } }];
-      const make = () => device.createRenderPipeline(descriptor(device, { fragment: { module, targets } }));
+      const make = () =>
+        device.createRenderPipeline(pipelineDescriptor(device, { fragment: { module, targets } }));
       expect(thrown(make)).toBeInstanceOf(TypeError);
     },
     { deviation: 'null or undefined for a dictionary crashes it' },

@@ -11,6 +11,7 @@ import {
   filled,
   GREEN,
   picture,
+  pipelineDescriptor,
   RED,
   rectangle,
   shape,
@@ -20,17 +21,6 @@ import { bufferOf, UNIFORM, VERTEX } from './support.js';
 
 const names = { r: RED, g: GREEN, b: BLUE, k: BLACK };
 const attachment = { clearValue: [0, 0, 0, 1] };
-
-/** A descriptor whose parts can be replaced. */
-function descriptor(device: GPUDevice, more: object = {}): GPURenderPipelineDescriptor {
-  const module = device.createShaderModule({ code: COVER });
-  return {
-    layout: 'auto',
-    vertex: { module },
-    fragment: { module, targets: [{ format: 'rgba8unorm' }] },
-    ...more,
-  };
-}
 
 describe('GPUDevice.createRenderPipeline', () => {
   parity('is an object with its label', async ({ device, globals, valid }) => {
@@ -193,7 +183,9 @@ describe('GPUDevice.createRenderPipeline', () => {
       const group = device.createBindGroupLayout({ entries: [{ binding: 0, visibility, buffer: {} }] });
       const layout = device.createPipelineLayout({ bindGroupLayouts: [group] });
       const fragment = { module, entryPoint: 'bound', targets: [{ format: 'rgba8unorm' as const }] };
-      return device.createRenderPipeline(descriptor(device, { layout, fragment, vertex: { module } }));
+      return device.createRenderPipeline(
+        pipelineDescriptor(device, { layout, fragment, vertex: { module } }),
+      );
     };
     await valid(() => make(FRAGMENT_STAGE));
     await invalid(() => make(VERTEX_STAGE));

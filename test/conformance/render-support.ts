@@ -174,3 +174,14 @@ export function pass(
 export function draw(...args: Parameters<typeof pass>): void {
   args[0].queue.submit([pass(...args)]);
 }
+
+/** A render pipeline's descriptor whose parts can be replaced. */
+export function pipelineDescriptor(device: GPUDevice, more: object = {}): GPURenderPipelineDescriptor {
+  const module = device.createShaderModule({ code: COVER });
+  return {
+    layout: 'auto',
+    vertex: { module },
+    fragment: { module, targets: [{ format: 'rgba8unorm' }] },
+    ...more,
+  };
+}

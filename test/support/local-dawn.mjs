@@ -8,6 +8,7 @@ import { readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
+import { stayAwakeWhileCompiling } from '#farlight/client/wasm-compilation.js';
 
 // Worker threads inherit --import, but frameworks leave the GPU to the main thread.
 if (isMainThread) {
@@ -72,23 +73,6 @@ function bytesOf(data) {
   return ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : new Uint8Array(data);
-}
-
-/**
- * Node does not count a WebAssembly module that is being compiled as something to wait for. When it waits for
- * nothing else, it takes the program for finished, drains V8's background tasks, and runs what follows inside
- * of that: no GPU answer arrives until V8 has optimized the whole module, half a minute for ONNX Runtime Web.
- * A timer that never fires keeps the event loop turning.
- */
-function stayAwakeWhileCompiling() {
-  const NEVER = 2 ** 31 - 1;
-  for (const method of ['compile', 'instantiate']) {
-    const call = WebAssembly[method];
-    WebAssembly[method] = (...args) => {
-      const timer = setTimeout(() => {}, NEVER);
-      return call.apply(WebAssembly, args).finally(() => clearTimeout(timer));
-    };
-  }
 }
 
 /** Node 20 has no navigator. Newer ones have one behind a getter, which can be extended but not assigned to. */
