@@ -6,7 +6,7 @@ import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './sof
 
 /** A GPU that was opened on this machine. */
 export interface OpenedGpu {
-  /** Keeps the process alive for as long as it is reachable: Dawn has a thread for it. */
+  /** Lives as long as the process; an idle one does not keep the process alive. */
   gpu: GPU;
   adapter: AdapterDescription;
   wgslLanguageFeatures: string[];
@@ -21,6 +21,12 @@ const SOFTWARE_NAME = 'SwiftShader Device (Subzero)';
 const NO_SUCH_NAME = '\u{1f6ab} none';
 
 type Dawn = typeof import('webgpu');
+
+/**
+ * Every GPU of this process, for as long as it lives: Dawn polls a GPU's instance for its promises even
+ * after the GPU was collected, and crashes then.
+ */
+const created: GPU[] = [];
 
 /**
  * Opens a GPU of this machine with Dawn.
@@ -61,6 +67,12 @@ async function loadDawn(): Promise<Dawn> {
       { cause },
     );
   }
+}
+
+function create(dawn: Dawn, flags: string[]): GPU {
+  const gpu = dawn.create(flags);
+  created.push(gpu);
+  return gpu;
 }
 
 async function openAuto(dawn: Dawn): Promise<OpenedGpu> {
@@ -115,7 +127,7 @@ async function openNamed(dawn: Dawn, name: string): Promise<OpenedGpu> {
 }
 
 async function open(dawn: Dawn, flags: string[], choice: string): Promise<OpenedGpu | undefined> {
-  const gpu = dawn.create(flags);
+  const gpu = create(dawn, flags);
   const adapter = await gpu.requestAdapter();
   if (!adapter) return undefined;
   const { info } = adapter;
@@ -142,7 +154,7 @@ async function open(dawn: Dawn, flags: string[], choice: string): Promise<Opened
 async function adapterNames(dawn: Dawn, flags: string[]): Promise<string[]> {
   const others = flags.filter((flag) => !flag.startsWith('adapter='));
   try {
-    await dawn.create([...others, `adapter=${NO_SUCH_NAME}`]).requestAdapter();
+    await create(dawn, [...others, `adapter=${NO_SUCH_NAME}`]).requestAdapter();
     return [];
   } catch (error) {
     const text = error instanceof Error ? error.message : '';
