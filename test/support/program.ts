@@ -15,24 +15,27 @@ export interface ProgramReport {
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** `farlight run --host HOST -- node PROGRAM`, as a user types it. */
-export function runThroughFarlight(host: string, program: string, ...args: string[]): Promise<ProgramReport> {
-  return report([
-    `${root}dist/cli/main.js`,
-    'run',
-    '--host',
-    host,
-    '--',
-    'node',
-    ...nodeFlags,
-    ...path(program),
-    ...args,
-  ]);
+export async function runThroughFarlight(
+  host: string,
+  program: string,
+  ...args: string[]
+): Promise<ProgramReport> {
+  return report(await nodeThroughFarlight(host, [...nodeFlags, path(program), ...args]));
 }
 
 /** The same program on local Dawn and the same software GPU. */
-export function runLocally(program: string, ...args: string[]): Promise<ProgramReport> {
-  const local = `${root}test/support/local-dawn.mjs`;
-  return report(['--import', local, ...nodeFlags, ...path(program), ...args], {
+export async function runLocally(program: string, ...args: string[]): Promise<ProgramReport> {
+  return report(await nodeLocally([...nodeFlags, path(program), ...args]));
+}
+
+/** `farlight run --host HOST -- node ARGS`, in the folder of the repository. Resolves to what it printed. */
+export function nodeThroughFarlight(host: string, args: string[]): Promise<string> {
+  return node([`${root}dist/cli/main.js`, 'run', '--host', host, '--', 'node', ...args]);
+}
+
+/** `node ARGS` on local Dawn and the software GPU, likewise. */
+export function nodeLocally(args: string[]): Promise<string> {
+  return node(['--import', `${root}test/support/local-dawn.mjs`, ...args], {
     FARLIGHT_TEST_SOFTWARE_GPU: softwareGpuFolder(),
   });
 }
@@ -40,9 +43,9 @@ export function runLocally(program: string, ...args: string[]): Promise<ProgramR
 /** V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested. */
 const nodeFlags = ['--liftoff-only'];
 
-const path = (program: string) => [`${root}test/e2e/programs/${program}.mjs`];
+const path = (program: string) => `${root}test/e2e/programs/${program}.mjs`;
 
-async function report(args: string[], env: NodeJS.ProcessEnv = {}): Promise<ProgramReport> {
+async function node(args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, ...env } });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
@@ -51,7 +54,12 @@ async function report(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Prog
     });
   }
   const code = await new Promise((resolve) => child.on('close', resolve));
-  const line = texts.stdout.split('\n').find((text) => text.startsWith('{'));
-  if (code !== 0 || !line) throw new Error(`the program ended with ${code}:\n${texts.stdout}${texts.stderr}`);
+  if (code !== 0) throw new Error(`the program ended with ${code}:\n${texts.stdout}${texts.stderr}`);
+  return texts.stdout;
+}
+
+function report(printed: string): ProgramReport {
+  const line = printed.split('\n').find((text) => text.startsWith('{'));
+  if (!line) throw new Error(`the program printed no report:\n${printed}`);
   return JSON.parse(line);
 }

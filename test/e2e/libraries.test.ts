@@ -1,0 +1,162 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PNG } from 'pngjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { nodeLocally, nodeThroughFarlight } from '../support/program.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'farlight-libraries-'));
+let host: TestHost;
+
+beforeAll(async () => {
+  host = await testHost({ adapter: 'software' });
+});
+
+afterAll(async () => {
+  await host.close();
+  rmSync(folder, { recursive: true });
+});
+
+const MINUTES = 3 * 60_000;
+/** A block of one line. */
+const COMMAND = /^```sh\nfarlight run -- node (.+)\n```$/m;
+
+/** docs/recipes.md, a library a section: what is run here is what it says. */
+const recipes = new Map(
+  readFileSync(join(root, 'docs/recipes.md'), 'utf8')
+    .split(/^## /m)
+    .slice(1)
+    .map((section) => [section.slice(0, section.indexOf('\n')), section]),
+);
+
+function command(library: string): string[] {
+  const [, args] = COMMAND.exec(recipes.get(library) ?? '') ?? [];
+  if (!args) throw new Error(`docs/recipes.md has no command for ${library}`);
+  return args.split(' ');
+}
+
+describe('the recipes', () => {
+  it.each([
+    ['three.js', 'three'],
+    ['TypeGPU', 'typegpu'],
+    ['jax-js', '@jax-js/jax'],
+  ])('%s: tried with the version that is installed', (library, name) => {
+    const { version } = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'));
+    expect(recipes.get(library)).toContain(`Version ${version}`);
+  });
+
+  it('have one command for each library that is tested here, and none beside', () => {
+    expect([...recipes.keys()]).toEqual(['three.js', 'TypeGPU', 'jax-js']);
+    for (const [library, text] of recipes) {
+      expect(text).toMatch(COMMAND);
+      expect(text.split('```'), library).toHaveLength(3);
+    }
+  });
+});
+
+describe('three.js', () => {
+  let through: PNG;
+  let local: PNG;
+
+  beforeAll(async () => {
+    const opened = host.counters.sessionsOpened;
+    through = await picture('farlight.png', (args) => nodeThroughFarlight(host.url, args));
+    expect(host.counters.sessionsOpened).toBe(opened + 1);
+    local = await picture('local.png', nodeLocally);
+  }, MINUTES);
+
+  async function picture(name: string, run: (args: string[]) => Promise<string>): Promise<PNG> {
+    const file = join(folder, name);
+    // The later of two flags counts.
+    await run([...command('three.js'), '--out', file]);
+    return PNG.sync.read(readFileSync(file));
+  }
+
+  it('renders the picture of local Dawn, pixel for pixel', () => {
+    expect([through.width, through.height]).toEqual([local.width, local.height]);
+    expect(differences(through, local)).toBe(0);
+  });
+
+  it('shows the sky, and a ball that is lit from one side, with the shine of the sun', () => {
+    for (const [x, y] of [
+      [10, 10],
+      [630, 10],
+      [320, 60],
+    ] as const) {
+      expect(colorAt(x, y)).toEqual([0, 43, 86, 255]);
+    }
+    const [lit] = colorAt(200, 180);
+    const [unlit] = colorAt(100, 285);
+    expect(lit).toBeGreaterThan(4 * unlit);
+    expect(Math.min(...colorAt(172, 205))).toBeGreaterThan(170);
+  });
+
+  it('has the texture sharp where it is near, and blurred by its mipmaps where it is far', () => {
+    const near = redsOf({ y: 460, from: 230, to: 410 });
+    const far = redsOf({ y: 116, from: 230, to: 410 });
+    expect(contrast(near)).toBeGreaterThan(150);
+    expect(contrast(far)).toBeLessThan(contrast(near) / 2);
+  });
+
+  it('has the floor in the shadow of the ball on one side of it, and in the sun elsewhere', () => {
+    const shadow = redsOf({ y: 300, from: 60, to: 108 });
+    const sun = redsOf({ y: 300, from: 580, to: 640 });
+    expect(Math.max(...sun)).toBeGreaterThan(2 * Math.max(...shadow));
+    expect(Math.min(...sun)).toBeGreaterThan(2 * Math.min(...shadow));
+  });
+
+  it('has the lamp before the knot, and the floor seen through green glass', () => {
+    const [red, green, blue] = colorAt(287, 244);
+    expect(blue).toBeGreaterThan(green);
+    expect(green).toBeGreaterThan(red);
+
+    const glass = { y: 300, from: 330, to: 380 };
+    expect(contrast(redsOf(glass))).toBeGreaterThan(60);
+    for (let x = glass.from; x < glass.to; x++) {
+      const [red, green] = colorAt(x, glass.y);
+      expect(green).toBeGreaterThan(red);
+    }
+  });
+
+  function colorAt(x: number, y: number): [red: number, green: number, blue: number, alpha: number] {
+    const at = (y * through.width + x) * 4;
+    const [red = 0, green = 0, blue = 0, alpha = 0] = through.data.subarray(at, at + 4);
+    return [red, green, blue, alpha];
+  }
+
+  function redsOf({ y, from, to }: { y: number; from: number; to: number }): number[] {
+    return Array.from({ length: to - from }, (_, i) => colorAt(from + i, y)[0]);
+  }
+});
+
+describe.each(['TypeGPU', 'jax-js'])('%s', (library) => {
+  it(
+    'computes what the CPU does, and the very bits that local Dawn does',
+    async () => {
+      const opened = host.counters.sessionsOpened;
+      const through = await nodeThroughFarlight(host.url, command(library));
+      expect(host.counters.sessionsOpened).toBe(opened + 1);
+      const [, error] = /Largest difference from the CPU: (\S+)/.exec(through) ?? [];
+      expect(Number(error)).toBeLessThan(1e-3);
+      expect(through).toMatch(/sha256 [0-9a-f]{64}/);
+      expect(through).toBe(await nodeLocally(command(library)));
+    },
+    MINUTES,
+  );
+});
+
+function contrast(values: number[]): number {
+  return Math.max(...values) - Math.min(...values);
+}
+
+/** How many pixels differ. */
+function differences(a: PNG, b: PNG): number {
+  let count = 0;
+  for (let at = 0; at < a.data.length; at += 4) {
+    if (a.data.compare(b.data, at, at + 4, at, at + 4) !== 0) count++;
+  }
+  return count;
+}
