@@ -17,6 +17,7 @@ export function formatStats(stats: Stats): string {
       '0',
     ],
     ['commands sent', count(stats.commandsSent), count(stats.apiCalls)],
+    ['  as names', `${count(stats.sentAsNames)} (${percent(stats.sentAsNames, stats.commandsSent)})`, '0'],
     ['messages sent', count(stats.messagesSent), count(stats.apiCalls)],
     ['waits for the host', count(stats.waits), count(stats.apiCalls)],
     [`waiting, at ${TYPICAL_RTT_MS} ms away`, seconds(stats.waits), seconds(stats.apiCalls)],

@@ -44,7 +44,7 @@ const renderCommands = {
 };
 
 export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = {
-  FarlightSession: { release: special, setLabel: special, acknowledge: awaited },
+  FarlightSession: { setLabel: special, acknowledge: awaited },
   GPU: { requestAdapter: awaitedCreate('GPUAdapter'), getPreferredCanvasFormat: local },
   GPUAdapter: { requestDevice: awaitedCreate('GPUDevice') },
   GPUDevice: {

@@ -57,7 +57,6 @@ export function defineObjectBase(interfaceClass: Class, name: string): void {
       resource.label = label;
       resource.session.record(OPERATIONS.FarlightSession.setLabel, resource.session.root, [
         resource.id,
-        resource.generation,
         label,
       ]);
     },

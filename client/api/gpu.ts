@@ -35,7 +35,7 @@ class GPUResource extends Resource {
   readonly session: Session;
 
   constructor(session: Session) {
-    super(ROOT_ID, 0, session);
+    super(ROOT_ID, session);
     this.session = session;
   }
 }
@@ -66,11 +66,8 @@ export class GPU {
       session.countAwaited();
       const converted = requestAdapter.convert?.(args);
       const adapter = new ClientResource(session, 'GPUAdapter', undefined, '');
-      const fulfilled = (reply: FarlightAdapter<never> | null) => {
-        if (reply) return new GPUAdapter(INTERNAL, adapter, reply);
-        session.forget(adapter);
-        return null;
-      };
+      const fulfilled = (reply: FarlightAdapter<never> | null) =>
+        reply && new GPUAdapter(INTERNAL, adapter, reply);
       return session.request(requestAdapter, session.root, converted, { fulfilled }, adapter);
     });
   }

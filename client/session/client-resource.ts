@@ -1,4 +1,5 @@
 import { Resource } from '../../proto/webidl/resource.js';
+import { UNMADE } from '../../proto/wire/handle.js';
 import type { Session } from './session.js';
 
 /** What stands behind every wrapper: it keeps its session and device reachable, and its handle alive. */
@@ -10,8 +11,7 @@ export class ClientResource extends Resource {
   label: string;
 
   constructor(session: Session, kind: string, device: ClientResource | undefined, label: string) {
-    const { id, generation } = session.handles.mint();
-    super(id, generation, session);
+    super(UNMADE, session);
     this.session = session;
     this.kind = kind;
     this.device = device;

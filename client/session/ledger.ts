@@ -6,6 +6,8 @@ export interface Stats {
   answeredLocally: number;
   /** Commands that crossed the network. */
   commandsSent: number;
+  /** Those of them that the host knew, and that were sent as no more than a name. */
+  sentAsNames: number;
   /** Messages that carried them. */
   messagesSent: number;
   /** Replies from the host that something awaited: each costs a round trip. */
@@ -21,6 +23,7 @@ export function emptyStats(): Stats {
     apiCalls: 0,
     answeredLocally: 0,
     commandsSent: 0,
+    sentAsNames: 0,
     messagesSent: 0,
     waits: 0,
     bytesUp: 0,

@@ -6,11 +6,10 @@ import { BatchAssembler } from '../../proto/wire/batch.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
-import { Writer } from '../../proto/wire/writer.js';
+import { CommandEncoder } from '../reuse/command-encoder.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
-import { HandleAllocator } from './handles.js';
 import { emptyStats, type Stats } from './ledger.js';
 import { Outbox } from './outbox.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
@@ -59,7 +58,6 @@ const RELEASES_PER_MESSAGE = 512;
  * fails with `#ended`). idle -> opening -> open -> closed; opening -> closed.
  */
 export class Session {
-  readonly handles = new HandleAllocator();
   readonly stats: Stats = emptyStats();
   /** The GPU object's own handle: the receiver of session commands. */
   readonly root: Handle;
@@ -67,7 +65,7 @@ export class Session {
   onWelcome: (welcome: Welcome) => void = () => {};
 
   readonly #options: SessionOptions;
-  readonly #writer: Writer;
+  readonly #encoder: CommandEncoder;
   readonly #assembler = new BatchAssembler();
   readonly #pending = new Map<number, Pending>();
   readonly #registry = new FinalizationRegistry<number>((id) => this.#release(id));
@@ -87,9 +85,9 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.root = new Handle(ROOT_ID, 0, this);
+    this.root = new Handle(ROOT_ID, this);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
-    this.#writer = new Writer({ owner: this });
+    this.#encoder = new CommandEncoder(this, options.reuse);
   }
 
   /** Why the session ended, if it did. */
@@ -113,12 +111,7 @@ export class Session {
     this.#registry.register(resource, resource.id);
   }
 
-  /** Takes back a handle whose object the host does not have: there was none to give. */
-  forget(handle: Handle): void {
-    this.handles.recycle(handle.id);
-  }
-
-  /** Records a command; `made` is the handle that it mints, if it creates something. */
+  /** Records a command; `made` is the handle of what it creates, if it creates something. */
   record(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
     if (this.#ended) return;
     this.#write(operation, self, args, made);
@@ -128,8 +121,7 @@ export class Session {
   /**
    * Records a command whose reply somebody awaits. Without a `settlement` of its own the promise rejects
    * with a DOMException, TypeError or GPUPipelineError where the host refuses, and with a FarlightError
-   * where the session ends first. `made` is the handle that the command mints; it is taken back where
-   * the host refuses.
+   * where the session ends first. `made` is the handle of what the command creates.
    */
   request<Reply, T>(
     operation: AnyOperation & { readReply(...args: never): Reply },
@@ -142,7 +134,6 @@ export class Session {
     if (ended) return new Promise((resolve) => resolve(rejected(ended)));
     this.stats.waits += 1;
     this.#open();
-    const serial = this.#nextSerial++;
     return new Promise((resolve, reject) => {
       const attempt = <V>(settlement: (value: V) => T, value: V) => {
         try {
@@ -151,14 +142,11 @@ export class Session {
           reject(error);
         }
       };
-      this.#write(operation, self, args, made, serial);
-      this.#pending.set(serial, {
+      this.#write(operation, self, args, made);
+      this.#pending.set(this.#nextSerial++, {
         operation,
         resolve: (reply) => attempt(fulfilled, reply as Reply),
-        reject: (error) => {
-          if (made !== undefined && error !== this.#ended) this.handles.recycle(made.id);
-          attempt(rejected, error as Error);
-        },
+        reject: (error) => attempt(rejected, error as Error),
       });
       this.hold();
       this.#schedule('awaited');
@@ -183,25 +171,13 @@ export class Session {
     this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
   }
 
-  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, serial?: number): void {
-    const w = this.#writer;
-    const { length } = w;
-    try {
-      w.u8(operation.opcode);
-      w.handle(self);
-      if (made !== undefined) w.handle(made);
-      if (serial !== undefined) w.u32(serial);
-      operation.write(w, args);
-    } catch (error) {
-      // Too large a string, or no memory for the bytes: the program hears of it, and the host of nothing.
-      w.truncate(length);
-      throw error;
-    }
+  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
+    this.#encoder.write(operation, self, args, made);
     this.stats.commandsSent += 1;
   }
 
   #schedule(recorded: Recorded): void {
-    const when = this.#options.batch === 'off' ? 'now' : flushAfter(recorded, this.#writer.length);
+    const when = this.#options.batch === 'off' ? 'now' : flushAfter(recorded, this.#encoder);
     if (when === 'now') {
       this.#flush();
     } else if (when === 'microtask' && this.#scheduled !== 'microtask') {
@@ -215,23 +191,23 @@ export class Session {
 
   #flush(): void {
     this.#scheduled = undefined;
-    if (this.#ended || (this.#writer.length === 0 && this.#released.length === 0)) return;
+    if (this.#ended || (this.#encoder.length === 0 && this.#released.length === 0)) return;
     if (!this.#opening) this.#open();
     this.#writeReleases();
     if (this.#options.reuse === 'off') this.#writeAcknowledge();
-    this.#outbox.push(this.#writer.take());
+    this.stats.sentAsNames = this.#encoder.named;
+    this.#outbox.push(this.#encoder.take());
   }
 
   #writeAcknowledge(): void {
-    const serial = this.#nextSerial++;
     this.stats.waits += 1;
-    this.#pending.set(serial, {
+    this.#pending.set(this.#nextSerial++, {
       operation: OPERATIONS.FarlightSession.acknowledge,
       resolve: () => this.#outbox.acknowledged(),
       reject: () => {},
     });
     this.hold();
-    this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, [], undefined, serial);
+    this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);
   }
 
   #release(id: number): void {
@@ -243,9 +219,7 @@ export class Session {
   /** Releases travel with the next batch, after its commands, for some of those may still name them. */
   #writeReleases(): void {
     if (this.#released.length === 0) return;
-    const handles = this.#released.flatMap((id) => [id, this.handles.generationOf(id)]);
-    this.#write(OPERATIONS.FarlightSession.release, this.root, [handles]);
-    for (const id of this.#released) this.handles.recycle(id);
+    this.#encoder.release(this.#released);
     this.#released = [];
   }
 
@@ -314,7 +288,7 @@ export class Session {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#outbox.clear();
-    this.#writer.take();
+    this.#encoder.take();
     for (const { reject } of pending) {
       this.unhold();
       reject(reason);

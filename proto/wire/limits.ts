@@ -13,8 +13,13 @@ export const LIMITS = {
   stringBytes: 64 << 20,
   /** Elements in one sequence or record. */
   elements: 1 << 20,
-  /** Objects alive in one session; handle ids are below this. */
+  /** Objects alive in one session. */
   objects: 1 << 22,
-  /** Generations of one handle id. */
-  generations: 2 ** 32,
+  /** Commands in one batch: a run of templates names many with one number. */
+  batchCommands: 1 << 20,
+  /** Handles, and payloads, of one command. */
+  operands: 1 << 16,
+  /** Templates that a session has at a time, and the bytes that they keep. */
+  templates: 1 << 16,
+  templateBytes: 16 << 20,
 } as const;

@@ -4,12 +4,16 @@ import { LIMITS } from './limits.js';
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Resolves a handle that a command carries. The reader knows the wire, not the objects: the client
- * and the executor each bring their own.
+ * Where a command's operands come from, which its shape has left out: objects, and bytes that are long or
+ * change. The reader knows the wire, not the objects: whoever reads commands brings its own.
  */
-export interface HandleResolver<O> {
-  /** `kinds` are the interfaces that the object may have. */
-  resolve(id: number, generation: number, kinds: readonly string[]): O;
+export interface Operands<O> {
+  /** The next object; `kinds` are the interfaces that it may have. */
+  object(kinds: readonly string[]): O;
+  /** The next payload. */
+  bytes(): Uint8Array;
+  /** The next payload, where a string is expected. */
+  string(): string;
 }
 
 /**
@@ -19,14 +23,14 @@ export interface HandleResolver<O> {
 export class Reader<O = never> {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  readonly #handles: HandleResolver<O> | undefined;
+  readonly #operands: Operands<O> | undefined;
   #offset = 0;
 
-  constructor(bytes: Uint8Array, handles?: HandleResolver<O>) {
+  constructor(bytes: Uint8Array, operands?: Operands<O>) {
     // Not a Buffer, even where `bytes` is one: a Buffer's slice is a view, and would surprise a reader.
     this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#handles = handles;
+    this.#operands = operands;
   }
 
   get done(): boolean {
@@ -77,26 +81,25 @@ export class Reader<O = never> {
   }
 
   string(): string {
-    const bytes = this.#take(LIMITS.stringBytes);
-    try {
-      return decoder.decode(bytes);
-    } catch {
-      throw new ProtocolError('A string is not valid UTF-8');
-    }
+    const length = this.u32();
+    if (length > 0) return decodeString(this.take(length - 1, LIMITS.stringBytes));
+    if (this.#operands === undefined)
+      throw new ProtocolError('A string came as a payload where none is allowed');
+    return this.#operands.string();
   }
 
-  /** A view of the bytes read; valid as long as they are. */
+  /** A view of the bytes read, or a command's next payload; valid as long as they are. */
   bytes(): Uint8Array {
-    return this.#take(LIMITS.transferBytes);
+    return this.#operands ? this.#operands.bytes() : this.take(this.u64(), LIMITS.transferBytes);
   }
 
-  /** The number of elements that follow, each of which takes at least one byte. */
+  /** The number of elements that follow: each takes at least one byte, or an operand. */
   count(): number {
     const count = this.u32();
     if (count > LIMITS.elements)
       throw new ProtocolError(`${count} elements are over the limit of ${LIMITS.elements}`);
-    if (count > this.#bytes.length - this.#offset)
-      throw new ProtocolError(`${count} elements do not fit the frame`);
+    const left = this.#bytes.length - this.#offset + (this.#operands ? LIMITS.operands : 0);
+    if (count > left) throw new ProtocolError(`${count} elements do not fit the frame`);
     return count;
   }
 
@@ -112,12 +115,12 @@ export class Reader<O = never> {
   }
 
   handleOfAny(kinds: readonly string[]): O {
-    if (this.#handles === undefined) throw new ProtocolError('A handle came where none is allowed');
-    return this.#handles.resolve(this.u32(), this.u32(), kinds);
+    if (this.#operands === undefined) throw new ProtocolError('A handle came where none is allowed');
+    return this.#operands.object(kinds);
   }
 
-  #take(limit: number): Uint8Array {
-    const length = this.u64();
+  /** A view of the next `length` bytes, of which there may be `limit`. */
+  take(length: number, limit: number): Uint8Array {
     if (length > limit) throw new ProtocolError(`${length} bytes are over the limit of ${limit}`);
     const at = this.#advance(length);
     return this.#bytes.subarray(at, at + length);
@@ -146,4 +149,15 @@ export function readRecord<O, T>(r: Reader<O>, read: () => T): Record<string, T>
     result[key] = read();
   }
   return result;
+}
+
+/** Throws ProtocolError on what is not UTF-8. */
+export function decodeString(bytes: Uint8Array): string {
+  if (bytes.length > LIMITS.stringBytes)
+    throw new ProtocolError(`a string of ${bytes.length} bytes is over the limit of ${LIMITS.stringBytes}`);
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new ProtocolError('A string is not valid UTF-8');
+  }
 }

@@ -1,5 +1,5 @@
 import { FRAME } from './batch.js';
-import { FOREIGN, type Handle } from './handle.js';
+import type { Handle } from './handle.js';
 import { LIMITS } from './limits.js';
 
 const encoder = new TextEncoder();
@@ -13,7 +13,6 @@ const FRAME_HEADER = 1;
  * that leave.
  */
 export class Writer {
-  readonly #owner: object | undefined;
   readonly #frameBytes: number;
   readonly #initialCapacity: number;
   /** Full frames of this batch, and the bytes of values in them. */
@@ -25,11 +24,10 @@ export class Writer {
   #length = FRAME_HEADER;
 
   /**
-   * `owner` is the session whose handles may be written; `initialCapacity` in bytes is what an ordinary
-   * batch fits into without growing; `frameBytes` is the longest frame.
+   * `initialCapacity` in bytes is what an ordinary batch fits into without growing; `frameBytes` is the
+   * longest frame.
    */
-  constructor(options: { owner?: object; initialCapacity?: number; frameBytes?: number } = {}) {
-    this.#owner = options.owner;
+  constructor(options: { initialCapacity?: number; frameBytes?: number } = {}) {
     this.#frameBytes = options.frameBytes ?? LIMITS.frameBytes;
     this.#initialCapacity = Math.min(options.initialCapacity ?? 4096, this.#frameBytes);
     this.#bytes = new Uint8Array(this.#initialCapacity);
@@ -62,6 +60,21 @@ export class Writer {
       this.#view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
     }
     this.#length = FRAME_HEADER + length - this.#framed;
+  }
+
+  /** Whether the batch so far is exactly these bytes; for a batch of one frame. */
+  equals(bytes: Uint8Array): boolean {
+    if (this.length !== bytes.length) return false;
+    const written = this.#bytes;
+    for (let at = 0; at < bytes.length; at += 1) {
+      if (written[at + FRAME_HEADER] !== bytes[at]) return false;
+    }
+    return true;
+  }
+
+  /** What was written, as a view; for a batch of one frame. Overwritten by what is written next. */
+  get content(): Uint8Array {
+    return this.#bytes.subarray(FRAME_HEADER, this.#length);
   }
 
   u8(value: number): void {
@@ -115,33 +128,41 @@ export class Writer {
     this.#length += 8;
   }
 
+  /** Throws RangeError where it is over the limit. */
   string(value: string): void {
     if (value.length < 42) {
       // At most 126 bytes of UTF-8, so the length takes one byte and can be filled in afterwards.
       this.#reserve(1 + value.length * 3);
       const at = this.#length + 1;
       const { written } = encoder.encodeInto(value, this.#bytes.subarray(at));
-      this.#bytes[this.#length] = written;
+      this.#bytes[this.#length] = written + 1;
       this.#length = at + written;
       return;
     }
-    const bytes = encoder.encode(value);
-    if (bytes.length > LIMITS.stringBytes) {
-      throw new RangeError(
-        `A string of ${bytes.length} bytes is over Farlight's limit of ${LIMITS.stringBytes}`,
-      );
-    }
-    this.bytes(bytes);
+    this.longString(encoder.encode(value));
+  }
+
+  /** A string of more than some bytes; its length is written as one more, for 0 has a meaning of its own. */
+  protected longString(bytes: Uint8Array): void {
+    checkString(bytes);
+    this.u32(bytes.length + 1);
+    this.append(bytes);
   }
 
   /** Copies `value`, so the caller may change it afterwards. Throws RangeError where it is over the limit. */
   bytes(value: Uint8Array): void {
-    if (value.byteLength > LIMITS.transferBytes) {
-      throw new RangeError(
-        `${value.byteLength} bytes at once are over Farlight's limit of ${LIMITS.transferBytes}: transfer them in parts`,
-      );
-    }
+    checkTransfer(value);
     this.u64(value.byteLength);
+    this.append(value);
+  }
+
+  /** Throws where this writer takes none: only a command names objects. */
+  handle(_value: Handle): void {
+    throw new TypeError('handles are written by a CommandWriter alone');
+  }
+
+  /** The bytes of `value` and nothing else. */
+  append(value: Uint8Array): void {
     for (let at = 0; at < value.byteLength; ) {
       if (this.#length === this.#frameBytes) this.#closeFrame();
       const part = value.subarray(at, at + this.#frameBytes - this.#length);
@@ -150,12 +171,6 @@ export class Writer {
       this.#length += part.length;
       at += part.length;
     }
-  }
-
-  handle(value: Handle): void {
-    const written = value.owner === this.#owner ? value : FOREIGN;
-    this.u32(written.id);
-    this.u32(written.generation);
   }
 
   /** Makes room for a value of at most `count` bytes, in this frame or the next. */
@@ -182,5 +197,23 @@ export class Writer {
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);
+  }
+}
+
+/** Throws RangeError where a string of these bytes is too long for the wire. */
+export function checkString(bytes: Uint8Array): void {
+  if (bytes.length > LIMITS.stringBytes) {
+    throw new RangeError(
+      `A string of ${bytes.length} bytes is over Farlight's limit of ${LIMITS.stringBytes}`,
+    );
+  }
+}
+
+/** Throws RangeError where these bytes are too many for one transfer. */
+export function checkTransfer(value: Uint8Array): void {
+  if (value.byteLength > LIMITS.transferBytes) {
+    throw new RangeError(
+      `${value.byteLength} bytes at once are over Farlight's limit of ${LIMITS.transferBytes}: transfer them in parts`,
+    );
   }
 }

@@ -1,7 +1,6 @@
 import { ProtocolError } from '../../proto/errors.js';
-import { FOREIGN, ROOT_ID } from '../../proto/wire/handle.js';
+import { FOREIGN_ID } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
-import type { HandleResolver } from '../../proto/wire/reader.js';
 
 /**
  * An object that the client has a handle to.
@@ -11,7 +10,6 @@ import type { HandleResolver } from '../../proto/wire/reader.js';
  */
 export interface Entry {
   readonly id: number;
-  readonly generation: number;
   readonly kind: string;
   /** The device that the object belongs to, or itself if it is one; undefined for adapters. */
   readonly device: Entry | undefined;
@@ -19,7 +17,7 @@ export interface Entry {
 }
 
 /** The session's objects by handle. Whatever the client should not name ends the session. */
-export class ObjectTable implements HandleResolver<object> {
+export class ObjectTable {
   readonly #entries = new Map<number, Entry>();
   readonly #standIn: (kinds: readonly string[]) => object;
 
@@ -32,17 +30,17 @@ export class ObjectTable implements HandleResolver<object> {
   }
 
   /** The receiver of a command. */
-  receiver(id: number, generation: number, kind: string): Entry {
-    const entry = this.get(id, generation);
+  receiver(id: number, kind: string): Entry {
+    const entry = this.get(id);
     if (entry.kind !== kind) throw new ProtocolError(`object ${id} is a ${entry.kind}, not a ${kind}`);
     if (!entry.object) throw new ProtocolError(`object ${id} is used before it is there`);
     return entry;
   }
 
   /** An argument of a command. */
-  resolve(id: number, generation: number, kinds: readonly string[]): object {
-    if (id === FOREIGN.id && generation === FOREIGN.generation) return this.#standIn(kinds);
-    const entry = this.get(id, generation);
+  resolve(id: number, kinds: readonly string[]): object {
+    if (id === FOREIGN_ID) return this.#standIn(kinds);
+    const entry = this.get(id);
     if (!kinds.includes(entry.kind)) {
       throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
     }
@@ -50,29 +48,26 @@ export class ObjectTable implements HandleResolver<object> {
     return entry.object;
   }
 
-  /** Takes a new handle in; whoever carries out its command sets the entry's object. */
-  reserve(id: number, generation: number, kind: string, device: Entry | undefined): Entry {
-    if (id >= LIMITS.objects)
-      throw new ProtocolError(`object id ${id} is over the limit of ${LIMITS.objects}`);
-    if (id === ROOT_ID || this.#entries.has(id)) throw new ProtocolError(`object id ${id} is in use`);
-    const entry: Entry = { id, generation, kind, device, object: undefined };
+  /** Takes a new object in; whoever carries out its command sets the entry's object. */
+  reserve(id: number, kind: string, device: Entry | undefined): Entry {
+    if (this.#entries.size >= LIMITS.objects)
+      throw new ProtocolError(`there are more than ${LIMITS.objects} objects`);
+    const entry: Entry = { id, kind, device, object: undefined };
     this.#entries.set(id, entry);
     return entry;
   }
 
-  /** Ends a handle's life. */
-  release(id: number, generation: number): Entry {
-    const entry = this.get(id, generation);
+  /** Ends an object's life. */
+  release(id: number): Entry {
+    const entry = this.get(id);
     this.#entries.delete(id);
     return entry;
   }
 
-  /** The entry of a handle, whatever its interface. */
-  get(id: number, generation: number): Entry {
+  /** The entry of an object, whatever its interface. */
+  get(id: number): Entry {
     const entry = this.#entries.get(id);
-    if (!entry || entry.generation !== generation) {
-      throw new ProtocolError(`there is no object ${id}, generation ${generation}`);
-    }
+    if (!entry) throw new ProtocolError(`there is no object ${id}`);
     return entry;
   }
 

@@ -1,18 +1,18 @@
 import { ProtocolError } from '../../proto/errors.js';
-import { COMMANDS } from '../../proto/gen/operations.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
-import { Reader } from '../../proto/wire/reader.js';
 import type { Rejection } from '../../proto/wire/reply.js';
+import { CommandDecoder } from './command-decoder.js';
 import { type Awaited, Context } from './context.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
 import { type Entry, ObjectTable } from './objects.js';
+import { PreparedCommand } from './prepared-command.js';
 import { ReplyWriter } from './reply-writer.js';
 
 /** The receiver of the session's own commands. */
-const ROOT: Entry = { id: ROOT_ID, generation: 0, kind: 'GPU', device: undefined, object: {} };
+const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
 
 /**
  * One program's WebGPU session on this side: decodes its commands, in order, and drives the GPU with
@@ -26,6 +26,9 @@ export class ExecutorSession implements SessionEndpoint {
   readonly #objects = new ObjectTable((kinds) => this.#standIn(kinds));
   readonly #assembler = new BatchAssembler();
   readonly #context: Context;
+  readonly #commands: CommandDecoder<PreparedCommand>;
+  readonly #resolve = (id: number, kinds: readonly string[]) => this.#objects.resolve(id, kinds);
+  #nextSerial = 1;
   /** The receiver of the command that is being read. */
   #reading: Entry = ROOT;
   #closed = false;
@@ -37,15 +40,19 @@ export class ExecutorSession implements SessionEndpoint {
       if (!this.#closed) peer.send(frame);
     });
     this.#context = new Context(gpu, this.#objects, replies);
+    this.#commands = new CommandDecoder<PreparedCommand>({
+      prepare: (shape) => new PreparedCommand(shape),
+      creates: ({ operation }) => operation.creates !== undefined,
+      execute: (command, operands, payloads, made) => this.#execute(command, operands, payloads, made),
+      release: (first, count) => this.#release(first, count),
+    });
   }
 
   receive(frame: Uint8Array): void {
     if (this.#closed) return;
     try {
       const batch = this.#assembler.push(frame);
-      if (!batch) return;
-      const reader = new Reader(batch, this.#objects);
-      while (!reader.done) this.#execute(reader);
+      if (batch) this.#commands.run(batch);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close();
@@ -59,18 +66,33 @@ export class ExecutorSession implements SessionEndpoint {
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
   }
 
-  /** Reads one command and carries it out. */
-  #execute(reader: Reader<unknown>): void {
-    const opcode = reader.u8();
-    const operation = COMMANDS[opcode];
-    if (!operation) throw new ProtocolError(`there is no command ${opcode}`);
-    const self = this.#receiver(reader, operation);
-    const made = operation.creates === undefined ? undefined : this.#reserve(reader, operation.creates, self);
-    const serial = operation.fate === 'awaited' ? reader.u32() : undefined;
+  /** Carries out one command; `id` is that of the object it creates, if it does. */
+  #execute(
+    command: PreparedCommand,
+    operands: readonly number[],
+    payloads: readonly Uint8Array[],
+    id: number,
+  ): void {
+    const { operation, args } = command;
+    const self = this.#receiver(operands, operation);
     this.#reading = self;
-    const args = operation.read(reader);
-    if (serial === undefined) this.#command(operation, self, args, made);
-    else this.#request(operation, self, args, made, serial);
+    command.fill(operands, payloads, this.#resolve);
+    const made =
+      operation.creates === undefined
+        ? undefined
+        : this.#objects.reserve(id, operation.creates, deviceOf(self));
+    if (operation.fate === 'awaited') this.#request(operation, self, args, made, this.#nextSerial++);
+    else this.#command(operation, self, args, made);
+    command.clear();
+  }
+
+  #release(first: number, count: number): void {
+    for (let id = first; id < first + count; id += 1) {
+      const { kind, object } = this.#objects.release(id);
+      if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
+        this.#context.garbage.released(object as GPUBuffer | GPUTexture);
+      }
+    }
   }
 
   #standIn(kinds: readonly string[]): object {
@@ -79,19 +101,14 @@ export class ExecutorSession implements SessionEndpoint {
     return this.#context.standIn(device, kinds);
   }
 
-  #receiver(reader: Reader<unknown>, operation: AnyOperation): Entry {
-    const id = reader.u32();
-    const generation = reader.u32();
+  #receiver([id]: readonly number[], operation: AnyOperation): Entry {
+    if (id === undefined) throw new ProtocolError('a command without a receiver');
     if (operation.interface !== 'FarlightSession' && operation.interface !== 'GPU') {
-      return this.#objects.receiver(id, generation, operation.interface);
+      return this.#objects.receiver(id, operation.interface);
     }
     if (id !== ROOT_ID)
       throw new ProtocolError(`${operation.interface}.${operation.member} on the object ${id}`);
     return ROOT;
-  }
-
-  #reserve(reader: Reader<unknown>, kind: string, self: Entry): Entry {
-    return this.#objects.reserve(reader.u32(), reader.u32(), kind, deviceOf(self));
   }
 
   #command(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): void {
@@ -118,7 +135,7 @@ export class ExecutorSession implements SessionEndpoint {
   ): void {
     const { replies } = this.#context;
     const rejected = (error: unknown) => {
-      if (made && !made.object) this.#objects.release(made.id, made.generation);
+      if (made && !made.object) this.#objects.release(made.id);
       replies.rejected(serial, describeRejection(error));
     };
     try {
@@ -150,8 +167,6 @@ export class ExecutorSession implements SessionEndpoint {
       throw new Error(
         `${operation.interface}.${operation.member} is not in this host's WebGPU implementation.`,
       );
-    // An absent argument at the end is left out, as a program would.
-    while (args.length > 0 && args[args.length - 1] === undefined) args.pop();
     return method.apply(self.object, args);
   }
 }

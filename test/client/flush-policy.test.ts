@@ -1,22 +1,26 @@
 import { expect, it } from 'vitest';
 import { flushAfter } from '#farlight/client/session/flush-policy.js';
 
+const SMALL = { length: 100, commands: 5 };
+
 it('configuration alone waits for the end of the task', () => {
-  expect(flushAfter('configuration', 100)).toBe('task');
+  expect(flushAfter('configuration', SMALL)).toBe('task');
 });
 
 it('what is awaited leaves with the current job, together with what precedes it', () => {
-  expect(flushAfter('awaited', 100)).toBe('microtask');
+  expect(flushAfter('awaited', SMALL)).toBe('microtask');
 });
 
 it('a small submit leaves with the current job, so that a mapAsync after it joins', () => {
-  expect(flushAfter('submit', 100)).toBe('microtask');
+  expect(flushAfter('submit', SMALL)).toBe('microtask');
 });
 
 it('a submit with work behind it leaves at once, so that the GPU can start', () => {
-  expect(flushAfter('submit', 10_000)).toBe('now');
+  expect(flushAfter('submit', { length: 10_000, commands: 10 })).toBe('now');
+  expect(flushAfter('submit', { length: 10, commands: 100 })).toBe('now');
 });
 
 it('a large batch leaves at once, whatever it holds', () => {
-  expect(flushAfter('configuration', 1 << 20)).toBe('now');
+  expect(flushAfter('configuration', { length: 1 << 20, commands: 10 })).toBe('now');
+  expect(flushAfter('configuration', { length: 10, commands: 10_000 })).toBe('now');
 });

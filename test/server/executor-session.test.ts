@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { COMMANDS, OPERATIONS } from '#farlight/proto/gen/operations.js';
-import { Handle } from '#farlight/proto/wire/handle.js';
-import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
+import { ITEM, ITEM_BITS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import { FakeGpu } from '../support/fake-gpu.js';
@@ -28,27 +29,45 @@ interface Command {
   self: Handle;
   args: unknown[];
   made?: Handle;
-  serial?: number;
 }
+
+/** The handles of a session, and what writes its commands: as a client's, from its first command on. */
+const owner = {};
+let encoder: CommandEncoder;
 
 /** One frame with these commands, written as a client would. */
 function frame(...commands: Command[]): Uint8Array {
-  const w = new Writer();
-  for (const { operation, self, args, made, serial } of commands) {
-    w.u8(operation.opcode);
-    w.handle(self);
-    if (made) w.handle(made);
-    if (serial !== undefined) w.u32(serial);
-    operation.write(w, args);
-  }
-  const [only] = w.take();
+  for (const { operation, self, args, made } of commands) encoder.write(operation, self, args, made);
+  return takeFrame();
+}
+
+function takeFrame(): Uint8Array {
+  const [only] = encoder.take();
   return only as Uint8Array;
 }
 
-const root = new Handle(0, 0);
-const adapter = new Handle(1, 0);
-const device = new Handle(2, 0);
-const buffer = new Handle(3, 0);
+/** One frame with whatever is written. */
+function raw(write: (w: Writer) => void): Uint8Array {
+  const w = new Writer();
+  write(w);
+  return w.take()[0] as Uint8Array;
+}
+
+const head = (kind: number, value: number) => value * 2 ** ITEM_BITS + kind;
+
+/** A command in full of which nothing is kept; operands by age, as the wire has them. */
+function once(w: Writer, shape: number[], ages: number[]): void {
+  w.u64(head(ITEM.once, 0));
+  w.bytes(Uint8Array.from(shape));
+  w.u32(ages.length);
+  for (const age of ages) w.u64(age);
+  w.u32(0);
+}
+
+const root = new Handle(ROOT_ID, owner);
+const adapter = new Handle(UNMADE, owner);
+const device = new Handle(UNMADE, owner);
+const buffer = new Handle(UNMADE, owner);
 const adapterOptions = { featureLevel: 'core', forceFallbackAdapter: false, xrCompatible: false };
 const createBuffer: Command = {
   operation: OPERATIONS.GPUDevice.createBuffer,
@@ -56,6 +75,28 @@ const createBuffer: Command = {
   args: [{ label: '', size: 16, usage: 8, mappedAtCreation: false }],
   made: buffer,
 };
+const destroyBuffer: Command = { operation: OPERATIONS.GPUBuffer.destroy, self: buffer, args: [] };
+const DESTROY = OPERATIONS.GPUBuffer.destroy.opcode;
+
+function release(w: Writer, run: [gap: number, count: number]): void {
+  w.u64(head(ITEM.release, 1));
+  for (const number of run) w.u64(number);
+}
+
+/** Defines a template that can be repeated, and corrects an operand of its repetition. */
+function correction(operand: number): Uint8Array {
+  return raw((w) => {
+    w.u64(head(ITEM.define, 0));
+    w.bytes(Uint8Array.of(OPERATIONS.GPUDevice.getQueue.opcode));
+    w.u32(1);
+    w.u64(1);
+    w.u32(0);
+    w.u64(head(ITEM.jump, 2));
+    w.u64(head(ITEM.correct, 1));
+    w.u32(operand);
+    w.u64(1);
+  });
+}
 
 /** Makes the GPU throw at the next call of a member. */
 function refuseOnce(member: string, error: Error): void {
@@ -66,13 +107,13 @@ function refuseOnce(member: string, error: Error): void {
 }
 
 async function openDevice(): Promise<void> {
+  encoder = new CommandEncoder(owner, 'on');
   session.receive(
     frame({
       operation: OPERATIONS.GPU.requestAdapter,
       self: root,
       args: [adapterOptions],
       made: adapter,
-      serial: 1,
     }),
   );
   await turn();
@@ -83,7 +124,6 @@ async function openDevice(): Promise<void> {
       self: adapter,
       args: [descriptor],
       made: device,
-      serial: 2,
     }),
   );
   await turn();
@@ -95,10 +135,12 @@ describe('a peer that breaks the protocol loses its session, and the process goe
   beforeEach(openDevice);
 
   it.each<[string, () => Uint8Array]>([
-    ['an unknown command', () => new Uint8Array([0, 255])],
+    ['an unknown command', () => raw((w) => once(w, [255], [1]))],
+    ['a command without a receiver', () => raw((w) => once(w, [DESTROY], []))],
+    ['a command with an operand too many', () => raw((w) => once(w, [DESTROY], [1, 1]))],
+    ['a command that goes on after its end', () => raw((w) => once(w, [DESTROY, 0], [1]))],
     ['a command cut short', () => frame(createBuffer).subarray(0, 6)],
-    ['an object that was never made', () => frame({ ...createBuffer, self: new Handle(77, 0) })],
-    ['an object of another generation', () => frame({ ...createBuffer, self: new Handle(device.id, 1) })],
+    ['an object that was never made', () => raw((w) => once(w, [DESTROY], [77]))],
     ['a receiver of another interface', () => frame({ ...createBuffer, self: adapter })],
     [
       'an argument of another interface',
@@ -107,33 +149,33 @@ describe('a peer that breaks the protocol loses its session, and the process goe
           operation: OPERATIONS.GPUDevice.createPipelineLayout,
           self: device,
           args: [{ label: '', bindGroupLayouts: [buffer], immediateSize: 0 }],
-          made: new Handle(4, 0),
+          made: new Handle(UNMADE, owner),
         }),
     ],
-    ['a handle that is in use', () => frame(createBuffer, createBuffer)],
-    ['a handle in the place of the GPU', () => frame({ ...createBuffer, made: root })],
-    ['a handle over the limit', () => frame({ ...createBuffer, made: new Handle(LIMITS.objects, 0) })],
+    ['the release of what was not made', () => raw((w) => release(w, [9, 1]))],
+    ['a release without an end', () => raw((w) => release(w, [1, 2 ** 50]))],
     [
-      'the release of what is not there',
-      () => frame({ operation: OPERATIONS.FarlightSession.release, self: root, args: [[9, 0]] }),
-    ],
-    [
-      'the release of half a handle',
-      () => frame({ operation: OPERATIONS.FarlightSession.release, self: root, args: [[2]] }),
+      'a release of what was released',
+      () => {
+        encoder.write(createBuffer.operation, device, createBuffer.args, buffer);
+        encoder.release([buffer.id]);
+        encoder.release([buffer.id]);
+        return takeFrame();
+      },
     ],
     [
       'a use after release',
-      () =>
-        frame(
-          createBuffer,
-          { operation: OPERATIONS.FarlightSession.release, self: root, args: [[3, 0]] },
-          {
-            operation: OPERATIONS.GPUBuffer.destroy,
-            self: buffer,
-            args: [],
-          },
-        ),
+      () => {
+        encoder.write(createBuffer.operation, device, createBuffer.args, buffer);
+        encoder.release([buffer.id]);
+        return frame(destroyBuffer);
+      },
     ],
+    ['a command that follows where none is expected', () => raw((w) => w.u64(head(ITEM.follow, 9)))],
+    ['a template that is not there', () => raw((w) => w.u64(head(ITEM.jump, 99)))],
+    ['a correction of an operand that is not there', () => correction(7)],
+    ['a run without an end', () => raw((w) => w.u64(head(ITEM.follow, 2 ** 40)))],
+    ['an item of an unknown kind', () => raw((w) => w.u64(head(7, 0)))],
     ['a frame of an unknown kind', () => new Uint8Array([7])],
   ])('%s', (_name, bytes) => {
     session.receive(bytes());
@@ -148,7 +190,7 @@ describe('a peer that breaks the protocol loses its session, and the process goe
   });
 
   it('any single byte of a good frame may be wrong, and nothing throws', () => {
-    const good = frame(createBuffer, { operation: OPERATIONS.GPUBuffer.destroy, self: buffer, args: [] });
+    const good = frame(createBuffer, destroyBuffer);
     for (let at = 0; at < good.length; at += 1) {
       for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
         const bytes = good.slice();
@@ -167,28 +209,28 @@ describe('commands', () => {
   beforeEach(openDevice);
 
   it('reach the GPU with objects in place of handles', () => {
-    session.receive(frame(createBuffer, { operation: OPERATIONS.GPUBuffer.destroy, self: buffer, args: [] }));
+    session.receive(frame(createBuffer, destroyBuffer));
     expect(fake.calls.slice(-2)).toEqual([
       ['GPUDevice.createBuffer', [{ label: '', size: 16, usage: 8, mappedAtCreation: false }]],
       ['GPUBuffer.destroy', []],
     ]);
   });
 
-  it('a handle can be used again after its release, with the next generation', () => {
-    const next = new Handle(buffer.id, 1);
-    session.receive(
-      frame(
-        createBuffer,
-        { operation: OPERATIONS.FarlightSession.release, self: root, args: [[3, 0]] },
-        { ...createBuffer, made: next },
-      ),
-    );
+  it('that repeat reach the GPU each time, with the objects of that time', () => {
+    const buffers = [1, 2, 3].map(() => new Handle(UNMADE, owner));
+    for (const made of buffers) {
+      const frame_ = frame({ ...createBuffer, made }, { ...destroyBuffer, self: made });
+      session.receive(frame_);
+    }
     expect(ends).toEqual([]);
+    expect(fake.names().slice(-6)).toEqual(
+      [1, 2, 3].flatMap(() => ['GPUDevice.createBuffer', 'GPUBuffer.destroy']),
+    );
   });
 
   it('that the GPU refuses by throwing become errors of the device, and what uses the result meets an invalid object', async () => {
     refuseOnce('createBuffer', new RangeError('too much'));
-    session.receive(frame(createBuffer, { operation: OPERATIONS.GPUBuffer.destroy, self: buffer, args: [] }));
+    session.receive(frame(createBuffer, destroyBuffer));
     await turn();
     expect(ends).toEqual([]);
     expect(new TextDecoder().decode(sent[0])).toContain('too much');
@@ -203,7 +245,7 @@ describe('commands', () => {
   it('such an error lands in the scope that was open', async () => {
     refuseOnce('createBuffer', new TypeError('refused'));
     const push = { operation: OPERATIONS.GPUDevice.pushErrorScope, self: device, args: ['validation'] };
-    const pop = { operation: OPERATIONS.GPUDevice.popErrorScope, self: device, args: [], serial: 7 };
+    const pop = { operation: OPERATIONS.GPUDevice.popErrorScope, self: device, args: [] };
     session.receive(frame(push, createBuffer, pop));
     await turn();
     expect(sent.length).toBe(1);

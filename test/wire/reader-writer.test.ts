@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { FOREIGN, Handle } from '#farlight/proto/wire/handle.js';
+import { CommandWriter } from '#farlight/proto/wire/command-writer.js';
+import { FOREIGN_ID, Handle } from '#farlight/proto/wire/handle.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { Reader, readRecord, readSequence } from '#farlight/proto/wire/reader.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
@@ -80,7 +81,7 @@ describe('strings and bytes', () => {
   );
 
   it('invalid UTF-8 is refused', () => {
-    expect(() => new Reader(new Uint8Array([2, 0xc3, 0x28])).string()).toThrow(ProtocolError);
+    expect(() => new Reader(new Uint8Array([3, 0xc3, 0x28])).string()).toThrow(ProtocolError);
   });
 
   it('bytes are copied when they are written, so the program may reuse its array', () => {
@@ -118,7 +119,7 @@ describe('strings and bytes', () => {
 
   it('a string over the limit is refused', () => {
     const w = new Writer();
-    w.u64(LIMITS.stringBytes + 1);
+    w.u64(LIMITS.stringBytes + 2);
     expect(() => new Reader(content(w)).string()).toThrow(/limit/);
   });
 
@@ -179,14 +180,58 @@ describe('hostile input', () => {
   });
 });
 
-describe('handles', () => {
-  it("another session's handle is written as one that no object has", () => {
-    const mine = {};
-    const w = new Writer({ owner: mine });
-    w.handle(new Handle(5, 2, mine));
-    w.handle(new Handle(5, 2, {}));
-    const r = new Reader(content(w), { resolve: (id, generation) => ({ id, generation }) });
-    expect(r.handle('GPUBuffer')).toEqual({ id: 5, generation: 2 });
-    expect(r.handle('GPUBuffer')).toEqual({ id: FOREIGN.id, generation: FOREIGN.generation });
+describe('a command', () => {
+  const mine = {};
+
+  it("names another session's object as one that nothing is", () => {
+    const w = new CommandWriter(mine);
+    w.handle(new Handle(5, mine));
+    w.handle(new Handle(5, {}));
+    expect(w.operands).toEqual([5, FOREIGN_ID]);
+  });
+
+  it('has its operands, bytes and long strings beside its shape', () => {
+    const w = new CommandWriter(mine);
+    const long = 'long '.repeat(1000);
+    w.u8(1);
+    w.handle(new Handle(5, mine));
+    w.string('short');
+    w.string(long);
+    w.bytes(new Uint8Array(3));
+    expect(w.length).toBe(1 + 6 + 1);
+    const [text, bytes] = w.payloads;
+    const r = new Reader<number>(w.content, {
+      object: () => w.operands[0] as number,
+      bytes: () => bytes as Uint8Array,
+      string: () => new TextDecoder().decode(text),
+    });
+    expect([r.u8(), r.handle('GPUBuffer'), r.string(), r.string(), r.bytes(), r.done]).toEqual([
+      1,
+      5,
+      'short',
+      long,
+      new Uint8Array(3),
+      true,
+    ]);
+  });
+
+  it('is told from another by its shape alone', () => {
+    const w = new CommandWriter(mine);
+    w.u32(300);
+    w.handle(new Handle(5, mine));
+    const shape = w.content.slice();
+    w.clear();
+    w.u32(300);
+    w.handle(new Handle(6, mine));
+    expect(w.equals(shape)).toBe(true);
+    w.u8(0);
+    expect(w.equals(shape)).toBe(false);
+    w.clear();
+    w.u32(301);
+    expect(w.equals(shape)).toBe(false);
+  });
+
+  it('has a long string as a payload, which nobody but a command may have', () => {
+    expect(() => new Reader(new Uint8Array([0])).string()).toThrow(ProtocolError);
   });
 });

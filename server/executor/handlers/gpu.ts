@@ -16,7 +16,7 @@ export function requestAdapter(
 ): Awaited {
   const reply = (adapter: GPUAdapter | null): FarlightAdapter<never> | null => {
     if (!adapter) {
-      objects.release(made.id, made.generation);
+      objects.release(made.id);
       return null;
     }
     made.object = adapter;

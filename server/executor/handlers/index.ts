@@ -12,7 +12,7 @@ import * as texture from './texture.js';
  * the method of that name with the arguments as they were read.
  */
 export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
-  FarlightSession: { release: session.release, setLabel: session.setLabel, acknowledge: session.acknowledge },
+  FarlightSession: { setLabel: session.setLabel as Handler, acknowledge: session.acknowledge },
   GPU: { requestAdapter: gpu.requestAdapter as Handler },
   GPUAdapter: { requestDevice: gpu.requestDevice as Handler },
   GPUDevice: {

@@ -1,0 +1,207 @@
+import { OPERATIONS } from '../../proto/gen/operations.js';
+import { CommandWriter } from '../../proto/wire/command-writer.js';
+import { FIRST_ID, FOREIGN_ID, type Handle } from '../../proto/wire/handle.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import { ITEM, ITEM_BITS, SUCCESSOR } from '../../proto/wire/template.js';
+import { Writer } from '../../proto/wire/writer.js';
+import { type Template, TemplateStore } from './template-store.js';
+
+/** A larger command is sent whole each time: keeping it costs more than it can save. */
+const TEMPLATE_BYTES = 4096;
+/** A larger payload is sent each time; a smaller one is kept, and not sent again while it repeats. */
+const KEPT_PAYLOAD_BYTES = 1024;
+
+/**
+ * Writes a session's commands into batches, as short as what the host was told before allows (see
+ * proto/wire/template.ts). Whether and where a command continues what is known is decided here alone:
+ * the host follows.
+ */
+export class CommandEncoder {
+  readonly #writer = new Writer();
+  readonly #command: CommandWriter;
+  readonly #templates: TemplateStore | undefined;
+  #nextId = FIRST_ID;
+  /** Commands that went as expected and are not in the batch yet. */
+  #run = 0;
+  #commands = 0;
+  /** Commands that were not sent in full, since the session began. */
+  named = 0;
+
+  /** `owner` is the session whose handles are written; with `reuse` off each command is sent in full. */
+  constructor(owner: object, reuse: 'on' | 'off') {
+    this.#command = new CommandWriter(owner);
+    this.#templates = reuse === 'on' ? new TemplateStore() : undefined;
+  }
+
+  /** Bytes in the batch so far. */
+  get length(): number {
+    return this.#writer.length + (this.#run > 0 ? 1 : 0);
+  }
+
+  /** Commands in the batch so far. */
+  get commands(): number {
+    return this.#commands;
+  }
+
+  /**
+   * Adds a command; `made` is the handle of what it creates, which has its id from here on. Copies all
+   * bytes. Throws RangeError, and adds nothing, where a string or payload is too large or there is no
+   * memory for it.
+   */
+  write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
+    const command = this.#command;
+    command.clear();
+    command.u8(operation.opcode);
+    command.handle(self);
+    operation.write(command, args);
+    const { length } = this.#writer;
+    const run = this.#run;
+    try {
+      this.#add();
+    } catch (error) {
+      // What was expected may have been learned already, while the host hears of nothing.
+      this.#writer.truncate(length);
+      this.#run = run;
+      this.#forget();
+      throw error;
+    }
+    if (operation.fate === 'awaited' || operation === OPERATIONS.GPUQueue.submit)
+      this.#templates?.endStretch();
+    this.#commands += 1;
+    if (made) made.id = this.#nextId++;
+  }
+
+  /** Adds the release of objects that no later command names. Sorts `ids`. */
+  release(ids: number[]): void {
+    ids.sort((a, b) => a - b);
+    const runs: { gap: number; count: number }[] = [];
+    let end = 0;
+    for (const id of ids) {
+      const last = runs.at(-1);
+      if (last && id === end) last.count += 1;
+      else runs.push({ gap: id - end, count: 1 });
+      end = id + 1;
+      this.#templates?.renames.delete(id);
+    }
+    this.#item(ITEM.release, runs.length);
+    for (const { gap, count } of runs) {
+      this.#writer.u64(gap);
+      this.#writer.u64(count);
+    }
+  }
+
+  /** The batch's frames, which belong to the caller from now on. */
+  take(): Uint8Array[] {
+    this.#endRun();
+    this.#commands = 0;
+    return this.#writer.take();
+  }
+
+  #add(): void {
+    const command = this.#command;
+    const templates = this.#templates;
+    if (!templates || command.length > TEMPLATE_BYTES) {
+      this.#once();
+      return;
+    }
+    const expected = templates.expected;
+    if (expected?.matches(command)) {
+      this.#repeat(templates, expected);
+    } else {
+      const known = templates.find(command);
+      if (known) {
+        this.#item(ITEM.jump, known.id);
+        this.#repeat(templates, known);
+      } else {
+        this.#define(templates, expected);
+      }
+    }
+  }
+
+  /** Sends a command that the host has a template of, and expects it here. */
+  #repeat(templates: TemplateStore, template: Template): void {
+    templates.advance(template);
+    const corrections = template.observe(this.#command.operands, this.#nextId, templates.renames);
+    this.named += 1;
+    if (corrections === undefined && !template.takesPayloads) {
+      this.#run += 1;
+      return;
+    }
+    this.#item(ITEM.correct, corrections?.length ?? 0);
+    let at = 0;
+    for (const index of corrections ?? []) {
+      this.#writer.u32(index - at);
+      this.#operand(this.#command.operands[index] as number);
+      at = index;
+    }
+    for (const [index, payload] of this.#command.payloads.entries()) {
+      if (!template.kept[index]) this.#writer.bytes(payload);
+    }
+  }
+
+  #define(templates: TemplateStore, expected: Template | undefined): void {
+    const command = this.#command;
+    const changing = templates.changesHere(command);
+    const kept = command.payloads.map((payload) => !changing && payload.length <= KEPT_PAYLOAD_BYTES);
+    const template = templates.make(command, kept, this.#nextId);
+    if (!template) {
+      this.#forget();
+      this.#add();
+      return;
+    }
+    // In another's place where it calls the same, in front of it otherwise.
+    const rule =
+      expected === undefined
+        ? SUCCESSOR.none
+        : expected.opcode === template.opcode
+          ? SUCCESSOR.same
+          : SUCCESSOR.expected;
+    // What is kept here is what is sent, also where another thread is writing to the bytes just now.
+    for (const [index, copy] of template.kept.entries()) if (copy) command.payloads[index] = copy;
+    this.#item(ITEM.define, rule);
+    this.#inFull((index) => kept[index] as boolean);
+    templates.add(template, rule, expected);
+  }
+
+  #once(): void {
+    this.#item(ITEM.once, 0);
+    this.#inFull(() => false);
+  }
+
+  /** A command in full: its shape, its operands, its payloads with whether the host is to keep them. */
+  #inFull(keeps: (payload: number) => boolean): void {
+    const { content, operands, payloads } = this.#command;
+    const w = this.#writer;
+    w.bytes(content);
+    w.u32(operands.length);
+    for (const id of operands) this.#operand(id);
+    w.u32(payloads.length);
+    for (const [index, payload] of payloads.entries()) {
+      w.bool(keeps(index));
+      w.bytes(payload);
+    }
+  }
+
+  /** An object by its age, which is short where it is young; 0 for one of another session. */
+  #operand(id: number): void {
+    this.#writer.u64(id === FOREIGN_ID ? 0 : this.#nextId - id);
+  }
+
+  #forget(): void {
+    if (!this.#templates) return;
+    this.#templates.clear();
+    this.#item(ITEM.forget, 0);
+  }
+
+  #item(kind: number, value: number): void {
+    this.#endRun();
+    this.#writer.u64(value * 2 ** ITEM_BITS + kind);
+  }
+
+  #endRun(): void {
+    const run = this.#run;
+    if (run === 0) return;
+    this.#run = 0;
+    this.#writer.u64(run * 2 ** ITEM_BITS + ITEM.follow);
+  }
+}

@@ -1,0 +1,50 @@
+import { FOREIGN_ID, type Handle } from './handle.js';
+import { checkString, checkTransfer, Writer } from './writer.js';
+
+/** A longer string is a payload. In bytes. */
+const INLINE_STRING_BYTES = 1024;
+
+/**
+ * Takes a command apart as it is written: its *shape* (opcode, numbers, short strings) are the bytes of
+ * this writer, its *operands* (the objects that it names) and *payloads* (bytes, long strings) are set
+ * aside in the order in which they come.
+ */
+export class CommandWriter extends Writer {
+  /** Ids. */
+  readonly operands: number[] = [];
+  /** Views of the caller's bytes. */
+  readonly payloads: Uint8Array[] = [];
+  readonly #owner: object;
+
+  /** `owner` is the session whose handles may be written. */
+  constructor(owner: object) {
+    super({ initialCapacity: 256, frameBytes: Number.POSITIVE_INFINITY });
+    this.#owner = owner;
+  }
+
+  /** Forgets the command that was written. */
+  clear(): void {
+    this.truncate(0);
+    this.operands.length = 0;
+    this.payloads.length = 0;
+  }
+
+  override handle(value: Handle): void {
+    this.operands.push(value.owner === this.#owner ? value.id : FOREIGN_ID);
+  }
+
+  override bytes(value: Uint8Array): void {
+    checkTransfer(value);
+    this.payloads.push(value);
+  }
+
+  protected override longString(bytes: Uint8Array): void {
+    if (bytes.length <= INLINE_STRING_BYTES) {
+      super.longString(bytes);
+      return;
+    }
+    checkString(bytes);
+    this.u32(0);
+    this.payloads.push(bytes);
+  }
+}

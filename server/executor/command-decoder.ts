@@ -1,0 +1,229 @@
+import { ProtocolError } from '../../proto/errors.js';
+import { FIRST_ID, FOREIGN_ID } from '../../proto/wire/handle.js';
+import { LIMITS } from '../../proto/wire/limits.js';
+import { Reader } from '../../proto/wire/reader.js';
+import {
+  Expectations,
+  ITEM,
+  ITEM_BITS,
+  type Linked,
+  SUCCESSOR,
+  successorOf,
+} from '../../proto/wire/template.js';
+
+/** What carries commands out. `C` is what it makes of a command's shape, once for all of its uses. */
+export interface CommandSink<C> {
+  /** The shape belongs to the callee. Throws ProtocolError where it is none. */
+  prepare(shape: Uint8Array): C;
+  /** Whether commands of that shape create an object, to which the next id falls. */
+  creates(command: C): boolean;
+  /** `made` is the id of the object that the command creates. Both lists are the caller's. */
+  execute(command: C, operands: readonly number[], payloads: readonly Uint8Array[], made: number): void;
+  /** The client will not name these objects again. */
+  release(first: number, count: number): void;
+}
+
+/** A command that may be repeated. */
+interface Template<C> extends Linked<Template<C>> {
+  command: C;
+  expectations: Expectations;
+  /** The payloads that are kept; undefined for one that comes each time. */
+  kept: (Uint8Array | undefined)[];
+  takesPayloads: boolean;
+}
+
+/** A command as it comes in full. */
+interface InFull {
+  shape: Uint8Array;
+  operands: number[];
+  payloads: Uint8Array[];
+  /** Whether a payload is kept, for each. */
+  keeps: boolean[];
+}
+
+/**
+ * Reads batches of commands (see proto/wire/template.ts), keeps the templates that the client defines,
+ * and gives each command to the sink in its turn. Whatever the client should not send is a ProtocolError.
+ */
+export class CommandDecoder<C> {
+  readonly #sink: CommandSink<C>;
+  #templates: Template<C>[] = [];
+  #templateBytes = 0;
+  readonly #renames = new Map<number, number>();
+  /** The place that the stream has come to. */
+  #place: Linked<Template<C>> = { next: undefined };
+  #nextId = FIRST_ID;
+  #operands: number[] = [];
+  #payloads: Uint8Array[] = [];
+
+  constructor(sink: CommandSink<C>) {
+    this.#sink = sink;
+  }
+
+  /** Carries out a batch. What the sink throws comes through, and ends the session. */
+  run(batch: Uint8Array): void {
+    const r = new Reader(batch);
+    let left: number = LIMITS.batchCommands;
+    while (!r.done) {
+      const head = r.u64();
+      const kind = head % 2 ** ITEM_BITS;
+      const value = Math.floor(head / 2 ** ITEM_BITS);
+      left -= kind === ITEM.follow ? value : 1;
+      if (left < 0) throw new ProtocolError(`a batch has more than ${LIMITS.batchCommands} commands`);
+      this.#item(r, kind, value);
+    }
+  }
+
+  #item(r: Reader, kind: number, value: number): void {
+    switch (kind) {
+      case ITEM.follow:
+        for (let count = value; count > 0; count -= 1) this.#follow(this.#advance());
+        return;
+      case ITEM.correct:
+        this.#correct(r, this.#advance(), value);
+        return;
+      case ITEM.jump:
+        this.#place.next = this.#templates[value];
+        if (!this.#place.next) throw new ProtocolError(`there is no template ${value}`);
+        return;
+      case ITEM.define:
+        this.#define(r, value);
+        return;
+      case ITEM.once:
+        this.#once(r);
+        return;
+      case ITEM.release:
+        this.#release(r, value);
+        return;
+      case ITEM.forget:
+        this.#forget();
+        return;
+      default:
+        throw new ProtocolError(`an item of kind ${kind}`);
+    }
+  }
+
+  #advance(): Template<C> {
+    const { next } = this.#place;
+    if (!next) throw new ProtocolError('a command follows where none is expected');
+    this.#place = next;
+    return next;
+  }
+
+  #follow(template: Template<C>): void {
+    if (template.takesPayloads) throw new ProtocolError('a command comes without its payload');
+    const { expectations } = template;
+    const operands = this.#operands;
+    operands.length = expectations.count;
+    for (let index = 0; index < operands.length; index += 1) {
+      const id = expectations.at(index, this.#nextId, this.#renames);
+      expectations.observe(index, id, this.#nextId, this.#renames);
+      operands[index] = id;
+    }
+    this.#execute(template.command, operands, template.kept as Uint8Array[]);
+  }
+
+  #correct(r: Reader, template: Template<C>, corrections: number): void {
+    const { expectations } = template;
+    const operands = this.#operands;
+    operands.length = expectations.count;
+    let at = 0;
+    const observe = (index: number, id: number) => {
+      expectations.observe(index, id, this.#nextId, this.#renames);
+      operands[index] = id;
+    };
+    const expectUpTo = (end: number) => {
+      for (; at < end; at += 1) observe(at, expectations.at(at, this.#nextId, this.#renames));
+    };
+    let corrected = 0;
+    for (let count = corrections; count > 0; count -= 1) {
+      corrected += r.u32();
+      if (corrected >= operands.length || corrected < at) {
+        throw new ProtocolError(`a correction of operand ${corrected} of ${operands.length}`);
+      }
+      expectUpTo(corrected);
+      observe(at++, this.#operand(r));
+    }
+    expectUpTo(operands.length);
+    const payloads = this.#payloads;
+    payloads.length = template.kept.length;
+    for (const [index, kept] of template.kept.entries()) payloads[index] = kept ?? r.bytes();
+    this.#execute(template.command, operands, payloads);
+    payloads.length = 0;
+  }
+
+  #define(r: Reader, rule: number): void {
+    if (rule > SUCCESSOR.expected) throw new ProtocolError(`a successor by the rule ${rule}`);
+    const { shape, operands, payloads, keeps } = this.#inFull(r);
+    const kept = payloads.map((payload, index) => (keeps[index] ? payload.slice() : undefined));
+    this.#templateBytes += kept.reduce((sum, payload) => sum + (payload?.length ?? 0), shape.length);
+    if (this.#templates.length === LIMITS.templates || this.#templateBytes > LIMITS.templateBytes) {
+      throw new ProtocolError('there are more templates than are kept');
+    }
+    const template: Template<C> = {
+      command: this.#sink.prepare(shape.slice()),
+      expectations: new Expectations(operands, this.#nextId),
+      kept,
+      takesPayloads: kept.includes(undefined),
+      next: successorOf(rule, this.#place.next),
+    };
+    this.#templates.push(template);
+    this.#place.next = template;
+    this.#place = template;
+    this.#execute(template.command, operands, payloads);
+  }
+
+  #once(r: Reader): void {
+    const { shape, operands, payloads } = this.#inFull(r);
+    this.#execute(this.#sink.prepare(shape), operands, payloads);
+  }
+
+  #execute(command: C, operands: readonly number[], payloads: readonly Uint8Array[]): void {
+    const made = this.#sink.creates(command) ? this.#nextId++ : 0;
+    this.#sink.execute(command, operands, payloads, made);
+  }
+
+  #inFull(r: Reader): InFull {
+    const shape = r.bytes();
+    const operands: number[] = [];
+    for (let count = bounded(r.u32()); count > 0; count -= 1) operands.push(this.#operand(r));
+    const payloads: Uint8Array[] = [];
+    const keeps: boolean[] = [];
+    for (let count = bounded(r.u32()); count > 0; count -= 1) {
+      keeps.push(r.bool());
+      payloads.push(r.bytes());
+    }
+    return { shape, operands, payloads, keeps };
+  }
+
+  #operand(r: Reader): number {
+    const age = r.u64();
+    if (age > this.#nextId) throw new ProtocolError(`an object ${age} creations old`);
+    return age === 0 ? FOREIGN_ID : this.#nextId - age;
+  }
+
+  #release(r: Reader, runs: number): void {
+    let first = 0;
+    for (let run = runs; run > 0; run -= 1) {
+      first += r.u64();
+      const count = r.u64();
+      if (first + count > this.#nextId) throw new ProtocolError('a release of what was not made');
+      for (let id = first; id < first + count; id += 1) this.#renames.delete(id);
+      this.#sink.release(first, count);
+      first += count;
+    }
+  }
+
+  #forget(): void {
+    this.#templates = [];
+    this.#templateBytes = 0;
+    this.#renames.clear();
+    this.#place = { next: undefined };
+  }
+}
+
+function bounded(count: number): number {
+  if (count > LIMITS.operands)
+    throw new ProtocolError(`${count} operands are over the limit of ${LIMITS.operands}`);
+  return count;
+}

@@ -1,0 +1,134 @@
+import { ProtocolError } from '../../proto/errors.js';
+import { COMMANDS } from '../../proto/gen/operations.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import { decodeString, Reader } from '../../proto/wire/reader.js';
+
+/** Where an object goes in a command's arguments. */
+interface ObjectSlot {
+  readonly at: Place;
+  /** The interfaces that it may have. */
+  readonly kinds: readonly string[];
+}
+
+/** Where a payload goes. */
+interface PayloadSlot {
+  readonly at: Place;
+  readonly text: boolean;
+}
+
+/** A property of an object or array within the arguments. */
+interface Place {
+  holder: Record<string | number, unknown>;
+  key: string | number;
+}
+
+/**
+ * A command that was decoded once and is carried out any number of times: arguments with a slot for each
+ * operand and payload. Between uses the slots are empty, so that nothing is kept alive by having been
+ * used.
+ */
+export class PreparedCommand {
+  readonly operation: AnyOperation;
+  readonly args: unknown[];
+  readonly #objects: ObjectSlot[] = [];
+  readonly #payloads: PayloadSlot[] = [];
+
+  /** Throws ProtocolError where `shape` is no command. */
+  constructor(shape: Uint8Array) {
+    const operation = COMMANDS[shape[0] ?? -1];
+    if (!operation) throw new ProtocolError(`there is no command ${shape[0]}`);
+    this.operation = operation;
+    const found: (ObjectMarker | PayloadMarker)[] = [];
+    const mark = <T extends ObjectMarker | PayloadMarker>(marker: T): T => {
+      found.push(marker);
+      return marker;
+    };
+    const reader = new Reader<object>(shape, {
+      object: (kinds) => mark(new ObjectMarker(kinds)),
+      bytes: () => mark(new PayloadMarker(false)) as unknown as Uint8Array,
+      string: () => mark(new PayloadMarker(true)) as unknown as string,
+    });
+    reader.u8();
+    this.args = operation.read(reader);
+    if (!reader.done) throw new ProtocolError(`${operation.interface}.${operation.member} is too long`);
+    place(this.args as never);
+    for (const marker of found) {
+      const { at } = marker;
+      if (marker instanceof ObjectMarker) this.#objects.push({ at, kinds: marker.kinds });
+      else this.#payloads.push({ at, text: marker.text });
+    }
+    this.clear();
+    // An absent argument at the end is left out, as a program would.
+    while (this.args.length > this.#used && this.args[this.args.length - 1] === undefined) this.args.pop();
+  }
+
+  /** Fills the slots: `resolve` gives the object of each operand after the first, which is the receiver. */
+  fill(
+    operands: readonly number[],
+    payloads: readonly Uint8Array[],
+    resolve: (id: number, kinds: readonly string[]) => object,
+  ): void {
+    const objects = this.#objects;
+    if (operands.length !== objects.length + 1 || payloads.length !== this.#payloads.length) {
+      throw new ProtocolError(
+        `${this.operation.interface}.${this.operation.member} with ${operands.length} operands and ${payloads.length} payloads`,
+      );
+    }
+    for (let index = 0; index < objects.length; index += 1) {
+      const { at, kinds } = objects[index] as ObjectSlot;
+      at.holder[at.key] = resolve(operands[index + 1] as number, kinds);
+    }
+    for (let index = 0; index < this.#payloads.length; index += 1) {
+      const { at, text } = this.#payloads[index] as PayloadSlot;
+      const bytes = payloads[index] as Uint8Array;
+      at.holder[at.key] = text ? decodeString(bytes) : bytes;
+    }
+  }
+
+  /** Empties the slots. */
+  clear(): void {
+    for (const { at } of this.#objects) at.holder[at.key] = undefined;
+    for (const { at } of this.#payloads) at.holder[at.key] = undefined;
+  }
+
+  /** Arguments up to the last one that is a slot itself. */
+  get #used(): number {
+    let used = 0;
+    for (const { at } of [...this.#objects, ...this.#payloads]) {
+      if ((at.holder as unknown) === this.args) used = Math.max(used, (at.key as number) + 1);
+    }
+    return used;
+  }
+}
+
+/** Stands in the arguments for what a slot will hold, until its place is known. */
+abstract class Marker {
+  at: Place = { holder: [] as never, key: 0 };
+}
+
+class ObjectMarker extends Marker {
+  readonly kinds: readonly string[];
+
+  constructor(kinds: readonly string[]) {
+    super();
+    this.kinds = kinds;
+  }
+}
+
+class PayloadMarker extends Marker {
+  readonly text: boolean;
+
+  constructor(text: boolean) {
+    super();
+    this.text = text;
+  }
+}
+
+/** Tells each marker within a value where it lies. */
+function place(holder: Record<string | number, unknown>): void {
+  for (const key of Object.keys(holder)) {
+    const value = holder[key];
+    if (value instanceof Marker) value.at = { holder, key: Array.isArray(holder) ? Number(key) : key };
+    else if (typeof value === 'object' && value !== null) place(value as never);
+  }
+}
