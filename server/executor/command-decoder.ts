@@ -13,8 +13,11 @@ import {
 
 /** What carries commands out. `C` is what it makes of a command's shape, once for all of its uses. */
 export interface CommandSink<C> {
-  /** The shape belongs to the callee. Throws ProtocolError where it is none. */
-  prepare(shape: Uint8Array): C;
+  /**
+   * The shape belongs to the callee; `once` says that it is used but once, and nothing is to be kept of the
+   * command. Throws ProtocolError where it is no shape.
+   */
+  prepare(shape: Uint8Array, once: boolean): C;
   /** Whether commands of that shape create an object, to which the next id falls. */
   creates(command: C): boolean;
   /** `made` is the id of the object that the command creates. Both lists are the caller's. */
@@ -161,7 +164,7 @@ export class CommandDecoder<C> {
       throw new ProtocolError('there are more templates than are kept');
     }
     const template: Template<C> = {
-      command: this.#sink.prepare(shape.slice()),
+      command: this.#sink.prepare(shape.slice(), false),
       expectations: new Expectations(operands, this.#nextId),
       kept,
       takesPayloads: kept.includes(undefined),
@@ -175,7 +178,7 @@ export class CommandDecoder<C> {
 
   #once(r: Reader): void {
     const { shape, operands, payloads } = this.#inFull(r);
-    this.#execute(this.#sink.prepare(shape), operands, payloads);
+    this.#execute(this.#sink.prepare(shape, true), operands, payloads);
   }
 
   #execute(command: C, operands: readonly number[], payloads: readonly Uint8Array[]): void {

@@ -4,6 +4,7 @@ import { describeError, ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
 import type { Entry, ObjectTable } from './objects.js';
 import type { ReplyWriter } from './reply-writer.js';
+import { SharedObjects } from './shared-objects.js';
 import { StandIns } from './stand-ins.js';
 
 /** What the executor keeps of a device, beside the device itself. */
@@ -18,6 +19,7 @@ export class Context {
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
   readonly garbage = new GarbageMeter();
+  readonly shared = new SharedObjects();
   readonly #devices = new WeakMap<Entry, DeviceState>();
 
   constructor(gpu: GPU, objects: ObjectTable, replies: ReplyWriter) {
@@ -48,6 +50,27 @@ export class Context {
   /** Raises a GPU error on a device, in the scope that is open now. */
   raise(device: Entry, type: FarlightErrorType, message: string): void {
     if (!this.scopes(device).catch({ type, message })) this.replies.uncaptured(device.id, { type, message });
+  }
+
+  /**
+   * Makes an object, and learns whether it is valid: what went wrong is the program's error all the same.
+   * For a device without open scopes, where that error has one place to go.
+   */
+  check(device: Entry, make: () => object): { object: object; valid: Promise<boolean> } {
+    const gpuDevice = device.object as GPUDevice;
+    gpuDevice.pushErrorScope('validation');
+    let object: object;
+    try {
+      object = make();
+    } catch (error) {
+      void gpuDevice.popErrorScope().catch(() => {});
+      throw error;
+    }
+    const checked = (error: GPUError | null) => {
+      if (error) this.replies.uncaptured(device.id, describeError(error));
+      return !error;
+    };
+    return { object, valid: gpuDevice.popErrorScope().then(checked, () => false) };
   }
 
   #state(device: Entry): DeviceState {

@@ -14,6 +14,11 @@ interface Scope {
 export class ErrorScopes {
   readonly #scopes: Scope[] = [];
 
+  /** Whether no scope is open. */
+  get none(): boolean {
+    return this.#scopes.length === 0;
+  }
+
   push(filter: FarlightErrorType): void {
     this.#scopes.push({ filter, error: undefined });
   }

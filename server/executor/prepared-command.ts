@@ -2,6 +2,7 @@ import { ProtocolError } from '../../proto/errors.js';
 import { COMMANDS } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { decodeString, Reader } from '../../proto/wire/reader.js';
+import { makesShared } from './create-shared.js';
 
 /** Where an object goes in a command's arguments. */
 interface ObjectSlot {
@@ -30,14 +31,19 @@ interface Place {
 export class PreparedCommand {
   readonly operation: AnyOperation;
   readonly args: unknown[];
+  /** Whether what it makes may stand behind several handles. */
+  readonly shared: boolean;
+  readonly #shape: Uint8Array;
+  #content: string | undefined;
   readonly #objects: ObjectSlot[] = [];
   readonly #payloads: PayloadSlot[] = [];
 
-  /** Throws ProtocolError where `shape` is no command. */
-  constructor(shape: Uint8Array) {
+  /** Throws ProtocolError where `shape` is no command. `mayShare` is false where each create is to make its own. */
+  constructor(shape: Uint8Array, mayShare: boolean) {
     const operation = COMMANDS[shape[0] ?? -1];
     if (!operation) throw new ProtocolError(`there is no command ${shape[0]}`);
     this.operation = operation;
+    this.#shape = shape;
     const found: (ObjectMarker | PayloadMarker)[] = [];
     const mark = <T extends ObjectMarker | PayloadMarker>(marker: T): T => {
       found.push(marker);
@@ -58,6 +64,7 @@ export class PreparedCommand {
       else this.#payloads.push({ at, text: marker.text });
     }
     this.clear();
+    this.shared = mayShare && makesShared(this);
     // An absent argument at the end is left out, as a program would.
     while (this.args.length > this.#used && this.args[this.args.length - 1] === undefined) this.args.pop();
   }
@@ -83,6 +90,21 @@ export class PreparedCommand {
       const bytes = payloads[index] as Uint8Array;
       at.holder[at.key] = text ? decodeString(bytes) : bytes;
     }
+  }
+
+  /**
+   * What the command makes, but for the objects that it is made of: the interface, and the arguments as a
+   * string. While the slots are filled.
+   */
+  get content(): string {
+    this.#content ??= `${this.operation.creates}:${latin1(this.#shape.subarray(1))}`;
+    if (this.#payloads.length === 0) return this.#content;
+    return `${this.#content}:${JSON.stringify(this.#payloads.map(({ at }) => at.holder[at.key]))}`;
+  }
+
+  /** The objects in the slots. */
+  get objects(): object[] {
+    return this.#objects.map(({ at }) => at.holder[at.key] as object);
   }
 
   /** Empties the slots. */
@@ -131,4 +153,8 @@ function place(holder: Record<string | number, unknown>): void {
     if (value instanceof Marker) value.at = { holder, key: Array.isArray(holder) ? Number(key) : key };
     else if (typeof value === 'object' && value !== null) place(value as never);
   }
+}
+
+function latin1({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
 }

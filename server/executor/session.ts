@@ -5,6 +5,7 @@ import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandDecoder } from './command-decoder.js';
 import { type Awaited, Context } from './context.js';
+import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
 import { type Entry, ObjectTable } from './objects.js';
@@ -41,7 +42,7 @@ export class ExecutorSession implements SessionEndpoint {
     });
     this.#context = new Context(gpu, this.#objects, replies);
     this.#commands = new CommandDecoder<PreparedCommand>({
-      prepare: (shape) => new PreparedCommand(shape),
+      prepare: (shape, once) => new PreparedCommand(shape, !once),
       creates: ({ operation }) => operation.creates !== undefined,
       execute: (command, operands, payloads, made) => this.#execute(command, operands, payloads, made),
       release: (first, count) => this.#release(first, count),
@@ -73,7 +74,7 @@ export class ExecutorSession implements SessionEndpoint {
     payloads: readonly Uint8Array[],
     id: number,
   ): void {
-    const { operation, args } = command;
+    const { operation } = command;
     const self = this.#receiver(operands, operation);
     this.#reading = self;
     command.fill(operands, payloads, this.#resolve);
@@ -81,14 +82,15 @@ export class ExecutorSession implements SessionEndpoint {
       operation.creates === undefined
         ? undefined
         : this.#objects.reserve(id, operation.creates, deviceOf(self));
-    if (operation.fate === 'awaited') this.#request(operation, self, args, made, this.#nextSerial++);
-    else this.#command(operation, self, args, made);
+    if (operation.fate === 'awaited') this.#request(command, self, made, this.#nextSerial++);
+    else this.#command(command, self, made);
     command.clear();
   }
 
   #release(first: number, count: number): void {
     for (let id = first; id < first + count; id += 1) {
       const { kind, object } = this.#objects.release(id);
+      if (object) this.#context.shared.released(object);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
       }
@@ -111,10 +113,11 @@ export class ExecutorSession implements SessionEndpoint {
     return ROOT;
   }
 
-  #command(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): void {
+  #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
     try {
-      const result = this.#call(operation, self, args, made);
-      if (made) made.object = result as object;
+      const call = () => this.#call(command, self, made) as object;
+      const result = command.shared ? createShared(this.#context, self, command, call) : call();
+      if (made) made.object = result;
     } catch (error) {
       const device = deviceOf(self);
       if (error instanceof ProtocolError || !device) throw error;
@@ -126,20 +129,15 @@ export class ExecutorSession implements SessionEndpoint {
     }
   }
 
-  #request(
-    operation: AnyOperation,
-    self: Entry,
-    args: unknown[],
-    made: Entry | undefined,
-    serial: number,
-  ): void {
+  #request(command: PreparedCommand, self: Entry, made: Entry | undefined, serial: number): void {
+    const { operation } = command;
     const { replies } = this.#context;
     const rejected = (error: unknown) => {
       if (made && !made.object) this.#objects.release(made.id);
       replies.rejected(serial, describeRejection(error));
     };
     try {
-      const { promise, reply } = this.#await(operation, self, args, made);
+      const { promise, reply } = this.#await(command, self, made);
       promise.then((value) => {
         try {
           replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
@@ -154,12 +152,15 @@ export class ExecutorSession implements SessionEndpoint {
   }
 
   /** What an awaited operation waits for: its handler says, or it is the promise that the method returns. */
-  #await(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): Awaited {
-    const result = this.#call(operation, self, args, made);
-    return result instanceof Promise ? { promise: result } : (result as Awaited);
+  #await(command: PreparedCommand, self: Entry, made: Entry | undefined): Awaited {
+    const call = () => {
+      const result = this.#call(command, self, made);
+      return result instanceof Promise ? { promise: result } : (result as Awaited);
+    };
+    return made && command.shared ? createSharedAsync(this.#context, self, command, made, call) : call();
   }
 
-  #call(operation: AnyOperation, self: Entry, args: unknown[], made: Entry | undefined): unknown {
+  #call({ operation, args }: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
     const handler = HANDLERS[operation.interface]?.[operation.member];
     if (handler) return handler(this.#context, self, args as never, made);
     const method = (self.object as Record<string, (...args: unknown[]) => unknown>)[operation.member];

@@ -3,7 +3,7 @@ import { openGpu } from '#farlight/server/dawn.js';
 import { testHost } from '#farlight/testing/index.js';
 
 /** Where a spec runs: on Dawn in this process, or through Farlight over one of its transports. */
-export type TargetName = 'local' | 'memory' | 'grpc';
+export type TargetName = 'local' | 'memory' | 'no-reuse' | 'grpc';
 
 /** The constructors and constants that WebGPU gives a program. */
 export type Globals = Pick<
@@ -71,10 +71,11 @@ async function openLocal(): Promise<OpenTarget> {
   return { gpu, globals: globals as unknown as Globals, newGpu, close: async () => {} };
 }
 
-async function openFarlight(transport: 'memory' | 'grpc'): Promise<OpenTarget> {
+async function openFarlight(transport: 'memory' | 'grpc', reuse: 'on' | 'off' = 'on'): Promise<OpenTarget> {
   // A file of specs has one session: a spare executor would serve nobody.
   const host = await testHost({ adapter: 'software', transport, spares: 0 });
-  const newGpu = () => create(transport === 'memory' ? { transport: host.transport } : { host: host.url });
+  const newGpu = () =>
+    create({ ...(transport === 'memory' ? { transport: host.transport } : { host: host.url }), reuse });
   return {
     gpu: newGpu(),
     globals: globals as unknown as Globals,
@@ -86,6 +87,7 @@ async function openFarlight(transport: 'memory' | 'grpc'): Promise<OpenTarget> {
 const all: readonly Target[] = [
   { name: 'local', open: openLocal },
   { name: 'memory', open: () => openFarlight('memory') },
+  { name: 'no-reuse', open: () => openFarlight('memory', 'off') },
   { name: 'grpc', open: () => openFarlight('grpc') },
 ];
 

@@ -1,9 +1,12 @@
 import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
 
-export function setLabel({ objects }: Context, _self: Entry, [id, label]: [number, string]): void {
+/** The host's label is for the implementation's messages alone; handles that share the object share it. */
+export function setLabel({ objects, shared }: Context, _self: Entry, [id, label]: [number, string]): void {
   const { object } = objects.get(id);
-  if (object && 'label' in object) object.label = label;
+  if (!object || !('label' in object)) return;
+  shared.withdraw(object);
+  object.label = label;
 }
 
 export function acknowledge(): Awaited {
