@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../link/package-version.js';
+import { cacheCommand } from './cache.js';
 import { complain } from './complain.js';
 import { doctorCommand } from './doctor.js';
 import { runCommand } from './run.js';
@@ -19,8 +20,9 @@ const program = new Command('farlight')
   .enablePositionalOptions()
   .addHelpText('after', EXAMPLES);
 
-for (const command of [serveCommand(), runCommand(), doctorCommand()]) program.addCommand(command);
-for (const command of [program, ...program.commands]) {
+for (const command of [serveCommand(), runCommand(), doctorCommand(), cacheCommand()])
+  program.addCommand(command);
+for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
   command.exitOverride();
   // Commander's own wording is kept, its "error:" is not: catch() below says it in our manner.
   command.configureOutput({ outputError: () => {} });

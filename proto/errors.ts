@@ -20,7 +20,9 @@ export type FarlightErrorCode =
   /** An option or argument is wrong. */
   | 'BAD_OPTION'
   /** The address to listen on is taken. */
-  | 'PORT_IN_USE';
+  | 'PORT_IN_USE'
+  /** What Farlight keeps on this machine cannot be read or deleted. */
+  | 'CACHE_UNUSABLE';
 
 /**
  * An error for a person: `message` is one sentence that says what happened and what to do. Its stack

@@ -11,9 +11,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { constants, homedir } from 'node:os';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
+import { cacheFolder } from '../link/cache-folder.js';
 import { FarlightError } from '../proto/errors.js';
 import { readTar } from './tar.js';
 
@@ -97,7 +98,7 @@ export function softwareGpuFolder(): string {
     );
   }
   const { archive, version } = findArchive();
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'farlight');
+  const cache = cacheFolder();
   const folder = join(cache, `swiftshader-${version}`);
   if (isComplete(folder)) return folder;
   try {

@@ -1,0 +1,57 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheFolder } from '../../link/cache-folder.js';
+import { hashContent } from '../../link/content-hash.js';
+import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
+import { type BlobSummary, clearFolder, codeOf, scanSync, summarize } from './blob-folder.js';
+
+export interface TenantsSummary extends BlobSummary {
+  tenants: number;
+}
+
+/** Below this each tenant has a folder of its own. */
+export function blobRoot(): string {
+  return join(cacheFolder(), 'blobs');
+}
+
+/**
+ * The folder of one tenant, whose contents no other tenant's store ever looks at. The tenant's name
+ * may be any text: only its hash becomes part of the path.
+ */
+export function tenantFolder(tenant: string, root = blobRoot()): string {
+  return join(root, contentNameToHex(hashContent(new TextEncoder().encode(tenant))));
+}
+
+/** What all tenants have together. @throws where the root or a folder in it cannot be read. */
+export function summarizeTenants(root = blobRoot()): TenantsSummary {
+  const folders = tenantFolders(root);
+  return { tenants: folders.length, ...summarize(folders.flatMap(scanSync)) };
+}
+
+/**
+ * Deletes all tenants' contents, and nothing else that may be in the root.
+ *
+ * @returns what was deleted.
+ * @throws where the root or a folder in it cannot be read, or something in them cannot be deleted.
+ */
+export function clearTenants(root = blobRoot()): TenantsSummary {
+  const folders = tenantFolders(root);
+  const total: TenantsSummary = { tenants: folders.length, count: 0, bytes: 0 };
+  for (const folder of folders) {
+    const { count, bytes } = clearFolder(folder);
+    total.count += count;
+    total.bytes += bytes;
+  }
+  return total;
+}
+
+function tenantFolders(root: string): string[] {
+  try {
+    return readdirSync(root, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && contentNameFromHex(entry.name))
+      .map(({ name }) => join(root, name));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,130 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BlobStore } from '#farlight/server/blobs/blob-store.js';
+import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { content, temporaryFolders } from '../support/blob-files.js';
+import { CLI } from '../support/session-client.js';
+
+const folders = temporaryFolders();
+let cache: string;
+let root: string;
+beforeEach(() => {
+  cache = folders.make();
+  root = join(cache, 'farlight', 'blobs');
+});
+afterEach(() => folders.remove());
+
+function farlightCache(...args: string[]) {
+  const env = { ...process.env, XDG_CACHE_HOME: cache, TZ: 'UTC' };
+  const child = spawn(process.execPath, [CLI, 'cache', ...args], { env });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (text) => {
+      texts[name] += text;
+    });
+  }
+  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    child.on('close', (code) => resolve({ code, ...texts }));
+  });
+}
+
+/** Three contents of two tenants, used in two different hours of New Year's Day. */
+async function fill(): Promise<void> {
+  for (const [tenant, seed, hour] of [
+    ['alice', 1, 9],
+    ['alice', 2, 10],
+    ['bob', 1, 10],
+  ] as const) {
+    const { name, bytes } = content(seed, 1024);
+    const now = () => Date.UTC(2026, 0, 1, hour);
+    await new BlobStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20, now }).write(name, bytes);
+  }
+}
+
+describe('farlight cache ls', () => {
+  it('sums up what all tenants have', async () => {
+    await fill();
+    const { code, stdout, stderr } = await farlightCache('ls');
+    expect(stdout).toContain(`folder    ${root}\n`);
+    expect(stdout).toMatch(/tenants {3}2\n {2}contents {2}3 \(3\.0 KiB\)\n/);
+    expect(stdout).toMatch(/used {6}between 2026-01-01 09:00 and 2026-01-01 10:00\n$/);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  it('says the same in JSON', async () => {
+    await fill();
+    const { code, stdout } = await farlightCache('ls', '--json');
+    expect(JSON.parse(stdout)).toEqual({
+      host: {
+        folder: root,
+        tenants: 2,
+        count: 3,
+        bytes: 3072,
+        oldestUse: '2026-01-01T09:00:00.000Z',
+        newestUse: '2026-01-01T10:00:00.000Z',
+      },
+    });
+    expect(code).toBe(0);
+  });
+
+  it('finds nothing where nothing was ever kept, and makes no folder', async () => {
+    const { code, stdout } = await farlightCache('ls');
+    expect(stdout).toMatch(/tenants {3}0\n {2}contents {2}0 \(0 bytes\)\n$/);
+    expect(code).toBe(0);
+    expect(existsSync(root)).toBe(false);
+  });
+});
+
+describe('farlight cache clear', () => {
+  it('deletes it all and says how much', async () => {
+    await fill();
+    expect(await farlightCache('clear')).toEqual({
+      code: 0,
+      stdout: `deleted from ${root}: 3 (3.0 KiB)\n`,
+      stderr: '',
+    });
+    expect(JSON.parse((await farlightCache('ls', '--json')).stdout).host).toMatchObject({
+      tenants: 0,
+      count: 0,
+    });
+  });
+
+  it('says so in JSON', async () => {
+    await fill();
+    const { stdout } = await farlightCache('clear', '--json');
+    expect(JSON.parse(stdout)).toEqual({ host: { folder: root, tenants: 2, count: 3, bytes: 3072 } });
+  });
+
+  it('leaves the rest of the cache folder alone', async () => {
+    await fill();
+    const other = join(cache, 'farlight', 'swiftshader-1');
+    mkdirSync(other);
+    await farlightCache('clear');
+    expect(existsSync(other)).toBe(true);
+  });
+});
+
+describe('a mistake gives one sentence and a non-zero exit code:', () => {
+  it.each<[string, string[], RegExp]>([
+    ['an unknown action', ['frobnicate'], /unknown command 'frobnicate'/],
+    ['an unknown flag', ['ls', '--nope'], /unknown option '--nope'/],
+    ['too many arguments', ['clear', 'more'], /too many arguments/],
+  ])('%s', async (_name, args, words) => {
+    const { code, stderr } = await farlightCache(...args);
+    expect(stderr).toMatch(words);
+    expect(stderr).toMatch(/^farlight: [^\n]+\n$/);
+    expect(code).toBe(2);
+  });
+
+  it.each(['ls', 'clear'])('a cache that is no folder, to %s', async (action) => {
+    mkdirSync(join(cache, 'farlight'));
+    writeFileSync(root, '');
+    const { code, stdout, stderr } = await farlightCache(action, '--json');
+    expect(stderr).toBe(
+      `farlight: the cache ${root} cannot be read or cleared (ENOTDIR); see that it is a folder of this user's, or delete it\n`,
+    );
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  });
+});

@@ -1,0 +1,50 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { hashContent } from '#farlight/link/content-hash.js';
+import { type ContentName, contentNameToHex } from '#farlight/proto/content.js';
+
+export const HOUR = 3_600_000;
+
+export interface Content {
+  name: ContentName;
+  bytes: Uint8Array;
+}
+
+/** Another content for each `seed`. */
+export function content(seed: number, length = 1000): Content {
+  const bytes = new Uint8Array(length);
+  for (let at = 0, state = seed + 1; at < length; at += 1) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return { name: hashContent(bytes), bytes };
+}
+
+/** A folder for each test, and what removes them all. */
+export function temporaryFolders(): { make(): string; remove(): void } {
+  const made: string[] = [];
+  return {
+    make() {
+      const folder = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
+      made.push(folder);
+      return folder;
+    },
+    remove() {
+      for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export const fileOf = (folder: string, { name }: Content) => join(folder, contentNameToHex(name));
+
+/** The files that bear a content's name but do not hold that content. */
+export function falseFiles(folder: string): string[] {
+  return readdirSync(folder).filter(
+    (file) =>
+      /^[0-9a-f]{64}$/.test(file) && contentNameToHex(hashContent(readFileSync(join(folder, file)))) !== file,
+  );
+}
+
+export const temporaryFiles = (folder: string) =>
+  readdirSync(folder).filter((file) => file.startsWith('new-'));
