@@ -230,11 +230,9 @@ describe('GPUBuffer.mapAsync, refused', () => {
 
   parity('an offset beyond the end rejects with OperationError where no size is given either', async (t) => {
     const buffer = readable(t.device, 1, 2);
-    // What Dawn says of the size that is left, a negative one, is not worth comparing.
-    const error = await t.scoped('validation', async () => {
+    await t.invalid(async () => {
       expect((await rejection(buffer.mapAsync(READ, 16))).name).toBe('OperationError');
     });
-    expect(error).toBeInstanceOf(t.globals.GPUValidationError);
   });
 
   parity('a mode that is no number rejects with a TypeError', async ({ device, valid }) => {

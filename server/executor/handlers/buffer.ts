@@ -16,7 +16,7 @@ export function mapAsync(
   const length = size ?? Math.max(0, buffer.size - offset);
   const reply = () =>
     mode === GPUMapMode.READ ? new Uint8Array(buffer.getMappedRange(offset, length)) : NOTHING;
-  const promise = buffer.mapAsync(mode, offset, length);
+  const promise = buffer.mapAsync(mode, offset, size);
   invariant(self.device, 'a buffer has a device');
   context.mapping(self.device, promise);
   return { promise, reply };
