@@ -15,7 +15,7 @@ const seed = given('FARLIGHT_PROPERTY_SEED') ?? Date.now() & 0x7fffffff;
 console.log(`FARLIGHT_PROPERTY_SEED=${seed}`);
 
 /** How many random programs the suite runs over memory. */
-export const USUAL_PROGRAMS = 300;
+export const USUAL_PROGRAMS = 200;
 
 /** FARLIGHT_PROPERTY_RUNS is how many programs run over memory; every other property keeps its share. */
 const wanted = given('FARLIGHT_PROPERTY_RUNS');
