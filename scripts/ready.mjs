@@ -1,5 +1,5 @@
 // Makes a fresh clone ready to run: installs the dependencies when they are missing or older than the
-// lock file, then builds. `npm test`, `npm start` and `npm run bench` begin with it.
+// lock file, then builds. `npm test`, `npm start`, `npm run bench` and `npm run properties` begin with it.
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

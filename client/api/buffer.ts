@@ -39,9 +39,19 @@ class BufferResource extends ClientResource {
     this.usage = descriptor.usage;
   }
 
-  /** Makes this the buffer's mapping, which also ends with the device. */
+  /** Makes this the buffer's mapping. */
   map(mapping: ActiveMapping): void {
     this.mapping = mapping;
+    this.#endWithDevice();
+  }
+
+  /** Makes this the wish that the host is to answer. */
+  await(pending: { reject(error: unknown): void }): void {
+    this.pendingMap = pending;
+    this.#endWithDevice();
+  }
+
+  #endWithDevice(): void {
     (this.device as DeviceResource).mapped.add(this);
   }
 
@@ -152,14 +162,13 @@ function mapAsync(
   const command = [mode, offset, size];
   const { session } = buffer;
   if (buffer.pendingMap) {
-    // The host raises the validation error in its turn; the promise does not wait for it.
-    void session.request(operations.mapAsync, buffer, command, { fulfilled: () => {}, rejected: () => {} });
+    // The host hears nothing of it: by now it may have refused the first wish, and would grant this one.
     throw new DOMException('GPUBuffer.mapAsync: the buffer is about to be mapped.', 'OperationError');
   }
   return new Promise((resolve, reject) => {
     const pending = { reject };
     // That a buffer is mapped already is for the host to refuse: until it does, unmap ends the wish too.
-    buffer.pendingMap = pending;
+    buffer.await(pending);
     // Where the program has unmapped in the meantime, its promise was rejected then.
     const stillPending = () => {
       if (buffer.pendingMap !== pending) return false;

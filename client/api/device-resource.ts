@@ -4,9 +4,9 @@ import { INTERNAL } from './define.js';
 import { GPUDeviceLostInfo } from './device-lost-info.js';
 import { IterableWeakSet } from './weak-set.js';
 
-/** A buffer as its device sees it. */
+/** A buffer that is mapped or about to be, as its device sees it. */
 interface Mapped {
-  /** Ends the mapping on this side: the program's ranges become empty. */
+  /** Ends the mapping on this side: the program's ranges become empty, and a promise is rejected. */
   release(): void;
 }
 

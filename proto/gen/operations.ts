@@ -4,8 +4,8 @@ import {
   clamp,
   describe,
   enforceRange,
-  isIterable,
   isObject,
+  iteratorMethod,
   requireArguments,
   required,
   toBoolean,
@@ -4299,9 +4299,10 @@ function convertSequenceDoubleOrGPUColorDict(
   value: unknown,
   where: string,
 ): number[] | GPUColorDict<Resource> {
-  if (isIterable(value))
+  const method = iteratorMethod(value, where);
+  if (method)
     return toShape(
-      toSequence(value, (element) => toDouble(element, where), where),
+      toSequence(value, (element) => toDouble(element, where), where, method),
       4,
       4,
       where,
@@ -4337,9 +4338,15 @@ function convertSequenceIntegerOrGPUExtent3DDict(
   value: unknown,
   where: string,
 ): number[] | GPUExtent3DDict<Resource> {
-  if (isIterable(value))
+  const method = iteratorMethod(value, where);
+  if (method)
     return toShape(
-      toSequence(value, (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where), where),
+      toSequence(
+        value,
+        (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where),
+        where,
+        method,
+      ),
       1,
       3,
       where,
@@ -4375,9 +4382,15 @@ function convertSequenceIntegerOrGPUOrigin2DDict(
   value: unknown,
   where: string,
 ): number[] | GPUOrigin2DDict<Resource> {
-  if (isIterable(value))
+  const method = iteratorMethod(value, where);
+  if (method)
     return toShape(
-      toSequence(value, (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where), where),
+      toSequence(
+        value,
+        (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where),
+        where,
+        method,
+      ),
       0,
       2,
       where,
@@ -4413,9 +4426,15 @@ function convertSequenceIntegerOrGPUOrigin3DDict(
   value: unknown,
   where: string,
 ): number[] | GPUOrigin3DDict<Resource> {
-  if (isIterable(value))
+  const method = iteratorMethod(value, where);
+  if (method)
     return toShape(
-      toSequence(value, (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where), where),
+      toSequence(
+        value,
+        (element) => enforceRange(element, 0, 4294967295, 'unsigned long', where),
+        where,
+        method,
+      ),
       0,
       3,
       where,

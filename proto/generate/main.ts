@@ -38,7 +38,7 @@ const dictionaries = [...used.dictionaries].map((name) => {
 });
 const text = `${header}
 import {
-  clamp, describe, enforceRange, isIterable, isObject, requireArguments, required, toBoolean, toBytes,
+  clamp, describe, enforceRange, isObject, iteratorMethod, requireArguments, required, toBoolean, toBytes,
   toDictionary, toDouble, toEnum, toFloat, toInterface, toDOMString, toRecord, toSequence, toShape,
   toUnsignedLong, toUSVString,
 } from '../webidl/converters.js';

@@ -216,9 +216,10 @@ export function unionHelpers(name: string, type: Extract<Type, { kind: 'union' }
   const sequence = others.find((part) => part.kind === 'sequence');
   const shape = SHAPES[dictionary && 'name' in dictionary ? dictionary.name : ''];
   if (sequence) {
-    const converted = convert(sequence, 'value', 'where');
+    // The method was read to tell the sequence from the dictionary, and is not read again.
+    const converted = convert(sequence, 'value', 'where').replace(/\)$/, ', method)');
     const checked = shape ? `toShape(${converted}, ${shape.join(', ')}, where)` : converted;
-    lines.push(`  if (isIterable(value)) return ${checked};`);
+    lines.push('  const method = iteratorMethod(value, where);', `  if (method) return ${checked};`);
   }
   const last = others.find((part) => !['undefined', 'sequence', 'dictionary'].includes(part.kind));
   if (dictionary && !last) {

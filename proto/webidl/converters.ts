@@ -75,15 +75,41 @@ export function toInterface(value: unknown, kind: string, where: string): Resour
   return resource;
 }
 
-export function isIterable(value: unknown): value is Iterable<unknown> {
-  return isObject(value) && (value as { [Symbol.iterator]?: unknown })[Symbol.iterator] != null;
+/** The method that makes an object a sequence: a conversion reads it once. */
+type IteratorMethod = () => Iterator<unknown>;
+
+/**
+ * The method by which `value` can be iterated; undefined where it cannot. Throws TypeError where what stands
+ * there is no method.
+ */
+export function iteratorMethod(value: unknown, where: string): IteratorMethod | undefined {
+  if (!isObject(value)) return undefined;
+  const method = (value as { [Symbol.iterator]?: unknown })[Symbol.iterator];
+  if (method === undefined || method === null) return undefined;
+  if (typeof method !== 'function')
+    throw new TypeError(`${where}: the iterator of ${describe(value)} is not a function`);
+  return method as IteratorMethod;
 }
 
-export function toSequence<T>(value: unknown, convert: (element: unknown) => T, where: string): T[] {
-  if (!isIterable(value)) throw new TypeError(`${where}: ${describe(value)} is not a sequence`);
+/** Unlike `for...of`, WebIDL does not close the iterator where an element cannot be converted. */
+export function toSequence<T>(
+  value: unknown,
+  convert: (element: unknown) => T,
+  where: string,
+  method = iteratorMethod(value, where),
+): T[] {
+  if (!method) throw new TypeError(`${where}: ${describe(value)} is not a sequence`);
+  const iterator: unknown = Reflect.apply(method, value, []);
+  if (!isObject(iterator)) throw new TypeError(`${where}: ${describe(value)} gives no iterator`);
+  const { next } = iterator as Iterator<unknown>;
   const result: T[] = [];
-  for (const element of value) result.push(convert(element));
-  return result;
+  for (;;) {
+    const step: unknown = Reflect.apply(next, iterator, []);
+    if (!isObject(step)) throw new TypeError(`${where}: the iterator of ${describe(value)} gives no result`);
+    const { done } = step as IteratorResult<unknown>;
+    if (done) return result;
+    result.push(convert((step as IteratorResult<unknown>).value));
+  }
 }
 
 /** A sequence that stands for a dictionary of coordinates must have that many elements. */
@@ -164,5 +190,6 @@ function toNumber(value: unknown, where: string): number {
   if (typeof value === 'bigint' || typeof value === 'symbol') {
     throw new TypeError(`${where}: ${describe(value)} cannot be converted to a number`);
   }
-  return Number(value);
+  // Not Number(value), which takes an object whose primitive is a BigInt.
+  return +(value as number);
 }

@@ -11,6 +11,8 @@ import { StandIns } from './stand-ins.js';
 interface DeviceState {
   scopes: ErrorScopes;
   standIns: StandIns;
+  /** Mappings that are asked for and not settled. */
+  mappings: Set<Promise<unknown>>;
 }
 
 /** What the handlers of a session's commands share. */
@@ -31,7 +33,11 @@ export class Context {
   /** Begins to tell the client of a device's errors and of its end. */
   adoptDevice(entry: Entry, device: GPUDevice): void {
     entry.object = device;
-    this.#devices.set(entry, { scopes: new ErrorScopes(), standIns: new StandIns(device) });
+    this.#devices.set(entry, {
+      scopes: new ErrorScopes(),
+      standIns: new StandIns(device),
+      mappings: new Set(),
+    });
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.replies.uncaptured(entry.id, describeError(event.error));
@@ -45,6 +51,19 @@ export class Context {
 
   standIn(device: Entry, kinds: readonly string[]): object {
     return this.#state(device).standIns.get(kinds);
+  }
+
+  /** Takes note of a mapping of a device's buffer until it is settled. */
+  mapping(device: Entry, promise: Promise<unknown>): void {
+    const { mappings } = this.#state(device);
+    mappings.add(promise);
+    const settled = () => void mappings.delete(promise);
+    promise.then(settled, settled);
+  }
+
+  /** The mappings of a device's buffers that are not settled. */
+  mappings(device: Entry): Iterable<Promise<unknown>> {
+    return this.#state(device).mappings;
   }
 
   /** Raises a GPU error on a device, in the scope that is open now. */

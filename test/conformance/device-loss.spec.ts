@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
 import * as support from './support.js';
-import { COPY_DST, COPY_SRC, MAP_READ, READ, rejection, STORAGE } from './support.js';
+import { COPY_DST, COPY_SRC, MAP_READ, READ, rejection, STORAGE, thrown } from './support.js';
 
 describe('a destroyed GPUDevice', () => {
   parity('is lost by reason "destroyed"', async ({ device, globals, observe }) => {
@@ -33,6 +33,34 @@ describe('a destroyed GPUDevice', () => {
     expect((await pending).name).toBe('AbortError');
     expect(buffer.mapState).toBe('unmapped');
   });
+
+  parity(
+    'ends the mappings that were pending at once',
+    async ({ device }) => {
+      const buffer = device.createBuffer({ size: 4, usage: MAP_READ });
+      const order: string[] = [];
+      const pending = buffer.mapAsync(READ).catch(({ name }) => order.push(name));
+      device.destroy();
+      expect(buffer.mapState).toBe('unmapped');
+      await Promise.all([pending, device.lost.then(() => order.push('lost'))]);
+      expect(order).toEqual(['AbortError', 'lost']);
+    },
+    { deviation: 'destroying a device leaves mappings pending' },
+  );
+
+  parity(
+    'has buffers that are mapped at creation until they are unmapped',
+    async ({ device }) => {
+      device.destroy();
+      await device.lost;
+      const buffer = device.createBuffer({ size: 8, usage: COPY_SRC, mappedAtCreation: true });
+      expect(buffer.getMappedRange(0, 4).byteLength).toBe(4);
+      buffer.unmap();
+      expect(buffer.mapState).toBe('unmapped');
+      expect(thrown(() => buffer.getMappedRange()).name).toBe('OperationError');
+    },
+    { deviation: 'a mapping of a lost device outlives unmap' },
+  );
 
   parity('rejects later mappings with AbortError', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: MAP_READ });

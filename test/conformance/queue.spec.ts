@@ -147,4 +147,19 @@ describe('GPUQueue', () => {
     await Promise.all([mapped, done]);
     expect(order).toEqual(['map', 'done']);
   });
+
+  parity(
+    'a mapping that fails and was asked for before onSubmittedWorkDone is settled before it',
+    async ({ device, invalid }) => {
+      const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
+      const order: string[] = [];
+      await invalid(async () => {
+        const mapped = buffer.mapAsync(READ).catch(() => order.push('map'));
+        const done = device.queue.onSubmittedWorkDone().then(() => order.push('done'));
+        await Promise.all([mapped, done]);
+      });
+      expect(order).toEqual(['map', 'done']);
+    },
+    { deviation: 'a mapping that fails is settled late' },
+  );
 });

@@ -65,6 +65,15 @@ describe('GPUDevice.createSampler', () => {
     expect(await at('mirror-repeat')).toBe(255);
   });
 
+  parity(
+    'maxAnisotropy of one and a half is rounded to two',
+    async ({ device, invalid }) => {
+      // More than one needs linear filters.
+      await invalid(() => device.createSampler({ maxAnisotropy: 1.5 }));
+    },
+    { deviation: 'a clamped number is cut, not rounded' },
+  );
+
   parity('maxAnisotropy is clamped to its type, and rounded to even', async ({ device, valid, invalid }) => {
     const linear = { minFilter: 'linear', magFilter: 'linear', mipmapFilter: 'linear' } as const;
     for (const maxAnisotropy of [1, 16, 65535, 1e9, Number.POSITIVE_INFINITY, 1.4]) {

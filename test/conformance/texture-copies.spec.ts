@@ -166,6 +166,20 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
     { deviation: 'sequences of coordinates have any length' },
   );
 
+  parity(
+    'an origin in a sequence is held to the range of its numbers',
+    ({ device }) => {
+      const texture = image(device);
+      const encoder = device.createCommandEncoder();
+      for (const outside of [-1, 2 ** 32, Number.NaN]) {
+        const source = { texture, origin: [0, outside] };
+        const copy = () => encoder.copyTextureToTexture(source, { texture }, [1]);
+        expect(thrown(copy), String(outside)).toBeInstanceOf(TypeError);
+      }
+    },
+    { deviation: 'coordinates in a sequence have no range' },
+  );
+
   parity('what is no texture, buffer, origin or size throws a TypeError', ({ device }) => {
     const [texture, buffer] = [image(device), rowsBuffer(device)];
     const encoder = device.createCommandEncoder();

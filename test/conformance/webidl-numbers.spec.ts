@@ -66,6 +66,13 @@ describe('WebIDL numbers with [EnforceRange]', () => {
     expect(thrown(() => sized(device, {}))).toBeInstanceOf(TypeError);
   });
 
+  parity('an object that converts to a bigint or a symbol throws a TypeError', ({ device }) => {
+    for (const primitive of [4n, Symbol('4')]) {
+      const size = { valueOf: () => primitive };
+      expect(thrown(() => sized(device, size))).toBeInstanceOf(TypeError);
+    }
+  });
+
   parity('bigints and symbols throw a TypeError', ({ device }) => {
     expect(thrown(() => sized(device, 4n))).toBeInstanceOf(TypeError);
     expect(thrown(() => sized(device, Symbol('4')))).toBeInstanceOf(TypeError);

@@ -46,6 +46,33 @@ describe('WebIDL sequences', () => {
     { deviation: 'sequences must be arrays' },
   );
 
+  parity(
+    'read the iterator once, and do not close it where an element cannot be converted',
+    ({ device }) => {
+      const steps: string[] = [];
+      const sized = (...numbers: unknown[]) => ({
+        get [Symbol.iterator]() {
+          steps.push('read');
+          const left = numbers.values();
+          return () => ({
+            next: () => left.next(),
+            return: () => {
+              steps.push('closed');
+              return { done: true };
+            },
+          });
+        },
+      });
+      const create = (size: object) =>
+        device.createTexture({ size: size as never, format: 'rgba8unorm', usage: 1 });
+      expect(create(sized(8, 4)).height).toBe(4);
+      expect(steps.splice(0)).toEqual(['read']);
+      expect(thrown(() => create(sized(8, 4n)))).toBeInstanceOf(TypeError);
+      expect(steps).toEqual(['read']);
+    },
+    { deviation: 'sequences must be arrays' },
+  );
+
   parity('an array-like that cannot be iterated throws a TypeError', ({ device }) => {
     const entries = { length: 1, 0: entry } as never;
     expect(thrown(() => device.createBindGroupLayout({ entries }))).toBeInstanceOf(TypeError);

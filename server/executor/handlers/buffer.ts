@@ -1,3 +1,4 @@
+import { invariant } from '../../../proto/errors.js';
 import type { FarlightWrittenRange } from '../../../proto/gen/operations.js';
 import { GPUMapMode } from '../../../proto/gen/webgpu.js';
 import type { Awaited, Context } from '../context.js';
@@ -7,7 +8,7 @@ const NOTHING = new Uint8Array(0);
 
 /** The buffer stays mapped here until the client unmaps it, so that its use meanwhile is the error it should be. */
 export function mapAsync(
-  _context: Context,
+  context: Context,
   self: Entry,
   [mode, offset, size]: [number, number, number | undefined],
 ): Awaited {
@@ -15,7 +16,10 @@ export function mapAsync(
   const length = size ?? Math.max(0, buffer.size - offset);
   const reply = () =>
     mode === GPUMapMode.READ ? new Uint8Array(buffer.getMappedRange(offset, length)) : NOTHING;
-  return { promise: buffer.mapAsync(mode, offset, length), reply };
+  const promise = buffer.mapAsync(mode, offset, size);
+  invariant(self.device, 'a buffer has a device');
+  context.mapping(self.device, promise);
+  return { promise, reply };
 }
 
 export function unmap(_context: Context, self: Entry, [written]: [FarlightWrittenRange<never>[]]): void {

@@ -23,7 +23,10 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     createRenderPipelineAsync: device.createRenderPipelineAsync as Handler,
   },
   GPUBuffer: { mapAsync: buffer.mapAsync, unmap: buffer.unmap, destroy: buffer.destroy },
-  GPUQueue: { copyExternalImageToTexture: queue.copyExternalImageToTexture as Handler },
+  GPUQueue: {
+    onSubmittedWorkDone: queue.onSubmittedWorkDone,
+    copyExternalImageToTexture: queue.copyExternalImageToTexture as Handler,
+  },
   GPUTexture: { destroy: texture.destroy },
   GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
 };

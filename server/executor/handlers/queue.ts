@@ -1,7 +1,19 @@
+import { invariant } from '../../../proto/errors.js';
 import { EXTERNAL_IMAGE_FORMATS } from '../../../proto/external-image.js';
 import { GPUTextureUsage } from '../../../proto/gen/webgpu.js';
-import type { Context } from '../context.js';
+import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
+
+/**
+ * The mappings that were asked for before are settled before
+ * (https://gpuweb.github.io/gpuweb/#promise-ordering), those that fail too, which Dawn tells of later.
+ * Each call waits the same number of turns after the last of what it waits for, so that calls keep their order.
+ */
+export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
+  invariant(self.device, 'a queue has a device');
+  const done = (self.object as GPUQueue).onSubmittedWorkDone();
+  return { promise: Promise.allSettled([done, ...context.mappings(self.device)]) };
+}
 
 /**
  * An external image arrives as texels, so what is left is a write: that refuses all but what only a copy

@@ -1,0 +1,51 @@
+import { writeFileSync } from 'node:fs';
+import fc from 'fast-check';
+
+/** A number that the environment gives, or undefined. */
+function given(name: string): number | undefined {
+  const text = process.env[name];
+  if (!text) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new Error(`${name} must be an integer, and is "${text}"`);
+  return value;
+}
+
+/** The seed of this process's properties; FARLIGHT_PROPERTY_SEED repeats those that failed. */
+const seed = given('FARLIGHT_PROPERTY_SEED') ?? Date.now() & 0x7fffffff;
+console.log(`FARLIGHT_PROPERTY_SEED=${seed}`);
+
+/** How many random programs the suite runs over memory. */
+export const USUAL_PROGRAMS = 200;
+
+/** FARLIGHT_PROPERTY_RUNS is how many programs run over memory; every other property keeps its share. */
+const wanted = given('FARLIGHT_PROPERTY_RUNS');
+const share = (wanted ?? USUAL_PROGRAMS) / USUAL_PROGRAMS;
+
+/** The suite has a minute or so, shrinking included; the long form takes the time that it takes. */
+export const timeout = wanted === undefined ? 120_000 : 24 * 3600_000;
+const PATIENCE = 30_000;
+
+/**
+ * Tries a property as often as `usual` says, or its share where more runs are wanted. Fails with the smallest
+ * counterexample as data, and with what repeats it.
+ */
+export async function check<T>(property: fc.IAsyncProperty<[T]>, usual: number): Promise<void> {
+  const numRuns = Math.max(1, Math.round(usual * share));
+  const limits = { timeout: PATIENCE, interruptAfterTimeLimit: timeout / 2, markInterruptAsFailure: true };
+  const details = await fc.check(property, { seed, numRuns, ...limits });
+  if (!details.failed) return;
+  const error = details.errorInstance;
+  const why = error instanceof Error ? error.message : `interrupted: ${numRuns} runs took too long`;
+  throw new Error(
+    `${why}\n\nfalsified after ${details.numRuns} of ${numRuns} runs and ${details.numShrinks} shrinks by\n` +
+      `${fc.stringify(details.counterexample?.[0])}\n\nFARLIGHT_PROPERTY_SEED=${details.seed} repeats it`,
+    { cause: error },
+  );
+}
+
+const journalFile = process.env.FARLIGHT_PROPERTY_JOURNAL;
+
+/** Leaves behind what is tried, for the case that it ends the process: Dawn is a native addon. */
+export function journal(tried: unknown): void {
+  if (journalFile) writeFileSync(journalFile, fc.stringify(tried));
+}
