@@ -13,6 +13,8 @@ interface DeviceState {
   standIns: StandIns;
   /** Mappings that are asked for and not settled. */
   mappings: Set<Promise<unknown>>;
+  /** How many errors the implementation has reported that no scope caught. */
+  uncaptured: number;
 }
 
 /** What the handlers of a session's commands share. */
@@ -33,13 +35,16 @@ export class Context {
   /** Begins to tell the client of a device's errors and of its end. */
   adoptDevice(entry: Entry, device: GPUDevice): void {
     entry.object = device;
-    this.#devices.set(entry, {
+    const state: DeviceState = {
       scopes: new ErrorScopes(),
       standIns: new StandIns(device),
       mappings: new Set(),
-    });
+      uncaptured: 0,
+    };
+    this.#devices.set(entry, state);
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
+      state.uncaptured += 1;
       this.replies.uncaptured(entry.id, describeError(event.error));
     });
     device.lost.then(({ reason, message }) => this.replies.lost(entry.id, reason ?? 'unknown', message));
@@ -72,24 +77,14 @@ export class Context {
   }
 
   /**
-   * Makes an object, and learns whether it is valid: what went wrong is the program's error all the same.
-   * For a device without open scopes, where that error has one place to go.
+   * Makes an object, and tells whether it is surely valid: Dawn reports an error that no scope catches before
+   * the call that made it returns. An error that a scope may have caught is not known of until it is popped.
    */
-  check(device: Entry, make: () => object): { object: object; valid: Promise<boolean> } {
-    const gpuDevice = device.object as GPUDevice;
-    gpuDevice.pushErrorScope('validation');
-    let object: object;
-    try {
-      object = make();
-    } catch (error) {
-      void gpuDevice.popErrorScope().catch(() => {});
-      throw error;
-    }
-    const checked = (error: GPUError | null) => {
-      if (error) this.replies.uncaptured(device.id, describeError(error));
-      return !error;
-    };
-    return { object, valid: gpuDevice.popErrorScope().then(checked, () => false) };
+  makeChecked<T>(device: Entry, make: () => T): { object: T; valid: boolean } {
+    const state = this.#state(device);
+    const { uncaptured } = state;
+    const object = make();
+    return { object, valid: state.scopes.none && state.uncaptured === uncaptured };
   }
 
   #state(device: Entry): DeviceState {

@@ -36,12 +36,9 @@ export function createShared(
   const key = shared.key(command.content, parts);
   const kept = shared.take(key);
   if (kept) return kept;
-  // Where scopes are open, an error belongs into one of them, in its order: nothing may come between.
-  if (shared.isNew(key) || !context.scopes(device).none) return make();
-  const { object, valid } = context.check(device, make);
-  void valid.then((isValid) => {
-    if (isValid) shared.keep(key, object, parts);
-  });
+  const isNew = shared.isNew(key);
+  const { object, valid } = context.makeChecked(device, make);
+  if (valid && !isNew) shared.keep(key, object, parts);
   return object;
 }
 

@@ -66,7 +66,7 @@ function converts(
 class Any extends Resource {
   readonly kind: string;
   constructor(kind: string) {
-    super(1, 0, {});
+    super(1, {});
     this.kind = kind;
   }
 }
