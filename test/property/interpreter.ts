@@ -11,8 +11,24 @@ const INTERPRETERS = { ...creating, ...encoding, ...using } as {
   [N in Exclude<Name, 'settle' | 'tick'>]: (run: Run, op: Operation<N>) => unknown;
 };
 
-/** Runs a program on a GPU, with devices of its own, and gives all that it could see. */
-export async function interpret(gpu: GPU, program: Program): Promise<Observations> {
+/** What makes an object that never changes. */
+const IMMUTABLE: ReadonlySet<Name> = new Set([
+  'view',
+  'sampler',
+  'shader',
+  'bindGroupLayout',
+  'pipelineLayout',
+  'computePipeline',
+  'renderPipeline',
+  'pipelineGroupLayout',
+  'bindGroup',
+]);
+
+/**
+ * Runs a program on a GPU, with devices of its own, and gives all that it could see. `times` is how often
+ * it makes each object that never changes, with the same descriptor.
+ */
+export async function interpret(gpu: GPU, program: Program, times = 1): Promise<Observations> {
   const needsTwo = program.some((op) => 'device' in op && op.device === 1);
   const devices = [await newDevice(gpu), ...(needsTwo ? [await newDevice(gpu)] : [])];
   const run = new Run(devices);
@@ -23,7 +39,7 @@ export async function interpret(gpu: GPU, program: Program): Promise<Observation
         // Nothing else lets the event loop turn, so that what is seen at once depends on no timing.
         if (op.op === 'settle') await run.settle();
         else if (op.op === 'tick') await undefined;
-        else step(run, op);
+        else for (let count = IMMUTABLE.has(op.op) ? times : 1; count > 0; count -= 1) step(run, op);
       } catch (error) {
         run.note(error instanceof Missing ? `no ${error.message}` : `throws ${(error as Error).name}`);
       }
