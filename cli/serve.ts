@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc.js';
+import { blobRoot } from '../server/blobs/tenants.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 
@@ -7,6 +8,8 @@ interface ServeOptions {
   listen: string;
   adapter: string;
   spares: number;
+  blobs: string;
+  blobBytes?: number;
 }
 
 export function serveCommand(): Command {
@@ -19,16 +22,27 @@ export function serveCommand(): Command {
     )
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--spares <count>', 'how many executor processes to keep warm', parseSpares, 1)
+    .option(
+      '--blobs <folder>',
+      'where to keep uploads, so that they need not be sent again; or off',
+      blobRoot(),
+    )
+    .option(
+      '--blob-bytes <size>',
+      'what they may take, such as 512MiB (default: 4GiB, or half of the disk)',
+      parseSize,
+    )
     .allowExcessArguments(false)
     .action(serve);
 }
 
-async function serve({ listen, adapter, spares }: ServeOptions): Promise<void> {
+async function serve({ listen, adapter, spares, blobs, blobBytes }: ServeOptions): Promise<void> {
   // What gRPC would log is said by our own errors, in words for people.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const starting = Daemon.start({ listen, adapter, spares });
+  const kept = blobs === 'off' ? undefined : { root: blobs, maxBytes: blobBytes };
+  const starting = Daemon.start({ listen, adapter, spares, blobs: kept });
   let stopping = false;
   const stop = () => {
     // Somebody who asks twice does not want to wait for the sessions to hear of it.
@@ -54,4 +68,19 @@ async function serve({ listen, adapter, spares }: ServeOptions): Promise<void> {
 function parseSpares(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
   return Number(text);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+function parseSize(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,12})\s*([KMGT]iB)?$/.exec(text) ?? [];
+  if (number === undefined)
+    throw new InvalidArgumentError('Give a number of bytes, or one of KiB, MiB, GiB or TiB.');
+  return Number(number) * (UNITS[unit] as number);
 }

@@ -20,6 +20,13 @@ export interface TestHostOptions {
   transport?: 'grpc' | 'memory';
   /** How many executor processes are kept warm. Default 1. */
   spares?: number;
+  /**
+   * A folder where the host keeps uploads for later sessions, over grpc, as `farlight serve --blobs` takes
+   * it. Default `off`: a test leaves nothing behind.
+   */
+  blobs?: string;
+  /** What they may take, in bytes. Default 4 GiB, or less where the disk has less. */
+  blobBytes?: number;
 }
 
 /** A GPU host for tests. */
@@ -50,7 +57,9 @@ export interface TestHost {
 export async function testHost(options: TestHostOptions = {}): Promise<TestHost> {
   const adapter = options.adapter ?? 'software';
   if (options.transport === 'memory') return memoryHost(adapter);
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares: options.spares });
+  const { spares, blobs: root = 'off', blobBytes: maxBytes } = options;
+  const blobs = root === 'off' ? undefined : { root, maxBytes };
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares, blobs });
   const { url, counters } = daemon;
   const description = daemon.adapter;
   if (!description) throw new Error('Farlight bug: a daemon that started has an adapter');

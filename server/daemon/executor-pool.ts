@@ -1,5 +1,10 @@
 import { deferred } from '../../link/deferred.js';
-import { ExecutorChild, type ExecutorChildEvents, type ExecutorReady } from '../../link/executor-child.js';
+import {
+  type BlobFolder,
+  ExecutorChild,
+  type ExecutorChildEvents,
+  type ExecutorReady,
+} from '../../link/executor-child.js';
 import type { FarlightError } from '../../proto/errors.js';
 
 export interface PoolOptions {
@@ -7,6 +12,8 @@ export interface PoolOptions {
   adapter: string;
   /** How many executors are kept warm. */
   spares: number;
+  /** Where they keep contents. */
+  blobs?: BlobFolder | undefined;
   entry?: URL | undefined;
   /** An executor opened its GPU. */
   onGpu(ready: ExecutorReady): void;
@@ -72,10 +79,10 @@ export class ExecutorPool {
   }
 
   #start(): Executor {
-    const { adapter, entry } = { adapter: this.#choice, entry: this.#options.entry };
+    const { blobs, entry } = this.#options;
     const exited = deferred<void>();
     const child = new ExecutorChild(
-      { adapter, entry },
+      { adapter: this.#choice, blobs, entry },
       {
         onReady: (ready) => {
           executor.ready = ready;

@@ -1,9 +1,18 @@
-/** The executor process; the one argument is the adapter to open (see openGpu). */
+/**
+ * The executor process. Its arguments are the adapter to open (see openGpu) and, where it keeps contents,
+ * their folder and the bytes that they may take.
+ */
+import { BlobStore } from '../blobs/blob-store.js';
 import { openGpu } from '../dawn.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 
-await runExecutor(process.argv[2] ?? 'auto', {
+const [adapter = 'auto', folder, maxBytes] = process.argv.slice(2);
+const log = (message: string) => process.stderr.write(`${message}\n`);
+const store = folder ? new BlobStore({ folder, maxBytes: Number(maxBytes), log }) : undefined;
+
+await runExecutor(adapter, {
   openGpu,
-  createSession: (gpu, peer) => new ExecutorSession(gpu, peer),
+  createSession: (gpu, peer) => new ExecutorSession(gpu, peer, store),
+  settled: () => store?.idle(),
 });

@@ -14,6 +14,8 @@ const SEND_WATERMARK = 1024 * 1024;
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
   createSession(gpu: GPU, peer: SessionPeer): SessionEndpoint;
+  /** Resolves when the process may end after its session: what is still being written is on disk. */
+  settled?(): Promise<void> | undefined;
 }
 
 /**
@@ -48,12 +50,12 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     if (!(error instanceof FarlightError)) throw error;
     return report({ type: 'failed', message: error.message }, 1);
   }
-  carry(pipe, (peer) => parts.createSession(opened.gpu, peer));
+  carry(pipe, opened.gpu, parts);
   const { adapter, wgslLanguageFeatures } = opened;
   report({ type: 'ready', adapter, wgslLanguageFeatures, choice: opened.choice });
 }
 
-function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoint): void {
+function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
   let ended = false;
   const end: SessionPeer['end'] = (code, message) => {
     if (ended) return;
@@ -63,7 +65,7 @@ function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoi
     // channel, and pairs the two once both have closed.
     pipe.end(() => report({ type: 'ended', code, message }, 0));
   };
-  const session = createSession({
+  const peer: SessionPeer = {
     send(frame) {
       if (ended) return;
       if (frame.length > PIPE_FRAME_LIMIT) {
@@ -76,7 +78,8 @@ function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoi
       pipe.uncork();
     },
     end,
-  });
+  };
+  const session = parts.createSession(gpu, peer);
   pipe.on('drain', () => {
     if (!ended) pipe.resume();
   });
@@ -94,7 +97,7 @@ function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoi
   });
   pipe.on('end', () => {
     session.close();
-    pipe.end(() => process.exit(0));
+    pipe.end(() => void Promise.resolve(parts.settled?.()).then(() => process.exit(0)));
   });
 }
 
