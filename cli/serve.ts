@@ -7,6 +7,7 @@ interface ServeOptions {
   listen: string;
   adapter: string;
   spares: number;
+  kept: number;
 }
 
 export function serveCommand(): Command {
@@ -18,17 +19,23 @@ export function serveCommand(): Command {
       DEFAULT_LISTEN,
     )
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
-    .option('--spares <count>', 'how many executor processes to keep warm', parseSpares, 1)
+    .option('--spares <count>', 'how many executor processes to keep warm', parseCount, 1)
+    .option(
+      '--kept <count>',
+      'how many executor processes to keep, with what they compiled, for the next session of their program',
+      parseCount,
+      4,
+    )
     .allowExcessArguments(false)
     .action(serve);
 }
 
-async function serve({ listen, adapter, spares }: ServeOptions): Promise<void> {
+async function serve({ listen, adapter, spares, kept }: ServeOptions): Promise<void> {
   // What gRPC would log is said by our own errors, in words for people.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const starting = Daemon.start({ listen, adapter, spares });
+  const starting = Daemon.start({ listen, adapter, spares, kept });
   let stopping = false;
   const stop = () => {
     // Somebody who asks twice does not want to wait for the sessions to hear of it.
@@ -51,7 +58,7 @@ async function serve({ listen, adapter, spares }: ServeOptions): Promise<void> {
   }
 }
 
-function parseSpares(text: string): number {
+function parseCount(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
   return Number(text);
 }

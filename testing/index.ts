@@ -20,6 +20,8 @@ export interface TestHostOptions {
   transport?: 'grpc' | 'memory';
   /** How many executor processes are kept warm. Default 1. */
   spares?: number;
+  /** How many executor processes are kept for the next session of the program that they served last. Default 4. */
+  kept?: number;
 }
 
 /** A GPU host for tests. */
@@ -50,7 +52,12 @@ export interface TestHost {
 export async function testHost(options: TestHostOptions = {}): Promise<TestHost> {
   const adapter = options.adapter ?? 'software';
   if (options.transport === 'memory') return memoryHost(adapter);
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares: options.spares });
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    adapter,
+    spares: options.spares,
+    kept: options.kept,
+  });
   const { url, counters } = daemon;
   const description = daemon.adapter;
   if (!description) throw new Error('Farlight bug: a daemon that started has an adapter');

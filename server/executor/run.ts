@@ -13,13 +13,15 @@ const SEND_WATERMARK = 1024 * 1024;
 
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
-  createSession(gpu: GPU, peer: SessionPeer): SessionEndpoint;
+  /** `inheritance` is what the session before has left to this one. */
+  createSession(gpu: GPU, peer: SessionPeer, inheritance?: unknown): SessionEndpoint;
 }
 
 /**
  * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and
- * carries one session over the pipe on descriptor 3. The process ends when the session does, when
- * the pipe closes, or when the parent is gone, whichever comes first.
+ * carries sessions over the pipe on descriptor 3, one after the other: an empty frame ends each, and is
+ * answered with one when the next may begin. The process ends when a session breaks the protocol, when the
+ * pipe closes, or when the parent is gone, whichever comes first.
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
   process.title = 'farlight-executor';
@@ -48,12 +50,15 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     if (!(error instanceof FarlightError)) throw error;
     return report({ type: 'failed', message: error.message }, 1);
   }
-  carry(pipe, (peer) => parts.createSession(opened.gpu, peer));
+  carry(pipe, (peer, inheritance) => parts.createSession(opened.gpu, peer, inheritance));
   const { adapter, wgslLanguageFeatures } = opened;
   report({ type: 'ready', adapter, wgslLanguageFeatures, choice: opened.choice });
 }
 
-function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoint): void {
+function carry(
+  pipe: Socket,
+  createSession: (peer: SessionPeer, inheritance?: unknown) => SessionEndpoint,
+): void {
   let ended = false;
   const end: SessionPeer['end'] = (code, message) => {
     if (ended) return;
@@ -63,7 +68,7 @@ function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoi
     // channel, and pairs the two once both have closed.
     pipe.end(() => report({ type: 'ended', code, message }, 0));
   };
-  const session = createSession({
+  const peer: SessionPeer = {
     send(frame) {
       if (ended) return;
       if (frame.length > PIPE_FRAME_LIMIT) {
@@ -76,12 +81,20 @@ function carry(pipe: Socket, createSession: (peer: SessionPeer) => SessionEndpoi
       pipe.uncork();
     },
     end,
-  });
+  };
+  let session = createSession(peer);
+  const next = async () => {
+    const inheritance = await session.retire?.();
+    session = createSession(peer, inheritance);
+    pipe.write(frameHeader(0));
+  };
   pipe.on('drain', () => {
     if (!ended) pipe.resume();
   });
   const decoder = new FrameDecoder((frame) => {
-    if (!ended) session.receive(frame);
+    if (ended) return;
+    if (frame.length > 0) session.receive(frame);
+    else void next();
   });
   pipe.on('data', (piece: Buffer) => {
     try {

@@ -9,6 +9,7 @@ import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
 import { type Entry, ObjectTable } from './objects.js';
+import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 import { ReplyWriter } from './reply-writer.js';
 
@@ -22,7 +23,7 @@ const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
  * States: *open*; *closed* (the peer is gone, or broke the protocol: its devices are destroyed, and
  * frames that still come are dropped).
  */
-export class ExecutorSession implements SessionEndpoint {
+export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #peer: SessionPeer;
   readonly #objects = new ObjectTable((kinds) => this.#standIn(kinds));
   readonly #assembler = new BatchAssembler();
@@ -34,13 +35,16 @@ export class ExecutorSession implements SessionEndpoint {
   #reading: Entry = ROOT;
   #closed = false;
 
-  /** `gpu` is the implementation that is driven; the session never closes it. */
-  constructor(gpu: GPU, peer: SessionPeer) {
+  /**
+   * `gpu` is the implementation that is driven; the session never closes it. `free` are devices of sessions
+   * before, which it owns.
+   */
+  constructor(gpu: GPU, peer: SessionPeer, free?: OpenDevice[]) {
     this.#peer = peer;
     const replies = new ReplyWriter((frame) => {
       if (!this.#closed) peer.send(frame);
     });
-    this.#context = new Context(gpu, this.#objects, replies);
+    this.#context = new Context(gpu, this.#objects, replies, free);
     this.#commands = new CommandDecoder<PreparedCommand>({
       prepare: (shape, once) => new PreparedCommand(shape, !once),
       creates: ({ operation }) => operation.creates !== undefined,
@@ -67,6 +71,18 @@ export class ExecutorSession implements SessionEndpoint {
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
   }
 
+  async retire(): Promise<OpenDevice[]> {
+    if (this.#closed) return [];
+    this.#closed = true;
+    for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
+      for (const { object } of this.#objects.all(kind)) (object as GPUBuffer | undefined)?.destroy();
+    }
+    const devices = await this.#context.freeDevices();
+    // What the program had dropped without destroying it is freed by the collector alone.
+    this.#context.garbage.collect();
+    return devices;
+  }
+
   /** Carries out one command; `id` is that of the object it creates, if it does. */
   #execute(
     command: PreparedCommand,
@@ -89,8 +105,8 @@ export class ExecutorSession implements SessionEndpoint {
 
   #release(first: number, count: number): void {
     for (let id = first; id < first + count; id += 1) {
-      const { kind, object } = this.#objects.release(id);
-      if (object) this.#context.shared.released(object);
+      const { kind, object, device } = this.#objects.release(id);
+      if (object && device) this.#context.opened(device).shared.released(object);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
       }
@@ -116,7 +132,7 @@ export class ExecutorSession implements SessionEndpoint {
   #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
     try {
       const call = () => this.#call(command, self, made) as object;
-      const result = command.shared ? createShared(this.#context, self, command, call) : call();
+      const result = command.sharing ? createShared(this.#context, self, command, call) : call();
       if (made) made.object = result;
     } catch (error) {
       const device = deviceOf(self);
@@ -157,7 +173,7 @@ export class ExecutorSession implements SessionEndpoint {
       const result = this.#call(command, self, made);
       return result instanceof Promise ? { promise: result } : (result as Awaited);
     };
-    return made && command.shared ? createSharedAsync(this.#context, self, command, made, call) : call();
+    return made && command.sharing ? createSharedAsync(this.#context, self, command, made, call) : call();
   }
 
   #call({ operation, args }: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
