@@ -8,6 +8,7 @@ interface ServeOptions {
   listen: string;
   adapter: string;
   spares: number;
+  kept: number;
   blobs: string;
   blobBytes?: number;
 }
@@ -21,7 +22,13 @@ export function serveCommand(): Command {
       DEFAULT_LISTEN,
     )
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
-    .option('--spares <count>', 'how many executor processes to keep warm', parseSpares, 1)
+    .option('--spares <count>', 'how many executor processes to keep warm', parseCount, 1)
+    .option(
+      '--kept <count>',
+      'how many executor processes to keep, with what they compiled, for the next session of their program',
+      parseCount,
+      4,
+    )
     .option(
       '--blobs <folder>',
       'where to keep uploads, so that they need not be sent again; or off',
@@ -36,13 +43,14 @@ export function serveCommand(): Command {
     .action(serve);
 }
 
-async function serve({ listen, adapter, spares, blobs, blobBytes }: ServeOptions): Promise<void> {
+async function serve(options: ServeOptions): Promise<void> {
+  const { listen, adapter, spares, kept } = options;
+  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs, maxBytes: options.blobBytes };
   // What gRPC would log is said by our own errors, in words for people.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const kept = blobs === 'off' ? undefined : { root: blobs, maxBytes: blobBytes };
-  const starting = Daemon.start({ listen, adapter, spares, blobs: kept });
+  const starting = Daemon.start({ listen, adapter, spares, kept, blobs });
   let stopping = false;
   const stop = () => {
     // Somebody who asks twice does not want to wait for the sessions to hear of it.
@@ -65,7 +73,7 @@ async function serve({ listen, adapter, spares, blobs, blobBytes }: ServeOptions
   }
 }
 
-function parseSpares(text: string): number {
+function parseCount(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
   return Number(text);
 }

@@ -27,6 +27,8 @@ export interface ExecutorChildEvents {
   onReady(ready: ExecutorReady): void;
   /** A frame of replies, which the receiver owns. */
   onFrame(frame: Uint8Array): void;
+  /** The session that `retire` ended is over, and the next may begin. */
+  onIdle?(): void;
   /** The pipe is empty again after `send` returned false. */
   onDrain(): void;
   /**
@@ -50,8 +52,10 @@ const ENTRY = new URL('../server/executor/main.js', import.meta.url);
  * both start their executors here; neither may import the other.
  *
  * States: *starting* (frames may be sent already; they wait in the pipe), *ready* (after onReady),
- * *ending* (after `end` or `kill`), *gone* (after onExit; everything is a no-op).
- * starting -> ready -> ending -> gone, and from each of them to gone when the process dies.
+ * *retiring* (between `retire` and onIdle), *ending* (after `end` or `kill`), *gone* (after onExit;
+ * everything is a no-op).
+ * starting -> ready -> ending -> gone, ready -> retiring -> ready, and from each of them to ending by `end`
+ * or `kill`, and to gone when the process dies.
  *
  * The process cannot outlive this one: its pipe and its IPC channel close with us, and it ends then.
  */
@@ -60,6 +64,7 @@ export class ExecutorChild {
   readonly #child: ChildProcess;
   readonly #pipe: Socket;
   #ending = false;
+  #retiring = false;
   #gone = false;
   #closed = false;
   #disconnected = false;
@@ -105,6 +110,17 @@ export class ExecutorChild {
     this.#pipe.resume();
   }
 
+  /**
+   * Ends the session in good order, and keeps the process for another one: until onIdle, what the executor
+   * still sends is dropped, and nothing may be sent.
+   */
+  retire(): void {
+    if (this.#ending || this.#gone) return;
+    this.#retiring = true;
+    this.#pipe.write(frameHeader(0));
+    this.#pipe.resume();
+  }
+
   /** Ends the session in good order: the executor takes what was sent before, then its process ends. */
   end(): void {
     if (this.#ending || this.#gone) return;
@@ -139,7 +155,13 @@ export class ExecutorChild {
 
   #listen(): void {
     const decoder = new FrameDecoder((frame) => {
-      if (!this.#ending) this.#events.onFrame(frame);
+      if (this.#ending) return;
+      if (!this.#retiring) {
+        this.#events.onFrame(frame);
+      } else if (frame.length === 0) {
+        this.#retiring = false;
+        this.#events.onIdle?.();
+      }
     });
     this.#pipe.on('data', (piece: Buffer) => {
       try {

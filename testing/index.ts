@@ -20,6 +20,8 @@ export interface TestHostOptions {
   transport?: 'grpc' | 'memory';
   /** How many executor processes are kept warm. Default 1. */
   spares?: number;
+  /** How many executor processes are kept for the next session of the program that they served last. Default 4. */
+  kept?: number;
   /**
    * A folder where the host keeps uploads for later sessions, over grpc, as `farlight serve --blobs` takes
    * it. Default `off`: a test leaves nothing behind.
@@ -57,9 +59,9 @@ export interface TestHost {
 export async function testHost(options: TestHostOptions = {}): Promise<TestHost> {
   const adapter = options.adapter ?? 'software';
   if (options.transport === 'memory') return memoryHost(adapter);
-  const { spares, blobs: root = 'off', blobBytes: maxBytes } = options;
+  const { spares, kept, blobs: root = 'off', blobBytes: maxBytes } = options;
   const blobs = root === 'off' ? undefined : { root, maxBytes };
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares, blobs });
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares, kept, blobs });
   const { url, counters } = daemon;
   const description = daemon.adapter;
   if (!description) throw new Error('Farlight bug: a daemon that started has an adapter');

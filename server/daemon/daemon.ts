@@ -28,6 +28,8 @@ export interface DaemonOptions {
   adapter?: string | undefined;
   /** How many executors are kept warm. Default 1. */
   spares?: number | undefined;
+  /** How many executors are kept for the next session of the program that they served last. Default 4. */
+  kept?: number | undefined;
   /** How many sessions may be open at a time. Default 64. */
   maxSessions?: number | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
@@ -94,9 +96,16 @@ export class Daemon {
     this.#pool = new ExecutorPool({
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
+      kept: options.kept ?? 4,
       blobs: this.#contents?.folder,
       entry: options.executorEntry,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
+      onKept: () => {
+        this.counters.executorsKept++;
+      },
+      onReuse: () => {
+        this.counters.executorsReused++;
+      },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
     this.#server = new Server({

@@ -10,25 +10,44 @@ import type { FarlightError } from '../../proto/errors.js';
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
   adapter: string;
-  /** How many executors are kept warm. */
+  /** How many executors are ready for any program. */
   spares: number;
+  /** How many executors are kept for the next session of the program that they served last. */
+  kept: number;
   /** Where they keep contents. */
   blobs?: BlobFolder | undefined;
   entry?: URL | undefined;
   /** An executor opened its GPU. */
   onGpu(ready: ExecutorReady): void;
+  /** An executor is ready for another session of its program. */
+  onKept(): void;
+  /** A session is given an executor that has served its program before. */
+  onReuse(): void;
   /** An executor could not open a GPU. */
   onNoGpu(problem: FarlightError): void;
 }
 
+/** How long an executor is kept for the next session of its program, in milliseconds. */
+const KEEP_MS = 15 * 60_000;
+/** How long an executor may take to end, or to be ready for another session, in milliseconds, before it is killed. */
+const END_GRACE_MS = 2000;
 /** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 500, longest: 30_000 };
 
-/** An executor process, and the session that uses it: none while it is a spare. */
+/**
+ * An executor process.
+ *
+ * States: *spare* (no session has used it), *used* (a session has it: `user`), *retiring* (its session is
+ * over, and `timer` ends it by force), *kept* (for the next session of `program`; `timer` ends it).
+ * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
+ */
 interface Executor {
   child: ExecutorChild;
   ready: ExecutorReady | undefined;
   user: ExecutorChildEvents | undefined;
+  /** Whose sessions it serves. */
+  program: string | undefined;
+  timer: NodeJS.Timeout | undefined;
 }
 
 /**
@@ -40,6 +59,8 @@ export class ExecutorPool {
   readonly #options: PoolOptions;
   readonly #executors = new Map<Executor, Promise<void>>();
   readonly #spares: Executor[] = [];
+  /** The longest kept first. */
+  readonly #kept: Executor[] = [];
   #choice: string;
   #retryMs = RETRY_MS.first;
   #retry: NodeJS.Timeout | undefined;
@@ -56,18 +77,28 @@ export class ExecutorPool {
   }
 
   /**
-   * Gives an executor to a session. Its onReady comes in a later turn of the event loop, even where
-   * the executor has been ready for long.
+   * Gives an executor to a session of `program`, which gives it back: one that has served that program before,
+   * with what was compiled for it, where there is one. Its onReady comes in a later turn of the event loop,
+   * even where the executor has been ready for long.
    */
-  take(user: ExecutorChildEvents): ExecutorChild {
-    const warm = this.#spares.findIndex((spare) => spare.ready);
-    const [spare] = this.#spares.splice(Math.max(warm, 0), 1);
-    const executor = spare ?? this.#start();
+  take(program: string, user: ExecutorChildEvents): ExecutorChild {
+    const executor = this.#takeKept(program) ?? this.#takeSpare() ?? this.#start();
     executor.user = user;
+    executor.program = program;
     const { ready } = executor;
     if (ready) setImmediate(() => user.onReady(ready));
     setImmediate(() => this.fill());
     return executor.child;
+  }
+
+  /** The session of an executor is over: it is kept for the next one of its program, or ended. */
+  giveBack(child: ExecutorChild): void {
+    const executor = [...this.#executors.keys()].find((each) => each.child === child);
+    if (!executor) return;
+    executor.user = undefined;
+    executor.timer = setTimeout(() => child.kill(), END_GRACE_MS).unref();
+    if (this.#options.kept > 0 && executor.ready && !this.#closed) child.retire();
+    else child.end();
   }
 
   /** Ends every executor; resolves when none is left. */
@@ -76,6 +107,44 @@ export class ExecutorPool {
     clearTimeout(this.#retry);
     for (const { child } of this.#executors.keys()) child.kill();
     await Promise.all(this.#executors.values());
+  }
+
+  #takeKept(program: string): Executor | undefined {
+    const at = this.#kept.findLastIndex((kept) => kept.program === program);
+    const executor = at < 0 ? undefined : this.#kept.splice(at, 1)[0];
+    if (!executor) return undefined;
+    clearTimeout(executor.timer);
+    this.#options.onReuse();
+    return executor;
+  }
+
+  #takeSpare(): Executor | undefined {
+    const warm = this.#spares.findIndex((spare) => spare.ready);
+    return this.#spares.splice(Math.max(warm, 0), 1)[0];
+  }
+
+  #keep(executor: Executor): void {
+    clearTimeout(executor.timer);
+    this.#kept.push(executor);
+    this.#options.onKept();
+    executor.timer = setTimeout(() => this.#end(executor), KEEP_MS).unref();
+    const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
+    if (oldest) this.#end(oldest);
+  }
+
+  /** Ends one that is kept. */
+  #end(executor: Executor): void {
+    this.#forget(executor);
+    executor.timer = setTimeout(() => executor.child.kill(), END_GRACE_MS).unref();
+    executor.child.end();
+  }
+
+  /** Takes an executor out of those that are kept; false where it was not. */
+  #forget(executor: Executor): boolean {
+    clearTimeout(executor.timer);
+    const at = this.#kept.indexOf(executor);
+    if (at >= 0) this.#kept.splice(at, 1);
+    return at >= 0;
   }
 
   #start(): Executor {
@@ -93,6 +162,7 @@ export class ExecutorPool {
           executor.user?.onReady(ready);
         },
         onFrame: (frame) => executor.user?.onFrame(frame),
+        onIdle: () => this.#keep(executor),
         onDrain: () => executor.user?.onDrain(),
         onExit: (reason) => {
           this.#executors.delete(executor);
@@ -101,15 +171,22 @@ export class ExecutorPool {
         },
       },
     );
-    const executor: Executor = { child, ready: undefined, user: undefined };
+    const executor: Executor = {
+      child,
+      ready: undefined,
+      user: undefined,
+      program: undefined,
+      timer: undefined,
+    };
     this.#executors.set(executor, exited.promise);
     return executor;
   }
 
   #onExit(executor: Executor, reason: FarlightError | undefined): void {
     if (!executor.ready && reason && !this.#closed) this.#options.onNoGpu(reason);
+    this.#forget(executor);
     if (executor.user) executor.user.onExit(reason);
-    else if (!this.#closed) this.#replace(executor);
+    else if (!this.#closed && this.#spares.includes(executor)) this.#replace(executor);
   }
 
   #replace(executor: Executor): void {

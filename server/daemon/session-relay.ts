@@ -24,14 +24,12 @@ export interface RelayOptions {
   /** Absent where the executors keep none. */
   contents: KeptContents | undefined;
   counters: Counters;
-  /** The session is over and its executor has been told to end. Comes once. */
+  /** The session is over and its executor has been given back. Comes once. */
   onEnd(): void;
 }
 
 /** How long a client may take to say Hello, in milliseconds. */
 const HELLO_TIMEOUT_MS = 10_000;
-/** How long an executor may take to end after its session, in milliseconds, before it is killed. */
-const END_GRACE_MS = 2000;
 /** The bytes of replies that may wait for a slow client before the executor is paused. */
 const REPLY_WATERMARK = 4 * 1024 * 1024;
 
@@ -51,8 +49,8 @@ export class SessionRelay {
   #protocol = 0;
   #ended = false;
   #replyBytesUnderWay = 0;
-  /** For Hello at first, and after the end for the executor's exit. */
-  #timer: NodeJS.Timeout;
+  /** For Hello. */
+  readonly #timer: NodeJS.Timeout;
 
   constructor(call: SessionCall, options: RelayOptions) {
     this.#call = call;
@@ -99,7 +97,7 @@ export class SessionRelay {
       return;
     }
     this.#protocol = protocol;
-    this.#executor = pool.take({
+    this.#executor = pool.take(hello.program, {
       onReady: (ready) => this.#welcome(ready),
       onFrame: (frame) => this.#reply(frame),
       onDrain: () => this.#call.resume(),
@@ -140,7 +138,6 @@ export class SessionRelay {
   }
 
   #onExecutorExit(reason: FarlightError | undefined): void {
-    clearTimeout(this.#timer);
     if (this.#ended) return;
     this.#options.counters.executorsLost++;
     const code = reason && reason.code in SESSION_END ? (reason.code as SessionEndCode) : 'EXECUTOR_LOST';
@@ -154,9 +151,7 @@ export class SessionRelay {
     this.#call.end();
     // What the client still sends is read and dropped, or the stream could not end.
     this.#call.resume();
-    const executor = this.#executor;
-    executor?.end();
-    if (executor) this.#timer = setTimeout(() => executor.kill(), END_GRACE_MS).unref();
+    if (this.#executor) this.#options.pool.giveBack(this.#executor);
     this.#options.onEnd();
   }
 }

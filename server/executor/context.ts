@@ -1,21 +1,10 @@
 import { invariant } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
-import { describeError, ErrorScopes } from './error-scopes.js';
+import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
 import type { Entry, ObjectTable } from './objects.js';
+import type { OpenDevice } from './open-device.js';
 import type { ReplyWriter } from './reply-writer.js';
-import { SharedObjects } from './shared-objects.js';
-import { StandIns } from './stand-ins.js';
-
-/** What the executor keeps of a device, beside the device itself. */
-interface DeviceState {
-  scopes: ErrorScopes;
-  standIns: StandIns;
-  /** Mappings that are asked for and not settled. */
-  mappings: Set<Promise<unknown>>;
-  /** How many errors the implementation has reported that no scope caught. */
-  uncaptured: number;
-}
 
 /** What the handlers of a session's commands share. */
 export class Context {
@@ -23,44 +12,61 @@ export class Context {
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
   readonly garbage = new GarbageMeter();
-  readonly shared = new SharedObjects();
-  readonly #devices = new WeakMap<Entry, DeviceState>();
+  /** Devices of earlier sessions that this one may have. */
+  readonly #free: OpenDevice[];
+  readonly #devices = new Map<Entry, OpenDevice>();
 
-  constructor(gpu: GPU, objects: ObjectTable, replies: ReplyWriter) {
+  constructor(gpu: GPU, objects: ObjectTable, replies: ReplyWriter, free: OpenDevice[] = []) {
     this.gpu = gpu;
     this.objects = objects;
     this.replies = replies;
+    this.#free = free;
   }
 
   /** Begins to tell the client of a device's errors and of its end. */
-  adoptDevice(entry: Entry, device: GPUDevice): void {
-    entry.object = device;
-    const state: DeviceState = {
-      scopes: new ErrorScopes(),
-      standIns: new StandIns(device),
-      mappings: new Set(),
-      uncaptured: 0,
-    };
-    this.#devices.set(entry, state);
-    device.addEventListener('uncapturederror', (event) => {
-      event.preventDefault();
-      state.uncaptured += 1;
-      this.replies.uncaptured(entry.id, describeError(event.error));
+  adoptDevice(entry: Entry, opened: OpenDevice): void {
+    entry.object = opened.device;
+    this.#devices.set(entry, opened);
+    opened.own({
+      uncaptured: (error) => this.replies.uncaptured(entry.id, error),
+      lost: (reason, message) => this.replies.lost(entry.id, reason, message),
     });
-    device.lost.then(({ reason, message }) => this.replies.lost(entry.id, reason ?? 'unknown', message));
+  }
+
+  /** A free device that was requested with the same descriptor, which the caller adopts. */
+  takeDevice(descriptor: string): OpenDevice | undefined {
+    const at = this.#free.findIndex((free) => free.reusable && free.descriptor === descriptor);
+    return at < 0 ? undefined : this.#free.splice(at, 1)[0];
+  }
+
+  /** The session is over: the devices that another may have, once the GPU is done with them. */
+  async freeDevices(): Promise<OpenDevice[]> {
+    const owned = [...this.#devices.values()];
+    this.#devices.clear();
+    await Promise.all(owned.map((opened) => opened.free()));
+    return [...this.#free, ...owned].filter((opened) => {
+      if (!opened.reusable) opened.device.destroy();
+      return opened.reusable;
+    });
+  }
+
+  opened(device: Entry): OpenDevice {
+    const opened = this.#devices.get(device);
+    invariant(opened, 'a device was not adopted');
+    return opened;
   }
 
   scopes(device: Entry): ErrorScopes {
-    return this.#state(device).scopes;
+    return this.opened(device).scopes;
   }
 
   standIn(device: Entry, kinds: readonly string[]): object {
-    return this.#state(device).standIns.get(kinds);
+    return this.opened(device).standIns.get(kinds);
   }
 
   /** Takes note of a mapping of a device's buffer until it is settled. */
   mapping(device: Entry, promise: Promise<unknown>): void {
-    const { mappings } = this.#state(device);
+    const { mappings } = this.opened(device);
     mappings.add(promise);
     const settled = () => void mappings.delete(promise);
     promise.then(settled, settled);
@@ -68,7 +74,7 @@ export class Context {
 
   /** The mappings of a device's buffers that are not settled. */
   mappings(device: Entry): Iterable<Promise<unknown>> {
-    return this.#state(device).mappings;
+    return this.opened(device).mappings;
   }
 
   /** Raises a GPU error on a device, in the scope that is open now. */
@@ -77,20 +83,15 @@ export class Context {
   }
 
   /**
-   * Makes an object, and tells whether it is surely valid: Dawn reports an error that no scope catches before
-   * the call that made it returns. An error that a scope may have caught is not known of until it is popped.
+   * Makes an object, and has `keep` called with it once it is known to be valid. Dawn reports an error that
+   * no scope catches before the call that made it returns; what a scope caught is known when it is popped.
    */
-  makeChecked<T>(device: Entry, make: () => T): { object: T; valid: boolean } {
-    const state = this.#state(device);
-    const { uncaptured } = state;
+  makeChecked<T>(device: Entry, make: () => T, keep: (object: T) => void): T {
+    const opened = this.opened(device);
+    const { uncaptured } = opened;
     const object = make();
-    return { object, valid: state.scopes.none && state.uncaptured === uncaptured };
-  }
-
-  #state(device: Entry): DeviceState {
-    const state = this.#devices.get(device);
-    invariant(state, 'a device was not adopted');
-    return state;
+    if (opened.uncaptured === uncaptured) opened.scopes.whenClean(() => keep(object));
+    return object;
   }
 }
 

@@ -2,11 +2,7 @@ import type { Awaited, Context } from './context.js';
 import type { Entry } from './objects.js';
 import type { PreparedCommand } from './prepared-command.js';
 
-/**
- * The interfaces whose objects never change, so that one of them can stand behind several handles.
- * Pipelines are among them where their layout is explicit: one with `layout: 'auto'` has layouts of its
- * own, which fit no other pipeline.
- */
+/** The interfaces whose objects never change, so that one of them can stand behind several handles. */
 const IMMUTABLE: ReadonlySet<string | undefined> = new Set([
   'GPUBindGroup',
   'GPUBindGroupLayout',
@@ -18,9 +14,16 @@ const IMMUTABLE: ReadonlySet<string | undefined> = new Set([
   'GPUTextureView',
 ]);
 
-/** Whether what a command makes may stand behind several handles. */
-export function makesShared({ operation, args }: PreparedCommand): boolean {
-  return IMMUTABLE.has(operation.creates) && (args[0] as { layout?: unknown } | undefined)?.layout !== 'auto';
+/**
+ * How an object that a command makes may be had again: `shared`, by any number of handles at once;
+ * `exclusive`, by one session after the other, which is a pipeline with `layout: 'auto'`, since its layouts
+ * fit no other pipeline; undefined, not at all.
+ */
+export type Sharing = 'shared' | 'exclusive' | undefined;
+
+export function sharingOf({ operation, args }: PreparedCommand): Sharing {
+  if (!IMMUTABLE.has(operation.creates)) return undefined;
+  return (args[0] as { layout?: unknown } | undefined)?.layout === 'auto' ? 'exclusive' : 'shared';
 }
 
 /** Carries out such a create by `make`, unless an equal object is there. The command's slots are filled. */
@@ -30,26 +33,27 @@ export function createShared(
   command: PreparedCommand,
   make: () => object,
 ): object {
-  const { shared } = context;
   const device = self.device ?? self;
+  const { shared } = context.opened(device);
   const parts = [self.object as object, ...command.objects];
   const key = shared.key(command.content, parts);
   const kept = shared.take(key);
   if (kept) return kept;
-  const isNew = shared.isNew(key);
-  const { object, valid } = context.makeChecked(device, make);
-  if (valid && !isNew) shared.keep(key, object, parts);
-  return object;
+  if (command.sharing === 'exclusive')
+    return context.makeChecked(device, make, (object) => shared.lend(key, object, parts));
+  if (!shared.isWorthKeeping(key)) return make();
+  return context.makeChecked(device, make, (object) => shared.keep(key, object, parts));
 }
 
 /** The same for a create that is awaited, and so says by itself whether the object is valid. */
 export function createSharedAsync(
-  { shared }: Context,
+  context: Context,
   self: Entry,
   command: PreparedCommand,
   made: Entry,
   make: () => Awaited,
 ): Awaited {
+  const { shared } = context.opened(self);
   const parts = [self.object as object, ...command.objects];
   const key = shared.key(command.content, parts);
   const kept = shared.take(key);
@@ -59,11 +63,11 @@ export function createSharedAsync(
     };
     return { promise: Promise.resolve(), reply };
   }
-  shared.isNew(key);
   const { promise, reply } = make();
   const replyAndKeep = (object: never) => {
     const replied = reply?.(object);
-    shared.keep(key, object, parts);
+    if (command.sharing === 'exclusive') shared.lend(key, object, parts);
+    else shared.keep(key, object, parts);
     return replied;
   };
   return { promise, reply: replyAndKeep };

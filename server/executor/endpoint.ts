@@ -2,11 +2,16 @@
  * One session as the process that carries it sees it: frames of commands go in, frames of replies
  * come out. Neither side of it knows gRPC, processes, or each other.
  */
-export interface SessionEndpoint {
+export interface SessionEndpoint<Inheritance = unknown> {
   /** Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. */
   receive(frame: Uint8Array): void;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
+  /**
+   * The peer is gone, and another session of the same program may follow in this process: gives what that
+   * one may have. Resolves when nothing of this session is under way. Nothing is sent afterwards.
+   */
+  retire?(): Promise<Inheritance>;
 }
 
 export interface SessionPeer {

@@ -2,7 +2,10 @@ import type { FarlightErrorType, FarlightGPUError } from '../../proto/gen/operat
 
 interface Scope {
   filter: FarlightErrorType;
+  /** The first error that it caught here. */
   error: FarlightGPUError<never> | undefined;
+  /** What waits for it to be popped without an error. */
+  whenClean: (() => void)[];
 }
 
 /**
@@ -14,18 +17,28 @@ interface Scope {
 export class ErrorScopes {
   readonly #scopes: Scope[] = [];
 
-  /** Whether no scope is open. */
-  get none(): boolean {
-    return this.#scopes.length === 0;
+  /** How many scopes are open. */
+  get count(): number {
+    return this.#scopes.length;
+  }
+
+  /**
+   * Has `act` done once it is known that no validation error came, until the innermost scope for them is
+   * popped; at once where there is none. What is already known to be an error is for the caller to see.
+   */
+  whenClean(act: () => void): void {
+    const scope = this.#scopes.findLast(({ filter }) => filter === 'validation');
+    if (scope) scope.whenClean.push(act);
+    else act();
   }
 
   push(filter: FarlightErrorType): void {
-    this.#scopes.push({ filter, error: undefined });
+    this.#scopes.push({ filter, error: undefined, whenClean: [] });
   }
 
-  /** Closes the innermost scope; returns the first error that it caught here. */
-  pop(): FarlightGPUError<never> | undefined {
-    return this.#scopes.pop()?.error;
+  /** Closes the innermost scope, if one is open. */
+  pop(): Scope | undefined {
+    return this.#scopes.pop();
   }
 
   /** Puts an error into the innermost scope for its type; false where there is none. */

@@ -33,6 +33,11 @@ export class GarbageMeter {
     if (this.#destroyed.has(holder)) return;
     this.#waiting += bytesOf(holder);
     if (this.#waiting < this.#worth) return;
+    this.collect();
+  }
+
+  /** Has what waits collected now. */
+  collect(): void {
     this.#waiting = 0;
     this.#collect();
   }

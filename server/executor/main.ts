@@ -4,6 +4,7 @@
  */
 import { BlobStore } from '../blobs/blob-store.js';
 import { openGpu } from '../dawn.js';
+import type { OpenDevice } from './open-device.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 
@@ -13,6 +14,6 @@ const store = folder ? new BlobStore({ folder, maxBytes: Number(maxBytes), log }
 
 await runExecutor(adapter, {
   openGpu,
-  createSession: (gpu, peer) => new ExecutorSession(gpu, peer, store),
+  createSession: (gpu, peer, free) => new ExecutorSession(gpu, peer, free as OpenDevice[] | undefined, store),
   settled: () => store?.idle(),
 });

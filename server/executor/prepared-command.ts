@@ -2,7 +2,7 @@ import { ProtocolError } from '../../proto/errors.js';
 import { COMMANDS } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { decodeString, Reader } from '../../proto/wire/reader.js';
-import { makesShared } from './create-shared.js';
+import { type Sharing, sharingOf } from './create-shared.js';
 
 /** Where an object goes in a command's arguments. */
 interface ObjectSlot {
@@ -31,8 +31,8 @@ interface Place {
 export class PreparedCommand {
   readonly operation: AnyOperation;
   readonly args: unknown[];
-  /** Whether what it makes may stand behind several handles. */
-  readonly shared: boolean;
+  /** How what it makes may be had again. */
+  readonly sharing: Sharing;
   readonly #shape: Uint8Array;
   #content: string | undefined;
   readonly #objects: ObjectSlot[] = [];
@@ -64,7 +64,7 @@ export class PreparedCommand {
       else this.#payloads.push({ at, text: marker.text });
     }
     this.clear();
-    this.shared = mayShare && makesShared(this);
+    this.sharing = mayShare ? sharingOf(this) : undefined;
     // An absent argument at the end is left out, as a program would.
     while (this.args.length > this.#used && this.args[this.args.length - 1] === undefined) this.args.pop();
   }

@@ -13,15 +13,17 @@ const SEND_WATERMARK = 1024 * 1024;
 
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
-  createSession(gpu: GPU, peer: SessionPeer): SessionEndpoint;
-  /** Resolves when the process may end after its session: what is still being written is on disk. */
+  /** `inheritance` is what the session before has left to this one. */
+  createSession(gpu: GPU, peer: SessionPeer, inheritance?: unknown): SessionEndpoint;
+  /** Resolves when the process may end after its sessions: what is still being written is on disk. */
   settled?(): Promise<void> | undefined;
 }
 
 /**
  * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and
- * carries one session over the pipe on descriptor 3. The process ends when the session does, when
- * the pipe closes, or when the parent is gone, whichever comes first.
+ * carries sessions over the pipe on descriptor 3, one after the other: an empty frame ends each, and is
+ * answered with one when the next may begin. The process ends when a session breaks the protocol, when the
+ * pipe closes, or when the parent is gone, whichever comes first.
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
   process.title = 'farlight-executor';
@@ -79,12 +81,19 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
     },
     end,
   };
-  const session = parts.createSession(gpu, peer);
+  let session = parts.createSession(gpu, peer);
+  const next = async () => {
+    const inheritance = await session.retire?.();
+    session = parts.createSession(gpu, peer, inheritance);
+    pipe.write(frameHeader(0));
+  };
   pipe.on('drain', () => {
     if (!ended) pipe.resume();
   });
   const decoder = new FrameDecoder((frame) => {
-    if (!ended) session.receive(frame);
+    if (ended) return;
+    if (frame.length > 0) session.receive(frame);
+    else void next();
   });
   pipe.on('data', (piece: Buffer) => {
     try {

@@ -11,6 +11,7 @@ import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
 import { HeldCommands } from './held-commands.js';
 import { type Entry, ObjectTable } from './objects.js';
+import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 import { ReplyWriter } from './reply-writer.js';
 
@@ -24,7 +25,7 @@ const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
  * States: *open*; *closed* (the peer is gone, or broke the protocol: its devices are destroyed, and
  * frames that still come are dropped).
  */
-export class ExecutorSession implements SessionEndpoint {
+export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #peer: SessionPeer;
   readonly #objects = new ObjectTable((kinds) => this.#standIn(kinds));
   readonly #assembler = new BatchAssembler();
@@ -38,15 +39,15 @@ export class ExecutorSession implements SessionEndpoint {
   #closed = false;
 
   /**
-   * `gpu` is the implementation that is driven; the session never closes it. `store` is what the client may
-   * name contents of, if there is one.
+   * `gpu` is the implementation that is driven; the session never closes it. `free` are devices of sessions
+   * before, which it owns. `store` has the contents that the client may name, if there is one.
    */
-  constructor(gpu: GPU, peer: SessionPeer, store?: BlobStore) {
+  constructor(gpu: GPU, peer: SessionPeer, free?: OpenDevice[], store?: BlobStore) {
     this.#peer = peer;
     const replies = new ReplyWriter((frame) => {
       if (!this.#closed) peer.send(frame);
     });
-    this.#context = new Context(gpu, this.#objects, replies);
+    this.#context = new Context(gpu, this.#objects, replies, free);
     const held = new HeldCommands<PreparedCommand>({
       store,
       ask: (name) => replies.missing(name),
@@ -87,6 +88,19 @@ export class ExecutorSession implements SessionEndpoint {
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
   }
 
+  async retire(): Promise<OpenDevice[]> {
+    if (this.#closed) return [];
+    this.#closed = true;
+    this.#held.clear();
+    for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
+      for (const { object } of this.#objects.all(kind)) (object as GPUBuffer | undefined)?.destroy();
+    }
+    const devices = await this.#context.freeDevices();
+    // What the program had dropped without destroying it is freed by the collector alone.
+    this.#context.garbage.collect();
+    return devices;
+  }
+
   /** Carries out one command; `id` is that of the object it creates, if it does. */
   #execute(
     command: PreparedCommand,
@@ -109,8 +123,8 @@ export class ExecutorSession implements SessionEndpoint {
 
   #release(first: number, count: number): void {
     for (let id = first; id < first + count; id += 1) {
-      const { kind, object } = this.#objects.release(id);
-      if (object) this.#context.shared.released(object);
+      const { kind, object, device } = this.#objects.release(id);
+      if (object && device) this.#context.opened(device).shared.released(object);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
       }
@@ -136,7 +150,7 @@ export class ExecutorSession implements SessionEndpoint {
   #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
     try {
       const call = () => this.#call(command, self, made) as object;
-      const result = command.shared ? createShared(this.#context, self, command, call) : call();
+      const result = command.sharing ? createShared(this.#context, self, command, call) : call();
       if (made) made.object = result;
     } catch (error) {
       const device = deviceOf(self);
@@ -177,7 +191,7 @@ export class ExecutorSession implements SessionEndpoint {
       const result = this.#call(command, self, made);
       return result instanceof Promise ? { promise: result } : (result as Awaited);
     };
-    return made && command.shared ? createSharedAsync(this.#context, self, command, made, call) : call();
+    return made && command.sharing ? createSharedAsync(this.#context, self, command, made, call) : call();
   }
 
   #call({ operation, args }: PreparedCommand, self: Entry, made: Entry | undefined): unknown {

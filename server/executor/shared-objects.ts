@@ -13,66 +13,97 @@ interface Part {
 interface Kept {
   readonly object: object;
   readonly parts: readonly object[];
+  /** It has one owner at a time, who takes it away. */
+  readonly exclusive: boolean;
 }
 
-/** Keys that are remembered, of objects that are kept and of those that were made once. */
+/** Keys of each table: of what is kept, and of what was made once. */
 const LIMIT = 8192;
 
 /**
- * Immutable objects of one session by what they are made of, so that a create which repeats gets the
- * object that is there: a layout, a sampler, a bind group of the same buffers. Only an object that is
- * known to be valid is kept, since a create that fails must fail each time; and only while everything
- * that it is made of is in use, since keeping it keeps that alive.
+ * What is made of buffers and textures, and goes with them. A key begins with the interface. All else
+ * (layouts, samplers, shader modules, pipelines) is made of content alone, and outlives a session.
+ */
+const OF_RESOURCES = /^GPU(BindGroup|TextureView):/;
+
+/**
+ * Immutable objects of one device by what they are made of, so that a create which repeats gets the object
+ * that is there: a layout, a sampler, a bind group of the same buffers. Only an object that is known to be
+ * valid is kept, since a create that fails must fail each time; and only while everything that it is made
+ * of is in use, since keeping it keeps that alive.
  */
 export class SharedObjects {
-  /** The least recently used first. */
-  readonly #kept = new Map<string, Kept | undefined>();
+  readonly #device: object;
+  /** Each with the least recently used first. */
+  readonly #ofResources = new Map<string, Kept | undefined>();
+  readonly #ofContent = new Map<string, Kept | undefined>();
+  /** Objects of the session that the next one may have instead, by key. */
+  #lent = new Map<string, Kept>();
   readonly #parts = new WeakMap<object, Part>();
   #nextNumber = 0;
   /** Creates that were answered with an object that was there. */
   hits = 0;
 
-  /** Names what a command makes: its shape, and the objects that it is made of. */
-  key(shape: string, parts: readonly object[]): string {
-    let key = shape;
+  /** `device` is a part of everything, and lives as long as this. */
+  constructor(device: object) {
+    this.#device = device;
+  }
+
+  /** Names what a command makes: its content, and the objects that it is made of. */
+  key(content: string, parts: readonly object[]): string {
+    let key = content;
     for (const part of parts) key += `,${this.#part(part).number}`;
     return key;
   }
 
   /** The object that is kept under this key, which the caller gives a handle to. */
   take(key: string): object | undefined {
-    const kept = this.#kept.get(key);
+    const table = this.#table(key);
+    const kept = table.get(key);
     if (!kept) return undefined;
-    this.#kept.delete(key);
-    this.#kept.set(key, kept);
     this.hits += 1;
     this.#part(kept.object).uses += 1;
+    if (kept.exclusive) {
+      this.#drop(key);
+      this.lend(key, kept.object, kept.parts);
+    } else {
+      table.delete(key);
+      table.set(key, kept);
+    }
     return kept.object;
   }
 
-  /** Whether this key is seen for the first time: most creates never repeat, and are not worth a check. */
-  isNew(key: string): boolean {
-    if (this.#kept.has(key)) return false;
-    this.#kept.set(key, undefined);
-    if (this.#kept.size > LIMIT) this.#drop(this.#kept.keys().next().value as string);
-    return true;
+  /**
+   * Whether what is made under this key may be asked for again: what is made of resources mostly is not, so
+   * it is the second time.
+   */
+  isWorthKeeping(key: string): boolean {
+    const table = this.#table(key);
+    if (table.has(key)) return true;
+    this.#put(key, undefined);
+    return table === this.#ofContent;
   }
 
   /** Keeps an object that is valid, unless something that it is made of went in the meantime. */
-  keep(key: string, object: object, parts: readonly object[]): void {
-    if (!this.#kept.has(key) || this.#kept.get(key)) return;
-    if (parts.some((part) => this.#part(part).uses === 0)) return;
-    this.#kept.set(key, { object, parts });
-    const kept = this.#part(object);
-    kept.uses += 1;
-    kept.key = key;
-    for (const part of parts) this.#part(part).whole.add(key);
+  keep(key: string, object: object, parts: readonly object[], exclusive = false): void {
+    if (this.#table(key).get(key) || parts.some((part) => this.#part(part).uses === 0)) return;
+    this.#put(key, { object, parts, exclusive });
+    const part = this.#part(object);
+    part.uses += 1;
+    part.key = key;
+    for (const each of parts) this.#part(each).whole.add(key);
+  }
+
+  /** Takes note of a valid object that has one owner, and may have another when the session is over. */
+  lend(key: string, object: object, parts: readonly object[]): void {
+    if (this.#lent.size < LIMIT) this.#lent.set(key, { object, parts, exclusive: true });
   }
 
   /** No further handle is to stand for this object: it is about to be told from its equals. */
   withdraw(object: object): void {
     const key = this.#parts.get(object)?.key;
     if (key !== undefined) this.#drop(key);
+    for (const [lent, kept] of this.#lent) if (kept.object === object) this.#lent.delete(lent);
   }
 
   /** A handle of this object is gone. */
@@ -81,15 +112,42 @@ export class SharedObjects {
     if (part) this.#unuse(part);
   }
 
+  /** All handles are gone: what is made of content alone stays, and has no owner. */
+  endSession(): void {
+    for (const key of [...this.#ofResources.keys()]) this.#drop(key);
+    for (const [key, { object, parts }] of this.#lent) this.keep(key, object, parts, true);
+    this.#lent = new Map();
+    for (let left = -1; left !== this.#ofContent.size; ) {
+      left = this.#ofContent.size;
+      const alive = new Set([this.#device]);
+      for (const kept of this.#ofContent.values()) if (kept) alive.add(kept.object);
+      for (const [key, kept] of this.#ofContent) {
+        if (!kept?.parts.every((part) => alive.has(part))) this.#ofContent.delete(key);
+        else Object.assign(this.#part(kept.object), { uses: 1, key });
+      }
+    }
+  }
+
+  #table(key: string): Map<string, Kept | undefined> {
+    return OF_RESOURCES.test(key) ? this.#ofResources : this.#ofContent;
+  }
+
+  #put(key: string, kept: Kept | undefined): void {
+    const table = this.#table(key);
+    table.set(key, kept);
+    if (table.size > LIMIT) this.#drop(table.keys().next().value as string);
+  }
+
   #unuse(part: Part): void {
-    part.uses -= 1;
+    if (part.uses > 0) part.uses -= 1;
     if (part.uses > 0) return;
     for (const key of [...part.whole]) this.#drop(key);
   }
 
   #drop(key: string): void {
-    const kept = this.#kept.get(key);
-    this.#kept.delete(key);
+    const table = this.#table(key);
+    const kept = table.get(key);
+    table.delete(key);
     if (!kept) return;
     for (const part of kept.parts) this.#part(part).whole.delete(key);
     const part = this.#part(kept.object);

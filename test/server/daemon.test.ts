@@ -108,8 +108,8 @@ describe('sessions', () => {
     expect(client.log.at(-1)).toBe('close');
   });
 
-  it('leave no executor behind, whether they close or their client vanishes', async () => {
-    const daemon = await start();
+  it('leave no executor behind where none is kept, whether they close or their client vanishes', async () => {
+    const daemon = await start({ kept: 0 });
     const [closing, vanishing] = [open(daemon), rawCall(daemon)];
     const pid = await pidOf(closing);
     closing.link.close();
@@ -126,6 +126,49 @@ describe('sessions', () => {
     await until(() => !isAlive(pid) && !isAlive(other));
     expect(daemon.counters.sessionsActive).toBe(0);
     vanishing.close();
+  });
+
+  it('leave their executor to the next session of their program, and to no other', async () => {
+    const daemon = await start({ kept: 1, spares: 0 });
+    const sessionOf = async (program: string) => {
+      const client = open(daemon, { ...HELLO, program });
+      const pid = await pidOf(client);
+      client.link.close();
+      await client.closed;
+      return pid;
+    };
+    const first = await sessionOf('a.mjs');
+    await until(() => daemon.counters.executorsKept === 1);
+    const other = await sessionOf('b.mjs');
+    expect(other).not.toBe(first);
+    // One is kept, so the older one has to go.
+    await until(() => !isAlive(first));
+    expect(await sessionOf('b.mjs')).toBe(other);
+  });
+
+  it('whose executor does not come back from a session lose it, and nobody waits for it', async () => {
+    const daemon = await start({ kept: 1, spares: 0 });
+    const client = open(daemon);
+    const pid = await pidOf(client);
+    client.link.send(Uint8Array.of(ACTION.hang));
+    client.link.close();
+    await client.closed;
+    expect(await pidOf(open(daemon))).not.toBe(pid);
+    await until(() => !isAlive(pid));
+  });
+
+  it('that reuse an executor see nothing that it still sends to the one before', async () => {
+    const daemon = await start({ kept: 1, spares: 0 });
+    const before = open(daemon);
+    const pid = await pidOf(before);
+    before.link.send(Uint8Array.of(ACTION.flood));
+    before.link.close();
+    await before.closed;
+    await until(() => daemon.counters.executorsKept === 1);
+    const after = open(daemon);
+    expect(await pidOf(after)).toBe(pid);
+    expect([...(await after.ask(ACTION.echo, 9))]).toEqual([ACTION.echo, 9]);
+    expect(after.log).toEqual(['welcome', 'frame', 'frame']);
   });
 
   it('over a unix socket work the same', async () => {

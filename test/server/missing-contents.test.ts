@@ -46,6 +46,7 @@ async function open(options: { writeFile?: () => Promise<void> } = {}): Promise<
   session = new ExecutorSession(
     fake.gpu,
     { send: (frame) => sent.push(frame), end: (code, reason) => ends.push(`${code}: ${reason}`) },
+    undefined,
     store,
   );
   const owner = {};

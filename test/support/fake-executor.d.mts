@@ -1,4 +1,4 @@
 /** The byte that stands for each thing that the fake executor does on a frame. */
 export const ACTION: Readonly<
-  Record<'echo' | 'pid' | 'end' | 'throw' | 'kill' | 'exit' | 'noise' | 'stall' | 'flood', number>
+  Record<'echo' | 'pid' | 'end' | 'throw' | 'kill' | 'exit' | 'noise' | 'stall' | 'hang' | 'flood', number>
 >;

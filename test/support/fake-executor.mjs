@@ -30,6 +30,10 @@ const ACTIONS = {
   },
   // Takes no frames for a while, as an executor does that compiles a shader.
   stall: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300),
+  // Takes no frames ever again.
+  hang: () => {
+    for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  },
   // Sends more at once than any buffer on the way holds.
   flood: (_frame, peer) => {
     for (let i = 0; i < 64; i++) peer.send(new Uint8Array(1024 * 1024).fill(i));

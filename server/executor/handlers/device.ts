@@ -16,9 +16,18 @@ export function pushErrorScope(context: Context, self: Entry, [filter]: [Farligh
 
 export function popErrorScope(context: Context, self: Entry): Awaited {
   const ours = context.scopes(self).pop();
-  const reply = (error: GPUError | null): FarlightGPUError<never> | null =>
-    error ? describeError(error) : (ours ?? null);
+  const reply = (caught: GPUError | null): FarlightGPUError<never> | null => {
+    const error = caught ? describeError(caught) : ours?.error;
+    if (error) context.opened(self).caught(error);
+    else for (const act of ours?.whenClean ?? []) act();
+    return error ?? null;
+  };
   return { promise: deviceOf(self).popErrorScope(), reply };
+}
+
+export function destroy(context: Context, self: Entry): void {
+  context.opened(self).destroyed();
+  deviceOf(self).destroy();
 }
 
 export function createComputePipelineAsync(

@@ -7,6 +7,7 @@ import type {
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
 import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
+import { OpenDevice } from '../open-device.js';
 
 export function requestAdapter(
   { gpu, objects }: Context,
@@ -31,12 +32,27 @@ export function requestDevice(
   [descriptor]: [GPUDeviceDescriptor],
   made: Entry,
 ): Awaited {
+  const adapter = self.object as GPUAdapter;
+  const key = JSON.stringify([adapter.info.device, adapter.info.description, descriptor]);
+  const free = handedOn.has(adapter) ? undefined : context.takeDevice(key);
+  if (free) handedOn.add(adapter);
   const reply = (device: GPUDevice): FarlightDevice<never> => {
-    context.adoptDevice(made, device);
+    context.adoptDevice(made, free ?? new OpenDevice(device, key));
     return describe(device);
   };
-  return { promise: (self.object as GPUAdapter).requestDevice(descriptor), reply };
+  if (free) return { promise: Promise.resolve(free.device), reply };
+  // An adapter gives one device alone; it is for Dawn to say so, also where that one was handed on.
+  const spent = handedOn.delete(adapter)
+    ? adapter.requestDevice().then((device) => device.destroy())
+    : undefined;
+  const promise = spent
+    ? spent.then(() => adapter.requestDevice(descriptor))
+    : adapter.requestDevice(descriptor);
+  return { promise, reply };
 }
+
+/** Adapters that gave a device of an earlier session, and so were not asked for it. */
+const handedOn = new WeakSet<GPUAdapter>();
 
 /** All four strings are always strings, and the sizes numbers: the specification's own values where unknown. */
 function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {

@@ -17,6 +17,7 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
   GPUAdapter: { requestDevice: gpu.requestDevice as Handler },
   GPUDevice: {
     getQueue: device.getQueue as Handler,
+    destroy: device.destroy,
     pushErrorScope: device.pushErrorScope,
     popErrorScope: device.popErrorScope,
     createComputePipelineAsync: device.createComputePipelineAsync as Handler,

@@ -2,10 +2,10 @@ import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
 
 /** The host's label is for the implementation's messages alone; handles that share the object share it. */
-export function setLabel({ objects, shared }: Context, _self: Entry, [id, label]: [number, string]): void {
-  const { object } = objects.get(id);
+export function setLabel(context: Context, _self: Entry, [id, label]: [number, string]): void {
+  const { object, device } = context.objects.get(id);
   if (!object || !('label' in object)) return;
-  shared.withdraw(object);
+  if (device) context.opened(device).shared.withdraw(object);
   object.label = label;
 }
 

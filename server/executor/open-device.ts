@@ -1,0 +1,83 @@
+import type { FarlightGPUError } from '../../proto/gen/operations.js';
+import { describeError, ErrorScopes } from './error-scopes.js';
+import { SharedObjects } from './shared-objects.js';
+import { StandIns } from './stand-ins.js';
+
+/** Who hears of a device's errors and of its end: the session that uses it. */
+export interface DeviceOwner {
+  uncaptured(error: FarlightGPUError<never>): void;
+  lost(reason: string, message: string): void;
+}
+
+/**
+ * A device, and what the executor keeps beside it. It belongs to one session at a time; where that has left
+ * it in good order, the next session of the same program may have it, with all that was compiled on it.
+ *
+ * States: *owned* (a session uses it), *free* (between two), *spent* (it was lost or destroyed, or had an
+ * error that is not a program's mistake). owned <-> free; both -> spent.
+ */
+export class OpenDevice {
+  readonly device: GPUDevice;
+  /** What it was requested with. */
+  readonly descriptor: string;
+  readonly standIns: StandIns;
+  readonly shared: SharedObjects;
+  scopes = new ErrorScopes();
+  /** Mappings that are asked for and not settled. */
+  readonly mappings = new Set<Promise<unknown>>();
+  /** How many errors the implementation has reported that no scope caught. */
+  uncaptured = 0;
+  #owner: DeviceOwner | undefined;
+  #spent = false;
+
+  constructor(device: GPUDevice, descriptor: string) {
+    this.device = device;
+    this.descriptor = descriptor;
+    this.standIns = new StandIns(device);
+    this.shared = new SharedObjects(device);
+    device.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      this.uncaptured += 1;
+      const error = describeError(event.error);
+      this.#notice(error);
+      this.#owner?.uncaptured(error);
+    });
+    void device.lost.then(({ reason, message }) => {
+      this.#spent = true;
+      this.#owner?.lost(reason ?? 'unknown', message);
+    });
+  }
+
+  /** Whether another session may have it. */
+  get reusable(): boolean {
+    return !this.#spent;
+  }
+
+  own(owner: DeviceOwner): void {
+    this.#owner = owner;
+  }
+
+  /** An error that a scope of the program caught. */
+  caught(error: FarlightGPUError<never>): void {
+    this.#notice(error);
+  }
+
+  /** The program destroyed it. */
+  destroyed(): void {
+    this.#spent = true;
+  }
+
+  /** The session is over: nothing of it may reach the next one. Resolves when the GPU is done with it. */
+  async free(): Promise<void> {
+    this.#owner = undefined;
+    for (let open = this.scopes.count; open > 0; open -= 1) void this.device.popErrorScope().catch(() => {});
+    this.scopes = new ErrorScopes();
+    this.shared.endSession();
+    await Promise.allSettled([this.device.queue.onSubmittedWorkDone(), ...this.mappings]);
+  }
+
+  /** What is not a program's mistake may be a GPU that is in trouble. */
+  #notice({ type }: FarlightGPUError<never>): void {
+    if (type !== 'validation') this.#spent = true;
+  }
+}

@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { close, create, globals } from '#farlight/client/index.js';
+import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { until } from '../support/session-client.js';
+
+const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalThis;
+
+/** A host of one executor, which each session has after the one before. */
+let host: TestHost;
+beforeAll(async () => {
+  host = await testHost({ adapter: 'software', spares: 0, kept: 1 });
+});
+afterAll(() => host.close());
+
+/** Runs `body` in a session of its own; `reused` says whether the executor of the session before serves it. */
+async function session<T>(
+  body: (device: GPUDevice, adapter: GPUAdapter) => Promise<T>,
+): Promise<{ seen: T; reused: boolean }> {
+  const { executorsReused } = host.counters;
+  const gpu = create({ host: host.url });
+  const adapter = await gpu.requestAdapter();
+  if (!adapter) throw new Error('the software GPU is there');
+  const device = await adapter.requestDevice();
+  const seen = await body(device, adapter);
+  const reused = host.counters.executorsReused > executorsReused;
+  const { executorsKept } = host.counters;
+  close(gpu);
+  await until(() => host.counters.executorsKept > executorsKept);
+  return { seen, reused };
+}
+
+const CODE = `
+  @group(0) @binding(0) var<storage, read_write> data: array<u32>;
+  @compute @workgroup_size(1) fn main() { data[0] = data[0] + 1u; }`;
+
+/** Has the shader count up once in a new buffer, and reads the buffer. */
+async function count(device: GPUDevice, layout: 'auto' | GPUPipelineLayout = 'auto'): Promise<number[]> {
+  const module = device.createShaderModule({ code: CODE });
+  const pipeline = device.createComputePipeline({ layout, compute: { module } });
+  return run(device, pipeline);
+}
+
+async function run(device: GPUDevice, pipeline: GPUComputePipeline): Promise<number[]> {
+  const buffer = device.createBuffer({ size: 64, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
+  const group = device.createBindGroup({
+    layout: pipeline.getBindGroupLayout(0),
+    entries: [{ binding: 0, resource: { buffer } }],
+  });
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, group);
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  const result = device.createBuffer({ size: 64, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  encoder.copyBufferToBuffer(buffer, 0, result, 0, 64);
+  device.queue.submit([encoder.finish()]);
+  await result.mapAsync(1);
+  return [...new Uint32Array(result.getMappedRange())];
+}
+
+const ONCE = [1, ...Array(15).fill(0)];
+
+describe('the next session of a program', () => {
+  it('has the executor of the one before, and memory of its own that is zero', async () => {
+    await session((device) => count(device));
+    const { seen, reused } = await session((device) => count(device));
+    expect(reused).toBe(true);
+    expect(seen).toEqual(ONCE);
+  });
+
+  it('finds no error scope open, and no error of another session', async () => {
+    await session(async (device) => {
+      device.pushErrorScope('validation');
+      device.pushErrorScope('out-of-memory');
+      device.createBuffer({ size: 4, usage: 0 });
+      await device.queue.onSubmittedWorkDone();
+    });
+    const { seen, reused } = await session(async (device) => {
+      const errors: string[] = [];
+      device.addEventListener('uncapturederror', (event) => {
+        event.preventDefault();
+        errors.push((event as GPUUncapturedErrorEvent).error.message);
+      });
+      const popped = await device.popErrorScope().catch((error: Error) => error.name);
+      device.createBuffer({ size: 4, usage: 0, label: 'mine' });
+      await device.queue.onSubmittedWorkDone();
+      return { popped, errors };
+    });
+    expect(reused).toBe(true);
+    expect(seen.popped).toBe('OperationError');
+    expect(seen.errors).toEqual([expect.stringMatching(/usages must not be 0/)]);
+  });
+
+  it('is told of a mistake that the one before has made too', async () => {
+    const mistake = async (device: GPUDevice) => {
+      device.pushErrorScope('validation');
+      const module = device.createShaderModule({ code: 'no shader' });
+      device.createComputePipeline({ layout: 'auto', compute: { module } });
+      return (await device.popErrorScope())?.message;
+    };
+    const first = await session(mistake);
+    const second = await session(mistake);
+    expect(second.reused).toBe(true);
+    expect(first.seen).toMatch(/no shader|expected|invalid/i);
+    expect(second.seen).toBe(first.seen);
+  });
+
+  it('gets a device of its own where the one before was destroyed', async () => {
+    await session(async (device) => {
+      await count(device);
+      device.destroy();
+      await device.lost;
+    });
+    const { seen, reused } = await session(async (device) => {
+      const lost = await Promise.race([device.lost.then(() => 'lost'), Promise.resolve('alive')]);
+      return { lost, counted: await count(device) };
+    });
+    expect(reused).toBe(true);
+    expect(seen).toEqual({ lost: 'alive', counted: ONCE });
+  });
+
+  it('has one device of an adapter, as always', async () => {
+    await session((device) => count(device));
+    const { seen } = await session(async (_device, adapter) => {
+      const second = await adapter.requestDevice().catch((error: Error) => error.name);
+      return typeof second === 'string' ? second : (await second.lost).reason;
+    });
+    const fresh = await testHost({ adapter: 'software', kept: 0 });
+    try {
+      const gpu = create({ host: fresh.url });
+      const adapter = await gpu.requestAdapter();
+      await adapter?.requestDevice();
+      const second = await adapter?.requestDevice().catch((error: Error) => error.name);
+      expect(seen).toBe(typeof second === 'string' ? second : (await second?.lost)?.reason);
+      close(gpu);
+    } finally {
+      await fresh.close();
+    }
+  });
+
+  it('has pipelines whose automatic layouts fit no other pipeline', async () => {
+    const confuse = async (device: GPUDevice) => {
+      const module = device.createShaderModule({ code: CODE });
+      const make = () => device.createComputePipeline({ layout: 'auto', compute: { module } });
+      const [a, b] = [make(), make()];
+      const buffer = device.createBuffer({ size: 64, usage: GPUBufferUsage.STORAGE });
+      const entries = [{ binding: 0, resource: { buffer } }];
+      const group = device.createBindGroup({ layout: a.getBindGroupLayout(0), entries });
+      device.pushErrorScope('validation');
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      pass.setPipeline(b);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(1);
+      pass.end();
+      encoder.finish();
+      const error = await device.popErrorScope();
+      return { refused: error !== null, right: [await run(device, a), await run(device, b)] };
+    };
+    for (let times = 0; times < 3; times += 1) {
+      const { seen } = await session(confuse);
+      expect(seen).toEqual({ refused: true, right: [ONCE, ONCE] });
+    }
+  });
+
+  it('has pipelines with a layout that it gave, awaited or not', async () => {
+    const explicit = async (device: GPUDevice) => {
+      const entry: GPUBindGroupLayoutEntry = {
+        binding: 0,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: 'storage' },
+      };
+      const layout = () =>
+        device.createPipelineLayout({
+          bindGroupLayouts: [device.createBindGroupLayout({ entries: [entry] })],
+        });
+      const module = device.createShaderModule({ code: CODE });
+      const awaited = await device.createComputePipelineAsync({ layout: layout(), compute: { module } });
+      return [await run(device, awaited), await count(device, layout())];
+    };
+    await session(explicit);
+    expect(await session(explicit)).toEqual({ seen: [ONCE, ONCE], reused: true });
+  });
+});
