@@ -1,7 +1,7 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { DuplexOptions } from 'node:stream';
 import { FarlightError } from '../../proto/errors.js';
-import type { ExecutorReport } from '../../proto/handshake.js';
+import type { ExecutorReport, SessionDescription } from '../../proto/handshake.js';
 import { FrameDecoder, frameHeader, PIPE_FRAME_LIMIT } from '../../proto/wire/framing.js';
 import type { OpenedGpu } from '../dawn.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
@@ -14,13 +14,18 @@ const SEND_WATERMARK = 1024 * 1024;
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
   /** `inheritance` is what the session before has left to this one. */
-  createSession(gpu: GPU, peer: SessionPeer, inheritance?: unknown): SessionEndpoint;
+  createSession(
+    gpu: GPU,
+    peer: SessionPeer,
+    about: SessionDescription,
+    inheritance?: unknown,
+  ): SessionEndpoint;
 }
 
 /**
  * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and
- * carries sessions over the pipe on descriptor 3, one after the other: an empty frame ends each, and is
- * answered with one when the next may begin. The process ends when a session breaks the protocol, when the
+ * carries sessions over the pipe on descriptor 3, one after the other: each begins with a frame that describes
+ * it; an empty frame ends it, and is answered with one when the next may begin. The process ends when a session breaks the protocol, when the
  * pipe closes, or when the parent is gone, whichever comes first.
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
@@ -50,14 +55,14 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     if (!(error instanceof FarlightError)) throw error;
     return report({ type: 'failed', message: error.message }, 1);
   }
-  carry(pipe, (peer, inheritance) => parts.createSession(opened.gpu, peer, inheritance));
+  carry(pipe, (peer, about, inheritance) => parts.createSession(opened.gpu, peer, about, inheritance));
   const { adapter, wgslLanguageFeatures } = opened;
   report({ type: 'ready', adapter, wgslLanguageFeatures, choice: opened.choice });
 }
 
 function carry(
   pipe: Socket,
-  createSession: (peer: SessionPeer, inheritance?: unknown) => SessionEndpoint,
+  createSession: (peer: SessionPeer, about: SessionDescription, inheritance?: unknown) => SessionEndpoint,
 ): void {
   let ended = false;
   const end: SessionPeer['end'] = (code, message) => {
@@ -82,10 +87,11 @@ function carry(
     },
     end,
   };
-  let session = createSession(peer);
-  const next = async () => {
-    const inheritance = await session.retire?.();
-    session = createSession(peer, inheritance);
+  let session: SessionEndpoint | undefined;
+  let inheritance: unknown;
+  const retire = async () => {
+    inheritance = await session?.retire?.();
+    session = undefined;
     pipe.write(frameHeader(0));
   };
   pipe.on('drain', () => {
@@ -93,20 +99,21 @@ function carry(
   });
   const decoder = new FrameDecoder((frame) => {
     if (ended) return;
-    if (frame.length > 0) session.receive(frame);
-    else void next();
+    if (frame.length === 0) void retire();
+    else if (session) session.receive(frame);
+    else session = createSession(peer, JSON.parse(new TextDecoder().decode(frame)), inheritance);
   });
   pipe.on('data', (piece: Buffer) => {
     try {
       decoder.push(piece);
     } catch (error) {
       // The session reports its client's mistakes itself; what it throws is a mistake of ours.
-      session.close();
+      session?.close();
       throw error;
     }
   });
   pipe.on('end', () => {
-    session.close();
+    session?.close();
     pipe.end(() => process.exit(0));
   });
 }

@@ -4,7 +4,7 @@ import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandDecoder } from './command-decoder.js';
-import { type Awaited, Context } from './context.js';
+import { type Awaited, Context, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
@@ -15,6 +15,14 @@ import { ReplyWriter } from './reply-writer.js';
 
 /** The receiver of the session's own commands. */
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
+
+/** What sessions of the same program have left. */
+export interface SessionLegacy {
+  /** Devices, which the new session owns. */
+  free?: OpenDevice[] | undefined;
+  /** What was compiled on devices that are gone. */
+  profiles?: Profiles | undefined;
+}
 
 /**
  * One program's WebGPU session on this side: decodes its commands, in order, and drives the GPU with
@@ -35,16 +43,13 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   #reading: Entry = ROOT;
   #closed = false;
 
-  /**
-   * `gpu` is the implementation that is driven; the session never closes it. `free` are devices of sessions
-   * before, which it owns.
-   */
-  constructor(gpu: GPU, peer: SessionPeer, free?: OpenDevice[]) {
+  /** `gpu` is the implementation that is driven; the session never closes it. */
+  constructor(gpu: GPU, peer: SessionPeer, { free, profiles }: SessionLegacy = {}) {
     this.#peer = peer;
     const replies = new ReplyWriter((frame) => {
       if (!this.#closed) peer.send(frame);
     });
-    this.#context = new Context(gpu, this.#objects, replies, free);
+    this.#context = new Context(gpu, this.#objects, replies, free, profiles);
     this.#commands = new CommandDecoder<PreparedCommand>({
       prepare: (shape, once) => new PreparedCommand(shape, !once),
       creates: ({ operation }) => operation.creates !== undefined,
@@ -68,6 +73,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#context.saveProfiles();
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
   }
 
