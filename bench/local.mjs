@@ -1,8 +1,12 @@
 // `--import`ed into a workload: gives it this machine's own GPU, by Dawn, as Farlight's host opens it.
 import { globals } from 'webgpu';
+import { stayAwakeWhileCompiling } from '../dist/client/wasm-compilation.js';
 import { openGpu } from '../dist/server/dawn.js';
+import { copyOutOfSharedMemory } from '../test/support/shared-memory.mjs';
 
 const { gpu } = await openGpu(process.env.FARLIGHT_ADAPTER ?? 'software');
+copyOutOfSharedMemory(globals);
+stayAwakeWhileCompiling();
 Object.assign(globalThis, globals);
 if (!globalThis.navigator)
   Object.defineProperty(globalThis, 'navigator', { value: { userAgent: 'Node.js' } });

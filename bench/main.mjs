@@ -1,12 +1,16 @@
 // npm run bench: Farlight against local Dawn, in one run, as ratios.
 //
-//   npm run bench -- [--adapter software,null] [--only calls,round-trip,transfer,movenet] [--json FILE]
+//   npm run bench -- [--adapter software,null] [--only calls,round-trip,transfer,movenet,silero,reuse] [--json FILE]
 //
 // Targets: `local` is Dawn in the program's own process; `grpc` a host reached over loopback; `private`
 // a private host on this machine; `per-call` the host over loopback with each call sent as a message of
 // its own, the next one only when the host has executed it (batch and reuse off).
+//
+// `reuse` is another thing: how long a program takes from its session's start to its first result, and what it
+// sends until then, on a host that knows nothing, for a second process of the same program, and after the host
+// was restarted.
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -30,37 +34,50 @@ const WORKLOADS = {
     { field: 'firstMs', title: 'MoveNet, first inference', unit: 'ms' },
     { field: 'stepMs', title: 'MoveNet, steady inference', unit: 'ms' },
   ],
+  silero: [
+    { field: 'firstMs', title: 'Silero, first inference', unit: 'ms' },
+    { field: 'stepMs', title: 'Silero, steady inference', unit: 'ms' },
+  ],
 };
+/** Programs whose later runs are measured too. */
+const REPEATED = ['movenet', 'silero'];
 const TARGETS = ['local', 'grpc', 'private', 'per-call'];
 /** Without batches a bulk transfer is what it is with them: it would only be measured twice. */
 const SKIPPED = new Set(['transfer per-call']);
+/** ONNX Runtime checks its numbers where it can, so it takes a GPU that computes. */
+const COMPUTING = new Set(['silero']);
 
 const { values: flags } = parseArgs({
   options: {
     adapter: { type: 'string', default: 'software,null' },
-    only: { type: 'string', default: Object.keys(WORKLOADS).join(',') },
+    only: { type: 'string', default: [...Object.keys(WORKLOADS), 'reuse'].join(',') },
     json: { type: 'string' },
   },
 });
 const adapters = flags.adapter.split(',');
-const workloads = flags.only.split(',');
-for (const name of workloads) {
-  if (!WORKLOADS[name]) {
-    console.error(`bench: there is no workload '${name}'; there is: ${Object.keys(WORKLOADS).join(', ')}`);
+const wanted = flags.only.split(',');
+for (const name of wanted) {
+  if (!WORKLOADS[name] && name !== 'reuse') {
+    console.error(
+      `bench: there is no workload '${name}'; there is: ${Object.keys(WORKLOADS).join(', ')}, reuse`,
+    );
     process.exit(2);
   }
 }
+const workloads = wanted.filter((name) => name !== 'reuse');
 
 const machine = `${os.cpus().length} x ${os.cpus()[0]?.model.trim()}, Node ${process.versions.node}`;
 const results = { machine, date: new Date().toISOString().slice(0, 10), adapters: {} };
 console.log(machine);
 
-for (const adapter of adapters) {
-  const host = await startHost(adapter);
+for (const adapter of workloads.length > 0 ? adapters : []) {
+  const blobs = mkdtempSync(`${os.tmpdir()}/farlight-bench-`);
+  const host = await startHost(adapter, ['--blobs', blobs]);
   const measured = {};
   results.adapters[adapter] = { name: host.adapter, measured };
   try {
     for (const workload of workloads) {
+      if (adapter === 'null' && COMPUTING.has(workload)) continue;
       measured[workload] = {};
       for (const target of TARGETS) {
         if (SKIPPED.has(`${workload} ${target}`)) continue;
@@ -70,16 +87,70 @@ for (const adapter of adapters) {
     }
   } finally {
     await host.stop();
+    rmSync(blobs, { recursive: true, force: true });
   }
   print(adapter, host.adapter, measured);
 }
+for (const adapter of wanted.includes('reuse') ? adapters : []) {
+  // Nothing is computed on it, and so nothing is compiled.
+  const programs = adapter === 'null' ? ['movenet'] : REPEATED;
+  results.reuse ??= {};
+  results.reuse[adapter] = {};
+  for (const program of programs) {
+    results.reuse[adapter][program] = await measureReuse(program, adapter);
+    printReuse(program, adapter, results.reuse[adapter][program]);
+  }
+}
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 
-async function startHost(adapter) {
+/** Runs a program on a new host, again, and again on a host that has only the folder of the first. */
+async function measureReuse(program, adapter) {
+  const folder = mkdtempSync(`${os.tmpdir()}/farlight-bench-`);
+  try {
+    const run = async (title, host, env) => {
+      process.stderr.write(`${adapter}: ${program}, ${title} ...\n`);
+      return runWorkload(program, 'grpc', adapter, host.url, { BENCH_RUNS: '0', ...env });
+    };
+    const first = await startHost(adapter, ['--blobs', folder]);
+    const cold = await run('first process', first);
+    const second = await run('second process', first);
+    const without = await run('without reuse', first, { FARLIGHT_REUSE: 'off' });
+    await first.stop();
+    const restarted = await startHost(adapter, ['--blobs', folder]);
+    const after = await run('after a restart', restarted);
+    await restarted.stop();
+    return { cold, second, after, without };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function printReuse(program, adapter, { cold, second, after, without }) {
+  const beyond = ({ first, inputBytes }) => first.bytesUp - inputBytes;
+  console.log(
+    `\n${program} on ${adapter}: session start to first result; bytes up until then, beyond the input`,
+  );
+  for (const [title, result] of [
+    ['first process', cold],
+    ['second process', second],
+    ['host restarted', after],
+    ['reuse off, host warm', without],
+  ]) {
+    const ratio = (result.startMs / cold.startMs).toFixed(3);
+    const bytes = beyond(result).toLocaleString('en-US');
+    const share = (beyond(result) / beyond(cold)).toFixed(4);
+    console.log(
+      `  ${title.padEnd(22)}${figure(result.startMs).padStart(10)} ms${ratio.padStart(8)}` +
+        `${bytes.padStart(14)} B${share.padStart(8)}`,
+    );
+  }
+}
+
+/** Without more it keeps no uploads: what is measured is to be the same the second time. */
+async function startHost(adapter, more = ['--blobs', 'off']) {
   const child = spawn(
     process.execPath,
-    // What is measured is to be the same the second time.
-    [`${root}dist/cli/main.js`, 'serve', '--listen', '127.0.0.1:0', '--adapter', adapter, '--blobs', 'off'],
+    [`${root}dist/cli/main.js`, 'serve', '--listen', '127.0.0.1:0', '--adapter', adapter, ...more],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -98,11 +169,12 @@ async function startHost(adapter) {
   return { url, adapter, stop };
 }
 
-async function runWorkload(workload, target, adapter, url) {
+async function runWorkload(workload, target, adapter, url, more = {}) {
   const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
   for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE']) delete env[name];
   if (target === 'grpc' || target === 'per-call') env.FARLIGHT_HOST = url;
   if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
+  Object.assign(env, more);
   const script = `${root}bench/workloads/${workload}.mjs`;
   const child = spawn(process.execPath, ['--import', target === 'local' ? local : register, script], {
     env,
@@ -122,7 +194,7 @@ function print(adapter, name, measured) {
   console.log(`\nAdapter ${adapter}${name === adapter ? '' : ` (${name})`}`);
   const header = ['', 'local', 'grpc', 'x local', 'private', 'x local', 'per-call', 'x local'];
   const rows = [header];
-  for (const workload of workloads) {
+  for (const workload of Object.keys(measured)) {
     for (const { field, title, unit, more } of WORKLOADS[workload]) {
       const base = measured[workload].local[field];
       const row = [`${title} (${unit})`, figure(base)];
@@ -145,13 +217,17 @@ function print(adapter, name, measured) {
         .join('  '),
     );
   }
-  const { perStep } = measured.movenet?.grpc ?? {};
-  if (!perStep) return;
-  const of = (key) => Math.round(perStep[key]).toLocaleString('en-US');
-  console.log(
-    `MoveNet, each steady inference: ${of('apiCalls')} API calls, ${of('answeredLocally')} answered locally, ` +
-      `${of('messagesSent')} messages, ${of('waits')} waits, ${of('bytesUp')} bytes up, ${of('bytesDown')} down`,
-  );
+  for (const workload of Object.keys(measured)) {
+    const { perStep, inputBytes } = measured[workload].grpc;
+    if (!perStep) continue;
+    const of = (key) => Math.round(perStep[key]).toLocaleString('en-US');
+    console.log(
+      `${workload}, each steady inference: ${of('apiCalls')} API calls, ${of('answeredLocally')} answered locally, ` +
+        `${of('commandsSent')} commands, ${of('sentAsNames')} of them as names, ${of('messagesSent')} messages, ` +
+        `${of('waits')} waits, ${inputBytes.toLocaleString('en-US')} bytes of input and ` +
+        `${Math.round(perStep.bytesUp - inputBytes).toLocaleString('en-US')} beyond it up, ${of('bytesDown')} down`,
+    );
+  }
 }
 
 function figure(value) {

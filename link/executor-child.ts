@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { FarlightError, invariant } from '../proto/errors.js';
-import type { ExecutorReport } from '../proto/handshake.js';
+import type { ExecutorReport, SessionDescription } from '../proto/handshake.js';
 import { FrameDecoder, frameHeader } from '../proto/wire/framing.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
@@ -89,6 +89,11 @@ export class ExecutorChild {
 
   get pid(): number | undefined {
     return this.#child.pid;
+  }
+
+  /** Begins a session: comes before its first frame. */
+  begin(description: SessionDescription): void {
+    this.send(new TextEncoder().encode(JSON.stringify(description)));
   }
 
   /** Sends a frame, whose bytes the pipe owns from now on. Returns false where the caller should wait for onDrain. */

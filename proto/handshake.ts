@@ -59,6 +59,12 @@ export const SESSION_END = {
 
 export type SessionEndCode = keyof typeof SESSION_END;
 
+/** What an executor process is told of a session, in the frame that comes before the session's own. */
+export interface SessionDescription {
+  /** The program's name, as its Hello gave it. */
+  program: string;
+}
+
 /**
  * What an executor process tells the process that started it, over Node's IPC channel: first `ready`
  * or `failed`, and later at most one `ended`. Frames never travel there.

@@ -16,6 +16,20 @@ export async function times(count, warmup, step) {
   return measured;
 }
 
+/**
+ * When the program first asked for an adapter, as performance.now() gives it: that is when a session begins.
+ * To be called before the framework is loaded.
+ */
+export function sessionStart() {
+  const started = { at: undefined };
+  const { requestAdapter } = GPU.prototype;
+  GPU.prototype.requestAdapter = function (...args) {
+    started.at ??= performance.now();
+    return requestAdapter.apply(this, args);
+  };
+  return started;
+}
+
 /** The session's counters, or undefined on local Dawn. */
 export async function counters() {
   if (process.env.BENCH_TARGET === 'local') return undefined;

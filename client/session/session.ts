@@ -320,6 +320,7 @@ export class Session {
     this.#pending.clear();
     this.#outbox.clear();
     this.#encoder.take();
+    this.#encoder.contents = undefined;
     for (const { reject } of pending) {
       this.unhold();
       reject(reason);

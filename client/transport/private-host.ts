@@ -46,6 +46,7 @@ class PrivateLink implements Link {
       },
     );
     this.#child.unref();
+    this.#child.begin({ program: hello.program });
   }
 
   send(frame: Uint8Array): boolean {

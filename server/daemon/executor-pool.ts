@@ -85,6 +85,7 @@ export class ExecutorPool {
     const executor = this.#takeKept(program) ?? this.#takeSpare() ?? this.#start();
     executor.user = user;
     executor.program = program;
+    executor.child.begin({ program });
     const { ready } = executor;
     if (ready) setImmediate(() => user.onReady(ready));
     setImmediate(() => this.fill());

@@ -75,7 +75,10 @@ export class SessionRelay {
 
   #receive(message: ClientMessage): void {
     if (this.#ended) return;
-    if ('commands' in message && this.#executor) {
+    if ('commands' in message && message.commands.length === 0) {
+      // Between this process and the executor an empty frame has a meaning.
+      this.end('PROTOCOL_ERROR', 'a frame is empty');
+    } else if ('commands' in message && this.#executor) {
       const { counters } = this.#options;
       counters.framesUp++;
       counters.bytesUp += message.commands.length;

@@ -1,10 +1,18 @@
 import { invariant } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
+import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
 import type { Entry, ObjectTable } from './objects.js';
-import type { OpenDevice } from './open-device.js';
+import { OpenDevice } from './open-device.js';
+import type { ProfileStep } from './profile.js';
 import type { ReplyWriter } from './reply-writer.js';
+
+/** What a program compiled on its devices, by what those were requested with. */
+export interface Profiles {
+  read(descriptor: string): ProfileStep[];
+  write(descriptor: string, steps: readonly ProfileStep[]): void;
+}
 
 /** What the handlers of a session's commands share. */
 export class Context {
@@ -14,13 +22,21 @@ export class Context {
   readonly garbage = new GarbageMeter();
   /** Devices of earlier sessions that this one may have. */
   readonly #free: OpenDevice[];
+  readonly #profiles: Profiles | undefined;
   readonly #devices = new Map<Entry, OpenDevice>();
 
-  constructor(gpu: GPU, objects: ObjectTable, replies: ReplyWriter, free: OpenDevice[] = []) {
+  constructor(
+    gpu: GPU,
+    objects: ObjectTable,
+    replies: ReplyWriter,
+    free: OpenDevice[] = [],
+    profiles?: Profiles,
+  ) {
     this.gpu = gpu;
     this.objects = objects;
     this.replies = replies;
     this.#free = free;
+    this.#profiles = profiles;
   }
 
   /** Begins to tell the client of a device's errors and of its end. */
@@ -33,6 +49,14 @@ export class Context {
     });
   }
 
+  /** A new device: what the program compiled on such a one before is compiled while it does other things. */
+  openDevice(device: GPUDevice, descriptor: string): OpenDevice {
+    const opened = new OpenDevice(device, descriptor);
+    const steps = this.#profiles?.read(descriptor) ?? [];
+    if (steps.length > 0) void compileAhead(opened, steps);
+    return opened;
+  }
+
   /** A free device that was requested with the same descriptor, which the caller adopts. */
   takeDevice(descriptor: string): OpenDevice | undefined {
     const at = this.#free.findIndex((free) => free.reusable && free.descriptor === descriptor);
@@ -43,11 +67,20 @@ export class Context {
   async freeDevices(): Promise<OpenDevice[]> {
     const owned = [...this.#devices.values()];
     this.#devices.clear();
+    this.saveProfiles(owned);
     await Promise.all(owned.map((opened) => opened.free()));
     return [...this.#free, ...owned].filter((opened) => {
       if (!opened.reusable) opened.device.destroy();
       return opened.reusable;
     });
+  }
+
+  /** Writes down what was compiled, for a device that is yet to be made. */
+  saveProfiles(devices: Iterable<OpenDevice> = this.#devices.values()): void {
+    for (const { reusable, shared, descriptor } of devices) {
+      const steps = reusable ? shared.profile() : [];
+      if (steps.length > 0) this.#profiles?.write(descriptor, steps);
+    }
   }
 
   opened(device: Entry): OpenDevice {

@@ -39,10 +39,13 @@ export function createShared(
   const key = shared.key(command.content, parts);
   const kept = shared.take(key);
   if (kept) return kept;
-  if (command.sharing === 'exclusive')
-    return context.makeChecked(device, make, (object) => shared.lend(key, object, parts));
-  if (!shared.isWorthKeeping(key)) return make();
-  return context.makeChecked(device, make, (object) => shared.keep(key, object, parts));
+  const exclusive = command.sharing === 'exclusive';
+  if (!exclusive && !shared.isWorthKeeping(key)) return make();
+  const { recipe } = command;
+  return context.makeChecked(device, make, (object) => {
+    if (exclusive) shared.lend(key, object, parts, recipe);
+    else shared.keep(key, object, parts, { recipe });
+  });
 }
 
 /** The same for a create that is awaited, and so says by itself whether the object is valid. */
@@ -58,17 +61,23 @@ export function createSharedAsync(
   const key = shared.key(command.content, parts);
   const kept = shared.take(key);
   if (kept) {
-    const reply = () => {
-      made.object = kept;
-    };
-    return { promise: Promise.resolve(), reply };
+    made.object = kept;
+    return { promise: Promise.resolve() };
   }
+  const exclusive = command.sharing === 'exclusive';
+  const expected = shared.expected(key, exclusive);
+  if (expected) {
+    const reply = (object: object) => {
+      made.object = shared.take(key) ?? object;
+    };
+    return { promise: expected, reply };
+  }
+  const { recipe } = command;
   const { promise, reply } = make();
   const replyAndKeep = (object: never) => {
-    const replied = reply?.(object);
-    if (command.sharing === 'exclusive') shared.lend(key, object, parts);
-    else shared.keep(key, object, parts);
-    return replied;
+    if (exclusive) shared.lend(key, object, parts, recipe);
+    else shared.keep(key, object, parts, { recipe });
+    return reply?.(object);
   };
   return { promise, reply: replyAndKeep };
 }

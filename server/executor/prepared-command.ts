@@ -3,6 +3,7 @@ import { COMMANDS } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { decodeString, Reader } from '../../proto/wire/reader.js';
 import { type Sharing, sharingOf } from './create-shared.js';
+import type { Recipe } from './profile.js';
 
 /** Where an object goes in a command's arguments. */
 interface ObjectSlot {
@@ -35,6 +36,8 @@ export class PreparedCommand {
   readonly sharing: Sharing;
   readonly #shape: Uint8Array;
   #content: string | undefined;
+  /** The payloads in the slots. */
+  #filled: readonly Uint8Array[] = [];
   readonly #objects: ObjectSlot[] = [];
   readonly #payloads: PayloadSlot[] = [];
 
@@ -85,11 +88,30 @@ export class PreparedCommand {
       const { at, kinds } = objects[index] as ObjectSlot;
       at.holder[at.key] = resolve(operands[index + 1] as number, kinds);
     }
+    this.#filled = payloads;
     for (let index = 0; index < this.#payloads.length; index += 1) {
       const { at, text } = this.#payloads[index] as PayloadSlot;
       const bytes = payloads[index] as Uint8Array;
       at.holder[at.key] = text ? decodeString(bytes) : bytes;
     }
+  }
+
+  /** Fills the slots with these objects. */
+  fillWith(objects: readonly object[], payloads: readonly Uint8Array[]): void {
+    let next = 0;
+    const operands = [0, ...objects.map((_, index) => index)];
+    this.fill(operands, payloads, () => objects[next++] as object);
+  }
+
+  get makesPipeline(): boolean {
+    return this.operation.creates === 'GPUComputePipeline' || this.operation.creates === 'GPURenderPipeline';
+  }
+
+  /** How to make the same again, where content and such objects are all that it takes. While the slots are filled. */
+  get recipe(): Recipe | undefined {
+    const { interface: name, creates } = this.operation;
+    if (name !== 'GPUDevice' || creates === 'GPUBindGroup') return undefined;
+    return { shape: this.#shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
   }
 
   /**
@@ -109,6 +131,7 @@ export class PreparedCommand {
 
   /** Empties the slots. */
   clear(): void {
+    this.#filled = [];
     for (const { at } of this.#objects) at.holder[at.key] = undefined;
     for (const { at } of this.#payloads) at.holder[at.key] = undefined;
   }

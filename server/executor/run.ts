@@ -1,7 +1,7 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { DuplexOptions } from 'node:stream';
 import { FarlightError } from '../../proto/errors.js';
-import type { ExecutorReport } from '../../proto/handshake.js';
+import type { ExecutorReport, SessionDescription } from '../../proto/handshake.js';
 import { FrameDecoder, frameHeader, PIPE_FRAME_LIMIT } from '../../proto/wire/framing.js';
 import type { OpenedGpu } from '../dawn.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
@@ -14,15 +14,20 @@ const SEND_WATERMARK = 1024 * 1024;
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
   /** `inheritance` is what the session before has left to this one. */
-  createSession(gpu: GPU, peer: SessionPeer, inheritance?: unknown): SessionEndpoint;
+  createSession(
+    gpu: GPU,
+    peer: SessionPeer,
+    about: SessionDescription,
+    inheritance?: unknown,
+  ): SessionEndpoint;
   /** Resolves when the process may end after its sessions: what is still being written is on disk. */
   settled?(): Promise<void> | undefined;
 }
 
 /**
  * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and
- * carries sessions over the pipe on descriptor 3, one after the other: an empty frame ends each, and is
- * answered with one when the next may begin. The process ends when a session breaks the protocol, when the
+ * carries sessions over the pipe on descriptor 3, one after the other: each begins with a frame that describes
+ * it; an empty frame ends it, and is answered with one when the next may begin. The process ends when a session breaks the protocol, when the
  * pipe closes, or when the parent is gone, whichever comes first.
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
@@ -81,10 +86,11 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
     },
     end,
   };
-  let session = parts.createSession(gpu, peer);
-  const next = async () => {
-    const inheritance = await session.retire?.();
-    session = parts.createSession(gpu, peer, inheritance);
+  let session: SessionEndpoint | undefined;
+  let inheritance: unknown;
+  const retire = async () => {
+    inheritance = await session?.retire?.();
+    session = undefined;
     pipe.write(frameHeader(0));
   };
   pipe.on('drain', () => {
@@ -92,20 +98,21 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
   });
   const decoder = new FrameDecoder((frame) => {
     if (ended) return;
-    if (frame.length > 0) session.receive(frame);
-    else void next();
+    if (frame.length === 0) void retire();
+    else if (session) session.receive(frame);
+    else session = parts.createSession(gpu, peer, JSON.parse(new TextDecoder().decode(frame)), inheritance);
   });
   pipe.on('data', (piece: Buffer) => {
     try {
       decoder.push(piece);
     } catch (error) {
       // The session reports its client's mistakes itself; what it throws is a mistake of ours.
-      session.close();
+      session?.close();
       throw error;
     }
   });
   pipe.on('end', () => {
-    session.close();
+    session?.close();
     pipe.end(() => void Promise.resolve(parts.settled?.()).then(() => process.exit(0)));
   });
 }

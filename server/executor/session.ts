@@ -5,7 +5,7 @@ import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import type { BlobStore } from '../blobs/blob-store.js';
 import { CommandDecoder } from './command-decoder.js';
-import { type Awaited, Context } from './context.js';
+import { type Awaited, Context, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
@@ -17,6 +17,16 @@ import { ReplyWriter } from './reply-writer.js';
 
 /** The receiver of the session's own commands. */
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
+
+/** What sessions of the same program have left. */
+export interface SessionLegacy {
+  /** Devices, which the new session owns. */
+  free?: OpenDevice[] | undefined;
+  /** What was compiled on devices that are gone. */
+  profiles?: Profiles | undefined;
+  /** The contents that the client may name, of all programs of its tenant. Absent where it may name none. */
+  store?: BlobStore | undefined;
+}
 
 /**
  * One program's WebGPU session on this side: decodes its commands, in order, and drives the GPU with
@@ -38,16 +48,13 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   #reading: Entry = ROOT;
   #closed = false;
 
-  /**
-   * `gpu` is the implementation that is driven; the session never closes it. `free` are devices of sessions
-   * before, which it owns. `store` has the contents that the client may name, if there is one.
-   */
-  constructor(gpu: GPU, peer: SessionPeer, free?: OpenDevice[], store?: BlobStore) {
+  /** `gpu` is the implementation that is driven; the session never closes it. */
+  constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store }: SessionLegacy = {}) {
     this.#peer = peer;
     const replies = new ReplyWriter((frame) => {
       if (!this.#closed) peer.send(frame);
     });
-    this.#context = new Context(gpu, this.#objects, replies, free);
+    this.#context = new Context(gpu, this.#objects, replies, free, profiles);
     const held = new HeldCommands<PreparedCommand>({
       store,
       ask: (name) => replies.missing(name),
@@ -84,6 +91,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#context.saveProfiles();
     this.#held.clear();
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
   }

@@ -1,3 +1,5 @@
+import type { ProfileStep, Recipe } from './profile.js';
+
 /** What is known of an object that other objects are made of, or that several handles may stand for. */
 interface Part {
   readonly number: number;
@@ -13,6 +15,8 @@ interface Part {
 interface Kept {
   readonly object: object;
   readonly parts: readonly object[];
+  /** How to make the same again on another device, where that can be said. */
+  readonly recipe: Recipe | undefined;
   /** It has one owner at a time, who takes it away. */
   readonly exclusive: boolean;
 }
@@ -39,6 +43,8 @@ export class SharedObjects {
   readonly #ofContent = new Map<string, Kept | undefined>();
   /** Objects of the session that the next one may have instead, by key. */
   #lent = new Map<string, Kept>();
+  /** What is being made under a key. */
+  readonly #expected = new Map<string, Promise<object>>();
   readonly #parts = new WeakMap<object, Part>();
   #nextNumber = 0;
   /** Creates that were answered with an object that was there. */
@@ -65,7 +71,7 @@ export class SharedObjects {
     this.#part(kept.object).uses += 1;
     if (kept.exclusive) {
       this.#drop(key);
-      this.lend(key, kept.object, kept.parts);
+      this.lend(key, kept.object, kept.parts, kept.recipe);
     } else {
       table.delete(key);
       table.set(key, kept);
@@ -85,9 +91,14 @@ export class SharedObjects {
   }
 
   /** Keeps an object that is valid, unless something that it is made of went in the meantime. */
-  keep(key: string, object: object, parts: readonly object[], exclusive = false): void {
+  keep(
+    key: string,
+    object: object,
+    parts: readonly object[],
+    { recipe, exclusive = false }: { recipe?: Recipe | undefined; exclusive?: boolean } = {},
+  ): void {
     if (this.#table(key).get(key) || parts.some((part) => this.#part(part).uses === 0)) return;
-    this.#put(key, { object, parts, exclusive });
+    this.#put(key, { object, parts, recipe, exclusive });
     const part = this.#part(object);
     part.uses += 1;
     part.key = key;
@@ -95,8 +106,45 @@ export class SharedObjects {
   }
 
   /** Takes note of a valid object that has one owner, and may have another when the session is over. */
-  lend(key: string, object: object, parts: readonly object[]): void {
-    if (this.#lent.size < LIMIT) this.#lent.set(key, { object, parts, exclusive: true });
+  lend(key: string, object: object, parts: readonly object[], recipe: Recipe | undefined): void {
+    if (this.#lent.size < LIMIT) this.#lent.set(key, { object, parts, recipe, exclusive: true });
+  }
+
+  /** The object that is kept under this key, without a handle. */
+  peek(key: string): object | undefined {
+    return this.#table(key).get(key)?.object;
+  }
+
+  /** What is being made under this key is worth waiting for. */
+  expect(key: string, promise: Promise<object>): void {
+    this.#expected.set(key, promise);
+    const settled = () => void this.#expected.delete(key);
+    promise.then(settled, settled);
+  }
+
+  /** What is being made under this key; an `exclusive` one is told of once. */
+  expected(key: string, exclusive: boolean): Promise<object> | undefined {
+    const promise = this.#expected.get(key);
+    if (exclusive) this.#expected.delete(key);
+    return promise;
+  }
+
+  /** How to make again what is kept and made of content, each after what it is made of. */
+  profile(): ProfileStep[] {
+    const kept = [...this.#ofContent.values(), ...this.#lent.values()].filter(
+      (each) => each?.recipe,
+    ) as Kept[];
+    const numberOf = (object: object) => this.#part(object).number;
+    kept.sort((a, b) => numberOf(a.object) - numberOf(b.object));
+    const steps: ProfileStep[] = [];
+    const at = new Map<object, number>([[this.#device, 0]]);
+    for (const { object, parts, recipe } of kept) {
+      const indices = parts.map((part) => at.get(part));
+      if (!recipe || at.has(object) || !indices.every((index) => index !== undefined)) continue;
+      steps.push({ ...recipe, parts: indices });
+      at.set(object, steps.length);
+    }
+    return steps;
   }
 
   /** No further handle is to stand for this object: it is about to be told from its equals. */
@@ -115,7 +163,9 @@ export class SharedObjects {
   /** All handles are gone: what is made of content alone stays, and has no owner. */
   endSession(): void {
     for (const key of [...this.#ofResources.keys()]) this.#drop(key);
-    for (const [key, { object, parts }] of this.#lent) this.keep(key, object, parts, true);
+    for (const [key, { object, parts, recipe }] of this.#lent) {
+      this.keep(key, object, parts, { recipe, exclusive: true });
+    }
     this.#lent = new Map();
     for (let left = -1; left !== this.#ofContent.size; ) {
       left = this.#ofContent.size;

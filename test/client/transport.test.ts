@@ -60,11 +60,10 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       await client.closed;
     });
 
-    it('delivers frames whole and in order, empty ones and those sent before the welcome among them', async () => {
+    it('delivers frames whole and in order, those sent before the welcome among them', async () => {
       const client = new SessionClient(transport());
       const sizes = [1, 2, 100_000, 1, 70_000, 3];
       for (const [index, size] of sizes.entries()) {
-        client.link.send(new Uint8Array(0));
         const frame = new Uint8Array(size).fill(index);
         frame[0] = ACTION.echo;
         client.link.send(frame);

@@ -171,6 +171,13 @@ describe('sessions', () => {
     expect(after.log).toEqual(['welcome', 'frame', 'frame']);
   });
 
+  it('end where a client sends an empty frame, and their executor hears of none', async () => {
+    const client = open(await start());
+    await client.welcome;
+    client.link.send(new Uint8Array(0));
+    expect(await client.closed).toMatchObject({ code: 'PROTOCOL_ERROR', message: 'a frame is empty' });
+  });
+
   it('over a unix socket work the same', async () => {
     const daemon = await start({ listen: `unix:/tmp/farlight-test-${process.pid}.sock` });
     expect([...(await open(daemon).ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);

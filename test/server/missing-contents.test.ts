@@ -46,8 +46,7 @@ async function open(options: { writeFile?: () => Promise<void> } = {}): Promise<
   session = new ExecutorSession(
     fake.gpu,
     { send: (frame) => sent.push(frame), end: (code, reason) => ends.push(`${code}: ${reason}`) },
-    undefined,
-    store,
+    { store },
   );
   const owner = {};
   const root = new Handle(ROOT_ID, owner);

@@ -131,7 +131,7 @@ describe('after the session', () => {
     const shared = newTable();
     const key = shared.key('GPUComputePipeline:auto', [device]);
     const pipeline = {};
-    shared.lend(key, pipeline, [device]);
+    shared.lend(key, pipeline, [device], undefined);
     expect(shared.take(key)).toBeUndefined();
     shared.endSession();
     const layout = make(shared, 'GPUBindGroupLayout:0', [pipeline]);

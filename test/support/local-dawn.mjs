@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { stayAwakeWhileCompiling } from '#farlight/client/wasm-compilation.js';
+import { copyOutOfSharedMemory } from './shared-memory.mjs';
 
 // Worker threads inherit --import, but frameworks leave the GPU to the main thread.
 if (isMainThread) {
@@ -45,34 +46,6 @@ function preload(library) {
   } catch (error) {
     if (!/did not self-register/.test(error.message)) throw error;
   }
-}
-
-/** Dawn's addon crashes on a SharedArrayBuffer, and ONNX Runtime Web's heap is one. */
-function copyOutOfSharedMemory({ GPUQueue }) {
-  const { writeBuffer, writeTexture } = GPUQueue.prototype;
-
-  GPUQueue.prototype.writeBuffer = function (buffer, bufferOffset, data, ...range) {
-    if (!isShared(data)) return writeBuffer.call(this, buffer, bufferOffset, data, ...range);
-    // Offset and size count elements of a typed array, and bytes of anything else.
-    const unit = data.BYTES_PER_ELEMENT ?? 1;
-    const [from = 0, size = data.byteLength / unit - from] = range;
-    const bytes = bytesOf(data).slice(from * unit, (from + size) * unit);
-    return writeBuffer.call(this, buffer, bufferOffset, bytes);
-  };
-
-  GPUQueue.prototype.writeTexture = function (destination, data, layout, size) {
-    return writeTexture.call(this, destination, isShared(data) ? bytesOf(data).slice() : data, layout, size);
-  };
-}
-
-function isShared(data) {
-  return (data?.buffer ?? data) instanceof SharedArrayBuffer;
-}
-
-function bytesOf(data) {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
 }
 
 /** Node 20 has no navigator. Newer ones have one behind a getter, which can be extended but not assigned to. */

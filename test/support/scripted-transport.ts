@@ -23,8 +23,7 @@ export class ScriptedTransport implements Transport {
     this.#executor = new ExecutorSession(
       gpu,
       { send: (frame) => this.down.push(frame), end: (_code, reason) => this.ends.push(reason) },
-      undefined,
-      store,
+      { store },
     );
   }
 

@@ -7,7 +7,6 @@ import type {
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
 import type { Awaited, Context } from '../context.js';
 import type { Entry } from '../objects.js';
-import { OpenDevice } from '../open-device.js';
 
 export function requestAdapter(
   { gpu, objects }: Context,
@@ -37,7 +36,7 @@ export function requestDevice(
   const free = handedOn.has(adapter) ? undefined : context.takeDevice(key);
   if (free) handedOn.add(adapter);
   const reply = (device: GPUDevice): FarlightDevice<never> => {
-    context.adoptDevice(made, free ?? new OpenDevice(device, key));
+    context.adoptDevice(made, free ?? context.openDevice(device, key));
     return describe(device);
   };
   if (free) return { promise: Promise.resolve(free.device), reply };

@@ -1,0 +1,35 @@
+// Silero's voice activity detector (v5) through ONNX Runtime Web: the first inference, and the steady ones after it.
+import { readFile } from 'node:fs/promises';
+import { counters, median, perStep, report, sessionStart, times } from './report.mjs';
+
+const session = sessionStart();
+const { ort } = await import('../../test/e2e/programs/onnx-runtime.mjs');
+
+const RUNS = Number(process.env.BENCH_RUNS ?? 30);
+const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');
+const file = await readFile(new URL('./dist/silero_vad_v5.onnx', package_));
+// The layout that gives right numbers, see docs/silero.md.
+const provider = { name: 'webgpu', preferredLayout: 'NCHW' };
+const model = await ort.InferenceSession.create(file, { executionProviders: [provider] });
+const rate = new ort.Tensor('int64', BigInt64Array.of(16_000n), []);
+const samples = Float32Array.from({ length: 576 }, (_, at) => Math.sin(at / 20) / 4);
+let state = new ort.Tensor('float32', new Float32Array(2 * 128), [2, 1, 128]);
+const infer = async () => {
+  const input = new ort.Tensor('float32', samples, [1, samples.length]);
+  ({ stateN: state } = await model.run({ input, state, sr: rate }));
+};
+const [first] = await times(1, 0, infer);
+const result = {
+  firstMs: first,
+  startMs: performance.now() - session.at,
+  first: await counters(),
+  inputBytes: samples.byteLength + state.data.byteLength,
+};
+if (RUNS > 0) {
+  // Its commands repeat with period 6.
+  await times(12, 0, infer);
+  const before = await counters();
+  const steady = await times(RUNS, 0, infer);
+  Object.assign(result, { stepMs: median(steady), perStep: perStep(before, await counters(), RUNS) });
+}
+report(result);

@@ -1,0 +1,70 @@
+import type { OpenDevice } from './open-device.js';
+import { PreparedCommand } from './prepared-command.js';
+import type { ProfileStep } from './profile.js';
+
+/**
+ * Makes on a new device what the program made on it the last time, before it asks: most of all pipelines, which
+ * take long to compile. What cannot be made any more is left out; no error of this is the program's.
+ */
+export async function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]): Promise<void> {
+  const made: (object | undefined)[] = [opened.device];
+  const pipelines: Promise<void>[] = [];
+  for (const step of steps) {
+    const parts = step.parts.map((part) => made[part]);
+    made.push(undefined);
+    if (!opened.reusable) return;
+    if (!parts.every((part): part is object => part !== undefined)) continue;
+    try {
+      const command = new PreparedCommand(step.shape, true);
+      command.fillWith(parts.slice(1), step.payloads);
+      const key = opened.shared.key(command.content, parts);
+      if (command.makesPipeline) {
+        pipelines.push(compile(opened, command, key, parts));
+      } else {
+        made[made.length - 1] = opened.shared.peek(key) ?? (await make(opened, command, key, parts));
+      }
+      command.clear();
+    } catch {
+      // A profile of another version of Farlight: the program makes for itself what this step was for.
+    }
+  }
+  await Promise.all(pipelines);
+}
+
+async function make(
+  { device, shared }: OpenDevice,
+  { operation, args, recipe }: PreparedCommand,
+  key: string,
+  parts: readonly object[],
+): Promise<object | undefined> {
+  device.pushErrorScope('validation');
+  const object = call(device, operation.member, args);
+  if (await device.popErrorScope()) return undefined;
+  shared.keep(key, object, parts, { recipe });
+  // Where the program was faster, its own object is the one that is kept.
+  return shared.peek(key);
+}
+
+function compile(
+  { device, shared }: OpenDevice,
+  command: PreparedCommand,
+  key: string,
+  parts: readonly object[],
+): Promise<void> {
+  const { operation, args, sharing, recipe } = command;
+  const member = operation.member.replace(/(Async)?$/, 'Async');
+  const pipeline = call(device, member, args) as Promise<object>;
+  shared.expect(key, pipeline);
+  return pipeline.then(
+    (object) => {
+      shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
+    },
+    () => {},
+  );
+}
+
+function call(device: GPUDevice, member: string, args: readonly unknown[]): object {
+  return (device as unknown as Record<string, (...args: readonly unknown[]) => object>)[member]?.(
+    ...args,
+  ) as object;
+}

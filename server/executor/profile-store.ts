@@ -1,0 +1,69 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { hashContent } from '../../link/content-hash.js';
+import { CONTENT_NAME_BYTES, contentNameToHex, sameContentName, toContentName } from '../../proto/content.js';
+import { decodeProfile, encodeProfile, type ProfileStep } from './profile.js';
+
+/** Profiles that are kept. */
+const MOST = 256;
+
+/**
+ * What programs compiled on their devices, on disk: a file for each program, adapter and device descriptor,
+ * which begins with the hash of the rest. A profile saves time and nothing else, so whatever is wrong with one
+ * is as if there were none.
+ */
+export class ProfileStore {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  read(key: string): ProfileStep[] {
+    try {
+      const file = new Uint8Array(readFileSync(this.#path(key)));
+      const content = file.subarray(CONTENT_NAME_BYTES);
+      const name = toContentName(file.subarray(0, CONTENT_NAME_BYTES));
+      return sameContentName(name, hashContent(content)) ? decodeProfile(content) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Replaces the profile as a whole: another process reads the old one or the new one. */
+  write(key: string, steps: readonly ProfileStep[]): void {
+    const content = encodeProfile(steps);
+    const path = this.#path(key);
+    const temporary = `${path}.${process.pid}.tmp`;
+    try {
+      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      this.#trim();
+      writeFileSync(temporary, Buffer.concat([hashContent(content), content]), { mode: 0o600 });
+      renameSync(temporary, path);
+    } catch {
+      this.#discard(temporary);
+    }
+  }
+
+  #discard(path: string): void {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // Not even its folder is there.
+    }
+  }
+
+  /** Makes room for one more, where there are too many: the oldest goes. */
+  #trim(): void {
+    const files = readdirSync(this.#folder, { withFileTypes: true }).filter((entry) => entry.isFile());
+    if (files.length < MOST) return;
+    const ages = files.map(({ name }) => ({ name, at: statSync(join(this.#folder, name)).mtimeMs }));
+    ages.sort((a, b) => a.at - b.at);
+    for (const { name } of ages.slice(0, files.length - MOST + 1))
+      rmSync(join(this.#folder, name), { force: true });
+  }
+
+  #path(key: string): string {
+    return join(this.#folder, contentNameToHex(hashContent(new TextEncoder().encode(key))));
+  }
+}
