@@ -146,7 +146,8 @@ function printReuse(program, adapter, { cold, second, after, without }) {
   }
 }
 
-async function startHost(adapter, more = []) {
+/** Without more it keeps no uploads: what is measured is to be the same the second time. */
+async function startHost(adapter, more = ['--blobs', 'off']) {
   const child = spawn(
     process.execPath,
     [`${root}dist/cli/main.js`, 'serve', '--listen', '127.0.0.1:0', '--adapter', adapter, ...more],

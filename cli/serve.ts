@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc.js';
+import { blobRoot } from '../server/blobs/tenants.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 
@@ -8,6 +9,8 @@ interface ServeOptions {
   adapter: string;
   spares: number;
   kept: number;
+  blobs: string;
+  blobBytes?: number;
 }
 
 export function serveCommand(): Command {
@@ -26,16 +29,28 @@ export function serveCommand(): Command {
       parseCount,
       4,
     )
+    .option(
+      '--blobs <folder>',
+      'where to keep uploads, so that they need not be sent again; or off',
+      blobRoot(),
+    )
+    .option(
+      '--blob-bytes <size>',
+      'what they may take, such as 512MiB (default: 4GiB, or half of the disk)',
+      parseSize,
+    )
     .allowExcessArguments(false)
     .action(serve);
 }
 
-async function serve({ listen, adapter, spares, kept }: ServeOptions): Promise<void> {
+async function serve(options: ServeOptions): Promise<void> {
+  const { listen, adapter, spares, kept } = options;
+  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs, maxBytes: options.blobBytes };
   // What gRPC would log is said by our own errors, in words for people.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const starting = Daemon.start({ listen, adapter, spares, kept });
+  const starting = Daemon.start({ listen, adapter, spares, kept, blobs });
   let stopping = false;
   const stop = () => {
     // Somebody who asks twice does not want to wait for the sessions to hear of it.
@@ -61,4 +76,19 @@ async function serve({ listen, adapter, spares, kept }: ServeOptions): Promise<v
 function parseCount(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
   return Number(text);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+function parseSize(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,12})\s*([KMGT]iB)?$/.exec(text) ?? [];
+  if (number === undefined)
+    throw new InvalidArgumentError('Give a number of bytes, or one of KiB, MiB, GiB or TiB.');
+  return Number(number) * (UNITS[unit] as number);
 }

@@ -8,7 +8,7 @@ export interface CreateOptions {
   adapter?: string | undefined;
   /** 'off' sends each command as a message of its own: for debugging and for comparison. */
   batch?: 'on' | 'off' | undefined;
-  /** 'off' sends nothing further before the host has executed what was sent: likewise. */
+  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
   reuse?: 'on' | 'off' | undefined;
   /** A transport instead of a host's address, such as the testing harness gives. */
   transport?: Transport | undefined;

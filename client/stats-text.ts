@@ -22,6 +22,7 @@ export function formatStats(stats: Stats): string {
     ['waits for the host', count(stats.waits), count(stats.apiCalls)],
     [`waiting, at ${TYPICAL_RTT_MS} ms away`, seconds(stats.waits), seconds(stats.apiCalls)],
     ['bytes up', bytes(stats.bytesUp), ''],
+    ['  not sent, host had it', bytes(stats.bytesNotSent), ''],
     ['bytes down', bytes(stats.bytesDown), ''],
   ];
   const line = ([name = '', ours = '', theirs = '']: string[]) =>

@@ -7,9 +7,17 @@ import { FrameDecoder, frameHeader } from '../proto/wire/framing.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
+/** Where an executor keeps contents, and what they may take. */
+export interface BlobFolder {
+  path: string;
+  maxBytes: number;
+}
+
 export interface ExecutorChildOptions {
   /** What openGpu is to open. */
   adapter: string;
+  /** Absent where it keeps none. */
+  blobs?: BlobFolder | undefined;
   /** The program that the process runs; ours unless a test has another. */
   entry?: URL | undefined;
 }
@@ -66,7 +74,9 @@ export class ExecutorChild {
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
-    this.#child = spawn(process.execPath, [fileURLToPath(options.entry ?? ENTRY), options.adapter], {
+    const { adapter, blobs, entry = ENTRY } = options;
+    const folder = blobs ? [blobs.path, String(blobs.maxBytes)] : [];
+    this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter, ...folder], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'],
       env: childEnvironment(),

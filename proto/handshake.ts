@@ -24,6 +24,16 @@ export interface Welcome {
   sessionId: string;
   adapter: AdapterDescription;
   wgslLanguageFeatures: string[];
+  /** Absent where the host keeps no contents: the client names none then. */
+  contents?: KeptContents | null | undefined;
+}
+
+/** What a host keeps of what was uploaded in earlier sessions. */
+export interface KeptContents {
+  /** An encoded ContentFilter. */
+  filter: Uint8Array;
+  /** Bytes of the largest content that it keeps. */
+  largestBytes: number;
 }
 
 /** What `Describe` answers. `adapter` is absent where no GPU can be opened; `adapterProblem` says why. */

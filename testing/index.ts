@@ -22,6 +22,13 @@ export interface TestHostOptions {
   spares?: number;
   /** How many executor processes are kept for the next session of the program that they served last. Default 4. */
   kept?: number;
+  /**
+   * A folder where the host keeps uploads for later sessions, over grpc, as `farlight serve --blobs` takes
+   * it. Default `off`: a test leaves nothing behind.
+   */
+  blobs?: string;
+  /** What they may take, in bytes. Default 4 GiB, or less where the disk has less. */
+  blobBytes?: number;
 }
 
 /** A GPU host for tests. */
@@ -52,12 +59,9 @@ export interface TestHost {
 export async function testHost(options: TestHostOptions = {}): Promise<TestHost> {
   const adapter = options.adapter ?? 'software';
   if (options.transport === 'memory') return memoryHost(adapter);
-  const daemon = await Daemon.start({
-    listen: '127.0.0.1:0',
-    adapter,
-    spares: options.spares,
-    kept: options.kept,
-  });
+  const { spares, kept, blobs: root = 'off', blobBytes: maxBytes } = options;
+  const blobs = root === 'off' ? undefined : { root, maxBytes };
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares, kept, blobs });
   const { url, counters } = daemon;
   const description = daemon.adapter;
   if (!description) throw new Error('Farlight bug: a daemon that started has an adapter');

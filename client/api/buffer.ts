@@ -177,9 +177,10 @@ function mapAsync(
     };
     void session.request(operations.mapAsync, buffer, command, {
       fulfilled: (bytes) => {
+        const write = mode === GPUMapMode.WRITE;
+        if (!write) session.readBack();
         if (!stillPending()) return;
         const length = size ?? Math.max(0, buffer.size - offset);
-        const write = mode === GPUMapMode.WRITE;
         const data = write ? contentsOf(buffer).slice(offset, offset + length) : bytes.slice();
         buffer.map(new ActiveMapping(offset, data.buffer, write));
         resolve(undefined);

@@ -2,8 +2,9 @@ import { OPERATIONS } from '../../proto/gen/operations.js';
 import { CommandWriter } from '../../proto/wire/command-writer.js';
 import { FIRST_ID, FOREIGN_ID, type Handle } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
-import { ITEM, ITEM_BITS, SUCCESSOR } from '../../proto/wire/template.js';
+import { ITEM, ITEM_BITS, PAYLOAD, PAYLOAD_BITS, SUCCESSOR } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
+import type { NamedContents } from './named-contents.js';
 import { type Template, TemplateStore } from './template-store.js';
 
 /** A larger command is sent whole each time: keeping it costs more than it can save. */
@@ -26,6 +27,8 @@ export class CommandEncoder {
   #commands = 0;
   /** Commands that were not sent in full, since the session began. */
   named = 0;
+  /** Set where the host keeps contents: payloads are named by theirs from then on. */
+  contents: NamedContents | undefined;
 
   /** `owner` is the session whose handles are written; with `reuse` off each command is sent in full. */
   constructor(owner: object, reuse: 'on' | 'off') {
@@ -134,8 +137,8 @@ export class CommandEncoder {
       this.#operand(this.#command.operands[index] as number);
       at = index;
     }
-    for (const [index, payload] of this.#command.payloads.entries()) {
-      if (!template.kept[index]) this.#writer.bytes(payload);
+    for (let index = 0; index < template.kept.length; index += 1) {
+      if (!template.kept[index]) this.#payload(index, false);
     }
   }
 
@@ -176,10 +179,35 @@ export class CommandEncoder {
     w.u32(operands.length);
     for (const id of operands) this.#operand(id);
     w.u32(payloads.length);
-    for (const [index, payload] of payloads.entries()) {
-      w.bool(keeps(index));
-      w.bytes(payload);
+    for (let index = 0; index < payloads.length; index += 1) this.#payload(index, keeps(index));
+  }
+
+  #payload(index: number, keep: boolean): void {
+    const w = this.#writer;
+    const { payloads, texts } = this.#command;
+    const payload = payloads[index] as Uint8Array;
+    const { length } = payload;
+    const head = (mode: number) => w.u64(length * 2 ** PAYLOAD_BITS + mode);
+    const text = texts[index] as boolean;
+    const named = keep
+      ? undefined
+      : this.contents?.name(payload, { length, text, target: () => this.#target(index) });
+    if (!named) {
+      head(keep ? PAYLOAD.kept : PAYLOAD.bytes);
+      w.append(payload);
+      return;
     }
+    head(named.mode);
+    w.append(named.name);
+    if (named.mode === PAYLOAD.named) return;
+    w.append(named.bytes);
+    this.contents?.sent(named.name);
+  }
+
+  /** What a payload is written to: the command without its payloads, and no object's id comes twice. */
+  #target(index: number): string {
+    const { content, operands } = this.#command;
+    return `${Buffer.from(content).toString('latin1')} ${operands} ${index}`;
   }
 
   /** An object by its age, which is short where it is young; 0 for one of another session. */

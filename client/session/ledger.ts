@@ -8,7 +8,11 @@ export interface Stats {
   commandsSent: number;
   /** Those of them that the host knew, and that were sent as no more than a name. */
   sentAsNames: number;
-  /** Messages that carried them. */
+  /** Uploads and shaders that the host had from earlier, and that were sent as no more than a name. */
+  contentsNamed: number;
+  /** Their bytes. */
+  bytesNotSent: number;
+  /** Messages that carried the commands. */
   messagesSent: number;
   /** Replies from the host that something awaited: each costs a round trip. */
   waits: number;
@@ -24,6 +28,8 @@ export function emptyStats(): Stats {
     answeredLocally: 0,
     commandsSent: 0,
     sentAsNames: 0,
+    contentsNamed: 0,
+    bytesNotSent: 0,
     messagesSent: 0,
     waits: 0,
     bytesUp: 0,

@@ -1,3 +1,4 @@
+import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../proto/content.js';
 import { ProtocolError } from '../../proto/errors.js';
 import { type FarlightGPUError, readFarlightGPUError } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -26,6 +27,8 @@ export interface Recipients {
   /** Takes the awaited command of a serial out of the pending ones. Throws ProtocolError where there is none. */
   take(serial: number): Settles;
   device(id: number): DeviceEvents | undefined;
+  /** The host lacks a content that a command named. Throws ProtocolError where none did. */
+  missing(name: ContentName): void;
 }
 
 /**
@@ -47,6 +50,9 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): void {
       const reason = r.string();
       const message = r.string();
       recipients.device(id)?.onLost(reason, message);
+    } else if (kind === REPLY.missing) {
+      // Copied: the name outlives the batch.
+      recipients.missing(toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice()));
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }

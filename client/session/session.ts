@@ -7,6 +7,7 @@ import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
+import { NamedContents } from '../reuse/named-contents.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
@@ -21,7 +22,7 @@ export interface SessionOptions {
   program: string;
   /** 'off' sends each command as a message of its own. */
   batch: 'on' | 'off';
-  /** 'off' sends nothing further before the host has executed what was sent. */
+  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
   /** The exception that a promise rejects with where the host refuses. */
   asException(rejection: Rejection): Error;
@@ -79,6 +80,11 @@ export class Session {
   readonly #recipients: Recipients = {
     take: (serial) => this.#take(serial),
     device: (id) => this.devices.get(id),
+    missing: (name) => {
+      const batch = this.#encoder.contents?.supply(name);
+      if (!batch) throw new ProtocolError('a content is missing where none was named');
+      this.#outbox.pushFirst(batch);
+    },
   };
   /** Reasons for the process to stay alive, see `hold`. */
   #holds = 0;
@@ -153,6 +159,11 @@ export class Session {
     });
   }
 
+  /** The program has read a result from the host. */
+  readBack(): void {
+    this.#encoder.contents?.readBack();
+  }
+
   /** Keeps the process alive until `unhold`, as an awaited command does. */
   hold(): void {
     this.#holds += 1;
@@ -167,6 +178,7 @@ export class Session {
   /** Ends the session; what is awaited fails. */
   close(): void {
     this.#flush();
+    this.#outbox.finish();
     this.#link?.close();
     this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
   }
@@ -241,9 +253,9 @@ export class Session {
       program: this.#options.program,
     };
     this.#link = transport.open(hello, {
-      onWelcome: (welcome) => this.onWelcome(welcome),
+      onWelcome: (welcome) => this.#welcome(welcome),
       onFrame: (frame) => this.#receive(frame),
-      onDrain: () => {},
+      onDrain: () => this.#outbox.drained(),
       onClose: (reason) =>
         this.#end(
           reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`),
@@ -253,12 +265,30 @@ export class Session {
     this.#outbox.attach(this.#link);
   }
 
+  #welcome(welcome: Welcome): void {
+    if (this.#ended) return;
+    const { contents } = welcome;
+    if (contents && this.#options.reuse === 'on') {
+      const nextSerial = () => this.#nextSerial;
+      this.#heed(() => {
+        this.#encoder.contents = new NamedContents(contents, { stats: this.stats, nextSerial });
+      });
+    }
+    this.onWelcome(welcome);
+  }
+
   #receive(frame: Uint8Array): void {
     if (this.#ended) return;
     this.stats.bytesDown += frame.length;
-    try {
+    this.#heed(() => {
       const batch = this.#assembler.push(frame);
       if (batch) readReplies(batch, this.#recipients);
+    });
+  }
+
+  #heed(message: () => void): void {
+    try {
+      message();
     } catch (error) {
       // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
       if (!(error instanceof ProtocolError)) throw error;
@@ -277,6 +307,7 @@ export class Session {
     const pending = this.#pending.get(serial);
     if (!pending) throw new ProtocolError(`a reply to the request ${serial}, which is not open`);
     this.#pending.delete(serial);
+    this.#encoder.contents?.answered(serial);
     this.unhold();
     return { ...pending, refuse: (rejection) => pending.reject(this.#options.asException(rejection)) };
   }
@@ -289,6 +320,7 @@ export class Session {
     this.#pending.clear();
     this.#outbox.clear();
     this.#encoder.take();
+    this.#encoder.contents = undefined;
     for (const { reject } of pending) {
       this.unhold();
       reject(reason);

@@ -12,7 +12,8 @@ const picture = path.join(root, 'out/movenet.png');
 mkdirSync(path.dirname(picture), { recursive: true });
 
 console.log('Starting a GPU host in a process of its own ...');
-const host = spawn(process.execPath, [cli, 'serve', '--listen', '127.0.0.1:0'], {
+// It keeps no uploads, so that the demonstration leaves nothing behind and shows the same each time.
+const host = spawn(process.execPath, [cli, 'serve', '--listen', '127.0.0.1:0', '--blobs', 'off'], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const hostEnded = new Promise((resolve) => host.once('exit', resolve));

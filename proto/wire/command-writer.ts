@@ -14,6 +14,8 @@ export class CommandWriter extends Writer {
   readonly operands: number[] = [];
   /** Views of the caller's bytes. */
   readonly payloads: Uint8Array[] = [];
+  /** Whether a payload is a string, for each. */
+  readonly texts: boolean[] = [];
   readonly #owner: object;
 
   /** `owner` is the session whose handles may be written. */
@@ -27,6 +29,7 @@ export class CommandWriter extends Writer {
     this.truncate(0);
     this.operands.length = 0;
     this.payloads.length = 0;
+    this.texts.length = 0;
   }
 
   override handle(value: Handle): void {
@@ -36,6 +39,7 @@ export class CommandWriter extends Writer {
   override bytes(value: Uint8Array): void {
     checkTransfer(value);
     this.payloads.push(value);
+    this.texts.push(false);
   }
 
   protected override longString(bytes: Uint8Array): void {
@@ -46,5 +50,6 @@ export class CommandWriter extends Writer {
     checkString(bytes);
     this.u32(0);
     this.payloads.push(bytes);
+    this.texts.push(true);
   }
 }

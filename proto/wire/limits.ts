@@ -22,4 +22,9 @@ export const LIMITS = {
   /** Templates that a session has at a time, and the bytes that they keep. */
   templates: 1 << 16,
   templateBytes: 16 << 20,
+  /**
+   * Bytes that commands may take on the host while a content is missing that an earlier one needs: a whole
+   * batch that had begun when the host asked, what was under way before it, and the contents they name.
+   */
+  heldBytes: 2 ** 31 + (512 << 20),
 } as const;

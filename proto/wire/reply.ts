@@ -5,8 +5,9 @@
  *                 and for a GPUPipelineError its reason
  *     uncaptured  device id, FarlightGPUError
  *     lost        device id, reason, message
+ *     missing     the name of a content that a command named, and that the host does not have
  */
-export const REPLY = { settled: 0, uncaptured: 1, lost: 2 } as const;
+export const REPLY = { settled: 0, uncaptured: 1, lost: 2, missing: 3 } as const;
 
 /** The outcomes of an awaited command. */
 export const OUTCOME = { fulfilled: 0, rejected: 1 } as const;

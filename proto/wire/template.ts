@@ -13,11 +13,37 @@
  * - `once`: a command in full, of which nothing is kept.
  * - `release` n: n runs of objects that the client will not name again.
  * - `forget`: all templates are given up.
+ * - `content` length: the bytes of a name that the host asked for. They take effect where they are read,
+ *   ahead of the commands that wait for them.
  */
-export const ITEM = { follow: 0, correct: 1, jump: 2, define: 3, once: 4, release: 5, forget: 6 } as const;
+export const ITEM = {
+  follow: 0,
+  correct: 1,
+  jump: 2,
+  define: 3,
+  once: 4,
+  release: 5,
+  forget: 6,
+  content: 7,
+} as const;
 
 /** An item's kind is in this many bits. */
 export const ITEM_BITS = 3;
+
+/** How a payload comes: a varint holds its length and this, then comes what is said here. */
+export const PAYLOAD = {
+  /** Its bytes. */
+  bytes: 0,
+  /** Its bytes, which the template keeps. */
+  kept: 1,
+  /** Its content's name, and its bytes: the host is to keep them under that name. */
+  stored: 2,
+  /** Its content's name alone. A host that has no such content asks for it. */
+  named: 3,
+} as const;
+
+/** A payload's mode is in this many bits. */
+export const PAYLOAD_BITS = 2;
 
 /** What is expected to follow a template that is defined where another was expected. */
 export const SUCCESSOR = {

@@ -129,10 +129,12 @@ export class BlobStore {
    * Stores the content, and never throws. `bytes` are the store's from now on: nobody may write to
    * them, because until they are on disk `read` gives them as they are.
    *
+   * @param hash `checked` where the caller has just made the name of these bytes.
    * @returns whether it is on disk. It is not where `bytes` are not the content of that name.
    */
-  async write(name: ContentName, bytes: Uint8Array): Promise<boolean> {
-    if (bytes.length > this.largestBytes || !sameContentName(hashContent(bytes), name)) return false;
+  async write(name: ContentName, bytes: Uint8Array, hash?: 'checked'): Promise<boolean> {
+    if (bytes.length > this.largestBytes) return false;
+    if (hash !== 'checked' && !sameContentName(hashContent(bytes), name)) return false;
     if (this.#pendingBytes + bytes.length > PENDING_BYTES) {
       this.#tell('slow', `${this.#folder} is written slower than uploads arrive: some of them are not kept`);
       return false;
@@ -149,6 +151,11 @@ export class BlobStore {
     pending.writes -= 1;
     if (pending.writes === 0) this.#pending.delete(key);
     return stored;
+  }
+
+  /** Resolves when all that was given to `write` by now is on disk, or is known not to be kept. */
+  async idle(): Promise<void> {
+    await this.#lastWrite;
   }
 
   /** Undefined where no content can have been written so. */

@@ -17,6 +17,7 @@ import { type Counters, newCounters } from './counters.js';
 import { ExecutorPool } from './executor-pool.js';
 import { widenReceiveWindow } from './flow-control.js';
 import { Health } from './health.js';
+import { KeptContents, type KeptContentsOptions } from './kept-contents.js';
 import { DEFAULT_LISTEN, parseListenAddress } from './listen-address.js';
 import { type SessionCall, SessionRelay } from './session-relay.js';
 
@@ -31,6 +32,8 @@ export interface DaemonOptions {
   kept?: number | undefined;
   /** How many sessions may be open at a time. Default 64. */
   maxSessions?: number | undefined;
+  /** Where contents are kept for later sessions. Default: nowhere. */
+  blobs?: KeptContentsOptions | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program; ours unless a test has another. */
@@ -54,6 +57,7 @@ export class Daemon {
   readonly #versions: VersionRange;
   readonly #health = new Health();
   readonly #pool: ExecutorPool;
+  readonly #contents: KeptContents | undefined;
   readonly #server: Server;
   readonly #relays = new Set<SessionRelay>();
   readonly #firstGpu = deferred<void>();
@@ -88,10 +92,12 @@ export class Daemon {
       protocolMax: PROTOCOL.max,
       version: packageVersion(),
     };
+    this.#contents = options.blobs && new KeptContents(options.blobs);
     this.#pool = new ExecutorPool({
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
       kept: options.kept ?? 4,
+      blobs: this.#contents?.folder,
       entry: options.executorEntry,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {
@@ -172,6 +178,7 @@ export class Daemon {
       id: `${process.pid}-${++this.#sessions}`,
       versions: this.#versions,
       pool: this.#pool,
+      contents: this.#contents,
       counters: this.counters,
       onEnd: () => {
         if (this.#relays.delete(relay)) this.counters.sessionsActive--;

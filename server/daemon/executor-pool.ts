@@ -1,5 +1,10 @@
 import { deferred } from '../../link/deferred.js';
-import { ExecutorChild, type ExecutorChildEvents, type ExecutorReady } from '../../link/executor-child.js';
+import {
+  type BlobFolder,
+  ExecutorChild,
+  type ExecutorChildEvents,
+  type ExecutorReady,
+} from '../../link/executor-child.js';
 import type { FarlightError } from '../../proto/errors.js';
 
 export interface PoolOptions {
@@ -9,6 +14,8 @@ export interface PoolOptions {
   spares: number;
   /** How many executors are kept for the next session of the program that they served last. */
   kept: number;
+  /** Where they keep contents. */
+  blobs?: BlobFolder | undefined;
   entry?: URL | undefined;
   /** An executor opened its GPU. */
   onGpu(ready: ExecutorReady): void;
@@ -142,10 +149,10 @@ export class ExecutorPool {
   }
 
   #start(): Executor {
-    const { adapter, entry } = { adapter: this.#choice, entry: this.#options.entry };
+    const { blobs, entry } = this.#options;
     const exited = deferred<void>();
     const child = new ExecutorChild(
-      { adapter, entry },
+      { adapter: this.#choice, blobs, entry },
       {
         onReady: (ready) => {
           executor.ready = ready;

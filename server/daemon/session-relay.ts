@@ -8,10 +8,12 @@ import {
   type SessionEndCode,
   type VersionRange,
   versionMismatch,
+  type Welcome,
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
 import type { Counters } from './counters.js';
 import type { ExecutorPool } from './executor-pool.js';
+import type { KeptContents } from './kept-contents.js';
 
 export type SessionCall = ServerDuplexStream<ClientMessage, HostMessage>;
 
@@ -19,6 +21,8 @@ export interface RelayOptions {
   id: string;
   versions: VersionRange;
   pool: ExecutorPool;
+  /** Absent where the executors keep none. */
+  contents: KeptContents | undefined;
   counters: Counters;
   /** The session is over and its executor has been given back. Comes once. */
   onEnd(): void;
@@ -107,10 +111,15 @@ export class SessionRelay {
   #welcome({ adapter, wgslLanguageFeatures }: ExecutorReady): void {
     if (this.#ended) return;
     const { id, versions } = this.#options;
-    const { version } = versions;
-    this.#call.write({
-      welcome: { protocol: this.#protocol, version, sessionId: id, adapter, wgslLanguageFeatures },
-    });
+    const welcome: Welcome = {
+      protocol: this.#protocol,
+      version: versions.version,
+      sessionId: id,
+      adapter,
+      wgslLanguageFeatures,
+      contents: this.#options.contents?.describe(),
+    };
+    this.#call.write({ welcome });
   }
 
   #reply(frame: Uint8Array): void {

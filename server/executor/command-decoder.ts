@@ -1,3 +1,4 @@
+import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../proto/content.js';
 import { ProtocolError } from '../../proto/errors.js';
 import { FIRST_ID, FOREIGN_ID } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
@@ -7,9 +8,24 @@ import {
   ITEM,
   ITEM_BITS,
   type Linked,
+  PAYLOAD,
+  PAYLOAD_BITS,
   SUCCESSOR,
   successorOf,
 } from '../../proto/wire/template.js';
+
+/** A payload that came as its content's name alone. */
+export class NamedContent {
+  readonly name: ContentName;
+  readonly length: number;
+
+  constructor(name: ContentName, length: number) {
+    this.name = name;
+    this.length = length;
+  }
+}
+
+export type Payload = Uint8Array | NamedContent;
 
 /** What carries commands out. `C` is what it makes of a command's shape, once for all of its uses. */
 export interface CommandSink<C> {
@@ -21,9 +37,13 @@ export interface CommandSink<C> {
   /** Whether commands of that shape create an object, to which the next id falls. */
   creates(command: C): boolean;
   /** `made` is the id of the object that the command creates. Both lists are the caller's. */
-  execute(command: C, operands: readonly number[], payloads: readonly Uint8Array[], made: number): void;
+  execute(command: C, operands: readonly number[], payloads: readonly Payload[], made: number): void;
   /** The client will not name these objects again. */
   release(first: number, count: number): void;
+  /** A payload came with a name, to be kept under that. The bytes are a view of the batch. */
+  store(name: ContentName, bytes: Uint8Array): void;
+  /** A content came by itself. The bytes are a view of the batch. */
+  supply(name: ContentName, bytes: Uint8Array): void;
 }
 
 /** A command that may be repeated. */
@@ -39,7 +59,7 @@ interface Template<C> extends Linked<Template<C>> {
 interface InFull {
   shape: Uint8Array;
   operands: number[];
-  payloads: Uint8Array[];
+  payloads: Payload[];
   /** Whether a payload is kept, for each. */
   keeps: boolean[];
 }
@@ -57,7 +77,7 @@ export class CommandDecoder<C> {
   #place: Linked<Template<C>> = { next: undefined };
   #nextId = FIRST_ID;
   #operands: number[] = [];
-  #payloads: Uint8Array[] = [];
+  #payloads: Payload[] = [];
 
   constructor(sink: CommandSink<C>) {
     this.#sink = sink;
@@ -100,6 +120,9 @@ export class CommandDecoder<C> {
         return;
       case ITEM.forget:
         this.#forget();
+        return;
+      case ITEM.content:
+        this.#sink.supply(name(r), r.take(value, LIMITS.transferBytes));
         return;
       default:
         throw new ProtocolError(`an item of kind ${kind}`);
@@ -150,7 +173,7 @@ export class CommandDecoder<C> {
     expectUpTo(operands.length);
     const payloads = this.#payloads;
     payloads.length = template.kept.length;
-    for (const [index, kept] of template.kept.entries()) payloads[index] = kept ?? r.bytes();
+    for (const [index, kept] of template.kept.entries()) payloads[index] = kept ?? this.#changing(r);
     this.#execute(template.command, operands, payloads);
     payloads.length = 0;
   }
@@ -158,7 +181,9 @@ export class CommandDecoder<C> {
   #define(r: Reader, rule: number): void {
     if (rule > SUCCESSOR.expected) throw new ProtocolError(`a successor by the rule ${rule}`);
     const { shape, operands, payloads, keeps } = this.#inFull(r);
-    const kept = payloads.map((payload, index) => (keeps[index] ? payload.slice() : undefined));
+    const kept = payloads.map((payload, index) =>
+      keeps[index] ? (payload as Uint8Array).slice() : undefined,
+    );
     this.#templateBytes += kept.reduce((sum, payload) => sum + (payload?.length ?? 0), shape.length);
     if (this.#templates.length === LIMITS.templates || this.#templateBytes > LIMITS.templateBytes) {
       throw new ProtocolError('there are more templates than are kept');
@@ -181,7 +206,7 @@ export class CommandDecoder<C> {
     this.#execute(this.#sink.prepare(shape, true), operands, payloads);
   }
 
-  #execute(command: C, operands: readonly number[], payloads: readonly Uint8Array[]): void {
+  #execute(command: C, operands: readonly number[], payloads: readonly Payload[]): void {
     const made = this.#sink.creates(command) ? this.#nextId++ : 0;
     this.#sink.execute(command, operands, payloads, made);
   }
@@ -190,13 +215,36 @@ export class CommandDecoder<C> {
     const shape = r.bytes();
     const operands: number[] = [];
     for (let count = bounded(r.u32()); count > 0; count -= 1) operands.push(this.#operand(r));
-    const payloads: Uint8Array[] = [];
+    const payloads: Payload[] = [];
     const keeps: boolean[] = [];
     for (let count = bounded(r.u32()); count > 0; count -= 1) {
-      keeps.push(r.bool());
-      payloads.push(r.bytes());
+      const { payload, kept } = this.#payload(r);
+      keeps.push(kept);
+      payloads.push(payload);
     }
     return { shape, operands, payloads, keeps };
+  }
+
+  /** A payload of a repeated command: it comes because it is not kept. */
+  #changing(r: Reader): Payload {
+    const { payload, kept } = this.#payload(r);
+    if (kept) throw new ProtocolError('a payload is to be kept by a template that is there already');
+    return payload;
+  }
+
+  #payload(r: Reader): { payload: Payload; kept: boolean } {
+    const head = r.u64();
+    const mode = head % 2 ** PAYLOAD_BITS;
+    const length = Math.floor(head / 2 ** PAYLOAD_BITS);
+    if (mode === PAYLOAD.named) {
+      if (length > LIMITS.transferBytes)
+        throw new ProtocolError(`a content of ${length} bytes is over the limit of ${LIMITS.transferBytes}`);
+      return { payload: new NamedContent(name(r), length), kept: false };
+    }
+    const stored = mode === PAYLOAD.stored ? name(r) : undefined;
+    const payload = r.take(length, LIMITS.transferBytes);
+    if (stored) this.#sink.store(stored, payload);
+    return { payload, kept: mode === PAYLOAD.kept };
   }
 
   #operand(r: Reader): number {
@@ -223,6 +271,11 @@ export class CommandDecoder<C> {
     this.#renames.clear();
     this.#place = { next: undefined };
   }
+}
+
+/** Copied: a name outlives its batch. */
+function name(r: Reader): ContentName {
+  return toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice());
 }
 
 function bounded(count: number): number {

@@ -1,8 +1,9 @@
 /**
- * The executor process. Its arguments: the adapter to open (see openGpu), and the folder that holds what the
- * tenant's sessions left, absent where nothing is kept.
+ * The executor process. Its arguments: the adapter to open (see openGpu), and, absent where nothing is kept, the
+ * folder that holds what the tenant's sessions left and the bytes that their contents may take.
  */
 import { join } from 'node:path';
+import { BlobStore } from '../blobs/blob-store.js';
 import { openGpu } from '../dawn.js';
 import type { Profiles } from './context.js';
 import type { OpenDevice } from './open-device.js';
@@ -10,16 +11,20 @@ import { ProfileStore } from './profile-store.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 
-const [, , choice = 'auto', folder] = process.argv;
-const store = folder === undefined ? undefined : new ProfileStore(join(folder, 'profiles'));
+const [adapter = 'auto', folder, maxBytes] = process.argv.slice(2);
+const profileStore = folder === undefined ? undefined : new ProfileStore(join(folder, 'profiles'));
+const log = (message: string) => process.stderr.write(`${message}\n`);
+const store = folder === undefined ? undefined : new BlobStore({ folder, maxBytes: Number(maxBytes), log });
 
-await runExecutor(choice, {
+await runExecutor(adapter, {
   openGpu,
   createSession: (gpu, peer, { program }, free) =>
     new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
-      profiles: store && profilesOf(program, store),
+      profiles: profileStore && profilesOf(program, profileStore),
+      store,
     }),
+  settled: () => store?.idle(),
 });
 
 function profilesOf(program: string, profiles: ProfileStore): Profiles {

@@ -1,3 +1,4 @@
+import type { ContentName } from '../../proto/content.js';
 import { type FarlightGPUError, writeFarlightGPUError } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
@@ -45,9 +46,19 @@ export class ReplyWriter {
     this.#writer.string(message);
   }
 
+  missing(name: ContentName): void {
+    this.#writer.u8(REPLY.missing);
+    this.#writer.append(name);
+    this.#schedule();
+  }
+
   #begin(kind: number, id: number): void {
     this.#writer.u8(kind);
     this.#writer.u32(id);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {

@@ -20,6 +20,8 @@ export interface ExecutorParts {
     about: SessionDescription,
     inheritance?: unknown,
   ): SessionEndpoint;
+  /** Resolves when the process may end after its sessions: what is still being written is on disk. */
+  settled?(): Promise<void> | undefined;
 }
 
 /**
@@ -55,15 +57,12 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     if (!(error instanceof FarlightError)) throw error;
     return report({ type: 'failed', message: error.message }, 1);
   }
-  carry(pipe, (peer, about, inheritance) => parts.createSession(opened.gpu, peer, about, inheritance));
+  carry(pipe, opened.gpu, parts);
   const { adapter, wgslLanguageFeatures } = opened;
   report({ type: 'ready', adapter, wgslLanguageFeatures, choice: opened.choice });
 }
 
-function carry(
-  pipe: Socket,
-  createSession: (peer: SessionPeer, about: SessionDescription, inheritance?: unknown) => SessionEndpoint,
-): void {
+function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
   let ended = false;
   const end: SessionPeer['end'] = (code, message) => {
     if (ended) return;
@@ -101,7 +100,7 @@ function carry(
     if (ended) return;
     if (frame.length === 0) void retire();
     else if (session) session.receive(frame);
-    else session = createSession(peer, JSON.parse(new TextDecoder().decode(frame)), inheritance);
+    else session = parts.createSession(gpu, peer, JSON.parse(new TextDecoder().decode(frame)), inheritance);
   });
   pipe.on('data', (piece: Buffer) => {
     try {
@@ -114,7 +113,7 @@ function carry(
   });
   pipe.on('end', () => {
     session?.close();
-    pipe.end(() => process.exit(0));
+    pipe.end(() => void Promise.resolve(parts.settled?.()).then(() => process.exit(0)));
   });
 }
 

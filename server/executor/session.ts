@@ -3,11 +3,13 @@ import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
+import type { BlobStore } from '../blobs/blob-store.js';
 import { CommandDecoder } from './command-decoder.js';
 import { type Awaited, Context, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { HANDLERS } from './handlers/index.js';
+import { HeldCommands } from './held-commands.js';
 import { type Entry, ObjectTable } from './objects.js';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
@@ -22,6 +24,8 @@ export interface SessionLegacy {
   free?: OpenDevice[] | undefined;
   /** What was compiled on devices that are gone. */
   profiles?: Profiles | undefined;
+  /** The contents that the client may name, of all programs of its tenant. Absent where it may name none. */
+  store?: BlobStore | undefined;
 }
 
 /**
@@ -37,6 +41,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #assembler = new BatchAssembler();
   readonly #context: Context;
   readonly #commands: CommandDecoder<PreparedCommand>;
+  readonly #held: HeldCommands<PreparedCommand>;
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#objects.resolve(id, kinds);
   #nextSerial = 1;
   /** The receiver of the command that is being read. */
@@ -44,17 +49,28 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   #closed = false;
 
   /** `gpu` is the implementation that is driven; the session never closes it. */
-  constructor(gpu: GPU, peer: SessionPeer, { free, profiles }: SessionLegacy = {}) {
+  constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store }: SessionLegacy = {}) {
     this.#peer = peer;
     const replies = new ReplyWriter((frame) => {
       if (!this.#closed) peer.send(frame);
     });
     this.#context = new Context(gpu, this.#objects, replies, free, profiles);
+    const held = new HeldCommands<PreparedCommand>({
+      store,
+      ask: (name) => replies.missing(name),
+      carrier: {
+        execute: (command, operands, payloads, made) => this.#execute(command, operands, payloads, made),
+        release: (first, count) => this.#release(first, count),
+      },
+    });
+    this.#held = held;
     this.#commands = new CommandDecoder<PreparedCommand>({
       prepare: (shape, once) => new PreparedCommand(shape, !once),
       creates: ({ operation }) => operation.creates !== undefined,
-      execute: (command, operands, payloads, made) => this.#execute(command, operands, payloads, made),
-      release: (first, count) => this.#release(first, count),
+      execute: (command, operands, payloads, made) => held.execute(command, operands, payloads, made),
+      release: (first, count) => held.release(first, count),
+      store: (name, bytes) => held.store(name, bytes),
+      supply: (name, bytes) => held.supply(name, bytes),
     });
   }
 
@@ -62,7 +78,9 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#closed) return;
     try {
       const batch = this.#assembler.push(frame);
-      if (batch) this.#commands.run(batch);
+      if (!batch) return;
+      this.#held.begin(batch.length);
+      this.#commands.run(batch);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close();
@@ -74,12 +92,14 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#closed) return;
     this.#closed = true;
     this.#context.saveProfiles();
+    this.#held.clear();
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
   }
 
   async retire(): Promise<OpenDevice[]> {
     if (this.#closed) return [];
     this.#closed = true;
+    this.#held.clear();
     for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
       for (const { object } of this.#objects.all(kind)) (object as GPUBuffer | undefined)?.destroy();
     }

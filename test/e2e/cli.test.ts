@@ -1,8 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { grpcTransport } from '#farlight/client/transport/grpc.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
-import { CLI, executorsOf, FAKE_EXECUTOR, isAlive, until } from '../support/session-client.js';
+import { CLI, executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -41,7 +45,7 @@ async function host(options: DaemonOptions = {}): Promise<Daemon> {
 
 /** `farlight serve` in a process of its own, once it is ready. */
 async function serve(...args: string[]) {
-  const server = start(['serve', '--listen', '127.0.0.1:0', '--adapter', 'null', ...args]);
+  const server = start(['serve', '--listen', '127.0.0.1:0', '--adapter', 'null', '--blobs', 'off', ...args]);
   await until(() => server.output().includes('adapter:'));
   const url = /ready: (\S+)/.exec(server.output())?.[1] ?? '';
   return { ...server, url };
@@ -65,6 +69,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['no program to run', ['run'], /missing required argument 'command'/],
     ['too many arguments', ['serve', 'more'], /too many arguments/],
     ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
+    ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
       'an address that everybody can reach',
@@ -147,6 +152,21 @@ describe('farlight serve', () => {
     );
     server.child.kill('SIGTERM');
     expect(await server.done).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('keeps uploads where it is told, as much as it is told', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
+    cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+    const largest = async (...args: string[]) => {
+      const { url } = await serve(...args);
+      const client = new SessionClient(grpcTransport(url));
+      const { contents } = await client.welcome;
+      client.link.close();
+      return contents?.largestBytes;
+    };
+    expect(await largest()).toBeUndefined();
+    expect(await largest('--blobs', folder, '--blob-bytes', '64MiB')).toBe(16 << 20);
+    expect(await largest('--blobs', folder, '--blob-bytes', '4096')).toBe(1024);
   });
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -64,6 +64,17 @@ function once(w: Writer, shape: number[], ages: number[]): void {
   w.u32(0);
 }
 
+/** A command with a payload of 10 bytes that is named. */
+function onceWithContent(w: Writer, mode: number, rest: Uint8Array): void {
+  w.u64(head(ITEM.once, 0));
+  w.bytes(Uint8Array.of(DESTROY));
+  w.u32(1);
+  w.u64(1);
+  w.u32(1);
+  w.u64(10 * 4 + mode);
+  w.append(rest);
+}
+
 const root = new Handle(ROOT_ID, owner);
 const adapter = new Handle(UNMADE, owner);
 const device = new Handle(UNMADE, owner);
@@ -175,7 +186,16 @@ describe('a peer that breaks the protocol loses its session, and the process goe
     ['a template that is not there', () => raw((w) => w.u64(head(ITEM.jump, 99)))],
     ['a correction of an operand that is not there', () => correction(7)],
     ['a run without an end', () => raw((w) => w.u64(head(ITEM.follow, 2 ** 40)))],
-    ['an item of an unknown kind', () => raw((w) => w.u64(head(7, 0)))],
+    [
+      'a content where none is kept',
+      () =>
+        raw((w) => {
+          w.u64(head(ITEM.content, 10));
+          w.append(new Uint8Array(42));
+        }),
+    ],
+    ['a name where none is kept', () => raw((w) => onceWithContent(w, 3, new Uint8Array(32)))],
+    ['a content to keep where none is kept', () => raw((w) => onceWithContent(w, 2, new Uint8Array(42)))],
     ['a frame of an unknown kind', () => new Uint8Array([7])],
   ])('%s', (_name, bytes) => {
     session.receive(bytes());

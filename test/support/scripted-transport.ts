@@ -1,5 +1,7 @@
 import type { Hello, LinkEvents, Transport } from '#farlight/client/transport/transport.js';
 import { FarlightError } from '#farlight/proto/errors.js';
+import type { KeptContents } from '#farlight/proto/handshake.js';
+import type { BlobStore } from '#farlight/server/blobs/blob-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 
 /**
@@ -17,11 +19,12 @@ export class ScriptedTransport implements Transport {
   readonly #executor: ExecutorSession;
   #events: LinkEvents | undefined;
 
-  constructor(gpu: GPU) {
-    this.#executor = new ExecutorSession(gpu, {
-      send: (frame) => this.down.push(frame),
-      end: (_code, reason) => this.ends.push(reason),
-    });
+  constructor(gpu: GPU, store?: BlobStore) {
+    this.#executor = new ExecutorSession(
+      gpu,
+      { send: (frame) => this.down.push(frame), end: (_code, reason) => this.ends.push(reason) },
+      { store },
+    );
   }
 
   open(hello: Hello, events: LinkEvents) {
@@ -50,6 +53,18 @@ export class ScriptedTransport implements Transport {
       await turn();
       this.deliverDown();
     }
+  }
+
+  /** The host's welcome, with what it keeps. */
+  welcome(contents?: KeptContents): void {
+    this.#events?.onWelcome({
+      protocol: 1,
+      version: '0.0.0-test',
+      sessionId: 'scripted',
+      adapter: { name: 'fake', vendor: '', architecture: '', software: true, driver: '' },
+      wgslLanguageFeatures: [],
+      contents,
+    });
   }
 
   deliverUp(): void {

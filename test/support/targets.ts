@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { create, globals } from '#farlight/client/index.js';
 import { openGpu } from '#farlight/server/dawn.js';
 import { testHost } from '#farlight/testing/index.js';
@@ -73,14 +76,18 @@ async function openLocal(): Promise<OpenTarget> {
 
 async function openFarlight(transport: 'memory' | 'grpc', reuse: 'on' | 'off' = 'on'): Promise<OpenTarget> {
   // A file of specs has one session: a spare executor would serve nobody.
-  const host = await testHost({ adapter: 'software', transport, spares: 0 });
+  const blobs = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
+  const host = await testHost({ adapter: 'software', transport, spares: 0, blobs });
   const newGpu = () =>
     create({ ...(transport === 'memory' ? { transport: host.transport } : { host: host.url }), reuse });
   return {
     gpu: newGpu(),
     globals: globals as unknown as Globals,
     newGpu: async () => newGpu(),
-    close: () => host.close(),
+    close: async () => {
+      await host.close();
+      rmSync(blobs, { recursive: true, force: true });
+    },
   };
 }
 

@@ -1,0 +1,77 @@
+/** A payload, as far as it matters for whether it is worth a name. */
+export interface Upload {
+  readonly length: number;
+  readonly text: boolean;
+  /**
+   * What the payload is written to: the command but for its payloads. Asked for only where it decides, since
+   * making it costs something.
+   */
+  target(): string;
+}
+
+export interface UploadPolicyOptions {
+  /** Bytes of the largest content that the host keeps. */
+  largestBytes: number;
+  /** Bytes from which a payload is worth a name. */
+  leastBytes?: number;
+  /** Payloads of one length that are named, at most, before the first readback. */
+  mostAlike?: number;
+}
+
+/** Below this a name saves nothing at 100 Mbit/s: docs/decisions/0007-content-addressed-blobs.md has figures. */
+const LEAST_BYTES = 2 << 10;
+/** A transformer of 64 layers has four equal matrices a layer. */
+const MOST_ALIKE = 256;
+/** Targets that are remembered, and lengths. */
+const REMEMBERED = 4096;
+
+/**
+ * Decides which payloads are named by their content, so that the host keeps them for later sessions. Those
+ * are worth it that come again in the next run of the program: shaders, weights, textures. What streams is
+ * not: frames and activations differ each time, and would push everything else out of the host's store.
+ *
+ * What streams is known by two signs. It is written where something was written before; and it comes after
+ * the program has begun to read results, when what comes once has come. A model that is loaded later than
+ * that has matrices of many lengths, while a stream has one: so from then on a length is named once.
+ */
+export class UploadPolicy {
+  readonly #largestBytes: number;
+  readonly #leastBytes: number;
+  readonly #mostAlike: number;
+  readonly #targets = new Set<string>();
+  readonly #named = new Map<number, number>();
+  #readBack = false;
+
+  constructor({ largestBytes, leastBytes = LEAST_BYTES, mostAlike = MOST_ALIKE }: UploadPolicyOptions) {
+    this.#largestBytes = largestBytes;
+    this.#leastBytes = leastBytes;
+    this.#mostAlike = mostAlike;
+  }
+
+  /** The program has read a result. */
+  readBack(): void {
+    this.#readBack = true;
+  }
+
+  /** Whether to name this payload. Each is asked about once, in their order. */
+  isWorthNaming(upload: Upload): boolean {
+    const { length, text } = upload;
+    if (length < this.#leastBytes || length > this.#largestBytes) return false;
+    // Long texts are shaders: they never stream.
+    if (text) return true;
+    if (!this.#isNew(upload.target())) return false;
+    const named = this.#named.get(length) ?? 0;
+    if (named >= (this.#readBack ? 1 : this.#mostAlike)) return false;
+    // A program with so many lengths streams after all.
+    if (named === 0 && this.#named.size === REMEMBERED) return false;
+    this.#named.set(length, named + 1);
+    return true;
+  }
+
+  #isNew(target: string): boolean {
+    if (this.#targets.has(target)) return false;
+    this.#targets.add(target);
+    if (this.#targets.size > REMEMBERED) this.#targets.delete(this.#targets.values().next().value as string);
+    return true;
+  }
+}

@@ -1,0 +1,80 @@
+import { statfsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { BlobFolder } from '../../link/executor-child.js';
+import { ContentFilter } from '../../proto/content-filter.js';
+import type { KeptContents as Described } from '../../proto/handshake.js';
+import { BlobStore } from '../blobs/blob-store.js';
+import { tenantFolder } from '../blobs/tenants.js';
+
+export interface KeptContentsOptions {
+  /** Below this the tenants' folders are. They are made when something is first written. */
+  root: string;
+  /** What the contents may take. Default 4 GiB, or half of what the disk has for them if that is less. */
+  maxBytes?: number | undefined;
+}
+
+/** Whose contents they are, as long as a host does not tell its clients apart. */
+const TENANT = 'default';
+
+const DEFAULT_BYTES = 4 * 2 ** 30;
+
+/** Within so many milliseconds two changes of a folder may bear the same time. */
+const CLOCK_TICK_MS = 50;
+
+/**
+ * What the host keeps of uploads, as its daemon sees it: the executors read and write the folder, the daemon
+ * says at the start of a session what is in it. It may be wrong at once, which the client finds out.
+ */
+export class KeptContents {
+  /** For the executors. */
+  readonly folder: BlobFolder;
+  readonly #store: BlobStore;
+  #filter: { changed: number; bytes: Uint8Array } | undefined;
+
+  constructor({ root, maxBytes }: KeptContentsOptions) {
+    const path = resolve(tenantFolder(TENANT, root));
+    // The bound decides what is kept, not what is found: so the store that looks needs none.
+    const held = new BlobStore({ folder: path, maxBytes: 0 }).summary().bytes;
+    this.folder = {
+      path,
+      maxBytes: maxBytes ?? Math.min(DEFAULT_BYTES, Math.floor((freeBytes(path) + held) / 2)),
+    };
+    this.#store = new BlobStore({ folder: path, maxBytes: this.folder.maxBytes });
+  }
+
+  describe(): Described {
+    return { filter: this.#encoded(), largestBytes: this.#store.largestBytes };
+  }
+
+  /** Kept while the folder is as it was: looking through a full one takes 0.1 s. */
+  #encoded(): Uint8Array {
+    const changed = changeOf(this.folder.path);
+    if (this.#filter?.changed === changed) return this.#filter.bytes;
+    const settled = Date.now() - changed > CLOCK_TICK_MS;
+    const bytes = ContentFilter.of(this.#store.names()).encode();
+    this.#filter = settled ? { changed, bytes } : undefined;
+    return bytes;
+  }
+}
+
+/** When something came into a folder or went, in milliseconds since 1970; 0 where it cannot be looked at. */
+function changeOf(folder: string): number {
+  try {
+    return statSync(folder).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
+/** What the disk has for a folder that may not be there yet. */
+function freeBytes(folder: string): number {
+  for (let path = folder; ; path = dirname(path)) {
+    try {
+      const { bavail, bsize } = statfsSync(path);
+      return bavail * bsize;
+    } catch {
+      // Not there, or not for us: the disk is that of the folder around it.
+      if (path === dirname(path)) return DEFAULT_BYTES;
+    }
+  }
+}

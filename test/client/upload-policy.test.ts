@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { UploadPolicy } from '#farlight/client/reuse/upload-policy.js';
+
+const KIB = 1 << 10;
+const policy = () => new UploadPolicy({ largestBytes: 1024 * KIB, leastBytes: 2 * KIB, mostAlike: 10 });
+
+let targets = 0;
+const upload = (length: number, target = `new ${targets++}`) => ({
+  length,
+  text: false,
+  target: () => target,
+});
+const shader = (length: number) => ({
+  length,
+  text: true,
+  target: () => expect.unreachable('what a shader is for decides nothing'),
+});
+
+/** Uploads each of which is a little longer than the one before. */
+function longer(length: number) {
+  let next = length;
+  return () => {
+    next += 4;
+    return upload(next);
+  };
+}
+
+/** How many of so many uploads are named. */
+const named = (uploads: UploadPolicy, count: number, make: () => ReturnType<typeof upload>) =>
+  Array.from({ length: count }, () => uploads.isWorthNaming(make())).filter(Boolean).length;
+
+describe('a payload is worth a name', () => {
+  it('from a threshold up to what the host keeps', () => {
+    const uploads = policy();
+    const lengths = [1, 2 * KIB - 1, 2 * KIB, 1024 * KIB, 1024 * KIB + 1];
+    expect(lengths.map((length) => uploads.isWorthNaming(upload(length)))).toEqual([
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(lengths.map((length) => uploads.isWorthNaming(shader(length)))).toEqual([
+      false,
+      false,
+      true,
+      true,
+      false,
+    ]);
+  });
+
+  it('unless many are as long as it is', () => {
+    const uploads = policy();
+    expect(named(uploads, 100, () => upload(4 * KIB))).toBe(10);
+    expect(named(uploads, 100, () => upload(8 * KIB))).toBe(10);
+  });
+
+  it('unless it overwrites what was uploaded before, however long that was', () => {
+    const uploads = policy();
+    expect(uploads.isWorthNaming(upload(4 * KIB, 'a'))).toBe(true);
+    expect(uploads.isWorthNaming(upload(4 * KIB, 'a'))).toBe(false);
+    expect(uploads.isWorthNaming(upload(8 * KIB, 'a'))).toBe(false);
+    expect(uploads.isWorthNaming(upload(4 * KIB, 'b'))).toBe(true);
+  });
+
+  it('once a length, when the program has begun to read results', () => {
+    const uploads = policy();
+    uploads.isWorthNaming(upload(4 * KIB));
+    uploads.readBack();
+    expect(named(uploads, 100, () => upload(4 * KIB))).toBe(0);
+    expect(named(uploads, 100, () => upload(8 * KIB))).toBe(1);
+    expect(named(uploads, 50, longer(10 * KIB))).toBe(50);
+  });
+
+  it('always, where it is a shader', () => {
+    const uploads = policy();
+    uploads.readBack();
+    expect(Array.from({ length: 100 }, () => uploads.isWorthNaming(shader(4 * KIB)))).not.toContain(false);
+  });
+
+  it('no more where a stream has ever new lengths', () => {
+    const uploads = policy();
+    expect(named(uploads, 10_000, longer(2 * KIB))).toBe(4096);
+  });
+});
