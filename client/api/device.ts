@@ -124,11 +124,11 @@ export class GPUDevice extends EventTarget {
   }
 
   createComputePipelineAsync(...args: unknown[]): Promise<object> {
-    return createAsync(this, operations.createComputePipelineAsync, args);
+    return createAsync(this, operations.createComputePipelineAsync, operations.createComputePipeline, args);
   }
 
   createRenderPipelineAsync(...args: unknown[]): Promise<object> {
-    return createAsync(this, operations.createRenderPipelineAsync, args);
+    return createAsync(this, operations.createRenderPipelineAsync, operations.createRenderPipeline, args);
   }
 
   pushErrorScope(...args: unknown[]): undefined {
@@ -167,12 +167,24 @@ export class GPUDevice extends EventTarget {
 defineObjectBase(GPUDevice, 'GPUDevice');
 defineInterface('GPUDevice', GPUDevice);
 
-/** The two asynchronous pipeline creations: the wrapper is made when the host says that it can be had. */
-function createAsync(self: unknown, operation: AnyOperation, args: unknown[]): Promise<object> {
+/**
+ * The two asynchronous pipeline creations: the wrapper is made when the host says that it can be had, or at once
+ * where the host has said so before; `here` is the creation that is not awaited.
+ */
+function createAsync(
+  self: unknown,
+  operation: AnyOperation,
+  here: AnyOperation,
+  args: unknown[],
+): Promise<object> {
   return promising(() => {
     const device = awaitedCall(self, 'GPUDevice', operation.member);
     const converted = operation.convert?.(args) as unknown[];
     const made = makeResource(operation.creates as string, device, converted);
+    if (device.session.isHeld(operation, device, converted)) {
+      device.session.record(here, device, converted, made);
+      return Promise.resolve(wrap(made));
+    }
     const settlement = {
       fulfilled: () => wrap(made),
       rejected: (error: Error) => {

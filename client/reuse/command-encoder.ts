@@ -4,6 +4,7 @@ import { FIRST_ID, FOREIGN_ID, type Handle } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { ITEM, ITEM_BITS, PAYLOAD, PAYLOAD_BITS, SUCCESSOR } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
+import { HeldPipelines } from './held-pipelines.js';
 import type { NamedContents } from './named-contents.js';
 import { type Template, TemplateStore } from './template-store.js';
 
@@ -27,6 +28,8 @@ export class CommandEncoder {
   #commands = 0;
   /** Commands that were not sent in full, since the session began. */
   named = 0;
+  /** What the host has compiled already; undefined with reuse off. */
+  readonly held: HeldPipelines | undefined;
   /** Set where the host keeps contents: payloads are named by theirs from then on. */
   contents: NamedContents | undefined;
 
@@ -34,6 +37,7 @@ export class CommandEncoder {
   constructor(owner: object, reuse: 'on' | 'off') {
     this.#command = new CommandWriter(owner);
     this.#templates = reuse === 'on' ? new TemplateStore() : undefined;
+    this.held = reuse === 'on' ? new HeldPipelines() : undefined;
   }
 
   /** Bytes in the batch so far. */
@@ -52,11 +56,7 @@ export class CommandEncoder {
    * memory for it.
    */
   write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
-    const command = this.#command;
-    command.clear();
-    command.u8(operation.opcode);
-    command.handle(self);
-    operation.write(command, args);
+    const command = this.#split(operation, self, args);
     const { length } = this.#writer;
     const run = this.#run;
     try {
@@ -71,7 +71,14 @@ export class CommandEncoder {
     if (operation.fate === 'awaited' || operation === OPERATIONS.GPUQueue.submit)
       this.#templates?.endStretch();
     this.#commands += 1;
-    if (made) made.id = this.#nextId++;
+    if (!made) return;
+    made.id = this.#nextId++;
+    this.held?.created(operation, command, made.id);
+  }
+
+  /** Whether the host has compiled already what this command would create. Adds nothing. */
+  isHeld(operation: AnyOperation, self: Handle, args: unknown): boolean {
+    return this.held?.take(operation, this.#split(operation, self, args)) ?? false;
   }
 
   /** Adds the release of objects that no later command names. Sorts `ids`. */
@@ -85,6 +92,7 @@ export class CommandEncoder {
       else runs.push({ gap: id - end, count: 1 });
       end = id + 1;
       this.#templates?.renames.delete(id);
+      this.held?.released(id);
     }
     this.#item(ITEM.release, runs.length);
     for (const { gap, count } of runs) {
@@ -98,6 +106,15 @@ export class CommandEncoder {
     this.#endRun();
     this.#commands = 0;
     return this.#writer.take();
+  }
+
+  #split(operation: AnyOperation, self: Handle, args: unknown): CommandWriter {
+    const command = this.#command;
+    command.clear();
+    command.u8(operation.opcode);
+    command.handle(self);
+    operation.write(command, args);
+    return command;
   }
 
   #add(): void {

@@ -29,6 +29,8 @@ export interface Recipients {
   device(id: number): DeviceEvents | undefined;
   /** The host lacks a content that a command named. Throws ProtocolError where none did. */
   missing(name: ContentName): void;
+  /** The host has compiled these pipelines already. Throws ProtocolError where they are no names. */
+  held(names: Uint8Array): void;
 }
 
 /**
@@ -53,6 +55,8 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): void {
     } else if (kind === REPLY.missing) {
       // Copied: the name outlives the batch.
       recipients.missing(toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice()));
+    } else if (kind === REPLY.held) {
+      recipients.held(r.bytes());
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }

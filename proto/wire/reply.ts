@@ -6,8 +6,9 @@
  *     uncaptured  device id, FarlightGPUError
  *     lost        device id, reason, message
  *     missing     the name of a content that a command named, and that the host does not have
+ *     held        the names of pipelines that the host has compiled already
  */
-export const REPLY = { settled: 0, uncaptured: 1, lost: 2, missing: 3 } as const;
+export const REPLY = { settled: 0, uncaptured: 1, lost: 2, missing: 3, held: 4 } as const;
 
 /** The outcomes of an awaited command. */
 export const OUTCOME = { fulfilled: 0, rejected: 1 } as const;

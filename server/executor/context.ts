@@ -5,6 +5,7 @@ import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
 import type { Entry, ObjectTable } from './objects.js';
 import { OpenDevice } from './open-device.js';
+import type { PreparedCommand } from './prepared-command.js';
 import type { ProfileStep } from './profile.js';
 import type { ReplyWriter } from './reply-writer.js';
 
@@ -19,6 +20,8 @@ export class Context {
   readonly gpu: GPU;
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
+  /** The command that is being carried out. */
+  command: PreparedCommand | undefined;
   readonly garbage = new GarbageMeter();
   /** Devices of earlier sessions that this one may have. */
   readonly #free: OpenDevice[];
@@ -50,11 +53,17 @@ export class Context {
   }
 
   /** A new device: what the program compiled on such a one before is compiled while it does other things. */
-  openDevice(device: GPUDevice, descriptor: string): OpenDevice {
-    const opened = new OpenDevice(device, descriptor);
+  openDevice(device: GPUDevice, descriptor: string, name: string): OpenDevice {
+    const opened = new OpenDevice(device, descriptor, name);
     const steps = this.#profiles?.read(descriptor) ?? [];
-    if (steps.length > 0) void compileAhead(opened, steps);
+    if (steps.length > 0)
+      void compileAhead(opened, steps).then(() => this.replies.held(opened.heldPipelines()));
     return opened;
+  }
+
+  /** Tells the client what is there for it. */
+  begin(): void {
+    for (const opened of this.#free) if (opened.reusable) this.replies.held(opened.heldPipelines());
   }
 
   /** A free device that was requested with the same descriptor, which the caller adopts. */

@@ -1,4 +1,5 @@
-import type { FarlightGPUError } from '../../proto/gen/operations.js';
+import { objectName } from '../../link/object-name.js';
+import { COMMANDS, type FarlightGPUError } from '../../proto/gen/operations.js';
 import { describeError, ErrorScopes } from './error-scopes.js';
 import { SharedObjects } from './shared-objects.js';
 import { StandIns } from './stand-ins.js';
@@ -18,8 +19,10 @@ export interface DeviceOwner {
  */
 export class OpenDevice {
   readonly device: GPUDevice;
-  /** What it was requested with. */
+  /** What it was requested with, and of which adapter. */
   readonly descriptor: string;
+  /** What its pipelines' names begin with. */
+  readonly #name: string;
   readonly standIns: StandIns;
   readonly shared: SharedObjects;
   scopes = new ErrorScopes();
@@ -30,9 +33,10 @@ export class OpenDevice {
   #owner: DeviceOwner | undefined;
   #spent = false;
 
-  constructor(device: GPUDevice, descriptor: string) {
+  constructor(device: GPUDevice, descriptor: string, name: string) {
     this.device = device;
     this.descriptor = descriptor;
+    this.#name = name;
     this.standIns = new StandIns(device);
     this.shared = new SharedObjects(device);
     device.addEventListener('uncapturederror', (event) => {
@@ -51,6 +55,24 @@ export class OpenDevice {
   /** Whether another session may have it. */
   get reusable(): boolean {
     return !this.#spent;
+  }
+
+  /** The names of the pipelines that a program gets without waiting, see `objectName`. */
+  heldPipelines(): Uint8Array {
+    const names = [this.#name];
+    const held: string[] = [];
+    for (const { shape, payloads, parts } of this.shared.profile()) {
+      const creates = COMMANDS[shape[0] ?? -1]?.creates ?? '';
+      const name = objectName(
+        creates,
+        shape.subarray(1),
+        payloads,
+        parts.map((part) => names[part] as string),
+      );
+      names.push(name);
+      if (creates.endsWith('Pipeline')) held.push(name);
+    }
+    return new Uint8Array(Buffer.from(held.join(''), 'hex'));
   }
 
   own(owner: DeviceOwner): void {

@@ -1,3 +1,4 @@
+import { objectName } from '../../link/object-name.js';
 import { ProtocolError } from '../../proto/errors.js';
 import { COMMANDS } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -105,6 +106,11 @@ export class PreparedCommand {
 
   get makesPipeline(): boolean {
     return this.operation.creates === 'GPUComputePipeline' || this.operation.creates === 'GPURenderPipeline';
+  }
+
+  /** The name of what it makes, of content alone. */
+  get name(): string {
+    return objectName(this.operation.creates ?? '', this.#shape.subarray(1), this.#filled, []);
   }
 
   /** How to make the same again, where content and such objects are all that it takes. While the slots are filled. */

@@ -52,6 +52,13 @@ export class ReplyWriter {
     this.#schedule();
   }
 
+  /** Names of pipelines, one after the other. */
+  held(names: Uint8Array): void {
+    this.#writer.u8(REPLY.held);
+    this.#writer.bytes(names);
+    this.#schedule();
+  }
+
   #begin(kind: number, id: number): void {
     this.#writer.u8(kind);
     this.#writer.u32(id);

@@ -72,6 +72,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       store: (name, bytes) => held.store(name, bytes),
       supply: (name, bytes) => held.supply(name, bytes),
     });
+    this.#context.begin();
   }
 
   receive(frame: Uint8Array): void {
@@ -119,6 +120,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     const { operation } = command;
     const self = this.#receiver(operands, operation);
     this.#reading = self;
+    this.#context.command = command;
     command.fill(operands, payloads, this.#resolve);
     const made =
       operation.creates === undefined

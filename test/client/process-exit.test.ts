@@ -8,7 +8,7 @@ const PROGRAM = fileURLToPath(new URL('../support/link-program.mjs', import.meta
 
 let daemon: Daemon;
 beforeAll(async () => {
-  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, kept: 0 });
 });
 afterAll(() => daemon.close());
 

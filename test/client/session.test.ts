@@ -222,6 +222,7 @@ describe('a host that breaks the protocol', () => {
     ['a reply that nobody awaits', [0, 0, 99, 0]],
     ['a reply of an unknown kind', [0, 77]],
     ['a reply that ends early', [0, 0]],
+    ['a name that is cut short', [0, 4, 3, 1, 2, 3]],
     ['a frame of an unknown kind', [5, 1, 2]],
   ])('by %s loses its session', async (_name, bytes) => {
     const { device } = await open();

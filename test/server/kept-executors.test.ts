@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { close, create, globals } from '#farlight/client/index.js';
+import { close, create, globals, stats } from '#farlight/client/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { until } from '../support/session-client.js';
 
@@ -14,14 +14,14 @@ afterAll(() => host.close());
 
 /** Runs `body` in a session of its own; `reused` says whether the executor of the session before serves it. */
 async function session<T>(
-  body: (device: GPUDevice, adapter: GPUAdapter) => Promise<T>,
+  body: (device: GPUDevice, adapter: GPUAdapter, gpu: GPU) => Promise<T>,
 ): Promise<{ seen: T; reused: boolean }> {
   const { executorsReused } = host.counters;
   const gpu = create({ host: host.url });
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('the software GPU is there');
   const device = await adapter.requestDevice();
-  const seen = await body(device, adapter);
+  const seen = await body(device, adapter, gpu);
   const reused = host.counters.executorsReused > executorsReused;
   const { executorsKept } = host.counters;
   close(gpu);
@@ -181,5 +181,24 @@ describe('the next session of a program', () => {
     };
     await session(explicit);
     expect(await session(explicit)).toEqual({ seen: [ONCE, ONCE], reused: true });
+  });
+
+  it('gets pipelines that are compiled without waiting for them, and waits for the others', async () => {
+    const compile = async (device: GPUDevice, gpu: GPU, code: string) => {
+      const module = device.createShaderModule({ code });
+      const before = stats(gpu).waits;
+      const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
+      return { waits: stats(gpu).waits - before, seen: await run(device, pipeline) };
+    };
+    const first = await session((device, _adapter, gpu) => compile(device, gpu, `${CODE} // async`));
+    expect(first.seen).toEqual({ waits: 1, seen: ONCE });
+    const second = await session(async (device, _adapter, gpu) => [
+      await compile(device, gpu, `${CODE} // async`),
+      // There is one of it, and it has its owner now.
+      await compile(device, gpu, `${CODE} // async`),
+      await compile(device, gpu, `${CODE} // another`),
+    ]);
+    expect(second.reused).toBe(true);
+    expect(second.seen).toEqual([0, 1, 1].map((waits) => ({ waits, seen: ONCE })));
   });
 });

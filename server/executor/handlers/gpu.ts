@@ -1,3 +1,4 @@
+import { invariant } from '../../../proto/errors.js';
 import type {
   FarlightAdapter,
   FarlightAdapterInfo,
@@ -32,11 +33,15 @@ export function requestDevice(
   made: Entry,
 ): Awaited {
   const adapter = self.object as GPUAdapter;
-  const key = JSON.stringify([adapter.info.device, adapter.info.description, descriptor]);
+  const { command } = context;
+  invariant(command, 'a handler carries a command out');
+  const { name } = command;
+  const { device: model, description } = adapter.info;
+  const key = JSON.stringify([model, description, command.content]);
   const free = handedOn.has(adapter) ? undefined : context.takeDevice(key);
   if (free) handedOn.add(adapter);
   const reply = (device: GPUDevice): FarlightDevice<never> => {
-    context.adoptDevice(made, free ?? context.openDevice(device, key));
+    context.adoptDevice(made, free ?? context.openDevice(device, key, name));
     return describe(device);
   };
   if (free) return { promise: Promise.resolve(free.device), reply };
