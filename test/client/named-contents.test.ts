@@ -10,7 +10,11 @@ import { FakeGpu } from '../support/fake-gpu.js';
 import { ScriptedTransport, turn } from '../support/scripted-transport.js';
 
 const folders = temporaryFolders();
-afterEach(() => folders.remove());
+afterEach(async () => {
+  // A store makes its folder again when it still has something to write.
+  await store.idle();
+  folders.remove();
+});
 
 const weights = [1, 2, 3].map((seed) => content(seed, 40_000)) as [Content, Content, Content];
 

@@ -22,7 +22,11 @@ import { FakeGpu } from '../support/fake-gpu.js';
 import { turn } from '../support/scripted-transport.js';
 
 const folders = temporaryFolders();
-afterEach(() => folders.remove());
+afterEach(async () => {
+  // A store makes its folder again when it still has something to write.
+  await store.idle();
+  folders.remove();
+});
 
 const [one, two, three] = [1, 2, 3].map((seed) => content(seed, 4000)) as [Content, Content, Content];
 
