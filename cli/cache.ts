@@ -1,6 +1,12 @@
 import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
-import { blobRoot, clearTenants, summarizeTenants, type TenantsSummary } from '../server/blobs/tenants.js';
+import {
+  blobRoot,
+  clearTenants,
+  PROFILES,
+  summarizeTenants,
+  type TenantsSummary,
+} from '../server/blobs/tenants.js';
 
 interface CacheOptions {
   json?: boolean;
@@ -15,6 +21,12 @@ interface CacheKind {
 }
 
 const KINDS: Readonly<Record<string, CacheKind>> = {
+  programs: {
+    title: 'what programs compiled on this machine, kept to compile it ahead',
+    folder: blobRoot,
+    summarize: () => summarizeTenants(blobRoot(), PROFILES),
+    clear: () => clearTenants(blobRoot(), PROFILES),
+  },
   host: {
     title: 'uploads kept for programs that use this machine as their GPU host',
     folder: blobRoot,
@@ -41,17 +53,18 @@ export function cacheCommand(): Command {
 }
 
 function list({ json }: CacheOptions): void {
-  report(json, (kind) => kind.summarize(), printSummary);
+  report(json, (kind) => kind.summarize(), printSummary, '\n');
 }
 
 function clear({ json }: CacheOptions): void {
-  report(json, (kind) => kind.clear(), printCleared);
+  report(json, (kind) => kind.clear(), printCleared, '');
 }
 
 function report(
   json: boolean | undefined,
   act: (kind: CacheKind) => TenantsSummary,
   print: (kind: CacheKind, summary: TenantsSummary) => string,
+  between: string,
 ): void {
   const texts: string[] = [];
   const findings: Record<string, object> = {};
@@ -60,7 +73,7 @@ function report(
     texts.push(print(kind, summary));
     findings[key] = toJson(kind, summary);
   }
-  process.stdout.write(json ? `${JSON.stringify(findings, null, 2)}\n` : texts.join('\n'));
+  process.stdout.write(json ? `${JSON.stringify(findings, null, 2)}\n` : texts.join(between));
 }
 
 function guarded(kind: CacheKind, act: (kind: CacheKind) => TenantsSummary): TenantsSummary {

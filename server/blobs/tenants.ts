@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../../link/cache-folder.js';
 import { hashContent } from '../../link/content-hash.js';
@@ -22,20 +22,28 @@ export function tenantFolder(tenant: string, root = blobRoot()): string {
   return join(root, contentNameToHex(hashContent(new TextEncoder().encode(tenant))));
 }
 
-/** What all tenants have together. @throws where the root or a folder in it cannot be read. */
-export function summarizeTenants(root = blobRoot()): TenantsSummary {
-  const folders = tenantFolders(root);
+/** Within a tenant's folder: what its programs compiled, a file each under a name of the same kind. */
+export const PROFILES = 'profiles';
+
+/**
+ * What all tenants have together, in their folders or in the one of that name within each.
+ *
+ * @throws where the root or a folder in it cannot be read.
+ */
+export function summarizeTenants(root = blobRoot(), within = ''): TenantsSummary {
+  const folders = tenantFolders(root, within);
   return { tenants: folders.length, ...summarize(folders.flatMap(scanSync)) };
 }
 
 /**
- * Deletes all tenants' contents, and nothing else that may be in the root.
+ * Deletes all tenants' contents, or their files in the folder `within` theirs, and nothing else that may be in
+ * the root.
  *
  * @returns what was deleted.
  * @throws where the root or a folder in it cannot be read, or something in them cannot be deleted.
  */
-export function clearTenants(root = blobRoot()): TenantsSummary {
-  const folders = tenantFolders(root);
+export function clearTenants(root = blobRoot(), within = ''): TenantsSummary {
+  const folders = tenantFolders(root, within);
   const total: TenantsSummary = { tenants: folders.length, count: 0, bytes: 0 };
   for (const folder of folders) {
     const { count, bytes } = clearFolder(folder);
@@ -45,11 +53,12 @@ export function clearTenants(root = blobRoot()): TenantsSummary {
   return total;
 }
 
-function tenantFolders(root: string): string[] {
+function tenantFolders(root: string, within: string): string[] {
   try {
     return readdirSync(root, { withFileTypes: true })
       .filter((entry) => entry.isDirectory() && contentNameFromHex(entry.name))
-      .map(({ name }) => join(root, name));
+      .map(({ name }) => join(root, name, within))
+      .filter((folder) => within === '' || existsSync(folder));
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
     throw error;

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store.js';
+import { PROFILES } from '../blobs/tenants.js';
 import { openGpu } from '../dawn.js';
 import type { Profiles } from './context.js';
 import type { OpenDevice } from './open-device.js';
@@ -12,7 +13,7 @@ import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 
 const [adapter = 'auto', folder, maxBytes] = process.argv.slice(2);
-const profileStore = folder === undefined ? undefined : new ProfileStore(join(folder, 'profiles'));
+const profileStore = folder === undefined ? undefined : new ProfileStore(join(folder, PROFILES));
 const log = (message: string) => process.stderr.write(`${message}\n`);
 const store = folder === undefined ? undefined : new BlobStore({ folder, maxBytes: Number(maxBytes), log });
 

@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';
-import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { PROFILES, tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { ProfileStore } from '#farlight/server/executor/profile-store.js';
 import { content, temporaryFolders } from '../support/blob-files.js';
 import { CLI } from '../support/session-client.js';
 
@@ -57,6 +58,7 @@ describe('farlight cache ls', () => {
     await fill();
     const { code, stdout } = await farlightCache('ls', '--json');
     expect(JSON.parse(stdout)).toEqual({
+      programs: { folder: root, tenants: 0, count: 0, bytes: 0 },
       host: {
         folder: root,
         tenants: 2,
@@ -80,11 +82,14 @@ describe('farlight cache ls', () => {
 describe('farlight cache clear', () => {
   it('deletes it all and says how much', async () => {
     await fill();
+    const profiles = new ProfileStore(join(tenantFolder('a', root), PROFILES));
+    profiles.write('program', [{ shape: new Uint8Array(100), parts: [0], payloads: [] }]);
     expect(await farlightCache('clear')).toEqual({
       code: 0,
-      stdout: `deleted from ${root}: 3 (3.0 KiB)\n`,
+      stdout: expect.stringMatching(/^deleted from .+: 1 \(\d+ bytes\)\ndeleted from .+: 3 \(3\.0 KiB\)\n$/),
       stderr: '',
     });
+    expect(profiles.read('program')).toEqual([]);
     expect(JSON.parse((await farlightCache('ls', '--json')).stdout).host).toMatchObject({
       tenants: 0,
       count: 0,
@@ -94,7 +99,7 @@ describe('farlight cache clear', () => {
   it('says so in JSON', async () => {
     await fill();
     const { stdout } = await farlightCache('clear', '--json');
-    expect(JSON.parse(stdout)).toEqual({ host: { folder: root, tenants: 2, count: 3, bytes: 3072 } });
+    expect(JSON.parse(stdout).host).toEqual({ folder: root, tenants: 2, count: 3, bytes: 3072 });
   });
 
   it('leaves the rest of the cache folder alone', async () => {
