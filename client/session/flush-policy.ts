@@ -17,7 +17,7 @@ export interface Batch {
 }
 
 /** A submit with this many commands in the batch is worth a message of its own: the GPU can start on it. */
-const SUBMIT_COMMANDS = 64;
+const SUBMIT_COMMANDS = 256;
 /** Or with this many bytes. */
 const SUBMIT_BYTES = 2 << 10;
 /** Configuration alone leaves at this size, so that the host works while the client goes on. */

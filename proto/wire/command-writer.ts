@@ -27,9 +27,10 @@ export class CommandWriter extends Writer {
   /** Forgets the command that was written. */
   clear(): void {
     this.truncate(0);
-    this.operands.length = 0;
-    this.payloads.length = 0;
-    this.texts.length = 0;
+    // Setting an array's length gives its memory away; taking what is in it does not.
+    while (this.operands.length > 0) this.operands.pop();
+    while (this.payloads.length > 0) this.payloads.pop();
+    while (this.texts.length > 0) this.texts.pop();
   }
 
   override handle(value: Handle): void {

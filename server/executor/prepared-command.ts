@@ -68,9 +68,11 @@ export class PreparedCommand {
       else this.#payloads.push({ at, text: marker.text });
     }
     this.clear();
+    trim(this.args as never);
     this.sharing = mayShare ? sharingOf(this) : undefined;
-    // An absent argument at the end is left out, as a program would.
-    while (this.args.length > this.#used && this.args[this.args.length - 1] === undefined) this.args.pop();
+    // An absent argument at the end is left out, as a program would; so is an empty descriptor, or no offsets.
+    while (this.args.length > this.#used && isAbsent(this.args[this.args.length - 1], operation))
+      this.args.pop();
   }
 
   /** Fills the slots: `resolve` gives the object of each operand after the first, which is the receiver. */
@@ -173,6 +175,21 @@ class PayloadMarker extends Marker {
     super();
     this.text = text;
   }
+}
+
+/** Takes empty labels out: each member costs the implementation a conversion, and that one says nothing. */
+function trim(holder: Record<string | number, unknown>): void {
+  if (holder.label === '') delete holder.label;
+  for (const value of Object.values(holder)) {
+    if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) trim(value as never);
+  }
+}
+
+function isAbsent(argument: unknown, { member }: AnyOperation): boolean {
+  if (Array.isArray(argument)) return argument.length === 0 && member === 'setBindGroup';
+  return (
+    argument === undefined || (typeof argument === 'object' && Object.keys(argument ?? [0]).length === 0)
+  );
 }
 
 /** Tells each marker within a value where it lies. */
