@@ -101,6 +101,8 @@ export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = 
     beginOcclusionQuery: command,
     endOcclusionQuery: command,
     executeBundles: command,
+    multiDrawIndirect: command,
+    multiDrawIndexedIndirect: command,
     end: command,
     ...renderCommands,
     ...bindingCommands,
