@@ -231,7 +231,8 @@ describe('commands', () => {
   it('reach the GPU with objects in place of handles', () => {
     session.receive(frame(createBuffer, destroyBuffer));
     expect(fake.calls.slice(-2)).toEqual([
-      ['GPUDevice.createBuffer', [{ label: '', size: 16, usage: 8, mappedAtCreation: false }]],
+      // A label that says nothing is left out.
+      ['GPUDevice.createBuffer', [{ size: 16, usage: 8, mappedAtCreation: false }]],
       ['GPUBuffer.destroy', []],
     ]);
   });
