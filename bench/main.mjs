@@ -141,6 +141,7 @@ function printReuse(program, adapter, { cold, second, after, without }) {
     const share = (beyond(result) / beyond(cold)).toFixed(4);
     console.log(
       `  ${title.padEnd(22)}${figure(result.startMs).padStart(10)} ms${ratio.padStart(8)}` +
+        `${figure(result.firstMs).padStart(10)} ms` +
         `${bytes.padStart(14)} B${share.padStart(8)}`,
     );
   }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 import type { ProfileStep } from './profile.js';
@@ -18,10 +19,12 @@ export async function compileAhead(opened: OpenDevice, steps: readonly ProfileSt
       const command = new PreparedCommand(step.shape, true);
       command.fillWith(parts.slice(1), step.payloads);
       const key = opened.shared.key(command.content, parts);
-      if (command.makesPipeline) {
+      if (command.operation.fate === 'awaited') {
         pipelines.push(compile(opened, command, key, parts));
       } else {
-        made[made.length - 1] = opened.shared.peek(key) ?? (await make(opened, command, key, parts));
+        made[made.length - 1] = await make(opened, command, key, parts);
+        // The program's own commands come first.
+        await turn();
       }
       command.clear();
     } catch {
@@ -31,20 +34,23 @@ export async function compileAhead(opened: OpenDevice, steps: readonly ProfileSt
   await Promise.all(pipelines);
 }
 
+/** What the program makes and goes on is made the same way here: it cannot wait for what is under way. */
 async function make(
   { device, shared }: OpenDevice,
-  { operation, args, recipe }: PreparedCommand,
+  { operation, args, recipe, sharing }: PreparedCommand,
   key: string,
   parts: readonly object[],
 ): Promise<object | undefined> {
+  // Where the program was faster, its own object serves.
+  if (shared.has(key)) return shared.peek(key);
   device.pushErrorScope('validation');
   const object = call(device, operation.member, args);
   if (await device.popErrorScope()) return undefined;
-  shared.keep(key, object, parts, { recipe });
-  // Where the program was faster, its own object is the one that is kept.
+  shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
   return shared.peek(key);
 }
 
+/** What the program awaits is compiled beside everything else, and the program waits for the same. */
 function compile(
   { device, shared }: OpenDevice,
   command: PreparedCommand,
@@ -52,8 +58,7 @@ function compile(
   parts: readonly object[],
 ): Promise<void> {
   const { operation, args, sharing, recipe } = command;
-  const member = operation.member.replace(/(Async)?$/, 'Async');
-  const pipeline = call(device, member, args) as Promise<object>;
+  const pipeline = call(device, operation.member, args) as Promise<object>;
   shared.expect(key, pipeline);
   return pipeline.then(
     (object) => {

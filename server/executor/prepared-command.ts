@@ -106,10 +106,6 @@ export class PreparedCommand {
     this.fill(operands, payloads, () => objects[next++] as object);
   }
 
-  get makesPipeline(): boolean {
-    return this.operation.creates === 'GPUComputePipeline' || this.operation.creates === 'GPURenderPipeline';
-  }
-
   /** The name of what it makes, of content alone. */
   get name(): string {
     return objectName(this.operation.creates ?? '', this.#shape.subarray(1), this.#filled, []);

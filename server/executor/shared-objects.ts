@@ -110,6 +110,11 @@ export class SharedObjects {
     if (this.#lent.size < LIMIT) this.#lent.set(key, { object, parts, recipe, exclusive: true });
   }
 
+  /** Whether there is an object under this key, kept or with an owner of its own. */
+  has(key: string): boolean {
+    return this.#table(key).get(key) !== undefined || this.#lent.has(key);
+  }
+
   /** The object that is kept under this key, without a handle. */
   peek(key: string): object | undefined {
     return this.#table(key).get(key)?.object;

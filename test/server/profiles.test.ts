@@ -159,7 +159,7 @@ describe('a host that has restarted', () => {
       return {};
     };
     const second = await session(after);
-    const ahead = ['GPUDevice.createShaderModule', 'GPUDevice.createComputePipelineAsync'];
+    const ahead = ['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline'];
     expect(compiles(after)).toEqual(ahead);
     expect(texts).toEqual([code]);
     second.compile(code);
