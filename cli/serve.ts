@@ -1,5 +1,7 @@
+import { statSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc.js';
+import { FarlightError } from '../proto/errors.js';
 import { blobRoot } from '../server/blobs/tenants.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
@@ -46,6 +48,12 @@ export function serveCommand(): Command {
 async function serve(options: ServeOptions): Promise<void> {
   const { listen, adapter, spares, kept } = options;
   const blobs = options.blobs === 'off' ? undefined : { root: options.blobs, maxBytes: options.blobBytes };
+  if (blobs && statSync(blobs.root, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      `--blobs ${blobs.root} is no folder; name one, or off to keep nothing`,
+    );
+  }
   // What gRPC would log is said by our own errors, in words for people.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.

@@ -69,6 +69,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['no program to run', ['run'], /missing required argument 'command'/],
     ['too many arguments', ['serve', 'more'], /too many arguments/],
     ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
+    ['a folder that is a file', ['serve', '--blobs', process.execPath], /is no folder; name one/],
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
