@@ -30,7 +30,7 @@ export interface PoolOptions {
 /** How long an executor is kept for the next session of its program, in milliseconds. */
 const KEEP_MS = 15 * 60_000;
 /** How long an executor may take to end, or to be ready for another session, in milliseconds, before it is killed. */
-const END_GRACE_MS = 2000;
+const END_GRACE_MS = 5000;
 /** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 500, longest: 30_000 };
 
