@@ -140,12 +140,11 @@ export class ExecutorPool {
     executor.child.end();
   }
 
-  /** Takes an executor out of those that are kept; false where it was not. */
-  #forget(executor: Executor): boolean {
+  /** Takes an executor out of those that are kept, if it is one. */
+  #forget(executor: Executor): void {
     clearTimeout(executor.timer);
     const at = this.#kept.indexOf(executor);
     if (at >= 0) this.#kept.splice(at, 1);
-    return at >= 0;
   }
 
   #start(): Executor {

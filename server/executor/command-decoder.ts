@@ -50,6 +50,8 @@ export interface CommandSink<C> {
 interface Template<C> extends Linked<Template<C>> {
   command: C;
   expectations: Expectations;
+  /** Those of its latest use, in an array that is used again each time. */
+  operands: number[];
   /** The payloads that are kept; undefined for one that comes each time. */
   kept: (Uint8Array | undefined)[];
   takesPayloads: boolean;
@@ -76,7 +78,6 @@ export class CommandDecoder<C> {
   /** The place that the stream has come to. */
   #place: Linked<Template<C>> = { next: undefined };
   #nextId = FIRST_ID;
-  #operands: number[] = [];
   #payloads: Payload[] = [];
 
   constructor(sink: CommandSink<C>) {
@@ -138,9 +139,7 @@ export class CommandDecoder<C> {
 
   #follow(template: Template<C>): void {
     if (template.takesPayloads) throw new ProtocolError('a command comes without its payload');
-    const { expectations } = template;
-    const operands = this.#operands;
-    operands.length = expectations.count;
+    const { expectations, operands } = template;
     for (let index = 0; index < operands.length; index += 1) {
       const id = expectations.at(index, this.#nextId, this.#renames);
       expectations.observe(index, id, this.#nextId, this.#renames);
@@ -150,9 +149,7 @@ export class CommandDecoder<C> {
   }
 
   #correct(r: Reader, template: Template<C>, corrections: number): void {
-    const { expectations } = template;
-    const operands = this.#operands;
-    operands.length = expectations.count;
+    const { expectations, operands } = template;
     let at = 0;
     const observe = (index: number, id: number) => {
       expectations.observe(index, id, this.#nextId, this.#renames);
@@ -191,6 +188,7 @@ export class CommandDecoder<C> {
     const template: Template<C> = {
       command: this.#sink.prepare(shape.slice(), false),
       expectations: new Expectations(operands, this.#nextId),
+      operands,
       kept,
       takesPayloads: kept.includes(undefined),
       next: successorOf(rule, this.#place.next),

@@ -19,7 +19,10 @@ export async function compileAhead(opened: OpenDevice, steps: readonly ProfileSt
       const command = new PreparedCommand(step.shape, true);
       command.fillWith(parts.slice(1), step.payloads);
       const key = opened.shared.key(command.content, parts);
-      if (command.operation.fate === 'awaited') {
+      if (opened.shared.has(key)) {
+        // The program was faster: its own object serves.
+        made[made.length - 1] = opened.shared.peek(key);
+      } else if (command.operation.fate === 'awaited') {
         pipelines.push(compile(opened, command, key, parts));
       } else {
         made[made.length - 1] = await make(opened, command, key, parts);
@@ -41,8 +44,6 @@ async function make(
   key: string,
   parts: readonly object[],
 ): Promise<object | undefined> {
-  // Where the program was faster, its own object serves.
-  if (shared.has(key)) return shared.peek(key);
   device.pushErrorScope('validation');
   const object = call(device, operation.member, args);
   if (await device.popErrorScope()) return undefined;

@@ -1,6 +1,7 @@
 import type { Awaited, Context } from './context.js';
 import type { Entry } from './objects.js';
 import type { PreparedCommand } from './prepared-command.js';
+import type { SharedObjects } from './shared-objects.js';
 
 /** The interfaces whose objects never change, so that one of them can stand behind several handles. */
 const IMMUTABLE: ReadonlySet<string | undefined> = new Set([
@@ -35,17 +36,11 @@ export function createShared(
 ): object {
   const device = self.device ?? self;
   const { shared } = context.opened(device);
-  const parts = [self.object as object, ...command.objects];
-  const key = shared.key(command.content, parts);
+  const { key, remember } = place(shared, self, command);
   const kept = shared.take(key);
   if (kept) return kept;
-  const exclusive = command.sharing === 'exclusive';
-  if (!exclusive && !shared.isWorthKeeping(key)) return make();
-  const { recipe } = command;
-  return context.makeChecked(device, make, (object) => {
-    if (exclusive) shared.lend(key, object, parts, recipe);
-    else shared.keep(key, object, parts, { recipe });
-  });
+  if (command.sharing === 'shared' && !shared.isWorthKeeping(key)) return make();
+  return context.makeChecked(device, make, remember());
 }
 
 /** The same for a create that is awaited, and so says by itself whether the object is valid. */
@@ -57,27 +52,41 @@ export function createSharedAsync(
   make: () => Awaited,
 ): Awaited {
   const { shared } = context.opened(self);
-  const parts = [self.object as object, ...command.objects];
-  const key = shared.key(command.content, parts);
+  const { key, remember } = place(shared, self, command);
   const kept = shared.take(key);
   if (kept) {
     made.object = kept;
     return { promise: Promise.resolve() };
   }
-  const exclusive = command.sharing === 'exclusive';
-  const expected = shared.expected(key, exclusive);
+  const expected = shared.expected(key, command.sharing === 'exclusive');
   if (expected) {
     const reply = (object: object) => {
       made.object = shared.take(key) ?? object;
     };
     return { promise: expected, reply };
   }
-  const { recipe } = command;
   const { promise, reply } = make();
+  const keep = remember();
   const replyAndKeep = (object: never) => {
-    if (exclusive) shared.lend(key, object, parts, recipe);
-    else shared.keep(key, object, parts, { recipe });
+    keep(object);
     return reply?.(object);
   };
   return { promise, reply: replyAndKeep };
+}
+
+/**
+ * Where what a command makes has its place among the device's objects: its key; and `remember`, which gives what
+ * is to be called with the object once it is known to be valid. While the slots are filled.
+ */
+function place(shared: SharedObjects, self: Entry, command: PreparedCommand) {
+  const parts = [self.object as object, ...command.objects];
+  const key = shared.key(command.content, parts);
+  const remember = () => {
+    const { recipe, sharing } = command;
+    return (object: object) => {
+      if (sharing === 'exclusive') shared.lend(key, object, parts, recipe);
+      else shared.keep(key, object, parts, { recipe });
+    };
+  };
+  return { key, remember };
 }

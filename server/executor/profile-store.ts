@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hashContent } from '../../link/content-hash.js';
-import { CONTENT_NAME_BYTES, contentNameToHex, sameContentName, toContentName } from '../../proto/content.js';
+import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
+import { blobPath, scanSync, temporaryPath } from '../blobs/blob-folder.js';
 import { decodeProfile, encodeProfile, type ProfileStep } from './profile.js';
 
 /** Profiles that are kept. */
@@ -33,13 +34,12 @@ export class ProfileStore {
   /** Replaces the profile as a whole: another process reads the old one or the new one. */
   write(key: string, steps: readonly ProfileStep[]): void {
     const content = encodeProfile(steps);
-    const path = this.#path(key);
-    const temporary = `${path}.${process.pid}.tmp`;
+    const temporary = temporaryPath(this.#folder, randomBytes(16));
     try {
       mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
       this.#trim();
       writeFileSync(temporary, Buffer.concat([hashContent(content), content]), { mode: 0o600 });
-      renameSync(temporary, path);
+      renameSync(temporary, this.#path(key));
     } catch {
       this.#discard(temporary);
     }
@@ -55,15 +55,12 @@ export class ProfileStore {
 
   /** Makes room for one more, where there are too many: the oldest goes. */
   #trim(): void {
-    const files = readdirSync(this.#folder, { withFileTypes: true }).filter((entry) => entry.isFile());
-    if (files.length < MOST) return;
-    const ages = files.map(({ name }) => ({ name, at: statSync(join(this.#folder, name)).mtimeMs }));
-    ages.sort((a, b) => a.at - b.at);
-    for (const { name } of ages.slice(0, files.length - MOST + 1))
-      rmSync(join(this.#folder, name), { force: true });
+    const files = scanSync(this.#folder).sort((a, b) => a.used - b.used);
+    for (const { path } of files.slice(0, Math.max(0, files.length - MOST + 1)))
+      rmSync(path, { force: true });
   }
 
   #path(key: string): string {
-    return join(this.#folder, contentNameToHex(hashContent(new TextEncoder().encode(key))));
+    return blobPath(this.#folder, hashContent(new TextEncoder().encode(key)));
   }
 }

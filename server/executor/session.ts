@@ -159,8 +159,9 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
     try {
-      const call = () => this.#call(command, self, made) as object;
-      const result = command.sharing ? createShared(this.#context, self, command, call) : call();
+      const result = command.sharing
+        ? createShared(this.#context, self, command, () => this.#call(command, self, made) as object)
+        : (this.#call(command, self, made) as object);
       if (made) made.object = result;
     } catch (error) {
       const device = deviceOf(self);
