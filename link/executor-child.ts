@@ -2,8 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { FarlightError, invariant } from '../proto/errors.js';
-import type { ExecutorReport, SessionDescription } from '../proto/handshake.js';
-import { FrameDecoder, frameHeader } from '../proto/wire/framing.js';
+import type {
+  ExecutorCommand,
+  ExecutorReport,
+  SessionDescription,
+  SessionEnd,
+  Traffic,
+} from '../proto/handshake.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -18,72 +23,71 @@ export interface ExecutorChildOptions {
   adapter: string;
   /** Absent where it keeps none. */
   blobs?: BlobFolder | undefined;
+  /** Whether this process is the client itself, and carries its session over a pipe to the executor. */
+  piped?: boolean | undefined;
   /** The program that the process runs; ours unless a test has another. */
   entry?: URL | undefined;
 }
 
 export interface ExecutorChildEvents {
-  /** The GPU is open. Comes once at most, before the first frame. */
+  /** The GPU is open. Comes once at most, first. */
   onReady(ready: ExecutorReady): void;
-  /** A frame of replies, which the receiver owns. */
-  onFrame(frame: Uint8Array): void;
-  /** The session that `retire` ended is over, and the next may begin. */
+  /** What the session has carried since the last time. */
+  onTraffic?(traffic: Traffic): void;
+  /** The session is over, and its client knows. */
+  onOver?(): void;
+  /** The next session may begin. */
   onIdle?(): void;
-  /** The pipe is empty again after `send` returned false. */
-  onDrain(): void;
-  /**
-   * The process is gone, and everything it had written has been handed on. Comes once, last. The
-   * reason is undefined where `end` or `kill` was called here.
-   */
+  /** The process has answered a `ping`. */
+  onAlive?(): void;
+  /** The process is gone. Comes once, last. The reason is undefined where `end` or `kill` was called here. */
   onExit(reason: FarlightError | undefined): void;
 }
 
-/** The bytes that may wait in this process for the pipe before `send` asks its caller to wait. */
-const SEND_WATERMARK = 1024 * 1024;
 /** How long a process may take to end after SIGTERM, in milliseconds, before it gets SIGKILL. */
 const KILL_GRACE_MS = 2000;
+/** How long the last words of a process that is gone may take to arrive, in milliseconds. */
+const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
 const LAST_WORDS = 2000;
 
 const ENTRY = new URL('../server/executor/main.js', import.meta.url);
 
 /**
- * An executor process of this process, and the pipe to it. The client's private host and the daemon
- * both start their executors here; neither may import the other.
+ * An executor process of this process. The client's private host and the daemon both start their executors
+ * here; neither may import the other. Frames go past this: over the pipe of a private host, or over the
+ * client's own connection, which the daemon hands to the executor.
  *
- * States: *starting* (frames may be sent already; they wait in the pipe), *ready* (after onReady),
- * *retiring* (between `retire` and onIdle), *ending* (after `end` or `kill`), *gone* (after onExit;
- * everything is a no-op).
- * starting -> ready -> ending -> gone, ready -> retiring -> ready, and from each of them to ending by `end`
- * or `kill`, and to gone when the process dies.
+ * States: *starting* (a session may begin already; it waits), *ready* (after onReady), *ending* (after `end`
+ * or `kill`), *gone* (after onExit; everything is a no-op).
  *
- * The process cannot outlive this one: its pipe and its IPC channel close with us, and it ends then.
+ * The process cannot outlive this one: its IPC channel closes with us, and it ends then.
  */
 export class ExecutorChild {
+  /** Where a private host's session is carried. */
+  readonly pipe: Socket | undefined;
   readonly #events: ExecutorChildEvents;
   readonly #child: ChildProcess;
-  readonly #pipe: Socket;
   #ending = false;
-  #retiring = false;
   #gone = false;
-  #closed = false;
-  #disconnected = false;
+  /** The IPC channel, and stderr. */
+  #channelsOpen = 2;
   #reported: FarlightError | undefined;
   #lastWords = '';
   #killTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
-    const { adapter, blobs, entry = ENTRY } = options;
+    const { adapter, blobs, piped, entry = ENTRY } = options;
     const folder = blobs ? [blobs.path, String(blobs.maxBytes)] : [];
     this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter, ...folder], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', piped ? 'pipe' : 'ignore', 'ipc'],
       env: childEnvironment(),
+      // Carries bytes as they are.
+      serialization: 'advanced',
     });
-    const pipe = this.#child.stdio[3];
-    invariant(pipe, 'an executor has a pipe on descriptor 3');
-    this.#pipe = pipe as Socket;
+    this.pipe = piped ? (this.#child.stdio[3] as Socket) : undefined;
     this.#listen();
   }
 
@@ -91,55 +95,38 @@ export class ExecutorChild {
     return this.#child.pid;
   }
 
-  /** Begins a session: comes before its first frame. */
-  begin(description: SessionDescription): void {
-    this.send(new TextEncoder().encode(JSON.stringify(description)));
+  /** Begins a session on a client's connection, of which `head` was read already, or on the pipe. */
+  begin(session: SessionDescription, socket?: Socket, head: Uint8Array = new Uint8Array(0)): void {
+    const read = socket ? Buffer.concat([head, stopReading(socket)]) : head;
+    this.#tell({ type: 'begin', session, head: read }, socket);
   }
 
-  /** Sends a frame, whose bytes the pipe owns from now on. Returns false where the caller should wait for onDrain. */
-  send(frame: Uint8Array): boolean {
-    if (this.#ending || this.#gone || !this.#pipe.writable) return true;
-    this.#pipe.cork();
-    this.#pipe.write(frameHeader(frame.length));
-    this.#pipe.write(frame);
-    this.#pipe.uncork();
-    return this.#pipe.writableLength < SEND_WATERMARK;
+  /** Hands over another connection of the session's client, which has taken `taken` frames of replies. */
+  resume(taken: number, socket: Socket, head: Uint8Array): void {
+    this.#tell({ type: 'resume', taken, head: Buffer.concat([head, stopReading(socket)]) }, socket);
   }
 
-  /** Stops and restarts the frames from the executor; what is already in this process still comes. */
-  pause(): void {
-    this.#pipe.pause();
+  /** Ends the session, and tells its client why. */
+  endSession(end: SessionEnd): void {
+    this.#tell({ type: 'end', ...end });
   }
 
-  resume(): void {
-    this.#pipe.resume();
+  /** Asks for onAlive, which comes when the process is not busy. */
+  ping(): void {
+    this.#tell({ type: 'ping' });
   }
 
-  /**
-   * Ends the session in good order, and keeps the process for another one: until onIdle, what the executor
-   * still sends is dropped, and nothing may be sent.
-   */
-  retire(): void {
-    if (this.#ending || this.#gone) return;
-    this.#retiring = true;
-    this.#pipe.write(frameHeader(0));
-    this.#pipe.resume();
-  }
-
-  /** Ends the session in good order: the executor takes what was sent before, then its process ends. */
+  /** Ends the process when it has done what it is doing. */
   end(): void {
     if (this.#ending || this.#gone) return;
     this.#ending = true;
-    this.#pipe.end();
-    // Replies still to come have no reader, and a paused pipe would keep the process from ending.
-    this.#pipe.resume();
+    if (this.#child.connected) this.#child.disconnect();
   }
 
   /** Ends the process now, by force where it does not go by itself. */
   kill(): void {
     if (this.#gone || this.#killTimer) return;
     this.#ending = true;
-    this.#pipe.resume();
     this.#child.kill('SIGTERM');
     this.#killTimer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_GRACE_MS).unref();
   }
@@ -148,39 +135,26 @@ export class ExecutorChild {
   ref(): void {
     this.#child.ref();
     this.#child.channel?.ref();
-    this.#pipe.ref();
+    this.pipe?.ref();
   }
 
   unref(): void {
     this.#child.unref();
     this.#child.channel?.unref();
-    this.#pipe.unref();
+    this.pipe?.unref();
     (this.#child.stderr as Socket | null)?.unref();
   }
 
+  #tell(command: ExecutorCommand, socket?: Socket): void {
+    if (this.#ending || this.#gone || !this.#child.connected) {
+      socket?.destroy();
+      return;
+    }
+    // A process that is going cannot be told; its exit says why.
+    this.#child.send(command, socket, {}, () => {});
+  }
+
   #listen(): void {
-    const decoder = new FrameDecoder((frame) => {
-      if (this.#ending) return;
-      if (!this.#retiring) {
-        this.#events.onFrame(frame);
-      } else if (frame.length === 0) {
-        this.#retiring = false;
-        this.#events.onIdle?.();
-      }
-    });
-    this.#pipe.on('data', (piece: Buffer) => {
-      try {
-        decoder.push(piece);
-      } catch (cause) {
-        this.#reported ??= new FarlightError('EXECUTOR_LOST', 'the GPU executor sent what is not a frame', {
-          cause,
-        });
-        this.kill();
-      }
-    });
-    this.#pipe.on('drain', () => this.#events.onDrain());
-    // A broken pipe means that the process is going: its exit says why.
-    this.#pipe.on('error', () => {});
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#lastWords = (this.#lastWords + text).slice(-LAST_WORDS);
       if (process.env.FARLIGHT_DEBUG) process.stderr.write(text);
@@ -195,25 +169,39 @@ export class ExecutorChild {
       );
       this.#finish();
     });
-    // The process's last report and its last frames come over two channels, so the end is known only
-    // when both have closed.
-    this.#child.on('disconnect', () => {
-      this.#disconnected = true;
-      if (this.#closed) this.#finish();
-    });
-    this.#child.on('close', () => {
-      this.#closed = true;
-      if (this.#disconnected) this.#finish();
+    // The process's last report and its last words come over channels of their own, which may close after it.
+    this.#child.on('disconnect', () => this.#channelClosed());
+    this.#child.stderr?.on('close', () => this.#channelClosed());
+    this.#child.on('exit', () => {
+      // Not every channel says that it is closed: none does of which a descendant of the process has the other end.
+      if (this.#channelsOpen === 0) this.#finish();
+      else setTimeout(() => this.#finish(), LAST_WORDS_MS);
     });
   }
 
+  #channelClosed(): void {
+    this.#channelsOpen -= 1;
+    const { exitCode, signalCode } = this.#child;
+    if (this.#channelsOpen === 0 && (exitCode !== null || signalCode !== null)) this.#finish();
+  }
+
   #receive(report: ExecutorReport): void {
-    if (report.type === 'ready') {
-      if (!this.#ending) this.#events.onReady(report);
-    } else if (report.type === 'failed') {
+    if (report.type === 'failed') {
       this.#reported = new FarlightError('NO_ADAPTER', report.message);
-    } else {
+    } else if (report.type === 'ended') {
       this.#reported = new FarlightError(report.code, report.message);
+    } else if (this.#ending) {
+      // Nobody waits for the rest.
+    } else if (report.type === 'ready') {
+      this.#events.onReady(report);
+    } else if (report.type === 'traffic') {
+      this.#events.onTraffic?.(report);
+    } else if (report.type === 'over') {
+      this.#events.onOver?.();
+    } else if (report.type === 'idle') {
+      this.#events.onIdle?.();
+    } else {
+      this.#events.onAlive?.();
     }
   }
 
@@ -233,6 +221,23 @@ export class ExecutorChild {
       `the GPU executor process ${how}${words ? ` (its last words: ${words})` : ''}; start the program again`,
     );
   }
+}
+
+/**
+ * Reads nothing more from a paused connection, so that what comes is there for the process that gets it, and
+ * returns what was read already: a paused socket reads on until its buffer is full, and net has nothing public
+ * to stop it. The connection has to be given away in the same turn of the event loop.
+ */
+function stopReading(socket: Socket): Uint8Array {
+  const read: Buffer | null = socket.read();
+  const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStop(): number } };
+  // Without a handle it is closed already.
+  if (handle) {
+    invariant(typeof handle.readStop === 'function', "net keeps a socket's handle elsewhere than expected");
+    handle.reading = false;
+    handle.readStop();
+  }
+  return read ?? new Uint8Array(0);
 }
 
 /** The executor is no program of the user's: what shapes those (a preloaded shim above all) is not for it. */

@@ -1,9 +1,13 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
-import { type ClientMessage, decodeFrame, encodeFrame, type HostMessage } from '../proto/envelope.js';
 import { invariant } from '../proto/errors.js';
 import type { HostDescription } from '../proto/handshake.js';
+
+/** The most bytes that Echo takes, or sends back. */
+export const ECHO_LIMIT: number = 8 << 20;
+/** gRPC's limit on a message: those, and room for what is around them. */
+export const ECHO_MESSAGE_LIMIT: number = ECHO_LIMIT + 1024;
 
 export interface EchoRequest {
   payload: Uint8Array;
@@ -16,7 +20,6 @@ export interface EchoReply {
 
 /** The gRPC service of farlight.proto with its messages' types. */
 export interface HostService extends ServiceDefinition {
-  Session: MethodDefinition<ClientMessage, HostMessage>;
   Describe: MethodDefinition<Record<string, never>, HostDescription>;
   Echo: MethodDefinition<EchoRequest, EchoReply>;
 }
@@ -38,28 +41,5 @@ function load(): HostService {
   const definitions = loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
   const loaded = definitions['farlight.v1.Host'] as unknown as HostService | undefined;
   invariant(loaded, 'farlight.proto defines farlight.v1.Host');
-  const { Session } = loaded;
-  return {
-    ...loaded,
-    Session: {
-      ...Session,
-      requestSerialize: (message) =>
-        'commands' in message ? buffer(encodeFrame(message.commands)) : Session.requestSerialize(message),
-      requestDeserialize: (bytes) => {
-        const commands = decodeFrame(bytes);
-        return commands ? { commands } : Session.requestDeserialize(bytes);
-      },
-      responseSerialize: (message) =>
-        'replies' in message ? buffer(encodeFrame(message.replies)) : Session.responseSerialize(message),
-      responseDeserialize: (bytes) => {
-        const replies = decodeFrame(bytes);
-        return replies ? { replies } : Session.responseDeserialize(bytes);
-      },
-    },
-  };
-}
-
-/** gRPC wants Buffers; this is one over the same memory. */
-function buffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return loaded;
 }

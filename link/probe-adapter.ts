@@ -17,8 +17,6 @@ export function probeAdapter(adapter: string): Promise<ExecutorReady> {
           found = ready;
           child.kill();
         },
-        onFrame: () => {},
-        onDrain: () => {},
         onExit: (reason) => {
           if (found) resolve(found);
           else reject(reason ?? new FarlightError('EXECUTOR_LOST', 'the GPU executor ended early'));

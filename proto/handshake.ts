@@ -17,15 +17,32 @@ export interface AdapterDescription {
   driver: string;
 }
 
+/** What the client says when it goes on with a session on another connection. */
+export interface Resume {
+  sessionId: string;
+  /** How many of the host's frames it has taken. */
+  taken: number;
+}
+
 /** What the host says of itself when it accepts a session. */
 export interface Welcome {
   protocol: number;
   version: string;
+  /** Names the session when its connection is lost; nobody else is to know it. */
   sessionId: string;
+  /** How long a session outlives its connection, in milliseconds. */
+  resumeMs: number;
   adapter: AdapterDescription;
   wgslLanguageFeatures: string[];
   /** Absent where the host keeps no contents: the client names none then. */
-  contents?: KeptContents | null | undefined;
+  contents?: KeptContents | undefined;
+}
+
+/** Why a host ends a session. */
+export interface SessionEnd {
+  code: SessionEndCode;
+  /** One sentence for a person. */
+  message: string;
 }
 
 /** What a host keeps of what was uploaded in earlier sessions. */
@@ -46,28 +63,52 @@ export interface HostDescription {
   sessions: number;
 }
 
-/** Why a host ends a session, as the number that `SessionEnd.code` carries in farlight.proto. */
-export const SESSION_END = {
-  UNSPECIFIED: 0,
-  VERSION_MISMATCH: 1,
-  NO_ADAPTER: 2,
-  PROTOCOL_ERROR: 3,
-  EXECUTOR_LOST: 4,
-  SHUTTING_DOWN: 5,
-  BUSY: 6,
-} as const satisfies Partial<Record<FarlightErrorCode | 'UNSPECIFIED', number>>;
+/** The reasons for which a host ends a session. */
+export const SESSION_END_CODES = [
+  'VERSION_MISMATCH',
+  'NO_ADAPTER',
+  'PROTOCOL_ERROR',
+  'EXECUTOR_LOST',
+  'DISCONNECTED',
+  'SHUTTING_DOWN',
+  'BUSY',
+] as const satisfies readonly FarlightErrorCode[];
 
-export type SessionEndCode = keyof typeof SESSION_END;
+export type SessionEndCode = (typeof SESSION_END_CODES)[number];
 
-/** What an executor process is told of a session, in the frame that comes before the session's own. */
+/** What an executor process is told of a session when it begins. */
 export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
+  /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
+  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
+}
+
+/** Frames and their bytes, both ways. */
+export interface Traffic {
+  framesUp: number;
+  framesDown: number;
+  bytesUp: number;
+  bytesDown: number;
 }
 
 /**
- * What an executor process tells the process that started it, over Node's IPC channel: first `ready`
- * or `failed`, and later at most one `ended`. Frames never travel there.
+ * What an executor process is told by the process that started it, over Node's IPC channel. With `begin` and
+ * `resume` may come the client's connection, and what was read of it already.
+ */
+export type ExecutorCommand =
+  /** Without a connection the session is carried by the pipe on descriptor 3. */
+  | { type: 'begin'; session: SessionDescription; head: Uint8Array }
+  /** The client has taken so many frames of replies. */
+  | { type: 'resume'; taken: number; head: Uint8Array }
+  /** The session is over, for a reason that the client is told. */
+  | ({ type: 'end' } & SessionEnd)
+  /** To be answered with `alive`. */
+  | { type: 'ping' };
+
+/**
+ * What an executor process tells the process that started it: first `ready` or `failed`, and later at most one
+ * `ended`, which is the last. Frames never travel there.
  */
 export type ExecutorReport =
   | {
@@ -78,6 +119,13 @@ export type ExecutorReport =
       choice: string;
     }
   | { type: 'failed'; message: string }
+  /** What the session has carried since the last report. */
+  | ({ type: 'traffic' } & Traffic)
+  /** The session is over: what was left of it is tidied up. */
+  | { type: 'over' }
+  /** Another session of the program may begin. */
+  | { type: 'idle' }
+  | { type: 'alive' }
   | { type: 'ended'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };
 
 /** A side of the version negotiation: the protocols it speaks and the package it is. */

@@ -1,9 +1,9 @@
 /**
  * The range of protocol versions that this build speaks, both ends included. The protocol covers
- * `farlight.proto` and the frames inside it; a change that an older peer would misread raises the
+ * the packets of a session and the frames inside them; a change that an older peer would misread raises the
  * maximum, and dropping support for an old one raises the minimum.
  */
-export const PROTOCOL = { min: 1, max: 1 } as const;
+export const PROTOCOL = { min: 2, max: 2 } as const;
 
 /** The highest protocol version that both ranges contain, or undefined where they share none. */
 export function negotiate(

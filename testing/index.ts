@@ -1,5 +1,5 @@
-import { grpcTransport } from '../client/transport/grpc.js';
 import type { Transport } from '../client/transport/transport.js';
+import { remoteHost } from '../client/transport/worker-link.js';
 import type { AdapterDescription } from '../proto/handshake.js';
 import type { Counters } from '../server/daemon/counters.js';
 import { Daemon } from '../server/daemon/daemon.js';
@@ -65,5 +65,5 @@ export async function testHost(options: TestHostOptions = {}): Promise<TestHost>
   const { url, counters } = daemon;
   const description = daemon.adapter;
   if (!description) throw new Error('Farlight bug: a daemon that started has an adapter');
-  return { url, transport: grpcTransport(url), adapter: description, counters, close: () => daemon.close() };
+  return { url, transport: remoteHost(url), adapter: description, counters, close: () => daemon.close() };
 }

@@ -1,6 +1,9 @@
 import type { Link } from '../transport/transport.js';
 import type { Stats } from './ledger.js';
 
+/** The bytes that may wait here before the program has to: nothing else slows a program that never waits. */
+const WAITING_BYTES = 16 << 20;
+
 /**
  * What waits to be sent: batches, each as its frames. They wait until the link is there and takes them at
  * full speed, and with `stopAndWait` until the host has acknowledged the batch before. So what the host
@@ -15,6 +18,7 @@ export class Outbox {
   #link: Link | undefined;
   #unacknowledged = false;
   #full = false;
+  #waitingBytes = 0;
 
   constructor(stats: Stats, stopAndWait: boolean) {
     this.#stats = stats;
@@ -26,14 +30,22 @@ export class Outbox {
     this.#pump();
   }
 
+  /** Blocks the program where it records faster than the link takes it, if the link can. */
   push(batch: Uint8Array[]): void {
     this.#batches.push(batch);
+    this.#waitingBytes += bytesOf(batch);
     this.#pump();
+    const link = this.#link;
+    while (link?.waitForRoom && this.#waitingBytes > WAITING_BYTES && !this.#stopAndWait) {
+      link.waitForRoom();
+      this.drained();
+    }
   }
 
   /** Sends a batch before all those that wait. */
   pushFirst(batch: Uint8Array[]): void {
     this.#batches.unshift(batch);
+    this.#waitingBytes += bytesOf(batch);
     this.#pump();
   }
 
@@ -57,12 +69,14 @@ export class Outbox {
   clear(): void {
     this.#batches.length = 0;
     this.#frames = [];
+    this.#waitingBytes = 0;
   }
 
   #pump(): void {
     while (this.#link && !this.#full) {
       const frame = this.#next();
       if (!frame) return;
+      this.#waitingBytes -= frame.length;
       this.#stats.messagesSent += 1;
       this.#stats.bytesUp += frame.length;
       this.#full = !this.#link.send(frame);
@@ -77,4 +91,8 @@ export class Outbox {
     }
     return this.#frames.shift();
   }
+}
+
+function bytesOf(batch: Uint8Array[]): number {
+  return batch.reduce((sum, { length }) => sum + length, 0);
 }

@@ -1,14 +1,28 @@
-import type { Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import type { ChannelOptions, Client, MethodDefinition, ServiceError, status } from '@grpc/grpc-js';
 import { grpc } from '../../link/grpc.js';
-import { hostService } from '../../link/host-service.js';
+import { ECHO_MESSAGE_LIMIT, hostService } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/handshake.js';
-import { CHANNEL_OPTIONS, CONNECT_TIMEOUT_MS, unreachable } from './grpc.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
+import { CONNECT_TIMEOUT_MS, unreachable } from './host-link.js';
 import { SocketHold } from './socket-hold.js';
 
 /** How long an echo may take, in milliseconds: megabytes over a slow line. */
 const ECHO_TIMEOUT_MS = 30_000;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
+  'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
+  // What an echo brings back at once is measured, not how often it is asked for.
+  'grpc-node.flow_control_window': 2 * ECHO_MESSAGE_LIMIT,
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+};
+
+/** What gRPC says of a server that answers in another protocol, or in HTTP/2 without gRPC. */
+const NOT_GRPC = /Protocol error|Parse Error|HTTP|without gRPC status/i;
 
 /** Asks a host about itself, outside of any session. */
 export class HostClient {
@@ -63,10 +77,23 @@ export class HostClient {
 
   #explain(error: ServiceError | null, timeoutMs: number): FarlightError {
     if (error && error.code !== grpc().status.DEADLINE_EXCEEDED)
-      return unreachable(this.url, error.code, error.details);
+      return unreachable(
+        this.url,
+        isForeign(error.code, error.details) ? undefined : reasonOf(error.details),
+      );
     return new FarlightError(
       'UNREACHABLE',
       `nothing answers at ${this.url} within ${timeoutMs / 1000} seconds; start a host there with: farlight serve`,
     );
   }
+}
+
+function reasonOf(details: string): string {
+  return /\b(E[A-Z]{4,})\b/.exec(details)?.[1] ?? details;
+}
+
+/** Whether what answered is some other server: it lacks the service, or what it says is not gRPC. */
+function isForeign(code: status, details: string): boolean {
+  const { UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL } = grpc().status;
+  return [UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL].includes(code) || NOT_GRPC.test(details);
 }

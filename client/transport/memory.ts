@@ -57,6 +57,7 @@ class MemoryLink implements Link {
         protocol: PROTOCOL.max,
         version: hello.version,
         sessionId: 'memory',
+        resumeMs: 0,
         adapter,
         wgslLanguageFeatures,
       }),

@@ -1,6 +1,5 @@
-import { grpcTransport } from './grpc.js';
-import { privateHost } from './private-host.js';
 import type { Transport } from './transport.js';
+import { privateHost, remoteHost } from './worker-link.js';
 
 export interface OpenOptions {
   /** The adapter that a private host opens; FARLIGHT_ADAPTER where absent, and `auto` without that. */
@@ -13,6 +12,6 @@ export interface OpenOptions {
  * @throws FarlightError BAD_URL where the address is not one.
  */
 export function openTransport(target: string | undefined, options: OpenOptions = {}): Transport {
-  if (target) return grpcTransport(target);
+  if (target) return remoteHost(target);
   return privateHost({ adapter: options.adapter || process.env.FARLIGHT_ADAPTER || undefined });
 }

@@ -1,6 +1,9 @@
+import { ChannelSocket } from '../../link/channel-socket.js';
 import { ExecutorChild } from '../../link/executor-child.js';
 import { type FarlightError, invariant } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
+import { encodePacket, PACKET } from '../../proto/wire/packet.js';
+import { ChannelLink } from './channel-link.js';
 import type { Hello, Link, LinkEvents, Transport } from './transport.js';
 
 export interface PrivateHostOptions {
@@ -11,10 +14,10 @@ export interface PrivateHostOptions {
 }
 
 /**
- * A host of this program's own: an executor process on this machine, started for each session and
- * ended with it. Frames go straight over a pipe; there is no gRPC on this path.
+ * A host of this program's own, in this thread: an executor process on this machine, started for each session
+ * and ended with it. The session is carried by a pipe to it.
  */
-export function privateHost(options: PrivateHostOptions = {}): Transport {
+export function privateTransport(options: PrivateHostOptions = {}): Transport {
   return {
     target: 'a private host on this machine',
     open: (hello, events) => new PrivateLink(options, hello, events),
@@ -24,12 +27,17 @@ export function privateHost(options: PrivateHostOptions = {}): Transport {
 class PrivateLink implements Link {
   readonly #child: ExecutorChild;
   readonly #events: LinkEvents;
+  readonly #out: ChannelLink;
+  readonly #connection: ChannelSocket;
   #closedHere = false;
+  #gone = false;
+  /** Why the process is gone. */
+  #exit: { reason: FarlightError | undefined } | undefined;
 
   constructor(options: PrivateHostOptions, hello: Hello, events: LinkEvents) {
     this.#events = events;
     this.#child = new ExecutorChild(
-      { adapter: options.adapter ?? 'auto', entry: options.entry },
+      { adapter: options.adapter ?? 'auto', piped: true, entry: options.entry },
       {
         onReady: ({ adapter, wgslLanguageFeatures }) =>
           // Both sides are this package, so there is nothing to negotiate.
@@ -37,25 +45,48 @@ class PrivateLink implements Link {
             protocol: PROTOCOL.max,
             version: hello.version,
             sessionId: `private-${this.#child.pid}`,
+            resumeMs: 0,
             adapter,
             wgslLanguageFeatures,
           }),
-        onFrame: (frame) => events.onFrame(frame),
-        onDrain: () => events.onDrain(),
-        onExit: (reason) => this.#onExit(reason),
+        onExit: (reason) => {
+          this.#exit = { reason };
+          this.#finish();
+        },
       },
     );
-    this.#child.unref();
+    const { pipe } = this.#child;
+    invariant(pipe, 'a private host has a pipe');
+    this.#out = new ChannelLink(events, () => !this.#closedHere);
+    this.#connection = new ChannelSocket(pipe, {
+      channel: this.#out.channel,
+      events: {
+        // The executor's end; its process says why as well, and how it went.
+        onPacket: () => {},
+        onBroken: () => this.#child.kill(),
+        onGone: () => {
+          this.#gone = true;
+          this.#finish();
+        },
+      },
+    });
+    this.#out.channel.attach(this.#connection, 0);
     this.#child.begin({ program: hello.program });
   }
 
   send(frame: Uint8Array): boolean {
-    return this.#child.send(frame);
+    if (this.#closedHere || this.#gone) return true;
+    return this.#out.send(frame);
   }
 
   close(): void {
+    if (this.#closedHere) return;
     this.#closedHere = true;
-    this.#child.end();
+    this.#out.channel.whenSent(() => {
+      this.#connection.write(encodePacket(PACKET.bye));
+      this.#connection.end();
+      this.#gone = true;
+    });
   }
 
   ref(): void {
@@ -66,8 +97,10 @@ class PrivateLink implements Link {
     this.#child.unref();
   }
 
-  #onExit(reason: FarlightError | undefined): void {
-    invariant(reason || this.#closedHere, 'a private host ends with a reason unless it was closed');
-    this.#events.onClose(this.#closedHere ? undefined : reason);
+  /** The last replies come over the pipe, and why it ended over another channel: both have to close. */
+  #finish(): void {
+    if (!this.#exit) return;
+    if (this.#closedHere) this.#events.onClose(undefined);
+    else if (this.#gone) this.#events.onClose(this.#exit.reason);
   }
 }

@@ -11,6 +11,8 @@ export interface LinkEvents {
   onFrame(frame: Uint8Array): void;
   /** The link takes bytes at full speed again after `send` returned false. */
   onDrain(): void;
+  /** The host has taken frames of so many bytes; for who counts what is under way. */
+  onTaken?(bytes: number): void;
   /** The link is gone: comes once, and nothing after it. Undefined where `close` was called here. */
   onClose(reason: FarlightError | undefined): void;
 }
@@ -28,6 +30,11 @@ export interface Link {
    * onDrain if it can; the frame is taken all the same.
    */
   send(frame: Uint8Array): boolean;
+  /**
+   * Blocks this thread until the link takes bytes at full speed again, or is gone. Absent where the link itself
+   * needs the thread.
+   */
+  waitForRoom?(): void;
   /** Ends the session in good order: what was sent before is still delivered. */
   close(): void;
   /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */

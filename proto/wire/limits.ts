@@ -5,6 +5,8 @@
 export const LIMITS = {
   /** Bytes in one frame. A larger batch is cut into several frames. */
   frameBytes: 1 << 20,
+  /** Bytes of frames that one peer sends before the other has taken them. */
+  windowBytes: 16 << 20,
   /** Bytes in one batch of commands or replies, over all of its frames. */
   batchBytes: 2 ** 31,
   /** Bytes in one upload or download; with what goes beside them they fit a batch. */

@@ -1,25 +1,23 @@
-import {
-  Metadata,
-  Server,
-  ServerCredentials,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  status,
-} from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { deferred } from '../../link/deferred.js';
-import { type EchoReply, type EchoRequest, hostService } from '../../link/host-service.js';
+import {
+  ECHO_LIMIT,
+  ECHO_MESSAGE_LIMIT,
+  type EchoReply,
+  type EchoRequest,
+  hostService,
+} from '../../link/host-service.js';
 import { packageVersion } from '../../link/package-version.js';
-import { STREAM_FRAME_LIMIT, STREAM_MESSAGE_LIMIT } from '../../proto/envelope.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
-import type { AdapterDescription, HostDescription, VersionRange } from '../../proto/handshake.js';
+import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { type Counters, newCounters } from './counters.js';
 import { ExecutorPool } from './executor-pool.js';
-import { widenReceiveWindow } from './flow-control.js';
+import { FrontDoor } from './front-door.js';
 import { Health } from './health.js';
 import { KeptContents, type KeptContentsOptions } from './kept-contents.js';
 import { DEFAULT_LISTEN, parseListenAddress } from './listen-address.js';
-import { type SessionCall, SessionRelay } from './session-relay.js';
+import { Sessions } from './sessions.js';
 
 export interface DaemonOptions {
   /** `HOST:PORT` on loopback, where port 0 is any free one, or `unix:/PATH`. Default 127.0.0.1:7070. */
@@ -32,6 +30,10 @@ export interface DaemonOptions {
   kept?: number | undefined;
   /** How many sessions may be open at a time. Default 64. */
   maxSessions?: number | undefined;
+  /** How long a session outlives its connection, in milliseconds. Default 30 s. */
+  resumeMs?: number | undefined;
+  /** How long an executor may be busy without a pause, in milliseconds, before it is ended. Default 120 s. */
+  busyMs?: number | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
@@ -42,14 +44,16 @@ export interface DaemonOptions {
   versions?: VersionRange | undefined;
 }
 
-/** The bytes that a client may send ahead of what its executor takes: two of the longest frames. */
-const RECEIVE_WINDOW = 2 * STREAM_FRAME_LIMIT;
 /** How long clients may take to read why their sessions ended, in milliseconds, when the host stops. */
 const SHUTDOWN_GRACE_MS = 1000;
 
+/** Connections that may be without a first word at a time. */
+const MAX_WAITING = 256;
+
 /**
- * A GPU host: accepts sessions over gRPC and gives each an executor process of its own. No session
- * can take the daemon down: it runs nothing of theirs and understands none of their frames.
+ * A GPU host: gives each session an executor process of its own, and that the client's connection. No session
+ * can take the daemon down: it runs nothing of theirs, and does not see what travels. What is asked outside of
+ * sessions is answered over gRPC on the same port.
  */
 export class Daemon {
   readonly counters: Counters = newCounters();
@@ -58,13 +62,13 @@ export class Daemon {
   readonly #health = new Health();
   readonly #pool: ExecutorPool;
   readonly #contents: KeptContents | undefined;
+  readonly #sessions: Sessions;
   readonly #server: Server;
-  readonly #relays = new Set<SessionRelay>();
+  readonly #door: FrontDoor;
   readonly #firstGpu = deferred<void>();
   #url = '';
   #adapter: AdapterDescription | undefined;
   #problem: FarlightError | undefined;
-  #sessions = 0;
   #closing: Promise<void> | undefined;
 
   /**
@@ -99,6 +103,7 @@ export class Daemon {
       kept: options.kept ?? 4,
       blobs: this.#contents?.folder,
       entry: options.executorEntry,
+      busyMs: options.busyMs ?? 120_000,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {
         this.counters.executorsKept++;
@@ -108,19 +113,31 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
+    this.#sessions = new Sessions({
+      versions: this.#versions,
+      pool: this.#pool,
+      contents: this.#contents,
+      counters: this.counters,
+      resumeMs: options.resumeMs ?? 30_000,
+      refusal: () => this.#refusal(),
+    });
     this.#server = new Server({
-      'grpc.max_receive_message_length': STREAM_MESSAGE_LIMIT,
-      'grpc.max_send_message_length': STREAM_MESSAGE_LIMIT,
-      // A client whose machine vanished is noticed, and its executor ended, within a minute.
+      'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
+      'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 15_000,
     });
     this.#server.addService(hostService(), {
-      Session: (call: SessionCall) => this.#accept(call),
       Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, this.describe()),
       Echo: echo,
     });
     this.#health.addTo(this.#server);
+    const grpc = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#door = new FrontDoor({
+      maxWaiting: MAX_WAITING,
+      onGrpc: (socket) => grpc.injectConnection(socket),
+      onCaller: (caller) => this.#sessions.receive(caller),
+    });
   }
 
   /** The address that clients use. */
@@ -135,7 +152,7 @@ export class Daemon {
 
   describe(): HostDescription {
     const adapterProblem = this.#problem?.message ?? '';
-    return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions: this.#relays.size };
+    return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions: this.#sessions.size };
   }
 
   /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
@@ -147,13 +164,8 @@ export class Daemon {
   async #listen(): Promise<void> {
     const text = this.#options.listen ?? DEFAULT_LISTEN;
     const address = parseListenAddress(text);
-    const widen = widenReceiveWindow(this.#server, RECEIVE_WINDOW);
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address.target, ServerCredentials.createInsecure(), (cause, bound) => {
-        if (cause) return reject(bindError(text, cause));
-        widen();
-        resolve(bound);
-      });
+    const port = await this.#door.listen(address).catch((cause: Error) => {
+      throw bindError(text, cause);
     });
     this.#url = address.url(port);
   }
@@ -171,34 +183,10 @@ export class Daemon {
     this.#firstGpu.resolve();
   }
 
-  #accept(call: SessionCall): void {
-    // Sent at once, so that the client knows it reached a host while the GPU is still being opened.
-    call.sendMetadata(new Metadata());
-    const relay = new SessionRelay(call, {
-      id: `${process.pid}-${++this.#sessions}`,
-      versions: this.#versions,
-      pool: this.#pool,
-      contents: this.#contents,
-      counters: this.counters,
-      onEnd: () => {
-        if (this.#relays.delete(relay)) this.counters.sessionsActive--;
-      },
-    });
-    const refusal = this.#refusal();
-    if (refusal) {
-      this.counters.sessionsRefused++;
-      relay.end(refusal.code, refusal.message);
-      return;
-    }
-    this.#relays.add(relay);
-    this.counters.sessionsOpened++;
-    this.counters.sessionsActive++;
-  }
-
-  #refusal(): { code: 'SHUTTING_DOWN' | 'BUSY'; message: string } | undefined {
+  #refusal(): SessionEnd | undefined {
     if (this.#closing) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
     const most = this.#options.maxSessions ?? 64;
-    if (this.#relays.size < most) return undefined;
+    if (this.#sessions.size < most) return undefined;
     return {
       code: 'BUSY',
       message: `the host at ${this.#url} takes no more than ${most} sessions at a time; try again later`,
@@ -211,23 +199,24 @@ export class Daemon {
 
   async #shutDown(): Promise<void> {
     this.#health.close();
-    for (const relay of [...this.#relays]) relay.end('SHUTTING_DOWN', this.#goodbye());
+    await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
+    await this.#pool.close();
+    this.#door.close();
     const cutOff = setTimeout(() => this.#server.forceShutdown(), SHUTDOWN_GRACE_MS);
-    const stopped = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    await Promise.all([stopped, this.#pool.close()]);
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
     clearTimeout(cutOff);
     this.#server.forceShutdown();
-    invariant(this.#relays.size === 0, 'a closed daemon has no sessions');
+    invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
 }
 
 function echo(call: ServerUnaryCall<EchoRequest, EchoReply>, reply: sendUnaryData<EchoReply>): void {
   const { replyBytes } = call.request;
-  if (replyBytes <= STREAM_FRAME_LIMIT) {
+  if (replyBytes <= ECHO_LIMIT) {
     reply(null, { payload: Buffer.alloc(replyBytes) });
     return;
   }
-  reply({ code: status.INVALID_ARGUMENT, details: `reply_bytes is over the limit of ${STREAM_FRAME_LIMIT}` });
+  reply({ code: status.INVALID_ARGUMENT, details: `reply_bytes is over the limit of ${ECHO_LIMIT}` });
 }
 
 function bindError(listen: string, cause: Error): FarlightError {

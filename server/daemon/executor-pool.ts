@@ -1,11 +1,7 @@
 import { deferred } from '../../link/deferred.js';
-import {
-  type BlobFolder,
-  ExecutorChild,
-  type ExecutorChildEvents,
-  type ExecutorReady,
-} from '../../link/executor-child.js';
-import type { FarlightError } from '../../proto/errors.js';
+import { type BlobFolder, ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
+import { FarlightError } from '../../proto/errors.js';
+import type { Traffic } from '../../proto/handshake.js';
 
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
@@ -17,6 +13,8 @@ export interface PoolOptions {
   /** Where they keep contents. */
   blobs?: BlobFolder | undefined;
   entry?: URL | undefined;
+  /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
+  busyMs: number;
   /** An executor opened its GPU. */
   onGpu(ready: ExecutorReady): void;
   /** An executor is ready for another session of its program. */
@@ -29,8 +27,22 @@ export interface PoolOptions {
 
 /** How long an executor is kept for the next session of its program, in milliseconds. */
 const KEEP_MS = 15 * 60_000;
-/** How long an executor may take to end, or to be ready for another session, in milliseconds, before it is killed. */
-const END_GRACE_MS = 5000;
+/** How long an executor may take to end, in milliseconds, before it is killed. */
+const END_GRACE_MS = 6000;
+/** In so many parts of `busyMs` it is asked whether it is still there. */
+const ASKS = 8;
+
+/** What a session hears of its executor. */
+export interface ExecutorUser {
+  /** Its GPU is open; comes in a later turn of the event loop, first. */
+  onReady(ready: ExecutorReady): void;
+  onTraffic(traffic: Traffic): void;
+  /** The session is over, and the executor is no longer its own. */
+  onOver(): void;
+  /** The executor is gone. Comes instead of onOver. */
+  onExit(reason: FarlightError | undefined): void;
+}
+
 /** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 500, longest: 30_000 };
 
@@ -38,16 +50,18 @@ const RETRY_MS = { first: 500, longest: 30_000 };
  * An executor process.
  *
  * States: *spare* (no session has used it), *used* (a session has it: `user`), *retiring* (its session is
- * over, and `timer` ends it by force), *kept* (for the next session of `program`; `timer` ends it).
+ * over, and it tidies up), *kept* (for the next session of `program`; `timer` ends it).
  * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
  */
 interface Executor {
   child: ExecutorChild;
   ready: ExecutorReady | undefined;
-  user: ExecutorChildEvents | undefined;
+  user: ExecutorUser | undefined;
   /** Whose sessions it serves. */
   program: string | undefined;
   timer: NodeJS.Timeout | undefined;
+  /** When it was last known not to be busy, in milliseconds since 1970. */
+  aliveAt: number;
 }
 
 /**
@@ -65,10 +79,12 @@ export class ExecutorPool {
   #retryMs = RETRY_MS.first;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
+  readonly #watch: NodeJS.Timeout;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#choice = options.adapter;
+    this.#watch = setInterval(() => this.#look(), options.busyMs / ASKS).unref();
   }
 
   /** Starts spares until there are `count`, unless one has just failed and the next try is still to come. */
@@ -77,35 +93,34 @@ export class ExecutorPool {
   }
 
   /**
-   * Gives an executor to a session of `program`, which gives it back: one that has served that program before,
-   * with what was compiled for it, where there is one. Its onReady comes in a later turn of the event loop,
-   * even where the executor has been ready for long.
+   * Gives an executor to a session of `program`, until that is over: one that has served that program before,
+   * with what was compiled for it, where there is one.
    */
-  take(program: string, user: ExecutorChildEvents): ExecutorChild {
+  take(program: string, user: ExecutorUser): ExecutorChild {
     const executor = this.#takeKept(program) ?? this.#takeSpare() ?? this.#start();
     executor.user = user;
     executor.program = program;
-    executor.child.begin({ program });
+    executor.aliveAt = Date.now();
     const { ready } = executor;
-    if (ready) setImmediate(() => user.onReady(ready));
+    if (ready) setImmediate(() => executor.user?.onReady(ready));
     setImmediate(() => this.fill());
     return executor.child;
   }
 
-  /** The session of an executor is over: it is kept for the next one of its program, or ended. */
-  giveBack(child: ExecutorChild): void {
-    const executor = [...this.#executors.keys()].find((each) => each.child === child);
-    if (!executor) return;
-    executor.user = undefined;
-    executor.timer = setTimeout(() => child.kill(), END_GRACE_MS).unref();
-    if (this.#options.kept > 0 && executor.ready && !this.#closed) child.retire();
-    else child.end();
+  /** A session does not want its executor after all; nothing has begun on it. */
+  putBack(child: ExecutorChild): void {
+    for (const executor of this.#executors.keys()) {
+      if (executor.child !== child) continue;
+      executor.user = undefined;
+      this.#end(executor);
+    }
   }
 
   /** Ends every executor; resolves when none is left. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
+    clearInterval(this.#watch);
     for (const { child } of this.#executors.keys()) child.kill();
     await Promise.all(this.#executors.values());
   }
@@ -124,8 +139,15 @@ export class ExecutorPool {
     return this.#spares.splice(Math.max(warm, 0), 1)[0];
   }
 
+  #over(executor: Executor): void {
+    const { user } = executor;
+    executor.user = undefined;
+    user?.onOver();
+    if (this.#options.kept === 0) this.#end(executor);
+  }
+
   #keep(executor: Executor): void {
-    clearTimeout(executor.timer);
+    if (this.#options.kept === 0 || this.#closed) return;
     this.#kept.push(executor);
     this.#options.onKept();
     executor.timer = setTimeout(() => this.#end(executor), KEEP_MS).unref();
@@ -161,9 +183,12 @@ export class ExecutorPool {
           this.#options.onGpu(ready);
           executor.user?.onReady(ready);
         },
-        onFrame: (frame) => executor.user?.onFrame(frame),
+        onTraffic: (traffic) => executor.user?.onTraffic(traffic),
+        onOver: () => this.#over(executor),
         onIdle: () => this.#keep(executor),
-        onDrain: () => executor.user?.onDrain(),
+        onAlive: () => {
+          executor.aliveAt = Date.now();
+        },
         onExit: (reason) => {
           this.#executors.delete(executor);
           exited.resolve();
@@ -177,6 +202,7 @@ export class ExecutorPool {
       user: undefined,
       program: undefined,
       timer: undefined,
+      aliveAt: 0,
     };
     this.#executors.set(executor, exited.promise);
     return executor;
@@ -185,8 +211,25 @@ export class ExecutorPool {
   #onExit(executor: Executor, reason: FarlightError | undefined): void {
     if (!executor.ready && reason && !this.#closed) this.#options.onNoGpu(reason);
     this.#forget(executor);
-    if (executor.user) executor.user.onExit(reason);
+    const { user } = executor;
+    executor.user = undefined;
+    if (user) user.onExit(reason);
     else if (!this.#closed && this.#spares.includes(executor)) this.#replace(executor);
+  }
+
+  /** Ends executors that have been busy for too long, such as one in a shader compiler that never ends. */
+  #look(): void {
+    for (const executor of this.#executors.keys()) {
+      const { child, user, aliveAt } = executor;
+      if (!user || !executor.ready) continue;
+      child.ping();
+      const seconds = Math.round(this.#options.busyMs / 1000);
+      if (Date.now() - aliveAt < this.#options.busyMs) continue;
+      const message = `the GPU executor was busy for ${seconds} seconds without a pause, and was ended; start the program again`;
+      executor.user = undefined;
+      child.kill();
+      user.onExit(new FarlightError('EXECUTOR_LOST', message));
+    }
   }
 
   #replace(executor: Executor): void {

@@ -4,8 +4,10 @@ export const DEFAULT_LISTEN = '127.0.0.1:7070';
 
 /** Where a daemon listens. */
 export interface ListenAddress {
-  /** As gRPC binds it. */
-  target: string;
+  host?: string;
+  port?: number;
+  /** Of a unix socket. */
+  path?: string;
   /** The address that clients use, given the port that was bound. */
   url(port: number): string;
 }
@@ -19,7 +21,7 @@ export function parseListenAddress(text: string): ListenAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
     if (!path.startsWith('/')) throw badListen(text);
-    return { target: `unix:${path}`, url: () => `unix:${path}` };
+    return { path, url: () => `unix:${path}` };
   }
   const match = /^(?:grpc:\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]]+):(\d{1,5})$/i.exec(text);
   const [, host = '', port = ''] = match ?? [];
@@ -31,7 +33,7 @@ export function parseListenAddress(text: string): ListenAddress {
         `listen on 127.0.0.1:${port} and reach it from elsewhere through an SSH tunnel: ssh -L ${port}:127.0.0.1:${port} HOST`,
     );
   }
-  return { target: `${host}:${port}`, url: (bound) => `grpc://${host}:${bound}` };
+  return { host: host.replace(/[[\]]/g, ''), port: Number(port), url: (bound) => `grpc://${host}:${bound}` };
 }
 
 function isLoopback(host: string): boolean {

@@ -1,15 +1,15 @@
-import { Socket, type SocketConstructorOpts } from 'node:net';
-import type { DuplexOptions } from 'node:stream';
-import { FarlightError } from '../../proto/errors.js';
-import type { ExecutorReport, SessionDescription } from '../../proto/handshake.js';
-import { FrameDecoder, frameHeader, PIPE_FRAME_LIMIT } from '../../proto/wire/framing.js';
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { FarlightError, invariant } from '../../proto/errors.js';
+import type { ExecutorCommand, ExecutorReport, SessionDescription } from '../../proto/handshake.js';
 import type { OpenedGpu } from '../dawn.js';
+import { Carrier, type Ending } from './carrier.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
-/** The duplex pipe to the process that started this one. */
+/** The pipe to the process that started this one, where that is the client. */
 const PIPE_FD = 3;
-/** The bytes of replies that may wait for the pipe before no more commands are taken. */
-const SEND_WATERMARK = 1024 * 1024;
+/** How long the end of a session may take, in milliseconds: longer, and the process ends with it. */
+const RETIRE_MS = 5000;
 
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
@@ -25,10 +25,9 @@ export interface ExecutorParts {
 }
 
 /**
- * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and
- * carries sessions over the pipe on descriptor 3, one after the other: each begins with a frame that describes
- * it; an empty frame ends it, and is answered with one when the next may begin. The process ends when a session breaks the protocol, when the
- * pipe closes, or when the parent is gone, whichever comes first.
+ * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and carries the
+ * sessions that the parent begins, one after the other. The process ends when a session breaks the protocol,
+ * when the client whose private host it is closes the pipe, or when the parent is gone.
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
   process.title = 'farlight-executor';
@@ -36,85 +35,94 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   // ends: a program may still be using its GPU while it handles the signal.
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});
-  process.on('disconnect', () => process.exit(0));
+  process.on('disconnect', () => leave(parts));
   process.on('uncaughtException', (error) => fail(`the executor failed: ${sentence(error)}`));
 
-  // Frames that arrive before the GPU is open wait in the pipe: a socket reads nothing until it is asked.
-  const options: SocketConstructorOpts & DuplexOptions = {
-    fd: PIPE_FD,
-    readable: true,
-    writable: true,
-    allowHalfOpen: true,
-    writableHighWaterMark: SEND_WATERMARK,
-  };
-  const pipe = new Socket(options);
-  pipe.on('error', () => process.exit(0));
-
-  let opened: OpenedGpu;
+  const opening = parts.openGpu(choice);
+  const executor = opening.then((opened) => new Executor(opened, parts));
+  const ignore = () => {};
+  process.on('message', (command: ExecutorCommand, socket?: Socket) => {
+    if (command.type === 'ping') report({ type: 'alive' });
+    // Where the GPU cannot be opened, the parent is told below.
+    else void executor.then((it) => it.obey(command, socket), ignore);
+  });
   try {
-    opened = await parts.openGpu(choice);
+    const { adapter, wgslLanguageFeatures, choice: found } = await opening;
+    report({ type: 'ready', adapter, wgslLanguageFeatures, choice: found });
   } catch (error) {
     if (!(error instanceof FarlightError)) throw error;
-    return report({ type: 'failed', message: error.message }, 1);
+    report({ type: 'failed', message: error.message }, 1);
   }
-  carry(pipe, opened.gpu, parts);
-  const { adapter, wgslLanguageFeatures } = opened;
-  report({ type: 'ready', adapter, wgslLanguageFeatures, choice: opened.choice });
 }
 
-function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
-  let ended = false;
-  const end: SessionPeer['end'] = (code, message) => {
-    if (ended) return;
-    ended = true;
-    pipe.pause();
-    // Replies that were sent before are flushed first; the parent learns the reason over the other
-    // channel, and pairs the two once both have closed.
-    pipe.end(() => report({ type: 'ended', code, message }, 0));
-  };
-  const peer: SessionPeer = {
-    send(frame) {
-      if (ended) return;
-      if (frame.length > PIPE_FRAME_LIMIT) {
-        return end('EXECUTOR_LOST', `a reply of ${frame.length} bytes is longer than a frame may be`);
-      }
-      pipe.cork();
-      pipe.write(frameHeader(frame.length));
-      // Where the parent reads slowly, no more commands are taken, so that replies cannot pile up.
-      if (!pipe.write(frame)) pipe.pause();
-      pipe.uncork();
-    },
-    end,
-  };
-  let session: SessionEndpoint | undefined;
-  let inheritance: unknown;
-  const retire = async () => {
-    inheritance = await session?.retire?.();
-    session = undefined;
-    pipe.write(frameHeader(0));
-  };
-  pipe.on('drain', () => {
-    if (!ended) pipe.resume();
-  });
-  const decoder = new FrameDecoder((frame) => {
-    if (ended) return;
-    if (frame.length === 0) void retire();
-    else if (session) session.receive(frame);
-    else session = parts.createSession(gpu, peer, JSON.parse(new TextDecoder().decode(frame)), inheritance);
-  });
-  pipe.on('data', (piece: Buffer) => {
-    try {
-      decoder.push(piece);
-    } catch (error) {
-      // The session reports its client's mistakes itself; what it throws is a mistake of ours.
-      session?.close();
-      throw error;
+/** What of an executor process outlives a session. */
+class Executor {
+  readonly #opened: OpenedGpu;
+  readonly #parts: ExecutorParts;
+  #carrier: Carrier | undefined;
+  #inheritance: unknown;
+
+  constructor(opened: OpenedGpu, parts: ExecutorParts) {
+    this.#opened = opened;
+    this.#parts = parts;
+  }
+
+  obey(command: ExecutorCommand, socket: Socket | undefined): void {
+    socket?.setNoDelay(true);
+    if (command.type === 'begin') {
+      const { session, head } = command;
+      if (!session.welcome) this.#begin(session, new Socket({ fd: PIPE_FD }), head);
+      else if (socket) this.#begin(session, socket, head);
+      // The client had gone before its connection could be handed over.
+      else void this.#retire(undefined);
+    } else if (command.type === 'resume' && socket) {
+      if (this.#carrier) this.#carrier.resume(socket, command.head, command.taken);
+      else socket.destroy();
+    } else if (command.type === 'end') {
+      this.#carrier?.end(command);
     }
-  });
-  pipe.on('end', () => {
-    session?.close();
-    pipe.end(() => void Promise.resolve(parts.settled?.()).then(() => process.exit(0)));
-  });
+  }
+
+  #begin(description: SessionDescription, socket: Duplex, head: Uint8Array): void {
+    invariant(!this.#carrier, 'an executor has one session at a time');
+    const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
+    this.#carrier = new Carrier({
+      description,
+      opened: { adapter, wgslLanguageFeatures },
+      createSession: (peer) => this.#parts.createSession(gpu, peer, description, this.#inheritance),
+      onTraffic: (traffic) => report({ type: 'traffic', ...traffic }),
+      onOver: (ending) => this.#over(ending, description),
+    });
+    this.#carrier.begin(socket, head);
+  }
+
+  #over(ending: Ending, { welcome }: SessionDescription): void {
+    const session = this.#carrier?.session;
+    this.#carrier = undefined;
+    if (ending.by === 'fault') {
+      session?.close();
+      report({ type: 'ended', code: ending.code, message: ending.message }, 0);
+    } else if (welcome) {
+      void this.#retire(session);
+    } else {
+      session?.close();
+      leave(this.#parts);
+    }
+  }
+
+  async #retire(session: SessionEndpoint | undefined): Promise<void> {
+    report({ type: 'over' });
+    const timer = setTimeout(() => process.exit(0), RETIRE_MS);
+    this.#inheritance = await session?.retire?.();
+    clearTimeout(timer);
+    report({ type: 'idle' });
+  }
+}
+
+/** Ends the process when what is being written is on disk. */
+function leave(parts: ExecutorParts): void {
+  setTimeout(() => process.exit(0), RETIRE_MS);
+  void Promise.resolve(parts.settled?.()).then(() => process.exit(0));
 }
 
 /** Tells the parent, and ends the process once it is told where an exit code is given. */

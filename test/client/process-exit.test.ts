@@ -8,7 +8,12 @@ const PROGRAM = fileURLToPath(new URL('../support/link-program.mjs', import.meta
 
 let daemon: Daemon;
 beforeAll(async () => {
-  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, kept: 0 });
+  daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    executorEntry: FAKE_EXECUTOR,
+    kept: 0,
+    resumeMs: 500,
+  });
 });
 afterAll(() => daemon.close());
 
@@ -23,7 +28,10 @@ async function program(host: string, ...steps: string[]): Promise<{ code: number
   return { code, output };
 }
 
-const HOSTS: Record<string, () => string> = { gRPC: () => daemon.url, 'a private host': () => 'private' };
+const HOSTS: Record<string, () => string> = {
+  'a connection': () => daemon.url,
+  'a private host': () => 'private',
+};
 
 for (const [name, host] of Object.entries(HOSTS)) {
   describe(`a program with an open link over ${name}`, () => {

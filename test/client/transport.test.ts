@@ -1,10 +1,9 @@
 import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { grpcTransport } from '#farlight/client/transport/grpc.js';
 import { type MemoryPeer, memoryTransport } from '#farlight/client/transport/memory.js';
-import { privateHost } from '#farlight/client/transport/private-host.js';
 import type { Transport } from '#farlight/client/transport/transport.js';
+import { privateHost, remoteHost } from '#farlight/client/transport/worker-link.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
@@ -31,7 +30,7 @@ function memory(): Transport {
 }
 
 const TRANSPORTS: Record<string, () => Transport> = {
-  gRPC: () => grpcTransport(daemon.url),
+  'a connection': () => remoteHost(daemon.url),
   'a private host': () => privateHost({ entry: FAKE_EXECUTOR }),
   memory,
 };
@@ -52,7 +51,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       const client = new SessionClient(transport());
       const { adapter, protocol, wgslLanguageFeatures } = await client.welcome;
       expect({ protocol, wgslLanguageFeatures }).toEqual({
-        protocol: 1,
+        protocol: 2,
         wgslLanguageFeatures: ['fake_feature'],
       });
       expect(adapter).toMatchObject({ name: 'fake', software: true, driver: 'fake 1.0' });
@@ -174,7 +173,7 @@ describe('a host that is not there', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', () => resolve()));
     return `grpc://127.0.0.1:${(server.address() as AddressInfo).port}`;
   };
-  const reason = (url: string) => new SessionClient(grpcTransport(url)).closed;
+  const reason = (url: string) => new SessionClient(remoteHost(url)).closed;
 
   it('is UNREACHABLE at once where the connection is refused', async () => {
     const url = await listen(createServer());
@@ -205,32 +204,5 @@ describe('a host that is not there', () => {
         message: expect.stringMatching(/what answers is not a farlight host/),
       });
     }
-  });
-});
-
-describe('a connection that breaks', () => {
-  it('closes the link with DISCONNECTED', async () => {
-    let cut = () => {};
-    const { hostname, port } = new URL(daemon.url.replace('grpc:', 'http:'));
-    const proxy = createServer((near) => {
-      import('node:net').then(({ connect }) => {
-        const far = connect(Number(port), hostname);
-        near.pipe(far).pipe(near);
-        for (const socket of [near, far]) socket.on('error', () => {});
-        cut = () => near.destroy();
-        near.on('close', () => far.destroy());
-      });
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', () => resolve()));
-    const client = new SessionClient(
-      grpcTransport(`grpc://127.0.0.1:${(proxy.address() as AddressInfo).port}`),
-    );
-    await client.welcome;
-    cut();
-    expect(await client.closed).toMatchObject({
-      code: 'DISCONNECTED',
-      message: expect.stringMatching(/start the program again/),
-    });
-    proxy.close();
   });
 });

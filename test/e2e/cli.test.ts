@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { grpcTransport } from '#farlight/client/transport/grpc.js';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
 import { CLI, executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
 
@@ -123,7 +123,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
 
   it('a host that speaks another protocol', async () => {
     const { url } = await host({ versions: { protocolMin: 7, protocolMax: 9, version: '9.9.9' } });
-    const words = /protocol 1 \(farlight \d.*protocol 7 to 9 \(farlight 9\.9\.9\).*install the same version/;
+    const words = /protocol 2 \(farlight \d.*protocol 7 to 9 \(farlight 9\.9\.9\).*install the same version/;
     expectOneSentence(await farlight('run', '--host', url, '--', 'true'), words);
     expectOneSentence(await farlight('doctor', '--host', url), words);
   });
@@ -160,7 +160,7 @@ describe('farlight serve', () => {
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const largest = async (...args: string[]) => {
       const { url } = await serve(...args);
-      const client = new SessionClient(grpcTransport(url));
+      const client = new SessionClient(remoteHost(url));
       const { contents } = await client.welcome;
       client.link.close();
       return contents?.largestBytes;

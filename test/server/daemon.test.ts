@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module';
 import { afterEach, describe, expect, it } from 'vitest';
-import { grpcTransport } from '#farlight/client/transport/grpc.js';
 import { HostClient } from '#farlight/client/transport/host-client.js';
-import { hostService } from '#farlight/link/host-service.js';
-import type { ClientMessage, HostMessage } from '#farlight/proto/envelope.js';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
+import { RawClient } from '../support/raw-client.js';
 import {
   executorsOf,
   FAKE_EXECUTOR,
@@ -30,24 +31,8 @@ async function start(options: DaemonOptions = {}): Promise<Daemon> {
   return daemon;
 }
 
-const open = (daemon: Daemon, hello = HELLO) => new SessionClient(grpcTransport(daemon.url), hello);
+const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
 const pidOf = async (client: SessionClient) => Number(Buffer.from(await client.ask(ACTION.pid)).toString());
-
-/** The session call itself, for what no client of ours would do. */
-function rawCall(daemon: Daemon) {
-  const client = new Client(daemon.url.replace('grpc://', ''), credentials.createInsecure(), {
-    'grpc.max_receive_message_length': -1,
-  });
-  const { path, requestSerialize, responseDeserialize } = hostService().Session;
-  const call = client.makeBidiStreamRequest<ClientMessage, HostMessage>(
-    path,
-    requestSerialize,
-    responseDeserialize,
-  );
-  call.on('error', () => {});
-  const status = new Promise<{ code: number }>((resolve) => call.on('status', resolve));
-  return { call, status, close: () => client.close() };
-}
 
 describe('sessions', () => {
   it('have an executor process each', async () => {
@@ -109,23 +94,16 @@ describe('sessions', () => {
   });
 
   it('leave no executor behind where none is kept, whether they close or their client vanishes', async () => {
-    const daemon = await start({ kept: 0 });
-    const [closing, vanishing] = [open(daemon), rawCall(daemon)];
+    const daemon = await start({ kept: 0, resumeMs: 200 });
+    const [closing, vanishing] = [open(daemon), new RawClient(daemon.url)];
     const pid = await pidOf(closing);
     closing.link.close();
     expect(await closing.closed).toBeUndefined();
-    vanishing.call.write({ hello: HELLO });
-    vanishing.call.write({ commands: Uint8Array.from([ACTION.pid]) });
-    const other = await new Promise<number>((resolve) =>
-      vanishing.call.on(
-        'data',
-        (m: HostMessage) => 'replies' in m && resolve(Number(Buffer.from(m.replies).toString())),
-      ),
-    );
-    vanishing.call.cancel();
+    vanishing.hello().frame(Uint8Array.of(ACTION.pid));
+    const other = Number(Buffer.from(await vanishing.next(PACKET.data)).toString());
+    vanishing.socket.destroy();
     await until(() => !isAlive(pid) && !isAlive(other));
     expect(daemon.counters.sessionsActive).toBe(0);
-    vanishing.close();
   });
 
   it('leave their executor to the next session of their program, and to no other', async () => {
@@ -146,8 +124,8 @@ describe('sessions', () => {
     expect(await sessionOf('b.mjs')).toBe(other);
   });
 
-  it('whose executor does not come back from a session lose it, and nobody waits for it', async () => {
-    const daemon = await start({ kept: 1, spares: 0 });
+  it('whose executor does not come back lose it, and nobody waits for it', async () => {
+    const daemon = await start({ kept: 1, spares: 0, busyMs: 1000 });
     const client = open(daemon);
     const pid = await pidOf(client);
     client.link.send(Uint8Array.of(ACTION.hang));
@@ -171,13 +149,6 @@ describe('sessions', () => {
     expect(after.log).toEqual(['welcome', 'frame', 'frame']);
   });
 
-  it('end where a client sends an empty frame, and their executor hears of none', async () => {
-    const client = open(await start());
-    await client.welcome;
-    client.link.send(new Uint8Array(0));
-    expect(await client.closed).toMatchObject({ code: 'PROTOCOL_ERROR', message: 'a frame is empty' });
-  });
-
   it('over a unix socket work the same', async () => {
     const daemon = await start({ listen: `unix:/tmp/farlight-test-${process.pid}.sock` });
     expect([...(await open(daemon).ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
@@ -190,6 +161,7 @@ describe('sessions', () => {
     expect(await open(daemon).closed).toMatchObject({ code: 'BUSY' });
     first.link.close();
     await first.closed;
+    await until(() => daemon.counters.sessionsActive === 0);
     await open(daemon).welcome;
     expect(daemon.counters).toMatchObject({ sessionsOpened: 2, sessionsRefused: 1 });
   });
@@ -214,75 +186,98 @@ describe('flow', () => {
     expect([...(await client.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
   });
 
-  it('of replies stops when the client reads none, and goes on when it does', async () => {
+  it('of replies stops when the client takes none, and goes on when it does', async () => {
     const daemon = await start();
-    const { call, close } = rawCall(daemon);
-    call.write({ hello: HELLO });
-    const received: number[] = [];
-    await new Promise<void>((resolve) => call.once('data', () => resolve()));
-    call.pause();
-    for (let i = 0; i < 3; i++) call.write({ commands: Uint8Array.from([ACTION.flood]) });
+    const client = new RawClient(daemon.url).hello();
+    await client.next(PACKET.welcome);
+    for (let i = 0; i < 3; i++) client.frame(Uint8Array.of(ACTION.flood));
     const sent = 3 * 64;
-    let last = -1;
+    let last = 0;
     // Until nothing moves any more.
-    await until(() => daemon.counters.framesDown > 0);
-    while (last !== daemon.counters.framesDown) {
-      last = daemon.counters.framesDown;
+    while (last === 0 || last !== client.packets.length) {
+      last = client.packets.length;
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
-    expect(last).toBeLessThan(sent / 2);
-    call.on(
-      'data',
-      (message: HostMessage) => 'replies' in message && received.push(message.replies[0] ?? -1),
-    );
-    call.resume();
-    await until(() => received.length === sent);
+    // What is under way without having been taken is bounded.
+    expect(last).toBeLessThanOrEqual(LIMITS.windowBytes / 2 ** 20 + 2);
+    const received: number[] = [];
+    while (received.length < sent) {
+      const [first = -1] = await client.next(PACKET.data);
+      received.push(first);
+      client.socket.write(encodeCount(PACKET.ack, received.length));
+    }
     expect(received).toEqual(Array.from({ length: sent }, (_, i) => i % 64));
-    call.cancel();
-    close();
+    client.socket.destroy();
   });
 
-  it('carries a frame of 8 MiB both ways, and refuses a longer one', async () => {
+  it('carries the longest frame both ways, and ends a connection that announces a longer one', async () => {
     const daemon = await start();
     const client = open(daemon);
-    const frame = new Uint8Array(8 * 1024 * 1024).fill(3);
+    const frame = new Uint8Array(LIMITS.frameBytes).fill(3);
     frame[0] = ACTION.echo;
     client.link.send(frame.slice());
     expect(Buffer.compare(await client.next(), frame)).toBe(0);
-    const { call, status, close } = rawCall(daemon);
-    call.write({ hello: HELLO });
-    call.write({ commands: new Uint8Array(9 * 1024 * 1024) });
-    expect((await status).code).toBe(8);
-    close();
+    const raw = new RawClient(daemon.url).hello();
+    await raw.next(PACKET.welcome);
+    raw.socket.write(dataHeader(LIMITS.frameBytes + 1));
+    await raw.closed;
+    expect([...(await client.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
   });
 });
 
 describe('a client that breaks the rules', () => {
-  const first = async (daemon: Daemon, ...messages: ClientMessage[]) => {
-    const { call, close } = rawCall(daemon);
-    for (const message of messages) call.write(message);
-    const end = await new Promise<HostMessage>((resolve) =>
-      call.on('data', (message: HostMessage) => 'end' in message && resolve(message)),
-    );
-    close();
-    return end;
-  };
+  const sentence = { code: 'PROTOCOL_ERROR', message: expect.stringMatching(/begins with Hello or Resume/) };
 
-  it('hears that Hello comes first, and once', async () => {
+  it('hears that Hello comes first, and briefly', async () => {
     const daemon = await start();
-    const sentence = {
-      end: { code: 'PROTOCOL_ERROR', message: expect.stringMatching(/begins with one Hello/) },
-    };
-    expect(await first(daemon, { commands: new Uint8Array(1) })).toMatchObject(sentence);
-    expect(await first(daemon, { hello: HELLO }, { hello: HELLO })).toMatchObject(sentence);
+    const hasty = new RawClient(daemon.url);
+    hasty.socket.write(PREFACE);
+    hasty.frame(Uint8Array.of(1));
+    expect(await hasty.object(PACKET.end)).toMatchObject(sentence);
+    const verbose = new RawClient(daemon.url);
+    verbose.socket.write(PREFACE);
+    verbose.say(PACKET.hello, { ...HELLO, program: 'x'.repeat(100_000) });
+    expect(await verbose.object(PACKET.end)).toMatchObject(sentence);
     expect([...(await open(daemon).ask(ACTION.echo))]).toEqual([ACTION.echo]);
+  });
+
+  it('hears that its Hello or Resume is incomplete', async () => {
+    const daemon = await start();
+    for (const [kind, value] of [
+      [PACKET.hello, { protocolMin: 2 }],
+      [PACKET.resume, { sessionId: 7, taken: 0 }],
+      [PACKET.resume, { sessionId: 'x', taken: '0' }],
+    ] as const) {
+      const client = new RawClient(daemon.url);
+      client.socket.write(PREFACE);
+      client.say(kind, value);
+      expect(await client.object(PACKET.end)).toMatchObject({ code: 'PROTOCOL_ERROR' });
+    }
+  });
+
+  it('loses its session where it says Hello twice, sends an empty frame, or takes what was not sent', async () => {
+    const daemon = await start();
+    for (const wrong of [
+      encodeObject(PACKET.hello, HELLO),
+      dataHeader(0),
+      encodeCount(PACKET.ack, 5),
+      encodeObject(PACKET.ack, {}),
+    ]) {
+      const client = new RawClient(daemon.url).hello();
+      await client.next(PACKET.welcome);
+      const { sessionsActive } = daemon.counters;
+      client.socket.write(wrong);
+      await client.closed;
+      expect(sessionsActive).toBeGreaterThan(0);
+    }
+    expect([...(await open(daemon).ask(ACTION.echo, 3))]).toEqual([ACTION.echo, 3]);
   });
 
   it("hears both versions when it speaks no protocol of the host's", async () => {
     const daemon = await start();
     const reason = await open(daemon, { ...HELLO, protocolMin: 7, protocolMax: 9, version: '9.9.9' }).closed;
     expect(reason?.code).toBe('VERSION_MISMATCH');
-    expect(reason?.message).toMatch(/protocol 7 to 9 \(farlight 9\.9\.9\).*protocol 1 \(farlight \d/);
+    expect(reason?.message).toMatch(/protocol 7 to 9 \(farlight 9\.9\.9\).*protocol 2 \(farlight \d/);
   });
 });
 

@@ -1,15 +1,14 @@
 // A program that opens a link to the host named first ("private" for one of its own) and then does
 // each of the steps named after it, for tests of when a process ends.
-import { grpcTransport } from '#farlight/client/transport/grpc.js';
-import { privateHost } from '#farlight/client/transport/private-host.js';
+import { privateHost, remoteHost } from '#farlight/client/transport/worker-link.js';
 import { ACTION } from './fake-executor.mjs';
 
 const [host, ...steps] = process.argv.slice(2);
 const entry = new URL('./fake-executor.mjs', import.meta.url);
-const transport = host === 'private' ? privateHost({ entry }) : grpcTransport(host);
+const transport = host === 'private' ? privateHost({ entry }) : remoteHost(host);
 
 let answered = () => {};
-const hello = { protocolMin: 1, protocolMax: 1, version: '0.0.0-test', program: 'link-program.mjs' };
+const hello = { protocolMin: 2, protocolMax: 2, version: '0.0.0-test', program: 'link-program.mjs' };
 const link = transport.open(hello, {
   onWelcome: () => {},
   onFrame: (frame) => answered(Buffer.from(frame)),

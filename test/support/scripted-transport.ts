@@ -58,9 +58,10 @@ export class ScriptedTransport implements Transport {
   /** The host's welcome, with what it keeps. */
   welcome(contents?: KeptContents): void {
     this.#events?.onWelcome({
-      protocol: 1,
+      protocol: 2,
       version: '0.0.0-test',
       sessionId: 'scripted',
+      resumeMs: 0,
       adapter: { name: 'fake', vendor: '', architecture: '', software: true, driver: '' },
       wgslLanguageFeatures: [],
       contents,

@@ -1,0 +1,51 @@
+/**
+ * The thread that has the connections of a program: the program's own computes without a pause for long, and
+ * meanwhile what it sends is to leave, and a host that asks whether it is still there is to be answered.
+ */
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import { hostTransport } from './host-link.js';
+import { privateTransport } from './private-host.js';
+import type { LinkEvents } from './transport.js';
+import { FLOW, type FromWorker, type OpenRequest, type ToWorker } from './worker-messages.js';
+
+/** Bytes around a frame in a buffer for which it is not worth to be copied into one of its own. */
+const SLACK = 4096;
+
+parentPort?.on('message', ({ port, way, hello, flow: shared }: OpenRequest) => {
+  const flow = new Int32Array(shared);
+  const tell = (message: FromWorker, transfer?: ArrayBuffer[]) => port.postMessage(message, transfer);
+  const events: LinkEvents = {
+    onWelcome: (welcome) => tell({ welcome }),
+    onFrame: (frame) => give(port, frame),
+    onTaken: (bytes) => {
+      Atomics.sub(flow, FLOW.underWay, bytes);
+      Atomics.notify(flow, FLOW.underWay);
+    },
+    onDrain: () => tell('drain'),
+    onClose: (reason) => {
+      Atomics.store(flow, FLOW.closed, 1);
+      Atomics.store(flow, FLOW.underWay, 0);
+      Atomics.notify(flow, FLOW.underWay);
+      Atomics.notify(flow, FLOW.closed);
+      tell({ closed: reason && { code: reason.code, message: reason.message } });
+      port.close();
+    },
+  };
+  const transport =
+    'host' in way
+      ? hostTransport(way.host)
+      : privateTransport({ ...way, entry: way.entry ? new URL(way.entry) : undefined });
+  const link = transport.open(hello, events);
+  port.on('message', (message: ToWorker) => {
+    if (message === 'close') link.close();
+    else link.send(message);
+  });
+});
+
+/** Passes a frame on. Its buffer goes with it where nothing else lies in it. */
+function give(port: MessagePort, frame: Uint8Array): void {
+  const own = frame.buffer.byteLength - frame.byteLength <= SLACK && frame.byteLength > SLACK;
+  // Not `slice`, which is no copy where the frame is a Buffer.
+  const given = own ? frame : new Uint8Array(frame);
+  port.postMessage(given, [given.buffer as ArrayBuffer]);
+}

@@ -1,0 +1,143 @@
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { FarlightError, invariant } from '../../proto/errors.js';
+import { PACKET_LIMIT } from '../../proto/wire/packet.js';
+import { parseHostAddress } from './host-address.js';
+import type { PrivateHostOptions } from './private-host.js';
+import type { Hello, Link, LinkEvents, Transport } from './transport.js';
+import { FLOW, type FromWorker, type OpenRequest, type ToWorker, type Way } from './worker-messages.js';
+
+/** The bytes that the host has not taken before `send` asks its caller to wait. */
+const SEND_WATERMARK = 16 << 20;
+/** How long a process that ends waits for its hosts to be told, in milliseconds. */
+const GOODBYE_MS = 500;
+
+/**
+ * The way to a host: a connection in a thread of its own, so that frames leave while this one computes.
+ *
+ * @throws FarlightError BAD_URL where the address is not one.
+ */
+export function remoteHost(url: string): Transport {
+  const address = parseHostAddress(url);
+  return {
+    target: address.url,
+    open: (hello, events) => new WorkerLink({ host: url }, hello, events),
+  };
+}
+
+/** A host of this program's own: an executor process on this machine, started for each session and ended with it. */
+export function privateHost({ adapter, entry }: PrivateHostOptions = {}): Transport {
+  return {
+    target: 'a private host on this machine',
+    open: (hello, events) => new WorkerLink({ adapter, entry: entry?.href }, hello, events),
+  };
+}
+
+/** A link whose connection the worker has. What happens there arrives here in later turns of the event loop. */
+class WorkerLink implements Link {
+  readonly #port: MessagePort;
+  readonly #flow = new Int32Array(new SharedArrayBuffer(4 * FLOW.length));
+  readonly #events: LinkEvents;
+  #closed = false;
+
+  constructor(way: Way, hello: Hello, events: LinkEvents) {
+    this.#events = events;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.on('message', (message: FromWorker) => this.#receive(message));
+    port1.unref();
+    links.add(this);
+    const request: OpenRequest = { port: port2, way, hello, flow: this.#flow.buffer as SharedArrayBuffer };
+    connections().postMessage(request, [port2]);
+  }
+
+  send(frame: Uint8Array): boolean {
+    if (this.#closed) return true;
+    invariant(frame.length < PACKET_LIMIT, `a frame of ${frame.length} bytes was not split`);
+    const underWay = Atomics.add(this.#flow, FLOW.underWay, frame.length) + frame.length;
+    const given = frame as ToWorker & Uint8Array<ArrayBuffer>;
+    this.#port.postMessage(given, [given.buffer]);
+    return underWay < SEND_WATERMARK;
+  }
+
+  waitForRoom(): void {
+    for (;;) {
+      const underWay = Atomics.load(this.#flow, FLOW.underWay);
+      if (underWay < SEND_WATERMARK / 2 || Atomics.load(this.#flow, FLOW.closed)) return;
+      Atomics.wait(this.#flow, FLOW.underWay, underWay);
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#port.postMessage('close');
+  }
+
+  ref(): void {
+    this.#port.ref();
+  }
+
+  unref(): void {
+    this.#port.unref();
+  }
+
+  /** Closes the link and waits until the host was told, if that does not take long. */
+  sayGoodbye(): void {
+    this.close();
+    Atomics.wait(this.#flow, FLOW.closed, 0, GOODBYE_MS);
+  }
+
+  /** The worker is gone. */
+  fail(reason: FarlightError): void {
+    this.#finish(reason);
+  }
+
+  #receive(message: FromWorker): void {
+    if (message instanceof Uint8Array) {
+      if (!this.#closed) this.#events.onFrame(message);
+    } else if (message === 'drain') {
+      if (!this.#closed) this.#events.onDrain();
+    } else if ('welcome' in message) {
+      if (!this.#closed) this.#events.onWelcome(message.welcome);
+    } else {
+      const { closed } = message;
+      this.#finish(this.#closed || !closed ? undefined : new FarlightError(closed.code, closed.message));
+    }
+  }
+
+  #finish(reason: FarlightError | undefined): void {
+    if (!links.delete(this)) return;
+    this.#closed = true;
+    this.#port.close();
+    this.#events.onClose(reason);
+  }
+}
+
+/** Links that are open, of which the worker is to tell. */
+const links = new Set<WorkerLink>();
+let worker: Worker | undefined;
+
+/** The thread that has this process's connections. It does not keep the process alive: the links' ports do. */
+function connections(): Worker {
+  if (worker) return worker;
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  // None of the program's own options: what is preloaded there (this package, above all) is not for the worker.
+  const started = new Worker(new URL('./connection-worker.js', import.meta.url), {
+    name: 'farlight',
+    execArgv: [],
+    env,
+  });
+  worker = started;
+  started.unref();
+  const gone = (why: string) => {
+    if (worker === started) worker = undefined;
+    const reason = new FarlightError('DISCONNECTED', `Farlight's connection thread ended: ${why}`);
+    for (const link of [...links]) link.fail(reason);
+  };
+  started.on('error', (error) => gone(error instanceof Error ? error.message : String(error)));
+  started.on('exit', () => gone('it was stopped'));
+  process.once('exit', () => {
+    for (const link of [...links]) link.sayGoodbye();
+  });
+  return started;
+}

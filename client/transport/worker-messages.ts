@@ -1,0 +1,33 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { FarlightErrorCode } from '../../proto/errors.js';
+import type { Hello, Welcome } from './transport.js';
+
+/** Where a link leads: to a host, or to a private one. */
+export type Way = { host: string } | { adapter?: string | undefined; entry?: string | undefined };
+
+/** Asks the worker for a link, whose messages travel over `port`. */
+export interface OpenRequest {
+  port: MessagePort;
+  way: Way;
+  hello: Hello;
+  /** An Int32Array of FLOW. */
+  flow: SharedArrayBuffer;
+}
+
+/** What both threads know of a link at any time. */
+export const FLOW = {
+  /** Bytes that were sent and that the host has not taken. */
+  underWay: 0,
+  /** 1 when the link is gone. */
+  closed: 1,
+  length: 2,
+} as const;
+
+/** A frame, which goes over to the worker. */
+export type ToWorker = Uint8Array<ArrayBuffer> | 'close';
+
+export type FromWorker =
+  | Uint8Array<ArrayBuffer>
+  | { welcome: Welcome }
+  | 'drain'
+  | { closed: { code: FarlightErrorCode; message: string } | undefined };

@@ -1,0 +1,149 @@
+import type { Duplex } from 'node:stream';
+import { ProtocolError } from '../proto/errors.js';
+import type { Channel, ChannelConnection } from '../proto/wire/channel.js';
+import { FrameDecoder } from '../proto/wire/framing.js';
+import { encodePacket, PACKET, PACKET_LIMIT, PREFACE } from '../proto/wire/packet.js';
+
+export interface ChannelSocketEvents {
+  /** The peer's preface has come. */
+  onPreface?(): void;
+  /** A packet that is not the channel's own. */
+  onPacket(kind: number | undefined, body: Uint8Array): void;
+  /** The peer has broken the protocol; nothing more is read. */
+  onBroken(error: ProtocolError): void;
+  /** The connection is gone, and the channel detached from it. Comes once, last; not after `release`. */
+  onGone(why: Error | undefined): void;
+}
+
+export interface ChannelSocketOptions {
+  channel: Channel;
+  events: ChannelSocketEvents;
+  /** Whether the peer has still to send its preface on this connection. */
+  preface?: boolean;
+  /** A peer that says nothing for `deadMs` is taken for gone; it is asked every `pingMs`. Absent on a pipe. */
+  silence?: { pingMs: number; deadMs: number } | undefined;
+}
+
+/** The peer hears soon what was taken, also when nothing of ours goes there; in milliseconds. */
+const ACK_DELAY_MS = 100;
+
+/** Carries a channel's packets over a socket, a TLS connection or a pipe, which it owns. */
+export class ChannelSocket implements ChannelConnection {
+  readonly #socket: Duplex;
+  readonly #channel: Channel;
+  readonly #events: ChannelSocketEvents;
+  readonly #decoder: FrameDecoder;
+  #prefaceLeft: number;
+  #error: Error | undefined;
+  #broken = false;
+  #gone = false;
+  #ackTimer: NodeJS.Timeout | undefined;
+  #pingTimer: NodeJS.Timeout | undefined;
+  #heardAt = Date.now();
+  #lookedAt = Date.now();
+
+  constructor(socket: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
+    this.#socket = socket;
+    this.#channel = channel;
+    this.#events = events;
+    this.#prefaceLeft = preface ? PREFACE.length : 0;
+    this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
+    socket.on('data', (piece: Buffer) => this.push(piece));
+    socket.on('drain', () => this.#channel.drained());
+    socket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    socket.on('end', () => this.#finish());
+    socket.on('close', () => this.#finish());
+    if (silence) this.#pingTimer = setInterval(() => this.#look(silence), silence.pingMs).unref();
+  }
+
+  write(packet: Uint8Array, body?: Uint8Array): boolean {
+    if (this.#gone || !this.#socket.writable) return true;
+    if (!body) return this.#socket.write(packet);
+    this.#socket.cork();
+    this.#socket.write(packet);
+    const more = this.#socket.write(body);
+    this.#socket.uncork();
+    return more;
+  }
+
+  /** Takes bytes that were read from the socket: by this, or by who had it before. */
+  push(piece: Uint8Array): void {
+    if (this.#gone || this.#broken) return;
+    this.#heardAt = Date.now();
+    try {
+      this.#decoder.push(this.#prefaceLeft > 0 ? this.#takePreface(piece) : piece);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#broken = true;
+      this.#events.onBroken(error);
+      return;
+    }
+    if (this.#channel.owesAck) {
+      this.#ackTimer ??= setTimeout(() => {
+        this.#ackTimer = undefined;
+        this.#channel.acknowledge();
+      }, ACK_DELAY_MS).unref();
+    }
+  }
+
+  /** Closes the connection when everything that was written has left. */
+  end(then?: () => void): void {
+    this.release();
+    this.#socket.end(then);
+  }
+
+  /** Closes the connection now. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#finish();
+  }
+
+  /** Nothing more is heard of the connection; the channel may go on with another one. */
+  release(): void {
+    this.#gone = true;
+    clearTimeout(this.#ackTimer);
+    clearInterval(this.#pingTimer);
+    // Read on all the same: a socket with unread bytes is reset when it closes, and what was written is lost.
+    this.#socket.resume();
+  }
+
+  #receive(packet: Uint8Array): void {
+    if (this.#gone || this.#broken) return;
+    const kind = packet[0];
+    const body = packet.subarray(1);
+    if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
+  }
+
+  #takePreface(piece: Uint8Array): Uint8Array {
+    const from = PREFACE.length - this.#prefaceLeft;
+    const part = piece.subarray(0, this.#prefaceLeft);
+    if (part.some((byte, at) => byte !== PREFACE[from + at])) throw new ProtocolError('no preface');
+    this.#prefaceLeft -= part.length;
+    if (this.#prefaceLeft === 0) this.#events.onPreface?.();
+    return piece.subarray(part.length);
+  }
+
+  #look({ pingMs, deadMs }: { pingMs: number; deadMs: number }): void {
+    const now = Date.now();
+    // This process has not run: what the peer said meanwhile is still to be read.
+    if (now - this.#lookedAt > 2 * pingMs) this.#heardAt = now;
+    this.#lookedAt = now;
+    const silent = now - this.#heardAt;
+    if (silent >= deadMs) {
+      this.#error ??= new Error(`it said nothing for ${Math.round(silent / 1000)} seconds`);
+      this.destroy();
+    } else if (silent >= pingMs / 2) {
+      this.write(encodePacket(PACKET.ping));
+    }
+  }
+
+  #finish(): void {
+    if (this.#gone) return;
+    this.release();
+    this.#socket.destroy();
+    this.#channel.detach();
+    this.#events.onGone(this.#error);
+  }
+}

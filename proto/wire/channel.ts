@@ -1,0 +1,201 @@
+import { ProtocolError } from '../errors.js';
+import { LIMITS } from './limits.js';
+import { dataHeader, decodeCount, encodeCount, encodePacket, PACKET } from './packet.js';
+
+/** A connection that carries a channel's packets to the peer. */
+export interface ChannelConnection {
+  /** Takes a packet, in one piece or two. Returns false where the channel should wait for `drained`. */
+  write(packet: Uint8Array, body?: Uint8Array): boolean;
+}
+
+export interface ChannelEvents {
+  /** A frame of the peer's, once and in order. The receiver owns it. */
+  onFrame(frame: Uint8Array): void;
+  /** The peer has taken frames of so many bytes, which are no longer kept. */
+  onTaken?(bytes: number): void;
+}
+
+/** The peer is told how much was taken when it was so much. */
+const ACK_BYTES = 256 << 10;
+
+/**
+ * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
+ * come and go. Every frame is kept until the peer says that it has taken it; a new connection goes on with the
+ * first that the peer has not. At most `LIMITS.windowBytes` are under way, so a peer that takes frames slowly
+ * slows this side down, and neither side keeps more than that for the other.
+ *
+ * It does no I/O and has no clock: who owns it gives it connections and packets.
+ */
+export class Channel {
+  readonly #events: ChannelEvents;
+  #connection: ChannelConnection | undefined;
+  /** The connection takes no more until `drained`. */
+  #full = false;
+  /** Frames that the peer has not taken, from `#first` on; `#next` is the first that is not under way. */
+  readonly #kept: Uint8Array[] = [];
+  #keptBytes = 0;
+  #first = 0;
+  #next = 0;
+  #underWay = 0;
+  /** How many of the peer's frames were taken, and what it was told of that. */
+  #taken = 0;
+  #told = 0;
+  #untoldBytes = 0;
+  /** While held, frames wait here, and are not taken. */
+  #held = false;
+  readonly #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
+  #whenSent: (() => void) | undefined;
+  /** Frames are being handed on: those that come meanwhile wait for their turn. */
+  #delivering = false;
+
+  constructor(events: ChannelEvents) {
+    this.#events = events;
+  }
+
+  /** The bytes of the frames that the peer has not taken. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
+  /** How many of the peer's frames were taken. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Whether the peer does not know yet of everything that was taken. */
+  get owesAck(): boolean {
+    return this.#taken > this.#told;
+  }
+
+  /** Sends a frame of at least one byte, which the channel owns from now on. */
+  send(frame: Uint8Array): void {
+    this.#kept.push(frame);
+    this.#keptBytes += frame.length;
+    this.#pump();
+  }
+
+  /** Calls back once when every frame has been given to a connection: now, if that is so. */
+  whenSent(then: () => void): void {
+    this.#whenSent = then;
+    this.#pump();
+  }
+
+  /** Goes on over another connection, to a peer that has taken `peerTook` of this side's frames. */
+  attach(connection: ChannelConnection, peerTook: number): void {
+    this.#forget(peerTook, this.#first + this.#kept.length);
+    this.#connection = connection;
+    this.#full = false;
+    this.#next = this.#first;
+    this.#underWay = 0;
+    this.#told = this.#taken;
+    this.#untoldBytes = 0;
+    // What arrived on the connection before and was not taken comes again.
+    this.#waiting.length = 0;
+    this.#waitingBytes = 0;
+    this.#pump();
+  }
+
+  /** The connection is gone. */
+  detach(): void {
+    this.#connection = undefined;
+  }
+
+  /** The connection takes packets at full speed again. */
+  drained(): void {
+    this.#full = false;
+    this.#pump();
+  }
+
+  /**
+   * Takes a packet of the kinds that a channel has; for another kind it returns false.
+   *
+   * @throws ProtocolError on one that cannot come now.
+   */
+  receive(kind: number | undefined, body: Uint8Array): boolean {
+    if (kind === PACKET.data) {
+      if (body.length === 0) throw new ProtocolError('a frame is empty');
+      this.#waitingBytes += body.length;
+      if (this.#waitingBytes > LIMITS.windowBytes) {
+        throw new ProtocolError(`more than ${LIMITS.windowBytes} bytes are under way`);
+      }
+      this.#waiting.push(body);
+      this.#deliver();
+    } else if (kind === PACKET.ack) {
+      this.#forget(decodeCount(body), this.#next);
+      this.#pump();
+    } else if (kind === PACKET.ping) {
+      this.#connection?.write(encodePacket(PACKET.pong));
+    } else if (kind !== PACKET.pong) {
+      return false;
+    }
+    return true;
+  }
+
+  /** While it is held, the channel hands no frame on, and soon the peer sends none. */
+  hold(held: boolean): void {
+    this.#held = held;
+    if (!held) this.#deliver();
+  }
+
+  /** Tells the peer what was taken. */
+  acknowledge(): void {
+    if (!this.#connection || !this.owesAck) return;
+    this.#told = this.#taken;
+    this.#untoldBytes = 0;
+    this.#connection.write(encodeCount(PACKET.ack, this.#taken));
+  }
+
+  #deliver(): void {
+    if (this.#delivering) return;
+    this.#delivering = true;
+    try {
+      while (!this.#held) {
+        const frame = this.#waiting.shift();
+        if (!frame) break;
+        this.#waitingBytes -= frame.length;
+        this.#taken += 1;
+        this.#untoldBytes += frame.length;
+        this.#events.onFrame(frame);
+      }
+    } finally {
+      this.#delivering = false;
+    }
+    if (this.#untoldBytes >= ACK_BYTES) this.acknowledge();
+  }
+
+  #pump(): void {
+    while (this.#connection && !this.#full) {
+      const frame = this.#kept[this.#next - this.#first];
+      if (!frame) this.#allSent();
+      // A frame of any length may go alone, so that no bound on the window can stop the session.
+      if (!frame || (this.#underWay > 0 && this.#underWay + frame.length > LIMITS.windowBytes)) return;
+      this.#next += 1;
+      this.#underWay += frame.length;
+      // What the peer is to know of its own frames travels in front of one of ours.
+      this.acknowledge();
+      this.#full = !this.#connection.write(dataHeader(frame.length), frame);
+    }
+  }
+
+  #allSent(): void {
+    const then = this.#whenSent;
+    this.#whenSent = undefined;
+    then?.();
+  }
+
+  /** The peer has taken `count` frames, which cannot be more than `most`. */
+  #forget(count: number, most: number): void {
+    if (count < this.#first || count > most) {
+      throw new ProtocolError(`${count} frames were taken of ${this.#first} to ${most}`);
+    }
+    let bytes = 0;
+    const frames = this.#kept.splice(0, count - this.#first);
+    for (const { length } of frames) bytes += length;
+    this.#first = count;
+    this.#next = Math.max(this.#next, count);
+    this.#underWay -= Math.min(bytes, this.#underWay);
+    this.#keptBytes -= bytes;
+    if (bytes > 0) this.#events.onTaken?.(bytes);
+  }
+}

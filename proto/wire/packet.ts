@@ -1,0 +1,91 @@
+import { ProtocolError } from '../errors.js';
+import { FRAME_HEADER_BYTES, frameHeader } from './framing.js';
+import { LIMITS } from './limits.js';
+
+/**
+ * What both peers send first on each connection, so that a port can tell a session from HTTP/2 (which begins
+ * with `PRI * HTTP/2.0`), and a client a host from any other server.
+ */
+export const PREFACE: Uint8Array = new TextEncoder().encode('FARLIGHT');
+
+/** What a packet is: its first byte. Those that carry an object carry it as JSON. */
+export const PACKET = {
+  /** A frame of a batch. Frames are numbered from 1 on in each direction, by their order alone. */
+  data: 0,
+  /** How many of the peer's frames were taken, as a 64-bit number. */
+  ack: 1,
+  ping: 2,
+  pong: 3,
+  /** Client: opens a session (Hello). */
+  hello: 4,
+  /** Client: goes on with a session on a new connection (Resume). */
+  resume: 5,
+  /** Host: the session is open (Welcome). */
+  welcome: 6,
+  /** Host: the session goes on; how many of the client's frames were taken, as `ack` has it. */
+  resumed: 7,
+  /** Host: the session is over (SessionEnd). Nothing comes after it. */
+  end: 8,
+  /** Client: the session is over. Nothing comes after it. */
+  bye: 9,
+} as const;
+
+export type PacketKind = (typeof PACKET)[keyof typeof PACKET];
+
+/** The longest packet: a whole frame behind the packet's kind. */
+export const PACKET_LIMIT: number = LIMITS.frameBytes + 1;
+
+/** What goes in front of a frame of so many bytes: its packet's length and kind. */
+export function dataHeader(length: number): Uint8Array {
+  const header = new Uint8Array(FRAME_HEADER_BYTES + 1);
+  header.set(frameHeader(length + 1));
+  header[FRAME_HEADER_BYTES] = PACKET.data;
+  return header;
+}
+
+/** A packet with its length in front. */
+export function encodePacket(kind: PacketKind, body: Uint8Array = NOTHING): Uint8Array {
+  const packet = new Uint8Array(FRAME_HEADER_BYTES + 1 + body.length);
+  packet.set(frameHeader(body.length + 1));
+  packet[FRAME_HEADER_BYTES] = kind;
+  packet.set(body, FRAME_HEADER_BYTES + 1);
+  return packet;
+}
+
+/** A packet that carries an object. */
+export function encodeObject(kind: PacketKind, value: object): Uint8Array {
+  return encodePacket(kind, new TextEncoder().encode(JSON.stringify(value)));
+}
+
+/** A packet that carries a count. */
+export function encodeCount(kind: PacketKind, count: number): Uint8Array {
+  const body = new Uint8Array(8);
+  new DataView(body.buffer).setBigUint64(0, BigInt(count), true);
+  return encodePacket(kind, body);
+}
+
+/** @throws ProtocolError where the body is no count. */
+export function decodeCount(body: Uint8Array): number {
+  if (body.length !== 8) throw new ProtocolError('a count is not 8 bytes long');
+  const count = Number(new DataView(body.buffer, body.byteOffset, 8).getBigUint64(0, true));
+  if (!Number.isSafeInteger(count)) throw new ProtocolError('a count is larger than any can be');
+  return count;
+}
+
+/**
+ * The members of the object that a packet carries, of which nothing is known yet.
+ *
+ * @throws ProtocolError where the body is no object.
+ */
+export function decodeObject(body: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    // Said below, as for any other value that is none.
+  }
+  if (typeof value !== 'object' || value === null) throw new ProtocolError('a packet carries no object');
+  return value as Record<string, unknown>;
+}
+
+const NOTHING = new Uint8Array(0);

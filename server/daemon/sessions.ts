@@ -1,0 +1,183 @@
+import { randomBytes } from 'node:crypto';
+import { deferred } from '../../link/deferred.js';
+import type { ExecutorChild } from '../../link/executor-child.js';
+import { type FarlightError, ProtocolError } from '../../proto/errors.js';
+import {
+  type Hello,
+  SESSION_END_CODES,
+  type SessionEnd,
+  type VersionRange,
+  versionMismatch,
+} from '../../proto/handshake.js';
+import { negotiate } from '../../proto/version.js';
+import { decodeObject, PACKET } from '../../proto/wire/packet.js';
+import type { Counters } from './counters.js';
+import type { ExecutorPool } from './executor-pool.js';
+import { type Caller, refuse } from './front-door.js';
+import type { KeptContents } from './kept-contents.js';
+
+export interface SessionsOptions {
+  versions: VersionRange;
+  pool: ExecutorPool;
+  /** Absent where the executors keep none. */
+  contents: KeptContents | undefined;
+  counters: Counters;
+  /** How long a session outlives its connection, in milliseconds. */
+  resumeMs: number;
+  /** Why no further session is taken, if none is. */
+  refusal(): SessionEnd | undefined;
+}
+
+/** A session whose executor has its connection, or will when its GPU is open. */
+interface Session {
+  child: ExecutorChild;
+  /** Gives the connection to the executor; absent once it has it. */
+  waiting: Caller | undefined;
+}
+
+/** Reasons that are kept for clients that come back to a session that has ended. */
+const KEPT_ENDS = 1024;
+
+/**
+ * The host's sessions: opens each with an executor, and hands the client's connections to it. What travels on
+ * them is not seen here.
+ */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #sessions = new Map<string, Session>();
+  /** Why sessions ended, for their clients to hear when they come back. The oldest first. */
+  readonly #ends = new Map<string, SessionEnd>();
+
+  #ending = false;
+  /** Resolved when the last session is gone: for who waits for that. */
+  readonly #none = deferred<void>();
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  /** A client wants to open a session, or to go on with one. */
+  receive(caller: Caller): void {
+    try {
+      if (caller.kind === PACKET.hello) this.#open(caller, decodeHello(caller.body));
+      else if (caller.kind === PACKET.resume) this.#resume(caller);
+      else throw new ProtocolError('a session begins with Hello or Resume');
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      refuse(caller.socket, { code: 'PROTOCOL_ERROR', message: error.message });
+    }
+  }
+
+  /** Ends every session, and tells each client why. Resolves when all know, or after `graceMs`. */
+  async end(end: SessionEnd, graceMs: number): Promise<void> {
+    this.#ending = true;
+    for (const [id, { child, waiting }] of [...this.#sessions]) {
+      this.#ends.set(id, end);
+      if (waiting) {
+        refuse(waiting.socket, end);
+        this.#options.pool.putBack(child);
+        this.#forget(id, end);
+      } else {
+        child.endSession(end);
+      }
+    }
+    if (this.#sessions.size > 0) {
+      const timer = setTimeout(() => this.#none.resolve(), graceMs);
+      await this.#none.promise;
+      clearTimeout(timer);
+    }
+    for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
+  }
+
+  #open(caller: Caller, hello: Hello): void {
+    const { versions, pool, counters, contents, resumeMs } = this.#options;
+    const { protocolMin, protocolMax, program } = hello;
+    const host = { min: versions.protocolMin, max: versions.protocolMax };
+    const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
+    const refusal: SessionEnd | undefined =
+      protocol === undefined
+        ? { code: 'VERSION_MISMATCH', message: versionMismatch(hello, versions) }
+        : this.#options.refusal();
+    if (refusal || protocol === undefined) {
+      counters.sessionsRefused++;
+      if (refusal) refuse(caller.socket, refusal);
+      return;
+    }
+    // Nobody can guess it: who knows it goes on with the session.
+    const id = randomBytes(18).toString('base64url');
+    const child = pool.take(program, {
+      onReady: () => {
+        const session = this.#sessions.get(id);
+        if (!session?.waiting) return;
+        const { socket, head } = session.waiting;
+        session.waiting = undefined;
+        const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
+        const description = { program, welcome: { ...welcome, contents: contents?.describe() } };
+        child.begin(description, socket, head);
+      },
+      onTraffic: (traffic) => {
+        counters.framesUp += traffic.framesUp;
+        counters.framesDown += traffic.framesDown;
+        counters.bytesUp += traffic.bytesUp;
+        counters.bytesDown += traffic.bytesDown;
+      },
+      onOver: () => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }),
+      onExit: (reason) => this.#lost(id, reason),
+    });
+    this.#sessions.set(id, { child, waiting: caller });
+    counters.sessionsOpened++;
+    counters.sessionsActive++;
+  }
+
+  #resume({ socket, body, head }: Caller): void {
+    const { sessionId, taken } = decodeObject(body);
+    if (typeof sessionId !== 'string' || !Number.isSafeInteger(taken)) {
+      throw new ProtocolError('Resume is incomplete');
+    }
+    const session = this.#sessions.get(sessionId);
+    if (session && !session.waiting) {
+      session.child.resume(taken as number, socket, head);
+      return;
+    }
+    const unknown: SessionEnd = {
+      code: 'DISCONNECTED',
+      message: 'the host does not know the session: it has ended, or the host was started again',
+    };
+    refuse(socket, this.#ends.get(sessionId) ?? unknown);
+  }
+
+  #lost(id: string, reason: FarlightError | undefined): void {
+    const session = this.#sessions.get(id);
+    if (!session) return;
+    this.#options.counters.executorsLost++;
+    const code = SESSION_END_CODES.find((each) => each === reason?.code) ?? 'EXECUTOR_LOST';
+    const end = { code, message: reason?.message ?? 'the GPU executor ended' };
+    if (session.waiting) refuse(session.waiting.socket, end);
+    this.#forget(id, end);
+  }
+
+  #forget(id: string, end: SessionEnd): void {
+    if (!this.#sessions.delete(id)) return;
+    this.#options.counters.sessionsActive--;
+    if (!this.#ends.has(id)) this.#ends.set(id, end);
+    if (this.#sessions.size === 0 && this.#ending) this.#none.resolve();
+    for (const oldest of this.#ends.keys()) {
+      if (this.#ends.size <= KEPT_ENDS) break;
+      this.#ends.delete(oldest);
+    }
+  }
+}
+
+/** @throws ProtocolError where it is none. */
+function decodeHello(body: Uint8Array): Hello {
+  const { protocolMin, protocolMax, version, program } = decodeObject(body);
+  const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
+  if (!numbers || typeof version !== 'string' || typeof program !== 'string') {
+    throw new ProtocolError('Hello is incomplete');
+  }
+  return { protocolMin, protocolMax, version, program } as Hello;
+}

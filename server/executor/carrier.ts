@@ -1,0 +1,216 @@
+import type { Duplex } from 'node:stream';
+import { ChannelSocket } from '../../link/channel-socket.js';
+import type { SessionDescription, SessionEnd, Traffic } from '../../proto/handshake.js';
+import { Channel } from '../../proto/wire/channel.js';
+import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
+import type { SessionEndpoint, SessionPeer } from './endpoint.js';
+
+/** How a session ended: its client said so or stayed away, or it broke the protocol. */
+export type Ending = { by: 'client' } | ({ by: 'fault' } & Fault);
+
+interface Fault {
+  code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST';
+  message: string;
+}
+
+export interface CarrierOptions {
+  description: SessionDescription;
+  /** What of Welcome this process knows. */
+  opened: object;
+  createSession(peer: SessionPeer): SessionEndpoint;
+  onTraffic(traffic: Traffic): void;
+  /** The session is over, and its client has been told. Comes once, last. */
+  onOver(ending: Ending): void;
+}
+
+/** The bytes of replies that may wait for the client before no more commands are taken. */
+const REPLY_WATERMARK = 4 << 20;
+/** A client that vanished without a word is noticed; in milliseconds. */
+const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
+/** How long a client may take to receive the replies that come before the end, in milliseconds. */
+const LEAVE_MS = 2000;
+/** How often traffic is told of at most, in milliseconds. */
+const TRAFFIC_MS = 250;
+
+/**
+ * One session in this process: its channel to the client, over connections that may come and go, and its
+ * endpoint, which executes what the frames say.
+ *
+ * States: *connected* (to the client) <-> *away* (the connection is gone, and the client may come back until
+ * `timer`) -> *over*; connected -> over.
+ */
+export class Carrier {
+  readonly #options: CarrierOptions;
+  readonly #channel: Channel;
+  readonly #session: SessionEndpoint;
+  #connection: ChannelSocket | undefined;
+  #away: NodeJS.Timeout | undefined;
+  #over = false;
+  /** Why no commands are taken at the moment. */
+  readonly #holds = new Set<'replies' | 'gpu'>();
+  #traffic: Traffic | undefined;
+
+  constructor(options: CarrierOptions) {
+    this.#options = options;
+    this.#channel = new Channel({
+      onFrame: (frame) => {
+        const traffic = this.#count();
+        traffic.framesUp += 1;
+        traffic.bytesUp += frame.length;
+        if (!this.#over) this.#session.receive(frame);
+      },
+      onTaken: () => {
+        if (this.#channel.keptBytes <= REPLY_WATERMARK / 2) this.#hold('replies', false);
+      },
+    });
+    this.#session = options.createSession({
+      send: (frame) => this.#send(frame),
+      end: (code, message) => this.#fault({ code, message }),
+      hold: (held) => this.#hold('gpu', held),
+    });
+  }
+
+  /** What the session's endpoint is, for who retires it. */
+  get session(): SessionEndpoint {
+    return this.#session;
+  }
+
+  /** The session begins on a connection, of which `head` was read already. */
+  begin(socket: Duplex, head: Uint8Array): void {
+    const { welcome } = this.#options.description;
+    const connection = this.#connect(socket);
+    if (welcome) {
+      const { contents } = welcome;
+      const filter = contents && Buffer.from(contents.filter).toString('base64');
+      connection.write(
+        encodeObject(PACKET.welcome, {
+          ...welcome,
+          ...this.#options.opened,
+          contents: contents && { ...contents, filter },
+        }),
+      );
+    }
+    this.#channel.attach(connection, 0);
+    connection.push(head);
+  }
+
+  /** It goes on on another connection. @throws ProtocolError where `taken` cannot be. */
+  resume(socket: Duplex, head: Uint8Array, taken: number): void {
+    if (this.#over) {
+      socket.destroy();
+      return;
+    }
+    this.#connection?.release();
+    this.#connection?.destroy();
+    clearTimeout(this.#away);
+    const connection = this.#connect(socket);
+    connection.write(encodeCount(PACKET.resumed, this.#channel.taken));
+    this.#channel.attach(connection, taken);
+    connection.push(head);
+  }
+
+  /** Ends the session for a reason that is not its own. */
+  end(end: SessionEnd): void {
+    if (this.#over) return;
+    this.#leave(end);
+    this.#options.onOver({ by: 'client' });
+  }
+
+  /** Nobody is told. */
+  abandon(): void {
+    this.#leave();
+  }
+
+  #connect(socket: Duplex): ChannelSocket {
+    const resumable = this.#options.description.welcome !== undefined;
+    const connection = new ChannelSocket(socket, {
+      channel: this.#channel,
+      silence: resumable ? SILENCE : undefined,
+      events: {
+        onPacket: (kind) => {
+          if (kind === PACKET.bye) this.#bye();
+          else
+            this.#fault({
+              code: 'PROTOCOL_ERROR',
+              message: `a packet of kind ${kind} came within a session`,
+            });
+        },
+        onBroken: ({ message }) => this.#fault({ code: 'PROTOCOL_ERROR', message: sentence(message) }),
+        onGone: () => {
+          if (this.#connection === connection) this.#lost();
+        },
+      },
+    });
+    this.#connection = connection;
+    return connection;
+  }
+
+  #lost(): void {
+    this.#connection = undefined;
+    const resumeMs = this.#options.description.welcome?.resumeMs ?? 0;
+    if (resumeMs > 0) this.#away = setTimeout(() => this.#bye(), resumeMs);
+    else this.#bye();
+  }
+
+  #bye(): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#options.onOver({ by: 'client' });
+  }
+
+  #fault(end: Fault): void {
+    if (this.#over) return;
+    this.#leave(end, () => this.#options.onOver({ by: 'fault', ...end }));
+  }
+
+  /** Closes the connection, behind what was sent and `end`. */
+  #leave(end?: SessionEnd, then?: () => void): void {
+    this.#over = true;
+    clearTimeout(this.#away);
+    this.#report();
+    if (!this.#connection) {
+      then?.();
+      return;
+    }
+    const connection = this.#connection;
+    const close = () => {
+      clearTimeout(timer);
+      if (end) connection.write(encodeObject(PACKET.end, end));
+      connection.end(then);
+    };
+    const timer = setTimeout(close, LEAVE_MS);
+    this.#channel.whenSent(close);
+  }
+
+  #send(frame: Uint8Array): void {
+    if (this.#over) return;
+    const traffic = this.#count();
+    traffic.framesDown += 1;
+    traffic.bytesDown += frame.length;
+    this.#channel.send(frame);
+    if (this.#channel.keptBytes > REPLY_WATERMARK) this.#hold('replies', true);
+  }
+
+  #hold(why: 'replies' | 'gpu', held: boolean): void {
+    if (held) this.#holds.add(why);
+    else this.#holds.delete(why);
+    this.#channel.hold(this.#holds.size > 0);
+  }
+
+  #count(): Traffic {
+    if (!this.#traffic) {
+      this.#traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
+      setTimeout(() => this.#report(), TRAFFIC_MS).unref();
+    }
+    return this.#traffic;
+  }
+
+  #report(): void {
+    if (this.#traffic) this.#options.onTraffic(this.#traffic);
+    this.#traffic = undefined;
+  }
+}
+
+function sentence(what: string): string {
+  return `The client sent what the protocol does not allow: ${what}.`;
+}

@@ -1,0 +1,63 @@
+import { connect, type Socket } from 'node:net';
+import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import {
+  dataHeader,
+  decodeObject,
+  encodeObject,
+  PACKET,
+  PACKET_LIMIT,
+  type PacketKind,
+  PREFACE,
+} from '#farlight/proto/wire/packet.js';
+import { HELLO } from './session-client.js';
+
+/** A client that says whatever a test wants, packet by packet, and acknowledges nothing by itself. */
+export class RawClient {
+  readonly socket: Socket;
+  readonly packets: Uint8Array[] = [];
+  readonly closed: Promise<void>;
+  #prefaceLeft = PREFACE.length;
+
+  constructor(url: string) {
+    this.socket = connect(Number(new URL(url.replace('grpc:', 'http:')).port), '127.0.0.1');
+    const decoder = new FrameDecoder((packet) => this.packets.push(packet), PACKET_LIMIT);
+    this.socket.on('data', (piece) => {
+      const skip = Math.min(this.#prefaceLeft, piece.length);
+      this.#prefaceLeft -= skip;
+      decoder.push(piece.subarray(skip));
+    });
+    this.socket.on('error', () => {});
+    this.closed = new Promise((resolve) => this.socket.on('close', () => resolve()));
+  }
+
+  say(kind: PacketKind, value: object): this {
+    this.socket.write(encodeObject(kind, value));
+    return this;
+  }
+
+  hello(): this {
+    this.socket.write(PREFACE);
+    return this.say(PACKET.hello, HELLO);
+  }
+
+  frame(frame: Uint8Array): this {
+    this.socket.write(dataHeader(frame.length));
+    this.socket.write(frame);
+    return this;
+  }
+
+  /** The next packet of this kind, or the first that has come already. */
+  async next(kind: PacketKind): Promise<Uint8Array> {
+    for (;;) {
+      const at = this.packets.findIndex(([first]) => first === kind);
+      const found = at >= 0 ? this.packets.splice(at, 1)[0] : undefined;
+      if (found) return found.subarray(1);
+      if (this.socket.destroyed) throw new Error(`the connection closed before a packet of kind ${kind}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  async object(kind: PacketKind): Promise<Record<string, unknown>> {
+    return decodeObject(await this.next(kind));
+  }
+}
