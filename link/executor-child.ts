@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { FarlightError, invariant } from '../proto/errors.js';
 import type { ExecutorReport, SessionDescription } from '../proto/handshake.js';
 import { FrameDecoder, frameHeader } from '../proto/wire/framing.js';
+import { writeFrame } from './write-frame.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -99,10 +100,7 @@ export class ExecutorChild {
   /** Sends a frame, whose bytes the pipe owns from now on. Returns false where the caller should wait for onDrain. */
   send(frame: Uint8Array): boolean {
     if (this.#ending || this.#gone || !this.#pipe.writable) return true;
-    this.#pipe.cork();
-    this.#pipe.write(frameHeader(frame.length));
-    this.#pipe.write(frame);
-    this.#pipe.uncork();
+    writeFrame(this.#pipe, frame);
     return this.#pipe.writableLength < SEND_WATERMARK;
   }
 

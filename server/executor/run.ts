@@ -1,5 +1,6 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { DuplexOptions } from 'node:stream';
+import { writeFrame } from '../../link/write-frame.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { ExecutorReport, SessionDescription } from '../../proto/handshake.js';
 import { FrameDecoder, frameHeader, PIPE_FRAME_LIMIT } from '../../proto/wire/framing.js';
@@ -78,11 +79,8 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
       if (frame.length > PIPE_FRAME_LIMIT) {
         return end('EXECUTOR_LOST', `a reply of ${frame.length} bytes is longer than a frame may be`);
       }
-      pipe.cork();
-      pipe.write(frameHeader(frame.length));
       // Where the parent reads slowly, no more commands are taken, so that replies cannot pile up.
-      if (!pipe.write(frame)) pipe.pause();
-      pipe.uncork();
+      if (!writeFrame(pipe, frame)) pipe.pause();
     },
     end,
   };
