@@ -1,23 +1,24 @@
 /** A set that does not keep its members alive, and can be walked. */
 export class IterableWeakSet<T extends object> {
+  /** The members' references. */
   readonly #refs = new Set<WeakRef<T>>();
+  /** Of all that was ever a member: what comes and goes keeps the one that was made for it. */
   readonly #byMember = new WeakMap<T, WeakRef<T>>();
   readonly #registry = new FinalizationRegistry<WeakRef<T>>((ref) => this.#refs.delete(ref));
 
   add(member: T): void {
-    if (this.#byMember.has(member)) return;
-    const ref = new WeakRef(member);
-    this.#byMember.set(member, ref);
+    let ref = this.#byMember.get(member);
+    if (!ref) {
+      ref = new WeakRef(member);
+      this.#byMember.set(member, ref);
+      this.#registry.register(member, ref);
+    }
     this.#refs.add(ref);
-    this.#registry.register(member, ref, ref);
   }
 
   delete(member: T): void {
     const ref = this.#byMember.get(member);
-    if (!ref) return;
-    this.#byMember.delete(member);
-    this.#refs.delete(ref);
-    this.#registry.unregister(ref);
+    if (ref) this.#refs.delete(ref);
   }
 
   /** The members at this moment. */

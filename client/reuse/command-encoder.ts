@@ -2,7 +2,7 @@ import { OPERATIONS } from '../../proto/gen/operations.js';
 import { CommandWriter } from '../../proto/wire/command-writer.js';
 import { FIRST_ID, FOREIGN_ID, type Handle } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
-import { ITEM, ITEM_BITS, PAYLOAD, PAYLOAD_BITS, SUCCESSOR } from '../../proto/wire/template.js';
+import { ITEM, ITEM_KINDS, PAYLOAD, PAYLOAD_MODES, SUCCESSOR } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
 import { HeldPipelines } from './held-pipelines.js';
 import type { NamedContents } from './named-contents.js';
@@ -204,7 +204,7 @@ export class CommandEncoder {
     const { payloads, texts } = this.#command;
     const payload = payloads[index] as Uint8Array;
     const { length } = payload;
-    const head = (mode: number) => w.u64(length * 2 ** PAYLOAD_BITS + mode);
+    const head = (mode: number) => w.u64(length * PAYLOAD_MODES + mode);
     const text = texts[index] as boolean;
     const named = keep
       ? undefined
@@ -240,13 +240,13 @@ export class CommandEncoder {
 
   #item(kind: number, value: number): void {
     this.#endRun();
-    this.#writer.u64(value * 2 ** ITEM_BITS + kind);
+    this.#writer.u64(value * ITEM_KINDS + kind);
   }
 
   #endRun(): void {
     const run = this.#run;
     if (run === 0) return;
     this.#run = 0;
-    this.#writer.u64(run * 2 ** ITEM_BITS + ITEM.follow);
+    this.#writer.u64(run * ITEM_KINDS + ITEM.follow);
   }
 }

@@ -3,7 +3,7 @@ import { type ContentName, contentNameToHex } from '../../proto/content.js';
 import { ContentFilter, FILTER_NAMES } from '../../proto/content-filter.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { KeptContents } from '../../proto/handshake.js';
-import { ITEM, ITEM_BITS, PAYLOAD } from '../../proto/wire/template.js';
+import { ITEM, ITEM_KINDS, PAYLOAD } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
 import type { Stats } from '../session/ledger.js';
 import { type Upload, UploadPolicy } from './upload-policy.js';
@@ -111,7 +111,7 @@ export class NamedContents {
     if (this.#sent.has(key)) this.#inVain = true;
     this.sent(name);
     const w = new Writer();
-    w.u64(copy.bytes.length * 2 ** ITEM_BITS + ITEM.content);
+    w.u64(copy.bytes.length * ITEM_KINDS + ITEM.content);
     w.append(name);
     w.append(copy.bytes);
     return w.take();

@@ -39,16 +39,10 @@ export interface Settlement<Reply, T> {
   rejected?(error: Error): T;
 }
 
-/** An awaited command on its way. */
-interface Pending {
-  operation: AnyOperation;
-  resolve(reply: unknown): void;
-  /** The host refused, or the session ended with this error. */
-  reject(error: unknown): void;
-}
-
 /** Released handles are sent at the latest when there are this many. */
 const RELEASES_PER_MESSAGE = 512;
+
+const SETTLED = Promise.resolve();
 
 /**
  * One program's conversation with one executor: records commands in program order, sends them in
@@ -68,7 +62,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
   readonly #assembler = new BatchAssembler();
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Map<number, Settles>();
   readonly #registry = new FinalizationRegistry<number>((id) => this.#release(id));
   #released: number[] = [];
   #nextSerial = 1;
@@ -89,6 +83,10 @@ export class Session {
   };
   /** Reasons for the process to stay alive, see `hold`. */
   #holds = 0;
+  /** Whether the link was told to keep it alive. */
+  #referenced = false;
+  /** Whether `#endTask` will be called. */
+  #taskEnds = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -163,6 +161,7 @@ export class Session {
       this.#pending.set(this.#nextSerial++, {
         operation,
         resolve: (reply) => attempt(fulfilled, reply as Reply),
+        refuse: (rejection) => attempt(rejected, this.#options.asException(rejection)),
         reject: (error) => attempt(rejected, error as Error),
       });
       this.hold();
@@ -178,12 +177,15 @@ export class Session {
   /** Keeps the process alive until `unhold`, as an awaited command does. */
   hold(): void {
     this.#holds += 1;
-    if (this.#holds === 1) this.#link?.ref();
+    this.#refer();
   }
 
   unhold(): void {
     this.#holds -= 1;
-    if (this.#holds === 0) this.#link?.unref();
+    if (this.#holds > 0) return;
+    // Mostly the program goes on to await the next thing in this very task.
+    if (this.#ended) this.#refer();
+    else this.#whenTaskEnds();
   }
 
   /** Ends the session; what is awaited fails. */
@@ -205,11 +207,35 @@ export class Session {
       this.#flush();
     } else if (when === 'microtask' && this.#scheduled !== 'microtask') {
       this.#scheduled = 'microtask';
-      queueMicrotask(() => this.#flush());
+      // A reaction, and not queueMicrotask: Node makes a resource of its own for each of those.
+      void SETTLED.then(this.#flushNow);
     } else if (when === 'task' && this.#scheduled === undefined) {
       this.#scheduled = 'task';
-      setImmediate(() => this.#flush());
+      this.#whenTaskEnds();
     }
+  }
+
+  #whenTaskEnds(): void {
+    if (this.#taskEnds) return;
+    this.#taskEnds = true;
+    setImmediate(this.#endTask);
+  }
+
+  readonly #flushNow = () => this.#flush();
+
+  readonly #endTask = () => {
+    this.#taskEnds = false;
+    this.#flush();
+    this.#refer();
+  };
+
+  /** Has the link keep the process alive, or not, as the holds say. */
+  #refer(): void {
+    const referenced = this.#holds > 0;
+    if (!this.#link || referenced === this.#referenced) return;
+    this.#referenced = referenced;
+    if (referenced) this.#link.ref();
+    else this.#link.unref();
   }
 
   #flush(): void {
@@ -227,6 +253,7 @@ export class Session {
     this.#pending.set(this.#nextSerial++, {
       operation: OPERATIONS.FarlightSession.acknowledge,
       resolve: () => this.#outbox.acknowledged(),
+      refuse: () => {},
       reject: () => {},
     });
     this.hold();
@@ -272,7 +299,7 @@ export class Session {
           reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`),
         ),
     });
-    if (this.#holds > 0) this.#link.ref();
+    this.#refer();
     this.#outbox.attach(this.#link);
   }
 
@@ -320,7 +347,7 @@ export class Session {
     this.#pending.delete(serial);
     this.#encoder.contents?.answered(serial);
     this.unhold();
-    return { ...pending, refuse: (rejection) => pending.reject(this.#options.asException(rejection)) };
+    return pending;
   }
 
   #end(reason: FarlightError): void {

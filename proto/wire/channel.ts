@@ -172,8 +172,6 @@ export class Channel {
       if (!frame || (this.#underWay > 0 && this.#underWay + frame.length > LIMITS.windowBytes)) return;
       this.#next += 1;
       this.#underWay += frame.length;
-      // What the peer is to know of its own frames travels in front of one of ours.
-      this.acknowledge();
       this.#full = !this.#connection.write(dataHeader(frame.length), frame);
     }
   }

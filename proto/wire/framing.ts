@@ -9,6 +9,9 @@ export const PIPE_FRAME_LIMIT = 64 * 1024 * 1024;
 /** The bytes in front of each frame on a pipe: its length as a little-endian 32-bit number. */
 export const FRAME_HEADER_BYTES = 4;
 
+/** What each byte of a header counts for. */
+const HEADER_SCALES = [1, 2 ** 8, 2 ** 16, 2 ** 24];
+
 /**
  * The header for a frame of `length` bytes, to be written in front of it.
  *
@@ -56,18 +59,21 @@ export class FrameDecoder {
    *   no use afterwards.
    */
   push(piece: Uint8Array): void {
+    // Not as a Buffer, whose views take far longer to make.
+    const bytes = new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength);
     let at = 0;
-    while (at < piece.length || (this.#headerBytes === FRAME_HEADER_BYTES && this.#missing === 0)) {
+    while (at < bytes.length || (this.#headerBytes === FRAME_HEADER_BYTES && this.#missing === 0)) {
       if (this.#headerBytes < FRAME_HEADER_BYTES) {
-        this.#header += (piece[at++] ?? 0) * 2 ** (8 * this.#headerBytes);
+        this.#header += (bytes[at++] ?? 0) * (HEADER_SCALES[this.#headerBytes] as number);
         if (++this.#headerBytes === FRAME_HEADER_BYTES) this.#begin();
         continue;
       }
-      const part = piece.subarray(at, at + this.#missing);
-      at += part.length;
+      const end = Math.min(at + this.#missing, bytes.length);
+      const part = bytes.subarray(at, end);
+      at = end;
       this.#missing -= part.length;
-      this.#parts.push(part);
-      if (this.#missing === 0) this.#finish();
+      if (this.#missing === 0) this.#finish(part);
+      else this.#parts.push(part);
     }
   }
 
@@ -78,14 +84,19 @@ export class FrameDecoder {
     this.#missing = this.#header;
   }
 
-  #finish(): void {
+  #finish(last: Uint8Array): void {
     const parts = this.#parts;
     const length = this.#header;
     // Reset first: the frame's receiver may throw, and the next frame starts afresh all the same.
     this.#header = 0;
     this.#headerBytes = 0;
+    if (parts.length === 0) {
+      this.#onFrame(last);
+      return;
+    }
     this.#parts = [];
-    this.#onFrame(parts.length === 1 && parts[0] ? parts[0] : join(parts, length));
+    parts.push(last);
+    this.#onFrame(join(parts, length));
   }
 }
 

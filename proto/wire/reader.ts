@@ -22,14 +22,17 @@ export interface Operands<O> {
  */
 export class Reader<O = never> {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  /** Made for the first float: most messages have none. */
+  #view: DataView | undefined;
   readonly #operands: Operands<O> | undefined;
   #offset = 0;
 
   constructor(bytes: Uint8Array, operands?: Operands<O>) {
     // Not a Buffer, even where `bytes` is one: a Buffer's slice is a view, and would surprise a reader.
-    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes =
+      bytes.constructor === Uint8Array
+        ? bytes
+        : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#operands = operands;
   }
 
@@ -73,11 +76,13 @@ export class Reader<O = never> {
   }
 
   f32(): number {
-    return this.#view.getFloat32(this.#advance(4), true);
+    const at = this.#advance(4);
+    return this.#floats().getFloat32(at, true);
   }
 
   f64(): number {
-    return this.#view.getFloat64(this.#advance(8), true);
+    const at = this.#advance(8);
+    return this.#floats().getFloat64(at, true);
   }
 
   string(): string {
@@ -124,6 +129,12 @@ export class Reader<O = never> {
     if (length > limit) throw new ProtocolError(`${length} bytes are over the limit of ${limit}`);
     const at = this.#advance(length);
     return this.#bytes.subarray(at, at + length);
+  }
+
+  #floats(): DataView {
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    this.#view ??= new DataView(buffer, byteOffset, byteLength);
+    return this.#view;
   }
 
   #advance(count: number): number {

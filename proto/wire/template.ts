@@ -27,8 +27,8 @@ export const ITEM = {
   content: 7,
 } as const;
 
-/** An item's kind is in this many bits. */
-export const ITEM_BITS = 3;
+/** An item's varint is its value times this, plus its kind. */
+export const ITEM_KINDS = 8;
 
 /** How a payload comes: a varint holds its length and this, then comes what is said here. */
 export const PAYLOAD = {
@@ -42,8 +42,8 @@ export const PAYLOAD = {
   named: 3,
 } as const;
 
-/** A payload's mode is in this many bits. */
-export const PAYLOAD_BITS = 2;
+/** A payload's varint is its length times this, plus its mode. */
+export const PAYLOAD_MODES = 4;
 
 /** What is expected to follow a template that is defined where another was expected. */
 export const SUCCESSOR = {

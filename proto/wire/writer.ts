@@ -7,6 +7,9 @@ const encoder = new TextEncoder();
 /** A frame's first byte says what it is. */
 const FRAME_HEADER = 1;
 
+/** A batch of one frame that is shorter is copied out, so that its memory serves for the next one. */
+const COPIED_BYTES = 512;
+
 /**
  * Appends values to a batch, and gives it out as frames. Integers are LEB128 varints, floats
  * little-endian IEEE 754, strings UTF-8 behind their byte length. Bytes are copied once, into the frames
@@ -41,6 +44,12 @@ export class Writer {
 
   /** The batch's frames, which belong to the caller from now on. */
   take(): Uint8Array[] {
+    if (this.#frames.length === 0 && this.#length < COPIED_BYTES) {
+      this.#bytes[0] = FRAME.whole;
+      const frame = this.#bytes.slice(0, this.#length);
+      this.#length = FRAME_HEADER;
+      return [frame];
+    }
     const frames = this.#frames;
     frames.push(this.#bytes.subarray(0, this.#length));
     for (const frame of frames) frame[0] = FRAME.part;

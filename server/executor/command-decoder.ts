@@ -6,10 +6,10 @@ import { Reader } from '../../proto/wire/reader.js';
 import {
   Expectations,
   ITEM,
-  ITEM_BITS,
+  ITEM_KINDS,
   type Linked,
   PAYLOAD,
-  PAYLOAD_BITS,
+  PAYLOAD_MODES,
   SUCCESSOR,
   successorOf,
 } from '../../proto/wire/template.js';
@@ -78,7 +78,6 @@ export class CommandDecoder<C> {
   /** The place that the stream has come to. */
   #place: Linked<Template<C>> = { next: undefined };
   #nextId = FIRST_ID;
-  #payloads: Payload[] = [];
 
   constructor(sink: CommandSink<C>) {
     this.#sink = sink;
@@ -90,8 +89,8 @@ export class CommandDecoder<C> {
     let left: number = LIMITS.batchCommands;
     while (!r.done) {
       const head = r.u64();
-      const kind = head % 2 ** ITEM_BITS;
-      const value = Math.floor(head / 2 ** ITEM_BITS);
+      const kind = head % ITEM_KINDS;
+      const value = Math.floor(head / ITEM_KINDS);
       left -= kind === ITEM.follow ? value : 1;
       if (left < 0) throw new ProtocolError(`a batch has more than ${LIMITS.batchCommands} commands`);
       this.#item(r, kind, value);
@@ -139,40 +138,42 @@ export class CommandDecoder<C> {
 
   #follow(template: Template<C>): void {
     if (template.takesPayloads) throw new ProtocolError('a command comes without its payload');
-    const { expectations, operands } = template;
-    for (let index = 0; index < operands.length; index += 1) {
-      const id = expectations.at(index, this.#nextId, this.#renames);
-      expectations.observe(index, id, this.#nextId, this.#renames);
-      operands[index] = id;
-    }
+    const { operands } = template;
+    this.#expect(template, 0, operands.length);
     this.#execute(template.command, operands, template.kept as Uint8Array[]);
   }
 
   #correct(r: Reader, template: Template<C>, corrections: number): void {
-    const { expectations, operands } = template;
+    const { operands, kept } = template;
     let at = 0;
-    const observe = (index: number, id: number) => {
-      expectations.observe(index, id, this.#nextId, this.#renames);
-      operands[index] = id;
-    };
-    const expectUpTo = (end: number) => {
-      for (; at < end; at += 1) observe(at, expectations.at(at, this.#nextId, this.#renames));
-    };
     let corrected = 0;
     for (let count = corrections; count > 0; count -= 1) {
       corrected += r.u32();
       if (corrected >= operands.length || corrected < at) {
         throw new ProtocolError(`a correction of operand ${corrected} of ${operands.length}`);
       }
-      expectUpTo(corrected);
-      observe(at++, this.#operand(r));
+      this.#expect(template, at, corrected);
+      this.#observe(template, corrected, this.#operand(r));
+      at = corrected + 1;
     }
-    expectUpTo(operands.length);
-    const payloads = this.#payloads;
-    payloads.length = template.kept.length;
-    for (const [index, kept] of template.kept.entries()) payloads[index] = kept ?? this.#changing(r);
+    this.#expect(template, at, operands.length);
+    // Most have none or one. An array that is kept for all of them would have its memory made anew each time.
+    const payloads: Payload[] = [];
+    for (let index = 0; index < kept.length; index += 1) payloads.push(kept[index] ?? this.#changing(r));
     this.#execute(template.command, operands, payloads);
-    payloads.length = 0;
+  }
+
+  /** The operands from `at` up to `end` are those expected. */
+  #expect(template: Template<C>, at: number, end: number): void {
+    const { expectations } = template;
+    for (let index = at; index < end; index += 1) {
+      this.#observe(template, index, expectations.at(index, this.#nextId, this.#renames));
+    }
+  }
+
+  #observe({ expectations, operands }: Template<C>, index: number, id: number): void {
+    expectations.observe(index, id, this.#nextId, this.#renames);
+    operands[index] = id;
   }
 
   #define(r: Reader, rule: number): void {
@@ -232,8 +233,8 @@ export class CommandDecoder<C> {
 
   #payload(r: Reader): { payload: Payload; kept: boolean } {
     const head = r.u64();
-    const mode = head % 2 ** PAYLOAD_BITS;
-    const length = Math.floor(head / 2 ** PAYLOAD_BITS);
+    const mode = head % PAYLOAD_MODES;
+    const length = Math.floor(head / PAYLOAD_MODES);
     if (mode === PAYLOAD.named) {
       if (length > LIMITS.transferBytes)
         throw new ProtocolError(`a content of ${length} bytes is over the limit of ${LIMITS.transferBytes}`);

@@ -69,7 +69,7 @@ export class HeldCommands<C> {
 
   execute(command: C, operands: readonly number[], payloads: readonly Payload[], made: number): void {
     const { carrier } = this.#options;
-    if (this.#queue.length === 0 && !payloads.some(isNamed)) {
+    if (this.#queue.length === 0 && (payloads.length === 0 || !payloads.some(isNamed))) {
       carrier.execute(command, operands, payloads as readonly Uint8Array[], made);
       return;
     }

@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store.js';
 import { PROFILES } from '../blobs/tenants.js';
 import { openGpu } from '../dawn.js';
+import { compileEarly } from './compile-early.js';
 import type { Profiles } from './context.js';
 import type { OpenDevice } from './open-device.js';
 import { ProfileStore } from './profile-store.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 
+compileEarly();
 const [adapter = 'auto', folder, maxBytes] = process.argv.slice(2);
 const profileStore = folder === undefined ? undefined : new ProfileStore(join(folder, PROFILES));
 const log = (message: string) => process.stderr.write(`${message}\n`);

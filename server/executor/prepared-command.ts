@@ -3,7 +3,9 @@ import { ProtocolError } from '../../proto/errors.js';
 import { COMMANDS } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { decodeString, Reader } from '../../proto/wire/reader.js';
+import type { Handler } from './context.js';
 import { type Sharing, sharingOf } from './create-shared.js';
+import { HANDLERS } from './handlers/index.js';
 import type { Recipe } from './profile.js';
 
 /** Where an object goes in a command's arguments. */
@@ -19,6 +21,8 @@ interface PayloadSlot {
   readonly text: boolean;
 }
 
+type Method = (...args: unknown[]) => unknown;
+
 /** A property of an object or array within the arguments. */
 interface Place {
   holder: Record<string | number, unknown>;
@@ -33,6 +37,9 @@ interface Place {
 export class PreparedCommand {
   readonly operation: AnyOperation;
   readonly args: unknown[];
+  /** What carries it out; absent where the implementation's method of its name does. */
+  readonly handler: Handler | undefined;
+  #method: Method | undefined;
   /** How what it makes may be had again. */
   readonly sharing: Sharing;
   readonly #shape: Uint8Array;
@@ -47,6 +54,7 @@ export class PreparedCommand {
     const operation = COMMANDS[shape[0] ?? -1];
     if (!operation) throw new ProtocolError(`there is no command ${shape[0]}`);
     this.operation = operation;
+    this.handler = HANDLERS[operation.interface]?.[operation.member];
     this.#shape = shape;
     const found: (ObjectMarker | PayloadMarker)[] = [];
     const mark = <T extends ObjectMarker | PayloadMarker>(marker: T): T => {
@@ -73,6 +81,19 @@ export class PreparedCommand {
     // An absent argument at the end is left out, as a program would; so is an empty descriptor, or no offsets.
     while (this.args.length > this.#used && isAbsent(this.args[this.args.length - 1], operation))
       this.args.pop();
+  }
+
+  /**
+   * The implementation's method of its name, which is the same for all objects of the interface: looked up once,
+   * since a name that is not known before takes a slow way. Throws where the implementation has none.
+   */
+  method(receiver: object): Method {
+    if (this.#method) return this.#method;
+    const { interface: name, member } = this.operation;
+    const method = (receiver as Record<string, Method | undefined>)[member];
+    if (!method) throw new Error(`${name}.${member} is not in this host's WebGPU implementation.`);
+    this.#method = method;
+    return method;
   }
 
   /** Fills the slots: `resolve` gives the object of each operand after the first, which is the receiver. */

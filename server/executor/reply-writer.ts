@@ -4,11 +4,17 @@ import type { AnyOperation } from '../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
 import { Writer } from '../../proto/wire/writer.js';
 
+const SETTLED = Promise.resolve();
+
 /** Collects replies; those of one job leave together, when its promise reactions are over. */
 export class ReplyWriter {
   readonly #writer = new Writer({ initialCapacity: 1024 });
   readonly #send: (frame: Uint8Array) => void;
   #scheduled = false;
+  readonly #flush = () => {
+    this.#scheduled = false;
+    for (const frame of this.#writer.take()) this.#send(frame);
+  };
 
   constructor(send: (frame: Uint8Array) => void) {
     this.#send = send;
@@ -68,9 +74,7 @@ export class ReplyWriter {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => {
-      this.#scheduled = false;
-      for (const frame of this.#writer.take()) this.#send(frame);
-    });
+    // A reaction, and not queueMicrotask: Node makes a resource of its own for each of those.
+    void SETTLED.then(this.#flush);
   }
 }

@@ -8,7 +8,6 @@ import { CommandDecoder } from './command-decoder.js';
 import { type Awaited, Context, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
-import { HANDLERS } from './handlers/index.js';
 import { HeldCommands } from './held-commands.js';
 import { type Entry, ObjectTable } from './objects.js';
 import type { OpenDevice } from './open-device.js';
@@ -205,15 +204,11 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     return made && command.sharing ? createSharedAsync(this.#context, self, command, made, call) : call();
   }
 
-  #call({ operation, args }: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
-    const handler = HANDLERS[operation.interface]?.[operation.member];
-    if (handler) return handler(this.#context, self, args as never, made);
-    const method = (self.object as Record<string, (...args: unknown[]) => unknown>)[operation.member];
-    if (!method)
-      throw new Error(
-        `${operation.interface}.${operation.member} is not in this host's WebGPU implementation.`,
-      );
-    return method.apply(self.object, args);
+  #call(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
+    const { handler } = command;
+    if (handler) return handler(this.#context, self, command.args as never, made);
+    const object = self.object as object;
+    return command.method(object).apply(object, command.args);
   }
 }
 

@@ -28,7 +28,7 @@ const LIMIT = 8192;
  * What is made of buffers and textures, and goes with them. A key begins with the interface. All else
  * (layouts, samplers, shader modules, pipelines) is made of content alone, and outlives a session.
  */
-const OF_RESOURCES = /^GPU(BindGroup|TextureView):/;
+const OF_RESOURCES = ['GPUBindGroup:', 'GPUTextureView:'] as const;
 
 /**
  * Immutable objects of one device by what they are made of, so that a create which repeats gets the object
@@ -184,7 +184,8 @@ export class SharedObjects {
   }
 
   #table(key: string): Map<string, Kept | undefined> {
-    return OF_RESOURCES.test(key) ? this.#ofResources : this.#ofContent;
+    const [group, view] = OF_RESOURCES;
+    return key.startsWith(group) || key.startsWith(view) ? this.#ofResources : this.#ofContent;
   }
 
   #put(key: string, kept: Kept | undefined): void {

@@ -178,6 +178,38 @@ describe('with batching off', () => {
   });
 });
 
+describe('the process', () => {
+  it('is kept alive while something is awaited, and let go when the task ends in which nothing is any more', async () => {
+    const { device } = await open();
+    expect(transport.refs).toBe(0);
+    const done = device.queue.onSubmittedWorkDone();
+    expect(transport.refs).toBe(1);
+    await transport.settle();
+    await done;
+    await turn();
+    expect(transport.refs).toBe(0);
+  });
+
+  it('is not let go between two waits of one task', async () => {
+    const { device } = await open();
+    const { refChanges } = transport;
+    let again: Promise<undefined> | undefined;
+    void device.queue.onSubmittedWorkDone().then(() => {
+      again = device.queue.onSubmittedWorkDone();
+    });
+    await turn();
+    transport.deliverUp();
+    await turn();
+    transport.deliverDown();
+    await turn();
+    expect(again).toBeInstanceOf(Promise);
+    expect(transport.refs).toBe(1);
+    expect(transport.refChanges - refChanges).toBe(1);
+    await transport.settle();
+    await again;
+  });
+});
+
 describe('when the connection breaks', () => {
   it('everything awaited settles, the device is lost once, and later calls are quiet', async () => {
     const { gpu, device } = await open();

@@ -3,7 +3,7 @@ import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { COMMANDS, OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
-import { ITEM, ITEM_BITS } from '#farlight/proto/wire/template.js';
+import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import { FakeGpu } from '../support/fake-gpu.js';
@@ -53,7 +53,7 @@ function raw(write: (w: Writer) => void): Uint8Array {
   return w.take()[0] as Uint8Array;
 }
 
-const head = (kind: number, value: number) => value * 2 ** ITEM_BITS + kind;
+const head = (kind: number, value: number) => value * ITEM_KINDS + kind;
 
 /** A command in full of which nothing is kept; operands by age, as the wire has them. */
 function once(w: Writer, shape: number[], ages: number[]): void {

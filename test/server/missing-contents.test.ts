@@ -11,7 +11,7 @@ import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import { Reader } from '#farlight/proto/wire/reader.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
-import { ITEM, ITEM_BITS } from '#farlight/proto/wire/template.js';
+import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';
 import { NamedContent } from '#farlight/server/executor/command-decoder.js';
@@ -99,7 +99,7 @@ function send(): void {
 
 function supply(name: ContentName, bytes: Uint8Array): void {
   const w = new Writer();
-  w.u64(bytes.length * 2 ** ITEM_BITS + ITEM.content);
+  w.u64(bytes.length * ITEM_KINDS + ITEM.content);
   w.append(name);
   w.append(bytes);
   for (const frame of w.take()) session.receive(frame);

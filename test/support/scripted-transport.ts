@@ -14,6 +14,7 @@ export class ScriptedTransport implements Transport {
   readonly down: Uint8Array[] = [];
   readonly ends: string[] = [];
   refs = 0;
+  refChanges = 0;
   closed = false;
   hello: Hello | undefined;
   readonly #executor: ExecutorSession;
@@ -37,9 +38,11 @@ export class ScriptedTransport implements Transport {
       },
       ref: () => {
         this.refs += 1;
+        this.refChanges += 1;
       },
       unref: () => {
         this.refs -= 1;
+        this.refChanges += 1;
       },
     };
   }

@@ -235,3 +235,32 @@ describe('a command', () => {
     expect(() => new Reader(new Uint8Array([0])).string()).toThrow(ProtocolError);
   });
 });
+
+describe('the frames of a batch', () => {
+  it.each([1, 9, 500, 510, 511, 512, 5000])(
+    'of %d bytes stay as they were taken, whatever is written next',
+    (length) => {
+      const w = new Writer({ initialCapacity: 64 });
+      w.append(new Uint8Array(length).fill(7));
+      const [frame] = w.take();
+      w.append(new Uint8Array(length).fill(9));
+      w.take();
+      expect(frame).toEqual(new Uint8Array(length + 1).fill(7).fill(0, 0, 1));
+    },
+  );
+
+  it('have no bytes of the batch before', () => {
+    const w = new Writer();
+    w.append(new Uint8Array(400).fill(7));
+    w.take();
+    w.f64(1);
+    expect(w.length).toBe(8);
+    expect(new Reader(content(w)).f64()).toBe(1);
+  });
+
+  it('are no more memory than they need where they are short', () => {
+    const w = new Writer();
+    w.u8(1);
+    expect(w.take()[0]?.buffer.byteLength).toBe(2);
+  });
+});

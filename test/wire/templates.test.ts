@@ -10,7 +10,7 @@ import { BatchAssembler } from '#farlight/proto/wire/batch.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
-import { ITEM, ITEM_BITS, PAYLOAD, PAYLOAD_BITS } from '#farlight/proto/wire/template.js';
+import { ITEM, ITEM_KINDS, PAYLOAD, PAYLOAD_MODES } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { CommandDecoder, NamedContent, type Payload } from '#farlight/server/executor/command-decoder.js';
 
@@ -346,7 +346,7 @@ describe('a payload that is worth a name', () => {
         payload(w, 0, 2, new Uint8Array(2));
         w.u64(head(ITEM.jump, 0));
         w.u64(head(ITEM.correct, 0));
-        w.u64(2 * 2 ** PAYLOAD_BITS + PAYLOAD.kept);
+        w.u64(2 * PAYLOAD_MODES + PAYLOAD.kept);
         w.append(new Uint8Array(2));
       },
     ],
@@ -357,7 +357,7 @@ describe('a payload that is worth a name', () => {
     expect(() => line.receive(w.take()[0] as Uint8Array)).toThrow(ProtocolError);
   });
 
-  const head = (kind: number, value: number) => value * 2 ** ITEM_BITS + kind;
+  const head = (kind: number, value: number) => value * ITEM_KINDS + kind;
 
   /** The definition of a command without operands and with one payload. */
   function payload(w: Writer, mode: number, length: number, rest: Uint8Array): void {
@@ -365,7 +365,7 @@ describe('a payload that is worth a name', () => {
     w.bytes(Uint8Array.of(USE.opcode));
     w.u32(0);
     w.u32(1);
-    w.u64(length * 2 ** PAYLOAD_BITS + mode);
+    w.u64(length * PAYLOAD_MODES + mode);
     w.append(rest);
   }
 
