@@ -1,6 +1,7 @@
 import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
 import { ClientResource } from '../session/client-resource.js';
+import { PART_BYTES, partsOf } from '../session/parts.js';
 import { ActiveMapping } from './buffer-mapping.js';
 import {
   awaitedCall,
@@ -135,7 +136,16 @@ export class GPUBuffer {
     const buffer = localCall(this, 'GPUBuffer', 'unmap') as BufferResource;
     if (buffer.state === 'unmapped') return;
     const written = buffer.mapping?.written() ?? [];
-    buffer.session.record(operations.unmap, buffer, [written]);
+    const long = written.filter(({ data }) => data.length > PART_BYTES);
+    for (const { offset, data } of long) {
+      const whole = { length: data.length };
+      for (const part of partsOf(data)) {
+        const write = [offset + part.offset, part.data];
+        buffer.session.recordPart(operations.writeMapped, buffer, write, part.data, whole);
+      }
+    }
+    const short = written.filter(({ data }) => data.length <= PART_BYTES);
+    buffer.session.record(operations.unmap, buffer, [short]);
     if (buffer.usage & GPUBufferUsage.MAP_WRITE) {
       for (const { offset, data } of written) contentsOf(buffer).set(data, offset);
     }

@@ -49,6 +49,15 @@ export class Outbox {
     this.#pump();
   }
 
+  /** Has this thread wait until the link takes bytes at full speed, where the link is one that can do that. */
+  awaitRoom(): void {
+    const link = this.#link;
+    while (link?.awaitRoom && this.#full) {
+      link.awaitRoom();
+      this.drained();
+    }
+  }
+
   /** Gives the link all that may be sent, whatever its speed: it is about to be closed. */
   finish(): void {
     while (this.#full) this.drained();

@@ -13,6 +13,7 @@ import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { emptyStats, type Stats } from './ledger.js';
 import { Outbox } from './outbox.js';
+import { PART_BYTES, type Whole } from './parts.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
 
 export interface SessionOptions {
@@ -47,6 +48,8 @@ interface Pending {
   reject(error: unknown): void;
 }
 
+/** What else may be in a batch with a part, in bytes, and still leave it in one frame. */
+const ROOM_BESIDE_PART = 2048;
 /** Released handles are sent at the latest when there are this many. */
 const RELEASES_PER_MESSAGE = 512;
 
@@ -126,6 +129,18 @@ export class Session {
   }
 
   /**
+   * Records a command that carries a part of a long upload, in a batch that fits one frame. Where the link can
+   * have this thread wait, it returns when the link takes more, so that what waits here stays little.
+   */
+  recordPart(operation: AnyOperation, self: Handle, args: unknown, part: Uint8Array, whole: Whole): void {
+    if (this.#ended) return;
+    if (this.#encoder.length + part.length > PART_BYTES + ROOM_BESIDE_PART) this.#flush();
+    this.#write(operation, self, args, undefined, whole);
+    this.#schedule('configuration');
+    this.#outbox.awaitRoom();
+  }
+
+  /**
    * Whether the host has what an awaited command would create, so that one that is not awaited does as well;
    * the call counts as answered here then.
    */
@@ -194,8 +209,8 @@ export class Session {
     this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
   }
 
-  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
-    this.#encoder.write(operation, self, args, made);
+  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
+    this.#encoder.write(operation, self, args, made, whole);
     this.stats.commandsSent += 1;
   }
 

@@ -28,6 +28,11 @@ export interface Link {
    * onDrain if it can; the frame is taken all the same.
    */
   send(frame: Uint8Array): boolean;
+  /**
+   * Has this thread wait until the link takes bytes at full speed again, or is closed. Only a link whose bytes
+   * another thread carries has it; onDrain comes all the same.
+   */
+  awaitRoom?(): void;
   /** Ends the session in good order: what was sent before is still delivered. */
   close(): void;
   /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */

@@ -19,4 +19,6 @@ export interface SessionPeer {
   send(frame: Uint8Array): void;
   /** The session cannot go on; `reason` is one sentence for a person. Called once at most. */
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
+  /** While it is held, the session is given no commands: the GPU has enough to do. */
+  hold?(held: boolean): void;
 }

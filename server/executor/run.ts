@@ -64,6 +64,7 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
 
 function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
   let ended = false;
+  let held = false;
   const end: SessionPeer['end'] = (code, message) => {
     if (ended) return;
     ended = true;
@@ -85,6 +86,11 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
       pipe.uncork();
     },
     end,
+    hold(hold) {
+      held = hold;
+      if (held) pipe.pause();
+      else if (!ended && !pipe.writableNeedDrain) pipe.resume();
+    },
   };
   let session: SessionEndpoint | undefined;
   let inheritance: unknown;
@@ -94,7 +100,7 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
     pipe.write(frameHeader(0));
   };
   pipe.on('drain', () => {
-    if (!ended) pipe.resume();
+    if (!ended && !held) pipe.resume();
   });
   const decoder = new FrameDecoder((frame) => {
     if (ended) return;

@@ -296,12 +296,13 @@ describe('what waits for a missing content', () => {
     expect(carried).toEqual([]);
   });
 
-  it('is bounded by the contents that it names', async () => {
+  it('is bounded by the contents that are missing, and not by those that the store has', async () => {
     await store.write(one.name, one.bytes);
     const held = hold();
-    const named = new NamedContent(one.name, one.bytes.length);
-    held.execute('more', [], [named], 0);
-    held.execute('more', [], [named], 0);
-    expect(() => held.execute('more', [], [named], 0)).toThrow(ProtocolError);
+    const stored = new NamedContent(one.name, one.bytes.length);
+    for (let count = 0; count < 10; count += 1) held.execute('more', [], [stored], 0);
+    const absent = new NamedContent(two.name, two.bytes.length);
+    held.execute('more', [], [absent], 0);
+    expect(() => held.execute('more', [], [absent], 0)).toThrow(ProtocolError);
   });
 });
