@@ -1,8 +1,9 @@
 import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
 import { ClientResource } from '../session/client-resource.js';
-import { PART_BYTES, partsOf } from '../session/parts.js';
-import { ActiveMapping } from './buffer-mapping.js';
+import { partsOf } from '../session/parts.js';
+import { ActiveMapping, ReadParts } from './buffer-mapping.js';
 import {
   awaitedCall,
   defineInterface,
@@ -185,13 +186,19 @@ function mapAsync(
       buffer.pendingMap = undefined;
       return true;
     };
+    const length = size ?? Math.max(0, buffer.size - offset);
+    const parts = new ReadParts(length);
     void session.request(operations.mapAsync, buffer, command, {
+      part: (bytes) => {
+        if (buffer.pendingMap === pending) parts.add(bytes);
+      },
       fulfilled: (bytes) => {
         const write = mode === GPUMapMode.WRITE;
         if (!write) session.readBack();
         if (!stillPending()) return;
-        const length = size ?? Math.max(0, buffer.size - offset);
-        const data = write ? contentsOf(buffer).slice(offset, offset + length) : bytes.slice();
+        const data = write
+          ? contentsOf(buffer).slice(offset, offset + length)
+          : (parts.whole() ?? bytes.slice());
         buffer.map(new ActiveMapping(offset, data.buffer, write));
         resolve(undefined);
       },

@@ -1,5 +1,6 @@
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
-import { PART_BYTES, partsOf } from '../session/parts.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
+import { partsOf } from '../session/parts.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
 import { encodeImage, type ImagePart } from './external-image.js';
 import { extent, type TextureResource } from './texture.js';

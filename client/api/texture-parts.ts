@@ -4,7 +4,7 @@ import type {
   GPUTextureDescriptor,
 } from '../../proto/gen/operations.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
-import { PART_BYTES } from '../session/parts.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
 
 /** The smallest unit of a format that memory holds: some texels, and their bytes. */
 interface Block {

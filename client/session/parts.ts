@@ -1,11 +1,4 @@
-import { LIMITS } from '../../proto/wire/limits.js';
-
-/**
- * The longest upload that travels as one command, in bytes; a longer one goes in parts of at most that. A part
- * and the little that goes beside it fit one frame, so that neither side has to put it together, and so that
- * its host carries it out while the next one is under way. A multiple of 8, as every mapped range begins at one.
- */
-export const PART_BYTES: number = LIMITS.frameBytes - 4096;
+import { PART_BYTES } from '../../proto/wire/limits.js';
 
 /** What a part is a part of. One object stands for all the parts of one call. */
 export interface Whole {

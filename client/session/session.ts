@@ -4,6 +4,7 @@ import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
@@ -13,7 +14,7 @@ import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { emptyStats, type Stats } from './ledger.js';
 import { Outbox } from './outbox.js';
-import { PART_BYTES, type Whole } from './parts.js';
+import type { Whole } from './parts.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
 
 export interface SessionOptions {
@@ -38,6 +39,8 @@ export interface Settlement<Reply, T> {
   fulfilled(reply: Reply): T;
   /** The host refused, or the session ended: returns the promise's value all the same, or throws. */
   rejected?(error: Error): T;
+  /** A part of a long answer came, ahead of it. A view, valid during the call. */
+  part?(bytes: Uint8Array): void;
 }
 
 /** An awaited command on its way. */
@@ -46,6 +49,7 @@ interface Pending {
   resolve(reply: unknown): void;
   /** The host refused, or the session ended with this error. */
   reject(error: unknown): void;
+  part: ((bytes: Uint8Array) => void) | undefined;
 }
 
 /** What else may be in a batch with a part, in bytes, and still leave it in one frame. */
@@ -83,6 +87,11 @@ export class Session {
   readonly #recipients: Recipients = {
     take: (serial) => this.#take(serial),
     device: (id) => this.devices.get(id),
+    part: (serial, bytes) => {
+      const { part } = this.#pending.get(serial) ?? {};
+      if (!part) throw new ProtocolError(`a part of the answer ${serial}, which has none`);
+      part(bytes);
+    },
     missing: (name) => {
       const batch = this.#encoder.contents?.supply(name);
       if (!batch) throw new ProtocolError('a content is missing where none was named');
@@ -159,7 +168,7 @@ export class Session {
     operation: AnyOperation & { readReply(...args: never): Reply },
     self: Handle,
     args: unknown,
-    { fulfilled, rejected = rethrow }: Settlement<Reply, T>,
+    { fulfilled, rejected = rethrow, part }: Settlement<Reply, T>,
     made?: Handle,
   ): Promise<T> {
     const ended = this.#ended;
@@ -179,6 +188,7 @@ export class Session {
         operation,
         resolve: (reply) => attempt(fulfilled, reply as Reply),
         reject: (error) => attempt(rejected, error as Error),
+        part,
       });
       this.hold();
       this.#schedule('awaited');
@@ -243,6 +253,7 @@ export class Session {
       operation: OPERATIONS.FarlightSession.acknowledge,
       resolve: () => this.#outbox.acknowledged(),
       reject: () => {},
+      part: undefined,
     });
     this.hold();
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);

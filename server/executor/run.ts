@@ -75,15 +75,18 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
   };
   const peer: SessionPeer = {
     send(frame) {
-      if (ended) return;
+      if (ended) return true;
       if (frame.length > PIPE_FRAME_LIMIT) {
-        return end('EXECUTOR_LOST', `a reply of ${frame.length} bytes is longer than a frame may be`);
+        end('EXECUTOR_LOST', `a reply of ${frame.length} bytes is longer than a frame may be`);
+        return true;
       }
       pipe.cork();
       pipe.write(frameHeader(frame.length));
+      const more = pipe.write(frame);
       // Where the parent reads slowly, no more commands are taken, so that replies cannot pile up.
-      if (!pipe.write(frame)) pipe.pause();
+      if (!more) pipe.pause();
       pipe.uncork();
+      return more;
     },
     end,
     hold(hold) {
@@ -101,6 +104,7 @@ function carry(pipe: Socket, gpu: GPU, parts: ExecutorParts): void {
   };
   pipe.on('drain', () => {
     if (!ended && !held) pipe.resume();
+    session?.drained?.();
   });
   const decoder = new FrameDecoder((frame) => {
     if (ended) return;

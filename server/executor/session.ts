@@ -51,9 +51,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   /** `gpu` is the implementation that is driven; the session never closes it. */
   constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store }: SessionLegacy = {}) {
     this.#peer = peer;
-    const replies = new ReplyWriter((frame) => {
-      if (!this.#closed) peer.send(frame);
-    });
+    const replies = new ReplyWriter((frame) => this.#closed || peer.send(frame));
     this.#context = new Context(
       gpu,
       this.#objects,
@@ -90,6 +88,10 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       this.#held.begin(batch.length);
       this.#commands.run(batch);
     });
+  }
+
+  drained(): void {
+    this.#context.replies.drained();
   }
 
   /** Does what the client sent, which may turn out to break the protocol. */

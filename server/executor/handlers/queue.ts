@@ -55,9 +55,11 @@ export function beginWriteBuffer(
 export function beginWriteTexture(
   context: Context,
   self: Entry,
-  [destination, dataSize, dataLayout, size, parts]: [...TextureWrite<number>, number],
+  [written, dataSize, dataLayout, size, parts]: [...TextureWrite<number>, number],
 ): void {
   const queue = self.object as GPUQueue;
+  // Copied: the command's slots are emptied before it is known whether this one is needed again.
+  const destination = { ...written };
   beginWrite(context, self, parts, {
     isWrong: false,
     nothing: () => queue.writeTexture(destination, new ArrayBuffer(0), {}, [0, 0, 0]),
