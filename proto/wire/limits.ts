@@ -24,7 +24,7 @@ export const LIMITS = {
   templateBytes: 16 << 20,
   /**
    * Bytes that commands may take on the host while a content is missing that an earlier one needs: a whole
-   * batch that had begun when the host asked, what was under way before it, and the contents they name.
+   * batch that had begun when the host asked, what was under way before it, and the contents that are missing.
    */
   heldBytes: 2 ** 31 + (512 << 20),
 } as const;
