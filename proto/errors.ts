@@ -49,3 +49,8 @@ export class ProtocolError extends Error {
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Farlight bug: ${message}`);
 }
+
+/** What an exception says, whatever it is. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

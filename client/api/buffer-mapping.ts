@@ -1,3 +1,4 @@
+import { ProtocolError } from '../../proto/errors.js';
 import type { FarlightWrittenRange } from '../../proto/gen/operations.js';
 import { detach, pin } from './detach.js';
 
@@ -60,6 +61,41 @@ export class ActiveMapping {
   /** Takes the bytes away from the program: its ArrayBuffers become empty. */
   detach(): void {
     for (const { buffer } of this.#views) detach(buffer);
+  }
+}
+
+/** The bytes of a mapping for reading as they come in parts: put where the program will read them. */
+export class ReadParts {
+  readonly #length: number;
+  #data: Uint8Array<ArrayBuffer> | undefined;
+  #filled = 0;
+  #failure: unknown;
+
+  /** `length` in bytes is what the program asked for. */
+  constructor(length: number) {
+    this.#length = length;
+  }
+
+  /** Throws ProtocolError where it is more than was asked for. */
+  add(bytes: Uint8Array): void {
+    this.#filled += bytes.length;
+    if (this.#filled > this.#length) throw new ProtocolError('a mapping has more bytes than were asked for');
+    try {
+      this.#data ??= new Uint8Array(this.#length);
+    } catch (error) {
+      // There is no memory for it, which is for whoever awaits the mapping to hear.
+      this.#failure = error;
+    }
+    this.#data?.set(bytes, this.#filled - bytes.length);
+  }
+
+  /** All of them; undefined where none came. Throws where there was no memory, or the device was lost meanwhile. */
+  whole(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#failure) throw this.#failure;
+    if (this.#data && this.#filled < this.#length) {
+      throw new DOMException('The buffer was unmapped while its contents were sent.', 'AbortError');
+    }
+    return this.#data;
   }
 }
 

@@ -1,7 +1,9 @@
 import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
 import { ClientResource } from '../session/client-resource.js';
-import { ActiveMapping } from './buffer-mapping.js';
+import { partsOf } from '../session/parts.js';
+import { ActiveMapping, ReadParts } from './buffer-mapping.js';
 import {
   awaitedCall,
   defineInterface,
@@ -135,7 +137,16 @@ export class GPUBuffer {
     const buffer = localCall(this, 'GPUBuffer', 'unmap') as BufferResource;
     if (buffer.state === 'unmapped') return;
     const written = buffer.mapping?.written() ?? [];
-    buffer.session.record(operations.unmap, buffer, [written]);
+    const long = written.filter(({ data }) => data.length > PART_BYTES);
+    for (const { offset, data } of long) {
+      const whole = { length: data.length };
+      for (const part of partsOf(data)) {
+        const write = [offset + part.offset, part.data];
+        buffer.session.recordPart(operations.writeMapped, buffer, write, part.data, whole);
+      }
+    }
+    const short = written.filter(({ data }) => data.length <= PART_BYTES);
+    buffer.session.record(operations.unmap, buffer, [short]);
     if (buffer.usage & GPUBufferUsage.MAP_WRITE) {
       for (const { offset, data } of written) contentsOf(buffer).set(data, offset);
     }
@@ -175,13 +186,19 @@ function mapAsync(
       buffer.pendingMap = undefined;
       return true;
     };
+    const length = size ?? Math.max(0, buffer.size - offset);
+    const parts = new ReadParts(length);
     void session.request(operations.mapAsync, buffer, command, {
+      part: (bytes) => {
+        if (buffer.pendingMap === pending) parts.add(bytes);
+      },
       fulfilled: (bytes) => {
         const write = mode === GPUMapMode.WRITE;
         if (!write) session.readBack();
         if (!stillPending()) return;
-        const length = size ?? Math.max(0, buffer.size - offset);
-        const data = write ? contentsOf(buffer).slice(offset, offset + length) : bytes.slice();
+        const data = write
+          ? contentsOf(buffer).slice(offset, offset + length)
+          : (parts.whole() ?? bytes.slice());
         buffer.map(new ActiveMapping(offset, data.buffer, write));
         resolve(undefined);
       },

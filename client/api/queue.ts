@@ -1,7 +1,10 @@
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
+import { partsOf } from '../session/parts.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
 import { encodeImage, type ImagePart } from './external-image.js';
 import { extent, type TextureResource } from './texture.js';
+import { textureParts } from './texture-parts.js';
 
 const operations = OPERATIONS.GPUQueue;
 
@@ -18,13 +21,48 @@ export class GPUQueue {
     const queue = localCall(this, 'GPUQueue', 'writeBuffer');
     const [buffer, bufferOffset, data, dataOffset = 0, size] = operations.writeBuffer.convert?.(args) ?? [];
     const bytes = subrange(data as Uint8Array, args[2], dataOffset, size, 'GPUQueue.writeBuffer');
-    queue.session.record(operations.writeBuffer, queue, [buffer, bufferOffset, bytes]);
+    if (bytes.length <= PART_BYTES) {
+      queue.session.record(operations.writeBuffer, queue, [buffer, bufferOffset, bytes]);
+      return;
+    }
+    const whole = { length: bytes.length };
+    const parts = partsOf(bytes);
+    queue.session.record(operations.beginWriteBuffer, queue, [
+      buffer,
+      bufferOffset,
+      bytes.length,
+      parts.length,
+    ]);
+    for (const { offset, data: part } of parts) {
+      const write = [buffer, (bufferOffset as number) + offset, part];
+      queue.session.recordPart(operations.writeBuffer, queue, write, part, whole);
+    }
   }
 
   /** Copies `data` before it returns, from shared memory too. */
   writeTexture(...args: unknown[]): undefined {
     const queue = localCall(this, 'GPUQueue', 'writeTexture');
-    queue.session.record(operations.writeTexture, queue, operations.writeTexture.convert?.(args));
+    const converted = operations.writeTexture.convert?.(args);
+    if (!converted) return;
+    const [destination, data, layout, size] = converted;
+    const texture = destination.texture as TextureResource;
+    const parts = textureParts(texture, destination, data, layout, extent(size));
+    if (!parts) {
+      queue.session.record(operations.writeTexture, queue, converted);
+      return;
+    }
+    const whole = { length: data.length };
+    queue.session.record(operations.beginWriteTexture, queue, [
+      destination,
+      data.length,
+      layout,
+      size,
+      parts.length,
+    ]);
+    for (const part of parts) {
+      const write = [{ ...destination, origin: part.origin }, part.data, part.layout, part.size];
+      queue.session.recordPart(operations.writeTexture, queue, write, part.data, whole);
+    }
   }
 
   /** Of what the specification lists as sources, outside a page there are ImageData. */

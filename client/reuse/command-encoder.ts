@@ -4,6 +4,7 @@ import { FIRST_ID, FOREIGN_ID, type Handle } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { ITEM, ITEM_KINDS, PAYLOAD, PAYLOAD_MODES, SUCCESSOR } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
+import type { Whole } from '../session/parts.js';
 import { HeldPipelines } from './held-pipelines.js';
 import type { NamedContents } from './named-contents.js';
 import { type Template, TemplateStore } from './template-store.js';
@@ -26,6 +27,8 @@ export class CommandEncoder {
   /** Commands that went as expected and are not in the batch yet. */
   #run = 0;
   #commands = 0;
+  /** What the command that is being written carries a part of. */
+  #whole: Whole | undefined;
   /** Commands that were not sent in full, since the session began. */
   named = 0;
   /** What the host has compiled already; undefined with reuse off. */
@@ -53,10 +56,11 @@ export class CommandEncoder {
   /**
    * Adds a command; `made` is the handle of what it creates, which has its id from here on. Copies all
    * bytes. Throws RangeError, and adds nothing, where a string or payload is too large or there is no
-   * memory for it.
+   * memory for it. `whole` is what the payload is a part of, if it is.
    */
-  write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
+  write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
     const command = this.#split(operation, self, args);
+    this.#whole = whole;
     const { length } = this.#writer;
     const run = this.#run;
     try {
@@ -208,7 +212,12 @@ export class CommandEncoder {
     const text = texts[index] as boolean;
     const named = keep
       ? undefined
-      : this.contents?.name(payload, { length, text, target: () => this.#target(index) });
+      : this.contents?.name(payload, {
+          length,
+          text,
+          whole: this.#whole,
+          target: () => this.#target(index),
+        });
     if (!named) {
       head(keep ? PAYLOAD.kept : PAYLOAD.bytes);
       w.append(payload);

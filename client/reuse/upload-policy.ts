@@ -1,7 +1,11 @@
+import type { Whole } from '../session/parts.js';
+
 /** A payload, as far as it matters for whether it is worth a name. */
 export interface Upload {
   readonly length: number;
   readonly text: boolean;
+  /** What the payload is a part of: all parts of it are judged as one. */
+  readonly whole?: Whole | undefined;
   /**
    * What the payload is written to: the command but for its payloads. Asked for only where it decides, since
    * making it costs something.
@@ -55,6 +59,13 @@ export class UploadPolicy {
 
   /** Whether to name this payload. Each is asked about once, in their order. */
   isWorthNaming(upload: Upload): boolean {
+    const { whole, target } = upload;
+    if (!whole) return this.#isWorthNaming(upload);
+    whole.worthNaming ??= this.#isWorthNaming({ length: whole.length, text: false, target });
+    return whole.worthNaming && upload.length >= this.#leastBytes;
+  }
+
+  #isWorthNaming(upload: Upload): boolean {
     const { length, text } = upload;
     if (length < this.#leastBytes || length > this.#largestBytes) return false;
     // Long texts are shaders: they never stream.

@@ -35,11 +35,7 @@ export class Outbox {
     this.#batches.push(batch);
     this.#waitingBytes += bytesOf(batch);
     this.#pump();
-    const link = this.#link;
-    while (link?.waitForRoom && this.#waitingBytes > WAITING_BYTES && !this.#stopAndWait) {
-      link.waitForRoom();
-      this.drained();
-    }
+    if (this.#waitingBytes > WAITING_BYTES && !this.#stopAndWait) this.awaitRoom();
   }
 
   /** Sends a batch before all those that wait. */
@@ -59,6 +55,15 @@ export class Outbox {
   drained(): void {
     this.#full = false;
     this.#pump();
+  }
+
+  /** Has this thread wait until the link takes bytes at full speed, where the link is one that can do that. */
+  awaitRoom(): void {
+    const link = this.#link;
+    while (link?.awaitRoom && this.#full) {
+      link.awaitRoom();
+      this.drained();
+    }
   }
 
   /** Gives the link all that may be sent, whatever its speed: it is about to be closed. */

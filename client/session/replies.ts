@@ -20,6 +20,8 @@ export interface Settles {
   refuse(rejection: Rejection): void;
   /** The answer cannot be read. */
   reject(error: unknown): void;
+  /** A part of a long answer came, ahead of it. Absent where the answer has none. */
+  part: ((bytes: Uint8Array) => void) | undefined;
 }
 
 /** Who the records of a batch are for. */
@@ -27,6 +29,8 @@ export interface Recipients {
   /** Takes the awaited command of a serial out of the pending ones. Throws ProtocolError where there is none. */
   take(serial: number): Settles;
   device(id: number): DeviceEvents | undefined;
+  /** A part of a long answer. Throws ProtocolError where none is awaited that may come in parts. */
+  part(serial: number, bytes: Uint8Array): void;
   /** The host lacks a content that a command named. Throws ProtocolError where none did. */
   missing(name: ContentName): void;
   /** The host has compiled these pipelines already. Throws ProtocolError where they are no names. */
@@ -55,6 +59,8 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): void {
     } else if (kind === REPLY.missing) {
       // Copied: the name outlives the batch.
       recipients.missing(toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice()));
+    } else if (kind === REPLY.part) {
+      recipients.part(r.u32(), r.bytes());
     } else if (kind === REPLY.held) {
       recipients.held(r.bytes());
     } else {

@@ -4,6 +4,7 @@ import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
@@ -13,6 +14,7 @@ import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { emptyStats, type Stats } from './ledger.js';
 import { Outbox } from './outbox.js';
+import type { Whole } from './parts.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
 
 export interface SessionOptions {
@@ -37,8 +39,12 @@ export interface Settlement<Reply, T> {
   fulfilled(reply: Reply): T;
   /** The host refused, or the session ended: returns the promise's value all the same, or throws. */
   rejected?(error: Error): T;
+  /** A part of a long answer came, ahead of it. A view, valid during the call. */
+  part?(bytes: Uint8Array): void;
 }
 
+/** What else may be in a batch with a part, in bytes, and still leave it in one frame. */
+const ROOM_BESIDE_PART = 2048;
 /** Released handles are sent at the latest when there are this many. */
 const RELEASES_PER_MESSAGE = 512;
 
@@ -74,6 +80,11 @@ export class Session {
   readonly #recipients: Recipients = {
     take: (serial) => this.#take(serial),
     device: (id) => this.devices.get(id),
+    part: (serial, bytes) => {
+      const part = this.#pending.get(serial)?.part;
+      if (!part) throw new ProtocolError(`a part of the answer ${serial}, which has none`);
+      part(bytes);
+    },
     missing: (name) => {
       const batch = this.#encoder.contents?.supply(name);
       if (!batch) throw new ProtocolError('a content is missing where none was named');
@@ -124,6 +135,18 @@ export class Session {
   }
 
   /**
+   * Records a command that carries a part of a long upload, in a batch that fits one frame. Where the link can
+   * have this thread wait, it returns when the link takes more, so that what waits here stays little.
+   */
+  recordPart(operation: AnyOperation, self: Handle, args: unknown, part: Uint8Array, whole: Whole): void {
+    if (this.#ended) return;
+    if (this.#encoder.length + part.length > PART_BYTES + ROOM_BESIDE_PART) this.#flush();
+    this.#write(operation, self, args, undefined, whole);
+    this.#schedule('configuration');
+    this.#outbox.awaitRoom();
+  }
+
+  /**
    * Whether the host has what an awaited command would create, so that one that is not awaited does as well;
    * the call counts as answered here then.
    */
@@ -142,7 +165,7 @@ export class Session {
     operation: AnyOperation & { readReply(...args: never): Reply },
     self: Handle,
     args: unknown,
-    { fulfilled, rejected = rethrow }: Settlement<Reply, T>,
+    { fulfilled, rejected = rethrow, part }: Settlement<Reply, T>,
     made?: Handle,
   ): Promise<T> {
     const ended = this.#ended;
@@ -163,6 +186,7 @@ export class Session {
         resolve: (reply) => attempt(fulfilled, reply as Reply),
         refuse: (rejection) => attempt(rejected, this.#options.asException(rejection)),
         reject: (error) => attempt(rejected, error as Error),
+        part,
       });
       this.hold();
       this.#schedule('awaited');
@@ -196,8 +220,8 @@ export class Session {
     this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
   }
 
-  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
-    this.#encoder.write(operation, self, args, made);
+  #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
+    this.#encoder.write(operation, self, args, made, whole);
     this.stats.commandsSent += 1;
   }
 
@@ -255,6 +279,7 @@ export class Session {
       resolve: () => this.#outbox.acknowledged(),
       refuse: () => {},
       reject: () => {},
+      part: undefined,
     });
     this.hold();
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);

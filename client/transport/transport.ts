@@ -32,9 +32,9 @@ export interface Link {
   send(frame: Uint8Array): boolean;
   /**
    * Blocks this thread until the link takes bytes at full speed again, or is gone. Absent where the link itself
-   * needs the thread.
+   * needs the thread; onDrain comes all the same.
    */
-  waitForRoom?(): void;
+  awaitRoom?(): void;
   /** Ends the session in good order: what was sent before is still delivered. */
   close(): void;
   /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */

@@ -59,7 +59,7 @@ class WorkerLink implements Link {
     return underWay < SEND_WATERMARK;
   }
 
-  waitForRoom(): void {
+  awaitRoom(): void {
     for (;;) {
       const underWay = Atomics.load(this.#flow, FLOW.underWay);
       if (underWay < SEND_WATERMARK / 2 || Atomics.load(this.#flow, FLOW.closed)) return;

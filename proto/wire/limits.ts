@@ -26,7 +26,15 @@ export const LIMITS = {
   templateBytes: 16 << 20,
   /**
    * Bytes that commands may take on the host while a content is missing that an earlier one needs: a whole
-   * batch that had begun when the host asked, what was under way before it, and the contents they name.
+   * batch that had begun when the host asked, what was under way before it, and the contents that are missing.
    */
   heldBytes: 2 ** 31 + (512 << 20),
 } as const;
+
+/**
+ * The longest upload or download that travels as one command or reply, in bytes; a longer one goes in parts of
+ * at most that. A part and the little that goes beside it fit one frame, so that neither side has to put it
+ * together, and so that it is used while the next one is under way. A multiple of 8, as every mapped range begins
+ * at one.
+ */
+export const PART_BYTES: number = LIMITS.frameBytes - 4096;

@@ -7,8 +7,10 @@
  *     lost        device id, reason, message
  *     missing     the name of a content that a command named, and that the host does not have
  *     held        the names of pipelines that the host has compiled already
+ *     part        serial, bytes: the next bytes of what the operation answers, where that is long; what is
+ *                 settled then holds none
  */
-export const REPLY = { settled: 0, uncaptured: 1, lost: 2, missing: 3, held: 4 } as const;
+export const REPLY = { settled: 0, uncaptured: 1, lost: 2, missing: 3, held: 4, part: 5 } as const;
 
 /** The outcomes of an awaited command. */
 export const OUTCOME = { fulfilled: 0, rejected: 1 } as const;

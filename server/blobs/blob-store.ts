@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, futimesSync, openSync, readSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  futimesSync,
+  openSync,
+  readSync,
+  rmSync,
+} from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { hashContent } from '../../link/content-hash.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
@@ -97,6 +106,11 @@ export class BlobStore {
    */
   clear(): BlobSummary {
     return clearFolder(this.#folder);
+  }
+
+  /** Whether there seems to be a content of that name: `read` may still find that it is gone or damaged. */
+  has(name: ContentName): boolean {
+    return this.#pending.has(contentNameToHex(name)) || existsSync(blobPath(this.#folder, name));
   }
 
   /**

@@ -60,7 +60,9 @@ export class Carrier {
         if (!this.#over) this.#session.receive(frame);
       },
       onTaken: () => {
-        if (this.#channel.keptBytes <= REPLY_WATERMARK / 2) this.#hold('replies', false);
+        if (!this.#holds.has('replies') || this.#channel.keptBytes > REPLY_WATERMARK / 2) return;
+        this.#session.drained?.();
+        this.#hold('replies', this.#channel.keptBytes > REPLY_WATERMARK);
       },
     });
     this.#session = options.createSession({
@@ -182,13 +184,16 @@ export class Carrier {
     this.#channel.whenSent(close);
   }
 
-  #send(frame: Uint8Array): void {
-    if (this.#over) return;
+  /** Returns false where long replies should wait until the session is told of room. */
+  #send(frame: Uint8Array): boolean {
+    if (this.#over) return true;
     const traffic = this.#count();
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
     this.#channel.send(frame);
-    if (this.#channel.keptBytes > REPLY_WATERMARK) this.#hold('replies', true);
+    const full = this.#channel.keptBytes > REPLY_WATERMARK;
+    if (full) this.#hold('replies', true);
+    return !full;
   }
 
   #hold(why: 'replies' | 'gpu', held: boolean): void {

@@ -1,4 +1,4 @@
-import { invariant } from '../../proto/errors.js';
+import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
@@ -8,6 +8,7 @@ import { OpenDevice } from './open-device.js';
 import type { PreparedCommand } from './prepared-command.js';
 import type { ProfileStep } from './profile.js';
 import type { ReplyWriter } from './reply-writer.js';
+import { Uploads } from './uploads.js';
 
 /** What a program compiled on its devices, by what those were requested with. */
 export interface Profiles {
@@ -23,6 +24,9 @@ export class Context {
   /** The command that is being carried out. */
   command: PreparedCommand | undefined;
   readonly garbage = new GarbageMeter();
+  readonly uploads: Uploads;
+  /** Has the commands that come next wait until the promise is settled. */
+  readonly pauseUntil: (promise: Promise<unknown>) => void;
   /** Devices of earlier sessions that this one may have. */
   readonly #free: OpenDevice[];
   readonly #profiles: Profiles | undefined;
@@ -32,12 +36,15 @@ export class Context {
     gpu: GPU,
     objects: ObjectTable,
     replies: ReplyWriter,
+    pauseUntil: (promise: Promise<unknown>) => void,
     free: OpenDevice[] = [],
     profiles?: Profiles,
   ) {
     this.gpu = gpu;
     this.objects = objects;
     this.replies = replies;
+    this.pauseUntil = pauseUntil;
+    this.uploads = new Uploads({ pauseUntil });
     this.#free = free;
     this.#profiles = profiles;
   }
@@ -122,6 +129,20 @@ export class Context {
   /** Raises a GPU error on a device, in the scope that is open now. */
   raise(device: Entry, type: FarlightErrorType, message: string): void {
     if (!this.scopes(device).catch({ type, message })) this.replies.uncaptured(device.id, { type, message });
+  }
+
+  /**
+   * Where the implementation throws, the specification has an error of the device: the client has made every
+   * check that throws before it sent the command.
+   */
+  attempt(device: Entry, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      const type = error instanceof RangeError ? 'out-of-memory' : 'validation';
+      this.raise(device, type, messageOf(error));
+    }
   }
 
   /**

@@ -5,6 +5,8 @@
 export interface SessionEndpoint<Inheritance = unknown> {
   /** Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. */
   receive(frame: Uint8Array): void;
+  /** The peer takes frames again after `send` returned false. */
+  drained?(): void;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
   /**
@@ -15,8 +17,11 @@ export interface SessionEndpoint<Inheritance = unknown> {
 }
 
 export interface SessionPeer {
-  /** Takes a frame of replies, whose bytes it owns from now on. */
-  send(frame: Uint8Array): void;
+  /**
+   * Takes a frame of replies, whose bytes it owns from now on. Returns false where those that come next should
+   * wait until `drained` is called.
+   */
+  send(frame: Uint8Array): unknown;
   /** The session cannot go on; `reason` is one sentence for a person. Called once at most. */
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
   /** While it is held, the session is given no commands: the GPU has enough to do. */

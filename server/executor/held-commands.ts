@@ -23,33 +23,36 @@ export interface HeldCommandsOptions<C> {
 
 /** A content that was asked for. */
 interface Wanted {
-  readonly length: number;
+  readonly content: NamedContent;
   bytes: Uint8Array | undefined;
 }
 
+/** Where a payload comes from: here already, in the store, or asked for. */
+type Source = Uint8Array | NamedContent | Wanted;
+
 /** A command or a release that has to wait for its turn. */
 interface Held {
-  /** The contents that it waits for. */
-  readonly wanted: readonly Wanted[];
-  run(): void;
+  readonly sources: Source[];
+  run(payloads: readonly Uint8Array[]): void;
 }
 
 /** In the place of one that had its turn: its bytes are needed no more. */
-const DONE: Held = { wanted: [], run: () => {} };
+const DONE: Held = { sources: [], run: () => {} };
 
 /** What a held command takes beside its bytes, about. */
 const HELD_BYTES = 256;
 
 /**
- * Carries out a session's commands in their order, also while a content is missing that one of them names:
- * then that one and all that come after it are held back until the client has sent what it was asked for.
- * All that is missing is asked for as soon as it is named, so that it takes one round trip together.
+ * Carries out a session's commands in their order, also while a content is missing that one of them names, or
+ * while they are paused: then that one and all that come after it are held back. All that is missing is asked for
+ * as soon as it is named, so that it takes one round trip together; what the store has is read when its turn comes.
  */
 export class HeldCommands<C> {
   readonly #options: HeldCommandsOptions<C>;
   readonly #mostBytes: number;
   #queue: Held[] = [];
   #next = 0;
+  #pauses = 0;
   /** What the queue takes, with the batches that its payloads lie in; all of it counts until it is empty. */
   #bytes = 0;
   /** Bytes of the batch that is being carried out, until a command of it is held. */
@@ -69,33 +72,45 @@ export class HeldCommands<C> {
 
   execute(command: C, operands: readonly number[], payloads: readonly Payload[], made: number): void {
     const { carrier } = this.#options;
-    if (this.#queue.length === 0 && (payloads.length === 0 || !payloads.some(isNamed))) {
+    if (!this.#waits && (payloads.length === 0 || !payloads.some(isNamed))) {
       carrier.execute(command, operands, payloads as readonly Uint8Array[], made);
       return;
     }
-    const wanted: Wanted[] = [];
-    const found = payloads.map((payload) => {
-      if (!isNamed(payload)) return payload;
-      const content = this.#find(payload);
-      if (!(content instanceof Uint8Array)) wanted.push(content);
-      return content;
-    });
-    if (this.#queue.length === 0 && wanted.length === 0) {
-      carrier.execute(command, operands, found as Uint8Array[], made);
+    const sources: Source[] = [...payloads];
+    if (this.#waits) this.#expect(sources);
+    else if (this.#read(sources)) {
+      carrier.execute(command, operands, sources as Uint8Array[], made);
       return;
     }
     const ids = [...operands];
-    const read = found.reduce((sum, { length }, index) => sum + (isNamed(payloads[index]) ? length : 0), 0);
-    this.#hold(HELD_BYTES + 8 * ids.length + read, {
-      wanted,
-      run: () => carrier.execute(command, ids, found.map(bytesOf), made),
+    const missing = sources.reduce(
+      (sum, source) => sum + ('content' in source ? source.content.length : 0),
+      0,
+    );
+    this.#hold(HELD_BYTES + 8 * ids.length + missing, {
+      sources,
+      run: (found) => carrier.execute(command, ids, found, made),
     });
   }
 
   release(first: number, count: number): void {
     const { carrier } = this.#options;
-    if (this.#queue.length === 0) carrier.release(first, count);
-    else this.#hold(HELD_BYTES, { wanted: [], run: () => carrier.release(first, count) });
+    if (!this.#waits) carrier.release(first, count);
+    else this.#hold(HELD_BYTES, { sources: [], run: () => carrier.release(first, count) });
+  }
+
+  /** Holds back what comes next until there was a `resume` for each pause. */
+  pause(): void {
+    this.#pauses += 1;
+  }
+
+  resume(): void {
+    this.#pauses -= 1;
+    this.#carryOn();
+  }
+
+  get paused(): boolean {
+    return this.#pauses > 0;
   }
 
   /** A payload came with its name. Throws ProtocolError where that is not its name. */
@@ -112,7 +127,7 @@ export class HeldCommands<C> {
     const key = contentNameToHex(name);
     const wanted = this.#wanted.get(key);
     if (!wanted) throw new ProtocolError('a content came that was not asked for');
-    checkLength(bytes, wanted.length);
+    checkLength(bytes, wanted.content.length);
     this.store(name, bytes);
     this.#wanted.delete(key);
     wanted.bytes = bytes;
@@ -127,23 +142,50 @@ export class HeldCommands<C> {
     this.#wanted.clear();
   }
 
-  #find({ name, length }: NamedContent): Uint8Array | Wanted {
+  get #waits(): boolean {
+    return this.#pauses > 0 || this.#queue.length > 0;
+  }
+
+  /** Puts bytes in the place of names. Asks for what is not there, and returns false until it is. */
+  #read(sources: Source[]): boolean {
+    let complete = true;
+    for (const [index, source] of sources.entries()) {
+      if (source instanceof Uint8Array) continue;
+      const { content, bytes } = isNamed(source) ? this.#find(source) : source;
+      if (bytes) checkLength(bytes, content.length);
+      else complete = false;
+      sources[index] = bytes ?? this.#ask(content);
+    }
+    return complete;
+  }
+
+  /** Asks for what is not there, without reading what is. */
+  #expect(sources: Source[]): void {
+    for (const [index, source] of sources.entries()) {
+      if (!isNamed(source)) continue;
+      const isAsked = this.#wanted.has(contentNameToHex(source.name));
+      if (isAsked || !this.#options.store?.has(source.name)) sources[index] = this.#ask(source);
+    }
+  }
+
+  #find(content: NamedContent): Wanted {
+    const asked = this.#wanted.has(contentNameToHex(content.name));
+    return { content, bytes: asked ? undefined : this.#options.store?.read(content.name) };
+  }
+
+  #ask(content: NamedContent): Wanted {
     const { store, ask } = this.#options;
     if (!store) throw new ProtocolError('a content is named where none is kept');
-    const key = contentNameToHex(name);
+    const key = contentNameToHex(content.name);
     const asked = this.#wanted.get(key);
     if (asked) {
-      if (asked.length !== length) throw new ProtocolError('a content is named with two lengths');
+      if (asked.content.length !== content.length)
+        throw new ProtocolError('a content is named with two lengths');
       return asked;
     }
-    const bytes = store.read(name);
-    if (bytes) {
-      checkLength(bytes, length);
-      return bytes;
-    }
-    const wanted: Wanted = { length, bytes: undefined };
+    const wanted: Wanted = { content, bytes: undefined };
     this.#wanted.set(key, wanted);
-    ask(name);
+    ask(content.name);
     return wanted;
   }
 
@@ -163,22 +205,20 @@ export class HeldCommands<C> {
   }
 
   #carryOn(): void {
-    for (let held = this.#queue[this.#next]; held; held = this.#queue[this.#next]) {
-      if (held.wanted.some(({ bytes }) => !bytes)) return;
+    while (this.#pauses === 0) {
+      const held = this.#queue[this.#next];
+      if (!held) break;
+      if (!this.#read(held.sources)) return;
       this.#queue[this.#next] = DONE;
       this.#next += 1;
-      held.run();
+      held.run(held.sources as Uint8Array[]);
     }
-    this.clear();
+    if (this.#next === this.#queue.length) this.clear();
   }
 }
 
-function isNamed(payload: Payload | undefined): payload is NamedContent {
+function isNamed(payload: Source | undefined): payload is NamedContent {
   return payload instanceof NamedContent;
-}
-
-function bytesOf(content: Uint8Array | Wanted): Uint8Array {
-  return content instanceof Uint8Array ? content : (content.bytes as Uint8Array);
 }
 
 function checkLength({ length }: Uint8Array, expected: number): void {

@@ -1,27 +1,54 @@
 import type { ContentName } from '../../proto/content.js';
 import { type FarlightGPUError, writeFarlightGPUError } from '../../proto/gen/operations.js';
+import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
 import { Writer } from '../../proto/wire/writer.js';
+
+/** Bytes that leave as a reply's parts, as the link takes them. */
+interface LongReply {
+  readonly serial: number;
+  /** Of a mapped range, which is empty as soon as the buffer is unmapped: nobody awaits the rest then. */
+  readonly bytes: Uint8Array;
+  sent: number;
+}
 
 const SETTLED = Promise.resolve();
 
 /** Collects replies; those of one job leave together, when its promise reactions are over. */
 export class ReplyWriter {
   readonly #writer = new Writer({ initialCapacity: 1024 });
-  readonly #send: (frame: Uint8Array) => void;
+  readonly #partWriter = new Writer();
+  readonly #send: (frame: Uint8Array) => unknown;
   #scheduled = false;
   readonly #flush = () => {
     this.#scheduled = false;
-    for (const frame of this.#writer.take()) this.#send(frame);
+    this.#cut();
+    this.#pump();
   };
+  /** What is to leave, in order. */
+  readonly #queue: (Uint8Array | LongReply)[] = [];
+  #full = false;
 
-  constructor(send: (frame: Uint8Array) => void) {
+  /** `send` returns false where what comes next should wait for `drained`. */
+  constructor(send: (frame: Uint8Array) => unknown) {
     this.#send = send;
+  }
+
+  /** The link takes frames again. */
+  drained(): void {
+    this.#full = false;
+    this.#pump();
   }
 
   /** Throws RangeError, and replies nothing, where the reply is larger than may be sent at once. */
   fulfilled(serial: number, operation: AnyOperation, reply: unknown): void {
+    if (reply instanceof Uint8Array && reply.length > PART_BYTES) {
+      this.#cut();
+      this.#queue.push({ serial, bytes: reply, sent: 0 });
+      this.fulfilled(serial, operation, NOTHING);
+      return;
+    }
     const { length } = this.#writer;
     this.#begin(REPLY.settled, serial);
     this.#writer.u8(OUTCOME.fulfilled);
@@ -77,4 +104,31 @@ export class ReplyWriter {
     // A reaction, and not queueMicrotask: Node makes a resource of its own for each of those.
     void SETTLED.then(this.#flush);
   }
+
+  /** What was written so far leaves before what comes next. */
+  #cut(): void {
+    if (this.#writer.length > 0) this.#queue.push(...this.#writer.take());
+  }
+
+  #pump(): void {
+    while (!this.#full) {
+      const next = this.#queue[0];
+      if (!next) return;
+      const frame = next instanceof Uint8Array ? next : this.#part(next);
+      if (next instanceof Uint8Array || next.sent >= next.bytes.length) this.#queue.shift();
+      if (frame) this.#full = this.#send(frame) === false;
+    }
+  }
+
+  #part(reply: LongReply): Uint8Array | undefined {
+    if (reply.sent >= reply.bytes.length) return undefined;
+    const bytes = reply.bytes.subarray(reply.sent, reply.sent + PART_BYTES);
+    reply.sent += bytes.length;
+    this.#partWriter.u8(REPLY.part);
+    this.#partWriter.u32(reply.serial);
+    this.#partWriter.bytes(bytes);
+    return this.#partWriter.take()[0];
+  }
 }
+
+const NOTHING = new Uint8Array(0);

@@ -1,4 +1,4 @@
-import { ProtocolError } from '../../proto/errors.js';
+import { messageOf, ProtocolError } from '../../proto/errors.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -50,10 +50,15 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   /** `gpu` is the implementation that is driven; the session never closes it. */
   constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store }: SessionLegacy = {}) {
     this.#peer = peer;
-    const replies = new ReplyWriter((frame) => {
-      if (!this.#closed) peer.send(frame);
-    });
-    this.#context = new Context(gpu, this.#objects, replies, free, profiles);
+    const replies = new ReplyWriter((frame) => this.#closed || peer.send(frame));
+    this.#context = new Context(
+      gpu,
+      this.#objects,
+      replies,
+      (promise) => this.#pauseUntil(promise),
+      free,
+      profiles,
+    );
     const held = new HeldCommands<PreparedCommand>({
       store,
       ask: (name) => replies.missing(name),
@@ -76,16 +81,39 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   receive(frame: Uint8Array): void {
     if (this.#closed) return;
-    try {
+    this.#heed(() => {
       const batch = this.#assembler.push(frame);
       if (!batch) return;
       this.#held.begin(batch.length);
       this.#commands.run(batch);
+    });
+  }
+
+  drained(): void {
+    this.#context.replies.drained();
+  }
+
+  /** Does what the client sent, which may turn out to break the protocol. */
+  #heed(act: () => void): void {
+    try {
+      act();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close();
       this.#peer.end('PROTOCOL_ERROR', `The client sent what the protocol does not allow: ${error.message}.`);
     }
+  }
+
+  /** What comes after the command that is being carried out waits here, and what comes after that at the peer. */
+  #pauseUntil(promise: Promise<unknown>): void {
+    this.#held.pause();
+    this.#peer.hold?.(true);
+    const resume = () => {
+      if (this.#closed) return;
+      this.#heed(() => this.#held.resume());
+      if (!this.#held.paused) this.#peer.hold?.(false);
+    };
+    promise.then(resume, resume);
   }
 
   close(): void {
@@ -157,20 +185,16 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   }
 
   #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
-    try {
+    const act = () => {
       const result = command.sharing
         ? createShared(this.#context, self, command, () => this.#call(command, self, made) as object)
         : (this.#call(command, self, made) as object);
       if (made) made.object = result;
-    } catch (error) {
-      const device = deviceOf(self);
-      if (error instanceof ProtocolError || !device) throw error;
-      // Where the implementation throws, the specification has an error of the device; the client has
-      // made every check that throws before it sent the command.
-      if (made) made.object = this.#context.standIn(device, [made.kind]);
-      const type = error instanceof RangeError ? 'out-of-memory' : 'validation';
-      this.#context.raise(device, type, messageOf(error));
-    }
+    };
+    const device = deviceOf(self);
+    if (device) this.#context.attempt(device, act);
+    else act();
+    if (device && made && !made.object) made.object = this.#context.standIn(device, [made.kind]);
   }
 
   #request(command: PreparedCommand, self: Entry, made: Entry | undefined, serial: number): void {
@@ -214,10 +238,6 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
 function deviceOf(self: Entry): Entry | undefined {
   return self.kind === 'GPUDevice' ? self : self.device;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function describeRejection(error: unknown): Rejection {

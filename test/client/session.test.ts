@@ -107,12 +107,50 @@ describe('the session', () => {
 
   it('a command larger than a frame arrives whole', async () => {
     const { device } = await open();
-    const data = new Uint8Array(5 << 20).map((_byte, index) => index);
-    device.queue.writeBuffer(device.createBuffer({ size: data.length, usage: 8 }), 0, data);
+    const code = String.fromCharCode(...Array.from({ length: 64 }, (_, index) => 32 + index)).repeat(
+      80 << 10,
+    );
+    let arrived = '';
+    fake.answers.createShaderModule = (descriptor: GPUShaderModuleDescriptor) => {
+      arrived = descriptor.code;
+      return {};
+    };
+    device.createShaderModule({ code });
     await turn();
     expect(transport.up.length).toBeGreaterThan(4);
     await transport.settle();
-    expect(Buffer.compare(fake.calls.at(-1)?.[1][2] as Uint8Array, data)).toBe(0);
+    expect(arrived === code).toBe(true);
+  });
+
+  it('an upload larger than a frame leaves at once, as frames that are each a batch, and arrives whole', async () => {
+    const { device } = await open();
+    const data = new Uint8Array(5 << 20).map((_byte, index) => index ^ (index >> 8));
+    const buffer = device.createBuffer({ size: data.length + 8, usage: 8 });
+    device.queue.writeBuffer(buffer, 4, data);
+    expect(transport.up.length).toBe(5);
+    expect(transport.up.every((frame) => frame[0] === 0 && frame.buffer.byteLength <= 1 << 20)).toBe(true);
+    await transport.settle();
+    const written = new Uint8Array(data.length);
+    for (const [name, [, offset, part]] of fake.calls) {
+      if (name === 'GPUQueue.writeBuffer' && (part as Uint8Array).length > 0)
+        written.set(part as Uint8Array, (offset as number) - 4);
+    }
+    expect(Buffer.compare(written, data)).toBe(0);
+  });
+
+  it('a link that can have the program wait holds it up while an upload is ahead of it', async () => {
+    const { device } = await open();
+    const buffer = device.createBuffer({ size: 8 << 20, usage: 8 });
+    transport.room = 2;
+    let waits = 0;
+    transport.awaitRoom = () => {
+      waits += 1;
+      expect(transport.up.length).toBe(2);
+      transport.deliverUp();
+    };
+    device.queue.writeBuffer(buffer, 0, new Uint8Array(8 << 20));
+    expect(waits).toBe(4);
+    expect(transport.up.length).toBe(0);
   });
 
   it('a command that cannot be written leaves those around it whole', async () => {

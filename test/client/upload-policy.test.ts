@@ -72,6 +72,25 @@ describe('a payload is worth a name', () => {
     expect(named(uploads, 50, longer(10 * KIB))).toBe(50);
   });
 
+  it('together with the other parts of what it is a part of', () => {
+    const uploads = policy();
+    /** Of a whole in parts of 64 KiB, and a short one at the end. */
+    const parts = (length: number, target?: string) => {
+      const whole = { length };
+      const place = upload(0, target);
+      const ends = [...Array(Math.floor(length / (64 * KIB))).fill(64 * KIB), length % (64 * KIB)];
+      return ends.map((bytes) => uploads.isWorthNaming({ ...place, length: bytes, whole }));
+    };
+    const long = (12 * 64 + 3) * KIB;
+    expect(parts(long, 'weights')).toEqual(Array(13).fill(true));
+    expect(parts(long, 'weights')).toEqual(Array(13).fill(false));
+    expect(parts(2048 * KIB)).not.toContain(true);
+    uploads.readBack();
+    expect(parts(long)).toEqual(Array(13).fill(false));
+    expect(parts(long - 4)).toEqual(Array(13).fill(true));
+    expect(parts(65 * KIB)).toEqual([true, false]);
+  });
+
   it('always, where it is a shader', () => {
     const uploads = policy();
     uploads.readBack();

@@ -272,6 +272,63 @@ const carrier = {
   release: () => void carried.push('release'),
 };
 
+describe('while it is paused', () => {
+  const stored = () => new NamedContent(one.name, one.bytes.length);
+
+  it('nothing is carried out, what is missing is asked for, and what is there is read in its turn', async () => {
+    await store.write(one.name, one.bytes);
+    const asks: ContentName[] = [];
+    const done: [string, number][] = [];
+    const held: HeldCommands<string> = new HeldCommands<string>({
+      store,
+      ask: (name) => void asks.push(name),
+      carrier: {
+        execute: (command, _operands, payloads) => {
+          done.push([command, payloads.reduce((sum, { length }) => sum + length, 0)]);
+          if (command === 'pauses') held.pause();
+        },
+        release: () => void done.push(['release', 0]),
+      },
+    });
+    held.execute('pauses', [], [], 0);
+    held.execute('named', [], [stored()], 0);
+    held.execute('pauses', [], [new Uint8Array(5)], 0);
+    held.execute('missing', [], [new NamedContent(two.name, two.bytes.length)], 0);
+    held.release(1, 1);
+    expect(done).toEqual([['pauses', 0]]);
+    expect(asks).toEqual([two.name]);
+    held.resume();
+    expect(done.slice(1)).toEqual([
+      ['named', 4000],
+      ['pauses', 5],
+    ]);
+    held.supply(two.name, two.bytes);
+    expect(done.length).toBe(3);
+    held.resume();
+    expect(done.slice(3)).toEqual([
+      ['missing', 4000],
+      ['release', 0],
+    ]);
+    held.execute('at once', [], [], 0);
+    expect(done.at(-1)).toEqual(['at once', 0]);
+  });
+
+  it('what was there and is gone when its turn comes is asked for then', async () => {
+    await store.write(one.name, one.bytes);
+    const asks: ContentName[] = [];
+    carried.length = 0;
+    const held = new HeldCommands<string>({ store, carrier, ask: (name) => void asks.push(name) });
+    held.pause();
+    held.execute('named', [], [stored()], 0);
+    store.clear();
+    held.resume();
+    expect([asks, carried]).toEqual([[one.name], []]);
+    held.supply(one.name, one.bytes);
+    expect(carried).toEqual(['named']);
+    carried.length = 0;
+  });
+});
+
 describe('what waits for a missing content', () => {
   const missing = new NamedContent(toContentName(new Uint8Array(32)), 10);
   const hold = () => {
@@ -296,12 +353,13 @@ describe('what waits for a missing content', () => {
     expect(carried).toEqual([]);
   });
 
-  it('is bounded by the contents that it names', async () => {
+  it('is bounded by the contents that are missing, and not by those that the store has', async () => {
     await store.write(one.name, one.bytes);
     const held = hold();
-    const named = new NamedContent(one.name, one.bytes.length);
-    held.execute('more', [], [named], 0);
-    held.execute('more', [], [named], 0);
-    expect(() => held.execute('more', [], [named], 0)).toThrow(ProtocolError);
+    const stored = new NamedContent(one.name, one.bytes.length);
+    for (let count = 0; count < 10; count += 1) held.execute('more', [], [stored], 0);
+    const absent = new NamedContent(two.name, two.bytes.length);
+    held.execute('more', [], [absent], 0);
+    expect(() => held.execute('more', [], [absent], 0)).toThrow(ProtocolError);
   });
 });

@@ -56,6 +56,10 @@ export class FakeGpu {
           if (answer) return answer(...args);
           if (AWAITED.has(member)) return Promise.resolve(null);
           const creates = CREATES[member];
+          if (creates === 'GPUBuffer') {
+            const { size } = args[0] as GPUBufferDescriptor;
+            return this.#object(creates, { size, mapState: 'unmapped' });
+          }
           return creates && this.#object(creates);
         };
       },

@@ -16,6 +16,10 @@ export class ScriptedTransport implements Transport {
   refs = 0;
   refChanges = 0;
   closed = false;
+  /** Frames from which on the link asks its sender to wait. */
+  room = Number.POSITIVE_INFINITY;
+  /** What has the sender wait, where the link can. */
+  awaitRoom: (() => void) | undefined;
   hello: Hello | undefined;
   readonly #executor: ExecutorSession;
   #events: LinkEvents | undefined;
@@ -32,7 +36,14 @@ export class ScriptedTransport implements Transport {
     this.hello = hello;
     this.#events = events;
     return {
-      send: (frame: Uint8Array) => this.up.push(frame) > 0,
+      send: (frame: Uint8Array) => {
+        this.up.push(frame);
+        return this.up.length < this.room;
+      },
+      awaitRoom: () => {
+        if (!this.awaitRoom) throw new Error('nothing makes room');
+        this.awaitRoom();
+      },
       close: () => {
         this.closed = true;
       },

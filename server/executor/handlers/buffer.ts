@@ -22,8 +22,21 @@ export function mapAsync(
   return { promise, reply };
 }
 
-export function unmap(_context: Context, self: Entry, [written]: [FarlightWrittenRange<never>[]]): void {
+/** Where it cannot be written, Dawn throws, which becomes one error; the parts that follow are the same mistake. */
+export function writeMapped(context: Context, self: Entry, [offset, data]: [number, Uint8Array]): void {
   const buffer = self.object as GPUBuffer;
+  if (context.uploads.unwritable.has(buffer)) return;
+  try {
+    new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
+  } catch (error) {
+    context.uploads.unwritable.add(buffer);
+    throw error;
+  }
+}
+
+export function unmap(context: Context, self: Entry, [written]: [FarlightWrittenRange<never>[]]): void {
+  const buffer = self.object as GPUBuffer;
+  if (context.uploads.unwritable.delete(buffer)) return;
   for (const { offset, data } of written)
     new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
   buffer.unmap();

@@ -15,6 +15,97 @@ export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
   return { promise: Promise.allSettled([done, ...context.mappings(self.device)]) };
 }
 
+export function writeBuffer(
+  { uploads }: Context,
+  self: Entry,
+  [buffer, offset, data]: [GPUBuffer, number, Uint8Array<ArrayBuffer>],
+): void {
+  if (uploads.isDropped(self)) return;
+  const queue = self.object as GPUQueue;
+  queue.writeBuffer(buffer, offset, data);
+  uploads.wrote(queue, data.length);
+}
+
+export function writeTexture(
+  { uploads }: Context,
+  self: Entry,
+  [destination, data, dataLayout, size]: TextureWrite<Uint8Array<ArrayBuffer>>,
+): void {
+  if (uploads.isDropped(self)) return;
+  const queue = self.object as GPUQueue;
+  queue.writeTexture(destination, data, dataLayout, size);
+  uploads.wrote(queue, data.length);
+}
+
+export function beginWriteBuffer(
+  context: Context,
+  self: Entry,
+  [buffer, offset, size, parts]: [GPUBuffer, number, number, number],
+): void {
+  const queue = self.object as GPUQueue;
+  beginWrite(context, self, parts, {
+    isWrong:
+      offset % 4 !== 0 || size % 4 !== 0 || offset + size > buffer.size || buffer.mapState !== 'unmapped',
+    nothing: () => queue.writeBuffer(buffer, 0, new ArrayBuffer(0)),
+    whole: () => queue.writeBuffer(buffer, offset, new ArrayBuffer(size)),
+  });
+}
+
+/** The client announces only writes with which nothing but the texture itself can be wrong. */
+export function beginWriteTexture(
+  context: Context,
+  self: Entry,
+  [written, dataSize, dataLayout, size, parts]: [...TextureWrite<number>, number],
+): void {
+  const queue = self.object as GPUQueue;
+  // Copied: the command's slots are emptied before it is known whether this one is needed again.
+  const destination = { ...written };
+  beginWrite(context, self, parts, {
+    isWrong: false,
+    nothing: () => queue.writeTexture(destination, new ArrayBuffer(0), {}, [0, 0, 0]),
+    whole: () => queue.writeTexture(destination, new ArrayBuffer(dataSize), dataLayout, size),
+  });
+}
+
+type TextureWrite<Data> = [GPUTexelCopyTextureInfo, Data, GPUTexelCopyBufferLayout, GPUExtent3D];
+
+interface Announced {
+  /** Known to fail, by what the implementation says of the destination. */
+  isWrong: boolean;
+  /** Writes nothing to the destination, which fails where that is no destination. */
+  nothing(): void;
+  /** Writes the whole, with any bytes: called where that fails. The zeros take no memory until they are read. */
+  whole(): void;
+}
+
+/**
+ * A write that comes in parts is to be one write: where it fails, it fails once, with the message that the whole
+ * has, and nothing is written. Whether the destination is valid is known only when a scope of our own around a
+ * write of nothing is popped, so what comes after waits for that: about 20 microseconds.
+ */
+function beginWrite(
+  context: Context,
+  self: Entry,
+  parts: number,
+  { isWrong, nothing, whole }: Announced,
+): void {
+  const owner = self.device;
+  invariant(owner, 'a queue has a device');
+  const device = owner.object as GPUDevice;
+  const fail = () => {
+    context.uploads.drop(self, parts);
+    whole();
+  };
+  if (isWrong) {
+    fail();
+    return;
+  }
+  device.pushErrorScope('validation');
+  nothing();
+  const popped = device.popErrorScope();
+  context.pauseUntil(popped.then((error) => (error ? context.attempt(owner, fail) : undefined)));
+}
+
 /**
  * An external image arrives as texels, so what is left is a write: that refuses all but what only a copy
  * of an image requires of its destination.
@@ -35,7 +126,9 @@ export function copyExternalImageToTexture(
     const message = `GPUQueue.copyExternalImageToTexture: the texture${label} ${refused}.`;
     context.raise(self.device, 'validation', message);
   } else {
-    (self.object as GPUQueue).writeTexture(destination, data, dataLayout, size);
+    const queue = self.object as GPUQueue;
+    queue.writeTexture(destination, data, dataLayout, size);
+    context.uploads.wrote(queue, data.length);
   }
 }
 
