@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { isPin } from '#farlight/link/certificate-pin.js';
@@ -87,6 +90,18 @@ describe('the certificate that a host makes for itself', () => {
     expect(new X509Certificate(renewed.cert).serialNumber).not.toBe(
       new X509Certificate(made.cert).serialNumber,
     );
+  });
+
+  it('is one, also where four hosts ask for the first one at once', async () => {
+    const folder = join(temporary.make(), 'host');
+    const module = new URL('../../dist/server/trust/host-certificate.js', import.meta.url).href;
+    const maker = fileURLToPath(new URL('../support/certificate-maker.mjs', import.meta.url));
+    const run = promisify(execFile);
+    const made = await Promise.all(
+      Array.from({ length: 4 }, () => run(process.execPath, [maker, module, folder])),
+    );
+    const pins = new Set(made.map(({ stdout }) => stdout));
+    expect([...pins]).toEqual([ownCertificate({ names: ['localhost'], folder }).pin]);
   });
 
   it('is refused with a sentence where others may look into the folder, or the file is damaged', () => {
