@@ -6,6 +6,7 @@ import { complain } from './complain.js';
 import { doctorCommand } from './doctor.js';
 import { runCommand } from './run.js';
 import { serveCommand } from './serve.js';
+import { tokenCommand } from './token.js';
 
 const EXAMPLES = `
 Examples:
@@ -20,7 +21,7 @@ const program = new Command('farlight')
   .enablePositionalOptions()
   .addHelpText('after', EXAMPLES);
 
-for (const command of [serveCommand(), runCommand(), doctorCommand(), cacheCommand()])
+for (const command of [serveCommand(), runCommand(), doctorCommand(), cacheCommand(), tokenCommand()])
   program.addCommand(command);
 for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
   command.exitOverride();

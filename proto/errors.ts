@@ -22,7 +22,13 @@ export type FarlightErrorCode =
   /** The address to listen on is taken. */
   | 'PORT_IN_USE'
   /** What Farlight keeps on this machine cannot be read or deleted. */
-  | 'CACHE_UNUSABLE';
+  | 'CACHE_UNUSABLE'
+  /** The host's certificate is not one that the client was told to trust. */
+  | 'UNTRUSTED_HOST'
+  /** The host does not take this client: its token is missing, wrong or revoked. */
+  | 'UNAUTHORIZED'
+  /** The host's folder of tokens and keys cannot be used, or others may read it. */
+  | 'TRUST_UNUSABLE';
 
 /**
  * An error for a person: `message` is one sentence that says what happened and what to do. Its stack

@@ -1,41 +1,139 @@
+import { isIP } from 'node:net';
+import { isPin } from '../../link/certificate-pin.js';
+import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
+import { isToken, redact } from '../../proto/token.js';
 
 export const DEFAULT_PORT = 7070;
 
-/** Where a host is. */
-export interface HostAddress {
-  /** As a person would write it. */
-  url: string;
-  /** As gRPC takes it. */
-  target: string;
+interface Where {
+  readonly scheme: 'grpc' | 'grpcs' | 'unix';
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly pin?: string | undefined;
 }
 
 /**
- * Understands a host's address: `grpc://HOST[:PORT]` or `unix:/PATH`.
- *
- * @throws FarlightError BAD_URL for anything else.
+ * Where a host is, and what to show it and ask of it. The token is in none of its properties: printing an address,
+ * or making JSON of it, shows none.
  */
-export function parseHostAddress(text: string): HostAddress {
+export class HostAddress implements Where {
+  /** As a person would write it, without the token and the pin: for messages. */
+  readonly url: string;
+  /** As gRPC takes it. */
+  readonly target: string;
+  /** `grpcs` is TLS; the others are plaintext, and never leave this machine. */
+  readonly scheme: 'grpc' | 'grpcs' | 'unix';
+  /** Without brackets; empty for a unix socket. */
+  readonly host: string;
+  /** 0 for a unix socket. */
+  readonly port: number;
+  /** The unix socket's; empty otherwise. */
+  readonly path: string;
+  /** The one certificate's key that is trusted (link/certificate-pin.ts); without it, authorities are. */
+  readonly pin: string | undefined;
+  readonly #token: string | undefined;
+
+  constructor({ scheme, host, port, path, pin }: Where, token?: string) {
+    this.scheme = scheme;
+    this.host = host;
+    this.port = port;
+    this.path = path;
+    this.pin = pin;
+    this.target = scheme === 'unix' ? `unix:${path}` : `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+    this.url = scheme === 'unix' ? this.target : `${scheme}://${this.target}`;
+    this.#token = token;
+  }
+
+  /** What shows the host who we are. It goes to a peer that was verified, and nowhere else. */
+  get token(): string | undefined {
+    return this.#token;
+  }
+}
+
+export interface AddressCapabilities {
+  /** Whether the caller speaks TLS. Default: false, and `grpcs` is refused: no caller may ignore what it asks. */
+  tls?: boolean;
+}
+
+/**
+ * Understands a host's address: `grpc://HOST[:PORT]` on this machine, `grpcs://[TOKEN@]HOST[:PORT][?ca=PIN]`, or
+ * `unix:/PATH`.
+ *
+ * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
+ */
+export function parseHostAddress(text: string, { tls = false }: AddressCapabilities = {}): HostAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
     if (!path.startsWith('/')) throw badUrl(text);
-    return { url: `unix:${path}`, target: `unix:${path}` };
+    return new HostAddress({ scheme: 'unix', host: '', port: 0, path });
   }
-  let url: URL;
+  const url = parseUrl(text);
+  const scheme = url.protocol.slice(0, -1);
+  const extras = url.hash || url.password || !/^\/?$/.test(url.pathname) || url.port === '0';
+  if ((scheme !== 'grpc' && scheme !== 'grpcs') || !url.hostname || extras) throw badUrl(text);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const port = Number(url.port) || DEFAULT_PORT;
+  if (scheme === 'grpc') return plaintext(text, url, host, port);
+  if (!tls)
+    throw new FarlightError('BAD_URL', `${redact(text)} needs TLS, which is not spoken here; use grpc://`);
+  return new HostAddress({ scheme, host, port, path: '', pin: pinIn(url, text) }, tokenIn(url, text));
+}
+
+function plaintext(text: string, url: URL, host: string, port: number): HostAddress {
+  const address = new HostAddress({ scheme: 'grpc', host, port, path: '' });
+  if (url.username) {
+    throw new FarlightError(
+      'BAD_URL',
+      `a token does not belong in a grpc:// address, which is plaintext; write grpcs://TOKEN@${address.target}`,
+    );
+  }
+  if (url.search) throw badUrl(text);
+  if (!isLoopback(host)) {
+    throw new FarlightError(
+      'BAD_URL',
+      `${address.url} would be plaintext across the network; write grpcs://TOKEN@${address.target}, ` +
+        `or use an ssh tunnel (ssh -L ${port}:127.0.0.1:${port} ${host}) and grpc://127.0.0.1:${port}`,
+    );
+  }
+  return address;
+}
+
+function tokenIn(url: URL, text: string): string | undefined {
+  if (!url.username) return undefined;
+  if (isToken(url.username)) return url.username;
+  throw new FarlightError(
+    'BAD_URL',
+    `what stands before the @ in "${redact(text)}" is not a whole token; copy all that farlight token add printed`,
+  );
+}
+
+function pinIn(url: URL, text: string): string | undefined {
+  if (!url.search) return undefined;
+  const pin = /^\?ca=([^&]*)$/.exec(url.search)?.[1];
+  if (pin === undefined) throw badUrl(text);
+  if (isPin(pin)) return pin;
+  throw new FarlightError(
+    'BAD_URL',
+    `the ca in "${redact(text)}" is not whole; copy the address as the host printed it, with 43 letters behind ca=`,
+  );
+}
+
+function parseUrl(text: string): URL {
   try {
-    url = new URL(text);
+    return new URL(text);
   } catch {
     throw badUrl(text);
   }
-  const extras = url.username || url.password || url.search || url.hash || !/^\/?$/.test(url.pathname);
-  if (url.protocol !== 'grpc:' || !url.hostname || extras || url.port === '0') throw badUrl(text);
-  const target = `${url.hostname}:${url.port || DEFAULT_PORT}`;
-  return { url: `grpc://${target}`, target };
 }
 
 function badUrl(text: string): FarlightError {
+  // Without a scheme, redact cannot tell a token of another kind from a name.
+  const shown = redact(text).replace(/^[^/]*@/, '***@');
   return new FarlightError(
     'BAD_URL',
-    `"${text}" is not a host's address; write grpc://HOST:PORT, for example grpc://127.0.0.1:${DEFAULT_PORT}, or unix:/PATH`,
+    `"${shown}" is not a host's address; write grpc://HOST:PORT, for example grpc://127.0.0.1:${DEFAULT_PORT}, ` +
+      'grpcs://TOKEN@HOST:PORT?ca=PIN, or unix:/PATH',
   );
 }

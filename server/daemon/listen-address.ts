@@ -1,43 +1,77 @@
+import { isIP } from 'node:net';
+import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7070';
 
 /** Where a daemon listens. */
 export interface ListenAddress {
-  host?: string;
-  port?: number;
-  /** Of a unix socket. */
+  /** As gRPC binds it. */
+  target: string;
+  /** Whether TLS is spoken here: always where others than this machine may connect. */
+  tls: boolean;
+  /** The host to bind, without brackets; empty for a unix socket. */
+  host: string;
+  /** The port to bind, 0 for any free one. */
+  port: number;
+  /** The unix socket's path. */
   path?: string;
-  /** The address that clients use, given the port that was bound. */
-  url(port: number): string;
+  /**
+   * The address that clients use, given the port that was bound.
+   *
+   * @param pin of the host's certificate, where clients need it.
+   * @param host the name that clients know it by, where that is another than it is bound to.
+   */
+  url(port: number, pin?: string, host?: string): string;
+}
+
+export interface ListenCapabilities {
+  /** Whether the caller speaks TLS on an address that asks for it. Default: false, and such are refused. */
+  tls?: boolean;
 }
 
 /**
- * Understands what --listen takes: `HOST:PORT` on loopback (port 0: any free one) or `unix:/PATH`.
+ * Understands what --listen takes: `HOST:PORT` (port 0: any free one), which is plaintext on loopback and TLS
+ * elsewhere, `grpcs://HOST:PORT` for TLS on loopback too, or `unix:/PATH`.
  *
  * @throws FarlightError BAD_OPTION for anything else.
  */
-export function parseListenAddress(text: string): ListenAddress {
+export function parseListenAddress(text: string, { tls = false }: ListenCapabilities = {}): ListenAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
     if (!path.startsWith('/')) throw badListen(text);
-    return { path, url: () => `unix:${path}` };
+    return { target: `unix:${path}`, tls: false, host: '', port: 0, path, url: () => `unix:${path}` };
   }
-  const match = /^(?:grpc:\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]]+):(\d{1,5})$/i.exec(text);
-  const [, host = '', port = ''] = match ?? [];
-  if (!match || Number(port) > 65535) throw badListen(text);
-  if (!isLoopback(host)) {
+  const match = /^(?:(grpcs?):\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
+  const [, scheme = '', named = '', port = ''] = match ?? [];
+  const host = named.replace(/^\[|\]$/g, '');
+  if (!match || Number(port) > 65535 || (named !== host && isIP(host) !== 6)) throw badListen(text);
+  const secure = scheme.toLowerCase() === 'grpcs' || (scheme === '' && !isLoopback(host));
+  if (!secure && !isLoopback(host)) {
     throw new FarlightError(
       'BAD_OPTION',
-      `${host} is not a loopback address, and farlight does not listen in plaintext on any other; ` +
-        `listen on 127.0.0.1:${port} and reach it from elsewhere through an SSH tunnel: ssh -L ${port}:127.0.0.1:${port} HOST`,
+      `${named} is not a loopback address, where grpc:// would be plaintext for everybody to read; write grpcs://${named}:${port}`,
     );
   }
-  return { host: host.replace(/[[\]]/g, ''), port: Number(port), url: (bound) => `grpc://${host}:${bound}` };
+  if (secure && !tls) throw plaintextOnly(named, port);
+  return {
+    target: `${named}:${port}`,
+    tls: secure,
+    host,
+    port: Number(port),
+    url(bound, pin, known = host) {
+      const shown = isIP(known) === 6 ? `[${known}]` : known;
+      return `${secure ? 'grpcs' : 'grpc'}://${shown}:${bound}${pin && secure ? `?ca=${pin}` : ''}`;
+    },
+  };
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/.test(host);
+function plaintextOnly(named: string, port: string): FarlightError {
+  return new FarlightError(
+    'BAD_OPTION',
+    `${named} is not a loopback address, and farlight does not listen in plaintext on any other; ` +
+      `listen on 127.0.0.1:${port} and reach it from elsewhere through an SSH tunnel: ssh -L ${port}:127.0.0.1:${port} HOST`,
+  );
 }
 
 function badListen(text: string): FarlightError {

@@ -1,23 +1,102 @@
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import { redact } from '#farlight/proto/token.js';
+
+const TOKEN = `flt_${'aB3_-'.repeat(8)}xyz`;
+const PIN = 'lezdxHfyu6fp9zCBUMZqwfe7OqC5Y4kX22X6jrGFW4c';
+const secure = (text: string) => parseHostAddress(text, { tls: true });
 
 describe('a host address', () => {
-  it('is a grpc URL, whose port may be left out', () => {
-    expect(parseHostAddress('grpc://gpu.example:9000')).toEqual({
-      url: 'grpc://gpu.example:9000',
-      target: 'gpu.example:9000',
+  it('is a grpc URL of this machine, whose port may be left out', () => {
+    expect(parseHostAddress('grpc://127.0.0.1:9000')).toMatchObject({
+      url: 'grpc://127.0.0.1:9000',
+      target: '127.0.0.1:9000',
+      scheme: 'grpc',
+      host: '127.0.0.1',
+      port: 9000,
     });
     expect(parseHostAddress('grpc://127.0.0.1').target).toBe('127.0.0.1:7070');
-    expect(parseHostAddress('grpc://[::1]:7070/').target).toBe('[::1]:7070');
+    expect(parseHostAddress('grpc://LOCALHOST').scheme).toBe('grpc');
+    expect(parseHostAddress('grpc://127.255.0.9').scheme).toBe('grpc');
+    expect(parseHostAddress('grpc://[::1]:7070/')).toMatchObject({ target: '[::1]:7070', host: '::1' });
   });
 
   it('or a unix socket', () => {
     for (const text of ['unix:/run/farlight.sock', 'unix:///run/farlight.sock']) {
-      expect(parseHostAddress(text).target).toBe('unix:/run/farlight.sock');
+      expect(parseHostAddress(text)).toMatchObject({
+        target: 'unix:/run/farlight.sock',
+        path: '/run/farlight.sock',
+      });
     }
   });
 
-  it('or is refused with an example of one', () => {
+  it('or a grpcs URL, with a token and a pin where they are needed', () => {
+    const address = secure(`grpcs://${TOKEN}@gpu.example:9000?ca=${PIN}`);
+    expect(address).toMatchObject({ scheme: 'grpcs', host: 'gpu.example', port: 9000, pin: PIN });
+    expect(address.token).toBe(TOKEN);
+    const plain = secure('grpcs://[2001:db8::7]');
+    expect(plain).toMatchObject({ host: '2001:db8::7', target: '[2001:db8::7]:7070', pin: undefined });
+    expect(plain.token).toBeUndefined();
+    expect(secure(`grpcs://${TOKEN}@gpu.example/?ca=${PIN}`).pin).toBe(PIN);
+  });
+
+  it('shows its token to nobody who prints it', () => {
+    const address = secure(`grpcs://${TOKEN}@gpu.example:9000?ca=${PIN}`);
+    expect(address.url).toBe('grpcs://gpu.example:9000');
+    const printed = [inspect(address, { showHidden: true }), JSON.stringify(address), String(address)];
+    for (const text of [...printed, JSON.stringify({ ...address })]) expect(text).not.toContain('flt_');
+  });
+
+  it('that asks for TLS is refused by a caller that does not speak it', () => {
+    expect(() => parseHostAddress(`grpcs://${TOKEN}@gpu.example`)).toThrow(
+      /needs TLS, which is not spoken here/,
+    );
+  });
+
+  it('is never plaintext across the network, and says what to do instead', () => {
+    for (const host of [
+      'gpu.example',
+      '192.168.1.5',
+      '0.0.0.0',
+      '127.1',
+      '[::]',
+      '128.0.0.1',
+      'localhost.evil',
+    ]) {
+      expect(() => parseHostAddress(`grpc://${host}:9000`), host).toThrow(
+        expect.objectContaining({
+          code: 'BAD_URL',
+          message: expect.stringMatching(/plaintext.*grpcs:\/\/TOKEN@.*:9000.*ssh -L 9000:127\.0\.0\.1:9000/),
+        }),
+      );
+    }
+  });
+
+  it('with a token in plaintext is refused, even to this machine, without repeating it', () => {
+    for (const secret of [TOKEN, 'hunter2', 'user:hunter2']) {
+      expect(() => secure(`grpc://${secret}@127.0.0.1:1`), secret).toThrow(
+        expect.objectContaining({ code: 'BAD_URL', message: expect.not.stringContaining(secret) }),
+      );
+    }
+    expect(() => secure(`grpc://${TOKEN}@127.0.0.1:1`)).toThrow(/does not belong in a grpc:\/\/ address/);
+  });
+
+  it('with a part of a token or pin is refused, and told so', () => {
+    for (const token of [TOKEN.slice(0, -1), `${TOKEN}x`, 'hunter2']) {
+      expect(() => secure(`grpcs://${token}@gpu.example`), token).toThrow(
+        expect.objectContaining({
+          message: expect.stringMatching(
+            /^what stands before the @ in "grpcs:\/\/\*\*\*@gpu\.example" is not/,
+          ),
+        }),
+      );
+    }
+    for (const pin of ['', PIN.slice(1), `${PIN}A`, `${PIN.slice(0, -1)}d`, `${PIN.slice(0, -1)}=`])
+      expect(() => secure(`grpcs://gpu.example?ca=${pin}`), pin).toThrow(/is not whole.*43 letters/);
+  });
+
+  it('or is refused with an example of one, and no secret in the sentence', () => {
     const malformed = [
       '',
       'localhost',
@@ -27,21 +106,34 @@ describe('a host address', () => {
       'grpc:/x',
       'grpc://',
     ];
+    const ports = ['grpc://x:99999', 'grpc://x:0', 'grpcs://x:0'];
     const extras = [
-      'grpc://x:99999',
-      'grpc://x:0',
-      'grpc://u:p@x:1',
-      'grpc://x:1/path',
-      'grpc://x:1?q',
-      'unix:relative',
+      'grpcs://u:hunter2@x:1',
+      'grpcs://x:1/path',
+      'grpc://127.0.0.1:1?q',
+      'grpc://127.0.0.1:1#h',
     ];
-    for (const text of [...malformed, ...extras]) {
-      expect(() => parseHostAddress(text), text).toThrow(
+    const queries = [`grpcs://x?ca=${PIN}&ca=${PIN}`, `grpcs://x?CA=${PIN}`, `grpc://127.0.0.1?ca=${PIN}`];
+    const secrets = [
+      `${TOKEN}@x:1`,
+      `${TOKEN}`,
+      'hunter2@x:1',
+      `https://hunter2@x:1`,
+      `grpcs://${TOKEN}@x:1/p`,
+    ];
+    for (const text of [...malformed, ...ports, ...extras, ...queries, ...secrets, 'unix:relative']) {
+      expect(() => secure(text), text).toThrow(
         expect.objectContaining({
           code: 'BAD_URL',
-          message: expect.stringContaining('grpc://127.0.0.1:7070'),
+          message: expect.stringMatching(/^(?!.*(hunter2|flt_[^*])).*grpc:\/\/127\.0\.0\.1:7070/),
         }),
       );
     }
   });
+});
+
+it('redacting leaves no token, whole or cut off, and nothing before an @ in an address', () => {
+  const text = `--host grpcs://${TOKEN}@a:1 and ${TOKEN.slice(0, 12)} and grpcs://pass/word@b:2?ca=${PIN}`;
+  expect(redact(text)).toBe(`--host grpcs://***@a:1 and flt_*** and grpcs://***@b:2?ca=${PIN}`);
+  expect(redact('grpc://127.0.0.1:7070 failed')).toBe('grpc://127.0.0.1:7070 failed');
 });

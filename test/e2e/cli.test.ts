@@ -105,9 +105,9 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
       /no farlight host.*farlight serve/,
     ],
     [
-      'a host whose name means nothing',
+      'a plaintext address across the network',
       ['run', '--host', 'grpc://no.such.host.invalid:1', '--', 'true'],
-      /no farlight host/,
+      /would be plaintext across the network; write grpcs:.*ssh tunnel/,
     ],
     ['a program that is not there', ['run', '--', 'no-such-program'], /command not found: no-such-program/],
   ];

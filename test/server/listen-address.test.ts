@@ -1,24 +1,46 @@
 import { describe, expect, it } from 'vitest';
 import { parseListenAddress } from '#farlight/server/daemon/listen-address.js';
 
+const EVERYWHERE = ['0.0.0.0:7070', '192.168.1.5:7070', 'gpu.example:7070', '[::]:7070', '128.0.0.1:1'];
+
 describe('an address to listen on', () => {
-  it('on loopback is accepted, and clients are told the port that was bound', () => {
+  it('on loopback is plaintext, and clients are told the port that was bound', () => {
     for (const host of ['127.0.0.1', '127.255.0.9', 'localhost', '[::1]']) {
-      const address = parseListenAddress(`${host}:0`);
-      expect(address).toMatchObject({ host: host.replace(/[[\]]/g, ''), port: 0 });
+      const address = parseListenAddress(`${host}:0`, { tls: true });
+      expect(address).toMatchObject({ target: `${host}:0`, tls: false, port: 0 });
       expect(address.url(4321)).toBe(`grpc://${host}:4321`);
     }
   });
 
   it('may be a unix socket', () => {
     expect(parseListenAddress('unix:/run/farlight.sock').url(0)).toBe('unix:/run/farlight.sock');
-    expect(parseListenAddress('unix:///run/farlight.sock').path).toBe('/run/farlight.sock');
+    expect(parseListenAddress('unix:///run/farlight.sock')).toMatchObject({
+      target: 'unix:/run/farlight.sock',
+      path: '/run/farlight.sock',
+      tls: false,
+    });
   });
 
-  it('elsewhere is refused, because it would be plaintext', () => {
-    for (const text of ['0.0.0.0:7070', '192.168.1.5:7070', 'gpu.example:7070', '[::]:7070', '128.0.0.1:1']) {
+  it('elsewhere asks for TLS, and so does grpcs:// on loopback', () => {
+    for (const text of [...EVERYWHERE, 'grpcs://127.0.0.1:7070', 'grpcs://0.0.0.0:0'])
+      expect(parseListenAddress(text, { tls: true }).tls, text).toBe(true);
+    expect(parseListenAddress('[::]:7070', { tls: true })).toMatchObject({ host: '::', port: 7070 });
+  });
+
+  it('with TLS is told to clients with the pin and the name that they need', () => {
+    const address = parseListenAddress('0.0.0.0:0', { tls: true });
+    expect(address.url(4321, 'PIN', '192.0.2.7')).toBe('grpcs://192.0.2.7:4321?ca=PIN');
+    expect(address.url(4321, undefined, '2001:db8::7')).toBe('grpcs://[2001:db8::7]:4321');
+    expect(parseListenAddress('127.0.0.1:0', { tls: true }).url(1, 'PIN')).toBe('grpc://127.0.0.1:1');
+  });
+
+  it('elsewhere is refused by a caller without TLS, because it would be plaintext', () => {
+    for (const text of EVERYWHERE)
       expect(() => parseListenAddress(text), text).toThrow(/is not a loopback address/);
-    }
+    for (const text of EVERYWHERE)
+      expect(() => parseListenAddress(`grpc://${text}`, { tls: true }), text).toThrow(
+        /is not a loopback address.*write grpcs:\/\//,
+      );
   });
 
   it('that is malformed is refused with an example', () => {
@@ -32,8 +54,11 @@ describe('an address to listen on', () => {
       '127.0.0.1:65536',
       'unix:x',
     ];
-    for (const text of [...malformed, '127.0.0.1:7070/x', 'http://127.0.0.1:1', '::1:7070']) {
-      expect(() => parseListenAddress(text), text).toThrow(/write HOST:PORT, for example 127.0.0.1:7070/);
+    const more = ['127.0.0.1:7070/x', 'http://127.0.0.1:1', '::1:7070', '[1.2.3.4]:1', 'a@b:1', 'a b:1'];
+    for (const text of [...malformed, ...more]) {
+      expect(() => parseListenAddress(text, { tls: true }), text).toThrow(
+        /write HOST:PORT, for example 127.0.0.1:7070/,
+      );
     }
   });
 });

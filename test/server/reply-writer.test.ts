@@ -28,6 +28,7 @@ function read(frames: Uint8Array[]): { said: string[]; bytes: Uint8Array } {
         resolve: () => said.push(`settled ${serial}`),
         refuse: () => expect.unreachable(),
         reject: () => expect.unreachable(),
+        part: undefined,
       }),
       part: (serial, bytes) => {
         said.push(`part of ${serial}`);

@@ -1,0 +1,67 @@
+import { Command } from 'commander';
+import { FarlightError } from '../proto/errors.js';
+import { redact } from '../proto/token.js';
+import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
+
+export function tokenCommand(): Command {
+  const command = new Command('token').description('Say who may use this machine as their GPU host.');
+  command
+    .command('add')
+    .description('Make a token and print it, this once; only its hash is kept.')
+    .option('--tenant <name>', 'whose it is: tenants share nothing that the host keeps', DEFAULT_TENANT)
+    .option('--note <text>', 'what it is for, shown by list')
+    .allowExcessArguments(false)
+    .action(add);
+  command
+    .command('list')
+    .description('Show which tokens there are, not the tokens themselves.')
+    .option('--json', 'print them as JSON')
+    .allowExcessArguments(false)
+    .action(list);
+  command
+    .command('revoke <id>')
+    .description('Refuse a token from now on, also on hosts that are running.')
+    .allowExcessArguments(false)
+    .action(revoke);
+  return command;
+}
+
+/** The token alone goes to stdout, so that a script can take it. */
+function add({ tenant, note }: { tenant: string; note?: string }): void {
+  const { token, entry } = new TokenStore().add({ tenant, note });
+  process.stdout.write(`${token}\n`);
+  process.stderr.write(
+    `token ${entry.id} for ${entry.tenant}, shown this once; clients use it as grpcs://TOKEN@HOST:PORT\n`,
+  );
+}
+
+function list({ json }: { json?: boolean }): void {
+  const tokens = new TokenStore().list();
+  process.stdout.write(json ? `${JSON.stringify(tokens, null, 2)}\n` : table(tokens));
+}
+
+function revoke(id: string): void {
+  if (!new TokenStore().revoke(id)) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      `there is no token with the id ${JSON.stringify(redact(id))}; farlight token list shows the ids`,
+    );
+  }
+  process.stdout.write(`revoked ${id}\n`);
+}
+
+function table(tokens: readonly TokenEntry[]): string {
+  if (tokens.length === 0) return 'no tokens; make one with: farlight token add\n';
+  const rows = tokens.map(({ id, created, tenant, note = '' }) => [
+    id,
+    created.slice(0, 16).replace('T', ' '),
+    tenant,
+    note,
+  ]);
+  const lines = [['id', 'created (UTC)', 'tenant', 'note'], ...rows];
+  const widths = [0, 1, 2].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  return lines
+    .map((line) => `${line.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
+    .join('\n')
+    .concat('\n');
+}

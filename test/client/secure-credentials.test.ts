@@ -1,0 +1,74 @@
+import { Client, Metadata, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
+import { afterEach, expect, it } from 'vitest';
+import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import { secureCredentials } from '#farlight/client/transport/secure-credentials.js';
+import { hostService } from '#farlight/link/host-service.js';
+import { makePair } from '../support/trust.js';
+
+const closing: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closing.splice(0)) close();
+});
+
+/** A gRPC server with TLS that notes which tokens it was shown, and its pin. */
+async function grpcHost() {
+  const pair = makePair();
+  const shown: unknown[] = [];
+  const server = new Server();
+  const { Echo } = hostService();
+  server.addService({ Echo } as never, {
+    Echo(call: { metadata: Metadata }, reply: (error: null, answer: object) => void) {
+      shown.push(...call.metadata.get('authorization'));
+      reply(null, { payload: Buffer.from('answer') });
+    },
+  });
+  const keys = [{ private_key: Buffer.from(pair.key), cert_chain: Buffer.from(pair.cert) }];
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createSsl(null, keys), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    );
+  });
+  closing.push(() => server.forceShutdown());
+  return { port, pin: pair.pin, shown };
+}
+
+/** Calls Echo with the address's token. */
+function echo(url: string): Promise<{ payload: Buffer }> {
+  const address = parseHostAddress(url, { tls: true });
+  const client = new Client(address.target, secureCredentials(address));
+  closing.push(() => client.close());
+  const { path, requestSerialize, responseDeserialize } = hostService().Echo;
+  const metadata = new Metadata();
+  metadata.set('authorization', `Bearer ${address.token}`);
+  const deadline = Date.now() + 5000;
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      { payload: new Uint8Array(1), replyBytes: 0 },
+      metadata,
+      { deadline },
+      (error: ServiceError | null, answer) =>
+        error ? reject(error) : resolve(answer as unknown as { payload: Buffer }),
+    );
+  });
+}
+
+it('gRPC calls reach a host whose key is pinned, with their token', async () => {
+  const { port, pin, shown } = await grpcHost();
+  const token = `flt_${'a'.repeat(43)}`;
+  const { payload } = await echo(`grpcs://${token}@127.0.0.1:${port}?ca=${pin}`);
+  expect(String(payload)).toBe('answer');
+  expect(shown).toEqual([`Bearer ${token}`]);
+});
+
+it('gRPC calls are not made, nor their token shown, to a host with another key, and say why', async () => {
+  const { port, shown } = await grpcHost();
+  const url = `grpcs://flt_${'a'.repeat(43)}@127.0.0.1:${port}?ca=${makePair().pin}`;
+  await expect(echo(url)).rejects.toMatchObject({
+    code: status.UNAVAILABLE,
+    details: expect.stringMatching(/has another key than the ca/),
+  });
+  expect(shown).toEqual([]);
+});

@@ -1,0 +1,280 @@
+import { writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { clientCertificate } from '#farlight/client/transport/client-certificate.js';
+import { explainHangUp } from '#farlight/client/transport/hang-up.js';
+import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import { openSocket, type SocketOptions } from '#farlight/client/transport/secure-socket.js';
+import { refusedCertificate } from '#farlight/client/transport/socket-errors.js';
+import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
+import { DAY, folders, makePair, servers } from '../support/trust.js';
+
+const TOKEN = `flt_${'a'.repeat(43)}`;
+const protocols = ['farlight', 'h2'];
+
+const listening = servers();
+const temporary = folders();
+const opened: Socket[] = [];
+afterEach(async () => {
+  for (const socket of opened.splice(0)) socket.destroy();
+  await listening.close();
+  temporary.remove();
+});
+
+/** Connects, and as soon as it may, says the token: as a session would. */
+async function introduce(url: string, options?: SocketOptions): Promise<Socket> {
+  const address = parseHostAddress(url, { tls: true });
+  const socket = await openSocket(address, options);
+  opened.push(socket.on('error', () => {}));
+  socket.write(String(address.token));
+  return socket;
+}
+
+/** A host with this certificate that answers what it hears. */
+function host(pair = makePair(), clientCa?: string) {
+  return listening.tls(serverTlsOptions(pair, { protocols, clientCa }), (socket) => socket.pipe(socket));
+}
+
+const answer = (socket: Socket) =>
+  new Promise<string>((resolve) => socket.once('data', (bytes) => resolve(String(bytes))));
+
+const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
+
+describe('a connection with TLS', () => {
+  it('is made to a host whose key is the pinned one, whoever signed it and whatever it is called', async () => {
+    const pair = makePair({ names: ['some.other.name'] });
+    const { port } = await host(pair);
+    const socket = await introduce(`grpcs://${TOKEN}@127.0.0.1:${port}?ca=${pair.pin}`);
+    expect(await answer(socket)).toBe(TOKEN);
+  });
+
+  it('is made to a host whose certificate was renewed for the same key', async () => {
+    const { createPrivateKey } = await import('node:crypto');
+    const before = makePair();
+    const renewed = makePair({ privateKey: createPrivateKey(before.key) });
+    expect(renewed.cert).not.toBe(before.cert);
+    const { port } = await host(renewed);
+    const socket = await introduce(`grpcs://${TOKEN}@127.0.0.1:${port}?ca=${before.pin}`);
+    expect(await answer(socket)).toBe(TOKEN);
+  });
+
+  it('is made by name and by IP address where an authority vouches for that', async () => {
+    const pair = makePair();
+    const { port } = await host(pair);
+    for (const name of ['localhost', '127.0.0.1']) {
+      const socket = await introduce(`grpcs://${TOKEN}@${name}:${port}`, { authorities: pair.cert });
+      expect(await answer(socket)).toBe(TOKEN);
+    }
+  });
+
+  const past = { notBefore: Date.now() - 9 * DAY, notAfter: Date.now() - DAY };
+  const future = { notBefore: Date.now() + DAY, notAfter: Date.now() + 9 * DAY };
+  const strange = makePair();
+  const TABLE: [string, ReturnType<typeof makePair>, 'pinned' | 'vouched' | 'neither' | 'other', RegExp][] = [
+    ['with another key than the pinned one', strange, 'other', /has another key than the ca/],
+    ['with the pinned key and an expired certificate', makePair(past), 'pinned', /has expired/],
+    ['with an expired certificate', makePair(past), 'vouched', /has expired/],
+    ['with the pinned key before its time', makePair(future), 'pinned', /not valid yet.*clocks/],
+    ['before its time', makePair(future), 'vouched', /not valid yet.*clocks/],
+    ['that nobody vouches for', strange, 'neither', /no authority that this machine trusts.*\?ca=/],
+    [
+      'with the certificate of another name',
+      makePair({ names: ['x'] }),
+      'vouched',
+      /is not for 127\.0\.0\.1/,
+    ],
+    [
+      'with a certificate that is for clients',
+      makePair({ role: 'client' }),
+      'vouched',
+      /could not be made secure|no authority/,
+    ],
+  ];
+  for (const [name, pair, trust, words] of TABLE) {
+    it(`is refused to a host ${name}, and nothing is said to it`, async () => {
+      const { port, received } = await host(pair);
+      const pin = trust === 'pinned' ? pair.pin : trust === 'other' ? makePair().pin : undefined;
+      const url = `grpcs://${TOKEN}@127.0.0.1:${port}${pin ? `?ca=${pin}` : ''}`;
+      const options = trust === 'vouched' ? { authorities: pair.cert } : {};
+      await expect(introduce(url, options)).rejects.toMatchObject({
+        code: 'UNTRUSTED_HOST',
+        message: expect.stringMatching(words),
+      });
+      await listening.close();
+      expect(received()).toBe('');
+    });
+  }
+
+  it('is refused likewise where the environment turns verification off for other programs', async () => {
+    const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+    try {
+      const { port, received } = await host();
+      for (const ca of ['', `?ca=${makePair().pin}`]) {
+        await expect(introduce(`grpcs://${TOKEN}@127.0.0.1:${port}${ca}`)).rejects.toMatchObject({
+          code: 'UNTRUSTED_HOST',
+        });
+      }
+      expect(received()).toBe('');
+    } finally {
+      if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+      else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before;
+    }
+  });
+
+  it('is refused to what speaks TLS and another protocol, whether it says so or not', async () => {
+    const pair = makePair();
+    for (const ALPNProtocols of [['http/1.1'], undefined]) {
+      const { port, received } = await listening.tls({ ...pair, ...(ALPNProtocols && { ALPNProtocols }) });
+      await expect(introduce(`grpcs://${TOKEN}@127.0.0.1:${port}?ca=${pair.pin}`)).rejects.toMatchObject({
+        code: 'UNREACHABLE',
+        message: expect.stringMatching(/speaks TLS, but not this protocol/),
+      });
+      expect(received()).toBe('');
+    }
+  });
+
+  it('is refused to what speaks no TLS 1.3', async () => {
+    const pair = makePair();
+    const { port } = await listening.tls({ ...pair, maxVersion: 'TLSv1.2', ALPNProtocols: protocols });
+    await expect(introduce(`grpcs://127.0.0.1:${port}?ca=${pair.pin}`)).rejects.toThrow(
+      /does not speak TLS 1\.3/,
+    );
+  });
+
+  it('to a plaintext port fails with a sentence, whether that answers, hangs up or says nothing', async () => {
+    const greetings: [(socket: Socket) => void, RegExp][] = [
+      [
+        (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
+        /does not speak TLS; .*grpc:\/\/127\.0\.0\.1/,
+      ],
+      [
+        (socket) => socket.write(Buffer.from('00000c0400000000000003000000640004', 'hex')),
+        /does not speak TLS/,
+      ],
+      [(socket) => socket.destroy(), /was closed before it was secure/],
+      [() => {}, /did not answer in TLS within 0\.2 seconds/],
+    ];
+    for (const [greet, words] of greetings) {
+      const { port, received } = await listening.plain(greet);
+      await expect(introduce(`grpcs://${TOKEN}@127.0.0.1:${port}`, { timeoutMs: 200 })).rejects.toMatchObject(
+        {
+          code: 'UNREACHABLE',
+          message: expect.stringMatching(words),
+        },
+      );
+      expect(received()).not.toContain(TOKEN);
+    }
+  });
+
+  it('is given up when its caller says so', async () => {
+    const { port } = await listening.plain();
+    const giveUp = new AbortController();
+    const connecting = introduce(`grpcs://127.0.0.1:${port}`, { signal: giveUp.signal });
+    giveUp.abort(new Error('enough'));
+    await expect(connecting).rejects.toThrow('enough');
+  });
+});
+
+describe('a host that asks for client certificates', () => {
+  const client = makePair({ names: [], role: 'client' });
+
+  it('hears who shows one that it trusts', async () => {
+    const pair = makePair();
+    const { port } = await host(pair, client.cert);
+    const folder = temporary.make();
+    writeFileSync(join(folder, 'cert'), client.cert);
+    writeFileSync(join(folder, 'key'), client.key);
+    const env = { FARLIGHT_TLS_CERT: join(folder, 'cert'), FARLIGHT_TLS_KEY: join(folder, 'key') };
+    const certificate = clientCertificate(env);
+    const socket = await introduce(`grpcs://${TOKEN}@127.0.0.1:${port}?ca=${pair.pin}`, { certificate });
+    expect(await answer(socket)).toBe(TOKEN);
+  });
+
+  it('hears nobody else, who is told what to name', async () => {
+    const pair = makePair();
+    const { port, received } = await host(pair, client.cert);
+    const url = `grpcs://${TOKEN}@127.0.0.1:${port}?ca=${pair.pin}`;
+    const address = parseHostAddress(url, { tls: true });
+    const unknown = makePair({ names: [], role: 'client' });
+    const forServers = makePair({ names: [] });
+    for (const certificate of [undefined, unknown, forServers]) {
+      // In TLS 1.3 the client is done first: the refusal ends the open connection.
+      const socket = await introduce(url, { certificate });
+      const errors: NodeJS.ErrnoException[] = [];
+      socket.on('error', (error) => errors.push(error));
+      await ended(socket.resume());
+      const told = errors.map((error) => refusedCertificate(address, error)).find((each) => each);
+      expect(told ?? (await explainHangUp(address))).toMatchObject({
+        code: 'UNAUTHORIZED',
+        message: expect.stringMatching(/FARLIGHT_TLS_CERT/),
+      });
+      expect(told !== undefined, 'no certificate is answered with an alert').toBe(certificate === undefined);
+    }
+    expect(received()).toBe('');
+  });
+
+  it('is not reached with half a certificate, or one that cannot be read', () => {
+    expect(clientCertificate({})).toBeUndefined();
+    expect(() => clientCertificate({ FARLIGHT_TLS_CERT: '/x' })).toThrow(/go together/);
+    const missing = { FARLIGHT_TLS_CERT: '/no/such', FARLIGHT_TLS_KEY: '/no/such' };
+    expect(() => clientCertificate(missing)).toThrow(/FARLIGHT_TLS_CERT \/no\/such cannot be read/);
+    const file = join(temporary.make(), 'both');
+    writeFileSync(file, client.cert);
+    expect(() => clientCertificate({ FARLIGHT_TLS_CERT: file, FARLIGHT_TLS_KEY: file })).toThrow(
+      /are not a certificate and its key/,
+    );
+  });
+});
+
+describe('a connection in plaintext', () => {
+  it('is made on loopback and over a unix socket', async () => {
+    const { port } = await listening.plain((socket) => socket.pipe(socket));
+    expect(await answer(await introduce(`grpc://127.0.0.1:${port}`))).toBe('undefined');
+    const { createServer } = await import('node:net');
+    const path = join(temporary.make(), 'socket');
+    const server = createServer((socket) => socket.pipe(socket));
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    const socket = await introduce(`unix:${path}`);
+    expect(await answer(socket)).toBe('undefined');
+    socket.destroy();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('to a TLS port, which hangs up, is found to be one', async () => {
+    const { port, received } = await host(makePair(), makePair().cert);
+    const address = parseHostAddress(`grpc://127.0.0.1:${port}`);
+    const socket = await introduce(address.url);
+    await ended(socket.resume());
+    await expect(explainHangUp(address)).resolves.toMatchObject({
+      code: 'UNREACHABLE',
+      message: `what listens at ${address.url} speaks TLS; write grpcs://127.0.0.1:${port}, with the token and the ?ca= of that host`,
+    });
+    expect(received()).toBe('');
+  });
+
+  it('to something else that hangs up, or hears and says nothing, is not taken for TLS', async () => {
+    for (const greet of [(socket: Socket) => socket.end(), () => {}]) {
+      const { port } = await listening.plain(greet);
+      const address = parseHostAddress(`grpc://127.0.0.1:${port}`);
+      await expect(explainHangUp(address, 200)).resolves.toMatchObject({
+        message: expect.stringMatching(/^no farlight host at .* hung up without a word/),
+      });
+    }
+  });
+});
+
+it('a connection that nothing takes fails with what to start, and one to an unknown name with the name', async () => {
+  const { port } = await listening.plain();
+  await listening.close();
+  for (const url of [`grpcs://127.0.0.1:${port}`, `grpc://127.0.0.1:${port}`, 'unix:/no/such/socket']) {
+    await expect(introduce(url), url).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/no farlight host at .* \((ECONNREFUSED|ENOENT)\).*farlight serve/),
+    });
+  }
+  await expect(introduce('grpcs://no.such.host.invalid:1')).rejects.toThrow(
+    /the name no\.such\.host\.invalid is not known here/,
+  );
+});

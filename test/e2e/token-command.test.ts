@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { isToken } from '#farlight/proto/token.js';
+import { TokenStore } from '#farlight/server/trust/token-store.js';
+import { CLI } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
+
+const temporary = folders();
+let config: string;
+beforeEach(() => {
+  config = temporary.make();
+});
+afterEach(() => temporary.remove());
+
+function farlightToken(...args: string[]) {
+  const env = { ...process.env, XDG_CONFIG_HOME: config };
+  const child = spawn(process.execPath, [CLI, 'token', ...args], { env });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (text) => {
+      texts[name] += text;
+    });
+  }
+  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    child.on('close', (code) => resolve({ code, ...texts }));
+  });
+}
+
+const store = () => new TokenStore(join(config, 'farlight', 'host', 'tokens'));
+
+describe('farlight token', () => {
+  it('prints a new token alone on stdout, once, and a host knows it until it is revoked', async () => {
+    const added = await farlightToken('add', '--tenant', 'alice', '--note', 'her laptop');
+    const token = added.stdout.slice(0, -1);
+    expect(added.code).toBe(0);
+    expect(isToken(token)).toBe(true);
+    expect(added.stderr).not.toContain(token);
+    const entry = store().verify(token);
+    expect(entry).toMatchObject({ tenant: 'alice', note: 'her laptop' });
+
+    const listed = await farlightToken('list');
+    expect(listed.stdout).toMatch(new RegExp(`^id .*tenant +note\n${entry?.id} .* alice +her laptop\n$`));
+    expect(JSON.parse((await farlightToken('list', '--json')).stdout)).toEqual([entry]);
+    expect(listed.stdout).not.toContain('flt_');
+
+    const revoked = await farlightToken('revoke', String(entry?.id));
+    expect(revoked).toEqual({ code: 0, stdout: `revoked ${entry?.id}\n`, stderr: '' });
+    expect(store().verify(token)).toBeUndefined();
+  });
+
+  it('says that there are none, and makes no folder to say it', async () => {
+    expect((await farlightToken('list')).stdout).toBe('no tokens; make one with: farlight token add\n');
+    expect((await farlightToken('list', '--json')).stdout).toBe('[]\n');
+    expect(existsSync(join(config, 'farlight'))).toBe(false);
+  });
+
+  it('refuses an id that there is not, and repeats no token that was given for one', async () => {
+    const token = `flt_${'a'.repeat(43)}`;
+    const { code, stderr } = await farlightToken('revoke', token);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: 'farlight: there is no token with the id "flt_***"; farlight token list shows the ids\n',
+    });
+  });
+});

@@ -1,0 +1,180 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { isToken } from '#farlight/proto/token.js';
+import { TokenStore } from '#farlight/server/trust/token-store.js';
+import { folders } from '../support/trust.js';
+
+const STORE = new URL('../../dist/server/trust/token-store.js', import.meta.url).href;
+const ADDER = fileURLToPath(new URL('../support/token-adder.mjs', import.meta.url));
+
+const temporary = folders();
+let folder: string;
+beforeEach(() => {
+  folder = join(temporary.make(), 'host', 'tokens');
+});
+afterEach(() => {
+  vi.useRealTimers();
+  temporary.remove();
+});
+
+describe('a token', () => {
+  it('is 256 random bits behind a prefix, in letters that need no escape in a URL', () => {
+    const store = new TokenStore(folder);
+    const tokens = Array.from({ length: 50 }, () => store.add().token);
+    for (const token of tokens) {
+      expect(isToken(token)).toBe(true);
+      expect(encodeURIComponent(token)).toBe(token);
+      expect(Buffer.from(token.slice(4), 'base64url')).toHaveLength(32);
+    }
+    expect(new Set(tokens).size).toBe(50);
+  });
+
+  it('is kept as a hash alone, in files and a folder that only their owner reads', () => {
+    const { token, entry } = new TokenStore(folder).add({ note: 'laptop' });
+    expect(readdirSync(folder)).toEqual([entry.id]);
+    const text = readFileSync(join(folder, entry.id), 'utf8');
+    expect(text).not.toContain(token.slice(4, 20));
+    expect(text).not.toContain(Buffer.from(token.slice(4), 'base64url').toString('hex').slice(0, 16));
+    expect(statSync(join(folder, entry.id)).mode & 0o777).toBe(0o600);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
+  });
+
+  it('names its tenant to whoever verifies it, and no other text does', () => {
+    const store = new TokenStore(folder);
+    const alice = store.add({ tenant: 'alice', note: 'laptop', now: Date.UTC(2026, 0, 1) });
+    const bob = store.add({ tenant: 'bob' });
+    expect(store.verify(alice.token)).toEqual({
+      id: alice.entry.id,
+      tenant: 'alice',
+      note: 'laptop',
+      created: '2026-01-01T00:00:00.000Z',
+    });
+    expect(store.verify(bob.token)?.tenant).toBe('bob');
+    const last = alice.token.endsWith('A') ? 'E' : 'A';
+    for (const wrong of ['', alice.entry.id, alice.token.slice(0, -1), alice.token.slice(0, -1) + last])
+      expect(store.verify(wrong), wrong).toBeUndefined();
+    const digest = JSON.parse(readFileSync(join(folder, alice.entry.id), 'utf8')).sha256;
+    expect(store.verify(digest)).toBeUndefined();
+  });
+});
+
+describe('a token store', () => {
+  it('lists its tokens, the oldest first, and nothing that could be used as one', () => {
+    const store = new TokenStore(folder);
+    const young = store.add({ now: 2000 });
+    const old = store.add({ tenant: 'a', now: 1000 });
+    expect(new TokenStore(folder).list()).toEqual([old.entry, young.entry]);
+    expect(JSON.stringify(store.list())).not.toMatch(/flt_|sha256|digest/);
+  });
+
+  it('refuses a token at once that another process revoked, and knows at once one that it added', () => {
+    const host = new TokenStore(folder);
+    const owner = new TokenStore(folder);
+    const { token, entry } = owner.add();
+    expect(host.verify(token)?.id).toBe(entry.id);
+    expect(owner.revoke(entry.id)).toBe(true);
+    expect(host.verify(token)).toBeUndefined();
+    expect(owner.revoke(entry.id)).toBe(false);
+  });
+
+  it('tells once of each token that was revoked since it looked, also when the whole folder went', () => {
+    const host = new TokenStore(folder);
+    const gone: string[] = [];
+    const stop = host.onRevoked((id) => gone.push(id));
+    const owner = new TokenStore(folder);
+    const [first, second, third] = [owner.add(), owner.add(), owner.add()].map(({ entry }) => entry.id);
+    host.refresh();
+    owner.revoke(second as string);
+    host.refresh();
+    host.refresh();
+    expect(gone).toEqual([second]);
+    rmSync(folder, { recursive: true });
+    host.refresh();
+    expect(gone.slice(1).sort()).toEqual([first, third].sort());
+    stop();
+  });
+
+  it('finds a revocation within its interval while nobody uses a token', () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+    const host = new TokenStore(folder);
+    const gone: string[] = [];
+    host.onRevoked((id) => gone.push(id));
+    const stop = host.watch(1000);
+    const owner = new TokenStore(folder);
+    const { entry } = owner.add();
+    vi.advanceTimersByTime(1000);
+    owner.revoke(entry.id);
+    vi.advanceTimersByTime(999);
+    expect(gone).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(gone).toEqual([entry.id]);
+    stop();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('loses nothing when four processes add and revoke at once', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const child = spawn(process.execPath, [ADDER, STORE, folder, '20']);
+        let printed = '';
+        child.stdout.on('data', (text) => {
+          printed += text;
+        });
+        const code = await new Promise((resolve) => child.on('close', resolve));
+        return { code, tokens: printed.trim().split('\n') };
+      }),
+    );
+    expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+    const store = new TokenStore(folder);
+    const tokens = results.flatMap((each) => each.tokens);
+    expect(tokens).toHaveLength(40);
+    expect(tokens.filter((token) => store.verify(token))).toHaveLength(40);
+    expect(store.list()).toHaveLength(40);
+    expect(readdirSync(folder)).toHaveLength(40);
+  });
+
+  it('is not opened where others may look into its folder, and says what to type', () => {
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o750);
+    expect(() => new TokenStore(folder)).toThrow(
+      expect.objectContaining({
+        code: 'TRUST_UNUSABLE',
+        message: expect.stringContaining(`chmod 700 ${folder}`),
+      }),
+    );
+  });
+
+  it('lets nobody in, and says so to its owner, where a file or the folder is damaged', () => {
+    const store = new TokenStore(folder);
+    const { token, entry } = store.add();
+    writeFileSync(join(folder, entry.id), '{"tenant":"default"');
+    const host = new TokenStore(folder);
+    expect(host.verify(token)).toBeUndefined();
+    expect(() => host.list()).toThrow(new RegExp(`${entry.id} is not a token`));
+    rmSync(folder, { recursive: true });
+    writeFileSync(folder, '');
+    expect(() => host.verify(token)).toThrow(expect.objectContaining({ code: 'TRUST_UNUSABLE' }));
+  });
+
+  it('revokes by id alone: no path leads to a file outside of its folder', () => {
+    const store = new TokenStore(folder);
+    store.add();
+    const other = join(folder, '..', '0123456789');
+    writeFileSync(other, '');
+    for (const id of ['../0123456789', '', '.', 'flt_x']) expect(store.revoke(id), id).toBe(false);
+    expect(statSync(other).isFile()).toBe(true);
+  });
+
+  it('refuses names and notes that would not be one plain line in a list', () => {
+    const store = new TokenStore(folder);
+    for (const tenant of ['', ' a', 'a b', 'a/b', '\u001b[31m', '-x', 'a'.repeat(65)])
+      expect(() => store.add({ tenant }), tenant).toThrow(/cannot be a tenant's name/);
+    for (const note of ['', 'a\nb', '\u001b[31m', 'a'.repeat(201)])
+      expect(() => store.add({ note }), note).toThrow(/a note is one line/);
+    expect(store.list()).toEqual([]);
+  });
+});
