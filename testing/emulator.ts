@@ -62,10 +62,8 @@ export interface EmulatedLink {
  */
 export async function emulateLink(options: EmulatedLinkOptions): Promise<EmulatedLink> {
   const { url, target } = parseHostAddress(options.target);
-  const rttMs = checked('rtt', options.rttMs ?? 0, { least: 0, most: 60_000, unit: 'milliseconds' });
-  const jitterMs = checked('jitter', options.jitterMs ?? 0, { least: 0, most: 60_000, unit: 'milliseconds' });
-  const { mbit } = options;
-  if (mbit !== undefined) checked('mbit', mbit, { least: 0.01, most: 100_000, unit: 'megabits a second' });
+  checkLinkOptions(options);
+  const { rttMs = 0, jitterMs = 0, mbit } = options;
   const line = { delayMs: rttMs / 2, jitterMs, mbit };
   const counters = new BigInt64Array(new SharedArrayBuffer(8 * COUNTERS.length));
   const thread = new EmulatorThread({ target: connectOptions(target), up: line, down: line, counters });
@@ -154,16 +152,23 @@ class EmulatorThread {
   }
 }
 
-function checked(
-  name: string,
-  value: number,
-  { least, most, unit }: { least: number; most: number; unit: string },
-): number {
-  if (value >= least && value <= most) return value;
-  throw new FarlightError(
-    'BAD_OPTION',
-    `${name} of an emulated link is a number of ${unit} from ${least} to ${most}, not ${value}`,
-  );
+const RANGES = {
+  rttMs: { name: 'rtt', least: 0, most: 60_000, unit: 'milliseconds' },
+  jitterMs: { name: 'jitter', least: 0, most: 60_000, unit: 'milliseconds' },
+  mbit: { name: 'mbit', least: 0.01, most: 100_000, unit: 'megabits a second' },
+} as const;
+
+/** @throws FarlightError BAD_OPTION where a value is out of range. */
+export function checkLinkOptions(options: Omit<EmulatedLinkOptions, 'target'>): void {
+  for (const option of Object.keys(RANGES) as (keyof typeof RANGES)[]) {
+    const value = options[option];
+    const { name, least, most, unit } = RANGES[option];
+    if (value === undefined || (value >= least && value <= most)) continue;
+    throw new FarlightError(
+      'BAD_OPTION',
+      `${name} of an emulated link is a number of ${unit} from ${least} to ${most}, not ${value}`,
+    );
+  }
 }
 
 /** What net.connect takes, of an address as gRPC takes it. */
