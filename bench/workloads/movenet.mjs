@@ -22,7 +22,7 @@ const result = {
 };
 if (RUNS > 0) {
   // TF.js pools its buffers; from the third inference on its commands repeat.
-  await times(3, 0, () => estimate(model, input));
+  await times(Number(process.env.BENCH_WARMUP ?? 3), 0, () => estimate(model, input));
   const before = await counters();
   const steady = await times(RUNS, 0, () => estimate(model, input));
   Object.assign(result, { stepMs: median(steady), perStep: perStep(before, await counters(), RUNS) });
