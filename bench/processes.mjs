@@ -32,48 +32,49 @@ export async function startHost(adapter, more = ['--blobs', 'off']) {
 
 /** Runs a workload on a target; resolves to what it reported. */
 export async function runWorkload(workload, target, adapter, url, more = {}) {
+  const program = startWorkload(workload, target, adapter, url, more);
+  try {
+    return await program.next();
+  } finally {
+    await program.stop();
+  }
+}
+
+/** Starts a workload on a target. */
+export function startWorkload(workload, target, adapter, url, more = {}) {
   const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
   for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE']) delete env[name];
   if (target === 'grpc' || target === 'per-call') env.FARLIGHT_HOST = url;
   if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
-  Object.assign(env, more);
   const imported = target === 'local' ? local : register;
-  const { code, output } = await collect(
-    ['--import', imported, `${root}bench/workloads/${workload}.mjs`],
-    env,
-  );
-  const line = output.split('\n').findLast((text) => text.startsWith('{'));
-  if (code !== 0 || !line) throw new Error(`${workload} on ${target} ended with ${code}: ${output}`);
-  return JSON.parse(line);
+  const args = ['--import', imported, `${root}bench/workloads/${workload}.mjs`];
+  // What frameworks say on stderr is not the bench's to print.
+  return start(`${workload} on ${target}`, args, { ...env, ...more }, 'ignore');
 }
 
-/** Runs `node ARGS` to its end; resolves to its exit code and what it printed. */
-async function collect(args, env) {
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
-  let output = '';
-  child.stdout.on('data', (bytes) => {
-    output += bytes;
-  });
-  const code = await new Promise((resolve) => child.once('close', resolve));
-  return { code, output };
+/** Starts a program of bench/network/programs. */
+export function startProgram(name, args = []) {
+  const file = `${root}bench/network/programs/${name}.mjs`;
+  return start(name, [file, ...args.map(String)], process.env, 'inherit');
 }
 
-/** Starts a program of bench/network/programs; it prints a line of JSON for each thing that it has to say. */
-export function startProgram(name, args = [], env = {}) {
-  const child = spawn(process.execPath, [`${root}bench/network/programs/${name}.mjs`, ...args.map(String)], {
-    env: { ...process.env, ...env },
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const lines = createInterface({ input: child.stdout });
-  const said = lines[Symbol.asyncIterator]();
+/** Starts `node ARGS`, which prints a line of JSON for each thing that it has to say. */
+function start(name, args, env, stderr) {
+  const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', stderr] });
+  // One that has ended is not told anything; that it has, `next` says.
+  child.stdin.on('error', () => {});
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = new Promise((resolve) => child.once('exit', resolve));
   return {
     pid: child.pid,
     /** The next thing that it says. */
     async next() {
-      const { value, done } = await said.next();
-      if (done) throw new Error(`${name} ended with ${await ended} before it said more`);
-      return JSON.parse(value);
+      for (;;) {
+        const { value, done } = await lines.next();
+        if (done) throw new Error(`${name} ended with ${await ended}, and did not say what it measured`);
+        // Frameworks print lines of their own.
+        if (value.startsWith('{')) return JSON.parse(value);
+      }
     },
     tell: (text) => child.stdin.write(`${text}\n`),
     stop() {

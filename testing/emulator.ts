@@ -33,7 +33,10 @@ export interface EmulatedLink {
   readonly mostHeldBytes: number;
   /** Ends all connections now; both sides see a reset. New ones are accepted. */
   cut(): Promise<void>;
-  /** Does so when exactly so many more bytes have passed, `up` to the host (default) or `down` from it. */
+  /**
+   * Does so when exactly so many more bytes have passed, `up` to the host (default) or `down` from it. Where bytes
+   * came just before, Node shows a reset as the end of the stream.
+   */
   cutAfter(bytes: number, direction?: 'up' | 'down'): Promise<void>;
   /** Lets nothing pass in either direction, while connections stay; what is under way stays under way. */
   freeze(): Promise<void>;

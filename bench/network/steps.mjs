@@ -1,86 +1,101 @@
-// How long a step takes on a line, measured and predicted.
+// How long a step takes on a line, measured and predicted. One program on the host itself and one behind each line
+// take turns, a few steps each, so that all of them see the same noise of the machine.
 import { emulateLink, predictStepMs } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
-import { runWorkload, startHost } from '../processes.mjs';
+import { startHost, startWorkload } from '../processes.mjs';
+import { median } from '../workloads/report.mjs';
 
 const PROGRAMS = [
-  { workload: 'movenet', title: 'MoveNet', adapter: 'null', runs: 40 },
+  { workload: 'movenet', title: 'MoveNet', adapter: 'null', rounds: 10, steps: 4, warmup: 40 },
   // The software GPU takes half a second for each.
-  { workload: 'silero', title: 'Silero', adapter: 'software', runs: 10 },
+  { workload: 'silero', title: 'Silero', adapter: 'software', rounds: 4, steps: 3, warmup: 0 },
 ];
-/** Above that, sending each of MoveNet's 5,800 calls before its second inference as an RPC takes many minutes. */
+/** Above that, sending each of MoveNet's 5,000 calls before its second inference as an RPC takes many minutes. */
 const PER_CALL_MOST_MS = 30;
 
 export async function measureSteps({ rtts, mbit }) {
   const results = {};
-  for (const { workload, title, adapter, runs } of PROGRAMS) {
-    const host = await startHost(adapter);
-    const run = (url) => runWorkload(workload, 'grpc', adapter, url, { BENCH_RUNS: String(runs) });
-    try {
-      const local = await run(host.url);
-      const rows = await atEach(rtts, { mbit, host }, run, (step, rttMs) => ({
-        rttMs,
-        measuredMs: step.stepMs,
-        predictedMs: predictStepMs(local.stepMs, step.perStep, { rttMs, mbit }),
-        perStep: step.perStep,
-      }));
-      results[workload] = { localMs: local.stepMs, mbit, rows };
-      const { waits, bytesUp, bytesDown } = rows[0]?.perStep ?? local.perStep;
-      console.log(
-        `\n${title} on ${adapter}, a step at ${mbit} Mbit/s: ${figure(local.stepMs)} ms over loopback, ` +
-          `${waits} waits, ${figure(bytesUp)} bytes up, ${figure(bytesDown)} down`,
-      );
-      print(rows);
-    } finally {
-      await host.stop();
-    }
+  for (const { title, ...program } of PROGRAMS) {
+    const result = await measure({ ...program, target: 'grpc' }, rtts, mbit);
+    const { waits, bytesUp, bytesDown } = result.perStep;
+    console.log(
+      `\n${title} on ${program.adapter}, a step at ${mbit} Mbit/s: ${figure(result.localMs)} ms over loopback, ` +
+        `${waits} waits, ${bytesUp.toFixed(0)} bytes up, ${bytesDown.toFixed(0)} down`,
+    );
+    print(result.rows);
+    results[program.workload] = result;
   }
   return results;
 }
 
-/** The first step after the first inference: what calls there are is what counts, not how fast each is. */
+/** One step after the first inference: what calls there are is what counts, not how fast each is. */
 export async function measurePerCall({ rtts, mbit }) {
-  const host = await startHost('null');
-  const run = (url) =>
-    runWorkload('movenet', 'per-call', 'null', url, { BENCH_RUNS: '1', BENCH_WARMUP: '0' });
+  const program = {
+    workload: 'movenet',
+    adapter: 'null',
+    target: 'per-call',
+    rounds: 1,
+    steps: 1,
+    warmup: 0,
+  };
+  const within = rtts.filter((rttMs) => rttMs <= PER_CALL_MOST_MS);
+  // Each message is answered before the next one leaves; what is awaited besides comes with such an answer.
+  const serial = (perStep) => ({ ...perStep, waits: perStep.messagesSent });
+  const result = await measure({ ...program, env: { BENCH_WARMUP: '0' }, serial }, within, mbit);
+  console.log(
+    `\nMoveNet on null, one RPC a call, a step at ${mbit} Mbit/s: ${figure(result.localMs)} ms over loopback, ` +
+      `${result.perStep.waits} waits`,
+  );
+  print(result.rows);
+  for (const rttMs of rtts.filter((each) => each > PER_CALL_MOST_MS))
+    console.log(`  at ${rttMs} ms it is not measured: the calls before that step take more than 5 minutes`);
+  return result;
+}
+
+async function measure({ rounds, steps, warmup, serial = (perStep) => perStep, ...program }, rtts, mbit) {
+  const { workload, adapter, target, env } = program;
+  const host = await startHost(adapter);
+  const begun = [];
+  const begin = async (url) => {
+    const more = { BENCH_ON_DEMAND: '1', ...env };
+    const running = startWorkload(workload, target, adapter, url, more);
+    begun.push({ close: () => running.stop() });
+    await running.next();
+    return { stepsMs: [], perStep: undefined, running };
+  };
   try {
-    const local = await run(host.url);
-    const measured = rtts.filter((rttMs) => rttMs <= PER_CALL_MOST_MS);
-    const rows = await atEach(measured, { mbit, host }, run, (step, rttMs) => ({
+    const local = await begin(host.url);
+    const lines = [];
+    for (const rttMs of rtts) {
+      process.stderr.write(`  ${workload} at ${rttMs} ms ...\n`);
+      const link = await emulateLink({ target: host.url, rttMs, mbit });
+      begun.push(link);
+      lines.push({ rttMs, ...(await begin(link.url)) });
+    }
+    if (warmup > 0) for (const each of [local, ...lines]) await take(each.running, warmup);
+    for (let round = 0; round < rounds; round += 1) {
+      for (const each of [local, ...lines]) {
+        const took = await take(each.running, steps);
+        each.stepsMs.push(...took.stepsMs);
+        each.perStep = serial(took.perStep);
+      }
+    }
+    const localMs = median(local.stepsMs);
+    const rows = lines.map(({ rttMs, stepsMs, perStep }) => ({
       rttMs,
-      measuredMs: step.stepMs,
-      // Each message is answered before the next one leaves; what is awaited beside that waits for nothing more.
-      predictedMs: predictStepMs(
-        local.stepMs,
-        { ...step.perStep, waits: step.perStep.messagesSent },
-        { rttMs, mbit },
-      ),
-      perStep: step.perStep,
+      measuredMs: median(stepsMs),
+      predictedMs: predictStepMs(localMs, perStep, { rttMs, mbit }),
     }));
-    console.log(
-      `\nMoveNet on null, one RPC a call, a step at ${mbit} Mbit/s: ${figure(local.stepMs)} ms over loopback`,
-    );
-    print(rows);
-    for (const rttMs of rtts.filter((each) => each > PER_CALL_MOST_MS))
-      console.log(`  at ${rttMs} ms it is not measured: the calls before that step take more than 5 minutes`);
-    return { localMs: local.stepMs, mbit, rows };
+    return { localMs, mbit, perStep: local.perStep, rows };
   } finally {
+    for (const each of begun.reverse()) await each.close();
     await host.stop();
   }
 }
 
-async function atEach(rtts, { mbit, host }, run, row) {
-  const rows = [];
-  for (const rttMs of rtts) {
-    process.stderr.write(`  at ${rttMs} ms ...\n`);
-    const link = await emulateLink({ target: host.url, rttMs, mbit });
-    try {
-      rows.push(row(await run(link.url), rttMs));
-    } finally {
-      await link.close();
-    }
-  }
-  return rows;
+function take(running, steps) {
+  running.tell(steps);
+  return running.next();
 }
 
 function print(rows) {

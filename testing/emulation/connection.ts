@@ -76,11 +76,13 @@ export class Connection {
   }
 }
 
-/** To be called once: Node leaks a socket that is destroyed while it is about to be reset. */
+/**
+ * Closes a TCP socket with a reset, at once. Socket.resetAndDestroy ends the stream first, and where the socket is
+ * destroyed before that is done, by an error of its own for example, Node leaks it; so this sets what that sets.
+ */
 function reset(socket: Socket): void {
-  // Only TCP has resets, of connections that were made; and Node cannot reset one that is being ended.
-  const can =
-    socket.remoteFamily && !socket.destroyed && !socket.writableEnded && socket.writableLength === 0;
-  if (can) socket.resetAndDestroy();
-  else socket.destroy();
+  // Only TCP has resets, of connections that were made; and none can be reset while it is being ended.
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (socket.remoteFamily && !ending) (socket as { resetAndClosing?: boolean }).resetAndClosing = true;
+  socket.destroy();
 }
