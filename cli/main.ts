@@ -13,6 +13,7 @@ Examples:
   farlight run -- node app.mjs                                  on a GPU of this machine, or a software one
   farlight serve                                                on the machine with the GPU
   farlight run --host grpc://127.0.0.1:7070 -- node app.mjs     on that host's GPU
+  farlight run --emulate rtt=30,mbit=100 -- node app.mjs        as if that were 30 ms away
   farlight doctor --host grpc://127.0.0.1:7070                  is something wrong, and how fast is it?`;
 
 const program = new Command('farlight')

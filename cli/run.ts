@@ -8,11 +8,13 @@ import { FarlightError } from '../proto/errors.js';
 import { versionMismatch } from '../proto/handshake.js';
 import { negotiate, PROTOCOL } from '../proto/version.js';
 import { ADAPTER_HELP } from './adapter-help.js';
+import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
 
 interface RunOptions {
   host?: string;
   adapter?: string;
   stats?: boolean;
+  emulate?: LinkChoice;
 }
 
 const REGISTER = new URL('../client/register.js', import.meta.url);
@@ -24,13 +26,20 @@ export function runCommand(): Command {
     .argument('<command...>', 'the program and its arguments')
     .option('--host <url>', 'grpc://HOST:PORT or unix:/PATH (or FARLIGHT_HOST); without it, this machine')
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option(
+      '--emulate <link>',
+      'as if the host were that far away: rtt=MS,mbit=MBIT,jitter=MS',
+      parseLinkChoice,
+    )
     .option('--stats', 'print what crossed the network when the program ends')
     .passThroughOptions()
     .action(run);
 }
 
 async function run(command: string[], options: RunOptions): Promise<void> {
+  const { emulate } = options;
   const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
   if (host !== undefined) {
     if (options.adapter) {
       throw new FarlightError(
@@ -39,10 +48,12 @@ async function run(command: string[], options: RunOptions): Promise<void> {
       );
     }
     await checkHost(host);
-  } else {
-    await checkAdapter(options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
+  } else if (!emulate) {
+    await checkAdapter(adapter);
   }
-  process.exitCode = await execute(command, environment(host, options));
+  const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
+  process.exitCode = await execute(command, environment(emulated?.url ?? host, options));
+  await emulated?.close();
 }
 
 /** A host that cannot serve the program is found out before the program starts. */
