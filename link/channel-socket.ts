@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ProtocolError } from '../proto/errors.js';
+import type { Silence } from '../proto/handshake.js';
 import type { Channel, ChannelConnection } from '../proto/wire/channel.js';
 import { FrameDecoder } from '../proto/wire/framing.js';
 import { encodePacket, PACKET, PACKET_LIMIT, PREFACE } from '../proto/wire/packet.js';
@@ -20,8 +21,8 @@ export interface ChannelSocketOptions {
   events: ChannelSocketEvents;
   /** Whether the peer has still to send its preface on this connection. */
   preface?: boolean;
-  /** A peer that says nothing for `deadMs` is taken for gone; it is asked every `pingMs`. Absent on a pipe. */
-  silence?: { pingMs: number; deadMs: number } | undefined;
+  /** When a peer that says nothing is taken for gone. Absent on a pipe. */
+  silence?: Silence | undefined;
 }
 
 /** The peer hears soon what was taken, also when nothing of ours goes there; in milliseconds. */
@@ -98,9 +99,16 @@ export class ChannelSocket implements ChannelConnection {
     }
   }
 
-  /** Closes the connection when everything that was written has left. */
-  end(then?: () => void): void {
+  /**
+   * Closes the connection when everything that was written has left, and calls back then: also where that could
+   * not leave, at the latest `withinMs` milliseconds from now, if given.
+   */
+  end(then?: () => void, withinMs?: number): void {
     this.release();
+    if (withinMs !== undefined) {
+      const timer = setTimeout(() => this.#socket.destroy(), withinMs).unref();
+      this.#socket.once('close', () => clearTimeout(timer));
+    }
     this.#socket.end(then);
   }
 
@@ -135,7 +143,7 @@ export class ChannelSocket implements ChannelConnection {
     return piece.subarray(part.length);
   }
 
-  #look({ pingMs, deadMs }: { pingMs: number; deadMs: number }): void {
+  #look({ pingMs, deadMs }: Silence): void {
     const now = Date.now();
     // This process has not run: what the peer said meanwhile is still to be read.
     if (now - this.#lookedAt > 2 * pingMs) this.#heardAt = now;

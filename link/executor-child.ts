@@ -5,6 +5,7 @@ import { FarlightError, invariant } from '../proto/errors.js';
 import type {
   ExecutorCommand,
   ExecutorReport,
+  Resume,
   SessionDescription,
   SessionEnd,
   Traffic,
@@ -75,6 +76,8 @@ export class ExecutorChild {
   #reported: FarlightError | undefined;
   #lastWords = '';
   #killTimer: NodeJS.Timeout | undefined;
+  /** Connections that wait in the IPC channel for the process to take them. */
+  readonly #given = new Set<Socket>();
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
@@ -101,9 +104,10 @@ export class ExecutorChild {
     this.#tell({ type: 'begin', session, head: read }, socket);
   }
 
-  /** Hands over another connection of the session's client, which has taken `taken` frames of replies. */
-  resume(taken: number, socket: Socket, head: Uint8Array): void {
-    this.#tell({ type: 'resume', taken, head: Buffer.concat([head, stopReading(socket)]) }, socket);
+  /** Hands over another connection of the session's client. */
+  resume({ taken, attempt }: Omit<Resume, 'sessionId'>, socket: Socket, head: Uint8Array): void {
+    const read = Buffer.concat([head, stopReading(socket)]);
+    this.#tell({ type: 'resume', taken, attempt, head: read }, socket);
   }
 
   /** Ends the session, and tells its client why. */
@@ -151,7 +155,10 @@ export class ExecutorChild {
       return;
     }
     // A process that is going cannot be told; its exit says why.
-    this.#child.send(command, socket, {}, () => {});
+    if (socket) this.#given.add(socket);
+    this.#child.send(command, socket, {}, () => {
+      if (socket) this.#given.delete(socket);
+    });
   }
 
   #listen(): void {
@@ -209,6 +216,9 @@ export class ExecutorChild {
     if (this.#gone) return;
     this.#gone = true;
     clearTimeout(this.#killTimer);
+    // Node closes the one that was under way, and forgets those behind it.
+    for (const socket of this.#given) socket.destroy();
+    this.#given.clear();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 

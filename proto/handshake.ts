@@ -22,6 +22,17 @@ export interface Resume {
   sessionId: string;
   /** How many of the host's frames it has taken. */
   taken: number;
+  /**
+   * The number of this connection among those on which the client has tried to go on, from 1. What a tunnel held
+   * back and delivers late is an older one, and is not to take the place of a newer.
+   */
+  attempt: number;
+}
+
+/** When a peer that says nothing is taken for gone: after `deadMs`, and it is asked every `pingMs`. */
+export interface Silence {
+  pingMs: number;
+  deadMs: number;
 }
 
 /** What the host says of itself when it accepts a session. */
@@ -82,6 +93,8 @@ export interface SessionDescription {
   program: string;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
+  /** When the client is taken for gone; absent where the executor decides. */
+  silence?: Silence | undefined;
 }
 
 /** Frames and their bytes, both ways. */
@@ -100,7 +113,7 @@ export type ExecutorCommand =
   /** Without a connection the session is carried by the pipe on descriptor 3. */
   | { type: 'begin'; session: SessionDescription; head: Uint8Array }
   /** The client has taken so many frames of replies. */
-  | { type: 'resume'; taken: number; head: Uint8Array }
+  | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
   /** The session is over, for a reason that the client is told. */
   | ({ type: 'end' } & SessionEnd)
   /** To be answered with `alive`. */

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
-import { SESSION_END_CODES, type Welcome } from '../../proto/handshake.js';
+import { SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import {
   decodeCount,
   decodeObject,
@@ -23,16 +23,21 @@ const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
+export interface HostOptions {
+  /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
+  silence?: Silence | undefined;
+}
+
 /**
  * A transport to a host across the network, in this thread.
  *
  * @throws FarlightError BAD_URL where the address is not one.
  */
-export function hostTransport(url: string): Transport {
+export function hostTransport(url: string, options: HostOptions = {}): Transport {
   const address = parseHostAddress(url);
   return {
     target: address.url,
-    open: (hello, events) => new HostLink(address, hello, events),
+    open: (hello, events) => new HostLink(address, options, hello, events),
   };
 }
 
@@ -44,6 +49,7 @@ export function hostTransport(url: string): Transport {
  */
 class HostLink implements Link {
   readonly #address: HostAddress;
+  readonly #silence: Silence;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
   #connection: ChannelSocket | undefined;
@@ -55,11 +61,14 @@ class HostLink implements Link {
   /** The time after which it is no use to connect again, in milliseconds since 1970. */
   #deadline = 0;
   #retryMs = RETRY_MS.first;
+  /** How often it was tried to go on. */
+  #attempt = 0;
   /** For the host's answer, for the next attempt, or for the end. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: HostAddress, hello: Hello, events: LinkEvents) {
+  constructor(address: HostAddress, { silence }: HostOptions, hello: Hello, events: LinkEvents) {
     this.#address = address;
+    this.#silence = silence ?? SILENCE;
     this.#events = events;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
     const connection = this.#connect(encodeObject(PACKET.hello, hello));
@@ -100,7 +109,7 @@ class HostLink implements Link {
     const connection: ChannelSocket = new ChannelSocket(socket, {
       channel: this.#out.channel,
       preface: true,
-      silence: SILENCE,
+      silence: this.#silence,
       events: {
         onPreface: () => this.#onReached(),
         onPacket: (kind, body) => this.#receive(connection, kind, body),
@@ -165,7 +174,9 @@ class HostLink implements Link {
     const delay = this.#retryMs === RETRY_MS.first ? 0 : this.#retryMs;
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
     this.#timer = setTimeout(() => {
-      this.#connect(encodeObject(PACKET.resume, { sessionId, taken: this.#out.channel.taken }));
+      this.#attempt += 1;
+      const { taken } = this.#out.channel;
+      this.#connect(encodeObject(PACKET.resume, { sessionId, taken, attempt: this.#attempt }));
     }, delay);
   }
 

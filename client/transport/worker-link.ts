@@ -2,6 +2,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { parseHostAddress } from './host-address.js';
+import type { HostOptions } from './host-link.js';
 import type { PrivateHostOptions } from './private-host.js';
 import type { Hello, Link, LinkEvents, Transport } from './transport.js';
 import { FLOW, type FromWorker, type OpenRequest, type ToWorker, type Way } from './worker-messages.js';
@@ -16,11 +17,11 @@ const GOODBYE_MS = 500;
  *
  * @throws FarlightError BAD_URL where the address is not one.
  */
-export function remoteHost(url: string): Transport {
+export function remoteHost(url: string, options: HostOptions = {}): Transport {
   const address = parseHostAddress(url);
   return {
     target: address.url,
-    open: (hello, events) => new WorkerLink({ host: url }, hello, events),
+    open: (hello, events) => new WorkerLink({ host: url, options }, hello, events),
   };
 }
 

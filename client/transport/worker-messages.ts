@@ -1,9 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { FarlightErrorCode } from '../../proto/errors.js';
+import type { HostOptions } from './host-link.js';
 import type { Hello, Welcome } from './transport.js';
 
 /** Where a link leads: to a host, or to a private one. */
-export type Way = { host: string } | { adapter?: string | undefined; entry?: string | undefined };
+export type Way =
+  | { host: string; options: HostOptions }
+  | { adapter?: string | undefined; entry?: string | undefined };
 
 /** Asks the worker for a link, whose messages travel over `port`. */
 export interface OpenRequest {

@@ -15,8 +15,15 @@ export interface ChannelEvents {
   onTaken?(bytes: number): void;
 }
 
-/** The peer is told how much was taken when it was so much. */
-const ACK_BYTES = 256 << 10;
+/** The bytes that a channel counts with; a test has smaller ones. Both ends have the same window. */
+export interface ChannelBounds {
+  /** At most so many bytes are under way. */
+  windowBytes: number;
+  /** The peer is told how much was taken when it was so much. */
+  ackBytes: number;
+}
+
+const BOUNDS: ChannelBounds = { windowBytes: LIMITS.windowBytes, ackBytes: 256 << 10 };
 
 /**
  * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
@@ -28,6 +35,7 @@ const ACK_BYTES = 256 << 10;
  */
 export class Channel {
   readonly #events: ChannelEvents;
+  readonly #bounds: ChannelBounds;
   #connection: ChannelConnection | undefined;
   /** The connection takes no more until `drained`. */
   #full = false;
@@ -49,8 +57,9 @@ export class Channel {
   /** Frames are being handed on: those that come meanwhile wait for their turn. */
   #delivering = false;
 
-  constructor(events: ChannelEvents) {
+  constructor(events: ChannelEvents, bounds: ChannelBounds = BOUNDS) {
     this.#events = events;
+    this.#bounds = bounds;
   }
 
   /** The bytes of the frames that the peer has not taken. */
@@ -61,6 +70,11 @@ export class Channel {
   /** How many of the peer's frames were taken. */
   get taken(): number {
     return this.#taken;
+  }
+
+  /** Whether there is a connection. */
+  get attached(): boolean {
+    return this.#connection !== undefined;
   }
 
   /** Whether the peer does not know yet of everything that was taken. */
@@ -90,15 +104,14 @@ export class Channel {
     this.#underWay = 0;
     this.#told = this.#taken;
     this.#untoldBytes = 0;
-    // What arrived on the connection before and was not taken comes again.
-    this.#waiting.length = 0;
-    this.#waitingBytes = 0;
+    this.#dropWaiting();
     this.#pump();
   }
 
-  /** The connection is gone. */
+  /** The connection is gone. What is taken does not grow until there is another: the peer may be told of it. */
   detach(): void {
     this.#connection = undefined;
+    this.#dropWaiting();
   }
 
   /** The connection takes packets at full speed again. */
@@ -116,8 +129,8 @@ export class Channel {
     if (kind === PACKET.data) {
       if (body.length === 0) throw new ProtocolError('a frame is empty');
       this.#waitingBytes += body.length;
-      if (this.#waitingBytes > LIMITS.windowBytes) {
-        throw new ProtocolError(`more than ${LIMITS.windowBytes} bytes are under way`);
+      if (this.#waitingBytes > this.#bounds.windowBytes) {
+        throw new ProtocolError(`more than ${this.#bounds.windowBytes} bytes are under way`);
       }
       this.#waiting.push(body);
       this.#deliver();
@@ -146,6 +159,12 @@ export class Channel {
     this.#connection.write(encodeCount(PACKET.ack, this.#taken));
   }
 
+  /** What arrived on a connection and was not taken comes again on the next. */
+  #dropWaiting(): void {
+    this.#waiting.length = 0;
+    this.#waitingBytes = 0;
+  }
+
   #deliver(): void {
     if (this.#delivering) return;
     this.#delivering = true;
@@ -161,15 +180,18 @@ export class Channel {
     } finally {
       this.#delivering = false;
     }
-    if (this.#untoldBytes >= ACK_BYTES) this.acknowledge();
+    if (this.#untoldBytes >= this.#bounds.ackBytes) this.acknowledge();
   }
 
   #pump(): void {
     while (this.#connection && !this.#full) {
       const frame = this.#kept[this.#next - this.#first];
-      if (!frame) this.#allSent();
+      if (!frame) {
+        this.#allSent();
+        return;
+      }
       // A frame of any length may go alone, so that no bound on the window can stop the session.
-      if (!frame || (this.#underWay > 0 && this.#underWay + frame.length > LIMITS.windowBytes)) return;
+      if (this.#underWay > 0 && this.#underWay + frame.length > this.#bounds.windowBytes) return;
       this.#next += 1;
       this.#underWay += frame.length;
       this.#full = !this.#connection.write(dataHeader(frame.length), frame);

@@ -9,7 +9,13 @@ import {
 } from '../../link/host-service.js';
 import { packageVersion } from '../../link/package-version.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
-import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../../proto/handshake.js';
+import type {
+  AdapterDescription,
+  HostDescription,
+  SessionEnd,
+  Silence,
+  VersionRange,
+} from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { type Counters, newCounters } from './counters.js';
 import { ExecutorPool } from './executor-pool.js';
@@ -32,6 +38,8 @@ export interface DaemonOptions {
   maxSessions?: number | undefined;
   /** How long a session outlives its connection, in milliseconds. Default 30 s. */
   resumeMs?: number | undefined;
+  /** When a client that says nothing is taken for gone. Default: after 60 s, asked every 20 s. */
+  silence?: Silence | undefined;
   /** How long an executor may be busy without a pause, in milliseconds, before it is ended. Default 120 s. */
   busyMs?: number | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
@@ -119,6 +127,7 @@ export class Daemon {
       contents: this.#contents,
       counters: this.counters,
       resumeMs: options.resumeMs ?? 30_000,
+      silence: options.silence,
       refusal: () => this.#refusal(),
     });
     this.#server = new Server({

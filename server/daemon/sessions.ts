@@ -4,8 +4,10 @@ import type { ExecutorChild } from '../../link/executor-child.js';
 import { type FarlightError, ProtocolError } from '../../proto/errors.js';
 import {
   type Hello,
+  type Resume,
   SESSION_END_CODES,
   type SessionEnd,
+  type Silence,
   type VersionRange,
   versionMismatch,
 } from '../../proto/handshake.js';
@@ -24,6 +26,8 @@ export interface SessionsOptions {
   counters: Counters;
   /** How long a session outlives its connection, in milliseconds. */
   resumeMs: number;
+  /** When a client is taken for gone; absent where the executors decide. */
+  silence?: Silence | undefined;
   /** Why no further session is taken, if none is. */
   refusal(): SessionEnd | undefined;
 }
@@ -94,7 +98,7 @@ export class Sessions {
   }
 
   #open(caller: Caller, hello: Hello): void {
-    const { versions, pool, counters, contents, resumeMs } = this.#options;
+    const { versions, pool, counters, contents, resumeMs, silence } = this.#options;
     const { protocolMin, protocolMax, program } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
@@ -116,7 +120,7 @@ export class Sessions {
         const { socket, head } = session.waiting;
         session.waiting = undefined;
         const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
-        const description = { program, welcome: { ...welcome, contents: contents?.describe() } };
+        const description = { program, welcome: { ...welcome, contents: contents?.describe() }, silence };
         child.begin(description, socket, head);
       },
       onTraffic: (traffic) => {
@@ -134,13 +138,10 @@ export class Sessions {
   }
 
   #resume({ socket, body, head }: Caller): void {
-    const { sessionId, taken } = decodeObject(body);
-    if (typeof sessionId !== 'string' || !Number.isSafeInteger(taken)) {
-      throw new ProtocolError('Resume is incomplete');
-    }
+    const { sessionId, taken, attempt } = decodeResume(body);
     const session = this.#sessions.get(sessionId);
     if (session && !session.waiting) {
-      session.child.resume(taken as number, socket, head);
+      session.child.resume({ taken, attempt }, socket, head);
       return;
     }
     const unknown: SessionEnd = {
@@ -180,4 +181,12 @@ function decodeHello(body: Uint8Array): Hello {
     throw new ProtocolError('Hello is incomplete');
   }
   return { protocolMin, protocolMax, version, program } as Hello;
+}
+
+/** @throws ProtocolError where it is none. */
+function decodeResume(body: Uint8Array): Resume {
+  const { sessionId, taken, attempt } = decodeObject(body);
+  const numbers = [taken, attempt].every(Number.isSafeInteger);
+  if (!numbers || typeof sessionId !== 'string') throw new ProtocolError('Resume is incomplete');
+  return { sessionId, taken, attempt } as Resume;
 }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import { ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, Traffic } from '../../proto/handshake.js';
 import { Channel } from '../../proto/wire/channel.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
@@ -27,7 +28,7 @@ export interface CarrierOptions {
 const REPLY_WATERMARK = 4 << 20;
 /** A client that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
-/** How long a client may take to receive the replies that come before the end, in milliseconds. */
+/** How long a client may take to receive the replies that come before the end, and then that, in milliseconds. */
 const LEAVE_MS = 2000;
 /** How often traffic is told of at most, in milliseconds. */
 const TRAFFIC_MS = 250;
@@ -46,6 +47,8 @@ export class Carrier {
   #connection: ChannelSocket | undefined;
   #away: NodeJS.Timeout | undefined;
   #over = false;
+  /** The newest of the client's attempts to go on. */
+  #attempt = 0;
   /** Why no commands are taken at the moment. */
   readonly #holds = new Set<'replies' | 'gpu'>();
   #traffic: Traffic | undefined;
@@ -96,18 +99,27 @@ export class Carrier {
     connection.push(head);
   }
 
-  /** It goes on on another connection. @throws ProtocolError where `taken` cannot be. */
-  resume(socket: Duplex, head: Uint8Array, taken: number): void {
-    if (this.#over) {
+  /** It goes on on another connection, unless that is an older one than it has. A wrong count ends it. */
+  resume(socket: Duplex, head: Uint8Array, { taken, attempt }: { taken: number; attempt: number }): void {
+    if (this.#over || attempt <= this.#attempt) {
       socket.destroy();
       return;
     }
+    this.#attempt = attempt;
     this.#connection?.release();
     this.#connection?.destroy();
+    this.#channel.detach();
     clearTimeout(this.#away);
     const connection = this.#connect(socket);
     connection.write(encodeCount(PACKET.resumed, this.#channel.taken));
-    this.#channel.attach(connection, taken);
+    try {
+      this.#channel.attach(connection, taken);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      // Which of the replies the client has is not known, so it gets none of them.
+      this.#fault({ code: 'PROTOCOL_ERROR', message: sentence(error.message) });
+      return;
+    }
     connection.push(head);
   }
 
@@ -127,7 +139,7 @@ export class Carrier {
     const resumable = this.#options.description.welcome !== undefined;
     const connection = new ChannelSocket(socket, {
       channel: this.#channel,
-      silence: resumable ? SILENCE : undefined,
+      silence: resumable ? (this.#options.description.silence ?? SILENCE) : undefined,
       events: {
         onPacket: (kind) => {
           if (kind === PACKET.bye) this.#bye();
@@ -149,6 +161,7 @@ export class Carrier {
 
   #lost(): void {
     this.#connection = undefined;
+    if (this.#over) return;
     const resumeMs = this.#options.description.welcome?.resumeMs ?? 0;
     if (resumeMs > 0) this.#away = setTimeout(() => this.#bye(), resumeMs);
     else this.#bye();
@@ -178,10 +191,12 @@ export class Carrier {
     const close = () => {
       clearTimeout(timer);
       if (end) connection.write(encodeObject(PACKET.end, end));
-      connection.end(then);
+      // A client that reads nothing, or never closes, holds nobody up.
+      connection.end(then, LEAVE_MS);
     };
     const timer = setTimeout(close, LEAVE_MS);
-    this.#channel.whenSent(close);
+    if (this.#channel.attached) this.#channel.whenSent(close);
+    else close();
   }
 
   /** Returns false where long replies should wait until the session is told of room. */

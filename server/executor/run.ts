@@ -76,7 +76,7 @@ class Executor {
       // The client had gone before its connection could be handed over.
       else void this.#retire(undefined);
     } else if (command.type === 'resume' && socket) {
-      if (this.#carrier) this.#carrier.resume(socket, command.head, command.taken);
+      if (this.#carrier) this.#carrier.resume(socket, command.head, command);
       else socket.destroy();
     } else if (command.type === 'end') {
       this.#carrier?.end(command);

@@ -245,8 +245,9 @@ describe('a client that breaks the rules', () => {
     const daemon = await start();
     for (const [kind, value] of [
       [PACKET.hello, { protocolMin: 2 }],
-      [PACKET.resume, { sessionId: 7, taken: 0 }],
-      [PACKET.resume, { sessionId: 'x', taken: '0' }],
+      [PACKET.resume, { sessionId: 7, taken: 0, attempt: 1 }],
+      [PACKET.resume, { sessionId: 'x', taken: '0', attempt: 1 }],
+      [PACKET.resume, { sessionId: 'x', taken: 0 }],
     ] as const) {
       const client = new RawClient(daemon.url);
       client.socket.write(PREFACE);
