@@ -112,6 +112,11 @@ export class ChannelSocket implements ChannelConnection {
     this.#socket.end(then);
   }
 
+  /** Calls back once when the connection is closed on both sides. */
+  whenClosed(then: () => void): void {
+    this.#socket.once('close', then);
+  }
+
   /** Closes the connection now. */
   destroy(): void {
     this.#socket.destroy();

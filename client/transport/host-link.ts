@@ -92,7 +92,9 @@ class HostLink implements Link {
     this.#timer = setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS);
     this.#out.channel.whenSent(() => {
       connection.write(encodePacket(PACKET.bye));
-      connection.end(() => this.#finish(undefined));
+      // The host closes its side when it has read that: closed before, the connection might be reset first.
+      connection.whenClosed(() => this.#finish(undefined));
+      connection.end(undefined, CLOSE_TIMEOUT_MS);
     });
   }
 

@@ -130,11 +130,6 @@ export class Carrier {
     this.#options.onOver({ by: 'client' });
   }
 
-  /** Nobody is told. */
-  abandon(): void {
-    this.#leave();
-  }
-
   #connect(socket: Duplex): ChannelSocket {
     const resumable = this.#options.description.welcome !== undefined;
     const connection = new ChannelSocket(socket, {
@@ -167,9 +162,14 @@ export class Carrier {
     else this.#bye();
   }
 
+  /** The client wants nothing more: it waits for its connection to close, and for no replies. */
   #bye(): void {
     if (this.#over) return;
-    this.#leave();
+    this.#over = true;
+    clearTimeout(this.#away);
+    this.#report();
+    this.#connection?.release();
+    this.#connection?.destroy();
     this.#options.onOver({ by: 'client' });
   }
 
@@ -179,7 +179,7 @@ export class Carrier {
   }
 
   /** Closes the connection, behind what was sent and `end`. */
-  #leave(end?: SessionEnd, then?: () => void): void {
+  #leave(end: SessionEnd, then?: () => void): void {
     this.#over = true;
     clearTimeout(this.#away);
     this.#report();
@@ -190,7 +190,7 @@ export class Carrier {
     const connection = this.#connection;
     const close = () => {
       clearTimeout(timer);
-      if (end) connection.write(encodeObject(PACKET.end, end));
+      connection.write(encodeObject(PACKET.end, end));
       // A client that reads nothing, or never closes, holds nobody up.
       connection.end(then, LEAVE_MS);
     };
