@@ -74,7 +74,9 @@ async function measure({ rounds, steps, warmup, serial = (perStep) => perStep, .
     }
     if (warmup > 0) for (const each of [local, ...lines]) await take(each.running, warmup);
     for (let round = 0; round < rounds; round += 1) {
-      for (const each of [local, ...lines]) {
+      // Back and forth, so that none always follows the same other one.
+      const turns = round % 2 === 0 ? [local, ...lines] : [local, ...lines].reverse();
+      for (const each of turns) {
         const took = await take(each.running, steps);
         each.stepsMs.push(...took.stepsMs);
         each.perStep = serial(took.perStep);
