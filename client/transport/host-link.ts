@@ -96,7 +96,9 @@ class HostLink implements Link {
     this.#timer = setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS);
     this.#out.channel.whenSent(() => {
       connection.write(encodePacket(PACKET.bye));
-      connection.end(() => this.#finish(undefined));
+      // Read on until the host closes it: a reset, on which replies under way would run, outruns the word.
+      this.#connection = undefined;
+      connection.end(() => this.#finish(undefined), CLOSE_TIMEOUT_MS);
     });
   }
 
