@@ -42,9 +42,14 @@ parentPort?.on('message', ({ port, way, hello, flow: shared }: OpenRequest) => {
   });
 });
 
-/** Passes a frame on. Its buffer goes with it where nothing else lies in it. */
+/**
+ * Passes a frame on. Its buffer goes with it where it is the last in it: those in front were passed on already,
+ * but one behind it would be lost with the buffer.
+ */
 function give(port: MessagePort, frame: Uint8Array): void {
-  const own = frame.buffer.byteLength - frame.byteLength <= SLACK && frame.byteLength > SLACK;
+  const { buffer, byteOffset, byteLength } = frame;
+  const last = byteOffset + byteLength === buffer.byteLength;
+  const own = last && byteOffset <= SLACK && byteLength > SLACK;
   // Not `slice`, which is no copy where the frame is a Buffer.
   const given = own ? frame : new Uint8Array(frame);
   port.postMessage(given, [given.buffer as ArrayBuffer]);

@@ -26,6 +26,8 @@ const RETRY_MS = { first: 20, longest: 1000 };
 export interface HostOptions {
   /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
   silence?: Silence | undefined;
+  /** How long a host may take to answer at all, in milliseconds. Default 5 s. */
+  connectMs?: number | undefined;
 }
 
 /**
@@ -50,6 +52,7 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
 class HostLink implements Link {
   readonly #address: HostAddress;
   readonly #silence: Silence;
+  readonly #connectMs: number;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
   #connection: ChannelSocket | undefined;
@@ -66,9 +69,10 @@ class HostLink implements Link {
   /** For the host's answer, for the next attempt, or for the end. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: HostAddress, { silence }: HostOptions, hello: Hello, events: LinkEvents) {
+  constructor(address: HostAddress, { silence, connectMs }: HostOptions, hello: Hello, events: LinkEvents) {
     this.#address = address;
     this.#silence = silence ?? SILENCE;
+    this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#events = events;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
     const connection = this.#connect(encodeObject(PACKET.hello, hello));
@@ -128,7 +132,7 @@ class HostLink implements Link {
       const late = new FarlightError('UNREACHABLE', this.#silent());
       if (!this.#welcome) this.#finish(late);
       connection.destroy();
-    }, CONNECT_TIMEOUT_MS);
+    }, this.#connectMs);
     return connection;
   }
 
@@ -193,7 +197,7 @@ class HostLink implements Link {
   }
 
   #silent(): string {
-    return `nothing answers at ${this.#address.url} within ${CONNECT_TIMEOUT_MS / 1000} seconds; start a host there with: farlight serve`;
+    return `nothing answers at ${this.#address.url} within ${this.#connectMs / 1000} seconds; start a host there with: farlight serve`;
   }
 
   #explain(why: Error | undefined): FarlightError {

@@ -1,0 +1,21 @@
+// The long form of test/hostile/programs.test.ts: npm run cuts -- --count 500 --seed 1
+import { spawnSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const { values } = parseArgs({
+  options: { count: { type: 'string', default: '500' }, seed: { type: 'string', default: '1' } },
+});
+const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
+const { status } = spawnSync(
+  process.execPath,
+  [vitest, 'run', 'test/hostile/programs.test.ts', '-t', 'MoveNet', '--disable-console-intercept'],
+  {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+    stdio: 'inherit',
+    env: { ...process.env, FARLIGHT_CUTS: values.count, FARLIGHT_CUTS_SEED: values.seed },
+  },
+);
+process.exit(status ?? 1);

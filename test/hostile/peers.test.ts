@@ -1,0 +1,120 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
+import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { RawClient } from '../support/raw-client.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
+
+const daemons: Daemon[] = [];
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.close()));
+});
+
+async function start(options: DaemonOptions = {}): Promise<Daemon> {
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
+  daemons.push(daemon);
+  return daemon;
+}
+
+/** Goes on with a session on another connection. */
+function resume(daemon: Daemon, sessionId: unknown, taken: number, attempt = 1): RawClient {
+  const client = new RawClient(daemon.url);
+  client.socket.write(PREFACE);
+  return client.say(PACKET.resume, { sessionId, taken, attempt });
+}
+
+/** A session that was answered `answers` times, of which the client has said that it took `taken`. */
+async function session(daemon: Daemon, answers: number, taken: number): Promise<[RawClient, unknown]> {
+  const client = new RawClient(daemon.url).hello();
+  const { sessionId } = await client.object(PACKET.welcome);
+  for (let number = 0; number < answers; number++) {
+    client.frame(Uint8Array.of(ACTION.echo, number));
+    await client.next(PACKET.data);
+  }
+  if (taken > 0) {
+    client.socket.write(encodeCount(PACKET.ack, taken));
+    client.frame(Uint8Array.of(ACTION.echo, 99));
+    await client.next(PACKET.data);
+  }
+  return [client, sessionId];
+}
+
+describe('a client that goes on with its session', () => {
+  it.each([
+    ['more than was sent', 9],
+    ['less than it had said before', 1],
+    ['less than nothing', -1],
+  ])(
+    'and says to have taken %s loses that session, hears why, and no other notices',
+    async (_what, count) => {
+      const daemon = await start();
+      const other = new SessionClient(remoteHost(daemon.url));
+      await other.welcome;
+      const [client, sessionId] = await session(daemon, 3, 2);
+      client.socket.destroy();
+      const next = resume(daemon, sessionId, count);
+      const end = await next.object(PACKET.end);
+      expect(end).toMatchObject({
+        code: 'PROTOCOL_ERROR',
+        message: expect.stringMatching(/does not allow: -?\d+ frames were taken of 2 to 4/),
+      });
+      expect([...next.packets.map(([kind]) => kind)]).not.toContain(PACKET.data);
+      await next.closed;
+      await until(() => daemon.counters.sessionsActive === 1);
+      expect(await resume(daemon, sessionId, 3, 2).object(PACKET.end)).toEqual(end);
+      expect([...(await other.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
+      expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
+        ACTION.echo,
+        6,
+      ]);
+    },
+  );
+
+  it('is not disturbed by an attempt of its own that comes late, and knew less', async () => {
+    const daemon = await start();
+    const [client, sessionId] = await session(daemon, 3, 0);
+    client.socket.destroy();
+    const newer = resume(daemon, sessionId, 3, 2);
+    await newer.next(PACKET.resumed);
+    newer.socket.write(encodeCount(PACKET.ack, 3));
+    newer.frame(Uint8Array.of(ACTION.echo, 4));
+    expect([...(await newer.next(PACKET.data))]).toEqual([ACTION.echo, 4]);
+    await resume(daemon, sessionId, 0, 1).closed;
+    newer.frame(Uint8Array.of(ACTION.echo, 5));
+    expect([...(await newer.next(PACKET.data))]).toEqual([ACTION.echo, 5]);
+  });
+
+  it('that it does not have hears so, and so does one that guesses', async () => {
+    const daemon = await start();
+    for (const id of ['', 'x', 'A'.repeat(24)]) {
+      expect(await resume(daemon, id, 0).object(PACKET.end)).toMatchObject({ code: 'DISCONNECTED' });
+    }
+  });
+});
+
+describe('a client that reads nothing', () => {
+  it('and breaks the protocol loses its session and its executor all the same', async () => {
+    const daemon = await start({ kept: 0 });
+    const [client] = await session(daemon, 1, 0);
+    client.socket.pause();
+    client.frame(Uint8Array.of(ACTION.flood));
+    client.socket.write(encodeObject(PACKET.hello, HELLO));
+    await until(() => daemon.counters.sessionsActive === 0);
+    client.socket.destroy();
+  });
+
+  it('and ends its session leaves its executor to the next one', async () => {
+    const daemon = await start({ kept: 1, spares: 0 });
+    const [client] = await session(daemon, 1, 0);
+    client.socket.pause();
+    client.frame(Uint8Array.of(ACTION.flood));
+    client.say(PACKET.bye, {});
+    await until(() => daemon.counters.executorsKept === 1);
+    expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
+      ACTION.echo,
+      6,
+    ]);
+    client.socket.destroy();
+  });
+});
