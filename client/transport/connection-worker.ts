@@ -33,7 +33,7 @@ parentPort?.on('message', ({ port, way, hello, flow: shared }: OpenRequest) => {
   };
   const transport =
     'host' in way
-      ? hostTransport(way.host)
+      ? hostTransport(way.host, way.certificate)
       : privateTransport({ ...way, entry: way.entry ? new URL(way.entry) : undefined });
   const link = transport.open(hello, events);
   port.on('message', (message: ToWorker) => {

@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
+import { clientCertificate } from './client-certificate.js';
 import { parseHostAddress } from './host-address.js';
 import type { PrivateHostOptions } from './private-host.js';
 import type { Hello, Link, LinkEvents, Transport } from './transport.js';
@@ -14,13 +15,15 @@ const GOODBYE_MS = 500;
 /**
  * The way to a host: a connection in a thread of its own, so that frames leave while this one computes.
  *
- * @throws FarlightError BAD_URL where the address is not one.
+ * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
+ *   certificate that cannot be used.
  */
 export function remoteHost(url: string): Transport {
-  const address = parseHostAddress(url);
+  const address = parseHostAddress(url, { tls: true });
+  const certificate = address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
   return {
     target: address.url,
-    open: (hello, events) => new WorkerLink({ host: url }, hello, events),
+    open: (hello, events) => new WorkerLink({ host: url, certificate }, hello, events),
   };
 }
 

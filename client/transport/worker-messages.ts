@@ -1,9 +1,15 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { FarlightErrorCode } from '../../proto/errors.js';
+import type { ClientCertificate } from './client-certificate.js';
 import type { Hello, Welcome } from './transport.js';
 
-/** Where a link leads: to a host, or to a private one. */
-export type Way = { host: string } | { adapter?: string | undefined; entry?: string | undefined };
+/**
+ * Where a link leads: to a host, or to a private one. The host is the text of its address: a parsed one would arrive
+ * without its token.
+ */
+export type Way =
+  | { host: string; certificate: ClientCertificate | undefined }
+  | { adapter?: string | undefined; entry?: string | undefined };
 
 /** Asks the worker for a link, whose messages travel over `port`. */
 export interface OpenRequest {
