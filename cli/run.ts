@@ -6,6 +6,7 @@ import { packageVersion } from '../link/package-version.js';
 import { probeAdapter } from '../link/probe-adapter.js';
 import { FarlightError } from '../proto/errors.js';
 import { versionMismatch } from '../proto/handshake.js';
+import { redact } from '../proto/token.js';
 import { negotiate, PROTOCOL } from '../proto/version.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
@@ -24,7 +25,10 @@ export function runCommand(): Command {
     .description('Run a program with its WebGPU on a host, or on this machine where none is named.')
     .usage('[options] -- <command> [args...]')
     .argument('<command...>', 'the program and its arguments')
-    .option('--host <url>', 'grpc://HOST:PORT or unix:/PATH (or FARLIGHT_HOST); without it, this machine')
+    .option(
+      '--host <url>',
+      'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine',
+    )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option(
       '--emulate <link>',
@@ -44,7 +48,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
     if (options.adapter) {
       throw new FarlightError(
         'BAD_OPTION',
-        `--adapter is for a GPU of this machine, and the host ${host} was named; leave out one of them`,
+        `--adapter is for a GPU of this machine, and the host ${redact(host)} was named; leave out one of them`,
       );
     }
     await checkHost(host);

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { blobRoot } from '../server/blobs/tenants.js';
+import type { Daemon } from '../server/daemon/daemon.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 
@@ -13,6 +14,10 @@ interface ServeOptions {
   kept: number;
   blobs: string;
   blobBytes?: number;
+  requireToken?: boolean;
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsClientCa?: string;
 }
 
 export function serveCommand(): Command {
@@ -20,9 +25,14 @@ export function serveCommand(): Command {
     .description('Make the GPU of this machine usable from others.')
     .option(
       '--listen <address>',
-      'HOST:PORT on loopback (port 0: any free one), or unix:/PATH',
+      'HOST:PORT (port 0: any free one), with TLS and tokens where it is not on loopback; ' +
+        'grpcs://HOST:PORT for those on loopback too; or unix:/PATH',
       DEFAULT_LISTEN,
     )
+    .option('--require-token', 'speak TLS and ask for a token on loopback too')
+    .option('--tls-cert <file>', 'a certificate of yours (PEM); without it the host makes its own')
+    .option('--tls-key <file>', 'the private key of that certificate (PEM)')
+    .option('--tls-client-ca <file>', 'take only clients with a certificate that one of these signed (PEM)')
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--spares <count>', 'how many executor processes to keep warm', parseCount, 1)
     .option(
@@ -38,7 +48,7 @@ export function serveCommand(): Command {
     )
     .option(
       '--blob-bytes <size>',
-      'what they may take, such as 512MiB (default: 4GiB, or half of the disk)',
+      "what each tenant's may take, such as 512MiB (default: 4GiB, or half of the disk)",
       parseSize,
     )
     .allowExcessArguments(false)
@@ -58,7 +68,10 @@ async function serve(options: ServeOptions): Promise<void> {
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const starting = Daemon.start({ listen, adapter, spares, kept, blobs });
+  const { requireToken, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
+  const tlsFiles = { cert, key, clientCa };
+  const warn = (sentence: string) => process.stderr.write(`farlight: ${sentence}\n`);
+  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, requireToken, tlsFiles, warn });
   let stopping = false;
   const stop = () => {
     // Somebody who asks twice does not want to wait for the sessions to hear of it.
@@ -72,13 +85,26 @@ async function serve(options: ServeOptions): Promise<void> {
     const daemon = await starting;
     if (stopping) return;
     const { name = '', software = false } = daemon.adapter ?? {};
-    process.stdout.write(`farlight host ready: ${daemon.url}\n`);
+    process.stdout.write(ready(daemon));
     process.stdout.write(`adapter: ${name}${software ? ' (software)' : ''}\n`);
   } catch (error) {
     process.off('SIGTERM', stop);
     process.off('SIGINT', stop);
     throw error;
   }
+}
+
+/**
+ * What clients are to be told. The host's first token is made here, when the host has started, and shown this once:
+ * one line is all that a client needs.
+ */
+function ready({ url, tokens }: Daemon): string {
+  if (!tokens) return `farlight host ready: ${url}\n`;
+  if (tokens.list().length > 0) {
+    return `farlight host ready: ${url}\ntokens: those you gave out; farlight token add makes another, to stand before the host: grpcs://TOKEN@...\n`;
+  }
+  const { token } = tokens.add({ note: 'made when the host first started' });
+  return `farlight host ready: ${url.replace('://', `://${token}@`)}\ntoken: part of this address, shown this once; keep the address to yourself, and farlight token add for others\n`;
 }
 
 function parseCount(text: string): number {

@@ -1,8 +1,9 @@
 import { FarlightError } from '../proto/errors.js';
+import { redact } from '../proto/token.js';
 import type { Transport } from './transport/transport.js';
 
 export interface CreateOptions {
-  /** The host's address, for example `grpc://127.0.0.1:7070` or `unix:/run/farlight.sock`. */
+  /** The host's address as it printed it: `grpcs://TOKEN@HOST:7070?ca=PIN`, `grpc://127.0.0.1:7070` or `unix:/PATH`. */
   host?: string | undefined;
   /** The adapter of a private host: `auto`, `software`, `null`, or a name. */
   adapter?: string | undefined;
@@ -45,7 +46,7 @@ function fromFlags(flags: readonly string[]): CreateOptions {
     if (!FLAGS.includes(name as never)) {
       throw new FarlightError(
         'BAD_OPTION',
-        `Farlight does not know the flag '${flag}'; it knows ${FLAGS.map((each) => `${each}=...`).join(', ')}.`,
+        `Farlight does not know the flag '${redact(String(flag))}'; it knows ${FLAGS.map((each) => `${each}=...`).join(', ')}.`,
       );
     }
     options[name] = value.join('=');

@@ -13,17 +13,9 @@ import type {
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
-/** Where an executor keeps contents, and what they may take. */
-export interface BlobFolder {
-  path: string;
-  maxBytes: number;
-}
-
 export interface ExecutorChildOptions {
   /** What openGpu is to open. */
   adapter: string;
-  /** Absent where it keeps none. */
-  blobs?: BlobFolder | undefined;
   /** Whether this process is the client itself, and carries its session over a pipe to the executor. */
   piped?: boolean | undefined;
   /** The program that the process runs; ours unless a test has another. */
@@ -81,9 +73,8 @@ export class ExecutorChild {
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
-    const { adapter, blobs, piped, entry = ENTRY } = options;
-    const folder = blobs ? [blobs.path, String(blobs.maxBytes)] : [];
-    this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter, ...folder], {
+    const { adapter, piped, entry = ENTRY } = options;
+    this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
       stdio: ['ignore', 'ignore', 'pipe', piped ? 'pipe' : 'ignore', 'ipc'],
       env: childEnvironment(),

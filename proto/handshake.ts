@@ -6,6 +6,8 @@ export interface Hello {
   protocolMax: number;
   version: string;
   program: string;
+  /** What shows the host who the client is. The transport puts it in, on a verified TLS connection and nowhere else. */
+  token?: string | undefined;
 }
 
 /** The adapter that a host works with, in words. */
@@ -27,6 +29,8 @@ export interface Resume {
    * back and delivers late is an older one, and is not to take the place of a newer.
    */
   attempt: number;
+  /** As in Hello. */
+  token?: string | undefined;
 }
 
 /** When a peer that says nothing is taken for gone: after `deadMs`, and it is asked every `pingMs`. */
@@ -83,14 +87,23 @@ export const SESSION_END_CODES = [
   'DISCONNECTED',
   'SHUTTING_DOWN',
   'BUSY',
+  'UNAUTHORIZED',
 ] as const satisfies readonly FarlightErrorCode[];
 
 export type SessionEndCode = (typeof SESSION_END_CODES)[number];
+
+/** Where an executor keeps contents, and what they may take, in bytes. */
+export interface BlobFolder {
+  path: string;
+  maxBytes: number;
+}
 
 /** What an executor process is told of a session when it begins. */
 export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
+  /** Where its tenant's contents are, the same for all sessions of a process. Absent where none are kept. */
+  blobs?: BlobFolder | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */

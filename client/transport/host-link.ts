@@ -1,7 +1,7 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
-import { SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
+import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import {
   decodeCount,
   decodeObject,
@@ -11,7 +11,11 @@ import {
   PREFACE,
 } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
+import type { ClientCertificate } from './client-certificate.js';
+import { explainHangUp } from './hang-up.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
+import { openSocket } from './secure-socket.js';
+import { refusedCertificate, silent } from './socket-errors.js';
 import type { Hello, Link, LinkEvents, Transport } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */
@@ -24,6 +28,8 @@ const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
 const RETRY_MS = { first: 20, longest: 1000 };
 
 export interface HostOptions {
+  /** Shown to a host that asks for one. */
+  certificate?: ClientCertificate | undefined;
   /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
   silence?: Silence | undefined;
   /** How long a host may take to answer at all, in milliseconds. Default 5 s. */
@@ -36,7 +42,7 @@ export interface HostOptions {
  * @throws FarlightError BAD_URL where the address is not one.
  */
 export function hostTransport(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url);
+  const address = parseHostAddress(url, { tls: true });
   return {
     target: address.url,
     open: (hello, events) => new HostLink(address, options, hello, events),
@@ -44,17 +50,22 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
 }
 
 /**
- * States: *connecting* -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
- * Welcome) <-> *away* (the connection was lost, and another is tried) -> *closing* (by `close`) -> *closed*.
- * Each leads to *closed* too: by the host's SessionEnd, by a lost connection before Welcome, or when the host
- * could not be reached again in time.
+ * States: *connecting* (until the peer is verified, where that is asked for; what is sent is kept) -> *greeted* (it
+ * was told what we want) -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
+ * Welcome) <-> *away* (the connection was lost, and another is tried: connecting, greeted, reached) -> *closing*
+ * (by `close`) -> *closed*. Each leads to *closed* too: by `close` where nothing is connected, by the host's
+ * SessionEnd, by a lost connection before Welcome, by a peer that is not to be trusted, or when the host could not be
+ * reached again in time.
  */
 class HostLink implements Link {
   readonly #address: HostAddress;
   readonly #silence: Silence;
   readonly #connectMs: number;
+  readonly #certificate: ClientCertificate | undefined;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
+  /** Gives up the connection that is being made. */
+  #connecting: AbortController | undefined;
   #connection: ChannelSocket | undefined;
   #welcome: Welcome | undefined;
   /** The host has answered on this connection. */
@@ -69,14 +80,22 @@ class HostLink implements Link {
   /** For the host's answer, for the next attempt, or for the end. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: HostAddress, { silence, connectMs }: HostOptions, hello: Hello, events: LinkEvents) {
+  constructor(
+    address: HostAddress,
+    { silence, connectMs, certificate }: HostOptions,
+    hello: Hello,
+    events: LinkEvents,
+  ) {
     this.#address = address;
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
+    this.#certificate = certificate;
     this.#events = events;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
-    const connection = this.#connect(encodeObject(PACKET.hello, hello));
-    this.#out.channel.attach(connection, 0);
+    this.#connect((socket) => {
+      const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(hello)));
+      this.#out.channel.attach(connection, 0);
+    });
   }
 
   send(frame: Uint8Array): boolean {
@@ -106,10 +125,32 @@ class HostLink implements Link {
   ref(): void {}
   unref(): void {}
 
-  /** Opens a connection that begins with these words. */
-  #connect(words: Uint8Array): ChannelSocket {
+  /** Opens a connection, to a peer that is verified where the address asks for that. */
+  #connect(then: (socket: Socket) => void): void {
     this.#reached = false;
-    const socket = openSocket(this.#address);
+    const connecting = new AbortController();
+    this.#connecting = connecting;
+    const options = {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      certificate: this.#certificate,
+      signal: connecting.signal,
+    };
+    openSocket(this.#address, options).then(
+      (socket) => {
+        this.#connecting = undefined;
+        // Given up in the same turn in which it was made.
+        if (this.#closed) socket.on('error', () => {}).destroy();
+        else then(socket);
+      },
+      (error: Error) => {
+        this.#connecting = undefined;
+        if (!this.#closed) this.#failed(error);
+      },
+    );
+  }
+
+  /** Says what we want on a connection: the preface and these words. */
+  #greet(socket: Socket, words: Uint8Array): ChannelSocket {
     socket.write(PREFACE);
     socket.write(words);
     const connection: ChannelSocket = new ChannelSocket(socket, {
@@ -129,8 +170,7 @@ class HostLink implements Link {
     });
     this.#connection = connection;
     this.#timer = setTimeout(() => {
-      const late = new FarlightError('UNREACHABLE', this.#silent());
-      if (!this.#welcome) this.#finish(late);
+      if (!this.#welcome) this.#finish(silent(this.#address, this.#connectMs));
       connection.destroy();
     }, this.#connectMs);
     return connection;
@@ -162,8 +202,29 @@ class HostLink implements Link {
     this.#connection = undefined;
     clearTimeout(this.#timer);
     if (this.#closing) this.#finish(undefined);
-    else if (!this.#welcome) this.#finish(this.#explain(why));
-    else this.#comeBack(why, this.#welcome);
+    else if (this.#welcome) this.#comeBack(why, this.#welcome);
+    else if (this.#reached) this.#finish(this.#explain(why));
+    else void this.#hungUp(why);
+  }
+
+  /** There is no connection. */
+  #failed(error: Error): void {
+    const reason = error instanceof FarlightError ? error : unreachable(this.#address.url, reasonOf(error));
+    // What is not to be trusted now is not asked again: it might be so the next time.
+    if (!this.#welcome || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
+    else this.#comeBack(error, this.#welcome);
+  }
+
+  /** The peer hung up before it said anything, which it is asked about once more. */
+  async #hungUp(why: Error | undefined): Promise<void> {
+    const refused = why && refusedCertificate(this.#address, why);
+    this.#finish(refused ?? (await explainHangUp(this.#address)));
+  }
+
+  /** In plaintext nobody is told the token. */
+  #withToken<T extends { token?: string | undefined }>(words: T): T {
+    const { scheme, token } = this.#address;
+    return scheme === 'grpcs' && token !== undefined ? { ...words, token } : words;
   }
 
   /** Connects again, at once and then at growing intervals. */
@@ -181,8 +242,11 @@ class HostLink implements Link {
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
     this.#timer = setTimeout(() => {
       this.#attempt += 1;
-      const { taken } = this.#out.channel;
-      this.#connect(encodeObject(PACKET.resume, { sessionId, taken, attempt: this.#attempt }));
+      this.#connect((socket) => {
+        const { taken } = this.#out.channel;
+        const resume: Resume = { sessionId, taken, attempt: this.#attempt };
+        this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
+      });
     }, delay);
   }
 
@@ -190,27 +254,21 @@ class HostLink implements Link {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#connecting?.abort();
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.destroy();
     this.#events.onClose(this.#closing ? undefined : reason);
   }
 
-  #silent(): string {
-    return `nothing answers at ${this.#address.url} within ${this.#connectMs / 1000} seconds; start a host there with: farlight serve`;
-  }
-
   #explain(why: Error | undefined): FarlightError {
     const { url } = this.#address;
-    if (this.#reached && why instanceof ProtocolError)
-      return new FarlightError('PROTOCOL_ERROR', broken(why));
-    if (this.#reached) {
-      return new FarlightError(
-        'DISCONNECTED',
-        `the connection to ${url} was lost (${reasonOf(why)}); start the program again`,
-      );
-    }
-    return unreachable(url, why instanceof ProtocolError || !why ? undefined : reasonOf(why));
+    if (!this.#reached) return unreachable(url);
+    if (why instanceof ProtocolError) return new FarlightError('PROTOCOL_ERROR', broken(why));
+    return new FarlightError(
+      'DISCONNECTED',
+      `the connection to ${url} was lost (${reasonOf(why)}); start the program again`,
+    );
   }
 }
 
@@ -222,15 +280,10 @@ export function unreachable(url: string, reason = 'what answers is not a farligh
   );
 }
 
-function openSocket({ target }: HostAddress): Socket {
-  if (target.startsWith('unix:')) return connect(target.slice('unix:'.length));
-  const { hostname, port } = new URL(`tcp://${target}`);
-  return connect({ host: hostname.replace(/[[\]]/g, ''), port: Number(port), noDelay: true });
-}
-
 function reasonOf(why: Error | undefined): string {
   if (!why) return 'the host closed it';
-  return (why as NodeJS.ErrnoException).code ?? why.message;
+  const underlying = why instanceof FarlightError && why.cause instanceof Error ? why.cause : why;
+  return (underlying as NodeJS.ErrnoException).code ?? underlying.message;
 }
 
 function broken({ message }: ProtocolError): string {

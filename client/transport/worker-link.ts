@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
+import { clientCertificate } from './client-certificate.js';
 import { parseHostAddress } from './host-address.js';
 import type { HostOptions } from './host-link.js';
 import type { PrivateHostOptions } from './private-host.js';
@@ -15,13 +16,16 @@ const GOODBYE_MS = 500;
 /**
  * The way to a host: a connection in a thread of its own, so that frames leave while this one computes.
  *
- * @throws FarlightError BAD_URL where the address is not one.
+ * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
+ *   certificate that cannot be used.
  */
 export function remoteHost(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url);
+  const address = parseHostAddress(url, { tls: true });
+  const certificate = address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
   return {
     target: address.url,
-    open: (hello, events) => new WorkerLink({ host: url, options }, hello, events),
+    open: (hello, events) =>
+      new WorkerLink({ host: url, options: { certificate, ...options } }, hello, events),
   };
 }
 

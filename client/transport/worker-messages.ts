@@ -3,7 +3,10 @@ import type { FarlightErrorCode } from '../../proto/errors.js';
 import type { HostOptions } from './host-link.js';
 import type { Hello, Welcome } from './transport.js';
 
-/** Where a link leads: to a host, or to a private one. */
+/**
+ * Where a link leads: to a host, or to a private one. The host is the text of its address: a parsed one would arrive
+ * without its token.
+ */
 export type Way =
   | { host: string; options: HostOptions }
   | { adapter?: string | undefined; entry?: string | undefined };

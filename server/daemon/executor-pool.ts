@@ -1,5 +1,5 @@
 import { deferred } from '../../link/deferred.js';
-import { type BlobFolder, ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
+import { ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { Traffic } from '../../proto/handshake.js';
 
@@ -10,8 +10,6 @@ export interface PoolOptions {
   spares: number;
   /** How many executors are kept for the next session of the program that they served last. */
   kept: number;
-  /** Where they keep contents. */
-  blobs?: BlobFolder | undefined;
   entry?: URL | undefined;
   /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
   busyMs: number;
@@ -32,6 +30,12 @@ const END_GRACE_MS = 6000;
 /** In so many parts of `busyMs` it is asked whether it is still there. */
 const ASKS = 8;
 
+/** Whose sessions an executor serves: it never serves another tenant's, nor another program's. */
+export interface Served {
+  readonly tenant: string;
+  readonly program: string;
+}
+
 /** What a session hears of its executor. */
 export interface ExecutorUser {
   /** Its GPU is open; comes in a later turn of the event loop, first. */
@@ -50,15 +54,15 @@ const RETRY_MS = { first: 500, longest: 30_000 };
  * An executor process.
  *
  * States: *spare* (no session has used it), *used* (a session has it: `user`), *retiring* (its session is
- * over, and it tidies up), *kept* (for the next session of `program`; `timer` ends it).
+ * over, and it tidies up), *kept* (for the next session of those that it serves; `timer` ends it).
  * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
  */
 interface Executor {
   child: ExecutorChild;
   ready: ExecutorReady | undefined;
   user: ExecutorUser | undefined;
-  /** Whose sessions it serves. */
-  program: string | undefined;
+  /** Whose sessions it serves; undefined until the first. */
+  serves: Served | undefined;
   timer: NodeJS.Timeout | undefined;
   /** When it was last known not to be busy, in milliseconds since 1970. */
   aliveAt: number;
@@ -93,13 +97,13 @@ export class ExecutorPool {
   }
 
   /**
-   * Gives an executor to a session of `program`, until that is over: one that has served that program before,
-   * with what was compiled for it, where there is one.
+   * Gives an executor to a session, until that is over: one that has served the tenant's program before, with what
+   * was compiled for it, where there is one.
    */
-  take(program: string, user: ExecutorUser): ExecutorChild {
-    const executor = this.#takeKept(program) ?? this.#takeSpare() ?? this.#start();
+  take(serves: Served, user: ExecutorUser): ExecutorChild {
+    const executor = this.#takeKept(serves) ?? this.#takeSpare() ?? this.#start();
     executor.user = user;
-    executor.program = program;
+    executor.serves = serves;
     executor.aliveAt = Date.now();
     const { ready } = executor;
     if (ready) setImmediate(() => executor.user?.onReady(ready));
@@ -125,8 +129,10 @@ export class ExecutorPool {
     await Promise.all(this.#executors.values());
   }
 
-  #takeKept(program: string): Executor | undefined {
-    const at = this.#kept.findLastIndex((kept) => kept.program === program);
+  #takeKept({ tenant, program }: Served): Executor | undefined {
+    const at = this.#kept.findLastIndex(
+      ({ serves }) => serves?.tenant === tenant && serves.program === program,
+    );
     const executor = at < 0 ? undefined : this.#kept.splice(at, 1)[0];
     if (!executor) return undefined;
     clearTimeout(executor.timer);
@@ -170,10 +176,10 @@ export class ExecutorPool {
   }
 
   #start(): Executor {
-    const { blobs, entry } = this.#options;
+    const { entry } = this.#options;
     const exited = deferred<void>();
     const child = new ExecutorChild(
-      { adapter: this.#choice, blobs, entry },
+      { adapter: this.#choice, entry },
       {
         onReady: (ready) => {
           executor.ready = ready;
@@ -200,7 +206,7 @@ export class ExecutorPool {
       child,
       ready: undefined,
       user: undefined,
-      program: undefined,
+      serves: undefined,
       timer: undefined,
       aliveAt: 0,
     };

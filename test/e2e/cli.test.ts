@@ -73,9 +73,24 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
-      'an address that everybody can reach',
-      ['serve', '--listen', '0.0.0.0:7070'],
-      /not a loopback address.*ssh -L/,
+      'plaintext on an address that everybody can reach',
+      ['serve', '--listen', 'grpc://0.0.0.0:7070'],
+      /not a loopback address.*write grpcs:/,
+    ],
+    [
+      'a token to be asked for where none can be shown',
+      ['serve', '--listen', 'unix:/tmp/x.sock', '--require-token'],
+      /which is plaintext; .*grpcs:/,
+    ],
+    [
+      'a certificate where none is shown',
+      ['serve', '--listen', '127.0.0.1:0', '--tls-cert', 'x', '--tls-key', 'y'],
+      /of no use at grpc:.*grpcs:/,
+    ],
+    [
+      'a certificate without its key',
+      ['serve', '--listen', 'grpcs://127.0.0.1:0', '--tls-cert', 'x'],
+      /needs --tls-key/,
     ],
     [
       'an adapter that does not exist, to serve',
