@@ -24,8 +24,8 @@ function cutOften(proxy: CuttingProxy, random: () => number, longest: number, mo
     if (proxy.cuts < most) proxy.cutAfter(logUniform(random, 1, longest));
   };
   const begin = setInterval(() => {
-    // Welcome and the first replies have gone down.
-    if (proxy.carried.down < 2500) return;
+    // So much is said on a device alone, which a client has after Welcome.
+    if (proxy.carried.up < 4000) return;
     clearInterval(begin);
     again();
   }, 1);

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { expect, it } from 'vitest';
+import { close, create, globals } from '#farlight/client/index.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { seeded } from '../support/seeded.js';
+import { executorsOf, REPOSITORY, until } from '../support/session-client.js';
+
+const { GPUBufferUsage, GPUMapMode } = globals;
+
+it('a program whose host stays away for longer than a session waits sees its device lost once, and ends by itself', async () => {
+  const silence = { pingMs: 50, deadMs: 250 };
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 400, silence });
+  const proxy = await CuttingProxy.start(daemon.url);
+  const program = spawn(process.execPath, [`${REPOSITORY}test/support/lost-program.mjs`, proxy.url], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  let text = '';
+  program.stdout.on('data', (piece) => {
+    text += piece;
+  });
+  const code = new Promise((resolve) => program.on('close', resolve));
+  await until(() => text.includes('ready'));
+  proxy.freeze();
+  program.stdin.write('go\n');
+  expect(await code).toBe(0);
+  expect(JSON.parse(text.split('\n')[1] ?? '')).toEqual({
+    lost: [{ reason: 'unknown', message: expect.stringMatching(/was lost .* start the program again/) }],
+    uncaptured: 0,
+    mapped: 'AbortError',
+    scope: null,
+  });
+  await until(() => daemon.counters.sessionsActive === 0);
+  await proxy.close();
+  await daemon.close();
+});
+
+/** How often an executor is killed; FARLIGHT_KILLS asks for more. */
+const kills = Number(process.env.FARLIGHT_KILLS ?? 20);
+
+it(
+  `each of ${kills} executors that are killed at random moments ends its own session with a reason, and no other`,
+  async () => {
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', spares: 0, kept: 0 });
+    const random = seeded(3);
+    const bystander = create({ host: daemon.url });
+    const device = await (await bystander.requestAdapter())?.requestDevice();
+    if (!device) throw new Error('no device');
+    let disturbed: unknown;
+    void device.lost.then((info) => {
+      disturbed = info.message;
+    });
+    const others = await executorsOf(process.pid);
+
+    for (let kill = 0; kill < kills; kill++) {
+      const gpu = create({ host: daemon.url });
+      const ended = useUntilLost(gpu);
+      let victims: number[] = [];
+      while (victims.length === 0) {
+        victims = (await executorsOf(process.pid)).filter((pid) => !others.includes(pid));
+      }
+      await new Promise((resolve) => setTimeout(resolve, random() * 500));
+      for (const pid of victims) process.kill(pid, 'SIGKILL');
+      expect(await ended).toMatch(/SIGKILL.*start the program again/);
+      await device.queue.onSubmittedWorkDone();
+      close(gpu);
+    }
+    expect(daemon.counters.executorsLost).toBe(kills);
+    expect(disturbed).toBeUndefined();
+    await until(() => daemon.counters.sessionsActive === 1);
+    close(bystander);
+    await daemon.close();
+  },
+  60_000 + kills * 5000,
+);
+
+/** Maps a buffer again and again; resolves to why that ended. */
+async function useUntilLost(gpu: GPU): Promise<string> {
+  try {
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    if (!device) throw new Error('no device');
+    const buffer = device.createBuffer({
+      size: 16,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    let lost = '';
+    void device.lost.then(({ message }) => {
+      lost = message;
+    });
+    while (lost === '') {
+      await buffer.mapAsync(GPUMapMode.READ).then(
+        () => buffer.unmap(),
+        () => {},
+      );
+    }
+    return lost;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
