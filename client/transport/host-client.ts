@@ -29,7 +29,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 const NOT_GRPC = /Protocol error|Parse Error|HTTP|without gRPC status/i;
 
 /** What gRPC says where the peer closed the connection before it answered. */
-const HUNG_UP = /ECONNRESET|Connection dropped|closed before|GOAWAY/i;
+const HUNG_UP = /ECONNRESET|Connection dropped|Failed to connect\b|GOAWAY/i;
 
 /** Asks a host about itself, outside of any session. */
 export class HostClient {

@@ -116,6 +116,8 @@ export class Bridges {
   #join(outer: Socket, near: Socket): void {
     this.#carried.add(outer);
     outer.once('close', () => this.#carried.delete(outer));
+    // Those of two pipelines, of TLS and of who accepted it are more than Node takes for no leak.
+    outer.setMaxListeners(32);
     // A client that has said its last word still hears the host's.
     outer.allowHalfOpen = true;
     // An end that breaks takes the other with it; that a connection broke is said by who uses it.
