@@ -1,3 +1,4 @@
+import type { Compression, CompressionRequest } from './compression.js';
 import type { FarlightErrorCode } from './errors.js';
 
 /** What the client says of itself when a session opens. */
@@ -6,6 +7,8 @@ export interface Hello {
   protocolMax: number;
   version: string;
   program: string;
+  /** Absent where frames are to travel as they are. */
+  compression?: CompressionRequest | undefined;
 }
 
 /** The adapter that a host works with, in words. */
@@ -36,6 +39,8 @@ export interface Welcome {
   wgslLanguageFeatures: string[];
   /** Absent where the host keeps no contents: the client names none then. */
   contents?: KeptContents | undefined;
+  /** Absent where frames travel as they are. */
+  compression?: Compression | undefined;
 }
 
 /** Why a host ends a session. */

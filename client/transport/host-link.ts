@@ -1,5 +1,11 @@
 import { connect, type Socket } from 'node:net';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import {
+  type CompressionMode,
+  type CompressionRequest,
+  grantedCompression,
+  requestCompression,
+} from '../../proto/compression.js';
 import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
 import { SESSION_END_CODES, type Welcome } from '../../proto/handshake.js';
 import {
@@ -28,11 +34,14 @@ const RETRY_MS = { first: 20, longest: 1000 };
  *
  * @throws FarlightError BAD_URL where the address is not one.
  */
-export function hostTransport(url: string): Transport {
+export function hostTransport(url: string, compression: CompressionMode | 'off' = 'auto'): Transport {
   const address = parseHostAddress(url);
+  // What goes to this machine's own memory gains nothing.
+  const wanted = compression !== 'off' && !address.target.startsWith('unix:');
+  const asked = wanted ? requestCompression(compression) : undefined;
   return {
     target: address.url,
-    open: (hello, events) => new HostLink(address, hello, events),
+    open: (hello, events) => new HostLink(address, { ...hello, compression: asked }, events),
   };
 }
 
@@ -46,6 +55,7 @@ class HostLink implements Link {
   readonly #address: HostAddress;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
+  readonly #asked: CompressionRequest | undefined;
   #connection: ChannelSocket | undefined;
   #welcome: Welcome | undefined;
   /** The host has answered on this connection. */
@@ -61,6 +71,7 @@ class HostLink implements Link {
   constructor(address: HostAddress, hello: Hello, events: LinkEvents) {
     this.#address = address;
     this.#events = events;
+    this.#asked = hello.compression;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
     const connection = this.#connect(encodeObject(PACKET.hello, hello));
     this.#out.channel.attach(connection, 0);
@@ -110,8 +121,10 @@ class HostLink implements Link {
         onGone: (why) => {
           if (this.#connection === connection) this.#lost(why);
         },
+        onSaved: (bytes, way) => this.#events.onSaved?.(bytes, way === 'sent' ? 'up' : 'down'),
       },
     });
+    if (this.#welcome?.compression) connection.compress(this.#welcome.compression.mode);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
       const late = new FarlightError('UNREACHABLE', this.#silent());
@@ -131,7 +144,8 @@ class HostLink implements Link {
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
     if (this.#closed) return;
     if (kind === PACKET.welcome && !this.#welcome) {
-      this.#welcome = decodeWelcome(body);
+      this.#welcome = decodeWelcome(body, this.#asked);
+      if (this.#welcome.compression) connection.compress(this.#welcome.compression.mode);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
       this.#retryMs = RETRY_MS.first;
@@ -221,8 +235,9 @@ function broken({ message }: ProtocolError): string {
 }
 
 /** @throws ProtocolError where it is none. */
-function decodeWelcome(body: Uint8Array): Welcome {
-  const welcome = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
+  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
   const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
   const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
   const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');

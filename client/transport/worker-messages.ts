@@ -1,9 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { CompressionMode } from '../../proto/compression.js';
 import type { FarlightErrorCode } from '../../proto/errors.js';
 import type { Hello, Welcome } from './transport.js';
 
 /** Where a link leads: to a host, or to a private one. */
-export type Way = { host: string } | { adapter?: string | undefined; entry?: string | undefined };
+export type Way =
+  | { host: string; compression?: CompressionMode | 'off' | undefined }
+  | { adapter?: string | undefined; entry?: string | undefined };
 
 /** Asks the worker for a link, whose messages travel over `port`. */
 export interface OpenRequest {
@@ -12,6 +15,8 @@ export interface OpenRequest {
   hello: Hello;
   /** An Int32Array of FLOW. */
   flow: SharedArrayBuffer;
+  /** A BigInt64Array of SAVED. */
+  saved: SharedArrayBuffer;
 }
 
 /** What both threads know of a link at any time. */
@@ -22,6 +27,9 @@ export const FLOW = {
   closed: 1,
   length: 2,
 } as const;
+
+/** Bytes that compression kept off the wire, each way. */
+export const SAVED = { up: 0, down: 1, length: 2 } as const;
 
 /** A frame, which goes over to the worker. */
 export type ToWorker = Uint8Array<ArrayBuffer> | 'close';

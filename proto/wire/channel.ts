@@ -4,7 +4,7 @@ import { dataHeader, decodeCount, encodeCount, encodePacket, PACKET } from './pa
 
 /** A connection that carries a channel's packets to the peer. */
 export interface ChannelConnection {
-  /** Takes a packet, in one piece or two. Returns false where the channel should wait for `drained`. */
+  /** Takes a packet, in one piece or two: a frame's is in two, and `body` the frame. Returns false where the channel should wait for `drained`. */
   write(packet: Uint8Array, body?: Uint8Array): boolean;
 }
 
@@ -16,7 +16,7 @@ export interface ChannelEvents {
 }
 
 /** The peer is told how much was taken when it was so much. */
-const ACK_BYTES = 256 << 10;
+const ACK_BYTES = 64 << 10;
 
 /**
  * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
@@ -61,6 +61,11 @@ export class Channel {
   /** How many of the peer's frames were taken. */
   get taken(): number {
     return this.#taken;
+  }
+
+  /** How many of this side's frames the peer has taken, as far as it has said. */
+  get acknowledged(): number {
+    return this.#first;
   }
 
   /** Whether the peer does not know yet of everything that was taken. */

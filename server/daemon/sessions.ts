@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
+import { type Compression, grantCompression } from '../../proto/compression.js';
 import { type FarlightError, ProtocolError } from '../../proto/errors.js';
 import {
   type Hello,
@@ -93,9 +94,9 @@ export class Sessions {
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
   }
 
-  #open(caller: Caller, hello: Hello): void {
+  #open(caller: Caller, hello: Greeting): void {
     const { versions, pool, counters, contents, resumeMs } = this.#options;
-    const { protocolMin, protocolMax, program } = hello;
+    const { protocolMin, protocolMax, program, compression } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
     const refusal: SessionEnd | undefined =
@@ -115,7 +116,7 @@ export class Sessions {
         if (!session?.waiting) return;
         const { socket, head } = session.waiting;
         session.waiting = undefined;
-        const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
+        const welcome = { protocol, version: versions.version, sessionId: id, resumeMs, compression };
         const description = { program, welcome: { ...welcome, contents: contents?.describe() } };
         child.begin(description, socket, head);
       },
@@ -172,12 +173,21 @@ export class Sessions {
   }
 }
 
+/** A client's Hello, and what it is granted of the compression that it asks for. */
+type Greeting = Omit<Hello, 'compression'> & { compression: Compression | undefined };
+
 /** @throws ProtocolError where it is none. */
-function decodeHello(body: Uint8Array): Hello {
-  const { protocolMin, protocolMax, version, program } = decodeObject(body);
+function decodeHello(body: Uint8Array): Greeting {
+  const { protocolMin, protocolMax, version, program, compression } = decodeObject(body);
   const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
   if (!numbers || typeof version !== 'string' || typeof program !== 'string') {
     throw new ProtocolError('Hello is incomplete');
   }
-  return { protocolMin, protocolMax, version, program } as Hello;
+  return {
+    protocolMin,
+    protocolMax,
+    version,
+    program,
+    compression: grantCompression(compression),
+  } as Greeting;
 }
