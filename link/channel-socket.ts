@@ -39,6 +39,9 @@ export interface ChannelSocketOptions {
 /** The peer hears soon what was taken, also when nothing of ours goes there; in milliseconds. */
 const ACK_DELAY_MS = 100;
 
+/** How long the first long frame may take to be acknowledged before the next goes all the same, in milliseconds. */
+const FIRST_WAIT_MS = 100;
+
 /** A shorter frame is written in one piece with what goes in front of it. */
 const JOINED_BYTES = 4096;
 
@@ -57,6 +60,8 @@ export class ChannelSocket implements ChannelConnection {
   #heardAt = Date.now();
   #lookedAt = Date.now();
   #packer: FramePacker | undefined;
+  /** The first long frame's acknowledgement is waited for. */
+  #waitTimer: NodeJS.Timeout | undefined;
 
   constructor(socket: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
     this.#socket = socket;
@@ -65,10 +70,7 @@ export class ChannelSocket implements ChannelConnection {
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
     socket.on('data', (piece: Buffer) => this.push(piece));
-    socket.on('drain', () => {
-      this.#packer?.drained();
-      this.#channel.drained();
-    });
+    socket.on('drain', () => this.#drained());
     socket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -96,7 +98,22 @@ export class ChannelSocket implements ChannelConnection {
     const more = this.#writeTwo(header, body);
     packer.sent(header.length + body.length, !more);
     if (packed) this.#events.onSaved?.(frame.length - packed.length, 'sent');
-    return more;
+    if (!packer.wantsWait) return more;
+    this.#waitTimer = setTimeout(() => this.#waited(), FIRST_WAIT_MS);
+    return false;
+  }
+
+  #waited(): void {
+    if (!this.#waitTimer) return;
+    clearTimeout(this.#waitTimer);
+    this.#waitTimer = undefined;
+    if (!this.#socket.writableNeedDrain) this.#drained();
+  }
+
+  #drained(): void {
+    if (this.#waitTimer) return;
+    this.#packer?.drained();
+    this.#channel.drained();
   }
 
   #writeTwo(packet: Uint8Array, body: Uint8Array): boolean {
@@ -150,6 +167,7 @@ export class ChannelSocket implements ChannelConnection {
   release(): void {
     this.#gone = true;
     clearTimeout(this.#ackTimer);
+    clearTimeout(this.#waitTimer);
     clearInterval(this.#pingTimer);
     // Read on all the same: a socket with unread bytes is reset when it closes, and what was written is lost.
     this.#socket.resume();
@@ -174,6 +192,7 @@ export class ChannelSocket implements ChannelConnection {
     // Told before the channel sends what there is room for now.
     if (kind === PACKET.ack) packer.acknowledged(Math.max(decodeCount(body) - this.#channel.acknowledged, 0));
     if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
+    if (kind === PACKET.ack) this.#waited();
   }
 
   #ping(): void {

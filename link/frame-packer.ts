@@ -1,11 +1,9 @@
 import type { CompressionMode } from '../proto/compression.js';
-import { DeliveryRate } from '../proto/wire/delivery-rate.js';
+import { DeliveryRate, SAMPLE_BYTES } from '../proto/wire/delivery-rate.js';
 import { PackPolicy } from '../proto/wire/pack-policy.js';
 import { packFrame } from './packed-frame.js';
 
-/** A frame from this length on is worth to know the round trip for. */
-const PROBED_BYTES = 64 << 10;
-/** Between two questions for it, in milliseconds. */
+/** Between two questions for the round trip, in milliseconds. */
 const PROBE_MS = 1000;
 /** A longer time without anything to send is a pause of the sender's, in milliseconds. */
 const PAUSE_MS = 2;
@@ -21,20 +19,16 @@ export class FramePacker {
   /** When the connection could last have taken more than it was given. */
   #freeAt = Number.NEGATIVE_INFINITY;
   #full = false;
+  #waited = false;
 
   constructor(mode: CompressionMode, now: () => number = () => performance.now()) {
     this.#policy = new PackPolicy(mode);
     this.#now = now;
   }
 
-  /** The link's bandwidth as far as it is known, in bytes per millisecond. */
-  get bytesPerMs(): number | undefined {
-    return this.#rate.bytesPerMs;
-  }
-
   /** The body of a `packed` packet for a frame that is about to be sent; undefined where it goes as it is. */
   pack(frame: Uint8Array): Uint8Array | undefined {
-    const bandwidth = this.#rate.bytesPerMs;
+    const bandwidth = this.#rate.bytesPerMs ?? this.#rate.most(this.#now());
     if (this.#policy.choose(frame.length, bandwidth) === 'raw') return undefined;
     const start = this.#now();
     const packed = packFrame(frame);
@@ -46,8 +40,19 @@ export class FramePacker {
 
   /** Whether to ask for the round trip ahead of a frame of so many bytes. */
   wantsProbe(length: number): boolean {
-    if (length < PROBED_BYTES || !this.#rate.idle || this.#now() - this.#probedAt < PROBE_MS) return false;
+    if (length < SAMPLE_BYTES || !this.#rate.idle || this.#now() - this.#probedAt < PROBE_MS) return false;
     this.#probedAt = this.#now();
+    return true;
+  }
+
+  /**
+   * Whether the frames behind the first long one are to wait a little, for its acknowledgement or for none to
+   * come: the system's buffers would take megabytes of them before anything is known of the link. True once.
+   */
+  get wantsWait(): boolean {
+    if (this.#waited || !this.#rate.unsure) return false;
+    this.#waited = true;
+    this.#full = true;
     return true;
   }
 

@@ -1,5 +1,8 @@
-/** A sample of fewer bytes is dominated by what else takes time, so that it can only be too low. */
-const SAMPLE_BYTES = 64 << 10;
+/**
+ * Fewer bytes are no sample: processing them takes longer than the link does, and a link that is shaped lets tens
+ * of kilobytes through in one burst.
+ */
+export const SAMPLE_BYTES: number = 128 << 10;
 /** With no more than this under way the link counts as idle. */
 const IDLE_BYTES = 16 << 10;
 /** For how long a sample counts, in milliseconds. The last one counts until there is another. */
@@ -26,8 +29,8 @@ interface Sent {
  * Estimates a link's bandwidth from what is acknowledged over time, as BBR does (delivery rate estimation): a
  * sample is what was delivered between two acknowledgements, over the time that this took or that it was sent
  * in, whichever is longer. The estimate is the largest sample of the last 10 seconds, for a peer that is busy
- * makes samples too low and nothing makes them too high. Samples that the sender's own pauses are in, and short
- * ones, can only raise it.
+ * makes samples too low and nothing makes them much too high. Samples that the sender's own pauses are in can only
+ * raise it.
  *
  * All times are in milliseconds of one clock, bytes are those on the wire.
  */
@@ -45,6 +48,19 @@ export class DeliveryRate {
   /** In bytes per millisecond; undefined before the first sample. */
   get bytesPerMs(): number | undefined {
     return this.#samples[0]?.rate;
+  }
+
+  /** No sample was taken yet, and one is under way. */
+  get unsure(): boolean {
+    return this.bytesPerMs === undefined && this.#underWay >= SAMPLE_BYTES;
+  }
+
+  /** What the estimate can be at most while there is none: the first frame under way has not arrived yet. */
+  most(now: number): number | undefined {
+    const [first] = this.#sent;
+    if (!first || !this.unsure) return undefined;
+    const elapsed = now - first.at - (this.#roundTrip ?? 0);
+    return elapsed > 0 ? first.bytes / elapsed : undefined;
   }
 
   /** Whether what is sent now finds the link idle. */
@@ -93,11 +109,11 @@ export class DeliveryRate {
     const trip = last.first ? (this.#roundTrip ?? 0) : 0;
     const corrected = Math.max(acknowledging - trip, acknowledging * LEAST_SHARE);
     const interval = Math.max(corrected, last.at - last.deliveredSentAt, LEAST_MS);
-    this.#take(now, bytes / interval, bytes >= SAMPLE_BYTES && !last.limited);
+    if (bytes >= SAMPLE_BYTES) this.#take(now, bytes / interval, last.limited);
   }
 
-  #take(now: number, rate: number, whole: boolean): void {
-    if (!whole && rate <= (this.bytesPerMs ?? Number.POSITIVE_INFINITY)) return;
+  #take(now: number, rate: number, limited: boolean): void {
+    if (limited && rate <= (this.bytesPerMs ?? Number.POSITIVE_INFINITY)) return;
     while ((this.#samples.at(-1)?.rate ?? Number.POSITIVE_INFINITY) <= rate) this.#samples.pop();
     this.#samples.push({ at: now, rate });
     while (this.#samples.length > 1 && now - (this.#samples[0]?.at ?? now) > WINDOW_MS) this.#samples.shift();

@@ -14,7 +14,7 @@ const UNPACK_SPEED = 110_000;
 const FIRST = { ratio: 0.5, speed: 100_000 };
 const HOPED_RATIO = 0.1;
 /** Trying frames may take this share of the time that raw frames take on the link. */
-const TRIAL_SHARE = 0.02;
+const TRIAL_SHARE = 0.01;
 /** It falls with each frame in vain, to this part of it at most. */
 const MOST_MISSES = 8;
 /** How much the latest frame says of the next. */
