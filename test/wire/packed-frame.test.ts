@@ -31,13 +31,19 @@ describe('a packed frame', () => {
 
   it.each([
     ['longer than a frame may be', body(LIMITS.frameBytes + 1, brotliCompressSync(new Uint8Array(2 << 20)))],
-    ['longer than it announces', body(1000, brotliCompressSync(new Uint8Array(100 << 20)))],
+    ['longer than it announces', body(1000, brotliCompressSync(new Uint8Array(8 << 20)))],
     ['shorter than it announces', body(1000, brotliCompressSync(new Uint8Array(999)))],
     ['empty', body(0, brotliCompressSync(new Uint8Array(0)))],
     ['without a stream', body(1000, new Uint8Array(0))],
     ['without a length', Uint8Array.from([1, 0])],
-    ['cut off', body(5000, brotliCompressSync(Buffer.from('frame '.repeat(900)).subarray(0, 5000)).subarray(0, -2))],
-    ['followed by something', body(1000, Buffer.concat([brotliCompressSync(new Uint8Array(1000)), Buffer.alloc(9)]))],
+    [
+      'cut off',
+      body(5000, brotliCompressSync(Buffer.from('frame '.repeat(900)).subarray(0, 5000)).subarray(0, -2)),
+    ],
+    [
+      'followed by something',
+      body(1000, Buffer.concat([brotliCompressSync(new Uint8Array(1000)), Buffer.alloc(9)])),
+    ],
   ])('that is %s is refused', (_name, bytes) => {
     expect(() => unpackFrame(bytes)).toThrow(ProtocolError);
   });
