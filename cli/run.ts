@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { HostClient } from '../client/transport/host-client.js';
 import { packageVersion } from '../link/package-version.js';
 import { probeAdapter } from '../link/probe-adapter.js';
@@ -14,6 +14,7 @@ import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
 interface RunOptions {
   host?: string;
   adapter?: string;
+  compress?: string;
   stats?: boolean;
   emulate?: LinkChoice;
 }
@@ -34,6 +35,12 @@ export function runCommand(): Command {
       '--emulate <link>',
       'as if the host were that far away: rtt=MS,mbit=MBIT,jitter=MS',
       parseLinkChoice,
+    )
+    .addOption(
+      new Option(
+        '--compress <mode>',
+        'compress what crosses the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
+      ).choices(['auto', 'on', 'off']),
     )
     .option('--stats', 'print what crossed the network when the program ends')
     .passThroughOptions()
@@ -95,6 +102,7 @@ function environment(host: string | undefined, options: RunOptions): NodeJS.Proc
   if (host === undefined) delete environment.FARLIGHT_HOST;
   else environment.FARLIGHT_HOST = host;
   if (options.adapter) environment.FARLIGHT_ADAPTER = options.adapter;
+  if (options.compress) environment.FARLIGHT_COMPRESSION = options.compress;
   if (options.stats) environment.FARLIGHT_STATS = '1';
   return environment;
 }

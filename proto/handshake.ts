@@ -1,3 +1,4 @@
+import type { Compression, CompressionRequest } from './compression.js';
 import type { FarlightErrorCode } from './errors.js';
 
 /** What the client says of itself when a session opens. */
@@ -8,6 +9,8 @@ export interface Hello {
   program: string;
   /** What shows the host who the client is. The transport puts it in, on a verified TLS connection and nowhere else. */
   token?: string | undefined;
+  /** Absent where frames are to travel as they are. */
+  compression?: CompressionRequest | undefined;
 }
 
 /** The adapter that a host works with, in words. */
@@ -51,6 +54,8 @@ export interface Welcome {
   wgslLanguageFeatures: string[];
   /** Absent where the host keeps no contents: the client names none then. */
   contents?: KeptContents | undefined;
+  /** Absent where frames travel as they are. */
+  compression?: Compression | undefined;
 }
 
 /** Why a host ends a session. */

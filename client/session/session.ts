@@ -93,6 +93,12 @@ export class Session {
     return this.#ended;
   }
 
+  /** What was counted until now, with what the link has. */
+  countedStats(): Stats {
+    const { up = 0, down = 0 } = this.#link?.saved ?? {};
+    return { ...this.stats, bytesSavedUp: up, bytesSavedDown: down };
+  }
+
   /** Counts a call that returns without anything having to come back. */
   countLocal(): void {
     this.stats.apiCalls += 1;

@@ -1,5 +1,11 @@
 import type { Socket } from 'node:net';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import {
+  type CompressionMode,
+  type CompressionRequest,
+  grantedCompression,
+  requestCompression,
+} from '../../proto/compression.js';
 import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
 import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import {
@@ -28,6 +34,8 @@ const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
 const RETRY_MS = { first: 20, longest: 1000 };
 
 export interface HostOptions {
+  /** When frames are compressed. Default: auto, where the line is so slow that they arrive sooner. */
+  compression?: CompressionMode | 'off' | undefined;
   /** Shown to a host that asks for one. */
   certificate?: ClientCertificate | undefined;
   /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
@@ -43,9 +51,13 @@ export interface HostOptions {
  */
 export function hostTransport(url: string, options: HostOptions = {}): Transport {
   const address = parseHostAddress(url, { tls: true });
+  const { compression = 'auto' } = options;
+  // What goes to this machine's own memory gains nothing.
+  const wanted = compression !== 'off' && address.scheme !== 'unix';
+  const asked = wanted ? requestCompression(compression) : undefined;
   return {
     target: address.url,
-    open: (hello, events) => new HostLink(address, options, hello, events),
+    open: (hello, events) => new HostLink(address, options, { ...hello, compression: asked }, events),
   };
 }
 
@@ -66,6 +78,7 @@ class HostLink implements Link {
   readonly #out: ChannelLink;
   /** Gives up the connection that is being made. */
   #connecting: AbortController | undefined;
+  readonly #asked: CompressionRequest | undefined;
   #connection: ChannelSocket | undefined;
   #welcome: Welcome | undefined;
   /** The host has answered on this connection. */
@@ -91,6 +104,7 @@ class HostLink implements Link {
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#certificate = certificate;
     this.#events = events;
+    this.#asked = hello.compression;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
     this.#connect((socket) => {
       const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(hello)));
@@ -166,8 +180,10 @@ class HostLink implements Link {
         onGone: (why) => {
           if (this.#connection === connection) this.#lost(why);
         },
+        onSaved: (bytes, way) => this.#events.onSaved?.(bytes, way === 'sent' ? 'up' : 'down'),
       },
     });
+    if (this.#welcome?.compression) connection.compress(this.#welcome.compression.mode);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
       if (!this.#welcome) this.#finish(silent(this.#address, this.#connectMs));
@@ -186,7 +202,8 @@ class HostLink implements Link {
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
     if (this.#closed) return;
     if (kind === PACKET.welcome && !this.#welcome) {
-      this.#welcome = decodeWelcome(body);
+      this.#welcome = decodeWelcome(body, this.#asked);
+      if (this.#welcome.compression) connection.compress(this.#welcome.compression.mode);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
       this.#retryMs = RETRY_MS.first;
@@ -291,8 +308,9 @@ function broken({ message }: ProtocolError): string {
 }
 
 /** @throws ProtocolError where it is none. */
-function decodeWelcome(body: Uint8Array): Welcome {
-  const welcome = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
+  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
   const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
   const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
   const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');

@@ -5,8 +5,15 @@ import { clientCertificate } from './client-certificate.js';
 import { parseHostAddress } from './host-address.js';
 import type { HostOptions } from './host-link.js';
 import type { PrivateHostOptions } from './private-host.js';
-import type { Hello, Link, LinkEvents, Transport } from './transport.js';
-import { FLOW, type FromWorker, type OpenRequest, type ToWorker, type Way } from './worker-messages.js';
+import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
+import {
+  FLOW,
+  type FromWorker,
+  type OpenRequest,
+  SAVED,
+  type ToWorker,
+  type Way,
+} from './worker-messages.js';
 
 /** The bytes that the host has not taken before `send` asks its caller to wait. */
 const SEND_WATERMARK = 16 << 20;
@@ -41,6 +48,7 @@ export function privateHost({ adapter, entry }: PrivateHostOptions = {}): Transp
 class WorkerLink implements Link {
   readonly #port: MessagePort;
   readonly #flow = new Int32Array(new SharedArrayBuffer(4 * FLOW.length));
+  readonly #saved = new BigInt64Array(new SharedArrayBuffer(8 * SAVED.length));
   readonly #events: LinkEvents;
   #closed = false;
 
@@ -51,7 +59,13 @@ class WorkerLink implements Link {
     port1.on('message', (message: FromWorker) => this.#receive(message));
     port1.unref();
     links.add(this);
-    const request: OpenRequest = { port: port2, way, hello, flow: this.#flow.buffer as SharedArrayBuffer };
+    const request: OpenRequest = {
+      port: port2,
+      way,
+      hello,
+      flow: this.#flow.buffer as SharedArrayBuffer,
+      saved: this.#saved.buffer as SharedArrayBuffer,
+    };
     connections().postMessage(request, [port2]);
   }
 
@@ -70,6 +84,11 @@ class WorkerLink implements Link {
       if (underWay < SEND_WATERMARK / 2 || Atomics.load(this.#flow, FLOW.closed)) return;
       Atomics.wait(this.#flow, FLOW.underWay, underWay);
     }
+  }
+
+  get saved(): Saved {
+    const bytes = (way: keyof Saved) => Number(Atomics.load(this.#saved, SAVED[way]));
+    return { up: bytes('up'), down: bytes('down') };
   }
 
   close(): void {

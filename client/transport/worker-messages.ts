@@ -18,6 +18,8 @@ export interface OpenRequest {
   hello: Hello;
   /** An Int32Array of FLOW. */
   flow: SharedArrayBuffer;
+  /** A BigInt64Array of SAVED. */
+  saved: SharedArrayBuffer;
 }
 
 /** What both threads know of a link at any time. */
@@ -28,6 +30,9 @@ export const FLOW = {
   closed: 1,
   length: 2,
 } as const;
+
+/** Bytes that compression kept off the wire, each way. */
+export const SAVED = { up: 0, down: 1, length: 2 } as const;
 
 /** A frame, which goes over to the worker. */
 export type ToWorker = Uint8Array<ArrayBuffer> | 'close';

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
+import { type Compression, grantCompression } from '../../proto/compression.js';
 import { FarlightError, ProtocolError } from '../../proto/errors.js';
 import {
   type Hello,
@@ -139,9 +140,9 @@ export class Sessions {
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
   }
 
-  #open(caller: Caller, visitor: Visitor, hello: Hello): void {
+  #open(caller: Caller, visitor: Visitor, hello: Greeting): void {
     const { versions, pool, counters, contents, resumeMs, silence } = this.#options;
-    const { protocolMin, protocolMax, program } = hello;
+    const { protocolMin, protocolMax, program, compression } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
     const refusal: SessionEnd | undefined =
@@ -161,7 +162,7 @@ export class Sessions {
       {
         onReady: () => {
           const kept = contents?.of(tenant);
-          const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
+          const welcome = { protocol, version: versions.version, sessionId: id, resumeMs, compression };
           const blobs = kept?.folder;
           const begin = (socket: Socket) => {
             const session = this.#sessions.get(id);
@@ -274,13 +275,28 @@ function decodeWords({ kind, body }: Caller): Record<string, unknown> {
   throw new ProtocolError('a session begins with Hello or Resume');
 }
 
+/** A client's Hello, and what it is granted of the compression that it asks for. */
+type Greeting = Omit<Hello, 'compression'> & { compression: Compression | undefined };
+
 /** @throws ProtocolError where it is none. */
-function decodeHello({ protocolMin, protocolMax, version, program }: Record<string, unknown>): Hello {
+function decodeHello({
+  protocolMin,
+  protocolMax,
+  version,
+  program,
+  compression,
+}: Record<string, unknown>): Greeting {
   const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
   if (!numbers || typeof version !== 'string' || typeof program !== 'string') {
     throw new ProtocolError('Hello is incomplete');
   }
-  return { protocolMin, protocolMax, version, program } as Hello;
+  return {
+    protocolMin,
+    protocolMax,
+    version,
+    program,
+    compression: grantCompression(compression),
+  } as Greeting;
 }
 
 /** @throws ProtocolError where it is none. */

@@ -150,6 +150,8 @@ export class Carrier {
         },
       },
     });
+    const { compression } = this.#options.description.welcome ?? {};
+    if (compression) connection.compress(compression.mode);
     this.#connection = connection;
     return connection;
   }
