@@ -132,7 +132,7 @@ describe('on a line of 10 Mbit/s', () => {
 
 describe('what comes from the host', () => {
   it('is compressed too', async () => {
-    const line = await lineOf(50);
+    const line = await lineOf(10);
     const client = await openOver(line, 'auto');
     client.link.send(Uint8Array.from([ACTION.flood]));
     for (let i = 0; i < 64; i++) {
