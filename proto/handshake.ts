@@ -76,10 +76,20 @@ export const SESSION_END_CODES = [
 
 export type SessionEndCode = (typeof SESSION_END_CODES)[number];
 
+/** What a session may take of the GPU. */
+export interface SessionLimits {
+  /** How long the GPU may take for what the session submitted, in milliseconds; 0: as long as it likes. */
+  gpuMs: number;
+  /** Bytes of GPU memory that its buffers and textures may take; 0: as many as there are. */
+  gpuBytes: number;
+}
+
 /** What an executor process is told of a session when it begins. */
 export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
+  /** Absent where there are none. */
+  limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
 }

@@ -34,6 +34,10 @@ export interface DaemonOptions {
   resumeMs?: number | undefined;
   /** How long an executor may be busy without a pause, in milliseconds, before it is ended. Default 120 s. */
   busyMs?: number | undefined;
+  /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. Default 120 s. */
+  gpuMs?: number | undefined;
+  /** Bytes of GPU memory that a session's buffers and textures may take. Default: as many as there are. */
+  gpuBytes?: number | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
@@ -119,6 +123,7 @@ export class Daemon {
       contents: this.#contents,
       counters: this.counters,
       resumeMs: options.resumeMs ?? 30_000,
+      limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
       refusal: () => this.#refusal(),
     });
     this.#server = new Server({

@@ -6,6 +6,7 @@ import {
   type Hello,
   SESSION_END_CODES,
   type SessionEnd,
+  type SessionLimits,
   type VersionRange,
   versionMismatch,
 } from '../../proto/handshake.js';
@@ -24,6 +25,8 @@ export interface SessionsOptions {
   counters: Counters;
   /** How long a session outlives its connection, in milliseconds. */
   resumeMs: number;
+  /** What each session may take of the GPU. */
+  limits: SessionLimits;
   /** Why no further session is taken, if none is. */
   refusal(): SessionEnd | undefined;
 }
@@ -94,7 +97,7 @@ export class Sessions {
   }
 
   #open(caller: Caller, hello: Hello): void {
-    const { versions, pool, counters, contents, resumeMs } = this.#options;
+    const { versions, pool, counters, contents, resumeMs, limits } = this.#options;
     const { protocolMin, protocolMax, program } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
@@ -116,7 +119,7 @@ export class Sessions {
         const { socket, head } = session.waiting;
         session.waiting = undefined;
         const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
-        const description = { program, welcome: { ...welcome, contents: contents?.describe() } };
+        const description = { program, limits, welcome: { ...welcome, contents: contents?.describe() } };
         child.begin(description, socket, head);
       },
       onTraffic: (traffic) => {

@@ -21,11 +21,12 @@ const store = folder === undefined ? undefined : new BlobStore({ folder, maxByte
 
 await runExecutor(adapter, {
   openGpu,
-  createSession: (gpu, peer, { program }, free) =>
+  createSession: (gpu, peer, { program, limits }, free) =>
     new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
       profiles: profileStore && profilesOf(program, profileStore),
       store,
+      limits,
     }),
   settled: () => store?.idle(),
 });
