@@ -7,6 +7,7 @@ import type {
   ExecutorReport,
   SessionDescription,
   SessionEnd,
+  SessionOver,
   Traffic,
 } from '../proto/handshake.js';
 
@@ -35,7 +36,7 @@ export interface ExecutorChildEvents {
   /** What the session has carried since the last time. */
   onTraffic?(traffic: Traffic): void;
   /** The session is over, and its client knows. */
-  onOver?(): void;
+  onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
   /** The process has answered a `ping`. */
@@ -197,7 +198,7 @@ export class ExecutorChild {
     } else if (report.type === 'traffic') {
       this.#events.onTraffic?.(report);
     } else if (report.type === 'over') {
-      this.#events.onOver?.();
+      this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
     } else {

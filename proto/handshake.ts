@@ -84,6 +84,12 @@ export interface SessionLimits {
   gpuBytes: number;
 }
 
+/** Why a session is over: what its client was told, or, where it is the client's doing, what that did. */
+export interface SessionOver {
+  code: SessionEndCode | 'CLOSED';
+  message: string;
+}
+
 /** What an executor process is told of a session when it begins. */
 export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
@@ -132,7 +138,7 @@ export type ExecutorReport =
   /** What the session has carried since the last report. */
   | ({ type: 'traffic' } & Traffic)
   /** The session is over: what was left of it is tidied up. */
-  | { type: 'over' }
+  | ({ type: 'over' } & SessionOver)
   /** Another session of the program may begin. */
   | { type: 'idle' }
   | { type: 'alive' }

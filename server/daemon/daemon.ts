@@ -17,6 +17,8 @@ import { FrontDoor } from './front-door.js';
 import { Health } from './health.js';
 import { KeptContents, type KeptContentsOptions } from './kept-contents.js';
 import { DEFAULT_LISTEN, parseListenAddress } from './listen-address.js';
+import { type Log, SILENT } from './log.js';
+import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
 
 export interface DaemonOptions {
@@ -38,6 +40,8 @@ export interface DaemonOptions {
   gpuMs?: number | undefined;
   /** Bytes of GPU memory that a session's buffers and textures may take. Default: as many as there are. */
   gpuBytes?: number | undefined;
+  /** Where what happens is noted. Default: nowhere. */
+  log?: Log | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
@@ -62,6 +66,7 @@ const MAX_WAITING = 256;
 export class Daemon {
   readonly counters: Counters = newCounters();
   readonly #options: DaemonOptions;
+  readonly #log: Log;
   readonly #versions: VersionRange;
   readonly #health = new Health();
   readonly #pool: ExecutorPool;
@@ -73,6 +78,9 @@ export class Daemon {
   #url = '';
   #adapter: AdapterDescription | undefined;
   #problem: FarlightError | undefined;
+  #started = false;
+  /** No more sessions are taken. */
+  #stopping = false;
   #closing: Promise<void> | undefined;
 
   /**
@@ -86,6 +94,7 @@ export class Daemon {
     try {
       await daemon.#listen();
       await daemon.#openGpu();
+      daemon.#noteStart();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -95,6 +104,7 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#log = options.log ?? SILENT;
     this.#versions = options.versions ?? {
       protocolMin: PROTOCOL.min,
       protocolMax: PROTOCOL.max,
@@ -108,6 +118,7 @@ export class Daemon {
       blobs: this.#contents?.folder,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
+      log: this.#log,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {
         this.counters.executorsKept++;
@@ -117,6 +128,7 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
+    const refusals = new RefusalLog(this.#log);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -124,6 +136,8 @@ export class Daemon {
       counters: this.counters,
       resumeMs: options.resumeMs ?? 30_000,
       limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
+      log: this.#log,
+      refusals,
       refusal: () => this.#refusal(),
     });
     this.#server = new Server({
@@ -142,6 +156,7 @@ export class Daemon {
       maxWaiting: MAX_WAITING,
       onGrpc: (socket) => grpc.injectConnection(socket),
       onCaller: (caller) => this.#sessions.receive(caller),
+      onRefused: (end, remote) => refusals.refused(end, remote),
     });
   }
 
@@ -162,8 +177,30 @@ export class Daemon {
 
   /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
   close(): Promise<void> {
+    if (!this.#stopping) this.#stop(0);
     this.#closing ??= this.#shutDown();
     return this.#closing;
+  }
+
+  /** Takes no more sessions, lets those that are open go on for at most so many milliseconds, and closes. */
+  async drain(ms: number): Promise<void> {
+    if (!this.#stopping) this.#stop(ms);
+    await this.#sessions.none(ms);
+    return this.close();
+  }
+
+  #stop(drainMs: number): void {
+    this.#stopping = true;
+    this.#health.set(false);
+    const sessions = this.#sessions.size;
+    if (this.#started) this.#log.info({ sessions, drainSeconds: drainMs / 1000 }, 'host stopping');
+  }
+
+  #noteStart(): void {
+    this.#started = true;
+    const { version } = this.#versions;
+    const why = this.#problem?.message;
+    this.#log.info({ url: this.#url, adapter: this.#adapter?.name, why, version }, 'host started');
   }
 
   async #listen(): Promise<void> {
@@ -182,14 +219,17 @@ export class Daemon {
   }
 
   #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {
+    // A host that does not start says so itself.
+    if (this.#started && problem && !this.#problem) this.#log.error({ why: problem.message }, 'no GPU');
+    if (this.#started && adapter && this.#problem) this.#log.info({ adapter: adapter.name }, 'GPU is back');
     this.#adapter = adapter;
     this.#problem = problem;
-    this.#health.set(adapter !== undefined && !this.#closing);
+    this.#health.set(adapter !== undefined && !this.#stopping);
     this.#firstGpu.resolve();
   }
 
   #refusal(): SessionEnd | undefined {
-    if (this.#closing) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
+    if (this.#stopping) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
     const most = this.#options.maxSessions ?? 64;
     if (this.#sessions.size < most) return undefined;
     return {

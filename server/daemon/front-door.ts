@@ -18,12 +18,19 @@ export interface FrontDoorOptions {
   /** A gRPC client's connection, of which nothing was read. */
   onGrpc(socket: Socket): void;
   onCaller(caller: Caller): void;
+  /** A connection from this address is not served. */
+  onRefused(end: SessionEnd, remote: string | undefined): void;
   /** How many connections may be without a first word at a time. */
   maxWaiting: number;
 }
 
 /** How long a client may take for its first words, in milliseconds. */
 const GREETING_MS = 10_000;
+/** Why a connection is closed of which nothing was read. */
+const CROWDED: SessionEnd = {
+  code: 'BUSY',
+  message: 'too many connections wait to say their first words; try again later',
+};
 /** The longest of them, in bytes. */
 const GREETING_BYTES = 64 << 10;
 
@@ -63,6 +70,7 @@ export class FrontDoor {
   #accept(socket: Socket): void {
     socket.on('error', () => {});
     if (this.#waiting.size >= this.#options.maxWaiting) {
+      this.#options.onRefused(CROWDED, socket.remoteAddress);
       socket.destroy();
       return;
     }
@@ -102,7 +110,9 @@ export class FrontDoor {
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         socket.write(PREFACE);
-        refuse(socket, { code: 'PROTOCOL_ERROR', message: error.message });
+        const end: SessionEnd = { code: 'PROTOCOL_ERROR', message: error.message };
+        this.#options.onRefused(end, socket.remoteAddress);
+        refuse(socket, end);
       }
     };
     socket.on('data', read);

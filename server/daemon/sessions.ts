@@ -7,6 +7,7 @@ import {
   SESSION_END_CODES,
   type SessionEnd,
   type SessionLimits,
+  type SessionOver,
   type VersionRange,
   versionMismatch,
 } from '../../proto/handshake.js';
@@ -16,6 +17,8 @@ import type { Counters } from './counters.js';
 import type { ExecutorPool } from './executor-pool.js';
 import { type Caller, refuse } from './front-door.js';
 import type { KeptContents } from './kept-contents.js';
+import type { Log } from './log.js';
+import { type RefusalLog, SessionLog } from './session-log.js';
 
 export interface SessionsOptions {
   versions: VersionRange;
@@ -27,6 +30,8 @@ export interface SessionsOptions {
   resumeMs: number;
   /** What each session may take of the GPU. */
   limits: SessionLimits;
+  log: Log;
+  refusals: RefusalLog;
   /** Why no further session is taken, if none is. */
   refusal(): SessionEnd | undefined;
 }
@@ -36,6 +41,7 @@ interface Session {
   child: ExecutorChild;
   /** Gives the connection to the executor; absent once it has it. */
   waiting: Caller | undefined;
+  log: SessionLog;
 }
 
 /** Reasons that are kept for clients that come back to a session that has ended. */
@@ -51,9 +57,8 @@ export class Sessions {
   /** Why sessions ended, for their clients to hear when they come back. The oldest first. */
   readonly #ends = new Map<string, SessionEnd>();
 
-  #ending = false;
-  /** Resolved when the last session is gone: for who waits for that. */
-  readonly #none = deferred<void>();
+  /** Who waits for the last session to be gone. */
+  readonly #whenNone = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -71,13 +76,28 @@ export class Sessions {
       else throw new ProtocolError('a session begins with Hello or Resume');
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      refuse(caller.socket, { code: 'PROTOCOL_ERROR', message: error.message });
+      this.#refuse(caller, { code: 'PROTOCOL_ERROR', message: error.message });
     }
+  }
+
+  #refuse({ socket }: Caller, end: SessionEnd): void {
+    this.#options.refusals.refused(end, socket.remoteAddress);
+    refuse(socket, end);
+  }
+
+  /** Resolves when there is no session, or after so many milliseconds. */
+  async none(ms: number): Promise<void> {
+    if (this.#sessions.size === 0) return;
+    const none = deferred<void>();
+    this.#whenNone.add(none.resolve);
+    const timer = setTimeout(() => none.resolve(), ms);
+    await none.promise;
+    clearTimeout(timer);
+    this.#whenNone.delete(none.resolve);
   }
 
   /** Ends every session, and tells each client why. Resolves when all know, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
-    this.#ending = true;
     for (const [id, { child, waiting }] of [...this.#sessions]) {
       this.#ends.set(id, end);
       if (waiting) {
@@ -88,11 +108,7 @@ export class Sessions {
         child.endSession(end);
       }
     }
-    if (this.#sessions.size > 0) {
-      const timer = setTimeout(() => this.#none.resolve(), graceMs);
-      await this.#none.promise;
-      clearTimeout(timer);
-    }
+    await this.none(graceMs);
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
   }
 
@@ -107,42 +123,47 @@ export class Sessions {
         : this.#options.refusal();
     if (refusal || protocol === undefined) {
       counters.sessionsRefused++;
-      if (refusal) refuse(caller.socket, refusal);
+      if (refusal) this.#refuse(caller, refusal);
       return;
     }
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
+    const log = new SessionLog(this.#options.log, { sessionId: id, program });
     const child = pool.take(program, {
-      onReady: () => {
+      onReady: ({ adapter }) => {
         const session = this.#sessions.get(id);
         if (!session?.waiting) return;
         const { socket, head } = session.waiting;
         session.waiting = undefined;
         const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
         const description = { program, limits, welcome: { ...welcome, contents: contents?.describe() } };
+        log.opened(adapter.name);
         child.begin(description, socket, head);
       },
       onTraffic: (traffic) => {
+        log.carried(traffic);
         counters.framesUp += traffic.framesUp;
         counters.framesDown += traffic.framesDown;
         counters.bytesUp += traffic.bytesUp;
         counters.bytesDown += traffic.bytesDown;
       },
-      onOver: () => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }),
+      onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
       onExit: (reason) => this.#lost(id, reason),
     });
-    this.#sessions.set(id, { child, waiting: caller });
+    this.#sessions.set(id, { child, waiting: caller, log });
     counters.sessionsOpened++;
     counters.sessionsActive++;
   }
 
-  #resume({ socket, body, head }: Caller): void {
+  #resume(caller: Caller): void {
+    const { socket, body, head } = caller;
     const { sessionId, taken } = decodeObject(body);
     if (typeof sessionId !== 'string' || !Number.isSafeInteger(taken)) {
       throw new ProtocolError('Resume is incomplete');
     }
     const session = this.#sessions.get(sessionId);
     if (session && !session.waiting) {
+      session.log.resumed();
       session.child.resume(taken as number, socket, head);
       return;
     }
@@ -150,7 +171,7 @@ export class Sessions {
       code: 'DISCONNECTED',
       message: 'the host does not know the session: it has ended, or the host was started again',
     };
-    refuse(socket, this.#ends.get(sessionId) ?? unknown);
+    this.#refuse(caller, this.#ends.get(sessionId) ?? unknown);
   }
 
   #lost(id: string, reason: FarlightError | undefined): void {
@@ -163,11 +184,13 @@ export class Sessions {
     this.#forget(id, end);
   }
 
-  #forget(id: string, end: SessionEnd): void {
+  /** `end` is what its client hears when it comes back, `why` what is noted. */
+  #forget(id: string, end: SessionEnd, why: SessionOver = end): void {
+    this.#sessions.get(id)?.log.ended(why);
     if (!this.#sessions.delete(id)) return;
     this.#options.counters.sessionsActive--;
     if (!this.#ends.has(id)) this.#ends.set(id, end);
-    if (this.#sessions.size === 0 && this.#ending) this.#none.resolve();
+    if (this.#sessions.size === 0) for (const resolve of this.#whenNone) resolve();
     for (const oldest of this.#ends.keys()) {
       if (this.#ends.size <= KEPT_ENDS) break;
       this.#ends.delete(oldest);
