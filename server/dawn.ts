@@ -149,7 +149,7 @@ async function open(dawn: Dawn, flags: string[], choice: string): Promise<Opened
 
 /**
  * An adapter that is found may still have no device to give, where its driver is in trouble: better known before a
- * session has it. With an adapter of its own, since each gives one device. Takes 3 to 8 ms with SwiftShader.
+ * session has it. With an adapter of its own, since each gives one device. Takes 18 ms with SwiftShader on a busy machine, 5 at best.
  *
  * @throws FarlightError NO_ADAPTER
  */

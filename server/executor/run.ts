@@ -19,6 +19,12 @@ const RETIRE_MS = 5000;
 /** A client whose connection could not be handed over any more. */
 const GONE: SessionOver = { code: 'DISCONNECTED', message: 'its client had gone before it began' };
 
+/** Why a process ends whose session has left it work that goes on. */
+const BUSY = {
+  code: 'EXECUTOR_LOST',
+  message: `the GPU was still busy ${RETIRE_MS / 1000} seconds after the session's end`,
+} as const;
+
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
   /** `inheritance` is what the session before has left to this one. */
@@ -120,7 +126,7 @@ class Executor {
 
   async #retire(session: SessionEndpoint | undefined, why: SessionOver): Promise<void> {
     report({ type: 'over', ...why });
-    const timer = setTimeout(() => process.exit(0), RETIRE_MS);
+    const timer = setTimeout(() => report({ type: 'ended', ...BUSY }, 0), RETIRE_MS);
     this.#inheritance = await session?.retire?.();
     clearTimeout(timer);
     report({ type: 'idle' });
