@@ -158,11 +158,18 @@ export class ChannelSocket implements ChannelConnection {
    */
   end(then?: () => void, withinMs?: number): void {
     this.release();
-    if (withinMs !== undefined) {
-      const timer = setTimeout(() => this.#socket.destroy(), withinMs).unref();
-      this.#socket.once('close', () => clearTimeout(timer));
-    }
-    this.#socket.end(then);
+    let waiting = then;
+    const left = () => {
+      const call = waiting;
+      waiting = undefined;
+      call?.();
+    };
+    const timer = withinMs && setTimeout(() => this.#socket.destroy(), withinMs).unref();
+    this.#socket.once('close', () => {
+      clearTimeout(timer);
+      left();
+    });
+    this.#socket.end(left);
   }
 
   /** Calls back once when the connection is closed on both sides. */

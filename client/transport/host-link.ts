@@ -195,8 +195,6 @@ class HostLink implements Link {
   #onReached(): void {
     this.#reached = true;
     if (!this.#closing) clearTimeout(this.#timer);
-    // A host that answers has the session: its executor goes on with it when it is not busy.
-    if (this.#welcome) this.#deadline = Date.now() + this.#welcome.resumeMs;
   }
 
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
@@ -218,6 +216,9 @@ class HostLink implements Link {
   #lost(why: Error | undefined): void {
     this.#connection = undefined;
     clearTimeout(this.#timer);
+    // A host that answers has the session, or says that it has not: its executor may be busy for longer than a
+    // connection bears silence, and goes on with the session then.
+    if (this.#reached) this.#deadline = 0;
     if (this.#closing) this.#finish(undefined);
     else if (this.#welcome) this.#comeBack(why, this.#welcome);
     else if (this.#reached) this.#finish(this.#explain(why));

@@ -39,16 +39,20 @@ export class OpenDevice {
     this.#name = name;
     this.standIns = new StandIns(device);
     this.shared = new SharedObjects(device);
-    device.addEventListener('uncapturederror', (event) => {
+    const onUncaptured = (event: GPUUncapturedErrorEvent) => {
       event.preventDefault();
       this.uncaptured += 1;
       const error = describeError(event.error);
       this.#notice(error);
       this.#owner?.uncaptured(error);
-    });
+    };
+    device.addEventListener('uncapturederror', onUncaptured);
     void device.lost.then(({ reason, message }) => {
       this.#spent = true;
       this.#owner?.lost(reason ?? 'unknown', message);
+      // npm webgpu never frees what a device's listeners refer to, and this one refers to the whole session.
+      this.#owner = undefined;
+      device.removeEventListener('uncapturederror', onUncaptured);
     });
   }
 

@@ -29,7 +29,7 @@ async function start(options: DaemonOptions = {}, hostOptions: HostOptions = {})
   const daemon = await startDaemon(options);
   const proxy = await CuttingProxy.start(daemon.url);
   open.push(proxy);
-  const client = new SessionClient(remoteHost(proxy.url, hostOptions));
+  const client = new SessionClient(remoteHost(proxy.url, { compression: 'off', ...hostOptions }));
   await client.welcome;
   return { daemon, proxy, client };
 }
@@ -106,6 +106,17 @@ describe('a connection that is cut', () => {
     proxy.onCut = undefined;
     await exchange(client, next, [5]);
     await expectNothingMore(client);
+  });
+
+  it('and was cut before, longer ago than a session waits, is replaced all the same', async () => {
+    const { proxy, client } = await start({ resumeMs: 300 });
+    let next = 0;
+    for (let time = 0; time < 3; time++) {
+      proxy.cut();
+      next = await exchange(client, next, [5, 17]);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    expect(proxy.connections).toBe(4);
   });
 
   it('while 64 MiB are on their way down loses none of them', async () => {

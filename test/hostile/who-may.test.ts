@@ -179,15 +179,25 @@ describe('tenants', () => {
     const [alice, bob] = [invite('alice'), invite('bob')];
     const first = secureRaw(port).hello({ token: alice.token });
     const { sessionId } = await first.object(PACKET.welcome);
-    const thief = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, token: bob.token });
-    const liar = secureRaw(port).greet(PACKET.resume, { sessionId: 'none', taken: 0, token: bob.token });
+    const thief = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1, token: bob.token });
+    const liar = secureRaw(port).greet(PACKET.resume, {
+      sessionId: 'none',
+      taken: 0,
+      attempt: 1,
+      token: bob.token,
+    });
     const said = await thief.object(PACKET.end);
     expect(said).toMatchObject({ code: 'DISCONNECTED', message: expect.stringMatching(/does not know/) });
     expect(await liar.object(PACKET.end)).toEqual(said);
-    const nobody = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0 });
+    const nobody = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1 });
     expect(await nobody.object(PACKET.end)).toMatchObject({ code: 'UNAUTHORIZED' });
     first.socket.destroy();
-    const again = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, token: alice.token });
+    const again = secureRaw(port).greet(PACKET.resume, {
+      sessionId,
+      taken: 0,
+      attempt: 1,
+      token: alice.token,
+    });
     await again.next(PACKET.resumed);
     again.frame(Uint8Array.of(ACTION.echo, 9));
     expect([...(await again.next(PACKET.data))]).toEqual([ACTION.echo, 9]);
@@ -202,13 +212,18 @@ describe('tenants', () => {
     first.frame(Uint8Array.of(ACTION.exit));
     await first.closed;
     const ask = async (token: string) => {
-      const client = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, token });
+      const client = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1, token });
       return (await client.object(PACKET.end)).code;
     };
     let code: unknown;
     // The connection may close before the daemon knows of its process.
     do {
-      const client = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, token: alice.token });
+      const client = secureRaw(port).greet(PACKET.resume, {
+        sessionId,
+        taken: 0,
+        attempt: 1,
+        token: alice.token,
+      });
       await client.closed;
       const end = client.packets.find(([kind]) => kind === PACKET.end);
       code = end && JSON.parse(Buffer.from(end.subarray(1)).toString()).code;

@@ -19,6 +19,8 @@ export class CuttingProxy {
   #frozen = false;
   /** How many bytes are still let through, both ways together or one way; then the connections are cut. */
   #left: { bytes: number; direction: Direction | undefined } | undefined;
+  /** The last bytes before a cut are being written. */
+  #cutting = false;
   /** Called behind each cut, for who wants the next one. */
   onCut: (() => void) | undefined;
   cuts = 0;
@@ -48,6 +50,7 @@ export class CuttingProxy {
   /** Breaks every connection; what is under way is lost. */
   cut(): void {
     this.#left = undefined;
+    this.#cutting = false;
     this.cuts += 1;
     for (const { client, host } of [...this.#pairs]) {
       // Both ways in which a connection ends: by a reset, and by an end that looks like a good one.
@@ -113,6 +116,8 @@ export class CuttingProxy {
 
   #carry(from: Socket, to: Socket, direction: Direction): void {
     from.on('data', (piece: Buffer) => {
+      // Behind the last byte that is to arrive comes none.
+      if (this.#cutting) return;
       const left = this.#left;
       const counts = left && (left.direction ?? direction) === direction;
       const through = counts ? piece.subarray(0, left.bytes) : piece;
@@ -122,8 +127,8 @@ export class CuttingProxy {
         to.write(through);
         return;
       }
-      // These bytes are to arrive, and nothing behind them.
       this.#left = undefined;
+      this.#cutting = true;
       to.write(through, () => this.cut());
     });
     from.on('end', () => to.end());
