@@ -6,8 +6,10 @@ import { blobRoot } from '../server/blobs/tenants.js';
 import type { Daemon } from '../server/daemon/daemon.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
+import { addHostOptions, daemonOptions, type HostOptions } from './host-options.js';
+import { parseSize } from './parse.js';
 
-interface ServeOptions {
+interface ServeOptions extends HostOptions {
   listen: string;
   adapter: string;
   spares: number;
@@ -21,7 +23,7 @@ interface ServeOptions {
 }
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('Make the GPU of this machine usable from others.')
     .option(
       '--listen <address>',
@@ -53,6 +55,7 @@ export function serveCommand(): Command {
     )
     .allowExcessArguments(false)
     .action(serve);
+  return addHostOptions(command);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
@@ -69,15 +72,22 @@ async function serve(options: ServeOptions): Promise<void> {
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
   const { requireToken, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-  const tlsFiles = { cert, key, clientCa };
-  const warn = (sentence: string) => process.stderr.write(`farlight: ${sentence}\n`);
-  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, requireToken, tlsFiles, warn });
+  const trust = { requireToken, tlsFiles: { cert, key, clientCa } };
+  const limits = await daemonOptions(options);
+  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, ...trust, ...limits });
   let stopping = false;
+  let draining = options.drain > 0;
   const stop = () => {
-    // Somebody who asks twice does not want to wait for the sessions to hear of it.
-    if (stopping) process.exit(1);
-    stopping = true;
-    starting.then((daemon) => daemon.close()).catch(() => {});
+    if (!stopping) {
+      stopping = true;
+      starting.then((daemon) => daemon.drain(options.drain * 1000)).catch(() => {});
+    } else if (draining) {
+      draining = false;
+      starting.then((daemon) => daemon.close()).catch(() => {});
+    } else {
+      // Somebody who asks once more does not want to wait for the sessions to hear of it.
+      process.exit(1);
+    }
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
@@ -110,19 +120,4 @@ function ready({ url, tokens }: Daemon): string {
 function parseCount(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
   return Number(text);
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
-
-function parseSize(text: string): number {
-  const [, number, unit = ''] = /^(\d{1,12})\s*([KMGT]iB)?$/.exec(text) ?? [];
-  if (number === undefined)
-    throw new InvalidArgumentError('Give a number of bytes, or one of KiB, MiB, GiB or TiB.');
-  return Number(number) * (UNITS[unit] as number);
 }

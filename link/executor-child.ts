@@ -8,6 +8,7 @@ import type {
   Resume,
   SessionDescription,
   SessionEnd,
+  SessionOver,
   Traffic,
 } from '../proto/handshake.js';
 
@@ -28,7 +29,7 @@ export interface ExecutorChildEvents {
   /** What the session has carried since the last time. */
   onTraffic?(traffic: Traffic): void;
   /** The session is over, and its client knows. */
-  onOver?(): void;
+  onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
   /** The process has answered a `ping`. */
@@ -195,7 +196,7 @@ export class ExecutorChild {
     } else if (report.type === 'traffic') {
       this.#events.onTraffic?.(report);
     } else if (report.type === 'over') {
-      this.#events.onOver?.();
+      this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
     } else {

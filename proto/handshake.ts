@@ -103,12 +103,28 @@ export interface BlobFolder {
   maxBytes: number;
 }
 
+/** What a session may take of the GPU. */
+export interface SessionLimits {
+  /** How long the GPU may take for what the session submitted, in milliseconds; 0: as long as it likes. */
+  gpuMs: number;
+  /** Bytes of GPU memory that its buffers and textures may take; 0: as many as there are. */
+  gpuBytes: number;
+}
+
+/** Why a session is over: what its client was told, or, where it is the client's doing, what that did. */
+export interface SessionOver {
+  code: SessionEndCode | 'CLOSED';
+  message: string;
+}
+
 /** What an executor process is told of a session when it begins. */
 export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
   /** Where its tenant's contents are, the same for all sessions of a process. Absent where none are kept. */
   blobs?: BlobFolder | undefined;
+  /** Absent where there are none. */
+  limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */
@@ -153,7 +169,7 @@ export type ExecutorReport =
   /** What the session has carried since the last report. */
   | ({ type: 'traffic' } & Traffic)
   /** The session is over: what was left of it is tidied up. */
-  | { type: 'over' }
+  | ({ type: 'over' } & SessionOver)
   /** Another session of the program may begin. */
   | { type: 'idle' }
   | { type: 'alive' }

@@ -20,6 +20,8 @@ import { GrpcServer } from './grpc-server.js';
 import { HostTls, type TlsFiles } from './host-tls.js';
 import { type KeptContentsOptions, TenantContents } from './kept-contents.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
+import { type Log, SILENT } from './log.js';
+import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
 
 export interface DaemonOptions {
@@ -36,8 +38,6 @@ export interface DaemonOptions {
   trustFolder?: string | undefined;
   /** How often the certificate is looked at, in milliseconds. Default: once a day. */
   certificateCheckMs?: number | undefined;
-  /** Tells the host's owner of what is wrong with certificate or tokens while it runs. Default: nobody is told. */
-  warn?: ((sentence: string) => void) | undefined;
   /** What the executors open: `auto` (default), `software`, `null`, or a part of an adapter's name. */
   adapter?: string | undefined;
   /** How many executors are kept warm. Default 1. */
@@ -52,6 +52,12 @@ export interface DaemonOptions {
   silence?: Silence | undefined;
   /** How long an executor may be busy without a pause, in milliseconds, before it is ended. Default 120 s. */
   busyMs?: number | undefined;
+  /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. Default 120 s. */
+  gpuMs?: number | undefined;
+  /** Bytes of GPU memory that a session's buffers and textures may take. Default: as many as there are. */
+  gpuBytes?: number | undefined;
+  /** Where what happens is noted. Default: nowhere. */
+  log?: Log | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
@@ -78,6 +84,7 @@ const MAX_WAITING = 256;
 export class Daemon {
   readonly counters: Counters = newCounters();
   readonly #options: DaemonOptions;
+  readonly #log: Log;
   readonly #versions: VersionRange;
   readonly #address: ListenAddress;
   /** Where TLS is spoken, and so tokens are asked for: the host's certificate, its tokens, and its bridges. */
@@ -94,6 +101,9 @@ export class Daemon {
   #port = 0;
   #adapter: AdapterDescription | undefined;
   #problem: FarlightError | undefined;
+  #started = false;
+  /** No more sessions are taken. */
+  #stopping = false;
   #closing: Promise<void> | undefined;
 
   /**
@@ -107,6 +117,7 @@ export class Daemon {
     try {
       await daemon.#listen();
       await daemon.#openGpu();
+      daemon.#noteStart();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -116,12 +127,14 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#log = options.log ?? SILENT;
     this.#versions = options.versions ?? {
       protocolMin: PROTOCOL.min,
       protocolMax: PROTOCOL.max,
       version: packageVersion(),
     };
-    const { requireToken, trustFolder, warn = () => {} } = options;
+    const { requireToken, trustFolder } = options;
+    const warn = (why: string) => this.#log.warn({ why }, 'certificate or tokens unusable');
     this.#address = parseListenAddress(options.listen ?? DEFAULT_LISTEN, { tls: true, requireToken });
     const files = options.tlsFiles ?? {};
     if (this.#address.tls) {
@@ -141,6 +154,7 @@ export class Daemon {
       kept: options.kept ?? 4,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
+      log: this.#log,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {
         this.counters.executorsKept++;
@@ -150,6 +164,7 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
+    const refusals = new RefusalLog(this.#log);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -159,14 +174,22 @@ export class Daemon {
       bridges: () => this.#bridges,
       resumeMs: options.resumeMs ?? 30_000,
       silence: options.silence,
+      limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
+      log: this.#log,
+      refusals,
       refusal: () => this.#refusal(),
     });
-    this.#grpc = new GrpcServer({ describe: () => this.describe(), admission });
+    this.#grpc = new GrpcServer({
+      describe: () => this.describe(),
+      admission,
+      onRefused: (end, remote) => refusals.refused(end, remote),
+    });
     this.#door = new FrontDoor({
       maxWaiting: MAX_WAITING,
       tls: this.#tls?.options,
       onGrpc: (socket) => this.#grpc.take(socket),
       onCaller: (caller) => this.#sessions.receive(caller),
+      onRefused: (end, remote) => refusals.refused(end, remote),
     });
   }
 
@@ -192,8 +215,30 @@ export class Daemon {
 
   /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
   close(): Promise<void> {
+    if (!this.#stopping) this.#stop(0);
     this.#closing ??= this.#shutDown();
     return this.#closing;
+  }
+
+  /** Takes no more sessions, lets those that are open go on for at most so many milliseconds, and closes. */
+  async drain(ms: number): Promise<void> {
+    if (!this.#stopping) this.#stop(ms);
+    await this.#sessions.none(ms);
+    return this.close();
+  }
+
+  #stop(drainMs: number): void {
+    this.#stopping = true;
+    this.#grpc.health.set(false);
+    const sessions = this.#sessions.size;
+    if (this.#started) this.#log.info({ sessions, drainSeconds: drainMs / 1000 }, 'host stopping');
+  }
+
+  #noteStart(): void {
+    this.#started = true;
+    const { version } = this.#versions;
+    const why = this.#problem?.message;
+    this.#log.info({ url: this.url, adapter: this.#adapter?.name, why, version }, 'host started');
   }
 
   async #listen(): Promise<void> {
@@ -216,14 +261,17 @@ export class Daemon {
   }
 
   #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {
+    // A host that does not start says so itself.
+    if (this.#started && problem && !this.#problem) this.#log.error({ why: problem.message }, 'no GPU');
+    if (this.#started && adapter && this.#problem) this.#log.info({ adapter: adapter.name }, 'GPU is back');
     this.#adapter = adapter;
     this.#problem = problem;
-    this.#grpc.health.set(adapter !== undefined && !this.#closing);
+    this.#grpc.health.set(adapter !== undefined && !this.#stopping);
     this.#firstGpu.resolve();
   }
 
   #refusal(): SessionEnd | undefined {
-    if (this.#closing) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
+    if (this.#stopping) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
     const most = this.#options.maxSessions ?? 64;
     if (this.#sessions.size < most) return undefined;
     return {

@@ -1,7 +1,8 @@
 import { deferred } from '../../link/deferred.js';
 import { ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
-import type { Traffic } from '../../proto/handshake.js';
+import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import { brief, type Log } from './log.js';
 
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
@@ -13,6 +14,8 @@ export interface PoolOptions {
   entry?: URL | undefined;
   /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
   busyMs: number;
+  /** Where executors that come and go are noted. */
+  log: Log;
   /** An executor opened its GPU. */
   onGpu(ready: ExecutorReady): void;
   /** An executor is ready for another session of its program. */
@@ -42,7 +45,7 @@ export interface ExecutorUser {
   onReady(ready: ExecutorReady): void;
   onTraffic(traffic: Traffic): void;
   /** The session is over, and the executor is no longer its own. */
-  onOver(): void;
+  onOver(why: SessionOver): void;
   /** The executor is gone. Comes instead of onOver. */
   onExit(reason: FarlightError | undefined): void;
 }
@@ -137,6 +140,7 @@ export class ExecutorPool {
     if (!executor) return undefined;
     clearTimeout(executor.timer);
     this.#options.onReuse();
+    this.#options.log.info(factsOf(executor), 'executor reused');
     return executor;
   }
 
@@ -145,10 +149,10 @@ export class ExecutorPool {
     return this.#spares.splice(Math.max(warm, 0), 1)[0];
   }
 
-  #over(executor: Executor): void {
+  #over(executor: Executor, why: SessionOver): void {
     const { user } = executor;
     executor.user = undefined;
-    user?.onOver();
+    user?.onOver(why);
     if (this.#options.kept === 0) this.#end(executor);
   }
 
@@ -156,6 +160,7 @@ export class ExecutorPool {
     if (this.#options.kept === 0 || this.#closed) return;
     this.#kept.push(executor);
     this.#options.onKept();
+    this.#options.log.info(factsOf(executor), 'executor kept');
     executor.timer = setTimeout(() => this.#end(executor), KEEP_MS).unref();
     const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
     if (oldest) this.#end(oldest);
@@ -186,11 +191,12 @@ export class ExecutorPool {
           // Only the first answer counts: a GPU that is lost later must not make the host a software one.
           if (this.#choice === this.#options.adapter) this.#choice = ready.choice;
           this.#retryMs = RETRY_MS.first;
+          this.#options.log.info({ ...factsOf(executor), adapter: ready.adapter.name }, 'executor started');
           this.#options.onGpu(ready);
           executor.user?.onReady(ready);
         },
         onTraffic: (traffic) => executor.user?.onTraffic(traffic),
-        onOver: () => this.#over(executor),
+        onOver: (why) => this.#over(executor, why),
         onIdle: () => this.#keep(executor),
         onAlive: () => {
           executor.aliveAt = Date.now();
@@ -215,12 +221,18 @@ export class ExecutorPool {
   }
 
   #onExit(executor: Executor, reason: FarlightError | undefined): void {
-    if (!executor.ready && reason && !this.#closed) this.#options.onNoGpu(reason);
+    if (reason && !this.#closed) {
+      if (executor.ready) this.#noteLost(executor, reason);
+      else this.#failed(reason);
+    }
     this.#forget(executor);
     const { user } = executor;
     executor.user = undefined;
     if (user) user.onExit(reason);
-    else if (!this.#closed && this.#spares.includes(executor)) this.#replace(executor);
+    const spare = this.#spares.indexOf(executor);
+    if (spare < 0) return;
+    this.#spares.splice(spare, 1);
+    this.#tryLater();
   }
 
   /** Ends executors that have been busy for too long, such as one in a shader compiler that never ends. */
@@ -234,17 +246,34 @@ export class ExecutorPool {
       const message = `the GPU executor was busy for ${seconds} seconds without a pause, and was ended; start the program again`;
       executor.user = undefined;
       child.kill();
-      user.onExit(new FarlightError('EXECUTOR_LOST', message));
+      const reason = new FarlightError('EXECUTOR_LOST', message);
+      this.#noteLost(executor, reason);
+      user.onExit(reason);
     }
   }
 
-  #replace(executor: Executor): void {
-    this.#spares.splice(this.#spares.indexOf(executor), 1);
-    // A spare that fails fails again at once, most likely: the pause keeps that from using up the machine.
-    this.#retry ??= setTimeout(() => {
+  #noteLost(executor: Executor, { code, message }: FarlightError): void {
+    this.#options.log.warn({ ...factsOf(executor), code, why: brief(message) }, 'executor lost');
+  }
+
+  /** One could not open the GPU. Another tries, also where none is kept ready: else nobody would know of its return. */
+  #failed(reason: FarlightError): void {
+    this.#options.onNoGpu(reason);
+    this.#tryLater();
+  }
+
+  /** A spare that fails fails again at once, most likely: the pause keeps that from using up the machine. */
+  #tryLater(): void {
+    if (this.#closed || this.#retry) return;
+    this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      this.fill();
+      this.fill(Math.max(1, this.#options.spares));
     }, this.#retryMs).unref();
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
   }
+}
+
+/** What names an executor in the log: its process, and whose sessions it serves. */
+function factsOf({ child, serves }: Executor): object {
+  return { pid: child.pid, ...(serves && { program: brief(serves.program), tenant: serves.tenant }) };
 }

@@ -9,6 +9,7 @@ import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import type { ListenAddress } from './listen-address.js';
+import type { Refusal } from './session-log.js';
 
 /** A connection on which a client has said what it wants of a session. It is not read until somebody takes it. */
 export interface Caller {
@@ -26,6 +27,8 @@ export interface FrontDoorOptions {
   /** A gRPC client's connection, of which nothing was read. */
   onGrpc(socket: Socket): void;
   onCaller(caller: Caller): void;
+  /** A connection from this address is not served. */
+  onRefused(refusal: Refusal, remote: string | undefined): void;
   /** How many connections may be without a first word at a time; those whose TLS is being set up count. */
   maxWaiting: number;
   /** Where given, nothing but TLS is spoken. */
@@ -36,6 +39,11 @@ export interface FrontDoorOptions {
 const GREETING_MS = 10_000;
 /** How long a client that is not served may take to hang up, in milliseconds. */
 const REFUSED_MS = 5000;
+/** Why a connection is closed of which nothing was read. */
+const CROWDED: SessionEnd = {
+  code: 'BUSY',
+  message: 'too many connections wait to say their first words; try again later',
+};
 /** The longest of them, in bytes. */
 const GREETING_BYTES = 64 << 10;
 
@@ -60,6 +68,7 @@ export class FrontDoor {
     // It does not listen itself, so that handshakes count among what is waiting. One that fails it closes alone.
     this.#tls = createTlsServer({ ...options.tls, handshakeTimeout: GREETING_MS });
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
+    this.#tls.on('tlsClientError', (error, socket) => this.#insecure(error, socket));
   }
 
   /** Shows another certificate from now on; connections that there are keep theirs. */
@@ -90,6 +99,7 @@ export class FrontDoor {
   #accept(socket: Socket): void {
     socket.on('error', () => {});
     if (this.#waiting.size >= this.#options.maxWaiting) {
+      this.#options.onRefused(CROWDED, socket.remoteAddress);
       socket.destroy();
       return;
     }
@@ -130,6 +140,13 @@ export class FrontDoor {
     this.#options.onGrpc(socket);
   }
 
+  /** Who only looked whether somebody listens is not worth a word. */
+  #insecure({ code, message }: NodeJS.ErrnoException, { remoteAddress }: TLSSocket): void {
+    if (code === 'ECONNRESET') return;
+    const why = `TLS could not be set up: ${code ?? message}`;
+    this.#options.onRefused({ code: 'TLS_FAILED', message: why }, remoteAddress);
+  }
+
   #hear(socket: Socket, remote: string | undefined, forget: () => void): void {
     socket.once('data', (first) => {
       if (this.#tls || first[0] === PREFACE[0]) {
@@ -160,7 +177,9 @@ export class FrontDoor {
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         socket.write(PREFACE);
-        refuse(socket, { code: 'PROTOCOL_ERROR', message: error.message });
+        const end: SessionEnd = { code: 'PROTOCOL_ERROR', message: error.message };
+        this.#options.onRefused(end, remote);
+        refuse(socket, end);
       }
     };
     socket.on('data', read);

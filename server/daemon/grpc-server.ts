@@ -16,13 +16,15 @@ import {
   hostService,
 } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
-import type { HostDescription } from '../../proto/handshake.js';
+import type { HostDescription, SessionEnd } from '../../proto/handshake.js';
 import type { Admission } from './admission.js';
 import { Health } from './health.js';
 
 export interface GrpcServerOptions {
   describe(): HostDescription;
   admission: Admission;
+  /** What was asked from this address is not answered. */
+  onRefused(end: SessionEnd, remote: string | undefined): void;
 }
 
 /** Whoever runs a host behind something that looks after it may ask for its health without a token. */
@@ -36,9 +38,9 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #injector: { injectConnection(socket: Socket): void };
 
-  constructor({ describe, admission }: GrpcServerOptions) {
+  constructor({ describe, admission, onRefused }: GrpcServerOptions) {
     this.#server = new Server({
-      interceptors: [asksFirst(admission)],
+      interceptors: [asksFirst(admission, onRefused)],
       'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.keepalive_time_ms': 30_000,
@@ -68,7 +70,7 @@ export class GrpcServer {
 }
 
 /** Asks who calls before it reads what is asked: a message takes memory. */
-function asksFirst(admission: Admission): ServerInterceptor {
+function asksFirst(admission: Admission, onRefused: GrpcServerOptions['onRefused']): ServerInterceptor {
   return ({ path }, call) => {
     if (path.startsWith(HEALTH)) return new ServerInterceptingCall(call);
     return new ServerInterceptingCall(call, {
@@ -77,10 +79,12 @@ function asksFirst(admission: Admission): ServerInterceptor {
           onReceiveMetadata: (metadata, go) => {
             const [authorization] = metadata.get('authorization');
             const token = /^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1];
+            const { remoteAddress } = call.getConnectionInfo();
             try {
-              admission.admit(token, call.getConnectionInfo().remoteAddress);
+              admission.admit(token, remoteAddress);
             } catch (error) {
               if (!(error instanceof FarlightError)) throw error;
+              onRefused({ code: 'UNAUTHORIZED', message: error.message }, remoteAddress);
               call.sendStatus({ code: status.UNAUTHENTICATED, details: error.message });
               return;
             }

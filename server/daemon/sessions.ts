@@ -2,25 +2,29 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
-import { type Compression, grantCompression } from '../../proto/compression.js';
 import { FarlightError, ProtocolError } from '../../proto/errors.js';
 import {
-  type Hello,
   type Resume,
   SESSION_END_CODES,
   type SessionEnd,
+  type SessionLimits,
+  type SessionOver,
   type Silence,
   type VersionRange,
   versionMismatch,
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
-import { decodeObject, PACKET } from '../../proto/wire/packet.js';
+import { PACKET } from '../../proto/wire/packet.js';
 import type { Admission, Visitor } from './admission.js';
 import type { Bridges } from './bridges.js';
 import type { Counters } from './counters.js';
 import type { ExecutorPool } from './executor-pool.js';
+import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, refuse } from './front-door.js';
 import type { TenantContents } from './kept-contents.js';
+import type { Log } from './log.js';
+import { SessionEnds } from './session-ends.js';
+import { type RefusalLog, SessionLog } from './session-log.js';
 
 export interface SessionsOptions {
   versions: VersionRange;
@@ -35,6 +39,10 @@ export interface SessionsOptions {
   resumeMs: number;
   /** When a client is taken for gone; absent where the executors decide. */
   silence?: Silence | undefined;
+  /** What each session may take of the GPU. */
+  limits: SessionLimits;
+  log: Log;
+  refusals: RefusalLog;
   /** Why no further session is taken, if none is. */
   refusal(): SessionEnd | undefined;
 }
@@ -46,17 +54,11 @@ interface Session {
   visitor: Visitor;
   /** Gives the connection to the executor; absent once it has it. */
   waiting: Caller | undefined;
+  log: SessionLog;
 }
 
-/** Reasons that are kept for clients that come back to a session that has ended. */
-const KEPT_ENDS = 1024;
 /** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
 const REVOKED_MS = 3000;
-
-const UNKNOWN: SessionEnd = {
-  code: 'DISCONNECTED',
-  message: 'the host does not know the session: it has ended, or the host was started again',
-};
 
 /**
  * The host's sessions: opens each with an executor, and hands the client's connections to it. What travels on
@@ -65,12 +67,9 @@ const UNKNOWN: SessionEnd = {
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, Session>();
-  /** Why sessions ended, for their clients to hear when they come back. The oldest first. */
-  readonly #ends = new Map<string, { end: SessionEnd; tenant: string }>();
-
-  #ending = false;
-  /** Resolved when the last session is gone: for who waits for that. */
-  readonly #none = deferred<void>();
+  readonly #ends = new SessionEnds();
+  /** Who waits for the last session to be gone. */
+  readonly #whenNone = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -90,14 +89,19 @@ export class Sessions {
     } catch (error) {
       const { counters } = this.#options;
       if (error instanceof ProtocolError) {
-        refuse(caller.socket, { code: 'PROTOCOL_ERROR', message: error.message });
+        this.#refuse(caller, { code: 'PROTOCOL_ERROR', message: error.message });
       } else if (error instanceof FarlightError && error.code === 'UNAUTHORIZED') {
         counters.sessionsRefused++;
-        refuse(caller.socket, { code: error.code, message: error.message });
+        this.#refuse(caller, { code: error.code, message: error.message });
       } else {
         throw error;
       }
     }
+  }
+
+  #refuse({ socket, remote }: Caller, end: SessionEnd): void {
+    this.#options.refusals.refused(end, remote);
+    refuse(socket, end);
   }
 
   /** Ends the sessions of a token that counts no more, and tells their clients. */
@@ -112,7 +116,7 @@ export class Sessions {
         this.#dismiss(id, end);
         continue;
       }
-      this.#note(id, visitor, end);
+      this.#ends.note(id, visitor.tenant, end);
       child.endSession(end);
       // An executor that is busy does not hear of it; the session is over all the same.
       setTimeout(() => {
@@ -121,27 +125,33 @@ export class Sessions {
     }
   }
 
+  /** Resolves when there is no session, or after so many milliseconds. */
+  async none(ms: number): Promise<void> {
+    if (this.#sessions.size === 0) return;
+    const none = deferred<void>();
+    this.#whenNone.add(none.resolve);
+    const timer = setTimeout(() => none.resolve(), ms);
+    await none.promise;
+    clearTimeout(timer);
+    this.#whenNone.delete(none.resolve);
+  }
+
   /** Ends every session, and tells each client why. Resolves when all know, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
-    this.#ending = true;
     for (const [id, { child, visitor, waiting }] of [...this.#sessions]) {
       if (waiting) {
         this.#dismiss(id, end);
       } else {
-        this.#note(id, visitor, end);
+        this.#ends.note(id, visitor.tenant, end);
         child.endSession(end);
       }
     }
-    if (this.#sessions.size > 0) {
-      const timer = setTimeout(() => this.#none.resolve(), graceMs);
-      await this.#none.promise;
-      clearTimeout(timer);
-    }
+    await this.none(graceMs);
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
   }
 
   #open(caller: Caller, visitor: Visitor, hello: Greeting): void {
-    const { versions, pool, counters, contents, resumeMs, silence } = this.#options;
+    const { versions, pool, counters, contents, resumeMs, silence, limits } = this.#options;
     const { protocolMin, protocolMax, program, compression } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
@@ -151,16 +161,17 @@ export class Sessions {
         : this.#options.refusal();
     if (refusal || protocol === undefined) {
       counters.sessionsRefused++;
-      if (refusal) refuse(caller.socket, refusal);
+      if (refusal) this.#refuse(caller, refusal);
       return;
     }
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
     const { tenant } = visitor;
+    const log = new SessionLog(this.#options.log, { sessionId: id, program, tenant });
     const child = pool.take(
       { tenant, program },
       {
-        onReady: () => {
+        onReady: ({ adapter }) => {
           const kept = contents?.of(tenant);
           const welcome = { protocol, version: versions.version, sessionId: id, resumeMs, compression };
           const blobs = kept?.folder;
@@ -170,26 +181,29 @@ export class Sessions {
             session.waiting = undefined;
             const description = {
               program,
+              limits,
               blobs,
               welcome: { ...welcome, contents: kept?.describe() },
               silence,
             };
+            log.opened(adapter.name);
             child.begin(description, socket, caller.head);
             return true;
           };
           this.#hand(caller, begin, (end) => this.#dismiss(id, end));
         },
         onTraffic: (traffic) => {
+          log.carried(traffic);
           counters.framesUp += traffic.framesUp;
           counters.framesDown += traffic.framesDown;
           counters.bytesUp += traffic.bytesUp;
           counters.bytesDown += traffic.bytesDown;
         },
-        onOver: () => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }),
+        onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
         onExit: (reason) => this.#lost(id, reason),
       },
     );
-    this.#sessions.set(id, { child, visitor, waiting: caller });
+    this.#sessions.set(id, { child, visitor, waiting: caller, log });
     counters.sessionsOpened++;
     counters.sessionsActive++;
   }
@@ -204,18 +218,18 @@ export class Sessions {
           return false;
         }
         session.visitor = visitor;
+        session.log.resumed();
         session.child.resume({ taken, attempt }, socket, caller.head);
         return true;
       };
-      this.#hand(caller, goOn, (end) => refuse(caller.socket, end));
+      this.#hand(caller, goOn, (end) => this.#refuse(caller, end));
       return;
     }
     this.#gone(caller, visitor, sessionId);
   }
 
-  #gone({ socket }: Caller, { tenant }: Visitor, id: string): void {
-    const known = this.#ends.get(id);
-    refuse(socket, known?.tenant === tenant ? known.end : UNKNOWN);
+  #gone(caller: Caller, { tenant }: Visitor, id: string): void {
+    this.#refuse(caller, this.#ends.of(id, tenant));
   }
 
   /** Has `use` take the connection in a form that an executor can be given; it returns whether it did. */
@@ -250,58 +264,14 @@ export class Sessions {
     this.#forget(id, end);
   }
 
-  #forget(id: string, end: SessionEnd): void {
+  /** `end` is what its client hears when it comes back, unless there was a reason before; `why` is what is noted. */
+  #forget(id: string, end: SessionEnd, why?: SessionOver): void {
     const session = this.#sessions.get(id);
     if (!session) return;
     this.#sessions.delete(id);
     this.#options.counters.sessionsActive--;
-    this.#note(id, session.visitor, end);
-    if (this.#sessions.size === 0 && this.#ending) this.#none.resolve();
+    const first = this.#ends.note(id, session.visitor.tenant, end);
+    session.log.ended(why ?? first);
+    if (this.#sessions.size === 0) for (const resolve of this.#whenNone) resolve();
   }
-
-  /** Keeps the first reason for which a session ended, for its client to hear. */
-  #note(id: string, { tenant }: Visitor, end: SessionEnd): void {
-    if (!this.#ends.has(id)) this.#ends.set(id, { end, tenant });
-    for (const oldest of this.#ends.keys()) {
-      if (this.#ends.size <= KEPT_ENDS) break;
-      this.#ends.delete(oldest);
-    }
-  }
-}
-
-/** @throws ProtocolError where the packet is none that begins a session. */
-function decodeWords({ kind, body }: Caller): Record<string, unknown> {
-  if (kind === PACKET.hello || kind === PACKET.resume) return decodeObject(body);
-  throw new ProtocolError('a session begins with Hello or Resume');
-}
-
-/** A client's Hello, and what it is granted of the compression that it asks for. */
-type Greeting = Omit<Hello, 'compression'> & { compression: Compression | undefined };
-
-/** @throws ProtocolError where it is none. */
-function decodeHello({
-  protocolMin,
-  protocolMax,
-  version,
-  program,
-  compression,
-}: Record<string, unknown>): Greeting {
-  const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
-  if (!numbers || typeof version !== 'string' || typeof program !== 'string') {
-    throw new ProtocolError('Hello is incomplete');
-  }
-  return {
-    protocolMin,
-    protocolMax,
-    version,
-    program,
-    compression: grantCompression(compression),
-  } as Greeting;
-}
-
-/** @throws ProtocolError where it is none. */
-function decodeResume({ sessionId, taken, attempt }: Record<string, unknown>): Resume {
-  const numbers = [taken, attempt].every(Number.isSafeInteger);
-  if (!numbers || typeof sessionId !== 'string') throw new ProtocolError('Resume is incomplete');
-  return { sessionId, taken, attempt } as Resume;
 }

@@ -22,12 +22,13 @@ let kept: { folder: string; store: BlobStore; profiles: ProfileStore } | undefin
 
 await runExecutor(adapter, {
   openGpu,
-  createSession: (gpu, peer, { program, blobs }, free) => {
+  createSession: (gpu, peer, { program, blobs, limits }, free) => {
     const { store, profiles } = (blobs && keep(blobs)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
       profiles: profiles && profilesOf(program, profiles),
       store,
+      limits,
     });
   },
   settled: () => kept?.store.idle(),

@@ -125,7 +125,14 @@ describe('one machine to another', () => {
     const examined = await farlight(['doctor', '--adapter', 'null', '--host', host.url, '--json']).done;
     expect(JSON.parse(examined.stdout)).toMatchObject({ healthy: true, host: { adapter: { name: 'null' } } });
     host.child.kill('SIGTERM');
-    expect(await host.done).toMatchObject({ code: 0, stderr: '' });
+    const stopped = await host.done;
+    expect(stopped.code).toBe(0);
+    const lines = stopped.stderr
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.filter(({ level }) => level !== 'info')).toEqual([]);
+    expect(lines.map(({ msg }) => msg)).toContain('session ended');
     expect(readdirSync(runtime), 'nothing is left of its sockets').toEqual([]);
   });
 

@@ -71,6 +71,8 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
     ['a folder that is a file', ['serve', '--blobs', process.execPath], /is no folder; name one/],
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
+    ['a time that is none', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
+    ['a log level that is none', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
       'plaintext on an address that everybody can reach',
@@ -162,7 +164,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
 
 describe('farlight serve', () => {
   it('says where it is and on which adapter, on stdout, and nothing else', async () => {
-    const server = await serve();
+    const server = await serve('--log-level', 'silent');
     expect(server.output()).toMatch(
       /^farlight host ready: grpc:\/\/127\.0\.0\.1:\d+\nadapter: null \(software\)\n$/,
     );

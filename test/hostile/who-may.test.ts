@@ -11,6 +11,7 @@ import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { ACTION } from '../support/fake-executor.mjs';
+import { memoryLog } from '../support/memory-log.js';
 import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
 import { DAY, makePair, servers } from '../support/trust.js';
@@ -154,8 +155,8 @@ describe('a host with TLS', () => {
   });
 
   it('lets nobody in where it cannot read its tokens, and tells its owner alone why', async () => {
-    const warnings: string[] = [];
-    const { invite, trustFolder } = await hosts.start({ warn: (sentence) => warnings.push(sentence) });
+    const { log, of } = memoryLog();
+    const { invite, trustFolder } = await hosts.start({ log });
     const { url } = invite();
     const { renameSync } = await import('node:fs');
     renameSync(join(trustFolder, 'tokens'), join(trustFolder, 'elsewhere'));
@@ -166,7 +167,9 @@ describe('a host with TLS', () => {
       message: expect.stringMatching(/cannot read its tokens, and lets nobody in/),
     });
     expect(message).not.toContain(trustFolder);
-    expect(warnings).toEqual([expect.stringContaining(trustFolder)]);
+    expect(of('certificate or tokens unusable')).toMatchObject([
+      { why: expect.stringContaining(trustFolder) },
+    ]);
   });
 });
 

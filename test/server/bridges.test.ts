@@ -177,11 +177,13 @@ describe('the front door', () => {
   it('counts connections that have not finished their handshake among those that wait', async () => {
     const pair = makePair();
     const callers: unknown[] = [];
+    const refusals: string[] = [];
     const door = new FrontDoor({
       maxWaiting: 2,
       tls: serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }),
       onGrpc: () => {},
       onCaller: (caller) => callers.push(caller),
+      onRefused: ({ code }) => refusals.push(code),
     });
     const address = { target: '', tls: true, host: '127.0.0.1', port: 0, url: () => '' };
     const port = await door.listen(address);
@@ -189,6 +191,7 @@ describe('the front door', () => {
     await Promise.all(silent.map((each) => new Promise<void>((resolve) => each.once('connect', resolve))));
     const refused = connect(port, '127.0.0.1').on('error', () => {});
     await ended(refused.resume());
+    expect(refusals).toEqual(['BUSY']);
     for (const each of silent) each.destroy();
     const secured = () =>
       new Promise<boolean>((resolve) => {
