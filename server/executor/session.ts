@@ -119,6 +119,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#context.end();
     this.#context.saveProfiles();
     this.#held.clear();
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
@@ -127,6 +128,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   async retire(): Promise<OpenDevice[]> {
     if (this.#closed) return [];
     this.#closed = true;
+    this.#context.end();
     this.#held.clear();
     for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
       for (const { object } of this.#objects.all(kind)) (object as GPUBuffer | undefined)?.destroy();
