@@ -42,6 +42,7 @@ export class Context {
   readonly #free: OpenDevice[];
   readonly #profiles: Profiles | undefined;
   readonly #devices = new Map<Entry, OpenDevice>();
+  #ended = false;
 
   constructor(
     gpu: GPU,
@@ -63,8 +64,17 @@ export class Context {
     this.memory = guards.memory;
   }
 
+  /** The session is over: a device that comes still is nobody's. */
+  end(): void {
+    this.#ended = true;
+  }
+
   /** Begins to tell the client of a device's errors and of its end. */
   adoptDevice(entry: Entry, opened: OpenDevice): void {
+    if (this.#ended) {
+      opened.device.destroy();
+      return;
+    }
     entry.object = opened.device;
     this.#devices.set(entry, opened);
     opened.own({

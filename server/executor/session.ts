@@ -143,6 +143,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#closed) return;
     this.#closed = true;
     this.#context.watchdog?.stop();
+    this.#context.end();
     this.#context.saveProfiles();
     this.#held.clear();
     for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
@@ -152,6 +153,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#closed) return [];
     this.#closed = true;
     this.#context.watchdog?.stop();
+    this.#context.end();
     this.#held.clear();
     for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
       for (const { object } of this.#objects.all(kind)) (object as GPUBuffer | undefined)?.destroy();

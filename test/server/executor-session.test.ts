@@ -225,6 +225,22 @@ describe('a peer that breaks the protocol loses its session, and the process goe
   });
 });
 
+describe('a device that comes when its session is over', () => {
+  it.each(['close', 'retire'] as const)('by %s is destroyed', async (how) => {
+    encoder = new CommandEncoder(owner, 'on');
+    const request = { operation: OPERATIONS.GPU.requestAdapter, self: root, args: [adapterOptions] };
+    session.receive(frame({ ...request, made: adapter }));
+    await turn();
+    const descriptor = { label: '', requiredFeatures: [], requiredLimits: {}, defaultQueue: { label: '' } };
+    const requested = { operation: OPERATIONS.GPUAdapter.requestDevice, self: adapter, args: [descriptor] };
+    session.receive(frame({ ...requested, made: device }));
+    void session[how]();
+    expect(fake.names()).not.toContain('GPUDevice.destroy');
+    await turn();
+    expect(fake.names()).toContain('GPUDevice.destroy');
+  });
+});
+
 describe('commands', () => {
   beforeEach(openDevice);
 
