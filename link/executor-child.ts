@@ -60,6 +60,8 @@ export class ExecutorChild {
   readonly pipe: Socket | undefined;
   readonly #events: ExecutorChildEvents;
   readonly #child: ChildProcess;
+  /** Connections that were handed over, and that the process has not said to have yet; the oldest first. */
+  readonly #handed: Socket[] = [];
   #ending = false;
   #gone = false;
   /** The IPC channel, and stderr. */
@@ -141,8 +143,10 @@ export class ExecutorChild {
       socket?.destroy();
       return;
     }
-    // A process that is going cannot be told; its exit says why.
-    this.#child.send(command, socket, {}, () => {});
+    if (socket) this.#handed.push(socket);
+    // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
+    // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
+    this.#child.send(command, socket, { keepOpen: true }, () => {});
   }
 
   #listen(): void {
@@ -181,6 +185,8 @@ export class ExecutorChild {
       this.#reported = new FarlightError('NO_ADAPTER', report.message);
     } else if (report.type === 'ended') {
       this.#reported = new FarlightError(report.code, report.message);
+    } else if (report.type === 'taken') {
+      this.#handed.shift()?.destroy();
     } else if (this.#ending) {
       // Nobody waits for the rest.
     } else if (report.type === 'ready') {
@@ -200,6 +206,7 @@ export class ExecutorChild {
     if (this.#gone) return;
     this.#gone = true;
     clearTimeout(this.#killTimer);
+    for (const socket of this.#handed.splice(0)) socket.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 
