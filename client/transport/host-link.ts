@@ -99,10 +99,15 @@ class HostLink implements Link {
       this.#finish(undefined);
       return;
     }
-    this.#timer = setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS);
+    // Longer than this link: a connection that is closed while the host still writes is reset, and a host that writes
+    // finds that out before it has read the goodbye.
+    setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS).unref();
     this.#out.channel.whenSent(() => {
       connection.write(encodePacket(PACKET.bye));
-      connection.end(() => this.#finish(undefined));
+      connection.end(() => {
+        this.#connection = undefined;
+        this.#finish(undefined);
+      });
     });
   }
 
