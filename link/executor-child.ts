@@ -62,6 +62,8 @@ export class ExecutorChild {
   readonly pipe: Socket | undefined;
   readonly #events: ExecutorChildEvents;
   readonly #child: ChildProcess;
+  /** Connections that were handed over, and that the process has not said to have yet; the oldest first. */
+  readonly #handed: Socket[] = [];
   #ending = false;
   #gone = false;
   /** The IPC channel, and stderr. */
@@ -69,8 +71,6 @@ export class ExecutorChild {
   #reported: FarlightError | undefined;
   #lastWords = '';
   #killTimer: NodeJS.Timeout | undefined;
-  /** Connections that wait in the IPC channel for the process to take them. */
-  readonly #given = new Set<Socket>();
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
@@ -146,11 +146,10 @@ export class ExecutorChild {
       socket?.destroy();
       return;
     }
-    // A process that is going cannot be told; its exit says why.
-    if (socket) this.#given.add(socket);
-    this.#child.send(command, socket, {}, () => {
-      if (socket) this.#given.delete(socket);
-    });
+    if (socket) this.#handed.push(socket);
+    // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
+    // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
+    this.#child.send(command, socket, { keepOpen: true }, () => {});
   }
 
   #listen(): void {
@@ -189,6 +188,8 @@ export class ExecutorChild {
       this.#reported = new FarlightError('NO_ADAPTER', report.message);
     } else if (report.type === 'ended') {
       this.#reported = new FarlightError(report.code, report.message);
+    } else if (report.type === 'taken') {
+      this.#handed.shift()?.destroy();
     } else if (this.#ending) {
       // Nobody waits for the rest.
     } else if (report.type === 'ready') {
@@ -208,9 +209,7 @@ export class ExecutorChild {
     if (this.#gone) return;
     this.#gone = true;
     clearTimeout(this.#killTimer);
-    // Node closes the one that was under way, and forgets those behind it.
-    for (const socket of this.#given) socket.destroy();
-    this.#given.clear();
+    for (const socket of this.#handed.splice(0)) socket.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 

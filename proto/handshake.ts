@@ -166,6 +166,8 @@ export type ExecutorReport =
       choice: string;
     }
   | { type: 'failed'; message: string }
+  /** The connection of the oldest `begin` or `resume` that brought one and was not answered so yet has arrived. */
+  | { type: 'taken' }
   /** What the session has carried since the last report. */
   | ({ type: 'traffic' } & Traffic)
   /** The session is over: what was left of it is tidied up. */

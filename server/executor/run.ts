@@ -56,6 +56,8 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   const executor = opening.then((opened) => new Executor(opened, parts));
   const ignore = () => {};
   process.on('message', (command: ExecutorCommand, socket?: Socket) => {
+    // A connection that broke on its way does not arrive, and is done with all the same.
+    if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
     // Where the GPU cannot be opened, the parent is told below.
     else void executor.then((it) => it.obey(command, socket), ignore);
