@@ -3,32 +3,30 @@
  * meanwhile what it sends is to leave, and a host that asks whether it is still there is to be answered.
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
+import { Flow } from './flow.js';
 import { hostTransport } from './host-link.js';
 import { privateTransport } from './private-host.js';
 import type { LinkEvents } from './transport.js';
-import { FLOW, type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worker-messages.js';
+import { type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worker-messages.js';
 
 /** Bytes around a frame in a buffer for which it is not worth to be copied into one of its own. */
 const SLACK = 4096;
 
 parentPort?.on('message', ({ port, way, hello, flow: shared, saved: sharedToo }: OpenRequest) => {
-  const flow = new Int32Array(shared);
+  const flow = new Flow(shared);
   const saved = new BigInt64Array(sharedToo);
   const tell = (message: FromWorker, transfer?: ArrayBuffer[]) => port.postMessage(message, transfer);
   const events: LinkEvents = {
     onWelcome: (welcome) => tell({ welcome }),
     onFrame: (frame) => give(port, frame),
     onTaken: (bytes) => {
-      Atomics.sub(flow, FLOW.underWay, bytes);
-      Atomics.notify(flow, FLOW.underWay);
+      if (flow.taken(bytes)) tell('drain');
     },
     onSaved: (bytes, way) => Atomics.add(saved, SAVED[way], BigInt(bytes)),
-    onDrain: () => tell('drain'),
+    // What is still on its way to this thread counts too, so the flow decides.
+    onDrain: () => {},
     onClose: (reason) => {
-      Atomics.store(flow, FLOW.closed, 1);
-      Atomics.store(flow, FLOW.underWay, 0);
-      Atomics.notify(flow, FLOW.underWay);
-      Atomics.notify(flow, FLOW.closed);
+      flow.close();
       tell({ closed: reason && { code: reason.code, message: reason.message } });
       port.close();
     },

@@ -2,21 +2,13 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { clientCertificate } from './client-certificate.js';
+import { Flow } from './flow.js';
 import { parseHostAddress } from './host-address.js';
 import type { HostOptions } from './host-link.js';
 import type { PrivateHostOptions } from './private-host.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
-import {
-  FLOW,
-  type FromWorker,
-  type OpenRequest,
-  SAVED,
-  type ToWorker,
-  type Way,
-} from './worker-messages.js';
+import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
 
-/** The bytes that the host has not taken before `send` asks its caller to wait. */
-const SEND_WATERMARK = 16 << 20;
 /** How long a process that ends waits for its hosts to be told, in milliseconds. */
 const GOODBYE_MS = 500;
 
@@ -47,7 +39,7 @@ export function privateHost({ adapter, entry }: PrivateHostOptions = {}): Transp
 /** A link whose connection the worker has. What happens there arrives here in later turns of the event loop. */
 class WorkerLink implements Link {
   readonly #port: MessagePort;
-  readonly #flow = new Int32Array(new SharedArrayBuffer(4 * FLOW.length));
+  readonly #flow = new Flow();
   readonly #saved = new BigInt64Array(new SharedArrayBuffer(8 * SAVED.length));
   readonly #events: LinkEvents;
   #closed = false;
@@ -63,7 +55,7 @@ class WorkerLink implements Link {
       port: port2,
       way,
       hello,
-      flow: this.#flow.buffer as SharedArrayBuffer,
+      flow: this.#flow.shared,
       saved: this.#saved.buffer as SharedArrayBuffer,
     };
     connections().postMessage(request, [port2]);
@@ -72,18 +64,15 @@ class WorkerLink implements Link {
   send(frame: Uint8Array): boolean {
     if (this.#closed) return true;
     invariant(frame.length < PACKET_LIMIT, `a frame of ${frame.length} bytes was not split`);
-    const underWay = Atomics.add(this.#flow, FLOW.underWay, frame.length) + frame.length;
+    const room = this.#flow.sent(frame.length);
     const given = frame as ToWorker & Uint8Array<ArrayBuffer>;
     this.#port.postMessage(given, [given.buffer]);
-    return underWay < SEND_WATERMARK;
+    if (!room && this.#flow.goesOn()) setImmediate(() => this.#drained());
+    return room;
   }
 
   awaitRoom(): void {
-    for (;;) {
-      const underWay = Atomics.load(this.#flow, FLOW.underWay);
-      if (underWay < SEND_WATERMARK / 2 || Atomics.load(this.#flow, FLOW.closed)) return;
-      Atomics.wait(this.#flow, FLOW.underWay, underWay);
-    }
+    this.#flow.awaitRoom();
   }
 
   get saved(): Saved {
@@ -108,7 +97,7 @@ class WorkerLink implements Link {
   /** Closes the link and waits until the host was told, if that does not take long. */
   sayGoodbye(): void {
     this.close();
-    Atomics.wait(this.#flow, FLOW.closed, 0, GOODBYE_MS);
+    this.#flow.awaitClosed(GOODBYE_MS);
   }
 
   /** The worker is gone. */
@@ -120,13 +109,17 @@ class WorkerLink implements Link {
     if (message instanceof Uint8Array) {
       if (!this.#closed) this.#events.onFrame(message);
     } else if (message === 'drain') {
-      if (!this.#closed) this.#events.onDrain();
+      this.#drained();
     } else if ('welcome' in message) {
       if (!this.#closed) this.#events.onWelcome(message.welcome);
     } else {
       const { closed } = message;
       this.#finish(this.#closed || !closed ? undefined : new FarlightError(closed.code, closed.message));
     }
+  }
+
+  #drained(): void {
+    if (!this.#closed) this.#events.onDrain();
   }
 
   #finish(reason: FarlightError | undefined): void {

@@ -16,20 +16,11 @@ export interface OpenRequest {
   port: MessagePort;
   way: Way;
   hello: Hello;
-  /** An Int32Array of FLOW. */
+  /** The Flow's. */
   flow: SharedArrayBuffer;
   /** A BigInt64Array of SAVED. */
   saved: SharedArrayBuffer;
 }
-
-/** What both threads know of a link at any time. */
-export const FLOW = {
-  /** Bytes that were sent and that the host has not taken. */
-  underWay: 0,
-  /** 1 when the link is gone. */
-  closed: 1,
-  length: 2,
-} as const;
 
 /** Bytes that compression kept off the wire, each way. */
 export const SAVED = { up: 0, down: 1, length: 2 } as const;
