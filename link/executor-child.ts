@@ -76,8 +76,8 @@ export class ExecutorChild {
   #reported: FarlightError | undefined;
   #lastWords = '';
   #killTimer: NodeJS.Timeout | undefined;
-  /** Connections that wait in the IPC channel for the process to take them. */
-  readonly #given = new Set<Socket>();
+  /** Connections that the process may not have taken yet, in the order in which it takes them. */
+  readonly #given: { socket: Socket; handle: SocketHandle | undefined }[] = [];
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
@@ -155,9 +155,15 @@ export class ExecutorChild {
       return;
     }
     // A process that is going cannot be told; its exit says why.
-    if (socket) this.#given.add(socket);
+    if (!socket) {
+      this.#child.send(command, () => {});
+      return;
+    }
+    const given = { socket, handle: handleOf(socket) };
+    this.#given.push(given);
     this.#child.send(command, socket, {}, () => {
-      if (socket) this.#given.delete(socket);
+      // It is sent once the process has taken those before it.
+      this.#given.splice(0, Math.max(this.#given.indexOf(given), 0));
     });
   }
 
@@ -216,9 +222,12 @@ export class ExecutorChild {
     if (this.#gone) return;
     this.#gone = true;
     clearTimeout(this.#killTimer);
-    // Node closes the one that was under way, and forgets those behind it.
-    for (const socket of this.#given) socket.destroy();
-    this.#given.clear();
+    // Node closes none of those that such a process had not taken, and their clients would wait. To close one
+    // again does nothing.
+    for (const { socket, handle } of this.#given.splice(0)) {
+      handle?.close();
+      socket.destroy();
+    }
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 
@@ -233,6 +242,18 @@ export class ExecutorChild {
   }
 }
 
+/** What of a socket the process gets. */
+interface SocketHandle {
+  reading: boolean;
+  readStop(): number;
+  close(): void;
+}
+
+/** Undefined where the socket is closed, or given away. */
+function handleOf(socket: Socket): SocketHandle | undefined {
+  return (socket as unknown as { _handle?: SocketHandle | null })._handle ?? undefined;
+}
+
 /**
  * Reads nothing more from a paused connection, so that what comes is there for the process that gets it, and
  * returns what was read already: a paused socket reads on until its buffer is full, and net has nothing public
@@ -240,7 +261,7 @@ export class ExecutorChild {
  */
 function stopReading(socket: Socket): Uint8Array {
   const read: Buffer | null = socket.read();
-  const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStop(): number } };
+  const handle = handleOf(socket);
   // Without a handle it is closed already.
   if (handle) {
     invariant(typeof handle.readStop === 'function', "net keeps a socket's handle elsewhere than expected");
