@@ -1,11 +1,13 @@
+import { inspect } from 'node:util';
 import { FarlightError } from '../proto/errors.js';
+import { redact } from '../proto/token.js';
 
 /**
  * Tells the person what went wrong, on stderr, and returns the exit code for it. A FarlightError is
- * one sentence; anything else is a bug of ours, whose stack helps whoever is to repair it.
+ * one sentence; anything else is a bug of ours, whose stack helps whoever is to repair it. No token is shown.
  */
 export function complain(error: unknown): number {
-  if (error instanceof FarlightError) process.stderr.write(`farlight: ${error.message}\n`);
-  else console.error('farlight: this is a bug of farlight:', error);
+  const bug = `this is a bug of farlight: ${inspect(error)}`;
+  process.stderr.write(`farlight: ${redact(error instanceof FarlightError ? error.message : bug)}\n`);
   return 1;
 }

@@ -40,7 +40,7 @@ interface Report {
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('Tell what GPU there is, or why there is none, and how fast the line to a host is.')
-    .option('--host <url>', 'also examine this host (or FARLIGHT_HOST)')
+    .option('--host <url>', 'also examine this host: the address that it printed (or FARLIGHT_HOST)')
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--json', 'print the findings as JSON')
     .allowExcessArguments(false)
@@ -114,10 +114,15 @@ function advise(local: LocalReport, host: HostReport | undefined): string[] {
   }
   if (host?.problem) advice.push('Programs cannot run on this host; what is wrong stands below.');
   else if (host)
-    advice.push(`Programs can run on this host: farlight run --host ${host.url} -- node app.mjs`);
+    advice.push(`Programs can run on this host: farlight run --host ${pasted(host.url)} -- node app.mjs`);
   else if (local.problem) advice.push('Programs cannot run on this machine; what is wrong stands below.');
   else advice.push('Programs can run on this machine: farlight run -- node app.mjs');
   return advice;
+}
+
+/** What a person types for an address: of one with a token, which is not shown, that it is the same. */
+function pasted(url: string): string {
+  return url.startsWith('grpcs:') ? 'THE-SAME-ADDRESS' : url;
 }
 
 function print({ farlight, node, platform, local, host, advice }: Report): string {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../link/package-version.js';
+import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
 import { complain } from './complain.js';
 import { doctorCommand } from './doctor.js';
@@ -8,11 +9,17 @@ import { runCommand } from './run.js';
 import { serveCommand } from './serve.js';
 import { tokenCommand } from './token.js';
 
+// Every user of the machine can read what a process was started with; node:process writes the title over that.
+const typed = process.argv.slice(2).join(' ');
+if (redact(typed) !== typed) process.title = `farlight ${redact(typed)}`;
+
 const EXAMPLES = `
 Examples:
   farlight run -- node app.mjs                                  on a GPU of this machine, or a software one
   farlight serve                                                on the machine with the GPU
   farlight run --host grpc://127.0.0.1:7070 -- node app.mjs     on that host's GPU
+  farlight run --emulate rtt=30,mbit=100 -- node app.mjs        as if that were 30 ms away
+  farlight serve --listen 0.0.0.0:7070                          for other machines: prints the address to paste there
   farlight doctor --host grpc://127.0.0.1:7070                  is something wrong, and how fast is it?`;
 
 const program = new Command('farlight')
@@ -42,6 +49,6 @@ function usage(error: CommanderError): number {
     .replace(/^error: /, '')
     .replace(/\n/g, ' ')
     .replace(/\.$/, '');
-  process.stderr.write(`farlight: ${sentence}; see farlight --help\n`);
+  process.stderr.write(`farlight: ${redact(sentence)}; see farlight --help\n`);
   return 2;
 }

@@ -1,18 +1,22 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { HostClient } from '../client/transport/host-client.js';
 import { packageVersion } from '../link/package-version.js';
 import { probeAdapter } from '../link/probe-adapter.js';
 import { FarlightError } from '../proto/errors.js';
 import { versionMismatch } from '../proto/handshake.js';
+import { redact } from '../proto/token.js';
 import { negotiate, PROTOCOL } from '../proto/version.js';
 import { ADAPTER_HELP } from './adapter-help.js';
+import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
 
 interface RunOptions {
   host?: string;
   adapter?: string;
+  compress?: string;
   stats?: boolean;
+  emulate?: LinkChoice;
 }
 
 const REGISTER = new URL('../client/register.js', import.meta.url);
@@ -22,27 +26,45 @@ export function runCommand(): Command {
     .description('Run a program with its WebGPU on a host, or on this machine where none is named.')
     .usage('[options] -- <command> [args...]')
     .argument('<command...>', 'the program and its arguments')
-    .option('--host <url>', 'grpc://HOST:PORT or unix:/PATH (or FARLIGHT_HOST); without it, this machine')
+    .option(
+      '--host <url>',
+      'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine',
+    )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option(
+      '--emulate <link>',
+      'as if the host were that far away: rtt=MS,mbit=MBIT,jitter=MS',
+      parseLinkChoice,
+    )
+    .addOption(
+      new Option(
+        '--compress <mode>',
+        'compress what crosses the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
+      ).choices(['auto', 'on', 'off']),
+    )
     .option('--stats', 'print what crossed the network when the program ends')
     .passThroughOptions()
     .action(run);
 }
 
 async function run(command: string[], options: RunOptions): Promise<void> {
+  const { emulate } = options;
   const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
   if (host !== undefined) {
     if (options.adapter) {
       throw new FarlightError(
         'BAD_OPTION',
-        `--adapter is for a GPU of this machine, and the host ${host} was named; leave out one of them`,
+        `--adapter is for a GPU of this machine, and the host ${redact(host)} was named; leave out one of them`,
       );
     }
     await checkHost(host);
-  } else {
-    await checkAdapter(options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
+  } else if (!emulate) {
+    await checkAdapter(adapter);
   }
-  process.exitCode = await execute(command, environment(host, options));
+  const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
+  process.exitCode = await execute(command, environment(emulated?.url ?? host, options));
+  await emulated?.close();
 }
 
 /** A host that cannot serve the program is found out before the program starts. */
@@ -80,6 +102,7 @@ function environment(host: string | undefined, options: RunOptions): NodeJS.Proc
   if (host === undefined) delete environment.FARLIGHT_HOST;
   else environment.FARLIGHT_HOST = host;
   if (options.adapter) environment.FARLIGHT_ADAPTER = options.adapter;
+  if (options.compress) environment.FARLIGHT_COMPRESSION = options.compress;
   if (options.stats) environment.FARLIGHT_STATS = '1';
   return environment;
 }

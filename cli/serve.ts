@@ -3,26 +3,38 @@ import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { blobRoot } from '../server/blobs/tenants.js';
+import type { Daemon } from '../server/daemon/daemon.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
+import { addHostOptions, daemonOptions, type HostOptions } from './host-options.js';
+import { parseSize } from './parse.js';
 
-interface ServeOptions {
+interface ServeOptions extends HostOptions {
   listen: string;
   adapter: string;
   spares: number;
   kept: number;
   blobs: string;
   blobBytes?: number;
+  requireToken?: boolean;
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsClientCa?: string;
 }
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('Make the GPU of this machine usable from others.')
     .option(
       '--listen <address>',
-      'HOST:PORT on loopback (port 0: any free one), or unix:/PATH',
+      'HOST:PORT (port 0: any free one), with TLS and tokens where it is not on loopback; ' +
+        'grpcs://HOST:PORT for those on loopback too; or unix:/PATH',
       DEFAULT_LISTEN,
     )
+    .option('--require-token', 'speak TLS and ask for a token on loopback too')
+    .option('--tls-cert <file>', 'a certificate of yours (PEM); without it the host makes its own')
+    .option('--tls-key <file>', 'the private key of that certificate (PEM)')
+    .option('--tls-client-ca <file>', 'take only clients with a certificate that one of these signed (PEM)')
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--spares <count>', 'how many executor processes to keep warm', parseCount, 1)
     .option(
@@ -38,11 +50,12 @@ export function serveCommand(): Command {
     )
     .option(
       '--blob-bytes <size>',
-      'what they may take, such as 512MiB (default: 4GiB, or half of the disk)',
+      "what each tenant's may take, such as 512MiB (default: 4GiB, or half of the disk)",
       parseSize,
     )
     .allowExcessArguments(false)
     .action(serve);
+  return addHostOptions(command);
 }
 
 async function serve(options: ServeOptions): Promise<void> {
@@ -58,13 +71,23 @@ async function serve(options: ServeOptions): Promise<void> {
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const starting = Daemon.start({ listen, adapter, spares, kept, blobs });
+  const { requireToken, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
+  const trust = { requireToken, tlsFiles: { cert, key, clientCa } };
+  const limits = await daemonOptions(options);
+  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, ...trust, ...limits });
   let stopping = false;
+  let draining = options.drain > 0;
   const stop = () => {
-    // Somebody who asks twice does not want to wait for the sessions to hear of it.
-    if (stopping) process.exit(1);
-    stopping = true;
-    starting.then((daemon) => daemon.close()).catch(() => {});
+    if (!stopping) {
+      stopping = true;
+      starting.then((daemon) => daemon.drain(options.drain * 1000)).catch(() => {});
+    } else if (draining) {
+      draining = false;
+      starting.then((daemon) => daemon.close()).catch(() => {});
+    } else {
+      // Somebody who asks once more does not want to wait for the sessions to hear of it.
+      process.exit(1);
+    }
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
@@ -72,7 +95,7 @@ async function serve(options: ServeOptions): Promise<void> {
     const daemon = await starting;
     if (stopping) return;
     const { name = '', software = false } = daemon.adapter ?? {};
-    process.stdout.write(`farlight host ready: ${daemon.url}\n`);
+    process.stdout.write(ready(daemon));
     process.stdout.write(`adapter: ${name}${software ? ' (software)' : ''}\n`);
   } catch (error) {
     process.off('SIGTERM', stop);
@@ -81,22 +104,20 @@ async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
+/**
+ * What clients are to be told. The host's first token is made here, when the host has started, and shown this once:
+ * one line is all that a client needs.
+ */
+function ready({ url, tokens }: Daemon): string {
+  if (!tokens) return `farlight host ready: ${url}\n`;
+  if (tokens.list().length > 0) {
+    return `farlight host ready: ${url}\ntokens: those you gave out; farlight token add makes another, to stand before the host: grpcs://TOKEN@...\n`;
+  }
+  const { token } = tokens.add({ note: 'made when the host first started' });
+  return `farlight host ready: ${url.replace('://', `://${token}@`)}\ntoken: part of this address, shown this once; keep the address to yourself, and farlight token add for others\n`;
+}
+
 function parseCount(text: string): number {
   if (!/^\d{1,2}$/.test(text)) throw new InvalidArgumentError('Give a whole number from 0 to 99.');
   return Number(text);
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  '': 1,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-};
-
-function parseSize(text: string): number {
-  const [, number, unit = ''] = /^(\d{1,12})\s*([KMGT]iB)?$/.exec(text) ?? [];
-  if (number === undefined)
-    throw new InvalidArgumentError('Give a number of bytes, or one of KiB, MiB, GiB or TiB.');
-  return Number(number) * (UNITS[unit] as number);
 }

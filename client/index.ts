@@ -32,7 +32,7 @@ export function create(options: CreateOptions | readonly string[] = {}): GPU {
 
 /** What the session of this GPU has counted since it was made. */
 export function stats(gpu: GPU): Stats {
-  return { ...sessionOf(gpu, 'stats').stats };
+  return sessionOf(gpu, 'stats').countedStats();
 }
 
 /** Ends the session of this GPU: its devices are lost, and what it awaits is rejected. */

@@ -23,7 +23,9 @@ export function formatStats(stats: Stats): string {
     [`waiting, at ${TYPICAL_RTT_MS} ms away`, seconds(stats.waits), seconds(stats.apiCalls)],
     ['bytes up', bytes(stats.bytesUp), ''],
     ['  not sent, host had it', bytes(stats.bytesNotSent), ''],
+    ['  saved by compression', bytes(stats.bytesSavedUp), ''],
     ['bytes down', bytes(stats.bytesDown), ''],
+    ['  saved by compression', bytes(stats.bytesSavedDown), ''],
   ];
   const line = ([name = '', ours = '', theirs = '']: string[]) =>
     `  ${name.padEnd(24)}${ours.padStart(16)}${theirs.padStart(18)}`.trimEnd();

@@ -1,9 +1,19 @@
 import type { Duplex } from 'node:stream';
+import type { CompressionMode } from '../proto/compression.js';
 import { ProtocolError } from '../proto/errors.js';
 import type { Silence } from '../proto/handshake.js';
 import type { Channel, ChannelConnection } from '../proto/wire/channel.js';
 import { FrameDecoder } from '../proto/wire/framing.js';
-import { encodePacket, PACKET, PACKET_LIMIT, PREFACE } from '../proto/wire/packet.js';
+import {
+  dataHeader,
+  decodeCount,
+  encodePacket,
+  PACKET,
+  PACKET_LIMIT,
+  PREFACE,
+} from '../proto/wire/packet.js';
+import { FramePacker } from './frame-packer.js';
+import { unpackFrame } from './packed-frame.js';
 
 export interface ChannelSocketEvents {
   /** The peer's preface has come. */
@@ -14,6 +24,8 @@ export interface ChannelSocketEvents {
   onBroken(error: ProtocolError): void;
   /** The connection is gone, and the channel detached from it. Comes once, last; not after `release`. */
   onGone(why: Error | undefined): void;
+  /** A frame travelled packed, and so many bytes less did. */
+  onSaved?(bytes: number, way: 'sent' | 'received'): void;
 }
 
 export interface ChannelSocketOptions {
@@ -27,6 +39,9 @@ export interface ChannelSocketOptions {
 
 /** The peer hears soon what was taken, also when nothing of ours goes there; in milliseconds. */
 const ACK_DELAY_MS = 100;
+
+/** How long the first long frame may take to be acknowledged before the next goes all the same, in milliseconds. */
+const FIRST_WAIT_MS = 100;
 
 /** A shorter frame is written in one piece with what goes in front of it. */
 const JOINED_BYTES = 4096;
@@ -45,6 +60,9 @@ export class ChannelSocket implements ChannelConnection {
   #pingTimer: NodeJS.Timeout | undefined;
   #heardAt = Date.now();
   #lookedAt = Date.now();
+  #packer: FramePacker | undefined;
+  /** The first long frame's acknowledgement is waited for. */
+  #waitTimer: NodeJS.Timeout | undefined;
 
   constructor(socket: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
     this.#socket = socket;
@@ -53,7 +71,7 @@ export class ChannelSocket implements ChannelConnection {
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
     socket.on('data', (piece: Buffer) => this.push(piece));
-    socket.on('drain', () => this.#channel.drained());
+    socket.on('drain', () => this.#drained());
     socket.on('error', (error) => {
       this.#error ??= error;
     });
@@ -65,6 +83,41 @@ export class ChannelSocket implements ChannelConnection {
   write(packet: Uint8Array, body?: Uint8Array): boolean {
     if (this.#gone || !this.#socket.writable) return true;
     if (!body) return this.#socket.write(packet);
+    return this.#packer ? this.#writeFrame(body, this.#packer) : this.#writeTwo(packet, body);
+  }
+
+  /** From now on frames may travel packed, both ways. */
+  compress(mode: CompressionMode): void {
+    this.#packer ??= new FramePacker(mode);
+  }
+
+  #writeFrame(frame: Uint8Array, packer: FramePacker): boolean {
+    if (packer.wantsProbe(frame.length)) this.#ping();
+    const packed = packer.pack(frame);
+    const body = packed ?? frame;
+    const header = dataHeader(body.length, packed ? PACKET.packed : PACKET.data);
+    const more = this.#writeTwo(header, body);
+    packer.sent(header.length + body.length, !more);
+    if (packed) this.#events.onSaved?.(frame.length - packed.length, 'sent');
+    if (!packer.wantsWait) return more;
+    this.#waitTimer = setTimeout(() => this.#waited(), FIRST_WAIT_MS);
+    return false;
+  }
+
+  #waited(): void {
+    if (!this.#waitTimer) return;
+    clearTimeout(this.#waitTimer);
+    this.#waitTimer = undefined;
+    if (!this.#socket.writableNeedDrain) this.#drained();
+  }
+
+  #drained(): void {
+    if (this.#waitTimer) return;
+    this.#packer?.drained();
+    this.#channel.drained();
+  }
+
+  #writeTwo(packet: Uint8Array, body: Uint8Array): boolean {
     if (body.length < JOINED_BYTES) {
       // A copy is cheaper than a second write, which takes the stream's slow path.
       const joined = Buffer.allocUnsafe(packet.length + body.length);
@@ -119,6 +172,11 @@ export class ChannelSocket implements ChannelConnection {
     this.#socket.end(left);
   }
 
+  /** Calls back once when the connection is closed on both sides. */
+  whenClosed(then: () => void): void {
+    this.#socket.once('close', then);
+  }
+
   /** Closes the connection now. */
   destroy(): void {
     this.#socket.destroy();
@@ -129,6 +187,7 @@ export class ChannelSocket implements ChannelConnection {
   release(): void {
     this.#gone = true;
     clearTimeout(this.#ackTimer);
+    clearTimeout(this.#waitTimer);
     clearInterval(this.#pingTimer);
     // Read on all the same: a socket with unread bytes is reset when it closes, and what was written is lost.
     this.#socket.resume();
@@ -138,7 +197,27 @@ export class ChannelSocket implements ChannelConnection {
     if (this.#gone || this.#broken) return;
     const kind = packet[0];
     const body = packet.subarray(1);
+    if (this.#packer) this.#receivePacked(kind, body, this.#packer);
+    else if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
+  }
+
+  #receivePacked(kind: number | undefined, body: Uint8Array, packer: FramePacker): void {
+    if (kind === PACKET.packed) {
+      const frame = unpackFrame(body);
+      this.#events.onSaved?.(frame.length - body.length, 'received');
+      this.#channel.receive(PACKET.data, frame);
+      return;
+    }
+    if (kind === PACKET.pong) packer.ponged();
+    // Told before the channel sends what there is room for now.
+    if (kind === PACKET.ack) packer.acknowledged(Math.max(decodeCount(body) - this.#channel.acknowledged, 0));
     if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
+    if (kind === PACKET.ack) this.#waited();
+  }
+
+  #ping(): void {
+    this.#packer?.pinged();
+    this.write(encodePacket(PACKET.ping));
   }
 
   #takePreface(piece: Uint8Array): Uint8Array {
@@ -160,7 +239,7 @@ export class ChannelSocket implements ChannelConnection {
       this.#error ??= new Error(`it said nothing for ${Math.round(silent / 1000)} seconds`);
       this.destroy();
     } else if (silent >= pingMs / 2) {
-      this.write(encodePacket(PACKET.ping));
+      this.#ping();
     }
   }
 

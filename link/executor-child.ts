@@ -8,22 +8,15 @@ import type {
   Resume,
   SessionDescription,
   SessionEnd,
+  SessionOver,
   Traffic,
 } from '../proto/handshake.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
-/** Where an executor keeps contents, and what they may take. */
-export interface BlobFolder {
-  path: string;
-  maxBytes: number;
-}
-
 export interface ExecutorChildOptions {
   /** What openGpu is to open. */
   adapter: string;
-  /** Absent where it keeps none. */
-  blobs?: BlobFolder | undefined;
   /** Whether this process is the client itself, and carries its session over a pipe to the executor. */
   piped?: boolean | undefined;
   /** The program that the process runs; ours unless a test has another. */
@@ -36,7 +29,7 @@ export interface ExecutorChildEvents {
   /** What the session has carried since the last time. */
   onTraffic?(traffic: Traffic): void;
   /** The session is over, and its client knows. */
-  onOver?(): void;
+  onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
   /** The process has answered a `ping`. */
@@ -69,6 +62,8 @@ export class ExecutorChild {
   readonly pipe: Socket | undefined;
   readonly #events: ExecutorChildEvents;
   readonly #child: ChildProcess;
+  /** Connections that were handed over, and that the process has not said to have yet; the oldest first. */
+  readonly #handed: Socket[] = [];
   #ending = false;
   #gone = false;
   /** The IPC channel, and stderr. */
@@ -76,14 +71,11 @@ export class ExecutorChild {
   #reported: FarlightError | undefined;
   #lastWords = '';
   #killTimer: NodeJS.Timeout | undefined;
-  /** Connections that the process may not have taken yet, in the order in which it takes them. */
-  readonly #given: { socket: Socket; handle: SocketHandle | undefined }[] = [];
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
-    const { adapter, blobs, piped, entry = ENTRY } = options;
-    const folder = blobs ? [blobs.path, String(blobs.maxBytes)] : [];
-    this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter, ...folder], {
+    const { adapter, piped, entry = ENTRY } = options;
+    this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
       stdio: ['ignore', 'ignore', 'pipe', piped ? 'pipe' : 'ignore', 'ipc'],
       env: childEnvironment(),
@@ -154,17 +146,10 @@ export class ExecutorChild {
       socket?.destroy();
       return;
     }
-    // A process that is going cannot be told; its exit says why.
-    if (!socket) {
-      this.#child.send(command, () => {});
-      return;
-    }
-    const given = { socket, handle: handleOf(socket) };
-    this.#given.push(given);
-    this.#child.send(command, socket, {}, () => {
-      // It is sent once the process has taken those before it.
-      this.#given.splice(0, Math.max(this.#given.indexOf(given), 0));
-    });
+    if (socket) this.#handed.push(socket);
+    // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
+    // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
+    this.#child.send(command, socket, { keepOpen: true }, () => {});
   }
 
   #listen(): void {
@@ -203,6 +188,8 @@ export class ExecutorChild {
       this.#reported = new FarlightError('NO_ADAPTER', report.message);
     } else if (report.type === 'ended') {
       this.#reported = new FarlightError(report.code, report.message);
+    } else if (report.type === 'taken') {
+      this.#handed.shift()?.destroy();
     } else if (this.#ending) {
       // Nobody waits for the rest.
     } else if (report.type === 'ready') {
@@ -210,7 +197,7 @@ export class ExecutorChild {
     } else if (report.type === 'traffic') {
       this.#events.onTraffic?.(report);
     } else if (report.type === 'over') {
-      this.#events.onOver?.();
+      this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
     } else {
@@ -222,12 +209,7 @@ export class ExecutorChild {
     if (this.#gone) return;
     this.#gone = true;
     clearTimeout(this.#killTimer);
-    // Node closes none of those that such a process had not taken, and their clients would wait. To close one
-    // again does nothing.
-    for (const { socket, handle } of this.#given.splice(0)) {
-      handle?.close();
-      socket.destroy();
-    }
+    for (const socket of this.#handed.splice(0)) socket.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 
@@ -242,18 +224,6 @@ export class ExecutorChild {
   }
 }
 
-/** What of a socket the process gets. */
-interface SocketHandle {
-  reading: boolean;
-  readStop(): number;
-  close(): void;
-}
-
-/** Undefined where the socket is closed, or given away. */
-function handleOf(socket: Socket): SocketHandle | undefined {
-  return (socket as unknown as { _handle?: SocketHandle | null })._handle ?? undefined;
-}
-
 /**
  * Reads nothing more from a paused connection, so that what comes is there for the process that gets it, and
  * returns what was read already: a paused socket reads on until its buffer is full, and net has nothing public
@@ -261,7 +231,7 @@ function handleOf(socket: Socket): SocketHandle | undefined {
  */
 function stopReading(socket: Socket): Uint8Array {
   const read: Buffer | null = socket.read();
-  const handle = handleOf(socket);
+  const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStop(): number } };
   // Without a handle it is closed already.
   if (handle) {
     invariant(typeof handle.readStop === 'function', "net keeps a socket's handle elsewhere than expected");

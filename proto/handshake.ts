@@ -1,3 +1,4 @@
+import type { Compression, CompressionRequest } from './compression.js';
 import type { FarlightErrorCode } from './errors.js';
 
 /** What the client says of itself when a session opens. */
@@ -6,6 +7,10 @@ export interface Hello {
   protocolMax: number;
   version: string;
   program: string;
+  /** What shows the host who the client is. The transport puts it in, on a verified TLS connection and nowhere else. */
+  token?: string | undefined;
+  /** Absent where frames are to travel as they are. */
+  compression?: CompressionRequest | undefined;
 }
 
 /** The adapter that a host works with, in words. */
@@ -27,6 +32,8 @@ export interface Resume {
    * back and delivers late is an older one, and is not to take the place of a newer.
    */
   attempt: number;
+  /** As in Hello. */
+  token?: string | undefined;
 }
 
 /** When a peer that says nothing is taken for gone: after `deadMs`, and it is asked every `pingMs`. */
@@ -47,6 +54,8 @@ export interface Welcome {
   wgslLanguageFeatures: string[];
   /** Absent where the host keeps no contents: the client names none then. */
   contents?: KeptContents | undefined;
+  /** Absent where frames travel as they are. */
+  compression?: Compression | undefined;
 }
 
 /** Why a host ends a session. */
@@ -83,14 +92,39 @@ export const SESSION_END_CODES = [
   'DISCONNECTED',
   'SHUTTING_DOWN',
   'BUSY',
+  'UNAUTHORIZED',
 ] as const satisfies readonly FarlightErrorCode[];
 
 export type SessionEndCode = (typeof SESSION_END_CODES)[number];
+
+/** Where an executor keeps contents, and what they may take, in bytes. */
+export interface BlobFolder {
+  path: string;
+  maxBytes: number;
+}
+
+/** What a session may take of the GPU. */
+export interface SessionLimits {
+  /** How long the GPU may take for what the session submitted, in milliseconds; 0: as long as it likes. */
+  gpuMs: number;
+  /** Bytes of GPU memory that its buffers and textures may take; 0: as many as there are. */
+  gpuBytes: number;
+}
+
+/** Why a session is over: what its client was told, or, where it is the client's doing, what that did. */
+export interface SessionOver {
+  code: SessionEndCode | 'CLOSED';
+  message: string;
+}
 
 /** What an executor process is told of a session when it begins. */
 export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
+  /** Where its tenant's contents are, the same for all sessions of a process. Absent where none are kept. */
+  blobs?: BlobFolder | undefined;
+  /** Absent where there are none. */
+  limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */
@@ -132,10 +166,12 @@ export type ExecutorReport =
       choice: string;
     }
   | { type: 'failed'; message: string }
+  /** The connection of the oldest `begin` or `resume` that brought one and was not answered so yet has arrived. */
+  | { type: 'taken' }
   /** What the session has carried since the last report. */
   | ({ type: 'traffic' } & Traffic)
   /** The session is over: what was left of it is tidied up. */
-  | { type: 'over' }
+  | ({ type: 'over' } & SessionOver)
   /** Another session of the program may begin. */
   | { type: 'idle' }
   | { type: 'alive' }

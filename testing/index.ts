@@ -8,6 +8,8 @@ import { memoryHost } from './memory-host.js';
 export type { Transport } from '../client/transport/transport.js';
 export type { AdapterDescription } from '../proto/handshake.js';
 export type { Counters } from '../server/daemon/counters.js';
+export { type EmulatedLink, type EmulatedLinkOptions, emulateLink } from './emulator.js';
+export { predictStepMs, type StepLedger, type StepLink } from './step-time.js';
 
 export interface TestHostOptions {
   /** What `farlight serve --adapter` takes. Default `software`: it is there on every linux-x64 machine. */

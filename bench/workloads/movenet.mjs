@@ -1,5 +1,5 @@
 // MoveNet through TensorFlow.js: the first inference, and the steady ones after it.
-import { counters, median, perStep, report, sessionStart, times } from './report.mjs';
+import { counters, median, perStep, report, sessionStart, stepsOnDemand, times } from './report.mjs';
 
 const session = sessionStart();
 const tf = await import('@tensorflow/tfjs');
@@ -22,7 +22,8 @@ const result = {
 };
 if (RUNS > 0) {
   // TF.js pools its buffers; from the third inference on its commands repeat.
-  await times(3, 0, () => estimate(model, input));
+  await times(Number(process.env.BENCH_WARMUP ?? 3), 0, () => estimate(model, input));
+  await stepsOnDemand(() => estimate(model, input));
   const before = await counters();
   const steady = await times(RUNS, 0, () => estimate(model, input));
   Object.assign(result, { stepMs: median(steady), perStep: perStep(before, await counters(), RUNS) });

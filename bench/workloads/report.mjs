@@ -1,5 +1,6 @@
 // What the workloads share: how they measure, and how they report.
 import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
 
 export function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1];
@@ -41,6 +42,21 @@ export async function counters() {
 export function perStep(before, after, steps) {
   if (!before || !after) return undefined;
   return Object.fromEntries(Object.keys(after).map((name) => [name, (after[name] - before[name]) / steps]));
+}
+
+/**
+ * With BENCH_ON_DEMAND, says that it is ready, and for each line on stdin, a number, runs `step` so many times and
+ * prints their milliseconds and what each counted; until it is ended.
+ */
+export async function stepsOnDemand(step) {
+  if (!process.env.BENCH_ON_DEMAND) return;
+  writeSync(1, `${JSON.stringify({ ready: true })}\n`);
+  for await (const line of createInterface({ input: process.stdin })) {
+    const count = Number(line);
+    const before = await counters();
+    const stepsMs = await times(count, 0, step);
+    writeSync(1, `${JSON.stringify({ stepsMs, perStep: perStep(before, await counters(), count) })}\n`);
+  }
 }
 
 /** Prints the result and ends the process: Dawn would keep it alive. */

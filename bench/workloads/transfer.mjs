@@ -1,18 +1,19 @@
-// Bulk bytes both ways: 64 MiB up by writeBuffer, and down by mapAsync.
+// Bulk bytes both ways: 64 MiB (or BENCH_MIB) up by writeBuffer, and down by mapAsync.
 import { median, openDevice, report, times } from './report.mjs';
 
 const MIB = 1 << 20;
-const SIZE = 64 * MIB;
+const SIZE = Number(process.env.BENCH_MIB ?? 64) * MIB;
+const RUNS = Number(process.env.BENCH_RUNS ?? 5);
 const device = await openDevice();
 const buffer = device.createBuffer({ size: SIZE, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
 const staging = device.createBuffer({ size: SIZE, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
 const data = new Uint8Array(SIZE).fill(7);
 
-const up = await times(5, 1, async () => {
+const up = await times(RUNS, 1, async () => {
   device.queue.writeBuffer(buffer, 0, data);
   await device.queue.onSubmittedWorkDone();
 });
-const down = await times(5, 1, async () => {
+const down = await times(RUNS, 1, async () => {
   const encoder = device.createCommandEncoder();
   encoder.copyBufferToBuffer(buffer, 0, staging, 0, SIZE);
   device.queue.submit([encoder.finish()]);

@@ -1,9 +1,10 @@
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
+import { extent } from '../../proto/texture-size.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
 import { partsOf } from '../session/parts.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
 import { encodeImage, type ImagePart } from './external-image.js';
-import { extent, type TextureResource } from './texture.js';
+import type { TextureResource } from './texture.js';
 import { textureParts } from './texture-parts.js';
 
 const operations = OPERATIONS.GPUQueue;

@@ -4,14 +4,8 @@ import type {
   GPUTextureDescriptor,
 } from '../../proto/gen/operations.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
+import { blockOf } from '../../proto/texture-size.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
-
-/** The smallest unit of a format that memory holds: some texels, and their bytes. */
-interface Block {
-  readonly width: number;
-  readonly height: number;
-  readonly bytes: number;
-}
 
 type Extent = readonly [width: number, height: number, layers: number];
 
@@ -95,20 +89,4 @@ export function textureParts(
     }
   }
   return parts;
-}
-
-const PLAIN = /^(rgba|bgra|rg|r)(8|16|32)(unorm|snorm|uint|sint|float)(-srgb)?$/;
-const PACKED = new Set(['rgb10a2unorm', 'rgb10a2uint', 'rg11b10ufloat', 'rgb9e5ufloat']);
-const COMPRESSED = /^(bc[1-7]h?|etc2|eac|astc-(\d+)x(\d+))-/;
-/** Compressed formats whose blocks have 8 bytes; the others' have 16. */
-const SHORT_BLOCK = /^(bc1|bc4|etc2-rgb8|eac-r11)/;
-
-function blockOf(format: string): Block | undefined {
-  if (PACKED.has(format)) return { width: 1, height: 1, bytes: 4 };
-  const [, components, bits] = PLAIN.exec(format) ?? [];
-  if (components && bits) return { width: 1, height: 1, bytes: (components.length * Number(bits)) / 8 };
-  const [compressed, , width = '4', height = '4'] = COMPRESSED.exec(format) ?? [];
-  if (!compressed) return undefined;
-  const bytes = SHORT_BLOCK.test(format) ? 8 : 16;
-  return { width: Number(width), height: Number(height), bytes };
 }

@@ -1,4 +1,5 @@
 import type { GPUTextureDescriptor, GPUTextureViewDescriptor } from '../../proto/gen/operations.js';
+import { extent } from '../../proto/texture-size.js';
 import { ClientResource } from '../session/client-resource.js';
 import { defineInterface, defineObjectBase, defineResource, deviceOf, illegal, receiver } from './define.js';
 import type { DeviceResource } from './device-resource.js';
@@ -23,13 +24,6 @@ export class TextureResource extends ClientResource {
       return textureBindingViewDimension ?? dimension;
     return this.size[2] > 1 ? '2d-array' : '2d';
   }
-}
-
-/** A GPUExtent3D in its three numbers. */
-export function extent(size: GPUTextureDescriptor<unknown>['size']): [number, number, number] {
-  if (!Array.isArray(size)) return [size.width, size.height, size.depthOrArrayLayers];
-  const [width = 0, height = 1, depthOrArrayLayers = 1] = size;
-  return [width, height, depthOrArrayLayers];
 }
 
 /** https://gpuweb.github.io/gpuweb/#gputexture */

@@ -18,8 +18,12 @@ export interface Stats {
   waits: number;
   /** Bytes of messages to the host. */
   bytesUp: number;
+  /** Those of them that compression kept off the wire. */
+  bytesSavedUp: number;
   /** Bytes of messages from the host. */
   bytesDown: number;
+  /** Those of them that compression kept off the wire. */
+  bytesSavedDown: number;
 }
 
 export function emptyStats(): Stats {
@@ -33,6 +37,8 @@ export function emptyStats(): Stats {
     messagesSent: 0,
     waits: 0,
     bytesUp: 0,
+    bytesSavedUp: 0,
     bytesDown: 0,
+    bytesSavedDown: 0,
   };
 }

@@ -15,7 +15,9 @@ import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { emptyStats, type Stats } from './ledger.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
+import { ProcessHold } from './process-hold.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
+import { Requests, rethrow, type Settlement } from './requests.js';
 
 export interface SessionOptions {
   /** Gives the transport when the session opens; may load it only then. */
@@ -28,19 +30,6 @@ export interface SessionOptions {
   reuse: 'on' | 'off';
   /** The exception that a promise rejects with where the host refuses. */
   asException(rejection: Rejection): Error;
-}
-
-/**
- * What becomes of an awaited command. Each function runs at the moment that its answer is read, so that
- * promises settle in the order in which the host answered.
- */
-export interface Settlement<Reply, T> {
-  /** The host answered; what this throws rejects the promise. */
-  fulfilled(reply: Reply): T;
-  /** The host refused, or the session ended: returns the promise's value all the same, or throws. */
-  rejected?(error: Error): T;
-  /** A part of a long answer came, ahead of it. A view, valid during the call. */
-  part?(bytes: Uint8Array): void;
 }
 
 /** What else may be in a batch with a part, in bytes, and still leave it in one frame. */
@@ -68,10 +57,9 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
   readonly #assembler = new BatchAssembler();
-  readonly #pending = new Map<number, Settles>();
+  readonly #requests: Requests;
   readonly #registry = new FinalizationRegistry<number>((id) => this.#release(id));
   #released: number[] = [];
-  #nextSerial = 1;
   #scheduled: Flush | undefined;
   #link: Link | undefined;
   #opening = false;
@@ -80,11 +68,7 @@ export class Session {
   readonly #recipients: Recipients = {
     take: (serial) => this.#take(serial),
     device: (id) => this.devices.get(id),
-    part: (serial, bytes) => {
-      const part = this.#pending.get(serial)?.part;
-      if (!part) throw new ProtocolError(`a part of the answer ${serial}, which has none`);
-      part(bytes);
-    },
+    part: (serial, bytes) => this.#requests.part(serial, bytes),
     missing: (name) => {
       const batch = this.#encoder.contents?.supply(name);
       if (!batch) throw new ProtocolError('a content is missing where none was named');
@@ -92,16 +76,14 @@ export class Session {
     },
     held: (names) => this.#encoder.held?.add(names),
   };
-  /** Reasons for the process to stay alive, see `hold`. */
-  #holds = 0;
-  /** Whether the link was told to keep it alive. */
-  #referenced = false;
+  readonly #hold = new ProcessHold();
   /** Whether `#endTask` will be called. */
   #taskEnds = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.root = new Handle(ROOT_ID, this);
+    this.#requests = new Requests(options.asException);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
     this.#encoder = new CommandEncoder(this, options.reuse);
   }
@@ -109,6 +91,12 @@ export class Session {
   /** Why the session ended, if it did. */
   get ended(): FarlightError | undefined {
     return this.#ended;
+  }
+
+  /** What was counted until now, with what the link has. */
+  countedStats(): Stats {
+    const { up = 0, down = 0 } = this.#link?.saved ?? {};
+    return { ...this.stats, bytesSavedUp: up, bytesSavedDown: down };
   }
 
   /** Counts a call that returns without anything having to come back. */
@@ -165,32 +153,23 @@ export class Session {
     operation: AnyOperation & { readReply(...args: never): Reply },
     self: Handle,
     args: unknown,
-    { fulfilled, rejected = rethrow, part }: Settlement<Reply, T>,
+    settlement: Settlement<Reply, T>,
     made?: Handle,
   ): Promise<T> {
+    const { rejected = rethrow } = settlement;
     const ended = this.#ended;
     if (ended) return new Promise((resolve) => resolve(rejected(ended)));
     this.stats.waits += 1;
     this.#open();
-    return new Promise((resolve, reject) => {
-      const attempt = <V>(settlement: (value: V) => T, value: V) => {
-        try {
-          resolve(settlement(value));
-        } catch (error) {
-          reject(error);
-        }
-      };
+    try {
       this.#write(operation, self, args, made);
-      this.#pending.set(this.#nextSerial++, {
-        operation,
-        resolve: (reply) => attempt(fulfilled, reply as Reply),
-        refuse: (rejection) => attempt(rejected, this.#options.asException(rejection)),
-        reject: (error) => attempt(rejected, error as Error),
-        part,
-      });
-      this.hold();
-      this.#schedule('awaited');
-    });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const answer = this.#requests.add(operation, settlement);
+    this.hold();
+    this.#schedule('awaited');
+    return answer;
   }
 
   /** The program has read a result from the host. */
@@ -200,15 +179,14 @@ export class Session {
 
   /** Keeps the process alive until `unhold`, as an awaited command does. */
   hold(): void {
-    this.#holds += 1;
-    this.#refer();
+    this.#hold.hold();
   }
 
   unhold(): void {
-    this.#holds -= 1;
-    if (this.#holds > 0) return;
+    this.#hold.release();
+    if (this.#hold.holds > 0) return;
     // Mostly the program goes on to await the next thing in this very task.
-    if (this.#ended) this.#refer();
+    if (this.#ended) this.#hold.apply();
     else this.#whenTaskEnds();
   }
 
@@ -250,17 +228,8 @@ export class Session {
   readonly #endTask = () => {
     this.#taskEnds = false;
     this.#flush();
-    this.#refer();
+    this.#hold.apply();
   };
-
-  /** Has the link keep the process alive, or not, as the holds say. */
-  #refer(): void {
-    const referenced = this.#holds > 0;
-    if (!this.#link || referenced === this.#referenced) return;
-    this.#referenced = referenced;
-    if (referenced) this.#link.ref();
-    else this.#link.unref();
-  }
 
   #flush(): void {
     this.#scheduled = undefined;
@@ -274,12 +243,9 @@ export class Session {
 
   #writeAcknowledge(): void {
     this.stats.waits += 1;
-    this.#pending.set(this.#nextSerial++, {
-      operation: OPERATIONS.FarlightSession.acknowledge,
-      resolve: () => this.#outbox.acknowledged(),
-      refuse: () => {},
-      reject: () => {},
-      part: undefined,
+    void this.#requests.add(OPERATIONS.FarlightSession.acknowledge, {
+      fulfilled: () => this.#outbox.acknowledged(),
+      rejected: () => {},
     });
     this.hold();
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);
@@ -324,7 +290,7 @@ export class Session {
           reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`),
         ),
     });
-    this.#refer();
+    this.#hold.attach(this.#link);
     this.#outbox.attach(this.#link);
   }
 
@@ -332,7 +298,7 @@ export class Session {
     if (this.#ended) return;
     const { contents } = welcome;
     if (contents && this.#options.reuse === 'on') {
-      const nextSerial = () => this.#nextSerial;
+      const nextSerial = () => this.#requests.next;
       this.#heed(() => {
         this.#encoder.contents = new NamedContents(contents, { stats: this.stats, nextSerial });
       });
@@ -367,34 +333,27 @@ export class Session {
 
   /** The pending command of a reply; each is answered once. */
   #take(serial: number): Settles {
-    const pending = this.#pending.get(serial);
-    if (!pending) throw new ProtocolError(`a reply to the request ${serial}, which is not open`);
-    this.#pending.delete(serial);
+    const request = this.#requests.take(serial);
     this.#encoder.contents?.answered(serial);
     this.unhold();
-    return pending;
+    return request;
   }
 
   #end(reason: FarlightError): void {
     if (this.#ended) return;
     this.#ended = reason;
-    invariant(this.#holds >= this.#pending.size, 'an awaited command does not hold the session');
-    const pending = [...this.#pending.values()];
-    this.#pending.clear();
+    invariant(this.#hold.holds >= this.#requests.size, 'an awaited command does not hold the session');
+    const left = this.#requests.takeAll();
     this.#outbox.clear();
     this.#encoder.take();
     this.#encoder.contents = undefined;
-    for (const { reject } of pending) {
+    for (const { reject } of left) {
       this.unhold();
       reject(reason);
     }
     for (const device of this.devices.values()) device.onLost('unknown', reason.message);
     this.devices.clear();
   }
-}
-
-function rethrow(error: Error): never {
-  throw error;
 }
 
 function asFarlightError(error: unknown): FarlightError {

@@ -6,13 +6,14 @@ import { type MessagePort, parentPort } from 'node:worker_threads';
 import { hostTransport } from './host-link.js';
 import { privateTransport } from './private-host.js';
 import type { LinkEvents } from './transport.js';
-import { FLOW, type FromWorker, type OpenRequest, type ToWorker } from './worker-messages.js';
+import { FLOW, type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worker-messages.js';
 
 /** Bytes around a frame in a buffer for which it is not worth to be copied into one of its own. */
 const SLACK = 4096;
 
-parentPort?.on('message', ({ port, way, hello, flow: shared }: OpenRequest) => {
+parentPort?.on('message', ({ port, way, hello, flow: shared, saved: sharedToo }: OpenRequest) => {
   const flow = new Int32Array(shared);
+  const saved = new BigInt64Array(sharedToo);
   const tell = (message: FromWorker, transfer?: ArrayBuffer[]) => port.postMessage(message, transfer);
   const events: LinkEvents = {
     onWelcome: (welcome) => tell({ welcome }),
@@ -21,6 +22,7 @@ parentPort?.on('message', ({ port, way, hello, flow: shared }: OpenRequest) => {
       Atomics.sub(flow, FLOW.underWay, bytes);
       Atomics.notify(flow, FLOW.underWay);
     },
+    onSaved: (bytes, way) => Atomics.add(saved, SAVED[way], BigInt(bytes)),
     onDrain: () => tell('drain'),
     onClose: (reason) => {
       Atomics.store(flow, FLOW.closed, 1);

@@ -1,10 +1,14 @@
-import type { ChannelOptions, Client, MethodDefinition, ServiceError, status } from '@grpc/grpc-js';
+import type { ChannelOptions, Client, Metadata, MethodDefinition, ServiceError, status } from '@grpc/grpc-js';
 import { grpc } from '../../link/grpc.js';
 import { ECHO_MESSAGE_LIMIT, hostService } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/handshake.js';
+import { clientCertificate } from './client-certificate.js';
+import { explainHangUp } from './hang-up.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
 import { CONNECT_TIMEOUT_MS, unreachable } from './host-link.js';
+import { secureCredentials } from './secure-credentials.js';
+import { silent } from './socket-errors.js';
 import { SocketHold } from './socket-hold.js';
 
 /** How long an echo may take, in milliseconds: megabytes over a slow line. */
@@ -24,24 +28,33 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 /** What gRPC says of a server that answers in another protocol, or in HTTP/2 without gRPC. */
 const NOT_GRPC = /Protocol error|Parse Error|HTTP|without gRPC status/i;
 
+/** What gRPC says where the peer closed the connection before it answered. */
+const HUNG_UP = /ECONNRESET|Connection dropped|Failed to connect\b|GOAWAY/i;
+
 /** Asks a host about itself, outside of any session. */
 export class HostClient {
   readonly #address: HostAddress;
   readonly #hold = new SocketHold();
   readonly #client: Client;
+  /** Why no connection could be made that may be used. */
+  #refusal: FarlightError | undefined;
 
-  /** @throws FarlightError BAD_URL where the address is not one. */
+  /**
+   * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
+   *   certificate that cannot be used.
+   */
   constructor(url: string) {
-    this.#address = parseHostAddress(url);
+    this.#address = parseHostAddress(url, { tls: true });
     this.#hold.set(true);
-    this.#client = new (grpc().Client)(this.#address.target, this.#hold.credentials(), CHANNEL_OPTIONS);
+    const credentials = this.#hold.credentials(this.#secured());
+    this.#client = new (grpc().Client)(this.#address.target, credentials, CHANNEL_OPTIONS);
   }
 
   get url(): string {
     return this.#address.url;
   }
 
-  /** @throws FarlightError UNREACHABLE (rejects). */
+  /** @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects). */
   async describe(): Promise<HostDescription> {
     const description = await this.#ask(hostService().Describe, {}, CONNECT_TIMEOUT_MS);
     return { ...description, adapter: description.adapter ?? undefined };
@@ -50,7 +63,7 @@ export class HostClient {
   /**
    * Sends `payload` and has `replyBytes` bytes sent back.
    *
-   * @throws FarlightError UNREACHABLE (rejects).
+   * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects).
    */
   async echo(payload: Uint8Array, replyBytes: number): Promise<void> {
     await this.#ask(hostService().Echo, { payload, replyBytes }, ECHO_TIMEOUT_MS);
@@ -70,21 +83,47 @@ export class HostClient {
       const { path, requestSerialize, responseDeserialize } = method;
       const deadline = Date.now() + timeoutMs;
       const done = (error: ServiceError | null, reply?: Reply) =>
-        error || !reply ? reject(this.#explain(error, timeoutMs)) : resolve(reply);
-      this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, { deadline }, done);
+        error || !reply ? this.#explain(error, timeoutMs).then(reject, reject) : resolve(reply);
+      const options = { deadline };
+      const metadata = this.#metadata();
+      this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        options,
+        done,
+      );
     });
   }
 
-  #explain(error: ServiceError | null, timeoutMs: number): FarlightError {
-    if (error && error.code !== grpc().status.DEADLINE_EXCEEDED)
-      return unreachable(
-        this.url,
-        isForeign(error.code, error.details) ? undefined : reasonOf(error.details),
-      );
-    return new FarlightError(
-      'UNREACHABLE',
-      `nothing answers at ${this.url} within ${timeoutMs / 1000} seconds; start a host there with: farlight serve`,
-    );
+  #secured() {
+    if (this.#address.scheme !== 'grpcs') return undefined;
+    return secureCredentials(this.#address, {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      certificate: clientCertificate(process.env),
+      onRefused: (reason) => {
+        this.#refusal = reason;
+      },
+    });
+  }
+
+  /** What shows the host who calls; gRPC sends it on a connection that was verified. In plaintext nobody is told. */
+  #metadata(): Metadata {
+    const metadata = new (grpc().Metadata)();
+    const { scheme, token } = this.#address;
+    if (scheme === 'grpcs' && token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+    return metadata;
+  }
+
+  async #explain(error: ServiceError | null, timeoutMs: number): Promise<FarlightError> {
+    const { DEADLINE_EXCEEDED, UNAUTHENTICATED } = grpc().status;
+    if (this.#refusal) return this.#refusal;
+    if (!error || error.code === DEADLINE_EXCEEDED) return silent(this.#address, timeoutMs);
+    if (error.code === UNAUTHENTICATED) return new FarlightError('UNAUTHORIZED', error.details);
+    if (HUNG_UP.test(error.details)) return explainHangUp(this.#address);
+    return unreachable(this.url, isForeign(error.code, error.details) ? undefined : reasonOf(error.details));
   }
 }
 

@@ -1,7 +1,13 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import {
+  type CompressionMode,
+  type CompressionRequest,
+  grantedCompression,
+  requestCompression,
+} from '../../proto/compression.js';
 import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
-import { SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
+import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import {
   decodeCount,
   decodeObject,
@@ -11,7 +17,11 @@ import {
   PREFACE,
 } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
+import type { ClientCertificate } from './client-certificate.js';
+import { explainHangUp } from './hang-up.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
+import { openSocket } from './secure-socket.js';
+import { refusedCertificate, silent } from './socket-errors.js';
 import type { Hello, Link, LinkEvents, Transport } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */
@@ -24,6 +34,10 @@ const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
 const RETRY_MS = { first: 20, longest: 1000 };
 
 export interface HostOptions {
+  /** When frames are compressed. Default: auto, where the line is so slow that they arrive sooner. */
+  compression?: CompressionMode | 'off' | undefined;
+  /** Shown to a host that asks for one. */
+  certificate?: ClientCertificate | undefined;
   /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
   silence?: Silence | undefined;
   /** How long a host may take to answer at all, in milliseconds. Default 5 s. */
@@ -36,25 +50,35 @@ export interface HostOptions {
  * @throws FarlightError BAD_URL where the address is not one.
  */
 export function hostTransport(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url);
+  const address = parseHostAddress(url, { tls: true });
+  const { compression = 'auto' } = options;
+  // What goes to this machine's own memory gains nothing.
+  const wanted = compression !== 'off' && address.scheme !== 'unix';
+  const asked = wanted ? requestCompression(compression) : undefined;
   return {
     target: address.url,
-    open: (hello, events) => new HostLink(address, options, hello, events),
+    open: (hello, events) => new HostLink(address, options, { ...hello, compression: asked }, events),
   };
 }
 
 /**
- * States: *connecting* -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
- * Welcome) <-> *away* (the connection was lost, and another is tried) -> *closing* (by `close`) -> *closed*.
- * Each leads to *closed* too: by the host's SessionEnd, by a lost connection before Welcome, or when the host
- * could not be reached again in time.
+ * States: *connecting* (until the peer is verified, where that is asked for; what is sent is kept) -> *greeted* (it
+ * was told what we want) -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
+ * Welcome) <-> *away* (the connection was lost, and another is tried: connecting, greeted, reached) -> *closing*
+ * (by `close`) -> *closed*. Each leads to *closed* too: by `close` where nothing is connected, by the host's
+ * SessionEnd, by a lost connection before Welcome, by a peer that is not to be trusted, or when the host could not be
+ * reached again in time.
  */
 class HostLink implements Link {
   readonly #address: HostAddress;
   readonly #silence: Silence;
   readonly #connectMs: number;
+  readonly #certificate: ClientCertificate | undefined;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
+  /** Gives up the connection that is being made. */
+  #connecting: AbortController | undefined;
+  readonly #asked: CompressionRequest | undefined;
   #connection: ChannelSocket | undefined;
   #welcome: Welcome | undefined;
   /** The host has answered on this connection. */
@@ -69,14 +93,23 @@ class HostLink implements Link {
   /** For the host's answer, for the next attempt, or for the end. */
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: HostAddress, { silence, connectMs }: HostOptions, hello: Hello, events: LinkEvents) {
+  constructor(
+    address: HostAddress,
+    { silence, connectMs, certificate }: HostOptions,
+    hello: Hello,
+    events: LinkEvents,
+  ) {
     this.#address = address;
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
+    this.#certificate = certificate;
     this.#events = events;
+    this.#asked = hello.compression;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
-    const connection = this.#connect(encodeObject(PACKET.hello, hello));
-    this.#out.channel.attach(connection, 0);
+    this.#connect((socket) => {
+      const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(hello)));
+      this.#out.channel.attach(connection, 0);
+    });
   }
 
   send(frame: Uint8Array): boolean {
@@ -96,9 +129,9 @@ class HostLink implements Link {
     this.#timer = setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS);
     this.#out.channel.whenSent(() => {
       connection.write(encodePacket(PACKET.bye));
-      // Read on until the host closes it: a reset, on which replies under way would run, outruns the word.
-      this.#connection = undefined;
-      connection.end(() => this.#finish(undefined), CLOSE_TIMEOUT_MS);
+      // The host closes its side when it has read that: closed before, the connection might be reset first.
+      connection.whenClosed(() => this.#finish(undefined));
+      connection.end(undefined, CLOSE_TIMEOUT_MS);
     });
   }
 
@@ -106,10 +139,32 @@ class HostLink implements Link {
   ref(): void {}
   unref(): void {}
 
-  /** Opens a connection that begins with these words. */
-  #connect(words: Uint8Array): ChannelSocket {
+  /** Opens a connection, to a peer that is verified where the address asks for that. */
+  #connect(then: (socket: Socket) => void): void {
     this.#reached = false;
-    const socket = openSocket(this.#address);
+    const connecting = new AbortController();
+    this.#connecting = connecting;
+    const options = {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      certificate: this.#certificate,
+      signal: connecting.signal,
+    };
+    openSocket(this.#address, options).then(
+      (socket) => {
+        this.#connecting = undefined;
+        // Given up in the same turn in which it was made.
+        if (this.#closed) socket.on('error', () => {}).destroy();
+        else then(socket);
+      },
+      (error: Error) => {
+        this.#connecting = undefined;
+        if (!this.#closed) this.#failed(error);
+      },
+    );
+  }
+
+  /** Says what we want on a connection: the preface and these words. */
+  #greet(socket: Socket, words: Uint8Array): ChannelSocket {
     socket.write(PREFACE);
     socket.write(words);
     const connection: ChannelSocket = new ChannelSocket(socket, {
@@ -125,12 +180,13 @@ class HostLink implements Link {
         onGone: (why) => {
           if (this.#connection === connection) this.#lost(why);
         },
+        onSaved: (bytes, way) => this.#events.onSaved?.(bytes, way === 'sent' ? 'up' : 'down'),
       },
     });
+    if (this.#welcome?.compression) connection.compress(this.#welcome.compression.mode);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
-      const late = new FarlightError('UNREACHABLE', this.#silent());
-      if (!this.#welcome) this.#finish(late);
+      if (!this.#welcome) this.#finish(silent(this.#address, this.#connectMs));
       connection.destroy();
     }, this.#connectMs);
     return connection;
@@ -144,7 +200,8 @@ class HostLink implements Link {
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
     if (this.#closed) return;
     if (kind === PACKET.welcome && !this.#welcome) {
-      this.#welcome = decodeWelcome(body);
+      this.#welcome = decodeWelcome(body, this.#asked);
+      if (this.#welcome.compression) connection.compress(this.#welcome.compression.mode);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
       this.#retryMs = RETRY_MS.first;
@@ -163,8 +220,29 @@ class HostLink implements Link {
     // connection bears silence, and goes on with the session then.
     if (this.#reached) this.#deadline = 0;
     if (this.#closing) this.#finish(undefined);
-    else if (!this.#welcome) this.#finish(this.#explain(why));
-    else this.#comeBack(why, this.#welcome);
+    else if (this.#welcome) this.#comeBack(why, this.#welcome);
+    else if (this.#reached) this.#finish(this.#explain(why));
+    else void this.#hungUp(why);
+  }
+
+  /** There is no connection. */
+  #failed(error: Error): void {
+    const reason = error instanceof FarlightError ? error : unreachable(this.#address.url, reasonOf(error));
+    // What is not to be trusted now is not asked again: it might be so the next time.
+    if (!this.#welcome || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
+    else this.#comeBack(error, this.#welcome);
+  }
+
+  /** The peer hung up before it said anything, which it is asked about once more. */
+  async #hungUp(why: Error | undefined): Promise<void> {
+    const refused = why && refusedCertificate(this.#address, why);
+    this.#finish(refused ?? (await explainHangUp(this.#address)));
+  }
+
+  /** In plaintext nobody is told the token. */
+  #withToken<T extends { token?: string | undefined }>(words: T): T {
+    const { scheme, token } = this.#address;
+    return scheme === 'grpcs' && token !== undefined ? { ...words, token } : words;
   }
 
   /** Connects again, at once and then at growing intervals. */
@@ -182,8 +260,11 @@ class HostLink implements Link {
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
     this.#timer = setTimeout(() => {
       this.#attempt += 1;
-      const { taken } = this.#out.channel;
-      this.#connect(encodeObject(PACKET.resume, { sessionId, taken, attempt: this.#attempt }));
+      this.#connect((socket) => {
+        const { taken } = this.#out.channel;
+        const resume: Resume = { sessionId, taken, attempt: this.#attempt };
+        this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
+      });
     }, delay);
   }
 
@@ -191,27 +272,21 @@ class HostLink implements Link {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#connecting?.abort();
     const connection = this.#connection;
     this.#connection = undefined;
     connection?.destroy();
     this.#events.onClose(this.#closing ? undefined : reason);
   }
 
-  #silent(): string {
-    return `nothing answers at ${this.#address.url} within ${this.#connectMs / 1000} seconds; start a host there with: farlight serve`;
-  }
-
   #explain(why: Error | undefined): FarlightError {
     const { url } = this.#address;
-    if (this.#reached && why instanceof ProtocolError)
-      return new FarlightError('PROTOCOL_ERROR', broken(why));
-    if (this.#reached) {
-      return new FarlightError(
-        'DISCONNECTED',
-        `the connection to ${url} was lost (${reasonOf(why)}); start the program again`,
-      );
-    }
-    return unreachable(url, why instanceof ProtocolError || !why ? undefined : reasonOf(why));
+    if (!this.#reached) return unreachable(url);
+    if (why instanceof ProtocolError) return new FarlightError('PROTOCOL_ERROR', broken(why));
+    return new FarlightError(
+      'DISCONNECTED',
+      `the connection to ${url} was lost (${reasonOf(why)}); start the program again`,
+    );
   }
 }
 
@@ -223,15 +298,10 @@ export function unreachable(url: string, reason = 'what answers is not a farligh
   );
 }
 
-function openSocket({ target }: HostAddress): Socket {
-  if (target.startsWith('unix:')) return connect(target.slice('unix:'.length));
-  const { hostname, port } = new URL(`tcp://${target}`);
-  return connect({ host: hostname.replace(/[[\]]/g, ''), port: Number(port), noDelay: true });
-}
-
 function reasonOf(why: Error | undefined): string {
   if (!why) return 'the host closed it';
-  return (why as NodeJS.ErrnoException).code ?? why.message;
+  const underlying = why instanceof FarlightError && why.cause instanceof Error ? why.cause : why;
+  return (underlying as NodeJS.ErrnoException).code ?? underlying.message;
 }
 
 function broken({ message }: ProtocolError): string {
@@ -239,8 +309,9 @@ function broken({ message }: ProtocolError): string {
 }
 
 /** @throws ProtocolError where it is none. */
-function decodeWelcome(body: Uint8Array): Welcome {
-  const welcome = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
+  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
   const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
   const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
   const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');

@@ -1,9 +1,12 @@
+import type { CompressionMode } from '../../proto/compression.js';
 import type { Transport } from './transport.js';
 import { privateHost, remoteHost } from './worker-link.js';
 
 export interface OpenOptions {
   /** The adapter that a private host opens; FARLIGHT_ADAPTER where absent, and `auto` without that. */
   adapter?: string | undefined;
+  /** When frames to and from a host are compressed; 'auto' where absent. */
+  compression?: CompressionMode | 'off' | undefined;
 }
 
 /**
@@ -12,6 +15,6 @@ export interface OpenOptions {
  * @throws FarlightError BAD_URL where the address is not one.
  */
 export function openTransport(target: string | undefined, options: OpenOptions = {}): Transport {
-  if (target) return remoteHost(target);
+  if (target) return remoteHost(target, { compression: options.compression });
   return privateHost({ adapter: options.adapter || process.env.FARLIGHT_ADAPTER || undefined });
 }

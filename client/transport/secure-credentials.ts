@@ -1,7 +1,14 @@
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { grpc } from '../../link/grpc.js';
+import { FarlightError } from '../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
 import { type SocketOptions, secure } from './secure-socket.js';
+import { refusedCertificate } from './socket-errors.js';
+
+export interface SecureCredentialsOptions extends SocketOptions {
+  /** Told why no connection is had that may be used: gRPC itself passes on less. */
+  onRefused?: ((reason: FarlightError) => void) | undefined;
+}
 
 /**
  * gRPC credentials for an address with TLS. gRPC's own cannot pin a certificate that nobody signed; so the connection
@@ -9,15 +16,29 @@ import { type SocketOptions, secure } from './secure-socket.js';
  *
  * Whatever else takes a socket in gRPC's place (client/transport/socket-hold.ts) wraps these.
  */
-export function secureCredentials(address: HostAddress, options: SocketOptions = {}): ChannelCredentials {
+export function secureCredentials(
+  address: HostAddress,
+  options: SecureCredentialsOptions = {},
+): ChannelCredentials {
+  const { onRefused = () => {}, ...socketOptions } = options;
   const credentials = grpc().credentials.createInsecure();
   const createConnector = credentials._createSecureConnector.bind(credentials);
   credentials._createSecureConnector = (...parameters) => {
     const connector = createConnector(...parameters);
-    connector.connect = async (socket) => ({
-      socket: await secure(socket, address, { ...options, protocols: ['h2'] }),
-      secure: true,
-    });
+    connector.connect = async (socket) => {
+      try {
+        const secured = await secure(socket, address, { ...socketOptions, protocols: ['h2'] });
+        // In TLS 1.3 the host says only afterwards that it does not take our certificate.
+        secured.on('error', (error) => {
+          const reason = refusedCertificate(address, error);
+          if (reason) onRefused(reason);
+        });
+        return { socket: secured, secure: true };
+      } catch (error) {
+        if (error instanceof FarlightError) onRefused(error);
+        throw error;
+      }
+    };
     return connector;
   };
   return credentials;

@@ -18,9 +18,8 @@ export class SocketHold {
   #destroyed = false;
   #socket: Socket | undefined;
 
-  /** Plaintext credentials whose connections keep the process alive only while this hold is on. */
-  credentials(): ChannelCredentials {
-    const credentials = grpc().credentials.createInsecure();
+  /** These credentials (plaintext by default), whose connections keep the process alive only while this hold is on. */
+  credentials(credentials: ChannelCredentials = grpc().credentials.createInsecure()): ChannelCredentials {
     const createConnector = credentials._createSecureConnector.bind(credentials);
     credentials._createSecureConnector = (...parameters) => {
       const connector = createConnector(...parameters);

@@ -13,6 +13,8 @@ export interface LinkEvents {
   onDrain(): void;
   /** The host has taken frames of so many bytes; for who counts what is under way. */
   onTaken?(bytes: number): void;
+  /** Compression kept so many bytes of a frame off the wire. */
+  onSaved?(bytes: number, way: keyof Saved): void;
   /** The link is gone: comes once, and nothing after it. Undefined where `close` was called here. */
   onClose(reason: FarlightError | undefined): void;
 }
@@ -35,12 +37,20 @@ export interface Link {
    * needs the thread; onDrain comes all the same.
    */
   awaitRoom?(): void;
+  /** The bytes of frames that compression kept off the wire so far. Absent where none is possible. */
+  readonly saved?: Saved;
   /** Ends the session in good order: what was sent before is still delivered. */
   close(): void;
   /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */
   ref(): void;
   /** Lets the process end although the link is open. */
   unref(): void;
+}
+
+/** Bytes that did not cross the network, to the host and from it. */
+export interface Saved {
+  up: number;
+  down: number;
 }
 
 /** A way to reach a host. */

@@ -1,11 +1,19 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
+import { clientCertificate } from './client-certificate.js';
 import { parseHostAddress } from './host-address.js';
 import type { HostOptions } from './host-link.js';
 import type { PrivateHostOptions } from './private-host.js';
-import type { Hello, Link, LinkEvents, Transport } from './transport.js';
-import { FLOW, type FromWorker, type OpenRequest, type ToWorker, type Way } from './worker-messages.js';
+import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
+import {
+  FLOW,
+  type FromWorker,
+  type OpenRequest,
+  SAVED,
+  type ToWorker,
+  type Way,
+} from './worker-messages.js';
 
 /** The bytes that the host has not taken before `send` asks its caller to wait. */
 const SEND_WATERMARK = 16 << 20;
@@ -15,13 +23,16 @@ const GOODBYE_MS = 500;
 /**
  * The way to a host: a connection in a thread of its own, so that frames leave while this one computes.
  *
- * @throws FarlightError BAD_URL where the address is not one.
+ * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
+ *   certificate that cannot be used.
  */
 export function remoteHost(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url);
+  const address = parseHostAddress(url, { tls: true });
+  const certificate = address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
   return {
     target: address.url,
-    open: (hello, events) => new WorkerLink({ host: url, options }, hello, events),
+    open: (hello, events) =>
+      new WorkerLink({ host: url, options: { certificate, ...options } }, hello, events),
   };
 }
 
@@ -37,6 +48,7 @@ export function privateHost({ adapter, entry }: PrivateHostOptions = {}): Transp
 class WorkerLink implements Link {
   readonly #port: MessagePort;
   readonly #flow = new Int32Array(new SharedArrayBuffer(4 * FLOW.length));
+  readonly #saved = new BigInt64Array(new SharedArrayBuffer(8 * SAVED.length));
   readonly #events: LinkEvents;
   #closed = false;
 
@@ -47,7 +59,13 @@ class WorkerLink implements Link {
     port1.on('message', (message: FromWorker) => this.#receive(message));
     port1.unref();
     links.add(this);
-    const request: OpenRequest = { port: port2, way, hello, flow: this.#flow.buffer as SharedArrayBuffer };
+    const request: OpenRequest = {
+      port: port2,
+      way,
+      hello,
+      flow: this.#flow.buffer as SharedArrayBuffer,
+      saved: this.#saved.buffer as SharedArrayBuffer,
+    };
     connections().postMessage(request, [port2]);
   }
 
@@ -66,6 +84,11 @@ class WorkerLink implements Link {
       if (underWay < SEND_WATERMARK / 2 || Atomics.load(this.#flow, FLOW.closed)) return;
       Atomics.wait(this.#flow, FLOW.underWay, underWay);
     }
+  }
+
+  get saved(): Saved {
+    const bytes = (way: keyof Saved) => Number(Atomics.load(this.#saved, SAVED[way]));
+    return { up: bytes('up'), down: bytes('down') };
   }
 
   close(): void {

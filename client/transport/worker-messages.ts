@@ -3,7 +3,10 @@ import type { FarlightErrorCode } from '../../proto/errors.js';
 import type { HostOptions } from './host-link.js';
 import type { Hello, Welcome } from './transport.js';
 
-/** Where a link leads: to a host, or to a private one. */
+/**
+ * Where a link leads: to a host, or to a private one. The host is the text of its address: a parsed one would arrive
+ * without its token.
+ */
 export type Way =
   | { host: string; options: HostOptions }
   | { adapter?: string | undefined; entry?: string | undefined };
@@ -15,6 +18,8 @@ export interface OpenRequest {
   hello: Hello;
   /** An Int32Array of FLOW. */
   flow: SharedArrayBuffer;
+  /** A BigInt64Array of SAVED. */
+  saved: SharedArrayBuffer;
 }
 
 /** What both threads know of a link at any time. */
@@ -25,6 +30,9 @@ export const FLOW = {
   closed: 1,
   length: 2,
 } as const;
+
+/** Bytes that compression kept off the wire, each way. */
+export const SAVED = { up: 0, down: 1, length: 2 } as const;
 
 /** A frame, which goes over to the worker. */
 export type ToWorker = Uint8Array<ArrayBuffer> | 'close';

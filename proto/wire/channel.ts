@@ -4,7 +4,7 @@ import { dataHeader, decodeCount, encodeCount, encodePacket, PACKET } from './pa
 
 /** A connection that carries a channel's packets to the peer. */
 export interface ChannelConnection {
-  /** Takes a packet, in one piece or two. Returns false where the channel should wait for `drained`. */
+  /** Takes a packet, in one piece or two: a frame's is in two, and `body` the frame. Returns false where the channel should wait for `drained`. */
   write(packet: Uint8Array, body?: Uint8Array): boolean;
 }
 
@@ -23,7 +23,7 @@ export interface ChannelBounds {
   ackBytes: number;
 }
 
-const BOUNDS: ChannelBounds = { windowBytes: LIMITS.windowBytes, ackBytes: 256 << 10 };
+const BOUNDS: ChannelBounds = { windowBytes: LIMITS.windowBytes, ackBytes: 64 << 10 };
 
 /**
  * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
@@ -75,6 +75,11 @@ export class Channel {
   /** Whether there is a connection. */
   get attached(): boolean {
     return this.#connection !== undefined;
+  }
+
+  /** How many of this side's frames the peer has taken, as far as it has said. */
+  get acknowledged(): number {
+    return this.#first;
   }
 
   /** Whether the peer does not know yet of everything that was taken. */

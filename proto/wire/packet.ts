@@ -28,6 +28,8 @@ export const PACKET = {
   end: 8,
   /** Client: the session is over. Nothing comes after it. */
   bye: 9,
+  /** A frame as `data` has it, compressed: its length as a 32-bit number, and a brotli stream. Where Welcome grants it. */
+  packed: 10,
 } as const;
 
 export type PacketKind = (typeof PACKET)[keyof typeof PACKET];
@@ -36,10 +38,10 @@ export type PacketKind = (typeof PACKET)[keyof typeof PACKET];
 export const PACKET_LIMIT: number = LIMITS.frameBytes + 1;
 
 /** What goes in front of a frame of so many bytes: its packet's length and kind. */
-export function dataHeader(length: number): Uint8Array {
+export function dataHeader(length: number, kind: PacketKind = PACKET.data): Uint8Array {
   const header = new Uint8Array(FRAME_HEADER_BYTES + 1);
   header.set(frameHeader(length + 1));
-  header[FRAME_HEADER_BYTES] = PACKET.data;
+  header[FRAME_HEADER_BYTES] = kind;
   return header;
 }
 

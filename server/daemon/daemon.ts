@@ -1,12 +1,5 @@
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import { join } from 'node:path';
 import { deferred } from '../../link/deferred.js';
-import {
-  ECHO_LIMIT,
-  ECHO_MESSAGE_LIMIT,
-  type EchoReply,
-  type EchoRequest,
-  hostService,
-} from '../../link/host-service.js';
 import { packageVersion } from '../../link/package-version.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
@@ -17,17 +10,34 @@ import type {
   VersionRange,
 } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
+import { TokenStore } from '../trust/token-store.js';
+import { OPEN, TokenAdmission } from './admission.js';
+import { Bridges } from './bridges.js';
 import { type Counters, newCounters } from './counters.js';
 import { ExecutorPool } from './executor-pool.js';
 import { FrontDoor } from './front-door.js';
-import { Health } from './health.js';
-import { KeptContents, type KeptContentsOptions } from './kept-contents.js';
-import { DEFAULT_LISTEN, parseListenAddress } from './listen-address.js';
+import { GrpcServer } from './grpc-server.js';
+import { HostTls, type TlsFiles } from './host-tls.js';
+import { type KeptContentsOptions, TenantContents } from './kept-contents.js';
+import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
+import { type Log, SILENT } from './log.js';
+import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
 
 export interface DaemonOptions {
-  /** `HOST:PORT` on loopback, where port 0 is any free one, or `unix:/PATH`. Default 127.0.0.1:7070. */
+  /**
+   * `HOST:PORT`, where port 0 is any free one: plaintext on loopback, TLS with tokens elsewhere; `grpcs://HOST:PORT`
+   * for those on loopback too; or `unix:/PATH`. Default 127.0.0.1:7070.
+   */
   listen?: string | undefined;
+  /** Ask for a token, and so speak TLS, on loopback too. Default false. */
+  requireToken?: boolean | undefined;
+  /** What is shown in TLS. Default: a certificate that the host makes. */
+  tlsFiles?: TlsFiles | undefined;
+  /** Where the host's own certificate and its tokens are. Default: the user's private folder for them. */
+  trustFolder?: string | undefined;
+  /** How often the certificate is looked at, in milliseconds. Default: once a day. */
+  certificateCheckMs?: number | undefined;
   /** What the executors open: `auto` (default), `software`, `null`, or a part of an adapter's name. */
   adapter?: string | undefined;
   /** How many executors are kept warm. Default 1. */
@@ -42,6 +52,12 @@ export interface DaemonOptions {
   silence?: Silence | undefined;
   /** How long an executor may be busy without a pause, in milliseconds, before it is ended. Default 120 s. */
   busyMs?: number | undefined;
+  /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. Default 120 s. */
+  gpuMs?: number | undefined;
+  /** Bytes of GPU memory that a session's buffers and textures may take. Default: as many as there are. */
+  gpuBytes?: number | undefined;
+  /** Where what happens is noted. Default: nowhere. */
+  log?: Log | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
@@ -55,6 +71,8 @@ export interface DaemonOptions {
 /** How long clients may take to read why their sessions ended, in milliseconds, when the host stops. */
 const SHUTDOWN_GRACE_MS = 1000;
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
 /** Connections that may be without a first word at a time. */
 const MAX_WAITING = 256;
 
@@ -66,23 +84,32 @@ const MAX_WAITING = 256;
 export class Daemon {
   readonly counters: Counters = newCounters();
   readonly #options: DaemonOptions;
+  readonly #log: Log;
   readonly #versions: VersionRange;
-  readonly #health = new Health();
+  readonly #address: ListenAddress;
+  /** Where TLS is spoken, and so tokens are asked for: the host's certificate, its tokens, and its bridges. */
+  readonly #tls: HostTls | undefined;
+  readonly #tokens: TokenStore | undefined;
+  #bridges: Bridges | undefined;
   readonly #pool: ExecutorPool;
-  readonly #contents: KeptContents | undefined;
   readonly #sessions: Sessions;
-  readonly #server: Server;
+  readonly #grpc: GrpcServer;
   readonly #door: FrontDoor;
   readonly #firstGpu = deferred<void>();
-  #url = '';
+  /** What ends the looking at certificate and tokens. */
+  readonly #watches: (() => void)[] = [];
+  #port = 0;
   #adapter: AdapterDescription | undefined;
   #problem: FarlightError | undefined;
+  #started = false;
+  /** No more sessions are taken. */
+  #stopping = false;
   #closing: Promise<void> | undefined;
 
   /**
    * Listens, and opens the GPU in the first executor.
    *
-   * @throws FarlightError BAD_OPTION, PORT_IN_USE, or (unless `withoutGpu`) NO_ADAPTER or
+   * @throws FarlightError BAD_OPTION, PORT_IN_USE, TRUST_UNUSABLE, or (unless `withoutGpu`) NO_ADAPTER or
    *   EXECUTOR_LOST; nothing is left behind then.
    */
   static async start(options: DaemonOptions = {}): Promise<Daemon> {
@@ -90,6 +117,7 @@ export class Daemon {
     try {
       await daemon.#listen();
       await daemon.#openGpu();
+      daemon.#noteStart();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -99,19 +127,34 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#log = options.log ?? SILENT;
     this.#versions = options.versions ?? {
       protocolMin: PROTOCOL.min,
       protocolMax: PROTOCOL.max,
       version: packageVersion(),
     };
-    this.#contents = options.blobs && new KeptContents(options.blobs);
+    const { requireToken, trustFolder } = options;
+    const warn = (why: string) => this.#log.warn({ why }, 'certificate or tokens unusable');
+    this.#address = parseListenAddress(options.listen ?? DEFAULT_LISTEN, { tls: true, requireToken });
+    const files = options.tlsFiles ?? {};
+    if (this.#address.tls) {
+      this.#tls = new HostTls({ listen: this.#address.host, files, folder: trustFolder, warn });
+      this.#tokens = new TokenStore(trustFolder && join(trustFolder, 'tokens'));
+    } else if (files.cert ?? files.key ?? files.clientCa) {
+      throw new FarlightError(
+        'BAD_OPTION',
+        `a certificate is of no use at ${this.#address.url(this.#address.port)}, which is plaintext; listen on grpcs://HOST:PORT`,
+      );
+    }
+    const now = () => performance.now();
+    const admission = this.#tokens ? new TokenAdmission({ tokens: this.#tokens, now, warn }) : OPEN;
     this.#pool = new ExecutorPool({
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
       kept: options.kept ?? 4,
-      blobs: this.#contents?.folder,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
+      log: this.#log,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {
         this.counters.executorsKept++;
@@ -121,37 +164,43 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
+    const refusals = new RefusalLog(this.#log);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
-      contents: this.#contents,
+      contents: options.blobs && new TenantContents(options.blobs),
       counters: this.counters,
+      admission,
+      bridges: () => this.#bridges,
       resumeMs: options.resumeMs ?? 30_000,
       silence: options.silence,
+      limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
+      log: this.#log,
+      refusals,
       refusal: () => this.#refusal(),
     });
-    this.#server = new Server({
-      'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
-      'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
-      'grpc.keepalive_time_ms': 30_000,
-      'grpc.keepalive_timeout_ms': 15_000,
+    this.#grpc = new GrpcServer({
+      describe: () => this.describe(),
+      admission,
+      onRefused: (end, remote) => refusals.refused(end, remote),
     });
-    this.#server.addService(hostService(), {
-      Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, this.describe()),
-      Echo: echo,
-    });
-    this.#health.addTo(this.#server);
-    const grpc = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#door = new FrontDoor({
       maxWaiting: MAX_WAITING,
-      onGrpc: (socket) => grpc.injectConnection(socket),
+      tls: this.#tls?.options,
+      onGrpc: (socket) => this.#grpc.take(socket),
       onCaller: (caller) => this.#sessions.receive(caller),
+      onRefused: (end, remote) => refusals.refused(end, remote),
     });
   }
 
-  /** The address that clients use. */
+  /** The address that clients use; where tokens are asked for they put theirs before the host. */
   get url(): string {
-    return this.#url;
+    return this.#address.url(this.#port, this.#tls?.pin, this.#tls?.name);
+  }
+
+  /** Who may use the host; undefined where no token is asked for. */
+  get tokens(): TokenStore | undefined {
+    return this.#tokens;
   }
 
   /** The adapter that the newest executor opened; undefined where it could open none. */
@@ -166,17 +215,43 @@ export class Daemon {
 
   /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
   close(): Promise<void> {
+    if (!this.#stopping) this.#stop(0);
     this.#closing ??= this.#shutDown();
     return this.#closing;
   }
 
+  /** Takes no more sessions, lets those that are open go on for at most so many milliseconds, and closes. */
+  async drain(ms: number): Promise<void> {
+    if (!this.#stopping) this.#stop(ms);
+    await this.#sessions.none(ms);
+    return this.close();
+  }
+
+  #stop(drainMs: number): void {
+    this.#stopping = true;
+    this.#grpc.health.set(false);
+    const sessions = this.#sessions.size;
+    if (this.#started) this.#log.info({ sessions, drainSeconds: drainMs / 1000 }, 'host stopping');
+  }
+
+  #noteStart(): void {
+    this.#started = true;
+    const { version } = this.#versions;
+    const why = this.#problem?.message;
+    this.#log.info({ url: this.url, adapter: this.#adapter?.name, why, version }, 'host started');
+  }
+
   async #listen(): Promise<void> {
-    const text = this.#options.listen ?? DEFAULT_LISTEN;
-    const address = parseListenAddress(text);
-    const port = await this.#door.listen(address).catch((cause: Error) => {
-      throw bindError(text, cause);
+    if (this.#tls) this.#bridges = await Bridges.open();
+    this.#port = await this.#door.listen(this.#address).catch((cause: Error) => {
+      throw bindError(this.#options.listen ?? DEFAULT_LISTEN, cause);
     });
-    this.#url = address.url(port);
+    if (!this.#tls || !this.#tokens) return;
+    this.#watches.push(
+      this.#tls.watch(this.#options.certificateCheckMs ?? DAY_MS, (tls) => this.#door.renew(tls)),
+      this.#tokens.onRevoked((id) => this.#sessions.revoke(id)),
+      this.#tokens.watch(),
+    );
   }
 
   async #openGpu(): Promise<void> {
@@ -186,46 +261,43 @@ export class Daemon {
   }
 
   #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {
+    // A host that does not start says so itself.
+    if (this.#started && problem && !this.#problem) this.#log.error({ why: problem.message }, 'no GPU');
+    if (this.#started && adapter && this.#problem) this.#log.info({ adapter: adapter.name }, 'GPU is back');
     this.#adapter = adapter;
     this.#problem = problem;
-    this.#health.set(adapter !== undefined && !this.#closing);
+    this.#grpc.health.set(adapter !== undefined && !this.#stopping);
     this.#firstGpu.resolve();
   }
 
   #refusal(): SessionEnd | undefined {
-    if (this.#closing) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
+    if (this.#stopping) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
     const most = this.#options.maxSessions ?? 64;
     if (this.#sessions.size < most) return undefined;
     return {
       code: 'BUSY',
-      message: `the host at ${this.#url} takes no more than ${most} sessions at a time; try again later`,
+      message: `the host at ${this.#name()} takes no more than ${most} sessions at a time; try again later`,
     };
   }
 
   #goodbye(): string {
-    return `the host at ${this.#url} is stopping; start the program again when it is back`;
+    return `the host at ${this.#name()} is stopping; start the program again when it is back`;
+  }
+
+  /** The address for messages. */
+  #name(): string {
+    return this.#address.url(this.#port, undefined, this.#tls?.name);
   }
 
   async #shutDown(): Promise<void> {
-    this.#health.close();
+    for (const end of this.#watches) end();
+    this.#grpc.health.close();
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
     this.#door.close();
-    const cutOff = setTimeout(() => this.#server.forceShutdown(), SHUTDOWN_GRACE_MS);
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    clearTimeout(cutOff);
-    this.#server.forceShutdown();
+    await Promise.all([this.#grpc.close(SHUTDOWN_GRACE_MS), this.#bridges?.close(SHUTDOWN_GRACE_MS)]);
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
-}
-
-function echo(call: ServerUnaryCall<EchoRequest, EchoReply>, reply: sendUnaryData<EchoReply>): void {
-  const { replyBytes } = call.request;
-  if (replyBytes <= ECHO_LIMIT) {
-    reply(null, { payload: Buffer.alloc(replyBytes) });
-    return;
-  }
-  reply({ code: status.INVALID_ARGUMENT, details: `reply_bytes is over the limit of ${ECHO_LIMIT}` });
 }
 
 function bindError(listen: string, cause: Error): FarlightError {

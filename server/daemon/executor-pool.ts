@@ -1,7 +1,8 @@
 import { deferred } from '../../link/deferred.js';
-import { type BlobFolder, ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
+import { ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
-import type { Traffic } from '../../proto/handshake.js';
+import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import { brief, type Log } from './log.js';
 
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
@@ -10,11 +11,11 @@ export interface PoolOptions {
   spares: number;
   /** How many executors are kept for the next session of the program that they served last. */
   kept: number;
-  /** Where they keep contents. */
-  blobs?: BlobFolder | undefined;
   entry?: URL | undefined;
   /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
   busyMs: number;
+  /** Where executors that come and go are noted. */
+  log: Log;
   /** An executor opened its GPU. */
   onGpu(ready: ExecutorReady): void;
   /** An executor is ready for another session of its program. */
@@ -32,13 +33,19 @@ const END_GRACE_MS = 6000;
 /** In so many parts of `busyMs` it is asked whether it is still there. */
 const ASKS = 8;
 
+/** Whose sessions an executor serves: it never serves another tenant's, nor another program's. */
+export interface Served {
+  readonly tenant: string;
+  readonly program: string;
+}
+
 /** What a session hears of its executor. */
 export interface ExecutorUser {
   /** Its GPU is open; comes in a later turn of the event loop, first. */
   onReady(ready: ExecutorReady): void;
   onTraffic(traffic: Traffic): void;
   /** The session is over, and the executor is no longer its own. */
-  onOver(): void;
+  onOver(why: SessionOver): void;
   /** The executor is gone. Comes instead of onOver. */
   onExit(reason: FarlightError | undefined): void;
 }
@@ -50,15 +57,15 @@ const RETRY_MS = { first: 500, longest: 30_000 };
  * An executor process.
  *
  * States: *spare* (no session has used it), *used* (a session has it: `user`), *retiring* (its session is
- * over, and it tidies up), *kept* (for the next session of `program`; `timer` ends it).
+ * over, and it tidies up), *kept* (for the next session of those that it serves; `timer` ends it).
  * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
  */
 interface Executor {
   child: ExecutorChild;
   ready: ExecutorReady | undefined;
   user: ExecutorUser | undefined;
-  /** Whose sessions it serves. */
-  program: string | undefined;
+  /** Whose sessions it serves; undefined until the first. */
+  serves: Served | undefined;
   timer: NodeJS.Timeout | undefined;
   /** When it was last known not to be busy, in milliseconds since 1970. */
   aliveAt: number;
@@ -93,13 +100,13 @@ export class ExecutorPool {
   }
 
   /**
-   * Gives an executor to a session of `program`, until that is over: one that has served that program before,
-   * with what was compiled for it, where there is one.
+   * Gives an executor to a session, until that is over: one that has served the tenant's program before, with what
+   * was compiled for it, where there is one.
    */
-  take(program: string, user: ExecutorUser): ExecutorChild {
-    const executor = this.#takeKept(program) ?? this.#takeSpare() ?? this.#start();
+  take(serves: Served, user: ExecutorUser): ExecutorChild {
+    const executor = this.#takeKept(serves) ?? this.#takeSpare() ?? this.#start();
     executor.user = user;
-    executor.program = program;
+    executor.serves = serves;
     executor.aliveAt = Date.now();
     const { ready } = executor;
     if (ready) setImmediate(() => executor.user?.onReady(ready));
@@ -125,12 +132,15 @@ export class ExecutorPool {
     await Promise.all(this.#executors.values());
   }
 
-  #takeKept(program: string): Executor | undefined {
-    const at = this.#kept.findLastIndex((kept) => kept.program === program);
+  #takeKept({ tenant, program }: Served): Executor | undefined {
+    const at = this.#kept.findLastIndex(
+      ({ serves }) => serves?.tenant === tenant && serves.program === program,
+    );
     const executor = at < 0 ? undefined : this.#kept.splice(at, 1)[0];
     if (!executor) return undefined;
     clearTimeout(executor.timer);
     this.#options.onReuse();
+    this.#options.log.info(factsOf(executor), 'executor reused');
     return executor;
   }
 
@@ -139,10 +149,10 @@ export class ExecutorPool {
     return this.#spares.splice(Math.max(warm, 0), 1)[0];
   }
 
-  #over(executor: Executor): void {
+  #over(executor: Executor, why: SessionOver): void {
     const { user } = executor;
     executor.user = undefined;
-    user?.onOver();
+    user?.onOver(why);
     if (this.#options.kept === 0) this.#end(executor);
   }
 
@@ -150,6 +160,7 @@ export class ExecutorPool {
     if (this.#options.kept === 0 || this.#closed) return;
     this.#kept.push(executor);
     this.#options.onKept();
+    this.#options.log.info(factsOf(executor), 'executor kept');
     executor.timer = setTimeout(() => this.#end(executor), KEEP_MS).unref();
     const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
     if (oldest) this.#end(oldest);
@@ -170,21 +181,22 @@ export class ExecutorPool {
   }
 
   #start(): Executor {
-    const { blobs, entry } = this.#options;
+    const { entry } = this.#options;
     const exited = deferred<void>();
     const child = new ExecutorChild(
-      { adapter: this.#choice, blobs, entry },
+      { adapter: this.#choice, entry },
       {
         onReady: (ready) => {
           executor.ready = ready;
           // Only the first answer counts: a GPU that is lost later must not make the host a software one.
           if (this.#choice === this.#options.adapter) this.#choice = ready.choice;
           this.#retryMs = RETRY_MS.first;
+          this.#options.log.info({ ...factsOf(executor), adapter: ready.adapter.name }, 'executor started');
           this.#options.onGpu(ready);
           executor.user?.onReady(ready);
         },
         onTraffic: (traffic) => executor.user?.onTraffic(traffic),
-        onOver: () => this.#over(executor),
+        onOver: (why) => this.#over(executor, why),
         onIdle: () => this.#keep(executor),
         onAlive: () => {
           executor.aliveAt = Date.now();
@@ -200,7 +212,7 @@ export class ExecutorPool {
       child,
       ready: undefined,
       user: undefined,
-      program: undefined,
+      serves: undefined,
       timer: undefined,
       aliveAt: 0,
     };
@@ -209,12 +221,18 @@ export class ExecutorPool {
   }
 
   #onExit(executor: Executor, reason: FarlightError | undefined): void {
-    if (!executor.ready && reason && !this.#closed) this.#options.onNoGpu(reason);
+    if (reason && !this.#closed) {
+      if (executor.ready) this.#noteLost(executor, reason);
+      else this.#failed(reason);
+    }
     this.#forget(executor);
     const { user } = executor;
     executor.user = undefined;
     if (user) user.onExit(reason);
-    else if (!this.#closed && this.#spares.includes(executor)) this.#replace(executor);
+    const spare = this.#spares.indexOf(executor);
+    if (spare < 0) return;
+    this.#spares.splice(spare, 1);
+    this.#tryLater();
   }
 
   /** Ends executors that have been busy for too long, such as one in a shader compiler that never ends. */
@@ -228,17 +246,34 @@ export class ExecutorPool {
       const message = `the GPU executor was busy for ${seconds} seconds without a pause, and was ended; start the program again`;
       executor.user = undefined;
       child.kill();
-      user.onExit(new FarlightError('EXECUTOR_LOST', message));
+      const reason = new FarlightError('EXECUTOR_LOST', message);
+      this.#noteLost(executor, reason);
+      user.onExit(reason);
     }
   }
 
-  #replace(executor: Executor): void {
-    this.#spares.splice(this.#spares.indexOf(executor), 1);
-    // A spare that fails fails again at once, most likely: the pause keeps that from using up the machine.
-    this.#retry ??= setTimeout(() => {
+  #noteLost(executor: Executor, { code, message }: FarlightError): void {
+    this.#options.log.warn({ ...factsOf(executor), code, why: brief(message) }, 'executor lost');
+  }
+
+  /** One could not open the GPU. Another tries, also where none is kept ready: else nobody would know of its return. */
+  #failed(reason: FarlightError): void {
+    this.#options.onNoGpu(reason);
+    this.#tryLater();
+  }
+
+  /** A spare that fails fails again at once, most likely: the pause keeps that from using up the machine. */
+  #tryLater(): void {
+    if (this.#closed || this.#retry) return;
+    this.#retry = setTimeout(() => {
       this.#retry = undefined;
-      this.fill();
+      this.fill(Math.max(1, this.#options.spares));
     }, this.#retryMs).unref();
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
   }
+}
+
+/** What names an executor in the log: its process, and whose sessions it serves. */
+function factsOf({ child, serves }: Executor): object {
+  return { pid: child.pid, ...(serves && { program: brief(serves.program), tenant: serves.tenant }) };
 }

@@ -1,12 +1,21 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+} from 'node:tls';
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import type { ListenAddress } from './listen-address.js';
+import type { Refusal } from './session-log.js';
 
 /** A connection on which a client has said what it wants of a session. It is not read until somebody takes it. */
 export interface Caller {
   socket: Socket;
+  /** The socket's remote address; undefined on a unix socket. */
+  remote: string | undefined;
   /** The packet's kind and body. */
   kind: number | undefined;
   body: Uint8Array;
@@ -18,28 +27,53 @@ export interface FrontDoorOptions {
   /** A gRPC client's connection, of which nothing was read. */
   onGrpc(socket: Socket): void;
   onCaller(caller: Caller): void;
-  /** How many connections may be without a first word at a time. */
+  /** A connection from this address is not served. */
+  onRefused(refusal: Refusal, remote: string | undefined): void;
+  /** How many connections may be without a first word at a time; those whose TLS is being set up count. */
   maxWaiting: number;
+  /** Where given, nothing but TLS is spoken. */
+  tls?: TlsOptions | undefined;
 }
 
-/** How long a client may take for its first words, in milliseconds. */
+/** How long a client may take for TLS and its first words, in milliseconds. */
 const GREETING_MS = 10_000;
+/** How long a client that is not served may take to hang up, in milliseconds. */
+const REFUSED_MS = 5000;
+/** Why a connection is closed of which nothing was read. */
+const CROWDED: SessionEnd = {
+  code: 'BUSY',
+  message: 'too many connections wait to say their first words; try again later',
+};
 /** The longest of them, in bytes. */
 const GREETING_BYTES = 64 << 10;
 
 /**
  * The one port of a host: tells sessions from gRPC by the first byte of a connection (a session's is the F of
- * the preface, HTTP/2's the P of its own), and reads of a session as much as is needed to know whose it is.
+ * the preface, HTTP/2's the P of its own) or by what TLS has agreed on, and reads of a session as much as is needed
+ * to know whose it is.
  */
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
   readonly #server: Server;
-  /** Connections that nobody has taken yet. */
+  readonly #tls: TlsServer | undefined;
+  /** Connections as they were accepted that nobody has taken yet. */
   readonly #waiting = new Set<Socket>();
+  /** What is done when one of them is no longer waiting, by its `lineOf`, while its TLS is being set up. */
+  readonly #securing = new Map<string, () => void>();
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
     this.#server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => this.#accept(socket));
+    if (!options.tls) return;
+    // It does not listen itself, so that handshakes count among what is waiting. One that fails it closes alone.
+    this.#tls = createTlsServer({ ...options.tls, handshakeTimeout: GREETING_MS });
+    this.#tls.on('secureConnection', (socket) => this.#secured(socket));
+    this.#tls.on('tlsClientError', (error, socket) => this.#insecure(error, socket));
+  }
+
+  /** Shows another certificate from now on; connections that there are keep theirs. */
+  renew(tls: TlsOptions): void {
+    this.#tls?.setSecureContext(tls);
   }
 
   /** Resolves to the port, or to 0 for a unix socket. @throws the bind error (rejects). */
@@ -48,6 +82,8 @@ export class FrontDoor {
       this.#server.once('error', reject);
       this.#server.listen(path === undefined ? { host, port } : { path }, () => {
         this.#server.off('error', reject);
+        // A process without free descriptors takes no connection, and goes on with those that it has.
+        this.#server.on('error', () => {});
         const bound = this.#server.address();
         resolve(typeof bound === 'object' && bound ? bound.port : 0);
       });
@@ -63,19 +99,58 @@ export class FrontDoor {
   #accept(socket: Socket): void {
     socket.on('error', () => {});
     if (this.#waiting.size >= this.#options.maxWaiting) {
+      this.#options.onRefused(CROWDED, socket.remoteAddress);
       socket.destroy();
       return;
     }
-    this.#waiting.add(socket);
     const timer = setTimeout(() => socket.destroy(), GREETING_MS).unref();
     const forget = () => {
       clearTimeout(timer);
       this.#waiting.delete(socket);
     };
+    this.#waiting.add(socket);
     socket.once('close', forget);
+    if (this.#tls) this.#secure(this.#tls, socket, forget);
+    else this.#hear(socket, socket.remoteAddress, forget);
+  }
+
+  #secure(tls: TlsServer, socket: Socket, forget: () => void): void {
+    const line = lineOf(socket);
+    this.#securing.set(line, forget);
+    socket.once('close', () => this.#securing.delete(line));
+    tls.emit('connection', socket);
+  }
+
+  /** TLS is spoken from now on, and a client's certificate, where one is asked for, is one to trust. */
+  #secured(socket: TLSSocket): void {
+    socket.on('error', () => {});
+    const line = lineOf(socket);
+    const forget = this.#securing.get(line);
+    // The client has gone already, or speaks nothing that is spoken here.
+    if (!forget || !socket.alpnProtocol) {
+      socket.destroy();
+      return;
+    }
+    this.#securing.delete(line);
+    if (socket.alpnProtocol !== 'h2') {
+      this.#hear(socket, socket.remoteAddress, forget);
+      return;
+    }
+    forget();
+    this.#options.onGrpc(socket);
+  }
+
+  /** Who only looked whether somebody listens is not worth a word. */
+  #insecure({ code, message }: NodeJS.ErrnoException, { remoteAddress }: TLSSocket): void {
+    if (code === 'ECONNRESET') return;
+    const why = `TLS could not be set up: ${code ?? message}`;
+    this.#options.onRefused({ code: 'TLS_FAILED', message: why }, remoteAddress);
+  }
+
+  #hear(socket: Socket, remote: string | undefined, forget: () => void): void {
     socket.once('data', (first) => {
-      if (first[0] === PREFACE[0]) {
-        this.#greet(socket, first, forget);
+      if (this.#tls || first[0] === PREFACE[0]) {
+        this.#greet(socket, remote, first, forget);
         return;
       }
       forget();
@@ -85,7 +160,7 @@ export class FrontDoor {
     });
   }
 
-  #greet(socket: Socket, first: Buffer, forget: () => void): void {
+  #greet(socket: Socket, remote: string | undefined, first: Buffer, forget: () => void): void {
     const greeting = new Greeting();
     const read = (piece: Buffer) => {
       try {
@@ -97,12 +172,14 @@ export class FrontDoor {
         // The client is to know at once that a host is here; what is unsent of it would be lost with the handle.
         socket.write(PREFACE, () => {
           forget();
-          this.#options.onCaller({ socket, kind, body: greeting.packet.subarray(1), head: rest });
+          this.#options.onCaller({ socket, remote, kind, body: greeting.packet.subarray(1), head: rest });
         });
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         socket.write(PREFACE);
-        refuse(socket, { code: 'PROTOCOL_ERROR', message: error.message });
+        const end: SessionEnd = { code: 'PROTOCOL_ERROR', message: error.message };
+        this.#options.onRefused(end, remote);
+        refuse(socket, end);
       }
     };
     socket.on('data', read);
@@ -114,6 +191,13 @@ export class FrontDoor {
 export function refuse(socket: Socket, end: SessionEnd): void {
   socket.resume();
   socket.end(encodeObject(PACKET.end, end));
+  const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
+}
+
+/** What names a connection, as it was accepted and as it is secured. */
+function lineOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }
 
 /** The preface and the packet behind it. */

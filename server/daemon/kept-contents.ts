@@ -1,20 +1,35 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { BlobFolder } from '../../link/executor-child.js';
 import { ContentFilter } from '../../proto/content-filter.js';
-import type { KeptContents as Described } from '../../proto/handshake.js';
+import type { BlobFolder, KeptContents as Described } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
 import { tenantFolder } from '../blobs/tenants.js';
+import { DEFAULT_TENANT } from '../trust/token-store.js';
 
 export interface KeptContentsOptions {
   /** Below this the tenants' folders are. They are made when something is first written. */
   root: string;
-  /** What the contents may take. Default 4 GiB, or half of what the disk has for them if that is less. */
+  /** What each tenant's may take. Default 4 GiB, or half of what the disk has for them if that is less. */
   maxBytes?: number | undefined;
 }
 
-/** Whose contents they are, as long as a host does not tell its clients apart. */
-const TENANT = 'default';
+/** What the host keeps of each tenant's uploads: no tenant's executors or clients hear of another's. */
+export class TenantContents {
+  readonly #options: KeptContentsOptions;
+  readonly #tenants = new Map<string, KeptContents>();
+
+  constructor(options: KeptContentsOptions) {
+    this.#options = options;
+  }
+
+  of(tenant: string): KeptContents {
+    const known = this.#tenants.get(tenant);
+    if (known) return known;
+    const contents = new KeptContents(this.#options, tenant);
+    this.#tenants.set(tenant, contents);
+    return contents;
+  }
+}
 
 const DEFAULT_BYTES = 4 * 2 ** 30;
 
@@ -22,7 +37,7 @@ const DEFAULT_BYTES = 4 * 2 ** 30;
 const CLOCK_TICK_MS = 50;
 
 /**
- * What the host keeps of uploads, as its daemon sees it: the executors read and write the folder, the daemon
+ * What the host keeps of a tenant's uploads, as its daemon sees it: the executors read and write the folder, the daemon
  * says at the start of a session what is in it. It may be wrong at once, which the client finds out.
  */
 export class KeptContents {
@@ -31,8 +46,8 @@ export class KeptContents {
   readonly #store: BlobStore;
   #filter: { changed: number; bytes: Uint8Array } | undefined;
 
-  constructor({ root, maxBytes }: KeptContentsOptions) {
-    const path = resolve(tenantFolder(TENANT, root));
+  constructor({ root, maxBytes }: KeptContentsOptions, tenant: string = DEFAULT_TENANT) {
+    const path = resolve(tenantFolder(tenant, root));
     // The bound decides what is kept, not what is found: so the store that looks needs none.
     const held = new BlobStore({ folder: path, maxBytes: 0 }).summary().bytes;
     this.folder = {

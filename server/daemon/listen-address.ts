@@ -28,31 +28,38 @@ export interface ListenAddress {
 export interface ListenCapabilities {
   /** Whether the caller speaks TLS on an address that asks for it. Default: false, and such are refused. */
   tls?: boolean;
+  /** Whether clients are to show a token wherever it is, which they do in TLS alone. Default: false. */
+  requireToken?: boolean | undefined;
 }
 
 /**
  * Understands what --listen takes: `HOST:PORT` (port 0: any free one), which is plaintext on loopback and TLS
- * elsewhere, `grpcs://HOST:PORT` for TLS on loopback too, or `unix:/PATH`.
+ * elsewhere and where a token is asked for everywhere, `grpcs://HOST:PORT` for TLS on loopback too, or `unix:/PATH`.
  *
  * @throws FarlightError BAD_OPTION for anything else.
  */
-export function parseListenAddress(text: string, { tls = false }: ListenCapabilities = {}): ListenAddress {
+export function parseListenAddress(
+  text: string,
+  { tls = false, requireToken = false }: ListenCapabilities = {},
+): ListenAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
     if (!path.startsWith('/')) throw badListen(text);
+    if (requireToken) throw noToken(text);
     return { target: `unix:${path}`, tls: false, host: '', port: 0, path, url: () => `unix:${path}` };
   }
   const match = /^(?:(grpcs?):\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
   const [, scheme = '', named = '', port = ''] = match ?? [];
   const host = named.replace(/^\[|\]$/g, '');
   if (!match || Number(port) > 65535 || (named !== host && isIP(host) !== 6)) throw badListen(text);
-  const secure = scheme.toLowerCase() === 'grpcs' || (scheme === '' && !isLoopback(host));
+  const secure = scheme.toLowerCase() === 'grpcs' || (scheme === '' && (requireToken || !isLoopback(host)));
   if (!secure && !isLoopback(host)) {
     throw new FarlightError(
       'BAD_OPTION',
       `${named} is not a loopback address, where grpc:// would be plaintext for everybody to read; write grpcs://${named}:${port}`,
     );
   }
+  if (requireToken && !secure) throw noToken(text);
   if (secure && !tls) throw plaintextOnly(named, port);
   return {
     target: `${named}:${port}`,
@@ -64,6 +71,13 @@ export function parseListenAddress(text: string, { tls = false }: ListenCapabili
       return `${secure ? 'grpcs' : 'grpc'}://${shown}:${bound}${pin && secure ? `?ca=${pin}` : ''}`;
     },
   };
+}
+
+function noToken(text: string): FarlightError {
+  return new FarlightError(
+    'BAD_OPTION',
+    `no client shows a token at ${text}, which is plaintext; with --require-token write --listen grpcs://127.0.0.1:PORT`,
+  );
 }
 
 function plaintextOnly(named: string, port: string): FarlightError {

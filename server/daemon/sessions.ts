@@ -1,33 +1,48 @@
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
-import { type FarlightError, ProtocolError } from '../../proto/errors.js';
+import { FarlightError, ProtocolError } from '../../proto/errors.js';
 import {
-  type Hello,
   type Resume,
   SESSION_END_CODES,
   type SessionEnd,
+  type SessionLimits,
+  type SessionOver,
   type Silence,
   type VersionRange,
   versionMismatch,
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
-import { decodeObject, PACKET } from '../../proto/wire/packet.js';
+import { PACKET } from '../../proto/wire/packet.js';
+import type { Admission, Visitor } from './admission.js';
+import type { Bridges } from './bridges.js';
 import type { Counters } from './counters.js';
 import type { ExecutorPool } from './executor-pool.js';
+import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, refuse } from './front-door.js';
-import type { KeptContents } from './kept-contents.js';
+import type { TenantContents } from './kept-contents.js';
+import type { Log } from './log.js';
+import { SessionEnds } from './session-ends.js';
+import { type RefusalLog, SessionLog } from './session-log.js';
 
 export interface SessionsOptions {
   versions: VersionRange;
   pool: ExecutorPool;
   /** Absent where the executors keep none. */
-  contents: KeptContents | undefined;
+  contents: TenantContents | undefined;
   counters: Counters;
+  admission: Admission;
+  /** What makes connections plain that cannot be handed over as they are; absent where all can. */
+  bridges(): Bridges | undefined;
   /** How long a session outlives its connection, in milliseconds. */
   resumeMs: number;
   /** When a client is taken for gone; absent where the executors decide. */
   silence?: Silence | undefined;
+  /** What each session may take of the GPU. */
+  limits: SessionLimits;
+  log: Log;
+  refusals: RefusalLog;
   /** Why no further session is taken, if none is. */
   refusal(): SessionEnd | undefined;
 }
@@ -35,12 +50,15 @@ export interface SessionsOptions {
 /** A session whose executor has its connection, or will when its GPU is open. */
 interface Session {
   child: ExecutorChild;
+  /** Whose it is: nobody else goes on with it, and it ends when the token is revoked that was shown last. */
+  visitor: Visitor;
   /** Gives the connection to the executor; absent once it has it. */
   waiting: Caller | undefined;
+  log: SessionLog;
 }
 
-/** Reasons that are kept for clients that come back to a session that has ended. */
-const KEPT_ENDS = 1024;
+/** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
+const REVOKED_MS = 3000;
 
 /**
  * The host's sessions: opens each with an executor, and hands the client's connections to it. What travels on
@@ -49,12 +67,9 @@ const KEPT_ENDS = 1024;
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, Session>();
-  /** Why sessions ended, for their clients to hear when they come back. The oldest first. */
-  readonly #ends = new Map<string, SessionEnd>();
-
-  #ending = false;
-  /** Resolved when the last session is gone: for who waits for that. */
-  readonly #none = deferred<void>();
+  readonly #ends = new SessionEnds();
+  /** Who waits for the last session to be gone. */
+  readonly #whenNone = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -67,39 +82,77 @@ export class Sessions {
   /** A client wants to open a session, or to go on with one. */
   receive(caller: Caller): void {
     try {
-      if (caller.kind === PACKET.hello) this.#open(caller, decodeHello(caller.body));
-      else if (caller.kind === PACKET.resume) this.#resume(caller);
-      else throw new ProtocolError('a session begins with Hello or Resume');
+      const words = decodeWords(caller);
+      const visitor = this.#options.admission.admit(words.token, caller.remote);
+      if (caller.kind === PACKET.hello) this.#open(caller, visitor, decodeHello(words));
+      else this.#resume(caller, visitor, decodeResume(words));
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      refuse(caller.socket, { code: 'PROTOCOL_ERROR', message: error.message });
+      const { counters } = this.#options;
+      if (error instanceof ProtocolError) {
+        this.#refuse(caller, { code: 'PROTOCOL_ERROR', message: error.message });
+      } else if (error instanceof FarlightError && error.code === 'UNAUTHORIZED') {
+        counters.sessionsRefused++;
+        this.#refuse(caller, { code: error.code, message: error.message });
+      } else {
+        throw error;
+      }
     }
+  }
+
+  #refuse({ socket, remote }: Caller, end: SessionEnd): void {
+    this.#options.refusals.refused(end, remote);
+    refuse(socket, end);
+  }
+
+  /** Ends the sessions of a token that counts no more, and tells their clients. */
+  revoke(tokenId: string): void {
+    const end: SessionEnd = {
+      code: 'UNAUTHORIZED',
+      message: "the host's owner has revoked the token of this session; ask for another (farlight token add)",
+    };
+    for (const [id, { child, visitor, waiting }] of [...this.#sessions]) {
+      if (visitor.tokenId !== tokenId) continue;
+      if (waiting) {
+        this.#dismiss(id, end);
+        continue;
+      }
+      this.#ends.note(id, visitor.tenant, end);
+      child.endSession(end);
+      // An executor that is busy does not hear of it; the session is over all the same.
+      setTimeout(() => {
+        if (this.#sessions.get(id)?.child === child) child.kill();
+      }, REVOKED_MS).unref();
+    }
+  }
+
+  /** Resolves when there is no session, or after so many milliseconds. */
+  async none(ms: number): Promise<void> {
+    if (this.#sessions.size === 0) return;
+    const none = deferred<void>();
+    this.#whenNone.add(none.resolve);
+    const timer = setTimeout(() => none.resolve(), ms);
+    await none.promise;
+    clearTimeout(timer);
+    this.#whenNone.delete(none.resolve);
   }
 
   /** Ends every session, and tells each client why. Resolves when all know, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
-    this.#ending = true;
-    for (const [id, { child, waiting }] of [...this.#sessions]) {
-      this.#ends.set(id, end);
+    for (const [id, { child, visitor, waiting }] of [...this.#sessions]) {
       if (waiting) {
-        refuse(waiting.socket, end);
-        this.#options.pool.putBack(child);
-        this.#forget(id, end);
+        this.#dismiss(id, end);
       } else {
+        this.#ends.note(id, visitor.tenant, end);
         child.endSession(end);
       }
     }
-    if (this.#sessions.size > 0) {
-      const timer = setTimeout(() => this.#none.resolve(), graceMs);
-      await this.#none.promise;
-      clearTimeout(timer);
-    }
+    await this.none(graceMs);
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
   }
 
-  #open(caller: Caller, hello: Hello): void {
-    const { versions, pool, counters, contents, resumeMs, silence } = this.#options;
-    const { protocolMin, protocolMax, program } = hello;
+  #open(caller: Caller, visitor: Visitor, hello: Greeting): void {
+    const { versions, pool, counters, contents, resumeMs, silence, limits } = this.#options;
+    const { protocolMin, protocolMax, program, compression } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
     const refusal: SessionEnd | undefined =
@@ -108,47 +161,88 @@ export class Sessions {
         : this.#options.refusal();
     if (refusal || protocol === undefined) {
       counters.sessionsRefused++;
-      if (refusal) refuse(caller.socket, refusal);
+      if (refusal) this.#refuse(caller, refusal);
       return;
     }
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
-    const child = pool.take(program, {
-      onReady: () => {
-        const session = this.#sessions.get(id);
-        if (!session?.waiting) return;
-        const { socket, head } = session.waiting;
-        session.waiting = undefined;
-        const welcome = { protocol, version: versions.version, sessionId: id, resumeMs };
-        const description = { program, welcome: { ...welcome, contents: contents?.describe() }, silence };
-        child.begin(description, socket, head);
+    const { tenant } = visitor;
+    const log = new SessionLog(this.#options.log, { sessionId: id, program, tenant });
+    const child = pool.take(
+      { tenant, program },
+      {
+        onReady: ({ adapter }) => {
+          const kept = contents?.of(tenant);
+          const welcome = { protocol, version: versions.version, sessionId: id, resumeMs, compression };
+          const blobs = kept?.folder;
+          const begin = (socket: Socket) => {
+            const session = this.#sessions.get(id);
+            if (!session?.waiting) return false;
+            session.waiting = undefined;
+            const description = {
+              program,
+              limits,
+              blobs,
+              welcome: { ...welcome, contents: kept?.describe() },
+              silence,
+            };
+            log.opened(adapter.name);
+            child.begin(description, socket, caller.head);
+            return true;
+          };
+          this.#hand(caller, begin, (end) => this.#dismiss(id, end));
+        },
+        onTraffic: (traffic) => {
+          log.carried(traffic);
+          counters.framesUp += traffic.framesUp;
+          counters.framesDown += traffic.framesDown;
+          counters.bytesUp += traffic.bytesUp;
+          counters.bytesDown += traffic.bytesDown;
+        },
+        onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
+        onExit: (reason) => this.#lost(id, reason),
       },
-      onTraffic: (traffic) => {
-        counters.framesUp += traffic.framesUp;
-        counters.framesDown += traffic.framesDown;
-        counters.bytesUp += traffic.bytesUp;
-        counters.bytesDown += traffic.bytesDown;
-      },
-      onOver: () => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }),
-      onExit: (reason) => this.#lost(id, reason),
-    });
-    this.#sessions.set(id, { child, waiting: caller });
+    );
+    this.#sessions.set(id, { child, visitor, waiting: caller, log });
     counters.sessionsOpened++;
     counters.sessionsActive++;
   }
 
-  #resume({ socket, body, head }: Caller): void {
-    const { sessionId, taken, attempt } = decodeResume(body);
+  #resume(caller: Caller, visitor: Visitor, { sessionId, taken, attempt }: Resume): void {
     const session = this.#sessions.get(sessionId);
-    if (session && !session.waiting) {
-      session.child.resume({ taken, attempt }, socket, head);
+    // Another tenant's session is one that there is not.
+    if (session && !session.waiting && session.visitor.tenant === visitor.tenant) {
+      const goOn = (socket: Socket) => {
+        if (this.#sessions.get(sessionId) !== session) {
+          this.#gone(caller, visitor, sessionId);
+          return false;
+        }
+        session.visitor = visitor;
+        session.log.resumed();
+        session.child.resume({ taken, attempt }, socket, caller.head);
+        return true;
+      };
+      this.#hand(caller, goOn, (end) => this.#refuse(caller, end));
       return;
     }
-    const unknown: SessionEnd = {
-      code: 'DISCONNECTED',
-      message: 'the host does not know the session: it has ended, or the host was started again',
-    };
-    refuse(socket, this.#ends.get(sessionId) ?? unknown);
+    this.#gone(caller, visitor, sessionId);
+  }
+
+  #gone(caller: Caller, { tenant }: Visitor, id: string): void {
+    this.#refuse(caller, this.#ends.of(id, tenant));
+  }
+
+  /** Has `use` take the connection in a form that an executor can be given; it returns whether it did. */
+  #hand({ socket }: Caller, use: (socket: Socket) => boolean, failed: (end: SessionEnd) => void): void {
+    const bridges = this.#options.bridges();
+    if (!bridges) {
+      use(socket);
+      return;
+    }
+    bridges.carry(socket, use, (cause) => {
+      const message = `the host cannot pass the connection on to its GPU process (${cause.message}); have it started again`;
+      failed({ code: 'EXECUTOR_LOST', message });
+    });
   }
 
   #lost(id: string, reason: FarlightError | undefined): void {
@@ -161,32 +255,23 @@ export class Sessions {
     this.#forget(id, end);
   }
 
-  #forget(id: string, end: SessionEnd): void {
-    if (!this.#sessions.delete(id)) return;
+  /** Ends a session that no executor has begun. */
+  #dismiss(id: string, end: SessionEnd): void {
+    const session = this.#sessions.get(id);
+    if (!session?.waiting) return;
+    refuse(session.waiting.socket, end);
+    this.#options.pool.putBack(session.child);
+    this.#forget(id, end);
+  }
+
+  /** `end` is what its client hears when it comes back, unless there was a reason before; `why` is what is noted. */
+  #forget(id: string, end: SessionEnd, why?: SessionOver): void {
+    const session = this.#sessions.get(id);
+    if (!session) return;
+    this.#sessions.delete(id);
     this.#options.counters.sessionsActive--;
-    if (!this.#ends.has(id)) this.#ends.set(id, end);
-    if (this.#sessions.size === 0 && this.#ending) this.#none.resolve();
-    for (const oldest of this.#ends.keys()) {
-      if (this.#ends.size <= KEPT_ENDS) break;
-      this.#ends.delete(oldest);
-    }
+    const first = this.#ends.note(id, session.visitor.tenant, end);
+    session.log.ended(why ?? first);
+    if (this.#sessions.size === 0) for (const resolve of this.#whenNone) resolve();
   }
-}
-
-/** @throws ProtocolError where it is none. */
-function decodeHello(body: Uint8Array): Hello {
-  const { protocolMin, protocolMax, version, program } = decodeObject(body);
-  const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
-  if (!numbers || typeof version !== 'string' || typeof program !== 'string') {
-    throw new ProtocolError('Hello is incomplete');
-  }
-  return { protocolMin, protocolMax, version, program } as Hello;
-}
-
-/** @throws ProtocolError where it is none. */
-function decodeResume(body: Uint8Array): Resume {
-  const { sessionId, taken, attempt } = decodeObject(body);
-  const numbers = [taken, attempt].every(Number.isSafeInteger);
-  if (!numbers || typeof sessionId !== 'string') throw new ProtocolError('Resume is incomplete');
-  return { sessionId, taken, attempt } as Resume;
 }

@@ -1,13 +1,13 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { ProtocolError } from '../../proto/errors.js';
-import type { SessionDescription, SessionEnd, Traffic } from '../../proto/handshake.js';
+import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { Channel } from '../../proto/wire/channel.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
-/** How a session ended: its client said so or stayed away, or it broke the protocol. */
-export type Ending = { by: 'client' } | ({ by: 'fault' } & Fault);
+/** How a session ended: its client or the host's owner wanted it, or the client stayed away; or it cannot go on. */
+export type Ending = ({ by: 'wish' } & SessionOver) | ({ by: 'fault' } & Fault);
 
 interface Fault {
   code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST';
@@ -127,12 +127,7 @@ export class Carrier {
   end(end: SessionEnd): void {
     if (this.#over) return;
     this.#leave(end);
-    this.#options.onOver({ by: 'client' });
-  }
-
-  /** Nobody is told. */
-  abandon(): void {
-    this.#leave();
+    this.#options.onOver({ by: 'wish', ...end });
   }
 
   #connect(socket: Duplex): ChannelSocket {
@@ -142,7 +137,7 @@ export class Carrier {
       silence: resumable ? (this.#options.description.silence ?? SILENCE) : undefined,
       events: {
         onPacket: (kind) => {
-          if (kind === PACKET.bye) this.#bye();
+          if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });
           else
             this.#fault({
               code: 'PROTOCOL_ERROR',
@@ -155,6 +150,8 @@ export class Carrier {
         },
       },
     });
+    const { compression } = this.#options.description.welcome ?? {};
+    if (compression) connection.compress(compression.mode);
     this.#connection = connection;
     return connection;
   }
@@ -163,14 +160,21 @@ export class Carrier {
     this.#connection = undefined;
     if (this.#over) return;
     const resumeMs = this.#options.description.welcome?.resumeMs ?? 0;
-    if (resumeMs > 0) this.#away = setTimeout(() => this.#bye(), resumeMs);
-    else this.#bye();
+    const message = `the connection was lost, and its client did not come back within ${resumeMs / 1000} seconds`;
+    const bye = () => this.#bye({ code: 'DISCONNECTED', message });
+    if (resumeMs > 0) this.#away = setTimeout(bye, resumeMs);
+    else bye();
   }
 
-  #bye(): void {
+  /** The client wants nothing more, or is taken for gone: it waits for its connection to close, and for no replies. */
+  #bye(why: SessionOver): void {
     if (this.#over) return;
-    this.#leave();
-    this.#options.onOver({ by: 'client' });
+    this.#over = true;
+    clearTimeout(this.#away);
+    this.#report();
+    this.#connection?.release();
+    this.#connection?.destroy();
+    this.#options.onOver({ by: 'wish', ...why });
   }
 
   #fault(end: Fault): void {
@@ -179,7 +183,7 @@ export class Carrier {
   }
 
   /** Closes the connection, behind what was sent and `end`. */
-  #leave(end?: SessionEnd, then?: () => void): void {
+  #leave(end: SessionEnd, then?: () => void): void {
     this.#over = true;
     clearTimeout(this.#away);
     this.#report();
@@ -190,7 +194,7 @@ export class Carrier {
     const connection = this.#connection;
     const close = () => {
       clearTimeout(timer);
-      if (end) connection.write(encodeObject(PACKET.end, end));
+      connection.write(encodeObject(PACKET.end, end));
       // A client that reads nothing, or never closes, holds nobody up.
       connection.end(then, LEAVE_MS);
     };

@@ -3,6 +3,8 @@ import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
+import type { GpuMemory } from './gpu-memory.js';
+import type { GpuWatchdog } from './gpu-watchdog.js';
 import type { Entry, ObjectTable } from './objects.js';
 import { OpenDevice } from './open-device.js';
 import type { PreparedCommand } from './prepared-command.js';
@@ -16,6 +18,12 @@ export interface Profiles {
   write(descriptor: string, steps: readonly ProfileStep[]): void;
 }
 
+/** What holds a session to its limits. */
+export interface Guards {
+  watchdog?: GpuWatchdog | undefined;
+  memory?: GpuMemory | undefined;
+}
+
 /** What the handlers of a session's commands share. */
 export class Context {
   readonly gpu: GPU;
@@ -25,6 +33,9 @@ export class Context {
   command: PreparedCommand | undefined;
   readonly garbage = new GarbageMeter();
   readonly uploads: Uploads;
+  /** What holds the session to its limits; absent where it has none. */
+  readonly watchdog: GpuWatchdog | undefined;
+  readonly memory: GpuMemory | undefined;
   /** Has the commands that come next wait until the promise is settled. */
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   /** Devices of earlier sessions that this one may have. */
@@ -40,6 +51,7 @@ export class Context {
     pauseUntil: (promise: Promise<unknown>) => void,
     free: OpenDevice[] = [],
     profiles?: Profiles,
+    guards: Guards = {},
   ) {
     this.gpu = gpu;
     this.objects = objects;
@@ -48,6 +60,8 @@ export class Context {
     this.uploads = new Uploads({ pauseUntil });
     this.#free = free;
     this.#profiles = profiles;
+    this.watchdog = guards.watchdog;
+    this.memory = guards.memory;
   }
 
   /** The session is over: a device that comes still is nobody's. */

@@ -18,7 +18,7 @@ export class GarbageMeter {
   readonly #destroyed = new WeakSet<Holder>();
   #waiting = 0;
 
-  constructor(collect: () => void = collector(), worth: number = WORTH_COLLECTING) {
+  constructor(collect: () => void = later(collector()), worth: number = WORTH_COLLECTING) {
     this.#collect = collect;
     this.#worth = worth;
   }
@@ -50,9 +50,13 @@ function bytesOf(holder: Holder): number {
   return width * height * depthOrArrayLayers * sampleCount * 4;
 }
 
-/** V8's own collector, in a later turn: what was just released may still be on the stack. */
-function collector(): () => void {
+/** V8's own collector, which is done when it returns. */
+export function collector(): () => void {
   setFlagsFromString('--expose-gc');
-  const collect: () => void = runInNewContext('gc');
+  return runInNewContext('gc');
+}
+
+/** In a later turn: what was just released may still be on the stack. */
+function later(collect: () => void): () => void {
   return () => setImmediate(collect);
 }

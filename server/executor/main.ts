@@ -1,8 +1,10 @@
 /**
- * The executor process. Its arguments: the adapter to open (see openGpu), and, absent where nothing is kept, the
- * folder that holds what the tenant's sessions left and the bytes that their contents may take.
+ * The executor process. Its argument: the adapter to open (see openGpu). Which folder holds what the tenant's sessions
+ * have left, it hears with the first of them.
  */
 import { join } from 'node:path';
+import { invariant } from '../../proto/errors.js';
+import type { BlobFolder } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
 import { PROFILES } from '../blobs/tenants.js';
 import { openGpu } from '../dawn.js';
@@ -14,21 +16,33 @@ import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 
 compileEarly();
-const [adapter = 'auto', folder, maxBytes] = process.argv.slice(2);
-const profileStore = folder === undefined ? undefined : new ProfileStore(join(folder, PROFILES));
+const [adapter = 'auto'] = process.argv.slice(2);
 const log = (message: string) => process.stderr.write(`${message}\n`);
-const store = folder === undefined ? undefined : new BlobStore({ folder, maxBytes: Number(maxBytes), log });
+let kept: { folder: string; store: BlobStore; profiles: ProfileStore } | undefined;
 
 await runExecutor(adapter, {
   openGpu,
-  createSession: (gpu, peer, { program }, free) =>
-    new ExecutorSession(gpu, peer, {
+  createSession: (gpu, peer, { program, blobs, limits }, free) => {
+    const { store, profiles } = (blobs && keep(blobs)) ?? {};
+    return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
-      profiles: profileStore && profilesOf(program, profileStore),
+      profiles: profiles && profilesOf(program, profiles),
       store,
-    }),
-  settled: () => store?.idle(),
+      limits,
+    });
+  },
+  settled: () => kept?.store.idle(),
 });
+
+function keep({ path: folder, maxBytes }: BlobFolder): { store: BlobStore; profiles: ProfileStore } {
+  kept ??= {
+    folder,
+    store: new BlobStore({ folder, maxBytes, log }),
+    profiles: new ProfileStore(join(folder, PROFILES)),
+  };
+  invariant(kept.folder === folder, 'an executor serves one tenant');
+  return kept;
+}
 
 function profilesOf(program: string, profiles: ProfileStore): Profiles {
   const keyOf = (descriptor: string) => JSON.stringify([program, descriptor]);

@@ -1,7 +1,12 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FarlightError, invariant } from '../../proto/errors.js';
-import type { ExecutorCommand, ExecutorReport, SessionDescription } from '../../proto/handshake.js';
+import type {
+  ExecutorCommand,
+  ExecutorReport,
+  SessionDescription,
+  SessionOver,
+} from '../../proto/handshake.js';
 import type { OpenedGpu } from '../dawn.js';
 import { Carrier, type Ending } from './carrier.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
@@ -10,6 +15,15 @@ import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 const PIPE_FD = 3;
 /** How long the end of a session may take, in milliseconds: longer, and the process ends with it. */
 const RETIRE_MS = 5000;
+
+/** A client whose connection could not be handed over any more. */
+const GONE: SessionOver = { code: 'DISCONNECTED', message: 'its client had gone before it began' };
+
+/** Why a process ends whose session has left it work that goes on. */
+const BUSY = {
+  code: 'EXECUTOR_LOST',
+  message: `the GPU was still busy ${RETIRE_MS / 1000} seconds after the session's end`,
+} as const;
 
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
@@ -42,6 +56,8 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   const executor = opening.then((opened) => new Executor(opened, parts));
   const ignore = () => {};
   process.on('message', (command: ExecutorCommand, socket?: Socket) => {
+    // A connection that broke on its way does not arrive, and is done with all the same.
+    if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
     // Where the GPU cannot be opened, the parent is told below.
     else void executor.then((it) => it.obey(command, socket), ignore);
@@ -73,8 +89,7 @@ class Executor {
       const { session, head } = command;
       if (!session.welcome) this.#begin(session, new Socket({ fd: PIPE_FD }), head);
       else if (socket) this.#begin(session, socket, head);
-      // The client had gone before its connection could be handed over.
-      else void this.#retire(undefined);
+      else void this.#retire(undefined, GONE);
     } else if (command.type === 'resume' && socket) {
       if (this.#carrier) this.#carrier.resume(socket, command.head, command);
       else socket.destroy();
@@ -103,16 +118,17 @@ class Executor {
       session?.close();
       report({ type: 'ended', code: ending.code, message: ending.message }, 0);
     } else if (welcome) {
-      void this.#retire(session);
+      const { code, message } = ending;
+      void this.#retire(session, { code, message });
     } else {
       session?.close();
       leave(this.#parts);
     }
   }
 
-  async #retire(session: SessionEndpoint | undefined): Promise<void> {
-    report({ type: 'over' });
-    const timer = setTimeout(() => process.exit(0), RETIRE_MS);
+  async #retire(session: SessionEndpoint | undefined, why: SessionOver): Promise<void> {
+    report({ type: 'over', ...why });
+    const timer = setTimeout(() => report({ type: 'ended', ...BUSY }, 0), RETIRE_MS);
     this.#inheritance = await session?.retire?.();
     clearTimeout(timer);
     report({ type: 'idle' });

@@ -1,4 +1,5 @@
 import { messageOf, ProtocolError } from '../../proto/errors.js';
+import type { SessionLimits } from '../../proto/handshake.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -8,6 +9,8 @@ import { CommandDecoder } from './command-decoder.js';
 import { type Awaited, Context, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
+import { GpuMemory } from './gpu-memory.js';
+import { CLOCK, GpuWatchdog, stuckSentence } from './gpu-watchdog.js';
 import { HeldCommands } from './held-commands.js';
 import { type Entry, ObjectTable } from './objects.js';
 import type { OpenDevice } from './open-device.js';
@@ -25,6 +28,8 @@ export interface SessionLegacy {
   profiles?: Profiles | undefined;
   /** The contents that the client may name, of all programs of its tenant. Absent where it may name none. */
   store?: BlobStore | undefined;
+  /** What the session may take of the GPU. Absent where it may take all. */
+  limits?: SessionLimits | undefined;
 }
 
 /**
@@ -48,7 +53,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   #closed = false;
 
   /** `gpu` is the implementation that is driven; the session never closes it. */
-  constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store }: SessionLegacy = {}) {
+  constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store, limits }: SessionLegacy = {}) {
     this.#peer = peer;
     const replies = new ReplyWriter((frame) => this.#closed || peer.send(frame));
     this.#context = new Context(
@@ -58,6 +63,10 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       (promise) => this.#pauseUntil(promise),
       free,
       profiles,
+      limits && {
+        watchdog: limits.gpuMs > 0 ? this.#guard(limits.gpuMs) : undefined,
+        memory: limits.gpuBytes > 0 ? new GpuMemory(limits.gpuBytes) : undefined,
+      },
     );
     const held = new HeldCommands<PreparedCommand>({
       store,
@@ -87,6 +96,20 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       this.#held.begin(batch.length);
       this.#commands.run(batch);
     });
+  }
+
+  /**
+   * The GPU does not come back from what the session gave it. Its devices are left as they are, since destroying
+   * one waits for its work: that ends with this process alone.
+   */
+  #guard(limitMs: number): GpuWatchdog {
+    const onStuck = () => {
+      if (this.#closed) return;
+      this.#closed = true;
+      this.#held.clear();
+      this.#peer.end('EXECUTOR_LOST', stuckSentence(limitMs));
+    };
+    return new GpuWatchdog({ limitMs, clock: CLOCK, onStuck });
   }
 
   drained(): void {
@@ -119,6 +142,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#context.watchdog?.stop();
     this.#context.end();
     this.#context.saveProfiles();
     this.#held.clear();
@@ -128,6 +152,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   async retire(): Promise<OpenDevice[]> {
     if (this.#closed) return [];
     this.#closed = true;
+    this.#context.watchdog?.stop();
     this.#context.end();
     this.#held.clear();
     for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
@@ -157,6 +182,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
         : this.#objects.reserve(id, operation.creates, deviceOf(self));
     if (operation.fate === 'awaited') this.#request(command, self, made, this.#nextSerial++);
     else this.#command(command, self, made);
+    this.#context.memory?.keepParts(self, command.objects, made);
     command.clear();
   }
 
@@ -166,6 +192,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       if (object && device) this.#context.opened(device).shared.released(object);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
+        this.#context.memory?.released(object as GPUBuffer | GPUTexture);
       }
     }
   }

@@ -16,6 +16,8 @@ export interface UploadsOptions {
 export class Uploads {
   /** Buffers that could not be written to while they were mapped. */
   readonly unwritable = new WeakSet<GPUBuffer>();
+  /** Buffers that could not be had: what is written to their mapping goes nowhere, and is no error of its own. */
+  readonly unmade = new WeakSet<Entry>();
   readonly #options: UploadsOptions;
   readonly #stepBytes: number;
   /** Writes that are to be dropped, by queue. */

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type MemoryPeer, memoryTransport } from '#farlight/client/transport/memory.js';
 import type { Transport } from '#farlight/client/transport/transport.js';
 import { privateHost, remoteHost } from '#farlight/client/transport/worker-link.js';
+import { dataHeader, encodeObject, encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
@@ -160,6 +161,41 @@ describe('a private host', () => {
       if (before === undefined) delete process.env.NODE_OPTIONS;
       else process.env.NODE_OPTIONS = before;
     }
+  });
+});
+
+describe('a link that closes', () => {
+  it('says goodbye to a host that is writing, and has it read that', async () => {
+    const goodbye = new Promise<Buffer>((resolve, reject) => {
+      const server = createServer((socket) => {
+        socket.on('error', reject).once('data', () => {
+          socket.pause();
+          socket.write(PREFACE);
+          const welcome = { protocol: 2, version: '', sessionId: 'x', resumeMs: 0, wgslLanguageFeatures: [] };
+          socket.write(encodeObject(PACKET.welcome, { ...welcome, adapter: { name: 'fake' } }));
+          const frame = new Uint8Array(1 << 20);
+          for (let i = 0; i < 15; i++) {
+            socket.write(dataHeader(frame.length));
+            socket.write(frame);
+          }
+          // It reads on when it has written everything.
+          socket.write(dataHeader(1), () => socket.resume());
+          const heard: Buffer[] = [];
+          socket.on('data', (piece) => heard.push(piece));
+          socket.pause();
+          socket.on('end', () => resolve(Buffer.concat(heard)));
+        });
+        server.close();
+      });
+      server.listen(0, '127.0.0.1', async () => {
+        const client = new SessionClient(
+          remoteHost(`grpc://127.0.0.1:${(server.address() as AddressInfo).port}`),
+        );
+        await client.welcome;
+        client.link.close();
+      });
+    });
+    expect([...(await goodbye).subarray(-5)]).toEqual([...encodePacket(PACKET.bye)]);
   });
 });
 

@@ -71,11 +71,28 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
     ['a folder that is a file', ['serve', '--blobs', process.execPath], /is no folder; name one/],
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
+    ['a time that is none', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
+    ['a log level that is none', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
-      'an address that everybody can reach',
-      ['serve', '--listen', '0.0.0.0:7070'],
-      /not a loopback address.*ssh -L/,
+      'plaintext on an address that everybody can reach',
+      ['serve', '--listen', 'grpc://0.0.0.0:7070'],
+      /not a loopback address.*write grpcs:/,
+    ],
+    [
+      'a token to be asked for where none can be shown',
+      ['serve', '--listen', 'unix:/tmp/x.sock', '--require-token'],
+      /which is plaintext; .*grpcs:/,
+    ],
+    [
+      'a certificate where none is shown',
+      ['serve', '--listen', '127.0.0.1:0', '--tls-cert', 'x', '--tls-key', 'y'],
+      /of no use at grpc:.*grpcs:/,
+    ],
+    [
+      'a certificate without its key',
+      ['serve', '--listen', 'grpcs://127.0.0.1:0', '--tls-cert', 'x'],
+      /needs --tls-key/,
     ],
     [
       'an adapter that does not exist, to serve',
@@ -147,7 +164,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
 
 describe('farlight serve', () => {
   it('says where it is and on which adapter, on stdout, and nothing else', async () => {
-    const server = await serve();
+    const server = await serve('--log-level', 'silent');
     expect(server.output()).toMatch(
       /^farlight host ready: grpc:\/\/127\.0\.0\.1:\d+\nadapter: null \(software\)\n$/,
     );

@@ -74,7 +74,12 @@ it(
     for (let run = 0; run < programs.length || cuts < most; run++) {
       const program = programs[run % programs.length] as string;
       const proxy = await CuttingProxy.start(host.url);
-      cutOften(proxy, random, 2 << 20, wanted === undefined ? FEW : most - cuts);
+      cutOften(
+        proxy,
+        random,
+        wanted === undefined ? 128 << 10 : 2 << 20,
+        wanted === undefined ? FEW : most - cuts,
+      );
       const { outputs } = await runThroughFarlight(proxy.url, program);
       expect(outputs).toEqual(expected.get(program));
       expect(proxy.cuts).toBeGreaterThan(0);

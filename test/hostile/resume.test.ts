@@ -29,7 +29,7 @@ async function start(options: DaemonOptions = {}, hostOptions: HostOptions = {})
   const daemon = await startDaemon(options);
   const proxy = await CuttingProxy.start(daemon.url);
   open.push(proxy);
-  const client = new SessionClient(remoteHost(proxy.url, hostOptions));
+  const client = new SessionClient(remoteHost(proxy.url, { compression: 'off', ...hostOptions }));
   await client.welcome;
   return { daemon, proxy, client };
 }

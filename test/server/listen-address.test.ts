@@ -43,6 +43,15 @@ describe('an address to listen on', () => {
       );
   });
 
+  it('speaks TLS on loopback too where a token is required, and is refused where it could not', () => {
+    const required = { tls: true, requireToken: true };
+    expect(parseListenAddress('127.0.0.1:7070', required).tls).toBe(true);
+    for (const text of ['grpc://127.0.0.1:7070', 'unix:/run/farlight.sock'])
+      expect(() => parseListenAddress(text, required), text).toThrow(
+        /which is plaintext.*write --listen grpcs:/,
+      );
+  });
+
   it('that is malformed is refused with an example', () => {
     const malformed = [
       '',

@@ -1,4 +1,7 @@
 /** The byte that stands for each thing that the fake executor does on a frame. */
 export const ACTION: Readonly<
-  Record<'echo' | 'pid' | 'end' | 'throw' | 'kill' | 'exit' | 'noise' | 'stall' | 'hang' | 'flood', number>
+  Record<
+    'echo' | 'pid' | 'end' | 'throw' | 'kill' | 'exit' | 'noise' | 'stall' | 'hang' | 'flood' | 'digest',
+    number
+  >
 >;

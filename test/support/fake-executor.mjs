@@ -1,5 +1,6 @@
 // An executor process without a GPU: it answers each frame by its first byte. Tests of what carries
 // frames start it in place of the real one.
+import { createHash } from 'node:crypto';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { runExecutor } from '#farlight/server/executor/run.js';
 
@@ -38,6 +39,8 @@ const ACTIONS = {
   flood: (_frame, peer) => {
     for (let i = 0; i < 64; i++) peer.send(new Uint8Array(1024 * 1024).fill(i));
   },
+  // Says what has arrived.
+  digest: (frame, peer) => peer.send(createHash('sha256').update(frame).digest()),
 };
 
 /** The byte that stands for each action, for tests to send. */

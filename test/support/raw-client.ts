@@ -18,8 +18,10 @@ export class RawClient {
   readonly closed: Promise<void>;
   #prefaceLeft = PREFACE.length;
 
-  constructor(url: string) {
-    this.socket = connect(Number(new URL(url.replace('grpc:', 'http:')).port), '127.0.0.1');
+  /** @param to an address of this machine, or a connection that is being made. */
+  constructor(to: string | Socket) {
+    this.socket =
+      typeof to === 'string' ? connect(Number(new URL(to.replace('grpc:', 'http:')).port), '127.0.0.1') : to;
     const decoder = new FrameDecoder((packet) => this.packets.push(packet), PACKET_LIMIT);
     this.socket.on('data', (piece) => {
       const skip = Math.min(this.#prefaceLeft, piece.length);
@@ -35,9 +37,14 @@ export class RawClient {
     return this;
   }
 
-  hello(): this {
+  hello(more: object = {}): this {
+    return this.greet(PACKET.hello, { ...HELLO, ...more });
+  }
+
+  /** The first words of a connection. */
+  greet(kind: PacketKind, value: object): this {
     this.socket.write(PREFACE);
-    return this.say(PACKET.hello, HELLO);
+    return this.say(kind, value);
   }
 
   frame(frame: Uint8Array): this {

@@ -25,7 +25,7 @@ export function mapAsync(
 /** Where it cannot be written, Dawn throws, which becomes one error; the parts that follow are the same mistake. */
 export function writeMapped(context: Context, self: Entry, [offset, data]: [number, Uint8Array]): void {
   const buffer = self.object as GPUBuffer;
-  if (context.uploads.unwritable.has(buffer)) return;
+  if (context.uploads.unwritable.has(buffer) || context.uploads.unmade.has(self)) return;
   try {
     new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
   } catch (error) {
@@ -36,14 +36,15 @@ export function writeMapped(context: Context, self: Entry, [offset, data]: [numb
 
 export function unmap(context: Context, self: Entry, [written]: [FarlightWrittenRange<never>[]]): void {
   const buffer = self.object as GPUBuffer;
-  if (context.uploads.unwritable.delete(buffer)) return;
+  if (context.uploads.unwritable.delete(buffer) || context.uploads.unmade.has(self)) return;
   for (const { offset, data } of written)
     new Uint8Array(buffer.getMappedRange(offset, data.length)).set(data);
   buffer.unmap();
 }
 
-export function destroy({ garbage }: Context, self: Entry): void {
+export function destroy({ garbage, memory }: Context, self: Entry): void {
   const buffer = self.object as GPUBuffer;
   buffer.destroy();
   garbage.destroyed(buffer);
+  memory?.destroyed(buffer);
 }

@@ -1,6 +1,8 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/operations.js';
+import { textureBytes } from '../../../proto/texture-size.js';
 import type { Awaited, Context } from '../context.js';
 import { describeError } from '../error-scopes.js';
+import { exceedsBuffer, exceedsTexture } from '../gpu-memory.js';
 import type { Entry } from '../objects.js';
 
 const deviceOf = (self: Entry) => self.object as GPUDevice;
@@ -28,6 +30,38 @@ export function popErrorScope(context: Context, self: Entry): Awaited {
 export function destroy(context: Context, self: Entry): void {
   context.opened(self).destroyed();
   deviceOf(self).destroy();
+}
+
+/** A buffer that cannot be had is an invalid one with an error of its device; its mapping is the client's matter. */
+export function createBuffer(
+  context: Context,
+  self: Entry,
+  [descriptor]: [GPUBufferDescriptor],
+  made: Entry,
+): GPUBuffer {
+  const device = deviceOf(self);
+  const make = () => device.createBuffer(descriptor);
+  try {
+    const { memory } = context;
+    if (!memory) return make();
+    const exceeds = () => exceedsBuffer(device.limits, descriptor);
+    return memory.hold({ what: 'GPUDevice.createBuffer', bytes: descriptor.size, exceeds, make });
+  } catch (error) {
+    context.uploads.unmade.add(made);
+    throw error;
+  }
+}
+
+export function createTexture(
+  { memory }: Context,
+  self: Entry,
+  [descriptor]: [GPUTextureDescriptor],
+): GPUTexture {
+  const device = deviceOf(self);
+  const make = () => device.createTexture(descriptor);
+  if (!memory) return make();
+  const exceeds = () => exceedsTexture(device.limits, descriptor);
+  return memory.hold({ what: 'GPUDevice.createTexture', bytes: textureBytes(descriptor), exceeds, make });
 }
 
 export function createComputePipelineAsync(

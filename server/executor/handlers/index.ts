@@ -18,6 +18,8 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
   GPUDevice: {
     getQueue: device.getQueue as Handler,
     destroy: device.destroy,
+    createBuffer: device.createBuffer as Handler,
+    createTexture: device.createTexture as Handler,
     pushErrorScope: device.pushErrorScope,
     popErrorScope: device.popErrorScope,
     createComputePipelineAsync: device.createComputePipelineAsync as Handler,
@@ -30,6 +32,7 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     destroy: buffer.destroy,
   },
   GPUQueue: {
+    submit: queue.submit as Handler,
     onSubmittedWorkDone: queue.onSubmittedWorkDone,
     writeBuffer: queue.writeBuffer as Handler,
     writeTexture: queue.writeTexture as Handler,

@@ -15,6 +15,12 @@ export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
   return { promise: Promise.allSettled([done, ...context.mappings(self.device)]) };
 }
 
+export function submit(context: Context, self: Entry, [commandBuffers]: [GPUCommandBuffer[]]): void {
+  const queue = self.object as GPUQueue;
+  queue.submit(commandBuffers);
+  context.watchdog?.submitted(queue);
+}
+
 export function writeBuffer(
   { uploads }: Context,
   self: Entry,

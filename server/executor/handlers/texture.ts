@@ -1,8 +1,9 @@
 import type { Context } from '../context.js';
 import type { Entry } from '../objects.js';
 
-export function destroy({ garbage }: Context, self: Entry): void {
+export function destroy({ garbage, memory }: Context, self: Entry): void {
   const texture = self.object as GPUTexture;
   texture.destroy();
   garbage.destroyed(texture);
+  memory?.destroyed(texture);
 }

@@ -1,0 +1,85 @@
+// The processes that the bench starts: hosts, and programs that print what they measured.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+const register = pathToFileURL(`${root}dist/client/register.js`).href;
+const local = pathToFileURL(`${root}bench/local.mjs`).href;
+
+/** Without more it keeps no uploads: what is measured is to be the same the second time. */
+export async function startHost(adapter, more = ['--blobs', 'off']) {
+  const child = spawn(
+    process.execPath,
+    [`${root}dist/cli/main.js`, 'serve', '--listen', '127.0.0.1:0', '--adapter', adapter, ...more],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const lines = createInterface({ input: child.stdout });
+  const url = await new Promise((resolve, reject) => {
+    lines.on('line', (line) => {
+      const match = /^farlight host ready: (\S+)/.exec(line);
+      if (match) resolve(match[1]);
+    });
+    ended.then((code) => reject(new Error(`farlight serve ended with ${code}`)));
+  });
+  const stop = () => {
+    child.kill('SIGTERM');
+    return ended;
+  };
+  return { url, adapter, pid: child.pid, stop };
+}
+
+/** Runs a workload on a target; resolves to what it reported. */
+export async function runWorkload(workload, target, adapter, url, more = {}) {
+  const program = startWorkload(workload, target, adapter, url, more);
+  try {
+    return await program.next();
+  } finally {
+    await program.stop();
+  }
+}
+
+/** Starts a workload on a target. */
+export function startWorkload(workload, target, adapter, url, more = {}) {
+  const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
+  for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE']) delete env[name];
+  if (target === 'grpc' || target === 'per-call') env.FARLIGHT_HOST = url;
+  if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
+  const imported = target === 'local' ? local : register;
+  const args = ['--import', imported, `${root}bench/workloads/${workload}.mjs`];
+  // What frameworks say on stderr is not the bench's to print.
+  return start(`${workload} on ${target}`, args, { ...env, ...more }, 'ignore');
+}
+
+/** Starts a program of bench/network/programs. */
+export function startProgram(name, args = []) {
+  const file = `${root}bench/network/programs/${name}.mjs`;
+  return start(name, [file, ...args.map(String)], process.env, 'inherit');
+}
+
+/** Starts `node ARGS`, which prints a line of JSON for each thing that it has to say. */
+function start(name, args, env, stderr) {
+  const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', stderr] });
+  // One that has ended is not told anything; that it has, `next` says.
+  child.stdin.on('error', () => {});
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  return {
+    pid: child.pid,
+    /** The next thing that it says. */
+    async next() {
+      for (;;) {
+        const { value, done } = await lines.next();
+        if (done) throw new Error(`${name} ended with ${await ended}, and did not say what it measured`);
+        // Frameworks print lines of their own.
+        if (value.startsWith('{')) return JSON.parse(value);
+      }
+    },
+    tell: (text) => child.stdin.write(`${text}\n`),
+    stop() {
+      child.kill('SIGKILL');
+      return ended;
+    },
+  };
+}

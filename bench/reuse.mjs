@@ -1,0 +1,50 @@
+// `reuse`: how long a program takes from its session's start to its first result, and what it sends until then, on
+// a host that knows nothing, for a second process of the same program, and after the host was restarted.
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import { figure } from './print.mjs';
+import { runWorkload, startHost } from './processes.mjs';
+
+/** Runs a program on a new host, again, and again on a host that has only the folder of the first. */
+export async function measureReuse(program, adapter) {
+  const folder = mkdtempSync(`${os.tmpdir()}/farlight-bench-`);
+  try {
+    const run = async (title, host, env) => {
+      process.stderr.write(`${adapter}: ${program}, ${title} ...\n`);
+      return runWorkload(program, 'grpc', adapter, host.url, { BENCH_RUNS: '0', ...env });
+    };
+    const first = await startHost(adapter, ['--blobs', folder]);
+    const cold = await run('first process', first);
+    const second = await run('second process', first);
+    const without = await run('without reuse', first, { FARLIGHT_REUSE: 'off' });
+    await first.stop();
+    const restarted = await startHost(adapter, ['--blobs', folder]);
+    const after = await run('after a restart', restarted);
+    await restarted.stop();
+    return { cold, second, after, without };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function printReuse(program, adapter, { cold, second, after, without }) {
+  const beyond = ({ first, inputBytes }) => first.bytesUp - inputBytes;
+  console.log(
+    `\n${program} on ${adapter}: session start to first result; bytes up until then, beyond the input`,
+  );
+  for (const [title, result] of [
+    ['first process', cold],
+    ['second process', second],
+    ['host restarted', after],
+    ['reuse off, host warm', without],
+  ]) {
+    const ratio = (result.startMs / cold.startMs).toFixed(3);
+    const bytes = beyond(result).toLocaleString('en-US');
+    const share = (beyond(result) / beyond(cold)).toFixed(4);
+    console.log(
+      `  ${title.padEnd(22)}${figure(result.startMs).padStart(10)} ms${ratio.padStart(8)}` +
+        `${figure(result.firstMs).padStart(10)} ms` +
+        `${bytes.padStart(14)} B${share.padStart(8)}`,
+    );
+  }
+}

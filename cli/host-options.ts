@@ -1,0 +1,46 @@
+import { type Command, Option } from 'commander';
+import { LOG_LEVELS, type LogLevel } from '../server/daemon/log.js';
+import { parseSeconds, parseSize } from './parse.js';
+
+/** What the owner of a host decides about its sessions and its log. */
+export interface HostOptions {
+  gpuSeconds: number;
+  gpuMemory?: number;
+  drain: number;
+  logLevel?: LogLevel;
+}
+
+export function addHostOptions(command: Command): Command {
+  return command
+    .option(
+      '--gpu-seconds <seconds>',
+      'end a session when the GPU does not finish its work for so long; 0: never',
+      parseSeconds,
+      120,
+    )
+    .option(
+      '--gpu-memory <size>',
+      "what each session's buffers and textures may take, such as 2GiB (default: what there is)",
+      parseSize,
+    )
+    .option(
+      '--drain <seconds>',
+      'on SIGTERM, how long running sessions may take to end; new ones are refused',
+      parseSeconds,
+      0,
+    )
+    .addOption(
+      new Option(
+        '--log-level <level>',
+        'what is logged, as JSON lines on stderr (default: info, or warn on a terminal)',
+      ).choices(LOG_LEVELS),
+    );
+}
+
+/** What a daemon takes of them. */
+export async function daemonOptions({ gpuSeconds, gpuMemory, logLevel }: HostOptions) {
+  // Loaded here so that the other commands need not wait for it.
+  const { jsonLog } = await import('../server/daemon/json-log.js');
+  const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
+  return { gpuMs: gpuSeconds * 1000, gpuBytes: gpuMemory, log };
+}

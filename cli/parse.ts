@@ -1,0 +1,23 @@
+import { InvalidArgumentError } from 'commander';
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+};
+
+/** A number of bytes, as options have it. */
+export function parseSize(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,12})\s*([KMGT]iB)?$/.exec(text) ?? [];
+  if (number === undefined)
+    throw new InvalidArgumentError('Give a number of bytes, or one of KiB, MiB, GiB or TiB.');
+  return Number(number) * (UNITS[unit] as number);
+}
+
+/** A number of seconds that fits a timer. */
+export function parseSeconds(text: string): number {
+  if (!/^\d{1,6}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Give a number of seconds.');
+  return Number(text);
+}

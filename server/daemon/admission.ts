@@ -1,0 +1,67 @@
+import { FarlightError } from '../../proto/errors.js';
+import { Gate } from '../trust/gate.js';
+import { DEFAULT_TENANT, type TokenStore } from '../trust/token-store.js';
+
+/** Who a client is, as the host knows it. */
+export interface Visitor {
+  /** What the host keeps is shared within a tenant, and never beyond. */
+  readonly tenant: string;
+  /** The id of the token that was shown; undefined where none is asked for. */
+  readonly tokenId: string | undefined;
+}
+
+/** Decides who a client is, before anything else is done for it. */
+export interface Admission {
+  /**
+   * @param token as the client gave it, of any type.
+   * @param remote the socket's remote address; undefined on a unix socket.
+   * @throws FarlightError UNAUTHORIZED, whose sentence is for the client.
+   */
+  admit(token: unknown, remote: string | undefined): Visitor;
+}
+
+/** Everybody who can reach the address may use the host: the machine decides who that is. */
+export const OPEN: Admission = { admit: () => ({ tenant: DEFAULT_TENANT, tokenId: undefined }) };
+
+export interface TokenAdmissionOptions {
+  tokens: Pick<TokenStore, 'verify'>;
+  /** Milliseconds of a steady clock. */
+  now: () => number;
+  /** Tells the host's owner what is wrong with the tokens; the client is not told which folder it is. */
+  warn(sentence: string): void;
+}
+
+/** The owner is told at most so often, in milliseconds: whoever reaches the port can have the host find out. */
+const WARN_MS = 60_000;
+
+/** Who shows a token of the host's may use it, as its tenant. */
+export class TokenAdmission implements Admission {
+  readonly #gate: Gate;
+  readonly #options: TokenAdmissionOptions;
+  #warnedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: TokenAdmissionOptions) {
+    this.#options = options;
+    this.#gate = new Gate({ tokens: options.tokens });
+  }
+
+  admit(given: unknown, remote: string | undefined): Visitor {
+    const token = typeof given === 'string' ? given : undefined;
+    const now = this.#options.now();
+    try {
+      const { tenant, id } = this.#gate.admit({ token, remote }, now);
+      return { tenant, tokenId: id };
+    } catch (error) {
+      if (!(error instanceof FarlightError) || error.code === 'UNAUTHORIZED') throw error;
+      if (now - this.#warnedAt >= WARN_MS) {
+        this.#warnedAt = now;
+        this.#options.warn(error.message);
+      }
+      throw new FarlightError(
+        'UNAUTHORIZED',
+        'the host cannot read its tokens, and lets nobody in; ask its owner to look at what it prints',
+        { cause: error },
+      );
+    }
+  }
+}

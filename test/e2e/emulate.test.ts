@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process';
+import { afterEach, describe, expect, it } from 'vitest';
+import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { CLI, executorsOf, isAlive, until } from '../support/session-client.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
+});
+
+/** `farlight run ARGS`, with what it printed so far. */
+function run(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [CLI, 'run', ...args], { env: { ...process.env, ...env } });
+  cleanups.push(() => child.kill('SIGKILL'));
+  const printed = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (text) => {
+      printed[name] += text;
+    });
+  }
+  const done = new Promise<{ code: number | null } & typeof printed>((resolve) => {
+    child.on('close', (code) => resolve({ code, ...printed }));
+  });
+  return { child, printed, done };
+}
+
+async function host(): Promise<TestHost> {
+  const started = await testHost({ adapter: 'null' });
+  cleanups.push(() => started.close());
+  return started;
+}
+
+/** A program that asks for a device and prints the milliseconds of its shortest wait for the queue, of a few. */
+const WAITS = `
+  const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+  let shortest = Infinity;
+  for (let wait = 0; wait < 8; wait += 1) {
+    const start = performance.now();
+    await device.queue.onSubmittedWorkDone();
+    shortest = Math.min(shortest, performance.now() - start);
+  }
+  console.log(JSON.stringify({ shortest, host: process.env.FARLIGHT_HOST }));
+  process.exit(3);
+`;
+const waits = ['--', process.execPath, '--input-type=module', '-e', WAITS];
+
+describe('farlight run --emulate', () => {
+  it('puts the link in front of a host: each wait takes its round trip', async () => {
+    const { url, counters } = await host();
+    const { code, stdout, stderr } = await run(['--host', url, '--emulate', 'rtt=40,mbit=100', ...waits])
+      .done;
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
+    const report = JSON.parse(stdout);
+    expect(report.shortest).toBeGreaterThan(39.5);
+    expect(report.shortest).toBeLessThan(80);
+    expect(report.host).not.toBe(url);
+    expect(counters.sessionsOpened).toBe(1);
+  });
+
+  it('takes the host from FARLIGHT_HOST', async () => {
+    const { url, counters } = await host();
+    const { code } = await run(['--emulate', 'rtt=5,jitter=2', ...waits], { FARLIGHT_HOST: url }).done;
+    expect(code).toBe(3);
+    expect(counters.sessionsOpened).toBe(1);
+  });
+
+  it('starts a host for the time of the run where none is named, and leaves no process behind', async () => {
+    const program = `${WAITS.replace('process.exit(3)', 'setInterval(() => {}, 1000)')}`;
+    const args = ['--adapter', 'null', '--emulate', 'rtt=20', '--', process.execPath, '--input-type=module'];
+    const { child, printed, done } = run([...args, '-e', program], { FARLIGHT_HOST: '' });
+    await until(() => printed.stdout.includes('}'));
+    expect(JSON.parse(printed.stdout).shortest).toBeGreaterThan(19.5);
+    const executors = await executorsOf(child.pid ?? 0);
+    expect(executors.length).toBeGreaterThan(0);
+    child.kill('SIGTERM');
+    expect((await done).code).toBe(128 + 15);
+    expect(executors.filter(isAlive)).toEqual([]);
+  });
+
+  const WRONG: [string, string[], RegExp][] = [
+    ['a value that is no number', ['--emulate', 'rtt=soon'], /not understood at "rtt=soon".*rtt=30,mbit=100/],
+    ['a name that it does not know', ['--emulate', 'rtt=30,loss=1'], /not understood at "loss=1"/],
+    ['a name twice', ['--emulate', 'rtt=1,rtt=2'], /not understood at "rtt=2"; .* each once/],
+    ['nothing', ['--emulate', ''], /not understood at ""/],
+    ['a round trip beyond a minute', ['--emulate', 'rtt=90000'], /rtt .* from 0 to 60000, not 90000/],
+    ['no bandwidth at all', ['--emulate', 'mbit=0'], /mbit .* from 0.01 to 100000, not 0/],
+    [
+      'an adapter that does not exist',
+      ['--adapter', 'RTX 9090', '--emulate', 'rtt=1'],
+      /no GPU .* "RTX 9090"/,
+    ],
+    ['a host that is not there', ['--host', 'grpc://127.0.0.1:1', '--emulate', 'rtt=1'], /no farlight host/],
+  ];
+  for (const [name, args, words] of WRONG) {
+    it(`says in one sentence what is wrong with ${name}`, async () => {
+      const { code, stderr, stdout } = await run([...args, '--', 'echo', 'ran'], { FARLIGHT_HOST: '' }).done;
+      expect(stderr).toMatch(words);
+      expect(stderr).toMatch(/^farlight: [^\n]+\n$/);
+      expect(stdout).toBe('');
+      expect(code).toBe(1);
+    });
+  }
+});

@@ -1,0 +1,71 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { checkHealth } from '../support/health.js';
+import { ServeProcess } from '../support/serve-process.js';
+import { executorsOf, isAlive, SessionClient } from '../support/session-client.js';
+
+const servers: ServeProcess[] = [];
+afterEach(() => {
+  for (const { child } of servers.splice(0)) child.kill('SIGKILL');
+});
+
+/** A host with a session, and the processes of its executors. */
+async function serving(...args: string[]) {
+  const server = await ServeProcess.start(...args);
+  servers.push(server);
+  const client = new SessionClient(remoteHost(server.url));
+  await client.welcome;
+  return { server, client, executors: await executorsOf(server.child.pid ?? 0) };
+}
+
+describe('farlight serve --drain, on SIGTERM', () => {
+  it('lets the running session go on, takes no other, says so, and ends when that one does', async () => {
+    const { server, client, executors } = await serving('--drain', '60');
+    expect(await checkHealth(server.url)).toBe(1);
+    server.child.kill('SIGTERM');
+    expect(await server.logged('host stopping')).toMatchObject({ sessions: 1, drainSeconds: 60 });
+    expect(await checkHealth(server.url)).toBe(2);
+    expect(await new SessionClient(remoteHost(server.url)).closed).toMatchObject({
+      code: 'SHUTTING_DOWN',
+      message: expect.stringMatching(/is stopping; start the program again when it is back/),
+    });
+    expect(server.child.exitCode).toBeNull();
+    expect(client.log).toEqual(['welcome']);
+    client.link.close();
+    expect(await server.ended).toBe(0);
+    expect(await client.closed).toBeUndefined();
+    expect(server.log.find(({ msg }) => msg === 'session ended')).toMatchObject({ code: 'CLOSED' });
+    expect(executors.filter(isAlive)).toEqual([]);
+  });
+
+  it('waits no longer than it was told, and tells the session why it ends', async () => {
+    const { server, client, executors } = await serving('--drain', '1');
+    const from = performance.now();
+    server.child.kill('SIGTERM');
+    expect(await client.closed).toMatchObject({
+      code: 'SHUTTING_DOWN',
+      message: expect.stringMatching(/is stopping/),
+    });
+    expect(performance.now() - from).toBeGreaterThan(900);
+    expect(await server.ended).toBe(0);
+    expect(executors.filter(isAlive)).toEqual([]);
+  });
+
+  it('does not wait at all when it is told a second time', async () => {
+    const { server, client, executors } = await serving('--drain', '600');
+    server.child.kill('SIGTERM');
+    await server.logged('host stopping');
+    server.child.kill('SIGTERM');
+    expect(await client.closed).toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect(await server.ended).toBe(0);
+    expect(executors.filter(isAlive)).toEqual([]);
+  });
+
+  it('ends at once where nothing is running, however long it may wait', async () => {
+    const { server, client } = await serving('--drain', '600');
+    client.link.close();
+    await server.logged('session ended');
+    server.child.kill('SIGTERM');
+    expect(await server.ended).toBe(0);
+  });
+});

@@ -1,0 +1,398 @@
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { close, create, globals, stats } from '#farlight/client/index.js';
+import { HostClient } from '#farlight/client/transport/host-client.js';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { PACKET } from '#farlight/proto/wire/packet.js';
+import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
+import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { memoryLog } from '../support/memory-log.js';
+import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
+import { DAY, makePair, servers } from '../support/trust.js';
+
+const hosts = secureHosts();
+const listening = servers();
+const opened: SessionClient[] = [];
+afterEach(async () => {
+  for (const client of opened.splice(0)) client.link.close();
+  await hosts.close();
+  await listening.close();
+});
+
+function open(url: string, hello = HELLO): SessionClient {
+  const client = new SessionClient(remoteHost(url), hello);
+  opened.push(client);
+  return client;
+}
+
+/** What a session and a question are refused with: the same, and one sentence without the token. */
+async function refusal(url: string): Promise<{ code: string; message: string }> {
+  const reason = await open(url).closed;
+  const client = new HostClient(url);
+  const asked = await client.describe().catch((error) => error);
+  client.close();
+  expect(asked.code).toBe(reason?.code);
+  const message = String(reason?.message);
+  expect(asked.message.replace(/\d+ seconds/, '')).toBe(message.replace(/\d+ seconds/, ''));
+  expect(message).not.toMatch(/flt_[A-Za-z0-9]|\n|Error:/);
+  return { code: String(reason?.code), message };
+}
+
+const pidOf = async (client: SessionClient) => Number(Buffer.from(await client.ask(ACTION.pid)).toString());
+
+describe('a host with TLS', () => {
+  it('serves who shows a token, over a connection that is as good as a plain one', async () => {
+    const { invite, daemon } = await hosts.start();
+    const client = open(invite().url);
+    expect([...(await client.ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
+    const frame = new Uint8Array(1 << 20).map((_, at) => at % 251);
+    frame[0] = ACTION.echo;
+    for (let i = 0; i < 24; i++) await client.send(frame.slice());
+    for (let i = 0; i < 24; i++) expect(Buffer.compare(await client.next(), frame)).toBe(0);
+    client.link.close();
+    expect(await client.closed).toBeUndefined();
+    await until(() => daemon.counters.sessionsActive === 0);
+  });
+
+  it('answers questions to who shows a token', async () => {
+    const { invite } = await hosts.start();
+    const client = new HostClient(invite().url);
+    expect((await client.describe()).adapter?.name).toBe('fake');
+    await client.echo(new Uint8Array(1 << 20), 1 << 20);
+    client.close();
+  });
+
+  it('refuses who shows none, and tells no more than that', async () => {
+    const { daemon } = await hosts.start();
+    expect(await refusal(daemon.url)).toEqual({
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(/^the host asks for a token; get one from its owner/),
+    });
+    expect(daemon.counters).toMatchObject({ sessionsOpened: 0, sessionsRefused: 1 });
+  });
+
+  it('refuses a token that it never gave out and one that was revoked, in the same words', async () => {
+    const { invite, urlOf, tokens } = await hosts.start();
+    const revoked = invite();
+    tokens.revoke(revoked.id);
+    const words = {
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(/^the host does not know this token/),
+    };
+    expect(await refusal(urlOf(`flt_${'a'.repeat(43)}`))).toEqual(words);
+    expect(await refusal(revoked.url)).toEqual(words);
+  });
+
+  it('ends the sessions of a token that is revoked, within its looking once a second, and no others', async () => {
+    const { invite, tokens } = await hosts.start();
+    const [theirs, ours] = [invite('them'), invite('us')];
+    const [victim, other] = [open(theirs.url), open(ours.url)];
+    await Promise.all([victim.welcome, other.welcome]);
+    const from = performance.now();
+    tokens.revoke(theirs.id);
+    expect(await victim.closed).toMatchObject({
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(/has revoked the token of this session; ask for another/),
+    });
+    expect(performance.now() - from).toBeLessThan(10_000);
+    expect([...(await other.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+  });
+
+  it('ends the session of a revoked token although its executor is busy', async () => {
+    const { invite, tokens, daemon } = await hosts.start();
+    const { url, id } = invite();
+    const client = open(url);
+    await client.welcome;
+    client.link.send(Uint8Array.of(ACTION.hang));
+    await until(() => daemon.counters.sessionsActive === 1);
+    tokens.revoke(id);
+    expect(await client.closed).toMatchObject({ code: 'UNAUTHORIZED' });
+    await until(() => daemon.counters.sessionsActive === 0);
+  });
+
+  it('slows down who fails too often, also with a good token, and no matter how it asks', async () => {
+    const { urlOf, invite } = await hosts.start();
+    const wrong = urlOf(`flt_${'a'.repeat(43)}`);
+    for (let attempt = 0; attempt < 5; attempt++) await refusal(wrong);
+    const slowed = {
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(/refused too many tokens from this address; try again in \d+ seconds/),
+    };
+    expect(await refusal(wrong)).toEqual(slowed);
+    expect(await refusal(invite().url)).toEqual(slowed);
+  });
+
+  it('tells its health to everybody, and nothing else', async () => {
+    const { port } = await hosts.start();
+    const { connect: connectHttp2 } = await import('node:http2');
+    const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+    const ask = (path: string) =>
+      new Promise<{ status: unknown; body: Buffer }>((resolve) => {
+        const call = session.request({
+          ':method': 'POST',
+          ':path': path,
+          'content-type': 'application/grpc',
+        });
+        const pieces: Buffer[] = [];
+        let code: unknown;
+        call.on('response', (headers) => (code = headers['grpc-status'] ?? code));
+        call.on('trailers', (headers) => (code = headers['grpc-status']));
+        call.on('data', (piece) => pieces.push(piece));
+        call.on('close', () => resolve({ status: code, body: Buffer.concat(pieces) }));
+        call.end(Buffer.alloc(5));
+      });
+    const health = await ask('/grpc.health.v1.Health/Check');
+    expect([...health.body]).toEqual([0, 0, 0, 0, 2, 8, 1]);
+    const description = await ask('/farlight.v1.Host/Describe');
+    expect(description).toEqual({ status: '16', body: Buffer.alloc(0) });
+    session.destroy();
+  });
+
+  it('lets nobody in where it cannot read its tokens, and tells its owner alone why', async () => {
+    const { log, of } = memoryLog();
+    const { invite, trustFolder } = await hosts.start({ log });
+    const { url } = invite();
+    const { renameSync } = await import('node:fs');
+    renameSync(join(trustFolder, 'tokens'), join(trustFolder, 'elsewhere'));
+    writeFileSync(join(trustFolder, 'tokens'), '');
+    const { code, message } = await refusal(url);
+    expect({ code, message }).toEqual({
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(/cannot read its tokens, and lets nobody in/),
+    });
+    expect(message).not.toContain(trustFolder);
+    expect(of('certificate or tokens unusable')).toMatchObject([
+      { why: expect.stringContaining(trustFolder) },
+    ]);
+  });
+});
+
+describe('tenants', () => {
+  it("go on with no session of another's, which they cannot tell from one that there is not", async () => {
+    const { invite, port } = await hosts.start();
+    const [alice, bob] = [invite('alice'), invite('bob')];
+    const first = secureRaw(port).hello({ token: alice.token });
+    const { sessionId } = await first.object(PACKET.welcome);
+    const thief = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1, token: bob.token });
+    const liar = secureRaw(port).greet(PACKET.resume, {
+      sessionId: 'none',
+      taken: 0,
+      attempt: 1,
+      token: bob.token,
+    });
+    const said = await thief.object(PACKET.end);
+    expect(said).toMatchObject({ code: 'DISCONNECTED', message: expect.stringMatching(/does not know/) });
+    expect(await liar.object(PACKET.end)).toEqual(said);
+    const nobody = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1 });
+    expect(await nobody.object(PACKET.end)).toMatchObject({ code: 'UNAUTHORIZED' });
+    first.socket.destroy();
+    const again = secureRaw(port).greet(PACKET.resume, {
+      sessionId,
+      taken: 0,
+      attempt: 1,
+      token: alice.token,
+    });
+    await again.next(PACKET.resumed);
+    again.frame(Uint8Array.of(ACTION.echo, 9));
+    expect([...(await again.next(PACKET.data))]).toEqual([ACTION.echo, 9]);
+    again.socket.destroy();
+  });
+
+  it("hear nothing of why another's session ended", async () => {
+    const { invite, port } = await hosts.start({ kept: 0 });
+    const [alice, bob] = [invite('alice'), invite('bob')];
+    const first = secureRaw(port).hello({ token: alice.token });
+    const { sessionId } = await first.object(PACKET.welcome);
+    first.frame(Uint8Array.of(ACTION.exit));
+    await first.closed;
+    const ask = async (token: string) => {
+      const client = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1, token });
+      return (await client.object(PACKET.end)).code;
+    };
+    let code: unknown;
+    // The connection may close before the daemon knows of its process.
+    do {
+      const client = secureRaw(port).greet(PACKET.resume, {
+        sessionId,
+        taken: 0,
+        attempt: 1,
+        token: alice.token,
+      });
+      await client.closed;
+      const end = client.packets.find(([kind]) => kind === PACKET.end);
+      code = end && JSON.parse(Buffer.from(end.subarray(1)).toString()).code;
+    } while (code === undefined);
+    expect(code).toBe('EXECUTOR_LOST');
+    expect(await ask(bob.token)).toBe('DISCONNECTED');
+  });
+
+  it('never have an executor that another has had', async () => {
+    const { invite, daemon } = await hosts.start({ kept: 2, spares: 0 });
+    const [alice, bob] = [invite('alice'), invite('bob')];
+    const pidFor = async (url: string) => {
+      const { executorsKept } = daemon.counters;
+      const client = open(url);
+      const pid = await pidOf(client);
+      client.link.close();
+      await client.closed;
+      await until(() => daemon.counters.executorsKept > executorsKept);
+      return pid;
+    };
+    const hers = await pidFor(alice.url);
+    expect(await pidFor(bob.url)).not.toBe(hers);
+    expect(await pidFor(alice.url)).toBe(hers);
+  });
+
+  it('are not told of the contents of another, nor given them', async () => {
+    const root = hosts.folder();
+    const { invite } = await hosts.start({ adapter: 'null', executorEntry: undefined, blobs: { root } });
+    const [alice, bob] = [invite('alice'), invite('bob')];
+    const bytes = new Uint8Array(1 << 16).map((_, at) => (at * 7) % 253);
+    const upload = async (host: string) => {
+      const gpu = create({ host });
+      const device = await (await gpu.requestAdapter())?.requestDevice();
+      if (!device) throw new Error('no device');
+      const { GPUBufferUsage } = globals;
+      const buffer = device.createBuffer({ size: bytes.length, usage: GPUBufferUsage.COPY_DST });
+      device.queue.writeBuffer(buffer, 0, bytes);
+      await device.queue.onSubmittedWorkDone();
+      const { bytesNotSent } = stats(gpu);
+      close(gpu);
+      return bytesNotSent;
+    };
+    const kept = async (tenant: string) => {
+      const { readdirSync } = await import('node:fs');
+      const count = () => {
+        try {
+          const files = readdirSync(tenantFolder(tenant, root), { withFileTypes: true });
+          return files.filter((file) => file.isFile() && !file.name.startsWith('new-')).length;
+        } catch {
+          return 0;
+        }
+      };
+      await until(() => count() > 0);
+    };
+    expect(await upload(alice.url)).toBe(0);
+    await kept('alice');
+    expect(await upload(bob.url), "bob's program sends what alice's has sent").toBe(0);
+    await kept('bob');
+    expect(await upload(alice.url)).toBe(bytes.length);
+  });
+});
+
+describe('a client', () => {
+  it('says nothing to a host whose certificate has expired', async () => {
+    const pair = makePair({ notBefore: Date.now() - 9 * DAY, notAfter: Date.now() - DAY });
+    const { port, received } = await listening.tls(serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }));
+    const url = `grpcs://flt_${'a'.repeat(43)}@127.0.0.1:${port}?ca=${pair.pin}`;
+    expect(await refusal(url)).toEqual({
+      code: 'UNTRUSTED_HOST',
+      message: expect.stringMatching(/^the certificate at grpcs:\S+ has expired; have its owner/),
+    });
+    expect(received()).toBe('');
+  });
+
+  it('says nothing to a host with another key', async () => {
+    const { invite } = await hosts.start();
+    const url = invite().url.replace(/ca=.*/, `ca=${makePair().pin}`);
+    expect(await refusal(url)).toEqual({
+      code: 'UNTRUSTED_HOST',
+      message: expect.stringMatching(/has another key than the ca in the address says/),
+    });
+  });
+
+  it('that speaks plaintext to a TLS port is told so', async () => {
+    const { port } = await hosts.start();
+    expect(await refusal(`grpc://127.0.0.1:${port}`)).toEqual({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/speaks TLS; write grpcs:/),
+    });
+  });
+
+  it('that speaks TLS to a plaintext port is told so, and its token goes nowhere', async () => {
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+    const port = Number(new URL(daemon.url).port);
+    try {
+      const url = `grpcs://flt_${'a'.repeat(43)}@127.0.0.1:${port}?ca=${makePair().pin}`;
+      expect((await refusal(url)).code).toBe('UNREACHABLE');
+      expect((await refusal(url)).message).toMatch(/TLS/);
+    } finally {
+      await daemon.close();
+    }
+  });
+
+  it('without the certificate that a host asks for is told what to name, and with it is served', async () => {
+    const mine = makePair({ names: [], role: 'client' });
+    const folder = hosts.folder();
+    for (const name of ['cert', 'key'] as const) writeFileSync(join(folder, name), mine[name]);
+    const { invite } = await hosts.start({ tlsFiles: { clientCa: join(folder, 'cert') } });
+    const { url } = invite();
+    expect(await open(url).closed).toMatchObject({
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(/FARLIGHT_TLS_CERT and FARLIGHT_TLS_KEY/),
+    });
+    process.env.FARLIGHT_TLS_CERT = join(folder, 'cert');
+    process.env.FARLIGHT_TLS_KEY = join(folder, 'key');
+    try {
+      expect([...(await open(url).ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+    } finally {
+      delete process.env.FARLIGHT_TLS_CERT;
+      delete process.env.FARLIGHT_TLS_KEY;
+    }
+  });
+
+  it('that closes while it connects is rid of it at once', async () => {
+    const { port } = await listening.plain();
+    const client = open(`grpcs://127.0.0.1:${port}?ca=${makePair().pin}`);
+    const from = performance.now();
+    client.link.close();
+    expect(await client.closed).toBeUndefined();
+    expect(performance.now() - from).toBeLessThan(4000);
+  });
+});
+
+describe('the port', () => {
+  it('outlives noise, handshakes that break off, and what speaks neither protocol', async () => {
+    const { port, invite } = await hosts.start();
+    const noise = connect(port, '127.0.0.1').on('error', () => {});
+    noise.write('GET / HTTP/1.1\r\n\r\n');
+    const hasty = connect(port, '127.0.0.1').on('error', () => {});
+    hasty.write(Buffer.from('16030100a5010000a10303', 'hex'), () => hasty.resetAndDestroy());
+    const other = secureLine(port, ['http/1.1']).on('error', () => {});
+    const vague = secureLine(port, []).on('error', () => {});
+    const wordy = secureLine(port).on('error', () => {});
+    wordy.write('x'.repeat(100_000));
+    const all = [noise, hasty, other, vague, wordy];
+    for (const socket of all) socket.resume();
+    await Promise.all(all.map((each) => new Promise((resolve) => each.once('close', resolve))));
+    expect([...(await open(invite().url).ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+  });
+
+  it('shows a renewed certificate for the same key to who comes then', async () => {
+    const { daemon, port, trustFolder, invite } = await hosts.start({ certificateCheckMs: 20 });
+    const { url } = invite();
+    const shown = () =>
+      new Promise<string>((resolve) => {
+        const line = secureLine(port).on('error', () => {});
+        line.once('secureConnect', () => {
+          resolve(line.getPeerX509Certificate()?.serialNumber ?? '');
+          line.destroy();
+        });
+      });
+    const before = await shown();
+    const session = open(url);
+    await session.welcome;
+    ownCertificate({ names: ['another.name'], folder: trustFolder });
+    let after = before;
+    while (after === before) after = await shown();
+    expect([...(await session.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+    expect([...(await open(url).ask(ACTION.echo, 2))]).toEqual([ACTION.echo, 2]);
+    expect(daemon.url).toBe(url.replace(/\/\/.*@/, '//'));
+  });
+});

@@ -1,0 +1,65 @@
+import { Worker } from 'node:worker_threads';
+
+/** Milliseconds of the machine's monotonic clock, the same in every thread. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** Where the alarm's shared memory has what. */
+export const ALARM = {
+  /** 64 bit: when to wake, in nanoseconds of the monotonic clock; 0 for not at all, -1 to end. */
+  deadline: 0,
+  /** 32 bit: changes with each change of the deadline; the thread sleeps on it. */
+  change: 2,
+  bytes: 16,
+} as const;
+
+/**
+ * Calls back at a time that is precise to about 0.1 ms. Node's own timers are precise to 1 ms or 2, and a loop
+ * of setImmediate would keep a core busy. So a thread sleeps in Atomics.wait, which wakes when the kernel's
+ * high-resolution timer says, and sends a message here.
+ */
+export class PreciseAlarm {
+  readonly #deadline: BigInt64Array;
+  readonly #change: Int32Array;
+  readonly #thread: Worker;
+  readonly #ended: Promise<unknown>;
+  #at = Infinity;
+
+  constructor(ring: () => void) {
+    const memory = new SharedArrayBuffer(ALARM.bytes);
+    this.#deadline = new BigInt64Array(memory, 0, 1);
+    this.#change = new Int32Array(memory);
+    this.#thread = new Worker(new URL('./alarm-thread.js', import.meta.url), {
+      workerData: memory,
+      execArgv: [],
+    });
+    this.#ended = new Promise((resolve) => this.#thread.once('exit', resolve));
+    this.#thread.on('message', () => {
+      if (this.#at === -Infinity) return;
+      this.#at = Infinity;
+      ring();
+    });
+  }
+
+  /** Rings at this time (see monotonicMs), or earlier where it was set so before: it is to be set again then. */
+  set(at: number): void {
+    // To wake the thread for a later time would cost as much as to let it ring.
+    if (at >= this.#at) return;
+    this.#at = at;
+    this.#wake(BigInt(Math.max(1, Math.round(at * 1e6))));
+  }
+
+  async close(): Promise<void> {
+    // Nothing is earlier: it is never set again.
+    this.#at = -Infinity;
+    this.#wake(-1n);
+    await this.#ended;
+  }
+
+  #wake(deadline: bigint): void {
+    Atomics.store(this.#deadline, ALARM.deadline, deadline);
+    Atomics.add(this.#change, ALARM.change, 1);
+    Atomics.notify(this.#change, ALARM.change);
+  }
+}
