@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { close, create, globals } from '#farlight/client/index.js';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
+import { ACTION } from '../support/fake-executor.mjs';
 import { seeded } from '../support/seeded.js';
-import { executorsOf, REPOSITORY, until } from '../support/session-client.js';
+import { executorsOf, FAKE_EXECUTOR, REPOSITORY, SessionClient, until } from '../support/session-client.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 
@@ -35,6 +37,19 @@ it('a program whose host stays away for longer than a session waits sees its dev
   await daemon.close();
 });
 
+it('a client that comes back to an executor that is ending hears at once how it ended, time after time', async () => {
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, spares: 2 });
+  for (let time = 0; time < 40; time++) {
+    const client = new SessionClient(remoteHost(daemon.url));
+    const since = Date.now();
+    client.link.send(Uint8Array.of(time % 2 ? ACTION.exit : ACTION.throw));
+    expect(await client.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
+    // A connection that was forgotten is missed after 30 seconds.
+    expect(Date.now() - since).toBeLessThan(20_000);
+  }
+  await daemon.close();
+}, 120_000);
+
 /** How often an executor is killed; FARLIGHT_KILLS asks for more. */
 const kills = Number(process.env.FARLIGHT_KILLS ?? 20);
 
@@ -61,7 +76,8 @@ it(
       }
       await new Promise((resolve) => setTimeout(resolve, random() * 500));
       for (const pid of victims) process.kill(pid, 'SIGKILL');
-      expect(await ended).toMatch(/SIGKILL.*start the program again/);
+      // Before Welcome there is no session that could be asked for again, and so nobody who says more.
+      expect(await ended).toMatch(/(SIGKILL|the connection to .+ was lost).*start the program again/);
       await device.queue.onSubmittedWorkDone();
       close(gpu);
     }
