@@ -25,7 +25,7 @@ export interface CarrierOptions {
 }
 
 /** The bytes of replies that may wait for the client before no more commands are taken. */
-const REPLY_WATERMARK = 4 << 20;
+const REPLY_WATERMARK = 16 << 20;
 /** A client that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
 /** How long a client may take to receive the replies that come before the end, and then that, in milliseconds. */
