@@ -195,7 +195,8 @@ export class ExecutorChild {
     } else if (report.type === 'ready') {
       this.#events.onReady(report);
     } else if (report.type === 'traffic') {
-      this.#events.onTraffic?.(report);
+      const { type: _, ...traffic } = report;
+      this.#events.onTraffic?.(traffic);
     } else if (report.type === 'over') {
       this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
