@@ -10,12 +10,14 @@ import { redact } from '../proto/token.js';
 import { negotiate, PROTOCOL } from '../proto/version.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
+import { prepareFile, tellOfFile } from './output-file.js';
 
 interface RunOptions {
   host?: string;
   adapter?: string;
   compress?: string;
   stats?: boolean;
+  trace?: string;
   emulate?: LinkChoice;
 }
 
@@ -42,6 +44,7 @@ export function runCommand(): Command {
         'compress what crosses the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
       ).choices(['auto', 'on', 'off']),
     )
+    .option('--trace <file>', 'write what happened when, for https://ui.perfetto.dev')
     .option('--stats', 'print what crossed the network when the program ends')
     .passThroughOptions()
     .action(run);
@@ -63,8 +66,11 @@ async function run(command: string[], options: RunOptions): Promise<void> {
     await checkAdapter(adapter);
   }
   const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
-  process.exitCode = await execute(command, environment(emulated?.url ?? host, options));
+  const trace = options.trace && prepareFile('--trace', options.trace);
+  const files = { ...(trace && { FARLIGHT_TRACE: trace }) };
+  process.exitCode = await execute(command, { ...environment(emulated?.url ?? host, options), ...files });
   await emulated?.close();
+  if (trace) tellOfFile(trace, 'open in https://ui.perfetto.dev:');
 }
 
 /** A host that cannot serve the program is found out before the program starts. */

@@ -9,6 +9,8 @@ import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
 import { type CreateOptions, parseOptions } from './options.js';
 import type { Stats } from './session/ledger.js';
 import { Session } from './session/session.js';
+import { traceSession } from './trace/traced.js';
+import { observedTransport } from './transport/observed-transport.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export { globals } from './globals.js';
@@ -24,9 +26,18 @@ export type { Transport } from './transport/transport.js';
  * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
  */
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
-  const { transport, batch, reuse } = parseOptions(options);
+  const { transport, batch, reuse, trace } = parseOptions(options);
   const program = basename(process.argv[1] ?? 'node');
-  const session = new Session({ transport, program, batch, reuse, asException });
+  const traced = trace && traceSession(trace.path, trace);
+  const session = new Session({
+    transport: traced ? async () => observedTransport(await transport(), () => traced.observe()) : transport,
+    program,
+    batch,
+    reuse,
+    observer: traced?.observer,
+    asException,
+  });
+  traced?.attach(session);
   return new FarlightGPU(INTERNAL, session) as unknown as GPU;
 }
 

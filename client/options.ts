@@ -16,6 +16,8 @@ export interface CreateOptions {
    * arrives sooner; 'on' wherever it makes it shorter. A private host and a unix socket are never compressed for.
    */
   compression?: 'auto' | 'on' | 'off' | undefined;
+  /** Writes a trace of the session to this file, which Perfetto (https://ui.perfetto.dev) opens. */
+  trace?: string | undefined;
   /** A transport instead of a host's address, such as the testing harness gives. */
   transport?: Transport | undefined;
 }
@@ -24,9 +26,16 @@ export interface ParsedOptions {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
+  trace: TraceOption | undefined;
 }
 
-const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression'] as const;
+/** A file that a trace is written to; `shared` where each program of a run was asked for it. */
+export interface TraceOption {
+  path: string;
+  shared: boolean;
+}
+
+const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace'] as const;
 
 /** Options of `create`, from either of their forms, completed from the environment. Throws FarlightError. */
 export function parseOptions(given: CreateOptions | readonly string[]): ParsedOptions {
@@ -42,7 +51,13 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
+    trace: fileOf(options.trace, process.env.FARLIGHT_TRACE),
   };
+}
+
+function fileOf(given: string | undefined, environment: string | undefined): TraceOption | undefined {
+  if (given) return { path: given, shared: false };
+  return environment ? { path: environment, shared: true } : undefined;
 }
 
 function fromFlags(flags: readonly string[]): CreateOptions {

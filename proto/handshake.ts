@@ -56,6 +56,8 @@ export interface Welcome {
   contents?: KeptContents | undefined;
   /** Absent where frames travel as they are. */
   compression?: Compression | undefined;
+  /** Whether the host tells what it does where it is asked (FarlightActivity). Absent where it does not know of that. */
+  activity?: boolean | undefined;
 }
 
 /** Why a host ends a session. */
@@ -126,7 +128,7 @@ export interface SessionDescription {
   /** Absent where there are none. */
   limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
-  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures'> | undefined;
+  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */
   silence?: Silence | undefined;
 }

@@ -130,4 +130,6 @@ export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = 
     copyExternalImageToTexture: special,
   },
   GPUQuerySet: { destroy: command },
+  // Last, since hosts that do not know them have the opcodes before.
+  FarlightActivity: { watch: special, readClock: special },
 };

@@ -16,6 +16,11 @@ type Class = abstract new (...args: any[]) => object;
 
 const classes = new Map<string, Class>();
 
+/** The classes of the interfaces that were defined, by name. */
+export function interfaceClasses(): ReadonlyMap<string, Class> {
+  return classes;
+}
+
 /**
  * Gives a class the shape that WebIDL gives an interface object: enumerable members, a string tag, the
  * IDL's function lengths; and installs the surface's regular rows, whose methods follow from the IDL.

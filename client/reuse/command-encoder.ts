@@ -29,6 +29,7 @@ export class CommandEncoder {
   #commands = 0;
   /** What the command that is being written carries a part of. */
   #whole: Whole | undefined;
+  #released = 0;
   /** Commands that were not sent in full, since the session began. */
   named = 0;
   /** What the host has compiled already; undefined with reuse off. */
@@ -46,6 +47,11 @@ export class CommandEncoder {
   /** Bytes in the batch so far. */
   get length(): number {
     return this.#writer.length + (this.#run > 0 ? 1 : 0);
+  }
+
+  /** Objects that were created and not released. */
+  get objects(): number {
+    return this.#nextId - FIRST_ID - this.#released;
   }
 
   /** Commands in the batch so far. */
@@ -98,6 +104,7 @@ export class CommandEncoder {
       this.#templates?.renames.delete(id);
       this.held?.released(id);
     }
+    this.#released += ids.length;
     this.#item(ITEM.release, runs.length);
     for (const { gap, count } of runs) {
       this.#writer.u64(gap);

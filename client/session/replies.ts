@@ -4,6 +4,7 @@ import { type FarlightGPUError, readFarlightGPUError } from '../../proto/gen/ope
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { Reader } from '../../proto/wire/reader.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
+import { type ActivityReport, readActivity } from '../../proto/wire/spans.js';
 
 /** What a device wants to hear of. */
 export interface DeviceEvents {
@@ -35,6 +36,8 @@ export interface Recipients {
   missing(name: ContentName): void;
   /** The host has compiled these pipelines already. Throws ProtocolError where they are no names. */
   held(names: Uint8Array): void;
+  /** What the host did, where it was asked to tell. */
+  activity(report: ActivityReport): void;
 }
 
 /**
@@ -63,6 +66,8 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): void {
       recipients.part(r.u32(), r.bytes());
     } else if (kind === REPLY.held) {
       recipients.held(r.bytes());
+    } else if (kind === REPLY.activity) {
+      recipients.activity(readActivity(r));
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }

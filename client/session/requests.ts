@@ -36,23 +36,27 @@ export class Requests {
     return this.#next;
   }
 
+  /** `settled` is told of the answer, with the error where it is one. */
   add<Reply, T>(
     operation: AnyOperation,
     { fulfilled, rejected = rethrow, part }: Settlement<Reply, T>,
+    settled?: (error?: Error) => void,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const attempt = <V>(settlement: (value: V) => T, value: V) => {
+      const attempt = <V>(settlement: (value: V) => T, value: V, error?: Error) => {
+        settled?.(error);
         try {
           resolve(settlement(value));
-        } catch (error) {
-          reject(error);
+        } catch (thrown) {
+          reject(thrown);
         }
       };
+      const fail = (error: Error) => attempt(rejected, error, error);
       this.#pending.set(this.#next++, {
         operation,
         resolve: (reply) => attempt(fulfilled, reply as Reply),
-        refuse: (rejection) => attempt(rejected, this.#asException(rejection)),
-        reject: (error) => attempt(rejected, error as Error),
+        refuse: (rejection) => fail(this.#asException(rejection)),
+        reject: (error) => fail(error as Error),
         part,
       });
     });

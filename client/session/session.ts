@@ -13,6 +13,7 @@ import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { ClientResource } from './client-resource.js';
 import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
 import { emptyStats, type Stats } from './ledger.js';
+import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
 import { ProcessHold } from './process-hold.js';
@@ -28,6 +29,10 @@ export interface SessionOptions {
   batch: 'on' | 'off';
   /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
+  /** Who watches the session. */
+  observer?: SessionObserver | undefined;
+  /** Nothing that the host has from earlier is made use of: all that the session needs is in what it sends. */
+  fresh?: boolean | undefined;
   /** The exception that a promise rejects with where the host refuses. */
   asException(rejection: Rejection): Error;
 }
@@ -53,6 +58,7 @@ export class Session {
   readonly root: Handle;
   readonly devices = new Map<number, DeviceEvents>();
   onWelcome: (welcome: Welcome) => void = () => {};
+  readonly observer: SessionObserver | undefined;
 
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
@@ -74,7 +80,10 @@ export class Session {
       if (!batch) throw new ProtocolError('a content is missing where none was named');
       this.#outbox.pushFirst(batch);
     },
-    held: (names) => this.#encoder.held?.add(names),
+    held: (names) => {
+      if (!this.#options.fresh) this.#encoder.held?.add(names);
+    },
+    activity: (report) => this.observer?.activity?.(report),
   };
   readonly #hold = new ProcessHold();
   /** Whether `#endTask` will be called. */
@@ -82,6 +91,7 @@ export class Session {
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.observer = options.observer;
     this.root = new Handle(ROOT_ID, this);
     this.#requests = new Requests(options.asException);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
@@ -166,10 +176,26 @@ export class Session {
     } catch (error) {
       return Promise.reject(error);
     }
-    const answer = this.#requests.add(operation, settlement);
+    const { label = '' } = (made ?? self) as { label?: string };
+    const answer = this.#requests.add(operation, settlement, this.observer?.awaited?.({ operation, label }));
     this.hold();
     this.#schedule('awaited');
     return answer;
+  }
+
+  /**
+   * Sends a command of Farlight's own at once; it is not the program's, so it is not counted. Nothing is sent where
+   * the session has ended.
+   */
+  command(operation: AnyOperation, args: unknown): void {
+    if (this.#ended) return;
+    this.#encoder.write(operation, this.root, args);
+    this.#flush();
+  }
+
+  /** How many objects of the program the host has. */
+  get objects(): number {
+    return this.#encoder.objects;
   }
 
   /** The program has read a result from the host. */
@@ -235,10 +261,14 @@ export class Session {
     this.#scheduled = undefined;
     if (this.#ended || (this.#encoder.length === 0 && this.#released.length === 0)) return;
     if (!this.#opening) this.#open();
+    const { observer } = this;
+    const start = observer?.now?.() ?? 0;
     this.#writeReleases();
     if (this.#options.reuse === 'off') this.#writeAcknowledge();
     this.stats.sentAsNames = this.#encoder.named;
+    const { length: bytes, commands } = this.#encoder;
     this.#outbox.push(this.#encoder.take());
+    observer?.flushed?.({ start, commands, bytes });
   }
 
   #writeAcknowledge(): void {
@@ -297,7 +327,7 @@ export class Session {
   #welcome(welcome: Welcome): void {
     if (this.#ended) return;
     const { contents } = welcome;
-    if (contents && this.#options.reuse === 'on') {
+    if (contents && this.#options.reuse === 'on' && !this.#options.fresh) {
       const nextSerial = () => this.#requests.next;
       this.#heed(() => {
         this.#encoder.contents = new NamedContents(contents, { stats: this.stats, nextSerial });

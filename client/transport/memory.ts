@@ -60,6 +60,7 @@ class MemoryLink implements Link {
         resumeMs: 0,
         adapter,
         wgslLanguageFeatures,
+        activity: true,
       }),
     );
     this.#endpoint = host.accept({

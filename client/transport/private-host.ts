@@ -48,6 +48,7 @@ class PrivateLink implements Link {
             resumeMs: 0,
             adapter,
             wgslLanguageFeatures,
+            activity: true,
           }),
         onExit: (reason) => {
           this.#exit = { reason };

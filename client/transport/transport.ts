@@ -38,7 +38,7 @@ export interface Link {
    */
   awaitRoom?(): void;
   /** The bytes of frames that compression kept off the wire so far. Absent where none is possible. */
-  readonly saved?: Saved;
+  readonly saved?: Saved | undefined;
   /** Ends the session in good order: what was sent before is still delivered. */
   close(): void;
   /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */

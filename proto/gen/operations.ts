@@ -4884,6 +4884,8 @@ export type GPUQueue_copyExternalImageToTextureApi<O> = [
 ];
 export type GPUQuerySet_destroy<O> = [];
 export type GPUQuerySet_destroyApi<O> = [];
+export type FarlightActivity_watch<O> = [kinds: number];
+export type FarlightActivity_readClock<O> = [number: number];
 
 function operation<Api, Wire, Read, Reply>(
   row: Operation<Api, Wire, Read, Reply>,
@@ -8472,6 +8474,51 @@ export const OPERATIONS = {
       write() {},
       read() {
         return [] as GPUQuerySet_destroy<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
+  FarlightActivity: {
+    watch: operation<never, FarlightActivity_watch<Handle>, FarlightActivity_watch<unknown>, undefined>({
+      interface: 'FarlightActivity',
+      member: 'watch',
+      fate: 'command',
+      opcode: 95,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [kinds]) {
+        w.u32(kinds);
+      },
+      read(r) {
+        return [r.u32()] as FarlightActivity_watch<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    readClock: operation<
+      never,
+      FarlightActivity_readClock<Handle>,
+      FarlightActivity_readClock<unknown>,
+      undefined
+    >({
+      interface: 'FarlightActivity',
+      member: 'readClock',
+      fate: 'command',
+      opcode: 96,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [number]) {
+        w.u32(number);
+      },
+      read(r) {
+        return [r.u32()] as FarlightActivity_readClock<never>;
       },
       writeReply() {},
       readReply() {

@@ -9,8 +9,17 @@
  *     held        the names of pipelines that the host has compiled already
  *     part        serial, bytes: the next bytes of what the operation answers, where that is long; what is
  *                 settled then holds none
+ *     activity    spans of what the host does, which the client has asked for (wire/spans.ts)
  */
-export const REPLY = { settled: 0, uncaptured: 1, lost: 2, missing: 3, held: 4, part: 5 } as const;
+export const REPLY = {
+  settled: 0,
+  uncaptured: 1,
+  lost: 2,
+  missing: 3,
+  held: 4,
+  part: 5,
+  activity: 6,
+} as const;
 
 /** The outcomes of an awaited command. */
 export const OUTCOME = { fulfilled: 0, rejected: 1 } as const;

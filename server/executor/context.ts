@@ -1,3 +1,4 @@
+import { SPAN } from '../../proto/activity.js';
 import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import type { Activity } from './activity.js';
@@ -45,6 +46,7 @@ export class Context {
   readonly #profiles: Profiles | undefined;
   readonly #devices = new Map<Entry, OpenDevice>();
   #ended = false;
+  #untell: (() => void) | undefined;
 
   constructor(
     gpu: GPU,
@@ -71,6 +73,19 @@ export class Context {
   /** The session is over: a device that comes still is nobody's. */
   end(): void {
     this.#ended = true;
+    this.tellOf(0);
+  }
+
+  /** Tells the client of spans of these kinds from now on, and of no others. */
+  tellOf(kinds: number): void {
+    this.#untell?.();
+    this.#untell = undefined;
+    if (kinds === 0) return;
+    this.#untell = this.activity.watch((spans) => {
+      this.replies.activity(spans);
+      // Who waits for a compiler wants to know meanwhile, and not when the batch is through.
+      if (spans.some(({ kind }) => kind === SPAN.compiled)) this.replies.leaveNow();
+    }, kinds);
   }
 
   /** Begins to tell the client of a device's errors and of its end. */

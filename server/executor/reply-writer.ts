@@ -1,8 +1,10 @@
+import type { Span } from '../../proto/activity.js';
 import type { ContentName } from '../../proto/content.js';
 import { type FarlightGPUError, writeFarlightGPUError } from '../../proto/gen/operations.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
+import { writeActivity } from '../../proto/wire/spans.js';
 import { Writer } from '../../proto/wire/writer.js';
 
 /** Bytes that leave as a reply's parts, as the link takes them. */
@@ -13,13 +15,16 @@ interface LongReply {
   sent: number;
 }
 
+/** The spans that may wait while the link takes nothing. Those beyond are only counted. */
+const MOST_SPANS = 8192;
+
 const SETTLED = Promise.resolve();
 
 /** Collects replies; those of one job leave together, when its promise reactions are over. */
 export class ReplyWriter {
   readonly #writer = new Writer({ initialCapacity: 1024 });
   readonly #partWriter = new Writer();
-  readonly #send: (frame: Uint8Array) => unknown;
+  readonly #send: (frame: Uint8Array, ofActivity: boolean) => unknown;
   #scheduled = false;
   readonly #flush = () => {
     this.#scheduled = false;
@@ -29,9 +34,18 @@ export class ReplyWriter {
   /** What is to leave, in order. */
   readonly #queue: (Uint8Array | LongReply)[] = [];
   #full = false;
+  /** Whether spans are all that was written. */
+  #onlySpans = false;
+  /** Frames that have nothing else. */
+  readonly #ofActivity = new WeakSet<Uint8Array>();
+  #waitingSpans = 0;
+  #lostSpans = 0;
 
-  /** `send` returns false where what comes next should wait for `drained`. */
-  constructor(send: (frame: Uint8Array) => unknown) {
+  /**
+   * `send` returns false where what comes next should wait for `drained`. It hears which frames are made of spans: to
+   * tell of those in spans would never end.
+   */
+  constructor(send: (frame: Uint8Array, ofActivity: boolean) => unknown) {
     this.#send = send;
   }
 
@@ -80,6 +94,7 @@ export class ReplyWriter {
   }
 
   missing(name: ContentName): void {
+    this.#onlySpans = false;
     this.#writer.u8(REPLY.missing);
     this.#writer.append(name);
     this.#schedule();
@@ -87,12 +102,35 @@ export class ReplyWriter {
 
   /** Names of pipelines, one after the other. */
   held(names: Uint8Array): void {
+    this.#onlySpans = false;
     this.#writer.u8(REPLY.held);
     this.#writer.bytes(names);
     this.#schedule();
   }
 
+  /** What the host did. */
+  activity(spans: Span[]): void {
+    if (this.#full && this.#waitingSpans + spans.length > MOST_SPANS) {
+      this.#lostSpans += spans.length;
+      return;
+    }
+    this.#waitingSpans += spans.length;
+    // With the answer that they led to, where one is about to leave: the client may end when it has that.
+    if (this.#writer.length === 0) this.#onlySpans = true;
+    this.#writer.u8(REPLY.activity);
+    writeActivity(this.#writer, { spans, lost: this.#lostSpans });
+    this.#lostSpans = 0;
+    this.#schedule();
+  }
+
+  /** Has what was written leave now, and not at the end of the job: that may take long. */
+  leaveNow(): void {
+    this.#cut();
+    this.#pump();
+  }
+
   #begin(kind: number, id: number): void {
+    this.#onlySpans = false;
     this.#writer.u8(kind);
     this.#writer.u32(id);
     this.#schedule();
@@ -107,16 +145,23 @@ export class ReplyWriter {
 
   /** What was written so far leaves before what comes next. */
   #cut(): void {
-    if (this.#writer.length > 0) this.#queue.push(...this.#writer.take());
+    if (this.#writer.length === 0) return;
+    const frames = this.#writer.take();
+    if (this.#onlySpans) for (const frame of frames) this.#ofActivity.add(frame);
+    this.#onlySpans = false;
+    this.#queue.push(...frames);
   }
 
   #pump(): void {
     while (!this.#full) {
       const next = this.#queue[0];
-      if (!next) return;
+      if (!next) {
+        this.#waitingSpans = 0;
+        return;
+      }
       const frame = next instanceof Uint8Array ? next : this.#part(next);
       if (next instanceof Uint8Array || next.sent >= next.bytes.length) this.#queue.shift();
-      if (frame) this.#full = this.#send(frame) === false;
+      if (frame) this.#full = this.#send(frame, this.#ofActivity.has(frame)) === false;
     }
   }
 

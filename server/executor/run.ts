@@ -103,7 +103,7 @@ class Executor {
     const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
     this.#carrier = new Carrier({
       description,
-      opened: { adapter, wgslLanguageFeatures },
+      opened: { adapter, wgslLanguageFeatures, activity: true },
       createSession: (peer) => this.#parts.createSession(gpu, peer, description, this.#inheritance),
       onTraffic: (traffic) => report({ type: 'traffic', ...traffic }),
       onOver: (ending) => this.#over(ending, description),

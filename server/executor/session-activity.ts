@@ -9,6 +9,9 @@ const COMPILED: ReadonlySet<string | undefined> = new Set([
   'GPURenderPipeline',
 ]);
 
+/** What took so long to compile is told of at once, in milliseconds. */
+const LONG_MS = 10;
+
 /** What of a command says whom it is about. */
 interface Named {
   readonly operation: AnyOperation;
@@ -71,7 +74,10 @@ export class SessionActivity {
     const activity = this.#activity;
     const start = activity.now();
     const label = labelOf(args[0]);
-    const made = () => activity.add(SPAN.compiled, { start, name: operation.creates ?? '', label });
+    const made = () => {
+      activity.add(SPAN.compiled, { start, name: operation.creates ?? '', label });
+      if (activity.now() - start >= LONG_MS) activity.flush();
+    };
     const result = make();
     const { promise } = (result ?? {}) as { promise?: Promise<unknown> };
     if (promise) promise.then(made, made);
@@ -79,11 +85,11 @@ export class SessionActivity {
     return result;
   }
 
-  /** A frame of replies leaves. */
-  sent(bytes: number): void {
+  /** A frame of replies leaves; `ofActivity` where it only tells of spans, and counts without being told of. */
+  sent(bytes: number, ofActivity: boolean): void {
     this.#frames += 1;
     const activity = this.#activity;
-    if (!activity.watches(SPAN.sent)) return;
+    if (ofActivity || !activity.watches(SPAN.sent)) return;
     const now = activity.now();
     activity.add(SPAN.sent, { start: now, end: now, number: this.#frames, bytes });
   }

@@ -22,6 +22,9 @@ import { SessionActivity } from './session-activity.js';
 /** The receiver of the session's own commands. */
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
 
+/** The interfaces whose commands it receives. */
+const OF_SESSION: ReadonlySet<string> = new Set(['FarlightSession', 'FarlightActivity', 'GPU']);
+
 /** What sessions of the same program have left. */
 export interface SessionLegacy {
   /** Devices, which the new session owns. */
@@ -62,8 +65,8 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     const { free, profiles, store, limits, activity = new Activity({ clock: ACTIVITY_CLOCK }) } = legacy;
     this.#peer = peer;
     this.#activity = new SessionActivity(activity);
-    const replies = new ReplyWriter((frame) => {
-      this.#activity.sent(frame.length);
+    const replies = new ReplyWriter((frame, ofActivity) => {
+      this.#activity.sent(frame.length, ofActivity);
       return this.#closed || peer.send(frame);
     });
     this.#context = new Context(
@@ -219,7 +222,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   #receiver([id]: readonly number[], operation: AnyOperation): Entry {
     if (id === undefined) throw new ProtocolError('a command without a receiver');
-    if (operation.interface !== 'FarlightSession' && operation.interface !== 'GPU') {
+    if (!OF_SESSION.has(operation.interface)) {
       return this.#objects.receiver(id, operation.interface);
     }
     if (id !== ROOT_ID)

@@ -128,7 +128,7 @@ describe("a session's spans", () => {
     const activity = new Activity({ clock: time.clock });
     const session = new SessionActivity(activity);
     session.batch(5, () => {});
-    session.sent(7);
+    session.sent(7, false);
     const spans: Span[] = [];
     activity.watch((list) => spans.push(...list));
     session.part();
@@ -136,7 +136,8 @@ describe("a session's spans", () => {
     session.batch(100, () => {
       time.time += 4;
     });
-    session.sent(9);
+    session.sent(9, false);
+    session.sent(500, true);
     activity.flush();
     expect(spans.map(({ kind, start, end, number, bytes }) => [kind, start, end, number, bytes])).toEqual([
       [SPAN.received, 0, 3, 2, 100],

@@ -1,5 +1,6 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readReplies } from '#farlight/client/session/replies.js';
+import { SPAN, type Span } from '#farlight/proto/activity.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { ReplyWriter } from '#farlight/server/executor/reply-writer.js';
@@ -37,6 +38,7 @@ function read(frames: Uint8Array[]): { said: string[]; bytes: Uint8Array } {
       device: () => undefined,
       missing: () => expect.unreachable(),
       held: () => expect.unreachable(),
+      activity: ({ spans, lost }) => said.push(`${spans.length} spans, ${lost} lost`),
     });
   }
   return { said, bytes: Buffer.concat(parts) };
@@ -82,4 +84,53 @@ it('a long answer whose buffer is unmapped meanwhile ends, and what comes after 
   writer.drained();
   all.push(...frames);
   expect(read(all).said).toEqual(['part of 2', 'settled 2', 'settled 3']);
+});
+
+describe('spans', () => {
+  const span = (number: number): Span => {
+    return { kind: SPAN.gpu, name: 'n', label: 'l', start: 1.5, end: 2.25, number, bytes: 3 };
+  };
+
+  it('leave with the answer that they come after, and by themselves where there is none', async () => {
+    const told: boolean[] = [];
+    const frames: Uint8Array[] = [];
+    const writer = new ReplyWriter((frame, ofActivity) => {
+      frames.push(frame);
+      told.push(ofActivity);
+    });
+    writer.fulfilled(1, onSubmittedWorkDone, undefined);
+    writer.activity([span(1), span(2)]);
+    await turn();
+    writer.activity([span(3)]);
+    await turn();
+    writer.activity([span(4)]);
+    writer.fulfilled(3, onSubmittedWorkDone, undefined);
+    await turn();
+    expect(told).toEqual([false, true, false]);
+    expect(read(frames).said).toEqual([
+      'settled 1',
+      '2 spans, 0 lost',
+      '1 spans, 0 lost',
+      '1 spans, 0 lost',
+      'settled 3',
+    ]);
+  });
+
+  it('that wait for a slow line are bounded, and those left out are counted', async () => {
+    const { frames, writer } = link(1);
+    writer.fulfilled(1, onSubmittedWorkDone, undefined);
+    await turn();
+    const many = (first: number) => Array.from({ length: 5000 }, (_, at) => span(first + at));
+    writer.activity(many(0));
+    await turn();
+    writer.activity(many(5000));
+    await turn();
+    frames.length = 0;
+    writer.drained();
+    writer.drained();
+    writer.activity([span(1)]);
+    await turn();
+    writer.drained();
+    expect(read(frames).said).toEqual(['5000 spans, 0 lost', '1 spans, 5000 lost']);
+  });
 });

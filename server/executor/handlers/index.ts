@@ -1,4 +1,5 @@
 import type { Handler } from '../context.js';
+import * as activity from './activity.js';
 import * as buffer from './buffer.js';
 import * as device from './device.js';
 import * as gpu from './gpu.js';
@@ -13,6 +14,7 @@ import * as texture from './texture.js';
  */
 export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   FarlightSession: { setLabel: session.setLabel as Handler, acknowledge: session.acknowledge },
+  FarlightActivity: { watch: activity.watch as Handler, readClock: activity.readClock as Handler },
   GPU: { requestAdapter: gpu.requestAdapter as Handler },
   GPUAdapter: { requestDevice: gpu.requestDevice as Handler },
   GPUDevice: {

@@ -1,0 +1,127 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { packageVersion } from '../../link/package-version.js';
+import { FarlightError } from '../../proto/errors.js';
+import { ProgramTracks } from './program-tracks.js';
+import { SessionTrace } from './session-trace.js';
+import { TraceFile } from './trace-file.js';
+import { Tracks } from './tracks.js';
+
+/** What waits is written so often, in milliseconds: a program that is killed has lost no more. */
+const FLUSH_MS = 250;
+/** Each session of a program has two groups of tracks, after the program's own. */
+const PROGRAM_PID = 1;
+const GROUPS = 2;
+
+const now = () => performance.timeOrigin + performance.now();
+
+const traces = new Map<string, ProgramTrace>();
+
+/**
+ * The trace of this program, at `path`. The file is made when the first session opens.
+ *
+ * @param shared Other programs may be asked for the same file: where it is there already, this one's gets a name of
+ *   its own, with the process's id in it.
+ */
+export function programTrace(path: string, shared: boolean): ProgramTrace {
+  const absolute = resolve(path);
+  let trace = traces.get(absolute);
+  if (!trace) {
+    trace = new ProgramTrace(absolute, shared);
+    traces.set(absolute, trace);
+  }
+  return trace;
+}
+
+/** One file, and the sessions of this program that are drawn in it. */
+export class ProgramTrace {
+  readonly #path: string;
+  readonly #shared: boolean;
+  readonly #sessions: SessionTrace[] = [];
+  #opened: { file: TraceFile; tracks: Tracks; program: ProgramTracks } | undefined;
+
+  constructor(path: string, shared: boolean) {
+    this.#path = path;
+    this.#shared = shared;
+  }
+
+  /**
+   * Draws another session.
+   *
+   * @throws FarlightError BAD_OPTION where the file cannot be made.
+   */
+  session(): SessionTrace {
+    this.#opened ??= this.#open();
+    const { tracks, program } = this.#opened;
+    const index = this.#sessions.length;
+    const wirePid = PROGRAM_PID + 1 + index * GROUPS;
+    const title = index === 0 ? '' : ` of session ${index + 1}`;
+    const session = new SessionTrace({ tracks, program, wirePid, hostPid: wirePid + 1, title, now });
+    this.#sessions.push(session);
+    return session;
+  }
+
+  #open() {
+    const descriptor = this.#create();
+    let lost = false;
+    const startedAt = new Date().toISOString();
+    const name = basename(process.argv[1] ?? 'node');
+    const file = new TraceFile({
+      sink: {
+        write(bytes, position) {
+          if (lost) return;
+          try {
+            writeSync(descriptor, bytes, 0, bytes.length, position);
+          } catch (error) {
+            // A full disk is no reason to end the program that is watched.
+            lost = true;
+            process.stderr.write(`farlight: the trace ends here: ${reason(error)}\n`);
+          }
+        },
+      },
+      about: () => ({
+        program: name,
+        farlight: packageVersion(),
+        startedAt,
+        waitsLeftOut: program.leftOut,
+        sessions: this.#sessions.map(({ about }) => about),
+      }),
+    });
+    // Everything that is drawn comes after the process began.
+    const tracks = new Tracks(file, performance.timeOrigin);
+    const program = new ProgramTracks(tracks, PROGRAM_PID, `${name} (process ${process.pid})`);
+    // From its first moment on it is a whole one.
+    file.flush();
+    setInterval(() => file.flush(), FLUSH_MS).unref();
+    process.on('exit', () => {
+      for (const session of this.#sessions) session.finish();
+      file.flush();
+      closeSync(descriptor);
+      lost = true;
+    });
+    return { file, tracks, program };
+  }
+
+  #create(): number {
+    try {
+      return openSync(this.#path, this.#shared ? 'wx' : 'w');
+    } catch (error) {
+      if (this.#shared && (error as NodeJS.ErrnoException).code === 'EEXIST')
+        return openSync(this.#other, 'w');
+      throw new FarlightError(
+        'BAD_OPTION',
+        `the trace cannot be written to ${this.#path} (${reason(error)}); name a file in a folder that there is`,
+      );
+    }
+  }
+
+  /** The name for a program that finds the file taken. */
+  get #other(): string {
+    return `${this.#path.replace(/\.json$/, '')}.${process.pid}.json`;
+  }
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}

@@ -1,0 +1,131 @@
+import type { TraceFile } from './trace-file.js';
+
+/** A row of the picture: what is in it follows one another, or lies within one another. */
+export interface Track {
+  readonly pid: number;
+  readonly tid: number;
+}
+
+/** What is shown where a slice is clicked. */
+export type Details = Readonly<Record<string, string | number | boolean>>;
+
+/** Slices that overlap lie in lanes of a group; there are at most so many. */
+const MOST_LANES = 64;
+
+/**
+ * Writes events: times in milliseconds become microseconds from `zero` on, in steps of a nanosecond.
+ *
+ * Slices are complete events, written when they end: so in each track they end one after the other.
+ */
+export class Tracks {
+  readonly #file: TraceFile;
+  readonly #zero: number;
+
+  constructor(file: TraceFile, zero: number) {
+    this.#file = file;
+    this.#zero = zero;
+  }
+
+  /** Names a group of tracks; `order` is its place, from above. */
+  process(pid: number, name: string, order: number): void {
+    this.#metadata('process_name', pid, 0, { name });
+    this.#metadata('process_sort_index', pid, 0, { sort_index: order });
+  }
+
+  track(pid: number, tid: number, name: string): Track {
+    this.#metadata('thread_name', pid, tid, { name });
+    this.#metadata('thread_sort_index', pid, tid, { sort_index: tid });
+    return { pid, tid };
+  }
+
+  slice({ pid, tid }: Track, name: string, start: number, end: number, args?: Details): void {
+    const ts = this.#time(start);
+    const dur = rounded(this.#time(Math.max(start, end)) - ts);
+    this.#file.add({ name, ph: 'X', cat: 'farlight', pid, tid, ts, dur, args });
+  }
+
+  /** An arrow from within one slice to the beginning of another; `step` is which of the two ends this is. */
+  arrow({ pid, tid }: Track, id: number, step: 'from' | 'to', time: number): void {
+    const ts = this.#time(time);
+    const end = step === 'from' ? { ph: 's' } : { ph: 'f', bp: 'e' };
+    this.#file.add({ name: 'batch', cat: 'farlight', id, pid, tid, ts, ...end });
+  }
+
+  counter(pid: number, name: string, time: number, values: Readonly<Record<string, number>>): void {
+    this.#file.add({ name, ph: 'C', pid, tid: 0, ts: this.#time(time), args: values });
+  }
+
+  #metadata(name: string, pid: number, tid: number, args: object): void {
+    this.#file.add({ name, ph: 'M', pid, tid, ts: 0, args });
+  }
+
+  #time(ms: number): number {
+    return Math.max(0, rounded((ms - this.#zero) * 1000));
+  }
+}
+
+/** In thousandths: what floating point makes of sums is no part of a time. */
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+
+/** A track for what comes one after the other: what would overlap because of clocks is moved to the end before. */
+export class Sequence {
+  readonly #tracks: Tracks;
+  readonly track: Track;
+  #end = Number.NEGATIVE_INFINITY;
+
+  constructor(tracks: Tracks, track: Track) {
+    this.#tracks = tracks;
+    this.track = track;
+  }
+
+  /** Returns when the slice begins in the picture. */
+  slice(name: string, start: number, end: number, args?: Details): number {
+    const from = Math.max(start, this.#end);
+    this.#end = Math.max(from, end);
+    this.#tracks.slice(this.track, name, from, this.#end, args);
+    return from;
+  }
+}
+
+/** Tracks for what overlaps: each slice is put into the first that is free at its start. */
+export class Lanes {
+  readonly #tracks: Tracks;
+  readonly #pid: number;
+  readonly #tid: number;
+  readonly #name: string;
+  readonly #lanes: { track: Track; end: number }[] = [];
+
+  /** Lanes are the tracks from `tid` on. */
+  constructor(tracks: Tracks, pid: number, tid: number, name: string) {
+    this.#tracks = tracks;
+    this.#pid = pid;
+    this.#tid = tid;
+    this.#name = name;
+  }
+
+  /** Returns the lane; undefined, and draws nothing, where there are too many slices at once. */
+  slice(name: string, start: number, end: number, args?: Details): Track | undefined {
+    const lane = this.#lanes.find((each) => each.end <= start) ?? this.#add();
+    if (!lane) return undefined;
+    lane.end = Math.max(start, end);
+    this.#tracks.slice(lane.track, name, start, lane.end, args);
+    return lane.track;
+  }
+
+  #add(): { track: Track; end: number } | undefined {
+    const index = this.#lanes.length;
+    if (index === MOST_LANES) return undefined;
+    const lane = {
+      track: this.#tracks.track(
+        this.#pid,
+        this.#tid + index,
+        index === 0 ? this.#name : `${this.#name} ${index + 1}`,
+      ),
+      end: Number.NEGATIVE_INFINITY,
+    };
+    this.#lanes.push(lane);
+    return lane;
+  }
+}

@@ -1,0 +1,55 @@
+import type { FarlightError } from '../../proto/errors.js';
+import type { Transport, Welcome } from './transport.js';
+
+/** Who sees what passes a link. The frames are views, valid during the call. */
+export interface LinkObserver {
+  onWelcome?(welcome: Welcome): void;
+  /** A frame is about to be sent. */
+  onSend?(frame: Uint8Array): void;
+  /** A frame came, and is about to be read. */
+  onFrame?(frame: Uint8Array): void;
+  onClose?(reason: FarlightError | undefined): void;
+}
+
+/** A transport on whose links `observe`, asked for each, sees what passes. */
+export function observedTransport(transport: Transport, observe: () => LinkObserver): Transport {
+  return {
+    target: transport.target,
+    open(hello, events) {
+      const observer = observe();
+      const link = transport.open(hello, {
+        onWelcome(welcome) {
+          observer.onWelcome?.(welcome);
+          events.onWelcome(welcome);
+        },
+        onFrame(frame) {
+          observer.onFrame?.(frame);
+          events.onFrame(frame);
+        },
+        onDrain: () => events.onDrain(),
+        onTaken: (bytes) => events.onTaken?.(bytes),
+        onSaved: (bytes, way) => events.onSaved?.(bytes, way),
+        onClose(reason) {
+          observer.onClose?.(reason);
+          events.onClose(reason);
+        },
+      });
+      const { awaitRoom } = link;
+      return {
+        get saved() {
+          return link.saved;
+        },
+        send(frame) {
+          // Before, since the link owns it afterwards.
+          observer.onSend?.(frame);
+          return link.send(frame);
+        },
+        // Absent where the link has none: who asks finds out by that.
+        ...(awaitRoom && { awaitRoom: () => awaitRoom.call(link) }),
+        close: () => link.close(),
+        ref: () => link.ref(),
+        unref: () => link.unref(),
+      };
+    },
+  };
+}

@@ -1,0 +1,49 @@
+import { SPAN_KINDS, type Span, type SpanKind } from '../activity.js';
+import { ProtocolError } from '../errors.js';
+import { LIMITS } from './limits.js';
+import type { Reader } from './reader.js';
+import type { Writer } from './writer.js';
+
+/** What a host tells of what it does. */
+export interface ActivityReport {
+  spans: Span[];
+  /** How many more there were since the last report: the line was too slow for them. */
+  lost: number;
+}
+
+export function writeActivity(w: Writer, { spans, lost }: ActivityReport): void {
+  w.u64(lost);
+  w.u32(spans.length);
+  for (const { kind, name, label, start, end, number, bytes } of spans) {
+    w.u8(kind);
+    w.string(name);
+    w.string(label);
+    w.f64(start);
+    w.f64(end - start);
+    w.u64(number);
+    w.u64(bytes);
+  }
+}
+
+/** Throws ProtocolError where it is none. */
+export function readActivity(r: Reader): ActivityReport {
+  const lost = r.u64();
+  const count = r.u32();
+  if (count > LIMITS.elements)
+    throw new ProtocolError(`${count} spans are over the limit of ${LIMITS.elements}`);
+  const spans: Span[] = [];
+  for (let index = 0; index < count; index += 1) spans.push(readSpan(r));
+  return { spans, lost };
+}
+
+function readSpan(r: Reader): Span {
+  const kind = r.index(SPAN_KINDS) as SpanKind;
+  const name = r.string();
+  const label = r.string();
+  const start = r.f64();
+  const took = r.f64();
+  if (!Number.isFinite(start) || !(took >= 0) || !Number.isFinite(took)) {
+    throw new ProtocolError(`a span from ${start} of ${took} milliseconds`);
+  }
+  return { kind, name, label, start, end: start + took, number: r.u64(), bytes: r.u64() };
+}

@@ -1,0 +1,81 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
+import { type TestHost, type Transport, testHost } from '#farlight/testing/index.js';
+import { until } from '../support/session-client.js';
+import { checkTrace, type TraceDocument } from '../support/trace-format.js';
+
+let folder: string;
+let host: TestHost;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'farlight-trace-'));
+  host = await testHost({ adapter: 'null', transport: 'memory' });
+});
+
+afterEach(async () => {
+  await host.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs a session that is traced, and gives the trace once it has so many waits. */
+async function traced(file: string, transport: Transport, waits: number): Promise<TraceDocument> {
+  const trace = join(folder, file);
+  const gpu = create({ transport, trace });
+  const device = await (await gpu.requestAdapter())?.requestDevice();
+  await device?.queue.onSubmittedWorkDone();
+  close(gpu);
+  const read = () => checkTrace(readFileSync(trace, 'utf8'));
+  await until(() => named(read(), 'GPUQueue.onSubmittedWorkDone') >= waits);
+  return read();
+}
+
+const named = ({ traceEvents }: TraceDocument, what: string) =>
+  traceEvents.filter(({ name, ph }) => ph === 'X' && name === what).length;
+
+/** The host as one that knows nothing of activity: it must not be asked for what it would take for a mistake. */
+function unaware(transport: Transport): Transport {
+  return {
+    target: transport.target,
+    open: (hello, events) =>
+      transport.open(hello, {
+        onWelcome: ({ activity: _, ...welcome }) => events.onWelcome(welcome),
+        onFrame: (frame) => events.onFrame(frame),
+        onDrain: () => events.onDrain(),
+        onClose: (reason) => events.onClose(reason),
+      }),
+  };
+}
+
+it('a host that does not tell what it does is asked nothing: the trace has the program and says that of the host', async () => {
+  const document = await traced('unaware.json', unaware(host.transport), 2);
+  expect(document.otherData.sessions).toEqual([
+    { adapter: host.adapter.name, farlight: expect.any(String), hostTells: false, spansLost: 0 },
+  ]);
+  expect(named(document, 'GPU.requestAdapter')).toBe(2);
+  expect(named(document, 'batch 1')).toBe(0);
+});
+
+it('a host that does is drawn, and the error of its clock is in the file', async () => {
+  const document = await traced('aware.json', host.transport, 3);
+  expect(document.otherData.sessions).toMatchObject([{ hostTells: true, clockErrorMs: expect.any(Number) }]);
+  // Asked, waited for, and answered.
+  expect(named(document, 'GPUQueue.onSubmittedWorkDone')).toBe(3);
+});
+
+it('two sessions of a program are in one file, each with its own tracks', async () => {
+  await traced('two.json', host.transport, 3);
+  const document = await traced('two.json', host.transport, 6);
+  expect(document.otherData.sessions).toHaveLength(2);
+  const names = document.traceEvents
+    .filter(({ name }) => name === 'process_name')
+    .map(({ args }) => args?.name);
+  expect(names).toEqual(expect.arrayContaining(['wire', 'wire of session 2']));
+});
+
+it('a file that cannot be made is told to who asked for it', () => {
+  const trace = join(folder, 'nowhere', 'out.json');
+  expect(() => create({ transport: host.transport, trace })).toThrow(/cannot be written .*name a file/);
+});
