@@ -5,6 +5,7 @@ import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
 import { complain } from './complain.js';
 import { doctorCommand } from './doctor.js';
+import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
 import { serveCommand } from './serve.js';
 import { tokenCommand } from './token.js';
@@ -20,6 +21,8 @@ Examples:
   farlight run --host grpc://127.0.0.1:7070 -- node app.mjs     on that host's GPU
   farlight run --emulate rtt=30,mbit=100 -- node app.mjs        as if that were 30 ms away
   farlight serve --listen 0.0.0.0:7070                          for other machines: prints the address to paste there
+  farlight run --trace out.json -- node app.mjs                 what happened when, for https://ui.perfetto.dev
+  farlight run --record out.fltrace -- node app.mjs             the whole session, for farlight replay
   farlight doctor --host grpc://127.0.0.1:7070                  is something wrong, and how fast is it?`;
 
 const program = new Command('farlight')
@@ -28,7 +31,14 @@ const program = new Command('farlight')
   .enablePositionalOptions()
   .addHelpText('after', EXAMPLES);
 
-for (const command of [serveCommand(), runCommand(), doctorCommand(), cacheCommand(), tokenCommand()])
+for (const command of [
+  serveCommand(),
+  runCommand(),
+  doctorCommand(),
+  replayCommand(),
+  cacheCommand(),
+  tokenCommand(),
+])
   program.addCommand(command);
 for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
   command.exitOverride();

@@ -18,6 +18,7 @@ interface RunOptions {
   compress?: string;
   stats?: boolean;
   trace?: string;
+  record?: string;
   emulate?: LinkChoice;
 }
 
@@ -45,6 +46,7 @@ export function runCommand(): Command {
       ).choices(['auto', 'on', 'off']),
     )
     .option('--trace <file>', 'write what happened when, for https://ui.perfetto.dev')
+    .option('--record <file>', 'write what crossed the network, for farlight replay')
     .option('--stats', 'print what crossed the network when the program ends')
     .passThroughOptions()
     .action(run);
@@ -52,6 +54,9 @@ export function runCommand(): Command {
 
 async function run(command: string[], options: RunOptions): Promise<void> {
   const { emulate } = options;
+  if (options.trace && options.record) {
+    throw new FarlightError('BAD_OPTION', '--trace and --record are for a run each; leave out one of them');
+  }
   const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
   const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
   if (host !== undefined) {
@@ -67,10 +72,12 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   }
   const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
   const trace = options.trace && prepareFile('--trace', options.trace);
-  const files = { ...(trace && { FARLIGHT_TRACE: trace }) };
+  const record = options.record && prepareFile('--record', options.record);
+  const files = { ...(trace && { FARLIGHT_TRACE: trace }), ...(record && { FARLIGHT_RECORD: record }) };
   process.exitCode = await execute(command, { ...environment(emulated?.url ?? host, options), ...files });
   await emulated?.close();
   if (trace) tellOfFile(trace, 'open in https://ui.perfetto.dev:');
+  if (record) tellOfFile(record, 'run it again with farlight replay');
 }
 
 /** A host that cannot serve the program is found out before the program starts. */

@@ -7,6 +7,7 @@ import { INTERNAL } from './api/define.js';
 import { asException } from './api/errors.js';
 import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
 import { type CreateOptions, parseOptions } from './options.js';
+import { recordSession } from './recording/recorded.js';
 import type { Stats } from './session/ledger.js';
 import { Session } from './session/session.js';
 import { traceSession } from './trace/traced.js';
@@ -26,15 +27,18 @@ export type { Transport } from './transport/transport.js';
  * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
  */
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
-  const { transport, batch, reuse, trace } = parseOptions(options);
+  const { transport, batch, reuse, trace, record } = parseOptions(options);
   const program = basename(process.argv[1] ?? 'node');
   const traced = trace && traceSession(trace.path, trace);
+  // Made when the session opens: a file that cannot be made is why it does not.
+  const observe = traced ? () => traced.observe() : record && (() => recordSession(record.path, record));
   const session = new Session({
-    transport: traced ? async () => observedTransport(await transport(), () => traced.observe()) : transport,
+    transport: observe ? async () => observedTransport(await transport(), observe()) : transport,
     program,
     batch,
     reuse,
     observer: traced?.observer,
+    fresh: record !== undefined,
     asException,
   });
   traced?.attach(session);

@@ -18,6 +18,8 @@ export interface CreateOptions {
   compression?: 'auto' | 'on' | 'off' | undefined;
   /** Writes a trace of the session to this file, which Perfetto (https://ui.perfetto.dev) opens. */
   trace?: string | undefined;
+  /** Records the session to this file, which `farlight replay` runs again. */
+  record?: string | undefined;
   /** A transport instead of a host's address, such as the testing harness gives. */
   transport?: Transport | undefined;
 }
@@ -26,16 +28,17 @@ export interface ParsedOptions {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
-  trace: TraceOption | undefined;
+  trace: FileOption | undefined;
+  record: FileOption | undefined;
 }
 
-/** A file that a trace is written to; `shared` where each program of a run was asked for it. */
-export interface TraceOption {
+/** A file that is to be written; `shared` where each program of a run was asked for it. */
+export interface FileOption {
   path: string;
   shared: boolean;
 }
 
-const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace'] as const;
+const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace', 'record'] as const;
 
 /** Options of `create`, from either of their forms, completed from the environment. Throws FarlightError. */
 export function parseOptions(given: CreateOptions | readonly string[]): ParsedOptions {
@@ -44,6 +47,14 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
   const host = options.host || process.env.FARLIGHT_HOST || undefined;
   const adapter = options.adapter || process.env.FARLIGHT_ADAPTER || undefined;
   const compression = modeOf(options.compression ?? process.env.FARLIGHT_COMPRESSION);
+  const trace = fileOf(options.trace, process.env.FARLIGHT_TRACE);
+  const record = fileOf(options.record, process.env.FARLIGHT_RECORD);
+  if (trace && record) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      'A session is traced or recorded, since a trace adds commands of its own; leave out one of trace and record.',
+    );
+  }
   return {
     // Loaded when the first request needs it: a program that never asks for a GPU pays nothing.
     transport: transport
@@ -51,11 +62,12 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
-    trace: fileOf(options.trace, process.env.FARLIGHT_TRACE),
+    trace,
+    record,
   };
 }
 
-function fileOf(given: string | undefined, environment: string | undefined): TraceOption | undefined {
+function fileOf(given: string | undefined, environment: string | undefined): FileOption | undefined {
   if (given) return { path: given, shared: false };
   return environment ? { path: environment, shared: true } : undefined;
 }

@@ -21,6 +21,8 @@ export type FarlightErrorCode =
   | 'BAD_OPTION'
   /** The address to listen on is taken. */
   | 'PORT_IN_USE'
+  /** A file is no recording, or is spoilt. */
+  | 'BAD_RECORDING'
   /** What Farlight keeps on this machine cannot be read or deleted. */
   | 'CACHE_UNUSABLE'
   /** The host's certificate is not one that the client was told to trust. */

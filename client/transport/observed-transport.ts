@@ -11,12 +11,11 @@ export interface LinkObserver {
   onClose?(reason: FarlightError | undefined): void;
 }
 
-/** A transport on whose links `observe`, asked for each, sees what passes. */
-export function observedTransport(transport: Transport, observe: () => LinkObserver): Transport {
+/** A transport for one link, on which the observer sees what passes. */
+export function observedTransport(transport: Transport, observer: LinkObserver): Transport {
   return {
     target: transport.target,
     open(hello, events) {
-      const observer = observe();
       const link = transport.open(hello, {
         onWelcome(welcome) {
           observer.onWelcome?.(welcome);

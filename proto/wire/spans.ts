@@ -1,7 +1,6 @@
 import { SPAN_KINDS, type Span, type SpanKind } from '../activity.js';
 import { ProtocolError } from '../errors.js';
-import { LIMITS } from './limits.js';
-import type { Reader } from './reader.js';
+import { type Reader, readSequence } from './reader.js';
 import type { Writer } from './writer.js';
 
 /** What a host tells of what it does. */
@@ -28,12 +27,7 @@ export function writeActivity(w: Writer, { spans, lost }: ActivityReport): void 
 /** Throws ProtocolError where it is none. */
 export function readActivity(r: Reader): ActivityReport {
   const lost = r.u64();
-  const count = r.u32();
-  if (count > LIMITS.elements)
-    throw new ProtocolError(`${count} spans are over the limit of ${LIMITS.elements}`);
-  const spans: Span[] = [];
-  for (let index = 0; index < count; index += 1) spans.push(readSpan(r));
-  return { spans, lost };
+  return { lost, spans: readSequence(r, () => readSpan(r)) };
 }
 
 function readSpan(r: Reader): Span {

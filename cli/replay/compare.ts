@@ -1,0 +1,95 @@
+import type { DeviceWord, Outcome } from './answers.js';
+import type { Readback } from './readback.js';
+import type { RecordedCall } from './recorded-commands.js';
+
+/** What differs first between a recording and its replay. */
+export interface Difference {
+  /** One sentence. */
+  sentence: string;
+  /** The awaited command, by its number in the recording; undefined where a device told something by itself. */
+  serial?: number;
+  /** Such as `GPUBuffer.mapAsync`. */
+  call?: string;
+  /** Such as `GPUBuffer 'result'`. */
+  about?: string;
+  /** In the buffer, in bytes. */
+  offset?: number;
+}
+
+/** Operations that answer what an adapter is able to, which is not the program's doing. */
+const OF_ADAPTER: ReadonlySet<string> = new Set(['requestAdapter', 'requestDevice']);
+
+/** Compares how a command was answered; `readback` has the bytes. */
+export function compareAnswers(
+  call: RecordedCall,
+  recorded: Outcome,
+  replayed: Outcome,
+  readback: Readback | undefined,
+): Difference | undefined {
+  const what = differenceOf(call, recorded, replayed) ?? bytesDifference(call, readback);
+  if (!what) return undefined;
+  const { serial, operation, about } = call;
+  const name = `${operation.interface}.${operation.member}`;
+  const sentence = `${name} of ${about} (awaited command ${serial}) ${what.words}`;
+  return {
+    sentence,
+    serial,
+    call: name,
+    about,
+    ...('offset' in what && { offset: what.offset }),
+  };
+}
+
+/** Compares what a device told by itself, the `number`th time that it did. */
+export function compareWords(
+  device: string,
+  number: number,
+  recorded: DeviceWord | undefined,
+  replayed: DeviceWord | undefined,
+): Difference | undefined {
+  if (JSON.stringify(recorded) === JSON.stringify(replayed)) return undefined;
+  const sentence = `error ${number} that ${device} told by itself differs: recorded ${words(recorded)}, now ${words(replayed)}`;
+  return { sentence, about: device };
+}
+
+interface What {
+  words: string;
+  offset?: number;
+}
+
+function differenceOf({ operation }: RecordedCall, recorded: Outcome, replayed: Outcome): What | undefined {
+  const [before, now] = [recorded, replayed].map((outcome) => canonical(operation.member, outcome));
+  if (before === now) return undefined;
+  return { words: `is answered in another way: recorded ${before}, now ${now}` };
+}
+
+function canonical(member: string, outcome: Outcome): string {
+  if ('rejection' in outcome) {
+    const { name, message, reason } = outcome.rejection;
+    return JSON.stringify({ rejected: name, ...(reason && { reason }), message });
+  }
+  if (OF_ADAPTER.has(member)) return outcome.reply === null ? 'null' : 'one that is there';
+  return JSON.stringify(outcome.reply) ?? 'fulfilled';
+}
+
+function bytesDifference({ offset, ofTime }: RecordedCall, readback: Readback | undefined): What | undefined {
+  if (!readback) return undefined;
+  const { recorded, replayed } = readback.lengths;
+  const { difference } = readback;
+  if (difference && !ofTime) {
+    const at = offset + difference.offset;
+    return {
+      words: `differs first at byte ${at}: recorded ${hex(difference.recorded)}, now ${hex(difference.replayed)}`,
+      offset: at,
+    };
+  }
+  if (recorded === replayed) return undefined;
+  return { words: `has another length: recorded ${recorded} bytes, now ${replayed}` };
+}
+
+const hex = (byte: number) => `0x${byte.toString(16).padStart(2, '0')}`;
+
+function words(word: DeviceWord | undefined): string {
+  if (!word) return 'none';
+  return 'lost' in word ? `that it was lost (${word.lost})` : `${word.type} (${word.message})`;
+}

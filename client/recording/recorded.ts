@@ -1,0 +1,88 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { packageVersion } from '../../link/package-version.js';
+import { FarlightError } from '../../proto/errors.js';
+import { PROTOCOL } from '../../proto/version.js';
+import type { LinkObserver } from '../transport/observed-transport.js';
+import { RECORD, RecordingWriter } from './recording.js';
+
+/** What waits is written so often, in milliseconds: a program that is killed has lost no more. */
+const FLUSH_MS = 250;
+
+/** How many sessions of this program were recorded to a path. */
+const sessions = new Map<string, number>();
+
+/**
+ * Records a session to a file, which is made when the session opens: what passes its link. The session has to be a
+ * `fresh` one, since what the host has from earlier is not in there.
+ *
+ * @param shared Several programs were asked for the file: where it is there already, this one's has the process's id in
+ *   its name. Further sessions of one program have numbers there in any case.
+ * @throws FarlightError BAD_OPTION where it cannot be made.
+ */
+export function recordSession(path: string, { shared }: { shared: boolean }): LinkObserver {
+  const absolute = resolve(path);
+  const number = (sessions.get(absolute) ?? 0) + 1;
+  sessions.set(absolute, number);
+  const descriptor = create(absolute, number, shared);
+  let open = true;
+  const write = (bytes: Uint8Array) => {
+    if (!open) return;
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
+    } catch (error) {
+      // A full disk is no reason to end the program that is recorded.
+      open = false;
+      process.stderr.write(`farlight: the recording ends here: ${reason(error)}\n`);
+    }
+  };
+  const began = performance.now();
+  const ms = () => performance.now() - began;
+  const writer = new RecordingWriter(
+    {
+      farlight: packageVersion(),
+      protocol: PROTOCOL.max,
+      program: basename(process.argv[1] ?? 'node'),
+      recordedAt: new Date().toISOString(),
+    },
+    write,
+  );
+  const timer = setInterval(() => writer.flush(), FLUSH_MS).unref();
+  const finish = () => {
+    writer.flush();
+    if (open) closeSync(descriptor);
+    open = false;
+    clearInterval(timer);
+    process.off('exit', finish);
+  };
+  process.on('exit', finish);
+  return {
+    onWelcome: ({ version: farlight, adapter }) =>
+      writer.addObject(RECORD.welcome, ms(), { farlight, adapter: adapter.name }),
+    onSend: (frame) => writer.add(RECORD.up, ms(), frame),
+    onFrame: (frame) => writer.add(RECORD.down, ms(), frame),
+    onClose: (why) => {
+      if (why) writer.addObject(RECORD.closed, ms(), { code: why.code, message: why.message });
+      finish();
+    },
+  };
+}
+
+function create(path: string, number: number, shared: boolean): number {
+  const other = `${path.replace(/\.fltrace$/, '')}.${process.pid}-${number}.fltrace`;
+  try {
+    if (number > 1) return openSync(other, 'w');
+    return openSync(path, shared ? 'wx' : 'w');
+  } catch (error) {
+    if (shared && (error as NodeJS.ErrnoException).code === 'EEXIST') return openSync(other, 'w');
+    throw new FarlightError(
+      'BAD_OPTION',
+      `the recording cannot be written to ${path} (${reason(error)}); name a file in a folder that there is`,
+    );
+  }
+}
+
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code ?? message;
+}
