@@ -1,4 +1,10 @@
-import { bad, objectOf, RECORD, type RecordingReader } from '../../client/recording/recording.js';
+import {
+  bad,
+  objectOf,
+  RECORD,
+  type RecordingHeader,
+  type RecordingReader,
+} from '../../client/recording/recording.js';
 import type { Link, Transport, Welcome } from '../../client/transport/transport.js';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
@@ -99,12 +105,19 @@ export class Replay {
         `it was made by farlight ${header.farlight}, whose protocol this one does not speak; use that`,
       );
     }
+    try {
+      return await this.#run(header);
+    } finally {
+      this.#link?.close();
+      this.#link?.unref();
+    }
+  }
+
+  async #run(header: RecordingHeader): Promise<ReplayReport> {
     const welcome = await this.#open(header);
     const began = performance.now();
     const difference = await this.#compare();
     const ms = performance.now() - began;
-    this.#link?.close();
-    this.#link?.unref();
     return {
       equal: difference === undefined,
       ...(difference && { difference }),
@@ -116,7 +129,7 @@ export class Replay {
     };
   }
 
-  async #open({ protocol, program }: { protocol: number; program: string }): Promise<Welcome> {
+  async #open({ protocol, program }: RecordingHeader): Promise<Welcome> {
     const hello = { protocolMin: protocol, protocolMax: protocol, version: packageVersion(), program };
     this.#link = this.#transport.open(hello, {
       onWelcome: (welcome) => this.#welcome.resolve(welcome),
