@@ -117,6 +117,7 @@ function environment(host: string | undefined, options: RunOptions): NodeJS.Proc
   if (options.adapter) environment.FARLIGHT_ADAPTER = options.adapter;
   if (options.compress) environment.FARLIGHT_COMPRESSION = options.compress;
   if (options.stats) environment.FARLIGHT_STATS = '1';
+  if (process.stderr.isTTY) environment.FARLIGHT_PROGRESS = '1';
   return environment;
 }
 

@@ -6,12 +6,10 @@ import { basename } from 'node:path';
 import { INTERNAL } from './api/define.js';
 import { asException } from './api/errors.js';
 import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
+import { observation } from './observation.js';
 import { type CreateOptions, parseOptions } from './options.js';
-import { recordSession } from './recording/recorded.js';
 import type { Stats } from './session/ledger.js';
 import { Session } from './session/session.js';
-import { traceSession } from './trace/traced.js';
-import { observedTransport } from './transport/observed-transport.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export { globals } from './globals.js';
@@ -27,21 +25,12 @@ export type { Transport } from './transport/transport.js';
  * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
  */
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
-  const { transport, batch, reuse, trace, record } = parseOptions(options);
+  const parsed = parseOptions(options);
+  const { batch, reuse } = parsed;
   const program = basename(process.argv[1] ?? 'node');
-  const traced = trace && traceSession(trace.path, trace);
-  // Made when the session opens: a file that cannot be made is why it does not.
-  const observe = traced ? () => traced.observe() : record && (() => recordSession(record.path, record));
-  const session = new Session({
-    transport: observe ? async () => observedTransport(await transport(), observe()) : transport,
-    program,
-    batch,
-    reuse,
-    observer: traced?.observer,
-    fresh: record !== undefined,
-    asException,
-  });
-  traced?.attach(session);
+  const { transport, observer, fresh, attach } = observation(parsed);
+  const session = new Session({ transport, program, batch, reuse, observer, fresh, asException });
+  attach(session);
   return new FarlightGPU(INTERNAL, session) as unknown as GPU;
 }
 

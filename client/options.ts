@@ -30,6 +30,8 @@ export interface ParsedOptions {
   reuse: 'on' | 'off';
   trace: FileOption | undefined;
   record: FileOption | undefined;
+  /** Whether the user's terminal shows how far long things are. */
+  progress: boolean;
 }
 
 /** A file that is to be written; `shared` where each program of a run was asked for it. */
@@ -64,6 +66,7 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
     trace,
     record,
+    progress: Boolean(process.env.FARLIGHT_PROGRESS) && process.stderr.isTTY === true,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Welcome } from '../../proto/handshake.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { ActivityReport } from '../../proto/wire/spans.js';
 
@@ -16,8 +17,12 @@ export interface FlushedBatch {
   readonly bytes: number;
 }
 
-/** Who watches a session. What is absent is not told of, and costs nothing. */
+/** Who watches a session, by functions that need no `this`. What is absent is not told of, and costs nothing. */
 export interface SessionObserver {
+  /** The host accepted the session. */
+  welcomed?(welcome: Welcome): void;
+  /** A command of the program's was recorded. */
+  recorded?(operation: AnyOperation): void;
   /** The time that `flushed` and `called` are told, in milliseconds. */
   now?(): number;
   /** The program has called a method of WebGPU, which began at `start` and ends now; `about` is what it was called on, or made. */
@@ -31,25 +36,25 @@ export interface SessionObserver {
 /** One observer for several. */
 export function observeTogether(observers: readonly SessionObserver[]): SessionObserver | undefined {
   if (observers.length < 2) return observers[0];
-  const having = <K extends keyof SessionObserver>(key: K) =>
-    observers.filter(
-      (each): each is SessionObserver & Required<Pick<SessionObserver, K>> => each[key] !== undefined,
-    );
+  /** What those of them do that have it; undefined where none has. */
+  const all = <K extends keyof SessionObserver>(key: K): NonNullable<SessionObserver[K]>[] =>
+    observers.flatMap((each) => each[key] ?? []) as NonNullable<SessionObserver[K]>[];
   const together: SessionObserver = {};
-  const [timer] = having('now');
-  const called = having('called');
-  const awaited = having('awaited');
-  const flushed = having('flushed');
-  const activity = having('activity');
-  if (timer) together.now = () => timer.now();
-  if (called.length > 0) together.called = (...all) => called.forEach((each) => void each.called(...all));
-  if (flushed.length > 0) together.flushed = (batch) => flushed.forEach((each) => void each.flushed(batch));
-  if (activity.length > 0)
-    together.activity = (report) => activity.forEach((each) => void each.activity(report));
-  if (awaited.length > 0)
+  const [now] = all('now');
+  const [welcomed, recorded, called] = [all('welcomed'), all('recorded'), all('called')];
+  const [flushed, activity, awaited] = [all('flushed'), all('activity'), all('awaited')];
+  if (now) together.now = now;
+  if (welcomed.length > 0) together.welcomed = (welcome) => welcomed.forEach((tell) => void tell(welcome));
+  if (recorded.length > 0)
+    together.recorded = (operation) => recorded.forEach((tell) => void tell(operation));
+  if (called.length > 0) together.called = (...call) => called.forEach((tell) => void tell(...call));
+  if (flushed.length > 0) together.flushed = (batch) => flushed.forEach((tell) => void tell(batch));
+  if (activity.length > 0) together.activity = (report) => activity.forEach((tell) => void tell(report));
+  if (awaited.length > 0) {
     together.awaited = (wait) => {
-      const ends = awaited.map((each) => each.awaited(wait));
-      return (error) => ends.forEach((end) => void end(error));
+      const settle = awaited.map((tell) => tell(wait));
+      return (error) => settle.forEach((tell) => void tell(error));
     };
+  }
   return together;
 }

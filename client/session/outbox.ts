@@ -25,6 +25,11 @@ export class Outbox {
     this.#stopAndWait = stopAndWait;
   }
 
+  /** The bytes that wait here. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
   attach(link: Link): void {
     this.#link = link;
     this.#pump();

@@ -193,6 +193,12 @@ export class Session {
     this.#flush();
   }
 
+  /** The bytes that were given to the link or wait for it, and those of them that the host has taken. */
+  get upload(): { given: number; taken: number } {
+    const { bytesUp } = this.stats;
+    return { given: bytesUp + this.#outbox.waitingBytes, taken: bytesUp - (this.#link?.underWay ?? 0) };
+  }
+
   /** How many objects of the program the host has. */
   get objects(): number {
     return this.#encoder.objects;
@@ -227,6 +233,7 @@ export class Session {
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
     this.#encoder.write(operation, self, args, made, whole);
     this.stats.commandsSent += 1;
+    this.observer?.recorded?.(operation);
   }
 
   #schedule(recorded: Recorded): void {
@@ -334,6 +341,7 @@ export class Session {
       });
     }
     this.onWelcome(welcome);
+    this.observer?.welcomed?.(welcome);
   }
 
   #receive(frame: Uint8Array): void {

@@ -30,6 +30,11 @@ export class Flow {
     return false;
   }
 
+  /** The bytes that were sent and not taken. */
+  get underWay(): number {
+    return Atomics.load(this.#state, UNDER_WAY);
+  }
+
   /** The host has taken so many bytes. Returns true where the sender is to be told to go on. */
   taken(bytes: number): boolean {
     Atomics.sub(this.#state, UNDER_WAY, bytes);

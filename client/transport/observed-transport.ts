@@ -38,6 +38,9 @@ export function observedTransport(transport: Transport, observer: LinkObserver):
         get saved() {
           return link.saved;
         },
+        get underWay() {
+          return link.underWay;
+        },
         send(frame) {
           // Before, since the link owns it afterwards.
           observer.onSend?.(frame);

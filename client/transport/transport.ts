@@ -39,6 +39,8 @@ export interface Link {
   awaitRoom?(): void;
   /** The bytes of frames that compression kept off the wire so far. Absent where none is possible. */
   readonly saved?: Saved | undefined;
+  /** The bytes that were sent and that the host has not taken. Absent where the link does not know. */
+  readonly underWay?: number | undefined;
   /** Ends the session in good order: what was sent before is still delivered. */
   close(): void;
   /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */

@@ -75,6 +75,10 @@ class WorkerLink implements Link {
     this.#flow.awaitRoom();
   }
 
+  get underWay(): number {
+    return this.#flow.underWay;
+  }
+
   get saved(): Saved {
     const bytes = (way: keyof Saved) => Number(Atomics.load(this.#saved, SAVED[way]));
     return { up: bytes('up'), down: bytes('down') };

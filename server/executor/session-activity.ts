@@ -69,8 +69,8 @@ export class SessionActivity {
     return this.#activity.watches(SPAN.compiled) && COMPILED.has(operation.creates);
   }
 
-  /** Makes what such a command makes, at once or later. What `make` throws comes through. */
-  compile({ operation, args }: Named, make: () => unknown): unknown {
+  /** Makes what such a command makes, or finds it, at once or later. What `make` throws comes through. */
+  compile<T>({ operation, args }: Named, make: () => T): T {
     const activity = this.#activity;
     const start = activity.now();
     const label = labelOf(args[0]);

@@ -232,15 +232,22 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
     const act = () => {
-      const result = command.sharing
-        ? createShared(this.#context, self, command, () => this.#call(command, self, made) as object)
-        : (this.#call(command, self, made) as object);
-      if (made) made.object = result;
+      const result = this.#activity.compiles(command)
+        ? this.#activity.compile(command, () => this.#make(command, self, made))
+        : this.#make(command, self, made);
+      if (made) made.object = result as object;
     };
     const device = deviceOf(self);
     if (device) this.#context.attempt(device, act);
     else act();
     if (device && made && !made.object) made.object = this.#context.standIn(device, [made.kind]);
+  }
+
+  /** What is there already is as good as what the command would make. */
+  #make(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
+    return command.sharing
+      ? createShared(this.#context, self, command, () => this.#call(command, self, made) as object)
+      : this.#call(command, self, made);
   }
 
   #request(command: PreparedCommand, self: Entry, made: Entry | undefined, serial: number): void {
@@ -253,7 +260,9 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       answered?.();
     };
     try {
-      const { promise, reply } = this.#await(command, self, made);
+      const { promise, reply } = this.#activity.compiles(command)
+        ? this.#activity.compile(command, () => this.#await(command, self, made))
+        : this.#await(command, self, made);
       promise.then((value) => {
         try {
           replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
@@ -278,12 +287,6 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   }
 
   #call(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
-    return made && this.#activity.compiles(command)
-      ? this.#activity.compile(command, () => this.#carryOut(command, self, made))
-      : this.#carryOut(command, self, made);
-  }
-
-  #carryOut(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
     const { handler } = command;
     if (handler) return handler(this.#context, self, command.args as never, made);
     const object = self.object as object;
