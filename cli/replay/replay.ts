@@ -8,7 +8,7 @@ import {
 import type { Link, Transport, Welcome } from '../../client/transport/transport.js';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
-import { FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { ITEM } from '../../proto/wire/template.js';
@@ -149,10 +149,8 @@ export class Replay {
     try {
       this.#replayed.push(frame);
     } catch (error) {
-      const why = `The host sent what the protocol does not allow: ${messageOf(error)}.`;
-      this.#fail(
-        error instanceof ProtocolError ? new FarlightError('PROTOCOL_ERROR', why) : (error as Error),
-      );
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#fail(new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error)));
     }
   }
 

@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { isMainThread, threadId } from 'node:worker_threads';
 import { packageVersion } from '../../link/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
@@ -69,7 +70,8 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
 }
 
 function create(path: string, number: number, shared: boolean): number {
-  const other = `${path.replace(/\.fltrace$/, '')}.${process.pid}-${number}.fltrace`;
+  const thread = isMainThread ? '' : `-${threadId}`;
+  const other = `${path.replace(/\.fltrace$/, '')}.${process.pid}${thread}-${number}.fltrace`;
   try {
     if (number > 1) return openSync(other, 'w');
     return openSync(path, shared ? 'wx' : 'w');

@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { isMainThread, threadId } from 'node:worker_threads';
 import { packageVersion } from '../../link/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { ProgramTracks } from './program-tracks.js';
@@ -115,9 +116,10 @@ export class ProgramTrace {
     }
   }
 
-  /** The name for a program that finds the file taken. */
+  /** The name for a program, or a thread of it, that finds the file taken. */
   get #other(): string {
-    return `${this.#path.replace(/\.json$/, '')}.${process.pid}.json`;
+    const thread = isMainThread ? '' : `-${threadId}`;
+    return `${this.#path.replace(/\.json$/, '')}.${process.pid}${thread}.json`;
   }
 }
 

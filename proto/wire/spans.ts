@@ -14,7 +14,7 @@ export function writeActivity(w: Writer, { spans, lost }: ActivityReport): void 
   w.u64(lost);
   w.u32(spans.length);
   for (const { kind, name, label, start, end, number, bytes } of spans) {
-    w.u8(kind);
+    w.u32(kind);
     w.string(name);
     w.string(label);
     w.f64(start);

@@ -184,3 +184,23 @@ it('a file that cannot be written is one sentence, before the program starts', a
     /^farlight: --trace .*nowhere\/out\.json cannot be written \(ENOENT\); name a file[^\n]*\n$/,
   );
 });
+
+it('what takes long is said on a terminal alone: elsewhere stderr is the program’s own', async () => {
+  const file = program(
+    'quiet',
+    `
+    for (let at = 0; at < 8; at += 1) device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
+    await new Promise((resolve) => setTimeout(resolve, 1300));
+    process.stderr.write('its own\\n');`,
+  );
+  const child = spawn(process.execPath, [CLI, 'run', '--host', host.url, '--', 'node', file], {
+    env: { ...process.env, FARLIGHT_PROGRESS: '1' },
+  });
+  let stderr = '';
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
+  child.stdout.resume();
+  await new Promise((resolve) => child.on('close', resolve));
+  expect(stderr).toBe('its own\n');
+});
