@@ -56,7 +56,9 @@ function stretch(
   now: number,
   done: number,
 ): Stretch | undefined {
-  return goesOn ? (before ?? { since: now, done }) : undefined;
+  if (!goesOn) return undefined;
+  // What was done by a session that has ended is not counted any more.
+  return { since: before?.since ?? now, done: Math.min(before?.done ?? done, done) };
 }
 
 function lasts(stretch: Stretch | undefined, now: number): stretch is Stretch {

@@ -1,9 +1,8 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { isMainThread, threadId } from 'node:worker_threads';
 import { packageVersion } from '../../link/package-version.js';
-import { FarlightError } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
+import { codeOf, openOutput } from '../output-file.js';
 import type { LinkObserver } from '../transport/observed-transport.js';
 import { RECORD, RecordingWriter } from './recording.js';
 
@@ -25,7 +24,13 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
   const absolute = resolve(path);
   const number = (sessions.get(absolute) ?? 0) + 1;
   sessions.set(absolute, number);
-  const descriptor = create(absolute, number, shared);
+  const descriptor = openOutput({
+    path: absolute,
+    suffix: '.fltrace',
+    what: 'the recording',
+    shared,
+    number,
+  });
   let open = true;
   const write = (bytes: Uint8Array) => {
     if (!open) return;
@@ -34,7 +39,7 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
     } catch (error) {
       // A full disk is no reason to end the program that is recorded.
       open = false;
-      process.stderr.write(`farlight: the recording ends here: ${reason(error)}\n`);
+      process.stderr.write(`farlight: the recording ends here: ${codeOf(error)}\n`);
     }
   };
   const began = performance.now();
@@ -67,24 +72,4 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
       finish();
     },
   };
-}
-
-function create(path: string, number: number, shared: boolean): number {
-  const thread = isMainThread ? '' : `-${threadId}`;
-  const other = `${path.replace(/\.fltrace$/, '')}.${process.pid}${thread}-${number}.fltrace`;
-  try {
-    if (number > 1) return openSync(other, 'w');
-    return openSync(path, shared ? 'wx' : 'w');
-  } catch (error) {
-    if (shared && (error as NodeJS.ErrnoException).code === 'EEXIST') return openSync(other, 'w');
-    throw new FarlightError(
-      'BAD_OPTION',
-      `the recording cannot be written to ${path} (${reason(error)}); name a file in a folder that there is`,
-    );
-  }
-}
-
-function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code ?? message;
 }

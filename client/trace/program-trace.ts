@@ -1,8 +1,7 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { isMainThread, threadId } from 'node:worker_threads';
 import { packageVersion } from '../../link/package-version.js';
-import { FarlightError } from '../../proto/errors.js';
+import { codeOf, openOutput } from '../output-file.js';
 import { ProgramTracks } from './program-tracks.js';
 import { SessionTrace } from './session-trace.js';
 import { TraceFile } from './trace-file.js';
@@ -63,7 +62,13 @@ export class ProgramTrace {
   }
 
   #open() {
-    const descriptor = this.#create();
+    const descriptor = openOutput({
+      path: this.#path,
+      suffix: '.json',
+      what: 'the trace',
+      shared: this.#shared,
+      number: 1,
+    });
     let lost = false;
     const startedAt = new Date().toISOString();
     const name = basename(process.argv[1] ?? 'node');
@@ -76,7 +81,7 @@ export class ProgramTrace {
           } catch (error) {
             // A full disk is no reason to end the program that is watched.
             lost = true;
-            process.stderr.write(`farlight: the trace ends here: ${reason(error)}\n`);
+            process.stderr.write(`farlight: the trace ends here: ${codeOf(error)}\n`);
           }
         },
       },
@@ -102,28 +107,4 @@ export class ProgramTrace {
     });
     return { file, tracks, program };
   }
-
-  #create(): number {
-    try {
-      return openSync(this.#path, this.#shared ? 'wx' : 'w');
-    } catch (error) {
-      if (this.#shared && (error as NodeJS.ErrnoException).code === 'EEXIST')
-        return openSync(this.#other, 'w');
-      throw new FarlightError(
-        'BAD_OPTION',
-        `the trace cannot be written to ${this.#path} (${reason(error)}); name a file in a folder that there is`,
-      );
-    }
-  }
-
-  /** The name for a program, or a thread of it, that finds the file taken. */
-  get #other(): string {
-    const thread = isMainThread ? '' : `-${threadId}`;
-    return `${this.#path.replace(/\.json$/, '')}.${process.pid}${thread}.json`;
-  }
-}
-
-function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code ?? message;
 }

@@ -78,11 +78,16 @@ export class SessionActivity {
       activity.add(SPAN.compiled, { start, name: operation.creates ?? '', label });
       if (activity.now() - start >= LONG_MS) activity.flush();
     };
-    const result = make();
-    const { promise } = (result ?? {}) as { promise?: Promise<unknown> };
-    if (promise) promise.then(made, made);
-    else made();
-    return result;
+    let promise: Promise<unknown> | undefined;
+    try {
+      const result = make();
+      ({ promise } = (result ?? {}) as { promise?: Promise<unknown> });
+      promise?.then(made, made);
+      return result;
+    } finally {
+      // One that could not be made is done with, too.
+      if (!promise) made();
+    }
   }
 
   /** A frame of replies leaves; `ofActivity` where it only tells of spans, and counts without being told of. */

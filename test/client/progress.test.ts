@@ -32,6 +32,14 @@ describe('progress', () => {
     expect(progress.at(7000, upload(11 * MIB, 11 * MIB))).toBeUndefined();
   });
 
+  it('counts on where a session ends that had done much', () => {
+    const progress = new Progress();
+    progress.at(0, { ...idle, pipelinesAsked: 22, pipelinesDone: 20 });
+    progress.at(900, { ...idle, pipelinesAsked: 22, pipelinesDone: 21 });
+    const state = { ...idle, pipelinesAsked: 4, pipelinesDone: 3 };
+    expect(progress.at(1000, state)).toBe('farlight: compiling pipeline 1 of 1');
+  });
+
   it('says both where both go on', () => {
     const progress = new Progress();
     const both = { pipelinesAsked: 2, pipelinesDone: 0, bytesGiven: 2 * MIB, bytesTaken: 0 };

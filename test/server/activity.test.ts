@@ -155,6 +155,18 @@ describe("a session's spans", () => {
     ]);
   });
 
+  it('tell of a pipeline that could not be made, too, whose exception comes through', () => {
+    const { activity, spans } = record();
+    const session = new SessionActivity(activity);
+    const command = { operation: createComputePipeline, args: [{ label: 'wrong' }] };
+    const fail = () => {
+      throw new TypeError('no');
+    };
+    expect(() => session.compile(command, fail)).toThrow('no');
+    activity.flush();
+    expect(spans()).toMatchObject([{ kind: SPAN.compiled, label: 'wrong' }]);
+  });
+
   it('last from when a pipeline is asked for to when it is there, at once or later', async () => {
     const { time, activity, spans } = record();
     const session = new SessionActivity(activity);
