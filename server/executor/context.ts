@@ -1,5 +1,6 @@
 import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
+import { noWork, type Work } from '../../proto/work.js';
 import type { Activity } from './activity.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
@@ -31,6 +32,8 @@ export class Context {
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
   readonly activity: Activity;
+  /** What the session has had done, as far as it is not counted elsewhere. */
+  readonly work: Work = noWork();
   /** The command that is being carried out. */
   command: PreparedCommand | undefined;
   readonly garbage = new GarbageMeter();
