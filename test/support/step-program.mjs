@@ -1,11 +1,21 @@
 // A program for tests of what shows a host: it does STEPS steps, each a write, a submit and a read of the result, with
-// PAUSE milliseconds between them, and prints its ledger as JSON. Then it waits for a line on stdin, or goes on for
-// ever where that is asked for.
-// Usage: node step-program.mjs STEPS [PAUSE] [stay]
+// PAUSE milliseconds between them, and prints its ledger as JSON. With `stay` it ends when there is something on stdin;
+// with `forever` it takes steps until then.
+// Usage: node step-program.mjs STEPS [PAUSE] [stay|forever]
 import { stats } from '#farlight/client/index.js';
 
 const [steps = '5', pause = '0', stay] = process.argv.slice(2);
 const SIZE = 65536;
+
+let told = false;
+const end = new Promise((resolve) => {
+  if (!stay) return;
+  process.stdin.once('data', () => {
+    told = true;
+    process.stdin.destroy();
+    resolve();
+  });
+});
 
 const adapter = await navigator.gpu.requestAdapter();
 const device = await adapter.requestDevice();
@@ -23,7 +33,7 @@ const group = device.createBindGroup({
 });
 const input = new Uint32Array(SIZE / 4);
 
-for (let step = 0; step < Number(steps) || stay === 'forever'; step += 1) {
+for (let step = 0; stay === 'forever' ? !told : step < Number(steps); step += 1) {
   device.queue.writeBuffer(data, 0, input.fill(step));
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
@@ -37,5 +47,7 @@ for (let step = 0; step < Number(steps) || stay === 'forever'; step += 1) {
   result.unmap();
   if (Number(pause) > 0) await new Promise((resolve) => setTimeout(resolve, Number(pause)));
 }
+// Until nothing is on its way, so that the host has counted the same.
+await device.queue.onSubmittedWorkDone();
 console.log(JSON.stringify(stats(navigator.gpu)));
-if (stay) for await (const _ of process.stdin) break;
+if (stay) await end;

@@ -55,7 +55,6 @@ function plot({ place, format, incrs, series }) {
     {
       ...size(),
       padding: [8, 8, 0, 0],
-      // Seconds of the last point are not yet complete: they would say that it stops.
       scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most * 1.08, 1)] } },
       axes: [
         {
@@ -90,6 +89,7 @@ let charts;
 /** @param {Array} news what is new or has grown. @param {number} now milliseconds since 1970, the host's. */
 export function showHistory(news, now) {
   for (const each of news) seconds.set(each.second, each);
+  // The second that is under way is not complete: it would look as if all stopped.
   last = Math.floor(now / 1000) - 1;
   const first = last - SECONDS + 1;
   for (const second of seconds.keys()) if (second < first) seconds.delete(second);

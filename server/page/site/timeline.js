@@ -224,7 +224,7 @@ canvas.addEventListener('keydown', (event) => {
 at('zoom-in').addEventListener('click', () => change((view) => view.zoom(1.5)));
 at('zoom-out').addEventListener('click', () => change((view) => view.zoom(1 / 1.5)));
 at('live').addEventListener('click', () => {
-  if (!watched?.ended) change((view) => (view.live ? view.pan(-1e-6) : view.follow()));
+  if (!watched?.ended) change((view) => (view.live ? view.stop() : view.follow()));
 });
 at('unwatch').addEventListener('click', unwatch);
 
