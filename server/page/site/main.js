@@ -1,7 +1,7 @@
 // Shows the host as its event stream tells of it. The stream comes back by itself when the host was away.
 import { forgetHistory, repaintHistory, showHistory } from './charts.js';
 import { at, LiveTable, make, say, showFigures } from './dom.js';
-import { bytes, bytesPerSecond, clock, count, duration, rate, share } from './format.js';
+import { bytes, bytesPerSecond, clock, count, duration, rate, share, waitsPerSubmit } from './format.js';
 import { sessionEnded, unwatch, watch, watchedSession } from './timeline.js';
 
 /** How long after a stream has failed for good another is tried, in milliseconds. */
@@ -23,7 +23,7 @@ const sessions = new LiveTable(at('sessions'), {
     { title: 'GPU memory', number: true, text: ({ work }) => bytes(work.gpuBytes) },
     { title: 'Submits/s', number: true, text: ({ rates }) => rate(rates.submits) },
     { title: 'Waits/s', number: true, text: ({ rates }) => rate(rates.waits) },
-    { title: 'Waits per submit', number: true, text: ({ work }) => perSubmit(work) },
+    { title: 'Waits per submit', number: true, text: ({ work }) => waitsPerSubmit(work) },
     { title: 'Up', number: true, text: ({ traffic }) => bytes(traffic.bytesUp) },
     { title: 'Down', number: true, text: ({ traffic }) => bytes(traffic.bytesDown) },
     { title: 'Open for', number: true, text: ({ since, now }) => duration(now - since) },
@@ -74,10 +74,6 @@ function watchButton({ session, program }) {
 function badge(code) {
   const well = code === 'CLOSED' || code === 'SHUTTING_DOWN';
   return make('span', { class: well ? 'badge well' : 'badge' }, code);
-}
-
-function perSubmit({ waits, submits }) {
-  return submits === 0 ? '-' : (waits / submits).toFixed(2);
 }
 
 function show({ host, seconds }) {
