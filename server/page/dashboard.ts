@@ -113,7 +113,8 @@ export class Dashboard {
 
   #tell(...some: EventStream[]): void {
     const host = this.#options.observatory.view();
-    const state = JSON.stringify({ ...host, now: 0 });
+    // With a session open, time itself is news.
+    const state = JSON.stringify({ ...host, now: host.sessions.length > 0 ? host.now : 0 });
     for (const stream of some.length > 0 ? some : this.#streams.keys()) {
       const reader = this.#streams.get(stream);
       if (!reader) continue;
