@@ -13,6 +13,7 @@ import type {
   Traffic,
 } from '../proto/handshake.js';
 import type { Work } from '../proto/work.js';
+import { DirectSocket } from './direct-socket.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -86,7 +87,7 @@ export class ExecutorChild {
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    this.pipe = piped ? (this.#child.stdio[3] as Socket) : undefined;
+    this.pipe = piped ? (DirectSocket.over(this.#child.stdio[3] as Socket) as Socket) : undefined;
     this.#listen();
   }
 
