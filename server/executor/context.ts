@@ -5,8 +5,8 @@ import type { Activity } from './activity.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
-import type { GpuMemory } from './gpu-memory.js';
 import type { GpuWatchdog } from './gpu-watchdog.js';
+import type { SessionMemory } from './memory-count.js';
 import type { Entry, ObjectTable } from './objects.js';
 import { OpenDevice } from './open-device.js';
 import type { PreparedCommand } from './prepared-command.js';
@@ -23,7 +23,7 @@ export interface Profiles {
 /** What holds a session to its limits. */
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
-  memory?: GpuMemory | undefined;
+  memory?: SessionMemory | undefined;
 }
 
 /** What the handlers of a session's commands share. */
@@ -40,7 +40,7 @@ export class Context {
   readonly uploads: Uploads;
   /** What holds the session to its limits; absent where it has none. */
   readonly watchdog: GpuWatchdog | undefined;
-  readonly memory: GpuMemory | undefined;
+  readonly memory: SessionMemory | undefined;
   /** Has the commands that come next wait until the promise is settled. */
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   /** Devices of earlier sessions that this one may have. */

@@ -49,7 +49,7 @@ export class GpuMemory {
   readonly #held = new Set<Holding>();
   readonly #collected = new FinalizationRegistry<Holding>((holding) => this.#free(holding));
 
-  /** `limit` is in bytes, or Infinity where they are only counted; `collect` has the garbage collected before it returns. */
+  /** `limit` is in bytes; `collect` has the garbage collected before it returns. */
   constructor(limit: number, collect: () => void = collector()) {
     this.#limit = limit;
     this.#collect = collect;
@@ -96,7 +96,6 @@ export class GpuMemory {
 
   /** A command was carried out on `self`, with these objects, and has made `made`. */
   keepParts(self: Entry, objects: readonly object[], made: Entry | undefined): void {
-    if (this.#limit === Number.POSITIVE_INFINITY) return;
     const receiver = self.object as object;
     const result = made?.object;
     if (ENCODERS.has(self.kind)) {

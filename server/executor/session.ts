@@ -14,6 +14,7 @@ import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { GpuMemory } from './gpu-memory.js';
 import { CLOCK, GpuWatchdog, stuckSentence } from './gpu-watchdog.js';
 import { HeldCommands } from './held-commands.js';
+import { MemoryCount } from './memory-count.js';
 import { type Entry, ObjectTable } from './objects.js';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
@@ -78,7 +79,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       profiles,
       limits && {
         watchdog: limits.gpuMs > 0 ? this.#guard(limits.gpuMs) : undefined,
-        memory: new GpuMemory(limits.gpuBytes || Number.POSITIVE_INFINITY),
+        memory: limits.gpuBytes > 0 ? new GpuMemory(limits.gpuBytes) : new MemoryCount(),
       },
     );
     const held = new HeldCommands<PreparedCommand>({
