@@ -62,7 +62,7 @@ const viewOf = async (server: ServeProcess) =>
 const bytesText = (page: Page, value: number) =>
   page.evaluate<string>(`import('/format.js').then(({ bytes }) => bytes(${value}))`);
 
-describe('the page of a host', () => {
+describe('the page of a host', { timeout: 90_000 }, () => {
   it('shows three programs that run at once, with what they did as they counted it themselves', async () => {
     const page = await open();
     const steps = { 'alpha.mjs': 3, 'beta.mjs': 7, 'gamma.mjs': 20 };

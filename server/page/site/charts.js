@@ -59,6 +59,7 @@ function plot({ place, format, incrs, series }) {
       axes: [
         {
           ...axis,
+          size: 28,
           splits: ({ width }) => (width < 480 ? [4, 2] : [4, 3, 2, 1]).map((minutes) => last - 60 * minutes),
           values: (_, times) => times.map(ago),
         },
@@ -98,6 +99,8 @@ export function showHistory(news, now) {
   for (const [index, { series, said, format }] of CHARTS.entries()) {
     const lines = series.map(({ key }) => times.map((second) => seconds.get(second)?.[key] ?? 0));
     charts[index].setData([times, ...lines]);
+    // What is under the pointer is told; where there is none, what is now.
+    if (charts[index].cursor.left < 0) charts[index].setLegend({ idx: SECONDS - 1 });
     const words = series.map(({ label }, line) => `${label} at most ${format(Math.max(...lines[line]))}`);
     say(at(said), `In these minutes: ${words.join(', ')}.`);
   }

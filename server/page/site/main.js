@@ -18,6 +18,7 @@ const sessions = new LiveTable(at('sessions'), {
   none: 'No program has a session open. Start one with: farlight run --host … -- node app.mjs',
   columns: [
     { title: 'Program', fill: (cell, row) => cell.append(watchButton(row)) },
+    { title: 'Session', text: ({ session }) => session },
     { title: 'Tenant', text: ({ tenant }) => tenant },
     { title: 'Adapter', text: ({ adapter }) => adapter || 'opening the GPU' },
     { title: 'GPU memory', number: true, text: ({ work }) => bytes(work.gpuBytes) },
@@ -35,6 +36,7 @@ const ends = new LiveTable(at('ends'), {
   none: 'None has ended since the host started.',
   columns: [
     { title: 'Program', text: ({ program }) => program },
+    { title: 'Session', text: ({ session }) => session },
     { title: 'Tenant', text: ({ tenant }) => tenant },
     { title: 'Reason', fill: (cell, { code }) => cell.append(badge(code)) },
     { title: 'Why', text: ({ why }) => why },
