@@ -10,6 +10,9 @@ import type {
   VersionRange,
 } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
+import { openDashboard } from '../page/dashboard.js';
+import { Observatory } from '../page/observatory.js';
+import type { PageServer } from '../page/page-server.js';
 import { TokenStore } from '../trust/token-store.js';
 import { OPEN, TokenAdmission } from './admission.js';
 import { Bridges } from './bridges.js';
@@ -60,6 +63,8 @@ export interface DaemonOptions {
   log?: Log | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
+  /** Where its owner sees what it does: `HOST:PORT` on loopback, where port 0 is any free one. Default: nowhere. */
+  dashboard?: string | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program; ours unless a test has another. */
@@ -95,6 +100,9 @@ export class Daemon {
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
   readonly #door: FrontDoor;
+  readonly #observatory: Observatory;
+  readonly #page: PageServer | undefined;
+  #pageProblem: FarlightError | undefined;
   readonly #firstGpu = deferred<void>();
   /** What ends the looking at certificate and tokens. */
   readonly #watches: (() => void)[] = [];
@@ -164,11 +172,23 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
+    this.#observatory = new Observatory({
+      now: Date.now,
+      host: () => ({
+        version: this.#versions.version,
+        url: this.url,
+        adapter: this.#adapter,
+        adapterProblem: this.#problem?.message ?? '',
+        counters: this.counters,
+        executors: this.#pool.census(),
+      }),
+    });
+    const contents = options.blobs && new TenantContents(options.blobs);
     const refusals = new RefusalLog(this.#log);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
-      contents: options.blobs && new TenantContents(options.blobs),
+      contents,
       counters: this.counters,
       admission,
       bridges: () => this.#bridges,
@@ -176,6 +196,7 @@ export class Daemon {
       silence: options.silence,
       limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
       log: this.#log,
+      observatory: this.#observatory,
       refusals,
       refusal: () => this.#refusal(),
     });
@@ -191,6 +212,15 @@ export class Daemon {
       onCaller: (caller) => this.#sessions.receive(caller),
       onRefused: (end, remote) => refusals.refused(end, remote),
     });
+    const { dashboard: address } = options;
+    if (address === undefined) return;
+    this.#page = openDashboard({ address, observatory: this.#observatory, contents, log: this.#log });
+  }
+
+  /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
+  get dashboard(): { url: string } | { problem: string } | undefined {
+    if (this.#pageProblem) return { problem: this.#pageProblem.message };
+    return this.#page && { url: this.#page.url };
   }
 
   /** The address that clients use; where tokens are asked for they put theirs before the host. */
@@ -246,6 +276,11 @@ export class Daemon {
     this.#port = await this.#door.listen(this.#address).catch((cause: Error) => {
       throw bindError(this.#options.listen ?? DEFAULT_LISTEN, cause);
     });
+    // A host is there for its clients, who do without the page.
+    await this.#page?.listen().catch((problem: FarlightError) => {
+      this.#pageProblem = problem;
+      this.#log.warn({ why: problem.message }, 'no dashboard');
+    });
     if (!this.#tls || !this.#tokens) return;
     this.#watches.push(
       this.#tls.watch(this.#options.certificateCheckMs ?? DAY_MS, (tls) => this.#door.renew(tls)),
@@ -295,7 +330,11 @@ export class Daemon {
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
     this.#door.close();
-    await Promise.all([this.#grpc.close(SHUTDOWN_GRACE_MS), this.#bridges?.close(SHUTDOWN_GRACE_MS)]);
+    await Promise.all([
+      this.#grpc.close(SHUTDOWN_GRACE_MS),
+      this.#bridges?.close(SHUTDOWN_GRACE_MS),
+      this.#page?.close(),
+    ]);
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
 }
