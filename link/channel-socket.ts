@@ -1,5 +1,3 @@
-import type { Duplex } from 'node:stream';
-import type { CompressionMode } from '../proto/compression.js';
 import { ProtocolError } from '../proto/errors.js';
 import type { Silence } from '../proto/handshake.js';
 import type { Channel, ChannelConnection } from '../proto/wire/channel.js';
@@ -12,8 +10,9 @@ import {
   PACKET_LIMIT,
   PREFACE,
 } from '../proto/wire/packet.js';
-import { FramePacker } from './frame-packer.js';
-import { unpackFrame } from './packed-frame.js';
+import type { ByteStream } from './byte-stream.js';
+import type { FramePacker } from './frame-packer.js';
+import { type Timer, unref } from './timer.js';
 
 export interface ChannelSocketEvents {
   /** The peer's preface has come. */
@@ -48,7 +47,7 @@ const JOINED_BYTES = 4096;
 
 /** Carries a channel's packets over a socket, a TLS connection or a pipe, which it owns. */
 export class ChannelSocket implements ChannelConnection {
-  readonly #socket: Duplex;
+  readonly #socket: ByteStream;
   readonly #channel: Channel;
   readonly #events: ChannelSocketEvents;
   readonly #decoder: FrameDecoder;
@@ -56,28 +55,28 @@ export class ChannelSocket implements ChannelConnection {
   #error: Error | undefined;
   #broken = false;
   #gone = false;
-  #ackTimer: NodeJS.Timeout | undefined;
-  #pingTimer: NodeJS.Timeout | undefined;
+  #ackTimer: Timer | undefined;
+  #pingTimer: Timer | undefined;
   #heardAt = Date.now();
   #lookedAt = Date.now();
   #packer: FramePacker | undefined;
   /** The first long frame's acknowledgement is waited for. */
-  #waitTimer: NodeJS.Timeout | undefined;
+  #waitTimer: Timer | undefined;
 
-  constructor(socket: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
+  constructor(socket: ByteStream, { channel, events, preface, silence }: ChannelSocketOptions) {
     this.#socket = socket;
     this.#channel = channel;
     this.#events = events;
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
-    socket.on('data', (piece: Buffer) => this.push(piece));
+    socket.on('data', (piece: Uint8Array) => this.push(piece));
     socket.on('drain', () => this.#drained());
     socket.on('error', (error) => {
       this.#error ??= error;
     });
     socket.on('end', () => this.#finish());
     socket.on('close', () => this.#finish());
-    if (silence) this.#pingTimer = setInterval(() => this.#look(silence), silence.pingMs).unref();
+    if (silence) this.#pingTimer = unref(setInterval(() => this.#look(silence), silence.pingMs));
   }
 
   write(packet: Uint8Array, body?: Uint8Array): boolean {
@@ -87,8 +86,8 @@ export class ChannelSocket implements ChannelConnection {
   }
 
   /** From now on frames may travel packed, both ways. */
-  compress(mode: CompressionMode): void {
-    this.#packer ??= new FramePacker(mode);
+  compress(packer: FramePacker): void {
+    this.#packer ??= packer;
   }
 
   #writeFrame(frame: Uint8Array, packer: FramePacker): boolean {
@@ -120,7 +119,7 @@ export class ChannelSocket implements ChannelConnection {
   #writeTwo(packet: Uint8Array, body: Uint8Array): boolean {
     if (body.length < JOINED_BYTES) {
       // A copy is cheaper than a second write, which takes the stream's slow path.
-      const joined = Buffer.allocUnsafe(packet.length + body.length);
+      const joined = new Uint8Array(packet.length + body.length);
       joined.set(packet);
       joined.set(body, packet.length);
       return this.#socket.write(joined);
@@ -145,10 +144,12 @@ export class ChannelSocket implements ChannelConnection {
       return;
     }
     if (this.#channel.owesAck) {
-      this.#ackTimer ??= setTimeout(() => {
-        this.#ackTimer = undefined;
-        this.#channel.acknowledge();
-      }, ACK_DELAY_MS).unref();
+      this.#ackTimer ??= unref(
+        setTimeout(() => {
+          this.#ackTimer = undefined;
+          this.#channel.acknowledge();
+        }, ACK_DELAY_MS),
+      );
     }
   }
 
@@ -164,7 +165,7 @@ export class ChannelSocket implements ChannelConnection {
       waiting = undefined;
       call?.();
     };
-    const timer = withinMs && setTimeout(() => this.#socket.destroy(), withinMs).unref();
+    const timer = withinMs ? unref(setTimeout(() => this.#socket.destroy(), withinMs)) : undefined;
     this.#socket.once('close', () => {
       clearTimeout(timer);
       left();
@@ -203,7 +204,7 @@ export class ChannelSocket implements ChannelConnection {
 
   #receivePacked(kind: number | undefined, body: Uint8Array, packer: FramePacker): void {
     if (kind === PACKET.packed) {
-      const frame = unpackFrame(body);
+      const frame = packer.unpack(body);
       this.#events.onSaved?.(frame.length - body.length, 'received');
       this.#channel.receive(PACKET.data, frame);
       return;
