@@ -5,6 +5,7 @@ import { FarlightError } from '../proto/errors.js';
 import { blobRoot } from '../server/blobs/tenants.js';
 import type { Daemon } from '../server/daemon/daemon.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
+import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './host-options.js';
 import { parseSize } from './parse.js';
@@ -16,6 +17,8 @@ interface ServeOptions extends HostOptions {
   kept: number;
   blobs: string;
   blobBytes?: number;
+  /** False with --no-dashboard. */
+  dashboard: string | false;
   requireToken?: boolean;
   tlsCert?: string;
   tlsKey?: string;
@@ -53,6 +56,12 @@ export function serveCommand(): Command {
       "what each tenant's may take, such as 512MiB (default: 4GiB, or half of the disk)",
       parseSize,
     )
+    .option(
+      '--dashboard <address>',
+      'HOST:PORT on loopback for the page, metrics and farlight top that show what the host does',
+      DEFAULT_DASHBOARD,
+    )
+    .option('--no-dashboard', 'serve none')
     .allowExcessArguments(false)
     .action(serve);
   return addHostOptions(command);
@@ -74,7 +83,8 @@ async function serve(options: ServeOptions): Promise<void> {
   const { requireToken, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
   const trust = { requireToken, tlsFiles: { cert, key, clientCa } };
   const limits = await daemonOptions(options);
-  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, ...trust, ...limits });
+  const dashboard = options.dashboard || undefined;
+  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, dashboard, ...trust, ...limits });
   let stopping = false;
   let draining = options.drain > 0;
   const stop = () => {
@@ -95,8 +105,8 @@ async function serve(options: ServeOptions): Promise<void> {
     const daemon = await starting;
     if (stopping) return;
     const { name = '', software = false } = daemon.adapter ?? {};
-    process.stdout.write(ready(daemon));
-    process.stdout.write(`adapter: ${name}${software ? ' (software)' : ''}\n`);
+    const adapterLine = `adapter: ${name}${software ? ' (software)' : ''}\n`;
+    process.stdout.write(ready(daemon) + adapterLine + dashboardLine(daemon));
   } catch (error) {
     process.off('SIGTERM', stop);
     process.off('SIGINT', stop);
@@ -115,6 +125,11 @@ function ready({ url, tokens }: Daemon): string {
   }
   const { token } = tokens.add({ note: 'made when the host first started' });
   return `farlight host ready: ${url.replace('://', `://${token}@`)}\ntoken: part of this address, shown this once; keep the address to yourself, and farlight token add for others\n`;
+}
+
+function dashboardLine({ dashboard }: Daemon): string {
+  if (!dashboard) return '';
+  return `dashboard: ${'url' in dashboard ? dashboard.url : `none, since ${dashboard.problem}`}\n`;
 }
 
 function parseCount(text: string): number {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
-import { FarlightError, invariant } from '../../proto/errors.js';
+import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import type {
   AdapterDescription,
   HostDescription,
@@ -10,6 +10,7 @@ import type {
   VersionRange,
 } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
+import { PageServer } from '../page/page-server.js';
 import { TokenStore } from '../trust/token-store.js';
 import { OPEN, TokenAdmission } from './admission.js';
 import { Bridges } from './bridges.js';
@@ -20,7 +21,7 @@ import { GrpcServer } from './grpc-server.js';
 import { HostTls, type TlsFiles } from './host-tls.js';
 import { type KeptContentsOptions, TenantContents } from './kept-contents.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
-import { type Log, SILENT } from './log.js';
+import { brief, type Log, SILENT } from './log.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
 
@@ -60,6 +61,8 @@ export interface DaemonOptions {
   log?: Log | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
   blobs?: KeptContentsOptions | undefined;
+  /** Where its owner sees what it does: `HOST:PORT` on loopback, where port 0 is any free one. Default: nowhere. */
+  dashboard?: string | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program; ours unless a test has another. */
@@ -95,6 +98,8 @@ export class Daemon {
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
   readonly #door: FrontDoor;
+  readonly #page: PageServer | undefined;
+  #pageProblem: FarlightError | undefined;
   readonly #firstGpu = deferred<void>();
   /** What ends the looking at certificate and tokens. */
   readonly #watches: (() => void)[] = [];
@@ -191,6 +196,17 @@ export class Daemon {
       onCaller: (caller) => this.#sessions.receive(caller),
       onRefused: (end, remote) => refusals.refused(end, remote),
     });
+    if (options.dashboard === undefined) return;
+    this.#page = new PageServer({
+      address: options.dashboard,
+      onError: (error) => this.#log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
+    });
+  }
+
+  /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
+  get dashboard(): { url: string } | { problem: string } | undefined {
+    if (this.#pageProblem) return { problem: this.#pageProblem.message };
+    return this.#page && { url: this.#page.url };
   }
 
   /** The address that clients use; where tokens are asked for they put theirs before the host. */
@@ -246,6 +262,11 @@ export class Daemon {
     this.#port = await this.#door.listen(this.#address).catch((cause: Error) => {
       throw bindError(this.#options.listen ?? DEFAULT_LISTEN, cause);
     });
+    // A host is there for its clients, who do without the page.
+    await this.#page?.listen().catch((problem: FarlightError) => {
+      this.#pageProblem = problem;
+      this.#log.warn({ why: problem.message }, 'no dashboard');
+    });
     if (!this.#tls || !this.#tokens) return;
     this.#watches.push(
       this.#tls.watch(this.#options.certificateCheckMs ?? DAY_MS, (tls) => this.#door.renew(tls)),
@@ -295,7 +316,11 @@ export class Daemon {
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
     this.#door.close();
-    await Promise.all([this.#grpc.close(SHUTDOWN_GRACE_MS), this.#bridges?.close(SHUTDOWN_GRACE_MS)]);
+    await Promise.all([
+      this.#grpc.close(SHUTDOWN_GRACE_MS),
+      this.#bridges?.close(SHUTDOWN_GRACE_MS),
+      this.#page?.close(),
+    ]);
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
 }

@@ -1,5 +1,6 @@
 import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
+import type { Activity } from './activity.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
@@ -29,6 +30,7 @@ export class Context {
   readonly gpu: GPU;
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
+  readonly activity: Activity;
   /** The command that is being carried out. */
   command: PreparedCommand | undefined;
   readonly garbage = new GarbageMeter();
@@ -48,6 +50,7 @@ export class Context {
     gpu: GPU,
     objects: ObjectTable,
     replies: ReplyWriter,
+    activity: Activity,
     pauseUntil: (promise: Promise<unknown>) => void,
     free: OpenDevice[] = [],
     profiles?: Profiles,
@@ -56,6 +59,7 @@ export class Context {
     this.gpu = gpu;
     this.objects = objects;
     this.replies = replies;
+    this.activity = activity;
     this.pauseUntil = pauseUntil;
     this.uploads = new Uploads({ pauseUntil });
     this.#free = free;

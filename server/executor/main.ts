@@ -8,6 +8,7 @@ import type { BlobFolder } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
 import { PROFILES } from '../blobs/tenants.js';
 import { openGpu } from '../dawn.js';
+import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { compileEarly } from './compile-early.js';
 import type { Profiles } from './context.js';
 import type { OpenDevice } from './open-device.js';
@@ -18,6 +19,8 @@ import { ExecutorSession } from './session.js';
 compileEarly();
 const [adapter = 'auto'] = process.argv.slice(2);
 const log = (message: string) => process.stderr.write(`${message}\n`);
+/** One for the process: sessions come and go. */
+const activity = new Activity({ clock: ACTIVITY_CLOCK });
 let kept: { folder: string; store: BlobStore; profiles: ProfileStore } | undefined;
 
 await runExecutor(adapter, {
@@ -29,6 +32,7 @@ await runExecutor(adapter, {
       profiles: profiles && profilesOf(program, profiles),
       store,
       limits,
+      activity,
     });
   },
   settled: () => kept?.store.idle(),

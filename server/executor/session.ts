@@ -5,6 +5,7 @@ import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import type { BlobStore } from '../blobs/blob-store.js';
+import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { CommandDecoder } from './command-decoder.js';
 import { type Awaited, Context, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
@@ -16,6 +17,7 @@ import { type Entry, ObjectTable } from './objects.js';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 import { ReplyWriter } from './reply-writer.js';
+import { SessionActivity } from './session-activity.js';
 
 /** The receiver of the session's own commands. */
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
@@ -30,6 +32,8 @@ export interface SessionLegacy {
   store?: BlobStore | undefined;
   /** What the session may take of the GPU. Absent where it may take all. */
   limits?: SessionLimits | undefined;
+  /** Tells what this process does. Absent where nobody outside of the session wants to know. */
+  activity?: Activity | undefined;
 }
 
 /**
@@ -46,6 +50,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #context: Context;
   readonly #commands: CommandDecoder<PreparedCommand>;
   readonly #held: HeldCommands<PreparedCommand>;
+  readonly #activity: SessionActivity;
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#objects.resolve(id, kinds);
   #nextSerial = 1;
   /** The receiver of the command that is being read. */
@@ -53,13 +58,19 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   #closed = false;
 
   /** `gpu` is the implementation that is driven; the session never closes it. */
-  constructor(gpu: GPU, peer: SessionPeer, { free, profiles, store, limits }: SessionLegacy = {}) {
+  constructor(gpu: GPU, peer: SessionPeer, legacy: SessionLegacy = {}) {
+    const { free, profiles, store, limits, activity = new Activity({ clock: ACTIVITY_CLOCK }) } = legacy;
     this.#peer = peer;
-    const replies = new ReplyWriter((frame) => this.#closed || peer.send(frame));
+    this.#activity = new SessionActivity(activity);
+    const replies = new ReplyWriter((frame) => {
+      this.#activity.sent(frame.length);
+      return this.#closed || peer.send(frame);
+    });
     this.#context = new Context(
       gpu,
       this.#objects,
       replies,
+      activity,
       (promise) => this.#pauseUntil(promise),
       free,
       profiles,
@@ -92,9 +103,12 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#closed) return;
     this.#heed(() => {
       const batch = this.#assembler.push(frame);
-      if (!batch) return;
+      if (!batch) {
+        this.#activity.part();
+        return;
+      }
       this.#held.begin(batch.length);
-      this.#commands.run(batch);
+      this.#activity.batch(batch.length, () => this.#commands.run(batch));
     });
   }
 
@@ -229,15 +243,18 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   #request(command: PreparedCommand, self: Entry, made: Entry | undefined, serial: number): void {
     const { operation } = command;
     const { replies } = this.#context;
+    const answered = this.#activity.awaited(command, self.object, serial);
     const rejected = (error: unknown) => {
       if (made && !made.object) this.#objects.release(made.id);
       replies.rejected(serial, describeRejection(error));
+      answered?.();
     };
     try {
       const { promise, reply } = this.#await(command, self, made);
       promise.then((value) => {
         try {
           replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
+          answered?.();
         } catch (error) {
           rejected(error);
         }
@@ -258,6 +275,12 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   }
 
   #call(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
+    return made && this.#activity.compiles(command)
+      ? this.#activity.compile(command, () => this.#carryOut(command, self, made))
+      : this.#carryOut(command, self, made);
+  }
+
+  #carryOut(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
     const { handler } = command;
     if (handler) return handler(this.#context, self, command.args as never, made);
     const object = self.object as object;

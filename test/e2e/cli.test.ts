@@ -73,6 +73,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['a time that is none', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
     ['a log level that is none', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
+    ['a dashboard for others', ['serve', '--dashboard', '0.0.0.0:7071'], /for this machine alone.*ssh -L/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
       'plaintext on an address that everybody can reach',
@@ -163,13 +164,30 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
 });
 
 describe('farlight serve', () => {
-  it('says where it is and on which adapter, on stdout, and nothing else', async () => {
-    const server = await serve('--log-level', 'silent');
+  it('says where it is, where its dashboard is and on which adapter, on stdout, and nothing else', async () => {
+    const server = await serve('--log-level', 'silent', '--dashboard', '127.0.0.1:0');
     expect(server.output()).toMatch(
-      /^farlight host ready: grpc:\/\/127\.0\.0\.1:\d+\nadapter: null \(software\)\n$/,
+      /^farlight host ready: grpc:\/\/127\.0\.0\.1:\d+\nadapter: null \(software\)\ndashboard: http:\/\/127\.0\.0\.1:\d+\n$/,
     );
     server.child.kill('SIGTERM');
     expect(await server.done).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('serves all the same where the address of its dashboard is taken, and says so in a line', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => taken.once('listening', resolve));
+    cleanups.push(() => taken.close());
+    const { port } = taken.address() as { port: number };
+    const server = await serve('--dashboard', `127.0.0.1:${port}`);
+    expect(server.output()).toMatch(/^dashboard: none, since 127\.0\.0\.1:\d+ is in use already; choose/m);
+    const client = new SessionClient(remoteHost(server.url));
+    await client.welcome;
+    client.link.close();
+    await client.closed;
+  });
+
+  it('has no dashboard where none is wanted', async () => {
+    expect((await serve('--no-dashboard')).output()).not.toMatch(/dashboard/);
   });
 
   it('keeps uploads where it is told, as much as it is told', async () => {

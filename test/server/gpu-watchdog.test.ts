@@ -1,60 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { GpuWatchdog, type WatchedQueue } from '#farlight/server/executor/gpu-watchdog.js';
-
-/** A clock that a test sets. */
-class FakeClock {
-  time = 0;
-  #waiting: { at: number; act: () => void }[] = [];
-  readonly clock = {
-    now: () => this.time,
-    after: (ms: number, act: () => void) => void this.#waiting.push({ at: this.time + ms, act }),
-  };
-
-  /** How many callbacks are waited for. */
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** Lets time pass step by step, as a process that runs sees it. */
-  async pass(ms: number): Promise<void> {
-    for (const end = this.time + ms; this.time < end; ) {
-      this.time += 1;
-      await this.#callBack();
-    }
-  }
-
-  /** Lets time pass in which the process does not run. */
-  async sleep(ms: number): Promise<void> {
-    this.time += ms;
-    await this.#callBack();
-  }
-
-  async #callBack(): Promise<void> {
-    const due = this.#waiting.filter(({ at }) => at <= this.time);
-    this.#waiting = this.#waiting.filter(({ at }) => at > this.time);
-    for (const { act } of due) act();
-    await Promise.resolve();
-    await Promise.resolve();
-  }
-}
-
-/** A queue whose work is done when the test says so. */
-class FakeQueue implements WatchedQueue {
-  readonly open: (() => void)[] = [];
-  asked = 0;
-
-  onSubmittedWorkDone(): Promise<void> {
-    this.asked += 1;
-    return new Promise((resolve) => this.open.push(resolve));
-  }
-
-  done(): void {
-    for (const resolve of this.open.splice(0)) resolve();
-  }
-}
+import { GpuWatchdog } from '#farlight/server/executor/gpu-watchdog.js';
+import { FakeQueue, FakeTime } from '../support/fake-time.js';
 
 function watch(limitMs = 800) {
-  const time = new FakeClock();
+  const time = new FakeTime();
   const queue = new FakeQueue();
   let stuck = 0;
   const watchdog = new GpuWatchdog({

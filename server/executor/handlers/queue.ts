@@ -19,6 +19,7 @@ export function submit(context: Context, self: Entry, [commandBuffers]: [GPUComm
   const queue = self.object as GPUQueue;
   queue.submit(commandBuffers);
   context.watchdog?.submitted(queue);
+  context.activity.submitted(queue);
 }
 
 export function writeBuffer(

@@ -1,0 +1,95 @@
+import { SPAN } from '../../proto/activity.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import type { Activity } from './activity.js';
+
+/** What compiles as it is made. */
+const COMPILED: ReadonlySet<string | undefined> = new Set([
+  'GPUShaderModule',
+  'GPUComputePipeline',
+  'GPURenderPipeline',
+]);
+
+/** What of a command says whom it is about. */
+interface Named {
+  readonly operation: AnyOperation;
+  readonly args: readonly unknown[];
+}
+
+/** One session's spans: counts its batches and frames, and puts the names in. */
+export class SessionActivity {
+  readonly #activity: Activity;
+  #batches = 0;
+  #frames = 0;
+  /** When the batch began that is coming in. */
+  #since: number | undefined;
+
+  constructor(activity: Activity) {
+    this.#activity = activity;
+  }
+
+  /** A frame came that is not its batch's last. */
+  part(): void {
+    if (this.#activity.watches(SPAN.received)) this.#since ??= this.#activity.now();
+  }
+
+  /** Carries out a batch that is complete. What `run` throws comes through. */
+  batch(bytes: number, run: () => void): void {
+    this.#batches += 1;
+    const activity = this.#activity;
+    if (!activity.watches(SPAN.received) && !activity.watches(SPAN.executed)) {
+      run();
+      return;
+    }
+    const start = activity.now();
+    const number = this.#batches;
+    activity.add(SPAN.received, { start: this.#since ?? start, end: start, number, bytes });
+    this.#since = undefined;
+    run();
+    activity.add(SPAN.executed, { start, number, bytes });
+  }
+
+  /** An awaited command is carried out. Returns what to call with its answer, where anybody watches. */
+  awaited({ operation, args }: Named, self: object | undefined, number: number): (() => void) | undefined {
+    const activity = this.#activity;
+    if (!activity.watches(SPAN.awaited)) return undefined;
+    const start = activity.now();
+    const name = `${operation.interface}.${operation.member}`;
+    const label = labelOf(operation.creates ? args[0] : self);
+    return () => {
+      activity.add(SPAN.awaited, { start, number, name, label });
+      activity.flush();
+    };
+  }
+
+  /** Whether anybody wants to know how long such a command takes to compile. */
+  compiles({ operation }: Named): boolean {
+    return this.#activity.watches(SPAN.compiled) && COMPILED.has(operation.creates);
+  }
+
+  /** Makes what such a command makes, at once or later. What `make` throws comes through. */
+  compile({ operation, args }: Named, make: () => unknown): unknown {
+    const activity = this.#activity;
+    const start = activity.now();
+    const label = labelOf(args[0]);
+    const made = () => activity.add(SPAN.compiled, { start, name: operation.creates ?? '', label });
+    const result = make();
+    const { promise } = (result ?? {}) as { promise?: Promise<unknown> };
+    if (promise) promise.then(made, made);
+    else made();
+    return result;
+  }
+
+  /** A frame of replies leaves. */
+  sent(bytes: number): void {
+    this.#frames += 1;
+    const activity = this.#activity;
+    if (!activity.watches(SPAN.sent)) return;
+    const now = activity.now();
+    activity.add(SPAN.sent, { start: now, end: now, number: this.#frames, bytes });
+  }
+}
+
+function labelOf(named: unknown): string {
+  const { label } = (named ?? {}) as { label?: unknown };
+  return typeof label === 'string' ? label : '';
+}

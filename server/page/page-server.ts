@@ -1,0 +1,244 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { isLoopback } from '../../link/loopback.js';
+import { FarlightError } from '../../proto/errors.js';
+
+export const DEFAULT_DASHBOARD = '127.0.0.1:7071';
+
+/** Answers a GET or HEAD. What it throws, or rejects with, becomes status 500 and nothing is told. */
+export type PageHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+) => void | Promise<void>;
+
+/** Takes a connection over, of which `head` was read already. From then on it is the handler's to answer and end. */
+export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer, url: URL) => void;
+
+export interface UpgradeRoute {
+  handler: UpgradeHandler;
+  /**
+   * Whether a page of that origin (`http://localhost:5173`) may connect. Default: only pages of this server.
+   * A program that is no browser sends no origin, and is not asked about.
+   */
+  allowsOrigin?: ((origin: string) => boolean) | undefined;
+}
+
+export interface PageServerOptions {
+  /** `HOST:PORT` on loopback; port 0: any free one. */
+  address: string;
+  /** A handler failed: a bug, for the host's owner to read. */
+  onError(error: unknown): void;
+}
+
+/** Connections at a time; a page that is open takes one or two. */
+const MAX_CONNECTIONS = 128;
+
+/** Nothing but what this server serves is loaded, and no text becomes markup or code. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+const HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+/**
+ * The host's HTTP server for its owner: loopback alone, and for pages of its own alone. A web page from elsewhere can
+ * have the owner's browser send requests here, so each request must name this machine as its host (else a name of the
+ * attacker's that resolves to 127.0.0.1 would do) and must come from a page of this server or from no page at all.
+ *
+ * Routes are exact paths, and are set before `listen`. States: *made* -> *listening* -> *closed*.
+ */
+export class PageServer {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #onError: (error: unknown) => void;
+  readonly #server: Server;
+  readonly #routes = new Map<string, PageHandler>();
+  readonly #upgrades = new Map<string, UpgradeRoute>();
+  /** All connections, upgraded ones too. */
+  readonly #sockets = new Set<Duplex>();
+
+  /** @throws FarlightError BAD_OPTION where the address is not on loopback. */
+  constructor({ address, onError }: PageServerOptions) {
+    const { host, port } = parsePageAddress(address);
+    this.#host = host;
+    this.#port = port;
+    this.#onError = onError;
+    this.#server = createServer((request, response) => this.#receive(request, response));
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+  }
+
+  /** Where it listens, `http://127.0.0.1:7071`. */
+  get url(): string {
+    const { port } = (this.#server.address() ?? { port: this.#port }) as AddressInfo;
+    return `http://${isIP(this.#host) === 6 ? `[${this.#host}]` : this.#host}:${port}`;
+  }
+
+  /** `path` as in `/metrics`. */
+  on(path: string, handler: PageHandler): void {
+    this.#routes.set(path, handler);
+  }
+
+  /** Connections that ask for another protocol, such as WebSocket. */
+  onUpgrade(path: string, route: UpgradeRoute | UpgradeHandler): void {
+    this.#upgrades.set(path, typeof route === 'function' ? { handler: route } : route);
+  }
+
+  /** @throws FarlightError PORT_IN_USE or BAD_OPTION (rejects); `close` is still to be called. */
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const failed = (cause: NodeJS.ErrnoException) => reject(this.#bindError(cause));
+      this.#server.once('error', failed);
+      this.#server.listen(this.#port, this.#host, () => {
+        this.#server.off('error', failed);
+        this.#server.on('error', this.#onError);
+        resolve();
+      });
+    });
+  }
+
+  /** Ends every connection, upgraded ones too; resolves when none is left. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      if (this.#server.listening) this.#server.close(() => resolve());
+      else resolve();
+    });
+    const gone = [...this.#sockets].map(
+      (socket) => new Promise<void>((resolve) => void socket.once('close', () => resolve())),
+    );
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all([closed, ...gone]);
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse): void {
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    const url = parseTarget(request.url);
+    const handler = url && this.#routes.get(url.pathname);
+    if (!isForThisMachine(request)) {
+      answer(response, 421, 'This page is for the machine itself: open it as http://127.0.0.1:PORT.');
+    } else if (!mayRead(request)) {
+      answer(response, 403, 'Other web pages may not read this one.');
+    } else if (!url || !handler) {
+      answer(response, 404, 'There is nothing here.');
+    } else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      answer(response, 405, 'This can only be read.');
+    } else {
+      void this.#handle(() => handler(request, response, url), response);
+    }
+  }
+
+  async #handle(act: () => void | Promise<void>, response: ServerResponse): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      this.#onError(error);
+      if (response.headersSent) response.destroy();
+      else answer(response, 500, 'The host could not answer; its log says why.');
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    // Node leaves an upgraded connection without anybody who hears that it broke.
+    socket.on('error', () => socket.destroy());
+    const url = parseTarget(request.url);
+    const route = url && this.#upgrades.get(url.pathname);
+    const { origin } = request.headers;
+    const allowed =
+      origin === undefined || isOwnOrigin(origin, request.headers.host) || route?.allowsOrigin?.(origin);
+    if (!isForThisMachine(request)) refuse(socket, '421 Misdirected Request');
+    else if (!route) refuse(socket, '404 Not Found');
+    else if (!allowed) refuse(socket, '403 Forbidden');
+    else route.handler(request, socket, head, url);
+  }
+
+  #bindError(cause: NodeJS.ErrnoException): FarlightError {
+    const where = `${this.#host}:${this.#port}`;
+    if (cause.code === 'EADDRINUSE') {
+      return new FarlightError(
+        'PORT_IN_USE',
+        `${where} is in use already; choose another with --dashboard 127.0.0.1:PORT (0: any free one)`,
+        { cause },
+      );
+    }
+    return new FarlightError('BAD_OPTION', `farlight cannot listen on ${where}: ${cause.message}`, { cause });
+  }
+}
+
+/**
+ * Understands what --dashboard takes: `HOST:PORT` on loopback.
+ *
+ * @throws FarlightError BAD_OPTION for anything else.
+ */
+export function parsePageAddress(text: string): { host: string; port: number } {
+  const match = /^(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
+  const [, named = '', port = ''] = match ?? [];
+  if (!match || Number(port) > 65535) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      `"${text}" is not an address for the dashboard; write HOST:PORT, for example ${DEFAULT_DASHBOARD}`,
+    );
+  }
+  if (!isLoopback(named)) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      `the dashboard shows every tenant, so it is for this machine alone, which ${named} is not; write --dashboard 127.0.0.1:${port}, and reach it from elsewhere with ssh -L ${port}:127.0.0.1:${port} HOST`,
+    );
+  }
+  return { host: named.replace(/^\[|\]$/g, ''), port: Number(port) };
+}
+
+/** The port is any: a tunnel's end has its own. */
+function isForThisMachine({ headers }: IncomingMessage): boolean {
+  const { host = '' } = headers;
+  return isLoopback(host.replace(/:\d{1,5}$/, ''));
+}
+
+/** Not at the wish of another site's page, but for a link to here that somebody follows. */
+function mayRead({ headers }: IncomingMessage): boolean {
+  const { origin, host, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers;
+  if (origin !== undefined && !isOwnOrigin(origin, host)) return false;
+  if (site === undefined || site === 'same-origin' || site === 'none') return true;
+  return mode === 'navigate' && dest === 'document';
+}
+
+function isOwnOrigin(origin: string, host: string | undefined): boolean {
+  return host !== undefined && origin.toLowerCase() === `http://${host.toLowerCase()}`;
+}
+
+/** Undefined for what is no path, such as a whole URL or `*`. */
+function parseTarget(target = ''): URL | undefined {
+  if (!target.startsWith('/') || target.startsWith('//')) return undefined;
+  return URL.canParse(target, 'http://localhost') ? new URL(target, 'http://localhost') : undefined;
+}
+
+function answer(response: ServerResponse, status: number, sentence: string): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
+  response.end(`${sentence}\n`);
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+}
