@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
@@ -24,6 +25,7 @@ import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen
 import { brief, type Log, SILENT } from './log.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
+import { SESSION_PATH, webSessions } from './web-sessions.js';
 
 export interface DaemonOptions {
   /**
@@ -63,6 +65,11 @@ export interface DaemonOptions {
   blobs?: KeptContentsOptions | undefined;
   /** Where its owner sees what it does: `HOST:PORT` on loopback, where port 0 is any free one. Default: nowhere. */
   dashboard?: string | undefined;
+  /**
+   * The pages that may open sessions at the dashboard's address, beside its own: `https://app.example`, as a browser
+   * sends it. Default: none.
+   */
+  allowOrigins?: readonly string[] | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program; ours unless a test has another. */
@@ -201,6 +208,9 @@ export class Daemon {
       address: options.dashboard,
       onError: (error) => this.#log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
     });
+    const take = (connection: Duplex, remote: string | undefined) => this.#door.take(connection, remote);
+    const allowOrigins = options.allowOrigins ?? [];
+    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, take }));
   }
 
   /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
@@ -258,7 +268,7 @@ export class Daemon {
   }
 
   async #listen(): Promise<void> {
-    if (this.#tls) this.#bridges = await Bridges.open();
+    if (this.#tls || this.#page) this.#bridges = await Bridges.open();
     this.#port = await this.#door.listen(this.#address).catch((cause: Error) => {
       throw bindError(this.#options.listen ?? DEFAULT_LISTEN, cause);
     });
@@ -316,11 +326,9 @@ export class Daemon {
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
     this.#door.close();
-    await Promise.all([
-      this.#grpc.close(SHUTDOWN_GRACE_MS),
-      this.#bridges?.close(SHUTDOWN_GRACE_MS),
-      this.#page?.close(),
-    ]);
+    await Promise.all([this.#grpc.close(SHUTDOWN_GRACE_MS), this.#bridges?.close(SHUTDOWN_GRACE_MS)]);
+    // Last, since what its bridges carry is the page's too.
+    await this.#page?.close();
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
 }
