@@ -4,6 +4,7 @@ import { chmodSync, cpSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleForBrowsers } from './bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -17,3 +18,4 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
+await bundleForBrowsers(root);

@@ -1,0 +1,42 @@
+import { GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
+import { INTERNAL } from '../api/define.js';
+import type { Canvas, Context2d } from './presenter.js';
+
+type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;
+
+/** The prototypes of canvases that there are here: a worker has the second alone. */
+const prototypes = [globalThis.HTMLCanvasElement?.prototype, globalThis.OffscreenCanvas?.prototype].filter(
+  (prototype) => prototype !== undefined,
+) as unknown as { getContext: GetContext }[];
+const natives = prototypes.map((prototype) => ({ prototype, getContext: prototype.getContext }));
+
+const contexts = new WeakMap<Canvas, PageCanvasContext>();
+
+/**
+ * The WebGPU context of a canvas, as `getContext('webgpu')` gives it after `install`; null where the canvas has
+ * a context of another kind.
+ */
+export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUCanvasContext | null {
+  let context = contexts.get(canvas);
+  if (!context) {
+    const native = natives.find(({ prototype }) => Object.prototype.isPrototypeOf.call(prototype, canvas));
+    if (!native) throw new TypeError('canvasContext takes an HTMLCanvasElement or an OffscreenCanvas');
+    // What comes from the host is put by this processor, and often.
+    const plain = native.getContext.call(canvas, '2d', { willReadFrequently: true }) as Context2d | null;
+    if (!plain) return null;
+    context = new PageCanvasContext(INTERNAL, canvas, plain);
+    contexts.set(canvas, context);
+  }
+  return context as unknown as GPUCanvasContext;
+}
+
+/** Has `getContext('webgpu')` of every canvas give such contexts. */
+export function patchGetContext(): void {
+  for (const { prototype, getContext } of natives) {
+    prototype.getContext = function (type, ...more) {
+      if (type === 'webgpu') return canvasContext(this);
+      // A canvas has one context.
+      return contexts.has(this) ? null : getContext.call(this, type, ...more);
+    };
+  }
+}
