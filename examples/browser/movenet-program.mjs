@@ -1,0 +1,38 @@
+// Finds a person in a photo with MoveNet, on TensorFlow.js and its WebGPU backend. There is nothing of Farlight in this
+// program: it runs on whatever GPU `navigator.gpu` has.
+import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-webgpu';
+import { drawSkeleton } from '../movenet/drawing.mjs';
+import { estimate, keyPoints, preparePhoto, samplePart } from '../movenet/key-points.mjs';
+import { say } from './page.mjs';
+
+export async function main() {
+  if (!(await tf.setBackend('webgpu'))) throw new Error('navigator.gpu has no adapter');
+  const photo = samplePart(await load('/photo.jpg'));
+  const input = preparePhoto(photo);
+  say('Loading MoveNet ...');
+  const model = await tf.loadGraphModel('/models/movenet-lightning.json');
+  say('Finding a person; the first time the host compiles the shaders ...');
+  const values = await estimate(model, input);
+  const start = performance.now();
+  await estimate(model, input);
+  const ms = performance.now() - start;
+  const points = keyPoints(values, input);
+  drawSkeleton(photo, points);
+  show(photo);
+  say(`Found a person. The second inference took ${ms.toFixed(0)} ms.`);
+  return { points, ms, backend: tf.getBackend() };
+}
+
+async function load(url) {
+  const image = await createImageBitmap(await (await fetch(url)).blob());
+  const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+  context.drawImage(image, 0, 0);
+  return context.getImageData(0, 0, image.width, image.height);
+}
+
+function show({ width, height, data }) {
+  const canvas = document.querySelector('canvas');
+  const image = new ImageData(new Uint8ClampedArray(data), width, height);
+  Object.assign(canvas, { width, height }).getContext('2d').putImageData(image, 0, 0);
+}
