@@ -1,3 +1,11 @@
+/** Who takes what a stream reads. */
+export interface Receiver {
+  /** Memory for what is read next. */
+  room(): Uint8Array;
+  /** Takes what was read into it. */
+  push(piece: Uint8Array): void;
+}
+
 /**
  * What a session's packets travel on: bytes in order, both ways. Node's Duplex is one; a page makes one of a WebSocket.
  * What is written is the stream's from then on.
@@ -16,6 +24,8 @@ export interface ByteStream {
   end(then: () => void): unknown;
   /** Closes it now. `close` comes in a later turn. */
   destroy(): unknown;
+  /** Reads into its receiver's own memory, and emits no `data`. Absent where it cannot. */
+  deliver?(receiver: Receiver): void;
   /** Reads on, whether anybody listens to `data` or not. */
   resume(): unknown;
   on(event: 'data', listener: (piece: Uint8Array) => void): unknown;

@@ -69,13 +69,18 @@ export class ChannelSocket implements ChannelConnection {
     this.#events = events;
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
-    socket.on('data', (piece: Uint8Array) => this.push(piece));
     socket.on('drain', () => this.#drained());
     socket.on('error', (error) => {
       this.#error ??= error;
     });
     socket.on('end', () => this.#finish());
     socket.on('close', () => this.#finish());
+    if (socket.deliver) {
+      socket.deliver({ room: () => this.#decoder.room(), push: (piece) => this.push(piece) });
+      socket.resume();
+    } else {
+      socket.on('data', (piece) => this.push(piece));
+    }
     if (silence) this.#pingTimer = unref(setInterval(() => this.#look(silence), silence.pingMs));
   }
 
