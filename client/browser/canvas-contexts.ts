@@ -11,6 +11,8 @@ const prototypes = [globalThis.HTMLCanvasElement?.prototype, globalThis.Offscree
 const natives = prototypes.map((prototype) => ({ prototype, getContext: prototype.getContext }));
 
 const contexts = new WeakMap<Canvas, PageCanvasContext>();
+/** Canvases that have a context of the browser's own, as far as is known. */
+const taken = new WeakSet<Canvas>();
 
 /**
  * The WebGPU context of a canvas, as `getContext('webgpu')` gives it after `install`; null where the canvas has
@@ -19,6 +21,7 @@ const contexts = new WeakMap<Canvas, PageCanvasContext>();
 export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUCanvasContext | null {
   let context = contexts.get(canvas);
   if (!context) {
+    if (taken.has(canvas)) return null;
     const native = natives.find(({ prototype }) => Object.prototype.isPrototypeOf.call(prototype, canvas));
     if (!native) throw new TypeError('canvasContext takes an HTMLCanvasElement or an OffscreenCanvas');
     // What comes from the host is put by this processor, and often.
@@ -36,7 +39,10 @@ export function patchGetContext(): void {
     prototype.getContext = function (type, ...more) {
       if (type === 'webgpu') return canvasContext(this);
       // A canvas has one context.
-      return contexts.has(this) ? null : getContext.call(this, type, ...more);
+      if (contexts.has(this)) return null;
+      const context = getContext.call(this, type, ...more);
+      if (context) taken.add(this);
+      return context;
     };
   }
 }

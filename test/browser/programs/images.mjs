@@ -37,10 +37,11 @@ async function sources() {
 async function video(canvas) {
   const element = document.createElement('video');
   Object.assign(element, { muted: true, srcObject: canvas.captureStream(30) });
-  await Promise.all([
-    new Promise((resolve) => element.addEventListener('loadeddata', resolve)),
-    element.play(),
-  ]);
+  const loaded = new Promise((resolve) => element.addEventListener('loadeddata', resolve));
+  // What is captured is what is drawn from now on.
+  const again = setInterval(() => canvas.getContext('2d').drawImage(canvas, 0, 0), 20);
+  await Promise.all([loaded, element.play()]);
+  clearInterval(again);
   return element;
 }
 
