@@ -15,6 +15,9 @@ interface Configuration {
   readonly alphaMode: 'opaque' | 'premultiplied';
 }
 
+/** Canvases that are drawn to in the current task: what comes of it is not here yet. */
+export const drawnTo: WeakSet<Canvas> = new WeakSet();
+
 const CONFIGURE = 'GPUCanvasContext.configure';
 
 /**
@@ -77,6 +80,7 @@ export class GPUCanvasContext {
       usage: usage | GPUTextureUsage.COPY_SRC,
       viewFormats: [...viewFormats],
     });
+    drawnTo.add(this.#canvas);
     whenTaskEnds(() => this.#end(texture));
     return texture;
   }
@@ -84,6 +88,7 @@ export class GPUCanvasContext {
   #end(texture: GPUTexture): void {
     if (texture !== this.#texture || !this.#configuration) return;
     this.#texture = undefined;
+    drawnTo.delete(this.#canvas);
     this.#presenter.present({ ...this.#configuration, texture });
   }
 
@@ -91,6 +96,7 @@ export class GPUCanvasContext {
   #drop(): void {
     this.#texture?.destroy();
     this.#texture = undefined;
+    drawnTo.delete(this.#canvas);
   }
 }
 

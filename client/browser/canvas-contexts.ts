@@ -1,4 +1,4 @@
-import { GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
+import { drawnTo, GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
 import { INTERNAL } from '../api/define.js';
 import type { Canvas, Context2d } from './presenter.js';
 
@@ -45,4 +45,28 @@ export function patchGetContext(): void {
       return context;
     };
   }
+}
+
+/**
+ * Has a program hear of it that reads a canvas of no page in the very task in which it has the GPU draw there, as
+ * TensorFlow.js does in `dataSync`: it would read what was there before. A canvas that people see is read as it is.
+ */
+export function patchDrawImage(): void {
+  const { CanvasRenderingContext2D: element, OffscreenCanvasRenderingContext2D: offscreen } =
+    globalThis as Partial<typeof globalThis>;
+  for (const prototype of [element?.prototype, offscreen?.prototype]) {
+    if (!prototype) continue;
+    const native = prototype.drawImage as (this: unknown, ...args: unknown[]) => void;
+    prototype.drawImage = function (this: unknown, ...args: unknown[]) {
+      if (args[0] instanceof OffscreenCanvas && drawnTo.has(args[0])) throw tooEarly();
+      native.apply(this, args);
+    };
+  }
+}
+
+function tooEarly(): DOMException {
+  return new DOMException(
+    'A remote GPU cannot be read at once; await what you read, of TensorFlow.js by data() in place of dataSync().',
+    'InvalidStateError',
+  );
 }

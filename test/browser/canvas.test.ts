@@ -36,6 +36,7 @@ interface CanvasReport {
   configurations: unknown[];
   wrong: string[];
   oneATask: boolean;
+  early: string;
   resized: [boolean, number, number];
   offscreen: number[];
   next: boolean;
@@ -94,6 +95,11 @@ describe('a canvas of a page', () => {
     expect(report.resized).toEqual([true, 8, 4]);
     expect(report.next).toBe(true);
   });
+
+  it('that is no element says that it cannot be read in the task in which it is drawn to', () =>
+    expect(report.early).toMatch(
+      /^InvalidStateError: A remote GPU cannot be read at once; await what you read/,
+    ));
 
   it('raises no error of the device', () => expect(report.errors).toEqual([]));
 });

@@ -75,6 +75,12 @@ export default async function main(host) {
   const second = context.getCurrentTexture();
   result.resized = [second !== first, second.width, second.height];
   fill(device, second, [0, 0, 1, 1]);
+  try {
+    page().getContext('2d').drawImage(offscreen, 0, 0);
+  } catch (error) {
+    result.early = `${error.name}: ${error.message}`;
+  }
+  await new Promise((resolve) => setTimeout(resolve));
   result.offscreen = await shown(offscreen);
   result.next = context.getCurrentTexture() !== second;
 
