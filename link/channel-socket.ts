@@ -11,6 +11,7 @@ import {
   PREFACE,
 } from '../proto/wire/packet.js';
 import type { ByteStream } from './byte-stream.js';
+import { DirectSocket } from './direct-socket.js';
 import type { FramePacker } from './frame-packer.js';
 import { type Timer, unref } from './timer.js';
 
@@ -63,8 +64,9 @@ export class ChannelSocket implements ChannelConnection {
   /** The first long frame's acknowledgement is waited for. */
   #waitTimer: Timer | undefined;
 
-  constructor(socket: ByteStream, { channel, events, preface, silence }: ChannelSocketOptions) {
-    this.#socket = socket;
+  constructor(given: ByteStream, { channel, events, preface, silence }: ChannelSocketOptions) {
+    this.#socket = DirectSocket.over(given);
+    const socket = this.#socket;
     this.#channel = channel;
     this.#events = events;
     this.#prefaceLeft = preface ? PREFACE.length : 0;

@@ -9,6 +9,15 @@ export function detach(buffer: ArrayBuffer): void {
   else if (buffer.byteLength > 0) structuredClone(buffer, { transfer: [buffer] });
 }
 
+/** Empties an ArrayBuffer, and gives its memory to the caller: undefined where the program has it. */
+export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
+  const { transfer, detached } = buffer as Transferable;
+  if (detached) return undefined;
+  return transfer
+    ? transfer.call(buffer, buffer.byteLength)
+    : structuredClone(buffer, { transfer: [buffer] });
+}
+
 /** A page has no way to keep its own code from transferring a buffer: what was written to it is lost then. */
 export function pin(_buffer: ArrayBuffer): void {}
 

@@ -136,8 +136,6 @@ export class HostLink implements Link {
 
   /** Says what we want on a connection: the preface and these words. */
   #greet(socket: ByteStream, words: Uint8Array): ChannelSocket {
-    socket.write(PREFACE);
-    socket.write(words);
     const connection: ChannelSocket = new ChannelSocket(socket, {
       channel: this.#out.channel,
       preface: true,
@@ -154,6 +152,8 @@ export class HostLink implements Link {
         onSaved: (bytes, way) => this.#events.onSaved?.(bytes, way === 'sent' ? 'up' : 'down'),
       },
     });
+    connection.write(PREFACE);
+    connection.write(words);
     this.#compress(connection);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
