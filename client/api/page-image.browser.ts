@@ -1,12 +1,21 @@
+import { isObject } from '../../proto/webidl/converters.js';
+
 type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
 
 /**
- * What copyExternalImageToTexture can read of an image of the page: its pixels, as ImageData. Where it is partly
- * transparent they have gone through a canvas, which keeps them multiplied by alpha: the last bits are lost.
+ * A GPUCopyExternalImageSourceInfo whose image can be read: of what only a page has, the pixels as ImageData.
  *
  * @throws DOMException SecurityError where the image is another origin's, InvalidStateError where it is broken.
  */
-export function readable(source: unknown): unknown {
+export function withReadable(info: unknown): unknown {
+  if (!isObject(info)) return info;
+  return Object.create(info, { source: { value: readable(Reflect.get(info, 'source')) } });
+}
+
+/**
+ * The pixels of an image of the page; what is none is left as it is. Where it is partly transparent they have gone through a canvas, which keeps them multiplied by alpha: the last bits are lost.
+ */
+function readable(source: unknown): unknown {
   const size = sizeOf(source);
   if (!size) return source;
   const [width, height] = size;

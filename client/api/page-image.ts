@@ -1,4 +1,4 @@
-/** What copyExternalImageToTexture can read of an image: outside a page each is read as it is. */
-export function readable(source: unknown): unknown {
-  return source;
+/** A GPUCopyExternalImageSourceInfo whose image can be read: outside of a page each is read as it is. */
+export function withReadable(info: unknown): unknown {
+  return info;
 }

@@ -1,11 +1,10 @@
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
 import { extent } from '../../proto/texture-size.js';
-import { isObject } from '../../proto/webidl/converters.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
 import { partsOf } from '../session/parts.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
 import { encodeImage, type ImagePart } from './external-image.js';
-import { readable } from './page-image.js';
+import { withReadable } from './page-image.js';
 import type { TextureResource } from './texture.js';
 import { textureParts } from './texture-parts.js';
 
@@ -96,13 +95,6 @@ export class GPUQueue {
 
 defineObjectBase(GPUQueue, 'GPUQueue');
 defineInterface('GPUQueue', GPUQueue);
-
-/** A GPUCopyExternalImageSourceInfo whose image can be read here. */
-function withReadable(info: unknown): unknown {
-  return isObject(info)
-    ? Object.create(info, { source: { value: readable(Reflect.get(info, 'source')) } })
-    : info;
-}
 
 const NOTHING = { data: new Uint8Array(0), bytesPerRow: 0 };
 

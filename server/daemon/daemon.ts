@@ -210,7 +210,10 @@ export class Daemon {
     });
     const take = (connection: Duplex, remote: string | undefined) => this.#door.take(connection, remote);
     const allowOrigins = options.allowOrigins ?? [];
-    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, take }));
+    // The page is told nothing of it.
+    const onForeign = (origin: string) =>
+      refusals.refused({ code: 'UNAUTHORIZED', message: foreign(origin) }, undefined);
+    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, onForeign, take }));
   }
 
   /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
@@ -331,6 +334,10 @@ export class Daemon {
     await this.#page?.close();
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
+}
+
+function foreign(origin: string): string {
+  return `a page of ${origin} wants to use the GPU; if it may, start the host with --allow-origin ${origin}`;
 }
 
 function bindError(listen: string, cause: Error): FarlightError {

@@ -14,6 +14,8 @@ const MESSAGE_BYTES = 2 * PACKET_LIMIT;
 export interface WebSessionsOptions {
   /** The pages that may connect, beside the host's own: `https://app.example`, as a browser sends it. */
   allowOrigins: readonly string[];
+  /** A page of another origin wants to connect, which it may not. */
+  onForeign(origin: string): void;
   /** Hears a client, on a stream of the bytes that a socket would carry. */
   take(connection: Duplex, remote: string | undefined): void;
 }
@@ -25,7 +27,7 @@ export interface WebSessionsOptions {
  *
  * @throws FarlightError BAD_OPTION where one of the origins is none.
  */
-export function webSessions({ allowOrigins, take }: WebSessionsOptions): UpgradeRoute {
+export function webSessions({ allowOrigins, onForeign, take }: WebSessionsOptions): UpgradeRoute {
   const allowed = new Set(allowOrigins.map(parseOrigin));
   // Compression would cost the daemon, which looks into nothing, a core for each client.
   const server = new WebSocketServer({
@@ -35,7 +37,11 @@ export function webSessions({ allowOrigins, take }: WebSessionsOptions): Upgrade
     maxPayload: MESSAGE_BYTES,
   });
   return {
-    allowsOrigin: (origin) => allowed.has(origin.toLowerCase()),
+    allowsOrigin(origin) {
+      if (allowed.has(origin.toLowerCase())) return true;
+      onForeign(origin);
+      return false;
+    },
     handler(request: IncomingMessage, socket: Duplex, head: Buffer) {
       const remote = request.socket.remoteAddress;
       server.handleUpgrade(request, socket, head, (webSocket) => {
