@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
@@ -208,12 +207,14 @@ export class Daemon {
       address: options.dashboard,
       onError: (error) => this.#log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
     });
-    const take = (connection: Duplex, remote: string | undefined) => this.#door.take(connection, remote);
-    const allowOrigins = options.allowOrigins ?? [];
-    // The page is told nothing of it.
-    const onForeign = (origin: string) =>
-      refusals.refused({ code: 'UNAUTHORIZED', message: foreign(origin) }, undefined);
-    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, onForeign, take }));
+    this.#page.onUpgrade(
+      SESSION_PATH,
+      webSessions({
+        allowOrigins: options.allowOrigins ?? [],
+        take: (connection, remote) => this.#door.take(connection, remote),
+        onRefused: (end, remote) => refusals.refused(end, remote),
+      }),
+    );
   }
 
   /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
@@ -334,10 +335,6 @@ export class Daemon {
     await this.#page?.close();
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
-}
-
-function foreign(origin: string): string {
-  return `a page of ${origin} wants to use the GPU; if it may, start the host with --allow-origin ${origin}`;
 }
 
 function bindError(listen: string, cause: Error): FarlightError {

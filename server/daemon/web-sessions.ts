@@ -4,6 +4,7 @@ import { createWebSocketStream, WebSocketServer } from 'ws';
 import { FarlightError } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import type { UpgradeRoute } from '../page/page-server.js';
+import type { Refusal } from './session-log.js';
 
 /** Where pages connect, on the page server. */
 export const SESSION_PATH = '/session';
@@ -14,8 +15,8 @@ const MESSAGE_BYTES = 2 * PACKET_LIMIT;
 export interface WebSessionsOptions {
   /** The pages that may connect, beside the host's own: `https://app.example`, as a browser sends it. */
   allowOrigins: readonly string[];
-  /** A page of another origin wants to connect, which it may not. */
-  onForeign(origin: string): void;
+  /** A page of another origin wants to connect; it is told nothing of why not. */
+  onRefused(refusal: Refusal, remote: string | undefined): void;
   /** Hears a client, on a stream of the bytes that a socket would carry. */
   take(connection: Duplex, remote: string | undefined): void;
 }
@@ -27,7 +28,7 @@ export interface WebSessionsOptions {
  *
  * @throws FarlightError BAD_OPTION where one of the origins is none.
  */
-export function webSessions({ allowOrigins, onForeign, take }: WebSessionsOptions): UpgradeRoute {
+export function webSessions({ allowOrigins, onRefused, take }: WebSessionsOptions): UpgradeRoute {
   const allowed = new Set(allowOrigins.map(parseOrigin));
   // Compression would cost the daemon, which looks into nothing, a core for each client.
   const server = new WebSocketServer({
@@ -39,7 +40,8 @@ export function webSessions({ allowOrigins, onForeign, take }: WebSessionsOption
   return {
     allowsOrigin(origin) {
       if (allowed.has(origin.toLowerCase())) return true;
-      onForeign(origin);
+      const message = `a page of ${origin} wants to use the GPU; if it may, start the host with --allow-origin ${origin}`;
+      onRefused({ code: 'UNAUTHORIZED', message }, undefined);
       return false;
     },
     handler(request: IncomingMessage, socket: Duplex, head: Buffer) {

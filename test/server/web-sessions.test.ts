@@ -60,7 +60,8 @@ const greeting = (value: object = HELLO) => Buffer.concat([PREFACE, encodeObject
 
 describe('a WebSocket to a host', () => {
   it('is taken from pages of the host itself and of origins that were allowed, and from no other page', async () => {
-    const daemon = await start({ allowOrigins: ['https://app.example', 'http://localhost:5173/'] });
+    const { log, of } = memoryLog();
+    const daemon = await start({ log, allowOrigins: ['https://app.example', 'http://localhost:5173/'] });
     const own = new URL(webAddress(daemon).replace('ws:', 'http:')).origin;
     for (const Origin of [own, 'https://app.example', 'http://localhost:5173']) {
       expect([Origin, await shake(daemon, { Origin })]).toEqual([Origin, 101]);
@@ -77,6 +78,10 @@ describe('a WebSocket to a host', () => {
     ]) {
       expect([Origin, await shake(daemon, { Origin })]).toEqual([Origin, 403]);
     }
+    expect(of('connection refused')[0]).toMatchObject({
+      code: 'UNAUTHORIZED',
+      why: 'a page of https://evil.example wants to use the GPU; if it may, start the host with --allow-origin https://evil.example',
+    });
     expect(daemon.counters.sessionsOpened).toBe(0);
   });
 
