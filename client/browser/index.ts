@@ -1,4 +1,3 @@
-/// <reference types="@webgpu/types" preserve="true" />
 /**
  * Farlight for web pages: the same client, over a WebSocket. The exports have the shape of the package's own.
  */
