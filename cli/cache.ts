@@ -7,6 +7,7 @@ import {
   summarizeTenants,
   type TenantsSummary,
 } from '../server/blobs/tenants.js';
+import { type Style, styleOf } from './style.js';
 
 interface CacheOptions {
   json?: boolean;
@@ -63,14 +64,15 @@ function clear({ json }: CacheOptions): void {
 function report(
   json: boolean | undefined,
   act: (kind: CacheKind) => TenantsSummary,
-  print: (kind: CacheKind, summary: TenantsSummary) => string,
+  print: (kind: CacheKind, summary: TenantsSummary, style: Style) => string,
   between: string,
 ): void {
+  const style = styleOf(process.stdout);
   const texts: string[] = [];
   const findings: Record<string, object> = {};
   for (const [key, kind] of Object.entries(KINDS)) {
     const summary = guarded(kind, act);
-    texts.push(print(kind, summary));
+    texts.push(print(kind, summary, style));
     findings[key] = toJson(kind, summary);
   }
   process.stdout.write(json ? `${JSON.stringify(findings, null, 2)}\n` : texts.join(between));
@@ -98,10 +100,10 @@ function toJson(kind: CacheKind, { oldestUse, newestUse, ...counts }: TenantsSum
   };
 }
 
-function printSummary({ title, folder }: CacheKind, summary: TenantsSummary): string {
+function printSummary({ title, folder }: CacheKind, summary: TenantsSummary, style: Style): string {
   const { tenants, oldestUse, newestUse } = summary;
   const lines = [
-    title,
+    style('bold', title),
     `  folder    ${folder()}`,
     `  tenants   ${tenants}`,
     `  contents  ${amount(summary)}`,

@@ -8,6 +8,7 @@ import { negotiate, PROTOCOL } from '../proto/version.js';
 import { gpuDeviceFiles } from '../server/hardware.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { type LineSpeed, measureLine } from './measure-line.js';
+import { type Style, styleOf } from './style.js';
 
 interface DoctorOptions {
   host?: string;
@@ -63,7 +64,9 @@ async function doctor(options: DoctorOptions): Promise<void> {
     healthy: host ? !host.problem : !local.problem,
     advice: advise(local, host),
   };
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : print(report));
+  process.stdout.write(
+    options.json ? `${JSON.stringify(report, null, 2)}\n` : print(report, styleOf(process.stdout)),
+  );
   if (report.healthy) return;
   process.stderr.write(`farlight: ${(host ?? local).problem}\n`);
   process.exitCode = 1;
@@ -125,22 +128,26 @@ function pasted(url: string): string {
   return url.startsWith('grpcs:') ? 'THE-SAME-ADDRESS' : url;
 }
 
-function print({ farlight, node, platform, local, host, advice }: Report): string {
+function print({ farlight, node, platform, local, host, healthy, advice }: Report, style: Style): string {
   const lines = [
-    `farlight      ${farlight}, Node ${node}, ${platform}`,
-    `this machine  ${local.adapter ? describe(local.adapter) : 'no GPU'}`,
+    `${style('bold', 'farlight')}      ${farlight}, Node ${node}, ${platform}`,
+    `${style('bold', 'this machine')}  ${local.adapter ? describe(local.adapter) : style('red', 'no GPU')}`,
   ];
   if (host) {
     const about = host.version ? ` (farlight ${host.version}, ${host.sessions} sessions open)` : '';
-    lines.push(`host          ${host.url}${about}`);
-    lines.push(`  adapter     ${host.adapter ? describe(host.adapter) : 'none'}`);
+    lines.push(`${style('bold', 'host')}          ${host.url}${about}`);
+    lines.push(`  adapter     ${host.adapter ? describe(host.adapter) : style('red', 'none')}`);
   }
   if (host?.line) {
     const { roundTripMs, uploadMiBs, downloadMiBs } = host.line;
     lines.push(`  round trip  ${roundTripMs} ms (median)`);
     lines.push(`  bandwidth   ${uploadMiBs} MiB/s up, ${downloadMiBs} MiB/s down`);
   }
-  return `${[...lines, '', ...advice].join('\n')}\n`;
+  const next = advice.map((each, index) => {
+    const last = index === advice.length - 1;
+    return last ? style(healthy ? 'green' : 'red', each) : style('yellow', each);
+  });
+  return `${[...lines, '', ...next].join('\n')}\n`;
 }
 
 function describe({ name, driver, software }: AdapterDescription): string {

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
+import { columns, harmless, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {
   const command = new Command('token').description('Say who may use this machine as their GPU host.');
@@ -37,7 +38,9 @@ function add({ tenant, note }: { tenant: string; note?: string }): void {
 
 function list({ json }: { json?: boolean }): void {
   const tokens = new TokenStore().list();
-  process.stdout.write(json ? `${JSON.stringify(tokens, null, 2)}\n` : table(tokens));
+  process.stdout.write(
+    json ? `${JSON.stringify(tokens, null, 2)}\n` : table(tokens, styleOf(process.stdout)),
+  );
 }
 
 function revoke(id: string): void {
@@ -50,18 +53,14 @@ function revoke(id: string): void {
   process.stdout.write(`revoked ${id}\n`);
 }
 
-function table(tokens: readonly TokenEntry[]): string {
+function table(tokens: readonly TokenEntry[], style: Style): string {
   if (tokens.length === 0) return 'no tokens; make one with: farlight token add\n';
   const rows = tokens.map(({ id, created, tenant, note = '' }) => [
     id,
     created.slice(0, 16).replace('T', ' '),
-    tenant,
-    note,
+    harmless(tenant),
+    harmless(note),
   ]);
-  const lines = [['id', 'created (UTC)', 'tenant', 'note'], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
-  return lines
-    .map((line) => `${line.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
-    .join('\n')
-    .concat('\n');
+  const [head = '', ...lines] = columns([['id', 'created (UTC)', 'tenant', 'note'], ...rows]);
+  return `${[style('bold', head), ...lines].join('\n')}\n`;
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { Span } from '../proto/activity.js';
 import { FarlightError, invariant } from '../proto/errors.js';
 import type {
   ExecutorCommand,
@@ -11,6 +12,7 @@ import type {
   SessionOver,
   Traffic,
 } from '../proto/handshake.js';
+import type { Work } from '../proto/work.js';
 import { DirectSocket } from './direct-socket.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
@@ -27,8 +29,10 @@ export interface ExecutorChildOptions {
 export interface ExecutorChildEvents {
   /** The GPU is open. Comes once at most, first. */
   onReady(ready: ExecutorReady): void;
-  /** What the session has carried since the last time. */
-  onTraffic?(traffic: Traffic): void;
+  /** What the session has carried since the last time, and has done so far. */
+  onTraffic?(traffic: Traffic, work: Work | undefined): void;
+  /** What it did, while that is watched; `left` more spans were left out. */
+  onSpans?(spans: readonly Span[], left: number): void;
   /** The session is over, and its client knows. */
   onOver?(why: SessionOver): void;
   /** The next session may begin. */
@@ -106,6 +110,11 @@ export class ExecutorChild {
   /** Ends the session, and tells its client why. */
   endSession(end: SessionEnd): void {
     this.#tell({ type: 'end', ...end });
+  }
+
+  /** Begins or ends to ask for onSpans. */
+  watch(on: boolean): void {
+    this.#tell({ type: 'watch', on });
   }
 
   /** Asks for onAlive, which comes when the process is not busy. */
@@ -196,8 +205,10 @@ export class ExecutorChild {
     } else if (report.type === 'ready') {
       this.#events.onReady(report);
     } else if (report.type === 'traffic') {
-      const { type: _, ...traffic } = report;
-      this.#events.onTraffic?.(traffic);
+      const { type: _, work, ...traffic } = report;
+      this.#events.onTraffic?.(traffic, work);
+    } else if (report.type === 'spans') {
+      this.#events.onSpans?.(report.spans, report.left);
     } else if (report.type === 'over') {
       this.#events.onOver?.(report);
     } else if (report.type === 'idle') {

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
 import { invariant } from '../proto/errors.js';
 import type { HostDescription } from '../proto/handshake.js';
 
@@ -24,22 +25,26 @@ export interface HostService extends ServiceDefinition {
   Echo: MethodDefinition<EchoRequest, EchoReply>;
 }
 
-let service: HostService | undefined;
+let definitions: PackageDefinition | undefined;
 
 /** The service as both sides use it. Loaded on first use: a program on a private host needs no gRPC. */
 export function hostService(): HostService {
-  service ??= load();
+  const service = hostDefinitions()['farlight.v1.Host'] as unknown as HostService | undefined;
+  invariant(service, 'farlight.proto defines farlight.v1.Host');
   return service;
 }
 
-function load(): HostService {
+/** All that farlight.proto defines. */
+export function hostDefinitions(): PackageDefinition {
+  definitions ??= load();
+  return definitions;
+}
+
+function load(): PackageDefinition {
   const file = fileURLToPath(new URL('../proto/farlight.proto', import.meta.url));
   // Required here for the reason that grpc.ts gives.
   const { loadSync } = createRequire(import.meta.url)(
     '@grpc/proto-loader',
   ) as typeof import('@grpc/proto-loader');
-  const definitions = loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
-  const loaded = definitions['farlight.v1.Host'] as unknown as HostService | undefined;
-  invariant(loaded, 'farlight.proto defines farlight.v1.Host');
-  return loaded;
+  return loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
 }

@@ -1,5 +1,7 @@
+import type { Span } from './activity.js';
 import type { Compression, CompressionRequest } from './compression.js';
 import type { FarlightErrorCode } from './errors.js';
+import type { Work } from './work.js';
 
 /** What the client says of itself when a session opens. */
 export interface Hello {
@@ -150,6 +152,8 @@ export type ExecutorCommand =
   | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
   /** The session is over, for a reason that the client is told. */
   | ({ type: 'end' } & SessionEnd)
+  /** Whether what it does is to be told, as `spans`. */
+  | { type: 'watch'; on: boolean }
   /** To be answered with `alive`. */
   | { type: 'ping' };
 
@@ -168,8 +172,10 @@ export type ExecutorReport =
   | { type: 'failed'; message: string }
   /** The connection of the oldest `begin` or `resume` that brought one and was not answered so yet has arrived. */
   | { type: 'taken' }
-  /** What the session has carried since the last report. */
-  | ({ type: 'traffic' } & Traffic)
+  /** What the session has carried since the last report, and what it has done since it began. */
+  | ({ type: 'traffic'; work?: Work | undefined } & Traffic)
+  /** What it did, while that is watched; `left` more spans were left out because there were too many. */
+  | { type: 'spans'; spans: Span[]; left: number }
   /** The session is over: what was left of it is tidied up. */
   | ({ type: 'over' } & SessionOver)
   /** Another session of the program may begin. */

@@ -17,5 +17,13 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
+// The dashboard's page, with the library that draws its charts.
+cpSync(join(root, 'server/page/site'), join(root, 'dist/server/page/site'), {
+  recursive: true,
+  filter: (path) => !path.endsWith('.ts'),
+});
+const uplot = dirname(require.resolve('uplot/package.json'));
+cpSync(join(uplot, 'dist/uPlot.esm.js'), join(root, 'dist/server/page/site/uplot.js'));
+cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/server/page/site/uplot.css'));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 await bundleForBrowsers(root);

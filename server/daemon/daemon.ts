@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
-import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
+import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
   AdapterDescription,
   HostDescription,
@@ -10,7 +10,9 @@ import type {
   VersionRange,
 } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
-import { PageServer } from '../page/page-server.js';
+import { openDashboard } from '../page/dashboard.js';
+import { Observatory } from '../page/observatory.js';
+import type { PageServer } from '../page/page-server.js';
 import { TokenStore } from '../trust/token-store.js';
 import { OPEN, TokenAdmission } from './admission.js';
 import { Bridges } from './bridges.js';
@@ -21,7 +23,7 @@ import { GrpcServer } from './grpc-server.js';
 import { HostTls, type TlsFiles } from './host-tls.js';
 import { type KeptContentsOptions, TenantContents } from './kept-contents.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
-import { brief, type Log, SILENT } from './log.js';
+import { type Log, SILENT } from './log.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
 import { SESSION_PATH, webSessions } from './web-sessions.js';
@@ -104,6 +106,7 @@ export class Daemon {
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
   readonly #door: FrontDoor;
+  readonly #observatory: Observatory;
   readonly #page: PageServer | undefined;
   #pageProblem: FarlightError | undefined;
   readonly #firstGpu = deferred<void>();
@@ -175,11 +178,23 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
+    this.#observatory = new Observatory({
+      now: Date.now,
+      host: () => ({
+        version: this.#versions.version,
+        url: this.url,
+        adapter: this.#adapter,
+        adapterProblem: this.#problem?.message ?? '',
+        counters: this.counters,
+        executors: this.#pool.census(),
+      }),
+    });
+    const contents = options.blobs && new TenantContents(options.blobs);
     const refusals = new RefusalLog(this.#log);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
-      contents: options.blobs && new TenantContents(options.blobs),
+      contents,
       counters: this.counters,
       admission,
       bridges: () => this.#bridges,
@@ -187,6 +202,7 @@ export class Daemon {
       silence: options.silence,
       limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
       log: this.#log,
+      observatory: this.#observatory,
       refusals,
       refusal: () => this.#refusal(),
     });
@@ -202,11 +218,9 @@ export class Daemon {
       onCaller: (caller) => this.#sessions.receive(caller),
       onRefused: (end, remote) => refusals.refused(end, remote),
     });
-    if (options.dashboard === undefined) return;
-    this.#page = new PageServer({
-      address: options.dashboard,
-      onError: (error) => this.#log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
-    });
+    const { dashboard: address } = options;
+    if (address === undefined) return;
+    this.#page = openDashboard({ address, observatory: this.#observatory, contents, log: this.#log });
     this.#page.onUpgrade(
       SESSION_PATH,
       webSessions({

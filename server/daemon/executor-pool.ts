@@ -1,7 +1,9 @@
 import { deferred } from '../../link/deferred.js';
 import { ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
+import type { Span } from '../../proto/activity.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import type { Work } from '../../proto/work.js';
 import { brief, type Log } from './log.js';
 
 export interface PoolOptions {
@@ -43,11 +45,21 @@ export interface Served {
 export interface ExecutorUser {
   /** Its GPU is open; comes in a later turn of the event loop, first. */
   onReady(ready: ExecutorReady): void;
-  onTraffic(traffic: Traffic): void;
+  onTraffic(traffic: Traffic, work: Work | undefined): void;
+  /** What it did, while that is watched. */
+  onSpans?(spans: readonly Span[], left: number): void;
   /** The session is over, and the executor is no longer its own. */
   onOver(why: SessionOver): void;
   /** The executor is gone. Comes instead of onOver. */
   onExit(reason: FarlightError | undefined): void;
+}
+
+/** Executor processes: of a session, ready for any, kept for a program's next one, and those that start or tidy up. */
+export interface ExecutorCensus {
+  busy: number;
+  warm: number;
+  kept: number;
+  changing: number;
 }
 
 /** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
@@ -92,6 +104,15 @@ export class ExecutorPool {
     this.#options = options;
     this.#choice = options.adapter;
     this.#watch = setInterval(() => this.#look(), options.busyMs / ASKS).unref();
+  }
+
+  /** How many processes there are, by what they are there for. */
+  census(): ExecutorCensus {
+    const all = [...this.#executors.keys()];
+    const busy = all.filter(({ user }) => user).length;
+    const warm = this.#spares.filter(({ ready }) => ready).length;
+    const kept = this.#kept.length;
+    return { busy, warm, kept, changing: all.length - busy - warm - kept };
   }
 
   /** Starts spares until there are `count`, unless one has just failed and the next try is still to come. */
@@ -195,7 +216,8 @@ export class ExecutorPool {
           this.#options.onGpu(ready);
           executor.user?.onReady(ready);
         },
-        onTraffic: (traffic) => executor.user?.onTraffic(traffic),
+        onTraffic: (traffic, work) => executor.user?.onTraffic(traffic, work),
+        onSpans: (spans, left) => executor.user?.onSpans?.(spans, left),
         onOver: (why) => this.#over(executor, why),
         onIdle: () => this.#keep(executor),
         onAlive: () => {

@@ -8,11 +8,13 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
 import {
   ECHO_LIMIT,
   ECHO_MESSAGE_LIMIT,
   type EchoReply,
   type EchoRequest,
+  hostDefinitions,
   hostService,
 } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -52,6 +54,8 @@ export class GrpcServer {
       Echo: echo,
     });
     this.health.addTo(this.#server);
+    // So that `grpcurl` and the like need no copy of farlight.proto.
+    new ReflectionService(hostDefinitions()).addToServer(this.#server);
     // TLS, where it is spoken, is the front door's.
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }

@@ -22,6 +22,16 @@ export class TenantContents {
     this.#options = options;
   }
 
+  /** Below this the tenants' folders are. */
+  get root(): string {
+    return this.#options.root;
+  }
+
+  /** The tenants that were met. */
+  get tenants(): Iterable<string> {
+    return this.#tenants.keys();
+  }
+
   of(tenant: string): KeptContents {
     const known = this.#tenants.get(tenant);
     if (known) return known;

@@ -1,4 +1,8 @@
+import type { Span } from '../../proto/activity.js';
 import type { SessionEndCode, SessionOver, Traffic } from '../../proto/handshake.js';
+import type { Work } from '../../proto/work.js';
+import type { Observatory } from '../page/observatory.js';
+import type { ObservedSession } from '../page/observed-session.js';
 import { LineLimit } from './line-limit.js';
 import { brief, type Log, shortId } from './log.js';
 
@@ -20,35 +24,53 @@ export interface Refusal {
 /** How a session ends that is nobody's mistake. */
 const WELL: ReadonlySet<string> = new Set(['CLOSED', 'SHUTTING_DOWN']);
 
-/** The lines of one session. */
+/** What is written down of one session: its lines in the log, and what the host's owner is shown. */
 export class SessionLog {
   readonly #log: Log;
   readonly #facts: object;
+  readonly #observed: ObservedSession;
   readonly #openedAt = performance.now();
   readonly #resumes = new LineLimit();
   readonly #total: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
 
-  constructor(log: Log, { sessionId, program, tenant }: SessionFacts) {
+  /** `watch` has the session's executor tell what it does, which `did` is then told. */
+  constructor(
+    log: Log,
+    observatory: Observatory,
+    { sessionId, program, tenant }: SessionFacts,
+    watch: (on: boolean) => void,
+  ) {
     this.#log = log;
-    this.#facts = { session: shortId(sessionId), program: brief(program), tenant };
+    const session = shortId(sessionId);
+    this.#facts = { session, program: brief(program), tenant };
+    this.#observed = observatory.begin({ session, program, tenant }, watch);
   }
 
   opened(adapter: string): void {
     this.#log.info({ ...this.#facts, adapter }, 'session opened');
+    this.#observed.opened(adapter);
   }
 
   /** Its client has come back on another connection; that may come as often as a client likes. */
   resumed(): void {
+    this.#observed.resumed();
     const left = this.#resumes.take(performance.now());
     if (left !== undefined) this.#log.info({ ...this.#facts, ...leftOut(left) }, 'session resumed');
   }
 
-  carried(traffic: Traffic): void {
+  carried(traffic: Traffic, work: Work | undefined): void {
+    this.#observed.carried(traffic, work);
     for (const key of Object.keys(traffic) as (keyof Traffic)[]) this.#total[key] += traffic[key];
   }
 
+  did(spans: readonly Span[], left: number): void {
+    this.#observed.did(spans, left);
+  }
+
   /** Comes once, last. */
-  ended({ code, message }: SessionOver): void {
+  ended(over: SessionOver): void {
+    const { code, message } = over;
+    this.#observed.ended(over);
     const seconds = Math.round(performance.now() - this.#openedAt) / 1000;
     const fields = { ...this.#facts, code, why: brief(message), seconds, ...this.#total };
     if (WELL.has(code)) this.#log.info(fields, 'session ended');

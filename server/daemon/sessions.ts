@@ -16,6 +16,7 @@ import {
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
 import { PACKET } from '../../proto/wire/packet.js';
+import type { Observatory } from '../page/observatory.js';
 import type { Admission, Visitor } from './admission.js';
 import type { Bridges } from './bridges.js';
 import type { Counters } from './counters.js';
@@ -43,6 +44,7 @@ export interface SessionsOptions {
   /** What each session may take of the GPU. */
   limits: SessionLimits;
   log: Log;
+  observatory: Observatory;
   refusals: RefusalLog;
   /** Why no further session is taken, if none is. */
   refusal(): SessionEnd | undefined;
@@ -168,7 +170,8 @@ export class Sessions {
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
     const { tenant } = visitor;
-    const log = new SessionLog(this.#options.log, { sessionId: id, program, tenant });
+    const facts = { sessionId: id, program, tenant };
+    const log = new SessionLog(this.#options.log, this.#options.observatory, facts, (on) => child.watch(on));
     const child = pool.take(
       { tenant, program },
       {
@@ -193,13 +196,14 @@ export class Sessions {
           };
           this.#hand(caller, begin, (end) => this.#dismiss(id, end));
         },
-        onTraffic: (traffic) => {
-          log.carried(traffic);
+        onTraffic: (traffic, work) => {
+          log.carried(traffic, work);
           counters.framesUp += traffic.framesUp;
           counters.framesDown += traffic.framesDown;
           counters.bytesUp += traffic.bytesUp;
           counters.bytesDown += traffic.bytesDown;
         },
+        onSpans: (spans, left) => log.did(spans, left),
         onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
         onExit: (reason) => this.#lost(id, reason),
       },

@@ -6,6 +6,7 @@ import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../..
 import { Channel } from '../../proto/wire/channel.js';
 import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
+import type { Work } from '../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
 /** How a session ended: its client or the host's owner wanted it, or the client stayed away; or it cannot go on. */
@@ -21,7 +22,8 @@ export interface CarrierOptions {
   /** What of Welcome this process knows. */
   opened: object;
   createSession(peer: SessionPeer): SessionEndpoint;
-  onTraffic(traffic: Traffic): void;
+  /** What it has carried since the last time, and has done so far. */
+  onTraffic(traffic: Traffic, work: Work | undefined): void;
   /** The session is over, and its client has been told. Comes once, last. */
   onOver(ending: Ending): void;
 }
@@ -230,7 +232,7 @@ export class Carrier {
   }
 
   #report(): void {
-    if (this.#traffic) this.#options.onTraffic(this.#traffic);
+    if (this.#traffic) this.#options.onTraffic(this.#traffic, this.#session.work);
     this.#traffic = undefined;
   }
 }

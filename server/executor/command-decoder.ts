@@ -72,6 +72,8 @@ interface InFull {
  */
 export class CommandDecoder<C> {
   readonly #sink: CommandSink<C>;
+  /** Commands that came as names. */
+  repeated = 0;
   #templates: Template<C>[] = [];
   #templateBytes = 0;
   readonly #renames = new Map<number, number>();
@@ -133,6 +135,7 @@ export class CommandDecoder<C> {
     const { next } = this.#place;
     if (!next) throw new ProtocolError('a command follows where none is expected');
     this.#place = next;
+    this.repeated += 1;
     return next;
   }
 

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { took } from './making-time.js';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 import type { ProfileStep } from './profile.js';
@@ -45,7 +46,9 @@ async function make(
   parts: readonly object[],
 ): Promise<object | undefined> {
   device.pushErrorScope('validation');
+  const start = performance.now();
   const object = call(device, operation.member, args);
+  took(object, performance.now() - start);
   if (await device.popErrorScope()) return undefined;
   shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
   return shared.peek(key);
@@ -59,10 +62,12 @@ function compile(
   parts: readonly object[],
 ): Promise<void> {
   const { operation, args, sharing, recipe } = command;
+  const start = performance.now();
   const pipeline = call(device, operation.member, args) as Promise<object>;
   shared.expect(key, pipeline);
   return pipeline.then(
     (object) => {
+      took(object, performance.now() - start);
       shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
     },
     () => {},

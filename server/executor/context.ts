@@ -1,11 +1,12 @@
 import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
+import { noWork, type Work } from '../../proto/work.js';
 import type { Activity } from './activity.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
-import type { GpuMemory } from './gpu-memory.js';
 import type { GpuWatchdog } from './gpu-watchdog.js';
+import type { SessionMemory } from './memory-count.js';
 import type { Entry, ObjectTable } from './objects.js';
 import { OpenDevice } from './open-device.js';
 import type { PreparedCommand } from './prepared-command.js';
@@ -22,7 +23,7 @@ export interface Profiles {
 /** What holds a session to its limits. */
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
-  memory?: GpuMemory | undefined;
+  memory?: SessionMemory | undefined;
 }
 
 /** What the handlers of a session's commands share. */
@@ -31,13 +32,15 @@ export class Context {
   readonly objects: ObjectTable;
   readonly replies: ReplyWriter;
   readonly activity: Activity;
+  /** What the session has had done, as far as it is not counted elsewhere. */
+  readonly work: Work = noWork();
   /** The command that is being carried out. */
   command: PreparedCommand | undefined;
   readonly garbage = new GarbageMeter();
   readonly uploads: Uploads;
   /** What holds the session to its limits; absent where it has none. */
   readonly watchdog: GpuWatchdog | undefined;
-  readonly memory: GpuMemory | undefined;
+  readonly memory: SessionMemory | undefined;
   /** Has the commands that come next wait until the promise is settled. */
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   /** Devices of earlier sessions that this one may have. */

@@ -1,4 +1,5 @@
 import type { Awaited, Context } from './context.js';
+import { spared, timed, timedLater } from './making-time.js';
 import type { Entry } from './objects.js';
 import type { PreparedCommand } from './prepared-command.js';
 import type { SharedObjects } from './shared-objects.js';
@@ -38,9 +39,13 @@ export function createShared(
   const { shared } = context.opened(device);
   const { key, remember } = place(shared, self, command);
   const kept = shared.take(key);
-  if (kept) return kept;
+  if (kept) {
+    spared(context.work, kept);
+    return kept;
+  }
   if (command.sharing === 'shared' && !shared.isWorthKeeping(key)) return make();
-  return context.makeChecked(device, make, remember());
+  const { creates } = command.operation;
+  return context.makeChecked(device, () => timed(context.work, creates, make), remember());
 }
 
 /** The same for a create that is awaited, and so says by itself whether the object is valid. */
@@ -55,6 +60,7 @@ export function createSharedAsync(
   const { key, remember } = place(shared, self, command);
   const kept = shared.take(key);
   if (kept) {
+    spared(context.work, kept);
     made.object = kept;
     return { promise: Promise.resolve() };
   }
@@ -62,10 +68,12 @@ export function createSharedAsync(
   if (expected) {
     const reply = (object: object) => {
       made.object = shared.take(key) ?? object;
+      spared(context.work, made.object);
     };
     return { promise: expected, reply };
   }
   const { promise, reply } = make();
+  timedLater(context.work, promise);
   const keep = remember();
   const replyAndKeep = (object: never) => {
     keep(object);

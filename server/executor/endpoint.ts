@@ -1,8 +1,12 @@
+import type { Work } from '../../proto/work.js';
+
 /**
  * One session as the process that carries it sees it: frames of commands go in, frames of replies
  * come out. Neither side of it knows gRPC, processes, or each other.
  */
 export interface SessionEndpoint<Inheritance = unknown> {
+  /** What it has done so far; absent where nobody counts. */
+  readonly work?: Work;
   /** Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. */
   receive(frame: Uint8Array): void;
   /** The peer takes frames again after `send` returned false. */

@@ -50,6 +50,9 @@ const HELD_BYTES = 256;
 export class HeldCommands<C> {
   readonly #options: HeldCommandsOptions<C>;
   readonly #mostBytes: number;
+  /** Contents that came as their names alone, and were there; and their bytes. */
+  contentsFound = 0;
+  bytesFound = 0;
   #queue: Held[] = [];
   #next = 0;
   #pauses = 0;
@@ -170,7 +173,12 @@ export class HeldCommands<C> {
 
   #find(content: NamedContent): Wanted {
     const asked = this.#wanted.has(contentNameToHex(content.name));
-    return { content, bytes: asked ? undefined : this.#options.store?.read(content.name) };
+    const bytes = asked ? undefined : this.#options.store?.read(content.name);
+    if (bytes) {
+      this.contentsFound += 1;
+      this.bytesFound += bytes.length;
+    }
+    return { content, bytes };
   }
 
   #ask(content: NamedContent): Wanted {

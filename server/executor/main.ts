@@ -35,6 +35,7 @@ await runExecutor(adapter, {
       activity,
     });
   },
+  activity,
   settled: () => kept?.store.idle(),
 });
 

@@ -8,8 +8,10 @@ import type {
   SessionOver,
 } from '../../proto/handshake.js';
 import type { OpenedGpu } from '../dawn.js';
+import type { Activity } from './activity.js';
 import { Carrier, type Ending } from './carrier.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
+import { LimitedSpans } from './limited-spans.js';
 
 /** The pipe to the process that started this one, where that is the client. */
 const PIPE_FD = 3;
@@ -34,6 +36,8 @@ export interface ExecutorParts {
     about: SessionDescription,
     inheritance?: unknown,
   ): SessionEndpoint;
+  /** What tells of what the process does; absent where nothing does. */
+  activity?: Activity;
   /** Resolves when the process may end after its sessions: what is still being written is on disk. */
   settled?(): Promise<void> | undefined;
 }
@@ -77,6 +81,7 @@ class Executor {
   readonly #parts: ExecutorParts;
   #carrier: Carrier | undefined;
   #inheritance: unknown;
+  #stopWatching: (() => void) | undefined;
 
   constructor(opened: OpenedGpu, parts: ExecutorParts) {
     this.#opened = opened;
@@ -95,6 +100,8 @@ class Executor {
       else socket.destroy();
     } else if (command.type === 'end') {
       this.#carrier?.end(command);
+    } else if (command.type === 'watch') {
+      this.#watch(command.on);
     }
   }
 
@@ -105,15 +112,25 @@ class Executor {
       description,
       opened: { adapter, wgslLanguageFeatures },
       createSession: (peer) => this.#parts.createSession(gpu, peer, description, this.#inheritance),
-      onTraffic: (traffic) => report({ type: 'traffic', ...traffic }),
+      onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
       onOver: (ending) => this.#over(ending, description),
     });
     this.#carrier.begin(socket, head);
   }
 
+  /** Tells of what is done, or no longer. */
+  #watch(on: boolean): void {
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
+    if (!on || !this.#carrier) return;
+    const limited = new LimitedSpans((spans, left) => report({ type: 'spans', spans, left }));
+    this.#stopWatching = this.#parts.activity?.watch((spans) => limited.take(spans));
+  }
+
   #over(ending: Ending, { welcome }: SessionDescription): void {
     const session = this.#carrier?.session;
     this.#carrier = undefined;
+    this.#watch(false);
     if (ending.by === 'fault') {
       session?.close();
       report({ type: 'ended', code: ending.code, message: ending.message }, 0);

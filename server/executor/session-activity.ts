@@ -1,13 +1,7 @@
 import { SPAN } from '../../proto/activity.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Activity } from './activity.js';
-
-/** What compiles as it is made. */
-const COMPILED: ReadonlySet<string | undefined> = new Set([
-  'GPUShaderModule',
-  'GPUComputePipeline',
-  'GPURenderPipeline',
-]);
+import { COMPILED } from './making-time.js';
 
 /** What of a command says whom it is about. */
 interface Named {

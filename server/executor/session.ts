@@ -4,6 +4,7 @@ import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
+import type { Work } from '../../proto/work.js';
 import type { BlobStore } from '../blobs/blob-store.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { CommandDecoder } from './command-decoder.js';
@@ -13,6 +14,7 @@ import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { GpuMemory } from './gpu-memory.js';
 import { CLOCK, GpuWatchdog, stuckSentence } from './gpu-watchdog.js';
 import { HeldCommands } from './held-commands.js';
+import { MemoryCount } from './memory-count.js';
 import { type Entry, ObjectTable } from './objects.js';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
@@ -53,6 +55,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #activity: SessionActivity;
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#objects.resolve(id, kinds);
   #nextSerial = 1;
+  #executed = 0;
   /** The receiver of the command that is being read. */
   #reading: Entry = ROOT;
   #closed = false;
@@ -76,7 +79,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       profiles,
       limits && {
         watchdog: limits.gpuMs > 0 ? this.#guard(limits.gpuMs) : undefined,
-        memory: limits.gpuBytes > 0 ? new GpuMemory(limits.gpuBytes) : undefined,
+        memory: limits.gpuBytes > 0 ? new GpuMemory(limits.gpuBytes) : new MemoryCount(),
       },
     );
     const held = new HeldCommands<PreparedCommand>({
@@ -97,6 +100,18 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       supply: (name, bytes) => held.supply(name, bytes),
     });
     this.#context.begin();
+  }
+
+  get work(): Work {
+    return {
+      ...this.#context.work,
+      commands: this.#executed,
+      asNames: this.#commands.repeated,
+      contentsNamed: this.#held.contentsFound,
+      bytesNotSent: this.#held.bytesFound,
+      waits: this.#nextSerial - 1,
+      gpuBytes: this.#context.memory?.used ?? 0,
+    };
   }
 
   receive(frame: Uint8Array): void {
@@ -187,6 +202,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   ): void {
     const { operation } = command;
     const self = this.#receiver(operands, operation);
+    this.#executed += 1;
     this.#reading = self;
     this.#context.command = command;
     command.fill(operands, payloads, this.#resolve);

@@ -31,7 +31,12 @@ export async function openChromium({ args = [], ...options }: LaunchOptions = {}
     chromiumSandbox: false,
     headless: true,
     args: [...FLAGS, ...args],
-    env: { ...process.env, LD_LIBRARY_PATH: libraries, FONTCONFIG_FILE: join(folder, 'fonts.conf') },
+    env: {
+      ...process.env,
+      LD_LIBRARY_PATH: libraries,
+      FONTCONFIG_FILE: join(folder, 'fonts.conf'),
+      LC_ALL: 'en_US.UTF-8',
+    },
     ...options,
   });
 }

@@ -18,6 +18,7 @@ export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
 export function submit(context: Context, self: Entry, [commandBuffers]: [GPUCommandBuffer[]]): void {
   const queue = self.object as GPUQueue;
   queue.submit(commandBuffers);
+  context.work.submits += 1;
   context.watchdog?.submitted(queue);
   context.activity.submitted(queue);
 }

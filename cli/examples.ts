@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+
+type Example = readonly [typed: string, about: string];
+
+/** How each command is used, by its name without the program's. */
+const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
+  '': [
+    ['farlight run -- node app.mjs', 'on a GPU of this machine, or a software one'],
+    ['farlight serve', 'on the machine with the GPU'],
+    ['farlight run --host grpc://127.0.0.1:7070 -- node app.mjs', "on that host's GPU"],
+    ['farlight run --emulate rtt=30,mbit=100 -- node app.mjs', 'as if that were 30 ms away'],
+    ['farlight serve --listen 0.0.0.0:7070', 'for other machines: prints the address to paste there'],
+    ['farlight doctor --host grpc://127.0.0.1:7070', 'is something wrong, and how fast is it?'],
+    ['farlight top', 'what does the host on this machine do?'],
+  ],
+  serve: [
+    ['farlight serve', 'for programs of this machine'],
+    ['farlight serve --listen 0.0.0.0:7070', 'for other machines: prints the address to paste there'],
+    ['farlight serve --adapter NVIDIA --gpu-memory 8GiB', 'one of several GPUs, and what a session may take'],
+    ['farlight serve --dashboard 127.0.0.1:0', 'with its page on any free port'],
+    ['farlight serve --drain 30', 'on SIGTERM, sessions have half a minute to end'],
+  ],
+  run: [
+    ['farlight run -- node app.mjs', 'on a GPU of this machine, or a software one'],
+    ['farlight run --host grpc://127.0.0.1:7070 -- node app.mjs', "on that host's GPU"],
+    ['farlight run --stats -- node app.mjs', 'what crossed the network?'],
+    ['farlight run --emulate rtt=30,mbit=100 -- node app.mjs', 'as if the host were 30 ms away'],
+  ],
+  doctor: [
+    ['farlight doctor', 'what GPU is there?'],
+    ['farlight doctor --host grpc://127.0.0.1:7070', 'and does that host work, and how fast is the line?'],
+    ['farlight doctor --json | jq .healthy', 'for a script'],
+  ],
+  top: [
+    ['farlight top', 'the host of this machine'],
+    ['farlight top --json | jq .sessions', 'its sessions, for a script'],
+    ['ssh -L 7071:127.0.0.1:7071 HOST', 'and farlight top here shows the host there'],
+  ],
+  cache: [
+    ['farlight cache ls', 'how much is kept?'],
+    ['farlight cache clear', 'delete it; programs upload it again'],
+  ],
+  'cache ls': [
+    ['farlight cache ls', 'how much is kept, and since when?'],
+    ['farlight cache ls --json | jq .host.bytes', 'for a script'],
+  ],
+  'cache clear': [['farlight cache clear', 'delete what is kept; programs upload it again']],
+  token: [
+    ['farlight token add --note "laptop of Ada"', 'one more may use the host'],
+    ['farlight token list', 'who may?'],
+    ['farlight token revoke 3f9c', 'no longer; its sessions end'],
+  ],
+  'token add': [
+    ['farlight token add --note "laptop of Ada"', 'prints the token, this once'],
+    ['farlight token add --tenant ada', 'for one who shares nothing that the host keeps'],
+  ],
+  'token list': [
+    ['farlight token list', 'the ids, and what each is for'],
+    ['farlight token list --json | jq length', 'for a script'],
+  ],
+  'token revoke': [['farlight token revoke 3f9c', 'an id of farlight token list']],
+  completion: [
+    ['eval "$(farlight completion bash)"', 'in ~/.bashrc'],
+    ['source <(farlight completion zsh)', 'in ~/.zshrc, after compinit'],
+    ['farlight completion fish > ~/.config/fish/completions/farlight.fish', 'for fish'],
+  ],
+};
+
+/** Adds to a command's help how it is used. */
+export function addExamples(command: Command): void {
+  const path: string[] = [];
+  for (let at: Command | null = command; at?.parent; at = at.parent) path.unshift(at.name());
+  const examples = EXAMPLES[path.join(' ')] ?? [];
+  const width = Math.max(...examples.map(([typed]) => typed.length));
+  const lines = examples.map(([typed, about]) => `  ${typed.padEnd(width)}  ${about}`);
+  if (lines.length > 0) command.addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}

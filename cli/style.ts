@@ -1,0 +1,53 @@
+import type { WriteStream } from 'node:tty';
+
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+
+/** How a text looks. */
+export type Look = keyof typeof CODES;
+
+/** Gives a text its look, where that is shown. */
+export type Style = (look: Look, text: string) => string;
+
+export const PLAIN: Style = (_, text) => text;
+
+/**
+ * How to write to a stream: with colours on a terminal, unless NO_COLOR is set (https://no-color.org) or the terminal
+ * has none; plainly to a file or another program.
+ */
+export function styleOf(stream: Pick<WriteStream, 'isTTY'>, env: NodeJS.ProcessEnv = process.env): Style {
+  if (!stream.isTTY || env.NO_COLOR || env.TERM === 'dumb') return PLAIN;
+  return (look, text) => `\x1b[${CODES[look]}m${text}\x1b[0m`;
+}
+
+/** A text that somebody else has chosen, without what a terminal would obey or what would turn the line around. */
+export function harmless(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out.
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, '�');
+}
+
+/** Lines of columns: each column as wide as what is in it, those in `right` to the right. */
+export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [index, text] of row.entries()) widths[index] = Math.max(widths[index] ?? 0, length(text));
+  }
+  return rows.map((row) =>
+    row
+      .map((text, index) => {
+        const space = ' '.repeat((widths[index] ?? 0) - length(text));
+        return right.includes(index) ? space + text : text + space;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** The first so many characters of a text, with a sign that there are more. */
+export function cut(text: string, most: number): string {
+  const characters = [...text];
+  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`;
+}
+
+function length(text: string): number {
+  return [...text].length;
+}

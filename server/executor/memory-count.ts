@@ -1,0 +1,38 @@
+import type { GpuMemory, MemoryRequest } from './gpu-memory.js';
+
+/** What keeps account of a session's GPU memory. */
+export type SessionMemory = Pick<GpuMemory, 'used' | 'hold' | 'destroyed' | 'released' | 'keepParts'>;
+
+/**
+ * The GPU memory of a session without a limit, counted for whoever looks at the host: the bytes of the buffers and
+ * textures that the program has made and neither destroyed nor dropped. It asks nothing of the garbage collector, so
+ * what is still kept alive by another object, after the program has dropped it, does not count.
+ */
+export class MemoryCount implements SessionMemory {
+  #used = 0;
+  readonly #bytes = new WeakMap<object, number>();
+
+  get used(): number {
+    return this.#used;
+  }
+
+  hold<T extends object>({ bytes, make }: MemoryRequest<T>): T {
+    const holder = make();
+    this.#used += bytes;
+    this.#bytes.set(holder, bytes);
+    return holder;
+  }
+
+  destroyed(holder: object): void {
+    const bytes = this.#bytes.get(holder);
+    if (bytes === undefined) return;
+    this.#bytes.delete(holder);
+    this.#used -= bytes;
+  }
+
+  released(holder: object): void {
+    this.destroyed(holder);
+  }
+
+  keepParts(): void {}
+}

@@ -1,0 +1,161 @@
+import type { Registry } from 'prom-client';
+import { SESSION_END_CODES } from '../../proto/handshake.js';
+import type { Observatory } from './observatory.js';
+import type { HostView } from './view.js';
+
+/** What is read of the host for one answer. */
+type Read = (host: HostView, observatory: Observatory) => number;
+
+const GAUGES: Readonly<Record<string, [help: string, read: Read]>> = {
+  farlight_gpu_up: ['1 where a GPU can be opened.', ({ adapter }) => (adapter ? 1 : 0)],
+  farlight_sessions_open: ['Sessions that are open.', ({ sessions }) => sessions.length],
+  farlight_gpu_memory_bytes: [
+    'Bytes of the buffers and textures of all sessions.',
+    ({ totals }) => totals.gpuBytes,
+  ],
+  farlight_blobs: ['Uploads that are kept.', ({ blobs }) => sum(blobs?.map(({ count }) => count))],
+  farlight_blob_bytes: [
+    'Bytes of the uploads that are kept.',
+    ({ blobs }) => sum(blobs?.map((b) => b.bytes)),
+  ],
+};
+
+const COUNTERS: Readonly<Record<string, [help: string, read: Read]>> = {
+  farlight_sessions_total: ['Sessions that were opened.', ({ counters }) => counters.sessionsOpened],
+  farlight_sessions_refused_total: [
+    'Sessions that were refused.',
+    ({ counters }) => counters.sessionsRefused,
+  ],
+  farlight_session_seconds_total: [
+    'How long the sessions were open that have ended.',
+    (_, { secondsEnded }) => secondsEnded,
+  ],
+  farlight_bytes_received_total: ['Bytes of frames from clients.', ({ totals }) => totals.bytesUp],
+  farlight_bytes_sent_total: ['Bytes of frames to clients.', ({ totals }) => totals.bytesDown],
+  farlight_frames_received_total: ['Frames from clients.', ({ totals }) => totals.framesUp],
+  farlight_frames_sent_total: ['Frames to clients.', ({ totals }) => totals.framesDown],
+  farlight_commands_total: ['Commands that were carried out.', ({ totals }) => totals.commands],
+  farlight_commands_named_total: ['Commands that came as names.', ({ totals }) => totals.asNames],
+  farlight_submits_total: ['Calls of GPUQueue.submit.', ({ totals }) => totals.submits],
+  farlight_waits_total: ['Commands whose answer a program awaited.', ({ totals }) => totals.waits],
+  farlight_contents_named_total: [
+    'Uploads and shaders that came as names.',
+    ({ totals }) => totals.contentsNamed,
+  ],
+  farlight_content_bytes_saved_total: [
+    'Bytes of the uploads and shaders that came as names.',
+    ({ totals }) => totals.bytesNotSent,
+  ],
+  farlight_objects_shared_total: [
+    'GPU objects that were there already when a program made them.',
+    ({ totals }) => totals.objectsShared,
+  ],
+  farlight_compile_seconds_total: [
+    'How long shader modules and pipelines took to make.',
+    ({ totals }) => totals.compileMs / 1000,
+  ],
+  farlight_compile_seconds_saved_total: [
+    'How long those would have taken that were there already.',
+    ({ totals }) => totals.compileMsSaved / 1000,
+  ],
+  farlight_executors_lost_total: [
+    'Sessions that ended because their executor did.',
+    ({ counters }) => counters.executorsLost,
+  ],
+  farlight_executors_reused_total: [
+    'Sessions that got an executor which had served their program before.',
+    ({ counters }) => counters.executorsReused,
+  ],
+};
+
+/**
+ * The host's figures as Prometheus reads them. Labels have few values, which the host knows beforehand: no program, no
+ * tenant, no session.
+ */
+export class Metrics {
+  readonly #observatory: Observatory;
+  #registry: Promise<Registry> | undefined;
+  #host: HostView | undefined;
+
+  constructor(observatory: Observatory) {
+    this.#observatory = observatory;
+  }
+
+  async read(): Promise<{ type: string; text: string }> {
+    this.#registry ??= this.#register();
+    const registry = await this.#registry;
+    this.#host = this.#observatory.view();
+    return { type: registry.contentType, text: await registry.metrics() };
+  }
+
+  get #now(): HostView {
+    this.#host ??= this.#observatory.view();
+    return this.#host;
+  }
+
+  /** Made when it is first asked for: the figures of the process cost a little from then on. */
+  async #register(): Promise<Registry> {
+    const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('prom-client');
+    const registry = new Registry();
+    const registers = [registry];
+    const observatory = this.#observatory;
+    const now = () => this.#now;
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+    for (const [name, [help, read]] of Object.entries(GAUGES)) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read(now(), observatory));
+        },
+      });
+    }
+    for (const [name, [help, read]] of Object.entries(COUNTERS)) {
+      new Counter({
+        name,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read(now(), observatory));
+        },
+      });
+    }
+    new Counter({
+      name: 'farlight_session_ends_total',
+      help: 'Sessions that have ended, by the reason.',
+      labelNames: ['code'],
+      registers,
+      collect() {
+        this.reset();
+        for (const code of ['CLOSED', ...SESSION_END_CODES] as const) {
+          this.inc({ code }, observatory.endsByCode.get(code) ?? 0);
+        }
+      },
+    });
+    new Gauge({
+      name: 'farlight_executors',
+      help: 'Executor processes, by what they are there for.',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        for (const [state, count] of Object.entries(now().executors)) this.set({ state }, count);
+      },
+    });
+    new Gauge({
+      name: 'farlight_build_info',
+      help: 'The version of farlight; always 1.',
+      labelNames: ['version'],
+      registers,
+      collect() {
+        this.set({ version: now().version }, 1);
+      },
+    });
+    return registry;
+  }
+}
+
+function sum(numbers: readonly number[] = []): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}

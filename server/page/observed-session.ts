@@ -1,0 +1,120 @@
+import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import { noWork, type Work } from '../../proto/work.js';
+import { Meter } from './meter.js';
+import type { EndView, Rates, SessionView, SpansView } from './view.js';
+
+/** What is shown of a text that a client has chosen, in characters. */
+const LONGEST = 120;
+
+/** What is known of a session when it begins. */
+export interface ObservedFacts {
+  /** What of its id may be shown. */
+  session: string;
+  program: string;
+  tenant: string;
+}
+
+export interface ObservedEvents {
+  /** It has carried and done so much more. */
+  onMore(traffic: Traffic, more: Work): void;
+  /** Comes once, last. */
+  onEnd(end: EndView): void;
+}
+
+export interface ObservedOptions extends ObservedEvents {
+  facts: ObservedFacts;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Has its executor tell what it does, or no longer. */
+  watch(on: boolean): void;
+}
+
+/** What is known of one session, for who looks at the host. */
+export class ObservedSession {
+  readonly #options: ObservedOptions;
+  readonly #since: number;
+  readonly #meter: Meter;
+  readonly #traffic: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
+  readonly #watchers = new Set<(did: SpansView) => void>();
+  #work: Work = noWork();
+  #adapter = '';
+  #resumes = 0;
+
+  constructor(options: ObservedOptions) {
+    this.#options = options;
+    this.#since = options.now();
+    this.#meter = new Meter(this.#since);
+  }
+
+  opened(adapter: string): void {
+    this.#adapter = adapter;
+    // Somebody may have been waiting for it to begin.
+    if (this.#watchers.size > 0) this.#options.watch(true);
+  }
+
+  resumed(): void {
+    this.#resumes += 1;
+  }
+
+  /** `traffic` since the last time; `work` since the session began. */
+  carried(traffic: Traffic, work: Work = this.#work): void {
+    for (const key of Object.keys(traffic) as (keyof Traffic)[]) this.#traffic[key] += traffic[key];
+    const more = noWork();
+    for (const key of Object.keys(more) as (keyof Work)[]) more[key] = work[key] - this.#work[key];
+    this.#work = work;
+    this.#meter.add(this.#options.now(), amounts(traffic, more));
+    this.#options.onMore(traffic, more);
+  }
+
+  did(spans: SpansView['spans'], left: number): void {
+    for (const watcher of this.#watchers) watcher({ spans, left });
+  }
+
+  ended({ code, message }: SessionOver): void {
+    this.#watchers.clear();
+    const { bytesUp, bytesDown } = this.#traffic;
+    const { submits } = this.#work;
+    const at = this.#options.now();
+    const seconds = Math.round(at - this.#since) / 1000;
+    const shown = { ...this.#facts, code, why: shorten(message), at, seconds, bytesUp, bytesDown, submits };
+    this.#options.onEnd(shown);
+  }
+
+  /** Tells `watcher` of what the session does from now on. Returns what ends that. */
+  watch(watcher: (did: SpansView) => void): () => void {
+    if (this.#watchers.size === 0 && this.#adapter) this.#options.watch(true);
+    this.#watchers.add(watcher);
+    return () => {
+      if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#options.watch(false);
+    };
+  }
+
+  get gpuBytes(): number {
+    return this.#work.gpuBytes;
+  }
+
+  view(now: number): SessionView {
+    return {
+      ...this.#facts,
+      adapter: this.#adapter,
+      since: this.#since,
+      resumes: this.#resumes,
+      rates: this.#meter.rates(now),
+      traffic: { ...this.#traffic },
+      work: this.#work,
+    };
+  }
+
+  get #facts(): ObservedFacts {
+    const { session, program, tenant } = this.#options.facts;
+    return { session, program: shorten(program), tenant };
+  }
+}
+
+export function amounts({ bytesUp, bytesDown }: Traffic, { submits, waits }: Work): Rates {
+  return { submits, waits, bytesUp, bytesDown };
+}
+
+function shorten(text: string): string {
+  return text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`;
+}

@@ -1,0 +1,200 @@
+// Shows the host as its event stream tells of it. The stream comes back by itself when the host was away.
+import { forgetHistory, repaintHistory, showHistory } from './charts.js';
+import { at, LiveTable, make, say, showFigures } from './dom.js';
+import { bytes, bytesPerSecond, clock, count, duration, rate, share, waitsPerSubmit } from './format.js';
+import { sessionEnded, unwatch, watch, watchedSession } from './timeline.js';
+
+/** How long after a stream has failed for good another is tried, in milliseconds. */
+const AGAIN_MS = 1000;
+/** A stream that is silent for so long is one that is lost: the host says something every ten seconds. */
+const SILENT_MS = 25_000;
+
+/** The run of the host that is shown: when it started, and its version. */
+let shown;
+let silence;
+
+const sessions = new LiveTable(at('sessions'), {
+  caption: 'Sessions that are open now; a program’s name opens its timeline',
+  none: 'No program has a session open. Start one with: farlight run --host … -- node app.mjs',
+  columns: [
+    { title: 'Program', fill: (cell, row) => cell.append(watchButton(row)) },
+    { title: 'Session', text: ({ session }) => session },
+    { title: 'Tenant', text: ({ tenant }) => tenant },
+    { title: 'Adapter', text: ({ adapter }) => adapter || 'opening the GPU' },
+    { title: 'GPU memory', number: true, text: ({ work }) => bytes(work.gpuBytes) },
+    { title: 'Submits/s', number: true, text: ({ rates }) => rate(rates.submits) },
+    { title: 'Waits/s', number: true, text: ({ rates }) => rate(rates.waits) },
+    { title: 'Waits per submit', number: true, text: ({ work }) => waitsPerSubmit(work) },
+    { title: 'Up', number: true, text: ({ traffic }) => bytes(traffic.bytesUp) },
+    { title: 'Down', number: true, text: ({ traffic }) => bytes(traffic.bytesDown) },
+    { title: 'Open for', number: true, text: ({ since, now }) => duration(now - since) },
+  ],
+});
+
+const ends = new LiveTable(at('ends'), {
+  caption: 'The last sessions that ended, the newest first',
+  none: 'None has ended since the host started.',
+  columns: [
+    { title: 'Program', text: ({ program }) => program },
+    { title: 'Session', text: ({ session }) => session },
+    { title: 'Tenant', text: ({ tenant }) => tenant },
+    { title: 'Reason', fill: (cell, { code }) => cell.append(badge(code)) },
+    { title: 'Why', text: ({ why }) => why },
+    { title: 'Ended', number: true, text: ({ at: time }) => clock(time) },
+    { title: 'Open for', number: true, text: ({ seconds }) => duration(seconds * 1000) },
+    { title: 'Up', number: true, text: ({ bytesUp }) => bytes(bytesUp) },
+    { title: 'Down', number: true, text: ({ bytesDown }) => bytes(bytesDown) },
+  ],
+});
+
+const blobs = new LiveTable(at('blobs'), {
+  caption: 'Kept so that they need not be sent again, by tenant',
+  none: 'Nothing is kept.',
+  columns: [
+    { title: 'Tenant', text: ({ tenant }) => tenant ?? 'one not seen since the host started' },
+    { title: 'Uploads', number: true, text: (row) => count(row.count) },
+    { title: 'Bytes', number: true, text: (row) => bytes(row.bytes) },
+  ],
+});
+
+function watchButton({ session, program }) {
+  const button = make('button', { type: 'button', class: 'link', 'aria-pressed': 'false' }, program);
+  button.addEventListener('click', () => {
+    const isWatched = watchedSession() === session;
+    unwatch();
+    if (!isWatched) {
+      watch(session, program, () => {
+        button.setAttribute('aria-pressed', 'false');
+        if (button.isConnected) button.focus();
+      });
+      button.setAttribute('aria-pressed', 'true');
+    }
+  });
+  return button;
+}
+
+function badge(code) {
+  const well = code === 'CLOSED' || code === 'SHUTTING_DOWN';
+  return make('span', { class: well ? 'badge well' : 'badge' }, code);
+}
+
+function show({ host, seconds }) {
+  if (shown && shown.version !== host.version) location.reload();
+  if (shown && shown.startedAt !== host.startedAt) forgetHistory();
+  shown = host;
+  const { adapter, url, version, now, startedAt } = host;
+  say(at('adapter'), adapter ? `${adapter.name}${adapter.software ? ' (software)' : ''}` : 'no GPU');
+  say(at('url'), url);
+  say(at('version'), `farlight ${version}, up for ${duration(now - startedAt)}`);
+  at('problem').hidden = host.adapterProblem === '';
+  say(at('problem'), host.adapterProblem);
+  showFigures(at('now'), nowFigures(host));
+  showFigures(at('saved'), savedFigures(host));
+  showExecutors(host.executors);
+  sessions.show(new Map(host.sessions.map((each) => [each.session, { ...each, now }])), watchedSession());
+  ends.show(new Map(host.ends.map((each) => [`${each.session} ${each.at}`, each])));
+  blobs.show(new Map((host.blobs ?? []).map((each, index) => [`${index} ${each.tenant ?? ''}`, each])));
+  showHistory(seconds, now);
+  const watched = watchedSession();
+  if (watched && !host.sessions.some(({ session }) => session === watched)) sessionEnded();
+}
+
+function nowFigures({ sessions: open, rates, totals, counters }) {
+  return [
+    {
+      name: 'Sessions open',
+      value: count(open.length),
+      about: `${count(counters.sessionsOpened)} since the start`,
+    },
+    { name: 'Submits', value: `${rate(rates.submits)}/s`, about: `${count(totals.submits)} in all` },
+    { name: 'Waits', value: `${rate(rates.waits)}/s`, about: `${count(totals.waits)} in all` },
+    { name: 'Bytes up', value: bytesPerSecond(rates.bytesUp), about: `${bytes(totals.bytesUp)} in all` },
+    {
+      name: 'Bytes down',
+      value: bytesPerSecond(rates.bytesDown),
+      about: `${bytes(totals.bytesDown)} in all`,
+    },
+    { name: 'GPU memory', value: bytes(totals.gpuBytes), about: 'buffers and textures' },
+  ];
+}
+
+function savedFigures({ totals, counters }) {
+  return [
+    {
+      name: 'Commands that came as names',
+      value: share(totals.asNames, totals.commands),
+      about: `${count(totals.asNames)} of ${count(totals.commands)}`,
+    },
+    {
+      name: 'Bytes not sent',
+      value: bytes(totals.bytesNotSent),
+      about: `${count(totals.contentsNamed)} uploads that the host had`,
+    },
+    {
+      name: 'Compile time not spent',
+      value: duration(totals.compileMsSaved),
+      about: `${duration(totals.compileMs)} was spent`,
+    },
+    { name: 'Objects shared', value: count(totals.objectsShared), about: 'were there already' },
+    {
+      name: 'Executors used again',
+      value: count(counters.executorsReused),
+      about: `of ${count(counters.sessionsOpened)} sessions`,
+    },
+  ];
+}
+
+const STATES = [
+  { key: 'busy', name: 'Busy with a session' },
+  { key: 'warm', name: 'Ready for any program' },
+  { key: 'kept', name: 'Kept for a program’s next session' },
+  { key: 'changing', name: 'Starting or tidying up' },
+];
+
+function showExecutors(executors) {
+  const bar = at('executors-bar');
+  if (bar.children.length === 0) bar.append(...STATES.map(({ key }) => make('span', { class: key })));
+  for (const [index, { key }] of STATES.entries()) {
+    bar.children[index].style.flexGrow = String(executors[key]);
+    bar.children[index].hidden = executors[key] === 0;
+  }
+  showFigures(
+    at('executors'),
+    STATES.map(({ key, name }) => ({ name, kind: key, value: count(executors[key]) })),
+  );
+}
+
+function status(live) {
+  const box = at('status');
+  box.classList.toggle('live', live);
+  say(box, live ? 'live' : 'no answer, trying again');
+  document.title = live ? 'Farlight host' : 'Farlight host (no answer)';
+}
+
+function follow() {
+  const source = new EventSource('/events');
+  const again = () => {
+    clearTimeout(silence);
+    source.close();
+    status(false);
+    setTimeout(follow, AGAIN_MS);
+  };
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(again, SILENT_MS);
+  };
+  heard();
+  source.addEventListener('host', ({ data }) => {
+    heard();
+    status(true);
+    show(JSON.parse(data));
+  });
+  source.addEventListener('error', () => {
+    status(false);
+    // Otherwise the browser comes back by itself.
+    if (source.readyState === EventSource.CLOSED) again();
+  });
+}
+
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaintHistory);
+follow();

@@ -1,0 +1,72 @@
+import { spawnSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+import { CLI } from '../support/session-client.js';
+
+const run = (file: string, args: string[]) => spawnSync(file, args, { encoding: 'utf8' });
+const farlight = (...args: string[]) => run(process.execPath, [CLI, ...args]);
+
+/** What bash offers where these words are typed, the last of them under the cursor. */
+function offered(...typed: string[]): string[] {
+  const words = ['farlight', ...typed].map((word) => `'${word}'`).join(' ');
+  const script = `${farlight('completion', 'bash').stdout}
+    compopt() { :; }
+    COMP_WORDS=(${words}); COMP_CWORD=${typed.length}; _farlight; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout, stderr } = run('bash', ['--norc', '-c', script]);
+  expect(stderr).toBe('');
+  return stdout.split('\n').filter(Boolean);
+}
+
+describe('farlight completion', () => {
+  it('has bash offer commands, subcommands, options and the values that an option takes', () => {
+    expect(offered('')).toEqual(
+      expect.arrayContaining(['serve', 'run', 'doctor', 'top', 'cache', 'token', '--version']),
+    );
+    expect(offered('to')).toEqual(['top', 'token']);
+    expect(offered('token', '')).toEqual(expect.arrayContaining(['add', 'list', 'revoke']));
+    expect(offered('token', 'add', '--t')).toEqual(['--tenant']);
+    expect(offered('run', '--compress', '')).toEqual(['auto', 'on', 'off']);
+    expect(offered('serve', '--log-level', 's')).toEqual(['silent']);
+    expect(offered('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh', 'fish']));
+    expect(offered('serve', '--listen', '')).toEqual([]);
+    expect(offered('run', '--', '')).toEqual([]);
+  });
+
+  it('knows every option that the help of a command shows, in every shell', () => {
+    const scripts = ['bash', 'zsh', 'fish'].map((shell) => farlight('completion', shell).stdout);
+    for (const path of [['serve'], ['run'], ['doctor'], ['top'], ['cache', 'ls'], ['token', 'add']]) {
+      const help = farlight(...path, '--help').stdout;
+      const options = [...help.matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gm)].map(([, name]) => name);
+      expect(options.length).toBeGreaterThan(0);
+      for (const option of options)
+        for (const script of scripts) expect(script).toMatch(new RegExp(`-(-|l )${option}\\b`));
+    }
+  });
+
+  it('says which shells there are', () => {
+    const { status, stderr } = farlight('completion', 'csh');
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/Allowed choices are bash, zsh, fish/);
+  });
+});
+
+describe('the help of every command', () => {
+  it('has examples, none of them wider than a terminal of 120 columns', () => {
+    const paths = [
+      [],
+      ['serve'],
+      ['run'],
+      ['doctor'],
+      ['top'],
+      ['cache'],
+      ['cache', 'ls'],
+      ['cache', 'clear'],
+      ['token'],
+    ];
+    for (const path of [...paths, ['token', 'add'], ['token', 'list'], ['token', 'revoke'], ['completion']]) {
+      const { stdout } = farlight(...path, '--help');
+      const [, examples = ''] = stdout.split('Examples:\n');
+      expect([path, examples.includes('farlight')]).toEqual([path, true]);
+      for (const line of examples.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
+    }
+  });
+});

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import type { HostView } from '#farlight/server/page/view.js';
+import { ServeProcess } from '../support/serve-process.js';
+import { CLI, HELLO, SessionClient } from '../support/session-client.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+async function serve() {
+  const host = await ServeProcess.start('--dashboard', '127.0.0.1:0');
+  cleanups.push(() => {
+    host.child.kill();
+    return host.ended;
+  });
+  const page = /dashboard: http:\/\/(\S+)/.exec(host.stdout)?.[1] ?? '';
+  const client = new SessionClient(remoteHost(host.url), { ...HELLO, program: 'app.mjs' });
+  await client.welcome;
+  return { host, page, client };
+}
+
+function top(...args: string[]) {
+  const child = spawn(process.execPath, [CLI, 'top', ...args]);
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (text) => {
+      texts[name] += text;
+    });
+  }
+  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
+    child.on('close', (code) => resolve({ code, ...texts }));
+  });
+}
+
+describe('farlight top', () => {
+  it('prints what the host does once, as text without colours where it is no terminal, and as JSON', async () => {
+    const { page, host } = await serve();
+    const printed = await top('--dashboard', page);
+    expect(printed).toMatchObject({ code: 0, stderr: '' });
+    expect(printed.stdout).toContain(host.url);
+    expect(printed.stdout).toMatch(/^app\.mjs +default /m);
+    expect(printed.stdout).not.toContain('\u001b');
+    const { sessions } = JSON.parse((await top('--dashboard', page, '--json')).stdout) as HostView;
+    expect(sessions).toMatchObject([{ program: 'app.mjs', adapter: 'null' }]);
+  });
+
+  it('says in a sentence what to do where no host shows itself', async () => {
+    const nobody = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => nobody.once('listening', resolve));
+    const { port } = nobody.address() as { port: number };
+    await new Promise((resolve) => nobody.close(resolve));
+    const { code, stdout, stderr } = await top('--dashboard', `127.0.0.1:${port}`);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(
+      /^farlight: no Farlight host shows itself at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start one .*\n$/,
+    );
+  });
+});
+
+describe('the metrics of a host', () => {
+  it('are what Prometheus reads, by conventional names, and have neither programs nor secrets in them', async () => {
+    const { page, client, host } = await serve();
+    const { sessionId } = await client.welcome;
+    client.link.send(new Uint8Array([0, 0, 0]));
+    client.link.close();
+    await client.closed;
+    await host.logged('session ended');
+    const response = await fetch(`http://${page}/metrics`);
+    expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
+    const text = await response.text();
+    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    const value = (name: string) => Number(lines.find((line) => line.startsWith(`${name} `))?.split(' ')[1]);
+    expect({
+      up: value('farlight_gpu_up'),
+      open: value('farlight_sessions_open'),
+      opened: value('farlight_sessions_total'),
+      closed: value('farlight_session_ends_total{code="CLOSED"}'),
+      lost: value('farlight_session_ends_total{code="EXECUTOR_LOST"}'),
+      bytes: value('farlight_bytes_received_total'),
+    }).toEqual({ up: 1, open: 0, opened: 1, closed: 1, lost: 0, bytes: 3 });
+    expect(value('process_cpu_seconds_total')).toBeGreaterThan(0);
+    expect(text).not.toContain('app.mjs');
+    expect(text).not.toContain(sessionId.slice(0, 6));
+    // How late the event loop is is not known when it is first asked.
+    for (const line of lines) expect(line).toMatch(/^[a-z0-9_]+(\{[^}]*\})? (-?[0-9.e+-]+|Nan)$/i);
+    // Each has a help and a type; a counter's name ends as one.
+    const types = [...text.matchAll(/^# TYPE (farlight_\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]);
+    expect(types.length).toBeGreaterThan(20);
+    for (const [name, type] of types) expect(name?.endsWith('_total')).toBe(type === 'counter');
+  });
+});

@@ -1,0 +1,207 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Stats } from '#farlight/client/session/ledger.js';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import type { HostView } from '#farlight/server/page/view.js';
+import { openChromium } from '../support/chromium.js';
+import { ServeProcess } from '../support/serve-process.js';
+import { HELLO, SessionClient } from '../support/session-client.js';
+import { StepPrograms } from '../support/step-programs.js';
+
+let browser: Browser;
+let host: ServeProcess;
+let programs: StepPrograms;
+
+beforeAll(async () => {
+  browser = await openChromium();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  host = await ServeProcess.start('--dashboard', '127.0.0.1:0');
+  programs = new StepPrograms();
+});
+afterEach(async () => {
+  await programs.clear();
+  for (const context of browser.contexts()) await context.close();
+  host.child.kill();
+  await host.ended;
+});
+
+const dashboardOf = ({ stdout }: ServeProcess) => /dashboard: (\S+)/.exec(stdout)?.[1] ?? '';
+
+/** What the page logs, most of all what its policy has kept from running. */
+const logged: string[] = [];
+
+async function open(options: Parameters<Browser['newPage']>[0] = {}): Promise<Page> {
+  const page = await browser.newPage(options);
+  logged.length = 0;
+  page.on('console', (message) => logged.push(message.text()));
+  page.on('pageerror', (error) => logged.push(error.message));
+  await page.goto(dashboardOf(host));
+  await page.getByRole('status').getByText('live', { exact: true }).waitFor();
+  return page;
+}
+
+/** A table's rows by the text of their first cells: each cell's text by its column. */
+async function rowsOf(page: Page, place: string): Promise<Map<string, Record<string, string>>> {
+  const heads = await page.locator(`${place} thead th`).allTextContents();
+  const rows = new Map<string, Record<string, string>>();
+  for (const row of await page.locator(`${place} tbody tr`).all()) {
+    const cells = await row.locator('th, td').allTextContents();
+    rows.set(cells[0] ?? '', Object.fromEntries(heads.map((head, index) => [head, cells[index] ?? ''])));
+  }
+  return rows;
+}
+
+const viewOf = async (server: ServeProcess) =>
+  (await (await fetch(`${dashboardOf(server)}/host.json`)).json()) as HostView;
+
+/** What the page writes for so many bytes. */
+const bytesText = (page: Page, value: number) =>
+  page.evaluate<string>(`import('/format.js').then(({ bytes }) => bytes(${value}))`);
+
+describe('the page of a host', { timeout: 90_000 }, () => {
+  it('shows three programs that run at once, with what they did as they counted it themselves', async () => {
+    const page = await open();
+    const steps = { 'alpha.mjs': 3, 'beta.mjs': 7, 'gamma.mjs': 20 };
+    const ledgers: [string, Stats][] = await Promise.all(
+      Object.entries(steps).map(
+        async ([name, count]) => [name, await programs.run(host.url, name, count)] as [string, Stats],
+      ),
+    );
+    await page.waitForTimeout(1500);
+
+    const { sessions, totals } = await viewOf(host);
+    const rows = await rowsOf(page, '#sessions');
+    expect([...rows.keys()].sort()).toEqual(Object.keys(steps));
+    for (const [name, ledger] of ledgers) {
+      const session = sessions.find(({ program }) => program === name);
+      const count = steps[name as keyof typeof steps];
+      expect(session).toMatchObject({
+        tenant: 'default',
+        adapter: 'null',
+        work: {
+          commands: ledger.commandsSent,
+          asNames: ledger.sentAsNames,
+          waits: ledger.waits,
+          submits: count,
+          gpuBytes: 2 * 65536,
+        },
+        traffic: { bytesUp: ledger.bytesUp, bytesDown: ledger.bytesDown },
+      });
+      expect(rows.get(name)).toMatchObject({
+        Tenant: 'default',
+        Adapter: 'null',
+        'GPU memory': '128 KiB',
+        'Waits per submit': (ledger.waits / count).toFixed(2),
+        Up: await bytesText(page, ledger.bytesUp),
+        Down: await bytesText(page, ledger.bytesDown),
+      });
+    }
+    expect(totals.submits).toBe(30);
+    expect(await page.locator('#now').textContent()).toContain('Sessions open3');
+
+    await programs.end();
+    await page.locator('#ends tbody tr').nth(2).waitFor();
+    const ends = await rowsOf(page, '#ends');
+    expect([...ends.keys()].sort()).toEqual(Object.keys(steps));
+    expect(ends.get('beta.mjs')).toMatchObject({ Reason: 'CLOSED', Why: 'the program closed it' });
+    expect(await page.locator('#sessions').textContent()).toContain('No program has a session open');
+    expect(logged).toEqual([]);
+  });
+
+  it('draws what a chosen session does, can be zoomed with the keyboard, and stays when the session ends', async () => {
+    const page = await open();
+    void programs.run(host.url, 'busy.mjs', 1, 20, 'forever').catch(() => {});
+    await page.getByRole('button', { name: 'busy.mjs' }).click();
+    const spans = async (lane: string) => Number((await rowsOf(page, '#lanes')).get(lane)?.Spans);
+    for (const lane of ['GPU', 'Program and line', 'Executor', 'Wire']) {
+      await expect.poll(() => spans(lane), { timeout: 10_000 }).toBeGreaterThan(5);
+    }
+    expect((await rowsOf(page, '#lanes')).get('Waits')?.Longest).toContain('GPUBuffer.mapAsync "result"');
+    const painted = `(() => {
+      const { width, height } = document.getElementById('timeline-canvas');
+      const { data } = document.getElementById('timeline-canvas').getContext('2d').getImageData(0, 0, width, height);
+      return new Set(new Uint32Array(data.buffer)).size;
+    })()`;
+    expect(await page.evaluate(painted)).toBeGreaterThan(10);
+
+    const live = page.getByRole('button', { name: 'Live' });
+    expect(await live.getAttribute('aria-pressed')).toBe('true');
+    await page.locator('#timeline-canvas').focus();
+    await page.keyboard.press('ArrowLeft');
+    expect(await live.getAttribute('aria-pressed')).toBe('false');
+    const before = await spans('Executor');
+    for (let press = 0; press < 6; press += 1) await page.keyboard.press('+');
+    expect(await spans('Executor')).toBeLessThan(before);
+    await page.keyboard.press('Home');
+    expect(await live.getAttribute('aria-pressed')).toBe('true');
+
+    await programs.end();
+    await page.getByText('The session has ended; this is what was seen of it.').waitFor();
+    await page.getByRole('button', { name: 'Close' }).click();
+    expect(await page.locator('#timeline').isVisible()).toBe(false);
+    expect(logged).toEqual([]);
+  });
+
+  it('goes on by itself when the host is back, and shows what that one does', async () => {
+    const page = await open();
+    await programs.run(host.url, 'before.mjs', 2);
+    await page.getByRole('button', { name: 'before.mjs' }).waitFor();
+    const address = dashboardOf(host);
+    const listen = host.url.replace('grpc://', '');
+    await Promise.allSettled([programs.end(), host.ended, host.child.kill()]);
+    await page.getByRole('status').getByText('no answer, trying again').waitFor();
+
+    host = await ServeProcess.start('--dashboard', address.replace('http://', ''), '--listen', listen);
+    await page.getByRole('status').getByText('live', { exact: true }).waitFor();
+    await programs.run(host.url, 'after.mjs', 2);
+    await page.getByRole('button', { name: 'after.mjs' }).waitFor();
+    expect([...(await rowsOf(page, '#sessions')).keys()]).toEqual(['after.mjs']);
+    expect((await rowsOf(page, '#ends')).size).toBe(0);
+  });
+
+  it('makes no markup of a name that a client chose, wherever it is shown', async () => {
+    const program = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>';
+    const page = await open();
+    const client = new SessionClient(remoteHost(host.url), { ...HELLO, program });
+    await client.welcome;
+    const button = page.locator('#sessions button');
+    await button.waitFor();
+    expect(await button.textContent()).toBe(program);
+    await button.click();
+    expect(await page.locator('#timeline-heading').textContent()).toContain(program);
+    client.link.close();
+    await client.closed;
+    await page.locator('#ends tbody tr').waitFor();
+    expect(await page.locator('#ends tbody th').textContent()).toBe(program);
+    expect(await page.locator('main img, main script').count()).toBe(0);
+    expect(await page.evaluate('window.ran')).toBeUndefined();
+    expect(logged).toEqual([]);
+  });
+
+  it('has nothing that axe finds wrong: light, dark, on a screen and on a phone, with a timeline open', async () => {
+    await programs.run(host.url, 'gone.mjs', 2);
+    await programs.end();
+    const page = await open();
+    await programs.run(host.url, 'open.mjs', 5);
+    await page.getByRole('button', { name: 'open.mjs' }).click();
+    await page.locator('#ends tbody tr').waitFor();
+    await page.evaluate(readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8'));
+    for (const colorScheme of ['light', 'dark'] as const) {
+      for (const width of [1280, 390]) {
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width, height: 800 });
+        const found = await page.evaluate<{ nodes: { failureSummary: string; html: string }[] }[]>(
+          'axe.run().then(({ violations }) => violations)',
+        );
+        const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
+        expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
+        // What is wider than the screen would have to be scrolled sideways.
+        expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
+      }
+    }
+  });
+});

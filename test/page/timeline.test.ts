@@ -1,0 +1,156 @@
+import { describe, expect, it } from 'vitest';
+import { SPAN, type Span, type SpanKind } from '#farlight/proto/activity.js';
+import { LimitedSpans } from '#farlight/server/executor/limited-spans.js';
+import { LANES, Lanes } from '#farlight/server/page/site/lanes.js';
+import { TimelineView, ticks } from '#farlight/server/page/site/timeline-view.js';
+
+const span = (kind: SpanKind, start: number, end: number, name = '', label = ''): Span => ({
+  kind,
+  name,
+  label,
+  start,
+  end,
+  number: 0,
+  bytes: 0,
+});
+
+function lanesOf(...spans: Span[]): Lanes {
+  const lanes = new Lanes();
+  lanes.add({ spans, left: 0 });
+  return lanes;
+}
+
+const textsOf = (lanes: Lanes) =>
+  Object.fromEntries(LANES.map(({ key }) => [key, lanes.lanes.get(key)?.map(({ text }) => text)]));
+
+describe('the lanes of a timeline', () => {
+  it('have each kind of span in its own, with what it is called', () => {
+    const lanes = lanesOf(
+      span(SPAN.received, 0, 1),
+      span(SPAN.compiled, 1, 2, 'GPUComputePipeline', 'matmul'),
+      span(SPAN.executed, 1, 3),
+      span(SPAN.gpu, 3, 5),
+      span(SPAN.sent, 6, 6),
+      span(SPAN.awaited, 2, 6, 'GPUBuffer.mapAsync'),
+    );
+    expect(textsOf(lanes)).toEqual({
+      program: [],
+      wire: ['a batch came in', 'replies left'],
+      executor: ['a batch was carried out'],
+      compile: ['GPUComputePipeline "matmul"'],
+      gpu: ['the GPU was busy'],
+      wait: ['GPUBuffer.mapAsync'],
+    });
+    expect(lanes.last).toBe(6);
+  });
+
+  it('give the program the time from an answer to the batch that follows', () => {
+    const lanes = lanesOf(
+      span(SPAN.sent, 10, 10),
+      span(SPAN.received, 25, 26),
+      span(SPAN.received, 30, 31),
+      span(SPAN.sent, 40, 40),
+      span(SPAN.sent, 41, 41),
+      span(SPAN.received, 45, 46),
+    );
+    expect(lanes.lanes.get('program')?.map(({ start, end }) => [start, end])).toEqual([
+      [10, 25],
+      [41, 45],
+    ]);
+  });
+
+  it('are summed up without counting twice what lies over each other, or what lies outside', () => {
+    const lanes = lanesOf(
+      span(SPAN.awaited, 0, 20, 'a'),
+      span(SPAN.awaited, 10, 30, 'b'),
+      span(SPAN.awaited, 15, 18, 'c'),
+      span(SPAN.awaited, 90, 200, 'd'),
+    );
+    const wait = lanes.summary(5, 100).find(({ key }) => key === 'wait');
+    expect(wait).toMatchObject({ count: 4, busy: 35, longest: { text: 'd' } });
+    expect(lanes.summary(40, 50).find(({ key }) => key === 'wait')).toMatchObject({ count: 0, busy: 0 });
+  });
+
+  it('find the shortest span under a finger', () => {
+    const lanes = lanesOf(span(SPAN.awaited, 0, 100, 'long'), span(SPAN.awaited, 40, 50, 'short'));
+    expect(lanes.find('wait', 45, 0)?.text).toBe('short');
+    expect(lanes.find('wait', 38, 3)?.text).toBe('short');
+    expect(lanes.find('wait', 38, 1)?.text).toBe('long');
+    expect(lanes.find('gpu', 45, 0)).toBeUndefined();
+  });
+
+  it('never have more than a bounded number of spans, and give up the oldest', () => {
+    const lanes = new Lanes();
+    for (let time = 0; time < 50_000; time += 1)
+      lanes.add({ spans: [span(SPAN.executed, time, time + 0.5)], left: 0 });
+    const kept = lanes.lanes.get('executor') ?? [];
+    expect(kept.length).toBeLessThanOrEqual(20_000);
+    expect(kept.length).toBeGreaterThan(5000);
+    expect(kept.at(-1)?.start).toBe(49_999);
+  });
+});
+
+describe('the view of a timeline', () => {
+  it('follows the newest, also when it is zoomed', () => {
+    const view = new TimelineView();
+    view.now = 10_000;
+    view.zoom(2);
+    expect([view.from, view.to, view.live]).toEqual([7500, 10_000, true]);
+    view.now = 11_000;
+    expect(view.to).toBe(11_000);
+  });
+
+  it('keeps in its place what is under the pointer while it zooms', () => {
+    const view = new TimelineView();
+    view.now = 10_000;
+    view.zoom(5, 0.25);
+    expect(view.from + 0.25 * view.span).toBeCloseTo(6250);
+    expect([view.span, view.live]).toEqual([1000, false]);
+  });
+
+  it('is moved back and forth, and follows again at the end', () => {
+    const view = new TimelineView();
+    view.now = 10_000;
+    view.pan(-0.5);
+    expect([view.from, view.to]).toEqual([2500, 7500]);
+    view.now = 20_000;
+    expect(view.to).toBe(7500);
+    view.pan(10);
+    expect([view.to, view.live]).toEqual([20_000, true]);
+  });
+
+  it('shows neither less than half a millisecond nor more than two minutes', () => {
+    const view = new TimelineView();
+    view.zoom(1e9);
+    expect(view.span).toBe(0.5);
+    view.zoom(1e-9);
+    expect(view.span).toBe(120_000);
+  });
+
+  it('has a scale of round times', () => {
+    expect(ticks(-5000, 0, 5)).toEqual([-5000, -4000, -3000, -2000, -1000, 0]);
+    expect(ticks(-7, 0, 4)).toEqual([-6, -4, -2, 0]);
+  });
+});
+
+describe('what an executor tells of itself', () => {
+  it('is no more than 4,000 spans a second, with how many were left out', () => {
+    let now = 0;
+    const told: [number, number][] = [];
+    const limited = new LimitedSpans(
+      (spans, left) => told.push([spans.length, left]),
+      () => now,
+    );
+    const many = Array.from({ length: 3000 }, () => span(SPAN.sent, 0, 0));
+    limited.take(many);
+    limited.take(many);
+    limited.take(many);
+    now = 1000;
+    limited.take(many);
+    expect(told).toEqual([
+      [3000, 0],
+      [1000, 2000],
+      [3000, 3000],
+    ]);
+  });
+});

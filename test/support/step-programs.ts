@@ -1,0 +1,61 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Stats } from '#farlight/client/session/ledger.js';
+import { CLI } from './session-client.js';
+
+const SOURCE = new URL('./step-program.mjs', import.meta.url);
+const CLIENT = new URL('../../dist/client/index.js', import.meta.url);
+
+/** `farlight run -- node NAME` for programs that do so many steps each, say what they counted, and stay. */
+export class StepPrograms {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'farlight-steps-'));
+  readonly #children: ChildProcess[] = [];
+
+  /** Resolves to the program's own ledger when its steps are done; its session is open until `end`. */
+  run(
+    host: string,
+    name: string,
+    steps: number,
+    pauseMs = 0,
+    stay: 'stay' | 'forever' = 'stay',
+  ): Promise<Stats> {
+    const path = join(this.#folder, name);
+    const source = readFileSync(fileURLToPath(SOURCE), 'utf8');
+    writeFileSync(path, source.replace('#farlight/client/index.js', CLIENT.href));
+    const command = ['node', path, String(steps), String(pauseMs), stay];
+    const child = spawn(process.execPath, [CLI, 'run', '--host', host, '--', ...command]);
+    this.#children.push(child);
+    return new Promise((resolve, reject) => {
+      let stdout = '';
+      let stderr = '';
+      child.stderr.on('data', (text) => {
+        stderr += text;
+      });
+      child.stdout.on('data', (text) => {
+        stdout += text;
+        if (stdout.includes('\n')) resolve(JSON.parse(stdout));
+      });
+      child.on('close', (code) => reject(new Error(`${name} ended with ${code}: ${stderr}`)));
+    });
+  }
+
+  /** Has the programs end that wait. */
+  async end(): Promise<void> {
+    const ended = this.#children
+      .splice(0)
+      .map((child) => [child, new Promise((resolve) => child.once('close', resolve))] as const);
+    for (const [child] of ended) {
+      child.stdin?.end('\n');
+      setTimeout(() => child.kill(), 3000).unref();
+    }
+    await Promise.all(ended.map(([child, closed]) => child.exitCode ?? child.signalCode ?? closed));
+  }
+
+  async clear(): Promise<void> {
+    await this.end();
+    rmSync(this.#folder, { recursive: true });
+  }
+}
