@@ -1,12 +1,11 @@
 import { INTERNAL } from './api/define.js';
-import { asException } from './api/errors.js';
 import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
 import type { Stats } from './session/ledger.js';
-import { Session, type SessionOptions } from './session/session.js';
+import type { Session } from './session/session.js';
 
-/** A GPU with a session of its own. */
-export function gpuOf(options: Omit<SessionOptions, 'asException'>): GPU {
-  return new FarlightGPU(INTERNAL, new Session({ ...options, asException })) as unknown as GPU;
+/** The GPU whose commands go over this session. */
+export function gpuOf(session: Session): GPU {
+  return new FarlightGPU(INTERNAL, session) as unknown as GPU;
 }
 
 /** What the session of this GPU has counted since it was made. */

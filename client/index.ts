@@ -3,8 +3,10 @@
  * Farlight: WebGPU on a GPU that is somewhere else. The exports have the shape of npm `webgpu`'s.
  */
 import { basename } from 'node:path';
+import { asException } from './api/errors.js';
 import { gpuOf } from './gpu-session.js';
 import { type CreateOptions, parseOptions } from './options.js';
+import { Session } from './session/session.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export { globals } from './globals.js';
@@ -23,5 +25,6 @@ export type { Transport } from './transport/transport.js';
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const { transport, batch, reuse } = parseOptions(options);
   const program = basename(process.argv[1] ?? 'node');
-  return gpuOf({ transport, program, batch, reuse });
+  const session = new Session({ transport, program, batch, reuse, asException });
+  return gpuOf(session);
 }

@@ -2,8 +2,10 @@
  * Farlight for web pages: the same client, over a WebSocket. The exports have the shape of the package's own.
  */
 import { FarlightError } from '../../proto/errors.js';
+import { asException } from '../api/errors.js';
 import { gpuOf } from '../gpu-session.js';
 import { installGlobals, installGpu } from '../install-globals.js';
+import { Session } from '../session/session.js';
 import { installCanvases } from './install-canvases.js';
 import { type CreateOptions, parseOptions } from './options.js';
 
@@ -22,7 +24,7 @@ export type { CreateOptions } from './options.js';
  */
 export function create(options: CreateOptions = {}): GPU {
   const program = `${location.host}${location.pathname}`;
-  return gpuOf({ ...parseOptions(options), program });
+  return gpuOf(new Session({ ...parseOptions(options), program, asException }));
 }
 
 /**

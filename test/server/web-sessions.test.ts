@@ -1,9 +1,12 @@
-import { createConnection } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, createConnection } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { webSessions } from '#farlight/server/daemon/web-sessions.js';
 import { memoryLog } from '../support/memory-log.js';
 import { webAddress } from '../support/pages.js';
 import { FAKE_EXECUTOR, HELLO, until } from '../support/session-client.js';
@@ -122,6 +125,37 @@ describe('a WebSocket to a host', () => {
       { code: 'PROTOCOL_ERROR', remote: '127.0.0.1' },
     ]);
     expect(daemon.counters.sessionsOpened).toBe(0);
+  });
+
+  it('whose bytes nobody takes holds its client back, and the host keeps few of them', async () => {
+    const heard: Duplex[] = [];
+    const { handler } = webSessions({
+      allowOrigins: [],
+      onRefused: () => {},
+      take: (each) => heard.push(each),
+    });
+    const server = createServer().on('upgrade', (request, socket, head) =>
+      handler(request, socket, head, new URL('http://localhost/session')),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    await new Promise((resolve) => client.once('open', resolve));
+    const piece = Buffer.alloc(1 << 20, 7);
+    for (let count = 0; count < 48; count += 1) client.send(piece);
+    // Until no more of it leaves.
+    for (let before = -1; before !== client.bufferedAmount || heard[0]?.readableLength === 0; ) {
+      before = client.bufferedAmount;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    expect(heard[0]?.readableLength).toBeLessThanOrEqual(2 << 20);
+    expect(client.bufferedAmount).toBeGreaterThan(24 << 20);
+    let bytes = 0;
+    heard[0]?.on('data', (taken: Uint8Array) => {
+      bytes += taken.length;
+    });
+    await until(() => bytes === 48 << 20);
+    client.terminate();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it('that sends a message longer than any of ours is closed', async () => {
