@@ -19,6 +19,7 @@ interface ServeOptions extends HostOptions {
   blobBytes?: number;
   /** False with --no-dashboard. */
   dashboard: string | false;
+  allowOrigin?: string[];
   requireToken?: boolean;
   tlsCert?: string;
   tlsKey?: string;
@@ -62,6 +63,11 @@ export function serveCommand(): Command {
       DEFAULT_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')
+    .option(
+      '--allow-origin <origin>',
+      'let pages from there (https://app.example) open sessions at the address of the dashboard; may be given again',
+      (text, given: string[] | undefined) => [...(given ?? []), text],
+    )
     .allowExcessArguments(false)
     .action(serve);
   return addHostOptions(command);
@@ -84,7 +90,24 @@ async function serve(options: ServeOptions): Promise<void> {
   const trust = { requireToken, tlsFiles: { cert, key, clientCa } };
   const limits = await daemonOptions(options);
   const dashboard = options.dashboard || undefined;
-  const starting = Daemon.start({ listen, adapter, spares, kept, blobs, dashboard, ...trust, ...limits });
+  const allowOrigins = options.allowOrigin;
+  if (allowOrigins && !dashboard) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      '--allow-origin is for pages, which connect at the address of the dashboard; leave --no-dashboard out',
+    );
+  }
+  const starting = Daemon.start({
+    listen,
+    adapter,
+    spares,
+    kept,
+    blobs,
+    dashboard,
+    allowOrigins,
+    ...trust,
+    ...limits,
+  });
   let stopping = false;
   let draining = options.drain > 0;
   const stop = () => {

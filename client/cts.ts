@@ -3,12 +3,11 @@
  * with `--gpu-provider`. The suite's runner `require`s it, which Node can do with a module that awaits
  * nothing at its top level (since 20.19 and 22.12).
  */
-import { create as createGpu, globals } from './index.js';
+import { create as createGpu } from './index.js';
+import { installGlobals } from './install-globals.js';
 
 // The suite reads the classes and constants as globals, some of them while its files are loaded.
-for (const [name, value] of Object.entries(globals)) {
-  Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
-}
+installGlobals();
 
 /**
  * What the runner calls once, before the first test.

@@ -3,16 +3,15 @@
  * Farlight: WebGPU on a GPU that is somewhere else. The exports have the shape of npm `webgpu`'s.
  */
 import { basename } from 'node:path';
-import { INTERNAL } from './api/define.js';
 import { asException } from './api/errors.js';
-import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
+import { gpuOf } from './gpu-session.js';
 import { observation } from './observation.js';
 import { type CreateOptions, parseOptions } from './options.js';
-import type { Stats } from './session/ledger.js';
 import { Session } from './session/session.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export { globals } from './globals.js';
+export { close, stats } from './gpu-session.js';
 export type { CreateOptions } from './options.js';
 export type { Stats } from './session/ledger.js';
 export type { Transport } from './transport/transport.js';
@@ -31,15 +30,5 @@ export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const { transport, observer, fresh, attach } = observation(parsed);
   const session = new Session({ transport, program, batch, reuse, observer, fresh, asException });
   attach(session);
-  return new FarlightGPU(INTERNAL, session) as unknown as GPU;
-}
-
-/** What the session of this GPU has counted since it was made. */
-export function stats(gpu: GPU): Stats {
-  return sessionOf(gpu, 'stats').countedStats();
-}
-
-/** Ends the session of this GPU: its devices are lost, and what it awaits is rejected. */
-export function close(gpu: GPU): void {
-  sessionOf(gpu, 'close').close();
+  return gpuOf(session);
 }

@@ -1,5 +1,6 @@
 import { FarlightError } from '../proto/errors.js';
 import { redact } from '../proto/token.js';
+import { onOrOff } from './on-or-off.js';
 import type { Transport } from './transport/transport.js';
 
 export interface CreateOptions {
@@ -88,12 +89,6 @@ function fromFlags(flags: readonly string[]): CreateOptions {
     options[name] = value.join('=');
   }
   return options;
-}
-
-function onOrOff(name: string, value: string | undefined): 'on' | 'off' {
-  if (value === undefined || value === '') return 'on';
-  if (value === 'on' || value === 'off') return value;
-  throw new FarlightError('BAD_OPTION', `The option ${name} is 'on' or 'off', not '${value}'.`);
 }
 
 function modeOf(value: string | undefined): 'auto' | 'on' | 'off' {

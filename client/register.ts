@@ -3,7 +3,8 @@
  * program's own imports. Options come from the environment (FARLIGHT_HOST, FARLIGHT_ADAPTER).
  */
 import { isMainThread } from 'node:worker_threads';
-import { create, globals, stats } from './index.js';
+import { create, stats } from './index.js';
+import { installGlobals, installGpu } from './install-globals.js';
 import { formatStats } from './stats-text.js';
 import { stayAwakeWhileCompiling } from './wasm-compilation.js';
 
@@ -23,11 +24,8 @@ if (scope.navigator === undefined) {
     writable: true,
   });
 }
-Object.defineProperty(scope.navigator, 'gpu', { value: gpu, configurable: true, enumerable: true });
-
-for (const [name, value] of Object.entries(globals)) {
-  Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
-}
+installGpu(scope.navigator as object, gpu);
+installGlobals();
 
 if (isMainThread) stayAwakeWhileCompiling();
 

@@ -1,5 +1,3 @@
-import type { Duplex } from 'node:stream';
-import type { CompressionMode } from '../proto/compression.js';
 import { ProtocolError } from '../proto/errors.js';
 import type { Silence } from '../proto/handshake.js';
 import type { Channel, ChannelConnection } from '../proto/wire/channel.js';
@@ -12,9 +10,10 @@ import {
   PACKET_LIMIT,
   PREFACE,
 } from '../proto/wire/packet.js';
+import type { ByteStream } from './byte-stream.js';
 import { DirectSocket } from './direct-socket.js';
-import { FramePacker } from './frame-packer.js';
-import { unpackFrame } from './packed-frame.js';
+import type { FramePacker } from './frame-packer.js';
+import { type Timer, unref } from './timer.js';
 
 export interface ChannelSocketEvents {
   /** The peer's preface has come. */
@@ -49,7 +48,7 @@ const JOINED_BYTES = 4096;
 
 /** Carries a channel's packets over a socket, a TLS connection or a pipe, which it owns. */
 export class ChannelSocket implements ChannelConnection {
-  readonly #socket: Duplex;
+  readonly #socket: ByteStream;
   readonly #channel: Channel;
   readonly #events: ChannelSocketEvents;
   readonly #decoder: FrameDecoder;
@@ -57,15 +56,15 @@ export class ChannelSocket implements ChannelConnection {
   #error: Error | undefined;
   #broken = false;
   #gone = false;
-  #ackTimer: NodeJS.Timeout | undefined;
-  #pingTimer: NodeJS.Timeout | undefined;
+  #ackTimer: Timer | undefined;
+  #pingTimer: Timer | undefined;
   #heardAt = Date.now();
   #lookedAt = Date.now();
   #packer: FramePacker | undefined;
   /** The first long frame's acknowledgement is waited for. */
-  #waitTimer: NodeJS.Timeout | undefined;
+  #waitTimer: Timer | undefined;
 
-  constructor(given: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
+  constructor(given: ByteStream, { channel, events, preface, silence }: ChannelSocketOptions) {
     this.#socket = DirectSocket.over(given);
     const socket = this.#socket;
     this.#channel = channel;
@@ -78,13 +77,13 @@ export class ChannelSocket implements ChannelConnection {
     });
     socket.on('end', () => this.#finish());
     socket.on('close', () => this.#finish());
-    if (socket instanceof DirectSocket) {
+    if (socket.deliver) {
       socket.deliver({ room: () => this.#decoder.room(), push: (piece) => this.push(piece) });
       socket.resume();
     } else {
-      socket.on('data', (piece: Buffer) => this.push(piece));
+      socket.on('data', (piece) => this.push(piece));
     }
-    if (silence) this.#pingTimer = setInterval(() => this.#look(silence), silence.pingMs).unref();
+    if (silence) this.#pingTimer = unref(setInterval(() => this.#look(silence), silence.pingMs));
   }
 
   write(packet: Uint8Array, body?: Uint8Array): boolean {
@@ -94,8 +93,8 @@ export class ChannelSocket implements ChannelConnection {
   }
 
   /** From now on frames may travel packed, both ways. */
-  compress(mode: CompressionMode): void {
-    this.#packer ??= new FramePacker(mode);
+  compress(packer: FramePacker): void {
+    this.#packer ??= packer;
   }
 
   #writeFrame(frame: Uint8Array, packer: FramePacker): boolean {
@@ -127,7 +126,7 @@ export class ChannelSocket implements ChannelConnection {
   #writeTwo(packet: Uint8Array, body: Uint8Array): boolean {
     if (body.length < JOINED_BYTES) {
       // A copy is cheaper than a second write, which takes the stream's slow path.
-      const joined = Buffer.allocUnsafe(packet.length + body.length);
+      const joined = new Uint8Array(packet.length + body.length);
       joined.set(packet);
       joined.set(body, packet.length);
       return this.#socket.write(joined);
@@ -152,10 +151,12 @@ export class ChannelSocket implements ChannelConnection {
       return;
     }
     if (this.#channel.owesAck) {
-      this.#ackTimer ??= setTimeout(() => {
-        this.#ackTimer = undefined;
-        this.#channel.acknowledge();
-      }, ACK_DELAY_MS).unref();
+      this.#ackTimer ??= unref(
+        setTimeout(() => {
+          this.#ackTimer = undefined;
+          this.#channel.acknowledge();
+        }, ACK_DELAY_MS),
+      );
     }
   }
 
@@ -171,7 +172,7 @@ export class ChannelSocket implements ChannelConnection {
       waiting = undefined;
       call?.();
     };
-    const timer = withinMs && setTimeout(() => this.#socket.destroy(), withinMs).unref();
+    const timer = withinMs ? unref(setTimeout(() => this.#socket.destroy(), withinMs)) : undefined;
     this.#socket.once('close', () => {
       clearTimeout(timer);
       left();
@@ -210,7 +211,7 @@ export class ChannelSocket implements ChannelConnection {
 
   #receivePacked(kind: number | undefined, body: Uint8Array, packer: FramePacker): void {
     if (kind === PACKET.packed) {
-      const frame = unpackFrame(body);
+      const frame = packer.unpack(body);
       this.#events.onSaved?.(frame.length - body.length, 'received');
       this.#channel.receive(PACKET.data, frame);
       return;

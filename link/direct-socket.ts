@@ -1,14 +1,6 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-
-/** Who takes what a DirectSocket reads. */
-export interface Receiver {
-  /** Memory for what is read next. */
-  room(): Uint8Array;
-  /** Takes what was read into it. */
-  push(piece: Uint8Array): void;
-}
+import type { ByteStream, Receiver } from './byte-stream.js';
 
 /** What is read at once before there is a receiver, in bytes. */
 const FIRST_BYTES = 64 << 10;
@@ -34,7 +26,7 @@ export class DirectSocket extends Socket {
    * afterwards, and closes with this one. The stream itself where it has no connection of its own that could be had:
    * TLS reads in a way of its own, and what is closed has none.
    */
-  static over(stream: Duplex): Duplex {
+  static over(stream: ByteStream): ByteStream {
     if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream instanceof DirectSocket)
       return stream;
     const held = stream as unknown as { _handle: object | null };

@@ -1,7 +1,7 @@
 import type { CompressionMode } from '../proto/compression.js';
 import { DeliveryRate, SAMPLE_BYTES } from '../proto/wire/delivery-rate.js';
 import { PackPolicy } from '../proto/wire/pack-policy.js';
-import { packFrame } from './packed-frame.js';
+import { packFrame, unpackFrame } from './packed-frame.js';
 
 /** Between two questions for the round trip, in milliseconds. */
 const PROBE_MS = 1000;
@@ -36,6 +36,11 @@ export class FramePacker {
     // The link was not paused for that.
     if (!this.#full) this.#freeAt += ms;
     return this.#policy.packed(frame.length, packed.length, ms, bandwidth) ? packed : undefined;
+  }
+
+  /** The frame in the body of a `packed` packet of the peer's. @throws ProtocolError where there is none. */
+  unpack(body: Uint8Array): Uint8Array {
+    return unpackFrame(body);
   }
 
   /** Whether to ask for the round trip ahead of a frame of so many bytes. */

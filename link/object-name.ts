@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto';
+import { bytesToHex } from '../proto/hex.js';
+import { sha256 } from './sha256.js';
 
 /** The bytes of an object's name. A name is a hint: whoever believes a wrong one waits longer, or less long. */
 export const OBJECT_NAME_BYTES = 8;
@@ -17,9 +18,10 @@ export function objectName(
   payloads: readonly Uint8Array[],
   parts: readonly string[],
 ): string {
-  const hash = createHash('sha256')
-    .update(JSON.stringify([creates, args.length, parts]))
-    .update(args);
-  for (const payload of payloads) hash.update(`${payload.length}:`).update(payload);
-  return hash.digest('hex').slice(0, 2 * OBJECT_NAME_BYTES);
+  const bytes = [encode(JSON.stringify([creates, args.length, parts])), args];
+  for (const payload of payloads) bytes.push(encode(`${payload.length}:`), payload);
+  return bytesToHex(sha256(...bytes).subarray(0, OBJECT_NAME_BYTES));
 }
+
+const encoder = new TextEncoder();
+const encode = (text: string) => encoder.encode(text);

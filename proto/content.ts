@@ -1,4 +1,5 @@
 import { ProtocolError } from './errors.js';
+import { bytesToHex } from './hex.js';
 
 /**
  * A content's name is the SHA-256 of its bytes (`hashContent` in link/content-hash.ts makes it), so
@@ -22,9 +23,7 @@ export function toContentName(bytes: Uint8Array): ContentName {
 
 /** The name in lower-case hex: a file name, and a key of maps. */
 export function contentNameToHex(name: ContentName): string {
-  let hex = '';
-  for (const byte of name) hex += HEX_OF_BYTE[byte];
-  return hex;
+  return bytesToHex(name);
 }
 
 /** Undefined where the text is not exactly what `contentNameToHex` would give. */
@@ -46,4 +45,3 @@ function digit(hex: string, at: number): number {
 }
 
 const NAME_IN_HEX = /^[0-9a-f]{64}$/;
-const HEX_OF_BYTE = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));

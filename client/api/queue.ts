@@ -4,6 +4,7 @@ import { PART_BYTES } from '../../proto/wire/limits.js';
 import { partsOf } from '../session/parts.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
 import { encodeImage, type ImagePart } from './external-image.js';
+import { withReadable } from './page-image.js';
 import type { TextureResource } from './texture.js';
 import { textureParts } from './texture-parts.js';
 
@@ -66,11 +67,12 @@ export class GPUQueue {
     }
   }
 
-  /** Of what the specification lists as sources, outside a page there are ImageData. */
+  /** Of what the specification lists as sources, outside a page there are ImageData alone. */
   copyExternalImageToTexture(...args: unknown[]): undefined {
     const operation = operations.copyExternalImageToTexture;
     const queue = localCall(this, 'GPUQueue', 'copyExternalImageToTexture');
-    const [source, destination, copySize] = operation.convert?.(args) ?? [];
+    const [source, destination, copySize] =
+      operation.convert?.(args.map((arg, at) => (at === 0 ? withReadable(arg) : arg))) ?? [];
     if (!source || !destination || !copySize) return;
     const part = imagePart(source, extent(copySize));
     const { format } = (destination.texture as TextureResource).descriptor;

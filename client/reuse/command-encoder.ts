@@ -11,6 +11,8 @@ import { type Template, TemplateStore } from './template-store.js';
 
 /** A larger command is sent whole each time: keeping it costs more than it can save. */
 const TEMPLATE_BYTES = 4096;
+/** Each byte becomes a character of its own. */
+const LATIN1 = new TextDecoder('latin1');
 /** A larger payload is sent each time; a smaller one is kept, and not sent again while it repeats. */
 const KEPT_PAYLOAD_BYTES = 1024;
 
@@ -240,7 +242,7 @@ export class CommandEncoder {
   /** What a payload is written to: the command without its payloads, and no object's id comes twice. */
   #target(index: number): string {
     const { content, operands } = this.#command;
-    return `${Buffer.from(content).toString('latin1')} ${operands} ${index}`;
+    return `${LATIN1.decode(content)} ${operands} ${index}`;
   }
 
   /** An object by its age, which is short where it is young; 0 for one of another session. */

@@ -1,5 +1,6 @@
 import { OBJECT_NAME_BYTES, objectName } from '../../link/object-name.js';
 import { ProtocolError } from '../../proto/errors.js';
+import { bytesToHex } from '../../proto/hex.js';
 import type { CommandWriter } from '../../proto/wire/command-writer.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -25,10 +26,9 @@ export class HeldPipelines {
   /** Takes the host's word. Throws ProtocolError where it is none. */
   add(names: Uint8Array): void {
     if (names.length % OBJECT_NAME_BYTES !== 0) throw new ProtocolError('a name is cut short');
-    const text = Buffer.from(names.buffer, names.byteOffset, names.byteLength).toString('hex');
-    for (let at = 0; at < text.length; at += 2 * OBJECT_NAME_BYTES) {
+    for (let at = 0; at < names.length; at += OBJECT_NAME_BYTES) {
       if (this.#held.size >= LIMITS.templates) throw new ProtocolError('there are too many names');
-      this.#held.add(text.slice(at, at + 2 * OBJECT_NAME_BYTES));
+      this.#held.add(bytesToHex(names.subarray(at, at + OBJECT_NAME_BYTES)));
     }
   }
 

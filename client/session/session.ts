@@ -19,6 +19,7 @@ import type { Whole } from './parts.js';
 import { ProcessHold } from './process-hold.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
+import { whenTaskEnds } from './task-end.js';
 
 export interface SessionOptions {
   /** Gives the transport when the session opens; may load it only then. */
@@ -253,7 +254,7 @@ export class Session {
   #whenTaskEnds(): void {
     if (this.#taskEnds) return;
     this.#taskEnds = true;
-    setImmediate(this.#endTask);
+    whenTaskEnds(this.#endTask);
   }
 
   readonly #flushNow = () => this.#flush();

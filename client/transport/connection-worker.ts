@@ -4,7 +4,7 @@
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { Flow } from './flow.js';
-import { hostTransport } from './host-link.js';
+import { hostTransport } from './host-transport.js';
 import { privateTransport } from './private-host.js';
 import type { LinkEvents } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worker-messages.js';

@@ -2,9 +2,12 @@ import { isIP } from 'node:net';
 import { isPin } from '../../link/certificate-pin.js';
 import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
-import { isToken, redact } from '../../proto/token.js';
+import { redact } from '../../proto/token.js';
+import { badUrl, tokenIn, tokenInPlaintext } from './address-errors.js';
 
 export const DEFAULT_PORT = 7070;
+
+const FORMS = `grpc://HOST:PORT, for example grpc://127.0.0.1:${DEFAULT_PORT}, grpcs://TOKEN@HOST:PORT?ca=PIN, or unix:/PATH`;
 
 interface Where {
   readonly scheme: 'grpc' | 'grpcs' | 'unix';
@@ -66,13 +69,13 @@ export interface AddressCapabilities {
 export function parseHostAddress(text: string, { tls = false }: AddressCapabilities = {}): HostAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
-    if (!path.startsWith('/')) throw badUrl(text);
+    if (!path.startsWith('/')) throw notAnAddress(text);
     return new HostAddress({ scheme: 'unix', host: '', port: 0, path });
   }
   const url = parseUrl(text);
   const scheme = url.protocol.slice(0, -1);
   const extras = url.hash || url.password || !/^\/?$/.test(url.pathname) || url.port === '0';
-  if ((scheme !== 'grpc' && scheme !== 'grpcs') || !url.hostname || extras) throw badUrl(text);
+  if ((scheme !== 'grpc' && scheme !== 'grpcs') || !url.hostname || extras) throw notAnAddress(text);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const port = Number(url.port) || DEFAULT_PORT;
   if (scheme === 'grpc') return plaintext(text, url, host, port);
@@ -83,13 +86,8 @@ export function parseHostAddress(text: string, { tls = false }: AddressCapabilit
 
 function plaintext(text: string, url: URL, host: string, port: number): HostAddress {
   const address = new HostAddress({ scheme: 'grpc', host, port, path: '' });
-  if (url.username) {
-    throw new FarlightError(
-      'BAD_URL',
-      `a token does not belong in a grpc:// address, which is plaintext; write grpcs://TOKEN@${address.target}`,
-    );
-  }
-  if (url.search) throw badUrl(text);
+  if (url.username) throw tokenInPlaintext('grpc', `grpcs://TOKEN@${address.target}`);
+  if (url.search) throw notAnAddress(text);
   if (!isLoopback(host)) {
     throw new FarlightError(
       'BAD_URL',
@@ -100,19 +98,10 @@ function plaintext(text: string, url: URL, host: string, port: number): HostAddr
   return address;
 }
 
-function tokenIn(url: URL, text: string): string | undefined {
-  if (!url.username) return undefined;
-  if (isToken(url.username)) return url.username;
-  throw new FarlightError(
-    'BAD_URL',
-    `what stands before the @ in "${redact(text)}" is not a whole token; copy all that farlight token add printed`,
-  );
-}
-
 function pinIn(url: URL, text: string): string | undefined {
   if (!url.search) return undefined;
   const pin = /^\?ca=([^&]*)$/.exec(url.search)?.[1];
-  if (pin === undefined) throw badUrl(text);
+  if (pin === undefined) throw notAnAddress(text);
   if (isPin(pin)) return pin;
   throw new FarlightError(
     'BAD_URL',
@@ -124,16 +113,10 @@ function parseUrl(text: string): URL {
   try {
     return new URL(text);
   } catch {
-    throw badUrl(text);
+    throw notAnAddress(text);
   }
 }
 
-function badUrl(text: string): FarlightError {
-  // Without a scheme, redact cannot tell a token of another kind from a name.
-  const shown = redact(text).replace(/^[^/]*@/, '***@');
-  return new FarlightError(
-    'BAD_URL',
-    `"${shown}" is not a host's address; write grpc://HOST:PORT, for example grpc://127.0.0.1:${DEFAULT_PORT}, ` +
-      'grpcs://TOKEN@HOST:PORT?ca=PIN, or unix:/PATH',
-  );
+function notAnAddress(text: string): FarlightError {
+  return badUrl(text, FORMS);
 }

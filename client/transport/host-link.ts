@@ -1,28 +1,15 @@
-import type { Socket } from 'node:net';
+import type { ByteStream } from '../../link/byte-stream.js';
 import { ChannelSocket } from '../../link/channel-socket.js';
-import {
-  type CompressionMode,
-  type CompressionRequest,
-  grantedCompression,
-  requestCompression,
-} from '../../proto/compression.js';
-import { brokeProtocol, FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
-import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
-import {
-  decodeCount,
-  decodeObject,
-  encodeObject,
-  encodePacket,
-  PACKET,
-  PREFACE,
-} from '../../proto/wire/packet.js';
+import type { FramePacker } from '../../link/frame-packer.js';
+import type { Timer } from '../../link/timer.js';
+import type { CompressionMode, CompressionRequest } from '../../proto/compression.js';
+import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
+import type { Resume, Silence, Welcome } from '../../proto/handshake.js';
+import { decodeCount, encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
-import type { ClientCertificate } from './client-certificate.js';
-import { explainHangUp } from './hang-up.js';
-import { type HostAddress, parseHostAddress } from './host-address.js';
-import { openSocket } from './secure-socket.js';
-import { noHost, refusedCertificate, silent } from './socket-errors.js';
-import type { Hello, Link, LinkEvents, Transport } from './transport.js';
+import { decodeEnd, decodeWelcome } from './host-words.js';
+import { noHost, silent } from './socket-errors.js';
+import type { Hello, Link, LinkEvents } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */
 export const CONNECT_TIMEOUT_MS = 5000;
@@ -33,32 +20,29 @@ const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
-export interface HostOptions {
-  /** When frames are compressed. Default: auto, where the line is so slow that they arrive sooner. */
-  compression?: CompressionMode | 'off' | undefined;
-  /** Shown to a host that asks for one. */
-  certificate?: ClientCertificate | undefined;
+/** The way to a host: what a link over a socket and one over a WebSocket have each of its own. */
+export interface Dialer {
+  /** The host's address as a person would write it. */
+  readonly url: string;
+  /** What shows the host who we are; undefined where a connection is not one to say it on. */
+  readonly token: string | undefined;
+  /**
+   * Opens a connection, to a peer that is verified where the address asks for that. The link owns it.
+   *
+   * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, or a system's error (rejects).
+   */
+  connect(options: { timeoutMs: number; signal: AbortSignal }): Promise<ByteStream>;
+  /** Why a peer hung up before it said anything. */
+  hungUp(why: Error | undefined): Promise<FarlightError>;
+  /** What packs frames; absent where none is asked for. */
+  packer?(mode: CompressionMode): FramePacker;
+}
+
+export interface LinkOptions {
   /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
   silence?: Silence | undefined;
   /** How long a host may take to answer at all, in milliseconds. Default 5 s. */
   connectMs?: number | undefined;
-}
-
-/**
- * A transport to a host across the network, in this thread.
- *
- * @throws FarlightError BAD_URL where the address is not one.
- */
-export function hostTransport(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url, { tls: true });
-  const { compression = 'auto' } = options;
-  // What goes to this machine's own memory gains nothing.
-  const wanted = compression !== 'off' && address.scheme !== 'unix';
-  const asked = wanted ? requestCompression(compression) : undefined;
-  return {
-    target: address.url,
-    open: (hello, events) => new HostLink(address, options, { ...hello, compression: asked }, events),
-  };
 }
 
 /**
@@ -69,11 +53,10 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
  * SessionEnd, by a lost connection before Welcome, by a peer that is not to be trusted, or when the host could not be
  * reached again in time.
  */
-class HostLink implements Link {
-  readonly #address: HostAddress;
+export class HostLink implements Link {
+  readonly #dialer: Dialer;
   readonly #silence: Silence;
   readonly #connectMs: number;
-  readonly #certificate: ClientCertificate | undefined;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
   readonly #asked: CompressionRequest | undefined;
@@ -91,18 +74,12 @@ class HostLink implements Link {
   /** How often it was tried to go on. */
   #attempt = 0;
   /** For the host's answer, for the next attempt, or for the end. */
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
-  constructor(
-    address: HostAddress,
-    { silence, connectMs, certificate }: HostOptions,
-    hello: Hello,
-    events: LinkEvents,
-  ) {
-    this.#address = address;
+  constructor(dialer: Dialer, { silence, connectMs }: LinkOptions, hello: Hello, events: LinkEvents) {
+    this.#dialer = dialer;
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
-    this.#certificate = certificate;
     this.#events = events;
     this.#asked = hello.compression;
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
@@ -139,21 +116,15 @@ class HostLink implements Link {
   ref(): void {}
   unref(): void {}
 
-  /** Opens a connection, to a peer that is verified where the address asks for that. */
-  #connect(then: (socket: Socket) => void): void {
+  #connect(then: (socket: ByteStream) => void): void {
     this.#reached = false;
     const connecting = new AbortController();
     this.#connecting = connecting;
-    const options = {
-      timeoutMs: this.#connectMs,
-      certificate: this.#certificate,
-      signal: connecting.signal,
-    };
-    openSocket(this.#address, options).then(
+    this.#dialer.connect({ timeoutMs: this.#connectMs, signal: connecting.signal }).then(
       (socket) => {
         this.#connecting = undefined;
         // Given up in the same turn in which it was made.
-        if (this.#closed) socket.on('error', () => {}).destroy();
+        if (this.#closed) giveUp(socket);
         else then(socket);
       },
       (error: Error) => {
@@ -164,7 +135,7 @@ class HostLink implements Link {
   }
 
   /** Says what we want on a connection: the preface and these words. */
-  #greet(socket: Socket, words: Uint8Array): ChannelSocket {
+  #greet(socket: ByteStream, words: Uint8Array): ChannelSocket {
     const connection: ChannelSocket = new ChannelSocket(socket, {
       channel: this.#out.channel,
       preface: true,
@@ -183,13 +154,18 @@ class HostLink implements Link {
     });
     connection.write(PREFACE);
     connection.write(words);
-    if (this.#welcome?.compression) connection.compress(this.#welcome.compression.mode);
+    this.#compress(connection);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
-      if (!this.#welcome) this.#finish(silent(this.#address, this.#connectMs));
+      if (!this.#welcome) this.#finish(silent(this.#dialer, this.#connectMs));
       connection.destroy();
     }, this.#connectMs);
     return connection;
+  }
+
+  #compress(connection: ChannelSocket): void {
+    const { mode } = this.#welcome?.compression ?? {};
+    if (mode && this.#dialer.packer) connection.compress(this.#dialer.packer(mode));
   }
 
   #onReached(): void {
@@ -201,7 +177,7 @@ class HostLink implements Link {
     if (this.#closed) return;
     if (kind === PACKET.welcome && !this.#welcome) {
       this.#welcome = decodeWelcome(body, this.#asked);
-      if (this.#welcome.compression) connection.compress(this.#welcome.compression.mode);
+      this.#compress(connection);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
       this.#retryMs = RETRY_MS.first;
@@ -227,7 +203,7 @@ class HostLink implements Link {
 
   /** There is no connection. */
   #failed(error: Error): void {
-    const reason = error instanceof FarlightError ? error : noHost(this.#address, reasonOf(error));
+    const reason = error instanceof FarlightError ? error : noHost(this.#dialer, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
     if (!this.#welcome || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
     else this.#comeBack(error, this.#welcome);
@@ -235,14 +211,12 @@ class HostLink implements Link {
 
   /** The peer hung up before it said anything, which it is asked about once more. */
   async #hungUp(why: Error | undefined): Promise<void> {
-    const refused = why && refusedCertificate(this.#address, why);
-    this.#finish(refused ?? (await explainHangUp(this.#address)));
+    this.#finish(await this.#dialer.hungUp(why));
   }
 
-  /** In plaintext nobody is told the token. */
   #withToken<T extends { token?: string | undefined }>(words: T): T {
-    const { scheme, token } = this.#address;
-    return scheme === 'grpcs' && token !== undefined ? { ...words, token } : words;
+    const { token } = this.#dialer;
+    return token === undefined ? words : { ...words, token };
   }
 
   /** Connects again, at once and then at growing intervals. */
@@ -250,7 +224,7 @@ class HostLink implements Link {
     const now = Date.now();
     this.#deadline ||= now + resumeMs;
     if (now >= this.#deadline) {
-      const { url } = this.#address;
+      const { url } = this.#dialer;
       const seconds = Math.round(resumeMs / 1000);
       const message = `the connection to ${url} was lost (${reasonOf(why)}) and not to be had again within ${seconds} seconds; start the program again`;
       this.#finish(new FarlightError('DISCONNECTED', message));
@@ -280,8 +254,8 @@ class HostLink implements Link {
   }
 
   #explain(why: Error | undefined): FarlightError {
-    const { url } = this.#address;
-    if (!this.#reached) return noHost(this.#address);
+    const { url } = this.#dialer;
+    if (!this.#reached) return noHost(this.#dialer);
     if (why instanceof ProtocolError) return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', why));
     return new FarlightError(
       'DISCONNECTED',
@@ -293,28 +267,11 @@ class HostLink implements Link {
 function reasonOf(why: Error | undefined): string {
   if (!why) return 'the host closed it';
   const underlying = why instanceof FarlightError && why.cause instanceof Error ? why.cause : why;
-  return (underlying as NodeJS.ErrnoException).code ?? underlying.message;
+  return (underlying as { code?: string }).code ?? underlying.message;
 }
 
-/** @throws ProtocolError where it is none. */
-function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
-  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
-  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
-  const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
-  const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
-  const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');
-  if (!numbers || !strings || !Array.isArray(wgslLanguageFeatures)) {
-    throw new ProtocolError('Welcome is incomplete');
-  }
-  if (!contents) return welcome;
-  if (typeof contents.filter !== 'string' || !Number.isSafeInteger(contents.largestBytes)) {
-    throw new ProtocolError('Welcome is incomplete');
-  }
-  return { ...welcome, contents: { ...contents, filter: Buffer.from(contents.filter, 'base64') } };
-}
-
-function decodeEnd(body: Uint8Array): FarlightError {
-  const { code, message } = decodeObject(body);
-  const known: FarlightErrorCode = SESSION_END_CODES.find((each) => each === code) ?? 'DISCONNECTED';
-  return new FarlightError(known, typeof message === 'string' ? message : 'the host ended the session');
+/** Closes a connection that nobody wants any more, whatever becomes of it. */
+function giveUp(socket: ByteStream): void {
+  socket.on('error', () => {});
+  socket.destroy();
 }

@@ -38,7 +38,7 @@ export function noHost(
   );
 }
 
-export function silent({ url }: HostAddress, timeoutMs: number): FarlightError {
+export function silent({ url }: Pick<HostAddress, 'url'>, timeoutMs: number): FarlightError {
   return new FarlightError(
     'UNREACHABLE',
     `nothing answers at ${url} within ${timeoutMs / 1000} seconds; start a host there with: farlight serve`,

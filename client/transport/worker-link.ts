@@ -4,7 +4,7 @@ import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { clientCertificate } from './client-certificate.js';
 import { Flow } from './flow.js';
 import { parseHostAddress } from './host-address.js';
-import type { HostOptions } from './host-link.js';
+import type { HostOptions } from './host-transport.js';
 import type { PrivateHostOptions } from './private-host.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';

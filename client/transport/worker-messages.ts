@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { FarlightErrorCode } from '../../proto/errors.js';
-import type { HostOptions } from './host-link.js';
+import type { HostOptions } from './host-transport.js';
 import type { Hello, Welcome } from './transport.js';
 
 /**

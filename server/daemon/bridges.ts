@@ -3,7 +3,7 @@ import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream';
+import { type Duplex, pipeline } from 'node:stream';
 import { FarlightError } from '../../proto/errors.js';
 
 const PREFIX = 'farlight-bridges-';
@@ -19,7 +19,7 @@ const LONGEST_PATH = 100;
 
 /**
  * Plain sockets for connections that cannot be handed to another process as they are: a TLS connection's keys are in
- * this one. A bridge carries such a connection, both ways, over a unix socket to an end of its own, which can be.
+ * this one, and so is what cuts a WebSocket into messages. A bridge carries such a connection, both ways, over a unix socket to an end of its own, which can be.
  *
  * The ends meet in a folder that this user alone may enter, and find each other by a random name. A daemon that was
  * killed leaves its folder behind; the next one removes it.
@@ -30,7 +30,7 @@ export class Bridges {
   /** By name: who waits for the far end of a bridge. */
   readonly #expected = new Map<string, (far: Socket) => void>();
   /** Connections that are carried, until both sides are done. */
-  readonly #carried = new Set<Socket>();
+  readonly #carried = new Set<Duplex>();
   #closed = false;
 
   /**
@@ -70,7 +70,7 @@ export class Bridges {
    *   where nobody wants it any more; the connection is then the caller's own again.
    * @param failed is called instead where there is no bridge to be had, or the connection is gone meanwhile.
    */
-  carry(outer: Socket, use: (end: Socket) => boolean, failed: (cause: Error) => void): void {
+  carry(outer: Duplex, use: (end: Socket) => boolean, failed: (cause: Error) => void): void {
     const name = randomBytes(NAME_BYTES);
     const key = name.toString('hex');
     const near = connect({ path: join(this.#folder, SOCKET), allowHalfOpen: true });
@@ -113,10 +113,10 @@ export class Bridges {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #join(outer: Socket, near: Socket): void {
+  #join(outer: Duplex, near: Socket): void {
     this.#carried.add(outer);
     outer.once('close', () => this.#carried.delete(outer));
-    // Those of two pipelines, of TLS and of who accepted it are more than Node takes for no leak.
+    // Those of two pipelines, of TLS or a WebSocket, and of who accepted it are more than Node takes for no leak.
     outer.setMaxListeners(32);
     // A client that has said its last word still hears the host's.
     outer.allowHalfOpen = true;

@@ -26,6 +26,7 @@ import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen
 import { type Log, SILENT } from './log.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
+import { SESSION_PATH, webSessions } from './web-sessions.js';
 
 export interface DaemonOptions {
   /**
@@ -65,6 +66,11 @@ export interface DaemonOptions {
   blobs?: KeptContentsOptions | undefined;
   /** Where its owner sees what it does: `HOST:PORT` on loopback, where port 0 is any free one. Default: nowhere. */
   dashboard?: string | undefined;
+  /**
+   * The pages that may open sessions at the dashboard's address, beside its own: `https://app.example`, as a browser
+   * sends it. Default: none.
+   */
+  allowOrigins?: readonly string[] | undefined;
   /** Serve (and say so) although no GPU can be opened, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program; ours unless a test has another. */
@@ -215,6 +221,14 @@ export class Daemon {
     const { dashboard: address } = options;
     if (address === undefined) return;
     this.#page = openDashboard({ address, observatory: this.#observatory, contents, log: this.#log });
+    this.#page.onUpgrade(
+      SESSION_PATH,
+      webSessions({
+        allowOrigins: options.allowOrigins ?? [],
+        take: (connection, remote) => this.#door.take(connection, remote),
+        onRefused: (end, remote) => refusals.refused(end, remote),
+      }),
+    );
   }
 
   /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
@@ -272,7 +286,7 @@ export class Daemon {
   }
 
   async #listen(): Promise<void> {
-    if (this.#tls) this.#bridges = await Bridges.open();
+    if (this.#tls || this.#page) this.#bridges = await Bridges.open();
     this.#port = await this.#door.listen(this.#address).catch((cause: Error) => {
       throw bindError(this.#options.listen ?? DEFAULT_LISTEN, cause);
     });
@@ -330,11 +344,9 @@ export class Daemon {
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
     this.#door.close();
-    await Promise.all([
-      this.#grpc.close(SHUTDOWN_GRACE_MS),
-      this.#bridges?.close(SHUTDOWN_GRACE_MS),
-      this.#page?.close(),
-    ]);
+    await Promise.all([this.#grpc.close(SHUTDOWN_GRACE_MS), this.#bridges?.close(SHUTDOWN_GRACE_MS)]);
+    // Last, since what its bridges carry is the page's too.
+    await this.#page?.close();
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
 }

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   createServer as createTlsServer,
   type TLSSocket,
@@ -13,7 +14,7 @@ import type { Refusal } from './session-log.js';
 
 /** A connection on which a client has said what it wants of a session. It is not read until somebody takes it. */
 export interface Caller {
-  socket: Socket;
+  socket: Duplex;
   /** The socket's remote address; undefined on a unix socket. */
   remote: string | undefined;
   /** The packet's kind and body. */
@@ -57,7 +58,7 @@ export class FrontDoor {
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
   /** Connections as they were accepted that nobody has taken yet. */
-  readonly #waiting = new Set<Socket>();
+  readonly #waiting = new Set<Duplex>();
   /** What is done when one of them is no longer waiting, by its `lineOf`, while its TLS is being set up. */
   readonly #securing = new Map<string, () => void>();
 
@@ -96,12 +97,26 @@ export class FrontDoor {
     this.#server.close();
   }
 
+  /** Hears a client that came by another door, where it may only have a session. */
+  take(connection: Duplex, remote: string | undefined): void {
+    const forget = this.#wait(connection, remote);
+    if (forget) connection.once('data', (first) => this.#greet(connection, remote, first, forget));
+  }
+
   #accept(socket: Socket): void {
+    const forget = this.#wait(socket, socket.remoteAddress);
+    if (!forget) return;
+    if (this.#tls) this.#secure(this.#tls, socket, forget);
+    else this.#hear(socket, socket.remoteAddress, forget);
+  }
+
+  /** Counts a connection among those that wait; gives what ends that. Undefined where there are too many. */
+  #wait(socket: Duplex, remote: string | undefined): (() => void) | undefined {
     socket.on('error', () => {});
     if (this.#waiting.size >= this.#options.maxWaiting) {
-      this.#options.onRefused(CROWDED, socket.remoteAddress);
+      this.#options.onRefused(CROWDED, remote);
       socket.destroy();
-      return;
+      return undefined;
     }
     const timer = setTimeout(() => socket.destroy(), GREETING_MS).unref();
     const forget = () => {
@@ -110,8 +125,7 @@ export class FrontDoor {
     };
     this.#waiting.add(socket);
     socket.once('close', forget);
-    if (this.#tls) this.#secure(this.#tls, socket, forget);
-    else this.#hear(socket, socket.remoteAddress, forget);
+    return forget;
   }
 
   #secure(tls: TlsServer, socket: Socket, forget: () => void): void {
@@ -160,7 +174,7 @@ export class FrontDoor {
     });
   }
 
-  #greet(socket: Socket, remote: string | undefined, first: Buffer, forget: () => void): void {
+  #greet(socket: Duplex, remote: string | undefined, first: Buffer, forget: () => void): void {
     const greeting = new Greeting();
     const read = (piece: Buffer) => {
       try {
@@ -188,7 +202,7 @@ export class FrontDoor {
 }
 
 /** Tells a client why it is not served, and closes the connection. */
-export function refuse(socket: Socket, end: SessionEnd): void {
+export function refuse(socket: Duplex, end: SessionEnd): void {
   socket.resume();
   socket.end(encodeObject(PACKET.end, end));
   const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
-import { FarlightError, ProtocolError } from '../../proto/errors.js';
+import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import {
   type Resume,
   SESSION_END_CODES,
@@ -34,7 +35,7 @@ export interface SessionsOptions {
   contents: TenantContents | undefined;
   counters: Counters;
   admission: Admission;
-  /** What makes connections plain that cannot be handed over as they are; absent where all can. */
+  /** What makes plain sockets of connections that cannot be handed over as they are; absent where all can. */
   bridges(): Bridges | undefined;
   /** How long a session outlives its connection, in milliseconds. */
   resumeMs: number;
@@ -238,11 +239,13 @@ export class Sessions {
 
   /** Has `use` take the connection in a form that an executor can be given; it returns whether it did. */
   #hand({ socket }: Caller, use: (socket: Socket) => boolean, failed: (end: SessionEnd) => void): void {
-    const bridges = this.#options.bridges();
-    if (!bridges) {
+    // What it sends and gets is a descriptor's own, and not of this process's making.
+    if (socket instanceof Socket && !(socket instanceof TLSSocket)) {
       use(socket);
       return;
     }
+    const bridges = this.#options.bridges();
+    invariant(bridges, 'there are bridges for what cannot be handed over');
     bridges.carry(socket, use, (cause) => {
       const message = `the host cannot pass the connection on to its GPU process (${cause.message}); have it started again`;
       failed({ code: 'EXECUTOR_LOST', message });

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import { FramePacker } from '../../link/frame-packer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { Channel } from '../../proto/wire/channel.js';
@@ -148,7 +149,7 @@ export class Carrier {
       },
     });
     const { compression } = this.#options.description.welcome ?? {};
-    if (compression) connection.compress(compression.mode);
+    if (compression) connection.compress(new FramePacker(compression.mode));
     this.#connection = connection;
     return connection;
   }

@@ -50,7 +50,7 @@ export class Gate {
     this.#attempts.failed(address, now);
     throw unauthorized(
       token === undefined
-        ? 'the host asks for a token; get one from its owner (farlight token add) and write grpcs://TOKEN@HOST:PORT'
+        ? 'the host asks for a token; get one from its owner (farlight token add) and write grpcs://TOKEN@HOST:PORT, in a page wss://TOKEN@HOST:PORT'
         : WRONG,
     );
   }

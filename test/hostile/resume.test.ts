@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { HostOptions } from '#farlight/client/transport/host-link.js';
+import type { HostOptions } from '#farlight/client/transport/host-transport.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
 import { CuttingProxy, type Direction } from '../support/cutting-proxy.js';

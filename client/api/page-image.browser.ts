@@ -1,0 +1,44 @@
+import { isObject } from '../../proto/webidl/converters.js';
+
+type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
+
+/**
+ * A GPUCopyExternalImageSourceInfo whose image can be read: of what only a page has, the pixels as ImageData.
+ *
+ * @throws DOMException SecurityError where the image is another origin's, InvalidStateError where it is broken.
+ */
+export function withReadable(info: unknown): unknown {
+  if (!isObject(info)) return info;
+  return Object.create(info, { source: { value: readable(Reflect.get(info, 'source')) } });
+}
+
+/**
+ * The pixels of an image of the page; what is none is left as it is. Where it is partly transparent they have gone through a canvas, which keeps them multiplied by alpha: the last bits are lost.
+ */
+function readable(source: unknown): unknown {
+  const size = sizeOf(source);
+  if (!size) return source;
+  const [width, height] = size;
+  if (width === 0 || height === 0) return { data: new Uint8ClampedArray(0), width: 0, height: 0 };
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new DOMException('This browser has no canvas to read images with.', 'OperationError');
+  context.drawImage(source as Drawable, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
+
+/** Width and height in pixels of what a canvas draws; undefined where it is no such thing. */
+function sizeOf(source: unknown): [number, number] | undefined {
+  // A worker has not all of these.
+  const { HTMLImageElement, HTMLVideoElement, HTMLCanvasElement, VideoFrame } = globalThis as Partial<
+    typeof globalThis
+  >;
+  if (HTMLImageElement && source instanceof HTMLImageElement)
+    return [source.naturalWidth, source.naturalHeight];
+  if (HTMLVideoElement && source instanceof HTMLVideoElement) return [source.videoWidth, source.videoHeight];
+  if (VideoFrame && source instanceof VideoFrame) return [source.displayWidth, source.displayHeight];
+  const plain =
+    source instanceof ImageBitmap ||
+    source instanceof OffscreenCanvas ||
+    (HTMLCanvasElement && source instanceof HTMLCanvasElement);
+  return plain ? [source.width, source.height] : undefined;
+}

@@ -1,0 +1,72 @@
+import { drawnTo, GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
+import { INTERNAL } from '../api/define.js';
+import type { Canvas, Context2d } from './presenter.js';
+
+type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;
+
+/** The prototypes of canvases that there are here: a worker has the second alone. */
+const prototypes = [globalThis.HTMLCanvasElement?.prototype, globalThis.OffscreenCanvas?.prototype].filter(
+  (prototype) => prototype !== undefined,
+) as unknown as { getContext: GetContext }[];
+const natives = prototypes.map((prototype) => ({ prototype, getContext: prototype.getContext }));
+
+const contexts = new WeakMap<Canvas, PageCanvasContext>();
+/** Canvases that have a context of the browser's own, as far as is known. */
+const taken = new WeakSet<Canvas>();
+
+/**
+ * The WebGPU context of a canvas, as `getContext('webgpu')` gives it after `install`; null where the canvas has
+ * a context of another kind.
+ */
+export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUCanvasContext | null {
+  let context = contexts.get(canvas);
+  if (!context) {
+    if (taken.has(canvas)) return null;
+    const native = natives.find(({ prototype }) => Object.prototype.isPrototypeOf.call(prototype, canvas));
+    if (!native) throw new TypeError('canvasContext takes an HTMLCanvasElement or an OffscreenCanvas');
+    // What comes from the host is put by this processor, and often.
+    const plain = native.getContext.call(canvas, '2d', { willReadFrequently: true }) as Context2d | null;
+    if (!plain) return null;
+    context = new PageCanvasContext(INTERNAL, canvas, plain);
+    contexts.set(canvas, context);
+  }
+  return context as unknown as GPUCanvasContext;
+}
+
+/** Has `getContext('webgpu')` of every canvas give such contexts. */
+export function patchGetContext(): void {
+  for (const { prototype, getContext } of natives) {
+    prototype.getContext = function (type, ...more) {
+      if (type === 'webgpu') return canvasContext(this);
+      // A canvas has one context.
+      if (contexts.has(this)) return null;
+      const context = getContext.call(this, type, ...more);
+      if (context) taken.add(this);
+      return context;
+    };
+  }
+}
+
+/**
+ * Has a program hear of it that reads a canvas of no page in the very task in which it has the GPU draw there, as
+ * TensorFlow.js does in `dataSync`: it would read what was there before. A canvas that people see is read as it is.
+ */
+export function patchDrawImage(): void {
+  const { CanvasRenderingContext2D: element, OffscreenCanvasRenderingContext2D: offscreen } =
+    globalThis as Partial<typeof globalThis>;
+  for (const prototype of [element?.prototype, offscreen?.prototype]) {
+    if (!prototype) continue;
+    const native = prototype.drawImage as (this: unknown, ...args: unknown[]) => void;
+    prototype.drawImage = function (this: unknown, ...args: unknown[]) {
+      if (args[0] instanceof OffscreenCanvas && drawnTo.has(args[0])) throw tooEarly();
+      native.apply(this, args);
+    };
+  }
+}
+
+function tooEarly(): DOMException {
+  return new DOMException(
+    'A remote GPU cannot be read at once; await what you read, of TensorFlow.js by data() in place of dataSync().',
+    'InvalidStateError',
+  );
+}

@@ -1,0 +1,69 @@
+import { isLoopback } from '../../link/loopback.js';
+import { FarlightError } from '../../proto/errors.js';
+import { badUrl, tokenIn, tokenInPlaintext } from '../transport/address-errors.js';
+
+/** Where a page reaches a host. The token is in none of its properties. */
+export class WebAddress {
+  /** For a WebSocket, and for messages: without the token. */
+  readonly url: string;
+  readonly #token: string | undefined;
+
+  constructor(url: string, token?: string) {
+    this.url = url;
+    this.#token = token;
+  }
+
+  /** What shows the host who we are; only where the connection is secured. */
+  get token(): string | undefined {
+    return this.#token;
+  }
+}
+
+/** Where a host has sessions, unless the address says otherwise. */
+const SESSION_PATH = '/session';
+
+const FORMS =
+  'wss://TOKEN@HOST:PORT, or ws://127.0.0.1:7071 for a host on this machine or at the end of a tunnel';
+
+/**
+ * Understands the address of a host as pages reach it: `wss://[TOKEN@]HOST[:PORT][/PATH]`, or `ws://` and the same
+ * without a token on this machine. Without a path it is `/session`.
+ *
+ * @param page the page's own address: the host's where none is given.
+ * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
+ */
+export function parseWebAddress(text: string | undefined, page: string): WebAddress {
+  if (text === undefined || text === '') return samePlace(page);
+  if (!URL.canParse(text)) throw badUrl(text, FORMS);
+  const url = new URL(text);
+  const scheme = url.protocol.slice(0, -1);
+  if (scheme === 'grpc' || scheme === 'grpcs') throw notForPages(scheme);
+  if ((scheme !== 'ws' && scheme !== 'wss') || url.password || url.hash || url.search) {
+    throw badUrl(text, FORMS);
+  }
+  const path = url.pathname === '/' ? SESSION_PATH : url.pathname;
+  const address = `${scheme}://${url.host}${path}`;
+  if (scheme === 'wss') return new WebAddress(address, tokenIn(url, text));
+  if (url.username) throw tokenInPlaintext('ws', `wss://TOKEN@${url.host}`);
+  if (isLoopback(url.hostname)) return new WebAddress(address);
+  throw new FarlightError(
+    'BAD_URL',
+    `${address} would be plaintext across the network; write wss://TOKEN@${url.host}, or use an ssh tunnel and ws://127.0.0.1:PORT`,
+  );
+}
+
+/** A page that the host itself serves. */
+function samePlace(page: string): WebAddress {
+  const { protocol, host } = new URL(page);
+  if (protocol !== 'http:' && protocol !== 'https:') {
+    throw new FarlightError('BAD_URL', `this page has no host of its own; name one: ${FORMS}`);
+  }
+  return parseWebAddress(`${protocol === 'https:' ? 'wss' : 'ws'}://${host}`, page);
+}
+
+function notForPages(scheme: string): FarlightError {
+  return new FarlightError(
+    'BAD_URL',
+    `a page cannot speak ${scheme}://; write ${FORMS}: farlight serve prints that address as its dashboard`,
+  );
+}

@@ -1,0 +1,57 @@
+import { FarlightError } from '../../proto/errors.js';
+import { type Dialer, HostLink, type LinkOptions } from '../transport/host-link.js';
+import { noHost } from '../transport/socket-errors.js';
+import type { Transport } from '../transport/transport.js';
+import { parseWebAddress } from './web-address.js';
+import { WebSocketStream } from './web-socket-stream.js';
+
+/**
+ * The way to a host from a page, over a WebSocket: the session is the same as over a socket, and comes back over
+ * another WebSocket where the first is lost.
+ *
+ * @param host `wss://TOKEN@HOST:PORT`, or `ws://127.0.0.1:PORT`; without it, where the page came from.
+ * @throws FarlightError BAD_URL where the address is not one.
+ */
+export function webTransport(host: string | undefined, options: LinkOptions = {}): Transport {
+  const address = parseWebAddress(host, location.href);
+  const { url, token } = address;
+  const dialer: Dialer = {
+    url,
+    token,
+    connect: (how) =>
+      WebSocketStream.open(url, how).catch((cause: unknown) => Promise.reject(unreachable(url, cause))),
+    hungUp: async () => noHost({ url }, 'what listens there hung up without a word'),
+  };
+  return {
+    target: url,
+    open(hello, events) {
+      // A page that goes says so, or its GPU would be kept for it. Where it may come back, it is not gone.
+      const leave = ({ persisted }: PageTransitionEvent) => {
+        if (!persisted) link.close();
+      };
+      const link = new HostLink(dialer, options, hello, {
+        ...events,
+        onClose: (reason) => {
+          globalThis.removeEventListener('pagehide', leave);
+          events.onClose(reason);
+        },
+      });
+      globalThis.addEventListener('pagehide', leave);
+      return link;
+    },
+  };
+}
+
+/** A browser tells a page nothing of why there is no connection, so what it may be is all said. */
+function unreachable(url: string, cause: unknown): FarlightError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const { origin } = location;
+  const foreign = new URL(url).host !== location.host;
+  const how = foreign ? `farlight serve --allow-origin ${origin}` : 'farlight serve';
+  const or = foreign ? `, or it takes no pages of ${origin}` : '';
+  return new FarlightError(
+    'UNREACHABLE',
+    `no farlight host answers at ${url} (${why})${or}; have it started with: ${how}`,
+    { cause },
+  );
+}

@@ -1,0 +1,4 @@
+/** Calls back when the current task is over, and what else is ready was done. */
+export function whenTaskEnds(then: () => void): void {
+  setImmediate(then);
+}

@@ -1,0 +1,45 @@
+import { FramePacker } from '../../link/frame-packer.js';
+import { type CompressionMode, requestCompression } from '../../proto/compression.js';
+import type { ClientCertificate } from './client-certificate.js';
+import { explainHangUp } from './hang-up.js';
+import { type HostAddress, parseHostAddress } from './host-address.js';
+import { type Dialer, HostLink, type LinkOptions } from './host-link.js';
+import { openSocket } from './secure-socket.js';
+import { refusedCertificate } from './socket-errors.js';
+import type { Transport } from './transport.js';
+
+export interface HostOptions extends LinkOptions {
+  /** When frames are compressed. Default: auto, where the line is so slow that they arrive sooner. */
+  compression?: CompressionMode | 'off' | undefined;
+  /** Shown to a host that asks for one. */
+  certificate?: ClientCertificate | undefined;
+}
+
+/**
+ * A transport to a host across the network, in this thread.
+ *
+ * @throws FarlightError BAD_URL where the address is not one.
+ */
+export function hostTransport(url: string, options: HostOptions = {}): Transport {
+  const address = parseHostAddress(url, { tls: true });
+  const { compression = 'auto' } = options;
+  // What goes to this machine's own memory gains nothing.
+  const wanted = compression !== 'off' && address.scheme !== 'unix';
+  const asked = wanted ? requestCompression(compression) : undefined;
+  const dialer = socketDialer(address, options.certificate);
+  return {
+    target: address.url,
+    open: (hello, events) => new HostLink(dialer, options, { ...hello, compression: asked }, events),
+  };
+}
+
+function socketDialer(address: HostAddress, certificate: ClientCertificate | undefined): Dialer {
+  return {
+    url: address.url,
+    // In plaintext nobody is told the token.
+    token: address.scheme === 'grpcs' ? address.token : undefined,
+    connect: (options) => openSocket(address, { ...options, certificate }),
+    hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
+    packer: (mode) => new FramePacker(mode),
+  };
+}

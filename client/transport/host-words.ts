@@ -1,0 +1,36 @@
+import { type CompressionRequest, grantedCompression } from '../../proto/compression.js';
+import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
+import { SESSION_END_CODES, type Welcome } from '../../proto/handshake.js';
+import { decodeObject } from '../../proto/wire/packet.js';
+
+/** @throws ProtocolError where it is none. */
+function bytesOfBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  } catch {
+    throw new ProtocolError('Welcome is no base64');
+  }
+}
+
+/** @throws ProtocolError where it is none. */
+export function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
+  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
+  const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
+  const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
+  const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');
+  if (!numbers || !strings || !Array.isArray(wgslLanguageFeatures)) {
+    throw new ProtocolError('Welcome is incomplete');
+  }
+  if (!contents) return welcome;
+  if (typeof contents.filter !== 'string' || !Number.isSafeInteger(contents.largestBytes)) {
+    throw new ProtocolError('Welcome is incomplete');
+  }
+  return { ...welcome, contents: { ...contents, filter: bytesOfBase64(contents.filter) } };
+}
+
+export function decodeEnd(body: Uint8Array): FarlightError {
+  const { code, message } = decodeObject(body);
+  const known: FarlightErrorCode = SESSION_END_CODES.find((each) => each === code) ?? 'DISCONNECTED';
+  return new FarlightError(known, typeof message === 'string' ? message : 'the host ended the session');
+}

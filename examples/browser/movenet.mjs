@@ -1,0 +1,3 @@
+import { run } from './page.mjs';
+
+await run(() => import('./movenet-program.mjs'));

@@ -1,0 +1,35 @@
+/** Who takes what a stream reads. */
+export interface Receiver {
+  /** Memory for what is read next. */
+  room(): Uint8Array;
+  /** Takes what was read into it. */
+  push(piece: Uint8Array): void;
+}
+
+/**
+ * What a session's packets travel on: bytes in order, both ways. Node's Duplex is one; a page makes one of a WebSocket.
+ * What is written is the stream's from then on.
+ */
+export interface ByteStream {
+  /** Whether more may be written: false after `end`, and when the stream is gone. */
+  readonly writable: boolean;
+  /** Whether `drain` is to come. */
+  readonly writableNeedDrain: boolean;
+  /** Returns false where the writer should wait for `drain`. */
+  write(bytes: Uint8Array): boolean;
+  /** What is written until `uncork` may leave in one piece. */
+  cork(): void;
+  uncork(): void;
+  /** Closes it behind what was written, and calls back when that has left, which `close` may forestall. */
+  end(then: () => void): unknown;
+  /** Closes it now. `close` comes in a later turn. */
+  destroy(): unknown;
+  /** Reads into its receiver's own memory, and emits no `data`. Absent where it cannot. */
+  deliver?(receiver: Receiver): void;
+  /** Reads on, whether anybody listens to `data` or not. */
+  resume(): unknown;
+  on(event: 'data', listener: (piece: Uint8Array) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'drain' | 'end' | 'close', listener: () => void): unknown;
+  once(event: 'close', listener: () => void): unknown;
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { FramePace } from '#farlight/client/browser/frame-pace.js';
+
+/** A browser whose frames come when a test wants. */
+class Browser {
+  readonly #requested = new Map<number, (time: number) => void>();
+  #id = 0;
+
+  request(callback: (time: number) => void): number {
+    this.#requested.set(++this.#id, callback);
+    return this.#id;
+  }
+
+  cancel(id: number): void {
+    this.#requested.delete(id);
+  }
+
+  frame(time = 0): void {
+    const callbacks = [...this.#requested.values()];
+    this.#requested.clear();
+    for (const callback of callbacks) callback(time);
+  }
+}
+
+describe('the pace of frames', () => {
+  it("is the browser's while few frames are under way", () => {
+    const browser = new Browser();
+    const pace = new FramePace(browser, 2);
+    const times: number[] = [];
+    pace.began();
+    pace.request((time) => times.push(time));
+    browser.frame(16);
+    expect(times).toEqual([16]);
+  });
+
+  it("is the host's while as many as may are: each that is shown lets the next one begin", () => {
+    const browser = new Browser();
+    const pace = new FramePace(browser, 2);
+    let drawn = 0;
+    const draw = () => {
+      drawn += 1;
+      pace.began();
+      pace.request(draw);
+    };
+    pace.request(draw);
+    for (let frame = 0; frame < 10; frame += 1) browser.frame();
+    expect(drawn).toBe(2);
+    for (let shown = 1; shown <= 5; shown += 1) {
+      pace.ended();
+      for (let frame = 0; frame < 3; frame += 1) browser.frame();
+      expect(drawn).toBe(2 + shown);
+    }
+  });
+
+  it("forgets a request that is cancelled, whether it is held back, released, or the browser's own", () => {
+    const browser = new Browser();
+    const pace = new FramePace(browser, 1);
+    const called: string[] = [];
+    const own = pace.request(() => called.push('own'));
+    pace.began();
+    const held = pace.request(() => called.push('held'));
+    const released = pace.request(() => called.push('released'));
+    pace.request(() => called.push('kept'));
+    pace.cancel(own);
+    pace.cancel(held);
+    pace.ended();
+    pace.cancel(released);
+    browser.frame();
+    expect(called).toEqual(['kept']);
+    expect(new Set([own, held, released]).size).toBe(3);
+  });
+});

@@ -1,0 +1,37 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { sha256 as browserHash } from '#farlight/link/sha256.browser.js';
+import { sha256 } from '#farlight/link/sha256.js';
+import { REPOSITORY } from '../support/session-client.js';
+
+/** The modules that pages have in place of those beside them. */
+const MODULES = ['client', 'link'].flatMap((room) =>
+  readdirSync(join(REPOSITORY, 'dist', room), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.browser.js'))
+    .map((file) => join(room, file)),
+);
+
+describe('a module that pages have of their own', () => {
+  it.each(MODULES.filter((file) => !/canvas-context|package-version/.test(file)))(
+    '%s exports what the one beside it does',
+    async (file) => {
+      const [own, beside] = await Promise.all([
+        import(join(REPOSITORY, 'dist', file)),
+        import(join(REPOSITORY, 'dist', file.replace('.browser.js', '.js'))),
+      ]);
+      expect(Object.keys(own).sort()).toEqual(Object.keys(beside).sort());
+    },
+  );
+
+  it('gives the SHA-256 that Node does, of whatever parts', () => {
+    const part = fc.uint8Array({ maxLength: 300 });
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {
+        expect(browserHash(...parts)).toEqual(sha256(...parts));
+      }),
+    );
+    expect(browserHash(new Uint8Array(1_000_003).fill(7))).toEqual(sha256(new Uint8Array(1_000_003).fill(7)));
+  });
+});

@@ -1,0 +1,159 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { openChromium } from '../support/chromium.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { memoryLog } from '../support/memory-log.js';
+import { runInPage, Site, tlsProxy, webAddress } from '../support/pages.js';
+import { secureHosts } from '../support/secure-host.js';
+import { until } from '../support/session-client.js';
+import { makePair } from '../support/trust.js';
+
+let browser: Browser;
+let site: Site;
+const ending: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  [browser, site] = await Promise.all([
+    openChromium({ args: ['--ignore-certificate-errors'] }),
+    Site.start(),
+  ]);
+});
+
+afterEach(async () => {
+  for (const end of ending.splice(0).reverse()) await end();
+});
+
+afterAll(async () => {
+  await browser.close();
+  await site.close();
+});
+
+async function start(options: DaemonOptions = {}): Promise<Daemon> {
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    adapter: 'software',
+    dashboard: '127.0.0.1:0',
+    allowOrigins: [site.url],
+    ...options,
+  });
+  ending.push(() => daemon.close());
+  return daemon;
+}
+
+async function open(url = site.url): Promise<Page> {
+  const page = await browser.newPage();
+  ending.push(() => page.close());
+  await page.goto(url);
+  return page;
+}
+
+const counted = (times: number) => Array.from({ length: times }, (_, at) => [at + 1, at + 1]);
+
+describe('a session of a page', () => {
+  it('computes on the host, over a WebSocket', async () => {
+    const daemon = await start();
+    const page = await open();
+    expect(await runInPage(page, 'count', { host: webAddress(daemon) }, 3)).toEqual(counted(3));
+    expect(daemon.counters.sessionsOpened).toBe(1);
+    await until(() => daemon.counters.sessionsActive === 0);
+  });
+
+  it('is had in a worker of the page too', async () => {
+    const daemon = await start();
+    const page = await open();
+    expect(await runInPage(page, 'worker', 'count', { host: webAddress(daemon) }, 3)).toEqual(counted(3));
+  });
+
+  it('goes on over another WebSocket where the first is cut, time after time, and nothing is done twice', async () => {
+    const { log, of } = memoryLog();
+    const daemon = await start({ log });
+    const proxy = await CuttingProxy.start(webAddress(daemon));
+    ending.push(() => proxy.close());
+    const page = await open();
+    const times = 60;
+    const host = proxy.url.replace('grpc:', 'ws:');
+    const result = runInPage(page, 'count', { host }, times);
+    for (const at of [5, 20, 35, 50]) {
+      await page.waitForFunction(`globalThis.counted >= ${at}`);
+      proxy.cut();
+    }
+    expect(await result).toEqual(counted(times));
+    expect(daemon.counters.sessionsOpened).toBe(1);
+    expect(of('session resumed').length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('carries more than may be under way at a time, up and down, unchanged', async () => {
+    const daemon = await start();
+    const page = await open();
+    const size = 40 << 20;
+    expect(await runInPage(page, 'transfer', webAddress(daemon), size)).toMatchObject({ same: true });
+  });
+
+  it('ends when its page is left: nothing is kept for who does not come back', async () => {
+    const { log, of } = memoryLog();
+    const daemon = await start({ log });
+    const page = await open();
+    await runInPage(page, 'stay', webAddress(daemon));
+    expect(daemon.counters.sessionsActive).toBe(1);
+    await page.goto('about:blank');
+    await until(() => daemon.counters.sessionsActive === 0);
+    expect(of('session ended')).toMatchObject([{ code: 'CLOSED' }]);
+  });
+
+  it('is told why where the host stops', async () => {
+    const daemon = await start();
+    const page = await open();
+    await runInPage(page, 'stay', webAddress(daemon));
+    await daemon.close();
+    const lost = await page.evaluate('device.lost.then(({ reason, message }) => ({ reason, message }))');
+    expect(lost).toEqual({
+      reason: 'unknown',
+      message: expect.stringMatching(/is stopping; start the program again/),
+    });
+  });
+});
+
+describe('a page that may not use the host', () => {
+  it('is refused where it is of an origin that the host does not allow, and is told what to do', async () => {
+    const daemon = await start();
+    const foreign = await Site.start();
+    ending.push(() => foreign.close());
+    const page = await open(foreign.url);
+    expect(await runInPage(page, 'install', webAddress(daemon))).toEqual({
+      code: 'UNREACHABLE',
+      message: expect.stringContaining(`have it started with: farlight serve --allow-origin ${foreign.url}`),
+      untouched: true,
+    });
+    expect(daemon.counters.sessionsOpened + daemon.counters.sessionsRefused).toBe(0);
+  });
+
+  it('is refused without a token or with a wrong one, and let in with a right one, over TLS', async () => {
+    const hosts = secureHosts();
+    ending.push(() => hosts.close());
+    const { daemon, invite } = await hosts.start({
+      adapter: 'null',
+      executorEntry: undefined,
+      dashboard: '127.0.0.1:0',
+      allowOrigins: [site.url],
+    });
+    const proxy = await tlsProxy(Number(new URL(webAddress(daemon)).port), makePair());
+    ending.push(() => proxy.close());
+    const page = await open();
+    const reached = (token: string) => runInPage(page, 'install', `wss://${token}127.0.0.1:${proxy.port}`);
+    expect(await reached('')).toEqual({
+      untouched: true,
+      code: 'UNAUTHORIZED',
+      message:
+        'the host asks for a token; get one from its owner (farlight token add) and write grpcs://TOKEN@HOST:PORT, in a page wss://TOKEN@HOST:PORT',
+    });
+    expect(await reached(`flt_${'a'.repeat(43)}@`)).toEqual({
+      untouched: true,
+      code: 'UNAUTHORIZED',
+      message: 'the host does not know this token; ask its owner for another (farlight token add)',
+    });
+    expect(daemon.counters.sessionsOpened).toBe(0);
+    expect(await reached(`${invite().token}@`)).toEqual({ installed: true });
+    expect(daemon.counters.sessionsOpened).toBe(1);
+  });
+});
