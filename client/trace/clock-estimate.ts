@@ -1,44 +1,45 @@
-/** A question for the time, and its answer: when it was asked and answered here, and the host's time in between. */
-export interface ClockSample {
-  readonly asked: number;
-  readonly answered: number;
-  readonly host: number;
-}
-
 /**
  * By how much two clocks may drift apart, as a part of the time that passes: twice the 50 parts in a million to which
  * the crystals of computers are made.
  */
 const DRIFT = 100e-6;
 
+/** What one message says of by how much the host's clock is ahead: at most, or at least, so much; and since when. */
+interface Bound {
+  readonly ahead: number;
+  readonly at: number;
+}
+
 /**
- * What the host's clock shows, by the client's, from questions and answers (F. Cristian, "Probabilistic clock
- * synchronization", 1989). The host answered at some moment between the question and the answer, so half of the round
- * trip bounds the error, and the shortest round trip says most. A bound grows as time passes, because of the drift: so
- * a newer answer takes the place of an older one that was better once.
+ * What the host's clock shows, by the client's. A message arrives after it was sent: so each one that the host got
+ * says by how much its clock is ahead at most, and each one that came from there says by how much at least. Between
+ * the two lies the truth, and half of their distance bounds the error: half of the shortest way there and the shortest
+ * way back, which is what the shortest round trip would show (F. Cristian, "Probabilistic clock synchronization",
+ * 1989) if both were of one. A bound loosens as time passes, because of the drift, until a newer one is tighter.
  *
  * All times in milliseconds.
  */
 export class ClockEstimate {
-  #best: { offset: number; error: number; at: number } | undefined;
+  #most: Bound | undefined;
+  #least: Bound | undefined;
   #worst = 0;
-  #samples = 0;
 
-  add({ asked, answered, host }: ClockSample): void {
-    this.#samples += 1;
-    const error = (answered - asked) / 2;
-    if (this.#best && error > this.errorMs(answered)) return;
-    this.#best = { offset: host - (asked + answered) / 2, error, at: answered };
+  /** A message went out at `sent`, and was there at `host` by the host's clock. It is `now`. */
+  wentUp(sent: number, host: number, now: number): void {
+    const ahead = host - sent;
+    if (!this.#most || ahead <= loosened(this.#most, now, 1)) this.#most = { ahead, at: now };
   }
 
-  get samples(): number {
-    return this.#samples;
+  /** A message left the host at `host` by its clock, and was here at `came`. It is `now`. */
+  cameDown(host: number, came: number, now: number): void {
+    const ahead = host - came;
+    if (!this.#least || ahead >= loosened(this.#least, now, -1)) this.#least = { ahead, at: now };
   }
 
   /** By how much `toClient` may be wrong at this time of the client's, in milliseconds. */
   errorMs(now: number): number {
-    if (!this.#best) return Number.POSITIVE_INFINITY;
-    return this.#best.error + Math.max(0, now - this.#best.at) * DRIFT;
+    if (!this.#most || !this.#least) return Number.POSITIVE_INFINITY;
+    return Math.max(0, loosened(this.#most, now, 1) - loosened(this.#least, now, -1)) / 2;
   }
 
   /** The largest error that any time may have had that `toClient` gave, in milliseconds. */
@@ -46,10 +47,14 @@ export class ClockEstimate {
     return this.#worst;
   }
 
-  /** A time of the host's, by the client's clock, where it is `now`. Without a sample it is taken as it is. */
+  /** A time of the host's, by the client's clock, where it is `now`. Before a message each way it is taken as it is. */
   toClient(host: number, now: number): number {
-    if (!this.#best) return host;
+    if (!this.#most || !this.#least) return host;
     this.#worst = Math.max(this.#worst, this.errorMs(now));
-    return host - this.#best.offset;
+    return host - (loosened(this.#most, now, 1) + loosened(this.#least, now, -1)) / 2;
   }
+}
+
+function loosened({ ahead, at }: Bound, now: number, direction: 1 | -1): number {
+  return ahead + direction * Math.max(0, now - at) * DRIFT;
 }

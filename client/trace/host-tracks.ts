@@ -21,6 +21,10 @@ export class PassedByNumber {
     if (this.#passed.size > MOST_PASSED) this.#passed.delete(this.#passed.keys().next().value as number);
   }
 
+  get(number: number): Passed | undefined {
+    return this.#passed.get(number);
+  }
+
   take(number: number): Passed | undefined {
     const passed = this.#passed.get(number);
     this.#passed.delete(number);

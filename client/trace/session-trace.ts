@@ -53,6 +53,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   /** When the host was asked for its time, by the questions' numbers. */
   readonly #asked = new Map<number, number>();
   #question = 0;
+  #samples = 0;
   #askedAt = 0;
   /** What the host told before the clocks are known; undefined since then. */
   #waiting: Span[] | undefined = [];
@@ -81,7 +82,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   /** What the file says of this session. */
   get about(): object {
     const { adapter, version, activity } = this.#welcome ?? {};
-    const known = this.#clock.samples > 0;
+    const known = Number.isFinite(this.#clock.errorMs(this.#options.now()));
     return {
       adapter: adapter?.name,
       farlight: version,
@@ -89,7 +90,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
       hostTells: activity === true,
       ...(known && {
         clockErrorMs: Math.max(this.#clock.worstErrorMs, this.#clock.errorMs(this.#options.now())),
-        clockSamples: this.#clock.samples,
+        clockSamples: this.#samples,
       }),
       spansLost: this.#lost + this.#host.leftOut,
     };
@@ -150,6 +151,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   activity({ spans, lost }: ActivityReport): void {
     this.#lost += lost;
     for (const span of spans) {
+      this.#bound(span);
       if (span.kind === SPAN.clock) this.#answered(span);
       else if (this.#waiting && this.#waiting.length < MOST_WAITING) this.#waiting.push(span);
       else this.#draw(span);
@@ -183,9 +185,20 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     const asked = this.#asked.get(number);
     if (asked === undefined) return;
     this.#asked.delete(number);
-    this.#clock.add({ asked, answered: this.#cameAt, host });
-    if (this.#clock.samples < FIRST_SAMPLES) this.#ask();
+    this.#samples += 1;
+    this.#clock.wentUp(asked, host, this.#cameAt);
+    this.#clock.cameDown(host, this.#cameAt, this.#cameAt);
+    if (this.#samples < FIRST_SAMPLES) this.#ask();
     else if (this.#waiting) this.finish();
+  }
+
+  /** What passed says something of the clocks, too. */
+  #bound({ kind, number, start, end }: Span): void {
+    const passed =
+      kind === SPAN.received ? this.#up.get(number) : kind === SPAN.sent ? this.#down.get(number) : undefined;
+    if (!passed) return;
+    if (kind === SPAN.received) this.#clock.wentUp(passed.time, end, this.#cameAt);
+    else this.#clock.cameDown(start, passed.time, this.#cameAt);
   }
 
   #count(way: 'up' | 'down', bytes: number, time: number): void {

@@ -139,7 +139,7 @@ describe('a session whose program the host knew', () => {
   it('that was cut off replays as far as it goes', async () => {
     const whole = readFileSync(file('compute.fltrace'));
     writeFileSync(file('cut.fltrace'), whole);
-    truncateSync(file('cut.fltrace'), whole.length - 20);
+    truncateSync(file('cut.fltrace'), whole.length - 1);
     const { code, report } = await replay(file('cut.fltrace'));
     expect([code, report]).toEqual([0, expect.objectContaining({ equal: true, truncated: true })]);
   });
@@ -153,7 +153,7 @@ describe('a session whose program the host knew', () => {
         bytes[bytes.length - 100] = (bytes[bytes.length - 100] as number) ^ 4;
         return bytes;
       },
-      /block 1 is not what was written/,
+      /block \d+ is not what was written/,
     ],
     [
       'has answers to what was not asked',
