@@ -91,7 +91,7 @@ function zsh(words: readonly CommandWords[]): string {
       ...values,
       ...options.flatMap(({ names, about }) => names.map((name) => `${name}:${about}`)),
     ];
-    return `    (${quoted(path)}) words=(${described.map(quoted).join(' ')}) ;;`;
+    return `    (${quoted(path)}) offered=(${described.map(quoted).join(' ')}) ;;`;
   });
   return `#compdef farlight
 # farlight's words for zsh. To have them: source <(farlight completion zsh), after compinit
@@ -110,14 +110,14 @@ _farlight() {
       (${pathsOf(words).map(quoted).join('|')}) at="$at \${typed[i]}" ;;
     esac
   done
-  local -a words
+  local -a offered
   case "$at \${typed[CURRENT-1]}" in
 ${cases.join('\n')}
   esac
   case "$at" in
 ${next.join('\n')}
   esac
-  _describe farlight words
+  _describe farlight offered
 }
 compdef _farlight farlight
 `;

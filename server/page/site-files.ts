@@ -3,6 +3,8 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const FOLDER = fileURLToPath(new URL('./site', import.meta.url));
+/** What the page imports from outside its folder, by the path at which its import comes out. */
+const BESIDE = { '/proto/activity.js': fileURLToPath(new URL('../../proto/activity.js', import.meta.url)) };
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -20,15 +22,17 @@ export interface SiteFile {
 /** The page's files by their paths on the server. No other file can be asked for. */
 export function siteFiles(folder = FOLDER): Map<string, SiteFile> {
   const files = new Map<string, SiteFile>();
-  for (const name of readdirSync(folder)) {
-    const type = TYPES[extname(name)];
-    if (!type) continue;
+  const add = (path: string, file: string) => {
+    const type = TYPES[extname(file)];
+    if (!type) return;
     let read: Buffer | undefined;
     const bytes = () => {
-      read ??= readFileSync(join(folder, name));
+      read ??= readFileSync(file);
       return read;
     };
-    files.set(name === 'index.html' ? '/' : `/${name}`, { type, bytes });
-  }
+    files.set(path, { type, bytes });
+  };
+  for (const name of readdirSync(folder)) add(name === 'index.html' ? '/' : `/${name}`, join(folder, name));
+  for (const [path, file] of Object.entries(BESIDE)) add(path, file);
   return files;
 }

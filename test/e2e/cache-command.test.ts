@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,7 +5,7 @@ import { BlobStore } from '#farlight/server/blobs/blob-store.js';
 import { PROFILES, tenantFolder } from '#farlight/server/blobs/tenants.js';
 import { ProfileStore } from '#farlight/server/executor/profile-store.js';
 import { content, temporaryFolders } from '../support/blob-files.js';
-import { CLI } from '../support/session-client.js';
+import { runFarlight } from '../support/farlight-command.js';
 
 const folders = temporaryFolders();
 let cache: string;
@@ -17,19 +16,8 @@ beforeEach(() => {
 });
 afterEach(() => folders.remove());
 
-function farlightCache(...args: string[]) {
-  const env = { ...process.env, XDG_CACHE_HOME: cache, TZ: 'UTC' };
-  const child = spawn(process.execPath, [CLI, 'cache', ...args], { env });
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, ...texts }));
-  });
-}
+const farlightCache = (...args: string[]) =>
+  runFarlight(['cache', ...args], { XDG_CACHE_HOME: cache, TZ: 'UTC' });
 
 /** Three contents of two tenants, used in two different hours of New Year's Day. */
 async function fill(): Promise<void> {

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isToken } from '#farlight/proto/token.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { CLI } from '../support/session-client.js';
+import { runFarlight } from '../support/farlight-command.js';
 import { folders } from '../support/trust.js';
 
 const temporary = folders();
@@ -14,19 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => temporary.remove());
 
-function farlightToken(...args: string[]) {
-  const env = { ...process.env, XDG_CONFIG_HOME: config };
-  const child = spawn(process.execPath, [CLI, 'token', ...args], { env });
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, ...texts }));
-  });
-}
+const farlightToken = (...args: string[]) => runFarlight(['token', ...args], { XDG_CONFIG_HOME: config });
 
 const store = () => new TokenStore(join(config, 'farlight', 'host', 'tokens'));
 

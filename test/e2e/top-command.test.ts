@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import type { HostView } from '#farlight/server/page/view.js';
+import { runFarlight } from '../support/farlight-command.js';
 import { ServeProcess } from '../support/serve-process.js';
-import { CLI, HELLO, SessionClient } from '../support/session-client.js';
+import { HELLO, SessionClient } from '../support/session-client.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -23,18 +23,7 @@ async function serve() {
   return { host, page, client };
 }
 
-function top(...args: string[]) {
-  const child = spawn(process.execPath, [CLI, 'top', ...args]);
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    child.on('close', (code) => resolve({ code, ...texts }));
-  });
-}
+const top = (...args: string[]) => runFarlight(['top', ...args]);
 
 describe('farlight top', () => {
   it('prints what the host does once, as text without colours where it is no terminal, and as JSON', async () => {

@@ -51,6 +51,7 @@ function plot({ place, format, incrs, series }) {
   };
   // The legend below takes the rest of the box.
   const size = () => ({ width: Math.max(200, box.clientWidth), height: 156 });
+  const observer = new ResizeObserver(() => chart.setSize(size()));
   const chart = new uPlot(
     {
       ...size(),
@@ -77,11 +78,12 @@ function plot({ place, format, incrs, series }) {
         })),
       ],
       cursor: { drag: { x: false, y: false } },
+      hooks: { destroy: [() => observer.disconnect()] },
     },
     [[], ...series.map(() => [])],
     box,
   );
-  new ResizeObserver(() => chart.setSize(size())).observe(box);
+  observer.observe(box);
   return chart;
 }
 
@@ -113,5 +115,8 @@ export function forgetHistory() {
 
 /** The colours have changed. */
 export function repaintHistory() {
-  for (const chart of charts ?? []) chart.redraw();
+  if (!charts) return;
+  for (const chart of charts) chart.destroy();
+  charts = undefined;
+  showHistory([], (last + 1) * 1000);
 }

@@ -1,16 +1,6 @@
 // What a session did, sorted into the lanes of the timeline. Pure: no page, no clock.
-import type { SPAN } from '../../../proto/activity.js';
+import { SPAN } from '../../../proto/activity.js';
 import type { SpansView } from '../view.js';
-
-/** As proto/activity.ts has them, which the page cannot load. */
-const KIND: Pick<typeof SPAN, 'received' | 'executed' | 'awaited' | 'compiled' | 'gpu' | 'sent'> = {
-  received: 0,
-  executed: 1,
-  awaited: 2,
-  compiled: 3,
-  gpu: 4,
-  sent: 5,
-};
 
 export const LANES = [
   {
@@ -65,22 +55,22 @@ export class Lanes {
     this.left += left;
     for (const { kind, name, label, start, end, bytes } of spans) {
       this.last = Math.max(this.last, end);
-      if (kind === KIND.received) {
+      if (kind === SPAN.received) {
         if (this.#answered !== undefined && start > this.#answered) {
           this.#put('program', { start: this.#answered, end: start, text: 'the program and the line' });
         }
         this.#answered = undefined;
         this.#put('wire', { start, end, bytes, text: 'a batch came in' });
-      } else if (kind === KIND.sent) {
+      } else if (kind === SPAN.sent) {
         this.#answered = end;
         this.#put('wire', { start, end, bytes, text: 'replies left' });
-      } else if (kind === KIND.executed) {
+      } else if (kind === SPAN.executed) {
         this.#put('executor', { start, end, bytes, text: 'a batch was carried out' });
-      } else if (kind === KIND.compiled) {
+      } else if (kind === SPAN.compiled) {
         this.#put('compile', { start, end, text: labelled(name, label) });
-      } else if (kind === KIND.gpu) {
+      } else if (kind === SPAN.gpu) {
         this.#put('gpu', { start, end, text: 'the GPU was busy' });
-      } else if (kind === KIND.awaited) {
+      } else if (kind === SPAN.awaited) {
         this.#put('wait', { start, end, text: labelled(name, label) });
       }
     }

@@ -1,0 +1,131 @@
+import { writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EventReader } from '#farlight/cli/event-reader.js';
+import type { Span } from '#farlight/proto/activity.js';
+import { noWork } from '#farlight/proto/work.js';
+import { BlobStore } from '#farlight/server/blobs/blob-store.js';
+import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { newCounters } from '#farlight/server/daemon/counters.js';
+import { TenantContents } from '#farlight/server/daemon/kept-contents.js';
+import { BlobCensus } from '#farlight/server/page/blob-census.js';
+import { type HostEvent, openDashboard } from '#farlight/server/page/dashboard.js';
+import { Observatory } from '#farlight/server/page/observatory.js';
+import type { SpansView } from '#farlight/server/page/view.js';
+import { content, temporaryFolders } from '../support/blob-files.js';
+import { memoryLog } from '../support/memory-log.js';
+import { until } from '../support/session-client.js';
+
+const folders = temporaryFolders();
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+  folders.remove();
+});
+
+const HOST = {
+  version: '1.2.3',
+  url: 'grpc://127.0.0.1:7070',
+  adapter: undefined,
+  adapterProblem: '',
+  counters: newCounters(),
+  executors: { busy: 0, warm: 0, kept: 0, changing: 0 },
+};
+
+async function serve(contents?: TenantContents) {
+  const observatory = new Observatory({ now: Date.now, host: () => HOST });
+  const { log, lines } = memoryLog();
+  const page = openDashboard({ address: '127.0.0.1:0', observatory, contents, log });
+  cleanups.push(() => page.close());
+  await page.listen();
+  return { observatory, page, lines };
+}
+
+/** Follows an event stream until `stop`. */
+function follow<T>(url: string): { events: T[]; stop(): void } {
+  const events: T[] = [];
+  const reader = new EventReader((_, data) => events.push(JSON.parse(data)));
+  const request = get(url, { agent: false }, (response) => {
+    response.setEncoding('utf8').on('data', (text) => reader.push(text));
+    response.on('error', () => {});
+  });
+  request.on('error', () => {});
+  const stop = () => request.destroy();
+  cleanups.push(stop);
+  return { events, stop };
+}
+
+const span = { kind: 1, name: '', label: '', start: 1, end: 2, number: 1, bytes: 3 } as Span;
+
+describe('the dashboard', () => {
+  it('tells at once what is known, and then what is new', async () => {
+    const { observatory, page } = await serve();
+    const session = observatory.begin({ session: 'abcdef', program: 'app.mjs', tenant: 'default' }, () => {});
+    session.carried({ framesUp: 1, framesDown: 0, bytesUp: 5, bytesDown: 0 }, noWork());
+    const { events } = follow<HostEvent>(`${page.url}/events`);
+    await until(() => events.length === 1);
+    expect(events[0]?.host).toMatchObject({ version: '1.2.3', sessions: [{ program: 'app.mjs' }] });
+    expect(events[0]?.seconds).toMatchObject([{ bytesUp: 5 }]);
+    session.ended({ code: 'CLOSED', message: 'done' });
+    await until(() => events.some(({ host }) => host.ends.length === 1));
+    expect(events.at(-1)?.host.sessions).toEqual([]);
+  });
+
+  it('has a session watched while a reader is there, and hands on what it does', async () => {
+    const { observatory, page } = await serve();
+    const watching: boolean[] = [];
+    const facts = { session: 'abcdef', program: 'app.mjs', tenant: 'default' };
+    const session = observatory.begin(facts, (on) => watching.push(on));
+    session.opened('llvmpipe');
+    const { events, stop } = follow<SpansView>(`${page.url}/watch?session=abcdef`);
+    await until(() => watching.length === 1);
+    session.did([span], 2);
+    await until(() => events.length === 1);
+    expect(events).toEqual([{ spans: [span], left: 2 }]);
+    stop();
+    await until(() => watching.length === 2);
+    expect(watching).toEqual([true, false]);
+    expect((await fetch(`${page.url}/watch?session=nobody`)).status).toBe(404);
+  });
+
+  it('goes on, and tells the owner, where what is kept cannot be looked at', async () => {
+    const root = join(folders.make(), 'file');
+    writeFileSync(root, '');
+    const { page, lines } = await serve(new TenantContents({ root }));
+    expect((await fetch(`${page.url}/host.json`)).status).toBe(200);
+    expect(lines).toMatchObject([
+      { level: 'error', msg: 'dashboard failed', why: expect.stringMatching(/ENOTDIR/) },
+    ]);
+  });
+});
+
+describe('what is kept of uploads', () => {
+  it('is counted by tenant, by name where the host has met it, and looked at every ten seconds at most', async () => {
+    const root = folders.make();
+    const put = async (tenant: string, seed: number, size: number) => {
+      const { name, bytes } = content(seed, size);
+      await new BlobStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 }).write(name, bytes);
+    };
+    await put('alice', 1, 1000);
+    await put('alice', 2, 1000);
+    await put('bob', 1, 500);
+    let now = 0;
+    const census = new BlobCensus({ root, tenants: () => ['alice'], now: () => now });
+    const before = await census.look();
+    expect(before).toEqual([
+      { tenant: 'alice', count: 2, bytes: 2000 },
+      { tenant: undefined, count: 1, bytes: 500 },
+    ]);
+    await put('alice', 3, 1000);
+    now = 9999;
+    expect(await census.look()).toEqual(before);
+    now = 10_000;
+    expect((await census.look())[0]).toEqual({ tenant: 'alice', count: 3, bytes: 3000 });
+  });
+
+  it('is nothing where nothing was ever kept', async () => {
+    const root = join(folders.make(), 'not-there');
+    expect(await new BlobCensus({ root, tenants: () => [], now: () => 0 }).look()).toEqual([]);
+  });
+});
