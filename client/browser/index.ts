@@ -23,7 +23,9 @@ export type { CreateOptions } from './options.js';
  * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
  */
 export function create(options: CreateOptions = {}): GPU {
-  const program = `${location.host}${location.pathname}`;
+  const { protocol, host, pathname } = location;
+  // A worker's script may be a blob, whose name is another each time.
+  const program = protocol === 'blob:' ? origin : `${host}${pathname}`;
   return gpuOf(new Session({ ...parseOptions(options), program, asException }));
 }
 

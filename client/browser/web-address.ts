@@ -29,7 +29,7 @@ const FORMS =
  * Understands the address of a host as pages reach it: `wss://[TOKEN@]HOST[:PORT][/PATH]`, or `ws://` and the same
  * without a token on this machine. Without a path it is `/session`.
  *
- * @param page the page's own address: the host's where none is given.
+ * @param page the page's own address, or its origin: the host's where none is given.
  * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
  */
 export function parseWebAddress(text: string | undefined, page: string): WebAddress {
@@ -54,7 +54,7 @@ export function parseWebAddress(text: string | undefined, page: string): WebAddr
 
 /** A page that the host itself serves. */
 function samePlace(page: string): WebAddress {
-  const { protocol, host } = new URL(page);
+  const { protocol = '', host = '' } = URL.canParse(page) ? new URL(page) : {};
   if (protocol !== 'http:' && protocol !== 'https:') {
     throw new FarlightError('BAD_URL', `this page has no host of its own; name one: ${FORMS}`);
   }

@@ -13,7 +13,7 @@ import { WebSocketStream } from './web-socket-stream.js';
  * @throws FarlightError BAD_URL where the address is not one.
  */
 export function webTransport(host: string | undefined, options: LinkOptions = {}): Transport {
-  const address = parseWebAddress(host, location.href);
+  const address = parseWebAddress(host, origin);
   const { url, token } = address;
   const dialer: Dialer = {
     url,
@@ -45,7 +45,6 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
 /** A browser tells a page nothing of why there is no connection, so what it may be is all said. */
 function unreachable(url: string, cause: unknown): FarlightError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  const { origin } = location;
   const foreign = new URL(url).host !== location.host;
   const how = foreign ? `farlight serve --allow-origin ${origin}` : 'farlight serve';
   const or = foreign ? `, or it takes no pages of ${origin}` : '';

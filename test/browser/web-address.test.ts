@@ -35,6 +35,8 @@ describe('the address of a host for pages', () => {
     expect(urlOf(undefined)).toBe('wss://app.example/session');
     expect(urlOf('', 'http://127.0.0.1:7071/')).toBe('ws://127.0.0.1:7071/session');
     expect(problem(undefined, 'file:///home/me/page.html').code).toBe('BAD_URL');
+    // The origin of a page that has none.
+    expect(problem(undefined, 'null').code).toBe('BAD_URL');
     expect(problem(undefined, 'http://192.0.2.1/').code).toBe('BAD_URL');
   });
 
