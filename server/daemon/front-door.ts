@@ -8,6 +8,7 @@ import {
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';
+import { Greeting } from './greeting.js';
 import type { ListenAddress } from './listen-address.js';
 import type { Refusal } from './session-log.js';
 
@@ -44,8 +45,6 @@ const CROWDED: SessionEnd = {
   code: 'BUSY',
   message: 'too many connections wait to say their first words; try again later',
 };
-/** The longest of them, in bytes. */
-const GREETING_BYTES = 64 << 10;
 
 /**
  * The one port of a host: tells sessions from gRPC by the first byte of a connection (a session's is the F of
@@ -198,26 +197,4 @@ export function refuse(socket: Socket, end: SessionEnd): void {
 /** What names a connection, as it was accepted and as it is secured. */
 function lineOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
-}
-
-/** The preface and the packet behind it. */
-class Greeting {
-  packet: Uint8Array = new Uint8Array(0);
-  #bytes: Uint8Array = new Uint8Array(0);
-
-  /** Returns what comes behind the packet once that is complete. @throws ProtocolError where it is none. */
-  push(piece: Uint8Array): Uint8Array | undefined {
-    this.#bytes = this.#bytes.length === 0 ? piece : Buffer.concat([this.#bytes, piece]);
-    const preface = this.#bytes.subarray(0, PREFACE.length);
-    if (preface.some((byte, at) => byte !== PREFACE[at]))
-      throw new ProtocolError('this is no Farlight client');
-    if (this.#bytes.length < PREFACE.length + 4) return undefined;
-    const length = new DataView(this.#bytes.buffer, this.#bytes.byteOffset).getUint32(PREFACE.length, true);
-    if (length > GREETING_BYTES)
-      throw new ProtocolError('a session begins with Hello or Resume, and briefly');
-    const end = PREFACE.length + 4 + length;
-    if (this.#bytes.length < end) return undefined;
-    this.packet = this.#bytes.subarray(PREFACE.length + 4, end);
-    return this.#bytes.subarray(end);
-  }
 }
