@@ -2,7 +2,7 @@
 //
 //   npm run bench -- [--adapter software,null] [--only calls,round-trip,transfer,movenet,silero,reuse] [--json FILE]
 //
-// Targets: `local` is Dawn in the program's own process; `grpc` a host reached over loopback; `private`
+// Targets: `local` is Dawn in the program's own process; `host` one reached over loopback; `private`
 // a private host on this machine; `per-call` the host over loopback with each call sent as a message of
 // its own, the next one only when the host has executed it (batch and reuse off).
 //
@@ -39,7 +39,7 @@ const WORKLOADS = {
 };
 /** Programs whose later runs are measured too. */
 const REPEATED = ['movenet', 'silero'];
-const TARGETS = ['local', 'grpc', 'private', 'per-call'];
+const TARGETS = ['local', 'host', 'private', 'per-call'];
 /** Without batches a bulk transfer is what it is with them: it would only be measured twice. */
 const SKIPPED = new Set(['transfer per-call']);
 /** ONNX Runtime checks its numbers where it can, so it takes a GPU that computes. */
@@ -104,7 +104,7 @@ if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n
 
 function print(adapter, name, measured) {
   console.log(`\nAdapter ${adapter}${name === adapter ? '' : ` (${name})`}`);
-  const header = ['', 'local', 'grpc', 'x local', 'private', 'x local', 'per-call', 'x local'];
+  const header = ['', 'local', 'host', 'x local', 'private', 'x local', 'per-call', 'x local'];
   const rows = [header];
   for (const workload of Object.keys(measured)) {
     for (const { field, title, unit, more } of WORKLOADS[workload]) {

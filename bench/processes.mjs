@@ -11,7 +11,17 @@ const local = pathToFileURL(`${root}bench/local.mjs`).href;
 export async function startHost(adapter, more = ['--blobs', 'off']) {
   const child = spawn(
     process.execPath,
-    [`${root}dist/cli/main.js`, 'serve', '--listen', '127.0.0.1:0', '--adapter', adapter, ...more],
+    [
+      `${root}dist/cli/main.js`,
+      'serve',
+      '--listen',
+      '127.0.0.1:0',
+      '--log-level',
+      'silent',
+      '--adapter',
+      adapter,
+      ...more,
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -44,7 +54,7 @@ export async function runWorkload(workload, target, adapter, url, more = {}) {
 export function startWorkload(workload, target, adapter, url, more = {}) {
   const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
   for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE']) delete env[name];
-  if (target === 'grpc' || target === 'per-call') env.FARLIGHT_HOST = url;
+  if (target === 'host' || target === 'per-call') env.FARLIGHT_HOST = url;
   if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
   const imported = target === 'local' ? local : register;
   const args = ['--import', imported, `${root}bench/workloads/${workload}.mjs`];

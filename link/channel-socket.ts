@@ -12,6 +12,7 @@ import {
   PACKET_LIMIT,
   PREFACE,
 } from '../proto/wire/packet.js';
+import { DirectSocket } from './direct-socket.js';
 import { FramePacker } from './frame-packer.js';
 import { unpackFrame } from './packed-frame.js';
 
@@ -70,13 +71,18 @@ export class ChannelSocket implements ChannelConnection {
     this.#events = events;
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
-    socket.on('data', (piece: Buffer) => this.push(piece));
     socket.on('drain', () => this.#drained());
     socket.on('error', (error) => {
       this.#error ??= error;
     });
     socket.on('end', () => this.#finish());
     socket.on('close', () => this.#finish());
+    if (socket instanceof DirectSocket) {
+      socket.deliver({ room: () => this.#decoder.room(), push: (piece) => this.push(piece) });
+      socket.resume();
+    } else {
+      socket.on('data', (piece: Buffer) => this.push(piece));
+    }
     if (silence) this.#pingTimer = setInterval(() => this.#look(silence), silence.pingMs).unref();
   }
 

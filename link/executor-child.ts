@@ -11,6 +11,7 @@ import type {
   SessionOver,
   Traffic,
 } from '../proto/handshake.js';
+import { DirectSocket } from './direct-socket.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -82,7 +83,7 @@ export class ExecutorChild {
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    this.pipe = piped ? (this.#child.stdio[3] as Socket) : undefined;
+    this.pipe = piped ? DirectSocket.over(this.#child.stdio[3] as Socket) : undefined;
     this.#listen();
   }
 

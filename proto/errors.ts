@@ -51,6 +51,11 @@ export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
 
+/** Says of a peer that it broke the protocol, and how. */
+export function brokeProtocol(peer: 'client' | 'host', { message }: ProtocolError): string {
+  return `The ${peer} sent what the protocol does not allow: ${message}.`;
+}
+
 /** Asserts what only a bug of ours could break. */
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`Farlight bug: ${message}`);

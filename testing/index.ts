@@ -19,7 +19,7 @@ export interface TestHostOptions {
    * as `farlight serve` has them. `memory`: the executor in this very process, with neither sockets
    * nor processes; it has no URL to reach it by.
    */
-  transport?: 'grpc' | 'memory';
+  transport?: 'host' | 'memory';
   /** How many executor processes are kept warm. Default 1. */
   spares?: number;
   /** How many executor processes are kept for the next session of the program that they served last. Default 4. */

@@ -52,7 +52,7 @@ async function behindLink(target, measure) {
 
 async function farlight(url) {
   const env = { BENCH_MIB: String(MIB), BENCH_RUNS: String(RUNS) };
-  const { uploadMiBs, downloadMiBs } = await runWorkload('transfer', 'grpc', 'null', url, env);
+  const { uploadMiBs, downloadMiBs } = await runWorkload('transfer', 'host', 'null', url, env);
   return { up: uploadMiBs, down: downloadMiBs };
 }
 

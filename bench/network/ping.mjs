@@ -6,7 +6,7 @@ export async function measurePing() {
   const servers = { grpc: startProgram('grpc-server'), tcp: startProgram('tcp-server') };
   const host = await startHost('null');
   try {
-    const { roundTripUs: farlightUs } = await runWorkload('round-trip', 'grpc', 'null', host.url);
+    const { roundTripUs: farlightUs } = await runWorkload('round-trip', 'host', 'null', host.url);
     const grpc = await report('grpc-client', (await servers.grpc.next()).port);
     const tcp = await report('tcp-client', (await servers.tcp.next()).port, 'ping', 0, 300);
     const result = { farlightUs, streamUs: grpc.streamUs, unaryUs: grpc.unaryUs, tcpUs: tcp.median * 1000 };

@@ -16,7 +16,7 @@ const PER_CALL_MOST_MS = 30;
 export async function measureSteps({ rtts, mbit }) {
   const results = {};
   for (const { title, ...program } of PROGRAMS) {
-    const result = await measure({ ...program, target: 'grpc' }, rtts, mbit);
+    const result = await measure({ ...program, target: 'host' }, rtts, mbit);
     const { waits, bytesUp, bytesDown } = result.perStep;
     console.log(
       `\n${title} on ${program.adapter}, a step at ${mbit} Mbit/s: ${figure(result.localMs)} ms over loopback, ` +

@@ -1,8 +1,6 @@
+import { HIGH_WATER_BYTES } from '../../proto/wire/limits.js';
 import type { Link } from '../transport/transport.js';
 import type { Stats } from './ledger.js';
-
-/** The bytes that may wait here before the program has to: nothing else slows a program that never waits. */
-const WAITING_BYTES = 16 << 20;
 
 /**
  * What waits to be sent: batches, each as its frames. They wait until the link is there and takes them at
@@ -35,7 +33,8 @@ export class Outbox {
     this.#batches.push(batch);
     this.#waitingBytes += bytesOf(batch);
     this.#pump();
-    if (this.#waitingBytes > WAITING_BYTES && !this.#stopAndWait) this.awaitRoom();
+    // Nothing else slows a program that never waits.
+    if (this.#waitingBytes > HIGH_WATER_BYTES && !this.#stopAndWait) this.awaitRoom();
   }
 
   /** Sends a batch before all those that wait. */

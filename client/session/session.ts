@@ -1,5 +1,5 @@
 import { packageVersion } from '../../link/package-version.js';
-import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
@@ -322,12 +322,7 @@ export class Session {
       // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
       if (!(error instanceof ProtocolError)) throw error;
       this.#link?.close();
-      this.#end(
-        new FarlightError(
-          'PROTOCOL_ERROR',
-          `The host sent what the protocol does not allow: ${error.message}.`,
-        ),
-      );
+      this.#end(new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error)));
     }
   }
 

@@ -1,8 +1,6 @@
 import { Channel } from '../../proto/wire/channel.js';
+import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import type { LinkEvents } from './transport.js';
-
-/** The bytes that the peer has not taken before `send` asks its caller to wait. */
-const SEND_WATERMARK = 16 << 20;
 
 /** A channel as the sending end of a link: says when to wait, and when to go on. */
 export class ChannelLink {
@@ -17,7 +15,7 @@ export class ChannelLink {
       },
       onTaken: (bytes) => {
         events.onTaken?.(bytes);
-        if (!this.#mustDrain || this.channel.keptBytes > SEND_WATERMARK / 2) return;
+        if (!this.#mustDrain || this.channel.keptBytes > LOW_WATER_BYTES) return;
         this.#mustDrain = false;
         if (wanted()) events.onDrain();
       },
@@ -26,7 +24,7 @@ export class ChannelLink {
 
   send(frame: Uint8Array): boolean {
     this.channel.send(frame);
-    this.#mustDrain ||= this.channel.keptBytes >= SEND_WATERMARK;
+    this.#mustDrain ||= this.channel.keptBytes >= HIGH_WATER_BYTES;
     return !this.#mustDrain;
   }
 }

@@ -1,5 +1,4 @@
-/** The bytes under way before a sender is asked to wait. */
-const WATERMARK = 16 << 20;
+import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 
 const UNDER_WAY = 0;
 const CLOSED = 1;
@@ -25,7 +24,7 @@ export class Flow {
    * which the sender asks at once: all that was under way may have been taken just before, and nothing more says so.
    */
   sent(bytes: number): boolean {
-    if (Atomics.add(this.#state, UNDER_WAY, bytes) + bytes < WATERMARK) return true;
+    if (Atomics.add(this.#state, UNDER_WAY, bytes) + bytes < HIGH_WATER_BYTES) return true;
     Atomics.store(this.#state, WAITING, 1);
     return false;
   }
@@ -49,7 +48,7 @@ export class Flow {
   awaitRoom(): void {
     for (;;) {
       const underWay = Atomics.load(this.#state, UNDER_WAY);
-      if (underWay < WATERMARK / 2 || Atomics.load(this.#state, CLOSED)) return;
+      if (underWay < LOW_WATER_BYTES || Atomics.load(this.#state, CLOSED)) return;
       Atomics.wait(this.#state, UNDER_WAY, underWay);
     }
   }
@@ -61,7 +60,7 @@ export class Flow {
 
   /** Whether there is room again for a sender that waits; said once, to one of the threads. */
   goesOn(): boolean {
-    if (Atomics.load(this.#state, UNDER_WAY) >= WATERMARK / 2) return false;
+    if (Atomics.load(this.#state, UNDER_WAY) >= LOW_WATER_BYTES) return false;
     return Atomics.compareExchange(this.#state, WAITING, 1, 0) === 1;
   }
 }

@@ -6,9 +6,9 @@ import type { HostDescription } from '../../proto/handshake.js';
 import { clientCertificate } from './client-certificate.js';
 import { explainHangUp } from './hang-up.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
-import { CONNECT_TIMEOUT_MS, unreachable } from './host-link.js';
+import { CONNECT_TIMEOUT_MS } from './host-link.js';
 import { secureCredentials } from './secure-credentials.js';
-import { silent } from './socket-errors.js';
+import { noHost, silent } from './socket-errors.js';
 import { SocketHold } from './socket-hold.js';
 
 /** How long an echo may take, in milliseconds: megabytes over a slow line. */
@@ -123,7 +123,7 @@ export class HostClient {
     if (!error || error.code === DEADLINE_EXCEEDED) return silent(this.#address, timeoutMs);
     if (error.code === UNAUTHENTICATED) return new FarlightError('UNAUTHORIZED', error.details);
     if (HUNG_UP.test(error.details)) return explainHangUp(this.#address);
-    return unreachable(this.url, isForeign(error.code, error.details) ? undefined : reasonOf(error.details));
+    return noHost(this.#address, isForeign(error.code, error.details) ? undefined : reasonOf(error.details));
   }
 }
 

@@ -6,7 +6,7 @@ import {
   grantedCompression,
   requestCompression,
 } from '../../proto/compression.js';
-import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
 import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import {
   decodeCount,
@@ -21,7 +21,7 @@ import type { ClientCertificate } from './client-certificate.js';
 import { explainHangUp } from './hang-up.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
 import { openSocket } from './secure-socket.js';
-import { refusedCertificate, silent } from './socket-errors.js';
+import { noHost, refusedCertificate, silent } from './socket-errors.js';
 import type { Hello, Link, LinkEvents, Transport } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */
@@ -76,9 +76,9 @@ class HostLink implements Link {
   readonly #certificate: ClientCertificate | undefined;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
+  readonly #asked: CompressionRequest | undefined;
   /** Gives up the connection that is being made. */
   #connecting: AbortController | undefined;
-  readonly #asked: CompressionRequest | undefined;
   #connection: ChannelSocket | undefined;
   #welcome: Welcome | undefined;
   /** The host has answered on this connection. */
@@ -131,7 +131,7 @@ class HostLink implements Link {
       connection.write(encodePacket(PACKET.bye));
       // The host closes its side when it has read that: closed before, the connection might be reset first.
       connection.whenClosed(() => this.#finish(undefined));
-      connection.end(undefined, CLOSE_TIMEOUT_MS);
+      connection.end();
     });
   }
 
@@ -145,7 +145,7 @@ class HostLink implements Link {
     const connecting = new AbortController();
     this.#connecting = connecting;
     const options = {
-      timeoutMs: CONNECT_TIMEOUT_MS,
+      timeoutMs: this.#connectMs,
       certificate: this.#certificate,
       signal: connecting.signal,
     };
@@ -227,7 +227,7 @@ class HostLink implements Link {
 
   /** There is no connection. */
   #failed(error: Error): void {
-    const reason = error instanceof FarlightError ? error : unreachable(this.#address.url, reasonOf(error));
+    const reason = error instanceof FarlightError ? error : noHost(this.#address, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
     if (!this.#welcome || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
     else this.#comeBack(error, this.#welcome);
@@ -281,8 +281,8 @@ class HostLink implements Link {
 
   #explain(why: Error | undefined): FarlightError {
     const { url } = this.#address;
-    if (!this.#reached) return unreachable(url);
-    if (why instanceof ProtocolError) return new FarlightError('PROTOCOL_ERROR', broken(why));
+    if (!this.#reached) return noHost(this.#address);
+    if (why instanceof ProtocolError) return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', why));
     return new FarlightError(
       'DISCONNECTED',
       `the connection to ${url} was lost (${reasonOf(why)}); start the program again`,
@@ -290,22 +290,10 @@ class HostLink implements Link {
   }
 }
 
-/** The error for a host that could not be reached; without a reason, what answers is something else. */
-export function unreachable(url: string, reason = 'what answers is not a farlight host'): FarlightError {
-  return new FarlightError(
-    'UNREACHABLE',
-    `no farlight host at ${url} (${reason}); start one there with: farlight serve`,
-  );
-}
-
 function reasonOf(why: Error | undefined): string {
   if (!why) return 'the host closed it';
   const underlying = why instanceof FarlightError && why.cause instanceof Error ? why.cause : why;
   return (underlying as NodeJS.ErrnoException).code ?? underlying.message;
-}
-
-function broken({ message }: ProtocolError): string {
-  return `The host sent what the protocol does not allow: ${message}.`;
 }
 
 /** @throws ProtocolError where it is none. */

@@ -22,10 +22,19 @@ export function unreachable({ url, host }: HostAddress, error: SystemError): Far
       { cause: error },
     );
   }
+  return noHost({ url }, code, error);
+}
+
+/** The error for an address where no host is; without a reason, what answers there is something else. */
+export function noHost(
+  { url }: Pick<HostAddress, 'url'>,
+  reason = 'what answers is not a farlight host',
+  cause?: unknown,
+): FarlightError {
   return new FarlightError(
     'UNREACHABLE',
-    `no farlight host at ${url} (${code}); start one there with: farlight serve`,
-    { cause: error },
+    `no farlight host at ${url} (${reason}); start one there with: farlight serve`,
+    { cause },
   );
 }
 
@@ -112,10 +121,7 @@ export function notYetValid({ url }: HostAddress): FarlightError {
 }
 
 export function notFarlight({ url }: HostAddress): FarlightError {
-  return new FarlightError(
-    'UNREACHABLE',
-    `no farlight host at ${url} (what answers speaks TLS, but not this protocol); start one there with: farlight serve`,
-  );
+  return noHost({ url }, 'what answers speaks TLS, but not this protocol');
 }
 
 function notTls(address: HostAddress, cause: unknown): FarlightError {
@@ -152,10 +158,7 @@ export function speaksTls({ url, target }: HostAddress): FarlightError {
 /** The error for a connection whose peer hung up before it said anything. */
 export function hungUp({ url, scheme }: HostAddress): FarlightError {
   if (scheme !== 'grpcs') {
-    return new FarlightError(
-      'UNREACHABLE',
-      `no farlight host at ${url} (what listens there hung up without a word); start one there with: farlight serve`,
-    );
+    return noHost({ url }, 'what listens there hung up without a word');
   }
   return new FarlightError(
     'UNAUTHORIZED',

@@ -13,7 +13,8 @@ mkdirSync(path.dirname(picture), { recursive: true });
 
 console.log('Starting a GPU host in a process of its own ...');
 // It keeps no uploads, so that the demonstration leaves nothing behind and shows the same each time.
-const host = spawn(process.execPath, [cli, 'serve', '--listen', '127.0.0.1:0', '--blobs', 'off'], {
+const serve = ['serve', '--listen', '127.0.0.1:0', '--blobs', 'off', '--log-level', 'silent'];
+const host = spawn(process.execPath, [cli, ...serve], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const hostEnded = new Promise((resolve) => host.once('exit', resolve));

@@ -1,26 +1,19 @@
 import { ProtocolError } from '../errors.js';
 
-/**
- * The longest frame that a pipe between two processes of one machine carries, in bytes. Nothing is
- * allocated for a frame beyond what has arrived of it.
- */
-export const PIPE_FRAME_LIMIT = 64 * 1024 * 1024;
-
-/** The bytes in front of each frame on a pipe: its length as a little-endian 32-bit number. */
+/** The bytes in front of each frame of a stream: its length as a little-endian 32-bit number. */
 export const FRAME_HEADER_BYTES = 4;
 
 /** What each byte of a header counts for. */
 const HEADER_SCALES = [1, 2 ** 8, 2 ** 16, 2 ** 24];
 
-/**
- * The header for a frame of `length` bytes, to be written in front of it.
- *
- * @throws RangeError where the frame is longer than a pipe carries.
- */
+/** What is read at once where no long frame is on its way, in bytes. */
+const SLAB_BYTES = 64 << 10;
+
+/** Of how many missing bytes on a frame is read into its own memory, rather than copied there from a slab. */
+const LONG_BYTES = 16 << 10;
+
+/** The header for a frame of `length` bytes, to be written in front of it. */
 export function frameHeader(length: number): Uint8Array {
-  if (length > PIPE_FRAME_LIMIT) {
-    throw new RangeError(`a frame of ${length} bytes is longer than the limit of ${PIPE_FRAME_LIMIT}`);
-  }
   const header = new Uint8Array(FRAME_HEADER_BYTES);
   new DataView(header.buffer).setUint32(0, length, true);
   return header;
@@ -29,8 +22,9 @@ export function frameHeader(length: number): Uint8Array {
 /**
  * Cuts a stream of bytes into the frames it carries, in whatever pieces the bytes come.
  *
- * A frame that lies whole in one piece is handed on as a view of it, so the caller gives up each
- * piece that it pushes; a frame that came in several is put together in memory of its own.
+ * The pieces are the caller's, who gives up each that it pushes: a frame that lies whole in one is handed on as a
+ * view of it. Or they are memory that `room` gave: then a long frame is read to where it stays. Each frame is its
+ * receiver's. For one that has begun, memory of its whole length is taken.
  */
 export class FrameDecoder {
   readonly #limit: number;
@@ -38,11 +32,13 @@ export class FrameDecoder {
   /** What has arrived of the next header, as a number, and how many of its bytes. */
   #header = 0;
   #headerBytes = 0;
-  /** What has arrived of the frame after a whole header. */
-  #parts: Uint8Array[] = [];
+  /** The frame after a whole header, once some of it has arrived without the rest, and how much is missing. */
+  #frame: Uint8Array | undefined;
   #missing = 0;
+  /** What `room` gives between long frames, again and again. */
+  #slab: Uint8Array | undefined;
 
-  constructor(onFrame: (frame: Uint8Array) => void, limit: number = PIPE_FRAME_LIMIT) {
+  constructor(onFrame: (frame: Uint8Array) => void, limit: number) {
     this.#onFrame = onFrame;
     this.#limit = limit;
   }
@@ -50,6 +46,13 @@ export class FrameDecoder {
   /** True between frames: the stream may end here without cutting one off. */
   get atBoundary(): boolean {
     return this.#headerBytes === 0;
+  }
+
+  /** Memory for what is read next; as much of it as was read is to be pushed, before `room` is asked again. */
+  room(): Uint8Array {
+    if (this.#frame && this.#missing >= LONG_BYTES) return this.#rest(this.#frame);
+    this.#slab ??= new Uint8Array(SLAB_BYTES);
+    return this.#slab;
   }
 
   /**
@@ -69,11 +72,8 @@ export class FrameDecoder {
         continue;
       }
       const end = Math.min(at + this.#missing, bytes.length);
-      const part = bytes.subarray(at, end);
+      this.#take(bytes.subarray(at, end));
       at = end;
-      this.#missing -= part.length;
-      if (this.#missing === 0) this.#finish(part);
-      else this.#parts.push(part);
     }
   }
 
@@ -84,28 +84,29 @@ export class FrameDecoder {
     this.#missing = this.#header;
   }
 
-  #finish(last: Uint8Array): void {
-    const parts = this.#parts;
-    const length = this.#header;
+  #take(part: Uint8Array): void {
+    const own = part.buffer !== this.#slab?.buffer;
+    if (!this.#frame && own && part.length === this.#missing) {
+      this.#finish(part);
+      return;
+    }
+    this.#frame ??= new Uint8Array(this.#header);
+    // What was read to its place stays there.
+    if (part.buffer !== this.#frame.buffer) this.#rest(this.#frame).set(part);
+    this.#missing -= part.length;
+    if (this.#missing === 0) this.#finish(this.#frame);
+  }
+
+  #rest(frame: Uint8Array): Uint8Array {
+    return frame.subarray(frame.length - this.#missing);
+  }
+
+  #finish(frame: Uint8Array): void {
     // Reset first: the frame's receiver may throw, and the next frame starts afresh all the same.
     this.#header = 0;
     this.#headerBytes = 0;
-    if (parts.length === 0) {
-      this.#onFrame(last);
-      return;
-    }
-    this.#parts = [];
-    parts.push(last);
-    this.#onFrame(join(parts, length));
+    this.#frame = undefined;
+    this.#missing = 0;
+    this.#onFrame(frame);
   }
-}
-
-function join(parts: Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
-import { ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { Channel } from '../../proto/wire/channel.js';
+import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
@@ -24,8 +25,6 @@ export interface CarrierOptions {
   onOver(ending: Ending): void;
 }
 
-/** The bytes of replies that may wait for the client before no more commands are taken. */
-const REPLY_WATERMARK = 16 << 20;
 /** A client that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
 /** How long a client may take to receive the replies that come before the end, and then that, in milliseconds. */
@@ -49,7 +48,7 @@ export class Carrier {
   #over = false;
   /** The newest of the client's attempts to go on. */
   #attempt = 0;
-  /** Why no commands are taken at the moment. */
+  /** Why no commands are taken at the moment: too many replies wait for the client, or the GPU is waited for. */
   readonly #holds = new Set<'replies' | 'gpu'>();
   #traffic: Traffic | undefined;
 
@@ -63,9 +62,9 @@ export class Carrier {
         if (!this.#over) this.#session.receive(frame);
       },
       onTaken: () => {
-        if (!this.#holds.has('replies') || this.#channel.keptBytes > REPLY_WATERMARK / 2) return;
+        if (!this.#holds.has('replies') || this.#channel.keptBytes > LOW_WATER_BYTES) return;
         this.#session.drained?.();
-        this.#hold('replies', this.#channel.keptBytes > REPLY_WATERMARK);
+        this.#hold('replies', this.#channel.keptBytes > HIGH_WATER_BYTES);
       },
     });
     this.#session = options.createSession({
@@ -117,7 +116,7 @@ export class Carrier {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       // Which of the replies the client has is not known, so it gets none of them.
-      this.#fault({ code: 'PROTOCOL_ERROR', message: sentence(error.message) });
+      this.#broken(error);
       return;
     }
     connection.push(head);
@@ -138,13 +137,9 @@ export class Carrier {
       events: {
         onPacket: (kind) => {
           if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });
-          else
-            this.#fault({
-              code: 'PROTOCOL_ERROR',
-              message: `a packet of kind ${kind} came within a session`,
-            });
+          else this.#broken(new ProtocolError(`a packet of kind ${kind} came within a session`));
         },
-        onBroken: ({ message }) => this.#fault({ code: 'PROTOCOL_ERROR', message: sentence(message) }),
+        onBroken: (error) => this.#broken(error),
         onGone: () => {
           if (this.#connection === connection) this.#lost();
         },
@@ -175,6 +170,10 @@ export class Carrier {
     this.#connection?.release();
     this.#connection?.destroy();
     this.#options.onOver({ by: 'wish', ...why });
+  }
+
+  #broken(error: ProtocolError): void {
+    this.#fault({ code: 'PROTOCOL_ERROR', message: brokeProtocol('client', error) });
   }
 
   #fault(end: Fault): void {
@@ -210,7 +209,7 @@ export class Carrier {
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
     this.#channel.send(frame);
-    const full = this.#channel.keptBytes > REPLY_WATERMARK;
+    const full = this.#channel.keptBytes > HIGH_WATER_BYTES;
     if (full) this.#hold('replies', true);
     return !full;
   }
@@ -233,8 +232,4 @@ export class Carrier {
     if (this.#traffic) this.#options.onTraffic(this.#traffic);
     this.#traffic = undefined;
   }
-}
-
-function sentence(what: string): string {
-  return `The client sent what the protocol does not allow: ${what}.`;
 }

@@ -1,4 +1,4 @@
-import { messageOf, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/handshake.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
@@ -123,7 +123,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close();
-      this.#peer.end('PROTOCOL_ERROR', `The client sent what the protocol does not allow: ${error.message}.`);
+      this.#peer.end('PROTOCOL_ERROR', brokeProtocol('client', error));
     }
   }
 

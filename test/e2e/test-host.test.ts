@@ -30,7 +30,7 @@ async function copyThere(gpu: GPU): Promise<number[]> {
   return [...new Uint32Array(target.getMappedRange())];
 }
 
-for (const transport of ['grpc', 'memory'] as const) {
+for (const transport of ['host', 'memory'] as const) {
   describe(`a test host over ${transport}`, () => {
     it("is a GPU for a program's tests, and counts what crosses", async () => {
       const host = await start({ adapter: 'software', transport });
@@ -47,7 +47,7 @@ for (const transport of ['grpc', 'memory'] as const) {
       await host.close();
       expect(await client.closed).toMatchObject({ code: 'SHUTTING_DOWN' });
       expect(host.counters.sessionsActive).toBe(0);
-      const code = transport === 'grpc' ? 'UNREACHABLE' : 'SHUTTING_DOWN';
+      const code = transport === 'host' ? 'UNREACHABLE' : 'SHUTTING_DOWN';
       expect(await new SessionClient(host.transport).closed).toMatchObject({ code });
       expect(await executorsOf(process.pid)).toEqual([]);
     });
@@ -61,7 +61,7 @@ describe('a test host', () => {
   });
 
   it('that cannot open its adapter says so', async () => {
-    for (const transport of ['grpc', 'memory'] as const) {
+    for (const transport of ['host', 'memory'] as const) {
       await expect(testHost({ adapter: 'RTX 9090', transport })).rejects.toMatchObject({
         code: 'NO_ADAPTER',
       });

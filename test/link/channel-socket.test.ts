@@ -4,7 +4,7 @@ import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel
 import type { ProtocolError } from '#farlight/proto/errors.js';
 import { Channel } from '#farlight/proto/wire/channel.js';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
-import { dataHeader, encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
+import { dataHeader, encodePacket, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -17,7 +17,7 @@ afterEach(() => {
 class Pipe extends Duplex {
   readonly kinds: (number | undefined)[] = [];
   stuck = false;
-  readonly #decoder = new FrameDecoder((packet) => this.kinds.push(packet[0]));
+  readonly #decoder = new FrameDecoder((packet) => this.kinds.push(packet[0]), PACKET_LIMIT);
 
   override _read(): void {}
 

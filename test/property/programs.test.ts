@@ -11,7 +11,7 @@ import { open } from './targets.js';
 for (const [name, usual, times, which] of [
   ['memory', USUAL_PROGRAMS, 1, 'a random program'],
   ['memory', USUAL_PROGRAMS / 4, 4, 'a random program that makes equal objects again and again'],
-  ['grpc', USUAL_PROGRAMS / 4, 1, 'a random program'],
+  ['host', USUAL_PROGRAMS / 4, 1, 'a random program'],
 ] as const) {
   test(`${which} sees through Farlight (${name}) what it sees on local Dawn`, {
     timeout,

@@ -6,7 +6,7 @@ import { openGpu } from '#farlight/server/dawn.js';
 import { testHost } from '#farlight/testing/index.js';
 
 /** Where a spec runs: on Dawn in this process, or through Farlight over one of its transports. */
-export type TargetName = 'local' | 'memory' | 'no-reuse' | 'grpc';
+export type TargetName = 'local' | 'memory' | 'no-reuse' | 'host';
 
 /** The constructors and constants that WebGPU gives a program. */
 export type Globals = Pick<
@@ -74,7 +74,7 @@ async function openLocal(): Promise<OpenTarget> {
   return { gpu, globals: globals as unknown as Globals, newGpu, close: async () => {} };
 }
 
-async function openFarlight(transport: 'memory' | 'grpc', reuse: 'on' | 'off' = 'on'): Promise<OpenTarget> {
+async function openFarlight(transport: 'memory' | 'host', reuse: 'on' | 'off' = 'on'): Promise<OpenTarget> {
   // A file of specs has one session: a spare executor would serve nobody.
   const blobs = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
   const host = await testHost({ adapter: 'software', transport, spares: 0, blobs });
@@ -95,7 +95,7 @@ const all: readonly Target[] = [
   { name: 'local', open: openLocal },
   { name: 'memory', open: () => openFarlight('memory') },
   { name: 'no-reuse', open: () => openFarlight('memory', 'off') },
-  { name: 'grpc', open: () => openFarlight('grpc') },
+  { name: 'host', open: () => openFarlight('host') },
 ];
 
 /** FARLIGHT_TEST_TARGETS=local,memory runs the specs on those alone. */

@@ -1,17 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { FrameDecoder, frameHeader, PIPE_FRAME_LIMIT } from '#farlight/proto/wire/framing.js';
+import { FrameDecoder, frameHeader } from '#farlight/proto/wire/framing.js';
 
 function encode(...frames: Uint8Array[]): Uint8Array {
   return Buffer.concat(frames.flatMap((frame) => [frameHeader(frame.length), frame]));
 }
 
-function collect(limit?: number): { decoder: FrameDecoder; frames: number[][] } {
+const LIMIT = 1 << 20;
+
+function collect(limit = LIMIT): { decoder: FrameDecoder; frames: number[][] } {
   const frames: number[][] = [];
   return { decoder: new FrameDecoder((frame) => frames.push([...frame]), limit), frames };
 }
 
-describe('frames on a pipe', () => {
+describe('frames of a stream', () => {
   const sent = [[1, 2, 3], [], [4], Array.from({ length: 300 }, (_, i) => i & 255), []];
   const bytes = encode(...sent.map((frame) => Uint8Array.from(frame)));
 
@@ -37,7 +39,7 @@ describe('frames on a pipe', () => {
     const piece = encode(Uint8Array.from([9, 8, 7]));
     new FrameDecoder((frame) => {
       received = frame;
-    }).push(piece);
+    }, LIMIT).push(piece);
     expect(received?.buffer).toBe(piece.buffer);
   });
 
@@ -60,19 +62,56 @@ describe('frames on a pipe', () => {
     expect(frames).toHaveLength(1);
   });
 
-  it('longer than the limit cannot be sent', () => {
-    expect(() => frameHeader(PIPE_FRAME_LIMIT + 1)).toThrow(RangeError);
-    expect([...frameHeader(PIPE_FRAME_LIMIT)]).toEqual([0, 0, 0, 4]);
-  });
-
   it('keep arriving after a receiver threw', () => {
     const seen: number[] = [];
     const decoder = new FrameDecoder((frame) => {
       seen.push(frame.length);
       if (frame.length === 1) throw new Error('receiver');
-    });
+    }, LIMIT);
     expect(() => decoder.push(encode(new Uint8Array(1)))).toThrow('receiver');
     decoder.push(encode(new Uint8Array(2)));
     expect(seen).toEqual([1, 2]);
+  });
+});
+
+/** Reads a stream as a socket does: into the decoder's room, as much as fits and at most `most` bytes at once. */
+function read(stream: Uint8Array, decoder: FrameDecoder, most: number): number[] {
+  const reads: number[] = [];
+  for (let at = 0; at < stream.length; ) {
+    const room = decoder.room();
+    const part = stream.subarray(at, at + Math.min(room.length, most));
+    room.set(part);
+    decoder.push(room.subarray(0, part.length));
+    reads.push(part.length);
+    at += part.length;
+  }
+  return reads;
+}
+
+describe("frames that are read into the decoder's room", () => {
+  const lengths = [3, 0, 100_000, 20_000, 70_000, 1, 16_384, 16_385, 500_000];
+  const sent = lengths.map((length, index) => new Uint8Array(length).map((_, at) => (at * 7 + index) & 255));
+  const stream = encode(...sent);
+
+  it('arrive whole and in order, however much is read at once', () => {
+    for (const most of [1000, 4096, 16_384, 65_536, stream.length]) {
+      const frames: Uint8Array[] = [];
+      read(stream, new FrameDecoder((frame) => frames.push(frame), LIMIT), most);
+      // Looked at when all have come: none of them lies where the next one was read.
+      expect(frames.map((frame) => Buffer.compare(frame, sent[frames.indexOf(frame)] as Uint8Array))).toEqual(
+        lengths.map(() => 0),
+      );
+    }
+  });
+
+  it('are read to where they stay, beyond what came with the frame before', () => {
+    const reads = read(encode(new Uint8Array(LIMIT)), new FrameDecoder(() => {}, LIMIT), LIMIT);
+    expect(reads).toEqual([65_536, LIMIT + 4 - 65_536]);
+  });
+
+  it('are their receivers’ alone', () => {
+    const frames: Uint8Array[] = [];
+    read(stream, new FrameDecoder((frame) => frames.push(frame), LIMIT), stream.length);
+    expect(new Set(frames.map(({ buffer }) => buffer)).size).toBe(frames.length);
   });
 });
