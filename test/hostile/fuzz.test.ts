@@ -36,6 +36,8 @@ const files = process.env.FARLIGHT_FUZZ_SESSIONS?.split(',') ?? [];
 /** Where the number of the run is that is being tried: Dawn is a native addon, and may end the process. */
 const journal = process.env.FARLIGHT_FUZZ_JOURNAL;
 const timeout = given === undefined ? 180_000 : 24 * 3600_000;
+/** Where given, this run alone is repeated. */
+const only = process.env.FARLIGHT_FUZZ_ONLY;
 /** How often a long run says how far it is, in runs. */
 const TELL = 50_000;
 
@@ -68,8 +70,13 @@ const microtask = () => Promise.resolve();
 
 /** Tries so many changed sessions on a GPU, and holds each to what a session may do. */
 async function tryAll(name: string, gpu: GPU, count: number, wait: () => Promise<unknown>, first: number) {
+  if (only !== undefined && (Number(only) < first || Number(only) >= first + count)) return;
   const seeds = await recorded.playable(gpu, wait);
   console.log(`${name}: ${seeds.counts}`);
+  if (only !== undefined) {
+    console.log(await play(gpu, seeds.changed(seed, Number(only)), wait));
+    return;
+  }
   const digest = () => seeds.all.map((frames) => frames.map(({ bytes }) => hashContent(bytes)).join()).join();
   const unchanged = digest();
   const notes = journal ? openSync(journal, 'w') : undefined;
