@@ -7,7 +7,6 @@ import type { Daemon } from '../server/daemon/daemon.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './host-options.js';
-import { parseSize } from './parse.js';
 
 interface ServeOptions extends HostOptions {
   listen: string;
@@ -15,7 +14,6 @@ interface ServeOptions extends HostOptions {
   spares: number;
   kept: number;
   blobs: string;
-  blobBytes?: number;
   requireToken?: boolean;
   tlsCert?: string;
   tlsKey?: string;
@@ -48,11 +46,6 @@ export function serveCommand(): Command {
       'where to keep uploads, so that they need not be sent again; or off',
       blobRoot(),
     )
-    .option(
-      '--blob-bytes <size>',
-      "what each tenant's may take, such as 512MiB (default: 4GiB, or half of the disk)",
-      parseSize,
-    )
     .allowExcessArguments(false)
     .action(serve);
   return addHostOptions(command);
@@ -60,7 +53,7 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   const { listen, adapter, spares, kept } = options;
-  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs, maxBytes: options.blobBytes };
+  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs };
   if (blobs && statSync(blobs.root, { throwIfNoEntry: false })?.isDirectory() === false) {
     throw new FarlightError(
       'BAD_OPTION',

@@ -11,6 +11,7 @@ import type {
   SessionOver,
   Traffic,
 } from '../proto/handshake.js';
+import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import { DirectSocket } from './direct-socket.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
@@ -33,6 +34,8 @@ export interface ExecutorChildEvents {
   onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
+  /** The session asks for its share of what it has in common with others, or gives some back. */
+  onShare?(report: ShareReport): void;
   /** The process has answered a `ping`. */
   onAlive?(): void;
   /** The process is gone. Comes once, last. The reason is undefined where `end` or `kill` was called here. */
@@ -108,6 +111,11 @@ export class ExecutorChild {
     this.#tell({ type: 'end', ...end });
   }
 
+  /** Answers what the session asked for, or wants something back. */
+  share(command: ShareCommand): void {
+    this.#tell(command);
+  }
+
   /** Asks for onAlive, which comes when the process is not busy. */
   ping(): void {
     this.#tell({ type: 'ping' });
@@ -147,7 +155,11 @@ export class ExecutorChild {
       socket?.destroy();
       return;
     }
-    if (socket) this.#handed.push(socket);
+    if (socket) {
+      // net.Server would keep a record of this process, for as long as it listens, to ask it for its connections.
+      (socket as { server?: unknown }).server = undefined;
+      this.#handed.push(socket);
+    }
     // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
     // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
     this.#child.send(command, socket, { keepOpen: true }, () => {});
@@ -202,8 +214,10 @@ export class ExecutorChild {
       this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
-    } else {
+    } else if (report.type === 'alive') {
       this.#events.onAlive?.();
+    } else {
+      this.#events.onShare?.(report);
     }
   }
 

@@ -14,8 +14,8 @@ export type ShareReport =
 
 /** What the host answers, and asks in turn. */
 export type ShareCommand =
-  /** The session may have so many bytes of GPU memory in all; what its tenant may have, and has. */
-  | { type: 'memory'; bytes: number; limit: number; inUse: number }
+  /** The session may have so many bytes of GPU memory in all; what its tenant may have, and its other sessions have. */
+  | { type: 'memory'; bytes: number; limit: number; others: number }
   /** Another session of the tenant needs memory: what this one does not use goes back. */
   | { type: 'spare' }
   /** The session may use the GPU for so many milliseconds; 0: until it is asked to yield. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import {
@@ -8,6 +9,7 @@ import {
 } from '../../proto/compression.js';
 import { brokeProtocol, FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
 import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
+import { LIMITS } from '../../proto/wire/limits.js';
 import {
   decodeCount,
   decodeObject,
@@ -30,6 +32,11 @@ export const CONNECT_TIMEOUT_MS = 5000;
 const CLOSE_TIMEOUT_MS = 2000;
 /** A host that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
+/**
+ * How long a host is tried whose connection was lost before it welcomed us, in milliseconds: how long it keeps sessions
+ * is not known then.
+ */
+const OPENING_MS = 10_000;
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
@@ -66,8 +73,11 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
  * was told what we want) -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
  * Welcome) <-> *away* (the connection was lost, and another is tried: connecting, greeted, reached) -> *closing*
  * (by `close`) -> *closed*. Each leads to *closed* too: by `close` where nothing is connected, by the host's
- * SessionEnd, by a lost connection before Welcome, by a peer that is not to be trusted, or when the host could not be
- * reached again in time.
+ * SessionEnd, by a peer that is not to be trusted, or when the host could not be reached, for the first time at all or
+ * again in time.
+ *
+ * Where a connection is lost on which the host has answered, and not welcomed us, the session begins anew on another:
+ * nothing of it has come here yet, so what was sent is sent again, and the host forgets what it began before.
  */
 class HostLink implements Link {
   readonly #address: HostAddress;
@@ -76,7 +86,7 @@ class HostLink implements Link {
   readonly #certificate: ClientCertificate | undefined;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
-  readonly #asked: CompressionRequest | undefined;
+  readonly #hello: Hello;
   /** Gives up the connection that is being made. */
   #connecting: AbortController | undefined;
   #connection: ChannelSocket | undefined;
@@ -104,12 +114,10 @@ class HostLink implements Link {
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#certificate = certificate;
     this.#events = events;
-    this.#asked = hello.compression;
+    this.#hello = { ...hello, key: randomBytes(18).toString('base64url') };
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
-    this.#connect((socket) => {
-      const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(hello)));
-      this.#out.channel.attach(connection, 0);
-    });
+    this.#out.channel.windowBytes = LIMITS.leastWindowBytes;
+    this.#connect((socket) => this.#begin(socket));
   }
 
   send(frame: Uint8Array): boolean {
@@ -163,6 +171,18 @@ class HostLink implements Link {
     );
   }
 
+  /** Asks for a session, whose frames may follow at once. */
+  #begin(socket: Socket): void {
+    const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(this.#hello)));
+    this.#out.channel.attach(connection, 0);
+  }
+
+  /** Goes on with the session. */
+  #resume(socket: Socket, { sessionId }: Welcome): void {
+    const resume: Resume = { sessionId, taken: this.#out.channel.taken, attempt: this.#attempt };
+    this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
+  }
+
   /** Says what we want on a connection: the preface and these words. */
   #greet(socket: Socket, words: Uint8Array): ChannelSocket {
     socket.write(PREFACE);
@@ -186,7 +206,7 @@ class HostLink implements Link {
     if (this.#welcome?.compression) connection.compress(this.#welcome.compression.mode);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
-      if (!this.#welcome) this.#finish(silent(this.#address, this.#connectMs));
+      if (this.#attempt === 0) this.#finish(silent(this.#address, this.#connectMs));
       connection.destroy();
     }, this.#connectMs);
     return connection;
@@ -200,7 +220,10 @@ class HostLink implements Link {
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
     if (this.#closed) return;
     if (kind === PACKET.welcome && !this.#welcome) {
-      this.#welcome = decodeWelcome(body, this.#asked);
+      this.#welcome = decodeWelcome(body, this.#hello.compression);
+      this.#deadline = 0;
+      this.#retryMs = RETRY_MS.first;
+      this.#out.channel.windowBytes = this.#welcome.windowBytes ?? LIMITS.windowBytes;
       if (this.#welcome.compression) connection.compress(this.#welcome.compression.mode);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
@@ -218,10 +241,9 @@ class HostLink implements Link {
     clearTimeout(this.#timer);
     // A host that answers has the session, or says that it has not: its executor may be busy for longer than a
     // connection bears silence, and goes on with the session then.
-    if (this.#reached) this.#deadline = 0;
+    if (this.#reached && this.#welcome) this.#deadline = 0;
     if (this.#closing) this.#finish(undefined);
-    else if (this.#welcome) this.#comeBack(why, this.#welcome);
-    else if (this.#reached) this.#finish(this.#explain(why));
+    else if (this.#reached || this.#attempt > 0) this.#comeBack(why);
     else void this.#hungUp(why);
   }
 
@@ -229,8 +251,8 @@ class HostLink implements Link {
   #failed(error: Error): void {
     const reason = error instanceof FarlightError ? error : noHost(this.#address, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
-    if (!this.#welcome || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
-    else this.#comeBack(error, this.#welcome);
+    if (this.#attempt === 0 || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
+    else this.#comeBack(error);
   }
 
   /** The peer hung up before it said anything, which it is asked about once more. */
@@ -246,12 +268,13 @@ class HostLink implements Link {
   }
 
   /** Connects again, at once and then at growing intervals. */
-  #comeBack(why: Error | undefined, { sessionId, resumeMs }: Welcome): void {
+  #comeBack(why: Error | undefined): void {
     const now = Date.now();
-    this.#deadline ||= now + resumeMs;
+    const withinMs = this.#welcome?.resumeMs ?? OPENING_MS;
+    this.#deadline ||= now + withinMs;
     if (now >= this.#deadline) {
       const { url } = this.#address;
-      const seconds = Math.round(resumeMs / 1000);
+      const seconds = Math.round(withinMs / 1000);
       const message = `the connection to ${url} was lost (${reasonOf(why)}) and not to be had again within ${seconds} seconds; start the program again`;
       this.#finish(new FarlightError('DISCONNECTED', message));
       return;
@@ -261,9 +284,8 @@ class HostLink implements Link {
     this.#timer = setTimeout(() => {
       this.#attempt += 1;
       this.#connect((socket) => {
-        const { taken } = this.#out.channel;
-        const resume: Resume = { sessionId, taken, attempt: this.#attempt };
-        this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
+        if (this.#welcome) this.#resume(socket, this.#welcome);
+        else this.#begin(socket);
       });
     }, delay);
   }
@@ -301,7 +323,8 @@ function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined):
   const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
   const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
   const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
-  const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
+  const { windowBytes = LIMITS.windowBytes } = welcome;
+  const numbers = [protocol, resumeMs, windowBytes].every(Number.isSafeInteger);
   const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');
   if (!numbers || !strings || !Array.isArray(wgslLanguageFeatures)) {
     throw new ProtocolError('Welcome is incomplete');

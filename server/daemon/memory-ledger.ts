@@ -2,8 +2,8 @@
 export interface MemoryLedgerOptions<Session> {
   /** Bytes; read at each decision, since the host's owner may change it. */
   limit(): number;
-  /** The session may have so many bytes in all, of which `inUse` are the tenant's together. */
-  grant(session: Session, bytes: number, limit: number, inUse: number): void;
+  /** The session may have so many bytes in all; the tenant's other sessions may have `others`. */
+  grant(session: Session, bytes: number, limit: number, others: number): void;
   /** The session is to give back what it does not use; `kept` comes for it. */
   spare(session: Session): void;
 }
@@ -117,6 +117,6 @@ export class MemoryLedger<Session> {
     account.granted = bytes;
     // The others may have become free to give since they were last asked.
     for (const each of this.#accounts.values()) each.spared = false;
-    this.#options.grant(session, bytes, this.#options.limit(), this.granted);
+    this.#options.grant(session, bytes, this.#options.limit(), this.granted - bytes);
   }
 }

@@ -2,8 +2,8 @@ import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
-import { Channel } from '../../proto/wire/channel.js';
-import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
+import { boundsOf, Channel, type ChannelEvents } from '../../proto/wire/channel.js';
+import { HIGH_WATER_BYTES, LIMITS } from '../../proto/wire/limits.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
@@ -43,6 +43,8 @@ export class Carrier {
   readonly #options: CarrierOptions;
   readonly #channel: Channel;
   readonly #session: SessionEndpoint;
+  /** Bytes of replies that may wait for the client before no more commands are taken. */
+  readonly #replyBytes: number;
   #connection: ChannelSocket | undefined;
   #away: NodeJS.Timeout | undefined;
   #over = false;
@@ -54,7 +56,9 @@ export class Carrier {
 
   constructor(options: CarrierOptions) {
     this.#options = options;
-    this.#channel = new Channel({
+    const { replyBytes = HIGH_WATER_BYTES, welcome } = options.description;
+    this.#replyBytes = replyBytes;
+    const events: ChannelEvents = {
       onFrame: (frame) => {
         const traffic = this.#count();
         traffic.framesUp += 1;
@@ -62,11 +66,12 @@ export class Carrier {
         if (!this.#over) this.#session.receive(frame);
       },
       onTaken: () => {
-        if (!this.#holds.has('replies') || this.#channel.keptBytes > LOW_WATER_BYTES) return;
+        if (!this.#holds.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
         this.#session.drained?.();
-        this.#hold('replies', this.#channel.keptBytes > HIGH_WATER_BYTES);
+        this.#hold('replies', this.#channel.keptBytes > replyBytes);
       },
-    });
+    };
+    this.#channel = new Channel(events, boundsOf(welcome?.windowBytes ?? LIMITS.windowBytes));
     this.#session = options.createSession({
       send: (frame) => this.#send(frame),
       end: (code, message) => this.#fault({ code, message }),
@@ -209,7 +214,7 @@ export class Carrier {
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
     this.#channel.send(frame);
-    const full = this.#channel.keptBytes > HIGH_WATER_BYTES;
+    const full = this.#channel.keptBytes > this.#replyBytes;
     if (full) this.#hold('replies', true);
     return !full;
   }

@@ -4,6 +4,7 @@ import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
 import type { GpuMemory } from './gpu-memory.js';
+import type { GpuTurn } from './gpu-turn.js';
 import type { GpuWatchdog } from './gpu-watchdog.js';
 import type { Entry, ObjectTable } from './objects.js';
 import { OpenDevice } from './open-device.js';
@@ -22,6 +23,7 @@ export interface Profiles {
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
   memory?: GpuMemory | undefined;
+  turn?: GpuTurn | undefined;
 }
 
 /** What the handlers of a session's commands share. */
@@ -36,6 +38,7 @@ export class Context {
   /** What holds the session to its limits; absent where it has none. */
   readonly watchdog: GpuWatchdog | undefined;
   readonly memory: GpuMemory | undefined;
+  readonly turn: GpuTurn | undefined;
   /** Has the commands that come next wait until the promise is settled. */
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   /** Devices of earlier sessions that this one may have. */
@@ -62,11 +65,22 @@ export class Context {
     this.#profiles = profiles;
     this.watchdog = guards.watchdog;
     this.memory = guards.memory;
+    this.turn = guards.turn;
   }
 
-  /** The session is over: a device that comes still is nobody's. */
+  /** The session is over: a device that comes still is nobody's, and what waits is not done. */
   end(): void {
     this.#ended = true;
+    this.watchdog?.stop();
+    this.turn?.stop();
+  }
+
+  /** Has `act` done on a device when the promise is resolved, and after that what comes next. */
+  later(device: Entry, promise: Promise<unknown>, act: () => void): void {
+    const acted = promise.then(() => {
+      if (!this.#ended) this.attempt(device, act);
+    });
+    this.pauseUntil(acted);
   }
 
   /** Begins to tell the client of a device's errors and of its end. */

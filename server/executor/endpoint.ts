@@ -1,3 +1,5 @@
+import type { ShareCommand, ShareReport } from '../../proto/shares.js';
+
 /**
  * One session as the process that carries it sees it: frames of commands go in, frames of replies
  * come out. Neither side of it knows gRPC, processes, or each other.
@@ -7,6 +9,8 @@ export interface SessionEndpoint<Inheritance = unknown> {
   receive(frame: Uint8Array): void;
   /** The peer takes frames again after `send` returned false. */
   drained?(): void;
+  /** The host answers `ask`, or wants something back. */
+  share?(command: ShareCommand): void;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
   /**
@@ -26,4 +30,6 @@ export interface SessionPeer {
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
   /** While it is held, the session is given no commands: the GPU has enough to do. */
   hold?(held: boolean): void;
+  /** Asks the host for something that the session shares with others; `share` answers. Absent where there is no host. */
+  ask?(report: ShareReport): void;
 }

@@ -97,6 +97,8 @@ class Executor {
       else socket.destroy();
     } else if (command.type === 'end') {
       this.#carrier?.end(command);
+    } else if (command.type !== 'resume' && command.type !== 'ping') {
+      this.#carrier?.session.share?.(command);
     }
   }
 
@@ -106,7 +108,8 @@ class Executor {
     this.#carrier = new Carrier({
       description,
       opened: { adapter, wgslLanguageFeatures },
-      createSession: (peer) => this.#parts.createSession(gpu, peer, description, this.#inheritance),
+      createSession: (peer) =>
+        this.#parts.createSession(gpu, { ...peer, ask: report }, description, this.#inheritance),
       onTraffic: (traffic) => report({ type: 'traffic', ...traffic }),
       onOver: (ending) => this.#over(ending, description),
     });

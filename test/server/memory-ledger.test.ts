@@ -8,12 +8,12 @@ const MIB = 2 ** 20;
 function make(limit: number) {
   const grants = new Map<string, number>();
   const asked: string[] = [];
-  const told: { limit: number; inUse: number }[] = [];
+  const told: { limit: number; others: number }[] = [];
   const ledger = new MemoryLedger<string>({
     limit: () => limit,
-    grant: (session, bytes, most, inUse) => {
+    grant: (session, bytes, most, others) => {
       grants.set(session, bytes);
-      told.push({ limit: most, inUse });
+      told.push({ limit: most, others });
     },
     spare: (session) => void asked.push(session),
   });
@@ -57,7 +57,7 @@ describe("a tenant's GPU memory", () => {
     ledger.want('b', 30 * MIB);
     ledger.kept('a', 80 * MIB);
     expect(grants.get('b')).toBe(0);
-    expect(told.at(-1)).toEqual({ limit: 100 * MIB, inUse: 80 * MIB });
+    expect(told.at(-1)).toEqual({ limit: 100 * MIB, others: 80 * MIB });
   });
 
   it('of a session that is gone is free for those that wait', () => {

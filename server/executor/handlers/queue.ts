@@ -16,9 +16,22 @@ export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
 }
 
 export function submit(context: Context, self: Entry, [commandBuffers]: [GPUCommandBuffer[]]): void {
+  const { watchdog, turn } = context;
   const queue = self.object as GPUQueue;
-  queue.submit(commandBuffers);
-  context.watchdog?.submitted(queue);
+  const act = (commands: GPUCommandBuffer[]) => {
+    queue.submit(commands);
+    watchdog?.submitted(queue);
+    const done = turn?.submitted(queue);
+    if (done) context.pauseUntil(done);
+  };
+  if (!turn || turn.mine) {
+    act(commandBuffers);
+    return;
+  }
+  invariant(self.device, 'a queue has a device');
+  // Copied: the command's slots are emptied before its turn comes.
+  const commands = [...commandBuffers];
+  context.later(self.device, turn.wait(), () => act(commands));
 }
 
 export function writeBuffer(
