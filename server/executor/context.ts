@@ -153,15 +153,12 @@ export class Context {
 
   /** Takes note of a mapping of a device's buffer until it is settled. */
   mapping(device: Entry, promise: Promise<unknown>): void {
-    const { mappings } = this.opened(device);
-    mappings.add(promise);
-    const settled = () => void mappings.delete(promise);
-    promise.then(settled, settled);
+    this.opened(device).mappings.add(promise);
   }
 
-  /** The mappings of a device's buffers that are not settled. */
-  mappings(device: Entry): Iterable<Promise<unknown>> {
-    return this.opened(device).mappings;
+  /** Resolves when the mappings of a device's buffers are settled that were asked for by now. */
+  mapped(device: Entry): Promise<unknown> {
+    return this.opened(device).mappings.settled();
   }
 
   /** Raises a GPU error on a device, in the scope that is open now. */

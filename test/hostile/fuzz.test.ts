@@ -36,6 +36,8 @@ const files = process.env.FARLIGHT_FUZZ_SESSIONS?.split(',') ?? [];
 /** Where the number of the run is that is being tried: Dawn is a native addon, and may end the process. */
 const journal = process.env.FARLIGHT_FUZZ_JOURNAL;
 const timeout = given === undefined ? 180_000 : 24 * 3600_000;
+/** With which run the sessions on Dawn begin, where earlier ones were tried by a process that crashed. */
+const begin = Number(process.env.FARLIGHT_FUZZ_BEGIN ?? 0);
 /** Where given, this run alone is repeated. */
 const only = process.env.FARLIGHT_FUZZ_ONLY;
 /** How often a long run says how far it is, in runs. */
@@ -121,7 +123,7 @@ it(
   `${onDawn} sessions that were changed somewhere neither crash an executor's GPU nor hang it, and end with a reason or not at all`,
   async () => {
     const { gpu } = await openGpu('null');
-    await tryAll('null adapter', gpu, onDawn, turn, 0);
+    await tryAll('null adapter', gpu, onDawn - begin, turn, begin);
   },
   timeout,
 );
