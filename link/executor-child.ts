@@ -42,8 +42,6 @@ export interface ExecutorChildEvents {
   onExit(reason: FarlightError | undefined): void;
 }
 
-/** How long a process may take to end after SIGTERM, in milliseconds, before it gets SIGKILL. */
-const KILL_GRACE_MS = 2000;
 /** How long the last words of a process that is gone may take to arrive, in milliseconds. */
 const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
@@ -74,7 +72,6 @@ export class ExecutorChild {
   #channelsOpen = 2;
   #reported: FarlightError | undefined;
   #lastWords = '';
-  #killTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
@@ -128,12 +125,11 @@ export class ExecutorChild {
     if (this.#child.connected) this.#child.disconnect();
   }
 
-  /** Ends the process now, by force where it does not go by itself. */
+  /** Ends the process now, by force: it may be in a driver that does not come back, and heeds no other signal. */
   kill(): void {
-    if (this.#gone || this.#killTimer) return;
+    if (this.#gone) return;
     this.#ending = true;
-    this.#child.kill('SIGTERM');
-    this.#killTimer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_GRACE_MS).unref();
+    this.#child.kill('SIGKILL');
   }
 
   /** Whether this process stays alive for the executor's sake; it does at first. */
@@ -224,7 +220,6 @@ export class ExecutorChild {
   #finish(): void {
     if (this.#gone) return;
     this.#gone = true;
-    clearTimeout(this.#killTimer);
     for (const socket of this.#handed.splice(0)) socket.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }

@@ -43,7 +43,7 @@ const REFUSED_MS = 5000;
 /** Why a connection is closed of which nothing was read. */
 const CROWDED: SessionEnd = {
   code: 'BUSY',
-  message: 'too many connections wait to say their first words; try again later',
+  message: 'it said nothing while too many others came to; try again later',
 };
 
 /**
@@ -97,11 +97,7 @@ export class FrontDoor {
 
   #accept(socket: Socket): void {
     socket.on('error', () => {});
-    if (this.#waiting.size >= this.#options.maxWaiting) {
-      this.#options.onRefused(CROWDED, socket.remoteAddress);
-      socket.destroy();
-      return;
-    }
+    if (this.#waiting.size >= this.#options.maxWaiting) this.#evict();
     const timer = setTimeout(() => socket.destroy(), GREETING_MS).unref();
     const forget = () => {
       clearTimeout(timer);
@@ -111,6 +107,15 @@ export class FrontDoor {
     socket.once('close', forget);
     if (this.#tls) this.#secure(this.#tls, socket, forget);
     else this.#hear(socket, socket.remoteAddress, forget);
+  }
+
+  /** Who has waited longest gives way: those who come to say something say it at once. */
+  #evict(): void {
+    const [oldest] = this.#waiting;
+    if (!oldest) return;
+    this.#options.onRefused(CROWDED, oldest.remoteAddress);
+    this.#waiting.delete(oldest);
+    oldest.destroy();
   }
 
   #secure(tls: TlsServer, socket: Socket, forget: () => void): void {

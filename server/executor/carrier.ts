@@ -27,6 +27,11 @@ export interface CarrierOptions {
 
 /** A client that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
+/**
+ * The longest that a session is kept whose client has not shown that it knows of it, in milliseconds: of one that was
+ * gone before it was welcomed nobody comes back.
+ */
+const UNHEARD_MS = 5000;
 /** How long a client may take to receive the replies that come before the end, and then that, in milliseconds. */
 const LEAVE_MS = 2000;
 /** How often traffic is told of at most, in milliseconds. */
@@ -159,7 +164,9 @@ export class Carrier {
   #lost(): void {
     this.#connection = undefined;
     if (this.#over) return;
-    const resumeMs = this.#options.description.welcome?.resumeMs ?? 0;
+    const isKnown = this.#attempt > 0 || this.#channel.acknowledged > 0;
+    const { resumeMs: mostMs = 0 } = this.#options.description.welcome ?? {};
+    const resumeMs = isKnown ? mostMs : Math.min(mostMs, UNHEARD_MS);
     const message = `the connection was lost, and its client did not come back within ${resumeMs / 1000} seconds`;
     const bye = () => this.#bye({ code: 'DISCONNECTED', message });
     if (resumeMs > 0) this.#away = setTimeout(bye, resumeMs);

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import type { Counters } from '#farlight/testing/index.js';

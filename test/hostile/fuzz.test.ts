@@ -2,6 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { hashContent } from '#farlight/link/content-hash.js';
 import { unpackFrame } from '#farlight/link/packed-frame.js';
 import { ProtocolError } from '#farlight/proto/errors.js';

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';
 import { summarizeTenants, tenantFolder } from '#farlight/server/blobs/tenants.js';
 import { memoryLog } from '../support/memory-log.js';
