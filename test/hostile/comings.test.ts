@@ -102,14 +102,18 @@ it(
     for (let number = 0; number < 40; number++) await comeAndGo(url, number, random);
     await calm();
     const before = { descriptors: daemon.descriptors, memory: daemon.memory };
+    const from = performance.now();
     for (let number = 0; number < count; number++) await comeAndGo(url, number, random);
     await calm();
     const after = { descriptors: daemon.descriptors, memory: daemon.memory };
-    const facts = `descriptors ${before.descriptors} to ${after.descriptors}`;
+    const executors = (await executorsOf(daemon.pid)).length;
+    const seconds = ((performance.now() - from) / 1000).toFixed(0);
+    const facts = `${seconds} s, ${executors} executors, descriptors ${before.descriptors} to ${after.descriptors}`;
     console.log(`${facts}, memory ${before.memory.toFixed(0)} to ${after.memory.toFixed(0)} MiB`);
     // An executor more or less has a handful of them.
     expect(Math.abs(after.descriptors - before.descriptors)).toBeLessThan(20);
     expect(after.memory - before.memory).toBeLessThan(64);
+    expect(executors).toBeLessThanOrEqual(options.kept + options.spares);
     await daemon.close();
   },
   60_000 + count * 1000,
