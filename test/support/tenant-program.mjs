@@ -122,10 +122,13 @@ const PROGRAMS = {
 
   async uploads() {
     const { device } = await open();
-    const buffer = device.createBuffer({ size: 1 << 20, usage: STORAGE | COPY_DST });
     for (let round = 0; ; round++) {
-      device.queue.writeBuffer(buffer, 0, new Uint8Array(1 << 20).fill(round));
+      // Of another length each time, as weights are: frames of a stream are not kept.
+      const size = (1 << 20) - 4 * round;
+      const buffer = device.createBuffer({ size, usage: STORAGE | COPY_DST });
+      device.queue.writeBuffer(buffer, 0, new Uint8Array(size).fill(round));
       await device.queue.onSubmittedWorkDone();
+      buffer.destroy();
       if (round === 16) say('ready');
       await pause(50);
     }
