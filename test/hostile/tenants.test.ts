@@ -106,6 +106,11 @@ describe('a tenant beside one that', () => {
     expect(ratio).toBeLessThan(8);
   }, 120_000);
 
+  it('submits what does not end goes on beside it, however long that is let go on', async () => {
+    const { ratio } = await slowdown(host.invite('greedy').url, 'endless');
+    expect(ratio).toBeLessThan(8);
+  }, 120_000);
+
   it('keeps the GPU busy from three programs has half of its time with one', async () => {
     const start = async (tenant: string) => {
       const [process] = await TenantProcess.start(host.invite(tenant).url, 'gpu');

@@ -3,6 +3,7 @@
 //            middle one of so many took, in milliseconds
 //   gpu      keeps the GPU busy, with long submits that it does not wait for one by one; for each line on stdin it
 //            prints how many are done
+//   endless  submits a shader that never ends
 //   memory   takes all the GPU memory that it is given, and goes on asking for more
 //   sessions opens sessions until it is refused, and goes on asking
 //   uploads  uploads other contents all the time
@@ -89,6 +90,15 @@ const PROGRAMS = {
       }
       await device.queue.onSubmittedWorkDone();
     }
+  },
+
+  async endless() {
+    const { device } = await open();
+    const { submit } = counter(device, 4_000_000_000);
+    submit();
+    await device.queue.writeBuffer(device.createBuffer({ size: 4, usage: COPY_DST }), 0, new Uint8Array(4));
+    await pause(500);
+    say('ready');
   },
 
   async memory() {
