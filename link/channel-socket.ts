@@ -65,8 +65,9 @@ export class ChannelSocket implements ChannelConnection {
   /** The first long frame's acknowledgement is waited for. */
   #waitTimer: NodeJS.Timeout | undefined;
 
-  constructor(socket: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
-    this.#socket = socket;
+  constructor(given: Duplex, { channel, events, preface, silence }: ChannelSocketOptions) {
+    this.#socket = DirectSocket.over(given);
+    const socket = this.#socket;
     this.#channel = channel;
     this.#events = events;
     this.#prefaceLeft = preface ? PREFACE.length : 0;

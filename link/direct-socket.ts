@@ -1,4 +1,6 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 /** Who takes what a DirectSocket reads. */
 export interface Receiver {
@@ -28,17 +30,20 @@ export class DirectSocket extends Socket {
   }
 
   /**
-   * The connection of a socket that nobody has read from, which is of no use afterwards and closes with this one.
-   * The socket itself where its connection has gone already.
+   * The connection of a socket from which nothing was read and to which nothing was written: that is of no use
+   * afterwards, and closes with this one. The stream itself where it has no connection of its own that could be had:
+   * TLS reads in a way of its own, and what is closed has none.
    */
-  static over(socket: Socket): Socket {
-    const held = socket as unknown as { _handle: object | null };
+  static over(stream: Duplex): Duplex {
+    if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream instanceof DirectSocket)
+      return stream;
+    const held = stream as unknown as { _handle: object | null };
     const handle = held._handle;
-    if (!handle) return socket;
+    if (!handle) return stream;
     held._handle = null;
     // Both are net's own ways, which its types leave out: a process that is given a connection makes its socket so.
     const direct = new DirectSocket({ handle, readable: true, writable: true } as SocketConstructorOpts);
-    direct.once('close', () => socket.destroy());
+    direct.once('close', () => stream.destroy());
     return direct;
   }
 

@@ -83,7 +83,7 @@ export class ExecutorChild {
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    this.pipe = piped ? DirectSocket.over(this.#child.stdio[3] as Socket) : undefined;
+    this.pipe = piped ? (DirectSocket.over(this.#child.stdio[3] as Socket) as Socket) : undefined;
     this.#listen();
   }
 

@@ -1,6 +1,7 @@
 import { ProtocolError } from '../../proto/errors.js';
 import type { FarlightWrittenRange } from '../../proto/gen/operations.js';
-import { detach, pin } from './detach.js';
+import { uncleared } from '../../proto/wire/memory.js';
+import { detach, pin, reclaim } from './detach.js';
 
 /** A part of a mapping that the program holds. */
 interface View {
@@ -58,22 +59,27 @@ export class ActiveMapping {
       .map((view) => ({ offset: view.start, data: new Uint8Array(view.buffer) }));
   }
 
-  /** Takes the bytes away from the program: its ArrayBuffers become empty. */
-  detach(): void {
-    for (const { buffer } of this.#views) detach(buffer);
+  /** Takes the bytes away from the program: its ArrayBuffers become empty. Returns the memory, for the next mapping. */
+  detach(): ArrayBuffer | undefined {
+    for (const { buffer } of this.#views) {
+      if (buffer !== this.#data) detach(buffer);
+    }
+    return reclaim(this.#data);
   }
 }
 
 /** The bytes of a mapping for reading as they come in parts: put where the program will read them. */
 export class ReadParts {
   readonly #length: number;
+  readonly #memory: ArrayBuffer | undefined;
   #data: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
   #failure: unknown;
 
-  /** `length` in bytes is what the program asked for. */
-  constructor(length: number) {
+  /** `length` in bytes is what the program asked for. `memory` is used where it is as long. */
+  constructor(length: number, memory: ArrayBuffer | undefined) {
     this.#length = length;
+    if (memory?.byteLength === length) this.#memory = memory;
   }
 
   /** Throws ProtocolError where it is more than was asked for. */
@@ -81,7 +87,7 @@ export class ReadParts {
     this.#filled += bytes.length;
     if (this.#filled > this.#length) throw new ProtocolError('a mapping has more bytes than were asked for');
     try {
-      this.#data ??= new Uint8Array(this.#length);
+      this.#data ??= this.#memory ? new Uint8Array(this.#memory) : uncleared(this.#length);
     } catch (error) {
       // There is no memory for it, which is for whoever awaits the mapping to hear.
       this.#failure = error;

@@ -34,6 +34,8 @@ class BufferResource extends ClientResource {
    * program writes it, and mapping it again needs no bytes from the host. Made when first mapped.
    */
   contents: Uint8Array | undefined;
+  /** Memory that the system gives anew takes longer to fill than to write: programs map the same buffer again. */
+  #memory: WeakRef<ArrayBuffer> | undefined;
 
   constructor(device: ClientResource, descriptor: GPUBufferDescriptor<unknown>) {
     super(device.session, 'GPUBuffer', deviceOf(device), descriptor.label);
@@ -62,11 +64,19 @@ class BufferResource extends ClientResource {
     return this.pendingMap ? 'pending' : 'unmapped';
   }
 
+  /** The memory of the last long mapping, if it is still there. */
+  takeMemory(): ArrayBuffer | undefined {
+    const memory = this.#memory?.deref();
+    this.#memory = undefined;
+    return memory;
+  }
+
   /** Ends a mapping, or a wish for one, on this side. */
   release(): void {
     this.pendingMap?.reject(new DOMException('The buffer was unmapped before it was mapped.', 'AbortError'));
     this.pendingMap = undefined;
-    this.mapping?.detach();
+    const memory = this.mapping?.detach();
+    if (memory && memory.byteLength > PART_BYTES) this.#memory = new WeakRef(memory);
     this.mapping = undefined;
     (this.device as DeviceResource).mapped.delete(this);
   }
@@ -187,7 +197,7 @@ function mapAsync(
       return true;
     };
     const length = size ?? Math.max(0, buffer.size - offset);
-    const parts = new ReadParts(length);
+    const parts = new ReadParts(length, buffer.takeMemory());
     void session.request(operations.mapAsync, buffer, command, {
       part: (bytes) => {
         if (buffer.pendingMap === pending) parts.add(bytes);

@@ -21,6 +21,13 @@ export function detach(buffer: ArrayBuffer): void {
   transfer.call(buffer, 0);
 }
 
+/** Empties an ArrayBuffer, and gives its memory to the caller: undefined where the program has it. */
+export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
+  if ((buffer as { detached?: boolean }).detached) return undefined;
+  transfer ??= findTransfer();
+  return transfer.call(buffer, buffer.byteLength);
+}
+
 /**
  * Keeps the program from transferring an ArrayBuffer away, as WebGPU wants for a mapped range, where this
  * Node lets a pinned one be emptied all the same. From Node 24 on it does not: there a range that the

@@ -185,8 +185,6 @@ class HostLink implements Link {
 
   /** Says what we want on a connection: the preface and these words. */
   #greet(socket: Socket, words: Uint8Array): ChannelSocket {
-    socket.write(PREFACE);
-    socket.write(words);
     const connection: ChannelSocket = new ChannelSocket(socket, {
       channel: this.#out.channel,
       preface: true,
@@ -203,6 +201,8 @@ class HostLink implements Link {
         onSaved: (bytes, way) => this.#events.onSaved?.(bytes, way === 'sent' ? 'up' : 'down'),
       },
     });
+    connection.write(PREFACE);
+    connection.write(words);
     if (this.#welcome?.compression) connection.compress(this.#welcome.compression.mode);
     this.#connection = connection;
     this.#timer = setTimeout(() => {

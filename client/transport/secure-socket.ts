@@ -1,7 +1,6 @@
-import { isIP, Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../../link/certificate-pin.js';
-import { DirectSocket } from '../../link/direct-socket.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { HostAddress } from './host-address.js';
 import * as explain from './socket-errors.js';
@@ -34,10 +33,7 @@ const PROTOCOLS = ['farlight'];
 export async function openSocket(address: HostAddress, options: SocketOptions = {}): Promise<Socket> {
   const { scheme, host, port, path } = address;
   options.signal?.throwIfAborted();
-  // TLS reads the connection in a way of its own.
-  const socket = scheme === 'grpcs' ? new Socket() : new DirectSocket();
-  if (scheme === 'unix') socket.connect({ path });
-  else socket.connect({ host, port, noDelay: true });
+  const socket = scheme === 'unix' ? connect({ path }) : connect({ host, port, noDelay: true });
   await happens(socket, 'connect', options, {
     failed: (error) => explain.unreachable(address, error),
     late: (ms) => explain.silent(address, ms),

@@ -1,6 +1,7 @@
 import { FRAME } from './batch.js';
 import type { Handle } from './handle.js';
 import { LIMITS } from './limits.js';
+import { uncleared } from './memory.js';
 
 const encoder = new TextEncoder();
 
@@ -195,14 +196,14 @@ export class Writer {
   }
 
   #begin(capacity: number): void {
-    this.#bytes = new Uint8Array(capacity);
+    this.#bytes = uncleared(capacity);
     this.#view = new DataView(this.#bytes.buffer);
     this.#length = FRAME_HEADER;
   }
 
   #grow(needed: number): void {
     if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.min(Math.max(needed, this.#bytes.length * 2), this.#frameBytes));
+    const grown = uncleared(Math.min(Math.max(needed, this.#bytes.length * 2), this.#frameBytes));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);

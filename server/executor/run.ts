@@ -1,6 +1,5 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { DirectSocket } from '../../link/direct-socket.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
   ExecutorCommand,
@@ -84,12 +83,11 @@ class Executor {
     this.#parts = parts;
   }
 
-  obey(command: ExecutorCommand, handed: Socket | undefined): void {
-    handed?.setNoDelay(true);
-    const socket = handed && DirectSocket.over(handed);
+  obey(command: ExecutorCommand, socket: Socket | undefined): void {
+    socket?.setNoDelay(true);
     if (command.type === 'begin') {
       const { session, head } = command;
-      if (!session.welcome) this.#begin(session, new DirectSocket({ fd: PIPE_FD }), head);
+      if (!session.welcome) this.#begin(session, new Socket({ fd: PIPE_FD }), head);
       else if (socket) this.#begin(session, socket, head);
       else void this.#retire(undefined, GONE);
     } else if (command.type === 'resume' && socket) {
