@@ -123,7 +123,7 @@ function print(adapter, name, measured) {
   }
   printTable(rows);
   for (const workload of Object.keys(measured)) {
-    const { perStep, inputBytes } = measured[workload].grpc;
+    const { perStep, inputBytes } = measured[workload].host;
     if (!perStep) continue;
     const of = (key) => Math.round(perStep[key]).toLocaleString('en-US');
     console.log(

@@ -1,27 +1,22 @@
 import { type Command, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel } from '../server/daemon/log.js';
-import { parseSeconds, parseSize } from './parse.js';
+import { addLimitOptions, type LimitOptions, tenantLimits } from './limit-options.js';
+import { parseSeconds } from './parse.js';
 
 /** What the owner of a host decides about its sessions and its log. */
-export interface HostOptions {
+export interface HostOptions extends LimitOptions {
   gpuSeconds: number;
-  gpuMemory?: number;
   drain: number;
   logLevel?: LogLevel;
 }
 
 export function addHostOptions(command: Command): Command {
-  return command
+  return addLimitOptions(command, 'what each tenant may have: ')
     .option(
       '--gpu-seconds <seconds>',
       'end a session when the GPU does not finish its work for so long; 0: never',
       parseSeconds,
       120,
-    )
-    .option(
-      '--gpu-memory <size>',
-      "what each session's buffers and textures may take, such as 2GiB (default: what there is)",
-      parseSize,
     )
     .option(
       '--drain <seconds>',
@@ -38,9 +33,10 @@ export function addHostOptions(command: Command): Command {
 }
 
 /** What a daemon takes of them. */
-export async function daemonOptions({ gpuSeconds, gpuMemory, logLevel }: HostOptions) {
+export async function daemonOptions(options: HostOptions) {
+  const { gpuSeconds, logLevel } = options;
   // Loaded here so that the other commands need not wait for it.
   const { jsonLog } = await import('../server/daemon/json-log.js');
   const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
-  return { gpuMs: gpuSeconds * 1000, gpuBytes: gpuMemory, log };
+  return { gpuMs: gpuSeconds * 1000, tenantLimits: tenantLimits(options), log };
 }

@@ -16,6 +16,12 @@ export function parseSize(text: string): number {
   return Number(number) * (UNITS[unit] as number);
 }
 
+/** A number of bytes as `parseSize` reads it, in the largest unit that has it whole. */
+export function formatSize(bytes: number): string {
+  const [unit, size] = Object.entries(UNITS).findLast(([, each]) => bytes % each === 0) ?? ['', 1];
+  return `${bytes / size}${unit}`;
+}
+
 /** A number of seconds that fits a timer. */
 export function parseSeconds(text: string): number {
   if (!/^\d{1,6}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Give a number of seconds.');

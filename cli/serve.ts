@@ -8,7 +8,6 @@ import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './host-options.js';
-import { parseSize } from './parse.js';
 
 interface ServeOptions extends HostOptions {
   listen: string;
@@ -16,7 +15,6 @@ interface ServeOptions extends HostOptions {
   spares: number;
   kept: number;
   blobs: string;
-  blobBytes?: number;
   /** False with --no-dashboard. */
   dashboard: string | false;
   allowOrigin?: string[];
@@ -53,11 +51,6 @@ export function serveCommand(): Command {
       blobRoot(),
     )
     .option(
-      '--blob-bytes <size>',
-      "what each tenant's may take, such as 512MiB (default: 4GiB, or half of the disk)",
-      parseSize,
-    )
-    .option(
       '--dashboard <address>',
       'HOST:PORT on loopback for the page, metrics and farlight top that show what the host does',
       DEFAULT_DASHBOARD,
@@ -75,7 +68,7 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   const { listen, adapter, spares, kept } = options;
-  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs, maxBytes: options.blobBytes };
+  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs };
   if (blobs && statSync(blobs.root, { throwIfNoEntry: false })?.isDirectory() === false) {
     throw new FarlightError(
       'BAD_OPTION',

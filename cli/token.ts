@@ -2,17 +2,19 @@ import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
+import { addLimitOptions, formatLimits, type LimitOptions, tenantLimits } from './limit-options.js';
 import { columns, harmless, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {
   const command = new Command('token').description('Say who may use this machine as their GPU host.');
-  command
+  const adding = command
     .command('add')
     .description('Make a token and print it, this once; only its hash is kept.')
     .option('--tenant <name>', 'whose it is: tenants share nothing that the host keeps', DEFAULT_TENANT)
     .option('--note <text>', 'what it is for, shown by list')
     .allowExcessArguments(false)
     .action(add);
+  addLimitOptions(adding, 'what its tenant may have: ');
   command
     .command('list')
     .description('Show which tokens there are, not the tokens themselves.')
@@ -28,8 +30,8 @@ export function tokenCommand(): Command {
 }
 
 /** The token alone goes to stdout, so that a script can take it. */
-function add({ tenant, note }: { tenant: string; note?: string }): void {
-  const { token, entry } = new TokenStore().add({ tenant, note });
+function add({ tenant, note, ...limits }: { tenant: string; note?: string } & LimitOptions): void {
+  const { token, entry } = new TokenStore().add({ tenant, note, limits: tenantLimits(limits) });
   process.stdout.write(`${token}\n`);
   process.stderr.write(
     `token ${entry.id} for ${entry.tenant}, shown this once; clients use it as grpcs://TOKEN@HOST:PORT\n`,
@@ -55,12 +57,13 @@ function revoke(id: string): void {
 
 function table(tokens: readonly TokenEntry[], style: Style): string {
   if (tokens.length === 0) return 'no tokens; make one with: farlight token add\n';
-  const rows = tokens.map(({ id, created, tenant, note = '' }) => [
+  const rows = tokens.map(({ id, created, tenant, note = '', limits = {} }) => [
     id,
     created.slice(0, 16).replace('T', ' '),
     harmless(tenant),
+    formatLimits(limits),
     harmless(note),
   ]);
-  const [head = '', ...lines] = columns([['id', 'created (UTC)', 'tenant', 'note'], ...rows]);
+  const [head = '', ...lines] = columns([['id', 'created (UTC)', 'tenant', 'limits', 'note'], ...rows]);
   return `${[style('bold', head), ...lines].join('\n')}\n`;
 }

@@ -12,6 +12,7 @@ import type {
   SessionOver,
   Traffic,
 } from '../proto/handshake.js';
+import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
 import { DirectSocket } from './direct-socket.js';
 
@@ -37,14 +38,14 @@ export interface ExecutorChildEvents {
   onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
+  /** The session asks for its share of what it has in common with others, or gives some back. */
+  onShare?(report: ShareReport): void;
   /** The process has answered a `ping`. */
   onAlive?(): void;
   /** The process is gone. Comes once, last. The reason is undefined where `end` or `kill` was called here. */
   onExit(reason: FarlightError | undefined): void;
 }
 
-/** How long a process may take to end after SIGTERM, in milliseconds, before it gets SIGKILL. */
-const KILL_GRACE_MS = 2000;
 /** How long the last words of a process that is gone may take to arrive, in milliseconds. */
 const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
@@ -75,7 +76,6 @@ export class ExecutorChild {
   #channelsOpen = 2;
   #reported: FarlightError | undefined;
   #lastWords = '';
-  #killTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
@@ -117,6 +117,11 @@ export class ExecutorChild {
     this.#tell({ type: 'watch', on });
   }
 
+  /** Answers what the session asked for, or wants something back. */
+  share(command: ShareCommand): void {
+    this.#tell(command);
+  }
+
   /** Asks for onAlive, which comes when the process is not busy. */
   ping(): void {
     this.#tell({ type: 'ping' });
@@ -129,12 +134,11 @@ export class ExecutorChild {
     if (this.#child.connected) this.#child.disconnect();
   }
 
-  /** Ends the process now, by force where it does not go by itself. */
+  /** Ends the process now, by force: it may be in a driver that does not come back, and heeds no other signal. */
   kill(): void {
-    if (this.#gone || this.#killTimer) return;
+    if (this.#gone) return;
     this.#ending = true;
-    this.#child.kill('SIGTERM');
-    this.#killTimer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_GRACE_MS).unref();
+    this.#child.kill('SIGKILL');
   }
 
   /** Whether this process stays alive for the executor's sake; it does at first. */
@@ -156,7 +160,11 @@ export class ExecutorChild {
       socket?.destroy();
       return;
     }
-    if (socket) this.#handed.push(socket);
+    if (socket) {
+      // net.Server would keep a record of this process, for as long as it listens, to ask it for its connections.
+      (socket as { server?: unknown }).server = undefined;
+      this.#handed.push(socket);
+    }
     // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
     // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
     this.#child.send(command, socket, { keepOpen: true }, () => {});
@@ -213,15 +221,16 @@ export class ExecutorChild {
       this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
-    } else {
+    } else if (report.type === 'alive') {
       this.#events.onAlive?.();
+    } else {
+      this.#events.onShare?.(report);
     }
   }
 
   #finish(): void {
     if (this.#gone) return;
     this.#gone = true;
-    clearTimeout(this.#killTimer);
     for (const socket of this.#handed.splice(0)) socket.destroy();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }

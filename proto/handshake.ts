@@ -1,6 +1,7 @@
 import type { Span } from './activity.js';
 import type { Compression, CompressionRequest } from './compression.js';
 import type { FarlightErrorCode } from './errors.js';
+import type { ShareCommand, ShareReport } from './shares.js';
 import type { Work } from './work.js';
 
 /** What the client says of itself when a session opens. */
@@ -13,6 +14,11 @@ export interface Hello {
   token?: string | undefined;
   /** Absent where frames are to travel as they are. */
   compression?: CompressionRequest | undefined;
+  /**
+   * Random text that nobody else has, the same in each Hello of one program: where a connection was lost before
+   * Welcome came, the next Hello takes the place of what the host began for the one before.
+   */
+  key?: string | undefined;
 }
 
 /** The adapter that a host works with, in words. */
@@ -58,6 +64,8 @@ export interface Welcome {
   contents?: KeptContents | undefined;
   /** Absent where frames travel as they are. */
   compression?: Compression | undefined;
+  /** Bytes of frames that the client may have under way; LIMITS.windowBytes where absent. */
+  windowBytes?: number | undefined;
   /** Whether the host tells what it does where it is asked (FarlightActivity). Absent where it does not know of that. */
   activity?: boolean | undefined;
 }
@@ -111,8 +119,10 @@ export interface BlobFolder {
 export interface SessionLimits {
   /** How long the GPU may take for what the session submitted, in milliseconds; 0: as long as it likes. */
   gpuMs: number;
-  /** Bytes of GPU memory that its buffers and textures may take; 0: as many as there are. */
-  gpuBytes: number;
+  /** Whether it has to ask for GPU memory before its buffers and textures take it. */
+  asksForMemory: boolean;
+  /** Whether it has to ask for its turn before it submits: other tenants may use the GPU. */
+  takesTurns: boolean;
 }
 
 /** Why a session is over: what its client was told, or, where it is the client's doing, what that did. */
@@ -133,6 +143,8 @@ export interface SessionDescription {
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */
   silence?: Silence | undefined;
+  /** Bytes of replies that may wait for the client before no more commands are executed; absent: the usual. */
+  replyBytes?: number | undefined;
 }
 
 /** Frames and their bytes, both ways. */
@@ -157,7 +169,8 @@ export type ExecutorCommand =
   /** Whether what it does is to be told, as `spans`. */
   | { type: 'watch'; on: boolean }
   /** To be answered with `alive`. */
-  | { type: 'ping' };
+  | { type: 'ping' }
+  | ShareCommand;
 
 /**
  * What an executor process tells the process that started it: first `ready` or `failed`, and later at most one
@@ -183,6 +196,7 @@ export type ExecutorReport =
   /** Another session of the program may begin. */
   | { type: 'idle' }
   | { type: 'alive' }
+  | ShareReport
   | { type: 'ended'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };
 
 /** A side of the version negotiation: the protocols it speaks and the package it is. */

@@ -2,9 +2,11 @@ import type { ByteStream } from '../../link/byte-stream.js';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import type { FramePacker } from '../../link/frame-packer.js';
 import type { Timer } from '../../link/timer.js';
-import type { CompressionMode, CompressionRequest } from '../../proto/compression.js';
+import type { CompressionMode } from '../../proto/compression.js';
 import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
 import type { Resume, Silence, Welcome } from '../../proto/handshake.js';
+import { bytesToHex } from '../../proto/hex.js';
+import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
 import { decodeEnd, decodeWelcome } from './host-words.js';
@@ -17,6 +19,11 @@ export const CONNECT_TIMEOUT_MS = 5000;
 const CLOSE_TIMEOUT_MS = 2000;
 /** A host that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
+/**
+ * How long a host is tried whose connection was lost before it welcomed us, in milliseconds: how long it keeps sessions
+ * is not known then.
+ */
+const OPENING_MS = 10_000;
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
@@ -50,8 +57,11 @@ export interface LinkOptions {
  * was told what we want) -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
  * Welcome) <-> *away* (the connection was lost, and another is tried: connecting, greeted, reached) -> *closing*
  * (by `close`) -> *closed*. Each leads to *closed* too: by `close` where nothing is connected, by the host's
- * SessionEnd, by a lost connection before Welcome, by a peer that is not to be trusted, or when the host could not be
- * reached again in time.
+ * SessionEnd, by a peer that is not to be trusted, or when the host could not be reached, for the first time at all or
+ * again in time.
+ *
+ * Where a connection is lost on which the host has answered, and not welcomed us, the session begins anew on another:
+ * nothing of it has come here yet, so what was sent is sent again, and the host forgets what it began before.
  */
 export class HostLink implements Link {
   readonly #dialer: Dialer;
@@ -59,7 +69,7 @@ export class HostLink implements Link {
   readonly #connectMs: number;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
-  readonly #asked: CompressionRequest | undefined;
+  readonly #hello: Hello;
   /** Gives up the connection that is being made. */
   #connecting: AbortController | undefined;
   #connection: ChannelSocket | undefined;
@@ -81,12 +91,10 @@ export class HostLink implements Link {
     this.#silence = silence ?? SILENCE;
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#events = events;
-    this.#asked = hello.compression;
+    this.#hello = { ...hello, key: randomKey() };
     this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
-    this.#connect((socket) => {
-      const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(hello)));
-      this.#out.channel.attach(connection, 0);
-    });
+    this.#out.channel.windowBytes = LIMITS.leastWindowBytes;
+    this.#connect((socket) => this.#begin(socket));
   }
 
   send(frame: Uint8Array): boolean {
@@ -134,6 +142,18 @@ export class HostLink implements Link {
     );
   }
 
+  /** Asks for a session, whose frames may follow at once. */
+  #begin(socket: ByteStream): void {
+    const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(this.#hello)));
+    this.#out.channel.attach(connection, 0);
+  }
+
+  /** Goes on with the session. */
+  #resume(socket: ByteStream, { sessionId }: Welcome): void {
+    const resume: Resume = { sessionId, taken: this.#out.channel.taken, attempt: this.#attempt };
+    this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
+  }
+
   /** Says what we want on a connection: the preface and these words. */
   #greet(socket: ByteStream, words: Uint8Array): ChannelSocket {
     const connection: ChannelSocket = new ChannelSocket(socket, {
@@ -157,7 +177,7 @@ export class HostLink implements Link {
     this.#compress(connection);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
-      if (!this.#welcome) this.#finish(silent(this.#dialer, this.#connectMs));
+      if (this.#attempt === 0) this.#finish(silent(this.#dialer, this.#connectMs));
       connection.destroy();
     }, this.#connectMs);
     return connection;
@@ -176,7 +196,10 @@ export class HostLink implements Link {
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
     if (this.#closed) return;
     if (kind === PACKET.welcome && !this.#welcome) {
-      this.#welcome = decodeWelcome(body, this.#asked);
+      this.#welcome = decodeWelcome(body, this.#hello.compression);
+      this.#deadline = 0;
+      this.#retryMs = RETRY_MS.first;
+      this.#out.channel.windowBytes = this.#welcome.windowBytes ?? LIMITS.windowBytes;
       this.#compress(connection);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
@@ -194,10 +217,9 @@ export class HostLink implements Link {
     clearTimeout(this.#timer);
     // A host that answers has the session, or says that it has not: its executor may be busy for longer than a
     // connection bears silence, and goes on with the session then.
-    if (this.#reached) this.#deadline = 0;
+    if (this.#reached && this.#welcome) this.#deadline = 0;
     if (this.#closing) this.#finish(undefined);
-    else if (this.#welcome) this.#comeBack(why, this.#welcome);
-    else if (this.#reached) this.#finish(this.#explain(why));
+    else if (this.#reached || this.#attempt > 0) this.#comeBack(why);
     else void this.#hungUp(why);
   }
 
@@ -205,8 +227,8 @@ export class HostLink implements Link {
   #failed(error: Error): void {
     const reason = error instanceof FarlightError ? error : noHost(this.#dialer, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
-    if (!this.#welcome || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
-    else this.#comeBack(error, this.#welcome);
+    if (this.#attempt === 0 || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
+    else this.#comeBack(error);
   }
 
   /** The peer hung up before it said anything, which it is asked about once more. */
@@ -220,12 +242,13 @@ export class HostLink implements Link {
   }
 
   /** Connects again, at once and then at growing intervals. */
-  #comeBack(why: Error | undefined, { sessionId, resumeMs }: Welcome): void {
+  #comeBack(why: Error | undefined): void {
     const now = Date.now();
-    this.#deadline ||= now + resumeMs;
+    const withinMs = this.#welcome?.resumeMs ?? OPENING_MS;
+    this.#deadline ||= now + withinMs;
     if (now >= this.#deadline) {
       const { url } = this.#dialer;
-      const seconds = Math.round(resumeMs / 1000);
+      const seconds = Math.round(withinMs / 1000);
       const message = `the connection to ${url} was lost (${reasonOf(why)}) and not to be had again within ${seconds} seconds; start the program again`;
       this.#finish(new FarlightError('DISCONNECTED', message));
       return;
@@ -235,9 +258,8 @@ export class HostLink implements Link {
     this.#timer = setTimeout(() => {
       this.#attempt += 1;
       this.#connect((socket) => {
-        const { taken } = this.#out.channel;
-        const resume: Resume = { sessionId, taken, attempt: this.#attempt };
-        this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
+        if (this.#welcome) this.#resume(socket, this.#welcome);
+        else this.#begin(socket);
       });
     }, delay);
   }
@@ -268,6 +290,11 @@ function reasonOf(why: Error | undefined): string {
   if (!why) return 'the host closed it';
   const underlying = why instanceof FarlightError && why.cause instanceof Error ? why.cause : why;
   return (underlying as { code?: string }).code ?? underlying.message;
+}
+
+/** Text that nobody guesses. */
+function randomKey(): string {
+  return bytesToHex(crypto.getRandomValues(new Uint8Array(16)));
 }
 
 /** Closes a connection that nobody wants any more, whatever becomes of it. */

@@ -1,6 +1,7 @@
 import { type CompressionRequest, grantedCompression } from '../../proto/compression.js';
 import { FarlightError, type FarlightErrorCode, ProtocolError } from '../../proto/errors.js';
 import { SESSION_END_CODES, type Welcome } from '../../proto/handshake.js';
+import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeObject } from '../../proto/wire/packet.js';
 
 /** @throws ProtocolError where it is none. */
@@ -17,7 +18,8 @@ export function decodeWelcome(body: Uint8Array, asked: CompressionRequest | unde
   const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
   const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
   const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
-  const numbers = Number.isSafeInteger(protocol) && Number.isSafeInteger(resumeMs);
+  const { windowBytes = LIMITS.windowBytes } = welcome;
+  const numbers = [protocol, resumeMs, windowBytes].every(Number.isSafeInteger);
   const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');
   if (!numbers || !strings || !Array.isArray(wgslLanguageFeatures)) {
     throw new ProtocolError('Welcome is incomplete');

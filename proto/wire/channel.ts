@@ -15,20 +15,27 @@ export interface ChannelEvents {
   onTaken?(bytes: number): void;
 }
 
-/** The bytes that a channel counts with; a test has smaller ones. Both ends have the same window. */
+/** The bytes that a channel counts with; a test has smaller ones. */
 export interface ChannelBounds {
-  /** At most so many bytes are under way. */
+  /** At most so many bytes are under way to the peer, until `windowBytes` says otherwise. */
   windowBytes: number;
+  /** At most so many bytes of the peer's wait here. Default: as many as are under way to it. */
+  waitingBytes?: number;
   /** The peer is told how much was taken when it was so much. */
   ackBytes: number;
 }
 
-const BOUNDS: ChannelBounds = { windowBytes: LIMITS.windowBytes, ackBytes: 64 << 10 };
+const BOUNDS = { windowBytes: LIMITS.windowBytes, ackBytes: 64 << 10 } as const satisfies ChannelBounds;
+
+/** The bounds of an end that takes at most so many bytes of its peer's before they are executed. */
+export function boundsOf(waitingBytes: number): ChannelBounds {
+  return { ...BOUNDS, waitingBytes };
+}
 
 /**
  * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
  * come and go. Every frame is kept until the peer says that it has taken it; a new connection goes on with the
- * first that the peer has not. At most `LIMITS.windowBytes` are under way, so a peer that takes frames slowly
+ * first that the peer has not. At most a window's bytes are under way, so a peer that takes frames slowly
  * slows this side down, and neither side keeps more than that for the other.
  *
  * It does no I/O and has no clock: who owns it gives it connections and packets.
@@ -56,10 +63,18 @@ export class Channel {
   #whenSent: (() => void) | undefined;
   /** Frames are being handed on: those that come meanwhile wait for their turn. */
   #delivering = false;
+  #windowBytes: number;
 
   constructor(events: ChannelEvents, bounds: ChannelBounds = BOUNDS) {
     this.#events = events;
     this.#bounds = bounds;
+    this.#windowBytes = bounds.windowBytes;
+  }
+
+  /** From now on so many bytes may be under way to the peer. */
+  set windowBytes(bytes: number) {
+    this.#windowBytes = bytes;
+    this.#pump();
   }
 
   /** The bytes of the frames that the peer has not taken. */
@@ -134,8 +149,9 @@ export class Channel {
     if (kind === PACKET.data) {
       if (body.length === 0) throw new ProtocolError('a frame is empty');
       this.#waitingBytes += body.length;
-      if (this.#waitingBytes > this.#bounds.windowBytes) {
-        throw new ProtocolError(`more than ${this.#bounds.windowBytes} bytes are under way`);
+      const { waitingBytes = this.#bounds.windowBytes } = this.#bounds;
+      if (this.#waitingBytes > waitingBytes) {
+        throw new ProtocolError(`more than ${waitingBytes} bytes are under way`);
       }
       this.#waiting.push(body);
       this.#deliver();
@@ -196,7 +212,7 @@ export class Channel {
         return;
       }
       // A frame of any length may go alone, so that no bound on the window can stop the session.
-      if (this.#underWay > 0 && this.#underWay + frame.length > this.#bounds.windowBytes) return;
+      if (this.#underWay > 0 && this.#underWay + frame.length > this.#windowBytes) return;
       this.#next += 1;
       this.#underWay += frame.length;
       this.#full = !this.#connection.write(dataHeader(frame.length), frame);

@@ -7,6 +7,8 @@ export const LIMITS = {
   frameBytes: 1 << 20,
   /** Bytes of frames that one peer sends before the other has taken them. */
   windowBytes: 16 << 20,
+  /** The same before the host has said how many, and the least that it may say: a frame. */
+  leastWindowBytes: 1 << 20,
   /** Bytes in one batch of commands or replies, over all of its frames. */
   batchBytes: 2 ** 31,
   /** Bytes in one upload or download; with what goes beside them they fit a batch. */

@@ -13,6 +13,7 @@ import { PROTOCOL } from '../../proto/version.js';
 import { openDashboard } from '../page/dashboard.js';
 import { Observatory } from '../page/observatory.js';
 import type { PageServer } from '../page/page-server.js';
+import type { TenantLimits } from '../trust/tenant-limits.js';
 import { TokenStore } from '../trust/token-store.js';
 import { OPEN, TokenAdmission } from './admission.js';
 import { Bridges } from './bridges.js';
@@ -24,8 +25,10 @@ import { HostTls, type TlsFiles } from './host-tls.js';
 import { type KeptContentsOptions, TenantContents } from './kept-contents.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
 import { type Log, SILENT } from './log.js';
+import { Quotas } from './quotas.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
+import { Shares } from './shares.js';
 import { SESSION_PATH, webSessions } from './web-sessions.js';
 
 export interface DaemonOptions {
@@ -58,8 +61,8 @@ export interface DaemonOptions {
   busyMs?: number | undefined;
   /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. Default 120 s. */
   gpuMs?: number | undefined;
-  /** Bytes of GPU memory that a session's buffers and textures may take. Default: as many as there are. */
-  gpuBytes?: number | undefined;
+  /** What each tenant may have, unless one of its tokens says otherwise. Default: what the host has. */
+  tenantLimits?: TenantLimits | undefined;
   /** Where what happens is noted. Default: nowhere. */
   log?: Log | undefined;
   /** Where contents are kept for later sessions. Default: nowhere. */
@@ -103,6 +106,7 @@ export class Daemon {
   readonly #tokens: TokenStore | undefined;
   #bridges: Bridges | undefined;
   readonly #pool: ExecutorPool;
+  readonly #shares: Shares;
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
   readonly #door: FrontDoor;
@@ -189,8 +193,11 @@ export class Daemon {
         executors: this.#pool.census(),
       }),
     });
-    const contents = options.blobs && new TenantContents(options.blobs);
     const refusals = new RefusalLog(this.#log);
+    const { tenantLimits = {} } = options;
+    const quotas = new Quotas(tenantLimits, (tenant) => this.#tokens?.limitsOf(tenant) ?? {});
+    this.#shares = new Shares(quotas);
+    const contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -200,7 +207,10 @@ export class Daemon {
       bridges: () => this.#bridges,
       resumeMs: options.resumeMs ?? 30_000,
       silence: options.silence,
-      limits: { gpuMs: options.gpuMs ?? 120_000, gpuBytes: options.gpuBytes ?? 0 },
+      gpuMs: options.gpuMs ?? 120_000,
+      manyTenants: this.#tokens !== undefined,
+      quotas,
+      shares: this.#shares,
       log: this.#log,
       observatory: this.#observatory,
       refusals,
@@ -343,6 +353,7 @@ export class Daemon {
     this.#grpc.health.close();
     await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
     await this.#pool.close();
+    this.#shares.close();
     this.#door.close();
     await Promise.all([this.#grpc.close(SHUTDOWN_GRACE_MS), this.#bridges?.close(SHUTDOWN_GRACE_MS)]);
     // Last, since what its bridges carry is the page's too.

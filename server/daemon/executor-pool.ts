@@ -3,6 +3,7 @@ import { ExecutorChild, type ExecutorReady } from '../../link/executor-child.js'
 import type { Span } from '../../proto/activity.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import type { ShareReport } from '../../proto/shares.js';
 import type { Work } from '../../proto/work.js';
 import { brief, type Log } from './log.js';
 
@@ -52,6 +53,10 @@ export interface ExecutorUser {
   onOver(why: SessionOver): void;
   /** The executor is gone. Comes instead of onOver. */
   onExit(reason: FarlightError | undefined): void;
+  /** The session asks for its share of what it has in common with others, or gives some back. */
+  onShare(report: ShareReport): void;
+  /** Nothing of the session is left on the GPU. Comes once, last. */
+  onReleased(): void;
 }
 
 /** Executor processes: of a session, ready for any, kept for a program's next one, and those that start or tidy up. */
@@ -76,6 +81,8 @@ interface Executor {
   child: ExecutorChild;
   ready: ExecutorReady | undefined;
   user: ExecutorUser | undefined;
+  /** The session that is over, of which something may be left. */
+  leaving: ExecutorUser | undefined;
   /** Whose sessions it serves; undefined until the first. */
   serves: Served | undefined;
   timer: NodeJS.Timeout | undefined;
@@ -173,11 +180,13 @@ export class ExecutorPool {
   #over(executor: Executor, why: SessionOver): void {
     const { user } = executor;
     executor.user = undefined;
+    executor.leaving = user;
     user?.onOver(why);
     if (this.#options.kept === 0) this.#end(executor);
   }
 
   #keep(executor: Executor): void {
+    this.#released(executor);
     if (this.#options.kept === 0 || this.#closed) return;
     this.#kept.push(executor);
     this.#options.onKept();
@@ -185,6 +194,12 @@ export class ExecutorPool {
     executor.timer = setTimeout(() => this.#end(executor), KEEP_MS).unref();
     const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
     if (oldest) this.#end(oldest);
+  }
+
+  #released(executor: Executor): void {
+    const { leaving } = executor;
+    executor.leaving = undefined;
+    leaving?.onReleased();
   }
 
   /** Ends one that is kept. */
@@ -218,6 +233,7 @@ export class ExecutorPool {
         },
         onTraffic: (traffic, work) => executor.user?.onTraffic(traffic, work),
         onSpans: (spans, left) => executor.user?.onSpans?.(spans, left),
+        onShare: (report) => executor.user?.onShare(report),
         onOver: (why) => this.#over(executor, why),
         onIdle: () => this.#keep(executor),
         onAlive: () => {
@@ -234,6 +250,7 @@ export class ExecutorPool {
       child,
       ready: undefined,
       user: undefined,
+      leaving: undefined,
       serves: undefined,
       timer: undefined,
       aliveAt: 0,
@@ -250,7 +267,9 @@ export class ExecutorPool {
     this.#forget(executor);
     const { user } = executor;
     executor.user = undefined;
-    if (user) user.onExit(reason);
+    user?.onExit(reason);
+    user?.onReleased();
+    this.#released(executor);
     const spare = this.#spares.indexOf(executor);
     if (spare < 0) return;
     this.#spares.splice(spare, 1);
@@ -267,6 +286,7 @@ export class ExecutorPool {
       if (Date.now() - aliveAt < this.#options.busyMs) continue;
       const message = `the GPU executor was busy for ${seconds} seconds without a pause, and was ended; start the program again`;
       executor.user = undefined;
+      executor.leaving = user;
       child.kill();
       const reason = new FarlightError('EXECUTOR_LOST', message);
       this.#noteLost(executor, reason);

@@ -20,9 +20,11 @@ export function decodeHello({
   version,
   program,
   compression,
+  key,
 }: Record<string, unknown>): Greeting {
   const numbers = [protocolMin, protocolMax].every(Number.isSafeInteger);
-  if (!numbers || typeof version !== 'string' || typeof program !== 'string') {
+  const keyed = key === undefined || (typeof key === 'string' && key.length > 0);
+  if (!numbers || !keyed || typeof version !== 'string' || typeof program !== 'string') {
     throw new ProtocolError('Hello is incomplete');
   }
   return {
@@ -30,6 +32,7 @@ export function decodeHello({
     protocolMax,
     version,
     program,
+    key,
     compression: grantCompression(compression),
   } as Greeting;
 }

@@ -9,6 +9,7 @@ import {
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';
+import { Greeting } from './greeting.js';
 import type { ListenAddress } from './listen-address.js';
 import type { Refusal } from './session-log.js';
 
@@ -43,10 +44,8 @@ const REFUSED_MS = 5000;
 /** Why a connection is closed of which nothing was read. */
 const CROWDED: SessionEnd = {
   code: 'BUSY',
-  message: 'too many connections wait to say their first words; try again later',
+  message: 'it said nothing while too many others came to; try again later',
 };
-/** The longest of them, in bytes. */
-const GREETING_BYTES = 64 << 10;
 
 /**
  * The one port of a host: tells sessions from gRPC by the first byte of a connection (a session's is the F of
@@ -58,7 +57,7 @@ export class FrontDoor {
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
   /** Connections as they were accepted that nobody has taken yet. */
-  readonly #waiting = new Set<Duplex>();
+  readonly #waiting = new Map<Duplex, string | undefined>();
   /** What is done when one of them is no longer waiting, by its `lineOf`, while its TLS is being set up. */
   readonly #securing = new Map<string, () => void>();
 
@@ -93,39 +92,44 @@ export class FrontDoor {
 
   /** Takes no more connections, and closes those that nobody has taken. The others are no longer the door's. */
   close(): void {
-    for (const socket of this.#waiting) socket.destroy();
+    for (const socket of this.#waiting.keys()) socket.destroy();
     this.#server.close();
   }
 
   /** Hears a client that came by another door, where it may only have a session. */
   take(connection: Duplex, remote: string | undefined): void {
     const forget = this.#wait(connection, remote);
-    if (forget) connection.once('data', (first) => this.#greet(connection, remote, first, forget));
+    connection.once('data', (first) => this.#greet(connection, remote, first, forget));
   }
 
   #accept(socket: Socket): void {
     const forget = this.#wait(socket, socket.remoteAddress);
-    if (!forget) return;
     if (this.#tls) this.#secure(this.#tls, socket, forget);
     else this.#hear(socket, socket.remoteAddress, forget);
   }
 
-  /** Counts a connection among those that wait; gives what ends that. Undefined where there are too many. */
-  #wait(socket: Duplex, remote: string | undefined): (() => void) | undefined {
+  /** Counts a connection among those that wait; gives what ends that. */
+  #wait(socket: Duplex, remote: string | undefined): () => void {
     socket.on('error', () => {});
-    if (this.#waiting.size >= this.#options.maxWaiting) {
-      this.#options.onRefused(CROWDED, remote);
-      socket.destroy();
-      return undefined;
-    }
+    if (this.#waiting.size >= this.#options.maxWaiting) this.#evict();
     const timer = setTimeout(() => socket.destroy(), GREETING_MS).unref();
     const forget = () => {
       clearTimeout(timer);
       this.#waiting.delete(socket);
     };
-    this.#waiting.add(socket);
+    this.#waiting.set(socket, remote);
     socket.once('close', forget);
     return forget;
+  }
+
+  /** Who has waited longest gives way: those who come to say something say it at once. */
+  #evict(): void {
+    const [first] = this.#waiting;
+    if (!first) return;
+    const [oldest, remote] = first;
+    this.#options.onRefused(CROWDED, remote);
+    this.#waiting.delete(oldest);
+    oldest.destroy();
   }
 
   #secure(tls: TlsServer, socket: Socket, forget: () => void): void {
@@ -212,26 +216,4 @@ export function refuse(socket: Duplex, end: SessionEnd): void {
 /** What names a connection, as it was accepted and as it is secured. */
 function lineOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
-}
-
-/** The preface and the packet behind it. */
-class Greeting {
-  packet: Uint8Array = new Uint8Array(0);
-  #bytes: Uint8Array = new Uint8Array(0);
-
-  /** Returns what comes behind the packet once that is complete. @throws ProtocolError where it is none. */
-  push(piece: Uint8Array): Uint8Array | undefined {
-    this.#bytes = this.#bytes.length === 0 ? piece : Buffer.concat([this.#bytes, piece]);
-    const preface = this.#bytes.subarray(0, PREFACE.length);
-    if (preface.some((byte, at) => byte !== PREFACE[at]))
-      throw new ProtocolError('this is no Farlight client');
-    if (this.#bytes.length < PREFACE.length + 4) return undefined;
-    const length = new DataView(this.#bytes.buffer, this.#bytes.byteOffset).getUint32(PREFACE.length, true);
-    if (length > GREETING_BYTES)
-      throw new ProtocolError('a session begins with Hello or Resume, and briefly');
-    const end = PREFACE.length + 4 + length;
-    if (this.#bytes.length < end) return undefined;
-    this.packet = this.#bytes.subarray(PREFACE.length + 4, end);
-    return this.#bytes.subarray(end);
-  }
 }

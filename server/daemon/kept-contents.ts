@@ -16,10 +16,13 @@ export interface KeptContentsOptions {
 /** What the host keeps of each tenant's uploads: no tenant's executors or clients hear of another's. */
 export class TenantContents {
   readonly #options: KeptContentsOptions;
-  readonly #tenants = new Map<string, KeptContents>();
+  readonly #ownBytes: (tenant: string) => number | undefined;
+  readonly #tenants = new Map<string, { contents: KeptContents; maxBytes: number | undefined }>();
 
-  constructor(options: KeptContentsOptions) {
+  /** `ownBytes` is what a tenant's may take where that is another than all have; read at each use. */
+  constructor(options: KeptContentsOptions, ownBytes: (tenant: string) => number | undefined) {
     this.#options = options;
+    this.#ownBytes = ownBytes;
   }
 
   /** Below this the tenants' folders are. */
@@ -33,10 +36,11 @@ export class TenantContents {
   }
 
   of(tenant: string): KeptContents {
+    const maxBytes = this.#ownBytes(tenant) ?? this.#options.maxBytes;
     const known = this.#tenants.get(tenant);
-    if (known) return known;
-    const contents = new KeptContents(this.#options, tenant);
-    this.#tenants.set(tenant, contents);
+    if (known && known.maxBytes === maxBytes) return known.contents;
+    const contents = new KeptContents({ ...this.#options, maxBytes }, tenant);
+    this.#tenants.set(tenant, { contents, maxBytes });
     return contents;
   }
 }

@@ -25,8 +25,10 @@ import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-w
 import { type Caller, refuse } from './front-door.js';
 import type { TenantContents } from './kept-contents.js';
 import type { Log } from './log.js';
+import type { Buffers, Quotas } from './quotas.js';
 import { SessionEnds } from './session-ends.js';
 import { type RefusalLog, SessionLog } from './session-log.js';
+import type { Shares } from './shares.js';
 
 export interface SessionsOptions {
   versions: VersionRange;
@@ -41,8 +43,12 @@ export interface SessionsOptions {
   resumeMs: number;
   /** When a client is taken for gone; absent where the executors decide. */
   silence?: Silence | undefined;
-  /** What each session may take of the GPU. */
-  limits: SessionLimits;
+  /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. */
+  gpuMs: number;
+  /** Whether sessions of other tenants may use the GPU at the same time. */
+  manyTenants: boolean;
+  quotas: Quotas;
+  shares: Shares;
   log: Log;
   observatory: Observatory;
   refusals: RefusalLog;
@@ -55,13 +61,24 @@ interface Session {
   child: ExecutorChild;
   /** Whose it is: nobody else goes on with it, and it ends when the token is revoked that was shown last. */
   visitor: Visitor;
-  /** Gives the connection to the executor; absent once it has it. */
+  /** What the client calls the session before it has heard its id. */
+  key: string | undefined;
+  buffers: Buffers;
+  /** Its connection, until the executor has it. */
   waiting: Caller | undefined;
   log: SessionLog;
 }
 
 /** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
 const REVOKED_MS = 3000;
+
+/** Why a session is over whose client went before it had its executor. */
+const GONE: SessionEnd = { code: 'DISCONNECTED', message: 'its client had gone before it began' };
+/** Why a session is over whose client has opened another in its place. */
+const BEGUN_ANEW: SessionEnd = {
+  code: 'DISCONNECTED',
+  message: 'its client lost the connection before it was welcomed, and began anew',
+};
 
 /**
  * The host's sessions: opens each with an executor, and hands the client's connections to it. What travels on
@@ -154,8 +171,8 @@ export class Sessions {
   }
 
   #open(caller: Caller, visitor: Visitor, hello: Greeting): void {
-    const { versions, pool, counters, contents, resumeMs, silence, limits } = this.#options;
-    const { protocolMin, protocolMax, program, compression } = hello;
+    const { versions, counters } = this.#options;
+    const { protocolMin, protocolMax } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
     const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
     const refusal: SessionEnd | undefined =
@@ -167,9 +184,32 @@ export class Sessions {
       if (refusal) this.#refuse(caller, refusal);
       return;
     }
+    if (hello.key !== undefined) this.#supersede(hello.key, visitor);
+    const present = [...this.#sessions.values()].filter((each) => each.visitor.tenant === visitor.tenant);
+    const buffers = this.#options.quotas.admit(
+      visitor.tenant,
+      present.map((each) => each.buffers),
+    );
+    if ('code' in buffers) {
+      counters.sessionsRefused++;
+      this.#refuse(caller, buffers);
+      return;
+    }
+    this.#start(caller, visitor, { ...hello, protocol, buffers });
+  }
+
+  #start(caller: Caller, visitor: Visitor, granted: Greeting & { protocol: number; buffers: Buffers }): void {
+    const { versions, pool, counters, contents, resumeMs, silence, quotas, shares } = this.#options;
+    const { program, compression, protocol, buffers, key } = granted;
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
     const { tenant } = visitor;
+    const limits: SessionLimits = {
+      gpuMs: this.#options.gpuMs,
+      asksForMemory: quotas.of(tenant).gpuMemory !== undefined,
+      takesTurns: this.#options.manyTenants,
+    };
+    const windowBytes = buffers.commands;
     const facts = { sessionId: id, program, tenant };
     const log = new SessionLog(this.#options.log, this.#options.observatory, facts, (on) => child.watch(on));
     const child = pool.take(
@@ -177,7 +217,8 @@ export class Sessions {
       {
         onReady: ({ adapter }) => {
           const kept = contents?.of(tenant);
-          const welcome = { protocol, version: versions.version, sessionId: id, resumeMs, compression };
+          const { version } = versions;
+          const welcome = { protocol, version, sessionId: id, resumeMs, compression, windowBytes };
           const blobs = kept?.folder;
           const begin = (socket: Socket) => {
             const session = this.#sessions.get(id);
@@ -189,6 +230,7 @@ export class Sessions {
               blobs,
               welcome: { ...welcome, contents: kept?.describe() },
               silence,
+              replyBytes: buffers.replies,
             };
             log.opened(adapter.name);
             child.begin(description, socket, caller.head);
@@ -204,13 +246,30 @@ export class Sessions {
           counters.bytesDown += traffic.bytesDown;
         },
         onSpans: (spans, left) => log.did(spans, left),
+        onShare: (report) => shares.receive(child, tenant, report),
+        onReleased: () => shares.released(child, tenant),
         onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
         onExit: (reason) => this.#lost(id, reason),
       },
     );
-    this.#sessions.set(id, { child, visitor, waiting: caller, log });
+    this.#sessions.set(id, { child, visitor, key, buffers, waiting: caller, log });
+    // Nobody goes on with a session whose id was not heard.
+    caller.socket.once('close', () => this.#dismiss(id, GONE));
     counters.sessionsOpened++;
     counters.sessionsActive++;
+  }
+
+  /** A client begins anew that was not welcomed: what was begun for it has no use any more. */
+  #supersede(key: string, { tenant }: Visitor): void {
+    for (const [id, { key: theirs, visitor, waiting, child }] of [...this.#sessions]) {
+      if (theirs !== key || visitor.tenant !== tenant) continue;
+      if (waiting) {
+        this.#dismiss(id, BEGUN_ANEW);
+        continue;
+      }
+      child.endSession(BEGUN_ANEW);
+      this.#forget(id, BEGUN_ANEW);
+    }
   }
 
   #resume(caller: Caller, visitor: Visitor, { sessionId, taken, attempt }: Resume): void {
@@ -276,6 +335,7 @@ export class Sessions {
     const session = this.#sessions.get(id);
     if (!session) return;
     this.#sessions.delete(id);
+    this.#options.shares.over(session.child);
     this.#options.counters.sessionsActive--;
     const first = this.#ends.note(id, session.visitor.tenant, end);
     session.log.ended(why ?? first);

@@ -3,8 +3,8 @@ import { ChannelSocket } from '../../link/channel-socket.js';
 import { FramePacker } from '../../link/frame-packer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
-import { Channel } from '../../proto/wire/channel.js';
-import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
+import { boundsOf, Channel, type ChannelEvents } from '../../proto/wire/channel.js';
+import { HIGH_WATER_BYTES, LIMITS } from '../../proto/wire/limits.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
 import type { Work } from '../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
@@ -30,6 +30,11 @@ export interface CarrierOptions {
 
 /** A client that vanished without a word is noticed; in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
+/**
+ * The longest that a session is kept whose client has not shown that it knows of it, in milliseconds: of one that was
+ * gone before it was welcomed nobody comes back.
+ */
+const UNHEARD_MS = 5000;
 /** How long a client may take to receive the replies that come before the end, and then that, in milliseconds. */
 const LEAVE_MS = 2000;
 /** How often traffic is told of at most, in milliseconds. */
@@ -46,6 +51,8 @@ export class Carrier {
   readonly #options: CarrierOptions;
   readonly #channel: Channel;
   readonly #session: SessionEndpoint;
+  /** Bytes of replies that may wait for the client before no more commands are taken. */
+  readonly #replyBytes: number;
   #connection: ChannelSocket | undefined;
   #away: NodeJS.Timeout | undefined;
   #over = false;
@@ -57,7 +64,9 @@ export class Carrier {
 
   constructor(options: CarrierOptions) {
     this.#options = options;
-    this.#channel = new Channel({
+    const { replyBytes = HIGH_WATER_BYTES, welcome } = options.description;
+    this.#replyBytes = replyBytes;
+    const events: ChannelEvents = {
       onFrame: (frame) => {
         const traffic = this.#count();
         traffic.framesUp += 1;
@@ -65,11 +74,12 @@ export class Carrier {
         if (!this.#over) this.#session.receive(frame);
       },
       onTaken: () => {
-        if (!this.#holds.has('replies') || this.#channel.keptBytes > LOW_WATER_BYTES) return;
+        if (!this.#holds.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
         this.#session.drained?.();
-        this.#hold('replies', this.#channel.keptBytes > HIGH_WATER_BYTES);
+        this.#hold('replies', this.#channel.keptBytes > replyBytes);
       },
-    });
+    };
+    this.#channel = new Channel(events, boundsOf(welcome?.windowBytes ?? LIMITS.windowBytes));
     this.#session = options.createSession({
       send: (frame) => this.#send(frame),
       end: (code, message) => this.#fault({ code, message }),
@@ -157,7 +167,9 @@ export class Carrier {
   #lost(): void {
     this.#connection = undefined;
     if (this.#over) return;
-    const resumeMs = this.#options.description.welcome?.resumeMs ?? 0;
+    const isKnown = this.#attempt > 0 || this.#channel.acknowledged > 0;
+    const { resumeMs: mostMs = 0 } = this.#options.description.welcome ?? {};
+    const resumeMs = isKnown ? mostMs : Math.min(mostMs, UNHEARD_MS);
     const message = `the connection was lost, and its client did not come back within ${resumeMs / 1000} seconds`;
     const bye = () => this.#bye({ code: 'DISCONNECTED', message });
     if (resumeMs > 0) this.#away = setTimeout(bye, resumeMs);
@@ -212,7 +224,7 @@ export class Carrier {
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
     this.#channel.send(frame);
-    const full = this.#channel.keptBytes > HIGH_WATER_BYTES;
+    const full = this.#channel.keptBytes > this.#replyBytes;
     if (full) this.#hold('replies', true);
     return !full;
   }

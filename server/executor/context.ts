@@ -6,6 +6,7 @@ import type { Activity } from './activity.js';
 import { compileAhead } from './compile-ahead.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
+import type { GpuTurn } from './gpu-turn.js';
 import type { GpuWatchdog } from './gpu-watchdog.js';
 import type { SessionMemory } from './memory-count.js';
 import type { Entry, ObjectTable } from './objects.js';
@@ -25,6 +26,7 @@ export interface Profiles {
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
   memory?: SessionMemory | undefined;
+  turn?: GpuTurn | undefined;
 }
 
 /** What the handlers of a session's commands share. */
@@ -42,6 +44,7 @@ export class Context {
   /** What holds the session to its limits; absent where it has none. */
   readonly watchdog: GpuWatchdog | undefined;
   readonly memory: SessionMemory | undefined;
+  readonly turn: GpuTurn | undefined;
   /** Has the commands that come next wait until the promise is settled. */
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   /** Devices of earlier sessions that this one may have. */
@@ -71,12 +74,15 @@ export class Context {
     this.#profiles = profiles;
     this.watchdog = guards.watchdog;
     this.memory = guards.memory;
+    this.turn = guards.turn;
   }
 
-  /** The session is over: a device that comes still is nobody's. */
+  /** The session is over: a device that comes still is nobody's, and what waits is not done. */
   end(): void {
     this.#ended = true;
     this.tellOf(0);
+    this.watchdog?.stop();
+    this.turn?.stop();
   }
 
   /** Tells the client of spans of these kinds from now on, and of no others. */
@@ -89,6 +95,14 @@ export class Context {
       // Who waits for a compiler wants to know meanwhile, and not when the batch is through.
       if (spans.some(({ kind }) => kind === SPAN.compiled)) this.replies.leaveNow();
     }, kinds);
+  }
+
+  /** Has `act` done on a device when the promise is resolved, and after that what comes next. */
+  later(device: Entry, promise: Promise<unknown>, act: () => void): void {
+    const acted = promise.then(() => {
+      if (!this.#ended) this.attempt(device, act);
+    });
+    this.pauseUntil(acted);
   }
 
   /** Begins to tell the client of a device's errors and of its end. */
@@ -161,15 +175,12 @@ export class Context {
 
   /** Takes note of a mapping of a device's buffer until it is settled. */
   mapping(device: Entry, promise: Promise<unknown>): void {
-    const { mappings } = this.opened(device);
-    mappings.add(promise);
-    const settled = () => void mappings.delete(promise);
-    promise.then(settled, settled);
+    this.opened(device).mappings.add(promise);
   }
 
-  /** The mappings of a device's buffers that are not settled. */
-  mappings(device: Entry): Iterable<Promise<unknown>> {
-    return this.opened(device).mappings;
+  /** Resolves when the mappings of a device's buffers are settled that were asked for by now. */
+  mapped(device: Entry): Promise<unknown> {
+    return this.opened(device).mappings.settled();
   }
 
   /** Raises a GPU error on a device, in the scope that is open now. */

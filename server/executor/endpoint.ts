@@ -1,3 +1,4 @@
+import type { ShareCommand, ShareReport } from '../../proto/shares.js';
 import type { Work } from '../../proto/work.js';
 
 /**
@@ -11,6 +12,8 @@ export interface SessionEndpoint<Inheritance = unknown> {
   receive(frame: Uint8Array): void;
   /** The peer takes frames again after `send` returned false. */
   drained?(): void;
+  /** The host answers `ask`, or wants something back. */
+  share?(command: ShareCommand): void;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
   /**
@@ -30,4 +33,6 @@ export interface SessionPeer {
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
   /** While it is held, the session is given no commands: the GPU has enough to do. */
   hold?(held: boolean): void;
+  /** Asks the host for something that the session shares with others; `share` answers. Absent where there is no host. */
+  ask?(report: ShareReport): void;
 }

@@ -1,3 +1,4 @@
+import type { ShareCommand, ShareReport } from '../../proto/shares.js';
 import { extent } from '../../proto/texture-size.js';
 import { collector } from './garbage.js';
 import type { Entry } from './objects.js';
@@ -26,17 +27,31 @@ const ENCODERS: ReadonlySet<string> = new Set([
   'GPURenderBundleEncoder',
 ]);
 
+type Grant = Omit<Extract<ShareCommand, { type: 'memory' }>, 'type'>;
+
+export interface GpuMemoryOptions {
+  /** Asks the host for more, or tells it what is kept. */
+  ask?: (report: Extract<ShareReport, { type: 'wantMemory' | 'keepMemory' }>) => void;
+  /** Has the garbage collected before it returns. */
+  collect?: () => void;
+}
+
 /**
- * The GPU memory of one session's buffers and textures, which is not to exceed a limit. What a driver takes
- * beside it (alignment, pipelines, what is under way in a queue) is not counted.
+ * The GPU memory of one session's buffers and textures, which is not to exceed what the host has granted. What a
+ * driver takes beside it (alignment, pipelines, what is under way in a queue) is not counted.
+ *
+ * The host grants it out of what the session's tenant may have, and may want back what is not used.
  *
  * Memory is given back when its holder is destroyed, or collected: that is when neither the program nor anything
  * it made of the holder (a view, a bind group, commands) is there any more. What was only released is collected
  * at once when memory runs out.
  */
 export class GpuMemory {
-  readonly #limit: number;
+  #grant: Grant;
+  readonly #ask: NonNullable<GpuMemoryOptions['ask']>;
   readonly #collect: () => void;
+  /** Who waits for the host's answer. */
+  readonly #asking: (() => void)[] = [];
   #used = 0;
   readonly #holdings = new WeakMap<object, Holding>();
   /** Those that the program has dropped and the collector has not taken. */
@@ -49,9 +64,10 @@ export class GpuMemory {
   readonly #held = new Set<Holding>();
   readonly #collected = new FinalizationRegistry<Holding>((holding) => this.#free(holding));
 
-  /** `limit` is in bytes; `collect` has the garbage collected before it returns. */
-  constructor(limit: number, collect: () => void = collector()) {
-    this.#limit = limit;
+  /** `bytes` are granted at first. */
+  constructor(bytes: number, { ask = () => {}, collect = collector() }: GpuMemoryOptions = {}) {
+    this.#grant = { bytes, limit: bytes, others: 0 };
+    this.#ask = ask;
     this.#collect = collect;
   }
 
@@ -60,15 +76,50 @@ export class GpuMemory {
     return this.#used;
   }
 
+  /** Whether so many bytes may be had without asking. */
+  fits(bytes: number): boolean {
+    return this.#used + bytes <= this.#grant.bytes;
+  }
+
+  /** Asks the host for what it takes to have so many bytes more; resolves when they may be had, or cannot. */
+  async more(bytes: number): Promise<void> {
+    await this.#request(bytes);
+    if (this.fits(bytes)) return;
+    const { used } = this;
+    this.#reclaim();
+    if (this.#used < used && !this.fits(bytes)) await this.#request(bytes);
+  }
+
+  /** The host has answered. */
+  granted(grant: Grant): void {
+    this.#grant = grant;
+    for (const resolve of this.#asking.splice(0)) resolve();
+  }
+
+  /** The host wants back what is not used. */
+  spare(): void {
+    this.#reclaim();
+    this.#grant = { ...this.#grant, bytes: this.#used };
+    this.#ask({ type: 'keepMemory', bytes: this.#used });
+  }
+
+  #request(bytes: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#asking.push(resolve);
+      this.#ask({ type: 'wantMemory', bytes: this.#used + bytes });
+    });
+  }
+
   /** Makes what holds memory. @throws RangeError where there is not enough left; nothing is made then. */
   hold<T extends object>({ what, bytes, exceeds, make }: MemoryRequest<T>): T {
-    if (this.#used + bytes > this.#limit) this.#reclaim();
-    if (this.#used + bytes > this.#limit) {
+    if (!this.fits(bytes)) this.#reclaim();
+    if (!this.fits(bytes)) {
       // An error of validation comes before one of memory, and is the implementation's to raise.
       if (exceeds()) return make();
+      const { limit, others } = this.#grant;
       throw new RangeError(
-        `${what}: ${bytes} bytes are more than what is left of this session's ${this.#limit} bytes of GPU memory, ` +
-          `of which ${this.#used} are in use; destroy what is not needed any more, or have the host started with a larger --gpu-memory.`,
+        `${what}: ${bytes} bytes are more than what is left of the ${limit} bytes of GPU memory that this tenant's sessions ` +
+          `may have, of which ${others + this.#used} are in use; destroy what is not needed any more, or ask the host's owner for more (--gpu-memory).`,
       );
     }
     const holder = make();

@@ -1,7 +1,10 @@
 import type { GpuMemory, MemoryRequest } from './gpu-memory.js';
 
 /** What keeps account of a session's GPU memory. */
-export type SessionMemory = Pick<GpuMemory, 'used' | 'hold' | 'destroyed' | 'released' | 'keepParts'>;
+export type SessionMemory = Pick<
+  GpuMemory,
+  'used' | 'fits' | 'more' | 'granted' | 'spare' | 'hold' | 'destroyed' | 'released' | 'keepParts'
+>;
 
 /**
  * The GPU memory of a session without a limit, counted for whoever looks at the host: the bytes of the buffers and
@@ -15,6 +18,16 @@ export class MemoryCount implements SessionMemory {
   get used(): number {
     return this.#used;
   }
+
+  fits(): boolean {
+    return true;
+  }
+
+  async more(): Promise<void> {}
+
+  granted(): void {}
+
+  spare(): void {}
 
   hold<T extends object>({ bytes, make }: MemoryRequest<T>): T {
     const holder = make();

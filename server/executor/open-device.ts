@@ -1,6 +1,7 @@
 import { objectName } from '../../link/object-name.js';
 import { COMMANDS, type FarlightGPUError } from '../../proto/gen/operations.js';
 import { describeError, ErrorScopes } from './error-scopes.js';
+import { Mappings } from './mappings.js';
 import { SharedObjects } from './shared-objects.js';
 import { StandIns } from './stand-ins.js';
 
@@ -26,8 +27,7 @@ export class OpenDevice {
   readonly standIns: StandIns;
   readonly shared: SharedObjects;
   scopes = new ErrorScopes();
-  /** Mappings that are asked for and not settled. */
-  readonly mappings = new Set<Promise<unknown>>();
+  readonly mappings = new Mappings();
   /** How many errors the implementation has reported that no scope caught. */
   uncaptured = 0;
   #owner: DeviceOwner | undefined;
@@ -99,7 +99,7 @@ export class OpenDevice {
     for (let open = this.scopes.count; open > 0; open -= 1) void this.device.popErrorScope().catch(() => {});
     this.scopes = new ErrorScopes();
     this.shared.endSession();
-    await Promise.allSettled([this.device.queue.onSubmittedWorkDone(), ...this.mappings]);
+    await Promise.allSettled([this.device.queue.onSubmittedWorkDone(), this.mappings.settled()]);
   }
 
   /** What is not a program's mistake may be a GPU that is in trouble. */

@@ -49,10 +49,10 @@ export interface ExecutorParts {
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
   process.title = 'farlight-executor';
-  // Ctrl-C in a terminal reaches every process of the group, but the parent decides when this one
-  // ends: a program may still be using its GPU while it handles the signal.
-  process.on('SIGINT', () => {});
-  process.on('SIGHUP', () => {});
+  // Ctrl-C in a terminal, and whoever ends a service, reach every process of the group, but the parent decides
+  // when this one ends: a program may still be using its GPU while it handles the signal, and a host lets its
+  // sessions end. Who wants to end this process alone has SIGKILL, as the parent has.
+  for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
   process.on('disconnect', () => leave(parts));
   process.on('uncaughtException', (error) => fail(`the executor failed: ${sentence(error)}`));
 
@@ -102,6 +102,8 @@ class Executor {
       this.#carrier?.end(command);
     } else if (command.type === 'watch') {
       this.#watch(command.on);
+    } else if (command.type !== 'resume' && command.type !== 'ping') {
+      this.#carrier?.session.share?.(command);
     }
   }
 
@@ -111,7 +113,8 @@ class Executor {
     this.#carrier = new Carrier({
       description,
       opened: { adapter, wgslLanguageFeatures, activity: true },
-      createSession: (peer) => this.#parts.createSession(gpu, peer, description, this.#inheritance),
+      createSession: (peer) =>
+        this.#parts.createSession(gpu, { ...peer, ask: report }, description, this.#inheritance),
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
       onOver: (ending) => this.#over(ending, description),
     });

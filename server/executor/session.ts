@@ -1,5 +1,6 @@
 import { brokeProtocol, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/handshake.js';
+import type { ShareCommand } from '../../proto/shares.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -8,10 +9,11 @@ import type { Work } from '../../proto/work.js';
 import type { BlobStore } from '../blobs/blob-store.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { CommandDecoder } from './command-decoder.js';
-import { type Awaited, Context, type Profiles } from './context.js';
+import { type Awaited, Context, type Guards, type Profiles } from './context.js';
 import { createShared, createSharedAsync } from './create-shared.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { GpuMemory } from './gpu-memory.js';
+import { GpuTurn } from './gpu-turn.js';
 import { CLOCK, GpuWatchdog, stuckSentence } from './gpu-watchdog.js';
 import { HeldCommands } from './held-commands.js';
 import { MemoryCount } from './memory-count.js';
@@ -80,10 +82,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       (promise) => this.#pauseUntil(promise),
       free,
       profiles,
-      limits && {
-        watchdog: limits.gpuMs > 0 ? this.#guard(limits.gpuMs) : undefined,
-        memory: limits.gpuBytes > 0 ? new GpuMemory(limits.gpuBytes) : new MemoryCount(),
-      },
+      limits && this.#guards(limits),
     );
     const held = new HeldCommands<PreparedCommand>({
       store,
@@ -130,6 +129,26 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     });
   }
 
+  #guards({ gpuMs, asksForMemory, takesTurns }: SessionLimits): Guards {
+    const ask: SessionPeer['ask'] = (report) => this.#closed || this.#peer.ask?.(report);
+    const now = () => performance.now();
+    const soon = (act: () => void) => void setImmediate(act);
+    return {
+      watchdog: gpuMs > 0 ? this.#guard(gpuMs) : undefined,
+      memory: asksForMemory ? new GpuMemory(0, { ask }) : new MemoryCount(),
+      turn: takesTurns ? new GpuTurn({ tell: ask, now, soon }) : undefined,
+    };
+  }
+
+  share(command: ShareCommand): void {
+    if (this.#closed) return;
+    const { memory, turn } = this.#context;
+    if (command.type === 'memory') memory?.granted(command);
+    else if (command.type === 'spare') memory?.spare();
+    else if (command.type === 'turn') turn?.granted(command.ms);
+    else turn?.yield();
+  }
+
   /**
    * The GPU does not come back from what the session gave it. Its devices are left as they are, since destroying
    * one waits for its work: that ends with this process alone.
@@ -174,7 +193,6 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#context.watchdog?.stop();
     this.#context.end();
     this.#context.saveProfiles();
     this.#held.clear();
@@ -184,7 +202,6 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   async retire(): Promise<OpenDevice[]> {
     if (this.#closed) return [];
     this.#closed = true;
-    this.#context.watchdog?.stop();
     this.#context.end();
     this.#held.clear();
     for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { FarlightError } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, codeOf, deleteFile, hostFolder, unusable, writeFirst } from './private-folder.js';
+import { areTenantLimits, statedLimits, type TenantLimits } from './tenant-limits.js';
 
 /** What a host knows of a token. The token itself is not kept anywhere. */
 export interface TokenEntry {
@@ -14,11 +15,14 @@ export interface TokenEntry {
   /** ISO 8601. */
   readonly created: string;
   readonly note?: string;
+  /** What its tenant may have, where that is other than what all may. */
+  readonly limits?: TenantLimits;
 }
 
 export interface NewToken {
   tenant?: string | undefined;
   note?: string | undefined;
+  limits?: TenantLimits | undefined;
   /** Milliseconds since 1970. Default: now. */
   now?: number;
 }
@@ -59,7 +63,7 @@ export class TokenStore {
    *
    * @throws FarlightError BAD_OPTION for a tenant or note that cannot be; TRUST_UNUSABLE.
    */
-  add({ tenant = DEFAULT_TENANT, note, now = Date.now() }: NewToken = {}): {
+  add({ tenant = DEFAULT_TENANT, note, limits = {}, now = Date.now() }: NewToken = {}): {
     token: string;
     entry: TokenEntry;
   } {
@@ -72,7 +76,9 @@ export class TokenStore {
     if (note !== undefined && !NOTE.test(note))
       throw new FarlightError('BAD_OPTION', 'a note is one line of 1 to 200 characters; shorten it');
     const token = TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toString('base64url');
-    const facts = { tenant, created: new Date(now).toISOString(), ...(note !== undefined && { note }) };
+    const stated = statedLimits(limits);
+    const created = new Date(now).toISOString();
+    const facts = { tenant, created, ...(note !== undefined && { note }), ...(stated && { limits: stated }) };
     const text = `${JSON.stringify({ ...facts, sha256: digestOf(token).toString('hex') })}\n`;
     let id: string;
     do id = randomBytes(5).toString('hex');
@@ -91,6 +97,15 @@ export class TokenStore {
     return [...this.#known.values()]
       .map(({ digest: _, ...entry }) => entry)
       .sort((a, b) => (a.created + a.id < b.created + b.id ? -1 : 1));
+  }
+
+  /**
+   * What a tenant may have: of its tokens, as far as the host knows them, the newest that names a limit decides on it.
+   */
+  limitsOf(tenant: string): TenantLimits {
+    const own = [...this.#known.values()].filter((each) => each.tenant === tenant);
+    own.sort((a, b) => (a.created + a.id < b.created + b.id ? -1 : 1));
+    return Object.assign({}, ...own.map(({ limits }) => limits));
   }
 
   /** @returns false where there is no such token. @throws FarlightError TRUST_UNUSABLE */
@@ -181,11 +196,12 @@ export class TokenStore {
   #read(id: string): KnownToken | undefined | null {
     try {
       const content = JSON.parse(readFileSync(join(this.#folder, id), 'utf8'));
-      const { tenant, created, note, sha256 } = content;
+      const { tenant, created, note, limits, sha256 } = content;
       const digest = Buffer.from(String(sha256), 'hex');
       const whole = TENANT.test(tenant) && !Number.isNaN(Date.parse(created)) && digest.length === 32;
       if (!whole || (note !== undefined && !NOTE.test(note))) return undefined;
-      return { id, tenant, created, ...(note !== undefined && { note }), digest };
+      if (limits !== undefined && !areTenantLimits(limits)) return undefined;
+      return { id, tenant, created, ...(note !== undefined && { note }), ...(limits && { limits }), digest };
     } catch (error) {
       return codeOf(error) === 'ENOENT' ? null : undefined;
     }

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { RawClient } from '../support/raw-client.js';
 import { ServeProcess } from '../support/serve-process.js';
-import { HELLO, SessionClient } from '../support/session-client.js';
+import { executorsOf, HELLO, SessionClient } from '../support/session-client.js';
 
 const servers: ServeProcess[] = [];
 afterEach(() => {
@@ -116,6 +116,17 @@ describe('the log of farlight serve', () => {
     }
     expect(careful.log.map(({ level, msg }) => [level, msg])).toEqual([['warn', 'connection refused']]);
     expect(silent.stderr).toBe('');
+  });
+
+  it('has no executor lost where a whole service is ended, every process of it at once', async () => {
+    const server = await serve('--spares', '2');
+    const client = open(server);
+    await client.welcome;
+    for (const pid of await executorsOf(server.child.pid as number)) process.kill(pid, 'SIGTERM');
+    server.child.kill('SIGTERM');
+    expect(await client.closed).toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect(await server.ended).toBe(0);
+    expect(server.log.filter(({ level }) => level !== 'info')).toEqual([]);
   });
 
   it('is complete when the host ends', async () => {

@@ -28,13 +28,38 @@ describe('farlight token', () => {
     expect(entry).toMatchObject({ tenant: 'alice', note: 'her laptop' });
 
     const listed = await farlightToken('list');
-    expect(listed.stdout).toMatch(new RegExp(`^id .*tenant +note\n${entry?.id} .* alice +her laptop\n$`));
+    expect(listed.stdout).toMatch(
+      new RegExp(`^id .*tenant +limits +note\n${entry?.id} .* alice +her laptop\n$`),
+    );
     expect(JSON.parse((await farlightToken('list', '--json')).stdout)).toEqual([entry]);
     expect(listed.stdout).not.toContain('flt_');
 
     const revoked = await farlightToken('revoke', String(entry?.id));
     expect(revoked).toEqual({ code: 0, stdout: `revoked ${entry?.id}\n`, stderr: '' });
     expect(store().verify(token)).toBeUndefined();
+  });
+
+  it('keeps what its tenant may have beside it, and shows it as it would be typed', async () => {
+    const limits = ['--max-sessions', '4', '--gpu-memory', '2GiB', '--in-flight', '100000000'];
+    const more = ['--blob-bytes', '512MiB', '--gpu-share', '1.5'];
+    const { code } = await farlightToken('add', '--tenant', 'alice', ...limits, ...more);
+    expect(code).toBe(0);
+    expect(store().list()[0]?.limits).toEqual({
+      sessions: 4,
+      gpuMemory: 2 * 2 ** 30,
+      inFlight: 100_000_000,
+      blobs: 512 * 2 ** 20,
+      gpuShare: 1.5,
+    });
+    const { stdout } = await farlightToken('list');
+    expect(stdout).toContain([...limits, ...more].join(' '));
+    for (const wrong of [
+      ['--max-sessions', '0'],
+      ['--gpu-share', '0'],
+      ['--gpu-memory', 'much'],
+    ])
+      expect((await farlightToken('add', ...wrong)).code).not.toBe(0);
+    expect(store().list()).toHaveLength(1);
   });
 
   it('says that there are none, and makes no folder to say it', async () => {

@@ -1,67 +1,15 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { createInterface, type Interface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
-import type { Counters } from '#farlight/testing/index.js';
+import { DaemonProcess } from '../support/daemon-process.js';
 import { RawClient } from '../support/raw-client.js';
 import { seeded } from '../support/seeded.js';
-import { executorsOf, REPOSITORY } from '../support/session-client.js';
+import { executorsOf } from '../support/session-client.js';
 
 /** How many clients come and go; FARLIGHT_COMINGS asks for more. */
 const count = Number(process.env.FARLIGHT_COMINGS ?? 100);
 const { GPUBufferUsage, GPUMapMode } = globals;
-
-/** A daemon in a process of its own, and what that process has. */
-class DaemonProcess {
-  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
-  readonly #lines: AsyncIterator<string>;
-
-  private constructor(child: ChildProcessByStdio<Writable, Readable, null>, lines: Interface) {
-    this.#child = child;
-    this.#lines = lines[Symbol.asyncIterator]();
-  }
-
-  static async start(options: object): Promise<[DaemonProcess, string]> {
-    const script = `${REPOSITORY}test/support/daemon-process.mjs`;
-    const child = spawn(process.execPath, [script, JSON.stringify(options)], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    const daemon = new DaemonProcess(child, createInterface({ input: child.stdout }));
-    const { url } = (await daemon.#next()) as { url: string };
-    return [daemon, url];
-  }
-
-  get pid(): number {
-    return this.#child.pid as number;
-  }
-
-  get descriptors(): number {
-    return readdirSync(`/proc/${this.pid}/fd`).length;
-  }
-
-  /** Resident memory in MiB. */
-  get memory(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
-  }
-
-  async counters(): Promise<Counters> {
-    this.#child.stdin.write('\n');
-    return (await this.#next()) as Counters;
-  }
-
-  async close(): Promise<void> {
-    this.#child.stdin.end();
-    await new Promise((resolve) => this.#child.on('close', resolve));
-  }
-
-  async #next(): Promise<unknown> {
-    return JSON.parse((await this.#lines.next()).value);
-  }
-}
 
 /** One client: it goes in good order or without a word, before, while or after it is served. */
 async function comeAndGo(url: string, number: number, random: () => number): Promise<void> {
@@ -101,14 +49,18 @@ it(
     for (let number = 0; number < 40; number++) await comeAndGo(url, number, random);
     await calm();
     const before = { descriptors: daemon.descriptors, memory: daemon.memory };
+    const from = performance.now();
     for (let number = 0; number < count; number++) await comeAndGo(url, number, random);
     await calm();
     const after = { descriptors: daemon.descriptors, memory: daemon.memory };
-    const facts = `descriptors ${before.descriptors} to ${after.descriptors}`;
+    const executors = (await executorsOf(daemon.pid)).length;
+    const seconds = ((performance.now() - from) / 1000).toFixed(0);
+    const facts = `${seconds} s, ${executors} executors, descriptors ${before.descriptors} to ${after.descriptors}`;
     console.log(`${facts}, memory ${before.memory.toFixed(0)} to ${after.memory.toFixed(0)} MiB`);
     // An executor more or less has a handful of them.
     expect(Math.abs(after.descriptors - before.descriptors)).toBeLessThan(20);
     expect(after.memory - before.memory).toBeLessThan(64);
+    expect(executors).toBeLessThanOrEqual(options.kept + options.spares);
     await daemon.close();
   },
   60_000 + count * 1000,

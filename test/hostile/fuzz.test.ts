@@ -1,31 +1,52 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { dataHeader, PACKET } from '#farlight/proto/wire/packet.js';
+import '../support/session-reasons.js';
+import { hashContent } from '#farlight/link/content-hash.js';
+import { unpackFrame } from '#farlight/link/packed-frame.js';
+import { ProtocolError } from '#farlight/proto/errors.js';
+import { Channel } from '#farlight/proto/wire/channel.js';
+import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import {
+  dataHeader,
+  encodeCount,
+  encodeObject,
+  PACKET,
+  PACKET_LIMIT,
+  PREFACE,
+} from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { decodeHello, decodeResume, decodeWords } from '#farlight/server/daemon/first-words.js';
+import type { Caller } from '#farlight/server/daemon/front-door.js';
+import { Greeting } from '#farlight/server/daemon/greeting.js';
 import { openGpu } from '#farlight/server/dawn.js';
-import { ExecutorSession } from '#farlight/server/executor/session.js';
+import { play, Seeds } from '../support/fuzzed-sessions.js';
+import { inertGpu } from '../support/inert-gpu.js';
 import { mutate } from '../support/mutations.js';
 import { RawClient } from '../support/raw-client.js';
-import { type RecordedFrame, recordSessions } from '../support/recorded-sessions.js';
 import { seeded } from '../support/seeded.js';
-import { until } from '../support/session-client.js';
+import { HELLO, until } from '../support/session-client.js';
 
-/** FARLIGHT_FUZZ_RUNS is how many mutated sessions run in process; a hundredth of that go through a daemon. */
+/** FARLIGHT_FUZZ_RUNS is how many changed sessions and conversations run in process, all kinds together. */
 const given = process.env.FARLIGHT_FUZZ_RUNS;
-const runs = Number(given ?? 1500);
+const runs = Number(given ?? 4000);
 const seed = Number(process.env.FARLIGHT_FUZZ_SEED ?? 1);
-/** Where the session is left that is being tried: Dawn is a native addon, and may end the process. */
+/** Sessions of models, recorded before. */
+const files = process.env.FARLIGHT_FUZZ_SESSIONS?.split(',') ?? [];
+/** Where the number of the run is that is being tried: Dawn is a native addon, and may end the process. */
 const journal = process.env.FARLIGHT_FUZZ_JOURNAL;
 const timeout = given === undefined ? 180_000 : 24 * 3600_000;
+/** With which run the sessions on Dawn begin, where earlier ones were tried by a process that crashed. */
+const begin = Number(process.env.FARLIGHT_FUZZ_BEGIN ?? 0);
+/** Where given, this run alone is repeated. */
+const only = process.env.FARLIGHT_FUZZ_ONLY;
+/** How often a long run says how far it is, in runs. */
+const TELL = 50_000;
 
-/** A session that answers no more within so many turns of the event loop has nothing more to say. */
-const TURNS = 40;
-
-let sessions: RecordedFrame[][];
+let recorded: Seeds;
 beforeAll(async () => {
-  sessions = await recordSessions();
+  recorded = await Seeds.record(files);
 });
 
 const rejections: unknown[] = [];
@@ -47,84 +68,162 @@ async function heap(): Promise<number> {
   return Math.round(process.memoryUsage().heapUsed / 2 ** 20);
 }
 
-/** A recorded session with one frame changed, or two. */
-function mutated(random: () => number): RecordedFrame[] {
-  const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T;
-  const frames = [...pick(sessions)];
-  for (let changes = random() < 0.7 ? 1 : 2; changes > 0; changes--) {
-    const at = Math.floor(random() * frames.length);
-    const frame = frames[at] as RecordedFrame;
-    const kind = random();
-    if (kind < 0.85)
-      frames[at] = { ...frame, bytes: mutate(frame.bytes, pick(pick(sessions)).bytes, random) };
-    else if (kind < 0.9) frames.splice(at, 0, frame);
-    else if (kind < 0.95) frames.splice(at, 1);
-    else frames.splice(at, 0, { ...pick(pick(sessions)), after: frame.after });
-  }
-  return frames.filter(({ bytes }) => bytes.length > 0);
-}
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const microtask = () => Promise.resolve();
 
-/** Plays a session to an executor; resolves to how it was ended, if it was. */
-async function play(gpu: GPU, frames: readonly RecordedFrame[]): Promise<string[]> {
-  const ends: string[] = [];
-  let replies = 0;
-  let open = true;
-  const session = new ExecutorSession(gpu, {
-    send: () => {
-      // After the end nothing is said.
-      expect(open).toBe(true);
-      replies += 1;
-    },
-    end: (code, reason) => {
-      ends.push(`${code}: ${reason}`);
-      open = false;
-    },
-  });
-  for (const { bytes, after } of frames) {
-    for (let turn = 0; turn < TURNS && open && replies < after; turn++) {
-      await new Promise((resolve) => setImmediate(resolve));
+/** Tries so many changed sessions on a GPU, and holds each to what a session may do. */
+async function tryAll(name: string, gpu: GPU, count: number, wait: () => Promise<unknown>, first: number) {
+  if (only !== undefined && (Number(only) < first || Number(only) >= first + count)) return;
+  const seeds = await recorded.playable(gpu, wait);
+  console.log(`${name}: ${seeds.counts}`);
+  if (only !== undefined) {
+    console.log(await play(gpu, seeds.changed(seed, Number(only)), wait));
+    return;
+  }
+  const digest = () => seeds.all.map((frames) => frames.map(({ bytes }) => hashContent(bytes)).join()).join();
+  const unchanged = digest();
+  const notes = journal ? openSync(journal, 'w') : undefined;
+  let ended = 0;
+  let slowest = 0;
+  const before = await heap();
+  const residentBefore = process.memoryUsage().rss;
+  const from = performance.now();
+  for (let run = first; run < first + count; run++) {
+    if (notes !== undefined) writeSync(notes, `${name}, seed ${seed}, run ${run}`.padEnd(80), 0);
+    const since = performance.now();
+    const ends = await play(gpu, seeds.changed(seed, run), wait);
+    slowest = Math.max(slowest, performance.now() - since);
+    if (ends.length > 0) {
+      ended += 1;
+      if (ends.length > 1) expect(ends, `run ${run}`).toHaveLength(1);
+      if (!/^PROTOCOL_ERROR: The client sent what the protocol does not allow: .+\.$/.test(ends[0] as string))
+        expect.fail(`run ${run}: ${ends[0]}`);
     }
-    // A mapped buffer and the like: the session owns what it is given.
-    session.receive(bytes.slice());
+    // Microtasks alone would leave what waits for the event loop waiting for ever.
+    if (run % 64 === 0) await turn();
+    if ((run + 1 - first) % TELL === 0) console.log(`${name}: ${run + 1 - first} of ${count}`);
   }
-  open = false;
-  session.close();
-  await new Promise((resolve) => setImmediate(resolve));
-  return ends;
+  const seconds = (performance.now() - from) / 1000;
+  const after = await heap();
+  const resident = [residentBefore, process.memoryUsage().rss].map((bytes) => Math.round(bytes / 2 ** 20));
+  console.log(
+    `${name}, seed ${seed}: ${count} sessions in ${seconds.toFixed(1)} s (${Math.round(count / seconds)}/s), ` +
+      `${ended} ended for their faults, slowest ${Math.round(slowest)} ms, ` +
+      `heap ${before} to ${after} MiB, resident ${resident.join(' to ')} MiB`,
+  );
+  if (notes !== undefined) closeSync(notes);
+  expect(after - before).toBeLessThan(24);
+  expect(ended).toBeGreaterThan(count / 10);
+  expect(slowest).toBeLessThan(20_000);
+  expect(rejections).toEqual([]);
+  expect(digest(), 'the recorded sessions themselves').toBe(unchanged);
 }
 
+const onDawn = Math.round(runs * 0.1);
 it(
-  `${runs} sessions that were changed somewhere neither crash an executor nor hang it, and end with a reason or not at all`,
+  `${onDawn} sessions that were changed somewhere neither crash an executor's GPU nor hang it, and end with a reason or not at all`,
   async () => {
     const { gpu } = await openGpu('null');
-    for (const frames of sessions) expect(await play(gpu, frames)).toEqual([]);
-    const random = seeded(seed);
-    let ended = 0;
-    let slowest = 0;
-    const before = await heap();
-    for (let run = 0; run < runs; run++) {
-      const frames = mutated(random);
-      if (journal) {
-        const hex = frames.map(({ bytes }) => Buffer.from(bytes).toString('hex'));
-        writeFileSync(journal, JSON.stringify({ seed, run, hex }));
+    await tryAll('null adapter', gpu, onDawn - begin, turn, begin);
+  },
+  timeout,
+);
+
+const onInert = Math.round(runs * 0.65);
+it(
+  `${onInert} sessions that were changed somewhere are decoded and carried out without a crash or a hang, and end with a reason or not at all`,
+  () => tryAll('inert GPU', inertGpu, onInert, microtask, onDawn),
+  timeout,
+);
+
+/** The first words of clients, and what may come behind them. */
+function conversations(): Uint8Array[] {
+  const resume = { sessionId: 'A'.repeat(24), taken: 3, attempt: 1, token: `flt_${'x'.repeat(43)}` };
+  const compression = { mode: 'auto', encodings: ['br'] };
+  const frame = Uint8Array.from({ length: 300 }, (_, at) => at);
+  const more = [
+    dataHeader(frame.length),
+    frame,
+    encodeCount(PACKET.ack, 1),
+    Uint8Array.of(1, 0, 0, 0, PACKET.ping),
+  ];
+  return [
+    [encodeObject(PACKET.hello, { ...HELLO, compression }), ...more],
+    [encodeObject(PACKET.hello, { ...HELLO, token: resume.token }), ...more, ...more],
+    [encodeObject(PACKET.resume, resume), ...more],
+    [encodeObject(PACKET.resume, resume), encodeObject(PACKET.bye, {})],
+  ].map((parts) => new Uint8Array(Buffer.concat([PREFACE, ...parts])));
+}
+
+/** Reads a conversation as the daemon and then the executor do. @throws ProtocolError */
+function hear(pieces: readonly Uint8Array[], seen: { hellos: number; frames: number }): void {
+  const greeting = new Greeting();
+  const channel = new Channel({
+    onFrame: () => {
+      seen.frames += 1;
+    },
+  });
+  channel.attach({ write: () => true }, 0);
+  const packets = new FrameDecoder((packet) => {
+    const body = packet.subarray(1);
+    if (packet[0] === PACKET.packed) channel.receive(PACKET.data, unpackFrame(body));
+    else channel.receive(packet[0], body);
+  }, PACKET_LIMIT);
+  let greeted = false;
+  for (const piece of pieces) {
+    const rest = greeted ? piece : greeting.push(piece);
+    if (!rest) continue;
+    if (!greeted) {
+      greeted = true;
+      const caller = { kind: greeting.packet[0], body: greeting.packet.subarray(1) } as Caller;
+      const words = decodeWords(caller);
+      if (caller.kind === PACKET.hello) {
+        const { protocolMin, protocolMax, program } = decodeHello(words);
+        expect([typeof protocolMin, typeof protocolMax, typeof program]).toEqual([
+          'number',
+          'number',
+          'string',
+        ]);
+      } else {
+        const { taken, attempt, sessionId } = decodeResume(words);
+        expect([typeof taken, typeof attempt, typeof sessionId]).toEqual(['number', 'number', 'string']);
       }
-      const since = performance.now();
-      const ends = await play(gpu, frames);
-      slowest = Math.max(slowest, performance.now() - since);
-      expect(ends.length, `run ${run}`).toBeLessThanOrEqual(1);
-      if (ends.length > 0) {
-        ended += 1;
-        expect(ends[0]).toMatch(/^PROTOCOL_ERROR: The client sent what the protocol does not allow: .+\.$/);
+      seen.hellos += 1;
+    }
+    packets.push(rest);
+  }
+}
+
+const words = runs - onDawn - onInert;
+it(
+  `${words} conversations that were changed somewhere are read, or refused for what is wrong with them, and nothing else`,
+  async () => {
+    const known = conversations();
+    const seen = { hellos: 0, frames: 0 };
+    let refused = 0;
+    const before = await heap();
+    const from = performance.now();
+    for (let run = 0; run < words; run++) {
+      const random = seeded(Math.imul(run + 1, 0x85ebca6b) ^ seed);
+      const pick = () => known[Math.floor(random() * known.length)] as Uint8Array;
+      const changed = mutate(pick(), pick(), random);
+      const cut = Math.floor(random() * changed.length);
+      try {
+        hear([changed.subarray(0, cut), changed.subarray(cut)], seen);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw new Error(`run ${run}`, { cause: error });
+        refused += 1;
       }
     }
+    const seconds = (performance.now() - from) / 1000;
     const after = await heap();
-    const facts = `seed ${seed}: ${runs} sessions, ${ended} ended for their faults, slowest ${Math.round(slowest)} ms`;
-    const resident = Math.round(process.memoryUsage().rss / 2 ** 20);
-    console.log(`${facts}, heap ${before} to ${after} MiB, ${resident} MiB resident`);
+    console.log(
+      `first words, seed ${seed}: ${words} conversations in ${seconds.toFixed(1)} s, ${refused} refused, ` +
+        `${seen.hellos} let in, ${seen.frames} frames taken, heap ${before} to ${after} MiB`,
+    );
     expect(after - before).toBeLessThan(24);
-    expect(ended).toBeGreaterThan(runs / 10);
-    expect(slowest).toBeLessThan(20_000);
-    expect(rejections).toEqual([]);
+    expect(refused).toBeGreaterThan(words / 10);
+    expect(seen.hellos).toBeGreaterThan(words / 10);
   },
   timeout,
 );
@@ -134,12 +233,12 @@ it(
   async () => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 100 });
     const random = seeded(seed + 1);
-    const count = Math.max(20, Math.round(runs / 100));
+    const count = Math.min(500, Math.max(20, Math.round(runs / 100)));
     let told = 0;
     for (let run = 0; run < count; run++) {
       const client = new RawClient(daemon.url).hello();
       await client.next(PACKET.welcome);
-      for (const { bytes, after } of mutated(random)) {
+      for (const { bytes, after } of recorded.changed(seed + 1, run)) {
         const replies = () => client.packets.filter(([kind]) => kind === PACKET.data).length;
         for (let wait = 0; wait < 20 && replies() < after; wait++) {
           await new Promise((resolve) => setTimeout(resolve, 2));

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';

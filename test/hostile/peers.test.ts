@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';

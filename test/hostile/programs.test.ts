@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { close, create } from '#farlight/client/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';

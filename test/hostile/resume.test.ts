@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import type { HostOptions } from '#farlight/client/transport/host-transport.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import '../support/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host-client.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { ACTION } from '../support/fake-executor.mjs';

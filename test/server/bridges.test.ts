@@ -189,10 +189,10 @@ describe('the front door', () => {
     const port = await door.listen(address);
     const silent = [1, 2].map(() => connect(port, '127.0.0.1').on('error', () => {}));
     await Promise.all(silent.map((each) => new Promise<void>((resolve) => each.once('connect', resolve))));
-    const refused = connect(port, '127.0.0.1').on('error', () => {});
-    await ended(refused.resume());
+    const late = connect(port, '127.0.0.1').on('error', () => {});
+    await ended((silent[0] as Socket).resume());
     expect(refusals).toEqual(['BUSY']);
-    for (const each of silent) each.destroy();
+    for (const each of [...silent, late]) each.destroy();
     const secured = () =>
       new Promise<boolean>((resolve) => {
         const line = secureLine(port);

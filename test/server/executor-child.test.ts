@@ -1,4 +1,4 @@
-import { connect, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { ExecutorChild } from '#farlight/link/executor-child.js';
 import { FAKE_EXECUTOR } from '../support/session-client.js';
@@ -32,6 +32,36 @@ it('a connection that is on its way to an executor that dies is closed, so that 
   process.kill(child.pid ?? 0, 'SIGKILL');
   expect(await hasExited).toMatchObject({ code: 'EXECUTOR_LOST' });
   await closed;
-  // Node counts connections that a process has got, and does not hear of its death: nobody waits for the end of this.
+  // The server does not wait for a connection that it has lost track of.
+  await new Promise((resolve) => server.close(resolve));
+});
+
+it('an executor leaves no record of itself on the server whose connections it was given', async () => {
+  const server = createServer({ pauseOnConnect: true });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  for (let time = 0; time < 3; time += 1) {
+    const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const client = connect(port, '127.0.0.1').on('error', () => {});
+    const socket = await accepted;
+    const exited = new Promise<void>((resolve) => {
+      const child = new ExecutorChild(
+        { adapter: 'auto', entry: FAKE_EXECUTOR },
+        {
+          onReady: () => {
+            const welcome = { protocol: 2, version: 'test', sessionId: 'test', resumeMs: 0 };
+            child.begin({ program: 'test', welcome }, socket);
+            client.once('data', () => child.kill());
+          },
+          onExit: () => resolve(),
+        },
+      );
+    });
+    await exited;
+    client.destroy();
+  }
+  // What net keeps for each process that got a connection of the server's, as long as the server listens.
+  expect((server as unknown as { _workers: unknown[] })._workers).toHaveLength(0);
+  expect(await new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
   server.close();
 });

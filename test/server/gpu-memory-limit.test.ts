@@ -1,17 +1,23 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { create } from '#farlight/client/index.js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { collector } from '#farlight/server/executor/garbage.js';
 import { bindGroup, COPY_DST, COPY_SRC, dispatch, STORAGE, u32sOf } from '../conformance/support.js';
+import { until } from '../support/session-client.js';
 
 const MIB = 2 ** 20;
 const LIMIT = 64 * MIB;
 
 let daemon: Daemon;
-beforeAll(async () => {
-  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', gpuBytes: LIMIT });
+// A host for each, since its sessions share what there is.
+beforeEach(async () => {
+  daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    adapter: 'software',
+    tenantLimits: { gpuMemory: LIMIT },
+  });
 });
-afterAll(() => daemon.close());
+afterEach(() => daemon.close());
 
 async function newDevice(): Promise<GPUDevice> {
   return (await (await create({ host: daemon.url }).requestAdapter())?.requestDevice()) as GPUDevice;
@@ -141,9 +147,33 @@ describe('a session with a limit of GPU memory', () => {
     }
   });
 
-  it('has a limit of its own beside other sessions', async () => {
-    for (const device of [await newDevice(), await newDevice()]) {
-      expect((await errorsOf(device, () => storage(device, 60 * MIB))).memory).toBeNull();
+  it('shares its limit with the other sessions of its tenant, and has what they give back', async () => {
+    const [first, second] = [await newDevice(), await newDevice()];
+    const held = storage(first, 40 * MIB);
+    await first.queue.onSubmittedWorkDone();
+    const refused = await errorsOf(second, () => storage(second, 40 * MIB));
+    expect(refused.memory?.message).toMatch(/left of the 67108864 bytes .* tenant's sessions .* are in use/);
+    expect((await errorsOf(second, () => storage(second, 24 * MIB))).memory).toBeNull();
+    held.destroy();
+    await first.queue.onSubmittedWorkDone();
+    expect((await errorsOf(second, () => storage(second, 40 * MIB))).memory).toBeNull();
+  });
+
+  it('has all of it when the other sessions have ended', async () => {
+    const gpu = create({ host: daemon.url });
+    const device = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
+    expect((await errorsOf(device, () => storage(device, 60 * MIB))).memory).toBeNull();
+    const next = await newDevice();
+    expect((await errorsOf(next, () => storage(next, 60 * MIB))).memory).not.toBeNull();
+    close(gpu);
+    await until(() => daemon.counters.sessionsActive === 1);
+    let error: GPUError | null = null;
+    // Its executor says a little later that nothing is left.
+    for (let attempt = 0; attempt < 100; attempt += 1) {
+      error = (await errorsOf(next, () => storage(next, 60 * MIB))).memory;
+      if (!error) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    expect(error?.message).toBeUndefined();
   });
 });

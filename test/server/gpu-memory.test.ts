@@ -111,14 +111,55 @@ describe("a session's GPU memory", () => {
 
   it('has garbage collected only when something was released since the last time', async () => {
     let collections = 0;
-    const memory = new GpuMemory(100, () => {
+    const collect = () => {
       collections += 1;
-    });
+    };
+    const memory = new GpuMemory(100, { collect });
     const holder = memory.hold(request(90));
     for (let i = 0; i < 3; i += 1) expect(() => memory.hold(request(20))).toThrow();
     expect(collections).toBe(0);
     memory.released(holder);
     for (let i = 0; i < 3; i += 1) expect(() => memory.hold(request(20))).toThrow();
     expect(collections).toBe(1);
+  });
+
+  it('is asked of the host where it has not granted enough, and had when it has', async () => {
+    const asked: object[] = [];
+    const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
+    memory.hold(request(60));
+    expect(memory.fits(50)).toBe(false);
+    const more = memory.more(50);
+    expect(asked).toEqual([{ type: 'wantMemory', bytes: 110 }]);
+    memory.granted({ bytes: 200, limit: 1000, others: 0 });
+    await more;
+    expect(memory.hold(request(50))).toBeDefined();
+    expect(asked).toHaveLength(1);
+  });
+
+  it('is asked for once more where something was collected since it was refused', async () => {
+    const asked: object[] = [];
+    const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
+    await inOwnJob(() => memory.released(memory.hold(request(90))));
+    const more = memory.more(150);
+    memory.granted({ bytes: 100, limit: 200, others: 90 });
+    await turn();
+    expect(asked).toEqual([
+      { type: 'wantMemory', bytes: 240 },
+      { type: 'wantMemory', bytes: 150 },
+    ]);
+    memory.granted({ bytes: 150, limit: 200, others: 0 });
+    await more;
+    expect(memory.fits(150)).toBe(true);
+  });
+
+  it('goes back but for what is used when the host wants it, and is refused then with what the host has said', () => {
+    const asked: object[] = [];
+    const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
+    memory.hold(request(60));
+    memory.spare();
+    expect(asked).toEqual([{ type: 'keepMemory', bytes: 60 }]);
+    expect(memory.fits(1)).toBe(false);
+    memory.granted({ bytes: 60, limit: 500, others: 420 });
+    expect(() => memory.hold(request(50))).toThrow(/50 bytes .* 500 bytes .* 480 are in use/);
   });
 });

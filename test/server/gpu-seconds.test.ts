@@ -40,16 +40,30 @@ async function program(url: string, code: string): Promise<Program> {
   return { gpu, device, buffer, submit: () => device.queue.submit([dispatch(device, pipeline, group)]) };
 }
 
+/** Of the normal session, so far. */
+let steps = 0;
+
 /** The middle one of some steps' times, each from submit to result, in milliseconds. */
 async function stepMs({ device, buffer, submit }: Program): Promise<number> {
   const times: number[] = [];
   for (let step = 0; step < 25; step += 1) {
     const from = performance.now();
+    steps += 1;
     submit();
     await bytesOf(device, buffer);
     times.push(performance.now() - from);
   }
   return times.sort((a, b) => a - b)[12] as number;
+}
+
+/**
+ * The best of several middle steps' times: what else the machine does makes steps longer, never shorter. It looks on,
+ * up to `most` times, until that is at most `enough`.
+ */
+async function bestStepMs(normal: Program, most: number, enough = 0): Promise<number> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let batch = 0; batch < most && best > enough; batch += 1) best = Math.min(best, await stepMs(normal));
+  return best;
 }
 
 describe('a session whose shader never ends', () => {
@@ -62,7 +76,7 @@ describe('a session whose shader never ends', () => {
   it('is ended in time and hears why, beside one that goes on as before', async () => {
     const normal = await program(daemon.url, COUNT);
     await stepMs(normal);
-    const before = await stepMs(normal);
+    const before = await bestStepMs(normal, 8);
     const others = await executorsOf(process.pid);
 
     const endless = await program(daemon.url, ENDLESS);
@@ -91,14 +105,15 @@ describe('a session whose shader never ends', () => {
     // The process that it kept busy is gone, and the one of the other program is not.
     await until(() => running.filter((pid) => !isAlive(pid)).length === 1);
     await until(() => daemon.counters.executorsLost === 1);
-    const after = await stepMs(normal);
-    expect(after).toBeLessThan(before * 3 + 10);
-    expect(new Uint32Array((await bytesOf(normal.device, normal.buffer)).buffer)[0]).toBe(75 * 100_000);
+    const after = await bestStepMs(normal, 60, before * 1.1);
+    console.log(`a step beside it afterwards: ${(after / before).toFixed(2)} x (${after.toFixed(2)} ms)`);
+    expect(after).toBeLessThanOrEqual(before * 1.1);
+    expect(new Uint32Array((await bytesOf(normal.device, normal.buffer)).buffer)[0]).toBe(steps * 100_000);
 
     const next = await program(daemon.url, COUNT);
     next.submit();
     expect(new Uint32Array((await bytesOf(next.device, next.buffer)).buffer)[0]).toBe(100_000);
-  });
+  }, 180_000);
 
   it('does not keep its executor when its program has ended', async () => {
     const before = await executorsOf(process.pid);

@@ -1,21 +1,23 @@
+import fc from 'fast-check';
 import { close, create, globals } from '#farlight/client/index.js';
-import type { Transport } from '#farlight/testing/index.js';
 import { testHost } from '#farlight/testing/index.js';
+import { interpret } from '../property/interpreter.js';
+import { programs } from '../property/programs.js';
 import { countExactly } from './lossy-programs.js';
+import { type RecordedFrame, recording } from './recording.mjs';
 
 const { GPUBufferUsage, GPUMapMode, GPUTextureUsage } = globals;
 
-/** A frame that a client sent, when so many frames of replies had come. */
-export interface RecordedFrame {
-  bytes: Uint8Array;
-  after: number;
-}
+const RANDOM_PROGRAMS = 24;
 
-/** What real programs send on the null adapter. */
+/** What real programs and random ones send on the null adapter. */
 export async function recordSessions(): Promise<RecordedFrame[][]> {
   const host = await testHost({ adapter: 'null', transport: 'memory' });
   const sessions: RecordedFrame[][] = [];
-  for (const program of [(gpu: GPU) => countExactly(gpu, 6), render, ask]) {
+  const random = fc
+    .sample(programs, { seed: 3, numRuns: RANDOM_PROGRAMS })
+    .map((program) => (gpu: GPU) => interpret(gpu, program));
+  for (const program of [(gpu: GPU) => countExactly(gpu, 6), render, ask, ...random]) {
     for (const reuse of ['on', 'off'] as const) {
       const frames: RecordedFrame[] = [];
       const gpu = create({ transport: recording(host.transport, frames), reuse });
@@ -26,34 +28,6 @@ export async function recordSessions(): Promise<RecordedFrame[][]> {
   }
   await host.close();
   return sessions;
-}
-
-function recording(transport: Transport, frames: RecordedFrame[]): Transport {
-  return {
-    target: transport.target,
-    open(hello, events) {
-      let after = 0;
-      const link = transport.open(hello, {
-        ...events,
-        onWelcome: (welcome) => events.onWelcome(welcome),
-        onFrame(frame) {
-          after += 1;
-          events.onFrame(frame);
-        },
-        onDrain: () => events.onDrain(),
-        onClose: (reason) => events.onClose(reason),
-      });
-      return {
-        send(frame) {
-          frames.push({ bytes: frame.slice(), after });
-          return link.send(frame);
-        },
-        close: () => link.close(),
-        ref: () => link.ref(),
-        unref: () => link.unref(),
-      };
-    },
-  };
 }
 
 const SHADER = `

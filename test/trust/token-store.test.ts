@@ -43,6 +43,31 @@ describe('a token', () => {
     expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
   });
 
+  it('says what its tenant may have: of several tokens the newest that names a limit decides on it', () => {
+    const store = new TokenStore(folder);
+    store.add({ tenant: 'alice', limits: { sessions: 2, gpuMemory: 100 }, now: 1000 });
+    store.add({ tenant: 'alice', limits: { sessions: 5 }, now: 2000 });
+    store.add({ tenant: 'alice', now: 3000 });
+    const bob = store.add({ tenant: 'bob', limits: { sessions: 1 } });
+    const other = new TokenStore(folder);
+    expect(other.list().map(({ limits }) => limits?.sessions)).toEqual([2, 5, undefined, 1]);
+    expect(other.limitsOf('alice')).toEqual({ sessions: 5, gpuMemory: 100 });
+    expect(other.limitsOf('bob')).toEqual({ sessions: 1 });
+    expect(other.limitsOf('nobody')).toEqual({});
+    store.revoke(bob.entry.id);
+    expect(store.limitsOf('bob')).toEqual({});
+  });
+
+  it('is none where its limits are no limits', () => {
+    const { entry, token } = new TokenStore(folder).add({ limits: { sessions: 2 } });
+    const file = join(folder, entry.id);
+    const kept = JSON.parse(readFileSync(file, 'utf8'));
+    for (const limits of [{ sessions: -1 }, { sessions: '2' }, { speed: 3 }, 7, null]) {
+      writeFileSync(file, JSON.stringify({ ...kept, limits }));
+      expect(new TokenStore(folder).verify(token)).toBeUndefined();
+    }
+  });
+
   it('names its tenant to whoever verifies it, and no other text does', () => {
     const store = new TokenStore(folder);
     const alice = store.add({ tenant: 'alice', note: 'laptop', now: Date.UTC(2026, 0, 1) });

@@ -2,7 +2,7 @@ import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/ope
 import { textureBytes } from '../../../proto/texture-size.js';
 import type { Awaited, Context } from '../context.js';
 import { describeError } from '../error-scopes.js';
-import { exceedsBuffer, exceedsTexture } from '../gpu-memory.js';
+import { exceedsBuffer, exceedsTexture, type MemoryRequest } from '../gpu-memory.js';
 import type { Entry } from '../objects.js';
 
 const deviceOf = (self: Entry) => self.object as GPUDevice;
@@ -40,28 +40,57 @@ export function createBuffer(
   made: Entry,
 ): GPUBuffer {
   const device = deviceOf(self);
-  const make = () => device.createBuffer(descriptor);
-  try {
-    const { memory } = context;
-    if (!memory) return make();
-    const exceeds = () => exceedsBuffer(device.limits, descriptor);
-    return memory.hold({ what: 'GPUDevice.createBuffer', bytes: descriptor.size, exceeds, make });
-  } catch (error) {
-    context.uploads.unmade.add(made);
-    throw error;
-  }
+  // Copied: the command's slots are emptied before memory may come for it.
+  const own = { ...descriptor };
+  const make = () => device.createBuffer(own);
+  const exceeds = () => exceedsBuffer(device.limits, own);
+  const request = { what: 'GPUDevice.createBuffer', bytes: own.size, exceeds, make };
+  return hold(context, self, made, request, () => void context.uploads.unmade.add(made));
+}
+
+/**
+ * Makes what takes GPU memory: at once, or when the host has granted more of it, and what comes next waits for that.
+ * `failed` is called where it cannot be made.
+ */
+function hold<T extends object>(
+  context: Context,
+  self: Entry,
+  made: Entry,
+  request: MemoryRequest<T>,
+  failed?: () => void,
+): T {
+  const { memory } = context;
+  const make = () => {
+    try {
+      return memory ? memory.hold(request) : request.make();
+    } catch (error) {
+      failed?.();
+      throw error;
+    }
+  };
+  if (!memory || memory.fits(request.bytes) || request.exceeds()) return make();
+  context.later(self, memory.more(request.bytes), () => {
+    made.object = make();
+  });
+  return context.standIn(self, [made.kind]) as T;
 }
 
 export function createTexture(
-  { memory }: Context,
+  context: Context,
   self: Entry,
   [descriptor]: [GPUTextureDescriptor],
+  made: Entry,
 ): GPUTexture {
   const device = deviceOf(self);
-  const make = () => device.createTexture(descriptor);
-  if (!memory) return make();
-  const exceeds = () => exceedsTexture(device.limits, descriptor);
-  return memory.hold({ what: 'GPUDevice.createTexture', bytes: textureBytes(descriptor), exceeds, make });
+  const own = { ...descriptor };
+  const make = () => device.createTexture(own);
+  const exceeds = () => exceedsTexture(device.limits, own);
+  return hold(context, self, made, {
+    what: 'GPUDevice.createTexture',
+    bytes: textureBytes(own),
+    exceeds,
+    make,
+  });
 }
 
 export function createComputePipelineAsync(

@@ -7,20 +7,33 @@ import type { Entry } from '../objects.js';
 /**
  * The mappings that were asked for before are settled before
  * (https://gpuweb.github.io/gpuweb/#promise-ordering), those that fail too, which Dawn tells of later.
- * Each call waits the same number of turns after the last of what it waits for, so that calls keep their order.
+ * No call waits fewer turns after the last of what it waits for than one before it, so that calls keep their order.
  */
 export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
   invariant(self.device, 'a queue has a device');
   const done = (self.object as GPUQueue).onSubmittedWorkDone();
-  return { promise: Promise.allSettled([done, ...context.mappings(self.device)]) };
+  return { promise: Promise.allSettled([done, context.mapped(self.device)]) };
 }
 
 export function submit(context: Context, self: Entry, [commandBuffers]: [GPUCommandBuffer[]]): void {
+  const { watchdog, turn } = context;
   const queue = self.object as GPUQueue;
-  queue.submit(commandBuffers);
-  context.work.submits += 1;
-  context.watchdog?.submitted(queue);
-  context.activity.submitted(queue);
+  const act = (commands: GPUCommandBuffer[]) => {
+    queue.submit(commands);
+    context.work.submits += 1;
+    watchdog?.submitted(queue);
+    context.activity.submitted(queue);
+    const done = turn?.submitted(queue);
+    if (done) context.pauseUntil(done);
+  };
+  if (!turn || turn.mine) {
+    act(commandBuffers);
+    return;
+  }
+  invariant(self.device, 'a queue has a device');
+  // Copied: the command's slots are emptied before its turn comes.
+  const commands = [...commandBuffers];
+  context.later(self.device, turn.wait(), () => act(commands));
 }
 
 export function writeBuffer(

@@ -1,0 +1,149 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import '../support/session-reasons.js';
+import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { PACKET } from '#farlight/proto/wire/packet.js';
+import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { memoryLog } from '../support/memory-log.js';
+import { RawClient } from '../support/raw-client.js';
+import { FAKE_EXECUTOR, SessionClient, until } from '../support/session-client.js';
+
+const open: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of open.splice(0).reverse()) await each.close();
+});
+
+async function start(options: DaemonOptions = {}) {
+  const notes = memoryLog();
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    executorEntry: FAKE_EXECUTOR,
+    log: notes.log,
+    ...options,
+  });
+  open.push(daemon);
+  return { daemon, notes };
+}
+
+/** What a client sees of a session: the frames that it sends come back once each, in order. */
+async function check(client: SessionClient): Promise<void> {
+  for (let number = 0; number < 5; number += 1)
+    expect([...(await client.ask(ACTION.echo, number))]).toEqual([ACTION.echo, number]);
+}
+
+describe('a client that goes while its session opens', () => {
+  it('leaves no session, whether by a reset or in good order, and its place to the next', async () => {
+    const { daemon, notes } = await start({ tenantLimits: { sessions: 2 }, spares: 0 });
+    // Has the executor that is warm, so that others have to wait for theirs.
+    const first = new SessionClient(remoteHost(daemon.url));
+    await first.welcome;
+    for (const how of ['reset', 'end']) {
+      const client = new RawClient(daemon.url).hello();
+      await until(() => daemon.counters.sessionsActive === 2);
+      if (how === 'reset') client.socket.resetAndDestroy();
+      else client.socket.destroy();
+      await until(() => daemon.counters.sessionsActive === 1);
+    }
+    expect(notes.of('session ended').map(({ code, why }) => [code, why])).toEqual([
+      ['DISCONNECTED', 'its client had gone before it began'],
+      ['DISCONNECTED', 'its client had gone before it began'],
+    ]);
+    await check(new SessionClient(remoteHost(daemon.url)));
+  });
+
+  it('holds its place for five seconds where it was welcomed and has not shown that it knows of it', async () => {
+    const { daemon, notes } = await start();
+    const client = new RawClient(daemon.url).hello();
+    await client.next(PACKET.welcome);
+    client.socket.resetAndDestroy();
+    const from = performance.now();
+    await until(() => daemon.counters.sessionsActive === 0);
+    expect(performance.now() - from).toBeGreaterThan(4500);
+    expect(notes.of('session ended')[0]).toMatchObject({
+      code: 'DISCONNECTED',
+      why: expect.stringMatching(/did not come back within 5 seconds/),
+    });
+  });
+});
+
+describe('a client whose connection is lost before it is welcomed', () => {
+  it('begins anew on another, and sees nothing of it: no frame is lost, none comes twice', async () => {
+    const { daemon } = await start({ tenantLimits: { sessions: 1 } });
+    const proxy = await CuttingProxy.start(daemon.url);
+    open.push(proxy);
+    // Within the preface, right behind it, within Welcome, and at its last byte but one or so.
+    for (const bytes of [8, 9, 20, 100, 200]) {
+      proxy.cutAfter(bytes, 'down');
+      const { cuts } = proxy;
+      const client = new SessionClient(remoteHost(proxy.url, { compression: 'off' }));
+      for (let number = 0; number < 5; number += 1) client.link.send(Uint8Array.of(ACTION.echo, number));
+      for (let number = 0; number < 5; number += 1)
+        expect([...(await client.next())]).toEqual([ACTION.echo, number]);
+      expect(proxy.cuts).toBe(cuts + 1);
+      await check(client);
+      client.link.close();
+      await client.closed;
+      // The tenant may have one session: the one that was begun first has made room.
+      await until(() => daemon.counters.sessionsActive === 0);
+    }
+    expect(daemon.counters.sessionsRefused).toBe(0);
+  });
+
+  it('gives up with one sentence where the host does not come back', async () => {
+    const { daemon } = await start();
+    const proxy = await CuttingProxy.start(daemon.url);
+    proxy.cutAfter(10, 'down');
+    const client = new SessionClient(remoteHost(proxy.url));
+    await until(() => proxy.cuts === 1);
+    await proxy.close();
+    expect(await client.closed).toMatchObject({
+      code: 'DISCONNECTED',
+      message: expect.stringMatching(/was lost .* not to be had again within 10 seconds/),
+    });
+  });
+
+  it("cannot end another's session: neither with another key, nor with none", async () => {
+    const { daemon } = await start();
+    const first = new RawClient(daemon.url).hello({ key: 'a'.repeat(24) });
+    await first.next(PACKET.welcome);
+    for (const more of [{ key: 'b'.repeat(24) }, {}]) {
+      const other = new RawClient(daemon.url).hello(more);
+      await other.next(PACKET.welcome);
+    }
+    expect(daemon.counters.sessionsActive).toBe(3);
+    const same = new RawClient(daemon.url).hello({ key: 'a'.repeat(24) });
+    await same.next(PACKET.welcome);
+    await until(() => daemon.counters.sessionsActive === 3);
+    expect(await first.object(PACKET.end)).toMatchObject({ code: 'DISCONNECTED' });
+  });
+});
+
+describe('what a client may have under way', () => {
+  it('is what the host says, and a client that sends more loses its session', async () => {
+    const inFlight = 4 << 20;
+    const { daemon } = await start({ tenantLimits: { inFlight } });
+    const client = new RawClient(daemon.url).hello();
+    const { windowBytes } = await client.object(PACKET.welcome);
+    expect(windowBytes).toBe(LIMITS.leastWindowBytes);
+    // The executor takes nothing meanwhile.
+    client.frame(Uint8Array.of(ACTION.flood));
+    for (let count = 0; count < 3; count += 1)
+      client.frame(new Uint8Array(LIMITS.frameBytes).fill(ACTION.echo));
+    expect(await client.object(PACKET.end)).toMatchObject({
+      code: 'PROTOCOL_ERROR',
+      message: expect.stringMatching(/more than 1048576 bytes are under way/),
+    });
+  });
+
+  it('is enough for any upload of a client that heeds it', async () => {
+    const { daemon } = await start({ tenantLimits: { inFlight: 2 << 20 } });
+    const client = new SessionClient(remoteHost(daemon.url, { compression: 'off' }));
+    const length = LIMITS.frameBytes;
+    for (let count = 0; count < 24; count += 1) await client.send(new Uint8Array(length).fill(ACTION.echo));
+    for (let count = 0; count < 24; count += 1) expect((await client.next()).length).toBe(length);
+    const second = await new SessionClient(remoteHost(daemon.url)).closed;
+    expect(second).toMatchObject({ code: 'BUSY', message: expect.stringMatching(/--in-flight/) });
+  });
+});

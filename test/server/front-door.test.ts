@@ -1,0 +1,58 @@
+import { connect, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { PACKET } from '#farlight/proto/wire/packet.js';
+import { type Caller, FrontDoor } from '#farlight/server/daemon/front-door.js';
+import { RawClient } from '../support/raw-client.js';
+import { until } from '../support/session-client.js';
+
+const MOST = 4;
+const ADDRESS = { target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' };
+
+let door: FrontDoor;
+const sockets: Socket[] = [];
+afterEach(() => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  door.close();
+});
+
+async function open() {
+  const callers: Caller[] = [];
+  const refusals: string[] = [];
+  door = new FrontDoor({
+    maxWaiting: MOST,
+    onGrpc: () => {},
+    onCaller: (caller) => callers.push(caller),
+    onRefused: ({ code, message }) => refusals.push(`${code}: ${message}`),
+  });
+  const port = await door.listen(ADDRESS);
+  const silent = async () => {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    sockets.push(socket);
+    await new Promise<void>((resolve) => socket.once('connect', resolve));
+    return socket.resume();
+  };
+  const speaks = () => {
+    const client = new RawClient(`grpc://127.0.0.1:${port}`).hello();
+    sockets.push(client.socket);
+    return client;
+  };
+  return { callers, refusals, silent, speaks };
+}
+
+describe('a host to which many connect who say nothing', () => {
+  it('hears those who say something, and lets go of who has been silent longest', async () => {
+    const { callers, refusals, silent, speaks } = await open();
+    const closed: number[] = [];
+    for (let number = 0; number < 3 * MOST; number += 1) {
+      const socket = await silent();
+      socket.once('close', () => closed.push(number));
+      speaks();
+      await until(() => callers.length === number + 1);
+    }
+    expect(callers.every(({ kind }) => kind === PACKET.hello)).toBe(true);
+    await until(() => closed.length === 2 * MOST + 1);
+    expect(closed).toEqual(Array.from({ length: 2 * MOST + 1 }, (_, number) => number));
+    expect(refusals).toHaveLength(2 * MOST + 1);
+    expect(refusals[0]).toMatch(/^BUSY: it said nothing while too many others came/);
+  });
+});
