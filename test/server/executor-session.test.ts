@@ -1,8 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
+import { ALL_SPANS, SPAN, spanMask } from '#farlight/proto/activity.js';
 import { COMMANDS, OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
+import { Reader } from '#farlight/proto/wire/reader.js';
+import { REPLY } from '#farlight/proto/wire/reply.js';
+import { readActivity } from '#farlight/proto/wire/spans.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
@@ -291,5 +295,45 @@ describe('commands', () => {
 
   it('every command has an opcode that fits a byte', () => {
     expect(COMMANDS.length).toBeLessThanOrEqual(256);
+  });
+});
+
+describe('a client that asks what the host does', () => {
+  const { watch, readClock } = OPERATIONS.FarlightActivity;
+  beforeEach(() => {
+    encoder = new CommandEncoder(owner, 'on');
+  });
+  const spans = () =>
+    sent.splice(0).flatMap((frame) => {
+      const r = new Reader(frame.subarray(1));
+      expect(r.u8()).toBe(REPLY.activity);
+      return readActivity(r).spans;
+    });
+
+  it('is told of the kinds that it names, and of its number in the answer to what time it is', async () => {
+    const before = performance.timeOrigin + performance.now();
+    session.receive(
+      frame(
+        { operation: watch, self: root, args: [spanMask(SPAN.clock)] },
+        { operation: readClock, self: root, args: [7] },
+      ),
+    );
+    const [clock, ...others] = spans();
+    expect(others).toEqual([]);
+    expect(clock).toMatchObject({ kind: SPAN.clock, number: 7 });
+    expect(clock?.start).toBeGreaterThanOrEqual(before);
+    expect(clock?.start).toBeLessThanOrEqual(performance.timeOrigin + performance.now());
+    await turn();
+    expect(spans()).toEqual([]);
+  });
+
+  it('is told nothing unless it has asked, nor after it has asked for nothing', async () => {
+    session.receive(frame({ operation: readClock, self: root, args: [1] }));
+    session.receive(frame({ operation: watch, self: root, args: [ALL_SPANS] }));
+    session.receive(frame({ operation: watch, self: root, args: [0] }));
+    sent.length = 0;
+    session.receive(frame({ operation: readClock, self: root, args: [2] }));
+    await turn();
+    expect([sent, ends]).toEqual([[], []]);
   });
 });
