@@ -220,16 +220,37 @@ export class GpuTurns<Session> {
 
   /** Who of those that wait has the next turn; undefined where somebody else is waited for, who has had less. */
   #choose(waiting: readonly [Session, Seat][], now: number): [Session, Seat] | undefined {
-    const least = Math.min(...waiting.map(([, { tenant }]) => tenant.had));
+    const had = this.#hadByNow(now);
+    const hadOf = (tenant: Tenant) => had.get(tenant) ?? 0;
+    const least = Math.min(...waiting.map(([, { tenant }]) => hadOf(tenant)));
     const expected = this.#competing(now).filter(
-      (tenant) => tenant.had + TURN_MS < least && now - tenant.activeAt < PATIENCE_MS,
+      (tenant) => hadOf(tenant) + TURN_MS < least && now - tenant.activeAt < PATIENCE_MS,
     );
     if (expected.length > 0) {
       this.#lookBy([Math.max(...expected.map(({ activeAt }) => activeAt + PATIENCE_MS))]);
       return undefined;
     }
-    const candidates = waiting.filter(([, { tenant }]) => tenant.had === least);
+    // Beside a turn that has lapsed nobody goes on who has had more than its tenant, until that has caught up.
+    const behind = [...this.#seats.values()].filter(({ lapsed, tenant }) => lapsed && hadOf(tenant) < least);
+    if (behind.length > 0) {
+      const catchUp = ({ tenant }: Seat) => (least - hadOf(tenant)) * this.#options.weightOf(tenant.name);
+      this.#lookBy([now + Math.max(1, Math.min(...behind.map(catchUp)))]);
+      return undefined;
+    }
+    const candidates = waiting.filter(([, { tenant }]) => hadOf(tenant) === least);
     return candidates.sort(([, a], [, b]) => a.since - b.since)[0];
+  }
+
+  /** What each tenant has had, what is under way included. */
+  #hadByNow(now: number): Map<Tenant, number> {
+    const had = new Map([...this.#tenants.values()].map((tenant) => [tenant, tenant.had]));
+    for (const seat of this.#seats.values()) {
+      if (seat.state !== 'turn' && seat.state !== 'yielding') continue;
+      const { tenant, since } = seat;
+      const used = Math.max(0, now - since - this.#disturbanceOf(seat));
+      had.set(tenant, (had.get(tenant) ?? 0) + used / this.#options.weightOf(tenant.name));
+    }
+    return had;
   }
 
   #lookBy(times: readonly number[]): void {

@@ -70,6 +70,15 @@ describe('tenants that compete for a GPU', () => {
     expect(Math.min(...theirs)).toBeGreaterThan(Math.max(...theirs) * 0.9);
   });
 
+  it('have one share each also where every submit is longer than a turn may keep others waiting', async () => {
+    const many = [0, 1, 2].map(() => ({ tenant: 'many', jobMs: 150, jobs: 4 }));
+    const results = await shareGpu([{ tenant: 'one', jobMs: 150, jobs: 4 }, ...many], 60 * SECONDS);
+    const all = results.reduce((sum, { gpuMs }) => sum + gpuMs, 0);
+    expect((results[0]?.gpuMs ?? 0) / all).toBeGreaterThan(0.42);
+    expect((results[0]?.gpuMs ?? 0) / all).toBeLessThan(0.58);
+    expect(all).toBeGreaterThan(0.8 * 60 * SECONDS);
+  });
+
   it('go on beside work that does not end, and are slowed by it once', async () => {
     const turned: number[] = [];
     const turns = new GpuTurns<number>({
