@@ -92,7 +92,7 @@ describe('the dashboard', () => {
   it('goes on, and tells the owner, where what is kept cannot be looked at', async () => {
     const root = join(folders.make(), 'file');
     writeFileSync(root, '');
-    const { page, lines } = await serve(new TenantContents({ root }));
+    const { page, lines } = await serve(new TenantContents({ root }, () => undefined));
     expect((await fetch(`${page.url}/host.json`)).status).toBe(200);
     expect(lines).toMatchObject([
       { level: 'error', msg: 'dashboard failed', why: expect.stringMatching(/ENOTDIR/) },
