@@ -1,6 +1,7 @@
-// Compiles the TypeScript sources to dist/, from scratch, so that a deleted source leaves nothing behind.
+// Compiles the TypeScript sources to dist/, from scratch, so that a deleted source leaves nothing behind, and puts the
+// embedded software GPU there.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,3 +15,17 @@ const { status } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { c
 if (status !== 0) process.exit(status ?? 1);
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
+
+// Three files of 2 MB are all that is wanted of a package of 67 MB, so they are taken along instead of depended on.
+// Its exports are its main module alone; the rest lies beside that module's folder.
+const chromium = dirname(dirname(require.resolve('@sparticuz/chromium')));
+const { version } = JSON.parse(readFileSync(join(chromium, 'package.json'), 'utf8'));
+const target = join(root, 'dist/server/swiftshader');
+cpSync(join(chromium, 'bin/swiftshader.tar.br'), join(target, `swiftshader-${version}.tar.br`));
+cpSync(join(root, 'server/swiftshader-notice.md'), join(target, 'NOTICE.md'));
+cpSync(join(chromium, 'LICENSE'), join(target, 'LICENSE-MIT'));
+// The text of the Apache License 2.0, which is also gRPC's.
+cpSync(
+  join(dirname(require.resolve('@grpc/grpc-js/package.json')), 'LICENSE'),
+  join(target, 'LICENSE-APACHE-2.0'),
+);
