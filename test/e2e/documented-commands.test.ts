@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { commandsOf, fencedBlocks } from '../support/markdown-commands.js';
+import { type Block, commandsOf, fencedBlocks } from '../support/markdown-commands.js';
 import { Newcomer } from '../support/newcomer.js';
 import { REPOSITORY } from '../support/session-client.js';
 
@@ -52,7 +52,9 @@ describe('the blocks of the documentation', () => {
   });
 });
 
-describe.each(documents.filter((each) => each.blocks.some(({ language }) => language === 'sh')))(
+const isRun = ({ language, notRun }: Block) => language === 'sh' && notRun === undefined;
+
+describe.each(documents.filter((document) => document.blocks.some(isRun)))(
   'the commands of $file, in a fresh clone',
   ({ blocks }) => {
     let newcomer: Newcomer | undefined;
@@ -62,8 +64,7 @@ describe.each(documents.filter((each) => each.blocks.some(({ language }) => lang
     }, MINUTES);
     afterAll(() => newcomer?.leave(), MINUTES);
 
-    for (const block of blocks) {
-      if (block.language !== 'sh' || block.notRun !== undefined) continue;
+    for (const block of blocks.filter(isRun)) {
       for (const { command, says } of commandsOf(block)) {
         it(
           `${block.where}: ${command.replace(/\s+#.*/, '').replaceAll('\n', ' ')}`,
