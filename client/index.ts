@@ -20,7 +20,8 @@ export type { Transport } from './transport/transport.js';
  * Makes a GPU, at once; the host is reached when the program first asks for an adapter.
  *
  * @param options Flags such as `['host=grpc://127.0.0.1:7070']`, or the same as an object. With no
- *   host named, FARLIGHT_HOST is used, and without that a private host on this machine.
+ *   host named, FARLIGHT_HOST is used, and without that a private host on this machine. Flags of npm `webgpu` that
+ *   say how Dawn is to run (`backend=...`, `enable-dawn-features=...`) are taken and change nothing.
  * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
  */
 export function create(options: CreateOptions | readonly string[] = {}): GPU {

@@ -43,6 +43,12 @@ export interface FileOption {
 
 const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace', 'record'] as const;
 
+/**
+ * What npm `webgpu` takes beside `adapter`: how Dawn is to run, which is the host's matter. They change nothing here,
+ * so that a program for npm `webgpu` runs with another import alone.
+ */
+const DAWN_FLAGS = ['backend', 'enable-dawn-features', 'disable-dawn-features', 'dlldir', 'verbose'];
+
 /** Options of `create`, from either of their forms, completed from the environment. Throws FarlightError. */
 export function parseOptions(given: CreateOptions | readonly string[]): ParsedOptions {
   const options: CreateOptions = Array.isArray(given) ? fromFlags(given) : (given as CreateOptions);
@@ -80,6 +86,7 @@ function fromFlags(flags: readonly string[]): CreateOptions {
   const options: Record<string, string> = {};
   for (const flag of flags) {
     const [name = '', ...value] = String(flag).split('=');
+    if (DAWN_FLAGS.includes(name)) continue;
     if (!FLAGS.includes(name as never)) {
       throw new FarlightError(
         'BAD_OPTION',

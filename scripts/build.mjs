@@ -1,6 +1,7 @@
-// Compiles the TypeScript sources to dist/, from scratch, so that a deleted source leaves nothing behind.
+// Compiles the TypeScript sources to dist/, from scratch, so that a deleted source leaves nothing behind, and puts the
+// embedded software GPU there.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,3 +28,17 @@ cpSync(join(uplot, 'dist/uPlot.esm.js'), join(root, 'dist/server/page/site/uplot
 cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/server/page/site/uplot.css'));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 await bundleForBrowsers(root);
+
+// Three files of 2 MB are all that is wanted of a package of 67 MB, so they are taken along instead of depended on.
+// Its exports are its main module alone; the rest lies beside that module's folder.
+const chromium = dirname(dirname(require.resolve('@sparticuz/chromium')));
+const { version } = JSON.parse(readFileSync(join(chromium, 'package.json'), 'utf8'));
+const target = join(root, 'dist/server/swiftshader');
+cpSync(join(chromium, 'bin/swiftshader.tar.br'), join(target, `swiftshader-${version}.tar.br`));
+cpSync(join(root, 'server/swiftshader-notice.md'), join(target, 'NOTICE.md'));
+cpSync(join(chromium, 'LICENSE'), join(target, 'LICENSE-MIT'));
+// The text of the Apache License 2.0, which is also gRPC's.
+cpSync(
+  join(dirname(require.resolve('@grpc/grpc-js/package.json')), 'LICENSE'),
+  join(target, 'LICENSE-APACHE-2.0'),
+);

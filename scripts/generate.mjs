@@ -1,5 +1,5 @@
-// Rewrites proto/gen/ from the WebGPU IDL, proto/wire.idl and proto/surface.ts. An argument names
-// another folder to write to.
+// Rewrites proto/gen/ and docs/operations-table.md from the WebGPU IDL, proto/wire.idl and proto/surface.ts. Two
+// arguments name other folders to write to.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,13 +10,14 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
 const tsc = join(dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 const out = resolve(process.argv[2] ?? join(root, 'proto/gen'));
+const docs = resolve(process.argv[3] ?? join(root, 'docs'));
 
 // The generator is compiled inside node_modules, where its own imports resolve and nobody looks.
 const build = mkdtempSync(join(root, 'node_modules', '.farlight-generate-'));
 try {
   writeFileSync(join(build, 'package.json'), '{"type":"module"}');
   run(tsc, '-p', join(root, 'proto/generate/tsconfig.json'), '--outDir', build);
-  run(join(build, 'generate/main.js'), root, out);
+  run(join(build, 'generate/main.js'), root, out, docs);
   const biome = join(dirname(require.resolve('@biomejs/biome/package.json')), 'bin', 'biome');
   run(
     biome,

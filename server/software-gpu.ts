@@ -5,14 +5,15 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs';
-import { createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 import { cacheFolder } from '../link/cache-folder.js';
 import { FarlightError } from '../proto/errors.js';
@@ -21,6 +22,9 @@ import { readTar } from './tar.js';
 const LOADER = 'libvulkan.so.1';
 const ICD = 'vk_swiftshader_icd.json';
 const FILES: readonly string[] = ['libvk_swiftshader.so', LOADER, ICD];
+
+/** The archive's name, with its version: a tar of those files and others, compressed with brotli. */
+const ARCHIVE = /^swiftshader-(.+)\.tar\.br$/;
 
 /** glibc's RTLD_NODELETE, which Node does not name. */
 const RTLD_NODELETE = 0x1000;
@@ -125,20 +129,18 @@ function isComplete(folder: string): boolean {
   return FILES.every((file) => existsSync(join(folder, file)));
 }
 
+/** The archive that the build puts beside this module, and the version in its name. */
 function findArchive(): { archive: string; version: string } {
-  try {
-    // The package exports its main module alone; the data lies beside that module's folder.
-    const main = createRequire(import.meta.url).resolve('@sparticuz/chromium');
-    const root = dirname(dirname(main));
-    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
-    return { archive: join(root, 'bin', 'swiftshader.tar.br'), version };
-  } catch (cause) {
+  const folder = fileURLToPath(new URL('./swiftshader/', import.meta.url));
+  const name = existsSync(folder) ? readdirSync(folder).find((each) => ARCHIVE.test(each)) : undefined;
+  const [, version] = ARCHIVE.exec(name ?? '') ?? [];
+  if (!name || !version) {
     throw new FarlightError(
       'NO_ADAPTER',
-      `the embedded software GPU is missing (npm package @sparticuz/chromium: ${describe(cause)}); run npm install again`,
-      { cause },
+      `the embedded software GPU is missing from ${folder}; install farlight again, or build it again in a clone`,
     );
   }
+  return { archive: join(folder, name), version };
 }
 
 function extract(archive: string, folder: string): void {

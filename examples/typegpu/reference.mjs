@@ -1,4 +1,5 @@
 // The same simulation in plain JavaScript, in double precision. Vectors are arrays of three numbers.
+import { randomNumbers } from '../shared/random.mjs';
 
 /** Bodies in a cube, the same ones at each call. */
 export function createBodies(count) {
@@ -9,15 +10,6 @@ export function createBodies(count) {
     mass: Math.fround((random() + 1.5) / count),
     velocity: vector(1),
   }));
-}
-
-/** From -0.5 to 0.5, in steps that single precision has too: GPU and CPU begin with equal numbers. */
-function randomNumbers(seed) {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 12) / 2 ** 20 - 0.5;
-  };
 }
 
 export function simulate(bodies, steps, { step, softening }) {

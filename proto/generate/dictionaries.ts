@@ -170,5 +170,5 @@ function emitResult(name: string, object: string, members: Member[]): string[] {
 }
 
 /** A nested dictionary that defaults to an empty one is always written: its own mask is as short as a bit. */
-const isMasked = (member: Member) =>
+export const isMasked = (member: Member) =>
   !member.required && !(member.default === '{}' && member.type.kind !== 'record');

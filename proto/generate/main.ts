@@ -1,17 +1,18 @@
 /**
- * Writes proto/gen/ from the WebGPU IDL (npm @webref/idl), dawn.idl, wire.idl and surface.ts.
- * Arguments: the project's root, and the folder to write to.
+ * Writes proto/gen/ and docs/operations-table.md from the WebGPU IDL (npm @webref/idl), dawn.idl, wire.idl and
+ * surface.ts. Arguments: the project's root, and the folders to write the code and the document to.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { SURFACE } from '../surface.js';
 import { emitDictionary, emitEnum, emitUnions, type Used } from './dictionaries.js';
+import { emitDocument } from './document.js';
 import { collect, definitions } from './idl.js';
 import { emitOperations, missingRows } from './operations.js';
 
-const [root, out] = process.argv.slice(2);
-if (!root || !out) throw new Error('Usage: main.js ROOT OUT');
+const [root, out, docs] = process.argv.slice(2);
+if (!root || !out || !docs) throw new Error('Usage: main.js ROOT OUT DOCS');
 
 const require = createRequire(join(root, 'package.json'));
 const idlOf = (spec: string) => definitions(readFileSync(require.resolve(`@webref/idl/${spec}.idl`), 'utf8'));
@@ -110,4 +111,8 @@ ${missingRows(api)
 mkdirSync(out, { recursive: true });
 writeFileSync(join(out, 'operations.ts'), text);
 writeFileSync(join(out, 'webgpu.ts'), facts);
+writeFileSync(
+  join(docs, 'operations-table.md'),
+  emitDocument(api, wire, dictionariesByName, enumsByName, used),
+);
 process.stdout.write(`${Object.keys(SURFACE).length} interfaces, ${dictionaries.length} dictionaries\n`);

@@ -196,7 +196,7 @@ function capital(text: string): string {
  * string or number. On the wire a tag comes first.
  */
 export function unionHelpers(name: string, type: Extract<Type, { kind: 'union' }>): string {
-  const parts = [...type.of].sort((a, b) => rank(a) - rank(b));
+  const parts = inOrder(type.of);
   const interfaces = parts.flatMap((part) => (part.kind === 'interface' ? [part.name] : []));
   const others = parts.filter((part) => part.kind !== 'interface');
   const declared = declare(type);
@@ -255,6 +255,11 @@ export function unionHelpers(name: string, type: Extract<Type, { kind: 'union' }
   });
   lines.push('  }', '}');
   return lines.join('\n');
+}
+
+/** The alternatives of a union in the order of their tags; its interfaces come first, and share one. */
+export function inOrder(alternatives: readonly Type[]): Type[] {
+  return [...alternatives].sort((a, b) => rank(a) - rank(b));
 }
 
 function rank(type: Type): number {

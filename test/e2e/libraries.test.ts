@@ -1,11 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { nodeLocally, nodeThroughFarlight } from '../support/program.js';
+import { nodeLocally, nodeThroughFarlight, nodeWith } from '../support/program.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'farlight-libraries-'));
@@ -38,23 +38,72 @@ function command(library: string): string[] {
   return args.split(' ');
 }
 
+/** The recipes by the npm package that each is for. */
+const PACKAGES = new Map([
+  ['npm webgpu', 'webgpu'],
+  ['TensorFlow.js', '@tensorflow/tfjs'],
+  ['ONNX Runtime Web', 'onnxruntime-web'],
+  ['transformers.js', '@huggingface/transformers'],
+  ['three.js', 'three'],
+  ['TypeGPU', 'typegpu'],
+  ['jax-js', '@jax-js/jax'],
+]);
+
+/** What package-lock.json has installed. */
+const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+  packages: Record<string, { version: string }>;
+};
+const installed = (name: string) => lock.packages[`node_modules/${name}`]?.version;
+
 describe('the recipes', () => {
-  it.each([
-    ['three.js', 'three'],
-    ['TypeGPU', 'typegpu'],
-    ['jax-js', '@jax-js/jax'],
-  ])('%s: tried with the version that is installed', (library, name) => {
-    const { version } = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'));
-    expect(recipes.get(library)).toContain(`Version ${version}`);
+  it.each([...PACKAGES])('%s: name the version that is installed', (library, name) => {
+    expect(recipes.get(library)).toContain(`Version ${installed(name)}`);
   });
 
   it('have one command for each library that is tested here, and none beside', () => {
-    expect([...recipes.keys()]).toEqual(['three.js', 'TypeGPU', 'jax-js']);
+    expect([...recipes.keys()]).toEqual(['A shader of your own', ...PACKAGES.keys()]);
     for (const [library, text] of recipes) {
-      expect(text).toMatch(COMMAND);
+      if (library !== 'npm webgpu') expect(text).toMatch(COMMAND);
       expect(text.split('```'), library).toHaveLength(3);
     }
   });
+
+  it("stand in the README's table, with the versions that are installed", () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const rows = [...readme.matchAll(/^\| (.+?) \| `(.+?)` \| (\S+) \|/gm)].map((row) => row.slice(1));
+    expect(rows).toEqual([...PACKAGES].map(([library, name]) => [library, name, installed(name)]));
+  });
+});
+
+describe('a program for npm webgpu', () => {
+  const program = 'examples/one-line/triangle.mjs';
+
+  it(
+    'draws with another import the picture that it draws as it is, pixel for pixel',
+    async () => {
+      const text = readFileSync(join(root, program), 'utf8');
+      const changed = join(root, 'examples/one-line', `far-${process.pid}.mjs`);
+      const [far, local] = [join(folder, 'far.png'), join(folder, 'near.png')];
+      // As the recipe's sed has it.
+      expect(text.split("from 'webgpu'")).toHaveLength(2);
+      writeFileSync(changed, text.replace("from 'webgpu'", "from 'farlight'"));
+      try {
+        const opened = host.counters.sessionsOpened;
+        await nodeWith({ FARLIGHT_HOST: host.url }, [changed, '--out', far]);
+        expect(host.counters.sessionsOpened).toBe(opened + 1);
+      } finally {
+        rmSync(changed);
+      }
+      await nodeLocally([program, '--out', local]);
+      const picture = PNG.sync.read(readFileSync(far));
+      expect(differences(picture, PNG.sync.read(readFileSync(local)))).toBe(0);
+      // Its background, and the triangle's middle, where its colours meet.
+      const middle = (128 * picture.width + 128) * 4;
+      expect([...picture.data.subarray(0, 4)]).toEqual([26, 26, 26, 255]);
+      for (const part of picture.data.subarray(middle, middle + 3)) expect(part).toBeGreaterThan(50);
+    },
+    MINUTES,
+  );
 });
 
 describe('three.js', () => {
@@ -132,7 +181,14 @@ describe('three.js', () => {
   }
 });
 
-describe.each(['TypeGPU', 'jax-js'])('%s', (library) => {
+describe.each([
+  'A shader of your own',
+  'TensorFlow.js',
+  'ONNX Runtime Web',
+  'transformers.js',
+  'TypeGPU',
+  'jax-js',
+])('%s', (library) => {
   it(
     'computes what the CPU does, and the very bits that local Dawn does',
     async () => {

@@ -30,14 +30,13 @@ export async function runLocally(program: string, ...args: string[]): Promise<Pr
 
 /** `farlight run --host HOST -- node ARGS`, in the folder of the repository. Resolves to what it printed. */
 export function nodeThroughFarlight(host: string, args: string[]): Promise<string> {
-  return node([`${root}dist/cli/main.js`, 'run', '--host', host, '--', 'node', ...args]);
+  return nodeWith({}, [`${root}dist/cli/main.js`, 'run', '--host', host, '--', 'node', ...args]);
 }
 
 /** `node ARGS` on local Dawn and the software GPU, likewise. */
 export function nodeLocally(args: string[]): Promise<string> {
-  return node(['--import', `${root}test/support/local-dawn.mjs`, ...args], {
-    FARLIGHT_TEST_SOFTWARE_GPU: softwareGpuFolder(),
-  });
+  const gpu = { FARLIGHT_TEST_SOFTWARE_GPU: softwareGpuFolder() };
+  return nodeWith(gpu, ['--import', `${root}test/support/local-dawn.mjs`, ...args]);
 }
 
 /** V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested. */
@@ -45,7 +44,8 @@ const nodeFlags = ['--liftoff-only'];
 
 const path = (program: string) => `${root}test/e2e/programs/${program}.mjs`;
 
-async function node(args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+/** `node ARGS` in the folder of the repository, with this in its environment. Resolves to what it printed. */
+export async function nodeWith(env: NodeJS.ProcessEnv, args: string[]): Promise<string> {
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, ...env } });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {

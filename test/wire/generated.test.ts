@@ -12,10 +12,13 @@ import type { Writer } from '#farlight/proto/wire/writer.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-it('regenerating proto/gen gives no difference', () => {
+it('regenerating proto/gen and the table of operations gives no difference', () => {
   const out = mkdtempSync(join(tmpdir(), 'farlight-gen-'));
+  const docs = mkdtempSync(join(tmpdir(), 'farlight-gen-docs-'));
   try {
-    execFileSync(process.execPath, [join(root, 'scripts/generate.mjs'), out], { stdio: 'pipe' });
+    execFileSync(process.execPath, [join(root, 'scripts/generate.mjs'), out, docs], { stdio: 'pipe' });
+    const table = (folder: string) => readFileSync(join(folder, 'operations-table.md'), 'utf8');
+    expect(table(docs)).toBe(table(join(root, 'docs')));
     const names = readdirSync(join(root, 'proto/gen')).sort();
     expect(readdirSync(out).sort()).toEqual(names);
     for (const name of names) {
@@ -23,6 +26,7 @@ it('regenerating proto/gen gives no difference', () => {
     }
   } finally {
     rmSync(out, { recursive: true });
+    rmSync(docs, { recursive: true });
   }
 }, 60_000);
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { crop, readImage, resize, rotate180 } from '../../../examples/shared/image.mjs';
-import { ort } from './onnx-runtime.mjs';
+import { ort } from '../../../examples/shared/onnx-runtime.mjs';
 import { measure, print, readFlags } from './report.mjs';
 
 const WIDTH = 192;

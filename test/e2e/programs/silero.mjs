@@ -1,12 +1,12 @@
 // Silero's voice activity detector (v5) on ONNX Runtime Web: half a second of audio, in chunks that carry state.
 import { readFile } from 'node:fs/promises';
-import { ort } from './onnx-runtime.mjs';
+import { ort } from '../../../examples/shared/onnx-runtime.mjs';
+import { detectSpeech } from '../../../examples/silero/detect.mjs';
+import { synthesizeSpeech } from '../../../examples/silero/speech.mjs';
 import { measure, print, readFlags } from './report.mjs';
-import { synthesizeSpeech } from './speech.mjs';
 
 const SAMPLE_RATE = 16_000;
 const CHUNK = 512;
-const CONTEXT = 64; // samples of the chunk before, which the model wants to see again
 const CHUNKS = 16;
 
 // ONNX Runtime's own default layout, NHWC, gives wrong numbers for this model on any GPU: see docs/silero.md.
@@ -25,18 +25,7 @@ function run(provider, runs) {
 }
 
 async function infer(session) {
-  const rate = new ort.Tensor('int64', BigInt64Array.of(BigInt(SAMPLE_RATE)), []);
-  const probabilities = new Float32Array(CHUNKS);
-  let state = new ort.Tensor('float32', new Float32Array(2 * 128), [2, 1, 128]);
-  for (let chunk = 0; chunk < CHUNKS; chunk++) {
-    const samples = new Float32Array(CONTEXT + CHUNK);
-    const start = chunk * CHUNK;
-    samples.set(audio.subarray(Math.max(0, start - CONTEXT), start + CHUNK), chunk === 0 ? CONTEXT : 0);
-    const input = new ort.Tensor('float32', samples, [1, samples.length]);
-    const { output, stateN } = await session.run({ input, state, sr: rate });
-    probabilities[chunk] = output.data[0];
-    state = stateN;
-  }
+  const { probabilities, state } = await detectSpeech(session, audio, SAMPLE_RATE);
   return [
     { name: 'probabilities', shape: [CHUNKS], data: probabilities },
     { name: 'state', shape: state.dims, data: state.data },

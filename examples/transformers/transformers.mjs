@@ -1,0 +1,47 @@
+// Turns sentences into vectors with transformers.js on the GPU, and then on its WebAssembly backend, and compares the
+// two. The model is made here, so that nothing is downloaded. There is nothing of Farlight in this program: it runs on
+// whatever GPU `navigator.gpu` has, here or elsewhere.
+//
+//   farlight run -- node --liftoff-only transformers.mjs
+import './runtime.mjs';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { env, pipeline } from '@huggingface/transformers';
+import { reportDifference } from '../shared/compare.mjs';
+import { writeTinyModel } from './tiny-model.mjs';
+
+const SENTENCES = ['A GPU that is somewhere else', 'A GPU that is here', 'The weather is nice today'];
+/** In single precision, where the two sum in different orders. */
+const TOLERANCE = 1e-4;
+
+const models = mkdtempSync(join(tmpdir(), 'tiny-model-'));
+try {
+  writeTinyModel(join(models, 'tiny'), [...new Set(SENTENCES.join(' ').toLowerCase().split(' '))]);
+  env.allowRemoteModels = false;
+  env.localModelPath = models;
+
+  const gpu = await vectorsOn('webgpu');
+  const cpu = await vectorsOn('wasm');
+  for (const other of [1, 2]) {
+    console.log(`'${SENTENCES[0]}' and '${SENTENCES[other]}': ${similarity(gpu, 0, other).toFixed(4)}`);
+  }
+  reportDifference(gpu.data, cpu.data, TOLERANCE);
+} finally {
+  rmSync(models, { recursive: true });
+}
+
+async function vectorsOn(provider) {
+  // `device` picks among the runtimes that transformers.js brings; with one of its own the program says it itself.
+  const options = { device: 'auto', dtype: 'fp32', session_options: { executionProviders: [provider] } };
+  const extract = await pipeline('feature-extraction', 'tiny', options);
+  const vectors = await extract(SENTENCES, { pooling: 'mean', normalize: true });
+  await extract.dispose();
+  return vectors;
+}
+
+/** The cosine of two vectors, which have the length 1. */
+function similarity({ data, dims: [, length] }, a, b) {
+  const [first, second] = [a, b].map((at) => data.subarray(at * length, (at + 1) * length));
+  return first.reduce((sum, value, at) => sum + value * second[at], 0);
+}

@@ -1,0 +1,21 @@
+import { describe, expect, it } from 'vitest';
+import { create } from '#farlight/client/index.js';
+import { parseOptions } from '#farlight/client/options.js';
+
+describe('the options of create', () => {
+  it('take what npm webgpu takes, which changes nothing but the adapter', () => {
+    const flags = ['backend=vulkan', 'enable-dawn-features=allow_unsafe_apis,dump_shaders', 'verbose=1'];
+    const [with_, without] = [flags, []].map((each) => {
+      const { batch, reuse } = parseOptions(each);
+      return { batch, reuse };
+    });
+    expect(with_).toEqual(without);
+    expect(() => create([...flags, 'disable-dawn-features=lazy_clear', 'dlldir=/usr/lib'])).not.toThrow();
+  });
+
+  it('refuse a flag that neither has, with a sentence that names those there are', () => {
+    expect(() => parseOptions(['backand=vulkan'])).toThrow(
+      /'backand=vulkan'; it knows host=\.\.\., adapter=/,
+    );
+  });
+});

@@ -1,0 +1,101 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ServeProcess } from '../support/serve-process.js';
+import { REPOSITORY } from '../support/session-client.js';
+
+const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
+const temporary = mkdtempSync(join(tmpdir(), 'farlight-deploy-'));
+afterAll(() => rmSync(temporary, { recursive: true }));
+
+/** Starts a host with these arguments of `farlight serve`, but on loopback and without a GPU, and stops it. */
+async function expectToServe(args: string[]): Promise<void> {
+  const server = await ServeProcess.start(...args, '--listen', '127.0.0.1:0', '--adapter', 'null');
+  expect(server.url, server.stderr).toMatch(/^grpc:\/\/127\.0\.0\.1:\d+$/);
+  server.child.kill('SIGTERM');
+  expect(await server.ended).toBe(0);
+}
+
+describe('deploy/Containerfile', () => {
+  const lines = read('deploy/Containerfile').replaceAll('\\\n', ' ').split('\n');
+  const instructions = lines
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => ({ name: line.slice(0, line.indexOf(' ')), text: line.slice(line.indexOf(' ') + 1) }));
+  const all = (name: string) => instructions.filter((each) => each.name === name).map(({ text }) => text);
+  const copied = all('COPY')
+    .filter((text) => !text.startsWith('--from'))
+    .flatMap((text) => text.split(' ').slice(0, -1));
+  const list = (name: string) => JSON.parse(all(name).at(-1) ?? '') as string[];
+
+  it('copies what is in the repository', () => {
+    const tracked = execFileSync('git', ['ls-files'], { cwd: REPOSITORY, encoding: 'utf8' });
+    for (const source of copied) {
+      expect(existsSync(join(REPOSITORY, source)), source).toBe(true);
+      expect(tracked, source).toMatch(new RegExp(`^${source}(/|$)`, 'm'));
+    }
+  });
+
+  it('copies whatever the build and the package are made of', () => {
+    const { include } = JSON.parse(read('tsconfig.json')) as { include: string[] };
+    const { files } = JSON.parse(read('package.json')) as { files: string[] };
+    const [built, wanted] = [
+      files.filter((file) => /^!?dist/.test(file)),
+      files.filter((file) => !/^!?dist/.test(file)),
+    ];
+    expect(built).toContain('dist');
+    for (const file of [...include, ...wanted, 'scripts', 'tsconfig.json', 'package-lock.json']) {
+      expect(
+        copied.some((source) => file === source || file.startsWith(`${source}/`)),
+        file,
+      ).toBe(true);
+    }
+  });
+
+  it('serves as a user that is not root, with its tokens and contents in a volume of that user', () => {
+    expect(all('USER').at(-1)).toBe('node');
+    const [volume = ''] = all('VOLUME');
+    expect(all('ENV').join(' ')).toContain(`XDG_CONFIG_HOME=${volume}/config XDG_CACHE_HOME=${volume}/cache`);
+    expect(all('RUN').join('\n')).toContain(`chown node:node ${volume}`);
+  });
+
+  it('has a command that a host starts with, and that ends it before an engine kills it', async () => {
+    const [command, ...args] = [...list('ENTRYPOINT'), ...list('CMD')];
+    expect([command, args[0]]).toEqual(['farlight', 'serve']);
+    expect(args).toContain('0.0.0.0:7070');
+    expect(Number(args[args.indexOf('--drain') + 1])).toBeLessThan(10);
+    await expectToServe(args.slice(1));
+  });
+});
+
+describe('deploy/farlight.service', () => {
+  const unit = read('deploy/farlight.service');
+
+  it('has a command that a host starts with', async () => {
+    const [, command = ''] = /^ExecStart=\/usr\/bin\/env farlight serve (.+)$/m.exec(unit) ?? [];
+    const args = command.split(' ');
+    expect(args).toContain('--drain');
+    await expectToServe(args);
+  });
+
+  it('gives a host longer to stop than its --drain', () => {
+    const seconds = (pattern: RegExp) => Number(pattern.exec(unit)?.[1]);
+    expect(seconds(/^TimeoutStopSec=(\d+)$/m)).toBeGreaterThan(seconds(/--drain (\d+)/) + 5);
+  });
+
+  it.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)(
+    'is a unit that systemd takes (needs systemd-analyze)',
+    () => {
+      const verify = (text: string) => {
+        const file = join(temporary, 'farlight.service');
+        writeFileSync(file, text);
+        return spawnSync('systemd-analyze', ['verify', '--man=no', file], { encoding: 'utf8' }).stderr;
+      };
+      const about = (stderr: string) =>
+        stderr.split('\n').filter((line) => line.includes('farlight.service'));
+      expect(about(verify(unit))).toEqual([]);
+      expect(about(verify(unit.replace('NoNewPrivileges=true', 'NoNewPrivilege=true')))).not.toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,78 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PACKET } from '#farlight/proto/wire/packet.js';
+import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { RawClient } from '../support/raw-client.js';
+import { REPOSITORY } from '../support/session-client.js';
+
+const run = promisify(execFile);
+const python = spawnSync('python3', ['--version']).status === 0;
+let host: TestHost;
+
+beforeAll(async () => {
+  host = await testHost({ adapter: 'software' });
+});
+
+afterAll(() => host.close());
+
+describe('a client that is written from docs/protocol.md alone', () => {
+  it.skipIf(!python)(
+    'writes a buffer, copies it, and reads it back (needs python3)',
+    async () => {
+      const { hostname, port } = new URL(host.url.replace('grpc:', 'http:'));
+      const client = join(REPOSITORY, 'test/support/other-client.py');
+      const table = join(REPOSITORY, 'docs/operations-table.md');
+      const opened = host.counters.sessionsOpened;
+      const { stdout } = await run('python3', [client, hostname, port, table]);
+      expect(JSON.parse(stdout)).toEqual({
+        adapter: expect.stringContaining('SwiftShader'),
+        host: host.adapter.name,
+        limits: expect.any(Number),
+        bytes: 1 << 20,
+        same: true,
+      });
+      expect(host.counters.sessionsOpened).toBe(opened + 1);
+    },
+    60_000,
+  );
+
+  it('is answered to the bytes that the document shows', async () => {
+    const text = readFileSync(join(REPOSITORY, 'docs/protocol.md'), 'utf8');
+    const section = text.slice(text.indexOf('## A session, as bytes'), text.indexOf('## Versions'));
+    const rows = [...section.matchAll(/^\| (`.+`) \|/gm)].map(([, cell = '']) => cell);
+    const bytes = rows.map((cell) =>
+      Buffer.concat([...cell.matchAll(/`(.+?)`/g)].map(([, part = '']) => parse(part))),
+    );
+    const [preface, hello, adapter, device, bye] = bytes as [Buffer, Buffer, Buffer, Buffer, Buffer];
+    expect(bytes).toHaveLength(5);
+    const client = new RawClient(host.url);
+    const send = (packet: Buffer) => client.socket.write(Buffer.concat([length(packet), packet]));
+    client.socket.write(preface);
+    send(hello);
+    await client.next(PACKET.welcome);
+    for (const [at, packet] of [adapter, device].entries()) {
+      send(packet);
+      // A whole batch, whose first record settles this serial: fulfilled.
+      const reply = await client.next(PACKET.data);
+      expect([...reply.subarray(0, 4)]).toEqual([0, 0, at + 1, 0]);
+    }
+    send(bye);
+    await client.closed;
+  });
+});
+
+/** Bytes in hexadecimal, or a text. */
+function parse(part: string): Buffer {
+  return /^[0-9a-f]{2}( [0-9a-f]{2})*$/.test(part)
+    ? Buffer.from(part.replaceAll(' ', ''), 'hex')
+    : Buffer.from(part);
+}
+
+function length(packet: Uint8Array): Buffer {
+  const header = Buffer.alloc(4);
+  header.writeUInt32LE(packet.length);
+  return header;
+}

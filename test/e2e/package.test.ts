@@ -1,0 +1,143 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const execute = promisify(execFile);
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const MINUTES = 3 * 60_000;
+
+/** A folder of somebody who has the package and nothing of this repository. */
+const temporary = mkdtempSync(join(tmpdir(), 'farlight-package-'));
+const app = join(temporary, 'app');
+let checked: string;
+let installed: string;
+
+function run(command: string, ...args: string[]) {
+  return execute(command, args, { cwd: app, env: { ...process.env, FARLIGHT_ADAPTER: 'software' } });
+}
+
+beforeAll(async () => {
+  mkdirSync(app);
+  const check = join(root, 'scripts/package-check.mjs');
+  ({ stdout: checked } = await execute(process.execPath, [check, temporary], { cwd: root }));
+  const tarball = readdirSync(temporary).find((name) => name.endsWith('.tgz'));
+  if (!tarball) throw new Error('package-check.mjs left no package');
+  writeFileSync(join(app, 'package.json'), '{"name":"app","private":true,"type":"module"}');
+  const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+  ({ stderr: installed } = await run('npm', 'install', ...flags, `../${tarball}`));
+}, MINUTES);
+
+afterAll(() => rmSync(temporary, { recursive: true, force: true }));
+
+/** Computes 41 + 1 on the GPU. */
+const SUM = `
+  const adapter = await gpu.requestAdapter();
+  const device = await adapter.requestDevice();
+  const code = '@group(0) @binding(0) var<storage, read_write> n: u32; @compute @workgroup_size(1) fn main() { n++; }';
+  const compute = { module: device.createShaderModule({ code }) };
+  const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute });
+  const buffer = device.createBuffer({ size: 4, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+  const result = device.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  device.queue.writeBuffer(buffer, 0, new Uint32Array([41]));
+  const entries = [{ binding: 0, resource: { buffer } }];
+  const encoder = device.createCommandEncoder();
+  const pass = encoder.beginComputePass();
+  pass.setPipeline(pipeline);
+  pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
+  pass.dispatchWorkgroups(1);
+  pass.end();
+  encoder.copyBufferToBuffer(buffer, 0, result, 0, 4);
+  device.queue.submit([encoder.finish()]);
+  await result.mapAsync(GPUMapMode.READ);
+  console.log('sum', new Uint32Array(result.getMappedRange())[0]);
+`;
+
+describe('the package', () => {
+  it('is found whole by publint and attw, and holds nothing that belongs to the repository alone', () => {
+    expect(checked).toContain('All good!');
+    expect(checked).toMatch(/farlight-\S+\.tgz: \d+ files, [12]\.\d\d MB/);
+  });
+
+  it('installs without a warning about the Node that it says it runs on', () => {
+    expect(installed).not.toMatch(/EBADENGINE|deprecated/);
+  });
+
+  it('brings the software GPU and its licences, and no package for it', () => {
+    const files = readdirSync(join(app, 'node_modules/farlight/dist/server/swiftshader'));
+    expect(files).toEqual(expect.arrayContaining(['LICENSE-APACHE-2.0', 'LICENSE-MIT', 'NOTICE.md']));
+    expect(readdirSync(join(app, 'node_modules'))).not.toContain('@sparticuz');
+  });
+
+  it('has a command that says its version', async () => {
+    expect((await run('npx', 'farlight', '--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it(
+    'runs a program of the folder where it is installed, unmodified, with farlight run',
+    async () => {
+      writeFileSync(join(app, 'sum.mjs'), `const { gpu } = navigator;${SUM}`);
+      expect((await run('npx', 'farlight', 'run', '--', 'node', 'sum.mjs')).stdout).toBe('sum 42\n');
+    },
+    MINUTES,
+  );
+
+  it(
+    'gives a program that imports it a GPU, and a test a host',
+    async () => {
+      const text = `import { create, globals, stats } from 'farlight';
+        import { testHost } from 'farlight/testing';
+        Object.assign(globalThis, globals);
+        const host = await testHost();
+        const gpu = create({ host: host.url });
+        ${SUM}
+        if (stats(gpu).apiCalls === 0) throw new Error('nothing was counted');
+        device.destroy();
+        await host.close();`;
+      writeFileSync(join(app, 'host.mjs'), text);
+      expect((await run('node', 'host.mjs')).stdout).toBe('sum 42\n');
+    },
+    MINUTES,
+  );
+});
+
+describe('its types', () => {
+  const CONSUMER = `
+    import { close, create, type CreateOptions, FarlightError, globals, type Stats, stats } from 'farlight';
+    import { emulateLink, type TestHost, testHost } from 'farlight/testing';
+    import 'farlight/register';
+    const options: CreateOptions = { host: 'grpc://127.0.0.1:7070' };
+    Object.assign(globalThis, globals);
+    const gpu: GPU = create(options);
+    export const counted: Stats = stats(gpu);
+    export const host: Promise<TestHost> = testHost({ adapter: 'software' });
+    export const link = emulateLink({ target: 'grpc://127.0.0.1:7070', rttMs: 30 });
+    export const device: Promise<GPUDevice | undefined> = gpu.requestAdapter().then((each) => each?.requestDevice());
+    export const isOurs = (error: unknown): boolean => error instanceof FarlightError && error.code === 'BUSY';
+    close(gpu);
+  `;
+
+  it.each([
+    ['nodenext', 'nodenext'],
+    ['bundler', 'esnext'],
+  ])(
+    'resolve in a consumer with moduleResolution %s, and say what is wrong',
+    async (moduleResolution, module) => {
+      writeFileSync(join(app, 'consumer.ts'), CONSUMER);
+      writeFileSync(join(app, 'mistake.ts'), `import { create } from 'farlight';\ncreate({ hots: 'x' });\n`);
+      const tsc = join(root, 'node_modules/.bin/tsc');
+      // Of @webgpu/types and TypeScript's own DOM library one declares what the other has in an older form.
+      const flags = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2023', '--module', module];
+      for (const lib of ['es2023', 'es2023,dom']) {
+        const check = (file: string) =>
+          run(tsc, ...flags, '--lib', lib, '--moduleResolution', moduleResolution, file);
+        expect((await check('consumer.ts')).stdout).toBe('');
+        await expect(check('mistake.ts')).rejects.toMatchObject({ stdout: expect.stringMatching(/hots/) });
+      }
+    },
+    MINUTES,
+  );
+});
