@@ -10,51 +10,17 @@ import {
   type SessionEnd,
   type SessionLimits,
   type SessionOver,
-  type Silence,
-  type VersionRange,
   versionMismatch,
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
 import { PACKET } from '../../proto/wire/packet.js';
-import type { Observatory } from '../page/observatory.js';
-import type { Admission, Visitor } from './admission.js';
-import type { Bridges } from './bridges.js';
-import type { Counters } from './counters.js';
-import type { ExecutorPool } from './executor-pool.js';
+import type { Visitor } from './admission.js';
 import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, refuse } from './front-door.js';
-import type { TenantContents } from './kept-contents.js';
-import type { Log } from './log.js';
-import type { Buffers, Quotas } from './quotas.js';
+import type { Buffers } from './quotas.js';
 import { SessionEnds } from './session-ends.js';
-import { type RefusalLog, SessionLog } from './session-log.js';
-import type { Shares } from './shares.js';
-
-export interface SessionsOptions {
-  versions: VersionRange;
-  pool: ExecutorPool;
-  /** Absent where the executors keep none. */
-  contents: TenantContents | undefined;
-  counters: Counters;
-  admission: Admission;
-  /** What makes plain sockets of connections that cannot be handed over as they are; absent where all can. */
-  bridges(): Bridges | undefined;
-  /** How long a session outlives its connection, in milliseconds. */
-  resumeMs: number;
-  /** When a client is taken for gone; absent where the executors decide. */
-  silence?: Silence | undefined;
-  /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. */
-  gpuMs: number;
-  /** Whether sessions of other tenants may use the GPU at the same time. */
-  manyTenants: boolean;
-  quotas: Quotas;
-  shares: Shares;
-  log: Log;
-  observatory: Observatory;
-  refusals: RefusalLog;
-  /** Why no further session is taken, if none is. */
-  refusal(): SessionEnd | undefined;
-}
+import { SessionLog } from './session-log.js';
+import type { SessionsOptions } from './sessions-options.js';
 
 /** A session whose executor has its connection, or will when its GPU is open. */
 interface Session {

@@ -89,7 +89,7 @@ describe('a client whose connection is lost before it is welcomed', () => {
       await until(() => daemon.counters.sessionsActive === 0);
     }
     expect(daemon.counters.sessionsRefused).toBe(0);
-  });
+  }, 90_000);
 
   it('gives up with one sentence where the host does not come back', async () => {
     const { daemon } = await start();
