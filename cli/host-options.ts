@@ -1,11 +1,12 @@
 import { type Command, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel } from '../server/daemon/log.js';
 import { addLimitOptions, type LimitOptions, tenantLimits } from './limit-options.js';
-import { parseSeconds } from './parse.js';
+import { parseSeconds, parseSize } from './parse.js';
 
 /** What the owner of a host decides about its sessions and its log. */
 export interface HostOptions extends LimitOptions {
   gpuSeconds: number;
+  executorMemory?: number;
   drain: number;
   logLevel?: LogLevel;
 }
@@ -17,6 +18,11 @@ export function addHostOptions(command: Command): Command {
       'end a session when the GPU does not finish its work for so long; 0: never',
       parseSeconds,
       120,
+    )
+    .option(
+      '--executor-memory <size>',
+      "end a session whose process has more of this machine's memory; 0: never (default: half of it)",
+      parseSize,
     )
     .option(
       '--drain <seconds>',
@@ -34,9 +40,10 @@ export function addHostOptions(command: Command): Command {
 
 /** What a daemon takes of them. */
 export async function daemonOptions(options: HostOptions) {
-  const { gpuSeconds, logLevel } = options;
+  const { gpuSeconds, executorMemory, logLevel } = options;
   // Loaded here so that the other commands need not wait for it.
   const { jsonLog } = await import('../server/daemon/json-log.js');
   const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
-  return { gpuMs: gpuSeconds * 1000, tenantLimits: tenantLimits(options), log };
+  const gpuMs = gpuSeconds * 1000;
+  return { gpuMs, executorBytes: executorMemory, tenantLimits: tenantLimits(options), log };
 }

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
@@ -59,6 +60,8 @@ export interface DaemonOptions {
   silence?: Silence | undefined;
   /** How long an executor may be busy without a pause, in milliseconds, before it is ended. Default 120 s. */
   busyMs?: number | undefined;
+  /** Bytes of the machine's memory that an executor may have; 0: all. Default: half of what the machine has. */
+  executorBytes?: number | undefined;
   /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. Default 120 s. */
   gpuMs?: number | undefined;
   /** What each tenant may have, unless one of its tokens says otherwise. Default: what the host has. */
@@ -172,6 +175,7 @@ export class Daemon {
       kept: options.kept ?? 4,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
+      memoryBytes: options.executorBytes ?? Math.floor(totalmem() / 2),
       log: this.#log,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {

@@ -6,6 +6,7 @@ import type { SessionOver, Traffic } from '../../proto/handshake.js';
 import type { ShareReport } from '../../proto/shares.js';
 import type { Work } from '../../proto/work.js';
 import { brief, type Log } from './log.js';
+import { processMemory } from './process-memory.js';
 
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
@@ -17,6 +18,8 @@ export interface PoolOptions {
   entry?: URL | undefined;
   /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
   busyMs: number;
+  /** Bytes of the machine's memory that a session's executor may have: with more, it is ended. 0: as many as there are. */
+  memoryBytes: number;
   /** Where executors that come and go are noted. */
   log: Log;
   /** An executor opened its GPU. */
@@ -33,6 +36,8 @@ export interface PoolOptions {
 const KEEP_MS = 15 * 60_000;
 /** How long an executor may take to end, in milliseconds, before it is killed. */
 const END_GRACE_MS = 6000;
+/** How often it is looked how much memory executors have, in milliseconds. */
+const MEMORY_LOOK_MS = 1000;
 /** In so many parts of `busyMs` it is asked whether it is still there. */
 const ASKS = 8;
 
@@ -105,12 +110,15 @@ export class ExecutorPool {
   #retryMs = RETRY_MS.first;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  readonly #watch: NodeJS.Timeout;
+  readonly #watches: readonly NodeJS.Timeout[];
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#choice = options.adapter;
-    this.#watch = setInterval(() => this.#look(), options.busyMs / ASKS).unref();
+    this.#watches = [
+      setInterval(() => this.#endBusy(), options.busyMs / ASKS).unref(),
+      ...(options.memoryBytes > 0 ? [setInterval(() => this.#endLarge(), MEMORY_LOOK_MS).unref()] : []),
+    ];
   }
 
   /** How many processes there are, by what they are there for. */
@@ -155,7 +163,7 @@ export class ExecutorPool {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    clearInterval(this.#watch);
+    for (const watch of this.#watches) clearInterval(watch);
     for (const { child } of this.#executors.keys()) child.kill();
     await Promise.all(this.#executors.values());
   }
@@ -278,21 +286,42 @@ export class ExecutorPool {
   }
 
   /** Ends executors that have been busy for too long, such as one in a shader compiler that never ends. */
-  #look(): void {
+  #endBusy(): void {
     for (const executor of this.#executors.keys()) {
-      const { child, user, aliveAt } = executor;
-      if (!user || !executor.ready) continue;
-      child.ping();
+      if (!executor.user || !executor.ready) continue;
+      executor.child.ping();
       const seconds = Math.round(this.#options.busyMs / 1000);
-      if (Date.now() - aliveAt < this.#options.busyMs) continue;
-      const message = `the GPU executor was busy for ${seconds} seconds without a pause, and was ended; start the program again`;
-      executor.user = undefined;
-      executor.leaving = user;
-      child.kill();
-      const reason = new FarlightError('EXECUTOR_LOST', message);
-      this.#noteLost(executor, reason);
-      user.onExit(reason);
+      if (Date.now() - executor.aliveAt < this.#options.busyMs) continue;
+      this.#endUsed(executor, `was busy for ${seconds} seconds without a pause`);
     }
+  }
+
+  /** Ends executors that have more of the machine's memory than they may: what is not counted on the GPU counts here. */
+  #endLarge(): void {
+    const { memoryBytes } = this.#options;
+    for (const executor of this.#executors.keys()) {
+      const bytes = executor.user && processMemory(executor.child.pid);
+      if (bytes === undefined || bytes <= memoryBytes) continue;
+      const mib = (each: number) => `${Math.round(each / 2 ** 20)} MiB`;
+      this.#endUsed(
+        executor,
+        `had ${mib(bytes)} of the host's memory, of ${mib(memoryBytes)} that it may have`,
+      );
+    }
+  }
+
+  /** Ends one that a session uses, by force, and tells that session why. */
+  #endUsed(executor: Executor, what: string): void {
+    const { child, user } = executor;
+    executor.user = undefined;
+    executor.leaving = user;
+    child.kill();
+    const reason = new FarlightError(
+      'EXECUTOR_LOST',
+      `the GPU executor ${what}, and was ended; start the program again`,
+    );
+    this.#noteLost(executor, reason);
+    user?.onExit(reason);
   }
 
   #noteLost(executor: Executor, { code, message }: FarlightError): void {
