@@ -1,4 +1,5 @@
 // URL awaited|at-once: writes 1 GiB in pieces of 64 MiB when it is told to, and goes on until it is ended.
+import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { create, globals } from '../../../dist/client/index.js';
 
@@ -11,7 +12,8 @@ const device = await adapter.requestDevice();
 const buffers = Array.from({ length: 2 }, () =>
   device.createBuffer({ size: 4 * PIECE, usage: globals.GPUBufferUsage.COPY_DST }),
 );
-const data = new Uint8Array(PIECE).fill(7);
+// Random, since anything else would travel compressed.
+const data = randomFillSync(new Uint8Array(PIECE));
 await device.queue.onSubmittedWorkDone();
 console.log(JSON.stringify({ ready: true }));
 await once(process.stdin, 'data');
