@@ -1,5 +1,6 @@
 // What the processes grow by while more goes up than the line carries.
 import { readdirSync, readFileSync } from 'node:fs';
+import { processMemory } from '../../dist/server/daemon/process-memory.js';
 import { emulateLink } from '../../dist/testing/index.js';
 import { printTable } from '../print.mjs';
 import { startHost, startProgram } from '../processes.mjs';
@@ -72,15 +73,7 @@ function children(pid) {
 
 /** Bytes of memory that the processes have, of those that are still there. */
 function total(pids) {
-  let bytes = 0;
-  for (const pid of pids) {
-    try {
-      bytes += 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
-    } catch {
-      // It has ended.
-    }
-  }
-  return bytes;
+  return pids.reduce((bytes, pid) => bytes + (processMemory(pid) ?? 0), 0);
 }
 
 const mib = (bytes) => `${(bytes / (1 << 20)).toFixed(1)} MiB`;

@@ -15,17 +15,20 @@ let pinnable: boolean | undefined;
  * untransferable.
  */
 export function detach(buffer: ArrayBuffer): void {
-  // Where it could not be pinned, the program may have transferred it.
-  if ((buffer as { detached?: boolean }).detached) return;
-  transfer ??= findTransfer();
-  transfer.call(buffer, 0);
+  move(buffer, 0);
 }
 
 /** Empties an ArrayBuffer, and gives its memory to the caller: undefined where the program has it. */
 export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
+  return move(buffer, buffer.byteLength);
+}
+
+/** Empties an ArrayBuffer; returns one of that length, with as much of its memory. */
+function move(buffer: ArrayBuffer, length: number): ArrayBuffer | undefined {
+  // Where it could not be pinned, the program may have transferred it.
   if ((buffer as { detached?: boolean }).detached) return undefined;
   transfer ??= findTransfer();
-  return transfer.call(buffer, buffer.byteLength);
+  return transfer.call(buffer, length);
 }
 
 /**

@@ -164,7 +164,7 @@ export class HostLink implements Link {
         onPreface: () => this.#onReached(),
         onPacket: (kind, body) => this.#receive(connection, kind, body),
         onBroken: (error) => {
-          if (this.#connection === connection) this.#finish(this.#explain(error));
+          if (this.#connection === connection) this.#finish(this.#broken(error));
         },
         onGone: (why) => {
           if (this.#connection === connection) this.#lost(why);
@@ -275,14 +275,10 @@ export class HostLink implements Link {
     this.#events.onClose(this.#closing ? undefined : reason);
   }
 
-  #explain(why: Error | undefined): FarlightError {
-    const { url } = this.#dialer;
+  /** What answers breaks the protocol; where it does from the first byte on, it is something else than a host. */
+  #broken(error: ProtocolError): FarlightError {
     if (!this.#reached) return noHost(this.#dialer);
-    if (why instanceof ProtocolError) return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', why));
-    return new FarlightError(
-      'DISCONNECTED',
-      `the connection to ${url} was lost (${reasonOf(why)}); start the program again`,
-    );
+    return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error));
   }
 }
 

@@ -1,22 +1,14 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
-import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
+import { fakeHosts } from '../support/fake-hosts.js';
 import { RawClient } from '../support/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
+import { HELLO, SessionClient, until } from '../support/session-client.js';
 
-const daemons: Daemon[] = [];
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.close()));
-});
-
-async function start(options: DaemonOptions = {}): Promise<Daemon> {
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
-  daemons.push(daemon);
-  return daemon;
-}
+const start = fakeHosts();
 
 /** Goes on with a session on another connection. */
 function resume(daemon: Daemon, sessionId: unknown, taken: number, attempt = 1): RawClient {

@@ -1,35 +1,20 @@
 import { createRequire } from 'node:module';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { HostClient } from '#farlight/client/transport/host-client.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
-import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
+import { fakeHosts } from '../support/fake-hosts.js';
 import { RawClient } from '../support/raw-client.js';
-import {
-  executorsOf,
-  FAKE_EXECUTOR,
-  HELLO,
-  isAlive,
-  SessionClient,
-  until,
-} from '../support/session-client.js';
+import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
 
 const { Client, credentials } = createRequire(import.meta.url)(
   '@grpc/grpc-js',
 ) as typeof import('@grpc/grpc-js');
 
-const daemons: Daemon[] = [];
-afterEach(async () => {
-  await Promise.all(daemons.splice(0).map((daemon) => daemon.close()));
-});
-
-async function start(options: DaemonOptions = {}): Promise<Daemon> {
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
-  daemons.push(daemon);
-  return daemon;
-}
+const start = fakeHosts();
 
 const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
 const pidOf = async (client: SessionClient) => Number(Buffer.from(await client.ask(ACTION.pid)).toString());

@@ -1,7 +1,8 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { processMemory } from '#farlight/server/daemon/process-memory.js';
 import type { Counters } from '#farlight/testing/index.js';
 import { executorsOf, REPOSITORY } from './session-client.js';
 
@@ -35,8 +36,7 @@ export class DaemonProcess {
 
   /** Resident memory in MiB. */
   get memory(): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
+    return (processMemory(this.pid) as number) / 2 ** 20;
   }
 
   async counters(): Promise<Counters> {

@@ -1,0 +1,16 @@
+import { afterEach } from 'vitest';
+import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { FAKE_EXECUTOR } from './session-client.js';
+
+/** Hosts on free ports of loopback whose executors only say what they are told, closed after each test of the file. */
+export function fakeHosts(): (options?: DaemonOptions) => Promise<Daemon> {
+  const daemons: Daemon[] = [];
+  afterEach(async () => {
+    await Promise.all(daemons.splice(0).map((daemon) => daemon.close()));
+  });
+  return async (options = {}) => {
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
+    daemons.push(daemon);
+    return daemon;
+  };
+}
