@@ -97,6 +97,11 @@ export class Channel {
     return this.#first;
   }
 
+  /** How many of this side's frames were given to connections: with the one that is being given, its number. */
+  get sent(): number {
+    return this.#next;
+  }
+
   /** Whether the peer does not know yet of everything that was taken. */
   get owesAck(): boolean {
     return this.#taken > this.#told;

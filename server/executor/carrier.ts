@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { FramePacker } from '../../link/frame-packer.js';
+import { SharedFile } from '../../link/shared-file.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { boundsOf, Channel, type ChannelEvents } from '../../proto/wire/channel.js';
@@ -147,6 +148,7 @@ export class Carrier {
     const connection = new ChannelSocket(socket, {
       channel: this.#channel,
       silence: resumable ? (this.#options.description.silence ?? SILENCE) : undefined,
+      openShared: (name) => SharedFile.open(name),
       events: {
         onPacket: (kind) => {
           if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });
