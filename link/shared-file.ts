@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path';
 import { ProtocolError } from '../proto/errors.js';
 import { LIMITS } from '../proto/wire/limits.js';
-import { uncleared } from '../proto/wire/memory.js';
+import { frameMemory } from '../proto/wire/memory.js';
 
 /** Where files are memory that all processes of a machine share. Linux has it, and no other system by this name. */
 const FOLDER = '/dev/shm';
@@ -117,7 +117,7 @@ export class SharedFile {
   take(slot: number, length: number): Uint8Array {
     const isPlace = slot < SLOTS && length > 0 && length <= LIMITS.frameBytes && this.#fd !== undefined;
     if (!isPlace) throw new ProtocolError(`there is no frame of ${length} bytes in slot ${slot}`);
-    const frame = uncleared(length);
+    const frame = frameMemory(length);
     const read = readSync(this.#fd as number, frame, 0, length, this.#in + slot * LIMITS.frameBytes);
     if (read < length) throw new ProtocolError('the shared file was cut short');
     return frame;

@@ -12,7 +12,7 @@ export interface ChannelEvents {
   /** A frame of the peer's, once and in order. The receiver owns it. */
   onFrame(frame: Uint8Array): void;
   /** The peer has taken frames of so many bytes, which are no longer kept. */
-  onTaken?(bytes: number): void;
+  onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
 }
 
 /** The bytes that a channel counts with; a test has smaller ones. */
@@ -242,6 +242,6 @@ export class Channel {
     this.#next = Math.max(this.#next, count);
     this.#underWay -= Math.min(bytes, this.#underWay);
     this.#keptBytes -= bytes;
-    if (bytes > 0) this.#events.onTaken?.(bytes);
+    if (bytes > 0) this.#events.onTaken?.(bytes, frames);
   }
 }

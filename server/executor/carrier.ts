@@ -6,6 +6,7 @@ import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { boundsOf, Channel, type ChannelEvents } from '../../proto/wire/channel.js';
 import { HIGH_WATER_BYTES, LIMITS } from '../../proto/wire/limits.js';
+import { spareFrame } from '../../proto/wire/memory.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
 import type { Work } from '../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
@@ -72,9 +73,10 @@ export class Carrier {
         const traffic = this.#count();
         traffic.framesUp += 1;
         traffic.bytesUp += frame.length;
-        if (!this.#over) this.#session.receive(frame);
+        if (!this.#over && this.#session.receive(frame)) spareFrame(frame);
       },
-      onTaken: () => {
+      onTaken: (_bytes, frames) => {
+        frames.forEach(spareFrame);
         if (!this.#holds.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
         this.#session.drained?.();
         this.#hold('replies', this.#channel.keptBytes > replyBytes);
