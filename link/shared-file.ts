@@ -5,8 +5,10 @@ import {
   fstatSync,
   ftruncateSync,
   openSync,
+  readdirSync,
   readSync,
   type Stats,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -22,6 +24,8 @@ const NAME = /^farlight-[0-9a-f]{32}$/;
 const SLOTS = LIMITS.windowBytes / LIMITS.frameBytes;
 const WAY_BYTES = SLOTS * LIMITS.frameBytes;
 const FILE_BYTES = 2 * WAY_BYTES;
+/** A name that is older than this, in milliseconds, is one that nobody waits for. */
+const LEFT_MS = 60_000;
 /** Nothing that another user could have put there, and nothing that waits to be opened. */
 const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -53,6 +57,7 @@ export class SharedFile {
 
   /** Makes one; undefined where there is no such memory. `forget` its name as soon as the peer has it open. */
   static make(): SharedFile | undefined {
+    sweep();
     const name = `farlight-${randomBytes(16).toString('hex')}`;
     try {
       const fd = openSync(join(FOLDER, name), FLAGS | constants.O_CREAT | constants.O_EXCL, 0o600);
@@ -135,6 +140,18 @@ export class SharedFile {
   close(): void {
     if (this.#fd !== undefined) closeSync(this.#fd);
     this.#fd = undefined;
+  }
+}
+
+/** Takes away what programs have left that ended before their host had answered: a name, and no memory. */
+function sweep(): void {
+  try {
+    for (const name of readdirSync(FOLDER)) {
+      const path = join(FOLDER, name);
+      if (NAME.test(name) && Date.now() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
+    }
+  } catch {
+    // There is no such folder, or another program was faster, or it is another user's.
   }
 }
 
