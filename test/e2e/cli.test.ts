@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
-import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { CLI, executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
 
 const cleanups: (() => unknown)[] = [];

@@ -1,5 +1,6 @@
 import { afterEach } from 'vitest';
-import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { FAKE_EXECUTOR } from './session-client.js';
 
 /** Hosts on free ports of loopback whose executors only say what they are told, closed after each test of the file. */
