@@ -33,7 +33,7 @@ const PRINTS: readonly [RegExp, RegExp][] = [
   [/^grpcurl .* describe /, /rpc Describe \( \.farlight\.v1\.DescribeRequest \)/],
   [/^grpcurl .*\/Describe$/, /"name": "SwiftShader/],
   [/^node out-node/, /\*\* Summary \*\*\nPassed +w\/o warnings = 1/],
-  [/^node scripts\/cts\.mjs/, /"local": \{\s+"pass": 2,[^]*"farlight": \{\s+"pass": 2,/],
+  [/^node scripts\/cts\.mjs/, /"local": \{\s+"pass": 2,.*"farlight": \{\s+"pass": 2,/s],
   [/^npm run properties/, /Test Files +3 passed/],
   [/^podman exec .* token add/, /^flt_/],
   [/^podman exec .* doctor/, /^this machine +\S/m],
@@ -59,33 +59,30 @@ describe('the blocks of the documentation', () => {
   });
 });
 
-describe.each(typedIn)(
-  'the commands of $file, in a fresh clone',
-  ({ file, blocks }) => {
-    let newcomer: Newcomer | undefined;
+describe.each(typedIn)('the commands of $file, in a fresh clone', ({ file, blocks }) => {
+  let newcomer: Newcomer | undefined;
 
-    beforeAll(async () => {
-      // The README begins with a clone that has nothing but what git has.
-      newcomer = await Newcomer.arrive({ bare: file === 'README.md' });
-    }, MINUTES);
-    afterAll(() => newcomer?.leave(), MINUTES);
+  beforeAll(async () => {
+    // The README begins with a clone that has nothing but what git has.
+    newcomer = await Newcomer.arrive({ bare: file === 'README.md' });
+  }, MINUTES);
+  afterAll(() => newcomer?.leave(), MINUTES);
 
-    for (const block of blocks.filter(isRun)) {
-      for (const { command, says } of commandsOf(block)) {
-        it(
-          `${block.where}: ${command.replace(/\s+#.*/, '').replaceAll('\n', ' ')}`,
-          async () => {
-            if (!newcomer) throw new Error('nobody has arrived');
-            const printed = await newcomer.type(command);
-            if (says) expect(newcomer.masked(printed)).toContain(newcomer.masked(says));
-            for (const [which, expected] of PRINTS) if (which.test(command)) expect(printed).toMatch(expected);
-          },
-          MINUTES,
-        );
-      }
+  for (const block of blocks.filter(isRun)) {
+    for (const { command, says } of commandsOf(block)) {
+      it(
+        `${block.where}: ${command.replace(/\s+#.*/, '').replaceAll('\n', ' ')}`,
+        async () => {
+          if (!newcomer) throw new Error('nobody has arrived');
+          const printed = await newcomer.type(command);
+          if (says) expect(newcomer.masked(printed)).toContain(newcomer.masked(says));
+          for (const [which, expected] of PRINTS) if (which.test(command)) expect(printed).toMatch(expected);
+        },
+        MINUTES,
+      );
     }
-  },
-);
+  }
+});
 
 describe('a newcomer', () => {
   it(

@@ -18,7 +18,8 @@ export function fencedBlocks(file: string, text: string): Block[] {
   for (let at = 0; at < lines.length; at++) {
     const [, language] = FENCE.exec(lines[at] ?? '') ?? [];
     if (language === undefined) {
-      if (OTHER_FENCE.test(lines[at] ?? '')) throw new Error(`${file}:${at + 1}: not a fence that is read here`);
+      if (OTHER_FENCE.test(lines[at] ?? ''))
+        throw new Error(`${file}:${at + 1}: not a fence that is read here`);
       continue;
     }
     const end = lines.indexOf('```', at + 1);

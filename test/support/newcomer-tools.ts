@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -66,10 +66,13 @@ export class MachineElsewhere {
 
 /** Kills the executors of a host while a program uses one, so that a session ends with an error. */
 export async function loseAnExecutor(host: ChildProcess, url: string, env: NodeJS.ProcessEnv): Promise<void> {
+  // The timer keeps the program there: a promise that is awaited does not.
   const program = `
     const device = await (await navigator.gpu.requestAdapter()).requestDevice();
+    const timer = setInterval(() => {}, 1000);
     console.log('ready');
     await device.lost;
+    clearInterval(timer);
   `;
   const node = ['node', '--input-type=module', '-e', program];
   const running = spawn(process.execPath, [CLI, 'run', '--host', url, '--', ...node], { env });
@@ -78,6 +81,20 @@ export async function loseAnExecutor(host: ChildProcess, url: string, env: NodeJ
   if (running.exitCode !== null) throw new Error(`the program did not come to the host:\n${printed.stderr}`);
   for (const pid of await executorsOf(host.pid ?? 0)) process.kill(pid, 'SIGKILL');
   await new Promise((resolve) => running.on('close', resolve));
+}
+
+/** Runs a program to its end, or until `signal` ends it, with these variables beside the environment's. */
+export async function runProgram(
+  command: string,
+  args: readonly string[],
+  { env = {}, input = '', ...options }: SpawnOptions & { input?: string },
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(command, args, { ...options, env: { ...process.env, ...env } });
+  child.on('error', () => {});
+  const printed = collect(child);
+  child.stdin?.on('error', () => {}).end(input);
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, ...printed };
 }
 
 /** What a process prints, as far as it has. */

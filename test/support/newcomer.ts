@@ -16,7 +16,14 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { miniatureSuite } from './miniature-suite.js';
-import { collect, freePort, loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
+import {
+  collect,
+  freePort,
+  loseAnExecutor,
+  MachineElsewhere,
+  placeTools,
+  stopped,
+} from './newcomer-tools.js';
 import { REPOSITORY, until } from './session-client.js';
 
 /** The program that the documentation calls app.mjs: it fails where the GPU does not compute. */
@@ -34,8 +41,11 @@ const APP = `
   device.destroy();
 `;
 
-/** What shortens what would take minutes: one short file of tests, and few random programs. */
-const SHORT = { FARLIGHT_TESTS: 'test/wire/framing.test.ts', FARLIGHT_PROPERTY_MOST: '4' };
+/** What shortens commands that would take minutes: one short file of tests, and few random programs. */
+const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
+  [/^npm test\b/, { FARLIGHT_TESTS: 'test/wire/framing.test.ts' }],
+  [/^npm run properties\b/, { FARLIGHT_PROPERTY_MOST: '4' }],
+];
 
 /** What a person would fill in. */
 const PLACEHOLDER = /\b(HOST|TOKEN|URL|NAME|FILE|FOLDER|ADDRESS|PATH|SIZE)\b(?!=)|\.\.\.(?!\/)|\b192\.0\.2\./;
@@ -74,7 +84,7 @@ export class Newcomer {
 
   /** Stops what was started, and removes everything. */
   async leave(): Promise<void> {
-    await stopped(this.#tunnel?.ssh);
+    this.#tunnel?.ssh.kill();
     await this.#tunnel?.machine.stop();
     await this.#stop();
     rmSync(this.#home, { recursive: true, force: true });
@@ -131,7 +141,7 @@ export class Newcomer {
       line
         .replace(/^podman run (.*)-p 7070:7070/, `podman run $1-p ${here}:7070`)
         .replace(/^(ssh .*)\bHOST\b/, `$1${MachineElsewhere.NAME}`)
-        .replace(/^farlight serve(?=\s*(#.*)?$)/, `farlight serve --listen ${here}`)
+        .replace(/^farlight serve(?!.*--listen)/, `farlight serve --listen ${here}`)
         // A host for other machines, which only this one reaches.
         .replace('0.0.0.0:7070', `grpcs://${here}`)
         .replace('127.0.0.1:7070', here)
@@ -147,13 +157,13 @@ export class Newcomer {
     const environment: NodeJS.ProcessEnv = {
       ...process.env,
       ...this.#suite,
-      ...SHORT,
       HOME: this.#home,
       XDG_RUNTIME_DIR: join(this.#home, 'run'),
       PATH: [join(this.#home, 'global/bin'), join(this.#home, 'tools'), PATH].join(delimiter),
       FARLIGHT_STAND_IN_JOURNAL: join(this.#home, 'journal'),
       FARLIGHT_STAND_IN_ENGINE: join(this.#home, 'engine'),
       FARLIGHT_ADAPTER: 'software',
+      NO_COLOR: '1',
       npm_config_prefix: join(this.#home, 'global'),
       npm_config_userconfig: process.env.npm_config_userconfig ?? join(HOME, '.npmrc'),
       npm_config_cache: process.env.npm_config_cache ?? join(HOME, '.npm'),
@@ -163,7 +173,8 @@ export class Newcomer {
     for (const name of ['FARLIGHT_HOST', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'NODE_OPTIONS'])
       delete environment[name];
     // A newcomer's tests are not a part of these.
-    for (const name of Object.keys(environment)) if (/^VITEST|^(TEST|NODE_ENV)$/.test(name)) delete environment[name];
+    for (const name of Object.keys(environment))
+      if (/^VITEST|^(TEST|NODE_ENV|FORCE_COLOR)$/.test(name)) delete environment[name];
     return environment;
   }
 
@@ -171,7 +182,9 @@ export class Newcomer {
     // What security.md has somebody keep in a file.
     writeFileSync(join(this.#home, '.config/farlight/gpu-box'), this.#address);
     const script = `set -e; . "$HOME/variables"; cd "$(cat "$HOME/folder")"\n${command}\nexport -p > "$HOME/variables"; pwd > "$HOME/folder"`;
-    const child = spawn('bash', ['-c', script], { env: this.#environment, cwd: this.#home });
+    const shortened = SHORTENED.filter(([which]) => which.test(command)).map(([, variables]) => variables);
+    const env = Object.assign(this.#environment, ...shortened);
+    const child = spawn('bash', ['-c', script], { env, cwd: this.#home });
     const printed = collect(child);
     const code = await new Promise((resolve) => child.on('close', resolve));
     if (code !== 0) throw new Error(`'${command}' ended with ${code}:\n${printed.stdout}${printed.stderr}`);
@@ -204,10 +217,15 @@ export class Newcomer {
 
   /** Opens a tunnel to a host elsewhere, and resolves to what `farlight top` shows of that host, here. */
   async #connect(command: string): Promise<string> {
-    const machine = await MachineElsewhere.start({ ...this.#environment, HOME: join(this.#home, 'elsewhere') });
+    const machine = await MachineElsewhere.start({
+      ...this.#environment,
+      HOME: join(this.#home, 'elsewhere'),
+    });
     const local = await freePort();
     const line = command.replace(/-L \d+:/, `-L ${local}:`);
-    const ssh = spawn('bash', ['-c', `exec ${line}`], { env: { ...this.#environment, ...machine.variables } });
+    const ssh = spawn('bash', ['-c', `exec ${line}`], {
+      env: { ...this.#environment, ...machine.variables },
+    });
     this.#tunnel = { ssh, machine };
     const printed = collect(ssh);
     const answers = async () =>

@@ -27,7 +27,8 @@ while (args.length > 0) {
   else if (name === 'H') given.H.push(value ?? args.shift() ?? fail(2, 'flag needs an argument: -H'));
   else given[name] = value ?? args.shift();
 }
-if (given.plaintext && given.insecure) fail(1, 'The -plaintext and -insecure arguments are mutually exclusive.');
+if (given.plaintext && given.insecure)
+  fail(1, 'The -plaintext and -insecure arguments are mutually exclusive.');
 const [address, verb, symbol] = words;
 if (!/^\[?[\w.:]+\]?:\d+$/.test(address ?? '')) fail(2, `Failed to dial target host "${address}"`);
 if (!verb) fail(2, 'No verb or symbol given.');
@@ -80,7 +81,9 @@ function tagged(length) {
 function described(found) {
   if (found.methodsArray) {
     const methods = found.methodsArray.map((each) => {
-      const [from, to] = [each.resolvedRequestType, each.resolvedResponseType].map(({ fullName }) => fullName);
+      const [from, to] = [each.resolvedRequestType, each.resolvedResponseType].map(
+        ({ fullName }) => fullName,
+      );
       return `  rpc ${each.name} ( ${each.requestStream ? 'stream ' : ''}${from} ) returns ( ${each.responseStream ? 'stream ' : ''}${to} );`;
     });
     return ['a service', `service ${found.name} {\n${methods.join('\n')}\n}`];

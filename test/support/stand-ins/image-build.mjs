@@ -32,7 +32,12 @@ const mapped = (root, text) => text.replace(/(?<=^|[\s=:'"<>])\/(?=\w)/g, `${roo
 /** The files of `folder` that a path names, with `*` in its last part or without. */
 function matches(folder, path) {
   const [parent, last] = [join(folder, dirname(path)), basename(path)];
-  const pattern = new RegExp(`^${last.split('*').map((part) => part.replace(/[.+]/g, '\\$&')).join('.*')}$`);
+  const pattern = new RegExp(
+    `^${last
+      .split('*')
+      .map((part) => part.replace(/[.+]/g, '\\$&'))
+      .join('.*')}$`,
+  );
   const names = existsSync(parent) ? readdirSync(parent).filter((name) => pattern.test(name)) : [];
   return names.map((name) => join(parent, name));
 }
@@ -127,16 +132,17 @@ function execute(stage, [command, ...args]) {
   });
 }
 
-/** What a process of an image has for its environment: the image's, with its programs before this machine's. */
+/** What a process of an image has for its environment: the image's own, and of this machine's where npm's packages are. */
 export function environmentOf({ root, env }, volumes = {}) {
-  const { FARLIGHT_HOST, XDG_CONFIG_HOME, XDG_CACHE_HOME, ...outer } = process.env;
   const place = (value) => {
     const [path] = Object.keys(volumes).filter((each) => value === each || value.startsWith(`${each}/`));
     return path === undefined ? value : value.replace(path, volumes[path]);
   };
   const own = Object.fromEntries(Object.entries(env).map(([name, value]) => [name, place(value)]));
   const path = [join(root, 'usr/local/bin'), TOOLS, process.env.PATH].join(delimiter);
-  return { ...outer, HOME: join(root, 'home/node'), ...own, PATH: path, FARLIGHT_STAND_IN_IMAGE: root };
+  const names = ['npm_config_userconfig', 'npm_config_cache', 'npm_config_prefer_offline'];
+  const npm = Object.fromEntries(names.map((name) => [name, process.env[name]]));
+  return { ...npm, HOME: join(root, 'home/node'), ...own, PATH: path, FARLIGHT_STAND_IN_IMAGE: root };
 }
 
 function refuse(why) {

@@ -31,7 +31,8 @@ await run(given, args);
 
 function buildImage({ '-f': from = 'Containerfile', '-t': name }, [context, ...more]) {
   if (!context || more.length > 0 || !existsSync(context)) fail(125, 'Error: no context directory');
-  if (!existsSync(from)) fail(125, `Error: the specified Containerfile or Dockerfile does not exist: ${from}`);
+  if (!existsSync(from))
+    fail(125, `Error: the specified Containerfile or Dockerfile does not exist: ${from}`);
   mkdirSync(engine, { recursive: true });
   try {
     const image = build(readFileSync(from, 'utf8'), context, mkdtempSync(join(engine, 'image-')));
@@ -43,13 +44,15 @@ function buildImage({ '-f': from = 'Containerfile', '-t': name }, [context, ...m
 }
 
 async function runImage({ '--name': name, '-p': ports = '', '-v': mount = '' }, [imageName, ...words]) {
-  const image = read(file('image', imageName)) ?? fail(125, `Error: short-name "${imageName}" did not resolve`);
+  const image =
+    read(file('image', imageName)) ?? fail(125, `Error: short-name "${imageName}" did not resolve`);
   if (existsSync(file('container', name))) fail(125, `Error: the container name "${name}" is already in use`);
   const [, bind = '0.0.0.0', outer, inner] =
     /^(?:([\d.]+):)?(\d+):(\d+)$/.exec(ports) ?? fail(125, `Error: invalid port format: ${ports}`);
   if (!image.expose.includes(Number(inner))) fail(125, `the image exposes ${image.expose}, and not ${inner}`);
   const [, volume, path] = /^(\w+):(\/.+)$/.exec(mount) ?? fail(125, `Error: invalid volume: ${mount}`);
-  if (!image.volume.includes(path)) fail(125, `the image keeps what it has in ${image.volume}, not in ${path}`);
+  if (!image.volume.includes(path))
+    fail(125, `the image keeps what it has in ${image.volume}, not in ${path}`);
   const folder = join(engine, `volume-${volume}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
 

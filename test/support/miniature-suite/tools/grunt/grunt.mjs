@@ -22,6 +22,6 @@ for (const file of sources) {
 }
 cpSync('src/resources', 'out-node/resources', { recursive: true });
 const listing = sources
-  .filter((file) => file.startsWith('webgpu/') && file.endsWith('.spec.ts'))
-  .map((file) => ({ file: file.slice('webgpu/'.length, -'.spec.ts'.length).split('/') }));
+  .filter((file) => file.startsWith('webgpu/') && file.endsWith('.cases.ts'))
+  .map((file) => ({ file: file.slice('webgpu/'.length, -'.cases.ts'.length).split('/') }));
 writeFileSync('out-node/webgpu/listing.js', `exports.listing = ${JSON.stringify(listing)};\n`);

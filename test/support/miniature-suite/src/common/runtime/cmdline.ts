@@ -48,7 +48,7 @@ async function main(): Promise<void> {
   if (!gpu) throw new Error('No WebGPU implementation found');
   const counts = { pass: 0, fail: 0 };
   for (const { file } of files) {
-    const cases = require(join(root, `${file.join('/')}.spec.js`)).cases as Record<string, Case>;
+    const cases = require(join(root, `${file.join('/')}.cases.js`)).cases as Record<string, Case>;
     for (const [name, run] of Object.entries(cases)) {
       if (test !== '*' && test !== name) continue;
       const started = performance.now();
