@@ -15,6 +15,9 @@ export interface ByteStream {
   readonly writable: boolean;
   /** Whether `drain` is to come. */
   readonly writableNeedDrain: boolean;
+  /** The ports of a TCP connection, at this end and at the peer's. */
+  readonly localPort?: number | undefined;
+  readonly remotePort?: number | undefined;
   /** Returns false where the writer should wait for `drain`. */
   write(bytes: Uint8Array): boolean;
   /** What is written until `uncork` may leave in one piece. */

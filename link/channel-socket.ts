@@ -1,11 +1,15 @@
 import { ProtocolError } from '../proto/errors.js';
-import type { Silence } from '../proto/handshake.js';
+import type { SharedFileOffer, Silence } from '../proto/handshake.js';
 import type { Channel, ChannelConnection } from '../proto/wire/channel.js';
 import { FrameDecoder } from '../proto/wire/framing.js';
 import {
   dataHeader,
   decodeCount,
+  decodeObject,
+  decodePlace,
+  encodeObject,
   encodePacket,
+  encodePlace,
   PACKET,
   PACKET_LIMIT,
   PREFACE,
@@ -13,6 +17,7 @@ import {
 import type { ByteStream } from './byte-stream.js';
 import { DirectSocket } from './direct-socket.js';
 import type { FramePacker } from './frame-packer.js';
+import type { SharedFile } from './shared-file.js';
 import { type Timer, unref } from './timer.js';
 
 export interface ChannelSocketEvents {
@@ -35,6 +40,8 @@ export interface ChannelSocketOptions {
   preface?: boolean;
   /** When a peer that says nothing is taken for gone. Absent on a pipe. */
   silence?: Silence | undefined;
+  /** Opens the file that the peer offers for long frames; absent where none may be offered. */
+  openShared?: ((name: string) => SharedFile | undefined) | undefined;
 }
 
 /** The peer hears soon what was taken, also when nothing of ours goes there; in milliseconds. */
@@ -45,6 +52,9 @@ const FIRST_WAIT_MS = 100;
 
 /** A shorter frame is written in one piece with what goes in front of it. */
 const JOINED_BYTES = 4096;
+
+/** A shorter frame is not worth the two more calls of the system that a shared file takes. */
+const PLACED_BYTES = 64 << 10;
 
 /** Carries a channel's packets over a socket, a TLS connection or a pipe, which it owns. */
 export class ChannelSocket implements ChannelConnection {
@@ -63,12 +73,18 @@ export class ChannelSocket implements ChannelConnection {
   #packer: FramePacker | undefined;
   /** The first long frame's acknowledgement is waited for. */
   #waitTimer: Timer | undefined;
+  readonly #openShared: ChannelSocketOptions['openShared'];
+  /** What was offered to the peer, until it answers; and what both have open. */
+  #offered: SharedFile | undefined;
+  #shared: SharedFile | undefined;
 
-  constructor(given: ByteStream, { channel, events, preface, silence }: ChannelSocketOptions) {
+  constructor(given: ByteStream, options: ChannelSocketOptions) {
+    const { channel, events, preface, silence } = options;
     this.#socket = DirectSocket.over(given);
     const socket = this.#socket;
     this.#channel = channel;
     this.#events = events;
+    this.#openShared = options.openShared;
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
     socket.on('drain', () => this.#drained());
@@ -89,12 +105,27 @@ export class ChannelSocket implements ChannelConnection {
   write(packet: Uint8Array, body?: Uint8Array): boolean {
     if (this.#gone || !this.#socket.writable) return true;
     if (!body) return this.#socket.write(packet);
+    if (this.#shared) return this.#place(this.#shared, packet, body);
     return this.#packer ? this.#writeFrame(body, this.#packer) : this.#writeTwo(packet, body);
   }
 
   /** From now on frames may travel packed, both ways. */
   compress(packer: FramePacker): void {
     this.#packer ??= packer;
+  }
+
+  /** Offers the peer a file for long frames, which is this connection's from now on. */
+  offer(file: SharedFile): void {
+    this.#offered = file;
+    const { localPort: port } = this.#socket;
+    this.write(encodeObject(PACKET.offer, { name: file.name, port } satisfies SharedFileOffer));
+  }
+
+  /** What lies in memory that the peer has too needs no packing. */
+  #place(file: SharedFile, packet: Uint8Array, frame: Uint8Array): boolean {
+    const slot = frame.length < PLACED_BYTES ? undefined : file.place(frame, this.#channel.sent);
+    if (slot === undefined) return this.#writeTwo(packet, frame);
+    return this.#socket.write(encodePlace(slot, frame.length)) && !file.full;
   }
 
   #writeFrame(frame: Uint8Array, packer: FramePacker): boolean {
@@ -118,7 +149,7 @@ export class ChannelSocket implements ChannelConnection {
   }
 
   #drained(): void {
-    if (this.#waitTimer) return;
+    if (this.#waitTimer || this.#shared?.full) return;
     this.#packer?.drained();
     this.#channel.drained();
   }
@@ -197,6 +228,9 @@ export class ChannelSocket implements ChannelConnection {
     clearTimeout(this.#ackTimer);
     clearTimeout(this.#waitTimer);
     clearInterval(this.#pingTimer);
+    this.#offered?.forget();
+    this.#offered?.close();
+    this.#shared?.close();
     // Read on all the same: a socket with unread bytes is reset when it closes, and what was written is lost.
     this.#socket.resume();
   }
@@ -205,8 +239,14 @@ export class ChannelSocket implements ChannelConnection {
     if (this.#gone || this.#broken) return;
     const kind = packet[0];
     const body = packet.subarray(1);
-    if (this.#packer) this.#receivePacked(kind, body, this.#packer);
+    // Before the channel hears of it, which sends what there is room for now.
+    const wasFull = kind === PACKET.ack && this.#shared?.release(decodeCount(body));
+    if (kind === PACKET.placed) this.#takePlaced(body);
+    else if (kind === PACKET.offer && this.#openShared) this.#answer(body, this.#openShared);
+    else if (kind === PACKET.answer && this.#offered) this.#answered(body, this.#offered);
+    else if (this.#packer) this.#receivePacked(kind, body, this.#packer);
     else if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
+    if (wasFull && !this.#socket.writableNeedDrain) this.#drained();
   }
 
   #receivePacked(kind: number | undefined, body: Uint8Array, packer: FramePacker): void {
@@ -221,6 +261,27 @@ export class ChannelSocket implements ChannelConnection {
     if (kind === PACKET.ack) packer.acknowledged(Math.max(decodeCount(body) - this.#channel.acknowledged, 0));
     if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
     if (kind === PACKET.ack) this.#waited();
+  }
+
+  #answer(body: Uint8Array, open: (name: string) => SharedFile | undefined): void {
+    if (this.#shared) throw new ProtocolError('a second file is offered');
+    const { name, port } = decodeObject(body);
+    // Through something in between, the client's port is another than the one that this end sees.
+    if (typeof name === 'string' && port === this.#socket.remotePort) this.#shared = open(name);
+    this.write(encodePacket(PACKET.answer, Uint8Array.of(this.#shared ? 1 : 0)));
+  }
+
+  #answered([opened]: Uint8Array, file: SharedFile): void {
+    this.#offered = undefined;
+    file.forget();
+    if (opened === 1) this.#shared = file;
+    else file.close();
+  }
+
+  #takePlaced(body: Uint8Array): void {
+    const { slot, length } = decodePlace(body);
+    if (!this.#shared) throw new ProtocolError('no file is shared');
+    this.#channel.receive(PACKET.data, this.#shared.take(slot, length));
   }
 
   #ping(): void {

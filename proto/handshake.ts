@@ -68,6 +68,19 @@ export interface Welcome {
   windowBytes?: number | undefined;
   /** Whether the host tells what it does where it is asked (FarlightActivity). Absent where it does not know of that. */
   activity?: boolean | undefined;
+  /** Whether the host takes a `SharedFileOffer`. */
+  sharedFile?: boolean | undefined;
+}
+
+/** A file that the client has made for long frames, for a host on its own machine. */
+export interface SharedFileOffer {
+  /** Its name among the shared memory's files. */
+  name: string;
+  /**
+   * The connection's port at the client, absent where it has none. A host that sees another port talks to something in
+   * between, which is not to be gone round.
+   */
+  port?: number | undefined;
 }
 
 /** Why a host ends a session. */
@@ -140,7 +153,7 @@ export interface SessionDescription {
   /** Absent where there are none. */
   limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
-  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity'> | undefined;
+  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'sharedFile'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */
   silence?: Silence | undefined;
   /** Bytes of replies that may wait for the client before no more commands are executed; absent: the usual. */

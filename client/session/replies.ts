@@ -42,11 +42,12 @@ export interface Recipients {
 
 /**
  * Reads a batch of replies and settles what they answer, in their order. Throws ProtocolError at the
- * first record that the protocol does not allow; those before it stand.
+ * first record that the protocol does not allow; those before it stand. Returns true where it was a part of a long
+ * answer and nothing else, so that nobody has anything of the batch.
  */
-export function readReplies(batch: Uint8Array, recipients: Recipients): void {
+export function readReplies(batch: Uint8Array, recipients: Recipients): boolean {
   const r = new Reader(batch);
-  while (!r.done) {
+  for (let records = 1; !r.done; records += 1) {
     const kind = r.u8();
     if (kind === REPLY.settled) {
       settle(r, recipients.take(r.u32()));
@@ -71,7 +72,9 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): void {
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }
+    if (r.done && records === 1) return kind === REPLY.part;
   }
+  return false;
 }
 
 function settle(r: Reader, settles: Settles): void {

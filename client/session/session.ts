@@ -345,13 +345,16 @@ export class Session {
     this.observer?.welcomed?.(welcome);
   }
 
-  #receive(frame: Uint8Array): void {
-    if (this.#ended) return;
+  /** Returns true where nothing of the frame is needed any more. */
+  #receive(frame: Uint8Array): boolean {
+    if (this.#ended) return false;
     this.stats.bytesDown += frame.length;
+    let isRead = false;
     this.#heed(() => {
       const batch = this.#assembler.push(frame);
-      if (batch) readReplies(batch, this.#recipients);
+      if (batch) isRead = readReplies(batch, this.#recipients);
     });
+    return isRead;
   }
 
   #heed(message: () => void): void {

@@ -1,5 +1,6 @@
 import { Channel } from '../../proto/wire/channel.js';
 import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
+import { spareFrame } from '../../proto/wire/memory.js';
 import type { LinkEvents } from './transport.js';
 
 /** A channel as the sending end of a link: says when to wait, and when to go on. */
@@ -11,10 +12,10 @@ export class ChannelLink {
   constructor(events: LinkEvents, wanted: () => boolean) {
     this.channel = new Channel({
       onFrame: (frame) => {
-        if (wanted()) events.onFrame(frame);
+        if (wanted() && events.onFrame(frame)) spareFrame(frame);
       },
-      onTaken: (bytes) => {
-        events.onTaken?.(bytes);
+      onTaken: (bytes, frames) => {
+        events.onTaken?.(bytes, frames);
         if (!this.#mustDrain || this.channel.keptBytes > LOW_WATER_BYTES) return;
         this.#mustDrain = false;
         if (wanted()) events.onDrain();

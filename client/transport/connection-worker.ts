@@ -3,6 +3,7 @@
  * meanwhile what it sends is to leave, and a host that asks whether it is still there is to be answered.
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
+import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { Flow } from './flow.js';
 import { hostTransport } from './host-transport.js';
 import { privateTransport } from './private-host.js';
@@ -12,15 +13,18 @@ import { type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worke
 /** Bytes around a frame in a buffer for which it is not worth to be copied into one of its own. */
 const SLACK = 4096;
 
-parentPort?.on('message', ({ port, way, hello, flow: shared, saved: sharedToo }: OpenRequest) => {
+parentPort?.on('message', (request: OpenRequest) => {
+  const { port, spares, way, hello, flow: shared, saved: sharedToo } = request;
   const flow = new Flow(shared);
   const saved = new BigInt64Array(sharedToo);
   const tell = (message: FromWorker, transfer?: ArrayBuffer[]) => port.postMessage(message, transfer);
   const events: LinkEvents = {
     onWelcome: (welcome) => tell({ welcome }),
     onFrame: (frame) => give(port, frame),
-    onTaken: (bytes) => {
+    onTaken: (bytes, frames) => {
       if (flow.taken(bytes)) tell('drain');
+      // The program's thread made them.
+      for (const frame of frames) if (hasFrameMemory(frame)) give(spares, frame);
     },
     onSaved: (bytes, way) => Atomics.add(saved, SAVED[way], BigInt(bytes)),
     // What is still on its way to this thread counts too, so the flow decides.
@@ -29,6 +33,7 @@ parentPort?.on('message', ({ port, way, hello, flow: shared, saved: sharedToo }:
       flow.close();
       tell({ closed: reason && { code: reason.code, message: reason.message } });
       port.close();
+      spares.close();
     },
   };
   const transport =
@@ -38,18 +43,19 @@ parentPort?.on('message', ({ port, way, hello, flow: shared, saved: sharedToo }:
   const link = transport.open(hello, events);
   port.on('message', (message: ToWorker) => {
     if (message === 'close') link.close();
+    else if ('spare' in message) spareFrame(message.spare);
     else link.send(message);
   });
 });
 
 /**
- * Passes a frame on. Its buffer goes with it where it is the last in it: those in front were passed on already,
- * but one behind it would be lost with the buffer.
+ * Passes a frame on. Its buffer goes with it where it is alone in it, or the last: those in front were passed on
+ * already, but one behind it would be lost with the buffer.
  */
 function give(port: MessagePort, frame: Uint8Array): void {
   const { buffer, byteOffset, byteLength } = frame;
   const last = byteOffset + byteLength === buffer.byteLength;
-  const own = last && byteOffset <= SLACK && byteLength > SLACK;
+  const own = hasFrameMemory(frame) || (last && byteOffset <= SLACK && byteLength > SLACK);
   // Not `slice`, which is no copy where the frame is a Buffer.
   const given = own ? frame : new Uint8Array(frame);
   port.postMessage(given, [given.buffer as ArrayBuffer]);

@@ -1,6 +1,7 @@
 import type { ByteStream } from '../../link/byte-stream.js';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import type { FramePacker } from '../../link/frame-packer.js';
+import type { SharedFile } from '../../link/shared-file.js';
 import type { Timer } from '../../link/timer.js';
 import type { CompressionMode } from '../../proto/compression.js';
 import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
@@ -43,6 +44,8 @@ export interface Dialer {
   hungUp(why: Error | undefined): Promise<FarlightError>;
   /** What packs frames; absent where none is asked for. */
   packer?(mode: CompressionMode): FramePacker;
+  /** Makes what long frames lie in where the host is on this machine; absent where it cannot be. */
+  makeShared?(): SharedFile | undefined;
 }
 
 export interface LinkOptions {
@@ -188,6 +191,11 @@ export class HostLink implements Link {
     if (mode && this.#dialer.packer) connection.compress(this.#dialer.packer(mode));
   }
 
+  #offer(connection: ChannelSocket): void {
+    const file = this.#welcome?.sharedFile ? this.#dialer.makeShared?.() : undefined;
+    if (file) connection.offer(file);
+  }
+
   #onReached(): void {
     this.#reached = true;
     if (!this.#closing) clearTimeout(this.#timer);
@@ -201,9 +209,11 @@ export class HostLink implements Link {
       this.#retryMs = RETRY_MS.first;
       this.#out.channel.windowBytes = this.#welcome.windowBytes ?? LIMITS.windowBytes;
       this.#compress(connection);
+      this.#offer(connection);
       if (!this.#closing) this.#events.onWelcome(this.#welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
       this.#retryMs = RETRY_MS.first;
+      this.#offer(connection);
       this.#out.channel.attach(connection, decodeCount(body));
     } else if (kind === PACKET.end) {
       this.#finish(decodeEnd(body));

@@ -1,4 +1,6 @@
 import { FramePacker } from '../../link/frame-packer.js';
+import { isLoopback } from '../../link/loopback.js';
+import { SharedFile } from '../../link/shared-file.js';
 import { type CompressionMode, requestCompression } from '../../proto/compression.js';
 import type { ClientCertificate } from './client-certificate.js';
 import { explainHangUp } from './hang-up.js';
@@ -34,6 +36,8 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
 }
 
 function socketDialer(address: HostAddress, certificate: ClientCertificate | undefined): Dialer {
+  // What is encrypted ends in the daemon, and not in the process that would read the file.
+  const isHere = address.scheme === 'unix' || (address.scheme === 'grpc' && isLoopback(address.host));
   return {
     url: address.url,
     // In plaintext nobody is told the token.
@@ -41,5 +45,6 @@ function socketDialer(address: HostAddress, certificate: ClientCertificate | und
     connect: (options) => openSocket(address, { ...options, certificate }),
     hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
     packer: (mode) => new FramePacker(mode),
+    ...(isHere && { makeShared: () => SharedFile.make() }),
   };
 }

@@ -23,10 +23,10 @@ export function observedTransport(transport: Transport, observer: LinkObserver):
         },
         onFrame(frame) {
           observer.onFrame?.(frame);
-          events.onFrame(frame);
+          return events.onFrame(frame);
         },
         onDrain: () => events.onDrain(),
-        onTaken: (bytes) => events.onTaken?.(bytes),
+        onTaken: (bytes, frames) => events.onTaken?.(bytes, frames),
         onSaved: (bytes, way) => events.onSaved?.(bytes, way),
         onClose(reason) {
           observer.onClose?.(reason);

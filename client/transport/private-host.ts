@@ -1,5 +1,6 @@
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { ExecutorChild } from '../../link/executor-child.js';
+import { SharedFile } from '../../link/shared-file.js';
 import { type FarlightError, invariant } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { encodePacket, PACKET } from '../../proto/wire/packet.js';
@@ -39,7 +40,9 @@ class PrivateLink implements Link {
     this.#child = new ExecutorChild(
       { adapter: options.adapter ?? 'auto', piped: true, entry: options.entry },
       {
-        onReady: ({ adapter, wgslLanguageFeatures }) =>
+        onReady: ({ adapter, wgslLanguageFeatures }) => {
+          const file = SharedFile.make();
+          if (file) this.#connection.offer(file);
           // Both sides are this package, so there is nothing to negotiate.
           events.onWelcome({
             protocol: PROTOCOL.max,
@@ -49,7 +52,8 @@ class PrivateLink implements Link {
             adapter,
             wgslLanguageFeatures,
             activity: true,
-          }),
+          });
+        },
         onExit: (reason) => {
           this.#exit = { reason };
           this.#finish();

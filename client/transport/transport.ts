@@ -7,12 +7,15 @@ export type { AdapterDescription, Hello, Welcome } from '../../proto/handshake.j
 export interface LinkEvents {
   /** The host accepted the session. Comes once, before the first frame. */
   onWelcome(welcome: Welcome): void;
-  /** A frame of replies. The receiver owns the bytes from now on. */
-  onFrame(frame: Uint8Array): void;
+  /**
+   * A frame of replies. The receiver owns the bytes from now on; where it returns true it needs them no more, and
+   * their memory may serve again.
+   */
+  onFrame(frame: Uint8Array): unknown;
   /** The link takes bytes at full speed again after `send` returned false. */
   onDrain(): void;
-  /** The host has taken frames of so many bytes; for who counts what is under way. */
-  onTaken?(bytes: number): void;
+  /** The host has taken frames of so many bytes; for who counts what is under way. Their memory may serve again. */
+  onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
   /** Compression kept so many bytes of a frame off the wire. */
   onSaved?(bytes: number, way: keyof Saved): void;
   /** The link is gone: comes once, and nothing after it. Undefined where `close` was called here. */

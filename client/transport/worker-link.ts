@@ -1,5 +1,6 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { FarlightError, invariant } from '../../proto/errors.js';
+import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { clientCertificate } from './client-certificate.js';
 import { Flow } from './flow.js';
@@ -39,6 +40,7 @@ export function privateHost({ adapter, entry }: PrivateHostOptions = {}): Transp
 /** A link whose connection the worker has. What happens there arrives here in later turns of the event loop. */
 class WorkerLink implements Link {
   readonly #port: MessagePort;
+  readonly #spares: MessagePort;
   readonly #flow = new Flow();
   readonly #saved = new BigInt64Array(new SharedArrayBuffer(8 * SAVED.length));
   readonly #events: LinkEvents;
@@ -50,20 +52,26 @@ class WorkerLink implements Link {
     this.#port = port1;
     port1.on('message', (message: FromWorker) => this.#receive(message));
     port1.unref();
+    const spares = new MessageChannel();
+    this.#spares = spares.port1;
+    spares.port1.on('message', spareFrame);
+    spares.port1.unref();
     links.add(this);
     const request: OpenRequest = {
       port: port2,
+      spares: spares.port2,
       way,
       hello,
       flow: this.#flow.shared,
       saved: this.#saved.buffer as SharedArrayBuffer,
     };
-    connections().postMessage(request, [port2]);
+    connections().postMessage(request, [port2, spares.port2]);
   }
 
   send(frame: Uint8Array): boolean {
     if (this.#closed) return true;
     invariant(frame.length < PACKET_LIMIT, `a frame of ${frame.length} bytes was not split`);
+    if (hasFrameMemory(frame)) this.#takeSpares();
     const room = this.#flow.sent(frame.length);
     const given = frame as ToWorker & Uint8Array<ArrayBuffer>;
     this.#port.postMessage(given, [given.buffer]);
@@ -111,7 +119,8 @@ class WorkerLink implements Link {
 
   #receive(message: FromWorker): void {
     if (message instanceof Uint8Array) {
-      if (!this.#closed) this.#events.onFrame(message);
+      if (!this.#closed && this.#events.onFrame(message) && hasFrameMemory(message))
+        this.#port.postMessage({ spare: message } satisfies ToWorker, [message.buffer]);
     } else if (message === 'drain') {
       this.#drained();
     } else if ('welcome' in message) {
@@ -119,6 +128,15 @@ class WorkerLink implements Link {
     } else {
       const { closed } = message;
       this.#finish(this.#closed || !closed ? undefined : new FarlightError(closed.code, closed.message));
+    }
+  }
+
+  /** A program that writes much at once does not come to its event loop meanwhile. */
+  #takeSpares(): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.#spares);
+      if (!received) return;
+      spareFrame(received.message);
     }
   }
 
@@ -130,6 +148,7 @@ class WorkerLink implements Link {
     if (!links.delete(this)) return;
     this.#closed = true;
     this.#port.close();
+    this.#spares.close();
     this.#events.onClose(reason);
   }
 }

@@ -14,6 +14,8 @@ export type Way =
 /** Asks the worker for a link, whose messages travel over `port`. */
 export interface OpenRequest {
   port: MessagePort;
+  /** Where memory of frames that the host has taken comes back, to serve again. */
+  spares: MessagePort;
   way: Way;
   hello: Hello;
   /** The Flow's. */
@@ -25,8 +27,8 @@ export interface OpenRequest {
 /** Bytes that compression kept off the wire, each way. */
 export const SAVED = { up: 0, down: 1, length: 2 } as const;
 
-/** A frame, which goes over to the worker. */
-export type ToWorker = Uint8Array<ArrayBuffer> | 'close';
+/** A frame, which goes over to the worker; or memory of one that came from there, to serve again. */
+export type ToWorker = Uint8Array<ArrayBuffer> | { spare: Uint8Array<ArrayBuffer> } | 'close';
 
 export type FromWorker =
   | Uint8Array<ArrayBuffer>

@@ -12,7 +12,7 @@ export interface ChannelEvents {
   /** A frame of the peer's, once and in order. The receiver owns it. */
   onFrame(frame: Uint8Array): void;
   /** The peer has taken frames of so many bytes, which are no longer kept. */
-  onTaken?(bytes: number): void;
+  onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
 }
 
 /** The bytes that a channel counts with; a test has smaller ones. */
@@ -95,6 +95,11 @@ export class Channel {
   /** How many of this side's frames the peer has taken, as far as it has said. */
   get acknowledged(): number {
     return this.#first;
+  }
+
+  /** How many of this side's frames were given to connections: with the one that is being given, its number. */
+  get sent(): number {
+    return this.#next;
   }
 
   /** Whether the peer does not know yet of everything that was taken. */
@@ -237,6 +242,6 @@ export class Channel {
     this.#next = Math.max(this.#next, count);
     this.#underWay -= Math.min(bytes, this.#underWay);
     this.#keptBytes -= bytes;
-    if (bytes > 0) this.#events.onTaken?.(bytes);
+    if (bytes > 0) this.#events.onTaken?.(bytes, frames);
   }
 }

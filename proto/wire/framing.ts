@@ -1,5 +1,5 @@
 import { ProtocolError } from '../errors.js';
-import { uncleared } from './memory.js';
+import { frameMemory } from './memory.js';
 
 /** The bytes in front of each frame of a stream: its length as a little-endian 32-bit number. */
 export const FRAME_HEADER_BYTES = 4;
@@ -91,7 +91,7 @@ export class FrameDecoder {
       this.#finish(part);
       return;
     }
-    this.#frame ??= uncleared(this.#header);
+    this.#frame ??= frameMemory(this.#header);
     // What was read to its place stays there.
     if (part.buffer !== this.#frame.buffer) this.#rest(this.#frame).set(part);
     this.#missing -= part.length;

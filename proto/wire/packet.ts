@@ -30,6 +30,12 @@ export const PACKET = {
   bye: 9,
   /** A frame as `data` has it, compressed: its length as a 32-bit number, and a brotli stream. Where Welcome grants it. */
   packed: 10,
+  /** Client: has made a file for long frames, which both may reach (SharedFileOffer). Where Welcome says so. */
+  offer: 11,
+  /** Host: whether it has opened the file: one byte, 1 or 0. */
+  answer: 12,
+  /** A frame as `data` has it, which lies in the shared file: its slot and its length, as 32-bit numbers. */
+  placed: 13,
 } as const;
 
 export type PacketKind = (typeof PACKET)[keyof typeof PACKET];
@@ -43,6 +49,22 @@ export function dataHeader(length: number, kind: PacketKind = PACKET.data): Uint
   header.set(frameHeader(length + 1));
   header[FRAME_HEADER_BYTES] = kind;
   return header;
+}
+
+/** The packet for a frame that lies in a shared file. */
+export function encodePlace(slot: number, length: number): Uint8Array {
+  const body = new Uint8Array(8);
+  const view = new DataView(body.buffer);
+  view.setUint32(0, slot, true);
+  view.setUint32(4, length, true);
+  return encodePacket(PACKET.placed, body);
+}
+
+/** @throws ProtocolError where the body names no place. */
+export function decodePlace(body: Uint8Array): { slot: number; length: number } {
+  if (body.length !== 8) throw new ProtocolError('a place is not 8 bytes long');
+  const view = new DataView(body.buffer, body.byteOffset, 8);
+  return { slot: view.getUint32(0, true), length: view.getUint32(4, true) };
 }
 
 /** A packet with its length in front. */

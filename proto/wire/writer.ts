@@ -1,7 +1,7 @@
 import { FRAME } from './batch.js';
 import type { Handle } from './handle.js';
 import { LIMITS } from './limits.js';
-import { uncleared } from './memory.js';
+import { frameMemory } from './memory.js';
 
 const encoder = new TextEncoder();
 
@@ -196,14 +196,14 @@ export class Writer {
   }
 
   #begin(capacity: number): void {
-    this.#bytes = uncleared(capacity);
+    this.#bytes = frameMemory(capacity);
     this.#view = new DataView(this.#bytes.buffer);
     this.#length = FRAME_HEADER;
   }
 
   #grow(needed: number): void {
     if (needed <= this.#bytes.length) return;
-    const grown = uncleared(Math.min(Math.max(needed, this.#bytes.length * 2), this.#frameBytes));
+    const grown = frameMemory(Math.min(Math.max(needed, this.#bytes.length * 2), this.#frameBytes));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
     this.#view = new DataView(grown.buffer);

@@ -1,10 +1,12 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { FramePacker } from '../../link/frame-packer.js';
+import { SharedFile } from '../../link/shared-file.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { boundsOf, Channel, type ChannelEvents } from '../../proto/wire/channel.js';
 import { HIGH_WATER_BYTES, LIMITS } from '../../proto/wire/limits.js';
+import { spareFrame } from '../../proto/wire/memory.js';
 import { encodeCount, encodeObject, PACKET } from '../../proto/wire/packet.js';
 import type { Work } from '../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
@@ -71,9 +73,10 @@ export class Carrier {
         const traffic = this.#count();
         traffic.framesUp += 1;
         traffic.bytesUp += frame.length;
-        if (!this.#over) this.#session.receive(frame);
+        if (!this.#over && this.#session.receive(frame)) spareFrame(frame);
       },
-      onTaken: () => {
+      onTaken: (_bytes, frames) => {
+        frames.forEach(spareFrame);
         if (!this.#holds.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
         this.#session.drained?.();
         this.#hold('replies', this.#channel.keptBytes > replyBytes);
@@ -147,6 +150,7 @@ export class Carrier {
     const connection = new ChannelSocket(socket, {
       channel: this.#channel,
       silence: resumable ? (this.#options.description.silence ?? SILENCE) : undefined,
+      openShared: (name) => SharedFile.open(name),
       events: {
         onPacket: (kind) => {
           if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });

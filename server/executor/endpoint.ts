@@ -8,8 +8,11 @@ import type { Work } from '../../proto/work.js';
 export interface SessionEndpoint<Inheritance = unknown> {
   /** What it has done so far; absent where nobody counts. */
   readonly work?: Work;
-  /** Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. */
-  receive(frame: Uint8Array): void;
+  /**
+   * Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. Returns true where
+   * nothing of the frame is needed any more, so that its memory may serve again.
+   */
+  receive(frame: Uint8Array): unknown;
   /** The peer takes frames again after `send` returned false. */
   drained?(): void;
   /** The host answers `ask`, or wants something back. */

@@ -53,6 +53,8 @@ export class HeldCommands<C> {
   /** Contents that came as their names alone, and were there; and their bytes. */
   contentsFound = 0;
   bytesFound = 0;
+  /** How often something of a batch outlived it: a command that waits, a content that is kept. */
+  kept = 0;
   #queue: Held[] = [];
   #next = 0;
   #pauses = 0;
@@ -119,6 +121,7 @@ export class HeldCommands<C> {
   /** A payload came with its name. Throws ProtocolError where that is not its name. */
   store(name: ContentName, bytes: Uint8Array): void {
     const { store } = this.#options;
+    this.kept += 1;
     if (!store) throw new ProtocolError('a content is named where none is kept');
     // Hashed here and not again when it is stored: what the store gives out later is checked once more.
     if (!sameContentName(hashContent(bytes), name)) throw new ProtocolError('a content has another name');
@@ -198,6 +201,7 @@ export class HeldCommands<C> {
   }
 
   #hold(bytes: number, held: Held): void {
+    this.kept += 1;
     this.#count(bytes + this.#batchBytes);
     this.#batchBytes = 0;
     this.#queue.push(held);

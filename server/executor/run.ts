@@ -112,7 +112,7 @@ class Executor {
     const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
     this.#carrier = new Carrier({
       description,
-      opened: { adapter, wgslLanguageFeatures, activity: true },
+      opened: { adapter, wgslLanguageFeatures, activity: true, sharedFile: true },
       createSession: (peer) =>
         this.#parts.createSession(gpu, { ...peer, ask: report }, description, this.#inheritance),
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),

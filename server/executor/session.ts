@@ -116,8 +116,11 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     };
   }
 
-  receive(frame: Uint8Array): void {
-    if (this.#closed) return;
+  receive(frame: Uint8Array): boolean {
+    if (this.#closed) return false;
+    const { written } = this.#context.uploads;
+    const executed = this.#executed;
+    const kept = this.#held.kept;
     this.#heed(() => {
       const batch = this.#assembler.push(frame);
       if (!batch) {
@@ -127,6 +130,9 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       this.#held.begin(batch.length);
       this.#activity.batch(batch.length, () => this.#commands.run(batch));
     });
+    // A single write, of bytes that nobody waits for or keeps.
+    const isWrite = this.#executed === executed + 1 && this.#context.uploads.written === written + 1;
+    return isWrite && this.#held.kept === kept;
   }
 
   #guards({ gpuMs, asksForMemory, takesTurns }: SessionLimits): Guards {

@@ -22,6 +22,8 @@ export class Uploads {
   readonly #stepBytes: number;
   /** Writes that are to be dropped, by queue. */
   readonly #dropped = new Map<Entry, number>();
+  /** How many were carried out; their bytes are the implementation's. */
+  written = 0;
   /** Since the last step. */
   #bytes = 0;
   /** The GPU has not done the step before; undefined where it has. */
@@ -48,6 +50,7 @@ export class Uploads {
 
   /** Takes note of a write. Where the GPU is two steps behind, what comes next waits for it. */
   wrote(queue: GPUQueue, bytes: number): void {
+    this.written += 1;
     this.#bytes += bytes;
     if (this.#bytes < this.#stepBytes) return;
     this.#bytes = 0;

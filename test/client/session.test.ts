@@ -128,7 +128,7 @@ describe('the session', () => {
     const buffer = device.createBuffer({ size: data.length + 8, usage: 8 });
     device.queue.writeBuffer(buffer, 4, data);
     expect(transport.up.length).toBe(5);
-    expect(transport.up.every((frame) => frame[0] === 0 && frame.buffer.byteLength <= 1 << 20)).toBe(true);
+    expect(transport.up.every((frame) => frame[0] === 0 && frame.length <= 1 << 20)).toBe(true);
     await transport.settle();
     const written = new Uint8Array(data.length);
     for (const [name, [, offset, part]] of fake.calls) {

@@ -232,6 +232,34 @@ describe('a content is not taken', () => {
   });
 });
 
+describe('the memory of a frame', () => {
+  const taken = () => encoder.take().map((frame) => session.receive(frame));
+  const short = { bytes: Uint8Array.of(1, 2, 3, 4) };
+
+  it('is given back by a frame that is one write, and was carried out', () => {
+    upload(short);
+    expect(taken()).toEqual([true]);
+    upload(short);
+    upload(short);
+    expect(taken()).toEqual([false]);
+    destroy();
+    expect(taken()).toEqual([false]);
+  });
+
+  it('stays where the write waits for another, or its bytes are stored under their name', () => {
+    upload(content(5, 4000));
+    expect(taken()).toEqual([false]);
+    upload(one);
+    expect(taken()).toEqual([false]);
+    upload(short);
+    expect(taken()).toEqual([false]);
+    supply(one.name, one.bytes);
+    expect(done().length).toBe(3);
+    upload(short);
+    expect(taken()).toEqual([true]);
+  });
+});
+
 describe('what comes with its name', () => {
   it('is stored, and found by its name from then on', async () => {
     const four = content(4, 4000);

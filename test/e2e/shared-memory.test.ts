@@ -1,0 +1,99 @@
+import { existsSync, readdirSync, readlinkSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { afterEach, describe, expect, it } from 'vitest';
+import { close, create, globals } from '#farlight/client/index.js';
+import { emulateLink, type TestHost, testHost } from '#farlight/testing/index.js';
+import { executorsOf, until } from '../support/session-client.js';
+
+const { GPUBufferUsage, GPUMapMode } = globals;
+const MIB = 1 << 20;
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+/** The shared files that a process has open. */
+function filesOf(pid: number | 'self'): string[] {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder)
+    .map((fd) => {
+      try {
+        return readlinkSync(`${folder}/${fd}`);
+      } catch {
+        return '';
+      }
+    })
+    .filter((path) => path.startsWith('/dev/shm/farlight-'));
+}
+
+/** Writes 5 MiB and reads them back, several times; the contents differ each time. */
+async function roundTrips(gpu: GPU): Promise<void> {
+  const device = await (await gpu.requestAdapter())?.requestDevice();
+  if (!device) throw new Error('there is no adapter');
+  const { COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+  const size = 5 * MIB + 12;
+  const buffer = device.createBuffer({ size, usage: COPY_SRC | COPY_DST });
+  const staging = device.createBuffer({ size, usage: MAP_READ | COPY_DST });
+  for (let round = 0; round < 6; round += 1) {
+    const data = Uint8Array.from({ length: size }, (_, at) => (at >> 8) + at * (round + 3));
+    device.queue.writeBuffer(buffer, 0, data);
+    // What the program does to its array afterwards is no longer the buffer's matter.
+    const sent = data.slice();
+    data.fill(0);
+    const encoder = device.createCommandEncoder();
+    encoder.copyBufferToBuffer(buffer, 0, staging, 0, size);
+    device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    expect(Buffer.compare(new Uint8Array(staging.getMappedRange()), sent)).toBe(0);
+    staging.unmap();
+  }
+}
+
+async function host(): Promise<TestHost> {
+  const started = await testHost({ spares: 1 });
+  cleanups.push(() => started.close());
+  return started;
+}
+
+describe.runIf(process.platform === 'linux')('a session on one machine', () => {
+  it.each(['a host on loopback', 'a private host'])(
+    'with %s hands long frames over in a file without a name, right each time, and closes it',
+    async (which) => {
+      const options = which === 'a private host' ? { adapter: 'software' } : { host: (await host()).url };
+      const gpu = create(options);
+      cleanups.push(() => close(gpu));
+      await roundTrips(gpu);
+      expect(filesOf('self')).toEqual([expect.stringMatching(/^\/dev\/shm\/farlight-\w{32} \(deleted\)$/)]);
+      const executors = await executorsOf(process.pid);
+      expect(executors.flatMap((pid) => filesOf(pid))).toHaveLength(1);
+      close(gpu);
+      await until(() => filesOf('self').length === 0);
+    },
+  );
+
+  it('behind an emulated line is far away: every byte goes over the line', async () => {
+    const { url } = await host();
+    const link = await emulateLink({ target: url, rttMs: 1 });
+    cleanups.push(() => link.close());
+    const gpu = create({ host: link.url });
+    cleanups.push(() => close(gpu));
+    await roundTrips(gpu);
+    expect(filesOf('self')).toEqual([]);
+  });
+
+  it('takes away the names that others have left, and no younger ones', async () => {
+    const [old, young] = ['a', 'b'].map((digit) => `/dev/shm/farlight-${digit.repeat(32)}`) as [
+      string,
+      string,
+    ];
+    for (const path of [old, young]) writeFileSync(path, '', { mode: 0o600 });
+    cleanups.push(() => rmSync(young));
+    const before = Date.now() / 1000 - 90;
+    utimesSync(old, before, before);
+    const gpu = create({ adapter: 'null' });
+    cleanups.push(() => close(gpu));
+    await gpu.requestAdapter();
+    await until(() => filesOf('self').length === 1);
+    expect([existsSync(old), existsSync(young)]).toEqual([false, true]);
+  });
+});

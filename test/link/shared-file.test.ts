@@ -1,0 +1,269 @@
+import { once } from 'node:events';
+import { chmodSync, existsSync, linkSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel-socket.js';
+import { deferred } from '#farlight/link/deferred.js';
+import { SharedFile } from '#farlight/link/shared-file.js';
+import { Channel } from '#farlight/proto/wire/channel.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { encodeObject, encodePacket, encodePlace, PACKET } from '#farlight/proto/wire/packet.js';
+
+/** The files are memory of Linux. */
+const onLinux = describe.runIf(process.platform === 'linux');
+
+const SLOTS = 16;
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const clean of cleanups.splice(0).reverse()) clean();
+});
+
+const pathOf = (name: string) => `/dev/shm/${name}`;
+
+function make(): SharedFile {
+  const file = SharedFile.make();
+  if (!file) throw new Error('there is no shared memory here');
+  cleanups.push(() => {
+    file.forget();
+    file.close();
+  });
+  return file;
+}
+
+function open(name: string): SharedFile | undefined {
+  const file = SharedFile.open(name);
+  if (file) cleanups.push(() => file.close());
+  return file;
+}
+
+/** Bytes that tell which frame they are of, and where. */
+function bytes(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, at) => (at * 31 + seed * 7 + (at >> 8)) & 0xff);
+}
+
+/** Whether these are the same frames; `toEqual` takes seconds for a megabyte. */
+function same(frames: Uint8Array[], others: Uint8Array[]): boolean {
+  return frames.every((frame, at) => Buffer.compare(frame, others[at] ?? new Uint8Array()) === 0);
+}
+
+onLinux('a shared file', () => {
+  it('gives each side what the other has placed, byte for byte, and both ways at once', () => {
+    const made = make();
+    const opened = open(made.name) as SharedFile;
+    const [up, down] = [bytes(LIMITS.frameBytes, 1), bytes(70_000, 2)];
+    const slots = [made.place(up, 1), opened.place(down, 1)] as [number, number];
+    expect(same([opened.take(slots[0], up.length), made.take(slots[1], down.length)], [up, down])).toBe(true);
+  });
+
+  it('has a slot for each frame of a window, and then none until the first are released', () => {
+    const file = make();
+    for (let number = 1; number <= SLOTS; number += 1) {
+      expect(file.full).toBe(false);
+      expect(file.place(bytes(10, number), number)).toBe(number - 1);
+    }
+    expect(file.full).toBe(true);
+    expect(file.place(bytes(10, 0), 17)).toBeUndefined();
+    expect(file.release(2)).toBe(true);
+    expect(file.release(2)).toBe(false);
+    expect([file.place(bytes(10, 0), 17), file.place(bytes(10, 0), 18)]).toEqual([0, 1]);
+    expect(file.full).toBe(true);
+  });
+
+  it('that nobody else has open ends with its makers name forgotten, and is of no use when it is closed', () => {
+    const file = make();
+    expect(existsSync(pathOf(file.name))).toBe(true);
+    file.forget();
+    expect(existsSync(pathOf(file.name))).toBe(false);
+    file.forget();
+    file.close();
+    file.close();
+    expect(file.place(bytes(10, 0), 1)).toBeUndefined();
+    expect(() => file.take(0, 10)).toThrow('no frame of 10 bytes in slot 0');
+  });
+
+  it('is read within its bounds alone, and says so where the peer has cut it short', () => {
+    const file = make();
+    for (const [slot, length] of [
+      [SLOTS, 1],
+      [2 ** 32 - 1, 1],
+      [0, 0],
+      [0, LIMITS.frameBytes + 1],
+    ] as const)
+      expect(() => file.take(slot, length)).toThrow(`no frame of ${length} bytes in slot ${slot}`);
+    truncateSync(pathOf(file.name), 100);
+    expect(() => file.take(0, 200)).toThrow('the shared file was cut short');
+  });
+
+  it('is opened by its name alone, where only this user can have made it', () => {
+    const { name } = make();
+    const other = name.replace(/.{4}$/, 'beef');
+    cleanups.push(() => rmSync(pathOf(other), { force: true }));
+    expect(open(`../shm/${name}`)).toBeUndefined();
+    expect(open(`${name}/`)).toBeUndefined();
+    expect(open(other)).toBeUndefined();
+    symlinkSync(pathOf(name), pathOf(other));
+    expect(open(other)).toBeUndefined();
+    rmSync(pathOf(other));
+    writeFileSync(pathOf(other), 'of another length', { mode: 0o600 });
+    expect(open(other)).toBeUndefined();
+    rmSync(pathOf(other));
+    linkSync(pathOf(name), pathOf(other));
+    expect(open(other)).toBeDefined();
+    chmodSync(pathOf(name), 0o660);
+    expect(open(name)).toBeUndefined();
+  });
+});
+
+interface End {
+  /** Of its socket, at this end. */
+  port: number | undefined;
+  channel: Channel;
+  connection: ChannelSocket;
+  frames: Uint8Array[];
+  log: string[];
+}
+
+function end(socket: Socket, channel: Channel, more: Partial<ChannelSocketOptions>): Omit<End, 'frames'> {
+  const log: string[] = [];
+  const port = socket.localPort;
+  const connection = new ChannelSocket(socket, {
+    channel,
+    events: {
+      onPacket: (kind) => log.push(`packet ${kind}`),
+      onBroken: ({ message }) => log.push(`broken: ${message}`),
+      onGone: () => log.push('gone'),
+    },
+    ...more,
+  });
+  return { port, channel, connection, log };
+}
+
+function channel(): { channel: Channel; frames: Uint8Array[] } {
+  const frames: Uint8Array[] = [];
+  return { channel: new Channel({ onFrame: (frame) => frames.push(frame) }), frames };
+}
+
+/** Two ends of a connection over loopback; `through` puts something in between. */
+async function connected(
+  client = channel(),
+  host = channel(),
+  through: (port: number) => Promise<number> = async (port) => port,
+): Promise<{ client: End; host: End }> {
+  const { promise: accepted, resolve } = deferred<Socket>();
+  const server = await listening((socket) => resolve(socket));
+  const socket = connect(await through(portOf(server)), '127.0.0.1');
+  await once(socket, 'connect');
+  const theirs = await accepted;
+  cleanups.push(() => socket.destroy());
+  cleanups.push(() => theirs.destroy());
+  return {
+    client: { ...end(socket, client.channel, {}), frames: client.frames },
+    host: { ...end(theirs, host.channel, { openShared: open }), frames: host.frames },
+  };
+}
+
+async function listening(accept: (socket: Socket) => void): Promise<Server> {
+  const server = createServer({ pauseOnConnect: false }, accept);
+  cleanups.push(() => server.close());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return server;
+}
+
+const portOf = (server: Server) => (server.address() as { port: number }).port;
+
+/** Waits until it holds; the test's own time limit ends it otherwise. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+onLinux('two ends of a connection', () => {
+  it('hand long frames over in the file, short ones beside it, once and in order, both ways', async () => {
+    const { client, host } = await connected();
+    const place = vi.spyOn(SharedFile.prototype, 'place');
+    cleanups.push(() => place.mockRestore());
+    const file = make();
+    client.connection.offer(file);
+    await until(() => !existsSync(pathOf(file.name)));
+    client.channel.attach(client.connection, 0);
+    host.channel.attach(host.connection, 0);
+    const sent = Array.from({ length: 60 }, (_, n) => bytes(n % 3 ? 200_000 + n : 10 + n, n));
+    for (const frame of sent) {
+      client.channel.send(frame);
+      host.channel.send(frame);
+    }
+    await until(() => client.frames.length === 60 && host.frames.length === 60);
+    expect([same(host.frames, sent), same(client.frames, sent)]).toEqual([true, true]);
+    const placed = place.mock.results.filter(({ value }) => value !== undefined);
+    expect(placed).toHaveLength(2 * sent.filter(({ length }) => length > 200_000).length);
+    expect([client.log, host.log]).toEqual([[], []]);
+  });
+
+  it('deliver each frame once where the connection is lost while frames lie in the file', async () => {
+    const [ours, theirs] = [channel(), channel()];
+    const sent = Array.from({ length: 90 }, (_, n) => bytes(150_000, n));
+    for (let round = 0; round < 3; round += 1) {
+      const { client, host } = await connected(ours, theirs);
+      client.connection.offer(make());
+      client.channel.attach(client.connection, theirs.channel.taken);
+      host.channel.attach(host.connection, ours.channel.taken);
+      for (const frame of sent.slice(30 * round, 30 * round + 30)) client.channel.send(frame);
+      await until(() => theirs.frames.length > 30 * round + 5);
+      if (round === 2) break;
+      client.connection.destroy();
+      host.connection.destroy();
+    }
+    await until(() => theirs.frames.length === 90);
+    expect(same(theirs.frames, sent)).toBe(true);
+  });
+
+  it('have something in between that is not gone round, and all bytes pass there', async () => {
+    let passed = 0;
+    const { client, host } = await connected(channel(), channel(), async (port) => {
+      const relay = await listening((socket) => {
+        const onward = connect(port, '127.0.0.1');
+        socket.on('data', ({ length }) => {
+          passed += length;
+        });
+        socket.pipe(onward).pipe(socket);
+      });
+      return portOf(relay);
+    });
+    const file = make();
+    client.connection.offer(file);
+    await until(() => !existsSync(pathOf(file.name)));
+    client.channel.attach(client.connection, 0);
+    client.channel.send(bytes(300_000, 1));
+    await until(() => host.frames.length === 1);
+    expect(passed).toBeGreaterThan(300_000);
+  });
+
+  it.each([
+    ['a place without a file', encodePlace(0, 100), 'no file is shared'],
+    ['a place that is none', encodePacket(PACKET.placed, new Uint8Array(7)), 'a place is not 8 bytes long'],
+    [
+      'an offer that is no object',
+      encodePacket(PACKET.offer, new Uint8Array(1)),
+      'a packet carries no object',
+    ],
+  ])('break where the peer sends %s', async (_, packet, why) => {
+    const { client, host } = await connected();
+    client.connection.write(packet);
+    await until(() => host.log.length > 0);
+    expect(host.log).toEqual([`broken: ${why}`]);
+  });
+
+  it('share one file at most, and nothing that the client names but its own', async () => {
+    const { client, host } = await connected();
+    const offer = (name: unknown) =>
+      client.connection.write(encodeObject(PACKET.offer, { name, port: client.port }));
+    offer('../../etc/passwd');
+    offer(7);
+    await until(() => client.log.length === 2);
+    // An answer that nobody waits for is the peer's mistake.
+    expect(client.log).toEqual([`packet ${PACKET.answer}`, `packet ${PACKET.answer}`]);
+    client.connection.offer(make());
+    offer(make().name);
+    await until(() => host.log.length > 0);
+    expect(host.log).toEqual(['broken: a second file is offered']);
+  });
+});
