@@ -85,9 +85,11 @@ export class Newcomer {
   /** Stops what was started, and removes everything. */
   async leave(): Promise<void> {
     this.#tunnel?.ssh.kill();
-    await this.#tunnel?.machine.stop();
-    await this.#stop();
-    rmSync(this.#home, { recursive: true, force: true });
+    try {
+      await Promise.all([this.#tunnel?.machine.stop(), this.#stop()]);
+    } finally {
+      rmSync(this.#home, { recursive: true, force: true });
+    }
   }
 
   /** Resolves to what the command printed. Throws where it fails. */
