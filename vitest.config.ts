@@ -2,7 +2,10 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts', 'test/**/*.spec.ts'],
+    // FARLIGHT_TESTS names the files to run where no argument can: patterns, with commas between.
+    include: process.env.FARLIGHT_TESTS
+      ? process.env.FARLIGHT_TESTS.split(',')
+      : ['test/**/*.test.ts', 'test/**/*.spec.ts'],
     // A file of specs gets a process of its own: Dawn is a native addon, and a crash of it fails that
     // file alone.
     pool: 'forks',

@@ -37,7 +37,7 @@ const target = join(root, 'dist/server/swiftshader');
 cpSync(join(chromium, 'bin/swiftshader.tar.br'), join(target, `swiftshader-${version}.tar.br`));
 cpSync(join(root, 'server/swiftshader-notice.md'), join(target, 'NOTICE.md'));
 cpSync(join(chromium, 'LICENSE'), join(target, 'LICENSE-MIT'));
-// The text of the Apache License 2.0, which is also gRPC's.
+// The text of the Apache License 2.0, which is also gRPC's. It is written last: scripts/ready.mjs looks how old it is.
 cpSync(
   join(dirname(require.resolve('@grpc/grpc-js/package.json')), 'LICENSE'),
   join(target, 'LICENSE-APACHE-2.0'),

@@ -6,20 +6,37 @@ export async function measurePing() {
   const servers = { grpc: startProgram('grpc-server'), tcp: startProgram('tcp-server') };
   const host = await startHost('null');
   try {
-    const { roundTripUs: farlightUs } = await runWorkload('round-trip', 'host', 'null', host.url);
+    const measured = async (target) => {
+      const { roundTripUs: us, warmRoundTripUs: warmUs } = await runWorkload(
+        'round-trip',
+        target,
+        'null',
+        host.url,
+      );
+      return { us, warmUs };
+    };
+    const farlight = await measured('host');
+    const local = await measured('local');
     const grpc = await report('grpc-client', (await servers.grpc.next()).port);
-    const tcp = await report('tcp-client', (await servers.tcp.next()).port, 'ping', 0, 300);
-    const result = { farlightUs, streamUs: grpc.streamUs, unaryUs: grpc.unaryUs, tcpUs: tcp.median * 1000 };
-    console.log('\nThe smallest round trip over loopback, between two processes');
+    const tcp = await report('tcp-client', (await servers.tcp.next()).port, 'ping');
+    const result = { farlight, local, ...grpc, tcp };
+    console.log('\nThe smallest round trip over loopback, between two processes; medians');
     const rows = [
-      ['write 4 bytes, copy, mapAsync', farlightUs],
-      ['raw gRPC, a stream', result.streamUs],
-      ['raw gRPC, unary', result.unaryUs],
-      ['raw TCP', result.tcpUs],
+      ['write 4 bytes, copy, mapAsync', farlight],
+      ['the same on local Dawn, in one process', local],
+      ['raw TCP', tcp],
+      ['raw gRPC, a stream', grpc.stream],
+      ['raw gRPC, unary', grpc.unary],
+    ];
+    const beside = ({ us, warmUs }) => [
+      `${figure(us)} us`,
+      (us / grpc.stream.us).toFixed(2),
+      `${figure(warmUs)} us`,
+      (warmUs / grpc.stream.warmUs).toFixed(2),
     ];
     printTable([
-      ['', 'median', 'x raw gRPC stream'],
-      ...rows.map(([title, us]) => [`  ${title}`, `${figure(us)} us`, (us / result.streamUs).toFixed(2)]),
+      ['', 'after 1,000', 'x gRPC stream', 'after 10,000', 'x gRPC stream'],
+      ...rows.map(([title, each]) => [`  ${title}`, ...beside(each)]),
     ]);
     return result;
   } finally {

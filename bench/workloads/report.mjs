@@ -18,6 +18,16 @@ export async function times(count, warmup, step) {
 }
 
 /**
+ * How long a round trip takes, in microseconds: after 1,000 of them, and after 10,000, when V8 has compiled all that
+ * they run through; each is the median of 300.
+ */
+export async function roundTrips(step) {
+  const soon = await times(300, 1000, step);
+  const warm = await times(300, 8700, step);
+  return { us: median(soon) * 1000, warmUs: median(warm) * 1000 };
+}
+
+/**
  * When the program first asked for an adapter, as performance.now() gives it: that is when a session begins.
  * To be called before the framework is loaded.
  */

@@ -1,12 +1,12 @@
 // The shortest thing that waits: write 4 bytes, copy them, map them, read them.
-import { median, openDevice, report, times } from './report.mjs';
+import { openDevice, report, roundTrips } from './report.mjs';
 
 const device = await openDevice();
 const source = device.createBuffer({ size: 4, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
 const target = device.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
 const value = new Uint32Array(1);
 
-const measured = await times(300, 1000, async () => {
+const { us, warmUs } = await roundTrips(async () => {
   value[0] += 1;
   device.queue.writeBuffer(source, 0, value);
   const encoder = device.createCommandEncoder();
@@ -18,4 +18,4 @@ const measured = await times(300, 1000, async () => {
   if (read !== value[0] && process.env.FARLIGHT_ADAPTER !== 'null')
     throw new Error(`read ${read}, wrote ${value[0]}`);
 });
-report({ roundTripUs: median(measured) * 1000 });
+report({ roundTripUs: us, warmRoundTripUs: warmUs });

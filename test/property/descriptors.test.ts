@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { check, journal, timeout } from './runs.js';
+import { check, isUsual, journal, timeout } from './runs.js';
 import { open } from './targets.js';
 
 const FORMATS = [
@@ -161,5 +161,5 @@ test('a random descriptor is refused through Farlight as on local Dawn', { timeo
     expect(await tell(farlight, method, descriptor)).toBe(here);
   });
   await check(property, 1500);
-  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);
+  if (isUsual) for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);
 });

@@ -17,12 +17,21 @@ console.log(`FARLIGHT_PROPERTY_SEED=${seed}`);
 /** How many random programs the suite runs over memory. */
 export const USUAL_PROGRAMS = 200;
 
-/** FARLIGHT_PROPERTY_RUNS is how many programs run over memory; every other property keeps its share. */
-const wanted = given('FARLIGHT_PROPERTY_RUNS');
-const share = (wanted ?? USUAL_PROGRAMS) / USUAL_PROGRAMS;
+/**
+ * FARLIGHT_PROPERTY_RUNS is how many programs run over memory; every other property keeps its share.
+ * FARLIGHT_PROPERTY_MOST bounds it, whoever gives it.
+ */
+const wanted = Math.min(
+  given('FARLIGHT_PROPERTY_RUNS') ?? Infinity,
+  given('FARLIGHT_PROPERTY_MOST') ?? Infinity,
+);
+const share = (Number.isFinite(wanted) ? wanted : USUAL_PROGRAMS) / USUAL_PROGRAMS;
+
+/** Whether each property is tried as often as in the suite: only then can what was tried be held to be of all kinds. */
+export const isUsual: boolean = share >= 1;
 
 /** The suite has a minute or so, shrinking included; the long form takes the time that it takes. */
-export const timeout = wanted === undefined ? 120_000 : 24 * 3600_000;
+export const timeout = !Number.isFinite(wanted) ? 120_000 : 24 * 3600_000;
 const PATIENCE = 30_000;
 
 /**

@@ -5,25 +5,26 @@ export interface Block {
   /** What stands behind the fence. */
   readonly language: string;
   readonly lines: readonly string[];
-  /** Why it is not run, where an HTML comment right before it says so: `<!-- not run: REASON -->`. */
-  readonly notRun: string | undefined;
 }
 
 const FENCE = /^```(\w*)$/;
-const MARK = /^<!-- not run:(.*)-->$/;
+/** Whatever else opens a block in markdown: behind spaces or a quotation's mark, longer, of tildes, with more words. */
+const OTHER_FENCE = /^[\s>*\-\d.]*(```|~~~)/;
 
-/** The fenced blocks of a markdown text, in order. Throws where one is not closed. */
+/** The fenced blocks of a markdown text, in order. Throws where one is not closed, or begins in any other way. */
 export function fencedBlocks(file: string, text: string): Block[] {
   const blocks: Block[] = [];
   const lines = text.split('\n');
   for (let at = 0; at < lines.length; at++) {
     const [, language] = FENCE.exec(lines[at] ?? '') ?? [];
-    if (language === undefined) continue;
+    if (language === undefined) {
+      if (OTHER_FENCE.test(lines[at] ?? ''))
+        throw new Error(`${file}:${at + 1}: not a fence that is read here`);
+      continue;
+    }
     const end = lines.indexOf('```', at + 1);
     if (end < 0) throw new Error(`${file}:${at + 1}: the block is not closed`);
-    const [, reason] = MARK.exec(lines[at - 1] ?? '') ?? [];
-    const where = `${file}:${at + 2}`;
-    blocks.push({ where, language, lines: lines.slice(at + 1, end), notRun: reason?.trim() });
+    blocks.push({ where: `${file}:${at + 2}`, language, lines: lines.slice(at + 1, end) });
     at = end;
   }
   return blocks;

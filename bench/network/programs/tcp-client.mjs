@@ -1,7 +1,7 @@
-// Measures raw TCP: PORT up|down|ping MIB RUNS; prints the median of the runs in milliseconds.
+// Measures raw TCP: PORT up|down MIB RUNS prints the median of the runs in milliseconds, PORT ping the round trip.
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { median, times } from '../../workloads/report.mjs';
+import { median, roundTrips, times } from '../../workloads/report.mjs';
 
 const [port, what, mib, runs] = process.argv.slice(2);
 const BYTES = Number(mib) << 20;
@@ -17,12 +17,14 @@ socket.on('data', ({ length }) => {
   missing -= length;
   if (missing <= 0) arrived();
 });
-const measured = await times(Number(runs), what === 'ping' ? 1000 : 1, () => {
+const step = () => {
   missing = what === 'down' ? BYTES : 1;
   return new Promise((resolve) => {
     arrived = resolve;
     socket.write(data);
   });
-});
-console.log(JSON.stringify({ median: median(measured) }));
+};
+const measured =
+  what === 'ping' ? await roundTrips(step) : { median: median(await times(Number(runs), 1, step)) };
+console.log(JSON.stringify(measured));
 socket.destroy();
