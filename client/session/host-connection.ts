@@ -1,5 +1,5 @@
 import { packageVersion } from '../../link/package-version.js';
-import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
@@ -132,7 +132,5 @@ export class HostConnection {
 
 function asFarlightError(error: unknown): FarlightError {
   if (error instanceof FarlightError) return error;
-  return new FarlightError('UNREACHABLE', error instanceof Error ? error.message : String(error), {
-    cause: error,
-  });
+  return new FarlightError('UNREACHABLE', messageOf(error), { cause: error });
 }

@@ -3,6 +3,7 @@ import { Handle, UNMADE } from '#farlight/proto/wire/handle.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import type { Writer } from '#farlight/proto/wire/writer.js';
 import { type Arrived, CREATE, Line, operation, text, USE, WAIT } from '../support/encoder-to-decoder.js';
+import { seeded } from '../support/seeded.js';
 
 /** A batch of nothing but one run, however many commands it names: the frame's kind, and the run. */
 const ONE_RUN = 1 + 2;
@@ -153,14 +154,8 @@ describe('a command that cannot be written', () => {
 });
 
 describe('any sequence of commands', () => {
-  /** A small linear congruential generator, so that a failure can be repeated. */
-  const random = (seed: number) => () => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return seed / 2 ** 32;
-  };
-
   it.each(Array.from({ length: 40 }, (_, seed) => seed))('arrives as it was written (seed %i)', (seed) => {
-    const next = random(seed);
+    const next = seeded(seed);
     const below = (limit: number) => Math.floor(next() * limit);
     const line = new Line();
     const alive = [line.root, line.create()];
