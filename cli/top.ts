@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
+import { deferred } from '../link/deferred.js';
 import { FarlightError, messageOf } from '../proto/errors.js';
 import type { HostEvent } from '../server/page/dashboard.js';
 import { DEFAULT_DASHBOARD, parsePageAddress } from '../server/page/page-server.js';
@@ -69,20 +70,15 @@ function reasonOf(error: unknown): string {
 
 /** The terminal, for as long as the host is shown on it; afterwards it is as it was. */
 class Screen {
-  /** Resolves when it is no longer shown. */
-  readonly shown: Promise<void>;
+  readonly #left = deferred<void>();
   readonly #url: string;
   readonly #gone = new AbortController();
   #view: HostView;
   #answers = true;
-  #leave: () => void = () => {};
 
   constructor(url: string, view: HostView) {
     this.#url = url;
     this.#view = view;
-    this.shown = new Promise((resolve) => {
-      this.#leave = resolve;
-    });
     const { stdin, stdout } = process;
     stdout.write(ENTER);
     stdin.setRawMode(true);
@@ -92,6 +88,11 @@ class Screen {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, this.#end);
     this.#draw();
     void this.#follow();
+  }
+
+  /** Resolves when it is no longer shown. */
+  get shown(): Promise<void> {
+    return this.#left.promise;
   }
 
   readonly #onKey = (keys: Buffer) => {
@@ -108,7 +109,7 @@ class Screen {
     process.off('exit', this.#restore);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, this.#end);
     this.#restore();
-    this.#leave();
+    this.#left.resolve();
   };
 
   readonly #restore = () => {

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 import { cacheFolder } from '../link/cache-folder.js';
-import { FarlightError } from '../proto/errors.js';
+import { FarlightError, messageOf } from '../proto/errors.js';
 import { readTar } from './tar.js';
 
 const LOADER = 'libvulkan.so.1';
@@ -117,7 +117,7 @@ export function softwareGpuFolder(): string {
   } catch (cause) {
     throw new FarlightError(
       'NO_ADAPTER',
-      `the embedded software GPU could not be unpacked into ${cache} (${describe(cause)}); ` +
+      `the embedded software GPU could not be unpacked into ${cache} (${messageOf(cause)}); ` +
         `set XDG_CACHE_HOME to a folder that can be written`,
       { cause },
     );
@@ -171,8 +171,4 @@ function publish(temporary: string, folder: string): void {
   } catch (error) {
     if (!isComplete(folder)) throw error;
   }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { deferred } from '../../link/deferred.js';
 import { ClientResource } from '../session/client-resource.js';
 import type { Session } from '../session/session.js';
 import { INTERNAL } from './define.js';
@@ -19,17 +20,17 @@ interface Mapped {
 export class DeviceResource extends ClientResource {
   /** The features that it was requested with, and those that they imply. */
   features: ReadonlySet<string> = new Set();
-  /** The program's own promise: one derived from it would settle after what the host answered later. */
-  readonly lost: Promise<GPUDeviceLostInfo>;
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
-  #resolveLost: (info: GPUDeviceLostInfo) => void = () => {};
+  readonly #lost = deferred<GPUDeviceLostInfo>();
   #state: 'alive' | 'destroying' | 'lost' = 'alive';
 
   constructor(session: Session, label: string) {
     super(session, 'GPUDevice', undefined, label);
-    this.lost = new Promise((resolve) => {
-      this.#resolveLost = resolve;
-    });
+  }
+
+  /** The program's own promise: one derived from it would settle after what the host answered later. */
+  get lost(): Promise<GPUDeviceLostInfo> {
+    return this.#lost.promise;
   }
 
   destroy(): void {
@@ -47,6 +48,6 @@ export class DeviceResource extends ClientResource {
     if (destroyed && !this.session.ended) this.session.unhold();
     this.#state = 'lost';
     this.session.devices.delete(this.id);
-    this.#resolveLost(new GPUDeviceLostInfo(INTERNAL, destroyed ? 'destroyed' : reason, message));
+    this.#lost.resolve(new GPUDeviceLostInfo(INTERNAL, destroyed ? 'destroyed' : reason, message));
   }
 }

@@ -1,4 +1,4 @@
-import { FarlightError } from '../../proto/errors.js';
+import { FarlightError, messageOf } from '../../proto/errors.js';
 import { type Dialer, HostLink, type LinkOptions } from '../transport/host-link.js';
 import { noHost } from '../transport/socket-errors.js';
 import type { Transport } from '../transport/transport.js';
@@ -44,13 +44,12 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
 
 /** A browser tells a page nothing of why there is no connection, so what it may be is all said. */
 function unreachable(url: string, cause: unknown): FarlightError {
-  const why = cause instanceof Error ? cause.message : String(cause);
   const foreign = new URL(url).host !== location.host;
   const how = foreign ? `farlight serve --allow-origin ${origin}` : 'farlight serve';
   const or = foreign ? `, or it takes no pages of ${origin}` : '';
   return new FarlightError(
     'UNREACHABLE',
-    `no farlight host answers at ${url} (${why})${or}; have it started with: ${how}`,
+    `no farlight host answers at ${url} (${messageOf(cause)})${or}; have it started with: ${how}`,
     { cause },
   );
 }

@@ -1,17 +1,16 @@
-import { packageVersion } from '../../link/package-version.js';
-import { brokeProtocol, FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
+import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
-import { PROTOCOL } from '../../proto/version.js';
-import { BatchAssembler } from '../../proto/wire/batch.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
 import { NamedContents } from '../reuse/named-contents.js';
-import type { Link, Transport, Welcome } from '../transport/transport.js';
+import type { Link, Welcome } from '../transport/transport.js';
 import type { ClientResource } from './client-resource.js';
-import { type Flush, flushAfter, type Recorded } from './flush-policy.js';
+import { flushAfter, type Recorded } from './flush-policy.js';
+import { FlushSchedule } from './flush-schedule.js';
+import { type ConnectionOptions, HostConnection } from './host-connection.js';
 import { emptyStats, type Stats } from './ledger.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
@@ -19,13 +18,8 @@ import type { Whole } from './parts.js';
 import { ProcessHold } from './process-hold.js';
 import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
-import { whenTaskEnds } from './task-end.js';
 
-export interface SessionOptions {
-  /** Gives the transport when the session opens; may load it only then. */
-  transport: () => Promise<Transport>;
-  /** The program's name, for the host's eyes. */
-  program: string;
+export interface SessionOptions extends ConnectionOptions {
   /** 'off' sends each command as a message of its own. */
   batch: 'on' | 'off';
   /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
@@ -43,15 +37,10 @@ const ROOM_BESIDE_PART = 2048;
 /** Released handles are sent at the latest when there are this many. */
 const RELEASES_PER_MESSAGE = 512;
 
-const SETTLED = Promise.resolve();
-
 /**
  * One program's conversation with one executor: records commands in program order, sends them in
- * batches, and settles what the host answers.
- *
- * States: *idle* (nothing sent yet), *opening* (the first request started the link; frames queue in
- * it), *open* (after Welcome), *closed* (the link ended; what is recorded is dropped, what is awaited
- * fails with `#ended`). idle -> opening -> open -> closed; opening -> closed.
+ * batches, and settles what the host answers. Its connection opens with the first batch or request, and the session
+ * ends with it.
  */
 export class Session {
   readonly stats: Stats = emptyStats();
@@ -63,14 +52,14 @@ export class Session {
 
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
-  readonly #assembler = new BatchAssembler();
   readonly #requests: Requests;
+  readonly #connection: HostConnection;
+  readonly #schedule = new FlushSchedule(
+    () => this.#flush(),
+    () => this.#hold.apply(),
+  );
   readonly #registry = new FinalizationRegistry<number>((id) => this.#release(id));
   #released: number[] = [];
-  #scheduled: Flush | undefined;
-  #link: Link | undefined;
-  #opening = false;
-  #ended: FarlightError | undefined;
   readonly #outbox: Outbox;
   readonly #recipients: Recipients = {
     take: (serial) => this.#take(serial),
@@ -87,8 +76,6 @@ export class Session {
     activity: (report) => this.observer?.activity?.(report),
   };
   readonly #hold = new ProcessHold();
-  /** Whether `#endTask` will be called. */
-  #taskEnds = false;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -97,16 +84,23 @@ export class Session {
     this.#requests = new Requests(options.asException);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
     this.#encoder = new CommandEncoder(this, options.reuse);
+    this.#connection = new HostConnection(options, this.stats, {
+      onLink: (link) => this.#linked(link),
+      onWelcome: (welcome) => this.#welcomed(welcome),
+      onBatch: (batch) => readReplies(batch, this.#recipients),
+      onDrain: () => this.#outbox.drained(),
+      onEnd: (reason) => this.#finish(reason),
+    });
   }
 
   /** Why the session ended, if it did. */
   get ended(): FarlightError | undefined {
-    return this.#ended;
+    return this.#connection.ended;
   }
 
   /** What was counted until now, with what the link has. */
   countedStats(): Stats {
-    const { up = 0, down = 0 } = this.#link?.saved ?? {};
+    const { up = 0, down = 0 } = this.#connection.link?.saved ?? {};
     return { ...this.stats, bytesSavedUp: up, bytesSavedDown: down };
   }
 
@@ -128,9 +122,9 @@ export class Session {
 
   /** Records a command; `made` is the handle of what it creates, if it creates something. */
   record(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
-    if (this.#ended) return;
+    if (this.ended) return;
     this.#write(operation, self, args, made);
-    this.#schedule(operation === OPERATIONS.GPUQueue.submit ? 'submit' : 'configuration');
+    this.#flushAfter(operation === OPERATIONS.GPUQueue.submit ? 'submit' : 'configuration');
   }
 
   /**
@@ -138,10 +132,10 @@ export class Session {
    * have this thread wait, it returns when the link takes more, so that what waits here stays little.
    */
   recordPart(operation: AnyOperation, self: Handle, args: unknown, part: Uint8Array, whole: Whole): void {
-    if (this.#ended) return;
+    if (this.ended) return;
     if (this.#encoder.length + part.length > PART_BYTES + ROOM_BESIDE_PART) this.#flush();
     this.#write(operation, self, args, undefined, whole);
-    this.#schedule('configuration');
+    this.#flushAfter('configuration');
     this.#outbox.awaitRoom();
   }
 
@@ -150,7 +144,7 @@ export class Session {
    * the call counts as answered here then.
    */
   isHeld(operation: AnyOperation, self: Handle, args: unknown): boolean {
-    if (this.#ended || !this.#encoder.isHeld(operation, self, args)) return false;
+    if (this.ended || !this.#encoder.isHeld(operation, self, args)) return false;
     this.stats.answeredLocally += 1;
     return true;
   }
@@ -168,10 +162,10 @@ export class Session {
     made?: Handle,
   ): Promise<T> {
     const { rejected = rethrow } = settlement;
-    const ended = this.#ended;
+    const { ended } = this;
     if (ended) return new Promise((resolve) => resolve(rejected(ended)));
     this.stats.waits += 1;
-    this.#open();
+    this.#connection.open();
     try {
       this.#write(operation, self, args, made);
     } catch (error) {
@@ -180,7 +174,7 @@ export class Session {
     const { label = '' } = (made ?? self) as { label?: string };
     const answer = this.#requests.add(operation, settlement, this.observer?.awaited?.({ operation, label }));
     this.hold();
-    this.#schedule('awaited');
+    this.#flushAfter('awaited');
     return answer;
   }
 
@@ -189,7 +183,7 @@ export class Session {
    * the session has ended.
    */
   command(operation: AnyOperation, args: unknown): void {
-    if (this.#ended) return;
+    if (this.ended) return;
     this.#encoder.write(operation, this.root, args);
     this.#flush();
   }
@@ -197,7 +191,10 @@ export class Session {
   /** The bytes that were given to the link or wait for it, and those of them that the host has taken. */
   get upload(): { given: number; taken: number } {
     const { bytesUp } = this.stats;
-    return { given: bytesUp + this.#outbox.waitingBytes, taken: bytesUp - (this.#link?.underWay ?? 0) };
+    return {
+      given: bytesUp + this.#outbox.waitingBytes,
+      taken: bytesUp - (this.#connection.link?.underWay ?? 0),
+    };
   }
 
   /** How many objects of the program the host has. */
@@ -219,16 +216,15 @@ export class Session {
     this.#hold.release();
     if (this.#hold.holds > 0) return;
     // Mostly the program goes on to await the next thing in this very task.
-    if (this.#ended) this.#hold.apply();
-    else this.#whenTaskEnds();
+    if (this.ended) this.#hold.apply();
+    else this.#schedule.whenTaskEnds();
   }
 
   /** Ends the session; what is awaited fails. */
   close(): void {
     this.#flush();
     this.#outbox.finish();
-    this.#link?.close();
-    this.#end(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
+    this.#connection.close(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
   }
 
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
@@ -237,38 +233,14 @@ export class Session {
     this.observer?.recorded?.(operation);
   }
 
-  #schedule(recorded: Recorded): void {
-    const when = this.#options.batch === 'off' ? 'now' : flushAfter(recorded, this.#encoder);
-    if (when === 'now') {
-      this.#flush();
-    } else if (when === 'microtask' && this.#scheduled !== 'microtask') {
-      this.#scheduled = 'microtask';
-      // A reaction, and not queueMicrotask: Node makes a resource of its own for each of those.
-      void SETTLED.then(this.#flushNow);
-    } else if (when === 'task' && this.#scheduled === undefined) {
-      this.#scheduled = 'task';
-      this.#whenTaskEnds();
-    }
+  #flushAfter(recorded: Recorded): void {
+    this.#schedule.flush(this.#options.batch === 'off' ? 'now' : flushAfter(recorded, this.#encoder));
   }
-
-  #whenTaskEnds(): void {
-    if (this.#taskEnds) return;
-    this.#taskEnds = true;
-    whenTaskEnds(this.#endTask);
-  }
-
-  readonly #flushNow = () => this.#flush();
-
-  readonly #endTask = () => {
-    this.#taskEnds = false;
-    this.#flush();
-    this.#hold.apply();
-  };
 
   #flush(): void {
-    this.#scheduled = undefined;
-    if (this.#ended || (this.#encoder.length === 0 && this.#released.length === 0)) return;
-    if (!this.#opening) this.#open();
+    this.#schedule.flushed();
+    if (this.ended || (this.#encoder.length === 0 && this.#released.length === 0)) return;
+    this.#connection.open();
     const { observer } = this;
     const start = observer?.now?.() ?? 0;
     this.#writeReleases();
@@ -290,7 +262,7 @@ export class Session {
   }
 
   #release(id: number): void {
-    if (this.#ended) return;
+    if (this.ended) return;
     this.#released.push(id);
     if (this.#released.length >= RELEASES_PER_MESSAGE) this.#flush();
   }
@@ -302,70 +274,21 @@ export class Session {
     this.#released = [];
   }
 
-  #open(): void {
-    if (this.#opening) return;
-    this.#opening = true;
-    this.#options.transport().then(
-      (transport) => this.#connect(transport),
-      (error: unknown) => this.#end(asFarlightError(error)),
-    );
+  #linked(link: Link): void {
+    this.#hold.attach(link);
+    this.#outbox.attach(link);
   }
 
-  #connect(transport: Transport): void {
-    if (this.#ended) return;
-    const hello = {
-      protocolMin: PROTOCOL.min,
-      protocolMax: PROTOCOL.max,
-      version: packageVersion(),
-      program: this.#options.program,
-    };
-    this.#link = transport.open(hello, {
-      onWelcome: (welcome) => this.#welcome(welcome),
-      onFrame: (frame) => this.#receive(frame),
-      onDrain: () => this.#outbox.drained(),
-      onClose: (reason) =>
-        this.#end(
-          reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`),
-        ),
-    });
-    this.#hold.attach(this.#link);
-    this.#outbox.attach(this.#link);
-  }
-
-  #welcome(welcome: Welcome): void {
-    if (this.#ended) return;
+  #welcomed(welcome: Welcome): void {
     const { contents } = welcome;
     if (contents && this.#options.reuse === 'on' && !this.#options.fresh) {
       const nextSerial = () => this.#requests.next;
-      this.#heed(() => {
+      this.#connection.heed(() => {
         this.#encoder.contents = new NamedContents(contents, { stats: this.stats, nextSerial });
       });
     }
     this.onWelcome(welcome);
     this.observer?.welcomed?.(welcome);
-  }
-
-  /** Returns true where nothing of the frame is needed any more. */
-  #receive(frame: Uint8Array): boolean {
-    if (this.#ended) return false;
-    this.stats.bytesDown += frame.length;
-    let isRead = false;
-    this.#heed(() => {
-      const batch = this.#assembler.push(frame);
-      if (batch) isRead = readReplies(batch, this.#recipients);
-    });
-    return isRead;
-  }
-
-  #heed(message: () => void): void {
-    try {
-      message();
-    } catch (error) {
-      // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
-      if (!(error instanceof ProtocolError)) throw error;
-      this.#link?.close();
-      this.#end(new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error)));
-    }
   }
 
   /** The pending command of a reply; each is answered once. */
@@ -376,9 +299,8 @@ export class Session {
     return request;
   }
 
-  #end(reason: FarlightError): void {
-    if (this.#ended) return;
-    this.#ended = reason;
+  /** What is recorded is dropped, what is awaited fails, and the devices are lost. */
+  #finish(reason: FarlightError): void {
     invariant(this.#hold.holds >= this.#requests.size, 'an awaited command does not hold the session');
     const left = this.#requests.takeAll();
     this.#outbox.clear();
@@ -391,11 +313,4 @@ export class Session {
     for (const device of this.devices.values()) device.onLost('unknown', reason.message);
     this.devices.clear();
   }
-}
-
-function asFarlightError(error: unknown): FarlightError {
-  if (error instanceof FarlightError) return error;
-  return new FarlightError('UNREACHABLE', error instanceof Error ? error.message : String(error), {
-    cause: error,
-  });
 }

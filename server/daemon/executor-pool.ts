@@ -1,12 +1,8 @@
-import { deferred } from '../../link/deferred.js';
-import { ExecutorChild, type ExecutorReady } from '../../link/executor-child.js';
-import type { Span } from '../../proto/activity.js';
+import type { ExecutorChild, ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
-import type { SessionOver, Traffic } from '../../proto/handshake.js';
-import type { ShareReport } from '../../proto/shares.js';
-import type { Work } from '../../proto/work.js';
+import { ExecutorWatch } from './executor-watch.js';
 import { brief, type Log } from './log.js';
-import { processMemory } from './process-memory.js';
+import { type ExecutorUser, PooledExecutor, type Served } from './pooled-executor.js';
 
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
@@ -34,35 +30,8 @@ export interface PoolOptions {
 
 /** How long an executor is kept for the next session of its program, in milliseconds. */
 const KEEP_MS = 15 * 60_000;
-/** How long an executor may take to end, in milliseconds, before it is killed. */
-const END_GRACE_MS = 6000;
-/** How often it is looked how much memory executors have, in milliseconds. */
-const MEMORY_LOOK_MS = 1000;
-/** In so many parts of `busyMs` it is asked whether it is still there. */
-const ASKS = 8;
-
-/** Whose sessions an executor serves: it never serves another tenant's, nor another program's. */
-export interface Served {
-  readonly tenant: string;
-  readonly program: string;
-}
-
-/** What a session hears of its executor. */
-export interface ExecutorUser {
-  /** Its GPU is open; comes in a later turn of the event loop, first. */
-  onReady(ready: ExecutorReady): void;
-  onTraffic(traffic: Traffic, work: Work | undefined): void;
-  /** What it did, while that is watched. */
-  onSpans?(spans: readonly Span[], left: number): void;
-  /** The session is over, and the executor is no longer its own. */
-  onOver(why: SessionOver): void;
-  /** The executor is gone. Comes instead of onOver. */
-  onExit(reason: FarlightError | undefined): void;
-  /** The session asks for its share of what it has in common with others, or gives some back. */
-  onShare(report: ShareReport): void;
-  /** Nothing of the session is left on the GPU. Comes once, last. */
-  onReleased(): void;
-}
+/** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
+const RETRY_MS = { first: 500, longest: 30_000 };
 
 /** Executor processes: of a session, ready for any, kept for a program's next one, and those that start or tidy up. */
 export interface ExecutorCensus {
@@ -72,29 +41,6 @@ export interface ExecutorCensus {
   changing: number;
 }
 
-/** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
-const RETRY_MS = { first: 500, longest: 30_000 };
-
-/**
- * An executor process.
- *
- * States: *spare* (no session has used it), *used* (a session has it: `user`), *retiring* (its session is
- * over, and it tidies up), *kept* (for the next session of those that it serves; `timer` ends it).
- * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
- */
-interface Executor {
-  child: ExecutorChild;
-  ready: ExecutorReady | undefined;
-  user: ExecutorUser | undefined;
-  /** The session that is over, of which something may be left. */
-  leaving: ExecutorUser | undefined;
-  /** Whose sessions it serves; undefined until the first. */
-  serves: Served | undefined;
-  timer: NodeJS.Timeout | undefined;
-  /** When it was last known not to be busy, in milliseconds since 1970. */
-  aliveAt: number;
-}
-
 /**
  * The daemon's executor processes: the pool owns each one until its exit, whether it is a spare or a
  * session uses it. Starting Node, Dawn and an adapter takes 0.2 s, so a session gets a process that
@@ -102,30 +48,32 @@ interface Executor {
  */
 export class ExecutorPool {
   readonly #options: PoolOptions;
-  readonly #executors = new Map<Executor, Promise<void>>();
-  readonly #spares: Executor[] = [];
+  readonly #executors = new Set<PooledExecutor>();
+  readonly #spares: PooledExecutor[] = [];
   /** The longest kept first. */
-  readonly #kept: Executor[] = [];
+  readonly #kept: PooledExecutor[] = [];
+  readonly #watch: ExecutorWatch;
   #choice: string;
   #retryMs = RETRY_MS.first;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
-  readonly #watches: readonly NodeJS.Timeout[];
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#choice = options.adapter;
-    this.#watches = [
-      setInterval(() => this.#endBusy(), options.busyMs / ASKS).unref(),
-      ...(options.memoryBytes > 0 ? [setInterval(() => this.#endLarge(), MEMORY_LOOK_MS).unref()] : []),
-    ];
+    this.#watch = new ExecutorWatch({
+      busyMs: options.busyMs,
+      memoryBytes: options.memoryBytes,
+      executors: this.#executors,
+      onExcess: (executor, what) => this.#endUsed(executor, what),
+    });
   }
 
   /** How many processes there are, by what they are there for. */
   census(): ExecutorCensus {
-    const all = [...this.#executors.keys()];
-    const busy = all.filter(({ user }) => user).length;
-    const warm = this.#spares.filter(({ ready }) => ready).length;
+    const all = [...this.#executors];
+    const busy = all.filter(({ isUsed }) => isUsed).length;
+    const warm = this.#spares.filter(({ isReady }) => isReady).length;
     const kept = this.#kept.length;
     return { busy, warm, kept, changing: all.length - busy - warm - kept };
   }
@@ -141,20 +89,16 @@ export class ExecutorPool {
    */
   take(serves: Served, user: ExecutorUser): ExecutorChild {
     const executor = this.#takeKept(serves) ?? this.#takeSpare() ?? this.#start();
-    executor.user = user;
-    executor.serves = serves;
-    executor.aliveAt = Date.now();
-    const { ready } = executor;
-    if (ready) setImmediate(() => executor.user?.onReady(ready));
+    executor.use(serves, user);
     setImmediate(() => this.fill());
     return executor.child;
   }
 
   /** A session does not want its executor after all; nothing has begun on it. */
   putBack(child: ExecutorChild): void {
-    for (const executor of this.#executors.keys()) {
+    for (const executor of this.#executors) {
       if (executor.child !== child) continue;
-      executor.user = undefined;
+      executor.unuse();
       this.#end(executor);
     }
   }
@@ -163,169 +107,95 @@ export class ExecutorPool {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    for (const watch of this.#watches) clearInterval(watch);
-    for (const { child } of this.#executors.keys()) child.kill();
-    await Promise.all(this.#executors.values());
+    this.#watch.close();
+    for (const { child } of this.#executors) child.kill();
+    await Promise.all([...this.#executors].map(({ exited }) => exited));
   }
 
-  #takeKept({ tenant, program }: Served): Executor | undefined {
-    const at = this.#kept.findLastIndex(
-      ({ serves }) => serves?.tenant === tenant && serves.program === program,
-    );
+  #takeKept(serves: Served): PooledExecutor | undefined {
+    const at = this.#kept.findLastIndex((executor) => executor.hasServed(serves));
     const executor = at < 0 ? undefined : this.#kept.splice(at, 1)[0];
     if (!executor) return undefined;
-    clearTimeout(executor.timer);
     this.#options.onReuse();
-    this.#options.log.info(factsOf(executor), 'executor reused');
+    this.#options.log.info(executor.facts, 'executor reused');
     return executor;
   }
 
-  #takeSpare(): Executor | undefined {
-    const warm = this.#spares.findIndex((spare) => spare.ready);
+  #takeSpare(): PooledExecutor | undefined {
+    const warm = this.#spares.findIndex(({ isReady }) => isReady);
     return this.#spares.splice(Math.max(warm, 0), 1)[0];
   }
 
-  #over(executor: Executor, why: SessionOver): void {
-    const { user } = executor;
-    executor.user = undefined;
-    executor.leaving = user;
-    user?.onOver(why);
-    if (this.#options.kept === 0) this.#end(executor);
-  }
-
-  #keep(executor: Executor): void {
-    this.#released(executor);
+  #keep(executor: PooledExecutor): void {
     if (this.#options.kept === 0 || this.#closed) return;
     this.#kept.push(executor);
     this.#options.onKept();
-    this.#options.log.info(factsOf(executor), 'executor kept');
-    executor.timer = setTimeout(() => this.#end(executor), KEEP_MS).unref();
+    this.#options.log.info(executor.facts, 'executor kept');
+    executor.keep(KEEP_MS, () => this.#end(executor));
     const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
     if (oldest) this.#end(oldest);
   }
 
-  #released(executor: Executor): void {
-    const { leaving } = executor;
-    executor.leaving = undefined;
-    leaving?.onReleased();
-  }
-
-  /** Ends one that is kept. */
-  #end(executor: Executor): void {
+  #end(executor: PooledExecutor): void {
     this.#forget(executor);
-    executor.timer = setTimeout(() => executor.child.kill(), END_GRACE_MS).unref();
-    executor.child.end();
+    executor.end();
   }
 
   /** Takes an executor out of those that are kept, if it is one. */
-  #forget(executor: Executor): void {
-    clearTimeout(executor.timer);
+  #forget(executor: PooledExecutor): void {
     const at = this.#kept.indexOf(executor);
     if (at >= 0) this.#kept.splice(at, 1);
   }
 
-  #start(): Executor {
-    const { entry } = this.#options;
-    const exited = deferred<void>();
-    const child = new ExecutorChild(
+  #start(): PooledExecutor {
+    const { adapter, entry, kept, log, onGpu } = this.#options;
+    const executor = new PooledExecutor(
       { adapter: this.#choice, entry },
       {
         onReady: (ready) => {
-          executor.ready = ready;
           // Only the first answer counts: a GPU that is lost later must not make the host a software one.
-          if (this.#choice === this.#options.adapter) this.#choice = ready.choice;
+          if (this.#choice === adapter) this.#choice = ready.choice;
           this.#retryMs = RETRY_MS.first;
-          this.#options.log.info({ ...factsOf(executor), adapter: ready.adapter.name }, 'executor started');
-          this.#options.onGpu(ready);
-          executor.user?.onReady(ready);
+          log.info({ ...executor.facts, adapter: ready.adapter.name }, 'executor started');
+          onGpu(ready);
         },
-        onTraffic: (traffic, work) => executor.user?.onTraffic(traffic, work),
-        onSpans: (spans, left) => executor.user?.onSpans?.(spans, left),
-        onShare: (report) => executor.user?.onShare(report),
-        onOver: (why) => this.#over(executor, why),
+        onOver: () => {
+          if (kept === 0) this.#end(executor);
+        },
         onIdle: () => this.#keep(executor),
-        onAlive: () => {
-          executor.aliveAt = Date.now();
-        },
-        onExit: (reason) => {
-          this.#executors.delete(executor);
-          exited.resolve();
-          this.#onExit(executor, reason);
-        },
+        onExit: (reason) => this.#onExit(executor, reason),
       },
     );
-    const executor: Executor = {
-      child,
-      ready: undefined,
-      user: undefined,
-      leaving: undefined,
-      serves: undefined,
-      timer: undefined,
-      aliveAt: 0,
-    };
-    this.#executors.set(executor, exited.promise);
+    this.#executors.add(executor);
     return executor;
   }
 
-  #onExit(executor: Executor, reason: FarlightError | undefined): void {
+  #onExit(executor: PooledExecutor, reason: FarlightError | undefined): void {
+    this.#executors.delete(executor);
     // One that has just been started does not yet leave its end to this process.
     if (reason && !this.#closed && !executor.child.wasAskedToEnd) {
-      if (executor.ready) this.#noteLost(executor, reason);
+      if (executor.isReady) this.#noteLost(executor, reason);
       else this.#failed(reason);
     }
     this.#forget(executor);
-    const { user } = executor;
-    executor.user = undefined;
-    user?.onExit(reason);
-    user?.onReleased();
-    this.#released(executor);
     const spare = this.#spares.indexOf(executor);
     if (spare < 0) return;
     this.#spares.splice(spare, 1);
     this.#tryLater();
   }
 
-  /** Ends executors that have been busy for too long, such as one in a shader compiler that never ends. */
-  #endBusy(): void {
-    for (const executor of this.#executors.keys()) {
-      if (!executor.user || !executor.ready) continue;
-      executor.child.ping();
-      const seconds = Math.round(this.#options.busyMs / 1000);
-      if (Date.now() - executor.aliveAt < this.#options.busyMs) continue;
-      this.#endUsed(executor, `was busy for ${seconds} seconds without a pause`);
-    }
-  }
-
-  /** Ends executors that have more of the machine's memory than they may: what is not counted on the GPU counts here. */
-  #endLarge(): void {
-    const { memoryBytes } = this.#options;
-    for (const executor of this.#executors.keys()) {
-      const bytes = executor.user && processMemory(executor.child.pid);
-      if (bytes === undefined || bytes <= memoryBytes) continue;
-      const mib = (each: number) => `${Math.round(each / 2 ** 20)} MiB`;
-      this.#endUsed(
-        executor,
-        `had ${mib(bytes)} of the host's memory, of ${mib(memoryBytes)} that it may have`,
-      );
-    }
-  }
-
   /** Ends one that a session uses, by force, and tells that session why. */
-  #endUsed(executor: Executor, what: string): void {
-    const { child, user } = executor;
-    executor.user = undefined;
-    executor.leaving = user;
-    child.kill();
+  #endUsed(executor: PooledExecutor, what: string): void {
     const reason = new FarlightError(
       'EXECUTOR_LOST',
       `the GPU executor ${what}, and was ended; start the program again`,
     );
     this.#noteLost(executor, reason);
-    user?.onExit(reason);
+    executor.kill(reason);
   }
 
-  #noteLost(executor: Executor, { code, message }: FarlightError): void {
-    this.#options.log.warn({ ...factsOf(executor), code, why: brief(message) }, 'executor lost');
+  #noteLost(executor: PooledExecutor, { code, message }: FarlightError): void {
+    this.#options.log.warn({ ...executor.facts, code, why: brief(message) }, 'executor lost');
   }
 
   /** One could not open the GPU. Another tries, also where none is kept ready: else nobody would know of its return. */
@@ -343,9 +213,4 @@ export class ExecutorPool {
     }, this.#retryMs).unref();
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
   }
-}
-
-/** What names an executor in the log: its process, and whose sessions it serves. */
-function factsOf({ child, serves }: Executor): object {
-  return { pid: child.pid, ...(serves && { program: brief(serves.program), tenant: serves.tenant }) };
 }

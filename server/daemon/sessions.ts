@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
-import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
+import { FarlightError, ProtocolError } from '../../proto/errors.js';
 import {
   type Resume,
   SESSION_END_CODES,
@@ -17,6 +16,7 @@ import { PACKET } from '../../proto/wire/packet.js';
 import type { Visitor } from './admission.js';
 import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, refuse } from './front-door.js';
+import { handOver } from './hand-over.js';
 import type { Buffers } from './quotas.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionLog } from './session-log.js';
@@ -165,7 +165,7 @@ export class Sessions {
   }
 
   #start(caller: Caller, visitor: Visitor, granted: Greeting & { protocol: number; buffers: Buffers }): void {
-    const { versions, pool, counters, contents, resumeMs, silence, quotas, shares } = this.#options;
+    const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares } = this.#options;
     const { program, compression, protocol, buffers, key } = granted;
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
@@ -202,7 +202,7 @@ export class Sessions {
             child.begin(description, socket, caller.head);
             return true;
           };
-          this.#hand(caller, begin, (end) => this.#dismiss(id, end));
+          handOver(caller.socket, bridges(), begin, (end) => this.#dismiss(id, end));
         },
         onTraffic: (traffic, work) => {
           log.carried(traffic, work);
@@ -252,7 +252,7 @@ export class Sessions {
         session.child.resume({ taken, attempt }, socket, caller.head);
         return true;
       };
-      this.#hand(caller, goOn, (end) => this.#refuse(caller, end));
+      handOver(caller.socket, this.#options.bridges(), goOn, (end) => this.#refuse(caller, end));
       return;
     }
     this.#gone(caller, visitor, sessionId);
@@ -260,21 +260,6 @@ export class Sessions {
 
   #gone(caller: Caller, { tenant }: Visitor, id: string): void {
     this.#refuse(caller, this.#ends.of(id, tenant));
-  }
-
-  /** Has `use` take the connection in a form that an executor can be given; it returns whether it did. */
-  #hand({ socket }: Caller, use: (socket: Socket) => boolean, failed: (end: SessionEnd) => void): void {
-    // What it sends and gets is a descriptor's own, and not of this process's making.
-    if (socket instanceof Socket && !(socket instanceof TLSSocket)) {
-      use(socket);
-      return;
-    }
-    const bridges = this.#options.bridges();
-    invariant(bridges, 'there are bridges for what cannot be handed over');
-    bridges.carry(socket, use, (cause) => {
-      const message = `the host cannot pass the connection on to its GPU process (${cause.message}); have it started again`;
-      failed({ code: 'EXECUTOR_LOST', message });
-    });
   }
 
   #lost(id: string, reason: FarlightError | undefined): void {

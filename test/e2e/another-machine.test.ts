@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { CLI, until } from '../support/session-client.js';
+import { startFarlight } from '../support/farlight-command.js';
+import { until } from '../support/session-client.js';
 import { folders } from '../support/trust.js';
 
 const temporary = folders();
@@ -23,38 +24,19 @@ afterEach(async () => {
   temporary.remove();
 });
 
-interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 function farlight(args: string[], more: NodeJS.ProcessEnv = {}) {
-  const env = {
-    ...process.env,
-    XDG_CONFIG_HOME: config,
-    XDG_RUNTIME_DIR: runtime,
-    TMPDIR: tmpdir(),
-    ...more,
-  };
-  const child = spawn(process.execPath, [CLI, ...args], { env });
-  children.push(child);
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  const done = new Promise<Finished>((resolve) => child.on('close', (code) => resolve({ code, ...texts })));
-  return { child, done, texts };
+  const env = { XDG_CONFIG_HOME: config, XDG_RUNTIME_DIR: runtime, TMPDIR: tmpdir(), ...more };
+  const running = startFarlight(args, env);
+  children.push(running.child);
+  return running;
 }
 
 /** `farlight serve` with TLS, once it is ready. */
 async function serve(...args: string[]) {
   const listen = args.includes('--require-token') ? '127.0.0.1:0' : 'grpcs://127.0.0.1:0';
   const host = farlight(['serve', '--listen', listen, '--adapter', 'null', '--blobs', 'off', ...args]);
-  await until(() => host.texts.stdout.includes('adapter:') || host.child.exitCode !== null);
-  const url = /ready: (\S+)/.exec(host.texts.stdout)?.[1] ?? '';
+  await until(() => host.printed.stdout.includes('adapter:') || host.child.exitCode !== null);
+  const url = /ready: (\S+)/.exec(host.printed.stdout)?.[1] ?? '';
   return { ...host, url };
 }
 
@@ -144,8 +126,8 @@ describe('one machine to another', () => {
     const [, token = '', pin] = /\/\/(flt_[^@]+)@.*ca=(.+)/.exec(first.url) ?? [];
     expect(again.url).not.toContain('flt_');
     expect(again.url).toContain(pin);
-    expect(again.texts.stdout).toMatch(/\ntokens: .*farlight token add[^\n]*\nadapter:/);
-    expect(again.texts.stdout).not.toContain(token);
+    expect(again.printed.stdout).toMatch(/\ntokens: .*farlight token add[^\n]*\nadapter:/);
+    expect(again.printed.stdout).not.toContain(token);
     const { code } = await run({ FARLIGHT_HOST: again.url.replace('://', `://${token}@`) }).done;
     expect(code).toBe(0);
     expect(readdirSync(runtime), 'what the killed one left is gone').toHaveLength(1);
@@ -162,7 +144,7 @@ describe('one machine to another', () => {
     const host = await serve();
     const [token = ''] = /flt_[A-Za-z0-9_-]+/.exec(host.url) ?? [];
     const program = run({ FARLIGHT_HOST: host.url, PAUSE: '1', FARLIGHT_DEBUG: '1' });
-    await until(() => program.texts.stdout.includes('frames') || program.child.exitCode !== null);
+    await until(() => program.printed.stdout.includes('frames') || program.child.exitCode !== null);
     const seen = publicOf([host.child.pid ?? 0, program.child.pid ?? 0]);
     expect(seen).toContain('farlight-executor');
     expect(seen).not.toContain(token);
@@ -171,7 +153,7 @@ describe('one machine to another', () => {
     expect(code).toBe(0);
     expect(stderr).toContain('bytes up');
     expect(stdout + stderr).not.toContain(token);
-    const printed = host.texts.stdout.replace(host.url, '') + host.texts.stderr;
+    const printed = host.printed.stdout.replace(host.url, '') + host.printed.stderr;
     expect(printed).not.toContain(token);
   });
 
@@ -180,7 +162,7 @@ describe('one machine to another', () => {
     const [token = ''] = /flt_[A-Za-z0-9_-]+/.exec(host.url) ?? [];
     const script = ['--input-type=module', '-e', PROGRAM];
     const typed = farlight(['run', '--host', host.url, '--', process.execPath, ...script], { PAUSE: '1' });
-    await until(() => typed.texts.stdout.includes('frames') || typed.child.exitCode !== null);
+    await until(() => typed.printed.stdout.includes('frames') || typed.child.exitCode !== null);
     expect(publicOf([typed.child.pid ?? 0])).not.toContain(token);
     typed.child.stdin.write('go on');
     expect((await typed.done).code).toBe(0);

@@ -1,38 +1,23 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
-import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
-import { CLI, executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { type Finished, startFarlight } from '../support/farlight-command.js';
+import { executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
 });
 
-interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-function start(
-  args: string[],
-  env: NodeJS.ProcessEnv = {},
-): { child: ChildProcess; done: Promise<Finished>; output(): string } {
-  const child = spawn(process.execPath, [CLI, ...args], { env: { ...process.env, ...env } });
+function start(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const { child, printed, done } = startFarlight(args, env);
   cleanups.push(() => child.kill('SIGKILL'));
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  const done = new Promise<Finished>((resolve) => child.on('close', (code) => resolve({ code, ...texts })));
-  return { child, done, output: () => texts.stdout };
+  return { child, done, output: () => printed.stdout };
 }
 
 const farlight = (...args: string[]) => start(args).done;

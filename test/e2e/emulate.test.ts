@@ -1,7 +1,7 @@
-import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { CLI, executorsOf, isAlive, until } from '../support/session-client.js';
+import { startFarlight } from '../support/farlight-command.js';
+import { executorsOf, isAlive, until } from '../support/session-client.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -10,18 +10,9 @@ afterEach(async () => {
 
 /** `farlight run ARGS`, with what it printed so far. */
 function run(args: string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [CLI, 'run', ...args], { env: { ...process.env, ...env } });
-  cleanups.push(() => child.kill('SIGKILL'));
-  const printed = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      printed[name] += text;
-    });
-  }
-  const done = new Promise<{ code: number | null } & typeof printed>((resolve) => {
-    child.on('close', (code) => resolve({ code, ...printed }));
-  });
-  return { child, printed, done };
+  const running = startFarlight(['run', ...args], env);
+  cleanups.push(() => running.child.kill('SIGKILL'));
+  return running;
 }
 
 async function host(): Promise<TestHost> {

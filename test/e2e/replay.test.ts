@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { runFarlight } from '../support/farlight-command.js';
 import { flipped, readRecording, rewritten } from '../support/recordings.js';
-import { CLI, REPOSITORY } from '../support/session-client.js';
+import { REPOSITORY } from '../support/session-client.js';
 
 let folder: string;
 let host: TestHost;
@@ -23,23 +23,7 @@ afterAll(async () => {
 /** A model on the software GPU compiles for tens of seconds. */
 const MINUTES = 10 * 60_000;
 
-interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-async function farlight(...args: string[]): Promise<Finished> {
-  const child = spawn(process.execPath, [CLI, ...args], { cwd: REPOSITORY });
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, ...texts };
-}
+const farlight = (...args: string[]) => runFarlight(args, {}, REPOSITORY);
 
 const file = (name: string) => join(folder, name);
 

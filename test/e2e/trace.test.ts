@@ -1,10 +1,10 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { CLI, REPOSITORY } from '../support/session-client.js';
+import { type Finished, runFarlight } from '../support/farlight-command.js';
+import { REPOSITORY } from '../support/session-client.js';
 import { checkTrace, type TraceDocument, type TraceEvent } from '../support/trace-format.js';
 
 let host: TestHost;
@@ -20,22 +20,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-interface Finished {
-  code: number | null;
-  stderr: string;
-}
-
 /** `farlight run --trace FILE ... -- node ARGS`. */
-async function trace(file: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
-  const all = [CLI, 'run', '--host', host.url, '--trace', join(folder, file), '--', 'node', ...args];
-  const child = spawn(process.execPath, all, { cwd: REPOSITORY, env: { ...process.env, ...env } });
-  let stderr = '';
-  child.stderr.on('data', (text) => {
-    stderr += text;
-  });
-  child.stdout.resume();
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, stderr };
+function trace(file: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
+  const all = ['run', '--host', host.url, '--trace', join(folder, file), '--', 'node', ...args];
+  return runFarlight(all, env, REPOSITORY);
 }
 
 const read = (file: string) => checkTrace(readFileSync(join(folder, file), 'utf8'));
@@ -193,14 +181,7 @@ it('what takes long is said on a terminal alone: elsewhere stderr is the program
     await new Promise((resolve) => setTimeout(resolve, 1300));
     process.stderr.write('its own\\n');`,
   );
-  const child = spawn(process.execPath, [CLI, 'run', '--host', host.url, '--', 'node', file], {
-    env: { ...process.env, FARLIGHT_PROGRESS: '1' },
-  });
-  let stderr = '';
-  child.stderr.on('data', (text) => {
-    stderr += text;
-  });
-  child.stdout.resume();
-  await new Promise((resolve) => child.on('close', resolve));
+  const command = ['run', '--host', host.url, '--', 'node', file];
+  const { stderr } = await runFarlight(command, { FARLIGHT_PROGRESS: '1' });
   expect(stderr).toBe('its own\n');
 });

@@ -3,17 +3,14 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
-import { close, create, globals, stats } from '#farlight/client/index.js';
 import { HostClient } from '#farlight/client/transport/host-client.js';
 import { remoteHost } from '#farlight/client/transport/worker-link.js';
-import { PACKET } from '#farlight/proto/wire/packet.js';
-import { tenantFolder } from '#farlight/server/blobs/tenants.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { memoryLog } from '../support/memory-log.js';
-import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
+import { secureHosts, secureLine } from '../support/secure-host.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
 import { DAY, makePair, servers } from '../support/trust.js';
 
@@ -44,8 +41,6 @@ async function refusal(url: string): Promise<{ code: string; message: string }> 
   expect(message).not.toMatch(/flt_[A-Za-z0-9]|\n|Error:/);
   return { code: String(reason?.code), message };
 }
-
-const pidOf = async (client: SessionClient) => Number(Buffer.from(await client.ask(ACTION.pid)).toString());
 
 describe('a host with TLS', () => {
   it('serves who shows a token, over a connection that is as good as a plain one', async () => {
@@ -171,119 +166,6 @@ describe('a host with TLS', () => {
     expect(of('certificate or tokens unusable')).toMatchObject([
       { why: expect.stringContaining(trustFolder) },
     ]);
-  });
-});
-
-describe('tenants', () => {
-  it("go on with no session of another's, which they cannot tell from one that there is not", async () => {
-    const { invite, port } = await hosts.start();
-    const [alice, bob] = [invite('alice'), invite('bob')];
-    const first = secureRaw(port).hello({ token: alice.token });
-    const { sessionId } = await first.object(PACKET.welcome);
-    const thief = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1, token: bob.token });
-    const liar = secureRaw(port).greet(PACKET.resume, {
-      sessionId: 'none',
-      taken: 0,
-      attempt: 1,
-      token: bob.token,
-    });
-    const said = await thief.object(PACKET.end);
-    expect(said).toMatchObject({ code: 'DISCONNECTED', message: expect.stringMatching(/does not know/) });
-    expect(await liar.object(PACKET.end)).toEqual(said);
-    const nobody = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1 });
-    expect(await nobody.object(PACKET.end)).toMatchObject({ code: 'UNAUTHORIZED' });
-    first.socket.destroy();
-    const again = secureRaw(port).greet(PACKET.resume, {
-      sessionId,
-      taken: 0,
-      attempt: 1,
-      token: alice.token,
-    });
-    await again.next(PACKET.resumed);
-    again.frame(Uint8Array.of(ACTION.echo, 9));
-    expect([...(await again.next(PACKET.data))]).toEqual([ACTION.echo, 9]);
-    again.socket.destroy();
-  });
-
-  it("hear nothing of why another's session ended", async () => {
-    const { invite, port } = await hosts.start({ kept: 0 });
-    const [alice, bob] = [invite('alice'), invite('bob')];
-    const first = secureRaw(port).hello({ token: alice.token });
-    const { sessionId } = await first.object(PACKET.welcome);
-    first.frame(Uint8Array.of(ACTION.exit));
-    await first.closed;
-    const ask = async (token: string) => {
-      const client = secureRaw(port).greet(PACKET.resume, { sessionId, taken: 0, attempt: 1, token });
-      return (await client.object(PACKET.end)).code;
-    };
-    let code: unknown;
-    // The connection may close before the daemon knows of its process.
-    do {
-      const client = secureRaw(port).greet(PACKET.resume, {
-        sessionId,
-        taken: 0,
-        attempt: 1,
-        token: alice.token,
-      });
-      await client.closed;
-      const end = client.packets.find(([kind]) => kind === PACKET.end);
-      code = end && JSON.parse(Buffer.from(end.subarray(1)).toString()).code;
-    } while (code === undefined);
-    expect(code).toBe('EXECUTOR_LOST');
-    expect(await ask(bob.token)).toBe('DISCONNECTED');
-  });
-
-  it('never have an executor that another has had', async () => {
-    const { invite, daemon } = await hosts.start({ kept: 2, spares: 0 });
-    const [alice, bob] = [invite('alice'), invite('bob')];
-    const pidFor = async (url: string) => {
-      const { executorsKept } = daemon.counters;
-      const client = open(url);
-      const pid = await pidOf(client);
-      client.link.close();
-      await client.closed;
-      await until(() => daemon.counters.executorsKept > executorsKept);
-      return pid;
-    };
-    const hers = await pidFor(alice.url);
-    expect(await pidFor(bob.url)).not.toBe(hers);
-    expect(await pidFor(alice.url)).toBe(hers);
-  });
-
-  it('are not told of the contents of another, nor given them', async () => {
-    const root = hosts.folder();
-    const { invite } = await hosts.start({ adapter: 'null', executorEntry: undefined, blobs: { root } });
-    const [alice, bob] = [invite('alice'), invite('bob')];
-    const bytes = new Uint8Array(1 << 16).map((_, at) => (at * 7) % 253);
-    const upload = async (host: string) => {
-      const gpu = create({ host });
-      const device = await (await gpu.requestAdapter())?.requestDevice();
-      if (!device) throw new Error('no device');
-      const { GPUBufferUsage } = globals;
-      const buffer = device.createBuffer({ size: bytes.length, usage: GPUBufferUsage.COPY_DST });
-      device.queue.writeBuffer(buffer, 0, bytes);
-      await device.queue.onSubmittedWorkDone();
-      const { bytesNotSent } = stats(gpu);
-      close(gpu);
-      return bytesNotSent;
-    };
-    const kept = async (tenant: string) => {
-      const { readdirSync } = await import('node:fs');
-      const count = () => {
-        try {
-          const files = readdirSync(tenantFolder(tenant, root), { withFileTypes: true });
-          return files.filter((file) => file.isFile() && !file.name.startsWith('new-')).length;
-        } catch {
-          return 0;
-        }
-      };
-      await until(() => count() > 0);
-    };
-    expect(await upload(alice.url)).toBe(0);
-    await kept('alice');
-    expect(await upload(bob.url), "bob's program sends what alice's has sent").toBe(0);
-    await kept('bob');
-    expect(await upload(alice.url)).toBe(bytes.length);
   });
 });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { deferred } from '#farlight/link/deferred.js';
 import { SPAN, type Span, spanMask } from '#farlight/proto/activity.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Activity } from '#farlight/server/executor/activity.js';
@@ -176,14 +177,11 @@ describe("a session's spans", () => {
     session.compile(command, () => {
       time.time += 30;
     });
-    let there = () => {};
-    const promise = new Promise<void>((resolve) => {
-      there = resolve;
-    });
+    const there = deferred<void>();
     const later = { operation: createComputePipelineAsync, args: [{ label: 'conv' }] };
-    session.compile(later, () => ({ promise }));
+    session.compile(later, () => ({ promise: there.promise }));
     await time.pass(12);
-    there();
+    there.resolve();
     await time.pass(60);
     expect(spans()).toMatchObject([
       { kind: SPAN.compiled, name: 'GPUComputePipeline', label: 'matmul', start: 0, end: 30 },

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hashContent } from '#farlight/link/content-hash.js';
+import { deferred } from '#farlight/link/deferred.js';
 import { BlobStore, type BlobStoreOptions } from '#farlight/server/blobs/blob-store.js';
 import { content, fileOf, HOUR, temporaryFiles, temporaryFolders } from '../support/blob-files.js';
 
@@ -63,16 +64,13 @@ describe('a blob store', () => {
   });
 
   it('gives back what is still being written', async () => {
-    let release = () => {};
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const gate = deferred<void>();
     const [one, two] = [content(1), content(2)];
-    const store = open({ writeFile: () => gate.then(failing('ENOSPC')) });
+    const store = open({ writeFile: () => gate.promise.then(failing('ENOSPC')) });
     const writes = [store.write(one.name, one.bytes), store.write(one.name, one.bytes)];
     expect(store.read(one.name)).toEqual(one.bytes);
     expect(store.read(two.name)).toBeUndefined();
-    release();
+    gate.resolve();
     expect(await Promise.all(writes)).toEqual([false, false]);
     expect(store.read(one.name)).toBeUndefined();
   });
@@ -94,17 +92,14 @@ describe('a blob store', () => {
   });
 
   it('takes no more than it can hold while the disk is slow', async () => {
-    let release = () => {};
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const gate = deferred<void>();
     const bytes = new Uint8Array(64 << 20);
     const large = { name: hashContent(bytes), bytes };
-    const store = open({ maxBytes: 1 << 30, writeFile: () => gate.then(failing('ENOSPC')) });
+    const store = open({ maxBytes: 1 << 30, writeFile: () => gate.promise.then(failing('ENOSPC')) });
     const writes = Array.from({ length: 5 }, () => store.write(large.name, large.bytes));
     expect(await writes[4]).toBe(false);
     expect(logged).toEqual([expect.stringMatching(/slower than uploads arrive/)]);
-    release();
+    gate.resolve();
     await Promise.all(writes);
     // The room is free again: it is the disk now that refuses.
     expect(await store.write(large.name, large.bytes)).toBe(false);

@@ -6,9 +6,9 @@ import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
-import { fakeHosts } from '../support/fake-hosts.js';
+import { fakeHosts, pidOf } from '../support/fake-hosts.js';
 import { RawClient } from '../support/raw-client.js';
-import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
+import { HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
 
 const { Client, credentials } = createRequire(import.meta.url)(
   '@grpc/grpc-js',
@@ -17,7 +17,6 @@ const { Client, credentials } = createRequire(import.meta.url)(
 const start = fakeHosts();
 
 const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
-const pidOf = async (client: SessionClient) => Number(Buffer.from(await client.ask(ACTION.pid)).toString());
 
 describe('sessions', () => {
   it('have an executor process each', async () => {
@@ -76,62 +75,6 @@ describe('sessions', () => {
       message: 'the client sent nonsense',
     });
     expect(client.log.at(-1)).toBe('close');
-  });
-
-  it('leave no executor behind where none is kept, whether they close or their client vanishes', async () => {
-    const daemon = await start({ kept: 0, resumeMs: 200 });
-    const [closing, vanishing] = [open(daemon), new RawClient(daemon.url)];
-    const pid = await pidOf(closing);
-    closing.link.close();
-    expect(await closing.closed).toBeUndefined();
-    vanishing.hello().frame(Uint8Array.of(ACTION.pid));
-    const other = Number(Buffer.from(await vanishing.next(PACKET.data)).toString());
-    vanishing.socket.destroy();
-    await until(() => !isAlive(pid) && !isAlive(other));
-    expect(daemon.counters.sessionsActive).toBe(0);
-  });
-
-  it('leave their executor to the next session of their program, and to no other', async () => {
-    const daemon = await start({ kept: 1, spares: 0 });
-    const sessionOf = async (program: string) => {
-      const client = open(daemon, { ...HELLO, program });
-      const pid = await pidOf(client);
-      client.link.close();
-      await client.closed;
-      return pid;
-    };
-    const first = await sessionOf('a.mjs');
-    await until(() => daemon.counters.executorsKept === 1);
-    const other = await sessionOf('b.mjs');
-    expect(other).not.toBe(first);
-    // One is kept, so the older one has to go.
-    await until(() => !isAlive(first));
-    expect(await sessionOf('b.mjs')).toBe(other);
-  });
-
-  it('whose executor does not come back lose it, and nobody waits for it', async () => {
-    const daemon = await start({ kept: 1, spares: 0, busyMs: 1000 });
-    const client = open(daemon);
-    const pid = await pidOf(client);
-    client.link.send(Uint8Array.of(ACTION.hang));
-    client.link.close();
-    await client.closed;
-    expect(await pidOf(open(daemon))).not.toBe(pid);
-    await until(() => !isAlive(pid));
-  });
-
-  it('that reuse an executor see nothing that it still sends to the one before', async () => {
-    const daemon = await start({ kept: 1, spares: 0 });
-    const before = open(daemon);
-    const pid = await pidOf(before);
-    before.link.send(Uint8Array.of(ACTION.flood));
-    before.link.close();
-    await before.closed;
-    await until(() => daemon.counters.executorsKept === 1);
-    const after = open(daemon);
-    expect(await pidOf(after)).toBe(pid);
-    expect([...(await after.ask(ACTION.echo, 9))]).toEqual([ACTION.echo, 9]);
-    expect(after.log).toEqual(['welcome', 'frame', 'frame']);
   });
 
   it('over a unix socket work the same', async () => {
@@ -264,30 +207,6 @@ describe('a client that breaks the rules', () => {
     const reason = await open(daemon, { ...HELLO, protocolMin: 7, protocolMax: 9, version: '9.9.9' }).closed;
     expect(reason?.code).toBe('VERSION_MISMATCH');
     expect(reason?.message).toMatch(/protocol 7 to 9 \(farlight 9\.9\.9\).*protocol 2 \(farlight \d/);
-  });
-});
-
-describe('warm executors', () => {
-  it('are replaced after one is used', async () => {
-    const daemon = await start({ spares: 1 });
-    const pids = new Set<number>();
-    for (let i = 0; i < 3; i++) pids.add(await pidOf(open(daemon)));
-    expect(pids.size).toBe(3);
-  });
-
-  it('are replaced when one dies before it is used', async () => {
-    const daemon = await start();
-    const before = await executorsOf(process.pid);
-    expect(before).toHaveLength(1);
-    process.kill(before[0] ?? 0, 'SIGKILL');
-    let after = before;
-    while (after.length === 0 || after[0] === before[0]) after = await executorsOf(process.pid);
-    expect([...(await open(daemon).ask(ACTION.echo, 4))]).toEqual([ACTION.echo, 4]);
-  });
-
-  it('need not be kept: a session then waits for its own', async () => {
-    const daemon = await start({ spares: 0 });
-    await Promise.all([open(daemon).welcome, open(daemon).welcome]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
+import { deferred } from '#farlight/link/deferred.js';
 import { ExecutorChild } from '#farlight/link/executor-child.js';
 import { FAKE_EXECUTOR } from '../support/session-client.js';
 
@@ -10,27 +11,18 @@ it('a connection that is on its way to an executor that dies is closed, so that 
   const client = connect((server.address() as { port: number }).port, '127.0.0.1').on('error', () => {});
   const closed = new Promise((resolve) => client.resume().once('close', resolve));
   const socket = await accepted;
-  let ready!: () => void;
-  let exited!: (reason: unknown) => void;
-  const [isReady, hasExited] = [
-    new Promise<void>((resolve) => {
-      ready = resolve;
-    }),
-    new Promise((resolve) => {
-      exited = resolve;
-    }),
-  ];
+  const [ready, exited] = [deferred<void>(), deferred<unknown>()];
   const child = new ExecutorChild(
     { adapter: 'null', entry: FAKE_EXECUTOR },
-    { onReady: () => ready(), onExit: exited },
+    { onReady: () => ready.resolve(), onExit: exited.resolve },
   );
-  await isReady;
+  await ready.promise;
   // It takes nothing any more, and has not died yet.
   process.kill(child.pid ?? 0, 'SIGSTOP');
   child.resume({ taken: 0, attempt: 1 }, socket, new Uint8Array(0));
   await new Promise((resolve) => setImmediate(resolve));
   process.kill(child.pid ?? 0, 'SIGKILL');
-  expect(await hasExited).toMatchObject({ code: 'EXECUTOR_LOST' });
+  expect(await exited.promise).toMatchObject({ code: 'EXECUTOR_LOST' });
   await closed;
   // The server does not wait for a connection that it has lost track of.
   await new Promise((resolve) => server.close(resolve));

@@ -7,7 +7,7 @@ import { CommandDecoder } from '#farlight/server/executor/command-decoder.js';
 import { ObjectTable } from '#farlight/server/executor/objects.js';
 
 // The limits on frames, windows, batches, strings, sequences, transfers and held commands are tested where they
-// are kept: packet, channel, batch, reader-writer and missing-contents.
+// are kept: packet, channel, batch, reader-writer and held-commands.
 
 /** A decoder whose commands do nothing, and how many it carried out. */
 function decoder() {

@@ -4,9 +4,8 @@ import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { NamedContents } from '#farlight/client/reuse/named-contents.js';
 import { UploadPolicy } from '#farlight/client/reuse/upload-policy.js';
 import { emptyStats } from '#farlight/client/session/ledger.js';
-import { type ContentName, toContentName } from '#farlight/proto/content.js';
+import type { ContentName } from '#farlight/proto/content.js';
 import { ContentFilter } from '#farlight/proto/content-filter.js';
-import { ProtocolError } from '#farlight/proto/errors.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import { Reader } from '#farlight/proto/wire/reader.js';
@@ -14,8 +13,6 @@ import { REPLY } from '#farlight/proto/wire/reply.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';
-import { NamedContent } from '#farlight/server/executor/command-decoder.js';
-import { HeldCommands } from '#farlight/server/executor/held-commands.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import { type Content, content, fileOf, temporaryFolders } from '../support/blob-files.js';
 import { FakeGpu } from '../support/fake-gpu.js';
@@ -138,14 +135,6 @@ describe('a content that the host has', () => {
     send();
     expect(done()).toEqual([1]);
     expect(await asked()).toEqual([]);
-  });
-
-  it('is not used under a wrong length', async () => {
-    await store.write(one.name, one.bytes);
-    const held = new HeldCommands<string>({ store, carrier, ask: () => expect.unreachable() });
-    const named = new NamedContent(one.name, one.bytes.length - 1);
-    expect(() => held.execute('a', [], [named], 0)).toThrow(ProtocolError);
-    expect(carried).toEqual([]);
   });
 });
 
@@ -291,103 +280,5 @@ describe('what comes with its name', () => {
     expect(done().length).toBe(1);
     supply(four.name, four.bytes);
     expect([done().length, ends]).toEqual([2, []]);
-  });
-});
-
-const carried: string[] = [];
-const carrier = {
-  execute: (command: string) => void carried.push(command),
-  release: () => void carried.push('release'),
-};
-
-describe('while it is paused', () => {
-  const stored = () => new NamedContent(one.name, one.bytes.length);
-
-  it('nothing is carried out, what is missing is asked for, and what is there is read in its turn', async () => {
-    await store.write(one.name, one.bytes);
-    const asks: ContentName[] = [];
-    const done: [string, number][] = [];
-    const held: HeldCommands<string> = new HeldCommands<string>({
-      store,
-      ask: (name) => void asks.push(name),
-      carrier: {
-        execute: (command, _operands, payloads) => {
-          done.push([command, payloads.reduce((sum, { length }) => sum + length, 0)]);
-          if (command === 'pauses') held.pause();
-        },
-        release: () => void done.push(['release', 0]),
-      },
-    });
-    held.execute('pauses', [], [], 0);
-    held.execute('named', [], [stored()], 0);
-    held.execute('pauses', [], [new Uint8Array(5)], 0);
-    held.execute('missing', [], [new NamedContent(two.name, two.bytes.length)], 0);
-    held.release(1, 1);
-    expect(done).toEqual([['pauses', 0]]);
-    expect(asks).toEqual([two.name]);
-    held.resume();
-    expect(done.slice(1)).toEqual([
-      ['named', 4000],
-      ['pauses', 5],
-    ]);
-    held.supply(two.name, two.bytes);
-    expect(done.length).toBe(3);
-    held.resume();
-    expect(done.slice(3)).toEqual([
-      ['missing', 4000],
-      ['release', 0],
-    ]);
-    held.execute('at once', [], [], 0);
-    expect(done.at(-1)).toEqual(['at once', 0]);
-  });
-
-  it('what was there and is gone when its turn comes is asked for then', async () => {
-    await store.write(one.name, one.bytes);
-    const asks: ContentName[] = [];
-    carried.length = 0;
-    const held = new HeldCommands<string>({ store, carrier, ask: (name) => void asks.push(name) });
-    held.pause();
-    held.execute('named', [], [stored()], 0);
-    store.clear();
-    held.resume();
-    expect([asks, carried]).toEqual([[one.name], []]);
-    held.supply(one.name, one.bytes);
-    expect(carried).toEqual(['named']);
-    carried.length = 0;
-  });
-});
-
-describe('what waits for a missing content', () => {
-  const missing = new NamedContent(toContentName(new Uint8Array(32)), 10);
-  const hold = () => {
-    const held = new HeldCommands<string>({ store, carrier, ask: () => {}, mostBytes: 10_000 });
-    held.begin(1000);
-    held.execute('first', [], [missing], 0);
-    return held;
-  };
-
-  it.each<[string, (held: HeldCommands<string>) => void]>([
-    ['by its batches', (held) => held.begin(5000)],
-    ['by its number, however short each is', () => {}],
-  ])('is bounded %s', (_what, begin) => {
-    const held = hold();
-    const flood = () => {
-      for (let count = 0; count < 100; count += 1) {
-        begin(held);
-        held.execute('more', [1], [], 0);
-      }
-    };
-    expect(flood).toThrow(/wait for a missing content take more than 10000 bytes/);
-    expect(carried).toEqual([]);
-  });
-
-  it('is bounded by the contents that are missing, and not by those that the store has', async () => {
-    await store.write(one.name, one.bytes);
-    const held = hold();
-    const stored = new NamedContent(one.name, one.bytes.length);
-    for (let count = 0; count < 10; count += 1) held.execute('more', [], [stored], 0);
-    const absent = new NamedContent(two.name, two.bytes.length);
-    held.execute('more', [], [absent], 0);
-    expect(() => held.execute('more', [], [absent], 0)).toThrow(ProtocolError);
   });
 });

@@ -1,6 +1,8 @@
 import { afterEach } from 'vitest';
-import { Daemon, type DaemonOptions } from '#farlight/server/daemon/daemon.js';
-import { FAKE_EXECUTOR } from './session-client.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { ACTION } from './fake-executor.mjs';
+import { FAKE_EXECUTOR, type SessionClient } from './session-client.js';
 
 /** Hosts on free ports of loopback whose executors only say what they are told, closed after each test of the file. */
 export function fakeHosts(): (options?: DaemonOptions) => Promise<Daemon> {
@@ -13,4 +15,9 @@ export function fakeHosts(): (options?: DaemonOptions) => Promise<Daemon> {
     daemons.push(daemon);
     return daemon;
   };
+}
+
+/** The process of a session's fake executor, by id. */
+export async function pidOf(client: SessionClient): Promise<number> {
+  return Number(Buffer.from(await client.ask(ACTION.pid)).toString());
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { softwareGpuFolder } from '#farlight/server/software-gpu.js';
+import { outputOf } from './farlight-command.js';
 
 /** What a program of test/e2e/programs prints. */
 export interface ProgramReport {
@@ -47,15 +48,9 @@ const path = (program: string) => `${root}test/e2e/programs/${program}.mjs`;
 /** `node ARGS` in the folder of the repository, with this in its environment. Resolves to what it printed. */
 export async function nodeWith(env: NodeJS.ProcessEnv, args: string[]): Promise<string> {
   const child = spawn(process.execPath, args, { cwd: root, env: { ...process.env, ...env } });
-  const texts = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
-      texts[name] += text;
-    });
-  }
-  const code = await new Promise((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new Error(`the program ended with ${code}:\n${texts.stdout}${texts.stderr}`);
-  return texts.stdout;
+  const { code, stdout, stderr } = await outputOf(child).done;
+  if (code !== 0) throw new Error(`the program ended with ${code}:\n${stdout}${stderr}`);
+  return stdout;
 }
 
 function report(printed: string): ProgramReport {

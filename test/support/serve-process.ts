@@ -1,5 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { CLI, until } from './session-client.js';
+import type { ChildProcess } from 'node:child_process';
+import { type Printed, startFarlight } from './farlight-command.js';
+import { until } from './session-client.js';
 
 /** A line of a host's log. */
 export type LogLine = Record<string, unknown> & { level: string; msg: string };
@@ -8,18 +9,14 @@ export type LogLine = Record<string, unknown> & { level: string; msg: string };
 export class ServeProcess {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
-  stdout = '';
-  stderr = '';
+  readonly #printed: Readonly<Printed>;
 
   private constructor(args: string[]) {
     const all = ['serve', '--listen', '127.0.0.1:0', '--adapter', 'null', '--blobs', 'off', ...args];
-    this.child = spawn(process.execPath, [CLI, ...all]);
-    for (const name of ['stdout', 'stderr'] as const) {
-      this.child[name]?.on('data', (text) => {
-        this[name] += text;
-      });
-    }
-    this.ended = new Promise((resolve) => this.child.on('close', (code) => resolve(code)));
+    const { child, printed, done } = startFarlight(all);
+    this.child = child;
+    this.#printed = printed;
+    this.ended = done.then(({ code }) => code);
   }
 
   /** Resolves when it is ready. */
@@ -27,6 +24,14 @@ export class ServeProcess {
     const server = new ServeProcess(args);
     await until(() => server.stdout.includes('adapter:') || server.child.exitCode !== null);
     return server;
+  }
+
+  get stdout(): string {
+    return this.#printed.stdout;
+  }
+
+  get stderr(): string {
+    return this.#printed.stderr;
   }
 
   get url(): string {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Hello, Link, Transport, Welcome } from '#farlight/client/transport/transport.js';
+import { deferred } from '#farlight/link/deferred.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
 
 /** The executor that tests of what carries frames start in place of the real one. */
@@ -14,26 +15,18 @@ export const HELLO: Hello = { protocolMin: 2, protocolMax: 2, version: '0.0.0-te
 /** A session's link with its events as promises. */
 export class SessionClient {
   readonly link: Link;
-  readonly welcome: Promise<Welcome>;
-  readonly closed: Promise<FarlightError | undefined>;
   readonly log: string[] = [];
+  readonly #welcome = deferred<Welcome>();
+  readonly #closed = deferred<FarlightError | undefined>();
   readonly #frames: Uint8Array[] = [];
   #wake: (() => void) | undefined;
   #drained: (() => void) | undefined;
 
   constructor(transport: Transport, hello: Hello = HELLO) {
-    let welcome!: (value: Welcome) => void;
-    let closed!: (value: FarlightError | undefined) => void;
-    this.welcome = new Promise((resolve) => {
-      welcome = resolve;
-    });
-    this.closed = new Promise((resolve) => {
-      closed = resolve;
-    });
     this.link = transport.open(hello, {
       onWelcome: (value) => {
         this.log.push('welcome');
-        welcome(value);
+        this.#welcome.resolve(value);
       },
       onFrame: (frame) => {
         this.log.push('frame');
@@ -46,10 +39,18 @@ export class SessionClient {
       },
       onClose: (reason) => {
         this.log.push('close');
-        closed(reason);
+        this.#closed.resolve(reason);
       },
     });
     this.link.ref();
+  }
+
+  get welcome(): Promise<Welcome> {
+    return this.#welcome.promise;
+  }
+
+  get closed(): Promise<FarlightError | undefined> {
+    return this.#closed.promise;
   }
 
   /** The next frame of replies that was not taken yet. */

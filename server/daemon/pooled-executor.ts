@@ -1,0 +1,176 @@
+import { deferred } from '../../link/deferred.js';
+import { ExecutorChild, type ExecutorChildOptions, type ExecutorReady } from '../../link/executor-child.js';
+import type { Span } from '../../proto/activity.js';
+import type { FarlightError } from '../../proto/errors.js';
+import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import type { ShareReport } from '../../proto/shares.js';
+import type { Work } from '../../proto/work.js';
+import { brief } from './log.js';
+
+/** Whose sessions an executor serves: it never serves another tenant's, nor another program's. */
+export interface Served {
+  readonly tenant: string;
+  readonly program: string;
+}
+
+/** What a session hears of its executor. */
+export interface ExecutorUser {
+  /** Its GPU is open; comes in a later turn of the event loop, first. */
+  onReady(ready: ExecutorReady): void;
+  onTraffic(traffic: Traffic, work: Work | undefined): void;
+  /** What it did, while that is watched. */
+  onSpans?(spans: readonly Span[], left: number): void;
+  /** The session is over, and the executor is no longer its own. */
+  onOver(why: SessionOver): void;
+  /** The executor is gone. Comes instead of onOver. */
+  onExit(reason: FarlightError | undefined): void;
+  /** The session asks for its share of what it has in common with others, or gives some back. */
+  onShare(report: ShareReport): void;
+  /** Nothing of the session is left on the GPU. Comes once, last. */
+  onReleased(): void;
+}
+
+/** What the pool hears of an executor. */
+export interface PooledExecutorEvents {
+  /** Its GPU is open; its session hears of it after this. */
+  onReady(ready: ExecutorReady): void;
+  /** Its session is over, and knows. */
+  onOver(): void;
+  /** It is ready for the next session of those that it serves. */
+  onIdle(): void;
+  /** The process is gone; its session hears of it after this. Comes once, last. */
+  onExit(reason: FarlightError | undefined): void;
+}
+
+/** How long an executor may take to end, in milliseconds, before it is killed. */
+const END_GRACE_MS = 6000;
+
+/**
+ * An executor process of the pool, and the session that has it.
+ *
+ * States: *spare* (no session has used it), *used* (a session has it), *retiring* (its session is over, and it
+ * tidies up), *kept* (for the next session of those that it serves; a timer ends it).
+ * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
+ */
+export class PooledExecutor {
+  readonly child: ExecutorChild;
+  readonly #exited = deferred<void>();
+  #ready: ExecutorReady | undefined;
+  #user: ExecutorUser | undefined;
+  /** The session that is over, of which something may be left. */
+  #leaving: ExecutorUser | undefined;
+  #serves: Served | undefined;
+  #aliveAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ExecutorChildOptions, events: PooledExecutorEvents) {
+    this.child = new ExecutorChild(options, {
+      onReady: (ready) => {
+        this.#ready = ready;
+        events.onReady(ready);
+        this.#user?.onReady(ready);
+      },
+      onTraffic: (traffic, work) => this.#user?.onTraffic(traffic, work),
+      onSpans: (spans, left) => this.#user?.onSpans?.(spans, left),
+      onShare: (report) => this.#user?.onShare(report),
+      onOver: (why) => {
+        this.#takeUser()?.onOver(why);
+        events.onOver();
+      },
+      onIdle: () => {
+        this.#released();
+        events.onIdle();
+      },
+      onAlive: () => {
+        this.#aliveAt = Date.now();
+      },
+      onExit: (reason) => {
+        clearTimeout(this.#timer);
+        this.#exited.resolve();
+        events.onExit(reason);
+        const user = this.#user;
+        this.#user = undefined;
+        user?.onExit(reason);
+        user?.onReleased();
+        this.#released();
+      },
+    });
+  }
+
+  /** Whether its GPU is open. */
+  get isReady(): boolean {
+    return this.#ready !== undefined;
+  }
+
+  /** Whether a session has it. */
+  get isUsed(): boolean {
+    return this.#user !== undefined;
+  }
+
+  /** When it was last known not to be busy, in milliseconds since 1970. */
+  get aliveAt(): number {
+    return this.#aliveAt;
+  }
+
+  /** Resolves when the process is gone. */
+  get exited(): Promise<void> {
+    return this.#exited.promise;
+  }
+
+  /** What names it in the log: its process, and whose sessions it serves. */
+  get facts(): object {
+    const serves = this.#serves;
+    return { pid: this.child.pid, ...(serves && { program: brief(serves.program), tenant: serves.tenant }) };
+  }
+
+  /** Whether it has served these before. */
+  hasServed({ tenant, program }: Served): boolean {
+    return this.#serves?.tenant === tenant && this.#serves.program === program;
+  }
+
+  /** Gives it to a session, until that is over. */
+  use(serves: Served, user: ExecutorUser): void {
+    clearTimeout(this.#timer);
+    this.#user = user;
+    this.#serves = serves;
+    this.#aliveAt = Date.now();
+    const ready = this.#ready;
+    if (ready) setImmediate(() => this.#user?.onReady(ready));
+  }
+
+  /** Its session does not want it after all, and hears nothing more of it. */
+  unuse(): void {
+    this.#user = undefined;
+  }
+
+  /** Calls back when nobody has used it for so many milliseconds. */
+  keep(ms: number, onUnused: () => void): void {
+    this.#timer = setTimeout(onUnused, ms).unref();
+  }
+
+  /** Ends it when it has done what it is doing, which may take a while. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.child.kill(), END_GRACE_MS).unref();
+    this.child.end();
+  }
+
+  /** Ends it by force, and tells its session why. */
+  kill(reason: FarlightError): void {
+    this.child.kill();
+    this.#takeUser()?.onExit(reason);
+  }
+
+  #takeUser(): ExecutorUser | undefined {
+    const user = this.#user;
+    this.#user = undefined;
+    this.#leaving = user;
+    return user;
+  }
+
+  #released(): void {
+    const leaving = this.#leaving;
+    this.#leaving = undefined;
+    leaving?.onReleased();
+  }
+}
