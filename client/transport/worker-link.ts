@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { FarlightError, invariant } from '../../proto/errors.js';
+import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { clientCertificate } from './client-certificate.js';
@@ -174,7 +174,7 @@ function connections(): Worker {
     const reason = new FarlightError('DISCONNECTED', `Farlight's connection thread ended: ${why}`);
     for (const link of [...links]) link.fail(reason);
   };
-  started.on('error', (error) => gone(error instanceof Error ? error.message : String(error)));
+  started.on('error', (error) => gone(messageOf(error)));
   started.on('exit', () => gone('it was stopped'));
   process.once('exit', () => {
     for (const link of [...links]) link.sayGoodbye();
