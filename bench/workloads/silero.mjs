@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { counters, median, perStep, report, sessionStart, stepsOnDemand, times } from './report.mjs';
 
 const session = sessionStart();
-const { ort } = await import('../../examples/shared/onnx-runtime.mjs');
+const { ort } = await import('../../examples/support/onnx-runtime.mjs');
 
 const RUNS = Number(process.env.BENCH_RUNS ?? 30);
 const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');

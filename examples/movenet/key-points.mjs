@@ -1,7 +1,7 @@
 // MoveNet finds one person in a photo: 17 key points, each with a position and a score. This part of the example runs
 // in Node and in pages.
 import * as tf from '@tensorflow/tfjs';
-import { crop, letterbox, rgb } from '../shared/pixels.mjs';
+import { crop, letterbox, rgb } from '../support/pixels.mjs';
 
 export const KEY_POINTS = [
   'nose',

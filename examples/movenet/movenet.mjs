@@ -5,8 +5,8 @@
 import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
-import { readImage, writePng } from '../shared/image.mjs';
-import { formatMs, withProgress } from '../shared/progress.mjs';
+import { readImage, writePng } from '../support/image.mjs';
+import { formatMs, withProgress } from '../support/progress.mjs';
 import { drawSkeleton } from './drawing.mjs';
 import { estimate, keyPoints, loadMoveNet, preparePhoto, samplePhoto } from './pose.mjs';
 

@@ -1,7 +1,7 @@
 // Where the example finds its photo and its model in Node.
 import { fileURLToPath } from 'node:url';
-import { loadGraphModel } from '../shared/graph-model.mjs';
-import { readImage } from '../shared/image.mjs';
+import { loadGraphModel } from '../support/graph-model.mjs';
+import { readImage } from '../support/image.mjs';
 import { samplePart } from './key-points.mjs';
 
 export * from './key-points.mjs';

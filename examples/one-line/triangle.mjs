@@ -5,7 +5,7 @@
 
 import { parseArgs } from 'node:util';
 import { create, globals } from 'webgpu';
-import { writePng } from '../shared/image.mjs';
+import { writePng } from '../support/image.mjs';
 
 Object.assign(globalThis, globals);
 const { values: flags } = parseArgs({ options: { out: { type: 'string', default: 'triangle.png' } } });

@@ -1,4 +1,4 @@
-import { ort } from '../shared/onnx-runtime.mjs';
+import { ort } from '../support/onnx-runtime.mjs';
 
 /** What the model takes at a time, in samples, and how many of those before it wants to see again. */
 const CHUNK = 512;

@@ -4,8 +4,8 @@
 //
 //   farlight run -- node --liftoff-only silero.mjs
 import { readFile } from 'node:fs/promises';
-import { reportDifference } from '../shared/compare.mjs';
-import { ort } from '../shared/onnx-runtime.mjs';
+import { reportDifference } from '../support/compare.mjs';
+import { ort } from '../support/onnx-runtime.mjs';
 import { detectSpeech } from './detect.mjs';
 import { synthesizeSpeech } from './speech.mjs';
 

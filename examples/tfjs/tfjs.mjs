@@ -5,8 +5,8 @@
 //   farlight run -- node tfjs.mjs
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
-import { reportDifference } from '../shared/compare.mjs';
-import { randomArray } from '../shared/random.mjs';
+import { reportDifference } from '../support/compare.mjs';
+import { randomArray } from '../support/random.mjs';
 
 const SIZE = 64;
 const POINTS = 8;

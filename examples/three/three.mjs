@@ -4,8 +4,8 @@
 //   farlight run -- node three.mjs [--out FILE.png] [--width PIXELS] [--height PIXELS]
 import { parseArgs } from 'node:util';
 import * as THREE from 'three/webgpu';
-import { writePng } from '../shared/image.mjs';
-import { withProgress } from '../shared/progress.mjs';
+import { writePng } from '../support/image.mjs';
+import { withProgress } from '../support/progress.mjs';
 import { createCanvas } from './page.mjs';
 import { createScene } from './scene.mjs';
 

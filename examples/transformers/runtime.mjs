@@ -1,7 +1,7 @@
 // To be imported before transformers.js. On Node that library takes ONNX Runtime's native build, which knows nothing
 // of `navigator.gpu`, unless there is another under this symbol: here it is ONNX Runtime Web.
 import { readFile } from 'node:fs/promises';
-import { ort } from '../shared/onnx-runtime.mjs';
+import { ort } from '../support/onnx-runtime.mjs';
 
 // Otherwise transformers.js has its WebAssembly fetched from a server on the internet.
 ort.env.wasm.wasmPaths = new URL('./', import.meta.resolve('onnxruntime-web/webgpu')).href;

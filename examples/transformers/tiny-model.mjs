@@ -3,7 +3,7 @@
 // it computes is what a trained one of its size would.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomArray } from '../shared/random.mjs';
+import { randomArray } from '../support/random.mjs';
 import { node, onnxModel, tensor, value } from './onnx-file.mjs';
 
 const HIDDEN = 64;

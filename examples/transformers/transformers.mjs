@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { env, pipeline } from '@huggingface/transformers';
-import { reportDifference } from '../shared/compare.mjs';
+import { reportDifference } from '../support/compare.mjs';
 import { writeTinyModel } from './tiny-model.mjs';
 
 const SENTENCES = ['A GPU that is somewhere else', 'A GPU that is here', 'The weather is nice today'];

@@ -1,5 +1,5 @@
 // The same simulation in plain JavaScript, in double precision. Vectors are arrays of three numbers.
-import { randomNumbers } from '../shared/random.mjs';
+import { randomNumbers } from '../support/random.mjs';
 
 /** Bodies in a cube, the same ones at each call. */
 export function createBodies(count) {

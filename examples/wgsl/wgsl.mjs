@@ -3,7 +3,7 @@
 // `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node wgsl.mjs
-import { reportDifference } from '../shared/compare.mjs';
+import { reportDifference } from '../support/compare.mjs';
 
 const COUNT = 4096;
 const WORKGROUP = 64;

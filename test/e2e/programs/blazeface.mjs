@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
-import { loadGraphModel } from '../../../examples/shared/graph-model.mjs';
-import { letterbox, readImage, rgb } from '../../../examples/shared/image.mjs';
+import { loadGraphModel } from '../../../examples/support/graph-model.mjs';
+import { letterbox, readImage, rgb } from '../../../examples/support/image.mjs';
 import { measure, print, readFlags } from './report.mjs';
 
 const SIZE = 256;

@@ -1,8 +1,8 @@
 // PaddleOCR's text direction classifier on ONNX Runtime Web: is a line of text upright or upside down?
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { crop, readImage, resize, rotate180 } from '../../../examples/shared/image.mjs';
-import { ort } from '../../../examples/shared/onnx-runtime.mjs';
+import { crop, readImage, resize, rotate180 } from '../../../examples/support/image.mjs';
+import { ort } from '../../../examples/support/onnx-runtime.mjs';
 import { measure, print, readFlags } from './report.mjs';
 
 const WIDTH = 192;

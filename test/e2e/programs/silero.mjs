@@ -1,8 +1,8 @@
 // Silero's voice activity detector (v5) on ONNX Runtime Web: half a second of audio, in chunks that carry state.
 import { readFile } from 'node:fs/promises';
-import { ort } from '../../../examples/shared/onnx-runtime.mjs';
 import { detectSpeech } from '../../../examples/silero/detect.mjs';
 import { synthesizeSpeech } from '../../../examples/silero/speech.mjs';
+import { ort } from '../../../examples/support/onnx-runtime.mjs';
 import { measure, print, readFlags } from './report.mjs';
 
 const SAMPLE_RATE = 16_000;

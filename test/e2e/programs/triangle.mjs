@@ -1,7 +1,7 @@
 // Draws the triangle of the example for browsers into a texture, and writes a PNG: triangle.mjs FILE.png
 
 import { drawTriangle } from '../../../examples/browser/triangle-drawing.mjs';
-import { writePng } from '../../../examples/shared/image.mjs';
+import { writePng } from '../../../examples/support/image.mjs';
 
 const [width, height] = [320, 240];
 const device = await (await navigator.gpu.requestAdapter()).requestDevice();
