@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   ftruncateSync,
   openSync,
@@ -14,14 +15,14 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { ProtocolError } from '../proto/errors.js';
-import { LIMITS } from '../proto/wire/limits.js';
+import { LIMITS, WINDOW_FRAMES } from '../proto/wire/limits.js';
 import { frameMemory } from '../proto/wire/memory.js';
 
 /** Where files are memory that all processes of a machine share. Linux has it, and no other system by this name. */
 const FOLDER = '/dev/shm';
 const NAME = /^farlight-[0-9a-f]{32}$/;
 /** How many frames may lie in the file each way, of any length. */
-const SLOTS = LIMITS.windowBytes / LIMITS.frameBytes;
+const SLOTS = WINDOW_FRAMES;
 const WAY_BYTES = SLOTS * LIMITS.frameBytes;
 const FILE_BYTES = 2 * WAY_BYTES;
 /** A name that is older than this, in milliseconds, is one that nobody waits for. */
@@ -145,13 +146,14 @@ export class SharedFile {
 
 /** Takes away what programs have left that ended before their host had answered: a name, and no memory. */
 function sweep(): void {
-  try {
-    for (const name of readdirSync(FOLDER)) {
-      const path = join(FOLDER, name);
-      if (NAME.test(name) && Date.now() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
+  if (!existsSync(FOLDER)) return;
+  for (const name of readdirSync(FOLDER).filter((each) => NAME.test(each))) {
+    const path = join(FOLDER, name);
+    try {
+      if (Date.now() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
+    } catch {
+      // It is another user's, or another program was faster.
     }
-  } catch {
-    // There is no such folder, or another program was faster, or it is another user's.
   }
 }
 

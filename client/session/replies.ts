@@ -42,12 +42,15 @@ export interface Recipients {
 
 /**
  * Reads a batch of replies and settles what they answer, in their order. Throws ProtocolError at the
- * first record that the protocol does not allow; those before it stand. Returns true where it was a part of a long
- * answer and nothing else, so that nobody has anything of the batch.
+ * first record that the protocol does not allow; those before it stand. Returns true where all of it was one
+ * part of a long answer, whose bytes were copied.
  */
 export function readReplies(batch: Uint8Array, recipients: Recipients): boolean {
   const r = new Reader(batch);
-  for (let records = 1; !r.done; records += 1) {
+  const isPart = batch[0] === REPLY.part;
+  let records = 0;
+  while (!r.done) {
+    records += 1;
     const kind = r.u8();
     if (kind === REPLY.settled) {
       settle(r, recipients.take(r.u32()));
@@ -72,9 +75,8 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): boolean 
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }
-    if (r.done && records === 1) return kind === REPLY.part;
   }
-  return false;
+  return isPart && records === 1;
 }
 
 function settle(r: Reader, settles: Settles): void {

@@ -33,6 +33,9 @@ export const LIMITS = {
   heldBytes: 2 ** 31 + (512 << 20),
 } as const;
 
+/** Long frames that are under way to the peer at most: so many have memory kept for them, and slots in a shared file. */
+export const WINDOW_FRAMES: number = LIMITS.windowBytes / LIMITS.frameBytes;
+
 /**
  * The bytes that may wait for the peer before who makes more of them is to wait too, and until there are half as
  * many: as many as may be under way, so that a long line is kept full.

@@ -1,4 +1,4 @@
-import { LIMITS } from './limits.js';
+import { LIMITS, WINDOW_FRAMES } from './limits.js';
 
 /** Of how many bytes on clearing memory takes longer than taking it another way. */
 const LARGE_BYTES = 64 << 10;
@@ -16,14 +16,11 @@ export function uncleared(bytes: number): Uint8Array<ArrayBuffer> {
 const FRAME_MEMORY_BYTES = LIMITS.frameBytes + 64;
 /** A shorter frame has memory of its length. */
 const LONG_FRAME_BYTES = LIMITS.frameBytes / 2;
-/** How many frames' memory waits to serve again, at most. */
-const MOST_SPARE = LIMITS.windowBytes / LIMITS.frameBytes;
-
 /** The collector may have it, whenever it comes by. */
 let spares: WeakRef<ArrayBuffer[]> | undefined;
 
 /**
- * Memory for a frame, of which no other frame has any: what is in it at first is undefined. It may have served
+ * Memory for a frame, which it shares with no other: what is in it at first is undefined. It may have served
  * before. Memory that the system gives anew has to be cleared and is first touched a page at a time, and that of
  * frames which were dropped keeps the collector busy: each costs as much as copying the bytes.
  */
@@ -46,5 +43,5 @@ export function spareFrame(frame: Uint8Array): void {
     list = [];
     spares = new WeakRef(list);
   }
-  if (list.length < MOST_SPARE) list.push(frame.buffer as ArrayBuffer);
+  if (list.length < WINDOW_FRAMES) list.push(frame.buffer as ArrayBuffer);
 }
