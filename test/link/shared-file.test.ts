@@ -171,7 +171,7 @@ async function listening(accept: (socket: Socket) => void): Promise<Server> {
 
 const portOf = (server: Server) => (server.address() as { port: number }).port;
 
-/** Waits until it holds; the test's own time limit ends it otherwise. */
+/** Looks at each turn of the event loop: what is done when it holds is to come in the midst of other things. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

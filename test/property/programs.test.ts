@@ -5,7 +5,7 @@ import type { Name } from './operations.js';
 import { OPERATIONS } from './operations.js';
 import { programs } from './programs.js';
 import type { Observations } from './run.js';
-import { check, isUsual, journal, timeout, USUAL_PROGRAMS } from './runs.js';
+import { check, journal, timeout, USUAL_PROGRAMS } from './runs.js';
 import { open } from './targets.js';
 
 for (const [name, usual, times, which] of [
@@ -59,7 +59,7 @@ const COVERED: [what: string, percent: number, seen: (observed: Observations) =>
 
 const some = (texts: readonly string[], pattern: RegExp) => texts.some((text) => pattern.test(text));
 
-test.skipIf(!isUsual)('random programs do most of what programs do', { timeout }, async () => {
+test('random programs do most of what programs do', { timeout }, async () => {
   const { gpu } = await open('local');
   // Always the same ones: this is about the generator, and must not fail by chance.
   const sample = fc.sample(programs, { seed: 1, numRuns: 150 });

@@ -1,7 +1,8 @@
-import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnOptionsWithoutStdio, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { type Finished, outputOf, type Printed } from './farlight-command.js';
 import { CLI, executorsOf, REPOSITORY, until } from './session-client.js';
 
 /** Tools that the documentation uses, and that this project's machines need not have. */
@@ -31,30 +32,29 @@ export function placeTools(folder: string, { npm }: { npm: boolean }): void {
 export class MachineElsewhere {
   static readonly NAME = 'gpu-box';
   readonly #host: ChildProcess;
-  #printed = '';
+  readonly #printed: Readonly<Printed>;
 
   private constructor(env: NodeJS.ProcessEnv) {
     const args = ['serve', '--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0', '--adapter', 'null'];
-    this.#host = spawn(process.execPath, [CLI, ...args], { env });
-    this.#host.stdout?.on('data', (text) => {
-      this.#printed += text;
-    });
+    const { child, printed } = outputOf(spawn(process.execPath, [CLI, ...args], { env }));
+    this.#host = child;
+    this.#printed = printed;
   }
 
   static async start(env: NodeJS.ProcessEnv): Promise<MachineElsewhere> {
     const machine = new MachineElsewhere(env);
-    await until(() => /dashboard: .*\n/.test(machine.#printed) || machine.#host.exitCode !== null);
+    await until(() => /dashboard: .*\n/.test(machine.#printed.stdout) || machine.#host.exitCode !== null);
     return machine;
   }
 
   /** The address of its host, as its dashboard tells it. */
   get url(): string {
-    return /ready: (\S+)/.exec(this.#printed)?.[1] ?? '';
+    return /ready: (\S+)/.exec(this.#printed.stdout)?.[1] ?? '';
   }
 
   /** What tells the stand-in for ssh where its ports are. */
   get variables(): NodeJS.ProcessEnv {
-    const [, port] = /dashboard: http:\/\/127\.0\.0\.1:(\d+)/.exec(this.#printed) ?? [];
+    const [, port] = /dashboard: http:\/\/127\.0\.0\.1:(\d+)/.exec(this.#printed.stdout) ?? [];
     const machine = { name: MachineElsewhere.NAME, ports: { 7071: Number(port) } };
     return { FARLIGHT_STAND_IN_MACHINE: JSON.stringify(machine) };
   }
@@ -76,36 +76,23 @@ export async function loseAnExecutor(host: ChildProcess, url: string, env: NodeJ
   `;
   const node = ['node', '--input-type=module', '-e', program];
   const running = spawn(process.execPath, [CLI, 'run', '--host', url, '--', ...node], { env });
-  const printed = collect(running);
+  const { printed, done } = outputOf(running);
   await until(() => printed.stdout.includes('ready') || running.exitCode !== null);
   if (running.exitCode !== null) throw new Error(`the program did not come to the host:\n${printed.stderr}`);
   for (const pid of await executorsOf(host.pid ?? 0)) process.kill(pid, 'SIGKILL');
-  await new Promise((resolve) => running.on('close', resolve));
+  await done;
 }
 
 /** Runs a program to its end, or until `signal` ends it, with these variables beside the environment's. */
 export async function runProgram(
   command: string,
   args: readonly string[],
-  { env = {}, input = '', ...options }: SpawnOptions & { input?: string },
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  { env = {}, input = '', ...options }: SpawnOptionsWithoutStdio & { input?: string },
+): Promise<Finished> {
   const child = spawn(command, args, { ...options, env: { ...process.env, ...env } });
   child.on('error', () => {});
-  const printed = collect(child);
-  child.stdin?.on('error', () => {}).end(input);
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  return { code, ...printed };
-}
-
-/** What a process prints, as far as it has. */
-export function collect(child: ChildProcess): { stdout: string; stderr: string } {
-  const printed = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name]?.on('data', (text) => {
-      printed[name] += text;
-    });
-  }
-  return printed;
+  child.stdin.on('error', () => {}).end(input);
+  return outputOf(child).done;
 }
 
 /** Ends a process with SIGTERM. Throws where it has not ended as if it had nothing to complain of. */

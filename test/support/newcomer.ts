@@ -15,15 +15,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { outputOf } from './farlight-command.js';
 import { miniatureSuite } from './miniature-suite.js';
-import {
-  collect,
-  freePort,
-  loseAnExecutor,
-  MachineElsewhere,
-  placeTools,
-  stopped,
-} from './newcomer-tools.js';
+import { freePort, loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
 import { REPOSITORY, until } from './session-client.js';
 
 /** The program that the documentation calls app.mjs: it fails where the GPU does not compute. */
@@ -187,11 +181,10 @@ export class Newcomer {
     const shortened = SHORTENED.filter(([which]) => which.test(command)).map(([, variables]) => variables);
     const env = Object.assign(this.#environment, ...shortened);
     const child = spawn('bash', ['-c', script], { env, cwd: this.#home });
-    const printed = collect(child);
-    const code = await new Promise((resolve) => child.on('close', resolve));
-    if (code !== 0) throw new Error(`'${command}' ended with ${code}:\n${printed.stdout}${printed.stderr}`);
-    this.#heard(printed.stdout);
-    return printed.stdout;
+    const { code, stdout, stderr } = await outputOf(child).done;
+    if (code !== 0) throw new Error(`'${command}' ended with ${code}:\n${stdout}${stderr}`);
+    this.#heard(stdout);
+    return stdout;
   }
 
   /** What is shown once is kept. */
@@ -204,7 +197,7 @@ export class Newcomer {
     const folder = readFileSync(join(this.#home, 'folder'), 'utf8').trim();
     // `exec`, so that a signal reaches the host and not a shell.
     const child = spawn('bash', ['-c', `exec ${command}`], { env: this.#environment, cwd: folder });
-    const printed = collect(child);
+    const { printed } = outputOf(child);
     this.#server = child;
     // As systemd keeps it.
     for (const stream of [child.stdout, child.stderr])
@@ -229,7 +222,7 @@ export class Newcomer {
       env: { ...this.#environment, ...machine.variables },
     });
     this.#tunnel = { ssh, machine };
-    const printed = collect(ssh);
+    const { printed } = outputOf(ssh);
     const answers = async () =>
       fetch(`http://127.0.0.1:${local}/`).then(
         ({ ok }) => ok,
