@@ -64,7 +64,9 @@ export interface LinkOptions {
  * again in time.
  *
  * Where a connection is lost on which the host has answered, and not welcomed us, the session begins anew on another:
- * nothing of it has come here yet, so what was sent is sent again, and the host forgets what it began before.
+ * nothing of it has come here yet, so what was sent is sent again, and the host forgets what it began before. So it does
+ * once where the connection is lost and nothing was heard on it, since a reset also takes what had arrived and was not
+ * read.
  */
 export class HostLink implements Link {
   readonly #dialer: Dialer;
@@ -79,6 +81,8 @@ export class HostLink implements Link {
   #welcome: Welcome | undefined;
   /** The host has answered on this connection. */
   #reached = false;
+  /** A host has answered at all: on this connection or on one before. */
+  #found = false;
   #closing = false;
   #closed = false;
   /** The time after which it is no use to connect again, in milliseconds since 1970. */
@@ -180,7 +184,7 @@ export class HostLink implements Link {
     this.#compress(connection);
     this.#connection = connection;
     this.#timer = setTimeout(() => {
-      if (this.#attempt === 0) this.#finish(silent(this.#dialer, this.#connectMs));
+      if (!this.#found) this.#finish(silent(this.#dialer, this.#connectMs));
       connection.destroy();
     }, this.#connectMs);
     return connection;
@@ -198,6 +202,7 @@ export class HostLink implements Link {
 
   #onReached(): void {
     this.#reached = true;
+    this.#found = true;
     if (!this.#closing) clearTimeout(this.#timer);
   }
 
@@ -229,7 +234,8 @@ export class HostLink implements Link {
     // connection bears silence, and goes on with the session then.
     if (this.#reached && this.#welcome) this.#deadline = 0;
     if (this.#closing) this.#finish(undefined);
-    else if (this.#reached || this.#attempt > 0) this.#comeBack(why);
+    // A reset takes along what the host had said: it is asked once more before it is taken for something else.
+    else if (this.#found || this.#attempt === 0) this.#comeBack(why);
     else void this.#hungUp(why);
   }
 
@@ -237,11 +243,11 @@ export class HostLink implements Link {
   #failed(error: Error): void {
     const reason = error instanceof FarlightError ? error : noHost(this.#dialer, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
-    if (this.#attempt === 0 || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
+    if (!this.#found || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
     else this.#comeBack(error);
   }
 
-  /** The peer hung up before it said anything, which it is asked about once more. */
+  /** The peer hung up before it said anything, each time: why, it is asked in another way. */
   async #hungUp(why: Error | undefined): Promise<void> {
     this.#finish(await this.#dialer.hungUp(why));
   }

@@ -74,8 +74,8 @@ describe('a client whose connection is lost before it is welcomed', () => {
     const { daemon } = await start({ tenantLimits: { sessions: 1 } });
     const proxy = await CuttingProxy.start(daemon.url);
     open.push(proxy);
-    // Within the preface, right behind it, within Welcome, and at its last byte but one or so.
-    for (const bytes of [8, 9, 20, 100, 200]) {
+    // Before anything, within the preface, right behind it, within Welcome, and at its last byte but one or so.
+    for (const bytes of [0, 4, 8, 9, 20, 100, 200]) {
       proxy.cutAfter(bytes, 'down');
       const { cuts } = proxy;
       const client = new SessionClient(remoteHost(proxy.url, { compression: 'off' }));
