@@ -22,6 +22,8 @@ import {
   temporaryPath,
 } from './blob-folder.js';
 import { FolderRoom } from './folder-room.js';
+import { HeldMemory } from './held-memory.js';
+import type { WriteTurns } from './write-turns.js';
 
 export interface BlobStoreOptions {
   /** One tenant's folder (`tenantFolder`). It is made when something is first written. */
@@ -32,6 +34,8 @@ export interface BlobStoreOptions {
   log?: (message: string) => void;
   /** Milliseconds since 1970. */
   now?: () => number;
+  /** When contents are written. Absent: as soon as they come. */
+  turns?: WriteTurns | undefined;
   /** Writes a new file whole, readable by this user alone, with that time of use. */
   writeFile?: (path: string, bytes: Uint8Array, used: Date) => Promise<void>;
 }
@@ -42,7 +46,7 @@ export interface BlobStoreOptions {
  */
 const USE_PRECISION_MS = 3_600_000;
 
-/** Bytes that may wait to be written; what comes on top is not stored. */
+/** Bytes that may wait to be written, and memory that they may take; what comes on top is not stored. */
 const PENDING_BYTES = 256 << 20;
 
 /** Trouble of this process or of the moment, which says nothing about the file. */
@@ -69,22 +73,26 @@ export class BlobStore {
   readonly #room: FolderRoom;
   readonly #log: (message: string) => void;
   readonly #now: () => number;
+  readonly #turns: WriteTurns | undefined;
   readonly #writeFile: NonNullable<BlobStoreOptions['writeFile']>;
   readonly #told = new Set<string>();
 
   /** By name in hex. Until a content is on disk it is read from here. */
   readonly #pending = new Map<string, Pending>();
   #pendingBytes = 0;
+  /** They are parts of frames, which may be much longer. */
+  readonly #memory = new HeldMemory();
   /** Writes go one after another: each has to know what room the one before it has taken. */
   #lastWrite: Promise<unknown> = Promise.resolve();
 
   /** Touches nothing: a folder that cannot be used gives `undefined` and `false` later. */
-  constructor({ folder, maxBytes, log, now, writeFile }: BlobStoreOptions) {
+  constructor({ folder, maxBytes, log, now, turns, writeFile }: BlobStoreOptions) {
     this.largestBytes = Math.floor(maxBytes / 4);
     this.#folder = folder;
     this.#log = log ?? (() => {});
     this.#now = now ?? Date.now;
     this.#room = new FolderRoom(folder, maxBytes, this.#now);
+    this.#turns = turns;
     this.#writeFile = writeFile ?? writeWhole;
   }
 
@@ -149,7 +157,7 @@ export class BlobStore {
   async write(name: ContentName, bytes: Uint8Array, hash?: 'checked'): Promise<boolean> {
     if (bytes.length > this.largestBytes) return false;
     if (hash !== 'checked' && !sameContentName(hashContent(bytes), name)) return false;
-    if (this.#pendingBytes + bytes.length > PENDING_BYTES) {
+    if (Math.max(this.#pendingBytes + bytes.length, this.#memory.bytes) > PENDING_BYTES) {
       this.#tell('slow', `${this.#folder} is written slower than uploads arrive: some of them are not kept`);
       return false;
     }
@@ -158,10 +166,14 @@ export class BlobStore {
     pending.writes += 1;
     this.#pending.set(key, pending);
     this.#pendingBytes += bytes.length;
-    const written = this.#lastWrite.then(() => this.#store(name, bytes));
+    this.#memory.add(bytes);
+    this.#turns?.takes(this.#memory.bytes);
+    const written = this.#inTurn(() => this.#store(name, bytes));
     this.#lastWrite = written;
     const stored = await written;
     this.#pendingBytes -= bytes.length;
+    this.#memory.remove(bytes);
+    this.#turns?.takes(this.#memory.bytes);
     pending.writes -= 1;
     if (pending.writes === 0) this.#pending.delete(key);
     return stored;
@@ -169,7 +181,17 @@ export class BlobStore {
 
   /** Resolves when all that was given to `write` by now is on disk, or is known not to be kept. */
   async idle(): Promise<void> {
-    await this.#lastWrite;
+    const written = this.#lastWrite;
+    this.#turns?.hurry(written);
+    await written;
+  }
+
+  /** After the write before, and when it is time. */
+  #inTurn(write: () => Promise<boolean>): Promise<boolean> {
+    const turns = this.#turns;
+    if (!turns) return this.#lastWrite.then(write);
+    const since = turns.now();
+    return this.#lastWrite.then(() => turns.next(since)).then(write);
   }
 
   /** Undefined where no content can have been written so. */

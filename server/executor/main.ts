@@ -11,16 +11,19 @@ import { openGpu } from '../dawn.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { compileEarly } from './compile-early.js';
 import type { Profiles } from './context.js';
+import { CLOCK } from './gpu-watchdog.js';
 import type { OpenDevice } from './open-device.js';
 import { ProfileStore } from './profile-store.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
+import { WriteSchedule } from './write-schedule.js';
 
 compileEarly();
 const [adapter = 'auto'] = process.argv.slice(2);
 const log = (message: string) => process.stderr.write(`${message}\n`);
 /** One for the process: sessions come and go. */
 const activity = new Activity({ clock: ACTIVITY_CLOCK });
+const writes = new WriteSchedule({ clock: CLOCK });
 let kept: { folder: string; store: BlobStore; profiles: ProfileStore } | undefined;
 
 await runExecutor(adapter, {
@@ -31,6 +34,7 @@ await runExecutor(adapter, {
       free: free as OpenDevice[] | undefined,
       profiles: profiles && profilesOf(program, profiles),
       store,
+      writes,
       limits,
       activity,
     });
@@ -42,7 +46,7 @@ await runExecutor(adapter, {
 function keep({ path: folder, maxBytes }: BlobFolder): { store: BlobStore; profiles: ProfileStore } {
   kept ??= {
     folder,
-    store: new BlobStore({ folder, maxBytes, log }),
+    store: new BlobStore({ folder, maxBytes, log, turns: writes }),
     profiles: new ProfileStore(join(folder, PROFILES)),
   };
   invariant(kept.folder === folder, 'an executor serves one tenant');

@@ -19,6 +19,7 @@ import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 import { ReplyWriter } from './reply-writer.js';
 import { SessionActivity } from './session-activity.js';
+import type { WriteSchedule } from './write-schedule.js';
 
 /** What sessions of the same program have left. */
 export interface SessionLegacy {
@@ -28,6 +29,8 @@ export interface SessionLegacy {
   profiles?: Profiles | undefined;
   /** The contents that the client may name, of all programs of its tenant. Absent where it may name none. */
   store?: BlobStore | undefined;
+  /** When what is stored is written, which depends on what the session does. */
+  writes?: WriteSchedule | undefined;
   /** What the session may take of the GPU. Absent where it may take all. */
   limits?: SessionLimits | undefined;
   /** Tells what this process does. Absent where nobody outside of the session wants to know. */
@@ -50,12 +53,15 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #commands: CommandDecoder<PreparedCommand>;
   readonly #held: HeldCommands<PreparedCommand>;
   readonly #activity: SessionActivity;
+  readonly #writes: WriteSchedule | undefined;
   #closed = false;
 
   /** `gpu` is the implementation that is driven; the session never closes it. */
   constructor(gpu: GPU, peer: SessionPeer, legacy: SessionLegacy = {}) {
-    const { free, profiles, store, limits, activity = new Activity({ clock: ACTIVITY_CLOCK }) } = legacy;
+    const { free, profiles, store, writes, limits } = legacy;
+    const { activity = new Activity({ clock: ACTIVITY_CLOCK }) } = legacy;
     this.#peer = peer;
+    this.#writes = writes;
     this.#activity = new SessionActivity(activity);
     const replies = new ReplyWriter((frame, ofActivity) => {
       this.#activity.sent(frame.length, ofActivity);
@@ -115,6 +121,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       this.#held.begin(batch.length);
       this.#activity.batch(batch.length, () => this.#commands.run(batch));
     });
+    this.#writes?.worked();
     // A single write, of bytes that nobody waits for or keeps.
     const isWrite = this.#runner.executed === executed + 1 && this.#context.uploads.written === written + 1;
     return isWrite && this.#held.kept === kept;
@@ -184,6 +191,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#writes?.rested();
     this.#context.end();
     this.#context.saveProfiles();
     this.#held.clear();
@@ -193,6 +201,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   async retire(): Promise<OpenDevice[]> {
     if (this.#closed) return [];
     this.#closed = true;
+    this.#writes?.rested();
     this.#context.end();
     this.#held.clear();
     for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {

@@ -32,14 +32,14 @@ async function open(url: string) {
   return { gpu, device, upload };
 }
 
-/** Uploads contents until its host is gone. */
+/** Uploads contents, and then rests, which is when the host writes them; until its host is gone. */
 async function uploadOn(url: string, round: number): Promise<() => void> {
   const { gpu, device, upload } = await open(url);
   let goesOn = true;
   void (async () => {
     for (let number = 0; goesOn && number < 100; number += 1) {
       upload(contentOf(round, number));
-      await device.queue.onSubmittedWorkDone().catch(() => {});
+      if (number % 10 === 0) await device.queue.onSubmittedWorkDone().catch(() => {});
     }
   })();
   return () => {
@@ -73,6 +73,7 @@ it(
   async () => {
     const root = folders.make();
     const folder = tenantFolder(DEFAULT_TENANT, root);
+    const files = () => (existsSync(folder) ? readdirSync(folder) : []);
     const options = { adapter: 'software', blobs: { root }, spares: 1 };
     const random = seeded(5);
     let had = 0;
@@ -80,12 +81,12 @@ it(
     let [daemon, url] = await DaemonProcess.start(options);
     for (let round = 0; round < kills; round += 1) {
       const clients = await Promise.all([uploadOn(url, round), uploadOn(url, round + 500)]);
-      await new Promise((resolve) => setTimeout(resolve, random() * 400));
+      const before = files().length;
+      await until(() => files().length > before);
+      await new Promise((resolve) => setTimeout(resolve, random() * 100));
       await daemon.kill();
       for (const end of clients) end();
-      halfWritten += existsSync(folder)
-        ? readdirSync(folder).filter((file) => file.startsWith('new-')).length
-        : 0;
+      halfWritten += files().filter((file) => file.startsWith('new-')).length;
       [daemon, url] = await DaemonProcess.start(options);
       // Of this round and of one before, those that may be there and those that cannot.
       const earlier = Math.floor(random() * (round + 1));
