@@ -96,11 +96,15 @@ describe('on a line of 10 Mbit/s', () => {
     const line = await lineOf(10);
     const given = frames(8, random);
     const took = { off: Number.POSITIVE_INFINITY, auto: Number.POSITIVE_INFINITY };
-    for (const mode of ['off', 'auto', 'off', 'auto'] as const) {
-      const client = await openOver(line, mode);
-      took[mode] = Math.min(took[mode], await upload(client, given));
-      expect(client.link.saved?.up).toBe(0);
-      await close(client);
+    const isAsFast = () => took.auto < 1.03 * took.off;
+    // The line sets the least that it takes. Whatever else the machine does adds to that, but not each time.
+    for (let round = 0; round < 2 || (round < 6 && !isAsFast()); round++) {
+      for (const mode of ['off', 'auto'] as const) {
+        const client = await openOver(line, mode);
+        took[mode] = Math.min(took[mode], await upload(client, given));
+        expect(client.link.saved?.up).toBe(0);
+        await close(client);
+      }
     }
     expect(took.auto).toBeLessThan(1.03 * took.off);
   });
@@ -108,9 +112,14 @@ describe('on a line of 10 Mbit/s', () => {
   it('an input that goes alone each time is compressed from the second on', async () => {
     const line = await lineOf(10);
     const client = await openOver(line, 'auto');
-    const took: number[] = [];
-    for (const frame of text(5)) took.push(await upload(client, [frame]));
-    const [first = 0, ...others] = took;
+    const passed: number[] = [];
+    for (const frame of text(5)) {
+      const before = line.counted.up;
+      await upload(client, [frame]);
+      passed.push(line.counted.up - before);
+    }
+    const [first = 0, ...others] = passed;
+    expect(first).toBeGreaterThan(FRAME);
     expect(Math.max(...others)).toBeLessThan(0.6 * first);
     await close(client);
   });
