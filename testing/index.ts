@@ -1,5 +1,5 @@
+import { remoteHost } from '../client/transport/open.js';
 import type { Transport } from '../client/transport/transport.js';
-import { remoteHost } from '../client/transport/worker-link.js';
 import type { AdapterDescription } from '../proto/handshake.js';
 import type { Counters } from '../server/daemon/counters.js';
 import { Daemon } from '../server/daemon/daemon.js';

@@ -44,7 +44,7 @@ export interface Dialer {
   hungUp(why: Error | undefined): Promise<FarlightError>;
   /** What packs frames; absent where none is asked for. */
   packer?(mode: CompressionMode): FramePacker;
-  /** Makes what long frames lie in where the host is on this machine; absent where it cannot be. */
+  /** Makes what long frames lie in where the host is on this machine for certain; absent where it never is. */
   makeShared?(): SharedFile | undefined;
 }
 
@@ -127,6 +127,16 @@ export class HostLink implements Link {
     });
   }
 
+  /** The bytes that the host has not taken. */
+  get underWay(): number {
+    return this.#out.channel.keptBytes;
+  }
+
+  /** Goes on without the event loop; see ByteStream. */
+  turn(): boolean | undefined {
+    return this.#connection?.turn();
+  }
+
   /** Whoever runs this decides for itself how long it lives. */
   ref(): void {}
   unref(): void {}
@@ -196,7 +206,8 @@ export class HostLink implements Link {
   }
 
   #offer(connection: ChannelSocket): void {
-    const file = this.#welcome?.sharedFile ? this.#dialer.makeShared?.() : undefined;
+    const isWanted = this.#welcome?.sharedFile && connection.isNear;
+    const file = isWanted ? this.#dialer.makeShared?.() : undefined;
     if (file) connection.offer(file);
   }
 
