@@ -44,8 +44,8 @@ export class NearDoor {
 
 /** Removes the sockets at which nobody listens any more. */
 async function removeStale(folder: string): Promise<void> {
-  for (const name of readdirSync(folder)) {
-    const path = join(folder, name);
-    if ((await connectError(path)) === 'ECONNREFUSED') rmSync(path, { force: true });
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isSocket() && (await connectError(path)) === 'ECONNREFUSED') rmSync(path, { force: true });
   }
 }
