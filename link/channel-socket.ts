@@ -114,11 +114,25 @@ export class ChannelSocket implements ChannelConnection {
     this.#packer ??= packer;
   }
 
+  /** Whether the peer is a process of this machine for certain. */
+  get isNear(): boolean {
+    return this.#socket.isNear === true;
+  }
+
+  /** Whether the peer has the file open that was offered. */
+  get isShared(): boolean {
+    return this.#shared !== undefined;
+  }
+
+  /** Goes on without the event loop; see ByteStream. */
+  turn(): boolean | undefined {
+    return this.#socket.turn?.();
+  }
+
   /** Offers the peer a file for long frames, which is this connection's from now on. */
   offer(file: SharedFile): void {
     this.#offered = file;
-    const { localPort: port } = this.#socket;
-    this.write(encodeObject(PACKET.offer, { name: file.name, port } satisfies SharedFileOffer));
+    this.write(encodeObject(PACKET.offer, { name: file.name } satisfies SharedFileOffer));
   }
 
   /** What lies in memory that the peer has too needs no packing. */
@@ -265,17 +279,23 @@ export class ChannelSocket implements ChannelConnection {
 
   #answer(body: Uint8Array, open: (name: string) => SharedFile | undefined): void {
     if (this.#shared) throw new ProtocolError('a second file is offered');
-    const { name, port } = decodeObject(body);
-    // Through something in between, the client's port is another than the one that this end sees.
-    if (typeof name === 'string' && port === this.#socket.remotePort) this.#shared = open(name);
+    const { name } = decodeObject(body);
+    // A TCP connection may have something in between, which nothing is to go past.
+    if (typeof name === 'string' && this.#socket.remotePort === undefined) this.#share(open(name));
     this.write(encodePacket(PACKET.answer, Uint8Array.of(this.#shared ? 1 : 0)));
   }
 
   #answered([opened]: Uint8Array, file: SharedFile): void {
     this.#offered = undefined;
     file.forget();
-    if (opened === 1) this.#shared = file;
+    if (opened === 1) this.#share(file);
     else file.close();
+  }
+
+  /** The peer is on this machine then: the system says when it is gone, and it may be silent for as long as it likes. */
+  #share(file: SharedFile | undefined): void {
+    this.#shared = file;
+    if (file) clearInterval(this.#pingTimer);
   }
 
   #takePlaced(body: Uint8Array): void {

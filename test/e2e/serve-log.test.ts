@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { RawClient } from '../support/raw-client.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { executorsOf, HELLO, SessionClient, until } from '../support/session-client.js';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/page/view.js';
 import { runFarlight } from '../support/farlight-command.js';
 import { ServeProcess } from '../support/serve-process.js';

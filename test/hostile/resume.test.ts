@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import type { HostOptions } from '#farlight/client/transport/host-transport.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { CuttingProxy, type Direction } from '../support/cutting-proxy.js';

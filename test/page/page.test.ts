@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Stats } from '#farlight/client/session/ledger.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/page/view.js';
 import { openChromium } from '../support/chromium.js';
 import { ServeProcess } from '../support/serve-process.js';
