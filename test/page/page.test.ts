@@ -6,6 +6,7 @@ import type { Stats } from '#farlight/client/session/ledger.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/page/view.js';
 import { openChromium } from '../support/chromium.js';
+import { freePort } from '../support/free-port.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { HELLO, SessionClient } from '../support/session-client.js';
 import { StepPrograms } from '../support/step-programs.js';
@@ -148,15 +149,18 @@ describe('the page of a host', { timeout: 90_000 }, () => {
   });
 
   it('goes on by itself when the host is back, and shows what that one does', async () => {
+    const dashboard = `127.0.0.1:${await freePort()}`;
+    const before = host;
+    host = await ServeProcess.start('--dashboard', dashboard);
+    before.child.kill();
+    await before.ended;
     const page = await open();
     await programs.run(host.url, 'before.mjs', 2);
     await page.getByRole('button', { name: 'before.mjs' }).waitFor();
-    const address = dashboardOf(host);
-    const listen = host.url.replace('grpc://', '');
     await Promise.allSettled([programs.end(), host.ended, host.child.kill()]);
     await page.getByRole('status').getByText('no answer, trying again').waitFor();
 
-    host = await ServeProcess.start('--dashboard', address.replace('http://', ''), '--listen', listen);
+    host = await ServeProcess.start('--dashboard', dashboard);
     await page.getByRole('status').getByText('live', { exact: true }).waitFor();
     await programs.run(host.url, 'after.mjs', 2);
     await page.getByRole('button', { name: 'after.mjs' }).waitFor();

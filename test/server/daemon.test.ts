@@ -8,6 +8,7 @@ import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farligh
 import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/fake-hosts.js';
+import { freePort } from '../support/free-port.js';
 import { RawClient } from '../support/raw-client.js';
 import { HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
 import { folders } from '../support/trust.js';
@@ -279,8 +280,8 @@ describe('close', () => {
   });
 
   it('frees the port', async () => {
-    const daemon = await start();
-    const listen = daemon.url.replace('grpc://', '');
+    const listen = `127.0.0.1:${await freePort()}`;
+    const daemon = await start({ listen });
     await expect(start({ listen })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
     await daemon.close();
     await start({ listen });
