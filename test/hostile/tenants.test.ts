@@ -39,7 +39,7 @@ afterAll(async () => {
   await hosts.close();
 });
 
-/** So often a comparison is made anew, at most, where the machine had other things to do. */
+/** So many rounds there are at most, where three do not show that a tenant goes on as before. */
 const MOST_ROUNDS = 12;
 
 interface Beside {
@@ -51,14 +51,17 @@ interface Beside {
 
 /**
  * How much longer a step of the steady tenant takes beside another one that does this, and what that one said. Both are
- * measured in turn, and the best of each is compared: other things that the machine does make a step longer, never
- * shorter. So one round that is good enough shows it, and only what is too slow in each of them is. The other tenant
- * is a new one in each round, which finds nothing used up.
+ * measured in turn, several times, and what is compared are times of one round: the machine has other things to do, and
+ * more of them at one time than at another. The middle one of the rounds counts. The other tenant is a new one in each,
+ * which finds nothing used up.
  */
 async function slowdown(what: string, { most, stopped = false }: Beside) {
   const alone: number[] = [];
   const beside: number[] = [];
-  const ratio = () => Math.min(...beside) / Math.min(...alone);
+  const ratio = () => {
+    const ratios = beside.map((ms, round) => ms / (alone[round] as number)).sort((a, b) => a - b);
+    return ratios[Math.floor((ratios.length - 1) / 2)] as number;
+  };
   let said = '';
   let tenant = '';
   while (alone.length < 3 || (alone.length < MOST_ROUNDS && ratio() >= most)) {
@@ -88,10 +91,9 @@ describe('a tenant beside one that', () => {
     const { ratio, said, tenant } = await slowdown('sessions', { most: 2 });
     expect(said).toContain(`ready 3 BUSY the tenant ${tenant} may have 3 sessions at a time`);
     expect(ratio).toBeLessThan(2);
-    const refused = notes.of('connection refused').at(-1);
-    expect(refused).toMatchObject({
-      code: 'BUSY',
-      why: expect.stringContaining(`${tenant} may have 3 sessions`),
+    // Of the first of them: those who come later may be left out of the log.
+    expect(notes.of('connection refused').find(({ code }) => code === 'BUSY')).toMatchObject({
+      why: expect.stringMatching(/the tenant sessions-\d+ may have 3 sessions/),
     });
     const [other, opened] = await TenantProcess.start(host.invite('steady').url, 'sessions');
     running.push(other);
