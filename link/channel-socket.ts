@@ -102,7 +102,10 @@ export class ChannelSocket implements ChannelConnection {
     if (silence) this.#pingTimer = unref(setInterval(() => this.#look(silence), silence.pingMs));
   }
 
+  hasPlaced = false;
+
   write(packet: Uint8Array, body?: Uint8Array): boolean {
+    this.hasPlaced = false;
     if (this.#gone || !this.#socket.writable) return true;
     if (!body) return this.#socket.write(packet);
     if (this.#shared) return this.#place(this.#shared, packet, body);
@@ -139,6 +142,7 @@ export class ChannelSocket implements ChannelConnection {
   #place(file: SharedFile, packet: Uint8Array, frame: Uint8Array): boolean {
     const slot = frame.length < PLACED_BYTES ? undefined : file.place(frame, this.#channel.sent);
     if (slot === undefined) return this.#writeTwo(packet, frame);
+    this.hasPlaced = true;
     return this.#socket.write(encodePlace(slot, frame.length)) && !file.full;
   }
 

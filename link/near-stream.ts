@@ -56,7 +56,8 @@ export class NearStream implements ByteStream {
 
   write(bytes: Uint8Array): boolean {
     this.#waiting.push(bytes);
-    if (!this.#corked) this.#flush();
+    // What waits leaves in another turn, and who is told of that then does not write within this call.
+    if (!this.#corked && !this.#needsDrain) this.#flush();
     return !this.#needsDrain;
   }
 
@@ -66,7 +67,7 @@ export class NearStream implements ByteStream {
 
   uncork(): void {
     this.#corked = false;
-    this.#flush();
+    if (!this.#needsDrain) this.#flush();
   }
 
   deliver(receiver: Receiver): void {
