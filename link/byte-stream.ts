@@ -21,6 +21,11 @@ export interface ByteStream {
   readonly isNear?: boolean;
   /** Returns false where the writer should wait for `drain`. */
   write(bytes: Uint8Array): boolean;
+  /**
+   * Writes what can be written at once, where nothing waits to be written; returns how many bytes, of which the rest is
+   * to be given to `write`. Absent where there is no such way.
+   */
+  writeNow?(bytes: Uint8Array): number;
   /** What is written until `uncork` may leave in one piece. */
   cork(): void;
   uncork(): void;

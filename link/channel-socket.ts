@@ -107,7 +107,7 @@ export class ChannelSocket implements ChannelConnection {
   write(packet: Uint8Array, body?: Uint8Array): boolean {
     this.hasPlaced = false;
     if (this.#gone || !this.#socket.writable) return true;
-    if (!body) return this.#socket.write(packet);
+    if (!body) return this.#writeOne(packet);
     if (this.#shared) return this.#place(this.#shared, packet, body);
     return this.#packer ? this.#writeFrame(body, this.#packer) : this.#writeTwo(packet, body);
   }
@@ -143,7 +143,7 @@ export class ChannelSocket implements ChannelConnection {
     const slot = frame.length < PLACED_BYTES ? undefined : file.place(frame, this.#channel.sent);
     if (slot === undefined) return this.#writeTwo(packet, frame);
     this.hasPlaced = true;
-    return this.#socket.write(encodePlace(slot, frame.length)) && !file.full;
+    return this.#writeOne(encodePlace(slot, frame.length)) && !file.full;
   }
 
   #writeFrame(frame: Uint8Array, packer: FramePacker): boolean {
@@ -172,13 +172,18 @@ export class ChannelSocket implements ChannelConnection {
     this.#channel.drained();
   }
 
+  #writeOne(bytes: Uint8Array): boolean {
+    const taken = this.#socket.writeNow?.(bytes) ?? 0;
+    return taken === bytes.length || this.#socket.write(bytes.subarray(taken));
+  }
+
   #writeTwo(packet: Uint8Array, body: Uint8Array): boolean {
     if (body.length < JOINED_BYTES) {
       // A copy is cheaper than a second write, which takes the stream's slow path.
       const joined = new Uint8Array(packet.length + body.length);
       joined.set(packet);
       joined.set(body, packet.length);
-      return this.#socket.write(joined);
+      return this.#writeOne(joined);
     }
     this.#socket.cork();
     this.#socket.write(packet);

@@ -2,7 +2,7 @@ import { readSync, writeSync, writevSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ByteStream, Receiver } from './byte-stream.js';
-import { DirectSocket } from './direct-socket.js';
+import { DirectSocket, handleOf } from './direct-socket.js';
 import { unref } from './timer.js';
 
 /** How often it is tried again to write what the system did not take, in milliseconds. */
@@ -31,8 +31,7 @@ export class NearStream implements ByteStream {
   /** Of a connection on which nothing was read or written; the stream itself where it is no plain socket. */
   static over(stream: ByteStream): ByteStream {
     if (!(stream instanceof Socket) || stream instanceof TLSSocket) return stream;
-    const { _handle: handle } = stream as unknown as { _handle: { fd?: number } | null };
-    const { fd = -1 } = handle ?? {};
+    const { fd = -1 } = handleOf(stream) ?? {};
     const direct = DirectSocket.over(stream);
     return fd >= 0 && direct instanceof DirectSocket ? new NearStream(direct, fd) : direct;
   }
