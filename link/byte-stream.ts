@@ -15,14 +15,25 @@ export interface ByteStream {
   readonly writable: boolean;
   /** Whether `drain` is to come. */
   readonly writableNeedDrain: boolean;
-  /** The ports of a TCP connection, at this end and at the peer's. */
-  readonly localPort?: number | undefined;
+  /** The peer's port, on a TCP connection. */
   readonly remotePort?: number | undefined;
+  /** Whether the peer is a process of this machine for certain. */
+  readonly isNear?: boolean;
   /** Returns false where the writer should wait for `drain`. */
   write(bytes: Uint8Array): boolean;
+  /**
+   * Writes what can be written at once, where nothing waits to be written; returns how many bytes, of which the rest is
+   * to be given to `write`. Absent where there is no such way.
+   */
+  writeNow?(bytes: Uint8Array): number;
   /** What is written until `uncork` may leave in one piece. */
   cork(): void;
   uncork(): void;
+  /**
+   * Writes what waits and hands on what has come, as the event loop would. Returns whether anything came; undefined
+   * where only the event loop can go on. Absent where it always is the loop's.
+   */
+  turn?(): boolean | undefined;
   /** Closes it behind what was written, and calls back when that has left, which `close` may forestall. */
   end(then: () => void): unknown;
   /** Closes it now. `close` comes in a later turn. */
@@ -31,6 +42,8 @@ export interface ByteStream {
   deliver?(receiver: Receiver): void;
   /** Reads on, whether anybody listens to `data` or not. */
   resume(): unknown;
+  /** Lets the process end although it is open; absent where it has nothing to let end. */
+  unref?(): unknown;
   on(event: 'data', listener: (piece: Uint8Array) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'drain' | 'end' | 'close', listener: () => void): unknown;

@@ -102,9 +102,12 @@ export class ChannelSocket implements ChannelConnection {
     if (silence) this.#pingTimer = unref(setInterval(() => this.#look(silence), silence.pingMs));
   }
 
+  hasPlaced = false;
+
   write(packet: Uint8Array, body?: Uint8Array): boolean {
+    this.hasPlaced = false;
     if (this.#gone || !this.#socket.writable) return true;
-    if (!body) return this.#socket.write(packet);
+    if (!body) return this.#writeOne(packet);
     if (this.#shared) return this.#place(this.#shared, packet, body);
     return this.#packer ? this.#writeFrame(body, this.#packer) : this.#writeTwo(packet, body);
   }
@@ -114,18 +117,33 @@ export class ChannelSocket implements ChannelConnection {
     this.#packer ??= packer;
   }
 
+  /** Whether the peer is a process of this machine for certain. */
+  get isNear(): boolean {
+    return this.#socket.isNear === true;
+  }
+
+  /** Whether the peer has the file open that was offered. */
+  get isShared(): boolean {
+    return this.#shared !== undefined;
+  }
+
+  /** Goes on without the event loop; see ByteStream. */
+  turn(): boolean | undefined {
+    return this.#socket.turn?.();
+  }
+
   /** Offers the peer a file for long frames, which is this connection's from now on. */
   offer(file: SharedFile): void {
     this.#offered = file;
-    const { localPort: port } = this.#socket;
-    this.write(encodeObject(PACKET.offer, { name: file.name, port } satisfies SharedFileOffer));
+    this.write(encodeObject(PACKET.offer, { name: file.name } satisfies SharedFileOffer));
   }
 
   /** What lies in memory that the peer has too needs no packing. */
   #place(file: SharedFile, packet: Uint8Array, frame: Uint8Array): boolean {
     const slot = frame.length < PLACED_BYTES ? undefined : file.place(frame, this.#channel.sent);
     if (slot === undefined) return this.#writeTwo(packet, frame);
-    return this.#socket.write(encodePlace(slot, frame.length)) && !file.full;
+    this.hasPlaced = true;
+    return this.#writeOne(encodePlace(slot, frame.length)) && !file.full;
   }
 
   #writeFrame(frame: Uint8Array, packer: FramePacker): boolean {
@@ -154,13 +172,18 @@ export class ChannelSocket implements ChannelConnection {
     this.#channel.drained();
   }
 
+  #writeOne(bytes: Uint8Array): boolean {
+    const taken = this.#socket.writeNow?.(bytes) ?? 0;
+    return taken === bytes.length || this.#socket.write(bytes.subarray(taken));
+  }
+
   #writeTwo(packet: Uint8Array, body: Uint8Array): boolean {
     if (body.length < JOINED_BYTES) {
       // A copy is cheaper than a second write, which takes the stream's slow path.
       const joined = new Uint8Array(packet.length + body.length);
       joined.set(packet);
       joined.set(body, packet.length);
-      return this.#socket.write(joined);
+      return this.#writeOne(joined);
     }
     this.#socket.cork();
     this.#socket.write(packet);
@@ -265,17 +288,23 @@ export class ChannelSocket implements ChannelConnection {
 
   #answer(body: Uint8Array, open: (name: string) => SharedFile | undefined): void {
     if (this.#shared) throw new ProtocolError('a second file is offered');
-    const { name, port } = decodeObject(body);
-    // Through something in between, the client's port is another than the one that this end sees.
-    if (typeof name === 'string' && port === this.#socket.remotePort) this.#shared = open(name);
+    const { name } = decodeObject(body);
+    // A TCP connection may have something in between, which nothing is to go past.
+    if (typeof name === 'string' && this.#socket.remotePort === undefined) this.#share(open(name));
     this.write(encodePacket(PACKET.answer, Uint8Array.of(this.#shared ? 1 : 0)));
   }
 
   #answered([opened]: Uint8Array, file: SharedFile): void {
     this.#offered = undefined;
     file.forget();
-    if (opened === 1) this.#shared = file;
+    if (opened === 1) this.#share(file);
     else file.close();
+  }
+
+  /** The peer is on this machine then: the system says when it is gone, and it may be silent for as long as it likes. */
+  #share(file: SharedFile | undefined): void {
+    this.#shared = file;
+    if (file) clearInterval(this.#pingTimer);
   }
 
   #takePlaced(body: Uint8Array): void {

@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ByteStream, Receiver } from './byte-stream.js';
@@ -29,20 +30,39 @@ export class DirectSocket extends Socket {
   static over(stream: ByteStream): ByteStream {
     if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream instanceof DirectSocket)
       return stream;
-    const held = stream as unknown as { _handle: object | null };
-    const handle = held._handle;
+    const handle = handleOf(stream);
     if (!handle) return stream;
-    held._handle = null;
+    (stream as unknown as { _handle: null })._handle = null;
     // Both are net's own ways, which its types leave out: a process that is given a connection makes its socket so.
     const direct = new DirectSocket({ handle, readable: true, writable: true } as SocketConstructorOpts);
     direct.once('close', () => stream.destroy());
     return direct;
   }
 
+  /**
+   * Writes by a call of the system, where nothing waits to be written, what that takes at once: it need not pass the
+   * stream's code. Returns how many bytes it took; the rest is to be written as ever.
+   */
+  writeNow(bytes: Uint8Array): number {
+    if (this.writableLength > 0 || this.writableCorked > 0 || !this.writable || this.connecting) return 0;
+    const { fd = -1 } = handleOf(this) ?? {};
+    try {
+      return fd < 0 ? 0 : writeSync(fd, bytes);
+    } catch {
+      // It takes none now, or is broken, which the stream finds out and tells.
+      return 0;
+    }
+  }
+
   /** Gives what was read, and all that will be, to a receiver. */
   deliver(receiver: Receiver): void {
     this.#inlet.deliver(receiver);
   }
+}
+
+/** What net has of a connection: its descriptor where the system has those. */
+export function handleOf(socket: Socket): { readonly fd?: number } | null {
+  return (socket as unknown as { _handle: { fd?: number } | null })._handle;
 }
 
 /** What net asks for memory, and tells what was read. */

@@ -14,7 +14,8 @@ import type {
 } from '../proto/handshake.js';
 import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
-import { DirectSocket } from './direct-socket.js';
+import type { ByteStream } from './byte-stream.js';
+import { NearStream } from './near-stream.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -65,7 +66,7 @@ const ENTRY = new URL('../server/executor/main.js', import.meta.url);
  */
 export class ExecutorChild {
   /** Where a private host's session is carried. */
-  readonly pipe: Socket | undefined;
+  readonly pipe: ByteStream | undefined;
   readonly #events: ExecutorChildEvents;
   readonly #child: ChildProcess;
   /** Connections that were handed over, and that the process has not said to have yet; the oldest first. */
@@ -87,7 +88,7 @@ export class ExecutorChild {
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    this.pipe = piped ? (DirectSocket.over(this.#child.stdio[3] as Socket) as Socket) : undefined;
+    this.pipe = piped ? NearStream.over(this.#child.stdio[3] as Socket) : undefined;
     this.#listen();
   }
 
@@ -146,17 +147,11 @@ export class ExecutorChild {
     this.#child.kill('SIGKILL');
   }
 
-  /** Whether this process stays alive for the executor's sake; it does at first. */
-  ref(): void {
-    this.#child.ref();
-    this.#child.channel?.ref();
-    this.pipe?.ref();
-  }
-
+  /** Lets this process end although the executor has not; at first it does not. */
   unref(): void {
     this.#child.unref();
     this.#child.channel?.unref();
-    this.pipe?.unref();
+    this.pipe?.unref?.();
     (this.#child.stderr as Socket | null)?.unref();
   }
 

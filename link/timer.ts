@@ -6,3 +6,31 @@ export function unref(timer: Timer): Timer {
   timer.unref?.();
   return timer;
 }
+
+/** Absent in a page. */
+const { setImmediate: afterReading = setTimeout } = globalThis as {
+  setImmediate?: (then: () => void) => unknown;
+};
+
+/** A time that has been set. */
+export interface Alarm {
+  cancel(): void;
+}
+
+/**
+ * Calls back after so many milliseconds, and not before what had arrived by then was read: a thread that computes all
+ * that time reads nothing, and is not to take its peer for silent. It does not keep the process alive.
+ */
+export function alarm(ms: number, then: () => void): Alarm {
+  let isOn = true;
+  const ring = () => {
+    if (isOn) then();
+  };
+  const timer = unref(setTimeout(() => void afterReading(ring), ms));
+  return {
+    cancel() {
+      isOn = false;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -76,11 +76,6 @@ export interface Welcome {
 export interface SharedFileOffer {
   /** Its name among the shared memory's files. */
   name: string;
-  /**
-   * The connection's port at the client, absent where it has none. A host that sees another port talks to something in
-   * between, which is not to be gone round.
-   */
-  port?: number | undefined;
 }
 
 /** Why a host ends a session. */

@@ -1,5 +1,5 @@
+import { remoteHost } from '../client/transport/open.js';
 import type { Transport } from '../client/transport/transport.js';
-import { remoteHost } from '../client/transport/worker-link.js';
 import type { AdapterDescription } from '../proto/handshake.js';
 import type { Counters } from '../server/daemon/counters.js';
 import { Daemon } from '../server/daemon/daemon.js';
@@ -15,7 +15,7 @@ export interface TestHostOptions {
   /** What `farlight serve --adapter` takes. Default `software`: it is there on every linux-x64 machine. */
   adapter?: string;
   /**
-   * `grpc` (default): a daemon in this process on a free port of 127.0.0.1, with executor processes,
+   * `host` (default): a daemon in this process on a free port of 127.0.0.1, with executor processes,
    * as `farlight serve` has them. `memory`: the executor in this very process, with neither sockets
    * nor processes; it has no URL to reach it by.
    */
@@ -25,7 +25,7 @@ export interface TestHostOptions {
   /** How many executor processes are kept for the next session of the program that they served last. Default 4. */
   kept?: number;
   /**
-   * A folder where the host keeps uploads for later sessions, over grpc, as `farlight serve --blobs` takes
+   * A folder where the host keeps uploads for later sessions, with `host`, as `farlight serve --blobs` takes
    * it. Default `off`: a test leaves nothing behind.
    */
   blobs?: string;

@@ -6,7 +6,6 @@ import { type MessagePort, parentPort } from 'node:worker_threads';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { Flow } from './flow.js';
 import { hostTransport } from './host-transport.js';
-import { privateTransport } from './private-host.js';
 import type { LinkEvents } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worker-messages.js';
 
@@ -36,11 +35,7 @@ parentPort?.on('message', (request: OpenRequest) => {
       spares.close();
     },
   };
-  const transport =
-    'host' in way
-      ? hostTransport(way.host, way.options)
-      : privateTransport({ ...way, entry: way.entry ? new URL(way.entry) : undefined });
-  const link = transport.open(hello, events);
+  const link = hostTransport(way.host, way.options).open(hello, events);
   port.on('message', (message: ToWorker) => {
     if (message === 'close') link.close();
     else if ('spare' in message) spareFrame(message.spare);

@@ -2,7 +2,7 @@ import type { ByteStream } from '../../link/byte-stream.js';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import type { FramePacker } from '../../link/frame-packer.js';
 import type { SharedFile } from '../../link/shared-file.js';
-import type { Timer } from '../../link/timer.js';
+import { type Alarm, alarm } from '../../link/timer.js';
 import type { CompressionMode } from '../../proto/compression.js';
 import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
 import type { Resume, Silence, Welcome } from '../../proto/handshake.js';
@@ -44,7 +44,7 @@ export interface Dialer {
   hungUp(why: Error | undefined): Promise<FarlightError>;
   /** What packs frames; absent where none is asked for. */
   packer?(mode: CompressionMode): FramePacker;
-  /** Makes what long frames lie in where the host is on this machine; absent where it cannot be. */
+  /** Makes what long frames lie in where the host is on this machine for certain; absent where it never is. */
   makeShared?(): SharedFile | undefined;
 }
 
@@ -91,7 +91,7 @@ export class HostLink implements Link {
   /** How often it was tried to go on. */
   #attempt = 0;
   /** For the host's answer, for the next attempt, or for the end. */
-  #timer: Timer | undefined;
+  #alarm: Alarm | undefined;
 
   constructor(dialer: Dialer, { silence, connectMs }: LinkOptions, hello: Hello, events: LinkEvents) {
     this.#dialer = dialer;
@@ -112,19 +112,29 @@ export class HostLink implements Link {
   close(): void {
     if (this.#closing || this.#closed) return;
     this.#closing = true;
-    clearTimeout(this.#timer);
+    this.#alarm?.cancel();
     const connection = this.#connection;
     if (!connection) {
       this.#finish(undefined);
       return;
     }
-    this.#timer = setTimeout(() => connection.destroy(), CLOSE_TIMEOUT_MS);
+    this.#alarm = alarm(CLOSE_TIMEOUT_MS, () => connection.destroy());
     this.#out.channel.whenSent(() => {
       connection.write(encodePacket(PACKET.bye));
       // The host closes its side when it has read that: closed before, the connection might be reset first.
       connection.whenClosed(() => this.#finish(undefined));
       connection.end();
     });
+  }
+
+  /** The bytes that the host has not taken. */
+  get underWay(): number {
+    return this.#out.channel.keptBytes;
+  }
+
+  /** Goes on without the event loop; see ByteStream. */
+  turn(): boolean | undefined {
+    return this.#connection?.turn();
   }
 
   /** Whoever runs this decides for itself how long it lives. */
@@ -183,10 +193,10 @@ export class HostLink implements Link {
     connection.write(words);
     this.#compress(connection);
     this.#connection = connection;
-    this.#timer = setTimeout(() => {
+    this.#alarm = alarm(this.#connectMs, () => {
       if (!this.#found) this.#finish(silent(this.#dialer, this.#connectMs));
       connection.destroy();
-    }, this.#connectMs);
+    });
     return connection;
   }
 
@@ -196,14 +206,15 @@ export class HostLink implements Link {
   }
 
   #offer(connection: ChannelSocket): void {
-    const file = this.#welcome?.sharedFile ? this.#dialer.makeShared?.() : undefined;
+    const isWanted = this.#welcome?.sharedFile && connection.isNear;
+    const file = isWanted ? this.#dialer.makeShared?.() : undefined;
     if (file) connection.offer(file);
   }
 
   #onReached(): void {
     this.#reached = true;
     this.#found = true;
-    if (!this.#closing) clearTimeout(this.#timer);
+    if (!this.#closing) this.#alarm?.cancel();
   }
 
   #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
@@ -229,7 +240,7 @@ export class HostLink implements Link {
 
   #lost(why: Error | undefined): void {
     this.#connection = undefined;
-    clearTimeout(this.#timer);
+    this.#alarm?.cancel();
     // A host that answers has the session, or says that it has not: its executor may be busy for longer than a
     // connection bears silence, and goes on with the session then.
     if (this.#reached && this.#welcome) this.#deadline = 0;
@@ -271,19 +282,19 @@ export class HostLink implements Link {
     }
     const delay = this.#retryMs === RETRY_MS.first ? 0 : this.#retryMs;
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
-    this.#timer = setTimeout(() => {
+    this.#alarm = alarm(delay, () => {
       this.#attempt += 1;
       this.#connect((socket) => {
         if (this.#welcome) this.#resume(socket, this.#welcome);
         else this.#begin(socket);
       });
-    }, delay);
+    });
   }
 
   #finish(reason: FarlightError | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#alarm?.cancel();
     this.#connecting?.abort();
     const connection = this.#connection;
     this.#connection = undefined;

@@ -1,5 +1,4 @@
 import { FramePacker } from '../../link/frame-packer.js';
-import { SharedFile } from '../../link/shared-file.js';
 import { type CompressionMode, requestCompression } from '../../proto/compression.js';
 import type { ClientCertificate } from './client-certificate.js';
 import { explainHangUp } from './hang-up.js';
@@ -17,16 +16,14 @@ export interface HostOptions extends LinkOptions {
 }
 
 /**
- * A transport to a host across the network, in this thread.
+ * A transport to a host across the network, in this thread, which is one that has time for it.
  *
  * @throws FarlightError BAD_URL where the address is not one.
  */
 export function hostTransport(url: string, options: HostOptions = {}): Transport {
   const address = parseHostAddress(url, { tls: true });
   const { compression = 'auto' } = options;
-  // What goes to this machine's own memory gains nothing.
-  const wanted = compression !== 'off' && address.scheme !== 'unix';
-  const asked = wanted ? requestCompression(compression) : undefined;
+  const asked = compression === 'off' ? undefined : requestCompression(compression);
   const dialer = socketDialer(address, options.certificate);
   return {
     target: address.url,
@@ -35,9 +32,6 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
 }
 
 function socketDialer(address: HostAddress, certificate: ClientCertificate | undefined): Dialer {
-  // What is encrypted ends in the daemon, and not in the process that would read the file.
-  // What is not is on this machine: plaintext takes no other address.
-  const isHere = address.scheme !== 'grpcs';
   return {
     url: address.url,
     // In plaintext nobody is told the token.
@@ -45,6 +39,5 @@ function socketDialer(address: HostAddress, certificate: ClientCertificate | und
     connect: (options) => openSocket(address, { ...options, certificate }),
     hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
     packer: (mode) => new FramePacker(mode),
-    ...(isHere && { makeShared: () => SharedFile.make() }),
   };
 }

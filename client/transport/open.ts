@@ -1,6 +1,12 @@
+import { findNear } from '../../link/near-address.js';
 import type { CompressionMode } from '../../proto/compression.js';
+import { clientCertificate } from './client-certificate.js';
+import { parseHostAddress } from './host-address.js';
+import type { HostOptions } from './host-transport.js';
+import { nearHost } from './near-host.js';
+import { privateHost } from './private-host.js';
 import type { Transport } from './transport.js';
-import { privateHost, remoteHost } from './worker-link.js';
+import { farHost } from './worker-link.js';
 
 export interface OpenOptions {
   /** The adapter that a private host opens; FARLIGHT_ADAPTER where absent, and `auto` without that. */
@@ -17,4 +23,20 @@ export interface OpenOptions {
 export function openTransport(target: string | undefined, options: OpenOptions = {}): Transport {
   if (target) return remoteHost(target, { compression: options.compression });
   return privateHost({ adapter: options.adapter || process.env.FARLIGHT_ADAPTER || undefined });
+}
+
+/**
+ * The way to the host at an address: through memory where it is on this machine, as a host of this user is that has a
+ * unix socket or listens on loopback itself, and else across the network.
+ *
+ * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
+ *   certificate that cannot be used.
+ */
+export function remoteHost(url: string, options: HostOptions = {}): Transport {
+  const address = parseHostAddress(url, { tls: true });
+  const { scheme, host, port } = address;
+  const path = scheme === 'unix' ? address.path : scheme === 'grpc' ? findNear(host, port) : undefined;
+  if (path !== undefined) return nearHost(address, path, options);
+  const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
+  return farHost({ host: url, options: { certificate, ...options } });
 }

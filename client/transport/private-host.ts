@@ -5,7 +5,8 @@ import { type FarlightError, invariant } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { encodePacket, PACKET } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
-import type { Hello, Link, LinkEvents, Transport } from './transport.js';
+import { NearLink, type TurnedLink } from './near-link.js';
+import type { Hello, LinkEvents, Transport } from './transport.js';
 
 export interface PrivateHostOptions {
   /** The adapter to open: `auto`, `software`, `null`, or a part of an adapter's name. */
@@ -15,17 +16,17 @@ export interface PrivateHostOptions {
 }
 
 /**
- * A host of this program's own, in this thread: an executor process on this machine, started for each session
- * and ended with it. The session is carried by a pipe to it.
+ * A host of this program's own: an executor process on this machine, started for each session and ended with it. The
+ * session is carried by a pipe to it.
  */
-export function privateTransport(options: PrivateHostOptions = {}): Transport {
+export function privateHost(options: PrivateHostOptions = {}): Transport {
   return {
     target: 'a private host on this machine',
-    open: (hello, events) => new PrivateLink(options, hello, events),
+    open: (hello, events) => new NearLink((inner) => new PrivateLink(options, hello, inner), events),
   };
 }
 
-class PrivateLink implements Link {
+class PrivateLink implements TurnedLink {
   readonly #child: ExecutorChild;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
@@ -77,6 +78,11 @@ class PrivateLink implements Link {
     });
     this.#out.channel.attach(this.#connection, 0);
     this.#child.begin({ program: hello.program });
+    this.#child.unref();
+  }
+
+  get underWay(): number {
+    return this.#out.channel.keptBytes;
   }
 
   send(frame: Uint8Array): boolean {
@@ -94,12 +100,8 @@ class PrivateLink implements Link {
     });
   }
 
-  ref(): void {
-    this.#child.ref();
-  }
-
-  unref(): void {
-    this.#child.unref();
+  turn(): boolean | undefined {
+    return this.#connection.turn();
   }
 
   /** The last replies come over the pipe, and why it ended over another channel: both have to close. */

@@ -1,6 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../../link/certificate-pin.js';
+import { alarm } from '../../link/timer.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { HostAddress } from './host-address.js';
 import * as explain from './socket-errors.js';
@@ -108,7 +109,7 @@ function happens(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (problem?: unknown) => {
-      clearTimeout(timer);
+      late.cancel();
       signal?.removeEventListener('abort', abort);
       socket.off(event, done).off('error', fail).off('close', close);
       if (problem === undefined) return resolve();
@@ -121,7 +122,7 @@ function happens(
     const fail = (error: NodeJS.ErrnoException) => settle(errors.failed(error));
     const close = () => fail(Object.assign(new Error('closed'), { code: 'ECONNRESET' }));
     const abort = () => settle(signal?.reason);
-    const timer = setTimeout(() => settle(errors.late(timeoutMs)), timeoutMs);
+    const late = alarm(timeoutMs, () => settle(errors.late(timeoutMs)));
     signal?.addEventListener('abort', abort);
     socket.on(event, done).on('error', fail).on('close', close);
   });

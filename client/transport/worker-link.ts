@@ -2,38 +2,19 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
-import { clientCertificate } from './client-certificate.js';
 import { Flow } from './flow.js';
 import { parseHostAddress } from './host-address.js';
-import type { HostOptions } from './host-transport.js';
-import type { PrivateHostOptions } from './private-host.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
 
 /** How long a process that ends waits for its hosts to be told, in milliseconds. */
 const GOODBYE_MS = 500;
 
-/**
- * The way to a host: a connection in a thread of its own, so that frames leave while this one computes.
- *
- * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
- *   certificate that cannot be used.
- */
-export function remoteHost(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url, { tls: true });
-  const certificate = address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
+/** A host across the network, through a connection in a thread of its own, so that frames leave while this one computes. */
+export function farHost({ host, options }: Way): Transport {
   return {
-    target: address.url,
-    open: (hello, events) =>
-      new WorkerLink({ host: url, options: { certificate, ...options } }, hello, events),
-  };
-}
-
-/** A host of this program's own: an executor process on this machine, started for each session and ended with it. */
-export function privateHost({ adapter, entry }: PrivateHostOptions = {}): Transport {
-  return {
-    target: 'a private host on this machine',
-    open: (hello, events) => new WorkerLink({ adapter, entry: entry?.href }, hello, events),
+    target: parseHostAddress(host, { tls: true }).url,
+    open: (hello, events) => new WorkerLink({ host, options }, hello, events),
   };
 }
 

@@ -3,13 +3,11 @@ import type { FarlightErrorCode } from '../../proto/errors.js';
 import type { HostOptions } from './host-transport.js';
 import type { Hello, Welcome } from './transport.js';
 
-/**
- * Where a link leads: to a host, or to a private one. The host is the text of its address: a parsed one would arrive
- * without its token.
- */
-export type Way =
-  | { host: string; options: HostOptions }
-  | { adapter?: string | undefined; entry?: string | undefined };
+/** Where a link leads: the text of a host's address, since a parsed one would arrive without its token. */
+export interface Way {
+  host: string;
+  options: HostOptions;
+}
 
 /** Asks the worker for a link, whose messages travel over `port`. */
 export interface OpenRequest {

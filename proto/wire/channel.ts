@@ -1,18 +1,33 @@
-import { ProtocolError } from '../errors.js';
+import { invariant, ProtocolError } from '../errors.js';
 import { LIMITS } from './limits.js';
+import { spareFrame } from './memory.js';
 import { dataHeader, decodeCount, encodeCount, encodePacket, PACKET } from './packet.js';
 
 /** A connection that carries a channel's packets to the peer. */
 export interface ChannelConnection {
   /** Takes a packet, in one piece or two: a frame's is in two, and `body` the frame. Returns false where the channel should wait for `drained`. */
   write(packet: Uint8Array, body?: Uint8Array): boolean;
+  /**
+   * Whether the frame that was written last lies where the peer takes it from: nobody needs its bytes here any more,
+   * and no other connection goes on behind this one.
+   */
+  readonly hasPlaced?: boolean;
 }
 
 export interface ChannelEvents {
   /** A frame of the peer's, once and in order. The receiver owns it. */
   onFrame(frame: Uint8Array): void;
-  /** The peer has taken frames of so many bytes, which are no longer kept. */
+  /** The peer has taken frames of so many bytes; these of them were kept until now, and others until they were placed. */
   onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
+}
+
+/** A frame whose bytes nobody needs here any more, and which the peer has not taken. */
+class Placed {
+  readonly length: number;
+
+  constructor(length: number) {
+    this.length = length;
+  }
 }
 
 /** The bytes that a channel counts with; a test has smaller ones. */
@@ -34,8 +49,8 @@ export function boundsOf(waitingBytes: number): ChannelBounds {
 
 /**
  * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
- * come and go. Every frame is kept until the peer says that it has taken it; a new connection goes on with the
- * first that the peer has not. At most a window's bytes are under way, so a peer that takes frames slowly
+ * come and go. Every frame is kept until the peer says that it has taken it, or its connection has placed it; a new
+ * connection goes on with the first that the peer has not. At most a window's bytes are under way, so a peer that takes frames slowly
  * slows this side down, and neither side keeps more than that for the other.
  *
  * It does no I/O and has no clock: who owns it gives it connections and packets.
@@ -47,7 +62,7 @@ export class Channel {
   /** The connection takes no more until `drained`. */
   #full = false;
   /** Frames that the peer has not taken, from `#first` on; `#next` is the first that is not under way. */
-  readonly #kept: Uint8Array[] = [];
+  readonly #kept: (Uint8Array | Placed)[] = [];
   #keptBytes = 0;
   #first = 0;
   #next = 0;
@@ -120,9 +135,15 @@ export class Channel {
     this.#pump();
   }
 
-  /** Goes on over another connection, to a peer that has taken `peerTook` of this side's frames. */
+  /**
+   * Goes on over another connection, to a peer that has taken `peerTook` of this side's frames.
+   *
+   * @throws ProtocolError on a count that cannot be, or where a frame that the peer has not taken was placed.
+   */
   attach(connection: ChannelConnection, peerTook: number): void {
     this.#forget(peerTook, this.#first + this.#kept.length);
+    if (this.#kept.some((frame) => frame instanceof Placed))
+      throw new ProtocolError('what was placed is gone with its connection');
     this.#connection = connection;
     this.#full = false;
     this.#next = this.#first;
@@ -211,16 +232,23 @@ export class Channel {
 
   #pump(): void {
     while (this.#connection && !this.#full) {
-      const frame = this.#kept[this.#next - this.#first];
+      const at = this.#next - this.#first;
+      const frame = this.#kept[at];
       if (!frame) {
         this.#allSent();
         return;
       }
+      invariant(!(frame instanceof Placed), 'what was placed is not sent again');
       // A frame of any length may go alone, so that no bound on the window can stop the session.
       if (this.#underWay > 0 && this.#underWay + frame.length > this.#windowBytes) return;
       this.#next += 1;
       this.#underWay += frame.length;
-      this.#full = !this.#connection.write(dataHeader(frame.length), frame);
+      const connection = this.#connection;
+      this.#full = !connection.write(dataHeader(frame.length), frame);
+      if (!connection.hasPlaced) continue;
+      this.#kept[at] = new Placed(frame.length);
+      // Soon again, while it is still near to the processor.
+      spareFrame(frame);
     }
   }
 
@@ -236,8 +264,11 @@ export class Channel {
       throw new ProtocolError(`${count} frames were taken of ${this.#first} to ${most}`);
     }
     let bytes = 0;
-    const frames = this.#kept.splice(0, count - this.#first);
-    for (const { length } of frames) bytes += length;
+    const frames: Uint8Array[] = [];
+    for (const frame of this.#kept.splice(0, count - this.#first)) {
+      bytes += frame.length;
+      if (!(frame instanceof Placed)) frames.push(frame);
+    }
     this.#first = count;
     this.#next = Math.max(this.#next, count);
     this.#underWay -= Math.min(bytes, this.#underWay);

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
 import { FarlightError } from '../../proto/errors.js';
+import { connectError } from './connect-error.js';
+import { listenAt } from './listen-address.js';
 
 const PREFIX = 'farlight-bridges-';
 const SOCKET = 's';
@@ -41,7 +43,7 @@ export class Bridges {
     try {
       await removeStale(base);
       const bridges = new Bridges(mkdtempSync(join(base, PREFIX)));
-      await bridges.#listen();
+      await listenAt(bridges.#server, { path: join(bridges.#folder, SOCKET) });
       return bridges;
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
@@ -125,18 +127,6 @@ export class Bridges {
     pipeline(near, outer, () => {});
   }
 
-  #listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(join(this.#folder, SOCKET), () => {
-        this.#server.off('error', reject);
-        // A process without free descriptors takes no connection, and goes on with those that it has.
-        this.#server.on('error', () => {});
-        resolve();
-      });
-    });
-  }
-
   #accept(far: Socket): void {
     far.on('error', () => {});
     const timer = setTimeout(() => far.destroy(), NAME_MS).unref();
@@ -173,22 +163,10 @@ async function removeStale(base: string): Promise<void> {
   for (const entry of readdirSync(base)) {
     const folder = join(base, entry);
     if (!entry.startsWith(PREFIX) || !isOwnFolder(folder)) continue;
-    const code = await failureOf(join(folder, SOCKET));
+    const code = await connectError(join(folder, SOCKET));
     const age = Date.now() - (lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0);
     if (code === 'ECONNREFUSED' || (code === 'ENOENT' && age > UNFINISHED_MS)) {
       rmSync(folder, { recursive: true, force: true });
     }
   }
-}
-
-/** Why a socket cannot be connected to; undefined where it can. */
-function failureOf(path: string): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const probe = connect({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(undefined);
-    });
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
-  });
 }

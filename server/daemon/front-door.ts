@@ -10,7 +10,8 @@ import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import { Greeting } from './greeting.js';
-import type { ListenAddress } from './listen-address.js';
+import { type ListenAddress, listenAt } from './listen-address.js';
+import { NearDoor } from './near-door.js';
 import type { Refusal } from './session-log.js';
 
 /** A connection on which a client has said what it wants of a session. It is not read until somebody takes it. */
@@ -56,6 +57,8 @@ export class FrontDoor {
   readonly #options: FrontDoorOptions;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
+  /** For clients of this machine, beside a loopback port. */
+  #near: NearDoor | undefined;
   /** Connections as they were accepted that nobody has taken yet. */
   readonly #waiting = new Map<Duplex, string | undefined>();
   /** What is done when one of them is no longer waiting, by its `lineOf`, while its TLS is being set up. */
@@ -77,23 +80,19 @@ export class FrontDoor {
   }
 
   /** Resolves to the port, or to 0 for a unix socket. @throws the bind error (rejects). */
-  listen({ host, port, path }: ListenAddress): Promise<number> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(path === undefined ? { host, port } : { path }, () => {
-        this.#server.off('error', reject);
-        // A process without free descriptors takes no connection, and goes on with those that it has.
-        this.#server.on('error', () => {});
-        const bound = this.#server.address();
-        resolve(typeof bound === 'object' && bound ? bound.port : 0);
-      });
-    });
+  async listen({ host, port, path }: ListenAddress): Promise<number> {
+    await listenAt(this.#server, path === undefined ? { host, port } : { path });
+    const bound = this.#server.address();
+    if (typeof bound !== 'object' || !bound) return 0;
+    if (!this.#tls) this.#near = await NearDoor.open(bound, (socket) => this.#hear(socket, bound.address));
+    return bound.port;
   }
 
   /** Takes no more connections, and closes those that nobody has taken. The others are no longer the door's. */
   close(): void {
     for (const socket of this.#waiting.keys()) socket.destroy();
     this.#server.close();
+    this.#near?.close();
   }
 
   /** Hears a client that came by another door, where it may only have a session. */
@@ -103,9 +102,8 @@ export class FrontDoor {
   }
 
   #accept(socket: Socket): void {
-    const forget = this.#wait(socket, socket.remoteAddress);
-    if (this.#tls) this.#secure(this.#tls, socket, forget);
-    else this.#hear(socket, socket.remoteAddress, forget);
+    if (this.#tls) this.#secure(this.#tls, socket, this.#wait(socket, socket.remoteAddress));
+    else this.#hear(socket, socket.remoteAddress);
   }
 
   /** Counts a connection among those that wait; gives what ends that. */
@@ -165,7 +163,7 @@ export class FrontDoor {
     this.#options.onRefused({ code: 'TLS_FAILED', message: why }, remoteAddress);
   }
 
-  #hear(socket: Socket, remote: string | undefined, forget: () => void): void {
+  #hear(socket: Socket, remote: string | undefined, forget = this.#wait(socket, remote)): void {
     socket.once('data', (first) => {
       if (this.#tls || first[0] === PREFACE[0]) {
         this.#greet(socket, remote, first, forget);

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, type ListenOptions, type Server } from 'node:net';
 import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 
@@ -71,6 +71,19 @@ export function parseListenAddress(
       return `${secure ? 'grpcs' : 'grpc'}://${shown}:${bound}${pin && secure ? `?ca=${pin}` : ''}`;
     },
   };
+}
+
+/** Has a server listen. @throws the bind error (rejects). */
+export function listenAt(server: Server, where: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      // A process without free descriptors takes no connection, and goes on with those that it has.
+      server.on('error', () => {});
+      resolve();
+    });
+  });
 }
 
 function noToken(text: string): FarlightError {

@@ -158,7 +158,7 @@ export class Carrier {
         },
         onBroken: (error) => this.#broken(error),
         onGone: () => {
-          if (this.#connection === connection) this.#lost();
+          if (this.#connection === connection) this.#lost(connection);
         },
       },
     });
@@ -168,9 +168,14 @@ export class Carrier {
     return connection;
   }
 
-  #lost(): void {
+  #lost({ isShared }: ChannelSocket): void {
     this.#connection = undefined;
     if (this.#over) return;
+    // Between two processes of one machine a connection is not lost: the other one is gone.
+    if (isShared) {
+      this.#bye({ code: 'DISCONNECTED', message: 'its client ended without closing it' });
+      return;
+    }
     const isKnown = this.#attempt > 0 || this.#channel.acknowledged > 0;
     const { resumeMs: mostMs = 0 } = this.#options.description.welcome ?? {};
     const resumeMs = isKnown ? mostMs : Math.min(mostMs, UNHEARD_MS);

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { brotliCompressSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseOptions } from '#farlight/client/options.js';
-import { privateHost, remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { privateHost } from '#farlight/client/transport/private-host.js';
 import { type CompressionMode, grantCompression, grantedCompression } from '#farlight/proto/compression.js';
 import { encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { RawClient } from '../support/raw-client.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
@@ -92,25 +94,39 @@ describe('on a line of 10 Mbit/s', () => {
     expect(took.auto).toBeLessThan(0.75 * (took.off ?? 0));
   });
 
-  it('random data is not slowed by more than 3%', async () => {
+  it('random data is as many bytes as without compression, and to find that out takes 3% of their time at most', async () => {
     const line = await lineOf(10);
     const given = frames(8, random);
-    const took = { off: Number.POSITIVE_INFINITY, auto: Number.POSITIVE_INFINITY };
-    for (const mode of ['off', 'auto', 'off', 'auto'] as const) {
-      const client = await openOver(line, mode);
-      took[mode] = Math.min(took[mode], await upload(client, given));
-      expect(client.link.saved?.up).toBe(0);
-      await close(client);
+    const onTheLineMs = (8 * FRAME * 8) / 10_000;
+    /** Milliseconds of the processor, of the client and of what both have in common here. The least of several. */
+    const work = { off: Number.POSITIVE_INFINITY, auto: Number.POSITIVE_INFINITY };
+    const isLittle = () => work.auto - work.off < 0.03 * onTheLineMs;
+    for (let round = 0; round < 2 || (round < 6 && !isLittle()); round++) {
+      for (const mode of ['off', 'auto'] as const) {
+        const client = await openOver(line, mode);
+        const [before, from] = [line.counted.up, process.cpuUsage()];
+        await upload(client, given);
+        const { user, system } = process.cpuUsage(from);
+        work[mode] = Math.min(work[mode], (user + system) / 1000);
+        expect(client.link.saved?.up).toBe(0);
+        expect(line.counted.up - before).toBeLessThan(1.001 * 8 * FRAME);
+        await close(client);
+      }
     }
-    expect(took.auto).toBeLessThan(1.03 * took.off);
+    expect(isLittle(), `${JSON.stringify(work)} ms, of ${onTheLineMs} on the line`).toBe(true);
   });
 
   it('an input that goes alone each time is compressed from the second on', async () => {
     const line = await lineOf(10);
     const client = await openOver(line, 'auto');
-    const took: number[] = [];
-    for (const frame of text(5)) took.push(await upload(client, [frame]));
-    const [first = 0, ...others] = took;
+    const passed: number[] = [];
+    for (const frame of text(5)) {
+      const before = line.counted.up;
+      await upload(client, [frame]);
+      passed.push(line.counted.up - before);
+    }
+    const [first = 0, ...others] = passed;
+    expect(first).toBeGreaterThan(FRAME);
     expect(Math.max(...others)).toBeLessThan(0.6 * first);
     await close(client);
   });
@@ -146,27 +162,30 @@ describe('what comes from the host', () => {
 });
 
 describe('nothing is compressed', () => {
-  it('on loopback', async () => {
-    const client = new SessionClient(remoteHost(daemon.url));
+  it('over loopback, behind a proxy there', async () => {
+    const proxy = await CuttingProxy.start(daemon.url);
+    const client = new SessionClient(remoteHost(proxy.url));
     await client.welcome;
     await upload(client, text(64));
     expect(client.link.saved).toEqual({ up: 0, down: 0 });
     await close(client);
+    await proxy.close();
   });
 
-  it('for a unix socket or a private host, even where it is asked for', async () => {
+  it('for a host on this machine or a private one, even where it is asked for', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'farlight-unix-'));
     const listen = `unix:${join(folder, 'host.sock')}`;
     const near = await Daemon.start({ listen, executorEntry: FAKE_EXECUTOR });
     try {
       for (const transport of [
         remoteHost(near.url, { compression: 'on' }),
+        remoteHost(daemon.url, { compression: 'on' }),
         privateHost({ entry: FAKE_EXECUTOR }),
       ]) {
         const client = new SessionClient(transport);
         expect((await client.welcome).compression).toBeUndefined();
         await upload(client, text(8));
-        expect(client.link.saved).toEqual({ up: 0, down: 0 });
+        expect(client.link.saved).toBeUndefined();
         await close(client);
       }
     } finally {

@@ -2,11 +2,13 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
 import { FAKE_EXECUTOR, isAlive, until } from '../support/session-client.js';
 
 const PROGRAM = fileURLToPath(new URL('../support/link-program.mjs', import.meta.url));
 
 let daemon: Daemon;
+let proxy: CuttingProxy;
 beforeAll(async () => {
   daemon = await Daemon.start({
     listen: '127.0.0.1:0',
@@ -14,8 +16,12 @@ beforeAll(async () => {
     kept: 0,
     resumeMs: 500,
   });
+  proxy = await CuttingProxy.start(daemon.url);
 });
-afterAll(() => daemon.close());
+afterAll(async () => {
+  await proxy.close();
+  await daemon.close();
+});
 
 /** Runs a program that opens a link and does these steps with it; it ends by itself, or the test never does. */
 async function program(host: string, ...steps: string[]): Promise<{ code: number | null; output: string }> {
@@ -29,7 +35,8 @@ async function program(host: string, ...steps: string[]): Promise<{ code: number
 }
 
 const HOSTS: Record<string, () => string> = {
-  'a connection': () => daemon.url,
+  'a connection to this machine': () => daemon.url,
+  'a connection that goes through something': () => proxy.url,
   'a private host': () => 'private',
 };
 

@@ -2,18 +2,25 @@ import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type MemoryPeer, memoryTransport } from '#farlight/client/transport/memory.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { privateHost } from '#farlight/client/transport/private-host.js';
 import type { Transport } from '#farlight/client/transport/transport.js';
-import { privateHost, remoteHost } from '#farlight/client/transport/worker-link.js';
 import { dataHeader, encodeObject, encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
 
 let daemon: Daemon;
+let proxy: CuttingProxy;
 beforeAll(async () => {
   daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+  proxy = await CuttingProxy.start(daemon.url);
 });
-afterAll(() => daemon.close());
+afterAll(async () => {
+  await proxy.close();
+  await daemon.close();
+});
 
 /** An endpoint in this process that knows the two actions that need no process of their own. */
 function memory(): Transport {
@@ -31,7 +38,8 @@ function memory(): Transport {
 }
 
 const TRANSPORTS: Record<string, () => Transport> = {
-  'a connection': () => remoteHost(daemon.url),
+  'a connection to this machine': () => remoteHost(daemon.url),
+  'a connection that goes through something': () => remoteHost(proxy.url),
   'a private host': () => privateHost({ entry: FAKE_EXECUTOR }),
   memory,
 };

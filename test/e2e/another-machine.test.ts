@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startFarlight } from '../support/farlight-command.js';
+import { SERVE_ALONE } from '../support/serve-process.js';
 import { until } from '../support/session-client.js';
 import { folders } from '../support/trust.js';
 
@@ -34,7 +35,7 @@ function farlight(args: string[], more: NodeJS.ProcessEnv = {}) {
 /** `farlight serve` with TLS, once it is ready. */
 async function serve(...args: string[]) {
   const listen = args.includes('--require-token') ? '127.0.0.1:0' : 'grpcs://127.0.0.1:0';
-  const host = farlight(['serve', '--listen', listen, '--adapter', 'null', '--blobs', 'off', ...args]);
+  const host = farlight([...SERVE_ALONE, '--listen', listen, ...args]);
   await until(() => host.printed.stdout.includes('adapter:') || host.child.exitCode !== null);
   const url = /ready: (\S+)/.exec(host.printed.stdout)?.[1] ?? '';
   return { ...host, url };

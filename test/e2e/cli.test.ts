@@ -3,10 +3,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { type Finished, startFarlight } from '../support/farlight-command.js';
+import { SERVE_ALONE } from '../support/serve-process.js';
 import { executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
 
 const cleanups: (() => unknown)[] = [];
@@ -30,7 +31,7 @@ async function host(options: DaemonOptions = {}): Promise<Daemon> {
 
 /** `farlight serve` in a process of its own, once it is ready. */
 async function serve(...args: string[]) {
-  const server = start(['serve', '--listen', '127.0.0.1:0', '--adapter', 'null', '--blobs', 'off', ...args]);
+  const server = start([...SERVE_ALONE, ...args]);
   await until(() => server.output().includes('adapter:'));
   const url = /ready: (\S+)/.exec(server.output())?.[1] ?? '';
   return { ...server, url };
@@ -72,17 +73,17 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ],
     [
       'a certificate where none is shown',
-      ['serve', '--listen', '127.0.0.1:0', '--tls-cert', 'x', '--tls-key', 'y'],
+      [...SERVE_ALONE, '--tls-cert', 'x', '--tls-key', 'y'],
       /of no use at grpc:.*grpcs:/,
     ],
     [
       'a certificate without its key',
-      ['serve', '--listen', 'grpcs://127.0.0.1:0', '--tls-cert', 'x'],
+      [...SERVE_ALONE, '--listen', 'grpcs://127.0.0.1:0', '--tls-cert', 'x'],
       /needs --tls-key/,
     ],
     [
       'an adapter that does not exist, to serve',
-      ['serve', '--listen', '127.0.0.1:0', '--adapter', 'RTX 9090'],
+      [...SERVE_ALONE, '--adapter', 'RTX 9090'],
       /no GPU .* "RTX 9090".*--adapter software/,
     ],
     [
@@ -121,7 +122,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
   it('a port that is in use', async () => {
     const { url } = await host();
     const listen = url.replace('grpc://', '');
-    expectOneSentence(await farlight('serve', '--listen', listen), /is in use already.*another port/);
+    expectOneSentence(await farlight(...SERVE_ALONE, '--listen', listen), /is in use already.*another port/);
   });
 
   it('a host that speaks another protocol', async () => {

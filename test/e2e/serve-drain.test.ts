@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { checkHealth } from '../support/health.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { executorsOf, isAlive, SessionClient } from '../support/session-client.js';

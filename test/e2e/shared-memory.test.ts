@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readlinkSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { close, create, globals } from '#farlight/client/index.js';
-import { emulateLink, type TestHost, testHost } from '#farlight/testing/index.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { emulateLink, type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
 import { executorsOf, until } from '../support/session-client.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
@@ -49,8 +50,8 @@ async function roundTrips(gpu: GPU): Promise<void> {
   }
 }
 
-async function host(): Promise<TestHost> {
-  const started = await testHost({ spares: 1 });
+async function host(options: TestHostOptions = {}): Promise<TestHost> {
+  const started = await testHost({ spares: 1, ...options });
   cleanups.push(() => started.close());
   return started;
 }
@@ -70,6 +71,43 @@ describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
       await until(() => filesOf('self').length === 0);
     },
   );
+
+  it.each(['a host on loopback', 'a private host'])(
+    'with %s takes all that a program writes at once, and needs no memory for it',
+    async (which) => {
+      const options =
+        which === 'a private host' ? { adapter: 'null' } : { host: (await host({ adapter: 'null' })).url };
+      const gpu = create(options);
+      cleanups.push(() => close(gpu));
+      const device = await (await gpu.requestAdapter())?.requestDevice();
+      if (!device) throw new Error('there is no adapter');
+      const buffer = device.createBuffer({ size: 16 * MIB, usage: GPUBufferUsage.COPY_DST });
+      const data = new Uint8Array(16 * MIB);
+      const write = (mib: number) => {
+        for (let written = 0; written < mib; written += 16) device.queue.writeBuffer(buffer, 0, data);
+      };
+      write(64);
+      const before = process.memoryUsage().rss;
+      write(1024);
+      expect((process.memoryUsage().rss - before) / MIB).toBeLessThan(64);
+      await device.queue.onSubmittedWorkDone();
+    },
+  );
+
+  it('bears that the program computes for longer than a connection bears silence', async () => {
+    const silence = { pingMs: 100, deadMs: 300 };
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', silence, resumeMs: 100 });
+    cleanups.push(() => daemon.close());
+    const gpu = create({ host: daemon.url });
+    cleanups.push(() => close(gpu));
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    // The executor's process goes on meanwhile.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+    device?.pushErrorScope('validation');
+    device?.createBuffer({ size: 4, usage: 0 });
+    // A device that is lost has none.
+    expect(await device?.popErrorScope()).toMatchObject({ message: expect.stringMatching(/usage/i) });
+  });
 
   it('behind an emulated line is far away: every byte goes over the line', async () => {
     const { url } = await host();

@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePort } from '../support/free-port.js';
 import { miniatureSuite } from '../support/miniature-suite.js';
-import { freePort, runProgram } from '../support/newcomer-tools.js';
+import { runProgram } from '../support/newcomer-tools.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { REPOSITORY } from '../support/session-client.js';
 

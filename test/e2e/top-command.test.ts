@@ -1,8 +1,8 @@
-import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/page/view.js';
 import { runFarlight } from '../support/farlight-command.js';
+import { freePort } from '../support/free-port.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { HELLO, SessionClient } from '../support/session-client.js';
 
@@ -12,7 +12,7 @@ afterEach(async () => {
 });
 
 async function serve() {
-  const host = await ServeProcess.start('--dashboard', '127.0.0.1:0');
+  const host = await ServeProcess.start();
   cleanups.push(() => {
     host.child.kill();
     return host.ended;
@@ -38,11 +38,7 @@ describe('farlight top', () => {
   });
 
   it('says in a sentence what to do where no host shows itself', async () => {
-    const nobody = createServer().listen(0, '127.0.0.1');
-    await new Promise((resolve) => nobody.once('listening', resolve));
-    const { port } = nobody.address() as { port: number };
-    await new Promise((resolve) => nobody.close(resolve));
-    const { code, stdout, stderr } = await top('--dashboard', `127.0.0.1:${port}`);
+    const { code, stdout, stderr } = await top('--dashboard', `127.0.0.1:${await freePort()}`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
       /^farlight: no Farlight host shows itself at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start one .*\n$/,

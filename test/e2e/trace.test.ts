@@ -100,7 +100,12 @@ describe('a trace is whole and valid', () => {
     ['throws', 'throw new Error("crashed");', 1],
     [
       'is ended by a signal that cannot be caught',
-      `await new Promise((r) => setTimeout(r, 600)); process.kill(process.pid, 'SIGKILL');`,
+      // What is drawn is written a few times a second: the call and its wait, the batch on the line and on the host.
+      `const { readFileSync } = await import('node:fs');
+       const drawn = (words) => JSON.parse(readFileSync(process.env.FARLIGHT_TRACE, 'utf8')).traceEvents
+         .filter(({ ph, name }) => ph === 'X' && words.test(name)).length;
+       while (drawn(/onSubmittedWorkDone/) < 2 || drawn(/^batch/) < 2) await new Promise((r) => setTimeout(r, 20));
+       process.kill(process.pid, 'SIGKILL');`,
       137,
     ],
   ];

@@ -1,6 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
@@ -10,11 +12,14 @@ import { ACTION } from '../support/fake-executor.mjs';
 import { memoryLog } from '../support/memory-log.js';
 import { RawClient } from '../support/raw-client.js';
 import { FAKE_EXECUTOR, SessionClient, until } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const each of open.splice(0).reverse()) await each.close();
 });
+const temporary = folders();
+afterAll(() => temporary.remove());
 
 async function start(options: DaemonOptions = {}) {
   const notes = memoryLog();
@@ -36,10 +41,14 @@ async function check(client: SessionClient): Promise<void> {
 
 describe('a client that goes while its session opens', () => {
   it('leaves no session, whether by a reset or in good order, and its place to the next', async () => {
-    const { daemon, notes } = await start({ tenantLimits: { sessions: 2 }, spares: 0 });
+    const there = join(temporary.make(), 'gpu');
+    writeFileSync(there, '');
+    const options = { adapter: `once:${there}`, tenantLimits: { sessions: 2 }, spares: 0 };
+    const { daemon, notes } = await start(options);
     // Has the executor that is warm, so that others have to wait for theirs.
     const first = new SessionClient(remoteHost(daemon.url));
     await first.welcome;
+    rmSync(there);
     for (const how of ['reset', 'end']) {
       const client = new RawClient(daemon.url).hello();
       await until(() => daemon.counters.sessionsActive === 2);
@@ -51,6 +60,7 @@ describe('a client that goes while its session opens', () => {
       ['DISCONNECTED', 'its client had gone before it began'],
       ['DISCONNECTED', 'its client had gone before it began'],
     ]);
+    writeFileSync(there, '');
     await check(new SessionClient(remoteHost(daemon.url)));
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { close, create, globals, stats } from '#farlight/client/index.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { tenantFolder } from '#farlight/server/blobs/tenants.js';
 import { ACTION } from '../support/fake-executor.mjs';

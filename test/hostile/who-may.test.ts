@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host-client.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';

@@ -1,20 +1,25 @@
 import { createRequire } from 'node:module';
-import { describe, expect, it } from 'vitest';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { HostClient } from '#farlight/client/transport/host-client.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/fake-hosts.js';
+import { freePort } from '../support/free-port.js';
 import { RawClient } from '../support/raw-client.js';
 import { HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
 
 const { Client, credentials } = createRequire(import.meta.url)(
   '@grpc/grpc-js',
 ) as typeof import('@grpc/grpc-js');
 
 const start = fakeHosts();
+const temporary = folders();
+afterAll(() => temporary.remove());
 
 const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
 
@@ -78,7 +83,7 @@ describe('sessions', () => {
   });
 
   it('over a unix socket work the same', async () => {
-    const daemon = await start({ listen: `unix:/tmp/farlight-test-${process.pid}.sock` });
+    const daemon = await start({ listen: `unix:${join(temporary.make(), 'host.sock')}` });
     expect([...(await open(daemon).ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
   });
 
@@ -275,8 +280,8 @@ describe('close', () => {
   });
 
   it('frees the port', async () => {
-    const daemon = await start();
-    const listen = daemon.url.replace('grpc://', '');
+    const listen = `127.0.0.1:${await freePort()}`;
+    const daemon = await start({ listen });
     await expect(start({ listen })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
     await daemon.close();
     await start({ listen });

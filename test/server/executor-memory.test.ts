@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { afterEach, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
@@ -35,12 +37,25 @@ it("a session whose process has more of the host's memory than it may is told so
   close(small);
 });
 
-it("a process's memory is what the system counts, and unknown for one that is gone", () => {
-  const before = processMemory(process.pid) as number;
-  const taken = new Uint8Array(64 * MIB).fill(1);
-  const after = processMemory(process.pid) as number;
-  expect(after - before).toBeGreaterThan(48 * MIB);
-  expect(taken[0]).toBe(1);
-  expect(processMemory(2 ** 22 + 1)).toBeUndefined();
+/** Takes as many MiB as it is asked for, keeps them, and says so. In a process that has no garbage to give back. */
+const TAKER = `
+  const taken = [];
+  process.on('message', (mib) => {
+    taken.push(Buffer.alloc(mib << 20, 1));
+    process.send('taken');
+  });`;
+
+it("a process's memory is what the system counts, and unknown for one that is gone", async () => {
+  const taker = spawn(process.execPath, ['-e', TAKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const take = async (mib: number) => {
+    taker.send(mib);
+    await once(taker, 'message');
+    return processMemory(taker.pid) as number;
+  };
+  const before = await take(1);
+  expect((await take(64)) - before).toBeGreaterThan(48 * MIB);
+  taker.kill('SIGKILL');
+  await once(taker, 'exit');
+  expect(processMemory(taker.pid)).toBeUndefined();
   expect(processMemory(undefined)).toBeUndefined();
 });

@@ -96,18 +96,15 @@ describe('a session with a limit of GPU memory', () => {
     const collectHere = collector();
     // 40 MiB at a time, of which nothing is destroyed: the collector of each side has to do it.
     for (let i = 0; i < 4; i += 1) {
-      let error: GPUError | null = null;
-      for (let attempt = 0; attempt < 50; attempt += 1) {
-        const made = await errorsOf(device, () => {
+      for (;;) {
+        const { memory } = await errorsOf(device, () => {
           const buffer = storage(device, 40 * MIB);
           device.queue.submit([dispatch(device, pipeline, bindGroup(device, pipeline, [buffer]))]);
         });
-        error = made.memory;
-        if (!error) break;
+        if (!memory) break;
         collectHere();
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
-      expect(error?.message).toBeUndefined();
     }
   });
 
@@ -167,13 +164,8 @@ describe('a session with a limit of GPU memory', () => {
     expect((await errorsOf(next, () => storage(next, 60 * MIB))).memory).not.toBeNull();
     close(gpu);
     await until(() => daemon.counters.sessionsActive === 1);
-    let error: GPUError | null = null;
     // Its executor says a little later that nothing is left.
-    for (let attempt = 0; attempt < 100; attempt += 1) {
-      error = (await errorsOf(next, () => storage(next, 60 * MIB))).memory;
-      if (!error) break;
+    while ((await errorsOf(next, () => storage(next, 60 * MIB))).memory)
       await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    expect(error?.message).toBeUndefined();
   });
 });

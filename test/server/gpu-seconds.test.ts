@@ -26,6 +26,8 @@ interface Program {
   gpu: GPU;
   device: GPUDevice;
   buffer: GPUBuffer;
+  /** How many were timed so far. */
+  steps: number;
   /** Submits the shader once. */
   submit(): void;
 }
@@ -37,32 +39,32 @@ async function program(url: string, code: string): Promise<Program> {
   const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
   const buffer = device.createBuffer({ size: 16, usage: STORAGE | COPY_SRC });
   const group = bindGroup(device, pipeline, [buffer]);
-  return { gpu, device, buffer, submit: () => device.queue.submit([dispatch(device, pipeline, group)]) };
+  return {
+    gpu,
+    device,
+    buffer,
+    steps: 0,
+    submit: () => device.queue.submit([dispatch(device, pipeline, group)]),
+  };
 }
 
-/** Of the normal session, so far. */
-let steps = 0;
-
 /** The middle one of some steps' times, each from submit to result, in milliseconds. */
-async function stepMs({ device, buffer, submit }: Program): Promise<number> {
+async function stepMs(program: Program): Promise<number> {
   const times: number[] = [];
   for (let step = 0; step < 25; step += 1) {
     const from = performance.now();
-    steps += 1;
-    submit();
-    await bytesOf(device, buffer);
+    program.steps += 1;
+    program.submit();
+    await bytesOf(program.device, program.buffer);
     times.push(performance.now() - from);
   }
   return times.sort((a, b) => a - b)[12] as number;
 }
 
-/**
- * The best of several middle steps' times: what else the machine does makes steps longer, never shorter. It looks on,
- * up to `most` times, until that is at most `enough`.
- */
-async function bestStepMs(normal: Program, most: number, enough = 0): Promise<number> {
+/** The best of eight middle steps' times: what else the machine does makes steps longer, never shorter. */
+async function bestStepMs(normal: Program): Promise<number> {
   let best = Number.POSITIVE_INFINITY;
-  for (let batch = 0; batch < most && best > enough; batch += 1) best = Math.min(best, await stepMs(normal));
+  for (let batch = 0; batch < 8; batch += 1) best = Math.min(best, await stepMs(normal));
   return best;
 }
 
@@ -76,7 +78,7 @@ describe('a session whose shader never ends', () => {
   it('is ended in time and hears why, beside one that goes on as before', async () => {
     const normal = await program(daemon.url, COUNT);
     await stepMs(normal);
-    const before = await bestStepMs(normal, 8);
+    const before = await bestStepMs(normal);
     const others = await executorsOf(process.pid);
 
     const endless = await program(daemon.url, ENDLESS);
@@ -105,10 +107,22 @@ describe('a session whose shader never ends', () => {
     // The process that it kept busy is gone, and the one of the other program is not.
     await until(() => running.filter((pid) => !isAlive(pid)).length === 1);
     await until(() => daemon.counters.executorsLost === 1);
-    const after = await bestStepMs(normal, 60, before * 1.1);
-    console.log(`a step beside it afterwards: ${(after / before).toFixed(2)} x (${after.toFixed(2)} ms)`);
-    expect(after).toBeLessThanOrEqual(before * 1.1);
-    expect(new Uint32Array((await bytesOf(normal.device, normal.buffer)).buffer)[0]).toBe(steps * 100_000);
+    // As long as before; or, where the machine has become slower meanwhile, as long as on a host that saw none of it.
+    const apart = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', spares: 0 });
+    const control = await program(apart.url, COUNT);
+    await stepMs(control);
+    let [after, elsewhere] = [await stepMs(normal), await stepMs(control)];
+    for (let round = 0; round < 60 && after > 1.1 * Math.max(before, elsewhere); round += 1) {
+      after = Math.min(after, await stepMs(normal));
+      elsewhere = Math.min(elsewhere, await stepMs(control));
+    }
+    close(control.gpu);
+    await apart.close();
+    const ms = [before, elsewhere, after].map((each) => each.toFixed(2));
+    console.log(`a step takes ${ms[0]} ms before, ${ms[1]} ms on another host, ${ms[2]} ms afterwards`);
+    expect(after).toBeLessThanOrEqual(1.1 * Math.max(before, elsewhere));
+    const count = new Uint32Array((await bytesOf(normal.device, normal.buffer)).buffer)[0];
+    expect(count).toBe(normal.steps * 100_000);
 
     const next = await program(daemon.url, COUNT);
     next.submit();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { requireDevice } from '#farlight/server/dawn.js';
 import { checkHealth } from '../support/health.js';

@@ -1,6 +1,8 @@
 // An executor process without a GPU: it answers each frame by its first byte. Tests of what carries
 // frames start it in place of the real one.
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { runExecutor } from '#farlight/server/executor/run.js';
 
@@ -9,6 +11,9 @@ const ADAPTER = { name: 'fake', vendor: 'test', architecture: 'none', software: 
 async function openGpu(choice) {
   if (choice === 'none') throw new FarlightError('NO_ADAPTER', 'there is no GPU here; install one');
   if (choice === 'crash') process.kill(process.pid, 'SIGSEGV');
+  // A GPU that is slow to open: it takes until this file is there.
+  const [, file] = /^once:(.+)$/.exec(choice) ?? [];
+  while (file && !existsSync(file)) await setTimeout(10);
   return { gpu: {}, adapter: ADAPTER, wgslLanguageFeatures: ['fake_feature'], choice };
 }
 

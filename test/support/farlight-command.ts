@@ -23,7 +23,7 @@ export interface Running {
 export function outputOf(child: ChildProcessWithoutNullStreams): Running {
   const printed = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
-    child[name].on('data', (text) => {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
       printed[name] += text;
     });
   }

@@ -1,6 +1,7 @@
 // A program that opens a link to the host named first ("private" for one of its own) and then does
 // each of the steps named after it, for tests of when a process ends.
-import { privateHost, remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { privateHost } from '#farlight/client/transport/private-host.js';
 import { ACTION } from './fake-executor.mjs';
 
 const [host, ...steps] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 // A program whose host goes away for good: prints what it saw, as JSON, and ends by itself. Its argument is the
 // host's address; it prints `ready` when it may be lost.
 import { create, globals } from '#farlight/client/index.js';
-import { remoteHost } from '#farlight/client/transport/worker-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 
 const silence = { pingMs: 50, deadMs: 250 };
 const gpu = create({ transport: remoteHost(process.argv[2], { silence, connectMs: 300 }) });

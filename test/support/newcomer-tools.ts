@@ -1,6 +1,5 @@
 import { type ChildProcess, type SpawnOptionsWithoutStdio, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Finished, outputOf, type Printed } from './farlight-command.js';
 import { CLI, executorsOf, REPOSITORY, until } from './session-client.js';
@@ -104,14 +103,4 @@ export async function stopped(child: ChildProcess | undefined): Promise<void> {
   child.kill('SIGTERM');
   const [code] = await ended;
   if (code !== 0) throw new Error(`${child.spawnargs.join(' ')} ended with ${code}`);
-}
-
-/** A port of loopback that nothing listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has a port');
-  return address.port;
 }

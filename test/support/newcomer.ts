@@ -16,8 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { outputOf } from './farlight-command.js';
+import { freePort } from './free-port.js';
 import { miniatureSuite } from './miniature-suite.js';
-import { freePort, loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
+import { loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
 import { REPOSITORY, until } from './session-client.js';
 
 /** The program that the documentation calls app.mjs: it fails where the GPU does not compute. */

@@ -5,6 +5,15 @@ import { until } from './session-client.js';
 /** A line of a host's log. */
 export type LogLine = Record<string, unknown> & { level: string; msg: string };
 
+/**
+ * The arguments of a host that needs nothing that another host of this machine may have: neither a port nor a store.
+ * Those that stand behind them count instead.
+ */
+export const SERVE_ALONE: readonly string[] = [
+  ...['serve', '--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0'],
+  ...['--adapter', 'null', '--blobs', 'off'],
+];
+
 /** `farlight serve` on the null adapter, in a process of its own. */
 export class ServeProcess {
   readonly child: ChildProcess;
@@ -12,8 +21,7 @@ export class ServeProcess {
   readonly #printed: Readonly<Printed>;
 
   private constructor(args: string[]) {
-    const all = ['serve', '--listen', '127.0.0.1:0', '--adapter', 'null', '--blobs', 'off', ...args];
-    const { child, printed, done } = startFarlight(all);
+    const { child, printed, done } = startFarlight([...SERVE_ALONE, ...args]);
     this.child = child;
     this.#printed = printed;
     this.ended = done.then(({ code }) => code);
@@ -38,12 +46,11 @@ export class ServeProcess {
     return /ready: (\S+)/.exec(this.stdout)?.[1] ?? '';
   }
 
-  /** What it has logged. Throws where a line is no JSON. */
+  /** What it has logged, as far as whole lines have come. Throws where a line is no JSON. */
   get log(): LogLine[] {
-    return this.stderr
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
+    const lines = this.stderr.split('\n');
+    // Behind the last line feed is the beginning of a line, or nothing.
+    return lines.slice(0, -1).map((line) => JSON.parse(line));
   }
 
   /** Resolves to the first line with this message, once it is there. */

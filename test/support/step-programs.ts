@@ -28,6 +28,8 @@ export class StepPrograms {
     const command = ['node', path, String(steps), String(pauseMs), stay];
     const child = spawn(process.execPath, [CLI, 'run', '--host', host, '--', ...command]);
     this.#children.push(child);
+    // One that has ended takes no last word.
+    child.stdin.on('error', () => {});
     return new Promise((resolve, reject) => {
       let stdout = '';
       let stderr = '';
@@ -42,19 +44,19 @@ export class StepPrograms {
     });
   }
 
-  /** Has the programs end that wait. */
+  /** Has the programs end in good order. */
   async end(): Promise<void> {
-    const ended = this.#children
-      .splice(0)
-      .map((child) => [child, new Promise((resolve) => child.once('close', resolve))] as const);
-    for (const [child] of ended) {
+    const ended = this.#children.splice(0).map((child) => {
+      const closed = new Promise((resolve) => child.once('close', resolve));
       child.stdin?.end('\n');
-      setTimeout(() => child.kill(), 3000).unref();
-    }
-    await Promise.all(ended.map(([child, closed]) => child.exitCode ?? child.signalCode ?? closed));
+      return child.exitCode ?? child.signalCode ?? closed;
+    });
+    await Promise.all(ended);
   }
 
+  /** Ends those that are left, and removes everything. */
   async clear(): Promise<void> {
+    for (const child of this.#children) child.kill();
     await this.end();
     rmSync(this.#folder, { recursive: true });
   }

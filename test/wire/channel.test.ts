@@ -3,12 +3,14 @@ import { ProtocolError } from '#farlight/proto/errors.js';
 import { Channel, type ChannelBounds, type ChannelConnection } from '#farlight/proto/wire/channel.js';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { frameMemory } from '#farlight/proto/wire/memory.js';
 import { decodeCount, encodeCount, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
 
 /** A connection that writes down what it is given, and says that it is full when told to. */
 class Wire implements ChannelConnection {
   readonly packets: { kind: number | undefined; body: Uint8Array }[] = [];
   full = false;
+  hasPlaced = false;
   readonly #decoder = new FrameDecoder(
     (packet) => this.packets.push({ kind: packet[0], body: packet.subarray(1) }),
     PACKET_LIMIT,
@@ -115,6 +117,43 @@ describe('sending', () => {
     for (const first of [1, 2, 3]) channel.send(frame(first));
     channel.receive(PACKET.ack, count(3));
     expect(channel.keptBytes).toBe(0);
+  });
+});
+
+describe('a frame that a connection has placed', () => {
+  it('has memory that serves again at once, and counts until the peer has taken it', () => {
+    const { channel, taken } = make({ windowBytes: 3 * LIMITS.frameBytes, ackBytes: 40 });
+    const wire = new Wire();
+    channel.attach(wire, 0);
+    wire.hasPlaced = true;
+    const [first, second] = [frameMemory(LIMITS.frameBytes), frameMemory(LIMITS.frameBytes)];
+    channel.send(first.fill(1));
+    expect(frameMemory(LIMITS.frameBytes).buffer).toBe(first.buffer);
+    wire.hasPlaced = false;
+    channel.send(second.fill(2));
+    expect(frameMemory(LIMITS.frameBytes).buffer).not.toBe(second.buffer);
+    expect([channel.keptBytes, wire.frames]).toEqual([2 * LIMITS.frameBytes, [1, 2]]);
+    channel.receive(PACKET.ack, count(2));
+    expect([channel.keptBytes, taken]).toEqual([0, [2 * LIMITS.frameBytes]]);
+  });
+
+  it('is not to be had again: no other connection goes on before the peer has taken it', () => {
+    for (const [peerTook, isRefused] of [
+      [0, true],
+      [1, true],
+      [2, false],
+    ] as const) {
+      const { channel } = make();
+      const wire = new Wire();
+      channel.attach(wire, 0);
+      channel.send(frame(1));
+      wire.hasPlaced = true;
+      channel.send(frame(2));
+      channel.detach();
+      const attach = () => channel.attach(new Wire(), peerTook);
+      if (isRefused) expect(attach).toThrow('what was placed is gone with its connection');
+      else attach();
+    }
   });
 });
 

@@ -1,0 +1,147 @@
+import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
+import { spareFrame } from '../../proto/wire/memory.js';
+import type { Link, LinkEvents } from './transport.js';
+
+/** A link whose connection this thread has, and which does not keep the process alive. */
+export interface TurnedLink extends Pick<Link, 'send' | 'close'> {
+  /** The bytes that were sent and that the host has not taken. */
+  readonly underWay: number;
+  /**
+   * Writes what waits and hands on what has come, as the event loop would. Returns whether anything came; undefined
+   * where only the event loop can go on.
+   */
+  turn(): boolean | undefined;
+}
+
+/** How long to wait before it is looked again whether something came, in milliseconds. */
+const LOOK_MS = 0.1;
+/** How long a process that ends waits for what it sent to leave, in milliseconds. */
+const GOODBYE_MS = 500;
+/** Longer than any process lives, in milliseconds. */
+const EVER_MS = 2 ** 31 - 1;
+
+/**
+ * A link to a host on this machine, in the program's own thread: each message costs the two processes one call of the
+ * system each, and no thread is woken between. The program may compute for as long as it likes: what is on its way to
+ * it waits in the system's memory, and a host that is this near does not ask whether it is still there.
+ */
+export class NearLink implements Link {
+  readonly #events: LinkEvents;
+  readonly #inner: TurnedLink;
+  /** Keeps the process alive while it is referenced. */
+  readonly #hold = setInterval(() => {}, EVER_MS).unref();
+  /** What came while the program was within a call of its own, which expects no answers there. */
+  readonly #late: (() => void)[] = [];
+  #turning = false;
+  #closed = false;
+
+  constructor(open: (events: LinkEvents) => TurnedLink, events: LinkEvents) {
+    this.#events = events;
+    links.add(this);
+    atExit();
+    this.#inner = open({
+      onWelcome: (welcome) => this.#tell(() => events.onWelcome(welcome)),
+      onFrame: (frame) => this.#receive(frame),
+      onDrain: () => this.#tell(() => events.onDrain()),
+      // They were made in this thread.
+      onTaken: (_bytes, frames) => frames.forEach(spareFrame),
+      onClose: (reason) => {
+        this.#closed = true;
+        this.#tell(() => this.#finish(() => events.onClose(reason)));
+      },
+    });
+  }
+
+  get underWay(): number {
+    return this.#inner.underWay;
+  }
+
+  send(frame: Uint8Array): boolean {
+    return this.#closed || this.#inner.send(frame);
+  }
+
+  awaitRoom(): void {
+    while (!this.#closed && this.underWay >= LOW_WATER_BYTES && this.#turn()) {}
+  }
+
+  close(): void {
+    if (!this.#closed) this.#inner.close();
+  }
+
+  ref(): void {
+    this.#hold.ref();
+  }
+
+  unref(): void {
+    this.#hold.unref();
+  }
+
+  /** Closes the link and waits until what was sent has left, if that does not take long. */
+  sayGoodbye(): void {
+    this.close();
+    const from = performance.now();
+    while (!this.#closed && performance.now() - from < GOODBYE_MS && this.#turn()) {}
+  }
+
+  /** Does what the event loop would, or waits for there to be something. Returns false where only that can go on. */
+  #turn(): boolean {
+    this.#turning = true;
+    try {
+      const came = this.#inner.turn();
+      if (came === false) Atomics.wait(NEVER, 0, 0, LOOK_MS);
+      return came !== undefined;
+    } finally {
+      this.#turning = false;
+    }
+  }
+
+  #receive(frame: Uint8Array): boolean {
+    // Who is done with it at once says so, and its memory may serve again.
+    if (!this.#isLate) return this.#events.onFrame(frame) === true;
+    this.#tell(() => {
+      if (this.#events.onFrame(frame)) spareFrame(frame);
+    });
+    return false;
+  }
+
+  /** In order, and not within a call of the program's. */
+  #tell(event: () => void): void {
+    if (!this.#isLate) {
+      event();
+      return;
+    }
+    if (this.#late.push(event) === 1) setImmediate(() => this.#catchUp());
+  }
+
+  get #isLate(): boolean {
+    return this.#turning || this.#late.length > 0;
+  }
+
+  #catchUp(): void {
+    while (this.#late[0]) {
+      this.#late[0]();
+      // Behind it: what it leads to is not told before those that wait.
+      this.#late.shift();
+    }
+  }
+
+  #finish(tell: () => void): void {
+    links.delete(this);
+    clearInterval(this.#hold);
+    tell();
+  }
+}
+
+/** Links of this thread that are open. */
+const links = new Set<NearLink>();
+let listening = false;
+/** Nobody changes it: who waits for that waits for the time to be over. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
+
+function atExit(): void {
+  if (listening) return;
+  listening = true;
+  process.once('exit', () => {
+    for (const link of [...links]) link.sayGoodbye();
+  });
+}

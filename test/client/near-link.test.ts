@@ -1,0 +1,139 @@
+import { expect, it } from 'vitest';
+import { NearLink, type TurnedLink } from '#farlight/client/transport/near-link.js';
+import type { LinkEvents } from '#farlight/client/transport/transport.js';
+
+const MIB = 1 << 20;
+
+/** A link whose turns are the test's: each does the next thing of a list, or says that nothing came. */
+class Turned implements TurnedLink {
+  underWay = 0;
+  closed = 0;
+  turned = 0;
+  /** Whether only the event loop can go on. */
+  stuck = false;
+  readonly turns: (() => void)[] = [];
+
+  send(frame: Uint8Array): boolean {
+    this.underWay += frame.length;
+    return this.underWay < 16 * MIB;
+  }
+
+  close(): void {
+    this.closed += 1;
+  }
+
+  turn(): boolean | undefined {
+    if (this.stuck) return undefined;
+    this.turned += 1;
+    const next = this.turns.shift();
+    next?.();
+    return next !== undefined;
+  }
+}
+
+function nearLink() {
+  const log: string[] = [];
+  const under = new Turned();
+  const { turns } = under;
+  let inner: LinkEvents | undefined;
+  const open = (events: LinkEvents) => {
+    inner = events;
+    return under;
+  };
+  const link = new NearLink(open, {
+    onWelcome: () => log.push('welcome'),
+    onFrame: ([first]) => {
+      log.push(`frame ${first}`);
+      return true;
+    },
+    onDrain: () => log.push('drain'),
+    onClose: (reason) => log.push(`closed ${reason?.code}`),
+  });
+  return { link, under, turns, log, events: inner as unknown as LinkEvents };
+}
+
+it('blocks a sender until less than half is under way, and no longer', () => {
+  const { link, under, turns } = nearLink();
+  link.send(new Uint8Array(16 * MIB));
+  const take = () => {
+    under.underWay -= MIB;
+  };
+  turns.push(...Array.from({ length: 12 }, () => take));
+  const from = performance.now();
+  link.awaitRoom();
+  expect([under.underWay, turns.length, under.turned]).toEqual([7 * MIB, 3, 9]);
+  expect(performance.now() - from).toBeLessThan(1000);
+  link.close();
+});
+
+it('looks again where nothing has come', () => {
+  const { link, under } = nearLink();
+  under.underWay = 9 * MIB;
+  const { turn } = under;
+  under.turn = function () {
+    if (this.turned === 10) this.underWay = 0;
+    return turn.call(this);
+  };
+  link.awaitRoom();
+  expect(under.turned).toBe(11);
+  link.close();
+});
+
+it('does not wait where only the event loop can go on, or the link is closed', () => {
+  const { link, under, events } = nearLink();
+  under.underWay = 20 * MIB;
+  under.stuck = true;
+  link.awaitRoom();
+  under.stuck = false;
+  events.onClose(undefined);
+  link.awaitRoom();
+  expect(under.turned).toBe(0);
+});
+
+it('tells what came while the program waited after its call, and all in order', async () => {
+  const { link, under, turns, log, events } = nearLink();
+  under.underWay = 20 * MIB;
+  turns.push(
+    () => events.onFrame(Uint8Array.of(1)),
+    () => {
+      events.onFrame(Uint8Array.of(2));
+      events.onDrain();
+      under.underWay = 0;
+    },
+  );
+  link.awaitRoom();
+  expect(log).toEqual([]);
+  // By way of the event loop, before that has come to what was put off.
+  events.onFrame(Uint8Array.of(3));
+  expect(log).toEqual([]);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(log).toEqual(['frame 1', 'frame 2', 'drain', 'frame 3']);
+  events.onFrame(Uint8Array.of(4));
+  expect(log.at(-1)).toBe('frame 4');
+  link.close();
+});
+
+it('says whether a frame is no longer needed where that is known at once', () => {
+  const { events } = nearLink();
+  expect(events.onFrame(Uint8Array.of(1))).toBe(true);
+  events.onClose(undefined);
+});
+
+it('has what was sent leave before its process ends, for as long as it goes on and half a second at most', () => {
+  const { link, under, turns, events } = nearLink();
+  turns.push(
+    () => {},
+    () => {
+      under.stuck = true;
+    },
+  );
+  link.sayGoodbye();
+  expect([under.closed, under.turned]).toEqual([1, 2]);
+  under.stuck = false;
+  const from = performance.now();
+  link.sayGoodbye();
+  expect(performance.now() - from).toBeGreaterThan(490);
+  events.onClose(undefined);
+  link.sayGoodbye();
+  expect(under.closed).toBe(2);
+});

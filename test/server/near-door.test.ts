@@ -1,0 +1,106 @@
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import { nearHost } from '#farlight/client/transport/near-host.js';
+import { NearLink } from '#farlight/client/transport/near-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { findNear, isPrivate, nearAddress } from '#farlight/link/near-address.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { NearDoor } from '#farlight/server/daemon/near-door.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+/** Nothing else listens at this one. */
+const ADDRESS = '127.0.77.1';
+const pathOf = (host: string, port: number) => nearAddress(host, port)?.path as string;
+
+async function host(): Promise<{ daemon: Daemon; port: number }> {
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+  cleanups.push(() => daemon.close());
+  return { daemon, port: Number(new URL(daemon.url).port) };
+}
+
+/** Leaves a socket at which nobody listens, as a host does that was killed. */
+async function leave(path: string): Promise<void> {
+  const server = createServer().listen(`${path}-left`);
+  await once(server, 'listening');
+  renameSync(`${path}-left`, path);
+  await once(server.close(), 'close');
+  cleanups.push(() => rmSync(path, { force: true }));
+}
+
+async function echo(client: SessionClient): Promise<void> {
+  expect([...(await client.ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
+  client.link.close();
+  await client.closed;
+}
+
+/** The folder is memory of Linux, where a container may have none. */
+describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
+  it('is to be met by its own user at a socket too, for as long as it listens', async () => {
+    const { daemon, port } = await host();
+    expect(findNear('127.0.0.1', port)).toBe(pathOf('127.0.0.1', port));
+    expect(findNear('localhost', port)).toBe(pathOf('127.0.0.1', port));
+    expect(findNear('127.0.0.2', port)).toBeUndefined();
+    await daemon.close();
+    expect(findNear('127.0.0.1', port)).toBeUndefined();
+  });
+
+  it("has its clients' connections in their own threads, but of those that come through something", async () => {
+    const { daemon } = await host();
+    const near = new SessionClient(remoteHost(daemon.url));
+    expect(near.link).toBeInstanceOf(NearLink);
+    await echo(near);
+    const proxy = await CuttingProxy.start(daemon.url);
+    cleanups.push(() => proxy.close());
+    const far = new SessionClient(remoteHost(proxy.url));
+    expect(far.link).not.toBeInstanceOf(NearLink);
+    await echo(far);
+  });
+
+  it('is reached by its port where a socket was left that nobody listens at', async () => {
+    const { daemon } = await host();
+    const folder = mkdtempSync(join(tmpdir(), 'farlight-left-'));
+    cleanups.push(() => rmSync(folder, { recursive: true }));
+    await leave(join(folder, 'socket'));
+    for (const path of [join(folder, 'socket'), join(folder, 'none')])
+      await echo(new SessionClient(nearHost(parseHostAddress(daemon.url), path)));
+  });
+
+  it('takes away what hosts have left that were killed, its own forerunner among them, and nothing else', async () => {
+    const { port } = await host();
+    for (const left of [1, 2]) await leave(pathOf(ADDRESS, left));
+    writeFileSync(pathOf(ADDRESS, 3), '');
+    cleanups.push(() => rmSync(pathOf(ADDRESS, 3)));
+    let came = 0;
+    const door = await NearDoor.open({ address: ADDRESS, port: 1, family: 'IPv4' }, () => {
+      came += 1;
+    });
+    cleanups.push(() => door?.close());
+    expect(findNear(ADDRESS, 2)).toBeUndefined();
+    expect([existsSync(pathOf(ADDRESS, 3)), existsSync(pathOf('127.0.0.1', port))]).toEqual([true, true]);
+    const socket = connect(pathOf(ADDRESS, 1));
+    cleanups.push(() => socket.destroy());
+    await expect.poll(() => came).toBe(1);
+  });
+});
+
+it('a folder is private where it is one, and no other user may look into it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'farlight-private-'));
+  cleanups.push(() => rmSync(folder, { recursive: true }));
+  const link = join(folder, 'link');
+  symlinkSync(folder, link);
+  expect([folder, link, join(folder, 'none')].map(isPrivate)).toEqual([true, false, false]);
+  chmodSync(folder, 0o750);
+  expect(isPrivate(folder)).toBe(false);
+});
