@@ -16,20 +16,26 @@ import type { OpenDevice } from './open-device.js';
 import { ProfileStore } from './profile-store.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
-import { WriteSchedule } from './write-schedule.js';
+import { MOST_WAITING_BYTES, WriteSchedule } from './write-schedule.js';
 
 compileEarly();
 const [adapter = 'auto'] = process.argv.slice(2);
 const log = (message: string) => process.stderr.write(`${message}\n`);
 /** One for the process: sessions come and go. */
 const activity = new Activity({ clock: ACTIVITY_CLOCK });
-const writes = new WriteSchedule({ clock: CLOCK });
-let kept: { folder: string; store: BlobStore; profiles: ProfileStore } | undefined;
+let kept: Kept | undefined;
+
+interface Kept {
+  readonly folder: string;
+  readonly store: BlobStore;
+  readonly writes: WriteSchedule;
+  readonly profiles: ProfileStore;
+}
 
 await runExecutor(adapter, {
   openGpu,
   createSession: (gpu, peer, { program, blobs, limits }, free) => {
-    const { store, profiles } = (blobs && keep(blobs)) ?? {};
+    const { store, writes, profiles } = (blobs && keep(blobs)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
       profiles: profiles && profilesOf(program, profiles),
@@ -43,12 +49,12 @@ await runExecutor(adapter, {
   settled: () => kept?.store.idle(),
 });
 
-function keep({ path: folder, maxBytes }: BlobFolder): { store: BlobStore; profiles: ProfileStore } {
-  kept ??= {
-    folder,
-    store: new BlobStore({ folder, maxBytes, log, turns: writes }),
-    profiles: new ProfileStore(join(folder, PROFILES)),
-  };
+function keep({ path: folder, maxBytes }: BlobFolder): Kept {
+  if (!kept) {
+    const writes = new WriteSchedule({ clock: CLOCK, mostBytes: Math.min(MOST_WAITING_BYTES, maxBytes / 4) });
+    const store = new BlobStore({ folder, maxBytes, log, turns: writes });
+    kept = { folder, store, writes, profiles: new ProfileStore(join(folder, PROFILES)) };
+  }
   invariant(kept.folder === folder, 'an executor serves one tenant');
   return kept;
 }

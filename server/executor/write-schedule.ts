@@ -15,7 +15,8 @@ export interface WriteScheduleOptions {
 /** Longer than the pauses between what a program sends while it starts. */
 const QUIET_MS = 250;
 const MOST_MS = 5000;
-const MOST_BYTES = 64 << 20;
+/** Where the folder has room for much more. */
+export const MOST_WAITING_BYTES = 64 << 20;
 
 /**
  * When the contents are written that came with a program's commands: not while it waits for those, since writing takes
@@ -39,7 +40,7 @@ export class WriteSchedule implements WriteTurns {
     this.#clock = clock;
     this.#quietMs = quietMs ?? QUIET_MS;
     this.#mostMs = mostMs ?? MOST_MS;
-    this.#mostBytes = mostBytes ?? MOST_BYTES;
+    this.#mostBytes = mostBytes ?? MOST_WAITING_BYTES;
   }
 
   /** Something was done for the program just now. */
