@@ -1,3 +1,4 @@
+import { Vigil } from '../../link/vigil.js';
 import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
 import type { Link, LinkEvents } from './transport.js';
@@ -32,6 +33,8 @@ export class NearLink implements Link {
   readonly #hold = setInterval(() => {}, EVER_MS).unref();
   /** What came while the program was within a call of its own, which expects no answers there. */
   readonly #late: (() => void)[] = [];
+  readonly #vigil = new Vigil();
+  #awaited = false;
   #turning = false;
   #closed = false;
 
@@ -57,7 +60,10 @@ export class NearLink implements Link {
   }
 
   send(frame: Uint8Array): boolean {
-    return this.#closed || this.#inner.send(frame);
+    if (this.#closed) return true;
+    const more = this.#inner.send(frame);
+    if (this.#awaited) this.#vigil.asked();
+    return more;
   }
 
   awaitRoom(): void {
@@ -69,10 +75,12 @@ export class NearLink implements Link {
   }
 
   ref(): void {
+    this.#awaited = true;
     this.#hold.ref();
   }
 
   unref(): void {
+    this.#awaited = false;
     this.#hold.unref();
   }
 
@@ -96,6 +104,7 @@ export class NearLink implements Link {
   }
 
   #receive(frame: Uint8Array): boolean {
+    this.#vigil.answered();
     // Who is done with it at once says so, and its memory may serve again.
     if (!this.#isLate) return this.#events.onFrame(frame) === true;
     this.#tell(() => {

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { FramePacker } from '../../link/frame-packer.js';
 import { SharedFile } from '../../link/shared-file.js';
+import { Vigil } from '../../link/vigil.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../proto/handshake.js';
 import { boundsOf, Channel, type ChannelEvents } from '../../proto/wire/channel.js';
@@ -55,6 +56,7 @@ export class Carrier {
   readonly #session: SessionEndpoint;
   /** Bytes of replies that may wait for the client before no more commands are taken. */
   readonly #replyBytes: number;
+  readonly #vigil = new Vigil();
   #connection: ChannelSocket | undefined;
   #away: NodeJS.Timeout | undefined;
   #over = false;
@@ -70,6 +72,7 @@ export class Carrier {
     this.#replyBytes = replyBytes;
     const events: ChannelEvents = {
       onFrame: (frame) => {
+        this.#vigil.answered();
         const traffic = this.#count();
         traffic.framesUp += 1;
         traffic.bytesUp += frame.length;
@@ -233,6 +236,8 @@ export class Carrier {
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
     this.#channel.send(frame);
+    // A program that has awaited this answer may ask the next thing at once.
+    if (this.#connection?.isShared) this.#vigil.asked();
     const full = this.#channel.keptBytes > this.#replyBytes;
     if (full) this.#hold('replies', true);
     return !full;

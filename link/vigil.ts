@@ -1,0 +1,63 @@
+import { availableParallelism } from 'node:os';
+
+export interface VigilOptions {
+  /** Milliseconds of any steady clock. */
+  now?(): number;
+  /** Calls back when the event loop has looked once for what has come. */
+  soon?(look: () => void): void;
+  /** How many threads the machine runs at once. */
+  cores?: number;
+}
+
+/** The longest that a thread stays awake for an answer, in milliseconds. */
+const QUICK_MS = 0.4;
+
+/**
+ * Keeps this thread's event loop awake for an answer of a process on this machine that will most likely be there in a
+ * moment, because the last one was. To put a thread to sleep and to wake it again, which is the sender's work, takes as
+ * long as all else that a short round trip does. An answer that takes longer is waited for asleep, as ever, and so is
+ * the one after it.
+ */
+export class Vigil {
+  readonly #now: () => number;
+  readonly #soon: (look: () => void) => void;
+  readonly #isPossible: boolean;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #isWaiting = false;
+  /** Whether the last answer came within the time that is worth it. */
+  #isQuick = false;
+  #isAwake = false;
+
+  constructor({ now = () => performance.now(), soon = setImmediate, cores }: VigilOptions = {}) {
+    this.#now = now;
+    this.#soon = soon;
+    // With one core it would be the peer's time.
+    this.#isPossible = (cores ?? availableParallelism()) > 1;
+  }
+
+  /** Something was sent that the peer will answer. */
+  asked(): void {
+    if (!this.#isPossible) return;
+    this.#askedAt = this.#now();
+    this.#isWaiting = true;
+    if (!this.#isQuick || this.#isAwake) return;
+    this.#isAwake = true;
+    this.#soon(this.#look);
+  }
+
+  /** Something came from the peer. */
+  answered(): void {
+    if (!this.#isWaiting) return;
+    this.#isWaiting = false;
+    this.#isQuick = this.#isInTime;
+  }
+
+  readonly #look = () => {
+    this.#isAwake = this.#isWaiting && this.#isInTime;
+    if (this.#isAwake) this.#soon(this.#look);
+  };
+
+  get #isInTime(): boolean {
+    return this.#now() - this.#askedAt < QUICK_MS;
+  }
+}
