@@ -12,6 +12,8 @@ export interface ChannelConnection {
    * and no other connection goes on behind this one.
    */
   readonly hasPlaced?: boolean;
+  /** Whether long frames do not cross it: nobody measures it by when they are acknowledged. */
+  readonly isShared?: boolean;
 }
 
 export interface ChannelEvents {
@@ -227,7 +229,13 @@ export class Channel {
     } finally {
       this.#delivering = false;
     }
-    if (this.#untoldBytes >= this.#bounds.ackBytes) this.acknowledge();
+    if (this.#untoldBytes >= this.#ackBytes) this.acknowledge();
+  }
+
+  get #ackBytes(): number {
+    const { ackBytes, windowBytes, waitingBytes = windowBytes } = this.#bounds;
+    // Long before the peer has to wait, and not for each frame of a long upload.
+    return this.#connection?.isShared ? Math.max(ackBytes, waitingBytes / 8) : ackBytes;
   }
 
   #pump(): void {

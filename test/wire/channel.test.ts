@@ -240,6 +240,16 @@ describe('receiving', () => {
     expect(channel.owesAck).toBe(false);
   });
 
+  it('acknowledges by itself an eighth of the window at least where frames lie in memory that both have', () => {
+    const { channel } = make({ windowBytes: 800, ackBytes: 40 });
+    const wire = Object.assign(new Wire(), { isShared: true });
+    channel.attach(wire, 0);
+    for (const first of [1, 2, 3]) channel.receive(PACKET.data, frame(first));
+    expect(wire.acks).toEqual([]);
+    channel.receive(PACKET.data, frame(4));
+    expect(wire.acks).toEqual([4]);
+  });
+
   it('answers a ping, and takes a pong', () => {
     const { channel } = make();
     const wire = new Wire();
