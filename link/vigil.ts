@@ -10,7 +10,7 @@ export interface VigilOptions {
 }
 
 /** The longest that a thread stays awake for an answer, in milliseconds. */
-const QUICK_MS = 0.4;
+const QUICK_MS = 0.15;
 
 /**
  * Keeps this thread's event loop awake for an answer of a process on this machine that will most likely be there in a
