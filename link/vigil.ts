@@ -10,13 +10,19 @@ export interface VigilOptions {
 }
 
 /** The longest that a thread stays awake for an answer, in milliseconds. */
-const QUICK_MS = 0.15;
+const QUICK_MS = 0.2;
+/**
+ * How many more answers have come within that before it does: some do by chance, while V8 still needs the cores. One that
+ * took longer counts as so many, and more than twice the number are not counted.
+ */
+const ENOUGH = 32;
+const SLOW_WEIGHT = 8;
 
 /**
  * Keeps this thread's event loop awake for an answer of a process on this machine that will most likely be there in a
- * moment, because the last one was. To put a thread to sleep and to wake it again, which is the sender's work, takes as
- * long as all else that a short round trip does. An answer that takes longer is waited for asleep, as ever, and so is
- * the one after it.
+ * moment, because those before were. To put a thread to sleep and to wake it again, which is the sender's work, takes as
+ * long as all else that a short round trip does. Answers that take longer are waited for asleep,
+ * as ever.
  */
 export class Vigil {
   readonly #now: () => number;
@@ -24,8 +30,8 @@ export class Vigil {
   readonly #isPossible: boolean;
   #askedAt = Number.NEGATIVE_INFINITY;
   #isWaiting = false;
-  /** Whether the last answer came within the time that is worth it. */
-  #isQuick = false;
+  /** How many more answers came within the time that is worth it than did not. */
+  #quick = 0;
   #isAwake = false;
 
   constructor({ now = () => performance.now(), soon = setImmediate, cores }: VigilOptions = {}) {
@@ -40,7 +46,7 @@ export class Vigil {
     if (!this.#isPossible) return;
     this.#askedAt = this.#now();
     this.#isWaiting = true;
-    if (!this.#isQuick || this.#isAwake) return;
+    if (this.#quick < ENOUGH || this.#isAwake) return;
     this.#isAwake = true;
     this.#soon(this.#look);
   }
@@ -49,7 +55,8 @@ export class Vigil {
   answered(): void {
     if (!this.#isWaiting) return;
     this.#isWaiting = false;
-    this.#isQuick = this.#isInTime;
+    const more = this.#isInTime ? 1 : -SLOW_WEIGHT;
+    this.#quick = Math.min(Math.max(this.#quick + more, 0), 2 * ENOUGH);
   }
 
   readonly #look = () => {

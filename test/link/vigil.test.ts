@@ -30,25 +30,39 @@ function vigil(cores = 2) {
   };
 }
 
-it('sleeps for the first answer, and stays awake for those behind one that came soon', () => {
+/** One that has had as many quick answers as it takes. */
+function used() {
   const one = vigil();
-  expect(one.ask(0.1)).toBe(0);
+  for (let time = 0; time < 32; time += 1) expect(one.ask(0.1)).toBe(0);
+  return one;
+}
+
+it('sleeps until many answers came soon, and stays awake for those behind', () => {
+  const one = used();
   expect(one.ask(0.1)).toBeGreaterThanOrEqual(10);
   expect(one.run(5)).toBeLessThanOrEqual(1);
 });
 
-it('gives up on an answer that takes longer, and sleeps for the next one too', () => {
-  const one = vigil();
-  one.ask(0.1);
-  const awake = one.ask(50);
-  expect([awake > 12, awake < 18]).toEqual([true, true]);
-  expect(one.ask(0.1)).toBe(0);
+it('gives up on an answer that takes longer, and bears a few of them', () => {
+  const one = used();
+  for (let time = 0; time < 100; time += 1) one.ask(0.1);
+  for (let time = 0; time < 5; time += 1) {
+    const awake = one.ask(5);
+    expect([awake > 17, awake < 23]).toEqual([true, true]);
+  }
+  expect(one.ask(5)).toBe(0);
+  for (let time = 0; time < 20; time += 1) one.ask(0.1);
   expect(one.ask(0.1)).toBeGreaterThan(0);
 });
 
+it('sleeps where every other answer takes longer', () => {
+  const one = used();
+  for (let time = 0; time < 10; time += 1) one.ask(time % 2 ? 0.1 : 5);
+  for (let time = 0; time < 100; time += 1) expect(one.ask(time % 2 ? 0.1 : 5)).toBe(0);
+});
+
 it('is one vigil where much is asked before an answer comes', () => {
-  const one = vigil();
-  one.ask(0.1);
+  const one = used();
   for (let time = 0; time < 5; time += 1) one.made.asked();
   const awake = one.run(0.1);
   expect([awake >= 10, awake <= 12]).toEqual([true, true]);
@@ -56,14 +70,15 @@ it('is one vigil where much is asked before an answer comes', () => {
 
 it('learns nothing from what comes unasked', () => {
   const one = vigil();
-  one.made.answered();
+  for (let time = 0; time < 40; time += 1) one.made.answered();
   expect(one.ask(0.1)).toBe(0);
-  one.run(1000);
-  one.made.answered();
-  expect(one.ask(0.1)).toBeGreaterThan(0);
+  const other = used();
+  other.run(1000);
+  other.made.answered();
+  expect(other.ask(0.1)).toBeGreaterThan(0);
 });
 
 it('always sleeps where there is one core, which the peer needs', () => {
   const one = vigil(1);
-  for (let time = 0; time < 5; time += 1) expect(one.ask(0.1)).toBe(0);
+  for (let time = 0; time < 50; time += 1) expect(one.ask(0.1)).toBe(0);
 });
