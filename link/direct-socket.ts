@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ByteStream, Receiver } from './byte-stream.js';
+import { handleOf } from './socket-handle.js';
 
 /** What is read at once before there is a receiver, in bytes. */
 const FIRST_BYTES = 64 << 10;
@@ -58,11 +59,6 @@ export class DirectSocket extends Socket {
   deliver(receiver: Receiver): void {
     this.#inlet.deliver(receiver);
   }
-}
-
-/** What net has of a connection: its descriptor where the system has those. */
-export function handleOf(socket: Socket): { readonly fd?: number } | null {
-  return (socket as unknown as { _handle: { fd?: number } | null })._handle;
 }
 
 /** What net asks for memory, and tells what was read. */

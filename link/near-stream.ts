@@ -2,7 +2,8 @@ import { readSync, writeSync, writevSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ByteStream, Receiver } from './byte-stream.js';
-import { DirectSocket, handleOf } from './direct-socket.js';
+import { DirectSocket } from './direct-socket.js';
+import { handleOf } from './socket-handle.js';
 import { unref } from './timer.js';
 
 /** How often it is tried again to write what the system did not take, in milliseconds. */
