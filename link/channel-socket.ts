@@ -301,7 +301,7 @@ export class ChannelSocket implements ChannelConnection {
     else file.close();
   }
 
-  /** The peer is on this machine then: the system says when it is gone, and it may be silent for as long as it likes. */
+  /** The peer is on this machine then: the system says when it is gone, and it may be silent meanwhile. */
   #share(file: SharedFile | undefined): void {
     this.#shared = file;
     if (file) clearInterval(this.#pingTimer);

@@ -12,17 +12,16 @@ export interface VigilOptions {
 /** The longest that a thread stays awake for an answer, in milliseconds. */
 const QUICK_MS = 0.2;
 /**
- * How many more answers have come within that before it does: some do by chance, while V8 still needs the cores. One that
- * took longer counts as so many, and more than twice the number are not counted.
+ * How many more answers have come within that before it does: some do by chance, while V8 still needs the cores. One
+ * that took longer counts as so many, and more than twice the number are not counted.
  */
 const ENOUGH = 32;
 const SLOW_WEIGHT = 8;
 
 /**
  * Keeps this thread's event loop awake for an answer of a process on this machine that will most likely be there in a
- * moment, because those before were. To put a thread to sleep and to wake it again, which is the sender's work, takes as
- * long as all else that a short round trip does. Answers that take longer are waited for asleep,
- * as ever.
+ * moment, because those before were. To put a thread to sleep and to wake it again, which is the sender's work, takes
+ * as long as all else that a short round trip does. Answers that take longer are waited for asleep, as ever.
  */
 export class Vigil {
   readonly #now: () => number;

@@ -31,7 +31,7 @@ export function nearHost(address: HostAddress, path: string, options: LinkOption
 
 /** Where nobody listens at the path any more, the address is what counts. */
 async function open(address: HostAddress, path: string, options: SocketOptions) {
+  if (address.scheme === 'unix') return openSocket(address, options);
   const near = new HostAddress({ scheme: 'unix', host: '', port: 0, path });
-  if (address.scheme === 'unix') return openSocket(near, options);
   return openSocket(near, options).catch(() => openSocket(address, options));
 }

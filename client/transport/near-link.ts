@@ -1,6 +1,7 @@
 import { Vigil } from '../../link/vigil.js';
 import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
+import { forgetGoodbye, GOODBYE_MS, goodbyeAtExit } from './goodbye.js';
 import type { Link, LinkEvents } from './transport.js';
 
 /** A link whose connection this thread has, and which does not keep the process alive. */
@@ -16,8 +17,6 @@ export interface TurnedLink extends Pick<Link, 'send' | 'close'> {
 
 /** How long to wait before it is looked again whether something came, in milliseconds. */
 const LOOK_MS = 0.1;
-/** How long a process that ends waits for what it sent to leave, in milliseconds. */
-const GOODBYE_MS = 500;
 /** Longer than any process lives, in milliseconds. */
 const EVER_MS = 2 ** 31 - 1;
 
@@ -40,8 +39,7 @@ export class NearLink implements Link {
 
   constructor(open: (events: LinkEvents) => TurnedLink, events: LinkEvents) {
     this.#events = events;
-    links.add(this);
-    atExit();
+    goodbyeAtExit(this);
     this.#inner = open({
       onWelcome: (welcome) => this.#tell(() => events.onWelcome(welcome)),
       onFrame: (frame) => this.#receive(frame),
@@ -135,22 +133,11 @@ export class NearLink implements Link {
   }
 
   #finish(tell: () => void): void {
-    links.delete(this);
+    forgetGoodbye(this);
     clearInterval(this.#hold);
     tell();
   }
 }
 
-/** Links of this thread that are open. */
-const links = new Set<NearLink>();
-let listening = false;
 /** Nobody changes it: who waits for that waits for the time to be over. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));
-
-function atExit(): void {
-  if (listening) return;
-  listening = true;
-  process.once('exit', () => {
-    for (const link of [...links]) link.sayGoodbye();
-  });
-}

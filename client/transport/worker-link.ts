@@ -3,12 +3,10 @@ import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { Flow } from './flow.js';
+import { forgetGoodbye, GOODBYE_MS, goodbyeAtExit } from './goodbye.js';
 import { parseHostAddress } from './host-address.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
-
-/** How long a process that ends waits for its hosts to be told, in milliseconds. */
-const GOODBYE_MS = 500;
 
 /** A host across the network, through a connection in a thread of its own, so that frames leave while this one computes. */
 export function farHost({ host, options }: Way): Transport {
@@ -38,6 +36,7 @@ class WorkerLink implements Link {
     spares.port1.on('message', spareFrame);
     spares.port1.unref();
     links.add(this);
+    goodbyeAtExit(this);
     const request: OpenRequest = {
       port: port2,
       spares: spares.port2,
@@ -127,6 +126,7 @@ class WorkerLink implements Link {
 
   #finish(reason: FarlightError | undefined): void {
     if (!links.delete(this)) return;
+    forgetGoodbye(this);
     this.#closed = true;
     this.#port.close();
     this.#spares.close();
@@ -157,8 +157,5 @@ function connections(): Worker {
   };
   started.on('error', (error) => gone(messageOf(error)));
   started.on('exit', () => gone('it was stopped'));
-  process.once('exit', () => {
-    for (const link of [...links]) link.sayGoodbye();
-  });
   return started;
 }

@@ -19,7 +19,7 @@ export interface ChannelConnection {
 export interface ChannelEvents {
   /** A frame of the peer's, once and in order. The receiver owns it. */
   onFrame(frame: Uint8Array): void;
-  /** The peer has taken frames of so many bytes; these of them were kept until now, and others until they were placed. */
+  /** The peer has taken frames of so many bytes: these, which were kept until now, and others that were placed. */
   onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
 }
 
@@ -52,8 +52,8 @@ export function boundsOf(waitingBytes: number): ChannelBounds {
 /**
  * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
  * come and go. Every frame is kept until the peer says that it has taken it, or its connection has placed it; a new
- * connection goes on with the first that the peer has not. At most a window's bytes are under way, so a peer that takes frames slowly
- * slows this side down, and neither side keeps more than that for the other.
+ * connection goes on with the first that the peer has not. At most a window's bytes are under way, so a peer that takes
+ * frames slowly slows this side down, and neither side keeps more than that for the other.
  *
  * It does no I/O and has no clock: who owns it gives it connections and packets.
  */

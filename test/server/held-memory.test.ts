@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { HeldMemory } from '#farlight/server/blobs/held-memory.js';
 
-it('counts each buffer that bytes lie in once, and as long as any of them are held', () => {
+it('counts each buffer that bytes lie in once, and for all the time that one of them is held', () => {
   const memory = new HeldMemory();
   const frame = new Uint8Array(1000);
   const [one, two] = [frame.subarray(0, 10), frame.subarray(500, 600)];
