@@ -15,11 +15,13 @@ const NAMED: ReadonlySet<string | undefined> = new Set([
 
 /**
  * The pipelines that the host has compiled already, by name: the host tells of them when a session begins, and
- * when it has compiled ahead. One of them can be given out at once, for it is known to be valid. Each name counts
- * once, since a pipeline with an automatic layout has one owner.
+ * when it has compiled ahead. One of them can be given out at once, for it is known to be valid. A name counts as
+ * often as it was told, since a pipeline with an automatic layout has one owner.
  */
 export class HeldPipelines {
-  readonly #held = new Set<string>();
+  /** How many there are of each name, and of all. */
+  readonly #held = new Map<string, number>();
+  #count = 0;
   /** The names of this session's objects, by id. */
   readonly #names = new Map<number, string>();
 
@@ -27,8 +29,10 @@ export class HeldPipelines {
   add(names: Uint8Array): void {
     if (names.length % OBJECT_NAME_BYTES !== 0) throw new ProtocolError('a name is cut short');
     for (let at = 0; at < names.length; at += OBJECT_NAME_BYTES) {
-      if (this.#held.size >= LIMITS.templates) throw new ProtocolError('there are too many names');
-      this.#held.add(bytesToHex(names.subarray(at, at + OBJECT_NAME_BYTES)));
+      if (this.#count >= LIMITS.templates) throw new ProtocolError('there are too many names');
+      const name = bytesToHex(names.subarray(at, at + OBJECT_NAME_BYTES));
+      this.#held.set(name, (this.#held.get(name) ?? 0) + 1);
+      this.#count += 1;
     }
   }
 
@@ -45,9 +49,14 @@ export class HeldPipelines {
 
   /** Whether the host has what a command creates; it counts as given out then. */
   take(operation: AnyOperation, command: CommandWriter): boolean {
-    if (this.#held.size === 0) return false;
+    if (this.#count === 0) return false;
     const name = this.#nameOf(operation, command);
-    return name !== undefined && this.#held.delete(name);
+    const left = name === undefined ? 0 : (this.#held.get(name) ?? 0);
+    if (name === undefined || left === 0) return false;
+    if (left === 1) this.#held.delete(name);
+    else this.#held.set(name, left - 1);
+    this.#count -= 1;
+    return true;
   }
 
   #nameOf(

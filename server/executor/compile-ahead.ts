@@ -11,6 +11,8 @@ import type { ProfileStep } from './profile.js';
 export async function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]): Promise<void> {
   const made: (object | undefined)[] = [opened.device];
   const pipelines: Promise<void>[] = [];
+  /** How many steps there were for each key: equal pipelines with layouts of their own are several. */
+  const wanted = new Map<string, number>();
   for (const step of steps) {
     const parts = step.parts.map((part) => made[part]);
     made.push(undefined);
@@ -20,7 +22,9 @@ export async function compileAhead(opened: OpenDevice, steps: readonly ProfileSt
       const command = new PreparedCommand(step.shape, true);
       command.fillWith(parts.slice(1), step.payloads);
       const key = opened.shared.key(command.content, parts);
-      if (opened.shared.has(key)) {
+      const nth = (wanted.get(key) ?? 0) + 1;
+      wanted.set(key, nth);
+      if (opened.shared.count(key) >= nth) {
         // The program was faster: its own object serves.
         made[made.length - 1] = opened.shared.peek(key);
       } else if (command.operation.fate === 'awaited') {

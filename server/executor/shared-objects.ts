@@ -11,13 +11,14 @@ interface Part {
   key?: string;
 }
 
-/** What is kept: the object, and what it is made of. */
+/** What is kept under a key: what it is made of, and the object. */
 interface Kept {
-  readonly object: object;
+  /** One; but of those that have one owner each, as many as there were owners. */
+  readonly objects: object[];
   readonly parts: readonly object[];
   /** How to make the same again on another device, where that can be said. */
   readonly recipe: Recipe | undefined;
-  /** It has one owner at a time, who takes it away. */
+  /** Each object has one owner at a time, who takes it away. */
   readonly exclusive: boolean;
 }
 
@@ -43,8 +44,9 @@ export class SharedObjects {
   readonly #ofContent = new Map<string, Kept | undefined>();
   /** Objects of the session that the next one may have instead, by key. */
   #lent = new Map<string, Kept>();
+  #lentCount = 0;
   /** What is being made under a key. */
-  readonly #expected = new Map<string, Promise<object>>();
+  readonly #expected = new Map<string, Promise<object>[]>();
   readonly #parts = new WeakMap<object, Part>();
   #nextNumber = 0;
   /** Creates that were answered with an object that was there. */
@@ -68,15 +70,20 @@ export class SharedObjects {
     const kept = table.get(key);
     if (!kept) return undefined;
     this.hits += 1;
-    this.#part(kept.object).uses += 1;
-    if (kept.exclusive) {
-      this.#drop(key);
-      this.lend(key, kept.object, kept.parts, kept.recipe);
-    } else {
-      table.delete(key);
-      table.set(key, kept);
+    const { objects, parts, recipe, exclusive } = kept;
+    if (exclusive) {
+      const object = objects.pop() as object;
+      // The owner's handle takes the place of the table's own reference.
+      delete this.#part(object).key;
+      if (objects.length === 0) this.#drop(key);
+      this.lend(key, object, parts, recipe);
+      return object;
     }
-    return kept.object;
+    table.delete(key);
+    table.set(key, kept);
+    const object = objects[0] as object;
+    this.#part(object).uses += 1;
+    return object;
   }
 
   /**
@@ -97,8 +104,10 @@ export class SharedObjects {
     parts: readonly object[],
     { recipe, exclusive = false }: { recipe?: Recipe | undefined; exclusive?: boolean } = {},
   ): void {
-    if (this.#table(key).get(key) || parts.some((part) => this.#part(part).uses === 0)) return;
-    this.#put(key, { object, parts, recipe, exclusive });
+    const equal = this.#table(key).get(key);
+    if ((equal && !exclusive) || parts.some((part) => this.#part(part).uses === 0)) return;
+    if (equal) equal.objects.push(object);
+    else this.#put(key, { objects: [object], parts, recipe, exclusive });
     const part = this.#part(object);
     part.uses += 1;
     part.key = key;
@@ -107,45 +116,54 @@ export class SharedObjects {
 
   /** Takes note of a valid object that has one owner, and may have another when the session is over. */
   lend(key: string, object: object, parts: readonly object[], recipe: Recipe | undefined): void {
-    if (this.#lent.size < LIMIT) this.#lent.set(key, { object, parts, recipe, exclusive: true });
+    if (this.#lentCount >= LIMIT) return;
+    this.#lentCount += 1;
+    const equal = this.#lent.get(key);
+    if (equal) equal.objects.push(object);
+    else this.#lent.set(key, { objects: [object], parts, recipe, exclusive: true });
   }
 
-  /** Whether there is an object under this key, kept or with an owner of its own. */
-  has(key: string): boolean {
-    return this.#table(key).get(key) !== undefined || this.#lent.has(key);
+  /** How many objects there are under this key, kept or with an owner of their own. */
+  count(key: string): number {
+    return (this.#table(key).get(key)?.objects.length ?? 0) + (this.#lent.get(key)?.objects.length ?? 0);
   }
 
-  /** The object that is kept under this key, without a handle. */
+  /** An object that is kept under this key, without a handle. */
   peek(key: string): object | undefined {
-    return this.#table(key).get(key)?.object;
+    return this.#table(key).get(key)?.objects[0];
   }
 
   /** What is being made under this key is worth waiting for. */
   expect(key: string, promise: Promise<object>): void {
-    this.#expected.set(key, promise);
-    const settled = () => void this.#expected.delete(key);
+    const equal = this.#expected.get(key);
+    if (equal) equal.push(promise);
+    else this.#expected.set(key, [promise]);
+    const settled = () => this.#forget(key, promise);
     promise.then(settled, settled);
   }
 
   /** What is being made under this key; an `exclusive` one is told of once. */
   expected(key: string, exclusive: boolean): Promise<object> | undefined {
-    const promise = this.#expected.get(key);
-    if (exclusive) this.#expected.delete(key);
+    const promise = this.#expected.get(key)?.[0];
+    if (exclusive && promise) this.#forget(key, promise);
     return promise;
   }
 
   /** How to make again what is kept and made of content, each after what it is made of. */
   profile(): ProfileStep[] {
-    const kept = [...this.#ofContent.values(), ...this.#lent.values()].filter(
-      (each) => each?.recipe,
-    ) as Kept[];
+    const made: { object: object; parts: readonly object[]; recipe: Recipe }[] = [];
+    for (const kept of [...this.#ofContent.values(), ...this.#lent.values()]) {
+      if (!kept?.recipe) continue;
+      const { objects, parts, recipe } = kept;
+      for (const object of objects) made.push({ object, parts, recipe });
+    }
     const numberOf = (object: object) => this.#part(object).number;
-    kept.sort((a, b) => numberOf(a.object) - numberOf(b.object));
+    made.sort((a, b) => numberOf(a.object) - numberOf(b.object));
     const steps: ProfileStep[] = [];
     const at = new Map<object, number>([[this.#device, 0]]);
-    for (const { object, parts, recipe } of kept) {
+    for (const { object, parts, recipe } of made) {
       const indices = parts.map((part) => at.get(part));
-      if (!recipe || at.has(object) || !indices.every((index) => index !== undefined)) continue;
+      if (at.has(object) || !indices.every((index) => index !== undefined)) continue;
       steps.push({ ...recipe, parts: indices });
       at.set(object, steps.length);
     }
@@ -156,7 +174,12 @@ export class SharedObjects {
   withdraw(object: object): void {
     const key = this.#parts.get(object)?.key;
     if (key !== undefined) this.#drop(key);
-    for (const [lent, kept] of this.#lent) if (kept.object === object) this.#lent.delete(lent);
+    for (const { objects } of this.#lent.values()) {
+      const at = objects.indexOf(object);
+      if (at < 0) continue;
+      objects.splice(at, 1);
+      this.#lentCount -= 1;
+    }
   }
 
   /** A handle of this object is gone. */
@@ -168,17 +191,18 @@ export class SharedObjects {
   /** All handles are gone: what is made of content alone stays, and has no owner. */
   endSession(): void {
     for (const key of [...this.#ofResources.keys()]) this.#drop(key);
-    for (const [key, { object, parts, recipe }] of this.#lent) {
-      this.keep(key, object, parts, { recipe, exclusive: true });
+    for (const [key, { objects, parts, recipe }] of this.#lent) {
+      for (const object of objects) this.keep(key, object, parts, { recipe, exclusive: true });
     }
     this.#lent = new Map();
+    this.#lentCount = 0;
     for (let left = -1; left !== this.#ofContent.size; ) {
       left = this.#ofContent.size;
       const alive = new Set([this.#device]);
-      for (const kept of this.#ofContent.values()) if (kept) alive.add(kept.object);
+      for (const kept of this.#ofContent.values()) for (const object of kept?.objects ?? []) alive.add(object);
       for (const [key, kept] of this.#ofContent) {
         if (!kept?.parts.every((part) => alive.has(part))) this.#ofContent.delete(key);
-        else Object.assign(this.#part(kept.object), { uses: 1, key });
+        else for (const object of kept.objects) Object.assign(this.#part(object), { uses: 1, key });
       }
     }
   }
@@ -206,9 +230,18 @@ export class SharedObjects {
     table.delete(key);
     if (!kept) return;
     for (const part of kept.parts) this.#part(part).whole.delete(key);
-    const part = this.#part(kept.object);
-    delete part.key;
-    this.#unuse(part);
+    for (const object of kept.objects) {
+      const part = this.#part(object);
+      delete part.key;
+      this.#unuse(part);
+    }
+  }
+
+  #forget(key: string, promise: Promise<object>): void {
+    const equal = this.#expected.get(key);
+    const at = equal?.indexOf(promise) ?? -1;
+    if (at >= 0) equal?.splice(at, 1);
+    if (equal?.length === 0) this.#expected.delete(key);
   }
 
   /** An object that is met for the first time has one handle. */

@@ -200,5 +200,12 @@ describe('the next session of a program', () => {
     ]);
     expect(second.reused).toBe(true);
     expect(second.seen).toEqual([0, 1, 1].map((waits) => ({ waits, seen: ONCE })));
+    const third = await session(async (device, _adapter, gpu) => [
+      await compile(device, gpu, `${CODE} // async`),
+      await compile(device, gpu, `${CODE} // async`),
+      await compile(device, gpu, `${CODE} // async`),
+    ]);
+    expect(third.reused).toBe(true);
+    expect(third.seen).toEqual([0, 0, 1].map((waits) => ({ waits, seen: ONCE })));
   });
 });

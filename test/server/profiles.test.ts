@@ -94,6 +94,7 @@ describe('a host that has restarted', () => {
     read: (key: string) => profiles.get(key) ?? [],
     write: (key: string, steps: readonly ProfileStep[]) => void profiles.set(key, [...steps]),
   };
+  beforeEach(() => profiles.clear());
 
   /** A session on a GPU of its own, up to its device. */
   async function session(fake: FakeGpu) {
@@ -172,7 +173,30 @@ describe('a host that has restarted', () => {
     ]);
   });
 
+  it('compiles equal pipelines with layouts of their own as often as the program did', async () => {
+    const code = 'twice the same';
+    const before = await session(new FakeGpu());
+    before.compile(code);
+    before.compile(code);
+    await before.executor.retire();
+
+    const after = fakeWithPipelines();
+    const { compile } = await session(after);
+    const twice = [
+      'GPUDevice.createShaderModule',
+      'GPUDevice.createComputePipeline',
+      'GPUDevice.createComputePipeline',
+    ];
+    expect(compiles(after)).toEqual(twice);
+    compile(code);
+    compile(code);
+    expect(compiles(after)).toEqual(twice);
+  });
+
   it('goes on where something cannot be made any more', async () => {
+    const before = await session(new FakeGpu());
+    before.compile('a third one');
+    await before.executor.retire();
     const fake = fakeWithPipelines();
     fake.answers.createShaderModule = () => {
       delete fake.answers.createShaderModule;

@@ -12,6 +12,7 @@ function make(shared: SharedObjects, content: string, parts: object[]): object {
 }
 
 const device = { name: 'device' };
+const recipe = { shape: new Uint8Array(1), payloads: [] };
 const newTable = () => new SharedObjects(device);
 
 describe('a create that repeats', () => {
@@ -110,6 +111,30 @@ describe('what is kept', () => {
   });
 });
 
+describe('what is being made', () => {
+  const key = 'GPUComputePipeline:auto';
+
+  it('is told of to one who wants it for himself, and to the next the equal one', async () => {
+    const shared = newTable();
+    const [first, second] = [Promise.resolve({}), Promise.resolve({})];
+    shared.expect(key, first);
+    shared.expect(key, second);
+    expect(shared.expected(key, true)).toBe(first);
+    expect(shared.expected(key, true)).toBe(second);
+    expect(shared.expected(key, true)).toBeUndefined();
+  });
+
+  it('is told of to all who share it, until it is made', async () => {
+    const shared = newTable();
+    const promise = Promise.resolve({});
+    shared.expect(key, promise);
+    expect(shared.expected(key, false)).toBe(promise);
+    expect(shared.expected(key, false)).toBe(promise);
+    await promise;
+    expect(shared.expected(key, false)).toBeUndefined();
+  });
+});
+
 describe('after the session', () => {
   it('what is made of content is there for the next, and what is made of resources is not', () => {
     const shared = newTable();
@@ -140,6 +165,25 @@ describe('after the session', () => {
     shared.endSession();
     expect(shared.take(key)).toBe(pipeline);
     expect(layout).toBeDefined();
+  });
+
+  it('there are as many equal pipelines with layouts of their own as the session had', () => {
+    const shared = newTable();
+    const key = shared.key('GPUComputePipeline:auto', [device]);
+    const pipelines = [{}, {}, {}];
+    for (const pipeline of pipelines) shared.lend(key, pipeline, [device], recipe);
+    expect(shared.count(key)).toBe(3);
+    expect(shared.profile()).toHaveLength(3);
+    for (let session = 0; session < 2; session += 1) {
+      shared.endSession();
+      expect(shared.count(key)).toBe(3);
+      expect(new Set([1, 2, 3].map(() => shared.take(key)))).toEqual(new Set(pipelines));
+      expect(shared.take(key)).toBeUndefined();
+    }
+    shared.withdraw(pipelines[1] as object);
+    shared.endSession();
+    expect(new Set([1, 2].map(() => shared.take(key)))).toEqual(new Set([pipelines[0], pipelines[2]]));
+    expect(shared.take(key)).toBeUndefined();
   });
 
   it('what is made of something that did not stay goes too', () => {
