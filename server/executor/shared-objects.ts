@@ -199,7 +199,8 @@ export class SharedObjects {
     for (let left = -1; left !== this.#ofContent.size; ) {
       left = this.#ofContent.size;
       const alive = new Set([this.#device]);
-      for (const kept of this.#ofContent.values()) for (const object of kept?.objects ?? []) alive.add(object);
+      for (const kept of this.#ofContent.values())
+        for (const object of kept?.objects ?? []) alive.add(object);
       for (const [key, kept] of this.#ofContent) {
         if (!kept?.parts.every((part) => alive.has(part))) this.#ofContent.delete(key);
         else for (const object of kept.objects) Object.assign(this.#part(object), { uses: 1, key });
