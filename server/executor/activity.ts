@@ -65,7 +65,7 @@ export class Activity {
   /**
    * Tells `listener` of what ends from now on. Returns what ends that, after which the listener is not called.
    *
-   * @param kinds A mask of spanMask. To watch `gpu` costs processor time: Dawn polls the GPU while it is asked.
+   * @param kinds A mask of spanMask. To watch `gpu` costs processor time: the GPU is polled while it is asked.
    */
   watch(listener: ActivityListener, kinds: number = ALL_SPANS): () => void {
     // What has ended before is not for the new one.

@@ -38,7 +38,7 @@ const LOOKS = 8;
  *
  * A submit costs a look at the clock where none came since the last look, and nothing else. The queue is asked
  * only about work that may have been there for a part of the limit already, and one question at a time: while a
- * question is open, Dawn polls the GPU for the answer without a pause.
+ * question is open, the GPU is polled for the answer.
  *
  * Time in which this process did not run (it compiled a shader, or the machine slept) does not count, since the
  * answer may be there and not read yet.

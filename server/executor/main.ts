@@ -11,6 +11,7 @@ import { openGpu } from '../dawn.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { compileEarly } from './compile-early.js';
 import type { Profiles } from './context.js';
+import { paceDawn } from './gpu-polls.js';
 import { CLOCK } from './gpu-watchdog.js';
 import type { OpenDevice } from './open-device.js';
 import { ProfileStore } from './profile-store.js';
@@ -19,6 +20,7 @@ import { ExecutorSession } from './session.js';
 import { MOST_WAITING_BYTES, WriteSchedule } from './write-schedule.js';
 
 compileEarly();
+const polls = paceDawn();
 const [adapter = 'auto'] = process.argv.slice(2);
 const log = (message: string) => process.stderr.write(`${message}\n`);
 /** One for the process: sessions come and go. */
@@ -33,7 +35,11 @@ interface Kept {
 }
 
 await runExecutor(adapter, {
-  openGpu,
+  async openGpu(choice) {
+    const opened = await openGpu(choice);
+    polls.isSoftware = opened.adapter.software;
+    return opened;
+  },
   createSession: (gpu, peer, { program, blobs, limits }, free) => {
     const { store, writes, profiles } = (blobs && keep(blobs)) ?? {};
     return new ExecutorSession(gpu, peer, {
@@ -43,6 +49,7 @@ await runExecutor(adapter, {
       writes,
       limits,
       activity,
+      polls,
     });
   },
   activity,

@@ -10,6 +10,7 @@ import { CommandRunner } from './command-runner.js';
 import { Context, type Guards, type Profiles } from './context.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 import { GpuMemory } from './gpu-memory.js';
+import type { GpuPolls } from './gpu-polls.js';
 import { GpuTurn } from './gpu-turn.js';
 import { CLOCK, GpuWatchdog, stuckSentence } from './gpu-watchdog.js';
 import { HeldCommands } from './held-commands.js';
@@ -35,6 +36,8 @@ export interface SessionLegacy {
   limits?: SessionLimits | undefined;
   /** Tells what this process does. Absent where nobody outside of the session wants to know. */
   activity?: Activity | undefined;
+  /** When the GPU is asked whether it is done, which depends on what the session does. */
+  polls?: GpuPolls | undefined;
 }
 
 /**
@@ -54,16 +57,19 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #held: HeldCommands<PreparedCommand>;
   readonly #activity: SessionActivity;
   readonly #writes: WriteSchedule | undefined;
+  readonly #polls: GpuPolls | undefined;
   #closed = false;
 
   /** `gpu` is the implementation that is driven; the session never closes it. */
   constructor(gpu: GPU, peer: SessionPeer, legacy: SessionLegacy = {}) {
-    const { free, profiles, store, writes, limits } = legacy;
+    const { free, profiles, store, writes, limits, polls } = legacy;
     const { activity = new Activity({ clock: ACTIVITY_CLOCK }) } = legacy;
     this.#peer = peer;
     this.#writes = writes;
+    this.#polls = polls;
     this.#activity = new SessionActivity(activity);
     const replies = new ReplyWriter((frame, ofActivity) => {
+      polls?.stirred();
       this.#activity.sent(frame.length, ofActivity);
       return this.#closed || peer.send(frame);
     });
@@ -109,6 +115,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   receive(frame: Uint8Array): boolean {
     if (this.#closed) return false;
+    this.#polls?.stirred();
     const { written } = this.#context.uploads;
     const { executed } = this.#runner;
     const kept = this.#held.kept;
