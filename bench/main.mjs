@@ -17,6 +17,8 @@ import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
 import { measureReuse, printReuse } from './reuse.mjs';
+import { beginModel, takeTurns } from './turns.mjs';
+import { median } from './workloads/report.mjs';
 
 const WORKLOADS = {
   calls: [
@@ -37,8 +39,9 @@ const WORKLOADS = {
     { field: 'stepMs', title: 'Silero, steady inference', unit: 'ms' },
   ],
 };
-/** Programs whose later runs are measured too. */
-const REPEATED = ['movenet', 'silero'];
+/** Models: each target's takes turns with the others', and what later processes of it take is measured too. */
+const MODELS = ['movenet', 'silero'];
+const TURNS = { rounds: 8, turnMs: 300 };
 const TARGETS = ['local', 'host', 'private', 'per-call'];
 /** Without batches a bulk transfer is what it is with them: it would only be measured twice. */
 const SKIPPED = new Set(['transfer per-call']);
@@ -75,12 +78,15 @@ for (const adapter of workloads.length > 0 ? adapters : []) {
   try {
     for (const workload of workloads) {
       if (adapter === 'null' && COMPUTING.has(workload)) continue;
-      measured[workload] = {};
-      for (const target of TARGETS) {
-        if (SKIPPED.has(`${workload} ${target}`)) continue;
+      const targets = TARGETS.filter((target) => !SKIPPED.has(`${workload} ${target}`));
+      const begin = MODELS.includes(workload) ? beginModel : runWorkload;
+      const begun = [];
+      for (const target of targets) {
         process.stderr.write(`${adapter}: ${workload} on ${target} ...\n`);
-        measured[workload][target] = await runWorkload(workload, target, adapter, host.url);
+        begun.push(await begin(workload, target, adapter, host.url));
       }
+      const results = begin === beginModel ? await measureSteady(begun) : begun;
+      measured[workload] = Object.fromEntries(results.map((result, at) => [targets[at], result]));
     }
   } finally {
     await host.stop();
@@ -90,7 +96,7 @@ for (const adapter of workloads.length > 0 ? adapters : []) {
 }
 for (const adapter of wanted.includes('reuse') ? adapters : []) {
   // Nothing is computed on it, and so nothing is compiled.
-  const programs = adapter === 'null' ? ['movenet'] : REPEATED;
+  const programs = adapter === 'null' ? ['movenet'] : MODELS;
   results.reuse ??= {};
   results.reuse[adapter] = {};
   for (const program of programs) {
@@ -101,6 +107,16 @@ for (const adapter of wanted.includes('reuse') ? adapters : []) {
 if (wanted.includes('network'))
   results.network = await measureNetwork(scenarios, { rtts, mbit: Number(flags.mbit) });
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
+
+/** Models that were begun; they are ended. Resolves to what they said of the first inference and of steady ones. */
+async function measureSteady(models) {
+  try {
+    const turns = await takeTurns(models, TURNS);
+    return turns.map(({ model, stepsMs, perStep }) => ({ ...model.first, stepMs: median(stepsMs), perStep }));
+  } finally {
+    for (const model of models) await model.stop();
+  }
+}
 
 function print(adapter, name, measured) {
   console.log(`\nAdapter ${adapter}${name === adapter ? '' : ` (${name})`}`);

@@ -11,7 +11,7 @@ export async function measureReuse(program, adapter) {
   try {
     const run = async (title, host, env) => {
       process.stderr.write(`${adapter}: ${program}, ${title} ...\n`);
-      return runWorkload(program, 'host', adapter, host.url, { BENCH_RUNS: '0', ...env });
+      return runWorkload(program, 'host', adapter, host.url, env);
     };
     const first = await startHost(adapter, ['--blobs', folder]);
     const cold = await run('first process', first);

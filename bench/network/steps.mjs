@@ -2,13 +2,13 @@
 // take turns, a few steps each, so that all of them see the same noise of the machine.
 import { emulateLink, predictStepMs } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
-import { startHost, startWorkload } from '../processes.mjs';
+import { startHost } from '../processes.mjs';
+import { beginModel, takeTurns } from '../turns.mjs';
 import { median } from '../workloads/report.mjs';
 
 const PROGRAMS = [
-  { workload: 'movenet', title: 'MoveNet', adapter: 'null', rounds: 10, steps: 4, warmup: 40 },
-  // The software GPU takes half a second for each.
-  { workload: 'silero', title: 'Silero', adapter: 'software', rounds: 4, steps: 3, warmup: 0 },
+  { workload: 'movenet', title: 'MoveNet', adapter: 'null', rounds: 10, turnMs: 200 },
+  { workload: 'silero', title: 'Silero', adapter: 'software', rounds: 6, turnMs: 600 },
 ];
 /** Above that, sending each of MoveNet's 5,000 calls before its second inference as an RPC takes many minutes. */
 const PER_CALL_MOST_MS = 30;
@@ -35,13 +35,12 @@ export async function measurePerCall({ rtts, mbit }) {
     adapter: 'null',
     target: 'per-call',
     rounds: 1,
-    steps: 1,
-    warmup: 0,
+    turnMs: 0,
   };
   const within = rtts.filter((rttMs) => rttMs <= PER_CALL_MOST_MS);
   // Each message is answered before the next one leaves; what is awaited besides comes with such an answer.
   const serial = (perStep) => ({ ...perStep, waits: perStep.messagesSent });
-  const result = await measure({ ...program, env: { BENCH_WARMUP: '0' }, serial }, within, mbit);
+  const result = await measure({ ...program, env: { BENCH_WARMUP: 'off' }, serial }, within, mbit);
   console.log(
     `\nMoveNet on null, one RPC a call, a step at ${mbit} Mbit/s: ${figure(result.localMs)} ms over loopback, ` +
       `${result.perStep.waits} waits`,
@@ -52,52 +51,35 @@ export async function measurePerCall({ rtts, mbit }) {
   return result;
 }
 
-async function measure({ rounds, steps, warmup, serial = (perStep) => perStep, ...program }, rtts, mbit) {
+async function measure({ rounds, turnMs, serial = (perStep) => perStep, ...program }, rtts, mbit) {
   const { workload, adapter, target, env } = program;
   const host = await startHost(adapter);
   const begun = [];
   const begin = async (url) => {
-    const more = { BENCH_ON_DEMAND: '1', ...env };
-    const running = startWorkload(workload, target, adapter, url, more);
-    begun.push({ close: () => running.stop() });
-    await running.next();
-    return { stepsMs: [], perStep: undefined, running };
+    const model = await beginModel(workload, target, adapter, url, env);
+    begun.push({ close: () => model.stop() });
+    return model;
   };
   try {
-    const local = await begin(host.url);
-    const lines = [];
+    const models = [await begin(host.url)];
     for (const rttMs of rtts) {
       process.stderr.write(`  ${workload} at ${rttMs} ms ...\n`);
       const link = await emulateLink({ target: host.url, rttMs, mbit });
       begun.push(link);
-      lines.push({ rttMs, ...(await begin(link.url)) });
+      models.push(await begin(link.url));
     }
-    if (warmup > 0) for (const each of [local, ...lines]) await take(each.running, warmup);
-    for (let round = 0; round < rounds; round += 1) {
-      // Back and forth, so that none always follows the same other one.
-      const turns = round % 2 === 0 ? [local, ...lines] : [local, ...lines].reverse();
-      for (const each of turns) {
-        const took = await take(each.running, steps);
-        each.stepsMs.push(...took.stepsMs);
-        each.perStep = serial(took.perStep);
-      }
-    }
+    const [local, ...lines] = await takeTurns(models, { rounds, turnMs });
     const localMs = median(local.stepsMs);
-    const rows = lines.map(({ rttMs, stepsMs, perStep }) => ({
-      rttMs,
+    const rows = lines.map(({ stepsMs, perStep }, line) => ({
+      rttMs: rtts[line],
       measuredMs: median(stepsMs),
-      predictedMs: predictStepMs(localMs, perStep, { rttMs, mbit }),
+      predictedMs: predictStepMs(localMs, serial(perStep), { rttMs: rtts[line], mbit }),
     }));
-    return { localMs, mbit, perStep: local.perStep, rows };
+    return { localMs, mbit, perStep: serial(local.perStep), rows };
   } finally {
     for (const each of begun.reverse()) await each.close();
     await host.stop();
   }
-}
-
-function take(running, steps) {
-  running.tell(steps);
-  return running.next();
 }
 
 function print(rows) {

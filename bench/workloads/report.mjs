@@ -1,6 +1,5 @@
 // What the workloads share: how they measure, and how they report.
 import { writeSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 
 export function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1];
@@ -27,46 +26,11 @@ export async function roundTrips(step) {
   return { us: median(soon) * 1000, warmUs: median(warm) * 1000 };
 }
 
-/**
- * When the program first asked for an adapter, as performance.now() gives it: that is when a session begins.
- * To be called before the framework is loaded.
- */
-export function sessionStart() {
-  const started = { at: undefined };
-  const { requestAdapter } = GPU.prototype;
-  GPU.prototype.requestAdapter = function (...args) {
-    started.at ??= performance.now();
-    return requestAdapter.apply(this, args);
-  };
-  return started;
-}
-
 /** The session's counters, or undefined on local Dawn. */
 export async function counters() {
   if (process.env.BENCH_TARGET === 'local') return undefined;
   const { stats } = await import('../../dist/client/index.js');
   return stats(navigator.gpu);
-}
-
-/** How much each counter grew a step between two readings. */
-export function perStep(before, after, steps) {
-  if (!before || !after) return undefined;
-  return Object.fromEntries(Object.keys(after).map((name) => [name, (after[name] - before[name]) / steps]));
-}
-
-/**
- * With BENCH_ON_DEMAND, says that it is ready, and for each line on stdin, a number, runs `step` so many times and
- * prints their milliseconds and what each counted; until it is ended.
- */
-export async function stepsOnDemand(step) {
-  if (!process.env.BENCH_ON_DEMAND) return;
-  writeSync(1, `${JSON.stringify({ ready: true })}\n`);
-  for await (const line of createInterface({ input: process.stdin })) {
-    const count = Number(line);
-    const before = await counters();
-    const stepsMs = await times(count, 0, step);
-    writeSync(1, `${JSON.stringify({ stepsMs, perStep: perStep(before, await counters(), count) })}\n`);
-  }
 }
 
 /** Prints the result and ends the process: Dawn would keep it alive. */

@@ -1,11 +1,10 @@
-// Silero's voice activity detector (v5) through ONNX Runtime Web: the first inference, and the steady ones after it.
+// Silero's voice activity detector (v5) through ONNX Runtime Web.
 import { readFile } from 'node:fs/promises';
-import { counters, median, perStep, report, sessionStart, stepsOnDemand, times } from './report.mjs';
+import { runModel, sessionStart } from './model.mjs';
 
 const session = sessionStart();
 const { ort } = await import('../../examples/support/onnx-runtime.mjs');
 
-const RUNS = Number(process.env.BENCH_RUNS ?? 30);
 const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');
 const file = await readFile(new URL('./dist/silero_vad_v5.onnx', package_));
 // The layout that gives right numbers, see docs/silero.md.
@@ -18,19 +17,9 @@ const infer = async () => {
   const input = new ort.Tensor('float32', samples, [1, samples.length]);
   ({ stateN: state } = await model.run({ input, state, sr: rate }));
 };
-const [first] = await times(1, 0, infer);
-const result = {
-  firstMs: first,
-  startMs: performance.now() - session.at,
-  first: await counters(),
+await runModel(infer, {
+  session,
   inputBytes: samples.byteLength + state.data.byteLength,
-};
-if (RUNS > 0) {
-  // Its commands repeat with period 6.
-  await times(12, 0, infer);
-  await stepsOnDemand(infer);
-  const before = await counters();
-  const steady = await times(RUNS, 0, infer);
-  Object.assign(result, { stepMs: median(steady), perStep: perStep(before, await counters(), RUNS) });
-}
-report(result);
+  // Its commands repeat with period 6. V8 optimises ONNX Runtime's module after the first of them, and then the rest.
+  warmup: [12, 100],
+});

@@ -1,0 +1,80 @@
+// What the model workloads share. A model says what its first inference took; then, with BENCH_RUNS, it makes so many
+// more and ends, and with BENCH_ON_DEMAND it warms up, says that it is ready, and makes as many as each line on stdin
+// asks for, until it is ended.
+import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
+import { counters, times } from './report.mjs';
+
+/** The longest that one of the goes at warming up takes, in milliseconds: a software GPU may take seconds a step. */
+const WARMUP_MOST_MS = 10_000;
+/** The part of a processor that an idle process has at most, how long it is looked at, and what may pass until then. */
+const IDLE = { share: 0.05, ms: 500, mostMs: 180_000 };
+
+/**
+ * When the program first asked for an adapter, as performance.now() gives it: that is when a session begins.
+ * To be called before the framework is loaded.
+ */
+export function sessionStart() {
+  const started = { at: undefined };
+  const { requestAdapter } = GPU.prototype;
+  GPU.prototype.requestAdapter = function (...args) {
+    started.at ??= performance.now();
+    return requestAdapter.apply(this, args);
+  };
+  return started;
+}
+
+/**
+ * Runs `infer` as the environment says, and ends the process: Dawn would keep it alive.
+ *
+ * @param inputBytes What of an inference's input has to go up.
+ * @param warmup Inferences until it is steady, in goes between which the process comes to rest.
+ */
+export async function runModel(infer, { session, inputBytes, warmup }) {
+  const [firstMs] = await times(1, 0, infer);
+  const startMs = performance.now() - session.at;
+  say({ firstMs, startMs, inputBytes, first: await counters() });
+  if (process.env.BENCH_ON_DEMAND) {
+    if (process.env.BENCH_WARMUP !== 'off') for (const steps of warmup) await warmUp(infer, steps);
+    say({ ready: true });
+    for await (const line of createInterface({ input: process.stdin })) {
+      const count = Number(line);
+      const before = await counters();
+      const stepsMs = await times(count, 0, infer);
+      say({ stepsMs, perStep: perStep(before, await counters(), count) });
+    }
+  }
+  await times(Number(process.env.BENCH_RUNS ?? 0), 0, infer);
+  process.exit(0);
+}
+
+function say(what) {
+  writeSync(1, `${JSON.stringify(what)}\n`);
+}
+
+/** How much each counter grew a step between two readings. */
+function perStep(before, after, steps) {
+  if (!before || !after) return undefined;
+  return Object.fromEntries(Object.keys(after).map((name) => [name, (after[name] - before[name]) / steps]));
+}
+
+async function warmUp(infer, steps) {
+  const until = performance.now() + WARMUP_MOST_MS;
+  for (let step = 0; step < steps && performance.now() < until; step += 1) await infer();
+  await comeToRest();
+}
+
+/**
+ * V8 goes on optimising ONNX Runtime's module for 40 seconds after that has run for the first time, on all the cores
+ * there are, so that what is measured meanwhile is V8.
+ */
+async function comeToRest() {
+  for (let waited = 0; waited < IDLE.mostMs; waited += IDLE.ms) {
+    const before = process.cpuUsage();
+    await setTimeout(IDLE.ms);
+    const { user, system } = process.cpuUsage(before);
+    if ((user + system) / 1000 < IDLE.share * IDLE.ms) return;
+  }
+  throw new Error(`the program was busy for ${IDLE.mostMs / 1000} s with nothing to do`);
+}
