@@ -50,6 +50,9 @@ export async function runWorkload(workload, target, adapter, url, more = {}) {
   }
 }
 
+/** How Node is to be started for a workload, as docs/recipes.md says. */
+const NODE_OPTIONS = { silero: ['--liftoff-only'] };
+
 /** Starts a workload on a target. */
 export function startWorkload(workload, target, adapter, url, more = {}) {
   const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
@@ -57,7 +60,8 @@ export function startWorkload(workload, target, adapter, url, more = {}) {
   if (target === 'host' || target === 'per-call') env.FARLIGHT_HOST = url;
   if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
   const imported = target === 'local' ? local : register;
-  const args = ['--import', imported, `${root}bench/workloads/${workload}.mjs`];
+  const options = NODE_OPTIONS[workload] ?? [];
+  const args = [...options, '--import', imported, `${root}bench/workloads/${workload}.mjs`];
   // What frameworks say on stderr is not the bench's to print.
   return start(`${workload} on ${target}`, args, { ...env, ...more }, 'ignore');
 }

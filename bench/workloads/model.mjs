@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { counters, times } from './report.mjs';
 
-/** The longest that one of the goes at warming up takes, in milliseconds: a software GPU may take seconds a step. */
+/** The longest that warming up takes, in milliseconds: a software GPU may take seconds a step. */
 const WARMUP_MOST_MS = 10_000;
 /** The part of a processor that an idle process has at most, how long it is looked at, and what may pass until then. */
 const IDLE = { share: 0.05, ms: 500, mostMs: 180_000 };
@@ -29,14 +29,14 @@ export function sessionStart() {
  * Runs `infer` as the environment says, and ends the process: Dawn would keep it alive.
  *
  * @param inputBytes What of an inference's input has to go up.
- * @param warmup Inferences until it is steady, in goes between which the process comes to rest.
+ * @param warmup Inferences until it is steady.
  */
 export async function runModel(infer, { session, inputBytes, warmup }) {
   const [firstMs] = await times(1, 0, infer);
   const startMs = performance.now() - session.at;
   say({ firstMs, startMs, inputBytes, first: await counters() });
   if (process.env.BENCH_ON_DEMAND) {
-    if (process.env.BENCH_WARMUP !== 'off') for (const steps of warmup) await warmUp(infer, steps);
+    if (process.env.BENCH_WARMUP !== 'off') await warmUp(infer, warmup);
     say({ ready: true });
     for await (const line of createInterface({ input: process.stdin })) {
       const count = Number(line);
@@ -65,10 +65,7 @@ async function warmUp(infer, steps) {
   await comeToRest();
 }
 
-/**
- * V8 goes on optimising ONNX Runtime's module for 40 seconds after that has run for the first time, on all the cores
- * there are, so that what is measured meanwhile is V8.
- */
+/** V8 goes on compiling behind what ran often, and what is measured meanwhile is V8. */
 async function comeToRest() {
   for (let waited = 0; waited < IDLE.mostMs; waited += IDLE.ms) {
     const before = process.cpuUsage();

@@ -15,5 +15,5 @@ await runModel(() => estimate(model, input), {
   session,
   inputBytes: 192 * 192 * 3 * 4,
   // TF.js pools its buffers: from the third inference on its commands repeat. The rest is for V8.
-  warmup: [100],
+  warmup: 100,
 });

@@ -20,6 +20,6 @@ const infer = async () => {
 await runModel(infer, {
   session,
   inputBytes: samples.byteLength + state.data.byteLength,
-  // Its commands repeat with period 6. V8 optimises ONNX Runtime's module after the first of them, and then the rest.
-  warmup: [12, 100],
+  // Its commands repeat with period 6. The rest is for V8.
+  warmup: 100,
 });

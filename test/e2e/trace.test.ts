@@ -60,7 +60,7 @@ interface About {
 const aboutOf = (document: TraceDocument) => (document.otherData.sessions as About[])[0] as About;
 
 it('a trace of MoveNet is valid, and has the program, the wire, the executor and the GPU on one time axis', async () => {
-  const { code, stderr } = await trace('movenet.json', ['bench/workloads/movenet.mjs'], { BENCH_RUNS: '5' });
+  const { code, stderr } = await trace('movenet.json', ['bench/workloads/movenet.mjs'], { BENCH_RUNS: '8' });
   expect([code, stderr]).toEqual([
     0,
     expect.stringMatching(/open in https:\/\/ui\.perfetto\.dev: .*movenet\.json/),
