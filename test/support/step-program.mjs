@@ -1,17 +1,17 @@
 // A program for tests of what shows a host: it does STEPS steps, each a write, a submit and a read of the result, with
-// PAUSE milliseconds between them, and prints its ledger as JSON. With `stay` it ends when there is something on stdin;
-// with `forever` it takes steps until then.
+// PAUSE milliseconds between them, and prints its ledger as a line of JSON. With `stay` it ends when there is something
+// on stdin, and prints its ledger again when that has changed; with `forever` it takes steps until then.
 // Usage: node step-program.mjs STEPS [PAUSE] [stay|forever]
 import { stats } from '#farlight/client/index.js';
 
 const [steps = '5', pause = '0', stay] = process.argv.slice(2);
 const SIZE = 65536;
 
-let told = false;
+let ended = false;
 const end = new Promise((resolve) => {
   if (!stay) return;
   process.stdin.once('data', () => {
-    told = true;
+    ended = true;
     process.stdin.destroy();
     resolve();
   });
@@ -33,7 +33,7 @@ const group = device.createBindGroup({
 });
 const input = new Uint32Array(SIZE / 4);
 
-for (let step = 0; stay === 'forever' ? !told : step < Number(steps); step += 1) {
+for (let step = 0; stay === 'forever' ? !ended : step < Number(steps); step += 1) {
   device.queue.writeBuffer(data, 0, input.fill(step));
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
@@ -49,5 +49,16 @@ for (let step = 0; stay === 'forever' ? !told : step < Number(steps); step += 1)
 }
 // Until nothing is on its way, so that the host has counted the same.
 await device.queue.onSubmittedWorkDone();
-console.log(JSON.stringify(stats(navigator.gpu)));
-if (stay) await end;
+let told = '';
+const tell = () => {
+  const ledger = JSON.stringify(stats(navigator.gpu));
+  if (ledger !== told) console.log(ledger);
+  told = ledger;
+};
+tell();
+if (stay) {
+  // A last acknowledgement may go out later, and so may the word of what was collected.
+  const again = setInterval(tell, 200);
+  await end;
+  clearInterval(again);
+}

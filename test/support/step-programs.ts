@@ -14,14 +14,14 @@ export class StepPrograms {
   readonly #folder = mkdtempSync(join(tmpdir(), 'farlight-steps-'));
   readonly #children: ChildProcess[] = [];
 
-  /** Resolves to the program's own ledger when its steps are done; its session is open until `end`. */
+  /** Resolves when the program's steps are done, to what gives its own newest ledger; its session is open until `end`. */
   run(
     host: string,
     name: string,
     steps: number,
     pauseMs = 0,
     stay: 'stay' | 'forever' = 'stay',
-  ): Promise<Stats> {
+  ): Promise<() => Stats> {
     const path = join(this.#folder, name);
     const source = readFileSync(fileURLToPath(SOURCE), 'utf8');
     writeFileSync(path, source.replace('#farlight/client/index.js', CLIENT.href));
@@ -32,13 +32,20 @@ export class StepPrograms {
     child.stdin.on('error', () => {});
     return new Promise((resolve, reject) => {
       let stdout = '';
+      let ledger: Stats;
       let stderr = '';
       child.stderr.on('data', (text) => {
         stderr += text;
       });
       child.stdout.on('data', (text) => {
         stdout += text;
-        if (stdout.includes('\n')) resolve(JSON.parse(stdout));
+        const lines = stdout.split('\n');
+        // The last is empty, or a line that is still to end.
+        stdout = lines.pop() ?? '';
+        const newest = lines.at(-1);
+        if (newest === undefined) return;
+        ledger = JSON.parse(newest);
+        resolve(() => ledger);
       });
       child.on('close', (code) => reject(new Error(`${name} ended with ${code}: ${stderr}`)));
     });
