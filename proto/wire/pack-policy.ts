@@ -17,8 +17,13 @@ const HOPED_RATIO = 0.1;
 const TRIAL_SHARE = 0.01;
 /** It falls with each frame in vain, to this part of it at most. */
 const MOST_MISSES = 8;
-/** How much the latest frame says of the next. */
+/** How much the latest frame's ratio says of the next one's. */
 const WEIGHT = 0.3;
+/**
+ * Of so many packed frames the fastest says how fast packing is: other work of the machine, and code that has not
+ * been compiled yet, make one slower by ten times and more, and nothing makes one faster.
+ */
+const SPEEDS = 4;
 
 /** `try` packs a frame to learn what that brings, within a budget of time. */
 export type PackChoice = 'pack' | 'try' | 'raw';
@@ -26,8 +31,8 @@ export type PackChoice = 'pack' | 'try' | 'raw';
 interface Experience {
   /** Packed bytes per byte. */
   ratio: number;
-  /** Bytes packed per millisecond. */
-  speed: number;
+  /** Bytes packed per millisecond, of the latest frames, oldest first. */
+  readonly speeds: number[];
   /** Frames in a row that did not compress. */
   misses: number;
   /** Milliseconds that trying may still take. */
@@ -42,8 +47,8 @@ interface Experience {
  */
 export class PackPolicy {
   readonly #mode: CompressionMode;
-  readonly #small: Experience = { ...FIRST, misses: 0, credit: 0 };
-  readonly #large: Experience = { ...FIRST, misses: 0, credit: 0 };
+  readonly #small = newcomer();
+  readonly #large = newcomer();
 
   constructor(mode: CompressionMode) {
     this.#mode = mode;
@@ -55,8 +60,10 @@ export class PackPolicy {
     const seen = this.#of(length);
     if (this.#mode === 'on') return seen.misses === 0 ? 'pack' : this.#try(seen, length, bandwidth ?? SLOW);
     if (bandwidth === undefined) return 'raw';
-    if (seen.misses === 0 && pays(length, bandwidth, seen)) return 'pack';
-    const hoped = { ratio: Math.min(seen.ratio, HOPED_RATIO), speed: seen.speed };
+    const speed = speedOf(seen);
+    if (seen.misses === 0 && pays(length, bandwidth, { ratio: seen.ratio, speed })) return 'pack';
+    // What made packing slow may be over: without this hope it would never be seen.
+    const hoped = { ratio: Math.min(seen.ratio, HOPED_RATIO), speed: Math.max(speed, FIRST.speed) };
     return pays(length, bandwidth, hoped) ? this.#try(seen, length, bandwidth) : 'raw';
   }
 
@@ -67,11 +74,11 @@ export class PackPolicy {
   packed(length: number, packedLength: number, ms: number, bandwidth: number | undefined): boolean {
     const seen = this.#of(length);
     const ratio = packedLength / length;
-    const speed = length / Math.max(ms, 0.001);
     // From a trial the class may be another than before, which an average would hide.
     const weight = seen.misses > 0 ? 1 : WEIGHT;
     seen.ratio += weight * (ratio - seen.ratio);
-    seen.speed = 1 / (1 / seen.speed + weight * (1 / speed - 1 / seen.speed));
+    seen.speeds.push(length / Math.max(ms, 0.001));
+    if (seen.speeds.length > SPEEDS) seen.speeds.shift();
     seen.misses = ratio > POOR_RATIO ? Math.min(seen.misses + 1, MOST_MISSES) : 0;
     if (ratio > POOR_RATIO) return false;
     if (this.#mode === 'on') return true;
@@ -83,7 +90,7 @@ export class PackPolicy {
   }
 
   #try(seen: Experience, length: number, bandwidth: number): PackChoice {
-    const cost = length / seen.speed;
+    const cost = length / speedOf(seen);
     // No more is saved up than the next trial takes.
     seen.credit = Math.min(
       seen.credit + (TRIAL_SHARE / Math.max(seen.misses, 1)) * (length / bandwidth),
@@ -93,6 +100,14 @@ export class PackPolicy {
     seen.credit = 0;
     return 'try';
   }
+}
+
+function newcomer(): Experience {
+  return { ratio: FIRST.ratio, speeds: [], misses: 0, credit: 0 };
+}
+
+function speedOf({ speeds }: Experience): number {
+  return speeds.length > 0 ? Math.max(...speeds) : FIRST.speed;
 }
 
 /** What is assumed of a link that nothing is known of, where packing was asked for: 100 Mbit/s. */

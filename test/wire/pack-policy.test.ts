@@ -108,6 +108,26 @@ describe('what is packed', () => {
   });
 });
 
+describe('packing that other work of the machine makes slow', () => {
+  it.each([1, 2, 3])('for %i frames among many is not taken for how fast it is', (hiccups) => {
+    const policy = new PackPolicy('auto');
+    for (let round = 0; round < 10; round++) {
+      expect(send(policy, PHOTO, 1, mbits(100)).packed).toBe(1);
+      expect(send(policy, { ...PHOTO, speed: 3_000 }, hiccups, mbits(100)).packed).toBe(hiccups);
+    }
+  });
+
+  it.each([10, 100])('from its first frame on is found out to be fast again, at %i Mbit/s', (line) => {
+    const policy = new PackPolicy('auto');
+    send(policy, { ...PHOTO, speed: 800 }, 100, mbits(line));
+    // Trying may take 1% of the line's time, and the last slow one is what a try is taken to cost.
+    const raw = PHOTO.length / mbits(line);
+    const tries = Math.ceil(PHOTO.length / 800 / (0.01 * raw));
+    send(policy, PHOTO, 2 * tries, mbits(line));
+    expect(send(policy, PHOTO, 20, mbits(line)).packed).toBe(20);
+  });
+});
+
 describe('data that does not compress', () => {
   it('costs at most 1% of its own time on the line, at any bandwidth and speed of packing', () => {
     const cases = fc.record({
