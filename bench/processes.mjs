@@ -1,6 +1,7 @@
 // The processes that the bench starts: hosts, and programs that print what they measured.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -18,6 +19,8 @@ export async function startHost(adapter, more = ['--blobs', 'off']) {
       '127.0.0.1:0',
       '--log-level',
       'silent',
+      '--dashboard',
+      '127.0.0.1:0',
       '--adapter',
       adapter,
       ...more,
@@ -26,10 +29,12 @@ export async function startHost(adapter, more = ['--blobs', 'off']) {
   );
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });
+  let dashboard;
   const url = await new Promise((resolve, reject) => {
     lines.on('line', (line) => {
-      const match = /^farlight host ready: (\S+)/.exec(line);
-      if (match) resolve(match[1]);
+      const [, ready] = /^farlight host ready: (\S+)/.exec(line) ?? [];
+      if (ready) resolve(ready);
+      dashboard ??= /^dashboard: (http\S+)/.exec(line)?.[1];
     });
     ended.then((code) => reject(new Error(`farlight serve ended with ${code}`)));
   });
@@ -37,7 +42,12 @@ export async function startHost(adapter, more = ['--blobs', 'off']) {
     child.kill('SIGTERM');
     return ended;
   };
-  return { url, adapter, pid: child.pid, stop };
+  /** Resolves when it has something ready for a program that has not come yet. */
+  const prepared = async () => {
+    while (!dashboard || (await (await fetch(`${dashboard}/host.json`)).json()).executors.kept === 0)
+      await setTimeout(100);
+  };
+  return { url, adapter, pid: child.pid, prepared, stop };
 }
 
 /** Runs a workload on a target; resolves to what it reported. */

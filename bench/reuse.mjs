@@ -1,5 +1,6 @@
 // `reuse`: how long a program takes from its session's start to its first result, and what it sends until then, on
-// a host that knows nothing, for a second process of the same program, and after the host was restarted.
+// a host that knows nothing, for a second process of the same program, and on a host that was restarted, just now or
+// before: it has prepared for the program then.
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import { figure } from './print.mjs';
@@ -19,15 +20,19 @@ export async function measureReuse(program, adapter) {
     const without = await run('without reuse', first, { FARLIGHT_REUSE: 'off' });
     await first.stop();
     const restarted = await startHost(adapter, ['--blobs', folder]);
-    const after = await run('after a restart', restarted);
+    const after = await run('at once after a restart', restarted);
     await restarted.stop();
-    return { cold, second, after, without };
+    const rested = await startHost(adapter, ['--blobs', folder]);
+    await rested.prepared();
+    const prepared = await run('a while after a restart', rested);
+    await rested.stop();
+    return { cold, second, after, prepared, without };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-export function printReuse(program, adapter, { cold, second, after, without }) {
+export function printReuse(program, adapter, { cold, second, after, prepared, without }) {
   const beyond = ({ first, inputBytes }) => first.bytesUp - inputBytes;
   console.log(
     `\n${program} on ${adapter}: session start to first result; bytes up until then, beyond the input`,
@@ -35,7 +40,8 @@ export function printReuse(program, adapter, { cold, second, after, without }) {
   for (const [title, result] of [
     ['first process', cold],
     ['second process', second],
-    ['host restarted', after],
+    ['host just restarted', after],
+    ['restarted before', prepared],
     ['reuse off, host warm', without],
   ]) {
     const ratio = (result.startMs / cold.startMs).toFixed(3);

@@ -6,6 +6,7 @@ import { FarlightError, invariant } from '../proto/errors.js';
 import type {
   ExecutorCommand,
   ExecutorReport,
+  Preparation,
   Resume,
   SessionDescription,
   SessionEnd,
@@ -37,7 +38,7 @@ export interface ExecutorChildEvents {
   onSpans?(spans: readonly Span[], left: number): void;
   /** The session is over, and its client knows. */
   onOver?(why: SessionOver): void;
-  /** The next session may begin. */
+  /** The next session may begin, or what was to be prepared is there. */
   onIdle?(): void;
   /** The session asks for its share of what it has in common with others, or gives some back. */
   onShare?(report: ShareReport): void;
@@ -99,6 +100,11 @@ export class ExecutorChild {
   /** Whether somebody has asked the process to end who did not ask this one: who ends a whole service, most likely. */
   get wasAskedToEnd(): boolean {
     return this.#child.signalCode === 'SIGTERM';
+  }
+
+  /** Has it be ready for a program's next session: onIdle says when, and that may begin at once. */
+  prepare(about: Preparation): void {
+    this.#tell({ type: 'prepare', ...about });
   }
 
   /** Begins a session on a client's connection, of which `head` was read already, or on the pipe. */

@@ -155,6 +155,14 @@ export interface SessionDescription {
   replyBytes?: number | undefined;
 }
 
+/** Whose next session an executor process is to be ready for. */
+export interface Preparation {
+  /** The program's name, as its Hello gave it. */
+  program: string;
+  /** Where its tenant's contents are. */
+  blobs: BlobFolder;
+}
+
 /** Frames and their bytes, both ways. */
 export interface Traffic {
   framesUp: number;
@@ -176,6 +184,8 @@ export type ExecutorCommand =
   | ({ type: 'end' } & SessionEnd)
   /** Whether what it does is to be told, as `spans`. */
   | { type: 'watch'; on: boolean }
+  /** Before any session: what the program needed the last time is to be there, see `idle`. */
+  | ({ type: 'prepare' } & Preparation)
   /** To be answered with `alive`. */
   | { type: 'ping' }
   | ShareCommand;
@@ -201,7 +211,7 @@ export type ExecutorReport =
   | { type: 'spans'; spans: Span[]; left: number }
   /** The session is over: what was left of it is tidied up. */
   | ({ type: 'over' } & SessionOver)
-  /** Another session of the program may begin. */
+  /** Another session of the program may begin; or all is there for the first, which may have begun before that. */
   | { type: 'idle' }
   | { type: 'alive' }
   | ShareReport

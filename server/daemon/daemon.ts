@@ -5,7 +5,7 @@ import { type FarlightError, invariant } from '../../proto/errors.js';
 import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { Observatory } from '../page/observatory.js';
-import type { TokenStore } from '../trust/token-store.js';
+import { DEFAULT_TENANT, type TokenStore } from '../trust/token-store.js';
 import { type Counters, newCounters } from './counters.js';
 import type { DaemonOptions } from './daemon-options.js';
 import { ExecutorPool } from './executor-pool.js';
@@ -37,6 +37,7 @@ export class Daemon {
   readonly #versions: VersionRange;
   readonly #trust: HostTrust;
   readonly #pool: ExecutorPool;
+  readonly #contents: TenantContents | undefined;
   readonly #shares: Shares;
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
@@ -61,6 +62,7 @@ export class Daemon {
       await daemon.#listeners.listen();
       await daemon.#openGpu();
       daemon.#noteStart();
+      daemon.#prepare();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -111,11 +113,11 @@ export class Daemon {
     const { tenantLimits = {} } = options;
     const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
     this.#shares = new Shares(quotas);
-    const contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
+    this.#contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
-      contents,
+      contents: this.#contents,
       counters: this.counters,
       admission,
       bridges: () => this.#listeners.bridges,
@@ -136,7 +138,10 @@ export class Daemon {
       listen: options.listen ?? DEFAULT_LISTEN,
       trust: this.#trust,
       certificateCheckMs,
-      dashboard: address === undefined ? undefined : { address, observatory, contents, log: this.#log },
+      dashboard:
+        address === undefined
+          ? undefined
+          : { address, observatory, contents: this.#contents, log: this.#log },
       allowOrigins,
       log: this.#log,
       onGrpc: (socket) => this.#grpc.take(socket),
@@ -203,6 +208,13 @@ export class Daemon {
     this.#pool.fill(Math.max(1, this.#options.spares ?? 1));
     await this.#firstGpu.promise;
     if (this.#problem && !this.#options.withoutGpu) throw this.#problem;
+  }
+
+  /** Makes ready for the programs that ran last: what was compiled for them has gone with the host of that time. */
+  #prepare(): void {
+    if (!this.#contents || !this.#adapter) return;
+    const tenants = (this.tokens?.list() ?? []).map(({ tenant }) => tenant);
+    void this.#pool.prepare(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
   }
 
   #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {

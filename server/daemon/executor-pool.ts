@@ -1,5 +1,6 @@
 import type { ExecutorChild, ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
+import type { BlobFolder } from '../../proto/handshake.js';
 import { ExecutorWatch } from './executor-watch.js';
 import { brief, type Log } from './log.js';
 import { type ExecutorUser, PooledExecutor, type Served } from './pooled-executor.js';
@@ -22,7 +23,7 @@ export interface PoolOptions {
   onGpu(ready: ExecutorReady): void;
   /** An executor is ready for another session of its program. */
   onKept(): void;
-  /** A session is given an executor that has served its program before. */
+  /** A session is given an executor that has served its program before, or was prepared for it. */
   onReuse(): void;
   /** An executor could not open a GPU. */
   onNoGpu(problem: FarlightError): void;
@@ -74,7 +75,7 @@ export class ExecutorPool {
     const all = [...this.#executors];
     const busy = all.filter(({ isUsed }) => isUsed).length;
     const warm = this.#spares.filter(({ isReady }) => isReady).length;
-    const kept = this.#kept.length;
+    const kept = this.#kept.filter(({ isPreparing }) => !isPreparing).length;
     return { busy, warm, kept, changing: all.length - busy - warm - kept };
   }
 
@@ -92,6 +93,20 @@ export class ExecutorPool {
     executor.use(serves, user);
     setImmediate(() => this.fill());
     return executor.child;
+  }
+
+  /**
+   * Makes executors ready for programs that have not come yet, one after the other, as many as are kept; the first
+   * matters most. Ends with the first session: from then on the machine is for those who use it.
+   */
+  async prepare(programs: Iterable<Served & { blobs: BlobFolder }>): Promise<void> {
+    for (const { blobs, ...serves } of programs) {
+      if (this.#closed || this.#kept.length >= this.#options.kept || this.census().busy > 0) return;
+      const executor = this.#start();
+      // Those that are kept longest go first, and these are for ever older programs.
+      this.#kept.unshift(executor);
+      await executor.prepare(serves, blobs);
+    }
   }
 
   /** A session does not want its executor after all; nothing has begun on it. */
@@ -113,7 +128,7 @@ export class ExecutorPool {
   }
 
   #takeKept(serves: Served): PooledExecutor | undefined {
-    const at = this.#kept.findLastIndex((executor) => executor.hasServed(serves));
+    const at = this.#kept.findLastIndex((executor) => executor.isFor(serves));
     const executor = at < 0 ? undefined : this.#kept.splice(at, 1)[0];
     if (!executor) return undefined;
     this.#options.onReuse();
@@ -128,7 +143,8 @@ export class ExecutorPool {
 
   #keep(executor: PooledExecutor): void {
     if (this.#options.kept === 0 || this.#closed) return;
-    this.#kept.push(executor);
+    // One that was prepared is among them already.
+    if (!this.#kept.includes(executor)) this.#kept.push(executor);
     this.#options.onKept();
     this.#options.log.info(executor.facts, 'executor kept');
     executor.keep(KEEP_MS, () => this.#end(executor));

@@ -1,10 +1,12 @@
 import { statfsSync, statSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ContentFilter } from '../../proto/content-filter.js';
 import type { BlobFolder, KeptContents as Described } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
-import { tenantFolder } from '../blobs/tenants.js';
+import { PROFILES, tenantFolder } from '../blobs/tenants.js';
+import { newestProfiles } from '../profiles/profile-store.js';
 import { DEFAULT_TENANT } from '../trust/token-store.js';
+import type { Served } from './pooled-executor.js';
 
 export interface KeptContentsOptions {
   /** Below this the tenants' folders are. They are made when something is first written. */
@@ -33,6 +35,23 @@ export class TenantContents {
   /** The tenants that were met. */
   get tenants(): Iterable<string> {
     return this.#tenants.keys();
+  }
+
+  /** The programs of these tenants that ran last, the newest first; each is looked for when it is asked for. */
+  *programs(tenants: Iterable<string>): Generator<Served & { blobs: BlobFolder }> {
+    const owners = new Map<string, { tenant: string; blobs: BlobFolder }>();
+    for (const tenant of tenants) {
+      const blobs = this.of(tenant).folder;
+      owners.set(join(blobs.path, PROFILES), { tenant, blobs });
+    }
+    const known = new Set<string>();
+    for (const { folder, profile } of newestProfiles([...owners.keys()])) {
+      const owner = owners.get(folder);
+      const key = JSON.stringify([folder, profile.program]);
+      if (!owner || known.has(key)) continue;
+      known.add(key);
+      yield { ...owner, program: profile.program };
+    }
   }
 
   of(tenant: string): KeptContents {

@@ -1,8 +1,8 @@
-import { deferred } from '../../link/deferred.js';
+import { type Deferred, deferred } from '../../link/deferred.js';
 import { ExecutorChild, type ExecutorChildOptions, type ExecutorReady } from '../../link/executor-child.js';
 import type { Span } from '../../proto/activity.js';
 import type { FarlightError } from '../../proto/errors.js';
-import type { SessionOver, Traffic } from '../../proto/handshake.js';
+import type { BlobFolder, SessionOver, Traffic } from '../../proto/handshake.js';
 import type { ShareReport } from '../../proto/shares.js';
 import type { Work } from '../../proto/work.js';
 import { brief } from './log.js';
@@ -48,9 +48,11 @@ const END_GRACE_MS = 6000;
 /**
  * An executor process of the pool, and the session that has it.
  *
- * States: *spare* (no session has used it), *used* (a session has it), *retiring* (its session is over, and it
- * tidies up), *kept* (for the next session of those that it serves; a timer ends it).
- * spare -> used -> retiring -> kept -> used; from each of them it is gone when the process ends.
+ * States: *spare* (no session has used it), *preparing* (for a session that has not come yet), *used* (a session has
+ * it), *retiring* (its session is over, and it tidies up), *kept* (for the next session of those that it serves; a
+ * timer ends it).
+ * spare -> used -> retiring -> kept -> used; spare -> preparing -> kept or used; from each of them it is gone when the
+ * process ends.
  */
 export class PooledExecutor {
   readonly child: ExecutorChild;
@@ -60,6 +62,8 @@ export class PooledExecutor {
   /** The session that is over, of which something may be left. */
   #leaving: ExecutorUser | undefined;
   #serves: Served | undefined;
+  /** Until it is ready for a session that has not come, or has that session, or is gone. */
+  #preparing: Deferred<void> | undefined;
   #aliveAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -78,6 +82,7 @@ export class PooledExecutor {
         events.onOver();
       },
       onIdle: () => {
+        this.#prepared();
         this.#released();
         events.onIdle();
       },
@@ -88,6 +93,7 @@ export class PooledExecutor {
         clearTimeout(this.#timer);
         this.#exited.resolve();
         events.onExit(reason);
+        this.#prepared();
         const user = this.#user;
         this.#user = undefined;
         user?.onExit(reason);
@@ -107,6 +113,11 @@ export class PooledExecutor {
     return this.#user !== undefined;
   }
 
+  /** Whether it makes ready for a session, and has none yet. */
+  get isPreparing(): boolean {
+    return this.#preparing !== undefined;
+  }
+
   /** When it was last known not to be busy, in milliseconds since 1970. */
   get aliveAt(): number {
     return this.#aliveAt;
@@ -123,14 +134,27 @@ export class PooledExecutor {
     return { pid: this.child.pid, ...(serves && { program: brief(serves.program), tenant: serves.tenant }) };
   }
 
-  /** Whether it has served these before. */
-  hasServed({ tenant, program }: Served): boolean {
+  /** Whether it has served these before, or makes ready for them. */
+  isFor({ tenant, program }: Served): boolean {
     return this.#serves?.tenant === tenant && this.#serves.program === program;
+  }
+
+  /**
+   * Has it be ready for the next session of these, which may have it before it is. Resolves when it makes nothing ready
+   * any more.
+   */
+  prepare(serves: Served, blobs: BlobFolder): Promise<void> {
+    this.#serves = serves;
+    this.#aliveAt = Date.now();
+    this.#preparing = deferred();
+    this.child.prepare({ program: serves.program, blobs });
+    return this.#preparing.promise;
   }
 
   /** Gives it to a session, until that is over. */
   use(serves: Served, user: ExecutorUser): void {
     clearTimeout(this.#timer);
+    this.#prepared();
     this.#user = user;
     this.#serves = serves;
     this.#aliveAt = Date.now();
@@ -159,6 +183,11 @@ export class PooledExecutor {
   kill(reason: FarlightError): void {
     this.child.kill();
     this.#takeUser()?.onExit(reason);
+  }
+
+  #prepared(): void {
+    this.#preparing?.resolve();
+    this.#preparing = undefined;
   }
 
   #takeUser(): ExecutorUser | undefined {

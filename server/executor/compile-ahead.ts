@@ -1,14 +1,21 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import type { ProfileStep } from '../profiles/profile.js';
 import { took } from './making-time.js';
 import type { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
-import type { ProfileStep } from './profile.js';
 
 /**
  * Makes on a new device what the program made on it the last time, before it asks: most of all pipelines, which
- * take long to compile. What cannot be made any more is left out; no error of this is the program's.
+ * take long to compile. What cannot be made any more is left out; no error of this is the program's. The device's
+ * `compiling` says when all is made.
  */
-export async function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]): Promise<void> {
+export function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]): void {
+  opened.compiling = makeSteps(opened, steps).then(() => {
+    opened.compiling = undefined;
+  });
+}
+
+async function makeSteps(opened: OpenDevice, steps: readonly ProfileStep[]): Promise<void> {
   const made: (object | undefined)[] = [opened.device];
   const pipelines: Promise<void>[] = [];
   /** How many steps there were for each key: equal pipelines with layouts of their own are several. */

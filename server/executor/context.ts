@@ -2,8 +2,10 @@ import { SPAN } from '../../proto/activity.js';
 import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import { noWork, type Work } from '../../proto/work.js';
+import type { ProfileStep } from '../profiles/profile.js';
 import type { Activity } from './activity.js';
 import { compileAhead } from './compile-ahead.js';
+import type { DeviceRequest } from './device-request.js';
 import type { ErrorScopes } from './error-scopes.js';
 import { GarbageMeter } from './garbage.js';
 import type { GpuTurn } from './gpu-turn.js';
@@ -12,14 +14,13 @@ import type { SessionMemory } from './memory-count.js';
 import type { Entry, ObjectTable } from './objects.js';
 import { OpenDevice } from './open-device.js';
 import type { PreparedCommand } from './prepared-command.js';
-import type { ProfileStep } from './profile.js';
 import type { ReplyWriter } from './reply-writer.js';
 import { Uploads } from './uploads.js';
 
-/** What a program compiled on its devices, by what those were requested with. */
+/** What a program compiled on its devices, by how it had asked for those. */
 export interface Profiles {
-  read(descriptor: string): ProfileStep[];
-  write(descriptor: string, steps: readonly ProfileStep[]): void;
+  read(request: DeviceRequest): readonly ProfileStep[];
+  write(request: DeviceRequest, steps: readonly ProfileStep[]): void;
 }
 
 /** What holds a session to its limits. */
@@ -120,22 +121,30 @@ export class Context {
   }
 
   /** A new device: what the program compiled on such a one before is compiled while it does other things. */
-  openDevice(device: GPUDevice, descriptor: string, name: string): OpenDevice {
-    const opened = new OpenDevice(device, descriptor, name);
-    const steps = this.#profiles?.read(descriptor) ?? [];
-    if (steps.length > 0)
-      void compileAhead(opened, steps).then(() => this.replies.held(opened.heldPipelines()));
+  openDevice(device: GPUDevice, request: DeviceRequest): OpenDevice {
+    const opened = new OpenDevice(device, request);
+    const steps = this.#profiles?.read(request) ?? [];
+    if (steps.length > 0) {
+      compileAhead(opened, steps);
+      this.#tellOfPipelines(opened);
+    }
     return opened;
   }
 
   /** Tells the client what is there for it. */
   begin(): void {
-    for (const opened of this.#free) if (opened.reusable) this.replies.held(opened.heldPipelines());
+    for (const opened of this.#free) if (opened.reusable) this.#tellOfPipelines(opened);
   }
 
-  /** A free device that was requested with the same descriptor, which the caller adopts. */
-  takeDevice(descriptor: string): OpenDevice | undefined {
-    const at = this.#free.findIndex((free) => free.reusable && free.descriptor === descriptor);
+  #tellOfPipelines(opened: OpenDevice): void {
+    const tell = () => this.replies.held(opened.heldPipelines());
+    if (opened.compiling) void opened.compiling.then(tell);
+    else tell();
+  }
+
+  /** A free device that was asked for in the same way, which the caller adopts. */
+  takeDevice({ key }: DeviceRequest): OpenDevice | undefined {
+    const at = this.#free.findIndex((free) => free.reusable && free.request.key === key);
     return at < 0 ? undefined : this.#free.splice(at, 1)[0];
   }
 
@@ -153,9 +162,9 @@ export class Context {
 
   /** Writes down what was compiled, for a device that is yet to be made. */
   saveProfiles(devices: Iterable<OpenDevice> = this.#devices.values()): void {
-    for (const { reusable, shared, descriptor } of devices) {
+    for (const { reusable, shared, request } of devices) {
       const steps = reusable ? shared.profile() : [];
-      if (steps.length > 0) this.#profiles?.write(descriptor, steps);
+      if (steps.length > 0) this.#profiles?.write(request, steps);
     }
   }
 

@@ -1,6 +1,6 @@
 /**
  * The executor process. Its argument: the adapter to open (see openGpu). Which folder holds what the tenant's sessions
- * have left, it hears with the first of them.
+ * have left, it hears with the first of them, or when it is to make ready for that.
  */
 import { join } from 'node:path';
 import { invariant } from '../../proto/errors.js';
@@ -8,13 +8,14 @@ import type { BlobFolder } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
 import { PROFILES } from '../blobs/tenants.js';
 import { openGpu } from '../dawn.js';
+import { ProfileStore } from '../profiles/profile-store.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { compileEarly } from './compile-early.js';
-import type { Profiles } from './context.js';
 import { paceDawn } from './gpu-polls.js';
 import { CLOCK } from './gpu-watchdog.js';
 import type { OpenDevice } from './open-device.js';
-import { ProfileStore } from './profile-store.js';
+import { prepare } from './prepare.js';
+import { ProgramProfiles } from './program-profiles.js';
 import { runExecutor } from './run.js';
 import { ExecutorSession } from './session.js';
 import { MOST_WAITING_BYTES, WriteSchedule } from './write-schedule.js';
@@ -44,13 +45,18 @@ await runExecutor(adapter, {
     const { store, writes, profiles } = (blobs && keep(blobs)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
-      profiles: profiles && profilesOf(program, profiles),
+      profiles: profiles && new ProgramProfiles(program, profiles),
       store,
       writes,
       limits,
       activity,
       polls,
     });
+  },
+  async prepare(gpu, { program, blobs }) {
+    const profiles = new ProgramProfiles(program, keep(blobs).profiles);
+    const { devices, compiled } = await prepare(gpu, profiles.devices(), profiles);
+    return { inheritance: devices, prepared: compiled };
   },
   activity,
   settled: () => kept?.store.idle(),
@@ -64,12 +70,4 @@ function keep({ path: folder, maxBytes }: BlobFolder): Kept {
   }
   invariant(kept.folder === folder, 'an executor serves one tenant');
   return kept;
-}
-
-function profilesOf(program: string, profiles: ProfileStore): Profiles {
-  const keyOf = (descriptor: string) => JSON.stringify([program, descriptor]);
-  return {
-    read: (descriptor) => profiles.read(keyOf(descriptor)),
-    write: (descriptor, steps) => profiles.write(keyOf(descriptor), steps),
-  };
 }

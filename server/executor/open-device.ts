@@ -1,5 +1,6 @@
 import { objectName } from '../../link/object-name.js';
 import { COMMANDS, type FarlightGPUError } from '../../proto/gen/operations.js';
+import type { DeviceRequest } from './device-request.js';
 import { describeError, ErrorScopes } from './error-scopes.js';
 import { Mappings } from './mappings.js';
 import { SharedObjects } from './shared-objects.js';
@@ -20,23 +21,21 @@ export interface DeviceOwner {
  */
 export class OpenDevice {
   readonly device: GPUDevice;
-  /** What it was requested with, and of which adapter. */
-  readonly descriptor: string;
-  /** What its pipelines' names begin with. */
-  readonly #name: string;
+  readonly request: DeviceRequest;
   readonly standIns: StandIns;
   readonly shared: SharedObjects;
   scopes = new ErrorScopes();
   readonly mappings = new Mappings();
   /** How many errors the implementation has reported that no scope caught. */
   uncaptured = 0;
+  /** Until what its program had compiled on another such device is compiled: resolves then. */
+  compiling: Promise<void> | undefined;
   #owner: DeviceOwner | undefined;
   #spent = false;
 
-  constructor(device: GPUDevice, descriptor: string, name: string) {
+  constructor(device: GPUDevice, request: DeviceRequest) {
     this.device = device;
-    this.descriptor = descriptor;
-    this.#name = name;
+    this.request = request;
     this.standIns = new StandIns(device);
     this.shared = new SharedObjects(device);
     const onUncaptured = (event: GPUUncapturedErrorEvent) => {
@@ -63,7 +62,7 @@ export class OpenDevice {
 
   /** The names of the pipelines that a program gets without waiting, see `objectName`. */
   heldPipelines(): Uint8Array {
-    const names = [this.#name];
+    const names = [this.request.name];
     const held: string[] = [];
     for (const { shape, payloads, parts } of this.shared.profile()) {
       const creates = COMMANDS[shape[0] ?? -1]?.creates ?? '';

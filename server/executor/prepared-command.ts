@@ -3,10 +3,10 @@ import { ProtocolError } from '../../proto/errors.js';
 import { COMMANDS } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { decodeString, Reader } from '../../proto/wire/reader.js';
+import type { Recipe } from '../profiles/profile.js';
 import type { Handler } from './context.js';
 import { type Sharing, sharingOf } from './create-shared.js';
 import { HANDLERS } from './handlers/index.js';
-import type { Recipe } from './profile.js';
 
 /** Where an object goes in a command's arguments. */
 interface ObjectSlot {
@@ -132,11 +132,15 @@ export class PreparedCommand {
     return objectName(this.operation.creates ?? '', this.#shape.subarray(1), this.#filled, []);
   }
 
+  /** What carries out the same again, on the objects of that time. While the slots are filled. */
+  get again(): Recipe {
+    return { shape: this.#shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
+  }
+
   /** How to make the same again, where content and such objects are all that it takes. While the slots are filled. */
   get recipe(): Recipe | undefined {
     const { interface: name, creates } = this.operation;
-    if (name !== 'GPUDevice' || creates === 'GPUBindGroup') return undefined;
-    return { shape: this.#shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
+    return name === 'GPUDevice' && creates !== 'GPUBindGroup' ? this.again : undefined;
   }
 
   /**

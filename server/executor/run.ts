@@ -4,6 +4,7 @@ import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
   ExecutorCommand,
   ExecutorReport,
+  Preparation,
   SessionDescription,
   SessionOver,
 } from '../../proto/handshake.js';
@@ -36,6 +37,11 @@ export interface ExecutorParts {
     about: SessionDescription,
     inheritance?: unknown,
   ): SessionEndpoint;
+  /**
+   * Makes ready for a program: `inheritance` is for its first session, which may come at once; `prepared` resolves
+   * when all is done.
+   */
+  prepare?(gpu: GPU, about: Preparation): Promise<{ inheritance: unknown; prepared: Promise<unknown> }>;
   /** What tells of what the process does; absent where nothing does. */
   activity?: Activity;
   /** Resolves when the process may end after its sessions: what is still being written is on disk. */
@@ -57,12 +63,14 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   process.on('uncaughtException', (error) => fail(`the executor failed: ${sentence(error)}`));
 
   const opening = parts.openGpu(choice);
-  const executor = opening.then((opened) => new Executor(opened, parts));
+  /** What obeys the next command: when the GPU is open, and devices are where they are prepared. */
+  let executor = opening.then((opened) => new Executor(opened, parts));
   const ignore = () => {};
   process.on('message', (command: ExecutorCommand, socket?: Socket) => {
     // A connection that broke on its way does not arrive, and is done with all the same.
     if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
+    else if (command.type === 'prepare') executor = executor.then((it) => it.prepare(command));
     // Where the GPU cannot be opened, the parent is told below.
     else void executor.then((it) => it.obey(command, socket), ignore);
   });
@@ -81,6 +89,7 @@ class Executor {
   readonly #parts: ExecutorParts;
   #carrier: Carrier | undefined;
   #inheritance: unknown;
+  #hasBegun = false;
   #stopWatching: (() => void) | undefined;
 
   constructor(opened: OpenedGpu, parts: ExecutorParts) {
@@ -88,7 +97,17 @@ class Executor {
     this.#parts = parts;
   }
 
-  obey(command: ExecutorCommand, socket: Socket | undefined): void {
+  /** Resolves when a session may come, which is before all is prepared. */
+  async prepare(about: Preparation): Promise<this> {
+    const { inheritance, prepared } = (await this.#parts.prepare?.(this.#opened.gpu, about)) ?? {};
+    this.#inheritance = inheritance;
+    void Promise.resolve(prepared).then(() => {
+      if (!this.#hasBegun) report({ type: 'idle' });
+    });
+    return this;
+  }
+
+  obey(command: Exclude<ExecutorCommand, { type: 'prepare' }>, socket: Socket | undefined): void {
     socket?.setNoDelay(true);
     if (command.type === 'begin') {
       const { session, head } = command;
@@ -109,6 +128,7 @@ class Executor {
 
   #begin(description: SessionDescription, socket: Duplex, head: Uint8Array): void {
     invariant(!this.#carrier, 'an executor has one session at a time');
+    this.#hasBegun = true;
     const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
     this.#carrier = new Carrier({
       description,

@@ -1,4 +1,4 @@
-import type { ProfileStep, Recipe } from './profile.js';
+import type { ProfileStep, Recipe } from '../profiles/profile.js';
 
 /** What is known of an object that other objects are made of, or that several handles may stand for. */
 interface Part {

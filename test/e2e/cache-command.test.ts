@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';
 import { PROFILES, tenantFolder } from '#farlight/server/blobs/tenants.js';
-import { ProfileStore } from '#farlight/server/executor/profile-store.js';
+import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { content, temporaryFolders } from '../support/blob-files.js';
 import { runFarlight } from '../support/farlight-command.js';
 
@@ -71,13 +71,15 @@ describe('farlight cache clear', () => {
   it('deletes it all and says how much', async () => {
     await fill();
     const profiles = new ProfileStore(join(tenantFolder('a', root), PROFILES));
-    profiles.write('program', [{ shape: new Uint8Array(100), parts: [0], payloads: [] }]);
+    const recipe = { shape: new Uint8Array(100), payloads: [] };
+    const device = { adapter: recipe, device: recipe };
+    profiles.write('program', { program: 'program', device, steps: [{ ...recipe, parts: [0] }] });
     expect(await farlightCache('clear')).toEqual({
       code: 0,
       stdout: expect.stringMatching(/^deleted from .+: 1 \(\d+ bytes\)\ndeleted from .+: 3 \(3\.0 KiB\)\n$/),
       stderr: '',
     });
-    expect(profiles.read('program')).toEqual([]);
+    expect(profiles.read('program')).toBeUndefined();
     expect(JSON.parse((await farlightCache('ls', '--json')).stdout).host).toMatchObject({
       tenants: 0,
       count: 0,

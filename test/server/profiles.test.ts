@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,9 +14,18 @@ import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
-import { decodeProfile, encodeProfile, type ProfileStep } from '#farlight/server/executor/profile.js';
-import { ProfileStore } from '#farlight/server/executor/profile-store.js';
+import type { Profiles } from '#farlight/server/executor/context.js';
+import type { OpenDevice } from '#farlight/server/executor/open-device.js';
+import { prepare } from '#farlight/server/executor/prepare.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
+import {
+  type DeviceRecipes,
+  decodeProfile,
+  encodeProfile,
+  type Profile,
+  type ProfileStep,
+} from '#farlight/server/profiles/profile.js';
+import { newestProfiles, ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { turn } from '../support/scripted-transport.js';
 
@@ -17,27 +34,37 @@ const STEPS: ProfileStep[] = [
   { shape: Uint8Array.of(9), parts: [0, 1, 1], payloads: [] },
 ];
 
+const PROFILE: Profile = {
+  program: 'somebody’s program.mjs',
+  device: {
+    adapter: { shape: Uint8Array.of(1), payloads: [] },
+    device: { shape: Uint8Array.of(2, 3), payloads: [Uint8Array.of(4, 5)] },
+  },
+  steps: STEPS,
+};
+const ofSteps = (steps: readonly ProfileStep[]): Profile => ({ ...PROFILE, steps });
+
 describe('a profile', () => {
   it('comes back as it was written', () => {
-    expect(decodeProfile(encodeProfile(STEPS))).toEqual(STEPS);
-    expect(decodeProfile(encodeProfile([]))).toEqual([]);
+    expect(decodeProfile(encodeProfile(PROFILE))).toEqual(PROFILE);
+    expect(decodeProfile(encodeProfile(ofSteps([])))).toEqual(ofSteps([]));
   });
 
   it('is refused where it is cut, longer, or names what comes later', () => {
-    const bytes = encodeProfile(STEPS);
+    const bytes = encodeProfile(PROFILE);
     for (let end = 0; end < bytes.length; end += 97) {
       expect(() => decodeProfile(bytes.subarray(0, end))).toThrow(ProtocolError);
     }
     expect(() => decodeProfile(Uint8Array.of(...bytes, 0))).toThrow(ProtocolError);
     const later = [{ shape: Uint8Array.of(1), parts: [1], payloads: [] }];
-    expect(() => decodeProfile(encodeProfile(later))).toThrow(ProtocolError);
+    expect(() => decodeProfile(encodeProfile(ofSteps(later)))).toThrow(ProtocolError);
   });
 
   it('leaves out what is too much, from the end', () => {
     const many = Array.from({ length: 5000 }, () => STEPS[0] as ProfileStep);
-    const kept = decodeProfile(encodeProfile(many));
-    expect(kept.length).toBe(4096);
-    expect(kept[0]).toEqual(STEPS[0]);
+    const { steps } = decodeProfile(encodeProfile(ofSteps(many)));
+    expect(steps.length).toBe(4096);
+    expect(steps[0]).toEqual(STEPS[0]);
   });
 });
 
@@ -50,61 +77,83 @@ describe('profiles on disk', () => {
 
   it('are each of one key, and the last one that was written', () => {
     const store = new ProfileStore(folder);
-    store.write('a', STEPS);
-    store.write('b', STEPS.slice(0, 1));
-    store.write('a', []);
-    expect(new ProfileStore(folder).read('a')).toEqual([]);
-    expect(new ProfileStore(folder).read('b')).toEqual(STEPS.slice(0, 1));
-    expect(store.read('c')).toEqual([]);
+    store.write('a', PROFILE);
+    store.write('b', ofSteps(STEPS.slice(0, 1)));
+    store.write('a', ofSteps([]));
+    expect(new ProfileStore(folder).read('a')).toEqual(ofSteps([]));
+    expect(new ProfileStore(folder).read('b')).toEqual(ofSteps(STEPS.slice(0, 1)));
+    expect(store.read('c')).toBeUndefined();
   });
 
   it('are as if they were not there where a byte is wrong, or the end is missing', () => {
     const store = new ProfileStore(folder);
-    store.write('a', STEPS);
+    store.write('a', PROFILE);
     const path = join(folder, readdirSync(folder)[0] as string);
     const good = readFileSync(path);
     const flipped = Buffer.from(good);
     flipped[100] = (flipped[100] as number) ^ 1;
     for (const bad of [flipped, good.subarray(0, 99), Buffer.alloc(0)]) {
       writeFileSync(path, bad);
-      expect(store.read('a')).toEqual([]);
+      expect(store.read('a')).toBeUndefined();
+      expect([...newestProfiles([folder])]).toEqual([]);
     }
     writeFileSync(path, good);
-    expect(store.read('a')).toEqual(STEPS);
+    expect(store.read('a')).toEqual(PROFILE);
   });
 
   it('need no folder that can be written to', () => {
     const missing = new ProfileStore(join(folder, 'file', 'profiles'));
     writeFileSync(join(folder, 'file'), '');
-    expect(() => missing.write('a', STEPS)).not.toThrow();
-    expect(missing.read('a')).toEqual([]);
+    expect(() => missing.write('a', PROFILE)).not.toThrow();
+    expect(missing.read('a')).toBeUndefined();
+    expect([...newestProfiles([join(folder, 'file', 'profiles')])]).toEqual([]);
   });
 
   it('are bounded', () => {
     const store = new ProfileStore(folder);
-    for (let count = 0; count < 300; count += 1) store.write(`program ${count}`, STEPS);
+    for (let count = 0; count < 300; count += 1) store.write(`program ${count}`, PROFILE);
     expect(readdirSync(folder).length).toBe(256);
-    expect(store.read('program 299')).toEqual(STEPS);
+    expect(store.read('program 299')).toEqual(PROFILE);
+  });
+
+  it('are found by when they were written, in several folders', () => {
+    const [one, other] = [join(folder, 'one'), join(folder, 'other')];
+    const write = (where: string, program: string, hour: number) => {
+      const before = new Set(existsSync(where) ? readdirSync(where) : []);
+      new ProfileStore(where).write(program, { ...PROFILE, program });
+      const [name] = readdirSync(where).filter((file) => !before.has(file));
+      utimesSync(join(where, name as string), new Date(), Date.UTC(2026, 0, 1, hour) / 1000);
+    };
+    write(one, 'a', 3);
+    write(other, 'b', 5);
+    write(one, 'c', 4);
+    const found = [...newestProfiles([one, other, join(folder, 'none')])];
+    expect(found.map((each) => [each.folder, each.profile.program])).toEqual([
+      [other, 'b'],
+      [one, 'c'],
+      [one, 'a'],
+    ]);
   });
 });
 
 describe('a host that has restarted', () => {
-  const profiles = new Map<string, ProfileStep[]>();
-  const memory = {
-    read: (key: string) => profiles.get(key) ?? [],
-    write: (key: string, steps: readonly ProfileStep[]) => void profiles.set(key, [...steps]),
+  const profiles = new Map<string, { recipes: DeviceRecipes; steps: readonly ProfileStep[] }>();
+  const memory: Profiles = {
+    read: ({ key }) => profiles.get(key)?.steps ?? [],
+    write: ({ key, recipes }, steps) => void profiles.set(key, { recipes, steps: [...steps] }),
   };
+  const recipes = () => [...profiles.values()].map((each) => each.recipes);
   beforeEach(() => profiles.clear());
 
-  /** A session on a GPU of its own, up to its device. */
-  async function session(fake: FakeGpu) {
+  /** A session on a GPU of its own, up to its device; `free` devices are there for it. */
+  async function session(fake: FakeGpu, free?: OpenDevice[], featureLevel = 'core') {
     const owner = {};
     const encoder = new CommandEncoder(owner, 'on');
     const sent: Uint8Array[] = [];
     const executor = new ExecutorSession(
       fake.gpu,
       { send: (frame) => sent.push(frame), end: (_code, reason) => expect.fail(reason) },
-      { profiles: memory },
+      { profiles: memory, free },
     );
     const [root, adapter, device] = [ROOT_ID, UNMADE, UNMADE].map((id) => new Handle(id, owner)) as [
       Handle,
@@ -114,7 +163,7 @@ describe('a host that has restarted', () => {
     const flush = () => {
       for (const frame of encoder.take()) executor.receive(frame);
     };
-    const options = { featureLevel: 'core', forceFallbackAdapter: false, xrCompatible: false };
+    const options = { featureLevel, forceFallbackAdapter: false, xrCompatible: false };
     encoder.write(OPERATIONS.GPU.requestAdapter, root, [options], adapter);
     flush();
     await turn();
@@ -191,6 +240,67 @@ describe('a host that has restarted', () => {
     compile(code);
     compile(code);
     expect(compiles(after)).toEqual(twice);
+  });
+
+  it('prepares for a program that has not come yet, which then has nothing compiled', async () => {
+    const before = await session(new FakeGpu());
+    before.compile('prepared');
+    await before.executor.retire();
+
+    const fake = fakeWithPipelines();
+    const { devices, compiled } = await prepare(fake.gpu, recipes(), memory);
+    await compiled;
+    const ahead = ['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline'];
+    expect(compiles(fake)).toEqual(ahead);
+    const { compile, executor } = await session(fake, devices);
+    compile('prepared');
+    expect(compiles(fake)).toEqual(ahead);
+    expect(await executor.retire()).toHaveLength(1);
+  });
+
+  it('gives what it still prepares to the program that comes meanwhile', async () => {
+    const before = await session(new FakeGpu());
+    before.compile('slow');
+    await before.executor.retire();
+
+    const fake = fakeWithPipelines();
+    const { devices, compiled } = await prepare(fake.gpu, recipes(), memory);
+    const { compile } = await session(fake, devices);
+    compile('slow');
+    await compiled;
+    expect(compiles(fake).filter((name) => name.endsWith('Pipeline'))).toHaveLength(1);
+  });
+
+  it('prepares no device of a GPU that it has not any more, and none twice', async () => {
+    const before = await session(new FakeGpu());
+    before.compile('prepared');
+    await before.executor.retire();
+    const twice = [...recipes(), ...recipes()];
+    expect((await prepare(new FakeGpu().gpu, twice, memory)).devices).toHaveLength(1);
+    const other = new FakeGpu('another GPU');
+    expect((await prepare(other.gpu, twice, memory)).devices).toEqual([]);
+    expect(other.names()).toEqual([]);
+  });
+
+  it('prepares nothing of what a newer version wrote, and goes on', async () => {
+    const before = await session(new FakeGpu());
+    before.compile('prepared');
+    await before.executor.retire();
+    const [good] = recipes();
+    const unknown = { shape: Uint8Array.of(255, 1), payloads: [] };
+    const bad = { adapter: unknown, device: unknown };
+    const { devices } = await prepare(new FakeGpu().gpu, [bad, good as DeviceRecipes], memory);
+    expect(devices).toHaveLength(1);
+  });
+
+  it('gives no device to a program that asks for an adapter of another feature level', async () => {
+    const first = await session(new FakeGpu(), undefined, 'compatibility');
+    first.compile('compatible');
+    const free = await first.executor.retire();
+    const fake = fakeWithPipelines();
+    const { compile } = await session(fake, free, 'core');
+    compile('compatible');
+    expect(compiles(fake)).toEqual(['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline']);
   });
 
   it('goes on where something cannot be made any more', async () => {

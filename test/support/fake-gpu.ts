@@ -19,6 +19,8 @@ const AWAITED = new Set(['mapAsync', 'onSubmittedWorkDone', 'popErrorScope', 'cr
  * answers what the test told it to.
  */
 export class FakeGpu {
+  readonly #model: string;
+
   readonly calls: Call[] = [];
   /** What a member does instead of being written down, by its name. */
   readonly answers: Record<string, (...args: never[]) => unknown> = {};
@@ -32,10 +34,14 @@ export class FakeGpu {
     requestAdapter: async () => ({
       features: new Set(['timestamp-query']),
       limits: { maxBufferSize: 2048 },
-      info: { vendor: 'fake' },
+      info: { vendor: 'fake', device: this.#model },
       requestDevice: async () => this.device,
     }),
   } as unknown as GPU;
+
+  constructor(model = 'fake') {
+    this.#model = model;
+  }
 
   names(): string[] {
     return this.calls.map(([name]) => name);

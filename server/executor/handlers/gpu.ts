@@ -7,19 +7,23 @@ import type {
 } from '../../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
 import type { Awaited, Context } from '../context.js';
+import { type AdapterRequest, adapterRequest, deviceRequest } from '../device-request.js';
 import type { Entry } from '../objects.js';
 
 export function requestAdapter(
-  { gpu, objects }: Context,
+  { gpu, objects, command }: Context,
   _self: Entry,
   [options]: [GPURequestAdapterOptions<never>],
   made: Entry,
 ): Awaited {
+  invariant(command, 'a handler carries a command out');
+  const request = adapterRequest(command);
   const reply = (adapter: GPUAdapter | null): FarlightAdapter<never> | null => {
     if (!adapter) {
       objects.release(made.id);
       return null;
     }
+    requests.set(adapter, request);
     made.object = adapter;
     return { ...describe(adapter), info: describeInfo(adapter.info) };
   };
@@ -34,14 +38,13 @@ export function requestDevice(
 ): Awaited {
   const adapter = self.object as GPUAdapter;
   const { command } = context;
-  invariant(command, 'a handler carries a command out');
-  const { name } = command;
-  const { device: model, description } = adapter.info;
-  const key = JSON.stringify([model, description, command.content]);
-  const free = handedOn.has(adapter) ? undefined : context.takeDevice(key);
+  const asked = requests.get(adapter);
+  invariant(command && asked, 'a handler carries a command out, on what another has made');
+  const request = deviceRequest(adapter, asked, command);
+  const free = handedOn.has(adapter) ? undefined : context.takeDevice(request);
   if (free) handedOn.add(adapter);
   const reply = (device: GPUDevice): FarlightDevice<never> => {
-    context.adoptDevice(made, free ?? context.openDevice(device, key, name));
+    context.adoptDevice(made, free ?? context.openDevice(device, request));
     return describe(device);
   };
   if (free) return { promise: Promise.resolve(free.device), reply };
@@ -54,6 +57,9 @@ export function requestDevice(
     : adapter.requestDevice(descriptor);
   return { promise, reply };
 }
+
+/** How each adapter was asked for. */
+const requests = new WeakMap<GPUAdapter, AdapterRequest>();
 
 /** Adapters that gave a device of an earlier session, and so were not asked for it. */
 const handedOn = new WeakSet<GPUAdapter>();

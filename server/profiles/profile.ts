@@ -14,12 +14,29 @@ export interface ProfileStep extends Recipe {
   readonly parts: readonly number[];
 }
 
+/** How a program came by a device: what it asked of the GPU, and of the adapter. */
+export interface DeviceRecipes {
+  readonly adapter: Recipe;
+  readonly device: Recipe;
+}
+
+/** What a program compiled on a device, and how to have such a device. */
+export interface Profile {
+  /** The program's name, as its Hello gave it. */
+  readonly program: string;
+  readonly device: DeviceRecipes;
+  readonly steps: readonly ProfileStep[];
+}
+
 /** Steps that a profile has at most, and its bytes. */
 export const PROFILE_LIMITS = { steps: 4096, bytes: 32 << 20 } as const;
 
 /** Steps beyond the limits are left out: those that come first are what the program asks for first. */
-export function encodeProfile(steps: readonly ProfileStep[]): Uint8Array {
+export function encodeProfile({ program, device, steps }: Profile): Uint8Array {
   const w = new Writer({ frameBytes: Number.POSITIVE_INFINITY });
+  w.string(program);
+  writeRecipe(w, device.adapter);
+  writeRecipe(w, device.device);
   const kept: ProfileStep[] = [];
   let bytes = 0;
   for (const step of steps.slice(0, PROFILE_LIMITS.steps)) {
@@ -28,27 +45,36 @@ export function encodeProfile(steps: readonly ProfileStep[]): Uint8Array {
     kept.push(step);
   }
   w.u32(kept.length);
-  for (const { shape, parts, payloads } of kept) {
-    w.bytes(shape);
-    w.u32(parts.length);
-    for (const part of parts) w.u32(part);
-    w.u32(payloads.length);
-    for (const payload of payloads) w.bytes(payload);
+  for (const step of kept) {
+    w.u32(step.parts.length);
+    for (const part of step.parts) w.u32(part);
+    writeRecipe(w, step);
   }
   return w.content.slice();
 }
 
+function writeRecipe(w: Writer, { shape, payloads }: Recipe): void {
+  w.bytes(shape);
+  w.u32(payloads.length);
+  for (const payload of payloads) w.bytes(payload);
+}
+
 /** Throws ProtocolError on what `encodeProfile` does not write. */
-export function decodeProfile(bytes: Uint8Array): ProfileStep[] {
+export function decodeProfile(bytes: Uint8Array): Profile {
   const r = new Reader(bytes);
+  const program = r.string();
+  const device = { adapter: readRecipe(r), device: readRecipe(r) };
   const steps: ProfileStep[] = [];
   for (let count = r.count(); count > 0; count -= 1) {
-    const shape = r.take(r.u32(), LIMITS.frameBytes);
     // A step names what came before it.
     const parts = readSequence(r, () => r.index(steps.length + 1));
-    const payloads = readSequence(r, () => r.bytes());
-    steps.push({ shape, parts, payloads });
+    steps.push({ parts, ...readRecipe(r) });
   }
   if (!r.done) throw new ProtocolError('a profile goes on after its end');
-  return steps;
+  return { program, device, steps };
+}
+
+function readRecipe(r: Reader<object>): Recipe {
+  const shape = r.take(r.u32(), LIMITS.frameBytes);
+  return { shape, payloads: readSequence(r, () => r.bytes()) };
 }
