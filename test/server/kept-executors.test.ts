@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { temporaryFolders } from '../support/blob-files.js';
 import { until } from '../support/session-client.js';
 
 const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalThis;
@@ -207,5 +208,42 @@ describe('the next session of a program', () => {
     ]);
     expect(third.reused).toBe(true);
     expect(third.seen).toEqual([0, 0, 1].map((waits) => ({ waits, seen: ONCE })));
+  });
+});
+
+describe('a host that has restarted', () => {
+  const folders = temporaryFolders();
+  afterEach(() => folders.remove());
+
+  /** Runs the shader, whose pipeline it awaits; resolves to what that counted, and how often the program waited. */
+  async function countOn(url: string) {
+    const gpu = create({ host: url });
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    if (!device) throw new Error('the software GPU is there');
+    const module = device.createShaderModule({ code: CODE });
+    const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
+    const seen = await run(device, pipeline);
+    const { waits } = stats(gpu);
+    close(gpu);
+    return { seen, waits };
+  }
+
+  it('has compiled what its last program needs before that comes, and computes the same', async () => {
+    const options = { adapter: 'software', spares: 0, blobs: folders.make() };
+    const first = await testHost(options);
+    const cold = await countOn(first.url);
+    await until(() => first.counters.executorsKept === 1);
+    await first.close();
+
+    const second = await testHost(options);
+    try {
+      await until(() => second.counters.executorsKept === 1);
+      const warm = await countOn(second.url);
+      expect(second.counters.executorsReused).toBe(1);
+      // The pipeline is there, and the client knows: it is not waited for.
+      expect(warm).toEqual({ seen: ONCE, waits: cold.waits - 1 });
+    } finally {
+      await second.close();
+    }
   });
 });

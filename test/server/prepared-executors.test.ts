@@ -1,18 +1,14 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { close, create, globals, stats } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PROFILES, tenantFolder } from '#farlight/server/blobs/tenants.js';
 import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { DEFAULT_TENANT } from '#farlight/server/trust/token-store.js';
-import { testHost } from '#farlight/testing/index.js';
 import { temporaryFolders } from '../support/blob-files.js';
 import { fakeHosts, pidOf } from '../support/fake-hosts.js';
 import { memoryLog } from '../support/memory-log.js';
 import { executorsOf, HELLO, SessionClient, until } from '../support/session-client.js';
-
-const { GPUBufferUsage } = globals as unknown as typeof globalThis;
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());
@@ -81,63 +77,5 @@ describe('a host that starts', () => {
     const { log, lines } = memoryLog();
     await start({ kept: 1, spares: 0, busyMs: 300, log, blobs: { root: await left(['hang']) } });
     await until(() => lines.some(({ msg, program }) => msg === 'executor lost' && program === 'hang'));
-  });
-});
-
-describe('a host that has restarted', () => {
-  const CODE = `
-    @group(0) @binding(0) var<storage, read_write> data: array<u32>;
-    @compute @workgroup_size(1) fn main() { data[0] = data[0] + 7u; }`;
-
-  /** Runs a compute pass; resolves to what it computed, and how often the program had to wait. */
-  async function run(url: string) {
-    const gpu = create({ host: url });
-    const device = await (await gpu.requestAdapter())?.requestDevice();
-    if (!device) throw new Error('the software GPU is there');
-    const module = device.createShaderModule({ code: CODE });
-    const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
-    const buffer = device.createBuffer({ size: 64, usage });
-    const group = device.createBindGroup({
-      layout: pipeline.getBindGroupLayout(0),
-      entries: [{ binding: 0, resource: { buffer } }],
-    });
-    const encoder = device.createCommandEncoder();
-    const pass = encoder.beginComputePass();
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, group);
-    pass.dispatchWorkgroups(1);
-    pass.end();
-    const result = device.createBuffer({
-      size: 4,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
-    encoder.copyBufferToBuffer(buffer, 0, result, 0, 4);
-    device.queue.submit([encoder.finish()]);
-    await result.mapAsync(1);
-    const [computed] = new Uint32Array(result.getMappedRange());
-    const { waits } = stats(gpu);
-    close(gpu);
-    return { computed, waits };
-  }
-
-  it('has compiled what its last program needs before that comes, and computes the same', async () => {
-    const blobs = folders.make();
-    const options = { adapter: 'software', spares: 0, blobs };
-    const first = await testHost(options);
-    const cold = await run(first.url);
-    await until(() => first.counters.executorsKept === 1);
-    await first.close();
-
-    const second = await testHost(options);
-    try {
-      await until(() => second.counters.executorsKept === 1);
-      const warm = await run(second.url);
-      expect(second.counters.executorsReused).toBe(1);
-      // The pipeline is there, and the client knows: it is not waited for.
-      expect(warm).toEqual({ computed: 7, waits: cold.waits - 1 });
-    } finally {
-      await second.close();
-    }
   });
 });
