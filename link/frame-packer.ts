@@ -28,9 +28,9 @@ export class FramePacker {
 
   /** The body of a `packed` packet for a frame that is about to be sent; undefined where it goes as it is. */
   pack(frame: Uint8Array): Uint8Array | undefined {
-    const bandwidth = this.#rate.bytesPerMs ?? this.#rate.most(this.#now());
-    if (this.#policy.choose(frame.length, bandwidth) === 'raw') return undefined;
     const start = this.#now();
+    const bandwidth = this.#rate.bytesPerMs ?? this.#rate.most(start);
+    if (this.#policy.choose(frame.length, bandwidth, this.#rate.queueMs(start)) === 'raw') return undefined;
     const packed = packFrame(frame);
     const ms = this.#now() - start;
     // The link was not paused for that.

@@ -63,6 +63,14 @@ export class DeliveryRate {
     return elapsed > 0 ? first.bytes / elapsed : undefined;
   }
 
+  /** How long what is under way still takes to leave, in milliseconds, as far as that is known. */
+  queueMs(now: number): number {
+    const [first] = this.#sent;
+    if (!first || this.bytesPerMs === undefined) return 0;
+    const gone = now - Math.max(first.at, this.#deliveredAt);
+    return Math.max(0, this.#underWay / this.bytesPerMs - gone - (this.#roundTrip ?? 0));
+  }
+
   /** Whether what is sent now finds the link idle. */
   get idle(): boolean {
     return this.#underWay <= IDLE_BYTES;

@@ -54,17 +54,17 @@ export class PackPolicy {
     this.#mode = mode;
   }
 
-  /** What to do with a frame of so many bytes. */
-  choose(length: number, bandwidth: number | undefined): PackChoice {
+  /** What to do with a frame of so many bytes, behind others that take the link for so long: packing may take that. */
+  choose(length: number, bandwidth: number | undefined, queueMs = 0): PackChoice {
     if (length < LEAST_PACKED_BYTES) return 'raw';
     const seen = this.#of(length);
     if (this.#mode === 'on') return seen.misses === 0 ? 'pack' : this.#try(seen, length, bandwidth ?? SLOW);
     if (bandwidth === undefined) return 'raw';
     const speed = speedOf(seen);
-    if (seen.misses === 0 && pays(length, bandwidth, { ratio: seen.ratio, speed })) return 'pack';
+    if (seen.misses === 0 && pays(length, bandwidth, { ratio: seen.ratio, speed }, queueMs)) return 'pack';
     // What made packing slow may be over: without this hope it would never be seen.
     const hoped = { ratio: Math.min(seen.ratio, HOPED_RATIO), speed: Math.max(speed, FIRST.speed) };
-    return pays(length, bandwidth, hoped) ? this.#try(seen, length, bandwidth) : 'raw';
+    return pays(length, bandwidth, hoped, queueMs) ? this.#try(seen, length, bandwidth) : 'raw';
   }
 
   /**
@@ -113,12 +113,14 @@ function speedOf({ speeds }: Experience): number {
 /** What is assumed of a link that nothing is known of, where packing was asked for: 100 Mbit/s. */
 const SLOW = 12_500;
 
-/** Whether a packed frame arrives sooner than a raw one, by a margin. */
+/** Whether a packed frame arrives sooner than a raw one, by a margin, behind others that take the link for so long. */
 export function pays(
   length: number,
   bandwidth: number,
   { ratio, speed }: { ratio: number; speed: number },
+  queueMs = 0,
 ): boolean {
   const raw = length / bandwidth;
-  return length / speed + (ratio * length) / bandwidth + length / UNPACK_SPEED < MARGIN * raw;
+  const packing = Math.max(0, length / speed - queueMs);
+  return packing + (ratio * length) / bandwidth + length / UNPACK_SPEED < MARGIN * raw;
 }

@@ -177,7 +177,8 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     const button = page.locator('#sessions button');
     await button.waitFor();
     expect(await button.textContent()).toBe(program);
-    await button.click();
+    // The session ends when it is watched: a page that asks for one that has gone is told so, and logs that.
+    await Promise.all([page.waitForResponse(/watch/), button.click()]);
     expect(await page.locator('#timeline-heading').textContent()).toContain(program);
     client.link.close();
     await client.closed;

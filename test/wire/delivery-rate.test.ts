@@ -54,6 +54,23 @@ describe('the delivery rate', () => {
     expect(rate.bytesPerMs).toBeCloseTo(KIB);
   });
 
+  it('tells how long what is under way still takes, a round trip less', () => {
+    const rate = new DeliveryRate();
+    expect(rate.queueMs(0)).toBe(0);
+    rate.roundTrip(20);
+    rate.sent(0, 400 * KIB, false);
+    // Nothing is known of the link yet.
+    expect(rate.queueMs(5)).toBe(0);
+    rate.acknowledged(420, 1);
+    rate.sent(500, 400 * KIB, false);
+    rate.sent(500, 400 * KIB, false);
+    expect(rate.queueMs(500)).toBeCloseTo(780);
+    expect(rate.queueMs(700)).toBeCloseTo(580);
+    rate.acknowledged(920, 1);
+    expect(rate.queueMs(920)).toBeCloseTo(380);
+    expect(rate.queueMs(2000)).toBe(0);
+  });
+
   it('is not raised by acknowledgements that a busy peer sends all at once', () => {
     const rate = new DeliveryRate();
     const sentAt = [0, 0, 1000, 2000, 3000];

@@ -47,6 +47,16 @@ describe('what is packed', () => {
     expect(result.packed).toBe(packed ? 20 : 0);
   });
 
+  it('is a frame behind others that is packed while those leave, where packing alone would make it late', () => {
+    const policy = new PackPolicy('auto');
+    send(policy, WEIGHTS, 10, mbits(10));
+    const { length, speed } = WEIGHTS;
+    expect(policy.choose(length, mbits(150), 0)).not.toBe('pack');
+    expect(policy.choose(length, mbits(150), length / speed)).toBe('pack');
+    // The peer has to unpack it all the same.
+    expect(policy.choose(length, mbits(1000), 1000)).not.toBe('pack');
+  });
+
   it('is nothing while no bandwidth is known, and no short frame ever', () => {
     expect(send(new PackPolicy('auto'), PHOTO, 100, undefined)).toEqual({ packed: 0, vain: 0, ms: 0 });
     for (const mode of ['auto', 'on'] as const) {
