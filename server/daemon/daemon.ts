@@ -1,7 +1,7 @@
 import { totalmem } from 'node:os';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
-import { type FarlightError, invariant } from '../../proto/errors.js';
+import { type FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../../proto/handshake.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { Observatory } from '../page/observatory.js';
@@ -62,7 +62,7 @@ export class Daemon {
       await daemon.#listeners.listen();
       await daemon.#openGpu();
       daemon.#noteStart();
-      daemon.#prepare();
+      void daemon.#prepare();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -211,10 +211,15 @@ export class Daemon {
   }
 
   /** Makes ready for the programs that ran last: what was compiled for them has gone with the host of that time. */
-  #prepare(): void {
+  async #prepare(): Promise<void> {
     if (!this.#contents || !this.#adapter) return;
-    const tenants = (this.tokens?.list() ?? []).map(({ tenant }) => tenant);
-    void this.#pool.prepare(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
+    try {
+      const tenants = (this.tokens?.list() ?? []).map(({ tenant }) => tenant);
+      await this.#pool.prepare(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
+    } catch (error) {
+      // Tokens or a folder that cannot be read: those who need them hear of it.
+      this.#log.warn({ why: messageOf(error) }, 'nothing prepared');
+    }
   }
 
   #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {

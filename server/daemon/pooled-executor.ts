@@ -82,6 +82,8 @@ export class PooledExecutor {
         events.onOver();
       },
       onIdle: () => {
+        // It was ready for a session when it had been given to one already: that is over in its own time.
+        if (this.#user) return;
         this.#prepared();
         this.#released();
         events.onIdle();

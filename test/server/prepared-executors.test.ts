@@ -1,10 +1,11 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PROFILES, tenantFolder } from '#farlight/server/blobs/tenants.js';
 import type { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
-import { DEFAULT_TENANT } from '#farlight/server/trust/token-store.js';
+import { DEFAULT_TENANT, TokenStore } from '#farlight/server/trust/token-store.js';
 import { temporaryFolders } from '../support/blob-files.js';
 import { fakeHosts, pidOf } from '../support/fake-hosts.js';
 import { memoryLog } from '../support/memory-log.js';
@@ -62,6 +63,31 @@ describe('a host that starts', () => {
     await client.closed;
     await until(() => daemon.counters.executorsKept === 1);
     expect(await executorsOf(process.pid)).toEqual(pids);
+  });
+
+  it('does not give an executor away again that was ready when a session had it already', async () => {
+    const daemon = await start({ kept: 4, spares: 0, blobs: { root: await left(['a.mjs']) } });
+    const [client, another] = [open(daemon, 'a.mjs'), open(daemon, 'a.mjs')];
+    expect(await pidOf(client)).not.toBe(await pidOf(another));
+    expect(daemon.counters.executorsReused).toBe(1);
+    expect(daemon.counters.executorsKept).toBe(0);
+  });
+
+  it('prepares for the tenants that have tokens, and where those cannot be read starts all the same', async () => {
+    const trustFolder = folders.make();
+    const tokens = join(trustFolder, 'tokens');
+    new TokenStore(tokens).add({ tenant: 'alice' });
+    const { log, of } = memoryLog();
+    const blobs = { root: await left(['a.mjs'], 'alice') };
+    const options = { listen: 'grpcs://127.0.0.1:0', trustFolder, spares: 0, blobs, log };
+    const daemon = await start(options);
+    await until(() => daemon.counters.executorsKept === 1);
+    expect(of('executor kept')).toEqual([expect.objectContaining({ program: 'a.mjs', tenant: 'alice' })]);
+
+    writeFileSync(join(tokens, '0123456789'), 'no token');
+    await start(options);
+    await until(() => of('nothing prepared').length === 1);
+    expect(of('nothing prepared')[0]?.why).toMatch(/is not a token that farlight wrote/);
   });
 
   it('goes on with the next program where one is too much for the GPU, and says so', async () => {
