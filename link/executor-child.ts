@@ -38,8 +38,10 @@ export interface ExecutorChildEvents {
   onSpans?(spans: readonly Span[], left: number): void;
   /** The session is over, and its client knows. */
   onOver?(why: SessionOver): void;
-  /** The next session may begin, or what was to be prepared is there. */
+  /** The next session may begin. */
   onIdle?(): void;
+  /** What was to be prepared is there. */
+  onPrepared?(): void;
   /** The session asks for its share of what it has in common with others, or gives some back. */
   onShare?(report: ShareReport): void;
   /** The process has answered a `ping`. */
@@ -102,7 +104,7 @@ export class ExecutorChild {
     return this.#child.signalCode === 'SIGTERM';
   }
 
-  /** Has it be ready for a program's next session: onIdle says when, and that may begin at once. */
+  /** Has it be ready for a program's next session: onPrepared says when, and that may begin at once. */
   prepare(about: Preparation): void {
     this.#tell({ type: 'prepare', ...about });
   }
@@ -227,6 +229,8 @@ export class ExecutorChild {
       this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
+    } else if (report.type === 'prepared') {
+      this.#events.onPrepared?.();
     } else if (report.type === 'alive') {
       this.#events.onAlive?.();
     } else {

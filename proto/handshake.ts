@@ -184,7 +184,7 @@ export type ExecutorCommand =
   | ({ type: 'end' } & SessionEnd)
   /** Whether what it does is to be told, as `spans`. */
   | { type: 'watch'; on: boolean }
-  /** Before any session: what the program needed the last time is to be there, see `idle`. */
+  /** Before any session: what the program needed the last time is to be there, see `prepared`. */
   | ({ type: 'prepare' } & Preparation)
   /** To be answered with `alive`. */
   | { type: 'ping' }
@@ -211,8 +211,10 @@ export type ExecutorReport =
   | { type: 'spans'; spans: Span[]; left: number }
   /** The session is over: what was left of it is tidied up. */
   | ({ type: 'over' } & SessionOver)
-  /** Another session of the program may begin; or all is there for the first, which may have begun before that. */
+  /** Another session of the program may begin. */
   | { type: 'idle' }
+  /** All is there for the first session of the program, which may have begun before that, or even be over. */
+  | { type: 'prepared' }
   | { type: 'alive' }
   | ShareReport
   | { type: 'ended'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };

@@ -38,7 +38,7 @@ export class ExecutorWatch {
   #findBusy(): void {
     const { busyMs, executors, onExcess } = this.#options;
     for (const executor of executors) {
-      if (!(executor.isUsed || executor.isPreparing) || !executor.isReady) continue;
+      if (!executor.isAtWork || !executor.isReady) continue;
       executor.child.ping();
       const seconds = Math.round(busyMs / 1000);
       if (Date.now() - executor.aliveAt < busyMs) continue;
@@ -51,7 +51,7 @@ export class ExecutorWatch {
     const { memoryBytes, executors, onExcess } = this.#options;
     const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
     for (const executor of executors) {
-      if (!executor.isUsed && !executor.isPreparing) continue;
+      if (!executor.isAtWork) continue;
       const bytes = processMemory(executor.child.pid);
       if (bytes === undefined || bytes <= memoryBytes) continue;
       onExcess(executor, `had ${mib(bytes)} of the host's memory, of ${mib(memoryBytes)} that it may have`);

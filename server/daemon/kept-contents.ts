@@ -39,18 +39,17 @@ export class TenantContents {
 
   /** The programs of these tenants that ran last, the newest first; each is looked for when it is asked for. */
   *programs(tenants: Iterable<string>): Generator<Served & { blobs: BlobFolder }> {
-    const owners = new Map<string, { tenant: string; blobs: BlobFolder }>();
-    for (const tenant of tenants) {
-      const blobs = this.of(tenant).folder;
-      owners.set(join(blobs.path, PROFILES), { tenant, blobs });
-    }
+    const owners = new Map<string, string>();
+    for (const tenant of tenants) owners.set(join(tenantFolder(tenant, this.root), PROFILES), tenant);
     const known = new Set<string>();
     for (const { folder, profile } of newestProfiles([...owners.keys()])) {
-      const owner = owners.get(folder);
-      const key = JSON.stringify([folder, profile.program]);
-      if (!owner || known.has(key)) continue;
+      const { program } = profile;
+      const tenant = owners.get(folder);
+      const key = JSON.stringify([tenant, program]);
+      if (tenant === undefined || known.has(key)) continue;
       known.add(key);
-      yield { ...owner, program: profile.program };
+      // Only for those that are wanted: it looks through all that the tenant has.
+      yield { tenant, program, blobs: this.of(tenant).folder };
     }
   }
 

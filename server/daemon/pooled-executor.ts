@@ -82,11 +82,12 @@ export class PooledExecutor {
         events.onOver();
       },
       onIdle: () => {
-        // It was ready for a session when it had been given to one already: that is over in its own time.
-        if (this.#user) return;
-        this.#prepared();
         this.#released();
         events.onIdle();
+      },
+      onPrepared: () => {
+        // A session that it was given to meanwhile is over in its own time.
+        if (this.#endPreparing()) events.onIdle();
       },
       onAlive: () => {
         this.#aliveAt = Date.now();
@@ -95,7 +96,7 @@ export class PooledExecutor {
         clearTimeout(this.#timer);
         this.#exited.resolve();
         events.onExit(reason);
-        this.#prepared();
+        this.#endPreparing();
         const user = this.#user;
         this.#user = undefined;
         user?.onExit(reason);
@@ -118,6 +119,11 @@ export class PooledExecutor {
   /** Whether it makes ready for a session, and has none yet. */
   get isPreparing(): boolean {
     return this.#preparing !== undefined;
+  }
+
+  /** Whether it does something for a program, so that it is looked after. */
+  get isAtWork(): boolean {
+    return this.isUsed || this.isPreparing;
   }
 
   /** When it was last known not to be busy, in milliseconds since 1970. */
@@ -156,7 +162,7 @@ export class PooledExecutor {
   /** Gives it to a session, until that is over. */
   use(serves: Served, user: ExecutorUser): void {
     clearTimeout(this.#timer);
-    this.#prepared();
+    this.#endPreparing();
     this.#user = user;
     this.#serves = serves;
     this.#aliveAt = Date.now();
@@ -187,9 +193,12 @@ export class PooledExecutor {
     this.#takeUser()?.onExit(reason);
   }
 
-  #prepared(): void {
-    this.#preparing?.resolve();
+  /** @returns false where nothing was made ready. */
+  #endPreparing(): boolean {
+    const preparing = this.#preparing;
     this.#preparing = undefined;
+    preparing?.resolve();
+    return preparing !== undefined;
   }
 
   #takeUser(): ExecutorUser | undefined {

@@ -101,9 +101,9 @@ function sleepThread(ms: number): void {
 
 /**
  * Has Dawn look when the returned says so. While a promise of its is open, npm `webgpu` hands a native function to the
- * global `setImmediate` in each turn of the event loop (ScheduleProcessEvents in Dawn's src/dawn/node/binding/AsyncRunner.cpp), which
- * processes events and does the same again: so that global is what can be replaced. Functions of JavaScript pass
- * through. For a process that has nothing but Dawn in it.
+ * global `setImmediate` in each turn of the event loop (ScheduleProcessEvents in Dawn's
+ * src/dawn/node/binding/AsyncRunner.cpp), which processes events and does the same again: so that global is what can be
+ * replaced. Functions of JavaScript pass through. For a process that has nothing but Dawn in it.
  */
 export function paceDawn(): GpuPolls {
   const { setImmediate } = globalThis;

@@ -1,7 +1,7 @@
 import type { DeviceRecipes, Recipe } from '../profiles/profile.js';
 import { compileAhead } from './compile-ahead.js';
 import type { Profiles } from './context.js';
-import { adapterRequest, type DeviceRequest, deviceRequest } from './device-request.js';
+import { adapterRequest, deviceRequest } from './device-request.js';
 import { OpenDevice } from './open-device.js';
 import { PreparedCommand } from './prepared-command.js';
 
@@ -30,9 +30,7 @@ export async function prepare(
   const isOpen = (key: string) => devices.some(({ request }) => request.key === key);
   for (const recipe of recipes) {
     if (devices.length === MOST_DEVICES) break;
-    // Another GPU has profiles of its own, or a newer one of these recipes was of this one.
-    const stepsOf = (request: DeviceRequest) => (isOpen(request.key) ? [] : profiles.read(request));
-    const opened = await prepareDevice(gpu, recipe, stepsOf);
+    const opened = await prepareDevice(gpu, recipe, profiles, isOpen);
     if (opened) devices.push(opened);
   }
   return { devices, compiled: Promise.all(devices.map(({ compiling }) => compiling)) };
@@ -41,7 +39,8 @@ export async function prepare(
 async function prepareDevice(
   gpu: GPU,
   recipes: DeviceRecipes,
-  stepsOf: (request: DeviceRequest) => ReturnType<Profiles['read']>,
+  profiles: Profiles,
+  isOpen: (key: string) => boolean,
 ): Promise<OpenDevice | undefined> {
   try {
     const asked = filled(recipes.adapter);
@@ -49,7 +48,8 @@ async function prepareDevice(
     if (!adapter) return undefined;
     const command = filled(recipes.device);
     const request = deviceRequest(adapter, adapterRequest(asked), command);
-    const steps = stepsOf(request);
+    // Recipes of another GPU may be those of a profile of this one, or of none.
+    const steps = isOpen(request.key) ? [] : profiles.read(request);
     if (steps.length === 0) return undefined;
     const device = await adapter.requestDevice(...(command.args as [GPUDeviceDescriptor?]));
     const opened = new OpenDevice(device, request);

@@ -89,7 +89,6 @@ class Executor {
   readonly #parts: ExecutorParts;
   #carrier: Carrier | undefined;
   #inheritance: unknown;
-  #hasBegun = false;
   #stopWatching: (() => void) | undefined;
 
   constructor(opened: OpenedGpu, parts: ExecutorParts) {
@@ -101,9 +100,7 @@ class Executor {
   async prepare(about: Preparation): Promise<this> {
     const { inheritance, prepared } = (await this.#parts.prepare?.(this.#opened.gpu, about)) ?? {};
     this.#inheritance = inheritance;
-    void Promise.resolve(prepared).then(() => {
-      if (!this.#hasBegun) report({ type: 'idle' });
-    });
+    void Promise.resolve(prepared).then(() => report({ type: 'prepared' }));
     return this;
   }
 
@@ -128,7 +125,6 @@ class Executor {
 
   #begin(description: SessionDescription, socket: Duplex, head: Uint8Array): void {
     invariant(!this.#carrier, 'an executor has one session at a time');
-    this.#hasBegun = true;
     const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
     this.#carrier = new Carrier({
       description,

@@ -11,8 +11,8 @@ const MOST = 256;
 const MOST_READ = 32;
 
 /**
- * What programs compiled on their devices, on disk: a file for each program, adapter and device descriptor,
- * which begins with the hash of the rest. A profile saves time and nothing else, so whatever is wrong with one
+ * What programs compiled on their devices, on disk: a file for each program and each way in which it asks for a
+ * device, which begins with the hash of the rest. A profile saves time and nothing else, so whatever is wrong with one
  * is as if there were none.
  */
 export class ProfileStore {

@@ -187,6 +187,13 @@ describe('a host that has restarted', () => {
     return { executor, compile };
   }
 
+  /** A session on the host of that time, which compiled these. */
+  async function compiledBefore(...codes: string[]) {
+    const { compile, executor } = await session(new FakeGpu());
+    for (const code of codes) compile(code);
+    await executor.retire();
+  }
+
   const fakeWithPipelines = () => {
     const fake = new FakeGpu();
     fake.answers.createComputePipelineAsync = () => Promise.resolve({ pipeline: 'ahead' });
@@ -224,10 +231,7 @@ describe('a host that has restarted', () => {
 
   it('compiles equal pipelines with layouts of their own as often as the program did', async () => {
     const code = 'twice the same';
-    const before = await session(new FakeGpu());
-    before.compile(code);
-    before.compile(code);
-    await before.executor.retire();
+    await compiledBefore(code, code);
 
     const after = fakeWithPipelines();
     const { compile } = await session(after);
@@ -243,9 +247,7 @@ describe('a host that has restarted', () => {
   });
 
   it('prepares for a program that has not come yet, which then has nothing compiled', async () => {
-    const before = await session(new FakeGpu());
-    before.compile('prepared');
-    await before.executor.retire();
+    await compiledBefore('prepared');
 
     const fake = fakeWithPipelines();
     const { devices, compiled } = await prepare(fake.gpu, recipes(), memory);
@@ -259,9 +261,7 @@ describe('a host that has restarted', () => {
   });
 
   it('gives what it still prepares to the program that comes meanwhile', async () => {
-    const before = await session(new FakeGpu());
-    before.compile('slow');
-    await before.executor.retire();
+    await compiledBefore('slow');
 
     const fake = fakeWithPipelines();
     const { devices, compiled } = await prepare(fake.gpu, recipes(), memory);
@@ -272,9 +272,7 @@ describe('a host that has restarted', () => {
   });
 
   it('prepares no device of a GPU that it has not any more, and none twice', async () => {
-    const before = await session(new FakeGpu());
-    before.compile('prepared');
-    await before.executor.retire();
+    await compiledBefore('prepared');
     const twice = [...recipes(), ...recipes()];
     expect((await prepare(new FakeGpu().gpu, twice, memory)).devices).toHaveLength(1);
     const other = new FakeGpu('another GPU');
@@ -283,9 +281,7 @@ describe('a host that has restarted', () => {
   });
 
   it('prepares nothing of what a newer version wrote, and goes on', async () => {
-    const before = await session(new FakeGpu());
-    before.compile('prepared');
-    await before.executor.retire();
+    await compiledBefore('prepared');
     const [good] = recipes();
     const unknown = { shape: Uint8Array.of(255, 1), payloads: [] };
     const bad = { adapter: unknown, device: unknown };
@@ -304,9 +300,7 @@ describe('a host that has restarted', () => {
   });
 
   it('goes on where something cannot be made any more', async () => {
-    const before = await session(new FakeGpu());
-    before.compile('a third one');
-    await before.executor.retire();
+    await compiledBefore('a third one');
     const fake = fakeWithPipelines();
     fake.answers.createShaderModule = () => {
       delete fake.answers.createShaderModule;

@@ -59,7 +59,8 @@ if (process.argv[1] === import.meta.filename) {
       receive: (frame) => actions[frame[0]]?.(frame, peer),
       close: () => {},
     }),
-    // For a program called slow that takes for ever, one called hang stays in the driver, and one called crash is too much for it.
+    // For a program called slow that takes for ever, one called hang stays in the driver, and one called crash is too
+    // much for it.
     prepare: async (_gpu, { program }) => {
       while (program === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
       if (program === 'crash') process.kill(process.pid, 'SIGSEGV');
