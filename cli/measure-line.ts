@@ -1,4 +1,5 @@
 /** What is measured of a line: `echo` sends a payload and has that many bytes sent back. */
+import { monotonicNow } from '../link/clock.js';
 export interface Echo {
   echo(payload: Uint8Array, replyBytes: number): Promise<void>;
 }
@@ -17,10 +18,7 @@ const MIB = 1024 * 1024;
 const TRANSFER_BYTES = 4 * MIB;
 
 /** Measures the line to a host. The first exchange, which connects, does not count. */
-export async function measureLine(
-  line: Echo,
-  now: () => number = () => performance.now(),
-): Promise<LineSpeed> {
+export async function measureLine(line: Echo, now: () => number = monotonicNow): Promise<LineSpeed> {
   const time = async (up: number, down: number) => {
     const payload = new Uint8Array(up);
     const start = now();

@@ -1,4 +1,6 @@
 /** A timer that only keeps the event loop turning; setTimeout takes no longer delay. */
+import { clearTimeout, setTimeout } from '../link/clock.js';
+
 const NEVER_MS = 2 ** 31 - 1;
 
 type Compile = (...args: unknown[]) => Promise<unknown>;

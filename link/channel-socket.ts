@@ -15,6 +15,7 @@ import {
   PREFACE,
 } from '../proto/wire/packet.js';
 import type { ByteStream } from './byte-stream.js';
+import { clearInterval, clearTimeout, monotonicNow, setInterval, setTimeout } from './clock.js';
 import { DirectSocket } from './direct-socket.js';
 import type { FramePacker } from './frame-packer.js';
 import type { SharedFile } from './shared-file.js';
@@ -68,8 +69,8 @@ export class ChannelSocket implements ChannelConnection {
   #gone = false;
   #ackTimer: Timer | undefined;
   #pingTimer: Timer | undefined;
-  #heardAt = Date.now();
-  #lookedAt = Date.now();
+  #heardAt = monotonicNow();
+  #lookedAt = monotonicNow();
   #packer: FramePacker | undefined;
   /** The first long frame's acknowledgement is waited for. */
   #waitTimer: Timer | undefined;
@@ -195,7 +196,7 @@ export class ChannelSocket implements ChannelConnection {
   /** Takes bytes that were read from the socket: by this, or by who had it before. */
   push(piece: Uint8Array): void {
     if (this.#gone || this.#broken) return;
-    this.#heardAt = Date.now();
+    this.#heardAt = monotonicNow();
     try {
       this.#decoder.push(this.#prefaceLeft > 0 ? this.#takePreface(piece) : piece);
     } catch (error) {
@@ -328,7 +329,7 @@ export class ChannelSocket implements ChannelConnection {
   }
 
   #look({ pingMs, deadMs }: Silence): void {
-    const now = Date.now();
+    const now = monotonicNow();
     // This process has not run: what the peer said meanwhile is still to be read.
     if (now - this.#lookedAt > 2 * pingMs) this.#heardAt = now;
     this.#lookedAt = now;

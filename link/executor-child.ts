@@ -16,6 +16,7 @@ import type {
 import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
 import type { ByteStream } from './byte-stream.js';
+import { setTimeout } from './clock.js';
 import { NearStream } from './near-stream.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;

@@ -1,6 +1,7 @@
 import type { CompressionMode } from '../proto/compression.js';
 import { DeliveryRate, SAMPLE_BYTES } from '../proto/wire/delivery-rate.js';
 import { PackPolicy } from '../proto/wire/pack-policy.js';
+import { monotonicNow } from './clock.js';
 import { packFrame, unpackFrame } from './packed-frame.js';
 
 /** Between two questions for the round trip, in milliseconds. */
@@ -21,7 +22,7 @@ export class FramePacker {
   #full = false;
   #waited = false;
 
-  constructor(mode: CompressionMode, now: () => number = () => performance.now()) {
+  constructor(mode: CompressionMode, now: () => number = monotonicNow) {
     this.#policy = new PackPolicy(mode);
     this.#now = now;
   }

@@ -2,6 +2,7 @@ import { readSync, writeSync, writevSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ByteStream, Receiver } from './byte-stream.js';
+import { setTimeout } from './clock.js';
 import { DirectSocket } from './direct-socket.js';
 import { handleOf } from './socket-handle.js';
 import { unref } from './timer.js';

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { ProtocolError } from '../proto/errors.js';
 import { LIMITS, WINDOW_FRAMES } from '../proto/wire/limits.js';
 import { frameMemory } from '../proto/wire/memory.js';
+import { wallClock } from './clock.js';
 
 /** Where files are memory that all processes of a machine share. Linux has it, and no other system by this name. */
 const FOLDER = '/dev/shm';
@@ -150,7 +151,7 @@ function sweep(): void {
   for (const name of readdirSync(FOLDER).filter((each) => NAME.test(each))) {
     const path = join(FOLDER, name);
     try {
-      if (Date.now() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
+      if (wallClock() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
     } catch {
       // It is another user's, or another program was faster.
     }

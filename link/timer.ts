@@ -1,3 +1,5 @@
+import { clearTimeout, setImmediate, setTimeout } from './clock.js';
+
 /** What setTimeout and setInterval return: an object in Node, a number in a page. */
 export type Timer = ReturnType<typeof setTimeout>;
 
@@ -6,11 +8,6 @@ export function unref(timer: Timer): Timer {
   timer.unref?.();
   return timer;
 }
-
-/** Absent in a page. */
-const { setImmediate: afterReading = setTimeout } = globalThis as {
-  setImmediate?: (then: () => void) => unknown;
-};
 
 /** A time that has been set. */
 export interface Alarm {
@@ -26,7 +23,7 @@ export function alarm(ms: number, then: () => void): Alarm {
   const ring = () => {
     if (isOn) then();
   };
-  const timer = unref(setTimeout(() => void afterReading(ring), ms));
+  const timer = unref(setTimeout(() => void setImmediate(ring), ms));
   return {
     cancel() {
       isOn = false;

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { monotonicNow, setImmediate } from './clock.js';
 
 export interface VigilOptions {
   /** Milliseconds of any steady clock. */
@@ -33,7 +34,7 @@ export class Vigil {
   #quick = 0;
   #isAwake = false;
 
-  constructor({ now = () => performance.now(), soon = setImmediate, cores }: VigilOptions = {}) {
+  constructor({ now = monotonicNow, soon = setImmediate, cores }: VigilOptions = {}) {
     this.#now = now;
     this.#soon = soon;
     // With one core it would be the peer's time.

@@ -1,4 +1,5 @@
 import { type MemoryPeer, memoryTransport } from '../client/transport/memory.js';
+import { setImmediate } from '../link/clock.js';
 import { newCounters } from '../server/daemon/counters.js';
 import { openGpu } from '../server/dawn.js';
 import { ExecutorSession } from '../server/executor/session.js';

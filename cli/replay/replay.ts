@@ -6,6 +6,7 @@ import {
   type RecordingReader,
 } from '../../client/recording/recording.js';
 import type { Link, Transport, Welcome } from '../../client/transport/transport.js';
+import { monotonicNow } from '../../link/clock.js';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
 import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
@@ -115,9 +116,9 @@ export class Replay {
 
   async #run(header: RecordingHeader): Promise<ReplayReport> {
     const welcome = await this.#open(header);
-    const began = performance.now();
+    const began = monotonicNow();
     const difference = await this.#compare();
-    const ms = performance.now() - began;
+    const ms = monotonicNow() - began;
     return {
       equal: difference === undefined,
       ...(difference && { difference }),

@@ -1,4 +1,5 @@
 import type { ByteStream } from '../../link/byte-stream.js';
+import { clearTimeout, queueMicrotask, setTimeout } from '../../link/clock.js';
 
 /** Chromium takes longer for what comes in messages of 1 MiB than in shorter ones: 1.7 s for 32 MiB instead of 1.1. */
 const MESSAGE_BYTES = 256 << 10;

@@ -1,3 +1,4 @@
+import { monotonicNow, setInterval } from '../../link/clock.js';
 import { SPAN, spanMask } from '../../proto/activity.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import type { SessionObserver } from '../session/observer.js';
@@ -61,7 +62,7 @@ function begin(): void {
   const progress = new Progress();
   const outputs = [process.stdout, process.stderr].filter(({ isTTY }) => isTTY);
   const line = new StatusLine(process.stderr as unknown as Terminal, outputs as unknown as Terminal[]);
-  setInterval(() => line.show(progress.at(performance.now(), total())), LOOK_MS).unref();
+  setInterval(() => line.show(progress.at(monotonicNow(), total())), LOOK_MS).unref();
   process.on('exit', () => line.clear());
 }
 

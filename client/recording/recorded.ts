@@ -1,5 +1,6 @@
 import { closeSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { clearInterval, monotonicNow, setInterval, wallClock } from '../../link/clock.js';
 import { packageVersion } from '../../link/package-version.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { codeOf, openOutput } from '../output-file.js';
@@ -42,14 +43,14 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
       process.stderr.write(`farlight: the recording ends here: ${codeOf(error)}\n`);
     }
   };
-  const began = performance.now();
-  const ms = () => performance.now() - began;
+  const began = monotonicNow();
+  const ms = () => monotonicNow() - began;
   const writer = new RecordingWriter(
     {
       farlight: packageVersion(),
       protocol: PROTOCOL.max,
       program: basename(process.argv[1] ?? 'node'),
-      recordedAt: new Date().toISOString(),
+      recordedAt: new Date(wallClock()).toISOString(),
     },
     write,
   );

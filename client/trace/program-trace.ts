@@ -1,5 +1,6 @@
 import { closeSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
+import { setInterval, steadyTime, timeOrigin, wallClock } from '../../link/clock.js';
 import { packageVersion } from '../../link/package-version.js';
 import { codeOf, openOutput } from '../output-file.js';
 import { ProgramTracks } from './program-tracks.js';
@@ -12,8 +13,6 @@ const FLUSH_MS = 250;
 /** Each session of a program has two groups of tracks, after the program's own. */
 const PROGRAM_PID = 1;
 const GROUPS = 2;
-
-const now = () => performance.timeOrigin + performance.now();
 
 const traces = new Map<string, ProgramTrace>();
 
@@ -56,7 +55,14 @@ export class ProgramTrace {
     const index = this.#sessions.length;
     const wirePid = PROGRAM_PID + 1 + index * GROUPS;
     const title = index === 0 ? '' : ` of session ${index + 1}`;
-    const session = new SessionTrace({ tracks, program, wirePid, hostPid: wirePid + 1, title, now });
+    const session = new SessionTrace({
+      tracks,
+      program,
+      wirePid,
+      hostPid: wirePid + 1,
+      title,
+      now: steadyTime,
+    });
     this.#sessions.push(session);
     return session;
   }
@@ -70,7 +76,7 @@ export class ProgramTrace {
       number: 1,
     });
     let lost = false;
-    const startedAt = new Date().toISOString();
+    const startedAt = new Date(wallClock()).toISOString();
     const name = basename(process.argv[1] ?? 'node');
     const file = new TraceFile({
       sink: {
@@ -94,7 +100,7 @@ export class ProgramTrace {
       }),
     });
     // Everything that is drawn comes after the process began.
-    const tracks = new Tracks(file, performance.timeOrigin);
+    const tracks = new Tracks(file, timeOrigin);
     const program = new ProgramTracks(tracks, PROGRAM_PID, `${name} (process ${process.pid})`);
     // From its first moment on it is a whole one.
     file.flush();

@@ -1,3 +1,4 @@
+import { steadyTime } from '../../link/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { SessionObserver } from '../session/observer.js';
 import type { Session } from '../session/session.js';
@@ -43,7 +44,7 @@ export function traceSession(path: string, { shared }: { shared: boolean }): Tra
   if (!shared) begin();
   return {
     observer: {
-      now: () => performance.timeOrigin + performance.now(),
+      now: steadyTime,
       called: (name, start, about) => begin()?.called(name, start, about),
       awaited: (wait) => begin()?.awaited(wait) ?? (() => {}),
       flushed: (batch) => begin()?.flushed(batch),

@@ -1,4 +1,5 @@
 import { connect as connectTls } from 'node:tls';
+import { clearTimeout, setTimeout } from '../../link/clock.js';
 import type { FarlightError } from '../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
 import { hungUp, speaksTls } from './socket-errors.js';

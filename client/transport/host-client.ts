@@ -1,4 +1,5 @@
 import type { ChannelOptions, Client, Metadata, MethodDefinition, ServiceError, status } from '@grpc/grpc-js';
+import { wallClock } from '../../link/clock.js';
 import { grpc } from '../../link/grpc.js';
 import { ECHO_MESSAGE_LIMIT, hostService } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -81,7 +82,7 @@ export class HostClient {
   ): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = method;
-      const deadline = Date.now() + timeoutMs;
+      const deadline = wallClock() + timeoutMs;
       const done = (error: ServiceError | null, reply?: Reply) =>
         error || !reply ? this.#explain(error, timeoutMs).then(reject, reject) : resolve(reply);
       const options = { deadline };

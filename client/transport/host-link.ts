@@ -1,5 +1,6 @@
 import type { ByteStream } from '../../link/byte-stream.js';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import { monotonicNow } from '../../link/clock.js';
 import type { FramePacker } from '../../link/frame-packer.js';
 import type { SharedFile } from '../../link/shared-file.js';
 import { type Alarm, alarm } from '../../link/timer.js';
@@ -270,7 +271,7 @@ export class HostLink implements Link {
 
   /** Connects again, at once and then at growing intervals. */
   #comeBack(why: Error | undefined): void {
-    const now = Date.now();
+    const now = monotonicNow();
     const withinMs = this.#welcome?.resumeMs ?? OPENING_MS;
     this.#deadline ||= now + withinMs;
     if (now >= this.#deadline) {

@@ -1,3 +1,4 @@
+import { clearInterval, setImmediate, setInterval } from '../../link/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import type { AdapterDescription, Hello, Link, LinkEvents, Transport } from './transport.js';

@@ -1,3 +1,4 @@
+import { clearInterval, monotonicNow, setImmediate, setInterval } from '../../link/clock.js';
 import { Vigil } from '../../link/vigil.js';
 import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
@@ -85,8 +86,8 @@ export class NearLink implements Link {
   /** Closes the link and waits until what was sent has left, if that does not take long. */
   sayGoodbye(): void {
     this.close();
-    const from = performance.now();
-    while (!this.#closed && performance.now() - from < GOODBYE_MS && this.#turn()) {}
+    const from = monotonicNow();
+    while (!this.#closed && monotonicNow() - from < GOODBYE_MS && this.#turn()) {}
   }
 
   /** Does what the event loop would, or waits for there to be something. Returns false where only that can go on. */

@@ -1,6 +1,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../../link/certificate-pin.js';
+import { wallClock } from '../../link/clock.js';
 import { alarm } from '../../link/timer.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { HostAddress } from './host-address.js';
@@ -75,7 +76,7 @@ export async function secure(
     failed: (error) => explain.notSecured(address, error),
     late: (ms) => explain.notSecuredInTime(address, ms),
   });
-  const problem = judge(secured, address, protocols, options.now ?? Date.now);
+  const problem = judge(secured, address, protocols, options.now ?? wallClock);
   if (!problem) return secured;
   secured.destroy();
   throw problem;

@@ -1,4 +1,5 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { setImmediate } from '../../link/clock.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';

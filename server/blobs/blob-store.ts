@@ -10,6 +10,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { wallClock } from '../../link/clock.js';
 import { hashContent } from '../../link/content-hash.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
 import {
@@ -90,7 +91,7 @@ export class BlobStore {
     this.largestBytes = Math.floor(maxBytes / 4);
     this.#folder = folder;
     this.#log = log ?? (() => {});
-    this.#now = now ?? Date.now;
+    this.#now = now ?? wallClock;
     this.#room = new FolderRoom(folder, maxBytes, this.#now);
     this.#turns = turns;
     this.#writeFile = writeFile ?? writeWhole;

@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
+import { clearTimeout, setTimeout, wallClock } from '../../link/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { connectError } from './connect-error.js';
 import { listenAt } from './listen-address.js';
@@ -164,7 +165,7 @@ async function removeStale(base: string): Promise<void> {
     const folder = join(base, entry);
     if (!entry.startsWith(PREFIX) || !isOwnFolder(folder)) continue;
     const code = await connectError(join(folder, SOCKET));
-    const age = Date.now() - (lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    const age = wallClock() - (lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0);
     if (code === 'ECONNREFUSED' || (code === 'ENOENT' && age > UNFINISHED_MS)) {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import { steadyTime } from '../../link/clock.js';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
 import { type FarlightError, invariant, messageOf } from '../../proto/errors.js';
@@ -98,7 +99,7 @@ export class Daemon {
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
     const observatory = new Observatory({
-      now: Date.now,
+      now: steadyTime,
       host: () => ({
         version: this.#versions.version,
         url: this.url,

@@ -1,3 +1,4 @@
+import { clearTimeout, setImmediate, setTimeout } from '../../link/clock.js';
 import type { ExecutorChild, ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { BlobFolder } from '../../proto/handshake.js';

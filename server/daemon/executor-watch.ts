@@ -1,3 +1,4 @@
+import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
 import type { PooledExecutor } from './pooled-executor.js';
 import { processMemory } from './process-memory.js';
 
@@ -41,7 +42,7 @@ export class ExecutorWatch {
       if (!executor.isAtWork || !executor.isReady) continue;
       executor.child.ping();
       const seconds = Math.round(busyMs / 1000);
-      if (Date.now() - executor.aliveAt < busyMs) continue;
+      if (monotonicNow() - executor.aliveAt < busyMs) continue;
       onExcess(executor, `was busy for ${seconds} seconds without a pause`);
     }
   }

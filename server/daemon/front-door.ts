@@ -6,6 +6,7 @@ import {
   type TlsOptions,
   type Server as TlsServer,
 } from 'node:tls';
+import { clearTimeout, setTimeout } from '../../link/clock.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';

@@ -9,6 +9,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
+import { clearTimeout, setTimeout } from '../../link/clock.js';
 import {
   ECHO_LIMIT,
   ECHO_MESSAGE_LIMIT,

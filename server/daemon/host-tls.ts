@@ -1,5 +1,6 @@
 import { hostname, networkInterfaces } from 'node:os';
 import type { TlsOptions } from 'node:tls';
+import { clearInterval, setInterval } from '../../link/clock.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { clientAuthorities, givenCertificate } from '../trust/given-certificate.js';
 import { type HostCertificate, ownCertificate } from '../trust/host-certificate.js';

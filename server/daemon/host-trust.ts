@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { monotonicNow } from '../../link/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { TokenStore } from '../trust/token-store.js';
 import { type Admission, OPEN, TokenAdmission } from './admission.js';
@@ -32,6 +33,9 @@ export function hostTrust(options: DaemonOptions, warn: (sentence: string) => vo
   }
   const tls = new HostTls({ listen: address.host, files, folder: trustFolder, warn });
   const tokens = new TokenStore(trustFolder && join(trustFolder, 'tokens'));
-  const now = () => performance.now();
-  return { address, admission: new TokenAdmission({ tokens, now, warn }), secured: { tls, tokens } };
+  return {
+    address,
+    admission: new TokenAdmission({ tokens, now: monotonicNow, warn }),
+    secured: { tls, tokens },
+  };
 }

@@ -1,5 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { wallClock } from '../../link/clock.js';
 import { ContentFilter } from '../../proto/content-filter.js';
 import type { BlobFolder, KeptContents as Described } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
@@ -97,7 +98,7 @@ export class KeptContents {
   #encoded(): Uint8Array {
     const changed = changeOf(this.folder.path);
     if (this.#filter?.changed === changed) return this.#filter.bytes;
-    const settled = Date.now() - changed > CLOCK_TICK_MS;
+    const settled = wallClock() - changed > CLOCK_TICK_MS;
     const bytes = ContentFilter.of(this.#store.names()).encode();
     this.#filter = settled ? { changed, bytes } : undefined;
     return bytes;

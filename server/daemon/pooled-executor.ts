@@ -1,3 +1,4 @@
+import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../link/clock.js';
 import { type Deferred, deferred } from '../../link/deferred.js';
 import { ExecutorChild, type ExecutorChildOptions, type ExecutorReady } from '../../link/executor-child.js';
 import type { Span } from '../../proto/activity.js';
@@ -90,7 +91,7 @@ export class PooledExecutor {
         if (this.#endPreparing()) events.onIdle();
       },
       onAlive: () => {
-        this.#aliveAt = Date.now();
+        this.#aliveAt = monotonicNow();
       },
       onExit: (reason) => {
         clearTimeout(this.#timer);
@@ -153,7 +154,7 @@ export class PooledExecutor {
    */
   prepare(serves: Served, blobs: BlobFolder): Promise<void> {
     this.#serves = serves;
-    this.#aliveAt = Date.now();
+    this.#aliveAt = monotonicNow();
     this.#preparing = deferred();
     this.child.prepare({ program: serves.program, blobs });
     return this.#preparing.promise;
@@ -165,7 +166,7 @@ export class PooledExecutor {
     this.#endPreparing();
     this.#user = user;
     this.#serves = serves;
-    this.#aliveAt = Date.now();
+    this.#aliveAt = monotonicNow();
     const ready = this.#ready;
     if (ready) setImmediate(() => this.#user?.onReady(ready));
   }

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../link/clock.js';
 import type { Span } from '../../proto/activity.js';
 import type { SessionEndCode, SessionOver, Traffic } from '../../proto/handshake.js';
 import type { Work } from '../../proto/work.js';
@@ -29,7 +30,7 @@ export class SessionLog {
   readonly #log: Log;
   readonly #facts: object;
   readonly #observed: ObservedSession;
-  readonly #openedAt = performance.now();
+  readonly #openedAt = monotonicNow();
   readonly #resumes = new LineLimit();
   readonly #total: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
 
@@ -54,7 +55,7 @@ export class SessionLog {
   /** Its client has come back on another connection; that may come as often as a client likes. */
   resumed(): void {
     this.#observed.resumed();
-    const left = this.#resumes.take(performance.now());
+    const left = this.#resumes.take(monotonicNow());
     if (left !== undefined) this.#log.info({ ...this.#facts, ...leftOut(left) }, 'session resumed');
   }
 
@@ -71,7 +72,7 @@ export class SessionLog {
   ended(over: SessionOver): void {
     const { code, message } = over;
     this.#observed.ended(over);
-    const seconds = Math.round(performance.now() - this.#openedAt) / 1000;
+    const seconds = Math.round(monotonicNow() - this.#openedAt) / 1000;
     const fields = { ...this.#facts, code, why: brief(message), seconds, ...this.#total };
     if (WELL.has(code)) this.#log.info(fields, 'session ended');
     else this.#log.warn(fields, 'session ended');
@@ -91,7 +92,7 @@ export class RefusalLog {
   refused({ code, message }: Refusal, remote: string | undefined): void {
     const limit = this.#limits.get(code) ?? new LineLimit();
     this.#limits.set(code, limit);
-    const left = limit.take(performance.now());
+    const left = limit.take(monotonicNow());
     if (left === undefined) return;
     this.#log.warn({ code, why: brief(message), remote, ...leftOut(left) }, 'connection refused');
   }

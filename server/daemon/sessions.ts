@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { clearTimeout, setTimeout } from '../../link/clock.js';
 import { deferred } from '../../link/deferred.js';
 import type { ExecutorChild } from '../../link/executor-child.js';
 import { FarlightError, ProtocolError } from '../../proto/errors.js';

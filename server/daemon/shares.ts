@@ -1,3 +1,4 @@
+import { clearTimeout, monotonicNow, setTimeout } from '../../link/clock.js';
 import type { ShareCommand, ShareReport } from '../../proto/shares.js';
 import { GpuTurns } from './gpu-turns.js';
 import { MemoryLedger } from './memory-ledger.js';
@@ -9,7 +10,6 @@ export interface Shareholder {
 }
 
 /** Milliseconds of a steady clock. */
-const now = () => performance.now();
 
 /** What tenants share of the GPU, its memory and its time, between their sessions and among each other. */
 export class Shares {
@@ -32,14 +32,14 @@ export class Shares {
   receive(holder: Shareholder, tenant: string, report: ShareReport): void {
     if (report.type === 'wantMemory') this.#ledger(tenant).want(holder, report.bytes);
     else if (report.type === 'keepMemory') this.#ledger(tenant).kept(holder, report.bytes);
-    else if (report.type === 'wantTurn') this.#turns.want(holder, tenant, now());
-    else this.#turns.ended(holder, report.ms, now());
+    else if (report.type === 'wantTurn') this.#turns.want(holder, tenant, monotonicNow());
+    else this.#turns.ended(holder, report.ms, monotonicNow());
     this.#watch();
   }
 
   /** The session is over: it has no more turns. */
   over(holder: Shareholder): void {
-    this.#turns.gone(holder, now());
+    this.#turns.gone(holder, monotonicNow());
     this.#watch();
   }
 
@@ -73,10 +73,10 @@ export class Shares {
     if (lookAt === undefined) return;
     this.#timer = setTimeout(
       () => {
-        this.#turns.look(now());
+        this.#turns.look(monotonicNow());
         this.#watch();
       },
-      Math.max(1, lookAt - now()),
+      Math.max(1, lookAt - monotonicNow()),
     ).unref();
   }
 }

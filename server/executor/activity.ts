@@ -1,3 +1,4 @@
+import { setTimeout, steadyTime } from '../../link/clock.js';
 import { ALL_SPANS, SPAN, type Span, type SpanKind } from '../../proto/activity.js';
 import type { Clock, WatchedQueue } from './gpu-watchdog.js';
 
@@ -138,6 +139,6 @@ export class Activity {
 
 /** The time of this process since 1970, which no change of the machine's clock disturbs. */
 export const ACTIVITY_CLOCK: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: steadyTime,
   after: (ms, act) => void setTimeout(act, ms).unref(),
 };

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { ChannelSocket } from '../../link/channel-socket.js';
+import { clearTimeout, setTimeout } from '../../link/clock.js';
 import { FramePacker } from '../../link/frame-packer.js';
 import { SharedFile } from '../../link/shared-file.js';
 import { Vigil } from '../../link/vigil.js';

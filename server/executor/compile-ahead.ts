@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
+import { monotonicNow } from '../../link/clock.js';
 import type { ProfileStep } from '../profiles/profile.js';
 import { took } from './making-time.js';
 import type { OpenDevice } from './open-device.js';
@@ -57,9 +58,9 @@ async function make(
   parts: readonly object[],
 ): Promise<object | undefined> {
   device.pushErrorScope('validation');
-  const start = performance.now();
+  const start = monotonicNow();
   const object = call(device, operation.member, args);
-  took(object, performance.now() - start);
+  took(object, monotonicNow() - start);
   if (await device.popErrorScope()) return undefined;
   shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
   return shared.peek(key);
@@ -73,12 +74,12 @@ function compile(
   parts: readonly object[],
 ): Promise<void> {
   const { operation, args, sharing, recipe } = command;
-  const start = performance.now();
+  const start = monotonicNow();
   const pipeline = call(device, operation.member, args) as Promise<object>;
   shared.expect(key, pipeline);
   return pipeline.then(
     (object) => {
-      took(object, performance.now() - start);
+      took(object, monotonicNow() - start);
       shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
     },
     () => {},

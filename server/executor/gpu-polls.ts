@@ -1,3 +1,5 @@
+import { monotonicNow, setImmediate, setTimeout } from '../../link/clock.js';
+
 export interface GpuPollsOptions {
   /** Milliseconds of any steady clock. */
   now?(): number;
@@ -40,7 +42,7 @@ export class GpuPolls {
   #late: number = LATE.hardware;
 
   constructor({
-    now = () => performance.now(),
+    now = monotonicNow,
     soon = setImmediate,
     later = (act) => void setTimeout(act, 1),
     sleep = sleepThread,

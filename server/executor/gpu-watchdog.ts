@@ -1,4 +1,5 @@
 /** Time, as the watchdog sees it. */
+import { monotonicNow, setTimeout } from '../../link/clock.js';
 export interface Clock {
   /** Milliseconds of any steady clock. */
   now(): number;
@@ -119,7 +120,7 @@ export class GpuWatchdog {
 
 /** The time of this process; nothing that waits for it keeps the process alive. */
 export const CLOCK: Clock = {
-  now: () => performance.now(),
+  now: monotonicNow,
   after: (ms, act) => void setTimeout(act, ms).unref(),
 };
 

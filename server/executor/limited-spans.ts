@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../link/clock.js';
 import type { Span } from '../../proto/activity.js';
 
 /** Spans a second that are told of at most: more than a picture has room for, and less than fills a pipe. */
@@ -12,7 +13,7 @@ export class LimitedSpans {
   #left = 0;
 
   /** `tell` is also given how many were left out before. `now` in milliseconds of any steady clock. */
-  constructor(tell: (spans: Span[], left: number) => void, now: () => number = () => performance.now()) {
+  constructor(tell: (spans: Span[], left: number) => void, now: () => number = monotonicNow) {
     this.#tell = tell;
     this.#now = now;
   }

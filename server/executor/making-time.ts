@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../link/clock.js';
 import type { Work } from '../../proto/work.js';
 
 /** What compiles as it is made. */
@@ -24,9 +25,9 @@ export function spared(work: Work, object: object): void {
 /** Has `make` make an object of that interface, and counts the time where it compiles. */
 export function timed(work: Work, creates: string | undefined, make: () => object): object {
   if (!COMPILED.has(creates)) return make();
-  const start = performance.now();
+  const start = monotonicNow();
   const object = make();
-  const ms = performance.now() - start;
+  const ms = monotonicNow() - start;
   work.compileMs += ms;
   took(object, ms);
   return object;
@@ -34,10 +35,10 @@ export function timed(work: Work, creates: string | undefined, make: () => objec
 
 /** The same for what is there later. */
 export function timedLater(work: Work, promise: Promise<unknown>): void {
-  const start = performance.now();
+  const start = monotonicNow();
   promise.then(
     (object) => {
-      const ms = performance.now() - start;
+      const ms = monotonicNow() - start;
       work.compileMs += ms;
       took(object as object, ms);
     },

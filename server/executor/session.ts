@@ -1,3 +1,4 @@
+import { monotonicNow, setImmediate } from '../../link/clock.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/handshake.js';
 import type { ShareCommand } from '../../proto/shares.js';
@@ -149,12 +150,11 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   #guards({ gpuMs, asksForMemory, takesTurns }: SessionLimits): Guards {
     const ask: SessionPeer['ask'] = (report) => this.#closed || this.#peer.ask?.(report);
-    const now = () => performance.now();
     const soon = (act: () => void) => void setImmediate(act);
     return {
       watchdog: gpuMs > 0 ? this.#guard(gpuMs) : undefined,
       memory: asksForMemory ? new GpuMemory(0, { ask }) : new MemoryCount(),
-      turn: takesTurns ? new GpuTurn({ tell: ask, now, soon }) : undefined,
+      turn: takesTurns ? new GpuTurn({ tell: ask, now: monotonicNow, soon }) : undefined,
     };
   }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { TenantContents } from '../daemon/kept-contents.js';
 import { brief, type Log } from '../daemon/log.js';
@@ -40,7 +41,7 @@ export function openDashboard({ address, observatory, contents, log }: OpenDashb
     new BlobCensus({
       root: contents.root,
       tenants: () => contents.tenants,
-      now: () => performance.now(),
+      now: monotonicNow,
     });
   new Dashboard({ page, observatory, blobs, warn });
   return page;

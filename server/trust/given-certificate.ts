@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { pinOf } from '../../link/certificate-pin.js';
+import { wallClock } from '../../link/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostCertificate } from './host-certificate.js';
 import { codeOf } from './private-folder.js';
@@ -19,7 +20,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE
  * @param now milliseconds since 1970.
  * @throws FarlightError BAD_OPTION where the files are not a key and a certificate for it that is valid now.
  */
-export function givenCertificate({ cert, key }: GivenFiles, now = Date.now()): HostCertificate | undefined {
+export function givenCertificate({ cert, key }: GivenFiles, now = wallClock()): HostCertificate | undefined {
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined) throw bad('--tls-key needs --tls-cert beside it: the certificate for that key');
   if (key === undefined)
@@ -47,7 +48,7 @@ export function givenCertificate({ cert, key }: GivenFiles, now = Date.now()): H
  * @param now milliseconds since 1970.
  * @throws FarlightError BAD_OPTION where the file holds none, or none that is valid now.
  */
-export function clientAuthorities(file: string, now = Date.now()): string {
+export function clientAuthorities(file: string, now = wallClock()): string {
   const found = certificatesOf('--tls-client-ca', file);
   const valid = found.find((each) => Date.parse(each.validTo) > now) ?? (found[0] as X509Certificate);
   checkDates('--tls-client-ca', file, valid, now);

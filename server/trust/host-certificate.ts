@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { pinOf } from '../../link/certificate-pin.js';
+import { wallClock } from '../../link/clock.js';
 import { selfSignedCertificate } from './certificate.js';
 import { checkPrivate, codeOf, hostFolder, replaceFile, unusable, writeFirst } from './private-folder.js';
 
@@ -50,7 +51,7 @@ const BACKDATED_MS = 60 * 60 * 1000;
  * @throws FarlightError TRUST_UNUSABLE where the folder or what is in it cannot be used.
  */
 export function ownCertificate(options: OwnCertificateOptions): HostCertificate {
-  const { names, now = Date.now(), folder = hostFolder() } = options;
+  const { names, now = wallClock(), folder = hostFolder() } = options;
   checkPrivate(folder);
   const found = read(folder);
   if (found && stillGood(found.certificate, names, now)) return describe(found);

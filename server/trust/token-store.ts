@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { clearInterval, setInterval, wallClock } from '../../link/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, codeOf, deleteFile, hostFolder, unusable, writeFirst } from './private-folder.js';
@@ -63,7 +64,7 @@ export class TokenStore {
    *
    * @throws FarlightError BAD_OPTION for a tenant or note that cannot be; TRUST_UNUSABLE.
    */
-  add({ tenant = DEFAULT_TENANT, note, limits = {}, now = Date.now() }: NewToken = {}): {
+  add({ tenant = DEFAULT_TENANT, note, limits = {}, now = wallClock() }: NewToken = {}): {
     token: string;
     entry: TokenEntry;
   } {

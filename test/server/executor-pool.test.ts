@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon/daemon.js';
@@ -6,6 +6,8 @@ import { ACTION } from '../support/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/fake-hosts.js';
 import { RawClient } from '../support/raw-client.js';
 import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
+
+const HOUR_MS = 3_600_000;
 
 const start = fakeHosts();
 
@@ -52,6 +54,18 @@ describe('sessions', () => {
     await client.closed;
     expect(await pidOf(open(daemon))).not.toBe(pid);
     await until(() => !isAlive(pid));
+  });
+
+  it("outlive a change of the machine's clock", async () => {
+    const daemon = await start({ busyMs: 400 });
+    const client = open(daemon);
+    const pid = await pidOf(client);
+    const right = Date.now;
+    vi.spyOn(Date, 'now').mockImplementation(() => right() + HOUR_MS);
+    // The host looks for busy executors every 50 ms.
+    await new Promise((passed) => setTimeout(passed, 300));
+    vi.restoreAllMocks();
+    expect(await pidOf(client)).toBe(pid);
   });
 
   it('that reuse an executor see nothing that it still sends to the one before', async () => {

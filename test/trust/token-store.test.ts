@@ -10,13 +10,15 @@ import { folders } from '../support/trust.js';
 const STORE = new URL('../../dist/server/trust/token-store.js', import.meta.url).href;
 const ADDER = fileURLToPath(new URL('../support/token-adder.mjs', import.meta.url));
 
+// Farlight takes its timers when it is loaded.
+vi.hoisted(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+
 const temporary = folders();
 let folder: string;
 beforeEach(() => {
   folder = join(temporary.make(), 'host', 'tokens');
 });
 afterEach(() => {
-  vi.useRealTimers();
   temporary.remove();
 });
 
@@ -124,7 +126,6 @@ describe('a token store', () => {
   });
 
   it('finds a revocation within its interval while nobody uses a token', () => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     const host = new TokenStore(folder);
     const gone: string[] = [];
     host.onRevoked((id) => gone.push(id));

@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
+import { setTimeout } from '../../link/clock.js';
 import { Connection } from './connection.js';
 import type { Direction, Flow, FlowOwner } from './flow.js';
 import { type Line, windowBytes } from './link-schedule.js';
