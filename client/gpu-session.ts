@@ -1,19 +1,19 @@
 import { INTERNAL } from './api/define.js';
-import { GPU as FarlightGPU, sessionOf } from './api/gpu.js';
+import { GPU as FarlightGPU, sessionsOf } from './api/gpu.js';
 import type { Stats } from './session/ledger.js';
-import type { Session } from './session/session.js';
+import type { MakeSession } from './sessions.js';
 
-/** The GPU whose commands go over this session. */
-export function gpuOf(session: Session): GPU {
-  return new FarlightGPU(INTERNAL, session) as unknown as GPU;
+/** A GPU whose commands go over the sessions that `make` gives, one after the other. */
+export function gpuOf(make: MakeSession): GPU {
+  return new FarlightGPU(INTERNAL, make) as unknown as GPU;
 }
 
-/** What the session of this GPU has counted since it was made. */
+/** What the sessions of this GPU have counted since it was made. */
 export function stats(gpu: GPU): Stats {
-  return sessionOf(gpu, 'stats').countedStats();
+  return sessionsOf(gpu, 'stats').current.countedStats();
 }
 
-/** Ends the session of this GPU: its devices are lost, and what it awaits is rejected. */
+/** Ends the session of this GPU: its devices are lost, and what it awaits is rejected. It gives no adapter any more. */
 export function close(gpu: GPU): void {
-  sessionOf(gpu, 'close').close();
+  sessionsOf(gpu, 'close').close();
 }

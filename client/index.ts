@@ -17,7 +17,8 @@ export type { Stats } from './session/ledger.js';
 export type { Transport } from './transport/transport.js';
 
 /**
- * Makes a GPU, at once; the host is reached when the program first asks for an adapter.
+ * Makes a GPU, at once; the host is reached when the program first asks for an adapter, and again when it asks for one
+ * after its devices were lost, or after the host could not be reached.
  *
  * @param options Flags such as `['host=grpc://127.0.0.1:7070']`, or the same as an object. With no
  *   host named, FARLIGHT_HOST is used, and without that a private host on this machine. Flags of npm `webgpu` that
@@ -28,8 +29,10 @@ export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const parsed = parseOptions(options);
   const { batch, reuse } = parsed;
   const program = basename(process.argv[1] ?? 'node');
-  const { transport, observer, fresh, attach } = observation(parsed);
-  const session = new Session({ transport, program, batch, reuse, observer, fresh, asException });
-  attach(session);
-  return gpuOf(session);
+  return gpuOf((stats) => {
+    const { transport, observer, fresh, attach } = observation(parsed);
+    const session = new Session({ transport, program, batch, reuse, observer, fresh, asException, stats });
+    attach(session);
+    return session;
+  });
 }

@@ -8,11 +8,18 @@ import { GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './supp
 
 const { requestDevice } = OPERATIONS.GPUAdapter;
 
+/** In Dawn's words. */
+const CONSUMED = 'adapter is "consumed": it has already been used to create a device';
+
 /** https://gpuweb.github.io/gpuweb/#gpuadapter */
 export class GPUAdapter {
   readonly #features: GPUSupportedFeatures;
   readonly #limits: GPUSupportedLimits;
   readonly #info: GPUAdapterInfo;
+  /** What it could give at most. */
+  readonly #offer: FarlightDevice<never>;
+  /** It has given a device. */
+  #consumed = false;
 
   constructor(token?: unknown, resource?: ClientResource, reply?: FarlightAdapter<never>) {
     if (token !== INTERNAL || !resource || !reply) illegal();
@@ -21,6 +28,7 @@ export class GPUAdapter {
     this.#features = new GPUSupportedFeatures(INTERNAL, new Set(reply.features));
     this.#limits = new GPUSupportedLimits(INTERNAL, reply.limits);
     this.#info = new GPUAdapterInfo(INTERNAL, reply.info);
+    this.#offer = reply;
   }
 
   get features(): GPUSupportedFeatures {
@@ -42,9 +50,23 @@ export class GPUAdapter {
       const [descriptor] = requestDevice.convert?.(args) ?? [];
       const device = new DeviceResource(session, descriptor?.label ?? '');
       const queueLabel = descriptor?.defaultQueue.label ?? '';
-      const fulfilled = (reply: FarlightDevice<never>) =>
+      const made = (reply: FarlightDevice<never>) =>
         new GPUDevice(INTERNAL, device, { reply, adapterInfo: this.#info, queueLabel });
-      return session.request(requestDevice, adapter, [descriptor], { fulfilled }, device);
+      const settlement = {
+        fulfilled: (reply: FarlightDevice<never>) => {
+          this.#consumed = true;
+          return made(reply);
+        },
+        rejected: (error: Error) => {
+          if (error !== session.ended) throw error;
+          if (this.#consumed) throw new DOMException(CONSUMED, 'OperationError');
+          // An adapter that is expired gives a device, which is lost before the program has it.
+          const lost = made(this.#offer);
+          device.onLost('unknown', error.message);
+          return lost;
+        },
+      };
+      return session.request(requestDevice, adapter, [descriptor], settlement, device);
     });
   }
 }

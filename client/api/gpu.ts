@@ -1,8 +1,10 @@
 import { type FarlightAdapter, OPERATIONS } from '../../proto/gen/operations.js';
+import type { Welcome } from '../../proto/handshake.js';
 import { bear, Resource, resourceOf } from '../../proto/webidl/resource.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import { ClientResource } from '../session/client-resource.js';
 import type { Session } from '../session/session.js';
+import { type MakeSession, Sessions } from '../sessions.js';
 import { GPUAdapter } from './adapter.js';
 import { defineInterface, INTERNAL, illegal, promising } from './define.js';
 import { WGSLLanguageFeatures } from './supported.js';
@@ -32,11 +34,16 @@ const EXPECTED_LANGUAGE_FEATURES = [
 
 class GPUResource extends Resource {
   readonly kind = 'GPU';
-  readonly session: Session;
+  readonly sessions: Sessions;
 
-  constructor(session: Session) {
-    super(ROOT_ID, session);
-    this.session = session;
+  constructor(sessions: Sessions) {
+    super(ROOT_ID);
+    this.sessions = sessions;
+  }
+
+  /** Whose observer is told of calls. */
+  get session(): Session {
+    return this.sessions.current;
   }
 }
 
@@ -44,15 +51,15 @@ class GPUResource extends Resource {
 export class GPU {
   readonly #wgslLanguageFeatures: WGSLLanguageFeatures;
 
-  constructor(token?: unknown, session?: Session) {
-    if (token !== INTERNAL || !session) illegal();
-    bear(this, new GPUResource(session));
+  constructor(token?: unknown, make?: MakeSession) {
+    if (token !== INTERNAL || !make) illegal();
     const features = new Set(EXPECTED_LANGUAGE_FEATURES);
     this.#wgslLanguageFeatures = new WGSLLanguageFeatures(INTERNAL, features);
-    session.onWelcome = (welcome) => {
+    const onWelcome = ({ wgslLanguageFeatures }: Welcome) => {
       features.clear();
-      for (const feature of welcome.wgslLanguageFeatures) features.add(feature);
+      for (const feature of wgslLanguageFeatures) features.add(feature);
     };
+    bear(this, new GPUResource(new Sessions(make, onWelcome)));
   }
 
   get wgslLanguageFeatures(): WGSLLanguageFeatures {
@@ -62,28 +69,40 @@ export class GPU {
   /** Rejects with a FarlightError where the host cannot be reached or has no GPU. */
   requestAdapter(...args: unknown[]): Promise<GPUAdapter | null> {
     return promising(() => {
-      const session = sessionOf(this, 'requestAdapter');
-      session.countAwaited();
-      const converted = requestAdapter.convert?.(args);
-      const adapter = new ClientResource(session, 'GPUAdapter', undefined, '');
-      const fulfilled = (reply: FarlightAdapter<never> | null) =>
-        reply && new GPUAdapter(INTERNAL, adapter, reply);
-      return session.request(requestAdapter, session.root, converted, { fulfilled }, adapter);
+      const sessions = sessionsOf(this, 'requestAdapter');
+      sessions.current.countAwaited();
+      return adapterOf(sessions, requestAdapter.convert?.(args));
     });
   }
 
   getPreferredCanvasFormat(): GPUTextureFormat {
-    sessionOf(this, 'getPreferredCanvasFormat').countLocal();
+    sessionsOf(this, 'getPreferredCanvasFormat').current.countLocal();
     return 'bgra8unorm';
   }
 }
 
 defineInterface('GPU', GPU);
 
-/** The session behind a GPU of ours. Throws TypeError on anything else. */
-export function sessionOf(gpu: unknown, member: string): Session {
+function adapterOf(sessions: Sessions, converted: unknown): Promise<GPUAdapter | null> {
+  const session = sessions.forRequest();
+  const { accepted } = session;
+  const adapter = new ClientResource(session, 'GPUAdapter', undefined, '');
+  const settlement = {
+    fulfilled: (reply: FarlightAdapter<never> | null) => reply && new GPUAdapter(INTERNAL, adapter, reply),
+    rejected: (error: Error) => {
+      // The session was lost and nobody had noticed: a new one is asked, once, for no host has accepted that yet.
+      if (accepted && error === session.ended && sessions.forRequest() !== session)
+        return adapterOf(sessions, converted);
+      throw error;
+    },
+  };
+  return session.request(requestAdapter, session.root, converted, settlement, adapter);
+}
+
+/** The sessions behind a GPU of ours. Throws TypeError on anything else. */
+export function sessionsOf(gpu: unknown, member: string): Sessions {
   const resource = resourceOf(gpu);
   if (!(resource instanceof GPUResource))
     throw new TypeError(`${member}: this is not a GPU that Farlight made`);
-  return resource.session;
+  return resource.sessions;
 }

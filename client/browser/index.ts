@@ -26,7 +26,8 @@ export function create(options: CreateOptions = {}): GPU {
   const { protocol, host, pathname } = location;
   // A worker's script may be a blob, whose name is another each time.
   const program = protocol === 'blob:' ? origin : `${host}${pathname}`;
-  return gpuOf(new Session({ ...parseOptions(options), program, asException }));
+  const parsed = parseOptions(options);
+  return gpuOf((stats) => new Session({ ...parsed, program, asException, stats }));
 }
 
 /**

@@ -1,4 +1,4 @@
-/** Plain counters of a session, from its start. */
+/** Plain counters of a GPU, from its first session's start. */
 export interface Stats {
   /** Calls of WebGPU methods. */
   apiCalls: number;

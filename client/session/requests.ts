@@ -11,7 +11,7 @@ export interface Settlement<Reply, T> {
   /** The host answered; what this throws rejects the promise. */
   fulfilled(reply: Reply): T;
   /** The host refused, or the session ended: returns the promise's value all the same, or throws. */
-  rejected?(error: Error): T;
+  rejected?(error: Error): T | PromiseLike<T>;
   /** A part of a long answer came, ahead of it. A view, valid during the call. */
   part?(bytes: Uint8Array): void;
 }
@@ -43,7 +43,7 @@ export class Requests {
     settled?: (error?: Error) => void,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const attempt = <V>(settlement: (value: V) => T, value: V, error?: Error) => {
+      const attempt = <V>(settlement: (value: V) => T | PromiseLike<T>, value: V, error?: Error) => {
         settled?.(error);
         try {
           resolve(settlement(value));

@@ -11,7 +11,7 @@ import type { ClientResource } from './client-resource.js';
 import { flushAfter, type Recorded } from './flush-policy.js';
 import { FlushSchedule } from './flush-schedule.js';
 import { type ConnectionOptions, HostConnection } from './host-connection.js';
-import { emptyStats, type Stats } from './ledger.js';
+import type { Stats } from './ledger.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
@@ -24,6 +24,8 @@ export interface SessionOptions extends ConnectionOptions {
   batch: 'on' | 'off';
   /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
+  /** Where it counts: a ledger that may have the counts of sessions before it. */
+  stats: Stats;
   /** Who watches the session. */
   observer?: SessionObserver | undefined;
   /** Nothing that the host has from earlier is made use of: all that the session needs is in what it sends. */
@@ -43,7 +45,7 @@ const RELEASES_PER_MESSAGE = 512;
  * ends with it.
  */
 export class Session {
-  readonly stats: Stats = emptyStats();
+  readonly stats: Stats;
   /** The GPU object's own handle: the receiver of session commands. */
   readonly root: Handle;
   readonly devices = new Map<number, DeviceEvents>();
@@ -76,9 +78,13 @@ export class Session {
     activity: (report) => this.observer?.activity?.(report),
   };
   readonly #hold = new ProcessHold();
+  #accepted = false;
+  /** How many of the commands that were sent as names are in the ledger. */
+  #named = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
+    this.stats = options.stats;
     this.observer = options.observer;
     this.root = new Handle(ROOT_ID, this);
     this.#requests = new Requests(options.asException);
@@ -98,10 +104,16 @@ export class Session {
     return this.#connection.ended;
   }
 
+  /** The host has accepted it, also where it has ended since. */
+  get accepted(): boolean {
+    return this.#accepted;
+  }
+
   /** What was counted until now, with what the link has. */
   countedStats(): Stats {
+    const { bytesSavedUp, bytesSavedDown } = this.stats;
     const { up = 0, down = 0 } = this.#connection.link?.saved ?? {};
-    return { ...this.stats, bytesSavedUp: up, bytesSavedDown: down };
+    return { ...this.stats, bytesSavedUp: bytesSavedUp + up, bytesSavedDown: bytesSavedDown + down };
   }
 
   /** Counts a call that returns without anything having to come back. */
@@ -245,7 +257,8 @@ export class Session {
     const start = observer?.now?.() ?? 0;
     this.#writeReleases();
     if (this.#options.reuse === 'off') this.#writeAcknowledge();
-    this.stats.sentAsNames = this.#encoder.named;
+    this.stats.sentAsNames += this.#encoder.named - this.#named;
+    this.#named = this.#encoder.named;
     const { length: bytes, commands } = this.#encoder;
     this.#outbox.push(this.#encoder.take());
     observer?.flushed?.({ start, commands, bytes });
@@ -280,6 +293,7 @@ export class Session {
   }
 
   #welcomed(welcome: Welcome): void {
+    this.#accepted = true;
     const { contents } = welcome;
     if (contents && this.#options.reuse === 'on' && !this.#options.fresh) {
       const nextSerial = () => this.#requests.next;
