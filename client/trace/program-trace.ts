@@ -45,13 +45,15 @@ export class ProgramTrace {
   }
 
   /**
-   * Draws another session.
+   * Draws another session, in the place of the last one where no host accepted that: a program may ask for one again
+   * and again until its host is there.
    *
    * @throws FarlightError BAD_OPTION where the file cannot be made.
    */
   session(): SessionTrace {
     this.#opened ??= this.#open();
     const { tracks, program } = this.#opened;
+    if (this.#sessions.at(-1)?.isVain) this.#sessions.pop();
     const index = this.#sessions.length;
     const wirePid = PROGRAM_PID + 1 + index * GROUPS;
     const title = index === 0 ? '' : ` of session ${index + 1}`;

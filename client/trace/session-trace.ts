@@ -79,6 +79,11 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     this.#session = session;
   }
 
+  /** It is over, and no host accepted it. */
+  get isVain(): boolean {
+    return !this.#welcome && this.#session?.ended !== undefined;
+  }
+
   /** What the file says of this session. */
   get about(): object {
     const { adapter, version, activity } = this.#welcome ?? {};
@@ -145,6 +150,8 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   }
 
   onClose(): void {
+    // The trace may outlive it by much.
+    if (this.#welcome) this.#session = undefined;
     this.finish();
   }
 

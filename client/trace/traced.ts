@@ -16,6 +16,9 @@ export interface Traced {
   attach(session: Session): void;
 }
 
+/** Files that could not be made, and of which that was said. */
+const failed = new Set<string>();
+
 /**
  * A trace of a session, in the file at `path`.
  *
@@ -28,15 +31,14 @@ export function traceSession(path: string, { shared }: { shared: boolean }): Tra
   observeCalls();
   let session: Session | undefined;
   let trace: SessionTrace | undefined;
-  let failed = false;
   const begin = (): SessionTrace | undefined => {
-    if (trace || failed) return trace;
+    if (trace || failed.has(path)) return trace;
     try {
       trace = programTrace(path, shared).session();
       if (session) trace.attach(session);
     } catch (error) {
       if (!shared) throw error;
-      failed = true;
+      failed.add(path);
       process.stderr.write(`farlight: ${messageOf(error)}\n`);
     }
     return trace;
