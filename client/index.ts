@@ -8,6 +8,8 @@ import { gpuOf } from './gpu-session.js';
 import { observation } from './observation.js';
 import { type CreateOptions, parseOptions } from './options.js';
 import { Session } from './session/session.js';
+import type { Welcome } from './transport/transport.js';
+import { refusalOf } from './wanted-adapter.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export { globals } from './globals.js';
@@ -21,17 +23,20 @@ export type { Transport } from './transport/transport.js';
  * after its devices were lost, or after the host could not be reached.
  *
  * @param options Flags such as `['host=grpc://127.0.0.1:7070']`, or the same as an object. With no
- *   host named, FARLIGHT_HOST is used, and without that a private host on this machine. Flags of npm `webgpu` that
- *   say how Dawn is to run (`backend=...`, `enable-dawn-features=...`) are taken and change nothing.
+ *   host named, FARLIGHT_HOST is used, and without that a private host on this machine. `adapter=NAME` chooses among
+ *   the GPUs of this machine; a host must have that one. Flags of npm `webgpu` that say how Dawn is to run
+ *   (`backend=...`, `enable-dawn-features=...`) are taken and change nothing.
  * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
  */
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const parsed = parseOptions(options);
-  const { batch, reuse } = parsed;
+  const { batch, reuse, wanted } = parsed;
   const program = basename(process.argv[1] ?? 'node');
   return gpuOf((stats) => {
     const { transport, observer, fresh, attach } = observation(parsed);
-    const session = new Session({ transport, program, batch, reuse, observer, fresh, asException, stats });
+    const refuses = wanted ? ({ adapter }: Welcome) => refusalOf(wanted, adapter) : undefined;
+    const shared = { program, batch, reuse, asException, stats, refuses };
+    const session = new Session({ ...shared, transport, observer, fresh });
     attach(session);
     return session;
   });

@@ -6,7 +6,10 @@ import type { Transport } from './transport/transport.js';
 export interface CreateOptions {
   /** The host's address as it printed it: `grpcs://TOKEN@HOST:7070?ca=PIN`, `grpc://127.0.0.1:7070` or `unix:/PATH`. */
   host?: string | undefined;
-  /** The adapter of a private host: `auto`, `software`, `null`, or a name. */
+  /**
+   * Which GPU of this machine: `auto`, `software`, `null`, or a part of a name. Of a host it says which one its GPU must
+   * be, since a host has one: no adapter is given where it is another.
+   */
   adapter?: string | undefined;
   /** 'off' sends each command as a message of its own: for debugging and for comparison. */
   batch?: 'on' | 'off' | undefined;
@@ -29,6 +32,8 @@ export interface ParsedOptions {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
+  /** What the GPU of the host must be, whose choice it is; undefined where any will do. */
+  wanted: string | undefined;
   trace: FileOption | undefined;
   record: FileOption | undefined;
   /** Whether the user's terminal shows how far long things are. */
@@ -44,7 +49,7 @@ export interface FileOption {
 const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace', 'record'] as const;
 
 /**
- * What npm `webgpu` takes beside `adapter`: how Dawn is to run, which is the host's matter. They change nothing here,
+ * What npm `webgpu` takes beside `adapter`: how Dawn is to run, which is no program's matter here. They change nothing,
  * so that a program for npm `webgpu` runs with another import alone.
  */
 const DAWN_FLAGS = ['backend', 'enable-dawn-features', 'disable-dawn-features', 'dlldir', 'verbose'];
@@ -71,6 +76,8 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
+    // What the environment says of it is for private hosts.
+    wanted: host || transport ? options.adapter || undefined : undefined,
     trace,
     record,
     progress: Boolean(process.env.FARLIGHT_PROGRESS) && process.stderr.isTTY === true,

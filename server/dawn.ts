@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { FarlightError, messageOf } from '../proto/errors.js';
 import type { AdapterDescription } from '../proto/handshake.js';
+import { type ListedAdapter, listedAdapters, noSuchAdapter } from '../proto/listed-adapters.js';
 import { mayHaveHardware } from './hardware.js';
 import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './software-gpu.js';
 
@@ -113,16 +114,16 @@ async function openNull(dawn: Dawn): Promise<OpenedGpu> {
 async function openNamed(dawn: Dawn, name: string): Promise<OpenedGpu> {
   if (contains(SOFTWARE_NAME, name)) return openSoftware(dawn);
   ensureVulkanLoader();
-  const names = await adapterNames(dawn, []);
-  const chosen = names.find((candidate) => contains(candidate, name));
+  const listed = await adapters(dawn, []);
+  const chosen = listed.find((candidate) => contains(candidate.name, name))?.name;
   // Dawn takes a part of a name too, so a name that is part of another's could open the other:
   // no flag can tell those two apart.
   const found = chosen && (await open(dawn, [`adapter=${chosen}`], name));
   if (found) return found;
-  const others = names.length > 0 ? ` (there is: ${names.join(', ')})` : '';
-  throw new FarlightError(
-    'NO_ADAPTER',
-    `no GPU on this machine is called "${name}"${others}; use --adapter auto, or --adapter software for the embedded software GPU`,
+  const embedded = softwareGpuSupported() && !listed.some((each) => each.name === SOFTWARE_NAME);
+  throw noSuchAdapter(
+    `no GPU on this machine is called "${name}"; use --adapter auto, or --adapter software for the embedded software GPU`,
+    embedded ? [...listed, { backend: 'vulkan', name: SOFTWARE_NAME }] : listed,
   );
 }
 
@@ -132,7 +133,7 @@ async function open(dawn: Dawn, flags: string[], choice: string): Promise<Opened
   if (!adapter) return undefined;
   const { info } = adapter;
   await requireDevice(gpu, info.device);
-  const names = await adapterNames(dawn, flags);
+  const names = (await adapters(dawn, flags)).map((each) => each.name);
   return {
     gpu,
     adapter: {
@@ -169,18 +170,17 @@ export async function requireDevice(gpu: GPU, name: string): Promise<void> {
 }
 
 /**
- * The adapters' own names. WebGPU gives them only in a normalised spelling ("swiftshader-device-subzero-"),
+ * The adapters by their own names. WebGPU gives them only in a normalised spelling ("swiftshader-device-subzero-"),
  * which Dawn's `adapter` flag does not take; but Dawn lists the names when it is asked for one that
  * does not exist.
  */
-async function adapterNames(dawn: Dawn, flags: string[]): Promise<string[]> {
+async function adapters(dawn: Dawn, flags: string[]): Promise<ListedAdapter[]> {
   const others = flags.filter((flag) => !flag.startsWith('adapter='));
   try {
     await create(dawn, [...others, `adapter=${NO_SUCH_NAME}`]).requestAdapter();
     return [];
   } catch (error) {
-    const text = error instanceof Error ? error.message : '';
-    return [...text.matchAll(/name: '(.*)'$/gm)].map((match) => match[1] ?? '');
+    return listedAdapters(messageOf(error));
   }
 }
 

@@ -28,6 +28,8 @@ export interface SessionOptions extends ConnectionOptions {
   stats: Stats;
   /** Who watches the session. */
   observer?: SessionObserver | undefined;
+  /** Why a host that accepted the session is none for it, if it is not: the session ends with that. */
+  refuses?: ((welcome: Welcome) => FarlightError | undefined) | undefined;
   /** Nothing that the host has from earlier is made use of: all that the session needs is in what it sends. */
   fresh?: boolean | undefined;
   /** The exception that a promise rejects with where the host refuses. */
@@ -293,6 +295,11 @@ export class Session {
   }
 
   #welcomed(welcome: Welcome): void {
+    const refusal = this.#options.refuses?.(welcome);
+    if (refusal) {
+      this.#connection.close(refusal);
+      return;
+    }
     this.#accepted = true;
     const { contents } = welcome;
     if (contents && this.#options.reuse === 'on' && !this.#options.fresh) {
