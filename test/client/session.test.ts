@@ -250,7 +250,7 @@ describe('the process', () => {
 
 describe('when the connection breaks', () => {
   it('everything awaited settles, the device is lost once, and later calls are quiet', async () => {
-    const { gpu, device } = await open();
+    const { device } = await open();
     const buffer = device.createBuffer({ size: 16, usage: 9 });
     const mapped = buffer.mapAsync(1);
     const done = device.queue.onSubmittedWorkDone();
@@ -273,7 +273,6 @@ describe('when the connection breaks', () => {
     device.queue.submit([device.createCommandEncoder().finish()]);
     await expect(device.queue.onSubmittedWorkDone()).resolves.toBeUndefined();
     await expect(buffer.mapAsync(1)).rejects.toMatchObject({ name: 'AbortError' });
-    await expect(gpu.requestAdapter()).rejects.toBeInstanceOf(FarlightError);
     await turn();
     expect(transport.up.length).toBe(0);
   });

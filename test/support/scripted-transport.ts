@@ -5,8 +5,8 @@ import type { BlobStore } from '#farlight/server/blobs/blob-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 
 /**
- * A transport whose frames move only when the test says so. Behind it is a real executor session that
- * drives the GPU given.
+ * A transport whose frames move only when the test says so. Behind each of its links, one after the other, is a real
+ * executor session that drives the GPU given.
  */
 export class ScriptedTransport implements Transport {
   readonly target = 'scripted';
@@ -21,20 +21,30 @@ export class ScriptedTransport implements Transport {
   /** What has the sender wait, where the link can. */
   awaitRoom: (() => void) | undefined;
   hello: Hello | undefined;
-  readonly #executor: ExecutorSession;
+  /** How many links it has opened. */
+  links = 0;
+  readonly #gpu: GPU;
+  readonly #store: BlobStore | undefined;
+  #executor: ExecutorSession | undefined;
   #events: LinkEvents | undefined;
 
   constructor(gpu: GPU, store?: BlobStore) {
-    this.#executor = new ExecutorSession(
-      gpu,
-      { send: (frame) => this.down.push(frame), end: (_code, reason) => this.ends.push(reason) },
-      { store },
-    );
+    this.#gpu = gpu;
+    this.#store = store;
   }
 
   open(hello: Hello, events: LinkEvents) {
     this.hello = hello;
     this.#events = events;
+    this.links += 1;
+    // What was under way went with the link before.
+    this.up.length = 0;
+    this.down.length = 0;
+    this.#executor = new ExecutorSession(
+      this.#gpu,
+      { send: (frame) => this.down.push(frame), end: (_code, reason) => this.ends.push(reason) },
+      { store: this.#store },
+    );
     return {
       send: (frame: Uint8Array) => {
         this.up.push(frame);
@@ -70,20 +80,20 @@ export class ScriptedTransport implements Transport {
   }
 
   /** The host's welcome, with what it keeps. */
-  welcome(contents?: KeptContents): void {
+  welcome(contents?: KeptContents, wgslLanguageFeatures: string[] = []): void {
     this.#events?.onWelcome({
       protocol: 2,
       version: '0.0.0-test',
       sessionId: 'scripted',
       resumeMs: 0,
       adapter: { name: 'fake', vendor: '', architecture: '', software: true, driver: '' },
-      wgslLanguageFeatures: [],
+      wgslLanguageFeatures,
       contents,
     });
   }
 
   deliverUp(): void {
-    for (const frame of this.up.splice(0)) this.#executor.receive(frame);
+    for (const frame of this.up.splice(0)) this.#executor?.receive(frame);
   }
 
   deliverDown(): void {
