@@ -115,6 +115,19 @@ describe('a session of a page', () => {
       message: expect.stringMatching(/is stopping; start the program again/),
     });
   });
+
+  it('is had again by who asks for an adapter after its host was stopped and started', async () => {
+    const daemon = await start({ adapter: 'null' });
+    const page = await open();
+    const address = webAddress(daemon);
+    await runInPage(page, 'stay', address);
+    await daemon.close();
+    const ask = `device.lost.then(() => gpu.requestAdapter()).then((adapter) => adapter.info.device, ({ code }) => code)`;
+    expect(await page.evaluate(ask)).toBe('UNREACHABLE');
+    const second = await start({ adapter: 'null', dashboard: new URL(address).host });
+    expect(await page.evaluate(ask)).toBe('null-backend');
+    expect(second.counters.sessionsOpened).toBe(1);
+  });
 });
 
 describe('a page that may not use the host', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { create } from '#farlight/client/index.js';
 import { parseOptions } from '#farlight/client/options.js';
 
@@ -11,6 +11,16 @@ describe('the options of create', () => {
     });
     expect(with_).toEqual(without);
     expect(() => create([...flags, 'disable-dawn-features=lazy_clear', 'dlldir=/usr/lib'])).not.toThrow();
+  });
+
+  it('have an adapter checked against the GPU of a host that is named, and leave the environment to private hosts', () => {
+    vi.stubEnv('FARLIGHT_ADAPTER', 'software');
+    expect(parseOptions(['host=grpc://127.0.0.1:1', 'adapter=llvmpipe']).wanted).toBe('llvmpipe');
+    expect(parseOptions(['host=grpc://127.0.0.1:1']).wanted).toBeUndefined();
+    expect(parseOptions(['adapter=llvmpipe']).wanted).toBeUndefined();
+    vi.stubEnv('FARLIGHT_HOST', 'grpc://127.0.0.1:1');
+    expect(parseOptions(['adapter=llvmpipe']).wanted).toBe('llvmpipe');
+    vi.unstubAllEnvs();
   });
 
   it('refuse a flag that neither has, with a sentence that names those there are', () => {

@@ -1,7 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { close, create, stats } from '#farlight/client/index.js';
+import { close, create, globals, stats } from '#farlight/client/index.js';
+import { testHost } from '#farlight/testing/index.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+
+const { GPUBufferUsage } = globals;
 
 let transport: ScriptedTransport;
 let gpu: GPU;
@@ -65,6 +68,29 @@ describe('a GPU whose session was lost', () => {
     device.destroy();
     expect(await Promise.race([second.lost, turn()])).toBeUndefined();
     expect(transport.ends).toEqual([]);
+  });
+
+  it('has what is left of the lost one as invalid objects', async () => {
+    const host = () => testHost({ adapter: 'null', transport: 'memory' });
+    let current = await host();
+    const { target } = current.transport;
+    const again = create({
+      transport: { target, open: (...link) => current.transport.open(...link) },
+    });
+    const open = async () => (await again.requestAdapter())?.requestDevice() as Promise<GPUDevice>;
+    const first = await open();
+    const left = first.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST });
+    await current.close();
+    await first.lost;
+    current = await host();
+    const second = await open();
+    second.pushErrorScope('validation');
+    second.queue.writeBuffer(left, 0, new Uint8Array(16));
+    const error = await second.popErrorScope();
+    expect(error).toBeInstanceOf(globals.GPUValidationError);
+    expect(error?.message).toContain('invalid or of another GPU instance');
+    close(again);
+    await current.close();
   });
 
   it('counts on from where the lost one ended', async () => {

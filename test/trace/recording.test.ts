@@ -1,7 +1,13 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
 import { RECORD, RecordingReader, RecordingWriter } from '#farlight/client/recording/recording.js';
+import { FakeGpu } from '../support/fake-gpu.js';
 import { reading } from '../support/recordings.js';
+import { ScriptedTransport, turn } from '../support/scripted-transport.js';
 
 const HEADER = { farlight: '1.2.3', protocol: 2, program: 'app.mjs', recordedAt: '2026-11-22T06:00:00.000Z' };
 
@@ -104,4 +110,36 @@ describe('a recording', () => {
     other[7] = 2;
     expect(() => read(other)).toThrow(/another version/);
   });
+});
+
+it('each session of a GPU that a host accepted has a recording of its own, and those that none did have one', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'farlight-recordings-'));
+  const transport = new ScriptedTransport(new FakeGpu().gpu);
+  const gpu = create({ transport, record: join(folder, 'out.fltrace') });
+  const files = () => readdirSync(folder).sort();
+  const kinds = (name: string) => [
+    ...new Set(read(readFileSync(join(folder, name))).records.map(({ kind }) => kind)),
+  ];
+  for (let time = 0; time < 3; time += 1) {
+    const asked = gpu.requestAdapter();
+    await turn();
+    transport.break('nobody is there');
+    await expect(asked).rejects.toThrow('nobody is there');
+    expect(files()).toEqual(['out.fltrace']);
+    expect(kinds('out.fltrace')).toEqual([RECORD.up, RECORD.closed]);
+  }
+  for (let time = 0; time < 2; time += 1) {
+    const asked = gpu.requestAdapter();
+    await turn();
+    transport.welcome();
+    await transport.settle();
+    await asked;
+    transport.break('it is gone');
+  }
+  const [first = '', second = '', ...more] = files();
+  expect([first, second, more]).toEqual([`out.${process.pid}-2.fltrace`, 'out.fltrace', []]);
+  for (const name of [first, second])
+    expect(kinds(name)).toEqual([RECORD.up, RECORD.welcome, RECORD.down, RECORD.closed]);
+  close(gpu);
+  rmSync(folder, { recursive: true });
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { close, create } from '#farlight/client/index.js';
+import { close, create, FarlightError } from '#farlight/client/index.js';
 import { type TestHost, type Transport, testHost } from '#farlight/testing/index.js';
 import { until } from '../support/session-client.js';
 import { checkTrace, type TraceDocument } from '../support/trace-format.js';
@@ -73,6 +73,36 @@ it('two sessions of a program are in one file, each with its own tracks', async 
     .filter(({ name }) => name === 'process_name')
     .map(({ args }) => args?.name);
   expect(names).toEqual(expect.arrayContaining(['wire', 'wire of session 2']));
+});
+
+it('a GPU that opens a session again has each that a host accepted in the file, and none that none did', async () => {
+  const trace = join(folder, 'again.json');
+  let isThere = false;
+  const { target } = host.transport;
+  const transport: Transport = {
+    target,
+    open(hello, events) {
+      if (isThere) return host.transport.open(hello, events);
+      setImmediate(() => events.onClose(new FarlightError('UNREACHABLE', 'nobody is there')));
+      return { send: () => true, close() {}, ref() {}, unref() {} };
+    },
+  };
+  const gpu = create({ transport, trace });
+  const asked = () => gpu.requestAdapter().catch((error: FarlightError) => error.code);
+  expect([await asked(), await asked()]).toEqual(['UNREACHABLE', 'UNREACHABLE']);
+  isThere = true;
+  const device = await (await gpu.requestAdapter())?.requestDevice();
+  await host.close();
+  await device?.lost;
+  host = await testHost({ adapter: 'null', transport: 'memory' });
+  expect(await asked()).toBeInstanceOf(Object);
+  const sessions = () => checkTrace(readFileSync(trace, 'utf8')).otherData.sessions as object[];
+  await until(() => sessions().length === 2);
+  const document = checkTrace(readFileSync(trace, 'utf8'));
+  expect(document.otherData.sessions).toMatchObject([{ adapter: 'null' }, { adapter: 'null' }]);
+  // What the program did is there for all of them.
+  expect(named(document, 'GPU.requestAdapter')).toBeGreaterThanOrEqual(4);
+  close(gpu);
 });
 
 it('a file that cannot be made is told to who asked for it', () => {

@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { close, create, FarlightError } from '#farlight/client/index.js';
+import { refusalOf } from '#farlight/client/wanted-adapter.js';
+import { testHost } from '#farlight/testing/index.js';
+
+/** How programs that are written for npm `webgpu` find out which adapters there are: as its README says. */
+async function adapterNames(newGpu: (adapter: string) => GPU): Promise<string[]> {
+  const { message } = await newGpu('no such adapter')
+    .requestAdapter()
+    .then(
+      () => expect.fail('there is such an adapter'),
+      (error) => error,
+    );
+  const [, list = ''] = message.split('Available adapters:\n');
+  return [...list.matchAll(/^ \* backend: '.+', name: '(.+)'$/gm)].map((match) => match[1] as string);
+}
+
+const gpus: Record<string, (host: { url: string }) => (adapter: string) => GPU> = {
+  'this machine': () => (adapter) => create([`adapter=${adapter}`]),
+  'a host': (host) => (adapter) => create([`host=${host.url}`, `adapter=${adapter}`]),
+};
+
+describe('a program that names an adapter', () => {
+  it.each(Object.entries(gpus))(
+    'finds in the error which ones %s has, and gets one of those by its name',
+    async (_, of) => {
+      const host = await testHost({ adapter: 'software', spares: 0 });
+      const newGpu = of(host);
+      expect(await adapterNames(newGpu)).toContain('SwiftShader Device (Subzero)');
+      const gpu = newGpu('SwiftShader Device (Subzero)');
+      expect((await gpu.requestAdapter())?.info.vendor).toBe('google');
+      close(gpu);
+      await host.close();
+    },
+  );
+});
+
+describe('the GPU of a host', () => {
+  const fits = (wanted: string, name: string, software: boolean) =>
+    refusalOf(wanted, { name, vendor: '', architecture: '', software, driver: '' }) === undefined;
+
+  it.each([
+    ['auto', 'NVIDIA L4', false],
+    ['NVIDIA L4', 'NVIDIA L4', false],
+    ['nvidia', 'NVIDIA L4', false],
+    ['software', 'llvmpipe (LLVM 19.1)', true],
+    ['null', 'null', true],
+  ])('is %s where it is called %s', (...each) => expect(fits(...each)).toBe(true));
+
+  it.each([
+    ['software', 'NVIDIA L4', false],
+    ['software', 'null', true],
+    ['NVIDIA L40', 'NVIDIA L4', false],
+    ['null', 'NVIDIA L4', false],
+  ])('is not %s where it is called %s', (...each) => expect(fits(...each)).toBe(false));
+
+  it('that is not the one is an error of Farlight’s, with its code', () => {
+    const refusal = refusalOf('A100', {
+      name: 'NVIDIA L4',
+      vendor: '',
+      architecture: '',
+      software: false,
+      driver: '',
+    });
+    expect(refusal).toBeInstanceOf(FarlightError);
+    expect(refusal).toMatchObject({
+      code: 'NO_ADAPTER',
+      message: expect.stringMatching(/no GPU .* "A100";/),
+    });
+  });
+});
