@@ -13,6 +13,7 @@ import type {
   SessionOver,
   Traffic,
 } from '../proto/handshake.js';
+import { inOneLine } from '../proto/listed-adapters.js';
 import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
 import type { ByteStream } from './byte-stream.js';
@@ -212,7 +213,9 @@ export class ExecutorChild {
 
   #receive(report: ExecutorReport): void {
     if (report.type === 'failed') {
-      this.#reported = new FarlightError('NO_ADAPTER', report.message);
+      // A private host's program may read the list of adapters; anybody else is told one sentence.
+      const { message } = report;
+      this.#reported = new FarlightError('NO_ADAPTER', this.pipe ? message : inOneLine(message));
     } else if (report.type === 'ended') {
       this.#reported = new FarlightError(report.code, report.message);
     } else if (report.type === 'taken') {

@@ -6,6 +6,7 @@ export interface ListedAdapter {
   readonly name: string;
 }
 
+const HEAD = '\nAvailable adapters:';
 const LINE = /^ \* backend: '(.*)', name: '(.*)'$/gm;
 
 /**
@@ -14,7 +15,14 @@ const LINE = /^ \* backend: '(.*)', name: '(.*)'$/gm;
  */
 export function noSuchAdapter(why: string, adapters: readonly ListedAdapter[]): FarlightError {
   const lines = adapters.map(({ backend, name }) => `\n * backend: '${backend}', name: '${name}'`);
-  return new FarlightError('NO_ADAPTER', `${why}\nAvailable adapters:${lines.join('')}`);
+  return new FarlightError('NO_ADAPTER', `${why}${HEAD}${lines.join('')}`);
+}
+
+/** A message in one line: the adapters that it lists stand in its sentence. */
+export function inOneLine(message: string): string {
+  const names = listedAdapters(message).map(({ name }) => name);
+  const [sentence = ''] = message.split(HEAD);
+  return names.length > 0 ? `${sentence}; there is: ${names.join(', ')}` : sentence;
 }
 
 /** The adapters that a message of npm `webgpu` lists. */

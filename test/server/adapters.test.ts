@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { probeAdapter } from '#farlight/link/probe-adapter.js';
-import { listedAdapters } from '#farlight/proto/listed-adapters.js';
 
 describe('an adapter', () => {
   it('of software is there on every machine', async () => {
@@ -25,15 +24,12 @@ describe('an adapter', () => {
     expect(adapter.name).toBe('null');
   });
 
-  it('that does not exist is refused with a sentence that says what to do, and the list of those that do', async () => {
+  it('that does not exist is refused with a sentence that says what to do, and which there are', async () => {
     await expect(probeAdapter('RTX 9090')).rejects.toMatchObject({
       code: 'NO_ADAPTER',
-      message: expect.stringMatching(/^no GPU on this machine is called "RTX 9090".*--adapter software/),
-    });
-    const { message } = await probeAdapter('RTX 9090').catch((error) => error);
-    expect(listedAdapters(message)).toContainEqual({
-      backend: 'vulkan',
-      name: 'SwiftShader Device (Subzero)',
+      message: expect.stringMatching(
+        /^no GPU on this machine is called "RTX 9090".*--adapter software.*; there is: .*SwiftShader Device \(Subzero\)$/,
+      ),
     });
   });
 
