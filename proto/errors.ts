@@ -63,7 +63,8 @@ export function invariant(condition: unknown, message: string): asserts conditio
   if (!condition) throw new Error(`Farlight bug: ${message}`);
 }
 
-/** What an exception says, whatever it is. */
+/** What an exception says, whatever it is: those of Node are of another realm where a test runner has one. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const message = (error as { message?: unknown } | null | undefined)?.message;
+  return typeof message === 'string' ? message : String(error);
 }

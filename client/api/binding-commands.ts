@@ -7,6 +7,7 @@ import {
   toSequence,
 } from '../../proto/webidl/converters.js';
 import type { Resource } from '../../proto/webidl/resource.js';
+import { isTypedArray } from '../../proto/webidl/slots.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { localCall } from './define.js';
 import { subrange } from './queue.js';
@@ -57,7 +58,7 @@ function sequenceOffsets(value: unknown, where: string): number[] {
 }
 
 function arrayOffsets([, , data, start, length]: unknown[], where: string): number[] {
-  if (!(data instanceof Uint32Array))
+  if (!isTypedArray(data, 'Uint32Array'))
     throw new TypeError(`${where}: dynamicOffsetsData is not a Uint32Array`);
   const from = enforceRange(
     start,

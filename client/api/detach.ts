@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { markAsUntransferable } from 'node:worker_threads';
+import { ofThisRealm } from '../../proto/wire/memory.js';
 
 type Transfer = (this: ArrayBuffer, length: number) => ArrayBuffer;
 
@@ -28,7 +29,7 @@ function move(buffer: ArrayBuffer, length: number): ArrayBuffer | undefined {
   // Where it could not be pinned, the program may have transferred it.
   if ((buffer as { detached?: boolean }).detached) return undefined;
   transfer ??= findTransfer();
-  return transfer.call(buffer, length);
+  return ofThisRealm(transfer.call(buffer, length));
 }
 
 /**

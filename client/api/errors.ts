@@ -9,8 +9,16 @@ import {
 import type { Rejection } from '../../proto/wire/reply.js';
 import { defineInterface, INTERNAL, illegal } from './define.js';
 
+/** Whether a GPUError was constructed, which an object with its prototype need not have been. */
+let isGPUError: (value: unknown) => value is GPUError;
+
 /** https://gpuweb.github.io/gpuweb/#gpuerror */
 export class GPUError {
+  static {
+    isGPUError = (value): value is GPUError =>
+      typeof value === 'object' && value !== null && #message in value;
+  }
+
   readonly #message: string;
 
   constructor(token?: unknown, message?: string) {
@@ -76,7 +84,7 @@ export class GPUUncapturedErrorEvent extends Event {
   constructor(type: string, init: UncapturedErrorInit) {
     super(type, init);
     const { error } = toDictionary(init, 'GPUUncapturedErrorEventInit');
-    if (!(error instanceof GPUError)) {
+    if (!isGPUError(error)) {
       throw new TypeError('GPUUncapturedErrorEventInit.error is required, and is a GPUError');
     }
     this.#error = error;

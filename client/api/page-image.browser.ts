@@ -1,4 +1,5 @@
 import { isObject } from '../../proto/webidl/converters.js';
+import { slot } from '../../proto/webidl/slots.js';
 
 type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
 
@@ -26,19 +27,25 @@ function readable(source: unknown): unknown {
   return context.getImageData(0, 0, width, height);
 }
 
-/** Width and height in pixels of what a canvas draws; undefined where it is no such thing. */
+// A worker has not all of these.
+const page = globalThis as Partial<typeof globalThis>;
+/** What a canvas draws, by the attributes that say its width and height in pixels. */
+const DRAWABLE = (
+  [
+    [page.HTMLImageElement, 'naturalWidth', 'naturalHeight'],
+    [page.HTMLVideoElement, 'videoWidth', 'videoHeight'],
+    [page.VideoFrame, 'displayWidth', 'displayHeight'],
+    [page.ImageBitmap, 'width', 'height'],
+    [page.OffscreenCanvas, 'width', 'height'],
+    [page.HTMLCanvasElement, 'width', 'height'],
+  ] as const
+).map(([kind, ...names]) => names.map((name) => slot<number>(kind?.prototype, name)));
+
+/** Width and height in pixels of what a canvas draws, an iframe's too; undefined where it is no such thing. */
 function sizeOf(source: unknown): [number, number] | undefined {
-  // A worker has not all of these.
-  const { HTMLImageElement, HTMLVideoElement, HTMLCanvasElement, VideoFrame } = globalThis as Partial<
-    typeof globalThis
-  >;
-  if (HTMLImageElement && source instanceof HTMLImageElement)
-    return [source.naturalWidth, source.naturalHeight];
-  if (HTMLVideoElement && source instanceof HTMLVideoElement) return [source.videoWidth, source.videoHeight];
-  if (VideoFrame && source instanceof VideoFrame) return [source.displayWidth, source.displayHeight];
-  const plain =
-    source instanceof ImageBitmap ||
-    source instanceof OffscreenCanvas ||
-    (HTMLCanvasElement && source instanceof HTMLCanvasElement);
-  return plain ? [source.width, source.height] : undefined;
+  for (const attributes of DRAWABLE) {
+    const [width, height] = attributes.map((read) => read(source));
+    if (width !== undefined && height !== undefined) return [width, height];
+  }
+  return undefined;
 }

@@ -1,3 +1,4 @@
+import { slot } from '../../proto/webidl/slots.js';
 import { drawnTo, GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
 import { INTERNAL } from '../api/define.js';
 import type { Canvas, Context2d } from './presenter.js';
@@ -8,7 +9,13 @@ type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;
 const prototypes = [globalThis.HTMLCanvasElement?.prototype, globalThis.OffscreenCanvas?.prototype].filter(
   (prototype) => prototype !== undefined,
 ) as unknown as { getContext: GetContext }[];
-const natives = prototypes.map((prototype) => ({ prototype, getContext: prototype.getContext }));
+const natives = prototypes.map((prototype) => ({
+  prototype,
+  getContext: prototype.getContext,
+  widthOf: slot<number>(prototype, 'width'),
+}));
+
+const offscreenWidth = slot<number>(globalThis.OffscreenCanvas?.prototype, 'width');
 
 const contexts = new WeakMap<Canvas, PageCanvasContext>();
 /** Canvases that have a context of the browser's own, as far as is known. */
@@ -22,7 +29,8 @@ export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUC
   let context = contexts.get(canvas);
   if (!context) {
     if (taken.has(canvas)) return null;
-    const native = natives.find(({ prototype }) => Object.prototype.isPrototypeOf.call(prototype, canvas));
+    // By its slot: the canvas may be an iframe's.
+    const native = natives.find(({ widthOf }) => widthOf(canvas) !== undefined);
     if (!native) throw new TypeError('canvasContext takes an HTMLCanvasElement or an OffscreenCanvas');
     // What comes from the host is put by this processor, and often.
     const plain = native.getContext.call(canvas, '2d', { willReadFrequently: true }) as Context2d | null;
@@ -58,7 +66,7 @@ export function patchDrawImage(): void {
     if (!prototype) continue;
     const native = prototype.drawImage as (this: unknown, ...args: unknown[]) => void;
     prototype.drawImage = function (this: unknown, ...args: unknown[]) {
-      if (args[0] instanceof OffscreenCanvas && drawnTo.has(args[0])) throw tooEarly();
+      if (offscreenWidth(args[0]) !== undefined && drawnTo.has(args[0] as OffscreenCanvas)) throw tooEarly();
       native.apply(this, args);
     };
   }

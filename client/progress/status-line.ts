@@ -1,3 +1,5 @@
+import { isTypedArray } from '../../proto/webidl/slots.js';
+
 type Write = (chunk: unknown, ...rest: unknown[]) => boolean;
 
 /** What of a stream that leads to a terminal is needed. */
@@ -47,7 +49,7 @@ export class StatusLine {
     const write = output.write.bind(output);
     output.write = (chunk, ...rest) => {
       this.clear();
-      const text = chunk instanceof Uint8Array ? Buffer.from(chunk).toString('latin1') : String(chunk);
+      const text = isTypedArray(chunk, 'Uint8Array') ? Buffer.from(chunk).toString('latin1') : String(chunk);
       if (text !== '') this.#within = !text.endsWith('\n');
       return write(chunk, ...rest);
     };

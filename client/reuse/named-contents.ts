@@ -3,6 +3,7 @@ import { type ContentName, contentNameToHex } from '../../proto/content.js';
 import { ContentFilter, FILTER_NAMES } from '../../proto/content-filter.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { KeptContents } from '../../proto/handshake.js';
+import { isArrayBuffer } from '../../proto/webidl/slots.js';
 import { ITEM, ITEM_KINDS, PAYLOAD } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
 import type { Stats } from '../session/ledger.js';
@@ -72,7 +73,7 @@ export class NamedContents {
   name(payload: Uint8Array, upload: Upload): Named | undefined {
     if (this.#inVain || !this.#policy.isWorthNaming(upload)) return undefined;
     // What another thread may be writing to just now must not change between its hash and its sending.
-    const bytes = payload.buffer instanceof ArrayBuffer ? payload : payload.slice();
+    const bytes = isArrayBuffer(payload.buffer) ? payload : payload.slice();
     const name = hashContent(bytes);
     const key = contentNameToHex(name);
     if (!this.#sent.has(key) && !this.#filter.mayHold(name)) return { mode: PAYLOAD.stored, name, bytes };

@@ -5,7 +5,7 @@ import type { FramePacker } from '../../link/frame-packer.js';
 import type { SharedFile } from '../../link/shared-file.js';
 import { type Alarm, alarm } from '../../link/timer.js';
 import type { CompressionMode } from '../../proto/compression.js';
-import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { Resume, Silence, Welcome } from '../../proto/handshake.js';
 import { bytesToHex } from '../../proto/hex.js';
 import { LIMITS } from '../../proto/wire/limits.js';
@@ -312,8 +312,8 @@ export class HostLink implements Link {
 
 function reasonOf(why: Error | undefined): string {
   if (!why) return 'the host closed it';
-  const underlying = why instanceof FarlightError && why.cause instanceof Error ? why.cause : why;
-  return (underlying as { code?: string }).code ?? underlying.message;
+  const underlying: unknown = (why instanceof FarlightError && why.cause) || why;
+  return (underlying as { code?: string }).code ?? messageOf(underlying);
 }
 
 /** Text that nobody guesses. */

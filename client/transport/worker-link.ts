@@ -99,7 +99,8 @@ class WorkerLink implements Link {
   }
 
   #receive(message: FromWorker): void {
-    if (message instanceof Uint8Array) {
+    // Its class is that of the realm which made the port.
+    if (ArrayBuffer.isView(message)) {
       if (!this.#closed && this.#events.onFrame(message) && hasFrameMemory(message))
         this.#port.postMessage({ spare: message } satisfies ToWorker, [message.buffer]);
     } else if (message === 'drain') {

@@ -4,6 +4,7 @@
  * TypeError, as the specification says.
  */
 import { type Resource, resourceOf } from './resource.js';
+import { isArrayBuffer, isSharedArrayBuffer } from './slots.js';
 
 export function toBoolean(value: unknown): boolean {
   return Boolean(value);
@@ -163,17 +164,12 @@ export function requireArguments(given: number, needed: number, where: string): 
  */
 export function toBytes(value: unknown, where: string): Uint8Array {
   const isView = ArrayBuffer.isView(value);
-  if (!isView && !(value instanceof ArrayBuffer) && !isShared(value)) {
+  if (!isView && !isArrayBuffer(value) && !isSharedArrayBuffer(value)) {
     throw new TypeError(`${where}: ${describe(value)} is neither an ArrayBuffer nor a view of one`);
   }
   // Also what a detached buffer and its views have: no bytes, and no new view can be made of them.
   if (value.byteLength === 0) return new Uint8Array(0);
   return isView ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
-}
-
-/** In a page that is not isolated there is no SharedArrayBuffer to ask about. */
-function isShared(value: unknown): value is SharedArrayBuffer {
-  return typeof SharedArrayBuffer !== 'undefined' && value instanceof SharedArrayBuffer;
 }
 
 export function isObject(value: unknown): value is object {

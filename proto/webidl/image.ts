@@ -1,4 +1,5 @@
 import { describe, enforceRange, isObject, toEnum } from './converters.js';
+import { isTypedArray } from './slots.js';
 
 /** Four bytes a pixel (red, green, blue, alpha, not premultiplied), rows from the top, tightly packed. */
 export interface ImagePixels {
@@ -19,7 +20,7 @@ export function toImage(value: unknown, where: string): ImagePixels {
   if (!isObject(value)) throw new TypeError(`${where}: ${describe(value)} is not an image`);
   const image = value as Record<keyof ImagePixels, unknown>;
   const { data } = image;
-  if (!(data instanceof Uint8ClampedArray) && !(data instanceof Uint8Array)) {
+  if (!isTypedArray(data, 'Uint8ClampedArray') && !isTypedArray(data, 'Uint8Array')) {
     throw new TypeError(
       `${where}: ${describe(value)} is no image that exists outside a page: its data are no Uint8ClampedArray`,
     );

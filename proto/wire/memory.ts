@@ -9,7 +9,12 @@ const { Buffer: NodeBuffer } = globalThis as { Buffer?: { allocUnsafeSlow(bytes:
 /** Memory of its own for bytes that all are written before any is read: what is in it at first is undefined. */
 export function uncleared(bytes: number): Uint8Array<ArrayBuffer> {
   if (!NodeBuffer || bytes < LARGE_BYTES) return new Uint8Array(bytes);
-  return new Uint8Array(NodeBuffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer);
+  return new Uint8Array(ofThisRealm(NodeBuffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer));
+}
+
+/** Makes an ArrayBuffer of another realm one of this one, so that it is an `instanceof` for whoever gets it. */
+export function ofThisRealm(buffer: ArrayBuffer): ArrayBuffer {
+  return buffer instanceof ArrayBuffer ? buffer : Object.setPrototypeOf(buffer, ArrayBuffer.prototype);
 }
 
 /** What the memory of each long frame takes, with what a packet has in front of it. */

@@ -31,6 +31,7 @@ interface CanvasReport {
   errors: string[];
   classes: boolean[];
   same: boolean;
+  framed: boolean;
   other: unknown[];
   unconfigured: string;
   configurations: unknown[];
@@ -73,6 +74,8 @@ describe('a canvas of a page', () => {
     expect(report.taken).toBe(null);
     expect(report.plainStays).toBe(true);
   });
+
+  it('may be of an iframe', () => expect(report.framed).toBe(true));
 
   it('takes the configurations of the specification, and says which it has', () => {
     expect(report.unconfigured).toBe('InvalidStateError');
@@ -117,10 +120,15 @@ describe('copyExternalImageToTexture in a page', () => {
     rows = await runInPage(page, 'images', webAddress(daemon));
   });
 
-  it.each(['HTMLCanvasElement', 'OffscreenCanvas', 'HTMLImageElement', 'ImageBitmap', 'ImageData'])(
-    'takes %s, pixel by pixel',
-    (source) => expect(rows[source]).toEqual(expected),
-  );
+  it.each([
+    'HTMLCanvasElement',
+    'OffscreenCanvas',
+    'HTMLImageElement',
+    'ImageBitmap',
+    'ImageData',
+    "an iframe's HTMLCanvasElement",
+    "an iframe's ImageData",
+  ])('takes %s, pixel by pixel', (source) => expect(rows[source]).toEqual(expected));
 
   it.each(['VideoFrame', 'HTMLVideoElement'])(
     'takes %s, whose colors may be coded more coarsely',

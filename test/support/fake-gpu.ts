@@ -6,6 +6,7 @@ const CREATES: Record<string, string> = {
   createShaderModule: 'GPUShaderModule',
   createComputePipeline: 'GPUComputePipeline',
   createBindGroup: 'GPUBindGroup',
+  createBindGroupLayout: 'GPUBindGroupLayout',
   createCommandEncoder: 'GPUCommandEncoder',
   beginComputePass: 'GPUComputePassEncoder',
   finish: 'GPUCommandBuffer',

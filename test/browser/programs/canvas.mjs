@@ -90,6 +90,9 @@ export default async function main(host) {
   const two = page();
   two.getContext('2d').fillRect(0, 0, 1, 1);
   result.plainStays = two.getContext('2d') !== null;
+  const frame = document.body.appendChild(document.createElement('iframe'));
+  const framed = frame.contentDocument.createElement('canvas');
+  result.framed = canvasContext(framed).canvas === framed;
   close(gpu);
   return result;
 }

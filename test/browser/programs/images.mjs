@@ -4,8 +4,8 @@ import { close, create, globals } from '/farlight.js';
 const { GPUBufferUsage, GPUMapMode, GPUTextureUsage } = globals;
 const [WIDTH, HEIGHT] = [3, 2];
 
-function drawn() {
-  const canvas = document.createElement('canvas');
+function drawn(owner = document) {
+  const canvas = owner.createElement('canvas');
   Object.assign(canvas, { width: WIDTH, height: HEIGHT });
   const context = canvas.getContext('2d');
   for (let at = 0; at < WIDTH * HEIGHT; at += 1) {
@@ -22,8 +22,13 @@ async function sources() {
   await image.decode();
   const offscreen = new OffscreenCanvas(WIDTH, HEIGHT);
   offscreen.getContext('2d').drawImage(canvas, 0, 0);
+  // Its classes are others than the page's.
+  const frame = document.body.appendChild(document.createElement('iframe'));
+  const framed = drawn(frame.contentDocument);
   return {
     HTMLCanvasElement: canvas,
+    "an iframe's HTMLCanvasElement": framed,
+    "an iframe's ImageData": framed.getContext('2d').getImageData(0, 0, WIDTH, HEIGHT),
     OffscreenCanvas: offscreen,
     HTMLImageElement: image,
     ImageBitmap: await createImageBitmap(canvas),
