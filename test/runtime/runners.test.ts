@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { outputOf } from '../support/farlight-command.js';
+import { Installed } from '../support/installed.js';
+import { REPOSITORY } from '../support/session-client.js';
+
+let installed: Installed;
+let daemon: Daemon;
+let proxy: CuttingProxy;
+beforeAll(async () => {
+  installed = new Installed(['jest', 'vitest']);
+  cpSync(join(REPOSITORY, 'test/runtime/project'), installed.folder, { recursive: true });
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', kept: 0 });
+  // What is behind it is not known to be on this machine.
+  proxy = await CuttingProxy.start(daemon.url);
+});
+afterAll(async () => {
+  await proxy.close();
+  await daemon.close();
+  installed.remove();
+});
+
+/** Both give each file of tests a realm of its own. */
+const RUNNERS = [
+  ['Jest', ['node_modules/jest/bin/jest.js'], '--experimental-vm-modules --no-warnings'],
+  ["Vitest's vmThreads", ['node_modules/vitest/vitest.mjs', 'run', '--no-color'], ''],
+] as const;
+
+/** This run's own settings are not for the run inside of it. */
+const ENVIRONMENT = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST')),
+);
+
+describe.each(RUNNERS)('tests under %s', (_, command, flags) => {
+  async function run(file: string, env: NodeJS.ProcessEnv): Promise<string> {
+    const NODE_OPTIONS = `${flags} ${env.NODE_OPTIONS ?? ''}`;
+    const child = spawn(process.execPath, [...command, file], {
+      cwd: installed.folder,
+      env: { ...ENVIRONMENT, ...env, NODE_OPTIONS },
+    });
+    const { stdout, stderr } = await outputOf(child).done;
+    return stdout + stderr;
+  }
+
+  it('compute on a private host', async () => {
+    expect(await run('created', { FARLIGHT_ADAPTER: 'software' })).toMatch(/Tests:? *2 passed/);
+  });
+
+  it('compute on a host across the network', async () => {
+    expect(await run('created', { FARLIGHT_HOST: proxy.url })).toMatch(/Tests:? *2 passed/);
+  });
+
+  it('compute on the GPU of navigator', async () => {
+    const env = { FARLIGHT_ADAPTER: 'software', NODE_OPTIONS: '--import farlight/register' };
+    expect(await run('registered', env)).toMatch(/Tests:? *1 passed/);
+  });
+});
