@@ -4,7 +4,8 @@ import { clearTimeout, setTimeout } from '../link/clock.js';
 const NEVER_MS = 2 ** 31 - 1;
 
 type Compile = (...args: unknown[]) => Promise<unknown>;
-const { WebAssembly } = globalThis as unknown as { WebAssembly: Record<'compile' | 'instantiate', Compile> };
+/** Absent where V8 may not make code (--jitless). */
+const { WebAssembly } = globalThis as { WebAssembly?: Record<'compile' | 'instantiate', Compile> };
 
 /**
  * Keeps the event loop turning while a WebAssembly module is compiled. Node does not count that as
@@ -13,13 +14,15 @@ const { WebAssembly } = globalThis as unknown as { WebAssembly: Record<'compile'
  * can arrive before V8 has optimised the whole module (half a minute for ONNX Runtime Web).
  */
 export function stayAwakeWhileCompiling(): void {
+  if (!WebAssembly) return;
   for (const method of ['compile', 'instantiate'] as const) {
     const compile = WebAssembly[method];
     const awake: Compile = (...args) => {
       const timer = setTimeout(() => {}, NEVER_MS);
       return compile.apply(WebAssembly, args).finally(() => clearTimeout(timer));
     };
-    Object.defineProperty(WebAssembly, method, {
+    // Where it is frozen (--frozen-intrinsics) it stays as it is.
+    Reflect.defineProperty(WebAssembly, method, {
       value: awake,
       writable: true,
       configurable: true,
