@@ -19,6 +19,7 @@ import type { Work } from '../proto/work.js';
 import type { ByteStream } from './byte-stream.js';
 import { setTimeout } from './clock.js';
 import { NearStream } from './near-stream.js';
+import { packageFile } from './package-files.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
@@ -57,7 +58,14 @@ const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
 const LAST_WORDS = 2000;
 
-const ENTRY = new URL('../server/executor/main.js', import.meta.url);
+/**
+ * The program of an executor.
+ *
+ * @throws FarlightError NOT_INSTALLED where a bundle does not find it.
+ */
+export function executorEntry(): URL {
+  return packageFile('server/executor/main.js');
+}
 
 /**
  * An executor process of this process. The client's private host and the daemon both start their executors
@@ -85,7 +93,7 @@ export class ExecutorChild {
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
     this.#events = events;
-    const { adapter, piped, entry = ENTRY } = options;
+    const { adapter, piped, entry = executorEntry() } = options;
     this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
       stdio: ['ignore', 'ignore', 'pipe', piped ? 'pipe' : 'ignore', 'ipc'],

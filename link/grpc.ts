@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { packageRequire } from './package-files.js';
 
 type Grpc = typeof import('@grpc/grpc-js');
 
@@ -10,6 +10,6 @@ let loaded: Grpc | undefined;
  * one would make opening a link asynchronous.
  */
 export function grpc(): Grpc {
-  loaded ??= createRequire(import.meta.url)('@grpc/grpc-js') as Grpc;
+  loaded ??= packageRequire('@grpc/grpc-js') as Grpc;
   return loaded;
 }

@@ -1,9 +1,9 @@
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { invariant } from '../proto/errors.js';
 import type { HostDescription } from '../proto/handshake.js';
+import { packageFile, packageRequire } from './package-files.js';
 
 /** The most bytes that Echo takes, or sends back. */
 export const ECHO_LIMIT: number = 8 << 20;
@@ -41,10 +41,8 @@ export function hostDefinitions(): PackageDefinition {
 }
 
 function load(): PackageDefinition {
-  const file = fileURLToPath(new URL('../proto/farlight.proto', import.meta.url));
+  const file = fileURLToPath(packageFile('proto/farlight.proto'));
   // Required here for the reason that grpc.ts gives.
-  const { loadSync } = createRequire(import.meta.url)(
-    '@grpc/proto-loader',
-  ) as typeof import('@grpc/proto-loader');
+  const { loadSync } = packageRequire('@grpc/proto-loader') as typeof import('@grpc/proto-loader');
   return loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
 }

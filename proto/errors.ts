@@ -30,7 +30,9 @@ export type FarlightErrorCode =
   /** The host does not take this client: its token is missing, wrong or revoked. */
   | 'UNAUTHORIZED'
   /** The host's folder of tokens and keys cannot be used, or others may read it. */
-  | 'TRUST_UNUSABLE';
+  | 'TRUST_UNUSABLE'
+  /** The program has Farlight in a bundle, and not the package beside it. */
+  | 'NOT_INSTALLED';
 
 /**
  * An error for a person: `message` is one sentence that says what happened and what to do. Its stack

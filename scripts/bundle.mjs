@@ -1,6 +1,6 @@
 // Makes of the compiled client the one module that pages load: dist/browser/farlight.js. Where a module has a
 // NAME.browser.js beside it, pages get that; what would need Node beyond that stops the build.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -19,7 +19,6 @@ const forBrowsers = {
 
 /** @param {string} root the repository's folder, where dist/ is built. */
 export async function bundleForBrowsers(root) {
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   await build({
     entryPoints: [join(root, 'dist/client/browser/index.js')],
     outfile: join(root, 'dist/browser/farlight.js'),
@@ -27,7 +26,6 @@ export async function bundleForBrowsers(root) {
     format: 'esm',
     platform: 'browser',
     target: ['chrome111', 'firefox128', 'safari17'],
-    define: { FARLIGHT_VERSION: JSON.stringify(version) },
     minify: true,
     // Errors and devices say what they are by the names of their classes.
     keepNames: true,

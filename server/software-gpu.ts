@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 import { cacheFolder } from '../link/cache-folder.js';
+import { packageFile } from '../link/package-files.js';
 import { FarlightError, messageOf } from '../proto/errors.js';
 import { readTar } from './tar.js';
 
@@ -129,9 +130,9 @@ function isComplete(folder: string): boolean {
   return FILES.every((file) => existsSync(join(folder, file)));
 }
 
-/** The archive that the build puts beside this module, and the version in its name. */
+/** The archive that the build puts there, and the version in its name. */
 function findArchive(): { archive: string; version: string } {
-  const folder = fileURLToPath(new URL('./swiftshader/', import.meta.url));
+  const folder = fileURLToPath(packageFile('server/swiftshader/'));
   const name = existsSync(folder) ? readdirSync(folder).find((each) => ARCHIVE.test(each)) : undefined;
   const [, version] = ARCHIVE.exec(name ?? '') ?? [];
   if (!name || !version) {

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { parseHostAddress } from '../client/transport/host-address.js';
+import { packageFile } from '../link/package-files.js';
 import { FarlightError } from '../proto/errors.js';
 import type { Done, EmulatorData, Order } from './emulation/emulator-thread.js';
 import type { Direction } from './emulation/flow.js';
@@ -113,7 +114,7 @@ class EmulatorThread {
   #closing: Promise<void> | undefined;
 
   constructor(data: EmulatorData) {
-    const file = new URL('./emulation/emulator-thread.js', import.meta.url);
+    const file = packageFile('testing/emulation/emulator-thread.js');
     this.#worker = new Worker(file, { workerData: data, execArgv: [] });
     this.#worker.on('message', (done: Done) => {
       const { resolve, reject } = this.#open.get(done.number) ?? {};

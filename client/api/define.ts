@@ -48,6 +48,8 @@ export function defineInterface(name: string, interfaceClass: Class): void {
     Object.defineProperty(prototype, key, { ...property, enumerable: true });
   }
   Object.defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
+  // A program's bundler may have shortened it.
+  Object.defineProperty(interfaceClass, 'name', { value: name, configurable: true });
 }
 
 /** The mixin GPUObjectBase: `label`, which is set here at once and on the host in its turn. */

@@ -1,5 +1,5 @@
 import { ChannelSocket } from '../../link/channel-socket.js';
-import { ExecutorChild } from '../../link/executor-child.js';
+import { ExecutorChild, executorEntry } from '../../link/executor-child.js';
 import { SharedFile } from '../../link/shared-file.js';
 import { type FarlightError, invariant } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
@@ -18,11 +18,17 @@ export interface PrivateHostOptions {
 /**
  * A host of this program's own: an executor process on this machine, started for each session and ended with it. The
  * session is carried by a pipe to it.
+ *
+ * @throws FarlightError NOT_INSTALLED where a bundle does not find the executor's program.
  */
-export function privateHost(options: PrivateHostOptions = {}): Transport {
+export function privateHost({
+  adapter = 'auto',
+  entry = executorEntry(),
+}: PrivateHostOptions = {}): Transport {
   return {
     target: 'a private host on this machine',
-    open: (hello, events) => new NearLink((inner) => new PrivateLink(options, hello, inner), events),
+    open: (hello, events) =>
+      new NearLink((inner) => new PrivateLink({ adapter, entry }, hello, inner), events),
   };
 }
 
@@ -36,10 +42,10 @@ class PrivateLink implements TurnedLink {
   /** Why the process is gone. */
   #exit: { reason: FarlightError | undefined } | undefined;
 
-  constructor(options: PrivateHostOptions, hello: Hello, events: LinkEvents) {
+  constructor(executor: { adapter: string; entry: URL }, hello: Hello, events: LinkEvents) {
     this.#events = events;
     this.#child = new ExecutorChild(
-      { adapter: options.adapter ?? 'auto', piped: true, entry: options.entry },
+      { ...executor, piped: true },
       {
         onReady: ({ adapter, wgslLanguageFeatures }) => {
           const file = SharedFile.make();

@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { setImmediate } from '../../link/clock.js';
+import { packageFile } from '../../link/package-files.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
@@ -9,11 +10,16 @@ import { parseHostAddress } from './host-address.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
 
-/** A host across the network, through a connection in a thread of its own, so that frames leave while this one computes. */
+/**
+ * A host across the network, through a connection in a thread of its own, so that frames leave while this one computes.
+ *
+ * @throws FarlightError NOT_INSTALLED where a bundle does not find the thread's program.
+ */
 export function farHost({ host, options }: Way): Transport {
+  const program = packageFile('client/transport/connection-worker.js');
   return {
     target: parseHostAddress(host, { tls: true }).url,
-    open: (hello, events) => new WorkerLink({ host, options }, hello, events),
+    open: (hello, events) => new WorkerLink({ host, options }, program, hello, events),
   };
 }
 
@@ -26,7 +32,7 @@ class WorkerLink implements Link {
   readonly #events: LinkEvents;
   #closed = false;
 
-  constructor(way: Way, hello: Hello, events: LinkEvents) {
+  constructor(way: Way, program: URL, hello: Hello, events: LinkEvents) {
     this.#events = events;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
@@ -46,7 +52,7 @@ class WorkerLink implements Link {
       flow: this.#flow.shared,
       saved: this.#saved.buffer as SharedArrayBuffer,
     };
-    connections().postMessage(request, [port2, spares.port2]);
+    connections(program).postMessage(request, [port2, spares.port2]);
   }
 
   send(frame: Uint8Array): boolean {
@@ -141,11 +147,11 @@ const links = new Set<WorkerLink>();
 let worker: Worker | undefined;
 
 /** The thread that has this process's connections. It does not keep the process alive: the links' ports do. */
-function connections(): Worker {
+function connections(program: URL): Worker {
   if (worker) return worker;
   const { NODE_OPTIONS: _, ...env } = process.env;
   // None of the program's own options: what is preloaded there (this package, above all) is not for the worker.
-  const started = new Worker(new URL('./connection-worker.js', import.meta.url), {
+  const started = new Worker(program, {
     name: 'farlight',
     execArgv: [],
     env,

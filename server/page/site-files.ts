@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packageFile } from '../../link/package-files.js';
 
-const FOLDER = fileURLToPath(new URL('./site', import.meta.url));
-/** What the page imports from outside its folder, by the path at which its import comes out. */
-const BESIDE = { '/proto/activity.js': fileURLToPath(new URL('../../proto/activity.js', import.meta.url)) };
+/** What the page imports from outside its folder, by its path in dist/, at which its import comes out too. */
+const BESIDE = ['proto/activity.js'];
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -20,7 +20,7 @@ export interface SiteFile {
 }
 
 /** The page's files by their paths on the server. No other file can be asked for. */
-export function siteFiles(folder = FOLDER): Map<string, SiteFile> {
+export function siteFiles(folder = fileURLToPath(packageFile('server/page/site'))): Map<string, SiteFile> {
   const files = new Map<string, SiteFile>();
   const add = (path: string, file: string) => {
     const type = TYPES[extname(file)];
@@ -33,6 +33,6 @@ export function siteFiles(folder = FOLDER): Map<string, SiteFile> {
     files.set(path, { type, bytes });
   };
   for (const name of readdirSync(folder)) add(name === 'index.html' ? '/' : `/${name}`, join(folder, name));
-  for (const [path, file] of Object.entries(BESIDE)) add(path, file);
+  for (const path of BESIDE) add(`/${path}`, fileURLToPath(packageFile(path)));
   return files;
 }
