@@ -1,3 +1,4 @@
+import { native } from '../link/globals.js';
 import { FarlightError } from '../proto/errors.js';
 import { redact } from '../proto/token.js';
 import { onOrOff } from './on-or-off.js';
@@ -72,7 +73,7 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
   return {
     // Loaded when the first request needs it: a program that never asks for a GPU pays nothing.
     transport: transport
-      ? () => Promise.resolve(transport)
+      ? () => native.Promise.resolve(transport)
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),

@@ -1,3 +1,5 @@
+import { performance } from './timers.js';
+
 /**
  * The timers and clocks that Farlight's own code uses, taken when Farlight is loaded. A program may replace the globals
  * later, as tests with fake timers do: its time may stand still, and the connection to its host goes on.
@@ -5,18 +7,16 @@
  * `monotonicNow` measures how much time passes: it never jumps, and nobody can set it. `steadyTime` is the same, counted
  * from 1970, for times that people compare. `wallClock` is for certificates, files and logs.
  */
-export const {
-  setTimeout,
-  clearTimeout,
-  setInterval,
-  clearInterval,
+export {
   clearImmediate,
-  queueMicrotask,
-  // Absent in a page.
-  setImmediate = setTimeout as unknown as typeof globalThis.setImmediate,
-} = globalThis;
+  clearInterval,
+  clearTimeout,
+  setImmediate,
+  setInterval,
+  setTimeout,
+} from './timers.js';
 
-const { performance } = globalThis;
+export const { queueMicrotask } = globalThis;
 
 /** Milliseconds since this thread began, with fractions. Monotonic. */
 export const monotonicNow: () => number = performance.now.bind(performance);

@@ -1,5 +1,6 @@
 import { FarlightError } from '../proto/errors.js';
 import { ExecutorChild, type ExecutorReady } from './executor-child.js';
+import { native } from './globals.js';
 
 /**
  * Opens an adapter of this machine in an executor process of its own, to see whether that works, and
@@ -8,7 +9,7 @@ import { ExecutorChild, type ExecutorReady } from './executor-child.js';
  * @throws FarlightError NO_ADAPTER or EXECUTOR_LOST (rejects).
  */
 export function probeAdapter(adapter: string): Promise<ExecutorReady> {
-  return new Promise((resolve, reject) => {
+  return new native.Promise((resolve, reject) => {
     let found: ExecutorReady | undefined;
     const child = new ExecutorChild(
       { adapter },

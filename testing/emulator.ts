@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { parseHostAddress } from '../client/transport/host-address.js';
+import { native } from '../link/globals.js';
 import { packageFile } from '../link/package-files.js';
 import { FarlightError } from '../proto/errors.js';
 import type { Done, EmulatorData, Order } from './emulation/emulator-thread.js';
@@ -127,7 +128,7 @@ class EmulatorThread {
       this.#open.clear();
     };
     this.#worker.on('error', fail);
-    this.#exited = new Promise((resolve) => {
+    this.#exited = new native.Promise((resolve) => {
       this.#worker.on('exit', () => {
         fail(new Error('the emulated link is closed'));
         resolve();
@@ -136,9 +137,10 @@ class EmulatorThread {
   }
 
   tell(what: Order['what'], bytes?: number, direction?: Direction): Promise<Done> {
-    if (this.#closing && what !== 'close') return Promise.reject(new Error('the emulated link is closed'));
+    if (this.#closing && what !== 'close')
+      return native.Promise.reject(new Error('the emulated link is closed'));
     const number = ++this.#orders;
-    return new Promise((resolve, reject) => {
+    return new native.Promise((resolve, reject) => {
       this.#open.set(number, { resolve, reject });
       const order: Order = {
         number,

@@ -1,5 +1,6 @@
 import { type MemoryPeer, memoryTransport } from '../client/transport/memory.js';
 import { setImmediate } from '../link/clock.js';
+import { native } from '../link/globals.js';
 import { newCounters } from '../server/daemon/counters.js';
 import { openGpu } from '../server/dawn.js';
 import { ExecutorSession } from '../server/executor/session.js';
@@ -56,7 +57,7 @@ export async function memoryHost(choice: string): Promise<TestHost> {
       held = undefined;
       for (const peer of peers) peer.end('SHUTTING_DOWN', 'the test host was closed');
       // Sessions close in later turns of the event loop, behind the frames that are under way.
-      while (peers.size > 0) await new Promise((resolve) => setImmediate(resolve));
+      while (peers.size > 0) await new native.Promise((resolve) => setImmediate(resolve));
     },
   };
 }

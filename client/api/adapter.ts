@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { type FarlightAdapter, type FarlightDevice, OPERATIONS } from '../../proto/gen/operations.js';
 import { bear } from '../../proto/webidl/resource.js';
 import type { ClientResource } from '../session/client-resource.js';
@@ -59,7 +60,7 @@ export class GPUAdapter {
         },
         rejected: (error: Error) => {
           if (error !== session.ended) throw error;
-          if (this.#consumed) throw new DOMException(CONSUMED, 'OperationError');
+          if (this.#consumed) throw new native.DOMException(CONSUMED, 'OperationError');
           // An adapter that is expired gives a device, which is lost before the program has it.
           const lost = made(this.#offer);
           device.onLost('unknown', error.message);

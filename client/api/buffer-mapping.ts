@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { FarlightWrittenRange } from '../../proto/gen/operations.js';
 import { uncleared } from '../../proto/wire/memory.js';
@@ -99,12 +100,12 @@ export class ReadParts {
   whole(): Uint8Array<ArrayBuffer> | undefined {
     if (this.#failure) throw this.#failure;
     if (this.#data && this.#filled < this.#length) {
-      throw new DOMException('The buffer was unmapped while its contents were sent.', 'AbortError');
+      throw new native.DOMException('The buffer was unmapped while its contents were sent.', 'AbortError');
     }
     return this.#data;
   }
 }
 
 function operationError(why: string): DOMException {
-  return new DOMException(`GPUBuffer.getMappedRange: ${why}.`, 'OperationError');
+  return new native.DOMException(`GPUBuffer.getMappedRange: ${why}.`, 'OperationError');
 }

@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { type GPUBufferDescriptor, OPERATIONS } from '../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
@@ -73,7 +74,9 @@ class BufferResource extends ClientResource {
 
   /** Ends a mapping, or a wish for one, on this side. */
   release(): void {
-    this.pendingMap?.reject(new DOMException('The buffer was unmapped before it was mapped.', 'AbortError'));
+    this.pendingMap?.reject(
+      new native.DOMException('The buffer was unmapped before it was mapped.', 'AbortError'),
+    );
     this.pendingMap = undefined;
     const memory = this.mapping?.detach();
     if (memory && memory.byteLength > PART_BYTES) this.#memory = new WeakRef(memory);
@@ -138,7 +141,7 @@ export class GPUBuffer {
     const buffer = localCall(this, 'GPUBuffer', 'getMappedRange') as BufferResource;
     const [offset = 0, size] = operations.getMappedRange.convert?.(args) ?? [];
     if (!buffer.mapping) {
-      throw new DOMException('GPUBuffer.getMappedRange: the buffer is not mapped.', 'OperationError');
+      throw new native.DOMException('GPUBuffer.getMappedRange: the buffer is not mapped.', 'OperationError');
     }
     return buffer.mapping.getRange(offset, size ?? Math.max(0, buffer.size - offset));
   }
@@ -184,9 +187,9 @@ function mapAsync(
   const { session } = buffer;
   if (buffer.pendingMap) {
     // The host hears nothing of it: by now it may have refused the first wish, and would grant this one.
-    throw new DOMException('GPUBuffer.mapAsync: the buffer is about to be mapped.', 'OperationError');
+    throw new native.DOMException('GPUBuffer.mapAsync: the buffer is about to be mapped.', 'OperationError');
   }
-  return new Promise((resolve, reject) => {
+  return new native.Promise((resolve, reject) => {
     const pending = { reject };
     // That a buffer is mapped already is for the host to refuse: until it does, unmap ends the wish too.
     buffer.await(pending);
@@ -214,7 +217,7 @@ function mapAsync(
       },
       rejected: (error) => {
         if (!stillPending()) return;
-        reject(error === session.ended ? new DOMException(error.message, 'AbortError') : error);
+        reject(error === session.ended ? new native.DOMException(error.message, 'AbortError') : error);
       },
     });
   });

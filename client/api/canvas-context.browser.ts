@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
 import { enforceRange, requireArguments, toDictionary, toEnum } from '../../proto/webidl/converters.js';
 import { CANVAS_FORMATS, type CanvasFormat } from '../browser/canvas-pixels.js';
@@ -61,7 +62,7 @@ export class GPUCanvasContext {
     if (!configuration) {
       const message =
         'GPUCanvasContext.getCurrentTexture: the canvas is not configured; call configure first.';
-      throw new DOMException(message, 'InvalidStateError');
+      throw new native.DOMException(message, 'InvalidStateError');
     }
     const { width, height } = this.#canvas;
     // A canvas whose size is set loses what was drawn.

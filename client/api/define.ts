@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { toUSVString } from '../../proto/webidl/converters.js';
 import { bear, resourceOf } from '../../proto/webidl/resource.js';
@@ -155,6 +156,6 @@ export function promising<T>(body: () => Promise<T>): Promise<T> {
   try {
     return body();
   } catch (error) {
-    return Promise.reject(error);
+    return native.Promise.reject(error);
   }
 }

@@ -1,3 +1,6 @@
+// As it is now: tests put others there.
+const { structuredClone } = globalThis;
+
 type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer; detached?: boolean };
 
 /** Empties an ArrayBuffer. */

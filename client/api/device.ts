@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { type FarlightDevice, type FarlightGPUError, OPERATIONS } from '../../proto/gen/operations.js';
 import { describe, requireArguments, toDictionary } from '../../proto/webidl/converters.js';
 import { bear } from '../../proto/webidl/resource.js';
@@ -183,7 +184,7 @@ function createAsync(
     const made = makeResource(operation.creates as string, device, converted);
     if (device.session.isHeld(operation, device, converted)) {
       device.session.record(here, device, converted, made);
-      return Promise.resolve(wrap(made));
+      return native.Promise.resolve(wrap(made));
     }
     const settlement = {
       fulfilled: () => wrap(made),

@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import type { FarlightErrorType, FarlightGPUError } from '../../proto/gen/operations.js';
 import {
   requireArguments,
@@ -120,7 +121,7 @@ export function asException({ name, message, reason }: Rejection): Error {
   }
   if (name === 'TypeError') return new TypeError(message);
   if (name === 'RangeError') return new RangeError(message);
-  return new DOMException(message, name);
+  return new native.DOMException(message, name);
 }
 
 function convertMessage(args: unknown[], name: string): string {

@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { isObject } from '../../proto/webidl/converters.js';
 import { slot } from '../../proto/webidl/slots.js';
 
@@ -22,7 +23,8 @@ function readable(source: unknown): unknown {
   const [width, height] = size;
   if (width === 0 || height === 0) return { data: new Uint8ClampedArray(0), width: 0, height: 0 };
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
-  if (!context) throw new DOMException('This browser has no canvas to read images with.', 'OperationError');
+  if (!context)
+    throw new native.DOMException('This browser has no canvas to read images with.', 'OperationError');
   context.drawImage(source as Drawable, 0, 0, width, height);
   return context.getImageData(0, 0, width, height);
 }

@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
 import { extent } from '../../proto/texture-size.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
@@ -135,5 +136,5 @@ export function subrange(
 }
 
 function operationError(message: string): DOMException {
-  return new DOMException(`${message}.`, 'OperationError');
+  return new native.DOMException(`${message}.`, 'OperationError');
 }

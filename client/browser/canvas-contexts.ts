@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { slot } from '../../proto/webidl/slots.js';
 import { drawnTo, GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
 import { INTERNAL } from '../api/define.js';
@@ -73,7 +74,7 @@ export function patchDrawImage(): void {
 }
 
 function tooEarly(): DOMException {
-  return new DOMException(
+  return new native.DOMException(
     'A remote GPU cannot be read at once; await what you read, of TensorFlow.js by data() in place of dataSync().',
     'InvalidStateError',
   );

@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 import { badUrl, tokenIn, tokenInPlaintext } from '../transport/address-errors.js';
@@ -34,8 +35,8 @@ const FORMS =
  */
 export function parseWebAddress(text: string | undefined, page: string): WebAddress {
   if (text === undefined || text === '') return samePlace(page);
-  if (!URL.canParse(text)) throw badUrl(text, FORMS);
-  const url = new URL(text);
+  if (!native.URL.canParse(text)) throw badUrl(text, FORMS);
+  const url = new native.URL(text);
   const scheme = url.protocol.slice(0, -1);
   if (scheme === 'grpc' || scheme === 'grpcs') throw notForPages(scheme);
   if ((scheme !== 'ws' && scheme !== 'wss') || url.password || url.hash || url.search) {
@@ -54,7 +55,7 @@ export function parseWebAddress(text: string | undefined, page: string): WebAddr
 
 /** A page that the host itself serves. */
 function samePlace(page: string): WebAddress {
-  const { protocol = '', host = '' } = URL.canParse(page) ? new URL(page) : {};
+  const { protocol = '', host = '' } = native.URL.canParse(page) ? new native.URL(page) : {};
   if (protocol !== 'http:' && protocol !== 'https:') {
     throw new FarlightError('BAD_URL', `this page has no host of its own; name one: ${FORMS}`);
   }

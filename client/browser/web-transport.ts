@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { type Dialer, HostLink, type LinkOptions } from '../transport/host-link.js';
 import { noHost } from '../transport/socket-errors.js';
@@ -19,7 +20,9 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
     url,
     token,
     connect: (how) =>
-      WebSocketStream.open(url, how).catch((cause: unknown) => Promise.reject(unreachable(url, cause))),
+      WebSocketStream.open(url, how).catch((cause: unknown) =>
+        native.Promise.reject(unreachable(url, cause)),
+      ),
     hungUp: async () => noHost({ url }, 'what listens there hung up without a word'),
   };
   return {
@@ -44,7 +47,7 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
 
 /** A browser tells a page nothing of why there is no connection, so what it may be is all said. */
 function unreachable(url: string, cause: unknown): FarlightError {
-  const foreign = new URL(url).host !== location.host;
+  const foreign = new native.URL(url).host !== location.host;
   const how = foreign ? `farlight serve --allow-origin ${origin}` : 'farlight serve';
   const or = foreign ? `, or it takes no pages of ${origin}` : '';
   return new FarlightError(

@@ -1,7 +1,8 @@
+import { native } from '../../link/globals.js';
 import type { Flush } from './flush-policy.js';
 import { whenTaskEnds } from './task-end.js';
 
-const SETTLED = Promise.resolve();
+const SETTLED = native.Promise.resolve();
 
 /** Has a session's batch leave when the policy says that it shall, once for all who want it to. */
 export class FlushSchedule {

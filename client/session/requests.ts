@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
@@ -42,7 +43,7 @@ export class Requests {
     { fulfilled, rejected = rethrow, part }: Settlement<Reply, T>,
     settled?: (error?: Error) => void,
   ): Promise<T> {
-    return new Promise((resolve, reject) => {
+    return new native.Promise((resolve, reject) => {
       const attempt = <V>(settlement: (value: V) => T | PromiseLike<T>, value: V, error?: Error) => {
         settled?.(error);
         try {

@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
@@ -177,13 +178,13 @@ export class Session {
   ): Promise<T> {
     const { rejected = rethrow } = settlement;
     const { ended } = this;
-    if (ended) return new Promise((resolve) => resolve(rejected(ended)));
+    if (ended) return new native.Promise((resolve) => resolve(rejected(ended)));
     this.stats.waits += 1;
     this.#connection.open();
     try {
       this.#write(operation, self, args, made);
     } catch (error) {
-      return Promise.reject(error);
+      return native.Promise.reject(error);
     }
     const { label = '' } = (made ?? self) as { label?: string };
     const answer = this.#requests.add(operation, settlement, this.observer?.awaited?.({ operation, label }));

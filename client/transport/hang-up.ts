@@ -1,5 +1,6 @@
 import { connect as connectTls } from 'node:tls';
 import { clearTimeout, setTimeout } from '../../link/clock.js';
+import { native } from '../../link/globals.js';
 import type { FarlightError } from '../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
 import { hungUp, speaksTls } from './socket-errors.js';
@@ -20,7 +21,7 @@ export async function explainHangUp(
 }
 
 function answersInTls({ host, port }: HostAddress, timeoutMs: number): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new native.Promise((resolve) => {
     // Whom it would have to be is unknown here, and nothing is sent.
     const probe = connectTls({ host, port, rejectUnauthorized: false });
     const settle = (answered: boolean) => {

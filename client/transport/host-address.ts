@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { isPin } from '../../link/certificate-pin.js';
+import { native } from '../../link/globals.js';
 import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
@@ -111,7 +112,7 @@ function pinIn(url: URL, text: string): string | undefined {
 
 function parseUrl(text: string): URL {
   try {
-    return new URL(text);
+    return new native.URL(text);
   } catch {
     throw notAnAddress(text);
   }

@@ -1,5 +1,6 @@
 import type { ChannelOptions, Client, Metadata, MethodDefinition, ServiceError, status } from '@grpc/grpc-js';
 import { wallClock } from '../../link/clock.js';
+import { native } from '../../link/globals.js';
 import { grpc } from '../../link/grpc.js';
 import { ECHO_MESSAGE_LIMIT, hostService } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -80,7 +81,7 @@ export class HostClient {
     request: Request,
     timeoutMs: number,
   ): Promise<Reply> {
-    return new Promise((resolve, reject) => {
+    return new native.Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = method;
       const deadline = wallClock() + timeoutMs;
       const done = (error: ServiceError | null, reply?: Reply) =>

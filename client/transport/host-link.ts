@@ -2,6 +2,7 @@ import type { ByteStream } from '../../link/byte-stream.js';
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { monotonicNow } from '../../link/clock.js';
 import type { FramePacker } from '../../link/frame-packer.js';
+import { native } from '../../link/globals.js';
 import type { SharedFile } from '../../link/shared-file.js';
 import { type Alarm, alarm } from '../../link/timer.js';
 import type { CompressionMode } from '../../proto/compression.js';
@@ -144,7 +145,7 @@ export class HostLink implements Link {
 
   #connect(then: (socket: ByteStream) => void): void {
     this.#reached = false;
-    const connecting = new AbortController();
+    const connecting = new native.AbortController();
     this.#connecting = connecting;
     this.#dialer.connect({ timeoutMs: this.#connectMs, signal: connecting.signal }).then(
       (socket) => {
@@ -318,7 +319,7 @@ function reasonOf(why: Error | undefined): string {
 
 /** Text that nobody guesses. */
 function randomKey(): string {
-  return bytesToHex(crypto.getRandomValues(new Uint8Array(16)));
+  return bytesToHex(native.crypto.getRandomValues(new Uint8Array(16)));
 }
 
 /** Closes a connection that nobody wants any more, whatever becomes of it. */

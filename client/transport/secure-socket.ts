@@ -2,6 +2,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../../link/certificate-pin.js';
 import { wallClock } from '../../link/clock.js';
+import { native } from '../../link/globals.js';
 import { alarm } from '../../link/timer.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { HostAddress } from './host-address.js';
@@ -108,7 +109,7 @@ function happens(
   { timeoutMs = TIMEOUT_MS, signal }: SocketOptions,
   errors: { failed: (error: NodeJS.ErrnoException) => Error; late: (timeoutMs: number) => Error },
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
+  return new native.Promise((resolve, reject) => {
     const settle = (problem?: unknown) => {
       late.cancel();
       signal?.removeEventListener('abort', abort);

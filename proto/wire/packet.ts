@@ -2,11 +2,14 @@ import { ProtocolError } from '../errors.js';
 import { FRAME_HEADER_BYTES, frameHeader } from './framing.js';
 import { LIMITS } from './limits.js';
 
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
 /**
  * What both peers send first on each connection, so that a port can tell a session from HTTP/2 (which begins
  * with `PRI * HTTP/2.0`), and a client a host from any other server.
  */
-export const PREFACE: Uint8Array = new TextEncoder().encode('FARLIGHT');
+export const PREFACE: Uint8Array = encoder.encode('FARLIGHT');
 
 /** What a packet is: its first byte. Those that carry an object carry it as JSON. */
 export const PACKET = {
@@ -78,7 +81,7 @@ export function encodePacket(kind: PacketKind, body: Uint8Array = NOTHING): Uint
 
 /** A packet that carries an object. */
 export function encodeObject(kind: PacketKind, value: object): Uint8Array {
-  return encodePacket(kind, new TextEncoder().encode(JSON.stringify(value)));
+  return encodePacket(kind, encoder.encode(JSON.stringify(value)));
 }
 
 /** A packet that carries a count. */
@@ -104,7 +107,7 @@ export function decodeCount(body: Uint8Array): number {
 export function decodeObject(body: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder().decode(body));
+    value = JSON.parse(decoder.decode(body));
   } catch {
     // Said below, as for any other value that is none.
   }

@@ -7,8 +7,8 @@ import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import { dataHeader, encodePacket, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 
 /** How far the clock is ahead of the timers, in milliseconds. Farlight takes both when it is loaded. */
-const ahead = vi.hoisted(() => {
-  vi.useFakeTimers();
+const ahead = await vi.hoisted(async () => {
+  (await import('../support/fake-timers.js')).fakeTimers();
   const { performance } = globalThis;
   const timersNow = performance.now.bind(performance);
   const ahead = { ms: 0 };

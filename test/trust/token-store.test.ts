@@ -11,7 +11,10 @@ const STORE = new URL('../../dist/server/trust/token-store.js', import.meta.url)
 const ADDER = fileURLToPath(new URL('../support/token-adder.mjs', import.meta.url));
 
 // Farlight takes its timers when it is loaded.
-vi.hoisted(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] }));
+await vi.hoisted(async () => {
+  const { fakeTimers } = await import('../support/fake-timers.js');
+  fakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+});
 
 const temporary = folders();
 let folder: string;

@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
 import { setTimeout } from '../../link/clock.js';
+import { native } from '../../link/globals.js';
 import { Connection } from './connection.js';
 import type { Direction, Flow, FlowOwner } from './flow.js';
 import { type Line, windowBytes } from './link-schedule.js';
@@ -49,7 +50,7 @@ export class LinkProxy implements FlowOwner {
       } catch (error) {
         // Another socket may have the port for a moment.
         if (tries === LISTEN_TRIES || (error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-        await new Promise((resolve) => setTimeout(resolve, LISTEN_PAUSE_MS));
+        await new native.Promise((resolve) => setTimeout(resolve, LISTEN_PAUSE_MS));
       }
     }
     return this.#port;
@@ -122,7 +123,7 @@ export class LinkProxy implements FlowOwner {
   }
 
   #listen(): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return new native.Promise((resolve, reject) => {
       this.#server.once('error', reject);
       this.#server.listen(this.#port, '127.0.0.1', () => {
         this.#server.off('error', reject);

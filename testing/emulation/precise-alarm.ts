@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { native } from '../../link/globals.js';
 
 /** Milliseconds of the machine's monotonic clock, the same in every thread. */
 export function monotonicMs(): number {
@@ -30,11 +31,11 @@ export class PreciseAlarm {
     const memory = new SharedArrayBuffer(ALARM.bytes);
     this.#deadline = new BigInt64Array(memory, 0, 1);
     this.#change = new Int32Array(memory);
-    this.#thread = new Worker(new URL('./alarm-thread.js', import.meta.url), {
+    this.#thread = new Worker(new native.URL('./alarm-thread.js', import.meta.url), {
       workerData: memory,
       execArgv: [],
     });
-    this.#ended = new Promise((resolve) => this.#thread.once('exit', resolve));
+    this.#ended = new native.Promise((resolve) => this.#thread.once('exit', resolve));
     this.#thread.on('message', () => {
       if (this.#at === -Infinity) return;
       this.#at = Infinity;
