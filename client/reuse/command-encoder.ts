@@ -11,6 +11,11 @@ import { type Template, TemplateStore } from './template-store.js';
 
 /** A larger command is sent whole each time: keeping it costs more than it can save. */
 const TEMPLATE_BYTES = 4096;
+/**
+ * Objects in whose place others are expected, at most. An entry goes when its object is released, but one for an object
+ * that was released before stays: with so many, all that is known is given up, and learned again within a frame or two.
+ */
+const MOST_RENAMES = 1 << 16;
 /** Each byte becomes a character of its own. */
 const LATIN1 = new TextDecoder('latin1');
 /** A larger payload is sent each time; a smaller one is kept, and not sent again while it repeats. */
@@ -72,6 +77,7 @@ export class CommandEncoder {
     const { length } = this.#writer;
     const run = this.#run;
     try {
+      if (this.#templates && this.#templates.renames.size > MOST_RENAMES) this.#forget();
       this.#add();
     } catch (error) {
       // What was expected may have been learned already, while the host hears of nothing.

@@ -26,6 +26,8 @@ export const LIMITS = {
   /** Templates that a session has at a time, and the bytes that they keep. */
   templates: 1 << 16,
   templateBytes: 16 << 20,
+  /** Objects for which templates expect others: a client gives all templates up long before it has so many. */
+  renames: 1 << 20,
   /**
    * Bytes that commands may take on the host while a content is missing that an earlier one needs: a whole
    * batch that had begun when the host asked, what was under way before it, and the contents that are missing.

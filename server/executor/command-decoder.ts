@@ -209,6 +209,8 @@ export class CommandDecoder<C> {
   }
 
   #execute(command: C, operands: readonly number[], payloads: readonly Payload[]): void {
+    if (this.#renames.size > LIMITS.renames)
+      throw new ProtocolError(`there are more than ${LIMITS.renames} objects for which others are expected`);
     const made = this.#sink.creates(command) ? this.#nextId++ : 0;
     this.#sink.execute(command, operands, payloads, made);
   }

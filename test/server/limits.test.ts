@@ -10,11 +10,11 @@ import { ObjectTable } from '#farlight/server/executor/objects.js';
 // are kept: packet, channel, batch, reader-writer and held-commands.
 
 /** A decoder whose commands do nothing, and how many it carried out. */
-function decoder() {
+function decoder({ creates = false } = {}) {
   const done = { commands: 0 };
   const commands = new CommandDecoder<null>({
     prepare: () => null,
-    creates: () => false,
+    creates: () => creates,
     execute: () => {
       done.commands += 1;
     },
@@ -98,6 +98,45 @@ describe('the executor refuses', () => {
       expect(() => commands.run(batch(write))).toThrow(ProtocolError);
       expect(() => commands.run(batch(write))).toThrow(/more templates/);
     }
+  });
+
+  it('more objects than the limit for which templates expect others', () => {
+    const { commands, done } = decoder({ creates: true });
+    const operands = LIMITS.operands;
+    /** As many new objects as the command names, and the same command with those. */
+    const again = (round: number) =>
+      batch((w) => {
+        for (const [template, times] of [
+          [0, 1],
+          [0, operands + 99],
+        ] as const) {
+          w.u64(head(ITEM.jump, template));
+          w.u64(head(ITEM.follow, times));
+        }
+        w.u64(head(ITEM.jump, 1));
+        w.u64(head(ITEM.correct, operands));
+        for (let operand = 0; operand < operands; operand++) {
+          w.u32(operand === 0 ? 0 : 1);
+          w.u64(100 + (round % 2) + operand);
+        }
+      });
+    commands.run(
+      batch((w) => {
+        define(w, Uint8Array.of(1));
+        w.u64(head(ITEM.jump, 0));
+        w.u64(head(ITEM.follow, operands + 200));
+        w.u64(head(ITEM.define, 0));
+        w.bytes(Uint8Array.of(2));
+        w.u32(operands);
+        for (let operand = 0; operand < operands; operand++) w.u64(101 + operand);
+        w.u32(0);
+      }),
+    );
+    const rounds = LIMITS.renames / operands;
+    for (let round = 0; round < rounds; round++) commands.run(again(round));
+    const { commands: before } = done;
+    expect(() => commands.run(again(rounds))).toThrow(/objects for which others are expected/);
+    expect(done.commands).toBeLessThan(before + operands + 200);
   });
 
   it('one object more than the limit, and takes it when another is released', () => {

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Handle, UNMADE } from '#farlight/proto/wire/handle.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { Expectations } from '#farlight/proto/wire/template.js';
 import type { Writer } from '#farlight/proto/wire/writer.js';
 import { type Arrived, CREATE, Line, operation, text, USE, WAIT } from '../support/encoder-to-decoder.js';
 import { seeded } from '../support/seeded.js';
@@ -129,6 +130,42 @@ describe('released objects', () => {
     line.encoder.release(Array.from({ length: 200 }, (_, at) => 250 - at));
     expect(line.send()).toBeLessThanOrEqual(6);
     expect(line.released.sort((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, at) => 51 + at));
+  });
+});
+
+describe('objects for which others are expected', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('stay bounded on both sides where each frame uses new objects and has let go of those before', () => {
+    const most = new Map<ReadonlyMap<number, number>, number>();
+    const { observe } = Expectations.prototype;
+    vi.spyOn(Expectations.prototype, 'observe').mockImplementation(function (this: Expectations, ...args) {
+      observe.apply(this, args);
+      const renames = args[3];
+      most.set(renames, Math.max(most.get(renames) ?? 0, renames.size));
+    });
+    const line = new Line();
+    const things = 4096;
+    let before: Handle[] = [];
+    for (let frame = 0; frame < 20; frame += 1) {
+      line.encoder.release(before.map(({ id }) => id));
+      before = Array.from({ length: things }, () => line.create());
+      // So that none has the age of the one that it takes the place of.
+      const others = Array.from({ length: 100 + 7 * frame }, () => line.create());
+      for (const [at, thing] of before.entries()) line.use(thing, { numbers: [at] });
+      line.wait();
+      line.send();
+      line.encoder.release(others.map(({ id }) => id));
+    }
+    const used = line.arrived.slice(-1 - things, -1).map(({ operands }) => operands[0]);
+    expect(used).toEqual(before.map(({ id }) => id));
+    const sizes = [...most.values()];
+    expect(sizes.length).toBe(2);
+    expect(sizes[0]).toBe(sizes[1]);
+    expect(sizes[0]).toBeGreaterThan(things);
+    expect(sizes[0]).toBeLessThanOrEqual(2 ** 16 + 1);
   });
 });
 
