@@ -1,4 +1,5 @@
 import { deferred } from '../../link/deferred.js';
+import type { FarlightGPUError } from '../../proto/gen/operations.js';
 import { ClientResource } from '../session/client-resource.js';
 import type { Session } from '../session/session.js';
 import { INTERNAL } from './define.js';
@@ -21,6 +22,8 @@ export class DeviceResource extends ClientResource {
   /** The features that it was requested with, and those that they imply. */
   features: ReadonlySet<string> = new Set();
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
+  /** The wrapper's, which has the listeners. */
+  onUncapturedError: (error: FarlightGPUError<never>) => void = () => {};
   readonly #lost = deferred<GPUDeviceLostInfo>();
   #state: 'alive' | 'destroying' | 'lost' = 'alive';
 
@@ -38,8 +41,12 @@ export class DeviceResource extends ClientResource {
     if (this.#state !== 'alive') return;
     this.#state = 'destroying';
     // A program that ends right after destroy may still be waiting for `lost`.
-    if (this.session.ended) this.onLost('destroyed', 'The device was destroyed.');
-    else this.session.hold();
+    if (this.session.ended) {
+      this.onLost('destroyed', 'The device was destroyed.');
+    } else {
+      this.session.hold();
+      this.session.devices.keep(this);
+    }
   }
 
   onLost(reason: string, message: string): void {

@@ -53,10 +53,9 @@ export class GPUDevice extends EventTarget {
     const features = new Set(reply.features);
     resource.features = features;
     session.track(resource);
-    session.devices.set(resource.id, {
-      onUncapturedError: (error) => this.#dispatchUncaptured(error),
-      onLost: (reason, message) => resource.onLost(reason, message),
-    });
+    // So whatever of the device's the program has keeps its listeners.
+    resource.onUncapturedError = (error) => this.#dispatchUncaptured(error);
+    session.devices.add(resource);
     const queue = new ClientResource(session, 'GPUQueue', resource, queueLabel);
     session.record(operations.getQueue, resource, [], queue);
     this.#attributes = {

@@ -9,6 +9,7 @@ import { CommandEncoder } from '../reuse/command-encoder.js';
 import { NamedContents } from '../reuse/named-contents.js';
 import type { Link, Welcome } from '../transport/transport.js';
 import type { ClientResource } from './client-resource.js';
+import { Devices } from './devices.js';
 import { flushAfter, type Recorded } from './flush-policy.js';
 import { FlushSchedule } from './flush-schedule.js';
 import { type ConnectionOptions, HostConnection } from './host-connection.js';
@@ -17,7 +18,7 @@ import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
 import { ProcessHold } from './process-hold.js';
-import { type DeviceEvents, type Recipients, readReplies, type Settles } from './replies.js';
+import { type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
 
 export interface SessionOptions extends ConnectionOptions {
@@ -51,7 +52,7 @@ export class Session {
   readonly stats: Stats;
   /** The GPU object's own handle: the receiver of session commands. */
   readonly root: Handle;
-  readonly devices = new Map<number, DeviceEvents>();
+  readonly devices = new Devices();
   onWelcome: (welcome: Welcome) => void = () => {};
   readonly observer: SessionObserver | undefined;
 
@@ -244,6 +245,7 @@ export class Session {
 
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
     this.#encoder.write(operation, self, args, made, whole);
+    this.devices.used(self, this.#requests.next);
     this.stats.commandsSent += 1;
     this.observer?.recorded?.(operation);
   }
@@ -279,6 +281,7 @@ export class Session {
 
   #release(id: number): void {
     if (this.ended) return;
+    this.devices.delete(id);
     this.#released.push(id);
     if (this.#released.length >= RELEASES_PER_MESSAGE) this.#flush();
   }
@@ -317,6 +320,7 @@ export class Session {
   #take(serial: number): Settles {
     const request = this.#requests.take(serial);
     this.#encoder.contents?.answered(serial);
+    this.devices.answered(serial);
     this.unhold();
     return request;
   }
@@ -332,7 +336,6 @@ export class Session {
       this.unhold();
       reject(reason);
     }
-    for (const device of this.devices.values()) device.onLost('unknown', reason.message);
-    this.devices.clear();
+    for (const device of this.devices.takeAll()) device.onLost('unknown', reason.message);
   }
 }

@@ -69,8 +69,10 @@ export class CommandRunner implements Carrier<PreparedCommand> {
   /** The client has given up so many handles, from `first` on. */
   release(first: number, count: number): void {
     for (let id = first; id < first + count; id += 1) {
-      const { kind, object, device } = this.#context.objects.release(id);
-      if (object && device) this.#context.opened(device).shared.released(object);
+      const entry = this.#context.objects.release(id);
+      const { kind, object, device } = entry;
+      if (object && device) this.#context.released(device, object);
+      if (kind === 'GPUDevice') this.#context.releaseDevice(entry);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
         this.#context.memory?.released(object as GPUBuffer | GPUTexture);

@@ -1,5 +1,5 @@
 import { SPAN } from '../../proto/activity.js';
-import { invariant, messageOf, ProtocolError } from '../../proto/errors.js';
+import { messageOf, ProtocolError } from '../../proto/errors.js';
 import type { FarlightErrorType } from '../../proto/gen/operations.js';
 import { noWork, type Work } from '../../proto/work.js';
 import type { ProfileStep } from '../profiles/profile.js';
@@ -22,6 +22,12 @@ export interface Profiles {
   read(request: DeviceRequest): readonly ProfileStep[];
   write(request: DeviceRequest, steps: readonly ProfileStep[]): void;
 }
+
+/** Devices that wait for the program to ask for one again, at most, once it has given up others. */
+const MOST_FREE = 4;
+
+/** The interfaces whose objects have memory of the GPU's, and are destroyed. */
+const RESOURCES = ['GPUBuffer', 'GPUTexture', 'GPUQuerySet'];
 
 /** What holds a session to its limits. */
 export interface Guards {
@@ -52,6 +58,8 @@ export class Context {
   readonly #free: OpenDevice[];
   readonly #profiles: Profiles | undefined;
   readonly #devices = new Map<Entry, OpenDevice>();
+  /** Devices that the client has given up, until the GPU is done with them. */
+  readonly #freeing = new Map<OpenDevice, Promise<void>>();
   #ended = false;
   #untell: (() => void) | undefined;
 
@@ -148,8 +156,48 @@ export class Context {
     return at < 0 ? undefined : this.#free.splice(at, 1)[0];
   }
 
+  /** A handle of an object is gone; that of its device may be already, and then nothing is kept of it. */
+  released(device: Entry, object: object): void {
+    this.#devices.get(device)?.shared.released(object);
+  }
+
+  /** Destroys the buffers, textures and query sets that the client has handles of: all, or those of a device. */
+  destroyResources(of?: Entry): void {
+    for (const kind of RESOURCES) {
+      for (const { object, device } of this.objects.all(kind)) {
+        if (!object || (of && device !== of)) continue;
+        (object as GPUBuffer).destroy();
+        this.garbage.destroyed(object as GPUBuffer);
+        this.memory?.destroyed(object);
+      }
+    }
+  }
+
+  /** The client has given up a device, and so all that it has of it: it may have that again, where it asks for one like it. */
+  releaseDevice(entry: Entry): void {
+    const opened = this.#devices.get(entry);
+    if (!opened) return;
+    this.destroyResources(entry);
+    this.#devices.delete(entry);
+    this.saveProfiles([opened]);
+    const freed = () => {
+      this.#freeing.delete(opened);
+      this.turn?.forget(opened.device.queue);
+      if (opened.reusable) this.#free.push(opened);
+      const surplus = this.#free.length > MOST_FREE ? this.#free.shift() : undefined;
+      (opened.reusable ? surplus : opened)?.device.destroy();
+    };
+    this.#freeing.set(opened, opened.free().then(freed, freed));
+  }
+
+  /** Ends the session's devices, and those that it has given up and that are not free yet. */
+  destroyDevices(): void {
+    for (const { device } of [...this.#devices.values(), ...this.#freeing.keys()]) device.destroy();
+  }
+
   /** The session is over: the devices that another may have, once the GPU is done with them. */
   async freeDevices(): Promise<OpenDevice[]> {
+    await Promise.all(this.#freeing.values());
     const owned = [...this.#devices.values()];
     this.#devices.clear();
     this.saveProfiles(owned);
@@ -170,7 +218,7 @@ export class Context {
 
   opened(device: Entry): OpenDevice {
     const opened = this.#devices.get(device);
-    invariant(opened, 'a device was not adopted');
+    if (!opened) throw new ProtocolError(`the device ${device.id} of what is used was released`);
     return opened;
   }
 

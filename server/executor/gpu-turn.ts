@@ -85,6 +85,11 @@ export class GpuTurn {
     });
   }
 
+  /** The session has no use for a queue any more, which is done. */
+  forget(queue: WatchedQueue): void {
+    this.#queues.delete(queue);
+  }
+
   /** The session is over: nothing more is said. */
   stop(): void {
     this.#state = 'over';

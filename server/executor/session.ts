@@ -202,7 +202,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     this.#context.end();
     this.#context.saveProfiles();
     this.#held.clear();
-    for (const { object } of this.#objects.all('GPUDevice')) (object as GPUDevice | undefined)?.destroy();
+    this.#context.destroyDevices();
   }
 
   async retire(): Promise<OpenDevice[]> {
@@ -211,9 +211,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     this.#writes?.rested();
     this.#context.end();
     this.#held.clear();
-    for (const kind of ['GPUBuffer', 'GPUTexture', 'GPUQuerySet']) {
-      for (const { object } of this.#objects.all(kind)) (object as GPUBuffer | undefined)?.destroy();
-    }
+    this.#context.destroyResources();
     const devices = await this.#context.freeDevices();
     // What the program had dropped without destroying it is freed by the collector alone.
     this.#context.garbage.collect();

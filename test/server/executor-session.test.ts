@@ -186,6 +186,14 @@ describe('a peer that breaks the protocol loses its session, and the process goe
         return frame(destroyBuffer);
       },
     ],
+    [
+      'a use of what belongs to a released device',
+      () => {
+        encoder.write(createBuffer.operation, device, createBuffer.args, buffer);
+        encoder.release([device.id]);
+        return frame({ operation: OPERATIONS.GPUBuffer.mapAsync, self: buffer, args: [1, 0, undefined] });
+      },
+    ],
     ['a command that follows where none is expected', () => raw((w) => w.u64(head(ITEM.follow, 9)))],
     ['a template that is not there', () => raw((w) => w.u64(head(ITEM.jump, 99)))],
     ['a correction of an operand that is not there', () => correction(7)],
