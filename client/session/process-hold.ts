@@ -6,6 +6,7 @@ export class ProcessHold {
   #link: Link | undefined;
   /** What the link was told last. */
   #referenced = false;
+  #letGo = false;
 
   get holds(): number {
     return this.#holds;
@@ -19,6 +20,13 @@ export class ProcessHold {
 
   hold(): void {
     this.#holds += 1;
+    this.#letGo = false;
+    this.apply();
+  }
+
+  /** The process may end although somebody awaits the host, until somebody more does. */
+  letGo(): void {
+    this.#letGo = true;
     this.apply();
   }
 
@@ -29,7 +37,7 @@ export class ProcessHold {
 
   /** Tells the link what the holds come to. */
   apply(): void {
-    const referenced = this.#holds > 0;
+    const referenced = this.#holds > 0 && !this.#letGo;
     if (!this.#link || referenced === this.#referenced) return;
     this.#referenced = referenced;
     if (referenced) this.#link.ref();

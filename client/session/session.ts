@@ -1,4 +1,5 @@
 import { native } from '../../link/globals.js';
+import { alarm } from '../../link/timer.js';
 import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
@@ -17,6 +18,7 @@ import type { Stats } from './ledger.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
+import { beforeProcessEnds } from './process-end.js';
 import { ProcessHold } from './process-hold.js';
 import { type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
@@ -42,6 +44,8 @@ export interface SessionOptions extends ConnectionOptions {
 const ROOM_BESIDE_PART = 2048;
 /** Released handles are sent at the latest when there are this many. */
 const RELEASES_PER_MESSAGE = 512;
+/** How long a process that would end waits for what its host has to say of the last commands, in milliseconds. */
+const LAST_WORDS_MS = 1000;
 
 /**
  * One program's conversation with one executor: records commands in program order, sends them in
@@ -85,6 +89,9 @@ export class Session {
   #accepted = false;
   /** How many of the commands that were sent as names are in the ledger. */
   #named = 0;
+  /** How many commands the host was asked about when the process would have ended. */
+  #askedAbout = 0;
+  #notAtEnd: (() => void) | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -279,6 +286,18 @@ export class Session {
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);
   }
 
+  /** Has the process wait for the errors of commands that nobody awaits, if they come soon: else nobody saw them. */
+  #hearLastWords(): void {
+    const { commandsSent } = this.stats;
+    if (!this.devices.areUnderWay || this.#askedAbout === commandsSent) return;
+    this.#askedAbout = commandsSent;
+    const waiting = alarm(LAST_WORDS_MS, () => this.#hold.letGo());
+    const heard = () => waiting.cancel();
+    void this.#requests.add(OPERATIONS.FarlightSession.acknowledge, { fulfilled: heard, rejected: heard });
+    this.hold();
+    this.command(OPERATIONS.FarlightSession.acknowledge, []);
+  }
+
   #release(id: number): void {
     if (this.ended) return;
     this.devices.delete(id);
@@ -294,6 +313,7 @@ export class Session {
   }
 
   #linked(link: Link): void {
+    this.#notAtEnd = beforeProcessEnds(() => this.#hearLastWords());
     this.#hold.attach(link);
     this.#outbox.attach(link);
   }
@@ -329,6 +349,7 @@ export class Session {
   #finish(reason: FarlightError): void {
     invariant(this.#hold.holds >= this.#requests.size, 'an awaited command does not hold the session');
     const left = this.#requests.takeAll();
+    this.#notAtEnd?.();
     this.#outbox.clear();
     this.#encoder.take();
     this.#encoder.contents = undefined;

@@ -23,6 +23,37 @@ afterAll(async () => {
   await daemon.close();
 });
 
+const LAST_ERROR = fileURLToPath(new URL('../support/last-error-program.mjs', import.meta.url));
+
+describe('an error of the last command of a program that awaits nothing', () => {
+  it.each([
+    ['is printed before the program ends', [], /^Uncaught GPUValidationError: .*wrong/s],
+    ["reaches the program's listener before it ends", ['listen'], /^heard: .*wrong/s],
+  ])('%s', async (_claim, args, output) => {
+    const { code, text } = await lastError(...args);
+    expect(code).toBe(0);
+    expect(text).toMatch(output);
+    expect(text.match(/wrong/g)?.length).toBe(1);
+  });
+
+  it('does not hold up for long a program whose host says nothing any more', async () => {
+    const { code, text } = await lastError('stop');
+    const executor = Number(text);
+    process.kill(executor, 'SIGCONT');
+    expect(code).toBe(0);
+    await until(() => !isAlive(executor));
+  });
+});
+
+/** Runs a program that makes a mistake with its last command; it ends by itself, or the test never does. */
+async function lastError(...args: string[]): Promise<{ code: number | null; text: string }> {
+  const child = spawn(process.execPath, [LAST_ERROR, ...args]);
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece) => (text += piece));
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, text };
+}
+
 /** Runs a program that opens a link and does these steps with it; it ends by itself, or the test never does. */
 async function program(host: string, ...steps: string[]): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, [PROGRAM, host, ...steps], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -1,0 +1,4 @@
+/** A page does not end by itself. */
+export function beforeProcessEnds(): () => void {
+  return () => {};
+}
