@@ -3,6 +3,7 @@ import { FarlightError, messageOf } from '../proto/errors.js';
 import type { AdapterDescription } from '../proto/handshake.js';
 import { type ListedAdapter, listedAdapters, noSuchAdapter } from '../proto/listed-adapters.js';
 import { mayHaveHardware } from './hardware.js';
+import { clearNullBuffers } from './null-gpu.js';
 import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './software-gpu.js';
 
 /** A GPU that was opened on this machine. */
@@ -102,6 +103,7 @@ async function openSoftware(dawn: Dawn): Promise<OpenedGpu> {
 async function openNull(dawn: Dawn): Promise<OpenedGpu> {
   const found = await open(dawn, ['backend=null'], 'null');
   if (!found) throw new FarlightError('NO_ADAPTER', `this build of Dawn has no null backend`);
+  clearNullBuffers(found.gpu);
   const adapter = {
     ...found.adapter,
     name: 'null',
