@@ -135,6 +135,11 @@ export class ChannelSocket implements ChannelConnection {
 
   /** Offers the peer a file for long frames, which is this connection's from now on. */
   offer(file: SharedFile): void {
+    if (this.#gone) {
+      file.forget();
+      file.close();
+      return;
+    }
     this.#offered = file;
     this.write(encodeObject(PACKET.offer, { name: file.name } satisfies SharedFileOffer));
   }

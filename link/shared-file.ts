@@ -2,19 +2,17 @@ import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   ftruncateSync,
   openSync,
   readdirSync,
   readSync,
-  type Stats,
   statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { ProtocolError } from '../proto/errors.js';
+import { messageOf, ProtocolError } from '../proto/errors.js';
 import { LIMITS, WINDOW_FRAMES } from '../proto/wire/limits.js';
 import { frameMemory } from '../proto/wire/memory.js';
 import { wallClock } from './clock.js';
@@ -61,12 +59,16 @@ export class SharedFile {
   static make(): SharedFile | undefined {
     sweep();
     const name = `farlight-${randomBytes(16).toString('hex')}`;
+    const fd = opened(name, constants.O_CREAT | constants.O_EXCL);
+    if (fd === undefined) return undefined;
+    const file = new SharedFile(name, fd, true);
     try {
-      const fd = openSync(join(FOLDER, name), FLAGS | constants.O_CREAT | constants.O_EXCL, 0o600);
       // Takes no memory before something lies in it.
       ftruncateSync(fd, FILE_BYTES);
-      return new SharedFile(name, fd, true);
+      return file;
     } catch {
+      file.forget();
+      file.close();
       return undefined;
     }
   }
@@ -74,13 +76,9 @@ export class SharedFile {
   /** Opens the peer's; undefined where it is not to be had: on another machine, or another user's. */
   static open(name: string): SharedFile | undefined {
     if (!NAME.test(name)) return undefined;
-    let fd: number;
-    try {
-      fd = openSync(join(FOLDER, name), FLAGS);
-    } catch {
-      return undefined;
-    }
-    if (isOurs(fstatSync(fd))) return new SharedFile(name, fd, false);
+    const fd = opened(name);
+    if (fd === undefined) return undefined;
+    if (isOurs(fd)) return new SharedFile(name, fd, false);
     closeSync(fd);
     return undefined;
   }
@@ -125,9 +123,16 @@ export class SharedFile {
     const isPlace = slot < SLOTS && length > 0 && length <= LIMITS.frameBytes && this.#fd !== undefined;
     if (!isPlace) throw new ProtocolError(`there is no frame of ${length} bytes in slot ${slot}`);
     const frame = frameMemory(length);
-    const read = readSync(this.#fd as number, frame, 0, length, this.#in + slot * LIMITS.frameBytes);
-    if (read < length) throw new ProtocolError('the shared file was cut short');
+    if (this.#read(frame, slot) < length) throw new ProtocolError('the shared file was cut short');
     return frame;
+  }
+
+  #read(frame: Uint8Array, slot: number): number {
+    try {
+      return readSync(this.#fd as number, frame, 0, frame.length, this.#in + slot * LIMITS.frameBytes);
+    } catch (error) {
+      throw new ProtocolError(`the shared file cannot be read: ${messageOf(error)}`);
+    }
   }
 
   /** Takes its name away, so that it ends with the last process that has it open. */
@@ -145,10 +150,27 @@ export class SharedFile {
   }
 }
 
+/** The descriptor of such a file; undefined where it cannot be had. */
+function opened(name: string, flags = 0): number | undefined {
+  try {
+    return openSync(join(FOLDER, name), FLAGS | flags, 0o600);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The names in the folder; none where it cannot be looked through, which is no reason to have no file in it. */
+function names(): string[] {
+  try {
+    return readdirSync(FOLDER).filter((each) => NAME.test(each));
+  } catch {
+    return [];
+  }
+}
+
 /** Takes away what programs have left that ended before their host had answered: a name, and no memory. */
 function sweep(): void {
-  if (!existsSync(FOLDER)) return;
-  for (const name of readdirSync(FOLDER).filter((each) => NAME.test(each))) {
+  for (const name of names()) {
     const path = join(FOLDER, name);
     try {
       if (wallClock() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
@@ -159,7 +181,12 @@ function sweep(): void {
 }
 
 /** Whether only this user can have made it, as `make` does. */
-function isOurs(stats: Stats): boolean {
-  const { uid, mode, size } = stats;
-  return stats.isFile() && uid === process.geteuid?.() && (mode & 0o077) === 0 && size === FILE_BYTES;
+function isOurs(fd: number): boolean {
+  try {
+    const stats = fstatSync(fd);
+    const { uid, mode, size } = stats;
+    return stats.isFile() && uid === process.geteuid?.() && (mode & 0o077) === 0 && size === FILE_BYTES;
+  } catch {
+    return false;
+  }
 }

@@ -1,14 +1,17 @@
 import { once } from 'node:events';
-import {
+import fs, {
   chmodSync,
   existsSync,
   linkSync,
   mkdtempSync,
+  readdirSync,
+  readlinkSync,
   rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +19,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel-socket.js';
 import { deferred } from '#farlight/link/deferred.js';
 import { SharedFile } from '#farlight/link/shared-file.js';
+import { ProtocolError } from '#farlight/proto/errors.js';
 import { Channel } from '#farlight/proto/wire/channel.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { encodeObject, encodePacket, encodePlace, PACKET } from '#farlight/proto/wire/packet.js';
@@ -122,6 +126,57 @@ onLinux('a shared file', () => {
     expect(open(other)).toBeDefined();
     chmodSync(pathOf(name), 0o660);
     expect(open(name)).toBeUndefined();
+  });
+});
+
+/** Has a call of the file system fail, for those too who have imported it by name. */
+function failing(
+  call: 'readdirSync' | 'ftruncateSync' | 'fstatSync' | 'readSync',
+  before: (argument: unknown) => void = () => {},
+): void {
+  const mock = vi.spyOn(fs, call).mockImplementation((argument) => {
+    before(argument);
+    throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+  });
+  syncBuiltinESMExports();
+  cleanups.push(() => {
+    mock.mockRestore();
+    syncBuiltinESMExports();
+  });
+}
+
+onLinux('where the system refuses a call, a shared file', () => {
+  /** How much this process has open. */
+  const open = () => readdirSync('/proc/self/fd').length;
+
+  it('is made although the folder cannot be looked through', () => {
+    failing('readdirSync');
+    expect(existsSync(pathOf(make().name))).toBe(true);
+  });
+
+  it('that gets no length is none, and leaves neither a name nor a descriptor', () => {
+    const before = open();
+    let path = '';
+    failing('ftruncateSync', (fd) => {
+      path = readlinkSync(`/proc/self/fd/${fd}`);
+    });
+    expect(SharedFile.make()).toBeUndefined();
+    expect(path).toMatch(/^\/dev\/shm\/farlight-/);
+    expect([existsSync(path), open()]).toEqual([false, before]);
+  });
+
+  it('that cannot be looked at is not opened, and leaves no descriptor', () => {
+    const { name } = make();
+    const before = open();
+    failing('fstatSync');
+    expect(SharedFile.open(name)).toBeUndefined();
+    expect(open()).toBe(before);
+  });
+
+  it('that cannot be read breaks its connection, and not the process', () => {
+    const file = make();
+    failing('readSync');
+    expect(() => file.take(0, 10)).toThrow(ProtocolError);
   });
 });
 
@@ -233,6 +288,15 @@ onLinux('two ends of a connection', () => {
     client.connection.write(packet);
     await until(() => host.log.length > 0);
     expect(host.log).toEqual([`broken: ${why}`]);
+  });
+
+  it('leave nothing of a file that is offered on a connection that is gone', async () => {
+    const { client } = await connected();
+    client.connection.destroy();
+    const file = make();
+    client.connection.offer(file);
+    expect(existsSync(pathOf(file.name))).toBe(false);
+    expect(file.place(bytes(10, 0), 1)).toBeUndefined();
   });
 
   it('share one file at most, and nothing that the client names but its own', async () => {
