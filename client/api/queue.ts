@@ -2,6 +2,8 @@ import { native } from '../../link/globals.js';
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../proto/gen/operations.js';
 import { extent } from '../../proto/texture-size.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import type { ClientResource } from '../session/client-resource.js';
 import { partsOf } from '../session/parts.js';
 import { awaitedCall, defineInterface, defineObjectBase, illegal, localCall, promising } from './define.js';
 import { encodeImage, type ImagePart } from './external-image.js';
@@ -36,10 +38,11 @@ export class GPUQueue {
       bytes.length,
       parts.length,
     ]);
-    for (const { offset, data: part } of parts) {
+    const nothing = [buffer, bufferOffset, NO_BYTES];
+    sendParts(queue, operations.writeBuffer, parts, nothing, ({ offset, data: part }) => {
       const write = [buffer, (bufferOffset as number) + offset, part];
       queue.session.recordPart(operations.writeBuffer, queue, write, part, whole);
-    }
+    });
   }
 
   /** Copies `data` before it returns, from shared memory too. */
@@ -62,10 +65,11 @@ export class GPUQueue {
       size,
       parts.length,
     ]);
-    for (const part of parts) {
+    const nothing = [destination, NO_BYTES, { offset: 0 }, [0, 0, 0]];
+    sendParts(queue, operations.writeTexture, parts, nothing, (part) => {
       const write = [{ ...destination, origin: part.origin }, part.data, part.layout, part.size];
       queue.session.recordPart(operations.writeTexture, queue, write, part.data, whole);
-    }
+    });
   }
 
   /** Of what the specification lists as sources, outside a page there are ImageData alone. */
@@ -97,7 +101,30 @@ export class GPUQueue {
 defineObjectBase(GPUQueue, 'GPUQueue');
 defineInterface('GPUQueue', GPUQueue);
 
-const NOTHING = { data: new Uint8Array(0), bytesPerRow: 0 };
+const NO_BYTES = new Uint8Array(0);
+const NOTHING = { data: NO_BYTES, bytesPerRow: 0 };
+
+/**
+ * Sends the parts that were announced. Where there is no memory for one, the others come with nothing: the host counts
+ * those of a write that failed, and would drop the program's next writes in their place.
+ */
+function sendParts<Part>(
+  queue: ClientResource,
+  operation: AnyOperation,
+  parts: readonly Part[],
+  nothing: unknown[],
+  send: (part: Part) => void,
+): void {
+  let sent = 0;
+  try {
+    for (; sent < parts.length; sent += 1) send(parts[sent] as Part);
+  } catch (error) {
+    queue.session.certainly(() => {
+      for (; sent < parts.length; sent += 1) queue.session.record(operation, queue, nothing);
+    });
+    throw error;
+  }
+}
 
 /** Throws OperationError where the image does not have that part. */
 function imagePart(

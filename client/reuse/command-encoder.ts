@@ -37,6 +37,8 @@ export class CommandEncoder {
   /** What the command that is being written carries a part of. */
   #whole: Whole | undefined;
   #released = 0;
+  /** The templates are given up, and the host has still to hear of it. */
+  #forgotten = false;
   /** Commands that were not sent in full, since the session began. */
   named = 0;
   /** What the host has compiled already; undefined with reuse off. */
@@ -80,10 +82,7 @@ export class CommandEncoder {
       if (this.#templates && this.#templates.renames.size > MOST_RENAMES) this.#forget();
       this.#add();
     } catch (error) {
-      // What was expected may have been learned already, while the host hears of nothing.
-      this.#writer.truncate(length);
-      this.#run = run;
-      this.#forget();
+      this.#undo(length, run);
       throw error;
     }
     if (operation.fate === 'awaited' || operation === OPERATIONS.GPUQueue.submit)
@@ -99,8 +98,21 @@ export class CommandEncoder {
     return this.held?.take(operation, this.#split(operation, self, args)) ?? false;
   }
 
-  /** Adds the release of objects that no later command names. Sorts `ids`. */
+  /** Adds the release of objects that no later command names, or nothing where it throws RangeError. Sorts `ids`. */
   release(ids: number[]): void {
+    const { length } = this.#writer;
+    const run = this.#run;
+    try {
+      this.#addRelease(ids);
+    } catch (error) {
+      this.#undo(length, run);
+      throw error;
+    }
+    for (const id of ids) this.held?.released(id);
+    this.#released += ids.length;
+  }
+
+  #addRelease(ids: number[]): void {
     ids.sort((a, b) => a - b);
     const runs: { gap: number; count: number }[] = [];
     let end = 0;
@@ -110,9 +122,7 @@ export class CommandEncoder {
       else runs.push({ gap: id - end, count: 1 });
       end = id + 1;
       this.#templates?.renames.delete(id);
-      this.held?.released(id);
     }
-    this.#released += ids.length;
     this.#item(ITEM.release, runs.length);
     for (const { gap, count } of runs) {
       this.#writer.u64(gap);
@@ -137,6 +147,10 @@ export class CommandEncoder {
   }
 
   #add(): void {
+    if (this.#forgotten) {
+      this.#item(ITEM.forget, 0);
+      this.#forgotten = false;
+    }
     const command = this.#command;
     const templates = this.#templates;
     if (!templates || command.length > TEMPLATE_BYTES) {
@@ -259,7 +273,15 @@ export class CommandEncoder {
   #forget(): void {
     if (!this.#templates) return;
     this.#templates.clear();
-    this.#item(ITEM.forget, 0);
+    // Said with the next command, for there may be no memory for it now.
+    this.#forgotten = true;
+  }
+
+  /** Takes back what was added since: what was expected may have been learned already, while the host hears of nothing. */
+  #undo(length: number, run: number): void {
+    this.#writer.truncate(length);
+    this.#run = run;
+    this.#forget();
   }
 
   #item(kind: number, value: number): void {
@@ -270,7 +292,7 @@ export class CommandEncoder {
   #endRun(): void {
     const run = this.#run;
     if (run === 0) return;
-    this.#run = 0;
     this.#writer.u64(run * ITEM_KINDS + ITEM.follow);
+    this.#run = 0;
   }
 }

@@ -1,6 +1,6 @@
 import { native } from '../../link/globals.js';
 import { alarm } from '../../link/timer.js';
-import { FarlightError, invariant, ProtocolError } from '../../proto/errors.js';
+import { FarlightError, invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
@@ -160,6 +160,16 @@ export class Session {
     this.#write(operation, self, args, undefined, whole);
     this.#flushAfter('configuration');
     this.#outbox.awaitRoom();
+  }
+
+  /** Records what the host waits for. Ends the session where there is no memory even for that. */
+  certainly(record: () => void): void {
+    try {
+      record();
+    } catch (error) {
+      const why = `A command could not be sent to its end: ${messageOf(error)}.`;
+      this.#connection.close(new FarlightError('DISCONNECTED', why, { cause: error }));
+    }
   }
 
   /**

@@ -51,13 +51,15 @@ export class Writer {
       this.#length = FRAME_HEADER;
       return [frame];
     }
+    const last = this.#bytes.subarray(0, this.#length);
+    // First: where there is no memory for it, nothing is taken.
+    this.#begin(this.#initialCapacity);
     const frames = this.#frames;
-    frames.push(this.#bytes.subarray(0, this.#length));
+    frames.push(last);
     for (const frame of frames) frame[0] = FRAME.part;
     (frames[frames.length - 1] as Uint8Array)[0] = frames.length === 1 ? FRAME.whole : FRAME.last;
     this.#frames = [];
     this.#framed = 0;
-    this.#begin(this.#initialCapacity);
     return frames;
   }
 
@@ -190,11 +192,13 @@ export class Writer {
   }
 
   #closeFrame(): void {
-    this.#frames.push(this.#bytes.subarray(0, this.#length));
-    this.#framed += this.#length - FRAME_HEADER;
+    const full = this.#bytes.subarray(0, this.#length);
     this.#begin(this.#frameBytes);
+    this.#frames.push(full);
+    this.#framed += full.length - FRAME_HEADER;
   }
 
+  /** Begins another frame. Throws RangeError, and changes nothing, where there is no memory for it. */
   #begin(capacity: number): void {
     this.#bytes = frameMemory(capacity);
     this.#view = new DataView(this.#bytes.buffer);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CreateOptions } from '#farlight/client/index.js';
 import { create, FarlightError, stats } from '#farlight/client/index.js';
 import { FakeGpu } from '../support/fake-gpu.js';
@@ -151,6 +151,72 @@ describe('the session', () => {
     device.queue.writeBuffer(buffer, 0, new Uint8Array(8 << 20));
     expect(waits).toBe(4);
     expect(transport.up.length).toBe(0);
+  });
+
+  describe('a long write for whose third part there is no memory', () => {
+    afterEach(() => {
+      vi.restoreAllMocks();
+    });
+
+    /** Has copying throw where it is as long as a part, from the third time on, `times` times; and shorter ones then too. */
+    function runOut(times: number, longest = 500_000): void {
+      const { set } = Object.getPrototypeOf(Uint8Array.prototype);
+      let copies = 0;
+      vi.spyOn(Object.getPrototypeOf(Uint8Array.prototype), 'set').mockImplementation(function (
+        this: Uint8Array,
+        ...args: unknown[]
+      ) {
+        const { length } = args[0] as Uint8Array;
+        copies += length > 500_000 ? 1 : 0;
+        if (copies >= 3 && copies < 3 + times && length > longest)
+          throw new RangeError('Array buffer allocation failed');
+        return set.apply(this, args);
+      });
+    }
+
+    const short = Uint8Array.of(1, 2, 3, 4);
+    /** The bytes that are written by short writes. */
+    const shortWrites = (call: string, at: number) =>
+      fake.calls
+        .filter(([name, args]) => name === call && args[at] instanceof Uint8Array)
+        .map(([, args]) => [...(args[at] as Uint8Array).subarray(0, 4)]);
+
+    it('throws, and the writes after it are carried out, also where the host had refused the whole', async () => {
+      const { device } = await open();
+      const buffer = device.createBuffer({ size: 16, usage: 8 });
+      runOut(1);
+      expect(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(5 << 20))).toThrow(RangeError);
+      vi.restoreAllMocks();
+      device.queue.writeBuffer(buffer, 0, short);
+      await transport.settle();
+      expect(transport.ends).toEqual([]);
+      expect(shortWrites('GPUQueue.writeBuffer', 2)).toEqual([[1, 2, 3, 4]]);
+    });
+
+    it('throws so of a texture, too', async () => {
+      const { device } = await open();
+      const texture = device.createTexture({ size: [1024, 1024], format: 'rgba8unorm', usage: 2 });
+      fake.answers.popErrorScope = async () => ({ message: 'the texture is not valid' });
+      runOut(1);
+      const size = [1024, 1024];
+      const layout = { bytesPerRow: 4096 };
+      const write = () => device.queue.writeTexture({ texture }, new Uint8Array(4 << 20), layout, size);
+      expect(write).toThrow(RangeError);
+      vi.restoreAllMocks();
+      device.queue.writeTexture({ texture }, short, {}, [1, 1]);
+      await transport.settle();
+      expect(transport.ends).toEqual([]);
+      expect(shortWrites('GPUQueue.writeTexture', 1)).toEqual([[1, 2, 3, 4]]);
+    });
+
+    it('ends the session where there is no memory for anything: nothing is lost without a word', async () => {
+      const { device } = await open();
+      const buffer = device.createBuffer({ size: 8 << 20, usage: 8 });
+      runOut(Number.POSITIVE_INFINITY, -1);
+      expect(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(5 << 20))).toThrow(RangeError);
+      vi.restoreAllMocks();
+      expect((await device.lost).message).toMatch(/^A command could not be sent to its end: .*allocation/);
+    });
   });
 
   it('a command that cannot be written leaves those around it whole', async () => {

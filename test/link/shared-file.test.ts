@@ -134,7 +134,7 @@ function failing(
   call: 'readdirSync' | 'ftruncateSync' | 'fstatSync' | 'readSync',
   before: (argument: unknown) => void = () => {},
 ): void {
-  const mock = vi.spyOn(fs, call).mockImplementation((argument) => {
+  const mock = vi.spyOn(fs, call).mockImplementation((argument: unknown) => {
     before(argument);
     throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
   });

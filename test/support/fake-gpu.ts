@@ -3,6 +3,7 @@ export type Call = [string, unknown[]];
 
 const CREATES: Record<string, string> = {
   createBuffer: 'GPUBuffer',
+  createTexture: 'GPUTexture',
   createShaderModule: 'GPUShaderModule',
   createComputePipeline: 'GPUComputePipeline',
   createBindGroup: 'GPUBindGroup',

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { CommandWriter } from '#farlight/proto/wire/command-writer.js';
 import { FOREIGN_ID, Handle } from '#farlight/proto/wire/handle.js';
@@ -17,6 +17,25 @@ function roundTrip<T>(write: (w: Writer) => void, read: (r: Reader) => T): T {
   expect(r.done).toBe(true);
   return value;
 }
+
+describe('a frame for which there is no memory', () => {
+  it('leaves those before it as they were', () => {
+    const frameBytes = 128 << 10;
+    const w = new Writer({ frameBytes, initialCapacity: frameBytes });
+    const full = new Uint8Array(frameBytes - 1).fill(1);
+    w.append(full);
+    const alloc = vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation(() => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    expect(() => w.append(Uint8Array.of(2))).toThrow(RangeError);
+    w.truncate(full.length);
+    alloc.mockRestore();
+    w.append(Uint8Array.of(3));
+    const frames = w.take().map((frame) => frame.subarray(1));
+    expect(frames.map(({ length }) => length)).toEqual([full.length, 1]);
+    expect([frames[0]?.every((byte) => byte === 1), frames[1]?.[0]]).toEqual([true, 3]);
+  });
+});
 
 describe('integers', () => {
   it.each([0, 1, 127, 128, 16383, 16384, 2 ** 31, 2 ** 32 - 1])('u32 %d comes back', (value) => {

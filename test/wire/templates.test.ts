@@ -190,6 +190,52 @@ describe('a command that cannot be written', () => {
   });
 });
 
+describe('where memory runs out', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it.each([
+    ['a release', (line: Line, object: Handle) => line.encoder.release([object.id])],
+    ['a command', (line: Line, object: Handle) => line.use(object, { numbers: [5] })],
+  ])(
+    '%s is not added, and can be added later, with what comes before and after it as it was',
+    (what, add) => {
+      const line = new Line();
+      const [gone, other] = [line.create(), line.create()];
+      const step = () => {
+        line.use(gone, { numbers: [1] });
+        line.use(other, { numbers: [2] });
+        // What comes behind it takes more memory than the batch has.
+        line.use(other, { bytes: [new Uint8Array(40 << 10)] });
+        line.wait();
+        expect(line.encoder.length).toBeGreaterThan(40 << 10);
+      };
+      for (let round = 0; round < 3; round += 1) {
+        step();
+        line.send();
+      }
+      step();
+      vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation(() => {
+        throw new RangeError('Array buffer allocation failed');
+      });
+      expect(() => add(line, gone)).toThrow(RangeError);
+      vi.restoreAllMocks();
+      add(line, gone);
+      for (let round = 0; round < 3; round += 1) {
+        line.use(other, { numbers: [2] });
+        line.wait();
+      }
+      line.send();
+      const before = Array.from({ length: 4 }, () => [1, 2, 2, 0]).flat();
+      const added = what === 'a command' ? [1] : [];
+      const arrived = line.arrived.slice(2).map(({ operands }) => operands[0]);
+      expect(arrived).toEqual([...before, ...added, 2, 0, 2, 0, 2, 0]);
+      expect(line.released).toEqual(what === 'a release' ? [1] : []);
+    },
+  );
+});
+
 describe('any sequence of commands', () => {
   it.each(Array.from({ length: 40 }, (_, seed) => seed))('arrives as it was written (seed %i)', (seed) => {
     const next = seeded(seed);
