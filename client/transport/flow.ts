@@ -58,9 +58,9 @@ export class Flow {
     }
   }
 
-  /** Blocks this thread until the link is gone, for so many milliseconds at most. */
-  awaitClosed(timeoutMs: number): void {
-    Atomics.wait(this.#state, CLOSED, 0, timeoutMs);
+  /** Blocks this thread until the link is gone, for so many milliseconds at most. Returns whether it is. */
+  awaitClosed(timeoutMs: number): boolean {
+    return Atomics.wait(this.#state, CLOSED, 0, timeoutMs) !== 'timed-out';
   }
 
   /** Whether there is room again for a sender that waits; said once, to one of the threads. */

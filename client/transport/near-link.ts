@@ -1,8 +1,8 @@
-import { clearInterval, monotonicNow, setImmediate, setInterval } from '../../link/clock.js';
+import { clearInterval, setImmediate, setInterval } from '../../link/clock.js';
 import { Vigil } from '../../link/vigil.js';
 import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
-import { forgetGoodbye, GOODBYE_MS, goodbyeAtExit } from './goodbye.js';
+import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
 import type { Link, LinkEvents } from './transport.js';
 
 /** A link whose connection this thread has, and which does not keep the process alive. */
@@ -26,7 +26,7 @@ const EVER_MS = 2 ** 31 - 1;
  * system each, and no thread is woken between. The program may compute for as long as it likes: what is on its way to
  * it waits in the system's memory, and a host that is this near does not ask whether it is still there.
  */
-export class NearLink implements Link {
+export class NearLink implements Link, Leaving {
   readonly #events: LinkEvents;
   readonly #inner: TurnedLink;
   /** Keeps the process alive while it is referenced. */
@@ -83,11 +83,8 @@ export class NearLink implements Link {
     this.#hold.unref();
   }
 
-  /** Closes the link and waits until what was sent has left, if that does not take long. */
-  sayGoodbye(): void {
-    this.close();
-    const from = monotonicNow();
-    while (!this.#closed && monotonicNow() - from < GOODBYE_MS && this.#turn()) {}
+  leave(): boolean {
+    return this.#closed || !this.#turn();
   }
 
   /** Does what the event loop would, or waits for there to be something. Returns false where only that can go on. */

@@ -5,7 +5,7 @@ import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { Flow } from './flow.js';
-import { forgetGoodbye, GOODBYE_MS, goodbyeAtExit } from './goodbye.js';
+import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
 import { parseHostAddress } from './host-address.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
@@ -23,8 +23,11 @@ export function farHost({ host, options }: Way): Transport {
   };
 }
 
+/** How long to wait at a time until the host was told that the process ends, in milliseconds. */
+const LOOK_MS = 1;
+
 /** A link whose connection the worker has. What happens there arrives here in later turns of the event loop. */
-class WorkerLink implements Link {
+class WorkerLink implements Link, Leaving {
   readonly #port: MessagePort;
   readonly #spares: MessagePort;
   readonly #flow = new Flow();
@@ -93,10 +96,8 @@ class WorkerLink implements Link {
     this.#port.unref();
   }
 
-  /** Closes the link and waits until the host was told, if that does not take long. */
-  sayGoodbye(): void {
-    this.close();
-    this.#flow.awaitClosed(GOODBYE_MS);
+  leave(): boolean {
+    return this.#flow.awaitClosed(LOOK_MS);
   }
 
   /** The worker is gone. */
