@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Span } from '../proto/activity.js';
-import { FarlightError, invariant } from '../proto/errors.js';
+import { FarlightError, invariant, messageOf } from '../proto/errors.js';
 import type {
   ExecutorCommand,
   ExecutorReport,
@@ -17,7 +17,7 @@ import { inOneLine } from '../proto/listed-adapters.js';
 import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
 import type { ByteStream } from './byte-stream.js';
-import { setTimeout } from './clock.js';
+import { setImmediate, setTimeout } from './clock.js';
 import { NearStream } from './near-stream.js';
 import { packageFile } from './package-files.js';
 
@@ -30,6 +30,8 @@ export interface ExecutorChildOptions {
   piped?: boolean | undefined;
   /** The program that the process runs; ours unless a test has another. */
   entry?: URL | undefined;
+  /** Whether the process starts when `start` is called; else it does at once. */
+  waits?: boolean | undefined;
 }
 
 export interface ExecutorChildEvents {
@@ -72,16 +74,19 @@ export function executorEntry(): URL {
  * here; neither may import the other. Frames go past this: over the pipe of a private host, or over the
  * client's own connection, which the daemon hands to the executor.
  *
- * States: *starting* (a session may begin already; it waits), *ready* (after onReady), *ending* (after `end`
+ * States: *waiting* (for `start`; what it is told is kept), *starting* (a session may begin already; it waits), *ready* (after onReady), *ending* (after `end`
  * or `kill`), *gone* (after onExit; everything is a no-op).
  *
  * The process cannot outlive this one: its IPC channel closes with us, and it ends then.
  */
 export class ExecutorChild {
-  /** Where a private host's session is carried. */
-  readonly pipe: ByteStream | undefined;
+  readonly #options: ExecutorChildOptions;
   readonly #events: ExecutorChildEvents;
-  readonly #child: ChildProcess;
+  /** Undefined until it is started. */
+  #child: ChildProcess | undefined;
+  #pipe: ByteStream | undefined;
+  /** What it was told before that. */
+  readonly #untold: ExecutorCommand[] = [];
   /** Connections that were handed over, and that the process has not said to have yet; the oldest first. */
   readonly #handed: Socket[] = [];
   #ending = false;
@@ -92,26 +97,53 @@ export class ExecutorChild {
   #lastWords = '';
 
   constructor(options: ExecutorChildOptions, events: ExecutorChildEvents) {
+    this.#options = options;
     this.#events = events;
-    const { adapter, piped, entry = executorEntry() } = options;
-    this.#child = spawn(process.execPath, [fileURLToPath(entry), adapter], {
+    if (!options.waits) this.start();
+  }
+
+  /** Starts the process, unless it was started before or is not wanted any more. */
+  start(): void {
+    if (this.#child || this.#gone) return;
+    try {
+      const child = this.#spawn();
+      this.#child = child;
+      this.#listen(child);
+      for (const command of this.#untold.splice(0)) this.#tell(command);
+    } catch (cause) {
+      // Who has it wait is not there to catch it.
+      if (!this.#options.waits) throw cause;
+      this.#reported = notStarted(cause);
+      setImmediate(() => this.#finish());
+    }
+  }
+
+  #spawn(): ChildProcess {
+    const { adapter, piped, entry = executorEntry() } = this.#options;
+    const child = spawn(process.execPath, [fileURLToPath(entry), adapter], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
       stdio: ['ignore', 'ignore', 'pipe', piped ? 'pipe' : 'ignore', 'ipc'],
       env: childEnvironment(),
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    this.pipe = piped ? NearStream.over(this.#child.stdio[3] as Socket) : undefined;
-    this.#listen();
+    this.#pipe = piped ? NearStream.over(child.stdio[3] as Socket) : undefined;
+    return child;
   }
 
+  /** Undefined before it is started. */
   get pid(): number | undefined {
-    return this.#child.pid;
+    return this.#child?.pid;
+  }
+
+  /** Where a private host's session is carried. */
+  get pipe(): ByteStream | undefined {
+    return this.#pipe;
   }
 
   /** Whether somebody has asked the process to end who did not ask this one: who ends a whole service, most likely. */
   get wasAskedToEnd(): boolean {
-    return this.#child.signalCode === 'SIGTERM';
+    return this.#child?.signalCode === 'SIGTERM';
   }
 
   /** Has it be ready for a program's next session: onPrepared says when, and that may begin at once. */
@@ -155,26 +187,34 @@ export class ExecutorChild {
   end(): void {
     if (this.#ending || this.#gone) return;
     this.#ending = true;
-    if (this.#child.connected) this.#child.disconnect();
+    if (!this.#child) this.#giveUp();
+    else if (this.#child.connected) this.#child.disconnect();
   }
 
   /** Ends the process now, by force: it may be in a driver that does not come back, and heeds no other signal. */
   kill(): void {
     if (this.#gone) return;
     this.#ending = true;
-    this.#child.kill('SIGKILL');
+    if (this.#child) this.#child.kill('SIGKILL');
+    else this.#giveUp();
   }
 
   /** Lets this process end although the executor has not; at first it does not. */
   unref(): void {
-    this.#child.unref();
-    this.#child.channel?.unref();
-    this.pipe?.unref?.();
-    (this.#child.stderr as Socket | null)?.unref();
+    this.#child?.unref();
+    this.#child?.channel?.unref();
+    this.#pipe?.unref?.();
+    (this.#child?.stderr as Socket | null | undefined)?.unref();
   }
 
   #tell(command: ExecutorCommand, socket?: Socket): void {
-    if (this.#ending || this.#gone || !this.#child.connected) {
+    const child = this.#child;
+    if (!child && !this.#ending) {
+      invariant(!socket, 'a connection is handed to a process that is ready');
+      this.#untold.push(command);
+      return;
+    }
+    if (this.#ending || this.#gone || !child?.connected) {
       socket?.destroy();
       return;
     }
@@ -185,28 +225,30 @@ export class ExecutorChild {
     }
     // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
     // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
-    this.#child.send(command, socket, { keepOpen: true }, () => {});
+    child.send(command, socket, { keepOpen: true }, () => {});
   }
 
-  #listen(): void {
-    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+  /** It is not wanted any more, and was never started. */
+  #giveUp(): void {
+    this.#gone = true;
+    setImmediate(() => this.#events.onExit(undefined));
+  }
+
+  #listen(child: ChildProcess): void {
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#lastWords = (this.#lastWords + text).slice(-LAST_WORDS);
       if (process.env.FARLIGHT_DEBUG) process.stderr.write(text);
     });
-    this.#child.on('message', (report) => this.#receive(report as ExecutorReport));
-    this.#child.on('error', (cause) => {
-      if (this.#child.pid !== undefined) return;
-      this.#reported = new FarlightError(
-        'EXECUTOR_LOST',
-        `the GPU executor could not be started: ${cause.message}`,
-        { cause },
-      );
+    child.on('message', (report) => this.#receive(report as ExecutorReport));
+    child.on('error', (cause) => {
+      if (child.pid !== undefined) return;
+      this.#reported = notStarted(cause);
       this.#finish();
     });
     // The process's last report and its last words come over channels of their own, which may close after it.
-    this.#child.on('disconnect', () => this.#channelClosed());
-    this.#child.stderr?.on('close', () => this.#channelClosed());
-    this.#child.on('exit', () => {
+    child.on('disconnect', () => this.#channelClosed());
+    child.stderr?.on('close', () => this.#channelClosed());
+    child.on('exit', () => {
       // Not every channel says that it is closed: none does of which a descendant of the process has the other end.
       if (this.#channelsOpen === 0) this.#finish();
       else setTimeout(() => this.#finish(), LAST_WORDS_MS);
@@ -215,7 +257,7 @@ export class ExecutorChild {
 
   #channelClosed(): void {
     this.#channelsOpen -= 1;
-    const { exitCode, signalCode } = this.#child;
+    const { exitCode = null, signalCode = null } = this.#child ?? {};
     if (this.#channelsOpen === 0 && (exitCode !== null || signalCode !== null)) this.#finish();
   }
 
@@ -258,7 +300,7 @@ export class ExecutorChild {
   }
 
   #crash(): FarlightError {
-    const { signalCode, exitCode } = this.#child;
+    const { signalCode, exitCode } = this.#child ?? {};
     const how = signalCode ? `was ended by signal ${signalCode}` : `exited with code ${exitCode}`;
     const words = this.#lastWords.trim().split('\n').at(-1);
     return new FarlightError(
@@ -283,6 +325,11 @@ function stopReading(socket: Socket): Uint8Array {
     handle.readStop();
   }
   return read ?? new Uint8Array(0);
+}
+
+function notStarted(cause: unknown): FarlightError {
+  const why = `the GPU executor could not be started: ${messageOf(cause)}`;
+  return new FarlightError('EXECUTOR_LOST', why, { cause });
 }
 
 /** The executor is no program of the user's: what shapes those (a preloaded shim above all) is not for it. */

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { clearTimeout, setImmediate, setTimeout } from '../../link/clock.js';
 import type { ExecutorChild, ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -5,6 +6,7 @@ import type { BlobFolder } from '../../proto/handshake.js';
 import { ExecutorWatch } from './executor-watch.js';
 import { brief, type Log } from './log.js';
 import { type ExecutorUser, PooledExecutor, type Served } from './pooled-executor.js';
+import { StartTurns } from './start-turns.js';
 
 export interface PoolOptions {
   /** What the executors open. Once one has found its adapter, later ones open that without a search. */
@@ -54,6 +56,7 @@ export class ExecutorPool {
   readonly #spares: PooledExecutor[] = [];
   /** The longest kept first. */
   readonly #kept: PooledExecutor[] = [];
+  readonly #turns = new StartTurns({ most: Math.max(2, availableParallelism()) });
   readonly #watch: ExecutorWatch;
   #choice: string;
   #retryMs = RETRY_MS.first;
@@ -167,9 +170,10 @@ export class ExecutorPool {
   #start(): PooledExecutor {
     const { adapter, entry, kept, log, onGpu } = this.#options;
     const executor = new PooledExecutor(
-      { adapter: this.#choice, entry },
+      { adapter: this.#choice, entry, waits: true },
       {
         onReady: (ready) => {
+          started();
           // Only the first answer counts: a GPU that is lost later must not make the host a software one.
           if (this.#choice === adapter) this.#choice = ready.choice;
           this.#retryMs = RETRY_MS.first;
@@ -180,10 +184,14 @@ export class ExecutorPool {
           if (kept === 0) this.#end(executor);
         },
         onIdle: () => this.#keep(executor),
-        onExit: (reason) => this.#onExit(executor, reason),
+        onExit: (reason) => {
+          started();
+          this.#onExit(executor, reason);
+        },
       },
     );
     this.#executors.add(executor);
+    const started = this.#turns.take(() => executor.child.start());
     return executor;
   }
 

@@ -6,10 +6,10 @@ import {
   type TlsOptions,
   type Server as TlsServer,
 } from 'node:tls';
-import { clearTimeout, setTimeout } from '../../link/clock.js';
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../link/clock.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
-import { encodeObject, PACKET, PREFACE } from '../../proto/wire/packet.js';
+import { encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import { Greeting } from './greeting.js';
 import { type ListenAddress, listenAt } from './listen-address.js';
 import { NearDoor } from './near-door.js';
@@ -43,6 +43,8 @@ export interface FrontDoorOptions {
 const GREETING_MS = 10_000;
 /** How long a client that is not served may take to hang up, in milliseconds. */
 const REFUSED_MS = 5000;
+/** How often a client hears something that waits for an executor, in milliseconds: it bears 30 s of silence. */
+const REASSURE_MS = 5000;
 /** Why a connection is closed of which nothing was read. */
 const CROWDED: SessionEnd = {
   code: 'BUSY',
@@ -210,6 +212,14 @@ export function refuse(socket: Duplex, end: SessionEnd): void {
   socket.end(encodeObject(PACKET.end, end));
   const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();
   socket.once('close', () => clearTimeout(timer));
+}
+
+/** Tells a client from time to time that the host is there, for as long as it waits: one that hears nothing comes again. */
+export function reassure(socket: Duplex, waits: () => boolean, everyMs: number = REASSURE_MS): void {
+  const timer = setInterval(() => {
+    if (waits() && socket.writable) socket.write(encodePacket(PACKET.ping));
+    else clearInterval(timer);
+  }, everyMs).unref();
 }
 
 /** What names a connection, as it was accepted and as it is secured. */

@@ -16,7 +16,7 @@ import { negotiate } from '../../proto/version.js';
 import { PACKET } from '../../proto/wire/packet.js';
 import type { Visitor } from './admission.js';
 import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
-import { type Caller, refuse } from './front-door.js';
+import { type Caller, reassure, refuse } from './front-door.js';
 import { handOver } from './hand-over.js';
 import type { Buffers } from './quotas.js';
 import { SessionEnds } from './session-ends.js';
@@ -222,6 +222,7 @@ export class Sessions {
     this.#sessions.set(id, { child, visitor, key, buffers, waiting: caller, log });
     // Nobody goes on with a session whose id was not heard.
     caller.socket.once('close', () => this.#dismiss(id, GONE));
+    reassure(caller.socket, () => this.#sessions.get(id)?.waiting === caller);
     counters.sessionsOpened++;
     counters.sessionsActive++;
   }

@@ -1,7 +1,9 @@
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
-import { PACKET } from '#farlight/proto/wire/packet.js';
-import { type Caller, FrontDoor } from '#farlight/server/daemon/front-door.js';
+import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
+import { type Caller, FrontDoor, reassure } from '#farlight/server/daemon/front-door.js';
 import { RawClient } from '../support/raw-client.js';
 import { until } from '../support/session-client.js';
 
@@ -54,5 +56,43 @@ describe('a host to which many connect who say nothing', () => {
     expect(closed).toEqual(Array.from({ length: 2 * MOST + 1 }, (_, number) => number));
     expect(refusals).toHaveLength(2 * MOST + 1);
     expect(refusals[0]).toMatch(/^BUSY: it said nothing while too many others came/);
+  });
+});
+
+describe('a client that waits for its executor', () => {
+  it('hears from time to time that the host is there, and nothing any more when it has it', async () => {
+    const socket = new PassThrough();
+    let waits = true;
+    let looks = 0;
+    const isWaiting = () => {
+      looks += 1;
+      return waits;
+    };
+    reassure(socket, isWaiting, 1);
+    for (let time = 0; time < 3; time += 1) {
+      const [packet] = await once(socket, 'data');
+      expect(Buffer.compare(packet, encodePacket(PACKET.ping))).toBe(0);
+    }
+    waits = false;
+    const before = looks;
+    await until(() => looks > before);
+    socket.on('data', () => expect.unreachable());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(looks).toBe(before + 1);
+  });
+
+  it('may hang up meanwhile', async () => {
+    const socket = new PassThrough();
+    let looks = 0;
+    const isWaiting = () => {
+      looks += 1;
+      return true;
+    };
+    socket.on('error', () => expect.unreachable());
+    reassure(socket, isWaiting, 1);
+    await until(() => looks > 0);
+    socket.end();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(socket.writableEnded).toBe(true);
   });
 });
