@@ -1,5 +1,8 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../proto/gen/operations.js';
 
+/** What waits in one scope at most: a program may leave one open for as long as it runs. */
+const MOST_WAITING = 4096;
+
 interface Scope {
   filter: FarlightErrorType;
   /** The first error that it caught here. */
@@ -24,12 +27,13 @@ export class ErrorScopes {
 
   /**
    * Has `act` done once it is known that no validation error came, until the innermost scope for them is
-   * popped; at once where there is none. What is already known to be an error is for the caller to see.
+   * popped; at once where there is none, and not at all where too much waits for that scope already. What is already
+   * known to be an error is for the caller to see.
    */
   whenClean(act: () => void): void {
     const scope = this.#scopes.findLast(({ filter }) => filter === 'validation');
-    if (scope) scope.whenClean.push(act);
-    else act();
+    if (!scope) act();
+    else if (scope.whenClean.length < MOST_WAITING) scope.whenClean.push(act);
   }
 
   push(filter: FarlightErrorType): void {

@@ -2,19 +2,14 @@
 export class Mappings {
   /** Settled when every mapping is that was asked for before `#since`. */
   #before: Promise<unknown> = Promise.resolve();
-  /** Those that nobody has asked about yet. */
-  #since: Promise<unknown>[] = [];
-  /** How many are not settled. */
-  #pending = 0;
+  /** Those that are not settled, and that nobody has asked about yet. */
+  #since = new Set<Promise<unknown>>();
 
   add(mapping: Promise<unknown>): void {
-    this.#since.push(mapping);
-    this.#pending += 1;
-    const settled = () => {
-      this.#pending -= 1;
-      // A program that maps and never asks is not to fill the list.
-      if (this.#pending === 0) this.#since = [];
-    };
+    const since = this.#since;
+    since.add(mapping);
+    // A program that always has one under way, and never asks, is not to fill the list.
+    const settled = () => since.delete(mapping);
     mapping.then(settled, settled);
   }
 
@@ -23,9 +18,9 @@ export class Mappings {
    * for once, however often this is called: a client may have any number of both under way.
    */
   settled(): Promise<unknown> {
-    if (this.#since.length > 0) {
+    if (this.#since.size > 0) {
       const all = Promise.allSettled([this.#before, ...this.#since]);
-      this.#since = [];
+      this.#since = new Set();
       // What they resolve to is nobody's matter, and would be kept as long as others follow.
       this.#before = all.then(() => undefined);
     }

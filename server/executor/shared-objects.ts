@@ -174,11 +174,12 @@ export class SharedObjects {
   withdraw(object: object): void {
     const key = this.#parts.get(object)?.key;
     if (key !== undefined) this.#drop(key);
-    for (const { objects } of this.#lent.values()) {
+    for (const [lent, { objects }] of this.#lent) {
       const at = objects.indexOf(object);
       if (at < 0) continue;
       objects.splice(at, 1);
       this.#lentCount -= 1;
+      if (objects.length === 0) this.#lent.delete(lent);
     }
   }
 

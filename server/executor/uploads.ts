@@ -21,7 +21,7 @@ export class Uploads {
   readonly #options: UploadsOptions;
   readonly #stepBytes: number;
   /** Writes that are to be dropped, by queue. */
-  readonly #dropped = new Map<Entry, number>();
+  readonly #dropped = new WeakMap<Entry, number>();
   /** How many were carried out; their bytes are the implementation's. */
   written = 0;
   /** Since the last step. */

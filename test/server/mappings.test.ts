@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Mappings } from '#farlight/server/executor/mappings.js';
 
 /** A promise that counts how often it is waited for. */
@@ -42,6 +42,24 @@ describe("a device's mappings", () => {
     for (const end of ends) end();
     await Promise.all(asked);
     expect(order).toEqual(asked.map((_, number) => number));
+  });
+
+  it('are forgotten as they settle, where others are always under way and nobody asks', async () => {
+    const mappings = new Mappings();
+    let end = () => {};
+    for (let number = 0; number < 1000; number += 1) {
+      const before = end;
+      mappings.add(new Promise<void>((resolve) => (end = resolve)));
+      before();
+      await null;
+    }
+    const waitedFor = vi.spyOn(Promise, 'allSettled');
+    const all = mappings.settled();
+    const [promises] = waitedFor.mock.calls[0] as unknown as [unknown[]];
+    waitedFor.mockRestore();
+    expect(promises.length).toBe(2);
+    end();
+    await all;
   });
 
   it('are waited for once each, however many ask', async () => {
