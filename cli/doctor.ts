@@ -4,6 +4,7 @@ import { packageVersion } from '../link/package-version.js';
 import { probeAdapter } from '../link/probe-adapter.js';
 import { FarlightError } from '../proto/errors.js';
 import { type AdapterDescription, versionMismatch } from '../proto/handshake.js';
+import { harmless, harmlessJson } from '../proto/harmless.js';
 import { negotiate, PROTOCOL } from '../proto/version.js';
 import { gpuDeviceFiles } from '../server/hardware.js';
 import { ADAPTER_HELP } from './adapter-help.js';
@@ -65,10 +66,12 @@ async function doctor(options: DoctorOptions): Promise<void> {
     advice: advise(local, host),
   };
   process.stdout.write(
-    options.json ? `${JSON.stringify(report, null, 2)}\n` : print(report, styleOf(process.stdout)),
+    options.json
+      ? `${harmlessJson(JSON.stringify(report, null, 2))}\n`
+      : print(report, styleOf(process.stdout)),
   );
   if (report.healthy) return;
-  process.stderr.write(`farlight: ${(host ?? local).problem}\n`);
+  process.stderr.write(`farlight: ${harmless((host ?? local).problem ?? '')}\n`);
   process.exitCode = 1;
 }
 
@@ -134,7 +137,7 @@ function print({ farlight, node, platform, local, host, healthy, advice }: Repor
     `${style('bold', 'this machine')}  ${local.adapter ? describe(local.adapter) : style('red', 'no GPU')}`,
   ];
   if (host) {
-    const about = host.version ? ` (farlight ${host.version}, ${host.sessions} sessions open)` : '';
+    const about = host.version ? ` (farlight ${harmless(host.version)}, ${host.sessions} sessions open)` : '';
     lines.push(`${style('bold', 'host')}          ${host.url}${about}`);
     lines.push(`  adapter     ${host.adapter ? describe(host.adapter) : style('red', 'none')}`);
   }
@@ -151,7 +154,7 @@ function print({ farlight, node, platform, local, host, healthy, advice }: Repor
 }
 
 function describe({ name, driver, software }: AdapterDescription): string {
-  return `${name}${software ? ' (software)' : ''}${driver ? `, ${driver}` : ''}`;
+  return harmless(`${name}${software ? ' (software)' : ''}${driver ? `, ${driver}` : ''}`);
 }
 
 function sentence(error: unknown): string {

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { type ReadBytes, RecordingReader } from '../client/recording/recording.js';
 import { openTransport } from '../client/transport/open.js';
 import { FarlightError } from '../proto/errors.js';
+import { harmless, harmlessJson } from '../proto/harmless.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { Replay, type ReplayReport } from './replay/replay.js';
 
@@ -39,9 +40,11 @@ async function replay(path: string, { host, adapter, json }: ReplayOptions): Pro
       adapter,
     });
     const report = await new Replay(new RecordingReader(file.read), transport).run();
-    process.stdout.write(json ? `${JSON.stringify({ file: path, ...report }, null, 2)}\n` : print(report));
+    process.stdout.write(
+      json ? `${harmlessJson(JSON.stringify({ file: path, ...report }, null, 2))}\n` : print(report),
+    );
     if (report.difference) {
-      process.stderr.write(`farlight: ${report.difference.sentence}\n`);
+      process.stderr.write(`farlight: ${harmless(report.difference.sentence)}\n`);
       process.exitCode = 1;
     }
   } finally {
@@ -85,5 +88,5 @@ function print(report: ReplayReport): string {
     ...(truncated ? ['cut off       the file ends before the session did'] : []),
     `result        ${report.equal ? 'the same, byte for byte' : 'not the same'}`,
   ];
-  return `${lines.join('\n')}\n`;
+  return `${lines.map(harmless).join('\n')}\n`;
 }

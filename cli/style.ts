@@ -19,12 +19,6 @@ export function styleOf(stream: Pick<WriteStream, 'isTTY'>, env: NodeJS.ProcessE
   return (look, text) => `\x1b[${CODES[look]}m${text}\x1b[0m`;
 }
 
-/** A text that somebody else has chosen, without what a terminal would obey or what would turn the line around. */
-export function harmless(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, '�');
-}
-
 /** Lines of columns: each column as wide as what is in it, those in `right` to the right. */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];

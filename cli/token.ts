@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
+import { harmless, harmlessJson } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
 import { addLimitOptions, formatLimits, type LimitOptions, tenantLimits } from './limit-options.js';
-import { columns, harmless, type Style, styleOf } from './style.js';
+import { columns, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {
   const command = new Command('token').description('Say who may use this machine as their GPU host.');
@@ -41,7 +42,7 @@ function add({ tenant, note, ...limits }: { tenant: string; note?: string } & Li
 function list({ json }: { json?: boolean }): void {
   const tokens = new TokenStore().list();
   process.stdout.write(
-    json ? `${JSON.stringify(tokens, null, 2)}\n` : table(tokens, styleOf(process.stdout)),
+    json ? `${harmlessJson(JSON.stringify(tokens, null, 2))}\n` : table(tokens, styleOf(process.stdout)),
   );
 }
 

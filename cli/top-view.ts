@@ -1,3 +1,4 @@
+import { harmless } from '../proto/harmless.js';
 import {
   bytes,
   bytesPerSecond,
@@ -9,7 +10,7 @@ import {
   waitsPerSubmit,
 } from '../server/page/site/format.js';
 import type { EndView, HostView, SessionView } from '../server/page/view.js';
-import { columns, cut, harmless, type Style } from './style.js';
+import { columns, cut, type Style } from './style.js';
 
 export interface TopSize {
   columns: number;
@@ -27,7 +28,7 @@ export function topLines(host: HostView, size: TopSize, style: Style): string[] 
     (lines) => lines.length > 0,
   );
   const lines = parts.flatMap((part, number) => {
-    const [head = '', ...rest] = part.map((line) => cut(line, size.columns));
+    const [head = '', ...rest] = part.map((line) => cut(harmless(line), size.columns));
     return [...(number === 0 ? [] : ['']), style('bold', head), ...rest];
   });
   return lines.slice(0, size.rows);
@@ -68,8 +69,8 @@ function sessionsTable({ sessions, now }: HostView): string[] {
     'OPEN FOR',
   ];
   const row = ({ program, tenant, work, rates, traffic, since }: SessionView) => [
-    cut(harmless(program), NAME),
-    cut(harmless(tenant), NAME),
+    cut(program, NAME),
+    cut(tenant, NAME),
     bytes(work.gpuBytes),
     rate(rates.submits),
     rate(rates.waits),
@@ -85,12 +86,12 @@ function sessionsTable({ sessions, now }: HostView): string[] {
 function endsTable(ends: readonly EndView[]): string[] {
   if (ends.length === 0) return [];
   const row = ({ program, tenant, code, at, seconds, why }: EndView) => [
-    cut(harmless(program), NAME),
-    cut(harmless(tenant), NAME),
+    cut(program, NAME),
+    cut(tenant, NAME),
     clock(at),
     duration(seconds * 1000),
     code,
-    harmless(why),
+    why,
   ];
   return columns([['ENDED', 'TENANT', 'AT', 'OPEN FOR', 'CODE', 'WHY'], ...ends.slice(0, ENDS).map(row)]);
 }

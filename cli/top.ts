@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import { deferred } from '../link/deferred.js';
 import { FarlightError, messageOf } from '../proto/errors.js';
+import { harmlessJson } from '../proto/harmless.js';
 import type { HostEvent } from '../server/page/dashboard.js';
 import { DEFAULT_DASHBOARD, parsePageAddress } from '../server/page/page-server.js';
 import type { HostView } from '../server/page/view.js';
@@ -37,7 +38,7 @@ async function top({ dashboard, json }: TopOptions): Promise<void> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
   const view = await readHost(url);
   if (json) {
-    process.stdout.write(`${JSON.stringify(view, null, 2)}\n`);
+    process.stdout.write(`${harmlessJson(JSON.stringify(view, null, 2))}\n`);
   } else if (process.stdout.isTTY && process.stdin.isTTY) {
     await new Screen(url, view).shown;
   } else {

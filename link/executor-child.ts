@@ -13,6 +13,7 @@ import type {
   SessionOver,
   Traffic,
 } from '../proto/handshake.js';
+import { harmlessLines } from '../proto/harmless.js';
 import { inOneLine } from '../proto/listed-adapters.js';
 import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
@@ -237,7 +238,7 @@ export class ExecutorChild {
   #listen(child: ChildProcess): void {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#lastWords = (this.#lastWords + text).slice(-LAST_WORDS);
-      if (process.env.FARLIGHT_DEBUG) process.stderr.write(text);
+      if (process.env.FARLIGHT_DEBUG) process.stderr.write(harmlessLines(text));
     });
     child.on('message', (report) => this.#receive(report as ExecutorReport));
     child.on('error', (cause) => {

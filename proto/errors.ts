@@ -1,3 +1,5 @@
+import { harmlessLines } from './harmless.js';
+
 /** Why a session could not be had, or ended. Each is something a program can act on. */
 export type FarlightErrorCode =
   /** Nothing answered at the host's address. */
@@ -37,16 +39,16 @@ export type FarlightErrorCode =
 /**
  * An error for a person: `message` is one sentence that says what happened and what to do. Its stack
  * is the message alone, since the frames inside Farlight would help nobody who reads it; `cause`
- * carries what lies underneath.
+ * carries what lies underneath. Words of a peer may be in it: none of it is a command to a terminal.
  */
 export class FarlightError extends Error {
   override readonly name = 'FarlightError';
   readonly code: FarlightErrorCode;
 
   constructor(code: FarlightErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(harmlessLines(message), options);
     this.code = code;
-    this.stack = `${this.name}: ${message}`;
+    this.stack = `${this.name}: ${this.message}`;
   }
 }
 

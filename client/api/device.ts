@@ -1,5 +1,6 @@
 import { native } from '../../link/globals.js';
 import { type FarlightDevice, type FarlightGPUError, OPERATIONS } from '../../proto/gen/operations.js';
+import { harmlessLines } from '../../proto/harmless.js';
 import { describe, requireArguments, toDictionary } from '../../proto/webidl/converters.js';
 import { bear } from '../../proto/webidl/resource.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -160,7 +161,8 @@ export class GPUDevice extends EventTarget {
       cancelable: true,
     });
     if (!this.dispatchEvent(event)) return;
-    console.warn(`Uncaught ${event.error.constructor.name}: ${event.error.message}`);
+    const { error: uncaught } = event;
+    console.warn(`Uncaught ${uncaught.constructor.name}: ${harmlessLines(uncaught.message)}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { steadyTime } from '../../link/clock.js';
 import { messageOf } from '../../proto/errors.js';
+import { harmless } from '../../proto/harmless.js';
 import type { SessionObserver } from '../session/observer.js';
 import type { Session } from '../session/session.js';
 import type { LinkObserver } from '../transport/observed-transport.js';
@@ -39,7 +40,7 @@ export function traceSession(path: string, { shared }: { shared: boolean }): Tra
     } catch (error) {
       if (!shared) throw error;
       failed.add(path);
-      process.stderr.write(`farlight: ${messageOf(error)}\n`);
+      process.stderr.write(`farlight: ${harmless(messageOf(error))}\n`);
     }
     return trace;
   };
