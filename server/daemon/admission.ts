@@ -23,6 +23,12 @@ export interface Admission {
 /** Everybody who can reach the address may use the host: the machine decides who that is. */
 export const OPEN: Admission = { admit: () => ({ tenant: DEFAULT_TENANT, tokenId: undefined }) };
 
+/**
+ * How long who is not let in waits to hear of it, in milliseconds: nobody is locked out for failing, so this is what
+ * bounds how often a connection can fail. Who shows a token that counts is let in at once, whoever else fails.
+ */
+export const REFUSED_AFTER_MS = 1000;
+
 export interface TokenAdmissionOptions {
   tokens: Pick<TokenStore, 'verify'>;
   /** Milliseconds of a steady clock. */
@@ -42,17 +48,17 @@ export class TokenAdmission implements Admission {
 
   constructor(options: TokenAdmissionOptions) {
     this.#options = options;
-    this.#gate = new Gate({ tokens: options.tokens });
+    this.#gate = new Gate(options.tokens);
   }
 
-  admit(given: unknown, remote: string | undefined): Visitor {
+  admit(given: unknown): Visitor {
     const token = typeof given === 'string' ? given : undefined;
-    const now = this.#options.now();
     try {
-      const { tenant, id } = this.#gate.admit({ token, remote }, now);
+      const { tenant, id } = this.#gate.admit(token);
       return { tenant, tokenId: id };
     } catch (error) {
       if (!(error instanceof FarlightError) || error.code === 'UNAUTHORIZED') throw error;
+      const now = this.#options.now();
       if (now - this.#warnedAt >= WARN_MS) {
         this.#warnedAt = now;
         this.#options.warn(error.message);

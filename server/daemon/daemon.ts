@@ -81,6 +81,40 @@ export class Daemon {
     };
     this.#trust = hostTrust(options, (why) => this.#log.warn({ why }, 'certificate or tokens unusable'));
     const { admission } = this.#trust;
+    const observatory = new Observatory({
+      now: steadyTime,
+      host: () => ({
+        version: this.#versions.version,
+        url: this.url,
+        adapter: this.#adapter,
+        adapterProblem: this.#problem?.message ?? '',
+        counters: this.counters,
+        executors: this.#pool.census(),
+      }),
+    });
+    const refusals = new RefusalLog(this.#log);
+    const onRefused = refusals.refused.bind(refusals);
+    const { tenantLimits = {} } = options;
+    const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
+    this.#contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
+    this.#grpc = new GrpcServer({ describe: () => this.describe(), admission, onRefused });
+    const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
+    this.#listeners = new Listeners({
+      listen: options.listen ?? DEFAULT_LISTEN,
+      trust: this.#trust,
+      certificateCheckMs,
+      dashboard:
+        address === undefined
+          ? undefined
+          : { address, observatory, contents: this.#contents, log: this.#log },
+      allowOrigins,
+      log: this.#log,
+      onGrpc: (socket, known) => this.#grpc.take(socket, known),
+      onCaller: (caller) => this.#sessions.receive(caller),
+      onRefused,
+      onRevoked: (tokenId) => this.#sessions.revoke(tokenId),
+    });
+    // Last, since it has timers from now on, which nobody would end if what is above threw.
     this.#pool = new ExecutorPool({
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
@@ -98,23 +132,7 @@ export class Daemon {
       },
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
-    const observatory = new Observatory({
-      now: steadyTime,
-      host: () => ({
-        version: this.#versions.version,
-        url: this.url,
-        adapter: this.#adapter,
-        adapterProblem: this.#problem?.message ?? '',
-        counters: this.counters,
-        executors: this.#pool.census(),
-      }),
-    });
-    const refusals = new RefusalLog(this.#log);
-    const onRefused = refusals.refused.bind(refusals);
-    const { tenantLimits = {} } = options;
-    const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
     this.#shares = new Shares(quotas);
-    this.#contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -132,23 +150,6 @@ export class Daemon {
       observatory,
       refusals,
       refusal: () => this.#refusal(),
-    });
-    this.#grpc = new GrpcServer({ describe: () => this.describe(), admission, onRefused });
-    const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
-    this.#listeners = new Listeners({
-      listen: options.listen ?? DEFAULT_LISTEN,
-      trust: this.#trust,
-      certificateCheckMs,
-      dashboard:
-        address === undefined
-          ? undefined
-          : { address, observatory, contents: this.#contents, log: this.#log },
-      allowOrigins,
-      log: this.#log,
-      onGrpc: (socket) => this.#grpc.take(socket),
-      onCaller: (caller) => this.#sessions.receive(caller),
-      onRefused,
-      onRevoked: (tokenId) => this.#sessions.revoke(tokenId),
     });
   }
 

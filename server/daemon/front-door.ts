@@ -10,6 +10,7 @@ import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../link
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
+import { WaitingRoom, type WaitingRoomOptions } from '../trust/waiting-room.js';
 import { Greeting } from './greeting.js';
 import { type ListenAddress, listenAt } from './listen-address.js';
 import { NearDoor } from './near-door.js';
@@ -25,30 +26,33 @@ export interface Caller {
   body: Uint8Array;
   /** What was read behind it. */
   head: Uint8Array;
+  /** To be called when it is known whose it is; until then it may have to give way to others. */
+  known(): void;
 }
 
 export interface FrontDoorOptions {
-  /** A gRPC client's connection, of which nothing was read. */
-  onGrpc(socket: Socket): void;
+  /** A gRPC client's connection, of which nothing was read; `known` is as a Caller's. */
+  onGrpc(socket: Socket, known: () => void): void;
   onCaller(caller: Caller): void;
   /** A connection from this address is not served. */
   onRefused(refusal: Refusal, remote: string | undefined): void;
-  /** How many connections may be without a first word at a time; those whose TLS is being set up count. */
-  maxWaiting: number;
+  /** How many connections may be unknown at a time; those whose TLS is being set up count. */
+  waiting: WaitingRoomOptions;
+  /** How long a client may take for TLS, and to say who it is, in milliseconds. Default 10 s. */
+  greetingMs?: number | undefined;
   /** Where given, nothing but TLS is spoken. */
   tls?: TlsOptions | undefined;
 }
 
-/** How long a client may take for TLS and its first words, in milliseconds. */
 const GREETING_MS = 10_000;
 /** How long a client that is not served may take to hang up, in milliseconds. */
 const REFUSED_MS = 5000;
 /** How often a client hears something that waits for an executor, in milliseconds: it bears 30 s of silence. */
 const REASSURE_MS = 5000;
-/** Why a connection is closed of which nothing was read. */
+/** Why a connection is closed of which it is not known whose it is. */
 const CROWDED: SessionEnd = {
   code: 'BUSY',
-  message: 'it said nothing while too many others came to; try again later',
+  message: 'it gave way to others, since too many had not said yet who they are; try again later',
 };
 
 /**
@@ -58,21 +62,24 @@ const CROWDED: SessionEnd = {
  */
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
+  readonly #greetingMs: number;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
   /** For clients of this machine, beside a loopback port. */
   #near: NearDoor | undefined;
-  /** Connections as they were accepted that nobody has taken yet. */
-  readonly #waiting = new Map<Duplex, string | undefined>();
-  /** What is done when one of them is no longer waiting, by its `lineOf`, while its TLS is being set up. */
+  /** Connections, as they were accepted, of which it is not known whose they are. */
+  readonly #waiting: WaitingRoom<{ socket: Duplex; remote: string | undefined }>;
+  /** What is done when it is known, by the connection's `lineOf`, while its TLS is being set up. */
   readonly #securing = new Map<string, () => void>();
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
+    this.#greetingMs = options.greetingMs ?? GREETING_MS;
+    this.#waiting = new WaitingRoom(options.waiting);
     this.#server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => this.#accept(socket));
     if (!options.tls) return;
     // It does not listen itself, so that handshakes count among what is waiting. One that fails it closes alone.
-    this.#tls = createTlsServer({ ...options.tls, handshakeTimeout: GREETING_MS });
+    this.#tls = createTlsServer({ ...options.tls, handshakeTimeout: this.#greetingMs });
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
     this.#tls.on('tlsClientError', (error, socket) => this.#insecure(error, socket));
   }
@@ -91,17 +98,17 @@ export class FrontDoor {
     return bound.port;
   }
 
-  /** Takes no more connections, and closes those that nobody has taken. The others are no longer the door's. */
+  /** Takes no more connections, and closes those that are not known. The others are no longer the door's. */
   close(): void {
-    for (const socket of this.#waiting.keys()) socket.destroy();
+    for (const { socket } of this.#waiting.guests) socket.destroy();
     this.#server.close();
     this.#near?.close();
   }
 
   /** Hears a client that came by another door, where it may only have a session. */
   take(connection: Duplex, remote: string | undefined): void {
-    const forget = this.#wait(connection, remote);
-    connection.once('data', (first) => this.#greet(connection, remote, first, forget));
+    const known = this.#wait(connection, remote);
+    connection.once('data', (first) => this.#greet(connection, remote, first, known));
   }
 
   #accept(socket: Socket): void {
@@ -109,33 +116,28 @@ export class FrontDoor {
     else this.#hear(socket, socket.remoteAddress);
   }
 
-  /** Counts a connection among those that wait; gives what ends that. */
+  /** Counts a connection among those that are not known; gives what ends that. */
   #wait(socket: Duplex, remote: string | undefined): () => void {
     socket.on('error', () => {});
-    if (this.#waiting.size >= this.#options.maxWaiting) this.#evict();
-    const timer = setTimeout(() => socket.destroy(), GREETING_MS).unref();
-    const forget = () => {
+    const timer = setTimeout(() => socket.destroy(), this.#greetingMs).unref();
+    const guest = { socket, remote };
+    const known = () => {
       clearTimeout(timer);
-      this.#waiting.delete(socket);
+      this.#waiting.leave(guest);
     };
-    this.#waiting.set(socket, remote);
-    socket.once('close', forget);
-    return forget;
+    socket.once('close', known);
+    const leaver = this.#waiting.enter(guest, remote);
+    if (leaver) {
+      this.#options.onRefused(CROWDED, leaver.remote);
+      leaver.socket.destroy();
+    }
+    return known;
   }
 
-  /** Who has waited longest gives way: those who come to say something say it at once. */
-  #evict(): void {
-    const [first] = this.#waiting;
-    if (!first) return;
-    const [oldest, remote] = first;
-    this.#options.onRefused(CROWDED, remote);
-    this.#waiting.delete(oldest);
-    oldest.destroy();
-  }
-
-  #secure(tls: TlsServer, socket: Socket, forget: () => void): void {
+  #secure(tls: TlsServer, socket: Socket, known: () => void): void {
+    if (socket.destroyed) return;
     const line = lineOf(socket);
-    this.#securing.set(line, forget);
+    this.#securing.set(line, known);
     socket.once('close', () => this.#securing.delete(line));
     tls.emit('connection', socket);
   }
@@ -144,19 +146,18 @@ export class FrontDoor {
   #secured(socket: TLSSocket): void {
     socket.on('error', () => {});
     const line = lineOf(socket);
-    const forget = this.#securing.get(line);
+    const known = this.#securing.get(line);
     // The client has gone already, or speaks nothing that is spoken here.
-    if (!forget || !socket.alpnProtocol) {
+    if (!known || !socket.alpnProtocol) {
       socket.destroy();
       return;
     }
     this.#securing.delete(line);
     if (socket.alpnProtocol !== 'h2') {
-      this.#hear(socket, socket.remoteAddress, forget);
+      this.#hear(socket, socket.remoteAddress, known);
       return;
     }
-    forget();
-    this.#options.onGrpc(socket);
+    this.#options.onGrpc(socket, known);
   }
 
   /** Who only looked whether somebody listens is not worth a word. */
@@ -166,20 +167,19 @@ export class FrontDoor {
     this.#options.onRefused({ code: 'TLS_FAILED', message: why }, remoteAddress);
   }
 
-  #hear(socket: Socket, remote: string | undefined, forget = this.#wait(socket, remote)): void {
+  #hear(socket: Socket, remote: string | undefined, known = this.#wait(socket, remote)): void {
     socket.once('data', (first) => {
       if (this.#tls || first[0] === PREFACE[0]) {
-        this.#greet(socket, remote, first, forget);
+        this.#greet(socket, remote, first, known);
         return;
       }
-      forget();
       socket.pause();
       socket.unshift(first);
-      this.#options.onGrpc(socket);
+      this.#options.onGrpc(socket, known);
     });
   }
 
-  #greet(socket: Duplex, remote: string | undefined, first: Buffer, forget: () => void): void {
+  #greet(socket: Duplex, remote: string | undefined, first: Buffer, known: () => void): void {
     const greeting = new Greeting();
     const read = (piece: Buffer) => {
       try {
@@ -190,8 +190,8 @@ export class FrontDoor {
         const [kind] = greeting.packet;
         // The client is to know at once that a host is here; what is unsent of it would be lost with the handle.
         socket.write(PREFACE, () => {
-          forget();
-          this.#options.onCaller({ socket, remote, kind, body: greeting.packet.subarray(1), head: rest });
+          const body = greeting.packet.subarray(1);
+          this.#options.onCaller({ socket, remote, kind, body, head: rest, known });
         });
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
@@ -208,6 +208,7 @@ export class FrontDoor {
 
 /** Tells a client why it is not served, and closes the connection. */
 export function refuse(socket: Duplex, end: SessionEnd): void {
+  if (socket.destroyed) return;
   socket.resume();
   socket.end(encodeObject(PACKET.end, end));
   const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();

@@ -1,5 +1,7 @@
 import type { Socket } from 'node:net';
 import {
+  experimental,
+  type Metadata,
   Server,
   ServerCredentials,
   ServerInterceptingCall,
@@ -20,7 +22,7 @@ import {
 } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostDescription, SessionEnd } from '../../proto/handshake.js';
-import type { Admission } from './admission.js';
+import { type Admission, REFUSED_AFTER_MS } from './admission.js';
 import { Health } from './health.js';
 
 export interface GrpcServerOptions {
@@ -31,38 +33,54 @@ export interface GrpcServerOptions {
 }
 
 /** Whoever runs a host behind something that looks after it may ask for its health without a token. */
-const HEALTH = '/grpc.health.v1.Health/';
+const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 /** A connection on which nothing is asked is closed after so many milliseconds. */
 const IDLE_MS = 120_000;
+/** Calls that may be open at a time on a connection: a host has fewer sessions. */
+const MOST_CALLS = 100;
+/** What HTTP/2 may hold for one connection, in MiB; beyond it no other call is taken on it. */
+const SESSION_MIB = 64;
+/** Calls on a connection of which it is not known whose it is, before it is closed. */
+const MOST_UNKNOWN_CALLS = 16;
 
 /** What is asked of a host outside of sessions, answered over gRPC on connections that it is given. */
 export class GrpcServer {
   readonly health = new Health();
+  readonly #options: GrpcServerOptions;
   readonly #server: Server;
-  readonly #injector: { injectConnection(socket: Socket): void };
 
-  constructor({ describe, admission, onRefused }: GrpcServerOptions) {
+  constructor(options: GrpcServerOptions) {
+    this.#options = options;
     this.#server = new Server({
-      interceptors: [asksFirst(admission, onRefused)],
       'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 15_000,
       'grpc.max_connection_idle_ms': IDLE_MS,
+      'grpc.max_concurrent_streams': MOST_CALLS,
+      'grpc-node.max_session_memory': SESSION_MIB,
     });
     this.#server.addService(hostService(), {
-      Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, describe()),
+      Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, options.describe()),
       Echo: echo,
     });
     this.health.addTo(this.#server);
     // So that `grpcurl` and the like need no copy of farlight.proto.
     new ReflectionService(hostDefinitions()).addToServer(this.#server);
-    // TLS, where it is spoken, is the front door's.
-    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }
 
-  take(socket: Socket): void {
-    this.#injector.injectConnection(socket);
+  /** Answers what is asked on a connection. `known` is called with the first call of somebody who may use the host. */
+  take(socket: Socket, known: () => void): void {
+    // One for each, since what is called does not say on which connection.
+    const asks = asksFirst(this.#options, { known, close: () => socket.destroy() });
+    // TLS, where it is spoken, is the front door's.
+    const credentials = experimental.createServerCredentialsWithInterceptors(
+      ServerCredentials.createInsecure(),
+      [asks],
+    );
+    const injector = this.#server.createConnectionInjector(credentials);
+    socket.once('close', () => injector.destroy());
+    injector.injectConnection(socket);
   }
 
   /** Answers what was asked, and closes the connections; those that are in use after `graceMs` as well. */
@@ -75,23 +93,37 @@ export class GrpcServer {
 }
 
 /** Asks who calls before it reads what is asked: a message takes memory. */
-function asksFirst(admission: Admission, onRefused: GrpcServerOptions['onRefused']): ServerInterceptor {
+function asksFirst(
+  { admission, onRefused }: GrpcServerOptions,
+  connection: { known(): void; close(): void },
+): ServerInterceptor {
+  let known = false;
+  let calls = 0;
+  /** @throws FarlightError UNAUTHORIZED */
+  const admit = (metadata: Metadata, remote: string | undefined) => {
+    const [authorization] = metadata.get('authorization');
+    admission.admit(/^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1], remote);
+    if (!known) connection.known();
+    known = true;
+  };
   return ({ path }, call) => {
-    if (path.startsWith(HEALTH)) return new ServerInterceptingCall(call);
+    calls += 1;
+    if (!known && calls > MOST_UNKNOWN_CALLS) connection.close();
+    const { remoteAddress } = call.getConnectionInfo();
     return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, go) => {
-            const [authorization] = metadata.get('authorization');
-            const token = /^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1];
-            const { remoteAddress } = call.getConnectionInfo();
             try {
-              admission.admit(token, remoteAddress);
+              admit(metadata, remoteAddress);
             } catch (error) {
               if (!(error instanceof FarlightError)) throw error;
-              onRefused({ code: 'UNAUTHORIZED', message: error.message }, remoteAddress);
-              call.sendStatus({ code: status.UNAUTHENTICATED, details: error.message });
-              return;
+              if (path !== HEALTH_CHECK) {
+                onRefused({ code: 'UNAUTHORIZED', message: error.message }, remoteAddress);
+                const refusal = { code: status.UNAUTHENTICATED, details: error.message };
+                setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
+                return;
+              }
             }
             go(metadata);
           },

@@ -20,8 +20,8 @@ export interface ListenersOptions {
   /** The pages that may open sessions at the dashboard's address, beside its own. */
   allowOrigins: readonly string[];
   log: Log;
-  /** A gRPC client's connection, of which nothing was read. */
-  onGrpc(socket: Socket): void;
+  /** A gRPC client's connection, of which nothing was read; `known` is to be called when it is known whose it is. */
+  onGrpc(socket: Socket, known: () => void): void;
   /** A client wants to open a session, or to go on with one. */
   onCaller(caller: Caller): void;
   onRefused(refusal: Refusal, remote: string | undefined): void;
@@ -29,8 +29,8 @@ export interface ListenersOptions {
   onRevoked(tokenId: string): void;
 }
 
-/** Connections that may be without a first word at a time. */
-const MAX_WAITING = 256;
+/** Connections of which it may be unknown whose they are. Of one network as many as there may be sessions. */
+const WAITING = { most: 256, mostOfNetwork: 64 };
 
 /** What a host listens on: its one port, the dashboard's beside it, and the bridges that both need. */
 export class Listeners {
@@ -48,7 +48,7 @@ export class Listeners {
     this.#options = options;
     const { trust, dashboard, allowOrigins, onGrpc, onCaller, onRefused } = options;
     this.#door = new FrontDoor({
-      maxWaiting: MAX_WAITING,
+      waiting: WAITING,
       tls: trust.secured?.tls.options,
       onGrpc,
       onCaller,

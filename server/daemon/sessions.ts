@@ -14,7 +14,7 @@ import {
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
 import { PACKET } from '../../proto/wire/packet.js';
-import type { Visitor } from './admission.js';
+import { REFUSED_AFTER_MS, type Visitor } from './admission.js';
 import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, reassure, refuse } from './front-door.js';
 import { handOver } from './hand-over.js';
@@ -71,6 +71,7 @@ export class Sessions {
     try {
       const words = decodeWords(caller);
       const visitor = this.#options.admission.admit(words.token, caller.remote);
+      caller.known();
       if (caller.kind === PACKET.hello) this.#open(caller, visitor, decodeHello(words));
       else this.#resume(caller, visitor, decodeResume(words));
     } catch (error) {
@@ -79,7 +80,9 @@ export class Sessions {
         this.#refuse(caller, { code: 'PROTOCOL_ERROR', message: error.message });
       } else if (error instanceof FarlightError && error.code === 'UNAUTHORIZED') {
         counters.sessionsRefused++;
-        this.#refuse(caller, { code: error.code, message: error.message });
+        const end: SessionEnd = { code: error.code, message: error.message };
+        this.#options.refusals.refused(end, caller.remote);
+        setTimeout(() => refuse(caller.socket, end), REFUSED_AFTER_MS).unref();
       } else {
         throw error;
       }

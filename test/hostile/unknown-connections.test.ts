@@ -1,0 +1,142 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
+import { connect, type Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { FarlightError } from '#farlight/proto/errors.js';
+import { FrontDoor } from '#farlight/server/daemon/front-door.js';
+import { GrpcServer } from '#farlight/server/daemon/grpc-server.js';
+import { until } from '../support/session-client.js';
+
+const MOST = 6;
+const HTTP2 = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
+const EMPTY = Buffer.alloc(5);
+const DESCRIBE = '/farlight.v1.Host/Describe';
+const CHECK = '/grpc.health.v1.Health/Check';
+const WATCH = '/grpc.health.v1.Health/Watch';
+
+let door: FrontDoor;
+let server: GrpcServer;
+const sockets: Socket[] = [];
+const sessions: ClientHttp2Session[] = [];
+afterEach(async () => {
+  for (const each of [...sockets.splice(0), ...sessions.splice(0)]) each.destroy();
+  door.close();
+  await server.close(0);
+});
+
+/** The port of a host that lets in who shows the token `right`, with the carrier of its calls alone. */
+async function open(greetingMs?: number): Promise<number> {
+  server = new GrpcServer({
+    describe: () => ({
+      protocolMin: 1,
+      protocolMax: 1,
+      version: '',
+      adapter: undefined,
+      adapterProblem: '',
+      sessions: 0,
+    }),
+    admission: {
+      admit(token) {
+        if (token === 'right') return { tenant: 'default', tokenId: undefined };
+        throw new FarlightError('UNAUTHORIZED', 'the host does not know this token');
+      },
+    },
+    onRefused: () => {},
+  });
+  door = new FrontDoor({
+    waiting: { most: MOST, mostOfNetwork: MOST },
+    greetingMs,
+    onGrpc: (socket, known) => server.take(socket, known),
+    onCaller: () => {},
+    onRefused: () => {},
+  });
+  return door.listen({ target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' });
+}
+
+/** A connection that speaks HTTP/2, and asks nothing. */
+async function silent(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1').on('error', () => {});
+  sockets.push(socket);
+  await new Promise((resolve) => socket.write(HTTP2, resolve));
+  await new Promise<void>((resolve) => socket.once('data', () => resolve()));
+  return socket.resume();
+}
+
+function caller(port: number) {
+  const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {});
+  sessions.push(session);
+  const call = (path: string, token?: string): ClientHttp2Stream => {
+    const more = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', ...more };
+    const stream = session.request(headers).on('error', () => {});
+    stream.end(EMPTY);
+    return stream.resume();
+  };
+  return { session, call };
+}
+
+/** What a call is answered with, `0` where it is well. */
+function statusOf(stream: ClientHttp2Stream): Promise<unknown> {
+  return new Promise((resolve) => {
+    let status: unknown;
+    stream.on('response', (headers) => (status = headers['grpc-status'] ?? status));
+    stream.on('trailers', (headers) => (status = headers['grpc-status']));
+    stream.on('close', () => resolve(status));
+  });
+}
+
+describe('a gRPC connection on which nobody has shown a token', () => {
+  it('counts among those that wait, whether it asks nothing, is refused or asks for health', async () => {
+    const port = await open();
+    const first = await silent(port);
+    const refused = caller(port);
+    expect(await statusOf(refused.call(DESCRIBE, 'wrong'))).toBe('16');
+    const healthy = caller(port);
+    expect(await statusOf(healthy.call(CHECK))).toBe('0');
+    const closed: string[] = [];
+    first.once('close', () => closed.push('first'));
+    refused.session.once('close', () => closed.push('refused'));
+    healthy.session.once('close', () => closed.push('healthy'));
+    for (let more = 0; more < MOST; more += 1) await silent(port);
+    await until(() => closed.length === 3);
+    expect(closed).toEqual(['first', 'refused', 'healthy']);
+  });
+
+  it('is closed after the time for a greeting; one that has shown a token stays', async () => {
+    const port = await open(300);
+    const known = caller(port);
+    const watched = known.call(WATCH, 'right');
+    await new Promise((resolve) => watched.once('data', resolve));
+    // It comes last, so that the time of the other is over when its own is.
+    const last = await silent(port);
+    await new Promise((resolve) => last.once('close', resolve));
+    expect(await statusOf(known.call(DESCRIBE, 'right'))).toBe('0');
+    expect(watched.closed).toBe(false);
+  });
+
+  it('is closed when it has asked more than a few things, and no health is watched on it', async () => {
+    const port = await open();
+    expect(await statusOf(caller(port).call(WATCH))).toBe('16');
+    const { session, call } = caller(port);
+    const answered: unknown[] = [];
+    for (let asked = 0; asked < 50 && !session.closed; asked += 1) answered.push(await statusOf(call(CHECK)));
+    expect(answered.filter((status) => status === '0').length).toBeLessThan(20);
+    expect(session.closed).toBe(true);
+    const known = caller(port);
+    for (let asked = 0; asked < 50; asked += 1)
+      expect(await statusOf(known.call(DESCRIBE, 'right'))).toBe('0');
+  });
+});
+
+describe('a gRPC connection of somebody who may use the host', () => {
+  it('has at most a hundred calls open at a time, and those go on when more are refused', async () => {
+    const port = await open();
+    const { session, call } = caller(port);
+    expect(await statusOf(call(DESCRIBE, 'right'))).toBe('0');
+    expect(session.remoteSettings.maxConcurrentStreams).toBe(100);
+    const watches = Array.from({ length: 100 }, () => call(WATCH, 'right'));
+    await Promise.all(watches.map((each) => new Promise((resolve) => each.once('data', resolve))));
+    watches[0]?.close();
+    expect(await statusOf(call(DESCRIBE, 'right'))).toBe('0');
+    expect(watches.filter((each) => each.closed)).toHaveLength(1);
+  });
+});
