@@ -70,9 +70,10 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   } else if (!emulate) {
     await checkAdapter(adapter);
   }
-  const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
   const trace = options.trace && prepareFile('--trace', options.trace);
   const record = options.record && prepareFile('--record', options.record);
+  // Last of what can fail: from here on there is something to end.
+  const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
   const files = { ...(trace && { FARLIGHT_TRACE: trace }), ...(record && { FARLIGHT_RECORD: record }) };
   process.exitCode = await execute(command, { ...environment(emulated?.url ?? host, options), ...files });
   await emulated?.close();

@@ -72,7 +72,10 @@ export async function emulateLink(options: EmulatedLinkOptions): Promise<Emulate
   const line = { delayMs: rttMs / 2, jitterMs, mbit };
   const counters = new BigInt64Array(new SharedArrayBuffer(8 * COUNTERS.length));
   const thread = new EmulatorThread({ target: connectOptions(target), up: line, down: line, counters });
-  const { port } = await thread.tell('accept');
+  const { port } = await thread.tell('accept').catch(async (error) => {
+    await thread.close().catch(() => {});
+    throw error;
+  });
   const tell = async (...order: Parameters<EmulatorThread['tell']>) => {
     await thread.tell(...order);
   };

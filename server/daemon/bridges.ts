@@ -41,12 +41,14 @@ export class Bridges {
    * @throws FarlightError BAD_OPTION where no socket can be made there (rejects).
    */
   static async open(base: string = baseFolder()): Promise<Bridges> {
+    let bridges: Bridges | undefined;
     try {
       await removeStale(base);
-      const bridges = new Bridges(mkdtempSync(join(base, PREFIX)));
+      bridges = new Bridges(mkdtempSync(join(base, PREFIX)));
       await listenAt(bridges.#server, { path: join(bridges.#folder, SOCKET) });
       return bridges;
     } catch (cause) {
+      await bridges?.close(0);
       const { code, message } = cause as NodeJS.ErrnoException;
       throw new FarlightError(
         'BAD_OPTION',

@@ -48,6 +48,13 @@ describe('farlight run --emulate', () => {
     expect(counters.sessionsOpened).toBe(1);
   });
 
+  it('starts no host where something else is wrong, and ends with that', async () => {
+    const files = ['--emulate', 'rtt=1', '--adapter', 'null', '--trace', '/no/such/folder/trace.json'];
+    const { code, stderr } = await run([...files, '--', 'true']).done;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^farlight: --trace \S+ cannot be written \(ENOENT\)[^\n]+\n$/);
+  });
+
   it('takes the host from FARLIGHT_HOST', async () => {
     const { url, counters } = await host();
     const { code } = await run(['--emulate', 'rtt=5,jitter=2', ...waits], { FARLIGHT_HOST: url }).done;

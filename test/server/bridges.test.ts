@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { connect, createServer, type Server, Socket } from 'node:net';
+import { connect, createServer, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Bridges } from '#farlight/server/daemon/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/front-door.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
@@ -173,13 +173,28 @@ describe('the folder of bridges', () => {
   });
 });
 
+describe('bridges that cannot be opened', () => {
+  it('leave no folder behind', async () => {
+    const folder = mkdtempSync(join(base, 'other-'));
+    const listen = vi.spyOn(Server.prototype, 'listen').mockImplementationOnce(function (this: Server) {
+      queueMicrotask(() => this.emit('error', new Error('no')));
+      return this;
+    });
+    await expect(Bridges.open(folder)).rejects.toThrow(
+      /cannot make a socket for TLS connections in .* \(no\)/,
+    );
+    listen.mockRestore();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
 describe('the front door', () => {
   it('counts connections that have not finished their handshake among those that wait', async () => {
     const pair = makePair();
     const callers: unknown[] = [];
     const refusals: string[] = [];
     const door = new FrontDoor({
-      maxWaiting: 2,
+      waiting: { most: 2, mostOfNetwork: 2 },
       tls: serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }),
       onGrpc: () => {},
       onCaller: (caller) => callers.push(caller),

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -266,6 +267,24 @@ describe('health', () => {
 
   it('of an unknown service is NOT_FOUND', async () => {
     expect((await check(await start(), 'other')).code).toBe(5);
+  });
+});
+
+describe('a host that cannot be made of its options', () => {
+  it('leaves no timer behind', async () => {
+    const intervals = new Map<number, number>();
+    const hook = createHook({
+      init(id, type, _, timer) {
+        const { _repeat: every } = timer as { _repeat?: number | null };
+        if (type === 'Timeout' && every) intervals.set(id, every);
+      },
+      destroy: (id) => void intervals.delete(id),
+    }).enable();
+    const options = { dashboard: '127.0.0.1:0', allowOrigins: ['nowhere'], busyMs: 8 * 12_345 };
+    await expect(start(options)).rejects.toMatchObject({ code: 'BAD_OPTION' });
+    hook.disable();
+    // One of the intervals in which executors are looked at; there are others in this process.
+    expect([...intervals.values()]).not.toContain(12_345);
   });
 });
 
