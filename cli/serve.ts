@@ -1,11 +1,14 @@
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc.js';
 import { FarlightError } from '../proto/errors.js';
+import { harmless } from '../proto/harmless.js';
 import { blobRoot } from '../server/blobs/tenants.js';
 import type { Daemon } from '../server/daemon/daemon.js';
 import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
 import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
+import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './host-options.js';
 
@@ -119,28 +122,73 @@ async function serve(options: ServeOptions): Promise<void> {
   process.on('SIGINT', stop);
   try {
     const daemon = await starting;
-    if (stopping) return;
-    const { name = '', software = false } = daemon.adapter ?? {};
-    const adapterLine = `adapter: ${name}${software ? ' (software)' : ''}\n`;
-    process.stdout.write(ready(daemon) + adapterLine + dashboardLine(daemon));
+    if (!stopping) await announce(daemon);
   } catch (error) {
+    // A host whose owner does not hear of it does not serve.
+    await starting.then(
+      (daemon) => daemon.close(),
+      () => {},
+    );
     process.off('SIGTERM', stop);
     process.off('SIGINT', stop);
     throw error;
   }
 }
 
+/** Where the first address is written that no terminal shows, in the folder of the host's tokens. */
+const ADDRESS_FILE = 'address';
+
 /**
- * What clients are to be told. The host's first token is made here, when the host has started, and shown this once:
- * one line is all that a client needs.
+ * Says what clients are to be told: one line is all that a client needs. The host's first token is made here, when the
+ * host has started, and shown this once.
+ *
+ * @throws FarlightError TRUST_UNUSABLE, or BAD_OPTION where stdout takes nothing (rejects).
  */
-function ready({ url, tokens }: Daemon): string {
-  if (!tokens) return `farlight host ready: ${url}\n`;
-  if (tokens.list().length > 0) {
-    return `farlight host ready: ${url}\ntokens: those you gave out; farlight token add makes another, to stand before the host: grpcs://TOKEN@...\n`;
+async function announce(daemon: Daemon): Promise<void> {
+  const { tokens, adapter } = daemon;
+  const first =
+    tokens?.list().length === 0 ? tokens.add({ note: 'made when the host first started' }) : undefined;
+  try {
+    const name = harmless(adapter?.name ?? '') + (adapter?.software ? ' (software)' : '');
+    await print(`${readyLines(daemon, first?.token)}adapter: ${name}\n${dashboardLine(daemon)}`);
+  } catch (error) {
+    // Nobody has heard of it, and while it counts no other is shown.
+    if (first) tokens?.revoke(first.entry.id);
+    throw error;
   }
-  const { token } = tokens.add({ note: 'made when the host first started' });
-  return `farlight host ready: ${url.replace('://', `://${token}@`)}\ntoken: part of this address, shown this once; keep the address to yourself, and farlight token add for others\n`;
+}
+
+/** A secret is for the person at a terminal. What goes elsewhere, to a container's log for one, others may keep. */
+function readyLines({ url, tokens }: Daemon, token: string | undefined): string {
+  const line = (address: string) => `farlight host ready: ${address}\n`;
+  if (!tokens) return line(url);
+  if (token === undefined) {
+    return `${line(url)}tokens: those you gave out; farlight token add makes another, to stand before the host: grpcs://TOKEN@...\n`;
+  }
+  const address = url.replace('://', `://${token}@`);
+  if (process.stdout.isTTY) {
+    return `${line(address)}token: part of this address, shown this once; keep the address to yourself, and farlight token add for others\n`;
+  }
+  const folder = hostFolder();
+  replaceFile(folder, ADDRESS_FILE, `${address}\n`);
+  return `${line(url)}token: part of the address in ${join(folder, ADDRESS_FILE)}, which this user alone may read; delete that file when you have it, and farlight token add for others\n`;
+}
+
+/** Resolves when it is written. @throws FarlightError BAD_OPTION (rejects) */
+function print(text: string): Promise<void> {
+  const { stdout } = process;
+  return new Promise((resolve, reject) => {
+    const failed = (cause: NodeJS.ErrnoException) => {
+      const sentence = `the host's address cannot be written to stdout (${cause.code}); send that where it can be`;
+      reject(new FarlightError('BAD_OPTION', sentence, { cause }));
+    };
+    stdout.once('error', failed);
+    stdout.write(text, (error) => {
+      if (error) return;
+      stdout.off('error', failed);
+      resolve();
+    });
+  });
 }
 
 function dashboardLine({ dashboard }: Daemon): string {

@@ -19,6 +19,7 @@ import { outputOf } from './farlight-command.js';
 import { freePort } from './free-port.js';
 import { miniatureSuite } from './miniature-suite.js';
 import { loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
+import { addressIn } from './serve-process.js';
 import { REPOSITORY, until } from './session-client.js';
 
 /** The program that the documentation calls app.mjs: it fails where the GPU does not compute. */
@@ -204,11 +205,13 @@ export class Newcomer {
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (text) => appendFileSync(join(this.#home, 'journal'), text));
     await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
-    const [, address] = /ready: (\S+)/.exec(printed.stdout) ?? [];
+    const address = addressIn(printed.stdout);
     if (!address) throw new Error(`'${command}' did not become ready:\n${printed.stdout}${printed.stderr}`);
     this.#address = address;
-    this.#heard(printed.stdout);
-    return printed.stdout;
+    this.#heard(address);
+    // A person types into a terminal, which shows the whole address. A container's engine has none.
+    const terminal = command.startsWith('farlight serve');
+    return terminal ? printed.stdout.replace(/(ready: )\S+/, `$1${address}`) : printed.stdout;
   }
 
   /** Opens a tunnel to a host elsewhere, and resolves to what `farlight top` shows of that host, here. */

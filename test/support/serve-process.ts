@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { type Printed, startFarlight } from './farlight-command.js';
 import { until } from './session-client.js';
 
@@ -13,6 +14,16 @@ export const SERVE_ALONE: readonly string[] = [
   ...['serve', '--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0'],
   ...['--adapter', 'null', '--blobs', 'off'],
 ];
+
+/**
+ * The address for clients, of what `farlight serve` has printed: with its first token where it has just made one, which
+ * is in a file where no terminal shows it. Empty where none is printed.
+ */
+export function addressIn(stdout: string): string {
+  const [, file] = /^token: part of the address in (.+), which this user alone/m.exec(stdout) ?? [];
+  if (file !== undefined) return readFileSync(file, 'utf8').trim();
+  return /ready: (\S+)/.exec(stdout)?.[1] ?? '';
+}
 
 /** `farlight serve` on the null adapter, in a process of its own. */
 export class ServeProcess {
@@ -43,7 +54,7 @@ export class ServeProcess {
   }
 
   get url(): string {
-    return /ready: (\S+)/.exec(this.stdout)?.[1] ?? '';
+    return addressIn(this.stdout);
   }
 
   /** What it has logged, as far as whole lines have come. Throws where a line is no JSON. */

@@ -62,7 +62,7 @@ async function runImage({ '--name': name, '-p': ports = '', '-v': mount = '' }, 
   if (!line.includes(listen)) fail(125, `what runs does not listen on ${listen}, which is published`);
   const published = line.map((word) => (word === listen ? `grpcs://${bind}:${outer}` : word));
   const env = environmentOf(image, { [path]: folder });
-  writeFileSync(file('container', name), JSON.stringify({ image, env }));
+  writeFileSync(file('container', name), JSON.stringify({ image, env, volume: { path, folder } }));
   const child = spawn(published[0], published.slice(1), {
     cwd: inside(image, image.workdir),
     env,
@@ -76,9 +76,12 @@ async function runImage({ '--name': name, '-p': ports = '', '-v': mount = '' }, 
 }
 
 function executeIn(_, [name, program, ...words]) {
-  const { image, env } =
+  const { image, env, volume } =
     read(file('container', name)) ?? fail(125, `Error: no container with name or ID "${name}" found`);
-  const { status, error } = spawnSync(program, words, {
+  const seen = words.map((word) =>
+    word.startsWith(`${volume.path}/`) ? word.replace(volume.path, volume.folder) : word,
+  );
+  const { status, error } = spawnSync(program, seen, {
     cwd: inside(image, image.workdir),
     env,
     stdio: 'inherit',
