@@ -1,6 +1,9 @@
 /** Who takes what a stream reads. */
 export interface Receiver {
-  /** Memory for what is read next. */
+  /**
+   * Memory for what is read next. As much of it as was read is pushed before anything else is, and before `room` is
+   * asked again: it may lie in what is handed on then.
+   */
   room(): Uint8Array;
   /** Takes what was read into it. */
   push(piece: Uint8Array): void;

@@ -195,7 +195,8 @@ export class ChannelSocket implements ChannelConnection {
     this.#socket.write(packet);
     const more = this.#socket.write(body);
     this.#socket.uncork();
-    return more;
+    // Uncorking has written the bytes, or found that they wait.
+    return more && !this.#socket.writableNeedDrain;
   }
 
   /** Takes bytes that were read from the socket: by this, or by who had it before. */

@@ -9,6 +9,8 @@ import { unref } from './timer.js';
 
 /** How often it is tried again to write what the system did not take, in milliseconds. */
 const RETRY_MS = 1;
+/** The event loop reads so many bytes at once. */
+const SLAB_BYTES = 64 << 10;
 
 /**
  * A unix socket to a process on this machine, in a program's own thread. It is written by calls of the system, which
@@ -72,20 +74,11 @@ export class NearStream implements ByteStream {
   }
 
   deliver(receiver: Receiver): void {
-    this.#receiver = {
-      room: () => receiver.room(),
-      push: (piece) => {
-        this.#handing = true;
-        try {
-          receiver.push(piece);
-        } finally {
-          this.#handing = false;
-        }
-        // A peer that says something has read something.
-        this.#flush();
-      },
-    };
-    this.#socket.deliver(this.#receiver);
+    this.#receiver = receiver;
+    // The event loop takes its memory long before it reads. A turn may fill the receiver's room in between, and hand it
+    // on. So the loop has memory that is nobody else's, and its bytes are copied from there.
+    const slab = new Uint8Array(SLAB_BYTES);
+    this.#socket.deliver({ room: () => slab, push: (piece) => this.#hand(() => copyTo(receiver, piece)) });
   }
 
   /**
@@ -93,9 +86,10 @@ export class NearStream implements ByteStream {
    * where only the event loop can go on: the connection is over, or what came before is being handed on.
    */
   turn(): boolean | undefined {
-    if (!this.#receiver || this.#handing || this.#isOver || this.#ended) return undefined;
+    const receiver = this.#receiver;
+    if (!receiver || this.#handing || this.#isOver || this.#ended) return undefined;
     this.#flush();
-    const room = this.#receiver.room();
+    const room = receiver.room();
     let length: number;
     try {
       length = readSync(this.#fd, room, 0, room.length, null);
@@ -104,7 +98,7 @@ export class NearStream implements ByteStream {
     }
     // At its end the event loop finds it again.
     if (length === 0) return undefined;
-    this.#receiver.push(room.subarray(0, length));
+    this.#hand(() => receiver.push(room.subarray(0, length)));
     return true;
   }
 
@@ -140,6 +134,18 @@ export class NearStream implements ByteStream {
   /** The descriptor may be another file's by now. */
   get #isOver(): boolean {
     return this.#socket.destroyed || this.#broken;
+  }
+
+  /** Hands on what was read. */
+  #hand(push: () => void): void {
+    this.#handing = true;
+    try {
+      push();
+    } finally {
+      this.#handing = false;
+    }
+    // A peer that says something has read something.
+    this.#flush();
   }
 
   #flush(): void {
@@ -192,6 +198,17 @@ export class NearStream implements ByteStream {
         if (this.#needsDrain && !this.#isOver) this.#retry();
       }, RETRY_MS),
     );
+  }
+}
+
+/** Gives a receiver a copy of what was read elsewhere. */
+function copyTo(receiver: Receiver, piece: Uint8Array): void {
+  for (let at = 0; at < piece.length; ) {
+    const room = receiver.room();
+    const part = piece.subarray(at, at + room.length);
+    room.set(part);
+    receiver.push(room.subarray(0, part.length));
+    at += part.length;
   }
 }
 

@@ -5,7 +5,10 @@ import { dataHeader, decodeCount, encodeCount, encodePacket, PACKET } from './pa
 
 /** A connection that carries a channel's packets to the peer. */
 export interface ChannelConnection {
-  /** Takes a packet, in one piece or two: a frame's is in two, and `body` the frame. Returns false where the channel should wait for `drained`. */
+  /**
+   * Takes a packet, in one piece or two: a frame's is in two, and `body` the frame. Returns false where the channel
+   * should wait for `drained`, as it does where a long frame still waits to be written.
+   */
   write(packet: Uint8Array, body?: Uint8Array): boolean;
   /**
    * Whether the frame that was written last lies where the peer takes it from: nobody needs its bytes here any more,
@@ -19,7 +22,10 @@ export interface ChannelConnection {
 export interface ChannelEvents {
   /** A frame of the peer's, once and in order. The receiver owns it. */
   onFrame(frame: Uint8Array): void;
-  /** The peer has taken frames of so many bytes: these, which were kept until now, and others that were placed. */
+  /**
+   * The peer has taken frames of so many bytes: these, whose memory nobody reads any more, and others. Some were
+   * placed; and a peer may say that it has taken what still waits to be written.
+   */
   onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
 }
 
@@ -69,6 +75,8 @@ export class Channel {
   #first = 0;
   #next = 0;
   #underWay = 0;
+  /** How many of this side's frames no connection reads any more, since it has written them or is gone. */
+  #written = 0;
   /** How many of the peer's frames were taken, and what it was told of that. */
   #taken = 0;
   #told = 0;
@@ -149,6 +157,7 @@ export class Channel {
     this.#connection = connection;
     this.#full = false;
     this.#next = this.#first;
+    this.#written = this.#first;
     this.#underWay = 0;
     this.#told = this.#taken;
     this.#untoldBytes = 0;
@@ -159,12 +168,14 @@ export class Channel {
   /** The connection is gone. What is taken does not grow until there is another: the peer may be told of it. */
   detach(): void {
     this.#connection = undefined;
+    this.#written = this.#first + this.#kept.length;
     this.#dropWaiting();
   }
 
   /** The connection takes packets at full speed again. */
   drained(): void {
     this.#full = false;
+    this.#written = this.#next;
     this.#pump();
   }
 
@@ -253,6 +264,7 @@ export class Channel {
       this.#underWay += frame.length;
       const connection = this.#connection;
       this.#full = !connection.write(dataHeader(frame.length), frame);
+      if (!this.#full) this.#written = this.#next;
       if (!connection.hasPlaced) continue;
       this.#kept[at] = new Placed(frame.length);
       // Soon again, while it is still near to the processor.
@@ -273,9 +285,9 @@ export class Channel {
     }
     let bytes = 0;
     const frames: Uint8Array[] = [];
-    for (const frame of this.#kept.splice(0, count - this.#first)) {
+    for (const [at, frame] of this.#kept.splice(0, count - this.#first).entries()) {
       bytes += frame.length;
-      if (!(frame instanceof Placed)) frames.push(frame);
+      if (!(frame instanceof Placed) && this.#first + at < this.#written) frames.push(frame);
     }
     this.#first = count;
     this.#next = Math.max(this.#next, count);

@@ -1,5 +1,5 @@
 import { ProtocolError } from '../errors.js';
-import { frameMemory } from './memory.js';
+import { frameMemory, hasFrameMemory } from './memory.js';
 
 /** The bytes in front of each frame of a stream: its length as a little-endian 32-bit number. */
 export const FRAME_HEADER_BYTES = 4;
@@ -86,8 +86,9 @@ export class FrameDecoder {
   }
 
   #take(part: Uint8Array): void {
-    const own = part.buffer !== this.#slab?.buffer;
-    if (!this.#frame && own && part.length === this.#missing) {
+    // Memory as long as a frame's own would serve again with all that lies in it, so no view of such memory is handed on.
+    const isGiven = part.buffer !== this.#slab?.buffer && !hasFrameMemory(part);
+    if (!this.#frame && isGiven && part.length === this.#missing) {
       this.#finish(part);
       return;
     }

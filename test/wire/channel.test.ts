@@ -75,6 +75,33 @@ describe('sending', () => {
     expect(taken).toEqual([60]);
   });
 
+  it('gives back what the peer has taken, but not what its connection may still have to write', () => {
+    const given: (number | undefined)[][] = [];
+    const channel = new Channel({
+      onFrame: () => {},
+      onTaken: (_bytes, frames) => given.push(frames.map(([first]) => first)),
+    });
+    const wire = new Wire();
+    channel.attach(wire, 0);
+    channel.send(frame(1));
+    wire.full = true;
+    channel.send(frame(2));
+    channel.receive(PACKET.ack, count(2));
+    expect(given).toEqual([[1]]);
+    wire.full = false;
+    channel.drained();
+    wire.full = true;
+    channel.send(frame(3));
+    channel.drained();
+    channel.receive(PACKET.ack, count(3));
+    expect(given).toEqual([[1], [3]]);
+    channel.send(frame(4));
+    // A connection that is gone writes nothing.
+    channel.detach();
+    channel.attach(new Wire(), 4);
+    expect(given).toEqual([[1], [3], [4]]);
+  });
+
   it('lets a frame that is longer than the window go alone', () => {
     const { channel } = make(SMALL);
     const wire = new Wire();

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { FrameDecoder, frameHeader } from '#farlight/proto/wire/framing.js';
+import { frameMemory } from '#farlight/proto/wire/memory.js';
 
 function encode(...frames: Uint8Array[]): Uint8Array {
   return Buffer.concat(frames.flatMap((frame) => [frameHeader(frame.length), frame]));
@@ -41,6 +42,21 @@ describe('frames of a stream', () => {
       received = frame;
     }, LIMIT).push(piece);
     expect(received?.buffer).toBe(piece.buffer);
+  });
+
+  it('that lie in a piece as long as the memory of a long frame are copied, since that memory may serve again', () => {
+    const frames: Uint8Array[] = [];
+    const decoder = new FrameDecoder((frame) => frames.push(frame), LIMIT);
+    const { buffer } = frameMemory(LIMIT);
+    const piece = new Uint8Array(buffer);
+    const [first, second] = [new Uint8Array(1000).fill(1), new Uint8Array(piece.length - 1004).fill(2)];
+    decoder.push(frameHeader(first.length));
+    piece.set(first);
+    piece.set(frameHeader(second.length), first.length);
+    piece.set(second, first.length + 4);
+    decoder.push(piece);
+    expect(frames.map(({ length }) => length)).toEqual([first.length, second.length]);
+    expect(frames.map((frame) => frame.buffer)).not.toContain(buffer);
   });
 
   it('that were cut off are told from a stream that ends between frames', () => {

@@ -1,0 +1,181 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, expect, it } from 'vitest';
+import { ChannelSocket } from '#farlight/link/channel-socket.js';
+import { deferred } from '#farlight/link/deferred.js';
+import { NearStream } from '#farlight/link/near-stream.js';
+import { Channel } from '#farlight/proto/wire/channel.js';
+import { FrameDecoder, frameHeader } from '#farlight/proto/wire/framing.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { hasFrameMemory, spareFrame } from '#farlight/proto/wire/memory.js';
+import { encodeCount, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const clean of cleanups.splice(0).reverse()) clean();
+});
+
+/** A stream of the program's own thread, and the other end of its connection. */
+async function pair(): Promise<{ near: NearStream; peer: Socket }> {
+  const folder = mkdtempSync(join(tmpdir(), 'farlight-memory-'));
+  cleanups.push(() => rmSync(folder, { recursive: true }));
+  const { promise, resolve } = deferred<Socket>();
+  const server = createServer({ pauseOnConnect: true }, resolve);
+  cleanups.push(() => server.close());
+  const path = join(folder, 's');
+  await once(server.listen(path), 'listening');
+  const socket = connect(path);
+  await once(socket, 'connect');
+  const near = NearStream.over(socket) as NearStream;
+  const peer = await promise;
+  cleanups.push(() => near.destroy());
+  cleanups.push(() => peer.destroy());
+  return { near, peer };
+}
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+const BYTES = Uint8Array.from({ length: LIMITS.frameBytes + 10_000 }, (_, at) => at * 31 + (at >> 8) * 7);
+/** Of no two frames the same. */
+const content = (length: number, seed: number) => BYTES.slice(seed * 997, seed * 997 + length);
+
+/** What reads frames from a stream, and how much it was given. */
+function reader(near: NearStream, onFrame: (frame: Uint8Array) => void) {
+  const decoder = new FrameDecoder(onFrame, PACKET_LIMIT);
+  const read = { bytes: 0 };
+  near.deliver({
+    room: () => decoder.room(),
+    push: (piece) => {
+      read.bytes += piece.length;
+      decoder.push(piece);
+    },
+  });
+  near.resume();
+  return read;
+}
+
+/** What the system takes at once, in bytes. */
+const MOST_CUT = 48 << 10;
+
+interface Cut {
+  /** How much the peer writes. */
+  bytes: number;
+  /** Whether the program's thread reads it in a turn of its own, or the event loop. */
+  byTurn: boolean;
+}
+
+/** Has a stream of bytes come in these pieces, over and over. */
+async function deliver(
+  { near, peer }: { near: NearStream; peer: Socket },
+  read: { bytes: number },
+  stream: Uint8Array,
+  cuts: readonly Cut[],
+): Promise<void> {
+  const before = read.bytes;
+  for (let at = 0, next = 0; at < stream.length; next += 1) {
+    const { bytes, byTurn } = cuts[next % cuts.length] as Cut;
+    peer.write(stream.subarray(at, at + bytes));
+    at = Math.min(at + bytes, stream.length);
+    while (read.bytes - before < at) {
+      if (!byTurn) await nextTurn();
+      else expect(near.turn()).toBeDefined();
+    }
+  }
+}
+
+const framed = (frames: readonly Uint8Array[]) =>
+  Buffer.concat(frames.flatMap((frame) => [frameHeader(frame.length), frame]));
+
+it("a frame that the event loop began and a turn completed is nobody else's when it was handed on", async () => {
+  const ends = await pair();
+  const frames: Uint8Array[] = [];
+  const read = reader(ends.near, (frame) => frames.push(frame));
+  const sent = [content(100_000, 1), content(30_000, 2), content(70_000, 3)];
+  const stream = framed(sent);
+  const half = [
+    { bytes: 40_000, byTurn: false },
+    { bytes: 40_000, byTurn: false },
+    { bytes: 30_000, byTurn: true },
+    { bytes: 10_000, byTurn: false },
+  ];
+  await deliver(ends, read, stream, half);
+  expect(frames.map((frame, at) => Buffer.compare(frame, sent[at] as Uint8Array))).toEqual([0, 0, 0]);
+});
+
+it('frames are right, and stay so, however their bytes are cut between the event loop and turns', async () => {
+  const ends = await pair();
+  const expected: Uint8Array[] = [];
+  const kept: [Uint8Array, Uint8Array][] = [];
+  let poisons = false;
+  const read = reader(ends.near, (frame) => {
+    const sent = expected.shift() as Uint8Array;
+    // One that is wrong already would be hidden by what is done to its memory.
+    expect(Buffer.compare(frame, sent)).toBe(0);
+    if (poisons && hasFrameMemory(frame)) {
+      frame.fill(0xee);
+      // The next long frame is read into this memory.
+      spareFrame(frame);
+    } else {
+      kept.push([frame, sent]);
+    }
+  });
+  const length = fc.oneof(
+    fc.integer({ min: 1, max: 5000 }),
+    fc.integer({ min: 15_000, max: 150_000 }),
+    fc.integer({ min: LIMITS.frameBytes / 2, max: LIMITS.frameBytes }),
+  );
+  const cut = fc.record({ bytes: fc.integer({ min: 1000, max: MOST_CUT }), byTurn: fc.boolean() });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(length, { minLength: 1, maxLength: 5 }),
+      fc.array(cut, { minLength: 1, maxLength: 40 }),
+      fc.boolean(),
+      async (lengths, cuts, poison) => {
+        poisons = poison;
+        kept.length = 0;
+        const sent = lengths.map((each, seed) => content(each, seed));
+        expected.push(...sent);
+        await deliver(ends, read, framed(sent), cuts);
+        expect(expected).toEqual([]);
+        for (const [frame, right] of kept) expect(Buffer.compare(frame, right)).toBe(0);
+      },
+    ),
+    { numRuns: 30, endOnFailure: true },
+  );
+});
+
+it('the memory of a frame that still waits to be written does not serve again where the peer says it has it', async () => {
+  const { near, peer } = await pair();
+  const taken: number[][] = [];
+  const channel = new Channel({
+    onFrame: () => {},
+    onTaken: (bytes, frames) => taken.push([bytes, frames.length]),
+  });
+  const lengths = [LIMITS.frameBytes, LIMITS.frameBytes - 1];
+  const socket = new ChannelSocket(near, {
+    channel,
+    events: { onPacket: () => {}, onBroken: () => {}, onGone: () => {} },
+  });
+  channel.attach(socket, 0);
+  for (const [seed, each] of lengths.entries()) channel.send(content(each, seed));
+  // It has read nothing.
+  peer.write(encodeCount(PACKET.ack, 1));
+  while (taken.length === 0) await nextTurn();
+  expect(taken).toEqual([[lengths[0], 0]]);
+  // What it reads is what was sent.
+  const frames: Uint8Array[] = [];
+  const decoder = new FrameDecoder((packet) => frames.push(packet.slice(1)), PACKET_LIMIT);
+  peer.on('data', (piece) => decoder.push(piece));
+  peer.resume();
+  while (frames.length < lengths.length) await nextTurn();
+  expect(frames.map((frame, seed) => Buffer.compare(frame, content(lengths[seed] as number, seed)))).toEqual([
+    0, 0,
+  ]);
+  peer.write(encodeCount(PACKET.ack, 2));
+  while (taken.length === 1) await nextTurn();
+  expect(taken[1]).toEqual([lengths[1], 1]);
+});
