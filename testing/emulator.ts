@@ -116,6 +116,8 @@ class EmulatorThread {
   readonly #exited: Promise<void>;
   #orders = 0;
   #closing: Promise<void> | undefined;
+  /** Why the thread does nothing more. */
+  #ended: Error | undefined;
 
   constructor(data: EmulatorData) {
     const file = packageFile('testing/emulation/emulator-thread.js');
@@ -127,6 +129,7 @@ class EmulatorThread {
       else reject?.(new Error(`the emulated link failed: ${done.problem}`));
     });
     const fail = (error: Error) => {
+      this.#ended ??= error;
       for (const { reject } of this.#open.values()) reject(error);
       this.#open.clear();
     };
@@ -140,6 +143,7 @@ class EmulatorThread {
   }
 
   tell(what: Order['what'], bytes?: number, direction?: Direction): Promise<Done> {
+    if (this.#ended) return native.Promise.reject(this.#ended);
     if (this.#closing && what !== 'close')
       return native.Promise.reject(new Error('the emulated link is closed'));
     const number = ++this.#orders;
@@ -156,7 +160,7 @@ class EmulatorThread {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.tell('close').then(() => this.#exited);
+    this.#closing ??= this.#ended ? this.#exited : this.tell('close').then(() => this.#exited);
     return this.#closing;
   }
 }

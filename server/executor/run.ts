@@ -72,7 +72,8 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
     else if (command.type === 'prepare') executor = executor.then((it) => it.prepare(command));
-    // Where the GPU cannot be opened, the parent is told below.
+    // An exception ends the process as any that nobody catches, and the parent is told of it. Where the GPU cannot be
+    // opened, it is told below.
     else void executor.then((it) => it.obey(command, socket), ignore);
   });
   try {
@@ -99,9 +100,16 @@ class Executor {
 
   /** Resolves when a session may come, which is before all is prepared. */
   async prepare(about: Preparation): Promise<this> {
-    const { inheritance, prepared } = (await this.#parts.prepare?.(this.#opened.gpu, about)) ?? {};
-    this.#inheritance = inheritance;
-    void Promise.resolve(prepared).then(() => report({ type: 'prepared' }));
+    const done = () => report({ type: 'prepared' });
+    try {
+      const { inheritance, prepared } = (await this.#parts.prepare?.(this.#opened.gpu, about)) ?? {};
+      this.#inheritance = inheritance;
+      void Promise.resolve(prepared).then(done);
+    } catch (error) {
+      // A session that comes has nothing prepared, and does without.
+      process.stderr.write(`nothing prepared: ${sentence(error)}\n`);
+      done();
+    }
     return this;
   }
 

@@ -99,6 +99,14 @@ describe('a host that starts', () => {
     expect(daemon.counters.executorsReused).toBe(1);
   });
 
+  it('serves a program all the same for which it could not prepare, also one that came meanwhile', async () => {
+    const daemon = await start({ kept: 4, spares: 0, blobs: { root: await left(['spoilt']) } });
+    await expect.poll(() => executorsOf(process.pid)).toHaveLength(2);
+    const pids = await executorsOf(process.pid);
+    expect(pids).toContain(await pidOf(open(daemon, 'spoilt')));
+    expect(daemon.counters.executorsReused).toBe(1);
+  });
+
   it('ends one that does not come to an end, when it is busy for too long', async () => {
     const { log, lines } = memoryLog();
     await start({ kept: 1, spares: 0, busyMs: 300, log, blobs: { root: await left(['hang']) } });

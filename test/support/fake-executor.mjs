@@ -59,11 +59,15 @@ if (process.argv[1] === import.meta.filename) {
       receive: (frame) => actions[frame[0]]?.(frame, peer),
       close: () => {},
     }),
-    // For a program called slow that takes for ever, one called hang stays in the driver, and one called crash is too
-    // much for it.
+    // For a program called slow that takes for ever, one called hang stays in the driver, one called crash is too much
+    // for it, and one called spoilt has left what cannot be read.
     prepare: async (_gpu, { program }) => {
       while (program === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
       if (program === 'crash') process.kill(process.pid, 'SIGSEGV');
+      if (program === 'spoilt') {
+        await setTimeout(300);
+        throw new Error('nothing that can be read');
+      }
       return {
         inheritance: program,
         prepared: program === 'slow' ? new Promise(() => {}) : Promise.resolve(),

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { create } from '#farlight/client/index.js';
 import {
@@ -289,4 +290,12 @@ describe('a link that fails', () => {
     await link.close();
     await expect(link.cut()).rejects.toThrow('closed');
   });
+});
+
+it('a link whose thread has ended does nothing more, says so, and can be closed', async () => {
+  const made = new Promise<Worker>((resolve) => process.once('worker', resolve));
+  const link = await emulateLink({ target: await serve(() => {}) });
+  await (await made).terminate();
+  await expect(link.cut()).rejects.toThrow('the emulated link is closed');
+  await link.close();
 });
