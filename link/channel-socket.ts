@@ -26,8 +26,8 @@ export interface ChannelSocketEvents {
   onPreface?(): void;
   /** A packet that is not the channel's own. */
   onPacket(kind: number | undefined, body: Uint8Array): void;
-  /** The peer has broken the protocol; nothing more is read. */
-  onBroken(error: ProtocolError): void;
+  /** The peer has broken the protocol, or what it sent cannot be taken here; nothing more is read. */
+  onBroken(error: Error): void;
   /** The connection is gone, and the channel detached from it. Comes once, last; not after `release`. */
   onGone(why: Error | undefined): void;
   /** A frame travelled packed, and so many bytes less did. */
@@ -206,9 +206,8 @@ export class ChannelSocket implements ChannelConnection {
     try {
       this.#decoder.push(this.#prefaceLeft > 0 ? this.#takePreface(piece) : piece);
     } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
       this.#broken = true;
-      this.#events.onBroken(error);
+      this.#events.onBroken(error as Error);
       return;
     }
     if (this.#channel.owesAck) {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Span } from '../proto/activity.js';
-import { FarlightError, invariant, messageOf } from '../proto/errors.js';
+import { FarlightError, invariant, messageOf, tooManyFiles } from '../proto/errors.js';
 import type {
   ExecutorCommand,
   ExecutorReport,
@@ -128,7 +128,9 @@ export class ExecutorChild {
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    this.#pipe = piped ? NearStream.over(child.stdio[3] as Socket) : undefined;
+    // Its types leave out that there is none of it where no more files may be open.
+    const pipe = (child.stdio as ChildProcess['stdio'] | undefined)?.[3];
+    this.#pipe = piped && pipe ? NearStream.over(pipe as Socket) : undefined;
     return child;
   }
 
@@ -137,7 +139,7 @@ export class ExecutorChild {
     return this.#child?.pid;
   }
 
-  /** Where a private host's session is carried. */
+  /** Where a private host's session is carried; absent where the process could not be started, as onExit says. */
   get pipe(): ByteStream | undefined {
     return this.#pipe;
   }
@@ -330,7 +332,7 @@ function stopReading(socket: Socket): Uint8Array {
 
 function notStarted(cause: unknown): FarlightError {
   const why = `the GPU executor could not be started: ${messageOf(cause)}`;
-  return new FarlightError('EXECUTOR_LOST', why, { cause });
+  return tooManyFiles(cause) ?? new FarlightError('EXECUTOR_LOST', why, { cause });
 }
 
 /** The executor is no program of the user's: what shapes those (a preloaded shim above all) is not for it. */

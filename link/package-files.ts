@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL, URL } from 'node:url';
-import { FarlightError } from '../proto/errors.js';
+import { FarlightError, tooManyFiles } from '../proto/errors.js';
 import { packageVersion } from './package-version.js';
 
 let folder: URL | undefined;
@@ -11,7 +11,7 @@ let folder: URL | undefined;
  * A file of the compiled package, by its path in dist/. Farlight's processes and threads are files of their own: where a
  * bundler has put this module into a program's, they are those of the package that is installed beside the program.
  *
- * @throws FarlightError NOT_INSTALLED where none is.
+ * @throws FarlightError NOT_INSTALLED where none is, UNREACHABLE where no file can be opened to see.
  */
 export function packageFile(path: string): URL {
   folder ??= findFolder();
@@ -59,7 +59,10 @@ function versionAt(root: string): string | undefined {
   try {
     const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     return name === 'farlight' ? version : undefined;
-  } catch {
+  } catch (error) {
+    const problem = tooManyFiles(error);
+    // The file may be there all the same.
+    if (problem) throw problem;
     return undefined;
   }
 }

@@ -67,6 +67,17 @@ export function invariant(condition: unknown, message: string): asserts conditio
   if (!condition) throw new Error(`Farlight bug: ${message}`);
 }
 
+/** The error where no more files may be open here, of which a connection is one; undefined for any other cause. */
+export function tooManyFiles(cause: unknown): FarlightError | undefined {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  if (code !== 'EMFILE' && code !== 'ENFILE') return undefined;
+  return new FarlightError(
+    'UNREACHABLE',
+    `the GPU cannot be reached, since too many files are open here (${code}); close some, or allow more with: ulimit -n`,
+    { cause },
+  );
+}
+
 /** What an exception says, whatever it is: those of Node are of another realm where a test runner has one. */
 export function messageOf(error: unknown): string {
   const message = (error as { message?: unknown } | null | undefined)?.message;

@@ -150,6 +150,10 @@ export class GPUBuffer {
     const buffer = localCall(this, 'GPUBuffer', 'unmap') as BufferResource;
     if (buffer.state === 'unmapped') return;
     const written = buffer.mapping?.written() ?? [];
+    // First, since there may be no memory for it: the buffer stays as it is then.
+    if (buffer.usage & GPUBufferUsage.MAP_WRITE) {
+      for (const { offset, data } of written) contentsOf(buffer).set(data, offset);
+    }
     const long = written.filter(({ data }) => data.length > PART_BYTES);
     for (const { offset, data } of long) {
       const whole = { length: data.length };
@@ -160,9 +164,6 @@ export class GPUBuffer {
     }
     const short = written.filter(({ data }) => data.length <= PART_BYTES);
     buffer.session.record(operations.unmap, buffer, [short]);
-    if (buffer.usage & GPUBufferUsage.MAP_WRITE) {
-      for (const { offset, data } of written) contentsOf(buffer).set(data, offset);
-    }
     buffer.release();
   }
 
@@ -201,24 +202,35 @@ function mapAsync(
     };
     const length = size ?? Math.max(0, buffer.size - offset);
     const parts = new ReadParts(length, buffer.takeMemory());
-    void session.request(operations.mapAsync, buffer, command, {
+    const mapped = (bytes: Uint8Array): Uint8Array<ArrayBuffer> =>
+      mode === GPUMapMode.WRITE
+        ? contentsOf(buffer).slice(offset, offset + length)
+        : (parts.whole() ?? bytes.slice());
+    const answer = session.request(operations.mapAsync, buffer, command, {
       part: (bytes) => {
         if (buffer.pendingMap === pending) parts.add(bytes);
       },
       fulfilled: (bytes) => {
-        const write = mode === GPUMapMode.WRITE;
-        if (!write) session.readBack();
+        if (mode !== GPUMapMode.WRITE) session.readBack();
         if (!stillPending()) return;
-        const data = write
-          ? contentsOf(buffer).slice(offset, offset + length)
-          : (parts.whole() ?? bytes.slice());
-        buffer.map(new ActiveMapping(offset, data.buffer, write));
-        resolve(undefined);
+        try {
+          buffer.map(new ActiveMapping(offset, mapped(bytes).buffer, mode === GPUMapMode.WRITE));
+          resolve(undefined);
+        } catch (error) {
+          // There is no memory for it, mostly, and the host has it mapped.
+          session.record(operations.unmap, buffer, [[]]);
+          reject(error);
+        }
       },
       rejected: (error) => {
         if (!stillPending()) return;
         reject(error === session.ended ? new native.DOMException(error.message, 'AbortError') : error);
       },
+    });
+    // Where it could not even be sent.
+    answer.catch((error: unknown) => {
+      stillPending();
+      reject(error);
     });
   });
 }

@@ -1,5 +1,5 @@
 import { packageVersion } from '../../link/package-version.js';
-import { brokeProtocol, FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
+import { brokeProtocol, FarlightError, messageOf, ProtocolError, tooManyFiles } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
@@ -64,10 +64,10 @@ export class HostConnection {
   open(): void {
     if (this.#opening) return;
     this.#opening = true;
-    this.#options.transport().then(
-      (transport) => this.#connect(transport),
-      (error: unknown) => this.#end(asFarlightError(error)),
-    );
+    this.#options
+      .transport()
+      .then((transport) => this.#connect(transport))
+      .catch((error: unknown) => this.fail(error, 'UNREACHABLE'));
   }
 
   /** What was given to the link is still delivered. */
@@ -76,15 +76,21 @@ export class HostConnection {
     this.#end(reason);
   }
 
-  /** Does what the host sent, which may turn out to break the protocol: that ends the connection. */
+  /**
+   * Does what the host sent, which may turn out to break the protocol, or need more memory than there is: that ends the
+   * connection. Nothing of the program's throws here: promise reactions run later, by themselves.
+   */
   heed(message: () => void): void {
     try {
       message();
     } catch (error) {
-      // Only a host that breaks the protocol gets here: promise reactions run later, by themselves.
-      if (!(error instanceof ProtocolError)) throw error;
-      this.close(new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error)));
+      this.fail(error, 'DISCONNECTED');
     }
+  }
+
+  /** Ends the connection, which cannot go on; `code` is for what says nothing itself of who is to blame. */
+  fail(error: unknown, code: 'UNREACHABLE' | 'DISCONNECTED'): void {
+    this.close(asFarlightError(error, code));
   }
 
   #connect(transport: Transport): void {
@@ -97,11 +103,11 @@ export class HostConnection {
     };
     this.#link = transport.open(hello, {
       onWelcome: (welcome) => {
-        if (!this.#ended) this.#events.onWelcome(welcome);
+        if (!this.#ended) this.heed(() => this.#events.onWelcome(welcome));
       },
       onFrame: (frame) => this.#receive(frame),
       onDrain: () => {
-        if (!this.#ended) this.#events.onDrain();
+        if (!this.#ended) this.heed(() => this.#events.onDrain());
       },
       onClose: (reason) =>
         this.#end(
@@ -130,7 +136,9 @@ export class HostConnection {
   }
 }
 
-function asFarlightError(error: unknown): FarlightError {
+function asFarlightError(error: unknown, code: 'UNREACHABLE' | 'DISCONNECTED'): FarlightError {
   if (error instanceof FarlightError) return error;
-  return new FarlightError('UNREACHABLE', messageOf(error), { cause: error });
+  if (error instanceof ProtocolError)
+    return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error));
+  return tooManyFiles(error) ?? new FarlightError(code, messageOf(error), { cause: error });
 }

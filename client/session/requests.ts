@@ -45,8 +45,8 @@ export class Requests {
   ): Promise<T> {
     return new native.Promise((resolve, reject) => {
       const attempt = <V>(settlement: (value: V) => T | PromiseLike<T>, value: V, error?: Error) => {
-        settled?.(error);
         try {
+          settled?.(error);
           resolve(settlement(value));
         } catch (thrown) {
           reject(thrown);

@@ -275,6 +275,11 @@ export class Session {
     this.#schedule.flushed();
     if (this.ended || (this.#encoder.length === 0 && this.#released.length === 0)) return;
     this.#connection.open();
+    // Where a batch cannot leave, nothing that follows it could be right.
+    this.#connection.heed(() => this.#send());
+  }
+
+  #send(): void {
     const { observer } = this;
     const start = observer?.now?.() ?? 0;
     this.#writeReleases();
@@ -288,10 +293,12 @@ export class Session {
 
   #writeAcknowledge(): void {
     this.stats.waits += 1;
-    void this.#requests.add(OPERATIONS.FarlightSession.acknowledge, {
-      fulfilled: () => this.#outbox.acknowledged(),
-      rejected: () => {},
-    });
+    this.#requests
+      .add(OPERATIONS.FarlightSession.acknowledge, {
+        fulfilled: () => this.#outbox.acknowledged(),
+        rejected: () => {},
+      })
+      .catch((error: unknown) => this.#connection.fail(error, 'DISCONNECTED'));
     this.hold();
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);
   }

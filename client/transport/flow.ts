@@ -3,7 +3,13 @@ import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 const UNDER_WAY = 0;
 const CLOSED = 1;
 const WAITING = 2;
-const LENGTH = 3;
+const BEATS = 3;
+const LENGTH = 4;
+
+/** How long a thread that waits bears it that nothing happens before it asks the other one to beat, in milliseconds. */
+const ASK_MS = 1000;
+/** The other thread is dead that has not beaten for so many questions. */
+const MOST_UNANSWERED = 10;
 
 /**
  * What the two threads of a link know together at any time: how many bytes were sent that the host has not taken,
@@ -13,10 +19,12 @@ export class Flow {
   /** What the other thread makes its own of. */
   readonly shared: SharedArrayBuffer;
   readonly #state: Int32Array;
+  readonly #askMs: number;
 
-  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(4 * LENGTH)) {
+  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(4 * LENGTH), askMs: number = ASK_MS) {
     this.shared = shared;
     this.#state = new Int32Array(shared);
+    this.#askMs = askMs;
   }
 
   /**
@@ -49,13 +57,34 @@ export class Flow {
     Atomics.notify(this.#state, CLOSED);
   }
 
-  /** Blocks this thread until few bytes are under way, or the link is gone. */
-  awaitRoom(): void {
-    for (;;) {
+  /** The thread that has the link lives. */
+  beat(): void {
+    Atomics.add(this.#state, BEATS, 1);
+  }
+
+  get closed(): boolean {
+    return Atomics.load(this.#state, CLOSED) === 1;
+  }
+
+  /**
+   * Blocks this thread until few bytes are under way, or the link is gone. Returns false where the thread that has the
+   * link no longer lives, which closes it: a thread that ends closes its links, but not one that the system ends.
+   *
+   * @param ask has the other thread call `beat`.
+   */
+  awaitRoom(ask: () => void): boolean {
+    let beats = Atomics.load(this.#state, BEATS);
+    for (let unanswered = 0; unanswered <= MOST_UNANSWERED; ) {
       const underWay = Atomics.load(this.#state, UNDER_WAY);
-      if (underWay < LOW_WATER_BYTES || Atomics.load(this.#state, CLOSED)) return;
-      Atomics.wait(this.#state, UNDER_WAY, underWay);
+      if (underWay < LOW_WATER_BYTES || this.closed) return true;
+      const isSame = Atomics.wait(this.#state, UNDER_WAY, underWay, this.#askMs) === 'timed-out';
+      const now = Atomics.load(this.#state, BEATS);
+      unanswered = isSame && now === beats ? unanswered + 1 : 0;
+      beats = now;
+      if (isSame) ask();
     }
+    this.close();
+    return false;
   }
 
   /** Blocks this thread until the link is gone, for so many milliseconds at most. Returns whether it is. */

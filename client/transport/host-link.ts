@@ -147,18 +147,21 @@ export class HostLink implements Link {
     this.#reached = false;
     const connecting = new native.AbortController();
     this.#connecting = connecting;
-    this.#dialer.connect({ timeoutMs: this.#connectMs, signal: connecting.signal }).then(
-      (socket) => {
-        this.#connecting = undefined;
-        // Given up in the same turn in which it was made.
-        if (this.#closed) giveUp(socket);
-        else then(socket);
-      },
-      (error: Error) => {
-        this.#connecting = undefined;
-        if (!this.#closed) this.#failed(error);
-      },
-    );
+    this.#dialer
+      .connect({ timeoutMs: this.#connectMs, signal: connecting.signal })
+      .then(
+        (socket) => {
+          this.#connecting = undefined;
+          // Given up in the same turn in which it was made.
+          if (this.#closed) giveUp(socket);
+          else then(socket);
+        },
+        (error: Error) => {
+          this.#connecting = undefined;
+          if (!this.#closed) this.#failed(error);
+        },
+      )
+      .catch((error: unknown) => this.#finish(this.#broken(error)));
   }
 
   /** Asks for a session, whose frames may follow at once. */
@@ -247,9 +250,12 @@ export class HostLink implements Link {
     // connection bears silence, and goes on with the session then.
     if (this.#reached && this.#welcome) this.#deadline = 0;
     if (this.#closing) this.#finish(undefined);
+    // Frames that a host has taken cannot be sent again, and a session without Welcome cannot go on.
+    else if (!this.#welcome && this.#out.channel.acknowledged > 0)
+      this.#finish(this.#broken(new ProtocolError('frames were taken before Welcome')));
     // A reset takes along what the host had said: it is asked once more before it is taken for something else.
     else if (this.#found || this.#attempt === 0) this.#comeBack(why);
-    else void this.#hungUp(why);
+    else this.#hungUp(why);
   }
 
   /** There is no connection. */
@@ -261,8 +267,11 @@ export class HostLink implements Link {
   }
 
   /** The peer hung up before it said anything, each time: why, it is asked in another way. */
-  async #hungUp(why: Error | undefined): Promise<void> {
-    this.#finish(await this.#dialer.hungUp(why));
+  #hungUp(why: Error | undefined): void {
+    this.#dialer
+      .hungUp(why)
+      .catch(() => noHost(this.#dialer, reasonOf(why)))
+      .then((reason) => this.#finish(reason));
   }
 
   #withToken<T extends { token?: string | undefined }>(words: T): T {
@@ -305,7 +314,11 @@ export class HostLink implements Link {
   }
 
   /** What answers breaks the protocol; where it does from the first byte on, it is something else than a host. */
-  #broken(error: ProtocolError): FarlightError {
+  #broken(error: unknown): FarlightError {
+    if (!(error instanceof ProtocolError)) {
+      const message = `the connection to ${this.#dialer.url} cannot go on here: ${messageOf(error)}`;
+      return new FarlightError('DISCONNECTED', message, { cause: error });
+    }
     if (!this.#reached) return noHost(this.#dialer);
     return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error));
   }

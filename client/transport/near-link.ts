@@ -30,7 +30,7 @@ export class NearLink implements Link, Leaving {
   readonly #events: LinkEvents;
   readonly #inner: TurnedLink;
   /** Keeps the process alive while it is referenced. */
-  readonly #hold = setInterval(() => {}, EVER_MS).unref();
+  readonly #hold: NodeJS.Timeout;
   /** What came while the program was within a call of its own, which expects no answers there. */
   readonly #late: (() => void)[] = [];
   readonly #vigil = new Vigil();
@@ -40,7 +40,6 @@ export class NearLink implements Link, Leaving {
 
   constructor(open: (events: LinkEvents) => TurnedLink, events: LinkEvents) {
     this.#events = events;
-    goodbyeAtExit(this);
     this.#inner = open({
       onWelcome: (welcome) => this.#tell(() => events.onWelcome(welcome)),
       onFrame: (frame) => this.#receive(frame),
@@ -52,6 +51,9 @@ export class NearLink implements Link, Leaving {
         this.#tell(() => this.#finish(() => events.onClose(reason)));
       },
     });
+    // Behind what may throw, so that nothing is left of a link that could not be opened.
+    this.#hold = setInterval(() => {}, EVER_MS).unref();
+    goodbyeAtExit(this);
   }
 
   get underWay(): number {
@@ -123,10 +125,17 @@ export class NearLink implements Link, Leaving {
   }
 
   #catchUp(): void {
-    while (this.#late[0]) {
-      this.#late[0]();
-      // Behind it: what it leads to is not told before those that wait.
+    try {
+      while (this.#late[0]) {
+        this.#late[0]();
+        // Behind it: what it leads to is not told before those that wait.
+        this.#late.shift();
+      }
+    } catch (error) {
+      // The events that wait are told all the same.
       this.#late.shift();
+      if (this.#late.length > 0) setImmediate(() => this.#catchUp());
+      throw error;
     }
   }
 

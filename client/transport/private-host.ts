@@ -1,7 +1,7 @@
 import { ChannelSocket } from '../../link/channel-socket.js';
 import { ExecutorChild, executorEntry } from '../../link/executor-child.js';
 import { SharedFile } from '../../link/shared-file.js';
-import { type FarlightError, invariant } from '../../proto/errors.js';
+import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { encodePacket, PACKET } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
@@ -36,11 +36,14 @@ class PrivateLink implements TurnedLink {
   readonly #child: ExecutorChild;
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
-  readonly #connection: ChannelSocket;
+  /** Absent where the process could not be started. */
+  readonly #connection: ChannelSocket | undefined;
   #closedHere = false;
   #gone = false;
   /** Why the process is gone. */
   #exit: { reason: FarlightError | undefined } | undefined;
+  /** Why it was killed from here. */
+  #problem: FarlightError | undefined;
 
   constructor(executor: { adapter: string; entry: URL }, hello: Hello, events: LinkEvents) {
     this.#events = events;
@@ -49,7 +52,7 @@ class PrivateLink implements TurnedLink {
       {
         onReady: ({ adapter, wgslLanguageFeatures }) => {
           const file = SharedFile.make();
-          if (file) this.#connection.offer(file);
+          if (file) this.#connection?.offer(file);
           // Both sides are this package, so there is nothing to negotiate.
           events.onWelcome({
             protocol: PROTOCOL.max,
@@ -62,27 +65,35 @@ class PrivateLink implements TurnedLink {
           });
         },
         onExit: (reason) => {
-          this.#exit = { reason };
+          this.#exit = { reason: this.#problem ?? reason };
           this.#finish();
         },
       },
     );
     const { pipe } = this.#child;
-    invariant(pipe, 'a private host has a pipe');
     this.#out = new ChannelLink(events, () => !this.#closedHere);
-    this.#connection = new ChannelSocket(pipe, {
+    if (!pipe) {
+      this.#gone = true;
+      return;
+    }
+    const connection = new ChannelSocket(pipe, {
       channel: this.#out.channel,
       events: {
         // The executor's end; its process says why as well, and how it went.
         onPacket: () => {},
-        onBroken: () => this.#child.kill(),
+        onBroken: (error) => {
+          const message = `the connection to the GPU executor cannot go on: ${messageOf(error)}`;
+          this.#problem = new FarlightError('DISCONNECTED', message, { cause: error });
+          this.#child.kill();
+        },
         onGone: () => {
           this.#gone = true;
           this.#finish();
         },
       },
     });
-    this.#out.channel.attach(this.#connection, 0);
+    this.#connection = connection;
+    this.#out.channel.attach(connection, 0);
     this.#child.begin({ program: hello.program });
     this.#child.unref();
   }
@@ -99,15 +110,17 @@ class PrivateLink implements TurnedLink {
   close(): void {
     if (this.#closedHere) return;
     this.#closedHere = true;
+    const connection = this.#connection;
+    if (!connection) return;
     this.#out.channel.whenSent(() => {
-      this.#connection.write(encodePacket(PACKET.bye));
-      this.#connection.end();
+      connection.write(encodePacket(PACKET.bye));
+      connection.end();
       this.#gone = true;
     });
   }
 
   turn(): boolean | undefined {
-    return this.#connection.turn();
+    return this.#connection?.turn();
   }
 
   /** The last replies come over the pipe, and why it ended over another channel: both have to close. */

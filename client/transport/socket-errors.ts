@@ -1,4 +1,4 @@
-import { FarlightError } from '../../proto/errors.js';
+import { FarlightError, tooManyFiles } from '../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
 
 type SystemError = NodeJS.ErrnoException;
@@ -22,7 +22,7 @@ export function unreachable({ url, host }: HostAddress, error: SystemError): Far
       { cause: error },
     );
   }
-  return noHost({ url }, code, error);
+  return tooManyFiles(error) ?? noHost({ url }, code, error);
 }
 
 /** The error for an address where no host is; without a reason, what answers there is something else. */

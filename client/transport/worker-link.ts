@@ -37,9 +37,12 @@ class WorkerLink implements Link, Leaving {
 
   constructor(way: Way, program: URL, hello: Hello, events: LinkEvents) {
     this.#events = events;
+    const worker = connections(program);
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on('message', (message: FromWorker) => this.#receive(message));
+    // A message is missing, so nothing that follows would be right.
+    port1.on('messageerror', (error) => this.#giveUp(messageOf(error)));
     port1.unref();
     const spares = new MessageChannel();
     this.#spares = spares.port1;
@@ -55,11 +58,11 @@ class WorkerLink implements Link, Leaving {
       flow: this.#flow.shared,
       saved: this.#saved.buffer as SharedArrayBuffer,
     };
-    connections(program).postMessage(request, [port2, spares.port2]);
+    worker.postMessage(request, [port2, spares.port2]);
   }
 
   send(frame: Uint8Array): boolean {
-    if (this.#closed) return true;
+    if (this.#closed || this.#flow.closed) return true;
     invariant(frame.length < PACKET_LIMIT, `a frame of ${frame.length} bytes was not split`);
     if (hasFrameMemory(frame)) this.#takeSpares();
     const room = this.#flow.sent(frame.length);
@@ -70,7 +73,9 @@ class WorkerLink implements Link, Leaving {
   }
 
   awaitRoom(): void {
-    this.#flow.awaitRoom();
+    if (this.#flow.awaitRoom(() => this.#port.postMessage('beat' satisfies ToWorker))) return;
+    // Its links hear of that in a later turn.
+    stop('it no longer answers');
   }
 
   get underWay(): number {
@@ -120,6 +125,12 @@ class WorkerLink implements Link, Leaving {
     }
   }
 
+  /** Ends the link, which cannot go on in this thread. */
+  #giveUp(why: string): void {
+    this.close();
+    this.#finish(new FarlightError('DISCONNECTED', `the connection cannot go on here: ${why}`));
+  }
+
   /** A program that writes much at once does not come to its event loop meanwhile. */
   #takeSpares(): void {
     for (;;) {
@@ -146,6 +157,14 @@ class WorkerLink implements Link, Leaving {
 /** Links that are open, of which the worker is to tell. */
 const links = new Set<WorkerLink>();
 let worker: Worker | undefined;
+/** Why this thread has stopped it. */
+let stopped: string | undefined;
+
+/** Ends the thread, and with it all links. */
+function stop(why: string): void {
+  stopped = why;
+  void worker?.terminate();
+}
 
 /** The thread that has this process's connections. It does not keep the process alive: the links' ports do. */
 function connections(program: URL): Worker {
@@ -158,6 +177,7 @@ function connections(program: URL): Worker {
     env,
   });
   worker = started;
+  stopped = undefined;
   started.unref();
   const gone = (why: string) => {
     if (worker === started) worker = undefined;
@@ -165,6 +185,6 @@ function connections(program: URL): Worker {
     for (const link of [...links]) link.fail(reason);
   };
   started.on('error', (error) => gone(messageOf(error)));
-  started.on('exit', () => gone('it was stopped'));
+  started.on('exit', () => gone(stopped ?? 'it was stopped'));
   return started;
 }

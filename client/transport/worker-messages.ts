@@ -25,8 +25,11 @@ export interface OpenRequest {
 /** Bytes that compression kept off the wire, each way. */
 export const SAVED = { up: 0, down: 1, length: 2 } as const;
 
-/** A frame, which goes over to the worker; or memory of one that came from there, to serve again. */
-export type ToWorker = Uint8Array<ArrayBuffer> | { spare: Uint8Array<ArrayBuffer> } | 'close';
+/**
+ * A frame, which goes over to the worker; memory of one that came from there, to serve again; or a wish for a beat of
+ * the Flow's.
+ */
+export type ToWorker = Uint8Array<ArrayBuffer> | { spare: Uint8Array<ArrayBuffer> } | 'beat' | 'close';
 
 export type FromWorker =
   | Uint8Array<ArrayBuffer>

@@ -200,7 +200,9 @@ export class Carrier {
     this.#options.onOver({ by: 'wish', ...why });
   }
 
-  #broken(error: ProtocolError): void {
+  #broken(error: Error): void {
+    // A failure of this process's own ends it.
+    if (!(error instanceof ProtocolError)) throw error;
     this.#fault({ code: 'PROTOCOL_ERROR', message: brokeProtocol('client', error) });
   }
 

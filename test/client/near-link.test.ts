@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { expect, it } from 'vitest';
 import { NearLink, type TurnedLink } from '#farlight/client/transport/near-link.js';
 import type { LinkEvents } from '#farlight/client/transport/transport.js';
@@ -133,4 +134,56 @@ it('has what was sent leave before its process ends, for as long as it goes on w
   expect(link.leave()).toBe(false);
   events.onClose(undefined);
   expect(link.leave()).toBe(true);
+});
+
+it('a link that cannot be opened leaves nothing behind: its process ends as any other', () => {
+  const file = new URL('../../dist/client/transport/near-link.js', import.meta.url);
+  const program = `
+    import { NearLink } from ${JSON.stringify(file.href)};
+    const open = () => { throw new Error('too many files'); };
+    try { new NearLink(open, {}); } catch ({ message }) { process.stdout.write(message); }
+  `;
+  const args = ['--input-type=module', '--eval', program];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  expect([status, stdout, stderr]).toEqual([0, 'too many files', '']);
+});
+
+it('tells later events also where the receiver of an earlier one throws', async () => {
+  const under = new Turned();
+  under.underWay = 20 * MIB;
+  const log: string[] = [];
+  let inner: LinkEvents | undefined;
+  const link = new NearLink(
+    (events) => {
+      inner = events;
+      return under;
+    },
+    {
+      onWelcome: () => {},
+      onFrame: ([first]) => {
+        if (first === 1) throw new Error('a bug of the receiver');
+        log.push(`frame ${first}`);
+      },
+      onDrain: () => log.push('drain'),
+      onClose: () => log.push('closed'),
+    },
+  );
+  const thrown: unknown[] = [];
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => thrown.push(error));
+  try {
+    under.turns.push(() => {
+      for (const number of [1, 2]) inner?.onFrame(Uint8Array.of(number));
+      inner?.onDrain();
+      under.underWay = 0;
+    });
+    link.awaitRoom();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    inner?.onClose(undefined);
+    expect(log).toEqual(['frame 2', 'drain', 'closed']);
+    expect(thrown).toMatchObject([{ message: 'a bug of the receiver' }]);
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener);
+  }
 });

@@ -157,6 +157,14 @@ describe('a private host', () => {
     expect(await missing.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
   });
 
+  it('that sends nonsense is a reason to close, and the link says so', async () => {
+    const entry = new URL('../support/nonsense-executor.mjs', import.meta.url);
+    expect(await new SessionClient(privateHost({ entry })).closed).toMatchObject({
+      code: 'DISCONNECTED',
+      message: expect.stringMatching(/connection to the GPU executor cannot go on: a frame of \d+ bytes/),
+    });
+  });
+
   it("knows nothing of the program's own Node options", async () => {
     const before = process.env.NODE_OPTIONS;
     process.env.NODE_OPTIONS = '--import=file:///nonexistent/preload.mjs';

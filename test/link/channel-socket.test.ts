@@ -4,7 +4,14 @@ import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel
 import type { ProtocolError } from '#farlight/proto/errors.js';
 import { Channel } from '#farlight/proto/wire/channel.js';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
-import { dataHeader, encodePacket, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
+import {
+  dataHeader,
+  encodeObject,
+  encodePacket,
+  PACKET,
+  PACKET_LIMIT,
+  PREFACE,
+} from '#farlight/proto/wire/packet.js';
 
 /** How far the clock is ahead of the timers, in milliseconds. Farlight takes both when it is loaded. */
 const ahead = await vi.hoisted(async () => {
@@ -72,6 +79,18 @@ describe('the preface', () => {
     socket.push(data(1));
     expect([log, frames]).toEqual([['broken: no preface'], []]);
   });
+});
+
+it('a frame that cannot be taken here breaks the connection, and nothing is thrown at its reader', () => {
+  const short = new Channel({
+    onFrame: () => {
+      throw new RangeError('there is no memory');
+    },
+  });
+  const { socket, log } = make({ channel: short });
+  socket.push(data(1));
+  socket.push(data(2));
+  expect(log).toEqual(['broken: there is no memory']);
 });
 
 describe('a peer', () => {

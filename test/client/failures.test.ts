@@ -1,0 +1,218 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { Duplex } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ReadParts } from '#farlight/client/api/buffer-mapping.js';
+import { create } from '#farlight/client/index.js';
+import { type Dialer, HostLink } from '#farlight/client/transport/host-link.js';
+import { hostTransport } from '#farlight/client/transport/host-transport.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import type { Transport } from '#farlight/client/transport/transport.js';
+import type { ByteStream } from '#farlight/link/byte-stream.js';
+import type { FarlightError } from '#farlight/proto/errors.js';
+import { uncleared } from '#farlight/proto/wire/memory.js';
+import { encodeCount, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
+import { FakeGpu } from '../support/fake-gpu.js';
+import { ScriptedTransport } from '../support/scripted-transport.js';
+import { HELLO, REPOSITORY, SessionClient } from '../support/session-client.js';
+
+const MIB = 1 << 20;
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+/** Runs a program of test/support, and kills it where it is not over in time: it may block for ever. */
+async function program(name: string, args: readonly string[], shell = ''): Promise<string> {
+  const script = `${REPOSITORY}test/support/${name}`;
+  const words = [process.execPath, script, ...args].map((word) => `'${word}'`).join(' ');
+  const child = spawn('/bin/sh', ['-c', `${shell} exec ${words}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  let output = '';
+  child.stdout.on('data', (text) => {
+    output += text;
+  });
+  await once(child, 'close');
+  clearTimeout(timer);
+  return output;
+}
+
+describe('a session', () => {
+  let fake: FakeGpu;
+  let transport: ScriptedTransport;
+  /** What happens where something is sent. */
+  let broken: Error | undefined;
+  beforeEach(() => {
+    fake = new FakeGpu();
+    transport = new ScriptedTransport(fake.gpu);
+    broken = undefined;
+  });
+
+  const breakable: Transport = {
+    target: 'breakable',
+    open(hello, events) {
+      const link = transport.open(hello, events);
+      const send = (frame: Uint8Array) => {
+        if (broken) throw broken;
+        return link.send(frame);
+      };
+      return { ...link, send };
+    },
+  };
+
+  async function open(): Promise<GPUDevice> {
+    const opening = create({ transport: breakable })
+      .requestAdapter()
+      .then((adapter) => adapter?.requestDevice());
+    await transport.settle();
+    const device = (await opening) as GPUDevice;
+    await transport.settle();
+    fake.calls.length = 0;
+    return device;
+  }
+
+  it('rejects a mapping for which there is no memory, and the buffer can be mapped again', async () => {
+    const size = 3 * MIB;
+    fake.answers.getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
+    const device = await open();
+    const buffer = device.createBuffer({ size, usage: 9 });
+    const allocate = Buffer.allocUnsafeSlow;
+    const short = vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation((bytes) => {
+      if (bytes === size) throw new RangeError('there is no memory');
+      return allocate(bytes);
+    });
+    const failed = expect(buffer.mapAsync(1)).rejects.toThrow(new RangeError('there is no memory'));
+    expect(buffer.mapState).toBe('pending');
+    await transport.settle();
+    await failed;
+    expect(buffer.mapState).toBe('unmapped');
+    short.mockRestore();
+    const mapped = buffer.mapAsync(1);
+    await transport.settle();
+    await mapped;
+    expect([buffer.mapState, buffer.getMappedRange().byteLength]).toEqual(['mapped', size]);
+    // The host's buffer is unmapped between.
+    expect(fake.names().filter((name) => /[mM]ap(Async)?$/.test(name))).toEqual([
+      'GPUBuffer.mapAsync',
+      'GPUBuffer.unmap',
+      'GPUBuffer.mapAsync',
+    ]);
+  });
+
+  it('rejects what is awaited, and loses its devices, where a batch cannot be sent', async () => {
+    const device = await open();
+    const scope = device.popErrorScope();
+    const mapped = device.createBuffer({ size: 16, usage: 9 }).mapAsync(1);
+    broken = new Error('the link broke');
+    await expect(mapped).rejects.toMatchObject({ name: 'AbortError', message: 'the link broke' });
+    expect(await scope).toBeNull();
+    expect(await device.lost).toMatchObject({ message: 'the link broke' });
+  });
+
+  it('rejects what is awaited where there is no memory for what the host sends', async () => {
+    fake.answers.getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
+    const device = await open();
+    const mapped = device.createBuffer({ size: 3 * MIB, usage: 9 }).mapAsync(1);
+    vi.spyOn(ReadParts.prototype, 'add').mockImplementation(() => {
+      throw new RangeError('there is no memory');
+    });
+    const failed = expect(mapped).rejects.toMatchObject({
+      name: 'AbortError',
+      message: 'there is no memory',
+    });
+    await transport.settle();
+    await failed;
+    expect(await device.lost).toMatchObject({ message: 'there is no memory' });
+  });
+
+  it('rejects a request whose link cannot be opened, with why and what to do', async () => {
+    const opened = (error: Error) => {
+      const throwing: Transport = {
+        target: 'nowhere',
+        open: () => {
+          throw error;
+        },
+      };
+      return create({ transport: throwing }).requestAdapter();
+    };
+    await expect(opened(new Error('no thread'))).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: 'no thread',
+    });
+    const many = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    await expect(opened(many)).rejects.toMatchObject({
+      code: 'UNREACHABLE',
+      message: expect.stringMatching(/too many files are open here \(EMFILE\).*ulimit -n/),
+    });
+  });
+});
+
+describe('a program that may open no more files', () => {
+  it.each([[['none']], [['none', 'looked']], [['grpc://127.0.0.1:9', 'looked']]])(
+    'hears so from requestAdapter, with a host and without one: %j',
+    async (args) => {
+      const output = await program('descriptors-program.mjs', args, 'ulimit -n 256;');
+      expect(output).toMatch(/^rejected (UNREACHABLE|DISCONNECTED): .*EMFILE/);
+    },
+  );
+});
+
+describe('the thread that has the connections', () => {
+  it('wakes a program that waits for room where it dies, and the session ends with a reason', async () => {
+    const output = await program('blocked-program.mjs', []);
+    expect(output).toMatch(/^waits\nhas room\nclosed DISCONNECTED: .*connection thread ended: \w/);
+  });
+});
+
+/** A server that takes connections as a host, and says that it has taken a frame before it welcomes anybody. */
+async function eagerHost(): Promise<string> {
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', () => {
+        socket.write(PREFACE);
+        socket.write(encodeCount(PACKET.ack, 1), () => setTimeout(() => socket.resetAndDestroy(), 20));
+      });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  cleanups.push(() => server.close());
+  return `grpc://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('a link', () => {
+  it.each([
+    ['in this thread', hostTransport],
+    ['in a thread of its own', remoteHost],
+  ])('%s closes where its host takes frames before it welcomes anybody', async (_, way) => {
+    const client = new SessionClient(way(await eagerHost()));
+    client.link.send(uncleared(1000));
+    expect(await client.closed).toMatchObject({
+      code: 'PROTOCOL_ERROR',
+      message: expect.stringMatching(/frames were taken before Welcome/),
+    });
+  });
+
+  it('closes with why, where its connection cannot be used, or nobody knows why it broke', async () => {
+    const closed = (dialer: Partial<Dialer>) =>
+      new Promise<FarlightError | undefined>((onClose) => {
+        const events = { onWelcome: () => {}, onFrame: () => {}, onDrain: () => {}, onClose };
+        const connect = async (): Promise<ByteStream> => new Pipe();
+        const hungUp = async () => Promise.reject(new Error('the probe failed'));
+        new HostLink({ url: 'grpc://host', token: undefined, connect, hungUp, ...dialer }, {}, HELLO, events);
+      });
+    const useless = closed({ connect: async () => ({}) as ByteStream });
+    expect(await useless).toMatchObject({ code: 'DISCONNECTED', message: expect.stringMatching(/grpc:/) });
+    expect(await closed({})).toMatchObject({ code: 'UNREACHABLE' });
+  });
+});
+
+/** A connection that closes as soon as something is written to it. */
+class Pipe extends Duplex {
+  override _read(): void {}
+
+  override _write(): void {
+    this.destroy();
+  }
+}
