@@ -20,7 +20,7 @@ export interface ByteStream {
   readonly writableNeedDrain: boolean;
   /** The peer's port, on a TCP connection. */
   readonly remotePort?: number | undefined;
-  /** Whether the peer is a process of this machine for certain. */
+  /** Whether a process of this machine has the other end for certain, and this end is the program's own thread's. */
   readonly isNear?: boolean;
   /** Returns false where the writer should wait for `drain`. */
   write(bytes: Uint8Array): boolean;

@@ -43,6 +43,8 @@ export interface ChannelSocketOptions {
   silence?: Silence | undefined;
   /** Opens the file that the peer offers for long frames; absent where none may be offered. */
   openShared?: ((name: string) => SharedFile | undefined) | undefined;
+  /** Whether a peer that has offered one may be silent: where the system says that it is gone. */
+  mayBeSilent?: boolean | undefined;
 }
 
 /** The peer hears soon what was taken, also when nothing of ours goes there; in milliseconds. */
@@ -75,6 +77,9 @@ export class ChannelSocket implements ChannelConnection {
   /** The first long frame's acknowledgement is waited for. */
   #waitTimer: Timer | undefined;
   readonly #openShared: ChannelSocketOptions['openShared'];
+  readonly #mayBeSilent: boolean;
+  /** The peer has an offer to answer. */
+  #hasOffered = false;
   /** What was offered to the peer, until it answers; and what both have open. */
   #offered: SharedFile | undefined;
   #shared: SharedFile | undefined;
@@ -86,6 +91,7 @@ export class ChannelSocket implements ChannelConnection {
     this.#channel = channel;
     this.#events = events;
     this.#openShared = options.openShared;
+    this.#mayBeSilent = options.mayBeSilent ?? false;
     this.#prefaceLeft = preface ? PREFACE.length : 0;
     this.#decoder = new FrameDecoder((packet) => this.#receive(packet), PACKET_LIMIT);
     socket.on('drain', () => this.#drained());
@@ -133,15 +139,16 @@ export class ChannelSocket implements ChannelConnection {
     return this.#socket.turn?.();
   }
 
-  /** Offers the peer a file for long frames, which is this connection's from now on. */
-  offer(file: SharedFile): void {
+  /** Offers the peer a file for long frames, which is this connection's from now on, or says that there is none. */
+  offer(file: SharedFile | undefined): void {
     if (this.#gone) {
-      file.forget();
-      file.close();
+      file?.forget();
+      file?.close();
       return;
     }
+    this.#hasOffered = true;
     this.#offered = file;
-    this.write(encodeObject(PACKET.offer, { name: file.name } satisfies SharedFileOffer));
+    this.write(encodeObject(PACKET.offer, { name: file?.name ?? '' } satisfies SharedFileOffer));
   }
 
   /** What lies in memory that the peer has too needs no packing. */
@@ -272,7 +279,7 @@ export class ChannelSocket implements ChannelConnection {
     const wasFull = kind === PACKET.ack && this.#shared?.release(decodeCount(body));
     if (kind === PACKET.placed) this.#takePlaced(body);
     else if (kind === PACKET.offer && this.#openShared) this.#answer(body, this.#openShared);
-    else if (kind === PACKET.answer && this.#offered) this.#answered(body, this.#offered);
+    else if (kind === PACKET.answer && this.#hasOffered) this.#answered(body);
     else if (this.#packer) this.#receivePacked(kind, body, this.#packer);
     else if (!this.#channel.receive(kind, body)) this.#events.onPacket(kind, body);
     if (wasFull && !this.#socket.writableNeedDrain) this.#drained();
@@ -297,14 +304,17 @@ export class ChannelSocket implements ChannelConnection {
     const { name } = decodeObject(body);
     // A TCP connection may have something in between, which nothing is to go past.
     if (typeof name === 'string' && this.#socket.remotePort === undefined) this.#share(open(name));
+    if (this.#mayBeSilent) clearInterval(this.#pingTimer);
     this.write(encodePacket(PACKET.answer, Uint8Array.of(this.#shared ? 1 : 0)));
   }
 
-  #answered([opened]: Uint8Array, file: SharedFile): void {
+  #answered([opened]: Uint8Array): void {
+    const file = this.#offered;
+    this.#hasOffered = false;
     this.#offered = undefined;
-    file.forget();
+    file?.forget();
     if (opened === 1) this.#share(file);
-    else file.close();
+    else file?.close();
   }
 
   /** The peer is on this machine then: the system says when it is gone, and it may be silent meanwhile. */

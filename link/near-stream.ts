@@ -46,7 +46,11 @@ export class NearStream implements ByteStream {
   }
 
   get isNear(): boolean {
-    return true;
+    return this.remotePort === undefined;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
   }
 
   get writable(): boolean {

@@ -72,9 +72,12 @@ export interface Welcome {
   sharedFile?: boolean | undefined;
 }
 
-/** A file that the client has made for long frames, for a host on its own machine. */
+/**
+ * A file that the client has made for long frames, for a host on its own machine. An offer says too that the program's
+ * own thread has the connection, and that it may be silent for as long as the program computes.
+ */
 export interface SharedFileOffer {
-  /** Its name among the shared memory's files. */
+  /** Its name among the shared memory's files; empty where none could be made. */
   name: string;
 }
 
@@ -151,6 +154,11 @@ export interface SessionDescription {
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'sharedFile'> | undefined;
   /** When the client is taken for gone; absent where the executor decides. */
   silence?: Silence | undefined;
+  /**
+   * Whether the daemon carries its connections: then nothing says that the client is gone but its silence. Of others,
+   * which are to a process of this machine, the system says it.
+   */
+  bridged?: boolean | undefined;
   /** Bytes of replies that may wait for the client before no more commands are executed; absent: the usual. */
   replyBytes?: number | undefined;
 }

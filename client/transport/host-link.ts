@@ -211,9 +211,8 @@ export class HostLink implements Link {
   }
 
   #offer(connection: ChannelSocket): void {
-    const isWanted = this.#welcome?.sharedFile && connection.isNear;
-    const file = isWanted ? this.#dialer.makeShared?.() : undefined;
-    if (file) connection.offer(file);
+    const { makeShared } = this.#dialer;
+    if (this.#welcome?.sharedFile && connection.isNear && makeShared) connection.offer(makeShared());
   }
 
   #onReached(): void {

@@ -8,15 +8,21 @@ import { openSocket, type SocketOptions } from './secure-socket.js';
 import type { Transport } from './transport.js';
 
 /**
- * A host on this machine, which listens at `path` too. The connection is this thread's own: what would be gained by
- * another that has it is less than what it costs to wake that for each message. Nothing is compressed.
+ * A host on this machine, which listens at a unix socket too. The connection is this thread's own: what would be gained
+ * by another that has it is less than what it costs to wake that for each message. Nothing is compressed.
+ *
+ * @param find gives the socket's path, or undefined where there is none now.
  */
-export function nearHost(address: HostAddress, path: string, options: LinkOptions = {}): Transport {
+export function nearHost(
+  address: HostAddress,
+  find: () => string | undefined,
+  options: LinkOptions = {},
+): Transport {
   const dialer: Dialer = {
     url: address.url,
     token: undefined,
     connect: async (how) => {
-      const stream = NearStream.over(await open(address, path, how));
+      const stream = NearStream.over(await open(address, find(), how));
       stream.unref?.();
       return stream;
     },
@@ -29,9 +35,9 @@ export function nearHost(address: HostAddress, path: string, options: LinkOption
   };
 }
 
-/** Where nobody listens at the path any more, the address is what counts. */
-async function open(address: HostAddress, path: string, options: SocketOptions) {
-  if (address.scheme === 'unix') return openSocket(address, options);
+/** A host that was started again is at another path, or at its address alone: it says what became of the session. */
+async function open(address: HostAddress, path: string | undefined, options: SocketOptions) {
+  if (address.scheme === 'unix' || path === undefined) return openSocket(address, options);
   const near = new HostAddress({ scheme: 'unix', host: '', port: 0, path });
   return openSocket(near, options).catch(() => openSocket(address, options));
 }

@@ -35,8 +35,8 @@ export function openTransport(target: string | undefined, options: OpenOptions =
 export function remoteHost(url: string, options: HostOptions = {}): Transport {
   const address = parseHostAddress(url, { tls: true });
   const { scheme, host, port } = address;
-  const path = scheme === 'unix' ? address.path : scheme === 'grpc' ? findNear(host, port) : undefined;
-  if (path !== undefined) return nearHost(address, path, options);
   const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
+  const find = () => (scheme === 'unix' ? address.path : findNear(host, port));
+  if (scheme !== 'grpcs' && find() !== undefined) return nearHost(address, find, options);
   return farHost({ host: url, options: { certificate, ...options } });
 }

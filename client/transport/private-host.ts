@@ -51,8 +51,7 @@ class PrivateLink implements TurnedLink {
       { ...executor, piped: true },
       {
         onReady: ({ adapter, wgslLanguageFeatures }) => {
-          const file = SharedFile.make();
-          if (file) this.#connection?.offer(file);
+          this.#connection?.offer(SharedFile.make());
           // Both sides are this package, so there is nothing to negotiate.
           events.onWelcome({
             protocol: PROTOCOL.max,

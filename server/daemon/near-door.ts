@@ -24,8 +24,6 @@ export class NearDoor {
       mkdirSync(near.folder, { mode: 0o700, recursive: true });
       if (!isPrivate(near.folder)) return undefined;
       await removeStale(near.folder);
-      // Whoever had the port before has it no more.
-      rmSync(near.path, { force: true });
       await listenAt(server, near);
       return new NearDoor(server);
     } catch {

@@ -200,6 +200,7 @@ export class Sessions {
               blobs,
               welcome: { ...welcome, contents: kept?.describe() },
               silence,
+              bridged: socket !== caller.socket,
               replyBytes: buffers.replies,
             };
             log.opened(adapter.name);

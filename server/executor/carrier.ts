@@ -155,6 +155,7 @@ export class Carrier {
       channel: this.#channel,
       silence: resumable ? (this.#options.description.silence ?? SILENCE) : undefined,
       openShared: (name) => SharedFile.open(name),
+      mayBeSilent: !this.#options.description.bridged,
       events: {
         onPacket: (kind) => {
           if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });

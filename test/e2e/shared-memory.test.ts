@@ -1,6 +1,17 @@
-import { existsSync, readdirSync, readlinkSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { afterEach, describe, expect, it } from 'vitest';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { close, create, globals } from '#farlight/client/index.js';
+import { SharedFile } from '#farlight/link/shared-file.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { emulateLink, type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
 import { executorsOf, until } from '../support/session-client.js';
@@ -94,20 +105,36 @@ describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
     },
   );
 
-  it('bears that the program computes for longer than a connection bears silence', async () => {
-    const silence = { pingMs: 100, deadMs: 300 };
-    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', silence, resumeMs: 100 });
-    cleanups.push(() => daemon.close());
-    const gpu = create({ host: daemon.url });
-    cleanups.push(() => close(gpu));
-    const device = await (await gpu.requestAdapter())?.requestDevice();
-    // The executor's process goes on meanwhile.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
-    device?.pushErrorScope('validation');
-    device?.createBuffer({ size: 4, usage: 0 });
-    // A device that is lost has none.
-    expect(await device?.popErrorScope()).toMatchObject({ message: expect.stringMatching(/usage/i) });
-  });
+  it.each([
+    ['at a port, which shares memory', '127.0.0.1:0', true],
+    ['at a socket, which shares memory', 'socket', true],
+    ['at a socket, which shares none', 'socket', false],
+  ])(
+    '%s, bears that the program computes for longer than a connection bears silence',
+    async (_, at, shares) => {
+      const silence = { pingMs: 100, deadMs: 300 };
+      const folder = mkdtempSync(join(tmpdir(), 'farlight-silent-'));
+      cleanups.push(() => rmSync(folder, { recursive: true }));
+      const listen = at === 'socket' ? `unix:${folder}/socket` : at;
+      const daemon = await Daemon.start({ listen, adapter: 'null', silence, resumeMs: 100 });
+      cleanups.push(() => daemon.close());
+      if (!shares) {
+        const make = vi.spyOn(SharedFile, 'make').mockReturnValue(undefined);
+        cleanups.push(() => make.mockRestore());
+      }
+      const gpu = create({ host: daemon.url });
+      cleanups.push(() => close(gpu));
+      const device = await (await gpu.requestAdapter())?.requestDevice();
+      await device?.queue.onSubmittedWorkDone();
+      expect(filesOf('self')).toHaveLength(shares ? 1 : 0);
+      // The executor's process goes on meanwhile.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+      device?.pushErrorScope('validation');
+      device?.createBuffer({ size: 4, usage: 0 });
+      // A device that is lost has none.
+      expect(await device?.popErrorScope()).toMatchObject({ message: expect.stringMatching(/usage/i) });
+    },
+  );
 
   it('behind an emulated line is far away: every byte goes over the line', async () => {
     const { url } = await host();

@@ -5,13 +5,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
+import { PACKET } from '#farlight/proto/wire/packet.js';
 import { REFUSED_AFTER_MS } from '#farlight/server/daemon/admission.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { memoryLog } from '../support/memory-log.js';
-import { secureHosts, secureLine } from '../support/secure-host.js';
+import { RawClient } from '../support/raw-client.js';
+import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
 import { DAY, makePair, servers } from '../support/trust.js';
 
@@ -55,6 +57,26 @@ describe('a host with TLS', () => {
     client.link.close();
     expect(await client.closed).toBeUndefined();
     await until(() => daemon.counters.sessionsActive === 0);
+  });
+
+  it('takes a silent client for gone, also one that says that it may be silent, as one of its machine may', async () => {
+    const options = { silence: { pingMs: 100, deadMs: 300 }, resumeMs: 100 };
+    const { invite, daemon, port } = await hosts.start(options);
+    const near = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
+    const { token } = invite();
+    const clients = [new RawClient(near.url).hello(), secureRaw(port).hello({ token })] as const;
+    for (const client of clients) {
+      await client.next(PACKET.welcome);
+      client.say(PACKET.offer, { name: '' });
+      expect([...(await client.next(PACKET.answer))]).toEqual([0]);
+    }
+    const [local, far] = clients;
+    await far.closed;
+    await until(() => daemon.counters.sessionsActive === 0);
+    local.frame(Uint8Array.of(ACTION.echo, 7));
+    expect([...(await local.next(PACKET.data))]).toEqual([ACTION.echo, 7]);
+    local.socket.destroy();
+    await near.close();
   });
 
   it('answers questions to who shows a token', async () => {

@@ -106,6 +106,17 @@ describe('a peer', () => {
     expect(pipe.destroyed).toBe(true);
   });
 
+  it('that has made an offer may be silent where the system tells of its end, and nowhere else', async () => {
+    const offer = encodeObject(PACKET.offer, { name: '' });
+    const near = make({ silence, openShared: () => undefined, mayBeSilent: true });
+    const bridged = make({ silence, openShared: () => undefined, mayBeSilent: false });
+    const quiet = make({ silence, openShared: () => undefined, mayBeSilent: true });
+    for (const { socket } of [near, bridged]) socket.push(offer);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect([near.log, near.pipe.kinds]).toEqual([[], [PACKET.answer]]);
+    for (const { log } of [bridged, quiet]) expect(log).toEqual(['gone: it said nothing for 0 seconds']);
+  });
+
   it('that answers is there for as long as it does', async () => {
     const { socket, log } = make({ silence });
     for (let time = 0; time < 2000; time += 100) {

@@ -1,8 +1,17 @@
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseHostAddress } from '#farlight/client/transport/host-address.js';
 import { nearHost } from '#farlight/client/transport/near-host.js';
@@ -20,9 +29,18 @@ afterEach(async () => {
   for (const clean of cleanups.splice(0).reverse()) await clean();
 });
 
-/** Nothing else listens at this one. */
-const ADDRESS = '127.0.77.1';
 const pathOf = (host: string, port: number) => nearAddress(host, port)?.path as string;
+
+/** Something that listens on loopback, and what it has heard. */
+async function listen(port = 0): Promise<{ port: number; server: Server; heard: string[] }> {
+  const heard: string[] = [];
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).on('data', (piece) => heard.push(piece.toString('latin1')));
+  }).listen(port, '127.0.0.1');
+  cleanups.push(() => server.close());
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port, server, heard };
+}
 
 async function host(): Promise<{ daemon: Daemon; port: number }> {
   const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
@@ -56,6 +74,24 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     expect(findNear('127.0.0.1', port)).toBeUndefined();
   });
 
+  it('is not met at a socket that a killed one has left, where something else listens at its port now', async () => {
+    const { port, server } = await listen();
+    const path = pathOf('127.0.0.1', port);
+    mkdirSync(dirname(path), { mode: 0o700, recursive: true });
+    await leave(path);
+    expect(findNear('127.0.0.1', port)).toBe(path);
+    await once(server.close(), 'close');
+    expect(findNear('127.0.0.1', port)).toBeUndefined();
+    const { heard } = await listen(port);
+    expect(findNear('127.0.0.1', port)).toBeUndefined();
+    // A tunnel may listen there, so the connection is another thread's.
+    const client = new SessionClient(remoteHost(`grpc://127.0.0.1:${port}`));
+    expect(client.link).not.toBeInstanceOf(NearLink);
+    await expect.poll(() => heard.join('')).toMatch(/^FARLIGHT/);
+    client.link.close();
+    await client.closed;
+  });
+
   it("has its clients' connections in their own threads, but of those that come through something", async () => {
     const { daemon } = await host();
     const near = new SessionClient(remoteHost(daemon.url));
@@ -73,25 +109,46 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     const folder = mkdtempSync(join(tmpdir(), 'farlight-left-'));
     cleanups.push(() => rmSync(folder, { recursive: true }));
     await leave(join(folder, 'socket'));
-    for (const path of [join(folder, 'socket'), join(folder, 'none')])
-      await echo(new SessionClient(nearHost(parseHostAddress(daemon.url), path)));
+    for (const path of [join(folder, 'socket'), join(folder, 'none'), undefined])
+      await echo(new SessionClient(nearHost(parseHostAddress(daemon.url), () => path)));
   });
 
-  it('takes away what hosts have left that were killed, its own forerunner among them, and nothing else', async () => {
+  it('takes away what hosts have left that were killed, and nothing else', async () => {
     const { port } = await host();
-    for (const left of [1, 2]) await leave(pathOf(ADDRESS, left));
-    writeFileSync(pathOf(ADDRESS, 3), '');
-    cleanups.push(() => rmSync(pathOf(ADDRESS, 3)));
+    const { port: another } = await listen();
+    const path = pathOf('127.0.0.1', another);
+    const [left, file] = [`${path}-killed`, `${path}-file`];
+    await leave(left);
+    writeFileSync(file, '');
+    cleanups.push(() => rmSync(file));
     let came = 0;
-    const door = await NearDoor.open({ address: ADDRESS, port: 1, family: 'IPv4' }, () => {
+    const door = await NearDoor.open({ address: '127.0.0.1', port: another, family: 'IPv4' }, () => {
       came += 1;
     });
     cleanups.push(() => door?.close());
-    expect(findNear(ADDRESS, 2)).toBeUndefined();
-    expect([existsSync(pathOf(ADDRESS, 3)), existsSync(pathOf('127.0.0.1', port))]).toEqual([true, true]);
-    const socket = connect(pathOf(ADDRESS, 1));
+    const there = [left, file, path, pathOf('127.0.0.1', port)].map((each) => existsSync(each));
+    expect(there).toEqual([false, true, true, true]);
+    const socket = connect(path);
     cleanups.push(() => socket.destroy());
     await expect.poll(() => came).toBe(1);
+  });
+
+  it('has no socket where it does not listen', async () => {
+    const { port, server } = await listen();
+    await once(server.close(), 'close');
+    expect(nearAddress('127.0.0.1', port)).toBeUndefined();
+    expect(await NearDoor.open({ address: '127.0.0.1', port, family: 'IPv4' }, () => {})).toBeUndefined();
+  });
+
+  it('is found at the IPv6 address too', async () => {
+    const daemon = await Daemon.start({ listen: '[::1]:0', executorEntry: FAKE_EXECUTOR });
+    cleanups.push(() => daemon.close());
+    const port = Number(new URL(daemon.url).port);
+    expect(findNear('::1', port)).toBe(pathOf('::1', port));
+    expect(findNear('localhost', port)).toBe(pathOf('::1', port));
+    const client = new SessionClient(remoteHost(daemon.url));
+    expect(client.link).toBeInstanceOf(NearLink);
+    await echo(client);
   });
 });
 
