@@ -29,3 +29,11 @@ export function tokenInPlaintext(scheme: string, secured: string): FarlightError
     `a token does not belong in a ${scheme}:// address, which is plaintext; write ${secured}`,
   );
 }
+
+/** The error for a unix socket where Node opens none. */
+export function noUnixSocket(text: string): FarlightError {
+  return new FarlightError(
+    'BAD_URL',
+    `${text} is a unix socket, and Node has none on Windows; use the address of a host that listens on a port`,
+  );
+}

@@ -4,7 +4,7 @@ import { native } from '../../link/globals.js';
 import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
-import { badUrl, tokenIn, tokenInPlaintext } from './address-errors.js';
+import { badUrl, noUnixSocket, tokenIn, tokenInPlaintext } from './address-errors.js';
 
 export const DEFAULT_PORT = 7070;
 
@@ -59,6 +59,8 @@ export class HostAddress implements Where {
 export interface AddressCapabilities {
   /** Whether the caller speaks TLS. Default: false, and `grpcs` is refused: no caller may ignore what it asks. */
   tls?: boolean;
+  /** The system that is to connect. Default: this one. */
+  platform?: NodeJS.Platform;
 }
 
 /**
@@ -67,10 +69,14 @@ export interface AddressCapabilities {
  *
  * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
  */
-export function parseHostAddress(text: string, { tls = false }: AddressCapabilities = {}): HostAddress {
+export function parseHostAddress(
+  text: string,
+  { tls = false, platform = process.platform }: AddressCapabilities = {},
+): HostAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
     if (!path.startsWith('/')) throw notAnAddress(text);
+    if (platform === 'win32') throw noUnixSocket(text);
     return new HostAddress({ scheme: 'unix', host: '', port: 0, path });
   }
   const url = parseUrl(text);

@@ -38,9 +38,19 @@ export class Bridges {
 
   /**
    * @param base where the folder is made. Default: the user's runtime folder, or the one for temporary files.
-   * @throws FarlightError BAD_OPTION where no socket can be made there (rejects).
+   * @throws FarlightError BAD_OPTION where no socket can be made there, or on this system (rejects).
    */
-  static async open(base: string = baseFolder()): Promise<Bridges> {
+  static async open(
+    base: string = baseFolder(),
+    platform: NodeJS.Platform = process.platform,
+  ): Promise<Bridges> {
+    if (platform === 'win32') {
+      throw new FarlightError(
+        'BAD_OPTION',
+        'on Windows a host has neither TLS nor pages, whose connections it carries over a unix socket, which Node has not there; ' +
+          'listen on loopback with --no-dashboard, or run it in WSL',
+      );
+    }
     let bridges: Bridges | undefined;
     try {
       await removeStale(base);

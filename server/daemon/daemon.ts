@@ -20,6 +20,7 @@ import { Quotas } from './quotas.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
 import { Shares } from './shares.js';
+import { shortcomings } from './shortcomings.js';
 
 /** How long clients may take to read why their sessions ended, in milliseconds, when the host stops. */
 const SHUTDOWN_GRACE_MS = 1000;
@@ -204,6 +205,7 @@ export class Daemon {
     const { version } = this.#versions;
     const why = this.#problem?.message;
     this.#log.info({ url: this.url, adapter: this.#adapter?.name, why, version }, 'host started');
+    for (const lack of shortcomings()) this.#log.warn({ platform: process.platform }, lack);
   }
 
   async #openGpu(): Promise<void> {

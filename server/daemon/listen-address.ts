@@ -30,6 +30,8 @@ export interface ListenCapabilities {
   tls?: boolean;
   /** Whether clients are to show a token wherever it is, which they do in TLS alone. Default: false. */
   requireToken?: boolean | undefined;
+  /** The system that is to listen. Default: this one. */
+  platform?: NodeJS.Platform | undefined;
 }
 
 /**
@@ -40,11 +42,12 @@ export interface ListenCapabilities {
  */
 export function parseListenAddress(
   text: string,
-  { tls = false, requireToken = false }: ListenCapabilities = {},
+  { tls = false, requireToken = false, platform = process.platform }: ListenCapabilities = {},
 ): ListenAddress {
   if (text.startsWith('unix:')) {
     const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
     if (!path.startsWith('/')) throw badListen(text);
+    if (platform === 'win32') throw noUnixSocket(text);
     if (requireToken) throw noToken(text);
     return { target: `unix:${path}`, tls: false, host: '', port: 0, path, url: () => `unix:${path}` };
   }
@@ -84,6 +87,13 @@ export function listenAt(server: Server, where: ListenOptions): Promise<void> {
       resolve();
     });
   });
+}
+
+function noUnixSocket(text: string): FarlightError {
+  return new FarlightError(
+    'BAD_OPTION',
+    `${text} is a unix socket, and Node has none on Windows; listen on ${DEFAULT_LISTEN}`,
+  );
 }
 
 function noToken(text: string): FarlightError {

@@ -31,6 +31,13 @@ describe('a host address', () => {
     }
   });
 
+  it('but no unix socket on Windows, and one sentence says so', () => {
+    expect(() => parseHostAddress('unix:/run/farlight.sock', { platform: 'win32' })).toThrow(
+      /^unix:\/run\/farlight\.sock is a unix socket, and Node has none on Windows; use the address of/,
+    );
+    expect(parseHostAddress('unix:/run/x.sock', { platform: 'darwin' }).path).toBe('/run/x.sock');
+  });
+
   it('or a grpcs URL, with a token and a pin where they are needed', () => {
     const address = secure(`grpcs://${TOKEN}@gpu.example:9000?ca=${PIN}`);
     expect(address).toMatchObject({ scheme: 'grpcs', host: 'gpu.example', port: 9000, pin: PIN });

@@ -139,6 +139,12 @@ describe('a bridge', () => {
 });
 
 describe('the folder of bridges', () => {
+  it('is not made on Windows, and one sentence says what a host has without', async () => {
+    await expect(Bridges.open(base, 'win32')).rejects.toThrow(
+      /^on Windows a host has neither TLS nor pages, .* listen on loopback with --no-dashboard, or run it in WSL$/,
+    );
+  });
+
   it('is for this user alone, and goes with its daemon', async () => {
     const [folder = ''] = readdirSync(base);
     expect(statSync(join(base, folder)).mode & 0o777).toBe(0o700);

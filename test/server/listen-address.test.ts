@@ -21,6 +21,13 @@ describe('an address to listen on', () => {
     });
   });
 
+  it('is no unix socket on Windows, and one sentence says so', () => {
+    expect(() => parseListenAddress('unix:/run/farlight.sock', { platform: 'win32' })).toThrow(
+      /^unix:\/run\/farlight\.sock is a unix socket, and Node has none on Windows; listen on 127\.0\.0\.1:7070$/,
+    );
+    expect(parseListenAddress('unix:/run/x.sock', { platform: 'darwin' }).path).toBe('/run/x.sock');
+  });
+
   it('elsewhere asks for TLS, and so does grpcs:// on loopback', () => {
     for (const text of [...EVERYWHERE, 'grpcs://127.0.0.1:7070', 'grpcs://0.0.0.0:0'])
       expect(parseListenAddress(text, { tls: true }).tls, text).toBe(true);
