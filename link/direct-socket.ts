@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { ByteStream, Receiver } from './byte-stream.js';
+import { runtimeName } from './runtime.js';
 import { handleOf } from './socket-handle.js';
 
 /** What is read at once before there is a receiver, in bytes. */
@@ -26,11 +27,12 @@ export class DirectSocket extends Socket {
   /**
    * The connection of a socket from which nothing was read and to which nothing was written: that is of no use
    * afterwards, and closes with this one. The stream itself where it has no connection of its own that could be had:
-   * TLS reads in a way of its own, and what is closed has none.
+   * TLS reads in a way of its own, what is closed has none, and other runtimes keep theirs elsewhere than Node.
    */
   static over(stream: ByteStream): ByteStream {
     if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream instanceof DirectSocket)
       return stream;
+    if (runtimeName() !== 'Node') return stream;
     const handle = handleOf(stream);
     if (!handle) return stream;
     (stream as unknown as { _handle: null })._handle = null;

@@ -1,5 +1,7 @@
 import { findNear } from '../../link/near-address.js';
+import { type RuntimeName, runtimeName } from '../../link/runtime.js';
 import type { CompressionMode } from '../../proto/compression.js';
+import { FarlightError } from '../../proto/errors.js';
 import { clientCertificate } from './client-certificate.js';
 import { parseHostAddress } from './host-address.js';
 import type { HostOptions } from './host-transport.js';
@@ -18,10 +20,11 @@ export interface OpenOptions {
 /**
  * The way to a host: the one at `target`, or a private host on this machine where none is named.
  *
- * @throws FarlightError BAD_URL where the address is not one.
+ * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where this runtime starts no private host.
  */
 export function openTransport(target: string | undefined, options: OpenOptions = {}): Transport {
   if (target) return remoteHost(target, { compression: options.compression });
+  if (runtimeName() !== 'Node') throw noPrivateHost(runtimeName());
   return privateHost({ adapter: options.adapter || process.env.FARLIGHT_ADAPTER || undefined });
 }
 
@@ -39,4 +42,13 @@ export function remoteHost(url: string, options: HostOptions = {}): Transport {
   const find = () => (scheme === 'unix' ? address.path : findNear(host, port));
   if (scheme !== 'grpcs' && find() !== undefined) return nearHost(address, find, options);
   return farHost({ host: url, options: { certificate, ...options } });
+}
+
+/** A private host is a process of this runtime's own, and Dawn's addon runs in Node. */
+function noPrivateHost(runtime: RuntimeName): FarlightError {
+  return new FarlightError(
+    'BAD_OPTION',
+    `no host is named, and ${runtime} starts none of its own: start the program with farlight run, which does, ` +
+      `or name one in FARLIGHT_HOST, for example that of farlight serve, grpc://127.0.0.1:7070`,
+  );
 }
