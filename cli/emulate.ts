@@ -1,6 +1,6 @@
-import { grpc } from '../link/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { checkLinkOptions, type EmulatedLinkOptions, emulateLink } from '../testing/emulator.js';
+import { hostHere, type RunHost } from './host-here.js';
 
 /** A link to emulate, as --emulate gives it. */
 export type LinkChoice = Omit<EmulatedLinkOptions, 'target'>;
@@ -30,13 +30,6 @@ export function parseLinkChoice(text: string): LinkChoice {
   return choice;
 }
 
-/** A host behind an emulated link. */
-export interface EmulatedHost {
-  url: string;
-  /** Ends the link, and the host where it was started for it. */
-  close(): Promise<void>;
-}
-
 /**
  * Puts an emulated link in front of a host, or, where none is named, of one that is started on this machine, with
  * this adapter, and that keeps nothing.
@@ -46,24 +39,20 @@ export interface EmulatedHost {
 export async function emulateHost(
   choice: LinkChoice,
   { host, adapter }: { host: string | undefined; adapter: string },
-): Promise<EmulatedHost> {
+): Promise<RunHost> {
   if (host !== undefined) return emulateLink({ ...choice, target: host });
-  // What gRPC would log is said by our own errors, in words for people.
-  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
-  // Loaded here so that a run without it need not wait.
-  const { Daemon } = await import('../server/daemon/daemon.js');
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter });
+  const own = await hostHere(adapter);
   try {
-    const link = await emulateLink({ ...choice, target: daemon.url });
+    const link = await emulateLink({ ...choice, target: own.url });
     return {
       url: link.url,
       close: async () => {
         await link.close();
-        await daemon.close();
+        await own.close();
       },
     };
   } catch (error) {
-    await daemon.close();
+    await own.close();
     throw error;
   }
 }

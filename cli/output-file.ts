@@ -3,16 +3,17 @@ import { resolve } from 'node:path';
 import { FarlightError } from '../proto/errors.js';
 
 /**
- * Makes way for a file that the program's process will make, and finds out before it starts whether that is possible.
- * Returns the file's absolute path: the program may change its folder.
+ * Finds out, before the program starts, whether a file can be written that its process will make. What is there stays
+ * until then. Returns the file's absolute path: the program may change its folder.
  *
- * @throws FarlightError BAD_OPTION where it is not.
+ * @throws FarlightError BAD_OPTION where it cannot be.
  */
 export function prepareFile(option: string, path: string): string {
   const absolute = resolve(path);
   try {
-    closeSync(openSync(absolute, 'w'));
-    rmSync(absolute);
+    const isThere = existsSync(absolute);
+    closeSync(openSync(absolute, isThere ? 'r+' : 'wx'));
+    if (!isThere) rmSync(absolute);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new FarlightError(
@@ -23,10 +24,9 @@ export function prepareFile(option: string, path: string): string {
   return absolute;
 }
 
-/** Tells where the file is, once the program has ended, or that there is none. */
-export function tellOfFile(path: string, what: string): void {
-  const sentence = existsSync(path)
-    ? `${what} ${path}`
-    : `the program asked for no GPU, so there is no ${path}`;
+/** Tells where the file is, once the program has ended, or that it wrote none. */
+export function tellOfFile(path: string, what: string, isWritten: boolean): void {
+  const none = existsSync(path) ? `${path} is from before` : `there is no ${path}`;
+  const sentence = isWritten ? `${what} ${path}` : `the program asked for no GPU, so ${none}`;
   process.stderr.write(`farlight: ${sentence}\n`);
 }

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Command, Option } from 'commander';
+import { takeToken } from '../client/run-tokens.js';
 import { HostClient } from '../client/transport/host-client.js';
 import { packageVersion } from '../link/package-version.js';
 import { probeAdapter } from '../link/probe-adapter.js';
@@ -10,7 +12,10 @@ import { redact } from '../proto/token.js';
 import { negotiate, PROTOCOL } from '../proto/version.js';
 import { ADAPTER_HELP } from './adapter-help.js';
 import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
+import { hostHere, type RunHost } from './host-here.js';
 import { prepareFile, tellOfFile } from './output-file.js';
+import { RunFolder } from './run-folder.js';
+import { type Launch, launchOf } from './runtimes.js';
 
 interface RunOptions {
   host?: string;
@@ -70,15 +75,53 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   } else if (!emulate) {
     await checkAdapter(adapter);
   }
+  const launch = launchOf(command, REGISTER.href);
+  if (launch.problem) process.stderr.write(`farlight: ${launch.problem}\n`);
   const trace = options.trace && prepareFile('--trace', options.trace);
   const record = options.record && prepareFile('--record', options.record);
   // Last of what can fail: from here on there is something to end.
-  const emulated = emulate && (await emulateHost(emulate, { host, adapter }));
-  const files = { ...(trace && { FARLIGHT_TRACE: trace }), ...(record && { FARLIGHT_RECORD: record }) };
-  process.exitCode = await execute(command, { ...environment(emulated?.url ?? host, options), ...files });
-  await emulated?.close();
-  if (trace) tellOfFile(trace, 'open in https://ui.perfetto.dev:');
-  if (record) tellOfFile(record, 'run it again with farlight replay');
+  const runHost = await startHost(launch, { host, adapter, emulate });
+  const folder = RunFolder.make([
+    'unused',
+    ...(trace ? ['trace' as const] : []),
+    ...(record ? ['record' as const] : []),
+  ]);
+  const ended = await execute(launch.command, {
+    ...environment(runHost?.url ?? host, options),
+    ...(trace && { FARLIGHT_TRACE: trace }),
+    ...(record && { FARLIGHT_RECORD: record }),
+    ...(folder && { FARLIGHT_RUN: folder.path }),
+  });
+  process.exitCode = ended.code;
+  await runHost?.close();
+  if (trace)
+    tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
+  if (record)
+    tellOfFile(record, 'run it again with farlight replay', folder?.isTaken('record') ?? existsSync(record));
+  // A program of Deno's that may not write cannot take a token.
+  const knows = launch.runtime !== 'Deno' || mayWrite(launch.command);
+  if (ended.byItself && knows && folder && !folder.isTaken('unused'))
+    process.stderr.write(`farlight: ${UNUSED}\n`);
+  // A run within another's program used it for that one too.
+  if (folder?.isTaken('unused')) takeToken('unused');
+  folder?.remove();
+}
+
+const UNUSED =
+  'the program used no GPU of Farlight; it gives one to programs of Node, Deno and Bun that ask navigator.gpu, farlight or npm webgpu';
+
+/** The host that this run has of its own, if any. Only Node starts the executor that a program has without a host. */
+async function startHost(
+  { runtime, problem }: Launch,
+  { host, adapter, emulate }: { host: string | undefined; adapter: string; emulate: LinkChoice | undefined },
+): Promise<RunHost | undefined> {
+  if (emulate) return emulateHost(emulate, { host, adapter });
+  if (host !== undefined || runtime === undefined || runtime === 'Node' || problem) return undefined;
+  return hostHere(adapter);
+}
+
+function mayWrite(command: readonly string[]): boolean {
+  return command.some((word) => /^(-A|--allow-all|-W|--allow-write)/.test(word));
 }
 
 /** A host that cannot serve the program is found out before the program starts. */
@@ -109,10 +152,10 @@ async function checkAdapter(adapter: string): Promise<void> {
 
 function environment(host: string | undefined, options: RunOptions): NodeJS.ProcessEnv {
   const environment = { ...process.env };
-  // A file URL has no spaces or quotes in it, so that NODE_OPTIONS needs no quoting.
-  environment.NODE_OPTIONS = [environment.NODE_OPTIONS, `--import=${REGISTER.href}`]
-    .filter(Boolean)
-    .join(' ');
+  // A file URL has no spaces or quotes in it, so that neither needs quoting.
+  const withOption = (options: string | undefined, more: string) => [options, more].filter(Boolean).join(' ');
+  environment.NODE_OPTIONS = withOption(environment.NODE_OPTIONS, `--import=${REGISTER.href}`);
+  environment.BUN_OPTIONS = withOption(environment.BUN_OPTIONS, `--preload=${REGISTER.href}`);
   if (host === undefined) delete environment.FARLIGHT_HOST;
   else environment.FARLIGHT_HOST = host;
   if (options.adapter) environment.FARLIGHT_ADAPTER = options.adapter;
@@ -122,8 +165,14 @@ function environment(host: string | undefined, options: RunOptions): NodeJS.Proc
   return environment;
 }
 
-/** Runs the program with our stdin, stdout and stderr; resolves to the exit code that a shell would give. */
-function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<number> {
+/** How a program has ended: with the exit code that a shell would give, and whether it started and no signal ended it. */
+interface Ended {
+  code: number;
+  byItself: boolean;
+}
+
+/** Runs the program with our stdin, stdout and stderr. */
+function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<Ended> {
   const child = spawn(file, args, { stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
@@ -137,8 +186,14 @@ function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promis
       const notFound = error.code === 'ENOENT';
       const why = notFound ? `command not found: ${file}` : `${file} cannot be run (${error.code})`;
       process.stderr.write(`farlight: ${why}\n`);
-      resolve(notFound ? 127 : 126);
+      resolve({ code: notFound ? 127 : 126, byItself: false });
     });
-    child.on('exit', (code, signal) => resolve(signal ? 128 + constants.signals[signal] : (code ?? 1)));
+    child.on('exit', (code, signal) =>
+      resolve(
+        signal
+          ? { code: 128 + constants.signals[signal], byItself: false }
+          : { code: code ?? 1, byItself: true },
+      ),
+    );
   });
 }

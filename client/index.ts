@@ -3,11 +3,13 @@
  * Farlight: WebGPU on a GPU that is somewhere else. The exports have the shape of npm `webgpu`'s.
  */
 import { basename } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import { asException } from './api/errors.js';
 import { gpuOf } from './gpu-session.js';
 import { observation } from './observation.js';
 import { type CreateOptions, parseOptions } from './options.js';
 import { Session } from './session/session.js';
+import { showStatsAtExit } from './stats-text.js';
 import type { Welcome } from './transport/transport.js';
 import { refusalOf } from './wanted-adapter.js';
 
@@ -32,7 +34,7 @@ export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const parsed = parseOptions(options);
   const { batch, reuse, wanted } = parsed;
   const program = basename(process.argv[1] ?? 'node');
-  return gpuOf((stats) => {
+  const gpu = gpuOf((stats) => {
     const { transport, observer, fresh, attach } = observation(parsed);
     const refuses = wanted ? ({ adapter }: Welcome) => refusalOf(wanted, adapter) : undefined;
     const shared = { program, batch, reuse, asException, stats, refuses };
@@ -40,4 +42,6 @@ export function create(options: CreateOptions | readonly string[] = {}): GPU {
     attach(session);
     return session;
   });
+  if (process.env.FARLIGHT_STATS && isMainThread) showStatsAtExit(gpu);
+  return gpu;
 }

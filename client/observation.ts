@@ -2,6 +2,7 @@ import { isMainThread } from 'node:worker_threads';
 import type { ParsedOptions } from './options.js';
 import { ShownProgress } from './progress/show-progress.js';
 import { recordSession } from './recording/recorded.js';
+import { takeToken } from './run-tokens.js';
 import { observeTogether, type SessionObserver } from './session/observer.js';
 import type { Session } from './session/session.js';
 import { Telemetry } from './telemetry/open-telemetry.js';
@@ -30,6 +31,7 @@ export function observation({ transport, trace, record, progress }: ParsedOption
   const observers = [traced?.observer, shown?.observer, telemetry].filter((each) => each !== undefined);
   return {
     transport: async () => {
+      takeToken('unused');
       const way = await transport();
       telemetry.target = way.target;
       const observer = observe();

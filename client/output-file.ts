@@ -1,6 +1,7 @@
 import { openSync } from 'node:fs';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { FarlightError } from '../proto/errors.js';
+import { type RunToken, takeToken } from './run-tokens.js';
 
 export interface OutputFile {
   /** Absolute. */
@@ -9,8 +10,12 @@ export interface OutputFile {
   suffix: string;
   /** What is written, for the error: `the trace`. */
   what: string;
-  /** Other programs may write there: a file that is there is left alone, and this one gets another name. */
+  /**
+   * Other programs may write there: a file that is there is left alone, and this one gets another name. Unless it is
+   * this program that has the run's token: it replaces what an earlier run has left.
+   */
   shared: boolean;
+  token: RunToken;
   /** Of several files that this program was asked for under one path, which this is, from 1 on. */
   number: number;
 }
@@ -21,13 +26,13 @@ export interface OutputFile {
  *
  * @throws FarlightError BAD_OPTION where it cannot be made.
  */
-export function openOutput({ path, suffix, what, shared, number }: OutputFile): number {
+export function openOutput({ path, suffix, what, shared, token, number }: OutputFile): number {
   const stem = path.endsWith(suffix) ? path.slice(0, -suffix.length) : path;
   const thread = isMainThread ? '' : `-thread${threadId}`;
   const other = `${stem}.${process.pid}${thread}${number > 1 ? `-${number}` : ''}${suffix}`;
   try {
     if (number > 1) return openSync(other, 'w');
-    return openSync(path, shared ? 'wx' : 'w');
+    return openSync(path, shared && !takeToken(token) ? 'wx' : 'w');
   } catch (error) {
     if (shared && codeOf(error) === 'EEXIST') return openSync(other, 'w');
     throw new FarlightError(

@@ -1,12 +1,13 @@
 /**
  * `node --import farlight/register app.mjs`: installs `navigator.gpu` and the WebGPU globals before the
- * program's own imports. Options come from the environment (FARLIGHT_HOST, FARLIGHT_ADAPTER).
+ * program's own imports, and has npm `webgpu` be Farlight. Options come from the environment (FARLIGHT_HOST, FARLIGHT_ADAPTER).
  */
 import { isMainThread } from 'node:worker_threads';
-import { create, stats } from './index.js';
+import { globals } from './globals.js';
+import { create } from './index.js';
 import { installGlobals, installGpu } from './install-globals.js';
 import { installNavigator } from './navigator.js';
-import { formatStats } from './stats-text.js';
+import { replaceDawn } from './replace-dawn.js';
 import { stayAwakeWhileCompiling } from './wasm-compilation.js';
 
 const gpu = create();
@@ -15,12 +16,6 @@ const scope = globalThis as { navigator?: object };
 if (scope.navigator === undefined) installNavigator();
 installGpu(scope.navigator as object, gpu);
 installGlobals();
+replaceDawn({ create, globals });
 
 if (isMainThread) stayAwakeWhileCompiling();
-
-if (process.env.FARLIGHT_STATS && isMainThread) {
-  process.on('exit', () => {
-    const counted = stats(gpu);
-    if (counted.apiCalls > 0) process.stderr.write(formatStats(counted));
-  });
-}

@@ -1,7 +1,19 @@
+import { stats } from './gpu-session.js';
 import type { Stats } from './session/ledger.js';
 
 /** A link as users have it, for the comparison: the round trip in milliseconds. */
 const TYPICAL_RTT_MS = 30;
+
+const shown: GPU[] = [];
+
+/** Prints the ledger of a GPU when the process ends, unless it was not used. */
+export function showStatsAtExit(gpu: GPU): void {
+  if (shown.push(gpu) > 1) return;
+  process.on('exit', () => {
+    for (const counted of shown.map(stats))
+      if (counted.apiCalls > 0) process.stderr.write(formatStats(counted));
+  });
+}
 
 /**
  * The ledger as `farlight run --stats` prints it, beside what the same calls cost a remoting layer

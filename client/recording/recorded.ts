@@ -27,9 +27,9 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
   const here = recordings.get(absolute) ?? { made: 0, vain: [] };
   recordings.set(absolute, here);
   const number = here.made + 1;
-  const what = 'the recording';
+  const about = { suffix: '.fltrace', what: 'the recording', token: 'record' } as const;
   const again = here.vain.pop();
-  const descriptor = again ?? openOutput({ path: absolute, suffix: '.fltrace', what, shared, number });
+  const descriptor = again ?? openOutput({ path: absolute, ...about, shared, number });
   if (again === undefined) here.made = number;
   else ftruncateSync(descriptor);
   let position = 0;

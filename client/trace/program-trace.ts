@@ -75,6 +75,7 @@ export class ProgramTrace {
       suffix: '.json',
       what: 'the trace',
       shared: this.#shared,
+      token: 'trace',
       number: 1,
     });
     let lost = false;

@@ -223,7 +223,9 @@ describe('farlight run', () => {
   it('hands stdin, stdout and stderr through', async () => {
     const { child, done } = start(['run', '--', 'sh', '-c', 'cat; echo error >&2']);
     child.stdin?.end('from stdin');
-    expect(await done).toEqual({ code: 0, stdout: 'from stdin', stderr: 'error\n' });
+    const { code, stdout, stderr } = await done;
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'from stdin' });
+    expect(stderr).toMatch(/^error\nfarlight: the program used no GPU of Farlight; [^\n]+\n$/);
   });
 
   it('hands the program its arguments as they are', async () => {

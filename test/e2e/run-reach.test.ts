@@ -1,0 +1,143 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { type Finished, runFarlight } from '../support/farlight-command.js';
+import { REPOSITORY } from '../support/session-client.js';
+
+/** In the repository, where npm webgpu is to be found. */
+const out = join(REPOSITORY, 'out');
+mkdirSync(out, { recursive: true });
+const folder = mkdtempSync(join(out, 'reach-'));
+const empty = mkdtempSync(join(tmpdir(), 'farlight-reach-'));
+let host: TestHost;
+beforeAll(async () => {
+  host = await testHost({ adapter: 'null' });
+});
+afterAll(async () => {
+  await host.close();
+  for (const each of [folder, empty]) rmSync(each, { recursive: true });
+});
+
+function program(name: string, text: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+}
+
+const run = (command: string[], ...options: string[]): Promise<Finished> =>
+  runFarlight(['run', '--host', host.url, ...options, '--', ...command], { TMPDIR: empty });
+
+const UNUSED = /^farlight: the program used no GPU of Farlight; it gives one to [^\n]+\n$/;
+
+describe('farlight run gives its GPU to', () => {
+  const USE = `
+    Object.assign(globalThis, globals);
+    const use = async () => {
+      const adapter = await create([]).requestAdapter();
+      console.log(adapter instanceof GPUAdapter, adapter.info.device);
+    };`;
+  const IMPORT = `import { create, globals, isMac } from 'webgpu';${USE}`;
+  const PROGRAMS: [string, string, string][] = [
+    ['a module that imports npm webgpu', 'imports.mjs', `${IMPORT} await use();`],
+    [
+      'a program that requires npm webgpu',
+      'requires.cjs',
+      `const { create, globals } = require('webgpu');${USE} use();`,
+    ],
+    [
+      'a worker thread of it',
+      'worker.mjs',
+      `${IMPORT} import { isMainThread, Worker } from 'node:worker_threads';
+       if (isMainThread) new Worker(new URL(import.meta.url)); else await use();`,
+    ],
+    [
+      'a child process of it',
+      'child.mjs',
+      `${IMPORT} import { fork } from 'node:child_process';
+       if (process.send) { await use(); process.disconnect(); } else fork(process.argv[1]);`,
+    ],
+  ];
+
+  it.each(PROGRAMS)('%s', async (_, name, text) => {
+    const opened = host.counters.sessionsOpened;
+    const { stdout, stderr, code } = await run([process.execPath, program(name, text)]);
+    expect({ stdout, stderr, code }).toEqual({ stdout: 'true null-backend\n', stderr: '', code: 0 });
+    expect(host.counters.sessionsOpened).toBe(opened + 1);
+  });
+});
+
+describe('farlight run says that the program used no GPU of Farlight', () => {
+  it('where it asked for none', async () => {
+    const { stderr, code } = await run(['sh', '-c', 'exit 3']);
+    expect(stderr).toMatch(UNUSED);
+    expect(code).toBe(3);
+  });
+
+  it('with --stats, in place of numbers', async () => {
+    const { stderr } = await run([process.execPath, '-e', '0'], '--stats');
+    expect(stderr).toMatch(UNUSED);
+  });
+
+  it('with --stats, and not where it used one of its own making: the numbers are there', async () => {
+    const text = "import { create } from 'webgpu'; await create([]).requestAdapter();";
+    const { stderr } = await run([process.execPath, program('own.mjs', text)], '--stats');
+    expect(stderr).toMatch(/^\nfarlight: the session in numbers\n.*\n +API calls +1 +1\n[^\0]*$/);
+    expect(stderr).not.toContain('used no GPU');
+  });
+
+  it('and not where it was ended from outside', async () => {
+    expect((await run(['sh', '-c', 'kill -TERM $$'])).stderr).toBe('');
+  });
+
+  it('and leaves nothing behind', () => {
+    expect(readdirSync(empty)).toEqual([]);
+  });
+});
+
+describe('a file that --trace or --record names', () => {
+  const ASK = 'await navigator.gpu.requestAdapter();';
+
+  it.each(['trace', 'record'])('stays as it is where the program asks for no GPU: --%s', async (option) => {
+    const file = program('earlier', 'from an earlier run');
+    const { stderr } = await run([process.execPath, '-e', '0'], `--${option}`, file);
+    expect(readFileSync(file, 'utf8')).toBe('from an earlier run');
+    expect(stderr).toContain(`the program asked for no GPU, so ${file} is from before\n`);
+  });
+
+  it('is there while the program has no session yet, and is replaced by its own then', async () => {
+    const file = program('replaced.json', 'from an earlier run');
+    const text = `import { readFileSync } from 'node:fs';
+      console.log(readFileSync(${JSON.stringify(file)}, 'utf8')); ${ASK}`;
+    const { stdout, stderr } = await run([process.execPath, program('reads.mjs', text)], '--trace', file);
+    expect(stdout).toBe('from an earlier run\n');
+    expect(JSON.parse(readFileSync(file, 'utf8')).traceEvents.length).toBeGreaterThan(0);
+    expect(stderr).toBe(`farlight: open in https://ui.perfetto.dev: ${file}\n`);
+  });
+
+  it('is one process of the program that replaces it, and another has a name of its own', async () => {
+    const file = program('both.fltrace', 'from an earlier run');
+    const text = `import { fork } from 'node:child_process'; ${ASK}
+      if (process.send) process.disconnect(); else fork(process.argv[1]);`;
+    await run([process.execPath, program('forks.mjs', text)], '--record', file);
+    const names = readdirSync(folder).filter((name) => name.startsWith('both.'));
+    expect(names.sort()).toEqual([expect.stringMatching(/^both\.\d+\.fltrace$/), 'both.fltrace']);
+    for (const name of names) expect(readFileSync(join(folder, name), 'latin1')).not.toMatch(/^from/);
+  });
+
+  it('is not made where there was none and the program asks for no GPU', async () => {
+    const file = join(folder, 'none.json');
+    const { stderr } = await run([process.execPath, '-e', '0'], '--trace', file);
+    expect(existsSync(file)).toBe(false);
+    expect(stderr).toContain(`the program asked for no GPU, so there is no ${file}\n`);
+  });
+});
