@@ -2,8 +2,10 @@
 // two. The model is made here, so that nothing is downloaded. There is nothing of Farlight in this program: it runs on
 // whatever GPU `navigator.gpu` has, here or elsewhere.
 //
-//   farlight run -- node --liftoff-only transformers.mjs
-import './runtime.mjs';
+// On Node transformers.js loads ONNX Runtime's native build, whose GPU is this machine's. `farlight/onnxruntime` gives it
+// ONNX Runtime Web instead, which computes on that GPU.
+//
+//   farlight run -- node --liftoff-only --import farlight/onnxruntime transformers.mjs
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,8 +23,8 @@ try {
   env.allowRemoteModels = false;
   env.localModelPath = models;
 
-  const gpu = await vectorsOn('webgpu');
-  const cpu = await vectorsOn('wasm');
+  const gpu = await vectorsOn({ device: 'webgpu' });
+  const cpu = await vectorsOn({ session_options: { executionProviders: ['wasm'] } });
   for (const other of [1, 2]) {
     console.log(`'${SENTENCES[0]}' and '${SENTENCES[other]}': ${similarity(gpu, 0, other).toFixed(4)}`);
   }
@@ -31,10 +33,8 @@ try {
   rmSync(models, { recursive: true });
 }
 
-async function vectorsOn(provider) {
-  // `device` picks among the runtimes that transformers.js brings; with one of its own the program says it itself.
-  const options = { device: 'auto', dtype: 'fp32', session_options: { executionProviders: [provider] } };
-  const extract = await pipeline('feature-extraction', 'tiny', options);
+async function vectorsOn(where) {
+  const extract = await pipeline('feature-extraction', 'tiny', { dtype: 'fp32', ...where });
   const vectors = await extract(SENTENCES, { pooling: 'mean', normalize: true });
   await extract.dispose();
   return vectors;

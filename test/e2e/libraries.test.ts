@@ -204,6 +204,22 @@ describe.each([
   );
 });
 
+describe('a library that hides the options of its sessions', () => {
+  it(
+    'computes on the GPU with farlight/onnxruntime, whichever device it passes on, or none',
+    async () => {
+      const opened = host.counters.sessionsOpened;
+      const helper = ['--liftoff-only', '--import', 'farlight/onnxruntime'];
+      const spoken = await nodeThroughFarlight(host.url, [...helper, 'test/e2e/programs/hidden-options.mjs']);
+      expect(host.counters.sessionsOpened).toBe(opened + 1);
+      const [first, ...others] = spoken.trim().split('\n');
+      expect(first).toMatch(/^256 [0-9a-f]{64}$/);
+      expect(others).toEqual([first, first, first]);
+    },
+    MINUTES,
+  );
+});
+
 function contrast(values: number[]): number {
   return Math.max(...values) - Math.min(...values);
 }
