@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { Command, Option } from 'commander';
-import { takeToken } from '../client/run-tokens.js';
+import { type RunToken, takeToken } from '../client/run-tokens.js';
 import { HostClient } from '../client/transport/host-client.js';
 import { packageVersion } from '../link/package-version.js';
 import { probeAdapter } from '../link/probe-adapter.js';
@@ -81,11 +81,10 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   const record = options.record && prepareFile('--record', options.record);
   // Last of what can fail: from here on there is something to end.
   const runHost = await startHost(launch, { host, adapter, emulate });
-  const folder = RunFolder.make([
-    'unused',
-    ...(trace ? ['trace' as const] : []),
-    ...(record ? ['record' as const] : []),
-  ]);
+  const tokens: RunToken[] = ['unasked', 'unused'];
+  if (trace) tokens.push('trace');
+  if (record) tokens.push('record');
+  const folder = RunFolder.make(tokens);
   const ended = await execute(launch.command, {
     ...environment(runHost?.url ?? host, options),
     ...(trace && { FARLIGHT_TRACE: trace }),
@@ -98,17 +97,24 @@ async function run(command: string[], options: RunOptions): Promise<void> {
     tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
   if (record)
     tellOfFile(record, 'run it again with farlight replay', folder?.isTaken('record') ?? existsSync(record));
-  // A program of Deno's that may not write cannot take a token.
-  const knows = launch.runtime !== 'Deno' || mayWrite(launch.command);
-  if (ended.byItself && knows && folder && !folder.isTaken('unused'))
-    process.stderr.write(`farlight: ${UNUSED}\n`);
-  // A run within another's program used it for that one too.
-  if (folder?.isTaken('unused')) takeToken('unused');
+  if (folder && ended.byItself) tellOfUse(folder, launch);
   folder?.remove();
 }
 
-const UNUSED =
+/** Says so where the program computed nothing on a GPU of Farlight. */
+function tellOfUse(folder: RunFolder, { runtime, command }: Launch): void {
+  // A run within another's program has used what that gave it.
+  for (const token of ['unasked', 'unused'] as const) if (folder.isTaken(token)) takeToken(token);
+  // A program of Deno's that may not write takes none.
+  if (folder.isTaken('unused') || (runtime === 'Deno' && !mayWrite(command))) return;
+  process.stderr.write(`farlight: ${folder.isTaken('unasked') ? NO_DEVICE : UNASKED}\n`);
+}
+
+const UNASKED =
   'the program used no GPU of Farlight; it gives one to programs of Node, Deno and Bun that ask navigator.gpu, farlight or npm webgpu';
+
+const NO_DEVICE =
+  'the program used no GPU of Farlight; it asked for an adapter and for no device, so whatever it computed, it computed elsewhere';
 
 /** The host that this run has of its own, if any. Only Node starts the executor that a program has without a host. */
 async function startHost(

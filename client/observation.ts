@@ -31,7 +31,7 @@ export function observation({ transport, trace, record, progress }: ParsedOption
   const observers = [traced?.observer, shown?.observer, telemetry].filter((each) => each !== undefined);
   return {
     transport: async () => {
-      takeToken('unused');
+      takeToken('unasked');
       const way = await transport();
       telemetry.target = way.target;
       const observer = observe();

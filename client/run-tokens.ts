@@ -3,9 +3,10 @@ import { join } from 'node:path';
 
 /**
  * What `farlight run` hands out to the processes of its program, each to one of them: a file in a folder of the run's,
- * which FARLIGHT_RUN names. `unused` goes when the first session is opened, `trace` and `record` when their file is made.
+ * which FARLIGHT_RUN names. `unasked` goes with the first request of an adapter, `unused` with that of a device, `trace`
+ * and `record` when their file is made.
  */
-export type RunToken = 'unused' | 'trace' | 'record';
+export type RunToken = 'unasked' | 'unused' | 'trace' | 'record';
 
 /** Takes a token. False where another has it, or there was none. */
 export function takeToken(token: RunToken): boolean {

@@ -1,6 +1,7 @@
 import { native } from '../../link/globals.js';
 import { type FarlightAdapter, type FarlightDevice, OPERATIONS } from '../../proto/gen/operations.js';
 import { bear } from '../../proto/webidl/resource.js';
+import { takeToken } from '../run-tokens.js';
 import type { ClientResource } from '../session/client-resource.js';
 import { awaitedCall, defineInterface, INTERNAL, illegal, promising } from './define.js';
 import { GPUDevice } from './device.js';
@@ -48,6 +49,7 @@ export class GPUAdapter {
     return promising(() => {
       const adapter = awaitedCall(this, 'GPUAdapter', 'requestDevice');
       const { session } = adapter;
+      takeToken('unused');
       const [descriptor] = requestDevice.convert?.(args) ?? [];
       const device = new DeviceResource(session, descriptor?.label ?? '');
       const queueLabel = descriptor?.defaultQueue.label ?? '';

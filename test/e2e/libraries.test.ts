@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
+import { runFarlight } from '../support/farlight-command.js';
 import { nodeLocally, nodeThroughFarlight, nodeWith } from '../support/program.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -209,10 +210,12 @@ describe('a library that hides the options of its sessions', () => {
     'computes on the GPU with farlight/onnxruntime, whichever device it passes on, or none',
     async () => {
       const opened = host.counters.sessionsOpened;
-      const helper = ['--liftoff-only', '--import', 'farlight/onnxruntime'];
-      const spoken = await nodeThroughFarlight(host.url, [...helper, 'test/e2e/programs/hidden-options.mjs']);
+      const node = ['node', '--liftoff-only', '--import', 'farlight/onnxruntime'];
+      const command = [...node, 'test/e2e/programs/hidden-options.mjs'];
+      const { stdout, stderr } = await runFarlight(['run', '--host', host.url, '--', ...command], {}, root);
+      expect(stderr).not.toContain('used no GPU');
       expect(host.counters.sessionsOpened).toBe(opened + 1);
-      const [first, ...others] = spoken.trim().split('\n');
+      const [first, ...others] = stdout.trim().split('\n');
       expect(first).toMatch(/^256 [0-9a-f]{64}$/);
       expect(others).toEqual([first, first, first]);
     },

@@ -44,6 +44,7 @@ describe('farlight run gives its GPU to', () => {
     Object.assign(globalThis, globals);
     const use = async () => {
       const adapter = await create([]).requestAdapter();
+      await adapter.requestDevice();
       console.log(adapter instanceof GPUAdapter, adapter.info.device);
     };`;
   const IMPORT = `import { create, globals, isMac } from 'webgpu';${USE}`;
@@ -83,15 +84,23 @@ describe('farlight run says that the program used no GPU of Farlight', () => {
     expect(code).toBe(3);
   });
 
+  it('where it only asked which there is', async () => {
+    const { stderr } = await run([process.execPath, '-e', 'navigator.gpu.requestAdapter()']);
+    expect(stderr).toMatch(
+      /^farlight: the program used no GPU of Farlight; it asked for an adapter and for no device, /,
+    );
+  });
+
   it('with --stats, in place of numbers', async () => {
     const { stderr } = await run([process.execPath, '-e', '0'], '--stats');
     expect(stderr).toMatch(UNUSED);
   });
 
   it('with --stats, and not where it used one of its own making: the numbers are there', async () => {
-    const text = "import { create } from 'webgpu'; await create([]).requestAdapter();";
+    const text =
+      "import { create } from 'webgpu'; await (await create([]).requestAdapter()).requestDevice();";
     const { stderr } = await run([process.execPath, program('own.mjs', text)], '--stats');
-    expect(stderr).toMatch(/^\nfarlight: the session in numbers\n.*\n +API calls +1 +1\n[^\0]*$/);
+    expect(stderr).toMatch(/^\nfarlight: the session in numbers\n.*\n +API calls +2 +2\n[^\0]*$/);
     expect(stderr).not.toContain('used no GPU');
   });
 
@@ -105,7 +114,7 @@ describe('farlight run says that the program used no GPU of Farlight', () => {
 });
 
 describe('a file that --trace or --record names', () => {
-  const ASK = 'await navigator.gpu.requestAdapter();';
+  const ASK = 'await (await navigator.gpu.requestAdapter()).requestDevice();';
 
   it.each(['trace', 'record'])('stays as it is where the program asks for no GPU: --%s', async (option) => {
     const file = program('earlier', 'from an earlier run');

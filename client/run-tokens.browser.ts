@@ -1,0 +1,2 @@
+/** Nobody runs a page's program. */
+export const takeToken = (_token: string) => false;
