@@ -45,6 +45,11 @@ export function isPrivate(folder: string): boolean {
   return stats?.isDirectory() === true && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0;
 }
 
+/** Whether a host can be met in memory on this system at all: on Linux. */
+export function hasNear(): boolean {
+  return networkName() !== undefined && lstatSync(BASE, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
 function nearFolder(): string | undefined {
   const uid = process.geteuid?.();
   return uid === undefined ? undefined : join(BASE, `farlight-${uid}`);

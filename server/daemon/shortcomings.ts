@@ -1,4 +1,4 @@
-import { nearAddress } from '../../link/near-address.js';
+import { hasNear } from '../../link/near-address.js';
 import { processMemory } from './process-memory.js';
 
 /** What a host finds on its system: on Linux both. */
@@ -26,6 +26,6 @@ export function shortcomings({ processMemory, sharedMemory }: SystemHelp = helpH
 function helpHere(): SystemHelp {
   return {
     processMemory: processMemory(process.pid) !== undefined,
-    sharedMemory: nearAddress('127.0.0.1', 0) !== undefined,
+    sharedMemory: hasNear(),
   };
 }
