@@ -1,8 +1,10 @@
 import { native } from '../../link/globals.js';
 import { slot } from '../../proto/webidl/slots.js';
-import { drawnTo, GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.browser.js';
-import { INTERNAL } from '../api/define.js';
-import type { Canvas, Context2d } from './presenter.js';
+import { GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.js';
+import { INTERNAL, receiver } from '../api/define.js';
+import { DrawingBuffer, type DrawnFrame, type Surface } from '../canvas/drawing-buffer.js';
+import { whenTaskEnds } from '../session/task-end.js';
+import { type Canvas, type Context2d, Presenter } from './presenter.js';
 
 type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;
 
@@ -21,6 +23,49 @@ const offscreenWidth = slot<number>(globalThis.OffscreenCanvas?.prototype, 'widt
 const contexts = new WeakMap<Canvas, PageCanvasContext>();
 /** Canvases that have a context of the browser's own, as far as is known. */
 const taken = new WeakSet<Canvas>();
+/** Canvases that are drawn to in the current task: what comes of it is not here yet. */
+const drawnTo = new WeakSet<Canvas>();
+
+/**
+ * A canvas of this page. A frame is what was drawn when the task ends in which its texture was first asked for; it is
+ * copied from the host to the canvas, and is there when it has come.
+ */
+class PageSurface implements Surface {
+  readonly #canvas: Canvas;
+  readonly #presenter: Presenter;
+
+  constructor(canvas: Canvas, context: Context2d) {
+    this.#canvas = canvas;
+    this.#presenter = new Presenter(context);
+  }
+
+  get width(): number {
+    return this.#canvas.width;
+  }
+
+  get height(): number {
+    return this.#canvas.height;
+  }
+
+  toDevice(value: unknown, where: string): GPUDevice {
+    receiver(value, 'GPUDevice', where);
+    return value as GPUDevice;
+  }
+
+  began(end: () => void): void {
+    drawnTo.add(this.#canvas);
+    whenTaskEnds(end);
+  }
+
+  cleared(): void {
+    drawnTo.delete(this.#canvas);
+  }
+
+  present(frame: DrawnFrame): void {
+    drawnTo.delete(this.#canvas);
+    this.#presenter.present(frame);
+  }
+}
 
 /**
  * The WebGPU context of a canvas, as `getContext('webgpu')` gives it after `install`; null where the canvas has
@@ -36,7 +81,8 @@ export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUC
     // What comes from the host is put by this processor, and often.
     const plain = native.getContext.call(canvas, '2d', { willReadFrequently: true }) as Context2d | null;
     if (!plain) return null;
-    context = new PageCanvasContext(INTERNAL, canvas, plain);
+    const drawing = new DrawingBuffer(new PageSurface(canvas, plain));
+    context = new PageCanvasContext(INTERNAL, canvas, drawing);
     contexts.set(canvas, context);
   }
   return context as unknown as GPUCanvasContext;

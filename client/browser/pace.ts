@@ -1,4 +1,4 @@
-import { FramePace } from './frame-pace.js';
+import { FramePace } from '../canvas/frame-pace.js';
 
 const { requestAnimationFrame, cancelAnimationFrame } = globalThis;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FramePace } from '#farlight/client/browser/frame-pace.js';
+import { FramePace } from '#farlight/client/canvas/frame-pace.js';
 
 /** A browser whose frames come when a test wants. */
 class Browser {

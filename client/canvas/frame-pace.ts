@@ -1,6 +1,6 @@
-type FrameCallback = (time: number) => void;
+export type FrameCallback = (time: number) => void;
 
-/** A browser's own frames. */
+/** A browser's own frames, or those of a clock. */
 export interface Frames {
   request(callback: FrameCallback): number;
   cancel(id: number): void;
@@ -20,6 +20,8 @@ export class FramePace {
   #nextId = -1;
   /** Requests that wait, by ids below 0, which no browser gives. */
   readonly #held = new Map<number, FrameCallback>();
+  /** Who waits until a frame may begin. */
+  #waiting: (() => void)[] = [];
   /** What those got from the browser that it has been asked for since. */
   readonly #released = new Map<number, number>();
 
@@ -43,6 +45,14 @@ export class FramePace {
     this.#released.delete(id);
   }
 
+  /** Resolves when a frame may begin: for a program that draws one after the other by itself. */
+  free(): Promise<void> {
+    if (this.#underWay < this.#most) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+
   /** A frame was submitted. */
   began(): void {
     this.#underWay += 1;
@@ -52,6 +62,9 @@ export class FramePace {
   ended(): void {
     this.#underWay -= 1;
     if (this.#underWay >= this.#most) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
     const held = [...this.#held];
     this.#held.clear();
     for (const [id, callback] of held) {

@@ -1,0 +1,27 @@
+import { clearTimeout, monotonicNow, setTimeout } from '../../link/clock.js';
+import { IterableWeakSet } from '../api/weak-set.js';
+import { whenTaskEnds } from '../session/task-end.js';
+import { FrameClock, type Timers } from './frame-clock.js';
+import { type FrameCallback, FramePace } from './frame-pace.js';
+
+/** Canvases whose frame has begun and not ended. */
+export const beingDrawn: IterableWeakSet<{ endFrame(): void }> = new IterableWeakSet();
+
+// As in a page, what a frame's callbacks have left to do in microtasks belongs to that frame.
+const clock = new FrameClock({ now: monotonicNow, setTimeout, clearTimeout } as Timers, () =>
+  whenTaskEnds(() => {
+    for (const canvas of beingDrawn.members()) canvas.endFrame();
+  }),
+);
+
+/** The frames of this thread, held back while the GPU or who takes them from a canvas is slower than sixty a second. */
+export const pace: FramePace = new FramePace(clock);
+
+/** As in a page. A frame of every canvas that was drawn to ends when the frame's callbacks have run. */
+export function requestAnimationFrame(callback: FrameCallback): number {
+  return pace.request(callback);
+}
+
+export function cancelAnimationFrame(id: number): void {
+  pace.cancel(id);
+}

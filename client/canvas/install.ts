@@ -1,0 +1,80 @@
+import { GPUCanvasContext } from '../api/canvas-context.js';
+import { cancelAnimationFrame, requestAnimationFrame } from './animation.js';
+import { Canvas } from './canvas.js';
+import { PlainElement } from './elements.js';
+
+class OffscreenCanvas extends Canvas {}
+
+/** A document without content. */
+class PlainDocument extends PlainElement {
+  readonly documentElement: PlainElement = this.appendChild(new PlainElement('html'));
+  readonly head: PlainElement = this.documentElement.appendChild(new PlainElement('head'));
+  readonly body: PlainElement = this.documentElement.appendChild(new PlainElement('body'));
+  readonly hidden = false;
+  readonly visibilityState = 'visible';
+
+  constructor() {
+    super('#document');
+  }
+
+  override get ownerDocument(): PlainElement {
+    return this;
+  }
+
+  createElement(tagName: unknown): PlainElement {
+    const name = String(tagName).toLowerCase();
+    return name === 'canvas' ? new Canvas() : new PlainElement(name);
+  }
+
+  createElementNS(_namespace: unknown, tagName: unknown): PlainElement {
+    return this.createElement(tagName);
+  }
+}
+
+let uninstall: (() => void) | undefined;
+
+/**
+ * Makes what engines for pages take from one: a document that gives out canvases, `OffscreenCanvas`, animation frames,
+ * and a window that hears of nothing. Engines are to be loaded after it, and other libraries before, which might take
+ * this process for a page.
+ *
+ * @returns what takes it away again, and puts back what was there before.
+ */
+export function install(): () => void {
+  uninstall ??= define(pageGlobals());
+  return uninstall;
+}
+
+function pageGlobals(): Record<string, unknown> {
+  const events = new EventTarget();
+  return {
+    self: globalThis,
+    window: globalThis,
+    document: new PlainDocument(),
+    devicePixelRatio: 1,
+    addEventListener: events.addEventListener.bind(events),
+    removeEventListener: events.removeEventListener.bind(events),
+    dispatchEvent: events.dispatchEvent.bind(events),
+    requestAnimationFrame,
+    cancelAnimationFrame,
+    HTMLCanvasElement: Canvas,
+    OffscreenCanvas,
+    GPUCanvasContext,
+  };
+}
+
+/** Returns what undoes it. */
+function define(globals: Record<string, unknown>): () => void {
+  const before = Object.keys(globals).map(
+    (name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const,
+  );
+  for (const [name, value] of Object.entries(globals))
+    Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
+  return () => {
+    uninstall = undefined;
+    for (const [name, descriptor] of before) {
+      if (descriptor) Object.defineProperty(globalThis, name, descriptor);
+      else Reflect.deleteProperty(globalThis, name);
+    }
+  };
+}
