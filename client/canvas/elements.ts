@@ -7,6 +7,8 @@ export class PlainElement extends EventTarget {
   readonly style: Record<string, unknown> = {};
   readonly children: PlainElement[] = [];
   parentElement: PlainElement | null = null;
+  /** The document that made it, if one did. */
+  ownerDocument: PlainElement | null = null;
   id = '';
   tabIndex = -1;
   readonly #attributes = new Map<string, string>();
@@ -24,12 +26,8 @@ export class PlainElement extends EventTarget {
     return this.parentElement;
   }
 
-  get ownerDocument(): PlainElement | null {
-    return this.parentElement?.ownerDocument ?? null;
-  }
-
   get isConnected(): boolean {
-    return this.ownerDocument !== null;
+    return this.ownerDocument?.contains(this) ?? false;
   }
 
   appendChild<T extends PlainElement>(child: T): T {

@@ -7,9 +7,9 @@ class OffscreenCanvas extends Canvas {}
 
 /** A document without content. */
 class PlainDocument extends PlainElement {
-  readonly documentElement: PlainElement = this.appendChild(new PlainElement('html'));
-  readonly head: PlainElement = this.documentElement.appendChild(new PlainElement('head'));
-  readonly body: PlainElement = this.documentElement.appendChild(new PlainElement('body'));
+  readonly documentElement = this.appendChild(this.createElement('html'));
+  readonly head = this.documentElement.appendChild(this.createElement('head'));
+  readonly body = this.documentElement.appendChild(this.createElement('body'));
   readonly hidden = false;
   readonly visibilityState = 'visible';
 
@@ -17,13 +17,11 @@ class PlainDocument extends PlainElement {
     super('#document');
   }
 
-  override get ownerDocument(): PlainElement {
-    return this;
-  }
-
   createElement(tagName: unknown): PlainElement {
     const name = String(tagName).toLowerCase();
-    return name === 'canvas' ? new Canvas() : new PlainElement(name);
+    const element = name === 'canvas' ? new Canvas() : new PlainElement(name);
+    element.ownerDocument = this;
+    return element;
   }
 
   createElementNS(_namespace: unknown, tagName: unknown): PlainElement {

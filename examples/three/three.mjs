@@ -1,13 +1,16 @@
-// Renders a scene with three.js's WebGPURenderer, without a page or a window, and writes a PNG. There is nothing of
-// Farlight in this program: it runs on whatever GPU `navigator.gpu` has, here or elsewhere.
+// Renders a scene with three.js's WebGPURenderer, without a page or a window, and writes a PNG. It runs on whatever GPU
+// `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node three.mjs [--out FILE.png] [--width PIXELS] [--height PIXELS]
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import * as THREE from 'three/webgpu';
-import { writePng } from '../support/image.mjs';
+import { canvasContext, install } from 'farlight/canvas';
 import { withProgress } from '../support/progress.mjs';
-import { createCanvas } from './page.mjs';
-import { createScene } from './scene.mjs';
+
+// three.js looks for animation frames in `self`.
+install();
+const THREE = await import('three/webgpu');
+const { createScene } = await import('./scene.mjs');
 
 const { values: flags } = parseArgs({
   options: {
@@ -19,22 +22,19 @@ const { values: flags } = parseArgs({
 const width = Number(flags.width);
 const height = Number(flags.height);
 
-const renderer = new THREE.WebGPURenderer({ canvas: createCanvas(width, height), antialias: true });
+const { canvas } = canvasContext({ width, height });
+const renderer = new THREE.WebGPURenderer({ canvas, antialias: true });
 renderer.toneMapping = THREE.ACESFilmicToneMapping;
 renderer.shadowMap.enabled = true;
 await renderer.init();
 
-// It gets what the canvas of a page would: tone mapped, and in the color space of a screen.
-const target = new THREE.RenderTarget(width, height);
-renderer.setOutputRenderTarget(target);
-
 const { scene, camera } = createScene(width / height);
-const { result: data } = await withProgress('Rendering (compiles the shaders)', async () => {
+const { result: png } = await withProgress('Rendering (compiles the shaders)', async () => {
   await renderer.compileAsync(scene, camera);
   renderer.render(scene, camera);
-  return renderer.readRenderTargetPixelsAsync(target, 0, 0, width, height);
+  return canvas.toPNG();
 });
 await renderer.dispose();
 
-writePng(flags.out, { width, height, data });
+writeFileSync(flags.out, png);
 console.log(`Wrote ${flags.out}`);

@@ -1,0 +1,100 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { FrameClock } from '#farlight/client/canvas/frame-clock.js';
+
+/** A clock whose time a test lets pass, from a time that is no frame's. */
+function clockAt(start: number) {
+  let time = start;
+  let timers: { at: number; callback: () => void }[] = [];
+  const ended: number[] = [];
+  const clock = new FrameClock(
+    {
+      now: () => time,
+      setTimeout(callback, ms) {
+        const timer = { at: time + ms, callback };
+        timers.push(timer);
+        return timer;
+      },
+      clearTimeout(timer) {
+        timers = timers.filter((each) => each !== timer);
+      },
+    },
+    () => ended.push(time),
+  );
+  const pass = (ms: number) => {
+    for (const end = time + ms; time < end; ) {
+      time += 1;
+      const due = timers.filter(({ at }) => at <= time);
+      timers = timers.filter(({ at }) => at > time);
+      for (const { callback } of due) callback();
+    }
+  };
+  return { clock, ended, pass, timers: () => timers.length };
+}
+
+describe('the frames of a process without a screen', () => {
+  it('come sixty a second, as long as they are requested', () => {
+    const { clock, ended, pass, timers } = clockAt(1005);
+    let frames = 0;
+    const draw = () => {
+      frames += 1;
+      if (frames < 60) clock.request(draw);
+    };
+    clock.request(draw);
+    pass(990);
+    expect(frames).toBeGreaterThan(56);
+    pass(100);
+    expect(frames).toBe(60);
+    expect(ended).toHaveLength(60);
+    expect(timers()).toBe(0);
+  });
+
+  it('call all that was requested, with one time, and then end', () => {
+    const { clock, ended, pass } = clockAt(0);
+    const calls: string[] = [];
+    const ids = ['a', 'b'].map((name) => clock.request((time) => calls.push(`${name} ${time}`)));
+    pass(20);
+    expect(calls).toEqual(['a 17', 'b 17']);
+    expect(ended).toEqual([17]);
+    expect(new Set(ids).size).toBe(2);
+  });
+
+  it('are not called for what was cancelled, also in the same frame, and need no timer then', () => {
+    const { clock, pass, timers } = clockAt(0);
+    const calls: string[] = [];
+    clock.cancel(clock.request(() => calls.push('cancelled')));
+    expect(timers()).toBe(0);
+    let later = 0;
+    clock.request(() => clock.cancel(later));
+    later = clock.request(() => calls.push('cancelled in its frame'));
+    clock.request(() => calls.push('called'));
+    pass(20);
+    expect(calls).toEqual(['called']);
+    expect(timers()).toBe(0);
+  });
+
+  it('go on where a callback throws, which the program hears of as of any exception', async () => {
+    const { clock, ended, pass } = clockAt(0);
+    const caught = new Promise((resolve) => {
+      const others = process.listeners('uncaughtException');
+      process.removeAllListeners('uncaughtException').once('uncaughtException', resolve);
+      onTestFinished(() => {
+        process.removeAllListeners('uncaughtException');
+        for (const other of others) process.on('uncaughtException', other);
+      });
+    });
+    let called = false;
+    clock.request(() => {
+      throw new Error('of the program');
+    });
+    clock.request(() => {
+      called = true;
+    });
+    pass(20);
+    expect([called, ended.length]).toEqual([true, 1]);
+    expect(await caught).toMatchObject({ message: 'of the program' });
+  });
+
+  it('are for functions', () => {
+    expect(() => clockAt(0).clock.request('draw' as never)).toThrow(TypeError);
+  });
+});
