@@ -12,7 +12,14 @@ const [keep] = process.argv.slice(2);
 const folder = keep ? resolve(keep) : mkdtempSync(join(tmpdir(), 'farlight-pack-'));
 /** What belongs to the repository alone. */
 const UNWANTED = /^(test|bench|examples|scripts|client|server|cli|link|testing)\/|\.(test|spec)\.|\.map$/;
-const WANTED = ['README.md', 'LICENSE', 'dist/cli/main.js', 'dist/client/index.d.ts', 'proto/farlight.proto'];
+const WANTED = [
+  'README.md',
+  'LICENSE',
+  'dist/cli/main.js',
+  'dist/client/index.d.ts',
+  'dist/client/canvas/index.js',
+  'proto/farlight.proto',
+];
 /** In bytes; it was 2.0 MB, of which the software GPU is 1.6. */
 const MAX_BYTES = 3_000_000;
 

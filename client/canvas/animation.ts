@@ -7,12 +7,10 @@ import { type FrameCallback, FramePace } from './frame-pace.js';
 /** Canvases whose frame has begun and not ended. */
 export const beingDrawn: IterableWeakSet<{ endFrame(): void }> = new IterableWeakSet();
 
-// As in a page, what a frame's callbacks have left to do in microtasks belongs to that frame.
-const clock = new FrameClock({ now: monotonicNow, setTimeout, clearTimeout } as Timers, () =>
-  whenTaskEnds(() => {
-    for (const canvas of beingDrawn.members()) canvas.endFrame();
-  }),
-);
+const timers = { now: monotonicNow, setTimeout, clearTimeout, whenTaskEnds } as Timers;
+const clock = new FrameClock(timers, () => {
+  for (const canvas of beingDrawn.members()) canvas.endFrame();
+});
 
 /** The frames of this thread, held back while the GPU or who takes them from a canvas is slower than sixty a second. */
 export const pace: FramePace = new FramePace(clock);

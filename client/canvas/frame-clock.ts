@@ -9,6 +9,7 @@ export interface Timers {
   now(): number;
   setTimeout(callback: () => void, ms: number): unknown;
   clearTimeout(timer: unknown): void;
+  whenTaskEnds(callback: () => void): void;
 }
 
 /** Animation frames of a process that has no screen: sixty a second, while any are requested. */
@@ -18,8 +19,11 @@ export class FrameClock implements Frames {
   readonly #requested = new Map<number, FrameCallback>();
   #lastId = 0;
   #timer: unknown;
+  /** When the last frame was to begin. */
+  #due = Number.NEGATIVE_INFINITY;
+  #inFrame = false;
 
-  /** @param ended called after each frame's callbacks. */
+  /** @param ended called after each frame, when its callbacks and what they left to do in microtasks have run. */
   constructor(timers: Timers, ended: () => void) {
     this.#timers = timers;
     this.#ended = ended;
@@ -29,19 +33,28 @@ export class FrameClock implements Frames {
     if (typeof callback !== 'function') throw new TypeError('requestAnimationFrame takes a function');
     this.#lastId += 1;
     this.#requested.set(this.#lastId, callback);
-    this.#timer ??= this.#timers.setTimeout(() => this.#frame(), FRAME_MS - (this.#timers.now() % FRAME_MS));
+    this.#schedule();
     return this.#lastId;
   }
 
   cancel(id: number): void {
     this.#requested.delete(id);
-    if (this.#requested.size > 0) return;
+    if (this.#requested.size > 0 || this.#timer === undefined) return;
     this.#timers.clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
+  /** A frame that has not ended is followed by none: a timer that is due at once would come before its end. */
+  #schedule(): void {
+    if (this.#requested.size === 0 || this.#timer !== undefined || this.#inFrame) return;
+    const now = this.#timers.now();
+    this.#due = Math.max(this.#due + FRAME_MS, now);
+    this.#timer = this.#timers.setTimeout(() => this.#frame(), this.#due - now);
+  }
+
   #frame(): void {
     this.#timer = undefined;
+    this.#inFrame = true;
     const time = this.#timers.now();
     // What a callback requests is for the next frame.
     for (const id of [...this.#requested.keys()]) {
@@ -56,6 +69,10 @@ export class FrameClock implements Frames {
         });
       }
     }
-    this.#ended();
+    this.#timers.whenTaskEnds(() => {
+      this.#inFrame = false;
+      this.#ended();
+      this.#schedule();
+    });
   }
 }

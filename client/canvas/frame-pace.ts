@@ -7,7 +7,7 @@ export interface Frames {
 }
 
 /** Frames that may be under way before a program that animates waits for one: a line of 30 ms is full with three. */
-const MOST_UNDER_WAY = 3;
+export const MOST_UNDER_WAY = 3;
 
 /**
  * Animation frames, held back while as many of them as may are being computed or on their way: a program that draws

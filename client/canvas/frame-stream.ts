@@ -1,5 +1,10 @@
-/** Frames that a stream holds for who takes them. A program that draws at the pace it is given never has it drop one. */
-export const MOST_HELD = 3;
+import { MOST_UNDER_WAY } from './frame-pace.js';
+
+/**
+ * Frames that a stream holds for who takes them. A program that draws at the pace it is given never has it drop one: a
+ * frame is requested while the one before is drawn, which is not under way yet.
+ */
+export const MOST_HELD: number = MOST_UNDER_WAY + 1;
 
 interface Held<T> {
   readonly frame: Promise<T>;

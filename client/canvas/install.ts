@@ -29,6 +29,13 @@ class PlainDocument extends PlainElement {
   }
 }
 
+/** Of sizes that a page would give its elements: here nobody does. PixiJS polls with animation frames where it is not. */
+class ResizeObserver {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+}
+
 let uninstall: (() => void) | undefined;
 
 /**
@@ -57,6 +64,7 @@ function pageGlobals(): Record<string, unknown> {
     cancelAnimationFrame,
     HTMLCanvasElement: Canvas,
     OffscreenCanvas,
+    ResizeObserver,
     GPUCanvasContext,
   };
 }

@@ -6,6 +6,7 @@ function clockAt(start: number) {
   let time = start;
   let timers: { at: number; callback: () => void }[] = [];
   const ended: number[] = [];
+  let tasks: (() => void)[] = [];
   const clock = new FrameClock(
     {
       now: () => time,
@@ -17,18 +18,28 @@ function clockAt(start: number) {
       clearTimeout(timer) {
         timers = timers.filter((each) => each !== timer);
       },
+      whenTaskEnds(callback) {
+        tasks.push(callback);
+      },
     },
     () => ended.push(time),
   );
-  const pass = (ms: number) => {
+  const endTask = () => {
+    const due = tasks;
+    tasks = [];
+    for (const callback of due) callback();
+  };
+  /** Each task ends before time passes, unless a test says that it does not. */
+  const pass = (ms: number, endsTasks = true) => {
     for (const end = time + ms; time < end; ) {
       time += 1;
       const due = timers.filter(({ at }) => at <= time);
       timers = timers.filter(({ at }) => at > time);
       for (const { callback } of due) callback();
+      if (endsTasks) endTask();
     }
   };
-  return { clock, ended, pass, timers: () => timers.length };
+  return { clock, ended, pass, endTask, timers: () => timers.length };
 }
 
 describe('the frames of a process without a screen', () => {
@@ -40,9 +51,10 @@ describe('the frames of a process without a screen', () => {
       if (frames < 60) clock.request(draw);
     };
     clock.request(draw);
-    pass(990);
-    expect(frames).toBeGreaterThan(56);
-    pass(100);
+    pass(900);
+    expect(frames).toBeGreaterThan(45);
+    expect(frames).toBeLessThan(57);
+    pass(200);
     expect(frames).toBe(60);
     expect(ended).toHaveLength(60);
     expect(timers()).toBe(0);
@@ -53,9 +65,25 @@ describe('the frames of a process without a screen', () => {
     const calls: string[] = [];
     const ids = ['a', 'b'].map((name) => clock.request((time) => calls.push(`${name} ${time}`)));
     pass(20);
-    expect(calls).toEqual(['a 17', 'b 17']);
-    expect(ended).toEqual([17]);
+    expect(calls).toEqual(['a 1', 'b 1']);
+    expect(ended).toEqual([1]);
     expect(new Set(ids).size).toBe(2);
+  });
+
+  it('do not begin before the last one has ended, however long it takes', () => {
+    const { clock, ended, pass, endTask } = clockAt(0);
+    let frames = 0;
+    const draw = () => {
+      frames += 1;
+      clock.request(draw);
+    };
+    clock.request(draw);
+    pass(100, false);
+    expect([frames, ended]).toEqual([1, []]);
+    endTask();
+    expect([frames, ended]).toEqual([1, [100]]);
+    pass(1, false);
+    expect(frames).toBe(2);
   });
 
   it('are not called for what was cancelled, also in the same frame, and need no timer then', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FramePace } from '#farlight/client/canvas/frame-pace.js';
+import { FramePace, MOST_UNDER_WAY } from '#farlight/client/canvas/frame-pace.js';
 
 /** A browser whose frames come when a test wants. */
 class Browser {
@@ -50,6 +50,41 @@ describe('the pace of frames', () => {
       for (let frame = 0; frame < 3; frame += 1) browser.frame();
       expect(drawn).toBe(2 + shown);
     }
+  });
+
+  it('has one more under way than it waits for, where each frame is requested while the last one is drawn', () => {
+    const browser = new Browser();
+    const pace = new FramePace(browser);
+    let [underWay, most] = [0, 0];
+    const draw = () => {
+      pace.request(draw);
+      // As at the end of a frame, after its callbacks.
+      pace.began();
+      most = Math.max(most, ++underWay);
+    };
+    pace.request(draw);
+    for (let round = 0; round < 20; round += 1) {
+      for (let frame = 0; frame < 3; frame += 1) browser.frame();
+      pace.ended();
+      underWay -= 1;
+    }
+    expect(most).toBe(MOST_UNDER_WAY + 1);
+  });
+
+  it('lets who draws by itself go on when fewer are under way, and at once where they are', async () => {
+    const pace = new FramePace(new Browser(), 2);
+    await pace.free();
+    pace.began();
+    pace.began();
+    let went = 0;
+    for (let who = 0; who < 2; who += 1) pace.free().then(() => went++);
+    await Promise.resolve();
+    expect(went).toBe(0);
+    pace.ended();
+    await Promise.resolve();
+    expect(went).toBe(2);
+    pace.ended();
+    await pace.free();
   });
 
   it("forgets a request that is cancelled, whether it is held back, released, or the browser's own", () => {

@@ -21,7 +21,13 @@ const page = globalThis as unknown as Record<string, never> & {
 
 const own = (name: string) => Object.getOwnPropertyDescriptor(globalThis, name);
 const NAMES = ['window', 'self', 'document', 'devicePixelRatio', 'addEventListener', 'dispatchEvent'];
-const CLASSES = ['HTMLCanvasElement', 'OffscreenCanvas', 'GPUCanvasContext', 'requestAnimationFrame'];
+const CLASSES = [
+  'HTMLCanvasElement',
+  'OffscreenCanvas',
+  'ResizeObserver',
+  'GPUCanvasContext',
+  'requestAnimationFrame',
+];
 
 let uninstall: () => void;
 let before: unknown[];

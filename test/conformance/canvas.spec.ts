@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { Canvas, canvasContext } from '#farlight/client/canvas/index.js';
+import { Canvas, canvasContext, requestAnimationFrame } from '#farlight/client/canvas/index.js';
 import { parity, type Subject } from './fixture.js';
 import { BLUE, GREEN, NOTHING, RED, RENDER_ATTACHMENT, TEXTURE_COPY_SRC } from './render-support.js';
 
@@ -259,6 +259,26 @@ describe('the frames of a canvas', () => {
     for await (const { number, data } of frames) seen.push([number, data[0] as number]);
     await drawn;
     expect(seen).toEqual(Array.from({ length: 10 }, (_, at) => [at + 2, 20 * at]));
+  });
+
+  parity('are all of those that animation frames draw, however slowly they are taken', async (t) => {
+    const { canvas, fill } = configured(t);
+    const frames = canvas.frames();
+    let drawn = 0;
+    const draw = () => {
+      drawn += 1;
+      fill([drawn, 0, 0, 255]);
+      if (drawn < 12) requestAnimationFrame(draw);
+    };
+    requestAnimationFrame(draw);
+    const reds: number[] = [];
+    for await (const { number, data } of frames) {
+      reds.push(data[0] as number);
+      expect(drawn - number).toBeLessThanOrEqual(5);
+      if (number === 12) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(reds).toEqual(Array.from({ length: 12 }, (_, at) => at + 1));
   });
 
   parity('hold a program back that waits for its turn, until they are taken', async (t) => {

@@ -2,11 +2,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { runFarlight } from '../support/farlight-command.js';
+import { Picture } from '../support/pictures.js';
 import { nodeLocally, nodeThroughFarlight, nodeWith } from '../support/program.js';
+import { recipeCommand, recipes } from '../support/recipes.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'farlight-libraries-'));
@@ -22,23 +23,6 @@ afterAll(async () => {
 });
 
 const MINUTES = 3 * 60_000;
-/** A block of one line. */
-const COMMAND = /^```sh\nfarlight run -- node (.+)\n```$/m;
-
-/** docs/recipes.md, a library a section: what is run here is what it says. */
-const recipes = new Map(
-  readFileSync(join(root, 'docs/recipes.md'), 'utf8')
-    .split(/^## /m)
-    .slice(1)
-    .map((section) => [section.slice(0, section.indexOf('\n')), section]),
-);
-
-function command(library: string): string[] {
-  const [, args] = COMMAND.exec(recipes.get(library) ?? '') ?? [];
-  if (!args) throw new Error(`docs/recipes.md has no command for ${library}`);
-  return args.split(' ');
-}
-
 /** The recipes by the npm package that each is for. */
 const PACKAGES = new Map([
   ['npm webgpu', 'webgpu'],
@@ -48,7 +32,14 @@ const PACKAGES = new Map([
   ['three.js', 'three'],
   ['TypeGPU', 'typegpu'],
   ['jax-js', '@jax-js/jax'],
+  ['Babylon.js', '@babylonjs/core'],
+  ['PlayCanvas', 'playcanvas'],
+  ['PixiJS', 'pixi.js'],
 ]);
+/** Recipes of no library: they have a command that is run here. */
+const OTHERS = ['A shader of your own', 'A canvas', 'A cache that stays on the GPU'];
+/** Recipes that are read: what they have to show is too large or too slow to be a test, or needs no program. */
+const READ = ['A model that moves too much', 'Libraries that were tried by hand'];
 
 /** What package-lock.json has installed. */
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
@@ -62,10 +53,11 @@ describe('the recipes', () => {
   });
 
   it('have one command for each library that is tested here, and none beside', () => {
-    expect([...recipes.keys()]).toEqual(['A shader of your own', ...PACKAGES.keys()]);
-    for (const [library, text] of recipes) {
-      if (library !== 'npm webgpu') expect(text).toMatch(COMMAND);
-      expect(text.split('```'), library).toHaveLength(3);
+    const run = [...recipes.keys()].filter((name) => !READ.includes(name));
+    expect(new Set(run)).toEqual(new Set([...OTHERS, ...PACKAGES.keys()]));
+    for (const name of run) {
+      if (name !== 'npm webgpu') expect(recipeCommand(name), name).not.toEqual([]);
+      expect(recipes.get(name)?.split('```sh'), name).toHaveLength(2);
     }
   });
 
@@ -96,90 +88,14 @@ describe('a program for npm webgpu', () => {
         rmSync(changed);
       }
       await nodeLocally([program, '--out', local]);
-      const picture = PNG.sync.read(readFileSync(far));
-      expect(differences(picture, PNG.sync.read(readFileSync(local)))).toBe(0);
+      const picture = new Picture(readFileSync(far));
+      expect(picture.differences(new Picture(readFileSync(local)))).toBe(0);
       // Its background, and the triangle's middle, where its colours meet.
-      const middle = (128 * picture.width + 128) * 4;
-      expect([...picture.data.subarray(0, 4)]).toEqual([26, 26, 26, 255]);
-      for (const part of picture.data.subarray(middle, middle + 3)) expect(part).toBeGreaterThan(50);
+      expect(picture.at(0, 0)).toEqual([26, 26, 26, 255]);
+      for (const part of picture.at(128, 128)) expect(part).toBeGreaterThan(50);
     },
     MINUTES,
   );
-});
-
-describe('three.js', () => {
-  let through: PNG;
-  let local: PNG;
-
-  beforeAll(async () => {
-    const opened = host.counters.sessionsOpened;
-    through = await picture('farlight.png', (args) => nodeThroughFarlight(host.url, args));
-    expect(host.counters.sessionsOpened).toBe(opened + 1);
-    local = await picture('local.png', nodeLocally);
-  }, MINUTES);
-
-  async function picture(name: string, run: (args: string[]) => Promise<string>): Promise<PNG> {
-    const file = join(folder, name);
-    // The later of two flags counts.
-    await run([...command('three.js'), '--out', file]);
-    return PNG.sync.read(readFileSync(file));
-  }
-
-  it('renders the picture of local Dawn, pixel for pixel', () => {
-    expect([through.width, through.height]).toEqual([local.width, local.height]);
-    expect(differences(through, local)).toBe(0);
-  });
-
-  it('shows the sky, and a ball that is lit from one side, with the shine of the sun', () => {
-    for (const [x, y] of [
-      [10, 10],
-      [630, 10],
-      [320, 60],
-    ] as const) {
-      expect(colorAt(x, y)).toEqual([0, 43, 86, 255]);
-    }
-    const [lit] = colorAt(200, 180);
-    const [unlit] = colorAt(100, 285);
-    expect(lit).toBeGreaterThan(4 * unlit);
-    expect(Math.min(...colorAt(172, 205))).toBeGreaterThan(170);
-  });
-
-  it('has the texture sharp where it is near, and blurred by its mipmaps where it is far', () => {
-    const near = redsOf({ y: 460, from: 230, to: 410 });
-    const far = redsOf({ y: 116, from: 230, to: 410 });
-    expect(contrast(near)).toBeGreaterThan(150);
-    expect(contrast(far)).toBeLessThan(contrast(near) / 2);
-  });
-
-  it('has the floor in the shadow of the ball on one side of it, and in the sun elsewhere', () => {
-    const shadow = redsOf({ y: 300, from: 60, to: 108 });
-    const sun = redsOf({ y: 300, from: 580, to: 640 });
-    expect(Math.max(...sun)).toBeGreaterThan(2 * Math.max(...shadow));
-    expect(Math.min(...sun)).toBeGreaterThan(2 * Math.min(...shadow));
-  });
-
-  it('has the lamp before the knot, and the floor seen through green glass', () => {
-    const [red, green, blue] = colorAt(287, 244);
-    expect(blue).toBeGreaterThan(green);
-    expect(green).toBeGreaterThan(red);
-
-    const glass = { y: 300, from: 330, to: 380 };
-    expect(contrast(redsOf(glass))).toBeGreaterThan(60);
-    for (let x = glass.from; x < glass.to; x++) {
-      const [red, green] = colorAt(x, glass.y);
-      expect(green).toBeGreaterThan(red);
-    }
-  });
-
-  function colorAt(x: number, y: number): [red: number, green: number, blue: number, alpha: number] {
-    const at = (y * through.width + x) * 4;
-    const [red = 0, green = 0, blue = 0, alpha = 0] = through.data.subarray(at, at + 4);
-    return [red, green, blue, alpha];
-  }
-
-  function redsOf({ y, from, to }: { y: number; from: number; to: number }): number[] {
-    return Array.from({ length: to - from }, (_, i) => colorAt(from + i, y)[0]);
-  }
 });
 
 describe.each([
@@ -189,17 +105,18 @@ describe.each([
   'transformers.js',
   'TypeGPU',
   'jax-js',
+  'A cache that stays on the GPU',
 ])('%s', (library) => {
   it(
     'computes what the CPU does, and the very bits that local Dawn does',
     async () => {
       const opened = host.counters.sessionsOpened;
-      const through = await nodeThroughFarlight(host.url, command(library));
+      const through = await nodeThroughFarlight(host.url, recipeCommand(library));
       expect(host.counters.sessionsOpened).toBe(opened + 1);
       const [, error] = /Largest difference from the CPU: (\S+)/.exec(through) ?? [];
       expect(Number(error)).toBeLessThan(1e-3);
       expect(through).toMatch(/sha256 [0-9a-f]{64}/);
-      expect(through).toBe(await nodeLocally(command(library)));
+      expect(through).toBe(await nodeLocally(recipeCommand(library)));
     },
     MINUTES,
   );
@@ -222,16 +139,3 @@ describe('a library that hides the options of its sessions', () => {
     MINUTES,
   );
 });
-
-function contrast(values: number[]): number {
-  return Math.max(...values) - Math.min(...values);
-}
-
-/** How many pixels differ. */
-function differences(a: PNG, b: PNG): number {
-  let count = 0;
-  for (let at = 0; at < a.data.length; at += 4) {
-    if (a.data.compare(b.data, at, at + 4, at, at + 4) !== 0) count++;
-  }
-  return count;
-}

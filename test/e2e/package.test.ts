@@ -107,6 +107,7 @@ describe('the package', () => {
 describe('its types', () => {
   const CONSUMER = `
     import { close, create, type CreateOptions, FarlightError, globals, type Stats, stats } from 'farlight';
+    import { canvasContext, type Frame, install } from 'farlight/canvas';
     import { emulateLink, type TestHost, testHost } from 'farlight/testing';
     import 'farlight/register';
     const options: CreateOptions = { host: 'grpc://127.0.0.1:7070' };
@@ -117,6 +118,10 @@ describe('its types', () => {
     export const link = emulateLink({ target: 'grpc://127.0.0.1:7070', rttMs: 30 });
     export const device: Promise<GPUDevice | undefined> = gpu.requestAdapter().then((each) => each?.requestDevice());
     export const isOurs = (error: unknown): boolean => error instanceof FarlightError && error.code === 'BUSY';
+    const { canvas } = canvasContext({ width: 2, height: 2 });
+    export const frames: AsyncIterable<Frame> = canvas.frames();
+    export const png: Promise<Uint8Array> = canvas.toPNG();
+    export const uninstall: () => void = install();
     close(gpu);
   `;
 

@@ -17,6 +17,7 @@ if (isMainThread) {
   const { create, globals } = await import('webgpu');
   copyOutOfSharedMemory(globals);
   stayAwakeWhileCompiling();
+  wholeFeatures(globals);
   Object.assign(globalThis, globals);
   installNavigator(create([]));
 }
@@ -46,6 +47,13 @@ function preload(library) {
   } catch (error) {
     if (!/did not self-register/.test(error.message)) throw error;
   }
+}
+
+/** Babylon.js walks the features of an adapter by a method of setlikes that npm `webgpu` lacks. */
+function wholeFeatures({ GPUSupportedFeatures: { prototype } }) {
+  prototype.forEach ??= function (callback) {
+    for (const feature of this.keys()) callback(feature, feature, this);
+  };
 }
 
 /** Node 20 has no navigator. Newer ones have one behind a getter, which can be extended but not assigned to. */
