@@ -1,3 +1,5 @@
+import { native } from '../../link/globals.js';
+
 export type FrameCallback = (time: number) => void;
 
 /** A browser's own frames, or those of a clock. */
@@ -47,8 +49,8 @@ export class FramePace {
 
   /** Resolves when a frame may begin: for a program that draws one after the other by itself. */
   free(): Promise<void> {
-    if (this.#underWay < this.#most) return Promise.resolve();
-    return new Promise((resolve) => {
+    if (this.#underWay < this.#most) return native.Promise.resolve();
+    return new native.Promise((resolve) => {
       this.#waiting.push(resolve);
     });
   }

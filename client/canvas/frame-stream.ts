@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { MOST_UNDER_WAY } from './frame-pace.js';
 
 /**
@@ -34,16 +35,16 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
 
   /** Resolves when the frame was taken, or will not be. Where as many are held as may be, it is not read at all. */
   offer(read: () => Promise<T>): Promise<void> {
-    if (this.#ended || this.#held.length >= MOST_HELD) return Promise.resolve();
+    if (this.#ended || this.#held.length >= MOST_HELD) return native.Promise.resolve();
     const frame = read();
     // Whoever takes it hears of it.
     frame.catch(() => {});
     const asking = this.#asking.shift();
     if (asking) {
       asking(frame);
-      return Promise.resolve();
+      return native.Promise.resolve();
     }
-    return new Promise((taken) => {
+    return new native.Promise((taken) => {
       this.#held.push({ frame, taken });
     });
   }
@@ -52,7 +53,7 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
     const held = this.#held.shift();
     held?.taken();
     if (held || this.#ended) return this.#result(held?.frame);
-    return new Promise((resolve) => {
+    return new native.Promise((resolve) => {
       this.#asking.push((frame) => resolve(this.#result(frame)));
     });
   }

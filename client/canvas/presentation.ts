@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
 import { describe, isObject } from '../../proto/webidl/converters.js';
 import { beingDrawn, pace } from './animation.js';
@@ -68,7 +69,9 @@ export class Presentation implements Surface {
     );
     pace.began();
     // A device that is lost has no more work to do: its program hears of it elsewhere.
-    Promise.allSettled([frame.device.queue.onSubmittedWorkDone(), ...offered]).then(() => pace.ended());
+    native.Promise.allSettled([frame.device.queue.onSubmittedWorkDone(), ...offered]).then(() =>
+      pace.ended(),
+    );
   }
 
   /** What the canvas has at this moment: the frame that is being drawn, or else the last one. */

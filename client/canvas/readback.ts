@@ -1,3 +1,4 @@
+import { native } from '../../link/globals.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
 import type { DrawnFrame } from './drawing-buffer.js';
 import { type FramePixels, texelBytes } from './pixels.js';
@@ -28,7 +29,7 @@ export class Readback {
       const copied = submit(device, (encoder) =>
         encoder.copyTextureToBuffer({ texture }, { buffer, bytesPerRow }, [width, height]),
       );
-      const [error] = await Promise.all([copied, buffer.mapAsync(GPUMapMode.READ)]);
+      const [error] = await native.Promise.all([copied, buffer.mapAsync(GPUMapMode.READ)]);
       if (error) throw new Error(`the canvas has no picture: ${error.message}`);
       const data = new Uint8Array(buffer.getMappedRange());
       const taken = take({ format, alphaMode, width, height, data, bytesPerRow });
