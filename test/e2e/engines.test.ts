@@ -208,24 +208,3 @@ describe('a canvas', () => {
     MINUTES,
   );
 });
-
-describe('a cache that stays on the GPU', () => {
-  it(
-    'does not cross the network with each step',
-    async () => {
-      const bytesWith = async (cache: string) => {
-        const { bytesUp, bytesDown } = host.counters;
-        const args = [...recipeCommand('A cache that stays on the GPU'), '--cache', cache];
-        const printed = await nodeThroughFarlight(host.url, args);
-        const moved = host.counters.bytesUp + host.counters.bytesDown - bytesUp - bytesDown;
-        return { printed, moved };
-      };
-      const there = await bytesWith('gpu');
-      const here = await bytesWith('cpu');
-      expect(here.printed).toBe(there.printed);
-      // 16 steps, in which 256 positions of 128 numbers, keys and values, go there and come back.
-      expect(here.moved - there.moved).toBeGreaterThan(16 * 2 * 256 * 128 * 4 * 1.8);
-    },
-    MINUTES,
-  );
-});

@@ -39,7 +39,11 @@ const PACKAGES = new Map([
 /** Recipes of no library: they have a command that is run here. */
 const OTHERS = ['A shader of your own', 'A canvas', 'A cache that stays on the GPU'];
 /** Recipes that are read: what they have to show is too large or too slow to be a test, or needs no program. */
-const READ = ['A model that moves too much', 'Libraries that were tried by hand'];
+const READ = [
+  'A model that moves too much',
+  'A dependency that imports webgpu',
+  'Libraries that were tried by hand',
+];
 
 /** What package-lock.json has installed. */
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
@@ -105,7 +109,6 @@ describe.each([
   'transformers.js',
   'TypeGPU',
   'jax-js',
-  'A cache that stays on the GPU',
 ])('%s', (library) => {
   it(
     'computes what the CPU does, and the very bits that local Dawn does',
@@ -135,6 +138,30 @@ describe('a library that hides the options of its sessions', () => {
       const [first, ...others] = stdout.trim().split('\n');
       expect(first).toMatch(/^256 [0-9a-f]{64}$/);
       expect(others).toEqual([first, first, first]);
+    },
+    MINUTES,
+  );
+});
+
+describe('a cache that stays on the GPU', () => {
+  it(
+    'does not cross the network with each step, and changes no bit of what local Dawn and a cache here compute',
+    async () => {
+      const program = recipeCommand('A cache that stays on the GPU');
+      const bytesWith = async (cache: string) => {
+        const { bytesUp, bytesDown } = host.counters;
+        const printed = await nodeThroughFarlight(host.url, [...program, '--cache', cache]);
+        return { printed, moved: host.counters.bytesUp + host.counters.bytesDown - bytesUp - bytesDown };
+      };
+      const there = await bytesWith('gpu');
+      const here = await bytesWith('cpu');
+      expect(there.printed).toMatch(
+        /Largest difference from the CPU: \S+e-[6-9]\nResult: sha256 [0-9a-f]{64}/,
+      );
+      expect(here.printed).toBe(there.printed);
+      expect(await nodeLocally(program)).toBe(there.printed);
+      // 16 steps, in which 256 positions of 128 numbers, keys and values, go there and come back.
+      expect(here.moved - there.moved).toBeGreaterThan(16 * 2 * 256 * 128 * 4 * 1.8);
     },
     MINUTES,
   );
