@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
 import { clearTimeout, setTimeout, wallClock } from '../../link/clock.js';
+import { fitsUnixSocket } from '../../link/unix-path.js';
 import { FarlightError } from '../../proto/errors.js';
 import { connectError } from './connect-error.js';
 import { listenAt } from './listen-address.js';
@@ -17,8 +18,6 @@ const NAME_BYTES = 16;
 const NAME_MS = 5000;
 /** A folder without a socket is one that is being made, unless it is so old, in milliseconds. */
 const UNFINISHED_MS = 60_000;
-/** The longest path that a unix socket can have everywhere, in bytes. */
-const LONGEST_PATH = 100;
 
 /**
  * Plain sockets for connections that cannot be handed to another process as they are: a TLS connection's keys are in
@@ -160,7 +159,7 @@ export class Bridges {
 
 /** The user's own folder for sockets, where there is one and paths in it are not too long. */
 function baseFolder(): string {
-  const fits = (base: string) => join(base, `${PREFIX}xxxxxx`, SOCKET).length <= LONGEST_PATH;
+  const fits = (base: string) => fitsUnixSocket(join(base, `${PREFIX}xxxxxx`, SOCKET));
   const runtime = process.env.XDG_RUNTIME_DIR;
   if (runtime && fits(runtime) && isOwnFolder(runtime)) return runtime;
   return fits(tmpdir()) ? tmpdir() : '/tmp';

@@ -1,5 +1,8 @@
+import { chmodSync } from 'node:fs';
 import { isIP, type ListenOptions, type Server } from 'node:net';
+import { isMainThread } from 'node:worker_threads';
 import { isLoopback } from '../../link/loopback.js';
+import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../link/unix-path.js';
 import { FarlightError } from '../../proto/errors.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7070';
@@ -49,6 +52,7 @@ export function parseListenAddress(
     if (!path.startsWith('/')) throw badListen(text);
     if (platform === 'win32') throw noUnixSocket(text);
     if (requireToken) throw noToken(text);
+    if (!fitsUnixSocket(path)) throw pathTooLong(text);
     return { target: `unix:${path}`, tls: false, host: '', port: 0, path, url: () => `unix:${path}` };
   }
   const match = /^(?:(grpcs?):\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
@@ -76,16 +80,37 @@ export function parseListenAddress(
   };
 }
 
-/** Has a server listen. @throws the bind error (rejects). */
-export function listenAt(server: Server, where: ListenOptions): Promise<void> {
+/**
+ * Has a server listen. A unix socket is there for its own user alone from the first instant on, and then for those whom
+ * `mode` lets connect.
+ *
+ * @throws the bind error (rejects).
+ */
+export function listenAt(server: Server, where: ListenOptions, mode = 0o600): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(where, () => {
+    const listening = () => {
       server.off('error', reject);
       // A process without free descriptors takes no connection, and goes on with those that it has.
       server.on('error', () => {});
       resolve();
+    };
+    if (where.path === undefined) {
+      server.listen(where, listening);
+      return;
+    }
+    const { path } = where;
+    // The file is made within the call. A thread may not say what the process's files are like.
+    const mask = isMainThread ? process.umask(0o177) : undefined;
+    server.listen(where, () => {
+      try {
+        chmodSync(path, mode);
+        listening();
+      } catch (error) {
+        reject(error);
+      }
     });
+    if (mask !== undefined) process.umask(mask);
   });
 }
 
@@ -93,6 +118,13 @@ function noUnixSocket(text: string): FarlightError {
   return new FarlightError(
     'BAD_OPTION',
     `${text} is a unix socket, and Node has none on Windows; listen on ${DEFAULT_LISTEN}`,
+  );
+}
+
+function pathTooLong(text: string): FarlightError {
+  return new FarlightError(
+    'BAD_OPTION',
+    `the path in ${text} has more than ${LONGEST_UNIX_PATH} bytes, which is the most that a unix socket's can have; name a shorter one`,
   );
 }
 

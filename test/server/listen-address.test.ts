@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { LONGEST_UNIX_PATH } from '#farlight/link/unix-path.js';
 import { parseListenAddress } from '#farlight/server/daemon/listen-address.js';
 
 const EVERYWHERE = ['0.0.0.0:7070', '192.168.1.5:7070', 'gpu.example:7070', '[::]:7070', '128.0.0.1:1'];
@@ -26,6 +27,15 @@ describe('an address to listen on', () => {
       /^unix:\/run\/farlight\.sock is a unix socket, and Node has none on Windows; listen on 127\.0\.0\.1:7070$/,
     );
     expect(parseListenAddress('unix:/run/x.sock', { platform: 'darwin' }).path).toBe('/run/x.sock');
+  });
+
+  it('as a unix socket has a path that the system takes whole', () => {
+    const folder = `/tmp/${'x'.repeat(LONGEST_UNIX_PATH - '/tmp//s'.length)}`;
+    expect(parseListenAddress(`unix:${folder}/s`).path).toHaveLength(LONGEST_UNIX_PATH);
+    for (const longer of [`${folder}/so`, `${folder}/é`])
+      expect(() => parseListenAddress(`unix:${longer}`)).toThrow(
+        /has more than 10\d bytes.*name a shorter one/,
+      );
   });
 
   it('elsewhere asks for TLS, and so does grpcs:// on loopback', () => {
