@@ -1,7 +1,6 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../../link/certificate-pin.js';
-import { wallClock } from '../../link/clock.js';
 import { native } from '../../link/globals.js';
 import { alarm } from '../../link/timer.js';
 import type { ClientCertificate } from './client-certificate.js';
@@ -19,8 +18,6 @@ export interface SocketOptions {
   certificate?: ClientCertificate | undefined;
   /** Gives up. */
   signal?: AbortSignal | undefined;
-  /** The time, in milliseconds since 1970, that a pinned certificate is held against. Default: now. */
-  now?: (() => number) | undefined;
 }
 
 const TIMEOUT_MS = 5000;
@@ -47,9 +44,9 @@ export async function openSocket(address: HostAddress, options: SocketOptions = 
 /**
  * Speaks TLS on a connection, and resolves when the peer is verified.
  *
- * With a pin the certificate's key must be that one, and its dates must hold; its names and who signed it then say
- * nothing more. Without one an authority must have signed it, for the name in the address. What the environment says
- * (NODE_TLS_REJECT_UNAUTHORIZED) turns neither off.
+ * With a pin the certificate's key must be that one; its dates, its names and who signed it then say nothing more, since
+ * whoever has the key can write them anew. Without one an authority must have signed it, for the name in the address and
+ * for today. What the environment says (NODE_TLS_REJECT_UNAUTHORIZED) turns neither off.
  *
  * @param socket a connection on which nothing was said yet; it is closed where this rejects.
  * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects)
@@ -77,7 +74,7 @@ export async function secure(
     failed: (error) => explain.notSecured(address, error),
     late: (ms) => explain.notSecuredInTime(address, ms),
   });
-  const problem = judge(secured, address, protocols, options.now ?? wallClock);
+  const problem = judge(secured, address, protocols);
   if (!problem) return secured;
   secured.destroy();
   throw problem;
@@ -88,13 +85,10 @@ function judge(
   secured: TLSSocket,
   address: HostAddress,
   protocols: readonly string[],
-  now: () => number,
 ): Error | undefined {
   if (address.pin !== undefined) {
     const certificate = secured.getPeerX509Certificate();
     if (!certificate || pinOf(certificate) !== address.pin) return explain.wrongPin(address);
-    if (now() >= Date.parse(certificate.validTo)) return explain.expired(address);
-    if (now() < Date.parse(certificate.validFrom)) return explain.notYetValid(address);
   } else if (!secured.authorized) {
     return explain.untrusted(address, String(secured.authorizationError));
   }

@@ -40,8 +40,11 @@ const DAY = 24 * 60 * 60 * 1000;
 const VALID_DAYS = 730;
 /** So long before its end a certificate is made anew. */
 const RENEW_DAYS = 30;
-/** Clocks of clients may be so much behind. */
-const BACKDATED_MS = 60 * 60 * 1000;
+/**
+ * Clocks of clients may be so much behind: one that is set to another zone's time is off by 14 hours at most, and one that
+ * was set by hand may have the wrong day. Only clients without a pin look at it.
+ */
+const BACKDATED_MS = 2 * DAY;
 
 /**
  * The certificate that a host makes for itself: made when it is first asked for, and made anew, for the same key,

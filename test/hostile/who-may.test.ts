@@ -9,13 +9,12 @@ import { PACKET } from '#farlight/proto/wire/packet.js';
 import { REFUSED_AFTER_MS } from '#farlight/server/daemon/admission.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
-import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { memoryLog } from '../support/memory-log.js';
 import { RawClient } from '../support/raw-client.js';
 import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
-import { DAY, makePair, servers } from '../support/trust.js';
+import { makePair, servers } from '../support/trust.js';
 
 const hosts = secureHosts();
 const listening = servers();
@@ -213,17 +212,6 @@ describe('a host with TLS', () => {
 });
 
 describe('a client', () => {
-  it('says nothing to a host whose certificate has expired', async () => {
-    const pair = makePair({ notBefore: Date.now() - 9 * DAY, notAfter: Date.now() - DAY });
-    const { port, received } = await listening.tls(serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }));
-    const url = `grpcs://flt_${'a'.repeat(43)}@127.0.0.1:${port}?ca=${pair.pin}`;
-    expect(await refusal(url)).toEqual({
-      code: 'UNTRUSTED_HOST',
-      message: expect.stringMatching(/^the certificate at grpcs:\S+ has expired; have its owner/),
-    });
-    expect(received()).toBe('');
-  });
-
   it('says nothing to a host with another key', async () => {
     const { invite } = await hosts.start();
     const url = invite().url.replace(/ca=.*/, `ca=${makePair().pin}`);

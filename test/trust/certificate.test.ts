@@ -78,6 +78,11 @@ describe('the certificate that a host makes for itself', () => {
     expect(statSync(folder).mode & 0o777).toBe(0o700);
   });
 
+  it('counts already where a clock is of another zone, or a day behind', () => {
+    const { cert } = ownCertificate({ names: NAMES, folder: temporary.make(), now });
+    expect(Date.parse(new X509Certificate(cert).validFrom)).toBeLessThan(now - DAY - 14 * 60 * 60 * 1000);
+  });
+
   it('is made anew near its end, or for another name, with the pin that clients have', () => {
     const folder = temporary.make();
     const made = ownCertificate({ names: NAMES, folder, now });
