@@ -55,7 +55,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   token: [
     ['farlight token add --note "laptop of Ada"', 'one more may use the host'],
     ['farlight token list', 'who may?'],
-    ['farlight token revoke 3f9c', 'no longer; its sessions end'],
+    ['farlight token revoke 3f9c0a71be', 'no longer; its sessions end'],
   ],
   'token add': [
     ['farlight token add --note "laptop of Ada"', 'prints the token, this once'],
@@ -65,7 +65,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight token list', 'the ids, and what each is for'],
     ['farlight token list --json | jq length', 'for a script'],
   ],
-  'token revoke': [['farlight token revoke 3f9c', 'an id of farlight token list']],
+  'token revoke': [['farlight token revoke 3f9c0a71be', 'an id of farlight token list']],
   completion: [
     ['eval "$(farlight completion bash)"', 'in ~/.bashrc'],
     ['source <(farlight completion zsh)', 'in ~/.zshrc, after compinit'],

@@ -50,7 +50,7 @@ describe('farlight completion', () => {
 });
 
 describe('the help of every command', () => {
-  it('has examples, none of them wider than a terminal of 120 columns', () => {
+  it('has examples, none wider than a terminal of 120 columns, with commands and options that there are', () => {
     const paths = [
       [],
       ['serve'],
@@ -62,11 +62,25 @@ describe('the help of every command', () => {
       ['cache', 'clear'],
       ['token'],
     ];
+    const helps = new Map<string, string>();
+    const typed: string[][] = [];
     for (const path of [...paths, ['token', 'add'], ['token', 'list'], ['token', 'revoke'], ['completion']]) {
       const { stdout } = farlight(...path, '--help');
       const [, examples = ''] = stdout.split('Examples:\n');
       expect([path, examples.includes('farlight')]).toEqual([path, true]);
       for (const line of examples.split('\n')) expect(line.length).toBeLessThanOrEqual(120);
+      helps.set(path.join(' '), stdout);
+      for (const [, words = ''] of examples.matchAll(/^ {2}farlight (.+?)(?: {2}|$)/gm))
+        typed.push(words.replace(/ (--|\||>) .*/, '').split(' '));
+    }
+    expect(typed.length).toBeGreaterThan(30);
+    for (const words of typed) {
+      const command = [words.slice(0, 2), words.slice(0, 1)].find((path) => helps.has(path.join(' ')));
+      // Of replay there is no help above.
+      if (!command && words[0] === 'replay') continue;
+      const help = helps.get(String(command?.join(' ')));
+      for (const option of words.filter((word) => word.startsWith('-')))
+        expect([words, help?.includes(`${option} `)]).toEqual([words, true]);
     }
   });
 });

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isToken } from '#farlight/proto/token.js';
@@ -37,6 +37,17 @@ describe('farlight token', () => {
     const revoked = await farlightToken('revoke', String(entry?.id));
     expect(revoked).toEqual({ code: 0, stdout: `revoked ${entry?.id}\n`, stderr: '' });
     expect(store().verify(token)).toBeUndefined();
+  });
+
+  it('revokes as its examples show it', async () => {
+    const folder = join(config, 'farlight', 'host', 'tokens');
+    for (const args of [['--help'], ['revoke', '--help']]) {
+      const { stdout } = await farlightToken(...args);
+      const [, shown = ''] = /^ {2}farlight token revoke (\S+)/m.exec(stdout) ?? [];
+      // A token that happens to have that id.
+      renameSync(join(folder, store().add().entry.id), join(folder, shown));
+      expect(await farlightToken('revoke', shown)).toMatchObject({ code: 0, stderr: '' });
+    }
   });
 
   it('keeps what its tenant may have beside it, and shows it as it would be typed', async () => {
