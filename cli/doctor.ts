@@ -128,7 +128,8 @@ function advise(local: LocalReport, host: HostReport | undefined): string[] {
 
 /** What a person types for an address: of one with a token, which is not shown, that it is the same. */
 function pasted(url: string): string {
-  return url.startsWith('grpcs:') ? 'THE-SAME-ADDRESS' : url;
+  if (url.startsWith('grpcs:')) return 'THE-SAME-ADDRESS';
+  return url.includes('?') ? `'${url}'` : url;
 }
 
 function print({ farlight, node, platform, local, host, healthy, advice }: Report, style: Style): string {

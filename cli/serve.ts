@@ -22,6 +22,7 @@ interface ServeOptions extends HostOptions {
   dashboard: string | false;
   allowOrigin?: string[];
   requireToken?: boolean;
+  allowLocalUsers?: boolean;
   tlsCert?: string;
   tlsKey?: string;
   tlsClientCa?: string;
@@ -37,6 +38,10 @@ export function serveCommand(): Command {
       DEFAULT_LISTEN,
     )
     .option('--require-token', 'speak TLS and ask for a token on loopback too')
+    .option(
+      '--allow-local-users',
+      'let other users of this machine see the dashboard, and use the host where it asks for no token',
+    )
     .option('--tls-cert <file>', 'a certificate of yours (PEM); without it the host makes its own')
     .option('--tls-key <file>', 'the private key of that certificate (PEM)')
     .option('--tls-client-ca <file>', 'take only clients with a certificate that one of these signed (PEM)')
@@ -82,8 +87,8 @@ async function serve(options: ServeOptions): Promise<void> {
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const { requireToken, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-  const trust = { requireToken, tlsFiles: { cert, key, clientCa } };
+  const { requireToken, allowLocalUsers, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
+  const trust = { requireToken, allowLocalUsers, tlsFiles: { cert, key, clientCa } };
   const limits = await daemonOptions(options);
   const dashboard = options.dashboard || undefined;
   const allowOrigins = options.allowOrigin;

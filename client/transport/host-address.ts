@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { isPin } from '../../link/certificate-pin.js';
 import { native } from '../../link/globals.js';
 import { isLoopback } from '../../link/loopback.js';
+import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../link/unix-path.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
 import { badUrl, noUnixSocket, tokenIn, tokenInPlaintext } from './address-errors.js';
@@ -16,7 +17,11 @@ interface Where {
   readonly port: number;
   readonly path: string;
   readonly pin?: string | undefined;
+  readonly uid?: HostUser | undefined;
 }
+
+/** The user of this machine whose host it is, by number; `any`: whoever it is. */
+export type HostUser = number | 'any';
 
 /**
  * Where a host is, and what to show it and ask of it. The token is in none of its properties: printing an address,
@@ -37,16 +42,22 @@ export class HostAddress implements Where {
   readonly path: string;
   /** The one certificate's key that is trusted (link/certificate-pin.ts); without it, authorities are. */
   readonly pin: string | undefined;
+  /**
+   * In plaintext, the user whose program is trusted there beside this user's own and root's (client/transport/local-peer.ts).
+   */
+  readonly uid: HostUser | undefined;
   readonly #token: string | undefined;
 
-  constructor({ scheme, host, port, path, pin }: Where, token?: string) {
+  constructor({ scheme, host, port, path, pin, uid }: Where, token?: string) {
     this.scheme = scheme;
     this.host = host;
     this.port = port;
     this.path = path;
     this.pin = pin;
+    this.uid = uid;
     this.target = scheme === 'unix' ? `unix:${path}` : `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
-    this.url = scheme === 'unix' ? this.target : `${scheme}://${this.target}`;
+    const user = uid === undefined ? '' : `?uid=${uid}`;
+    this.url = `${scheme === 'unix' ? '' : `${scheme}://`}${this.target}${user}`;
     this.#token = token;
   }
 
@@ -65,7 +76,7 @@ export interface AddressCapabilities {
 
 /**
  * Understands a host's address: `grpc://HOST[:PORT]` on this machine, `grpcs://[TOKEN@]HOST[:PORT][?ca=PIN]`, or
- * `unix:/PATH`.
+ * `unix:/PATH`; with `?uid=NUMBER` (or `any`) behind the first and the last where it is another user's.
  *
  * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
  */
@@ -74,10 +85,11 @@ export function parseHostAddress(
   { tls = false, platform = process.platform }: AddressCapabilities = {},
 ): HostAddress {
   if (text.startsWith('unix:')) {
-    const path = text.replace(/^unix:(\/\/(?=\/))?/, '');
-    if (!path.startsWith('/')) throw notAnAddress(text);
+    const [, path = '', search] = /^unix:(?:\/\/(?=\/))?(\/.*?)(\?uid=\w*)?$/s.exec(text) ?? [];
+    if (!path) throw notAnAddress(text);
     if (platform === 'win32') throw noUnixSocket(text);
-    return new HostAddress({ scheme: 'unix', host: '', port: 0, path });
+    if (!fitsUnixSocket(path)) throw pathTooLong(text);
+    return new HostAddress({ scheme: 'unix', host: '', port: 0, path, uid: userIn(search, text) });
   }
   const url = parseUrl(text);
   const scheme = url.protocol.slice(0, -1);
@@ -92,9 +104,9 @@ export function parseHostAddress(
 }
 
 function plaintext(text: string, url: URL, host: string, port: number): HostAddress {
-  const address = new HostAddress({ scheme: 'grpc', host, port, path: '' });
+  const uid = url.username ? undefined : userIn(url.search, text);
+  const address = new HostAddress({ scheme: 'grpc', host, port, path: '', uid });
   if (url.username) throw tokenInPlaintext('grpc', `grpcs://TOKEN@${address.target}`);
-  if (url.search) throw notAnAddress(text);
   if (!isLoopback(host)) {
     throw new FarlightError(
       'BAD_URL',
@@ -113,6 +125,20 @@ function pinIn(url: URL, text: string): string | undefined {
   throw new FarlightError(
     'BAD_URL',
     `the ca in "${redact(text)}" is not whole; copy the address as the host printed it, with 43 letters behind ca=`,
+  );
+}
+
+function userIn(search: string | undefined, text: string): HostUser | undefined {
+  if (!search) return undefined;
+  const [, uid] = /^\?uid=(\d{1,10}|any)$/.exec(search) ?? [];
+  if (uid === undefined) throw notAnAddress(text);
+  return uid === 'any' ? uid : Number(uid);
+}
+
+function pathTooLong(text: string): FarlightError {
+  return new FarlightError(
+    'BAD_URL',
+    `the path in "${text}" has more than ${LONGEST_UNIX_PATH} bytes, which is the most that a unix socket's can have; name a shorter one`,
   );
 }
 

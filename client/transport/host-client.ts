@@ -101,10 +101,9 @@ export class HostClient {
   }
 
   #secured() {
-    if (this.#address.scheme !== 'grpcs') return undefined;
     return secureCredentials(this.#address, {
       timeoutMs: CONNECT_TIMEOUT_MS,
-      certificate: clientCertificate(process.env),
+      certificate: this.#address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined,
       onRefused: (reason) => {
         this.#refusal = reason;
       },

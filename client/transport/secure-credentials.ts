@@ -2,6 +2,7 @@ import type { ChannelCredentials } from '@grpc/grpc-js';
 import { grpc } from '../../link/grpc.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
+import { verifyLocal } from './local-peer.js';
 import { type SocketOptions, secure } from './secure-socket.js';
 import { refusedCertificate } from './socket-errors.js';
 
@@ -11,8 +12,9 @@ export interface SecureCredentialsOptions extends SocketOptions {
 }
 
 /**
- * gRPC credentials for an address with TLS. gRPC's own cannot pin a certificate that nobody signed; so the connection
- * is secured by us, and gRPC gets the socket when the peer is verified. No call's metadata is sent before.
+ * gRPC credentials for an address. gRPC's own cannot pin a certificate that nobody signed, nor do they look whose program
+ * listens on this machine; so the connection is secured by us, and gRPC gets the socket when the peer is verified. No
+ * call's metadata is sent before.
  *
  * Whatever else takes a socket in gRPC's place (client/transport/socket-hold.ts) wraps these.
  */
@@ -27,6 +29,10 @@ export function secureCredentials(
     const connector = createConnector(...parameters);
     connector.connect = async (socket) => {
       try {
+        if (address.scheme !== 'grpcs') {
+          await verifyLocal(socket, address);
+          return { socket, secure: false };
+        }
         const secured = await secure(socket, address, { ...socketOptions, protocols: ['h2'] });
         // In TLS 1.3 the host says only afterwards that it does not take our certificate.
         secured.on('error', (error) => {

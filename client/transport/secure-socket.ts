@@ -5,6 +5,7 @@ import { native } from '../../link/globals.js';
 import { alarm } from '../../link/timer.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { HostAddress } from './host-address.js';
+import { verifyLocal } from './local-peer.js';
 import * as explain from './socket-errors.js';
 
 export interface SocketOptions {
@@ -24,9 +25,9 @@ const TIMEOUT_MS = 5000;
 const PROTOCOLS = ['farlight'];
 
 /**
- * Opens a connection to a host. Where the address asks for TLS it resolves only when the peer is verified: nothing
- * of the caller's is sent before. The caller owns the socket, and gives it an 'error' listener before it awaits
- * anything else.
+ * Opens a connection to a host. It resolves only when the peer is verified, in TLS by its key, and in plaintext by the
+ * user whose program it is: nothing of the caller's is sent before. The caller owns the socket, and gives it an 'error'
+ * listener before it awaits anything else.
  *
  * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects); the socket is closed then.
  */
@@ -34,11 +35,22 @@ export async function openSocket(address: HostAddress, options: SocketOptions = 
   const { scheme, host, port, path } = address;
   options.signal?.throwIfAborted();
   const socket = scheme === 'unix' ? connect({ path }) : connect({ host, port, noDelay: true });
+  // What a peer says before it is verified waits in the system, whole for whoever takes the connection over.
+  if (scheme !== 'grpcs') socket.pause();
   await happens(socket, 'connect', options, {
     failed: (error) => explain.unreachable(address, error),
     late: (ms) => explain.silent(address, ms),
   });
-  return scheme === 'grpcs' ? secure(socket, address, options) : socket;
+  if (scheme === 'grpcs') return secure(socket, address, options);
+  try {
+    await verifyLocal(socket, address);
+    options.signal?.throwIfAborted();
+  } catch (problem) {
+    socket.destroy();
+    throw problem;
+  }
+  // Who has it reads from now on.
+  return socket.resume();
 }
 
 /**
@@ -81,11 +93,7 @@ export async function secure(
 }
 
 /** What is wrong with a peer whose handshake is done, and who therefore has the key of its certificate. */
-function judge(
-  secured: TLSSocket,
-  address: HostAddress,
-  protocols: readonly string[],
-): Error | undefined {
+function judge(secured: TLSSocket, address: HostAddress, protocols: readonly string[]): Error | undefined {
   if (address.pin !== undefined) {
     const certificate = secured.getPeerX509Certificate();
     if (!certificate || pinOf(certificate) !== address.pin) return explain.wrongPin(address);

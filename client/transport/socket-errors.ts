@@ -1,3 +1,4 @@
+import type { StrangeFile } from '../../link/users/socket-file.js';
 import { FarlightError, tooManyFiles } from '../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
 
@@ -117,6 +118,30 @@ export function notYetValid({ url }: HostAddress): FarlightError {
   return new FarlightError(
     'UNTRUSTED_HOST',
     `the certificate at ${url} is not valid yet; see that the clocks of this machine and of the host are right`,
+  );
+}
+
+/** The error for a plaintext port at which another user's program listens; without `uid`, it cannot be told whose. */
+export function otherUser({ url, target }: HostAddress, uid: number | undefined): FarlightError {
+  const found =
+    uid === undefined
+      ? `it cannot be told which user's program listens at ${url}`
+      : `what listens at ${url} is a program of another user of this machine (${uid})`;
+  return new FarlightError(
+    'UNTRUSTED_HOST',
+    `${found}, so nothing was sent to it; start a host of your own there, ask its owner for an address with a token, ` +
+      `or trust that user with grpc://${target}?uid=${uid ?? 'any'}`,
+  );
+}
+
+/** The error for a unix socket that may be another user's. */
+export function strangeSocket({ url, target }: HostAddress, { path, uid }: StrangeFile): FarlightError {
+  const found =
+    uid === undefined ? `others may put files into ${path}` : `${path} belongs to another user (${uid})`;
+  return new FarlightError(
+    'UNTRUSTED_HOST',
+    `${url} may be another user's, since ${found}, so nothing was sent to it; have the host listen in a folder of yours, ` +
+      `or trust that user with ${target}?uid=${uid ?? 'any'}`,
   );
 }
 

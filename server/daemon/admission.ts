@@ -1,6 +1,7 @@
 import { FarlightError } from '../../proto/errors.js';
 import { Gate } from '../trust/gate.js';
-import { DEFAULT_TENANT, type TokenStore } from '../trust/token-store.js';
+import type { LocalUser, LocalUsers } from '../trust/local-users.js';
+import type { TokenStore } from '../trust/token-store.js';
 
 /** Who a client is, as the host knows it. */
 export interface Visitor {
@@ -10,18 +11,27 @@ export interface Visitor {
   readonly tokenId: string | undefined;
 }
 
+/** What is known of a connection before anything is read of it. */
+export interface Peer {
+  /** The socket's remote address; undefined on a unix socket. */
+  readonly remote: string | undefined;
+  /** Whose process has the other end, where that decides who may use the host: in plaintext. */
+  readonly user: LocalUser;
+}
+
 /** Decides who a client is, before anything else is done for it. */
 export interface Admission {
   /**
    * @param token as the client gave it, of any type.
-   * @param remote the socket's remote address; undefined on a unix socket.
    * @throws FarlightError UNAUTHORIZED, whose sentence is for the client.
    */
-  admit(token: unknown, remote: string | undefined): Visitor;
+  admit(token: unknown, peer: Peer): Visitor;
 }
 
-/** Everybody who can reach the address may use the host: the machine decides who that is. */
-export const OPEN: Admission = { admit: () => ({ tenant: DEFAULT_TENANT, tokenId: undefined }) };
+/** In plaintext no token is asked for: whose process it is on this machine decides. */
+export function localAdmission(users: LocalUsers): Admission {
+  return { admit: (_, { user }) => ({ tenant: users.tenantOf(user), tokenId: undefined }) };
+}
 
 /**
  * How long who is not let in waits to hear of it, in milliseconds: nobody is locked out for failing, so this is what

@@ -12,6 +12,11 @@ export interface DaemonOptions {
   listen?: string | undefined;
   /** Ask for a token, and so speak TLS, on loopback too. Default false. */
   requireToken?: boolean | undefined;
+  /**
+   * Let other users of this machine than the host's own see the dashboard, and use the host where no token is asked for,
+   * each as a tenant of its own. Default false.
+   */
+  allowLocalUsers?: boolean | undefined;
   /** What is shown in TLS. Default: a certificate that the host makes. */
   tlsFiles?: TlsFiles | undefined;
   /** Where the host's own certificate and its tokens are. Default: the user's private folder for them. */

@@ -10,17 +10,17 @@ import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../link
 import { ProtocolError } from '../../proto/errors.js';
 import type { SessionEnd } from '../../proto/handshake.js';
 import { encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
+import { type LocalUser, OWNER } from '../trust/local-users.js';
 import { WaitingRoom, type WaitingRoomOptions } from '../trust/waiting-room.js';
+import type { Peer } from './admission.js';
 import { Greeting } from './greeting.js';
 import { type ListenAddress, listenAt } from './listen-address.js';
 import { NearDoor } from './near-door.js';
 import type { Refusal } from './session-log.js';
 
 /** A connection on which a client has said what it wants of a session. It is not read until somebody takes it. */
-export interface Caller {
+export interface Caller extends Peer {
   socket: Duplex;
-  /** The socket's remote address; undefined on a unix socket. */
-  remote: string | undefined;
   /** The packet's kind and body. */
   kind: number | undefined;
   body: Uint8Array;
@@ -32,7 +32,11 @@ export interface Caller {
 
 export interface FrontDoorOptions {
   /** A gRPC client's connection, of which nothing was read; `known` is as a Caller's. */
-  onGrpc(socket: Socket, known: () => void): void;
+  onGrpc(socket: Socket, user: LocalUser, known: () => void): void;
+  /** Whose process has the other end of a connection to a port, in plaintext. Never rejects. */
+  userOf(socket: Socket): Promise<LocalUser>;
+  /** Who may connect to a unix socket, as the mode of its file. */
+  socketMode: number;
   onCaller(caller: Caller): void;
   /** A connection from this address is not served. */
   onRefused(refusal: Refusal, remote: string | undefined): void;
@@ -55,6 +59,17 @@ const CROWDED: SessionEnd = {
   message: 'it gave way to others, since too many had not said yet who they are; try again later',
 };
 
+/** A peer of which it is still being looked up whose process it is. */
+interface Unidentified {
+  remote: string | undefined;
+  user: Promise<LocalUser>;
+}
+
+/** The system lets nobody else come by a unix socket, or its folder, unless its owner wants it so. */
+const OWNED: Promise<LocalUser> = Promise.resolve(OWNER);
+/** In TLS the token decides. */
+const UNASKED: Promise<LocalUser> = Promise.resolve(undefined);
+
 /**
  * The one port of a host: tells sessions from gRPC by the first byte of a connection (a session's is the F of
  * the preface, HTTP/2's the P of its own) or by what TLS has agreed on, and reads of a session as much as is needed
@@ -65,6 +80,7 @@ export class FrontDoor {
   readonly #greetingMs: number;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
+  #isUnix = false;
   /** For clients of this machine, beside a loopback port. */
   #near: NearDoor | undefined;
   /** Connections, as they were accepted, of which it is not known whose they are. */
@@ -91,10 +107,14 @@ export class FrontDoor {
 
   /** Resolves to the port, or to 0 for a unix socket. @throws the bind error (rejects). */
   async listen({ host, port, path }: ListenAddress): Promise<number> {
-    await listenAt(this.#server, path === undefined ? { host, port } : { path });
+    this.#isUnix = path !== undefined;
+    await listenAt(this.#server, path === undefined ? { host, port } : { path }, this.#options.socketMode);
     const bound = this.#server.address();
     if (typeof bound !== 'object' || !bound) return 0;
-    if (!this.#tls) this.#near = await NearDoor.open(bound, (socket) => this.#hear(socket, bound.address));
+    if (!this.#tls)
+      this.#near = await NearDoor.open(bound, (socket) => {
+        this.#hear(socket, { remote: bound.address, user: OWNED });
+      });
     return bound.port;
   }
 
@@ -106,14 +126,15 @@ export class FrontDoor {
   }
 
   /** Hears a client that came by another door, where it may only have a session. */
-  take(connection: Duplex, remote: string | undefined): void {
+  take(connection: Duplex, remote: string | undefined, user: Promise<LocalUser>): void {
     const known = this.#wait(connection, remote);
-    connection.once('data', (first) => this.#greet(connection, remote, first, known));
+    connection.once('data', (first) => this.#greet(connection, { remote, user }, first, known));
   }
 
   #accept(socket: Socket): void {
-    if (this.#tls) this.#secure(this.#tls, socket, this.#wait(socket, socket.remoteAddress));
-    else this.#hear(socket, socket.remoteAddress);
+    const remote = socket.remoteAddress;
+    if (this.#tls) this.#secure(this.#tls, socket, this.#wait(socket, remote));
+    else this.#hear(socket, { remote, user: this.#isUnix ? OWNED : this.#options.userOf(socket) });
   }
 
   /** Counts a connection among those that are not known; gives what ends that. */
@@ -154,10 +175,10 @@ export class FrontDoor {
     }
     this.#securing.delete(line);
     if (socket.alpnProtocol !== 'h2') {
-      this.#hear(socket, socket.remoteAddress, known);
+      this.#hear(socket, { remote: socket.remoteAddress, user: UNASKED }, known);
       return;
     }
-    this.#options.onGrpc(socket, known);
+    this.#options.onGrpc(socket, undefined, known);
   }
 
   /** Who only looked whether somebody listens is not worth a word. */
@@ -167,19 +188,21 @@ export class FrontDoor {
     this.#options.onRefused({ code: 'TLS_FAILED', message: why }, remoteAddress);
   }
 
-  #hear(socket: Socket, remote: string | undefined, known = this.#wait(socket, remote)): void {
+  #hear(socket: Socket, peer: Unidentified, known = this.#wait(socket, peer.remote)): void {
     socket.once('data', (first) => {
       if (this.#tls || first[0] === PREFACE[0]) {
-        this.#greet(socket, remote, first, known);
+        this.#greet(socket, peer, first, known);
         return;
       }
       socket.pause();
       socket.unshift(first);
-      this.#options.onGrpc(socket, known);
+      void peer.user.then((user) => {
+        if (!socket.destroyed) this.#options.onGrpc(socket, user, known);
+      });
     });
   }
 
-  #greet(socket: Duplex, remote: string | undefined, first: Buffer, known: () => void): void {
+  #greet(socket: Duplex, { remote, user: whose }: Unidentified, first: Buffer, known: () => void): void {
     const greeting = new Greeting();
     const read = (piece: Buffer) => {
       try {
@@ -190,8 +213,11 @@ export class FrontDoor {
         const [kind] = greeting.packet;
         // The client is to know at once that a host is here; what is unsent of it would be lost with the handle.
         socket.write(PREFACE, () => {
-          const body = greeting.packet.subarray(1);
-          this.#options.onCaller({ socket, remote, kind, body, head: rest, known });
+          void whose.then((user) => {
+            if (socket.destroyed) return;
+            const body = greeting.packet.subarray(1);
+            this.#options.onCaller({ socket, remote, user, kind, body, head: rest, known });
+          });
         });
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;

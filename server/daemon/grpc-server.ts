@@ -22,6 +22,7 @@ import {
 } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostDescription, SessionEnd } from '../../proto/handshake.js';
+import type { LocalUser } from '../trust/local-users.js';
 import { type Admission, REFUSED_AFTER_MS } from './admission.js';
 import { Health } from './health.js';
 
@@ -69,10 +70,13 @@ export class GrpcServer {
     new ReflectionService(hostDefinitions()).addToServer(this.#server);
   }
 
-  /** Answers what is asked on a connection. `known` is called with the first call of somebody who may use the host. */
-  take(socket: Socket, known: () => void): void {
+  /**
+   * Answers what is asked on a connection, whose other end a process of this user has. `known` is called with the first
+   * call of somebody who may use the host.
+   */
+  take(socket: Socket, user: LocalUser, known: () => void): void {
     // One for each, since what is called does not say on which connection.
-    const asks = asksFirst(this.#options, { known, close: () => socket.destroy() });
+    const asks = asksFirst(this.#options, { user, known, close: () => socket.destroy() });
     // TLS, where it is spoken, is the front door's.
     const credentials = experimental.createServerCredentialsWithInterceptors(
       ServerCredentials.createInsecure(),
@@ -95,14 +99,15 @@ export class GrpcServer {
 /** Asks who calls before it reads what is asked: a message takes memory. */
 function asksFirst(
   { admission, onRefused }: GrpcServerOptions,
-  connection: { known(): void; close(): void },
+  connection: { user: LocalUser; known(): void; close(): void },
 ): ServerInterceptor {
   let known = false;
   let calls = 0;
   /** @throws FarlightError UNAUTHORIZED */
   const admit = (metadata: Metadata, remote: string | undefined) => {
     const [authorization] = metadata.get('authorization');
-    admission.admit(/^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1], remote);
+    const token = /^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1];
+    admission.admit(token, { remote, user: connection.user });
     if (!known) connection.known();
     known = true;
   };

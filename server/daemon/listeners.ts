@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { FarlightError } from '../../proto/errors.js';
 import { type OpenDashboardOptions, openDashboard } from '../page/dashboard.js';
 import type { PageServer } from '../page/page-server.js';
+import { type LocalUser, OWNER } from '../trust/local-users.js';
 import { Bridges } from './bridges.js';
 import { type Caller, FrontDoor } from './front-door.js';
 import type { HostTrust } from './host-trust.js';
@@ -21,7 +22,7 @@ export interface ListenersOptions {
   allowOrigins: readonly string[];
   log: Log;
   /** A gRPC client's connection, of which nothing was read; `known` is to be called when it is known whose it is. */
-  onGrpc(socket: Socket, known: () => void): void;
+  onGrpc(socket: Socket, user: LocalUser, known: () => void): void;
   /** A client wants to open a session, or to go on with one. */
   onCaller(caller: Caller): void;
   onRefused(refusal: Refusal, remote: string | undefined): void;
@@ -47,17 +48,20 @@ export class Listeners {
   constructor(options: ListenersOptions) {
     this.#options = options;
     const { trust, dashboard, allowOrigins, onGrpc, onCaller, onRefused } = options;
+    const userOf = trust.users.of.bind(trust.users);
     this.#door = new FrontDoor({
       waiting: WAITING,
       tls: trust.secured?.tls.options,
+      userOf,
+      socketMode: trust.users.allowsOthers ? 0o666 : 0o600,
       onGrpc,
       onCaller,
       onRefused,
     });
     if (!dashboard) return;
-    this.#page = openDashboard(dashboard);
+    this.#page = openDashboard(dashboard, async (socket) => trust.users.admits(await userOf(socket)));
     const take = this.#door.take.bind(this.#door);
-    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, take, onRefused }));
+    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, userOf, take, onRefused }));
   }
 
   /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
@@ -68,8 +72,10 @@ export class Listeners {
 
   /** The address that clients use; where tokens are asked for they put theirs before the host. */
   get url(): string {
-    const { address, secured } = this.#options.trust;
-    return address.url(this.#port, secured?.tls.pin, secured?.tls.name);
+    const { address, secured, users } = this.#options.trust;
+    const url = address.url(this.#port, secured?.tls.pin, secured?.tls.name);
+    // Others than root's and their own programs' hosts clients trust where the address says so.
+    return secured || !users.allowsOthers || OWNER === 0 ? url : `${url}?uid=${OWNER}`;
   }
 
   /** The address for messages. */

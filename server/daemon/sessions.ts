@@ -70,7 +70,7 @@ export class Sessions {
   receive(caller: Caller): void {
     try {
       const words = decodeWords(caller);
-      const visitor = this.#options.admission.admit(words.token, caller.remote);
+      const visitor = this.#options.admission.admit(words.token, caller);
       caller.known();
       if (caller.kind === PACKET.hello) this.#open(caller, visitor, decodeHello(words));
       else this.#resume(caller, visitor, decodeResume(words));

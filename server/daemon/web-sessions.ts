@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import { FarlightError } from '../../proto/errors.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import type { UpgradeRoute } from '../page/page-server.js';
+import type { LocalUser } from '../trust/local-users.js';
 import type { Refusal } from './session-log.js';
 
 /** Where pages connect, on the page server. */
@@ -17,8 +19,10 @@ export interface WebSessionsOptions {
   allowOrigins: readonly string[];
   /** A page of another origin wants to connect; it is told nothing of why not. */
   onRefused(refusal: Refusal, remote: string | undefined): void;
+  /** Whose process has the other end of a connection. Never rejects. */
+  userOf(socket: Socket): Promise<LocalUser>;
   /** Hears a client, on a stream of the bytes that a socket would carry. */
-  take(connection: Duplex, remote: string | undefined): void;
+  take(connection: Duplex, remote: string | undefined, user: Promise<LocalUser>): void;
 }
 
 /**
@@ -28,7 +32,7 @@ export interface WebSessionsOptions {
  *
  * @throws FarlightError BAD_OPTION where one of the origins is none.
  */
-export function webSessions({ allowOrigins, onRefused, take }: WebSessionsOptions): UpgradeRoute {
+export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessionsOptions): UpgradeRoute {
   const allowed = new Set(allowOrigins.map(parseOrigin));
   // Compression would cost the daemon, which looks into nothing, a core for each client.
   const server = new WebSocketServer({
@@ -46,8 +50,9 @@ export function webSessions({ allowOrigins, onRefused, take }: WebSessionsOption
     },
     handler(request: IncomingMessage, socket: Duplex, head: Buffer) {
       const remote = request.socket.remoteAddress;
+      const user = userOf(request.socket);
       server.handleUpgrade(request, socket, head, (webSocket) => {
-        take(createWebSocketStream(webSocket), remote);
+        take(createWebSocketStream(webSocket), remote, user);
       });
     },
   };

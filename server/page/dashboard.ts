@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { TenantContents } from '../daemon/kept-contents.js';
@@ -29,13 +30,16 @@ export interface OpenDashboardOptions {
 }
 
 /**
- * The server of the dashboard, which is yet to listen.
+ * The server of the dashboard, which is yet to listen. `mayLook` is a PageServer's.
  *
  * @throws FarlightError BAD_OPTION where the address is not on loopback.
  */
-export function openDashboard({ address, observatory, contents, log }: OpenDashboardOptions): PageServer {
+export function openDashboard(
+  { address, observatory, contents, log }: OpenDashboardOptions,
+  mayLook: (socket: Socket) => Promise<boolean>,
+): PageServer {
   const warn = (error: unknown) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed');
-  const page = new PageServer({ address, onError: warn });
+  const page = new PageServer({ address, mayLook, onError: warn });
   const blobs =
     contents &&
     new BlobCensus({

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isLoopback } from '../../link/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -28,12 +28,17 @@ export interface UpgradeRoute {
 export interface PageServerOptions {
   /** `HOST:PORT` on loopback; port 0: any free one. */
   address: string;
+  /** Whether who has the other end of a connection may read the pages. Never rejects. */
+  mayLook(socket: Socket): Promise<boolean>;
   /** A handler failed: a bug, for the host's owner to read. */
   onError(error: unknown): void;
 }
 
 /** Connections at a time; a page that is open takes one or two. */
 const MAX_CONNECTIONS = 128;
+
+const OTHERS =
+  'This page is for the user who runs the host; its owner may start it with --allow-local-users, or run farlight top as that user.';
 
 /** Nothing but what this server serves is loaded, and no text becomes markup or code. */
 const POLICY = [
@@ -69,18 +74,22 @@ export class PageServer {
   readonly #host: string;
   readonly #port: number;
   readonly #onError: (error: unknown) => void;
+  readonly #mayLook: (socket: Socket) => Promise<boolean>;
   readonly #server: Server;
   readonly #routes = new Map<string, PageHandler>();
   readonly #upgrades = new Map<string, UpgradeRoute>();
   /** All connections, upgraded ones too. */
   readonly #sockets = new Set<Duplex>();
+  /** Whether those that have asked for a page may have it: a connection is one process's for as long as it is open. */
+  readonly #readers = new WeakMap<Socket, Promise<boolean>>();
 
   /** @throws FarlightError BAD_OPTION where the address is not on loopback. */
-  constructor({ address, onError }: PageServerOptions) {
+  constructor({ address, mayLook, onError }: PageServerOptions) {
     const { host, port } = parsePageAddress(address);
     this.#host = host;
     this.#port = port;
     this.#onError = onError;
+    this.#mayLook = mayLook;
     this.#server = createServer((request, response) => this.#receive(request, response));
     this.#server.maxConnections = MAX_CONNECTIONS;
     this.#server.on('connection', (socket) => {
@@ -146,8 +155,17 @@ export class PageServer {
       response.setHeader('allow', 'GET, HEAD');
       answer(response, 405, 'This can only be read.');
     } else {
-      void this.#handle(() => handler(request, response, url), response);
+      void this.#handle(async () => {
+        if (await this.#isReader(request.socket)) await handler(request, response, url);
+        else answer(response, 403, OTHERS);
+      }, response);
     }
+  }
+
+  #isReader(socket: Socket): Promise<boolean> {
+    const known = this.#readers.get(socket) ?? this.#mayLook(socket);
+    this.#readers.set(socket, known);
+    return known;
   }
 
   async #handle(act: () => void | Promise<void>, response: ServerResponse): Promise<void> {

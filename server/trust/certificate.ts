@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { ipBytes } from '../../link/ip-bytes.js';
 import * as der from './der.js';
-import { ipBytes } from './ip-address.js';
 
 export interface CertificateContent {
   /** The common name of subject and issuer, up to 64 characters. */

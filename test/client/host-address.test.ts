@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import { LONGEST_UNIX_PATH } from '#farlight/link/unix-path.js';
 import { redact } from '#farlight/proto/token.js';
 
 const TOKEN = `flt_${'aB3_-'.repeat(8)}xyz`;
@@ -36,6 +37,35 @@ describe('a host address', () => {
       /^unix:\/run\/farlight\.sock is a unix socket, and Node has none on Windows; use the address of/,
     );
     expect(parseHostAddress('unix:/run/x.sock', { platform: 'darwin' }).path).toBe('/run/x.sock');
+  });
+
+  it('of a unix socket has a path that the system takes whole', () => {
+    expect(parseHostAddress(`unix:/${'x'.repeat(LONGEST_UNIX_PATH - 1)}`).path).toHaveLength(
+      LONGEST_UNIX_PATH,
+    );
+    for (const longer of ['x'.repeat(LONGEST_UNIX_PATH), 'é'.repeat(LONGEST_UNIX_PATH / 2 + 1)])
+      expect(() => parseHostAddress(`unix:/${longer}`)).toThrow(
+        /has more than 10\d bytes.*name a shorter one/,
+      );
+  });
+
+  it('in plaintext may say which user of this machine is trusted there', () => {
+    expect(parseHostAddress('grpc://127.0.0.1:9000?uid=998')).toMatchObject({
+      url: 'grpc://127.0.0.1:9000?uid=998',
+      target: '127.0.0.1:9000',
+      uid: 998,
+    });
+    expect(parseHostAddress('grpc://localhost/?uid=any').uid).toBe('any');
+    expect(parseHostAddress('grpc://localhost').uid).toBeUndefined();
+    expect(parseHostAddress('unix:/run/a?b?uid=998')).toMatchObject({
+      url: 'unix:/run/a?b?uid=998',
+      target: 'unix:/run/a?b',
+      path: '/run/a?b',
+      uid: 998,
+    });
+    for (const wrong of ['grpc://127.0.0.1?uid=', 'grpc://127.0.0.1?uid=bob', 'unix:/run/s?uid=bob'])
+      expect(() => parseHostAddress(wrong), wrong).toThrow(/is not a host's address/);
+    expect(() => secure(`grpcs://gpu.example?uid=998`)).toThrow(/is not a host's address/);
   });
 
   it('or a grpcs URL, with a token and a pin where they are needed', () => {

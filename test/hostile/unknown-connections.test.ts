@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { FrontDoor } from '#farlight/server/daemon/front-door.js';
 import { GrpcServer } from '#farlight/server/daemon/grpc-server.js';
+import { OWNER } from '#farlight/server/trust/local-users.js';
 import { until } from '../support/session-client.js';
 
 const MOST = 6;
@@ -45,7 +46,9 @@ async function open(greetingMs?: number): Promise<number> {
   door = new FrontDoor({
     waiting: { most: MOST, mostOfNetwork: MOST },
     greetingMs,
-    onGrpc: (socket, known) => server.take(socket, known),
+    userOf: async () => OWNER,
+    socketMode: 0o600,
+    onGrpc: (socket, user, known) => server.take(socket, user, known),
     onCaller: () => {},
     onRefused: () => {},
   });

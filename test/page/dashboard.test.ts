@@ -36,7 +36,7 @@ const HOST = {
 async function serve(contents?: TenantContents) {
   const observatory = new Observatory({ now: Date.now, host: () => HOST });
   const { log, lines } = memoryLog();
-  const page = openDashboard({ address: '127.0.0.1:0', observatory, contents, log });
+  const page = openDashboard({ address: '127.0.0.1:0', observatory, contents, log }, async () => true);
   cleanups.push(() => page.close());
   await page.listen();
   return { observatory, page, lines };

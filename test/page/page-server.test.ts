@@ -3,13 +3,14 @@ import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PageServer, parsePageAddress } from '#farlight/server/page/page-server.js';
 
+const ANYBODY = async () => true;
 const servers: PageServer[] = [];
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
 async function serve(prepare: (server: PageServer) => void = () => {}): Promise<PageServer> {
-  const server = new PageServer({ address: '127.0.0.1:0', onError: () => {} });
+  const server = new PageServer({ address: '127.0.0.1:0', mayLook: ANYBODY, onError: () => {} });
   servers.push(server);
   server.on('/', (_, response) => void response.end('hello'));
   prepare(server);
@@ -125,7 +126,11 @@ describe('the server of the page', () => {
 
   it('tells nobody but its owner why a handler failed', async () => {
     const errors: unknown[] = [];
-    const server = new PageServer({ address: '127.0.0.1:0', onError: (error) => errors.push(error) });
+    const server = new PageServer({
+      address: '127.0.0.1:0',
+      mayLook: ANYBODY,
+      onError: (error) => errors.push(error),
+    });
     servers.push(server);
     server.on('/broken', () => Promise.reject(new Error('the secret')));
     await server.listen();
@@ -170,7 +175,11 @@ describe('the server of the page', () => {
 
   it('says which address it could not have', async () => {
     const first = await serve();
-    const second = new PageServer({ address: first.url.replace('http://', ''), onError: () => {} });
+    const second = new PageServer({
+      address: first.url.replace('http://', ''),
+      mayLook: ANYBODY,
+      onError: () => {},
+    });
     servers.push(second);
     await expect(second.listen()).rejects.toThrow(/is in use already; choose another with --dashboard/);
   });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Bridges } from '#farlight/server/daemon/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/front-door.js';
+import { OWNER } from '#farlight/server/trust/local-users.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { secureLine } from '../support/secure-host.js';
 import { until } from '../support/session-client.js';
@@ -203,6 +204,8 @@ describe('the front door', () => {
       waiting: { most: 2, mostOfNetwork: 2 },
       tls: serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }),
       onGrpc: () => {},
+      userOf: async () => OWNER,
+      socketMode: 0o600,
       onCaller: (caller) => callers.push(caller),
       onRefused: ({ code }) => refusals.push(code),
     });

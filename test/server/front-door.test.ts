@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import { type Caller, FrontDoor, reassure } from '#farlight/server/daemon/front-door.js';
+import { OWNER } from '#farlight/server/trust/local-users.js';
 import { RawClient } from '../support/raw-client.js';
 import { until } from '../support/session-client.js';
 
@@ -23,6 +24,8 @@ async function open() {
   door = new FrontDoor({
     waiting: { most: MOST, mostOfNetwork: MOST },
     onGrpc: () => {},
+    userOf: async () => OWNER,
+    socketMode: 0o600,
     onCaller: (caller) => {
       caller.known();
       callers.push(caller);

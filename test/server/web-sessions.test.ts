@@ -8,6 +8,7 @@ import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farl
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { webSessions } from '#farlight/server/daemon/web-sessions.js';
+import { OWNER } from '#farlight/server/trust/local-users.js';
 import { memoryLog } from '../support/memory-log.js';
 import { webAddress } from '../support/pages.js';
 import { FAKE_EXECUTOR, HELLO, until } from '../support/session-client.js';
@@ -132,6 +133,7 @@ describe('a WebSocket to a host', () => {
     const heard: Duplex[] = [];
     const { handler } = webSessions({
       allowOrigins: [],
+      userOf: async () => OWNER,
       onRefused: () => {},
       take: (each) => heard.push(each),
     });

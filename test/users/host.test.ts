@@ -1,0 +1,206 @@
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import {
+  decodeObject,
+  encodeObject,
+  encodePacket,
+  PACKET,
+  PACKET_LIMIT,
+  PREFACE,
+} from '#farlight/proto/wire/packet.js';
+import { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { memoryLog } from '../support/memory-log.js';
+import {
+  CALLER,
+  mayBeOther,
+  mayServe,
+  OTHER,
+  OTHERS,
+  ofOtherUser,
+  startAsOther,
+} from '../support/other-user.js';
+import { RawClient } from '../support/raw-client.js';
+import { SERVE_ALONE } from '../support/serve-process.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
+
+const temporary = folders();
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+  temporary.remove();
+});
+
+async function start(options: DaemonOptions = {}) {
+  const { log, of } = memoryLog();
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    dashboard: '127.0.0.1:0',
+    executorEntry: FAKE_EXECUTOR,
+    log,
+    ...options,
+  });
+  cleanups.push(() => daemon.close());
+  return { daemon, port: new URL(daemon.url).port, of };
+}
+
+const hello = Buffer.concat([PREFACE, encodeObject(PACKET.hello, HELLO)]);
+
+/** What somebody else's program hears that says these words, up to a word, or until the host hangs up. */
+async function heard(port: string, words: Uint8Array, last = ''): Promise<Buffer> {
+  const caller = ofOtherUser(CALLER, port, Buffer.from(words).toString('base64'), last);
+  cleanups.push(() => caller.end());
+  return Buffer.from(String(await caller.line()), 'base64');
+}
+
+/** What a session's client is told, behind the preface. */
+function told(bytes: Buffer): Record<string, unknown> {
+  const packets: Uint8Array[] = [];
+  new FrameDecoder((packet) => packets.push(packet), PACKET_LIMIT).push(bytes.subarray(PREFACE.length));
+  return decodeObject((packets[0] as Uint8Array).subarray(1));
+}
+
+/** A request for a page, or for a WebSocket. */
+const get = (path: string, port: string, more = 'Connection: close\r\n') =>
+  Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${more}\r\n`);
+
+/** Calls Describe, and prints gRPC's status and what stands beside it. */
+const GRPC_CALLER = `
+  const client = require('node:http2').connect('http://127.0.0.1:' + process.argv[1]);
+  const path = '/farlight.v1.Host/Describe';
+  const call = client.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
+  const show = (fields) => {
+    if (!('grpc-status' in fields)) return;
+    console.log(fields['grpc-status'] + ' ' + decodeURIComponent(fields['grpc-message'] ?? ''));
+    client.close();
+  };
+  call.on('response', show).on('trailers', show).resume();
+  call.end(Buffer.alloc(5));
+`;
+
+async function described(port: string): Promise<string | undefined> {
+  const caller = ofOtherUser(GRPC_CALLER, port);
+  cleanups.push(() => caller.end());
+  return caller.line();
+}
+
+const REFUSED = new RegExp(
+  `of another user \\(${OTHER}\\) than the host, .*--require-token .*--allow-local-users$`,
+);
+
+describe.runIf(mayBeOther)(`a host on loopback to another user of its machine (${OTHERS})`, () => {
+  it('gives no session, and says what would help', async () => {
+    const { daemon, port, of } = await start();
+    expect(told(await heard(port, hello))).toEqual({
+      code: 'UNAUTHORIZED',
+      message: expect.stringMatching(REFUSED),
+    });
+    expect(of('connection refused')).toMatchObject([{ code: 'UNAUTHORIZED', remote: '127.0.0.1' }]);
+    expect(daemon.counters.sessionsOpened).toBe(0);
+    const resume = encodeObject(PACKET.resume, { sessionId: 'x', taken: 0, attempt: 1 });
+    expect(told(await heard(port, Buffer.concat([PREFACE, resume])))).toMatchObject({ code: 'UNAUTHORIZED' });
+  });
+
+  it('answers nothing over gRPC', async () => {
+    const { port } = await start();
+    const [, status, message] = /^(\d+) (.*)$/.exec(String(await described(port))) ?? [];
+    expect([status, message]).toEqual(['16', expect.stringMatching(REFUSED)]);
+  });
+
+  it('shows nothing of its dashboard, and gives no session there', async () => {
+    const { daemon } = await start();
+    const { url } = daemon.dashboard as { url: string };
+    const { port } = new URL(url);
+    for (const path of ['/', '/metrics', '/host.json', '/events']) {
+      const answer = String(await heard(port, get(path, port)));
+      expect([path, answer]).toEqual([path, expect.stringMatching(/^HTTP\/1\.1 403 .*--allow-local-users/s)]);
+    }
+    const key = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n';
+    const upgrade = get('/session', port, `Connection: upgrade\r\nUpgrade: websocket\r\n${key}`);
+    // One binary message, under a mask that changes nothing.
+    const frame = Buffer.concat([Buffer.from([0x82, 0xfe, 0, hello.length, 0, 0, 0, 0]), hello]);
+    const answer = await heard(port, Buffer.concat([upgrade, frame]), 'UNAUTHORIZED');
+    expect(String(answer)).toContain('UNAUTHORIZED');
+    expect(daemon.counters.sessionsOpened).toBe(0);
+    expect((await fetch(`${url}/metrics`)).status).toBe(200);
+  });
+
+  it('with --allow-local-users is a host to each as to a tenant of its own, and shows its dashboard', async () => {
+    const { daemon, port, of } = await start({ allowLocalUsers: true });
+    const bye = encodePacket(PACKET.bye);
+    expect(told(await heard(port, Buffer.concat([hello, bye])))).toHaveProperty('sessionId');
+    expect(await described(port)).toMatch(/^0 /);
+    const { port: page } = new URL((daemon.dashboard as { url: string }).url);
+    expect(String(await heard(page, get('/metrics', page)))).toMatch(/^HTTP\/1\.1 200 /);
+    const own = new SessionClient(remoteHost(daemon.url));
+    await own.welcome;
+    own.link.close();
+    await own.closed;
+    expect(of('session opened').map(({ tenant }) => tenant)).toEqual([`uid-${OTHER}`, 'default']);
+  });
+
+  it('asks for a token where it asks for tokens, whoever comes', async () => {
+    const { daemon } = await start({ requireToken: true, trustFolder: temporary.make() });
+    const { port } = new URL((daemon.dashboard as { url: string }).url);
+    expect(String(await heard(port, get('/metrics', port)))).toMatch(/^HTTP\/1\.1 403 /);
+    expect(daemon.url).toMatch(/^grpcs:/);
+  });
+});
+
+describe.runIf(mayServe)(`a host of another user (${OTHERS}, in a checkout that all may read)`, () => {
+  it('has an address that says whose it is, where others may use it, and is trusted by that', async () => {
+    const { child, printed } = startAsOther([...SERVE_ALONE, '--allow-local-users']);
+    cleanups.push(async () => {
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+    });
+    await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
+    const [, url = ''] = /ready: (\S+)/.exec(printed.stdout) ?? [];
+    expect(url, printed.stderr).toMatch(new RegExp(`^grpc://127\\.0\\.0\\.1:\\d+\\?uid=${OTHER}$`));
+    const client = new SessionClient(remoteHost(url));
+    expect(await client.welcome).toHaveProperty('sessionId');
+    client.link.close();
+    await client.closed;
+    const doubtful = new SessionClient(remoteHost(url.replace(/\?.*/, '')));
+    expect(await doubtful.closed).toMatchObject({
+      code: 'UNTRUSTED_HOST',
+      message: expect.stringContaining(`trust that user with ${url}`),
+    });
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a host on loopback', () => {
+  it('is there for its own user, also by its port', async () => {
+    const { daemon } = await start();
+    const { url } = daemon.dashboard as { url: string };
+    expect((await fetch(`${url}/host.json`)).status).toBe(200);
+    const raw = new RawClient(daemon.url).hello();
+    cleanups.push(() => raw.socket.destroy());
+    expect(await raw.object(PACKET.welcome)).toHaveProperty('sessionId');
+  });
+});
+
+describe.runIf(process.platform !== 'win32')('a host at a unix socket', () => {
+  it('has it for its own user alone, or for all who may enter the folder', async () => {
+    const before = process.umask(0);
+    cleanups.push(() => process.umask(before));
+    for (const [allowLocalUsers, mode] of [
+      [false, 0o600],
+      [true, 0o666],
+    ] as const) {
+      const path = join(temporary.make(), 'socket');
+      const { daemon } = await start({ listen: `unix:${path}`, dashboard: undefined, allowLocalUsers });
+      expect(statSync(path).mode & 0o777).toBe(mode);
+      const client = new SessionClient(remoteHost(daemon.url));
+      await client.welcome;
+      client.link.close();
+      await client.closed;
+    }
+  });
+});

@@ -1,0 +1,87 @@
+import { endianness } from 'node:os';
+import { describe, expect, it } from 'vitest';
+import { listenerAt, socketOf } from '#farlight/link/users/socket-table.js';
+
+const HEAD =
+  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
+const row = (ends: string, state: string, uid: number, inode: number) =>
+  `   0: ${ends} ${state} 00000000:00000000 00:00000000 00000000  ${uid}        0 ${inode} 1 0000000023807327 100 0 0 10 0`;
+
+const LOOP = '0100007F';
+const MAPPED = '0000000000000000FFFF00000100007F';
+const ONE = '00000000000000000000000001000000';
+const NONE6 = '0'.repeat(32);
+
+/** As Linux prints them where the bytes of a word are in the other order. */
+const TABLES = {
+  tcp: [
+    HEAD,
+    row(`${LOOP}:9B2B 00000000:0000`, '0A', 1001, 675972),
+    row('00000000:07E8 00000000:0000', '0A', 0, 1082),
+    // A client of IPv4 of the server for both below.
+    row(`${LOOP}:DB04 ${LOOP}:AD5F`, '01', 1002, 675976),
+    row(`${LOOP}:9B2B ${LOOP}:CE78`, '01', 1001, 675975),
+    row(`${LOOP}:CE78 ${LOOP}:9B2B`, '01', 1003, 675974),
+    // Closed by its process; shown as root's.
+    row(`${LOOP}:CE7C ${LOOP}:9B2B`, '06', 0, 0),
+    // Not accepted yet.
+    row(`${LOOP}:9B2B ${LOOP}:CE80`, '01', 0, 0),
+    row(`${LOOP}:CE80 ${LOOP}:9B2B`, '01', 65534, 675999),
+    '',
+  ].join('\n'),
+  tcp6: [
+    HEAD,
+    row(`${NONE6}:AD5F ${NONE6}:0000`, '0A', 1004, 675973),
+    row(`${MAPPED}:AD5F ${MAPPED}:DB04`, '01', 1004, 675977),
+    row(`${ONE}:94D4 ${ONE}:AD5F`, '01', 1005, 675978),
+    row(`${MAPPED}:DB14 ${MAPPED}:AD5F`, '01', 1006, 675980),
+    '',
+  ].join('\n'),
+};
+
+const at = (port: number, address = '127.0.0.1') => ({ address, port });
+
+describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
+  it('tell whose process has either end of a connection', () => {
+    expect(socketOf(TABLES, at(52856), at(39723))).toEqual({ uid: 1003 });
+    expect(socketOf(TABLES, at(39723), at(52856))).toEqual({ uid: 1001 });
+  });
+
+  it('tell it where one end is a socket for IPv4 and the other for both, however it is written', () => {
+    expect(socketOf(TABLES, at(56068), at(44383))).toEqual({ uid: 1002 });
+    for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::ffff:7f00:1'])
+      expect(socketOf(TABLES, at(44383, address), at(56068, address))).toEqual({ uid: 1004 });
+    expect(socketOf(TABLES, at(56084), at(44383))).toEqual({ uid: 1006 });
+    expect(socketOf(TABLES, at(38100, '::1'), at(44383, '::1'))).toEqual({ uid: 1005 });
+  });
+
+  it("tell of one that its process has closed, or that nobody has accepted, that it is nobody's, and not root's", () => {
+    expect(socketOf(TABLES, at(52860), at(39723))).toEqual({ uid: undefined });
+    expect(socketOf(TABLES, at(39723), at(52864))).toEqual({ uid: undefined });
+  });
+
+  it('tell nothing of a connection that they do not have', () => {
+    for (const [local, remote] of [
+      [at(52856), at(39724)],
+      [at(52856, '127.0.0.2'), at(39723)],
+      [at(38100), at(44383)],
+      [at(52856, 'localhost'), at(39723)],
+    ] as const)
+      expect(socketOf(TABLES, local, remote)).toBeUndefined();
+    expect(socketOf({ tcp: '', tcp6: '' }, at(52856), at(39723))).toBeUndefined();
+  });
+
+  it('tell who listens: one that named the address, before those at every address', () => {
+    expect(listenerAt(TABLES, at(39723))).toEqual({ uid: 1001 });
+    expect(listenerAt(TABLES, at(39723, '127.0.0.2'))).toBeUndefined();
+    expect(listenerAt(TABLES, at(2024))).toEqual({ uid: 0 });
+    expect(listenerAt(TABLES, at(44383))).toEqual({ uid: 1004 });
+    expect(listenerAt(TABLES, at(44383, '::1'))).toEqual({ uid: 1004 });
+    const both = {
+      tcp: `${TABLES.tcp}${row(`${LOOP}:AD5F 00000000:0000`, '0A', 7, 8)}\n`,
+      tcp6: TABLES.tcp6,
+    };
+    expect(listenerAt(both, at(44383))).toEqual({ uid: 7 });
+    expect(listenerAt(TABLES, at(52856))).toBeUndefined();
+  });
+});
