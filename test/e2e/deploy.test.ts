@@ -1,10 +1,17 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ServeProcess } from '../support/serve-process.js';
-import { REPOSITORY } from '../support/session-client.js';
+import {
+  directivesOf,
+  environmentOf,
+  foldersOf,
+  maySandbox,
+  startInSandbox,
+} from '../support/service-sandbox.js';
+import { REPOSITORY, until } from '../support/session-client.js';
 
 const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-deploy-'));
@@ -72,12 +79,49 @@ describe('deploy/Containerfile', () => {
 describe('deploy/farlight.service', () => {
   const unit = read('deploy/farlight.service');
 
-  it('has a command that a host starts with', async () => {
-    const [, command = ''] = /^ExecStart=\/usr\/bin\/env farlight serve (.+)$/m.exec(unit) ?? [];
-    const args = command.split(' ');
-    expect(args).toContain('--drain');
-    await expectToServe(args);
+  const all = (name: string) => directivesOf(unit).flatMap(([each, value]) => (each === name ? [value] : []));
+  const args = all('ExecStart')
+    .join()
+    .replace(/^\/usr\/bin\/env farlight /, '')
+    .split(' ');
+  const alone = ['--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0', '--adapter', 'software'];
+
+  it('takes what it may not need from a host, and lets it read the rest alone', () => {
+    for (const name of ['NoNewPrivileges', 'ProtectHome', 'PrivateTmp'])
+      expect([name, all(name)]).toEqual([name, ['true']]);
+    expect(all('ProtectSystem')).toEqual(['strict']);
+    expect(args).toEqual(expect.arrayContaining(['serve', '--require-token', '--drain']));
   });
+
+  it('has the host write its key, its contents and its sockets to folders of its own', () => {
+    const folders = foldersOf(unit);
+    expect(folders.map(({ mode }) => mode)).toEqual(['0700', '0700', '0700']);
+    const { XDG_CONFIG_HOME: config, XDG_CACHE_HOME: cache, XDG_RUNTIME_DIR: sockets } = environmentOf(unit);
+    expect(folders.map(({ path }) => path)).toEqual([config, cache, sockets]);
+  });
+
+  it.skipIf(!maySandbox)(
+    'is all that a host needs to start, and to keep its key (needs root, unshare and a checkout that all may read)',
+    async () => {
+      const { child, printed, done } = startInSandbox(unit, [...args, ...alone]);
+      await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
+      expect(printed.stdout, printed.stderr).toMatch(/^farlight host ready: grpcs:/);
+      const host = `/proc/${child.pid}/root/var/lib/farlight/farlight/host`;
+      expect(readdirSync(host)).toEqual(expect.arrayContaining(['identity.pem', 'tokens']));
+      expect(statSync(`/proc/${child.pid}/root/run/farlight`).mode & 0o777).toBe(0o700);
+      child.kill('SIGTERM');
+      expect((await done).code).toBe(0);
+    },
+  );
+
+  it.skipIf(!maySandbox)(
+    'would not do without its StateDirectory (needs root, unshare and a checkout that all may read)',
+    async () => {
+      const without = unit.replace(/^StateDirectory=.*$/m, '');
+      const { code, stderr } = await startInSandbox(without, [...args, ...alone]).done;
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/\/var\/lib\/farlight\/\S+ cannot be used/)]);
+    },
+  );
 
   it('gives a host longer to stop than its --drain', () => {
     const seconds = (pattern: RegExp) => Number(pattern.exec(unit)?.[1]);
