@@ -1,6 +1,6 @@
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
+import { listenersNaming } from './users/socket-table.js';
 
 /** Memory of the machine, in which sockets may lie too; one of a container or another machine is another. */
 const BASE = '/dev/shm';
@@ -55,38 +55,18 @@ function nearFolder(): string | undefined {
   return uid === undefined ? undefined : join(BASE, `farlight-${uid}`);
 }
 
-/** The state of a socket that listens, in the system's tables. */
-const LISTENS = '0A';
-
 /** The system's number of the one socket of this network that listens at an address. */
-function listenerAt(host: string, port: number): string | undefined {
-  const [table, bytes] = isIPv6(host)
-    ? ['tcp6', [...new Array(15).fill(0), 1]]
-    : ['tcp', host.split('.').map(Number)];
-  const address = `${inWords(bytes)}:${hex(port, 4)}`;
-  const found: string[] = [];
-  for (const line of readTable(table)) {
-    const [, local, , state, , , , , , number] = line.trim().split(/\s+/);
-    if (local === address && state === LISTENS && number !== undefined) found.push(number);
-  }
-  return found.length === 1 ? found[0] : undefined;
+function listenerAt(host: string, port: number): number | undefined {
+  const tables = { tcp: readTable('tcp'), tcp6: readTable('tcp6') };
+  const [listener, ...others] = listenersNaming(tables, { address: host, port });
+  return others.length === 0 ? listener?.inode : undefined;
 }
 
-/** An address as the system's tables have it: in words of four bytes, each a number of this machine's. */
-function inWords(bytes: number[]): string {
-  const words = new Uint32Array(Uint8Array.from(bytes).buffer);
-  return [...words].map((word) => hex(word, 8)).join('');
-}
-
-function hex(number: number, digits: number): string {
-  return number.toString(16).toUpperCase().padStart(digits, '0');
-}
-
-function readTable(name: string): string[] {
+function readTable(name: string): string {
   try {
-    return readFileSync(join('/proc/self/net', name), 'latin1').split('\n').slice(1);
+    return readFileSync(join('/proc/self/net', name), 'latin1');
   } catch {
-    return [];
+    return '';
   }
 }
 

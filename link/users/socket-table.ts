@@ -20,6 +20,8 @@ export interface SocketEntry {
    * tables show those as root's.
    */
   readonly uid: number | undefined;
+  /** The system's number of it, which no other socket ever has; 0 where no process has it. */
+  readonly inode: number;
 }
 
 const UID_COLUMN = 7;
@@ -34,10 +36,18 @@ const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255];
 export function socketOf(tables: SocketTables, local: End, remote: End): SocketEntry | undefined {
   for (const table of ['tcp', 'tcp6'] as const) {
     const [from, to] = [written(local, table), written(remote, table)];
-    const entry = from && to && entryWith(tables[table], `${from} ${to}`);
-    if (entry) return entry;
+    const entries = from && to ? entriesWith(tables[table], `${from} ${to}`) : [];
+    if (entries.length > 0) return entries.find(({ uid }) => uid !== undefined) ?? entries[0];
   }
   return undefined;
+}
+
+/** The sockets that listen at an address by its name, and not at every address. */
+export function listenersNaming(tables: SocketTables, at: End): SocketEntry[] {
+  return (['tcp', 'tcp6'] as const).flatMap((table) => {
+    const named = written(at, table);
+    return named === undefined ? [] : listeners(tables, table, named);
+  });
 }
 
 /**
@@ -50,16 +60,20 @@ export function listenerAt(tables: SocketTables, at: End): SocketEntry | undefin
     if (named === undefined) continue;
     const port = named.slice(named.indexOf(':'));
     for (const where of [named, ANY[table] + port]) {
-      const entry = entryWith(tables[table], `${where} ${ANY[table]}:0000 ${LISTENING}`);
+      const [entry] = listeners(tables, table, where);
       if (entry) return entry;
     }
   }
   return undefined;
 }
 
-/** The row with these columns: the one that a process has, if there are several. */
-function entryWith(table: string, columns: string): SocketEntry | undefined {
-  let found: SocketEntry | undefined;
+function listeners(tables: SocketTables, table: keyof SocketTables, where: string): SocketEntry[] {
+  return entriesWith(tables[table], `${where} ${ANY[table]}:0000 ${LISTENING}`);
+}
+
+/** The rows with these columns. */
+function entriesWith(table: string, columns: string): SocketEntry[] {
+  const found: SocketEntry[] = [];
   for (let at = table.indexOf(` ${columns} `); at >= 0; at = table.indexOf(` ${columns} `, at + 1)) {
     const [start, end] = [table.lastIndexOf('\n', at) + 1, table.indexOf('\n', at)];
     const row = table
@@ -67,8 +81,7 @@ function entryWith(table: string, columns: string): SocketEntry | undefined {
       .trim()
       .split(/\s+/);
     const [uid, inode] = [Number(row[UID_COLUMN]), Number(row[INODE_COLUMN])];
-    if (inode > 0 && Number.isSafeInteger(uid)) return { uid };
-    found = { uid: undefined };
+    found.push({ uid: inode > 0 && Number.isSafeInteger(uid) ? uid : undefined, inode });
   }
   return found;
 }

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { listenerAt, socketOf } from '#farlight/link/users/socket-table.js';
+import { listenerAt, listenersNaming, socketOf } from '#farlight/link/users/socket-table.js';
 
 const HEAD =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
@@ -43,21 +43,21 @@ const at = (port: number, address = '127.0.0.1') => ({ address, port });
 
 describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
   it('tell whose process has either end of a connection', () => {
-    expect(socketOf(TABLES, at(52856), at(39723))).toEqual({ uid: 1003 });
-    expect(socketOf(TABLES, at(39723), at(52856))).toEqual({ uid: 1001 });
+    expect(socketOf(TABLES, at(52856), at(39723))).toMatchObject({ uid: 1003 });
+    expect(socketOf(TABLES, at(39723), at(52856))).toMatchObject({ uid: 1001 });
   });
 
   it('tell it where one end is a socket for IPv4 and the other for both, however it is written', () => {
-    expect(socketOf(TABLES, at(56068), at(44383))).toEqual({ uid: 1002 });
+    expect(socketOf(TABLES, at(56068), at(44383))).toMatchObject({ uid: 1002 });
     for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::ffff:7f00:1'])
-      expect(socketOf(TABLES, at(44383, address), at(56068, address))).toEqual({ uid: 1004 });
-    expect(socketOf(TABLES, at(56084), at(44383))).toEqual({ uid: 1006 });
-    expect(socketOf(TABLES, at(38100, '::1'), at(44383, '::1'))).toEqual({ uid: 1005 });
+      expect(socketOf(TABLES, at(44383, address), at(56068, address))).toMatchObject({ uid: 1004 });
+    expect(socketOf(TABLES, at(56084), at(44383))).toMatchObject({ uid: 1006 });
+    expect(socketOf(TABLES, at(38100, '::1'), at(44383, '::1'))).toMatchObject({ uid: 1005 });
   });
 
   it("tell of one that its process has closed, or that nobody has accepted, that it is nobody's, and not root's", () => {
-    expect(socketOf(TABLES, at(52860), at(39723))).toEqual({ uid: undefined });
-    expect(socketOf(TABLES, at(39723), at(52864))).toEqual({ uid: undefined });
+    expect(socketOf(TABLES, at(52860), at(39723))).toMatchObject({ uid: undefined });
+    expect(socketOf(TABLES, at(39723), at(52864))).toMatchObject({ uid: undefined });
   });
 
   it('tell nothing of a connection that they do not have', () => {
@@ -72,16 +72,19 @@ describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
   });
 
   it('tell who listens: one that named the address, before those at every address', () => {
-    expect(listenerAt(TABLES, at(39723))).toEqual({ uid: 1001 });
+    expect(listenerAt(TABLES, at(39723))).toMatchObject({ uid: 1001 });
     expect(listenerAt(TABLES, at(39723, '127.0.0.2'))).toBeUndefined();
-    expect(listenerAt(TABLES, at(2024))).toEqual({ uid: 0 });
-    expect(listenerAt(TABLES, at(44383))).toEqual({ uid: 1004 });
-    expect(listenerAt(TABLES, at(44383, '::1'))).toEqual({ uid: 1004 });
+    expect(listenerAt(TABLES, at(2024))).toMatchObject({ uid: 0 });
+    expect(listenerAt(TABLES, at(44383))).toMatchObject({ uid: 1004 });
+    expect(listenerAt(TABLES, at(44383, '::1'))).toMatchObject({ uid: 1004 });
     const both = {
       tcp: `${TABLES.tcp}${row(`${LOOP}:AD5F 00000000:0000`, '0A', 7, 8)}\n`,
       tcp6: TABLES.tcp6,
     };
-    expect(listenerAt(both, at(44383))).toEqual({ uid: 7 });
+    expect(listenerAt(both, at(44383))).toMatchObject({ uid: 7 });
     expect(listenerAt(TABLES, at(52856))).toBeUndefined();
+    expect(listenersNaming(both, at(44383))).toEqual([{ uid: 7, inode: 8 }]);
+    expect(listenersNaming(TABLES, at(44383))).toEqual([]);
+    expect(listenersNaming(TABLES, at(39723))).toEqual([{ uid: 1001, inode: 675972 }]);
   });
 });
