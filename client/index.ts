@@ -4,6 +4,7 @@
  */
 import { basename } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
+import { markAsFarlight } from '../proto/module-mark.js';
 import { asException } from './api/errors.js';
 import { gpuOf } from './gpu-session.js';
 import { observation } from './observation.js';
@@ -45,3 +46,6 @@ export function create(options: CreateOptions | readonly string[] = {}): GPU {
   if (process.env.FARLIGHT_STATS && isMainThread) showStatsAtExit(gpu);
   return gpu;
 }
+
+// A package manager can be told to install Farlight in the place of npm `webgpu`, where the host looks for Dawn.
+markAsFarlight(create);

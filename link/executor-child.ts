@@ -70,6 +70,10 @@ export function executorEntry(): URL {
   return packageFile('server/executor/main.js');
 }
 
+/** The variable that every executor has in its environment, and nothing else: an executor must not start another. */
+export const EXECUTOR_MARK = 'FARLIGHT_EXECUTOR';
+
+
 /**
  * An executor process of this process. The client's private host and the daemon both start their executors
  * here; neither may import the other. Frames go past this: over the pipe of a private host, or over the
@@ -338,5 +342,5 @@ function notStarted(cause: unknown): FarlightError {
 /** The executor is no program of the user's: what shapes those (a preloaded shim above all) is not for it. */
 function childEnvironment(): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _, FARLIGHT_HOST: __, FARLIGHT_STATS: ___, ...environment } = process.env;
-  return environment;
+  return { ...environment, [EXECUTOR_MARK]: '1' };
 }

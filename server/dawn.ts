@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { FarlightError, messageOf } from '../proto/errors.js';
 import type { AdapterDescription } from '../proto/handshake.js';
 import { type ListedAdapter, listedAdapters, noSuchAdapter } from '../proto/listed-adapters.js';
+import { isFarlight } from '../proto/module-mark.js';
 import { mayHaveHardware } from './hardware.js';
 import { clearNullBuffers } from './null-gpu.js';
 import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './software-gpu.js';
@@ -58,8 +59,9 @@ export async function openGpu(choice: string): Promise<OpenedGpu> {
 }
 
 async function loadDawn(): Promise<Dawn> {
+  let dawn: Dawn;
   try {
-    return await import('webgpu');
+    dawn = await import('webgpu');
   } catch (cause) {
     const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
     throw new FarlightError(
@@ -69,6 +71,15 @@ async function loadDawn(): Promise<Dawn> {
       { cause },
     );
   }
+  if (isFarlight(dawn)) {
+    throw new FarlightError(
+      'NO_ADAPTER',
+      `the package webgpu is Farlight itself here, so Dawn, which opens the GPU, is missing; in package.json, make the override ` +
+        `"webgpu": { ".": FARLIGHT, "webgpu": "^0.6.2" }, where FARLIGHT is as it is now, and install again, ` +
+        `or use a host elsewhere with --host`,
+    );
+  }
+  return dawn;
 }
 
 function create(dawn: Dawn, flags: string[]): GPU {

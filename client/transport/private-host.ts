@@ -1,5 +1,5 @@
 import { ChannelSocket } from '../../link/channel-socket.js';
-import { ExecutorChild, executorEntry } from '../../link/executor-child.js';
+import { EXECUTOR_MARK, ExecutorChild, executorEntry } from '../../link/executor-child.js';
 import { SharedFile } from '../../link/shared-file.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
@@ -19,12 +19,19 @@ export interface PrivateHostOptions {
  * A host of this program's own: an executor process on this machine, started for each session and ended with it. The
  * session is carried by a pipe to it.
  *
- * @throws FarlightError NOT_INSTALLED where a bundle does not find the executor's program.
+ * @throws FarlightError NOT_INSTALLED where a bundle does not find the executor's program; NO_ADAPTER within an
+ *   executor: each would start the next, without end.
  */
 export function privateHost({
   adapter = 'auto',
   entry = executorEntry(),
 }: PrivateHostOptions = {}): Transport {
+  if (process.env[EXECUTOR_MARK]) {
+    throw new FarlightError(
+      'NO_ADAPTER',
+      `this process is a GPU executor of Farlight's and starts no private host; name a host with --host, or unset ${EXECUTOR_MARK} where it is none`,
+    );
+  }
   return {
     target: 'a private host on this machine',
     open: (hello, events) =>

@@ -61,6 +61,8 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   // sessions end. Who wants to end this process alone has SIGKILL, as the parent has.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
   process.on('disconnect', () => leave(parts));
+  // A parent that died while this process loaded its code is not told of any more.
+  if (!process.connected) leave(parts);
   process.on('uncaughtException', (error) => fail(`the executor failed: ${sentence(error)}`));
 
   const opening = parts.openGpu(choice);
