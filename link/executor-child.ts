@@ -19,6 +19,7 @@ import type { ShareCommand, ShareReport } from '../proto/shares.js';
 import type { Work } from '../proto/work.js';
 import type { ByteStream } from './byte-stream.js';
 import { setImmediate, setTimeout } from './clock.js';
+import { HandedConnections } from './handed-connections.js';
 import { NearStream } from './near-stream.js';
 import { packageFile } from './package-files.js';
 
@@ -73,6 +74,8 @@ export function executorEntry(): URL {
 /** The variable that every executor has in its environment, and nothing else: an executor must not start another. */
 export const EXECUTOR_MARK = 'FARLIGHT_EXECUTOR';
 
+type Attempt = Omit<Resume, 'sessionId'>;
+
 
 /**
  * An executor process of this process. The client's private host and the daemon both start their executors
@@ -92,8 +95,10 @@ export class ExecutorChild {
   #pipe: ByteStream | undefined;
   /** What it was told before that. */
   readonly #untold: ExecutorCommand[] = [];
-  /** Connections that were handed over, and that the process has not said to have yet; the oldest first. */
-  readonly #handed: Socket[] = [];
+  /** The connections that the process has not said to have yet. */
+  readonly #handed = new HandedConnections<Socket, { about: Attempt; head: Uint8Array }>(
+    (socket, { about, head }) => this.#resume(about, socket, head),
+  );
   #ending = false;
   #gone = false;
   /** The IPC channel, and stderr. */
@@ -164,8 +169,15 @@ export class ExecutorChild {
     this.#tell({ type: 'begin', session, head: read }, socket);
   }
 
-  /** Hands over another connection of the session's client. */
-  resume({ taken, attempt }: Omit<Resume, 'sessionId'>, socket: Socket, head: Uint8Array): void {
+  /**
+   * Hands over another connection of the session's client, when the process has taken the one before. Of those that
+   * wait for a busy process only the newest attempt is of any use: the others are closed.
+   */
+  resume(about: Attempt, socket: Socket, head: Uint8Array): void {
+    this.#handed.offer(socket, about.attempt, { about, head });
+  }
+
+  #resume({ taken, attempt }: Attempt, socket: Socket, head: Uint8Array): void {
     const read = Buffer.concat([head, stopReading(socket)]);
     this.#tell({ type: 'resume', taken, attempt, head: read }, socket);
   }
@@ -228,7 +240,7 @@ export class ExecutorChild {
     if (socket) {
       // net.Server would keep a record of this process, for as long as it listens, to ask it for its connections.
       (socket as { server?: unknown }).server = undefined;
-      this.#handed.push(socket);
+      this.#handed.add(socket);
     }
     // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
     // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
@@ -276,7 +288,7 @@ export class ExecutorChild {
     } else if (report.type === 'ended') {
       this.#reported = new FarlightError(report.code, report.message);
     } else if (report.type === 'taken') {
-      this.#handed.shift()?.destroy();
+      this.#handed.taken();
     } else if (this.#ending) {
       // Nobody waits for the rest.
     } else if (report.type === 'ready') {
@@ -302,7 +314,7 @@ export class ExecutorChild {
   #finish(): void {
     if (this.#gone) return;
     this.#gone = true;
-    for (const socket of this.#handed.splice(0)) socket.destroy();
+    this.#handed.close();
     this.#events.onExit(this.#reported ?? (this.#ending ? undefined : this.#crash()));
   }
 

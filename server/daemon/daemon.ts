@@ -131,6 +131,7 @@ export class Daemon {
       onReuse: () => {
         this.counters.executorsReused++;
       },
+      onRoom: () => this.#sessions.makeRoom(),
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
     this.#shares = new Shares(quotas);
@@ -145,6 +146,7 @@ export class Daemon {
       silence: options.silence,
       gpuMs: options.gpuMs ?? 120_000,
       manyTenants: this.tokens !== undefined || this.#trust.users.allowsOthers,
+      mostSessions: this.#mostSessions,
       quotas,
       shares: this.#shares,
       log: this.#log,
@@ -172,6 +174,10 @@ export class Daemon {
   /** The adapter that the newest executor opened; undefined where it could open none. */
   get adapter(): AdapterDescription | undefined {
     return this.#adapter;
+  }
+
+  get #mostSessions(): number {
+    return this.#options.maxSessions ?? 64;
   }
 
   describe(): HostDescription {
@@ -238,7 +244,7 @@ export class Daemon {
 
   #refusal(): SessionEnd | undefined {
     if (this.#stopping) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
-    const most = this.#options.maxSessions ?? 64;
+    const most = this.#mostSessions;
     if (this.#sessions.size < most) return undefined;
     return {
       code: 'BUSY',

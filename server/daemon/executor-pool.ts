@@ -28,6 +28,8 @@ export interface PoolOptions {
   onKept(): void;
   /** A session is given an executor that has served its program before, or was prepared for it. */
   onReuse(): void;
+  /** A place of a session may have become free, see `taken`. */
+  onRoom(): void;
   /** An executor could not open a GPU. */
   onNoGpu(problem: FarlightError): void;
 }
@@ -83,6 +85,12 @@ export class ExecutorPool {
     return { busy, warm, kept, changing: all.length - busy - warm - kept };
   }
 
+  /** How many places of sessions are taken, by all tenants or by one: a session that is over has one until its process has none of it. */
+  taken(tenant?: string): number {
+    const taken = [...this.#executors].filter(({ takesPlace }) => takesPlace);
+    return tenant === undefined ? taken.length : taken.filter((each) => each.tenant === tenant).length;
+  }
+
   /** Starts spares until there are `count`, unless one has just failed and the next try is still to come. */
   fill(count: number = this.#options.spares): void {
     while (!this.#closed && !this.#retry && this.#spares.length < count) this.#spares.push(this.#start());
@@ -117,8 +125,8 @@ export class ExecutorPool {
   putBack(child: ExecutorChild): void {
     for (const executor of this.#executors) {
       if (executor.child !== child) continue;
+      this.#forget(executor);
       executor.unuse();
-      this.#end(executor);
     }
   }
 
@@ -154,6 +162,7 @@ export class ExecutorPool {
     executor.keep(KEEP_MS, () => this.#end(executor));
     const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
     if (oldest) this.#end(oldest);
+    this.#options.onRoom();
   }
 
   #end(executor: PooledExecutor): void {
@@ -204,9 +213,11 @@ export class ExecutorPool {
     }
     this.#forget(executor);
     const spare = this.#spares.indexOf(executor);
-    if (spare < 0) return;
-    this.#spares.splice(spare, 1);
-    this.#tryLater();
+    if (spare >= 0) {
+      this.#spares.splice(spare, 1);
+      this.#tryLater();
+    }
+    if (!this.#closed) this.#options.onRoom();
   }
 
   /** Ends one that a session uses, by force, and tells that session why. */

@@ -63,6 +63,10 @@ export class PooledExecutor {
   /** The session that is over, of which something may be left. */
   #leaving: ExecutorUser | undefined;
   #serves: Served | undefined;
+  /** Nothing of a session is on it: it waits for the next one of those that it serves. */
+  #idle = false;
+  /** No session has had it before the one that has it now, and nothing was prepared. */
+  #fresh = true;
   /** Until it is ready for a session that has not come, or has that session, or is gone. */
   #preparing: Deferred<void> | undefined;
   #aliveAt = 0;
@@ -83,6 +87,7 @@ export class PooledExecutor {
         events.onOver();
       },
       onIdle: () => {
+        this.#idle = true;
         this.#released();
         events.onIdle();
       },
@@ -115,6 +120,19 @@ export class PooledExecutor {
   /** Whether a session has it. */
   get isUsed(): boolean {
     return this.#user !== undefined;
+  }
+
+  /**
+   * Whether it takes the place of a session of its tenant's: a session has it, or had it, and it tidies up or ends. A
+   * session that is over still has memory of the machine and work on the GPU until then.
+   */
+  get takesPlace(): boolean {
+    return this.#serves !== undefined && !this.#idle;
+  }
+
+  /** Whose it is. */
+  get tenant(): string | undefined {
+    return this.#serves?.tenant;
   }
 
   /** Whether it makes ready for a session, and has none yet. */
@@ -155,6 +173,8 @@ export class PooledExecutor {
   prepare(serves: Served, blobs: BlobFolder): Promise<void> {
     this.#serves = serves;
     this.#aliveAt = monotonicNow();
+    this.#idle = true;
+    this.#fresh = false;
     this.#preparing = deferred();
     this.child.prepare({ program: serves.program, blobs });
     return this.#preparing.promise;
@@ -165,15 +185,20 @@ export class PooledExecutor {
     clearTimeout(this.#timer);
     this.#endPreparing();
     this.#user = user;
+    this.#fresh &&= this.#serves === undefined;
     this.#serves = serves;
     this.#aliveAt = monotonicNow();
+    this.#idle = false;
     const ready = this.#ready;
     if (ready) setImmediate(() => this.#user?.onReady(ready));
   }
 
-  /** Its session does not want it after all, and hears nothing more of it. */
+  /** Its session, of which nothing has begun, does not want it after all, and hears nothing more of it: it ends. */
   unuse(): void {
     this.#user = undefined;
+    // There is nothing that it could lose.
+    if (this.#fresh) this.child.kill();
+    this.end();
   }
 
   /** Calls back when nobody has used it for so many milliseconds. */
@@ -183,6 +208,7 @@ export class PooledExecutor {
 
   /** Ends it when it has done what it is doing, which may take a while. */
   end(): void {
+    this.#idle = false;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.child.kill(), END_GRACE_MS).unref();
     this.child.end();

@@ -27,6 +27,8 @@ export interface SessionsOptions {
   gpuMs: number;
   /** Whether sessions of other tenants may use the GPU at the same time. */
   manyTenants: boolean;
+  /** How many sessions may have a process at a time, of all tenants. */
+  mostSessions: number;
   quotas: Quotas;
   shares: Shares;
   log: Log;

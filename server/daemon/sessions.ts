@@ -8,16 +8,17 @@ import {
   type Resume,
   SESSION_END_CODES,
   type SessionEnd,
-  type SessionLimits,
   type SessionOver,
   versionMismatch,
 } from '../../proto/handshake.js';
 import { negotiate } from '../../proto/version.js';
 import { PACKET } from '../../proto/wire/packet.js';
 import { REFUSED_AFTER_MS, type Visitor } from './admission.js';
+import { employ, type Granted } from './employ.js';
 import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, reassure, refuse } from './front-door.js';
 import { handOver } from './hand-over.js';
+import { Places } from './places.js';
 import type { Buffers } from './quotas.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionLog } from './session-log.js';
@@ -25,7 +26,10 @@ import type { SessionsOptions } from './sessions-options.js';
 
 /** A session whose executor has its connection, or will when its GPU is open. */
 interface Session {
-  child: ExecutorChild;
+  /** Undefined while it waits for a place. */
+  child: ExecutorChild | undefined;
+  /** Gives that wait up. */
+  giveUp: () => void;
   /** Whose it is: nobody else goes on with it, and it ends when the token is revoked that was shown last. */
   visitor: Visitor;
   /** What the client calls the session before it has heard its id. */
@@ -39,6 +43,17 @@ interface Session {
 /** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
 const REVOKED_MS = 3000;
 
+/**
+ * How long a session may wait for a place, in milliseconds: longer than a process takes to end that is in good order,
+ * or to be killed.
+ */
+const PLACE_MS = 15_000;
+
+/** Why a session is over for which no place has become free. */
+const NO_PLACE: SessionEnd = {
+  code: 'BUSY',
+  message: `the GPU processes of sessions that are over have not ended within ${PLACE_MS / 1000} seconds, and hold their places at this host; try again later`,
+};
 /** Why a session is over whose client went before it had its executor. */
 const GONE: SessionEnd = { code: 'DISCONNECTED', message: 'its client had gone before it began' };
 /** Why a session is over whose client has opened another in its place. */
@@ -55,15 +70,26 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #ends = new SessionEnds();
+  readonly #places: Places;
   /** Who waits for the last session to be gone. */
   readonly #whenNone = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    const { pool, quotas, mostSessions } = options;
+    const hasRoom = (tenant: string) =>
+      pool.taken() < mostSessions &&
+      pool.taken(tenant) < (quotas.of(tenant).sessions ?? Number.POSITIVE_INFINITY);
+    this.#places = new Places({ hasRoom, waitMs: PLACE_MS });
   }
 
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** A place may have become free. */
+  makeRoom(): void {
+    this.#places.look();
   }
 
   /** A client wants to open a session, or to go on with one. */
@@ -107,10 +133,10 @@ export class Sessions {
         continue;
       }
       this.#ends.note(id, visitor.tenant, end);
-      child.endSession(end);
+      child?.endSession(end);
       // An executor that is busy does not hear of it; the session is over all the same.
       setTimeout(() => {
-        if (this.#sessions.get(id)?.child === child) child.kill();
+        if (this.#sessions.get(id)?.child === child) child?.kill();
       }, REVOKED_MS).unref();
     }
   }
@@ -133,7 +159,7 @@ export class Sessions {
         this.#dismiss(id, end);
       } else {
         this.#ends.note(id, visitor.tenant, end);
-        child.endSession(end);
+        child?.endSession(end);
       }
     }
     await this.none(graceMs);
@@ -168,67 +194,51 @@ export class Sessions {
     this.#start(caller, visitor, { ...hello, protocol, buffers });
   }
 
-  #start(caller: Caller, visitor: Visitor, granted: Greeting & { protocol: number; buffers: Buffers }): void {
-    const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares } = this.#options;
-    const { program, compression, protocol, buffers, key } = granted;
+  #start(caller: Caller, visitor: Visitor, granted: Granted): void {
+    const { counters } = this.#options;
     // Nobody can guess it: who knows it goes on with the session.
     const id = randomBytes(18).toString('base64url');
     const { tenant } = visitor;
-    const limits: SessionLimits = {
-      gpuMs: this.#options.gpuMs,
-      asksForMemory: quotas.of(tenant).gpuMemory !== undefined,
-      takesTurns: this.#options.manyTenants,
-    };
-    const windowBytes = buffers.commands;
+    const { program, key, buffers } = granted;
     const facts = { sessionId: id, program, tenant };
-    const log = new SessionLog(this.#options.log, this.#options.observatory, facts, (on) => child.watch(on));
-    const child = pool.take(
-      { tenant, program },
-      {
-        onReady: ({ adapter }) => {
-          const kept = contents?.of(tenant);
-          const { version } = versions;
-          const welcome = { protocol, version, sessionId: id, resumeMs, compression, windowBytes };
-          const blobs = kept?.folder;
-          const begin = (socket: Socket) => {
-            const session = this.#sessions.get(id);
-            if (!session?.waiting) return false;
-            session.waiting = undefined;
-            const description = {
-              program,
-              limits,
-              blobs,
-              welcome: { ...welcome, contents: kept?.describe() },
-              silence,
-              bridged: socket !== caller.socket,
-              replyBytes: buffers.replies,
-            };
-            log.opened(adapter.name);
-            child.begin(description, socket, caller.head);
-            return true;
-          };
-          handOver(caller.socket, bridges(), begin, (end) => this.#dismiss(id, end));
-        },
-        onTraffic: (traffic, work) => {
-          log.carried(traffic, work);
-          counters.framesUp += traffic.framesUp;
-          counters.framesDown += traffic.framesDown;
-          counters.bytesUp += traffic.bytesUp;
-          counters.bytesDown += traffic.bytesDown;
-        },
-        onSpans: (spans, left) => log.did(spans, left),
-        onShare: (report) => shares.receive(child, tenant, report),
-        onReleased: () => shares.released(child, tenant),
-        onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
-        onExit: (reason) => this.#lost(id, reason),
-      },
-    );
-    this.#sessions.set(id, { child, visitor, key, buffers, waiting: caller, log });
+    const watch = (on: boolean) => session.child?.watch(on);
+    const log = new SessionLog(this.#options.log, this.#options.observatory, facts, watch);
+    const session: Session = {
+      child: undefined,
+      giveUp: () => {},
+      visitor,
+      key,
+      buffers,
+      waiting: caller,
+      log,
+    };
+    this.#sessions.set(id, session);
     // Nobody goes on with a session whose id was not heard.
     caller.socket.once('close', () => this.#dismiss(id, GONE));
     reassure(caller.socket, () => this.#sessions.get(id)?.waiting === caller);
     counters.sessionsOpened++;
     counters.sessionsActive++;
+    session.giveUp = this.#places.want(
+      tenant,
+      () => {
+        session.child = employ(this.#options, {
+          id,
+          tenant,
+          caller,
+          granted,
+          log,
+          begin: () => {
+            if (!session.waiting || this.#sessions.get(id) !== session) return false;
+            session.waiting = undefined;
+            return true;
+          },
+          onFailed: (end) => this.#dismiss(id, end),
+          onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
+          onLost: (reason) => this.#lost(id, reason),
+        });
+      },
+      () => this.#dismiss(id, NO_PLACE),
+    );
   }
 
   /** A client begins anew that was not welcomed: what was begun for it has no use any more. */
@@ -239,7 +249,7 @@ export class Sessions {
         this.#dismiss(id, BEGUN_ANEW);
         continue;
       }
-      child.endSession(BEGUN_ANEW);
+      child?.endSession(BEGUN_ANEW);
       this.#forget(id, BEGUN_ANEW);
     }
   }
@@ -255,7 +265,7 @@ export class Sessions {
         }
         session.visitor = visitor;
         session.log.resumed();
-        session.child.resume({ taken, attempt }, socket, caller.head);
+        session.child?.resume({ taken, attempt }, socket, caller.head);
         return true;
       };
       handOver(caller.socket, this.#options.bridges(), goOn, (end) => this.#refuse(caller, end));
@@ -283,7 +293,7 @@ export class Sessions {
     const session = this.#sessions.get(id);
     if (!session?.waiting) return;
     refuse(session.waiting.socket, end);
-    this.#options.pool.putBack(session.child);
+    if (session.child) this.#options.pool.putBack(session.child);
     this.#forget(id, end);
   }
 
@@ -292,7 +302,8 @@ export class Sessions {
     const session = this.#sessions.get(id);
     if (!session) return;
     this.#sessions.delete(id);
-    this.#options.shares.over(session.child);
+    session.giveUp();
+    if (session.child) this.#options.shares.over(session.child);
     this.#options.counters.sessionsActive--;
     const first = this.#ends.note(id, session.visitor.tenant, end);
     session.log.ended(why ?? first);

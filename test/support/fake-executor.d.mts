@@ -1,7 +1,18 @@
 /** The byte that stands for each thing that the fake executor does on a frame. */
 export const ACTION: Readonly<
   Record<
-    'echo' | 'pid' | 'end' | 'throw' | 'kill' | 'exit' | 'noise' | 'stall' | 'hang' | 'flood' | 'digest',
+    | 'echo'
+    | 'pid'
+    | 'end'
+    | 'throw'
+    | 'kill'
+    | 'exit'
+    | 'noise'
+    | 'stall'
+    | 'hang'
+    | 'linger'
+    | 'flood'
+    | 'digest',
     number
   >
 >;

@@ -17,6 +17,12 @@ async function openGpu(choice) {
   return { gpu: {}, adapter: ADAPTER, wgslLanguageFeatures: ['fake_feature'], choice };
 }
 
+let lingers = false;
+
+function hang() {
+  for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+}
+
 const ACTIONS = {
   echo: (frame, peer) => peer.send(frame),
   pid: (_frame, peer) => peer.send(new TextEncoder().encode(String(process.pid))),
@@ -37,8 +43,10 @@ const ACTIONS = {
   // Takes no frames for a while, as an executor does that compiles a shader.
   stall: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300),
   // Takes no frames ever again.
-  hang: () => {
-    for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  hang,
+  // Hangs when its session is over.
+  linger: () => {
+    lingers = true;
   },
   // Sends more at once than any buffer on the way holds.
   flood: (_frame, peer) => {
@@ -58,11 +66,14 @@ if (process.argv[1] === import.meta.filename) {
     createSession: (_gpu, peer) => ({
       receive: (frame) => actions[frame[0]]?.(frame, peer),
       close: () => {},
+      retire: async () => {
+        if (lingers) hang();
+      },
     }),
     // For a program called slow that takes for ever, one called hang stays in the driver, one called crash is too much
     // for it, and one called spoilt has left what cannot be read.
     prepare: async (_gpu, { program }) => {
-      while (program === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+      if (program === 'hang') hang();
       if (program === 'crash') process.kill(process.pid, 'SIGSEGV');
       if (program === 'spoilt') {
         await setTimeout(300);

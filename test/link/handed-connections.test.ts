@@ -1,0 +1,67 @@
+import { EventEmitter } from 'node:events';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { HandedConnections } from '#farlight/link/handed-connections.js';
+
+class FakeConnection extends EventEmitter {
+  isOpen = true;
+
+  destroy(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    this.emit('close');
+  }
+}
+
+describe('connections on their way to another process', () => {
+  let sent: number[];
+  let handed: HandedConnections<FakeConnection, number>;
+  const offer = (attempt: number) => {
+    const connection = new FakeConnection();
+    handed.offer(connection, attempt, attempt);
+    return connection;
+  };
+  beforeEach(() => {
+    sent = [];
+    handed = new HandedConnections((connection, attempt) => {
+      handed.add(connection);
+      sent.push(attempt);
+    });
+  });
+
+  it('of one session are two at most while the process takes none, and the newest attempt is the next', () => {
+    const all = [
+      offer(1),
+      ...[5, 400, 7, 399].map(offer),
+      ...Array.from({ length: 100 }, (_, at) => offer(10 + at)),
+    ];
+    expect(all.filter(({ isOpen }) => isOpen)).toHaveLength(2);
+    expect(sent).toEqual([1]);
+    handed.taken();
+    expect(sent).toEqual([1, 400]);
+    handed.taken();
+    expect(sent).toEqual([1, 400]);
+    expect(all.some(({ isOpen }) => isOpen)).toBe(false);
+  });
+
+  it('go at once where the process has taken those before', () => {
+    offer(1);
+    handed.taken();
+    offer(2);
+    expect(sent).toEqual([1, 2]);
+  });
+
+  it('are not handed over where their client has gone meanwhile', () => {
+    offer(1);
+    offer(2).destroy();
+    handed.taken();
+    expect(sent).toEqual([1]);
+    offer(3);
+    expect(sent).toEqual([1, 3]);
+  });
+
+  it('are closed when the process is gone', () => {
+    const all = [offer(1), offer(2)];
+    handed.close();
+    expect(all.some(({ isOpen }) => isOpen)).toBe(false);
+  });
+});
