@@ -1,52 +1,85 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { TenantLimits } from '../server/trust/tenant-limits.js';
+import type { LimitChanges, TenantLimits } from '../server/trust/tenant-limits.js';
 import { formatSize, parseSize } from './parse.js';
 
 /** What a tenant may have, as the command line has it. */
 export interface LimitOptions {
-  maxSessions?: number;
-  gpuMemory?: number;
-  inFlight?: number;
-  blobBytes?: number;
-  gpuShare?: number;
+  maxSessions?: number | null;
+  gpuMemory?: number | null;
+  memory?: number | null;
+  inFlight?: number | null;
+  blobBytes?: number | null;
+  gpuShare?: number | null;
 }
 
-/** The options for what a tenant may have; `whose` begins what is said of each. */
-export function addLimitOptions(command: Command, whose: string): Command {
+/**
+ * The options for what a tenant may have; `whose` begins what is said of each.
+ *
+ * @param none whether a limit can be lifted, so that the tenant has what all have.
+ */
+export function addLimitOptions(command: Command, whose: string, { none = false } = {}): Command {
+  const orNone =
+    (parse: (text: string) => number) =>
+    (text: string): number | null =>
+      none && text === 'none' ? null : parse(text);
   return command
     .option(
       '--max-sessions <count>',
       `${whose}sessions at a time (default: what the host has, 64)`,
-      parsePositive,
+      orNone(parsePositive),
     )
     .option(
       '--gpu-memory <size>',
       `${whose}GPU memory of its buffers and textures, such as 2GiB (default: what there is)`,
-      parseSize,
+      orNone(parseSize),
+    )
+    .option(
+      '--memory <size>',
+      `${whose}memory of the host's machine that the processes of its sessions take together (default: what one may have)`,
+      orNone(parseSize),
     )
     .option(
       '--in-flight <size>',
       `${whose}bytes that wait at the host, commands and replies (default: 32MiB for each session)`,
-      parseSize,
+      orNone(parseSize),
     )
     .option(
       '--blob-bytes <size>',
-      `${whose}uploads that are kept, such as 512MiB (default: 4GiB, or half of the disk)`,
-      parseSize,
+      `${whose}uploads and compiled programs that are kept, such as 512MiB (default: 4GiB, or half of the disk)`,
+      orNone(parseSize),
     )
-    .option('--gpu-share <weight>', `${whose}GPU time beside others, as a weight (default: 1)`, parseWeight);
+    .option(
+      '--gpu-share <weight>',
+      `${whose}GPU time beside others, as a weight (default: 1)`,
+      orNone(parseWeight),
+    );
 }
 
+/** What was said of a tenant's limits. */
+export function limitChanges(options: LimitOptions): LimitChanges {
+  const { maxSessions: sessions, gpuMemory, memory, inFlight, blobBytes: blobs, gpuShare } = options;
+  return { sessions, gpuMemory, memory, inFlight, blobs, gpuShare };
+}
+
+/** The same where none of them can be lifted. */
 export function tenantLimits(options: LimitOptions): TenantLimits {
-  const { maxSessions: sessions, gpuMemory, inFlight, blobBytes: blobs, gpuShare } = options;
-  return { sessions, gpuMemory, inFlight, blobs, gpuShare };
+  const stated = Object.entries(limitChanges(options)).filter(([, value]) => value !== null);
+  return Object.fromEntries(stated);
 }
 
 /** Limits as they would be typed. */
-export function formatLimits({ sessions, gpuMemory, inFlight, blobs, gpuShare }: TenantLimits): string {
+export function formatLimits({
+  sessions,
+  gpuMemory,
+  memory,
+  inFlight,
+  blobs,
+  gpuShare,
+}: TenantLimits): string {
   return [
     sessions && `--max-sessions ${sessions}`,
     gpuMemory && `--gpu-memory ${formatSize(gpuMemory)}`,
+    memory && `--memory ${formatSize(memory)}`,
     inFlight && `--in-flight ${formatSize(inFlight)}`,
     blobs && `--blob-bytes ${formatSize(blobs)}`,
     gpuShare && `--gpu-share ${gpuShare}`,

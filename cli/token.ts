@@ -3,7 +3,7 @@ import { FarlightError } from '../proto/errors.js';
 import { harmless, harmlessJson } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
-import { addLimitOptions, formatLimits, type LimitOptions, tenantLimits } from './limit-options.js';
+import { addLimitOptions, formatLimits, type LimitOptions, limitChanges } from './limit-options.js';
 import { columns, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {
@@ -15,7 +15,9 @@ export function tokenCommand(): Command {
     .option('--note <text>', 'what it is for, shown by list')
     .allowExcessArguments(false)
     .action(add);
-  addLimitOptions(adding, 'what its tenant may have: ');
+  addLimitOptions(adding, 'what its tenant may have from now on, or none for what all have: ', {
+    none: true,
+  });
   command
     .command('list')
     .description('Show which tokens there are, not the tokens themselves.')
@@ -32,7 +34,7 @@ export function tokenCommand(): Command {
 
 /** The token alone goes to stdout, so that a script can take it. */
 function add({ tenant, note, ...limits }: { tenant: string; note?: string } & LimitOptions): void {
-  const { token, entry } = new TokenStore().add({ tenant, note, limits: tenantLimits(limits) });
+  const { token, entry } = new TokenStore().add({ tenant, note, limits: limitChanges(limits) });
   process.stdout.write(`${token}\n`);
   process.stderr.write(
     `token ${entry.id} for ${entry.tenant}, shown this once; clients use it as grpcs://TOKEN@HOST:PORT\n`,

@@ -55,12 +55,60 @@ describe('a token', () => {
     store.add({ tenant: 'alice', now: 3000 });
     const bob = store.add({ tenant: 'bob', limits: { sessions: 1 } });
     const other = new TokenStore(folder);
-    expect(other.list().map(({ limits }) => limits?.sessions)).toEqual([2, 5, undefined, 1]);
+    expect(other.list().map(({ limits }) => limits?.sessions)).toEqual([5, 5, 5, 1]);
     expect(other.limitsOf('alice')).toEqual({ sessions: 5, gpuMemory: 100 });
     expect(other.limitsOf('bob')).toEqual({ sessions: 1 });
     expect(other.limitsOf('nobody')).toEqual({});
     store.revoke(bob.entry.id);
-    expect(store.limitsOf('bob')).toEqual({});
+    expect(store.limitsOf('bob')).toEqual({ sessions: 1 });
+  });
+
+  it('that is revoked leaves the limits of its tenant to the next one, until they are lifted', () => {
+    const store = new TokenStore(folder);
+    const old = store.add({ tenant: 'alice', limits: { sessions: 1, gpuMemory: 100 }, now: 1000 });
+    const next = store.add({ tenant: 'alice', now: 2000 });
+    store.revoke(old.entry.id);
+    store.revoke(next.entry.id);
+    store.add({ tenant: 'alice', now: 3000 });
+    const host = new TokenStore(folder);
+    expect(host.list().map(({ limits }) => limits)).toEqual([{ sessions: 1, gpuMemory: 100 }]);
+    store.add({ tenant: 'alice', limits: { sessions: null, memory: 7 }, now: 4000 });
+    host.refresh();
+    expect(host.limitsOf('alice')).toEqual({ gpuMemory: 100, memory: 7 });
+  });
+
+  it("of an older version, with its tenant's limits in its own file, leaves them likewise", () => {
+    const store = new TokenStore(folder);
+    const { token, entry } = store.add({ tenant: 'alice', now: 1000 });
+    const file = join(folder, entry.id);
+    const kept = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...kept, limits: { sessions: 3 } }), { mode: 0o600 });
+    const host = new TokenStore(folder);
+    expect(host.verify(token)?.id).toBe(entry.id);
+    expect(host.limitsOf('alice')).toEqual({ sessions: 3 });
+    host.revoke(entry.id);
+    expect(host.limitsOf('alice')).toEqual({ sessions: 3 });
+    store.add({ tenant: 'alice', limits: { sessions: 4 } });
+    expect(new TokenStore(folder).list()[0]?.limits).toEqual({ sessions: 4 });
+  });
+
+  it('lets nobody in of whose limits the file is damaged, and other tenants as before', () => {
+    const store = new TokenStore(folder);
+    const alice = store.add({ tenant: 'alice', limits: { sessions: 1 } });
+    const bob = store.add({ tenant: 'bob', limits: { sessions: 2 } });
+    const file = readdirSync(folder).find((name) => name.endsWith('-alice')) as string;
+    const good = readFileSync(join(folder, file));
+    writeFileSync(join(folder, file), '{"limits":');
+    const host = new TokenStore(folder);
+    expect(() => host.verify(alice.token)).toThrow(
+      new RegExp(`${file} does not say what the tenant alice may`),
+    );
+    expect(() => host.list()).toThrow(expect.objectContaining({ code: 'TRUST_UNUSABLE' }));
+    expect(host.limitsOf('alice')).toEqual({});
+    expect(host.verify(bob.token)?.tenant).toBe('bob');
+    writeFileSync(join(folder, file), good);
+    expect(host.verify(alice.token)?.tenant).toBe('alice');
+    expect(host.limitsOf('alice')).toEqual({ sessions: 1 });
   });
 
   it('is none where its limits are no limits', () => {
