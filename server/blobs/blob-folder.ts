@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, rmdirSync, rmSync, type Stats } from 'node:fs';
+import { lstatSync, opendirSync, readdirSync, rmdirSync, rmSync, type Stats } from 'node:fs';
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ContentName, contentNameFromHex, contentNameToHex } from '../../proto/content.js';
@@ -37,10 +37,11 @@ export function temporaryPath(folder: string, unique: Uint8Array): string {
  * The store's files, in no order. What is no file of a store is passed over, and so is a file that
  * goes while we look: another process may evict at any time.
  *
+ * @param most of the folder's entries no more are looked at.
  * @throws where the folder cannot be read; a folder that is not there is empty.
  */
-export function scanSync(folder: string): BlobFile[] {
-  return absentIs([], () => readdirSync(folder)).flatMap((file) => {
+export function scanSync(folder: string, most = Number.POSITIVE_INFINITY): BlobFile[] {
+  return absentIs([], () => entriesOf(folder, most)).flatMap((file) => {
     const entry = entryOf(file);
     if (!entry) return [];
     const path = join(folder, file);
@@ -91,6 +92,20 @@ export function clearFolder(folder: string): BlobSummary {
     if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error;
   }
   return summarize(files);
+}
+
+function entriesOf(folder: string, most: number): string[] {
+  if (most === Number.POSITIVE_INFINITY) return readdirSync(folder);
+  const names: string[] = [];
+  const entries = opendirSync(folder);
+  try {
+    for (let entry = entries.readSync(); entry && names.length < most; entry = entries.readSync()) {
+      names.push(entry.name);
+    }
+  } finally {
+    entries.closeSync();
+  }
+  return names;
 }
 
 export function codeOf(error: unknown): string | undefined {

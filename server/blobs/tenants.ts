@@ -24,6 +24,19 @@ export function tenantFolder(tenant: string, root = blobRoot()): string {
 
 /** Within a tenant's folder: what its programs compiled, a file each under a name of the same kind. */
 export const PROFILES = 'profiles';
+/** Within a tenant's folder: what the GPU's driver keeps of the shaders that it compiled. */
+export const SHADERS = 'shaders';
+
+/** What is kept to compile sooner has so much at most, in bytes: it is text and code, and never as much as uploads. */
+const MOST_BYTES = { profiles: 128 << 20, shaders: 512 << 20 };
+
+/** How the bytes that may be kept of a tenant are divided among what is kept of it. */
+export function divide(maxBytes: number): { contents: number; profiles: number; shaders: number } {
+  const eighth = Math.floor(maxBytes / 8);
+  const profiles = Math.min(eighth, MOST_BYTES.profiles);
+  const shaders = Math.min(eighth, MOST_BYTES.shaders);
+  return { contents: maxBytes - profiles - shaders, profiles, shaders };
+}
 
 /**
  * What all tenants have together, in their folders or in the one of that name within each.
@@ -32,7 +45,7 @@ export const PROFILES = 'profiles';
  */
 export function summarizeTenants(root = blobRoot(), within = ''): TenantsSummary {
   const folders = tenantFolders(root, within);
-  return { tenants: folders.length, ...summarize(folders.flatMap(scanSync)) };
+  return { tenants: folders.length, ...summarize(folders.flatMap((folder) => scanSync(folder))) };
 }
 
 /**

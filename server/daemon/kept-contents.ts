@@ -4,8 +4,8 @@ import { wallClock } from '../../link/clock.js';
 import { ContentFilter } from '../../proto/content-filter.js';
 import type { BlobFolder, KeptContents as Described } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
-import { PROFILES, tenantFolder } from '../blobs/tenants.js';
-import { newestProfiles } from '../profiles/profile-store.js';
+import { divide, PROFILES, tenantFolder } from '../blobs/tenants.js';
+import { newestPrograms } from '../profiles/profile-store.js';
 import { DEFAULT_TENANT } from '../trust/token-store.js';
 import type { Served } from './pooled-executor.js';
 
@@ -43,8 +43,7 @@ export class TenantContents {
     const owners = new Map<string, string>();
     for (const tenant of tenants) owners.set(join(tenantFolder(tenant, this.root), PROFILES), tenant);
     const known = new Set<string>();
-    for (const { folder, profile } of newestProfiles([...owners.keys()])) {
-      const { program } = profile;
+    for (const { folder, program } of newestPrograms([...owners.keys()])) {
       const tenant = owners.get(folder);
       const key = JSON.stringify([tenant, program]);
       if (tenant === undefined || known.has(key)) continue;
@@ -87,7 +86,7 @@ export class KeptContents {
       path,
       maxBytes: maxBytes ?? Math.min(DEFAULT_BYTES, Math.floor((freeBytes(path) + held) / 2)),
     };
-    this.#store = new BlobStore({ folder: path, maxBytes: this.folder.maxBytes });
+    this.#store = new BlobStore({ folder: path, maxBytes: divide(this.folder.maxBytes).contents });
   }
 
   describe(): Described {

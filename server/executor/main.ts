@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { invariant } from '../../proto/errors.js';
 import type { BlobFolder } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
-import { PROFILES } from '../blobs/tenants.js';
+import { divide, PROFILES } from '../blobs/tenants.js';
 import { openGpu } from '../dawn.js';
 import { ProfileStore } from '../profiles/profile-store.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
@@ -65,8 +65,10 @@ await runExecutor(adapter, {
 function keep({ path: folder, maxBytes }: BlobFolder): Kept {
   if (!kept) {
     const writes = new WriteSchedule({ clock: CLOCK, mostBytes: Math.min(MOST_WAITING_BYTES, maxBytes / 4) });
-    const store = new BlobStore({ folder, maxBytes, log, turns: writes });
-    kept = { folder, store, writes, profiles: new ProfileStore(join(folder, PROFILES)) };
+    const room = divide(maxBytes);
+    const store = new BlobStore({ folder, maxBytes: room.contents, log, turns: writes });
+    const profiles = new ProfileStore(join(folder, PROFILES), room.profiles);
+    kept = { folder, store, writes, profiles };
   }
   invariant(kept.folder === folder, 'an executor serves one tenant');
   return kept;

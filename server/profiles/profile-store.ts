@@ -1,14 +1,32 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { hashContent } from '../../link/content-hash.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
 import { type BlobFile, blobPath, scanSync, temporaryPath } from '../blobs/blob-folder.js';
-import { decodeProfile, encodeProfile, type Profile } from './profile.js';
+import { decodeProfile, decodeProgram, encodeProfile, PROFILE_LIMITS, type Profile } from './profile.js';
 
-/** Profiles that are kept. */
+/** Profiles that are kept, and the bytes of all of them where nothing else is said. */
 const MOST = 256;
+const MOST_BYTES = 128 << 20;
 /** Profiles that are looked at for those that were written last. */
 const MOST_READ = 32;
+/** Files of a folder that are looked at: more than a store ever leaves there. */
+const MOST_FILES = 4 * MOST;
+/** A program whose name is longer, in bytes, is not prepared for. */
+const NAME_BYTES = 1024;
+/** The largest file of a profile: what is around the steps is small. */
+const FILE_BYTES = PROFILE_LIMITS.bytes + (1 << 20);
+const BLOCK_BYTES = 4096;
 
 /**
  * What programs compiled on their devices, on disk: a file for each program and each way in which it asks for a
@@ -17,25 +35,33 @@ const MOST_READ = 32;
  */
 export class ProfileStore {
   readonly folder: string;
+  readonly #maxBytes: number;
 
-  constructor(folder: string) {
+  /** `maxBytes` is what the folder may take. Files count as the whole blocks that they occupy. */
+  constructor(folder: string, maxBytes: number = MOST_BYTES) {
     this.folder = folder;
+    this.#maxBytes = maxBytes;
   }
 
   /** Undefined where there is none. */
   read(key: string): Profile | undefined {
-    return readFile(this.#path(key));
+    return readProfile(this.#path(key));
   }
 
   /** Replaces the profile as a whole: another process reads the old one or the new one. */
   write(key: string, profile: Profile): void {
-    const content = encodeProfile(profile);
+    // One program leaves room for others.
+    const content = encodeProfile(profile, this.#maxBytes / 4);
     const temporary = temporaryPath(this.folder, randomBytes(16));
     try {
       mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-      this.#trim();
+      const room = roomOf(content.length + CONTENT_NAME_BYTES);
+      if (room > this.#maxBytes / 2) return;
+      this.#trim(room);
       writeFileSync(temporary, Buffer.concat([hashContent(content), content]), { mode: 0o600 });
       renameSync(temporary, this.#path(key));
+      // Processes that made room at the same time made the same room.
+      this.#trim(0);
     } catch {
       this.#discard(temporary);
     }
@@ -49,11 +75,17 @@ export class ProfileStore {
     }
   }
 
-  /** Makes room for one more, where there are too many: the oldest goes. */
-  #trim(): void {
+  /** Makes room for one more that takes so many bytes, where there is too much: the oldest goes. */
+  #trim(room: number): void {
     const files = scanSync(this.folder).sort((a, b) => a.used - b.used);
-    for (const { path } of files.slice(0, Math.max(0, files.length - MOST + 1)))
-      rmSync(path, { force: true });
+    let bytes = files.reduce((sum, file) => sum + roomOf(file.bytes), room);
+    let count = files.length + (room > 0 ? 1 : 0);
+    for (const file of files) {
+      if (bytes <= this.#maxBytes && count <= MOST) break;
+      rmSync(file.path, { force: true });
+      bytes -= roomOf(file.bytes);
+      count -= 1;
+    }
   }
 
   #path(key: string): string {
@@ -63,29 +95,74 @@ export class ProfileStore {
 
 /** The profiles in these folders that were written last, the newest first; each is read when it is asked for. */
 export function* newestProfiles(folders: readonly string[]): Generator<{ folder: string; profile: Profile }> {
-  const files = folders.flatMap((folder) => scan(folder).map(({ path, used }) => ({ folder, path, used })));
-  files.sort((a, b) => b.used - a.used);
-  for (const { folder, path } of files.slice(0, MOST_READ)) {
-    const profile = readFile(path);
+  for (const { folder, path } of newest(folders)) {
+    const profile = readProfile(path);
     if (profile) yield { folder, profile };
   }
 }
 
+/**
+ * Whose profiles those are, likewise. What a tenant's programs have written is read by the tenant's own processes: of
+ * each file no more is looked at here than its first bytes, and they may be wrong.
+ */
+export function* newestPrograms(folders: readonly string[]): Generator<{ folder: string; program: string }> {
+  for (const { folder, path } of newest(folders)) {
+    const head = readHead(path, CONTENT_NAME_BYTES + NAME_BYTES);
+    const program = head && programOf(head.subarray(CONTENT_NAME_BYTES));
+    if (program !== undefined) yield { folder, program };
+  }
+}
+
+function newest(folders: readonly string[]): { folder: string; path: string }[] {
+  const files = folders.flatMap((folder) => scan(folder).map(({ path, used }) => ({ folder, path, used })));
+  return files.sort((a, b) => b.used - a.used).slice(0, MOST_READ);
+}
+
 function scan(folder: string): BlobFile[] {
   try {
-    return scanSync(folder);
+    return scanSync(folder, MOST_FILES);
   } catch {
     return [];
   }
 }
 
-function readFile(path: string): Profile | undefined {
+function programOf(head: Uint8Array): string | undefined {
   try {
-    const file = new Uint8Array(readFileSync(path));
-    const content = file.subarray(CONTENT_NAME_BYTES);
+    return decodeProgram(head);
+  } catch {
+    return undefined;
+  }
+}
+
+function readProfile(path: string): Profile | undefined {
+  const file = readHead(path, FILE_BYTES);
+  if (!file) return undefined;
+  const content = file.subarray(CONTENT_NAME_BYTES);
+  try {
     const name = toContentName(file.subarray(0, CONTENT_NAME_BYTES));
     return sameContentName(name, hashContent(content)) ? decodeProfile(content) : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** So many bytes of a file at most; undefined where it is no file, or none of a store. */
+function readHead(path: string, mostBytes: number): Uint8Array | undefined {
+  try {
+    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      const stats = fstatSync(file);
+      if (!stats.isFile() || stats.size > FILE_BYTES) return undefined;
+      const bytes = new Uint8Array(Math.min(mostBytes, stats.size));
+      return bytes.subarray(0, readSync(file, bytes, 0, bytes.length, 0));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+function roomOf(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / BLOCK_BYTES)) * BLOCK_BYTES;
 }

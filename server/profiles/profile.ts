@@ -31,8 +31,14 @@ export interface Profile {
 /** Steps that a profile has at most, and its bytes. */
 export const PROFILE_LIMITS = { steps: 4096, bytes: 32 << 20 } as const;
 
-/** Steps beyond the limits are left out: those that come first are what the program asks for first. */
-export function encodeProfile({ program, device, steps }: Profile): Uint8Array {
+/**
+ * Steps beyond the limits, and beyond `mostBytes`, are left out: those that come first are what the program asks for
+ * first.
+ */
+export function encodeProfile(
+  { program, device, steps }: Profile,
+  mostBytes: number = PROFILE_LIMITS.bytes,
+): Uint8Array {
   const w = new Writer({ frameBytes: Number.POSITIVE_INFINITY });
   w.string(program);
   writeRecipe(w, device.adapter);
@@ -41,7 +47,7 @@ export function encodeProfile({ program, device, steps }: Profile): Uint8Array {
   let bytes = 0;
   for (const step of steps.slice(0, PROFILE_LIMITS.steps)) {
     bytes += step.payloads.reduce((sum, payload) => sum + payload.length, step.shape.length) + 64;
-    if (bytes > PROFILE_LIMITS.bytes) break;
+    if (bytes > Math.min(mostBytes, PROFILE_LIMITS.bytes)) break;
     kept.push(step);
   }
   w.u32(kept.length);
@@ -57,6 +63,11 @@ function writeRecipe(w: Writer, { shape, payloads }: Recipe): void {
   w.bytes(shape);
   w.u32(payloads.length);
   for (const payload of payloads) w.bytes(payload);
+}
+
+/** Whose profile it is, by its first bytes. Throws ProtocolError where they do not say so. */
+export function decodeProgram(head: Uint8Array): string {
+  return new Reader(head).string();
 }
 
 /** Throws ProtocolError on what `encodeProfile` does not write. */

@@ -1,9 +1,14 @@
+import { spawnSync } from 'node:child_process';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -14,6 +19,7 @@ import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
+import { divide } from '#farlight/server/blobs/tenants.js';
 import type { Profiles } from '#farlight/server/executor/context.js';
 import type { OpenDevice } from '#farlight/server/executor/open-device.js';
 import { prepare } from '#farlight/server/executor/prepare.js';
@@ -25,7 +31,7 @@ import {
   type Profile,
   type ProfileStep,
 } from '#farlight/server/profiles/profile.js';
-import { newestProfiles, ProfileStore } from '#farlight/server/profiles/profile-store.js';
+import { newestProfiles, newestPrograms, ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { turn } from '../support/scripted-transport.js';
 
@@ -114,6 +120,59 @@ describe('profiles on disk', () => {
     for (let count = 0; count < 300; count += 1) store.write(`program ${count}`, PROFILE);
     expect(readdirSync(folder).length).toBe(256);
     expect(store.read('program 299')).toEqual(PROFILE);
+  });
+
+  it('are bounded by their bytes, and one of them leaves room for others', () => {
+    const maxBytes = 1 << 20;
+    const store = new ProfileStore(folder, maxBytes);
+    const step = (fill: number) => ({
+      shape: Uint8Array.of(fill),
+      parts: [0],
+      payloads: [new Uint8Array(1 << 16).fill(fill)],
+    });
+    for (let count = 0; count < 40; count += 1) {
+      store.write(`program ${count}`, ofSteps(Array.from({ length: 64 }, (_, at) => step(at))));
+    }
+    const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+    expect(sizes.length).toBeGreaterThan(2);
+    expect(sizes.reduce((sum, size) => sum + Math.ceil(size / 4096) * 4096)).toBeLessThanOrEqual(maxBytes);
+    expect(store.read('program 39')?.steps.slice(0, 3)).toEqual([step(0), step(1), step(2)]);
+    expect(store.read('program 0')).toBeUndefined();
+  });
+
+  it('share the bytes that are kept of a tenant with its uploads and the shaders of the driver', () => {
+    for (const bytes of [0, 1, 1000, 1 << 20, 4 * 2 ** 30]) {
+      const { contents, profiles, shaders } = divide(bytes);
+      expect(contents + profiles + shaders).toBe(bytes);
+      expect(contents).toBeGreaterThanOrEqual(bytes / 2);
+    }
+  });
+
+  it('tell whose they are by their first bytes, whatever else a tenant has put there', () => {
+    const store = new ProfileStore(folder);
+    const nameOf = (write: () => void) => {
+      const before = new Set(readdirSync(folder));
+      write();
+      return join(folder, readdirSync(folder).find((name) => !before.has(name)) as string);
+    };
+    const good = nameOf(() => store.write('a', { ...PROFILE, program: 'good' }));
+    const spoilt = nameOf(() => store.write('b', { ...PROFILE, program: 'spoilt' }));
+    writeFileSync(spoilt, readFileSync(spoilt).subarray(0, 100));
+    const large = nameOf(() => store.write('c', { ...PROFILE, program: 'large' }));
+    nameOf(() => store.write('d', { ...PROFILE, program: 'n'.repeat(5000) }));
+    truncateSync(large, 2 ** 40);
+    const other = (digit: string) => join(folder, digit.repeat(64));
+    symlinkSync(good, other('1'));
+    mkdirSync(other('2'));
+    spawnSync('mkfifo', [other('3')]);
+    writeFileSync(other('4'), Buffer.alloc(40, 255));
+    const programs = [...newestPrograms([folder, join(folder, 'none')])].map(({ program }) => program);
+    expect(programs.sort()).toEqual(['good', 'spoilt']);
+    // Whether it is whole is found out where it is used.
+    expect([...newestProfiles([folder])].map(({ profile }) => profile.program).sort()).toEqual([
+      'good',
+      'n'.repeat(5000),
+    ]);
   });
 
   it('are found by when they were written, in several folders', () => {
