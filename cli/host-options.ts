@@ -7,6 +7,7 @@ import { parseSeconds, parseSize } from './parse.js';
 export interface HostOptions extends LimitOptions {
   gpuSeconds: number;
   executorMemory?: number;
+  executorsMemory?: number;
   drain: number;
   logLevel?: LogLevel;
 }
@@ -25,6 +26,11 @@ export function addHostOptions(command: Command): Command {
       parseSize,
     )
     .option(
+      '--executors-memory <size>',
+      'end a process when those of all sessions have more of it together; 0: never (default: three quarters of it)',
+      parseSize,
+    )
+    .option(
       '--drain <seconds>',
       'on SIGTERM, how long running sessions may take to end; new ones are refused',
       parseSeconds,
@@ -40,10 +46,16 @@ export function addHostOptions(command: Command): Command {
 
 /** What a daemon takes of them. */
 export async function daemonOptions(options: HostOptions) {
-  const { gpuSeconds, executorMemory, logLevel } = options;
+  const { gpuSeconds, executorMemory, executorsMemory, logLevel } = options;
   // Loaded here so that the other commands need not wait for it.
   const { jsonLog } = await import('../server/daemon/json-log.js');
   const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
   const gpuMs = gpuSeconds * 1000;
-  return { gpuMs, executorBytes: executorMemory, tenantLimits: tenantLimits(options), log };
+  return {
+    gpuMs,
+    executorBytes: executorMemory,
+    executorsBytes: executorsMemory,
+    tenantLimits: tenantLimits(options),
+    log,
+  };
 }

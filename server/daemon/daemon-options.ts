@@ -39,6 +39,8 @@ export interface DaemonOptions {
   busyMs?: number | undefined;
   /** Bytes of the machine's memory that an executor may have; 0: all. Default: half of what the machine has. */
   executorBytes?: number | undefined;
+  /** Bytes of it that all executors may have; 0: all. Default: three quarters of it, or `executorBytes` where that is more. */
+  executorsBytes?: number | undefined;
   /** How long the GPU may take for what a session submitted, in milliseconds; 0: as long as it likes. Default 120 s. */
   gpuMs?: number | undefined;
   /** What each tenant may have, unless one of its tokens says otherwise. Default: what the host has. */

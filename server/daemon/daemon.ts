@@ -1,4 +1,3 @@
-import { totalmem } from 'node:os';
 import { steadyTime } from '../../link/clock.js';
 import { deferred } from '../../link/deferred.js';
 import { packageVersion } from '../../link/package-version.js';
@@ -9,6 +8,7 @@ import { Observatory } from '../page/observatory.js';
 import { DEFAULT_TENANT, type TokenStore } from '../trust/token-store.js';
 import { type Counters, newCounters } from './counters.js';
 import type { DaemonOptions } from './daemon-options.js';
+import { ExecutorGroup } from './executor-group.js';
 import { ExecutorPool } from './executor-pool.js';
 import { GrpcServer } from './grpc-server.js';
 import { type HostTrust, hostTrust } from './host-trust.js';
@@ -16,6 +16,8 @@ import { TenantContents } from './kept-contents.js';
 import { DEFAULT_LISTEN } from './listen-address.js';
 import { Listeners } from './listeners.js';
 import { type Log, SILENT } from './log.js';
+import type { MemoryBounds } from './memory-bounds.js';
+import { machineMemory } from './process-memory.js';
 import { Quotas } from './quotas.js';
 import { RefusalLog } from './session-log.js';
 import { Sessions } from './sessions.js';
@@ -115,6 +117,7 @@ export class Daemon {
       onRefused,
       onRevoked: (tokenId) => this.#sessions.revoke(tokenId),
     });
+    const bounds = memoryBounds(options, quotas);
     // Last, since it has timers from now on, which nobody would end if what is above threw.
     this.#pool = new ExecutorPool({
       adapter: options.adapter ?? 'auto',
@@ -122,7 +125,8 @@ export class Daemon {
       kept: options.kept ?? 4,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
-      memoryBytes: options.executorBytes ?? Math.floor(totalmem() / 2),
+      memory: bounds,
+      makeGroup: () => this.#makeGroup(bounds),
       log: this.#log,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
       onKept: () => {
@@ -199,6 +203,19 @@ export class Daemon {
     return this.close();
   }
 
+  /** Has the system hold the executors to the bound of all of them, where it does that. */
+  #makeGroup({ all }: MemoryBounds): ExecutorGroup | undefined {
+    if (!Number.isFinite(all)) return undefined;
+    try {
+      const group = new ExecutorGroup(all);
+      this.#log.info({ bytes: all }, 'memory held by the system');
+      return group;
+    } catch (error) {
+      this.#log.info({ why: messageOf(error) }, 'memory looked at each second');
+      return undefined;
+    }
+  }
+
   #stop(drainMs: number): void {
     this.#stopping = true;
     this.#grpc.health.set(false);
@@ -265,4 +282,16 @@ export class Daemon {
     await Promise.all([this.#listeners.close(SHUTDOWN_GRACE_MS), this.#grpc.close(SHUTDOWN_GRACE_MS)]);
     invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
   }
+}
+
+/** A process may have half of the machine, and a tenant's together no more; all of them three quarters. */
+function memoryBounds({ executorBytes, executorsBytes }: DaemonOptions, quotas: Quotas): MemoryBounds {
+  const machine = machineMemory();
+  const bound = (bytes: number) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes);
+  const each = bound(executorBytes ?? Math.floor(machine / 2));
+  return {
+    each,
+    ofTenant: (tenant) => quotas.of(tenant).memory ?? each,
+    all: executorsBytes === undefined ? Math.max(each, Math.floor((machine * 3) / 4)) : bound(executorsBytes),
+  };
 }

@@ -3,9 +3,12 @@ import { clearTimeout, setImmediate, setTimeout } from '../../link/clock.js';
 import type { ExecutorChild, ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { BlobFolder } from '../../proto/handshake.js';
+import type { ExecutorGroup } from './executor-group.js';
 import { ExecutorWatch } from './executor-watch.js';
 import { brief, type Log } from './log.js';
+import type { MemoryBounds } from './memory-bounds.js';
 import { type ExecutorUser, PooledExecutor, type Served } from './pooled-executor.js';
+import { letGoFirst } from './process-memory.js';
 import { StartTurns } from './start-turns.js';
 
 export interface PoolOptions {
@@ -18,8 +21,10 @@ export interface PoolOptions {
   entry?: URL | undefined;
   /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
   busyMs: number;
-  /** Bytes of the machine's memory that a session's executor may have: with more, it is ended. 0: as many as there are. */
-  memoryBytes: number;
+  /** What executors may have of the machine's memory: with more, one of them is ended. */
+  memory: MemoryBounds;
+  /** Has the system keep the memory of all of them within that bound; undefined where it does not. Called once. */
+  makeGroup(): ExecutorGroup | undefined;
   /** Where executors that come and go are noted. */
   log: Log;
   /** An executor opened its GPU. */
@@ -60,6 +65,7 @@ export class ExecutorPool {
   readonly #kept: PooledExecutor[] = [];
   readonly #turns = new StartTurns({ most: Math.max(2, availableParallelism()) });
   readonly #watch: ExecutorWatch;
+  #group: { made: ExecutorGroup | undefined } | undefined;
   #choice: string;
   #retryMs = RETRY_MS.first;
   #retry: NodeJS.Timeout | undefined;
@@ -70,9 +76,10 @@ export class ExecutorPool {
     this.#choice = options.adapter;
     this.#watch = new ExecutorWatch({
       busyMs: options.busyMs,
-      memoryBytes: options.memoryBytes,
+      memory: options.memory,
       executors: this.#executors,
       onExcess: (executor, what) => this.#endUsed(executor, what),
+      onUnneeded: (executor) => this.#end(executor),
     });
   }
 
@@ -137,6 +144,7 @@ export class ExecutorPool {
     this.#watch.close();
     for (const { child } of this.#executors) child.kill();
     await Promise.all([...this.#executors].map(({ exited }) => exited));
+    this.#group?.made?.close();
   }
 
   #takeKept(serves: Served): PooledExecutor | undefined {
@@ -200,8 +208,15 @@ export class ExecutorPool {
       },
     );
     this.#executors.add(executor);
-    const started = this.#turns.take(() => executor.child.start());
+    const started = this.#turns.take(() => this.#launch(executor));
     return executor;
+  }
+
+  #launch({ child }: PooledExecutor): void {
+    child.start();
+    letGoFirst(child.pid);
+    this.#group ??= { made: this.#options.makeGroup() };
+    this.#group.made?.add(child.pid);
   }
 
   #onExit(executor: PooledExecutor, reason: FarlightError | undefined): void {

@@ -1,16 +1,19 @@
 import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
+import { excessOf, type MemoryBounds } from './memory-bounds.js';
 import type { PooledExecutor } from './pooled-executor.js';
-import { processMemory } from './process-memory.js';
+import { takenMemory } from './process-memory.js';
 
 export interface ExecutorWatchOptions {
   /** How long an executor may be busy without a pause, in milliseconds. */
   busyMs: number;
-  /** Bytes of the machine's memory that a session's executor may have. 0: as many as there are. */
-  memoryBytes: number;
+  /** What of the machine's memory they may have. */
+  memory: MemoryBounds;
   /** All that there are. */
   executors: Iterable<PooledExecutor>;
   /** One has taken more than it may, as `what` says of it. */
   onExcess(executor: PooledExecutor, what: string): void;
+  /** One that no session has is to make room for others. */
+  onUnneeded(executor: PooledExecutor): void;
 }
 
 /** How often it is looked how much memory executors have, in milliseconds. */
@@ -27,7 +30,7 @@ export class ExecutorWatch {
     this.#options = options;
     this.#timers = [
       setInterval(() => this.#findBusy(), options.busyMs / ASKS).unref(),
-      ...(options.memoryBytes > 0 ? [setInterval(() => this.#findLarge(), MEMORY_LOOK_MS).unref()] : []),
+      setInterval(() => this.#findLarge(), MEMORY_LOOK_MS).unref(),
     ];
   }
 
@@ -49,13 +52,16 @@ export class ExecutorWatch {
 
   /** Executors that have more of the machine's memory than they may: what is not counted on the GPU counts here. */
   #findLarge(): void {
-    const { memoryBytes, executors, onExcess } = this.#options;
-    const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-    for (const executor of executors) {
-      if (!executor.isAtWork) continue;
-      const bytes = processMemory(executor.child.pid);
-      if (bytes === undefined || bytes <= memoryBytes) continue;
-      onExcess(executor, `had ${mib(bytes)} of the host's memory, of ${mib(memoryBytes)} that it may have`);
+    const { memory, executors, onExcess, onUnneeded } = this.#options;
+    const holders = [...executors].flatMap((executor) => {
+      // What ends has its memory for a moment yet: nobody else has to end for it.
+      const bytes = executor.isEnding ? undefined : takenMemory(executor.child.pid);
+      const { tenant, isAtWork, isWaiting } = executor;
+      return bytes === undefined ? [] : [{ executor, tenant, isAtWork, isWaiting, bytes }];
+    });
+    for (const [{ executor }, what] of excessOf(holders, memory)) {
+      if (what === undefined) onUnneeded(executor);
+      else onExcess(executor, what);
     }
   }
 }

@@ -65,6 +65,7 @@ export class PooledExecutor {
   #serves: Served | undefined;
   /** Nothing of a session is on it: it waits for the next one of those that it serves. */
   #idle = false;
+  #ending = false;
   /** No session has had it before the one that has it now, and nothing was prepared. */
   #fresh = true;
   /** Until it is ready for a session that has not come, or has that session, or is gone. */
@@ -128,6 +129,16 @@ export class PooledExecutor {
    */
   get takesPlace(): boolean {
     return this.#serves !== undefined && !this.#idle;
+  }
+
+  /** Whether it is kept for a session that has not come. */
+  get isWaiting(): boolean {
+    return this.#idle && !this.isPreparing;
+  }
+
+  /** Whether it was told to end. */
+  get isEnding(): boolean {
+    return this.#ending;
   }
 
   /** Whose it is. */
@@ -209,6 +220,7 @@ export class PooledExecutor {
   /** Ends it when it has done what it is doing, which may take a while. */
   end(): void {
     this.#idle = false;
+    this.#ending = true;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.child.kill(), END_GRACE_MS).unref();
     this.child.end();
@@ -216,6 +228,7 @@ export class PooledExecutor {
 
   /** Ends it by force, and tells its session why. */
   kill(reason: FarlightError): void {
+    this.#ending = true;
     this.child.kill();
     this.#takeUser()?.onExit(reason);
   }

@@ -1,10 +1,15 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { afterEach, expect, it } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
-import { processMemory } from '#farlight/server/daemon/process-memory.js';
+import { processMemory, takenMemory } from '#farlight/server/daemon/process-memory.js';
 import { COPY_DST, COPY_SRC } from '../conformance/support.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
 
 const MIB = 2 ** 20;
 
@@ -37,25 +42,81 @@ it("a session whose process has more of the host's memory than it may is told so
   close(small);
 });
 
-/** Takes as many MiB as it is asked for, keeps them, and says so. In a process that has no garbage to give back. */
-const TAKER = `
-  const taken = [];
-  process.on('message', (mib) => {
-    taken.push(Buffer.alloc(mib << 20, 1));
-    process.send('taken');
-  });`;
+describe('what a process has of the machine', () => {
+  /** Takes as many MiB as it is asked for, of its own or in a file in memory, keeps them, and says so. */
+  const TAKER = `
+    const { openSync, unlinkSync, writeSync } = require('node:fs');
+    const taken = [];
+    process.on('message', ({ mib, file }) => {
+      const bytes = Buffer.alloc(mib << 20, 1);
+      if (file) writeSync(openSync(file, 'wx'), bytes);
+      else taken.push(bytes);
+      if (file) unlinkSync(file);
+      process.send('taken');
+    });`;
+  let taker: ChildProcess;
+  beforeEach(() => {
+    taker = spawn(process.execPath, ['-e', TAKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  });
+  afterEach(() => taker.kill('SIGKILL'));
 
-it("a process's memory is what the system counts, and unknown for one that is gone", async () => {
-  const taker = spawn(process.execPath, ['-e', TAKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const take = async (mib: number) => {
-    taker.send(mib);
+  async function take(mib: number, file?: string): Promise<void> {
+    taker.send({ mib, file });
     await once(taker, 'message');
-    return processMemory(taker.pid) as number;
-  };
-  const before = await take(1);
-  expect((await take(64)) - before).toBeGreaterThan(48 * MIB);
-  taker.kill('SIGKILL');
-  await once(taker, 'exit');
-  expect(processMemory(taker.pid)).toBeUndefined();
-  expect(processMemory(undefined)).toBeUndefined();
+  }
+
+  it('is what the system counts, and unknown where it is gone', async () => {
+    await take(1);
+    const before = [processMemory(taker.pid), takenMemory(taker.pid)] as number[];
+    await take(64);
+    const after = [processMemory(taker.pid), takenMemory(taker.pid)] as number[];
+    for (const at of [0, 1]) expect((after[at] as number) - (before[at] as number)).toBeGreaterThan(48 * MIB);
+    taker.kill('SIGKILL');
+    await once(taker, 'exit');
+    for (const of of [processMemory, takenMemory]) {
+      expect(of(taker.pid)).toBeUndefined();
+      expect(of(undefined)).toBeUndefined();
+    }
+  });
+
+  it('includes the files in memory that it has open, with a name or without', async () => {
+    // Writing the file takes as much memory of its own, which may or may not be free again.
+    await take(64);
+    const before = takenMemory(taker.pid) as number;
+    await take(1, `/dev/shm/farlight-${randomBytes(16).toString('hex')}`);
+    for (let time = 0; time < 4; time += 1) {
+      await take(64, `/dev/shm/farlight-${randomBytes(16).toString('hex')}`);
+    }
+    expect((takenMemory(taker.pid) as number) - before).toBeGreaterThan(4 * 64 * MIB);
+  });
+});
+
+it('the sessions of a tenant may have no more together than it may: the largest ends', async () => {
+  daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    executorEntry: FAKE_EXECUTOR,
+    tenantLimits: { memory: 400 * MIB },
+  });
+  const [large, small] = [
+    new SessionClient(remoteHost(daemon.url)),
+    new SessionClient(remoteHost(daemon.url)),
+  ];
+  await small.ask(ACTION.grow);
+  for (let time = 0; time < 6; time += 1) large.link.send(Uint8Array.of(ACTION.grow));
+  expect(await large.closed).toMatchObject({
+    code: 'EXECUTOR_LOST',
+    message: expect.stringMatching(
+      /^the GPU executor was the largest of its tenant's, which had \d+ MiB of the host's memory together, of 400 MiB that they may have, and was ended/,
+    ),
+  });
+  expect([...(await small.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
+});
+
+it('the system takes an executor before the host when it has no memory left', async () => {
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+  const client = new SessionClient(remoteHost(daemon.url));
+  const pid = Number(Buffer.from(await client.ask(ACTION.pid)).toString());
+  const scoreOf = (of: number) => Number(readFileSync(`/proc/${of}/oom_score_adj`, 'utf8'));
+  expect(scoreOf(pid)).toBeGreaterThanOrEqual(500);
+  expect(scoreOf(process.pid)).toBeLessThan(500);
 });

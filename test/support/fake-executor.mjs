@@ -18,6 +18,7 @@ async function openGpu(choice) {
 }
 
 let lingers = false;
+const taken = [];
 
 function hang() {
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
@@ -44,6 +45,11 @@ const ACTIONS = {
   stall: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300),
   // Takes no frames ever again.
   hang,
+  // Takes 64 MiB more of the machine's memory.
+  grow: (frame, peer) => {
+    taken.push(Buffer.alloc(64 << 20, 1));
+    peer.send(frame);
+  },
   // Hangs when its session is over.
   linger: () => {
     lingers = true;
