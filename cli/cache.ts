@@ -2,8 +2,10 @@ import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
 import {
   blobRoot,
+  clearAllShaders,
   clearTenants,
   PROFILES,
+  summarizeAllShaders,
   summarizeTenants,
   type TenantsSummary,
 } from '../server/blobs/tenants.js';
@@ -27,6 +29,12 @@ const KINDS: Readonly<Record<string, CacheKind>> = {
     folder: blobRoot,
     summarize: () => summarizeTenants(blobRoot(), PROFILES),
     clear: () => clearTenants(blobRoot(), PROFILES),
+  },
+  shaders: {
+    title: "what the GPU's driver compiled for programs that use this machine as their GPU host",
+    folder: blobRoot,
+    summarize: () => summarizeAllShaders(),
+    clear: () => clearAllShaders(),
   },
   host: {
     title: 'uploads kept for programs that use this machine as their GPU host',

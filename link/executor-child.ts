@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Span } from '../proto/activity.js';
 import { FarlightError, invariant, messageOf, tooManyFiles } from '../proto/errors.js';
 import type {
+  BlobFolder,
   ExecutorCommand,
   ExecutorReport,
   Preparation,
@@ -28,6 +29,11 @@ export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 export interface ExecutorChildOptions {
   /** What openGpu is to open. */
   adapter: string;
+  /**
+   * Where the GPU's driver keeps the shaders that it compiled; absent: where it does for everything of this user's.
+   * What it has of one tenant tells nothing to another, so the process is that tenant's from its start.
+   */
+  shaders?: BlobFolder | 'nowhere' | undefined;
   /** Whether this process is the client itself, and carries its session over a pipe to the executor. */
   piped?: boolean | undefined;
   /** The program that the process runs; ours unless a test has another. */
@@ -129,8 +135,9 @@ export class ExecutorChild {
   }
 
   #spawn(): ChildProcess {
-    const { adapter, piped, entry = executorEntry() } = this.#options;
-    const child = spawn(process.execPath, [fileURLToPath(entry), adapter], {
+    const { adapter, shaders, piped, entry = executorEntry() } = this.#options;
+    const more = shaders === undefined ? [] : [JSON.stringify(shaders)];
+    const child = spawn(process.execPath, [fileURLToPath(entry), adapter, ...more], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.
       stdio: ['ignore', 'ignore', 'pipe', piped ? 'pipe' : 'ignore', 'ipc'],
       env: childEnvironment(),

@@ -1,10 +1,12 @@
 // Compiles the TypeScript sources to dist/, from scratch, so that a deleted source leaves nothing behind, and puts the
 // embedded software GPU there.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, readFileSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliDecompressSync } from 'node:zlib';
 import { bundleForBrowsers } from './bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -35,6 +37,14 @@ const chromium = dirname(dirname(require.resolve('@sparticuz/chromium')));
 const { version } = JSON.parse(readFileSync(join(chromium, 'package.json'), 'utf8'));
 const target = join(root, 'dist/server/swiftshader');
 cpSync(join(chromium, 'bin/swiftshader.tar.br'), join(target, `swiftshader-${version}.tar.br`));
+// What comes out of it is loaded into executors only where it is what it was here.
+const { FILES } = await import('../dist/server/software-gpu.js');
+const { readTar } = await import('../dist/server/tar.js');
+const archive = brotliDecompressSync(readFileSync(join(chromium, 'bin/swiftshader.tar.br')));
+const hashes = [...readTar(archive)]
+  .filter(({ name }) => FILES.includes(name))
+  .map(({ name, bytes }) => [name, createHash('sha256').update(bytes).digest('hex')]);
+writeFileSync(join(target, 'sha256.json'), `${JSON.stringify(Object.fromEntries(hashes), null, 2)}\n`);
 cpSync(join(root, 'server/swiftshader-notice.md'), join(target, 'NOTICE.md'));
 cpSync(join(chromium, 'LICENSE'), join(target, 'LICENSE-MIT'));
 // The text of the Apache License 2.0, which is also gRPC's. It is written last: scripts/ready.mjs looks how old it is.

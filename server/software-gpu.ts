@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -22,7 +23,10 @@ import { readTar } from './tar.js';
 
 const LOADER = 'libvulkan.so.1';
 const ICD = 'vk_swiftshader_icd.json';
-const FILES: readonly string[] = ['libvk_swiftshader.so', LOADER, ICD];
+export const FILES: readonly string[] = ['libvk_swiftshader.so', LOADER, ICD];
+
+/** The SHA-256 of each of the files, as the build found them in the archive. */
+const HASHES = 'sha256.json';
 
 /** The archive's name, with its version: a tar of those files and others, compressed with brotli. */
 const ARCHIVE = /^swiftshader-(.+)\.tar\.br$/;
@@ -48,7 +52,7 @@ const DRIVER_VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES'] as const;
  */
 export async function withSoftwareGpu<T>(open: () => Promise<T>): Promise<T> {
   const folder = softwareGpuFolder();
-  ensureVulkanLoader();
+  ensureVulkanLoader(folder);
   const before = DRIVER_VARIABLES.map((name) => [name, process.env[name]] as const);
   for (const name of DRIVER_VARIABLES) process.env[name] = join(folder, ICD);
   try {
@@ -72,9 +76,9 @@ export async function withSoftwareGpu<T>(open: () => Promise<T>): Promise<T> {
  * It throws, since the loader is no addon, and closes its handle again: RTLD_NODELETE keeps the
  * library in the process all the same.
  */
-export function ensureVulkanLoader(): void {
+export function ensureVulkanLoader(folder?: string): void {
   if (process.platform !== 'linux' || loadLibrary(LOADER) || !softwareGpuSupported()) return;
-  loadLibrary(join(softwareGpuFolder(), LOADER));
+  loadLibrary(join(folder ?? softwareGpuFolder(), LOADER));
 }
 
 /** Returns whether the library is in the process now. */
@@ -90,7 +94,8 @@ function loadLibrary(path: string): boolean {
 /**
  * The folder that holds the software GPU's files, which are extracted on first use: to a temporary
  * name that is renamed when every file is complete and on disk, so that neither another process nor
- * the next run can see half of it.
+ * the next run can see half of it. Each time it is looked whether they are those of the archive: a cache
+ * may be restored from elsewhere, and what is loaded runs with all that this user may do.
  *
  * @throws FarlightError NO_ADAPTER as withSoftwareGpu does.
  */
@@ -102,16 +107,17 @@ export function softwareGpuFolder(): string {
         `install a GPU driver, or connect to a host elsewhere with --host`,
     );
   }
-  const { archive, version } = findArchive();
+  const { archive, version, hashes } = findArchive();
   const cache = cacheFolder();
   const folder = join(cache, `swiftshader-${version}`);
-  if (isComplete(folder)) return folder;
+  if (isWhole(folder, hashes)) return folder;
   try {
     mkdirSync(cache, { recursive: true });
     const temporary = mkdtempSync(`${folder}.`);
     try {
       extract(archive, temporary);
-      publish(temporary, folder);
+      if (!isWhole(temporary, hashes)) throw new Error(`${archive} is damaged: install farlight again`);
+      publish(temporary, folder, hashes);
     } finally {
       rmSync(temporary, { recursive: true, force: true });
     }
@@ -126,22 +132,35 @@ export function softwareGpuFolder(): string {
   return folder;
 }
 
-function isComplete(folder: string): boolean {
-  return FILES.every((file) => existsSync(join(folder, file)));
+type Hashes = Readonly<Record<string, string>>;
+
+function isWhole(folder: string, hashes: Hashes): boolean {
+  return FILES.every((file) => {
+    try {
+      return (
+        createHash('sha256')
+          .update(readFileSync(join(folder, file)))
+          .digest('hex') === hashes[file]
+      );
+    } catch {
+      return false;
+    }
+  });
 }
 
-/** The archive that the build puts there, and the version in its name. */
-function findArchive(): { archive: string; version: string } {
+/** The archive that the build puts there, the version in its name, and what is in it. */
+function findArchive(): { archive: string; version: string; hashes: Hashes } {
   const folder = fileURLToPath(packageFile('server/swiftshader/'));
   const name = existsSync(folder) ? readdirSync(folder).find((each) => ARCHIVE.test(each)) : undefined;
   const [, version] = ARCHIVE.exec(name ?? '') ?? [];
-  if (!name || !version) {
+  const hashes = join(folder, HASHES);
+  if (!name || !version || !existsSync(hashes)) {
     throw new FarlightError(
       'NO_ADAPTER',
       `the embedded software GPU is missing from ${folder}; install farlight again, or build it again in a clone`,
     );
   }
-  return { archive: join(folder, name), version };
+  return { archive: join(folder, name), version, hashes: JSON.parse(readFileSync(hashes, 'utf8')) };
 }
 
 function extract(archive: string, folder: string): void {
@@ -160,9 +179,9 @@ function extract(archive: string, folder: string): void {
 }
 
 /** Gives the extracted folder its name, unless another process was first. */
-function publish(temporary: string, folder: string): void {
+function publish(temporary: string, folder: string, hashes: Hashes): void {
   // A folder that lost files (to a cache cleaner, say) would block the rename for ever: move it away.
-  if (existsSync(folder) && !isComplete(folder)) {
+  if (existsSync(folder) && !isWhole(folder, hashes)) {
     const broken = `${temporary}.broken`;
     renameSync(folder, broken);
     rmSync(broken, { recursive: true, force: true });
@@ -170,6 +189,6 @@ function publish(temporary: string, folder: string): void {
   try {
     renameSync(temporary, folder);
   } catch (error) {
-    if (!isComplete(folder)) throw error;
+    if (!isWhole(folder, hashes)) throw error;
   }
 }

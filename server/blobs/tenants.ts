@@ -4,6 +4,7 @@ import { cacheFolder } from '../../link/cache-folder.js';
 import { hashContent } from '../../link/content-hash.js';
 import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
 import { type BlobSummary, clearFolder, codeOf, scanSync, summarize } from './blob-folder.js';
+import { clearShaders, summarizeShaders } from './shader-folder.js';
 
 export interface TenantsSummary extends BlobSummary {
   tenants: number;
@@ -56,14 +57,34 @@ export function summarizeTenants(root = blobRoot(), within = ''): TenantsSummary
  * @throws where the root or a folder in it cannot be read, or something in them cannot be deleted.
  */
 export function clearTenants(root = blobRoot(), within = ''): TenantsSummary {
-  const folders = tenantFolders(root, within);
-  const total: TenantsSummary = { tenants: folders.length, count: 0, bytes: 0 };
-  for (const folder of folders) {
-    const { count, bytes } = clearFolder(folder);
-    total.count += count;
-    total.bytes += bytes;
+  return deleted(tenantFolders(root, within).map(clearFolder));
+}
+
+/** What the GPU's driver keeps of all tenants' shaders. @throws as summarizeTenants. */
+export function summarizeAllShaders(root = blobRoot()): TenantsSummary {
+  return total(tenantFolders(root, SHADERS).map(summarizeShaders));
+}
+
+/** Deletes that. @throws as clearTenants. */
+export function clearAllShaders(root = blobRoot()): TenantsSummary {
+  return deleted(tenantFolders(root, SHADERS).map(clearShaders));
+}
+
+function deleted(summaries: readonly BlobSummary[]): TenantsSummary {
+  const { tenants, count, bytes } = total(summaries);
+  return { tenants, count, bytes };
+}
+
+function total(summaries: readonly BlobSummary[]): TenantsSummary {
+  const sum: TenantsSummary = { tenants: summaries.length, count: 0, bytes: 0 };
+  for (const { count, bytes, oldestUse, newestUse } of summaries) {
+    sum.count += count;
+    sum.bytes += bytes;
+    if (oldestUse === undefined || newestUse === undefined) continue;
+    sum.oldestUse = Math.min(sum.oldestUse ?? oldestUse, oldestUse);
+    sum.newestUse = Math.max(sum.newestUse ?? newestUse, newestUse);
   }
-  return total;
+  return sum;
 }
 
 function tenantFolders(root: string, within: string): string[] {

@@ -125,6 +125,10 @@ export class Daemon {
       kept: options.kept ?? 4,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
+      shadersOf: (tenant) => {
+        if (this.#contents) return this.#contents.shadersOf(tenant);
+        return this.tokens ? 'nowhere' : undefined;
+      },
       memory: bounds,
       makeGroup: () => this.#makeGroup(bounds),
       log: this.#log,

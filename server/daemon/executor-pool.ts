@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { clearTimeout, setImmediate, setTimeout } from '../../link/clock.js';
-import type { ExecutorChild, ExecutorReady } from '../../link/executor-child.js';
+import type { ExecutorChild, ExecutorChildOptions, ExecutorReady } from '../../link/executor-child.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { BlobFolder } from '../../proto/handshake.js';
+import { DEFAULT_TENANT } from '../trust/token-store.js';
 import type { ExecutorGroup } from './executor-group.js';
 import { ExecutorWatch } from './executor-watch.js';
 import { brief, type Log } from './log.js';
@@ -18,6 +19,8 @@ export interface PoolOptions {
   spares: number;
   /** How many executors are kept for the next session of the program that they served last. */
   kept: number;
+  /** Where the driver keeps the shaders of a tenant's programs; undefined where all of them have the same place. */
+  shadersOf(tenant: string): ExecutorChildOptions['shaders'];
   entry?: URL | undefined;
   /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
   busyMs: number;
@@ -39,6 +42,8 @@ export interface PoolOptions {
   onNoGpu(problem: FarlightError): void;
 }
 
+/** Adapters whose drivers keep nothing on disk. */
+const DISKLESS: readonly string[] = ['software', 'null'];
 /** How long an executor is kept for the next session of its program, in milliseconds. */
 const KEEP_MS = 15 * 60_000;
 /** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
@@ -66,6 +71,8 @@ export class ExecutorPool {
   readonly #turns = new StartTurns({ most: Math.max(2, availableParallelism()) });
   readonly #watch: ExecutorWatch;
   #group: { made: ExecutorGroup | undefined } | undefined;
+  /** Whose spares are started: the tenant's that came last. */
+  #spareTenant = DEFAULT_TENANT;
   #choice: string;
   #retryMs = RETRY_MS.first;
   #retry: NodeJS.Timeout | undefined;
@@ -100,7 +107,9 @@ export class ExecutorPool {
 
   /** Starts spares until there are `count`, unless one has just failed and the next try is still to come. */
   fill(count: number = this.#options.spares): void {
-    while (!this.#closed && !this.#retry && this.#spares.length < count) this.#spares.push(this.#start());
+    while (!this.#closed && !this.#retry && this.#spares.length < count) {
+      this.#spares.push(this.#start(this.#spareTenant));
+    }
   }
 
   /**
@@ -108,9 +117,11 @@ export class ExecutorPool {
    * was compiled for it, where there is one.
    */
   take(serves: Served, user: ExecutorUser): ExecutorChild {
-    const executor = this.#takeKept(serves) ?? this.#takeSpare() ?? this.#start();
+    const { tenant } = serves;
+    const executor = this.#takeKept(serves) ?? this.#takeSpare(tenant) ?? this.#start(tenant);
     executor.use(serves, user);
-    setImmediate(() => this.fill());
+    this.#spareTenant = tenant;
+    setImmediate(() => this.#renewSpares());
     return executor.child;
   }
 
@@ -121,7 +132,7 @@ export class ExecutorPool {
   async prepare(programs: Iterable<Served & { blobs: BlobFolder }>): Promise<void> {
     for (const { blobs, ...serves } of programs) {
       if (this.#closed || this.#kept.length >= this.#options.kept || this.census().busy > 0) return;
-      const executor = this.#start();
+      const executor = this.#start(serves.tenant);
       // Those that are kept longest go first, and these are for ever older programs.
       this.#kept.unshift(executor);
       await executor.prepare(serves, blobs);
@@ -156,9 +167,27 @@ export class ExecutorPool {
     return executor;
   }
 
-  #takeSpare(): PooledExecutor | undefined {
-    const warm = this.#spares.findIndex(({ isReady }) => isReady);
-    return this.#spares.splice(Math.max(warm, 0), 1)[0];
+  #takeSpare(tenant: string): PooledExecutor | undefined {
+    const suiting = this.#spares.filter((executor) => this.#suits(executor, tenant));
+    const spare = suiting.find(({ isReady }) => isReady) ?? suiting[0];
+    if (spare) this.#spares.splice(this.#spares.indexOf(spare), 1);
+    return spare;
+  }
+
+  /** Whether a tenant may have an executor that no session has used: its driver may have read what another's left. */
+  #suits({ shaders }: PooledExecutor, tenant: string): boolean {
+    const pathOf = (where: PooledExecutor['shaders']) => (typeof where === 'object' ? where.path : where);
+    return DISKLESS.includes(this.#choice) || pathOf(shaders) === pathOf(this.#options.shadersOf(tenant));
+  }
+
+  /** Has the spares be those of the tenant that came last, where they are a tenant's. */
+  #renewSpares(): void {
+    for (const executor of [...this.#spares]) {
+      if (this.#suits(executor, this.#spareTenant)) continue;
+      this.#spares.splice(this.#spares.indexOf(executor), 1);
+      executor.end();
+    }
+    this.fill();
   }
 
   #keep(executor: PooledExecutor): void {
@@ -184,10 +213,10 @@ export class ExecutorPool {
     if (at >= 0) this.#kept.splice(at, 1);
   }
 
-  #start(): PooledExecutor {
+  #start(tenant: string): PooledExecutor {
     const { adapter, entry, kept, log, onGpu } = this.#options;
     const executor = new PooledExecutor(
-      { adapter: this.#choice, entry, waits: true },
+      { adapter: this.#choice, entry, shaders: this.#options.shadersOf(tenant), waits: true },
       {
         onReady: (ready) => {
           started();

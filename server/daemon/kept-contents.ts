@@ -4,7 +4,7 @@ import { wallClock } from '../../link/clock.js';
 import { ContentFilter } from '../../proto/content-filter.js';
 import type { BlobFolder, KeptContents as Described } from '../../proto/handshake.js';
 import { BlobStore } from '../blobs/blob-store.js';
-import { divide, PROFILES, tenantFolder } from '../blobs/tenants.js';
+import { divide, PROFILES, SHADERS, tenantFolder } from '../blobs/tenants.js';
 import { newestPrograms } from '../profiles/profile-store.js';
 import { DEFAULT_TENANT } from '../trust/token-store.js';
 import type { Served } from './pooled-executor.js';
@@ -20,7 +20,8 @@ export interface KeptContentsOptions {
 export class TenantContents {
   readonly #options: KeptContentsOptions;
   readonly #ownBytes: (tenant: string) => number | undefined;
-  readonly #tenants = new Map<string, { contents: KeptContents; maxBytes: number | undefined }>();
+  readonly #known = new Map<string, { contents: KeptContents; maxBytes: number | undefined }>();
+  readonly #met = new Set<string>();
 
   /** `ownBytes` is what a tenant's may take where that is another than all have; read at each use. */
   constructor(options: KeptContentsOptions, ownBytes: (tenant: string) => number | undefined) {
@@ -35,7 +36,7 @@ export class TenantContents {
 
   /** The tenants that were met. */
   get tenants(): Iterable<string> {
-    return this.#tenants.keys();
+    return this.#met;
   }
 
   /** The programs of these tenants that ran last, the newest first; each is looked for when it is asked for. */
@@ -54,11 +55,22 @@ export class TenantContents {
   }
 
   of(tenant: string): KeptContents {
+    this.#met.add(tenant);
+    return this.#find(tenant);
+  }
+
+  /** Where the GPU's driver keeps what it compiled for a tenant, who need not have come yet. */
+  shadersOf(tenant: string): BlobFolder {
+    const { path, maxBytes } = this.#find(tenant).folder;
+    return { path: join(path, SHADERS), maxBytes: divide(maxBytes).shaders };
+  }
+
+  #find(tenant: string): KeptContents {
     const maxBytes = this.#ownBytes(tenant) ?? this.#options.maxBytes;
-    const known = this.#tenants.get(tenant);
+    const known = this.#known.get(tenant);
     if (known && known.maxBytes === maxBytes) return known.contents;
     const contents = new KeptContents({ ...this.#options, maxBytes }, tenant);
-    this.#tenants.set(tenant, { contents, maxBytes });
+    this.#known.set(tenant, { contents, maxBytes });
     return contents;
   }
 }

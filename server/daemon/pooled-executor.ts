@@ -57,6 +57,8 @@ const END_GRACE_MS = 6000;
  */
 export class PooledExecutor {
   readonly child: ExecutorChild;
+  /** Where its driver keeps shaders. */
+  readonly shaders: ExecutorChildOptions['shaders'];
   readonly #exited = deferred<void>();
   #ready: ExecutorReady | undefined;
   #user: ExecutorUser | undefined;
@@ -74,6 +76,7 @@ export class PooledExecutor {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ExecutorChildOptions, events: PooledExecutorEvents) {
+    this.shaders = options.shaders;
     this.child = new ExecutorChild(options, {
       onReady: (ready) => {
         this.#ready = ready;

@@ -1,5 +1,6 @@
 /**
- * The executor process. Its argument: the adapter to open (see openGpu). Which folder holds what the tenant's sessions
+ * The executor process. Its arguments: the adapter to open (see openGpu), and as JSON where the driver of that keeps
+ * shaders (see keepShaders), where that is not for the user's own programs to share. Which folder holds what the tenant's sessions
  * have left, it hears with the first of them, or when it is to make ready for that.
  */
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { openGpu } from '../dawn.js';
 import { ProfileStore } from '../profiles/profile-store.js';
 import { ACTIVITY_CLOCK, Activity } from './activity.js';
 import { compileEarly } from './compile-early.js';
+import { keepShaders } from './driver-shaders.js';
 import { paceDawn } from './gpu-polls.js';
 import { CLOCK } from './gpu-watchdog.js';
 import type { OpenDevice } from './open-device.js';
@@ -22,7 +24,8 @@ import { MOST_WAITING_BYTES, WriteSchedule } from './write-schedule.js';
 
 compileEarly();
 const polls = paceDawn();
-const [adapter = 'auto'] = process.argv.slice(2);
+const [adapter = 'auto', shaders] = process.argv.slice(2);
+if (shaders !== undefined) keepShaders(JSON.parse(shaders));
 const log = (message: string) => process.stderr.write(`${message}\n`);
 /** One for the process: sessions come and go. */
 const activity = new Activity({ clock: ACTIVITY_CLOCK });

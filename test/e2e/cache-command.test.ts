@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';
-import { PROFILES, tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { PROFILES, SHADERS, tenantFolder } from '#farlight/server/blobs/tenants.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { content, temporaryFolders } from '../support/blob-files.js';
 import { runFarlight } from '../support/farlight-command.js';
@@ -47,6 +47,7 @@ describe('farlight cache ls', () => {
     const { code, stdout } = await farlightCache('ls', '--json');
     expect(JSON.parse(stdout)).toEqual({
       programs: { folder: root, tenants: 0, count: 0, bytes: 0 },
+      shaders: { folder: root, tenants: 0, count: 0, bytes: 0 },
       host: {
         folder: root,
         tenants: 2,
@@ -74,11 +75,22 @@ describe('farlight cache clear', () => {
     const recipe = { shape: new Uint8Array(100), payloads: [] };
     const device = { adapter: recipe, device: recipe };
     profiles.write('program', { program: 'program', device, steps: [{ ...recipe, parts: [0] }] });
+    const shaders = join(tenantFolder('a', root), SHADERS);
+    mkdirSync(join(shaders, 'mesa_shader_cache_db', 'part0'), { recursive: true });
+    writeFileSync(join(shaders, 'mesa_shader_cache_db', 'part0', 'mesa_cache.db'), new Uint8Array(5000));
+    expect(JSON.parse((await farlightCache('ls', '--json')).stdout).shaders).toMatchObject({
+      tenants: 1,
+      count: 1,
+      bytes: 8192,
+    });
     expect(await farlightCache('clear')).toEqual({
       code: 0,
-      stdout: expect.stringMatching(/^deleted from .+: 1 \(\d+ bytes\)\ndeleted from .+: 3 \(3\.0 KiB\)\n$/),
+      stdout: expect.stringMatching(
+        /^deleted from .+: 1 \(\d+ bytes\)\ndeleted from .+: 1 \(8\.0 KiB\)\ndeleted from .+: 3 \(3\.0 KiB\)\n$/,
+      ),
       stderr: '',
     });
+    expect(existsSync(tenantFolder('a', root))).toBe(false);
     expect(profiles.read('program')).toBeUndefined();
     expect(JSON.parse((await farlightCache('ls', '--json')).stdout).host).toMatchObject({
       tenants: 0,

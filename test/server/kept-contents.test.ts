@@ -31,7 +31,7 @@ const told = () => {
 
 describe('what a host keeps', () => {
   it('is nothing before the first upload, which says so too', () => {
-    expect(contents.describe()).toEqual({ filter: new Uint8Array(0), largestBytes: 1 << 18 });
+    expect(contents.describe()).toEqual({ filter: new Uint8Array(0), largestBytes: 3 << 16 });
   });
 
   it('is what is in the folder each time that a session begins', () => {

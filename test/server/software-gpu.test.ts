@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { probeAdapter } from '#farlight/link/probe-adapter.js';
 import { softwareGpuFolder } from '#farlight/server/software-gpu.js';
 
 const FILES = ['libvk_swiftshader.so', 'libvulkan.so.1', 'vk_swiftshader_icd.json'];
@@ -40,6 +41,22 @@ describe('the embedded software GPU', () => {
     rmSync(join(folder, 'libvk_swiftshader.so'));
     expect(readdirSync(softwareGpuFolder()).sort()).toEqual(FILES);
     expect(readdirSync(join(cache, 'farlight'))).toHaveLength(1);
+  });
+
+  it('is repaired where a file is another one, also of the same length, before it is loaded', async () => {
+    const good = readFileSync(join(softwareGpuFolder(), 'libvk_swiftshader.so'));
+    for (const file of FILES) {
+      const path = join(softwareGpuFolder(), file);
+      const other = readFileSync(path);
+      other[other.length >> 1] = (other[other.length >> 1] as number) ^ 1;
+      writeFileSync(path, other);
+      expect(readFileSync(join(softwareGpuFolder(), file)).equals(other)).toBe(false);
+    }
+    expect(readFileSync(join(softwareGpuFolder(), 'libvk_swiftshader.so')).equals(good)).toBe(true);
+    expect(readdirSync(join(cache, 'farlight'))).toHaveLength(1);
+    // Loading this would end the process.
+    writeFileSync(join(softwareGpuFolder(), 'libvk_swiftshader.so'), 'no library');
+    expect((await probeAdapter('software')).adapter.name).toMatch(/^SwiftShader/);
   });
 
   it('is whole for each of several processes that want it at once', async () => {

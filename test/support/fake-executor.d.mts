@@ -10,6 +10,7 @@ export const ACTION: Readonly<
     | 'noise'
     | 'stall'
     | 'hang'
+    | 'shaders'
     | 'grow'
     | 'linger'
     | 'flood'

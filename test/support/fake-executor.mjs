@@ -45,6 +45,8 @@ const ACTIONS = {
   stall: () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300),
   // Takes no frames ever again.
   hang,
+  // Where its driver would keep shaders.
+  shaders: (_frame, peer) => peer.send(new TextEncoder().encode(process.argv[3] ?? 'null')),
   // Takes 64 MiB more of the machine's memory.
   grow: (frame, peer) => {
     taken.push(Buffer.alloc(64 << 20, 1));
