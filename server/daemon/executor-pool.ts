@@ -4,10 +4,10 @@ import type { ExecutorChild, ExecutorChildOptions, ExecutorReady } from '../../l
 import { FarlightError } from '../../proto/errors.js';
 import type { BlobFolder } from '../../proto/handshake.js';
 import { DEFAULT_TENANT } from '../trust/token-store.js';
-import type { ExecutorGroup } from './executor-group.js';
 import { ExecutorWatch } from './executor-watch.js';
+import type { ExecutorGroup } from './executors/executor-group.js';
+import type { MemoryBounds } from './executors/memory-bounds.js';
 import { brief, type Log } from './log.js';
-import type { MemoryBounds } from './memory-bounds.js';
 import { type ExecutorUser, PooledExecutor, type Served } from './pooled-executor.js';
 import { letGoFirst } from './process-memory.js';
 import { StartTurns } from './start-turns.js';

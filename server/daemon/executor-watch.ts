@@ -1,5 +1,5 @@
 import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
-import { excessOf, type MemoryBounds } from './memory-bounds.js';
+import { excessOf, type MemoryBounds } from './executors/memory-bounds.js';
 import type { PooledExecutor } from './pooled-executor.js';
 import { takenMemory } from './process-memory.js';
 

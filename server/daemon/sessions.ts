@@ -14,11 +14,11 @@ import {
 import { negotiate } from '../../proto/version.js';
 import { PACKET } from '../../proto/wire/packet.js';
 import { REFUSED_AFTER_MS, type Visitor } from './admission.js';
-import { employ, type Granted } from './employ.js';
+import { employ, type Granted } from './executors/employ.js';
+import { Places } from './executors/places.js';
 import { decodeHello, decodeResume, decodeWords, type Greeting } from './first-words.js';
 import { type Caller, reassure, refuse } from './front-door.js';
 import { handOver } from './hand-over.js';
-import { Places } from './places.js';
 import type { Buffers } from './quotas.js';
 import { SessionEnds } from './session-ends.js';
 import { SessionLog } from './session-log.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { excessOf, type MemoryHolder } from '#farlight/server/daemon/memory-bounds.js';
+import { excessOf, type MemoryHolder } from '#farlight/server/daemon/executors/memory-bounds.js';
 
 const MIB = 2 ** 20;
 const ROOM = Number.POSITIVE_INFINITY;

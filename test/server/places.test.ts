@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
-import { Places } from '#farlight/server/daemon/places.js';
+import { Places } from '#farlight/server/daemon/executors/places.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/fake-hosts.js';
 import { RawClient } from '../support/raw-client.js';

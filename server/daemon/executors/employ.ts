@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net';
-import type { ExecutorChild } from '../../link/executor-child.js';
-import type { FarlightError } from '../../proto/errors.js';
-import type { SessionEnd, SessionLimits, SessionOver } from '../../proto/handshake.js';
-import type { Greeting } from './first-words.js';
-import type { Caller } from './front-door.js';
-import { handOver } from './hand-over.js';
-import type { Buffers } from './quotas.js';
-import type { SessionLog } from './session-log.js';
-import type { SessionsOptions } from './sessions-options.js';
+import type { ExecutorChild } from '../../../link/executor-child.js';
+import type { FarlightError } from '../../../proto/errors.js';
+import type { SessionEnd, SessionLimits, SessionOver } from '../../../proto/handshake.js';
+import type { Greeting } from '../first-words.js';
+import type { Caller } from '../front-door.js';
+import { handOver } from '../hand-over.js';
+import type { Buffers } from '../quotas.js';
+import type { SessionLog } from '../session-log.js';
+import type { SessionsOptions } from '../sessions-options.js';
 
 /** What a client has asked for, as far as it may have it. */
 export type Granted = Greeting & { protocol: number; buffers: Buffers };

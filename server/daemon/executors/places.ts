@@ -1,3 +1,5 @@
+import { clearTimeout, setTimeout } from '../../../link/clock.js';
+
 export interface PlacesOptions {
   /** Whether a process for another session of the tenant may start now. */
   hasRoom(tenant: string): boolean;

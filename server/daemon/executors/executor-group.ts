@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { messageOf } from '../../proto/errors.js';
+import { messageOf } from '../../../proto/errors.js';
 
 const EXECUTORS = 'farlight-executors-';
 const HOST = 'farlight-host-';
