@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -171,6 +172,33 @@ describe('a host that keeps contents', () => {
   it('serves programs all the same where it has room for little', async () => {
     const host = await start({ blobBytes: 6 << 16 });
     for (let round = 0; round < 3; round += 1) expect(await run(host)).toMatchObject({ right: true });
+  });
+
+  it('keeps no more of a tenant than it may, of uploads and of what its programs compiled together', async () => {
+    const blobBytes = 1 << 20;
+    const host = await start({ adapter: 'null', blobBytes, spares: 0, kept: 0 });
+    const takes = (path: string): number => {
+      const stats = statSync(path);
+      const within = stats.isDirectory() ? readdirSync(path).map((name) => takes(join(path, name))) : [];
+      return within.reduce((sum, each) => sum + each, stats.isFile() ? stats.blocks * 512 : 0);
+    };
+    for (let round = 0; round < 4; round += 1) {
+      const gpu = create({ host: host.url });
+      const device = await (await gpu.requestAdapter())?.requestDevice({ label: `device ${round}` });
+      for (let at = 0; at < 6; at += 1) {
+        const comment = randomBytes(60_000).toString('hex');
+        const module = device?.createShaderModule({
+          code: `// ${comment}\n@compute @workgroup_size(1) fn main() {}`,
+        });
+        device?.createComputePipeline({ layout: 'auto', compute: { module: module as GPUShaderModule } });
+      }
+      await device?.queue.onSubmittedWorkDone();
+      close(gpu);
+      await until(() => host.counters.sessionsActive === 0);
+    }
+    await host.close();
+    expect(takes(folder)).toBeGreaterThan(blobBytes / 16);
+    expect(takes(folder)).toBeLessThanOrEqual(blobBytes);
   });
 
   it('serves two programs that upload the same at once', async () => {
