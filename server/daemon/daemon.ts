@@ -49,6 +49,8 @@ export class Daemon {
   readonly #firstGpu = deferred<void>();
   #adapter: AdapterDescription | undefined;
   #problem: FarlightError | undefined;
+  /** How the executors' memory is kept within its bound; undefined where it has none. */
+  #memory: string | undefined;
   #started = false;
   /** No more sessions are taken. */
   #stopping = false;
@@ -212,10 +214,10 @@ export class Daemon {
     if (!Number.isFinite(all)) return undefined;
     try {
       const group = new ExecutorGroup(all);
-      this.#log.info({ bytes: all }, 'memory held by the system');
+      this.#memory = 'held by the system';
       return group;
     } catch (error) {
-      this.#log.info({ why: messageOf(error) }, 'memory looked at each second');
+      this.#memory = `looked at each second: ${messageOf(error)}`;
       return undefined;
     }
   }
@@ -231,7 +233,8 @@ export class Daemon {
     this.#started = true;
     const { version } = this.#versions;
     const why = this.#problem?.message;
-    this.#log.info({ url: this.url, adapter: this.#adapter?.name, why, version }, 'host started');
+    const memory = this.#memory;
+    this.#log.info({ url: this.url, adapter: this.#adapter?.name, why, memory, version }, 'host started');
     for (const lack of shortcomings()) this.#log.warn({ platform: process.platform }, lack);
   }
 

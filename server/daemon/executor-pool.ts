@@ -177,7 +177,11 @@ export class ExecutorPool {
   /** Whether a tenant may have an executor that no session has used: its driver may have read what another's left. */
   #suits({ shaders }: PooledExecutor, tenant: string): boolean {
     const pathOf = (where: PooledExecutor['shaders']) => (typeof where === 'object' ? where.path : where);
-    return DISKLESS.includes(this.#choice) || pathOf(shaders) === pathOf(this.#options.shadersOf(tenant));
+    return this.#isDiskless || pathOf(shaders) === pathOf(this.#options.shadersOf(tenant));
+  }
+
+  get #isDiskless(): boolean {
+    return DISKLESS.includes(this.#choice);
   }
 
   /** Has the spares be those of the tenant that came last, where they are a tenant's. */
@@ -216,7 +220,12 @@ export class ExecutorPool {
   #start(tenant: string): PooledExecutor {
     const { adapter, entry, kept, log, onGpu } = this.#options;
     const executor = new PooledExecutor(
-      { adapter: this.#choice, entry, shaders: this.#options.shadersOf(tenant), waits: true },
+      {
+        adapter: this.#choice,
+        entry,
+        shaders: this.#isDiskless ? undefined : this.#options.shadersOf(tenant),
+        waits: true,
+      },
       {
         onReady: (ready) => {
           started();

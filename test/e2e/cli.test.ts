@@ -187,7 +187,7 @@ describe('farlight serve', () => {
       return contents?.largestBytes;
     };
     expect(await largest()).toBeUndefined();
-    expect(await largest('--blobs', folder, '--blob-bytes', '64MiB')).toBe(16 << 20);
+    expect(await largest('--blobs', folder, '--blob-bytes', '64MiB')).toBe(12 << 20);
     expect(await largest('--blobs', folder, '--blob-bytes', '4096')).toBe(1024);
   });
 
