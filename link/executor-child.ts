@@ -82,7 +82,6 @@ export const EXECUTOR_MARK = 'FARLIGHT_EXECUTOR';
 
 type Attempt = Omit<Resume, 'sessionId'>;
 
-
 /**
  * An executor process of this process. The client's private host and the daemon both start their executors
  * here; neither may import the other. Frames go past this: over the pipe of a private host, or over the

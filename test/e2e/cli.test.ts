@@ -188,7 +188,7 @@ describe('farlight serve', () => {
     };
     expect(await largest()).toBeUndefined();
     expect(await largest('--blobs', folder, '--blob-bytes', '64MiB')).toBe(12 << 20);
-    expect(await largest('--blobs', folder, '--blob-bytes', '4096')).toBe(1024);
+    expect(await largest('--blobs', folder, '--blob-bytes', '4096')).toBe(768);
   });
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
