@@ -157,7 +157,7 @@ describe.runIf(mayServe)(`a host of another user (${OTHERS}, in a checkout that 
     const { child, printed } = startAsOther([...SERVE_ALONE, '--allow-local-users']);
     cleanups.push(async () => {
       const gone = once(child, 'exit');
-      child.kill('SIGKILL');
+      child.kill('SIGTERM');
       await gone;
     });
     await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
