@@ -2,14 +2,17 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { LimitChanges, TenantLimits } from '../server/trust/tenant-limits.js';
 import { formatSize, parseSize } from './parse.js';
 
+/** `none` where the limit is lifted: Commander makes an empty text of null. */
+type Limit = number | 'none';
+
 /** What a tenant may have, as the command line has it. */
 export interface LimitOptions {
-  maxSessions?: number | null;
-  gpuMemory?: number | null;
-  memory?: number | null;
-  inFlight?: number | null;
-  blobBytes?: number | null;
-  gpuShare?: number | null;
+  maxSessions?: Limit;
+  gpuMemory?: Limit;
+  memory?: Limit;
+  inFlight?: Limit;
+  blobBytes?: Limit;
+  gpuShare?: Limit;
 }
 
 /**
@@ -20,8 +23,8 @@ export interface LimitOptions {
 export function addLimitOptions(command: Command, whose: string, { none = false } = {}): Command {
   const orNone =
     (parse: (text: string) => number) =>
-    (text: string): number | null =>
-      none && text === 'none' ? null : parse(text);
+    (text: string): Limit =>
+      none && text === 'none' ? text : parse(text);
   return command
     .option(
       '--max-sessions <count>',
@@ -58,7 +61,10 @@ export function addLimitOptions(command: Command, whose: string, { none = false 
 /** What was said of a tenant's limits. */
 export function limitChanges(options: LimitOptions): LimitChanges {
   const { maxSessions: sessions, gpuMemory, memory, inFlight, blobBytes: blobs, gpuShare } = options;
-  return { sessions, gpuMemory, memory, inFlight, blobs, gpuShare };
+  const changes = { sessions, gpuMemory, memory, inFlight, blobs, gpuShare };
+  return Object.fromEntries(
+    Object.entries(changes).map(([name, limit]) => [name, limit === 'none' ? null : limit]),
+  );
 }
 
 /** The same where none of them can be lifted. */

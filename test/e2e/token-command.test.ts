@@ -50,6 +50,17 @@ describe('farlight token', () => {
     }
   });
 
+  it('lifts a limit of its tenant where that is none from now on', async () => {
+    await farlightToken('add', '--tenant', 'alice', '--max-sessions', '4', '--gpu-memory', '2GiB');
+    expect(await farlightToken('add', '--tenant', 'alice', '--gpu-memory', 'none')).toMatchObject({
+      code: 0,
+    });
+    const tokens = store();
+    expect(tokens.list()).toHaveLength(2);
+    expect(tokens.limitsOf('alice')).toEqual({ sessions: 4 });
+    expect((await farlightToken('list')).code).toBe(0);
+  });
+
   it('keeps what its tenant may have beside it, and shows it as it would be typed', async () => {
     const limits = ['--max-sessions', '4', '--gpu-memory', '2GiB', '--in-flight', '100000000'];
     const more = ['--blob-bytes', '512MiB', '--gpu-share', '1.5'];

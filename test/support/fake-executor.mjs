@@ -72,7 +72,8 @@ if (process.argv[1] === import.meta.filename) {
   await runExecutor(process.argv[2] ?? 'auto', {
     openGpu,
     createSession: (_gpu, peer) => ({
-      receive: (frame) => actions[frame[0]]?.(frame, peer),
+      // It returns nothing: the memory of a frame that is sent back must not serve again meanwhile.
+      receive: (frame) => void actions[frame[0]]?.(frame, peer),
       close: () => {},
       retire: async () => {
         if (lingers) hang();
