@@ -23,6 +23,7 @@ interface ServeOptions extends HostOptions {
   allowOrigin?: string[];
   requireToken?: boolean;
   allowLocalUsers?: boolean;
+  behindProxy?: string;
   tlsCert?: string;
   tlsKey?: string;
   tlsClientCa?: string;
@@ -41,6 +42,10 @@ export function serveCommand(): Command {
     .option(
       '--allow-local-users',
       'let other users of this machine see the dashboard, and use the host where it asks for no token',
+    )
+    .option(
+      '--behind-proxy <address>',
+      'HOST:PORT where clients reach a proxy that ends TLS in front of this host, which asks for tokens in plaintext then',
     )
     .option('--tls-cert <file>', 'a certificate of yours (PEM); without it the host makes its own')
     .option('--tls-key <file>', 'the private key of that certificate (PEM)')
@@ -87,8 +92,15 @@ async function serve(options: ServeOptions): Promise<void> {
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
   const { Daemon } = await import('../server/daemon/daemon.js');
-  const { requireToken, allowLocalUsers, tlsCert: cert, tlsKey: key, tlsClientCa: clientCa } = options;
-  const trust = { requireToken, allowLocalUsers, tlsFiles: { cert, key, clientCa } };
+  const {
+    requireToken,
+    allowLocalUsers,
+    behindProxy,
+    tlsCert: cert,
+    tlsKey: key,
+    tlsClientCa: clientCa,
+  } = options;
+  const trust = { requireToken, allowLocalUsers, behindProxy, tlsFiles: { cert, key, clientCa } };
   const limits = await daemonOptions(options);
   const dashboard = options.dashboard || undefined;
   const allowOrigins = options.allowOrigin;

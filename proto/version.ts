@@ -3,7 +3,7 @@
  * the packets of a session and the frames inside them; a change that an older peer would misread raises the
  * maximum, and dropping support for an old one raises the minimum.
  */
-export const PROTOCOL = { min: 2, max: 2 } as const;
+export const PROTOCOL = { min: 3, max: 3 } as const;
 
 /** The highest protocol version that both ranges contain, or undefined where they share none. */
 export function negotiate(

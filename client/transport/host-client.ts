@@ -1,16 +1,16 @@
-import type { ChannelOptions, Client, Metadata, MethodDefinition, ServiceError, status } from '@grpc/grpc-js';
+import type { ChannelOptions, Client, Metadata, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { wallClock } from '../../link/clock.js';
 import { native } from '../../link/globals.js';
 import { grpc } from '../../link/grpc.js';
 import { ECHO_MESSAGE_LIMIT, hostService } from '../../link/host-service.js';
-import { FarlightError } from '../../proto/errors.js';
+import type { FarlightError } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/handshake.js';
 import { clientCertificate } from './client-certificate.js';
-import { explainHangUp } from './hang-up.js';
+import { explainStatus } from './grpc-errors.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
 import { CONNECT_TIMEOUT_MS } from './host-link.js';
 import { secureCredentials } from './secure-credentials.js';
-import { noHost, silent } from './socket-errors.js';
+import { silent } from './socket-errors.js';
 import { SocketHold } from './socket-hold.js';
 
 /** How long an echo may take, in milliseconds: megabytes over a slow line. */
@@ -26,12 +26,6 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.service_config_disable_resolution': 1,
   'grpc.enable_http_proxy': 0,
 };
-
-/** What gRPC says of a server that answers in another protocol, or in HTTP/2 without gRPC. */
-const NOT_GRPC = /Protocol error|Parse Error|HTTP|without gRPC status/i;
-
-/** What gRPC says where the peer closed the connection before it answered. */
-const HUNG_UP = /ECONNRESET|Connection dropped|Failed to connect\b|GOAWAY/i;
 
 /** Asks a host about itself, outside of any session. */
 export class HostClient {
@@ -119,21 +113,8 @@ export class HostClient {
   }
 
   async #explain(error: ServiceError | null, timeoutMs: number): Promise<FarlightError> {
-    const { DEADLINE_EXCEEDED, UNAUTHENTICATED } = grpc().status;
     if (this.#refusal) return this.#refusal;
-    if (!error || error.code === DEADLINE_EXCEEDED) return silent(this.#address, timeoutMs);
-    if (error.code === UNAUTHENTICATED) return new FarlightError('UNAUTHORIZED', error.details);
-    if (HUNG_UP.test(error.details)) return explainHangUp(this.#address);
-    return noHost(this.#address, isForeign(error.code, error.details) ? undefined : reasonOf(error.details));
+    if (!error || error.code === grpc().status.DEADLINE_EXCEEDED) return silent(this.#address, timeoutMs);
+    return explainStatus(this.#address, error);
   }
-}
-
-function reasonOf(details: string): string {
-  return /\b(E[A-Z]{4,})\b/.exec(details)?.[1] ?? details;
-}
-
-/** Whether what answered is some other server: it lacks the service, or what it says is not gRPC. */
-function isForeign(code: status, details: string): boolean {
-  const { UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL } = grpc().status;
-  return [UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL].includes(code) || NOT_GRPC.test(details);
 }

@@ -252,6 +252,7 @@ export class HostLink implements Link {
     // Frames that a host has taken cannot be sent again, and a session without Welcome cannot go on.
     else if (!this.#welcome && this.#out.channel.acknowledged > 0)
       this.#finish(this.#broken(new ProtocolError('frames were taken before Welcome')));
+    else if (!this.#reached && why instanceof FarlightError) this.#failed(why);
     // A reset takes along what the host had said: it is asked once more before it is taken for something else.
     else if (this.#found || this.#attempt === 0) this.#comeBack(why);
     else this.#hungUp(why);
@@ -261,7 +262,8 @@ export class HostLink implements Link {
   #failed(error: Error): void {
     const reason = error instanceof FarlightError ? error : noHost(this.#dialer, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
-    if (!this.#found || reason.code === 'UNTRUSTED_HOST') this.#finish(reason);
+    if (!this.#found || reason.code === 'UNTRUSTED_HOST' || reason.code === 'UNAUTHORIZED')
+      this.#finish(reason);
     else this.#comeBack(error);
   }
 

@@ -1,10 +1,10 @@
 import { FramePacker } from '../../link/frame-packer.js';
 import { type CompressionMode, requestCompression } from '../../proto/compression.js';
 import type { ClientCertificate } from './client-certificate.js';
+import { openGrpcStream } from './grpc-dialer.js';
 import { explainHangUp } from './hang-up.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
 import { type Dialer, HostLink, type LinkOptions } from './host-link.js';
-import { openSocket } from './secure-socket.js';
 import { refusedCertificate } from './socket-errors.js';
 import type { Transport } from './transport.js';
 
@@ -24,19 +24,19 @@ export function hostTransport(url: string, options: HostOptions = {}): Transport
   const address = parseHostAddress(url, { tls: true });
   const { compression = 'auto' } = options;
   const asked = compression === 'off' ? undefined : requestCompression(compression);
-  const dialer = socketDialer(address, options.certificate);
+  const dialer = grpcDialer(address, options.certificate);
   return {
     target: address.url,
     open: (hello, events) => new HostLink(dialer, options, { ...hello, compression: asked }, events),
   };
 }
 
-function socketDialer(address: HostAddress, certificate: ClientCertificate | undefined): Dialer {
+function grpcDialer(address: HostAddress, certificate: ClientCertificate | undefined): Dialer {
   return {
     url: address.url,
-    // In plaintext nobody is told the token.
-    token: address.scheme === 'grpcs' ? address.token : undefined,
-    connect: (options) => openSocket(address, { ...options, certificate }),
+    // gRPC carries it as metadata.
+    token: undefined,
+    connect: async ({ timeoutMs }) => openGrpcStream(address, { timeoutMs, certificate }),
     hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
     packer: (mode) => new FramePacker(mode),
   };

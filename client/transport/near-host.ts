@@ -5,6 +5,7 @@ import { HostAddress } from './host-address.js';
 import { type Dialer, HostLink, type LinkOptions } from './host-link.js';
 import { NearLink } from './near-link.js';
 import { openSocket, type SocketOptions } from './secure-socket.js';
+import { noHost } from './socket-errors.js';
 import type { Transport } from './transport.js';
 
 /**
@@ -35,9 +36,12 @@ export function nearHost(
   };
 }
 
-/** A host that was started again is at another path, or at its address alone: it says what became of the session. */
+/** A host that was started again is at another path, and says what became of the session. */
 async function open(address: HostAddress, path: string | undefined, options: SocketOptions) {
-  if (address.scheme === 'unix' || path === undefined) return openSocket(address, options);
+  if (address.scheme === 'unix') return openSocket(address, options);
+  if (path === undefined) throw noHost(address, 'nobody listens there');
   const near = new HostAddress({ scheme: 'unix', host: '', port: 0, path });
-  return openSocket(near, options).catch(() => openSocket(address, options));
+  return openSocket(near, options).catch((error: Error) => {
+    throw noHost(address, 'its unix socket does not answer', error);
+  });
 }

@@ -17,6 +17,11 @@ export interface DaemonOptions {
    * each as a tenant of its own. Default false.
    */
   allowLocalUsers?: boolean | undefined;
+  /**
+   * HOST:PORT where clients reach a proxy that ends TLS in front of the host. The host then listens in plaintext on
+   * loopback, and asks for tokens all the same. Default: none.
+   */
+  behindProxy?: string | undefined;
   /** What is shown in TLS. Default: a certificate that the host makes. */
   tlsFiles?: TlsFiles | undefined;
   /** Where the host's own certificate and its tokens are. Default: the user's private folder for them. */

@@ -102,7 +102,16 @@ export class Daemon {
     const { tenantLimits = {} } = options;
     const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
     this.#contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
-    this.#grpc = new GrpcServer({ describe: () => this.describe(), admission, onRefused });
+    this.#grpc = new GrpcServer({
+      version: this.#versions.version,
+      describe: () => this.describe(),
+      admission,
+      onRefused: (end, remote, asked) => {
+        if (asked === 'session') this.counters.sessionsRefused++;
+        onRefused(end, remote);
+      },
+      onSession: (connection, remote, user) => this.#listeners.hear(connection, remote, user),
+    });
     const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
     this.#listeners = new Listeners({
       listen: options.listen ?? DEFAULT_LISTEN,
@@ -178,7 +187,7 @@ export class Daemon {
 
   /** Who may use the host; undefined where no token is asked for. */
   get tokens(): TokenStore | undefined {
-    return this.#trust.secured?.tokens;
+    return this.#trust.tokens;
   }
 
   /** The adapter that the newest executor opened; undefined where it could open none. */
@@ -234,7 +243,9 @@ export class Daemon {
     const { version } = this.#versions;
     const why = this.#problem?.message;
     const memory = this.#memory;
-    this.#log.info({ url: this.url, adapter: this.#adapter?.name, why, memory, version }, 'host started');
+    const listens = this.#trust.proxy && this.#listeners.name;
+    const adapter = this.#adapter?.name;
+    this.#log.info({ url: this.url, listens, adapter, why, memory, version }, 'host started');
     for (const lack of shortcomings()) this.#log.warn({ platform: process.platform }, lack);
   }
 

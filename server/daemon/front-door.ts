@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   createServer as createTlsServer,
@@ -26,6 +26,8 @@ export interface Caller extends Peer {
   body: Uint8Array;
   /** What was read behind it. */
   head: Uint8Array;
+  /** Whether it speaks as clients of before version 3 did, whose sessions were no gRPC. It is told so, and not served. */
+  outdated: boolean;
   /** To be called when it is known whose it is; until then it may have to give way to others. */
   known(): void;
 }
@@ -44,6 +46,8 @@ export interface FrontDoorOptions {
   waiting: WaitingRoomOptions;
   /** How long a client may take for TLS, and to say who it is, in milliseconds. Default 10 s. */
   greetingMs?: number | undefined;
+  /** Whether programs of this machine meet the host at a unix socket too, where no token is asked for. */
+  near: boolean;
   /** Where given, nothing but TLS is spoken. */
   tls?: TlsOptions | undefined;
 }
@@ -71,7 +75,7 @@ const OWNED: Promise<LocalUser> = Promise.resolve(OWNER);
 const UNASKED: Promise<LocalUser> = Promise.resolve(undefined);
 
 /**
- * The one port of a host: tells sessions from gRPC by the first byte of a connection (a session's is the F of
+ * The one port of a host: tells packets of a session from gRPC by the first byte of a connection (a packet's is the F of
  * the preface, HTTP/2's the P of its own) or by what TLS has agreed on, and reads of a session as much as is needed
  * to know whose it is.
  */
@@ -111,7 +115,7 @@ export class FrontDoor {
     await listenAt(this.#server, path === undefined ? { host, port } : { path }, this.#options.socketMode);
     const bound = this.#server.address();
     if (typeof bound !== 'object' || !bound) return 0;
-    if (!this.#tls)
+    if (this.#options.near)
       this.#near = await NearDoor.open(bound, (socket) => {
         this.#hear(socket, { remote: bound.address, user: OWNED });
       });
@@ -213,10 +217,11 @@ export class FrontDoor {
         const [kind] = greeting.packet;
         // The client is to know at once that a host is here; what is unsent of it would be lost with the handle.
         socket.write(PREFACE, () => {
+          const outdated = socket instanceof Socket && socket.remotePort !== undefined;
           void whose.then((user) => {
             if (socket.destroyed) return;
             const body = greeting.packet.subarray(1);
-            this.#options.onCaller({ socket, remote, user, kind, body, head: rest, known });
+            this.#options.onCaller({ socket, remote, user, kind, body, head: rest, known, outdated });
           });
         });
       } catch (error) {

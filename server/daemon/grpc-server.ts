@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   experimental,
-  type Metadata,
   Server,
   ServerCredentials,
   ServerInterceptingCall,
@@ -19,32 +19,42 @@ import {
   type EchoRequest,
   hostDefinitions,
   hostService,
+  sessionsService,
 } from '../../link/host-service.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostDescription, SessionEnd } from '../../proto/handshake.js';
 import type { LocalUser } from '../trust/local-users.js';
 import { type Admission, REFUSED_AFTER_MS } from './admission.js';
+import { noteCall, serveSessions, widenStreams } from './grpc-sessions.js';
 import { Health } from './health.js';
 
 export interface GrpcServerOptions {
+  /** Of this package. */
+  version: string;
   describe(): HostDescription;
   admission: Admission;
-  /** What was asked from this address is not answered. */
-  onRefused(end: SessionEnd, remote: string | undefined): void;
+  /** What was asked from this address is not answered: a session, or something else. */
+  onRefused(end: SessionEnd, remote: string | undefined, asked: 'session' | 'other'): void;
+  /** Hears a session's client, on a stream of the bytes that a socket would carry. */
+  onSession(connection: Duplex, remote: string | undefined, user: LocalUser): void;
 }
 
 /** Whoever runs a host behind something that looks after it may ask for its health without a token. */
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
+const OPEN = sessionsService().Open.path;
 /** A connection on which nothing is asked is closed after so many milliseconds. */
 const IDLE_MS = 120_000;
 /** Calls that may be open at a time on a connection: a host has fewer sessions. */
 const MOST_CALLS = 100;
-/** What HTTP/2 may hold for one connection, in MiB; beyond it no other call is taken on it. */
-const SESSION_MIB = 64;
+/**
+ * What HTTP/2 may hold for one connection, in MiB; beyond it no other call is taken on it. A proxy puts many sessions
+ * on one, each with a window's bytes. Before it is known whose a connection is, its window of 64 KiB is the bound.
+ */
+const SESSION_MIB = 1024;
 /** Calls on a connection of which it is not known whose it is, before it is closed. */
 const MOST_UNKNOWN_CALLS = 16;
 
-/** What is asked of a host outside of sessions, answered over gRPC on connections that it is given. */
+/** What is asked of a host, and its sessions, over gRPC on connections that it is given. */
 export class GrpcServer {
   readonly health = new Health();
   readonly #options: GrpcServerOptions;
@@ -61,6 +71,8 @@ export class GrpcServer {
       'grpc.max_concurrent_streams': MOST_CALLS,
       'grpc-node.max_session_memory': SESSION_MIB,
     });
+    widenStreams(this.#server);
+    serveSessions(this.#server, options);
     this.#server.addService(hostService(), {
       Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, options.describe()),
       Echo: echo,
@@ -104,9 +116,7 @@ function asksFirst(
   let known = false;
   let calls = 0;
   /** @throws FarlightError UNAUTHORIZED */
-  const admit = (metadata: Metadata, remote: string | undefined) => {
-    const [authorization] = metadata.get('authorization');
-    const token = /^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1];
+  const admit = (token: string | undefined, remote: string | undefined) => {
     admission.admit(token, { remote, user: connection.user });
     if (!known) connection.known();
     known = true;
@@ -115,16 +125,20 @@ function asksFirst(
     calls += 1;
     if (!known && calls > MOST_UNKNOWN_CALLS) connection.close();
     const { remoteAddress } = call.getConnectionInfo();
-    return new ServerInterceptingCall(call, {
+    const asking = new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata, go) => {
+            const [authorization] = metadata.get('authorization');
+            const token = /^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1];
             try {
-              admit(metadata, remoteAddress);
+              admit(token, remoteAddress);
+              noteCall(asking, call, { token, user: connection.user });
             } catch (error) {
               if (!(error instanceof FarlightError)) throw error;
               if (path !== HEALTH_CHECK) {
-                onRefused({ code: 'UNAUTHORIZED', message: error.message }, remoteAddress);
+                const asked = path === OPEN ? 'session' : 'other';
+                onRefused({ code: 'UNAUTHORIZED', message: error.message }, remoteAddress, asked);
                 const refusal = { code: status.UNAUTHENTICATED, details: error.message };
                 setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
                 return;
@@ -134,6 +148,7 @@ function asksFirst(
           },
         }),
     });
+    return asking;
   };
 }
 

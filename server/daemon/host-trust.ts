@@ -8,14 +8,20 @@ import type { DaemonOptions } from './daemon-options.js';
 import { HostTls } from './host-tls.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
 
+const HTTPS_PORT = 443;
+
 /** Where a host listens, what it shows there, and who may use it. */
 export interface HostTrust {
   address: ListenAddress;
   admission: Admission;
   /** Who of this machine may see the dashboard, and use the host where no token is asked for. */
   users: LocalUsers;
-  /** The host's certificate and its tokens; undefined where the address is plaintext, and so no token is asked for. */
-  secured: { tls: HostTls; tokens: TokenStore } | undefined;
+  /** The host's certificate; undefined where the address is plaintext. */
+  tls: HostTls | undefined;
+  /** Undefined where no token is asked for. */
+  tokens: TokenStore | undefined;
+  /** HOST:PORT of the proxy that ends TLS in front of the host; undefined where there is none. */
+  proxy: string | undefined;
 }
 
 /**
@@ -23,7 +29,7 @@ export interface HostTrust {
  * @throws FarlightError BAD_OPTION, TRUST_UNUSABLE
  */
 export function hostTrust(options: DaemonOptions, warn: (sentence: string) => void): HostTrust {
-  const { listen = DEFAULT_LISTEN, requireToken, tlsFiles: files = {}, trustFolder } = options;
+  const { listen = DEFAULT_LISTEN, requireToken, behindProxy, tlsFiles: files = {}, trustFolder } = options;
   const users = new LocalUsers(options.allowLocalUsers ?? false);
   const address = parseListenAddress(listen, { tls: true, requireToken });
   if (!address.tls) {
@@ -33,14 +39,34 @@ export function hostTrust(options: DaemonOptions, warn: (sentence: string) => vo
         `a certificate is of no use at ${address.url(address.port)}, which is plaintext; listen on grpcs://HOST:PORT`,
       );
     }
-    return { address, users, admission: localAdmission(users), secured: undefined };
+    if (behindProxy === undefined) {
+      const admission = localAdmission(users);
+      return { address, users, admission, tls: undefined, tokens: undefined, proxy: undefined };
+    }
   }
-  const tls = new HostTls({ listen: address.host, files, folder: trustFolder, warn });
+  const proxy = behindProxy === undefined ? undefined : proxyAddress(behindProxy, address);
+  const tls = address.tls
+    ? new HostTls({ listen: address.host, files, folder: trustFolder, warn })
+    : undefined;
   const tokens = new TokenStore(trustFolder && join(trustFolder, 'tokens'));
-  return {
-    address,
-    users,
-    admission: new TokenAdmission({ tokens, now: monotonicNow, warn }),
-    secured: { tls, tokens },
-  };
+  const admission = new TokenAdmission({ tokens, now: monotonicNow, warn });
+  return { address, users, admission, tls, tokens, proxy };
+}
+
+/** @throws FarlightError BAD_OPTION where it is none, or the host speaks TLS itself. */
+function proxyAddress(text: string, { tls, url, port }: ListenAddress): string {
+  if (tls) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      `--behind-proxy is for a host that the proxy reaches in plaintext; listen on 127.0.0.1:PORT, not on ${url(port)}`,
+    );
+  }
+  const target = URL.canParse(`https://${text}`) ? new URL(`https://${text}`) : undefined;
+  if (target && target.href === `https://${target.host}/` && !target.username) {
+    return `${target.hostname}:${target.port || HTTPS_PORT}`;
+  }
+  throw new FarlightError(
+    'BAD_OPTION',
+    `"${text}" is not where clients reach the proxy; write its HOST:PORT, for example gpu.example:443`,
+  );
 }

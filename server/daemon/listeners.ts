@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { FarlightError } from '../../proto/errors.js';
 import { type OpenDashboardOptions, openDashboard } from '../page/dashboard.js';
 import type { PageServer } from '../page/page-server.js';
@@ -51,7 +52,8 @@ export class Listeners {
     const userOf = trust.users.of.bind(trust.users);
     this.#door = new FrontDoor({
       waiting: WAITING,
-      tls: trust.secured?.tls.options,
+      tls: trust.tls?.options,
+      near: trust.tokens === undefined,
       userOf,
       socketMode: trust.users.allowsOthers ? 0o666 : 0o600,
       onGrpc,
@@ -72,16 +74,17 @@ export class Listeners {
 
   /** The address that clients use; where tokens are asked for they put theirs before the host. */
   get url(): string {
-    const { address, secured, users } = this.#options.trust;
-    const url = address.url(this.#port, secured?.tls.pin, secured?.tls.name);
+    const { address, tls, tokens, proxy, users } = this.#options.trust;
+    if (proxy !== undefined) return `grpcs://${proxy}`;
+    const url = address.url(this.#port, tls?.pin, tls?.name);
     // Others than root's and their own programs' hosts clients trust where the address says so.
-    return secured || !users.allowsOthers || OWNER === 0 ? url : `${url}?uid=${OWNER}`;
+    return tokens || !users.allowsOthers || OWNER === 0 ? url : `${url}?uid=${OWNER}`;
   }
 
   /** The address for messages. */
   get name(): string {
-    const { address, secured } = this.#options.trust;
-    return address.url(this.#port, undefined, secured?.tls.name);
+    const { address, tls } = this.#options.trust;
+    return address.url(this.#port, undefined, tls?.name);
   }
 
   /** What carries connections that no other process can be given; undefined where there are none such. */
@@ -92,7 +95,7 @@ export class Listeners {
   /** @throws FarlightError BAD_OPTION, PORT_IN_USE (rejects) */
   async listen(): Promise<void> {
     const { listen, trust, certificateCheckMs, log, onRevoked } = this.#options;
-    if (trust.secured || this.#page) this.#bridges = await Bridges.open();
+    this.#bridges = await Bridges.open();
     this.#port = await this.#door.listen(trust.address).catch((cause: Error) => {
       throw bindError(listen, cause);
     });
@@ -101,13 +104,14 @@ export class Listeners {
       this.#pageProblem = problem;
       log.warn({ why: problem.message }, 'no dashboard');
     });
-    if (!trust.secured) return;
-    const { tls, tokens } = trust.secured;
-    this.#watches.push(
-      tls.watch(certificateCheckMs, (renewed) => this.#door.renew(renewed)),
-      tokens.onRevoked(onRevoked),
-      tokens.watch(),
-    );
+    const { tls, tokens } = trust;
+    if (tls) this.#watches.push(tls.watch(certificateCheckMs, (renewed) => this.#door.renew(renewed)));
+    if (tokens) this.#watches.push(tokens.onRevoked(onRevoked), tokens.watch());
+  }
+
+  /** Hears a session's client that came by another door, on a stream of the bytes that a socket would carry. */
+  hear(connection: Duplex, remote: string | undefined, user: LocalUser): void {
+    this.#door.take(connection, remote, Promise.resolve(user));
   }
 
   /** Looks at certificate and tokens no more. */

@@ -170,7 +170,7 @@ export class Sessions {
     const { versions, counters } = this.#options;
     const { protocolMin, protocolMax } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
-    const protocol = negotiate({ min: protocolMin, max: protocolMax }, host);
+    const protocol = caller.outdated ? undefined : negotiate({ min: protocolMin, max: protocolMax }, host);
     const refusal: SessionEnd | undefined =
       protocol === undefined
         ? { code: 'VERSION_MISMATCH', message: versionMismatch(hello, versions) }
@@ -257,7 +257,7 @@ export class Sessions {
   #resume(caller: Caller, visitor: Visitor, { sessionId, taken, attempt }: Resume): void {
     const session = this.#sessions.get(sessionId);
     // Another tenant's session is one that there is not.
-    if (session && !session.waiting && session.visitor.tenant === visitor.tenant) {
+    if (session && !session.waiting && !caller.outdated && session.visitor.tenant === visitor.tenant) {
       const goOn = (socket: Socket) => {
         if (this.#sessions.get(sessionId) !== session) {
           this.#gone(caller, visitor, sessionId);

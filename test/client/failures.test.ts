@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { Duplex } from 'node:stream';
+import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ReadParts } from '#farlight/client/api/buffer-mapping.js';
 import { create } from '#farlight/client/index.js';
@@ -10,9 +10,11 @@ import { hostTransport } from '#farlight/client/transport/host-transport.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import type { Transport } from '#farlight/client/transport/transport.js';
 import type { ByteStream } from '#farlight/link/byte-stream.js';
+import { VERSION_KEY } from '#farlight/link/grpc-stream.js';
+import { sessionsService } from '#farlight/link/host-service.js';
+import type { SessionMessage } from '#farlight/link/session-messages.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
 import { uncleared } from '#farlight/proto/wire/memory.js';
-import { encodeCount, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { ScriptedTransport } from '../support/scripted-transport.js';
 import { HELLO, REPOSITORY, SessionClient } from '../support/session-client.js';
@@ -166,19 +168,24 @@ describe('the thread that has the connections', () => {
   });
 });
 
-/** A server that takes connections as a host, and says that it has taken a frame before it welcomes anybody. */
+/** A host that says that it has taken a frame before it welcomes anybody, and ends the connection. */
 async function eagerHost(): Promise<string> {
-  const server = createServer((socket) => {
-    socket
-      .on('error', () => {})
-      .once('data', () => {
-        socket.write(PREFACE);
-        socket.write(encodeCount(PACKET.ack, 1), () => setTimeout(() => socket.resetAndDestroy(), 20));
-      });
+  const server = new Server();
+  server.addService(sessionsService(), {
+    Open(call: ServerDuplexStream<SessionMessage, SessionMessage>) {
+      const metadata = new Metadata();
+      metadata.set(VERSION_KEY, '0.0.0-test');
+      call.sendMetadata(metadata);
+      call.write({ ack: 1 });
+      call.once('data', () => setTimeout(() => call.end(), 20));
+    },
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  cleanups.push(() => server.close());
-  return `grpc://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  cleanups.push(() => server.forceShutdown());
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+      error ? reject(error) : resolve(`grpc://127.0.0.1:${port}`),
+    );
+  });
 }
 
 describe('a link', () => {

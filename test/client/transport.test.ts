@@ -1,5 +1,6 @@
 import { createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type MemoryPeer, memoryTransport } from '#farlight/client/transport/memory.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
@@ -10,6 +11,9 @@ import { Daemon } from '#farlight/server/daemon/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
+
+const temporary = folders();
 
 let daemon: Daemon;
 let proxy: CuttingProxy;
@@ -18,6 +22,7 @@ beforeAll(async () => {
   proxy = await CuttingProxy.start(daemon.url);
 });
 afterAll(async () => {
+  temporary.remove();
   await proxy.close();
   await daemon.close();
 });
@@ -60,7 +65,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       const client = new SessionClient(transport());
       const { adapter, protocol, wgslLanguageFeatures } = await client.welcome;
       expect({ protocol, wgslLanguageFeatures }).toEqual({
-        protocol: 2,
+        protocol: 3,
         wgslLanguageFeatures: ['fake_feature'],
       });
       expect(adapter).toMatchObject({ name: 'fake', software: true, driver: 'fake 1.0' });
@@ -187,7 +192,7 @@ describe('a link that closes', () => {
         socket.on('error', reject).once('data', () => {
           socket.pause();
           socket.write(PREFACE);
-          const welcome = { protocol: 2, version: '', sessionId: 'x', resumeMs: 0, wgslLanguageFeatures: [] };
+          const welcome = { protocol: 3, version: '', sessionId: 'x', resumeMs: 0, wgslLanguageFeatures: [] };
           socket.write(encodeObject(PACKET.welcome, { ...welcome, adapter: { name: 'fake' } }));
           const frame = new Uint8Array(1 << 20);
           for (let i = 0; i < 15; i++) {
@@ -203,10 +208,9 @@ describe('a link that closes', () => {
         });
         server.close();
       });
-      server.listen(0, '127.0.0.1', async () => {
-        const client = new SessionClient(
-          remoteHost(`grpc://127.0.0.1:${(server.address() as AddressInfo).port}`),
-        );
+      const path = join(temporary.make(), 'host.sock');
+      server.listen(path, async () => {
+        const client = new SessionClient(remoteHost(`unix:${path}`));
         await client.welcome;
         client.link.close();
       });

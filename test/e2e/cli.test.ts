@@ -127,7 +127,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
 
   it('a host that speaks another protocol', async () => {
     const { url } = await host({ versions: { protocolMin: 7, protocolMax: 9, version: '9.9.9' } });
-    const words = /protocol 2 \(farlight \d.*protocol 7 to 9 \(farlight 9\.9\.9\).*install the same version/;
+    const words = /protocol 3 \(farlight \d.*protocol 7 to 9 \(farlight 9\.9\.9\).*install the same version/;
     expectOneSentence(await farlight('run', '--host', url, '--', 'true'), words);
     expectOneSentence(await farlight('doctor', '--host', url), words);
   });

@@ -20,7 +20,7 @@ const documents = [...new Set(files)].map((file) => ({
 }));
 const blocks = documents.flatMap((document) => document.blocks);
 /** What is shown, not to be typed into a shell; without a language it is what a command prints. */
-const SHOWN = ['', 'js', 'ts', 'wgsl', 'py', 'nginx', 'yaml'];
+const SHOWN = ['', 'js', 'ts', 'wgsl', 'py', 'nginx', 'ini', 'yaml'];
 
 const isRun = ({ language }: Block) => language === 'sh';
 const typedIn = documents.filter((document) => document.blocks.some(isRun));

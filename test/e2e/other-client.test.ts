@@ -7,26 +7,39 @@ import { PACKET } from '#farlight/proto/wire/packet.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { RawClient } from '../support/raw-client.js';
 import { REPOSITORY } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
 
 const run = promisify(execFile);
-const python = spawnSync('python3', ['--version']).status === 0;
+/** The interpreter that has gRPC: Debian's own where another one comes first. */
+const python = ['/usr/bin/python3', 'python3'].find(
+  (each) => spawnSync(each, ['-c', 'import grpc, grpc_tools']).status === 0,
+);
+const temporary = folders();
 let host: TestHost;
 
 beforeAll(async () => {
   host = await testHost({ adapter: 'software' });
 });
 
-afterAll(() => host.close());
+afterAll(async () => {
+  await host.close();
+  temporary.remove();
+});
 
-describe('a client that is written from docs/protocol.md alone', () => {
+describe('a client that is written from farlight.proto and docs/protocol.md alone', () => {
   it.skipIf(!python)(
-    'writes a buffer, copies it, and reads it back (needs python3)',
+    'writes a buffer, copies it, and reads it back (needs: apt-get install python3-grpcio python3-grpc-tools)',
     async () => {
-      const { hostname, port } = new URL(host.url.replace('grpc:', 'http:'));
+      const { host: target } = new URL(host.url.replace('grpc:', 'http:'));
+      const generated = temporary.make();
+      const out = [`--python_out=${generated}`, `--grpc_python_out=${generated}`];
+      const compiler = ['-m', 'grpc_tools.protoc', '-I', join(REPOSITORY, 'proto'), ...out, 'farlight.proto'];
+      await run(python ?? '', compiler);
       const client = join(REPOSITORY, 'test/support/other-client.py');
       const table = join(REPOSITORY, 'docs/operations-table.md');
       const opened = host.counters.sessionsOpened;
-      const { stdout } = await run('python3', [client, hostname, port, table]);
+      const environment = { env: { ...process.env, PYTHONPATH: generated } };
+      const { stdout } = await run(python ?? '', [client, target, table], environment);
       expect(JSON.parse(stdout)).toEqual({
         adapter: expect.stringContaining('SwiftShader'),
         host: host.adapter.name,

@@ -31,7 +31,7 @@ describe('the stand-in for grpcurl', () => {
   const run = (args: string) => standIn('grpcurl', args.replace('HOST', host.url.slice(7)).split(' '));
 
   it('lists, describes and calls what the host has', async () => {
-    expect((await run('-plaintext HOST list')).stdout).toBe('farlight.v1.Host\n');
+    expect((await run('-plaintext HOST list')).stdout).toBe('farlight.v1.Host\nfarlight.v1.Sessions\n');
     const { stdout } = await run('-plaintext HOST farlight.v1.Host/Describe');
     expect(JSON.parse(stdout)).toMatchObject({ adapter: { name: 'null' } });
   });

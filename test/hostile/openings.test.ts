@@ -10,7 +10,7 @@ import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { memoryLog } from '../support/memory-log.js';
-import { RawClient } from '../support/raw-client.js';
+import { grpcLine, RawClient } from '../support/raw-client.js';
 import { FAKE_EXECUTOR, SessionClient, until } from '../support/session-client.js';
 import { folders } from '../support/trust.js';
 
@@ -50,10 +50,10 @@ describe('a client that goes while its session opens', () => {
     await first.welcome;
     rmSync(there);
     for (const how of ['reset', 'end']) {
-      const client = new RawClient(daemon.url).hello();
+      const client = new RawClient(grpcLine(daemon.url)).hello();
       await until(() => daemon.counters.sessionsActive === 2);
-      if (how === 'reset') client.socket.resetAndDestroy();
-      else client.socket.destroy();
+      if (how === 'reset') client.socket.destroy();
+      else client.socket.end();
       await until(() => daemon.counters.sessionsActive === 1);
     }
     expect(notes.of('session ended').map(({ code, why }) => [code, why])).toEqual([
@@ -66,9 +66,9 @@ describe('a client that goes while its session opens', () => {
 
   it('holds its place for five seconds where it was welcomed and has not shown that it knows of it', async () => {
     const { daemon, notes } = await start();
-    const client = new RawClient(daemon.url).hello();
+    const client = new RawClient(grpcLine(daemon.url)).hello();
     await client.next(PACKET.welcome);
-    client.socket.resetAndDestroy();
+    client.socket.destroy();
     const from = performance.now();
     await until(() => daemon.counters.sessionsActive === 0);
     expect(performance.now() - from).toBeGreaterThan(4500);
@@ -105,7 +105,8 @@ describe('a client whose connection is lost before it is welcomed', () => {
   it('gives up with one sentence where the host does not come back', async () => {
     const { daemon } = await start();
     const proxy = await CuttingProxy.start(daemon.url);
-    proxy.cutAfter(10, 'down');
+    // Behind the host's first sign, and before it says Welcome.
+    proxy.cutAfter(200, 'down');
     const client = new SessionClient(remoteHost(proxy.url));
     await until(() => proxy.cuts === 1);
     await proxy.close();

@@ -5,7 +5,8 @@ import { HostClient } from '#farlight/client/transport/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { memoryLog } from '../support/memory-log.js';
-import { secureHosts, secureRaw } from '../support/secure-host.js';
+import { RawClient } from '../support/raw-client.js';
+import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
 import { SessionClient, until } from '../support/session-client.js';
 import { makePair } from '../support/trust.js';
 
@@ -41,10 +42,10 @@ describe('the log of a host that asks for tokens', () => {
 
   it('is not filled by somebody who tries tokens, and leaves room for other refusals', async () => {
     const { log, of } = memoryLog();
-    const { port } = await hosts.start({ log });
+    const { daemon, port } = await hosts.start({ log });
     const from = performance.now();
-    await Promise.all(Array.from({ length: 60 }, () => secureRaw(port).hello().closed));
-    const raw = secureRaw(port);
+    await Promise.all(Array.from({ length: 60 }, () => secureRaw(daemon.url).hello().closed));
+    const raw = new RawClient(secureLine(port));
     raw.socket.write('FABULOUS and more that says nothing');
     await raw.closed;
     const refused = of('connection refused');

@@ -42,8 +42,11 @@ async function open(greetingMs?: number): Promise<number> {
       },
     },
     onRefused: () => {},
+    version: '0.0.0-test',
+    onSession: (connection) => connection.destroy(),
   });
   door = new FrontDoor({
+    near: true,
     waiting: { most: MOST, mostOfNetwork: MOST },
     greetingMs,
     userOf: async () => OWNER,

@@ -201,6 +201,7 @@ describe('the front door', () => {
     const callers: unknown[] = [];
     const refusals: string[] = [];
     const door = new FrontDoor({
+      near: true,
       waiting: { most: 2, mostOfNetwork: 2 },
       tls: serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }),
       onGrpc: () => {},

@@ -212,7 +212,7 @@ describe('a client that breaks the rules', () => {
     const daemon = await start();
     const reason = await open(daemon, { ...HELLO, protocolMin: 7, protocolMax: 9, version: '9.9.9' }).closed;
     expect(reason?.code).toBe('VERSION_MISMATCH');
-    expect(reason?.message).toMatch(/protocol 7 to 9 \(farlight 9\.9\.9\).*protocol 2 \(farlight \d/);
+    expect(reason?.message).toMatch(/protocol 7 to 9 \(farlight 9\.9\.9\).*protocol 3 \(farlight \d/);
   });
 });
 

@@ -41,7 +41,7 @@ it('an executor leaves no record of itself on the server whose connections it wa
         { adapter: 'auto', entry: FAKE_EXECUTOR },
         {
           onReady: () => {
-            const welcome = { protocol: 2, version: 'test', sessionId: 'test', resumeMs: 0 };
+            const welcome = { protocol: 3, version: 'test', sessionId: 'test', resumeMs: 0 };
             child.begin({ program: 'test', welcome }, socket);
             client.once('data', () => child.kill());
           },

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
-import { PassThrough } from 'node:stream';
+import { connect } from 'node:net';
+import { type Duplex, PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import { type Caller, FrontDoor, reassure } from '#farlight/server/daemon/front-door.js';
@@ -12,7 +12,7 @@ const MOST = 4;
 const ADDRESS = { target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' };
 
 let door: FrontDoor;
-const sockets: Socket[] = [];
+const sockets: Duplex[] = [];
 afterEach(() => {
   for (const socket of sockets.splice(0)) socket.destroy();
   door.close();
@@ -22,6 +22,7 @@ async function open() {
   const callers: Caller[] = [];
   const refusals: string[] = [];
   door = new FrontDoor({
+    near: true,
     waiting: { most: MOST, mostOfNetwork: MOST },
     onGrpc: () => {},
     userOf: async () => OWNER,

@@ -87,7 +87,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     // A tunnel may listen there, so the connection is another thread's.
     const client = new SessionClient(remoteHost(`grpc://127.0.0.1:${port}`));
     expect(client.link).not.toBeInstanceOf(NearLink);
-    await expect.poll(() => heard.join('')).toMatch(/^FARLIGHT/);
+    await expect.poll(() => heard.join('')).toMatch(/^PRI \* HTTP/);
     client.link.close();
     await client.closed;
   });
@@ -104,13 +104,17 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     await echo(far);
   });
 
-  it('is reached by its port where a socket was left that nobody listens at', async () => {
+  it('is said not to be there where its socket does not answer', async () => {
     const { daemon } = await host();
     const folder = mkdtempSync(join(tmpdir(), 'farlight-left-'));
     cleanups.push(() => rmSync(folder, { recursive: true }));
     await leave(join(folder, 'socket'));
     for (const path of [join(folder, 'socket'), join(folder, 'none'), undefined])
-      await echo(new SessionClient(nearHost(parseHostAddress(daemon.url), () => path)));
+      expect(
+        await new SessionClient(nearHost(parseHostAddress(daemon.url), () => path)).closed,
+      ).toMatchObject({
+        code: 'UNREACHABLE',
+      });
   });
 
   it('takes away what hosts have left that were killed, and nothing else', async () => {

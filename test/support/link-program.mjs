@@ -9,7 +9,7 @@ const entry = new URL('./fake-executor.mjs', import.meta.url);
 const transport = host === 'private' ? privateHost({ entry }) : remoteHost(host);
 
 let answered = () => {};
-const hello = { protocolMin: 2, protocolMax: 2, version: '0.0.0-test', program: 'link-program.mjs' };
+const hello = { protocolMin: 3, protocolMax: 3, version: '0.0.0-test', program: 'link-program.mjs' };
 const link = transport.open(hello, {
   onWelcome: () => {},
   onFrame: (frame) => answered(Buffer.from(frame)),

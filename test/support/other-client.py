@@ -1,18 +1,22 @@
-"""A Farlight client that shares no code with Farlight: written from docs/protocol.md and docs/operations-table.md.
+"""A Farlight client that shares no code with Farlight: written from proto/farlight.proto, docs/protocol.md and
+docs/operations-table.md.
 
 It asks for a device, writes bytes into a buffer, copies them into another, and reads them back.
 
-    python3 other-client.py HOST PORT operations-table.md
+    python3 -m grpc_tools.protoc -I proto --python_out OUT --grpc_python_out OUT proto/farlight.proto
+    PYTHONPATH=OUT python3 other-client.py HOST:PORT operations-table.md
 """
 
 import json
+import queue
 import re
-import socket
 import struct
 import sys
 
-# Packets, by their first byte.
-DATA, ACK, PING, PONG, HELLO, WELCOME, END, BYE = 0, 1, 2, 3, 4, 6, 8, 9
+import grpc
+from farlight_pb2 import Bye, ClientMessage, Hello, Pong
+from farlight_pb2_grpc import SessionsStub
+
 WHOLE, PART, LAST = 0, 1, 2
 ONCE = 4
 SETTLED, UNCAPTURED, LOST, HELD, REPLY_PART = 0, 1, 2, 4, 5
@@ -69,7 +73,7 @@ class Reader:
 
 
 class Session:
-    def __init__(self, host, port, opcodes):
+    def __init__(self, target, opcodes):
         self.opcodes = opcodes
         self.objects = 0  # the number of the newest one; 0 is the GPU
         self.serials = 0
@@ -79,33 +83,16 @@ class Session:
         self.parts = {}
         self.batch = bytearray()
         self.commands = bytearray()
-        self.socket = socket.create_connection((host, port), timeout=60)
-        self.socket.sendall(b"FARLIGHT")
-        hello = {"protocolMin": 2, "protocolMax": 2, "version": "0.0.0", "program": "other-client.py"}
-        self.packet(HELLO, json.dumps(hello).encode())
-        if self.receive(8) != b"FARLIGHT":
-            raise ValueError("this is no Farlight host")
-        kind, body = self.next_packet()
-        if kind != WELCOME:
-            raise ValueError(f"refused: {body.decode()}")
-        self.welcome = json.loads(body)
+        self.outgoing = queue.Queue()
+        self.stream = SessionsStub(grpc.insecure_channel(target)).Open(iter(self.outgoing.get, None))
+        self.send(hello=Hello(protocol_min=3, protocol_max=3, version="0.0.0", program="other-client.py"))
+        first = next(self.stream)
+        if first.WhichOneof("message") != "welcome":
+            raise ValueError(f"refused: {first.end.message}")
+        self.welcome = first.welcome
 
-    def receive(self, count):
-        data = bytearray()
-        while len(data) < count:
-            piece = self.socket.recv(count - len(data))
-            if not piece:
-                raise ValueError("the host closed the connection")
-            data += piece
-        return bytes(data)
-
-    def packet(self, kind, body=b""):
-        self.socket.sendall(struct.pack("<I", len(body) + 1) + bytes([kind]) + body)
-
-    def next_packet(self):
-        (length,) = struct.unpack("<I", self.receive(4))
-        packet = self.receive(length)
-        return packet[0], packet[1:]
+    def send(self, **member):
+        self.outgoing.put(ClientMessage(**member))
 
     def command(self, name, operands, shape=b"", payloads=(), creates=False, answer=None):
         """
@@ -125,7 +112,7 @@ class Session:
         return self.objects if creates else self.serials
 
     def flush(self):
-        self.packet(DATA, bytes([WHOLE]) + self.commands)
+        self.send(frame=bytes([WHOLE]) + bytes(self.commands))
         self.commands.clear()
 
     def answer(self):
@@ -133,15 +120,16 @@ class Session:
         serial = self.serials
         self.flush()
         while serial not in self.replies:
-            kind, body = self.next_packet()
-            if kind == DATA:
+            message = next(self.stream)
+            kind = message.WhichOneof("message")
+            if kind == "frame":
                 self.frames += 1
-                self.packet(ACK, struct.pack("<Q", self.frames))
-                self.frame(body)
-            elif kind == PING:
-                self.packet(PONG)
-            elif kind == END:
-                raise ValueError(f"the host ended the session: {body.decode()}")
+                self.send(ack=self.frames)
+                self.frame(message.frame)
+            elif kind == "ping":
+                self.send(pong=Pong())
+            elif kind == "end":
+                raise ValueError(f"the host ended the session: {message.end.message}")
         parts, reply = self.replies.pop(serial)
         return reply if parts is None else parts + reply
 
@@ -200,8 +188,8 @@ def read_opcodes(file):
         return {row[2]: int(row[1]) for row in rows if row}
 
 
-def main(host, port, table):
-    session = Session(host, int(port), read_opcodes(table))
+def main(target, table):
+    session = Session(target, read_opcodes(table))
     gpu = 0
     absent = varint(0)  # the mask of a dictionary whose members all have their defaults
 
@@ -212,7 +200,7 @@ def main(host, port, table):
 
     # From here on nothing is waited for, until the bytes are read.
     data = bytes(at * 7 % 256 for at in range(1 << 20))
-    queue = session.command("GPUDevice.getQueue", [device_id], creates=True)
+    gpu_queue = session.command("GPUDevice.getQueue", [device_id], creates=True)
 
     def create_buffer(usage):
         shape = absent + varint(len(data)) + varint(usage)
@@ -222,25 +210,26 @@ def main(host, port, table):
     target = create_buffer(MAP_READ | COPY_DST)
     half = len(data) // 2
     for start in (0, half):
-        session.command("GPUQueue.writeBuffer", [queue, source], varint(start), [data[start : start + half]])
+        session.command("GPUQueue.writeBuffer", [gpu_queue, source], varint(start), [data[start : start + half]])
         session.flush()
     encoder = session.command("GPUDevice.createCommandEncoder", [device_id], absent, creates=True)
     session.command("GPUCommandEncoder.copyBufferToBuffer", [encoder, source, target], varint(0) + varint(0) + b"\0")
     commands = session.command("GPUCommandEncoder.finish", [encoder], absent, creates=True)
-    session.command("GPUQueue.submit", [queue, commands], varint(1))
+    session.command("GPUQueue.submit", [gpu_queue, commands], varint(1))
     session.command("GPUBuffer.mapAsync", [target], varint(MODE_READ) + varint(0) + b"\0", answer=Reader.bytes)
     back = session.answer()
     session.command("GPUBuffer.unmap", [target], varint(0))
     session.command("GPUDevice.destroy", [device_id])
     session.flush()
 
-    session.packet(BYE)
-    while session.socket.recv(1 << 16):
+    session.send(bye=Bye())
+    for _ in session.stream:
         pass
+    session.outgoing.put(None)
     report = {
         "adapter": found["info"]["description"] or found["info"]["vendor"],
         "limits": len(opened["limits"]),
-        "host": session.welcome["adapter"]["name"],
+        "host": session.welcome.adapter.name,
         "bytes": len(back),
         "same": back == data,
     }

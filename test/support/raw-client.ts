@@ -1,4 +1,9 @@
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { openGrpcStream } from '#farlight/client/transport/grpc-dialer.js';
+import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import type { GrpcStream } from '#farlight/link/grpc-stream.js';
+import { findNear } from '#farlight/link/near-address.js';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import {
   dataHeader,
@@ -13,15 +18,14 @@ import { HELLO } from './session-client.js';
 
 /** A client that says whatever a test wants, packet by packet, and acknowledges nothing by itself. */
 export class RawClient {
-  readonly socket: Socket;
+  readonly socket: Duplex;
   readonly packets: Uint8Array[] = [];
   readonly closed: Promise<void>;
   #prefaceLeft = PREFACE.length;
 
-  /** @param to an address of this machine, or a connection that is being made. */
-  constructor(to: string | Socket) {
-    this.socket =
-      typeof to === 'string' ? connect(Number(new URL(to.replace('grpc:', 'http:')).port), '127.0.0.1') : to;
+  /** @param to a host's address on this machine, where it has a unix socket, or a connection that is being made. */
+  constructor(to: string | Duplex) {
+    this.socket = typeof to === 'string' ? connect(socketOf(to)) : to;
     const decoder = new FrameDecoder((packet) => this.packets.push(packet), PACKET_LIMIT);
     this.socket.on('data', (piece) => {
       const skip = Math.min(this.#prefaceLeft, piece.length);
@@ -67,4 +71,18 @@ export class RawClient {
   async object(kind: PacketKind): Promise<Record<string, unknown>> {
     return decodeObject(await this.next(kind));
   }
+}
+
+/** A connection over gRPC, to say on it whatever a test wants. */
+export function grpcLine(url: string): GrpcStream {
+  return openGrpcStream(parseHostAddress(url, { tls: true }), { timeoutMs: 5000, certificate: undefined });
+}
+
+/** Where the packets of a session travel as they are. */
+function socketOf(url: string): string {
+  if (url.startsWith('unix:')) return url.slice('unix:'.length);
+  const { hostname, port } = new URL(url.replace('grpc:', 'http:'));
+  const path = findNear(hostname, Number(port));
+  if (path === undefined) throw new Error(`the host at ${url} has no unix socket`);
+  return path;
 }

@@ -82,7 +82,7 @@ export class ScriptedTransport implements Transport {
   /** The host's welcome, with what it keeps. */
   welcome(contents?: KeptContents, wgslLanguageFeatures: string[] = []): void {
     this.#events?.onWelcome({
-      protocol: 2,
+      protocol: 3,
       version: '0.0.0-test',
       sessionId: 'scripted',
       resumeMs: 0,

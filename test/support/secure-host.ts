@@ -3,7 +3,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { RawClient } from './raw-client.js';
+import { grpcLine, RawClient } from './raw-client.js';
 import { FAKE_EXECUTOR } from './session-client.js';
 import { folders } from './trust.js';
 
@@ -50,4 +50,5 @@ export function secureLine(port: number, ALPNProtocols = ['farlight']): TLSSocke
   return connect({ host: '127.0.0.1', port, ALPNProtocols, rejectUnauthorized: false });
 }
 
-export const secureRaw = (port: number) => new RawClient(secureLine(port));
+/** A client that says whatever a test wants, over gRPC; its token is the one in the address. */
+export const secureRaw = (url: string) => new RawClient(grpcLine(url));

@@ -10,7 +10,7 @@ export const FAKE_EXECUTOR = new URL('./fake-executor.mjs', import.meta.url);
 export const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 export const CLI = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
-export const HELLO: Hello = { protocolMin: 2, protocolMax: 2, version: '0.0.0-test', program: 'test' };
+export const HELLO: Hello = { protocolMin: 3, protocolMax: 3, version: '0.0.0-test', program: 'test' };
 
 /** A session's link with its events as promises. */
 export class SessionClient {

@@ -6,6 +6,7 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { hostService } from '#farlight/link/host-service.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '#farlight/proto/harmless.js';
+import { PROTOCOL } from '#farlight/proto/version.js';
 import { runFarlight } from '../support/farlight-command.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { HELLO, SessionClient } from '../support/session-client.js';
@@ -66,7 +67,13 @@ describe('a text of a peer', () => {
 /** A host that answers with whatever somebody has made up. */
 async function evilHost(adapter: object | undefined, error?: string): Promise<string> {
   const server = new Server({ 'grpc.max_receive_message_length': -1 });
-  const description = { protocolMin: 2, protocolMax: 2, version: EVIL, sessions: 1, adapterProblem: EVIL };
+  const description = {
+    protocolMin: PROTOCOL.min,
+    protocolMax: PROTOCOL.max,
+    version: EVIL,
+    sessions: 1,
+    adapterProblem: EVIL,
+  };
   server.addService(hostService(), {
     Describe: (_: unknown, reply: (error: object | null, value?: object) => void) =>
       error === undefined

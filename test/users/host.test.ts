@@ -3,15 +3,9 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
+import { hostService, sessionsService } from '#farlight/link/host-service.js';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
-import {
-  decodeObject,
-  encodeObject,
-  encodePacket,
-  PACKET,
-  PACKET_LIMIT,
-  PREFACE,
-} from '#farlight/proto/wire/packet.js';
+import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
 import { memoryLog } from '../support/memory-log.js';
@@ -69,10 +63,10 @@ function told(bytes: Buffer): Record<string, unknown> {
 const get = (path: string, port: string, more = 'Connection: close\r\n') =>
   Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${more}\r\n`);
 
-/** Calls Describe, and prints gRPC's status and what stands beside it. */
+/** Calls a method over gRPC with messages (base64), and prints gRPC's status and what stands beside it. */
 const GRPC_CALLER = `
   const client = require('node:http2').connect('http://127.0.0.1:' + process.argv[1]);
-  const path = '/farlight.v1.Host/Describe';
+  const [, path, messages] = process.argv.slice(1);
   const call = client.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
   const show = (fields) => {
     if (!('grpc-status' in fields)) return;
@@ -80,14 +74,31 @@ const GRPC_CALLER = `
     client.close();
   };
   call.on('response', show).on('trailers', show).resume();
-  call.end(Buffer.alloc(5));
+  call.end(Buffer.from(messages, 'base64'));
 `;
 
-async function described(port: string): Promise<string | undefined> {
-  const caller = ofOtherUser(GRPC_CALLER, port);
+async function called(
+  port: string,
+  { path }: { path: string },
+  messages: Uint8Array[],
+): Promise<string | undefined> {
+  const framed = messages.flatMap((message) => {
+    const header = Buffer.alloc(5);
+    header.writeUInt32BE(message.length, 1);
+    return [header, message];
+  });
+  const caller = ofOtherUser(GRPC_CALLER, port, path, Buffer.concat(framed).toString('base64'));
   cleanups.push(() => caller.end());
   return caller.line();
 }
+
+const described = (port: string) => called(port, hostService().Describe, [new Uint8Array(0)]);
+
+/** A session that is opened and closed. */
+const session = (port: string) => {
+  const { Open } = sessionsService();
+  return called(port, Open, [Open.requestSerialize({ hello: HELLO }), Open.requestSerialize({ bye: {} })]);
+};
 
 const REFUSED = new RegExp(
   `of another user \\(${OTHER}\\) than the host, .*--require-token .*--allow-local-users$`,
@@ -96,14 +107,12 @@ const REFUSED = new RegExp(
 describe.runIf(mayBeOther)(`a host on loopback to another user of its machine (${OTHERS})`, () => {
   it('gives no session, and says what would help', async () => {
     const { daemon, port, of } = await start();
-    expect(told(await heard(port, hello))).toEqual({
-      code: 'UNAUTHORIZED',
-      message: expect.stringMatching(REFUSED),
-    });
+    const [, status, message] = /^(\d+) (.*)$/.exec(String(await session(port))) ?? [];
+    expect([status, message]).toEqual(['16', expect.stringMatching(REFUSED)]);
     expect(of('connection refused')).toMatchObject([{ code: 'UNAUTHORIZED', remote: '127.0.0.1' }]);
     expect(daemon.counters.sessionsOpened).toBe(0);
-    const resume = encodeObject(PACKET.resume, { sessionId: 'x', taken: 0, attempt: 1 });
-    expect(told(await heard(port, Buffer.concat([PREFACE, resume])))).toMatchObject({ code: 'UNAUTHORIZED' });
+    // As clients of before said it.
+    expect(told(await heard(port, hello))).toMatchObject({ code: 'UNAUTHORIZED' });
   });
 
   it('answers nothing over gRPC', async () => {
@@ -132,8 +141,7 @@ describe.runIf(mayBeOther)(`a host on loopback to another user of its machine ($
 
   it('with --allow-local-users is a host to each as to a tenant of its own, and shows its dashboard', async () => {
     const { daemon, port, of } = await start({ allowLocalUsers: true });
-    const bye = encodePacket(PACKET.bye);
-    expect(told(await heard(port, Buffer.concat([hello, bye])))).toHaveProperty('sessionId');
+    expect(await session(port)).toMatch(/^0 /);
     expect(await described(port)).toMatch(/^0 /);
     const { port: page } = new URL((daemon.dashboard as { url: string }).url);
     expect(String(await heard(page, get('/metrics', page)))).toMatch(/^HTTP\/1\.1 200 /);

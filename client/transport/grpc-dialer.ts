@@ -1,0 +1,83 @@
+import type { ChannelOptions, Client, Metadata, ServiceError } from '@grpc/grpc-js';
+import { wallClock } from '../../link/clock.js';
+import { native } from '../../link/globals.js';
+import { grpc } from '../../link/grpc.js';
+import { GrpcStream } from '../../link/grpc-stream.js';
+import { hostService, MESSAGE_LIMIT, sessionsService } from '../../link/host-service.js';
+import { packageVersion } from '../../link/package-version.js';
+import { FarlightError } from '../../proto/errors.js';
+import { type HostDescription, versionMismatch } from '../../proto/handshake.js';
+import { PROTOCOL } from '../../proto/version.js';
+import { LIMITS } from '../../proto/wire/limits.js';
+import type { ClientCertificate } from './client-certificate.js';
+import { explainStatus, hasHungUp } from './grpc-errors.js';
+import type { HostAddress } from './host-address.js';
+import { secureCredentials } from './secure-credentials.js';
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MESSAGE_LIMIT,
+  'grpc.max_send_message_length': MESSAGE_LIMIT,
+  // What the channel lets be under way, the line is to carry in one round trip.
+  'grpc-node.flow_control_window': LIMITS.windowBytes,
+  // A connection of its own for each attempt: gRPC would wait ever longer before it connects again.
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+};
+
+/** How long a host of another version may take to say so, in milliseconds. */
+const DESCRIBE_MS = 5000;
+
+/**
+ * A connection of a session to a host across the network: one call of `farlight.v1.Sessions/Open` on a connection of
+ * its own. It is there at once; where the host cannot be reached, or is not to be trusted, the stream fails with the
+ * reason. The token leaves when the host's key was verified, and never in plaintext.
+ */
+export function openGrpcStream(
+  address: HostAddress,
+  options: { timeoutMs: number; certificate: ClientCertificate | undefined },
+): GrpcStream {
+  const { Client, Metadata, status } = grpc();
+  const secured = address.scheme === 'grpcs';
+  let refusal: FarlightError | undefined;
+  const onRefused = (reason: FarlightError) => {
+    refusal = reason;
+  };
+  const credentials = secureCredentials(address, { ...options, onRefused });
+  const client = new Client(address.target, credentials, CHANNEL_OPTIONS);
+  const metadata = new Metadata();
+  if (secured && address.token !== undefined) metadata.set('authorization', `Bearer ${address.token}`);
+  const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+  return new GrpcStream(call, {
+    close() {
+      call.cancel();
+      client.close();
+    },
+    explain: async (error) => {
+      const failure = error as ServiceError;
+      if (refusal) return refusal;
+      // Why a peer hung up is asked when it does so again.
+      if (hasHungUp(failure)) return failure;
+      const older = failure.code === status.UNIMPLEMENTED ? await describeHost(client, metadata) : undefined;
+      return older ? outdated(older) : explainStatus(address, failure);
+    },
+  });
+}
+
+/** What a host says of itself that has no sessions over gRPC; undefined where it is no host. */
+function describeHost(client: Client, metadata: Metadata): Promise<HostDescription | undefined> {
+  const { path, requestSerialize, responseDeserialize } = hostService().Describe;
+  const options = { deadline: wallClock() + DESCRIBE_MS };
+  return new native.Promise((resolve) => {
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, metadata, options, (_, host) =>
+      resolve(host),
+    );
+  });
+}
+
+function outdated(host: HostDescription): FarlightError {
+  const own = { protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, version: packageVersion() };
+  return new FarlightError('VERSION_MISMATCH', versionMismatch(own, host));
+}
