@@ -34,22 +34,22 @@ export function addLimitOptions(command: Command, whose: string, { none = false 
     .option(
       '--gpu-memory <size>',
       `${whose}GPU memory of its buffers and textures, such as 2GiB (default: what there is)`,
-      orNone(parseSize),
+      orNone(parseLimit),
     )
     .option(
       '--memory <size>',
       `${whose}memory of the host's machine that the processes of its sessions take together (default: what one may have)`,
-      orNone(parseSize),
+      orNone(parseLimit),
     )
     .option(
       '--in-flight <size>',
       `${whose}bytes that wait at the host, commands and replies (default: 32MiB for each session)`,
-      orNone(parseSize),
+      orNone(parseLimit),
     )
     .option(
       '--blob-bytes <size>',
       `${whose}uploads and compiled programs that are kept, such as 512MiB (default: 4GiB, or half of the disk)`,
-      orNone(parseSize),
+      orNone(parseLimit),
     )
     .option(
       '--gpu-share <weight>',
@@ -92,6 +92,13 @@ export function formatLimits({
   ]
     .filter(Boolean)
     .join(' ');
+}
+
+/** A limit is of something: that there is none is said by another word, where it can be said. */
+function parseLimit(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes === 0) throw new InvalidArgumentError('Give a size from 1 byte on.');
+  return bytes;
 }
 
 function parsePositive(text: string): number {

@@ -97,7 +97,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
     tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
   if (record)
     tellOfFile(record, 'run it again with farlight replay', folder?.isTaken('record') ?? existsSync(record));
-  if (folder && ended.byItself) tellOfUse(folder, launch);
+  if (folder && ended.byItself && ended.code === 0) tellOfUse(folder, launch);
   folder?.remove();
 }
 

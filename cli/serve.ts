@@ -164,7 +164,7 @@ const ADDRESS_FILE = 'address';
 async function announce(daemon: Daemon): Promise<void> {
   const { tokens, adapter } = daemon;
   const first =
-    tokens?.list().length === 0 ? tokens.add({ note: 'made when the host first started' }) : undefined;
+    tokens?.tenants().length === 0 ? tokens.add({ note: 'made when the host first started' }) : undefined;
   try {
     const name = harmless(adapter?.name ?? '') + (adapter?.software ? ' (software)' : '');
     await print(`${readyLines(daemon, first?.token)}adapter: ${name}\n${dashboardLine(daemon)}`);

@@ -138,7 +138,7 @@ export class Daemon {
       busyMs: options.busyMs ?? 120_000,
       shadersOf: (tenant) => {
         if (this.#contents) return this.#contents.shadersOf(tenant);
-        return this.tokens ? 'nowhere' : undefined;
+        return this.#manyTenants ? 'nowhere' : undefined;
       },
       memory: bounds,
       makeGroup: () => this.#makeGroup(bounds),
@@ -164,7 +164,7 @@ export class Daemon {
       resumeMs: options.resumeMs ?? 30_000,
       silence: options.silence,
       gpuMs: options.gpuMs ?? 120_000,
-      manyTenants: this.tokens !== undefined || this.#trust.users.allowsOthers,
+      manyTenants: this.#manyTenants,
       mostSessions: this.#mostSessions,
       quotas,
       shares: this.#shares,
@@ -197,6 +197,10 @@ export class Daemon {
 
   get #mostSessions(): number {
     return this.#options.maxSessions ?? 64;
+  }
+
+  get #manyTenants(): boolean {
+    return this.tokens !== undefined || this.#trust.users.allowsOthers;
   }
 
   describe(): HostDescription {
@@ -259,7 +263,7 @@ export class Daemon {
   async #prepare(): Promise<void> {
     if (!this.#contents || !this.#adapter) return;
     try {
-      const tenants = (this.tokens?.list() ?? []).map(({ tenant }) => tenant);
+      const tenants = this.tokens?.tenants() ?? [];
       await this.#pool.prepare(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
     } catch (error) {
       // Tokens or a folder that cannot be read: those who need them hear of it.
@@ -310,6 +314,6 @@ function memoryBounds({ executorBytes, executorsBytes }: DaemonOptions, quotas: 
   return {
     each,
     ofTenant: (tenant) => quotas.of(tenant).memory ?? each,
-    all: executorsBytes === undefined ? Math.max(each, Math.floor((machine * 3) / 4)) : bound(executorsBytes),
+    all: bound(executorsBytes ?? Math.max(executorBytes ?? 0, Math.floor((machine * 3) / 4))),
   };
 }

@@ -62,7 +62,7 @@ function proxyAddress(text: string, { tls, url, port }: ListenAddress): string {
     );
   }
   const target = URL.canParse(`https://${text}`) ? new URL(`https://${text}`) : undefined;
-  if (target && target.href === `https://${target.host}/` && !target.username) {
+  if (target && target.href === `https://${target.host}/` && !target.username && target.port !== '0') {
     return `${target.hostname}:${target.port || HTTPS_PORT}`;
   }
   throw new FarlightError(

@@ -50,12 +50,15 @@ export class Listeners {
     this.#options = options;
     const { trust, dashboard, allowOrigins, onGrpc, onCaller, onRefused } = options;
     const userOf = trust.users.of.bind(trust.users);
+    // Where tokens are asked for they decide, and nobody has to look whose process it is.
+    const callerOf: typeof userOf = trust.tokens ? async () => undefined : userOf;
     this.#door = new FrontDoor({
       waiting: WAITING,
       tls: trust.tls?.options,
       near: trust.tokens === undefined,
-      userOf,
-      socketMode: trust.users.allowsOthers ? 0o666 : 0o600,
+      userOf: callerOf,
+      // A proxy is another user, mostly; its clients show tokens.
+      socketMode: trust.users.allowsOthers || trust.tokens ? 0o666 : 0o600,
       onGrpc,
       onCaller,
       onRefused,
@@ -63,7 +66,7 @@ export class Listeners {
     if (!dashboard) return;
     this.#page = openDashboard(dashboard, async (socket) => trust.users.admits(await userOf(socket)));
     const take = this.#door.take.bind(this.#door);
-    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, userOf, take, onRefused }));
+    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, userOf: callerOf, take, onRefused }));
   }
 
   /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */

@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clearInterval, setInterval, wallClock } from '../../link/clock.js';
-import { FarlightError } from '../../proto/errors.js';
+import { FarlightError, invariant } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, codeOf, deleteFile, hostFolder, unusable, writeFirst } from './private-folder.js';
 import {
@@ -93,6 +93,7 @@ export class TokenStore {
       throw new FarlightError('BAD_OPTION', 'a note is one line of 1 to 200 characters; shorten it');
     const token = TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toString('base64url');
     const stated = statedLimits(limits);
+    invariant(!stated || areTenantLimits(stated), 'limits are numbers above 0');
     const created = new Date(now).toISOString();
     const facts = { tenant, created, ...(note !== undefined && { note }) };
     // Before the token is there, nobody can use it without its limits.
@@ -108,6 +109,18 @@ export class TokenStore {
     do id = randomBytes(5).toString('hex');
     while (!writeFirst(this.#folder, nameOf(id), text));
     return id;
+  }
+
+  /**
+   * Whose tokens there are, each tenant as often as it has tokens. A tenant whose limits cannot be read is among them: it
+   * alone is not let in.
+   *
+   * @throws FarlightError TRUST_UNUSABLE where the folder, or a token in it, cannot be read.
+   */
+  tenants(): string[] {
+    const unread = this.#look();
+    if (unread !== undefined && !LIMITS.test(unread)) throw this.#damaged(unread);
+    return [...this.#known.values()].map(({ tenant }) => tenant);
   }
 
   /** The oldest first. @throws FarlightError TRUST_UNUSABLE where the folder or a file in it cannot be read. */

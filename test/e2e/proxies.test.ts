@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
@@ -55,6 +56,27 @@ function open(url: string, silence?: { pingMs: number; deadMs: number }): Sessio
   cleanups.push(() => client.link.close());
   return client;
 }
+
+it('a host behind a proxy may be at a unix socket that another user opens, since tokens guard it', async () => {
+  const path = join(temporary.make(), 'host.sock');
+  const daemon = await Daemon.start({
+    listen: `unix:${path}`,
+    behindProxy: 'gpu.example',
+    executorEntry: FAKE_EXECUTOR,
+    trustFolder: temporary.make(),
+  });
+  cleanups.push(() => daemon.close());
+  expect(statSync(path).mode & 0o777).toBe(0o666);
+});
+
+it.each(['gpu.example:0', 'https://gpu.example', 'a b', 'token@gpu.example'])(
+  'a host is not behind a proxy at %s',
+  async (behindProxy) => {
+    await expect(
+      Daemon.start({ listen: '127.0.0.1:0', behindProxy, executorEntry: FAKE_EXECUTOR }),
+    ).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/write its HOST:PORT/) });
+  },
+);
 
 for (const kind of [NGINX, HAPROXY]) {
   describe.skipIf(!kind.program)(`a host behind ${kind.name} (needs: apt-get install ${kind.name})`, () => {

@@ -54,6 +54,17 @@ describe('farlight serve, where something fails after it listens,', () => {
     expect(outcome).toMatchObject({ code: 'ECONNREFUSED' });
   });
 
+  it('serves the other tenants where the limits of one cannot be read', async () => {
+    const config = temporary.make();
+    const tokens = join(config, 'farlight/host/tokens');
+    mkdirSync(tokens, { recursive: true, mode: 0o700 });
+    new TokenStore(tokens).add({ tenant: 'good' });
+    writeFileSync(join(tokens, 'limits-0123456789-bad'), '{}', { mode: 0o600 });
+    const running = serve(config);
+    await ready(running);
+    expect(running.printed.stdout).toContain('farlight host ready: grpcs://');
+  });
+
   it.skipIf(!existsSync('/dev/full'))(
     'ends where nobody hears its address, and the token that nobody has heard does not count',
     async () => {

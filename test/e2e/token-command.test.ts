@@ -78,6 +78,8 @@ describe('farlight token', () => {
     for (const wrong of [
       ['--max-sessions', '0'],
       ['--gpu-share', '0'],
+      ['--gpu-memory', '0'],
+      ['--blob-bytes', '0MiB'],
       ['--gpu-memory', 'much'],
     ])
       expect((await farlightToken('add', ...wrong)).code).not.toBe(0);
