@@ -1,5 +1,6 @@
+import type { Socket } from 'node:net';
 import type { ChannelOptions, Client, Metadata, ServiceError } from '@grpc/grpc-js';
-import { wallClock } from '../../link/clock.js';
+import { setImmediate, wallClock } from '../../link/clock.js';
 import { native } from '../../link/globals.js';
 import { grpc } from '../../link/grpc.js';
 import { GrpcStream } from '../../link/grpc-stream.js';
@@ -44,7 +45,13 @@ export function openGrpcStream(
   const onRefused = (reason: FarlightError) => {
     refusal = reason;
   };
-  const credentials = secureCredentials(address, { ...options, onRefused });
+  let socket: Socket | undefined;
+  let isOver = false;
+  const onSocket = (made: Socket) => {
+    socket = made;
+    if (isOver) made.destroy();
+  };
+  const credentials = secureCredentials(address, { ...options, onRefused, onSocket });
   const client = new Client(address.target, credentials, CHANNEL_OPTIONS);
   const metadata = new Metadata();
   if (secured && address.token !== undefined) metadata.set('authorization', `Bearer ${address.token}`);
@@ -54,6 +61,9 @@ export function openGrpcStream(
     close() {
       call.cancel();
       client.close();
+      isOver = true;
+      // gRPC waits until a peer has taken what it was sent, for ever if it takes nothing. That the call is over leaves first.
+      setImmediate(() => socket?.destroy());
     },
     explain: async (error) => {
       const failure = error as ServiceError;

@@ -30,6 +30,9 @@ const OPENING_MS = 10_000;
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
+/** What is so for good, or might be so the next time: it is not tried again. */
+const FINAL: readonly string[] = ['UNTRUSTED_HOST', 'UNAUTHORIZED', 'VERSION_MISMATCH'];
+
 /** The way to a host: what a link over a socket and one over a WebSocket have each of its own. */
 export interface Dialer {
   /** The host's address as a person would write it. */
@@ -262,8 +265,7 @@ export class HostLink implements Link {
   #failed(error: Error): void {
     const reason = error instanceof FarlightError ? error : noHost(this.#dialer, reasonOf(error));
     // What is not to be trusted now is not asked again: it might be so the next time.
-    if (!this.#found || reason.code === 'UNTRUSTED_HOST' || reason.code === 'UNAUTHORIZED')
-      this.#finish(reason);
+    if (!this.#found || FINAL.includes(reason.code)) this.#finish(reason);
     else this.#comeBack(error);
   }
 

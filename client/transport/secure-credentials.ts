@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { grpc } from '../../link/grpc.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -9,6 +10,8 @@ import { refusedCertificate } from './socket-errors.js';
 export interface SecureCredentialsOptions extends SocketOptions {
   /** Told why no connection is had that may be used: gRPC itself passes on less. */
   onRefused?: ((reason: FarlightError) => void) | undefined;
+  /** Told of each connection, before anything is said on it. */
+  onSocket?: ((socket: Socket) => void) | undefined;
 }
 
 /**
@@ -22,12 +25,13 @@ export function secureCredentials(
   address: HostAddress,
   options: SecureCredentialsOptions = {},
 ): ChannelCredentials {
-  const { onRefused = () => {}, ...socketOptions } = options;
+  const { onRefused = () => {}, onSocket, ...socketOptions } = options;
   const credentials = grpc().credentials.createInsecure();
   const createConnector = credentials._createSecureConnector.bind(credentials);
   credentials._createSecureConnector = (...parameters) => {
     const connector = createConnector(...parameters);
     connector.connect = async (socket) => {
+      onSocket?.(socket);
       try {
         if (address.scheme !== 'grpcs') {
           await verifyLocal(socket, address);

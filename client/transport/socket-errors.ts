@@ -53,7 +53,7 @@ export function notSecured(address: HostAddress, error: SystemError): FarlightEr
   if (NO_VERSION.test(code)) {
     return new FarlightError(
       'UNREACHABLE',
-      `what answers at ${address.url} does not speak TLS 1.3; connect to the host itself, not to a proxy before it`,
+      `what answers at ${address.url} does not speak TLS 1.3; have the host there, or the proxy before it, speak TLS 1.3`,
       { cause: error },
     );
   }

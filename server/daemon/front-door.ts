@@ -226,6 +226,7 @@ export class FrontDoor {
         });
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
+        socket.off('data', read);
         socket.write(PREFACE);
         const end: SessionEnd = { code: 'PROTOCOL_ERROR', message: error.message };
         this.#options.onRefused(end, remote);

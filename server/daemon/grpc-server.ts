@@ -25,7 +25,7 @@ import { FarlightError } from '../../proto/errors.js';
 import type { HostDescription, SessionEnd } from '../../proto/handshake.js';
 import type { LocalUser } from '../trust/local-users.js';
 import { type Admission, REFUSED_AFTER_MS } from './admission.js';
-import { noteCall, serveSessions, widenStreams } from './grpc-sessions.js';
+import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';
 import { Health } from './health.js';
 
 export interface GrpcServerOptions {
@@ -37,6 +37,8 @@ export interface GrpcServerOptions {
   onRefused(end: SessionEnd, remote: string | undefined, asked: 'session' | 'other'): void;
   /** Hears a session's client, on a stream of the bytes that a socket would carry. */
   onSession(connection: Duplex, remote: string | undefined, user: LocalUser): void;
+  /** How long what was said last on a session's connection may take to leave, in milliseconds. Default 30 s. */
+  leaveMs?: number | undefined;
 }
 
 /** Whoever runs a host behind something that looks after it may ask for its health without a token. */
@@ -48,7 +50,7 @@ const IDLE_MS = 120_000;
 const MOST_CALLS = 100;
 /**
  * What HTTP/2 may hold for one connection, in MiB; beyond it no other call is taken on it. A proxy puts many sessions
- * on one, each with a window's bytes. Before it is known whose a connection is, its window of 64 KiB is the bound.
+ * on one, each with a window's bytes. Before it is known whose a connection is, 64 KiB for each call are the bound.
  */
 const SESSION_MIB = 1024;
 /** Calls on a connection of which it is not known whose it is, before it is closed. */
@@ -71,7 +73,6 @@ export class GrpcServer {
       'grpc.max_concurrent_streams': MOST_CALLS,
       'grpc-node.max_session_memory': SESSION_MIB,
     });
-    widenStreams(this.#server);
     serveSessions(this.#server, options);
     this.#server.addService(hostService(), {
       Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, options.describe()),
@@ -125,6 +126,7 @@ function asksFirst(
     calls += 1;
     if (!known && calls > MOST_UNKNOWN_CALLS) connection.close();
     const { remoteAddress } = call.getConnectionInfo();
+    if (path === OPEN) boundMessages(call);
     const asking = new ServerInterceptingCall(call, {
       start: (next) =>
         next({
@@ -139,6 +141,7 @@ function asksFirst(
               if (path !== HEALTH_CHECK) {
                 const asked = path === OPEN ? 'session' : 'other';
                 onRefused({ code: 'UNAUTHORIZED', message: error.message }, remoteAddress, asked);
+                discard(call);
                 const refusal = { code: status.UNAUTHENTICATED, details: error.message };
                 setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
                 return;

@@ -1,17 +1,21 @@
+import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FarlightError } from '#farlight/proto/errors.js';
+import { dataHeader, PREFACE } from '#farlight/proto/wire/packet.js';
 import { FrontDoor } from '#farlight/server/daemon/front-door.js';
 import { GrpcServer } from '#farlight/server/daemon/grpc-server.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
 import { until } from '../support/session-client.js';
 
 const MOST = 6;
+const MIB = 1 << 20;
 const HTTP2 = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1');
 const EMPTY = Buffer.alloc(5);
 const DESCRIBE = '/farlight.v1.Host/Describe';
 const CHECK = '/grpc.health.v1.Health/Check';
+const OPEN = '/farlight.v1.Sessions/Open';
 const WATCH = '/grpc.health.v1.Health/Watch';
 
 let door: FrontDoor;
@@ -43,7 +47,14 @@ async function open(greetingMs?: number): Promise<number> {
     },
     onRefused: () => {},
     version: '0.0.0-test',
-    onSession: (connection) => connection.destroy(),
+    // Long words, and the end.
+    onSession: (connection) => {
+      connection.on('error', () => {}).write(PREFACE);
+      for (let i = 0; i < 4; i += 1)
+        connection.write(Buffer.concat([dataHeader(1 << 20), Buffer.alloc(1 << 20)]));
+      connection.resume().end();
+    },
+    leaveMs: 200,
   });
   door = new FrontDoor({
     near: true,
@@ -107,6 +118,25 @@ describe('a gRPC connection on which nobody has shown a token', () => {
     expect(closed).toEqual(['first', 'refused', 'healthy']);
   });
 
+  it('takes no memory of the host for what it sends, however much that is', async () => {
+    const port = await open();
+    const { session } = caller(port);
+    await once(session, 'remoteSettings');
+    expect(session.remoteSettings.initialWindowSize).toBe(65_535);
+    const before = process.memoryUsage().arrayBuffers;
+    const sent = Buffer.alloc(4 * MIB);
+    const headers = { ':method': 'POST', ':path': OPEN, 'content-type': 'application/grpc' };
+    for (let i = 0; i < 8; i += 1)
+      session
+        .request(headers)
+        .on('error', () => {})
+        .resume()
+        .write(sent);
+    // The refusal comes after a second.
+    await new Promise((sending) => setTimeout(sending, 600));
+    expect(process.memoryUsage().arrayBuffers - before - sent.length).toBeLessThan(4 * MIB);
+  });
+
   it('is closed after the time for a greeting; one that has shown a token stays', async () => {
     const port = await open(300);
     const known = caller(port);
@@ -144,5 +174,19 @@ describe('a gRPC connection of somebody who may use the host', () => {
     watches[0]?.close();
     expect(await statusOf(call(DESCRIBE, 'right'))).toBe('0');
     expect(watches.filter((each) => each.closed)).toHaveLength(1);
+  });
+});
+
+describe('a session that has ended', () => {
+  it('keeps no call of a client that has ended too, and does not read', async () => {
+    const port = await open();
+    const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 100 } });
+    sessions.push(session.on('error', () => {}));
+    const headers = { ':method': 'POST', ':path': OPEN, 'content-type': 'application/grpc' };
+    const call = session.request({ ...headers, authorization: 'Bearer right' }).on('error', () => {});
+    call.end();
+    call.pause();
+    await once(call, 'close');
+    expect(call.rstCode).toBe(8);
   });
 });

@@ -70,7 +70,7 @@ describe('a host that is reached over gRPC', () => {
     const http2 = connectHttp2(`http://${target}`);
     cleanups.push(() => http2.destroy());
     await once(http2, 'remoteSettings');
-    expect(http2.remoteSettings.initialWindowSize).toBe(LIMITS.windowBytes);
+    expect(http2.remoteSettings.initialWindowSize).toBe(65_535);
     expect(http2.state.remoteWindowSize).toBe(65_535);
     const describes = { ':method': 'POST', ':path': '/farlight.v1.Host/Describe', te: 'trailers' };
     http2
@@ -78,6 +78,7 @@ describe('a host that is reached over gRPC', () => {
       .resume()
       .end(Buffer.alloc(5));
     await until(() => (http2.state.remoteWindowSize ?? 0) > 2 ** 31 - 100);
+    await until(() => http2.remoteSettings.initialWindowSize === LIMITS.windowBytes);
   });
 
   it('serves nineteen sessions on a connection on which a twentieth never reads', async () => {
