@@ -32,9 +32,15 @@ export class Devices {
 
   /** A command was recorded on this object; `serial` is that of the next awaited command, or its own. */
   used(self: Handle, serial: number): void {
-    const { kind, device = kind === 'GPUDevice' ? self : undefined } = self as ClientResource;
-    if (!device || (device === this.#latest && serial === this.#latestSerial)) return;
-    this.#latest = device as ClientResource;
+    const { device } = self as ClientResource;
+    // Nearly each command is of the device and the time of the one before it.
+    if (device !== undefined && device === this.#latest && serial === this.#latestSerial) return;
+    this.#use(device ?? (self as ClientResource), serial);
+  }
+
+  #use(device: ClientResource, serial: number): void {
+    if (device.kind !== 'GPUDevice') return;
+    this.#latest = device;
     this.#latestSerial = serial;
     // What is kept is not to become less.
     const before = this.#underWay.get(this.#latest) ?? 0;
