@@ -97,17 +97,20 @@ async function run(command: string[], options: RunOptions): Promise<void> {
     tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
   if (record)
     tellOfFile(record, 'run it again with farlight replay', folder?.isTaken('record') ?? existsSync(record));
-  if (folder && ended.byItself && ended.code === 0) tellOfUse(folder, launch);
+  if (folder && ended.byItself) tellOfUse(folder, launch, ended.code);
   folder?.remove();
 }
 
 /** Says so where the program computed nothing on a GPU of Farlight. */
-function tellOfUse(folder: RunFolder, { runtime, command }: Launch): void {
+function tellOfUse(folder: RunFolder, { runtime, command }: Launch, code: number): void {
   // A run within another's program has used what that gave it.
   for (const token of ['unasked', 'unused'] as const) if (folder.isTaken(token)) takeToken(token);
   // A program of Deno's that may not write takes none.
   if (folder.isTaken('unused') || (runtime === 'Deno' && !mayWrite(command))) return;
-  process.stderr.write(`farlight: ${folder.isTaken('unasked') ? NO_DEVICE : UNASKED}\n`);
+  const hasAsked = folder.isTaken('unasked');
+  // A program that ended with the error of its request has said more.
+  if (hasAsked && code !== 0) return;
+  process.stderr.write(`farlight: ${hasAsked ? NO_DEVICE : UNASKED}\n`);
 }
 
 const UNASKED =
