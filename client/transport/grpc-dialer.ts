@@ -15,16 +15,21 @@ import { explainStatus, hasHungUp } from './grpc-errors.js';
 import type { HostAddress } from './host-address.js';
 import { secureCredentials } from './secure-credentials.js';
 
-const CHANNEL_OPTIONS: ChannelOptions = {
-  'grpc.max_receive_message_length': MESSAGE_LIMIT,
-  'grpc.max_send_message_length': MESSAGE_LIMIT,
-  // What the channel lets be under way, the line is to carry in one round trip.
-  'grpc-node.flow_control_window': LIMITS.windowBytes,
-  // A connection of its own for each attempt: gRPC would wait ever longer before it connects again.
+/** A connection that nobody shares, to the address itself: gRPC tries nothing again and looks nothing up. */
+export const OWN_CONNECTION: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
   'grpc.service_config_disable_resolution': 1,
   'grpc.enable_http_proxy': 0,
+};
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  // One for each attempt: gRPC would wait ever longer before it connects again.
+  ...OWN_CONNECTION,
+  'grpc.max_receive_message_length': MESSAGE_LIMIT,
+  'grpc.max_send_message_length': MESSAGE_LIMIT,
+  // What the channel lets be under way, the line is to carry in one round trip.
+  'grpc-node.flow_control_window': LIMITS.windowBytes,
 };
 
 /** How long a host of another version may take to say so, in milliseconds. */
@@ -39,8 +44,7 @@ export function openGrpcStream(
   address: HostAddress,
   options: { timeoutMs: number; certificate: ClientCertificate | undefined },
 ): GrpcStream {
-  const { Client, Metadata, status } = grpc();
-  const secured = address.scheme === 'grpcs';
+  const { Client, status } = grpc();
   let refusal: FarlightError | undefined;
   const onRefused = (reason: FarlightError) => {
     refusal = reason;
@@ -53,8 +57,7 @@ export function openGrpcStream(
   };
   const credentials = secureCredentials(address, { ...options, onRefused, onSocket });
   const client = new Client(address.target, credentials, CHANNEL_OPTIONS);
-  const metadata = new Metadata();
-  if (secured && address.token !== undefined) metadata.set('authorization', `Bearer ${address.token}`);
+  const metadata = tokenMetadata(address);
   const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   return new GrpcStream(call, {
@@ -74,6 +77,13 @@ export function openGrpcStream(
       return older ? outdated(older) : explainStatus(address, failure);
     },
   });
+}
+
+/** What shows the host who calls; gRPC sends it on a connection that was verified. In plaintext nobody is told. */
+export function tokenMetadata({ scheme, token }: HostAddress): Metadata {
+  const metadata = new (grpc().Metadata)();
+  if (scheme === 'grpcs' && token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+  return metadata;
 }
 
 /** What a host says of itself that has no sessions over gRPC; undefined where it is no host. */

@@ -1,4 +1,4 @@
-import type { ChannelOptions, Client, Metadata, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import type { ChannelOptions, Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { wallClock } from '../../link/clock.js';
 import { native } from '../../link/globals.js';
 import { grpc } from '../../link/grpc.js';
@@ -6,6 +6,7 @@ import { ECHO_MESSAGE_LIMIT, hostService } from '../../link/host-service.js';
 import type { FarlightError } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/handshake.js';
 import { clientCertificate } from './client-certificate.js';
+import { OWN_CONNECTION, tokenMetadata } from './grpc-dialer.js';
 import { explainStatus } from './grpc-errors.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
 import { CONNECT_TIMEOUT_MS } from './host-link.js';
@@ -21,10 +22,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
   // What an echo brings back at once is measured, not how often it is asked for.
   'grpc-node.flow_control_window': 2 * ECHO_MESSAGE_LIMIT,
-  'grpc.use_local_subchannel_pool': 1,
-  'grpc.enable_retries': 0,
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
+  ...OWN_CONNECTION,
 };
 
 /** Asks a host about itself, outside of any session. */
@@ -81,7 +79,7 @@ export class HostClient {
       const done = (error: ServiceError | null, reply?: Reply) =>
         error || !reply ? this.#explain(error, timeoutMs).then(reject, reject) : resolve(reply);
       const options = { deadline };
-      const metadata = this.#metadata();
+      const metadata = tokenMetadata(this.#address);
       this.#client.makeUnaryRequest(
         path,
         requestSerialize,
@@ -102,14 +100,6 @@ export class HostClient {
         this.#refusal = reason;
       },
     });
-  }
-
-  /** What shows the host who calls; gRPC sends it on a connection that was verified. In plaintext nobody is told. */
-  #metadata(): Metadata {
-    const metadata = new (grpc().Metadata)();
-    const { scheme, token } = this.#address;
-    if (scheme === 'grpcs' && token !== undefined) metadata.set('authorization', `Bearer ${token}`);
-    return metadata;
   }
 
   async #explain(error: ServiceError | null, timeoutMs: number): Promise<FarlightError> {
