@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { check, isUsual, journal, timeout } from './runs.js';
+import { check, journal, timeout } from './runs.js';
 import { open } from './targets.js';
 
 const FORMATS = [
@@ -152,14 +152,18 @@ test('a random descriptor is refused through Farlight as on local Dawn', { timeo
     devices.push(await adapter.requestDevice());
   }
   const [local, farlight] = devices as [GPUDevice, GPUDevice];
-  const seen = { none: 0, TypeError: 0, GPUValidationError: 0 };
   const property = fc.asyncProperty(descriptors, async ({ method, descriptor }) => {
     journal([method, descriptor]);
     const here = await tell(local, method, descriptor);
-    const kind = here.split(':')[0] as keyof typeof seen;
-    if (kind in seen) seen[kind] += 1;
     expect(await tell(farlight, method, descriptor)).toBe(here);
   });
   await check(property, 1500);
-  if (isUsual) for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);
+  // Always the same descriptors: this is about the generator, and must not fail by chance.
+  const kinds = new Map<string, number>();
+  for (const { method, descriptor } of fc.sample(descriptors, { seed: 1, numRuns: 300 })) {
+    const kind = (await tell(local, method, descriptor)).replace(/:.*/s, '');
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  for (const kind of ['none', 'TypeError', 'GPUValidationError'])
+    expect(kinds.get(kind), `descriptors that end in ${kind}`).toBeGreaterThan(10);
 });

@@ -27,9 +27,6 @@ const wanted = Math.min(
 );
 const share = (Number.isFinite(wanted) ? wanted : USUAL_PROGRAMS) / USUAL_PROGRAMS;
 
-/** Whether each property is tried as often as in the suite: only then can what was tried be held to be of all kinds. */
-export const isUsual: boolean = share >= 1;
-
 /** The suite has a minute or so, shrinking included; the long form takes the time that it takes. */
 export const timeout = !Number.isFinite(wanted) ? 120_000 : 24 * 3600_000;
 const PATIENCE = 30_000;
