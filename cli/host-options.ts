@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { LOG_LEVELS, type LogLevel } from '../server/daemon/log.js';
+import { LOG_LEVELS, type LogLevel } from '../server/observatory/log.js';
 import { addLimitOptions, type LimitOptions, tenantLimits } from './limit-options.js';
 import { parseSeconds, parseSize } from './parse.js';
 
@@ -48,7 +48,7 @@ export function addHostOptions(command: Command): Command {
 export async function daemonOptions(options: HostOptions) {
   const { gpuSeconds, executorMemory, executorsMemory, logLevel } = options;
   // Loaded here so that the other commands need not wait for it.
-  const { jsonLog } = await import('../server/daemon/json-log.js');
+  const { jsonLog } = await import('../server/observatory/json-log.js');
   const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
   const gpuMs = gpuSeconds * 1000;
   return {

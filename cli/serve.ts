@@ -5,8 +5,8 @@ import { grpc } from '../link/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless } from '../proto/harmless.js';
 import { blobRoot } from '../server/blobs/tenants.js';
-import type { Daemon } from '../server/daemon/daemon.js';
-import { DEFAULT_LISTEN } from '../server/daemon/listen-address.js';
+import { DEFAULT_LISTEN } from '../server/daemon/door/listen-address.js';
+import type { Daemon } from '../server/daemon.js';
 import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
 import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
 import { ADAPTER_HELP } from './adapter-help.js';
@@ -91,7 +91,7 @@ async function serve(options: ServeOptions): Promise<void> {
   // What gRPC would log is said by our own errors, in words for people.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here so that the other commands need not wait for it.
-  const { Daemon } = await import('../server/daemon/daemon.js');
+  const { Daemon } = await import('../server/daemon.js');
   const {
     requireToken,
     allowLocalUsers,

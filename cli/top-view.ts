@@ -1,4 +1,5 @@
 import { harmless } from '../proto/harmless.js';
+import type { EndView, HostView, SessionView } from '../server/observatory/view.js';
 import {
   bytes,
   bytesPerSecond,
@@ -9,7 +10,6 @@ import {
   share,
   waitsPerSubmit,
 } from '../server/page/site/format.js';
-import type { EndView, HostView, SessionView } from '../server/page/view.js';
 import { columns, cut, type Style } from './style.js';
 
 export interface TopSize {

@@ -1,13 +1,13 @@
 import { remoteHost } from '../client/transport/open.js';
 import type { Transport } from '../client/transport/transport.js';
 import type { AdapterDescription } from '../proto/handshake.js';
-import type { Counters } from '../server/daemon/counters.js';
-import { Daemon } from '../server/daemon/daemon.js';
+import { Daemon } from '../server/daemon.js';
+import type { Counters } from '../server/observatory/counters.js';
 import { memoryHost } from './memory-host.js';
 
 export type { Transport } from '../client/transport/transport.js';
 export type { AdapterDescription } from '../proto/handshake.js';
-export type { Counters } from '../server/daemon/counters.js';
+export type { Counters } from '../server/observatory/counters.js';
 export { type EmulatedLink, type EmulatedLinkOptions, emulateLink } from './emulator.js';
 export { predictStepMs, type StepLedger, type StepLink } from './step-time.js';
 

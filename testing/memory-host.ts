@@ -1,9 +1,9 @@
 import { type MemoryPeer, memoryTransport } from '../client/transport/memory.js';
 import { setImmediate } from '../link/clock.js';
 import { native } from '../link/globals.js';
-import { newCounters } from '../server/daemon/counters.js';
 import { openGpu } from '../server/dawn.js';
 import { ExecutorSession } from '../server/executor/session.js';
+import { newCounters } from '../server/observatory/counters.js';
 import type { TestHost } from './index.js';
 
 /** A host in this process: the sessions share one Dawn, and the memory of the test itself. */

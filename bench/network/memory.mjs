@@ -1,6 +1,6 @@
 // What the processes grow by while more goes up than the line carries.
 import { readdirSync, readFileSync } from 'node:fs';
-import { processMemory } from '../../dist/server/daemon/process-memory.js';
+import { processMemory } from '../../dist/server/daemon/executors/process-memory.js';
 import { emulateLink } from '../../dist/testing/index.js';
 import { printTable } from '../print.mjs';
 import { startHost, startProgram } from '../processes.mjs';

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { contentNameFromHex } from '../../proto/content.js';
 import { codeOf, scan, summarize } from '../blobs/blob-folder.js';
 import { tenantFolder } from '../blobs/tenants.js';
-import type { BlobsView } from './view.js';
+import type { BlobsView } from '../observatory/view.js';
 
 /** A full store takes 50 ms to look through, so it is looked at again only after so many milliseconds. */
 const AGAIN_MS = 10_000;

@@ -2,15 +2,15 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import type { TenantContents } from '../daemon/kept-contents.js';
-import { brief, type Log } from '../daemon/log.js';
+import type { TenantContents } from '../daemon/tenants/tenant-contents.js';
+import { brief, type Log } from '../observatory/log.js';
+import type { Observatory } from '../observatory/observatory.js';
+import type { HostView, SecondView, SpansView } from '../observatory/view.js';
 import { BlobCensus } from './blob-census.js';
 import { EventStream } from './event-stream.js';
 import { Metrics } from './metrics.js';
-import type { Observatory } from './observatory.js';
 import { PageServer } from './page-server.js';
 import { siteFiles } from './site-files.js';
-import type { HostView, SecondView, SpansView } from './view.js';
 
 export interface DashboardOptions {
   page: PageServer;

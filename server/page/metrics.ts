@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import { SESSION_END_CODES } from '../../proto/handshake.js';
-import type { Observatory } from './observatory.js';
-import type { HostView } from './view.js';
+import type { Observatory } from '../observatory/observatory.js';
+import type { HostView } from '../observatory/view.js';
 
 /** What is read of the host for one answer. */
 type Read = (host: HostView, observatory: Observatory) => number;

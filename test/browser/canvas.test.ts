@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { openChromium } from '../support/chromium.js';
 import { runInPage, Site, webAddress } from '../support/pages.js';
 

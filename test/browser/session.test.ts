@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
-import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { openChromium } from '../support/chromium.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { memoryLog } from '../support/memory-log.js';

@@ -9,7 +9,7 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { privateHost } from '#farlight/client/transport/private-host.js';
 import { type CompressionMode, grantCompression, grantedCompression } from '#farlight/proto/compression.js';
 import { encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { RawClient } from '../support/raw-client.js';

@@ -5,7 +5,7 @@ import { launchOf } from '#farlight/cli/runtimes.js';
 import { openTransport, remoteHost } from '#farlight/client/transport/open.js';
 import { DirectSocket } from '#farlight/link/direct-socket.js';
 import { runtimeName } from '#farlight/link/runtime.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
 

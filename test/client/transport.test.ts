@@ -7,7 +7,7 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { privateHost } from '#farlight/client/transport/private-host.js';
 import type { Transport } from '#farlight/client/transport/transport.js';
 import { dataHeader, encodeObject, encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';

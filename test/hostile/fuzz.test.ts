@@ -16,10 +16,10 @@ import {
   PACKET_LIMIT,
   PREFACE,
 } from '#farlight/proto/wire/packet.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
-import { decodeHello, decodeResume, decodeWords } from '#farlight/server/daemon/first-words.js';
-import type { Caller } from '#farlight/server/daemon/front-door.js';
-import { Greeting } from '#farlight/server/daemon/greeting.js';
+import { decodeHello, decodeResume, decodeWords } from '#farlight/server/daemon/door/first-packet.js';
+import type { Caller } from '#farlight/server/daemon/door/front-door.js';
+import { Greeting } from '#farlight/server/daemon/door/greeting.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { openGpu } from '#farlight/server/dawn.js';
 import { play, Seeds } from '../support/fuzzed-sessions.js';
 import { inertGpu } from '../support/inert-gpu.js';

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { seeded } from '../support/seeded.js';

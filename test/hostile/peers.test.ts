@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
-import type { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { Daemon } from '#farlight/server/daemon.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { fakeHosts } from '../support/fake-hosts.js';
 import { RawClient } from '../support/raw-client.js';

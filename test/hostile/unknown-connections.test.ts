@@ -4,8 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { dataHeader, PREFACE } from '#farlight/proto/wire/packet.js';
-import { FrontDoor } from '#farlight/server/daemon/front-door.js';
-import { GrpcServer } from '#farlight/server/daemon/grpc-server.js';
+import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
+import { GrpcServer } from '#farlight/server/daemon/door/grpc-server.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
 import { until } from '../support/session-client.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { Span } from '#farlight/proto/activity.js';
 import { noWork, type Work } from '#farlight/proto/work.js';
-import { newCounters } from '#farlight/server/daemon/counters.js';
-import { Observatory } from '#farlight/server/page/observatory.js';
+import { newCounters } from '#farlight/server/observatory/counters.js';
+import { Observatory } from '#farlight/server/observatory/observatory.js';
 
 const HOST = {
   version: '1.2.3',

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Stats } from '#farlight/client/session/ledger.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import type { HostView } from '#farlight/server/page/view.js';
+import type { HostView } from '#farlight/server/observatory/view.js';
 import { openChromium } from '../support/chromium.js';
 import { freePort } from '../support/free-port.js';
 import { ServeProcess } from '../support/serve-process.js';

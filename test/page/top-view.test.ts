@@ -3,8 +3,8 @@ import { EventReader } from '#farlight/cli/event-reader.js';
 import { columns, cut, PLAIN, styleOf } from '#farlight/cli/style.js';
 import { topLines } from '#farlight/cli/top-view.js';
 import { noWork } from '#farlight/proto/work.js';
-import { newCounters } from '#farlight/server/daemon/counters.js';
-import type { HostView, SessionView } from '#farlight/server/page/view.js';
+import { newCounters } from '#farlight/server/observatory/counters.js';
+import type { HostView, SessionView } from '#farlight/server/observatory/view.js';
 
 const RATES = { submits: 0, waits: 0, bytesUp: 0, bytesDown: 0 };
 const TRAFFIC = { framesUp: 0, framesDown: 0, bytesUp: 3 << 20, bytesDown: 1024 };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageVersion } from '#farlight/link/package-version.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { type Finished, outputOf } from '../support/farlight-command.js';
 import { Installed } from '../support/installed.js';

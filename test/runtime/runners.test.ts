@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { outputOf } from '../support/farlight-command.js';
 import { Installed } from '../support/installed.js';

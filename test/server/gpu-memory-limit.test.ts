@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { collector } from '#farlight/server/executor/garbage.js';
 import { bindGroup, COPY_DST, COPY_SRC, dispatch, STORAGE, u32sOf } from '../conformance/support.js';
 import { until } from '../support/session-client.js';

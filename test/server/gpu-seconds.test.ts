@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 import { bindGroup, bytesOf, COPY_SRC, dispatch, STORAGE } from '../conformance/support.js';
 import { executorsOf, isAlive, until } from '../support/session-client.js';
 

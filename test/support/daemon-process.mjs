@@ -1,7 +1,7 @@
 // A daemon in a process of its own, for tests that look at what the process has: its options come as JSON, it
 // prints its address, and tells its counters for each line on stdin.
 import { createInterface } from 'node:readline';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
+import { Daemon } from '#farlight/server/daemon.js';
 
 const { fake, ...options } = JSON.parse(process.argv[2] ?? '{}');
 const executorEntry = fake ? new URL('./fake-executor.mjs', import.meta.url) : undefined;

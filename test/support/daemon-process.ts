@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { processMemory } from '#farlight/server/daemon/process-memory.js';
+import { processMemory } from '#farlight/server/daemon/executors/process-memory.js';
 import type { Counters } from '#farlight/testing/index.js';
 import { executorsOf, REPOSITORY } from './session-client.js';
 

@@ -1,6 +1,6 @@
 import { afterEach } from 'vitest';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
-import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { ACTION } from './fake-executor.mjs';
 import { FAKE_EXECUTOR, type SessionClient } from './session-client.js';
 

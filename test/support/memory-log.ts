@@ -1,4 +1,4 @@
-import type { Log } from '#farlight/server/daemon/log.js';
+import type { Log } from '#farlight/server/observatory/log.js';
 
 /** A line of a host's log, as fields. */
 export type Noted = Record<string, unknown> & { level: string; msg: string };

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
-import type { Daemon } from '#farlight/server/daemon/daemon.js';
+import type { Daemon } from '#farlight/server/daemon.js';
 import { REPOSITORY } from './session-client.js';
 
 /** The module that pages load, as it is published. */

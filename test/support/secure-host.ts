@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
-import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { grpcLine, RawClient } from './raw-client.js';
 import { FAKE_EXECUTOR } from './session-client.js';

@@ -2,7 +2,7 @@
 // session that began has to end. It is looked at when the file's other hooks have closed its hosts.
 import { afterAll, expect } from 'vitest';
 import { SESSION_END_CODES } from '#farlight/proto/handshake.js';
-import { SessionLog } from '#farlight/server/daemon/session-log.js';
+import { SessionLog } from '#farlight/server/observatory/session-log.js';
 
 const opened = new Set<SessionLog>();
 const ends: { code: string; message: string }[] = [];

@@ -1,4 +1,4 @@
-import { GpuTurns } from '#farlight/server/daemon/gpu-turns.js';
+import { GpuTurns } from '#farlight/server/daemon/tenants/gpu-turns.js';
 import { GpuTurn } from '#farlight/server/executor/gpu-turn.js';
 
 /** What a simulated program does, again and again: so many submits at once, and a pause when they are done. */

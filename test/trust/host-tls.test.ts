@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HostTls } from '#farlight/server/daemon/host-tls.js';
+import { HostTls } from '#farlight/server/trust/host-tls.js';
 import { until } from '../support/session-client.js';
 import { DAY, folders, makePair, type Pair } from '../support/trust.js';
 

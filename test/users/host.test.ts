@@ -6,8 +6,8 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { hostService, sessionsService } from '#farlight/link/host-service.js';
 import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
-import { Daemon } from '#farlight/server/daemon/daemon.js';
-import type { DaemonOptions } from '#farlight/server/daemon/daemon-options.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { memoryLog } from '../support/memory-log.js';
 import {
   CALLER,

@@ -1,0 +1,319 @@
+import { steadyTime } from '../link/clock.js';
+import { deferred } from '../link/deferred.js';
+import { packageVersion } from '../link/package-version.js';
+import { type FarlightError, invariant, messageOf } from '../proto/errors.js';
+import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../proto/handshake.js';
+import { PROTOCOL } from '../proto/version.js';
+import { GrpcServer } from './daemon/door/grpc-server.js';
+import { type HostTrust, hostTrust } from './daemon/door/host-trust.js';
+import { DEFAULT_LISTEN } from './daemon/door/listen-address.js';
+import { Listeners } from './daemon/door/listeners.js';
+import { ExecutorGroup } from './daemon/executors/executor-group.js';
+import { ExecutorPool } from './daemon/executors/executor-pool.js';
+import type { MemoryBounds } from './daemon/executors/memory-bounds.js';
+import { machineMemory } from './daemon/executors/process-memory.js';
+import { shortcomings } from './daemon/executors/shortcomings.js';
+import { Sessions } from './daemon/sessions/sessions.js';
+import { Quotas } from './daemon/tenants/quotas.js';
+import { Shares } from './daemon/tenants/shares.js';
+import { TenantContents } from './daemon/tenants/tenant-contents.js';
+import type { DaemonOptions } from './daemon-options.js';
+import { type Counters, newCounters } from './observatory/counters.js';
+import { type Log, SILENT } from './observatory/log.js';
+import { Observatory } from './observatory/observatory.js';
+import { RefusalLog } from './observatory/session-log.js';
+import { DEFAULT_TENANT, type TokenStore } from './trust/token-store.js';
+
+/** How long clients may take to read why their sessions ended, in milliseconds, when the host stops. */
+const SHUTDOWN_GRACE_MS = 1000;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * A GPU host: gives each session an executor process of its own, and that the client's connection. No session
+ * can take the daemon down: it runs nothing of theirs, and does not see what travels. What is asked outside of
+ * sessions is answered over gRPC on the same port.
+ */
+export class Daemon {
+  readonly counters: Counters = newCounters();
+  readonly #options: DaemonOptions;
+  readonly #log: Log;
+  readonly #versions: VersionRange;
+  readonly #trust: HostTrust;
+  readonly #pool: ExecutorPool;
+  readonly #contents: TenantContents | undefined;
+  readonly #shares: Shares;
+  readonly #sessions: Sessions;
+  readonly #grpc: GrpcServer;
+  readonly #listeners: Listeners;
+  readonly #firstGpu = deferred<void>();
+  #adapter: AdapterDescription | undefined;
+  #problem: FarlightError | undefined;
+  /** How the executors' memory is kept within its bound; undefined where it has none. */
+  #memory: string | undefined;
+  #started = false;
+  /** No more sessions are taken. */
+  #stopping = false;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Listens, and opens the GPU in the first executor.
+   *
+   * @throws FarlightError BAD_OPTION, PORT_IN_USE, TRUST_UNUSABLE, or (unless `withoutGpu`) NO_ADAPTER or
+   *   EXECUTOR_LOST; nothing is left behind then.
+   */
+  static async start(options: DaemonOptions = {}): Promise<Daemon> {
+    const daemon = new Daemon(options);
+    try {
+      await daemon.#listeners.listen();
+      await daemon.#openGpu();
+      daemon.#noteStart();
+      void daemon.#prepare();
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
+    return daemon;
+  }
+
+  private constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.#log = options.log ?? SILENT;
+    this.#versions = options.versions ?? {
+      protocolMin: PROTOCOL.min,
+      protocolMax: PROTOCOL.max,
+      version: packageVersion(),
+    };
+    this.#trust = hostTrust(options, (why) => this.#log.warn({ why }, 'certificate or tokens unusable'));
+    const { admission } = this.#trust;
+    const observatory = new Observatory({
+      now: steadyTime,
+      host: () => ({
+        version: this.#versions.version,
+        url: this.url,
+        adapter: this.#adapter,
+        adapterProblem: this.#problem?.message ?? '',
+        counters: this.counters,
+        executors: this.#pool.census(),
+      }),
+    });
+    const refusals = new RefusalLog(this.#log);
+    const onRefused = refusals.refused.bind(refusals);
+    const { tenantLimits = {} } = options;
+    const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
+    this.#contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
+    this.#grpc = new GrpcServer({
+      version: this.#versions.version,
+      describe: () => this.describe(),
+      admission,
+      onRefused: (end, remote, asked) => {
+        if (asked === 'session') this.counters.sessionsRefused++;
+        onRefused(end, remote);
+      },
+      onSession: (connection, remote, user) => this.#listeners.hear(connection, remote, user),
+    });
+    const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
+    this.#listeners = new Listeners({
+      listen: options.listen ?? DEFAULT_LISTEN,
+      trust: this.#trust,
+      certificateCheckMs,
+      dashboard:
+        address === undefined
+          ? undefined
+          : { address, observatory, contents: this.#contents, log: this.#log },
+      allowOrigins,
+      log: this.#log,
+      onGrpc: (socket, user, known) => this.#grpc.take(socket, user, known),
+      onCaller: (caller) => this.#sessions.receive(caller),
+      onRefused,
+      onRevoked: (tokenId) => this.#sessions.revoke(tokenId),
+    });
+    const bounds = memoryBounds(options, quotas);
+    // Last, since it has timers from now on, which nobody would end if what is above threw.
+    this.#pool = new ExecutorPool({
+      adapter: options.adapter ?? 'auto',
+      spares: options.spares ?? 1,
+      kept: options.kept ?? 4,
+      entry: options.executorEntry,
+      busyMs: options.busyMs ?? 120_000,
+      shadersOf: (tenant) => {
+        if (this.#contents) return this.#contents.shadersOf(tenant);
+        return this.#manyTenants ? 'nowhere' : undefined;
+      },
+      memory: bounds,
+      makeGroup: () => this.#makeGroup(bounds),
+      log: this.#log,
+      onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
+      onKept: () => {
+        this.counters.executorsKept++;
+      },
+      onReuse: () => {
+        this.counters.executorsReused++;
+      },
+      onRoom: () => this.#sessions.makeRoom(),
+      onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
+    });
+    this.#shares = new Shares(quotas);
+    this.#sessions = new Sessions({
+      versions: this.#versions,
+      pool: this.#pool,
+      contents: this.#contents,
+      counters: this.counters,
+      admission,
+      bridges: () => this.#listeners.bridges,
+      resumeMs: options.resumeMs ?? 30_000,
+      silence: options.silence,
+      gpuMs: options.gpuMs ?? 120_000,
+      manyTenants: this.#manyTenants,
+      mostSessions: this.#mostSessions,
+      quotas,
+      shares: this.#shares,
+      log: this.#log,
+      observatory,
+      refusals,
+      refusal: () => this.#refusal(),
+    });
+  }
+
+  /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
+  get dashboard(): { url: string } | { problem: string } | undefined {
+    return this.#listeners.dashboard;
+  }
+
+  /** The address that clients use; where tokens are asked for they put theirs before the host. */
+  get url(): string {
+    return this.#listeners.url;
+  }
+
+  /** Who may use the host; undefined where no token is asked for. */
+  get tokens(): TokenStore | undefined {
+    return this.#trust.tokens;
+  }
+
+  /** The adapter that the newest executor opened; undefined where it could open none. */
+  get adapter(): AdapterDescription | undefined {
+    return this.#adapter;
+  }
+
+  get #mostSessions(): number {
+    return this.#options.maxSessions ?? 64;
+  }
+
+  get #manyTenants(): boolean {
+    return this.tokens !== undefined || this.#trust.users.allowsOthers;
+  }
+
+  describe(): HostDescription {
+    const adapterProblem = this.#problem?.message ?? '';
+    return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions: this.#sessions.size };
+  }
+
+  /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
+  close(): Promise<void> {
+    if (!this.#stopping) this.#stop(0);
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  /** Takes no more sessions, lets those that are open go on for at most so many milliseconds, and closes. */
+  async drain(ms: number): Promise<void> {
+    if (!this.#stopping) this.#stop(ms);
+    await this.#sessions.none(ms);
+    return this.close();
+  }
+
+  /** Has the system hold the executors to the bound of all of them, where it does that. */
+  #makeGroup({ all }: MemoryBounds): ExecutorGroup | undefined {
+    if (!Number.isFinite(all)) return undefined;
+    try {
+      const group = new ExecutorGroup(all);
+      this.#memory = 'held by the system';
+      return group;
+    } catch (error) {
+      this.#memory = `looked at each second: ${messageOf(error)}`;
+      return undefined;
+    }
+  }
+
+  #stop(drainMs: number): void {
+    this.#stopping = true;
+    this.#grpc.health.set(false);
+    const sessions = this.#sessions.size;
+    if (this.#started) this.#log.info({ sessions, drainSeconds: drainMs / 1000 }, 'host stopping');
+  }
+
+  #noteStart(): void {
+    this.#started = true;
+    const { version } = this.#versions;
+    const why = this.#problem?.message;
+    const memory = this.#memory;
+    const listens = this.#trust.proxy && this.#listeners.name;
+    const adapter = this.#adapter?.name;
+    this.#log.info({ url: this.url, listens, adapter, why, memory, version }, 'host started');
+    for (const lack of shortcomings()) this.#log.warn({ platform: process.platform }, lack);
+  }
+
+  async #openGpu(): Promise<void> {
+    this.#pool.fill(Math.max(1, this.#options.spares ?? 1));
+    await this.#firstGpu.promise;
+    if (this.#problem && !this.#options.withoutGpu) throw this.#problem;
+  }
+
+  /** Makes ready for the programs that ran last: what was compiled for them has gone with the host of that time. */
+  async #prepare(): Promise<void> {
+    if (!this.#contents || !this.#adapter) return;
+    try {
+      const tenants = this.tokens?.tenants() ?? [];
+      await this.#pool.prepare(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
+    } catch (error) {
+      // Tokens or a folder that cannot be read: those who need them hear of it.
+      this.#log.warn({ why: messageOf(error) }, 'nothing prepared');
+    }
+  }
+
+  #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {
+    // A host that does not start says so itself.
+    if (this.#started && problem && !this.#problem) this.#log.error({ why: problem.message }, 'no GPU');
+    if (this.#started && adapter && this.#problem) this.#log.info({ adapter: adapter.name }, 'GPU is back');
+    this.#adapter = adapter;
+    this.#problem = problem;
+    this.#grpc.health.set(adapter !== undefined && !this.#stopping);
+    this.#firstGpu.resolve();
+  }
+
+  #refusal(): SessionEnd | undefined {
+    if (this.#stopping) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
+    const most = this.#mostSessions;
+    if (this.#sessions.size < most) return undefined;
+    return {
+      code: 'BUSY',
+      message: `the host at ${this.#listeners.name} takes no more than ${most} sessions at a time; try again later`,
+    };
+  }
+
+  #goodbye(): string {
+    return `the host at ${this.#listeners.name} is stopping; start the program again when it is back`;
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#listeners.endWatches();
+    this.#grpc.health.close();
+    await this.#sessions.end({ code: 'SHUTTING_DOWN', message: this.#goodbye() }, SHUTDOWN_GRACE_MS);
+    await this.#pool.close();
+    this.#shares.close();
+    await Promise.all([this.#listeners.close(SHUTDOWN_GRACE_MS), this.#grpc.close(SHUTDOWN_GRACE_MS)]);
+    invariant(this.#sessions.size === 0, 'a closed daemon has no sessions');
+  }
+}
+
+/** A process may have half of the machine, and a tenant's together no more; all of them three quarters. */
+function memoryBounds({ executorBytes, executorsBytes }: DaemonOptions, quotas: Quotas): MemoryBounds {
+  const machine = machineMemory();
+  const bound = (bytes: number) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes);
+  const each = bound(executorBytes ?? Math.floor(machine / 2));
+  return {
+    each,
+    ofTenant: (tenant) => quotas.of(tenant).memory ?? each,
+    all: bound(executorsBytes ?? Math.max(executorBytes ?? 0, Math.floor((machine * 3) / 4))),
+  };
+}

@@ -1,0 +1,230 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { connect, createServer, Server, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Bridges } from '#farlight/server/daemon/door/bridges.js';
+import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
+import { OWNER } from '#farlight/server/trust/local-users.js';
+import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
+import { secureLine } from '../support/secure-host.js';
+import { until } from '../support/session-client.js';
+import { makePair } from '../support/trust.js';
+
+let base: string;
+let bridges: Bridges;
+let server: Server;
+const sockets: Socket[] = [];
+beforeEach(async () => {
+  base = mkdtempSync(join(tmpdir(), 'fb-'));
+  bridges = await Bridges.open(base);
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  server?.close();
+  await bridges.close(0);
+  rmSync(base, { recursive: true, force: true });
+});
+
+const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
+
+/** A client's connection, and the end that an executor would be given. */
+async function carried(): Promise<{ client: Socket; outer: Socket; end: Socket }> {
+  server = createServer({ pauseOnConnect: true });
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  const outer = await accepted;
+  const end = await new Promise<Socket>((resolve, reject) => {
+    bridges.carry(
+      outer,
+      (far) => {
+        resolve(far);
+        return true;
+      },
+      reject,
+    );
+  });
+  for (const socket of [client, outer, end]) sockets.push(socket.on('error', () => {}));
+  return { client, outer, end };
+}
+
+function collect(socket: Socket): () => Buffer {
+  const pieces: Buffer[] = [];
+  socket.on('data', (piece) => pieces.push(piece));
+  return () => Buffer.concat(pieces);
+}
+
+describe('a bridge', () => {
+  it('carries both ways what was said, whole and in order', async () => {
+    const { client, end } = await carried();
+    const up = Buffer.from(Uint8Array.from({ length: 3 << 20 }, (_, at) => at % 251));
+    const down = Buffer.from(Uint8Array.from({ length: 3 << 20 }, (_, at) => at % 241));
+    const [heard, told] = [collect(end), collect(client)];
+    client.write(up);
+    end.write(down);
+    await until(() => heard().length === up.length && told().length === down.length);
+    expect(heard().equals(up) && told().equals(down)).toBe(true);
+  });
+
+  it('holds little for a side that takes nothing', async () => {
+    const { client, end } = await carried();
+    end.pause();
+    let sent = 0;
+    for (let i = 0; i < 64; i++) client.write(new Uint8Array(1 << 20), () => (sent += 1 << 20));
+    let before = -1;
+    while (sent !== before) {
+      before = sent;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    expect(client.writableLength).toBeGreaterThan(32 << 20);
+    let heard = 0;
+    end.on('data', (piece) => (heard += piece.length));
+    end.resume();
+    await until(() => heard === 64 << 20);
+  });
+
+  it('lets a side that has said its last word hear the other one out', async () => {
+    const { client, end } = await carried();
+    const told = collect(client);
+    end.resume();
+    end.allowHalfOpen = true;
+    client.end('bye');
+    await new Promise((resolve) => end.once('end', resolve));
+    end.end('the end');
+    await ended(client);
+    expect(told().toString()).toBe('the end');
+    await until(() => bridges.size === 0);
+  });
+
+  it('closes one side when the other dies', async () => {
+    const one = await carried();
+    one.end.resume();
+    one.client.resetAndDestroy();
+    await ended(one.end);
+    server.close();
+    const other = await carried();
+    other.client.resume();
+    other.end.destroy();
+    await new Promise((resolve) => other.client.once('end', resolve));
+    other.client.end();
+    await until(() => bridges.size === 0);
+  });
+
+  it('is not made for a connection that nobody wants any more, which stays its owner’s', async () => {
+    const { outer } = await carried();
+    await new Promise<void>((resolve, reject) => {
+      bridges.carry(
+        outer,
+        () => {
+          setImmediate(resolve);
+          return false;
+        },
+        reject,
+      );
+    });
+    expect(outer.destroyed).toBe(false);
+    expect(bridges.size).toBe(1);
+  });
+
+  it('that cannot be made is said to be so', async () => {
+    const { outer } = await carried();
+    for (const folder of readdirSync(base)) rmSync(join(base, folder), { recursive: true });
+    const cause = await new Promise<Error>((resolve) => {
+      bridges.carry(outer, () => true, resolve);
+    });
+    expect(cause).toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('the folder of bridges', () => {
+  it('is not made on Windows, and one sentence says what a host has without', async () => {
+    await expect(Bridges.open(base, 'win32')).rejects.toThrow(
+      /^on Windows a host has neither TLS nor pages, .* listen on loopback with --no-dashboard, or run it in WSL$/,
+    );
+  });
+
+  it('is for this user alone, and goes with its daemon', async () => {
+    const [folder = ''] = readdirSync(base);
+    expect(statSync(join(base, folder)).mode & 0o777).toBe(0o700);
+    await bridges.close(0);
+    expect(readdirSync(base)).toEqual([]);
+  });
+
+  it('takes no connection that does not name a bridge', async () => {
+    const [folder = ''] = readdirSync(base);
+    const stranger = new Socket().on('error', () => {}).connect(join(base, folder, 's'));
+    stranger.resume().write('x'.repeat(16));
+    await ended(stranger);
+  });
+
+  it('of a daemon that was killed is removed by the next, and that of a living one is not', async () => {
+    const script = `const { Bridges } = await import(process.argv[1]);
+      await Bridges.open(process.argv[2]); console.log('open'); setInterval(() => {}, 1000);`;
+    const module = new URL('../../dist/server/daemon/door/bridges.js', import.meta.url).href;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, module, base]);
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    expect(readdirSync(base)).toHaveLength(2);
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('exit', resolve));
+    mkdirSync(join(base, 'farlight-bridges-making'));
+    const living = readdirSync(base).length;
+    const next = await Bridges.open(base);
+    // One gone, one come; ours and the one that is being made are there.
+    expect(readdirSync(base)).toHaveLength(living);
+    expect(existsSync(join(base, 'farlight-bridges-making'))).toBe(true);
+    await next.close(0);
+    expect(readdirSync(base)).toHaveLength(2);
+  });
+});
+
+describe('bridges that cannot be opened', () => {
+  it('leave no folder behind', async () => {
+    const folder = mkdtempSync(join(base, 'other-'));
+    const listen = vi.spyOn(Server.prototype, 'listen').mockImplementationOnce(function (this: Server) {
+      queueMicrotask(() => this.emit('error', new Error('no')));
+      return this;
+    });
+    await expect(Bridges.open(folder)).rejects.toThrow(
+      /cannot make a socket for TLS connections in .* \(no\)/,
+    );
+    listen.mockRestore();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('the front door', () => {
+  it('counts connections that have not finished their handshake among those that wait', async () => {
+    const pair = makePair();
+    const callers: unknown[] = [];
+    const refusals: string[] = [];
+    const door = new FrontDoor({
+      near: true,
+      waiting: { most: 2, mostOfNetwork: 2 },
+      tls: serverTlsOptions(pair, { protocols: ['farlight', 'h2'] }),
+      onGrpc: () => {},
+      userOf: async () => OWNER,
+      socketMode: 0o600,
+      onCaller: (caller) => callers.push(caller),
+      onRefused: ({ code }) => refusals.push(code),
+    });
+    const address = { target: '', tls: true, host: '127.0.0.1', port: 0, url: () => '' };
+    const port = await door.listen(address);
+    const silent = [1, 2].map(() => connect(port, '127.0.0.1').on('error', () => {}));
+    await Promise.all(silent.map((each) => new Promise<void>((resolve) => each.once('connect', resolve))));
+    const late = connect(port, '127.0.0.1').on('error', () => {});
+    await ended((silent[0] as Socket).resume());
+    expect(refusals).toEqual(['BUSY']);
+    for (const each of [...silent, late]) each.destroy();
+    const secured = () =>
+      new Promise<boolean>((resolve) => {
+        const line = secureLine(port);
+        sockets.push(line);
+        line.once('secureConnect', () => resolve(true)).once('error', () => resolve(false));
+      });
+    while (!(await secured()));
+    door.close();
+  });
+});

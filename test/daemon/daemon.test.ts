@@ -1,0 +1,308 @@
+import { createHook } from 'node:async_hooks';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { HostClient } from '#farlight/client/transport/host-client.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
+import type { Daemon } from '#farlight/server/daemon.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { fakeHosts, pidOf } from '../support/fake-hosts.js';
+import { freePort } from '../support/free-port.js';
+import { RawClient } from '../support/raw-client.js';
+import { HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
+
+const { Client, credentials } = createRequire(import.meta.url)(
+  '@grpc/grpc-js',
+) as typeof import('@grpc/grpc-js');
+
+const start = fakeHosts();
+const temporary = folders();
+afterAll(() => temporary.remove());
+
+const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
+
+describe('sessions', () => {
+  it('have an executor process each', async () => {
+    const daemon = await start();
+    const [a, b] = [open(daemon), open(daemon)];
+    expect(await pidOf(a)).not.toBe(await pidOf(b));
+    expect((await a.welcome).sessionId).not.toBe((await b.welcome).sessionId);
+  });
+
+  it('get their own replies, in the order of their commands', async () => {
+    const daemon = await start();
+    const clients = [open(daemon), open(daemon)];
+    for (let i = 0; i < 50; i++) {
+      for (const [index, client] of clients.entries())
+        client.link.send(Uint8Array.from([ACTION.echo, index, i]));
+    }
+    for (const [index, client] of clients.entries()) {
+      for (let i = 0; i < 50; i++) expect([...(await client.next())]).toEqual([ACTION.echo, index, i]);
+    }
+  });
+
+  it('end with the reason when their executor is killed, and the daemon serves the next', async () => {
+    const daemon = await start();
+    const victim = open(daemon);
+    const other = open(daemon);
+    await Promise.all([victim.welcome, other.welcome]);
+    victim.link.send(Uint8Array.from([ACTION.kill]));
+    const reason = await victim.closed;
+    expect(reason?.code).toBe('EXECUTOR_LOST');
+    expect(reason?.message).toMatch(/SIGKILL.*start the program again/);
+    expect([...(await other.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+    expect([...(await open(daemon).ask(ACTION.echo, 2))]).toEqual([ACTION.echo, 2]);
+    expect(daemon.counters.executorsLost).toBe(1);
+  });
+
+  it('end with the reason when their executor exits or throws', async () => {
+    const daemon = await start();
+    for (const [action, words] of [
+      ['exit', /exited with code 3/],
+      ['throw', /a bug in the executor/],
+    ] as const) {
+      const client = open(daemon);
+      client.link.send(Uint8Array.from([ACTION[action]]));
+      expect(await client.closed).toMatchObject({
+        code: 'EXECUTOR_LOST',
+        message: expect.stringMatching(words),
+      });
+    }
+  });
+
+  it("that break the protocol end with the executor's sentence, after the replies before it", async () => {
+    const client = open(await start());
+    expect([...(await client.ask(ACTION.end, 5))]).toEqual([ACTION.end, 5]);
+    expect(await client.closed).toMatchObject({
+      code: 'PROTOCOL_ERROR',
+      message: 'the client sent nonsense',
+    });
+    expect(client.log.at(-1)).toBe('close');
+  });
+
+  it('over a unix socket work the same', async () => {
+    const daemon = await start({ listen: `unix:${join(temporary.make(), 'host.sock')}` });
+    expect([...(await open(daemon).ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
+  });
+
+  it('beyond the limit are refused, and let in again when there is room', async () => {
+    const daemon = await start({ maxSessions: 1 });
+    const first = open(daemon);
+    await first.welcome;
+    expect(await open(daemon).closed).toMatchObject({ code: 'BUSY' });
+    first.link.close();
+    await first.closed;
+    await until(() => daemon.counters.sessionsActive === 0);
+    await open(daemon).welcome;
+    expect(daemon.counters).toMatchObject({ sessionsOpened: 2, sessionsRefused: 1 });
+  });
+});
+
+describe('flow', () => {
+  it('of commands stops when the executor takes none, and nothing is lost', async () => {
+    const client = open(await start());
+    await client.welcome;
+    client.link.send(Uint8Array.from([ACTION.stall]));
+    let waited = 0;
+    for (let i = 0; i < 48; i++) {
+      const frame = new Uint8Array(1024 * 1024).fill(i);
+      frame[0] = 255;
+      if (!client.link.send(frame)) {
+        waited++;
+        await until(() => client.log.includes('drain'));
+        client.log.length = 0;
+      }
+    }
+    expect(waited).toBeGreaterThan(0);
+    expect([...(await client.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+  });
+
+  it('of replies stops when the client takes none, and goes on when it does', async () => {
+    const daemon = await start();
+    const client = new RawClient(daemon.url).hello();
+    await client.next(PACKET.welcome);
+    for (let i = 0; i < 3; i++) client.frame(Uint8Array.of(ACTION.flood));
+    const sent = 3 * 64;
+    let last = 0;
+    // Until nothing moves any more.
+    while (last === 0 || last !== client.packets.length) {
+      last = client.packets.length;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    // What is under way without having been taken is bounded.
+    expect(last).toBeLessThanOrEqual(LIMITS.windowBytes / 2 ** 20 + 2);
+    const received: number[] = [];
+    while (received.length < sent) {
+      const [first = -1] = await client.next(PACKET.data);
+      received.push(first);
+      client.socket.write(encodeCount(PACKET.ack, received.length));
+    }
+    expect(received).toEqual(Array.from({ length: sent }, (_, i) => i % 64));
+    client.socket.destroy();
+  });
+
+  it('carries the longest frame both ways, and ends a connection that announces a longer one', async () => {
+    const daemon = await start();
+    const client = open(daemon);
+    const frame = new Uint8Array(LIMITS.frameBytes).fill(3);
+    frame[0] = ACTION.echo;
+    client.link.send(frame.slice());
+    expect(Buffer.compare(await client.next(), frame)).toBe(0);
+    const raw = new RawClient(daemon.url).hello();
+    await raw.next(PACKET.welcome);
+    raw.socket.write(dataHeader(LIMITS.frameBytes + 1));
+    await raw.closed;
+    expect([...(await client.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+  });
+});
+
+describe('a client that breaks the rules', () => {
+  const sentence = { code: 'PROTOCOL_ERROR', message: expect.stringMatching(/begins with Hello or Resume/) };
+
+  it('hears that Hello comes first, and briefly', async () => {
+    const daemon = await start();
+    const hasty = new RawClient(daemon.url);
+    hasty.socket.write(PREFACE);
+    hasty.frame(Uint8Array.of(1));
+    expect(await hasty.object(PACKET.end)).toMatchObject(sentence);
+    const verbose = new RawClient(daemon.url);
+    verbose.socket.write(PREFACE);
+    verbose.say(PACKET.hello, { ...HELLO, program: 'x'.repeat(100_000) });
+    expect(await verbose.object(PACKET.end)).toMatchObject(sentence);
+    expect([...(await open(daemon).ask(ACTION.echo))]).toEqual([ACTION.echo]);
+  });
+
+  it('hears that its Hello or Resume is incomplete', async () => {
+    const daemon = await start();
+    for (const [kind, value] of [
+      [PACKET.hello, { protocolMin: 2 }],
+      [PACKET.resume, { sessionId: 7, taken: 0, attempt: 1 }],
+      [PACKET.resume, { sessionId: 'x', taken: '0', attempt: 1 }],
+      [PACKET.resume, { sessionId: 'x', taken: 0 }],
+    ] as const) {
+      const client = new RawClient(daemon.url);
+      client.socket.write(PREFACE);
+      client.say(kind, value);
+      expect(await client.object(PACKET.end)).toMatchObject({ code: 'PROTOCOL_ERROR' });
+    }
+  });
+
+  it('loses its session where it says Hello twice, sends an empty frame, or takes what was not sent', async () => {
+    const daemon = await start();
+    for (const wrong of [
+      encodeObject(PACKET.hello, HELLO),
+      dataHeader(0),
+      encodeCount(PACKET.ack, 5),
+      encodeObject(PACKET.ack, {}),
+    ]) {
+      const client = new RawClient(daemon.url).hello();
+      await client.next(PACKET.welcome);
+      const { sessionsActive } = daemon.counters;
+      client.socket.write(wrong);
+      await client.closed;
+      expect(sessionsActive).toBeGreaterThan(0);
+    }
+    expect([...(await open(daemon).ask(ACTION.echo, 3))]).toEqual([ACTION.echo, 3]);
+  });
+
+  it("hears both versions when it speaks no protocol of the host's", async () => {
+    const daemon = await start();
+    const reason = await open(daemon, { ...HELLO, protocolMin: 7, protocolMax: 9, version: '9.9.9' }).closed;
+    expect(reason?.code).toBe('VERSION_MISMATCH');
+    expect(reason?.message).toMatch(/protocol 7 to 9 \(farlight 9\.9\.9\).*protocol 3 \(farlight \d/);
+  });
+});
+
+describe('a host without a GPU', () => {
+  it('does not start, and says why', async () => {
+    await expect(start({ adapter: 'none' })).rejects.toMatchObject({
+      code: 'NO_ADAPTER',
+      message: 'there is no GPU here; install one',
+    });
+    await expect(start({ adapter: 'crash' })).rejects.toMatchObject({
+      code: 'EXECUTOR_LOST',
+      message: expect.stringMatching(/SIGSEGV/),
+    });
+  });
+
+  it('that is to serve all the same says why to whoever asks', async () => {
+    const daemon = await start({ adapter: 'none', withoutGpu: true });
+    const client = new HostClient(daemon.url);
+    expect(await client.describe()).toMatchObject({ adapterProblem: 'there is no GPU here; install one' });
+    client.close();
+    expect(await open(daemon).closed).toMatchObject({
+      code: 'NO_ADAPTER',
+      message: 'there is no GPU here; install one',
+    });
+  });
+});
+
+describe('health', () => {
+  async function check(daemon: Daemon, service: string): Promise<{ code: number; reply: number[] }> {
+    const client = new Client(daemon.url.replace('grpc://', ''), credentials.createInsecure());
+    const request = Buffer.concat([Buffer.from([0x0a, service.length]), Buffer.from(service)]);
+    const result = await new Promise<{ code: number; reply: number[] }>((resolve) =>
+      client.makeUnaryRequest(
+        '/grpc.health.v1.Health/Check',
+        (bytes: Buffer) => bytes,
+        (bytes: Buffer) => bytes,
+        request,
+        (error, reply) => resolve({ code: error?.code ?? 0, reply: [...(reply ?? [])] }),
+      ),
+    );
+    client.close();
+    return result;
+  }
+
+  it('is SERVING with a GPU and NOT_SERVING without, for the server and for the service', async () => {
+    const [well, ill] = [await start(), await start({ adapter: 'none', withoutGpu: true })];
+    for (const service of ['', 'farlight.v1.Host']) {
+      expect(await check(well, service)).toEqual({ code: 0, reply: [0x08, 1] });
+      expect(await check(ill, service)).toEqual({ code: 0, reply: [0x08, 2] });
+    }
+  });
+
+  it('of an unknown service is NOT_FOUND', async () => {
+    expect((await check(await start(), 'other')).code).toBe(5);
+  });
+});
+
+describe('a host that cannot be made of its options', () => {
+  it('leaves no timer behind', async () => {
+    const intervals = new Map<number, number>();
+    const hook = createHook({
+      init(id, type, _, timer) {
+        const { _repeat: every } = timer as { _repeat?: number | null };
+        if (type === 'Timeout' && every) intervals.set(id, every);
+      },
+      destroy: (id) => void intervals.delete(id),
+    }).enable();
+    const options = { dashboard: '127.0.0.1:0', allowOrigins: ['nowhere'], busyMs: 8 * 12_345 };
+    await expect(start(options)).rejects.toMatchObject({ code: 'BAD_OPTION' });
+    hook.disable();
+    // One of the intervals in which executors are looked at; there are others in this process.
+    expect([...intervals.values()]).not.toContain(12_345);
+  });
+});
+
+describe('close', () => {
+  it('tells each session, and leaves no process behind', async () => {
+    const daemon = await start();
+    const client = open(daemon);
+    const pid = await pidOf(client);
+    await daemon.close();
+    expect(await client.closed).toMatchObject({ code: 'SHUTTING_DOWN' });
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  it('frees the port', async () => {
+    const listen = `127.0.0.1:${await freePort()}`;
+    const daemon = await start({ listen });
+    await expect(start({ listen })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    await daemon.close();
+    await start({ listen });
+  });
+});

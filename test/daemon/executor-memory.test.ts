@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { processMemory, takenMemory } from '#farlight/server/daemon/executors/process-memory.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import { COPY_DST, COPY_SRC } from '../conformance/support.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
+
+const MIB = 2 ** 20;
+
+let daemon: Daemon | undefined;
+afterEach(() => daemon?.close());
+
+async function newDevice(gpu: GPU): Promise<GPUDevice> {
+  return (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
+}
+
+it("a session whose process has more of the host's memory than it may is told so, and no other notices", async () => {
+  // An executor that does nothing has some 100 MiB; a software GPU's buffers are memory of its process.
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', executorBytes: 400 * MIB });
+  const [large, small] = [create({ host: daemon.url }), create({ host: daemon.url })];
+  const [device, other] = await Promise.all([newDevice(large), newDevice(small)]);
+  const kept: GPUBuffer[] = [];
+  for (let each = 0; each < 12; each += 1) {
+    const buffer = device.createBuffer({ size: 64 * MIB, usage: COPY_SRC | COPY_DST });
+    device.queue.writeBuffer(buffer, 0, new Uint8Array(64 * MIB).fill(1));
+    kept.push(buffer);
+  }
+  const { reason, message } = await device.lost;
+  expect(reason).toBe('unknown');
+  expect(message).toMatch(
+    /^the GPU executor had \d+ MiB of the host's memory, of 400 MiB that it may have, and was ended; start the program again$/,
+  );
+  expect(kept).toHaveLength(12);
+  await other.queue.onSubmittedWorkDone();
+  close(large);
+  close(small);
+});
+
+describe('what a process has of the machine', () => {
+  /** Takes as many MiB as it is asked for, of its own or in a file in memory, keeps them, and says so. */
+  const TAKER = `
+    const { openSync, unlinkSync, writeSync } = require('node:fs');
+    const taken = [];
+    process.on('message', ({ mib, file }) => {
+      const bytes = Buffer.alloc(mib << 20, 1);
+      if (file) writeSync(openSync(file, 'wx'), bytes);
+      else taken.push(bytes);
+      if (file) unlinkSync(file);
+      process.send('taken');
+    });`;
+  let taker: ChildProcess;
+  beforeEach(() => {
+    taker = spawn(process.execPath, ['-e', TAKER], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  });
+  afterEach(() => taker.kill('SIGKILL'));
+
+  async function take(mib: number, file?: string): Promise<void> {
+    taker.send({ mib, file });
+    await once(taker, 'message');
+  }
+
+  it('is what the system counts, and unknown where it is gone', async () => {
+    await take(1);
+    const before = [processMemory(taker.pid), takenMemory(taker.pid)] as number[];
+    await take(64);
+    const after = [processMemory(taker.pid), takenMemory(taker.pid)] as number[];
+    for (const at of [0, 1]) expect((after[at] as number) - (before[at] as number)).toBeGreaterThan(48 * MIB);
+    taker.kill('SIGKILL');
+    await once(taker, 'exit');
+    for (const of of [processMemory, takenMemory]) {
+      expect(of(taker.pid)).toBeUndefined();
+      expect(of(undefined)).toBeUndefined();
+    }
+  });
+
+  it('includes the files in memory that it has open, with a name or without', async () => {
+    // Writing the file takes as much memory of its own, which may or may not be free again.
+    await take(64);
+    const before = takenMemory(taker.pid) as number;
+    await take(1, `/dev/shm/farlight-${randomBytes(16).toString('hex')}`);
+    for (let time = 0; time < 4; time += 1) {
+      await take(64, `/dev/shm/farlight-${randomBytes(16).toString('hex')}`);
+    }
+    expect((takenMemory(taker.pid) as number) - before).toBeGreaterThan(4 * 64 * MIB);
+  });
+});
+
+it('the sessions of a tenant may have no more together than it may: the largest ends', async () => {
+  daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    executorEntry: FAKE_EXECUTOR,
+    tenantLimits: { memory: 400 * MIB },
+  });
+  const [large, small] = [
+    new SessionClient(remoteHost(daemon.url)),
+    new SessionClient(remoteHost(daemon.url)),
+  ];
+  await small.ask(ACTION.grow);
+  for (let time = 0; time < 6; time += 1) large.link.send(Uint8Array.of(ACTION.grow));
+  expect(await large.closed).toMatchObject({
+    code: 'EXECUTOR_LOST',
+    message: expect.stringMatching(
+      /^the GPU executor was the largest of its tenant's, which had \d+ MiB of the host's memory together, of 400 MiB that they may have, and was ended/,
+    ),
+  });
+  expect([...(await small.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
+});
+
+it('the system takes an executor before the host when it has no memory left', async () => {
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+  const client = new SessionClient(remoteHost(daemon.url));
+  const pid = Number(Buffer.from(await client.ask(ACTION.pid)).toString());
+  const scoreOf = (of: number) => Number(readFileSync(`/proc/${of}/oom_score_adj`, 'utf8'));
+  expect(scoreOf(pid)).toBeGreaterThanOrEqual(500);
+  expect(scoreOf(process.pid)).toBeLessThan(500);
+});

@@ -1,0 +1,108 @@
+import { describe, expect, it, vi } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { PACKET } from '#farlight/proto/wire/packet.js';
+import type { Daemon } from '#farlight/server/daemon.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { fakeHosts, pidOf } from '../support/fake-hosts.js';
+import { RawClient } from '../support/raw-client.js';
+import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
+
+const HOUR_MS = 3_600_000;
+
+const start = fakeHosts();
+
+const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
+
+describe('sessions', () => {
+  it('leave no executor behind where none is kept, whether they close or their client vanishes', async () => {
+    const daemon = await start({ kept: 0, resumeMs: 200 });
+    const [closing, vanishing] = [open(daemon), new RawClient(daemon.url)];
+    const pid = await pidOf(closing);
+    closing.link.close();
+    expect(await closing.closed).toBeUndefined();
+    vanishing.hello().frame(Uint8Array.of(ACTION.pid));
+    const other = Number(Buffer.from(await vanishing.next(PACKET.data)).toString());
+    vanishing.socket.destroy();
+    await until(() => !isAlive(pid) && !isAlive(other));
+    expect(daemon.counters.sessionsActive).toBe(0);
+  });
+
+  it('leave their executor to the next session of their program, and to no other', async () => {
+    const daemon = await start({ kept: 1, spares: 0 });
+    const sessionOf = async (program: string) => {
+      const client = open(daemon, { ...HELLO, program });
+      const pid = await pidOf(client);
+      client.link.close();
+      await client.closed;
+      return pid;
+    };
+    const first = await sessionOf('a.mjs');
+    await until(() => daemon.counters.executorsKept === 1);
+    const other = await sessionOf('b.mjs');
+    expect(other).not.toBe(first);
+    // One is kept, so the older one has to go.
+    await until(() => !isAlive(first));
+    expect(await sessionOf('b.mjs')).toBe(other);
+  });
+
+  it('whose executor does not come back lose it, and nobody waits for it', async () => {
+    const daemon = await start({ kept: 1, spares: 0, busyMs: 1000 });
+    const client = open(daemon);
+    const pid = await pidOf(client);
+    client.link.send(Uint8Array.of(ACTION.hang));
+    client.link.close();
+    await client.closed;
+    expect(await pidOf(open(daemon))).not.toBe(pid);
+    await until(() => !isAlive(pid));
+  });
+
+  it("outlive a change of the machine's clock", async () => {
+    const daemon = await start({ busyMs: 400 });
+    const client = open(daemon);
+    const pid = await pidOf(client);
+    const right = Date.now;
+    vi.spyOn(Date, 'now').mockImplementation(() => right() + HOUR_MS);
+    // The host looks for busy executors every 50 ms.
+    await new Promise((passed) => setTimeout(passed, 300));
+    vi.restoreAllMocks();
+    expect(await pidOf(client)).toBe(pid);
+  });
+
+  it('that reuse an executor see nothing that it still sends to the one before', async () => {
+    const daemon = await start({ kept: 1, spares: 0 });
+    const before = open(daemon);
+    const pid = await pidOf(before);
+    before.link.send(Uint8Array.of(ACTION.flood));
+    before.link.close();
+    await before.closed;
+    await until(() => daemon.counters.executorsKept === 1);
+    const after = open(daemon);
+    expect(await pidOf(after)).toBe(pid);
+    expect([...(await after.ask(ACTION.echo, 9))]).toEqual([ACTION.echo, 9]);
+    expect(after.log).toEqual(['welcome', 'frame', 'frame']);
+  });
+});
+
+describe('warm executors', () => {
+  it('are replaced after one is used', async () => {
+    const daemon = await start({ spares: 1 });
+    const pids = new Set<number>();
+    for (let i = 0; i < 3; i++) pids.add(await pidOf(open(daemon)));
+    expect(pids.size).toBe(3);
+  });
+
+  it('are replaced when one dies before it is used', async () => {
+    const daemon = await start();
+    const before = await executorsOf(process.pid);
+    expect(before).toHaveLength(1);
+    process.kill(before[0] ?? 0, 'SIGKILL');
+    let after = before;
+    while (after.length === 0 || after[0] === before[0]) after = await executorsOf(process.pid);
+    expect([...(await open(daemon).ask(ACTION.echo, 4))]).toEqual([ACTION.echo, 4]);
+  });
+
+  it('need not be kept: a session then waits for its own', async () => {
+    const daemon = await start({ spares: 0 });
+    await Promise.all([open(daemon).welcome, open(daemon).welcome]);
+  });
+});

@@ -1,0 +1,158 @@
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
+import { Client, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { hostService, sessionsService } from '#farlight/link/host-service.js';
+import type { SessionMessage } from '#farlight/link/session-messages.js';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { PACKET } from '#farlight/proto/wire/packet.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { RawClient } from '../support/raw-client.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function start(options: DaemonOptions = {}) {
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
+  cleanups.push(() => daemon.close());
+  const target = daemon.url.replace('grpc://', '');
+  return { daemon, target };
+}
+
+/** One HTTP/2 connection of a client that gives every stream `window` bytes. */
+function connection(target: string, window = LIMITS.windowBytes): Client {
+  const client = new Client(target, credentials.createInsecure(), {
+    'grpc-node.flow_control_window': window,
+    'grpc.use_local_subchannel_pool': 1,
+  });
+  cleanups.push(() => client.close());
+  return client;
+}
+
+/** A session over a connection, which has been welcomed. */
+async function session(client: Client) {
+  const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata());
+  const frames: Uint8Array[] = [];
+  let taken = 0;
+  let welcomed = false;
+  call.on('error', () => {});
+  call.on('data', (message: SessionMessage) => {
+    if (message.message === 'welcome') welcomed = true;
+    if (message.message !== 'frame') return;
+    frames.push(message.frame as Uint8Array);
+    taken += 1;
+    call.write({ ack: taken });
+  });
+  call.write({ hello: HELLO });
+  await until(() => welcomed);
+  return {
+    call,
+    frames,
+    send: (action: number, bytes = 1) => {
+      const frame = new Uint8Array(bytes);
+      frame[0] = action;
+      call.write({ frame });
+    },
+  };
+}
+
+describe('a host that is reached over gRPC', () => {
+  it('lets a stream have a whole window under way, and holds no connection back that it knows', async () => {
+    const { target } = await start();
+    const http2 = connectHttp2(`http://${target}`);
+    cleanups.push(() => http2.destroy());
+    await once(http2, 'remoteSettings');
+    expect(http2.remoteSettings.initialWindowSize).toBe(65_535);
+    expect(http2.state.remoteWindowSize).toBe(65_535);
+    const describes = { ':method': 'POST', ':path': '/farlight.v1.Host/Describe', te: 'trailers' };
+    http2
+      .request({ ...describes, 'content-type': 'application/grpc' })
+      .resume()
+      .end(Buffer.alloc(5));
+    await until(() => (http2.state.remoteWindowSize ?? 0) > 2 ** 31 - 100);
+    await until(() => http2.remoteSettings.initialWindowSize === LIMITS.windowBytes);
+  });
+
+  it('serves nineteen sessions on a connection on which a twentieth never reads', async () => {
+    const { daemon, target } = await start({ spares: 0, maxSessions: 20, tenantLimits: { sessions: 20 } });
+    const client = connection(target);
+    const stuck = await session(client);
+    stuck.call.pause();
+    stuck.send(ACTION.flood);
+    const others = await Promise.all(Array.from({ length: 19 }, () => session(client)));
+    for (const other of others) for (let i = 0; i < 2; i += 1) other.send(ACTION.echo, 1 << 20);
+    await until(() => others.every(({ frames }) => frames.length === 2));
+    expect(daemon.counters.sessionsActive).toBe(20);
+    for (const { call } of [stuck, ...others]) call.cancel();
+  }, 60_000);
+
+  it('ends a call at once where its session ends, also of a client that does not read', async () => {
+    const { daemon, target } = await start({ resumeMs: 0 });
+    const client = connection(target, 65_535);
+    const stuck = await session(client);
+    stuck.call.pause();
+    const ended = new Promise<{ code: number }>((resolve) => stuck.call.on('status', resolve));
+    stuck.send(ACTION.flood);
+    await until(() => daemon.counters.bytesDown > 0 || daemon.counters.framesDown > 0);
+    stuck.send(ACTION.kill);
+    stuck.call.resume();
+    await ended;
+    await until(() => daemon.counters.sessionsActive === 0);
+  }, 60_000);
+
+  it('tells both versions to a client of before, whose sessions were no gRPC', async () => {
+    const { target } = await start();
+    const socket = connect(Number(target.split(':')[1]), '127.0.0.1');
+    const client = new RawClient(socket).hello({ protocolMin: 2, protocolMax: 2, version: '0.0.9' });
+    expect(await client.object(PACKET.end)).toMatchObject({
+      code: 'VERSION_MISMATCH',
+      message: expect.stringMatching(
+        /protocol 2 \(farlight 0\.0\.9\).*protocol 3 .*install the same version/,
+      ),
+    });
+  });
+
+  it('is told both versions where it is one of before, which has no sessions over gRPC', async () => {
+    const server = new Server();
+    const description = { protocolMin: 2, protocolMax: 2, version: '0.0.9', adapterProblem: '', sessions: 0 };
+    server.addService(hostService(), {
+      Describe: (_: unknown, reply: (error: null, value: object) => void) => reply(null, description),
+      Echo: (_: unknown, reply: (error: null, value: object) => void) => reply(null, {}),
+    });
+    cleanups.push(() => server.forceShutdown());
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (problem, bound) =>
+        problem ? reject(problem) : resolve(bound),
+      ),
+    );
+    expect(await new SessionClient(remoteHost(`grpc://127.0.0.1:${port}`)).closed).toMatchObject({
+      code: 'VERSION_MISMATCH',
+      message: expect.stringMatching(
+        /protocol 3 .*protocol 2 \(farlight 0\.0\.9\).*install the same version/,
+      ),
+    });
+  });
+
+  it('says its version before its GPU is open', async () => {
+    const { target } = await start();
+    const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
+    const call = connection(target).makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      new Metadata(),
+    );
+    call.on('error', () => {});
+    const metadata = await new Promise<Metadata>((resolve) => call.on('metadata', resolve));
+    expect(metadata.get('farlight-version')).toHaveLength(1);
+    call.cancel();
+  });
+});

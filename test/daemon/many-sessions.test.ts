@@ -1,0 +1,58 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
+import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { fakeHosts } from '../support/fake-hosts.js';
+import { RawClient } from '../support/raw-client.js';
+import { executorsOf, until } from '../support/session-client.js';
+
+const start = fakeHosts();
+
+describe('many sessions that begin at once', () => {
+  it('are all greeted while a few executors start, and the others start when those have', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'farlight-many-'));
+    const gpuOpens = join(folder, 'gpu');
+    writeFileSync(gpuOpens, '');
+    const daemon = await start({ adapter: `once:${gpuOpens}`, spares: 1, kept: 0, maxSessions: 100 });
+    const others = await executorsOf(process.pid);
+    // From now on no GPU opens: what is there is the spare.
+    rmSync(gpuOpens);
+    const most = Math.max(2, availableParallelism());
+    const clients = Array.from({ length: 70 }, () => new RawClient(daemon.url));
+    await Promise.all(
+      clients.map((client) => {
+        client.hello();
+        return new Promise((resolve) => client.socket.once('data', resolve));
+      }),
+    );
+    await until(() => daemon.counters.sessionsActive === clients.length);
+    const started = (await executorsOf(process.pid)).filter((pid) => !others.includes(pid));
+    expect(started.length).toBeLessThanOrEqual(most);
+    // Most go, and have nothing started for them; those that stay are served when it is their turn.
+    const stay = clients.splice(0, most + 2);
+    for (const { socket } of clients) socket.destroy();
+    await until(() => daemon.counters.sessionsActive === stay.length);
+    writeFileSync(gpuOpens, '');
+    for (const client of stay) {
+      await client.next(PACKET.welcome);
+      // As the answer to a ping that came before it was welcomed.
+      client.socket.write(encodePacket(PACKET.pong));
+      client.frame(Uint8Array.of(ACTION.echo, 7));
+      expect([...(await client.next(PACKET.data))]).toEqual([ACTION.echo, 7]);
+    }
+    rmSync(folder, { recursive: true });
+  });
+
+  it('all have a device of the null adapter', async () => {
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', kept: 0 });
+    const gpus = Array.from({ length: 10 }, () => create({ host: daemon.url }));
+    const devices = await Promise.all(gpus.map(async (gpu) => (await gpu.requestAdapter())?.requestDevice()));
+    expect(devices.filter((device) => device).length).toBe(gpus.length);
+    for (const gpu of gpus) close(gpu);
+    await daemon.close();
+  });
+});

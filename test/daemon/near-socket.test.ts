@@ -1,0 +1,167 @@
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { parseHostAddress } from '#farlight/client/transport/host-address.js';
+import { nearHost } from '#farlight/client/transport/near-host.js';
+import { NearLink } from '#farlight/client/transport/near-link.js';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { findNear, isPrivate, nearAddress } from '#farlight/link/near-address.js';
+import { NearDoor } from '#farlight/server/daemon/door/near-socket.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const clean of cleanups.splice(0).reverse()) await clean();
+});
+
+const pathOf = (host: string, port: number) => nearAddress(host, port)?.path as string;
+
+/** Something that listens on loopback, and what it has heard. */
+async function listen(port = 0): Promise<{ port: number; server: Server; heard: string[] }> {
+  const heard: string[] = [];
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).on('data', (piece) => heard.push(piece.toString('latin1')));
+  }).listen(port, '127.0.0.1');
+  cleanups.push(() => server.close());
+  await once(server, 'listening');
+  return { port: (server.address() as AddressInfo).port, server, heard };
+}
+
+async function host(): Promise<{ daemon: Daemon; port: number }> {
+  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
+  cleanups.push(() => daemon.close());
+  return { daemon, port: Number(new URL(daemon.url).port) };
+}
+
+/** Leaves a socket at which nobody listens, as a host does that was killed. */
+async function leave(path: string): Promise<void> {
+  const server = createServer().listen(`${path}-left`);
+  await once(server, 'listening');
+  renameSync(`${path}-left`, path);
+  await once(server.close(), 'close');
+  cleanups.push(() => rmSync(path, { force: true }));
+}
+
+async function echo(client: SessionClient): Promise<void> {
+  expect([...(await client.ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
+  client.link.close();
+  await client.closed;
+}
+
+/** The folder is memory of Linux, where a container may have none. */
+describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
+  it('is to be met by its own user at a socket too, for as long as it listens', async () => {
+    const { daemon, port } = await host();
+    expect(findNear('127.0.0.1', port)).toBe(pathOf('127.0.0.1', port));
+    expect(findNear('localhost', port)).toBe(pathOf('127.0.0.1', port));
+    expect(findNear('127.0.0.2', port)).toBeUndefined();
+    await daemon.close();
+    expect(findNear('127.0.0.1', port)).toBeUndefined();
+  });
+
+  it('is not met at a socket that a killed one has left, where something else listens at its port now', async () => {
+    const { port, server } = await listen();
+    const path = pathOf('127.0.0.1', port);
+    mkdirSync(dirname(path), { mode: 0o700, recursive: true });
+    await leave(path);
+    expect(findNear('127.0.0.1', port)).toBe(path);
+    await once(server.close(), 'close');
+    expect(findNear('127.0.0.1', port)).toBeUndefined();
+    const { heard } = await listen(port);
+    expect(findNear('127.0.0.1', port)).toBeUndefined();
+    // A tunnel may listen there, so the connection is another thread's.
+    const client = new SessionClient(remoteHost(`grpc://127.0.0.1:${port}`));
+    expect(client.link).not.toBeInstanceOf(NearLink);
+    await expect.poll(() => heard.join('')).toMatch(/^PRI \* HTTP/);
+    client.link.close();
+    await client.closed;
+  });
+
+  it("has its clients' connections in their own threads, but of those that come through something", async () => {
+    const { daemon } = await host();
+    const near = new SessionClient(remoteHost(daemon.url));
+    expect(near.link).toBeInstanceOf(NearLink);
+    await echo(near);
+    const proxy = await CuttingProxy.start(daemon.url);
+    cleanups.push(() => proxy.close());
+    const far = new SessionClient(remoteHost(proxy.url));
+    expect(far.link).not.toBeInstanceOf(NearLink);
+    await echo(far);
+  });
+
+  it('is said not to be there where its socket does not answer', async () => {
+    const { daemon } = await host();
+    const folder = mkdtempSync(join(tmpdir(), 'farlight-left-'));
+    cleanups.push(() => rmSync(folder, { recursive: true }));
+    await leave(join(folder, 'socket'));
+    for (const path of [join(folder, 'socket'), join(folder, 'none'), undefined])
+      expect(
+        await new SessionClient(nearHost(parseHostAddress(daemon.url), () => path)).closed,
+      ).toMatchObject({
+        code: 'UNREACHABLE',
+      });
+  });
+
+  it('takes away what hosts have left that were killed, and nothing else', async () => {
+    const { port } = await host();
+    const { port: another } = await listen();
+    const path = pathOf('127.0.0.1', another);
+    const [left, file] = [`${path}-killed`, `${path}-file`];
+    await leave(left);
+    writeFileSync(file, '');
+    cleanups.push(() => rmSync(file));
+    let came = 0;
+    const door = await NearDoor.open({ address: '127.0.0.1', port: another, family: 'IPv4' }, () => {
+      came += 1;
+    });
+    cleanups.push(() => door?.close());
+    const there = [left, file, path, pathOf('127.0.0.1', port)].map((each) => existsSync(each));
+    expect(there).toEqual([false, true, true, true]);
+    const socket = connect(path);
+    cleanups.push(() => socket.destroy());
+    await expect.poll(() => came).toBe(1);
+  });
+
+  it('has no socket where it does not listen', async () => {
+    const { port, server } = await listen();
+    await once(server.close(), 'close');
+    expect(nearAddress('127.0.0.1', port)).toBeUndefined();
+    expect(await NearDoor.open({ address: '127.0.0.1', port, family: 'IPv4' }, () => {})).toBeUndefined();
+  });
+
+  it('is found at the IPv6 address too', async () => {
+    const daemon = await Daemon.start({ listen: '[::1]:0', executorEntry: FAKE_EXECUTOR });
+    cleanups.push(() => daemon.close());
+    const port = Number(new URL(daemon.url).port);
+    expect(findNear('::1', port)).toBe(pathOf('::1', port));
+    expect(findNear('localhost', port)).toBe(pathOf('::1', port));
+    const client = new SessionClient(remoteHost(daemon.url));
+    expect(client.link).toBeInstanceOf(NearLink);
+    await echo(client);
+  });
+});
+
+it('a folder is private where it is one, and no other user may look into it', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'farlight-private-'));
+  cleanups.push(() => rmSync(folder, { recursive: true }));
+  const link = join(folder, 'link');
+  symlinkSync(folder, link);
+  expect([folder, link, join(folder, 'none')].map(isPrivate)).toEqual([true, false, false]);
+  chmodSync(folder, 0o750);
+  expect(isPrivate(folder)).toBe(false);
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { LIMITS } from '#farlight/proto/wire/limits.js';
+import { type Buffers, Quotas } from '#farlight/server/daemon/tenants/quotas.js';
+
+const MIB = 2 ** 20;
+
+/** Opens sessions of a tenant until one is refused, or there are `most`. */
+function fill(quotas: Quotas, tenant: string, most = 1000) {
+  const open: Buffers[] = [];
+  for (;;) {
+    const next = quotas.admit(tenant, open);
+    if ('code' in next || open.length === most) return { open, refusal: next };
+    open.push(next);
+  }
+}
+
+describe('a tenant', () => {
+  it('without limits has as many sessions as it likes, with all the room that a session needs', () => {
+    const { open } = fill(new Quotas({}), 'a', 100);
+    expect(open).toHaveLength(100);
+    expect(open[99]).toEqual({ commands: LIMITS.windowBytes, replies: LIMITS.windowBytes });
+  });
+
+  it('has so many sessions at a time, and hears what to do about more', () => {
+    const { open, refusal } = fill(new Quotas({ sessions: 3 }), 'alice');
+    expect(open).toHaveLength(3);
+    expect(refusal).toEqual({
+      code: 'BUSY',
+      message: expect.stringMatching(/alice may have 3 sessions at a time.*end one.*--max-sessions/),
+    });
+  });
+
+  it('never has more bytes in flight than it may, and each session has at least a frame each way', () => {
+    for (const inFlight of [2 * MIB, 5 * MIB, 64 * MIB, 100 * MIB, 1024 * MIB]) {
+      const { open, refusal } = fill(new Quotas({ inFlight }), 'a');
+      const sum = open.reduce((total, { commands, replies }) => total + commands + replies, 0);
+      expect(sum).toBeLessThanOrEqual(inFlight);
+      expect(open.length).toBeGreaterThan(0);
+      for (const { commands, replies } of open) {
+        expect(Math.min(commands, replies)).toBeGreaterThanOrEqual(LIMITS.frameBytes);
+      }
+      expect(refusal).toMatchObject({ code: 'BUSY', message: expect.stringMatching(/--in-flight/) });
+    }
+  });
+
+  it('has in flight for its first session what a session needs, where that leaves as much for others', () => {
+    const { open } = fill(new Quotas({ inFlight: 64 * MIB }), 'a');
+    expect(open[0]).toEqual({ commands: LIMITS.windowBytes, replies: LIMITS.windowBytes });
+  });
+
+  it('has the limits of its own in place of those for all, each for itself', () => {
+    const quotas = new Quotas({ sessions: 3, gpuMemory: 100 }, (tenant) =>
+      tenant === 'b' ? { sessions: 5, gpuShare: 2 } : {},
+    );
+    expect(quotas.of('a')).toEqual({ sessions: 3, gpuMemory: 100, gpuShare: 1 });
+    expect(quotas.of('b')).toEqual({ sessions: 5, gpuMemory: 100, gpuShare: 2 });
+  });
+});

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { StartTurns } from '#farlight/server/daemon/executors/start-queue.js';
+import { turn } from '../support/scripted-transport.js';
+import { until } from '../support/session-client.js';
+
+/** Turns, and which of those that wanted one have had theirs. */
+function turns(longestMs?: number) {
+  const begun: string[] = [];
+  const all = new StartTurns(longestMs === undefined ? { most: 2 } : { most: 2, longestMs });
+  return { begun, want: (name: string) => all.take(() => begun.push(name)) };
+}
+
+describe('processes that are to start', () => {
+  it('start a few at a time, in the order in which they came', async () => {
+    const { begun, want } = turns();
+    const [a, b] = [want('a'), want('b'), want('c'), want('d'), want('e')];
+    expect(begun).toEqual(['a', 'b']);
+    b();
+    b();
+    expect(begun).toEqual(['a', 'b']);
+    await turn();
+    expect(begun).toEqual(['a', 'b', 'c']);
+    a();
+    await turn();
+    await turn();
+    expect(begun).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('are let past by one that is not wanted any more', async () => {
+    const { begun, want } = turns();
+    const a = want('a');
+    want('b');
+    want('c')();
+    want('d');
+    a();
+    await turn();
+    await turn();
+    expect(begun).toEqual(['a', 'b', 'd']);
+  });
+
+  it('do not wait for ever for those that never say that they have started', async () => {
+    const { begun, want } = turns(10);
+    for (const name of ['a', 'b', 'c', 'd', 'e']) want(name);
+    await until(() => begun.length === 5);
+    expect(begun).toEqual(['a', 'b', 'c', 'd', 'e']);
+  });
+});

@@ -1,0 +1,69 @@
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ContentFilter } from '#farlight/proto/content-filter.js';
+import { KeptContents } from '#farlight/server/daemon/tenants/tenant-contents.js';
+import { type Content, content, fileOf, temporaryFolders } from '../support/blob-files.js';
+
+const folders = temporaryFolders();
+afterEach(() => folders.remove());
+
+let root: string;
+let contents: KeptContents;
+beforeEach(() => {
+  root = folders.make();
+  contents = new KeptContents({ root, maxBytes: 1 << 20 });
+});
+
+const [one, two] = [content(1), content(2)] as [Content, Content];
+
+/** Puts a content into the folder, as an executor does that wrote it at some other time. */
+function put(each: Content, time: number): void {
+  mkdirSync(contents.folder.path, { recursive: true });
+  writeFileSync(fileOf(contents.folder.path, each), each.bytes);
+  utimesSync(contents.folder.path, time, time);
+}
+
+const told = () => {
+  const filter = ContentFilter.decode(contents.describe().filter);
+  return [one, two].map(({ name }) => filter.mayHold(name));
+};
+
+describe('what a host keeps', () => {
+  it('is nothing before the first upload, which says so too', () => {
+    expect(contents.describe()).toEqual({ filter: new Uint8Array(0), largestBytes: 3 << 16 });
+  });
+
+  it('is what is in the folder each time that a session begins', () => {
+    put(one, 1000);
+    expect(told()).toEqual([true, false]);
+    put(two, 2000);
+    expect(told()).toEqual([true, true]);
+    rmSync(fileOf(contents.folder.path, one));
+    expect(told()).toEqual([false, true]);
+  });
+
+  it('is looked up again only when the folder has changed, or has just changed', () => {
+    put(one, 1000);
+    const { filter } = contents.describe();
+    expect(contents.describe().filter).toBe(filter);
+    put(two, Date.now() / 1000);
+    const next = contents.describe().filter;
+    expect(contents.describe().filter).not.toBe(next);
+    expect(told()).toEqual([true, true]);
+  });
+
+  it('is nothing where the folder cannot be looked at', () => {
+    writeFileSync(join(root, 'file'), '');
+    const none = new KeptContents({ root: join(root, 'file', 'blobs') });
+    expect(none.describe().filter).toEqual(new Uint8Array(0));
+    expect(none.folder.maxBytes).toBeGreaterThan(0);
+  });
+
+  it('may take no more than half of what the disk has', () => {
+    const { maxBytes } = new KeptContents({ root }).folder;
+    expect(maxBytes).toBeGreaterThan(0);
+    expect(maxBytes).toBeLessThanOrEqual(4 * 2 ** 30);
+    expect(dirname(contents.folder.path)).toBe(root);
+  });
+});

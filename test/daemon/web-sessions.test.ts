@@ -1,0 +1,197 @@
+import { createServer } from 'node:http';
+import { type AddressInfo, createConnection } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
+import { webSessions } from '#farlight/server/daemon/door/web-sessions.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import type { DaemonOptions } from '#farlight/server/daemon-options.js';
+import { OWNER } from '#farlight/server/trust/local-users.js';
+import { memoryLog } from '../support/memory-log.js';
+import { webAddress } from '../support/pages.js';
+import { FAKE_EXECUTOR, HELLO, until } from '../support/session-client.js';
+
+const daemons: Daemon[] = [];
+afterEach(async () => {
+  await Promise.all(daemons.splice(0).map((daemon) => daemon.close()));
+});
+
+async function start(options: DaemonOptions = {}): Promise<Daemon> {
+  const daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    dashboard: '127.0.0.1:0',
+    executorEntry: FAKE_EXECUTOR,
+    ...options,
+  });
+  daemons.push(daemon);
+  return daemon;
+}
+
+/** The status with which a handshake is answered: 101 where it is taken. */
+function shake(daemon: Daemon, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve) => {
+    const socket = new WebSocket(`${webAddress(daemon)}/session`, { headers });
+    socket.on('error', () => {});
+    socket.on('upgrade', ({ statusCode = 0 }) => {
+      socket.terminate();
+      resolve(statusCode);
+    });
+    socket.on('unexpected-response', (_, { statusCode = 0 }) => resolve(statusCode));
+  });
+}
+
+/** A client that says these bytes, cut into messages of so many; its packets, and when it is closed. */
+function say(daemon: Daemon, bytes: Uint8Array, messageBytes = bytes.length) {
+  const socket = new WebSocket(`${webAddress(daemon)}/session`);
+  const packets: Uint8Array[] = [];
+  const decoder = new FrameDecoder((packet) => packets.push(packet.slice()), PACKET_LIMIT);
+  let prefaceLeft = PREFACE.length;
+  socket.on('open', () => {
+    for (let at = 0; at < bytes.length; at += messageBytes)
+      socket.send(bytes.subarray(at, at + messageBytes));
+  });
+  socket.on('message', (message: Buffer) => {
+    const skip = Math.min(prefaceLeft, message.length);
+    prefaceLeft -= skip;
+    decoder.push(message.subarray(skip));
+  });
+  socket.on('error', () => {});
+  return { socket, packets, closed: new Promise((resolve) => socket.on('close', resolve)) };
+}
+
+const greeting = (value: object = HELLO) => Buffer.concat([PREFACE, encodeObject(PACKET.hello, value)]);
+
+describe('a WebSocket to a host', () => {
+  it('is taken from pages of the host itself and of origins that were allowed, and from no other page', async () => {
+    const { log, of } = memoryLog();
+    const daemon = await start({ log, allowOrigins: ['https://app.example', 'http://localhost:5173/'] });
+    const own = new URL(webAddress(daemon).replace('ws:', 'http:')).origin;
+    for (const Origin of [own, 'https://app.example', 'http://localhost:5173']) {
+      expect([Origin, await shake(daemon, { Origin })]).toEqual([Origin, 101]);
+    }
+    for (const Origin of [
+      'https://evil.example',
+      'http://app.example',
+      'https://app.example:8443',
+      'https://app.example.evil.example',
+      'http://localhost:5174',
+      own.replace('http', 'https'),
+      'null',
+      'file://',
+    ]) {
+      expect([Origin, await shake(daemon, { Origin })]).toEqual([Origin, 403]);
+    }
+    expect(of('connection refused')[0]).toMatchObject({
+      code: 'UNAUTHORIZED',
+      why: 'a page of https://evil.example wants to use the GPU; if it may, start the host with --allow-origin https://evil.example',
+    });
+    expect(daemon.counters.sessionsOpened).toBe(0);
+  });
+
+  it("is refused where a name of somebody else's leads to this machine", async () => {
+    const daemon = await start();
+    const { port } = new URL(webAddress(daemon));
+    const Host = `evil.example:${port}`;
+    expect(await shake(daemon, { Host, Origin: `http://${Host}` })).toBe(421);
+  });
+
+  it('carries a session whatever the messages are that it is cut into', async () => {
+    const daemon = await start();
+    for (const messageBytes of [1, 7, 1000]) {
+      const client = say(daemon, greeting(), messageBytes);
+      await until(() => client.packets.length > 0);
+      expect(client.packets[0]?.[0]).toBe(PACKET.welcome);
+      client.socket.close();
+      await client.closed;
+    }
+    expect(daemon.counters.sessionsOpened).toBe(3);
+  });
+
+  it('is told why it is not served, and closed', async () => {
+    const { log, of } = memoryLog();
+    const daemon = await start({ log });
+    const end = async (bytes: Uint8Array) => {
+      const { packets, closed } = say(daemon, bytes);
+      await closed;
+      expect(packets.map(([kind]) => kind)).toEqual([PACKET.end]);
+      return decodeObject(packets[0]?.subarray(1) ?? new Uint8Array());
+    };
+    expect(await end(greeting({ ...HELLO, protocolMin: 7, protocolMax: 9 }))).toMatchObject({
+      code: 'VERSION_MISMATCH',
+    });
+    expect(await end(new TextEncoder().encode('something else'))).toMatchObject({ code: 'PROTOCOL_ERROR' });
+    expect(of('connection refused')).toMatchObject([
+      { code: 'VERSION_MISMATCH', remote: '127.0.0.1' },
+      { code: 'PROTOCOL_ERROR', remote: '127.0.0.1' },
+    ]);
+    expect(daemon.counters.sessionsOpened).toBe(0);
+  });
+
+  it('whose bytes nobody takes holds its client back, and the host keeps few of them', async () => {
+    const heard: Duplex[] = [];
+    const { handler } = webSessions({
+      allowOrigins: [],
+      userOf: async () => OWNER,
+      onRefused: () => {},
+      take: (each) => heard.push(each),
+    });
+    const server = createServer().on('upgrade', (request, socket, head) =>
+      handler(request, socket, head, new URL('http://localhost/session')),
+    );
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    await new Promise((resolve) => client.once('open', resolve));
+    const piece = Buffer.alloc(1 << 20, 7);
+    for (let count = 0; count < 48; count += 1) client.send(piece);
+    // Until no more of it leaves.
+    for (let before = -1; before !== client.bufferedAmount || heard[0]?.readableLength === 0; ) {
+      before = client.bufferedAmount;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    expect(heard[0]?.readableLength).toBeLessThanOrEqual(2 << 20);
+    expect(client.bufferedAmount).toBeGreaterThan(24 << 20);
+    let bytes = 0;
+    heard[0]?.on('data', (taken: Uint8Array) => {
+      bytes += taken.length;
+    });
+    await until(() => bytes === 48 << 20);
+    client.terminate();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('that sends a message longer than any of ours is closed', async () => {
+    const daemon = await start();
+    const client = say(daemon, new Uint8Array(3 << 20));
+    expect(await client.closed).toBe(1009);
+  });
+
+  it('that breaks off in the middle of a message leaves nothing behind', async () => {
+    const daemon = await start({ resumeMs: 0 });
+    const { hostname, port } = new URL(webAddress(daemon));
+    const socket = createConnection({ host: hostname, port: Number(port) });
+    socket.write(
+      `GET /session HTTP/1.1\r\nHost: ${hostname}:${port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+    );
+    await new Promise((resolve) => socket.once('data', resolve));
+    // A binary message of 100 bytes, of which 8 come.
+    socket.write(Buffer.concat([Buffer.from([0x82, 0x80 | 100, 0, 0, 0, 0]), PREFACE]));
+    socket.resetAndDestroy();
+    const client = say(daemon, greeting());
+    await until(() => client.packets.length > 0);
+    expect(daemon.counters.sessionsOpened).toBe(1);
+    client.socket.terminate();
+    await until(() => daemon.counters.sessionsActive === 0);
+  });
+
+  it("of an origin that is none is a mistake of the host's owner, who is told at once", async () => {
+    for (const origin of ['app.example', 'https://app.example/path', '*', 'null', 'ftp://app.example']) {
+      await expect(start({ allowOrigins: [origin] })).rejects.toMatchObject({
+        code: 'BAD_OPTION',
+        message: expect.stringContaining(`"${origin}" is not the origin of a page`),
+      });
+    }
+  });
+});
