@@ -4,7 +4,7 @@ import { native } from '../link/globals.js';
 import { openGpu } from '../server/dawn.js';
 import { ExecutorSession } from '../server/executor/session.js';
 import { newCounters } from '../server/observatory/counters.js';
-import type { TestHost } from './index.js';
+import type { TestHost } from './test-host.js';
 
 /** A host in this process: the sessions share one Dawn, and the memory of the test itself. */
 export async function memoryHost(choice: string): Promise<TestHost> {

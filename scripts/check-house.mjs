@@ -1,0 +1,208 @@
+// Checks what Biome cannot: how files lie in folders, import each other, and are named. Part of `npm run lint`.
+// Places that break a rule today are listed in scripts/house-exceptions.json. The list only shrinks: a listed place
+// that keeps the rule by now fails the check too, and `node scripts/check-house.mjs --shrink` takes it out.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const MOST_FILES = 15;
+
+/** The rooms of the package. Their modules import each other without circles. */
+const ROOMS = ['client', 'server', 'link', 'proto', 'cli', 'testing'];
+
+/** Rooms that have words of their own beside the core's: no word is banned there. */
+const OWN_WORDS = [];
+
+/** Folders whose files are numbered, generated, or one folder an example. */
+const ANY_WIDTH = /^(\.|docs\/decisions$|proto\/gen$|test(\/|$)|examples(\/|$))/;
+
+/** Folders, each with one that it does not import from. The daemon reads and feeds the observatory; nothing there knows it. */
+const STRANGERS = [
+  ['server/page', 'server/daemon'],
+  ['server/daemon', 'server/page'],
+  ['server/observatory', 'server/daemon'],
+  ['server/observatory', 'server/page'],
+];
+
+/** Folders that name no file of others, not even as text: which file a process starts from is given to them. */
+const SILENT = [{ folder: 'link', of: ['server/', 'client/'] }];
+
+/**
+ * What breaks a rule: for each rule, the places, each with one sentence. `files` maps each file's path to its text;
+ * a file that is no source may have an empty one.
+ */
+function breaches(files, glossary) {
+  const sources = [...files.keys()].filter((path) => isSource(path));
+  const imports = new Map(sources.map((path) => [path, importsOf(path, files)]));
+  return {
+    circles: circles(imports),
+    wide: wideFolders([...files.keys()]),
+    strangers: strangers(imports),
+    silent: silent(sources, files),
+    words: words(sources, files, bannedWords(glossary)),
+  };
+}
+
+/** The words that the glossary's last column has in `code`, each with the word that is used for it. */
+function bannedWords(glossary) {
+  const banned = new Map();
+  for (const line of glossary.split('\n')) {
+    const cells = line.split('|').map((cell) => cell.trim());
+    if (cells.length !== 5) continue;
+    for (const [, word] of cells[3].matchAll(/`([a-z]+)`/g)) {
+      banned.set(word, [...(banned.get(word) ?? []), cells[1]]);
+    }
+  }
+  return banned;
+}
+
+/**
+ * Compares what was found with the exceptions: `problems` to show, and the exceptions `left` when those that are
+ * not needed any more are gone. Nothing is ever added to them.
+ */
+function judge(found, exceptions) {
+  const problems = [];
+  const left = {};
+  for (const [rule, places] of Object.entries(found)) {
+    const listed = exceptions[rule] ?? [];
+    for (const [place, sentence] of places) if (!listed.includes(place)) problems.push(sentence);
+    left[rule] = listed.filter((place) => places.has(place));
+    for (const place of listed) {
+      if (!places.has(place))
+        problems.push(`"${place}" keeps the rule "${rule}" now: take it out with --shrink`);
+    }
+  }
+  return { problems, left };
+}
+
+function isSource(path) {
+  return ROOMS.includes(path.split('/')[0]) && /\.(ts|js)$/.test(path) && !path.startsWith('proto/gen/');
+}
+
+/** What a module imports from the rooms, with types, `export … from` and `import()`. */
+function importsOf(path, files) {
+  const found = new Set();
+  for (const [, target] of files.get(path).matchAll(/(?:\bfrom|\bimport\(?)\s*'(\.{1,2}\/[^']+)'/g)) {
+    const there = posix.join(posix.dirname(path), target);
+    for (const file of [there, there.replace(/\.js$/, '.ts')]) if (files.has(file)) found.add(file);
+  }
+  return found;
+}
+
+/** The modules that import themselves, directly or over others (Tarjan's strongly connected components). */
+function circles(imports) {
+  const found = new Map();
+  const index = new Map();
+  const lowest = new Map();
+  const stack = [];
+  const visit = (path) => {
+    index.set(path, index.size);
+    lowest.set(path, index.get(path));
+    stack.push(path);
+    for (const next of imports.get(path) ?? []) {
+      if (!index.has(next)) visit(next);
+      if (stack.includes(next)) lowest.set(path, Math.min(lowest.get(path), lowest.get(next)));
+    }
+    if (lowest.get(path) !== index.get(path)) return;
+    const circle = stack.splice(stack.indexOf(path));
+    if (circle.length === 1 && !imports.get(path)?.has(path)) return;
+    for (const member of circle) {
+      const next = [...imports.get(member)].filter((each) => circle.includes(each));
+      found.set(member, `${member} is in a circle of imports: it imports ${next.join(', ')}`);
+    }
+  };
+  for (const path of imports.keys()) if (!index.has(path)) visit(path);
+  return found;
+}
+
+function wideFolders(paths) {
+  const counts = new Map();
+  for (const path of paths) counts.set(posix.dirname(path), (counts.get(posix.dirname(path)) ?? 0) + 1);
+  const found = new Map();
+  for (const [folder, count] of counts) {
+    if (count <= MOST_FILES || ANY_WIDTH.test(folder)) continue;
+    found.set(folder, `${folder}/ holds ${count} files, more than ${MOST_FILES}: give some of them a folder`);
+  }
+  return found;
+}
+
+function strangers(imports) {
+  const found = new Map();
+  for (const [path, targets] of imports) {
+    for (const [mine, other] of STRANGERS) {
+      const target = path.startsWith(`${mine}/`) && [...targets].find((each) => each.startsWith(`${other}/`));
+      if (target) found.set(path, `${path} imports ${target}: ${mine}/ does not import from ${other}/`);
+    }
+  }
+  return found;
+}
+
+function silent(sources, files) {
+  const found = new Map();
+  for (const { folder, of } of SILENT) {
+    for (const path of sources.filter((each) => each.startsWith(`${folder}/`))) {
+      const text = literals(files.get(path)).find((each) => of.some((start) => each.includes(start)));
+      if (text) found.set(path, `${path} names '${text}': ${folder}/ is given the files of other rooms`);
+    }
+  }
+  return found;
+}
+
+/** Banned words, whole, in identifiers and in the names of files and folders; a plural counts as the word. */
+function words(sources, files, banned) {
+  const found = new Map();
+  for (const path of sources.filter((each) => !OWN_WORDS.includes(each.split('/')[0]))) {
+    const names = new Set(code(files.get(path)).match(/[A-Za-z_$][\w$]*/g));
+    for (const [word, instead] of banned) {
+      const has = (name) =>
+        wordsOf(name).some((each) => [word, `${word}s`, `${word}es`, `${word}d`].includes(each));
+      const name = has(path) ? path : [...names].find(has);
+      if (!name) continue;
+      const sentence = `${path} has the word "${word}" in ${name}: the glossary in docs/architecture.md`;
+      found.set(`${word} ${path}`, `${sentence} has another for it, ${instead.join(' or ')}`);
+    }
+  }
+  return found;
+}
+
+/** `blobBytes`, `BLOB_BYTES` and `blob-bytes` are the words blob and bytes. */
+function wordsOf(name) {
+  return name
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .replace(/([A-Z])([A-Z][a-z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z]+/);
+}
+
+const COMMENT_OR_TEXT = /\/\*[\s\S]*?\*\/|\/\/[^\n]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"/g;
+
+/** A source without its comments and plain texts. */
+function code(text) {
+  return text.replace(COMMENT_OR_TEXT, ' ');
+}
+
+function literals(text) {
+  const found = [...text.matchAll(COMMENT_OR_TEXT)].map(([each]) => each);
+  return found.filter((each) => /^['"]/.test(each)).map((each) => each.slice(1, -1));
+}
+
+/** With a folder as its argument it checks the repository there. */
+function main(args) {
+  const root = args.find((each) => !each.startsWith('--')) ?? fileURLToPath(new URL('..', import.meta.url));
+  const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
+  const paths = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).split('\n');
+  const there = [...new Set(paths)].filter((path) => path && existsSync(join(root, path)));
+  const read = (path) => readFileSync(join(root, path), 'utf8');
+  const files = new Map(there.map((path) => [path, isSource(path) ? read(path) : '']));
+  const listed = 'scripts/house-exceptions.json';
+  const { problems, left } = judge(breaches(files, read('docs/architecture.md')), JSON.parse(read(listed)));
+  if (args.includes('--shrink')) {
+    writeFileSync(join(root, listed), `${JSON.stringify(left, undefined, 2)}\n`);
+    return;
+  }
+  for (const problem of problems) console.error(problem);
+  if (problems.length > 0) process.exitCode = 1;
+}
+
+main(process.argv.slice(2));
