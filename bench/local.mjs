@@ -1,6 +1,6 @@
 // `--import`ed into a workload: gives it this machine's own GPU, by Dawn, as Farlight's host opens it.
 import { globals } from 'webgpu';
-import { stayAwakeWhileCompiling } from '../dist/client/wasm-compilation.js';
+import { stayAwakeWhileCompiling } from '../dist/client/node/wasm-compilation.js';
 import { openGpu } from '../dist/server/dawn.js';
 import { copyOutOfSharedMemory } from '../test/support/shared-memory.mjs';
 

@@ -4,14 +4,14 @@ import { packageVersion } from '../link/package-version.js';
 import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
 import { complain } from './complain.js';
-import { completionCommand } from './completion.js';
-import { doctorCommand } from './doctor.js';
+import { completionCommand } from './completion/completion.js';
+import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
-import { replayCommand } from './replay.js';
-import { runCommand } from './run.js';
+import { replayCommand } from './replay/command.js';
+import { runCommand } from './run/run.js';
 import { serveCommand } from './serve.js';
 import { tokenCommand } from './token.js';
-import { topCommand } from './top.js';
+import { topCommand } from './top/top.js';
 
 // Every user of the machine can read what a process was started with; node:process writes the title over that.
 const typed = process.argv.slice(2).join(' ');

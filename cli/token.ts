@@ -3,7 +3,7 @@ import { FarlightError } from '../proto/errors.js';
 import { harmless, harmlessJson } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
-import { addLimitOptions, formatLimits, type LimitOptions, limitChanges } from './limit-options.js';
+import { addLimitOptions, formatLimits, type LimitOptions, limitChanges } from './options/limit-options.js';
 import { columns, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {

@@ -1,28 +1,28 @@
 import * as constants from '../proto/gen/webgpu.js';
-import { GPUAdapter } from './api/adapter.js';
 import { GPUBindGroupLayout } from './api/bind-group-layout.js';
-import { GPUBuffer } from './api/buffer.js';
-import { GPUCanvasContext } from './api/canvas-context.js';
-import { GPUCommandEncoder } from './api/command-encoder.js';
-import { GPUComputePassEncoder } from './api/compute-pass-encoder.js';
-import { GPUDevice } from './api/device.js';
-import { GPUDeviceLostInfo } from './api/device-lost-info.js';
-import * as errors from './api/errors.js';
-import { GPU } from './api/gpu.js';
-import * as opaque from './api/opaque.js';
-import { GPUQuerySet } from './api/query-set.js';
-import { GPUQueue } from './api/queue.js';
-import { GPURenderBundleEncoder } from './api/render-bundle-encoder.js';
-import { GPURenderPassEncoder } from './api/render-pass-encoder.js';
-import { GPURenderPipeline } from './api/render-pipeline.js';
-import { GPUCompilationInfo, GPUCompilationMessage, GPUShaderModule } from './api/shader-module.js';
+import { GPUBuffer } from './api/buffers/buffer.js';
+import { GPUCommandEncoder } from './api/commands/command-encoder.js';
+import { GPUComputePassEncoder } from './api/commands/compute-pass-encoder.js';
+import { GPUQuerySet } from './api/commands/query-set.js';
+import { GPUQueue } from './api/commands/queue.js';
+import { GPURenderBundleEncoder } from './api/commands/render-bundle-encoder.js';
+import { GPURenderPassEncoder } from './api/commands/render-pass-encoder.js';
+import { GPUAdapter } from './api/device/adapter.js';
 import {
   GPUAdapterInfo,
   GPUSupportedFeatures,
   GPUSupportedLimits,
   WGSLLanguageFeatures,
-} from './api/supported.js';
-import { GPUTexture } from './api/texture.js';
+} from './api/device/capabilities.js';
+import { GPUDevice } from './api/device/device.js';
+import { GPU } from './api/device/gpu.js';
+import { GPUDeviceLostInfo } from './api/device-lost-info.js';
+import * as errors from './api/errors.js';
+import * as opaque from './api/plain-interfaces.js';
+import { GPURenderPipeline } from './api/render-pipeline.js';
+import { GPUCompilationInfo, GPUCompilationMessage, GPUShaderModule } from './api/shader-module.js';
+import { GPUTexture } from './api/textures/texture.js';
+import { GPUCanvasContext } from './canvas/canvas-context.js';
 
 const { asException: _, asGPUError: __, ...errorClasses } = errors;
 

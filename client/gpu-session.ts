@@ -1,7 +1,7 @@
-import { INTERNAL } from './api/define.js';
-import { GPU as FarlightGPU, sessionsOf } from './api/gpu.js';
+import { GPU as FarlightGPU, sessionsOf } from './api/device/gpu.js';
+import type { MakeSession } from './api/device/gpu-sessions.js';
+import { INTERNAL } from './api/interface.js';
 import type { Stats } from './session/ledger.js';
-import type { MakeSession } from './sessions.js';
 
 /** A GPU whose commands go over the sessions that `make` gives, one after the other. */
 export function gpuOf(make: MakeSession): GPU {

@@ -7,10 +7,10 @@ import { isMainThread } from 'node:worker_threads';
 import { markAsFarlight } from '../proto/module-mark.js';
 import { asException } from './api/errors.js';
 import { gpuOf } from './gpu-session.js';
-import { observation } from './observation.js';
+import { observation } from './observers/session-observers.js';
+import { showStatsAtExit } from './observers/stats-report.js';
 import { type CreateOptions, parseOptions } from './options.js';
 import { Session } from './session/session.js';
-import { showStatsAtExit } from './stats-text.js';
 import type { Welcome } from './transport/transport.js';
 import { refusalOf } from './wanted-adapter.js';
 

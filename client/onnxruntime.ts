@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FarlightError } from '../proto/errors.js';
-import { replaceModule } from './replaced-modules.js';
+import { replaceModule } from './node/replace-module.js';
 
 /** The package, or a module of it: `import` asks for that by its path. */
 const NATIVE = /(^|[/\\])onnxruntime-node([/\\]|$)/;

@@ -6,9 +6,9 @@ import { isMainThread } from 'node:worker_threads';
 import { globals } from './globals.js';
 import { create } from './index.js';
 import { installGlobals, installGpu } from './install-globals.js';
-import { installNavigator } from './navigator.js';
-import { replaceDawn } from './replace-dawn.js';
-import { stayAwakeWhileCompiling } from './wasm-compilation.js';
+import { installNavigator } from './node/navigator.js';
+import { replaceDawn } from './node/replace-dawn.js';
+import { stayAwakeWhileCompiling } from './node/wasm-compilation.js';
 
 const gpu = create();
 

@@ -4,7 +4,7 @@ import {
   RECORD,
   type RecordingHeader,
   type RecordingReader,
-} from '../../client/recording/recording.js';
+} from '../../client/observers/recording/recording.js';
 import type { Link, Transport, Welcome } from '../../client/transport/transport.js';
 import { monotonicNow } from '../../link/clock.js';
 import { deferred } from '../../link/deferred.js';

@@ -1,7 +1,7 @@
 import type { GPUBindGroupLayoutDescriptor } from '../../proto/gen/operations.js';
 import { ClientResource } from '../session/client-resource.js';
-import { defineInterface, defineObjectBase, defineResource, deviceOf, illegal } from './define.js';
-import { requireFormats } from './texture-formats.js';
+import { defineInterface, defineObjectBase, defineResource, deviceOf, illegal } from './interface.js';
+import { requireFormats } from './textures/format-features.js';
 
 /** https://gpuweb.github.io/gpuweb/#gpubindgrouplayout */
 export class GPUBindGroupLayout {

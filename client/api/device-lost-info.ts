@@ -1,4 +1,4 @@
-import { defineInterface, INTERNAL, illegal } from './define.js';
+import { defineInterface, INTERNAL, illegal } from './interface.js';
 
 /** https://gpuweb.github.io/gpuweb/#gpudevicelostinfo */
 export class GPUDeviceLostInfo {

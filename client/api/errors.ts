@@ -8,7 +8,7 @@ import {
   toEnum,
 } from '../../proto/webidl/converters.js';
 import type { Rejection } from '../../proto/wire/reply.js';
-import { defineInterface, INTERNAL, illegal } from './define.js';
+import { defineInterface, INTERNAL, illegal } from './interface.js';
 
 /** Whether a GPUError was constructed, which an object with its prototype need not have been. */
 let isGPUError: (value: unknown) => value is GPUError;

@@ -1,5 +1,5 @@
 import { type FarlightCompilationMessage, OPERATIONS } from '../../proto/gen/operations.js';
-import { awaitedCall, defineInterface, defineObjectBase, INTERNAL, illegal, promising } from './define.js';
+import { awaitedCall, defineInterface, defineObjectBase, INTERNAL, illegal, promising } from './interface.js';
 
 /** https://gpuweb.github.io/gpuweb/#gpucompilationmessage */
 export class GPUCompilationMessage {

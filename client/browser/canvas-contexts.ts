@@ -1,7 +1,7 @@
 import { native } from '../../link/globals.js';
 import { slot } from '../../proto/webidl/slots.js';
-import { GPUCanvasContext as PageCanvasContext } from '../api/canvas-context.js';
-import { INTERNAL, receiver } from '../api/define.js';
+import { INTERNAL, receiver } from '../api/interface.js';
+import { GPUCanvasContext as PageCanvasContext } from '../canvas/canvas-context.js';
 import { DrawingBuffer, type DrawnFrame, type Surface } from '../canvas/drawing-buffer.js';
 import { whenTaskEnds } from '../session/task-end.js';
 import { type Canvas, type Context2d, Presenter } from './presenter.js';

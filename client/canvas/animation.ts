@@ -1,5 +1,5 @@
 import { clearTimeout, monotonicNow, setTimeout } from '../../link/clock.js';
-import { IterableWeakSet } from '../api/weak-set.js';
+import { IterableWeakSet } from '../api/iterable-weak-set.js';
 import { whenTaskEnds } from '../session/task-end.js';
 import { FrameClock, type Timers } from './frame-clock.js';
 import { type FrameCallback, FramePace } from './frame-pace.js';

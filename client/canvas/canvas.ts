@@ -1,7 +1,7 @@
 import { enforceRange } from '../../proto/webidl/converters.js';
-import { GPUCanvasContext } from '../api/canvas-context.js';
-import { INTERNAL } from '../api/define.js';
+import { INTERNAL } from '../api/interface.js';
 import { pace } from './animation.js';
+import { GPUCanvasContext } from './canvas-context.js';
 import { PlainElement } from './elements.js';
 import type { Picture } from './picture.js';
 import { type Frame, Presentation } from './presentation.js';

@@ -1,6 +1,6 @@
-import { GPUCanvasContext } from '../api/canvas-context.js';
 import { cancelAnimationFrame, requestAnimationFrame } from './animation.js';
 import { Canvas } from './canvas.js';
+import { GPUCanvasContext } from './canvas-context.js';
 import { PlainElement } from './elements.js';
 
 class OffscreenCanvas extends Canvas {}

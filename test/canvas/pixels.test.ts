@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { toHalf } from '#farlight/client/api/texel-encoding.js';
+import { toHalf } from '#farlight/client/api/textures/texel-encoding.js';
 import { type FramePixels, imageBytes } from '#farlight/client/canvas/pixels.js';
 
 const frame = (given: Partial<FramePixels> & Pick<FramePixels, 'data'>): FramePixels => ({

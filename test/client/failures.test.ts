@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Duplex } from 'node:stream';
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ReadParts } from '#farlight/client/api/buffer-mapping.js';
+import { ReadParts } from '#farlight/client/api/buffers/mapping.js';
 import { create } from '#farlight/client/index.js';
 import { type Dialer, HostLink } from '#farlight/client/transport/host-link.js';
 import { hostTransport } from '#farlight/client/transport/host-transport.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { Progress } from '#farlight/client/progress/progress.js';
-import { StatusLine } from '#farlight/client/progress/status-line.js';
+import { Progress } from '#farlight/client/observers/progress/progress.js';
+import { StatusLine } from '#farlight/client/observers/progress/status-line.js';
 
 const MIB = 1 << 20;
 const idle = { pipelinesAsked: 0, pipelinesDone: 0, bytesGiven: 0, bytesTaken: 0 };

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { launchOf } from '#farlight/cli/runtimes.js';
+import { launchOf } from '#farlight/cli/run/runtimes.js';
 import { openTransport, remoteHost } from '#farlight/client/transport/open.js';
 import { DirectSocket } from '#farlight/link/direct-socket.js';
 import { runtimeName } from '#farlight/link/runtime.js';

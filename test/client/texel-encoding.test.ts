@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { colorConversion } from '#farlight/client/api/color-spaces.js';
-import { ENCODINGS, toHalf } from '#farlight/client/api/texel-encoding.js';
+import { colorConversion } from '#farlight/client/api/textures/color-spaces.js';
+import { ENCODINGS, toHalf } from '#farlight/client/api/textures/texel-encoding.js';
 
 /** The value of a half, by its definition. */
 function halfValue(half: number): number {

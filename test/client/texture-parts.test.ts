@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { textureParts } from '#farlight/client/api/texture-parts.js';
+import { textureParts } from '#farlight/client/api/textures/write-parts.js';
 import { openGpu } from '#farlight/server/dawn.js';
 
 let device: GPUDevice | undefined;

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
-import { IterableWeakSet } from '#farlight/client/api/weak-set.js';
+import { IterableWeakSet } from '#farlight/client/api/iterable-weak-set.js';
 
 setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { canPin } from '#farlight/client/api/detach.js';
+import { canPin } from '#farlight/client/api/buffers/detach.js';
 import { parity } from './fixture.js';
 import { COPY_DST, COPY_SRC, MAP_READ, MAP_WRITE, READ, thrown, WRITE } from './support.js';
 

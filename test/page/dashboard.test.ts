@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { EventReader } from '#farlight/cli/event-reader.js';
+import { EventReader } from '#farlight/cli/top/event-reader.js';
 import type { Span } from '#farlight/proto/activity.js';
 import { noWork } from '#farlight/proto/work.js';
 import { BlobStore } from '#farlight/server/blobs/blob-store.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { EventReader } from '#farlight/cli/event-reader.js';
 import { columns, cut, PLAIN, styleOf } from '#farlight/cli/style.js';
-import { topLines } from '#farlight/cli/top-view.js';
+import { EventReader } from '#farlight/cli/top/event-reader.js';
+import { topLines } from '#farlight/cli/top/top-view.js';
 import { noWork } from '#farlight/proto/work.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
 import type { HostView, SessionView } from '#farlight/server/observatory/view.js';

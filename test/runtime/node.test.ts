@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { platformName } from '#farlight/client/navigator.js';
+import { platformName } from '#farlight/client/node/navigator.js';
 import { type Finished, outputOf } from '../support/farlight-command.js';
 
 const PROGRAM = fileURLToPath(new URL('project/program.js', import.meta.url));

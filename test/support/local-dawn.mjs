@@ -8,7 +8,7 @@ import { readdirSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import { stayAwakeWhileCompiling } from '#farlight/client/wasm-compilation.js';
+import { stayAwakeWhileCompiling } from '#farlight/client/node/wasm-compilation.js';
 import { copyOutOfSharedMemory } from './shared-memory.mjs';
 
 // Worker threads inherit --import, but frameworks leave the GPU to the main thread.

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ClockEstimate } from '#farlight/client/trace/clock-estimate.js';
+import { ClockEstimate } from '#farlight/client/observers/trace/clock-estimate.js';
 
 describe("the estimate of a host's clock", () => {
   it('knows nothing before a message each way: times stay as they are, and may be wrong by any amount', () => {

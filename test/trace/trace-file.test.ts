@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { TraceFile } from '#farlight/client/trace/trace-file.js';
-import { Lanes, Sequence, Tracks } from '#farlight/client/trace/tracks.js';
+import { TraceFile } from '#farlight/client/observers/trace/trace-file.js';
+import { Lanes, Sequence, Tracks } from '#farlight/client/observers/trace/tracks.js';
 import { checkTrace, type TraceEvent } from '../support/trace-format.js';
 
 /** A file in memory, and what it held after each write. */

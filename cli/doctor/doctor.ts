@@ -1,0 +1,164 @@
+import { Command } from 'commander';
+import { HostClient } from '../../client/transport/host-client.js';
+import { packageVersion } from '../../link/package-version.js';
+import { probeAdapter } from '../../link/probe-adapter.js';
+import { FarlightError } from '../../proto/errors.js';
+import { type AdapterDescription, versionMismatch } from '../../proto/handshake.js';
+import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { negotiate, PROTOCOL } from '../../proto/version.js';
+import { gpuDeviceFiles } from '../../server/hardware.js';
+import { ADAPTER_HELP } from '../options/adapter-help.js';
+import { type Style, styleOf } from '../style.js';
+import { type LineSpeed, measureLine } from './measure-line.js';
+
+interface DoctorOptions {
+  host?: string;
+  adapter: string;
+  json?: boolean;
+}
+
+interface LocalReport {
+  adapter?: AdapterDescription;
+  problem?: string;
+}
+
+interface HostReport extends LocalReport {
+  url: string;
+  version?: string;
+  sessions?: number;
+  line?: LineSpeed;
+}
+
+interface Report {
+  farlight: string;
+  node: string;
+  platform: string;
+  local: LocalReport;
+  host?: HostReport;
+  healthy: boolean;
+  advice: string[];
+}
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('Tell what GPU there is, or why there is none, and how fast the line to a host is.')
+    .option('--host <url>', 'also examine this host: the address that it printed (or FARLIGHT_HOST)')
+    .option('--adapter <name>', ADAPTER_HELP, 'auto')
+    .option('--json', 'print the findings as JSON')
+    .allowExcessArguments(false)
+    .action(doctor);
+}
+
+async function doctor(options: DoctorOptions): Promise<void> {
+  const url = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  // Made first: a malformed URL should not wait for a GPU.
+  const client = url === undefined ? undefined : new HostClient(url);
+  const local = await examineLocal(options.adapter);
+  const host = client && (await examineHost(client).finally(() => client.close()));
+  const report: Report = {
+    farlight: packageVersion(),
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    local,
+    ...(host && { host }),
+    // With a host that works, a GPU of this machine's own is not needed.
+    healthy: host ? !host.problem : !local.problem,
+    advice: advise(local, host),
+  };
+  process.stdout.write(
+    options.json
+      ? `${harmlessJson(JSON.stringify(report, null, 2))}\n`
+      : print(report, styleOf(process.stdout)),
+  );
+  if (report.healthy) return;
+  process.stderr.write(`farlight: ${harmless((host ?? local).problem ?? '')}\n`);
+  process.exitCode = 1;
+}
+
+async function examineLocal(choice: string): Promise<LocalReport> {
+  try {
+    return { adapter: (await probeAdapter(choice)).adapter };
+  } catch (error) {
+    return { problem: sentence(error) };
+  }
+}
+
+async function examineHost(client: HostClient): Promise<HostReport> {
+  const { url } = client;
+  try {
+    const { adapter, adapterProblem, version, sessions, protocolMin, protocolMax } = await client.describe();
+    const report: HostReport = { url, version, sessions };
+    if (negotiate(PROTOCOL, { min: protocolMin, max: protocolMax }) === undefined) {
+      const ours = { protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, version: packageVersion() };
+      return { ...report, problem: versionMismatch(ours, { protocolMin, protocolMax, version }) };
+    }
+    const line = await measureLine(client);
+    return adapter ? { ...report, adapter, line } : { ...report, line, problem: adapterProblem };
+  } catch (error) {
+    return { url, problem: sentence(error) };
+  }
+}
+
+function advise(local: LocalReport, host: HostReport | undefined): string[] {
+  const advice: string[] = [];
+  const devices = gpuDeviceFiles();
+  if (local.adapter?.software && devices.some((file) => file.includes('nvidia'))) {
+    advice.push(
+      `There is an NVIDIA GPU (${devices.join(', ')}) but no Vulkan driver for it: install the driver's graphics part ` +
+        `(libnvidia-gl), or start the container with NVIDIA_DRIVER_CAPABILITIES=all.`,
+    );
+  } else if (local.adapter?.software && devices.length > 0) {
+    advice.push(
+      `There is a GPU (${devices.join(', ')}) that Vulkan cannot use: install mesa-vulkan-drivers (or the vendor's driver), ` +
+        `and see that this user may open the device (group render).`,
+    );
+  } else if (local.adapter?.software && !host) {
+    advice.push(
+      `This machine has no hardware GPU: programs run on its CPU, slowly. For a real one, start farlight serve on a machine ` +
+        `that has it, and name that with --host.`,
+    );
+  }
+  if (host?.problem) advice.push('Programs cannot run on this host; what is wrong stands below.');
+  else if (host)
+    advice.push(`Programs can run on this host: farlight run --host ${pasted(host.url)} -- node app.mjs`);
+  else if (local.problem) advice.push('Programs cannot run on this machine; what is wrong stands below.');
+  else advice.push('Programs can run on this machine: farlight run -- node app.mjs');
+  return advice;
+}
+
+/** What a person types for an address: of one with a token, which is not shown, that it is the same. */
+function pasted(url: string): string {
+  if (url.startsWith('grpcs:')) return 'THE-SAME-ADDRESS';
+  return url.includes('?') ? `'${url}'` : url;
+}
+
+function print({ farlight, node, platform, local, host, healthy, advice }: Report, style: Style): string {
+  const lines = [
+    `${style('bold', 'farlight')}      ${farlight}, Node ${node}, ${platform}`,
+    `${style('bold', 'this machine')}  ${local.adapter ? describe(local.adapter) : style('red', 'no GPU')}`,
+  ];
+  if (host) {
+    const about = host.version ? ` (farlight ${harmless(host.version)}, ${host.sessions} sessions open)` : '';
+    lines.push(`${style('bold', 'host')}          ${host.url}${about}`);
+    lines.push(`  adapter     ${host.adapter ? describe(host.adapter) : style('red', 'none')}`);
+  }
+  if (host?.line) {
+    const { roundTripMs, uploadMiBs, downloadMiBs } = host.line;
+    lines.push(`  round trip  ${roundTripMs} ms (median)`);
+    lines.push(`  bandwidth   ${uploadMiBs} MiB/s up, ${downloadMiBs} MiB/s down`);
+  }
+  const next = advice.map((each, index) => {
+    const last = index === advice.length - 1;
+    return last ? style(healthy ? 'green' : 'red', each) : style('yellow', each);
+  });
+  return `${[...lines, '', ...next].join('\n')}\n`;
+}
+
+function describe({ name, driver, software }: AdapterDescription): string {
+  return harmless(`${name}${software ? ' (software)' : ''}${driver ? `, ${driver}` : ''}`);
+}
+
+function sentence(error: unknown): string {
+  if (error instanceof FarlightError) return error.message;
+  throw error;
+}

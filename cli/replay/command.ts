@@ -1,0 +1,92 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { Command } from 'commander';
+import { type ReadBytes, RecordingReader } from '../../client/observers/recording/recording.js';
+import { openTransport } from '../../client/transport/open.js';
+import { FarlightError } from '../../proto/errors.js';
+import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { ADAPTER_HELP } from '../options/adapter-help.js';
+import { Replay, type ReplayReport } from './replay.js';
+
+interface ReplayOptions {
+  host?: string;
+  adapter?: string;
+  json?: boolean;
+}
+
+export function replayCommand(): Command {
+  return new Command('replay')
+    .description('Run a recorded session again, and tell whether the host answers what was answered then.')
+    .argument('<file>', 'what farlight run --record wrote')
+    .option(
+      '--host <url>',
+      'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine',
+    )
+    .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option('--json', 'print the findings as JSON')
+    .allowExcessArguments(false)
+    .action(replay);
+}
+
+async function replay(path: string, { host, adapter, json }: ReplayOptions): Promise<void> {
+  if (host && adapter) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      '--adapter is for a GPU of this machine; leave out one of --host and it',
+    );
+  }
+  const file = open(path);
+  try {
+    const transport = openTransport(host ?? (adapter ? undefined : process.env.FARLIGHT_HOST || undefined), {
+      adapter,
+    });
+    const report = await new Replay(new RecordingReader(file.read), transport).run();
+    process.stdout.write(
+      json ? `${harmlessJson(JSON.stringify({ file: path, ...report }, null, 2))}\n` : print(report),
+    );
+    if (report.difference) {
+      process.stderr.write(`farlight: ${harmless(report.difference.sentence)}\n`);
+      process.exitCode = 1;
+    }
+  } finally {
+    file.close();
+  }
+}
+
+function open(path: string): { read: ReadBytes; close(): void } {
+  try {
+    const descriptor = openSync(path, 'r');
+    const read: ReadBytes = (length) => {
+      const bytes = Buffer.alloc(length);
+      let at = 0;
+      while (at < length) {
+        const count = readSync(descriptor, bytes, at, length - at, null);
+        if (count === 0) break;
+        at += count;
+      }
+      return bytes.subarray(0, at);
+    };
+    read(0);
+    return { read, close: () => closeSync(descriptor) };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new FarlightError(
+      'BAD_RECORDING',
+      `the recording ${path} cannot be read (${code}); name a file that there is`,
+    );
+  }
+}
+
+function print(report: ReplayReport): string {
+  const { program, recorded, replayed, answers, readbacks, bytes, errors, ofTime, truncated } = report;
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+  const lines = [
+    `program       ${program}`,
+    `recorded      ${recorded.adapter || 'no host'} (farlight ${recorded.farlight}), ${seconds(recorded.ms)}`,
+    `replayed      ${replayed.adapter} (farlight ${replayed.farlight}), ${seconds(replayed.ms)}`,
+    `compared      ${answers} answers, among them ${readbacks} readbacks of ${bytes} bytes; ${errors} errors told by devices`,
+    ...(ofTime > 0 ? [`left out      ${ofTime} readbacks of the GPU's time, which differs each time`] : []),
+    ...(truncated ? ['cut off       the file ends before the session did'] : []),
+    `result        ${report.equal ? 'the same, byte for byte' : 'not the same'}`,
+  ];
+  return `${lines.map(harmless).join('\n')}\n`;
+}

@@ -1,0 +1,208 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { Command, Option } from 'commander';
+import { type RunToken, takeToken } from '../../client/run-tokens.js';
+import { HostClient } from '../../client/transport/host-client.js';
+import { packageVersion } from '../../link/package-version.js';
+import { probeAdapter } from '../../link/probe-adapter.js';
+import { FarlightError } from '../../proto/errors.js';
+import { versionMismatch } from '../../proto/handshake.js';
+import { redact } from '../../proto/token.js';
+import { negotiate, PROTOCOL } from '../../proto/version.js';
+import { ADAPTER_HELP } from '../options/adapter-help.js';
+import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
+import { hostHere, type RunHost } from './host-here.js';
+import { prepareFile, tellOfFile } from './output-file.js';
+import { RunFolder } from './run-folder.js';
+import { type Launch, launchOf } from './runtimes.js';
+
+interface RunOptions {
+  host?: string;
+  adapter?: string;
+  compress?: string;
+  stats?: boolean;
+  trace?: string;
+  record?: string;
+  emulate?: LinkChoice;
+}
+
+const REGISTER = new URL('../../client/register.js', import.meta.url);
+
+export function runCommand(): Command {
+  return new Command('run')
+    .description('Run a program with its WebGPU on a host, or on this machine where none is named.')
+    .usage('[options] -- <command> [args...]')
+    .argument('<command...>', 'the program and its arguments')
+    .option(
+      '--host <url>',
+      'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine',
+    )
+    .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option(
+      '--emulate <link>',
+      'as if the host were that far away: rtt=MS,mbit=MBIT,jitter=MS',
+      parseLinkChoice,
+    )
+    .addOption(
+      new Option(
+        '--compress <mode>',
+        'compress what crosses the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
+      ).choices(['auto', 'on', 'off']),
+    )
+    .option('--trace <file>', 'write what happened when, for https://ui.perfetto.dev')
+    .option('--record <file>', 'write what crossed the network, for farlight replay')
+    .option('--stats', 'print what crossed the network when the program ends')
+    .passThroughOptions()
+    .action(run);
+}
+
+async function run(command: string[], options: RunOptions): Promise<void> {
+  const { emulate } = options;
+  if (options.trace && options.record) {
+    throw new FarlightError('BAD_OPTION', '--trace and --record are for a run each; leave out one of them');
+  }
+  const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
+  if (host !== undefined) {
+    if (options.adapter) {
+      throw new FarlightError(
+        'BAD_OPTION',
+        `--adapter is for a GPU of this machine, and the host ${redact(host)} was named; leave out one of them`,
+      );
+    }
+    await checkHost(host);
+  } else if (!emulate) {
+    await checkAdapter(adapter);
+  }
+  const launch = launchOf(command, REGISTER.href);
+  if (launch.problem) process.stderr.write(`farlight: ${launch.problem}\n`);
+  const trace = options.trace && prepareFile('--trace', options.trace);
+  const record = options.record && prepareFile('--record', options.record);
+  // Last of what can fail: from here on there is something to end.
+  const runHost = await startHost(launch, { host, adapter, emulate });
+  const tokens: RunToken[] = ['unasked', 'unused'];
+  if (trace) tokens.push('trace');
+  if (record) tokens.push('record');
+  const folder = RunFolder.make(tokens);
+  const ended = await execute(launch.command, {
+    ...environment(runHost?.url ?? host, options),
+    ...(trace && { FARLIGHT_TRACE: trace }),
+    ...(record && { FARLIGHT_RECORD: record }),
+    ...(folder && { FARLIGHT_RUN: folder.path }),
+  });
+  process.exitCode = ended.code;
+  await runHost?.close();
+  if (trace)
+    tellOfFile(trace, 'open in https://ui.perfetto.dev:', folder?.isTaken('trace') ?? existsSync(trace));
+  if (record)
+    tellOfFile(record, 'run it again with farlight replay', folder?.isTaken('record') ?? existsSync(record));
+  if (folder && ended.byItself) tellOfUse(folder, launch, ended.code);
+  folder?.remove();
+}
+
+/** Says so where the program computed nothing on a GPU of Farlight. */
+function tellOfUse(folder: RunFolder, { runtime, command }: Launch, code: number): void {
+  // A run within another's program has used what that gave it.
+  for (const token of ['unasked', 'unused'] as const) if (folder.isTaken(token)) takeToken(token);
+  // A program of Deno's that may not write takes none.
+  if (folder.isTaken('unused') || (runtime === 'Deno' && !mayWrite(command))) return;
+  const hasAsked = folder.isTaken('unasked');
+  // A program that ended with the error of its request has said more.
+  if (hasAsked && code !== 0) return;
+  process.stderr.write(`farlight: ${hasAsked ? NO_DEVICE : UNASKED}\n`);
+}
+
+const UNASKED =
+  'the program used no GPU of Farlight; it gives one to programs of Node, Deno and Bun that ask navigator.gpu, farlight or npm webgpu';
+
+const NO_DEVICE =
+  'the program used no GPU of Farlight; it asked for an adapter and for no device, so whatever it computed, it computed elsewhere';
+
+/** The host that this run has of its own, if any. Only Node starts the executor that a program has without a host. */
+async function startHost(
+  { runtime, problem }: Launch,
+  { host, adapter, emulate }: { host: string | undefined; adapter: string; emulate: LinkChoice | undefined },
+): Promise<RunHost | undefined> {
+  if (emulate) return emulateHost(emulate, { host, adapter });
+  if (host !== undefined || runtime === undefined || runtime === 'Node' || problem) return undefined;
+  return hostHere(adapter);
+}
+
+function mayWrite(command: readonly string[]): boolean {
+  return command.some((word) => /^(-A|--allow-all|-W|--allow-write)/.test(word));
+}
+
+/** A host that cannot serve the program is found out before the program starts. */
+async function checkHost(url: string): Promise<void> {
+  const client = new HostClient(url);
+  try {
+    const host = await client.describe();
+    const protocol = negotiate(PROTOCOL, { min: host.protocolMin, max: host.protocolMax });
+    if (protocol === undefined) {
+      const ours = { protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, version: packageVersion() };
+      throw new FarlightError('VERSION_MISMATCH', versionMismatch(ours, host));
+    }
+    if (!host.adapter) {
+      throw new FarlightError(
+        'NO_ADAPTER',
+        `the host ${client.url} has no GPU to offer: ${host.adapterProblem}`,
+      );
+    }
+  } finally {
+    client.close();
+  }
+}
+
+/** Only a name can be wrong; the other choices are left to the program's own executor, for speed. */
+async function checkAdapter(adapter: string): Promise<void> {
+  if (!['auto', 'software', 'null'].includes(adapter)) await probeAdapter(adapter);
+}
+
+function environment(host: string | undefined, options: RunOptions): NodeJS.ProcessEnv {
+  const environment = { ...process.env };
+  // A file URL has no spaces or quotes in it, so that neither needs quoting.
+  const withOption = (options: string | undefined, more: string) => [options, more].filter(Boolean).join(' ');
+  environment.NODE_OPTIONS = withOption(environment.NODE_OPTIONS, `--import=${REGISTER.href}`);
+  environment.BUN_OPTIONS = withOption(environment.BUN_OPTIONS, `--preload=${REGISTER.href}`);
+  if (host === undefined) delete environment.FARLIGHT_HOST;
+  else environment.FARLIGHT_HOST = host;
+  if (options.adapter) environment.FARLIGHT_ADAPTER = options.adapter;
+  if (options.compress) environment.FARLIGHT_COMPRESSION = options.compress;
+  if (options.stats) environment.FARLIGHT_STATS = '1';
+  if (process.stderr.isTTY) environment.FARLIGHT_PROGRESS = '1';
+  return environment;
+}
+
+/** How a program has ended: with the exit code that a shell would give, and whether it started and no signal ended it. */
+interface Ended {
+  code: number;
+  byItself: boolean;
+}
+
+/** Runs the program with our stdin, stdout and stderr. */
+function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promise<Ended> {
+  const child = spawn(file, args, { stdio: 'inherit', env });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // Ctrl-C reaches the program by itself: a terminal sends it to every process of the group.
+      if (signal === 'SIGINT' && process.stdin.isTTY) return;
+      child.kill(signal);
+    });
+  }
+  return new Promise((resolve) => {
+    child.on('error', (error: NodeJS.ErrnoException) => {
+      const notFound = error.code === 'ENOENT';
+      const why = notFound ? `command not found: ${file}` : `${file} cannot be run (${error.code})`;
+      process.stderr.write(`farlight: ${why}\n`);
+      resolve({ code: notFound ? 127 : 126, byItself: false });
+    });
+    child.on('exit', (code, signal) =>
+      resolve(
+        signal
+          ? { code: 128 + constants.signals[signal], byItself: false }
+          : { code: code ?? 1, byItself: true },
+      ),
+    );
+  });
+}

@@ -1,0 +1,97 @@
+import { harmless } from '../../proto/harmless.js';
+import type { EndView, HostView, SessionView } from '../../server/observatory/view.js';
+import {
+  bytes,
+  bytesPerSecond,
+  clock,
+  count,
+  duration,
+  rate,
+  share,
+  waitsPerSubmit,
+} from '../../server/page/site/format.js';
+import { columns, cut, type Style } from '../style.js';
+
+export interface TopSize {
+  columns: number;
+  rows: number;
+}
+
+/** Ends of sessions that are shown. */
+const ENDS = 5;
+/** The names that clients choose take no more than this. */
+const NAME = 28;
+
+/** The host as lines of a terminal of that size; no line is longer, and there are no more of them. */
+export function topLines(host: HostView, size: TopSize, style: Style): string[] {
+  const parts = [summary(host), sessionsTable(host), endsTable(host.ends)].filter(
+    (lines) => lines.length > 0,
+  );
+  const lines = parts.flatMap((part, number) => {
+    const [head = '', ...rest] = part.map((line) => cut(harmless(line), size.columns));
+    return [...(number === 0 ? [] : ['']), style('bold', head), ...rest];
+  });
+  return lines.slice(0, size.rows);
+}
+
+function summary(host: HostView): string[] {
+  const { adapter, adapterProblem, version, url, now, startedAt, rates, totals, executors, counters } = host;
+  const software = adapter?.software ? ' (software)' : '';
+  return [
+    `Farlight ${version}  ${url}  up ${duration(now - startedAt)}`,
+    `GPU        ${adapter ? `${adapter.name}${software}` : `none: ${adapterProblem}`}, ${bytes(totals.gpuBytes)} in use`,
+    `sessions   ${host.sessions.length} open, ${count(counters.sessionsOpened)} since the start, ${count(counters.sessionsRefused)} refused`,
+    `executors  ${executors.busy} busy, ${executors.warm} warm, ${executors.kept} kept, ${executors.changing} starting or ending`,
+    `now        ${rate(rates.submits)} submits/s, ${rate(rates.waits)} waits/s, ${bytesPerSecond(rates.bytesUp)} up, ${bytesPerSecond(rates.bytesDown)} down`,
+    `saved      ${share(totals.asNames, totals.commands)} of commands as names, ${bytes(totals.bytesNotSent)} not sent, ${duration(totals.compileMsSaved)} of compiling`,
+    `uploads    ${uploads(host)}`,
+  ];
+}
+
+function uploads({ blobs }: HostView): string {
+  if (!blobs) return 'none are kept';
+  const sum = (read: (each: { count: number; bytes: number }) => number) =>
+    blobs.reduce((total, each) => total + read(each), 0);
+  return `${count(sum((each) => each.count))} kept, ${bytes(sum((each) => each.bytes))}, of ${blobs.length} tenants`;
+}
+
+function sessionsTable({ sessions, now }: HostView): string[] {
+  if (sessions.length === 0) return ['no program has a session open'];
+  const head = [
+    'PROGRAM',
+    'TENANT',
+    'GPU MEM',
+    'SUBMITS/S',
+    'WAITS/S',
+    'WAITS/SUBMIT',
+    'UP',
+    'DOWN',
+    'OPEN FOR',
+  ];
+  const row = ({ program, tenant, work, rates, traffic, since }: SessionView) => [
+    cut(program, NAME),
+    cut(tenant, NAME),
+    bytes(work.gpuBytes),
+    rate(rates.submits),
+    rate(rates.waits),
+    waitsPerSubmit(work),
+    bytes(traffic.bytesUp),
+    bytes(traffic.bytesDown),
+    duration(now - since),
+  ];
+  const busiest = [...sessions].sort((a, b) => b.rates.submits - a.rates.submits);
+  return columns([head, ...busiest.map(row)], [2, 3, 4, 5, 6, 7, 8]);
+}
+
+function endsTable(ends: readonly EndView[]): string[] {
+  if (ends.length === 0) return [];
+  const row = ({ program, tenant, code, at, seconds, why }: EndView) => [
+    cut(program, NAME),
+    cut(tenant, NAME),
+    clock(at),
+    duration(seconds * 1000),
+    code,
+    why,
+  ];
+  return columns([['ENDED', 'TENANT', 'AT', 'OPEN FOR', 'CODE', 'WHY'], ...ends.slice(0, ENDS).map(row)]);
+}

@@ -1,0 +1,77 @@
+import { OPERATIONS } from '../../../proto/gen/operations.js';
+import {
+  enforceRange,
+  requireArguments,
+  toBytes,
+  toInterface,
+  toSequence,
+} from '../../../proto/webidl/converters.js';
+import type { Resource } from '../../../proto/webidl/resource.js';
+import { isTypedArray } from '../../../proto/webidl/slots.js';
+import type { AnyOperation } from '../../../proto/wire/operation.js';
+import { localCall } from '../interface.js';
+import { subrange } from './queue.js';
+
+const U32 = 2 ** 32 - 1;
+
+/** GPUBindingCommandsMixin.setBindGroup: dynamic offsets as a sequence, or as a part of a Uint32Array. */
+export function setBindGroup(self: unknown, name: BindingInterface, args: unknown[]): undefined {
+  const where = `${name}.setBindGroup`;
+  const pass = localCall(self, name, 'setBindGroup');
+  requireArguments(args.length, 2, where);
+  if (args.length === 4) throw new TypeError(`${where} takes 2, 3 or 5 arguments, and got 4`);
+  const index = enforceRange(args[0], 0, U32, 'unsigned long', `${where}: index`);
+  const group: Resource | null =
+    args[1] === null || args[1] === undefined
+      ? null
+      : toInterface(args[1], 'GPUBindGroup', `${where}: bindGroup`);
+  const offsets = args.length < 5 ? sequenceOffsets(args[2], where) : arrayOffsets(args, where);
+  pass.session.record(row(name, 'setBindGroup'), pass, [index, group, offsets]);
+}
+
+/** GPUBindingCommandsMixin.setImmediates */
+export function setImmediates(self: unknown, name: BindingInterface, args: unknown[]): undefined {
+  const where = `${name}.setImmediates`;
+  const pass = localCall(self, name, 'setImmediates');
+  requireArguments(args.length, 2, where);
+  const rangeOffset = enforceRange(args[0], 0, U32, 'unsigned long', `${where}: rangeOffset`);
+  const data = toBytes(args[1], `${where}: data`);
+  const [offset, size] = [args[2], args[3]].map((value) =>
+    value === undefined
+      ? undefined
+      : enforceRange(value, 0, Number.MAX_SAFE_INTEGER, 'unsigned long long', where),
+  );
+  const bytes = subrange(data, args[1], offset ?? 0, size, where);
+  pass.session.record(row(name, 'setImmediates'), pass, [rangeOffset, bytes]);
+}
+
+export type BindingInterface = 'GPUComputePassEncoder' | 'GPURenderPassEncoder' | 'GPURenderBundleEncoder';
+
+function row(name: BindingInterface, member: 'setBindGroup' | 'setImmediates'): AnyOperation {
+  return OPERATIONS[name][member];
+}
+
+function sequenceOffsets(value: unknown, where: string): number[] {
+  if (value === undefined) return [];
+  const offset = `${where}: dynamicOffsets`;
+  return toSequence(value, (element) => enforceRange(element, 0, U32, 'unsigned long', offset), offset);
+}
+
+function arrayOffsets([, , data, start, length]: unknown[], where: string): number[] {
+  if (!isTypedArray(data, 'Uint32Array'))
+    throw new TypeError(`${where}: dynamicOffsetsData is not a Uint32Array`);
+  const from = enforceRange(
+    start,
+    0,
+    Number.MAX_SAFE_INTEGER,
+    'unsigned long long',
+    `${where}: dynamicOffsetsDataStart`,
+  );
+  const size = enforceRange(length, 0, U32, 'unsigned long', `${where}: dynamicOffsetsDataLength`);
+  if (from + size > data.length) {
+    throw new RangeError(
+      `${where}: offsets ${from} to ${from + size} are outside an array of ${data.length}`,
+    );
+  }
+  return [...data.subarray(from, from + size)];
+}

@@ -1,0 +1,60 @@
+import { deferred } from '../../../link/deferred.js';
+import type { FarlightGPUError } from '../../../proto/gen/operations.js';
+import { ClientResource } from '../../session/client-resource.js';
+import type { Session } from '../../session/session.js';
+import { GPUDeviceLostInfo } from '../device-lost-info.js';
+import { INTERNAL } from '../interface.js';
+import { IterableWeakSet } from '../iterable-weak-set.js';
+
+/** A buffer that is mapped or about to be, as its device sees it. */
+interface Mapped {
+  /** Ends the mapping on this side: the program's ranges become empty, and a promise is rejected. */
+  release(): void;
+}
+
+/**
+ * What the client knows of a device.
+ *
+ * States: *alive*; *destroying* (destroy was called; the process waits for the host's word);
+ * *lost* (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
+ */
+export class DeviceResource extends ClientResource {
+  /** The features that it was requested with, and those that they imply. */
+  features: ReadonlySet<string> = new Set();
+  readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
+  /** The wrapper's, which has the listeners. */
+  onUncapturedError: (error: FarlightGPUError<never>) => void = () => {};
+  readonly #lost = deferred<GPUDeviceLostInfo>();
+  #state: 'alive' | 'destroying' | 'lost' = 'alive';
+
+  constructor(session: Session, label: string) {
+    super(session, 'GPUDevice', undefined, label);
+  }
+
+  /** The program's own promise: one derived from it would settle after what the host answered later. */
+  get lost(): Promise<GPUDeviceLostInfo> {
+    return this.#lost.promise;
+  }
+
+  destroy(): void {
+    for (const buffer of this.mapped.members()) buffer.release();
+    if (this.#state !== 'alive') return;
+    this.#state = 'destroying';
+    // A program that ends right after destroy may still be waiting for `lost`.
+    if (this.session.ended) {
+      this.onLost('destroyed', 'The device was destroyed.');
+    } else {
+      this.session.hold();
+      this.session.devices.keep(this);
+    }
+  }
+
+  onLost(reason: string, message: string): void {
+    if (this.#state === 'lost') return;
+    const destroyed = this.#state === 'destroying';
+    if (destroyed && !this.session.ended) this.session.unhold();
+    this.#state = 'lost';
+    this.session.devices.delete(this.id);
+    this.#lost.resolve(new GPUDeviceLostInfo(INTERNAL, destroyed ? 'destroyed' : reason, message));
+  }
+}

@@ -1,0 +1,108 @@
+import { type FarlightAdapter, OPERATIONS } from '../../../proto/gen/operations.js';
+import type { Welcome } from '../../../proto/handshake.js';
+import { bear, Resource, resourceOf } from '../../../proto/webidl/resource.js';
+import { ROOT_ID } from '../../../proto/wire/handle.js';
+import { ClientResource } from '../../session/client-resource.js';
+import type { Session } from '../../session/session.js';
+import { defineInterface, INTERNAL, illegal, promising } from '../interface.js';
+import { GPUAdapter } from './adapter.js';
+import { WGSLLanguageFeatures } from './capabilities.js';
+import { type MakeSession, Sessions } from './gpu-sessions.js';
+
+const { requestAdapter } = OPERATIONS.GPU;
+
+/**
+ * What Dawn implements of WGSL's language extensions at the time of this release: what a program reads
+ * before the host has said what it has.
+ */
+const EXPECTED_LANGUAGE_FEATURES = [
+  'fragment_depth',
+  'immediate_address_space',
+  'linear_indexing',
+  'packed_4x8_integer_dot_product',
+  'pointer_composite_access',
+  'readonly_and_readwrite_storage_textures',
+  'subgroup_id',
+  'subgroup_uniformity',
+  'swizzle_assignment',
+  'texture_and_sampler_let',
+  'texture_formats_tier1',
+  'uniform_buffer_standard_layout',
+  'unrestricted_pointer_parameters',
+  'buffer_view',
+];
+
+class GPUResource extends Resource {
+  readonly kind = 'GPU';
+  readonly sessions: Sessions;
+
+  constructor(sessions: Sessions) {
+    super(ROOT_ID);
+    this.sessions = sessions;
+  }
+
+  /** Whose observer is told of calls. */
+  get session(): Session {
+    return this.sessions.current;
+  }
+}
+
+/** https://gpuweb.github.io/gpuweb/#gpu-interface */
+export class GPU {
+  readonly #wgslLanguageFeatures: WGSLLanguageFeatures;
+
+  constructor(token?: unknown, make?: MakeSession) {
+    if (token !== INTERNAL || !make) illegal();
+    const features = new Set(EXPECTED_LANGUAGE_FEATURES);
+    this.#wgslLanguageFeatures = new WGSLLanguageFeatures(INTERNAL, features);
+    const onWelcome = ({ wgslLanguageFeatures }: Welcome) => {
+      features.clear();
+      for (const feature of wgslLanguageFeatures) features.add(feature);
+    };
+    bear(this, new GPUResource(new Sessions(make, onWelcome)));
+  }
+
+  get wgslLanguageFeatures(): WGSLLanguageFeatures {
+    return this.#wgslLanguageFeatures;
+  }
+
+  /** Rejects with a FarlightError where the host cannot be reached or has no GPU. */
+  requestAdapter(...args: unknown[]): Promise<GPUAdapter | null> {
+    return promising(() => {
+      const sessions = sessionsOf(this, 'requestAdapter');
+      sessions.current.countAwaited();
+      return adapterOf(sessions, requestAdapter.convert?.(args));
+    });
+  }
+
+  getPreferredCanvasFormat(): GPUTextureFormat {
+    sessionsOf(this, 'getPreferredCanvasFormat').current.countLocal();
+    return 'bgra8unorm';
+  }
+}
+
+defineInterface('GPU', GPU);
+
+function adapterOf(sessions: Sessions, converted: unknown): Promise<GPUAdapter | null> {
+  const session = sessions.forRequest();
+  const { accepted } = session;
+  const adapter = new ClientResource(session, 'GPUAdapter', undefined, '');
+  const settlement = {
+    fulfilled: (reply: FarlightAdapter<never> | null) => reply && new GPUAdapter(INTERNAL, adapter, reply),
+    rejected: (error: Error) => {
+      // The session was lost and nobody had noticed: a new one is asked, once, for no host has accepted that yet.
+      if (accepted && error === session.ended && sessions.forRequest() !== session)
+        return adapterOf(sessions, converted);
+      throw error;
+    },
+  };
+  return session.request(requestAdapter, session.root, converted, settlement, adapter);
+}
+
+/** The sessions behind a GPU of ours. Throws TypeError on anything else. */
+export function sessionsOf(gpu: unknown, member: string): Sessions {
+  const resource = resourceOf(gpu);
+  if (!(resource instanceof GPUResource))
+    throw new TypeError(`${member}: this is not a GPU that Farlight made`);
+  return resource.sessions;
+}

@@ -1,0 +1,33 @@
+import type { ClientResource } from '../../session/client-resource.js';
+import type { DeviceResource } from '../device/device-resource.js';
+import { deviceOf } from '../interface.js';
+
+const BY_PREFIX: readonly [prefix: RegExp, feature: GPUFeatureName][] = [
+  [/^bc\d/, 'texture-compression-bc'],
+  [/^(etc2|eac)-/, 'texture-compression-etc2'],
+  [/^astc-/, 'texture-compression-astc'],
+  [/^(r|rg|rgba)16[us]norm$/, 'texture-formats-tier1' as GPUFeatureName],
+  [/^depth32float-stencil8$/, 'depth32float-stencil8'],
+];
+
+/**
+ * The steps "validate texture format required features", which throw a TypeError and no GPU error.
+ * https://gpuweb.github.io/gpuweb/#abstract-opdef-validate-texture-format-required-features
+ *
+ * @param parent The device, or an object of it.
+ */
+export function requireFormats(
+  parent: ClientResource,
+  where: string,
+  formats: readonly (string | null | undefined)[],
+): void {
+  const { features } = deviceOf(parent) as DeviceResource;
+  for (const format of formats) {
+    const needed = format && BY_PREFIX.find(([prefix]) => prefix.test(format))?.[1];
+    if (needed && !features.has(needed)) {
+      throw new TypeError(
+        `${where}: the format '${format}' needs the feature '${needed}', which the device was not requested with`,
+      );
+    }
+  }
+}

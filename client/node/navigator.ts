@@ -1,0 +1,62 @@
+import { availableParallelism } from 'node:os';
+import { INTERNAL, illegal } from '../api/interface.js';
+
+/**
+ * The navigator that Node has from version 21 on, for those before it: libraries size their pools of threads by what it
+ * says, and tell browsers apart by it.
+ */
+export class Navigator {
+  readonly #languages = Object.freeze([new Intl.Collator().resolvedOptions().locale]);
+
+  constructor(token?: unknown) {
+    if (token !== INTERNAL) illegal();
+  }
+
+  get hardwareConcurrency(): number {
+    return availableParallelism();
+  }
+
+  get language(): string {
+    return this.#languages[0] as string;
+  }
+
+  get languages(): readonly string[] {
+    return this.#languages;
+  }
+
+  get platform(): string {
+    return platformName(process.platform, process.arch);
+  }
+
+  get userAgent(): string {
+    return `Node.js/${process.versions.node.split('.')[0]}`;
+  }
+}
+
+for (const name of ['hardwareConcurrency', 'language', 'languages', 'platform', 'userAgent'])
+  Object.defineProperty(Navigator.prototype, name, { enumerable: true });
+
+/** As a variable, since programs for older Nodes set one of their own; newer ones have it read-only. */
+export function installNavigator(): void {
+  const variable = { configurable: true, writable: true };
+  Object.defineProperty(globalThis, 'Navigator', { ...variable, value: Navigator, enumerable: false });
+  const value = new Navigator(INTERNAL);
+  Object.defineProperty(globalThis, 'navigator', { ...variable, value, enumerable: true });
+}
+
+/** What browsers call these, with the architecture where there are several. */
+const SYSTEMS: Readonly<Record<string, string | Readonly<Record<string, string>>>> = {
+  darwin: 'MacIntel',
+  win32: 'Win32',
+  aix: 'AIX',
+  linux: { '': 'Linux', ia32: 'i686', x64: 'x86_64' },
+  freebsd: { '': 'FreeBSD', ia32: 'i386', x64: 'amd64' },
+  openbsd: { '': 'OpenBSD', ia32: 'i386', x64: 'amd64' },
+  sunos: { '': 'SunOS', ia32: 'i86pc' },
+};
+
+/** `navigator.platform` of a Node on that system and processor. */
+export function platformName(platform: string, arch: string): string {
+  const system = SYSTEMS[platform] ?? { '': platform.charAt(0).toUpperCase() + platform.slice(1) };
+  return typeof system === 'string' ? system : `${system['']} ${system[arch] ?? arch}`;
+}

@@ -1,0 +1,77 @@
+import { monotonicNow, setInterval } from '../../../link/clock.js';
+import { SPAN, spanMask } from '../../../proto/activity.js';
+import { OPERATIONS } from '../../../proto/gen/operations.js';
+import type { SessionObserver } from '../../session/observer.js';
+import type { Session } from '../../session/session.js';
+import { Progress, type SessionProgress } from './progress.js';
+import { StatusLine, type Terminal } from './status-line.js';
+
+/** How often it is looked how far things are, in milliseconds. */
+const LOOK_MS = 100;
+
+const PIPELINES: ReadonlySet<string | undefined> = new Set(['GPUComputePipeline', 'GPURenderPipeline']);
+
+/** The sessions of this program; what they take long for is shown together. */
+const sessions = new Set<ShownProgress>();
+let begun = false;
+
+/** Has the terminal of stderr show what a session takes long for: pipelines that are compiled, and uploads. */
+export class ShownProgress {
+  #session: Session | undefined;
+  #asked = 0;
+  #done = 0;
+  /** The host tells of what it has compiled; otherwise nothing is said of that. */
+  #told = false;
+
+  readonly observer: SessionObserver = {
+    recorded: ({ creates }) => {
+      if (!begun) begin();
+      if (PIPELINES.has(creates)) this.#asked += 1;
+    },
+    activity: ({ spans }) => {
+      for (const { kind, name } of spans) if (kind === SPAN.compiled && PIPELINES.has(name)) this.#done += 1;
+    },
+    welcomed: ({ activity }) => {
+      if (activity !== true) return;
+      this.#told = true;
+      this.#session?.command(OPERATIONS.FarlightActivity.watch, [spanMask(SPAN.compiled)]);
+    },
+  };
+
+  attach(session: Session): void {
+    this.#session = session;
+    sessions.add(this);
+  }
+
+  /** How far it is; undefined where it is over. */
+  get state(): SessionProgress | undefined {
+    if (!this.#session || this.#session.ended) return undefined;
+    const { given, taken } = this.#session.upload;
+    return {
+      pipelinesAsked: this.#told ? this.#asked : 0,
+      pipelinesDone: this.#told ? this.#done : 0,
+      bytesGiven: given,
+      bytesTaken: taken,
+    };
+  }
+}
+
+/** With the first command: a program that uses no GPU has its streams as they are. */
+function begin(): void {
+  begun = true;
+  const progress = new Progress();
+  const outputs = [process.stdout, process.stderr].filter(({ isTTY }) => isTTY);
+  const line = new StatusLine(process.stderr as unknown as Terminal, outputs as unknown as Terminal[]);
+  setInterval(() => line.show(progress.at(monotonicNow(), total())), LOOK_MS).unref();
+  process.on('exit', () => line.clear());
+}
+
+function total(): SessionProgress {
+  const sum = { pipelinesAsked: 0, pipelinesDone: 0, bytesGiven: 0, bytesTaken: 0 };
+  for (const session of sessions) {
+    const { state } = session;
+    if (!state) sessions.delete(session);
+    else for (const key of Object.keys(sum) as (keyof SessionProgress)[]) sum[key] += state[key];
+  }
+  return sum;
+}

@@ -1,0 +1,85 @@
+import { closeSync, ftruncateSync, writeSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
+import { clearInterval, monotonicNow, setInterval, wallClock } from '../../../link/clock.js';
+import { packageVersion } from '../../../link/package-version.js';
+import { PROTOCOL } from '../../../proto/version.js';
+import type { LinkObserver } from '../../transport/observed-transport.js';
+import { codeOf, openOutput } from '../output-file.js';
+import { RECORD, RecordingWriter } from './recording.js';
+
+/** What waits is written so often, in milliseconds: a program that is killed has lost no more. */
+const FLUSH_MS = 250;
+
+/** The recordings of this program, by the path that was asked for. */
+const recordings = new Map<string, { made: number; vain: number[] }>();
+
+/**
+ * Records a session to a file, which is made when the session opens: what passes its link. The session has to be a
+ * `fresh` one, since what the host has from earlier is not in there. Where no host accepted a session, the next one
+ * has its file: a program may ask again and again until its host is there.
+ *
+ * @param shared Several programs were asked for the file: where it is there already, this one's has the process's id in
+ *   its name. Further sessions of one program have numbers there in any case.
+ * @throws FarlightError BAD_OPTION where it cannot be made.
+ */
+export function recordSession(path: string, { shared }: { shared: boolean }): LinkObserver {
+  const absolute = resolve(path);
+  const here = recordings.get(absolute) ?? { made: 0, vain: [] };
+  recordings.set(absolute, here);
+  const number = here.made + 1;
+  const about = { suffix: '.fltrace', what: 'the recording', token: 'record' } as const;
+  const again = here.vain.pop();
+  const descriptor = again ?? openOutput({ path: absolute, ...about, shared, number });
+  if (again === undefined) here.made = number;
+  else ftruncateSync(descriptor);
+  let position = 0;
+  let open = true;
+  let accepted = false;
+  const write = (bytes: Uint8Array) => {
+    if (!open) return;
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const written = writeSync(descriptor, bytes, at, bytes.length - at, position);
+        at += written;
+        position += written;
+      }
+    } catch (error) {
+      // A full disk is no reason to end the program that is recorded.
+      open = false;
+      process.stderr.write(`farlight: the recording ends here: ${codeOf(error)}\n`);
+    }
+  };
+  const began = monotonicNow();
+  const ms = () => monotonicNow() - began;
+  const writer = new RecordingWriter(
+    {
+      farlight: packageVersion(),
+      protocol: PROTOCOL.max,
+      program: basename(process.argv[1] ?? 'node'),
+      recordedAt: new Date(wallClock()).toISOString(),
+    },
+    write,
+  );
+  const timer = setInterval(() => writer.flush(), FLUSH_MS).unref();
+  const finish = () => {
+    writer.flush();
+    if (open && accepted) closeSync(descriptor);
+    else if (open) here.vain.push(descriptor);
+    open = false;
+    clearInterval(timer);
+    process.off('exit', finish);
+  };
+  process.on('exit', finish);
+  return {
+    onWelcome: ({ version: farlight, adapter }) => {
+      accepted = true;
+      writer.addObject(RECORD.welcome, ms(), { farlight, adapter: adapter.name });
+    },
+    onSend: (frame) => writer.add(RECORD.up, ms(), frame),
+    onFrame: (frame) => writer.add(RECORD.down, ms(), frame),
+    onClose: (why) => {
+      if (why) writer.addObject(RECORD.closed, ms(), { code: why.code, message: why.message });
+      finish();
+    },
+  };
+}
