@@ -1,7 +1,7 @@
 // `--import`ed into a workload: gives it this machine's own GPU, by Dawn, as Farlight's host opens it.
 import { globals } from 'webgpu';
 import { stayAwakeWhileCompiling } from '../dist/client/node/wasm-compilation.js';
-import { openGpu } from '../dist/server/dawn.js';
+import { openGpu } from '../dist/server/gpu/open-gpu.js';
 import { copyOutOfSharedMemory } from '../test/support/shared-memory.mjs';
 
 const { gpu } = await openGpu(process.env.FARLIGHT_ADAPTER ?? 'software');

@@ -8,7 +8,7 @@ import {
   summarizeAllShaders,
   summarizeTenants,
   type TenantsSummary,
-} from '../server/blobs/tenants.js';
+} from '../server/contents/tenant-folders.js';
 import { type Style, styleOf } from './style.js';
 
 interface CacheOptions {

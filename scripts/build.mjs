@@ -38,14 +38,14 @@ const { version } = JSON.parse(readFileSync(join(chromium, 'package.json'), 'utf
 const target = join(root, 'dist/server/swiftshader');
 cpSync(join(chromium, 'bin/swiftshader.tar.br'), join(target, `swiftshader-${version}.tar.br`));
 // What comes out of it is loaded into executors only where it is what it was here.
-const { FILES } = await import('../dist/server/software-gpu.js');
-const { readTar } = await import('../dist/server/tar.js');
+const { FILES } = await import('../dist/server/gpu/software-gpu.js');
+const { readTar } = await import('../dist/server/gpu/tar.js');
 const archive = brotliDecompressSync(readFileSync(join(chromium, 'bin/swiftshader.tar.br')));
 const hashes = [...readTar(archive)]
   .filter(({ name }) => FILES.includes(name))
   .map(({ name, bytes }) => [name, createHash('sha256').update(bytes).digest('hex')]);
 writeFileSync(join(target, 'sha256.json'), `${JSON.stringify(Object.fromEntries(hashes), null, 2)}\n`);
-cpSync(join(root, 'server/swiftshader-notice.md'), join(target, 'NOTICE.md'));
+cpSync(join(root, 'server/gpu/swiftshader-notice.md'), join(target, 'NOTICE.md'));
 cpSync(join(chromium, 'LICENSE'), join(target, 'LICENSE-MIT'));
 // The text of the Apache License 2.0, which is also gRPC's. It is written last: scripts/ready.mjs looks how old it is.
 cpSync(

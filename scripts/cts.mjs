@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { softwareGpuFolder } from '../dist/server/software-gpu.js';
+import { softwareGpuFolder } from '../dist/server/gpu/software-gpu.js';
 
 const SIDES = ['local', 'farlight'];
 /** Of a failure's log: what says why it failed comes first, the stack after it. */

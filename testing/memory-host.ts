@@ -1,8 +1,8 @@
 import { type MemoryPeer, memoryTransport } from '../client/transport/memory.js';
 import { setImmediate } from '../link/clock.js';
 import { native } from '../link/globals.js';
-import { openGpu } from '../server/dawn.js';
 import { ExecutorSession } from '../server/executor/session.js';
+import { openGpu } from '../server/gpu/open-gpu.js';
 import { newCounters } from '../server/observatory/counters.js';
 import type { TestHost } from './test-host.js';
 

@@ -6,7 +6,7 @@ import { FarlightError } from '../../proto/errors.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/handshake.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { negotiate, PROTOCOL } from '../../proto/version.js';
-import { gpuDeviceFiles } from '../../server/hardware.js';
+import { gpuDeviceFiles } from '../../server/gpu/device-files.js';
 import { ADAPTER_HELP } from '../options/adapter-help.js';
 import { type Style, styleOf } from '../style.js';
 import { type LineSpeed, measureLine } from './measure-line.js';

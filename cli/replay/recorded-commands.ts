@@ -4,8 +4,8 @@ import { BatchAssembler } from '../../proto/wire/batch.js';
 import { FIRST_ID } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
-import { CommandDecoder } from '../../server/executor/command-decoder.js';
-import { PreparedCommand } from '../../server/executor/prepared-command.js';
+import { CommandDecoder } from '../../server/executor/wire/command-decoder.js';
+import { PreparedCommand } from '../../server/executor/wire/decoded-command.js';
 
 /** An awaited command of the recording. */
 export interface RecordedCall {

@@ -2,12 +2,12 @@ import { messageOf, ProtocolError } from '../../proto/errors.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
-import type { Awaited, Context } from './context.js';
-import { createShared, createSharedAsync } from './create-shared.js';
-import type { Carrier } from './held-commands.js';
-import type { Entry } from './objects.js';
-import type { PreparedCommand } from './prepared-command.js';
-import type { SessionActivity } from './session-activity.js';
+import type { Awaited, Context } from './handlers/context.js';
+import type { Entry } from './objects/object-table.js';
+import { createShared, createSharedAsync } from './reuse/create-shared.js';
+import type { SessionActivity } from './trace/session-tracer.js';
+import type { PreparedCommand } from './wire/decoded-command.js';
+import type { Carrier } from './wire/held-commands.js';
 
 /** The receiver of the session's own commands. */
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };

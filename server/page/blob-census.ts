@@ -1,8 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { contentNameFromHex } from '../../proto/content.js';
-import { codeOf, scan, summarize } from '../blobs/blob-folder.js';
-import { tenantFolder } from '../blobs/tenants.js';
+import { codeOf, scan, summarize } from '../contents/content-folder.js';
+import { tenantFolder } from '../contents/tenant-folders.js';
 import type { BlobsView } from '../observatory/view.js';
 
 /** A full store takes 50 ms to look through, so it is looked at again only after so many milliseconds. */

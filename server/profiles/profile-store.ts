@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { hashContent } from '../../link/content-hash.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
-import { type BlobFile, blobPath, scanSync, temporaryPath } from '../blobs/blob-folder.js';
+import { type BlobFile, blobPath, scanSync, temporaryPath } from '../contents/content-folder.js';
 import { decodeProfile, decodeProgram, encodeProfile, PROFILE_LIMITS, type Profile } from './profile.js';
 
 /** Profiles that are kept, and the bytes of all of them where nothing else is said. */

@@ -4,8 +4,8 @@ import { type CreateOptions, create, stats } from '#farlight/client/index.js';
 import { ContentFilter } from '#farlight/proto/content-filter.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
-import { BlobStore } from '#farlight/server/blobs/blob-store.js';
-import { type Content, content, fileOf, temporaryFolders } from '../support/blob-files.js';
+import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { ScriptedTransport, turn } from '../support/scripted-transport.js';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { textureParts } from '#farlight/client/api/textures/write-parts.js';
-import { openGpu } from '#farlight/server/dawn.js';
+import { openGpu } from '#farlight/server/gpu/open-gpu.js';
 
 let device: GPUDevice | undefined;
 

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { requireDevice } from '#farlight/server/dawn.js';
+import { requireDevice } from '#farlight/server/gpu/open-gpu.js';
 import { checkHealth } from '../support/health.js';
 import { memoryLog } from '../support/memory-log.js';
 import { SessionClient } from '../support/session-client.js';
@@ -21,7 +21,7 @@ function unreliable(): { entry: URL; unplug(): void; plug(): void } {
   cleanups.push(() => rmSync(folder, { recursive: true }));
   const gpu = join(folder, 'gpu');
   const entry = join(folder, 'executor.mjs');
-  const run = new URL('../../dist/server/executor/run.js', import.meta.url);
+  const run = new URL('../../dist/server/executor/executor-process.js', import.meta.url);
   const errors = new URL('../../dist/proto/errors.js', import.meta.url);
   writeFileSync(
     entry,

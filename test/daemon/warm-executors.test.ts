@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { temporaryFolders } from '../support/blob-files.js';
+import { temporaryFolders } from '../support/content-files.js';
 import { until } from '../support/session-client.js';
 
 const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalThis;

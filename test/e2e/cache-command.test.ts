@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BlobStore } from '#farlight/server/blobs/blob-store.js';
-import { PROFILES, SHADERS, tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { PROFILES, SHADERS, tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
-import { content, temporaryFolders } from '../support/blob-files.js';
+import { content, temporaryFolders } from '../support/content-files.js';
 import { runFarlight } from '../support/farlight-command.js';
 
 const folders = temporaryFolders();

@@ -3,9 +3,9 @@ import { readdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
-import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
-import { content, fileOf, temporaryFolders } from '../support/blob-files.js';
+import { content, fileOf, temporaryFolders } from '../support/content-files.js';
 import { runThroughFarlight } from '../support/program.js';
 import { until } from '../support/session-client.js';
 

@@ -20,7 +20,7 @@ import { decodeHello, decodeResume, decodeWords } from '#farlight/server/daemon/
 import type { Caller } from '#farlight/server/daemon/door/front-door.js';
 import { Greeting } from '#farlight/server/daemon/door/greeting.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { openGpu } from '#farlight/server/dawn.js';
+import { openGpu } from '#farlight/server/gpu/open-gpu.js';
 import { play, Seeds } from '../support/fuzzed-sessions.js';
 import { inertGpu } from '../support/inert-gpu.js';
 import { mutate } from '../support/mutations.js';

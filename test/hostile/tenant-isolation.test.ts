@@ -3,7 +3,7 @@ import '../support/session-reasons.js';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
-import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { pidOf } from '../support/fake-hosts.js';
 import { secureHosts, secureRaw } from '../support/secure-host.js';

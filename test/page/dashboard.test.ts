@@ -5,15 +5,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { EventReader } from '#farlight/cli/top/event-reader.js';
 import type { Span } from '#farlight/proto/activity.js';
 import { noWork } from '#farlight/proto/work.js';
-import { BlobStore } from '#farlight/server/blobs/blob-store.js';
-import { tenantFolder } from '#farlight/server/blobs/tenants.js';
+import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { TenantContents } from '#farlight/server/daemon/tenants/tenant-contents.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
 import { Observatory } from '#farlight/server/observatory/observatory.js';
 import type { SpansView } from '#farlight/server/observatory/view.js';
 import { BlobCensus } from '#farlight/server/page/blob-census.js';
 import { type HostEvent, openDashboard } from '#farlight/server/page/dashboard.js';
-import { content, temporaryFolders } from '../support/blob-files.js';
+import { content, temporaryFolders } from '../support/content-files.js';
 import { memoryLog } from '../support/memory-log.js';
 import { until } from '../support/session-client.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { SPAN, type Span, type SpanKind } from '#farlight/proto/activity.js';
-import { LimitedSpans } from '#farlight/server/executor/limited-spans.js';
+import { LimitedSpans } from '#farlight/server/executor/trace/limited-spans.js';
 import { LANES, Lanes } from '#farlight/server/page/site/lanes.js';
 import { TimelineView, ticks } from '#farlight/server/page/site/timeline-view.js';
 

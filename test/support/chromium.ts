@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { type Browser, chromium, type LaunchOptions } from 'playwright-core';
 import { cacheFolder } from '#farlight/link/cache-folder.js';
-import { readTar } from '#farlight/server/tar.js';
+import { readTar } from '#farlight/server/gpu/tar.js';
 
 /** It is to open pages of ours and nothing else: no window, no GPU, no questions to its maker. */
 const FLAGS = [

@@ -3,7 +3,11 @@ import { BatchAssembler } from '#farlight/proto/wire/batch.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
 import type { Writer } from '#farlight/proto/wire/writer.js';
-import { CommandDecoder, NamedContent, type Payload } from '#farlight/server/executor/command-decoder.js';
+import {
+  CommandDecoder,
+  NamedContent,
+  type Payload,
+} from '#farlight/server/executor/wire/command-decoder.js';
 
 /** A command of no particular interface: numbers, objects and bytes. */
 interface Args {

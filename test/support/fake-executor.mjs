@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { FarlightError } from '#farlight/proto/errors.js';
-import { runExecutor } from '#farlight/server/executor/run.js';
+import { runExecutor } from '#farlight/server/executor/executor-process.js';
 
 const ADAPTER = { name: 'fake', vendor: 'test', architecture: 'none', software: true, driver: 'fake 1.0' };
 

@@ -1,4 +1,4 @@
-import type { WatchedQueue } from '#farlight/server/executor/gpu-watchdog.js';
+import type { WatchedQueue } from '#farlight/server/executor/limits/gpu-watchdog.js';
 
 /** A clock that a test sets, in milliseconds. */
 export class FakeTime {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { softwareGpuFolder } from '#farlight/server/software-gpu.js';
+import { softwareGpuFolder } from '#farlight/server/gpu/software-gpu.js';
 import { outputOf } from './farlight-command.js';
 
 /** What a program of test/e2e/programs prints. */

@@ -1,7 +1,7 @@
 import type { Hello, LinkEvents, Transport } from '#farlight/client/transport/transport.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import type { KeptContents } from '#farlight/proto/handshake.js';
-import type { BlobStore } from '#farlight/server/blobs/blob-store.js';
+import type { BlobStore } from '#farlight/server/contents/content-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 
 /**

@@ -1,5 +1,5 @@
 import { GpuTurns } from '#farlight/server/daemon/tenants/gpu-turns.js';
-import { GpuTurn } from '#farlight/server/executor/gpu-turn.js';
+import { GpuTurn } from '#farlight/server/executor/limits/gpu-turn.js';
 
 /** What a simulated program does, again and again: so many submits at once, and a pause when they are done. */
 export interface Load {

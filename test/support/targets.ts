@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, globals } from '#farlight/client/index.js';
-import { openGpu } from '#farlight/server/dawn.js';
+import { openGpu } from '#farlight/server/gpu/open-gpu.js';
 import { testHost } from '#farlight/testing/index.js';
 
 /** Where a spec runs: on Dawn in this process, or through Farlight over one of its transports. */

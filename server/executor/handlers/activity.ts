@@ -1,6 +1,6 @@
 import { SPAN } from '../../../proto/activity.js';
-import type { Context } from '../context.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Context } from './context.js';
 
 /** Kinds that this host does not know are none that it could tell of. */
 export function watch(context: Context, _self: Entry, [kinds]: [number]): void {

@@ -1,8 +1,8 @@
 import { invariant } from '../../../proto/errors.js';
 import type { FarlightWrittenRange } from '../../../proto/gen/operations.js';
 import { GPUMapMode } from '../../../proto/gen/webgpu.js';
-import type { Awaited, Context } from '../context.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Awaited, Context } from './context.js';
 
 const NOTHING = new Uint8Array(0);
 

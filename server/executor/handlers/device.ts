@@ -1,9 +1,9 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/operations.js';
 import { textureBytes } from '../../../proto/texture-size.js';
-import type { Awaited, Context } from '../context.js';
-import { describeError } from '../error-scopes.js';
-import { exceedsBuffer, exceedsTexture, type MemoryRequest } from '../gpu-memory.js';
-import type { Entry } from '../objects.js';
+import { exceedsBuffer, exceedsTexture, type MemoryRequest } from '../limits/gpu-memory.js';
+import { describeError } from '../objects/error-scopes.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Awaited, Context } from './context.js';
 
 const deviceOf = (self: Entry) => self.object as GPUDevice;
 

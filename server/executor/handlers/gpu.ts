@@ -6,9 +6,9 @@ import type {
   GPURequestAdapterOptions,
 } from '../../../proto/gen/operations.js';
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
-import type { Awaited, Context } from '../context.js';
-import { type AdapterRequest, adapterRequest, deviceRequest } from '../device-request.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import { type AdapterRequest, adapterRequest, deviceRequest } from '../reuse/device-request.js';
+import type { Awaited, Context } from './context.js';
 
 export function requestAdapter(
   { gpu, objects, command }: Context,

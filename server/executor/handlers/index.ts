@@ -1,6 +1,6 @@
-import type { Handler } from '../context.js';
 import * as activity from './activity.js';
 import * as buffer from './buffer.js';
+import type { Handler } from './context.js';
 import * as device from './device.js';
 import * as gpu from './gpu.js';
 import * as queue from './queue.js';

@@ -1,8 +1,8 @@
 import { invariant } from '../../../proto/errors.js';
 import { EXTERNAL_IMAGE_FORMATS } from '../../../proto/external-image.js';
 import { GPUTextureUsage } from '../../../proto/gen/webgpu.js';
-import type { Awaited, Context } from '../context.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Awaited, Context } from './context.js';
 
 /**
  * The mappings that were asked for before are settled before

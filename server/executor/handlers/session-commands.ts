@@ -1,5 +1,5 @@
-import type { Awaited, Context } from '../context.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Awaited, Context } from './context.js';
 
 /** The host's label is for the implementation's messages alone; handles that share the object share it. */
 export function setLabel(context: Context, _self: Entry, [id, label]: [number, string]): void {

@@ -1,6 +1,6 @@
 import type { FarlightCompilationMessage } from '../../../proto/gen/operations.js';
-import type { Awaited, Context } from '../context.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Awaited, Context } from './context.js';
 
 export function getCompilationInfo(_context: Context, self: Entry): Awaited {
   const reply = ({ messages }: GPUCompilationInfo): FarlightCompilationMessage<never>[] =>

@@ -1,5 +1,5 @@
-import type { Context } from '../context.js';
-import type { Entry } from '../objects.js';
+import type { Entry } from '../objects/object-table.js';
+import type { Context } from './context.js';
 
 export function destroy({ garbage, memory }: Context, self: Entry): void {
   const texture = self.object as GPUTexture;

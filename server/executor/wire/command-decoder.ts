@@ -1,0 +1,289 @@
+import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../../proto/content.js';
+import { ProtocolError } from '../../../proto/errors.js';
+import { FIRST_ID, FOREIGN_ID } from '../../../proto/wire/handle.js';
+import { LIMITS } from '../../../proto/wire/limits.js';
+import { Reader } from '../../../proto/wire/reader.js';
+import {
+  Expectations,
+  ITEM,
+  ITEM_KINDS,
+  type Linked,
+  PAYLOAD,
+  PAYLOAD_MODES,
+  SUCCESSOR,
+  successorOf,
+} from '../../../proto/wire/template.js';
+
+/** A payload that came as its content's name alone. */
+export class NamedContent {
+  readonly name: ContentName;
+  readonly length: number;
+
+  constructor(name: ContentName, length: number) {
+    this.name = name;
+    this.length = length;
+  }
+}
+
+export type Payload = Uint8Array | NamedContent;
+
+/** What carries commands out. `C` is what it makes of a command's shape, once for all of its uses. */
+export interface CommandSink<C> {
+  /**
+   * The shape belongs to the callee; `once` says that it is used but once, and nothing is to be kept of the
+   * command. Throws ProtocolError where it is no shape.
+   */
+  prepare(shape: Uint8Array, once: boolean): C;
+  /** Whether commands of that shape create an object, to which the next id falls. */
+  creates(command: C): boolean;
+  /** `made` is the id of the object that the command creates. Both lists are the caller's. */
+  execute(command: C, operands: readonly number[], payloads: readonly Payload[], made: number): void;
+  /** The client will not name these objects again. */
+  release(first: number, count: number): void;
+  /** A payload came with a name, to be kept under that. The bytes are a view of the batch. */
+  store(name: ContentName, bytes: Uint8Array): void;
+  /** A content came by itself. The bytes are a view of the batch. */
+  supply(name: ContentName, bytes: Uint8Array): void;
+}
+
+/** A command that may be repeated. */
+interface Template<C> extends Linked<Template<C>> {
+  command: C;
+  expectations: Expectations;
+  /** Those of its latest use, in an array that is used again each time. */
+  operands: number[];
+  /** The payloads that are kept; undefined for one that comes each time. */
+  kept: (Uint8Array | undefined)[];
+  takesPayloads: boolean;
+}
+
+/** A command as it comes in full. */
+interface InFull {
+  shape: Uint8Array;
+  operands: number[];
+  payloads: Payload[];
+  /** Whether a payload is kept, for each. */
+  keeps: boolean[];
+}
+
+/**
+ * Reads batches of commands (see proto/wire/template.ts), keeps the templates that the client defines,
+ * and gives each command to the sink in its turn. Whatever the client should not send is a ProtocolError.
+ */
+export class CommandDecoder<C> {
+  readonly #sink: CommandSink<C>;
+  /** Commands that came as names. */
+  repeated = 0;
+  #templates: Template<C>[] = [];
+  #templateBytes = 0;
+  readonly #renames = new Map<number, number>();
+  /** The place that the stream has come to. */
+  #place: Linked<Template<C>> = { next: undefined };
+  #nextId = FIRST_ID;
+
+  constructor(sink: CommandSink<C>) {
+    this.#sink = sink;
+  }
+
+  /** Carries out a batch. What the sink throws comes through, and ends the session. */
+  run(batch: Uint8Array): void {
+    const r = new Reader(batch);
+    let left: number = LIMITS.batchCommands;
+    while (!r.done) {
+      const head = r.u64();
+      const kind = head % ITEM_KINDS;
+      const value = Math.floor(head / ITEM_KINDS);
+      left -= kind === ITEM.follow ? value : 1;
+      if (left < 0) throw new ProtocolError(`a batch has more than ${LIMITS.batchCommands} commands`);
+      this.#item(r, kind, value);
+    }
+  }
+
+  #item(r: Reader, kind: number, value: number): void {
+    switch (kind) {
+      case ITEM.follow:
+        for (let count = value; count > 0; count -= 1) this.#follow(this.#advance());
+        return;
+      case ITEM.correct:
+        this.#correct(r, this.#advance(), value);
+        return;
+      case ITEM.jump:
+        this.#place.next = this.#templates[value];
+        if (!this.#place.next) throw new ProtocolError(`there is no template ${value}`);
+        return;
+      case ITEM.define:
+        this.#define(r, value);
+        return;
+      case ITEM.once:
+        this.#once(r);
+        return;
+      case ITEM.release:
+        this.#release(r, value);
+        return;
+      case ITEM.forget:
+        this.#forget();
+        return;
+      case ITEM.content:
+        this.#sink.supply(name(r), r.take(value, LIMITS.transferBytes));
+        return;
+      default:
+        throw new ProtocolError(`an item of kind ${kind}`);
+    }
+  }
+
+  #advance(): Template<C> {
+    const { next } = this.#place;
+    if (!next) throw new ProtocolError('a command follows where none is expected');
+    this.#place = next;
+    this.repeated += 1;
+    return next;
+  }
+
+  #follow(template: Template<C>): void {
+    if (template.takesPayloads) throw new ProtocolError('a command comes without its payload');
+    const { operands } = template;
+    this.#expect(template, 0, operands.length);
+    this.#execute(template.command, operands, template.kept as Uint8Array[]);
+  }
+
+  #correct(r: Reader, template: Template<C>, corrections: number): void {
+    const { operands, kept } = template;
+    let at = 0;
+    let corrected = 0;
+    for (let count = corrections; count > 0; count -= 1) {
+      corrected += r.u32();
+      if (corrected >= operands.length || corrected < at) {
+        throw new ProtocolError(`a correction of operand ${corrected} of ${operands.length}`);
+      }
+      this.#expect(template, at, corrected);
+      this.#observe(template, corrected, this.#operand(r));
+      at = corrected + 1;
+    }
+    this.#expect(template, at, operands.length);
+    // Most have none or one. An array that is kept for all of them would have its memory made anew each time.
+    const payloads: Payload[] = [];
+    for (let index = 0; index < kept.length; index += 1) payloads.push(kept[index] ?? this.#changing(r));
+    this.#execute(template.command, operands, payloads);
+  }
+
+  /** The operands from `at` up to `end` are those expected. */
+  #expect(template: Template<C>, at: number, end: number): void {
+    const { expectations } = template;
+    for (let index = at; index < end; index += 1) {
+      this.#observe(template, index, expectations.at(index, this.#nextId, this.#renames));
+    }
+  }
+
+  #observe({ expectations, operands }: Template<C>, index: number, id: number): void {
+    expectations.observe(index, id, this.#nextId, this.#renames);
+    operands[index] = id;
+  }
+
+  #define(r: Reader, rule: number): void {
+    if (rule > SUCCESSOR.expected) throw new ProtocolError(`a successor by the rule ${rule}`);
+    const { shape, operands, payloads, keeps } = this.#inFull(r);
+    const kept = payloads.map((payload, index) =>
+      keeps[index] ? (payload as Uint8Array).slice() : undefined,
+    );
+    this.#templateBytes += kept.reduce((sum, payload) => sum + (payload?.length ?? 0), shape.length);
+    if (this.#templates.length === LIMITS.templates || this.#templateBytes > LIMITS.templateBytes) {
+      throw new ProtocolError('there are more templates than are kept');
+    }
+    const template: Template<C> = {
+      command: this.#sink.prepare(shape.slice(), false),
+      expectations: new Expectations(operands, this.#nextId),
+      operands,
+      kept,
+      takesPayloads: kept.includes(undefined),
+      next: successorOf(rule, this.#place.next),
+    };
+    this.#templates.push(template);
+    this.#place.next = template;
+    this.#place = template;
+    this.#execute(template.command, operands, payloads);
+  }
+
+  #once(r: Reader): void {
+    const { shape, operands, payloads } = this.#inFull(r);
+    this.#execute(this.#sink.prepare(shape, true), operands, payloads);
+  }
+
+  #execute(command: C, operands: readonly number[], payloads: readonly Payload[]): void {
+    if (this.#renames.size > LIMITS.renames)
+      throw new ProtocolError(`there are more than ${LIMITS.renames} objects for which others are expected`);
+    const made = this.#sink.creates(command) ? this.#nextId++ : 0;
+    this.#sink.execute(command, operands, payloads, made);
+  }
+
+  #inFull(r: Reader): InFull {
+    const shape = r.bytes();
+    const operands: number[] = [];
+    for (let count = bounded(r.u32()); count > 0; count -= 1) operands.push(this.#operand(r));
+    const payloads: Payload[] = [];
+    const keeps: boolean[] = [];
+    for (let count = bounded(r.u32()); count > 0; count -= 1) {
+      const { payload, kept } = this.#payload(r);
+      keeps.push(kept);
+      payloads.push(payload);
+    }
+    return { shape, operands, payloads, keeps };
+  }
+
+  /** A payload of a repeated command: it comes because it is not kept. */
+  #changing(r: Reader): Payload {
+    const { payload, kept } = this.#payload(r);
+    if (kept) throw new ProtocolError('a payload is to be kept by a template that is there already');
+    return payload;
+  }
+
+  #payload(r: Reader): { payload: Payload; kept: boolean } {
+    const head = r.u64();
+    const mode = head % PAYLOAD_MODES;
+    const length = Math.floor(head / PAYLOAD_MODES);
+    if (mode === PAYLOAD.named) {
+      if (length > LIMITS.transferBytes)
+        throw new ProtocolError(`a content of ${length} bytes is over the limit of ${LIMITS.transferBytes}`);
+      return { payload: new NamedContent(name(r), length), kept: false };
+    }
+    const stored = mode === PAYLOAD.stored ? name(r) : undefined;
+    const payload = r.take(length, LIMITS.transferBytes);
+    if (stored) this.#sink.store(stored, payload);
+    return { payload, kept: mode === PAYLOAD.kept };
+  }
+
+  #operand(r: Reader): number {
+    const age = r.u64();
+    if (age > this.#nextId) throw new ProtocolError(`an object ${age} creations old`);
+    return age === 0 ? FOREIGN_ID : this.#nextId - age;
+  }
+
+  #release(r: Reader, runs: number): void {
+    let first = 0;
+    for (let run = runs; run > 0; run -= 1) {
+      first += r.u64();
+      const count = r.u64();
+      if (first + count > this.#nextId) throw new ProtocolError('a release of what was not made');
+      for (let id = first; id < first + count; id += 1) this.#renames.delete(id);
+      this.#sink.release(first, count);
+      first += count;
+    }
+  }
+
+  #forget(): void {
+    this.#templates = [];
+    this.#templateBytes = 0;
+    this.#renames.clear();
+    this.#place = { next: undefined };
+  }
+}
+
+/** Copied: a name outlives its batch. */
+function name(r: Reader): ContentName {
+  return toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice());
+}
+
+function bounded(count: number): number {
+  if (count > LIMITS.operands)
+    throw new ProtocolError(`${count} operands are over the limit of ${LIMITS.operands}`);
+  return count;
+}

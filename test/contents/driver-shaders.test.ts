@@ -1,0 +1,100 @@
+import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { remoteHost } from '#farlight/client/transport/open.js';
+import { keepShaders } from '#farlight/server/contents/driver-shaders.js';
+import { SHADERS, tenantFolder } from '#farlight/server/contents/tenant-folders.js';
+import { ACTION } from '../support/fake-executor.mjs';
+import { pidOf } from '../support/fake-hosts.js';
+import { secureHosts } from '../support/secure-host.js';
+import { executorsOf, SessionClient } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
+
+const temporary = folders();
+const before = { ...process.env };
+afterEach(() => {
+  temporary.remove();
+  process.env = { ...before };
+});
+
+describe('what a driver keeps of shaders', () => {
+  let path: string;
+  beforeEach(() => {
+    path = join(temporary.make(), 'tenant', 'shaders');
+  });
+  const variables = () =>
+    Object.fromEntries(
+      Object.entries(process.env).filter(([name]) => /SHADER/.test(name) && !(name in before)),
+    );
+
+  it('lies in the folder that is named, readable by this user alone, and takes less than that may', () => {
+    keepShaders({ path, maxBytes: 4 << 20 });
+    expect(variables()).toEqual({
+      MESA_SHADER_CACHE_DIR: path,
+      MESA_SHADER_CACHE_MAX_SIZE: '3072K',
+      __GL_SHADER_DISK_CACHE_PATH: path,
+      __GL_SHADER_DISK_CACHE_SIZE: String(3 << 20),
+      AMD_SHADER_DISK_CACHE_PATH: path,
+    });
+    expect(statSync(path).mode & 0o777).toBe(0o700);
+  });
+
+  it('stays from one process to the next, and is deleted where it has become more than it may be', () => {
+    const deep = join(path, 'mesa_shader_cache', 'ab');
+    mkdirSync(deep, { recursive: true });
+    writeFileSync(join(deep, 'cdef'), new Uint8Array(100_000));
+    keepShaders({ path, maxBytes: 200_000 });
+    expect(readdirSync(deep)).toEqual(['cdef']);
+    writeFileSync(join(deep, 'more'), new Uint8Array(200_000));
+    keepShaders({ path, maxBytes: 200_000 });
+    expect(readdirSync(path)).toEqual([]);
+    expect(readdirSync(join(path, '..'))).toEqual(['shaders']);
+  });
+
+  it('is nothing where that is wanted, or the folder cannot be had', () => {
+    const nothing = { MESA_SHADER_CACHE_DISABLE: 'true', __GL_SHADER_DISK_CACHE: '0' };
+    keepShaders('nowhere');
+    expect(variables()).toEqual(nothing);
+    process.env = { ...before };
+    const file = join(temporary.make(), 'file');
+    writeFileSync(file, '');
+    keepShaders({ path: join(file, 'shaders'), maxBytes: 1 << 20 });
+    expect(variables()).toEqual(nothing);
+  });
+});
+
+describe('a tenant', () => {
+  const hosts = secureHosts();
+  afterEach(() => hosts.close());
+
+  async function run(url: string) {
+    const client = new SessionClient(remoteHost(url));
+    const pid = await pidOf(client);
+    const shaders = JSON.parse(Buffer.from(await client.ask(ACTION.shaders)).toString());
+    return { pid, shaders, close: () => client.link.close() };
+  }
+
+  it("never has an executor whose driver keeps shaders in another tenant's folder, and finds its own ready", async () => {
+    const root = hosts.folder();
+    const { invite } = await hosts.start({ blobs: { root }, kept: 0, spares: 1 });
+    const tenants = { alice: invite('alice'), bob: invite('bob') };
+    let last: string | undefined;
+    for (const tenant of ['alice', 'alice', 'bob', 'bob', 'alice'] as const) {
+      const [ready] = await executorsOf(process.pid);
+      const { pid, shaders, close } = await run(tenants[tenant].url);
+      const path = join(tenantFolder(tenant, root), SHADERS);
+      expect(shaders).toEqual({ path, maxBytes: expect.any(Number) });
+      expect(pid === ready).toBe(tenant === last);
+      last = tenant;
+      close();
+      let others: number[];
+      do others = await executorsOf(process.pid);
+      while (others.length !== 1 || others[0] === pid || others[0] === ready);
+    }
+  });
+
+  it('has no shaders kept where the host keeps nothing', async () => {
+    const { invite } = await hosts.start();
+    expect((await run(invite('alice').url)).shaders).toBe('nowhere');
+  });
+});

@@ -1,0 +1,86 @@
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { BlobStore } from '#farlight/server/contents/content-store.js';
+import {
+  blobRoot,
+  clearTenants,
+  summarizeTenants,
+  tenantFolder,
+} from '#farlight/server/contents/tenant-folders.js';
+import { content, temporaryFolders } from '../support/content-files.js';
+
+const folders = temporaryFolders();
+let root: string;
+beforeEach(() => {
+  root = folders.make();
+});
+afterEach(() => folders.remove());
+
+const open = (tenant: string) => new BlobStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 });
+
+describe('a tenant', () => {
+  it('has nothing of what another has stored', async () => {
+    const { name, bytes } = content(1);
+    await open('alice').write(name, bytes);
+    expect(open('bob').read(name)).toBeUndefined();
+    expect([open('bob').names(), open('bob').summary().count]).toEqual([[], 0]);
+    expect(open('alice').read(name)).toEqual(bytes);
+    open('bob').clear();
+    expect(open('alice').names()).toEqual([name]);
+  });
+
+  it('has a folder right below the root, whatever its name', () => {
+    const names = ['', 'alice', 'Alice', '..', '../bob', '/etc', 'a\0b', 'é', 'e\u0301', 'x'.repeat(10_000)];
+    const paths = names.map((name) => tenantFolder(name, root));
+    for (const path of paths) expect(path.slice(root.length)).toMatch(/^\/[0-9a-f]{64}$/);
+    expect(new Set(paths).size).toBe(names.length);
+    expect(tenantFolder('alice', root)).toBe(paths[1]);
+  });
+
+  it('has it in the cache folder of the user', () => {
+    const before = process.env.XDG_CACHE_HOME;
+    try {
+      process.env.XDG_CACHE_HOME = '/somewhere';
+      expect(blobRoot()).toBe('/somewhere/farlight/blobs');
+    } finally {
+      if (before === undefined) delete process.env.XDG_CACHE_HOME;
+      else process.env.XDG_CACHE_HOME = before;
+    }
+  });
+});
+
+describe('all tenants', () => {
+  it('are summed up', async () => {
+    for (const [tenant, seed] of [
+      ['alice', 1],
+      ['alice', 2],
+      ['bob', 1],
+    ] as const) {
+      const { name, bytes } = content(seed);
+      await open(tenant).write(name, bytes);
+    }
+    expect(summarizeTenants(root)).toMatchObject({ tenants: 2, count: 3, bytes: 3000 });
+    expect(clearTenants(root)).toEqual({ tenants: 2, count: 3, bytes: 3000 });
+    expect(summarizeTenants(root)).toEqual({ tenants: 0, count: 0, bytes: 0 });
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  it('are none where there is no root', () => {
+    const nowhere = join(root, 'nowhere');
+    expect(summarizeTenants(nowhere)).toEqual({ tenants: 0, count: 0, bytes: 0 });
+    expect(clearTenants(nowhere)).toEqual({ tenants: 0, count: 0, bytes: 0 });
+    expect(existsSync(nowhere)).toBe(false);
+  });
+
+  it('are cleared without what is not theirs', async () => {
+    const { name, bytes } = content(1);
+    await open('alice').write(name, bytes);
+    writeFileSync(join(tenantFolder('alice', root), 'notes.txt'), 'mine');
+    mkdirSync(join(root, 'other'));
+    writeFileSync(join(root, 'other', 'a'.repeat(64)), 'mine');
+    expect(clearTenants(root)).toEqual({ tenants: 1, count: 1, bytes: 1000 });
+    expect(readdirSync(tenantFolder('alice', root))).toEqual(['notes.txt']);
+    expect(readdirSync(join(root, 'other'))).toHaveLength(1);
+  });
+});

@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest';
+import { ErrorScopes } from '#farlight/server/executor/objects/error-scopes.js';
+
+it('an error scope that a program leaves open does not keep all that the program makes', () => {
+  const scopes = new ErrorScopes();
+  scopes.push('validation');
+  for (let made = 0; made < 10_000; made += 1) scopes.whenClean(() => {});
+  scopes.push('out-of-memory');
+  scopes.whenClean(() => {});
+  scopes.pop();
+  expect(scopes.pop()?.whenClean.length).toBe(4096);
+  let isDone = false;
+  scopes.whenClean(() => {
+    isDone = true;
+  });
+  expect(isDone).toBe(true);
+});

@@ -1,0 +1,284 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
+import { NamedContents } from '#farlight/client/reuse/named-contents.js';
+import { UploadPolicy } from '#farlight/client/reuse/upload-policy.js';
+import { emptyStats } from '#farlight/client/session/ledger.js';
+import type { ContentName } from '#farlight/proto/content.js';
+import { ContentFilter } from '#farlight/proto/content-filter.js';
+import { OPERATIONS } from '#farlight/proto/gen/operations.js';
+import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
+import { Reader } from '#farlight/proto/wire/reader.js';
+import { REPLY } from '#farlight/proto/wire/reply.js';
+import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
+import { Writer } from '#farlight/proto/wire/writer.js';
+import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ExecutorSession } from '#farlight/server/executor/session.js';
+import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
+import { FakeGpu } from '../support/fake-gpu.js';
+import { turn } from '../support/scripted-transport.js';
+
+const folders = temporaryFolders();
+afterEach(async () => {
+  // A store makes its folder again when it still has something to write.
+  await store.idle();
+  folders.remove();
+});
+
+const [one, two, three] = [1, 2, 3].map((seed) => content(seed, 4000)) as [Content, Content, Content];
+
+let folder: string;
+let store: BlobStore;
+let fake: FakeGpu;
+let ends: string[];
+let sent: Uint8Array[];
+let session: ExecutorSession;
+let encoder: CommandEncoder;
+let device: Handle;
+let queue: Handle;
+let buffer: Handle;
+
+/** Opens a session whose client believes that the host has the first three contents, and has a buffer. */
+async function open(options: { writeFile?: () => Promise<void> } = {}): Promise<void> {
+  store = new BlobStore({ folder, maxBytes: 1 << 20, ...options });
+  fake = new FakeGpu();
+  ends = [];
+  sent = [];
+  session = new ExecutorSession(
+    fake.gpu,
+    { send: (frame) => sent.push(frame), end: (code, reason) => ends.push(`${code}: ${reason}`) },
+    { store },
+  );
+  const owner = {};
+  const root = new Handle(ROOT_ID, owner);
+  encoder = new CommandEncoder(owner, 'on');
+  const filter = ContentFilter.of([one, two, three].map(({ name }) => name)).encode();
+  const policy = new UploadPolicy({ largestBytes: store.largestBytes });
+  encoder.contents = new NamedContents(
+    { filter, largestBytes: store.largestBytes },
+    { stats: emptyStats(), policy, nextSerial: () => 1 },
+  );
+  const [adapter, ...made] = Array.from({ length: 4 }, () => new Handle(UNMADE, owner));
+  [device, queue, buffer] = made as [Handle, Handle, Handle];
+  const { requestAdapter } = OPERATIONS.GPU;
+  const options_ = { featureLevel: 'core', forceFallbackAdapter: false, xrCompatible: false };
+  encoder.write(requestAdapter, root, [options_], adapter);
+  send();
+  await turn();
+  const descriptor = { label: '', requiredFeatures: [], requiredLimits: {}, defaultQueue: { label: '' } };
+  encoder.write(OPERATIONS.GPUAdapter.requestDevice, adapter as Handle, [descriptor], device);
+  send();
+  await turn();
+  encoder.write(OPERATIONS.GPUDevice.getQueue, device, [], queue);
+  const { createBuffer } = OPERATIONS.GPUDevice;
+  encoder.write(createBuffer, device, [{ label: '', size: 8000, usage: 8, mappedAtCreation: false }], buffer);
+  send();
+  fake.calls.length = 0;
+  sent.length = 0;
+}
+
+beforeEach(async () => {
+  folder = folders.make();
+  await open();
+});
+
+let offsets = 0;
+/** Records an upload to a place of its own. */
+function upload({ bytes }: { bytes: Uint8Array }): void {
+  offsets += 4;
+  encoder.write(OPERATIONS.GPUQueue.writeBuffer, queue, [buffer, offsets, bytes]);
+}
+const destroy = () => encoder.write(OPERATIONS.GPUBuffer.destroy, buffer, []);
+
+function send(): void {
+  for (const frame of encoder.take()) session.receive(frame);
+}
+
+function supply(name: ContentName, bytes: Uint8Array): void {
+  const w = new Writer();
+  w.u64(bytes.length * ITEM_KINDS + ITEM.content);
+  w.append(name);
+  w.append(bytes);
+  for (const frame of w.take()) session.receive(frame);
+}
+
+/** What the GPU was asked for: what was uploaded in place of the calls that upload. */
+const done = () =>
+  fake.calls.map(([name, args]) => {
+    const content = [one, two, three].findIndex(
+      ({ bytes }) => name === 'GPUQueue.writeBuffer' && Buffer.compare(bytes, args[2] as Uint8Array) === 0,
+    );
+    return content < 0 ? name : content + 1;
+  });
+
+/** The names that the host has asked for since it was last looked. */
+async function asked(): Promise<number[]> {
+  await turn();
+  const readers = sent.splice(0).map((frame) => new Reader(frame.subarray(1)));
+  return readers.flatMap((r) => {
+    const names: number[] = [];
+    while (!r.done) {
+      expect(r.u8()).toBe(REPLY.missing);
+      const name = Buffer.from(r.take(32, 32));
+      names.push([one, two, three].findIndex((each) => name.equals(each.name)) + 1);
+    }
+    return names;
+  });
+}
+
+const PROTOCOL_ERROR = [expect.stringMatching(/^PROTOCOL_ERROR: /)];
+
+describe('a content that the host has', () => {
+  it('takes the place of its name', async () => {
+    await store.write(one.name, one.bytes);
+    upload(one);
+    send();
+    expect(done()).toEqual([1]);
+    expect(await asked()).toEqual([]);
+  });
+});
+
+describe('while a content is missing', () => {
+  it('nothing that comes after it is done, and then all of it in its order', async () => {
+    upload(one);
+    destroy();
+    send();
+    upload({ bytes: new Uint8Array(16) });
+    encoder.release([buffer.id]);
+    send();
+    expect(done()).toEqual([]);
+    expect(await asked()).toEqual([1]);
+    supply(one.name, one.bytes);
+    expect(done()).toEqual([1, 'GPUBuffer.destroy', 'GPUQueue.writeBuffer']);
+    // The release had its turn, too.
+    destroy();
+    send();
+    expect(ends).toEqual(PROTOCOL_ERROR);
+  });
+
+  it('all that is missing is asked for at once, each once, and may come in any order', async () => {
+    await store.write(two.name, two.bytes);
+    for (const each of [one, two, three, one, three]) upload(each);
+    send();
+    expect(await asked()).toEqual([1, 3]);
+    supply(three.name, three.bytes);
+    expect(done()).toEqual([]);
+    supply(one.name, one.bytes);
+    expect(done()).toEqual([1, 2, 3, 1, 3]);
+    expect(await asked()).toEqual([]);
+  });
+
+  it('what was asked for is done up to the next that is missing', async () => {
+    for (const each of [one, two]) upload(each);
+    send();
+    supply(one.name, one.bytes);
+    expect(done()).toEqual([1]);
+    supply(two.name, two.bytes);
+    expect(done()).toEqual([1, 2]);
+    expect(ends).toEqual([]);
+  });
+
+  it.each<[string, () => void]>([
+    ['other bytes', () => supply(one.name, two.bytes)],
+    ['fewer bytes', () => supply(one.name, one.bytes.subarray(1))],
+    ['another content', () => supply(two.name, two.bytes)],
+  ])('%s in its place end the session', (_what, answer) => {
+    upload(one);
+    send();
+    answer();
+    expect(ends).toEqual(PROTOCOL_ERROR);
+    expect(done()).toEqual(['GPUDevice.destroy']);
+  });
+
+  it('the session may close', () => {
+    upload(one);
+    send();
+    session.close();
+    supply(one.name, one.bytes);
+    expect([done(), ends]).toEqual([['GPUDevice.destroy'], []]);
+  });
+});
+
+describe('a content is not taken', () => {
+  it('where it was not asked for', () => {
+    supply(one.name, one.bytes);
+    expect(ends).toEqual(PROTOCOL_ERROR);
+  });
+
+  it('under the name of another', async () => {
+    const w = new Writer();
+    w.u64(ITEM.once);
+    w.bytes(Uint8Array.of(0));
+    w.u32(0);
+    w.u32(1);
+    w.u64(one.bytes.length * 4 + 2);
+    w.append(two.name);
+    w.append(one.bytes);
+    for (const frame of w.take()) session.receive(frame);
+    expect(ends).toEqual(PROTOCOL_ERROR);
+    await store.idle();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+describe('the memory of a frame', () => {
+  const taken = () => encoder.take().map((frame) => session.receive(frame));
+  const short = { bytes: Uint8Array.of(1, 2, 3, 4) };
+
+  it('is given back by a frame that is one write, and was carried out', () => {
+    upload(short);
+    expect(taken()).toEqual([true]);
+    upload(short);
+    upload(short);
+    expect(taken()).toEqual([false]);
+    destroy();
+    expect(taken()).toEqual([false]);
+  });
+
+  it('stays where the write waits for another, or its bytes are stored under their name', () => {
+    upload(content(5, 4000));
+    expect(taken()).toEqual([false]);
+    upload(one);
+    expect(taken()).toEqual([false]);
+    upload(short);
+    expect(taken()).toEqual([false]);
+    supply(one.name, one.bytes);
+    expect(done().length).toBe(3);
+    upload(short);
+    expect(taken()).toEqual([true]);
+  });
+});
+
+describe('what comes with its name', () => {
+  it('is stored, and found by its name from then on', async () => {
+    const four = content(4, 4000);
+    upload(four);
+    send();
+    upload(four);
+    send();
+    expect(done().length).toBe(2);
+    await store.idle();
+    rmSync(fileOf(folder, four));
+    upload(four);
+    send();
+    expect(done().length).toBe(2);
+    supply(four.name, four.bytes);
+    expect(done().length).toBe(3);
+    await store.idle();
+    expect(readdirSync(folder).length).toBe(1);
+  });
+
+  it('is used although the disk is full, and asked for where it is named again', async () => {
+    await open({ writeFile: () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })) });
+    const four = content(4, 4000);
+    for (let round = 0; round < 2; round += 1) {
+      upload(four);
+      send();
+      await store.idle();
+      await turn();
+    }
+    expect(done().length).toBe(1);
+    supply(four.name, four.bytes);
+    expect([done().length, ends]).toEqual([2, []]);
+  });
+});
