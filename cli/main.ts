@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { packageVersion } from '../link/package-version.js';
+import { packageVersion } from '../link/machine/package-version.js';
 import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
 import { complain } from './complain.js';

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { grpc } from '../link/grpc.js';
+import { grpc } from '../link/grpc/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless } from '../proto/harmless.js';
 import { blobRoot } from '../server/contents/tenant-folders.js';

@@ -1,4 +1,4 @@
-import { native } from '../link/globals.js';
+import { native } from '../link/machine/globals.js';
 import { FarlightError } from '../proto/errors.js';
 import { redact } from '../proto/token.js';
 import { onOrOff } from './on-or-off.js';

@@ -2,7 +2,7 @@ import { ProtocolError } from './errors.js';
 import { bytesToHex } from './hex.js';
 
 /**
- * A content's name is the SHA-256 of its bytes (`hashContent` in link/content-hash.ts makes it), so
+ * A content's name is the SHA-256 of its bytes (`hashContent` in link/machine/hashing.ts makes it), so
  * it is checked by hashing, and whoever knows the name of a content knows nothing else of it.
  */
 export const CONTENT_NAME_BYTES = 32;

@@ -1,6 +1,6 @@
-import { steadyTime } from '../link/clock.js';
-import { deferred } from '../link/deferred.js';
-import { packageVersion } from '../link/package-version.js';
+import { steadyTime } from '../link/machine/clock.js';
+import { deferred } from '../link/machine/deferred.js';
+import { packageVersion } from '../link/machine/package-version.js';
 import { type FarlightError, invariant, messageOf } from '../proto/errors.js';
 import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../proto/handshake.js';
 import { PROTOCOL } from '../proto/version.js';

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import { parseHostAddress } from '../client/transport/host-address.js';
-import { native } from '../link/globals.js';
-import { packageFile } from '../link/package-files.js';
+import { parseHostAddress } from '../client/transport/host/host-address.js';
+import { native } from '../link/machine/globals.js';
+import { packageFile } from '../link/machine/package-files.js';
 import { FarlightError } from '../proto/errors.js';
 import type { Done, EmulatorData, Order } from './emulation/emulator-thread.js';
 import type { Direction } from './emulation/flow.js';

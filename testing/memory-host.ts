@@ -1,9 +1,9 @@
-import { type MemoryPeer, memoryTransport } from '../client/transport/memory.js';
-import { setImmediate } from '../link/clock.js';
-import { native } from '../link/globals.js';
+import { setImmediate } from '../link/machine/clock.js';
+import { native } from '../link/machine/globals.js';
 import { ExecutorSession } from '../server/executor/session.js';
 import { openGpu } from '../server/gpu/open-gpu.js';
 import { newCounters } from '../server/observatory/counters.js';
+import { type MemoryPeer, memoryTransport } from './memory-transport.js';
 import type { TestHost } from './test-host.js';
 
 /** A host in this process: the sessions share one Dawn, and the memory of the test itself. */

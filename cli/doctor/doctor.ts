@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import { HostClient } from '../../client/transport/host-client.js';
-import { packageVersion } from '../../link/package-version.js';
-import { probeAdapter } from '../../link/probe-adapter.js';
+import { HostClient } from '../../client/transport/host/host-client.js';
+import { probeAdapter } from '../../link/executor/probe-adapter.js';
+import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/handshake.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';

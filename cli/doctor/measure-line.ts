@@ -1,5 +1,5 @@
 /** What is measured of a line: `echo` sends a payload and has that many bytes sent back. */
-import { monotonicNow } from '../../link/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
 export interface Echo {
   echo(payload: Uint8Array, replyBytes: number): Promise<void>;
 }

@@ -6,9 +6,9 @@ import {
   type RecordingReader,
 } from '../../client/observers/recording/recording.js';
 import type { Link, Transport, Welcome } from '../../client/transport/transport.js';
-import { monotonicNow } from '../../link/clock.js';
-import { deferred } from '../../link/deferred.js';
-import { packageVersion } from '../../link/package-version.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { deferred } from '../../link/machine/deferred.js';
+import { packageVersion } from '../../link/machine/package-version.js';
 import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';

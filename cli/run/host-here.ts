@@ -1,4 +1,4 @@
-import { grpc } from '../../link/grpc.js';
+import { grpc } from '../../link/grpc/grpc.js';
 
 /** A host that is there for one run. */
 export interface RunHost {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import type { RuntimeName } from '../../link/runtime.js';
+import type { RuntimeName } from '../../link/machine/runtime.js';
 
 /** How a command is run so that its program has Farlight's GPU. */
 export interface Launch {

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
-import { deferred } from '../../link/deferred.js';
+import { deferred } from '../../link/machine/deferred.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { HostView } from '../../server/observatory/view.js';

@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import type { FarlightErrorType, FarlightGPUError } from '../../proto/gen/operations.js';
 import {
   requireArguments,

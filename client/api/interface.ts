@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { toUSVString } from '../../proto/webidl/converters.js';
 import { bear, resourceOf } from '../../proto/webidl/resource.js';

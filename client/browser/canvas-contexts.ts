@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { slot } from '../../proto/webidl/slots.js';
 import { INTERNAL, receiver } from '../api/interface.js';
 import { GPUCanvasContext as PageCanvasContext } from '../canvas/canvas-context.js';

@@ -1,7 +1,7 @@
-import { native } from '../../link/globals.js';
-import { isLoopback } from '../../link/loopback.js';
+import { isLoopback } from '../../link/address/loopback.js';
+import { native } from '../../link/machine/globals.js';
 import { FarlightError } from '../../proto/errors.js';
-import { badUrl, tokenIn, tokenInPlaintext } from '../transport/address-errors.js';
+import { badUrl, tokenIn, tokenInPlaintext } from '../transport/host/address-errors.js';
 
 /** Where a page reaches a host. The token is in none of its properties. */
 export class WebAddress {

@@ -1,6 +1,6 @@
-import type { ByteStream } from '../../link/byte-stream.js';
-import { clearTimeout, queueMicrotask, setTimeout } from '../../link/clock.js';
-import { native } from '../../link/globals.js';
+import type { ByteStream } from '../../link/channel/byte-stream.js';
+import { clearTimeout, queueMicrotask, setTimeout } from '../../link/machine/clock.js';
+import { native } from '../../link/machine/globals.js';
 
 // As it is now: tests put others there.
 const { WebSocket } = globalThis;

@@ -1,7 +1,7 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
+import { noHost } from '../transport/host/socket-errors.js';
 import { type Dialer, HostLink, type LinkOptions } from '../transport/host-link.js';
-import { noHost } from '../transport/socket-errors.js';
 import type { Transport } from '../transport/transport.js';
 import { parseWebAddress } from './web-address.js';
 import { WebSocketStream } from './web-socket-stream.js';

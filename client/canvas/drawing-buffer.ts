@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
 import { type AlphaMode, type ColorSpace, type Configuration, toConfiguration } from './configuration.js';
 import type { CanvasFormat } from './pixels.js';

@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
 import { describe, isObject } from '../../proto/webidl/converters.js';
 import { beingDrawn, pace } from './animation.js';

@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
 import type { DrawnFrame } from './drawing-buffer.js';
 import { type FramePixels, texelBytes } from './pixels.js';

@@ -1,5 +1,5 @@
 /** A timer that only keeps the event loop turning; setTimeout takes no longer delay. */
-import { clearTimeout, setTimeout } from '../../link/clock.js';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 
 const NEVER_MS = 2 ** 31 - 1;
 

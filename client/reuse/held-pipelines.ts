@@ -1,4 +1,4 @@
-import { OBJECT_NAME_BYTES, objectName } from '../../link/object-name.js';
+import { OBJECT_NAME_BYTES, objectName } from '../../link/machine/hashing.js';
 import { ProtocolError } from '../../proto/errors.js';
 import { bytesToHex } from '../../proto/hex.js';
 import type { CommandWriter } from '../../proto/wire/command-writer.js';

@@ -1,4 +1,4 @@
-import { hashContent } from '../../link/content-hash.js';
+import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex } from '../../proto/content.js';
 import { ContentFilter, FILTER_NAMES } from '../../proto/content-filter.js';
 import { ProtocolError } from '../../proto/errors.js';

@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import type { Flush } from './flush-policy.js';
 import { whenTaskEnds } from './task-end.js';
 

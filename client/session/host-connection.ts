@@ -1,4 +1,4 @@
-import { packageVersion } from '../../link/package-version.js';
+import { packageVersion } from '../../link/machine/package-version.js';
 import { brokeProtocol, FarlightError, messageOf, ProtocolError, tooManyFiles } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';

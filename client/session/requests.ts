@@ -1,4 +1,4 @@
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 import { ProtocolError } from '../../proto/errors.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';

@@ -1,5 +1,5 @@
-import { native } from '../../link/globals.js';
-import { alarm } from '../../link/timer.js';
+import { native } from '../../link/machine/globals.js';
+import { alarm } from '../../link/machine/timer.js';
 import { FarlightError, invariant, messageOf, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
 import { Handle, ROOT_ID } from '../../proto/wire/handle.js';

@@ -1,4 +1,4 @@
-import { Channel } from '../../proto/wire/channel.js';
+import { Channel } from '../../link/channel/channel.js';
 import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
 import type { LinkEvents } from './transport.js';

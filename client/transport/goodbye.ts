@@ -1,4 +1,4 @@
-import { monotonicNow } from '../../link/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
 
 /** How long a process that ends waits for all of its hosts together to be told, in milliseconds. */
 const GOODBYE_MS = 500;

@@ -1,10 +1,10 @@
-import type { ByteStream } from '../../link/byte-stream.js';
-import { ChannelSocket } from '../../link/channel-socket.js';
-import { monotonicNow } from '../../link/clock.js';
-import type { FramePacker } from '../../link/frame-packer.js';
-import { native } from '../../link/globals.js';
-import type { SharedFile } from '../../link/shared-file.js';
-import { type Alarm, alarm } from '../../link/timer.js';
+import type { ByteStream } from '../../link/channel/byte-stream.js';
+import { ChannelSocket } from '../../link/channel/channel-socket.js';
+import type { FramePacker } from '../../link/channel/frame-packer.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { native } from '../../link/machine/globals.js';
+import { type Alarm, alarm } from '../../link/machine/timer.js';
+import type { SharedFile } from '../../link/near/shared-file.js';
 import type { CompressionMode } from '../../proto/compression.js';
 import { brokeProtocol, FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
 import type { Resume, Silence, Welcome } from '../../proto/handshake.js';
@@ -12,8 +12,8 @@ import { bytesToHex } from '../../proto/hex.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
 import { ChannelLink } from './channel-link.js';
+import { noHost, silent } from './host/socket-errors.js';
 import { decodeEnd, decodeWelcome } from './host-words.js';
-import { noHost, silent } from './socket-errors.js';
 import type { Hello, Link, LinkEvents } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */

@@ -1,11 +1,11 @@
-import { FramePacker } from '../../link/frame-packer.js';
+import { FramePacker } from '../../link/channel/frame-packer.js';
 import { type CompressionMode, requestCompression } from '../../proto/compression.js';
-import type { ClientCertificate } from './client-certificate.js';
-import { openGrpcStream } from './grpc-dialer.js';
-import { explainHangUp } from './hang-up.js';
-import { type HostAddress, parseHostAddress } from './host-address.js';
+import type { ClientCertificate } from './host/client-certificate.js';
+import { openGrpcStream } from './host/grpc-dialer.js';
+import { explainHangUp } from './host/hang-up.js';
+import { type HostAddress, parseHostAddress } from './host/host-address.js';
+import { refusedCertificate } from './host/socket-errors.js';
 import { type Dialer, HostLink, type LinkOptions } from './host-link.js';
-import { refusedCertificate } from './socket-errors.js';
 import type { Transport } from './transport.js';
 
 export interface HostOptions extends LinkOptions {

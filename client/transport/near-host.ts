@@ -1,11 +1,11 @@
-import { NearStream } from '../../link/near-stream.js';
-import { SharedFile } from '../../link/shared-file.js';
-import { explainHangUp } from './hang-up.js';
-import { HostAddress } from './host-address.js';
+import { NearStream } from '../../link/near/near-stream.js';
+import { SharedFile } from '../../link/near/shared-file.js';
+import { explainHangUp } from './host/hang-up.js';
+import { HostAddress } from './host/host-address.js';
+import { openSocket, type SocketOptions } from './host/secure-socket.js';
+import { noHost } from './host/socket-errors.js';
 import { type Dialer, HostLink, type LinkOptions } from './host-link.js';
 import { NearLink } from './near-link.js';
-import { openSocket, type SocketOptions } from './secure-socket.js';
-import { noHost } from './socket-errors.js';
 import type { Transport } from './transport.js';
 
 /**

@@ -1,5 +1,5 @@
-import { clearInterval, setImmediate, setInterval } from '../../link/clock.js';
-import { Vigil } from '../../link/vigil.js';
+import { clearInterval, setImmediate, setInterval } from '../../link/machine/clock.js';
+import { Vigil } from '../../link/near/vigil.js';
 import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';

@@ -1,9 +1,9 @@
-import { findNear } from '../../link/near-address.js';
-import { type RuntimeName, runtimeName } from '../../link/runtime.js';
+import { findNear } from '../../link/address/near-address.js';
+import { type RuntimeName, runtimeName } from '../../link/machine/runtime.js';
 import type { CompressionMode } from '../../proto/compression.js';
 import { FarlightError } from '../../proto/errors.js';
-import { clientCertificate } from './client-certificate.js';
-import { parseHostAddress } from './host-address.js';
+import { clientCertificate } from './host/client-certificate.js';
+import { parseHostAddress } from './host/host-address.js';
 import type { HostOptions } from './host-transport.js';
 import { nearHost } from './near-host.js';
 import { privateHost } from './private-host.js';

@@ -1,6 +1,6 @@
-import { ChannelSocket } from '../../link/channel-socket.js';
-import { EXECUTOR_MARK, ExecutorChild, executorEntry } from '../../link/executor-child.js';
-import { SharedFile } from '../../link/shared-file.js';
+import { ChannelSocket } from '../../link/channel/channel-socket.js';
+import { EXECUTOR_MARK, ExecutorChild, executorEntry } from '../../link/executor/executor-child.js';
+import { SharedFile } from '../../link/near/shared-file.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { encodePacket, PACKET } from '../../proto/wire/packet.js';

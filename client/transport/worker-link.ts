@@ -1,12 +1,12 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { setImmediate } from '../../link/clock.js';
-import { packageFile } from '../../link/package-files.js';
+import { setImmediate } from '../../link/machine/clock.js';
+import { packageFile } from '../../link/machine/package-files.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
 import { Flow } from './flow.js';
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
-import { parseHostAddress } from './host-address.js';
+import { parseHostAddress } from './host/host-address.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
 

@@ -1,5 +1,4 @@
 import { ProtocolError } from '../errors.js';
-import { FRAME_HEADER_BYTES, frameHeader } from './framing.js';
 import { LIMITS } from './limits.js';
 
 const encoder = new TextEncoder();
@@ -46,11 +45,21 @@ export type PacketKind = (typeof PACKET)[keyof typeof PACKET];
 /** The longest packet: a whole frame behind the packet's kind. */
 export const PACKET_LIMIT: number = LIMITS.frameBytes + 1;
 
+/** The bytes in front of each packet of a stream: its length as a little-endian 32-bit number. */
+export const LENGTH_BYTES = 4;
+
+/** The bytes in front of a packet of `length` bytes. */
+export function lengthHeader(length: number): Uint8Array {
+  const header = new Uint8Array(LENGTH_BYTES);
+  new DataView(header.buffer).setUint32(0, length, true);
+  return header;
+}
+
 /** What goes in front of a frame of so many bytes: its packet's length and kind. */
 export function dataHeader(length: number, kind: PacketKind = PACKET.data): Uint8Array {
-  const header = new Uint8Array(FRAME_HEADER_BYTES + 1);
-  header.set(frameHeader(length + 1));
-  header[FRAME_HEADER_BYTES] = kind;
+  const header = new Uint8Array(LENGTH_BYTES + 1);
+  header.set(lengthHeader(length + 1));
+  header[LENGTH_BYTES] = kind;
   return header;
 }
 
@@ -72,10 +81,10 @@ export function decodePlace(body: Uint8Array): { slot: number; length: number } 
 
 /** A packet with its length in front. */
 export function encodePacket(kind: PacketKind, body: Uint8Array = NOTHING): Uint8Array {
-  const packet = new Uint8Array(FRAME_HEADER_BYTES + 1 + body.length);
-  packet.set(frameHeader(body.length + 1));
-  packet[FRAME_HEADER_BYTES] = kind;
-  packet.set(body, FRAME_HEADER_BYTES + 1);
+  const packet = new Uint8Array(LENGTH_BYTES + 1 + body.length);
+  packet.set(lengthHeader(body.length + 1));
+  packet[LENGTH_BYTES] = kind;
+  packet.set(body, LENGTH_BYTES + 1);
   return packet;
 }
 

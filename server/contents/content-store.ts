@@ -10,8 +10,8 @@ import {
   rmSync,
 } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { wallClock } from '../../link/clock.js';
-import { hashContent } from '../../link/content-hash.js';
+import { wallClock } from '../../link/machine/clock.js';
+import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
 import {
   type BlobSummary,

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheFolder } from '../../link/cache-folder.js';
-import { hashContent } from '../../link/content-hash.js';
+import { cacheFolder } from '../../link/machine/folders.js';
+import { hashContent } from '../../link/machine/hashing.js';
 import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
 import { type BlobSummary, clearFolder, codeOf, scanSync, summarize } from './content-folder.js';
 import { clearShaders, summarizeShaders } from './shader-folder.js';

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { clearTimeout, setTimeout } from '../../link/clock.js';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
   ExecutorCommand,

@@ -1,4 +1,4 @@
-import { monotonicNow, setImmediate } from '../../link/clock.js';
+import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/handshake.js';
 import type { ShareCommand } from '../../proto/shares.js';

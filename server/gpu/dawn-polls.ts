@@ -1,4 +1,4 @@
-import { monotonicNow, setImmediate, setTimeout } from '../../link/clock.js';
+import { monotonicNow, setImmediate, setTimeout } from '../../link/machine/clock.js';
 
 export interface GpuPollsOptions {
   /** Milliseconds of any steady clock. */

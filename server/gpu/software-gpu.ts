@@ -16,8 +16,8 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
-import { cacheFolder } from '../../link/cache-folder.js';
-import { packageFile } from '../../link/package-files.js';
+import { cacheFolder } from '../../link/machine/folders.js';
+import { packageFile } from '../../link/machine/package-files.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { readTar } from './tar.js';
 

@@ -1,4 +1,4 @@
-import { monotonicNow } from '../../link/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
 import type { Span } from '../../proto/activity.js';
 import type { SessionEndCode, SessionOver, Traffic } from '../../proto/handshake.js';
 import type { Work } from '../../proto/work.js';

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { clearInterval, monotonicNow, setInterval } from '../../link/clock.js';
+import { clearInterval, monotonicNow, setInterval } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { TenantContents } from '../daemon/tenants/tenant-contents.js';
 import { brief, type Log } from '../observatory/log.js';

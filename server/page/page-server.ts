@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { isLoopback } from '../../link/loopback.js';
+import { isLoopback } from '../../link/address/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 
 export const DEFAULT_DASHBOARD = '127.0.0.1:7071';

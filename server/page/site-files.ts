@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { packageFile } from '../../link/package-files.js';
+import { packageFile } from '../../link/machine/package-files.js';
 
 /** What the page imports from outside its folder, by its path in dist/, at which its import comes out too. */
 const BESIDE = ['proto/activity.js'];

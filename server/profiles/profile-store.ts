@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { hashContent } from '../../link/content-hash.js';
+import { hashContent } from '../../link/machine/hashing.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
 import { type BlobFile, blobPath, scanSync, temporaryPath } from '../contents/content-folder.js';
 import { decodeProfile, decodeProgram, encodeProfile, PROFILE_LIMITS, type Profile } from './profile.js';

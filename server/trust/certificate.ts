@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, sign } from 'node:crypto';
-import { ipBytes } from '../../link/ip-bytes.js';
+import { ipBytes } from '../../link/address/ip-bytes.js';
 import * as der from './der.js';
 
 export interface CertificateContent {

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { pinOf } from '../../link/certificate-pin.js';
-import { wallClock } from '../../link/clock.js';
+import { pinOf } from '../../link/address/certificate-pin.js';
+import { wallClock } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { HostCertificate } from './host-certificate.js';
 import { codeOf } from './private-folder.js';

@@ -8,8 +8,8 @@ import {
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { pinOf } from '../../link/certificate-pin.js';
-import { wallClock } from '../../link/clock.js';
+import { pinOf } from '../../link/address/certificate-pin.js';
+import { wallClock } from '../../link/machine/clock.js';
 import { selfSignedCertificate } from './certificate.js';
 import { checkPrivate, codeOf, hostFolder, replaceFile, unusable, writeFirst } from './private-folder.js';
 

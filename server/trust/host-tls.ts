@@ -1,6 +1,6 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { createSecureContext, type TlsOptions } from 'node:tls';
-import { clearInterval, setInterval } from '../../link/clock.js';
+import { clearInterval, setInterval } from '../../link/machine/clock.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { clientAuthorities, givenCertificate } from './given-certificate.js';
 import { type HostCertificate, ownCertificate } from './host-certificate.js';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { knowsUsers, ownUser, userBehind } from '../../link/users/peer-user.js';
+import { knowsUsers, ownUser, userBehind } from '../../link/address/peer-user.js';
 import { FarlightError } from '../../proto/errors.js';
 import { DEFAULT_TENANT } from './token-store.js';
 

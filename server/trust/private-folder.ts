@@ -11,7 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { configFolder } from '../../link/config-folder.js';
+import { configFolder } from '../../link/machine/folders.js';
 import { FarlightError } from '../../proto/errors.js';
 
 const TEMPORARY = 'new-';

@@ -2,8 +2,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { sha256 as browserHash } from '#farlight/link/sha256.browser.js';
-import { sha256 } from '#farlight/link/sha256.js';
+import { sha256 as browserHash } from '#farlight/link/machine/sha256.browser.js';
+import { sha256 } from '#farlight/link/machine/sha256.js';
 import { REPOSITORY } from '../support/session-client.js';
 
 /** The modules that pages have in place of those beside them. */

@@ -1,8 +1,8 @@
 import { Client, Metadata, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
-import { parseHostAddress } from '#farlight/client/transport/host-address.js';
-import { secureCredentials } from '#farlight/client/transport/secure-credentials.js';
-import { hostService } from '#farlight/link/host-service.js';
+import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
+import { secureCredentials } from '#farlight/client/transport/host/secure-credentials.js';
+import { hostService } from '#farlight/link/grpc/host-service.js';
 import { makePair } from '../support/trust.js';
 
 const closing: (() => void)[] = [];

@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clientCertificate } from '#farlight/client/transport/client-certificate.js';
-import { explainHangUp } from '#farlight/client/transport/hang-up.js';
-import { parseHostAddress } from '#farlight/client/transport/host-address.js';
-import { openSocket, type SocketOptions } from '#farlight/client/transport/secure-socket.js';
-import { refusedCertificate } from '#farlight/client/transport/socket-errors.js';
+import { clientCertificate } from '#farlight/client/transport/host/client-certificate.js';
+import { explainHangUp } from '#farlight/client/transport/host/hang-up.js';
+import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
+import { openSocket, type SocketOptions } from '#farlight/client/transport/host/secure-socket.js';
+import { refusedCertificate } from '#farlight/client/transport/host/socket-errors.js';
 import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { DAY, folders, makePair, servers } from '../support/trust.js';
 

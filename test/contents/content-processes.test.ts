@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readdirSync, watch } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hashContent } from '#farlight/link/content-hash.js';
+import { hashContent } from '#farlight/link/machine/hashing.js';
 import { BlobStore } from '#farlight/server/contents/content-store.js';
 import { falseFiles, HOUR, temporaryFiles, temporaryFolders } from '../support/content-files.js';
 

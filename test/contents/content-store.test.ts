@@ -14,8 +14,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hashContent } from '#farlight/link/content-hash.js';
-import { deferred } from '#farlight/link/deferred.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
+import { hashContent } from '#farlight/link/machine/hashing.js';
 import { BlobStore, type BlobStoreOptions } from '#farlight/server/contents/content-store.js';
 import { content, fileOf, HOUR, temporaryFiles, temporaryFolders } from '../support/content-files.js';
 

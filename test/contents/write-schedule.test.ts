@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { deferred } from '#farlight/link/deferred.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { WriteSchedule } from '#farlight/server/contents/write-schedule.js';
 import { FakeTime } from '../support/fake-time.js';
 

@@ -39,7 +39,7 @@ it('an executor ends whose parent was killed before it had loaded its code', asy
   // The GPU of this one takes for ever to open.
   const options = { adapter: `once:${join(folder, 'never')}` };
   const parent = `
-    import { ExecutorChild } from ${JSON.stringify(new URL('../../dist/link/executor-child.js', import.meta.url).href)};
+    import { ExecutorChild } from ${JSON.stringify(new URL('../../dist/link/executor/executor-child.js', import.meta.url).href)};
     const entry = new URL(${JSON.stringify(`file://${late}`)});
     const child = new ExecutorChild({ ...${JSON.stringify(options)}, entry }, { onReady() {}, onExit() {} });
     process.stdout.write(String(child.pid), () => process.kill(process.pid, 'SIGKILL'));`;

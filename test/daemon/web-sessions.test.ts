@@ -3,7 +3,7 @@ import { type AddressInfo, createConnection } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
 import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 import { webSessions } from '#farlight/server/daemon/door/web-sessions.js';
 import { Daemon } from '#farlight/server/daemon.js';

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { close, create, globals } from '#farlight/client/index.js';
-import { SharedFile } from '#farlight/link/shared-file.js';
+import { SharedFile } from '#farlight/link/near/shared-file.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { emulateLink, type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
 import { executorsOf, until } from '../support/session-client.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { deferred } from '#farlight/link/deferred.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { SPAN, type Span, spanMask } from '#farlight/proto/activity.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { SessionActivity } from '#farlight/server/executor/trace/session-tracer.js';

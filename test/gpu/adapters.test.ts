@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { probeAdapter } from '#farlight/link/probe-adapter.js';
+import { probeAdapter } from '#farlight/link/executor/probe-adapter.js';
 
 describe('an adapter', () => {
   it('of software is there on every machine', async () => {

@@ -3,11 +3,11 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import '../support/session-reasons.js';
-import { hashContent } from '#farlight/link/content-hash.js';
-import { unpackFrame } from '#farlight/link/packed-frame.js';
+import { Channel } from '#farlight/link/channel/channel.js';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { unpackFrame } from '#farlight/link/channel/packed-frame.js';
+import { hashContent } from '#farlight/link/machine/hashing.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { Channel } from '#farlight/proto/wire/channel.js';
-import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import {
   dataHeader,
   encodeCount,

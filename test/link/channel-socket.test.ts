@@ -1,9 +1,9 @@
 import { Duplex } from 'node:stream';
 import { describe, expect, it, vi } from 'vitest';
-import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel-socket.js';
+import { Channel } from '#farlight/link/channel/channel.js';
+import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel/channel-socket.js';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
 import type { ProtocolError } from '#farlight/proto/errors.js';
-import { Channel } from '#farlight/proto/wire/channel.js';
-import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import {
   dataHeader,
   encodeObject,

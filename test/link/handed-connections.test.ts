@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { HandedConnections } from '#farlight/link/handed-connections.js';
+import { HandedConnections } from '#farlight/link/executor/handed-connections.js';
 
 class FakeConnection extends EventEmitter {
   isOpen = true;

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { afterEach, expect, it } from 'vitest';
-import type { ByteStream } from '#farlight/link/byte-stream.js';
-import { deferred } from '#farlight/link/deferred.js';
-import { NearStream } from '#farlight/link/near-stream.js';
+import type { ByteStream } from '#farlight/link/channel/byte-stream.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
+import { NearStream } from '#farlight/link/near/near-stream.js';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {

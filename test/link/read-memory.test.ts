@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, it } from 'vitest';
-import { ChannelSocket } from '#farlight/link/channel-socket.js';
-import { deferred } from '#farlight/link/deferred.js';
-import { NearStream } from '#farlight/link/near-stream.js';
-import { Channel } from '#farlight/proto/wire/channel.js';
-import { FrameDecoder, frameHeader } from '#farlight/proto/wire/framing.js';
+import { Channel } from '#farlight/link/channel/channel.js';
+import { ChannelSocket } from '#farlight/link/channel/channel-socket.js';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
+import { NearStream } from '#farlight/link/near/near-stream.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { hasFrameMemory, spareFrame } from '#farlight/proto/wire/memory.js';
-import { encodeCount, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
+import { encodeCount, lengthHeader, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -88,7 +88,7 @@ async function deliver(
 }
 
 const framed = (frames: readonly Uint8Array[]) =>
-  Buffer.concat(frames.flatMap((frame) => [frameHeader(frame.length), frame]));
+  Buffer.concat(frames.flatMap((frame) => [lengthHeader(frame.length), frame]));
 
 it("a frame that the event loop began and a turn completed is nobody else's when it was handed on", async () => {
   const ends = await pair();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { sessionsService } from '#farlight/link/host-service.js';
-import { messageOf, packetOf, type SessionMessage } from '#farlight/link/session-messages.js';
+import { sessionsService } from '#farlight/link/grpc/host-service.js';
+import { messageOf, packetOf, type SessionMessage } from '#farlight/link/grpc/session-messages.js';
 import {
   decodeObject,
   encodeCount,

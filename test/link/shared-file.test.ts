@@ -16,11 +16,11 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel-socket.js';
-import { deferred } from '#farlight/link/deferred.js';
-import { SharedFile } from '#farlight/link/shared-file.js';
+import { Channel } from '#farlight/link/channel/channel.js';
+import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel/channel-socket.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
+import { SharedFile } from '#farlight/link/near/shared-file.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { Channel } from '#farlight/proto/wire/channel.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { encodeObject, encodePacket, encodePlace, PACKET } from '#farlight/proto/wire/packet.js';
 

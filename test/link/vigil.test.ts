@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Vigil } from '#farlight/link/vigil.js';
+import { Vigil } from '#farlight/link/near/vigil.js';
 
 /** A vigil whose clock and event loop are the test's. */
 function vigil(cores = 2) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { packageVersion } from '#farlight/link/package-version.js';
+import { packageVersion } from '#farlight/link/machine/package-version.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { type Finished, outputOf } from '../support/farlight-command.js';

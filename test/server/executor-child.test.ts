@@ -1,7 +1,7 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
-import { deferred } from '#farlight/link/deferred.js';
-import { ExecutorChild } from '#farlight/link/executor-child.js';
+import { ExecutorChild } from '#farlight/link/executor/executor-child.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { FAKE_EXECUTOR } from '../support/session-client.js';
 
 it('a connection that is on its way to an executor that dies is closed, so that its client comes back', async () => {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { type Browser, chromium, type LaunchOptions } from 'playwright-core';
-import { cacheFolder } from '#farlight/link/cache-folder.js';
+import { cacheFolder } from '#farlight/link/machine/folders.js';
 import { readTar } from '#farlight/server/gpu/tar.js';
 
 /** It is to open pages of ours and nothing else: no window, no GPU, no questions to its maker. */

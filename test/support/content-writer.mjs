@@ -1,6 +1,6 @@
 // Writes contents into a blob store, over and over: blob-processes.test.ts runs several of it at once,
 // and kills them.
-import { hashContent } from '#farlight/link/content-hash.js';
+import { hashContent } from '#farlight/link/machine/hashing.js';
 import { BlobStore } from '#farlight/server/contents/content-store.js';
 
 const [folder, maxBytes, seed, count, length, rounds] = process.argv

@@ -3,7 +3,7 @@
 import { openSync } from 'node:fs';
 import { create } from '#farlight/client/index.js';
 import '#farlight/client/transport/open.js';
-import { packageFile } from '#farlight/link/package-files.js';
+import { packageFile } from '#farlight/link/machine/package-files.js';
 
 const [host, looked] = process.argv.slice(2);
 // Farlight looks for its own files once.

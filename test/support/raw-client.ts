@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { openGrpcStream } from '#farlight/client/transport/grpc-dialer.js';
-import { parseHostAddress } from '#farlight/client/transport/host-address.js';
-import type { GrpcStream } from '#farlight/link/grpc-stream.js';
-import { findNear } from '#farlight/link/near-address.js';
-import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import { openGrpcStream } from '#farlight/client/transport/host/grpc-dialer.js';
+import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
+import { findNear } from '#farlight/link/address/near-address.js';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import type { GrpcStream } from '#farlight/link/grpc/grpc-stream.js';
 import {
   dataHeader,
   decodeObject,

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Hello, Link, Transport, Welcome } from '#farlight/client/transport/transport.js';
-import { deferred } from '#farlight/link/deferred.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
 
 /** The executor that tests of what carries frames start in place of the real one. */

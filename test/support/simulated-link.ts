@@ -1,5 +1,5 @@
-import { Channel, type ChannelBounds, type ChannelConnection } from '#farlight/proto/wire/channel.js';
-import { FrameDecoder } from '#farlight/proto/wire/framing.js';
+import { Channel, type ChannelBounds, type ChannelConnection } from '#farlight/link/channel/channel.js';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
 import { decodeCount, encodeCount, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
 
 /** The bytes on the way to a peer beyond which a connection says that it is full. */

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import { pinOf } from '#farlight/link/certificate-pin.js';
+import { pinOf } from '#farlight/link/address/certificate-pin.js';
 import { selfSignedCertificate } from '#farlight/server/trust/certificate.js';
 
 export const DAY = 24 * 60 * 60 * 1000;

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isPin } from '#farlight/link/certificate-pin.js';
+import { isPin } from '#farlight/link/address/certificate-pin.js';
 import { selfSignedCertificate } from '#farlight/server/trust/certificate.js';
 import { clientAuthorities, givenCertificate } from '#farlight/server/trust/given-certificate.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ipBytes } from '#farlight/link/ip-bytes.js';
+import { ipBytes } from '#farlight/link/address/ip-bytes.js';
 import { networkOf } from '#farlight/server/daemon/door/ip-address.js';
 import { Gate } from '#farlight/server/trust/gate.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';

@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HostClient } from '#farlight/client/transport/host-client.js';
+import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import { hostService } from '#farlight/link/host-service.js';
+import { hostService } from '#farlight/link/grpc/host-service.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '#farlight/proto/harmless.js';
 import { PROTOCOL } from '#farlight/proto/version.js';

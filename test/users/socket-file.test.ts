@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { strangeFile } from '#farlight/link/users/socket-file.js';
+import { strangeFile } from '#farlight/link/address/socket-file.js';
 import { mayBeOther, OTHER, OTHERS } from '../support/other-user.js';
 import { folders } from '../support/trust.js';
 

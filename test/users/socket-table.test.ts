@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { listenerAt, listenersNaming, socketOf } from '#farlight/link/users/socket-table.js';
+import { listenerAt, listenersNaming, socketOf } from '#farlight/link/address/socket-table.js';
 
 const HEAD =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hashContent } from '#farlight/link/content-hash.js';
+import { hashContent } from '#farlight/link/machine/hashing.js';
 import {
   type ContentName,
   contentNameFromHex,

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { FrameDecoder } from '#farlight/proto/wire/framing.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import {
   dataHeader,

@@ -1,6 +1,6 @@
 import { type AddressInfo, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
-import { setTimeout } from '../../link/clock.js';
-import { native } from '../../link/globals.js';
+import { setTimeout } from '../../link/machine/clock.js';
+import { native } from '../../link/machine/globals.js';
 import { Connection } from './connection.js';
 import type { Direction, Flow, FlowOwner } from './flow.js';
 import { type Line, windowBytes } from './link-schedule.js';

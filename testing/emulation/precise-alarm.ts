@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { native } from '../../link/globals.js';
+import { native } from '../../link/machine/globals.js';
 
 /** Milliseconds of the machine's monotonic clock, the same in every thread. */
 export function monotonicMs(): number {

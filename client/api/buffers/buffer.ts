@@ -1,4 +1,4 @@
-import { native } from '../../../link/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { type GPUBufferDescriptor, OPERATIONS } from '../../../proto/gen/operations.js';
 import { GPUBufferUsage, GPUMapMode } from '../../../proto/gen/webgpu.js';
 import { PART_BYTES } from '../../../proto/wire/limits.js';

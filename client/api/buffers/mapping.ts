@@ -1,4 +1,4 @@
-import { native } from '../../../link/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import type { FarlightWrittenRange } from '../../../proto/gen/operations.js';
 import { uncleared } from '../../../proto/wire/memory.js';

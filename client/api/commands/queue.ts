@@ -1,4 +1,4 @@
-import { native } from '../../../link/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { type GPUCopyExternalImageSourceInfo, OPERATIONS } from '../../../proto/gen/operations.js';
 import { extent } from '../../../proto/texture-size.js';
 import { PART_BYTES } from '../../../proto/wire/limits.js';

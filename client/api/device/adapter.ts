@@ -1,4 +1,4 @@
-import { native } from '../../../link/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { type FarlightAdapter, type FarlightDevice, OPERATIONS } from '../../../proto/gen/operations.js';
 import { bear } from '../../../proto/webidl/resource.js';
 import { takeToken } from '../../run-tokens.js';

@@ -1,4 +1,4 @@
-import { deferred } from '../../../link/deferred.js';
+import { deferred } from '../../../link/machine/deferred.js';
 import type { FarlightGPUError } from '../../../proto/gen/operations.js';
 import { ClientResource } from '../../session/client-resource.js';
 import type { Session } from '../../session/session.js';

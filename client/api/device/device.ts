@@ -1,4 +1,4 @@
-import { native } from '../../../link/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { type FarlightDevice, type FarlightGPUError, OPERATIONS } from '../../../proto/gen/operations.js';
 import { harmlessLines } from '../../../proto/harmless.js';
 import { describe, requireArguments, toDictionary } from '../../../proto/webidl/converters.js';

@@ -1,4 +1,4 @@
-import { native } from '../../../link/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { isObject } from '../../../proto/webidl/converters.js';
 import { slot } from '../../../proto/webidl/slots.js';
 

@@ -1,4 +1,4 @@
-import { monotonicNow, setInterval } from '../../../link/clock.js';
+import { monotonicNow, setInterval } from '../../../link/machine/clock.js';
 import { SPAN, spanMask } from '../../../proto/activity.js';
 import { OPERATIONS } from '../../../proto/gen/operations.js';
 import type { SessionObserver } from '../../session/observer.js';

@@ -1,7 +1,7 @@
 import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { clearInterval, monotonicNow, setInterval, wallClock } from '../../../link/clock.js';
-import { packageVersion } from '../../../link/package-version.js';
+import { clearInterval, monotonicNow, setInterval, wallClock } from '../../../link/machine/clock.js';
+import { packageVersion } from '../../../link/machine/package-version.js';
 import { PROTOCOL } from '../../../proto/version.js';
 import type { LinkObserver } from '../../transport/observed-transport.js';
 import { codeOf, openOutput } from '../output-file.js';

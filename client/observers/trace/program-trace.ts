@@ -1,7 +1,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
-import { setInterval, steadyTime, timeOrigin, wallClock } from '../../../link/clock.js';
-import { packageVersion } from '../../../link/package-version.js';
+import { setInterval, steadyTime, timeOrigin, wallClock } from '../../../link/machine/clock.js';
+import { packageVersion } from '../../../link/machine/package-version.js';
 import { codeOf, openOutput } from '../output-file.js';
 import { ProgramTracks } from './program-tracks.js';
 import { SessionTrace } from './session-trace.js';

@@ -1,4 +1,4 @@
-import { steadyTime } from '../../../link/clock.js';
+import { steadyTime } from '../../../link/machine/clock.js';
 import { messageOf } from '../../../proto/errors.js';
 import { harmless } from '../../../proto/harmless.js';
 import type { SessionObserver } from '../../session/observer.js';

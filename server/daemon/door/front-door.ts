@@ -6,7 +6,7 @@ import {
   type TlsOptions,
   type Server as TlsServer,
 } from 'node:tls';
-import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../../link/clock.js';
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../../link/machine/clock.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import type { SessionEnd } from '../../../proto/handshake.js';
 import { encodeObject, encodePacket, PACKET, PREFACE } from '../../../proto/wire/packet.js';

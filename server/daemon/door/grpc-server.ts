@@ -11,7 +11,6 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
-import { clearTimeout, setTimeout } from '../../../link/clock.js';
 import {
   ECHO_LIMIT,
   ECHO_MESSAGE_LIMIT,
@@ -20,7 +19,8 @@ import {
   hostDefinitions,
   hostService,
   sessionsService,
-} from '../../../link/host-service.js';
+} from '../../../link/grpc/host-service.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { HostDescription, SessionEnd } from '../../../proto/handshake.js';
 import { type Admission, REFUSED_AFTER_MS } from '../../trust/admission.js';

@@ -7,10 +7,10 @@ import {
   type ServerInterceptingCall,
   type ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
-import { setTimeout } from '../../../link/clock.js';
-import { GrpcStream, VERSION_KEY } from '../../../link/grpc-stream.js';
-import { MESSAGE_LIMIT, sessionsService } from '../../../link/host-service.js';
-import type { SessionMessage } from '../../../link/session-messages.js';
+import { GrpcStream, VERSION_KEY } from '../../../link/grpc/grpc-stream.js';
+import { MESSAGE_LIMIT, sessionsService } from '../../../link/grpc/host-service.js';
+import type { SessionMessage } from '../../../link/grpc/session-messages.js';
+import { setTimeout } from '../../../link/machine/clock.js';
 import { invariant } from '../../../proto/errors.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import type { LocalUser } from '../../trust/local-users.js';

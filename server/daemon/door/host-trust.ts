@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { monotonicNow } from '../../../link/clock.js';
+import { monotonicNow } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { DaemonOptions } from '../../daemon-options.js';
 import { type Admission, localAdmission, TokenAdmission } from '../../trust/admission.js';

@@ -1,4 +1,4 @@
-import { ipBytes } from '../../../link/ip-bytes.js';
+import { ipBytes } from '../../../link/address/ip-bytes.js';
 
 /**
  * The network that one client of the internet is likely to hold all of: an IPv4 address, or the first 64 bits of an

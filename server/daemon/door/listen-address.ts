@@ -1,8 +1,8 @@
 import { chmodSync } from 'node:fs';
 import { isIP, type ListenOptions, type Server } from 'node:net';
 import { isMainThread } from 'node:worker_threads';
-import { isLoopback } from '../../../link/loopback.js';
-import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../../link/unix-path.js';
+import { isLoopback } from '../../../link/address/loopback.js';
+import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../../link/address/unix-path.js';
 import { FarlightError } from '../../../proto/errors.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7070';

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { isPrivate, nearAddress } from '../../../link/near-address.js';
+import { isPrivate, nearAddress } from '../../../link/address/near-address.js';
 import { connectError } from './connect-error.js';
 import { listenAt } from './listen-address.js';
 

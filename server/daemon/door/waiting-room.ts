@@ -1,4 +1,4 @@
-import { isLoopback } from '../../../link/loopback.js';
+import { isLoopback } from '../../../link/address/loopback.js';
 import { networkOf } from './ip-address.js';
 
 export interface WaitingRoomOptions {

@@ -1,6 +1,10 @@
 import { availableParallelism } from 'node:os';
-import { clearTimeout, setImmediate, setTimeout } from '../../../link/clock.js';
-import type { ExecutorChild, ExecutorChildOptions, ExecutorReady } from '../../../link/executor-child.js';
+import type {
+  ExecutorChild,
+  ExecutorChildOptions,
+  ExecutorReady,
+} from '../../../link/executor/executor-child.js';
+import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { BlobFolder } from '../../../proto/handshake.js';
 import { brief, type Log } from '../../observatory/log.js';

@@ -1,4 +1,4 @@
-import { clearInterval, monotonicNow, setInterval } from '../../../link/clock.js';
+import { clearInterval, monotonicNow, setInterval } from '../../../link/machine/clock.js';
 import { excessOf, type MemoryBounds } from './memory-bounds.js';
 import type { PooledExecutor } from './pooled-executor.js';
 import { takenMemory } from './process-memory.js';

@@ -1,10 +1,10 @@
-import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../link/clock.js';
-import { type Deferred, deferred } from '../../../link/deferred.js';
 import {
   ExecutorChild,
   type ExecutorChildOptions,
   type ExecutorReady,
-} from '../../../link/executor-child.js';
+} from '../../../link/executor/executor-child.js';
+import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../link/machine/clock.js';
+import { type Deferred, deferred } from '../../../link/machine/deferred.js';
 import type { Span } from '../../../proto/activity.js';
 import type { FarlightError } from '../../../proto/errors.js';
 import type { BlobFolder, SessionOver, Traffic } from '../../../proto/handshake.js';

@@ -1,4 +1,4 @@
-import { hasNear } from '../../../link/near-address.js';
+import { hasNear } from '../../../link/address/near-address.js';
 import { processMemory } from './process-memory.js';
 
 /** What a host finds on its system: on Linux both. */

@@ -1,4 +1,4 @@
-import { clearTimeout, setImmediate, setTimeout } from '../../../link/clock.js';
+import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 
 export interface StartTurnsOptions {
   /** How many start at a time. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ExecutorChild } from '../../../link/executor-child.js';
+import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import type { FarlightError } from '../../../proto/errors.js';
 import type { SessionEnd, SessionLimits, SessionOver } from '../../../proto/handshake.js';
 import type { SessionLog } from '../../observatory/session-log.js';

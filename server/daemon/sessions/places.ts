@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from '../../../link/clock.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 
 export interface PlacesOptions {
   /** Whether a process for another session of the tenant may start now. */

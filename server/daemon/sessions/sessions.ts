@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { clearTimeout, setTimeout } from '../../../link/clock.js';
-import { deferred } from '../../../link/deferred.js';
-import type { ExecutorChild } from '../../../link/executor-child.js';
+import type { ExecutorChild } from '../../../link/executor/executor-child.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { deferred } from '../../../link/machine/deferred.js';
 import { FarlightError, ProtocolError } from '../../../proto/errors.js';
 import {
   type Resume,

@@ -1,4 +1,4 @@
-import { clearTimeout, monotonicNow, setTimeout } from '../../../link/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import type { ShareCommand, ShareReport } from '../../../proto/shares.js';
 import { MemoryLedger } from './gpu-memory-shares.js';
 import { GpuTurns } from './gpu-turns.js';

@@ -1,6 +1,6 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { wallClock } from '../../../link/clock.js';
+import { wallClock } from '../../../link/machine/clock.js';
 import { ContentFilter } from '../../../proto/content-filter.js';
 import type { BlobFolder, KeptContents as Described } from '../../../proto/handshake.js';
 import { BlobStore } from '../../contents/content-store.js';

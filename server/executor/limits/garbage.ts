@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { setImmediate } from '../../../link/clock.js';
+import { setImmediate } from '../../../link/machine/clock.js';
 
 /** Released GPU memory that is worth a collection, in bytes. */
 const WORTH_COLLECTING = 128 << 20;

@@ -1,5 +1,5 @@
 /** Time, as the watchdog sees it. */
-import { monotonicNow, setTimeout } from '../../../link/clock.js';
+import { monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 export interface Clock {
   /** Milliseconds of any steady clock. */
   now(): number;

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { monotonicNow } from '../../../link/clock.js';
+import { monotonicNow } from '../../../link/machine/clock.js';
 import type { ProfileStep } from '../../profiles/profile.js';
 import { PreparedCommand } from '../wire/decoded-command.js';
 import { took } from './compile-times.js';

@@ -1,4 +1,4 @@
-import { monotonicNow } from '../../../link/clock.js';
+import { monotonicNow } from '../../../link/machine/clock.js';
 import type { Work } from '../../../proto/work.js';
 
 /** What compiles as it is made. */

@@ -1,4 +1,4 @@
-import { objectName } from '../../../link/object-name.js';
+import { objectName } from '../../../link/machine/hashing.js';
 import { COMMANDS, type FarlightGPUError } from '../../../proto/gen/operations.js';
 import { describeError, ErrorScopes } from '../objects/error-scopes.js';
 import { StandIns } from '../objects/invalid-objects.js';

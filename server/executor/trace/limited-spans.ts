@@ -1,4 +1,4 @@
-import { monotonicNow } from '../../../link/clock.js';
+import { monotonicNow } from '../../../link/machine/clock.js';
 import type { Span } from '../../../proto/activity.js';
 
 /** Spans a second that are told of at most: more than a picture has room for, and less than fills a pipe. */

@@ -1,4 +1,4 @@
-import { setTimeout, steadyTime } from '../../../link/clock.js';
+import { setTimeout, steadyTime } from '../../../link/machine/clock.js';
 import { ALL_SPANS, SPAN, type Span, type SpanKind } from '../../../proto/activity.js';
 import type { Clock, WatchedQueue } from '../limits/gpu-watchdog.js';
 

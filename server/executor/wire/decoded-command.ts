@@ -1,4 +1,4 @@
-import { objectName } from '../../../link/object-name.js';
+import { objectName } from '../../../link/machine/hashing.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import { COMMANDS } from '../../../proto/gen/operations.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';

@@ -1,4 +1,4 @@
-import { hashContent } from '../../../link/content-hash.js';
+import { hashContent } from '../../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../../proto/content.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import { LIMITS } from '../../../proto/wire/limits.js';

@@ -1,12 +1,12 @@
 import type { Duplex } from 'node:stream';
-import { ChannelSocket } from '../../../link/channel-socket.js';
-import { clearTimeout, setTimeout } from '../../../link/clock.js';
-import { FramePacker } from '../../../link/frame-packer.js';
-import { SharedFile } from '../../../link/shared-file.js';
-import { Vigil } from '../../../link/vigil.js';
+import { boundsOf, Channel, type ChannelEvents } from '../../../link/channel/channel.js';
+import { ChannelSocket } from '../../../link/channel/channel-socket.js';
+import { FramePacker } from '../../../link/channel/frame-packer.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { SharedFile } from '../../../link/near/shared-file.js';
+import { Vigil } from '../../../link/near/vigil.js';
 import { brokeProtocol, ProtocolError } from '../../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../../proto/handshake.js';
-import { boundsOf, Channel, type ChannelEvents } from '../../../proto/wire/channel.js';
 import { HIGH_WATER_BYTES, LIMITS } from '../../../proto/wire/limits.js';
 import { spareFrame } from '../../../proto/wire/memory.js';
 import { encodeCount, encodeObject, PACKET } from '../../../proto/wire/packet.js';

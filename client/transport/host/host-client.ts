@@ -1,0 +1,110 @@
+import type { ChannelOptions, Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import { grpc } from '../../../link/grpc/grpc.js';
+import { ECHO_MESSAGE_LIMIT, hostService } from '../../../link/grpc/host-service.js';
+import { wallClock } from '../../../link/machine/clock.js';
+import { native } from '../../../link/machine/globals.js';
+import type { FarlightError } from '../../../proto/errors.js';
+import type { HostDescription } from '../../../proto/handshake.js';
+import { CONNECT_TIMEOUT_MS } from '../host-link.js';
+import { clientCertificate } from './client-certificate.js';
+import { OWN_CONNECTION, tokenMetadata } from './grpc-dialer.js';
+import { explainStatus } from './grpc-errors.js';
+import { type HostAddress, parseHostAddress } from './host-address.js';
+import { secureCredentials } from './secure-credentials.js';
+import { silent } from './socket-errors.js';
+import { SocketHold } from './socket-hold.js';
+
+/** How long an echo may take, in milliseconds: megabytes over a slow line. */
+const ECHO_TIMEOUT_MS = 30_000;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
+  'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
+  // What an echo brings back at once is measured, not how often it is asked for.
+  'grpc-node.flow_control_window': 2 * ECHO_MESSAGE_LIMIT,
+  ...OWN_CONNECTION,
+};
+
+/** Asks a host about itself, outside of any session. */
+export class HostClient {
+  readonly #address: HostAddress;
+  readonly #hold = new SocketHold();
+  readonly #client: Client;
+  /** Why no connection could be made that may be used. */
+  #refusal: FarlightError | undefined;
+
+  /**
+   * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
+   *   certificate that cannot be used.
+   */
+  constructor(url: string) {
+    this.#address = parseHostAddress(url, { tls: true });
+    this.#hold.set(true);
+    const credentials = this.#hold.credentials(this.#secured());
+    this.#client = new (grpc().Client)(this.#address.target, credentials, CHANNEL_OPTIONS);
+  }
+
+  get url(): string {
+    return this.#address.url;
+  }
+
+  /** @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects). */
+  async describe(): Promise<HostDescription> {
+    const description = await this.#ask(hostService().Describe, {}, CONNECT_TIMEOUT_MS);
+    return { ...description, adapter: description.adapter ?? undefined };
+  }
+
+  /**
+   * Sends `payload` and has `replyBytes` bytes sent back.
+   *
+   * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects).
+   */
+  async echo(payload: Uint8Array, replyBytes: number): Promise<void> {
+    await this.#ask(hostService().Echo, { payload, replyBytes }, ECHO_TIMEOUT_MS);
+  }
+
+  close(): void {
+    this.#client.close();
+    this.#hold.destroy();
+  }
+
+  #ask<Request, Reply>(
+    method: MethodDefinition<Request, Reply>,
+    request: Request,
+    timeoutMs: number,
+  ): Promise<Reply> {
+    return new native.Promise((resolve, reject) => {
+      const { path, requestSerialize, responseDeserialize } = method;
+      const deadline = wallClock() + timeoutMs;
+      const done = (error: ServiceError | null, reply?: Reply) =>
+        error || !reply ? this.#explain(error, timeoutMs).then(reject, reject) : resolve(reply);
+      const options = { deadline };
+      const metadata = tokenMetadata(this.#address);
+      this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        options,
+        done,
+      );
+    });
+  }
+
+  #secured() {
+    return secureCredentials(this.#address, {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      certificate: this.#address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined,
+      onRefused: (reason) => {
+        this.#refusal = reason;
+      },
+    });
+  }
+
+  async #explain(error: ServiceError | null, timeoutMs: number): Promise<FarlightError> {
+    if (this.#refusal) return this.#refusal;
+    if (!error || error.code === grpc().status.DEADLINE_EXCEEDED) return silent(this.#address, timeoutMs);
+    return explainStatus(this.#address, error);
+  }
+}

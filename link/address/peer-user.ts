@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { native } from '../machine/globals.js';
+import { type End, listenerAt, type SocketTables, socketOf } from './socket-table.js';
+
+/** How often the tables are read before what they lack is not there: a row may be passed over while others go. */
+const READINGS = 2;
+
+/** The user of this process; undefined on Windows, which has no such numbers. */
+export const ownUser: number | undefined = process.geteuid?.();
+
+/** Whether it can be known at all on this system which user's process has the other end of a connection. */
+export const knowsUsers: boolean = process.platform === 'linux' && ownUser !== undefined;
+
+/**
+ * Which user's process, on this machine, has connected to us. Undefined where that cannot be told: its process has
+ * gone already, or it is in another network, or nothing tells.
+ */
+export async function userBehind(socket: Socket): Promise<number | undefined> {
+  const ends = endsOf(socket);
+  if (!ends) return undefined;
+  for (let reading = 0; reading < READINGS; reading += 1) {
+    const tables = await TABLES.read();
+    const entry = tables && socketOf(tables, ends.remote, ends.local);
+    if (entry) return known(entry.uid);
+  }
+  return undefined;
+}
+
+/**
+ * Which user's process takes what we send on a connection that we made. `elsewhere` where no process of this network
+ * does: something leads it away, which root alone can have set up. Undefined where it cannot be told.
+ */
+export async function userAhead(socket: Socket): Promise<number | 'elsewhere' | undefined> {
+  const ends = endsOf(socket);
+  if (!ends) return undefined;
+  let nobody: number | 'elsewhere' | undefined;
+  for (let reading = 0; reading < READINGS; reading += 1) {
+    const tables = await TABLES.read();
+    if (!tables) return undefined;
+    // Linux lists who listens before the connections: of one that nobody has accepted yet, it is who listened then.
+    const listener = listenerAt(tables, ends.remote);
+    const theirs = socketOf(tables, ends.remote, ends.local);
+    if (theirs) return known(theirs.uid ?? listener?.uid);
+    const ours = socketOf(tables, ends.local, ends.remote);
+    nobody = listener || ours?.uid === undefined ? known(listener?.uid) : 'elsewhere';
+  }
+  return nobody;
+}
+
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket) {
+  if (localAddress === undefined || remoteAddress === undefined) return undefined;
+  const local: End = { address: localAddress, port: localPort ?? 0 };
+  const remote: End = { address: remoteAddress, port: remotePort ?? 0 };
+  return { local, remote };
+}
+
+/**
+ * The tables of this process's network. Reading takes the system milliseconds, so those who ask at once share one
+ * reading: the next that begins, since one that has begun may have passed over the place where they are.
+ */
+class TableReader {
+  #running: Promise<SocketTables | undefined> | undefined;
+  #next: Promise<SocketTables | undefined> | undefined;
+
+  /** Undefined where they cannot be read. */
+  read(): Promise<SocketTables | undefined> {
+    this.#next ??= (this.#running ?? native.Promise.resolve(undefined)).then(() => this.#begin());
+    return this.#next;
+  }
+
+  #begin(): Promise<SocketTables | undefined> {
+    this.#running = this.#next;
+    this.#next = undefined;
+    return readTables();
+  }
+}
+
+const TABLES = new TableReader();
+
+async function readTables(): Promise<SocketTables | undefined> {
+  try {
+    const [tcp, tcp6] = await native.Promise.all([
+      readFile('/proc/net/tcp', 'latin1'),
+      // A machine without IPv6 has none.
+      readFile('/proc/net/tcp6', 'latin1').catch(() => ''),
+    ]);
+    return { tcp, tcp6 };
+  } catch {
+    return undefined;
+  }
+}
+
+/** One number stands for all users that have none in a container; whose that is nobody can tell. */
+function known(uid: number | undefined): number | undefined {
+  return uid === standIn() ? undefined : uid;
+}
+
+let standInRead: { uid: number | undefined } | undefined;
+
+function standIn(): number | undefined {
+  standInRead ??= { uid: readStandIn() };
+  return standInRead.uid;
+}
+
+/** Undefined where every user has a number. */
+function readStandIn(): number | undefined {
+  try {
+    const map = readFileSync('/proc/self/uid_map', 'latin1').trim().split(/\s+/).map(Number);
+    if (map[0] === 0 && map[1] === 0 && map[2] === 0xffffffff) return undefined;
+    return Number(readFileSync('/proc/sys/kernel/overflowuid', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}

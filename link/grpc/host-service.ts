@@ -1,0 +1,64 @@
+import { fileURLToPath } from 'node:url';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
+import { invariant } from '../../proto/errors.js';
+import type { HostDescription } from '../../proto/handshake.js';
+import { LIMITS } from '../../proto/wire/limits.js';
+import { packageFile, packageRequire } from '../machine/package-files.js';
+import type { SessionMessage } from './session-messages.js';
+
+/** The most bytes that Echo takes, or sends back. */
+export const ECHO_LIMIT: number = 8 << 20;
+/** gRPC's limit on a message of a session: a frame, and room for what is around it. */
+export const MESSAGE_LIMIT: number = LIMITS.frameBytes + 1024;
+/** gRPC's limit on an echo: its bytes, and room for what is around them. */
+export const ECHO_MESSAGE_LIMIT: number = ECHO_LIMIT + 1024;
+
+export interface EchoRequest {
+  payload: Uint8Array;
+  replyBytes: number;
+}
+
+export interface EchoReply {
+  payload: Uint8Array;
+}
+
+/** farlight.v1.Host with its messages' types. */
+export interface HostService extends ServiceDefinition {
+  Describe: MethodDefinition<Record<string, never>, HostDescription>;
+  Echo: MethodDefinition<EchoRequest, EchoReply>;
+}
+
+/** farlight.v1.Sessions with its messages' types. */
+export interface SessionsService extends ServiceDefinition {
+  Open: MethodDefinition<SessionMessage, SessionMessage>;
+}
+
+let definitions: PackageDefinition | undefined;
+
+/** The service as both sides use it. Loaded on first use: a program on a private host needs no gRPC. */
+export function hostService(): HostService {
+  const service = hostDefinitions()['farlight.v1.Host'] as unknown as HostService | undefined;
+  invariant(service, 'farlight.proto defines farlight.v1.Host');
+  return service;
+}
+
+/** The service that carries sessions. */
+export function sessionsService(): SessionsService {
+  const service = hostDefinitions()['farlight.v1.Sessions'] as unknown as SessionsService | undefined;
+  invariant(service, 'farlight.proto defines farlight.v1.Sessions');
+  return service;
+}
+
+/** All that farlight.proto defines. */
+export function hostDefinitions(): PackageDefinition {
+  definitions ??= load();
+  return definitions;
+}
+
+function load(): PackageDefinition {
+  const file = fileURLToPath(packageFile('proto/farlight.proto'));
+  // Required here for the reason that grpc.ts gives.
+  const { loadSync } = packageRequire('@grpc/proto-loader') as typeof import('@grpc/proto-loader');
+  return loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
+}

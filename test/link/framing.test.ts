@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { ProtocolError } from '#farlight/proto/errors.js';
+import { frameMemory } from '#farlight/proto/wire/memory.js';
+import { lengthHeader } from '#farlight/proto/wire/packet.js';
+
+function encode(...frames: Uint8Array[]): Uint8Array {
+  return Buffer.concat(frames.flatMap((frame) => [lengthHeader(frame.length), frame]));
+}
+
+const LIMIT = 1 << 20;
+
+function collect(limit = LIMIT): { decoder: FrameDecoder; frames: number[][] } {
+  const frames: number[][] = [];
+  return { decoder: new FrameDecoder((frame) => frames.push([...frame]), limit), frames };
+}
+
+describe('frames of a stream', () => {
+  const sent = [[1, 2, 3], [], [4], Array.from({ length: 300 }, (_, i) => i & 255), []];
+  const bytes = encode(...sent.map((frame) => Uint8Array.from(frame)));
+
+  it('arrive whole and in order, in whatever pieces the bytes come', () => {
+    for (const size of [1, 2, 3, 5, 7, 64, bytes.length]) {
+      const { decoder, frames } = collect();
+      for (let at = 0; at < bytes.length; at += size) decoder.push(bytes.slice(at, at + size));
+      expect(frames).toEqual(sent);
+      expect(decoder.atBoundary).toBe(true);
+    }
+  });
+
+  it('that are empty arrive as soon as their header is complete', () => {
+    const { decoder, frames } = collect();
+    decoder.push(Uint8Array.from([0, 0, 0]));
+    expect(frames).toEqual([]);
+    decoder.push(Uint8Array.from([0]));
+    expect(frames).toEqual([[]]);
+  });
+
+  it('that lie in one piece are handed on without a copy', () => {
+    let received: Uint8Array | undefined;
+    const piece = encode(Uint8Array.from([9, 8, 7]));
+    new FrameDecoder((frame) => {
+      received = frame;
+    }, LIMIT).push(piece);
+    expect(received?.buffer).toBe(piece.buffer);
+  });
+
+  it('that lie in a piece as long as the memory of a long frame are copied, since that memory may serve again', () => {
+    const frames: Uint8Array[] = [];
+    const decoder = new FrameDecoder((frame) => frames.push(frame), LIMIT);
+    const { buffer } = frameMemory(LIMIT);
+    const piece = new Uint8Array(buffer);
+    const [first, second] = [new Uint8Array(1000).fill(1), new Uint8Array(piece.length - 1004).fill(2)];
+    decoder.push(lengthHeader(first.length));
+    piece.set(first);
+    piece.set(lengthHeader(second.length), first.length);
+    piece.set(second, first.length + 4);
+    decoder.push(piece);
+    expect(frames.map(({ length }) => length)).toEqual([first.length, second.length]);
+    expect(frames.map((frame) => frame.buffer)).not.toContain(buffer);
+  });
+
+  it('that were cut off are told from a stream that ends between frames', () => {
+    const { decoder, frames } = collect();
+    decoder.push(bytes.slice(0, 5));
+    expect(decoder.atBoundary).toBe(false);
+    expect(frames).toEqual([]);
+  });
+
+  it('longer than the limit are refused at the header, before anything is kept for them', () => {
+    const { decoder } = collect(8);
+    expect(() => decoder.push(Uint8Array.from([9, 0, 0, 0]))).toThrow(ProtocolError);
+    expect(() => collect().decoder.push(Uint8Array.from([255, 255, 255, 255]))).toThrow(ProtocolError);
+  });
+
+  it('as long as the limit pass', () => {
+    const { decoder, frames } = collect(8);
+    decoder.push(encode(new Uint8Array(8)));
+    expect(frames).toHaveLength(1);
+  });
+
+  it('keep arriving after a receiver threw', () => {
+    const seen: number[] = [];
+    const decoder = new FrameDecoder((frame) => {
+      seen.push(frame.length);
+      if (frame.length === 1) throw new Error('receiver');
+    }, LIMIT);
+    expect(() => decoder.push(encode(new Uint8Array(1)))).toThrow('receiver');
+    decoder.push(encode(new Uint8Array(2)));
+    expect(seen).toEqual([1, 2]);
+  });
+});
+
+/** Reads a stream as a socket does: into the decoder's room, as much as fits and at most `most` bytes at once. */
+function read(stream: Uint8Array, decoder: FrameDecoder, most: number): number[] {
+  const reads: number[] = [];
+  for (let at = 0; at < stream.length; ) {
+    const room = decoder.room();
+    const part = stream.subarray(at, at + Math.min(room.length, most));
+    room.set(part);
+    decoder.push(room.subarray(0, part.length));
+    reads.push(part.length);
+    at += part.length;
+  }
+  return reads;
+}
+
+describe("frames that are read into the decoder's room", () => {
+  const lengths = [3, 0, 100_000, 20_000, 70_000, 1, 16_384, 16_385, 500_000];
+  const sent = lengths.map((length, index) => new Uint8Array(length).map((_, at) => (at * 7 + index) & 255));
+  const stream = encode(...sent);
+
+  it('arrive whole and in order, however much is read at once', () => {
+    for (const most of [1000, 4096, 16_384, 65_536, stream.length]) {
+      const frames: Uint8Array[] = [];
+      read(stream, new FrameDecoder((frame) => frames.push(frame), LIMIT), most);
+      // Looked at when all have come: none of them lies where the next one was read.
+      expect(frames.map((frame) => Buffer.compare(frame, sent[frames.indexOf(frame)] as Uint8Array))).toEqual(
+        lengths.map(() => 0),
+      );
+    }
+  });
+
+  it('are read to where they stay, beyond what came with the frame before', () => {
+    const reads = read(encode(new Uint8Array(LIMIT)), new FrameDecoder(() => {}, LIMIT), LIMIT);
+    expect(reads).toEqual([65_536, LIMIT + 4 - 65_536]);
+  });
+
+  it('are their receivers’ alone', () => {
+    const frames: Uint8Array[] = [];
+    read(stream, new FrameDecoder((frame) => frames.push(frame), LIMIT), stream.length);
+    expect(new Set(frames.map(({ buffer }) => buffer)).size).toBe(frames.length);
+  });
+});

@@ -1,0 +1,143 @@
+import type {
+  AdapterDescription,
+  Hello,
+  Link,
+  LinkEvents,
+  Transport,
+} from '../client/transport/transport.js';
+import { clearInterval, setImmediate, setInterval } from '../link/machine/clock.js';
+import { FarlightError } from '../proto/errors.js';
+import { PROTOCOL } from '../proto/version.js';
+
+/** The executor's end of a session, as the server's SessionEndpoint has it. */
+export interface MemoryEndpoint {
+  receive(frame: Uint8Array): void;
+  close(): void;
+}
+
+/** What the executor's end calls, as the server's SessionPeer has it. */
+export interface MemoryPeer {
+  send(frame: Uint8Array): void;
+  end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST' | 'SHUTTING_DOWN', reason: string): void;
+}
+
+/** A host in this process. */
+export interface MemoryHost {
+  adapter: AdapterDescription;
+  wgslLanguageFeatures: string[];
+  accept(peer: MemoryPeer): MemoryEndpoint;
+}
+
+/** The bytes that may be under way to the executor before `send` asks its caller to wait. */
+const SEND_WATERMARK = 1024 * 1024;
+/** A timer that only keeps the process alive; setInterval takes no longer period. */
+const NEVER_MS = 2 ** 31 - 1;
+
+/**
+ * A transport to an executor in the same process. Frames are copied and delivered in later turns of
+ * the event loop, one a turn, so that neither side can come to rely on the other's memory or stack.
+ */
+export function memoryTransport(host: MemoryHost): Transport {
+  return {
+    target: 'memory',
+    open: (hello, events) => new MemoryLink(host, hello, events),
+  };
+}
+
+class MemoryLink implements Link {
+  readonly #events: LinkEvents;
+  readonly #endpoint: MemoryEndpoint;
+  readonly #queue: (() => void)[] = [];
+  #turn: NodeJS.Immediate | undefined;
+  #alive: NodeJS.Timeout | undefined;
+  #bytesUnderWay = 0;
+  #mustDrain = false;
+  /** Nothing more is taken from the client: it closed the link, or the host ended the session. */
+  #closing = false;
+  #closed = false;
+
+  constructor(host: MemoryHost, hello: Hello, events: LinkEvents) {
+    this.#events = events;
+    const { adapter, wgslLanguageFeatures } = host;
+    this.#later(() =>
+      events.onWelcome({
+        protocol: PROTOCOL.max,
+        version: hello.version,
+        sessionId: 'memory',
+        resumeMs: 0,
+        adapter,
+        wgslLanguageFeatures,
+        activity: true,
+      }),
+    );
+    this.#endpoint = host.accept({
+      send: (frame) => {
+        const copy = frame.slice();
+        this.#later(() => events.onFrame(copy));
+      },
+      end: (code, reason) => {
+        this.#closing = true;
+        this.#later(() => this.#finish(new FarlightError(code, reason)));
+      },
+    });
+  }
+
+  send(frame: Uint8Array): boolean {
+    if (this.#closing) return true;
+    const copy = frame.slice();
+    this.#bytesUnderWay += copy.length;
+    this.#later(() => {
+      this.#bytesUnderWay -= copy.length;
+      this.#endpoint.receive(copy);
+      if (this.#mustDrain && this.#bytesUnderWay === 0) {
+        this.#mustDrain = false;
+        this.#later(() => this.#events.onDrain());
+      }
+    });
+    this.#mustDrain ||= this.#bytesUnderWay >= SEND_WATERMARK;
+    return !this.#mustDrain;
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#later(() => this.#finish(undefined));
+  }
+
+  ref(): void {
+    this.#turn?.ref();
+    this.#alive ??= setInterval(() => {}, NEVER_MS);
+  }
+
+  unref(): void {
+    this.#turn?.unref();
+    clearInterval(this.#alive);
+    this.#alive = undefined;
+  }
+
+  #later(deliver: () => void): void {
+    if (this.#closed) return;
+    this.#queue.push(deliver);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#turn || this.#queue.length === 0) return;
+    this.#turn = setImmediate(() => {
+      this.#turn = undefined;
+      const deliver = this.#queue.shift();
+      // Scheduled first: a receiver that throws must not stop what comes after it.
+      this.#schedule();
+      deliver?.();
+    });
+    if (!this.#alive) this.#turn.unref();
+  }
+
+  #finish(reason: FarlightError | undefined): void {
+    this.#closed = true;
+    this.#queue.length = 0;
+    this.unref();
+    this.#endpoint.close();
+    this.#events.onClose(reason);
+  }
+}
