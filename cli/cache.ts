@@ -1,13 +1,13 @@
 import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
 import {
-  blobRoot,
   clearAllShaders,
   clearTenants,
   PROFILES,
   summarizeAllShaders,
   summarizeTenants,
   type TenantsSummary,
+  tenantsRoot,
 } from '../server/contents/tenant-folders.js';
 import { type Style, styleOf } from './style.js';
 
@@ -26,19 +26,19 @@ interface CacheKind {
 const KINDS: Readonly<Record<string, CacheKind>> = {
   programs: {
     title: 'what programs compiled on this machine, kept to compile it ahead',
-    folder: blobRoot,
-    summarize: () => summarizeTenants(blobRoot(), PROFILES),
-    clear: () => clearTenants(blobRoot(), PROFILES),
+    folder: tenantsRoot,
+    summarize: () => summarizeTenants(tenantsRoot(), PROFILES),
+    clear: () => clearTenants(tenantsRoot(), PROFILES),
   },
   shaders: {
     title: "what the GPU's driver compiled for programs that use this machine as their GPU host",
-    folder: blobRoot,
+    folder: tenantsRoot,
     summarize: () => summarizeAllShaders(),
     clear: () => clearAllShaders(),
   },
   host: {
     title: 'uploads kept for programs that use this machine as their GPU host',
-    folder: blobRoot,
+    folder: tenantsRoot,
     summarize: summarizeTenants,
     clear: clearTenants,
   },

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless } from '../proto/harmless.js';
-import { blobRoot } from '../server/contents/tenant-folders.js';
+import { tenantsRoot } from '../server/contents/tenant-folders.js';
 import { DEFAULT_LISTEN } from '../server/daemon/door/listen-address.js';
 import type { Daemon } from '../server/daemon.js';
 import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
@@ -61,7 +61,7 @@ export function serveCommand(): Command {
     .option(
       '--blobs <folder>',
       'where to keep uploads, so that they need not be sent again; or off',
-      blobRoot(),
+      tenantsRoot(),
     )
     .option(
       '--dashboard <address>',

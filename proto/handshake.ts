@@ -121,7 +121,7 @@ export const SESSION_END_CODES = [
 export type SessionEndCode = (typeof SESSION_END_CODES)[number];
 
 /** Where an executor keeps contents, and what they may take, in bytes. */
-export interface BlobFolder {
+export interface BoundedFolder {
   path: string;
   maxBytes: number;
 }
@@ -147,7 +147,7 @@ export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
   /** Where its tenant's contents are, the same for all sessions of a process. Absent where none are kept. */
-  blobs?: BlobFolder | undefined;
+  blobs?: BoundedFolder | undefined;
   /** Absent where there are none. */
   limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
@@ -164,11 +164,11 @@ export interface SessionDescription {
 }
 
 /** Whose next session an executor process is to be ready for. */
-export interface Preparation {
+export interface CompileAhead {
   /** The program's name, as its Hello gave it. */
   program: string;
   /** Where its tenant's contents are. */
-  blobs: BlobFolder;
+  blobs: BoundedFolder;
 }
 
 /** Frames and their bytes, both ways. */
@@ -192,8 +192,8 @@ export type ExecutorCommand =
   | ({ type: 'end' } & SessionEnd)
   /** Whether what it does is to be told, as `spans`. */
   | { type: 'watch'; on: boolean }
-  /** Before any session: what the program needed the last time is to be there, see `prepared`. */
-  | ({ type: 'prepare' } & Preparation)
+  /** Before any session: what the program needed the last time is to be there, see `compiledAhead`. */
+  | ({ type: 'compileAhead' } & CompileAhead)
   /** To be answered with `alive`. */
   | { type: 'ping' }
   | ShareCommand;
@@ -222,7 +222,7 @@ export type ExecutorReport =
   /** Another session of the program may begin. */
   | { type: 'idle' }
   /** All is there for the first session of the program, which may have begun before that, or even be over. */
-  | { type: 'prepared' }
+  | { type: 'compiledAhead' }
   | { type: 'alive' }
   | ShareReport
   | { type: 'ended'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };

@@ -5,7 +5,7 @@ import { FIRST_ID } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { CommandDecoder } from '../../server/executor/wire/command-decoder.js';
-import { PreparedCommand } from '../../server/executor/wire/decoded-command.js';
+import { DecodedCommand } from '../../server/executor/wire/decoded-command.js';
 
 /** An awaited command of the recording. */
 export interface RecordedCall {
@@ -32,7 +32,7 @@ interface Recorded {
 export class RecordedCommands {
   readonly #onCall: (call: RecordedCall) => void;
   readonly #assembler = new BatchAssembler();
-  readonly #decoder: CommandDecoder<PreparedCommand>;
+  readonly #decoder: CommandDecoder<DecodedCommand>;
   readonly #objects = new Map<number, Recorded>();
   /** Query sets of times, and the buffers that those were written to, by id. */
   readonly #ofTime = new Set<number>();
@@ -42,8 +42,8 @@ export class RecordedCommands {
 
   constructor(onCall: (call: RecordedCall) => void) {
     this.#onCall = onCall;
-    this.#decoder = new CommandDecoder<PreparedCommand>({
-      prepare: (shape) => new PreparedCommand(shape, false),
+    this.#decoder = new CommandDecoder<DecodedCommand>({
+      decode: (shape) => new DecodedCommand(shape, false),
       creates: ({ operation }) => operation.creates !== undefined,
       execute: (command, operands, _payloads, made) => this.#execute(command, operands, made),
       release: (first, count) => {
@@ -85,7 +85,7 @@ export class RecordedCommands {
     return label ? `${kind} '${label}'` : kind;
   }
 
-  #execute({ operation, args }: PreparedCommand, operands: readonly number[], made: number): void {
+  #execute({ operation, args }: DecodedCommand, operands: readonly number[], made: number): void {
     const { creates, fate } = operation;
     if (creates !== undefined) {
       this.#nextId = made + 1;

@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import type { Span } from '../../proto/activity.js';
 import { FarlightError, invariant, messageOf, tooManyFiles } from '../../proto/errors.js';
 import type {
-  BlobFolder,
+  BoundedFolder,
+  CompileAhead,
   ExecutorCommand,
   ExecutorReport,
-  Preparation,
   Resume,
   SessionDescription,
   SessionEnd,
@@ -33,7 +33,7 @@ export interface ExecutorChildOptions {
    * Where the GPU's driver keeps the shaders that it compiled; absent: where it does for everything of this user's.
    * What it has of one tenant tells nothing to another, so the process is that tenant's from its start.
    */
-  shaders?: BlobFolder | 'nowhere' | undefined;
+  shaders?: BoundedFolder | 'nowhere' | undefined;
   /** Whether this process is the client itself, and carries its session over a pipe to the executor. */
   piped?: boolean | undefined;
   /** The program that the process runs; ours unless a test has another. */
@@ -53,8 +53,8 @@ export interface ExecutorChildEvents {
   onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
-  /** What was to be prepared is there. */
-  onPrepared?(): void;
+  /** What the program needed the last time is compiled. */
+  onCompiledAhead?(): void;
   /** The session asks for its share of what it has in common with others, or gives some back. */
   onShare?(report: ShareReport): void;
   /** The process has answered a `ping`. */
@@ -164,9 +164,9 @@ export class ExecutorChild {
     return this.#child?.signalCode === 'SIGTERM';
   }
 
-  /** Has it be ready for a program's next session: onPrepared says when, and that may begin at once. */
-  prepare(about: Preparation): void {
-    this.#tell({ type: 'prepare', ...about });
+  /** Compiles ahead for a program. Its session may begin at once; `onCompiledAhead` says when all is compiled. */
+  compileAhead(about: CompileAhead): void {
+    this.#tell({ type: 'compileAhead', ...about });
   }
 
   /** Begins a session on a client's connection, of which `head` was read already, or on the pipe. */
@@ -308,8 +308,8 @@ export class ExecutorChild {
       this.#events.onOver?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
-    } else if (report.type === 'prepared') {
-      this.#events.onPrepared?.();
+    } else if (report.type === 'compiledAhead') {
+      this.#events.onCompiledAhead?.();
     } else if (report.type === 'alive') {
       this.#events.onAlive?.();
     } else {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type ContentName, contentNameFromHex, contentNameToHex } from '../../proto/content.js';
 
 /** A file of a store's folder, as a scan found it. */
-export interface BlobFile {
+export interface StoredFile {
   readonly path: string;
   /** Undefined for a temporary file: one that is being written, or that a killed process left. */
   readonly name: ContentName | undefined;
@@ -13,7 +13,7 @@ export interface BlobFile {
   readonly used: number;
 }
 
-export interface BlobSummary {
+export interface FolderSummary {
   count: number;
   bytes: number;
   /** In milliseconds since 1970; absent where there is nothing. */
@@ -24,7 +24,7 @@ export interface BlobSummary {
 const TEMPORARY = /^new-[0-9a-f]{32}$/;
 
 /** Where a content lies. The name's own characters are never part of the path, only their hex. */
-export function blobPath(folder: string, name: ContentName): string {
+export function contentPath(folder: string, name: ContentName): string {
   return join(folder, contentNameToHex(name));
 }
 
@@ -40,31 +40,31 @@ export function temporaryPath(folder: string, unique: Uint8Array): string {
  * @param most of the folder's entries no more are looked at.
  * @throws where the folder cannot be read; a folder that is not there is empty.
  */
-export function scanSync(folder: string, most = Number.POSITIVE_INFINITY): BlobFile[] {
+export function scanSync(folder: string, most = Number.POSITIVE_INFINITY): StoredFile[] {
   return absentIs([], () => entriesOf(folder, most)).flatMap((file) => {
     const entry = entryOf(file);
     if (!entry) return [];
     const path = join(folder, file);
     const stats = absentIs(undefined, () => lstatSync(path));
-    return stats?.isFile() ? [blobFile(path, entry, stats)] : [];
+    return stats?.isFile() ? [storedFile(path, entry, stats)] : [];
   });
 }
 
 /** The same without keeping the thread: a full store takes 50 ms. */
-export async function scan(folder: string): Promise<BlobFile[]> {
-  const files: BlobFile[] = [];
+export async function scan(folder: string): Promise<StoredFile[]> {
+  const files: StoredFile[] = [];
   for (const file of await readdir(folder).catch(ifAbsent([]))) {
     const entry = entryOf(file);
     if (!entry) continue;
     const path = join(folder, file);
     const stats = await lstat(path).catch(ifAbsent(undefined));
-    if (stats?.isFile()) files.push(blobFile(path, entry, stats));
+    if (stats?.isFile()) files.push(storedFile(path, entry, stats));
   }
   return files;
 }
 
-export function summarize(files: readonly BlobFile[]): BlobSummary {
-  const summary: BlobSummary = { count: 0, bytes: 0 };
+export function summarize(files: readonly StoredFile[]): FolderSummary {
+  const summary: FolderSummary = { count: 0, bytes: 0 };
   for (const { name, bytes, used } of files) {
     // A temporary file takes room, but is no content yet.
     summary.bytes += bytes;
@@ -82,7 +82,7 @@ export function summarize(files: readonly BlobFile[]): BlobSummary {
  * @returns what was deleted.
  * @throws where something cannot be deleted.
  */
-export function clearFolder(folder: string): BlobSummary {
+export function clearFolder(folder: string): FolderSummary {
   const files = scanSync(folder);
   for (const { path } of files) rmSync(path, { force: true });
   try {
@@ -118,7 +118,7 @@ function entryOf(file: string): { name: ContentName | undefined } | undefined {
   return name || TEMPORARY.test(file) ? { name } : undefined;
 }
 
-function blobFile(path: string, { name }: { name: ContentName | undefined }, stats: Stats): BlobFile {
+function storedFile(path: string, { name }: { name: ContentName | undefined }, stats: Stats): StoredFile {
   return { path, name, bytes: stats.size, used: stats.mtimeMs };
 }
 

@@ -14,19 +14,19 @@ import { wallClock } from '../../link/machine/clock.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
 import {
-  type BlobSummary,
-  blobPath,
   clearFolder,
   codeOf,
+  contentPath,
+  type FolderSummary,
   scanSync,
   summarize,
   temporaryPath,
 } from './content-folder.js';
 import { FolderRoom } from './folder-room.js';
-import { HeldMemory } from './held-memory.js';
+import { PinnedMemory } from './held-memory.js';
 import type { WriteTurns } from './write-turns.js';
 
-export interface BlobStoreOptions {
+export interface ContentStoreOptions {
   /** One tenant's folder (`tenantFolder`). It is made when something is first written. */
   folder: string;
   /** What the folder may take. Files count as the whole blocks that they occupy. */
@@ -66,7 +66,7 @@ interface Pending {
  * Several processes may have stores on one folder. The disk is all that they share, without locks:
  * a content appears and disappears as a whole, and two files of one name are the same.
  */
-export class BlobStore {
+export class ContentStore {
   /** Bytes of the largest content that is stored: the rest of the room is left to others. */
   readonly largestBytes: number;
 
@@ -75,19 +75,19 @@ export class BlobStore {
   readonly #log: (message: string) => void;
   readonly #now: () => number;
   readonly #turns: WriteTurns | undefined;
-  readonly #writeFile: NonNullable<BlobStoreOptions['writeFile']>;
+  readonly #writeFile: NonNullable<ContentStoreOptions['writeFile']>;
   readonly #told = new Set<string>();
 
   /** By name in hex. Until a content is on disk it is read from here. */
   readonly #pending = new Map<string, Pending>();
   #pendingBytes = 0;
   /** They are parts of frames, which may be much longer. */
-  readonly #memory = new HeldMemory();
+  readonly #memory = new PinnedMemory();
   /** Writes go one after another: each has to know what room the one before it has taken. */
   #lastWrite: Promise<unknown> = Promise.resolve();
 
   /** Touches nothing: a folder that cannot be used gives `undefined` and `false` later. */
-  constructor({ folder, maxBytes, log, now, turns, writeFile }: BlobStoreOptions) {
+  constructor({ folder, maxBytes, log, now, turns, writeFile }: ContentStoreOptions) {
     this.largestBytes = Math.floor(maxBytes / 4);
     this.#folder = folder;
     this.#log = log ?? (() => {});
@@ -103,7 +103,7 @@ export class BlobStore {
     return files.flatMap(({ name }) => (name ? [name] : []));
   }
 
-  summary(): BlobSummary {
+  summary(): FolderSummary {
     return summarize(this.#scanOrNothing());
   }
 
@@ -113,13 +113,13 @@ export class BlobStore {
    * @returns what was deleted.
    * @throws where something cannot be deleted.
    */
-  clear(): BlobSummary {
+  clear(): FolderSummary {
     return clearFolder(this.#folder);
   }
 
   /** Whether there seems to be a content of that name: `read` may still find that it is gone or damaged. */
   has(name: ContentName): boolean {
-    return this.#pending.has(contentNameToHex(name)) || existsSync(blobPath(this.#folder, name));
+    return this.#pending.has(contentNameToHex(name)) || existsSync(contentPath(this.#folder, name));
   }
 
   /**
@@ -129,7 +129,7 @@ export class BlobStore {
   read(name: ContentName): Uint8Array | undefined {
     const pending = this.#pending.get(contentNameToHex(name));
     if (pending) return pending.bytes;
-    const path = blobPath(this.#folder, name);
+    const path = contentPath(this.#folder, name);
     try {
       const bytes = this.#readFile(path);
       if (bytes && sameContentName(hashContent(bytes), name)) return bytes;
@@ -252,7 +252,7 @@ export class BlobStore {
         await mkdir(this.#folder, { recursive: true, mode: 0o700 });
         await this.#writeFile(temporary, bytes, used);
       });
-      await rename(temporary, blobPath(this.#folder, name));
+      await rename(temporary, contentPath(this.#folder, name));
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
       throw error;

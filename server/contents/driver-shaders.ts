@@ -1,5 +1,5 @@
 import { mkdirSync } from 'node:fs';
-import type { BlobFolder } from '../../proto/handshake.js';
+import type { BoundedFolder } from '../../proto/handshake.js';
 import { trimShaders } from './shader-folder.js';
 
 /**
@@ -24,11 +24,11 @@ const NOWHERE = { MESA_SHADER_CACHE_DISABLE: 'true', __GL_SHADER_DISK_CACHE: '0'
  * Says to the GPU's driver where it keeps compiled shaders, before it is loaded: in a folder of the tenant's, so that no
  * tenant finds out what another has compiled, or nowhere. A driver reads this once.
  */
-export function keepShaders(where: BlobFolder | 'nowhere'): void {
+export function keepShaders(where: BoundedFolder | 'nowhere'): void {
   Object.assign(process.env, where === 'nowhere' ? NOWHERE : variables(where));
 }
 
-function variables({ path, maxBytes }: BlobFolder): Readonly<Record<string, string>> {
+function variables({ path, maxBytes }: BoundedFolder): Readonly<Record<string, string>> {
   try {
     trimShaders(path, maxBytes);
     mkdirSync(path, { recursive: true, mode: 0o700 });

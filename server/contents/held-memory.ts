@@ -1,5 +1,5 @@
 /** Counts the memory that bytes keep from being freed: the whole of each buffer that some of them lie in, once. */
-export class HeldMemory {
+export class PinnedMemory {
   /** How many of the bytes lie in each buffer. */
   readonly #buffers = new Map<ArrayBufferLike, number>();
   #bytes = 0;

@@ -1,6 +1,6 @@
 import { type Dirent, lstatSync, opendirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BlobSummary, codeOf } from './content-folder.js';
+import { codeOf, type FolderSummary } from './content-folder.js';
 
 /** Files of a driver that are looked at: with more the folder is too full, whatever they take. */
 const MOST_FILES = 20_000;
@@ -12,8 +12,8 @@ const MOST_LEVELS = 8;
  *
  * @throws where the folder cannot be read; one that is not there is empty.
  */
-export function summarizeShaders(folder: string): BlobSummary {
-  const summary: BlobSummary = { count: 0, bytes: 0 };
+export function summarizeShaders(folder: string): FolderSummary {
+  const summary: FolderSummary = { count: 0, bytes: 0 };
   look(folder, 1);
   return summary;
 
@@ -42,7 +42,7 @@ export function summarizeShaders(folder: string): BlobSummary {
  * @returns what was deleted.
  * @throws where it cannot be read or deleted.
  */
-export function clearShaders(folder: string): BlobSummary {
+export function clearShaders(folder: string): FolderSummary {
   const summary = summarizeShaders(folder);
   const away = `${folder}.${process.pid}`;
   try {

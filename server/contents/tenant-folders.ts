@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { cacheFolder } from '../../link/machine/folders.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
-import { type BlobSummary, clearFolder, codeOf, scanSync, summarize } from './content-folder.js';
+import { clearFolder, codeOf, type FolderSummary, scanSync, summarize } from './content-folder.js';
 import { clearShaders, summarizeShaders } from './shader-folder.js';
 
-export interface TenantsSummary extends BlobSummary {
+export interface TenantsSummary extends FolderSummary {
   tenants: number;
 }
 
 /** Below this each tenant has a folder of its own. */
-export function blobRoot(): string {
+export function tenantsRoot(): string {
   return join(cacheFolder(), 'blobs');
 }
 
@@ -19,7 +19,7 @@ export function blobRoot(): string {
  * The folder of one tenant, whose contents no other tenant's store ever looks at. The tenant's name
  * may be any text: only its hash becomes part of the path.
  */
-export function tenantFolder(tenant: string, root = blobRoot()): string {
+export function tenantFolder(tenant: string, root = tenantsRoot()): string {
   return join(root, contentNameToHex(hashContent(new TextEncoder().encode(tenant))));
 }
 
@@ -44,7 +44,7 @@ export function divide(maxBytes: number): { contents: number; profiles: number; 
  *
  * @throws where the root or a folder in it cannot be read.
  */
-export function summarizeTenants(root = blobRoot(), within = ''): TenantsSummary {
+export function summarizeTenants(root = tenantsRoot(), within = ''): TenantsSummary {
   const folders = tenantFolders(root, within);
   return { tenants: folders.length, ...summarize(folders.flatMap((folder) => scanSync(folder))) };
 }
@@ -56,26 +56,26 @@ export function summarizeTenants(root = blobRoot(), within = ''): TenantsSummary
  * @returns what was deleted.
  * @throws where the root or a folder in it cannot be read, or something in them cannot be deleted.
  */
-export function clearTenants(root = blobRoot(), within = ''): TenantsSummary {
+export function clearTenants(root = tenantsRoot(), within = ''): TenantsSummary {
   return deleted(tenantFolders(root, within).map(clearFolder));
 }
 
 /** What the GPU's driver keeps of all tenants' shaders. @throws as summarizeTenants. */
-export function summarizeAllShaders(root = blobRoot()): TenantsSummary {
+export function summarizeAllShaders(root = tenantsRoot()): TenantsSummary {
   return total(tenantFolders(root, SHADERS).map(summarizeShaders));
 }
 
 /** Deletes that. @throws as clearTenants. */
-export function clearAllShaders(root = blobRoot()): TenantsSummary {
+export function clearAllShaders(root = tenantsRoot()): TenantsSummary {
   return deleted(tenantFolders(root, SHADERS).map(clearShaders));
 }
 
-function deleted(summaries: readonly BlobSummary[]): TenantsSummary {
+function deleted(summaries: readonly FolderSummary[]): TenantsSummary {
   const { tenants, count, bytes } = total(summaries);
   return { tenants, count, bytes };
 }
 
-function total(summaries: readonly BlobSummary[]): TenantsSummary {
+function total(summaries: readonly FolderSummary[]): TenantsSummary {
   const sum: TenantsSummary = { tenants: summaries.length, count: 0, bytes: 0 };
   for (const { count, bytes, oldestUse, newestUse } of summaries) {
     sum.count += count;

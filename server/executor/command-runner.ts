@@ -6,7 +6,7 @@ import type { Awaited, Context } from './handlers/context.js';
 import type { Entry } from './objects/object-table.js';
 import { createShared, createSharedAsync } from './reuse/create-shared.js';
 import type { SessionActivity } from './trace/session-tracer.js';
-import type { PreparedCommand } from './wire/decoded-command.js';
+import type { DecodedCommand } from './wire/decoded-command.js';
 import type { Carrier } from './wire/held-commands.js';
 
 /** The receiver of the session's own commands. */
@@ -19,7 +19,7 @@ const OF_SESSION: ReadonlySet<string> = new Set(['FarlightSession', 'FarlightAct
  * Carries out a session's commands on the GPU, one after the other, as they come: finds their receivers and objects,
  * makes the calls, keeps what they create by its handle, and has what is awaited answered.
  */
-export class CommandRunner implements Carrier<PreparedCommand> {
+export class CommandRunner implements Carrier<DecodedCommand> {
   readonly #context: Context;
   readonly #activity: SessionActivity;
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#context.objects.resolve(id, kinds);
@@ -45,7 +45,7 @@ export class CommandRunner implements Carrier<PreparedCommand> {
 
   /** Carries out one command; `id` is that of the object it creates, if it does. */
   execute(
-    command: PreparedCommand,
+    command: DecodedCommand,
     operands: readonly number[],
     payloads: readonly Uint8Array[],
     id: number,
@@ -97,7 +97,7 @@ export class CommandRunner implements Carrier<PreparedCommand> {
     return ROOT;
   }
 
-  #command(command: PreparedCommand, self: Entry, made: Entry | undefined): void {
+  #command(command: DecodedCommand, self: Entry, made: Entry | undefined): void {
     const act = () => {
       const result = this.#activity.compiles(command)
         ? this.#activity.compile(command, () => this.#make(command, self, made))
@@ -111,13 +111,13 @@ export class CommandRunner implements Carrier<PreparedCommand> {
   }
 
   /** What is there already is as good as what the command would make. */
-  #make(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
+  #make(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
     return command.sharing
       ? createShared(this.#context, self, command, () => this.#call(command, self, made) as object)
       : this.#call(command, self, made);
   }
 
-  #request(command: PreparedCommand, self: Entry, made: Entry | undefined, serial: number): void {
+  #request(command: DecodedCommand, self: Entry, made: Entry | undefined, serial: number): void {
     const { operation } = command;
     const { replies } = this.#context;
     const answered = this.#activity.awaited(command, self.object, serial);
@@ -145,7 +145,7 @@ export class CommandRunner implements Carrier<PreparedCommand> {
   }
 
   /** What an awaited operation waits for: its handler says, or it is the promise that the method returns. */
-  #await(command: PreparedCommand, self: Entry, made: Entry | undefined): Awaited {
+  #await(command: DecodedCommand, self: Entry, made: Entry | undefined): Awaited {
     const call = () => {
       const result = this.#call(command, self, made);
       return result instanceof Promise ? { promise: result } : (result as Awaited);
@@ -153,7 +153,7 @@ export class CommandRunner implements Carrier<PreparedCommand> {
     return made && command.sharing ? createSharedAsync(this.#context, self, command, made, call) : call();
   }
 
-  #call(command: PreparedCommand, self: Entry, made: Entry | undefined): unknown {
+  #call(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
     const { handler } = command;
     if (handler) return handler(this.#context, self, command.args as never, made);
     const object = self.object as object;

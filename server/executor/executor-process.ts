@@ -3,9 +3,9 @@ import type { Duplex } from 'node:stream';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { FarlightError, invariant } from '../../proto/errors.js';
 import type {
+  CompileAhead,
   ExecutorCommand,
   ExecutorReport,
-  Preparation,
   SessionDescription,
   SessionOver,
 } from '../../proto/handshake.js';
@@ -42,7 +42,7 @@ export interface ExecutorParts {
    * Makes ready for a program: `inheritance` is for its first session, which may come at once; `prepared` resolves
    * when all is done.
    */
-  prepare?(gpu: GPU, about: Preparation): Promise<{ inheritance: unknown; prepared: Promise<unknown> }>;
+  compileAhead?(gpu: GPU, about: CompileAhead): Promise<{ inheritance: unknown; compiled: Promise<unknown> }>;
   /** What tells of what the process does; absent where nothing does. */
   activity?: Activity;
   /** Resolves when the process may end after its sessions: what is still being written is on disk. */
@@ -73,7 +73,7 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
     // A connection that broke on its way does not arrive, and is done with all the same.
     if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
-    else if (command.type === 'prepare') executor = executor.then((it) => it.prepare(command));
+    else if (command.type === 'compileAhead') executor = executor.then((it) => it.compileAhead(command));
     // An exception ends the process as any that nobody catches, and the parent is told of it. Where the GPU cannot be
     // opened, it is told below.
     else void executor.then((it) => it.obey(command, socket), ignore);
@@ -101,21 +101,21 @@ class Executor {
   }
 
   /** Resolves when a session may come, which is before all is prepared. */
-  async prepare(about: Preparation): Promise<this> {
-    const done = () => report({ type: 'prepared' });
+  async compileAhead(about: CompileAhead): Promise<this> {
+    const done = () => report({ type: 'compiledAhead' });
     try {
-      const { inheritance, prepared } = (await this.#parts.prepare?.(this.#opened.gpu, about)) ?? {};
+      const { inheritance, compiled } = (await this.#parts.compileAhead?.(this.#opened.gpu, about)) ?? {};
       this.#inheritance = inheritance;
-      void Promise.resolve(prepared).then(done);
+      void Promise.resolve(compiled).then(done);
     } catch (error) {
       // A session that comes has nothing prepared, and does without.
-      process.stderr.write(`nothing prepared: ${sentence(error)}\n`);
+      process.stderr.write(`nothing compiled ahead: ${sentence(error)}\n`);
       done();
     }
     return this;
   }
 
-  obey(command: Exclude<ExecutorCommand, { type: 'prepare' }>, socket: Socket | undefined): void {
+  obey(command: Exclude<ExecutorCommand, { type: 'compileAhead' }>, socket: Socket | undefined): void {
     socket?.setNoDelay(true);
     if (command.type === 'begin') {
       const { session, head } = command;

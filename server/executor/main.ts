@@ -5,8 +5,8 @@
  */
 import { join } from 'node:path';
 import { invariant } from '../../proto/errors.js';
-import type { BlobFolder } from '../../proto/handshake.js';
-import { BlobStore } from '../contents/content-store.js';
+import type { BoundedFolder } from '../../proto/handshake.js';
+import { ContentStore } from '../contents/content-store.js';
 import { keepShaders } from '../contents/driver-shaders.js';
 import { divide, PROFILES } from '../contents/tenant-folders.js';
 import { MOST_WAITING_BYTES, WriteSchedule } from '../contents/write-schedule.js';
@@ -17,7 +17,7 @@ import { ProgramProfiles } from '../profiles/program-profiles.js';
 import { compileEarly } from './compile-early.js';
 import { runExecutor } from './executor-process.js';
 import { CLOCK } from './limits/gpu-watchdog.js';
-import { prepare } from './reuse/open-ahead.js';
+import { openAhead } from './reuse/open-ahead.js';
 import type { OpenDevice } from './reuse/open-device.js';
 import { ExecutorSession } from './session.js';
 import { ACTIVITY_CLOCK, Activity } from './trace/tracer.js';
@@ -33,7 +33,7 @@ let kept: Kept | undefined;
 
 interface Kept {
   readonly folder: string;
-  readonly store: BlobStore;
+  readonly store: ContentStore;
   readonly writes: WriteSchedule;
   readonly profiles: ProfileStore;
 }
@@ -56,20 +56,20 @@ await runExecutor(adapter, {
       polls,
     });
   },
-  async prepare(gpu, { program, blobs }) {
+  async compileAhead(gpu, { program, blobs }) {
     const profiles = new ProgramProfiles(program, keep(blobs).profiles);
-    const { devices, compiled } = await prepare(gpu, profiles.devices(), profiles);
-    return { inheritance: devices, prepared: compiled };
+    const { devices, compiled } = await openAhead(gpu, profiles.devices(), profiles);
+    return { inheritance: devices, compiled };
   },
   activity,
   settled: () => kept?.store.idle(),
 });
 
-function keep({ path: folder, maxBytes }: BlobFolder): Kept {
+function keep({ path: folder, maxBytes }: BoundedFolder): Kept {
   if (!kept) {
     const writes = new WriteSchedule({ clock: CLOCK, mostBytes: Math.min(MOST_WAITING_BYTES, maxBytes / 4) });
     const room = divide(maxBytes);
-    const store = new BlobStore({ folder, maxBytes: room.contents, log, turns: writes });
+    const store = new ContentStore({ folder, maxBytes: room.contents, log, turns: writes });
     const profiles = new ProfileStore(join(folder, PROFILES), room.profiles);
     kept = { folder, store, writes, profiles };
   }

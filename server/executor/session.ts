@@ -4,7 +4,7 @@ import type { SessionLimits } from '../../proto/handshake.js';
 import type { ShareCommand } from '../../proto/shares.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import type { Work } from '../../proto/work.js';
-import type { BlobStore } from '../contents/content-store.js';
+import type { ContentStore } from '../contents/content-store.js';
 import type { WriteSchedule } from '../contents/write-schedule.js';
 import type { GpuPolls } from '../gpu/dawn-polls.js';
 import { CommandRunner } from './command-runner.js';
@@ -18,7 +18,7 @@ import type { OpenDevice } from './reuse/open-device.js';
 import { SessionActivity } from './trace/session-tracer.js';
 import { ACTIVITY_CLOCK, Activity } from './trace/tracer.js';
 import { CommandDecoder } from './wire/command-decoder.js';
-import { PreparedCommand } from './wire/decoded-command.js';
+import { DecodedCommand } from './wire/decoded-command.js';
 import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
 import { HeldCommands } from './wire/held-commands.js';
 import { ReplyWriter } from './wire/reply-writer.js';
@@ -30,7 +30,7 @@ export interface SessionLegacy {
   /** What was compiled on devices that are gone. */
   profiles?: Profiles | undefined;
   /** The contents that the client may name, of all programs of its tenant. Absent where it may name none. */
-  store?: BlobStore | undefined;
+  store?: ContentStore | undefined;
   /** When what is stored is written, which depends on what the session does. */
   writes?: WriteSchedule | undefined;
   /** What the session may take of the GPU. Absent where it may take all. */
@@ -54,8 +54,8 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #assembler = new BatchAssembler();
   readonly #context: Context;
   readonly #runner: CommandRunner;
-  readonly #commands: CommandDecoder<PreparedCommand>;
-  readonly #held: HeldCommands<PreparedCommand>;
+  readonly #commands: CommandDecoder<DecodedCommand>;
+  readonly #held: HeldCommands<DecodedCommand>;
   readonly #activity: SessionActivity;
   readonly #writes: WriteSchedule | undefined;
   readonly #polls: GpuPolls | undefined;
@@ -85,14 +85,14 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       limits && this.#guards(limits),
     );
     this.#runner = new CommandRunner(this.#context, this.#activity);
-    const held = new HeldCommands<PreparedCommand>({
+    const held = new HeldCommands<DecodedCommand>({
       store,
       ask: (name) => replies.missing(name),
       carrier: this.#runner,
     });
     this.#held = held;
-    this.#commands = new CommandDecoder<PreparedCommand>({
-      prepare: (shape, once) => new PreparedCommand(shape, !once),
+    this.#commands = new CommandDecoder<DecodedCommand>({
+      decode: (shape, once) => new DecodedCommand(shape, !once),
       creates: ({ operation }) => operation.creates !== undefined,
       execute: (command, operands, payloads, made) => held.execute(command, operands, payloads, made),
       release: (first, count) => held.release(first, count),

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { hashContent } from '../../link/machine/hashing.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
-import { type BlobFile, blobPath, scanSync, temporaryPath } from '../contents/content-folder.js';
+import { contentPath, type StoredFile, scanSync, temporaryPath } from '../contents/content-folder.js';
 import { decodeProfile, decodeProgram, encodeProfile, PROFILE_LIMITS, type Profile } from './profile.js';
 
 /** Profiles that are kept, and the bytes of all of them where nothing else is said. */
@@ -89,7 +89,7 @@ export class ProfileStore {
   }
 
   #path(key: string): string {
-    return blobPath(this.folder, hashContent(new TextEncoder().encode(key)));
+    return contentPath(this.folder, hashContent(new TextEncoder().encode(key)));
   }
 }
 
@@ -118,7 +118,7 @@ function newest(folders: readonly string[]): { folder: string; path: string }[] 
   return files.sort((a, b) => b.used - a.used).slice(0, MOST_READ);
 }
 
-function scan(folder: string): BlobFile[] {
+function scan(folder: string): StoredFile[] {
   try {
     return scanSync(folder, MOST_FILES);
   } catch {

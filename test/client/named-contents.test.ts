@@ -4,7 +4,7 @@ import { type CreateOptions, create, stats } from '#farlight/client/index.js';
 import { ContentFilter } from '#farlight/proto/content-filter.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { ScriptedTransport, turn } from '../support/scripted-transport.js';
@@ -19,12 +19,12 @@ afterEach(async () => {
 const weights = [1, 2, 3].map((seed) => content(seed, 40_000)) as [Content, Content, Content];
 
 let folder: string;
-let store: BlobStore;
+let store: ContentStore;
 let fake: FakeGpu;
 let transport: ScriptedTransport;
 beforeEach(() => {
   folder = folders.make();
-  store = new BlobStore({ folder, maxBytes: 1 << 20 });
+  store = new ContentStore({ folder, maxBytes: 1 << 20 });
   fake = new FakeGpu();
   transport = new ScriptedTransport(fake.gpu, store);
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { contentNameToHex } from '#farlight/proto/content.js';
 import { FILTER_NAMES } from '#farlight/proto/content-filter.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { type Content, content, HOUR, temporaryFolders } from '../support/content-files.js';
 
 const folders = temporaryFolders();
@@ -20,10 +20,10 @@ beforeEach(() => {
   time = Date.UTC(2026, 0, 1);
 });
 
-const open = (maxBytes = MAX) => new BlobStore({ folder, maxBytes, now: () => time });
+const open = (maxBytes = MAX) => new ContentStore({ folder, maxBytes, now: () => time });
 
 /** Writes them an hour apart. */
-async function fill(store: BlobStore, contents: Content[]): Promise<void> {
+async function fill(store: ContentStore, contents: Content[]): Promise<void> {
   for (const { name, bytes } of contents) {
     expect(await store.write(name, bytes)).toBe(true);
     time += HOUR;
@@ -32,7 +32,7 @@ async function fill(store: BlobStore, contents: Content[]): Promise<void> {
 
 const pieces = (count: number, from = 0) =>
   Array.from({ length: count }, (_, at) => content(from + at, PIECE));
-const held = (store: BlobStore, contents: Content[]) => contents.map(({ name }) => !!store.read(name));
+const held = (store: ContentStore, contents: Content[]) => contents.map(({ name }) => !!store.read(name));
 
 describe('a full blob store', () => {
   it('lets the least recently used go, to three quarters', async () => {

@@ -3,7 +3,7 @@ import { readdirSync, watch } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hashContent } from '#farlight/link/machine/hashing.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { falseFiles, HOUR, temporaryFiles, temporaryFolders } from '../support/content-files.js';
 
 const WRITER = fileURLToPath(new URL('../support/content-writer.mjs', import.meta.url));
@@ -60,7 +60,7 @@ describe('processes that share a folder', () => {
     const writing = { maxBytes: 64 << 20, seed: 1, count: 5, length: 300_000, rounds: 20 };
     expect(await Promise.all(Array.from({ length: 4 }, () => write(writing)))).toEqual([0, 0, 0, 0]);
     expect([falseFiles(folder), temporaryFiles(folder)]).toEqual([[], []]);
-    const store = new BlobStore({ folder, maxBytes: writing.maxBytes });
+    const store = new ContentStore({ folder, maxBytes: writing.maxBytes });
     for (const bytes of contentsOf(writing)) {
       expect(Buffer.compare(store.read(hashContent(bytes)) ?? new Uint8Array(0), bytes)).toBe(0);
     }
@@ -71,7 +71,7 @@ describe('processes that share a folder', () => {
     const codes = await Promise.all([1, 61, 121, 181].map((seed) => write({ ...writing, seed })));
     expect(codes).toEqual([0, 0, 0, 0]);
     expect(falseFiles(folder)).toEqual([]);
-    const { bytes, count } = new BlobStore({ folder, maxBytes: writing.maxBytes }).summary();
+    const { bytes, count } = new ContentStore({ folder, maxBytes: writing.maxBytes }).summary();
     expect(bytes).toBeLessThanOrEqual(writing.maxBytes);
     expect(count).toBeGreaterThan(60);
   }, 60_000);
@@ -88,7 +88,7 @@ describe('processes that share a folder', () => {
     // Otherwise no kill came in the middle of a write, and nothing was tested.
     expect(left).toBeGreaterThan(0);
 
-    const later = new BlobStore({ folder, ...writing, now: () => Date.now() + 2 * HOUR });
+    const later = new ContentStore({ folder, ...writing, now: () => Date.now() + 2 * HOUR });
     for (const bytes of contentsOf(writing)) {
       const name = hashContent(bytes);
       const held = later.read(name);

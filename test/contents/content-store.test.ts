@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import { hashContent } from '#farlight/link/machine/hashing.js';
-import { BlobStore, type BlobStoreOptions } from '#farlight/server/contents/content-store.js';
+import { ContentStore, type ContentStoreOptions } from '#farlight/server/contents/content-store.js';
 import { content, fileOf, HOUR, temporaryFiles, temporaryFolders } from '../support/content-files.js';
 
 const folders = temporaryFolders();
@@ -31,8 +31,8 @@ beforeEach(() => {
   time = Date.UTC(2026, 0, 1);
 });
 
-const open = (options: Partial<BlobStoreOptions> = {}) =>
-  new BlobStore({
+const open = (options: Partial<ContentStoreOptions> = {}) =>
+  new ContentStore({
     folder,
     maxBytes: 1 << 20,
     log: (message) => logged.push(message),

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { HeldMemory } from '#farlight/server/contents/held-memory.js';
+import { PinnedMemory } from '#farlight/server/contents/held-memory.js';
 
 it('counts each buffer that bytes lie in once, and for all the time that one of them is held', () => {
-  const memory = new HeldMemory();
+  const memory = new PinnedMemory();
   const frame = new Uint8Array(1000);
   const [one, two] = [frame.subarray(0, 10), frame.subarray(500, 600)];
   memory.add(one);

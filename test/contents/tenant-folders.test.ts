@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import {
-  blobRoot,
   clearTenants,
   summarizeTenants,
   tenantFolder,
+  tenantsRoot,
 } from '#farlight/server/contents/tenant-folders.js';
 import { content, temporaryFolders } from '../support/content-files.js';
 
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => folders.remove());
 
-const open = (tenant: string) => new BlobStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 });
+const open = (tenant: string) => new ContentStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 });
 
 describe('a tenant', () => {
   it('has nothing of what another has stored', async () => {
@@ -42,7 +42,7 @@ describe('a tenant', () => {
     const before = process.env.XDG_CACHE_HOME;
     try {
       process.env.XDG_CACHE_HOME = '/somewhere';
-      expect(blobRoot()).toBe('/somewhere/farlight/blobs');
+      expect(tenantsRoot()).toBe('/somewhere/farlight/blobs');
     } finally {
       if (before === undefined) delete process.env.XDG_CACHE_HOME;
       else process.env.XDG_CACHE_HOME = before;

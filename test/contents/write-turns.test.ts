@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { WriteSchedule } from '#farlight/server/contents/write-schedule.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import { type Content, content, temporaryFolders } from '../support/content-files.js';
@@ -15,17 +15,18 @@ const [one, two] = [content(1), content(2)] as [Content, Content];
 let folder: string;
 let time: FakeTime;
 let schedule: WriteSchedule;
-let store: BlobStore;
+let store: ContentStore;
 beforeEach(() => {
   folder = folders.make();
   time = new FakeTime();
   schedule = new WriteSchedule({ clock: time.clock, quietMs: 250, mostBytes: 10_000 });
-  store = new BlobStore({ folder, maxBytes: 1 << 20, turns: schedule });
+  store = new ContentStore({ folder, maxBytes: 1 << 20, turns: schedule });
   schedule.worked();
 });
 
 /** Until a store that waits for nothing has written, and this one would have as well. */
-const settle = () => new BlobStore({ folder: folders.make(), maxBytes: 1 << 20 }).write(one.name, one.bytes);
+const settle = () =>
+  new ContentStore({ folder: folders.make(), maxBytes: 1 << 20 }).write(one.name, one.bytes);
 const files = () => readdirSync(folder);
 
 describe('a store that writes when the program rests', () => {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { PROFILES, SHADERS, tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { content, temporaryFolders } from '../support/content-files.js';
@@ -28,7 +28,7 @@ async function fill(): Promise<void> {
   ] as const) {
     const { name, bytes } = content(seed, 1024);
     const now = () => Date.UTC(2026, 0, 1, hour);
-    await new BlobStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20, now }).write(name, bytes);
+    await new ContentStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20, now }).write(name, bytes);
   }
 }
 

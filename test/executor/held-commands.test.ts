@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ContentName, toContentName } from '#farlight/proto/content.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { NamedContent } from '#farlight/server/executor/wire/command-decoder.js';
 import { HeldCommands } from '#farlight/server/executor/wire/held-commands.js';
 import { type Content, content, temporaryFolders } from '../support/content-files.js';
@@ -15,9 +15,9 @@ const carrier = {
   release: () => void carried.push('release'),
 };
 
-let store: BlobStore;
+let store: ContentStore;
 beforeEach(() => {
-  store = new BlobStore({ folder: folders.make(), maxBytes: 1 << 20 });
+  store = new ContentStore({ folder: folders.make(), maxBytes: 1 << 20 });
   carried.length = 0;
 });
 afterEach(async () => {

@@ -12,7 +12,7 @@ import { Reader } from '#farlight/proto/wire/reader.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
 import { FakeGpu } from '../support/fake-gpu.js';
@@ -28,7 +28,7 @@ afterEach(async () => {
 const [one, two, three] = [1, 2, 3].map((seed) => content(seed, 4000)) as [Content, Content, Content];
 
 let folder: string;
-let store: BlobStore;
+let store: ContentStore;
 let fake: FakeGpu;
 let ends: string[];
 let sent: Uint8Array[];
@@ -40,7 +40,7 @@ let buffer: Handle;
 
 /** Opens a session whose client believes that the host has the first three contents, and has a buffer. */
 async function open(options: { writeFile?: () => Promise<void> } = {}): Promise<void> {
-  store = new BlobStore({ folder, maxBytes: 1 << 20, ...options });
+  store = new ContentStore({ folder, maxBytes: 1 << 20, ...options });
   fake = new FakeGpu();
   ends = [];
   sent = [];

@@ -21,7 +21,7 @@ import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import { divide } from '#farlight/server/contents/tenant-folders.js';
 import type { Profiles } from '#farlight/server/executor/handlers/context.js';
-import { prepare } from '#farlight/server/executor/reuse/open-ahead.js';
+import { openAhead } from '#farlight/server/executor/reuse/open-ahead.js';
 import type { OpenDevice } from '#farlight/server/executor/reuse/open-device.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import {
@@ -309,7 +309,7 @@ describe('a host that has restarted', () => {
     await compiledBefore('prepared');
 
     const fake = fakeWithPipelines();
-    const { devices, compiled } = await prepare(fake.gpu, recipes(), memory);
+    const { devices, compiled } = await openAhead(fake.gpu, recipes(), memory);
     await compiled;
     const ahead = ['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline'];
     expect(compiles(fake)).toEqual(ahead);
@@ -323,7 +323,7 @@ describe('a host that has restarted', () => {
     await compiledBefore('slow');
 
     const fake = fakeWithPipelines();
-    const { devices, compiled } = await prepare(fake.gpu, recipes(), memory);
+    const { devices, compiled } = await openAhead(fake.gpu, recipes(), memory);
     const { compile } = await session(fake, devices);
     compile('slow');
     await compiled;
@@ -333,9 +333,9 @@ describe('a host that has restarted', () => {
   it('prepares no device of a GPU that it has not any more, and none twice', async () => {
     await compiledBefore('prepared');
     const twice = [...recipes(), ...recipes()];
-    expect((await prepare(new FakeGpu().gpu, twice, memory)).devices).toHaveLength(1);
+    expect((await openAhead(new FakeGpu().gpu, twice, memory)).devices).toHaveLength(1);
     const other = new FakeGpu('another GPU');
-    expect((await prepare(other.gpu, twice, memory)).devices).toEqual([]);
+    expect((await openAhead(other.gpu, twice, memory)).devices).toEqual([]);
     expect(other.names()).toEqual([]);
   });
 
@@ -344,7 +344,7 @@ describe('a host that has restarted', () => {
     const [good] = recipes();
     const unknown = { shape: Uint8Array.of(255, 1), payloads: [] };
     const bad = { adapter: unknown, device: unknown };
-    const { devices } = await prepare(new FakeGpu().gpu, [bad, good as DeviceRecipes], memory);
+    const { devices } = await openAhead(new FakeGpu().gpu, [bad, good as DeviceRecipes], memory);
     expect(devices).toHaveLength(1);
   });
 

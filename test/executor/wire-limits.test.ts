@@ -13,7 +13,7 @@ import { CommandDecoder } from '#farlight/server/executor/wire/command-decoder.j
 function decoder({ creates = false } = {}) {
   const done = { commands: 0 };
   const commands = new CommandDecoder<null>({
-    prepare: () => null,
+    decode: () => null,
     creates: () => creates,
     execute: () => {
       done.commands += 1;

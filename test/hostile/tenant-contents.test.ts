@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { memoryLog } from '../support/memory-log.js';
 import { secureHosts } from '../support/secure-host.js';
@@ -104,7 +104,7 @@ describe('a tenant beside one that', () => {
   it('uploads more than is kept for it goes on as before, and what is kept stays below its bound', async () => {
     const { ratio, tenant } = await slowdown('uploads', { most: 2 });
     const folder = tenantFolder(tenant, blobs);
-    const { bytes } = new BlobStore({ folder, maxBytes: 0 }).summary();
+    const { bytes } = new ContentStore({ folder, maxBytes: 0 }).summary();
     expect(bytes).toBeLessThanOrEqual(LIMITS.blobs);
     // A quarter is for what its programs compile.
     expect(bytes).toBeGreaterThan(LIMITS.blobs * (3 / 8));

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { EventReader } from '#farlight/cli/top/event-reader.js';
 import type { Span } from '#farlight/proto/activity.js';
 import { noWork } from '#farlight/proto/work.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { TenantContents } from '#farlight/server/daemon/tenants/tenant-contents.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
@@ -105,7 +105,7 @@ describe('what is kept of uploads', () => {
     const root = folders.make();
     const put = async (tenant: string, seed: number, size: number) => {
       const { name, bytes } = content(seed, size);
-      await new BlobStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 }).write(name, bytes);
+      await new ContentStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 }).write(name, bytes);
     };
     await put('alice', 1, 1000);
     await put('alice', 2, 1000);

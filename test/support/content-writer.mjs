@@ -1,13 +1,13 @@
 // Writes contents into a blob store, over and over: blob-processes.test.ts runs several of it at once,
 // and kills them.
 import { hashContent } from '#farlight/link/machine/hashing.js';
-import { BlobStore } from '#farlight/server/contents/content-store.js';
+import { ContentStore } from '#farlight/server/contents/content-store.js';
 
 const [folder, maxBytes, seed, count, length, rounds] = process.argv
   .slice(2)
   .map((text, at) => (at === 0 ? text : Number(text)));
 
-const store = new BlobStore({ folder, maxBytes });
+const store = new ContentStore({ folder, maxBytes });
 const contents = Array.from({ length: count }, (_, at) => {
   const bytes = new Uint8Array(length).fill(seed + at);
   return { name: hashContent(bytes), bytes };

@@ -59,7 +59,7 @@ export class Line {
   readonly encoder: CommandEncoder;
   readonly #assembler = new BatchAssembler();
   readonly #decoder = new CommandDecoder<{ shape: number[] }>({
-    prepare: (shape) => ({ shape: [...shape] }),
+    decode: (shape) => ({ shape: [...shape] }),
     creates: ({ shape }) => shape[0] === CREATE.opcode,
     execute: ({ shape }, operands, payloads, made) =>
       void this.arrived.push({ shape, operands: [...operands], payloads: payloads.map(received), made }),

@@ -81,7 +81,7 @@ if (process.argv[1] === import.meta.filename) {
     }),
     // For a program called slow that takes for ever, one called hang stays in the driver, one called crash is too much
     // for it, and one called spoilt has left what cannot be read.
-    prepare: async (_gpu, { program }) => {
+    compileAhead: async (_gpu, { program }) => {
       if (program === 'hang') hang();
       if (program === 'crash') process.kill(process.pid, 'SIGSEGV');
       if (program === 'spoilt') {
@@ -90,7 +90,7 @@ if (process.argv[1] === import.meta.filename) {
       }
       return {
         inheritance: program,
-        prepared: program === 'slow' ? new Promise(() => {}) : Promise.resolve(),
+        compiled: program === 'slow' ? new Promise(() => {}) : Promise.resolve(),
       };
     },
   });

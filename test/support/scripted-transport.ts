@@ -1,7 +1,7 @@
 import type { Hello, LinkEvents, Transport } from '#farlight/client/transport/transport.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import type { KeptContents } from '#farlight/proto/handshake.js';
-import type { BlobStore } from '#farlight/server/contents/content-store.js';
+import type { ContentStore } from '#farlight/server/contents/content-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 
 /**
@@ -24,11 +24,11 @@ export class ScriptedTransport implements Transport {
   /** How many links it has opened. */
   links = 0;
   readonly #gpu: GPU;
-  readonly #store: BlobStore | undefined;
+  readonly #store: ContentStore | undefined;
   #executor: ExecutorSession | undefined;
   #events: LinkEvents | undefined;
 
-  constructor(gpu: GPU, store?: BlobStore) {
+  constructor(gpu: GPU, store?: ContentStore) {
     this.#gpu = gpu;
     this.#store = store;
   }

@@ -6,7 +6,7 @@ import type {
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
-import type { BlobFolder } from '../../../proto/handshake.js';
+import type { BoundedFolder } from '../../../proto/handshake.js';
 import { brief, type Log } from '../../observatory/log.js';
 import { DEFAULT_TENANT } from '../../trust/token-store.js';
 import type { ExecutorGroup } from './executor-group.js';
@@ -133,7 +133,7 @@ export class ExecutorPool {
    * Makes executors ready for programs that have not come yet, one after the other, as many as are kept; the first
    * matters most. Ends with the first session: from then on the machine is for those who use it.
    */
-  async prepare(programs: Iterable<Served & { blobs: BlobFolder }>): Promise<void> {
+  async prepare(programs: Iterable<Served & { blobs: BoundedFolder }>): Promise<void> {
     for (const { blobs, ...serves } of programs) {
       if (this.#closed || this.#kept.length >= this.#options.kept || this.census().busy > 0) return;
       const executor = this.#start(serves.tenant);

@@ -7,7 +7,7 @@ import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../l
 import { type Deferred, deferred } from '../../../link/machine/deferred.js';
 import type { Span } from '../../../proto/activity.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { BlobFolder, SessionOver, Traffic } from '../../../proto/handshake.js';
+import type { BoundedFolder, SessionOver, Traffic } from '../../../proto/handshake.js';
 import type { ShareReport } from '../../../proto/shares.js';
 import type { Work } from '../../../proto/work.js';
 import { brief } from '../../observatory/log.js';
@@ -99,7 +99,7 @@ export class PooledExecutor {
         this.#released();
         events.onIdle();
       },
-      onPrepared: () => {
+      onCompiledAhead: () => {
         // A session that it was given to meanwhile is over in its own time.
         if (this.#endPreparing()) events.onIdle();
       },
@@ -188,13 +188,13 @@ export class PooledExecutor {
    * Has it be ready for the next session of these, which may have it before it is. Resolves when it makes nothing ready
    * any more.
    */
-  prepare(serves: Served, blobs: BlobFolder): Promise<void> {
+  prepare(serves: Served, blobs: BoundedFolder): Promise<void> {
     this.#serves = serves;
     this.#aliveAt = monotonicNow();
     this.#idle = true;
     this.#fresh = false;
     this.#preparing = deferred();
-    this.child.prepare({ program: serves.program, blobs });
+    this.child.compileAhead({ program: serves.program, blobs });
     return this.#preparing.promise;
   }
 

@@ -2,8 +2,8 @@ import { statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { wallClock } from '../../../link/machine/clock.js';
 import { ContentFilter } from '../../../proto/content-filter.js';
-import type { BlobFolder, KeptContents as Described } from '../../../proto/handshake.js';
-import { BlobStore } from '../../contents/content-store.js';
+import type { BoundedFolder, KeptContents as Described } from '../../../proto/handshake.js';
+import { ContentStore } from '../../contents/content-store.js';
 import { divide, PROFILES, SHADERS, tenantFolder } from '../../contents/tenant-folders.js';
 import { newestPrograms } from '../../profiles/profile-store.js';
 import { DEFAULT_TENANT } from '../../trust/token-store.js';
@@ -40,7 +40,7 @@ export class TenantContents {
   }
 
   /** The programs of these tenants that ran last, the newest first; each is looked for when it is asked for. */
-  *programs(tenants: Iterable<string>): Generator<Served & { blobs: BlobFolder }> {
+  *programs(tenants: Iterable<string>): Generator<Served & { blobs: BoundedFolder }> {
     const owners = new Map<string, string>();
     for (const tenant of tenants) owners.set(join(tenantFolder(tenant, this.root), PROFILES), tenant);
     const known = new Set<string>();
@@ -60,7 +60,7 @@ export class TenantContents {
   }
 
   /** Where the GPU's driver keeps what it compiled for a tenant, who need not have come yet. */
-  shadersOf(tenant: string): BlobFolder {
+  shadersOf(tenant: string): BoundedFolder {
     const { path, maxBytes } = this.#find(tenant).folder;
     return { path: join(path, SHADERS), maxBytes: divide(maxBytes).shaders };
   }
@@ -86,19 +86,19 @@ const CLOCK_TICK_MS = 50;
  */
 export class KeptContents {
   /** For the executors. */
-  readonly folder: BlobFolder;
-  readonly #store: BlobStore;
+  readonly folder: BoundedFolder;
+  readonly #store: ContentStore;
   #filter: { changed: number; bytes: Uint8Array } | undefined;
 
   constructor({ root, maxBytes }: KeptContentsOptions, tenant: string = DEFAULT_TENANT) {
     const path = resolve(tenantFolder(tenant, root));
     // The bound decides what is kept, not what is found: so the store that looks needs none.
-    const held = new BlobStore({ folder: path, maxBytes: 0 }).summary().bytes;
+    const held = new ContentStore({ folder: path, maxBytes: 0 }).summary().bytes;
     this.folder = {
       path,
       maxBytes: maxBytes ?? Math.min(DEFAULT_BYTES, Math.floor((freeBytes(path) + held) / 2)),
     };
-    this.#store = new BlobStore({ folder: path, maxBytes: divide(this.folder.maxBytes).contents });
+    this.#store = new ContentStore({ folder: path, maxBytes: divide(this.folder.maxBytes).contents });
   }
 
   describe(): Described {

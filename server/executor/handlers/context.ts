@@ -14,7 +14,7 @@ import { compileAhead } from '../reuse/compile-ahead.js';
 import type { DeviceRequest } from '../reuse/device-request.js';
 import { OpenDevice } from '../reuse/open-device.js';
 import type { Activity } from '../trace/tracer.js';
-import type { PreparedCommand } from '../wire/decoded-command.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { ReplyWriter } from '../wire/reply-writer.js';
 
 /** What a program compiled on its devices, by how it had asked for those. */
@@ -45,7 +45,7 @@ export class Context {
   /** What the session has had done, as far as it is not counted elsewhere. */
   readonly work: Work = noWork();
   /** The command that is being carried out. */
-  command: PreparedCommand | undefined;
+  command: DecodedCommand | undefined;
   readonly garbage = new GarbageMeter();
   readonly uploads: Uploads;
   /** What holds the session to its limits; absent where it has none. */

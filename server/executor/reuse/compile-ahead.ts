@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { monotonicNow } from '../../../link/machine/clock.js';
 import type { ProfileStep } from '../../profiles/profile.js';
-import { PreparedCommand } from '../wire/decoded-command.js';
+import { DecodedCommand } from '../wire/decoded-command.js';
 import { took } from './compile-times.js';
 import type { OpenDevice } from './open-device.js';
 
@@ -27,7 +27,7 @@ async function makeSteps(opened: OpenDevice, steps: readonly ProfileStep[]): Pro
     if (!opened.reusable) return;
     if (!parts.every((part): part is object => part !== undefined)) continue;
     try {
-      const command = new PreparedCommand(step.shape, true);
+      const command = new DecodedCommand(step.shape, true);
       command.fillWith(parts.slice(1), step.payloads);
       const key = opened.shared.key(command.content, parts);
       const nth = (wanted.get(key) ?? 0) + 1;
@@ -53,7 +53,7 @@ async function makeSteps(opened: OpenDevice, steps: readonly ProfileStep[]): Pro
 /** What the program makes and goes on is made the same way here: it cannot wait for what is under way. */
 async function make(
   { device, shared }: OpenDevice,
-  { operation, args, recipe, sharing }: PreparedCommand,
+  { operation, args, recipe, sharing }: DecodedCommand,
   key: string,
   parts: readonly object[],
 ): Promise<object | undefined> {
@@ -69,7 +69,7 @@ async function make(
 /** What the program awaits is compiled beside everything else, and the program waits for the same. */
 function compile(
   { device, shared }: OpenDevice,
-  command: PreparedCommand,
+  command: DecodedCommand,
   key: string,
   parts: readonly object[],
 ): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Awaited, Context } from '../handlers/context.js';
 import type { Entry } from '../objects/object-table.js';
-import type { PreparedCommand } from '../wire/decoded-command.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
 import { spared, timed, timedLater } from './compile-times.js';
 import type { SharedObjects } from './shared-objects.js';
 
@@ -23,7 +23,7 @@ const IMMUTABLE: ReadonlySet<string | undefined> = new Set([
  */
 export type Sharing = 'shared' | 'exclusive' | undefined;
 
-export function sharingOf({ operation, args }: PreparedCommand): Sharing {
+export function sharingOf({ operation, args }: DecodedCommand): Sharing {
   if (!IMMUTABLE.has(operation.creates)) return undefined;
   return (args[0] as { layout?: unknown } | undefined)?.layout === 'auto' ? 'exclusive' : 'shared';
 }
@@ -32,7 +32,7 @@ export function sharingOf({ operation, args }: PreparedCommand): Sharing {
 export function createShared(
   context: Context,
   self: Entry,
-  command: PreparedCommand,
+  command: DecodedCommand,
   make: () => object,
 ): object {
   const device = self.device ?? self;
@@ -52,7 +52,7 @@ export function createShared(
 export function createSharedAsync(
   context: Context,
   self: Entry,
-  command: PreparedCommand,
+  command: DecodedCommand,
   made: Entry,
   make: () => Awaited,
 ): Awaited {
@@ -86,7 +86,7 @@ export function createSharedAsync(
  * Where what a command makes has its place among the device's objects: its key; and `remember`, which gives what
  * is to be called with the object once it is known to be valid. While the slots are filled.
  */
-function place(shared: SharedObjects, self: Entry, command: PreparedCommand) {
+function place(shared: SharedObjects, self: Entry, command: DecodedCommand) {
   const parts = [self.object as object, ...command.objects];
   const key = shared.key(command.content, parts);
   const remember = () => {

@@ -1,5 +1,5 @@
 import type { DeviceRecipes, Recipe } from '../../profiles/profile.js';
-import type { PreparedCommand } from '../wire/decoded-command.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
 
 /** How a program asked for an adapter. */
 export interface AdapterRequest {
@@ -17,7 +17,7 @@ export interface DeviceRequest {
 }
 
 /** Takes note of a `requestAdapter`, while its slots are filled. */
-export function adapterRequest({ content, again }: PreparedCommand): AdapterRequest {
+export function adapterRequest({ content, again }: DecodedCommand): AdapterRequest {
   return { content, recipe: again };
 }
 
@@ -25,7 +25,7 @@ export function adapterRequest({ content, again }: PreparedCommand): AdapterRequ
 export function deviceRequest(
   { info }: GPUAdapter,
   adapter: AdapterRequest,
-  { content, name, again }: PreparedCommand,
+  { content, name, again }: DecodedCommand,
 ): DeviceRequest {
   return {
     // An adapter gives another device where it was asked for as one of less: `featureLevel`.

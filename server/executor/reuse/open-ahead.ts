@@ -1,6 +1,6 @@
 import type { DeviceRecipes, Recipe } from '../../profiles/profile.js';
 import type { Profiles } from '../handlers/context.js';
-import { PreparedCommand } from '../wire/decoded-command.js';
+import { DecodedCommand } from '../wire/decoded-command.js';
 import { compileAhead } from './compile-ahead.js';
 import { adapterRequest, deviceRequest } from './device-request.js';
 import { OpenDevice } from './open-device.js';
@@ -9,7 +9,7 @@ import { OpenDevice } from './open-device.js';
 const MOST_DEVICES = 4;
 
 /** What there is for a program that has not come yet. */
-export interface Prepared {
+export interface OpenedAhead {
   /** Nobody's yet, and some of them still compiling. */
   readonly devices: OpenDevice[];
   /** Resolves when all is compiled. */
@@ -21,22 +21,22 @@ export interface Prepared {
  *
  * @param recipes How it came by its devices, on this GPU or on another.
  */
-export async function prepare(
+export async function openAhead(
   gpu: GPU,
   recipes: readonly DeviceRecipes[],
   profiles: Profiles,
-): Promise<Prepared> {
+): Promise<OpenedAhead> {
   const devices: OpenDevice[] = [];
   const isOpen = (key: string) => devices.some(({ request }) => request.key === key);
   for (const recipe of recipes) {
     if (devices.length === MOST_DEVICES) break;
-    const opened = await prepareDevice(gpu, recipe, profiles, isOpen);
+    const opened = await openDeviceAhead(gpu, recipe, profiles, isOpen);
     if (opened) devices.push(opened);
   }
   return { devices, compiled: Promise.all(devices.map(({ compiling }) => compiling)) };
 }
 
-async function prepareDevice(
+async function openDeviceAhead(
   gpu: GPU,
   recipes: DeviceRecipes,
   profiles: Profiles,
@@ -61,8 +61,8 @@ async function prepareDevice(
   }
 }
 
-function filled({ shape, payloads }: Recipe): PreparedCommand {
-  const command = new PreparedCommand(shape, false);
+function filled({ shape, payloads }: Recipe): DecodedCommand {
+  const command = new DecodedCommand(shape, false);
   command.fillWith([], payloads);
   return command;
 }

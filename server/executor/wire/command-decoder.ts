@@ -33,7 +33,7 @@ export interface CommandSink<C> {
    * The shape belongs to the callee; `once` says that it is used but once, and nothing is to be kept of the
    * command. Throws ProtocolError where it is no shape.
    */
-  prepare(shape: Uint8Array, once: boolean): C;
+  decode(shape: Uint8Array, once: boolean): C;
   /** Whether commands of that shape create an object, to which the next id falls. */
   creates(command: C): boolean;
   /** `made` is the id of the object that the command creates. Both lists are the caller's. */
@@ -190,7 +190,7 @@ export class CommandDecoder<C> {
       throw new ProtocolError('there are more templates than are kept');
     }
     const template: Template<C> = {
-      command: this.#sink.prepare(shape.slice(), false),
+      command: this.#sink.decode(shape.slice(), false),
       expectations: new Expectations(operands, this.#nextId),
       operands,
       kept,
@@ -205,7 +205,7 @@ export class CommandDecoder<C> {
 
   #once(r: Reader): void {
     const { shape, operands, payloads } = this.#inFull(r);
-    this.#execute(this.#sink.prepare(shape, true), operands, payloads);
+    this.#execute(this.#sink.decode(shape, true), operands, payloads);
   }
 
   #execute(command: C, operands: readonly number[], payloads: readonly Payload[]): void {

@@ -34,7 +34,7 @@ interface Place {
  * operand and payload. Between uses the slots are empty, so that nothing is kept alive by having been
  * used.
  */
-export class PreparedCommand {
+export class DecodedCommand {
   readonly operation: AnyOperation;
   readonly args: unknown[];
   /** What carries it out; absent where the implementation's method of its name does. */

@@ -2,7 +2,7 @@ import { hashContent } from '../../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../../proto/content.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
-import type { BlobStore } from '../../contents/content-store.js';
+import type { ContentStore } from '../../contents/content-store.js';
 import { NamedContent, type Payload } from './command-decoder.js';
 
 /** What carries out commands whose payloads are all there. */
@@ -13,7 +13,7 @@ export interface Carrier<C> {
 
 export interface HeldCommandsOptions<C> {
   /** Absent where nothing is kept: the client names nothing then. */
-  store: BlobStore | undefined;
+  store: ContentStore | undefined;
   carrier: Carrier<C>;
   /** Asks the client for a content. */
   ask(name: ContentName): void;
