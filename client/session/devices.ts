@@ -1,9 +1,14 @@
 import type { Handle } from '../../proto/wire/handle.js';
-import type { ClientResource } from './client-resource.js';
 import type { DeviceEvents } from './replies.js';
 
-/** What the session knows of a device. */
-export type Device = ClientResource & DeviceEvents;
+/** An object of the program, as this file needs it. `ClientResource`, which imports the session, is one. */
+interface SessionObject extends Handle {
+  readonly kind: string;
+  readonly device: SessionObject | undefined;
+}
+
+/** A device that hears of its errors and of its loss. */
+export type Device = SessionObject & DeviceEvents;
 
 /**
  * A session's devices, as those who hear of errors and losses. The program keeps them alive. The session does so only
@@ -12,9 +17,9 @@ export type Device = ClientResource & DeviceEvents;
 export class Devices {
   readonly #byId = new Map<number, WeakRef<Device>>();
   /** Devices with the serial of the next awaited command at their latest command: its answer comes behind all errors. */
-  readonly #underWay = new Map<ClientResource, number>();
+  readonly #underWay = new Map<SessionObject, number>();
   /** What was put there last. */
-  #latest: ClientResource | undefined;
+  #latest: SessionObject | undefined;
   #latestSerial = 0;
 
   add(device: Device): void {
@@ -32,13 +37,13 @@ export class Devices {
 
   /** A command was recorded on this object; `serial` is that of the next awaited command, or its own. */
   used(self: Handle, serial: number): void {
-    const { device } = self as ClientResource;
+    const { device } = self as SessionObject;
     // Nearly each command is of the device and the time of the one before it.
     if (device !== undefined && device === this.#latest && serial === this.#latestSerial) return;
-    this.#use(device ?? (self as ClientResource), serial);
+    this.#use(device ?? (self as SessionObject), serial);
   }
 
-  #use(device: ClientResource, serial: number): void {
+  #use(device: SessionObject, serial: number): void {
     if (device.kind !== 'GPUDevice') return;
     this.#latest = device;
     this.#latestSerial = serial;
@@ -57,7 +62,7 @@ export class Devices {
   }
 
   /** Keeps the device until it is deleted. */
-  keep(device: ClientResource): void {
+  keep(device: SessionObject): void {
     this.#underWay.set(device, Number.POSITIVE_INFINITY);
   }
 

@@ -9,7 +9,6 @@ import type { Rejection } from '../../proto/wire/reply.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
 import { NamedContents } from '../reuse/named-contents.js';
 import type { Link, Welcome } from '../transport/transport.js';
-import type { ClientResource } from './client-resource.js';
 import { Devices } from './devices.js';
 import { flushAfter, type Recorded } from './flush-policy.js';
 import { FlushSchedule } from './flush-schedule.js';
@@ -139,7 +138,7 @@ export class Session {
   }
 
   /** Ties a handle's life to its resource: when nothing reaches the resource, the host forgets the object. */
-  track(resource: ClientResource): void {
+  track(resource: Handle): void {
     this.#registry.register(resource, resource.id);
   }
 
