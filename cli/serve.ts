@@ -9,8 +9,8 @@ import { DEFAULT_LISTEN } from '../server/daemon/door/listen-address.js';
 import type { Daemon } from '../server/daemon.js';
 import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
 import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
-import { ADAPTER_HELP } from './options/adapter-help.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './options/host-options.js';
+import { ADAPTER_HELP } from './options/option-texts.js';
 
 interface ServeOptions extends HostOptions {
   listen: string;

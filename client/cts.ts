@@ -3,8 +3,9 @@
  * with `--gpu-provider`. The suite's runner `require`s it, which Node can do with a module that awaits
  * nothing at its top level (since 20.19 and 22.12).
  */
+
+import { installGlobals } from './globals.js';
 import { create as createGpu } from './index.js';
-import { installGlobals } from './install-globals.js';
 
 // The suite reads the classes and constants as globals, some of them while its files are loaded.
 installGlobals();

@@ -1,12 +1,13 @@
 import * as constants from '../proto/gen/webgpu.js';
-import { GPUBindGroupLayout } from './api/bind-group-layout.js';
 import { GPUBuffer } from './api/buffers/buffer.js';
 import { GPUCommandEncoder } from './api/commands/command-encoder.js';
-import { GPUComputePassEncoder } from './api/commands/compute-pass-encoder.js';
+import {
+  GPUComputePassEncoder,
+  GPURenderBundleEncoder,
+  GPURenderPassEncoder,
+} from './api/commands/pass-encoders.js';
 import { GPUQuerySet } from './api/commands/query-set.js';
 import { GPUQueue } from './api/commands/queue.js';
-import { GPURenderBundleEncoder } from './api/commands/render-bundle-encoder.js';
-import { GPURenderPassEncoder } from './api/commands/render-pass-encoder.js';
 import { GPUAdapter } from './api/device/adapter.js';
 import {
   GPUAdapterInfo,
@@ -15,11 +16,10 @@ import {
   WGSLLanguageFeatures,
 } from './api/device/capabilities.js';
 import { GPUDevice } from './api/device/device.js';
+import { GPUDeviceLostInfo } from './api/device/device-resource.js';
 import { GPU } from './api/device/gpu.js';
-import { GPUDeviceLostInfo } from './api/device-lost-info.js';
 import * as errors from './api/errors.js';
-import * as opaque from './api/plain-interfaces.js';
-import { GPURenderPipeline } from './api/render-pipeline.js';
+import * as plainInterfaces from './api/plain-interfaces.js';
 import { GPUCompilationInfo, GPUCompilationMessage, GPUShaderModule } from './api/shader-module.js';
 import { GPUTexture } from './api/textures/texture.js';
 import { GPUCanvasContext } from './canvas/canvas-context.js';
@@ -38,7 +38,6 @@ export const globals = {
   GPU,
   GPUAdapter,
   GPUAdapterInfo,
-  GPUBindGroupLayout,
   GPUBuffer,
   GPUBufferUsage: namespace('GPUBufferUsage', constants.GPUBufferUsage),
   GPUColorWrite: namespace('GPUColorWrite', constants.GPUColorWrite),
@@ -54,7 +53,6 @@ export const globals = {
   GPUQueue,
   GPURenderBundleEncoder,
   GPURenderPassEncoder,
-  GPURenderPipeline,
   GPUShaderModule,
   GPUShaderStage: namespace('GPUShaderStage', constants.GPUShaderStage),
   GPUSupportedFeatures,
@@ -63,5 +61,17 @@ export const globals = {
   GPUTextureUsage: namespace('GPUTextureUsage', constants.GPUTextureUsage),
   WGSLLanguageFeatures,
   ...errorClasses,
-  ...opaque,
+  ...plainInterfaces,
 };
+
+/** The WebGPU classes and constants as globals. */
+export function installGlobals(): void {
+  for (const [name, value] of Object.entries(globals)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
+  }
+}
+
+/** `navigator.gpu`, in place of what is there. */
+export function installGpu(navigator: object, gpu: object): void {
+  Object.defineProperty(navigator, 'gpu', { value: gpu, configurable: true, enumerable: true });
+}

@@ -5,18 +5,17 @@
 import { basename } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import { markAsFarlight } from '../proto/module-mark.js';
+import { gpuOf } from './api/device/gpu.js';
 import { asException } from './api/errors.js';
-import { gpuOf } from './gpu-session.js';
 import { observation } from './observers/session-observers.js';
 import { showStatsAtExit } from './observers/stats-report.js';
-import { type CreateOptions, parseOptions } from './options.js';
+import { type CreateOptions, parseOptions, refusalOf } from './options.js';
 import { Session } from './session/session.js';
 import type { Welcome } from './transport/transport.js';
-import { refusalOf } from './wanted-adapter.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
+export { close, stats } from './api/device/gpu.js';
 export { globals } from './globals.js';
-export { close, stats } from './gpu-session.js';
 export type { CreateOptions } from './options.js';
 export type { Stats } from './session/ledger.js';
 export type { Transport } from './transport/transport.js';

@@ -1,10 +1,12 @@
 import { native } from '../link/machine/globals.js';
 import { FarlightError } from '../proto/errors.js';
+import type { AdapterDescription } from '../proto/handshake.js';
+import { noSuchAdapter } from '../proto/listed-adapters.js';
 import { redact } from '../proto/token.js';
-import { onOrOff } from './on-or-off.js';
+import { onOrOff, type SessionSwitches } from './session-switches.js';
 import type { Transport } from './transport/transport.js';
 
-export interface CreateOptions {
+export interface CreateOptions extends SessionSwitches {
   /** The host's address as it printed it: `grpcs://TOKEN@HOST:7070?ca=PIN`, `grpc://127.0.0.1:7070` or `unix:/PATH`. */
   host?: string | undefined;
   /**
@@ -12,10 +14,6 @@ export interface CreateOptions {
    * be, since a host has one: no adapter is given where it is another.
    */
   adapter?: string | undefined;
-  /** 'off' sends each command as a message of its own: for debugging and for comparison. */
-  batch?: 'on' | 'off' | undefined;
-  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
-  reuse?: 'on' | 'off' | undefined;
   /**
    * 'auto' compresses what goes to and comes from a host across the network where the line is so slow that it
    * arrives sooner; 'on' wherever it makes it shorter. A private host and a unix socket are never compressed for.
@@ -110,4 +108,18 @@ function modeOf(value: string | undefined): 'auto' | 'on' | 'off' {
   if (value === undefined || value === '') return 'auto';
   if (value === 'auto' || value === 'on' || value === 'off') return value;
   throw new FarlightError('BAD_OPTION', `The option compression is 'auto', 'on' or 'off', not '${value}'.`);
+}
+
+/**
+ * Why the GPU of a host is not the one that a program names, if it is not. A private host opens what is named; a host
+ * has one GPU, which its owner chose.
+ */
+export function refusalOf(wanted: string, { name, software }: AdapterDescription): FarlightError | undefined {
+  // The one that executes nothing calls itself software, too.
+  if (wanted === 'auto' || (wanted === 'software' && software && name !== 'null')) return undefined;
+  if (name.toLowerCase().includes(wanted.toLowerCase())) return undefined;
+  return noSuchAdapter(
+    `the host has no GPU that is called "${wanted}"; leave the adapter out, or name what the host has`,
+    [{ backend: 'farlight', name }],
+  );
 }

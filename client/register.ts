@@ -3,9 +3,8 @@
  * program's own imports, and has npm `webgpu` be Farlight. Options come from the environment (FARLIGHT_HOST, FARLIGHT_ADAPTER).
  */
 import { isMainThread } from 'node:worker_threads';
-import { globals } from './globals.js';
+import { globals, installGlobals, installGpu } from './globals.js';
 import { create } from './index.js';
-import { installGlobals, installGpu } from './install-globals.js';
 import { installNavigator } from './node/navigator.js';
 import { replaceDawn } from './node/replace-dawn.js';
 import { stayAwakeWhileCompiling } from './node/wasm-compilation.js';

@@ -7,7 +7,7 @@ import { type AdapterDescription, versionMismatch } from '../../proto/handshake.
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { negotiate, PROTOCOL } from '../../proto/version.js';
 import { gpuDeviceFiles } from '../../server/gpu/device-files.js';
-import { ADAPTER_HELP } from '../options/adapter-help.js';
+import { ADAPTER_HELP } from '../options/option-texts.js';
 import { type Style, styleOf } from '../style.js';
 import { type LineSpeed, measureLine } from './measure-line.js';
 

@@ -1,10 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Command } from 'commander';
-import { type ReadBytes, RecordingReader } from '../../client/observers/recording/recording.js';
+import { type ReadBytes, RecordingReader } from '../../client/observers/recording/recording-file.js';
 import { openTransport } from '../../client/transport/open.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
-import { ADAPTER_HELP } from '../options/adapter-help.js';
+import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
 import { Replay, type ReplayReport } from './replay.js';
 
 interface ReplayOptions {
@@ -17,10 +17,7 @@ export function replayCommand(): Command {
   return new Command('replay')
     .description('Run a recorded session again, and tell whether the host answers what was answered then.')
     .argument('<file>', 'what farlight run --record wrote')
-    .option(
-      '--host <url>',
-      'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine',
-    )
+    .option('--host <url>', HOST_HELP)
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--json', 'print the findings as JSON')
     .allowExcessArguments(false)

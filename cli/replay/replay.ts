@@ -4,7 +4,7 @@ import {
   RECORD,
   type RecordingHeader,
   type RecordingReader,
-} from '../../client/observers/recording/recording.js';
+} from '../../client/observers/recording/recording-file.js';
 import type { Link, Transport, Welcome } from '../../client/transport/transport.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { deferred } from '../../link/machine/deferred.js';

@@ -10,11 +10,9 @@ import { FarlightError } from '../../proto/errors.js';
 import { versionMismatch } from '../../proto/handshake.js';
 import { redact } from '../../proto/token.js';
 import { negotiate, PROTOCOL } from '../../proto/version.js';
-import { ADAPTER_HELP } from '../options/adapter-help.js';
-import { emulateHost, type LinkChoice, parseLinkChoice } from './emulate.js';
-import { hostHere, type RunHost } from './host-here.js';
-import { prepareFile, tellOfFile } from './output-file.js';
-import { RunFolder } from './run-folder.js';
+import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
+import { checkWritable, RunFolder, tellOfFile } from './run-files.js';
+import { emulateHost, hostHere, type LinkChoice, parseLinkChoice, type RunHost } from './run-host.js';
 import { type Launch, launchOf } from './runtimes.js';
 
 interface RunOptions {
@@ -34,10 +32,7 @@ export function runCommand(): Command {
     .description('Run a program with its WebGPU on a host, or on this machine where none is named.')
     .usage('[options] -- <command> [args...]')
     .argument('<command...>', 'the program and its arguments')
-    .option(
-      '--host <url>',
-      'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine',
-    )
+    .option('--host <url>', HOST_HELP)
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option(
       '--emulate <link>',
@@ -77,8 +72,8 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   }
   const launch = launchOf(command, REGISTER.href);
   if (launch.problem) process.stderr.write(`farlight: ${launch.problem}\n`);
-  const trace = options.trace && prepareFile('--trace', options.trace);
-  const record = options.record && prepareFile('--record', options.record);
+  const trace = options.trace && checkWritable('--trace', options.trace);
+  const record = options.record && checkWritable('--record', options.record);
   // Last of what can fail: from here on there is something to end.
   const runHost = await startHost(launch, { host, adapter, emulate });
   const tokens: RunToken[] = ['unasked', 'unused'];

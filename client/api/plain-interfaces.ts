@@ -2,9 +2,15 @@
  * The interfaces whose own members are none but `label`, or regular rows of the surface: what they do
  * follows from the IDL alone.
  */
-import { defineInterface, defineObjectBase, illegal } from './interface.js';
+import type {
+  GPUBindGroupLayoutDescriptor,
+  GPURenderPipelineDescriptor,
+} from '../../proto/gen/operations.js';
+import { ClientResource } from '../session/client-resource.js';
+import { defineInterface, defineObjectBase, defineResource, deviceOf, illegal } from './interface.js';
+import { requireFormats } from './textures/format-features.js';
 
-class Opaque {
+class PlainObject {
   declare label: string;
 
   constructor() {
@@ -12,22 +18,26 @@ class Opaque {
   }
 }
 
-export class GPUBindGroup extends Opaque {}
-export class GPUCommandBuffer extends Opaque {}
-export class GPUComputePipeline extends Opaque {}
-export class GPUExternalTexture extends Opaque {}
-export class GPUPipelineLayout extends Opaque {}
-export class GPURenderBundle extends Opaque {}
-export class GPUSampler extends Opaque {}
-export class GPUTextureView extends Opaque {}
+export class GPUBindGroup extends PlainObject {}
+export class GPUBindGroupLayout extends PlainObject {}
+export class GPUCommandBuffer extends PlainObject {}
+export class GPUComputePipeline extends PlainObject {}
+export class GPUExternalTexture extends PlainObject {}
+export class GPUPipelineLayout extends PlainObject {}
+export class GPURenderBundle extends PlainObject {}
+export class GPURenderPipeline extends PlainObject {}
+export class GPUSampler extends PlainObject {}
+export class GPUTextureView extends PlainObject {}
 
 const interfaces = {
   GPUBindGroup,
+  GPUBindGroupLayout,
   GPUCommandBuffer,
   GPUComputePipeline,
   GPUExternalTexture,
   GPUPipelineLayout,
   GPURenderBundle,
+  GPURenderPipeline,
   GPUSampler,
   GPUTextureView,
 };
@@ -38,3 +48,21 @@ for (const [name, interfaceClass] of Object.entries(interfaces)) {
   defineObjectBase(interfaceClass, name);
   defineInterface(name, interfaceClass);
 }
+
+/** Made by a device from a descriptor, or by a pipeline's getBindGroupLayout from an index. */
+defineResource<GPUBindGroupLayoutDescriptor<unknown> | number>('GPUBindGroupLayout', (parent, made) => {
+  if (typeof made === 'number')
+    return new ClientResource(parent.session, 'GPUBindGroupLayout', deviceOf(parent), '');
+  const formats = made.entries.map(({ storageTexture }) => storageTexture?.format);
+  requireFormats(parent, 'GPUDevice.createBindGroupLayout', formats);
+  return new ClientResource(parent.session, 'GPUBindGroupLayout', deviceOf(parent), made.label);
+});
+
+defineResource<GPURenderPipelineDescriptor<unknown>>('GPURenderPipeline', (device, descriptor) => {
+  const targets = descriptor.fragment?.targets ?? [];
+  requireFormats(device, 'GPURenderPipelineDescriptor', [
+    ...targets.map((target) => target?.format),
+    descriptor.depthStencil?.format,
+  ]);
+  return new ClientResource(device.session, 'GPURenderPipeline', deviceOf(device), descriptor.label);
+});

@@ -4,7 +4,7 @@ import { INTERNAL, receiver } from '../api/interface.js';
 import { GPUCanvasContext as PageCanvasContext } from '../canvas/canvas-context.js';
 import { DrawingBuffer, type DrawnFrame, type Surface } from '../canvas/drawing-buffer.js';
 import { whenTaskEnds } from '../session/task-end.js';
-import { type Canvas, type Context2d, Presenter } from './presenter.js';
+import { type Canvas, type Context2d, Presenter, pace } from './presenter.js';
 
 type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;
 
@@ -89,7 +89,7 @@ export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUC
 }
 
 /** Has `getContext('webgpu')` of every canvas give such contexts. */
-export function patchGetContext(): void {
+function patchGetContext(): void {
   for (const { prototype, getContext } of natives) {
     prototype.getContext = function (type, ...more) {
       if (type === 'webgpu') return canvasContext(this);
@@ -106,7 +106,7 @@ export function patchGetContext(): void {
  * Has a program hear of it that reads a canvas of no page in the very task in which it has the GPU draw there, as
  * TensorFlow.js does in `dataSync`: it would read what was there before. A canvas that people see is read as it is.
  */
-export function patchDrawImage(): void {
+function patchDrawImage(): void {
   const { CanvasRenderingContext2D: element, OffscreenCanvasRenderingContext2D: offscreen } =
     globalThis as Partial<typeof globalThis>;
   for (const prototype of [element?.prototype, offscreen?.prototype]) {
@@ -124,4 +124,17 @@ function tooEarly(): DOMException {
     'A remote GPU cannot be read at once; await what you read, of TensorFlow.js by data() in place of dataSync().',
     'InvalidStateError',
   );
+}
+
+let installed = false;
+
+/** Has canvases show what the host draws, and a program that animates wait where the host is slower than the screen. */
+export function installCanvases(): void {
+  if (installed) return;
+  installed = true;
+  patchGetContext();
+  patchDrawImage();
+  if (!('requestAnimationFrame' in globalThis)) return;
+  globalThis.requestAnimationFrame = (callback) => pace.request(callback);
+  globalThis.cancelAnimationFrame = (id) => pace.cancel(id);
 }

@@ -2,16 +2,16 @@
  * Farlight for web pages: the same client, over a WebSocket. The exports have the shape of the package's own.
  */
 import { FarlightError } from '../../proto/errors.js';
+import { gpuOf } from '../api/device/gpu.js';
 import { asException } from '../api/errors.js';
-import { gpuOf } from '../gpu-session.js';
-import { installGlobals, installGpu } from '../install-globals.js';
+import { installGlobals, installGpu } from '../globals.js';
 import { Session } from '../session/session.js';
-import { installCanvases } from './install-canvases.js';
+import { installCanvases } from './canvas-contexts.js';
 import { type CreateOptions, parseOptions } from './options.js';
 
 export { FarlightError, type FarlightErrorCode } from '../../proto/errors.js';
+export { close, stats } from '../api/device/gpu.js';
 export { globals } from '../globals.js';
-export { close, stats } from '../gpu-session.js';
 export type { Stats } from '../session/ledger.js';
 export { canvasContext } from './canvas-contexts.js';
 export type { CreateOptions } from './options.js';

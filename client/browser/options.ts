@@ -1,19 +1,15 @@
-import { onOrOff } from '../on-or-off.js';
+import { onOrOff, type SessionSwitches } from '../session-switches.js';
 import type { LinkOptions } from '../transport/host-link.js';
 import type { Transport } from '../transport/transport.js';
 import { webTransport } from './web-transport.js';
 
 /** As in Node, without what a page has not. */
-export interface CreateOptions extends LinkOptions {
+export interface CreateOptions extends LinkOptions, SessionSwitches {
   /**
    * Where pages reach the host: `wss://TOKEN@HOST:PORT`, or `ws://127.0.0.1:7071` on this machine. Default: where the
    * page came from.
    */
   host?: string | undefined;
-  /** 'off' sends each command as a message of its own: for debugging and for comparison. */
-  batch?: 'on' | 'off' | undefined;
-  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
-  reuse?: 'on' | 'off' | undefined;
 }
 
 /** Options of `create`, completed. @throws FarlightError BAD_OPTION or BAD_URL */

@@ -1,10 +1,18 @@
 import type { DrawnFrame } from '../canvas/drawing-buffer.js';
+import { FramePace } from '../canvas/frames/frame-pace.js';
 import { type FramePixels, imageBytes } from '../canvas/pixels.js';
 import { Readback } from '../canvas/readback.js';
-import { pace } from './pace.js';
 
 export type Canvas = HTMLCanvasElement | OffscreenCanvas;
 export type Context2d = CanvasRenderingContext2D | OffscreenCanvasRenderingContext2D;
+
+const { requestAnimationFrame, cancelAnimationFrame } = globalThis;
+
+/** The frames of this page, or of this worker. */
+export const pace = new FramePace({
+  request: (callback) => requestAnimationFrame.call(globalThis, callback),
+  cancel: (id) => cancelAnimationFrame.call(globalThis, id),
+});
 
 /** Frames of a canvas that may be on their way; of more, the newest alone waits. */
 const MOST_UNDER_WAY = 3;

@@ -1,8 +1,8 @@
 import { enforceRange } from '../../proto/webidl/converters.js';
 import { INTERNAL } from '../api/interface.js';
-import { pace } from './animation.js';
 import { GPUCanvasContext } from './canvas-context.js';
 import { PlainElement } from './elements.js';
+import { pace } from './frames/animation.js';
 import type { Picture } from './picture.js';
 import { type Frame, Presentation } from './presentation.js';
 

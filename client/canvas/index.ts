@@ -4,8 +4,8 @@
  */
 import { Canvas, type CanvasContext } from './canvas.js';
 
-export { cancelAnimationFrame, requestAnimationFrame } from './animation.js';
 export { Canvas, type CanvasContext } from './canvas.js';
+export { cancelAnimationFrame, requestAnimationFrame } from './frames/animation.js';
 export { install } from './install.js';
 export type { Picture } from './picture.js';
 export type { Frame } from './presentation.js';

@@ -1,7 +1,7 @@
-import { cancelAnimationFrame, requestAnimationFrame } from './animation.js';
 import { Canvas } from './canvas.js';
 import { GPUCanvasContext } from './canvas-context.js';
 import { PlainElement } from './elements.js';
+import { cancelAnimationFrame, requestAnimationFrame } from './frames/animation.js';
 
 class OffscreenCanvas extends Canvas {}
 

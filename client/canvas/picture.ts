@@ -1,5 +1,6 @@
+import { promisify } from 'node:util';
+import { crc32, deflate } from 'node:zlib';
 import type { ColorSpace } from './configuration.js';
-import { encodePng } from './png.js';
 
 /** What a canvas shows: pixels as ImageData has them, so that a GPU's queue copies it to a texture as it is. */
 export class Picture {
@@ -20,4 +21,61 @@ export class Picture {
   toPNG(): Promise<Uint8Array> {
     return encodePng(this);
   }
+}
+
+/** Red, green, blue and alpha, a byte each, not multiplied by alpha; rows from the top, without space between them. */
+export interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly colorSpace: ColorSpace;
+}
+
+const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
+/** 8 bits each of red, green, blue and alpha. */
+const RGBA = [8, 6, 0, 0, 0];
+/** Perceptual intent. */
+const SRGB = chunk('sRGB', Uint8Array.of(0));
+/** The primaries of display-p3 and the transfer function of sRGB, by the numbers of ITU-T H.273; RGB, full range. */
+const DISPLAY_P3 = chunk('cICP', Uint8Array.of(12, 13, 0, 1));
+/** The filter that has each byte as its difference from the one above it. */
+const UP = 2;
+
+const compress = promisify(deflate);
+
+/** A PNG (https://www.w3.org/TR/png-3/) of these pixels. */
+export async function encodePng({ width, height, data, colorSpace }: Pixels): Promise<Uint8Array> {
+  if (width === 0 || height === 0) throw new RangeError(`a PNG has pixels, and this is ${width} x ${height}`);
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
+  header.set(RGBA, 8);
+  const stride = 4 * width;
+  const rows = new Uint8Array((stride + 1) * height);
+  for (let row = 0; row < height; row += 1) {
+    const to = row * (stride + 1);
+    rows[to] = UP;
+    for (let at = row * stride; at < (row + 1) * stride; at += 1) {
+      const above = row > 0 ? (data[at - stride] as number) : 0;
+      rows[to + 1 + at - row * stride] = (data[at] as number) - above;
+    }
+  }
+  return Buffer.concat([
+    SIGNATURE,
+    chunk('IHDR', header),
+    colorSpace === 'srgb' ? SRGB : DISPLAY_P3,
+    chunk('IDAT', await compress(rows)),
+    chunk('IEND', new Uint8Array(0)),
+  ]);
+}
+
+function chunk(type: string, data: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(12 + data.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, data.length);
+  for (let at = 0; at < 4; at += 1) bytes[4 + at] = type.charCodeAt(at);
+  bytes.set(data, 8);
+  view.setUint32(8 + data.length, crc32(bytes.subarray(4, 8 + data.length)));
+  return bytes;
 }

@@ -1,9 +1,9 @@
 import { native } from '../../link/machine/globals.js';
 import { GPUTextureUsage } from '../../proto/gen/webgpu.js';
 import { describe, isObject } from '../../proto/webidl/converters.js';
-import { beingDrawn, pace } from './animation.js';
 import { DrawingBuffer, type DrawnFrame, type Surface } from './drawing-buffer.js';
-import { FrameStream } from './frame-stream.js';
+import { beingDrawn, pace } from './frames/animation.js';
+import { FrameStream } from './frames/frame-stream.js';
 import { Picture } from './picture.js';
 import { imageBytes } from './pixels.js';
 import { Readback, submit } from './readback.js';

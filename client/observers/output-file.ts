@@ -34,16 +34,16 @@ export function openOutput({ path, suffix, what, shared, token, number }: Output
     if (number > 1) return openSync(other, 'w');
     return openSync(path, shared && !takeToken(token) ? 'wx' : 'w');
   } catch (error) {
-    if (shared && codeOf(error) === 'EEXIST') return openSync(other, 'w');
+    if (shared && fileProblem(error) === 'EEXIST') return openSync(other, 'w');
     throw new FarlightError(
       'BAD_OPTION',
-      `${what} cannot be written to ${path} (${codeOf(error)}); name a file in a folder that there is`,
+      `${what} cannot be written to ${path} (${fileProblem(error)}); name a file in a folder that there is`,
     );
   }
 }
 
 /** Why a file cannot be written, in a word. */
-export function codeOf(error: unknown): string {
+export function fileProblem(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return code ?? message;
 }

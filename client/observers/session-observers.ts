@@ -7,8 +7,8 @@ import { type LinkObserver, observedTransport } from '../transport/observed-tran
 import type { Transport } from '../transport/transport.js';
 import { Telemetry } from './open-telemetry.js';
 import { ShownProgress } from './progress/show-progress.js';
-import { recordSession } from './recording/recorded.js';
-import { traceSession } from './trace/traced.js';
+import { recordSession } from './recording/record-session.js';
+import { traceSession } from './trace/trace-session.js';
 
 /** What a session needs so that it is watched in the way that the program's user wants. */
 export interface Observation {

@@ -1,4 +1,4 @@
-import { stats } from '../gpu-session.js';
+import { stats } from '../api/device/gpu.js';
 import type { Stats } from '../session/ledger.js';
 
 /** A link as users have it, for the comparison: the round trip in milliseconds. */

@@ -5,7 +5,7 @@ import type { AnyOperation } from '../../proto/wire/operation.js';
 import { ITEM, ITEM_KINDS, PAYLOAD, PAYLOAD_MODES, SUCCESSOR } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
 import type { Whole } from '../session/parts.js';
-import { HeldPipelines } from './held-pipelines.js';
+import { CompiledPipelines } from './compiled-pipelines.js';
 import type { NamedContents } from './named-contents.js';
 import { type Template, TemplateStore } from './template-store.js';
 
@@ -42,7 +42,7 @@ export class CommandEncoder {
   /** Commands that were not sent in full, since the session began. */
   named = 0;
   /** What the host has compiled already; undefined with reuse off. */
-  readonly held: HeldPipelines | undefined;
+  readonly compiled: CompiledPipelines | undefined;
   /** Set where the host keeps contents: payloads are named by theirs from then on. */
   contents: NamedContents | undefined;
 
@@ -50,7 +50,7 @@ export class CommandEncoder {
   constructor(owner: object, reuse: 'on' | 'off') {
     this.#command = new CommandWriter(owner);
     this.#templates = reuse === 'on' ? new TemplateStore() : undefined;
-    this.held = reuse === 'on' ? new HeldPipelines() : undefined;
+    this.compiled = reuse === 'on' ? new CompiledPipelines() : undefined;
   }
 
   /** Bytes in the batch so far. */
@@ -90,12 +90,12 @@ export class CommandEncoder {
     this.#commands += 1;
     if (!made) return;
     made.id = this.#nextId++;
-    this.held?.created(operation, command, made.id);
+    this.compiled?.created(operation, command, made.id);
   }
 
   /** Whether the host has compiled already what this command would create. Adds nothing. */
-  isHeld(operation: AnyOperation, self: Handle, args: unknown): boolean {
-    return this.held?.take(operation, this.#split(operation, self, args)) ?? false;
+  isCompiled(operation: AnyOperation, self: Handle, args: unknown): boolean {
+    return this.compiled?.take(operation, this.#split(operation, self, args)) ?? false;
   }
 
   /** Adds the release of objects that no later command names, or nothing where it throws RangeError. Sorts `ids`. */
@@ -108,7 +108,7 @@ export class CommandEncoder {
       this.#undo(length, run);
       throw error;
     }
-    for (const id of ids) this.held?.released(id);
+    for (const id of ids) this.compiled?.released(id);
     this.#released += ids.length;
   }
 

@@ -80,7 +80,7 @@ export class Session {
       this.#outbox.pushFirst(batch);
     },
     held: (names) => {
-      if (!this.#options.fresh) this.#encoder.held?.add(names);
+      if (!this.#options.fresh) this.#encoder.compiled?.add(names);
     },
     activity: (report) => this.observer?.activity?.(report),
   };
@@ -175,8 +175,8 @@ export class Session {
    * Whether the host has what an awaited command would create, so that one that is not awaited does as well;
    * the call counts as answered here then.
    */
-  isHeld(operation: AnyOperation, self: Handle, args: unknown): boolean {
-    if (this.ended || !this.#encoder.isHeld(operation, self, args)) return false;
+  isCompiled(operation: AnyOperation, self: Handle, args: unknown): boolean {
+    if (this.ended || !this.#encoder.isCompiled(operation, self, args)) return false;
     this.stats.answeredLocally += 1;
     return true;
   }

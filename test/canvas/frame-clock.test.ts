@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { FrameClock } from '#farlight/client/canvas/frame-clock.js';
+import { FrameClock } from '#farlight/client/canvas/frames/frame-clock.js';
 
 /** A clock whose time a test lets pass, from a time that is no frame's. */
 function clockAt(start: number) {

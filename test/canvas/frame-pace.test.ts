@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FramePace, MOST_UNDER_WAY } from '#farlight/client/canvas/frame-pace.js';
+import { FramePace, MOST_UNDER_WAY } from '#farlight/client/canvas/frames/frame-pace.js';
 
 /** A browser whose frames come when a test wants. */
 class Browser {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FrameStream, MOST_HELD } from '#farlight/client/canvas/frame-stream.js';
+import { FrameStream, MOST_HELD } from '#farlight/client/canvas/frames/frame-stream.js';
 
 function stream(signal?: AbortSignal) {
   let left = 0;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { PNG } from 'pngjs';
 import { describe, expect, it } from 'vitest';
-import { encodePng } from '#farlight/client/canvas/png.js';
+import { encodePng } from '#farlight/client/canvas/picture.js';
 
 describe('a PNG', () => {
   it('has the pixels that it was made of, as another decoder reads them', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { close, create, FarlightError } from '#farlight/client/index.js';
-import { refusalOf } from '#farlight/client/wanted-adapter.js';
+import { refusalOf } from '#farlight/client/options.js';
 import { testHost } from '#farlight/testing/index.js';
 
 /** How programs that are written for npm `webgpu` find out which adapters there are: as its README says. */

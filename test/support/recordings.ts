@@ -4,7 +4,7 @@ import {
   RecordingReader,
   type RecordingRecord,
   RecordingWriter,
-} from '#farlight/client/observers/recording/recording.js';
+} from '#farlight/client/observers/recording/recording-file.js';
 
 /** Gives bytes as a file does. */
 export function reading(bytes: Uint8Array): (length: number) => Uint8Array {

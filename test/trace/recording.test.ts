@@ -4,7 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
-import { RECORD, RecordingReader, RecordingWriter } from '#farlight/client/observers/recording/recording.js';
+import {
+  RECORD,
+  RecordingReader,
+  RecordingWriter,
+} from '#farlight/client/observers/recording/recording-file.js';
 import { FakeGpu } from '../support/fake-gpu.js';
 import { reading } from '../support/recordings.js';
 import { ScriptedTransport, turn } from '../support/scripted-transport.js';

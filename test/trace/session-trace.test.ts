@@ -55,7 +55,7 @@ it('a host that does not tell what it does is asked nothing: the trace has the p
     { adapter: host.adapter.name, farlight: expect.any(String), hostTells: false, spansLost: 0 },
   ]);
   expect(named(document, 'GPU.requestAdapter')).toBe(2);
-  expect(named(document, 'batch 1')).toBe(0);
+  expect(named(document, 'flush 1')).toBe(0);
 });
 
 it('a host that does is drawn, and the error of its clock is in the file', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { TraceFile } from '#farlight/client/observers/trace/trace-file.js';
-import { Lanes, Sequence, Tracks } from '#farlight/client/observers/trace/tracks.js';
+import { ParallelTracks, Sequence, Tracks } from '#farlight/client/observers/trace/tracks.js';
 import { checkTrace, type TraceEvent } from '../support/trace-format.js';
 
 /** A file in memory, and what it held after each write. */
@@ -100,13 +100,13 @@ describe('tracks', () => {
     expect(events.at(-1)).toMatchObject({ ph: 'C', ts: 500, args: { up: 1 } });
   });
 
-  it('what overlaps lies in lanes of its own, and a lane is used again when it is free', () => {
+  it('what overlaps lies in tracks of its own, and a track is used again when it is free', () => {
     const events = draw((tracks) => {
-      const lanes = new Lanes(tracks, 1, 101, 'waits');
-      lanes.slice('a', 1000, 1004);
-      lanes.slice('b', 1001, 1005);
-      lanes.slice('c', 1004, 1006);
-      lanes.slice('d', 1000.5, 1007);
+      const group = new ParallelTracks(tracks, 1, 101, 'waits');
+      group.slice('a', 1000, 1004);
+      group.slice('b', 1001, 1005);
+      group.slice('c', 1004, 1006);
+      group.slice('d', 1000.5, 1007);
     });
     expect(slices(events)).toEqual([
       ['a', 101, 0, 4000],
@@ -119,8 +119,8 @@ describe('tracks', () => {
   it('of more than 64 at once the rest is not drawn, and said to be not', () => {
     const drawn: unknown[] = [];
     draw((tracks) => {
-      const lanes = new Lanes(tracks, 1, 101, 'waits');
-      for (let index = 0; index < 70; index += 1) drawn.push(lanes.slice('a', 1000, 1010 + index));
+      const group = new ParallelTracks(tracks, 1, 101, 'waits');
+      for (let index = 0; index < 70; index += 1) drawn.push(group.slice('a', 1000, 1010 + index));
     });
     expect(drawn.filter((track) => track !== undefined)).toHaveLength(64);
   });

@@ -1,4 +1,4 @@
-import { OPERATIONS } from '../../../proto/gen/operations.js';
+import { type GPURenderBundleEncoderDescriptor, OPERATIONS } from '../../../proto/gen/operations.js';
 import {
   enforceRange,
   requireArguments,
@@ -9,13 +9,87 @@ import {
 import type { Resource } from '../../../proto/webidl/resource.js';
 import { isTypedArray } from '../../../proto/webidl/slots.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';
-import { localCall } from '../interface.js';
+import { ClientResource } from '../../session/client-resource.js';
+import {
+  defineInterface,
+  defineObjectBase,
+  defineResource,
+  deviceOf,
+  illegal,
+  localCall,
+} from '../interface.js';
+import { requireFormats } from '../textures/format-features.js';
 import { subrange } from './queue.js';
 
 const U32 = 2 ** 32 - 1;
 
+/** https://gpuweb.github.io/gpuweb/#gpucomputepassencoder */
+export class GPUComputePassEncoder {
+  declare label: string;
+
+  constructor() {
+    illegal();
+  }
+
+  setBindGroup(...args: unknown[]): undefined {
+    setBindGroup(this, 'GPUComputePassEncoder', args);
+  }
+
+  setImmediates(...args: unknown[]): undefined {
+    setImmediates(this, 'GPUComputePassEncoder', args);
+  }
+}
+
+defineObjectBase(GPUComputePassEncoder, 'GPUComputePassEncoder');
+defineInterface('GPUComputePassEncoder', GPUComputePassEncoder);
+
+/** https://gpuweb.github.io/gpuweb/#gpurenderpassencoder */
+export class GPURenderPassEncoder {
+  declare label: string;
+
+  constructor() {
+    illegal();
+  }
+
+  setBindGroup(...args: unknown[]): undefined {
+    setBindGroup(this, 'GPURenderPassEncoder', args);
+  }
+
+  setImmediates(...args: unknown[]): undefined {
+    setImmediates(this, 'GPURenderPassEncoder', args);
+  }
+}
+
+defineObjectBase(GPURenderPassEncoder, 'GPURenderPassEncoder');
+defineInterface('GPURenderPassEncoder', GPURenderPassEncoder);
+
+/** https://gpuweb.github.io/gpuweb/#gpurenderbundleencoder */
+export class GPURenderBundleEncoder {
+  declare label: string;
+
+  constructor() {
+    illegal();
+  }
+
+  setBindGroup(...args: unknown[]): undefined {
+    setBindGroup(this, 'GPURenderBundleEncoder', args);
+  }
+
+  setImmediates(...args: unknown[]): undefined {
+    setImmediates(this, 'GPURenderBundleEncoder', args);
+  }
+}
+
+defineResource<GPURenderBundleEncoderDescriptor<unknown>>('GPURenderBundleEncoder', (device, descriptor) => {
+  const { colorFormats, depthStencilFormat } = descriptor;
+  requireFormats(device, 'GPUDevice.createRenderBundleEncoder', [...colorFormats, depthStencilFormat]);
+  return new ClientResource(device.session, 'GPURenderBundleEncoder', deviceOf(device), descriptor.label);
+});
+defineObjectBase(GPURenderBundleEncoder, 'GPURenderBundleEncoder');
+defineInterface('GPURenderBundleEncoder', GPURenderBundleEncoder);
+
 /** GPUBindingCommandsMixin.setBindGroup: dynamic offsets as a sequence, or as a part of a Uint32Array. */
-export function setBindGroup(self: unknown, name: BindingInterface, args: unknown[]): undefined {
+function setBindGroup(self: unknown, name: BindingInterface, args: unknown[]): undefined {
   const where = `${name}.setBindGroup`;
   const pass = localCall(self, name, 'setBindGroup');
   requireArguments(args.length, 2, where);
@@ -30,7 +104,7 @@ export function setBindGroup(self: unknown, name: BindingInterface, args: unknow
 }
 
 /** GPUBindingCommandsMixin.setImmediates */
-export function setImmediates(self: unknown, name: BindingInterface, args: unknown[]): undefined {
+function setImmediates(self: unknown, name: BindingInterface, args: unknown[]): undefined {
   const where = `${name}.setImmediates`;
   const pass = localCall(self, name, 'setImmediates');
   requireArguments(args.length, 2, where);
@@ -45,7 +119,7 @@ export function setImmediates(self: unknown, name: BindingInterface, args: unkno
   pass.session.record(row(name, 'setImmediates'), pass, [rangeOffset, bytes]);
 }
 
-export type BindingInterface = 'GPUComputePassEncoder' | 'GPURenderPassEncoder' | 'GPURenderBundleEncoder';
+type BindingInterface = 'GPUComputePassEncoder' | 'GPURenderPassEncoder' | 'GPURenderBundleEncoder';
 
 function row(name: BindingInterface, member: 'setBindGroup' | 'setImmediates'): AnyOperation {
   return OPERATIONS[name][member];

@@ -2,9 +2,30 @@ import { deferred } from '../../../link/machine/deferred.js';
 import type { FarlightGPUError } from '../../../proto/gen/operations.js';
 import { ClientResource } from '../../session/client-resource.js';
 import type { Session } from '../../session/session.js';
-import { GPUDeviceLostInfo } from '../device-lost-info.js';
-import { INTERNAL } from '../interface.js';
+import { defineInterface, INTERNAL, illegal } from '../interface.js';
 import { IterableWeakSet } from '../iterable-weak-set.js';
+
+/** https://gpuweb.github.io/gpuweb/#gpudevicelostinfo */
+export class GPUDeviceLostInfo {
+  readonly #reason: string;
+  readonly #message: string;
+
+  constructor(token?: unknown, reason?: string, message?: string) {
+    if (token !== INTERNAL) illegal();
+    this.#reason = reason ?? 'unknown';
+    this.#message = message ?? '';
+  }
+
+  get reason(): string {
+    return this.#reason;
+  }
+
+  get message(): string {
+    return this.#message;
+  }
+}
+
+defineInterface('GPUDeviceLostInfo', GPUDeviceLostInfo);
 
 /** A buffer that is mapped or about to be, as its device sees it. */
 interface Mapped {

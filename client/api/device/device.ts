@@ -6,7 +6,6 @@ import { bear } from '../../../proto/webidl/resource.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';
 import { ClientResource } from '../../session/client-resource.js';
 import { createBufferResource } from '../buffers/buffer.js';
-import type { GPUDeviceLostInfo } from '../device-lost-info.js';
 import { asGPUError, type GPUError, GPUUncapturedErrorEvent } from '../errors.js';
 import {
   awaitedCall,
@@ -20,7 +19,7 @@ import {
   wrap,
 } from '../interface.js';
 import { type GPUAdapterInfo, GPUSupportedFeatures, GPUSupportedLimits } from './capabilities.js';
-import type { DeviceResource } from './device-resource.js';
+import type { DeviceResource, GPUDeviceLostInfo } from './device-resource.js';
 
 const operations = OPERATIONS.GPUDevice;
 
@@ -183,7 +182,7 @@ function createAsync(
     const device = awaitedCall(self, 'GPUDevice', operation.member);
     const converted = operation.convert?.(args) as unknown[];
     const made = makeResource(operation.creates as string, device, converted);
-    if (device.session.isHeld(operation, device, converted)) {
+    if (device.session.isCompiled(operation, device, converted)) {
       device.session.record(here, device, converted, made);
       return native.Promise.resolve(wrap(made));
     }

@@ -3,6 +3,7 @@ import type { Welcome } from '../../../proto/handshake.js';
 import { bear, Resource, resourceOf } from '../../../proto/webidl/resource.js';
 import { ROOT_ID } from '../../../proto/wire/handle.js';
 import { ClientResource } from '../../session/client-resource.js';
+import type { Stats } from '../../session/ledger.js';
 import type { Session } from '../../session/session.js';
 import { defineInterface, INTERNAL, illegal, promising } from '../interface.js';
 import { GPUAdapter } from './adapter.js';
@@ -100,9 +101,24 @@ function adapterOf(sessions: Sessions, converted: unknown): Promise<GPUAdapter |
 }
 
 /** The sessions behind a GPU of ours. Throws TypeError on anything else. */
-export function sessionsOf(gpu: unknown, member: string): Sessions {
+function sessionsOf(gpu: unknown, member: string): Sessions {
   const resource = resourceOf(gpu);
   if (!(resource instanceof GPUResource))
     throw new TypeError(`${member}: this is not a GPU that Farlight made`);
   return resource.sessions;
+}
+
+/** A GPU whose commands go over the sessions that `make` gives, one after the other. */
+export function gpuOf(make: MakeSession): globalThis.GPU {
+  return new GPU(INTERNAL, make) as unknown as globalThis.GPU;
+}
+
+/** What the sessions of this GPU have counted since it was made. */
+export function stats(gpu: globalThis.GPU): Stats {
+  return sessionsOf(gpu, 'stats').current.countedStats();
+}
+
+/** Ends the session of this GPU: its devices are lost, and what it awaits is rejected. It gives no adapter any more. */
+export function close(gpu: globalThis.GPU): void {
+  sessionsOf(gpu, 'close').close();
 }

@@ -1,6 +1,6 @@
 import { SPAN, type Span } from '../../../proto/activity.js';
 import type { ClockEstimate } from './clock-estimate.js';
-import { type Details, Lanes, Sequence, type Track, type Tracks } from './tracks.js';
+import { type Details, ParallelTracks, Sequence, type Track, type Tracks } from './tracks.js';
 
 /** What passed on this side, by its number, until the host tells when it passed there. */
 export interface Passed {
@@ -45,31 +45,31 @@ export interface HostTracksOptions {
 /** Draws what the host told, by the client's clock: the ways of what passed, and what the executor and its GPU did. */
 export class HostTracks {
   readonly #options: HostTracksOptions;
-  readonly #up: Lanes;
-  readonly #down: Lanes;
+  readonly #up: ParallelTracks;
+  readonly #down: ParallelTracks;
   readonly #executor: Sequence;
   readonly #gpu: Sequence;
-  readonly #awaited: Lanes;
-  readonly #compiled: Lanes;
-  /** Where the batch is drawn that came last. */
-  #came: { batch: number; time: number; track: Track } | undefined;
+  readonly #awaited: ParallelTracks;
+  readonly #compiled: ParallelTracks;
+  /** Where the flush is drawn that came last. */
+  #came: { flush: number; time: number; track: Track } | undefined;
   #arrows: number;
   #leftOut = 0;
 
   constructor(options: HostTracksOptions) {
     this.#options = options;
     const { tracks, wirePid, hostPid } = options;
-    this.#up = new Lanes(tracks, wirePid, 1, 'up');
-    this.#down = new Lanes(tracks, wirePid, 101, 'down');
+    this.#up = new ParallelTracks(tracks, wirePid, 1, 'up');
+    this.#down = new ParallelTracks(tracks, wirePid, 101, 'down');
     this.#executor = new Sequence(tracks, tracks.track(hostPid, 1, 'executor'));
     this.#gpu = new Sequence(tracks, tracks.track(hostPid, 2, 'GPU'));
-    this.#compiled = new Lanes(tracks, hostPid, 101, 'compilations');
-    this.#awaited = new Lanes(tracks, hostPid, 201, 'awaited commands');
+    this.#compiled = new ParallelTracks(tracks, hostPid, 101, 'compilations');
+    this.#awaited = new ParallelTracks(tracks, hostPid, 201, 'awaited commands');
     // Arrows of several sessions have numbers of their own.
     this.#arrows = hostPid * 1e9;
   }
 
-  /** Slices that found no lane. */
+  /** Slices that found no track. */
   get leftOut(): number {
     return this.#leftOut;
   }
@@ -84,36 +84,43 @@ export class HostTracks {
     else if (span.kind === SPAN.sent) this.#sent(number, start, bytes);
     else if (span.kind === SPAN.executed) this.#executed(number, start, end, bytes);
     else if (span.kind === SPAN.gpu) this.#gpu.slice('busy', start, end);
-    else if (span.kind === SPAN.compiled) this.#lane(this.#compiled, named(name, label), start, end, details);
-    else if (span.kind === SPAN.awaited) this.#lane(this.#awaited, name, start, end, details);
+    else if (span.kind === SPAN.compiled)
+      this.#slice(this.#compiled, named(name, label), start, end, details);
+    else if (span.kind === SPAN.awaited) this.#slice(this.#awaited, name, start, end, details);
   }
 
-  #received(batch: number, at: number): void {
-    const passed = this.#options.up.take(batch);
+  #received(flush: number, at: number): void {
+    const passed = this.#options.up.take(flush);
     if (!passed) return;
     const { time, bytes, frames } = passed;
-    const track = this.#lane(this.#up, `batch ${batch}`, time, Math.max(time, at), { bytes, frames });
-    this.#came = track && { batch, time, track };
+    const track = this.#slice(this.#up, `flush ${flush}`, time, Math.max(time, at), { bytes, frames });
+    this.#came = track && { flush, time, track };
   }
 
   #sent(frame: number, at: number, bytes: number): void {
     const passed = this.#options.down.take(frame);
-    if (passed) this.#lane(this.#down, `frame ${frame}`, Math.min(at, passed.time), passed.time, { bytes });
+    if (passed) this.#slice(this.#down, `frame ${frame}`, Math.min(at, passed.time), passed.time, { bytes });
   }
 
-  #executed(batch: number, start: number, end: number, bytes: number): void {
+  #executed(flush: number, start: number, end: number, bytes: number): void {
     const { tracks } = this.#options;
-    const at = this.#executor.slice(`batch ${batch}`, start, end, { bytes });
+    const at = this.#executor.slice(`flush ${flush}`, start, end, { bytes });
     const came = this.#came;
     // What the clocks make of it may be executed before it was sent.
-    if (came?.batch !== batch || at < came.time) return;
+    if (came?.flush !== flush || at < came.time) return;
     this.#arrows += 1;
     tracks.arrow(came.track, this.#arrows, 'from', came.time);
     tracks.arrow(this.#executor.track, this.#arrows, 'to', at);
   }
 
-  #lane(lanes: Lanes, name: string, start: number, end: number, details: Details): Track | undefined {
-    const track = lanes.slice(name, start, end, details);
+  #slice(
+    tracks: ParallelTracks,
+    name: string,
+    start: number,
+    end: number,
+    details: Details,
+  ): Track | undefined {
+    const track = tracks.slice(name, start, end, details);
     if (!track) this.#leftOut += 1;
     return track;
   }

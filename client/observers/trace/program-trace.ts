@@ -2,7 +2,7 @@ import { closeSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { setInterval, steadyTime, timeOrigin, wallClock } from '../../../link/machine/clock.js';
 import { packageVersion } from '../../../link/machine/package-version.js';
-import { codeOf, openOutput } from '../output-file.js';
+import { fileProblem, openOutput } from '../output-file.js';
 import { ProgramTracks } from './program-tracks.js';
 import { SessionTrace } from './session-trace.js';
 import { TraceFile } from './trace-file.js';
@@ -90,7 +90,7 @@ export class ProgramTrace {
           } catch (error) {
             // A full disk is no reason to end the program that is watched.
             lost = true;
-            process.stderr.write(`farlight: the trace ends here: ${codeOf(error)}\n`);
+            process.stderr.write(`farlight: the trace ends here: ${fileProblem(error)}\n`);
           }
         },
       },

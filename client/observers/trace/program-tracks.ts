@@ -1,5 +1,5 @@
 import type { Wait } from '../../session/observer.js';
-import { type Details, Lanes, type Track, type Tracks } from './tracks.js';
+import { type Details, ParallelTracks, type Track, type Tracks } from './tracks.js';
 
 const CALLS = 1;
 const WAITS = 101;
@@ -9,7 +9,7 @@ export class ProgramTracks {
   readonly #tracks: Tracks;
   readonly #pid: number;
   readonly #calls: Track;
-  readonly #waits: Lanes;
+  readonly #waits: ParallelTracks;
   #open = 0;
   #objects = 0;
   #leftOut = 0;
@@ -19,10 +19,10 @@ export class ProgramTracks {
     this.#pid = pid;
     tracks.process(pid, name, pid);
     this.#calls = tracks.track(pid, CALLS, 'WebGPU calls');
-    this.#waits = new Lanes(tracks, pid, WAITS, 'waits');
+    this.#waits = new ParallelTracks(tracks, pid, WAITS, 'waits');
   }
 
-  /** Waits that found no lane. */
+  /** Waits that found no track. */
   get leftOut(): number {
     return this.#leftOut;
   }
@@ -32,7 +32,7 @@ export class ProgramTracks {
   }
 
   flush(start: number, end: number, details: Details): void {
-    this.#tracks.slice(this.#calls, 'send batch', start, end, details);
+    this.#tracks.slice(this.#calls, 'send flush', start, end, details);
   }
 
   /** Something is awaited. Returns what is called when it is settled. */

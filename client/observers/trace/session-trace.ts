@@ -42,10 +42,10 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   #session: Session | undefined;
   #welcome: Welcome | undefined;
   #welcomedAt = 0;
-  /** Batches that were sent, and frames that came. */
-  #batches = 0;
+  /** Flushes that were sent, and frames that came. */
+  #flushes = 0;
   #frames = 0;
-  /** The batch that is being sent. */
+  /** The flush that is being sent. */
   #sending: { time: number; bytes: number; frames: number } | undefined;
   #bytes = { up: 0, down: 0 };
   /** When the frame came that is being read. */
@@ -137,8 +137,8 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     this.#sending.frames += 1;
     this.#count('up', frame.length, time);
     if (frame[0] === FRAME.part) return;
-    this.#batches += 1;
-    this.#up.set(this.#batches, this.#sending);
+    this.#flushes += 1;
+    this.#up.set(this.#flushes, this.#sending);
     this.#sending = undefined;
   }
 

@@ -9,8 +9,8 @@ export interface Track {
 /** What is shown where a slice is clicked. */
 export type Details = Readonly<Record<string, string | number | boolean>>;
 
-/** Slices that overlap lie in lanes of a group; there are at most so many. */
-const MOST_LANES = 64;
+/** Slices that overlap lie in tracks of a group; there are at most so many. */
+const MOST_PARALLEL = 64;
 
 /**
  * Writes events: times in milliseconds become microseconds from `zero` on, in steps of a nanosecond.
@@ -48,7 +48,7 @@ export class Tracks {
   arrow({ pid, tid }: Track, id: number, step: 'from' | 'to', time: number): void {
     const ts = this.#time(time);
     const end = step === 'from' ? { ph: 's' } : { ph: 'f', bp: 'e' };
-    this.#file.add({ name: 'batch', cat: 'farlight', id, pid, tid, ts, ...end });
+    this.#file.add({ name: 'flush', cat: 'farlight', id, pid, tid, ts, ...end });
   }
 
   counter(pid: number, name: string, time: number, values: Readonly<Record<string, number>>): void {
@@ -90,14 +90,14 @@ export class Sequence {
 }
 
 /** Tracks for what overlaps: each slice is put into the first that is free at its start. */
-export class Lanes {
+export class ParallelTracks {
   readonly #tracks: Tracks;
   readonly #pid: number;
   readonly #tid: number;
   readonly #name: string;
-  readonly #lanes: { track: Track; end: number }[] = [];
+  readonly #rows: { track: Track; end: number }[] = [];
 
-  /** Lanes are the tracks from `tid` on. */
+  /** They are the tracks from `tid` on. */
   constructor(tracks: Tracks, pid: number, tid: number, name: string) {
     this.#tracks = tracks;
     this.#pid = pid;
@@ -105,19 +105,19 @@ export class Lanes {
     this.#name = name;
   }
 
-  /** Returns the lane; undefined, and draws nothing, where there are too many slices at once. */
+  /** Returns the row; undefined, and draws nothing, where there are too many slices at once. */
   slice(name: string, start: number, end: number, args?: Details): Track | undefined {
-    const lane = this.#lanes.find((each) => each.end <= start) ?? this.#add();
-    if (!lane) return undefined;
-    lane.end = Math.max(start, end);
-    this.#tracks.slice(lane.track, name, start, lane.end, args);
-    return lane.track;
+    const row = this.#rows.find((each) => each.end <= start) ?? this.#add();
+    if (!row) return undefined;
+    row.end = Math.max(start, end);
+    this.#tracks.slice(row.track, name, start, row.end, args);
+    return row.track;
   }
 
   #add(): { track: Track; end: number } | undefined {
-    const index = this.#lanes.length;
-    if (index === MOST_LANES) return undefined;
-    const lane = {
+    const index = this.#rows.length;
+    if (index === MOST_PARALLEL) return undefined;
+    const row = {
       track: this.#tracks.track(
         this.#pid,
         this.#tid + index,
@@ -125,7 +125,7 @@ export class Lanes {
       ),
       end: Number.NEGATIVE_INFINITY,
     };
-    this.#lanes.push(lane);
-    return lane;
+    this.#rows.push(row);
+    return row;
   }
 }

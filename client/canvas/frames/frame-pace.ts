@@ -1,4 +1,4 @@
-import { native } from '../../link/machine/globals.js';
+import { native } from '../../../link/machine/globals.js';
 
 export type FrameCallback = (time: number) => void;
 

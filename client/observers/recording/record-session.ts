@@ -4,8 +4,8 @@ import { clearInterval, monotonicNow, setInterval, wallClock } from '../../../li
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { PROTOCOL } from '../../../proto/version.js';
 import type { LinkObserver } from '../../transport/observed-transport.js';
-import { codeOf, openOutput } from '../output-file.js';
-import { RECORD, RecordingWriter } from './recording.js';
+import { fileProblem, openOutput } from '../output-file.js';
+import { RECORD, RecordingWriter } from './recording-file.js';
 
 /** What waits is written so often, in milliseconds: a program that is killed has lost no more. */
 const FLUSH_MS = 250;
@@ -46,7 +46,7 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
     } catch (error) {
       // A full disk is no reason to end the program that is recorded.
       open = false;
-      process.stderr.write(`farlight: the recording ends here: ${codeOf(error)}\n`);
+      process.stderr.write(`farlight: the recording ends here: ${fileProblem(error)}\n`);
     }
   };
   const began = monotonicNow();

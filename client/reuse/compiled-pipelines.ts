@@ -18,7 +18,7 @@ const NAMED: ReadonlySet<string | undefined> = new Set([
  * when it has compiled ahead. One of them can be given out at once, for it is known to be valid. A name counts as
  * often as it was told, since a pipeline with an automatic layout has one owner.
  */
-export class HeldPipelines {
+export class CompiledPipelines {
   /** How many there are of each name, and of all. */
   readonly #held = new Map<string, number>();
   #count = 0;

@@ -4,9 +4,9 @@ import { harmless } from '../../../proto/harmless.js';
 import type { SessionObserver } from '../../session/observer.js';
 import type { Session } from '../../session/session.js';
 import type { LinkObserver } from '../../transport/observed-transport.js';
+import { observeCalls } from './observe-calls.js';
 import { programTrace } from './program-trace.js';
 import type { SessionTrace } from './session-trace.js';
-import { observeCalls } from './trace-calls.js';
 
 /** What a session that is traced is given. */
 export interface Traced {
@@ -50,7 +50,7 @@ export function traceSession(path: string, { shared }: { shared: boolean }): Tra
       now: steadyTime,
       called: (name, start, about) => begin()?.called(name, start, about),
       awaited: (wait) => begin()?.awaited(wait) ?? (() => {}),
-      flushed: (batch) => begin()?.flushed(batch),
+      flushed: (flush) => begin()?.flushed(flush),
       activity: (report) => trace?.activity(report),
     },
     observe: () => begin() ?? {},

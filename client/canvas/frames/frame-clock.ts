@@ -1,4 +1,4 @@
-import { queueMicrotask } from '../../link/machine/clock.js';
+import { queueMicrotask } from '../../../link/machine/clock.js';
 import type { FrameCallback, Frames } from './frame-pace.js';
 
 /** How far apart frames are, as on most screens. */

@@ -1,4 +1,4 @@
-import { native } from '../../link/machine/globals.js';
+import { native } from '../../../link/machine/globals.js';
 import { MOST_UNDER_WAY } from './frame-pace.js';
 
 /**

@@ -1,0 +1,16 @@
+import { FarlightError } from '../proto/errors.js';
+
+/** Options of `create` that pages and Node share. */
+export interface SessionSwitches {
+  /** 'off' sends each command as a message of its own: for debugging and for comparison. */
+  batch?: 'on' | 'off' | undefined;
+  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
+  reuse?: 'on' | 'off' | undefined;
+}
+
+/** An option that is 'on' unless it is set. @throws FarlightError BAD_OPTION */
+export function onOrOff(name: keyof SessionSwitches, value: string | undefined): 'on' | 'off' {
+  if (value === undefined || value === '') return 'on';
+  if (value === 'on' || value === 'off') return value;
+  throw new FarlightError('BAD_OPTION', `The option ${name} is 'on' or 'off', not '${value}'.`);
+}
