@@ -17,13 +17,29 @@ const OWN_WORDS = [];
 /** Folders whose files are numbered, generated, or one folder an example. */
 const ANY_WIDTH = /^(\.|docs\/decisions$|proto\/gen$|test(\/|$)|examples(\/|$))/;
 
-/** Folders, each with one that it does not import from. The daemon reads and feeds the observatory; nothing there knows it. */
+/**
+ * Folders, each with those that it does not import from. The daemon reads and feeds the observatory; nothing there knows
+ * it. In the client, a session knows nobody who uses it.
+ */
 const STRANGERS = [
   ['server/page', 'server/daemon'],
   ['server/daemon', 'server/page'],
-  ['server/observatory', 'server/daemon'],
-  ['server/observatory', 'server/page'],
+  ['server/observatory', 'server/daemon', 'server/page'],
+  ['client/api', ...ofClient('browser', 'canvas', 'node', 'observers', 'reuse', 'transport')],
+  ['client/browser', ...ofClient('node', 'observers', 'reuse')],
+  ['client/canvas', ...ofClient('browser', 'node', 'observers', 'reuse', 'transport')],
+  ['client/node', ...ofClient('browser', 'canvas', 'observers', 'reuse', 'session', 'transport')],
+  ['client/observers', ...ofClient('browser', 'canvas', 'node', 'reuse')],
+  ['client/reuse', ...ofClient('api', 'browser', 'canvas', 'node', 'observers', 'transport')],
+  ['client/session', ...ofClient('api', 'browser', 'canvas', 'node', 'observers')],
+  ['client/transport', ...ofClient('api', 'browser', 'canvas', 'node', 'observers', 'reuse', 'session')],
+  ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'cli']),
+  ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
+
+function ofClient(...rooms) {
+  return rooms.map((room) => `client/${room}`);
+}
 
 /** Folders that name no file of others, not even as text: which file a process starts from is given to them. */
 const SILENT = [{ folder: 'link', of: ['server/', 'client/'] }];
@@ -130,9 +146,12 @@ function wideFolders(paths) {
 function strangers(imports) {
   const found = new Map();
   for (const [path, targets] of imports) {
-    for (const [mine, other] of STRANGERS) {
-      const target = path.startsWith(`${mine}/`) && [...targets].find((each) => each.startsWith(`${other}/`));
-      if (target) found.set(path, `${path} imports ${target}: ${mine}/ does not import from ${other}/`);
+    for (const [mine, ...others] of STRANGERS) {
+      if (!path.startsWith(`${mine}/`)) continue;
+      for (const other of others) {
+        const target = [...targets].find((each) => each.startsWith(`${other}/`));
+        if (target) found.set(path, `${path} imports ${target}: ${mine}/ does not import from ${other}/`);
+      }
     }
   }
   return found;
