@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
-import { bundleForBrowsers } from './bundle.mjs';
+import { bundleForBrowsers, bundleGrpc } from './bundle.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -30,6 +30,7 @@ cpSync(join(uplot, 'dist/uPlot.esm.js'), join(root, 'dist/server/page/site/uplot
 cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/server/page/site/uplot.css'));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 await bundleForBrowsers(root);
+await bundleGrpc(root);
 
 // Three files of 2 MB are all that is wanted of a package of 67 MB, so they are taken along instead of depended on.
 // Its exports are its main module alone; the rest lies beside that module's folder.

@@ -1,6 +1,5 @@
-// Makes of the compiled client the one module that pages load: dist/browser/farlight.js. Where a module has a
-// NAME.browser.js beside it, pages get that; what would need Node beyond that stops the build.
-import { existsSync } from 'node:fs';
+// Makes the two bundles of the package: the client as one module for pages, and gRPC as one file for Node.
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -17,7 +16,12 @@ const forBrowsers = {
   },
 };
 
-/** @param {string} root the repository's folder, where dist/ is built. */
+/**
+ * Writes dist/browser/farlight.js. Where a module has a NAME.browser.js beside it, pages get that; a module that needs
+ * Node beyond that stops the build.
+ *
+ * @param {string} root the repository's folder, where dist/ is built.
+ */
 export async function bundleForBrowsers(root) {
   await build({
     entryPoints: [join(root, 'dist/client/browser/index.js')],
@@ -34,4 +38,57 @@ export async function bundleForBrowsers(root) {
     plugins: [forBrowsers],
     logLevel: 'warning',
   });
+}
+
+/**
+ * Writes dist/grpc/: gRPC for JavaScript, with what it needs, and the licences of each package in it. One file loads in
+ * half the time of 300, installs in a tenth of the space, and is the version that the tests ran with.
+ */
+export async function bundleGrpc(root) {
+  const folder = join(root, 'dist/grpc');
+  const contents = ['grpc:@grpc/grpc-js', 'loader:@grpc/proto-loader', 'reflection:@grpc/reflection']
+    .map((each) => each.split(':'))
+    .map(([name, from]) => `export * as ${name} from '${from}';`)
+    .join('\n');
+  const { metafile } = await build({
+    stdin: { contents, resolveDir: root },
+    outfile: join(folder, 'grpc.cjs'),
+    absWorkingDir: root,
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    metafile: true,
+    legalComments: 'inline',
+    logLevel: 'warning',
+    plugins: [definitionsBeside],
+  });
+  const packages = new Set(
+    Object.keys(metafile.inputs).map((path) => /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0]),
+  );
+  packages.delete(undefined);
+  const notices = [...packages].sort().map((each) => notice(join(root, each)));
+  const definitions = 'proto/grpc/reflection';
+  cpSync(join(root, 'node_modules/@grpc/reflection/build', definitions), join(folder, definitions), {
+    recursive: true,
+  });
+  writeFileSync(join(folder, 'LICENSES.txt'), notices.join(`\n${'-'.repeat(80)}\n\n`));
+}
+
+/** The reflection service reads its own definition from a file, which lies beside the bundle. */
+const definitionsBeside = {
+  name: 'definitions-beside',
+  setup({ onLoad }) {
+    onLoad({ filter: /@grpc[/\\]reflection[/\\]build[/\\]src[/\\].*\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, 'utf8').replaceAll("__dirname, '../../proto/", "__dirname, 'proto/"),
+    }));
+  },
+};
+
+/** What a package in a bundle is, with its licence. */
+function notice(folder) {
+  const { name, version, license } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
+  if (!file) throw new Error(`${name} has no licence to put beside the bundle`);
+  return `${name} ${version} (${license})\n\n${readFileSync(join(folder, file), 'utf8')}`;
 }

@@ -172,14 +172,14 @@ function silent(sources, files) {
 function words(sources, files, banned) {
   const found = new Map();
   for (const path of sources.filter((each) => !OWN_WORDS.includes(each.split('/')[0]))) {
-    const names = new Set(code(files.get(path)).match(/[A-Za-z_$][\w$]*/g));
-    for (const [word, instead] of banned) {
-      const has = (name) =>
-        wordsOf(name).some((each) => [word, `${word}s`, `${word}es`, `${word}d`].includes(each));
-      const name = has(path) ? path : [...names].find(has);
-      if (!name) continue;
-      const sentence = `${path} has the word "${word}" in ${name}: the glossary in docs/architecture.md`;
-      found.set(`${word} ${path}`, `${sentence} has another for it, ${instead.join(' or ')}`);
+    const names = new Set([...path.split('/'), ...(code(files.get(path)).match(/[A-Za-z_$][\w$]*/g) ?? [])]);
+    for (const name of names) {
+      for (const word of wordsOf(name)) {
+        const instead = banned.get(word) ?? banned.get(word.replace(/e?[ds]$/, ''));
+        if (!instead) continue;
+        const sentence = `${name} in ${path} has the word "${word}": the glossary in docs/architecture.md`;
+        found.set(name, `${sentence} has another for it, ${instead.join(' or ')}`);
+      }
     }
   }
   return found;

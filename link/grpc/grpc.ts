@@ -1,15 +1,34 @@
 import { packageRequire } from '../machine/package-files.js';
 
-type Grpc = typeof import('@grpc/grpc-js');
+/** gRPC as the package brings it, in one file (`scripts/bundle.mjs`). */
+interface Bundle {
+  grpc: typeof import('@grpc/grpc-js');
+  loader: typeof import('@grpc/proto-loader');
+  reflection: typeof import('@grpc/reflection');
+}
 
-let loaded: Grpc | undefined;
+let loaded: Bundle | undefined;
 
 /**
- * grpc-js, loaded on first use: that takes about 0.1 s, which a program on a private host, where
- * there is no gRPC, should not wait for. A plain import would load it with the module, and a dynamic
- * one would make opening a link asynchronous.
+ * Loads gRPC on first use: that takes about 0.06 s, which a program on a private host, where there is no gRPC,
+ * should not wait for. A plain import would load it with the module, and a dynamic one would make connecting
+ * asynchronous.
  */
-export function grpc(): Grpc {
-  loaded ??= packageRequire('@grpc/grpc-js') as Grpc;
+function bundle(): Bundle {
+  loaded ??= packageRequire('../../grpc/grpc.cjs') as Bundle;
   return loaded;
+}
+
+export function grpc(): Bundle['grpc'] {
+  return bundle().grpc;
+}
+
+/** Reads the definitions of services. */
+export function protoLoader(): Bundle['loader'] {
+  return bundle().loader;
+}
+
+/** Tells clients what services a server has. */
+export function grpcReflection(): Bundle['reflection'] {
+  return bundle().reflection;
 }

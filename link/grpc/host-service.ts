@@ -4,7 +4,8 @@ import type { PackageDefinition } from '@grpc/proto-loader';
 import { invariant } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/handshake.js';
 import { LIMITS } from '../../proto/wire/limits.js';
-import { packageFile, packageRequire } from '../machine/package-files.js';
+import { packageFile } from '../machine/package-files.js';
+import { protoLoader } from './grpc.js';
 import type { SessionMessage } from './session-messages.js';
 
 /** The most bytes that Echo takes, or sends back. */
@@ -58,7 +59,5 @@ export function hostDefinitions(): PackageDefinition {
 
 function load(): PackageDefinition {
   const file = fileURLToPath(packageFile('proto/farlight.proto'));
-  // Required here for the reason that grpc.ts gives.
-  const { loadSync } = packageRequire('@grpc/proto-loader') as typeof import('@grpc/proto-loader');
-  return loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
+  return protoLoader().loadSync(file, { longs: Number, enums: String, defaults: true, oneofs: true });
 }

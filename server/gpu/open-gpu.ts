@@ -63,7 +63,14 @@ async function loadDawn(): Promise<Dawn> {
   try {
     dawn = await import('webgpu');
   } catch (cause) {
-    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+    const reason = messageOf(cause).split('\n')[0] ?? '';
+    if (/Cannot find package 'webgpu'/.test(reason)) {
+      throw new FarlightError(
+        'NO_ADAPTER',
+        `Dawn, which opens the GPU of this machine, is not installed: run npm install webgpu@0.6, or use a host elsewhere with --host`,
+        { cause },
+      );
+    }
     throw new FarlightError(
       'NO_ADAPTER',
       `Dawn (npm package webgpu) could not be loaded on ${process.platform}-${process.arch}: ${reason}; ` +

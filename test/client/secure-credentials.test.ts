@@ -1,9 +1,12 @@
-import { Client, Metadata, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
+import type { Metadata as CallMetadata, ServiceError } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
 import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import { secureCredentials } from '#farlight/client/transport/host/secure-credentials.js';
+import { grpc } from '#farlight/link/grpc/grpc.js';
 import { hostService } from '#farlight/link/grpc/host-service.js';
 import { makePair } from '../support/trust.js';
+
+const { Client, Metadata, Server, ServerCredentials, status } = grpc();
 
 const closing: (() => void)[] = [];
 afterEach(() => {
@@ -17,7 +20,7 @@ async function grpcHost() {
   const server = new Server();
   const { Echo } = hostService();
   server.addService({ Echo } as never, {
-    Echo(call: { metadata: Metadata }, reply: (error: null, answer: object) => void) {
+    Echo(call: { metadata: CallMetadata }, reply: (error: null, answer: object) => void) {
       shown.push(...call.metadata.get('authorization'));
       reply(null, { payload: Buffer.from('answer') });
     },

@@ -1,34 +1,53 @@
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testHost } from '#farlight/testing/index.js';
 
 const execute = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const MINUTES = 3 * 60_000;
 
+/** A command that failed. */
+interface Failure {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
 /** A folder of somebody who has the package and nothing of this repository. */
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-package-'));
 const app = join(temporary, 'app');
+let tarball: string;
 let checked: string;
 let installed: string;
 
 function run(command: string, ...args: string[]) {
-  return execute(command, args, { cwd: app, env: { ...process.env, FARLIGHT_ADAPTER: 'software' } });
+  return runIn(app, command, ...args);
+}
+
+function runIn(folder: string, command: string, ...args: string[]) {
+  return execute(command, args, { cwd: folder, env: { ...process.env, FARLIGHT_ADAPTER: 'software' } });
+}
+
+/** Installs the package into a new folder, with what npm says of it. */
+async function install(folder: string, ...flags: string[]): Promise<string> {
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), '{"name":"app","private":true,"type":"module"}');
+  const always = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+  return (await runIn(folder, 'npm', 'install', ...always, ...flags, tarball)).stderr;
 }
 
 beforeAll(async () => {
-  mkdirSync(app);
   const check = join(root, 'scripts/package-check.mjs');
   ({ stdout: checked } = await execute(process.execPath, [check, temporary], { cwd: root }));
-  const tarball = readdirSync(temporary).find((name) => name.endsWith('.tgz'));
-  if (!tarball) throw new Error('package-check.mjs left no package');
-  writeFileSync(join(app, 'package.json'), '{"name":"app","private":true,"type":"module"}');
-  const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
-  ({ stderr: installed } = await run('npm', 'install', ...flags, `../${tarball}`));
+  const packed = readdirSync(temporary).find((name) => name.endsWith('.tgz'));
+  if (!packed) throw new Error('package-check.mjs left no package');
+  tarball = join(temporary, packed);
+  installed = await install(app);
 }, MINUTES);
 
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));
@@ -66,10 +85,14 @@ describe('the package', () => {
     expect(installed).not.toMatch(/EBADENGINE|deprecated/);
   });
 
-  it('brings the software GPU and its licences, and no package for it', () => {
+  it('brings the software GPU and gRPC with their licences, and no packages for them', () => {
     const files = readdirSync(join(app, 'node_modules/farlight/dist/server/swiftshader'));
     expect(files).toEqual(expect.arrayContaining(['LICENSE-APACHE-2.0', 'LICENSE-MIT', 'NOTICE.md']));
-    expect(readdirSync(join(app, 'node_modules'))).not.toContain('@sparticuz');
+    const grpc = readFileSync(join(app, 'node_modules/farlight/dist/grpc/LICENSES.txt'), 'utf8');
+    for (const name of ['@grpc/grpc-js', 'protobufjs', 'long'])
+      expect(grpc).toContain(`\n${name} `.trimStart());
+    const packages = readdirSync(join(app, 'node_modules'));
+    for (const name of ['@sparticuz', '@grpc', 'protobufjs']) expect(packages).not.toContain(name);
   });
 
   it('has a command that says its version', async () => {
@@ -99,6 +122,53 @@ describe('the package', () => {
         await host.close();`;
       writeFileSync(join(app, 'host.mjs'), text);
       expect((await run('node', 'host.mjs')).stdout).toBe('sum 42\n');
+    },
+    MINUTES,
+  );
+});
+
+describe('the package without its optional packages', () => {
+  const client = join(temporary, 'client');
+  beforeAll(() => install(client, '--omit=optional'), MINUTES);
+
+  it('takes at most 12 MB', () => {
+    const files = readdirSync(join(client, 'node_modules'), { recursive: true, withFileTypes: true });
+    const sizes = files
+      .filter((each) => each.isFile())
+      .map((each) => statSync(join(each.parentPath, each.name)).size);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(12e6);
+    expect(readdirSync(join(client, 'node_modules'))).not.toContain('webgpu');
+  });
+
+  it(
+    'runs a program on a host elsewhere, over gRPC',
+    async () => {
+      writeFileSync(join(client, 'sum.mjs'), `const { gpu } = navigator;${SUM}`);
+      const host = await testHost({ adapter: 'software' });
+      try {
+        const program = ['farlight', 'run', '--host', host.url, '--', 'node', 'sum.mjs'];
+        expect((await runIn(client, 'npx', ...program)).stdout).toBe('sum 42\n');
+        expect(host.counters.sessionsOpened).toBe(1);
+      } finally {
+        await host.close();
+      }
+    },
+    MINUTES,
+  );
+
+  it.each([
+    ['farlight run without a host', 'run', '--', 'node', 'sum.mjs'],
+    ['farlight serve', 'serve', '--listen', '127.0.0.1:0'],
+    ['farlight doctor', 'doctor'],
+  ])(
+    'says in one sentence what to install for %s',
+    async (_, ...args) => {
+      const { optionalDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+      const version = optionalDependencies.webgpu.replace(/^\^(\d+\.\d+)\..*/, '$1');
+      const failed = (await runIn(client, 'npx', 'farlight', ...args).catch((error) => error)) as Failure;
+      expect(failed.code).toBeGreaterThan(0);
+      const says = `is not installed: run npm install webgpu@${version}, or use a host elsewhere with --host`;
+      expect(`${failed.stdout}${failed.stderr}`).toContain(says);
     },
     MINUTES,
   );

@@ -97,22 +97,22 @@ describe('the check of folders, imports and names', () => {
       'cli/d.ts': 'const payload = 1;',
     });
     expect(check(folder)).toEqual([
-      expect.stringContaining('cli/a.ts has the word "blob" in MAX_BLOBS'),
-      expect.stringContaining('cli/b.ts has the word "blob" in readBlob'),
-      expect.stringContaining('cli/blob-store.ts has the word "blob" in cli/blob-store.ts'),
+      expect.stringContaining('MAX_BLOBS in cli/a.ts has the word "blobs"'),
+      expect.stringContaining('readBlob in cli/b.ts has the word "blob"'),
+      expect.stringContaining('blob-store.ts in cli/blob-store.ts has the word "blob"'),
     ]);
   });
 
   it('accepts a listed breach until it is mended, and takes it out of the list then', () => {
-    const exceptions = { words: ['blob cli/a.ts', 'blob cli/b.ts'], wide: ['link'] };
+    const exceptions = { words: ['blob', 'readBlob'], wide: ['link'] };
     const folder = repository({ 'cli/a.ts': 'let blob;', 'cli/b.ts': 'let content;' }, exceptions);
     expect(check(folder)).toEqual([
       expect.stringContaining('"link" keeps the rule "wide" now'),
-      expect.stringContaining('"blob cli/b.ts" keeps the rule "words" now'),
+      expect.stringContaining('"readBlob" keeps the rule "words" now'),
     ]);
     check(folder, '--shrink');
     expect(check(folder)).toEqual([]);
     const left = JSON.parse(readFileSync(join(folder, 'scripts/house-exceptions.json'), 'utf8'));
-    expect(left).toMatchObject({ words: ['blob cli/a.ts'], wide: [] });
+    expect(left).toMatchObject({ words: ['blob'], wide: [] });
   });
 });

@@ -1,16 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import {
-  experimental,
-  Server,
-  ServerCredentials,
-  ServerInterceptingCall,
-  type ServerInterceptor,
-  type ServerUnaryCall,
-  type sendUnaryData,
-  status,
-} from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
+import type { Server, ServerInterceptor, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import { grpc, grpcReflection } from '../../../link/grpc/grpc.js';
 import {
   ECHO_LIMIT,
   ECHO_MESSAGE_LIMIT,
@@ -27,6 +18,8 @@ import { type Admission, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
 import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';
 import { Health } from './health.js';
+
+const { experimental, ServerCredentials, ServerInterceptingCall, status } = grpc();
 
 export interface GrpcServerOptions {
   /** Of this package. */
@@ -64,7 +57,7 @@ export class GrpcServer {
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
-    this.#server = new Server({
+    this.#server = new (grpc().Server)({
       'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
       'grpc.keepalive_time_ms': 30_000,
@@ -80,7 +73,7 @@ export class GrpcServer {
     });
     this.health.addTo(this.#server);
     // So that `grpcurl` and the like need no copy of farlight.proto.
-    new ReflectionService(hostDefinitions()).addToServer(this.#server);
+    new (grpcReflection().ReflectionService)(hostDefinitions()).addToServer(this.#server);
   }
 
   /**

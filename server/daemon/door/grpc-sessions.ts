@@ -1,12 +1,12 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import {
-  Metadata,
-  type Server,
-  type ServerDuplexStream,
-  type ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
+import type {
+  Server,
+  ServerDuplexStream,
+  ServerInterceptingCall,
+  ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
+import { grpc } from '../../../link/grpc/grpc.js';
 import { GrpcStream, VERSION_KEY } from '../../../link/grpc/grpc-stream.js';
 import { MESSAGE_LIMIT, sessionsService } from '../../../link/grpc/host-service.js';
 import type { SessionMessage } from '../../../link/grpc/session-messages.js';
@@ -112,7 +112,7 @@ export function serveSessions(
       invariant(call, 'the interceptor has noted who calls');
       const { token, remote, user, cancel } = call;
       // The client hears at once that a host is here: its GPU may take longer.
-      const metadata = new Metadata();
+      const metadata = new (grpc().Metadata)();
       metadata.set(VERSION_KEY, version);
       duplex.sendMetadata(metadata);
       const stream = new GrpcStream(duplex, {

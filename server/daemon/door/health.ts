@@ -1,13 +1,12 @@
-import {
-  type MethodDefinition,
-  type Server,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type ServiceDefinition,
-  type sendUnaryData,
-  status,
+import type {
+  MethodDefinition,
+  Server,
+  ServerUnaryCall,
+  ServerWritableStream,
+  ServiceDefinition,
+  sendUnaryData,
 } from '@grpc/grpc-js';
-import { fromJSON } from '@grpc/proto-loader';
+import { grpc, protoLoader } from '../../../link/grpc/grpc.js';
 
 type Serving = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
 interface Request {
@@ -57,15 +56,18 @@ export class Health {
   readonly #watchers = new Set<ServerWritableStream<Request, Response>>();
 
   addTo(server: Server): void {
-    const definitions = fromJSON(DESCRIPTOR as Parameters<typeof fromJSON>[0], {
-      enums: String,
-      defaults: true,
-    });
+    const definitions = protoLoader().fromJSON(
+      DESCRIPTOR as Parameters<ReturnType<typeof protoLoader>['fromJSON']>[0],
+      {
+        enums: String,
+        defaults: true,
+      },
+    );
     const implementation = {
       Check: (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>) => {
         const { service } = call.request;
         if (SERVICES.includes(service)) reply(null, { status: this.#status() });
-        else reply({ code: status.NOT_FOUND, details: `there is no service ${service}` });
+        else reply({ code: grpc().status.NOT_FOUND, details: `there is no service ${service}` });
       },
       Watch: (call: ServerWritableStream<Request, Response>) => {
         if (!SERVICES.includes(call.request.service)) {
