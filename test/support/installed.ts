@@ -16,8 +16,10 @@ export class Installed {
       recursive: true,
       filter: (path) => !path.endsWith('.map'),
     });
-    const { dependencies } = JSON.parse(readFileSync(join(own, 'package.json'), 'utf8'));
-    for (const name of [...Object.keys(dependencies), ...packages]) {
+    const { dependencies, optionalDependencies } = JSON.parse(
+      readFileSync(join(own, 'package.json'), 'utf8'),
+    );
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies }).concat(packages)) {
       const link = join(this.folder, 'node_modules', name);
       mkdirSync(dirname(link), { recursive: true });
       symlinkSync(join(REPOSITORY, 'node_modules', name), link);
