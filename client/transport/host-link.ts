@@ -42,9 +42,10 @@ export interface Dialer {
   /**
    * Opens a connection, to a peer that is verified where the address asks for that. The link owns it.
    *
+   * @param options.session text that is the same for each connection of one session, and no secret.
    * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, or a system's error (rejects).
    */
-  connect(options: { timeoutMs: number; signal: AbortSignal }): Promise<ByteStream>;
+  connect(options: { timeoutMs: number; signal: AbortSignal; session: string }): Promise<ByteStream>;
   /** Why a peer hung up before it said anything. */
   hungUp(why: Error | undefined): Promise<FarlightError>;
   /** What packs frames; absent where none is asked for. */
@@ -80,6 +81,8 @@ export class HostLink implements Link {
   readonly #events: LinkEvents;
   readonly #out: ChannelLink;
   readonly #hello: Hello;
+  /** Another text than the hello's key, which ends a session that has the same: proxies may write this one down. */
+  readonly #name = randomKey();
   /** Gives up the connection that is being made. */
   #connecting: AbortController | undefined;
   #connection: ChannelSocket | undefined;
@@ -151,7 +154,7 @@ export class HostLink implements Link {
     const connecting = new native.AbortController();
     this.#connecting = connecting;
     this.#dialer
-      .connect({ timeoutMs: this.#connectMs, signal: connecting.signal })
+      .connect({ timeoutMs: this.#connectMs, signal: connecting.signal, session: this.#name })
       .then(
         (socket) => {
           this.#connecting = undefined;

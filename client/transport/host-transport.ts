@@ -36,7 +36,7 @@ function grpcDialer(address: HostAddress, certificate: ClientCertificate | undef
     url: address.url,
     // gRPC carries it as metadata.
     token: undefined,
-    connect: async ({ timeoutMs }) => openGrpcStream(address, { timeoutMs, certificate }),
+    connect: async ({ timeoutMs, session }) => openGrpcStream(address, { timeoutMs, certificate, session }),
     hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
     packer: (mode) => new FramePacker(mode),
   };

@@ -12,6 +12,8 @@ export type SessionCall =
 
 /** What a host says first, as metadata: the version of its package. No other server does. */
 export const VERSION_KEY = 'farlight-version';
+/** What a client calls its session, as metadata of each of the session's calls: a balancer in front of several hosts chooses by it. */
+export const SESSION_KEY = 'farlight-session';
 
 export interface GrpcStreamOptions {
   /** The token that came as metadata; of a hello and a resume that are read here. */

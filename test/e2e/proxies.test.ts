@@ -1,54 +1,54 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { hostTransport } from '#farlight/client/transport/host-transport.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { TokenStore } from '#farlight/server/trust/token-store.js';
+import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { countExactly } from '../support/lossy-programs.js';
-import { memoryLog } from '../support/memory-log.js';
-import { HAPROXY, NGINX, type ProxyKind, RealProxy } from '../support/proxies.js';
+import { ProxiedHosts } from '../support/proxied-hosts.js';
+import { HAPROXY, NGINX, type ProxyKind, type ProxySetting } from '../support/proxies.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
-import { folders, makePair } from '../support/trust.js';
+import { folders } from '../support/trust.js';
 
 /** MiB that go up and come down; `npm run proxies` has them at 256. */
 const MIB = Number(process.env.FARLIGHT_PROXY_MIB ?? 16);
-/** How long a session rests, in seconds, in front of a proxy that bears two of silence. */
+/**
+ * How long a session rests, in seconds, longer than the proxy bears silence: `npm run proxies` has the limit that the
+ * documentation names, and the pings of every program.
+ */
 const REST_SECONDS = Number(process.env.FARLIGHT_PROXY_REST ?? 4);
+const [REST_LIMIT, REST_PINGS] = REST_SECONDS > 60 ? ['60s'] : ['2s', { pingMs: 500, deadMs: 30_000 }];
 
 const temporary = folders();
+let hosts: ProxiedHosts;
 const cleanups: (() => unknown)[] = [];
+beforeEach(() => {
+  hosts = new ProxiedHosts();
+});
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+  await hosts.close();
+  temporary.remove();
 });
-afterAll(() => temporary.remove());
 
+/** A host of fake executors, unless told otherwise, with a proxy in front of it. */
 async function start(kind: ProxyKind, { idle, ...options }: DaemonOptions & { idle?: string } = {}) {
-  const trustFolder = temporary.make();
-  const notes = memoryLog();
-  const daemon = await Daemon.start({
-    listen: '127.0.0.1:0',
-    behindProxy: 'gpu.example',
-    executorEntry: FAKE_EXECUTOR,
-    trustFolder,
-    log: notes.log,
-    ...options,
-  });
-  cleanups.push(() => daemon.close());
-  const pair = makePair();
-  const proxy = await RealProxy.start(kind, temporary.make(), portOf(notes), pair, idle);
-  cleanups.push(() => proxy.close());
-  const { token } = new TokenStore(join(trustFolder, 'tokens')).add({ tenant: 'alice' });
-  const at = `127.0.0.1:${proxy.port}?ca=${pair.pin}`;
-  return { daemon, proxy, notes, url: `grpcs://${token}@${at}`, stranger: `grpcs://${at}` };
+  const { daemon, notes, port } = await hosts.startHost({ executorEntry: FAKE_EXECUTOR, ...options });
+  const proxy = await hosts.startProxy(kind, { hosts: [port], idle });
+  return { daemon, proxy, notes, url: hosts.urlAt(proxy.port), stranger: hosts.strangerAt(proxy.port) };
 }
 
-/** The port that the host itself listens at: its address is the proxy's. */
-function portOf(notes: ReturnType<typeof memoryLog>): number {
-  const [started] = notes.of('host started');
-  return Number(/:(\d+)$/.exec(String(started?.listens))?.[1]);
+/** Hosts with a proxy in front of them, and what cuts clients off from that. */
+async function startSeveral(kind: ProxyKind, choice: ProxySetting['choice']) {
+  const started = [];
+  for (let at = 0; at < 2; at += 1) started.push(await hosts.startHost({ executorEntry: FAKE_EXECUTOR }));
+  const proxy = await hosts.startProxy(kind, { hosts: started.map(({ port }) => port), choice });
+  const cutter = await CuttingProxy.start(hosts.strangerAt(proxy.port));
+  cleanups.push(() => cutter.close());
+  return { cutter, url: hosts.urlAt(cutter.port), daemons: started.map(({ daemon }) => daemon) };
 }
 
 function open(url: string, silence?: { pingMs: number; deadMs: number }): SessionClient {
@@ -117,8 +117,8 @@ for (const kind of [NGINX, HAPROXY]) {
     }, 300_000);
 
     it('keeps a session that rests for longer than the proxy bears silence, by its pings', async () => {
-      const { url, notes } = await start(kind, { idle: '2s' });
-      const client = open(url, { pingMs: 500, deadMs: 30_000 });
+      const { url, notes } = await start(kind, { idle: REST_LIMIT });
+      const client = open(url, REST_PINGS);
       await client.ask(ACTION.echo, 1);
       await new Promise((rested) => setTimeout(rested, REST_SECONDS * 1000));
       expect([...(await client.ask(ACTION.echo, 2))]).toEqual([ACTION.echo, 2]);
@@ -141,6 +141,43 @@ for (const kind of [NGINX, HAPROXY]) {
         expect([...(await client.ask(ACTION.echo, number))]).toEqual([ACTION.echo, number]);
       }
       expect([...(await open(url).ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+    }, 60_000);
+
+    it('carries a session to a host that speaks TLS itself, as one on another machine does', async () => {
+      const { port } = await hosts.startSecureHost({ executorEntry: FAKE_EXECUTOR });
+      const proxy = await hosts.startProxy(kind, { hosts: [port], secure: true });
+      const client = open(hosts.urlAt(proxy.port));
+      expect([...(await client.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
+    });
+
+    it('leads a session that comes back to its own host, of several, where it chooses by session', async () => {
+      const { cutter, url, daemons } = await startSeveral(kind, 'session');
+      const clients: SessionClient[] = [];
+      while (clients.length < 4 || daemons.some(({ counters }) => counters.sessionsOpened === 0)) {
+        const client = open(url);
+        await client.welcome;
+        clients.push(client);
+      }
+      for (let round = 0; round < 3; round += 1) {
+        cutter.cut();
+        for (const client of clients)
+          expect([...(await client.ask(ACTION.echo, round))]).toEqual([ACTION.echo, round]);
+      }
+      const opened = daemons.map(({ counters }) => counters.sessionsOpened);
+      expect(opened.reduce((sum, each) => sum + each)).toBe(clients.length);
+    }, 60_000);
+
+    it('ends a session with one sentence where it leads that to a host that does not have it', async () => {
+      const { cutter, url } = await startSeveral(kind, 'turns');
+      const client = open(url);
+      await client.welcome;
+      cutter.cut();
+      expect(await client.closed).toMatchObject({
+        code: 'DISCONNECTED',
+        message: expect.stringMatching(
+          /does not know the session: .*a proxy in front of several hosts chose another one/,
+        ),
+      });
     }, 60_000);
   });
 }

@@ -39,7 +39,11 @@ export class CuttingProxy {
   }
 
   get url(): string {
-    return `grpc://127.0.0.1:${(this.#server.address() as { port: number }).port}`;
+    return `grpc://127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
   }
 
   /** Leads connections from now on to another host. */

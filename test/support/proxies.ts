@@ -11,8 +11,21 @@ export interface ProxyKind {
   readonly name: string;
   /** The program, or undefined where it is not installed. */
   readonly program: string | undefined;
-  /** Writes the configuration and returns the arguments. `idle` is the proxy's limit on silence, as it spells it. */
-  configure(folder: string, at: { port: number; host: number; idle: string }): string[];
+  /** Writes the configuration and returns the arguments. */
+  configure(folder: string, setting: ProxySetting): string[];
+}
+
+export interface ProxySetting {
+  /** Where the proxy listens on loopback. */
+  port: number;
+  /** The ports of the hosts behind it. */
+  hosts: readonly number[];
+  /** How it chooses among them: by what a client calls its session (default), or one after the other. */
+  choice?: 'session' | 'turns' | undefined;
+  /** Whether the hosts speak TLS themselves, with the proxy's own certificate. Default: false. */
+  secure?: boolean | undefined;
+  /** The proxy's limit on silence, as it spells it. Default: an hour. */
+  idle?: string | undefined;
 }
 
 const found = (name: string) => [`/usr/sbin/${name}`, `/usr/bin/${name}`].find((path) => existsSync(path));
@@ -20,7 +33,7 @@ const found = (name: string) => [`/usr/sbin/${name}`, `/usr/bin/${name}`].find((
 export const NGINX: ProxyKind = {
   name: 'nginx',
   program: found('nginx'),
-  configure(folder, { port, host, idle }) {
+  configure(folder, { port, hosts, choice = 'session', secure = false, idle = '1h' }) {
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
     const file = join(folder, 'nginx.conf');
     writeFileSync(
@@ -33,6 +46,10 @@ events {}
 http {
   access_log off;
   ${temporary.map((each) => `${each}_temp_path ${folder}/${each};`).join('\n  ')}
+  upstream hosts {
+    ${choice === 'session' ? 'hash $http_farlight_session consistent;' : ''}
+    ${hosts.map((host) => `server 127.0.0.1:${host};`).join('\n    ')}
+  }
   server {
     listen 127.0.0.1:${port} ssl http2;
     ssl_certificate ${folder}/certificate.pem;
@@ -41,7 +58,11 @@ http {
     client_max_body_size 0;
     client_body_timeout ${idle};
     location / {
-      grpc_pass grpc://127.0.0.1:${host};
+      grpc_pass ${secure ? 'grpcs' : 'grpc'}://hosts;
+      grpc_ssl_protocols TLSv1.3;
+      grpc_ssl_trusted_certificate ${folder}/certificate.pem;
+      grpc_ssl_verify on;
+      grpc_ssl_name localhost;
       grpc_read_timeout ${idle};
       grpc_send_timeout ${idle};
     }
@@ -56,7 +77,8 @@ http {
 export const HAPROXY: ProxyKind = {
   name: 'haproxy',
   program: found('haproxy'),
-  configure(folder, { port, host, idle }) {
+  configure(folder, { port, hosts, choice = 'session', secure = false, idle = '1h' }) {
+    const verified = `ssl verify required ca-file ${folder}/certificate.pem sni str(localhost) alpn h2`;
     const file = join(folder, 'haproxy.cfg');
     writeFileSync(
       file,
@@ -69,9 +91,10 @@ defaults
   timeout server ${idle}
 frontend farlight
   bind 127.0.0.1:${port} ssl crt ${folder}/both.pem alpn h2 ssl-min-ver TLSv1.3
-  default_backend host
-backend host
-  server host 127.0.0.1:${host} proto h2
+  default_backend hosts
+backend hosts
+  ${choice === 'session' ? 'balance hdr(farlight-session)\n  hash-type consistent' : 'balance roundrobin'}
+  ${hosts.map((host, index) => `server host${index} 127.0.0.1:${host} ${secure ? verified : 'proto h2'}`).join('\n  ')}
 `,
     );
     // -W: a master process, which can reload.
@@ -79,18 +102,18 @@ backend host
   },
 };
 
-/** A real proxy in front of a host that listens at `host` on loopback. */
+/** A real proxy in front of hosts on loopback. */
 export class RealProxy {
   readonly port: number;
   readonly #child: ChildProcess;
 
-  static async start(kind: ProxyKind, folder: string, host: number, pair: Pair, idle = '1h') {
+  static async start(kind: ProxyKind, folder: string, pair: Pair, setting: Omit<ProxySetting, 'port'>) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, 'certificate.pem'), pair.cert);
     writeFileSync(join(folder, 'key.pem'), pair.key, { mode: 0o600 });
     writeFileSync(join(folder, 'both.pem'), `${pair.cert}\n${pair.key}`, { mode: 0o600 });
     const port = await freePort();
-    const child = spawn(kind.program ?? '', kind.configure(folder, { port, host, idle }), {
+    const child = spawn(kind.program ?? '', kind.configure(folder, { port, ...setting }), {
       stdio: 'ignore',
     });
     const proxy = new RealProxy(port, child);

@@ -75,7 +75,11 @@ export class RawClient {
 
 /** A connection over gRPC, to say on it whatever a test wants. */
 export function grpcLine(url: string): GrpcStream {
-  return openGrpcStream(parseHostAddress(url, { tls: true }), { timeoutMs: 5000, certificate: undefined });
+  return openGrpcStream(parseHostAddress(url, { tls: true }), {
+    timeoutMs: 5000,
+    certificate: undefined,
+    session: 'raw',
+  });
 }
 
 /** Where the packets of a session travel as they are. */

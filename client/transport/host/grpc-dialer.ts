@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ChannelOptions, Client, Metadata, ServiceError } from '@grpc/grpc-js';
 import { grpc } from '../../../link/grpc/grpc.js';
-import { GrpcStream } from '../../../link/grpc/grpc-stream.js';
+import { GrpcStream, SESSION_KEY } from '../../../link/grpc/grpc-stream.js';
 import { hostService, MESSAGE_LIMIT, sessionsService } from '../../../link/grpc/host-service.js';
 import { setImmediate, wallClock } from '../../../link/machine/clock.js';
 import { native } from '../../../link/machine/globals.js';
@@ -42,7 +42,7 @@ const DESCRIBE_MS = 5000;
  */
 export function openGrpcStream(
   address: HostAddress,
-  options: { timeoutMs: number; certificate: ClientCertificate | undefined },
+  options: { timeoutMs: number; certificate: ClientCertificate | undefined; session: string },
 ): GrpcStream {
   const { Client, status } = grpc();
   let refusal: FarlightError | undefined;
@@ -58,6 +58,7 @@ export function openGrpcStream(
   const credentials = secureCredentials(address, { ...options, onRefused, onSocket });
   const client = new Client(address.target, credentials, CHANNEL_OPTIONS);
   const metadata = tokenMetadata(address);
+  metadata.set(SESSION_KEY, options.session);
   const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   return new GrpcStream(call, {

@@ -5,7 +5,9 @@ const KEPT_ENDS = 1024;
 
 const UNKNOWN: SessionEnd = {
   code: 'DISCONNECTED',
-  message: 'the host does not know the session: it has ended, or the host was started again',
+  message:
+    'the host does not know the session: it has ended, the host was started again, or a proxy in front of several ' +
+    'hosts chose another one (docs/operations.md, "Behind a proxy"); start the program again',
 };
 
 /** Why sessions ended, for their clients to hear when they come back. */
