@@ -1,4 +1,4 @@
-// The long form of test/hostile/programs.test.ts: npm run cuts -- --count 500 --seed 1
+// The long form of test/hostile/programs.test.ts: npm run cuts -- --count 500 --seed 1 [--through nginx]
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -6,8 +6,17 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 const { values } = parseArgs({
-  options: { count: { type: 'string', default: '500' }, seed: { type: 'string', default: '1' } },
+  options: {
+    count: { type: 'string', default: '500' },
+    seed: { type: 'string', default: '1' },
+    // What the connections go through that are cut: nothing, or `nginx`, in front of that and behind it in turn.
+    through: { type: 'string', default: '' },
+  },
 });
+if (!['', 'nginx'].includes(values.through)) {
+  process.stderr.write(`--through takes nginx, not ${values.through}\n`);
+  process.exit(2);
+}
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const { status } = spawnSync(
   process.execPath,
@@ -15,7 +24,12 @@ const { status } = spawnSync(
   {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     stdio: 'inherit',
-    env: { ...process.env, FARLIGHT_CUTS: values.count, FARLIGHT_CUTS_SEED: values.seed },
+    env: {
+      ...process.env,
+      FARLIGHT_CUTS: values.count,
+      FARLIGHT_CUTS_SEED: values.seed,
+      FARLIGHT_CUTS_THROUGH: values.through,
+    },
   },
 );
 process.exit(status ?? 1);
