@@ -80,6 +80,7 @@ export function parity(
 
       const seen: Seen = [];
       const failure = await run(target, body, options, seen);
+      target.observed?.(seen);
       if (known) {
         if (!failure || !known.shows.test(String(failure))) failures.push(undeviating(options, failure));
         continue;

@@ -64,6 +64,8 @@ export interface OpenTarget {
 export interface Target {
   readonly name: TargetName;
   open(): Promise<OpenTarget>;
+  /** Told what a spec observed, where that is compared with another process. */
+  observed?(seen: unknown): void;
 }
 
 async function openLocal(): Promise<OpenTarget> {
