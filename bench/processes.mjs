@@ -44,7 +44,7 @@ export async function startHost(adapter, more = ['--blobs', 'off']) {
   };
   /** Resolves when it has something ready for a program that has not come yet. */
   const prepared = async () => {
-    while (!dashboard || (await (await fetch(`${dashboard}/host.json`)).json()).executors.kept === 0)
+    while (!dashboard || (await (await fetch(`${dashboard}/host.json`)).json()).executors.warm === 0)
       await setTimeout(100);
   };
   return { url, adapter, pid: child.pid, prepared, stop };

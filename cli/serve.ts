@@ -16,7 +16,7 @@ interface ServeOptions extends HostOptions {
   listen: string;
   adapter: string;
   spares: number;
-  kept: number;
+  warm: number;
   blobs: string;
   /** False with --no-dashboard. */
   dashboard: string | false;
@@ -51,10 +51,10 @@ export function serveCommand(): Command {
     .option('--tls-key <file>', 'the private key of that certificate (PEM)')
     .option('--tls-client-ca <file>', 'take only clients with a certificate that one of these signed (PEM)')
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
-    .option('--spares <count>', 'how many executor processes to keep warm', parseCount, 1)
+    .option('--spares <count>', 'how many executor processes to keep ready for any program', parseCount, 1)
     .option(
-      '--kept <count>',
-      'how many executor processes to keep, with what they compiled, for the next session of their program',
+      '--warm <count>',
+      'how many executor processes to keep warm, with what they compiled, for the next session of their program',
       parseCount,
       4,
     )
@@ -80,7 +80,7 @@ export function serveCommand(): Command {
 }
 
 async function serve(options: ServeOptions): Promise<void> {
-  const { listen, adapter, spares, kept } = options;
+  const { listen, adapter, spares, warm } = options;
   const blobs = options.blobs === 'off' ? undefined : { root: options.blobs };
   if (blobs && statSync(blobs.root, { throwIfNoEntry: false })?.isDirectory() === false) {
     throw new FarlightError(
@@ -114,7 +114,7 @@ async function serve(options: ServeOptions): Promise<void> {
     listen,
     adapter,
     spares,
-    kept,
+    warm,
     blobs,
     dashboard,
     allowOrigins,

@@ -78,6 +78,11 @@ export function tooManyFiles(cause: unknown): FarlightError | undefined {
   );
 }
 
+/** The code of an error of Node's, such as `ENOENT`. */
+export function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string } | null | undefined)?.code;
+}
+
 /** What an exception says, whatever it is: those of Node are of another realm where a test runner has one. */
 export function messageOf(error: unknown): string {
   const message = (error as { message?: unknown } | null | undefined)?.message;

@@ -24,7 +24,13 @@ const ANY_WIDTH = /^(\.|docs\/decisions$|proto\/gen$|test(\/|$)|examples(\/|$))/
 const STRANGERS = [
   ['server/page', 'server/daemon'],
   ['server/daemon', 'server/page'],
-  ['server/observatory', 'server/daemon', 'server/page'],
+  ['server/observatory', 'server/daemon', 'server/page', 'server/trust', 'server/contents'],
+  ['server/trust', 'server/daemon', 'server/page', 'server/observatory'],
+  ...['contents', 'gpu', 'profiles'].map((room) => [`server/${room}`, 'server/daemon', 'server/page']),
+  ['server/executor', 'server/daemon', 'server/page', 'server/observatory', 'server/trust'],
+  ['server/daemon/door', ...ofDaemon('executors', 'sessions', 'tenants')],
+  ['server/daemon/executors', ...ofDaemon('door', 'sessions', 'tenants')],
+  ['server/daemon/tenants', ...ofDaemon('door', 'sessions')],
   ['client/api', ...ofClient('browser', 'canvas', 'node', 'observers', 'reuse', 'transport')],
   ['client/browser', ...ofClient('node', 'observers', 'reuse')],
   ['client/canvas', ...ofClient('browser', 'node', 'observers', 'reuse', 'transport')],
@@ -36,6 +42,10 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'cli']),
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
+
+function ofDaemon(...rooms) {
+  return rooms.map((room) => `server/daemon/${room}`);
+}
 
 function ofClient(...rooms) {
   return rooms.map((room) => `client/${room}`);

@@ -1,3 +1,4 @@
+import { hasNear } from '../link/address/near-address.js';
 import { steadyTime } from '../link/machine/clock.js';
 import { deferred } from '../link/machine/deferred.js';
 import { packageVersion } from '../link/machine/package-version.js';
@@ -10,9 +11,8 @@ import { DEFAULT_LISTEN } from './daemon/door/listen-address.js';
 import { Listeners } from './daemon/door/listeners.js';
 import { ExecutorGroup } from './daemon/executors/executor-group.js';
 import { ExecutorPool } from './daemon/executors/executor-pool.js';
-import type { MemoryBounds } from './daemon/executors/memory-bounds.js';
-import { machineMemory } from './daemon/executors/process-memory.js';
-import { shortcomings } from './daemon/executors/shortcomings.js';
+import { type MemoryBounds, memoryBounds } from './daemon/executors/memory-bounds.js';
+import { processMemory } from './daemon/executors/process-memory.js';
 import { Sessions } from './daemon/sessions/sessions.js';
 import { Quotas } from './daemon/tenants/quotas.js';
 import { Shares } from './daemon/tenants/shares.js';
@@ -22,17 +22,20 @@ import { type Counters, newCounters } from './observatory/counters.js';
 import { type Log, SILENT } from './observatory/log.js';
 import { Observatory } from './observatory/observatory.js';
 import { RefusalLog } from './observatory/session-log.js';
+import { openDashboard } from './page/dashboard.js';
 import { DEFAULT_TENANT, type TokenStore } from './trust/token-store.js';
 
-/** How long clients may take to read why their sessions ended, in milliseconds, when the host stops. */
+/** When the host stops: how long clients may take to receive the reason, in milliseconds. */
 const SHUTDOWN_GRACE_MS = 1000;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
- * A GPU host: gives each session an executor process of its own, and that the client's connection. No session
- * can take the daemon down: it runs nothing of theirs, and does not see what travels. What is asked outside of
- * sessions is answered over gRPC on the same port.
+ * A GPU host. It gives each session its own executor process, and gives the client's connection to that process. No
+ * session can take the daemon down: the daemon runs none of its commands, and does not see them. On the same port it
+ * answers gRPC calls outside of sessions.
+ *
+ * This class connects the rooms of `daemon/` with each other, with the observatory and with the page.
  */
 export class Daemon {
   readonly counters: Counters = newCounters();
@@ -49,10 +52,10 @@ export class Daemon {
   readonly #firstGpu = deferred<void>();
   #adapter: AdapterDescription | undefined;
   #problem: FarlightError | undefined;
-  /** How the executors' memory is kept within its bound; undefined where it has none. */
+  /** How the host enforces the bound of all executors' memory; undefined where there is no bound. */
   #memory: string | undefined;
   #started = false;
-  /** No more sessions are taken. */
+  /** The host accepts no more sessions. */
   #stopping = false;
   #closing: Promise<void> | undefined;
 
@@ -60,7 +63,7 @@ export class Daemon {
    * Listens, and opens the GPU in the first executor.
    *
    * @throws FarlightError BAD_OPTION, PORT_IN_USE, TRUST_UNUSABLE, or (unless `withoutGpu`) NO_ADAPTER or
-   *   EXECUTOR_LOST; nothing is left behind then.
+   *   EXECUTOR_LOST; then no process, socket or timer is left.
    */
   static async start(options: DaemonOptions = {}): Promise<Daemon> {
     const daemon = new Daemon(options);
@@ -68,7 +71,7 @@ export class Daemon {
       await daemon.#listeners.listen();
       await daemon.#openGpu();
       daemon.#noteStart();
-      void daemon.#prepare();
+      void daemon.#compileAhead();
     } catch (error) {
       await daemon.close();
       throw error;
@@ -85,7 +88,7 @@ export class Daemon {
       version: packageVersion(),
     };
     this.#trust = hostTrust(options, (why) => this.#log.warn({ why }, 'certificate or tokens unusable'));
-    const { admission } = this.#trust;
+    const { admission, users } = this.#trust;
     const observatory = new Observatory({
       now: steadyTime,
       host: () => ({
@@ -110,30 +113,37 @@ export class Daemon {
         if (asked === 'session') this.counters.sessionsRefused++;
         onRefused(end, remote);
       },
-      onSession: (connection, remote, user) => this.#listeners.hear(connection, remote, user),
+      onSession: (connection, remote, user) => this.#listeners.take(connection, remote, user),
     });
     const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
+    const dashboard =
+      address === undefined
+        ? undefined
+        : openDashboard({
+            address,
+            observatory,
+            contents: this.#contents,
+            log: this.#log,
+            mayLook: async (socket) => users.admits(await users.of(socket)),
+          });
     this.#listeners = new Listeners({
       listen: options.listen ?? DEFAULT_LISTEN,
       trust: this.#trust,
       certificateCheckMs,
-      dashboard:
-        address === undefined
-          ? undefined
-          : { address, observatory, contents: this.#contents, log: this.#log },
+      dashboard,
       allowOrigins,
       log: this.#log,
       onGrpc: (socket, user, known) => this.#grpc.take(socket, user, known),
-      onCaller: (caller) => this.#sessions.receive(caller),
+      onSessionRequest: (request) => this.#sessions.receive(request),
       onRefused,
       onRevoked: (tokenId) => this.#sessions.revoke(tokenId),
     });
-    const bounds = memoryBounds(options, quotas);
-    // Last, since it has timers from now on, which nobody would end if what is above threw.
+    const bounds = memoryBounds(options, (tenant) => quotas.of(tenant).memory);
+    // Last, since it starts timers, which would stay if a constructor above threw.
     this.#pool = new ExecutorPool({
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
-      kept: options.kept ?? 4,
+      warm: options.warm ?? 4,
       entry: options.executorEntry,
       busyMs: options.busyMs ?? 120_000,
       shadersOf: (tenant) => {
@@ -144,8 +154,8 @@ export class Daemon {
       makeGroup: () => this.#makeGroup(bounds),
       log: this.#log,
       onGpu: ({ adapter }) => this.#gpuKnown(adapter, undefined),
-      onKept: () => {
-        this.counters.executorsKept++;
+      onWarm: () => {
+        this.counters.executorsWarmed++;
       },
       onReuse: () => {
         this.counters.executorsReused++;
@@ -175,22 +185,22 @@ export class Daemon {
     });
   }
 
-  /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
+  /** The dashboard's URL, or why it could not be opened; undefined where the owner wants none. */
   get dashboard(): { url: string } | { problem: string } | undefined {
     return this.#listeners.dashboard;
   }
 
-  /** The address that clients use; where tokens are asked for they put theirs before the host. */
+  /** The address for clients. Where the host requires tokens, clients put theirs in front of the host name. */
   get url(): string {
     return this.#listeners.url;
   }
 
-  /** Who may use the host; undefined where no token is asked for. */
+  /** The tokens of the host; undefined where it requires none. */
   get tokens(): TokenStore | undefined {
     return this.#trust.tokens;
   }
 
-  /** The adapter that the newest executor opened; undefined where it could open none. */
+  /** The adapter of the newest executor; undefined where that could not open one. */
   get adapter(): AdapterDescription | undefined {
     return this.#adapter;
   }
@@ -208,29 +218,29 @@ export class Daemon {
     return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions: this.#sessions.size };
   }
 
-  /** Ends every session, tells each why, and leaves no process, socket or timer behind. */
+  /** Ends every session, tells its client why, and leaves no process, socket or timer behind. */
   close(): Promise<void> {
     if (!this.#stopping) this.#stop(0);
     this.#closing ??= this.#shutDown();
     return this.#closing;
   }
 
-  /** Takes no more sessions, lets those that are open go on for at most so many milliseconds, and closes. */
+  /** Accepts no more sessions, lets the open ones continue for at most so many milliseconds, and closes. */
   async drain(ms: number): Promise<void> {
     if (!this.#stopping) this.#stop(ms);
     await this.#sessions.none(ms);
     return this.close();
   }
 
-  /** Has the system hold the executors to the bound of all of them, where it does that. */
+  /** Has the system enforce the bound of all executors' memory, where it can. */
   #makeGroup({ all }: MemoryBounds): ExecutorGroup | undefined {
     if (!Number.isFinite(all)) return undefined;
     try {
       const group = new ExecutorGroup(all);
-      this.#memory = 'held by the system';
+      this.#memory = 'enforced by the system';
       return group;
     } catch (error) {
-      this.#memory = `looked at each second: ${messageOf(error)}`;
+      this.#memory = `checked each second: ${messageOf(error)}`;
       return undefined;
     }
   }
@@ -250,7 +260,7 @@ export class Daemon {
     const listens = this.#trust.proxy && this.#listeners.name;
     const adapter = this.#adapter?.name;
     this.#log.info({ url: this.url, listens, adapter, why, memory, version }, 'host started');
-    for (const lack of shortcomings()) this.#log.warn({ platform: process.platform }, lack);
+    for (const missing of missingSupport()) this.#log.warn({ platform: process.platform }, missing);
   }
 
   async #openGpu(): Promise<void> {
@@ -259,20 +269,20 @@ export class Daemon {
     if (this.#problem && !this.#options.withoutGpu) throw this.#problem;
   }
 
-  /** Makes ready for the programs that ran last: what was compiled for them has gone with the host of that time. */
-  async #prepare(): Promise<void> {
+  /** Compiles ahead for the programs that ran last: their executors ended with the host that ran before. */
+  async #compileAhead(): Promise<void> {
     if (!this.#contents || !this.#adapter) return;
     try {
       const tenants = this.tokens?.tenants() ?? [];
-      await this.#pool.prepare(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
+      await this.#pool.compileAhead(this.#contents.programs([DEFAULT_TENANT, ...tenants]));
     } catch (error) {
-      // Tokens or a folder that cannot be read: those who need them hear of it.
-      this.#log.warn({ why: messageOf(error) }, 'nothing prepared');
+      // The tokens or a folder cannot be read. Clients that need them get an error of their own.
+      this.#log.warn({ why: messageOf(error) }, 'nothing compiled ahead');
     }
   }
 
   #gpuKnown(adapter: AdapterDescription | undefined, problem: FarlightError | undefined): void {
-    // A host that does not start says so itself.
+    // While the host starts, `start` throws the problem instead.
     if (this.#started && problem && !this.#problem) this.#log.error({ why: problem.message }, 'no GPU');
     if (this.#started && adapter && this.#problem) this.#log.info({ adapter: adapter.name }, 'GPU is back');
     this.#adapter = adapter;
@@ -287,7 +297,7 @@ export class Daemon {
     if (this.#sessions.size < most) return undefined;
     return {
       code: 'BUSY',
-      message: `the host at ${this.#listeners.name} takes no more than ${most} sessions at a time; try again later`,
+      message: `the host at ${this.#listeners.name} accepts at most ${most} sessions at a time; try again later`,
     };
   }
 
@@ -306,14 +316,21 @@ export class Daemon {
   }
 }
 
-/** A process may have half of the machine, and a tenant's together no more; all of them three quarters. */
-function memoryBounds({ executorBytes, executorsBytes }: DaemonOptions, quotas: Quotas): MemoryBounds {
-  const machine = machineMemory();
-  const bound = (bytes: number) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes);
-  const each = bound(executorBytes ?? Math.floor(machine / 2));
-  return {
-    each,
-    ofTenant: (tenant) => quotas.of(tenant).memory ?? each,
-    all: bound(executorsBytes ?? Math.max(executorBytes ?? 0, Math.floor((machine * 3) / 4))),
-  };
+/** Warnings about what the host cannot do on this system, a sentence each; none on Linux. */
+export function missingSupport(
+  system = {
+    tellsProcessMemory: processMemory(process.pid) !== undefined,
+    hasSharedMemory: hasNear(),
+  },
+): string[] {
+  const missing: string[] = [];
+  if (!system.tellsProcessMemory)
+    missing.push(
+      '--executor-memory has no effect: this system has no /proc that tells how much memory a process has',
+    );
+  if (!system.hasSharedMemory)
+    missing.push(
+      'programs on this machine reach the host at its port and not through shared memory: there is no /dev/shm',
+    );
+  return missing;
 }

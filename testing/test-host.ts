@@ -11,10 +11,10 @@ export interface TestHostOptions {
    * nor processes; it has no URL to reach it by.
    */
   transport?: 'host' | 'memory';
-  /** How many executor processes are kept warm. Default 1. */
+  /** How many executor processes are ready for any program. Default 1. */
   spares?: number;
-  /** How many executor processes are kept for the next session of the program that they served last. Default 4. */
-  kept?: number;
+  /** How many executor processes stay warm for the next session of the program that they served last. Default 4. */
+  warm?: number;
   /**
    * A folder where the host keeps uploads for later sessions, with `host`, as `farlight serve --blobs` takes
    * it. Default `off`: a test leaves nothing behind.

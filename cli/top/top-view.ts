@@ -1,5 +1,5 @@
 import { harmless } from '../../proto/harmless.js';
-import type { EndView, HostView, SessionView } from '../../server/observatory/view.js';
+import type { EndView, HostView, SessionView } from '../../server/observatory/host-view.js';
 import {
   bytes,
   bytesPerSecond,
@@ -41,18 +41,18 @@ function summary(host: HostView): string[] {
     `Farlight ${version}  ${url}  up ${duration(now - startedAt)}`,
     `GPU        ${adapter ? `${adapter.name}${software}` : `none: ${adapterProblem}`}, ${bytes(totals.gpuBytes)} in use`,
     `sessions   ${host.sessions.length} open, ${count(counters.sessionsOpened)} since the start, ${count(counters.sessionsRefused)} refused`,
-    `executors  ${executors.busy} busy, ${executors.warm} warm, ${executors.kept} kept, ${executors.changing} starting or ending`,
+    `executors  ${executors.busy} busy, ${executors.spare} spare, ${executors.warm} warm, ${executors.changing} starting or ending`,
     `now        ${rate(rates.submits)} submits/s, ${rate(rates.waits)} waits/s, ${bytesPerSecond(rates.bytesUp)} up, ${bytesPerSecond(rates.bytesDown)} down`,
     `saved      ${share(totals.asNames, totals.commands)} of commands as names, ${bytes(totals.bytesNotSent)} not sent, ${duration(totals.compileMsSaved)} of compiling`,
     `uploads    ${uploads(host)}`,
   ];
 }
 
-function uploads({ blobs }: HostView): string {
-  if (!blobs) return 'none are kept';
+function uploads({ contents }: HostView): string {
+  if (!contents) return 'none are kept';
   const sum = (read: (each: { count: number; bytes: number }) => number) =>
-    blobs.reduce((total, each) => total + read(each), 0);
-  return `${count(sum((each) => each.count))} kept, ${bytes(sum((each) => each.bytes))}, of ${blobs.length} tenants`;
+    contents.reduce((total, each) => total + read(each), 0);
+  return `${count(sum((each) => each.count))} kept, ${bytes(sum((each) => each.bytes))}, of ${contents.length} tenants`;
 }
 
 function sessionsTable({ sessions, now }: HostView): string[] {

@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { deferred } from '../../link/machine/deferred.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
-import type { HostView } from '../../server/observatory/view.js';
+import type { HostView } from '../../server/observatory/host-view.js';
 import type { HostEvent } from '../../server/page/dashboard.js';
 import { DEFAULT_DASHBOARD, parsePageAddress } from '../../server/page/page-server.js';
 import { styleOf } from '../style.js';

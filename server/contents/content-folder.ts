@@ -2,6 +2,7 @@ import { lstatSync, opendirSync, readdirSync, rmdirSync, rmSync, type Stats } fr
 import { lstat, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ContentName, contentNameFromHex, contentNameToHex } from '../../proto/content.js';
+import { codeOf } from '../../proto/errors.js';
 
 /** A file of a store's folder, as a scan found it. */
 export interface StoredFile {
@@ -106,10 +107,6 @@ function entriesOf(folder: string, most: number): string[] {
     entries.closeSync();
   }
   return names;
-}
-
-export function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException | undefined)?.code;
 }
 
 /** Undefined for a file that is none of the store's. */

@@ -13,9 +13,9 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { wallClock } from '../../link/machine/clock.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
+import { codeOf } from '../../proto/errors.js';
 import {
   clearFolder,
-  codeOf,
   contentPath,
   type FolderSummary,
   scanSync,

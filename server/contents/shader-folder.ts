@@ -1,6 +1,7 @@
 import { type Dirent, lstatSync, opendirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { codeOf, type FolderSummary } from './content-folder.js';
+import { codeOf } from '../../proto/errors.js';
+import type { FolderSummary } from './content-folder.js';
 
 /** Files of a driver that are looked at: with more the folder is too full, whatever they take. */
 const MOST_FILES = 20_000;

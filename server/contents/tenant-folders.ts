@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { cacheFolder } from '../../link/machine/folders.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
-import { clearFolder, codeOf, type FolderSummary, scanSync, summarize } from './content-folder.js';
+import { codeOf } from '../../proto/errors.js';
+import { clearFolder, type FolderSummary, scanSync, summarize } from './content-folder.js';
 import { clearShaders, summarizeShaders } from './shader-folder.js';
 
 export interface TenantsSummary extends FolderSummary {

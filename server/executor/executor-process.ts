@@ -21,7 +21,10 @@ const PIPE_FD = 3;
 const RETIRE_MS = 5000;
 
 /** A client whose connection could not be handed over any more. */
-const GONE: SessionOver = { code: 'DISCONNECTED', message: 'its client had gone before it began' };
+const GONE: SessionOver = {
+  code: 'DISCONNECTED',
+  message: 'the client disconnected before the session began',
+};
 
 /** Why a process ends whose session has left it work that goes on. */
 const BUSY = {
@@ -108,7 +111,7 @@ class Executor {
       this.#inheritance = inheritance;
       void Promise.resolve(compiled).then(done);
     } catch (error) {
-      // A session that comes has nothing prepared, and does without.
+      // A session that comes has nothing compiled ahead, and does without.
       process.stderr.write(`nothing compiled ahead: ${sentence(error)}\n`);
       done();
     }

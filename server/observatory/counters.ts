@@ -1,13 +1,13 @@
-/** What a host has done since it started. Bytes are those of the frames. */
+/** What a host has done since it started. Bytes count frames alone. */
 export interface Counters {
   sessionsOpened: number;
   sessionsActive: number;
   sessionsRefused: number;
-  /** Sessions that ended because their executor did. */
+  /** Sessions that ended because their executor exited. */
   executorsLost: number;
-  /** Executors that are ready for another session of their program, each time that one became so. */
-  executorsKept: number;
-  /** Sessions that were given an executor that had served their program before. */
+  /** How many times an executor became warm. */
+  executorsWarmed: number;
+  /** Sessions that got a warm executor. */
   executorsReused: number;
   framesUp: number;
   framesDown: number;
@@ -21,7 +21,7 @@ export function newCounters(): Counters {
     sessionsActive: 0,
     sessionsRefused: 0,
     executorsLost: 0,
-    executorsKept: 0,
+    executorsWarmed: 0,
     executorsReused: 0,
     framesUp: 0,
     framesDown: 0,

@@ -2,23 +2,23 @@ import { destination, pino, stdTimeFunctions } from 'pino';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { Log, LogLevel } from './log.js';
 
-/** How much may wait to be written, in bytes, when nobody reads: what comes then is lost, and the host goes on. */
+/** How many bytes may wait for a reader of stderr. Beyond that lines are lost, and the host continues. */
 const WAITING_BYTES = 1 << 20;
 
 /**
- * A log of JSON lines on stderr. Each has `level`, `time` (ISO 8601, UTC) and `msg`, and nothing that a terminal would
- * obey. Where a line cannot be written, as on a disk that is full, it is lost, and the host goes on.
+ * A log of JSON lines on stderr. Each has `level`, `time` (ISO 8601, UTC) and `msg`, and no terminal control characters.
+ * A line that cannot be written, for example on a full disk, is lost, and the host continues.
  */
 export function jsonLog(level: LogLevel): Log {
   const stderr = destination({ fd: 2, sync: false, maxLength: WAITING_BYTES });
   stderr.on('error', () => {
-    // What is left is written when the process ends, again and again until it can be.
+    // At exit, pino would retry without end to write the rest.
     stderr.flushSync = () => {};
   });
   return pino(
     {
       level,
-      // The process's id and the machine's name are known to who collects the lines.
+      // Whoever collects the lines knows the process and the machine.
       base: null,
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

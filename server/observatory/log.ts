@@ -1,4 +1,4 @@
-/** Where a host writes what happens to it: a line for each, of fields and a constant message. No secrets. */
+/** The host's log. Each event is one line with a constant message and fields. No field holds a secret. */
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
@@ -13,17 +13,17 @@ export const SILENT: Log = { debug: nothing, info: nothing, warn: nothing, error
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** What is written of a text that somebody else has chosen, in characters. */
+/** The longest text from a peer in a line, in characters. */
 const LONGEST = 300;
 
-/** A text of a peer's, no longer than a line should be. */
+/** A peer's text, cut for a line of the log. */
 export function brief(text: string): string {
   return text.length <= LONGEST ? text : `${text.slice(0, LONGEST)}...`;
 }
 
 /**
- * What is written of a session's id: enough to find its lines by. Who knows all of it can go on with the
- * session.
+ * The part of a session's id that a log may show: enough to find the session's lines. Whoever knows the whole id can
+ * resume the session.
  */
 export function shortId(sessionId: string): string {
   return sessionId.slice(0, 6);

@@ -1,27 +1,18 @@
-import type { Rates } from './view.js';
+import type { Rates, SecondView } from './host-view.js';
 
-/** What a rate is the mean of, in milliseconds. */
+/** A rate is the mean over the last so many milliseconds. */
 const WINDOW_MS = 4000;
-/** What is younger counts as if it were so old: what came at once is not a rate. */
+/** A meter younger than this counts as this old, so that a single event right after the start is not a high rate. */
 const SHORTEST_MS = 1000;
+/** How many seconds the history covers. */
+const HISTORY_SECONDS = 300;
 
 interface Sample {
   at: number;
   amounts: Rates;
 }
 
-export function nothing(): Rates {
-  return { submits: 0, waits: 0, bytesUp: 0, bytesDown: 0 };
-}
-
-export function addTo(sum: Rates, amounts: Rates): void {
-  sum.submits += amounts.submits;
-  sum.waits += amounts.waits;
-  sum.bytesUp += amounts.bytesUp;
-  sum.bytesDown += amounts.bytesDown;
-}
-
-/** How much of something there is a second, of late. Times are milliseconds of one clock. */
+/** Measures the recent rates per second. Times are milliseconds of one clock. */
 export class Meter {
   readonly #since: number;
   #samples: Sample[] = [];
@@ -48,4 +39,41 @@ export class Meter {
     const first = this.#samples.findIndex(({ at }) => at > now - WINDOW_MS);
     if (first !== 0) this.#samples = first < 0 ? [] : this.#samples.slice(first);
   }
+}
+
+/** The amounts of each of the last seconds. A second without any takes no memory. */
+export class History {
+  /** The oldest first. */
+  readonly #seconds = new Map<number, SecondView>();
+
+  /** @param now milliseconds since 1970. */
+  add(now: number, amounts: Rates): void {
+    const second = Math.floor(now / 1000);
+    let view = this.#seconds.get(second);
+    if (!view) {
+      view = { second, ...nothing() };
+      this.#seconds.set(second, view);
+    }
+    addTo(view, amounts);
+    for (const oldest of this.#seconds.keys()) {
+      if (oldest > second - HISTORY_SECONDS) break;
+      this.#seconds.delete(oldest);
+    }
+  }
+
+  /** The seconds from this one on. */
+  from(second: number): SecondView[] {
+    return [...this.#seconds.values()].filter((each) => each.second >= second);
+  }
+}
+
+function nothing(): Rates {
+  return { submits: 0, waits: 0, bytesUp: 0, bytesDown: 0 };
+}
+
+function addTo(sum: Rates, amounts: Rates): void {
+  sum.submits += amounts.submits;
+  sum.waits += amounts.waits;
+  sum.bytesUp += amounts.bytesUp;
+  sum.bytesDown += amounts.bytesDown;
 }

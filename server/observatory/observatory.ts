@@ -1,16 +1,23 @@
 import type { AdapterDescription, SessionOver, Traffic } from '../../proto/handshake.js';
 import { noWork, type Work } from '../../proto/work.js';
-import type { ExecutorCensus } from '../daemon/executors/executor-pool.js';
-import type { Counters } from './counters.js';
-import { History } from './history.js';
-import { Meter } from './meter.js';
-import { amounts, type ObservedFacts, ObservedSession } from './observed-session.js';
-import type { BlobsView, EndView, HostView, SecondView, SpansView, Totals } from './view.js';
 
-/** Ends of sessions that are kept. */
+import type { Counters } from './counters.js';
+import type {
+  ContentsView,
+  EndView,
+  ExecutorCensus,
+  HostView,
+  SecondView,
+  SpansView,
+  Totals,
+} from './host-view.js';
+import { History, Meter } from './meter.js';
+import { amounts, type ObservedFacts, ObservedSession } from './observed-session.js';
+
+/** How many ended sessions to keep. */
 const KEPT_ENDS = 50;
 
-/** What the observatory does not count itself, as it is now. */
+/** The facts that the observatory does not gather itself. */
 export interface HostFacts {
   version: string;
   url: string;
@@ -27,8 +34,8 @@ export interface ObservatoryOptions {
 }
 
 /**
- * What the host does, gathered in one place for those who look at it: the page, the metrics, `farlight top`. It has no
- * timer, and is told by the sessions; nothing is computed while nobody asks.
+ * Gathers what the host does, for the page, the metrics and `farlight top`. The sessions report their events here. It has
+ * no timer, and computes views only when somebody asks.
  */
 export class Observatory {
   readonly #options: ObservatoryOptions;
@@ -42,8 +49,8 @@ export class Observatory {
   readonly #endsByCode = new Map<SessionOver['code'], number>();
   readonly #totals: Totals = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0, ...noWork() };
   #secondsEnded = 0;
-  /** What is kept of uploads; set by who looks there. */
-  blobs: BlobsView[] | undefined;
+  /** The contents on disk, by tenant. The dashboard sets it. */
+  contents: ContentsView[] | undefined;
 
   constructor(options: ObservatoryOptions) {
     this.#options = options;
@@ -51,7 +58,7 @@ export class Observatory {
     this.#meter = new Meter(this.#startedAt);
   }
 
-  /** A session begins; `watch` has its executor tell what it does, or no longer. */
+  /** A session begins. @param watch makes its executor start or stop reporting spans. */
   begin(facts: ObservedFacts, watch: (on: boolean) => void): ObservedSession {
     const session: ObservedSession = new ObservedSession({
       facts,
@@ -64,12 +71,12 @@ export class Observatory {
     return session;
   }
 
-  /** How sessions have ended, by the reason, since the host started. */
+  /** How many sessions have ended since the host started, by code. */
   get endsByCode(): ReadonlyMap<SessionOver['code'], number> {
     return this.#endsByCode;
   }
 
-  /** How long the sessions were open that have ended, together. */
+  /** The total duration of ended sessions. */
   get secondsEnded(): number {
     return this.#secondsEnded;
   }
@@ -78,7 +85,7 @@ export class Observatory {
     return this.#totals;
   }
 
-  /** Bytes of all sessions' buffers and textures. */
+  /** Bytes of all open sessions' buffers and textures. */
   get gpuBytes(): number {
     let sum = 0;
     for (const { gpuBytes } of this.#sessions.values()) sum += gpuBytes;
@@ -95,17 +102,21 @@ export class Observatory {
       totals: { ...this.#totals, gpuBytes: this.gpuBytes },
       sessions: [...this.#sessions.values()].map((session) => session.view(now)),
       ends: this.#ends,
-      blobs: this.blobs,
+      contents: this.contents,
     };
   }
 
-  /** What happened second by second, at most five minutes back, from a second on. */
+  /** The amounts second by second, from a second on, at most five minutes back. */
   seconds(from = 0): SecondView[] {
     return this.#history.from(from);
   }
 
-  /** Tells `watcher` of what a session does. Returns what ends that; undefined where there is no such session. */
-  watch(session: string, watcher: (did: SpansView) => void): (() => void) | undefined {
+  /**
+   * Calls `watcher` with a session's new spans.
+   *
+   * @returns a function that stops it; undefined where there is no such session.
+   */
+  watch(session: string, watcher: (spans: SpansView) => void): (() => void) | undefined {
     return this.#sessions.get(session)?.watch(watcher);
   }
 

@@ -1,21 +1,21 @@
 import type { SessionOver, Traffic } from '../../proto/handshake.js';
 import { noWork, type Work } from '../../proto/work.js';
+import type { EndView, Rates, SessionView, SpansView } from './host-view.js';
 import { Meter } from './meter.js';
-import type { EndView, Rates, SessionView, SpansView } from './view.js';
 
-/** What is shown of a text that a client has chosen, in characters. */
+/** The longest text from a client in a view, in characters. */
 const LONGEST = 120;
 
-/** What is known of a session when it begins. */
+/** The facts of a session when it begins. */
 export interface ObservedFacts {
-  /** What of its id may be shown. */
+  /** The part of its id that may be shown. */
   session: string;
   program: string;
   tenant: string;
 }
 
 export interface ObservedEvents {
-  /** It has carried and done so much more. */
+  /** The session has carried and done so much more. */
   onMore(traffic: Traffic, more: Work): void;
   /** Comes once, last. */
   onEnd(end: EndView): void;
@@ -25,17 +25,17 @@ export interface ObservedOptions extends ObservedEvents {
   facts: ObservedFacts;
   /** Milliseconds since 1970. */
   now(): number;
-  /** Has its executor tell what it does, or no longer. */
+  /** Makes the session's executor start or stop reporting spans. */
   watch(on: boolean): void;
 }
 
-/** What is known of one session, for who looks at the host. */
+/** The observatory's record of one session. */
 export class ObservedSession {
   readonly #options: ObservedOptions;
   readonly #since: number;
   readonly #meter: Meter;
   readonly #traffic: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
-  readonly #watchers = new Set<(did: SpansView) => void>();
+  readonly #watchers = new Set<(spans: SpansView) => void>();
   #work: Work = noWork();
   #adapter = '';
   #resumes = 0;
@@ -48,7 +48,7 @@ export class ObservedSession {
 
   opened(adapter: string): void {
     this.#adapter = adapter;
-    // Somebody may have been waiting for it to begin.
+    // A watcher may have come before the session had its executor.
     if (this.#watchers.size > 0) this.#options.watch(true);
   }
 
@@ -56,7 +56,7 @@ export class ObservedSession {
     this.#resumes += 1;
   }
 
-  /** `traffic` since the last time; `work` since the session began. */
+  /** @param traffic since the last call. @param work since the session began. */
   carried(traffic: Traffic, work: Work = this.#work): void {
     for (const key of Object.keys(traffic) as (keyof Traffic)[]) this.#traffic[key] += traffic[key];
     const more = noWork();
@@ -80,8 +80,8 @@ export class ObservedSession {
     this.#options.onEnd(shown);
   }
 
-  /** Tells `watcher` of what the session does from now on. Returns what ends that. */
-  watch(watcher: (did: SpansView) => void): () => void {
+  /** Calls `watcher` with the session's new spans from now on. @returns a function that stops it. */
+  watch(watcher: (spans: SpansView) => void): () => void {
     if (this.#watchers.size === 0 && this.#adapter) this.#options.watch(true);
     this.#watchers.add(watcher);
     return () => {

@@ -2,30 +2,29 @@ import { monotonicNow } from '../../link/machine/clock.js';
 import type { Span } from '../../proto/activity.js';
 import type { SessionEndCode, SessionOver, Traffic } from '../../proto/handshake.js';
 import type { Work } from '../../proto/work.js';
-import { LineLimit } from './line-limit.js';
+
 import { brief, type Log, shortId } from './log.js';
 import type { Observatory } from './observatory.js';
 import type { ObservedSession } from './observed-session.js';
 
-/** What is known of a session when it opens. */
+/** The facts of a session when it opens. */
 export interface SessionFacts {
   sessionId: string;
-  /** As its client calls it. */
+  /** The client's name for the program. */
   program: string;
-  /** Whose it is, as the host knows it. */
   tenant: string;
 }
 
-/** Why somebody is not served: what the client is told, or `TLS_FAILED` where it can be told nothing. */
+/** Why the host refuses a connection: as the client learns it, or `TLS_FAILED`, of which it learns nothing. */
 export interface Refusal {
   code: SessionEndCode | 'TLS_FAILED';
   message: string;
 }
 
-/** How a session ends that is nobody's mistake. */
-const WELL: ReadonlySet<string> = new Set(['CLOSED', 'SHUTTING_DOWN']);
+/** The ends of sessions that are nobody's mistake. */
+const NORMAL_ENDS: ReadonlySet<string> = new Set(['CLOSED', 'SHUTTING_DOWN']);
 
-/** What is written down of one session: its lines in the log, and what the host's owner is shown. */
+/** Writes one session's lines in the log, and reports its events to the observatory. */
 export class SessionLog {
   readonly #log: Log;
   readonly #facts: object;
@@ -34,7 +33,7 @@ export class SessionLog {
   readonly #resumes = new LineLimit();
   readonly #total: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
 
-  /** `watch` has the session's executor tell what it does, which `did` is then told. */
+  /** @param watch makes the session's executor report its spans, which then go to `did`. */
   constructor(
     log: Log,
     observatory: Observatory,
@@ -52,7 +51,7 @@ export class SessionLog {
     this.#observed.opened(adapter);
   }
 
-  /** Its client has come back on another connection; that may come as often as a client likes. */
+  /** The client has resumed the session on another connection. A client may do that any number of times. */
   resumed(): void {
     this.#observed.resumed();
     const left = this.#resumes.take(monotonicNow());
@@ -68,18 +67,18 @@ export class SessionLog {
     this.#observed.did(spans, left);
   }
 
-  /** Comes once, last. */
+  /** Call this once, last. */
   ended(over: SessionOver): void {
     const { code, message } = over;
     this.#observed.ended(over);
     const seconds = Math.round(monotonicNow() - this.#openedAt) / 1000;
     const fields = { ...this.#facts, code, why: brief(message), seconds, ...this.#total };
-    if (WELL.has(code)) this.#log.info(fields, 'session ended');
+    if (NORMAL_ENDS.has(code)) this.#log.info(fields, 'session ended');
     else this.#log.warn(fields, 'session ended');
   }
 }
 
-/** The lines of those that are not served. Each kind of refusal has its share, so that no flood hides another. */
+/** Writes the lines about refused connections. Each code has its own limit, so that no flood hides other lines. */
 export class RefusalLog {
   readonly #log: Log;
   readonly #limits = new Map<string, LineLimit>();
@@ -88,7 +87,7 @@ export class RefusalLog {
     this.#log = log;
   }
 
-  /** `remote` is the address that the connection came from; undefined on a unix socket. */
+  /** @param remote the remote address; undefined on a unix socket. */
   refused({ code, message }: Refusal, remote: string | undefined): void {
     const limit = this.#limits.get(code) ?? new LineLimit();
     this.#limits.set(code, limit);
@@ -98,7 +97,46 @@ export class RefusalLog {
   }
 }
 
-/** How many lines like this one were not written before it. */
+export interface LineLimitOptions {
+  /** How many lines may be written at once. Default 10. */
+  burst?: number;
+  /** How often a further line may be written, in milliseconds. Default 10 s. */
+  everyMs?: number;
+}
+
+/** Limits log lines that peers can cause as often as they like. */
+export class LineLimit {
+  readonly #burst: number;
+  readonly #everyMs: number;
+  /** When a whole burst may be written again. */
+  #clearAt = 0;
+  #left = 0;
+
+  constructor({ burst = 10, everyMs = 10_000 }: LineLimitOptions = {}) {
+    this.#burst = burst;
+    this.#everyMs = everyMs;
+  }
+
+  /**
+   * Asks to write a line.
+   *
+   * @param now milliseconds of any steady clock.
+   * @returns how many lines were left out since the last one; undefined where this one must be left out too.
+   */
+  take(now: number): number | undefined {
+    const clearAt = Math.max(this.#clearAt, now) + this.#everyMs;
+    if (clearAt - now > this.#burst * this.#everyMs) {
+      this.#left += 1;
+      return undefined;
+    }
+    this.#clearAt = clearAt;
+    const left = this.#left;
+    this.#left = 0;
+    return left;
+  }
+}
+
+/** The field that says how many lines were left out before this one. */
 function leftOut(count: number): object {
   return count > 0 ? { leftOut: count } : {};
 }

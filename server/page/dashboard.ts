@@ -2,12 +2,11 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { clearInterval, monotonicNow, setInterval } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import type { TenantContents } from '../daemon/tenants/tenant-contents.js';
+import type { HostView, SecondView, SpansView } from '../observatory/host-view.js';
 import { brief, type Log } from '../observatory/log.js';
 import type { Observatory } from '../observatory/observatory.js';
-import type { HostView, SecondView, SpansView } from '../observatory/view.js';
-import { BlobCensus } from './blob-census.js';
-import { EventStream } from './event-stream.js';
+import { ContentCensus } from './content-census.js';
+
 import { Metrics } from './metrics.js';
 import { PageServer } from './page-server.js';
 import { siteFiles } from './site-files.js';
@@ -15,9 +14,9 @@ import { siteFiles } from './site-files.js';
 export interface DashboardOptions {
   page: PageServer;
   observatory: Observatory;
-  /** Absent where nothing is kept. */
-  blobs: BlobCensus | undefined;
-  /** Tells the host's owner that what is kept cannot be looked at. */
+  /** Undefined where the host keeps no contents. */
+  contents: ContentCensus | undefined;
+  /** Tells the host's owner that the contents cannot be counted. */
   warn(error: unknown): void;
 }
 
@@ -25,49 +24,60 @@ export interface OpenDashboardOptions {
   /** `HOST:PORT` on loopback. */
   address: string;
   observatory: Observatory;
-  contents: TenantContents | undefined;
+  /** The contents that the host keeps: the folder above the tenants' folders, and the tenants that have had sessions. */
+  contents: { readonly root: string; readonly tenants: Iterable<string> } | undefined;
   log: Log;
+  /** As in PageServerOptions. */
+  mayLook(socket: Socket): Promise<boolean>;
 }
 
 /**
- * The server of the dashboard, which is yet to listen. `mayLook` is a PageServer's.
+ * Makes the dashboard's server, which does not listen yet.
  *
  * @throws FarlightError BAD_OPTION where the address is not on loopback.
  */
-export function openDashboard(
-  { address, observatory, contents, log }: OpenDashboardOptions,
-  mayLook: (socket: Socket) => Promise<boolean>,
-): PageServer {
+export function openDashboard({
+  address,
+  observatory,
+  contents,
+  log,
+  mayLook,
+}: OpenDashboardOptions): PageServer {
   const warn = (error: unknown) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed');
   const page = new PageServer({ address, mayLook, onError: warn });
-  const blobs =
+  const census =
     contents &&
-    new BlobCensus({
+    new ContentCensus({
       root: contents.root,
       tenants: () => contents.tenants,
       now: monotonicNow,
     });
-  new Dashboard({ page, observatory, blobs, warn });
+  new Dashboard({ page, observatory, contents: census, warn });
   return page;
 }
 
-/** How often those who look are told what is new, in milliseconds. */
+/** How often readers get new events, in milliseconds. */
 const TELL_MS = 1000;
-/** They are told at least once in so many times: that is how they know that the host is there. */
+/** After so many times without news, readers get an event anyway: it shows that the host is still there. */
 const QUIET_TIMES = 10;
 
-/** An event of `/events`: the host as it is, and the seconds that are new or have changed. */
+/** A reader that is so many bytes behind misses events until it has caught up. */
+const MOST_WAITING = 1 << 20;
+/** How soon a reader reconnects after it lost its connection, in milliseconds. */
+const RETRY_MS = 1000;
+
+/** An event of `/events`: the host's current state, and the seconds that are new or have changed. */
 export interface HostEvent {
   host: HostView;
   seconds: SecondView[];
 }
 
 /**
- * Puts on a page server what shows the host: the page itself, `/events` that keeps it up to date (server-sent events
- * named `host`), `/host.json` with the same once, `/watch?session=ID` with what one session does (events named
- * `spans`), and `/metrics` for Prometheus.
+ * Adds the dashboard's routes to a page server: the page itself; `/events`, server-sent events named `host` that keep
+ * the page up to date; `/host.json`, the same state once; `/watch?session=ID`, one session's events named `spans`; and
+ * `/metrics` for Prometheus.
  *
- * While nobody looks, nothing runs: the timer is there for streams that are open.
+ * The timer runs only while a stream is open.
  */
 export class Dashboard {
   readonly #options: DashboardOptions;
@@ -90,12 +100,12 @@ export class Dashboard {
       this.#watch(response, searchParams.get('session') ?? '');
     });
     page.on('/host.json', async (_, response) => {
-      await this.#lookAtBlobs();
+      await this.#countContents();
       response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
       response.end(JSON.stringify(observatory.view()));
     });
     page.on('/metrics', async (_, response) => {
-      await this.#lookAtBlobs();
+      await this.#countContents();
       const { type, text } = await this.#metrics.read();
       response.writeHead(200, { 'content-type': type });
       response.end(text);
@@ -112,13 +122,13 @@ export class Dashboard {
       this.#timer = undefined;
     });
     this.#timer ??= setInterval(() => this.#tell(), TELL_MS).unref();
-    // What is told first is complete, or at hand.
-    void this.#lookAtBlobs().then(() => this.#tell(stream));
+    // Count first, so that the first event is complete.
+    void this.#countContents().then(() => this.#tell(stream));
   }
 
   #tell(...some: EventStream[]): void {
     const host = this.#options.observatory.view();
-    // With a session open, time itself is news.
+    // While a session is open, the current time is news too.
     const state = JSON.stringify({ ...host, now: host.sessions.length > 0 ? host.now : 0 });
     for (const stream of some.length > 0 ? some : this.#streams.keys()) {
       const reader = this.#streams.get(stream);
@@ -128,18 +138,18 @@ export class Dashboard {
       const seconds = this.#options.observatory.seconds(reader.second);
       const event: HostEvent = { host, seconds };
       if (!stream.send('host', JSON.stringify(event))) continue;
-      // A second is told again while it may still grow.
+      // Send a second again while it may still grow.
       Object.assign(reader, { told: state, quiet: 0, second: Math.floor(host.now / 1000) - 1 });
     }
-    if (some.length === 0) void this.#lookAtBlobs();
+    if (some.length === 0) void this.#countContents();
   }
 
   #watch(response: ServerResponse, session: string): void {
     let stream: EventStream | undefined;
     let missed = 0;
     const stop = this.#options.observatory.watch(session, ({ spans, left }) => {
-      const did: SpansView = { spans, left: left + missed };
-      missed = stream?.send('spans', JSON.stringify(did)) ? 0 : did.left + spans.length;
+      const event: SpansView = { spans, left: left + missed };
+      missed = stream?.send('spans', JSON.stringify(event)) ? 0 : event.left + spans.length;
     });
     if (!stop) {
       response.writeHead(404, { 'content-type': 'text/plain; charset=utf-8' });
@@ -150,22 +160,48 @@ export class Dashboard {
     stream.onClose(stop);
   }
 
-  async #lookAtBlobs(): Promise<void> {
-    const { blobs, observatory, warn } = this.#options;
+  async #countContents(): Promise<void> {
+    const { contents, observatory, warn } = this.#options;
     try {
-      observatory.blobs = await blobs?.look();
+      observatory.contents = await contents?.counts();
     } catch (error) {
       warn(error);
     }
   }
 }
 
-/** What somebody who looks was told. */
+/** What the reader of a stream has received. */
 interface Reader {
-  /** The seconds before this one are known to it. */
+  /** It knows the seconds before this one. */
   second: number;
-  /** The state of the host that it knows. */
+  /** The host's state in its last event. */
   told: string;
-  /** How many times nothing was told. */
+  /** How many times it got no event since. */
   quiet: number;
+}
+
+/** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) on one response. */
+class EventStream {
+  readonly #response: ServerResponse;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+    response.write(`retry: ${RETRY_MS}\n\n`);
+  }
+
+  /** Calls `act` once, when the reader has disconnected or the server has closed. */
+  onClose(act: () => void): void {
+    this.#response.once('close', act);
+  }
+
+  /**
+   * @param json without line breaks.
+   * @returns false where the reader is too far behind, and does not get the event.
+   */
+  send(event: string, json: string): boolean {
+    if (this.#response.writableLength > MOST_WAITING) return false;
+    this.#response.write(`event: ${event}\ndata: ${json}\n\n`);
+    return true;
+  }
 }

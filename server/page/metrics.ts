@@ -1,76 +1,70 @@
 import type { Registry } from 'prom-client';
 import { SESSION_END_CODES } from '../../proto/handshake.js';
+import type { HostView } from '../observatory/host-view.js';
 import type { Observatory } from '../observatory/observatory.js';
-import type { HostView } from '../observatory/view.js';
 
-/** What is read of the host for one answer. */
+/** Reads one figure from the host's state. */
 type Read = (host: HostView, observatory: Observatory) => number;
 
 const GAUGES: Readonly<Record<string, [help: string, read: Read]>> = {
-  farlight_gpu_up: ['1 where a GPU can be opened.', ({ adapter }) => (adapter ? 1 : 0)],
-  farlight_sessions_open: ['Sessions that are open.', ({ sessions }) => sessions.length],
+  farlight_gpu_up: ['1 while a GPU can be opened, else 0.', ({ adapter }) => (adapter ? 1 : 0)],
+  farlight_sessions_open: ['Open sessions.', ({ sessions }) => sessions.length],
   farlight_gpu_memory_bytes: [
     'Bytes of the buffers and textures of all sessions.',
     ({ totals }) => totals.gpuBytes,
   ],
-  farlight_blobs: ['Uploads that are kept.', ({ blobs }) => sum(blobs?.map(({ count }) => count))],
-  farlight_blob_bytes: [
+  farlight_contents: ['Uploads that are kept.', ({ contents }) => sum(contents?.map(({ count }) => count))],
+  farlight_content_bytes: [
     'Bytes of the uploads that are kept.',
-    ({ blobs }) => sum(blobs?.map((b) => b.bytes)),
+    ({ contents }) => sum(contents?.map((b) => b.bytes)),
   ],
 };
 
 const COUNTERS: Readonly<Record<string, [help: string, read: Read]>> = {
-  farlight_sessions_total: ['Sessions that were opened.', ({ counters }) => counters.sessionsOpened],
-  farlight_sessions_refused_total: [
-    'Sessions that were refused.',
-    ({ counters }) => counters.sessionsRefused,
-  ],
+  farlight_sessions_total: ['Sessions opened.', ({ counters }) => counters.sessionsOpened],
+  farlight_sessions_refused_total: ['Sessions refused.', ({ counters }) => counters.sessionsRefused],
   farlight_session_seconds_total: [
-    'How long the sessions were open that have ended.',
+    'Total duration of ended sessions.',
     (_, { secondsEnded }) => secondsEnded,
   ],
   farlight_bytes_received_total: ['Bytes of frames from clients.', ({ totals }) => totals.bytesUp],
   farlight_bytes_sent_total: ['Bytes of frames to clients.', ({ totals }) => totals.bytesDown],
   farlight_frames_received_total: ['Frames from clients.', ({ totals }) => totals.framesUp],
   farlight_frames_sent_total: ['Frames to clients.', ({ totals }) => totals.framesDown],
-  farlight_commands_total: ['Commands that were carried out.', ({ totals }) => totals.commands],
+  farlight_commands_total: ['Commands executed.', ({ totals }) => totals.commands],
   farlight_commands_named_total: ['Commands that came as names.', ({ totals }) => totals.asNames],
   farlight_submits_total: ['Calls of GPUQueue.submit.', ({ totals }) => totals.submits],
   farlight_waits_total: ['Commands whose answer a program awaited.', ({ totals }) => totals.waits],
-  farlight_contents_named_total: [
-    'Uploads and shaders that came as names.',
-    ({ totals }) => totals.contentsNamed,
-  ],
+  farlight_contents_named_total: ['Contents that came as names.', ({ totals }) => totals.contentsNamed],
   farlight_content_bytes_saved_total: [
-    'Bytes of the uploads and shaders that came as names.',
+    'Bytes of the contents that came as names.',
     ({ totals }) => totals.bytesNotSent,
   ],
   farlight_objects_shared_total: [
-    'GPU objects that were there already when a program made them.',
+    'GPU objects that existed already when a program created them.',
     ({ totals }) => totals.objectsShared,
   ],
   farlight_compile_seconds_total: [
-    'How long shader modules and pipelines took to make.',
+    'Time spent on shader modules and pipelines.',
     ({ totals }) => totals.compileMs / 1000,
   ],
   farlight_compile_seconds_saved_total: [
-    'How long those would have taken that were there already.',
+    'Time saved by shader modules and pipelines that existed already.',
     ({ totals }) => totals.compileMsSaved / 1000,
   ],
   farlight_executors_lost_total: [
-    'Sessions that ended because their executor did.',
+    'Sessions that ended because their executor exited.',
     ({ counters }) => counters.executorsLost,
   ],
   farlight_executors_reused_total: [
-    'Sessions that got an executor which had served their program before.',
+    'Sessions that got a warm executor.',
     ({ counters }) => counters.executorsReused,
   ],
 };
 
 /**
- * The host's figures as Prometheus reads them. Labels have few values, which the host knows beforehand: no program, no
- * tenant, no session.
+ * The host's figures for Prometheus. Labels have few values, all known beforehand: never a program, a tenant or a
+ * session.
  */
 export class Metrics {
   readonly #observatory: Observatory;
@@ -93,7 +87,7 @@ export class Metrics {
     return this.#host;
   }
 
-  /** Made when it is first asked for: the figures of the process cost a little from then on. */
+  /** Runs at the first request: from then on, measuring the process costs a little. */
   async #register(): Promise<Registry> {
     const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('prom-client');
     const registry = new Registry();
@@ -124,7 +118,7 @@ export class Metrics {
     }
     new Counter({
       name: 'farlight_session_ends_total',
-      help: 'Sessions that have ended, by the reason.',
+      help: 'Ended sessions, by code.',
       labelNames: ['code'],
       registers,
       collect() {
@@ -136,7 +130,7 @@ export class Metrics {
     });
     new Gauge({
       name: 'farlight_executors',
-      help: 'Executor processes, by what they are there for.',
+      help: 'Executor processes, by state.',
       labelNames: ['state'],
       registers,
       collect() {

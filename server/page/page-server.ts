@@ -6,21 +6,21 @@ import { FarlightError } from '../../proto/errors.js';
 
 export const DEFAULT_DASHBOARD = '127.0.0.1:7071';
 
-/** Answers a GET or HEAD. What it throws, or rejects with, becomes status 500 and nothing is told. */
+/** Answers a GET or HEAD. An exception or a rejection becomes status 500, without details for the reader. */
 export type PageHandler = (
   request: IncomingMessage,
   response: ServerResponse,
   url: URL,
 ) => void | Promise<void>;
 
-/** Takes a connection over, of which `head` was read already. From then on it is the handler's to answer and end. */
+/** Takes over a connection, of which `head` was read already. From then on the handler must answer and end it. */
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer, url: URL) => void;
 
 export interface UpgradeRoute {
   handler: UpgradeHandler;
   /**
-   * Whether a page of that origin (`http://localhost:5173`) may connect. Default: only pages of this server.
-   * A program that is no browser sends no origin, and is not asked about.
+   * Whether a page of an origin such as `http://localhost:5173` may connect. Default: only pages of this server. A
+   * program that is not a browser sends no origin, and may always connect.
    */
   allowsOrigin?: ((origin: string) => boolean) | undefined;
 }
@@ -28,19 +28,19 @@ export interface UpgradeRoute {
 export interface PageServerOptions {
   /** `HOST:PORT` on loopback; port 0: any free one. */
   address: string;
-  /** Whether who has the other end of a connection may read the pages. Never rejects. */
+  /** Whether the user at the other end of a connection may read the pages. Never rejects. */
   mayLook(socket: Socket): Promise<boolean>;
-  /** A handler failed: a bug, for the host's owner to read. */
+  /** A handler failed. That is a bug, for the log. */
   onError(error: unknown): void;
 }
 
-/** Connections at a time; a page that is open takes one or two. */
+/** The most connections; an open page takes one or two. */
 const MAX_CONNECTIONS = 128;
 
 const OTHERS =
-  'This page is for the user who runs the host; its owner may start it with --allow-local-users, or run farlight top as that user.';
+  'This page is only for the user who runs the host. Run farlight top as that user, or start the host with --allow-local-users.';
 
-/** Nothing but what this server serves is loaded, and no text becomes markup or code. */
+/** The browser loads only files from this server, and never treats text as markup or code. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -64,11 +64,11 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The host's HTTP server for its owner: loopback alone, and for pages of its own alone. A web page from elsewhere can
- * have the owner's browser send requests here, so each request must name this machine as its host (else a name of the
- * attacker's that resolves to 127.0.0.1 would do) and must come from a page of this server or from no page at all.
+ * The host's HTTP server for its owner: on loopback alone, and for its own pages alone. A web page from elsewhere can
+ * make the owner's browser send requests here. So each request must name this machine as its host: otherwise an
+ * attacker's name that resolves to 127.0.0.1 would work. And it must come from a page of this server, or from no page.
  *
- * Routes are exact paths, and are set before `listen`. States: *made* -> *listening* -> *closed*.
+ * Routes are exact paths. Add them before `listen`. States: *made* -> *listening* -> *closed*.
  */
 export class PageServer {
   readonly #host: string;
@@ -78,9 +78,9 @@ export class PageServer {
   readonly #server: Server;
   readonly #routes = new Map<string, PageHandler>();
   readonly #upgrades = new Map<string, UpgradeRoute>();
-  /** All connections, upgraded ones too. */
+  /** All connections, upgraded ones included. */
   readonly #sockets = new Set<Duplex>();
-  /** Whether those that have asked for a page may have it: a connection is one process's for as long as it is open. */
+  /** By connection: whether its user may read. A connection belongs to one process as long as it is open. */
   readonly #readers = new WeakMap<Socket, Promise<boolean>>();
 
   /** @throws FarlightError BAD_OPTION where the address is not on loopback. */
@@ -99,23 +99,23 @@ export class PageServer {
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
-  /** Where it listens, `http://127.0.0.1:7071`. */
+  /** The server's URL, for example `http://127.0.0.1:7071`. */
   get url(): string {
     const { port } = (this.#server.address() ?? { port: this.#port }) as AddressInfo;
     return `http://${isIP(this.#host) === 6 ? `[${this.#host}]` : this.#host}:${port}`;
   }
 
-  /** `path` as in `/metrics`. */
+  /** @param path for example `/metrics`. */
   on(path: string, handler: PageHandler): void {
     this.#routes.set(path, handler);
   }
 
-  /** Connections that ask for another protocol, such as WebSocket. */
+  /** Adds a route for connections that ask for another protocol, such as WebSocket. */
   onUpgrade(path: string, route: UpgradeRoute | UpgradeHandler): void {
     this.#upgrades.set(path, typeof route === 'function' ? { handler: route } : route);
   }
 
-  /** @throws FarlightError PORT_IN_USE or BAD_OPTION (rejects); `close` is still to be called. */
+  /** @throws FarlightError PORT_IN_USE or BAD_OPTION (rejects). Call `close` even then. */
   listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       const failed = (cause: NodeJS.ErrnoException) => reject(this.#bindError(cause));
@@ -128,7 +128,7 @@ export class PageServer {
     });
   }
 
-  /** Ends every connection, upgraded ones too; resolves when none is left. */
+  /** Ends every connection, upgraded ones included; resolves when none is left. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => {
       if (this.#server.listening) this.#server.close(() => resolve());
@@ -146,14 +146,14 @@ export class PageServer {
     const url = parseTarget(request.url);
     const handler = url && this.#routes.get(url.pathname);
     if (!isForThisMachine(request)) {
-      answer(response, 421, 'This page is for the machine itself: open it as http://127.0.0.1:PORT.');
+      answer(response, 421, 'This page is only for this machine: open it as http://127.0.0.1:PORT.');
     } else if (!mayRead(request)) {
       answer(response, 403, 'Other web pages may not read this one.');
     } else if (!url || !handler) {
-      answer(response, 404, 'There is nothing here.');
+      answer(response, 404, 'There is no page here.');
     } else if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
-      answer(response, 405, 'This can only be read.');
+      answer(response, 405, 'This page accepts only GET and HEAD.');
     } else {
       void this.#handle(async () => {
         if (await this.#isReader(request.socket)) await handler(request, response, url);
@@ -179,7 +179,7 @@ export class PageServer {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    // Node leaves an upgraded connection without anybody who hears that it broke.
+    // Node removes its error listener from an upgraded connection.
     socket.on('error', () => socket.destroy());
     const url = parseTarget(request.url);
     const route = url && this.#upgrades.get(url.pathname);
@@ -206,7 +206,7 @@ export class PageServer {
 }
 
 /**
- * Understands what --dashboard takes: `HOST:PORT` on loopback.
+ * Parses --dashboard: `HOST:PORT` on loopback.
  *
  * @throws FarlightError BAD_OPTION for anything else.
  */
@@ -222,19 +222,19 @@ export function parsePageAddress(text: string): { host: string; port: number } {
   if (!isLoopback(named)) {
     throw new FarlightError(
       'BAD_OPTION',
-      `the dashboard shows every tenant, so it is for this machine alone, which ${named} is not; write --dashboard 127.0.0.1:${port}, and reach it from elsewhere with ssh -L ${port}:127.0.0.1:${port} HOST`,
+      `the dashboard shows every tenant, so it listens on loopback alone, and ${named} is not loopback; write --dashboard 127.0.0.1:${port}, and reach it from another machine with ssh -L ${port}:127.0.0.1:${port} HOST`,
     );
   }
   return { host: named.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
-/** The port is any: a tunnel's end has its own. */
+/** Accepts any port: the end of a tunnel has its own. */
 function isForThisMachine({ headers }: IncomingMessage): boolean {
   const { host = '' } = headers;
   return isLoopback(host.replace(/:\d{1,5}$/, ''));
 }
 
-/** Not at the wish of another site's page, but for a link to here that somebody follows. */
+/** Refuses requests from another site's page, except when a person follows a link to here. */
 function mayRead({ headers }: IncomingMessage): boolean {
   const { origin, host, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers;
   if (origin !== undefined && !isOwnOrigin(origin, host)) return false;
@@ -246,7 +246,7 @@ function isOwnOrigin(origin: string, host: string | undefined): boolean {
   return host !== undefined && origin.toLowerCase() === `http://${host.toLowerCase()}`;
 }
 
-/** Undefined for what is no path, such as a whole URL or `*`. */
+/** Undefined for a target that is not a path, such as a whole URL or `*`. */
 function parseTarget(target = ''): URL | undefined {
   if (!target.startsWith('/') || target.startsWith('//')) return undefined;
   return URL.canParse(target, 'http://localhost') ? new URL(target, 'http://localhost') : undefined;

@@ -3,7 +3,7 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageFile } from '../../link/machine/package-files.js';
 
-/** What the page imports from outside its folder, by its path in dist/, at which its import comes out too. */
+/** Files that the page imports from outside its folder, by their path in dist/, which is also their path on the server. */
 const BESIDE = ['proto/activity.js'];
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -15,11 +15,11 @@ const TYPES: Readonly<Record<string, string>> = {
 
 export interface SiteFile {
   type: string;
-  /** Read when it is first asked for. */
+  /** Reads the file at the first call. */
   bytes(): Buffer;
 }
 
-/** The page's files by their paths on the server. No other file can be asked for. */
+/** The page's files, by their paths on the server. It serves no others. */
 export function siteFiles(folder = fileURLToPath(packageFile('server/page/site'))): Map<string, SiteFile> {
   const files = new Map<string, SiteFile>();
   const add = (path: string, file: string) => {

@@ -5,16 +5,16 @@ import * as der from './der.js';
 export interface CertificateContent {
   /** The common name of subject and issuer, up to 64 characters. */
   commonName: string;
-  /** The host names and IP addresses that it is for. */
+  /** The host names and IP addresses that the certificate covers. */
   names: readonly string[];
-  /** The private key: an elliptic curve's. Its public half is what is certified, and it signs. */
+  /** An elliptic curve's private key. It signs the certificate of its own public half. */
   key: KeyObject;
-  /** Up to 20 bytes of a number that no other certificate of this issuer has. */
+  /** A number of up to 20 bytes, unique among this issuer's certificates. */
   serial: Uint8Array;
-  /** Milliseconds since 1970; the certificate counts whole seconds. */
+  /** Milliseconds since 1970; the certificate stores whole seconds. */
   notBefore: number;
   notAfter: number;
-  /** What its holder may be: the server of a connection, or its client. Default: server. */
+  /** Whether the holder is the server of a connection, or its client. Default: server. */
   role?: 'server' | 'client';
 }
 
@@ -29,7 +29,7 @@ const OID = {
   client: '1.3.6.1.5.5.7.3.2',
 } as const;
 
-/** A certificate that its own key signed (RFC 5280), version 3, as PEM. */
+/** Makes a self-signed certificate (RFC 5280), version 3, as PEM. */
 export function selfSignedCertificate(content: CertificateContent): string {
   const { commonName, names, key, serial, notBefore, notAfter, role = 'server' } = content;
   const algorithm = der.sequence(der.objectId(OID.ecdsaWithSha256));
@@ -45,9 +45,9 @@ export function selfSignedCertificate(content: CertificateContent): string {
     der.explicit(
       3,
       der.sequence(
-        // No authority: what this key signs beside itself counts for nothing.
+        // Not an authority: this key cannot sign other certificates.
         extension(OID.basicConstraints, true, der.sequence()),
-        // The first bit alone: digitalSignature.
+        // Only the first bit: digitalSignature.
         extension(OID.keyUsage, true, der.bitString(Uint8Array.of(0x80), 7)),
         extension(OID.extendedKeyUsage, false, der.sequence(der.objectId(OID[role]))),
         ...(names.length ? [extension(OID.subjectAltName, false, der.sequence(...names.map(altName)))] : []),
@@ -59,7 +59,7 @@ export function selfSignedCertificate(content: CertificateContent): string {
 }
 
 function extension(id: string, critical: boolean, value: Uint8Array): Uint8Array {
-  // FALSE is the default, which DER leaves out.
+  // DER omits FALSE, the default.
   const flag = critical ? [der.boolean(true)] : [];
   return der.sequence(der.objectId(id), ...flag, der.octetString(value));
 }

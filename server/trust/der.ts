@@ -1,6 +1,6 @@
 /**
- * As much of DER (X.690) as a certificate needs. Each function returns one whole element: tag, length, content.
- * Reading is Node's: nothing here parses.
+ * The part of DER (X.690) that a certificate needs. Each function returns one whole element: tag, length, content.
+ * This file only writes; Node reads certificates.
  */
 
 export function sequence(...parts: Uint8Array[]): Uint8Array {
@@ -11,11 +11,11 @@ export function set(...parts: Uint8Array[]): Uint8Array {
   return element(0x31, ...parts);
 }
 
-/** An integer of 0 or more, big-endian. */
+/** A non-negative integer, big-endian. */
 export function integer(bytes: Uint8Array): Uint8Array {
   const start = bytes.findIndex((byte) => byte !== 0);
   const digits = start < 0 ? Uint8Array.of(0) : bytes.subarray(start);
-  // A first bit of 1 would make it negative.
+  // DER's integers are signed: a leading zero byte keeps a first bit of 1 positive.
   return element(0x02, Uint8Array.of(...((digits[0] as number) > 127 ? [0] : []), ...digits));
 }
 
@@ -23,13 +23,13 @@ export function boolean(value: boolean): Uint8Array {
   return element(0x01, Uint8Array.of(value ? 0xff : 0));
 }
 
-/** @param dotted such as `2.5.29.17`. */
+/** @param dotted for example `2.5.29.17`. */
 export function objectId(dotted: string): Uint8Array {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number);
   return element(0x06, Uint8Array.from([first * 40 + second, ...rest].flatMap(base128)));
 }
 
-/** @param unusedBits of the last byte, 0 to 7; they are zero. */
+/** @param unusedBits how many low bits of the last byte do not count, 0 to 7; they must be zero. */
 export function bitString(bytes: Uint8Array, unusedBits = 0): Uint8Array {
   return element(0x03, Uint8Array.of(unusedBits), bytes);
 }
@@ -42,19 +42,19 @@ export function utf8String(text: string): Uint8Array {
   return element(0x0c, new TextEncoder().encode(text));
 }
 
-/** A time as X.509 has it (RFC 5280, 4.1.2.5): to the second, two digits for the year until 2049. */
+/** A time in X.509's form (RFC 5280, 4.1.2.5): whole seconds, and a year of two digits until 2049. */
 export function time(milliseconds: number): Uint8Array {
   const digits = `${new Date(milliseconds).toISOString().replace(/[-:T]|\.\d+/g, '')}`;
   const short = digits < '2050';
   return element(short ? 0x17 : 0x18, new TextEncoder().encode(short ? digits.slice(2) : digits));
 }
 
-/** A context's element that holds others: `[number] EXPLICIT`. */
+/** A context-specific element around others: `[number] EXPLICIT`. */
 export function explicit(number: number, ...parts: Uint8Array[]): Uint8Array {
   return element(0xa0 | number, ...parts);
 }
 
-/** A context's element in place of a primitive one: `[number] IMPLICIT`. */
+/** A context-specific element in place of a primitive one: `[number] IMPLICIT`. */
 export function implicit(number: number, content: Uint8Array): Uint8Array {
   return element(0x80 | number, content);
 }

@@ -2,11 +2,10 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { pinOf } from '../../link/address/certificate-pin.js';
 import { wallClock } from '../../link/machine/clock.js';
-import { FarlightError } from '../../proto/errors.js';
+import { codeOf, FarlightError } from '../../proto/errors.js';
 import type { HostCertificate } from './host-certificate.js';
-import { codeOf } from './private-folder.js';
 
-/** The files that --tls-cert and --tls-key name. */
+/** The files of --tls-cert and --tls-key. */
 export interface GivenFiles {
   cert: string | undefined;
   key: string | undefined;
@@ -15,10 +14,10 @@ export interface GivenFiles {
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
 
 /**
- * The certificate that the host's owner brings; undefined where no file is named.
+ * Reads the owner's own certificate; undefined where the options name no file.
  *
  * @param now milliseconds since 1970.
- * @throws FarlightError BAD_OPTION where the files are not a key and a certificate for it that is valid now.
+ * @throws FarlightError BAD_OPTION unless the files hold a key and a certificate of it that is valid now.
  */
 export function givenCertificate({ cert, key }: GivenFiles, now = wallClock()): HostCertificate | undefined {
   if (cert === undefined && key === undefined) return undefined;
@@ -43,10 +42,10 @@ export function givenCertificate({ cert, key }: GivenFiles, now = wallClock()): 
 }
 
 /**
- * The certificates that --tls-client-ca names, as PEM: who may connect shows one that they signed.
+ * Reads the certificates of --tls-client-ca, as PEM: the authorities that must have signed a client's certificate.
  *
  * @param now milliseconds since 1970.
- * @throws FarlightError BAD_OPTION where the file holds none, or none that is valid now.
+ * @throws FarlightError BAD_OPTION unless the file holds a certificate that is valid now.
  */
 export function clientAuthorities(file: string, now = wallClock()): string {
   const found = certificatesOf('--tls-client-ca', file);
@@ -61,7 +60,7 @@ function certificatesOf(option: string, file: string): X509Certificate[] {
     const found = texts.map((text) => new X509Certificate(text));
     if (found.length > 0) return found;
   } catch {
-    // Said below: it is no certificate.
+    // The error below covers this too.
   }
   throw bad(
     `${option} ${file} holds no certificate in PEM form; name a file with -----BEGIN CERTIFICATE-----`,
@@ -86,7 +85,7 @@ function checkDates(option: string, file: string, certificate: X509Certificate, 
   if (now >= Date.parse(validTo))
     throw bad(`${option} ${file} expired on ${validTo}; name one that is valid`);
   if (now < Date.parse(validFrom))
-    throw bad(`${option} ${file} is valid from ${validFrom} on; see that the clock of this machine is right`);
+    throw bad(`${option} ${file} is not valid before ${validFrom}; check the clock of this machine`);
 }
 
 function textOf(option: string, file: string): string {

@@ -10,24 +10,25 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { pinOf } from '../../link/address/certificate-pin.js';
 import { wallClock } from '../../link/machine/clock.js';
+import { codeOf } from '../../proto/errors.js';
 import { selfSignedCertificate } from './certificate.js';
-import { checkPrivate, codeOf, hostFolder, replaceFile, unusable, writeFirst } from './private-folder.js';
+import { checkPrivate, hostFolder, replaceFile, unusable, writeFirst } from './private-folder.js';
 
-/** What a host shows its clients, and what makes it able to. `key` and `cert` are PEM, as node:tls takes them. */
+/** A host's certificate and its private key. `key` and `cert` are PEM, as node:tls takes them. */
 export interface HostCertificate {
   readonly key: string;
-  /** The certificate, with what leads to its authority where there is one. */
+  /** The certificate, followed by its chain where there is one. */
   readonly cert: string;
-  /** What clients write as `ca` in the host's address. */
+  /** The value of `ca` in the host's address. */
   readonly pin: string;
-  /** Whether clients need the pin: nobody but the key itself signed the certificate. */
+  /** Whether clients need the pin, since no authority signed the certificate. */
   readonly selfSigned: boolean;
-  /** When it ends, in milliseconds since 1970. */
+  /** When it expires, in milliseconds since 1970. */
   readonly expires: number;
 }
 
 export interface OwnCertificateOptions {
-  /** Host names and IP addresses that the certificate must be for. */
+  /** Host names and IP addresses that the certificate must cover. */
   names: readonly string[];
   /** Milliseconds since 1970. Default: now. */
   now?: number;
@@ -38,20 +39,20 @@ export interface OwnCertificateOptions {
 const FILE = 'identity.pem';
 const DAY = 24 * 60 * 60 * 1000;
 const VALID_DAYS = 730;
-/** So long before its end a certificate is made anew. */
+/** How long before it expires a certificate is renewed. */
 const RENEW_DAYS = 30;
 /**
- * Clocks of clients may be so much behind: one that is set to another zone's time is off by 14 hours at most, and one that
- * was set by hand may have the wrong day. Only clients without a pin look at it.
+ * How far a client's clock may be behind. The wrong time zone is up to 14 hours off, and a clock that was set by hand
+ * may show the wrong day. Only clients without a pin check the dates.
  */
 const BACKDATED_MS = 2 * DAY;
 
 /**
- * The certificate that a host makes for itself: made when it is first asked for, and made anew, for the same key,
- * when it nears its end or lacks one of the names. So the pin that clients were given stays. May be asked again
- * at any time; another host of this user gets the same.
+ * The certificate that a host makes for itself. The first call makes it. A later call renews it when it expires soon or
+ * lacks one of the names. The key stays the same, and so does the pin in clients' addresses. All hosts of a user share
+ * it.
  *
- * @throws FarlightError TRUST_UNUSABLE where the folder or what is in it cannot be used.
+ * @throws FarlightError TRUST_UNUSABLE where the folder or the file in it cannot be used.
  */
 export function ownCertificate(options: OwnCertificateOptions): HostCertificate {
   const { names, now = wallClock(), folder = hostFolder() } = options;
@@ -62,11 +63,12 @@ export function ownCertificate(options: OwnCertificateOptions): HostCertificate 
     replaceFile(folder, FILE, identity(found.key, names, now));
   } else {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    // Where another process was first, its key is the host's.
+    // If another process was first, the host uses that key.
     writeFirst(folder, FILE, identity(privateKey, names, now));
   }
   const made = read(folder);
-  if (!made) throw unusable(`${join(folder, FILE)} went away as it was made; start the host again`);
+  if (!made)
+    throw unusable(`${join(folder, FILE)} disappeared right after farlight made it; start the host again`);
   return describe(made);
 }
 
@@ -81,12 +83,12 @@ function identity(key: KeyObject, names: readonly string[], now: number): string
     commonName: 'farlight host',
     names,
     key,
-    // The first bit is 0 and the second is 1: positive, and no leading zeros.
+    // The first bit is 0 and the second is 1: the number is positive and has no leading zeros.
     serial: randomBytes(16).map((byte, at) => (at === 0 ? (byte & 0x7f) | 0x40 : byte)),
     notBefore: now - BACKDATED_MS,
     notAfter: now + VALID_DAYS * DAY,
   });
-  // One file, so that no process ever sees the key of one with the certificate of another.
+  // One file, so that no process reads one key with another key's certificate.
   return `${key.export({ type: 'pkcs8', format: 'pem' })}${certificate}`;
 }
 
@@ -105,7 +107,7 @@ function read(folder: string): Identity | undefined {
 
 function damaged(path: string, cause?: unknown): Error {
   return unusable(
-    `${path} does not hold this host's key and certificate; restore it, or delete it and give clients the new address`,
+    `${path} does not hold a key and its certificate; restore the file, or delete it and give clients the new address`,
     cause,
   );
 }

@@ -4,22 +4,22 @@ import { FarlightError } from '../../proto/errors.js';
 import { DEFAULT_TENANT } from './token-store.js';
 
 /**
- * The user of this machine whose process has the other end of a connection, by number; undefined where it was looked
- * for and not found.
+ * The user of this machine who owns the process at the other end of a connection, by number; undefined where the host
+ * looked and did not find one.
  */
 export type LocalUser = number | undefined;
 
 /**
- * The user that runs this host. So counts whoever the system has let through for that user alone, as on a unix socket of
- * its own, and everybody where no system tells whose a connection is.
+ * The user that runs this host. A connection counts as the owner's where the system admits nobody else, as on the
+ * owner's own unix socket, and where the system does not tell who owns a connection.
  */
 export const OWNER: LocalUser = ownUser ?? 0;
 
-/** Tells who of this machine's users may use a host, or see its dashboard, without a token. */
+/** Decides which users of this machine may use a host, or see its dashboard, without a token. */
 export class LocalUsers {
   readonly #allowOthers: boolean;
 
-  /** `allowOthers` lets users in beside the host's own, and root. */
+  /** @param allowOthers admits users other than the host's own and root. */
   constructor(allowOthers: boolean) {
     this.#allowOthers = allowOthers;
   }
@@ -28,19 +28,19 @@ export class LocalUsers {
     return this.#allowOthers;
   }
 
-  /** Whose process has connected to a loopback port, or to a unix socket. Never rejects. */
+  /** The user of the process that connected to a loopback port or a unix socket. Never rejects. */
   async of(socket: Socket): Promise<LocalUser> {
     return knowsUsers && socket.remoteAddress !== undefined ? userBehind(socket) : OWNER;
   }
 
-  /** Whether a user may, whatever token it has. Root may do as the owner anyway. */
+  /** Whether a user may look or connect without a token. Root can act as the owner anyway. */
   admits(user: LocalUser): boolean {
     return this.#allowOthers || isOwner(user);
   }
 
   /**
-   * Whose a user's sessions are. Each user is a tenant of its own: what one uploads or has compiled the host would
-   * otherwise keep for another, in a process that both have used.
+   * The tenant of a user's sessions. Each user is a separate tenant. Otherwise one user's uploads and compiled shaders
+   * would stay for another user, in a process that both have used.
    *
    * @throws FarlightError UNAUTHORIZED, whose sentence is for that user.
    */
@@ -49,12 +49,12 @@ export class LocalUsers {
     if (this.#allowOthers) return user === undefined ? 'uid-unknown' : `uid-${user}`;
     const found =
       user === undefined
-        ? 'the host cannot tell which user of its machine this program is of'
-        : `this program is of another user (${user}) than the host`;
+        ? 'the host cannot find out which user runs this program'
+        : `another user (${user}) than the host's runs this program`;
     throw new FarlightError(
       'UNAUTHORIZED',
-      `${found}, which takes its own user's alone; have its owner start it with --require-token and give you a token, ` +
-        'or with --allow-local-users',
+      `${found}, and the host serves its own user alone; ask its owner to start it with --require-token and give you a token, ` +
+        'or to start it with --allow-local-users',
     );
   }
 }

@@ -1,19 +1,19 @@
 import { isIP } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
 
-/** What node:os says of the machine: `hostname()` and `networkInterfaces()`. */
+/** The machine as node:os describes it: `hostname()` and `networkInterfaces()`. */
 export interface Machine {
   hostname: string;
   interfaces: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>;
 }
 
-/** Of ASCII letters, digits, hyphens and underscores, as names in certificates are. */
+/** A host name that a certificate can hold: ASCII letters, digits, hyphens, underscores and dots. */
 const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*$/;
 
 /**
- * The names and addresses by which clients may call the machine: what the host's certificate is for.
+ * The names and addresses by which clients may reach the machine. The host's certificate covers them.
  *
- * @param listen the host that --listen names, without brackets.
+ * @param listen the host part of --listen, without brackets.
  */
 export function machineNames({ hostname, interfaces }: Machine, listen: string): string[] {
   const named = isWildcard(listen) ? [] : [listen];
@@ -22,8 +22,8 @@ export function machineNames({ hostname, interfaces }: Machine, listen: string):
 }
 
 /**
- * The one name to print for clients: what --listen says, or where that stands for every address, the machine's
- * first one that others can reach, or its name.
+ * The one name to print for clients: the host part of --listen. Where that is a wildcard, the machine's first address
+ * that others can reach, or its host name.
  */
 export function namedForClients({ hostname, interfaces }: Machine, listen: string): string {
   if (!isWildcard(listen)) return listen;
@@ -35,7 +35,7 @@ export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || /^[0:]*::[0:]*$/.test(host);
 }
 
-/** Link-local addresses mean nothing without a zone, which no address of a host has. */
+/** Leaves out link-local addresses: they need a zone, and a host's address has none. */
 function addresses(interfaces: Machine['interfaces']): string[] {
   const all = Object.values(interfaces).flatMap((each) => each ?? []);
   return all

@@ -12,19 +12,19 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { configFolder } from '../../link/machine/folders.js';
-import { FarlightError } from '../../proto/errors.js';
+import { codeOf, FarlightError } from '../../proto/errors.js';
 
 const TEMPORARY = 'new-';
 
-/** Where this machine, as a host, keeps who may use it and the key that it is known by. */
+/** The folder of this user's hosts: their tokens, key and certificate. */
 export function hostFolder(): string {
   return join(configFolder(), 'host');
 }
 
 /**
- * Makes a folder that only this user can look into, or sees that it is one.
+ * Makes a folder that only this user can read, or checks that an existing one is private.
  *
- * @throws FarlightError TRUST_UNUSABLE where it cannot be made, or others may look into it.
+ * @throws FarlightError TRUST_UNUSABLE where it cannot be made, or other users may read it.
  */
 export function makePrivate(folder: string): void {
   guarded(folder, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
@@ -32,34 +32,34 @@ export function makePrivate(folder: string): void {
 }
 
 /**
- * Sees that a folder, where there is one, is this user's and nobody else's to look into.
+ * Checks that a folder, if it exists, belongs to this user and that nobody else can read it.
  *
  * @throws FarlightError TRUST_UNUSABLE
  */
 export function checkPrivate(folder: string): void {
   const stats = guarded(folder, () => statSync(folder, { throwIfNoEntry: false }));
   if (!stats) return;
-  if (!stats.isDirectory()) throw unusable(`${folder} is no folder; move it away`);
-  // Windows has neither owners nor modes in this form; there the user's own folder is private anyway.
+  if (!stats.isDirectory()) throw unusable(`${folder} is not a folder; move it away`);
+  // Windows has no such owners and modes; there the user's own folder is private anyway.
   if (!process.getuid) return;
   if (stats.uid !== process.getuid())
     throw unusable(
-      `${folder} belongs to another user; run farlight as that user, or give it back with chown`,
+      `${folder} belongs to another user; run farlight as that user, or change its owner with chown`,
     );
   if (stats.mode & 0o077)
-    throw unusable(`others may look into ${folder}, which holds secrets; run: chmod 700 ${folder}`);
+    throw unusable(`other users may read ${folder}, which holds secrets; run: chmod 700 ${folder}`);
 }
 
 /**
- * Writes a file that nobody has written before, whole or not at all, also when the power fails.
+ * Writes a new file, whole or not at all, even when the power fails.
  *
- * @returns false where it is there already: another process was first.
+ * @returns false where the file exists already: another process was first.
  * @throws FarlightError TRUST_UNUSABLE
  */
 export function writeFirst(folder: string, name: string, text: string): boolean {
   return written(folder, name, text, (from, to) => {
     try {
-      // A link, unlike a rename, fails where the name is taken. File systems without links have no modes either.
+      // A link, unlike a rename, fails where the name exists. A file system without links has no modes either.
       linkSync(from, to);
       return true;
     } catch (error) {
@@ -71,7 +71,7 @@ export function writeFirst(folder: string, name: string, text: string): boolean 
   });
 }
 
-/** Writes a file in the place of what was there, likewise. @throws FarlightError TRUST_UNUSABLE */
+/** Writes a file in place of an existing one, whole or not at all. @throws FarlightError TRUST_UNUSABLE */
 export function replaceFile(folder: string, name: string, text: string): void {
   written(folder, name, text, (from, to) => {
     renameSync(from, to);
@@ -79,7 +79,7 @@ export function replaceFile(folder: string, name: string, text: string): void {
   });
 }
 
-/** Deletes a file for good. @returns false where there was none. @throws FarlightError TRUST_UNUSABLE */
+/** Deletes a file, even when the power fails. @returns false where there was none. @throws FarlightError TRUST_UNUSABLE */
 export function deleteFile(folder: string, name: string): boolean {
   return guarded(folder, () => {
     try {
@@ -93,11 +93,7 @@ export function deleteFile(folder: string, name: string): boolean {
   });
 }
 
-export function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException | undefined)?.code;
-}
-
-/** The error for a file or folder that the system does not let us use. */
+/** The error for a file or folder that this process cannot use. */
 export function unusable(sentence: string, cause?: unknown): FarlightError {
   return new FarlightError('TRUST_UNUSABLE', sentence, cause === undefined ? undefined : { cause });
 }
@@ -124,7 +120,7 @@ function written(
   });
 }
 
-/** A token that was revoked must not be back after a power failure, nor one that was printed be gone. */
+/** After a power failure no revoked token may be back, and no printed token may be lost. */
 function flushFolder(folder: string): void {
   if (process.platform === 'win32') return;
   const file = openSync(folder, 'r');
@@ -141,7 +137,7 @@ function guarded<T>(folder: string, act: () => T): T {
   } catch (error) {
     if (error instanceof FarlightError) throw error;
     throw unusable(
-      `${folder} cannot be used (${codeOf(error) ?? String(error)}); see that it is a folder of this user's`,
+      `${folder} cannot be used (${codeOf(error) ?? String(error)}); check that it is a folder that belongs to this user`,
       error,
     );
   }

@@ -1,16 +1,16 @@
-/** What a tenant may have of a host. What is absent is not limited for it alone. */
+/** The limits of one tenant. A missing one means that the tenant has no limit of its own. */
 export interface TenantLimits {
   /** Sessions at a time. */
   sessions?: number | undefined;
-  /** Bytes of GPU memory that the buffers and textures of its sessions may take together. */
+  /** Bytes of GPU memory for the buffers and textures of all its sessions. */
   gpuMemory?: number | undefined;
-  /** Bytes of the machine's memory that the processes of its sessions may take together. */
+  /** Bytes of the machine's memory for the processes of all its sessions. */
   memory?: number | undefined;
-  /** Bytes that its sessions may have waiting at the host, as commands and as replies, together. */
+  /** Bytes of commands and replies that may wait at the host, for all its sessions. */
   inFlight?: number | undefined;
-  /** Bytes of its uploads that are kept on disk. */
+  /** Bytes of its contents on disk. */
   blobs?: number | undefined;
-  /** Its share of the GPU's time beside others', as a weight. Default 1. */
+  /** Its share of the GPU's time, as a weight among tenants. Default 1. */
   gpuShare?: number | undefined;
 }
 
@@ -23,10 +23,10 @@ const NAMES = [
   'gpuShare',
 ] as const satisfies (keyof TenantLimits)[];
 
-/** What the owner says of a tenant's limits at one time; null: what all may have, from now on. */
+/** A change of a tenant's limits by the owner; null returns a limit to the one for all tenants. */
 export type LimitChanges = { [Name in keyof TenantLimits]?: TenantLimits[Name] | null };
 
-/** What was said of a tenant's limits, and when. */
+/** A change of a tenant's limits, and its time. */
 export interface LimitChange {
   readonly tenant: string;
   /** ISO 8601. */
@@ -34,7 +34,7 @@ export interface LimitChange {
   readonly limits: LimitChanges;
 }
 
-/** Whether limits that were read are such: numbers above 0, or null, of those names. */
+/** Whether a value that was read from a file is such a change: known names, and numbers above 0 or null. */
 export function areTenantLimits(limits: unknown): limits is LimitChanges {
   if (typeof limits !== 'object' || limits === null) return false;
   return Object.entries(limits).every(
@@ -43,13 +43,13 @@ export function areTenantLimits(limits: unknown): limits is LimitChanges {
   );
 }
 
-/** Those limits that are given; undefined where none is. */
+/** The limits without the missing ones; undefined where there are none. */
 export function statedLimits<Limits extends LimitChanges>(limits: Limits): Limits | undefined {
   const stated = NAMES.filter((name) => limits[name] !== undefined).map((name) => [name, limits[name]]);
   return stated.length > 0 ? Object.fromEntries(stated) : undefined;
 }
 
-/** What holds after those changes, given in any order: the newest that names a limit decides on it. */
+/** The limits after some changes, in any order: the newest change that names a limit decides it. */
 export function limitsAfter(changes: readonly LimitChange[]): TenantLimits {
   const byTime = [...changes].sort((a, b) => (a.created < b.created ? -1 : 1));
   const last: LimitChanges = Object.assign({}, ...byTime.map(({ limits }) => limits));

@@ -2,9 +2,9 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { clearInterval, setInterval, wallClock } from '../../link/machine/clock.js';
-import { FarlightError, invariant } from '../../proto/errors.js';
+import { codeOf, FarlightError, invariant } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
-import { checkPrivate, codeOf, deleteFile, hostFolder, unusable, writeFirst } from './private-folder.js';
+import { checkPrivate, deleteFile, hostFolder, unusable, writeFirst } from './private-folder.js';
 import {
   areTenantLimits,
   type LimitChange,
@@ -14,23 +14,23 @@ import {
   type TenantLimits,
 } from './tenant-limits.js';
 
-/** What a host knows of a token. The token itself is not kept anywhere. */
+/** What a host keeps of a token. It keeps the token itself nowhere. */
 export interface TokenEntry {
-  /** Ten hexadecimal digits; no secret. */
+  /** Ten hexadecimal digits; not a secret. */
   readonly id: string;
-  /** Whose it is: tenants share nothing that the host keeps. */
+  /** The tenant that the token names: tenants share nothing that the host keeps. */
   readonly tenant: string;
   /** ISO 8601. */
   readonly created: string;
   readonly note?: string;
-  /** What its tenant may have, where that is other than what all may, whichever of its tokens that was said with. */
+  /** The tenant's own limits, whichever of its tokens they came with; absent where it has none. */
   readonly limits?: TenantLimits;
 }
 
 export interface NewToken {
   tenant?: string | undefined;
   note?: string | undefined;
-  /** What its tenant may have from now on. */
+  /** New limits for the tenant. */
   limits?: LimitChanges | undefined;
   /** Milliseconds since 1970. Default: now. */
   now?: number;
@@ -46,38 +46,38 @@ export const DEFAULT_TENANT = 'default';
 
 const ID = /^[0-9a-f]{10}$/;
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/;
-/** A file of limits: an id, and the tenant whose they are, which has to be known also where the file is damaged. */
+/** The name of a file of limits: an id, and the tenant, which must be known even where the file is damaged. */
 const LIMITS = /^limits-[0-9a-f]{10}-([A-Za-z0-9][A-Za-z0-9._@-]{0,63})$/;
-/** No control characters: the list goes to a terminal. */
+/** No control characters: a terminal shows the notes. */
 const NOTE = /^\P{Cc}{1,200}$/u;
 const POLL_MS = 1000;
 
 /**
- * The tokens of a host: a folder with a file for each, named by its id. A token's file is written once, never
- * changed, and deleted to revoke it. So processes that add and revoke at once need no lock, and a host sees what
- * happened by the names alone, which it looks at whenever a token is used. A change of a tenant's limits is a file of
- * its own, written once likewise, which stays when tokens go: a tenant gets its next token with the limits that it had.
+ * The tokens of a host: a folder with one file for each token, named by its id. A token's file is written once, never
+ * changed, and deleted to revoke the token. So processes that add and revoke at once need no lock. A host learns of
+ * changes from the file names alone, and lists them whenever somebody uses a token. Each change of a tenant's limits is
+ * a file too, also written once. It stays when tokens go: a tenant's next token has the limits of the last.
  *
- * A token is 256 random bits, and what is kept is its SHA-256. A slow hash defends what people choose, which can
- * be guessed; of 2^256 tokens none can be, and a fast one costs the host nothing when somebody tries.
+ * A token has 256 random bits, and the file holds its SHA-256. A slow hash protects passwords, which people choose and
+ * others can guess. Nobody guesses one of 2^256 tokens, and a fast hash makes each try cheap for the host.
  */
 export class TokenStore {
   readonly #folder: string;
   readonly #known = new Map<string, KnownToken>();
-  /** By the names of their files; undefined where one is damaged. */
+  /** By file name; undefined where the file is damaged. */
   readonly #changes = new Map<string, LimitChange | undefined>();
   readonly #listeners = new Set<(id: string) => void>();
 
-  /** @throws FarlightError TRUST_UNUSABLE where the folder exists and others may look into it. */
+  /** @throws FarlightError TRUST_UNUSABLE where the folder exists and other users may read it. */
   constructor(folder: string = join(hostFolder(), 'tokens')) {
     this.#folder = folder;
     checkPrivate(folder);
   }
 
   /**
-   * Makes a token. It is returned here and never again.
+   * Makes a token. Only this call ever returns it.
    *
-   * @throws FarlightError BAD_OPTION for a tenant or note that cannot be; TRUST_UNUSABLE.
+   * @throws FarlightError BAD_OPTION for an invalid tenant or note; TRUST_UNUSABLE.
    */
   add({ tenant = DEFAULT_TENANT, note, limits = {}, now = wallClock() }: NewToken = {}): {
     token: string;
@@ -96,13 +96,13 @@ export class TokenStore {
     invariant(!stated || areTenantLimits(stated), 'limits are numbers above 0');
     const created = new Date(now).toISOString();
     const facts = { tenant, created, ...(note !== undefined && { note }) };
-    // Before the token is there, nobody can use it without its limits.
+    // The limits first, so that nobody uses the token without them.
     if (stated) this.#writeNew((id) => `limits-${id}-${tenant}`, { tenant, created, limits: stated });
     const id = this.#writeNew((id) => id, { ...facts, sha256: digestOf(token).toString('hex') });
     return { token, entry: { id, ...facts, ...(stated && { limits: this.limitsOf(tenant) }) } };
   }
 
-  /** Writes a file that nobody has written before. @returns its id. */
+  /** Writes a file under a new id. @returns the id. */
   #writeNew(nameOf: (id: string) => string, content: object): string {
     const text = `${JSON.stringify(content)}\n`;
     let id: string;
@@ -112,8 +112,8 @@ export class TokenStore {
   }
 
   /**
-   * Whose tokens there are, each tenant as often as it has tokens. A tenant whose limits cannot be read is among them: it
-   * alone is not let in.
+   * The tenants, each as often as it has tokens. They include a tenant whose limits are damaged, though `verify` refuses
+   * that one.
    *
    * @throws FarlightError TRUST_UNUSABLE where the folder, or a token in it, cannot be read.
    */
@@ -123,7 +123,7 @@ export class TokenStore {
     return [...this.#known.values()].map(({ tenant }) => tenant);
   }
 
-  /** The oldest first. @throws FarlightError TRUST_UNUSABLE where the folder or a file in it cannot be read. */
+  /** All tokens, the oldest first. @throws FarlightError TRUST_UNUSABLE where the folder or a file in it cannot be read. */
   list(): TokenEntry[] {
     const unread = this.#look();
     if (unread !== undefined) throw this.#damaged(unread);
@@ -136,8 +136,8 @@ export class TokenStore {
   }
 
   /**
-   * What a tenant may have, as far as the host knows: of what was said with its tokens, those that were revoked among
-   * them, the newest that names a limit decides on it.
+   * A tenant's limits, as of the last look at the folder. Limits given with revoked tokens count too: the newest change
+   * that names a limit decides it.
    */
   limitsOf(tenant: string): TenantLimits {
     const changes: LimitChange[] = [];
@@ -148,7 +148,7 @@ export class TokenStore {
     return limitsAfter(changes);
   }
 
-  /** @returns false where there is no such token. @throws FarlightError TRUST_UNUSABLE */
+  /** Revokes a token. @returns false where there is no such token. @throws FarlightError TRUST_UNUSABLE */
   revoke(id: string): boolean {
     if (!ID.test(id)) return false;
     const old = this.#read(id);
@@ -162,11 +162,10 @@ export class TokenStore {
   }
 
   /**
-   * Whose token this is, as the folder is now; undefined where it is nobody's. Every token is compared in full,
-   * so that the time tells neither how much of it was right nor which there are.
+   * Finds a token in the folder as it is now; undefined where it is not there. Compares each known token in full, so
+   * that the time tells neither how much of a guess was right nor which tokens exist.
    *
-   * @throws FarlightError TRUST_UNUSABLE where the folder cannot be read: then nobody is let in; or where the tenant's
-   *   limits cannot.
+   * @throws FarlightError TRUST_UNUSABLE where the folder or the tenant's limits cannot be read. Admit nobody then.
    */
   verify(token: string): TokenEntry | undefined {
     this.#look();
@@ -177,37 +176,37 @@ export class TokenStore {
       found = same ? each : found;
     }
     if (!found) return undefined;
-    // Nobody is let in of whom it is not known how much they may have.
+    // Admit no tenant whose limits are unknown.
     for (const [name, change] of this.#changes) {
       if (!change && LIMITS.exec(name)?.[1] === found.tenant) throw this.#damaged(name);
     }
     return entryOf(found);
   }
 
-  /** Calls back with the id of each token that is found to be revoked. @returns what ends that. */
+  /** Calls back with the id of each token that turns out to be revoked. @returns a function that stops it. */
   onRevoked(listener: (id: string) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Looks at the folder now. @throws FarlightError TRUST_UNUSABLE */
+  /** Reads the folder now. @throws FarlightError TRUST_UNUSABLE */
   refresh(): void {
     this.#look();
   }
 
   /**
-   * Looks at the folder from time to time, so that sessions of a revoked token can be ended although nobody uses
-   * a token meanwhile. Does not keep the process alive.
+   * Reads the folder at intervals, so that the sessions of a revoked token end even while nobody uses a token. Does not
+   * keep the process alive.
    *
    * @param intervalMs milliseconds.
-   * @returns what ends it.
+   * @returns a function that stops it.
    */
   watch(intervalMs: number = POLL_MS): () => void {
     const timer = setInterval(() => {
       try {
         this.#look();
       } catch {
-        // Open sessions outlast a folder that cannot be read for a moment; new ones are refused meanwhile.
+        // Open sessions survive an unreadable folder; `verify` refuses new ones meanwhile.
       }
     }, intervalMs).unref();
     return () => clearInterval(timer);
@@ -218,12 +217,12 @@ export class TokenStore {
     const path = join(this.#folder, name);
     return unusable(
       tenant === undefined
-        ? `${path} is not a token that farlight wrote; delete that file and add a new one`
-        : `${path} does not say what the tenant ${tenant} may have; delete that file, and say it again with: farlight token add --tenant ${tenant}`,
+        ? `${path} is not a token file that farlight wrote; delete it and add a new token`
+        : `${path} should hold the limits of the tenant ${tenant}, and is damaged; delete it, and set the limits again with: farlight token add --tenant ${tenant}`,
     );
   }
 
-  /** Brings what is known up to date. @returns a file that has the name of one of ours and is none. */
+  /** Reads what is new in the folder. @returns the name of a damaged file, if there is one. */
   #look(): string | undefined {
     const names = this.#names();
     let unread = this.#lookAtLimits(names.filter((name) => LIMITS.test(name)));
@@ -236,12 +235,12 @@ export class TokenStore {
     }
     const gone = [...this.#known.keys()].filter((id) => !ids.has(id));
     for (const id of gone) this.#known.delete(id);
-    // Last, when this store is consistent: a listener may use it.
+    // Last, when this store is consistent: a listener may call it.
     for (const id of gone) for (const listener of [...this.#listeners]) listener(id);
     return unread;
   }
 
-  /** @returns a file of limits that cannot be read. */
+  /** @returns the name of a damaged file of limits, if there is one. */
   #lookAtLimits(names: readonly string[]): string | undefined {
     for (const name of this.#changes.keys()) if (!names.includes(name)) this.#changes.delete(name);
     for (const name of names) if (!this.#changes.get(name)) this.#changes.set(name, this.#readLimits(name));
@@ -254,7 +253,7 @@ export class TokenStore {
       const { created, limits } = JSON.parse(readFileSync(join(this.#folder, name), 'utf8'));
       if (!Number.isNaN(Date.parse(created)) && areTenantLimits(limits)) return { tenant, created, limits };
     } catch {
-      // Nothing is known of it then but its name, which says whose it is.
+      // The file is damaged. Its name still says which tenant's it is.
     }
     return undefined;
   }
@@ -265,13 +264,13 @@ export class TokenStore {
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return [];
       throw unusable(
-        `the tokens in ${this.#folder} cannot be read (${codeOf(error)}); see that it is a folder of this user's`,
+        `the tokens in ${this.#folder} cannot be read (${codeOf(error)}); check that the folder belongs to this user`,
         error,
       );
     }
   }
 
-  /** Undefined for what is no token, null for one that was revoked meanwhile. */
+  /** Undefined for a damaged file, null for a token that was revoked meanwhile. */
   #read(id: string): KnownToken | undefined | null {
     try {
       const content = JSON.parse(readFileSync(join(this.#folder, id), 'utf8'));

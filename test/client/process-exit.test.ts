@@ -13,7 +13,7 @@ beforeAll(async () => {
   daemon = await Daemon.start({
     listen: '127.0.0.1:0',
     executorEntry: FAKE_EXECUTOR,
-    kept: 0,
+    warm: 0,
     resumeMs: 500,
   });
   proxy = await CuttingProxy.start(daemon.url);

@@ -7,7 +7,7 @@ import { explainHangUp } from '#farlight/client/transport/host/hang-up.js';
 import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import { openSocket, type SocketOptions } from '#farlight/client/transport/host/secure-socket.js';
 import { refusedCertificate } from '#farlight/client/transport/host/socket-errors.js';
-import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
+import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
 import { DAY, folders, makePair, servers } from '../support/trust.js';
 
 const TOKEN = `flt_${'a'.repeat(43)}`;

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Bridges } from '#farlight/server/daemon/door/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
+import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { serverTlsOptions } from '#farlight/server/trust/tls-options.js';
 import { secureLine } from '../support/secure-host.js';
 import { until } from '../support/session-client.js';
 import { makePair } from '../support/trust.js';
@@ -58,7 +58,7 @@ function collect(socket: Socket): () => Buffer {
 }
 
 describe('a bridge', () => {
-  it('carries both ways what was said, whole and in order', async () => {
+  it('carries bytes both ways, complete and in order', async () => {
     const { client, end } = await carried();
     const up = Buffer.from(Uint8Array.from({ length: 3 << 20 }, (_, at) => at % 251));
     const down = Buffer.from(Uint8Array.from({ length: 3 << 20 }, (_, at) => at % 241));
@@ -69,7 +69,7 @@ describe('a bridge', () => {
     expect(heard().equals(up) && told().equals(down)).toBe(true);
   });
 
-  it('holds little for a side that takes nothing', async () => {
+  it('buffers little for a side that does not read', async () => {
     const { client, end } = await carried();
     end.pause();
     let sent = 0;
@@ -86,7 +86,7 @@ describe('a bridge', () => {
     await until(() => heard === 64 << 20);
   });
 
-  it('lets a side that has said its last word hear the other one out', async () => {
+  it('lets a side that has finished sending still receive', async () => {
     const { client, end } = await carried();
     const told = collect(client);
     end.resume();
@@ -99,7 +99,7 @@ describe('a bridge', () => {
     await until(() => bridges.size === 0);
   });
 
-  it('closes one side when the other dies', async () => {
+  it('closes one side when the other breaks', async () => {
     const one = await carried();
     one.end.resume();
     one.client.resetAndDestroy();
@@ -113,7 +113,7 @@ describe('a bridge', () => {
     await until(() => bridges.size === 0);
   });
 
-  it('is not made for a connection that nobody wants any more, which stays its owner’s', async () => {
+  it('leaves a connection alone that nobody needs any more', async () => {
     const { outer } = await carried();
     await new Promise<void>((resolve, reject) => {
       bridges.carry(
@@ -129,7 +129,7 @@ describe('a bridge', () => {
     expect(bridges.size).toBe(1);
   });
 
-  it('that cannot be made is said to be so', async () => {
+  it('reports a bridge that cannot be made', async () => {
     const { outer } = await carried();
     for (const folder of readdirSync(base)) rmSync(join(base, folder), { recursive: true });
     const cause = await new Promise<Error>((resolve) => {
@@ -140,27 +140,27 @@ describe('a bridge', () => {
 });
 
 describe('the folder of bridges', () => {
-  it('is not made on Windows, and one sentence says what a host has without', async () => {
+  it('cannot be made on Windows, and one sentence says what the host can do there', async () => {
     await expect(Bridges.open(base, 'win32')).rejects.toThrow(
-      /^on Windows a host has neither TLS nor pages, .* listen on loopback with --no-dashboard, or run it in WSL$/,
+      /^on Windows a host serves neither TLS nor web pages: .* listen on loopback with --no-dashboard, or run the host in WSL$/,
     );
   });
 
-  it('is for this user alone, and goes with its daemon', async () => {
+  it('is private to this user, and disappears with its daemon', async () => {
     const [folder = ''] = readdirSync(base);
     expect(statSync(join(base, folder)).mode & 0o777).toBe(0o700);
     await bridges.close(0);
     expect(readdirSync(base)).toEqual([]);
   });
 
-  it('takes no connection that does not name a bridge', async () => {
+  it('rejects a connection that does not name a bridge', async () => {
     const [folder = ''] = readdirSync(base);
     const stranger = new Socket().on('error', () => {}).connect(join(base, folder, 's'));
     stranger.resume().write('x'.repeat(16));
     await ended(stranger);
   });
 
-  it('of a daemon that was killed is removed by the next, and that of a living one is not', async () => {
+  it('removes the folder of a killed daemon, and keeps that of a living one', async () => {
     const script = `const { Bridges } = await import(process.argv[1]);
       await Bridges.open(process.argv[2]); console.log('open'); setInterval(() => {}, 1000);`;
     const module = new URL('../../dist/server/daemon/door/bridges.js', import.meta.url).href;
@@ -180,7 +180,7 @@ describe('the folder of bridges', () => {
   });
 });
 
-describe('bridges that cannot be opened', () => {
+describe('bridges that fail to open', () => {
   it('leave no folder behind', async () => {
     const folder = mkdtempSync(join(base, 'other-'));
     const listen = vi.spyOn(Server.prototype, 'listen').mockImplementationOnce(function (this: Server) {
@@ -196,9 +196,9 @@ describe('bridges that cannot be opened', () => {
 });
 
 describe('the front door', () => {
-  it('counts connections that have not finished their handshake among those that wait', async () => {
+  it('counts connections in a TLS handshake as unknown', async () => {
     const pair = makePair();
-    const callers: unknown[] = [];
+    const requests: unknown[] = [];
     const refusals: string[] = [];
     const door = new FrontDoor({
       near: true,
@@ -207,7 +207,7 @@ describe('the front door', () => {
       onGrpc: () => {},
       userOf: async () => OWNER,
       socketMode: 0o600,
-      onCaller: (caller) => callers.push(caller),
+      onSessionRequest: (request) => requests.push(request),
       onRefused: ({ code }) => refusals.push(code),
     });
     const address = { target: '', tls: true, host: '127.0.0.1', port: 0, url: () => '' };

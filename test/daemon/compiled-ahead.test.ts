@@ -32,48 +32,48 @@ describe('a host that starts', () => {
     return root;
   }
 
-  it('has an executor ready for each program that ran last, as many as it keeps', async () => {
+  it('warms an executor for each program that ran last, up to its limit', async () => {
     const blobs = { root: await left(['a.mjs', 'b.mjs', 'c.mjs']) };
-    const daemon = await start({ kept: 2, spares: 1, blobs });
-    await until(() => daemon.counters.executorsKept === 2);
+    const daemon = await start({ warm: 2, spares: 1, blobs });
+    await until(() => daemon.counters.executorsWarmed === 2);
     const before = new Set(await executorsOf(process.pid));
     expect(before.size).toBe(3);
     for (const program of ['a.mjs', 'b.mjs']) expect(before).toContain(await pidOf(open(daemon, program)));
     expect(daemon.counters.executorsReused).toBe(2);
   });
 
-  it('prepares nothing for programs of another tenant, nor where it keeps none', async () => {
+  it('compiles nothing ahead for an unknown tenant, or where no executor stays warm', async () => {
     const foreign = await start({ spares: 0, blobs: { root: await left(['a.mjs'], 'somebody else') } });
-    const none = await start({ spares: 0, kept: 0, blobs: { root: await left(['a.mjs']) } });
+    const none = await start({ spares: 0, warm: 0, blobs: { root: await left(['a.mjs']) } });
     for (const daemon of [foreign, none]) await pidOf(open(daemon, 'a.mjs'));
     expect([foreign, none].map(({ counters }) => counters.executorsReused)).toEqual([0, 0]);
   });
 
-  it('gives the executor that it still prepares to its program, and prepares no other then', async () => {
-    const daemon = await start({ kept: 4, spares: 0, blobs: { root: await left(['slow', 'next']) } });
+  it('gives an executor that still compiles ahead to its program, and then compiles nothing else ahead', async () => {
+    const daemon = await start({ warm: 4, spares: 0, blobs: { root: await left(['slow', 'next']) } });
     // The one that has opened the GPU, and the one that prepares.
     await expect.poll(() => executorsOf(process.pid)).toHaveLength(2);
     const pids = await executorsOf(process.pid);
     const client = open(daemon, 'slow');
     expect(pids).toContain(await pidOf(client));
     expect(daemon.counters.executorsReused).toBe(1);
-    expect(daemon.counters.executorsKept).toBe(0);
+    expect(daemon.counters.executorsWarmed).toBe(0);
     // The session is over like any other, and its executor is kept.
     client.link.close();
     await client.closed;
-    await until(() => daemon.counters.executorsKept === 1);
+    await until(() => daemon.counters.executorsWarmed === 1);
     expect(await executorsOf(process.pid)).toEqual(pids);
   });
 
-  it('does not give an executor away again that was ready when a session had it already', async () => {
-    const daemon = await start({ kept: 4, spares: 0, blobs: { root: await left(['a.mjs']) } });
+  it('does not give an executor to a second session when it becomes ready during the first', async () => {
+    const daemon = await start({ warm: 4, spares: 0, blobs: { root: await left(['a.mjs']) } });
     const [client, another] = [open(daemon, 'a.mjs'), open(daemon, 'a.mjs')];
     expect(await pidOf(client)).not.toBe(await pidOf(another));
     expect(daemon.counters.executorsReused).toBe(1);
-    expect(daemon.counters.executorsKept).toBe(0);
+    expect(daemon.counters.executorsWarmed).toBe(0);
   });
 
-  it('prepares for the tenants that have tokens, and where those cannot be read starts all the same', async () => {
+  it('compiles ahead for the tenants with tokens, and starts even if the tokens cannot be read', async () => {
     const trustFolder = folders.make();
     const tokens = join(trustFolder, 'tokens');
     new TokenStore(tokens).add({ tenant: 'alice' });
@@ -81,35 +81,35 @@ describe('a host that starts', () => {
     const blobs = { root: await left(['a.mjs'], 'alice') };
     const options = { listen: 'grpcs://127.0.0.1:0', trustFolder, spares: 0, blobs, log };
     const daemon = await start(options);
-    await until(() => daemon.counters.executorsKept === 1);
-    expect(of('executor kept')).toEqual([expect.objectContaining({ program: 'a.mjs', tenant: 'alice' })]);
+    await until(() => daemon.counters.executorsWarmed === 1);
+    expect(of('executor warm')).toEqual([expect.objectContaining({ program: 'a.mjs', tenant: 'alice' })]);
 
     writeFileSync(join(tokens, '0123456789'), 'no token');
     await start(options);
-    await until(() => of('nothing prepared').length === 1);
-    expect(of('nothing prepared')[0]?.why).toMatch(/is not a token that farlight wrote/);
+    await until(() => of('nothing compiled ahead').length === 1);
+    expect(of('nothing compiled ahead')[0]?.why).toMatch(/is not a token file that farlight wrote/);
   });
 
-  it('goes on with the next program where one is too much for the GPU, and says so', async () => {
+  it('continues with the next program where one crashes the executor, and logs it', async () => {
     const { log, lines } = memoryLog();
-    const daemon = await start({ kept: 4, spares: 0, log, blobs: { root: await left(['crash', 'next']) } });
-    await until(() => daemon.counters.executorsKept === 1);
+    const daemon = await start({ warm: 4, spares: 0, log, blobs: { root: await left(['crash', 'next']) } });
+    await until(() => daemon.counters.executorsWarmed === 1);
     expect(lines).toContainEqual(expect.objectContaining({ msg: 'executor lost', program: 'crash' }));
     await pidOf(open(daemon, 'next'));
     expect(daemon.counters.executorsReused).toBe(1);
   });
 
-  it('serves a program all the same for which it could not prepare, also one that came meanwhile', async () => {
-    const daemon = await start({ kept: 4, spares: 0, blobs: { root: await left(['spoilt']) } });
+  it('serves a program for which compiling ahead failed, even if it came meanwhile', async () => {
+    const daemon = await start({ warm: 4, spares: 0, blobs: { root: await left(['spoilt']) } });
     await expect.poll(() => executorsOf(process.pid)).toHaveLength(2);
     const pids = await executorsOf(process.pid);
     expect(pids).toContain(await pidOf(open(daemon, 'spoilt')));
     expect(daemon.counters.executorsReused).toBe(1);
   });
 
-  it('ends one that does not come to an end, when it is busy for too long', async () => {
+  it('ends an executor that compiles ahead for too long', async () => {
     const { log, lines } = memoryLog();
-    await start({ kept: 1, spares: 0, busyMs: 300, log, blobs: { root: await left(['hang']) } });
+    await start({ warm: 1, spares: 0, busyMs: 300, log, blobs: { root: await left(['hang']) } });
     await until(() => lines.some(({ msg, program }) => msg === 'executor lost' && program === 'hang'));
   });
 });

@@ -25,14 +25,14 @@ afterAll(() => temporary.remove());
 const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
 
 describe('sessions', () => {
-  it('have an executor process each', async () => {
+  it('each session has its own executor process', async () => {
     const daemon = await start();
     const [a, b] = [open(daemon), open(daemon)];
     expect(await pidOf(a)).not.toBe(await pidOf(b));
     expect((await a.welcome).sessionId).not.toBe((await b.welcome).sessionId);
   });
 
-  it('get their own replies, in the order of their commands', async () => {
+  it('each session gets its own replies, in the order of its commands', async () => {
     const daemon = await start();
     const clients = [open(daemon), open(daemon)];
     for (let i = 0; i < 50; i++) {
@@ -44,7 +44,7 @@ describe('sessions', () => {
     }
   });
 
-  it('end with the reason when their executor is killed, and the daemon serves the next', async () => {
+  it('a session ends with a reason when its executor is killed, and the daemon serves the next one', async () => {
     const daemon = await start();
     const victim = open(daemon);
     const other = open(daemon);
@@ -58,7 +58,7 @@ describe('sessions', () => {
     expect(daemon.counters.executorsLost).toBe(1);
   });
 
-  it('end with the reason when their executor exits or throws', async () => {
+  it('a session ends with a reason when its executor exits or throws', async () => {
     const daemon = await start();
     for (const [action, words] of [
       ['exit', /exited with code 3/],
@@ -73,7 +73,7 @@ describe('sessions', () => {
     }
   });
 
-  it("that break the protocol end with the executor's sentence, after the replies before it", async () => {
+  it('a session that breaks the protocol ends with a sentence of the executor, after the earlier replies', async () => {
     const client = open(await start());
     expect([...(await client.ask(ACTION.end, 5))]).toEqual([ACTION.end, 5]);
     expect(await client.closed).toMatchObject({
@@ -83,12 +83,12 @@ describe('sessions', () => {
     expect(client.log.at(-1)).toBe('close');
   });
 
-  it('over a unix socket work the same', async () => {
+  it('sessions work over a unix socket too', async () => {
     const daemon = await start({ listen: `unix:${join(temporary.make(), 'host.sock')}` });
     expect([...(await open(daemon).ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
   });
 
-  it('beyond the limit are refused, and let in again when there is room', async () => {
+  it('sessions beyond the limit are refused until there is room', async () => {
     const daemon = await start({ maxSessions: 1 });
     const first = open(daemon);
     await first.welcome;
@@ -102,7 +102,7 @@ describe('sessions', () => {
 });
 
 describe('flow', () => {
-  it('of commands stops when the executor takes none, and nothing is lost', async () => {
+  it('commands stop while the executor takes none, and none is lost', async () => {
     const client = open(await start());
     await client.welcome;
     client.link.send(Uint8Array.from([ACTION.stall]));
@@ -120,7 +120,7 @@ describe('flow', () => {
     expect([...(await client.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
   });
 
-  it('of replies stops when the client takes none, and goes on when it does', async () => {
+  it('replies stop while the client takes none, and continue when it does', async () => {
     const daemon = await start();
     const client = new RawClient(daemon.url).hello();
     await client.next(PACKET.welcome);
@@ -160,9 +160,12 @@ describe('flow', () => {
 });
 
 describe('a client that breaks the rules', () => {
-  const sentence = { code: 'PROTOCOL_ERROR', message: expect.stringMatching(/begins with Hello or Resume/) };
+  const sentence = {
+    code: 'PROTOCOL_ERROR',
+    message: expect.stringMatching(/begins with (a )?Hello or Resume/),
+  };
 
-  it('hears that Hello comes first, and briefly', async () => {
+  it('learns that a session begins with a short Hello', async () => {
     const daemon = await start();
     const hasty = new RawClient(daemon.url);
     hasty.socket.write(PREFACE);
@@ -175,7 +178,7 @@ describe('a client that breaks the rules', () => {
     expect([...(await open(daemon).ask(ACTION.echo))]).toEqual([ACTION.echo]);
   });
 
-  it('hears that its Hello or Resume is incomplete', async () => {
+  it('learns that its Hello or Resume is incomplete', async () => {
     const daemon = await start();
     for (const [kind, value] of [
       [PACKET.hello, { protocolMin: 2 }],
@@ -190,7 +193,7 @@ describe('a client that breaks the rules', () => {
     }
   });
 
-  it('loses its session where it says Hello twice, sends an empty frame, or takes what was not sent', async () => {
+  it('loses its session after a second Hello, an empty frame, or an acknowledgement of an unsent frame', async () => {
     const daemon = await start();
     for (const wrong of [
       encodeObject(PACKET.hello, HELLO),
@@ -208,7 +211,7 @@ describe('a client that breaks the rules', () => {
     expect([...(await open(daemon).ask(ACTION.echo, 3))]).toEqual([ACTION.echo, 3]);
   });
 
-  it("hears both versions when it speaks no protocol of the host's", async () => {
+  it('learns both versions where it shares no protocol version with the host', async () => {
     const daemon = await start();
     const reason = await open(daemon, { ...HELLO, protocolMin: 7, protocolMax: 9, version: '9.9.9' }).closed;
     expect(reason?.code).toBe('VERSION_MISMATCH');
@@ -217,7 +220,7 @@ describe('a client that breaks the rules', () => {
 });
 
 describe('a host without a GPU', () => {
-  it('does not start, and says why', async () => {
+  it('does not start without a GPU, and says why', async () => {
     await expect(start({ adapter: 'none' })).rejects.toMatchObject({
       code: 'NO_ADAPTER',
       message: 'there is no GPU here; install one',
@@ -228,7 +231,7 @@ describe('a host without a GPU', () => {
     });
   });
 
-  it('that is to serve all the same says why to whoever asks', async () => {
+  it('with `withoutGpu` serves without a GPU, and says why there is none', async () => {
     const daemon = await start({ adapter: 'none', withoutGpu: true });
     const client = new HostClient(daemon.url);
     expect(await client.describe()).toMatchObject({ adapterProblem: 'there is no GPU here; install one' });
@@ -257,7 +260,7 @@ describe('health', () => {
     return result;
   }
 
-  it('is SERVING with a GPU and NOT_SERVING without, for the server and for the service', async () => {
+  it('is SERVING with a GPU and NOT_SERVING without one, for the server and for the service', async () => {
     const [well, ill] = [await start(), await start({ adapter: 'none', withoutGpu: true })];
     for (const service of ['', 'farlight.v1.Host']) {
       expect(await check(well, service)).toEqual({ code: 0, reply: [0x08, 1] });
@@ -265,13 +268,13 @@ describe('health', () => {
     }
   });
 
-  it('of an unknown service is NOT_FOUND', async () => {
+  it('is NOT_FOUND for an unknown service', async () => {
     expect((await check(await start(), 'other')).code).toBe(5);
   });
 });
 
-describe('a host that cannot be made of its options', () => {
-  it('leaves no timer behind', async () => {
+describe('a host with wrong options', () => {
+  it('leaves no timer behind where an option is wrong', async () => {
     const intervals = new Map<number, number>();
     const hook = createHook({
       init(id, type, _, timer) {
@@ -289,7 +292,7 @@ describe('a host that cannot be made of its options', () => {
 });
 
 describe('close', () => {
-  it('tells each session, and leaves no process behind', async () => {
+  it('tells each session why it ends, and leaves no process behind', async () => {
     const daemon = await start();
     const client = open(daemon);
     const pid = await pidOf(client);
@@ -298,7 +301,7 @@ describe('close', () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  it('frees the port', async () => {
+  it('frees the port of a closed host', async () => {
     const listen = `127.0.0.1:${await freePort()}`;
     const daemon = await start({ listen });
     await expect(start({ listen })).rejects.toMatchObject({ code: 'PORT_IN_USE' });

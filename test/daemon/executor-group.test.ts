@@ -23,7 +23,7 @@ describe('a control group for executors', () => {
   const text = (...path: string[]) => readFileSync(join(service, ...path), 'utf8');
   const groups = () => readdirSync(service).filter((name) => name.startsWith('farlight-'));
 
-  it('has the bound and the executors, while the host has one beside it', () => {
+  it('has the limit and the executors, and the host moves to a group beside it', () => {
     const group = new ExecutorGroup(1000, files());
     group.add(4242);
     const [executors, host] = groups().sort() as [string, string];
@@ -34,30 +34,30 @@ describe('a control group for executors', () => {
     expect(text('cgroup.subtree_control')).toBe('+memory');
   });
 
-  it('is made beside that of the host where the host has one already', () => {
+  it('is made beside the group of the host where that is divided already', () => {
     writeFileSync(join(service, 'cgroup.subtree_control'), 'memory\n');
     writeFileSync(join(root, 'own'), `0::/system.slice/farlight.service/farlight-host-${process.pid}\n`);
     new ExecutorGroup(1000, files());
     expect(groups()).toEqual([expect.stringMatching(/^farlight-executors-/)]);
   });
 
-  it('is not to be had, with a reason, where the system has none of version 2', () => {
+  it('cannot be made, with a reason, where the system has no groups of version 2', () => {
     writeFileSync(join(root, 'own'), '8:memory:/else\n');
     expect(() => new ExecutorGroup(1000, files())).toThrow('the system has no control groups of version 2');
   });
 
-  it('is not to be had, with a reason, where its group has no say over memory', () => {
+  it('cannot be made, with a reason, where the group has no memory controller', () => {
     writeFileSync(join(service, 'cgroup.controllers'), 'cpu pids\n');
     expect(() => new ExecutorGroup(1000, files())).toThrow('its control group has no memory controller');
   });
 
-  it('is not to be had, and moves nobody, where its group is not its own to divide', () => {
+  it('cannot be made, and moves no process, where the host may not divide its group', () => {
     // What cannot be written, as the system has it where others are in the group.
     mkdirSync(join(root, 'none'));
     writeFileSync(join(root, 'own'), '0::/none\n');
     writeFileSync(join(root, 'none', 'cgroup.controllers'), 'memory');
     mkdirSync(join(root, 'none', 'cgroup.subtree_control'));
-    expect(() => new ExecutorGroup(1000, files())).toThrow(/^its control group is not its own to divide \(/);
+    expect(() => new ExecutorGroup(1000, files())).toThrow(/^it may not divide its control group \(/);
     expect(readFileSync(join(root, 'none', 'cgroup.procs'), 'utf8')).toBe(String(process.pid));
     expect(readdirSync(join(root, 'none')).some((name) => name.startsWith('farlight-executors'))).toBe(false);
   });

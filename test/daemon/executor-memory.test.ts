@@ -20,7 +20,7 @@ async function newDevice(gpu: GPU): Promise<GPUDevice> {
   return (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
 }
 
-it("a session whose process has more of the host's memory than it may is told so, and no other notices", async () => {
+it("a session whose process has too much of the machine's memory ends with a reason, and no other notices", async () => {
   // An executor that does nothing has some 100 MiB; a software GPU's buffers are memory of its process.
   daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', executorBytes: 400 * MIB });
   const [large, small] = [create({ host: daemon.url }), create({ host: daemon.url })];
@@ -34,7 +34,7 @@ it("a session whose process has more of the host's memory than it may is told so
   const { reason, message } = await device.lost;
   expect(reason).toBe('unknown');
   expect(message).toMatch(
-    /^the GPU executor had \d+ MiB of the host's memory, of 400 MiB that it may have, and was ended; start the program again$/,
+    /^the GPU executor had \d+ MiB of the host's memory, more than the 400 MiB that it may have, and the host ended it; start the program again$/,
   );
   expect(kept).toHaveLength(12);
   await other.queue.onSubmittedWorkDone();
@@ -42,7 +42,7 @@ it("a session whose process has more of the host's memory than it may is told so
   close(small);
 });
 
-describe('what a process has of the machine', () => {
+describe('the memory of a process', () => {
   /** Takes as many MiB as it is asked for, of its own or in a file in memory, keeps them, and says so. */
   const TAKER = `
     const { openSync, unlinkSync, writeSync } = require('node:fs');
@@ -65,7 +65,7 @@ describe('what a process has of the machine', () => {
     await once(taker, 'message');
   }
 
-  it('is what the system counts, and unknown where it is gone', async () => {
+  it('is what the system counts, and unknown once the process has exited', async () => {
     await take(1);
     const before = [processMemory(taker.pid), takenMemory(taker.pid)] as number[];
     await take(64);
@@ -79,7 +79,7 @@ describe('what a process has of the machine', () => {
     }
   });
 
-  it('includes the files in memory that it has open, with a name or without', async () => {
+  it('includes open files in memory, named or unnamed', async () => {
     // Writing the file takes as much memory of its own, which may or may not be free again.
     await take(64);
     const before = takenMemory(taker.pid) as number;
@@ -91,7 +91,7 @@ describe('what a process has of the machine', () => {
   });
 });
 
-it('the sessions of a tenant may have no more together than it may: the largest ends', async () => {
+it('where the sessions of a tenant exceed its memory together, the largest ends', async () => {
   daemon = await Daemon.start({
     listen: '127.0.0.1:0',
     executorEntry: FAKE_EXECUTOR,
@@ -106,13 +106,13 @@ it('the sessions of a tenant may have no more together than it may: the largest 
   expect(await large.closed).toMatchObject({
     code: 'EXECUTOR_LOST',
     message: expect.stringMatching(
-      /^the GPU executor was the largest of its tenant's, which had \d+ MiB of the host's memory together, of 400 MiB that they may have, and was ended/,
+      /^the GPU executor was the largest of its tenant, whose executors had \d+ MiB of the host's memory together, more than the 400 MiB that they may have, and the host ended it/,
     ),
   });
   expect([...(await small.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
 });
 
-it('the system takes an executor before the host when it has no memory left', async () => {
+it('the system kills an executor before the host when memory runs out', async () => {
   daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
   const client = new SessionClient(remoteHost(daemon.url));
   const pid = Number(Buffer.from(await client.ask(ACTION.pid)).toString());

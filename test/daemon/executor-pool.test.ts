@@ -14,8 +14,8 @@ const start = fakeHosts();
 const open = (daemon: Daemon, hello = HELLO) => new SessionClient(remoteHost(daemon.url), hello);
 
 describe('sessions', () => {
-  it('leave no executor behind where none is kept, whether they close or their client vanishes', async () => {
-    const daemon = await start({ kept: 0, resumeMs: 200 });
+  it('leave no executor behind where none stays warm, whether the client closes or vanishes', async () => {
+    const daemon = await start({ warm: 0, resumeMs: 200 });
     const [closing, vanishing] = [open(daemon), new RawClient(daemon.url)];
     const pid = await pidOf(closing);
     closing.link.close();
@@ -27,8 +27,8 @@ describe('sessions', () => {
     expect(daemon.counters.sessionsActive).toBe(0);
   });
 
-  it('leave their executor to the next session of their program, and to no other', async () => {
-    const daemon = await start({ kept: 1, spares: 0 });
+  it('leave a warm executor to the next session of the same program, and to no other', async () => {
+    const daemon = await start({ warm: 1, spares: 0 });
     const sessionOf = async (program: string) => {
       const client = open(daemon, { ...HELLO, program });
       const pid = await pidOf(client);
@@ -37,7 +37,7 @@ describe('sessions', () => {
       return pid;
     };
     const first = await sessionOf('a.mjs');
-    await until(() => daemon.counters.executorsKept === 1);
+    await until(() => daemon.counters.executorsWarmed === 1);
     const other = await sessionOf('b.mjs');
     expect(other).not.toBe(first);
     // One is kept, so the older one has to go.
@@ -45,8 +45,8 @@ describe('sessions', () => {
     expect(await sessionOf('b.mjs')).toBe(other);
   });
 
-  it('whose executor does not come back lose it, and nobody waits for it', async () => {
-    const daemon = await start({ kept: 1, spares: 0, busyMs: 1000 });
+  it('end an executor that does not clear up after its session in time', async () => {
+    const daemon = await start({ warm: 1, spares: 0, busyMs: 1000 });
     const client = open(daemon);
     const pid = await pidOf(client);
     client.link.send(Uint8Array.of(ACTION.hang));
@@ -56,7 +56,7 @@ describe('sessions', () => {
     await until(() => !isAlive(pid));
   });
 
-  it("outlive a change of the machine's clock", async () => {
+  it("survive a change of the machine's clock", async () => {
     const daemon = await start({ busyMs: 400 });
     const client = open(daemon);
     const pid = await pidOf(client);
@@ -68,14 +68,14 @@ describe('sessions', () => {
     expect(await pidOf(client)).toBe(pid);
   });
 
-  it('that reuse an executor see nothing that it still sends to the one before', async () => {
-    const daemon = await start({ kept: 1, spares: 0 });
+  it('see nothing that a reused executor still sends to its last session', async () => {
+    const daemon = await start({ warm: 1, spares: 0 });
     const before = open(daemon);
     const pid = await pidOf(before);
     before.link.send(Uint8Array.of(ACTION.flood));
     before.link.close();
     await before.closed;
-    await until(() => daemon.counters.executorsKept === 1);
+    await until(() => daemon.counters.executorsWarmed === 1);
     const after = open(daemon);
     expect(await pidOf(after)).toBe(pid);
     expect([...(await after.ask(ACTION.echo, 9))]).toEqual([ACTION.echo, 9]);
@@ -83,7 +83,7 @@ describe('sessions', () => {
   });
 });
 
-describe('warm executors', () => {
+describe('spare executors', () => {
   it('are replaced after one is used', async () => {
     const daemon = await start({ spares: 1 });
     const pids = new Set<number>();
@@ -91,7 +91,7 @@ describe('warm executors', () => {
     expect(pids.size).toBe(3);
   });
 
-  it('are replaced when one dies before it is used', async () => {
+  it('are replaced when one exits before it is used', async () => {
     const daemon = await start();
     const before = await executorsOf(process.pid);
     expect(before).toHaveLength(1);
@@ -101,7 +101,7 @@ describe('warm executors', () => {
     expect([...(await open(daemon).ask(ACTION.echo, 4))]).toEqual([ACTION.echo, 4]);
   });
 
-  it('need not be kept: a session then waits for its own', async () => {
+  it('are optional: without any a session waits for its own executor', async () => {
     const daemon = await start({ spares: 0 });
     await Promise.all([open(daemon).welcome, open(daemon).welcome]);
   });

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { type Duplex, PassThrough } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
-import { type Caller, FrontDoor, reassure } from '#farlight/server/daemon/door/front-door.js';
+import { FrontDoor, reassure, type SessionRequest } from '#farlight/server/daemon/door/front-door.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
 import { RawClient } from '../support/raw-client.js';
 import { until } from '../support/session-client.js';
@@ -19,7 +19,7 @@ afterEach(() => {
 });
 
 async function open() {
-  const callers: Caller[] = [];
+  const requests: SessionRequest[] = [];
   const refusals: string[] = [];
   door = new FrontDoor({
     near: true,
@@ -27,9 +27,9 @@ async function open() {
     onGrpc: () => {},
     userOf: async () => OWNER,
     socketMode: 0o600,
-    onCaller: (caller) => {
-      caller.known();
-      callers.push(caller);
+    onSessionRequest: (request) => {
+      request.known();
+      requests.push(request);
     },
     onRefused: ({ code, message }) => refusals.push(`${code}: ${message}`),
   });
@@ -45,29 +45,29 @@ async function open() {
     sockets.push(client.socket);
     return client;
   };
-  return { callers, refusals, silent, speaks };
+  return { requests, refusals, silent, speaks };
 }
 
-describe('a host to which many connect who say nothing', () => {
-  it('hears those who say something, and lets go of who has been silent longest', async () => {
-    const { callers, refusals, silent, speaks } = await open();
+describe('a host with many silent connections', () => {
+  it('serves clients that speak, and closes the connection that has been silent longest', async () => {
+    const { requests, refusals, silent, speaks } = await open();
     const closed: number[] = [];
     for (let number = 0; number < 3 * MOST; number += 1) {
       const socket = await silent();
       socket.once('close', () => closed.push(number));
       speaks();
-      await until(() => callers.length === number + 1);
+      await until(() => requests.length === number + 1);
     }
-    expect(callers.every(({ kind }) => kind === PACKET.hello)).toBe(true);
+    expect(requests.every(({ packet }) => packet.kind === PACKET.hello)).toBe(true);
     await until(() => closed.length === 2 * MOST + 1);
     expect(closed).toEqual(Array.from({ length: 2 * MOST + 1 }, (_, number) => number));
     expect(refusals).toHaveLength(2 * MOST + 1);
-    expect(refusals[0]).toMatch(/^BUSY: it gave way to others/);
+    expect(refusals[0]).toMatch(/^BUSY: too many connections/);
   });
 });
 
 describe('a client that waits for its executor', () => {
-  it('hears from time to time that the host is there, and nothing any more when it has it', async () => {
+  it('gets pings while it waits for its executor, and none afterwards', async () => {
     const socket = new PassThrough();
     let waits = true;
     let looks = 0;
@@ -88,7 +88,7 @@ describe('a client that waits for its executor', () => {
     expect(looks).toBe(before + 1);
   });
 
-  it('may hang up meanwhile', async () => {
+  it('may disconnect while it waits for its executor', async () => {
     const socket = new PassThrough();
     let looks = 0;
     const isWaiting = () => {

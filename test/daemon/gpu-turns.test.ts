@@ -5,7 +5,7 @@ import { shareGpu } from '../support/shared-gpu.js';
 const SECONDS = 1000;
 
 describe('tenants that compete for a GPU', () => {
-  it('have equal shares of its time, whatever the length of their work', async () => {
+  it('get equal shares of its time, whatever the length of their work', async () => {
     for (const [a, b] of [
       [3, 3],
       [3, 15],
@@ -25,7 +25,7 @@ describe('tenants that compete for a GPU', () => {
     }
   });
 
-  it('keep the GPU as busy as one does that has it to itself, nearly', async () => {
+  it('keep the GPU almost as busy as a tenant alone', async () => {
     const results = await shareGpu(
       [
         { tenant: 'a', jobMs: 5, jobs: 8 },
@@ -37,7 +37,7 @@ describe('tenants that compete for a GPU', () => {
     expect(busy).toBeGreaterThan(0.9 * 10 * SECONDS);
   });
 
-  it('and want less than their share are hardly slowed by one that wants all', async () => {
+  it('hardly slow down a tenant that wants less than its share', async () => {
     const small = { tenant: 'small', jobMs: 4, pauseMs: 30 };
     const [alone] = await shareGpu([small], 20 * SECONDS);
     const greedy = { tenant: 'greedy', jobMs: 10, jobs: 20 };
@@ -47,7 +47,7 @@ describe('tenants that compete for a GPU', () => {
     expect((fair?.rounds ?? 0) / (alone?.rounds ?? 1)).toBeGreaterThan(0.7);
   });
 
-  it('have shares by their weights', async () => {
+  it('get shares by their weights', async () => {
     const [heavy, light] = await shareGpu(
       [
         { tenant: 'heavy', jobMs: 5, jobs: 4 },
@@ -60,7 +60,7 @@ describe('tenants that compete for a GPU', () => {
     expect((heavy?.gpuMs ?? 0) / (light?.gpuMs ?? 1)).toBeLessThan(3.4);
   });
 
-  it('have one share each, however many sessions one of them opens', async () => {
+  it('get one share each, however many sessions one of them opens', async () => {
     const many = [0, 1, 2, 3].map(() => ({ tenant: 'many', jobMs: 5, jobs: 4 }));
     const results = await shareGpu([{ tenant: 'one', jobMs: 5, jobs: 4 }, ...many], 20 * SECONDS);
     const all = results.reduce((sum, { gpuMs }) => sum + gpuMs, 0);
@@ -70,7 +70,7 @@ describe('tenants that compete for a GPU', () => {
     expect(Math.min(...theirs)).toBeGreaterThan(Math.max(...theirs) * 0.9);
   });
 
-  it('have one share each also where every submit is longer than a turn may keep others waiting', async () => {
+  it('get one share each even where every submit is longer than a lapsing turn', async () => {
     const many = [0, 1, 2].map(() => ({ tenant: 'many', jobMs: 150, jobs: 4 }));
     const results = await shareGpu([{ tenant: 'one', jobMs: 150, jobs: 4 }, ...many], 60 * SECONDS);
     const all = results.reduce((sum, { gpuMs }) => sum + gpuMs, 0);
@@ -79,7 +79,7 @@ describe('tenants that compete for a GPU', () => {
     expect(all).toBeGreaterThan(0.8 * 60 * SECONDS);
   });
 
-  it('go on beside work that does not end, and are slowed by it once', async () => {
+  it('continue beside endless work, and wait for it only once', async () => {
     const turned: number[] = [];
     const turns = new GpuTurns<number>({
       weightOf: () => 1,
@@ -99,7 +99,7 @@ describe('tenants that compete for a GPU', () => {
     expect(turned.length).toBe(31);
   });
 
-  it('do not save up time by staying away', async () => {
+  it('do not save up time while they are idle', async () => {
     const [steady, late] = await shareGpu(
       [
         { tenant: 'steady', jobMs: 5, jobs: 4 },
@@ -113,7 +113,7 @@ describe('tenants that compete for a GPU', () => {
 });
 
 describe('a tenant alone on a GPU', () => {
-  it('uses it freely after one question, with all its sessions at once', async () => {
+  it('uses the GPU freely after asking once, with all its sessions at once', async () => {
     const asked: [number, number][] = [];
     const turns = new GpuTurns<number>({
       weightOf: () => 1,
@@ -129,14 +129,14 @@ describe('a tenant alone on a GPU', () => {
     expect(turns.lookAt).toBeUndefined();
   });
 
-  it('loses nothing but that', async () => {
+  it('loses no time except for asking once', async () => {
     const load = { tenant: 'a', jobMs: 2, jobs: 3, pauseMs: 1 };
     const [without] = await shareGpu([load], 10 * SECONDS, { turns: false });
     const [alone] = await shareGpu([load], 10 * SECONDS);
     expect((alone?.rounds ?? 0) / (without?.rounds ?? 1)).toBeGreaterThan(0.999);
   });
 
-  it('uses it freely again a second after another one has gone', async () => {
+  it('uses the GPU freely again a second after another tenant has left', async () => {
     const load = { tenant: 'a', jobMs: 2, jobs: 3, pauseMs: 1 };
     const other = { tenant: 'b', jobMs: 5, until: 2 * SECONDS };
     const [after] = await shareGpu([load, other], 12 * SECONDS);
@@ -145,7 +145,7 @@ describe('a tenant alone on a GPU', () => {
     expect((without?.rounds ?? 0) - (after?.rounds ?? 0)).toBeLessThan((without?.rounds ?? 0) * (2.5 / 12));
   });
 
-  it('yields when another one comes, also one that does not say so in time', async () => {
+  it('yields when another tenant comes, even if a session is late to yield', async () => {
     const log: string[] = [];
     const turns = new GpuTurns<string>({
       weightOf: () => 1,

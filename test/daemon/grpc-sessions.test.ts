@@ -64,8 +64,8 @@ async function session(client: Client) {
   };
 }
 
-describe('a host that is reached over gRPC', () => {
-  it('lets a stream have a whole window under way, and holds no connection back that it knows', async () => {
+describe('a host over gRPC', () => {
+  it('lets a known client have a whole window of bytes on its way in each stream', async () => {
     const { target } = await start();
     const http2 = connectHttp2(`http://${target}`);
     cleanups.push(() => http2.destroy());
@@ -81,7 +81,7 @@ describe('a host that is reached over gRPC', () => {
     await until(() => http2.remoteSettings.initialWindowSize === LIMITS.windowBytes);
   });
 
-  it('serves nineteen sessions on a connection on which a twentieth never reads', async () => {
+  it('serves nineteen sessions on a connection whose twentieth session never reads', async () => {
     const { daemon, target } = await start({ spares: 0, maxSessions: 20, tenantLimits: { sessions: 20 } });
     const client = connection(target);
     const stuck = await session(client);
@@ -94,7 +94,7 @@ describe('a host that is reached over gRPC', () => {
     for (const { call } of [stuck, ...others]) call.cancel();
   }, 60_000);
 
-  it('ends a call at once where its session ends, also of a client that does not read', async () => {
+  it('ends a call at once when its session ends, even if the client does not read', async () => {
     const { daemon, target } = await start({ resumeMs: 0 });
     const client = connection(target, 65_535);
     const stuck = await session(client);
@@ -108,7 +108,7 @@ describe('a host that is reached over gRPC', () => {
     await until(() => daemon.counters.sessionsActive === 0);
   }, 60_000);
 
-  it('tells both versions to a client of before, whose sessions were no gRPC', async () => {
+  it('tells both versions to an older client that speaks packets without gRPC', async () => {
     const { target } = await start();
     const socket = connect(Number(target.split(':')[1]), '127.0.0.1');
     const client = new RawClient(socket).hello({ protocolMin: 2, protocolMax: 2, version: '0.0.9' });
@@ -120,7 +120,7 @@ describe('a host that is reached over gRPC', () => {
     });
   });
 
-  it('is told both versions where it is one of before, which has no sessions over gRPC', async () => {
+  it('is reported with both versions where it is older and has no sessions over gRPC', async () => {
     const server = new Server();
     const description = { protocolMin: 2, protocolMax: 2, version: '0.0.9', adapterProblem: '', sessions: 0 };
     server.addService(hostService(), {
@@ -141,7 +141,7 @@ describe('a host that is reached over gRPC', () => {
     });
   });
 
-  it('says its version before its GPU is open', async () => {
+  it('sends its version before its GPU is open', async () => {
     const { target } = await start();
     const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
     const call = connection(target).makeBidiStreamRequest(

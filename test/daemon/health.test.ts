@@ -54,7 +54,7 @@ describe('the health of a host', () => {
         listen: '127.0.0.1:0',
         executorEntry: entry,
         spares,
-        kept: 0,
+        warm: 0,
         log,
       });
       cleanups.push(() => daemon.close());
@@ -85,7 +85,7 @@ describe('opening a GPU', () => {
   const gpuThat = (requestDevice: () => Promise<unknown>) =>
     ({ requestAdapter: async () => ({ requestDevice }) }) as unknown as GPU;
 
-  it('fails where its adapter gives no device, with one sentence', async () => {
+  it('fails with one sentence where the adapter gives no device', async () => {
     const broken = gpuThat(() => Promise.reject(new Error('VK_ERROR_DEVICE_LOST\n    at somewhere')));
     await expect(requireDevice(broken, 'GTX 1')).rejects.toMatchObject({
       code: 'NO_ADAPTER',
@@ -95,7 +95,7 @@ describe('opening a GPU', () => {
     });
   });
 
-  it('leaves no device behind', async () => {
+  it('leaves no device behind after opening a GPU', async () => {
     let destroyed = 0;
     const destroy = () => {
       destroyed += 1;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { LineLimit } from '#farlight/server/observatory/line-limit.js';
+import { LineLimit } from '#farlight/server/observatory/session-log.js';
 
-it('lets a few lines through at once, then one at a time, and says how many were left out', () => {
+it('a line limit lets a few lines through at once, then one at a time, and counts those left out', () => {
   const limit = new LineLimit({ burst: 3, everyMs: 100 });
   expect([0, 0, 0, 0, 50, 99].map((now) => limit.take(now))).toEqual([
     0,
@@ -16,7 +16,7 @@ it('lets a few lines through at once, then one at a time, and says how many were
   expect(limit.take(200)).toBe(1);
 });
 
-it('forgets a flood once it is over', () => {
+it('a line limit recovers after a flood', () => {
   const limit = new LineLimit({ burst: 3, everyMs: 100 });
   for (let now = 0; now < 1000; now += 1) limit.take(now);
   expect([5000, 5000, 5000, 5000].map((now) => limit.take(now) !== undefined)).toEqual([
@@ -27,7 +27,7 @@ it('forgets a flood once it is over', () => {
   ]);
 });
 
-it('bounds the lines of an endless flood by time alone', () => {
+it('a line limit bounds an endless flood by time alone', () => {
   const limit = new LineLimit({ burst: 10, everyMs: 1000 });
   let lines = 0;
   let leftOut = 0;

@@ -5,7 +5,7 @@ import { parseListenAddress } from '#farlight/server/daemon/door/listen-address.
 const EVERYWHERE = ['0.0.0.0:7070', '192.168.1.5:7070', 'gpu.example:7070', '[::]:7070', '128.0.0.1:1'];
 
 describe('an address to listen on', () => {
-  it('on loopback is plaintext, and clients are told the port that was bound', () => {
+  it('is plaintext on loopback, and the URL has the bound port', () => {
     for (const host of ['127.0.0.1', '127.255.0.9', 'localhost', '[::1]']) {
       const address = parseListenAddress(`${host}:0`, { tls: true });
       expect(address).toMatchObject({ target: `${host}:0`, tls: false, port: 0 });
@@ -22,36 +22,36 @@ describe('an address to listen on', () => {
     });
   });
 
-  it('is no unix socket on Windows, and one sentence says so', () => {
+  it('cannot be a unix socket on Windows, and one sentence says so', () => {
     expect(() => parseListenAddress('unix:/run/farlight.sock', { platform: 'win32' })).toThrow(
-      /^unix:\/run\/farlight\.sock is a unix socket, and Node has none on Windows; listen on 127\.0\.0\.1:7070$/,
+      /^unix:\/run\/farlight\.sock is a unix socket, which Node does not have on Windows; listen on 127\.0\.0\.1:7070$/,
     );
     expect(parseListenAddress('unix:/run/x.sock', { platform: 'darwin' }).path).toBe('/run/x.sock');
   });
 
-  it('as a unix socket has a path that the system takes whole', () => {
+  it('rejects the path of a unix socket that is too long for the system', () => {
     const folder = `/tmp/${'x'.repeat(LONGEST_UNIX_PATH - '/tmp//s'.length)}`;
     expect(parseListenAddress(`unix:${folder}/s`).path).toHaveLength(LONGEST_UNIX_PATH);
     for (const longer of [`${folder}/so`, `${folder}/é`])
       expect(() => parseListenAddress(`unix:${longer}`)).toThrow(
-        /has more than 10\d bytes.*name a shorter one/,
+        /is longer than the 10\d bytes .* name a shorter one/,
       );
   });
 
-  it('elsewhere asks for TLS, and so does grpcs:// on loopback', () => {
+  it('uses TLS beyond loopback, and for grpcs:// on loopback too', () => {
     for (const text of [...EVERYWHERE, 'grpcs://127.0.0.1:7070', 'grpcs://0.0.0.0:0'])
       expect(parseListenAddress(text, { tls: true }).tls, text).toBe(true);
     expect(parseListenAddress('[::]:7070', { tls: true })).toMatchObject({ host: '::', port: 7070 });
   });
 
-  it('with TLS is told to clients with the pin and the name that they need', () => {
+  it('has a URL with the pin and the name that clients need for TLS', () => {
     const address = parseListenAddress('0.0.0.0:0', { tls: true });
     expect(address.url(4321, 'PIN', '192.0.2.7')).toBe('grpcs://192.0.2.7:4321?ca=PIN');
     expect(address.url(4321, undefined, '2001:db8::7')).toBe('grpcs://[2001:db8::7]:4321');
     expect(parseListenAddress('127.0.0.1:0', { tls: true }).url(1, 'PIN')).toBe('grpc://127.0.0.1:1');
   });
 
-  it('elsewhere is refused by a caller without TLS, because it would be plaintext', () => {
+  it('is refused beyond loopback where TLS is unavailable', () => {
     for (const text of EVERYWHERE)
       expect(() => parseListenAddress(text), text).toThrow(/is not a loopback address/);
     for (const text of EVERYWHERE)
@@ -60,7 +60,7 @@ describe('an address to listen on', () => {
       );
   });
 
-  it('speaks TLS on loopback too where a token is required, and is refused where it could not', () => {
+  it('uses TLS on loopback where a token is required, and is refused where it cannot', () => {
     const required = { tls: true, requireToken: true };
     expect(parseListenAddress('127.0.0.1:7070', required).tls).toBe(true);
     for (const text of ['grpc://127.0.0.1:7070', 'unix:/run/farlight.sock'])
@@ -69,7 +69,7 @@ describe('an address to listen on', () => {
       );
   });
 
-  it('that is malformed is refused with an example', () => {
+  it('is refused with an example where it is malformed', () => {
     const malformed = [
       '',
       '7070',

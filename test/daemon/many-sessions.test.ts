@@ -13,11 +13,11 @@ import { executorsOf, until } from '../support/session-client.js';
 const start = fakeHosts();
 
 describe('many sessions that begin at once', () => {
-  it('are all greeted while a few executors start, and the others start when those have', async () => {
+  it('all get an answer while a few executors start, and the other executors start afterwards', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'farlight-many-'));
     const gpuOpens = join(folder, 'gpu');
     writeFileSync(gpuOpens, '');
-    const daemon = await start({ adapter: `once:${gpuOpens}`, spares: 1, kept: 0, maxSessions: 100 });
+    const daemon = await start({ adapter: `once:${gpuOpens}`, spares: 1, warm: 0, maxSessions: 100 });
     const others = await executorsOf(process.pid);
     // From now on no GPU opens: what is there is the spare.
     rmSync(gpuOpens);
@@ -47,8 +47,8 @@ describe('many sessions that begin at once', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('all have a device of the null adapter', async () => {
-    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', kept: 0 });
+  it('all get a device of the null adapter', async () => {
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', warm: 0 });
     const gpus = Array.from({ length: 10 }, () => create({ host: daemon.url }));
     const devices = await Promise.all(gpus.map(async (gpu) => (await gpu.requestAdapter())?.requestDevice()));
     expect(devices.filter((device) => device).length).toBe(gpus.length);

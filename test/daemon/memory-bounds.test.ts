@@ -12,9 +12,9 @@ function holder(
   name: string,
   tenant: string | undefined,
   mib: number,
-  state: 'used' | 'kept' | 'other' = 'used',
+  state: 'used' | 'warm' | 'other' = 'used',
 ) {
-  return { name, tenant, bytes: mib * MIB, isAtWork: state === 'used', isWaiting: state === 'kept' };
+  return { name, tenant, bytes: mib * MIB, isAtWork: state === 'used', isWarm: state === 'warm' };
 }
 
 /** Who has to end, and whether that is said to somebody. */
@@ -27,39 +27,39 @@ function ended(holders: Named[], bounds: { each?: number; tenant?: number; all?:
   return Object.fromEntries([...excess].map(([{ name }, what]) => [name, what]));
 }
 
-describe('memory of the machine', () => {
-  it('within the bounds ends nobody', () => {
+describe('the memory of executors', () => {
+  it('ends no executor within the bounds', () => {
     const holders = [holder('a', 'alice', 500), holder('b', 'alice', 500), holder('c', 'bob', 1000)];
     expect(ended(holders, { each: 1000, tenant: 1000, all: 2000 })).toEqual({});
     expect(ended(holders, {})).toEqual({});
     expect(ended([], { each: 0, tenant: 0, all: 0 })).toEqual({});
   });
 
-  it('of three sessions that each have less than they may, but more together, is freed by the largest', () => {
+  it('ends the largest of three executors that exceed the limit of their tenant together', () => {
     const holders = [holder('a', 'alice', 400), holder('b', 'alice', 450), holder('c', 'alice', 400)];
     expect(ended(holders, { each: 500, tenant: 1000 })).toEqual({
-      b: "was the largest of its tenant's, which had 1250 MiB of the host's memory together, of 1000 MiB that they may have",
+      b: "was the largest of its tenant, whose executors had 1250 MiB of the host's memory together, more than the 1000 MiB that they may have",
     });
   });
 
-  it('of one that has more than it may is enough: no other of its tenant ends for it', () => {
+  it('ends only the executor that exceeds its own limit, and no other of its tenant', () => {
     const holders = [holder('a', 'alice', 900), holder('b', 'alice', 300)];
     expect(ended(holders, { each: 500, tenant: 1000, all: 1000 })).toEqual({
-      a: "had 900 MiB of the host's memory, of 500 MiB that it may have",
+      a: "had 900 MiB of the host's memory, more than the 500 MiB that it may have",
     });
   });
 
-  it('is freed by what nobody misses first, which is told to nobody', () => {
+  it('ends warm executors first, without a reason', () => {
     const holders = [
       holder('a', 'alice', 900),
-      holder('kept', 'alice', 100, 'kept'),
-      holder('larger', 'alice', 200, 'kept'),
+      holder('warm', 'alice', 100, 'warm'),
+      holder('larger', 'alice', 200, 'warm'),
     ];
     expect(ended(holders, { tenant: 1000 })).toEqual({ larger: undefined });
     expect(ended(holders, { all: 1000 })).toEqual({ larger: undefined });
   });
 
-  it('of all tenants is freed by the one that takes most, not by who has the largest process', () => {
+  it('where all exceed the limit, ends one of the tenant that has the most, not the largest process', () => {
     const holders = [
       holder('a', 'alice', 300),
       holder('b', 'alice', 350),
@@ -67,11 +67,11 @@ describe('memory of the machine', () => {
       holder('spare', undefined, 800, 'other'),
     ];
     expect(ended(holders, { all: 1000 })).toEqual({
-      b: "was the largest of the tenant that took most, when those of all tenants had 1850 MiB of the host's memory together, of 1000 MiB that they may have",
+      b: "was the largest of the tenant that had the most, when all executors had 1850 MiB of the host's memory together, more than the 1000 MiB that they may have",
     });
   });
 
-  it('is freed for a tenant beyond its bound by its own alone', () => {
+  it('ends only executors of the tenant that exceeds its limit', () => {
     const holders = [
       holder('a', 'alice', 600),
       holder('b', 'bob', 700),

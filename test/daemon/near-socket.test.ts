@@ -18,7 +18,7 @@ import { nearHost } from '#farlight/client/transport/near-host.js';
 import { NearLink } from '#farlight/client/transport/near-link.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { findNear, isPrivate, nearAddress } from '#farlight/link/address/near-address.js';
-import { NearDoor } from '#farlight/server/daemon/door/near-socket.js';
+import { NearSocket } from '#farlight/server/daemon/door/near-socket.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
@@ -65,7 +65,7 @@ async function echo(client: SessionClient): Promise<void> {
 
 /** The folder is memory of Linux, where a container may have none. */
 describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
-  it('is to be met by its own user at a socket too, for as long as it listens', async () => {
+  it('has a unix socket for its own user while it listens', async () => {
     const { daemon, port } = await host();
     expect(findNear('127.0.0.1', port)).toBe(pathOf('127.0.0.1', port));
     expect(findNear('localhost', port)).toBe(pathOf('127.0.0.1', port));
@@ -74,7 +74,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     expect(findNear('127.0.0.1', port)).toBeUndefined();
   });
 
-  it('is not met at a socket that a killed one has left, where something else listens at its port now', async () => {
+  it('is not mistaken for another listener at the port of a killed host that has left a socket', async () => {
     const { port, server } = await listen();
     const path = pathOf('127.0.0.1', port);
     mkdirSync(dirname(path), { mode: 0o700, recursive: true });
@@ -92,7 +92,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     await client.closed;
   });
 
-  it("has its clients' connections in their own threads, but of those that come through something", async () => {
+  it('is reached from the thread of the program, except through a proxy', async () => {
     const { daemon } = await host();
     const near = new SessionClient(remoteHost(daemon.url));
     expect(near.link).toBeInstanceOf(NearLink);
@@ -104,7 +104,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     await echo(far);
   });
 
-  it('is said not to be there where its socket does not answer', async () => {
+  it('counts as unreachable where its socket does not answer', async () => {
     const { daemon } = await host();
     const folder = mkdtempSync(join(tmpdir(), 'farlight-left-'));
     cleanups.push(() => rmSync(folder, { recursive: true }));
@@ -117,7 +117,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
       });
   });
 
-  it('takes away what hosts have left that were killed, and nothing else', async () => {
+  it('removes the sockets of killed hosts, and nothing else', async () => {
     const { port } = await host();
     const { port: another } = await listen();
     const path = pathOf('127.0.0.1', another);
@@ -126,7 +126,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     writeFileSync(file, '');
     cleanups.push(() => rmSync(file));
     let came = 0;
-    const door = await NearDoor.open({ address: '127.0.0.1', port: another, family: 'IPv4' }, () => {
+    const door = await NearSocket.open({ address: '127.0.0.1', port: another, family: 'IPv4' }, () => {
       came += 1;
     });
     cleanups.push(() => door?.close());
@@ -141,10 +141,10 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     const { port, server } = await listen();
     await once(server.close(), 'close');
     expect(nearAddress('127.0.0.1', port)).toBeUndefined();
-    expect(await NearDoor.open({ address: '127.0.0.1', port, family: 'IPv4' }, () => {})).toBeUndefined();
+    expect(await NearSocket.open({ address: '127.0.0.1', port, family: 'IPv4' }, () => {})).toBeUndefined();
   });
 
-  it('is found at the IPv6 address too', async () => {
+  it('is found at its IPv6 address too', async () => {
     const daemon = await Daemon.start({ listen: '[::1]:0', executorEntry: FAKE_EXECUTOR });
     cleanups.push(() => daemon.close());
     const port = Number(new URL(daemon.url).port);
@@ -156,7 +156,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
   });
 });
 
-it('a folder is private where it is one, and no other user may look into it', () => {
+it('a folder is private if it is a folder that no other user may read', () => {
   const folder = mkdtempSync(join(tmpdir(), 'farlight-private-'));
   cleanups.push(() => rmSync(folder, { recursive: true }));
   const link = join(folder, 'link');

@@ -14,7 +14,7 @@ import { executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../su
 const folder = mkdtempSync(join(tmpdir(), 'farlight-orphans-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it('every executor of a host that is killed ends, be it ready, used, or compiling meanwhile', async () => {
+it('every executor of a killed host exits, whether it is spare, used, or compiling', async () => {
   const [daemon, url] = await DaemonProcess.start({ fake: true, spares: 2 });
   const [used, compiling] = [new SessionClient(remoteHost(url)), new SessionClient(remoteHost(url))];
   await pidOf(used);
@@ -26,7 +26,7 @@ it('every executor of a host that is killed ends, be it ready, used, or compilin
   await until(() => !executors.some(isAlive));
 });
 
-it('an executor ends whose parent was killed before it had loaded its code', async () => {
+it('an executor exits whose parent was killed before the executor had loaded its code', async () => {
   const fake = fileURLToPath(FAKE_EXECUTOR);
   const late = join(folder, 'late.mjs');
   writeFileSync(

@@ -34,7 +34,7 @@ describe('a place for a process', () => {
     return { want, free, done };
   }
 
-  it('is given at once where there is one, and else in turn, to whoever still waits', () => {
+  it('goes to a session at once where one is free, and else to the waiting ones in turn', () => {
     const { want, free, done } = placesOf(1);
     const first = want('alice', 'a1');
     const second = want('alice', 'a2');
@@ -51,7 +51,7 @@ describe('a place for a process', () => {
     third();
   });
 
-  it('is refused to who has waited too long', async () => {
+  it('is refused to a session that has waited too long', async () => {
     const { want, free, done } = placesOf(1, 1);
     want('alice', 'a1');
     want('alice', 'a2');
@@ -62,8 +62,8 @@ describe('a place for a process', () => {
 });
 
 describe('a tenant', () => {
-  it('that may have one session has one process, however often it begins anew before it is welcomed', async () => {
-    const daemon = await start({ tenantLimits: { sessions: 1 }, spares: 0, kept: 0 });
+  it('has one process where it may have one session, however often its client reconnects before the host answers', async () => {
+    const daemon = await start({ tenantLimits: { sessions: 1 }, spares: 0, warm: 0 });
     let most = 0;
     let last: RawClient | undefined;
     for (let time = 0; time < 12; time += 1) {
@@ -78,7 +78,7 @@ describe('a tenant', () => {
     ['it may have one session', { tenantLimits: { sessions: 1 } }],
     ['the host takes one session of all', { maxSessions: 1 }],
   ])('waits with the next one until the process of the last has ended, where %s', async (_, limits) => {
-    const daemon = await start({ ...limits, spares: 0, kept: 0 });
+    const daemon = await start({ ...limits, spares: 0, warm: 0 });
     const first = new SessionClient(remoteHost(daemon.url));
     const pid = await pidOf(first);
     first.link.send(Uint8Array.of(ACTION.linger));

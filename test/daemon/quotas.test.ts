@@ -15,13 +15,13 @@ function fill(quotas: Quotas, tenant: string, most = 1000) {
 }
 
 describe('a tenant', () => {
-  it('without limits has as many sessions as it likes, with all the room that a session needs', () => {
+  it('without limits may open any number of sessions, with full buffers', () => {
     const { open } = fill(new Quotas({}), 'a', 100);
     expect(open).toHaveLength(100);
     expect(open[99]).toEqual({ commands: LIMITS.windowBytes, replies: LIMITS.windowBytes });
   });
 
-  it('has so many sessions at a time, and hears what to do about more', () => {
+  it('may open a limited number of sessions, and learns how to get more', () => {
     const { open, refusal } = fill(new Quotas({ sessions: 3 }), 'alice');
     expect(open).toHaveLength(3);
     expect(refusal).toEqual({
@@ -30,7 +30,7 @@ describe('a tenant', () => {
     });
   });
 
-  it('never has more bytes in flight than it may, and each session has at least a frame each way', () => {
+  it('never exceeds its bytes in flight, and each session has at least a frame each way', () => {
     for (const inFlight of [2 * MIB, 5 * MIB, 64 * MIB, 100 * MIB, 1024 * MIB]) {
       const { open, refusal } = fill(new Quotas({ inFlight }), 'a');
       const sum = open.reduce((total, { commands, replies }) => total + commands + replies, 0);
@@ -43,12 +43,12 @@ describe('a tenant', () => {
     }
   });
 
-  it('has in flight for its first session what a session needs, where that leaves as much for others', () => {
+  it('gives its first session full buffers, where that leaves as much for others', () => {
     const { open } = fill(new Quotas({ inFlight: 64 * MIB }), 'a');
     expect(open[0]).toEqual({ commands: LIMITS.windowBytes, replies: LIMITS.windowBytes });
   });
 
-  it('has the limits of its own in place of those for all, each for itself', () => {
+  it('has its own limits in place of those for all tenants, each limit by itself', () => {
     const quotas = new Quotas({ sessions: 3, gpuMemory: 100 }, (tenant) =>
       tenant === 'b' ? { sessions: 5, gpuShare: 2 } : {},
     );

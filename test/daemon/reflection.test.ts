@@ -46,8 +46,8 @@ function services(url: string): Promise<string[]> {
   });
 }
 
-describe("the host's gRPC port", () => {
-  it('tells a tool that has no copy of farlight.proto what it serves', async () => {
+describe('the gRPC port of a host', () => {
+  it('tells its services to a tool without a copy of farlight.proto', async () => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
     cleanups.push(() => daemon.close());
     expect(await services(daemon.url)).toContain('farlight.v1.Host');

@@ -1,17 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { StartTurns } from '#farlight/server/daemon/executors/start-queue.js';
+import { StartQueue } from '#farlight/server/daemon/executors/start-queue.js';
 import { turn } from '../support/scripted-transport.js';
 import { until } from '../support/session-client.js';
 
 /** Turns, and which of those that wanted one have had theirs. */
 function turns(longestMs?: number) {
   const begun: string[] = [];
-  const all = new StartTurns(longestMs === undefined ? { most: 2 } : { most: 2, longestMs });
-  return { begun, want: (name: string) => all.take(() => begun.push(name)) };
+  const all = new StartQueue(longestMs === undefined ? { most: 2 } : { most: 2, longestMs });
+  return { begun, want: (name: string) => all.add(() => begun.push(name)) };
 }
 
-describe('processes that are to start', () => {
-  it('start a few at a time, in the order in which they came', async () => {
+describe('processes that wait to start', () => {
+  it('start a few at a time, in order', async () => {
     const { begun, want } = turns();
     const [a, b] = [want('a'), want('b'), want('c'), want('d'), want('e')];
     expect(begun).toEqual(['a', 'b']);
@@ -26,7 +26,7 @@ describe('processes that are to start', () => {
     expect(begun).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('are let past by one that is not wanted any more', async () => {
+  it('skip a process that is not needed any more', async () => {
     const { begun, want } = turns();
     const a = want('a');
     want('b');
@@ -38,7 +38,7 @@ describe('processes that are to start', () => {
     expect(begun).toEqual(['a', 'b', 'd']);
   });
 
-  it('do not wait for ever for those that never say that they have started', async () => {
+  it('do not wait for ever for a process that never reports its start', async () => {
     const { begun, want } = turns(10);
     for (const name of ['a', 'b', 'c', 'd', 'e']) want(name);
     await until(() => begun.length === 5);

@@ -29,12 +29,12 @@ const told = () => {
   return [one, two].map(({ name }) => filter.mayHold(name));
 };
 
-describe('what a host keeps', () => {
-  it('is nothing before the first upload, which says so too', () => {
+describe('the contents that a host keeps', () => {
+  it('are none before the first upload', () => {
     expect(contents.describe()).toEqual({ filter: new Uint8Array(0), largestBytes: 3 << 16 });
   });
 
-  it('is what is in the folder each time that a session begins', () => {
+  it('are read from the folder each time a session begins', () => {
     put(one, 1000);
     expect(told()).toEqual([true, false]);
     put(two, 2000);
@@ -43,7 +43,7 @@ describe('what a host keeps', () => {
     expect(told()).toEqual([false, true]);
   });
 
-  it('is looked up again only when the folder has changed, or has just changed', () => {
+  it('are read again only if the folder has changed, or changed a moment ago', () => {
     put(one, 1000);
     const { filter } = contents.describe();
     expect(contents.describe().filter).toBe(filter);
@@ -53,14 +53,14 @@ describe('what a host keeps', () => {
     expect(told()).toEqual([true, true]);
   });
 
-  it('is nothing where the folder cannot be looked at', () => {
+  it('are none where the folder cannot be read', () => {
     writeFileSync(join(root, 'file'), '');
     const none = new KeptContents({ root: join(root, 'file', 'blobs') });
     expect(none.describe().filter).toEqual(new Uint8Array(0));
     expect(none.folder.maxBytes).toBeGreaterThan(0);
   });
 
-  it('may take no more than half of what the disk has', () => {
+  it('take at most half of the free disk space', () => {
     const { maxBytes } = new KeptContents({ root }).folder;
     expect(maxBytes).toBeGreaterThan(0);
     expect(maxBytes).toBeLessThanOrEqual(4 * 2 ** 30);

@@ -4,19 +4,19 @@ import { WaitingRoom } from '#farlight/server/daemon/door/waiting-room.js';
 
 const names = (count: number, name: string) => Array.from({ length: count }, (_, at) => `${name} ${at}`);
 
-describe('connections that wait to be known', () => {
-  it('a flood from one network is kept to its share, and takes the place of nobody else', () => {
+describe('unknown connections', () => {
+  it('limit a flood from one network to its share, and make nobody else give way', () => {
     const room = new WaitingRoom<string>({ most: 100, mostOfNetwork: 10 });
     const others = names(90, 'other');
     for (const [at, other] of others.entries()) expect(room.enter(other, `192.0.2.${at}`)).toBeUndefined();
     for (const [at, one] of names(1000, 'flood').entries()) {
       expect(room.enter(one, `2001:db8::${at.toString(16)}`)).toBe(at < 10 ? undefined : one);
     }
-    expect(room.guests).toEqual(expect.arrayContaining(others));
-    expect(room.guests).toHaveLength(100);
+    expect(room.connections).toEqual(expect.arrayContaining(others));
+    expect(room.connections).toHaveLength(100);
   });
 
-  it('where there is no room the newest of the network that has most gives way to a newcomer', () => {
+  it('give way to a newcomer by the newest of the largest network', () => {
     const room = new WaitingRoom<string>({ most: 10, mostOfNetwork: 8 });
     for (const one of names(6, 'greedy')) room.enter(one, '198.51.100.1');
     for (const one of names(4, 'modest')) room.enter(one, '198.51.100.2');
@@ -27,26 +27,26 @@ describe('connections that wait to be known', () => {
     expect(room.enter('a fourth', '192.0.2.4')).toBe('modest 3');
   });
 
-  it('who leaves makes room', () => {
+  it('make room when they leave', () => {
     const room = new WaitingRoom<string>({ most: 2, mostOfNetwork: 1 });
     room.enter('first', '192.0.2.1');
     room.leave('first');
     expect(room.enter('second', '192.0.2.1')).toBeUndefined();
     expect(room.enter('third', '192.0.2.1')).toBe('third');
-    expect(room.guests).toEqual(['second']);
+    expect(room.connections).toEqual(['second']);
   });
 
-  it('on this machine, which may be a proxy, the one that has waited longest gives way, whatever comes from elsewhere', () => {
+  it('of this machine give way by the oldest, independent of other machines', () => {
     const room = new WaitingRoom<string>({ most: 3, mostOfNetwork: 1 });
     const near = ['127.0.0.1', '::1', '::ffff:127.0.0.1', undefined];
     for (const [at, one] of names(3, 'far').entries()) room.enter(one, `192.0.2.${at}`);
     const leavers = names(8, 'near').map((one, at) => room.enter(one, near[at % near.length]));
     expect(leavers).toEqual([undefined, undefined, undefined, ...names(5, 'near')]);
     expect(room.enter('far 3', '192.0.2.3')).toBe('far 0');
-    expect(room.guests).toEqual(['near 5', 'near 6', 'near 7', 'far 1', 'far 2', 'far 3']);
+    expect(room.connections).toEqual(['near 5', 'near 6', 'near 7', 'far 1', 'far 2', 'far 3']);
   });
 
-  it('there are never more than there may be, and nobody gives way to a network that has more than theirs', () => {
+  it('never exceed their limits, and never give way to a larger network', () => {
     const act = fc.record({ network: fc.nat(5), leave: fc.boolean() });
     fc.assert(
       fc.property(fc.array(act, { maxLength: 200 }), (acts) => {
@@ -69,7 +69,7 @@ describe('connections that wait to be known', () => {
           }
           for (const each of here.values()) expect(sizeOf(each)).toBeLessThanOrEqual(6);
           expect(here.size).toBeLessThanOrEqual(12);
-          expect(new Set(room.guests)).toEqual(new Set(here.keys()));
+          expect(new Set(room.connections)).toEqual(new Set(here.keys()));
         }
       }),
     );

@@ -9,7 +9,7 @@ const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalTh
 /** A host of one executor, which each session has after the one before. */
 let host: TestHost;
 beforeAll(async () => {
-  host = await testHost({ adapter: 'software', spares: 0, kept: 1 });
+  host = await testHost({ adapter: 'software', spares: 0, warm: 1 });
 });
 afterAll(() => host.close());
 
@@ -24,9 +24,9 @@ async function session<T>(
   const device = await adapter.requestDevice();
   const seen = await body(device, adapter, gpu);
   const reused = host.counters.executorsReused > executorsReused;
-  const { executorsKept } = host.counters;
+  const { executorsWarmed } = host.counters;
   close(gpu);
-  await until(() => host.counters.executorsKept > executorsKept);
+  await until(() => host.counters.executorsWarmed > executorsWarmed);
   return { seen, reused };
 }
 
@@ -63,14 +63,14 @@ async function run(device: GPUDevice, pipeline: GPUComputePipeline): Promise<num
 const ONCE = [1, ...Array(15).fill(0)];
 
 describe('the next session of a program', () => {
-  it('has the executor of the one before, and memory of its own that is zero', async () => {
+  it('gets the executor of the last session, and zeroed memory', async () => {
     await session((device) => count(device));
     const { seen, reused } = await session((device) => count(device));
     expect(reused).toBe(true);
     expect(seen).toEqual(ONCE);
   });
 
-  it('finds no error scope open, and no error of another session', async () => {
+  it('finds no open error scope, and no error of another session', async () => {
     await session(async (device) => {
       device.pushErrorScope('validation');
       device.pushErrorScope('out-of-memory');
@@ -93,7 +93,7 @@ describe('the next session of a program', () => {
     expect(seen.errors).toEqual([expect.stringMatching(/usages must not be 0/)]);
   });
 
-  it('is told of a mistake that the one before has made too', async () => {
+  it('gets an error for a mistake that the last session made too', async () => {
     const mistake = async (device: GPUDevice) => {
       device.pushErrorScope('validation');
       const module = device.createShaderModule({ code: 'no shader' });
@@ -107,7 +107,7 @@ describe('the next session of a program', () => {
     expect(second.seen).toBe(first.seen);
   });
 
-  it('gets a device of its own where the one before was destroyed', async () => {
+  it('gets a new device where the last session destroyed its own', async () => {
     await session(async (device) => {
       await count(device);
       device.destroy();
@@ -121,13 +121,13 @@ describe('the next session of a program', () => {
     expect(seen).toEqual({ lost: 'alive', counted: ONCE });
   });
 
-  it('has one device of an adapter, as always', async () => {
+  it('gets one device from an adapter', async () => {
     await session((device) => count(device));
     const { seen } = await session(async (_device, adapter) => {
       const second = await adapter.requestDevice().catch((error: Error) => error.name);
       return typeof second === 'string' ? second : (await second.lost).reason;
     });
-    const fresh = await testHost({ adapter: 'software', kept: 0 });
+    const fresh = await testHost({ adapter: 'software', warm: 0 });
     try {
       const gpu = create({ host: fresh.url });
       const adapter = await gpu.requestAdapter();
@@ -140,7 +140,7 @@ describe('the next session of a program', () => {
     }
   });
 
-  it('has pipelines whose automatic layouts fit no other pipeline', async () => {
+  it('gets pipelines whose automatic layouts fit no other pipeline', async () => {
     const confuse = async (device: GPUDevice) => {
       const module = device.createShaderModule({ code: CODE });
       const make = () => device.createComputePipeline({ layout: 'auto', compute: { module } });
@@ -165,7 +165,7 @@ describe('the next session of a program', () => {
     }
   });
 
-  it('has pipelines with a layout that it gave, awaited or not', async () => {
+  it('gets pipelines with its own layout, awaited or not', async () => {
     const explicit = async (device: GPUDevice) => {
       const entry: GPUBindGroupLayoutEntry = {
         binding: 0,
@@ -184,7 +184,7 @@ describe('the next session of a program', () => {
     expect(await session(explicit)).toEqual({ seen: [ONCE, ONCE], reused: true });
   });
 
-  it('gets pipelines that are compiled without waiting for them, and waits for the others', async () => {
+  it('gets compiled pipelines without waiting, and waits for the others', async () => {
     const compile = async (device: GPUDevice, gpu: GPU, code: string) => {
       const module = device.createShaderModule({ code });
       const before = stats(gpu).waits;
@@ -228,16 +228,16 @@ describe('a host that has restarted', () => {
     return { seen, waits };
   }
 
-  it('has compiled what its last program needs before that comes, and computes the same', async () => {
+  it('compiles ahead for its last program, and computes the same', async () => {
     const options = { adapter: 'software', spares: 0, blobs: folders.make() };
     const first = await testHost(options);
     const cold = await countOn(first.url);
-    await until(() => first.counters.executorsKept === 1);
+    await until(() => first.counters.executorsWarmed === 1);
     await first.close();
 
     const second = await testHost(options);
     try {
-      await until(() => second.counters.executorsKept === 1);
+      await until(() => second.counters.executorsWarmed === 1);
       const warm = await countOn(second.url);
       expect(second.counters.executorsReused).toBe(1);
       // The pipeline is there, and the client knows: it is not waited for.

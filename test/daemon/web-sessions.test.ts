@@ -64,7 +64,7 @@ function say(daemon: Daemon, bytes: Uint8Array, messageBytes = bytes.length) {
 const greeting = (value: object = HELLO) => Buffer.concat([PREFACE, encodeObject(PACKET.hello, value)]);
 
 describe('a WebSocket to a host', () => {
-  it('is taken from pages of the host itself and of origins that were allowed, and from no other page', async () => {
+  it('is accepted from pages of the host and of allowed origins, and from no other page', async () => {
     const { log, of } = memoryLog();
     const daemon = await start({ log, allowOrigins: ['https://app.example', 'http://localhost:5173/'] });
     const own = new URL(webAddress(daemon).replace('ws:', 'http:')).origin;
@@ -85,19 +85,19 @@ describe('a WebSocket to a host', () => {
     }
     expect(of('connection refused')[0]).toMatchObject({
       code: 'UNAUTHORIZED',
-      why: 'a page of https://evil.example wants to use the GPU; if it may, start the host with --allow-origin https://evil.example',
+      why: 'a page of https://evil.example asked for the GPU; to allow it, start the host with --allow-origin https://evil.example',
     });
     expect(daemon.counters.sessionsOpened).toBe(0);
   });
 
-  it("is refused where a name of somebody else's leads to this machine", async () => {
+  it('is refused under a foreign host name that resolves to this machine', async () => {
     const daemon = await start();
     const { port } = new URL(webAddress(daemon));
     const Host = `evil.example:${port}`;
     expect(await shake(daemon, { Host, Origin: `http://${Host}` })).toBe(421);
   });
 
-  it('carries a session whatever the messages are that it is cut into', async () => {
+  it('carries a session in messages that are cut anywhere', async () => {
     const daemon = await start();
     for (const messageBytes of [1, 7, 1000]) {
       const client = say(daemon, greeting(), messageBytes);
@@ -109,7 +109,7 @@ describe('a WebSocket to a host', () => {
     expect(daemon.counters.sessionsOpened).toBe(3);
   });
 
-  it('is told why it is not served, and closed', async () => {
+  it('is closed with a reason where the host refuses the session', async () => {
     const { log, of } = memoryLog();
     const daemon = await start({ log });
     const end = async (bytes: Uint8Array) => {
@@ -129,7 +129,7 @@ describe('a WebSocket to a host', () => {
     expect(daemon.counters.sessionsOpened).toBe(0);
   });
 
-  it('whose bytes nobody takes holds its client back, and the host keeps few of them', async () => {
+  it('slows its client down while nobody reads, and the host buffers little', async () => {
     const heard: Duplex[] = [];
     const { handler } = webSessions({
       allowOrigins: [],
@@ -137,9 +137,7 @@ describe('a WebSocket to a host', () => {
       onRefused: () => {},
       take: (each) => heard.push(each),
     });
-    const server = createServer().on('upgrade', (request, socket, head) =>
-      handler(request, socket, head, new URL('http://localhost/session')),
-    );
+    const server = createServer().on('upgrade', (request, socket, head) => handler(request, socket, head));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
     await new Promise((resolve) => client.once('open', resolve));
@@ -161,13 +159,13 @@ describe('a WebSocket to a host', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('that sends a message longer than any of ours is closed', async () => {
+  it('is closed after a message that is longer than any of a Farlight client', async () => {
     const daemon = await start();
     const client = say(daemon, new Uint8Array(3 << 20));
     expect(await client.closed).toBe(1009);
   });
 
-  it('that breaks off in the middle of a message leaves nothing behind', async () => {
+  it('leaves nothing behind when it breaks off inside a message', async () => {
     const daemon = await start({ resumeMs: 0 });
     const { hostname, port } = new URL(webAddress(daemon));
     const socket = createConnection({ host: hostname, port: Number(port) });
@@ -186,7 +184,7 @@ describe('a WebSocket to a host', () => {
     await until(() => daemon.counters.sessionsActive === 0);
   });
 
-  it("of an origin that is none is a mistake of the host's owner, who is told at once", async () => {
+  it('is an error at the start where an allowed origin is not an origin', async () => {
     for (const origin of ['app.example', 'https://app.example/path', '*', 'null', 'ftp://app.example']) {
       await expect(start({ allowOrigins: [origin] })).rejects.toMatchObject({
         code: 'BAD_OPTION',

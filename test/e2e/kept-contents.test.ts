@@ -176,7 +176,7 @@ describe('a host that keeps contents', () => {
 
   it('keeps no more of a tenant than it may, of uploads and of what its programs compiled together', async () => {
     const blobBytes = 1 << 20;
-    const host = await start({ adapter: 'null', blobBytes, spares: 0, kept: 0 });
+    const host = await start({ adapter: 'null', blobBytes, spares: 0, warm: 0 });
     const takes = (path: string): number => {
       const stats = statSync(path);
       const within = stats.isDirectory() ? readdirSync(path).map((name) => takes(join(path, name))) : [];

@@ -26,7 +26,7 @@ describe('the log of farlight serve', () => {
     client.link.close();
     await client.closed;
     const ended = await server.logged('session ended');
-    await server.logged('executor kept');
+    await server.logged('executor warm');
 
     const session = sessionId.slice(0, 6);
     expect(await server.logged('host started')).toMatchObject({
@@ -71,7 +71,7 @@ describe('the log of farlight serve', () => {
       await client.welcome;
       client.link.close();
       await client.closed;
-      const kept = () => server.log.filter(({ msg }) => msg === 'executor kept').length;
+      const kept = () => server.log.filter(({ msg }) => msg === 'executor warm').length;
       await until(() => kept() > i);
     }
     const ends = server.log.filter(({ msg }) => msg === 'session ended');
@@ -79,7 +79,7 @@ describe('the log of farlight serve', () => {
       ['info', 'CLOSED', 'the program closed it'],
       ['info', 'CLOSED', 'the program closed it'],
     ]);
-    const { pid } = await server.logged('executor kept');
+    const { pid } = await server.logged('executor warm');
     expect(await server.logged('executor reused')).toMatchObject({ pid });
   });
 
@@ -98,7 +98,11 @@ describe('the log of farlight serve', () => {
     const seconds = (performance.now() - from) / 1000;
     const refused = server.log.filter(({ msg }) => msg === 'connection refused');
     const flood = refused.filter(({ code }) => code === 'PROTOCOL_ERROR');
-    expect(flood[0]).toMatchObject({ level: 'warn', why: 'this is no Farlight client', remote: '127.0.0.1' });
+    expect(flood[0]).toMatchObject({
+      level: 'warn',
+      why: 'this is not a Farlight client',
+      remote: '127.0.0.1',
+    });
     expect(flood.length).toBeGreaterThanOrEqual(10);
     // Ten at once, and one more every ten seconds.
     expect(flood.length).toBeLessThanOrEqual(10 + seconds / 10);

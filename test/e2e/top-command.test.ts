@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import type { HostView } from '#farlight/server/observatory/view.js';
+import type { HostView } from '#farlight/server/observatory/host-view.js';
 import { runFarlight } from '../support/farlight-command.js';
 import { freePort } from '../support/free-port.js';
 import { ServeProcess } from '../support/serve-process.js';

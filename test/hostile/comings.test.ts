@@ -32,9 +32,9 @@ async function comeAndGo(url: string, number: number, random: () => number): Pro
 }
 
 it(
-  `${count} clients that come and go, some without a word, leave no executor, descriptor or memory behind`,
+  `${count} clients that connect and leave, some without a Bye, leave no executor, descriptor or memory behind`,
   async () => {
-    const options = { adapter: 'null', resumeMs: 50, kept: 2, spares: 1 };
+    const options = { adapter: 'null', resumeMs: 50, warm: 2, spares: 1 };
     const [daemon, url] = await DaemonProcess.start(options);
     const random = seeded(11);
     /** Resolves when every session is over, and no more executors are there than are kept. */
@@ -42,7 +42,7 @@ it(
       for (;;) {
         const { sessionsActive } = await daemon.counters();
         const executors = await executorsOf(daemon.pid);
-        if (sessionsActive === 0 && executors.length <= options.kept + options.spares) return;
+        if (sessionsActive === 0 && executors.length <= options.warm + options.spares) return;
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     };
@@ -61,7 +61,7 @@ it(
     // An executor more or less has a handful of them.
     expect(Math.abs(after.descriptors - before.descriptors)).toBeLessThan(20);
     expect(after.memory - before.memory).toBeLessThan(64);
-    expect(executors).toBeLessThanOrEqual(options.kept + options.spares);
+    expect(executors).toBeLessThanOrEqual(options.warm + options.spares);
     await daemon.close();
   },
   60_000 + count * 1000,

@@ -69,7 +69,7 @@ async function check(url: string, contents: readonly Content[]): Promise<number>
 }
 
 it(
-  `a host that is killed ${kills} times while it keeps uploads gives none of them out wrong, and keeps others`,
+  `a host that is killed ${kills} times while it writes contents never gives out a wrong one, and keeps others`,
   async () => {
     const root = folders.make();
     const folder = tenantFolder(DEFAULT_TENANT, root);

@@ -16,9 +16,12 @@ import {
   PACKET_LIMIT,
   PREFACE,
 } from '#farlight/proto/wire/packet.js';
-import { decodeHello, decodeResume, decodeWords } from '#farlight/server/daemon/door/first-packet.js';
-import type { Caller } from '#farlight/server/daemon/door/front-door.js';
-import { Greeting } from '#farlight/server/daemon/door/greeting.js';
+import {
+  decodeFirstPacket,
+  decodeHello,
+  decodeResume,
+  FirstPacketReader,
+} from '#farlight/server/daemon/door/first-packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { openGpu } from '#farlight/server/gpu/open-gpu.js';
 import { play, Seeds } from '../support/fuzzed-sessions.js';
@@ -121,7 +124,7 @@ async function tryAll(name: string, gpu: GPU, count: number, wait: () => Promise
 
 const onDawn = Math.round(runs * 0.1);
 it(
-  `${onDawn} sessions that were changed somewhere neither crash an executor's GPU nor hang it, and end with a reason or not at all`,
+  `${onDawn} mutated sessions neither crash the GPU of an executor nor hang it, and end with a reason or not at all`,
   async () => {
     const { gpu } = await openGpu('null');
     await tryAll('null adapter', gpu, onDawn - begin, turn, begin);
@@ -131,12 +134,12 @@ it(
 
 const onInert = Math.round(runs * 0.65);
 it(
-  `${onInert} sessions that were changed somewhere are decoded and carried out without a crash or a hang, and end with a reason or not at all`,
+  `${onInert} mutated sessions are decoded and executed without a crash or a hang, and end with a reason or not at all`,
   () => tryAll('inert GPU', inertGpu, onInert, microtask, onDawn),
   timeout,
 );
 
-/** The first words of clients, and what may come behind them. */
+/** Clients' first packets, with bytes that may follow. */
 function conversations(): Uint8Array[] {
   const resume = { sessionId: 'A'.repeat(24), taken: 3, attempt: 1, token: `flt_${'x'.repeat(43)}` };
   const compression = { mode: 'auto', encodings: ['br'] };
@@ -157,7 +160,7 @@ function conversations(): Uint8Array[] {
 
 /** Reads a conversation as the daemon and then the executor do. @throws ProtocolError */
 function hear(pieces: readonly Uint8Array[], seen: { hellos: number; frames: number }): void {
-  const greeting = new Greeting();
+  const reader = new FirstPacketReader();
   const channel = new Channel({
     onFrame: () => {
       seen.frames += 1;
@@ -169,41 +172,42 @@ function hear(pieces: readonly Uint8Array[], seen: { hellos: number; frames: num
     if (packet[0] === PACKET.packed) channel.receive(PACKET.data, unpackFrame(body));
     else channel.receive(packet[0], body);
   }, PACKET_LIMIT);
-  let greeted = false;
+  let begun = false;
   for (const piece of pieces) {
-    const rest = greeted ? piece : greeting.push(piece);
-    if (!rest) continue;
-    if (!greeted) {
-      greeted = true;
-      const caller = { kind: greeting.packet[0], body: greeting.packet.subarray(1) } as Caller;
-      const words = decodeWords(caller);
-      if (caller.kind === PACKET.hello) {
-        const { protocolMin, protocolMax, program } = decodeHello(words);
-        expect([typeof protocolMin, typeof protocolMax, typeof program]).toEqual([
-          'number',
-          'number',
-          'string',
-        ]);
-      } else {
-        const { taken, attempt, sessionId } = decodeResume(words);
-        expect([typeof taken, typeof attempt, typeof sessionId]).toEqual(['number', 'number', 'string']);
-      }
-      seen.hellos += 1;
+    if (begun) {
+      packets.push(piece);
+      continue;
     }
-    packets.push(rest);
+    const first = reader.push(piece);
+    if (!first) continue;
+    begun = true;
+    const fields = decodeFirstPacket(first.packet);
+    if (first.packet.kind === PACKET.hello) {
+      const { protocolMin, protocolMax, program } = decodeHello(fields);
+      expect([typeof protocolMin, typeof protocolMax, typeof program]).toEqual([
+        'number',
+        'number',
+        'string',
+      ]);
+    } else {
+      const { taken, attempt, sessionId } = decodeResume(fields);
+      expect([typeof taken, typeof attempt, typeof sessionId]).toEqual(['number', 'number', 'string']);
+    }
+    seen.hellos += 1;
+    packets.push(first.rest);
   }
 }
 
-const words = runs - onDawn - onInert;
+const mutated = runs - onDawn - onInert;
 it(
-  `${words} conversations that were changed somewhere are read, or refused for what is wrong with them, and nothing else`,
+  `${mutated} mutated conversations are read, or refused with a ProtocolError`,
   async () => {
     const known = conversations();
     const seen = { hellos: 0, frames: 0 };
     let refused = 0;
     const before = await heap();
     const from = performance.now();
-    for (let run = 0; run < words; run++) {
+    for (let run = 0; run < mutated; run++) {
       const random = seeded(Math.imul(run + 1, 0x85ebca6b) ^ seed);
       const pick = () => known[Math.floor(random() * known.length)] as Uint8Array;
       const changed = mutate(pick(), pick(), random);
@@ -218,18 +222,18 @@ it(
     const seconds = (performance.now() - from) / 1000;
     const after = await heap();
     console.log(
-      `first words, seed ${seed}: ${words} conversations in ${seconds.toFixed(1)} s, ${refused} refused, ` +
+      `first packets, seed ${seed}: ${mutated} conversations in ${seconds.toFixed(1)} s, ${refused} refused, ` +
         `${seen.hellos} let in, ${seen.frames} frames taken, heap ${before} to ${after} MiB`,
     );
     expect(after - before).toBeLessThan(24);
-    expect(refused).toBeGreaterThan(words / 10);
-    expect(seen.hellos).toBeGreaterThan(words / 10);
+    expect(refused).toBeGreaterThan(mutated / 10);
+    expect(seen.hellos).toBeGreaterThan(mutated / 10);
   },
   timeout,
 );
 
 it(
-  'changed bytes on a connection end their own session alone, and the host serves the next',
+  'changed bytes on a connection end their own session alone, and the host serves the next one',
   async () => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 100 });
     const random = seeded(seed + 1);

@@ -11,7 +11,7 @@ import { executorsOf, FAKE_EXECUTOR, REPOSITORY, SessionClient, until } from '..
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 
-it('a program whose host stays away for longer than a session waits sees its device lost once, and ends by itself', async () => {
+it('a program whose host stays away for too long sees its device lost once, and exits by itself', async () => {
   const silence = { pingMs: 50, deadMs: 250 };
   const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 400, silence });
   const proxy = await CuttingProxy.start(daemon.url);
@@ -38,7 +38,7 @@ it('a program whose host stays away for longer than a session waits sees its dev
   await daemon.close();
 });
 
-it('a client that comes back to an executor that is ending hears at once how it ended, time after time', async () => {
+it('a client that comes back to an ending executor learns at once how its session ended, each time', async () => {
   const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, spares: 2 });
   for (let time = 0; time < 40; time++) {
     const client = new SessionClient(remoteHost(daemon.url));
@@ -55,9 +55,9 @@ it('a client that comes back to an executor that is ending hears at once how it 
 const kills = Number(process.env.FARLIGHT_KILLS ?? 20);
 
 it(
-  `each of ${kills} executors that are killed at random moments ends its own session with a reason, and no other`,
+  `each of ${kills} executors that are killed at random ends its own session with a reason, and no other`,
   async () => {
-    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', spares: 0, kept: 0 });
+    const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', spares: 0, warm: 0 });
     const random = seeded(3);
     const bystander = create({ host: daemon.url });
     const device = await (await bystander.requestAdapter())?.requestDevice();

@@ -39,8 +39,8 @@ async function check(client: SessionClient): Promise<void> {
     expect([...(await client.ask(ACTION.echo, number))]).toEqual([ACTION.echo, number]);
 }
 
-describe('a client that goes while its session opens', () => {
-  it('leaves no session, whether by a reset or in good order, and its place to the next', async () => {
+describe('a client that disconnects while its session opens', () => {
+  it('leaves no session behind, after a reset or a normal close, and frees its place', async () => {
     const there = join(temporary.make(), 'gpu');
     writeFileSync(there, '');
     const options = { adapter: `once:${there}`, tenantLimits: { sessions: 2 }, spares: 0 };
@@ -57,14 +57,14 @@ describe('a client that goes while its session opens', () => {
       await until(() => daemon.counters.sessionsActive === 1);
     }
     expect(notes.of('session ended').map(({ code, why }) => [code, why])).toEqual([
-      ['DISCONNECTED', 'its client had gone before it began'],
-      ['DISCONNECTED', 'its client had gone before it began'],
+      ['DISCONNECTED', 'the client disconnected before the session began'],
+      ['DISCONNECTED', 'the client disconnected before the session began'],
     ]);
     writeFileSync(there, '');
     await check(new SessionClient(remoteHost(daemon.url)));
   });
 
-  it('holds its place for five seconds where it was welcomed and has not shown that it knows of it', async () => {
+  it('takes its place for five seconds where it has not confirmed the answer of the host', async () => {
     const { daemon, notes } = await start();
     const client = new RawClient(grpcLine(daemon.url)).hello();
     await client.next(PACKET.welcome);
@@ -79,8 +79,8 @@ describe('a client that goes while its session opens', () => {
   });
 });
 
-describe('a client whose connection is lost before it is welcomed', () => {
-  it('begins anew on another, and sees nothing of it: no frame is lost, none comes twice', async () => {
+describe('a client that loses its connection before the host answers', () => {
+  it('opens another session unseen: no frame is lost, and none comes twice', async () => {
     const { daemon } = await start({ tenantLimits: { sessions: 1 } });
     const proxy = await CuttingProxy.start(daemon.url);
     open.push(proxy);
@@ -116,7 +116,7 @@ describe('a client whose connection is lost before it is welcomed', () => {
     });
   });
 
-  it("cannot end another's session: neither with another key, nor with none", async () => {
+  it('cannot end the session of another client: neither with another key, nor with none', async () => {
     const { daemon } = await start();
     const first = new RawClient(daemon.url).hello({ key: 'a'.repeat(24) });
     await first.next(PACKET.welcome);
@@ -132,8 +132,8 @@ describe('a client whose connection is lost before it is welcomed', () => {
   });
 });
 
-describe('what a client may have under way', () => {
-  it('is what the host says, and a client that sends more loses its session', async () => {
+describe('the window of a client', () => {
+  it('is set by the host, and a client that sends more loses its session', async () => {
     const inFlight = 4 << 20;
     const { daemon } = await start({ tenantLimits: { inFlight } });
     const client = new RawClient(daemon.url).hello();
@@ -149,7 +149,7 @@ describe('what a client may have under way', () => {
     });
   });
 
-  it('is enough for any upload of a client that heeds it', async () => {
+  it('is enough for any upload of a client that respects it', async () => {
     const { daemon } = await start({ tenantLimits: { inFlight: 2 << 20 } });
     const client = new SessionClient(remoteHost(daemon.url, { compression: 'off' }));
     const length = LIMITS.frameBytes;

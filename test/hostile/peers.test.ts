@@ -33,38 +33,35 @@ async function session(daemon: Daemon, answers: number, taken: number): Promise<
   return [client, sessionId];
 }
 
-describe('a client that goes on with its session', () => {
+describe('a client that resumes its session', () => {
   it.each([
     ['more than was sent', 9],
     ['less than it had said before', 1],
     ['less than nothing', -1],
-  ])(
-    'and says to have taken %s loses that session, hears why, and no other notices',
-    async (_what, count) => {
-      const daemon = await start();
-      const other = new SessionClient(remoteHost(daemon.url));
-      await other.welcome;
-      const [client, sessionId] = await session(daemon, 3, 2);
-      client.socket.destroy();
-      const next = resume(daemon, sessionId, count);
-      const end = await next.object(PACKET.end);
-      expect(end).toMatchObject({
-        code: 'PROTOCOL_ERROR',
-        message: expect.stringMatching(/does not allow: -?\d+ frames were taken of 2 to 4/),
-      });
-      expect([...next.packets.map(([kind]) => kind)]).not.toContain(PACKET.data);
-      await next.closed;
-      await until(() => daemon.counters.sessionsActive === 1);
-      expect(await resume(daemon, sessionId, 3, 2).object(PACKET.end)).toEqual(end);
-      expect([...(await other.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
-      expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
-        ACTION.echo,
-        6,
-      ]);
-    },
-  );
+  ])('and acknowledges %s loses that session, learns why, and no other notices', async (_what, count) => {
+    const daemon = await start();
+    const other = new SessionClient(remoteHost(daemon.url));
+    await other.welcome;
+    const [client, sessionId] = await session(daemon, 3, 2);
+    client.socket.destroy();
+    const next = resume(daemon, sessionId, count);
+    const end = await next.object(PACKET.end);
+    expect(end).toMatchObject({
+      code: 'PROTOCOL_ERROR',
+      message: expect.stringMatching(/does not allow: -?\d+ frames were taken of 2 to 4/),
+    });
+    expect([...next.packets.map(([kind]) => kind)]).not.toContain(PACKET.data);
+    await next.closed;
+    await until(() => daemon.counters.sessionsActive === 1);
+    expect(await resume(daemon, sessionId, 3, 2).object(PACKET.end)).toEqual(end);
+    expect([...(await other.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
+    expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
+      ACTION.echo,
+      6,
+    ]);
+  });
 
-  it('is not disturbed by an attempt of its own that comes late, and knew less', async () => {
+  it('ignores its own late attempt that has older acknowledgements', async () => {
     const daemon = await start();
     const [client, sessionId] = await session(daemon, 3, 0);
     client.socket.destroy();
@@ -78,7 +75,7 @@ describe('a client that goes on with its session', () => {
     expect([...(await newer.next(PACKET.data))]).toEqual([ACTION.echo, 5]);
   });
 
-  it('that it does not have hears so, and so does one that guesses', async () => {
+  it('that does not exist learns so, even if it guesses an id', async () => {
     const daemon = await start();
     for (const id of ['', 'x', 'A'.repeat(24)]) {
       expect(await resume(daemon, id, 0).object(PACKET.end)).toMatchObject({ code: 'DISCONNECTED' });
@@ -86,9 +83,9 @@ describe('a client that goes on with its session', () => {
   });
 });
 
-describe('a client that reads nothing', () => {
-  it('and breaks the protocol loses its session and its executor all the same', async () => {
-    const daemon = await start({ kept: 0 });
+describe('a client that does not read', () => {
+  it('and breaks the protocol still loses its session and its executor', async () => {
+    const daemon = await start({ warm: 0 });
     const [client] = await session(daemon, 1, 0);
     client.socket.pause();
     client.frame(Uint8Array.of(ACTION.flood));
@@ -97,13 +94,13 @@ describe('a client that reads nothing', () => {
     client.socket.destroy();
   });
 
-  it('and ends its session leaves its executor to the next one', async () => {
-    const daemon = await start({ kept: 1, spares: 0 });
+  it('and ends its session leaves its executor to the next session', async () => {
+    const daemon = await start({ warm: 1, spares: 0 });
     const [client] = await session(daemon, 1, 0);
     client.socket.pause();
     client.frame(Uint8Array.of(ACTION.flood));
     client.say(PACKET.bye, {});
-    await until(() => daemon.counters.executorsKept === 1);
+    await until(() => daemon.counters.executorsWarmed === 1);
     expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
       ACTION.echo,
       6,

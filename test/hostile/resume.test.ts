@@ -61,7 +61,7 @@ async function expectNothingMore(client: SessionClient): Promise<void> {
   expect(client.log.length).toBe(before);
 }
 
-describe('a connection that is cut', () => {
+describe('a cut connection', () => {
   const LENGTHS = [5, 17, 5000, 9];
   /** What goes in front of a frame: its length and its kind. */
   const HEADER = 5;
@@ -77,7 +77,7 @@ describe('a connection that is cut', () => {
   ];
 
   it.each<Direction>(['up', 'down'])(
-    'at any byte of what goes %s loses no frame and repeats none',
+    'at any byte on the way %s loses no frame and repeats none',
     async (direction) => {
       const { proxy, client, daemon } = await start();
       let next = 0;
@@ -94,7 +94,7 @@ describe('a connection that is cut', () => {
     },
   );
 
-  it('at random again and again, in handshakes too, loses no frame and repeats none', async () => {
+  it('at random again and again, even in handshakes, loses no frame and repeats none', async () => {
     const { proxy, client } = await start();
     const random = seeded(20_260);
     const cutAgain = () => proxy.cutAfter(logUniform(random, 1, 60_000));
@@ -110,7 +110,7 @@ describe('a connection that is cut', () => {
     await expectNothingMore(client);
   });
 
-  it('and was cut before, longer ago than a session waits, is replaced all the same', async () => {
+  it('is replaced even if another was cut long before', async () => {
     const resumeMs = 1000;
     const { proxy, client } = await start({ resumeMs });
     let next = 0;
@@ -137,11 +137,11 @@ describe('a connection that is cut', () => {
   });
 });
 
-describe('a connection that carries nothing more and does not say so', () => {
+describe('a connection that stops carrying bytes without closing', () => {
   const BRIEF: HostOptions = { silence: { pingMs: 50, deadMs: 250 }, connectMs: 300 };
   const SILENCE = { silence: { pingMs: 50, deadMs: 250 } };
 
-  it('goes on when it carries again in time', async () => {
+  it('continues when it carries bytes again in time', async () => {
     const { proxy, client } = await start();
     proxy.freeze();
     const answer = exchange(client, 0, [5, 5000, 7]);
@@ -151,7 +151,7 @@ describe('a connection that carries nothing more and does not say so', () => {
     expect(proxy.connections).toBe(1);
   });
 
-  it('is given up for a new one, and what it held back does no harm when it comes', async () => {
+  it('is replaced by a new one, and its late bytes do no harm', async () => {
     const { proxy, client } = await start(SILENCE, BRIEF);
     let next = await exchange(client, 0, [5, 6]);
     proxy.freeze({ spareNew: true });
@@ -162,7 +162,7 @@ describe('a connection that carries nothing more and does not say so', () => {
     await expectNothingMore(client);
   });
 
-  it('with every attempt to replace it loses nothing when the network is back', async () => {
+  it('loses nothing when the network comes back after many attempts', async () => {
     const { proxy, client } = await start(SILENCE, BRIEF);
     const next = await exchange(client, 0, [5, 6]);
     proxy.freeze();
@@ -173,7 +173,7 @@ describe('a connection that carries nothing more and does not say so', () => {
     await expectNothingMore(client);
   });
 
-  it('ends the session when it stays away for longer than a session waits', async () => {
+  it('ends the session when it stays away for too long', async () => {
     const { proxy, client, daemon } = await start({ ...SILENCE, resumeMs: 400 }, BRIEF);
     proxy.freeze();
     expect(await client.closed).toMatchObject({
@@ -184,8 +184,8 @@ describe('a connection that carries nothing more and does not say so', () => {
   });
 });
 
-describe('a host that was started again', () => {
-  it('says that it does not know the session, which ends at once and tries no further', async () => {
+describe('a restarted host', () => {
+  it('says that it does not know the session, which ends at once without further attempts', async () => {
     const { proxy, client } = await start();
     const other = await startDaemon();
     proxy.redirect(other.url);

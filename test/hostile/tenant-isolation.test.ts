@@ -13,7 +13,7 @@ const hosts = secureHosts();
 afterEach(() => hosts.close());
 
 describe('tenants', () => {
-  it("go on with no session of another's, which they cannot tell from one that there is not", async () => {
+  it('cannot resume the session of another tenant, nor learn that it exists', async () => {
     const { invite, daemon } = await hosts.start();
     const [alice, bob] = [invite('alice'), invite('bob')];
     const first = secureRaw(alice.url).hello();
@@ -34,8 +34,8 @@ describe('tenants', () => {
     again.socket.destroy();
   });
 
-  it("hear nothing of why another's session ended", async () => {
-    const { invite } = await hosts.start({ kept: 0 });
+  it('do not learn why the session of another tenant ended', async () => {
+    const { invite } = await hosts.start({ warm: 0 });
     const [alice, bob] = [invite('alice'), invite('bob')];
     const first = secureRaw(alice.url).hello();
     const { sessionId } = await first.object(PACKET.welcome);
@@ -57,16 +57,16 @@ describe('tenants', () => {
     expect(await ask(bob.url)).toBe('DISCONNECTED');
   });
 
-  it('never have an executor that another has had', async () => {
-    const { invite, daemon } = await hosts.start({ kept: 2, spares: 0 });
+  it('never get an executor that another tenant has had', async () => {
+    const { invite, daemon } = await hosts.start({ warm: 2, spares: 0 });
     const [alice, bob] = [invite('alice'), invite('bob')];
     const pidFor = async (url: string) => {
-      const { executorsKept } = daemon.counters;
+      const { executorsWarmed } = daemon.counters;
       const client = new SessionClient(remoteHost(url));
       const pid = await pidOf(client);
       client.link.close();
       await client.closed;
-      await until(() => daemon.counters.executorsKept > executorsKept);
+      await until(() => daemon.counters.executorsWarmed > executorsWarmed);
       return pid;
     };
     const hers = await pidFor(alice.url);
@@ -74,7 +74,7 @@ describe('tenants', () => {
     expect(await pidFor(alice.url)).toBe(hers);
   });
 
-  it('are not told of the contents of another, nor given them', async () => {
+  it('neither learn of the contents of another tenant nor get them', async () => {
     const root = hosts.folder();
     const { invite } = await hosts.start({ adapter: 'null', executorEntry: undefined, blobs: { root } });
     const [alice, bob] = [invite('alice'), invite('bob')];

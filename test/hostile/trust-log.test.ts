@@ -23,8 +23,8 @@ function open(url: string): SessionClient {
   return client;
 }
 
-describe('the log of a host that asks for tokens', () => {
-  it('says who showed none and who a wrong one, in sessions and questions, and shows no token', async () => {
+describe('the log of a host with tokens', () => {
+  it('names the addresses that showed no token or a wrong one, and shows no token', async () => {
     const { log, lines, of } = memoryLog();
     const { daemon, urlOf } = await hosts.start({ log });
     const token = `flt_${'a'.repeat(43)}`;
@@ -40,7 +40,7 @@ describe('the log of a host that asks for tokens', () => {
     expect(JSON.stringify(lines)).not.toContain(token);
   });
 
-  it('is not filled by somebody who tries tokens, and leaves room for other refusals', async () => {
+  it('is not flooded by somebody who tries tokens, and still shows other refusals', async () => {
     const { log, of } = memoryLog();
     const { daemon, port } = await hosts.start({ log });
     const from = performance.now();
@@ -56,7 +56,7 @@ describe('the log of a host that asks for tokens', () => {
     expect(refused.filter(({ code }) => code === 'PROTOCOL_ERROR')).toHaveLength(1);
   });
 
-  it('names the tenant in the lines of its sessions and executors, and never a whole session id', async () => {
+  it('names the tenant in lines about sessions and executors, and never a whole session id', async () => {
     const { log, lines, of } = memoryLog();
     const { invite } = await hosts.start({ log });
     const { url, token } = invite('alice');
@@ -64,12 +64,12 @@ describe('the log of a host that asks for tokens', () => {
     const { sessionId } = await client.welcome;
     client.link.close();
     await client.closed;
-    await until(() => of('executor kept').length > 0);
+    await until(() => of('executor warm').length > 0);
     const alice = { tenant: 'alice', program: 'test' };
     const session = sessionId.slice(0, 6);
     expect(of('session opened')).toMatchObject([{ ...alice, session, adapter: 'fake' }]);
     expect(of('session ended')).toMatchObject([{ ...alice, session, code: 'CLOSED' }]);
-    expect(of('executor kept')).toMatchObject([alice]);
+    expect(of('executor warm')).toMatchObject([alice]);
     expect(JSON.stringify(lines)).not.toContain(sessionId);
     expect(JSON.stringify(lines)).not.toContain(token);
   });
@@ -78,7 +78,7 @@ describe('the log of a host that asks for tokens', () => {
     ['idle', ACTION.echo],
     ['busy', ACTION.hang],
   ] as const) {
-    it(`says that a session ended because its token was revoked, also where its executor is ${state}`, async () => {
+    it(`says that a session ended because its token was revoked, even while its executor is ${state}`, async () => {
       const { log, of } = memoryLog();
       const { invite, tokens } = await hosts.start({ log });
       const { url, id } = invite('bob');
@@ -94,7 +94,7 @@ describe('the log of a host that asks for tokens', () => {
     });
   }
 
-  it('says who speaks no TLS, and nothing of who only looked whether somebody listens', async () => {
+  it('names a peer that does not speak TLS, and no port scan', async () => {
     const { log, of } = memoryLog();
     const { port } = await hosts.start({ log });
     const glance = connect(port, '127.0.0.1');
@@ -114,7 +114,7 @@ describe('the log of a host that asks for tokens', () => {
     ]);
   });
 
-  it('says who has no certificate where one is asked for', async () => {
+  it('names a client without a required certificate', async () => {
     const { log, of } = memoryLog();
     const { writeFileSync } = await import('node:fs');
     const clientCa = `${hosts.folder()}/ca.pem`;
@@ -131,7 +131,7 @@ describe('the log of a host that asks for tokens', () => {
 });
 
 describe('a host with TLS that drains', () => {
-  it('lets its sessions go on, takes no other, still ends those of a revoked token, and ends with the last', async () => {
+  it('lets its sessions continue, accepts no other, still ends those of a revoked token, and stops after the last', async () => {
     const { log, of } = memoryLog();
     const { daemon, invite, tokens } = await hosts.start({ log });
     const [stays, goes] = [invite('stays'), invite('goes')];

@@ -59,11 +59,11 @@ async function open(greetingMs?: number): Promise<number> {
   door = new FrontDoor({
     near: true,
     waiting: { most: MOST, mostOfNetwork: MOST },
-    greetingMs,
+    firstPacketMs: greetingMs,
     userOf: async () => OWNER,
     socketMode: 0o600,
     onGrpc: (socket, user, known) => server.take(socket, user, known),
-    onCaller: () => {},
+    onSessionRequest: () => {},
     onRefused: () => {},
   });
   return door.listen({ target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' });
@@ -101,8 +101,8 @@ function statusOf(stream: ClientHttp2Stream): Promise<unknown> {
   });
 }
 
-describe('a gRPC connection on which nobody has shown a token', () => {
-  it('counts among those that wait, whether it asks nothing, is refused or asks for health', async () => {
+describe('a gRPC connection without a token', () => {
+  it('counts as unknown, whether it makes no call, is refused, or checks the health', async () => {
     const port = await open();
     const first = await silent(port);
     const refused = caller(port);
@@ -118,7 +118,7 @@ describe('a gRPC connection on which nobody has shown a token', () => {
     expect(closed).toEqual(['first', 'refused', 'healthy']);
   });
 
-  it('takes no memory of the host for what it sends, however much that is', async () => {
+  it('takes no memory of the host, however much it sends', async () => {
     const port = await open();
     const { session } = caller(port);
     await once(session, 'remoteSettings');
@@ -137,7 +137,7 @@ describe('a gRPC connection on which nobody has shown a token', () => {
     expect(process.memoryUsage().arrayBuffers - before - sent.length).toBeLessThan(4 * MIB);
   });
 
-  it('is closed after the time for a greeting; one that has shown a token stays', async () => {
+  it('is closed after the time for its first packet; one that has shown a token stays', async () => {
     const port = await open(300);
     const known = caller(port);
     const watched = known.call(WATCH, 'right');
@@ -149,7 +149,7 @@ describe('a gRPC connection on which nobody has shown a token', () => {
     expect(watched.closed).toBe(false);
   });
 
-  it('is closed when it has asked more than a few things, and no health is watched on it', async () => {
+  it('is closed after a few calls, and cannot watch the health', async () => {
     const port = await open();
     expect(await statusOf(caller(port).call(WATCH))).toBe('16');
     const { session, call } = caller(port);
@@ -163,8 +163,8 @@ describe('a gRPC connection on which nobody has shown a token', () => {
   });
 });
 
-describe('a gRPC connection of somebody who may use the host', () => {
-  it('has at most a hundred calls open at a time, and those go on when more are refused', async () => {
+describe('a gRPC connection of a known client', () => {
+  it('has at most a hundred open calls, which continue when more are refused', async () => {
     const port = await open();
     const { session, call } = caller(port);
     expect(await statusOf(call(DESCRIBE, 'right'))).toBe('0');
@@ -178,7 +178,7 @@ describe('a gRPC connection of somebody who may use the host', () => {
 });
 
 describe('a session that has ended', () => {
-  it('keeps no call of a client that has ended too, and does not read', async () => {
+  it('keeps no call of a client that has ended it and does not read', async () => {
     const port = await open();
     const session = connectHttp2(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 100 } });
     sessions.push(session.on('error', () => {}));

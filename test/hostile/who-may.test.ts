@@ -45,7 +45,7 @@ async function refusal(url: string): Promise<{ code: string; message: string }> 
 }
 
 describe('a host with TLS', () => {
-  it('serves who shows a token, over a connection that is as good as a plain one', async () => {
+  it('serves a client with a token, as well as over a plain connection', async () => {
     const { invite, daemon } = await hosts.start();
     const client = open(invite().url);
     expect([...(await client.ask(ACTION.echo, 7))]).toEqual([ACTION.echo, 7]);
@@ -58,7 +58,7 @@ describe('a host with TLS', () => {
     await until(() => daemon.counters.sessionsActive === 0);
   });
 
-  it('takes a silent client for gone, but for one of its machine that says that it may be silent', async () => {
+  it('counts a silent client as gone, except one on its machine that says it may be silent', async () => {
     const options = { silence: { pingMs: 100, deadMs: 300 }, resumeMs: 100 };
     const { invite, daemon } = await hosts.start(options);
     const near = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
@@ -74,7 +74,7 @@ describe('a host with TLS', () => {
     await near.close();
   });
 
-  it('answers questions to who shows a token', async () => {
+  it('answers the calls of a client with a token', async () => {
     const { invite } = await hosts.start();
     const client = new HostClient(invite().url);
     expect((await client.describe()).adapter?.name).toBe('fake');
@@ -82,7 +82,7 @@ describe('a host with TLS', () => {
     client.close();
   });
 
-  it('refuses who shows none, and tells no more than that', async () => {
+  it('refuses a client without a token, and tells it nothing more', async () => {
     const { daemon } = await hosts.start();
     expect(await refusal(daemon.url)).toEqual({
       code: 'UNAUTHORIZED',
@@ -91,7 +91,7 @@ describe('a host with TLS', () => {
     expect(daemon.counters).toMatchObject({ sessionsOpened: 0, sessionsRefused: 1 });
   });
 
-  it('refuses a token that it never gave out and one that was revoked, in the same words', async () => {
+  it('refuses an unknown token and a revoked one with the same sentence', async () => {
     const { invite, urlOf, tokens } = await hosts.start();
     const revoked = invite();
     tokens.revoke(revoked.id);
@@ -103,7 +103,7 @@ describe('a host with TLS', () => {
     expect(await refusal(revoked.url)).toEqual(words);
   });
 
-  it('ends the sessions of a token that is revoked, within its looking once a second, and no others', async () => {
+  it('ends the sessions of a revoked token within its next check, and no others', async () => {
     const { invite, tokens } = await hosts.start();
     const [theirs, ours] = [invite('them'), invite('us')];
     const [victim, other] = [open(theirs.url), open(ours.url)];
@@ -112,13 +112,13 @@ describe('a host with TLS', () => {
     tokens.revoke(theirs.id);
     expect(await victim.closed).toMatchObject({
       code: 'UNAUTHORIZED',
-      message: expect.stringMatching(/has revoked the token of this session; ask for another/),
+      message: expect.stringMatching(/has revoked this session's token; ask for another/),
     });
     expect(performance.now() - from).toBeLessThan(10_000);
     expect([...(await other.ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
   });
 
-  it('ends the session of a revoked token although its executor is busy', async () => {
+  it('ends the session of a revoked token even while its executor is busy', async () => {
     const { invite, tokens, daemon } = await hosts.start();
     const { url, id } = invite();
     const client = open(url);
@@ -130,7 +130,7 @@ describe('a host with TLS', () => {
     await until(() => daemon.counters.sessionsActive === 0);
   });
 
-  it('lets a right token in at once after any number of wrong ones from its address, while others are still to fail', async () => {
+  it('admits a valid token at once after any number of wrong ones from the same address', async () => {
     const { urlOf, invite } = await hosts.start();
     const wrong = urlOf(`flt_${'a'.repeat(43)}`);
     const failed: unknown[] = [];
@@ -144,7 +144,7 @@ describe('a host with TLS', () => {
     expect(await other.closed).toMatchObject({ code: 'UNAUTHORIZED' });
   });
 
-  it('has who fails wait for the answer, whatever it asked', async () => {
+  it('delays its answer to every refused call', async () => {
     const { urlOf } = await hosts.start();
     const wrong = urlOf(`flt_${'a'.repeat(43)}`);
     const client = new HostClient(wrong);
@@ -162,7 +162,7 @@ describe('a host with TLS', () => {
     for (const time of times) expect(time).toBeGreaterThanOrEqual(REFUSED_AFTER_MS - 1);
   });
 
-  it('tells its health to everybody, and nothing else', async () => {
+  it('tells everybody its health, and nothing else', async () => {
     const { port } = await hosts.start();
     const { connect: connectHttp2 } = await import('node:http2');
     const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
@@ -188,7 +188,7 @@ describe('a host with TLS', () => {
     session.destroy();
   });
 
-  it('lets nobody in where it cannot read its tokens, and tells its owner alone why', async () => {
+  it('admits nobody where it cannot read its tokens, and tells only its owner why', async () => {
     const { log, of } = memoryLog();
     const { invite, trustFolder } = await hosts.start({ log });
     const { url } = invite();
@@ -198,7 +198,7 @@ describe('a host with TLS', () => {
     const { code, message } = await refusal(url);
     expect({ code, message }).toEqual({
       code: 'UNAUTHORIZED',
-      message: expect.stringMatching(/cannot read its tokens, and lets nobody in/),
+      message: expect.stringMatching(/cannot read its tokens, and admits nobody/),
     });
     expect(message).not.toContain(trustFolder);
     expect(of('certificate or tokens unusable')).toMatchObject([
@@ -208,7 +208,7 @@ describe('a host with TLS', () => {
 });
 
 describe('a client', () => {
-  it('says nothing to a host with another key', async () => {
+  it('sends nothing to a host with another key', async () => {
     const { invite } = await hosts.start();
     const url = invite().url.replace(/ca=.*/, `ca=${makePair().pin}`);
     expect(await refusal(url)).toEqual({
@@ -217,7 +217,7 @@ describe('a client', () => {
     });
   });
 
-  it('that speaks plaintext to a TLS port is told so', async () => {
+  it('learns that it speaks plaintext to a TLS port', async () => {
     const { port } = await hosts.start();
     expect(await refusal(`grpc://127.0.0.1:${port}`)).toEqual({
       code: 'UNREACHABLE',
@@ -225,7 +225,7 @@ describe('a client', () => {
     });
   });
 
-  it('that speaks TLS to a plaintext port is told so, and its token goes nowhere', async () => {
+  it('learns that it speaks TLS to a plaintext port, and does not send its token', async () => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR });
     const port = Number(new URL(daemon.url).port);
     try {
@@ -237,7 +237,7 @@ describe('a client', () => {
     }
   });
 
-  it('without the certificate that a host asks for is told what to name, and with it is served', async () => {
+  it('learns which certificate a host requires, and is served with it', async () => {
     const mine = makePair({ names: [], role: 'client' });
     const folder = hosts.folder();
     for (const name of ['cert', 'key'] as const) writeFileSync(join(folder, name), mine[name]);
@@ -257,7 +257,7 @@ describe('a client', () => {
     }
   });
 
-  it('that closes while it connects is rid of it at once', async () => {
+  it('can close at once while it connects', async () => {
     const { port } = await listening.plain();
     const client = open(`grpcs://127.0.0.1:${port}?ca=${makePair().pin}`);
     const from = performance.now();
@@ -268,7 +268,7 @@ describe('a client', () => {
 });
 
 describe('the port', () => {
-  it('outlives noise, handshakes that break off, and what speaks neither protocol', async () => {
+  it('survives noise, broken handshakes, and foreign protocols', async () => {
     const { port, invite } = await hosts.start();
     const noise = connect(port, '127.0.0.1').on('error', () => {});
     noise.write('GET / HTTP/1.1\r\n\r\n');
@@ -284,7 +284,7 @@ describe('the port', () => {
     expect([...(await open(invite().url).ask(ACTION.echo, 1))]).toEqual([ACTION.echo, 1]);
   });
 
-  it('shows a renewed certificate for the same key to who comes then', async () => {
+  it('shows a renewed certificate for the same key to new connections', async () => {
     const { daemon, port, trustFolder, invite } = await hosts.start({ certificateCheckMs: 20 });
     const { url } = invite();
     const shown = () =>

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { openChromium } from '../support/chromium.js';
 
 describe('the browser that tests open', () => {
-  it('runs pages, with fonts, and is gone when it is closed', async () => {
+  it('runs pages, with fonts, and exits when it is closed', async () => {
     const browser = await openChromium();
     const page = await browser.newPage();
     await page.setContent(

@@ -9,9 +9,9 @@ import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { TenantContents } from '#farlight/server/daemon/tenants/tenant-contents.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
+import type { SpansView } from '#farlight/server/observatory/host-view.js';
 import { Observatory } from '#farlight/server/observatory/observatory.js';
-import type { SpansView } from '#farlight/server/observatory/view.js';
-import { BlobCensus } from '#farlight/server/page/blob-census.js';
+import { ContentCensus } from '#farlight/server/page/content-census.js';
 import { type HostEvent, openDashboard } from '#farlight/server/page/dashboard.js';
 import { content, temporaryFolders } from '../support/content-files.js';
 import { memoryLog } from '../support/memory-log.js';
@@ -30,13 +30,19 @@ const HOST = {
   adapter: undefined,
   adapterProblem: '',
   counters: newCounters(),
-  executors: { busy: 0, warm: 0, kept: 0, changing: 0 },
+  executors: { busy: 0, spare: 0, warm: 0, changing: 0 },
 };
 
 async function serve(contents?: TenantContents) {
   const observatory = new Observatory({ now: Date.now, host: () => HOST });
   const { log, lines } = memoryLog();
-  const page = openDashboard({ address: '127.0.0.1:0', observatory, contents, log }, async () => true);
+  const page = openDashboard({
+    address: '127.0.0.1:0',
+    observatory,
+    contents,
+    log,
+    mayLook: async () => true,
+  });
   cleanups.push(() => page.close());
   await page.listen();
   return { observatory, page, lines };
@@ -59,7 +65,7 @@ function follow<T>(url: string): { events: T[]; stop(): void } {
 const span = { kind: 1, name: '', label: '', start: 1, end: 2, number: 1, bytes: 3 } as Span;
 
 describe('the dashboard', () => {
-  it('tells at once what is known, and then what is new', async () => {
+  it('sends the current state at once, and then the changes', async () => {
     const { observatory, page } = await serve();
     const session = observatory.begin({ session: 'abcdef', program: 'app.mjs', tenant: 'default' }, () => {});
     session.carried({ framesUp: 1, framesDown: 0, bytesUp: 5, bytesDown: 0 }, noWork());
@@ -72,7 +78,7 @@ describe('the dashboard', () => {
     expect(events.at(-1)?.host.sessions).toEqual([]);
   });
 
-  it('has a session watched while a reader is there, and hands on what it does', async () => {
+  it('watches a session while a reader is connected, and sends its spans', async () => {
     const { observatory, page } = await serve();
     const watching: boolean[] = [];
     const facts = { session: 'abcdef', program: 'app.mjs', tenant: 'default' };
@@ -89,7 +95,7 @@ describe('the dashboard', () => {
     expect((await fetch(`${page.url}/watch?session=nobody`)).status).toBe(404);
   });
 
-  it('goes on, and tells the owner, where what is kept cannot be looked at', async () => {
+  it('keeps serving, and logs an error, where the contents cannot be counted', async () => {
     const root = join(folders.make(), 'file');
     writeFileSync(root, '');
     const { page, lines } = await serve(new TenantContents({ root }, () => undefined));
@@ -100,8 +106,8 @@ describe('the dashboard', () => {
   });
 });
 
-describe('what is kept of uploads', () => {
-  it('is counted by tenant, by name where the host has met it, and looked at every ten seconds at most', async () => {
+describe('the contents that a host keeps', () => {
+  it('are counted by tenant, named if it has had a session, at most every ten seconds', async () => {
     const root = folders.make();
     const put = async (tenant: string, seed: number, size: number) => {
       const { name, bytes } = content(seed, size);
@@ -111,21 +117,21 @@ describe('what is kept of uploads', () => {
     await put('alice', 2, 1000);
     await put('bob', 1, 500);
     let now = 0;
-    const census = new BlobCensus({ root, tenants: () => ['alice'], now: () => now });
-    const before = await census.look();
+    const census = new ContentCensus({ root, tenants: () => ['alice'], now: () => now });
+    const before = await census.counts();
     expect(before).toEqual([
       { tenant: 'alice', count: 2, bytes: 2000 },
       { tenant: undefined, count: 1, bytes: 500 },
     ]);
     await put('alice', 3, 1000);
     now = 9999;
-    expect(await census.look()).toEqual(before);
+    expect(await census.counts()).toEqual(before);
     now = 10_000;
-    expect((await census.look())[0]).toEqual({ tenant: 'alice', count: 3, bytes: 3000 });
+    expect((await census.counts())[0]).toEqual({ tenant: 'alice', count: 3, bytes: 3000 });
   });
 
-  it('is nothing where nothing was ever kept', async () => {
+  it('are none where none were ever kept', async () => {
     const root = join(folders.make(), 'not-there');
-    expect(await new BlobCensus({ root, tenants: () => [], now: () => 0 }).look()).toEqual([]);
+    expect(await new ContentCensus({ root, tenants: () => [], now: () => 0 }).counts()).toEqual([]);
   });
 });

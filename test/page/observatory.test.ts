@@ -10,7 +10,7 @@ const HOST = {
   adapter: undefined,
   adapterProblem: 'there is no GPU',
   counters: newCounters(),
-  executors: { busy: 1, warm: 2, kept: 3, changing: 0 },
+  executors: { busy: 1, spare: 2, warm: 3, changing: 0 },
 };
 
 function watchAt(start = 1_000_000) {
@@ -25,8 +25,8 @@ function watchAt(start = 1_000_000) {
 const carried = (bytesUp = 0, bytesDown = 0) => ({ framesUp: 1, framesDown: 2, bytesUp, bytesDown });
 const worked = (work: Partial<Work>): Work => ({ ...noWork(), ...work });
 
-describe('what is known of a host', () => {
-  it('has a session with what it carried, from the deltas, and what it did, from the totals that it tells', () => {
+describe('the observatory', () => {
+  it('adds up the traffic of a session from deltas, and its work from totals', () => {
     const { observatory, begin, time } = watchAt();
     const session = begin();
     session.opened('llvmpipe');
@@ -52,7 +52,7 @@ describe('what is known of a host', () => {
     expect(view.totals).toMatchObject({ submits: 5, waits: 1, bytesUp: 150, gpuBytes: 32 });
   });
 
-  it('keeps in its totals what sessions did that have ended, but not the memory that they had', () => {
+  it('keeps the work of ended sessions in its totals, but not their memory', () => {
     const { observatory, begin, time } = watchAt();
     const first = begin('first');
     first.carried(carried(1000, 1), worked({ commands: 10, gpuBytes: 4096 }));
@@ -65,7 +65,7 @@ describe('what is known of a host', () => {
     expect(observatory.secondsEnded).toBe(2.5);
   });
 
-  it('has rates of the last four seconds, which fall to nothing when nothing happens', () => {
+  it('gives rates over the last four seconds, which fall to zero', () => {
     const { observatory, begin, time } = watchAt();
     const session = begin();
     for (let second = 1; second <= 8; second += 1) {
@@ -80,7 +80,7 @@ describe('what is known of a host', () => {
     expect(observatory.view().sessions[0]?.rates).toMatchObject({ submits: 0 });
   });
 
-  it('does not take what a session sent at once for a rate', () => {
+  it('does not show a high rate right after the start of a session', () => {
     const { observatory, begin, time } = watchAt();
     const session = begin();
     time.now += 10;
@@ -88,7 +88,7 @@ describe('what is known of a host', () => {
     expect(observatory.view().sessions[0]?.rates.bytesUp).toBe(100);
   });
 
-  it('has the last fifty ends with their reasons, the newest first, and counts all of them', () => {
+  it('keeps the last fifty ends with their reasons, the newest first, and counts all', () => {
     const { observatory, begin } = watchAt();
     for (let index = 0; index < 60; index += 1) begin(`s${index}`).ended({ code: 'CLOSED', message: 'done' });
     begin('lost').ended({ code: 'EXECUTOR_LOST', message: 'it crashed' });
@@ -99,7 +99,7 @@ describe('what is known of a host', () => {
     expect(Object.fromEntries(observatory.endsByCode)).toEqual({ CLOSED: 60, EXECUTOR_LOST: 1 });
   });
 
-  it('has five minutes of seconds, and nothing for those in which nothing happened', () => {
+  it('keeps five minutes of seconds, and stores no empty ones', () => {
     const { observatory, begin, time } = watchAt(0);
     const session = begin();
     session.carried(carried(1, 0), worked({ submits: 1 }));
@@ -116,7 +116,7 @@ describe('what is known of a host', () => {
     expect(observatory.seconds().map(({ second }) => second)).toEqual([299, 300]);
   });
 
-  it('shows no more of a text that a client chose than a line', () => {
+  it('cuts a text of a client to one line', () => {
     const { observatory, begin } = watchAt();
     const session = begin('abcdef', 'x'.repeat(100_000));
     expect(observatory.view().sessions[0]?.program).toHaveLength(120);
@@ -125,10 +125,10 @@ describe('what is known of a host', () => {
   });
 });
 
-describe('a session that is watched', () => {
+describe('a watched session', () => {
   const span = { kind: 1, name: '', label: '', start: 1, end: 2, number: 1, bytes: 3 } as Span;
 
-  it('has its executor tell what it does while anybody watches, and no longer', () => {
+  it('makes its executor report spans while anybody watches, and no longer', () => {
     const { observatory, watching, begin } = watchAt();
     const session = begin();
     session.opened('llvmpipe');
@@ -146,7 +146,7 @@ describe('a session that is watched', () => {
     expect(watching).toEqual([true, false]);
   });
 
-  it('can be watched before its GPU is open, and its executor is told when it is', () => {
+  it('can be watched before its GPU is open', () => {
     const { observatory, watching, begin } = watchAt();
     const session = begin();
     observatory.watch('abcdef', () => {});
@@ -155,7 +155,7 @@ describe('a session that is watched', () => {
     expect(watching).toEqual([true]);
   });
 
-  it('cannot be watched once it has ended', () => {
+  it('cannot be watched after it has ended', () => {
     const { observatory, begin } = watchAt();
     begin().ended({ code: 'CLOSED', message: 'done' });
     expect(observatory.watch('abcdef', () => {})).toBeUndefined();

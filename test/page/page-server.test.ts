@@ -55,8 +55,8 @@ function upgrade(server: PageServer, path: string, headers: Record<string, strin
   });
 }
 
-describe('the server of the page', () => {
-  it('answers on its routes, and says so where there is none', async () => {
+describe('the page server', () => {
+  it('answers on its routes, and with 404 elsewhere', async () => {
     const server = await serve();
     expect(await ask(server, '/?x=1')).toMatchObject({ status: 200, body: 'hello' });
     expect(await ask(server, '/%2e%2e/etc/passwd')).toMatchObject({ status: 404 });
@@ -67,7 +67,7 @@ describe('the server of the page', () => {
   });
 
   it.each(['localhost:9000', '127.0.0.1', '127.9.9.9:80', '[::1]:7071'])(
-    'answers to the name %s',
+    'answers under the host name %s',
     async (Host) => {
       expect(await ask(await serve(), '/', { Host })).toMatchObject({ status: 200 });
     },
@@ -78,14 +78,11 @@ describe('the server of the page', () => {
     '127.0.0.1.attacker.example:7071',
     'localhost.attacker.example',
     '10.0.0.1:7071',
-  ])(
-    'refuses a request that takes it for %s, as a name that was bound to this machine would have it',
-    async (Host) => {
-      const answer = await ask(await serve(), '/', { Host });
-      expect(answer).toMatchObject({ status: 421 });
-      expect(answer.body).not.toContain('hello');
-    },
-  );
+  ])('refuses a request for the host name %s, as in a DNS rebinding attack', async (Host) => {
+    const answer = await ask(await serve(), '/', { Host });
+    expect(answer).toMatchObject({ status: 421 });
+    expect(answer.body).not.toContain('hello');
+  });
 
   it.each([
     ['its origin', { Origin: 'https://attacker.example' }],
@@ -93,11 +90,11 @@ describe('the server of the page', () => {
     ['no origin of its own', { Origin: 'null' }],
     ['an image', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors', 'Sec-Fetch-Dest': 'image' }],
     ['a frame', { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'iframe' }],
-  ])("refuses another site's page that asks with %s", async (_, headers) => {
+  ])('refuses a page of another site that asks with %s', async (_, headers) => {
     expect(await ask(await serve(), '/', headers)).toMatchObject({ status: 403 });
   });
 
-  it('lets a person follow a link to it, and its own page ask', async () => {
+  it('allows a person to follow a link to it, and its own page to ask', async () => {
     const server = await serve();
     const link = {
       'Sec-Fetch-Site': 'cross-site',
@@ -109,7 +106,7 @@ describe('the server of the page', () => {
     expect(await ask(server, '/', own)).toMatchObject({ status: 200 });
   });
 
-  it('gives no page leave to run or load what is not of this server, nor another to read it', async () => {
+  it('lets no page run or load foreign files, and no foreign page read it', async () => {
     for (const path of ['/', '/nothing']) {
       const { headers } = await ask(await serve(), path);
       expect(headers['content-security-policy']).toMatch(
@@ -124,7 +121,7 @@ describe('the server of the page', () => {
     }
   });
 
-  it('tells nobody but its owner why a handler failed', async () => {
+  it('tells only the log why a handler failed', async () => {
     const errors: unknown[] = [];
     const server = new PageServer({
       address: '127.0.0.1:0',
@@ -140,7 +137,7 @@ describe('the server of the page', () => {
     expect(errors).toHaveLength(1);
   });
 
-  it('hands upgrades over to those that want them, of its own pages and of programs', async () => {
+  it('hands over upgrades from its own pages and from programs', async () => {
     const server = await serve((it) => {
       it.onUpgrade('/session', (_, socket) => void socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n'));
       it.onUpgrade('/open', {
@@ -159,7 +156,7 @@ describe('the server of the page', () => {
     expect(await upgrade(server, '/elsewhere')).toContain('404');
   });
 
-  it('leaves no connection behind when it closes, neither an answer that goes on nor an upgraded one', async () => {
+  it('leaves no connection behind when it closes, neither a running answer nor an upgraded one', async () => {
     const server = await serve((it) => {
       it.on('/events', (_, response) => void response.write('first'));
       it.onUpgrade('/session', (_, socket) => void socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'));
@@ -173,7 +170,7 @@ describe('the server of the page', () => {
     await expect(ask(server, '/')).rejects.toThrow(/ECONNREFUSED/);
   });
 
-  it('says which address it could not have', async () => {
+  it('names the address on which it cannot listen', async () => {
     const first = await serve();
     const second = new PageServer({
       address: first.url.replace('http://', ''),
@@ -190,7 +187,7 @@ describe('the address of the page', () => {
     ['127.0.0.1:7071', { host: '127.0.0.1', port: 7071 }],
     ['localhost:0', { host: 'localhost', port: 0 }],
     ['[::1]:80', { host: '::1', port: 80 }],
-  ])('is understood: %s', (text, address) => {
+  ])('is parsed: %s', (text, address) => {
     expect(parsePageAddress(text)).toEqual(address);
   });
 
@@ -202,7 +199,7 @@ describe('the address of the page', () => {
   );
 
   it.each(['', '7071', '127.0.0.1', '127.0.0.1:99999', 'unix:/x', 'http://127.0.0.1:7071'])(
-    'is refused where it is none: %s',
+    'is refused where it is malformed: %s',
     (text) => {
       expect(() => parsePageAddress(text)).toThrow(/is not an address for the dashboard; write HOST:PORT/);
     },

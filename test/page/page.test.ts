@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Stats } from '#farlight/client/session/ledger.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import type { HostView } from '#farlight/server/observatory/view.js';
+import type { HostView } from '#farlight/server/observatory/host-view.js';
 import { openChromium } from '../support/chromium.js';
 import { freePort } from '../support/free-port.js';
 import { ServeProcess } from '../support/serve-process.js';
@@ -64,7 +64,7 @@ const bytesText = (page: Page, value: number) =>
   page.evaluate<string>(`import('/format.js').then(({ bytes }) => bytes(${value}))`);
 
 describe('the page of a host', { timeout: 90_000 }, () => {
-  it('shows three programs that run at once, with what they did as they counted it themselves', async () => {
+  it('shows three running programs with the figures that they counted themselves', async () => {
     const page = await open();
     const steps = { 'alpha.mjs': 3, 'beta.mjs': 7, 'gamma.mjs': 20 };
     const ledgers: [string, () => Stats][] = await Promise.all(
@@ -115,7 +115,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     expect(logged).toEqual([]);
   });
 
-  it('draws what a chosen session does, can be zoomed with the keyboard, and stays when the session ends', async () => {
+  it('draws the timeline of a chosen session, zooms with the keyboard, and stays after the session ends', async () => {
     const page = await open();
     void programs.run(host.url, 'busy.mjs', 1, 20, 'forever').catch(() => {});
     await page.getByRole('button', { name: 'busy.mjs' }).click();
@@ -149,7 +149,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     expect(logged).toEqual([]);
   });
 
-  it('goes on by itself when the host is back, and shows what that one does', async () => {
+  it('reconnects by itself when the host is back, and shows the new host', async () => {
     const dashboard = `127.0.0.1:${await freePort()}`;
     const before = host;
     host = await ServeProcess.start('--dashboard', dashboard);
@@ -169,7 +169,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     expect((await rowsOf(page, '#ends')).size).toBe(0);
   });
 
-  it('makes no markup of a name that a client chose, wherever it is shown', async () => {
+  it('never treats the name of a client as markup', async () => {
     const program = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>';
     const page = await open();
     const client = new SessionClient(remoteHost(host.url), { ...HELLO, program });
@@ -189,7 +189,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     expect(logged).toEqual([]);
   });
 
-  it('has nothing that axe finds wrong: light, dark, on a screen and on a phone, with a timeline open', async () => {
+  it('passes axe: light, dark, on a screen and on a phone, with a timeline open', async () => {
     await programs.run(host.url, 'gone.mjs', 2);
     await programs.end();
     const page = await open();

@@ -24,7 +24,7 @@ const textsOf = (lanes: Lanes) =>
   Object.fromEntries(LANES.map(({ key }) => [key, lanes.lanes.get(key)?.map(({ text }) => text)]));
 
 describe('the lanes of a timeline', () => {
-  it('have each kind of span in its own, with what it is called', () => {
+  it('hold one kind of span each, with its name', () => {
     const lanes = lanesOf(
       span(SPAN.received, 0, 1),
       span(SPAN.compiled, 1, 2, 'GPUComputePipeline', 'matmul'),
@@ -44,7 +44,7 @@ describe('the lanes of a timeline', () => {
     expect(lanes.last).toBe(6);
   });
 
-  it('give the program the time from an answer to the batch that follows', () => {
+  it('count the time from a reply to the next flush for the program', () => {
     const lanes = lanesOf(
       span(SPAN.sent, 10, 10),
       span(SPAN.received, 25, 26),
@@ -59,7 +59,7 @@ describe('the lanes of a timeline', () => {
     ]);
   });
 
-  it('are summed up without counting twice what lies over each other, or what lies outside', () => {
+  it('are summed up without counting overlaps twice, or spans outside the view', () => {
     const lanes = lanesOf(
       span(SPAN.awaited, 0, 20, 'a'),
       span(SPAN.awaited, 10, 30, 'b'),
@@ -71,7 +71,7 @@ describe('the lanes of a timeline', () => {
     expect(lanes.summary(40, 50).find(({ key }) => key === 'wait')).toMatchObject({ count: 0, busy: 0 });
   });
 
-  it('find the shortest span under a finger', () => {
+  it('find the shortest span under the pointer', () => {
     const lanes = lanesOf(span(SPAN.awaited, 0, 100, 'long'), span(SPAN.awaited, 40, 50, 'short'));
     expect(lanes.find('wait', 45, 0)?.text).toBe('short');
     expect(lanes.find('wait', 38, 3)?.text).toBe('short');
@@ -79,7 +79,7 @@ describe('the lanes of a timeline', () => {
     expect(lanes.find('gpu', 45, 0)).toBeUndefined();
   });
 
-  it('never have more than a bounded number of spans, and give up the oldest', () => {
+  it('hold a bounded number of spans, and drop the oldest', () => {
     const lanes = new Lanes();
     for (let time = 0; time < 50_000; time += 1)
       lanes.add({ spans: [span(SPAN.executed, time, time + 0.5)], left: 0 });
@@ -91,7 +91,7 @@ describe('the lanes of a timeline', () => {
 });
 
 describe('the view of a timeline', () => {
-  it('follows the newest, also when it is zoomed', () => {
+  it('follows the newest spans, even when zoomed', () => {
     const view = new TimelineView();
     view.now = 10_000;
     view.zoom(2);
@@ -100,7 +100,7 @@ describe('the view of a timeline', () => {
     expect(view.to).toBe(11_000);
   });
 
-  it('keeps in its place what is under the pointer while it zooms', () => {
+  it('keeps the time under the pointer in place while it zooms', () => {
     const view = new TimelineView();
     view.now = 10_000;
     view.zoom(5, 0.25);
@@ -108,7 +108,7 @@ describe('the view of a timeline', () => {
     expect([view.span, view.live]).toEqual([1000, false]);
   });
 
-  it('is moved back and forth, and follows again at the end', () => {
+  it('moves back and forth, and follows again at the end', () => {
     const view = new TimelineView();
     view.now = 10_000;
     view.pan(-0.5);
@@ -119,7 +119,7 @@ describe('the view of a timeline', () => {
     expect([view.to, view.live]).toEqual([20_000, true]);
   });
 
-  it('shows neither less than half a millisecond nor more than two minutes', () => {
+  it('shows between half a millisecond and two minutes', () => {
     const view = new TimelineView();
     view.zoom(1e9);
     expect(view.span).toBe(0.5);
@@ -133,8 +133,8 @@ describe('the view of a timeline', () => {
   });
 });
 
-describe('what an executor tells of itself', () => {
-  it('is no more than 4,000 spans a second, with how many were left out', () => {
+describe('the spans that an executor reports', () => {
+  it('are at most 4,000 a second, with the number of those left out', () => {
     let now = 0;
     const told: [number, number][] = [];
     const limited = new LimitedSpans(

@@ -4,7 +4,7 @@ import { EventReader } from '#farlight/cli/top/event-reader.js';
 import { topLines } from '#farlight/cli/top/top-view.js';
 import { noWork } from '#farlight/proto/work.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
-import type { HostView, SessionView } from '#farlight/server/observatory/view.js';
+import type { HostView, SessionView } from '#farlight/server/observatory/host-view.js';
 
 const RATES = { submits: 0, waits: 0, bytesUp: 0, bytesDown: 0 };
 const TRAFFIC = { framesUp: 0, framesDown: 0, bytesUp: 3 << 20, bytesDown: 1024 };
@@ -29,7 +29,7 @@ const host = (...sessions: SessionView[]): HostView => ({
   startedAt: 0,
   now: 90_000,
   counters: newCounters(),
-  executors: { busy: 1, warm: 2, kept: 3, changing: 0 },
+  executors: { busy: 1, spare: 2, warm: 3, changing: 0 },
   rates: RATES,
   totals: { ...TRAFFIC, ...noWork() },
   sessions,
@@ -47,7 +47,7 @@ const host = (...sessions: SessionView[]): HostView => ({
       submits: 0,
     },
   ],
-  blobs: undefined,
+  contents: undefined,
 });
 
 const WIDE = { columns: 200, rows: 100 };
@@ -69,10 +69,10 @@ describe('farlight top', () => {
     ]);
     expect(at('calm.mjs')).toBe(at('busy.mjs') + 1);
     expect(lines[at('old.mjs')]).toContain('EXECUTOR_LOST');
-    expect(lines.join('\n')).toContain('1 busy, 2 warm, 3 kept');
+    expect(lines.join('\n')).toContain('1 busy, 2 spare, 3 warm');
   });
 
-  it('fits the terminal, whatever there is to show', () => {
+  it('fits the terminal with any content', () => {
     const many = Array.from({ length: 64 }, (_, index) => session(`program ${index} ${'x'.repeat(100)}`));
     for (const size of [
       { columns: 40, rows: 10 },
@@ -84,7 +84,7 @@ describe('farlight top', () => {
     }
   });
 
-  it('gives the terminal no command that a client put into its name', () => {
+  it('passes no control characters from the name of a client to the terminal', () => {
     const lines = topLines(host(session('\u001b]0;owned\u0007\u009b2J\u202egpj.exe\r\nnext')), WIDE, PLAIN);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
     expect(lines.join('')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
@@ -92,15 +92,15 @@ describe('farlight top', () => {
   });
 });
 
-describe('what is written to a stream', () => {
-  it('has colours on a terminal alone, and not where NO_COLOR is set or the terminal is dumb', () => {
+describe('output to a stream', () => {
+  it('has colours only on a terminal, and none with NO_COLOR or on a dumb terminal', () => {
     expect(styleOf({ isTTY: true }, {})('bold', 'x')).toBe('\u001b[1mx\u001b[0m');
     expect(styleOf({ isTTY: false }, {})('bold', 'x')).toBe('x');
     expect(styleOf({ isTTY: true }, { NO_COLOR: '1' })('bold', 'x')).toBe('x');
     expect(styleOf({ isTTY: true }, { TERM: 'dumb' })('bold', 'x')).toBe('x');
   });
 
-  it('has columns as wide as what is in them', () => {
+  it('has columns as wide as their content', () => {
     expect(
       columns(
         [
@@ -116,7 +116,7 @@ describe('what is written to a stream', () => {
 });
 
 describe('an event stream', () => {
-  it('is read the same however it is cut into pieces', () => {
+  it('is read the same, however it is cut into pieces', () => {
     const text =
       'retry: 1000\n\nevent: host\ndata: {"a": 1}\n\ndata: 2\n\n: quiet\n\nevent: host\ndata: 3\n\nevent: ho';
     for (const size of [1, 2, 7, text.length]) {

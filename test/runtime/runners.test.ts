@@ -14,7 +14,7 @@ let proxy: CuttingProxy;
 beforeAll(async () => {
   installed = new Installed(['jest', 'vitest']);
   cpSync(join(REPOSITORY, 'test/runtime/project'), installed.folder, { recursive: true });
-  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', kept: 0 });
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', warm: 0 });
   // What is behind it is not known to be on this machine.
   proxy = await CuttingProxy.start(daemon.url);
 });

@@ -4,7 +4,7 @@ import { ExecutorChild } from '#farlight/link/executor/executor-child.js';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import { FAKE_EXECUTOR } from '../support/session-client.js';
 
-it('a connection that is on its way to an executor that dies is closed, so that its client comes back', async () => {
+it('closes a connection on its way to a dying executor, so that the client comes back', async () => {
   const server = createServer({ pauseOnConnect: true });
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -28,7 +28,7 @@ it('a connection that is on its way to an executor that dies is closed, so that 
   await new Promise((resolve) => server.close(resolve));
 });
 
-it('an executor leaves no record of itself on the server whose connections it was given', async () => {
+it('an executor leaves no record on the server whose connections it was given', async () => {
   const server = createServer({ pauseOnConnect: true });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

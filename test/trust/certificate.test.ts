@@ -24,7 +24,7 @@ const isFor = (certificate: X509Certificate, name: string) =>
   (isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined;
 
 describe('a certificate', () => {
-  it('says what it was made to say, and is signed by its own key', () => {
+  it('holds the given content, and is signed by its own key', () => {
     const [notBefore, notAfter] = [Date.UTC(2026, 1, 3, 4, 5, 6), Date.UTC(2051, 0, 2, 3, 4, 5)];
     const content = { commonName: 'test', names: NAMES, key, notBefore, notAfter };
     const made = new X509Certificate(selfSignedCertificate({ ...content, serial: Uint8Array.of(0x81, 2) }));
@@ -39,7 +39,7 @@ describe('a certificate', () => {
     expect(made.subject).toBe('CN=test');
   });
 
-  it('is read back as it was made, whatever names, times and numbers it holds', () => {
+  it('is read back as it was made, with any names, times and numbers', () => {
     const names = fc.array(fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6()), { minLength: 1, maxLength: 40 });
     const seconds = fc.integer({ min: Date.UTC(1990, 0) / 1000, max: Date.UTC(2120, 0) / 1000 });
     const serials = fc
@@ -64,7 +64,7 @@ describe('a certificate', () => {
 describe('the certificate that a host makes for itself', () => {
   const now = Date.UTC(2026, 5, 1);
 
-  it('is made once, for two years, for all names, in a file that only its owner reads', () => {
+  it('is made once, for two years, for all names, in a file that only its owner can read', () => {
     const folder = join(temporary.make(), 'host');
     const made = ownCertificate({ names: NAMES, folder, now });
     expect(ownCertificate({ names: NAMES, folder, now: now + 600 * DAY })).toEqual(made);
@@ -78,12 +78,12 @@ describe('the certificate that a host makes for itself', () => {
     expect(statSync(folder).mode & 0o777).toBe(0o700);
   });
 
-  it('counts already where a clock is of another zone, or a day behind', () => {
+  it('is valid already where a clock has another time zone, or is a day behind', () => {
     const { cert } = ownCertificate({ names: NAMES, folder: temporary.make(), now });
     expect(Date.parse(new X509Certificate(cert).validFrom)).toBeLessThan(now - DAY - 14 * 60 * 60 * 1000);
   });
 
-  it('is made anew near its end, or for another name, with the pin that clients have', () => {
+  it('is renewed before it expires, or for another name, with the same pin', () => {
     const folder = temporary.make();
     const made = ownCertificate({ names: NAMES, folder, now });
     expect(ownCertificate({ names: NAMES, folder, now: now + 699 * DAY })).toEqual(made);
@@ -97,7 +97,7 @@ describe('the certificate that a host makes for itself', () => {
     );
   });
 
-  it('is one, also where four hosts ask for the first one at once', async () => {
+  it('is the same for four hosts that make the first one at once', async () => {
     const folder = join(temporary.make(), 'host');
     const module = new URL('../../dist/server/trust/host-certificate.js', import.meta.url).href;
     const maker = fileURLToPath(new URL('../support/certificate-maker.mjs', import.meta.url));
@@ -109,7 +109,7 @@ describe('the certificate that a host makes for itself', () => {
     expect([...pins]).toEqual([ownCertificate({ names: ['localhost'], folder }).pin]);
   });
 
-  it('is refused with a sentence where others may look into the folder, or the file is damaged', () => {
+  it('is refused with a sentence where others may read the folder, or the file is damaged', () => {
     const folder = temporary.make();
     ownCertificate({ names: NAMES, folder, now });
     const file = join(folder, String(readdirSync(folder)[0]));
@@ -119,14 +119,14 @@ describe('the certificate that a host makes for itself', () => {
       strange.export({ type: 'pkcs8', format: 'pem' }) + text.slice(text.indexOf('-----BEGIN CERT'));
     for (const damaged of ['', text.slice(0, 300), swapped]) {
       writeFileSync(file, damaged);
-      expect(() => ownCertificate({ names: NAMES, folder, now })).toThrow(/restore it, or delete it/);
+      expect(() => ownCertificate({ names: NAMES, folder, now })).toThrow(/restore the file, or delete it/);
     }
     chmodSync(folder, 0o755);
     expect(() => ownCertificate({ names: NAMES, folder, now })).toThrow(/chmod 700/);
   });
 });
 
-describe('the certificate that an owner brings', () => {
+describe('the certificate of the owner', () => {
   function files(texts: Record<string, string>): Record<string, string> {
     const folder = temporary.make();
     return Object.fromEntries(
@@ -137,7 +137,7 @@ describe('the certificate that an owner brings', () => {
     );
   }
 
-  it('is given out with its pin, and none is where no file is named', () => {
+  it('is read with its pin, and absent where no option names a file', () => {
     const pair = makePair();
     const { cert, key } = files({ cert: pair.cert, key: pair.key });
     expect(givenCertificate({ cert, key })).toMatchObject({ ...pair, selfSigned: true });
@@ -145,7 +145,7 @@ describe('the certificate that an owner brings', () => {
     expect(clientAuthorities(cert as string)).toBe(pair.cert);
   });
 
-  it('is refused in one sentence each when it is alone, unreadable, no PEM, locked, strange, past or to come', () => {
+  it('is refused with a sentence where it has no key, cannot be read, is not PEM, is locked, does not match, has expired or is not valid yet', () => {
     const pair = makePair();
     const past = makePair({ notBefore: Date.now() - 9 * DAY, notAfter: Date.now() - DAY });
     const future = makePair({ notBefore: Date.now() + DAY, notAfter: Date.now() + 9 * DAY });
@@ -166,7 +166,7 @@ describe('the certificate that an owner brings', () => {
       [cert, on.junk, /--tls-key .*holds no private key/],
       [cert, on.locked, /locked with a passphrase/],
       [on.past, key, /--tls-cert .* expired on/],
-      [on.future, key, /is valid from/],
+      [on.future, key, /is not valid before/],
       [cert, files({ other: makePair().key }).other, /is not the key of the certificate/],
     ];
     for (const [certFile, keyFile, words] of TABLE) {
@@ -190,14 +190,14 @@ describe('the names of a machine', () => {
     },
   };
 
-  it('are what others reach it by, and what --listen says', () => {
+  it('are the names that others can reach, and that of --listen', () => {
     const all = ['gpu-box', 'localhost', '127.0.0.1', '::1', '2001:db8::7', '192.0.2.7'];
     expect(machineNames(machine, '0.0.0.0')).toEqual(all);
     expect(machineNames(machine, 'gpu.example')).toEqual(['gpu.example', ...all]);
     expect(machineNames({ ...machine, hostname: 'Görans Mac' }, '::')).not.toContain('Görans Mac');
   });
 
-  it('have one for clients, which is never a wildcard', () => {
+  it('include one for clients, which is never a wildcard', () => {
     expect(namedForClients(machine, 'gpu.example')).toBe('gpu.example');
     expect(namedForClients(machine, '0.0.0.0')).toBe('192.0.2.7');
     expect(namedForClients({ ...machine, interfaces: {} }, '::')).toBe('gpu-box');

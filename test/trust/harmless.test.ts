@@ -33,7 +33,7 @@ const texts = fc.array(fc.oneof(fc.integer({ min: 0, max: 0x2100 }), fc.nat(0xd7
 });
 
 describe('a text of a peer', () => {
-  it('has nothing that a terminal obeys, in one line or in several, and keeps all other characters', () => {
+  it('has no terminal control characters, in one line or several, and keeps all other characters', () => {
     fc.assert(
       fc.property(texts, (text) => {
         expect(harmless(text)).not.toMatch(OBEYED);
@@ -47,7 +47,7 @@ describe('a text of a peer', () => {
     expect(harmless('one\r\n\ttwo')).toBe('one two');
   });
 
-  it('is the same text in JSON that a terminal may show', () => {
+  it('is the same text in JSON that is safe for a terminal', () => {
     fc.assert(
       fc.property(texts, (text) => {
         const json = harmlessJson(JSON.stringify({ [text]: [text] }, null, 2));
@@ -57,7 +57,7 @@ describe('a text of a peer', () => {
     );
   });
 
-  it('commands nothing as the message of an error, or in its stack', () => {
+  it('is harmless as the message of an error, and in its stack', () => {
     const { message, stack } = new FarlightError('NO_ADAPTER', `the host has no GPU: ${EVIL}`);
     expect(message).toBe('the host has no GPU: �]0;owned��2J�gpj.exe��\nfarlight: all is well');
     expect(stack).toBe(`FarlightError: ${message}`);
@@ -93,8 +93,8 @@ async function evilHost(adapter: object | undefined, error?: string): Promise<st
 
 const ADAPTER = { name: EVIL, driver: EVIL, vendor: EVIL, architecture: EVIL, software: false };
 
-describe('what a host says', () => {
-  it('commands nothing to the terminal of farlight doctor, as text or as JSON', async () => {
+describe('a text of a host', () => {
+  it('is harmless in the terminal of farlight doctor, as text and as JSON', async () => {
     const url = await evilHost(ADAPTER);
     const doctor = ['doctor', '--adapter', 'null', '--host', url];
     for (const args of [doctor, [...doctor, '--json']]) {
@@ -105,7 +105,7 @@ describe('what a host says', () => {
     }
   });
 
-  it('commands nothing as the reason why it answers no question', async () => {
+  it('is harmless as the reason why the host refuses a call', async () => {
     const client = new HostClient(await evilHost(undefined, EVIL));
     cleanups.push(() => client.close());
     const { message } = await client.describe().then(
@@ -116,7 +116,7 @@ describe('what a host says', () => {
     expect(message).not.toMatch(OBEYED);
   });
 
-  it('commands nothing to the terminal of farlight run, in the sentence with which that ends', async () => {
+  it('is harmless in the sentence with which farlight run ends', async () => {
     const url = await evilHost(undefined);
     const { code, stderr } = await runFarlight(['run', '--host', url, '--', 'true']);
     expect(code).toBe(1);
@@ -125,8 +125,8 @@ describe('what a host says', () => {
   });
 });
 
-describe('what a client says', () => {
-  it('commands nothing to the terminal that shows the log of its host, which has all of it', async () => {
+describe('a text of a client', () => {
+  it('is harmless and complete in the log of the host', async () => {
     const server = await ServeProcess.start();
     cleanups.push(() => server.child.kill('SIGKILL'));
     const client = new SessionClient(remoteHost(server.url), { ...HELLO, program: EVIL });

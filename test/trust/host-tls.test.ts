@@ -30,14 +30,14 @@ function files(first: Pair) {
 }
 
 describe('the certificate of a host', () => {
-  it('is refused in one sentence when the host starts, where OpenSSL does not take it', () => {
+  it('is refused with one sentence at the start where OpenSSL rejects it', () => {
     const { paths, make } = files(weak());
     expect(make).toThrow(
       `OpenSSL refuses --tls-cert ${paths.cert}, --tls-key ${paths.key} (ee key too small); name a certificate`,
     );
   });
 
-  it('stays the last good one while another cannot be used, of which the owner is told once', async () => {
+  it('stays the last good one while a new one is unusable, and the owner is warned once', async () => {
     const good = makePair();
     const { put, told, make } = files(good);
     const shown: TlsOptions[] = [];
@@ -63,7 +63,7 @@ describe('the certificate of a host', () => {
     ]);
   });
 
-  it('is looked at again, whatever happens when another one is to be shown', async () => {
+  it('is read again after an error while showing a new one', async () => {
     const { put, told, make } = files(makePair());
     const tls = make();
     let calls = 0;

@@ -26,7 +26,7 @@ afterEach(() => {
 });
 
 describe('a token', () => {
-  it('is 256 random bits behind a prefix, in letters that need no escape in a URL', () => {
+  it('is a prefix and 256 random bits, in letters that need no escape in a URL', () => {
     const store = new TokenStore(folder);
     const tokens = Array.from({ length: 50 }, () => store.add().token);
     for (const token of tokens) {
@@ -37,7 +37,7 @@ describe('a token', () => {
     expect(new Set(tokens).size).toBe(50);
   });
 
-  it('is kept as a hash alone, in files and a folder that only their owner reads', () => {
+  it('is stored as a hash alone, in a folder and files that only their owner can read', () => {
     const { token, entry } = new TokenStore(folder).add({ note: 'laptop' });
     expect(readdirSync(folder)).toEqual([entry.id]);
     const text = readFileSync(join(folder, entry.id), 'utf8');
@@ -48,7 +48,7 @@ describe('a token', () => {
     expect(statSync(join(folder, '..')).mode & 0o777).toBe(0o700);
   });
 
-  it('says what its tenant may have: of several tokens the newest that names a limit decides on it', () => {
+  it('sets the limits of its tenant: the newest token that names a limit decides it', () => {
     const store = new TokenStore(folder);
     store.add({ tenant: 'alice', limits: { sessions: 2, gpuMemory: 100 }, now: 1000 });
     store.add({ tenant: 'alice', limits: { sessions: 5 }, now: 2000 });
@@ -63,7 +63,7 @@ describe('a token', () => {
     expect(store.limitsOf('bob')).toEqual({ sessions: 1 });
   });
 
-  it('that is revoked leaves the limits of its tenant to the next one, until they are lifted', () => {
+  it('leaves the limits of its tenant to the next token when it is revoked, until they are lifted', () => {
     const store = new TokenStore(folder);
     const old = store.add({ tenant: 'alice', limits: { sessions: 1, gpuMemory: 100 }, now: 1000 });
     const next = store.add({ tenant: 'alice', now: 2000 });
@@ -77,7 +77,7 @@ describe('a token', () => {
     expect(host.limitsOf('alice')).toEqual({ gpuMemory: 100, memory: 7 });
   });
 
-  it("of an older version, with its tenant's limits in its own file, leaves them likewise", () => {
+  it('leaves the limits of its tenant to the next token where an older version wrote them into its own file', () => {
     const store = new TokenStore(folder);
     const { token, entry } = store.add({ tenant: 'alice', now: 1000 });
     const file = join(folder, entry.id);
@@ -92,7 +92,7 @@ describe('a token', () => {
     expect(new TokenStore(folder).list()[0]?.limits).toEqual({ sessions: 4 });
   });
 
-  it('lets nobody in of whose limits the file is damaged, and other tenants as before', () => {
+  it('is refused where the file of the limits of its tenant is damaged, and other tenants are not', () => {
     const store = new TokenStore(folder);
     const alice = store.add({ tenant: 'alice', limits: { sessions: 1 } });
     const bob = store.add({ tenant: 'bob', limits: { sessions: 2 } });
@@ -101,7 +101,7 @@ describe('a token', () => {
     writeFileSync(join(folder, file), '{"limits":');
     const host = new TokenStore(folder);
     expect(() => host.verify(alice.token)).toThrow(
-      new RegExp(`${file} does not say what the tenant alice may`),
+      new RegExp(`${file} should hold the limits of the tenant alice`),
     );
     expect(() => host.list()).toThrow(expect.objectContaining({ code: 'TRUST_UNUSABLE' }));
     expect(host.limitsOf('alice')).toEqual({});
@@ -111,7 +111,7 @@ describe('a token', () => {
     expect(host.limitsOf('alice')).toEqual({ sessions: 1 });
   });
 
-  it('is none where its limits are no limits', () => {
+  it('is invalid where its limits are invalid', () => {
     const { entry, token } = new TokenStore(folder).add({ limits: { sessions: 2 } });
     const file = join(folder, entry.id);
     const kept = JSON.parse(readFileSync(file, 'utf8'));
@@ -121,7 +121,7 @@ describe('a token', () => {
     }
   });
 
-  it('names its tenant to whoever verifies it, and no other text does', () => {
+  it('verifies as its tenant, and no other text does', () => {
     const store = new TokenStore(folder);
     const alice = store.add({ tenant: 'alice', note: 'laptop', now: Date.UTC(2026, 0, 1) });
     const bob = store.add({ tenant: 'bob' });
@@ -141,7 +141,7 @@ describe('a token', () => {
 });
 
 describe('a token store', () => {
-  it('lists its tokens, the oldest first, and nothing that could be used as one', () => {
+  it('lists its tokens, the oldest first, without the tokens themselves', () => {
     const store = new TokenStore(folder);
     const young = store.add({ now: 2000 });
     const old = store.add({ tenant: 'a', now: 1000 });
@@ -149,7 +149,7 @@ describe('a token store', () => {
     expect(JSON.stringify(store.list())).not.toMatch(/flt_|sha256|digest/);
   });
 
-  it('refuses a token at once that another process revoked, and knows at once one that it added', () => {
+  it('sees at once that another process has revoked or added a token', () => {
     const host = new TokenStore(folder);
     const owner = new TokenStore(folder);
     const { token, entry } = owner.add();
@@ -159,7 +159,7 @@ describe('a token store', () => {
     expect(owner.revoke(entry.id)).toBe(false);
   });
 
-  it('tells once of each token that was revoked since it looked, also when the whole folder went', () => {
+  it('reports each revoked token once, even when the whole folder disappears', () => {
     const host = new TokenStore(folder);
     const gone: string[] = [];
     const stop = host.onRevoked((id) => gone.push(id));
@@ -176,7 +176,7 @@ describe('a token store', () => {
     stop();
   });
 
-  it('finds a revocation within its interval while nobody uses a token', () => {
+  it('notices a revocation within its interval while nobody uses a token', () => {
     const host = new TokenStore(folder);
     const gone: string[] = [];
     host.onRevoked((id) => gone.push(id));
@@ -193,7 +193,7 @@ describe('a token store', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('loses nothing when four processes add and revoke at once', async () => {
+  it('loses nothing while four processes add and revoke tokens', async () => {
     const results = await Promise.all(
       Array.from({ length: 4 }, async () => {
         const child = spawn(process.execPath, [ADDER, STORE, folder, '20']);
@@ -214,7 +214,7 @@ describe('a token store', () => {
     expect(readdirSync(folder)).toHaveLength(40);
   });
 
-  it('is not opened where others may look into its folder, and says what to type', () => {
+  it('refuses a folder that others may read, and says what to type', () => {
     mkdirSync(folder, { recursive: true });
     chmodSync(folder, 0o750);
     expect(() => new TokenStore(folder)).toThrow(
@@ -225,7 +225,7 @@ describe('a token store', () => {
     );
   });
 
-  it('lets nobody in, and says so to its owner, where a file or the folder is damaged', () => {
+  it('admits nobody where a file or the folder is damaged, and tells its owner', () => {
     const store = new TokenStore(folder);
     const { token, entry } = store.add();
     writeFileSync(join(folder, entry.id), '{"tenant":"default"');
@@ -237,7 +237,7 @@ describe('a token store', () => {
     expect(() => host.verify(token)).toThrow(expect.objectContaining({ code: 'TRUST_UNUSABLE' }));
   });
 
-  it('revokes by id alone: no path leads to a file outside of its folder', () => {
+  it('revokes by id alone, and never deletes a file outside its folder', () => {
     const store = new TokenStore(folder);
     store.add();
     const other = join(folder, '..', '0123456789');
@@ -246,7 +246,7 @@ describe('a token store', () => {
     expect(statSync(other).isFile()).toBe(true);
   });
 
-  it('refuses names and notes that would not be one plain line in a list', () => {
+  it('refuses names and notes that are not one plain line in a list', () => {
     const store = new TokenStore(folder);
     for (const tenant of ['', ' a', 'a b', 'a/b', '\u001b[31m', '-x', 'a'.repeat(65)])
       expect(() => store.add({ tenant }), tenant).toThrow(/cannot be a tenant's name/);

@@ -40,7 +40,7 @@ async function refusal(url: string) {
 describe.runIf(mayBeOther)(
   `a client that meets another user's program at a host's address (${OTHERS})`,
   () => {
-    it('says nothing to it, neither of a session nor of a question, and says whose it is', async () => {
+    it('sends nothing to it, and names the other user', async () => {
       const { where, heard } = await listens();
       const url = `grpc://127.0.0.1:${where}`;
       const untrusted = {
@@ -60,7 +60,7 @@ describe.runIf(mayBeOther)(
       expect(await heard()).toBe(0);
     });
 
-    it('says nothing to it at a unix socket either', async () => {
+    it('sends nothing to it at a unix socket either', async () => {
       const folder = temporary.make();
       chmodSync(folder, 0o1777);
       const path = join(folder, 'socket');
@@ -78,7 +78,7 @@ describe.runIf(mayBeOther)(
       expect(await heard()).toBe(0);
     });
 
-    it.each([`uid=${OTHER}`, 'uid=any'])('speaks to it where the address says %s', async (user) => {
+    it.each([`uid=${OTHER}`, 'uid=any'])('connects to it where the address says %s', async (user) => {
       const { where, heard } = await listens();
       const client = new SessionClient(remoteHost(`grpc://127.0.0.1:${where}?${user}`));
       await expect.poll(heard).toBeGreaterThan(0);
@@ -86,7 +86,7 @@ describe.runIf(mayBeOther)(
       await client.closed;
     });
 
-    it('is told whose it is, whether that has accepted the connection or not', async () => {
+    it('learns its user, whether it has accepted the connection or not', async () => {
       const { where } = await listens();
       const socket = connect(Number(where), '127.0.0.1');
       cleanups.push(() => socket.destroy());
@@ -111,7 +111,7 @@ describe.runIf(process.platform === 'linux')('the ends of connections on this ma
     return { made, accepted };
   }
 
-  it('are known by their user, in IPv4 and IPv6, and for a hundred at once', async () => {
+  it('have known users, in IPv4 and IPv6, even for a hundred at once', async () => {
     for (const [host, to] of [
       ['127.0.0.1', '127.0.0.1'],
       ['::1', '::1'],
@@ -123,7 +123,7 @@ describe.runIf(process.platform === 'linux')('the ends of connections on this ma
     }
   });
 
-  it('are not known where the other has gone', async () => {
+  it('are unknown once the other end has closed', async () => {
     const { made, accepted } = await lines('127.0.0.1', 1);
     const [here, there] = [made[0] as Socket, accepted[0] as Socket];
     const ends = { localAddress: there.localAddress, localPort: there.localPort };

@@ -105,7 +105,7 @@ const REFUSED = new RegExp(
 );
 
 describe.runIf(mayBeOther)(`a host on loopback to another user of its machine (${OTHERS})`, () => {
-  it('gives no session, and says what would help', async () => {
+  it('refuses a session, and says what to do', async () => {
     const { daemon, port, of } = await start();
     const [, status, message] = /^(\d+) (.*)$/.exec(String(await session(port))) ?? [];
     expect([status, message]).toEqual(['16', expect.stringMatching(REFUSED)]);
@@ -115,13 +115,13 @@ describe.runIf(mayBeOther)(`a host on loopback to another user of its machine ($
     expect(told(await heard(port, hello))).toMatchObject({ code: 'UNAUTHORIZED' });
   });
 
-  it('answers nothing over gRPC', async () => {
+  it('refuses gRPC calls', async () => {
     const { port } = await start();
     const [, status, message] = /^(\d+) (.*)$/.exec(String(await described(port))) ?? [];
     expect([status, message]).toEqual(['16', expect.stringMatching(REFUSED)]);
   });
 
-  it('shows nothing of its dashboard, and gives no session there', async () => {
+  it('refuses the dashboard, and sessions there', async () => {
     const { daemon } = await start();
     const { url } = daemon.dashboard as { url: string };
     const { port } = new URL(url);
@@ -139,7 +139,7 @@ describe.runIf(mayBeOther)(`a host on loopback to another user of its machine ($
     expect((await fetch(`${url}/metrics`)).status).toBe(200);
   });
 
-  it('with --allow-local-users is a host to each as to a tenant of its own, and shows its dashboard', async () => {
+  it('with --allow-local-users serves each user as a separate tenant, and shows its dashboard', async () => {
     const { daemon, port, of } = await start({ allowLocalUsers: true });
     expect(await session(port)).toMatch(/^0 /);
     expect(await described(port)).toMatch(/^0 /);
@@ -152,7 +152,7 @@ describe.runIf(mayBeOther)(`a host on loopback to another user of its machine ($
     expect(of('session opened').map(({ tenant }) => tenant)).toEqual([`uid-${OTHER}`, 'default']);
   });
 
-  it('asks for a token where it asks for tokens, whoever comes', async () => {
+  it('requires a token from every user where it requires tokens', async () => {
     const { daemon } = await start({ requireToken: true, trustFolder: temporary.make() });
     const { port } = new URL((daemon.dashboard as { url: string }).url);
     expect(String(await heard(port, get('/metrics', port)))).toMatch(/^HTTP\/1\.1 403 /);
@@ -161,7 +161,7 @@ describe.runIf(mayBeOther)(`a host on loopback to another user of its machine ($
 });
 
 describe.runIf(mayServe)(`a host of another user (${OTHERS}, in a checkout that all may read)`, () => {
-  it('has an address that says whose it is, where others may use it, and is trusted by that', async () => {
+  it('is trusted by an address that names its user', async () => {
     const { child, printed } = startAsOther([...SERVE_ALONE, '--allow-local-users']);
     cleanups.push(async () => {
       const gone = once(child, 'exit');
@@ -184,7 +184,7 @@ describe.runIf(mayServe)(`a host of another user (${OTHERS}, in a checkout that 
 });
 
 describe.runIf(process.platform === 'linux')('a host on loopback', () => {
-  it('is there for its own user, also by its port', async () => {
+  it('serves its own user, also at its port', async () => {
     const { daemon } = await start();
     const { url } = daemon.dashboard as { url: string };
     expect((await fetch(`${url}/host.json`)).status).toBe(200);
@@ -195,7 +195,7 @@ describe.runIf(process.platform === 'linux')('a host on loopback', () => {
 });
 
 describe.runIf(process.platform !== 'win32')('a host at a unix socket', () => {
-  it('has it for its own user alone, or for all who may enter the folder', async () => {
+  it('is open to its own user alone, or to all who may enter the folder', async () => {
     const before = process.umask(0);
     cleanups.push(() => process.umask(before));
     for (const [allowLocalUsers, mode] of [

@@ -21,7 +21,7 @@ function made(mode = 0o755): { folder: string; file: string } {
 }
 
 describe('the path of a unix socket', () => {
-  it("is in order where everything on it is the user's own or root's, and nobody else may replace it", () => {
+  it('is trusted where everything on it belongs to the user or root, and nobody else may replace it', () => {
     for (const mode of [0o700, 0o755, 0o1777]) expect(strangeFile(made(mode).file, own)).toBeUndefined();
     const { file } = made();
     const link = join(temporary.make(), 'link');
@@ -30,7 +30,7 @@ describe('the path of a unix socket', () => {
     expect(strangeFile(join(temporary.make(), 'none'), own)).toBeUndefined();
   });
 
-  it('is not where others may put files into a folder on it, or on what a link on it leads to', () => {
+  it('is not trusted where others may write to a folder on it, or on the target of a link', () => {
     const { folder, file } = made(0o777);
     expect(strangeFile(file, own)).toEqual({ path: folder, uid: undefined });
     const link = join(temporary.make(), 'link');
@@ -39,18 +39,21 @@ describe('the path of a unix socket', () => {
     expect(strangeFile(link, own)).toEqual({ path: folder, uid: undefined });
   });
 
-  it('leads nowhere where links go round', () => {
+  it('is not trusted where links form a circle', () => {
     const link = join(temporary.make(), 'link');
     symlinkSync(link, link);
     expect(strangeFile(link, own)).toBeUndefined();
   });
 
-  it.runIf(mayBeOther)(`is not where another user has the socket, a folder, or a link (${OTHERS})`, () => {
-    const { folder, file } = made(0o1777);
-    chownSync(file, OTHER, OTHER);
-    expect(strangeFile(file, own)).toEqual({ path: file, uid: OTHER });
-    expect(strangeFile(file, (uid) => own(uid) || uid === OTHER)).toBeUndefined();
-    chownSync(folder, OTHER, OTHER);
-    expect(strangeFile(join(folder, 'x'), own)).toEqual({ path: folder, uid: OTHER });
-  });
+  it.runIf(mayBeOther)(
+    `is not trusted where another user owns the socket, a folder, or a link (${OTHERS})`,
+    () => {
+      const { folder, file } = made(0o1777);
+      chownSync(file, OTHER, OTHER);
+      expect(strangeFile(file, own)).toEqual({ path: file, uid: OTHER });
+      expect(strangeFile(file, (uid) => own(uid) || uid === OTHER)).toBeUndefined();
+      chownSync(folder, OTHER, OTHER);
+      expect(strangeFile(join(folder, 'x'), own)).toEqual({ path: folder, uid: OTHER });
+    },
+  );
 });

@@ -42,12 +42,12 @@ const TABLES = {
 const at = (port: number, address = '127.0.0.1') => ({ address, port });
 
 describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
-  it('tell whose process has either end of a connection', () => {
+  it('tell the user of either end of a connection', () => {
     expect(socketOf(TABLES, at(52856), at(39723))).toMatchObject({ uid: 1003 });
     expect(socketOf(TABLES, at(39723), at(52856))).toMatchObject({ uid: 1001 });
   });
 
-  it('tell it where one end is a socket for IPv4 and the other for both, however it is written', () => {
+  it('tell the user where one end is an IPv4 socket and the other a dual-stack one', () => {
     expect(socketOf(TABLES, at(56068), at(44383))).toMatchObject({ uid: 1002 });
     for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::ffff:7f00:1'])
       expect(socketOf(TABLES, at(44383, address), at(56068, address))).toMatchObject({ uid: 1004 });
@@ -55,12 +55,12 @@ describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
     expect(socketOf(TABLES, at(38100, '::1'), at(44383, '::1'))).toMatchObject({ uid: 1005 });
   });
 
-  it("tell of one that its process has closed, or that nobody has accepted, that it is nobody's, and not root's", () => {
+  it('give no user, and not root, for a closed or unaccepted connection', () => {
     expect(socketOf(TABLES, at(52860), at(39723))).toMatchObject({ uid: undefined });
     expect(socketOf(TABLES, at(39723), at(52864))).toMatchObject({ uid: undefined });
   });
 
-  it('tell nothing of a connection that they do not have', () => {
+  it('give no user for an unknown connection', () => {
     for (const [local, remote] of [
       [at(52856), at(39724)],
       [at(52856, '127.0.0.2'), at(39723)],
@@ -71,7 +71,7 @@ describe.runIf(endianness() === 'LE')('the tables of TCP sockets', () => {
     expect(socketOf({ tcp: '', tcp6: '' }, at(52856), at(39723))).toBeUndefined();
   });
 
-  it('tell who listens: one that named the address, before those at every address', () => {
+  it('tell the user of a listener, one at the exact address before one at every address', () => {
     expect(listenerAt(TABLES, at(39723))).toMatchObject({ uid: 1001 });
     expect(listenerAt(TABLES, at(39723, '127.0.0.2'))).toBeUndefined();
     expect(listenerAt(TABLES, at(2024))).toMatchObject({ uid: 0 });

@@ -1,43 +1,45 @@
 import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { fitsUnixSocket } from '../../../link/address/unix-path.js';
 import { clearTimeout, setTimeout, wallClock } from '../../../link/machine/clock.js';
-import { FarlightError } from '../../../proto/errors.js';
-import { connectError } from './connect-error.js';
-import { listenAt } from './listen-address.js';
+import { FarlightError, invariant } from '../../../proto/errors.js';
+import type { SessionEnd } from '../../../proto/handshake.js';
+import { connectError, listenAt } from './sockets.js';
 
 const PREFIX = 'farlight-bridges-';
 const SOCKET = 's';
-/** What an end of a bridge says first, so that the other one finds it. */
+/** The length of a bridge's name, which its near end sends first, so that the far end recognises it. */
 const NAME_BYTES = 16;
-/** How long an end may take to say it, in milliseconds. */
+/** How long an end may take to send its name, in milliseconds. */
 const NAME_MS = 5000;
-/** A folder without a socket is one that is being made, unless it is so old, in milliseconds. */
+/** A folder without a socket is still being made, unless it is older than this, in milliseconds. */
 const UNFINISHED_MS = 60_000;
 
 /**
- * Plain sockets for connections that cannot be handed to another process as they are: a TLS connection's keys are in
- * this one, and so is what cuts a WebSocket into messages. A bridge carries such a connection, both ways, over a unix socket to an end of its own, which can be.
+ * Bridges for connections that no other process can take over: this process holds a TLS connection's keys, and cuts a
+ * WebSocket into messages. A bridge carries such a connection, both ways, over a unix socket. Another process can take
+ * over the socket's far end.
  *
- * The ends meet in a folder that this user alone may enter, and find each other by a random name. A daemon that was
- * killed leaves its folder behind; the next one removes it.
+ * The ends meet in a folder that only this user can enter, and find each other by a random name. A killed daemon leaves
+ * its folder behind, and the next one removes it.
  */
 export class Bridges {
   readonly #folder: string;
   readonly #server: Server;
-  /** By name: who waits for the far end of a bridge. */
+  /** By name: takes the far end of a bridge when it arrives. */
   readonly #expected = new Map<string, (far: Socket) => void>();
-  /** Connections that are carried, until both sides are done. */
+  /** The connections on bridges, until both sides have closed. */
   readonly #carried = new Set<Duplex>();
   #closed = false;
 
   /**
-   * @param base where the folder is made. Default: the user's runtime folder, or the one for temporary files.
-   * @throws FarlightError BAD_OPTION where no socket can be made there, or on this system (rejects).
+   * @param base the folder in which to make one. Default: the user's runtime folder, or the one for temporary files.
+   * @throws FarlightError BAD_OPTION where that folder, or this system, allows no unix socket (rejects).
    */
   static async open(
     base: string = baseFolder(),
@@ -46,8 +48,8 @@ export class Bridges {
     if (platform === 'win32') {
       throw new FarlightError(
         'BAD_OPTION',
-        'on Windows a host has neither TLS nor pages, whose connections it carries over a unix socket, which Node has not there; ' +
-          'listen on loopback with --no-dashboard, or run it in WSL',
+        'on Windows a host serves neither TLS nor web pages: their connections need a unix socket, which Node does not have there; ' +
+          'listen on loopback with --no-dashboard, or run the host in WSL',
       );
     }
     let bridges: Bridges | undefined;
@@ -72,17 +74,17 @@ export class Bridges {
     this.#server = createServer({ pauseOnConnect: false }, (far) => this.#accept(far));
   }
 
-  /** How many connections are carried. */
+  /** How many connections are on bridges. */
   get size(): number {
     return this.#carried.size;
   }
 
   /**
-   * Carries a connection, of which nothing is read meanwhile by others. Where one side dies the other is closed.
+   * Puts a connection on a bridge. Nobody else may read from it. Where one side breaks, the other closes.
    *
-   * @param use is given the end that another process may have, in a later turn of the event loop. It returns false
-   *   where nobody wants it any more; the connection is then the caller's own again.
-   * @param failed is called instead where there is no bridge to be had, or the connection is gone meanwhile.
+   * @param use receives the far end, in a later turn of the event loop. It returns false where nobody needs the end any
+   *   more; the connection then belongs to the caller again.
+   * @param failed is called instead where no bridge can be made, or the connection has closed meanwhile.
    */
   carry(outer: Duplex, use: (end: Socket) => boolean, failed: (cause: Error) => void): void {
     const name = randomBytes(NAME_BYTES);
@@ -102,12 +104,12 @@ export class Bridges {
       }
       far.destroy();
       near.destroy();
-      if (outer.destroyed) failed(new Error('the client has gone'));
+      if (outer.destroyed) failed(new Error('the client has disconnected'));
     });
     near.write(name);
   }
 
-  /** Ends what is carried when it has arrived, or after `graceMs`, and leaves nothing behind. */
+  /** Waits until the connections have ended, at most `graceMs`. Then closes them, and removes the folder. */
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
     if (this.#carried.size > 0) {
@@ -130,11 +132,11 @@ export class Bridges {
   #join(outer: Duplex, near: Socket): void {
     this.#carried.add(outer);
     outer.once('close', () => this.#carried.delete(outer));
-    // Those of two pipelines, of TLS or a WebSocket, and of who accepted it are more than Node takes for no leak.
+    // Two pipelines, TLS or a WebSocket, and the acceptor all listen: more listeners than Node allows by default.
     outer.setMaxListeners(32);
-    // A client that has said its last word still hears the host's.
+    // A client that has finished sending still receives.
     outer.allowHalfOpen = true;
-    // An end that breaks takes the other with it; that a connection broke is said by who uses it.
+    // A broken end closes the other. The user of the connection reports the error.
     pipeline(outer, near, () => {});
     pipeline(near, outer, () => {});
   }
@@ -157,7 +159,33 @@ export class Bridges {
   }
 }
 
-/** The user's own folder for sockets, where there is one and paths in it are not too long. */
+/**
+ * Hands a connection over in a form that another process can take: the connection itself, or the far end of a bridge.
+ *
+ * @param bridges required where the connection may be one that needs a bridge.
+ * @param use receives the socket, now or in a later turn of the event loop. It returns false where nobody needs it any
+ *   more; the connection then belongs to the caller again.
+ * @param failed is called instead where no bridge can be made, or the connection has closed meanwhile.
+ */
+export function handOver(
+  connection: Duplex,
+  bridges: Bridges | undefined,
+  use: (socket: Socket) => boolean,
+  failed: (end: SessionEnd) => void,
+): void {
+  // A plain socket is just a descriptor: this process adds nothing to its bytes.
+  if (connection instanceof Socket && !(connection instanceof TLSSocket)) {
+    use(connection);
+    return;
+  }
+  invariant(bridges, 'there are bridges for a connection that needs one');
+  bridges.carry(connection, use, (cause) => {
+    const message = `the host cannot pass the connection on to its GPU process (${cause.message}); ask its owner to start it again`;
+    failed({ code: 'EXECUTOR_LOST', message });
+  });
+}
+
+/** The user's own folder for sockets, if there is one and its path is short enough. */
 function baseFolder(): string {
   const fits = (base: string) => fitsUnixSocket(join(base, `${PREFIX}xxxxxx`, SOCKET));
   const runtime = process.env.XDG_RUNTIME_DIR;
@@ -170,7 +198,7 @@ function isOwnFolder(path: string): boolean {
   return stats?.isDirectory() === true && stats.uid === process.getuid?.();
 }
 
-/** Removes what daemons of this user have left that were killed: nobody listens there any more. */
+/** Removes the folders that this user's killed daemons have left: no process listens there. */
 async function removeStale(base: string): Promise<void> {
   for (const entry of readdirSync(base)) {
     const folder = join(base, entry);

@@ -13,98 +13,98 @@ import { encodeObject, encodePacket, PACKET, PREFACE } from '../../../proto/wire
 import type { Refusal } from '../../observatory/session-log.js';
 import type { Peer } from '../../trust/admission.js';
 import { type LocalUser, OWNER } from '../../trust/local-users.js';
-import { Greeting } from './greeting.js';
-import { type ListenAddress, listenAt } from './listen-address.js';
-import { NearDoor } from './near-socket.js';
+import { type FirstPacket, FirstPacketReader } from './first-packet.js';
+import type { ListenAddress } from './listen-address.js';
+import { NearSocket } from './near-socket.js';
+import { listenAt } from './sockets.js';
 import { WaitingRoom, type WaitingRoomOptions } from './waiting-room.js';
 
-/** A connection on which a client has said what it wants of a session. It is not read until somebody takes it. */
-export interface Caller extends Peer {
+/** A connection whose first packet asks to open or resume a session. It stays paused until somebody takes it. */
+export interface SessionRequest extends Peer {
   socket: Duplex;
-  /** The packet's kind and body. */
-  kind: number | undefined;
-  body: Uint8Array;
-  /** What was read behind it. */
+  packet: FirstPacket;
+  /** The bytes behind the packet that were read with it. */
   head: Uint8Array;
-  /** Whether it speaks as clients of before version 3 did, whose sessions were no gRPC. It is told so, and not served. */
+  /** Whether the client is older than version 3, which spoke packets without gRPC. The host tells it, and refuses. */
   outdated: boolean;
-  /** To be called when it is known whose it is; until then it may have to give way to others. */
+  /** Call this once the client is known. Until then the connection may have to give way to others. */
   known(): void;
 }
 
 export interface FrontDoorOptions {
-  /** A gRPC client's connection, of which nothing was read; `known` is as a Caller's. */
+  /** A gRPC client's connection, from which nothing was read; `known` is as in SessionRequest. */
   onGrpc(socket: Socket, user: LocalUser, known: () => void): void;
-  /** Whose process has the other end of a connection to a port, in plaintext. Never rejects. */
+  /** The user of the process at the other end of a plaintext connection to a port. Never rejects. */
   userOf(socket: Socket): Promise<LocalUser>;
-  /** Who may connect to a unix socket, as the mode of its file. */
+  /** The mode of a unix socket's file, which decides who may connect. */
   socketMode: number;
-  onCaller(caller: Caller): void;
-  /** A connection from this address is not served. */
+  onSessionRequest(request: SessionRequest): void;
+  /** The host refuses a connection from this address. */
   onRefused(refusal: Refusal, remote: string | undefined): void;
-  /** How many connections may be unknown at a time; those whose TLS is being set up count. */
+  /** How many unknown connections there may be at a time, TLS handshakes included. */
   waiting: WaitingRoomOptions;
-  /** How long a client may take for TLS, and to say who it is, in milliseconds. Default 10 s. */
-  greetingMs?: number | undefined;
-  /** Whether programs of this machine meet the host at a unix socket too, where no token is asked for. */
+  /** How long a client may take for the TLS handshake and its first packet, in milliseconds. Default 10 s. */
+  firstPacketMs?: number | undefined;
+  /** Whether programs on this machine also find the host at a unix socket. Only without tokens. */
   near: boolean;
-  /** Where given, nothing but TLS is spoken. */
+  /** Where given, the host speaks TLS alone. */
   tls?: TlsOptions | undefined;
 }
 
-const GREETING_MS = 10_000;
-/** How long a client that is not served may take to hang up, in milliseconds. */
+const FIRST_PACKET_MS = 10_000;
+/** How long a refused client may take to disconnect, in milliseconds. */
 const REFUSED_MS = 5000;
-/** How often a client hears something that waits for an executor, in milliseconds: it bears 30 s of silence. */
+/** How often a client that waits for an executor gets a ping, in milliseconds: it gives up after 30 s of silence. */
 const REASSURE_MS = 5000;
-/** Why a connection is closed of which it is not known whose it is. */
+/** The reason for closing an unknown connection. */
 const CROWDED: SessionEnd = {
   code: 'BUSY',
-  message: 'it gave way to others, since too many had not said yet who they are; try again later',
+  message:
+    'too many connections have not said yet who they are, and this one gave way to others; try again later',
 };
 
-/** A peer of which it is still being looked up whose process it is. */
-interface Unidentified {
+/** A peer while the host still looks up the user of its process. */
+interface UnknownPeer {
   remote: string | undefined;
   user: Promise<LocalUser>;
 }
 
-/** The system lets nobody else come by a unix socket, or its folder, unless its owner wants it so. */
+/** The system keeps other users away from a unix socket, or its folder, unless the owner allows them. */
 const OWNED: Promise<LocalUser> = Promise.resolve(OWNER);
-/** In TLS the token decides. */
+/** Inside TLS the token decides, not the user. */
 const UNASKED: Promise<LocalUser> = Promise.resolve(undefined);
 
 /**
- * The one port of a host: tells packets of a session from gRPC by the first byte of a connection (a packet's is the F of
- * the preface, HTTP/2's the P of its own) or by what TLS has agreed on, and reads of a session as much as is needed
- * to know whose it is.
+ * The one port of a host. It tells sessions from gRPC by the first byte of a connection (`F` of the packets' preface, or
+ * `P` of HTTP/2's), or by the protocol that TLS has agreed on. From a session's connection it reads only the first
+ * packet, which says who the client is.
  */
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
-  readonly #greetingMs: number;
+  readonly #firstPacketMs: number;
   readonly #server: Server;
   readonly #tls: TlsServer | undefined;
   #isUnix = false;
-  /** For clients of this machine, beside a loopback port. */
-  #near: NearDoor | undefined;
-  /** Connections, as they were accepted, of which it is not known whose they are. */
+  /** For programs on this machine, beside a loopback port. */
+  #near: NearSocket | undefined;
+  /** The connections, as accepted, whose peers are still unknown. */
   readonly #waiting: WaitingRoom<{ socket: Duplex; remote: string | undefined }>;
-  /** What is done when it is known, by the connection's `lineOf`, while its TLS is being set up. */
+  /** During a TLS handshake: the connection's `known` function, by its `addressesOf`. */
   readonly #securing = new Map<string, () => void>();
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
-    this.#greetingMs = options.greetingMs ?? GREETING_MS;
+    this.#firstPacketMs = options.firstPacketMs ?? FIRST_PACKET_MS;
     this.#waiting = new WaitingRoom(options.waiting);
     this.#server = createServer({ noDelay: true, pauseOnConnect: false }, (socket) => this.#accept(socket));
     if (!options.tls) return;
-    // It does not listen itself, so that handshakes count among what is waiting. One that fails it closes alone.
-    this.#tls = createTlsServer({ ...options.tls, handshakeTimeout: this.#greetingMs });
+    // This server does not listen itself, so that handshakes count as waiting connections. It closes failed ones.
+    this.#tls = createTlsServer({ ...options.tls, handshakeTimeout: this.#firstPacketMs });
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
     this.#tls.on('tlsClientError', (error, socket) => this.#insecure(error, socket));
   }
 
-  /** Shows another certificate from now on; connections that there are keep theirs. */
+  /** Shows another certificate to new connections. */
   renew(tls: TlsOptions): void {
     this.#tls?.setSecureContext(tls);
   }
@@ -116,42 +116,42 @@ export class FrontDoor {
     const bound = this.#server.address();
     if (typeof bound !== 'object' || !bound) return 0;
     if (this.#options.near)
-      this.#near = await NearDoor.open(bound, (socket) => {
-        this.#hear(socket, { remote: bound.address, user: OWNED });
+      this.#near = await NearSocket.open(bound, (socket) => {
+        this.#readFirst(socket, { remote: bound.address, user: OWNED });
       });
     return bound.port;
   }
 
-  /** Takes no more connections, and closes those that are not known. The others are no longer the door's. */
+  /** Accepts no more connections, and closes the unknown ones. The others belong to whoever took them. */
   close(): void {
-    for (const { socket } of this.#waiting.guests) socket.destroy();
+    for (const { socket } of this.#waiting.connections) socket.destroy();
     this.#server.close();
     this.#near?.close();
   }
 
-  /** Hears a client that came by another door, where it may only have a session. */
+  /** Takes a connection from a gRPC call or a WebSocket. It may only carry a session. */
   take(connection: Duplex, remote: string | undefined, user: Promise<LocalUser>): void {
     const known = this.#wait(connection, remote);
-    connection.once('data', (first) => this.#greet(connection, { remote, user }, first, known));
+    connection.once('data', (first) => this.#readPacket(connection, { remote, user }, first, known));
   }
 
   #accept(socket: Socket): void {
     const remote = socket.remoteAddress;
     if (this.#tls) this.#secure(this.#tls, socket, this.#wait(socket, remote));
-    else this.#hear(socket, { remote, user: this.#isUnix ? OWNED : this.#options.userOf(socket) });
+    else this.#readFirst(socket, { remote, user: this.#isUnix ? OWNED : this.#options.userOf(socket) });
   }
 
-  /** Counts a connection among those that are not known; gives what ends that. */
+  /** Counts a connection as unknown. @returns a function that says it is known. */
   #wait(socket: Duplex, remote: string | undefined): () => void {
     socket.on('error', () => {});
-    const timer = setTimeout(() => socket.destroy(), this.#greetingMs).unref();
-    const guest = { socket, remote };
+    const timer = setTimeout(() => socket.destroy(), this.#firstPacketMs).unref();
+    const connection = { socket, remote };
     const known = () => {
       clearTimeout(timer);
-      this.#waiting.leave(guest);
+      this.#waiting.leave(connection);
     };
     socket.once('close', known);
-    const leaver = this.#waiting.enter(guest, remote);
+    const leaver = this.#waiting.enter(connection, remote);
     if (leaver) {
       this.#options.onRefused(CROWDED, leaver.remote);
       leaver.socket.destroy();
@@ -161,41 +161,42 @@ export class FrontDoor {
 
   #secure(tls: TlsServer, socket: Socket, known: () => void): void {
     if (socket.destroyed) return;
-    const line = lineOf(socket);
-    this.#securing.set(line, known);
-    socket.once('close', () => this.#securing.delete(line));
+    const addresses = addressesOf(socket);
+    this.#securing.set(addresses, known);
+    socket.once('close', () => this.#securing.delete(addresses));
     tls.emit('connection', socket);
   }
 
-  /** TLS is spoken from now on, and a client's certificate, where one is asked for, is one to trust. */
+  /** The TLS handshake is done, and the client's certificate, if the host requires one, is trusted. */
   #secured(socket: TLSSocket): void {
     socket.on('error', () => {});
-    const line = lineOf(socket);
-    const known = this.#securing.get(line);
-    // The client has gone already, or speaks nothing that is spoken here.
+    const addresses = addressesOf(socket);
+    const known = this.#securing.get(addresses);
+    // The client has disconnected, or speaks none of the host's protocols.
     if (!known || !socket.alpnProtocol) {
       socket.destroy();
       return;
     }
-    this.#securing.delete(line);
+    this.#securing.delete(addresses);
     if (socket.alpnProtocol !== 'h2') {
-      this.#hear(socket, { remote: socket.remoteAddress, user: UNASKED }, known);
+      this.#readFirst(socket, { remote: socket.remoteAddress, user: UNASKED }, known);
       return;
     }
     this.#options.onGrpc(socket, undefined, known);
   }
 
-  /** Who only looked whether somebody listens is not worth a word. */
+  /** A peer that resets the connection only checked whether the port is open: do not log it. */
   #insecure({ code, message }: NodeJS.ErrnoException, { remoteAddress }: TLSSocket): void {
     if (code === 'ECONNRESET') return;
-    const why = `TLS could not be set up: ${code ?? message}`;
+    const why = `the TLS handshake failed: ${code ?? message}`;
     this.#options.onRefused({ code: 'TLS_FAILED', message: why }, remoteAddress);
   }
 
-  #hear(socket: Socket, peer: Unidentified, known = this.#wait(socket, peer.remote)): void {
+  /** Reads the first byte, which tells a session from gRPC. */
+  #readFirst(socket: Socket, peer: UnknownPeer, known = this.#wait(socket, peer.remote)): void {
     socket.once('data', (first) => {
       if (this.#tls || first[0] === PREFACE[0]) {
-        this.#greet(socket, peer, first, known);
+        this.#readPacket(socket, peer, first, known);
         return;
       }
       socket.pause();
@@ -206,22 +207,22 @@ export class FrontDoor {
     });
   }
 
-  #greet(socket: Duplex, { remote, user: whose }: Unidentified, first: Buffer, known: () => void): void {
-    const greeting = new Greeting();
+  #readPacket(socket: Duplex, peer: UnknownPeer, first: Buffer, known: () => void): void {
+    const { remote } = peer;
+    const reader = new FirstPacketReader();
     const read = (piece: Buffer) => {
       try {
-        const rest = greeting.push(piece);
-        if (!rest) return;
+        const found = reader.push(piece);
+        if (!found) return;
+        const { packet, rest: head } = found;
         socket.off('data', read);
         socket.pause();
-        const [kind] = greeting.packet;
-        // The client is to know at once that a host is here; what is unsent of it would be lost with the handle.
+        // Tell the client at once that a host is here. Wait until it is sent: unsent bytes would be lost when the handle goes.
         socket.write(PREFACE, () => {
           const outdated = socket instanceof Socket && socket.remotePort !== undefined;
-          void whose.then((user) => {
+          void peer.user.then((user) => {
             if (socket.destroyed) return;
-            const body = greeting.packet.subarray(1);
-            this.#options.onCaller({ socket, remote, user, kind, body, head: rest, known, outdated });
+            this.#options.onSessionRequest({ socket, remote, user, packet, head, known, outdated });
           });
         });
       } catch (error) {
@@ -238,7 +239,7 @@ export class FrontDoor {
   }
 }
 
-/** Tells a client why it is not served, and closes the connection. */
+/** Tells a client why the host refuses it, and closes the connection. */
 export function refuse(socket: Duplex, end: SessionEnd): void {
   if (socket.destroyed) return;
   socket.resume();
@@ -247,7 +248,7 @@ export function refuse(socket: Duplex, end: SessionEnd): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-/** Tells a client from time to time that the host is there, for as long as it waits: one that hears nothing comes again. */
+/** Pings a client while it waits. A client that hears nothing gives up and reconnects. */
 export function reassure(socket: Duplex, waits: () => boolean, everyMs: number = REASSURE_MS): void {
   const timer = setInterval(() => {
     if (waits() && socket.writable) socket.write(encodePacket(PACKET.ping));
@@ -255,7 +256,7 @@ export function reassure(socket: Duplex, waits: () => boolean, everyMs: number =
   }, everyMs).unref();
 }
 
-/** What names a connection, as it was accepted and as it is secured. */
-function lineOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+/** Identifies a connection both as the TCP socket and as the TLS socket around it. */
+function addressesOf({ remoteAddress, remotePort, localAddress }: Socket): string {
   return `${remoteAddress} ${remotePort} ${localAddress}`;
 }

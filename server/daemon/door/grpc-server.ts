@@ -26,30 +26,31 @@ export interface GrpcServerOptions {
   version: string;
   describe(): HostDescription;
   admission: Admission;
-  /** What was asked from this address is not answered: a session, or something else. */
+  /** The host refuses a call from this address: a session, or another method. */
   onRefused(end: SessionEnd, remote: string | undefined, asked: 'session' | 'other'): void;
-  /** Hears a session's client, on a stream of the bytes that a socket would carry. */
+  /** A session's connection, as the stream of bytes that a socket would carry. */
   onSession(connection: Duplex, remote: string | undefined, user: LocalUser): void;
-  /** How long what was said last on a session's connection may take to leave, in milliseconds. Default 30 s. */
+  /** How long the last bytes of a session's connection may take to leave, in milliseconds. Default 30 s. */
   leaveMs?: number | undefined;
 }
 
-/** Whoever runs a host behind something that looks after it may ask for its health without a token. */
+/** A supervisor in front of a host may check its health without a token. */
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 const OPEN = sessionsService().Open.path;
-/** A connection on which nothing is asked is closed after so many milliseconds. */
+/** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 120_000;
-/** Calls that may be open at a time on a connection: a host has fewer sessions. */
+/** The most open calls on a connection: a host has fewer sessions. */
 const MOST_CALLS = 100;
 /**
- * What HTTP/2 may hold for one connection, in MiB; beyond it no other call is taken on it. A proxy puts many sessions
- * on one, each with a window's bytes. Before it is known whose a connection is, 64 KiB for each call are the bound.
+ * The most memory that HTTP/2 may use for one connection, in MiB; beyond it the connection takes no further call. A
+ * proxy puts many sessions on one connection, each with a window of bytes. For an unknown peer the bound is 64 KiB a
+ * call.
  */
 const SESSION_MIB = 1024;
-/** Calls on a connection of which it is not known whose it is, before it is closed. */
+/** The most calls of an unknown peer on a connection, before the host closes it. */
 const MOST_UNKNOWN_CALLS = 16;
 
-/** What is asked of a host, and its sessions, over gRPC on connections that it is given. */
+/** Answers a host's gRPC calls, sessions included, on connections that the front door gives it. */
 export class GrpcServer {
   readonly health = new Health();
   readonly #options: GrpcServerOptions;
@@ -72,28 +73,28 @@ export class GrpcServer {
       Echo: echo,
     });
     this.health.addTo(this.#server);
-    // So that `grpcurl` and the like need no copy of farlight.proto.
+    // So that tools such as `grpcurl` need no copy of farlight.proto.
     new (grpcReflection().ReflectionService)(hostDefinitions()).addToServer(this.#server);
   }
 
   /**
-   * Answers what is asked on a connection, whose other end a process of this user has. `known` is called with the first
-   * call of somebody who may use the host.
+   * Serves a connection, whose other end belongs to a process of this user. Calls `known` at the first call of a client
+   * that may use the host.
    */
   take(socket: Socket, user: LocalUser, known: () => void): void {
-    // One for each, since what is called does not say on which connection.
-    const asks = asksFirst(this.#options, { user, known, close: () => socket.destroy() });
-    // TLS, where it is spoken, is the front door's.
+    // One interceptor for each connection, since a call does not say which connection it came on.
+    const interceptor = admitFirst(this.#options, { user, known, close: () => socket.destroy() });
+    // The front door has done TLS already.
     const credentials = experimental.createServerCredentialsWithInterceptors(
       ServerCredentials.createInsecure(),
-      [asks],
+      [interceptor],
     );
     const injector = this.#server.createConnectionInjector(credentials);
     socket.once('close', () => injector.destroy());
     injector.injectConnection(socket);
   }
 
-  /** Answers what was asked, and closes the connections; those that are in use after `graceMs` as well. */
+  /** Finishes the open calls, for at most `graceMs`, and closes the connections. */
   async close(graceMs: number): Promise<void> {
     const cutOff = setTimeout(() => this.#server.forceShutdown(), graceMs);
     await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
@@ -102,8 +103,8 @@ export class GrpcServer {
   }
 }
 
-/** Asks who calls before it reads what is asked: a message takes memory. */
-function asksFirst(
+/** Admits a call before reading its message: a message takes memory. */
+function admitFirst(
   { admission, onRefused }: GrpcServerOptions,
   connection: { user: LocalUser; known(): void; close(): void },
 ): ServerInterceptor {
@@ -154,5 +155,5 @@ function echo(call: ServerUnaryCall<EchoRequest, EchoReply>, reply: sendUnaryDat
     reply(null, { payload: Buffer.alloc(replyBytes) });
     return;
   }
-  reply({ code: status.INVALID_ARGUMENT, details: `reply_bytes is over the limit of ${ECHO_LIMIT}` });
+  reply({ code: status.INVALID_ARGUMENT, details: `reply_bytes is above the limit of ${ECHO_LIMIT}` });
 }

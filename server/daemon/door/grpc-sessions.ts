@@ -15,14 +15,14 @@ import { invariant } from '../../../proto/errors.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import type { LocalUser } from '../../trust/local-users.js';
 
-/** What is private in grpc-js 1.14 and has no other way; test/daemon/grpc-sessions.test.ts fails where it is gone. */
+/** The private parts of grpc-js 1.14 that have no public way; test/daemon/grpc-sessions.test.ts fails without them. */
 interface Private {
-  /** Of a call: its HTTP/2 stream, which can be ended at once, with what waits to be sent. */
+  /** Of a call: its HTTP/2 stream, which can end at once and drop unsent bytes. */
   stream?: ServerHttp2Stream;
-  /** Of a call: the longest message that it takes, and what holds to that. */
+  /** Of a call: its message limit, and the decoder that enforces it. */
   maxReceiveMessageSize?: number;
   decoder?: { maxReadMessageLength: number };
-  /** Of a handler's stream: the call that the interceptor returned. */
+  /** Of a handler's stream: the call from the interceptor. */
   call?: object;
 }
 
@@ -30,36 +30,36 @@ interface Private {
 const CANCEL = 8;
 /** The largest window that HTTP/2 has (RFC 9113, section 6.9.1). */
 const LARGEST_WINDOW = 2 ** 31 - 1;
-/** A client that reads nothing keeps no call for longer. */
+/** A client that does not read keeps a call open for this long at most. */
 const LEAVE_MS = 30_000;
 
-/** Who calls: what was shown, and the user of this machine whose process it is. */
-interface Client {
+/** The token that a client shows, and the user of this machine that runs its process. */
+interface Credentials {
   token: string | undefined;
   user: LocalUser;
 }
 
-interface Call extends Client {
+interface Call extends Credentials {
   remote: string | undefined;
   cancel(): void;
 }
 
-/** What the interceptor knows of a call, for the call's handler. */
+/** The interceptor's facts about a call, for the call's handler. */
 const calls = new WeakMap<object, Call>();
-/** The connections of which it is known whose they are. */
+/** The connections of known clients. */
 const widened = new WeakSet<Http2Session>();
 
 /**
- * Notes who calls, for the call's handler, and lets the connection carry whole sessions, which grpc-js has no option
- * for: each may have a window's bytes under way, where HTTP/2 has 64 KiB, and one that is not read does not stop the
- * others. Not before it is known who calls: a call may hold a window's bytes of the host's memory.
+ * Stores who calls, for the call's handler, and widens the connection's windows so that it can carry whole sessions:
+ * each may have a full window of bytes on its way instead of HTTP/2's 64 KiB, and one that nobody reads does not stop
+ * the others. grpc-js has no option for that. Only for known clients: each call may fill a window of the host's memory.
  *
  * @param asking the call that the interceptor returns for `call`.
  */
 export function noteCall(
   asking: ServerInterceptingCall,
   call: ServerInterceptingCallInterface,
-  client: Client,
+  client: Credentials,
 ): void {
   const { stream } = call as Private;
   invariant(stream, 'a call of grpc-js has its stream');
@@ -74,8 +74,8 @@ export function noteCall(
 }
 
 /**
- * Keeps nothing of what is sent with a call that is refused on a connection that others use too, as a proxy's. On one of
- * which nobody is known it is not read at all, and 64 KiB are the most.
+ * Throws away what a refused call sends, where known clients share the connection, as behind a proxy. On other
+ * connections nobody reads it, and it is at most 64 KiB.
  */
 export function discard(call: ServerInterceptingCallInterface): void {
   const { stream } = call as Private;
@@ -84,7 +84,7 @@ export function discard(call: ServerInterceptingCallInterface): void {
   stream.resume();
 }
 
-/** Holds a session's call to what a message of a session may have; the server takes longer ones of other calls. */
+/** Limits the messages of a session's call; the server accepts longer ones in other calls. */
 export function boundMessages(call: ServerInterceptingCallInterface): void {
   const base = call as Private;
   invariant(base.decoder, 'a call of grpc-js has its decoder');
@@ -95,13 +95,13 @@ export function boundMessages(call: ServerInterceptingCallInterface): void {
 export interface GrpcSessionsOptions {
   /** Of this package. */
   version: string;
-  /** Hears a client, on a stream of the bytes that a socket would carry. */
+  /** A session's connection, as the stream of bytes that a socket would carry. */
   onSession(connection: Duplex, remote: string | undefined, user: LocalUser): void;
-  /** How long what was said last may take to leave, in milliseconds. Default 30 s. */
+  /** How long the last bytes may take to leave, in milliseconds. Default 30 s. */
   leaveMs?: number | undefined;
 }
 
-/** Serves `farlight.v1.Sessions`: each call is a connection of a session. */
+/** Serves `farlight.v1.Sessions`: each call is one connection of a session. */
 export function serveSessions(
   server: Server,
   { version, onSession, leaveMs = LEAVE_MS }: GrpcSessionsOptions,
@@ -109,9 +109,9 @@ export function serveSessions(
   server.addService(sessionsService(), {
     Open(duplex: ServerDuplexStream<SessionMessage, SessionMessage>) {
       const call = calls.get((duplex as Private).call ?? duplex);
-      invariant(call, 'the interceptor has noted who calls');
+      invariant(call, 'the interceptor has stored who calls');
       const { token, remote, user, cancel } = call;
-      // The client hears at once that a host is here: its GPU may take longer.
+      // Tell the client at once that a host is here: opening the GPU may take longer.
       const metadata = new (grpc().Metadata)();
       metadata.set(VERSION_KEY, version);
       duplex.sendMetadata(metadata);

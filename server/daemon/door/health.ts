@@ -47,10 +47,10 @@ const DESCRIPTOR = {
   },
 };
 
-/** The services that have a health of their own: the server as a whole, and ours. They share it. */
+/** The services with a health status: the server as a whole, and Farlight's. They have the same status. */
 const SERVICES = ['', 'farlight.v1.Host'];
 
-/** Standard gRPC health checking: the host is serving while it has a GPU and takes sessions. */
+/** Standard gRPC health checking: the host is SERVING while it has a GPU and accepts sessions. */
 export class Health {
   #serving = false;
   readonly #watchers = new Set<ServerWritableStream<Request, Response>>();
@@ -88,7 +88,7 @@ export class Health {
     for (const watcher of this.#watchers) watcher.write({ status: this.#status() });
   }
 
-  /** Ends every watch, so that the server can close. */
+  /** Ends every Watch call, so that the server can close. */
   close(): void {
     this.set(false);
     for (const watcher of this.#watchers) watcher.end();

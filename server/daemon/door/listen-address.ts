@@ -1,17 +1,15 @@
-import { chmodSync } from 'node:fs';
-import { isIP, type ListenOptions, type Server } from 'node:net';
-import { isMainThread } from 'node:worker_threads';
+import { isIP } from 'node:net';
 import { isLoopback } from '../../../link/address/loopback.js';
 import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../../link/address/unix-path.js';
 import { FarlightError } from '../../../proto/errors.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7070';
 
-/** Where a daemon listens. */
+/** The address at which a daemon listens. */
 export interface ListenAddress {
-  /** As gRPC binds it. */
+  /** The address in gRPC's form. */
   target: string;
-  /** Whether TLS is spoken here: always where others than this machine may connect. */
+  /** Whether the host speaks TLS here: always, where other machines can connect. */
   tls: boolean;
   /** The host to bind, without brackets; empty for a unix socket. */
   host: string;
@@ -20,26 +18,26 @@ export interface ListenAddress {
   /** The unix socket's path. */
   path?: string;
   /**
-   * The address that clients use, given the port that was bound.
+   * The address that clients use, once the port is bound.
    *
-   * @param pin of the host's certificate, where clients need it.
-   * @param host the name that clients know it by, where that is another than it is bound to.
+   * @param pin the certificate's, where clients need it.
+   * @param host the host's name for clients, where it differs from the bound one.
    */
   url(port: number, pin?: string, host?: string): string;
 }
 
 export interface ListenCapabilities {
-  /** Whether the caller speaks TLS on an address that asks for it. Default: false, and such are refused. */
+  /** Whether TLS is available. Default: false, and addresses that need it are an error. */
   tls?: boolean;
-  /** Whether clients are to show a token wherever it is, which they do in TLS alone. Default: false. */
+  /** Whether clients must show a token even on loopback. They show one only inside TLS. Default: false. */
   requireToken?: boolean | undefined;
-  /** The system that is to listen. Default: this one. */
+  /** The system that listens. Default: this one. */
   platform?: NodeJS.Platform | undefined;
 }
 
 /**
- * Understands what --listen takes: `HOST:PORT` (port 0: any free one), which is plaintext on loopback and TLS
- * elsewhere and where a token is asked for everywhere, `grpcs://HOST:PORT` for TLS on loopback too, or `unix:/PATH`.
+ * Parses --listen: `HOST:PORT` (port 0: any free one), `grpcs://HOST:PORT` or `unix:/PATH`. `HOST:PORT` is plaintext on
+ * loopback without tokens, and TLS otherwise. `grpcs://` is TLS on loopback too.
  *
  * @throws FarlightError BAD_OPTION for anything else.
  */
@@ -63,7 +61,7 @@ export function parseListenAddress(
   if (!secure && !isLoopback(host)) {
     throw new FarlightError(
       'BAD_OPTION',
-      `${named} is not a loopback address, where grpc:// would be plaintext for everybody to read; write grpcs://${named}:${port}`,
+      `${named} is not a loopback address, and others could read the plaintext of grpc:// there; write grpcs://${named}:${port}`,
     );
   }
   if (requireToken && !secure) throw noToken(text);
@@ -80,58 +78,24 @@ export function parseListenAddress(
   };
 }
 
-/**
- * Has a server listen. A unix socket is there for its own user alone from the first instant on, and then for those whom
- * `mode` lets connect.
- *
- * @throws the bind error (rejects).
- */
-export function listenAt(server: Server, where: ListenOptions, mode = 0o600): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    const listening = () => {
-      server.off('error', reject);
-      // A process without free descriptors takes no connection, and goes on with those that it has.
-      server.on('error', () => {});
-      resolve();
-    };
-    if (where.path === undefined) {
-      server.listen(where, listening);
-      return;
-    }
-    const { path } = where;
-    // The file is made within the call. A thread may not say what the process's files are like.
-    const mask = isMainThread ? process.umask(0o177) : undefined;
-    server.listen(where, () => {
-      try {
-        chmodSync(path, mode);
-        listening();
-      } catch (error) {
-        reject(error);
-      }
-    });
-    if (mask !== undefined) process.umask(mask);
-  });
-}
-
 function noUnixSocket(text: string): FarlightError {
   return new FarlightError(
     'BAD_OPTION',
-    `${text} is a unix socket, and Node has none on Windows; listen on ${DEFAULT_LISTEN}`,
+    `${text} is a unix socket, which Node does not have on Windows; listen on ${DEFAULT_LISTEN}`,
   );
 }
 
 function pathTooLong(text: string): FarlightError {
   return new FarlightError(
     'BAD_OPTION',
-    `the path in ${text} has more than ${LONGEST_UNIX_PATH} bytes, which is the most that a unix socket's can have; name a shorter one`,
+    `the path in ${text} is longer than the ${LONGEST_UNIX_PATH} bytes that a unix socket allows; name a shorter one`,
   );
 }
 
 function noToken(text: string): FarlightError {
   return new FarlightError(
     'BAD_OPTION',
-    `no client shows a token at ${text}, which is plaintext; with --require-token write --listen grpcs://127.0.0.1:PORT`,
+    `clients show no token at ${text}, which is plaintext; with --require-token write --listen grpcs://127.0.0.1:PORT`,
   );
 }
 

@@ -3,84 +3,87 @@ import type { Duplex } from 'node:stream';
 import { FarlightError } from '../../../proto/errors.js';
 import type { Log } from '../../observatory/log.js';
 import type { Refusal } from '../../observatory/session-log.js';
-import { type OpenDashboardOptions, openDashboard } from '../../page/dashboard.js';
-import type { PageServer } from '../../page/page-server.js';
+
 import { type LocalUser, OWNER } from '../../trust/local-users.js';
 import { Bridges } from './bridges.js';
-import { type Caller, FrontDoor } from './front-door.js';
+import { FrontDoor, type SessionRequest } from './front-door.js';
 import type { HostTrust } from './host-trust.js';
-import { SESSION_PATH, webSessions } from './web-sessions.js';
+import { SESSION_PATH, type WebSessions, webSessions } from './web-sessions.js';
+
+/** The HTTP server of the dashboard, which web pages' sessions share. */
+export interface DashboardServer {
+  readonly url: string;
+  onUpgrade(path: string, route: WebSessions): void;
+  /** @throws FarlightError PORT_IN_USE or BAD_OPTION (rejects). */
+  listen(): Promise<void>;
+  close(): Promise<void>;
+}
 
 export interface ListenersOptions {
-  /** The address as the host's owner wrote it, for messages. */
+  /** The address as the owner wrote it, for error messages. */
   listen: string;
   trust: HostTrust;
-  /** How often the certificate is looked at, in milliseconds. */
+  /** How often to read the certificate again, in milliseconds. */
   certificateCheckMs: number;
-  /** Absent where there is to be none. */
-  dashboard: OpenDashboardOptions | undefined;
-  /** The pages that may open sessions at the dashboard's address, beside its own. */
+  /** Undefined where the owner wants no dashboard. */
+  dashboard: DashboardServer | undefined;
+  /** The origins of pages that may open sessions at the dashboard's address, besides its own. */
   allowOrigins: readonly string[];
   log: Log;
-  /** A gRPC client's connection, of which nothing was read; `known` is to be called when it is known whose it is. */
+  /** A gRPC client's connection, from which nothing was read. Call `known` once the client is known. */
   onGrpc(socket: Socket, user: LocalUser, known: () => void): void;
-  /** A client wants to open a session, or to go on with one. */
-  onCaller(caller: Caller): void;
+  onSessionRequest(request: SessionRequest): void;
   onRefused(refusal: Refusal, remote: string | undefined): void;
-  /** A token counts no more. */
   onRevoked(tokenId: string): void;
 }
 
-/** Connections of which it may be unknown whose they are. Of one network as many as there may be sessions. */
+/** The most unknown connections. From one network, as many as there may be sessions. */
 const WAITING = { most: 256, mostOfNetwork: 64 };
 
-/** What a host listens on: its one port, the dashboard's beside it, and the bridges that both need. */
+/** Everything a host listens on: its one port, the dashboard's port, and the bridges for both. */
 export class Listeners {
   readonly #options: ListenersOptions;
   readonly #door: FrontDoor;
-  readonly #page: PageServer | undefined;
-  #pageProblem: FarlightError | undefined;
+  #dashboardProblem: FarlightError | undefined;
   #bridges: Bridges | undefined;
-  /** What ends the looking at certificate and tokens. */
+  /** Functions that stop watching the certificate and the tokens. */
   readonly #watches: (() => void)[] = [];
   #port = 0;
 
-  /** @throws FarlightError BAD_OPTION where the dashboard's address, or an origin, is none. */
+  /** @throws FarlightError BAD_OPTION where one of the origins is not an origin. */
   constructor(options: ListenersOptions) {
     this.#options = options;
-    const { trust, dashboard, allowOrigins, onGrpc, onCaller, onRefused } = options;
-    const userOf = trust.users.of.bind(trust.users);
-    // Where tokens are asked for they decide, and nobody has to look whose process it is.
-    const callerOf: typeof userOf = trust.tokens ? async () => undefined : userOf;
+    const { trust, dashboard, allowOrigins, onGrpc, onSessionRequest, onRefused } = options;
+    // Where the host requires tokens, they decide, and it does not look up the user.
+    const userOf = async (socket: Socket) => (trust.tokens ? undefined : trust.users.of(socket));
     this.#door = new FrontDoor({
       waiting: WAITING,
       tls: trust.tls?.options,
       near: trust.tokens === undefined,
-      userOf: callerOf,
-      // A proxy is another user, mostly; its clients show tokens.
+      userOf,
+      // A proxy usually runs as another user; its clients show tokens.
       socketMode: trust.users.allowsOthers || trust.tokens ? 0o666 : 0o600,
       onGrpc,
-      onCaller,
+      onSessionRequest,
       onRefused,
     });
-    if (!dashboard) return;
-    this.#page = openDashboard(dashboard, async (socket) => trust.users.admits(await userOf(socket)));
     const take = this.#door.take.bind(this.#door);
-    this.#page.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, userOf: callerOf, take, onRefused }));
+    dashboard?.onUpgrade(SESSION_PATH, webSessions({ allowOrigins, userOf, take, onRefused }));
   }
 
-  /** Where the dashboard is; or why there is none at the address that was wanted. Undefined where none was. */
+  /** The dashboard's URL, or why it could not be opened; undefined where the owner wants none. */
   get dashboard(): { url: string } | { problem: string } | undefined {
-    if (this.#pageProblem) return { problem: this.#pageProblem.message };
-    return this.#page && { url: this.#page.url };
+    if (this.#dashboardProblem) return { problem: this.#dashboardProblem.message };
+    const { dashboard } = this.#options;
+    return dashboard && { url: dashboard.url };
   }
 
-  /** The address that clients use; where tokens are asked for they put theirs before the host. */
+  /** The address for clients. Where the host requires tokens, clients put theirs in front of the host name. */
   get url(): string {
     const { address, tls, tokens, proxy, users } = this.#options.trust;
     if (proxy !== undefined) return `grpcs://${proxy}`;
     const url = address.url(this.#port, tls?.pin, tls?.name);
-    // Others than root's and their own programs' hosts clients trust where the address says so.
+    // A client trusts another user's host only if the address names that user.
     return tokens || !users.allowsOthers || OWNER === 0 ? url : `${url}?uid=${OWNER}`;
   }
 
@@ -90,7 +93,7 @@ export class Listeners {
     return address.url(this.#port, undefined, tls?.name);
   }
 
-  /** What carries connections that no other process can be given; undefined where there are none such. */
+  /** The bridges for connections that no other process can take over; undefined before `listen`. */
   get bridges(): Bridges | undefined {
     return this.#bridges;
   }
@@ -102,9 +105,9 @@ export class Listeners {
     this.#port = await this.#door.listen(trust.address).catch((cause: Error) => {
       throw bindError(listen, cause);
     });
-    // A host is there for its clients, who do without the page.
-    await this.#page?.listen().catch((problem: FarlightError) => {
-      this.#pageProblem = problem;
+    // Serve clients even without the dashboard.
+    await this.#options.dashboard?.listen().catch((problem: FarlightError) => {
+      this.#dashboardProblem = problem;
       log.warn({ why: problem.message }, 'no dashboard');
     });
     const { tls, tokens } = trust;
@@ -112,22 +115,22 @@ export class Listeners {
     if (tokens) this.#watches.push(tokens.onRevoked(onRevoked), tokens.watch());
   }
 
-  /** Hears a session's client that came by another door, on a stream of the bytes that a socket would carry. */
-  hear(connection: Duplex, remote: string | undefined, user: LocalUser): void {
+  /** Takes a session's connection from a gRPC call, as the stream of bytes that a socket would carry. */
+  take(connection: Duplex, remote: string | undefined, user: LocalUser): void {
     this.#door.take(connection, remote, Promise.resolve(user));
   }
 
-  /** Looks at certificate and tokens no more. */
+  /** Stops watching the certificate and the tokens. */
   endWatches(): void {
     for (const end of this.#watches) end();
   }
 
-  /** Takes no more connections. What the bridges carry may arrive within `graceMs`. */
+  /** Accepts no more connections. Those on bridges may finish within `graceMs`. */
   async close(graceMs: number): Promise<void> {
     this.#door.close();
     await this.#bridges?.close(graceMs);
-    // Last, since what its bridges carry is the page's too.
-    await this.#page?.close();
+    // Last, since some bridges carry the dashboard server's WebSockets.
+    await this.#options.dashboard?.close();
   }
 }
 

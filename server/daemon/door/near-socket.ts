@@ -2,21 +2,20 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { isPrivate, nearAddress } from '../../../link/address/near-address.js';
-import { connectError } from './connect-error.js';
-import { listenAt } from './listen-address.js';
+import { connectError, listenAt } from './sockets.js';
 
 /**
- * A unix socket beside a host's loopback port, by which its own user's programs on this machine find it. Hosts that
- * were killed leave theirs behind; the next one removes them.
+ * A unix socket beside a host's loopback port. Programs of the same user on this machine find the host there. A killed
+ * host leaves its socket behind, and the next host removes it.
  */
-export class NearDoor {
+export class NearSocket {
   readonly #server: Server;
 
-  /** Undefined where there can be none: clients come by the port then. */
+  /** Undefined where this machine allows none: clients use the port then. */
   static async open(
     { address, port }: AddressInfo,
     onConnection: (socket: Socket) => void,
-  ): Promise<NearDoor | undefined> {
+  ): Promise<NearSocket | undefined> {
     const near = nearAddress(address, port);
     if (!near) return undefined;
     const server = createServer({ pauseOnConnect: false }, onConnection);
@@ -25,7 +24,7 @@ export class NearDoor {
       if (!isPrivate(near.folder)) return undefined;
       await removeStale(near.folder);
       await listenAt(server, near);
-      return new NearDoor(server);
+      return new NearSocket(server);
     } catch {
       return undefined;
     }
@@ -40,7 +39,7 @@ export class NearDoor {
   }
 }
 
-/** Removes the sockets at which nobody listens any more. */
+/** Removes the sockets on which no process listens. */
 async function removeStale(folder: string): Promise<void> {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);

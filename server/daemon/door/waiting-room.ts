@@ -1,84 +1,96 @@
+import { ipBytes } from '../../../link/address/ip-bytes.js';
 import { isLoopback } from '../../../link/address/loopback.js';
-import { networkOf } from './ip-address.js';
 
 export interface WaitingRoomOptions {
-  /** How many may wait from other machines, and how many from this one. */
+  /** How many connections may wait from other machines, and how many from this one. */
   most: number;
-  /** How many of one network of other machines. */
+  /** How many may wait from one network of other machines. */
   mostOfNetwork: number;
 }
 
 /**
- * Connections of which nobody knows yet whose they are, and which of them gives way where there are too many.
+ * The connections whose peers are still unknown. Where there are too many, it chooses one to close.
  *
- * From other machines it is the newest of the network that has the most here, which may be the newcomer itself: who
- * floods a host keeps out nobody else. Where several have as many, the one that has been here longest gives way.
+ * Of other machines, it chooses the newest connection from the network that has the most here, which may be the
+ * newcomer. So a flood from one network keeps out nobody else. Among equal networks, the one that has been here longest
+ * gives way.
  *
- * This machine has room of its own, and what comes from here is not told apart: it may be a proxy, and so anybody. The
- * one that has waited longest gives way there, since who has something to say from so near says it at once.
+ * Connections from this machine have a room of their own. They cannot be told apart, since a local proxy may carry
+ * anybody's. The oldest gives way: a local client sends its first packet at once.
  */
-export class WaitingRoom<Guest> {
+export class WaitingRoom<Connection> {
   readonly #options: WaitingRoomOptions;
   /** The oldest first. */
-  readonly #near = new Set<Guest>();
-  /** By network, the one that has been here longest first; of each the oldest first. */
-  readonly #networks = new Map<string, Set<Guest>>();
-  readonly #far = new Map<Guest, string>();
+  readonly #local = new Set<Connection>();
+  /** By network, the one that has been here longest first; within each, the oldest connection first. */
+  readonly #networks = new Map<string, Set<Connection>>();
+  readonly #remote = new Map<Connection, string>();
 
   constructor(options: WaitingRoomOptions) {
     this.#options = options;
   }
 
   /**
-   * Takes a connection in.
+   * Adds a connection.
    *
    * @param remote the socket's remote address; undefined on a unix socket.
-   * @returns who has to go for it, and waits no more; undefined where there is room.
+   * @returns the connection to close for it, which is no longer in the room; undefined where there is space.
    */
-  enter(guest: Guest, remote: string | undefined): Guest | undefined {
-    const leaver = isNear(remote) ? this.#enterNear(guest) : this.#enterFar(guest, networkOf(remote));
+  enter(connection: Connection, remote: string | undefined): Connection | undefined {
+    const leaver = isLocal(remote)
+      ? this.#enterLocal(connection)
+      : this.#enterRemote(connection, networkOf(remote));
     if (leaver !== undefined) this.leave(leaver);
     return leaver;
   }
 
-  /** It waits no more: it is known, or gone. */
-  leave(guest: Guest): void {
-    this.#near.delete(guest);
-    const network = this.#far.get(guest);
+  /** Removes a connection: its peer is known, or it has closed. */
+  leave(connection: Connection): void {
+    this.#local.delete(connection);
+    const network = this.#remote.get(connection);
     if (network === undefined) return;
-    this.#far.delete(guest);
+    this.#remote.delete(connection);
     const others = this.#networks.get(network);
-    others?.delete(guest);
+    others?.delete(connection);
     if (others?.size === 0) this.#networks.delete(network);
   }
 
-  /** All who wait. */
-  get guests(): Guest[] {
-    return [...this.#near, ...this.#far.keys()];
+  /** All waiting connections. */
+  get connections(): Connection[] {
+    return [...this.#local, ...this.#remote.keys()];
   }
 
-  #enterNear(guest: Guest): Guest | undefined {
-    this.#near.add(guest);
-    return this.#near.size > this.#options.most ? first(this.#near) : undefined;
+  #enterLocal(connection: Connection): Connection | undefined {
+    this.#local.add(connection);
+    const [oldest] = this.#local;
+    return this.#local.size > this.#options.most ? oldest : undefined;
   }
 
-  #enterFar(guest: Guest, network: string): Guest | undefined {
+  #enterRemote(connection: Connection, network: string): Connection | undefined {
     const own = this.#networks.get(network) ?? new Set();
-    this.#networks.set(network, own.add(guest));
-    this.#far.set(guest, network);
-    if (own.size > this.#options.mostOfNetwork) return guest;
-    if (this.#far.size <= this.#options.most) return undefined;
+    this.#networks.set(network, own.add(connection));
+    this.#remote.set(connection, network);
+    if (own.size > this.#options.mostOfNetwork) return connection;
+    if (this.#remote.size <= this.#options.most) return undefined;
     const most = Math.max(...[...this.#networks.values()].map(({ size }) => size));
-    const greediest = [...this.#networks.values()].find(({ size }) => size === most);
-    return [...(greediest ?? [])].at(-1);
+    const largest = [...this.#networks.values()].find(({ size }) => size === most);
+    return [...(largest ?? [])].at(-1);
   }
 }
 
-function isNear(remote: string | undefined): remote is undefined {
-  return remote === undefined || isLoopback(remote) || isLoopback(networkOf(remote));
+/**
+ * The network that one client on the internet probably owns: an IPv4 address, or the first 64 bits of an IPv6 address.
+ * An IPv4 address that a dual-stack socket shows as IPv6 (`::ffff:a.b.c.d`) counts as IPv4.
+ */
+export function networkOf(address: string): string {
+  const bytes = ipBytes(address);
+  if (!bytes) return address;
+  if (bytes.length === 4) return bytes.join('.');
+  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 255 && bytes[11] === 255;
+  if (mapped) return bytes.slice(12).join('.');
+  return `${Buffer.from(bytes.subarray(0, 8)).toString('hex')}/64`;
 }
 
-function first<T>(set: ReadonlySet<T>): T | undefined {
-  for (const each of set) return each;
-  return undefined;
+function isLocal(remote: string | undefined): remote is undefined {
+  return remote === undefined || isLoopback(remote) || isLoopback(networkOf(remote));
 }

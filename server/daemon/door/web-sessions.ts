@@ -5,36 +5,42 @@ import { createWebSocketStream, WebSocketServer } from 'ws';
 import { FarlightError } from '../../../proto/errors.js';
 import { PACKET_LIMIT } from '../../../proto/wire/packet.js';
 import type { Refusal } from '../../observatory/session-log.js';
-import type { UpgradeRoute } from '../../page/page-server.js';
+
 import type { LocalUser } from '../../trust/local-users.js';
 
-/** Where pages connect, on the page server. */
+/** The path on the page server at which web pages open sessions. */
 export const SESSION_PATH = '/session';
 
-/** A message is a piece of the stream, of whatever length its sender likes; ours send no longer ones. */
+/** The longest WebSocket message. A message is a piece of the stream, cut anywhere; Farlight's clients send shorter ones. */
 const MESSAGE_BYTES = 2 * PACKET_LIMIT;
 
 export interface WebSessionsOptions {
-  /** The pages that may connect, beside the host's own: `https://app.example`, as a browser sends it. */
+  /** The origins of pages that may connect, besides the host's own: `https://app.example`, as a browser sends it. */
   allowOrigins: readonly string[];
-  /** A page of another origin wants to connect; it is told nothing of why not. */
+  /** The host refuses a page of another origin. The page does not learn why. */
   onRefused(refusal: Refusal, remote: string | undefined): void;
-  /** Whose process has the other end of a connection. Never rejects. */
+  /** The user of the process at the other end of a connection. Never rejects. */
   userOf(socket: Socket): Promise<LocalUser>;
-  /** Hears a client, on a stream of the bytes that a socket would carry. */
+  /** A session's connection, as the stream of bytes that a socket would carry. */
   take(connection: Duplex, remote: string | undefined, user: Promise<LocalUser>): void;
 }
 
+/** The page server's route for WebSockets that carry sessions. */
+export interface WebSessions {
+  allowsOrigin(origin: string): boolean;
+  handler(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
 /**
- * Sessions of programs in web pages: what other clients send over a socket comes in binary messages of a WebSocket,
- * cut anywhere. Which pages may connect is asked before anything is answered: every page that a browser of this
- * machine opens can reach the loopback interface.
+ * Serves sessions of programs in web pages. A WebSocket's binary messages carry the bytes that other clients send over a
+ * socket, cut anywhere. The page server checks the page's origin before it answers: every page in a browser on this
+ * machine can reach the loopback interface.
  *
- * @throws FarlightError BAD_OPTION where one of the origins is none.
+ * @throws FarlightError BAD_OPTION where one of the origins is not an origin.
  */
-export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessionsOptions): UpgradeRoute {
+export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessionsOptions): WebSessions {
   const allowed = new Set(allowOrigins.map(parseOrigin));
-  // Compression would cost the daemon, which looks into nothing, a core for each client.
+  // No compression: it would cost the daemon a core for each client.
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -44,11 +50,11 @@ export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessio
   return {
     allowsOrigin(origin) {
       if (allowed.has(origin.toLowerCase())) return true;
-      const message = `a page of ${origin} wants to use the GPU; if it may, start the host with --allow-origin ${origin}`;
+      const message = `a page of ${origin} asked for the GPU; to allow it, start the host with --allow-origin ${origin}`;
       onRefused({ code: 'UNAUTHORIZED', message }, undefined);
       return false;
     },
-    handler(request: IncomingMessage, socket: Duplex, head: Buffer) {
+    handler(request, socket, head) {
       const remote = request.socket.remoteAddress;
       const user = userOf(request.socket);
       server.handleUpgrade(request, socket, head, (webSocket) => {
@@ -58,13 +64,13 @@ export function webSessions({ allowOrigins, onRefused, userOf, take }: WebSessio
   };
 }
 
-/** An origin as browsers send it. */
+/** An origin in the form that browsers send. */
 function parseOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
   if (url && isWeb && url.href === `${url.origin}/`) return url.origin;
   throw new FarlightError(
     'BAD_OPTION',
-    `"${text}" is not the origin of a page; write its scheme, host and port alone, for example https://app.example or http://localhost:5173`,
+    `"${text}" is not the origin of a page; write only its scheme, host and port, for example https://app.example or http://localhost:5173`,
   );
 }

@@ -5,17 +5,19 @@ import { messageOf } from '../../../proto/errors.js';
 const EXECUTORS = 'farlight-executors-';
 const HOST = 'farlight-host-';
 
-/** Where the system says what is done, and what bounds the memory of a group; a test has others. */
+/** The system's files for control groups; a test gives its own. */
 export interface GroupFiles {
-  /** Where the groups of version 2 are. */
+  /** The folder of all groups, version 2. */
   root: string;
-  /** Says in which of them this process is. */
+  /** The file that names this process's group. */
   own: string;
+  /** The controller of memory. */
   controller: string;
+  /** The file with a group's memory limit. */
   limit: string;
 }
 
-/** How many hosts of this process have had groups. */
+/** How many groups this process has made, for their names. */
 let made = 0;
 
 const LINUX: GroupFiles = {
@@ -26,18 +28,18 @@ const LINUX: GroupFiles = {
 };
 
 /**
- * A control group of Linux (cgroups(7), version 2) for the executors of a host, whose memory the system keeps within a
- * bound at every moment. The host needs a group of its own for that in which it may make others, as systemd gives it
- * with Delegate=memory.
+ * A Linux control group (cgroups(7), version 2) for the executors of a host. The system keeps the group's memory within
+ * a limit at every moment. The host itself must be in a group that it may divide, as systemd gives it with
+ * Delegate=memory.
  */
 export class ExecutorGroup {
   readonly #parent: string;
   readonly #folder: string;
   readonly #files: GroupFiles;
-  /** Where this process had to go, so that its group may have others within. */
+  /** The group into which this process had to move, so that its old group could be divided. */
   readonly #host: string | undefined;
 
-  /** @throws Error whose message says why there can be none. */
+  /** @throws Error whose message says why there can be no group. */
   constructor(bytes: number, files: GroupFiles = LINUX) {
     this.#files = files;
     this.#parent = parentOf(files);
@@ -54,20 +56,20 @@ export class ExecutorGroup {
       writeFileSync(join(this.#folder, limit), String(bytes));
     } catch (error) {
       this.close();
-      throw new Error(`its control group takes no bound (${messageOf(error)})`);
+      throw new Error(`its control group accepts no memory limit (${messageOf(error)})`);
     }
   }
 
-  /** Puts a process there. */
+  /** Moves a process into the group. */
   add(pid: number | undefined): void {
     try {
       move(pid, this.#folder);
     } catch {
-      // It is gone already.
+      // The process has exited already.
     }
   }
 
-  /** Leaves no group behind, when all processes there have ended. */
+  /** Removes the group, once all its processes have exited. */
   close(): void {
     discard(this.#folder);
     if (this.#host === undefined) return;
@@ -75,12 +77,12 @@ export class ExecutorGroup {
       writeFileSync(join(this.#parent, 'cgroup.subtree_control'), `-${this.#files.controller}`);
       move(process.pid, this.#parent);
     } catch {
-      // Another group is there: it stays where it is.
+      // Another group is in use there, so this process stays in its group.
     }
     discard(this.#host);
   }
 
-  /** Has groups within this one be bounded. A group that has such has no processes itself, so this one moves. */
+  /** Allows limits for groups inside this one. A divided group cannot have processes itself, so this process moves. */
   #enable(): string | undefined {
     const control = join(this.#parent, 'cgroup.subtree_control');
     const { controller } = this.#files;
@@ -95,15 +97,15 @@ export class ExecutorGroup {
       try {
         move(process.pid, this.#parent);
       } catch {
-        // It had not moved.
+        // The process had not moved.
       }
       discard(host);
-      throw new Error(`its control group is not its own to divide (${messageOf(error)})`);
+      throw new Error(`it may not divide its control group (${messageOf(error)})`);
     }
   }
 }
 
-/** The group of this process: or the one around it, where an earlier host in this process has gone into one within. */
+/** The group of this process; or the group around it, where an earlier host in this process has moved it. */
 function parentOf({ root, own }: GroupFiles): string {
   const path = /^0::(\/.*)$/m.exec(readText(own))?.[1];
   if (path === undefined) throw new Error('the system has no control groups of version 2');
@@ -111,7 +113,7 @@ function parentOf({ root, own }: GroupFiles): string {
   return basename(folder).startsWith(HOST) ? join(folder, '..') : folder;
 }
 
-/** Hosts that were killed leave groups behind; one that is in use cannot be removed. */
+/** Removes the groups of killed hosts. The system does not remove a group that is in use. */
 function removeLeft(parent: string): void {
   for (const name of readdirSync(parent)) {
     if (name.startsWith(EXECUTORS) || name.startsWith(HOST)) discard(join(parent, name));
@@ -126,7 +128,7 @@ function discard(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // There are processes, or it is not there.
+    // The group has processes, or does not exist.
   }
 }
 

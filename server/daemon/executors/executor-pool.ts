@@ -7,75 +7,66 @@ import type {
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { BoundedFolder } from '../../../proto/handshake.js';
+import type { ExecutorCensus } from '../../observatory/host-view.js';
 import { brief, type Log } from '../../observatory/log.js';
 import { DEFAULT_TENANT } from '../../trust/token-store.js';
 import type { ExecutorGroup } from './executor-group.js';
 import { ExecutorWatch } from './executor-watch.js';
 import type { MemoryBounds } from './memory-bounds.js';
-import { type ExecutorUser, PooledExecutor, type Served } from './pooled-executor.js';
-import { letGoFirst } from './process-memory.js';
-import { StartTurns } from './start-queue.js';
+import { type AssignedSession, PooledExecutor, type TenantProgram } from './pooled-executor.js';
+import { killFirstWithoutMemory } from './process-memory.js';
+import { StartQueue } from './start-queue.js';
 
 export interface PoolOptions {
-  /** What the executors open. Once one has found its adapter, later ones open that without a search. */
+  /** The adapter to open. Once an executor has found it, later ones open it without a search. */
   adapter: string;
-  /** How many executors are ready for any program. */
+  /** How many spare executors to have ready for any program. */
   spares: number;
-  /** How many executors are kept for the next session of the program that they served last. */
-  kept: number;
-  /** Where the driver keeps the shaders of a tenant's programs; undefined where all of them have the same place. */
+  /** How many executors stay warm for the next session of the program that they served last. */
+  warm: number;
+  /** Where the driver stores the shaders of a tenant's programs; undefined where all tenants share one place. */
   shadersOf(tenant: string): ExecutorChildOptions['shaders'];
   entry?: URL | undefined;
-  /** How long an executor may be busy without a pause, in milliseconds: longer, and it is ended. */
+  /** How long an executor may be busy without a pause, in milliseconds, before the pool ends it. */
   busyMs: number;
-  /** What executors may have of the machine's memory: with more, one of them is ended. */
+  /** The executors' limits of the machine's memory. The pool ends executors that exceed them. */
   memory: MemoryBounds;
-  /** Has the system keep the memory of all of them within that bound; undefined where it does not. Called once. */
+  /** Makes a control group that enforces the limit of all; undefined where the system cannot. Called once. */
   makeGroup(): ExecutorGroup | undefined;
-  /** Where executors that come and go are noted. */
   log: Log;
-  /** An executor opened its GPU. */
+  /** An executor has opened its GPU. */
   onGpu(ready: ExecutorReady): void;
-  /** An executor is ready for another session of its program. */
-  onKept(): void;
-  /** A session is given an executor that has served its program before, or was prepared for it. */
+  /** An executor is warm. */
+  onWarm(): void;
+  /** A session gets an executor that has served its program before, or has compiled ahead for it. */
   onReuse(): void;
-  /** A place of a session may have become free, see `taken`. */
+  /** A session's place may have become free, see `taken`. */
   onRoom(): void;
   /** An executor could not open a GPU. */
   onNoGpu(problem: FarlightError): void;
 }
 
-/** Adapters whose drivers keep nothing on disk. */
+/** Adapters whose drivers store nothing on disk. */
 const DISKLESS: readonly string[] = ['software', 'null'];
-/** How long an executor is kept for the next session of its program, in milliseconds. */
-const KEEP_MS = 15 * 60_000;
-/** How long to wait before the next spare after one failed, in milliseconds; doubles each time. */
+/** How long an executor stays warm, in milliseconds. */
+const WARM_MS = 15 * 60_000;
+/** How long to wait before the next spare after a failure, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 500, longest: 30_000 };
 
-/** Executor processes: of a session, ready for any, kept for a program's next one, and those that start or tidy up. */
-export interface ExecutorCensus {
-  busy: number;
-  warm: number;
-  kept: number;
-  changing: number;
-}
-
 /**
- * The daemon's executor processes: the pool owns each one until its exit, whether it is a spare or a
- * session uses it. Starting Node, Dawn and an adapter takes 0.2 s, so a session gets a process that
- * has done it already where one is warm.
+ * The daemon's executor processes. The pool owns each from its start to its exit. To start Node, Dawn and an adapter
+ * takes 0.2 s, so a session gets a process that has done that already, if there is one.
  */
 export class ExecutorPool {
   readonly #options: PoolOptions;
   readonly #executors = new Set<PooledExecutor>();
   readonly #spares: PooledExecutor[] = [];
-  /** The longest kept first. */
-  readonly #kept: PooledExecutor[] = [];
-  readonly #turns = new StartTurns({ most: Math.max(2, availableParallelism()) });
+  /** The warm executors, the longest warm first, and those that compile ahead. */
+  readonly #warm: PooledExecutor[] = [];
+  readonly #starts = new StartQueue({ most: Math.max(2, availableParallelism()) });
   readonly #watch: ExecutorWatch;
   #group: { made: ExecutorGroup | undefined } | undefined;
-  /** Whose spares are started: the tenant's that came last. */
+  /** The tenant whose spares to start: the one whose session came last. */
   #spareTenant = DEFAULT_TENANT;
   #choice: string;
   #retryMs = RETRY_MS.first;
@@ -94,22 +85,22 @@ export class ExecutorPool {
     });
   }
 
-  /** How many processes there are, by what they are there for. */
+  /** Counts the processes by state. */
   census(): ExecutorCensus {
     const all = [...this.#executors];
     const busy = all.filter(({ isUsed }) => isUsed).length;
-    const warm = this.#spares.filter(({ isReady }) => isReady).length;
-    const kept = this.#kept.filter(({ isPreparing }) => !isPreparing).length;
-    return { busy, warm, kept, changing: all.length - busy - warm - kept };
+    const spare = this.#spares.filter(({ isReady }) => isReady).length;
+    const warm = this.#warm.filter(({ isCompilingAhead }) => !isCompilingAhead).length;
+    return { busy, spare, warm, changing: all.length - busy - spare - warm };
   }
 
-  /** How many places of sessions are taken, by all tenants or by one: a session that is over has one until its process has none of it. */
+  /** How many places are taken, by all tenants or by one. An ended session takes one until its process has cleared up. */
   taken(tenant?: string): number {
     const taken = [...this.#executors].filter(({ takesPlace }) => takesPlace);
     return tenant === undefined ? taken.length : taken.filter((each) => each.tenant === tenant).length;
   }
 
-  /** Starts spares until there are `count`, unless one has just failed and the next try is still to come. */
+  /** Starts spares until there are `count`, unless one has just failed and the retry is not due yet. */
   fill(count: number = this.#options.spares): void {
     while (!this.#closed && !this.#retry && this.#spares.length < count) {
       this.#spares.push(this.#start(this.#spareTenant));
@@ -117,42 +108,42 @@ export class ExecutorPool {
   }
 
   /**
-   * Gives an executor to a session, until that is over: one that has served the tenant's program before, with what
-   * was compiled for it, where there is one.
+   * Gives an executor to a session until the session ends: a warm one of the tenant's program, with its compiled
+   * pipelines, if there is one.
    */
-  take(serves: Served, user: ExecutorUser): ExecutorChild {
+  take(serves: TenantProgram, session: AssignedSession): ExecutorChild {
     const { tenant } = serves;
-    const executor = this.#takeKept(serves) ?? this.#takeSpare(tenant) ?? this.#start(tenant);
-    executor.use(serves, user);
+    const executor = this.#takeWarm(serves) ?? this.#takeSpare(tenant) ?? this.#start(tenant);
+    executor.use(serves, session);
     this.#spareTenant = tenant;
     setImmediate(() => this.#renewSpares());
     return executor.child;
   }
 
   /**
-   * Makes executors ready for programs that have not come yet, one after the other, as many as are kept; the first
-   * matters most. Ends with the first session: from then on the machine is for those who use it.
+   * Compiles ahead for programs, one after the other, the most important first, until enough executors are warm. Stops
+   * at the first session: from then on the machine is for its clients.
    */
-  async prepare(programs: Iterable<Served & { blobs: BoundedFolder }>): Promise<void> {
+  async compileAhead(programs: Iterable<TenantProgram & { blobs: BoundedFolder }>): Promise<void> {
     for (const { blobs, ...serves } of programs) {
-      if (this.#closed || this.#kept.length >= this.#options.kept || this.census().busy > 0) return;
+      if (this.#closed || this.#warm.length >= this.#options.warm || this.census().busy > 0) return;
       const executor = this.#start(serves.tenant);
-      // Those that are kept longest go first, and these are for ever older programs.
-      this.#kept.unshift(executor);
-      await executor.prepare(serves, blobs);
+      // Insert at the front: evict the oldest program first.
+      this.#warm.unshift(executor);
+      await executor.compileAhead(serves, blobs);
     }
   }
 
-  /** A session does not want its executor after all; nothing has begun on it. */
-  putBack(child: ExecutorChild): void {
+  /** A session needs its executor no more, and has not begun. */
+  giveBack(child: ExecutorChild): void {
     for (const executor of this.#executors) {
       if (executor.child !== child) continue;
       this.#forget(executor);
-      executor.unuse();
+      executor.giveBack();
     }
   }
 
-  /** Ends every executor; resolves when none is left. */
+  /** Ends every executor; resolves when all have exited. */
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
@@ -162,9 +153,9 @@ export class ExecutorPool {
     this.#group?.made?.close();
   }
 
-  #takeKept(serves: Served): PooledExecutor | undefined {
-    const at = this.#kept.findLastIndex((executor) => executor.isFor(serves));
-    const executor = at < 0 ? undefined : this.#kept.splice(at, 1)[0];
+  #takeWarm(serves: TenantProgram): PooledExecutor | undefined {
+    const at = this.#warm.findLastIndex((executor) => executor.isFor(serves));
+    const executor = at < 0 ? undefined : this.#warm.splice(at, 1)[0];
     if (!executor) return undefined;
     this.#options.onReuse();
     this.#options.log.info(executor.facts, 'executor reused');
@@ -178,7 +169,7 @@ export class ExecutorPool {
     return spare;
   }
 
-  /** Whether a tenant may have an executor that no session has used: its driver may have read what another's left. */
+  /** Whether a tenant may have a spare: the spare's driver may have read another tenant's shaders. */
   #suits({ shaders }: PooledExecutor, tenant: string): boolean {
     const pathOf = (where: PooledExecutor['shaders']) => (typeof where === 'object' ? where.path : where);
     return this.#isDiskless || pathOf(shaders) === pathOf(this.#options.shadersOf(tenant));
@@ -188,7 +179,7 @@ export class ExecutorPool {
     return DISKLESS.includes(this.#choice);
   }
 
-  /** Has the spares be those of the tenant that came last, where they are a tenant's. */
+  /** Where spares belong to tenants: replaces those of other tenants than the last one. */
   #renewSpares(): void {
     for (const executor of [...this.#spares]) {
       if (this.#suits(executor, this.#spareTenant)) continue;
@@ -198,14 +189,14 @@ export class ExecutorPool {
     this.fill();
   }
 
-  #keep(executor: PooledExecutor): void {
-    if (this.#options.kept === 0 || this.#closed) return;
-    // One that was prepared is among them already.
-    if (!this.#kept.includes(executor)) this.#kept.push(executor);
-    this.#options.onKept();
-    this.#options.log.info(executor.facts, 'executor kept');
-    executor.keep(KEEP_MS, () => this.#end(executor));
-    const oldest = this.#kept.length > this.#options.kept ? this.#kept[0] : undefined;
+  #keepWarm(executor: PooledExecutor): void {
+    if (this.#options.warm === 0 || this.#closed) return;
+    // One that has compiled ahead is in the list already.
+    if (!this.#warm.includes(executor)) this.#warm.push(executor);
+    this.#options.onWarm();
+    this.#options.log.info(executor.facts, 'executor warm');
+    executor.keepWarm(WARM_MS, () => this.#end(executor));
+    const oldest = this.#warm.length > this.#options.warm ? this.#warm[0] : undefined;
     if (oldest) this.#end(oldest);
     this.#options.onRoom();
   }
@@ -215,14 +206,14 @@ export class ExecutorPool {
     executor.end();
   }
 
-  /** Takes an executor out of those that are kept, if it is one. */
+  /** Removes an executor from the warm ones, if it is there. */
   #forget(executor: PooledExecutor): void {
-    const at = this.#kept.indexOf(executor);
-    if (at >= 0) this.#kept.splice(at, 1);
+    const at = this.#warm.indexOf(executor);
+    if (at >= 0) this.#warm.splice(at, 1);
   }
 
   #start(tenant: string): PooledExecutor {
-    const { adapter, entry, kept, log, onGpu } = this.#options;
+    const { adapter, entry, warm, log, onGpu } = this.#options;
     const executor = new PooledExecutor(
       {
         adapter: this.#choice,
@@ -233,16 +224,16 @@ export class ExecutorPool {
       {
         onReady: (ready) => {
           started();
-          // Only the first answer counts: a GPU that is lost later must not make the host a software one.
+          // Only the first answer counts: if the GPU is lost later, the host must not switch to a software GPU.
           if (this.#choice === adapter) this.#choice = ready.choice;
           this.#retryMs = RETRY_MS.first;
           log.info({ ...executor.facts, adapter: ready.adapter.name }, 'executor started');
           onGpu(ready);
         },
         onOver: () => {
-          if (kept === 0) this.#end(executor);
+          if (warm === 0) this.#end(executor);
         },
-        onIdle: () => this.#keep(executor),
+        onWarm: () => this.#keepWarm(executor),
         onExit: (reason) => {
           started();
           this.#onExit(executor, reason);
@@ -250,20 +241,20 @@ export class ExecutorPool {
       },
     );
     this.#executors.add(executor);
-    const started = this.#turns.take(() => this.#launch(executor));
+    const started = this.#starts.add(() => this.#launch(executor));
     return executor;
   }
 
   #launch({ child }: PooledExecutor): void {
     child.start();
-    letGoFirst(child.pid);
+    killFirstWithoutMemory(child.pid);
     this.#group ??= { made: this.#options.makeGroup() };
     this.#group.made?.add(child.pid);
   }
 
   #onExit(executor: PooledExecutor, reason: FarlightError | undefined): void {
     this.#executors.delete(executor);
-    // One that has just been started does not yet leave its end to this process.
+    // A SIGTERM to the whole process group ends an executor that has just started and does not ignore it yet.
     if (reason && !this.#closed && !executor.child.wasAskedToEnd) {
       if (executor.isReady) this.#noteLost(executor, reason);
       else this.#failed(reason);
@@ -277,11 +268,11 @@ export class ExecutorPool {
     if (!this.#closed) this.#options.onRoom();
   }
 
-  /** Ends one that a session uses, by force, and tells that session why. */
+  /** Ends a used executor by force, and tells its session why. */
   #endUsed(executor: PooledExecutor, what: string): void {
     const reason = new FarlightError(
       'EXECUTOR_LOST',
-      `the GPU executor ${what}, and was ended; start the program again`,
+      `the GPU executor ${what}, and the host ended it; start the program again`,
     );
     this.#noteLost(executor, reason);
     executor.kill(reason);
@@ -291,13 +282,13 @@ export class ExecutorPool {
     this.#options.log.warn({ ...executor.facts, code, why: brief(message) }, 'executor lost');
   }
 
-  /** One could not open the GPU. Another tries, also where none is kept ready: else nobody would know of its return. */
+  /** An executor could not open the GPU. Start another even without spares: else nobody would notice the GPU's return. */
   #failed(reason: FarlightError): void {
     this.#options.onNoGpu(reason);
     this.#tryLater();
   }
 
-  /** A spare that fails fails again at once, most likely: the pause keeps that from using up the machine. */
+  /** A spare that has failed will probably fail again. The pause keeps that from overloading the machine. */
   #tryLater(): void {
     if (this.#closed || this.#retry) return;
     this.#retry = setTimeout(() => {

@@ -6,22 +6,21 @@ import { takenMemory } from './process-memory.js';
 export interface ExecutorWatchOptions {
   /** How long an executor may be busy without a pause, in milliseconds. */
   busyMs: number;
-  /** What of the machine's memory they may have. */
   memory: MemoryBounds;
-  /** All that there are. */
+  /** All executors. */
   executors: Iterable<PooledExecutor>;
-  /** One has taken more than it may, as `what` says of it. */
+  /** An executor exceeds a limit; `what` completes the sentence "the GPU executor …". */
   onExcess(executor: PooledExecutor, what: string): void;
-  /** One that no session has is to make room for others. */
+  /** A warm executor must make room for others. */
   onUnneeded(executor: PooledExecutor): void;
 }
 
-/** How often it is looked how much memory executors have, in milliseconds. */
-const MEMORY_LOOK_MS = 1000;
-/** In so many parts of `busyMs` it is asked whether it is still there. */
-const ASKS = 8;
+/** How often to read the executors' memory, in milliseconds. */
+const MEMORY_CHECK_MS = 1000;
+/** How many pings an executor gets within `busyMs`. */
+const PINGS = 8;
 
-/** Looks for executors that take more of the host's machine than a session may. */
+/** Finds executors that take too much of the host's time or memory. */
 export class ExecutorWatch {
   readonly #options: ExecutorWatchOptions;
   readonly #timers: readonly NodeJS.Timeout[];
@@ -29,8 +28,8 @@ export class ExecutorWatch {
   constructor(options: ExecutorWatchOptions) {
     this.#options = options;
     this.#timers = [
-      setInterval(() => this.#findBusy(), options.busyMs / ASKS).unref(),
-      setInterval(() => this.#findLarge(), MEMORY_LOOK_MS).unref(),
+      setInterval(() => this.#findBusy(), options.busyMs / PINGS).unref(),
+      setInterval(() => this.#findLarge(), MEMORY_CHECK_MS).unref(),
     ];
   }
 
@@ -38,7 +37,7 @@ export class ExecutorWatch {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  /** Executors that have been busy for too long, such as one in a shader compiler that never ends. */
+  /** Executors that have been busy for too long, such as one in an endless shader compilation. */
   #findBusy(): void {
     const { busyMs, executors, onExcess } = this.#options;
     for (const executor of executors) {
@@ -50,14 +49,14 @@ export class ExecutorWatch {
     }
   }
 
-  /** Executors that have more of the machine's memory than they may: what is not counted on the GPU counts here. */
+  /** Executors with too much of the machine's memory, which includes what GPU memory limits do not count. */
   #findLarge(): void {
     const { memory, executors, onExcess, onUnneeded } = this.#options;
     const holders = [...executors].flatMap((executor) => {
-      // What ends has its memory for a moment yet: nobody else has to end for it.
+      // An ending executor soon frees its memory: no other has to end for it.
       const bytes = executor.isEnding ? undefined : takenMemory(executor.child.pid);
-      const { tenant, isAtWork, isWaiting } = executor;
-      return bytes === undefined ? [] : [{ executor, tenant, isAtWork, isWaiting, bytes }];
+      const { tenant, isAtWork, isWarm } = executor;
+      return bytes === undefined ? [] : [{ executor, tenant, isAtWork, isWarm, bytes }];
     });
     for (const [{ executor }, what] of excessOf(holders, memory)) {
       if (what === undefined) onUnneeded(executor);

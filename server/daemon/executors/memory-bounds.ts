@@ -1,29 +1,53 @@
-/** A process, as far as its memory is concerned. */
+import { machineMemory } from './process-memory.js';
+
+/** A process and its memory. */
 export interface MemoryHolder {
-  /** Undefined for one that has not been anybody's yet. */
+  /** Undefined for a process that no tenant has used yet. */
   readonly tenant: string | undefined;
-  /** Bytes of the machine's memory that it takes. */
+  /** Bytes of the machine's memory that would be free without it. */
   readonly bytes: number;
-  /** A session has it, or it does something for one. */
+  /** Whether a session uses it, or it compiles ahead for one. */
   readonly isAtWork: boolean;
-  /** It waits for a session, and nobody misses it. */
-  readonly isWaiting: boolean;
+  /** Whether it is warm: it waits for a session, and nobody loses anything if it ends. */
+  readonly isWarm: boolean;
 }
 
-/** Bytes of the machine's memory; infinite where there is no bound. */
+/** Limits in bytes of the machine's memory; infinite where there is none. */
 export interface MemoryBounds {
-  /** Of one process. */
+  /** For one process. */
   each: number;
-  /** Of a tenant's processes together. */
+  /** For all processes of a tenant. */
   ofTenant(tenant: string): number;
-  /** Of all of them. */
+  /** For all processes. */
   all: number;
 }
 
+export interface MemoryOptions {
+  /** For one executor, in bytes; 0: no limit. Default: half of the machine's memory. */
+  executorBytes?: number | undefined;
+  /** For all executors, in bytes; 0: no limit. Default: three quarters, or `executorBytes` where that is more. */
+  executorsBytes?: number | undefined;
+}
+
+/** `ofTenant` gives a tenant's own limit. Without one a tenant's processes together may have as much as one process. */
+export function memoryBounds(
+  { executorBytes, executorsBytes }: MemoryOptions,
+  ofTenant: (tenant: string) => number | undefined,
+): MemoryBounds {
+  const machine = machineMemory();
+  const bound = (bytes: number) => (bytes === 0 ? Number.POSITIVE_INFINITY : bytes);
+  const each = bound(executorBytes ?? Math.floor(machine / 2));
+  return {
+    each,
+    ofTenant: (tenant) => ofTenant(tenant) ?? each,
+    all: bound(executorsBytes ?? Math.max(executorBytes ?? 0, Math.floor((machine * 3) / 4))),
+  };
+}
+
 /**
- * Which processes have to end so that what is left stays within the bounds, and what is said of each; undefined for one
- * that nobody misses. One of those goes first where several take too much together, and then the largest: of the
- * tenant that takes most, where it is all of them.
+ * Chooses the processes that must end so that the others stay within the bounds, each with the reason; undefined for a
+ * warm one, which needs none. Where several processes have too much together, a warm one ends first, then the largest.
+ * Where all processes have too much, it is one of the tenant that has the most.
  */
 export function excessOf<Holder extends MemoryHolder>(
   holders: readonly Holder[],
@@ -35,7 +59,7 @@ export function excessOf<Holder extends MemoryHolder>(
     if (!holder.isAtWork || holder.bytes <= bounds.each) continue;
     excess.set(
       holder,
-      `had ${mib(holder.bytes)} of the host's memory, of ${mib(bounds.each)} that it may have`,
+      `had ${mib(holder.bytes)} of the host's memory, more than the ${mib(bounds.each)} that it may have`,
     );
   }
   for (const tenant of new Set(holders.map((each) => each.tenant))) {
@@ -43,22 +67,22 @@ export function excessOf<Holder extends MemoryHolder>(
     const own = left().filter((each) => each.tenant === tenant);
     const [taken, most] = [sum(own), bounds.ofTenant(tenant)];
     if (taken <= most) continue;
-    end(own, `was the largest of its tenant's, which had ${amounts(taken, most)}`);
+    end(own, `was the largest of its tenant, whose executors had ${amounts(taken, most)}`);
   }
   const taken = sum(left());
   if (taken > bounds.all) {
-    const waiting = left().filter((each) => each.isWaiting);
+    const warm = left().filter((each) => each.isWarm);
     end(
-      waiting.length > 0 ? waiting : ofLargestTenant(left()),
-      `was the largest of the tenant that took most, when those of all tenants had ${amounts(taken, bounds.all)}`,
+      warm.length > 0 ? warm : ofLargestTenant(left()),
+      `was the largest of the tenant that had the most, when all executors had ${amounts(taken, bounds.all)}`,
     );
   }
   return excess;
 
   function end(candidates: readonly Holder[], what: string): void {
-    const waiting = largest(candidates.filter((each) => each.isWaiting));
-    const victim = waiting ?? largest(candidates.filter((each) => each.isAtWork));
-    if (victim) excess.set(victim, waiting ? undefined : what);
+    const warm = largest(candidates.filter((each) => each.isWarm));
+    const victim = warm ?? largest(candidates.filter((each) => each.isAtWork));
+    if (victim) excess.set(victim, warm ? undefined : what);
   }
 }
 
@@ -80,7 +104,7 @@ function sum(holders: readonly MemoryHolder[]): number {
 }
 
 function amounts(taken: number, most: number): string {
-  return `${mib(taken)} of the host's memory together, of ${mib(most)} that they may have`;
+  return `${mib(taken)} of the host's memory together, more than the ${mib(most)} that they may have`;
 }
 
 function mib(bytes: number): string {

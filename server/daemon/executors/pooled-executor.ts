@@ -12,52 +12,51 @@ import type { ShareReport } from '../../../proto/shares.js';
 import type { Work } from '../../../proto/work.js';
 import { brief } from '../../observatory/log.js';
 
-/** Whose sessions an executor serves: it never serves another tenant's, nor another program's. */
-export interface Served {
+/** A program of a tenant. An executor serves only one: it never serves another tenant or another program. */
+export interface TenantProgram {
   readonly tenant: string;
   readonly program: string;
 }
 
-/** What a session hears of its executor. */
-export interface ExecutorUser {
-  /** Its GPU is open; comes in a later turn of the event loop, first. */
+/** The session that uses an executor: what the executor reports to it. */
+export interface AssignedSession {
+  /** The GPU is open. Comes first, in a later turn of the event loop. */
   onReady(ready: ExecutorReady): void;
   onTraffic(traffic: Traffic, work: Work | undefined): void;
-  /** What it did, while that is watched. */
+  /** The session's spans, while somebody watches; `left` more were left out. */
   onSpans?(spans: readonly Span[], left: number): void;
-  /** The session is over, and the executor is no longer its own. */
+  /** The session has ended, and no longer uses the executor. */
   onOver(why: SessionOver): void;
-  /** The executor is gone. Comes instead of onOver. */
+  /** The executor has exited. Comes instead of onOver. */
   onExit(reason: FarlightError | undefined): void;
-  /** The session asks for its share of what it has in common with others, or gives some back. */
+  /** The session asks for GPU memory or a GPU turn, or gives some back. */
   onShare(report: ShareReport): void;
   /** Nothing of the session is left on the GPU. Comes once, last. */
   onReleased(): void;
 }
 
-/** What the pool hears of an executor. */
+/** What an executor reports to the pool. */
 export interface PooledExecutorEvents {
-  /** Its GPU is open; its session hears of it after this. */
+  /** The GPU is open. Comes before the session's onReady. */
   onReady(ready: ExecutorReady): void;
-  /** Its session is over, and knows. */
+  /** The session has ended. Comes after the session's onOver. */
   onOver(): void;
-  /** It is ready for the next session of those that it serves. */
-  onIdle(): void;
-  /** The process is gone; its session hears of it after this. Comes once, last. */
+  /** The executor is warm: ready for its program's next session. */
+  onWarm(): void;
+  /** The process has exited. Comes once, last, before the session's onExit. */
   onExit(reason: FarlightError | undefined): void;
 }
 
-/** How long an executor may take to end, in milliseconds, before it is killed. */
+/** How long an executor may take to exit, in milliseconds, before it is killed. */
 const END_GRACE_MS = 6000;
 
 /**
- * An executor process of the pool, and the session that has it.
+ * An executor process of the pool, and the session that uses it.
  *
- * States: *spare* (no session has used it), *preparing* (for a session that has not come yet), *used* (a session has
- * it), *retiring* (its session is over, and it tidies up), *kept* (for the next session of those that it serves; a
- * timer ends it).
- * spare -> used -> retiring -> kept -> used; spare -> preparing -> kept or used; from each of them it is gone when the
- * process ends.
+ * States: *spare* (no session has used it), *compiling ahead* (for a session that has not come yet), *used* (by a
+ * session), *clearing* (its session has ended, and it clears up), *warm* (waits for its program's next session; a timer
+ * ends it), *ending* (it was told to exit).
+ * spare -> used -> clearing -> warm -> used; spare -> compiling ahead -> warm or used; each state -> ending -> exited.
  */
 export class PooledExecutor {
   readonly child: ExecutorChild;
@@ -65,17 +64,17 @@ export class PooledExecutor {
   readonly shaders: ExecutorChildOptions['shaders'];
   readonly #exited = deferred<void>();
   #ready: ExecutorReady | undefined;
-  #user: ExecutorUser | undefined;
-  /** The session that is over, of which something may be left. */
-  #leaving: ExecutorUser | undefined;
-  #serves: Served | undefined;
-  /** Nothing of a session is on it: it waits for the next one of those that it serves. */
+  #session: AssignedSession | undefined;
+  /** The session that has ended, while parts of it may be left on the GPU. */
+  #lastSession: AssignedSession | undefined;
+  #serves: TenantProgram | undefined;
+  /** No session uses it and nothing of one is left: it waits for its program's next session. */
   #idle = false;
   #ending = false;
-  /** No session has had it before the one that has it now, and nothing was prepared. */
+  /** No earlier session has used it, and it has compiled nothing ahead. */
   #fresh = true;
-  /** Until it is ready for a session that has not come, or has that session, or is gone. */
-  #preparing: Deferred<void> | undefined;
+  /** Settles when it has compiled ahead, a session uses it, or it has exited. */
+  #compiling: Deferred<void> | undefined;
   #aliveAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -85,23 +84,23 @@ export class PooledExecutor {
       onReady: (ready) => {
         this.#ready = ready;
         events.onReady(ready);
-        this.#user?.onReady(ready);
+        this.#session?.onReady(ready);
       },
-      onTraffic: (traffic, work) => this.#user?.onTraffic(traffic, work),
-      onSpans: (spans, left) => this.#user?.onSpans?.(spans, left),
-      onShare: (report) => this.#user?.onShare(report),
+      onTraffic: (traffic, work) => this.#session?.onTraffic(traffic, work),
+      onSpans: (spans, left) => this.#session?.onSpans?.(spans, left),
+      onShare: (report) => this.#session?.onShare(report),
       onOver: (why) => {
-        this.#takeUser()?.onOver(why);
+        this.#takeSession()?.onOver(why);
         events.onOver();
       },
       onIdle: () => {
         this.#idle = true;
         this.#released();
-        events.onIdle();
+        events.onWarm();
       },
       onCompiledAhead: () => {
-        // A session that it was given to meanwhile is over in its own time.
-        if (this.#endPreparing()) events.onIdle();
+        // False where a session has begun to use it meanwhile.
+        if (this.#endCompiling()) events.onWarm();
       },
       onAlive: () => {
         this.#aliveAt = monotonicNow();
@@ -110,11 +109,11 @@ export class PooledExecutor {
         clearTimeout(this.#timer);
         this.#exited.resolve();
         events.onExit(reason);
-        this.#endPreparing();
-        const user = this.#user;
-        this.#user = undefined;
-        user?.onExit(reason);
-        user?.onReleased();
+        this.#endCompiling();
+        const session = this.#session;
+        this.#session = undefined;
+        session?.onExit(reason);
+        session?.onReleased();
         this.#released();
       },
     });
@@ -125,106 +124,104 @@ export class PooledExecutor {
     return this.#ready !== undefined;
   }
 
-  /** Whether a session has it. */
+  /** Whether a session uses it. */
   get isUsed(): boolean {
-    return this.#user !== undefined;
+    return this.#session !== undefined;
   }
 
   /**
-   * Whether it takes the place of a session of its tenant's: a session has it, or had it, and it tidies up or ends. A
-   * session that is over still has memory of the machine and work on the GPU until then.
+   * Whether it takes the place of one of its tenant's sessions: a session uses it, or has used it, and it clears up or
+   * ends. Until then an ended session still takes the machine's memory and the GPU's time.
    */
   get takesPlace(): boolean {
     return this.#serves !== undefined && !this.#idle;
   }
 
-  /** Whether it is kept for a session that has not come. */
-  get isWaiting(): boolean {
-    return this.#idle && !this.isPreparing;
+  /** Whether it is warm: it waits for its program's next session. */
+  get isWarm(): boolean {
+    return this.#idle && !this.isCompilingAhead;
   }
 
-  /** Whether it was told to end. */
   get isEnding(): boolean {
     return this.#ending;
   }
 
-  /** Whose it is. */
+  /** The tenant that it serves; undefined for a spare. */
   get tenant(): string | undefined {
     return this.#serves?.tenant;
   }
 
-  /** Whether it makes ready for a session, and has none yet. */
-  get isPreparing(): boolean {
-    return this.#preparing !== undefined;
+  get isCompilingAhead(): boolean {
+    return this.#compiling !== undefined;
   }
 
-  /** Whether it does something for a program, so that it is looked after. */
+  /** Whether it works for a program, so that the pool watches it. */
   get isAtWork(): boolean {
-    return this.isUsed || this.isPreparing;
+    return this.isUsed || this.isCompilingAhead;
   }
 
-  /** When it was last known not to be busy, in milliseconds since 1970. */
+  /** When it last answered, or was given work, in milliseconds of a steady clock. */
   get aliveAt(): number {
     return this.#aliveAt;
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has exited. */
   get exited(): Promise<void> {
     return this.#exited.promise;
   }
 
-  /** What names it in the log: its process, and whose sessions it serves. */
+  /** Its fields in the log: the process, the program and the tenant. */
   get facts(): object {
     const serves = this.#serves;
     return { pid: this.child.pid, ...(serves && { program: brief(serves.program), tenant: serves.tenant }) };
   }
 
-  /** Whether it has served these before, or makes ready for them. */
-  isFor({ tenant, program }: Served): boolean {
+  /** Whether it has served this program before, or compiles ahead for it. */
+  isFor({ tenant, program }: TenantProgram): boolean {
     return this.#serves?.tenant === tenant && this.#serves.program === program;
   }
 
   /**
-   * Has it be ready for the next session of these, which may have it before it is. Resolves when it makes nothing ready
-   * any more.
+   * Compiles ahead for a program's next session. A session may use the executor before that is done. Resolves when it
+   * compiles no more.
    */
-  prepare(serves: Served, blobs: BoundedFolder): Promise<void> {
+  compileAhead(serves: TenantProgram, blobs: BoundedFolder): Promise<void> {
     this.#serves = serves;
     this.#aliveAt = monotonicNow();
     this.#idle = true;
     this.#fresh = false;
-    this.#preparing = deferred();
+    this.#compiling = deferred();
     this.child.compileAhead({ program: serves.program, blobs });
-    return this.#preparing.promise;
+    return this.#compiling.promise;
   }
 
-  /** Gives it to a session, until that is over. */
-  use(serves: Served, user: ExecutorUser): void {
+  /** Gives it to a session, until the session ends. */
+  use(serves: TenantProgram, session: AssignedSession): void {
     clearTimeout(this.#timer);
-    this.#endPreparing();
-    this.#user = user;
+    this.#endCompiling();
+    this.#session = session;
     this.#fresh &&= this.#serves === undefined;
     this.#serves = serves;
     this.#aliveAt = monotonicNow();
     this.#idle = false;
     const ready = this.#ready;
-    if (ready) setImmediate(() => this.#user?.onReady(ready));
+    if (ready) setImmediate(() => this.#session?.onReady(ready));
   }
 
-  /** Its session, of which nothing has begun, does not want it after all, and hears nothing more of it: it ends. */
-  unuse(): void {
-    this.#user = undefined;
-    // There is nothing that it could lose.
+  /** The session has not begun and needs the executor no more. The executor ends, and the session hears nothing. */
+  giveBack(): void {
+    this.#session = undefined;
+    // A fresh one has nothing to save.
     if (this.#fresh) this.child.kill();
     this.end();
   }
 
-  /** Calls back when nobody has used it for so many milliseconds. */
-  keep(ms: number, onUnused: () => void): void {
+  /** Calls back when no session has used it for so many milliseconds. */
+  keepWarm(ms: number, onUnused: () => void): void {
     this.#timer = setTimeout(onUnused, ms).unref();
   }
 
-  /** Ends it when it has done what it is doing, which may take a while. */
+  /** Ends it once it has finished its current work, which may take a while. */
   end(): void {
     this.#idle = false;
     this.#ending = true;
@@ -237,27 +234,27 @@ export class PooledExecutor {
   kill(reason: FarlightError): void {
     this.#ending = true;
     this.child.kill();
-    this.#takeUser()?.onExit(reason);
+    this.#takeSession()?.onExit(reason);
   }
 
-  /** @returns false where nothing was made ready. */
-  #endPreparing(): boolean {
-    const preparing = this.#preparing;
-    this.#preparing = undefined;
-    preparing?.resolve();
-    return preparing !== undefined;
+  /** @returns whether it was compiling ahead. */
+  #endCompiling(): boolean {
+    const compiling = this.#compiling;
+    this.#compiling = undefined;
+    compiling?.resolve();
+    return compiling !== undefined;
   }
 
-  #takeUser(): ExecutorUser | undefined {
-    const user = this.#user;
-    this.#user = undefined;
-    this.#leaving = user;
-    return user;
+  #takeSession(): AssignedSession | undefined {
+    const session = this.#session;
+    this.#session = undefined;
+    this.#lastSession = session;
+    return session;
   }
 
   #released(): void {
-    const leaving = this.#leaving;
-    this.#leaving = undefined;
-    leaving?.onReleased();
+    const session = this.#lastSession;
+    this.#lastSession = undefined;
+    session?.onReleased();
   }
 }

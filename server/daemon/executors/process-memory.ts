@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 
-/** Files in memory, as a link of /proc names them: those that programs share, and those without a name. */
+/** Files in memory, named or unnamed, as a link in /proc shows them. */
 const IN_MEMORY = /^\/(dev\/shm\/|memfd:)/;
-/** How much sooner than others' the system ends an executor when it has no memory left (proc(5), oom_score_adj). */
-const FIRST_TO_GO = 500;
+/** The out-of-memory score: the system kills executors before other processes (proc(5), oom_score_adj). */
+const OOM_SCORE = 500;
 
 /**
- * Bytes of the machine's memory that a process has, its share of libraries included (VmRSS, proc(5)). Undefined
- * where the system does not tell (it is not Linux), or the process is gone.
+ * Bytes of the machine's memory that a process has, including its share of libraries (VmRSS, proc(5)). Undefined where
+ * the system does not tell, which only Linux does, or the process has exited.
  */
 export function processMemory(pid: number | undefined): number | undefined {
   const status = statusOf(pid);
@@ -16,8 +16,8 @@ export function processMemory(pid: number | undefined): number | undefined {
 }
 
 /**
- * Bytes of the machine's memory that would be free without a process: what it alone has, swapped out or not, and the
- * files in memory that it has open, which may be in nobody's address space. Undefined as above.
+ * Bytes of the machine's memory that would be free without a process: its private memory, swapped out or not, and its
+ * open files in memory, mapped or not. Undefined as above.
  */
 export function takenMemory(pid: number | undefined): number | undefined {
   const status = statusOf(pid);
@@ -28,20 +28,20 @@ export function takenMemory(pid: number | undefined): number | undefined {
   return own + (amountOf(status, 'VmSwap') ?? 0) + shared;
 }
 
-/** Bytes of memory that this process and its children may have together, as the machine or its container has it. */
+/** Bytes of memory for this process and its children: the machine's, or its container's. */
 export function machineMemory(): number {
-  // 0, or more than there is, where the system sets no bound.
+  // The system gives 0, or more than the machine has, where it sets no bound.
   const bound = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return Math.min(totalmem(), bound);
 }
 
-/** Has the system end a process of ours before others when it has no memory left. Elsewhere than on Linux it does not. */
-export function letGoFirst(pid: number | undefined): void {
+/** Tells Linux to kill this process before others when memory runs out. Does nothing on other systems. */
+export function killFirstWithoutMemory(pid: number | undefined): void {
   const file = `/proc/${pid}/oom_score_adj`;
   try {
-    if (Number(readFileSync(file, 'utf8')) < FIRST_TO_GO) writeFileSync(file, String(FIRST_TO_GO));
+    if (Number(readFileSync(file, 'utf8')) < OOM_SCORE) writeFileSync(file, String(OOM_SCORE));
   } catch {
-    // It is gone, or the system has other means.
+    // The process has exited, or the system has no such file.
   }
 }
 
@@ -70,7 +70,7 @@ function filesInMemory(pid: number): number {
       files.set(ino, blocks * 512);
     }
   } catch {
-    // A descriptor was closed meanwhile, or the process is gone: what was found counts.
+    // A descriptor closed meanwhile, or the process has exited: count what was found so far.
   }
   let bytes = 0;
   for (const each of files.values()) bytes += each;

@@ -1,30 +1,30 @@
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 
-export interface StartTurnsOptions {
-  /** How many start at a time. */
+export interface StartQueueOptions {
+  /** How many processes start at a time. */
   most: number;
-  /** How long one has its turn, in milliseconds, where it does not say that it has started. Default 5 s. */
+  /** After how many milliseconds the next process starts, even if this one is not ready. Default 5 s. */
   longestMs?: number;
 }
 
-/** A GPU that takes longer to open than this is not worth waiting for with all others. */
+/** The default of `longestMs`: no other process has to wait longer for a slow GPU to open. */
 const LONGEST_MS = 5000;
 
 /**
- * Has processes start a few at a time, in the order in which they came. To start one holds this process up, the more so
- * the busier the processors are: many at once, and nobody would be heard meanwhile, nor would any of them be ready sooner.
+ * Starts processes a few at a time, in order. Each start blocks this process, longer when the processors are busy. Many
+ * at once would keep clients from being served meanwhile, and none of the processes would be ready sooner.
  */
-export class StartTurns {
-  readonly #options: StartTurnsOptions;
+export class StartQueue {
+  readonly #options: StartQueueOptions;
   readonly #waiting = new Set<() => void>();
   #starting = 0;
 
-  constructor(options: StartTurnsOptions) {
+  constructor(options: StartQueueOptions) {
     this.#options = options;
   }
 
-  /** Calls `start` when it is its turn. Returns what says that it has started, or will not. */
-  take(start: () => void): () => void {
+  /** Calls `start` in its turn. @returns a function that says the process has started, or will not start. */
+  add(start: () => void): () => void {
     let timer: NodeJS.Timeout | undefined;
     const begin = () => {
       this.#starting += 1;
@@ -36,7 +36,7 @@ export class StartTurns {
       clearTimeout(timer);
       timer = undefined;
       this.#starting -= 1;
-      // In a turn of its own: who has come meanwhile is heard between two.
+      // In a later turn of the event loop, so that clients are served between two starts.
       setImmediate(() => this.#next());
     };
     this.#waiting.add(begin);

@@ -1,40 +1,69 @@
 import type { Socket } from 'node:net';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { SessionEnd, SessionLimits, SessionOver } from '../../../proto/handshake.js';
+import type {
+  SessionEnd,
+  SessionLimits,
+  SessionOver,
+  Silence,
+  VersionRange,
+} from '../../../proto/handshake.js';
+import type { Counters } from '../../observatory/counters.js';
 import type { SessionLog } from '../../observatory/session-log.js';
-import type { Greeting } from '../door/first-packet.js';
-import type { Caller } from '../door/front-door.js';
-import { handOver } from '../door/hand-over.js';
-import type { Buffers } from '../tenants/quotas.js';
-import type { SessionsOptions } from './sessions-options.js';
+import { type Bridges, handOver } from '../door/bridges.js';
+import type { ClientHello } from '../door/first-packet.js';
+import type { SessionRequest } from '../door/front-door.js';
+import type { ExecutorPool } from '../executors/executor-pool.js';
+import type { Buffers, Quotas } from '../tenants/quotas.js';
+import type { Shares } from '../tenants/shares.js';
+import type { TenantContents } from '../tenants/tenant-contents.js';
 
-/** What a client has asked for, as far as it may have it. */
-export type Granted = Greeting & { protocol: number; buffers: Buffers };
+export interface AssignOptions {
+  versions: VersionRange;
+  pool: ExecutorPool;
+  /** Undefined where the executors keep no contents. */
+  contents: TenantContents | undefined;
+  counters: Counters;
+  /** Makes plain sockets of connections that no other process can take over; undefined where all can be. */
+  bridges(): Bridges | undefined;
+  /** How long a session outlives its connection, in milliseconds. */
+  resumeMs: number;
+  /** When a silent client counts as gone; undefined where the executors decide. */
+  silence?: Silence | undefined;
+  /** How long the GPU may take for one session's work, in milliseconds; 0: no limit. */
+  gpuMs: number;
+  /** Whether sessions of several tenants may use the GPU at the same time. */
+  manyTenants: boolean;
+  quotas: Quotas;
+  shares: Shares;
+}
 
-export interface Employment {
-  /** The session's. */
+/** A client's Hello, with the protocol and the buffers that the host grants. */
+export type SessionTerms = ClientHello & { protocol: number; buffers: Buffers };
+
+/** A session that needs an executor. */
+export interface Assignment {
+  /** The session's id. */
   readonly id: string;
   readonly tenant: string;
-  /** Who waits for the executor. */
-  readonly caller: Caller;
-  readonly granted: Granted;
+  readonly request: SessionRequest;
+  readonly terms: SessionTerms;
   readonly log: SessionLog;
-  /** The executor is to have the client's connection now; false where nobody wants that any more. */
+  /** Called when the executor is about to get the connection; returns false where the session needs it no more. */
   begin(): boolean;
   /** The connection cannot be handed over. */
   onFailed(end: SessionEnd): void;
-  /** The session is over. */
+  /** The session has ended. */
   onOver(why: SessionOver): void;
-  /** The executor is gone, and the session with it. */
+  /** The executor has exited, and the session with it. */
   onLost(reason: FarlightError | undefined): void;
 }
 
-/** Has an executor serve a session, which gets the client's connection when its GPU is open. */
-export function employ(options: SessionsOptions, employment: Employment): ExecutorChild {
+/** Assigns an executor to a session. The executor gets the client's connection once its GPU is open. */
+export function assignExecutor(options: AssignOptions, assignment: Assignment): ExecutorChild {
   const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares } = options;
-  const { id, tenant, caller, log } = employment;
-  const { program, compression, protocol, buffers } = employment.granted;
+  const { id, tenant, request, log } = assignment;
+  const { program, compression, protocol, buffers } = assignment.terms;
   const limits: SessionLimits = {
     gpuMs: options.gpuMs,
     asksForMemory: quotas.of(tenant).gpuMemory !== undefined,
@@ -50,21 +79,21 @@ export function employ(options: SessionsOptions, employment: Employment): Execut
         const welcome = { protocol, version, sessionId: id, resumeMs, compression, windowBytes };
         const blobs = kept?.folder;
         const begin = (socket: Socket) => {
-          if (!employment.begin()) return false;
+          if (!assignment.begin()) return false;
           const description = {
             program,
             limits,
             blobs,
             welcome: { ...welcome, contents: kept?.describe() },
             silence,
-            bridged: socket !== caller.socket,
+            bridged: socket !== request.socket,
             replyBytes: buffers.replies,
           };
           log.opened(adapter.name);
-          child.begin(description, socket, caller.head);
+          child.begin(description, socket, request.head);
           return true;
         };
-        handOver(caller.socket, bridges(), begin, (end) => employment.onFailed(end));
+        handOver(request.socket, bridges(), begin, (end) => assignment.onFailed(end));
       },
       onTraffic: (traffic, work) => {
         log.carried(traffic, work);
@@ -76,8 +105,8 @@ export function employ(options: SessionsOptions, employment: Employment): Execut
       onSpans: (spans, left) => log.did(spans, left),
       onShare: (report) => shares.receive(child, tenant, report),
       onReleased: () => shares.released(child, tenant),
-      onOver: (why) => employment.onOver(why),
-      onExit: (reason) => employment.onLost(reason),
+      onOver: (why) => assignment.onOver(why),
+      onExit: (reason) => assignment.onLost(reason),
     },
   );
   return child;

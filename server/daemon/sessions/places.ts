@@ -3,7 +3,7 @@ import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 export interface PlacesOptions {
   /** Whether a process for another session of the tenant may start now. */
   hasRoom(tenant: string): boolean;
-  /** How long a session may wait for that, in milliseconds. */
+  /** How long a session may wait for a place, in milliseconds. */
   waitMs: number;
 }
 
@@ -14,8 +14,8 @@ interface Waiting {
 }
 
 /**
- * Has sessions wait for a process while those of sessions that are over have not ended: a client that opens and closes
- * has never more processes than it may have sessions.
+ * Makes new sessions wait while processes of ended sessions still run. So a client that opens and closes sessions never
+ * has more processes than it may have sessions.
  */
 export class Places {
   readonly #options: PlacesOptions;
@@ -27,9 +27,9 @@ export class Places {
   }
 
   /**
-   * Calls `start` now or when there is room, or else `late`, once.
+   * Calls `start` once there is room, which may be now; or `late` when the time is up. Calls one of them, once.
    *
-   * @returns what gives the wait up.
+   * @returns a function that stops waiting.
    */
   want(tenant: string, start: () => void, late: () => void): () => void {
     const timer = setTimeout(() => {
@@ -42,7 +42,7 @@ export class Places {
     return () => this.#leave(waiting);
   }
 
-  /** There may be room where there was none. */
+  /** There may be room now. */
   look(): void {
     for (const waiting of this.#waiting) {
       if (!this.#options.hasRoom(waiting.tenant)) continue;

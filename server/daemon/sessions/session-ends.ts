@@ -1,21 +1,21 @@
 import type { SessionEnd } from '../../../proto/handshake.js';
 
-/** Reasons that are kept for clients that come back to a session that has ended. */
+/** How many reasons to keep for clients that come back to an ended session. */
 const KEPT_ENDS = 1024;
 
 const UNKNOWN: SessionEnd = {
   code: 'DISCONNECTED',
   message:
-    'the host does not know the session: it has ended, the host was started again, or a proxy in front of several ' +
+    'the host does not know the session: it has ended, the host has restarted, or a proxy in front of several ' +
     'hosts chose another one (docs/operations.md, "Behind a proxy"); start the program again',
 };
 
-/** Why sessions ended, for their clients to hear when they come back. */
+/** Keeps why sessions ended, for clients that come back. */
 export class SessionEnds {
   /** By the session's id; the oldest first. */
   readonly #ends = new Map<string, { end: SessionEnd; tenant: string }>();
 
-  /** Keeps the first reason for which a session ended, and gives that. */
+  /** Keeps the first reason of a session's end. @returns that reason. */
   note(id: string, tenant: string, end: SessionEnd): SessionEnd {
     const first = this.#ends.get(id);
     if (first) return first.end;
@@ -27,7 +27,7 @@ export class SessionEnds {
     return end;
   }
 
-  /** What a tenant's client is told of a session that there is not: of another tenant's nothing. */
+  /** The reason for a tenant's client, which learns nothing of other tenants' sessions. */
   of(id: string, tenant: string): SessionEnd {
     const known = this.#ends.get(id);
     return known?.tenant === tenant ? known.end : UNKNOWN;

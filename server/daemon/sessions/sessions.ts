@@ -13,65 +13,77 @@ import {
 } from '../../../proto/handshake.js';
 import { negotiate } from '../../../proto/version.js';
 import { PACKET } from '../../../proto/wire/packet.js';
-import { SessionLog } from '../../observatory/session-log.js';
-import { REFUSED_AFTER_MS, type Visitor } from '../../trust/admission.js';
-import { decodeHello, decodeResume, decodeWords, type Greeting } from '../door/first-packet.js';
-import { type Caller, reassure, refuse } from '../door/front-door.js';
-import { handOver } from '../door/hand-over.js';
+import type { Log } from '../../observatory/log.js';
+import type { Observatory } from '../../observatory/observatory.js';
+import { type RefusalLog, SessionLog } from '../../observatory/session-log.js';
+import { type Admission, type KnownClient, REFUSED_AFTER_MS } from '../../trust/admission.js';
+import { handOver } from '../door/bridges.js';
+import { type ClientHello, decodeFirstPacket, decodeHello, decodeResume } from '../door/first-packet.js';
+import { reassure, refuse, type SessionRequest } from '../door/front-door.js';
 import type { Buffers } from '../tenants/quotas.js';
-import { employ, type Granted } from './assign-executor.js';
+import { type AssignOptions, assignExecutor, type SessionTerms } from './assign-executor.js';
 import { Places } from './places.js';
 import { SessionEnds } from './session-ends.js';
-import type { SessionsOptions } from './sessions-options.js';
 
-/** A session whose executor has its connection, or will when its GPU is open. */
+export interface SessionsOptions extends AssignOptions {
+  admission: Admission;
+  /** How many sessions may have a process at a time, of all tenants. */
+  mostSessions: number;
+  log: Log;
+  observatory: Observatory;
+  refusals: RefusalLog;
+  /** Why the host accepts no further session; undefined while it does. */
+  refusal(): SessionEnd | undefined;
+}
+
+/** A session whose executor has its connection, or will have it once the GPU is open. */
 interface Session {
   /** Undefined while it waits for a place. */
   child: ExecutorChild | undefined;
-  /** Gives that wait up. */
+  /** Stops waiting for a place. */
   giveUp: () => void;
-  /** Whose it is: nobody else goes on with it, and it ends when the token is revoked that was shown last. */
-  visitor: Visitor;
-  /** What the client calls the session before it has heard its id. */
+  /** Nobody else can resume the session. It ends when the token that was shown last is revoked. */
+  client: KnownClient;
+  /** The client's own name for the session until it learns the id. */
   key: string | undefined;
   buffers: Buffers;
   /** Its connection, until the executor has it. */
-  waiting: Caller | undefined;
+  waiting: SessionRequest | undefined;
   log: SessionLog;
 }
 
 /** How long an executor may take to end the session of a revoked token, in milliseconds, before it is killed. */
 const REVOKED_MS = 3000;
 
-/**
- * How long a session may wait for a place, in milliseconds: longer than a process takes to end that is in good order,
- * or to be killed.
- */
+/** How long a session may wait for a place, in milliseconds: longer than a process takes to end, or to be killed. */
 const PLACE_MS = 15_000;
 
-/** Why a session is over for which no place has become free. */
+/** The reason where no place became free in time. */
 const NO_PLACE: SessionEnd = {
   code: 'BUSY',
-  message: `the GPU processes of sessions that are over have not ended within ${PLACE_MS / 1000} seconds, and hold their places at this host; try again later`,
+  message: `the GPU processes of ended sessions have not exited within ${PLACE_MS / 1000} seconds, and still take places at this host; try again later`,
 };
-/** Why a session is over whose client went before it had its executor. */
-const GONE: SessionEnd = { code: 'DISCONNECTED', message: 'its client had gone before it began' };
-/** Why a session is over whose client has opened another in its place. */
-const BEGUN_ANEW: SessionEnd = {
+/** The reason where the client disconnected before its session had an executor. */
+const GONE: SessionEnd = {
   code: 'DISCONNECTED',
-  message: 'its client lost the connection before it was welcomed, and began anew',
+  message: 'the client disconnected before the session began',
+};
+/** The reason where the client opened another session in place of this one. */
+const REPLACED: SessionEnd = {
+  code: 'DISCONNECTED',
+  message: 'the client lost the connection before the host answered, and opened another session',
 };
 
 /**
- * The host's sessions: opens each with an executor, and hands the client's connections to it. What travels on
- * them is not seen here.
+ * The host's sessions: opens each with an executor, and hands the client's connections to that. The daemon does not see
+ * their commands.
  */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #sessions = new Map<string, Session>();
   readonly #ends = new SessionEnds();
   readonly #places: Places;
-  /** Who waits for the last session to be gone. */
+  /** Called when the last session has ended. */
   readonly #whenNone = new Set<() => void>();
 
   constructor(options: SessionsOptions) {
@@ -92,56 +104,56 @@ export class Sessions {
     this.#places.look();
   }
 
-  /** A client wants to open a session, or to go on with one. */
-  receive(caller: Caller): void {
+  /** A client asks to open or resume a session. */
+  receive(request: SessionRequest): void {
     try {
-      const words = decodeWords(caller);
-      const visitor = this.#options.admission.admit(words.token, caller);
-      caller.known();
-      if (caller.kind === PACKET.hello) this.#open(caller, visitor, decodeHello(words));
-      else this.#resume(caller, visitor, decodeResume(words));
+      const fields = decodeFirstPacket(request.packet);
+      const client = this.#options.admission.admit(fields.token, request);
+      request.known();
+      if (request.packet.kind === PACKET.hello) this.#open(request, client, decodeHello(fields));
+      else this.#resume(request, client, decodeResume(fields));
     } catch (error) {
       const { counters } = this.#options;
       if (error instanceof ProtocolError) {
-        this.#refuse(caller, { code: 'PROTOCOL_ERROR', message: error.message });
+        this.#refuse(request, { code: 'PROTOCOL_ERROR', message: error.message });
       } else if (error instanceof FarlightError && error.code === 'UNAUTHORIZED') {
         counters.sessionsRefused++;
         const end: SessionEnd = { code: error.code, message: error.message };
-        this.#options.refusals.refused(end, caller.remote);
-        setTimeout(() => refuse(caller.socket, end), REFUSED_AFTER_MS).unref();
+        this.#options.refusals.refused(end, request.remote);
+        setTimeout(() => refuse(request.socket, end), REFUSED_AFTER_MS).unref();
       } else {
         throw error;
       }
     }
   }
 
-  #refuse({ socket, remote }: Caller, end: SessionEnd): void {
+  #refuse({ socket, remote }: SessionRequest, end: SessionEnd): void {
     this.#options.refusals.refused(end, remote);
     refuse(socket, end);
   }
 
-  /** Ends the sessions of a token that counts no more, and tells their clients. */
+  /** Ends the sessions of a revoked token, and tells their clients. */
   revoke(tokenId: string): void {
     const end: SessionEnd = {
       code: 'UNAUTHORIZED',
-      message: "the host's owner has revoked the token of this session; ask for another (farlight token add)",
+      message: "the host's owner has revoked this session's token; ask for another (farlight token add)",
     };
-    for (const [id, { child, visitor, waiting }] of [...this.#sessions]) {
-      if (visitor.tokenId !== tokenId) continue;
+    for (const [id, { child, client, waiting }] of [...this.#sessions]) {
+      if (client.tokenId !== tokenId) continue;
       if (waiting) {
         this.#dismiss(id, end);
         continue;
       }
-      this.#ends.note(id, visitor.tenant, end);
+      this.#ends.note(id, client.tenant, end);
       child?.endSession(end);
-      // An executor that is busy does not hear of it; the session is over all the same.
+      // A busy executor does not notice in time. End the session all the same.
       setTimeout(() => {
         if (this.#sessions.get(id)?.child === child) child?.kill();
       }, REVOKED_MS).unref();
     }
   }
 
-  /** Resolves when there is no session, or after so many milliseconds. */
+  /** Resolves when no session is left, or after so many milliseconds. */
   async none(ms: number): Promise<void> {
     if (this.#sessions.size === 0) return;
     const none = deferred<void>();
@@ -152,13 +164,13 @@ export class Sessions {
     this.#whenNone.delete(none.resolve);
   }
 
-  /** Ends every session, and tells each client why. Resolves when all know, or after `graceMs`. */
+  /** Ends every session, and tells each client why. Resolves when all have ended, or after `graceMs`. */
   async end(end: SessionEnd, graceMs: number): Promise<void> {
-    for (const [id, { child, visitor, waiting }] of [...this.#sessions]) {
+    for (const [id, { child, client, waiting }] of [...this.#sessions]) {
       if (waiting) {
         this.#dismiss(id, end);
       } else {
-        this.#ends.note(id, visitor.tenant, end);
+        this.#ends.note(id, client.tenant, end);
         child?.endSession(end);
       }
     }
@@ -166,66 +178,66 @@ export class Sessions {
     for (const id of [...this.#sessions.keys()]) this.#forget(id, end);
   }
 
-  #open(caller: Caller, visitor: Visitor, hello: Greeting): void {
+  #open(request: SessionRequest, client: KnownClient, hello: ClientHello): void {
     const { versions, counters } = this.#options;
     const { protocolMin, protocolMax } = hello;
     const host = { min: versions.protocolMin, max: versions.protocolMax };
-    const protocol = caller.outdated ? undefined : negotiate({ min: protocolMin, max: protocolMax }, host);
+    const protocol = request.outdated ? undefined : negotiate({ min: protocolMin, max: protocolMax }, host);
     const refusal: SessionEnd | undefined =
       protocol === undefined
         ? { code: 'VERSION_MISMATCH', message: versionMismatch(hello, versions) }
         : this.#options.refusal();
     if (refusal || protocol === undefined) {
       counters.sessionsRefused++;
-      if (refusal) this.#refuse(caller, refusal);
+      if (refusal) this.#refuse(request, refusal);
       return;
     }
-    if (hello.key !== undefined) this.#supersede(hello.key, visitor);
-    const present = [...this.#sessions.values()].filter((each) => each.visitor.tenant === visitor.tenant);
+    if (hello.key !== undefined) this.#supersede(hello.key, client);
+    const present = [...this.#sessions.values()].filter((each) => each.client.tenant === client.tenant);
     const buffers = this.#options.quotas.admit(
-      visitor.tenant,
+      client.tenant,
       present.map((each) => each.buffers),
     );
     if ('code' in buffers) {
       counters.sessionsRefused++;
-      this.#refuse(caller, buffers);
+      this.#refuse(request, buffers);
       return;
     }
-    this.#start(caller, visitor, { ...hello, protocol, buffers });
+    this.#start(request, client, { ...hello, protocol, buffers });
   }
 
-  #start(caller: Caller, visitor: Visitor, granted: Granted): void {
+  #start(request: SessionRequest, client: KnownClient, terms: SessionTerms): void {
     const { counters } = this.#options;
-    // Nobody can guess it: who knows it goes on with the session.
+    // Hard to guess: whoever knows the id can resume the session.
     const id = randomBytes(18).toString('base64url');
-    const { tenant } = visitor;
-    const { program, key, buffers } = granted;
+    const { tenant } = client;
+    const { program, key, buffers } = terms;
     const facts = { sessionId: id, program, tenant };
     const watch = (on: boolean) => session.child?.watch(on);
     const log = new SessionLog(this.#options.log, this.#options.observatory, facts, watch);
     const session: Session = {
       child: undefined,
       giveUp: () => {},
-      visitor,
+      client,
       key,
       buffers,
-      waiting: caller,
+      waiting: request,
       log,
     };
     this.#sessions.set(id, session);
-    // Nobody goes on with a session whose id was not heard.
-    caller.socket.once('close', () => this.#dismiss(id, GONE));
-    reassure(caller.socket, () => this.#sessions.get(id)?.waiting === caller);
+    // Without the id the client cannot resume, so end the session when the connection closes.
+    request.socket.once('close', () => this.#dismiss(id, GONE));
+    reassure(request.socket, () => this.#sessions.get(id)?.waiting === request);
     counters.sessionsOpened++;
     counters.sessionsActive++;
     session.giveUp = this.#places.want(
       tenant,
       () => {
-        session.child = employ(this.#options, {
+        session.child = assignExecutor(this.#options, {
           id,
           tenant,
-          caller,
-          granted,
+          request,
+          terms,
           log,
           begin: () => {
             if (!session.waiting || this.#sessions.get(id) !== session) return false;
@@ -233,7 +245,7 @@ export class Sessions {
             return true;
           },
           onFailed: (end) => this.#dismiss(id, end),
-          onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session is over' }, why),
+          onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
           onLost: (reason) => this.#lost(id, reason),
         });
       },
@@ -241,41 +253,41 @@ export class Sessions {
     );
   }
 
-  /** A client begins anew that was not welcomed: what was begun for it has no use any more. */
-  #supersede(key: string, { tenant }: Visitor): void {
-    for (const [id, { key: theirs, visitor, waiting, child }] of [...this.#sessions]) {
-      if (theirs !== key || visitor.tenant !== tenant) continue;
+  /** The client never received the answer and opens another session: end the one that was opened before. */
+  #supersede(key: string, { tenant }: KnownClient): void {
+    for (const [id, { key: theirs, client, waiting, child }] of [...this.#sessions]) {
+      if (theirs !== key || client.tenant !== tenant) continue;
       if (waiting) {
-        this.#dismiss(id, BEGUN_ANEW);
+        this.#dismiss(id, REPLACED);
         continue;
       }
-      child?.endSession(BEGUN_ANEW);
-      this.#forget(id, BEGUN_ANEW);
+      child?.endSession(REPLACED);
+      this.#forget(id, REPLACED);
     }
   }
 
-  #resume(caller: Caller, visitor: Visitor, { sessionId, taken, attempt }: Resume): void {
+  #resume(request: SessionRequest, client: KnownClient, { sessionId, taken, attempt }: Resume): void {
     const session = this.#sessions.get(sessionId);
-    // Another tenant's session is one that there is not.
-    if (session && !session.waiting && !caller.outdated && session.visitor.tenant === visitor.tenant) {
-      const goOn = (socket: Socket) => {
+    // To a client, another tenant's session does not exist.
+    if (session && !session.waiting && !request.outdated && session.client.tenant === client.tenant) {
+      const resume = (socket: Socket) => {
         if (this.#sessions.get(sessionId) !== session) {
-          this.#gone(caller, visitor, sessionId);
+          this.#refuseResume(request, client, sessionId);
           return false;
         }
-        session.visitor = visitor;
+        session.client = client;
         session.log.resumed();
-        session.child?.resume({ taken, attempt }, socket, caller.head);
+        session.child?.resume({ taken, attempt }, socket, request.head);
         return true;
       };
-      handOver(caller.socket, this.#options.bridges(), goOn, (end) => this.#refuse(caller, end));
+      handOver(request.socket, this.#options.bridges(), resume, (end) => this.#refuse(request, end));
       return;
     }
-    this.#gone(caller, visitor, sessionId);
+    this.#refuseResume(request, client, sessionId);
   }
 
-  #gone(caller: Caller, { tenant }: Visitor, id: string): void {
-    this.#refuse(caller, this.#ends.of(id, tenant));
+  #refuseResume(request: SessionRequest, { tenant }: KnownClient, id: string): void {
+    this.#refuse(request, this.#ends.of(id, tenant));
   }
 
   #lost(id: string, reason: FarlightError | undefined): void {
@@ -283,21 +295,21 @@ export class Sessions {
     if (!session) return;
     this.#options.counters.executorsLost++;
     const code = SESSION_END_CODES.find((each) => each === reason?.code) ?? 'EXECUTOR_LOST';
-    const end = { code, message: reason?.message ?? 'the GPU executor ended' };
+    const end = { code, message: reason?.message ?? 'the GPU executor exited' };
     if (session.waiting) refuse(session.waiting.socket, end);
     this.#forget(id, end);
   }
 
-  /** Ends a session that no executor has begun. */
+  /** Ends a session whose connection no executor has yet. */
   #dismiss(id: string, end: SessionEnd): void {
     const session = this.#sessions.get(id);
     if (!session?.waiting) return;
     refuse(session.waiting.socket, end);
-    if (session.child) this.#options.pool.putBack(session.child);
+    if (session.child) this.#options.pool.giveBack(session.child);
     this.#forget(id, end);
   }
 
-  /** `end` is what its client hears when it comes back, unless there was a reason before; `why` is what is noted. */
+  /** `end` is for a client that comes back, unless there was an earlier reason; `why` is for the log. */
   #forget(id: string, end: SessionEnd, why?: SessionOver): void {
     const session = this.#sessions.get(id);
     if (!session) return;
@@ -305,7 +317,7 @@ export class Sessions {
     session.giveUp();
     if (session.child) this.#options.shares.over(session.child);
     this.#options.counters.sessionsActive--;
-    const first = this.#ends.note(id, session.visitor.tenant, end);
+    const first = this.#ends.note(id, session.client.tenant, end);
     session.log.ended(why ?? first);
     if (this.#sessions.size === 0) for (const resolve of this.#whenNone) resolve();
   }

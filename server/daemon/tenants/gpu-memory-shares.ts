@@ -1,63 +1,63 @@
-/** What one tenant's sessions may have of the GPU's memory together, and how their executors hear of it. */
-export interface MemoryLedgerOptions<Session> {
-  /** Bytes; read at each decision, since the host's owner may change it. */
+/** One tenant's limit, and the commands to the executors of its sessions. */
+export interface GpuMemorySharesOptions<Session> {
+  /** Bytes for all sessions; called at each decision, since the owner may change it. */
   limit(): number;
   /** The session may have so many bytes in all; the tenant's other sessions may have `others`. */
   grant(session: Session, bytes: number, limit: number, others: number): void;
-  /** The session is to give back what it does not use; `kept` comes for it. */
-  spare(session: Session): void;
+  /** Asks the session to give back unused memory; its answer goes to `kept`. */
+  reclaim(session: Session): void;
 }
 
 interface Account {
-  /** What it may have, in bytes: it has no more than that. */
+  /** How many bytes the session may have. It never has more. */
   granted: number;
-  /** What it asks for, in bytes; undefined where it does not wait. */
+  /** How many bytes it asks for; undefined where it does not wait. */
   wants: number | undefined;
-  /** It was asked to give back what it does not use, and has not answered. */
+  /** Whether it was asked to give back unused memory, and has not answered. */
   asked: boolean;
-  /** It has given back what it does not use since somebody last took more than before. */
-  spared: boolean;
+  /** Whether it has given back unused memory since the last grant to any session. */
+  reclaimed: boolean;
 }
 
-/** A session gets so much more than it asks for, in bytes, where it is there, so that it need not ask each time. */
+/** How many bytes more than it asks for a session gets, if they are free, so that it asks less often. */
 const AHEAD_BYTES = 64 << 20;
 
 /**
- * Shares out a tenant's GPU memory among its sessions, so that one alone may have all of it. The sum of what is
- * granted never exceeds the limit: a session that needs more waits until the others have given back what they do
- * not use, and is granted what it has where that is not enough.
+ * Shares out a tenant's GPU memory among its sessions, so that one session alone may have all of it. The sum of all
+ * grants never exceeds the limit. A session that needs more waits until the others have given back unused memory. If
+ * that is not enough, its grant stays as it is.
  *
- * A session that was asked to give back is granted nothing until it has answered: what it keeps is counted by
- * its answer, and a grant that passed that one on its way would be lost to the ledger.
+ * A session that was asked to give back gets no grant until it has answered. The answer says how much it keeps, and a
+ * grant that crosses the answer on its way would be lost from the count.
  */
-export class MemoryLedger<Session> {
-  readonly #options: MemoryLedgerOptions<Session>;
+export class GpuMemoryShares<Session> {
+  readonly #options: GpuMemorySharesOptions<Session>;
   /** In the order in which they wait. */
   readonly #accounts = new Map<Session, Account>();
 
-  constructor(options: MemoryLedgerOptions<Session>) {
+  constructor(options: GpuMemorySharesOptions<Session>) {
     this.#options = options;
   }
 
-  /** What is granted to all, in bytes. */
+  /** The sum of all grants, in bytes. */
   get granted(): number {
     let sum = 0;
     for (const { granted } of this.#accounts.values()) sum += granted;
     return sum;
   }
 
-  /** Whether no session is known. */
+  /** Whether no session has an account. */
   get empty(): boolean {
     return this.#accounts.size === 0;
   }
 
-  /** A session would have so many bytes in all. It is granted some, sooner or later. */
+  /** A session asks for so many bytes in all. It gets a grant sooner or later, which may be smaller. */
   want(session: Session, bytes: number): void {
     const account = this.#accounts.get(session) ?? {
       granted: 0,
       wants: undefined,
       asked: false,
-      spared: false,
+      reclaimed: false,
     };
     account.wants = bytes;
     this.#accounts.delete(session);
@@ -65,22 +65,22 @@ export class MemoryLedger<Session> {
     this.#settle();
   }
 
-  /** A session has given back what it does not use, and keeps so many bytes. */
+  /** A session has given back unused memory, and keeps so many bytes. */
   kept(session: Session, bytes: number): void {
     const account = this.#accounts.get(session);
     if (!account?.asked) return;
     account.asked = false;
-    account.spared = true;
+    account.reclaimed = true;
     account.granted = Math.min(bytes, account.granted);
     this.#settle();
   }
 
-  /** A session has nothing any more. */
+  /** A session has no memory any more. */
   gone(session: Session): void {
     if (this.#accounts.delete(session)) this.#settle();
   }
 
-  /** Answers those that can be answered, the longest waiting first. */
+  /** Answers the sessions that it can, the longest waiting first. */
   #settle(): void {
     const limit = this.#options.limit();
     for (const [session, account] of this.#accounts) {
@@ -91,7 +91,7 @@ export class MemoryLedger<Session> {
         const ahead = Math.max(AHEAD_BYTES, wants / 2);
         this.#answer(session, account, Math.max(granted, Math.min(wants + ahead, left)));
       } else if (this.#reclaim(session)) {
-        // What another does not need may be enough. Those behind wait too: first come, first served.
+        // Unused memory of others may be enough. Later sessions wait too: first come, first served.
         return;
       } else {
         this.#answer(session, account, granted);
@@ -99,15 +99,15 @@ export class MemoryLedger<Session> {
     }
   }
 
-  /** Has the others give back what they do not use; false where they have, all of them. */
+  /** Asks the other sessions for unused memory. @returns false where all of them have given it back already. */
   #reclaim(session: Session): boolean {
     let waiting = false;
     for (const [other, account] of this.#accounts) {
       if (other === session || account.granted === 0) continue;
-      waiting ||= account.asked || !account.spared;
-      if (account.asked || account.spared) continue;
+      waiting ||= account.asked || !account.reclaimed;
+      if (account.asked || account.reclaimed) continue;
       account.asked = true;
-      this.#options.spare(other);
+      this.#options.reclaim(other);
     }
     return waiting;
   }
@@ -115,8 +115,8 @@ export class MemoryLedger<Session> {
   #answer(session: Session, account: Account, bytes: number): void {
     account.wants = undefined;
     account.granted = bytes;
-    // The others may have become free to give since they were last asked.
-    for (const each of this.#accounts.values()) each.spared = false;
+    // The others may have unused memory again.
+    for (const each of this.#accounts.values()) each.reclaimed = false;
     this.#options.grant(session, bytes, this.#options.limit(), this.granted - bytes);
   }
 }

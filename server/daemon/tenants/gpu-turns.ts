@@ -1,49 +1,50 @@
 export interface GpuTurnsOptions<Session> {
-  /** What a tenant's share of the GPU is beside others', a number above 0; read at each decision. */
+  /** A tenant's weight, a number above 0; called at each decision. */
   weightOf(tenant: string): number;
-  /** The session may use the GPU for so many milliseconds; 0: until it is asked to yield. */
+  /** The session may use the GPU for so many milliseconds; 0: until it must yield. */
   turn(session: Session, ms: number): void;
-  /** The session's turn is to end when what it has submitted is done. */
+  /** The session's turn must end once its submitted work is done. */
   yield(session: Session): void;
 }
 
-/** How long a turn is where tenants compete, in milliseconds of the GPU's work. What was begun is finished. */
+/** The length of a turn where tenants compete, in milliseconds of GPU work. Work that has begun finishes. */
 const TURN_MS = 20;
 /**
- * A turn that has not ended after so many milliseconds keeps nobody waiting any longer; beside another one that has
- * lapsed, and which its work may have to wait for, it has the second of these times.
+ * A turn that has not ended after so many milliseconds lapses: the others wait for it no longer. While another turn has
+ * lapsed already, and may delay this one's work, the limit grows up to the second constant.
  */
 const LAPSE_MS = 100;
 const DISTURBED_LAPSE_MS = 1000;
-/** For so long after it last used the GPU a tenant competes with others, in milliseconds. */
+/** How long after it last used the GPU a tenant still competes with others, in milliseconds. */
 const COMPETES_MS = 1000;
 /**
- * For so long after it last used the GPU a tenant that has had less than others is waited for, in milliseconds:
- * a program that waits for each of its steps comes back after a round trip.
+ * How long after it last used the GPU the others wait for a tenant that has had less, in milliseconds: a program that
+ * awaits each step comes back after a round trip.
  */
 const PATIENCE_MS = 50;
-/** More than so many milliseconds of the GPU's work nobody is held to have had too much. */
+/** The most that a tenant can be ahead of the others, in milliseconds of GPU work. */
 const MOST_DEBT_MS = 1000;
 
-/** What was free and is done so soon has not used the GPU, in milliseconds. */
+/** A session without competition that is done within so many milliseconds counts as not having used the GPU. */
 const USE_MS = 2;
 
-type State = 'away' | 'waiting' | 'turn' | 'free' | 'yielding';
+/** A session: without work, waiting for a turn, in a turn, without competition, or asked to yield. */
+type State = 'idle' | 'waiting' | 'turn' | 'free' | 'yielding';
 
 interface Seat {
   readonly tenant: Tenant;
   state: State;
-  /** When it came to that state. */
+  /** When it entered that state. */
   since: number;
-  /** Its turn keeps nobody waiting any longer. */
+  /** Whether the others wait for its turn no longer. */
   lapsed: boolean;
-  /** How long turns of others that had lapsed were under way in all, when its turn began; when it lapsed, during it. */
+  /** The value of `#disturbed` when its turn began; once its turn has lapsed: how long others disturbed it until then. */
   disturbed: number;
 }
 
 interface Tenant {
   readonly name: string;
-  /** What its sessions have had, in milliseconds over its weight. */
+  /** How much GPU time its sessions have had, in milliseconds divided by its weight. */
   had: number;
   /** When it last wanted or used the GPU. */
   activeAt: number;
@@ -51,52 +52,52 @@ interface Tenant {
 }
 
 /**
- * Says whose turn it is to use the GPU. As long as the sessions of one tenant alone use it they do so freely, and
- * nothing is measured. When tenants compete, one session at a time has a turn, and the next one goes to the tenant
- * that has had the least for its weight; within a tenant, to the session that has waited longest. Since a turn has
- * the GPU to itself, the time until its work is done is what the tenant has had.
+ * Decides which session may use the GPU. While only one tenant uses it, its sessions do so freely, and nothing is
+ * measured. When tenants compete, one session at a time has a turn. The next turn goes to the tenant that has had the
+ * least for its weight, and within a tenant to the session that has waited longest. A turn has the GPU to itself, so
+ * the time until its work is done counts for its tenant.
  *
- * A turn that does not end (one long submit, or a shader without end) lapses: the others go on beside it. It counts
- * for its tenant until it ends; what the others' work takes longer for it does not count for them.
+ * A turn that does not end (one long submit, or an endless shader) lapses: the others continue beside it. It counts for
+ * its tenant until it ends. The time by which it delays the others' work does not count for them.
  *
- * Times are milliseconds of a steady clock, which the caller gives. It decides when it is told something; `lookAt`
- * is when it wants to be told of the time alone.
+ * The caller gives times in milliseconds of a steady clock. This class decides at each call; `lookAt` is when it needs
+ * a call of `look` if no other call comes first.
  */
 export class GpuTurns<Session> {
   readonly #options: GpuTurnsOptions<Session>;
   readonly #seats = new Map<Session, Seat>();
   readonly #tenants = new Map<string, Tenant>();
-  /** For how long any turn that had lapsed was under way, until `#countedTo`. */
+  /** How long lapsed turns were running in all, until `#countedTo`. */
   #disturbed = 0;
   #countedTo = 0;
-  /** When somebody who waits may be let in by the time alone. */
+  /** When a waiting session may get its turn merely because time has passed. */
   #lookAt: number | undefined;
 
   constructor(options: GpuTurnsOptions<Session>) {
     this.#options = options;
   }
 
-  /** A session has work for the GPU, and waits. It says so between turns alone. */
+  /** A session has work for the GPU, and waits. It calls this only between its turns. */
   want(session: Session, tenant: string, now: number): void {
     this.#pass(now);
     const seat = this.#seats.get(session) ?? this.#sit(session, tenant);
-    if (seat.state !== 'away') return;
+    if (seat.state !== 'idle') return;
     this.#enter(seat, 'waiting', now);
     this.#revive(seat.tenant, now);
     this.#decide(now);
   }
 
-  /** A session's turn is over, in which the GPU worked for it for so many milliseconds. */
+  /** A session's turn has ended, in which the GPU worked for it for so many milliseconds. */
   ended(session: Session, ms: number, now: number): void {
     const seat = this.#seats.get(session);
-    if (!seat || seat.state === 'away' || seat.state === 'waiting') return;
+    if (!seat || seat.state === 'idle' || seat.state === 'waiting') return;
     this.#pass(now);
     this.#charge(seat, ms, now);
-    this.#enter(seat, 'away', now);
+    this.#enter(seat, 'idle', now);
     this.#decide(now);
   }
 
-  /** A session is over. */
+  /** A session has ended. */
   gone(session: Session, now: number): void {
     const seat = this.#seats.get(session);
     if (!seat) return;
@@ -114,7 +115,7 @@ export class GpuTurns<Session> {
     this.#decide(now);
   }
 
-  /** When it has to be told of the time, if nothing else comes before; undefined where that is no matter. */
+  /** When `look` must be called, if no other call comes first; undefined where it need not be. */
   get lookAt(): number | undefined {
     return this.#lookAt;
   }
@@ -128,7 +129,7 @@ export class GpuTurns<Session> {
     };
     this.#tenants.set(name, tenant);
     tenant.sessions += 1;
-    const seat: Seat = { tenant, state: 'away', since: 0, lapsed: false, disturbed: 0 };
+    const seat: Seat = { tenant, state: 'idle', since: 0, lapsed: false, disturbed: 0 };
     this.#seats.set(session, seat);
     return seat;
   }
@@ -139,7 +140,7 @@ export class GpuTurns<Session> {
     seat.lapsed = false;
   }
 
-  /** A tenant wants or has used the GPU. Nobody saves up time by staying away: it comes back as even with the others. */
+  /** A tenant wants the GPU, or has used it. A tenant saves up no time while it is idle: it returns even with the others. */
   #revive(tenant: Tenant, now: number): void {
     const others = this.#competing(now).filter((each) => each !== tenant);
     if (now - tenant.activeAt >= COMPETES_MS) tenant.had = Math.min(...others.map(({ had }) => had));
@@ -149,7 +150,7 @@ export class GpuTurns<Session> {
 
   #charge(seat: Seat, ms: number, now: number): void {
     const { tenant } = seat;
-    // A tenant that was free is one that competes only where it used the GPU.
+    // A tenant without competition begins to compete only if it really used the GPU.
     if (seat.state === 'turn' || ms >= USE_MS) this.#revive(tenant, now);
     const used = Math.max(0, ms - this.#disturbanceOf(seat));
     tenant.had += used / this.#options.weightOf(tenant.name);
@@ -158,7 +159,7 @@ export class GpuTurns<Session> {
     for (const each of competing) each.had = Math.min(each.had, least + MOST_DEBT_MS);
   }
 
-  /** Has turns lapse whose time is up, and counts how long such turns are under way. */
+  /** Lets turns lapse whose time is up, and counts how long lapsed turns run. */
   #pass(now: number): void {
     if ([...this.#seats.values()].some(({ lapsed }) => lapsed)) this.#disturbed += now - this.#countedTo;
     this.#countedTo = now;
@@ -170,7 +171,7 @@ export class GpuTurns<Session> {
     }
   }
 
-  /** For how much of a turn, until it lapsed, another was under way that had lapsed. */
+  /** How long another, lapsed turn ran beside this one, until this one lapsed. */
   #disturbanceOf({ lapsed, disturbed }: Seat): number {
     return lapsed ? disturbed : this.#disturbed - disturbed;
   }
@@ -183,7 +184,7 @@ export class GpuTurns<Session> {
     return [...this.#tenants.values()].filter(({ activeAt }) => now - activeAt < COMPETES_MS);
   }
 
-  /** Lets in who may go on now. */
+  /** Gives turns to the sessions that may have one now. */
   #decide(now: number): void {
     this.#lookAt = undefined;
     for (;;) {
@@ -202,7 +203,7 @@ export class GpuTurns<Session> {
     }
   }
 
-  /** Whether nobody is in the way of those that wait; those that use the GPU freely are asked to yield. */
+  /** Whether the GPU is free for the waiting sessions. Asks sessions that use it without competition to yield. */
   #clear(tenant: Tenant, waiting: readonly (readonly [Session, Seat])[], now: number): boolean {
     const several = waiting.some(([, seat]) => seat.tenant !== tenant) || this.#competing(now).length > 1;
     for (const [session, seat] of this.#seats) {
@@ -218,7 +219,7 @@ export class GpuTurns<Session> {
     return inTheWay.length === 0;
   }
 
-  /** Who of those that wait has the next turn; undefined where somebody else is waited for, who has had less. */
+  /** The waiting session with the next turn; undefined while a tenant that has had less may still come back. */
   #choose(waiting: readonly [Session, Seat][], now: number): [Session, Seat] | undefined {
     const had = this.#hadByNow(now);
     const hadOf = (tenant: Tenant) => had.get(tenant) ?? 0;
@@ -230,7 +231,7 @@ export class GpuTurns<Session> {
       this.#lookBy([Math.max(...expected.map(({ activeAt }) => activeAt + PATIENCE_MS))]);
       return undefined;
     }
-    // Beside a turn that has lapsed nobody goes on who has had more than its tenant, until that has caught up.
+    // Beside a lapsed turn, no tenant continues that has had more than the lapsed one, until that has caught up.
     const behind = [...this.#seats.values()].filter(({ lapsed, tenant }) => lapsed && hadOf(tenant) < least);
     if (behind.length > 0) {
       const catchUp = ({ tenant }: Seat) => (least - hadOf(tenant)) * this.#options.weightOf(tenant.name);
@@ -241,7 +242,7 @@ export class GpuTurns<Session> {
     return candidates.sort(([, a], [, b]) => a.since - b.since)[0];
   }
 
-  /** What each tenant has had, what is under way included. */
+  /** How much each tenant has had, running turns included. */
   #hadByNow(now: number): Map<Tenant, number> {
     const had = new Map([...this.#tenants.values()].map((tenant) => [tenant, tenant.had]));
     for (const seat of this.#seats.values()) {

@@ -2,24 +2,24 @@ import type { SessionEnd } from '../../../proto/handshake.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import { statedLimits, type TenantLimits } from '../../trust/tenant-limits.js';
 
-/** What one session may have waiting at the host, in bytes. */
+/** How many bytes of one session may wait at the host. */
 export interface Buffers {
-  /** Of commands that were received and not executed. */
+  /** Of commands that the executor has received and not executed. */
   commands: number;
-  /** Of replies that the client has not taken, before no more commands are executed. */
+  /** Of replies that the client has not received. With more, the executor executes no more commands. */
   replies: number;
 }
 
-/** What a session has where its tenant has no limit, and the least with which one can work. */
+/** The buffers of a session whose tenant has no limit, and the smallest with which a session works. */
 const MOST_BUFFERS: Buffers = { commands: LIMITS.windowBytes, replies: LIMITS.windowBytes };
 const LEAST_BYTES: number = LIMITS.leastWindowBytes;
 
-/** What tenants may have: as the host's owner has said for all of them, or for one. */
+/** The limits of each tenant: the owner's for all tenants, and those for one. */
 export class Quotas {
   readonly #limitsOf: (tenant: string) => TenantLimits;
   readonly #defaults: TenantLimits;
 
-  /** `own` are the limits of a tenant's own; read at each use, since they may change while the host runs. */
+  /** @param own gives a tenant's own limits; called at each use, since they may change while the host runs. */
   constructor(defaults: TenantLimits, own: (tenant: string) => TenantLimits = () => ({})) {
     this.#defaults = defaults;
     this.#limitsOf = own;
@@ -32,16 +32,16 @@ export class Quotas {
   }
 
   /**
-   * What another session of a tenant may have waiting, beside those that there are: all that a session ever needs,
-   * or half of what is left, so that something is left for the next one.
+   * The buffers of a tenant's next session, given those of its open ones: the most that a session needs, or half of the
+   * tenant's rest, so that something is left for the session after it.
    *
-   * @returns why there can be none, where that is so.
+   * @returns the reason instead, where the tenant may open no session.
    */
   admit(tenant: string, present: readonly Buffers[]): Buffers | SessionEnd {
     const { sessions, inFlight } = this.of(tenant);
     if (sessions !== undefined && present.length >= sessions) {
       return busy(
-        `the tenant ${tenant} may have ${sessions} sessions at a time at this host, and has them`,
+        `the tenant ${tenant} may have ${sessions} open sessions at this host, and has them`,
         '--max-sessions',
       );
     }
@@ -49,7 +49,7 @@ export class Quotas {
     const left = present.reduce((sum, { commands, replies }) => sum - commands - replies, inFlight);
     if (left < 2 * LEAST_BYTES) {
       return busy(
-        `what the tenant ${tenant} may have waiting at this host, ${inFlight} bytes, is taken by its other sessions`,
+        `the tenant ${tenant} may have ${inFlight} bytes waiting at this host, and its other sessions take them`,
         '--in-flight',
       );
     }

@@ -7,40 +7,40 @@ import { ContentStore } from '../../contents/content-store.js';
 import { divide, PROFILES, SHADERS, tenantFolder } from '../../contents/tenant-folders.js';
 import { newestPrograms } from '../../profiles/profile-store.js';
 import { DEFAULT_TENANT } from '../../trust/token-store.js';
-import type { Served } from '../executors/pooled-executor.js';
+import type { TenantProgram } from '../executors/pooled-executor.js';
 
-export interface KeptContentsOptions {
-  /** Below this the tenants' folders are. They are made when something is first written. */
+export interface TenantContentsOptions {
+  /** The folder above the tenants' folders, which are made at the first write. */
   root: string;
-  /** What each tenant's may take. Default 4 GiB, or half of what the disk has for them if that is less. */
+  /** Bytes for each tenant. Default 4 GiB, or half of the free disk space if that is less. */
   maxBytes?: number | undefined;
 }
 
-/** What the host keeps of each tenant's uploads: no tenant's executors or clients hear of another's. */
+/** The contents that the host keeps for each tenant. No tenant's executors or clients learn of another's. */
 export class TenantContents {
-  readonly #options: KeptContentsOptions;
+  readonly #options: TenantContentsOptions;
   readonly #ownBytes: (tenant: string) => number | undefined;
   readonly #known = new Map<string, { contents: KeptContents; maxBytes: number | undefined }>();
   readonly #met = new Set<string>();
 
-  /** `ownBytes` is what a tenant's may take where that is another than all have; read at each use. */
-  constructor(options: KeptContentsOptions, ownBytes: (tenant: string) => number | undefined) {
+  /** @param ownBytes gives a tenant's own limit, where it has one; called at each use. */
+  constructor(options: TenantContentsOptions, ownBytes: (tenant: string) => number | undefined) {
     this.#options = options;
     this.#ownBytes = ownBytes;
   }
 
-  /** Below this the tenants' folders are. */
+  /** The folder above the tenants' folders. */
   get root(): string {
     return this.#options.root;
   }
 
-  /** The tenants that were met. */
+  /** The tenants that have had sessions since the host started. */
   get tenants(): Iterable<string> {
     return this.#met;
   }
 
-  /** The programs of these tenants that ran last, the newest first; each is looked for when it is asked for. */
-  *programs(tenants: Iterable<string>): Generator<Served & { blobs: BoundedFolder }> {
+  /** The programs of these tenants that ran last, the newest first, each found when the iteration reaches it. */
+  *programs(tenants: Iterable<string>): Generator<TenantProgram & { blobs: BoundedFolder }> {
     const owners = new Map<string, string>();
     for (const tenant of tenants) owners.set(join(tenantFolder(tenant, this.root), PROFILES), tenant);
     const known = new Set<string>();
@@ -49,7 +49,7 @@ export class TenantContents {
       const key = JSON.stringify([tenant, program]);
       if (tenant === undefined || known.has(key)) continue;
       known.add(key);
-      // Only for those that are wanted: it looks through all that the tenant has.
+      // Look up the folder only now: that reads all of the tenant's contents.
       yield { tenant, program, blobs: this.of(tenant).folder };
     }
   }
@@ -59,7 +59,7 @@ export class TenantContents {
     return this.#find(tenant);
   }
 
-  /** Where the GPU's driver keeps what it compiled for a tenant, who need not have come yet. */
+  /** The folder in which the GPU's driver stores shaders compiled for a tenant. */
   shadersOf(tenant: string): BoundedFolder {
     const { path, maxBytes } = this.#find(tenant).folder;
     return { path: join(path, SHADERS), maxBytes: divide(maxBytes).shaders };
@@ -77,22 +77,22 @@ export class TenantContents {
 
 const DEFAULT_BYTES = 4 * 2 ** 30;
 
-/** Within so many milliseconds two changes of a folder may bear the same time. */
+/** Two changes of a folder within so many milliseconds may have the same time. */
 const CLOCK_TICK_MS = 50;
 
 /**
- * What the host keeps of a tenant's uploads, as its daemon sees it: the executors read and write the folder, the daemon
- * says at the start of a session what is in it. It may be wrong at once, which the client finds out.
+ * One tenant's contents, as the daemon sees them. The executors read and write the folder. At the start of a session the
+ * daemon tells the client which contents are there. That may be outdated at once, and the client finds out.
  */
 export class KeptContents {
-  /** For the executors. */
+  /** The folder, for the executors. */
   readonly folder: BoundedFolder;
   readonly #store: ContentStore;
   #filter: { changed: number; bytes: Uint8Array } | undefined;
 
-  constructor({ root, maxBytes }: KeptContentsOptions, tenant: string = DEFAULT_TENANT) {
+  constructor({ root, maxBytes }: TenantContentsOptions, tenant: string = DEFAULT_TENANT) {
     const path = resolve(tenantFolder(tenant, root));
-    // The bound decides what is kept, not what is found: so the store that looks needs none.
+    // The limit matters only for writing, so this store, which only reads, needs none.
     const held = new ContentStore({ folder: path, maxBytes: 0 }).summary().bytes;
     this.folder = {
       path,
@@ -105,7 +105,7 @@ export class KeptContents {
     return { filter: this.#encoded(), largestBytes: this.#store.largestBytes };
   }
 
-  /** Kept while the folder is as it was: looking through a full one takes 0.1 s. */
+  /** The encoded filter, kept until the folder changes: to read a full folder takes 0.1 s. */
   #encoded(): Uint8Array {
     const changed = changeOf(this.folder.path);
     if (this.#filter?.changed === changed) return this.#filter.bytes;
@@ -116,7 +116,7 @@ export class KeptContents {
   }
 }
 
-/** When something came into a folder or went, in milliseconds since 1970; 0 where it cannot be looked at. */
+/** When a file was last added to a folder or removed, in milliseconds since 1970; 0 where the folder cannot be read. */
 function changeOf(folder: string): number {
   try {
     return statSync(folder).mtimeMs;
@@ -125,14 +125,14 @@ function changeOf(folder: string): number {
   }
 }
 
-/** What the disk has for a folder that may not be there yet. */
+/** The free disk space for a folder that may not exist yet. */
 function freeBytes(folder: string): number {
   for (let path = folder; ; path = dirname(path)) {
     try {
       const { bavail, bsize } = statfsSync(path);
       return bavail * bsize;
     } catch {
-      // Not there, or not for us: the disk is that of the folder around it.
+      // The folder does not exist, or this user may not read it: try the folder above, on the same disk.
       if (path === dirname(path)) return DEFAULT_BYTES;
     }
   }

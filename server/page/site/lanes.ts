@@ -1,6 +1,6 @@
 // What a session did, sorted into the lanes of the timeline. Pure: no page, no clock.
 import { SPAN } from '../../../proto/activity.js';
-import type { SpansView } from '../../observatory/view.js';
+import type { SpansView } from '../../observatory/host-view.js';
 
 export const LANES = [
   {

@@ -47,7 +47,7 @@ const ends = new LiveTable(at('ends'), {
   ],
 });
 
-const blobs = new LiveTable(at('blobs'), {
+const contents = new LiveTable(at('contents'), {
   caption: 'Kept so that they need not be sent again, by tenant',
   none: 'Nothing is kept.',
   columns: [
@@ -93,7 +93,7 @@ function show({ host, seconds }) {
   showExecutors(host.executors);
   sessions.show(new Map(host.sessions.map((each) => [each.session, { ...each, now }])), watchedSession());
   ends.show(new Map(host.ends.map((each) => [`${each.session} ${each.at}`, each])));
-  blobs.show(new Map((host.blobs ?? []).map((each, index) => [`${index} ${each.tenant ?? ''}`, each])));
+  contents.show(new Map((host.contents ?? []).map((each, index) => [`${index} ${each.tenant ?? ''}`, each])));
   showHistory(seconds, now);
   const watched = watchedSession();
   if (watched && !host.sessions.some(({ session }) => session === watched)) sessionEnded();
@@ -146,8 +146,8 @@ function savedFigures({ totals, counters }) {
 
 const STATES = [
   { key: 'busy', name: 'Busy with a session' },
-  { key: 'warm', name: 'Ready for any program' },
-  { key: 'kept', name: 'Kept for a program’s next session' },
+  { key: 'spare', name: 'Ready for any program' },
+  { key: 'warm', name: 'Warm for a program’s next session' },
   { key: 'changing', name: 'Starting or tidying up' },
 ];
 

@@ -1,43 +1,44 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { contentNameFromHex } from '../../proto/content.js';
-import { codeOf, scan, summarize } from '../contents/content-folder.js';
+import { codeOf } from '../../proto/errors.js';
+import { scan, summarize } from '../contents/content-folder.js';
 import { tenantFolder } from '../contents/tenant-folders.js';
-import type { BlobsView } from '../observatory/view.js';
+import type { ContentsView } from '../observatory/host-view.js';
 
-/** A full store takes 50 ms to look through, so it is looked at again only after so many milliseconds. */
+/** To count a full store takes 50 ms, so count again only after so many milliseconds. */
 const AGAIN_MS = 10_000;
 
-export interface BlobCensusOptions {
-  /** Below this the tenants' folders are, each named by a hash of the tenant's name. */
+export interface ContentCensusOptions {
+  /** The folder above the tenants' folders, each named by a hash of the tenant's name. */
   root: string;
-  /** The tenants that the host has met. */
+  /** The tenants that have had sessions since the host started. */
   tenants(): Iterable<string>;
   /** Milliseconds of a steady clock. */
   now(): number;
 }
 
-/** What is kept of uploads, by tenant, for those who look at the host. */
-export class BlobCensus {
-  readonly #options: BlobCensusOptions;
-  #lookedAt = Number.NEGATIVE_INFINITY;
-  #found: Promise<BlobsView[]> = Promise.resolve([]);
+/** Counts the contents on disk, by tenant. */
+export class ContentCensus {
+  readonly #options: ContentCensusOptions;
+  #countedAt = Number.NEGATIVE_INFINITY;
+  #found: Promise<ContentsView[]> = Promise.resolve([]);
 
-  constructor(options: BlobCensusOptions) {
+  constructor(options: ContentCensusOptions) {
     this.#options = options;
   }
 
-  /** What was there at most ten seconds ago. Rejects where the folders cannot be read. */
-  look(): Promise<BlobsView[]> {
+  /** The counts, at most ten seconds old. Rejects where the folders cannot be read. */
+  counts(): Promise<ContentsView[]> {
     const now = this.#options.now();
-    if (now - this.#lookedAt >= AGAIN_MS) {
-      this.#lookedAt = now;
+    if (now - this.#countedAt >= AGAIN_MS) {
+      this.#countedAt = now;
       this.#found = this.#count();
     }
     return this.#found;
   }
 
-  async #count(): Promise<BlobsView[]> {
+  async #count(): Promise<ContentsView[]> {
     const { root, tenants } = this.#options;
     const names = new Map([...tenants()].map((tenant) => [basename(tenantFolder(tenant, root)), tenant]));
     const folders = (await readdirIfThere(root)).filter((name) => contentNameFromHex(name));

@@ -1,15 +1,24 @@
 import type { Span } from '../../proto/activity.js';
 import type { AdapterDescription, SessionOver, Traffic } from '../../proto/handshake.js';
 import type { Work } from '../../proto/work.js';
-import type { ExecutorCensus } from '../daemon/executors/executor-pool.js';
+
 import type { Counters } from './counters.js';
 
 /*
- * What the host's owner is shown of it, as JSON: the page and `farlight top` read it. No secret is in it; a session is
- * known by the first letters of its id. Times are milliseconds since 1970, rates are per second over the last seconds.
+ * The JSON that the page and `farlight top` read. It holds no secret: of a session's id it has only the first letters.
+ * Times are milliseconds since 1970. Rates are per second, over the last seconds.
  */
 
-/** What happens per second. */
+/** How many executor processes there are, by state. */
+export interface ExecutorCensus {
+  busy: number;
+  spare: number;
+  warm: number;
+  /** Starting, compiling ahead, clearing up or ending. */
+  changing: number;
+}
+
+/** Amounts per second. */
 export interface Rates {
   submits: number;
   waits: number;
@@ -17,23 +26,23 @@ export interface Rates {
   bytesDown: number;
 }
 
-/** A session that is open. */
+/** An open session. */
 export interface SessionView {
   session: string;
-  /** As its client calls it: any text. */
+  /** The client's name for the program: any text. */
   program: string;
   tenant: string;
-  /** Empty while its GPU is being opened. */
+  /** Empty while the GPU is still opening. */
   adapter: string;
   since: number;
-  /** How often its client has come back on another connection. */
+  /** How many times the client has resumed it on another connection. */
   resumes: number;
   rates: Rates;
   traffic: Traffic;
   work: Work;
 }
 
-/** A session that has ended, and why. */
+/** An ended session, and why it ended. */
 export interface EndView {
   session: string;
   program: string;
@@ -48,22 +57,22 @@ export interface EndView {
 }
 
 /** What is kept of a tenant's uploads. */
-export interface BlobsView {
+export interface ContentsView {
   /** Undefined where the host has not met the tenant since it started. */
   tenant: string | undefined;
   count: number;
   bytes: number;
 }
 
-/** What all sessions since the host's start have carried and done. */
+/** The sums over all sessions since the host started. */
 export type Totals = Traffic & Work;
 
 export interface HostView {
   version: string;
-  /** Where clients connect; without a token. */
+  /** The address for clients, without a token. */
   url: string;
   adapter: AdapterDescription | undefined;
-  /** Why no GPU can be opened; empty where one can. */
+  /** Why no GPU can be opened; empty where one is open. */
   adapterProblem: string;
   startedAt: number;
   now: number;
@@ -76,17 +85,17 @@ export interface HostView {
   /** The newest first. */
   ends: EndView[];
   /** Undefined where nothing is kept. */
-  blobs: BlobsView[] | undefined;
+  contents: ContentsView[] | undefined;
 }
 
-/** What happened in a second, which is named by its number since 1970. */
+/** The amounts of one second. `second` counts from 1970. */
 export interface SecondView extends Rates {
   second: number;
 }
 
-/** What a session that is watched did. */
+/** New spans of a session that somebody watches. */
 export interface SpansView {
   spans: readonly Span[];
-  /** How many before them were left out. */
+  /** How many earlier spans were left out. */
   left: number;
 }

@@ -81,13 +81,13 @@ async function slowdown(what: string, { most, stopped = false }: Beside) {
 }
 
 describe('a tenant beside one that', () => {
-  it('has all the GPU memory that it may have goes on as before, and the other is out of memory', async () => {
+  it('has all its GPU memory continues as before, and the other is out of memory', async () => {
     const { ratio, said } = await slowdown('memory', { most: 2 });
     expect(said).toMatch(/^ready 8 .*8388608 bytes are more than what is left of the 67108864 bytes/);
     expect(ratio).toBeLessThan(2);
   }, 120_000);
 
-  it('has all the sessions that it may have opens another one, and the other hears that it is busy', async () => {
+  it('has all its sessions opens another one, and the other gets BUSY', async () => {
     const { ratio, said, tenant } = await slowdown('sessions', { most: 2 });
     expect(said).toContain(`ready 3 BUSY the tenant ${tenant} may have 3 sessions at a time`);
     expect(ratio).toBeLessThan(2);
@@ -101,7 +101,7 @@ describe('a tenant beside one that', () => {
     expect(opened).toMatch(/^ready 2 /);
   }, 120_000);
 
-  it('uploads more than is kept for it goes on as before, and what is kept stays below its bound', async () => {
+  it('uploads more than its contents may take continues as before, and the contents stay within their limit', async () => {
     const { ratio, tenant } = await slowdown('uploads', { most: 2 });
     const folder = tenantFolder(tenant, blobs);
     const { bytes } = new ContentStore({ folder, maxBytes: 0 }).summary();
@@ -111,22 +111,22 @@ describe('a tenant beside one that', () => {
     expect(ratio).toBeLessThan(2);
   }, 120_000);
 
-  it('leaves its replies at the host, as many as it may, goes on as before', async () => {
+  it('leaves as many replies at the host as it may continues as before', async () => {
     const { ratio } = await slowdown('flight', { most: 2, stopped: true });
     expect(ratio).toBeLessThan(2);
   }, 120_000);
 
-  it('keeps the GPU busy is held up by no more than its turns', async () => {
+  it('keeps the GPU busy waits only for its turns', async () => {
     const { ratio } = await slowdown('gpu', { most: 8 });
     expect(ratio).toBeLessThan(8);
   }, 120_000);
 
-  it('submits what does not end goes on beside it, however long that is let go on', async () => {
+  it('submits endless work continues beside it, however long that runs', async () => {
     const { ratio } = await slowdown('endless', { most: 8 });
     expect(ratio).toBeLessThan(8);
   }, 120_000);
 
-  it('keeps the GPU busy from three programs has half of its time with one', async () => {
+  it('keeps the GPU busy from three programs gets half of its time with one', async () => {
     const start = async (tenant: string) => {
       const [process] = await TenantProcess.start(host.invite(tenant).url, 'gpu');
       running.push(process);
