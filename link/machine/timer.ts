@@ -1,4 +1,4 @@
-import { clearTimeout, setImmediate, setTimeout } from './clock.js';
+import { clearTimeout, monotonicNow, setImmediate, setTimeout } from './clock.js';
 
 /** What setTimeout and setInterval return: an object in Node, a number in a page. */
 export type Timer = ReturnType<typeof setTimeout>;
@@ -31,3 +31,17 @@ export function alarm(ms: number, then: () => void): Alarm {
     },
   };
 }
+
+/** A clock and its timers, for code whose time a test sets. */
+export interface Clock {
+  /** Milliseconds of any clock that never goes back. */
+  now(): number;
+  /** Calls back once, after so many milliseconds or more. */
+  after(ms: number, act: () => void): void;
+}
+
+/** The time of this process. Its timers do not keep the process alive. */
+export const PROCESS_CLOCK: Clock = {
+  now: monotonicNow,
+  after: (ms, act) => void unref(setTimeout(act, ms)),
+};

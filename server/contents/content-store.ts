@@ -24,7 +24,7 @@ import {
 } from './content-folder.js';
 import { FolderRoom } from './folder-room.js';
 import { PinnedMemory } from './held-memory.js';
-import type { WriteTurns } from './write-turns.js';
+import type { WriteSchedule } from './write-schedule.js';
 
 export interface ContentStoreOptions {
   /** One tenant's folder (`tenantFolder`). It is made when something is first written. */
@@ -36,7 +36,7 @@ export interface ContentStoreOptions {
   /** Milliseconds since 1970. */
   now?: () => number;
   /** When contents are written. Absent: as soon as they come. */
-  turns?: WriteTurns | undefined;
+  schedule?: WriteSchedule | undefined;
   /** Writes a new file whole, readable by this user alone, with that time of use. */
   writeFile?: (path: string, bytes: Uint8Array, used: Date) => Promise<void>;
 }
@@ -74,7 +74,7 @@ export class ContentStore {
   readonly #room: FolderRoom;
   readonly #log: (message: string) => void;
   readonly #now: () => number;
-  readonly #turns: WriteTurns | undefined;
+  readonly #schedule: WriteSchedule | undefined;
   readonly #writeFile: NonNullable<ContentStoreOptions['writeFile']>;
   readonly #told = new Set<string>();
 
@@ -87,13 +87,13 @@ export class ContentStore {
   #lastWrite: Promise<unknown> = Promise.resolve();
 
   /** Touches nothing: a folder that cannot be used gives `undefined` and `false` later. */
-  constructor({ folder, maxBytes, log, now, turns, writeFile }: ContentStoreOptions) {
+  constructor({ folder, maxBytes, log, now, schedule, writeFile }: ContentStoreOptions) {
     this.largestBytes = Math.floor(maxBytes / 4);
     this.#folder = folder;
     this.#log = log ?? (() => {});
     this.#now = now ?? wallClock;
     this.#room = new FolderRoom(folder, maxBytes, this.#now);
-    this.#turns = turns;
+    this.#schedule = schedule;
     this.#writeFile = writeFile ?? writeWhole;
   }
 
@@ -168,13 +168,13 @@ export class ContentStore {
     this.#pending.set(key, pending);
     this.#pendingBytes += bytes.length;
     this.#memory.add(bytes);
-    this.#turns?.takes(this.#memory.bytes);
+    this.#schedule?.takes(this.#memory.bytes);
     const written = this.#inTurn(() => this.#store(name, bytes));
     this.#lastWrite = written;
     const stored = await written;
     this.#pendingBytes -= bytes.length;
     this.#memory.remove(bytes);
-    this.#turns?.takes(this.#memory.bytes);
+    this.#schedule?.takes(this.#memory.bytes);
     pending.writes -= 1;
     if (pending.writes === 0) this.#pending.delete(key);
     return stored;
@@ -183,16 +183,16 @@ export class ContentStore {
   /** Resolves when all that was given to `write` by now is on disk, or is known not to be kept. */
   async idle(): Promise<void> {
     const written = this.#lastWrite;
-    this.#turns?.hurry(written);
+    this.#schedule?.hurry(written);
     await written;
   }
 
   /** After the write before, and when it is time. */
   #inTurn(write: () => Promise<boolean>): Promise<boolean> {
-    const turns = this.#turns;
-    if (!turns) return this.#lastWrite.then(write);
-    const since = turns.now();
-    return this.#lastWrite.then(() => turns.next(since)).then(write);
+    const schedule = this.#schedule;
+    if (!schedule) return this.#lastWrite.then(write);
+    const since = schedule.now();
+    return this.#lastWrite.then(() => schedule.next(since)).then(write);
   }
 
   /** Undefined where no content can have been written so. */

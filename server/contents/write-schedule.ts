@@ -1,6 +1,5 @@
+import type { Clock } from '../../link/machine/timer.js';
 import { invariant } from '../../proto/errors.js';
-import type { Clock } from '../executor/limits/gpu-watchdog.js';
-import type { WriteTurns } from './write-turns.js';
 
 export interface WriteScheduleOptions {
   clock: Clock;
@@ -23,7 +22,7 @@ export const MOST_WAITING_BYTES = 64 << 20;
  * as long as some of them do, but when it has come to rest. It has when nothing comes from it for a while, or its
  * session is over. What waits too long, or takes too much memory, is written all the same.
  */
-export class WriteSchedule implements WriteTurns {
+export class WriteSchedule {
   readonly #clock: Clock;
   readonly #quietMs: number;
   readonly #mostMs: number;

@@ -2,35 +2,37 @@ import { messageOf, ProtocolError } from '../../proto/errors.js';
 import { ROOT_ID } from '../../proto/wire/handle.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
-import type { Awaited, Context } from './handlers/context.js';
+import type { Context } from './handlers/context.js';
+import { HANDLERS } from './handlers/index.js';
 import type { Entry } from './objects/object-table.js';
 import { createShared, createSharedAsync } from './reuse/create-shared.js';
-import type { SessionActivity } from './trace/session-tracer.js';
+import type { SessionTracer } from './trace/session-tracer.js';
 import type { DecodedCommand } from './wire/decoded-command.js';
-import type { Carrier } from './wire/held-commands.js';
+import type { Runner } from './wire/held-commands.js';
+import type { PendingReply } from './wire/reply-writer.js';
 
 /** The receiver of the session's own commands. */
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
 
-/** The interfaces whose commands it receives. */
+/** The interfaces whose commands the root receives. */
 const OF_SESSION: ReadonlySet<string> = new Set(['FarlightSession', 'FarlightActivity', 'GPU']);
 
 /**
- * Carries out a session's commands on the GPU, one after the other, as they come: finds their receivers and objects,
- * makes the calls, keeps what they create by its handle, and has what is awaited answered.
+ * Carries out a session's commands on the GPU, one after the other. It finds receivers and objects by their handles,
+ * makes the call, keeps the object that the call creates, and has awaited commands replied to.
  */
-export class CommandRunner implements Carrier<DecodedCommand> {
+export class CommandRunner implements Runner<DecodedCommand> {
   readonly #context: Context;
-  readonly #activity: SessionActivity;
+  readonly #tracer: SessionTracer;
   readonly #resolve = (id: number, kinds: readonly string[]) => this.#context.objects.resolve(id, kinds);
   #nextSerial = 1;
   #executed = 0;
-  /** The receiver of the command that is being read. */
-  #reading: Entry = ROOT;
+  /** The receiver of the current command. */
+  #self: Entry = ROOT;
 
-  constructor(context: Context, activity: SessionActivity) {
+  constructor(context: Context, tracer: SessionTracer) {
     this.#context = context;
-    this.#activity = activity;
+    this.#tracer = tracer;
   }
 
   /** How many commands were carried out. */
@@ -43,7 +45,7 @@ export class CommandRunner implements Carrier<DecodedCommand> {
     return this.#nextSerial - 1;
   }
 
-  /** Carries out one command; `id` is that of the object it creates, if it does. */
+  /** Carries out one command. `id` is the handle of the object that it creates, if it creates one. */
   execute(
     command: DecodedCommand,
     operands: readonly number[],
@@ -53,8 +55,7 @@ export class CommandRunner implements Carrier<DecodedCommand> {
     const { operation } = command;
     const self = this.#receiver(operands, operation);
     this.#executed += 1;
-    this.#reading = self;
-    this.#context.command = command;
+    this.#self = self;
     command.fill(operands, payloads, this.#resolve);
     const made =
       operation.creates === undefined
@@ -66,12 +67,12 @@ export class CommandRunner implements Carrier<DecodedCommand> {
     command.clear();
   }
 
-  /** The client has given up so many handles, from `first` on. */
+  /** The client has released `count` handles, from `first` on. */
   release(first: number, count: number): void {
     for (let id = first; id < first + count; id += 1) {
       const entry = this.#context.objects.release(id);
       const { kind, object, device } = entry;
-      if (object && device) this.#context.released(device, object);
+      if (object && device) this.#context.devices.releaseObject(device, object);
       if (kind === 'GPUDevice') this.#context.releaseDevice(entry);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
@@ -80,11 +81,11 @@ export class CommandRunner implements Carrier<DecodedCommand> {
     }
   }
 
-  /** An invalid object in place of another session's, for the command that is being read. */
-  standIn(kinds: readonly string[]): object {
-    const device = deviceOf(this.#reading);
+  /** An invalid object for the current command, which names an object of another session. */
+  invalidObject(kinds: readonly string[]): object {
+    const device = deviceOf(this.#self);
     if (!device) throw new ProtocolError('an object of another session where there is no device');
-    return this.#context.standIn(device, kinds);
+    return this.#context.invalidObject(device, kinds);
   }
 
   #receiver([id]: readonly number[], operation: AnyOperation): Entry {
@@ -99,41 +100,42 @@ export class CommandRunner implements Carrier<DecodedCommand> {
 
   #command(command: DecodedCommand, self: Entry, made: Entry | undefined): void {
     const act = () => {
-      const result = this.#activity.compiles(command)
-        ? this.#activity.compile(command, () => this.#make(command, self, made))
+      const result = this.#tracer.compiles(command)
+        ? this.#tracer.compile(command, () => this.#make(command, self, made))
         : this.#make(command, self, made);
       if (made) made.object = result as object;
     };
     const device = deviceOf(self);
     if (device) this.#context.attempt(device, act);
     else act();
-    if (device && made && !made.object) made.object = this.#context.standIn(device, [made.kind]);
+    if (device && made && !made.object) made.object = this.#context.invalidObject(device, [made.kind]);
   }
 
-  /** What is there already is as good as what the command would make. */
   #make(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
-    return command.sharing
-      ? createShared(this.#context, self, command, () => this.#call(command, self, made) as object)
-      : this.#call(command, self, made);
+    const device = command.sharing && deviceOf(self);
+    if (!device) return this.#call(command, self, made);
+    const { devices, work } = this.#context;
+    const make = () => this.#call(command, self, made) as object;
+    return createShared(devices.of(device), work, self, command, make);
   }
 
   #request(command: DecodedCommand, self: Entry, made: Entry | undefined, serial: number): void {
     const { operation } = command;
     const { replies } = this.#context;
-    const answered = this.#activity.awaited(command, self.object, serial);
+    const replied = this.#tracer.awaited(command, self.object, serial);
     const rejected = (error: unknown) => {
       if (made && !made.object) this.#context.objects.release(made.id);
       replies.rejected(serial, describeRejection(error));
-      answered?.();
+      replied?.();
     };
     try {
-      const { promise, reply } = this.#activity.compiles(command)
-        ? this.#activity.compile(command, () => this.#await(command, self, made))
+      const { promise, reply } = this.#tracer.compiles(command)
+        ? this.#tracer.compile(command, () => this.#await(command, self, made))
         : this.#await(command, self, made);
       promise.then((value) => {
         try {
           replies.fulfilled(serial, operation, reply ? reply(value as never) : value);
-          answered?.();
+          replied?.();
         } catch (error) {
           rejected(error);
         }
@@ -144,18 +146,20 @@ export class CommandRunner implements Carrier<DecodedCommand> {
     }
   }
 
-  /** What an awaited operation waits for: its handler says, or it is the promise that the method returns. */
-  #await(command: DecodedCommand, self: Entry, made: Entry | undefined): Awaited {
+  /** Starts an awaited command. Its handler returns the pending reply, and the implementation's method a promise. */
+  #await(command: DecodedCommand, self: Entry, made: Entry | undefined): PendingReply {
     const call = () => {
       const result = this.#call(command, self, made);
-      return result instanceof Promise ? { promise: result } : (result as Awaited);
+      return result instanceof Promise ? { promise: result } : (result as PendingReply);
     };
-    return made && command.sharing ? createSharedAsync(this.#context, self, command, made, call) : call();
+    if (!made || !command.sharing) return call();
+    const { devices, work } = this.#context;
+    return createSharedAsync(devices.of(self), work, self, command, made, call);
   }
 
   #call(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
-    const { handler } = command;
-    if (handler) return handler(this.#context, self, command.args as never, made);
+    const handler = HANDLERS[command.opcode];
+    if (handler) return handler(this.#context, self, command.args as never, made, command);
     const object = self.object as object;
     return command.method(object).apply(object, command.args);
   }

@@ -10,31 +10,30 @@ import type {
   SessionOver,
 } from '../../proto/handshake.js';
 import type { OpenedGpu } from '../gpu/open-gpu.js';
-import { LimitedSpans } from './trace/limited-spans.js';
-import type { Activity } from './trace/tracer.js';
+import { limitSpans, type Tracer } from './trace/tracer.js';
 import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
-import { Carrier, type Ending } from './wire/session-channel.js';
+import { SessionChannel, type SessionEnding } from './wire/session-channel.js';
 
 /** The pipe to the process that started this one, where that is the client. */
 const PIPE_FD = 3;
-/** How long the end of a session may take, in milliseconds: longer, and the process ends with it. */
-const RETIRE_MS = 5000;
+/** How long a session may take to hand over, in milliseconds. After that the process ends. */
+const HAND_OVER_MS = 5000;
 
-/** A client whose connection could not be handed over any more. */
+/** The client went before its connection could be handed over. */
 const GONE: SessionOver = {
   code: 'DISCONNECTED',
   message: 'the client disconnected before the session began',
 };
 
-/** Why a process ends whose session has left it work that goes on. */
+/** The process ends, because the GPU still works for a session that has ended. */
 const BUSY = {
   code: 'EXECUTOR_LOST',
-  message: `the GPU was still busy ${RETIRE_MS / 1000} seconds after the session's end`,
+  message: `the GPU was still busy ${HAND_OVER_MS / 1000} seconds after the session's end`,
 } as const;
 
 export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
-  /** `inheritance` is what the session before has left to this one. */
+  /** `inheritance` is what the last session handed over to this one. */
   createSession(
     gpu: GPU,
     peer: SessionPeer,
@@ -42,43 +41,42 @@ export interface ExecutorParts {
     inheritance?: unknown,
   ): SessionEndpoint;
   /**
-   * Makes ready for a program: `inheritance` is for its first session, which may come at once; `prepared` resolves
-   * when all is done.
+   * Compiles ahead for a program. `inheritance` is for its first session, which may come at once. `compiled` resolves
+   * when all is compiled.
    */
   compileAhead?(gpu: GPU, about: CompileAhead): Promise<{ inheritance: unknown; compiled: Promise<unknown> }>;
-  /** What tells of what the process does; absent where nothing does. */
-  activity?: Activity;
-  /** Resolves when the process may end after its sessions: what is still being written is on disk. */
+  /** Tells of what the process does. */
+  tracer?: Tracer;
+  /** Resolves when the process may end: everything that was to be written is on disk. */
   settled?(): Promise<void> | undefined;
 }
 
 /**
- * Makes this process an executor: opens the GPU that `choice` names, reports to the parent, and carries the
- * sessions that the parent begins, one after the other. The process ends when a session breaks the protocol,
- * when the client whose private host it is closes the pipe, or when the parent is gone.
+ * Makes this process an executor. It opens the GPU that `choice` names, reports to its parent, and runs the sessions that
+ * the parent begins, one after another. The process ends when a session breaks the protocol, when the client of a private
+ * host closes the pipe, or when the parent is gone.
  */
 export async function runExecutor(choice: string, parts: ExecutorParts): Promise<void> {
   process.title = 'farlight-executor';
-  // Ctrl-C in a terminal, and whoever ends a service, reach every process of the group, but the parent decides
-  // when this one ends: a program may still be using its GPU while it handles the signal, and a host lets its
-  // sessions end. Who wants to end this process alone has SIGKILL, as the parent has.
+  // Ctrl-C and the end of a service reach every process of the group. The parent decides when this process ends: its
+  // program may use the GPU while it handles the signal, and a host lets sessions end. SIGKILL still ends this process.
   for (const signal of ['SIGINT', 'SIGHUP', 'SIGTERM'] as const) process.on(signal, () => {});
   process.on('disconnect', () => leave(parts));
-  // A parent that died while this process loaded its code is not told of any more.
+  // No event comes for a parent that died while this process loaded its code.
   if (!process.connected) leave(parts);
-  process.on('uncaughtException', (error) => fail(`the executor failed: ${sentence(error)}`));
+  process.on('uncaughtException', (error) => fail(`the executor failed: ${describe(error)}`));
 
   const opening = parts.openGpu(choice);
-  /** What obeys the next command: when the GPU is open, and devices are where they are prepared. */
+  /** Resolves to the executor that obeys the next command: when the GPU is open, and the devices that compile ahead. */
   let executor = opening.then((opened) => new Executor(opened, parts));
   const ignore = () => {};
   process.on('message', (command: ExecutorCommand, socket?: Socket) => {
-    // A connection that broke on its way does not arrive, and is done with all the same.
+    // The parent waits for this also where the connection broke on its way and did not arrive.
     if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
     else if (command.type === 'compileAhead') executor = executor.then((it) => it.compileAhead(command));
-    // An exception ends the process as any that nobody catches, and the parent is told of it. Where the GPU cannot be
-    // opened, it is told below.
+    // An exception here is uncaught, which ends the process and tells the parent. A GPU that cannot be opened is
+    // reported below.
     else void executor.then((it) => it.obey(command, socket), ignore);
   });
   try {
@@ -90,11 +88,11 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   }
 }
 
-/** What of an executor process outlives a session. */
+/** The part of an executor process that outlives its sessions. */
 class Executor {
   readonly #opened: OpenedGpu;
   readonly #parts: ExecutorParts;
-  #carrier: Carrier | undefined;
+  #channel: SessionChannel | undefined;
   #inheritance: unknown;
   #stopWatching: (() => void) | undefined;
 
@@ -103,7 +101,7 @@ class Executor {
     this.#parts = parts;
   }
 
-  /** Resolves when a session may come, which is before all is prepared. */
+  /** Resolves when a session may come. Devices may still be compiling then. */
   async compileAhead(about: CompileAhead): Promise<this> {
     const done = () => report({ type: 'compiledAhead' });
     try {
@@ -111,8 +109,8 @@ class Executor {
       this.#inheritance = inheritance;
       void Promise.resolve(compiled).then(done);
     } catch (error) {
-      // A session that comes has nothing compiled ahead, and does without.
-      process.stderr.write(`nothing compiled ahead: ${sentence(error)}\n`);
+      // The session does without.
+      process.stderr.write(`nothing compiled ahead: ${describe(error)}\n`);
       done();
     }
     return this;
@@ -124,74 +122,74 @@ class Executor {
       const { session, head } = command;
       if (!session.welcome) this.#begin(session, new Socket({ fd: PIPE_FD }), head);
       else if (socket) this.#begin(session, socket, head);
-      else void this.#retire(undefined, GONE);
+      else void this.#handOver(undefined, GONE);
     } else if (command.type === 'resume' && socket) {
-      if (this.#carrier) this.#carrier.resume(socket, command.head, command);
+      if (this.#channel) this.#channel.resume(socket, command.head, command);
       else socket.destroy();
     } else if (command.type === 'end') {
-      this.#carrier?.end(command);
+      this.#channel?.end(command);
     } else if (command.type === 'watch') {
       this.#watch(command.on);
     } else if (command.type !== 'resume' && command.type !== 'ping') {
-      this.#carrier?.session.share?.(command);
+      this.#channel?.session.share?.(command);
     }
   }
 
   #begin(description: SessionDescription, socket: Duplex, head: Uint8Array): void {
-    invariant(!this.#carrier, 'an executor has one session at a time');
+    invariant(!this.#channel, 'an executor has one session at a time');
     const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
-    this.#carrier = new Carrier({
+    this.#channel = new SessionChannel({
       description,
       opened: { adapter, wgslLanguageFeatures, activity: true, sharedFile: true },
       createSession: (peer) =>
         this.#parts.createSession(gpu, { ...peer, ask: report }, description, this.#inheritance),
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
-      onOver: (ending) => this.#over(ending, description),
+      onEnded: (ending) => this.#ended(ending, description),
     });
-    this.#carrier.begin(socket, head);
+    this.#channel.begin(socket, head);
   }
 
-  /** Tells of what is done, or no longer. */
+  /** Begins to report spans, or stops. */
   #watch(on: boolean): void {
     this.#stopWatching?.();
     this.#stopWatching = undefined;
-    if (!on || !this.#carrier) return;
-    const limited = new LimitedSpans((spans, left) => report({ type: 'spans', spans, left }));
-    this.#stopWatching = this.#parts.activity?.watch((spans) => limited.take(spans));
+    if (!on || !this.#channel) return;
+    const listener = limitSpans((spans, left) => report({ type: 'spans', spans, left }));
+    this.#stopWatching = this.#parts.tracer?.watch(listener);
   }
 
-  #over(ending: Ending, { welcome }: SessionDescription): void {
-    const session = this.#carrier?.session;
-    this.#carrier = undefined;
+  #ended(ending: SessionEnding, { welcome }: SessionDescription): void {
+    const session = this.#channel?.session;
+    this.#channel = undefined;
     this.#watch(false);
     if (ending.by === 'fault') {
       session?.close();
       report({ type: 'ended', code: ending.code, message: ending.message }, 0);
     } else if (welcome) {
       const { code, message } = ending;
-      void this.#retire(session, { code, message });
+      void this.#handOver(session, { code, message });
     } else {
       session?.close();
       leave(this.#parts);
     }
   }
 
-  async #retire(session: SessionEndpoint | undefined, why: SessionOver): Promise<void> {
+  async #handOver(session: SessionEndpoint | undefined, why: SessionOver): Promise<void> {
     report({ type: 'over', ...why });
-    const timer = setTimeout(() => report({ type: 'ended', ...BUSY }, 0), RETIRE_MS);
-    this.#inheritance = await session?.retire?.();
+    const timer = setTimeout(() => report({ type: 'ended', ...BUSY }, 0), HAND_OVER_MS);
+    this.#inheritance = await session?.handOver?.();
     clearTimeout(timer);
     report({ type: 'idle' });
   }
 }
 
-/** Ends the process when what is being written is on disk. */
+/** Ends the process when everything is on disk that was to be written. */
 function leave(parts: ExecutorParts): void {
-  setTimeout(() => process.exit(0), RETIRE_MS);
+  setTimeout(() => process.exit(0), HAND_OVER_MS);
   void Promise.resolve(parts.settled?.()).then(() => process.exit(0));
 }
 
-/** Tells the parent, and ends the process once it is told where an exit code is given. */
+/** Tells the parent. With an exit code, ends the process once the parent is told. */
 function report(message: ExecutorReport, exitCode?: number): void {
   const done = () => {
     if (exitCode !== undefined) process.exit(exitCode);
@@ -205,6 +203,6 @@ function fail(message: string): void {
   report({ type: 'ended', code: 'EXECUTOR_LOST', message }, 1);
 }
 
-function sentence(error: unknown): string {
+function describe(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

@@ -1,9 +1,11 @@
 /**
- * The executor process. Its arguments: the adapter to open (see openGpu), and as JSON where the driver of that keeps
- * shaders (see keepShaders), where that is not for the user's own programs to share. Which folder holds what the tenant's sessions
- * have left, it hears with the first of them, or when it is to make ready for that.
+ * The executor process. Its arguments: the adapter to open (see openGpu), and as JSON the folder for the driver's shaders
+ * (see keepShaders), where those are not the user's own. The first session, or the first command to compile ahead, says
+ * which folder is the tenant's.
  */
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { invariant } from '../../proto/errors.js';
 import type { BoundedFolder } from '../../proto/handshake.js';
 import { ContentStore } from '../contents/content-store.js';
@@ -12,27 +14,32 @@ import { divide, PROFILES } from '../contents/tenant-folders.js';
 import { MOST_WAITING_BYTES, WriteSchedule } from '../contents/write-schedule.js';
 import { paceDawn } from '../gpu/dawn-polls.js';
 import { openGpu } from '../gpu/open-gpu.js';
-import { ProfileStore } from '../profiles/profile-store.js';
-import { ProgramProfiles } from '../profiles/program-profiles.js';
-import { compileEarly } from './compile-early.js';
+import { ProfileStore, ProgramProfiles } from '../profiles/profile-store.js';
 import { runExecutor } from './executor-process.js';
-import { CLOCK } from './limits/gpu-watchdog.js';
 import { openAhead } from './reuse/open-ahead.js';
 import type { OpenDevice } from './reuse/open-device.js';
 import { ExecutorSession } from './session.js';
-import { ACTIVITY_CLOCK, Activity } from './trace/tracer.js';
+import { TRACE_CLOCK, Tracer } from './trace/tracer.js';
 
-compileEarly();
+/**
+ * How much bytecode a function runs before V8 looks whether to optimise it, in bytes. V8's own budget is 132 KiB. An
+ * executor does few things, a program waits for each of them, and with this they are fast after half the repetitions.
+ * A much smaller budget compiles functions that are not worth it: decision 13 has the measurements.
+ */
+const INTERRUPT_BUDGET = 50_000;
+
+setFlagsFromString(`--interrupt-budget=${INTERRUPT_BUDGET}`);
 const polls = paceDawn();
 const [adapter = 'auto', shaders] = process.argv.slice(2);
 if (shaders !== undefined) keepShaders(JSON.parse(shaders));
 const log = (message: string) => process.stderr.write(`${message}\n`);
-/** One for the process: sessions come and go. */
-const activity = new Activity({ clock: ACTIVITY_CLOCK });
-let kept: Kept | undefined;
+/** One for all sessions of the process. */
+const tracer = new Tracer({ clock: TRACE_CLOCK });
+let opened: TenantFolder | undefined;
 
-interface Kept {
-  readonly folder: string;
+/** The open folder of the tenant that this process serves. */
+interface TenantFolder {
+  readonly path: string;
   readonly store: ContentStore;
   readonly writes: WriteSchedule;
   readonly profiles: ProfileStore;
@@ -40,39 +47,40 @@ interface Kept {
 
 await runExecutor(adapter, {
   async openGpu(choice) {
-    const opened = await openGpu(choice);
-    polls.isSoftware = opened.adapter.software;
-    return opened;
+    const gpu = await openGpu(choice);
+    polls.isSoftware = gpu.adapter.software;
+    return gpu;
   },
   createSession: (gpu, peer, { program, blobs, limits }, free) => {
-    const { store, writes, profiles } = (blobs && keep(blobs)) ?? {};
+    const { store, writes, profiles } = (blobs && openFolder(blobs)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
       profiles: profiles && new ProgramProfiles(program, profiles),
       store,
       writes,
       limits,
-      activity,
+      tracer,
       polls,
     });
   },
   async compileAhead(gpu, { program, blobs }) {
-    const profiles = new ProgramProfiles(program, keep(blobs).profiles);
+    const profiles = new ProgramProfiles(program, openFolder(blobs).profiles);
     const { devices, compiled } = await openAhead(gpu, profiles.devices(), profiles);
     return { inheritance: devices, compiled };
   },
-  activity,
-  settled: () => kept?.store.idle(),
+  tracer,
+  settled: () => opened?.store.idle(),
 });
 
-function keep({ path: folder, maxBytes }: BoundedFolder): Kept {
-  if (!kept) {
-    const writes = new WriteSchedule({ clock: CLOCK, mostBytes: Math.min(MOST_WAITING_BYTES, maxBytes / 4) });
-    const room = divide(maxBytes);
-    const store = new ContentStore({ folder, maxBytes: room.contents, log, turns: writes });
-    const profiles = new ProfileStore(join(folder, PROFILES), room.profiles);
-    kept = { folder, store, writes, profiles };
+function openFolder({ path, maxBytes }: BoundedFolder): TenantFolder {
+  if (!opened) {
+    const mostBytes = Math.min(MOST_WAITING_BYTES, maxBytes / 4);
+    const writes = new WriteSchedule({ clock: PROCESS_CLOCK, mostBytes });
+    const shares = divide(maxBytes);
+    const store = new ContentStore({ folder: path, maxBytes: shares.contents, log, schedule: writes });
+    const profiles = new ProfileStore(join(path, PROFILES), shares.profiles);
+    opened = { path, store, writes, profiles };
   }
-  invariant(kept.folder === folder, 'an executor serves one tenant');
-  return kept;
+  invariant(opened.path === path, 'an executor serves one tenant');
+  return opened;
 }

@@ -1,4 +1,5 @@
 import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
+import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/handshake.js';
 import type { ShareCommand } from '../../proto/shares.js';
@@ -8,87 +9,89 @@ import type { ContentStore } from '../contents/content-store.js';
 import type { WriteSchedule } from '../contents/write-schedule.js';
 import type { GpuPolls } from '../gpu/dawn-polls.js';
 import { CommandRunner } from './command-runner.js';
-import { Context, type Guards, type Profiles } from './handlers/context.js';
+import { Context, type Guards } from './handlers/context.js';
 import { GpuMemory } from './limits/gpu-memory.js';
 import { GpuTurn } from './limits/gpu-turn.js';
-import { CLOCK, GpuWatchdog, stuckSentence } from './limits/gpu-watchdog.js';
+import { GpuWatchdog, stuckSentence } from './limits/gpu-watchdog.js';
 import { MemoryCount } from './limits/memory-count.js';
 import { ObjectTable } from './objects/object-table.js';
 import type { OpenDevice } from './reuse/open-device.js';
-import { SessionActivity } from './trace/session-tracer.js';
-import { ACTIVITY_CLOCK, Activity } from './trace/tracer.js';
+import { type Profiles, SessionDevices } from './reuse/session-devices.js';
+import { SessionTracer } from './trace/session-tracer.js';
+import { TRACE_CLOCK, Tracer } from './trace/tracer.js';
 import { CommandDecoder } from './wire/command-decoder.js';
 import { DecodedCommand } from './wire/decoded-command.js';
 import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
 import { HeldCommands } from './wire/held-commands.js';
 import { ReplyWriter } from './wire/reply-writer.js';
 
-/** What sessions of the same program have left. */
-export interface SessionLegacy {
-  /** Devices, which the new session owns. */
+/** What a session shares with its process, and gets from earlier sessions of its program. */
+export interface SessionSurroundings {
+  /** Free devices of earlier sessions, which the new session owns. */
   free?: OpenDevice[] | undefined;
-  /** What was compiled on devices that are gone. */
+  /** What the program compiled on devices that are gone. */
   profiles?: Profiles | undefined;
-  /** The contents that the client may name, of all programs of its tenant. Absent where it may name none. */
+  /** The contents of the tenant's programs, which the client may name. Absent where it may name none. */
   store?: ContentStore | undefined;
-  /** When what is stored is written, which depends on what the session does. */
+  /** When contents are written. It depends on what the session does. */
   writes?: WriteSchedule | undefined;
-  /** What the session may take of the GPU. Absent where it may take all. */
+  /** The session's share of the GPU. Absent where it may take everything. */
   limits?: SessionLimits | undefined;
-  /** Tells what this process does. Absent where nobody outside of the session wants to know. */
-  activity?: Activity | undefined;
-  /** When the GPU is asked whether it is done, which depends on what the session does. */
+  /** Tells of what this process does. Absent where nobody outside the session wants to know. */
+  tracer?: Tracer | undefined;
+  /** When Dawn is polled. It depends on what the session does. */
   polls?: GpuPolls | undefined;
 }
 
 /**
- * One program's WebGPU session on this side: decodes its commands, in order, and has them carried out, as far as
- * its limits and the contents that it names let them.
+ * The host's part of one program's session. It decodes the program's commands and has them carried out in order, within
+ * the session's limits, and when the contents that they name are there.
  *
- * States: *open*; *closed* (the peer is gone, or broke the protocol: its devices are destroyed, and
- * frames that still come are dropped).
+ * States: *open*; *ended* (the peer is gone, or broke the protocol). Then its devices are destroyed, and frames that
+ * still come are dropped.
  */
 export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #peer: SessionPeer;
-  readonly #objects = new ObjectTable((kinds) => this.#runner.standIn(kinds));
+  readonly #objects = new ObjectTable((kinds) => this.#runner.invalidObject(kinds));
   readonly #assembler = new BatchAssembler();
   readonly #context: Context;
+  readonly #devices: SessionDevices;
   readonly #runner: CommandRunner;
   readonly #commands: CommandDecoder<DecodedCommand>;
   readonly #held: HeldCommands<DecodedCommand>;
-  readonly #activity: SessionActivity;
+  readonly #tracer: SessionTracer;
   readonly #writes: WriteSchedule | undefined;
   readonly #polls: GpuPolls | undefined;
-  #closed = false;
+  #ended = false;
 
-  /** `gpu` is the implementation that is driven; the session never closes it. */
-  constructor(gpu: GPU, peer: SessionPeer, legacy: SessionLegacy = {}) {
-    const { free, profiles, store, writes, limits, polls } = legacy;
-    const { activity = new Activity({ clock: ACTIVITY_CLOCK }) } = legacy;
+  /** `gpu` is the implementation. The session never closes it. */
+  constructor(gpu: GPU, peer: SessionPeer, surroundings: SessionSurroundings = {}) {
+    const { free, profiles, store, writes, limits, polls } = surroundings;
+    const { tracer = new Tracer({ clock: TRACE_CLOCK }) } = surroundings;
     this.#peer = peer;
     this.#writes = writes;
     this.#polls = polls;
-    this.#activity = new SessionActivity(activity);
-    const replies = new ReplyWriter((frame, ofActivity) => {
+    this.#tracer = new SessionTracer(tracer);
+    const replies = new ReplyWriter((frame, onlySpans) => {
       polls?.stirred();
-      this.#activity.sent(frame.length, ofActivity);
-      return this.#closed || peer.send(frame);
+      this.#tracer.sent(frame.length, onlySpans);
+      return this.#ended || peer.send(frame);
     });
-    this.#context = new Context(
+    this.#devices = new SessionDevices({ replies, free, profiles });
+    this.#context = new Context({
       gpu,
-      this.#objects,
+      objects: this.#objects,
+      devices: this.#devices,
       replies,
-      activity,
-      (promise) => this.#pauseUntil(promise),
-      free,
-      profiles,
-      limits && this.#guards(limits),
-    );
-    this.#runner = new CommandRunner(this.#context, this.#activity);
+      tracer,
+      pauseUntil: (promise) => this.#pauseUntil(promise),
+      ...(limits && this.#guards(limits)),
+    });
+    this.#runner = new CommandRunner(this.#context, this.#tracer);
     const held = new HeldCommands<DecodedCommand>({
       store,
       ask: (name) => replies.missing(name),
-      carrier: this.#runner,
+      runner: this.#runner,
     });
     this.#held = held;
     this.#commands = new CommandDecoder<DecodedCommand>({
@@ -99,7 +102,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       store: (name, bytes) => held.store(name, bytes),
       supply: (name, bytes) => held.supply(name, bytes),
     });
-    this.#context.begin();
+    this.#devices.begin();
   }
 
   get work(): Work {
@@ -115,31 +118,31 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   }
 
   receive(frame: Uint8Array): boolean {
-    if (this.#closed) return false;
+    if (this.#ended) return false;
     this.#polls?.stirred();
     const { written } = this.#context.uploads;
     const { executed } = this.#runner;
-    const kept = this.#held.kept;
-    this.#heed(() => {
-      const batch = this.#assembler.push(frame);
-      if (!batch) {
-        this.#activity.part();
+    const { kept } = this.#held;
+    this.#endOnFault(() => {
+      const flush = this.#assembler.push(frame);
+      if (!flush) {
+        this.#tracer.part();
         return;
       }
-      this.#held.begin(batch.length);
-      this.#activity.batch(batch.length, () => this.#commands.run(batch));
+      this.#held.begin(flush.length);
+      this.#tracer.flush(flush.length, () => this.#commands.run(flush));
     });
     this.#writes?.worked();
-    // A single write, of bytes that nobody waits for or keeps.
+    // A single write whose bytes nobody waits for or keeps: the frame's memory can be used again.
     const isWrite = this.#runner.executed === executed + 1 && this.#context.uploads.written === written + 1;
     return isWrite && this.#held.kept === kept;
   }
 
   share(command: ShareCommand): void {
-    if (this.#closed) return;
+    if (this.#ended) return;
     const { memory, turn } = this.#context;
     if (command.type === 'memory') memory?.granted(command);
-    else if (command.type === 'spare') memory?.spare();
+    else if (command.type === 'spare') memory?.giveBack();
     else if (command.type === 'turn') turn?.granted(command.ms);
     else turn?.yield();
   }
@@ -148,32 +151,56 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     this.#context.replies.drained();
   }
 
+  close(): void {
+    if (this.#ended) return;
+    this.#end();
+    this.#devices.saveProfiles();
+    this.#devices.destroy();
+  }
+
+  async handOver(): Promise<OpenDevice[]> {
+    if (this.#ended) return [];
+    this.#end();
+    this.#context.destroyResources();
+    const devices = await this.#devices.free();
+    // Only the collector frees what the program dropped without destroying it.
+    this.#context.garbage.collect();
+    return devices;
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#writes?.rested();
+    this.#context.end();
+    this.#held.clear();
+  }
+
   #guards({ gpuMs, asksForMemory, takesTurns }: SessionLimits): Guards {
-    const ask: SessionPeer['ask'] = (report) => this.#closed || this.#peer.ask?.(report);
+    const ask: SessionPeer['ask'] = (report) => this.#ended || this.#peer.ask?.(report);
     const soon = (act: () => void) => void setImmediate(act);
     return {
-      watchdog: gpuMs > 0 ? this.#guard(gpuMs) : undefined,
+      watchdog: gpuMs > 0 ? this.#watchdog(gpuMs) : undefined,
       memory: asksForMemory ? new GpuMemory(0, { ask }) : new MemoryCount(),
       turn: takesTurns ? new GpuTurn({ tell: ask, now: monotonicNow, soon }) : undefined,
     };
   }
 
   /**
-   * The GPU does not come back from what the session gave it. Its devices are left as they are, since destroying
-   * one waits for its work: that ends with this process alone.
+   * Ends the session where the GPU does not finish its work. Its devices stay: to destroy one waits for the same work.
+   * They end with this process.
    */
-  #guard(limitMs: number): GpuWatchdog {
+  #watchdog(limitMs: number): GpuWatchdog {
     const onStuck = () => {
-      if (this.#closed) return;
-      this.#closed = true;
+      if (this.#ended) return;
+      this.#ended = true;
       this.#held.clear();
       this.#peer.end('EXECUTOR_LOST', stuckSentence(limitMs));
     };
-    return new GpuWatchdog({ limitMs, clock: CLOCK, onStuck });
+    return new GpuWatchdog({ limitMs, clock: PROCESS_CLOCK, onStuck });
   }
 
-  /** Does what the client sent, which may turn out to break the protocol. */
-  #heed(act: () => void): void {
+  /** Runs `act`. Where that finds a fault of the client, ends the session. */
+  #endOnFault(act: () => void): void {
     try {
       act();
     } catch (error) {
@@ -183,38 +210,15 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     }
   }
 
-  /** What comes after the command that is being carried out waits here, and what comes after that at the peer. */
+  /** Holds the commands that come next, until the promise settles. Frames that come next wait at the peer. */
   #pauseUntil(promise: Promise<unknown>): void {
     this.#held.pause();
-    this.#peer.hold?.(true);
+    this.#peer.pause?.(true);
     const resume = () => {
-      if (this.#closed) return;
-      this.#heed(() => this.#held.resume());
-      if (!this.#held.paused) this.#peer.hold?.(false);
+      if (this.#ended) return;
+      this.#endOnFault(() => this.#held.resume());
+      if (!this.#held.paused) this.#peer.pause?.(false);
     };
     promise.then(resume, resume);
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#writes?.rested();
-    this.#context.end();
-    this.#context.saveProfiles();
-    this.#held.clear();
-    this.#context.destroyDevices();
-  }
-
-  async retire(): Promise<OpenDevice[]> {
-    if (this.#closed) return [];
-    this.#closed = true;
-    this.#writes?.rested();
-    this.#context.end();
-    this.#held.clear();
-    this.#context.destroyResources();
-    const devices = await this.#context.freeDevices();
-    // What the program had dropped without destroying it is freed by the collector alone.
-    this.#context.garbage.collect();
-    return devices;
   }
 }

@@ -13,7 +13,15 @@ import {
 import { hashContent } from '../../link/machine/hashing.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
 import { contentPath, type StoredFile, scanSync, temporaryPath } from '../contents/content-folder.js';
-import { decodeProfile, decodeProgram, encodeProfile, PROFILE_LIMITS, type Profile } from './profile.js';
+import {
+  type DeviceRecipes,
+  decodeProfile,
+  decodeProgram,
+  encodeProfile,
+  PROFILE_LIMITS,
+  type Profile,
+  type ProfileStep,
+} from './profile.js';
 
 /** Profiles that are kept, and the bytes of all of them where nothing else is said. */
 const MOST = 256;
@@ -90,6 +98,41 @@ export class ProfileStore {
 
   #path(key: string): string {
     return contentPath(this.folder, hashContent(new TextEncoder().encode(key)));
+  }
+}
+
+/** How a program asked for a device: the key that tells such devices apart, and how to ask again. */
+export interface AskedDevice {
+  readonly key: string;
+  readonly recipes: DeviceRecipes;
+}
+
+/** What one program compiled on its devices, by how it asked for each device. */
+export class ProgramProfiles {
+  readonly #program: string;
+  readonly #store: ProfileStore;
+
+  constructor(program: string, store: ProfileStore) {
+    this.#program = program;
+    this.#store = store;
+  }
+
+  read(asked: AskedDevice): readonly ProfileStep[] {
+    return this.#store.read(this.#key(asked))?.steps ?? [];
+  }
+
+  write(asked: AskedDevice, steps: readonly ProfileStep[]): void {
+    this.#store.write(this.#key(asked), { program: this.#program, device: asked.recipes, steps });
+  }
+
+  /** How the program asked for its last devices, on this GPU or on another. The newest comes first. */
+  devices(): DeviceRecipes[] {
+    const newest = [...newestProfiles([this.#store.folder])].map(({ profile }) => profile);
+    return newest.filter(({ program }) => program === this.#program).map(({ device }) => device);
+  }
+
+  #key({ key }: AskedDevice): string {
+    return JSON.stringify([this.#program, key]);
   }
 }
 

@@ -20,7 +20,7 @@ beforeEach(() => {
   folder = folders.make();
   time = new FakeTime();
   schedule = new WriteSchedule({ clock: time.clock, quietMs: 250, mostBytes: 10_000 });
-  store = new ContentStore({ folder, maxBytes: 1 << 20, turns: schedule });
+  store = new ContentStore({ folder, maxBytes: 1 << 20, schedule });
   schedule.worked();
 });
 
@@ -78,7 +78,7 @@ describe('a session has what it stored written', () => {
 
   it.each<[string, (session: ExecutorSession) => unknown]>([
     ['it closes', (session) => session.close()],
-    ['it is over, and its process is kept', (session) => session.retire()],
+    ['it is over, and its process is kept', (session) => session.handOver()],
   ])('when %s', async (_what, end) => {
     const session = open();
     const written = store.write(one.name, one.bytes);

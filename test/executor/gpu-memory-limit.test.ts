@@ -44,7 +44,7 @@ describe('a session with a limit of GPU memory', () => {
     });
     expect(memory?.constructor.name).toBe('GPUOutOfMemoryError');
     expect(memory?.message).toMatch(
-      /createBuffer: 41943040 bytes are more than what is left .* 67108864 .* 41943040 are in use.*--gpu-memory/,
+      /createBuffer: 41943040 bytes are more than is left .* 67108864 .* 41943040 are in use.*--gpu-memory/,
     );
     expect(validation).toBeNull();
     expect(second?.size).toBe(40 * MIB);

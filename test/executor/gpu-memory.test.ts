@@ -4,7 +4,7 @@ import type { Entry } from '#farlight/server/executor/objects/object-table.js';
 import { turn } from '../support/scripted-transport.js';
 
 const request = (bytes: number, made: object = {}) => ({
-  what: 'GPUDevice.createBuffer',
+  operation: 'GPUDevice.createBuffer',
   bytes,
   exceeds: () => false,
   make: () => made,
@@ -21,16 +21,16 @@ async function inOwnJob(act: () => void): Promise<void> {
 describe("a session's GPU memory", () => {
   it('is refused beyond the limit, with what is left, and nothing is made', () => {
     const memory = new GpuMemory(100);
-    memory.hold(request(60));
-    memory.hold(request(40));
+    memory.allocate(request(60));
+    memory.allocate(request(40));
     let made = false;
     const make = () => {
       made = true;
       return {};
     };
     const refused = { ...request(1), make };
-    expect(() => memory.hold(refused)).toThrow(RangeError);
-    expect(() => memory.hold(refused)).toThrow(
+    expect(() => memory.allocate(refused)).toThrow(RangeError);
+    expect(() => memory.allocate(refused)).toThrow(
       /createBuffer: 1 bytes .* 100 bytes .* 100 are in use; destroy.*--gpu-memory/,
     );
     expect(made).toBe(false);
@@ -39,8 +39,8 @@ describe("a session's GPU memory", () => {
 
   it('is given back once by what is destroyed', () => {
     const memory = new GpuMemory(100);
-    const holder = memory.hold(request(60));
-    memory.hold(request(40));
+    const holder = memory.allocate(request(60));
+    memory.allocate(request(40));
     memory.destroyed(holder);
     memory.destroyed(holder);
     memory.released(holder);
@@ -52,21 +52,21 @@ describe("a session's GPU memory", () => {
     const make = () => {
       throw new Error('refused');
     };
-    expect(() => memory.hold({ ...request(60), make })).toThrow('refused');
+    expect(() => memory.allocate({ ...request(60), make })).toThrow('refused');
     expect(memory.used).toBe(0);
   });
 
   it('leaves it to the implementation to refuse what it refuses in any case', () => {
     const memory = new GpuMemory(100);
     const made = {};
-    expect(memory.hold({ ...request(1000, made), exceeds: () => true })).toBe(made);
+    expect(memory.allocate({ ...request(1000, made), exceeds: () => true })).toBe(made);
     expect(memory.used).toBe(0);
   });
 
   it('is given back by what was released as soon as it is needed', async () => {
     const memory = new GpuMemory(100);
-    await inOwnJob(() => memory.released(memory.hold(request(90))));
-    expect(memory.hold(request(90))).toBeDefined();
+    await inOwnJob(() => memory.released(memory.allocate(request(90))));
+    expect(memory.allocate(request(90))).toBeDefined();
     expect(memory.used).toBe(90);
   });
 
@@ -79,19 +79,19 @@ describe("a session's GPU memory", () => {
       const memory = new GpuMemory(100);
       let whole: object | undefined = {};
       await inOwnJob(() => {
-        const holder = memory.hold(request(90));
+        const holder = memory.allocate(request(90));
         const self = kind === 'GPUTexture' ? holder : {};
         const made_ = entry(made, whole as object);
         if (kind === 'GPUCommandEncoder') memory.keepParts(entry(kind, self), [holder], undefined);
         memory.keepParts(entry(kind, self), kind === 'GPUDevice' ? [holder] : [], made_);
         memory.released(holder);
       });
-      expect(() => memory.hold(request(90)), made).toThrow(RangeError);
+      expect(() => memory.allocate(request(90)), made).toThrow(RangeError);
       expect(whole).toBeDefined();
       // The next release is what makes it worth looking again.
       whole = undefined;
-      await inOwnJob(() => memory.released(memory.hold(request(1))));
-      expect(memory.hold(request(90)), made).toBeDefined();
+      await inOwnJob(() => memory.released(memory.allocate(request(1))));
+      expect(memory.allocate(request(90)), made).toBeDefined();
     }
   });
 
@@ -99,14 +99,14 @@ describe("a session's GPU memory", () => {
     const memory = new GpuMemory(100);
     const commands = {};
     await inOwnJob(() => {
-      const holder = memory.hold(request(90));
+      const holder = memory.allocate(request(90));
       const encoder = entry('GPUCommandEncoder', {});
       memory.keepParts(encoder, [holder], undefined);
       memory.keepParts(encoder, [], entry('GPUCommandBuffer', commands));
       memory.keepParts(entry('GPUQueue', {}), [commands], undefined);
       memory.released(holder);
     });
-    expect(memory.hold(request(90))).toBeDefined();
+    expect(memory.allocate(request(90))).toBeDefined();
   });
 
   it('has garbage collected only when something was released since the last time', async () => {
@@ -115,31 +115,31 @@ describe("a session's GPU memory", () => {
       collections += 1;
     };
     const memory = new GpuMemory(100, { collect });
-    const holder = memory.hold(request(90));
-    for (let i = 0; i < 3; i += 1) expect(() => memory.hold(request(20))).toThrow();
+    const holder = memory.allocate(request(90));
+    for (let i = 0; i < 3; i += 1) expect(() => memory.allocate(request(20))).toThrow();
     expect(collections).toBe(0);
     memory.released(holder);
-    for (let i = 0; i < 3; i += 1) expect(() => memory.hold(request(20))).toThrow();
+    for (let i = 0; i < 3; i += 1) expect(() => memory.allocate(request(20))).toThrow();
     expect(collections).toBe(1);
   });
 
   it('is asked of the host where it has not granted enough, and had when it has', async () => {
     const asked: object[] = [];
     const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
-    memory.hold(request(60));
+    memory.allocate(request(60));
     expect(memory.fits(50)).toBe(false);
     const more = memory.more(50);
     expect(asked).toEqual([{ type: 'wantMemory', bytes: 110 }]);
     memory.granted({ bytes: 200, limit: 1000, others: 0 });
     await more;
-    expect(memory.hold(request(50))).toBeDefined();
+    expect(memory.allocate(request(50))).toBeDefined();
     expect(asked).toHaveLength(1);
   });
 
   it('is asked for once more where something was collected since it was refused', async () => {
     const asked: object[] = [];
     const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
-    await inOwnJob(() => memory.released(memory.hold(request(90))));
+    await inOwnJob(() => memory.released(memory.allocate(request(90))));
     const more = memory.more(150);
     memory.granted({ bytes: 100, limit: 200, others: 90 });
     await turn();
@@ -155,11 +155,11 @@ describe("a session's GPU memory", () => {
   it('goes back but for what is used when the host wants it, and is refused then with what the host has said', () => {
     const asked: object[] = [];
     const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
-    memory.hold(request(60));
-    memory.spare();
+    memory.allocate(request(60));
+    memory.giveBack();
     expect(asked).toEqual([{ type: 'keepMemory', bytes: 60 }]);
     expect(memory.fits(1)).toBe(false);
     memory.granted({ bytes: 60, limit: 500, others: 420 });
-    expect(() => memory.hold(request(50))).toThrow(/50 bytes .* 500 bytes .* 480 are in use/);
+    expect(() => memory.allocate(request(50))).toThrow(/50 bytes .* 500 bytes .* 480 are in use/);
   });
 });

@@ -10,7 +10,7 @@ const folders = temporaryFolders();
 const [one, two] = [1, 2].map((seed) => content(seed, 4000)) as [Content, Content];
 
 const carried: string[] = [];
-const carrier = {
+const runner = {
   execute: (command: string) => void carried.push(command),
   release: () => void carried.push('release'),
 };
@@ -29,7 +29,7 @@ afterEach(async () => {
 describe('a content that the host has', () => {
   it('is not used under a wrong length', async () => {
     await store.write(one.name, one.bytes);
-    const held = new HeldCommands<string>({ store, carrier, ask: () => expect.unreachable() });
+    const held = new HeldCommands<string>({ store, runner, ask: () => expect.unreachable() });
     const named = new NamedContent(one.name, one.bytes.length - 1);
     expect(() => held.execute('a', [], [named], 0)).toThrow(ProtocolError);
     expect(carried).toEqual([]);
@@ -46,7 +46,7 @@ describe('while it is paused', () => {
     const held: HeldCommands<string> = new HeldCommands<string>({
       store,
       ask: (name) => void asks.push(name),
-      carrier: {
+      runner: {
         execute: (command, _operands, payloads) => {
           done.push([command, payloads.reduce((sum, { length }) => sum + length, 0)]);
           if (command === 'pauses') held.pause();
@@ -80,7 +80,7 @@ describe('while it is paused', () => {
   it('what was there and is gone when its turn comes is asked for then', async () => {
     await store.write(one.name, one.bytes);
     const asks: ContentName[] = [];
-    const held = new HeldCommands<string>({ store, carrier, ask: (name) => void asks.push(name) });
+    const held = new HeldCommands<string>({ store, runner, ask: (name) => void asks.push(name) });
     held.pause();
     held.execute('named', [], [stored()], 0);
     store.clear();
@@ -94,7 +94,7 @@ describe('while it is paused', () => {
 describe('what waits for a missing content', () => {
   const missing = new NamedContent(toContentName(new Uint8Array(32)), 10);
   const hold = () => {
-    const held = new HeldCommands<string>({ store, carrier, ask: () => {}, mostBytes: 10_000 });
+    const held = new HeldCommands<string>({ store, runner, ask: () => {}, mostBytes: 10_000 });
     held.begin(1000);
     held.execute('first', [], [missing], 0);
     return held;

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { Mappings } from '#farlight/server/executor/objects/mappings.js';
+import { Mappings } from '#farlight/server/executor/reuse/open-device.js';
 
 /** A promise that counts how often it is waited for. */
 class Counted extends Promise<void> {

@@ -3,7 +3,7 @@ import { MemoryCount } from '#farlight/server/executor/limits/memory-count.js';
 
 describe('the GPU memory of a session without a limit', () => {
   const hold = (memory: MemoryCount, bytes: number) =>
-    memory.hold({ what: 'GPUDevice.createBuffer', bytes, exceeds: () => false, make: () => ({}) });
+    memory.allocate({ operation: 'GPUDevice.createBuffer', bytes, exceeds: () => false, make: () => ({}) });
 
   it('is what was made and neither destroyed nor dropped, each counted once', () => {
     const memory = new MemoryCount();
@@ -24,7 +24,7 @@ describe('the GPU memory of a session without a limit', () => {
     const make = () => {
       throw new RangeError('no');
     };
-    expect(() => memory.hold({ what: 'x', bytes: 5, exceeds: () => false, make })).toThrow(/no/);
+    expect(() => memory.allocate({ operation: 'x', bytes: 5, exceeds: () => false, make })).toThrow(/no/);
     expect(memory.used).toBe(0);
   });
 });

@@ -20,9 +20,9 @@ import { ProtocolError } from '#farlight/proto/errors.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import { divide } from '#farlight/server/contents/tenant-folders.js';
-import type { Profiles } from '#farlight/server/executor/handlers/context.js';
 import { openAhead } from '#farlight/server/executor/reuse/open-ahead.js';
 import type { OpenDevice } from '#farlight/server/executor/reuse/open-device.js';
+import type { Profiles } from '#farlight/server/executor/reuse/session-devices.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 import {
   type DeviceRecipes,
@@ -250,7 +250,7 @@ describe('a host that has restarted', () => {
   async function compiledBefore(...codes: string[]) {
     const { compile, executor } = await session(new FakeGpu());
     for (const code of codes) compile(code);
-    await executor.retire();
+    await executor.handOver();
   }
 
   const fakeWithPipelines = () => {
@@ -266,7 +266,7 @@ describe('a host that has restarted', () => {
     const code = `// ${'long '.repeat(1000)}`;
     first.compile(code);
     expect(compiles(before)).toEqual(['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline']);
-    await first.executor.retire();
+    await first.executor.handOver();
 
     const after = fakeWithPipelines();
     const texts: string[] = [];
@@ -316,7 +316,7 @@ describe('a host that has restarted', () => {
     const { compile, executor } = await session(fake, devices);
     compile('prepared');
     expect(compiles(fake)).toEqual(ahead);
-    expect(await executor.retire()).toHaveLength(1);
+    expect(await executor.handOver()).toHaveLength(1);
   });
 
   it('gives what it still prepares to the program that comes meanwhile', async () => {
@@ -351,7 +351,7 @@ describe('a host that has restarted', () => {
   it('gives no device to a program that asks for an adapter of another feature level', async () => {
     const first = await session(new FakeGpu(), undefined, 'compatibility');
     first.compile('compatible');
-    const free = await first.executor.retire();
+    const free = await first.executor.handOver();
     const fake = fakeWithPipelines();
     const { compile } = await session(fake, free, 'core');
     compile('compatible');

@@ -238,7 +238,7 @@ describe('a peer that breaks the protocol loses its session, and the process goe
 });
 
 describe('a device that comes when its session is over', () => {
-  it.each(['close', 'retire'] as const)('by %s is destroyed', async (how) => {
+  it.each(['close', 'handOver'] as const)('by %s is destroyed', async (how) => {
     encoder = new CommandEncoder(owner, 'on');
     const request = { operation: OPERATIONS.GPU.requestAdapter, self: root, args: [adapterOptions] };
     session.receive(frame({ ...request, made: adapter }));

@@ -2,37 +2,37 @@ import { describe, expect, it } from 'vitest';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import { SPAN, type Span, spanMask } from '#farlight/proto/activity.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
-import { SessionActivity } from '#farlight/server/executor/trace/session-tracer.js';
-import { Activity } from '#farlight/server/executor/trace/tracer.js';
+import { SessionTracer } from '#farlight/server/executor/trace/session-tracer.js';
+import { limitSpans, Tracer } from '#farlight/server/executor/trace/tracer.js';
 import { FakeQueue, FakeTime } from '../support/fake-time.js';
 
 function record(options: { mostSpans?: number; kinds?: number } = {}) {
   const time = new FakeTime();
-  const activity = new Activity({ clock: time.clock, mostSpans: options.mostSpans, waitMs: 50 });
+  const tracer = new Tracer({ clock: time.clock, mostSpans: options.mostSpans, waitMs: 50 });
   const lists: Span[][] = [];
-  const stop = activity.watch((spans) => lists.push(spans), options.kinds);
-  return { time, activity, lists, stop, spans: () => lists.flat() };
+  const stop = tracer.watch((spans) => lists.push(spans), options.kinds);
+  return { time, tracer, lists, stop, spans: () => lists.flat() };
 }
 
 describe('a recorder of spans', () => {
   it('keeps nothing, asks the GPU nothing and waits for no time while nobody watches', async () => {
     const time = new FakeTime();
-    const activity = new Activity({ clock: time.clock });
+    const tracer = new Tracer({ clock: time.clock });
     const queue = new FakeQueue();
-    activity.add(SPAN.executed, { start: 0 });
-    activity.submitted(queue);
-    expect([queue.asked, time.waiting, activity.watches(SPAN.gpu)]).toEqual([0, 0, false]);
+    tracer.add(SPAN.executed, { start: 0 });
+    tracer.submitted(queue);
+    expect([queue.asked, time.waiting, tracer.watches(SPAN.gpu)]).toEqual([0, 0, false]);
     const spans: Span[] = [];
-    activity.watch((list) => spans.push(...list));
-    activity.flush();
+    tracer.watch((list) => spans.push(...list));
+    tracer.deliver();
     expect(spans).toEqual([]);
   });
 
   it('hands spans on together, when the oldest has waited its time', async () => {
-    const { time, activity, lists } = record();
-    activity.add(SPAN.received, { start: 0, end: 1, number: 1, bytes: 10 });
+    const { time, tracer, lists } = record();
+    tracer.add(SPAN.received, { start: 0, end: 1, number: 1, bytes: 10 });
     await time.pass(49);
-    activity.add(SPAN.executed, { start: 1, number: 1, bytes: 10 });
+    tracer.add(SPAN.executed, { start: 1, number: 1, bytes: 10 });
     expect(lists).toEqual([]);
     await time.pass(1);
     expect(lists).toEqual([
@@ -46,54 +46,54 @@ describe('a recorder of spans', () => {
   });
 
   it('never keeps more than its bound, and loses none', () => {
-    const { activity, lists, spans } = record({ mostSpans: 4 });
-    for (let number = 1; number <= 10; number += 1) activity.add(SPAN.sent, { start: 0, number });
-    activity.flush();
+    const { tracer, lists, spans } = record({ mostSpans: 4 });
+    for (let number = 1; number <= 10; number += 1) tracer.add(SPAN.sent, { start: 0, number });
+    tracer.deliver();
     expect(lists.map(({ length }) => length)).toEqual([4, 4, 2]);
     expect(spans().map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
   it('tells each watcher of its kinds alone, and none after it has stopped', () => {
-    const { activity, spans, stop } = record({ kinds: spanMask(SPAN.compiled) });
+    const { tracer, spans, stop } = record({ kinds: spanMask(SPAN.compiled) });
     const others: Span[] = [];
-    const stopOther = activity.watch((list) => others.push(...list), spanMask(SPAN.awaited));
-    activity.add(SPAN.compiled, { start: 0 });
-    activity.add(SPAN.awaited, { start: 0 });
-    activity.add(SPAN.executed, { start: 0 });
-    activity.flush();
+    const stopOther = tracer.watch((list) => others.push(...list), spanMask(SPAN.awaited));
+    tracer.add(SPAN.compiled, { start: 0 });
+    tracer.add(SPAN.awaited, { start: 0 });
+    tracer.add(SPAN.executed, { start: 0 });
+    tracer.deliver();
     expect([spans().map(({ kind }) => kind), others.map(({ kind }) => kind)]).toEqual([
       [SPAN.compiled],
       [SPAN.awaited],
     ]);
     stop();
-    activity.add(SPAN.compiled, { start: 0 });
-    activity.flush();
-    expect([spans().length, activity.watches(SPAN.compiled), activity.watches(SPAN.awaited)]).toEqual([
+    tracer.add(SPAN.compiled, { start: 0 });
+    tracer.deliver();
+    expect([spans().length, tracer.watches(SPAN.compiled), tracer.watches(SPAN.awaited)]).toEqual([
       1,
       false,
       true,
     ]);
     stopOther();
-    expect(activity.watches(SPAN.awaited)).toBe(false);
+    expect(tracer.watches(SPAN.awaited)).toBe(false);
   });
 
   it('a watcher hears nothing of what ended before it came', () => {
-    const { activity } = record();
-    activity.add(SPAN.sent, { start: 0 });
+    const { tracer } = record();
+    tracer.add(SPAN.sent, { start: 0 });
     const late: Span[] = [];
-    activity.watch((list) => late.push(...list));
-    activity.flush();
+    tracer.watch((list) => late.push(...list));
+    tracer.deliver();
     expect(late).toEqual([]);
   });
 
   it('a GPU is busy from a submit until it is done, asked one question at a time', async () => {
-    const { time, activity, spans } = record();
+    const { time, tracer, spans } = record();
     const queue = new FakeQueue();
     await time.pass(10);
-    activity.submitted(queue);
+    tracer.submitted(queue);
     await time.pass(5);
-    activity.submitted(queue);
-    activity.submitted(queue);
+    tracer.submitted(queue);
+    tracer.submitted(queue);
     expect(queue.asked).toBe(1);
     await time.pass(5);
     queue.done();
@@ -109,10 +109,10 @@ describe('a recorder of spans', () => {
   });
 
   it('does not ask the GPU again once nobody watches', async () => {
-    const { time, activity, stop } = record();
+    const { time, tracer, stop } = record();
     const queue = new FakeQueue();
-    activity.submitted(queue);
-    activity.submitted(queue);
+    tracer.submitted(queue);
+    tracer.submitted(queue);
     stop();
     queue.done();
     await time.pass(1);
@@ -126,20 +126,20 @@ describe("a session's spans", () => {
 
   it('number batches and frames from the session’s start, also those that nobody watched', async () => {
     const time = new FakeTime();
-    const activity = new Activity({ clock: time.clock });
-    const session = new SessionActivity(activity);
-    session.batch(5, () => {});
+    const tracer = new Tracer({ clock: time.clock });
+    const session = new SessionTracer(tracer);
+    session.flush(5, () => {});
     session.sent(7, false);
     const spans: Span[] = [];
-    activity.watch((list) => spans.push(...list));
+    tracer.watch((list) => spans.push(...list));
     session.part();
     await time.pass(3);
-    session.batch(100, () => {
+    session.flush(100, () => {
       time.time += 4;
     });
     session.sent(9, false);
     session.sent(500, true);
-    activity.flush();
+    tracer.deliver();
     expect(spans.map(({ kind, start, end, number, bytes }) => [kind, start, end, number, bytes])).toEqual([
       [SPAN.received, 0, 3, 2, 100],
       [SPAN.executed, 3, 7, 2, 100],
@@ -148,8 +148,8 @@ describe("a session's spans", () => {
   });
 
   it('have the operation and the label of what is awaited, and leave with its answer', () => {
-    const { activity, spans } = record();
-    const session = new SessionActivity(activity);
+    const { tracer, spans } = record();
+    const session = new SessionTracer(tracer);
     session.awaited({ operation: mapAsync, args: [1, 0] }, { label: 'result' }, 5)?.();
     expect(spans()).toMatchObject([
       { kind: SPAN.awaited, name: 'GPUBuffer.mapAsync', label: 'result', number: 5 },
@@ -157,23 +157,23 @@ describe("a session's spans", () => {
   });
 
   it('tell of a pipeline that could not be made, too, whose exception comes through', () => {
-    const { activity, spans } = record();
-    const session = new SessionActivity(activity);
+    const { tracer, spans } = record();
+    const session = new SessionTracer(tracer);
     const command = { operation: createComputePipeline, args: [{ label: 'wrong' }] };
     const fail = () => {
       throw new TypeError('no');
     };
     expect(() => session.compile(command, fail)).toThrow('no');
-    activity.flush();
+    tracer.deliver();
     expect(spans()).toMatchObject([{ kind: SPAN.compiled, label: 'wrong' }]);
   });
 
   it('last from when a pipeline is asked for to when it is there, at once or later', async () => {
-    const { time, activity, spans } = record();
-    const session = new SessionActivity(activity);
+    const { time, tracer, spans } = record();
+    const session = new SessionTracer(tracer);
     const command = { operation: createComputePipeline, args: [{ label: 'matmul' }] };
-    expect(session.compiles(command)).toBe(true);
-    expect(session.compiles({ operation: mapAsync, args: [] })).toBe(false);
+    expect(session.compiles({ compiles: true })).toBe(true);
+    expect(session.compiles({ compiles: false })).toBe(false);
     session.compile(command, () => {
       time.time += 30;
     });
@@ -188,4 +188,25 @@ describe("a session's spans", () => {
       { kind: SPAN.compiled, name: 'GPUComputePipeline', label: 'conv', start: 30, end: 43 },
     ]);
   });
+});
+
+it('an executor tells of at most 4,000 spans a second, and of how many it left out', () => {
+  let now = 0;
+  const told: [number, number][] = [];
+  const take = limitSpans(
+    (spans, left) => told.push([spans.length, left]),
+    () => now,
+  );
+  const sent = { kind: SPAN.sent, name: '', label: '', start: 0, end: 0, number: 0, bytes: 0 };
+  const many = Array.from({ length: 3000 }, () => sent);
+  take(many);
+  take(many);
+  take(many);
+  now = 1000;
+  take(many);
+  expect(told).toEqual([
+    [3000, 0],
+    [1000, 2000],
+    [3000, 3000],
+  ]);
 });

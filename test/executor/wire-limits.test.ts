@@ -52,7 +52,7 @@ describe('the executor refuses', () => {
     const { commands, done } = decoder();
     commands.run(batch((w) => define(w, Uint8Array.of(1))));
     expect(() => commands.run(batch((w) => w.u64(head(ITEM.follow, LIMITS.batchCommands + 1))))).toThrow(
-      /a batch has more than/,
+      /a flush has more than/,
     );
     expect(done.commands).toBe(1);
   });

@@ -83,7 +83,7 @@ async function slowdown(what: string, { most, stopped = false }: Beside) {
 describe('a tenant beside one that', () => {
   it('has all its GPU memory continues as before, and the other is out of memory', async () => {
     const { ratio, said } = await slowdown('memory', { most: 2 });
-    expect(said).toMatch(/^ready 8 .*8388608 bytes are more than what is left of the 67108864 bytes/);
+    expect(said).toMatch(/^ready 8 .*8388608 bytes are more than is left of the 67108864 bytes/);
     expect(ratio).toBeLessThan(2);
   }, 120_000);
 

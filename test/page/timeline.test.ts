@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { SPAN, type Span, type SpanKind } from '#farlight/proto/activity.js';
-import { LimitedSpans } from '#farlight/server/executor/trace/limited-spans.js';
 import { LANES, Lanes } from '#farlight/server/page/site/lanes.js';
 import { TimelineView, ticks } from '#farlight/server/page/site/timeline-view.js';
 
@@ -130,27 +129,5 @@ describe('the view of a timeline', () => {
   it('has a scale of round times', () => {
     expect(ticks(-5000, 0, 5)).toEqual([-5000, -4000, -3000, -2000, -1000, 0]);
     expect(ticks(-7, 0, 4)).toEqual([-6, -4, -2, 0]);
-  });
-});
-
-describe('the spans that an executor reports', () => {
-  it('are at most 4,000 a second, with the number of those left out', () => {
-    let now = 0;
-    const told: [number, number][] = [];
-    const limited = new LimitedSpans(
-      (spans, left) => told.push([spans.length, left]),
-      () => now,
-    );
-    const many = Array.from({ length: 3000 }, () => span(SPAN.sent, 0, 0));
-    limited.take(many);
-    limited.take(many);
-    limited.take(many);
-    now = 1000;
-    limited.take(many);
-    expect(told).toEqual([
-      [3000, 0],
-      [1000, 2000],
-      [3000, 3000],
-    ]);
   });
 });

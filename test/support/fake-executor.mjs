@@ -75,7 +75,7 @@ if (process.argv[1] === import.meta.filename) {
       // It returns nothing: the memory of a frame that is sent back must not serve again meanwhile.
       receive: (frame) => void actions[frame[0]]?.(frame, peer),
       close: () => {},
-      retire: async () => {
+      handOver: async () => {
         if (lingers) hang();
       },
     }),

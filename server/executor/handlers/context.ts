@@ -2,111 +2,90 @@ import { SPAN } from '../../../proto/activity.js';
 import { messageOf, ProtocolError } from '../../../proto/errors.js';
 import type { FarlightErrorType } from '../../../proto/gen/operations.js';
 import { noWork, type Work } from '../../../proto/work.js';
-import type { ProfileStep } from '../../profiles/profile.js';
 import { GarbageMeter } from '../limits/garbage.js';
 import type { GpuTurn } from '../limits/gpu-turn.js';
 import type { GpuWatchdog } from '../limits/gpu-watchdog.js';
 import type { SessionMemory } from '../limits/memory-count.js';
 import { Uploads } from '../limits/uploads.js';
-import type { ErrorScopes } from '../objects/error-scopes.js';
 import type { Entry, ObjectTable } from '../objects/object-table.js';
-import { compileAhead } from '../reuse/compile-ahead.js';
-import type { DeviceRequest } from '../reuse/device-request.js';
-import { OpenDevice } from '../reuse/open-device.js';
-import type { Activity } from '../trace/tracer.js';
+import type { SessionDevices } from '../reuse/session-devices.js';
+import type { Tracer } from '../trace/tracer.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { ReplyWriter } from '../wire/reply-writer.js';
 
-/** What a program compiled on its devices, by how it had asked for those. */
-export interface Profiles {
-  read(request: DeviceRequest): readonly ProfileStep[];
-  write(request: DeviceRequest, steps: readonly ProfileStep[]): void;
-}
-
-/** Devices that wait for the program to ask for one again, at most, once it has given up others. */
-const MOST_FREE = 4;
-
-/** The interfaces whose objects have memory of the GPU's, and are destroyed. */
+/** The interfaces whose objects take GPU memory and can be destroyed. */
 const RESOURCES = ['GPUBuffer', 'GPUTexture', 'GPUQuerySet'];
 
-/** What holds a session to its limits. */
+/** Holds a session to its limits. What is absent is not limited. */
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
   memory?: SessionMemory | undefined;
   turn?: GpuTurn | undefined;
 }
 
-/** What the handlers of a session's commands share. */
+export interface ContextOptions extends Guards {
+  gpu: GPU;
+  objects: ObjectTable;
+  devices: SessionDevices;
+  replies: ReplyWriter;
+  tracer: Tracer;
+  /** Makes the commands that come next wait until the promise settles. */
+  pauseUntil(promise: Promise<unknown>): void;
+}
+
+/** The part of a session that its handlers share. It knows nothing of commands, of handlers or of the connection. */
 export class Context {
   readonly gpu: GPU;
   readonly objects: ObjectTable;
+  readonly devices: SessionDevices;
   readonly replies: ReplyWriter;
-  readonly activity: Activity;
-  /** What the session has had done, as far as it is not counted elsewhere. */
-  readonly work: Work = noWork();
-  /** The command that is being carried out. */
-  command: DecodedCommand | undefined;
-  readonly garbage = new GarbageMeter();
-  readonly uploads: Uploads;
-  /** What holds the session to its limits; absent where it has none. */
+  readonly tracer: Tracer;
   readonly watchdog: GpuWatchdog | undefined;
   readonly memory: SessionMemory | undefined;
   readonly turn: GpuTurn | undefined;
-  /** Has the commands that come next wait until the promise is settled. */
   readonly pauseUntil: (promise: Promise<unknown>) => void;
-  /** Devices of earlier sessions that this one may have. */
-  readonly #free: OpenDevice[];
-  readonly #profiles: Profiles | undefined;
-  readonly #devices = new Map<Entry, OpenDevice>();
-  /** Devices that the client has given up, until the GPU is done with them. */
-  readonly #freeing = new Map<OpenDevice, Promise<void>>();
+  readonly uploads: Uploads;
+  readonly garbage = new GarbageMeter();
+  /** Counts what the session has done, where nothing else counts it. */
+  readonly work: Work = noWork();
   #ended = false;
-  #untell: (() => void) | undefined;
+  #stopWatching: (() => void) | undefined;
 
-  constructor(
-    gpu: GPU,
-    objects: ObjectTable,
-    replies: ReplyWriter,
-    activity: Activity,
-    pauseUntil: (promise: Promise<unknown>) => void,
-    free: OpenDevice[] = [],
-    profiles?: Profiles,
-    guards: Guards = {},
-  ) {
-    this.gpu = gpu;
-    this.objects = objects;
-    this.replies = replies;
-    this.activity = activity;
-    this.pauseUntil = pauseUntil;
-    this.uploads = new Uploads({ pauseUntil });
-    this.#free = free;
-    this.#profiles = profiles;
-    this.watchdog = guards.watchdog;
-    this.memory = guards.memory;
-    this.turn = guards.turn;
+  constructor(options: ContextOptions) {
+    this.gpu = options.gpu;
+    this.objects = options.objects;
+    this.devices = options.devices;
+    this.replies = options.replies;
+    this.tracer = options.tracer;
+    this.watchdog = options.watchdog;
+    this.memory = options.memory;
+    this.turn = options.turn;
+    this.pauseUntil = options.pauseUntil;
+    this.uploads = new Uploads({ pauseUntil: options.pauseUntil });
   }
 
-  /** The session is over: a device that comes still is nobody's, and what waits is not done. */
+  /** The session has ended: drops the commands that wait. */
   end(): void {
     this.#ended = true;
-    this.tellOf(0);
+    this.watch(0);
+    this.devices.end();
     this.watchdog?.stop();
     this.turn?.stop();
   }
 
-  /** Tells the client of spans of these kinds from now on, and of no others. */
-  tellOf(kinds: number): void {
-    this.#untell?.();
-    this.#untell = undefined;
+  /** From now on tells the client of spans of these kinds, and of no others. */
+  watch(kinds: number): void {
+    this.#stopWatching?.();
+    this.#stopWatching = undefined;
     if (kinds === 0) return;
-    this.#untell = this.activity.watch((spans) => {
-      this.replies.activity(spans);
-      // Who waits for a compiler wants to know meanwhile, and not when the batch is through.
+    this.#stopWatching = this.tracer.watch((spans) => {
+      this.replies.spans(spans);
+      // A client that waits for the compiler wants to know it now, and not at the end of the flush.
       if (spans.some(({ kind }) => kind === SPAN.compiled)) this.replies.leaveNow();
     }, kinds);
   }
 
-  /** Has `act` done on a device when the promise is resolved, and after that what comes next. */
+  /** Runs `act` on a device when the promise resolves. The commands that come next wait for it. */
   later(device: Entry, promise: Promise<unknown>, act: () => void): void {
     const acted = promise.then(() => {
       if (!this.#ended) this.attempt(device, act);
@@ -114,140 +93,9 @@ export class Context {
     this.pauseUntil(acted);
   }
 
-  /** Begins to tell the client of a device's errors and of its end. */
-  adoptDevice(entry: Entry, opened: OpenDevice): void {
-    if (this.#ended) {
-      opened.device.destroy();
-      return;
-    }
-    entry.object = opened.device;
-    this.#devices.set(entry, opened);
-    opened.own({
-      uncaptured: (error) => this.replies.uncaptured(entry.id, error),
-      lost: (reason, message) => this.replies.lost(entry.id, reason, message),
-    });
-  }
-
-  /** A new device: what the program compiled on such a one before is compiled while it does other things. */
-  openDevice(device: GPUDevice, request: DeviceRequest): OpenDevice {
-    const opened = new OpenDevice(device, request);
-    const steps = this.#profiles?.read(request) ?? [];
-    if (steps.length > 0) {
-      compileAhead(opened, steps);
-      this.#tellOfPipelines(opened);
-    }
-    return opened;
-  }
-
-  /** Tells the client what is there for it. */
-  begin(): void {
-    for (const opened of this.#free) if (opened.reusable) this.#tellOfPipelines(opened);
-  }
-
-  #tellOfPipelines(opened: OpenDevice): void {
-    const tell = () => this.replies.held(opened.heldPipelines());
-    if (opened.compiling) void opened.compiling.then(tell);
-    else tell();
-  }
-
-  /** A free device that was asked for in the same way, which the caller adopts. */
-  takeDevice({ key }: DeviceRequest): OpenDevice | undefined {
-    const at = this.#free.findIndex((free) => free.reusable && free.request.key === key);
-    return at < 0 ? undefined : this.#free.splice(at, 1)[0];
-  }
-
-  /** A handle of an object is gone; that of its device may be already, and then nothing is kept of it. */
-  released(device: Entry, object: object): void {
-    this.#devices.get(device)?.shared.released(object);
-  }
-
-  /** Destroys the buffers, textures and query sets that the client has handles of: all, or those of a device. */
-  destroyResources(of?: Entry): void {
-    for (const kind of RESOURCES) {
-      for (const { object, device } of this.objects.all(kind)) {
-        if (!object || (of && device !== of)) continue;
-        (object as GPUBuffer).destroy();
-        this.garbage.destroyed(object as GPUBuffer);
-        this.memory?.destroyed(object);
-      }
-    }
-  }
-
-  /** The client has given up a device, and so all that it has of it: it may have that again, where it asks for one like it. */
-  releaseDevice(entry: Entry): void {
-    const opened = this.#devices.get(entry);
-    if (!opened) return;
-    this.destroyResources(entry);
-    this.#devices.delete(entry);
-    this.saveProfiles([opened]);
-    const freed = () => {
-      this.#freeing.delete(opened);
-      this.turn?.forget(opened.device.queue);
-      if (opened.reusable) this.#free.push(opened);
-      const surplus = this.#free.length > MOST_FREE ? this.#free.shift() : undefined;
-      (opened.reusable ? surplus : opened)?.device.destroy();
-    };
-    this.#freeing.set(opened, opened.free().then(freed, freed));
-  }
-
-  /** Ends the session's devices, and those that it has given up and that are not free yet. */
-  destroyDevices(): void {
-    for (const { device } of [...this.#devices.values(), ...this.#freeing.keys()]) device.destroy();
-  }
-
-  /** The session is over: the devices that another may have, once the GPU is done with them. */
-  async freeDevices(): Promise<OpenDevice[]> {
-    await Promise.all(this.#freeing.values());
-    const owned = [...this.#devices.values()];
-    this.#devices.clear();
-    this.saveProfiles(owned);
-    await Promise.all(owned.map((opened) => opened.free()));
-    return [...this.#free, ...owned].filter((opened) => {
-      if (!opened.reusable) opened.device.destroy();
-      return opened.reusable;
-    });
-  }
-
-  /** Writes down what was compiled, for a device that is yet to be made. */
-  saveProfiles(devices: Iterable<OpenDevice> = this.#devices.values()): void {
-    for (const { reusable, shared, request } of devices) {
-      const steps = reusable ? shared.profile() : [];
-      if (steps.length > 0) this.#profiles?.write(request, steps);
-    }
-  }
-
-  opened(device: Entry): OpenDevice {
-    const opened = this.#devices.get(device);
-    if (!opened) throw new ProtocolError(`the device ${device.id} of what is used was released`);
-    return opened;
-  }
-
-  scopes(device: Entry): ErrorScopes {
-    return this.opened(device).scopes;
-  }
-
-  standIn(device: Entry, kinds: readonly string[]): object {
-    return this.opened(device).standIns.get(kinds);
-  }
-
-  /** Takes note of a mapping of a device's buffer until it is settled. */
-  mapping(device: Entry, promise: Promise<unknown>): void {
-    this.opened(device).mappings.add(promise);
-  }
-
-  /** Resolves when the mappings of a device's buffers are settled that were asked for by now. */
-  mapped(device: Entry): Promise<unknown> {
-    return this.opened(device).mappings.settled();
-  }
-
-  /** Raises a GPU error on a device, in the scope that is open now. */
-  raise(device: Entry, type: FarlightErrorType, message: string): void {
-    if (!this.scopes(device).catch({ type, message })) this.replies.uncaptured(device.id, { type, message });
-  }
-
   /**
-   * Where the implementation throws, the specification has an error of the device: the client has made every
-   * check that throws before it sent the command.
+   * Runs `act`, and turns an exception of the implementation into an error of the device. The client has made every
+   * check that throws before it sends a command, so the specification has an error of the device here.
    */
   attempt(device: Entry, act: () => void): void {
     try {
@@ -259,29 +107,49 @@ export class Context {
     }
   }
 
-  /**
-   * Makes an object, and has `keep` called with it once it is known to be valid. Dawn reports an error that
-   * no scope catches before the call that made it returns; what a scope caught is known when it is popped.
-   */
-  makeChecked<T>(device: Entry, make: () => T, keep: (object: T) => void): T {
-    const opened = this.opened(device);
-    const { uncaptured } = opened;
-    const object = make();
-    if (opened.uncaptured === uncaptured) opened.scopes.whenClean(() => keep(object));
-    return object;
+  /** Raises an error of our own on a device, in the scope that is open for its type. */
+  raise(device: Entry, type: FarlightErrorType, message: string): void {
+    const { scopes } = this.devices.of(device);
+    if (!scopes.catch({ type, message })) this.replies.uncaptured(device.id, { type, message });
+  }
+
+  /** An invalid object of one of these kinds, on this device. */
+  invalidObject(device: Entry, kinds: readonly string[]): object {
+    return this.devices.of(device).invalid.get(kinds);
+  }
+
+  /** Destroys a buffer, texture or query set, and takes back its memory. */
+  destroy(resource: object): void {
+    (resource as GPUBuffer).destroy();
+    this.garbage.destroyed(resource as GPUBuffer);
+    this.memory?.destroyed(resource);
+  }
+
+  /** Destroys the resources that the client has handles of: all of them, or those of one device. */
+  destroyResources(of?: Entry): void {
+    for (const kind of RESOURCES) {
+      for (const { object, device } of this.objects.all(kind)) {
+        if (object && (!of || device === of)) this.destroy(object);
+      }
+    }
+  }
+
+  /** The client has released a device, and with it everything that it has of the device. */
+  releaseDevice(entry: Entry): void {
+    if (!this.devices.has(entry)) return;
+    this.destroyResources(entry);
+    this.devices.release(entry, ({ device }) => this.turn?.forget(device.queue));
   }
 }
 
-/** An awaited command under way: what to wait for, and how to make the reply of it. */
-export interface Awaited {
-  /** Of the implementation itself, so that replies keep the order in which it resolves. */
-  promise: Promise<unknown>;
-  /** Made at the moment that `promise` resolves. */
-  reply?: (value: never) => unknown;
-}
-
 /**
- * What a handler does with a command: `args` as the operation reads them; `made` the entry whose object it
- * is to set, if the command creates something. For an awaited operation it returns what is awaited.
+ * Carries out a command. `args` are the arguments as the operation reads them. `made` is the entry whose object the
+ * command creates, if it creates one. For an awaited operation it returns a PendingReply.
  */
-export type Handler = (context: Context, self: Entry, args: never, made: Entry | undefined) => unknown;
+export type Handler = (
+  context: Context,
+  self: Entry,
+  args: never,
+  made: Entry | undefined,
+  command: DecodedCommand,
+) => unknown;

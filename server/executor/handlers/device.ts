@@ -1,9 +1,14 @@
-import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/operations.js';
+import type {
+  FarlightCompilationMessage,
+  FarlightErrorType,
+  FarlightGPUError,
+} from '../../../proto/gen/operations.js';
 import { textureBytes } from '../../../proto/texture-size.js';
 import { exceedsBuffer, exceedsTexture, type MemoryRequest } from '../limits/gpu-memory.js';
 import { describeError } from '../objects/error-scopes.js';
 import type { Entry } from '../objects/object-table.js';
-import type { Awaited, Context } from './context.js';
+import type { PendingReply } from '../wire/reply-writer.js';
+import type { Context } from './context.js';
 
 const deviceOf = (self: Entry) => self.object as GPUDevice;
 
@@ -13,14 +18,14 @@ export function getQueue(_context: Context, self: Entry): GPUQueue {
 
 export function pushErrorScope(context: Context, self: Entry, [filter]: [FarlightErrorType]): void {
   deviceOf(self).pushErrorScope(filter);
-  context.scopes(self).push(filter);
+  context.devices.of(self).scopes.push(filter);
 }
 
-export function popErrorScope(context: Context, self: Entry): Awaited {
-  const ours = context.scopes(self).pop();
+export function popErrorScope(context: Context, self: Entry): PendingReply {
+  const ours = context.devices.of(self).scopes.pop();
   const reply = (caught: GPUError | null): FarlightGPUError<never> | null => {
     const error = caught ? describeError(caught) : ours?.error;
-    if (error) context.opened(self).caught(error);
+    if (error) context.devices.of(self).caught(error);
     else for (const act of ours?.whenClean ?? []) act();
     return error ?? null;
   };
@@ -28,11 +33,11 @@ export function popErrorScope(context: Context, self: Entry): Awaited {
 }
 
 export function destroy(context: Context, self: Entry): void {
-  context.opened(self).destroyed();
+  context.devices.of(self).destroyed();
   deviceOf(self).destroy();
 }
 
-/** A buffer that cannot be had is an invalid one with an error of its device; its mapping is the client's matter. */
+/** A buffer that cannot be had is an invalid one, with an error of its device. Its mapping is the client's matter. */
 export function createBuffer(
   context: Context,
   self: Entry,
@@ -40,19 +45,19 @@ export function createBuffer(
   made: Entry,
 ): GPUBuffer {
   const device = deviceOf(self);
-  // Copied: the command's slots are emptied before memory may come for it.
+  // Copied: the command's slots are empty again when memory comes for it.
   const own = { ...descriptor };
   const make = () => device.createBuffer(own);
   const exceeds = () => exceedsBuffer(device.limits, own);
-  const request = { what: 'GPUDevice.createBuffer', bytes: own.size, exceeds, make };
-  return hold(context, self, made, request, () => void context.uploads.unmade.add(made));
+  const request = { operation: 'GPUDevice.createBuffer', bytes: own.size, exceeds, make };
+  return allocate(context, self, made, request, () => void context.uploads.unmade.add(made));
 }
 
 /**
- * Makes what takes GPU memory: at once, or when the host has granted more of it, and what comes next waits for that.
- * `failed` is called where it cannot be made.
+ * Makes an object that takes GPU memory: at once, or when the host has granted more. Then the commands that come next
+ * wait. Calls `failed` where the object cannot be made.
  */
-function hold<T extends object>(
+function allocate<T extends object>(
   context: Context,
   self: Entry,
   made: Entry,
@@ -62,7 +67,7 @@ function hold<T extends object>(
   const { memory } = context;
   const make = () => {
     try {
-      return memory ? memory.hold(request) : request.make();
+      return memory ? memory.allocate(request) : request.make();
     } catch (error) {
       failed?.();
       throw error;
@@ -72,7 +77,7 @@ function hold<T extends object>(
   context.later(self, memory.more(request.bytes), () => {
     made.object = make();
   });
-  return context.standIn(self, [made.kind]) as T;
+  return context.invalidObject(self, [made.kind]) as T;
 }
 
 export function createTexture(
@@ -85,8 +90,8 @@ export function createTexture(
   const own = { ...descriptor };
   const make = () => device.createTexture(own);
   const exceeds = () => exceedsTexture(device.limits, own);
-  return hold(context, self, made, {
-    what: 'GPUDevice.createTexture',
+  return allocate(context, self, made, {
+    operation: 'GPUDevice.createTexture',
     bytes: textureBytes(own),
     exceeds,
     make,
@@ -98,7 +103,7 @@ export function createComputePipelineAsync(
   self: Entry,
   [descriptor]: [GPUComputePipelineDescriptor],
   made: Entry,
-): Awaited {
+): PendingReply {
   return created(made, deviceOf(self).createComputePipelineAsync(descriptor));
 }
 
@@ -107,14 +112,27 @@ export function createRenderPipelineAsync(
   self: Entry,
   [descriptor]: [GPURenderPipelineDescriptor],
   made: Entry,
-): Awaited {
+): PendingReply {
   return created(made, deviceOf(self).createRenderPipelineAsync(descriptor));
 }
 
-/** The client's handle is good once the pipeline is there; the reply itself is empty. */
-function created(made: Entry, promise: Promise<object>): Awaited {
+/** The pipeline gets the client's handle when it is there. The reply itself is empty. */
+function created(made: Entry, promise: Promise<object>): PendingReply {
   const reply = (pipeline: object) => {
     made.object = pipeline;
   };
   return { promise, reply };
+}
+
+export function getCompilationInfo(_context: Context, self: Entry): PendingReply {
+  const reply = ({ messages }: GPUCompilationInfo): FarlightCompilationMessage<never>[] =>
+    [...messages].map(({ message, type, lineNum, linePos, offset, length }) => ({
+      message,
+      type,
+      lineNum,
+      linePos,
+      offset,
+      length,
+    }));
+  return { promise: (self.object as GPUShaderModule).getCompilationInfo(), reply };
 }

@@ -1,22 +1,17 @@
-import * as activity from './activity.js';
-import * as buffer from './buffer.js';
+import { COMMANDS } from '../../../proto/gen/operations.js';
+import * as adapters from './adapters.js';
 import type { Handler } from './context.js';
 import * as device from './device.js';
-import * as gpu from './gpu.js';
 import * as queue from './queue.js';
-import * as session from './session-commands.js';
-import * as shaderModule from './shader-module.js';
-import * as texture from './texture.js';
+import * as resources from './resources.js';
+import * as session from './session.js';
 
-/**
- * The commands whose execution does not follow from the IDL, by interface and member. Any other calls
- * the method of that name with the arguments as they were read.
- */
-export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
+/** By interface and member: the commands that do more than call the implementation's method with their arguments. */
+const BY_NAME: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   FarlightSession: { setLabel: session.setLabel as Handler, acknowledge: session.acknowledge },
-  FarlightActivity: { watch: activity.watch as Handler, readClock: activity.readClock as Handler },
-  GPU: { requestAdapter: gpu.requestAdapter as Handler },
-  GPUAdapter: { requestDevice: gpu.requestDevice as Handler },
+  FarlightActivity: { watch: session.watch as Handler, readClock: session.readClock as Handler },
+  GPU: { requestAdapter: adapters.requestAdapter as Handler },
+  GPUAdapter: { requestDevice: adapters.requestDevice as Handler },
   GPUDevice: {
     getQueue: device.getQueue as Handler,
     destroy: device.destroy,
@@ -28,10 +23,10 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     createRenderPipelineAsync: device.createRenderPipelineAsync as Handler,
   },
   GPUBuffer: {
-    mapAsync: buffer.mapAsync,
-    writeMapped: buffer.writeMapped,
-    unmap: buffer.unmap,
-    destroy: buffer.destroy,
+    mapAsync: resources.mapAsync,
+    writeMapped: resources.writeMapped,
+    unmap: resources.unmap,
+    destroy: resources.destroy,
   },
   GPUQueue: {
     submit: queue.submit as Handler,
@@ -42,6 +37,11 @@ export const HANDLERS: Readonly<Record<string, Readonly<Record<string, Handler>>
     beginWriteTexture: queue.beginWriteTexture as Handler,
     copyExternalImageToTexture: queue.copyExternalImageToTexture as Handler,
   },
-  GPUTexture: { destroy: texture.destroy },
-  GPUShaderModule: { getCompilationInfo: shaderModule.getCompilationInfo },
+  GPUTexture: { destroy: resources.destroy },
+  GPUShaderModule: { getCompilationInfo: device.getCompilationInfo },
 };
+
+/** By opcode: the handler of a command. A command without one calls the implementation's method of its name. */
+export const HANDLERS: readonly (Handler | undefined)[] = COMMANDS.map(
+  ({ interface: name, member }) => BY_NAME[name]?.[member],
+);

@@ -2,17 +2,17 @@ import { invariant } from '../../../proto/errors.js';
 import { EXTERNAL_IMAGE_FORMATS } from '../../../proto/external-image.js';
 import { GPUTextureUsage } from '../../../proto/gen/webgpu.js';
 import type { Entry } from '../objects/object-table.js';
-import type { Awaited, Context } from './context.js';
+import type { PendingReply } from '../wire/reply-writer.js';
+import type { Context } from './context.js';
 
 /**
- * The mappings that were asked for before are settled before
- * (https://gpuweb.github.io/gpuweb/#promise-ordering), those that fail too, which Dawn tells of later.
- * No call waits fewer turns after the last of what it waits for than one before it, so that calls keep their order.
+ * Mappings that were asked for earlier settle earlier (https://gpuweb.github.io/gpuweb/#promise-ordering). Dawn tells
+ * of failed mappings later, so this waits for them. Every call waits in the same way, so that calls keep their order.
  */
-export function onSubmittedWorkDone(context: Context, self: Entry): Awaited {
+export function onSubmittedWorkDone(context: Context, self: Entry): PendingReply {
   invariant(self.device, 'a queue has a device');
   const done = (self.object as GPUQueue).onSubmittedWorkDone();
-  return { promise: Promise.allSettled([done, context.mapped(self.device)]) };
+  return { promise: Promise.allSettled([done, context.devices.of(self.device).mappings.settled()]) };
 }
 
 export function submit(context: Context, self: Entry, [commandBuffers]: [GPUCommandBuffer[]]): void {
@@ -22,7 +22,7 @@ export function submit(context: Context, self: Entry, [commandBuffers]: [GPUComm
     queue.submit(commands);
     context.work.submits += 1;
     watchdog?.submitted(queue);
-    context.activity.submitted(queue);
+    context.tracer.submitted(queue);
     const done = turn?.submitted(queue);
     if (done) context.pauseUntil(done);
   };
@@ -31,7 +31,7 @@ export function submit(context: Context, self: Entry, [commandBuffers]: [GPUComm
     return;
   }
   invariant(self.device, 'a queue has a device');
-  // Copied: the command's slots are emptied before its turn comes.
+  // Copied: the command's slots are empty again when its turn comes.
   const commands = [...commandBuffers];
   context.later(self.device, turn.wait(), () => act(commands));
 }
@@ -79,7 +79,7 @@ export function beginWriteTexture(
   [written, dataSize, dataLayout, size, parts]: [...TextureWrite<number>, number],
 ): void {
   const queue = self.object as GPUQueue;
-  // Copied: the command's slots are emptied before it is known whether this one is needed again.
+  // Copied: the command's slots are empty again when the write turns out to be wrong.
   const destination = { ...written };
   beginWrite(context, self, parts, {
     isWrong: false,
@@ -91,18 +91,18 @@ export function beginWriteTexture(
 type TextureWrite<Data> = [GPUTexelCopyTextureInfo, Data, GPUTexelCopyBufferLayout, GPUExtent3D];
 
 interface Announced {
-  /** Known to fail, by what the implementation says of the destination. */
+  /** The destination itself shows that the write fails. */
   isWrong: boolean;
-  /** Writes nothing to the destination, which fails where that is no destination. */
+  /** Writes nothing. It fails where the destination is invalid. */
   nothing(): void;
-  /** Writes the whole, with any bytes: called where that fails. The zeros take no memory until they are read. */
+  /** Writes the whole, with zeros, to raise its error. The zeros take no memory until they are read. */
   whole(): void;
 }
 
 /**
- * A write that comes in parts is to be one write: where it fails, it fails once, with the message that the whole
- * has, and nothing is written. Whether the destination is valid is known only when a scope of our own around a
- * write of nothing is popped, so what comes after waits for that: about 20 microseconds.
+ * Makes the parts of a long write act as one write. Where it fails, it fails once, with the message of the whole write,
+ * and nothing is written. To know whether the destination is valid, this writes nothing to it in an error scope of our
+ * own. The commands that come next wait until that scope is popped: about 20 microseconds.
  */
 function beginWrite(
   context: Context,
@@ -128,8 +128,8 @@ function beginWrite(
 }
 
 /**
- * An external image arrives as texels, so what is left is a write: that refuses all but what only a copy
- * of an image requires of its destination.
+ * An external image arrives as texels, so it is written like any texels. A copy of an image requires more of its
+ * destination than a write does: that is checked here.
  */
 export function copyExternalImageToTexture(
   context: Context,

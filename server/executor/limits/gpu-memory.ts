@@ -3,23 +3,23 @@ import { extent } from '../../../proto/texture-size.js';
 import type { Entry } from '../objects/object-table.js';
 import { collector } from './garbage.js';
 
-/** What a create asks for. */
+/** The memory that a create asks for. */
 export interface MemoryRequest<T> {
-  /** The operation, for the message. */
-  what: string;
+  /** The operation, for error messages. */
+  operation: string;
   bytes: number;
-  /** Whether the device refuses it in any case. Asked only where it is too much. */
+  /** Whether the device refuses it anyway. Asked only where there is not enough memory. */
   exceeds(): boolean;
   make(): T;
 }
 
-/** A buffer or texture, and the memory that it has. */
-interface Holding {
+/** The memory of a buffer or texture. */
+interface Allocation {
   readonly bytes: number;
-  readonly holder: WeakRef<object>;
+  readonly owner: WeakRef<object>;
 }
 
-/** What keeps alive that which it was given, until it is finished and submitted. */
+/** The interfaces whose objects keep alive what they were given, until they are finished and submitted. */
 const ENCODERS: ReadonlySet<string> = new Set([
   'GPUCommandEncoder',
   'GPUComputePassEncoder',
@@ -30,58 +30,56 @@ const ENCODERS: ReadonlySet<string> = new Set([
 type Grant = Omit<Extract<ShareCommand, { type: 'memory' }>, 'type'>;
 
 export interface GpuMemoryOptions {
-  /** Asks the host for more, or tells it what is kept. */
+  /** Asks the host for more memory, or tells it how much the session keeps. */
   ask?: (report: Extract<ShareReport, { type: 'wantMemory' | 'keepMemory' }>) => void;
-  /** Has the garbage collected before it returns. */
+  /** Collects the garbage before it returns. */
   collect?: () => void;
 }
 
 /**
- * The GPU memory of one session's buffers and textures, which is not to exceed what the host has granted. What a
- * driver takes beside it (alignment, pipelines, what is under way in a queue) is not counted.
+ * The GPU memory of one session's buffers and textures. It stays within what the host has granted. The host grants it
+ * from the tenant's share, and may want back what is not used. What a driver takes beside it (alignment, pipelines,
+ * work in a queue) is not counted.
  *
- * The host grants it out of what the session's tenant may have, and may want back what is not used.
- *
- * Memory is given back when its holder is destroyed, or collected: that is when neither the program nor anything
- * it made of the holder (a view, a bind group, commands) is there any more. What was only released is collected
- * at once when memory runs out.
+ * Memory comes back when its owner, a buffer or texture, is destroyed or collected. An owner is collected when the
+ * program has released it, and everything that was made of it: views, bind groups, commands. When memory runs out, the
+ * garbage is collected at once.
  */
 export class GpuMemory {
   #grant: Grant;
   readonly #ask: NonNullable<GpuMemoryOptions['ask']>;
   readonly #collect: () => void;
-  /** Who waits for the host's answer. */
+  /** Creates that wait for the host's reply. */
   readonly #asking: (() => void)[] = [];
   #used = 0;
-  readonly #holdings = new WeakMap<object, Holding>();
-  /** Those that the program has dropped and the collector has not taken. */
-  readonly #released = new Set<Holding>();
-  /** Something was released since the last collection. */
+  readonly #byOwner = new WeakMap<object, Allocation>();
+  /** Owners that the program has released and the collector has not taken. */
+  readonly #released = new Set<Allocation>();
+  /** Whether something was released since the last collection. */
   #worthCollecting = false;
-  /** What an object is made of, or was given, which lives as long as it does. */
+  /** The objects that an object was made of, or was given. They live as long as it does. */
   readonly #parts = new WeakMap<object, Set<object>>();
-  /** Those that hold memory. */
-  readonly #held = new Set<Holding>();
-  readonly #collected = new FinalizationRegistry<Holding>((holding) => this.#free(holding));
+  readonly #live = new Set<Allocation>();
+  readonly #collected = new FinalizationRegistry<Allocation>((allocation) => this.#free(allocation));
 
-  /** `bytes` are granted at first. */
+  /** `bytes` is what the host has granted at first. */
   constructor(bytes: number, { ask = () => {}, collect = collector() }: GpuMemoryOptions = {}) {
     this.#grant = { bytes, limit: bytes, others: 0 };
     this.#ask = ask;
     this.#collect = collect;
   }
 
-  /** Bytes that buffers and textures have now. */
+  /** The bytes of all buffers and textures now. */
   get used(): number {
     return this.#used;
   }
 
-  /** Whether so many bytes may be had without asking. */
+  /** Whether so many bytes are left of the grant. */
   fits(bytes: number): boolean {
     return this.#used + bytes <= this.#grant.bytes;
   }
 
-  /** Asks the host for what it takes to have so many bytes more; resolves when they may be had, or cannot. */
+  /** Asks the host to grant so many bytes more. Resolves when the host has granted them, or cannot. */
   async more(bytes: number): Promise<void> {
     await this.#request(bytes);
     if (this.fits(bytes)) return;
@@ -90,14 +88,14 @@ export class GpuMemory {
     if (this.#used < used && !this.fits(bytes)) await this.#request(bytes);
   }
 
-  /** The host has answered. */
+  /** The host has replied. */
   granted(grant: Grant): void {
     this.#grant = grant;
     for (const resolve of this.#asking.splice(0)) resolve();
   }
 
   /** The host wants back what is not used. */
-  spare(): void {
+  giveBack(): void {
     this.#reclaim();
     this.#grant = { ...this.#grant, bytes: this.#used };
     this.#ask({ type: 'keepMemory', bytes: this.#used });
@@ -110,42 +108,42 @@ export class GpuMemory {
     });
   }
 
-  /** Makes what holds memory. @throws RangeError where there is not enough left; nothing is made then. */
-  hold<T extends object>({ what, bytes, exceeds, make }: MemoryRequest<T>): T {
+  /** Makes an object that takes memory. @throws RangeError where too little is left: then nothing is made. */
+  allocate<T extends object>({ operation, bytes, exceeds, make }: MemoryRequest<T>): T {
     if (!this.fits(bytes)) this.#reclaim();
     if (!this.fits(bytes)) {
-      // An error of validation comes before one of memory, and is the implementation's to raise.
+      // A validation error comes before an error of memory, and the implementation raises it.
       if (exceeds()) return make();
       const { limit, others } = this.#grant;
       throw new RangeError(
-        `${what}: ${bytes} bytes are more than what is left of the ${limit} bytes of GPU memory that this tenant's sessions ` +
-          `may have, of which ${others + this.#used} are in use; destroy what is not needed any more, or ask the host's owner for more (--gpu-memory).`,
+        `${operation}: ${bytes} bytes are more than is left of the ${limit} bytes of GPU memory for this tenant's sessions, ` +
+          `of which ${others + this.#used} are in use; destroy what is not needed any more, or ask the host's owner for more (--gpu-memory).`,
       );
     }
-    const holder = make();
-    const holding = { bytes, holder: new WeakRef(holder) };
+    const owner = make();
+    const allocation = { bytes, owner: new WeakRef(owner) };
     this.#used += bytes;
-    this.#held.add(holding);
-    this.#holdings.set(holder, holding);
-    this.#collected.register(holder, holding);
-    return holder;
+    this.#live.add(allocation);
+    this.#byOwner.set(owner, allocation);
+    this.#collected.register(owner, allocation);
+    return owner;
   }
 
   /** The program has destroyed it. */
-  destroyed(holder: object): void {
-    const holding = this.#holdings.get(holder);
-    if (holding) this.#free(holding);
+  destroyed(owner: object): void {
+    const allocation = this.#byOwner.get(owner);
+    if (allocation) this.#free(allocation);
   }
 
-  /** The program does not refer to it any more. */
-  released(holder: object): void {
-    const holding = this.#holdings.get(holder);
-    if (!holding || !this.#held.has(holding)) return;
-    this.#released.add(holding);
+  /** The program has released its handle. */
+  released(owner: object): void {
+    const allocation = this.#byOwner.get(owner);
+    if (!allocation || !this.#live.has(allocation)) return;
+    this.#released.add(allocation);
     this.#worthCollecting = true;
   }
 
-  /** A command was carried out on `self`, with these objects, and has made `made`. */
+  /** A command was carried out on `self` with these objects, and has made `made`. Notes what keeps what alive. */
   keepParts(self: Entry, objects: readonly object[], made: Entry | undefined): void {
     const receiver = self.object as object;
     const result = made?.object;
@@ -153,38 +151,38 @@ export class GpuMemory {
       const parts = this.#parts.get(receiver) ?? new Set();
       this.#parts.set(receiver, parts);
       for (const each of objects) parts.add(each);
-      // A pass, and the commands in the end, keep what their encoder was given.
+      // A pass, and later the command buffer, keep alive what their encoder was given.
       if (result) this.#parts.set(result, parts);
     } else if (result && self.kind === 'GPUTexture') {
       this.#parts.set(result, new Set([receiver]));
     } else if (result && made.kind === 'GPUBindGroup') {
       this.#parts.set(result, new Set(objects));
     } else if (self.kind === 'GPUQueue') {
-      // Commands are submitted once, and keep nothing afterwards.
+      // A command buffer is submitted once, and keeps nothing alive afterwards.
       for (const each of objects) this.#parts.get(each)?.clear();
     }
   }
 
-  /** Has everything collected that was released, and takes back what it had. */
+  /** Collects the released owners, and takes back their memory. */
   #reclaim(): void {
     if (!this.#worthCollecting) return;
     this.#worthCollecting = false;
     this.#collect();
-    for (const holding of [...this.#released]) if (!holding.holder.deref()) this.#free(holding);
+    for (const each of [...this.#released]) if (!each.owner.deref()) this.#free(each);
   }
 
-  #free(holding: Holding): void {
-    this.#released.delete(holding);
-    if (this.#held.delete(holding)) this.#used -= holding.bytes;
+  #free(allocation: Allocation): void {
+    this.#released.delete(allocation);
+    if (this.#live.delete(allocation)) this.#used -= allocation.bytes;
   }
 }
 
-/** Whether a device with such limits has no buffer of that size or usage. */
+/** Whether a device with these limits refuses a buffer of that size or usage. */
 export function exceedsBuffer(limits: GPUSupportedLimits, { size, usage }: GPUBufferDescriptor): boolean {
   return size > limits.maxBufferSize || usage === 0;
 }
 
-/** Whether a device with such limits has no texture of that size or usage. */
+/** Whether a device with these limits refuses a texture of that size or usage. */
 export function exceedsTexture(
   limits: GPUSupportedLimits,
   { size, usage, dimension = '2d' }: GPUTextureDescriptor,

@@ -5,28 +5,28 @@ export interface GpuTurnOptions {
   tell(report: Extract<ShareReport, { type: 'wantTurn' | 'endTurn' }>): void;
   /** Milliseconds of any steady clock. */
   now(): number;
-  /** Calls back when what is ready to be done has been done. */
+  /** Calls back when everything that is ready now has run. */
   soon(act: () => void): void;
 }
 
 /**
  * A session's turns to use a GPU that several tenants share.
  *
- * States: *away* (it may not submit) -> *asking* -> *free* (it may, until it is asked to yield) or *turn* (it may for
- * so many milliseconds of the GPU's work, a submit at a time, and no longer than it has something to submit) ->
- * away; free -> *ending* (what it has submitted is still to be done) -> away. Each -> *over*.
+ * States: *away* (it may not submit) -> *asking* -> *free* or *turn*. *free*: it may submit, until the host asks it to
+ * yield. *turn*: it may submit for so many milliseconds of the GPU's work, one submit at a time, as long as it has
+ * something to submit. turn -> away; free -> *ending* (its submits are not done yet) -> away. Each -> *ended*.
  *
- * While it is free a submit costs an entry in a set, and nothing is measured.
+ * While it is free, a submit costs an entry in a set, and nothing is measured.
  */
 export class GpuTurn {
   readonly #options: GpuTurnOptions;
-  #state: 'away' | 'asking' | 'free' | 'turn' | 'ending' | 'over' = 'away';
-  /** Of the turn: what it is long, and what of it has been used, in milliseconds. */
+  #state: 'away' | 'asking' | 'free' | 'turn' | 'ending' | 'ended' = 'away';
+  /** How long the turn is, and how much of it is used, in milliseconds. */
   #lengthMs = 0;
   #usedMs = 0;
-  /** Submits of the turn that are not done. */
+  /** How many submits of the turn are not done. */
   #underWay = 0;
-  /** That were given work since the session is free. */
+  /** The queues that got work since the session is free. */
   readonly #queues = new Set<WatchedQueue>();
   readonly #waiting: (() => void)[] = [];
 
@@ -39,7 +39,7 @@ export class GpuTurn {
     return this.#state === 'free' || this.#state === 'turn';
   }
 
-  /** Resolves when the session may submit, in the turn of the event loop in which it does. */
+  /** Resolves when the session may submit. It must submit in that same turn of the event loop. */
   wait(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
@@ -47,7 +47,7 @@ export class GpuTurn {
     });
   }
 
-  /** The session has submitted work. Returns what it has to wait for before it does anything else, if so. */
+  /** The session has submitted work. If it must wait before it does anything else, returns the promise to wait for. */
   submitted(queue: WatchedQueue): Promise<void> | undefined {
     if (this.#state !== 'turn') {
       this.#queues.add(queue);
@@ -63,7 +63,7 @@ export class GpuTurn {
     });
   }
 
-  /** The host gives the session a turn of so many milliseconds, or lets it use the GPU freely, with 0. */
+  /** The host gives the session a turn of so many milliseconds. With 0 it lets the session use the GPU freely. */
   granted(ms: number): void {
     if (this.#state !== 'asking') return;
     this.#state = ms === 0 ? 'free' : 'turn';
@@ -73,7 +73,7 @@ export class GpuTurn {
     if (ms > 0) this.#options.soon(() => this.#endTurn());
   }
 
-  /** The host wants it to end when what was submitted is done. */
+  /** The host asks the session to end its use of the GPU when its submits are done. */
   yield(): void {
     if (this.#state !== 'free') return;
     this.#state = 'ending';
@@ -85,14 +85,14 @@ export class GpuTurn {
     });
   }
 
-  /** The session has no use for a queue any more, which is done. */
+  /** The session has released a queue whose work is done. */
   forget(queue: WatchedQueue): void {
     this.#queues.delete(queue);
   }
 
-  /** The session is over: nothing more is said. */
+  /** The session has ended: the host hears nothing more. */
   stop(): void {
-    this.#state = 'over';
+    this.#state = 'ended';
     this.#queues.clear();
     this.#waiting.length = 0;
   }
@@ -103,20 +103,20 @@ export class GpuTurn {
     this.#options.tell({ type: 'wantTurn' });
   }
 
-  /** Unless something more was submitted in the turn meanwhile. */
+  /** Ends the turn, unless something was submitted meanwhile. */
   #endTurn(): void {
     if (this.#state === 'turn' && this.#underWay === 0) this.#leave(this.#usedMs);
   }
 
   #leave(ms: number): void {
-    if (this.#state === 'over') return;
+    if (this.#state === 'ended') return;
     this.#state = 'away';
     this.#options.tell({ type: 'endTurn', ms });
     this.#ask();
   }
 }
 
-/** Resolves when the queue's work is done, or never will be. */
+/** Resolves when the queue's work is done, or cannot be. */
 function done(queue: WatchedQueue): Promise<void> {
   return queue.onSubmittedWorkDone().then(
     () => {},

@@ -1,48 +1,40 @@
-/** Time, as the watchdog sees it. */
-import { monotonicNow, setTimeout } from '../../../link/machine/clock.js';
-export interface Clock {
-  /** Milliseconds of any steady clock. */
-  now(): number;
-  /** Calls back once, after so many milliseconds or more. */
-  after(ms: number, act: () => void): void;
-}
+import type { Clock } from '../../../link/machine/timer.js';
 
-/** What the watchdog asks: a GPUQueue. */
+/** The part of a GPUQueue that says when its work is done. */
 export interface WatchedQueue {
-  /** Settles when the GPU is done with everything that was submitted before. */
+  /** Settles when the GPU is done with everything that was submitted before the call. */
   onSubmittedWorkDone(): Promise<unknown>;
 }
 
 export interface GpuWatchdogOptions {
-  /** How long the GPU may take for what was submitted, in milliseconds. */
+  /** How long the GPU may take for submitted work, in milliseconds. */
   limitMs: number;
   clock: Clock;
-  /** The GPU has taken longer. Called once at most; nothing is watched any more. */
+  /** The GPU has taken longer. Called once at most, and then the watchdog has stopped. */
   onStuck(): void;
 }
 
-/** What is known of a queue's work. */
+/** A queue's work. */
 interface Watched {
-  /** When the first submit came that no probe covers. */
+  /** When the first submit came that no question covers. */
   since: number | undefined;
-  /** The probe that has not been answered; what was submitted before it is not known to be done. */
-  probe: Promise<unknown> | undefined;
-  /** How long the GPU has been busy with what the probe covers, in milliseconds. */
+  /** The open question whether the work that was submitted before it is done. */
+  question: Promise<unknown> | undefined;
+  /** How long the GPU has been busy with the work that the question covers, in milliseconds. */
   busyMs: number;
 }
 
-/** In so many parts of the limit it is looked whether the GPU is done. */
+/** How often the watchdog looks within the limit. */
 const LOOKS = 8;
 
 /**
- * Notices work that the GPU does not finish, such as a shader that loops for ever.
+ * Notices work that the GPU does not finish, such as a shader with an endless loop.
  *
- * A submit costs a look at the clock where none came since the last look, and nothing else. The queue is asked
- * only about work that may have been there for a part of the limit already, and one question at a time: while a
- * question is open, the GPU is polled for the answer.
+ * The first submit since the last look reads the clock, and other submits cost nothing. A question to the queue has the
+ * GPU polled until its reply comes, so there is one question at a time, and only about work that was there at a look.
  *
- * Time in which this process did not run (it compiled a shader, or the machine slept) does not count, since the
- * answer may be there and not read yet.
+ * Time in which this process did not run does not count, because the reply may be there and not read yet: the process
+ * compiled a shader, or the machine slept.
  */
 export class GpuWatchdog {
   readonly #options: GpuWatchdogOptions;
@@ -59,7 +51,7 @@ export class GpuWatchdog {
   submitted(queue: WatchedQueue): void {
     let watched = this.#queues.get(queue);
     if (!watched) {
-      watched = { since: undefined, probe: undefined, busyMs: 0 };
+      watched = { since: undefined, question: undefined, busyMs: 0 };
       this.#queues.set(queue, watched);
     }
     if (watched.since !== undefined) return;
@@ -67,7 +59,7 @@ export class GpuWatchdog {
     if (!this.#looking) this.#lookLater(watched.since);
   }
 
-  /** Nothing is watched any more. */
+  /** Stops watching. */
   stop(): void {
     this.#stopped = true;
     this.#queues.clear();
@@ -90,11 +82,10 @@ export class GpuWatchdog {
     const passed = Math.min(now - this.#lookedAt, 2 * this.#stepMs);
     let busy = false;
     for (const [queue, watched] of this.#queues) {
-      if (watched.probe) watched.busyMs += passed;
-      else if (watched.since !== undefined)
-        this.#probe(queue, watched, Math.min(now - watched.since, passed));
+      if (watched.question) watched.busyMs += passed;
+      else if (watched.since !== undefined) this.#ask(queue, watched, Math.min(now - watched.since, passed));
       else this.#queues.delete(queue);
-      busy ||= watched.probe !== undefined;
+      busy ||= watched.question !== undefined;
       if (watched.busyMs < this.#options.limitMs) continue;
       this.stop();
       this.#options.onStuck();
@@ -103,31 +94,25 @@ export class GpuWatchdog {
     if (busy) this.#lookLater(now);
   }
 
-  #probe(queue: WatchedQueue, watched: Watched, busyMs: number): void {
+  #ask(queue: WatchedQueue, watched: Watched, busyMs: number): void {
     watched.since = undefined;
     watched.busyMs = busyMs;
-    const probe = queue.onSubmittedWorkDone();
-    watched.probe = probe;
+    const question = queue.onSubmittedWorkDone();
+    watched.question = question;
     const answered = () => {
-      watched.probe = undefined;
+      watched.question = undefined;
       watched.busyMs = 0;
-      // What came after the probe had to wait for what came before it.
+      // The work that came after the question had to wait for the work before it.
       if (watched.since !== undefined) watched.since = this.#options.clock.now();
     };
-    probe.then(answered, answered);
+    question.then(answered, answered);
   }
 }
 
-/** The time of this process; nothing that waits for it keeps the process alive. */
-export const CLOCK: Clock = {
-  now: monotonicNow,
-  after: (ms, act) => void setTimeout(act, ms).unref(),
-};
-
-/** Why a session ends whose GPU did not finish, and what to do; `limitMs` is what it was given. */
+/** Says why the session ends, and what to do. `limitMs` is how long the GPU was given. */
 export function stuckSentence(limitMs: number): string {
   return (
-    `the GPU did not finish within ${limitMs / 1000} seconds what the program submitted, and the host ended the session; ` +
-    `see whether a shader loops for ever, submit less at a time, or have the host started with a larger --gpu-seconds`
+    `the GPU did not finish the program's work within ${limitMs / 1000} seconds, and the host ended the session; ` +
+    `look for a shader with an endless loop, submit less at a time, or start the host with a larger --gpu-seconds`
   );
 }

@@ -1,15 +1,15 @@
 import type { GpuMemory, MemoryRequest } from './gpu-memory.js';
 
-/** What keeps account of a session's GPU memory. */
+/** Keeps account of a session's GPU memory. */
 export type SessionMemory = Pick<
   GpuMemory,
-  'used' | 'fits' | 'more' | 'granted' | 'spare' | 'hold' | 'destroyed' | 'released' | 'keepParts'
+  'used' | 'fits' | 'more' | 'granted' | 'giveBack' | 'allocate' | 'destroyed' | 'released' | 'keepParts'
 >;
 
 /**
- * The GPU memory of a session without a limit, counted for whoever looks at the host: the bytes of the buffers and
- * textures that the program has made and neither destroyed nor dropped. It asks nothing of the garbage collector, so
- * what is still kept alive by another object, after the program has dropped it, does not count.
+ * Counts the GPU memory of a session without a limit, for the host's page and metrics: the bytes of the buffers and
+ * textures that the program has made, and neither destroyed nor released. It asks nothing of the garbage collector, so
+ * a released buffer does not count, even where another object keeps it alive.
  */
 export class MemoryCount implements SessionMemory {
   #used = 0;
@@ -27,24 +27,24 @@ export class MemoryCount implements SessionMemory {
 
   granted(): void {}
 
-  spare(): void {}
+  giveBack(): void {}
 
-  hold<T extends object>({ bytes, make }: MemoryRequest<T>): T {
-    const holder = make();
+  allocate<T extends object>({ bytes, make }: MemoryRequest<T>): T {
+    const owner = make();
     this.#used += bytes;
-    this.#bytes.set(holder, bytes);
-    return holder;
+    this.#bytes.set(owner, bytes);
+    return owner;
   }
 
-  destroyed(holder: object): void {
-    const bytes = this.#bytes.get(holder);
+  destroyed(owner: object): void {
+    const bytes = this.#bytes.get(owner);
     if (bytes === undefined) return;
-    this.#bytes.delete(holder);
+    this.#bytes.delete(owner);
     this.#used -= bytes;
   }
 
-  released(holder: object): void {
-    this.destroyed(holder);
+  released(owner: object): void {
+    this.destroyed(owner);
   }
 
   keepParts(): void {}

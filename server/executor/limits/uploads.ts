@@ -1,32 +1,32 @@
 import type { Entry } from '../objects/object-table.js';
 
-/** Bytes of writes after which the GPU is asked to say when it has done them. Twice as many may be under way. */
+/** After so many bytes of writes the GPU is asked when they are done. Twice as many may be under way. */
 const STEP_BYTES = 16 << 20;
 
 export interface UploadsOptions {
-  /** Has the commands that come next wait until the promise is settled. */
+  /** Makes the commands that come next wait until the promise settles. */
   pauseUntil(promise: Promise<unknown>): void;
   stepBytes?: number;
 }
 
 /**
- * The writes of a session: bounds what the implementation keeps of them until the GPU has done them, and
- * remembers which parts of a long write are not to be carried out, because the whole failed.
+ * The uploads of a session. It bounds how many bytes the implementation keeps until the GPU has them. It remembers which
+ * parts of a long write to drop, because the whole write failed.
  */
 export class Uploads {
-  /** Buffers that could not be written to while they were mapped. */
+  /** Buffers that cannot be written to while they are mapped. */
   readonly unwritable = new WeakSet<GPUBuffer>();
-  /** Buffers that could not be had: what is written to their mapping goes nowhere, and is no error of its own. */
+  /** Buffers that could not be made. Writes to their mapping go nowhere, and are no further error. */
   readonly unmade = new WeakSet<Entry>();
   readonly #options: UploadsOptions;
   readonly #stepBytes: number;
-  /** Writes that are to be dropped, by queue. */
+  /** How many writes to drop, by queue. */
   readonly #dropped = new WeakMap<Entry, number>();
-  /** How many were carried out; their bytes are the implementation's. */
+  /** How many writes were carried out. The implementation has their bytes. */
   written = 0;
-  /** Since the last step. */
+  /** Bytes since the last step. */
   #bytes = 0;
-  /** The GPU has not done the step before; undefined where it has. */
+  /** The last step, until the GPU has done it. */
   #underWay: Promise<void> | undefined;
 
   constructor(options: UploadsOptions) {
@@ -34,12 +34,12 @@ export class Uploads {
     this.#stepBytes = options.stepBytes ?? STEP_BYTES;
   }
 
-  /** So many writes that come next on this queue are parts of one that failed. */
+  /** The next so many writes on this queue are parts of one that failed. */
   drop(queue: Entry, writes: number): void {
     if (writes > 0) this.#dropped.set(queue, writes);
   }
 
-  /** Whether the write that has come is to be dropped; asked once for each. */
+  /** Whether to drop this write. Call it once for each write. */
   isDropped(queue: Entry): boolean {
     const left = this.#dropped.get(queue);
     if (left === undefined) return false;
@@ -48,7 +48,7 @@ export class Uploads {
     return true;
   }
 
-  /** Takes note of a write. Where the GPU is two steps behind, what comes next waits for it. */
+  /** Counts a write. Where the GPU is two steps behind, the commands that come next wait for it. */
   wrote(queue: GPUQueue, bytes: number): void {
     this.written += 1;
     this.#bytes += bytes;

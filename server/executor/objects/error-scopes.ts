@@ -1,21 +1,19 @@
 import type { FarlightErrorType, FarlightGPUError } from '../../../proto/gen/operations.js';
 
-/** What waits in one scope at most: a program may leave one open for as long as it runs. */
+/** The most callbacks that wait in one scope. A program may leave a scope open for as long as it runs. */
 const MOST_WAITING = 4096;
 
 interface Scope {
   filter: FarlightErrorType;
-  /** The first error that it caught here. */
+  /** The first of our own errors that it caught. */
   error: FarlightGPUError<never> | undefined;
-  /** What waits for it to be popped without an error. */
+  /** Called when the scope is popped without an error. */
   whenClean: (() => void)[];
 }
 
 /**
- * A device's error scopes as the executor sees them, beside the implementation's own. The
- * implementation's errors land in its scopes; those that arise here (an exception where the
- * specification has an error, an object of another session) land in these, which open and close
- * together with the others.
+ * A device's error scopes for the executor's own errors: an exception where the specification has an error, or an object
+ * of another session. They open and close together with the implementation's scopes, which catch its errors.
  */
 export class ErrorScopes {
   readonly #scopes: Scope[] = [];
@@ -26,9 +24,8 @@ export class ErrorScopes {
   }
 
   /**
-   * Has `act` done once it is known that no validation error came, until the innermost scope for them is
-   * popped; at once where there is none, and not at all where too much waits for that scope already. What is already
-   * known to be an error is for the caller to see.
+   * Calls `act` when the innermost scope for validation errors is popped without an error. Where no such scope is open,
+   * calls it at once. Where too many callbacks wait for the scope, never calls it.
    */
   whenClean(act: () => void): void {
     const scope = this.#scopes.findLast(({ filter }) => filter === 'validation');
@@ -45,7 +42,7 @@ export class ErrorScopes {
     return this.#scopes.pop();
   }
 
-  /** Puts an error into the innermost scope for its type; false where there is none. */
+  /** Puts an error into the innermost scope for its type. Returns false where there is none. */
   catch(error: FarlightGPUError<never>): boolean {
     const scope = this.#scopes.findLast(({ filter }) => filter === error.type);
     if (!scope) return false;

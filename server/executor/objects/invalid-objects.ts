@@ -1,10 +1,9 @@
 /**
- * Invalid objects, one of each kind a device needs. A command that names an object which does not exist
- * here (another session's, or one that the implementation refused by throwing) is carried out with such
- * a stand-in, so that the implementation itself raises the error, where and when the specification says:
- * at once for a create or a submit, at `finish` for what is encoded.
+ * Invalid objects of a device, one of each kind. A command may name an object that is not here: one of another session,
+ * or one that the implementation refused by throwing. An invalid object takes its place. So the implementation itself
+ * raises the error when the specification says: at once for a create or a submit, at `finish` for encoded commands.
  */
-export class StandIns {
+export class InvalidObjects {
   readonly #device: GPUDevice;
   readonly #made = new Map<string, object>();
 
@@ -14,11 +13,11 @@ export class StandIns {
 
   /** An invalid object of one of these kinds. */
   get(kinds: readonly string[]): object {
-    // A union's first alternative that can be made: which one is refused makes no difference.
+    // Any alternative of a union will do.
     const kind = kinds.find((each) => each in MAKERS) ?? 'GPUBuffer';
     let object = this.#made.get(kind);
     if (!object) {
-      // Making it raises an error that is not the program's.
+      // The error of making it is not the program's.
       this.#device.pushErrorScope('validation');
       object = (MAKERS[kind] as Maker)(this.#device);
       void this.#device.popErrorScope().catch(() => {});
@@ -70,12 +69,12 @@ function texture(device: GPUDevice): GPUTexture {
   return device.createTexture({ label: LABEL, size: [1], format: 'rgba8unorm', usage: 0 });
 }
 
-/** One without any attachment is refused. */
+/** An encoder without any attachment is invalid. */
 function renderBundleEncoder(device: GPUDevice): GPURenderBundleEncoder {
   return device.createRenderBundleEncoder({ label: LABEL, colorFormats: [] });
 }
 
-/** One that cannot be finished: a debug group ends that never began. */
+/** A debug group ends that never began, so the encoder is invalid. */
 function commandEncoder(device: GPUDevice): GPUCommandEncoder {
   const encoder = device.createCommandEncoder({ label: LABEL });
   encoder.popDebugGroup();

@@ -3,30 +3,27 @@ import { FOREIGN_ID } from '../../../proto/wire/handle.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 
 /**
- * An object that the client has a handle to.
+ * An object that the client has a handle of.
  *
- * States: *reserved* (the command that makes it is not done), *known* (`object` is set).
- * reserved -> known, or gone where there is none to give; known ends by release.
+ * States: *reserved* (its command is not done) -> *known* (`object` is set), or *gone* where the command makes none;
+ * known -> gone by release.
  */
 export interface Entry {
   readonly id: number;
   readonly kind: string;
-  /** The device that the object belongs to, or itself if it is one; undefined for adapters. */
+  /** The device that the object belongs to. Undefined for adapters and devices. */
   readonly device: Entry | undefined;
   object: object | undefined;
 }
 
-/** The session's objects by handle. Whatever the client should not name ends the session. */
+/** The session's objects by handle. Throws ProtocolError for a handle that the client must not name. */
 export class ObjectTable {
   readonly #entries = new Map<number, Entry>();
-  readonly #standIn: (kinds: readonly string[]) => object;
+  readonly #invalidObject: (kinds: readonly string[]) => object;
 
-  /**
-   * `standIn` gives an object in place of another session's, for the command that is being read: an
-   * invalid one of the receiver's device.
-   */
-  constructor(standIn: (kinds: readonly string[]) => object) {
-    this.#standIn = standIn;
+  /** `invalidObject` gives an invalid object in place of another session's, for the current command. */
+  constructor(invalidObject: (kinds: readonly string[]) => object) {
+    this.#invalidObject = invalidObject;
   }
 
   /** The receiver of a command. */
@@ -39,7 +36,7 @@ export class ObjectTable {
 
   /** An argument of a command. */
   resolve(id: number, kinds: readonly string[]): object {
-    if (id === FOREIGN_ID) return this.#standIn(kinds);
+    if (id === FOREIGN_ID) return this.#invalidObject(kinds);
     const entry = this.get(id);
     if (!kinds.includes(entry.kind)) {
       throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
@@ -48,7 +45,7 @@ export class ObjectTable {
     return entry.object;
   }
 
-  /** Takes a new object in; whoever carries out its command sets the entry's object. */
+  /** Adds an entry for a new object. Its command sets the entry's object. */
   reserve(id: number, kind: string, device: Entry | undefined): Entry {
     if (this.#entries.size >= LIMITS.objects)
       throw new ProtocolError(`there are more than ${LIMITS.objects} objects`);
@@ -57,7 +54,7 @@ export class ObjectTable {
     return entry;
   }
 
-  /** Ends an object's life. */
+  /** Takes an object out. */
   release(id: number): Entry {
     const entry = this.get(id);
     this.#entries.delete(id);

@@ -1,14 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { monotonicNow } from '../../../link/machine/clock.js';
 import type { ProfileStep } from '../../profiles/profile.js';
 import { DecodedCommand } from '../wire/decoded-command.js';
-import { took } from './compile-times.js';
+import { timed, timedLater } from './compile-times.js';
 import type { OpenDevice } from './open-device.js';
 
 /**
- * Makes on a new device what the program made on it the last time, before it asks: most of all pipelines, which
- * take long to compile. What cannot be made any more is left out; no error of this is the program's. The device's
- * `compiling` says when all is made.
+ * Makes on a new device what the program made on its last such device, before the program asks. Pipelines matter most,
+ * because they take long to compile. A step that fails is left out, and its error does not reach the program. The
+ * device's `compiling` settles when all steps are done.
  */
 export function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]): void {
   opened.compiling = makeSteps(opened, steps).then(() => {
@@ -19,7 +18,7 @@ export function compileAhead(opened: OpenDevice, steps: readonly ProfileStep[]):
 async function makeSteps(opened: OpenDevice, steps: readonly ProfileStep[]): Promise<void> {
   const made: (object | undefined)[] = [opened.device];
   const pipelines: Promise<void>[] = [];
-  /** How many steps there were for each key: equal pipelines with layouts of their own are several. */
+  /** The number of steps so far with each key. Equal pipelines with layouts of their own have one key. */
   const wanted = new Map<string, number>();
   for (const step of steps) {
     const parts = step.parts.map((part) => made[part]);
@@ -44,13 +43,13 @@ async function makeSteps(opened: OpenDevice, steps: readonly ProfileStep[]): Pro
       }
       command.clear();
     } catch {
-      // A profile of another version of Farlight: the program makes for itself what this step was for.
+      // The profile is from another version of Farlight. The program makes the object itself.
     }
   }
   await Promise.all(pipelines);
 }
 
-/** What the program makes and goes on is made the same way here: it cannot wait for what is under way. */
+/** Makes an object that a program makes without waiting: an equal one under way is of no use to such a program. */
 async function make(
   { device, shared }: OpenDevice,
   { operation, args, recipe, sharing }: DecodedCommand,
@@ -58,15 +57,13 @@ async function make(
   parts: readonly object[],
 ): Promise<object | undefined> {
   device.pushErrorScope('validation');
-  const start = monotonicNow();
-  const object = call(device, operation.member, args);
-  took(object, monotonicNow() - start);
+  const object = timed(() => call(device, operation.member, args));
   if (await device.popErrorScope()) return undefined;
   shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
   return shared.peek(key);
 }
 
-/** What the program awaits is compiled beside everything else, and the program waits for the same. */
+/** Compiles a pipeline that a program awaits. It compiles beside everything else, and the program waits for the same. */
 function compile(
   { device, shared }: OpenDevice,
   command: DecodedCommand,
@@ -74,14 +71,11 @@ function compile(
   parts: readonly object[],
 ): Promise<void> {
   const { operation, args, sharing, recipe } = command;
-  const start = monotonicNow();
   const pipeline = call(device, operation.member, args) as Promise<object>;
+  timedLater(pipeline);
   shared.expect(key, pipeline);
   return pipeline.then(
-    (object) => {
-      took(object, monotonicNow() - start);
-      shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' });
-    },
+    (object) => shared.keep(key, object, parts, { recipe, exclusive: sharing === 'exclusive' }),
     () => {},
   );
 }

@@ -1,47 +1,34 @@
 import { monotonicNow } from '../../../link/machine/clock.js';
 import type { Work } from '../../../proto/work.js';
 
-/** What compiles as it is made. */
-export const COMPILED: ReadonlySet<string | undefined> = new Set([
-  'GPUShaderModule',
-  'GPUComputePipeline',
-  'GPURenderPipeline',
-]);
-
-/** How long each such object took to make, in milliseconds, for as long as it is there. */
+/** How long each object took to compile, in milliseconds, for as long as the object is there. */
 const times = new WeakMap<object, number>();
 
-/** Such an object was made, and took so many milliseconds. */
-export function took(object: object, ms: number): void {
-  times.set(object, ms);
+/** Notes how long the object takes that `make` compiles, and hands the time to `count`. */
+export function timed<T extends object>(make: () => T, count: (ms: number) => void = () => {}): T {
+  const start = monotonicNow();
+  const object = make();
+  note(object, start, count);
+  return object;
 }
 
-/** An object was there already for a session that makes it. */
-export function spared(work: Work, object: object): void {
+/** The same for an object that `promise` resolves to. */
+export function timedLater(promise: Promise<object>, count: (ms: number) => void = () => {}): void {
+  const start = monotonicNow();
+  promise.then(
+    (object) => note(object, start, count),
+    () => {},
+  );
+}
+
+/** A session got an object that was there already: counts the time that it did not have to wait. */
+export function countSpared(work: Work, object: object): void {
   work.objectsShared += 1;
   work.compileMsSaved += times.get(object) ?? 0;
 }
 
-/** Has `make` make an object of that interface, and counts the time where it compiles. */
-export function timed(work: Work, creates: string | undefined, make: () => object): object {
-  if (!COMPILED.has(creates)) return make();
-  const start = monotonicNow();
-  const object = make();
+function note(object: object, start: number, count: (ms: number) => void): void {
   const ms = monotonicNow() - start;
-  work.compileMs += ms;
-  took(object, ms);
-  return object;
-}
-
-/** The same for what is there later. */
-export function timedLater(work: Work, promise: Promise<unknown>): void {
-  const start = monotonicNow();
-  promise.then(
-    (object) => {
-      const ms = monotonicNow() - start;
-      work.compileMs += ms;
-      took(object as object, ms);
-    },
-    () => {},
-  );
+  times.set(object, ms);
+  count(ms);
 }

@@ -9,26 +9,26 @@ export interface AdapterRequest {
 
 /** How a program asked for a device. */
 export interface DeviceRequest {
-  /** What asked for the like on the like gets the like: the GPU, and what was asked of it. */
+  /** The GPU, and everything that the program asked of it. Devices with equal keys are interchangeable. */
   readonly key: string;
-  /** What the names of the device's pipelines begin with. */
+  /** The names of the device's pipelines begin with this. */
   readonly name: string;
   readonly recipes: DeviceRecipes;
 }
 
-/** Takes note of a `requestAdapter`, while its slots are filled. */
+/** Describes a `requestAdapter`. Call it while the command's slots are filled. */
 export function adapterRequest({ content, again }: DecodedCommand): AdapterRequest {
   return { content, recipe: again };
 }
 
-/** Takes note of a `requestDevice`, while its slots are filled. */
+/** Describes a `requestDevice`. Call it while the command's slots are filled. */
 export function deviceRequest(
   { info }: GPUAdapter,
   adapter: AdapterRequest,
   { content, name, again }: DecodedCommand,
 ): DeviceRequest {
   return {
-    // An adapter gives another device where it was asked for as one of less: `featureLevel`.
+    // The adapter's options count too: with another `featureLevel` an adapter gives another device.
     key: JSON.stringify([info.device, info.description, adapter.content, content]),
     name,
     recipes: { adapter: adapter.recipe, device: again },

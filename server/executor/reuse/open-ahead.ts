@@ -1,25 +1,25 @@
 import type { DeviceRecipes, Recipe } from '../../profiles/profile.js';
-import type { Profiles } from '../handlers/context.js';
 import { DecodedCommand } from '../wire/decoded-command.js';
 import { compileAhead } from './compile-ahead.js';
-import { adapterRequest, deviceRequest } from './device-request.js';
+import { adapterRequest, type DeviceRequest, deviceRequest } from './device-request.js';
 import { OpenDevice } from './open-device.js';
+import type { Profiles } from './session-devices.js';
 
-/** Devices of a program that are prepared; most have one. */
+/** The most devices that are opened for one program. Most programs have one. */
 const MOST_DEVICES = 4;
 
-/** What there is for a program that has not come yet. */
 export interface OpenedAhead {
-  /** Nobody's yet, and some of them still compiling. */
+  /** Devices without an owner. Some of them are still compiling. */
   readonly devices: OpenDevice[];
   /** Resolves when all is compiled. */
   readonly compiled: Promise<unknown>;
 }
 
 /**
- * Opens the devices that a program asked for the last time, and begins to compile what it had compiled on them.
+ * Opens the devices that a program had the last time, and begins to compile what the program compiled on them. The
+ * program itself has not come yet.
  *
- * @param recipes How it came by its devices, on this GPU or on another.
+ * @param recipes How the program asked for its devices, on this GPU or on another.
  */
 export async function openAhead(
   gpu: GPU,
@@ -27,41 +27,41 @@ export async function openAhead(
   profiles: Profiles,
 ): Promise<OpenedAhead> {
   const devices: OpenDevice[] = [];
-  const isOpen = (key: string) => devices.some(({ request }) => request.key === key);
+  const isOpen = ({ key }: DeviceRequest) => devices.some(({ request }) => request.key === key);
   for (const recipe of recipes) {
     if (devices.length === MOST_DEVICES) break;
-    const opened = await openDeviceAhead(gpu, recipe, profiles, isOpen);
+    const opened = await openDevice(gpu, recipe, profiles, isOpen);
     if (opened) devices.push(opened);
   }
   return { devices, compiled: Promise.all(devices.map(({ compiling }) => compiling)) };
 }
 
-async function openDeviceAhead(
+async function openDevice(
   gpu: GPU,
   recipes: DeviceRecipes,
   profiles: Profiles,
-  isOpen: (key: string) => boolean,
+  isOpen: (request: DeviceRequest) => boolean,
 ): Promise<OpenDevice | undefined> {
   try {
-    const asked = filled(recipes.adapter);
+    const asked = commandOf(recipes.adapter);
     const adapter = await gpu.requestAdapter(...(asked.args as [GPURequestAdapterOptions?]));
     if (!adapter) return undefined;
-    const command = filled(recipes.device);
+    const command = commandOf(recipes.device);
     const request = deviceRequest(adapter, adapterRequest(asked), command);
-    // Recipes of another GPU may be those of a profile of this one, or of none.
-    const steps = isOpen(request.key) ? [] : profiles.read(request);
+    // The recipes may be of another GPU. Then this GPU may have the same device open already, or no profile for it.
+    const steps = isOpen(request) ? [] : profiles.read(request);
     if (steps.length === 0) return undefined;
     const device = await adapter.requestDevice(...(command.args as [GPUDeviceDescriptor?]));
     const opened = new OpenDevice(device, request);
     compileAhead(opened, steps);
     return opened;
   } catch {
-    // Another version of Farlight wrote it, or this GPU has not what was asked for: the program will be told.
+    // Another version of Farlight wrote the recipe, or this GPU cannot do what it asks for. The program will be told.
     return undefined;
   }
 }
 
-function filled({ shape, payloads }: Recipe): DecodedCommand {
+function commandOf({ shape, payloads }: Recipe): DecodedCommand {
   const command = new DecodedCommand(shape, false);
   command.fillWith([], payloads);
   return command;

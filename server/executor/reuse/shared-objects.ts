@@ -1,70 +1,69 @@
 import type { ProfileStep, Recipe } from '../../profiles/profile.js';
 
-/** What is known of an object that other objects are made of, or that several handles may stand for. */
+/** An object that other objects are made of, or that several handles may stand for. */
 interface Part {
   readonly number: number;
-  /** The handles that stand for it, and the table's own reference while it is kept. */
+  /** How many handles stand for it. The table's own reference counts as one while the object is kept. */
   uses: number;
-  /** The keys of kept objects that are made of it. */
+  /** The keys of the kept objects that are made of it. */
   readonly whole: Set<string>;
-  /** The key that it is kept under itself. */
+  /** The key under which it is kept itself. */
   key?: string;
 }
 
-/** What is kept under a key: what it is made of, and the object. */
-interface Kept {
-  /** One; but of those that have one owner each, as many as there were owners. */
+/** The objects that are kept under one key. */
+interface SharedEntry {
+  /** One object. Of exclusive objects, as many as there were owners. */
   readonly objects: object[];
   readonly parts: readonly object[];
-  /** How to make the same again on another device, where that can be said. */
+  /** How to make an equal object on another device, where that is possible. */
   readonly recipe: Recipe | undefined;
-  /** Each object has one owner at a time, who takes it away. */
+  /** Each object has one owner at a time, and leaves the table meanwhile. */
   readonly exclusive: boolean;
 }
 
-/** Keys of each table: of what is kept, and of what was made once. */
+/** The most keys of each table. A key is there for objects that are kept, or that were made once. */
 const LIMIT = 8192;
 
 /**
- * What is made of buffers and textures, and goes with them. A key begins with the interface. All else
- * (layouts, samplers, shader modules, pipelines) is made of content alone, and outlives a session.
+ * The objects that are made of buffers and textures, and go with them: their keys begin so. All others (layouts,
+ * samplers, shader modules, pipelines) are made of content alone, and outlive a session.
  */
 const OF_RESOURCES = ['GPUBindGroup:', 'GPUTextureView:'] as const;
 
 /**
- * Immutable objects of one device by what they are made of, so that a create which repeats gets the object
- * that is there: a layout, a sampler, a bind group of the same buffers. Only an object that is known to be
- * valid is kept, since a create that fails must fail each time; and only while everything that it is made
- * of is in use, since keeping it keeps that alive.
+ * The immutable objects of one device, by what they are made of. A create that repeats gets the object that is there: a
+ * layout, a sampler, a bind group of the same buffers. Only valid objects are kept, because a create that fails must fail
+ * each time. An object is kept only while all its parts are in use, because it keeps them alive.
  */
 export class SharedObjects {
   readonly #device: object;
-  /** Each with the least recently used first. */
-  readonly #ofResources = new Map<string, Kept | undefined>();
-  readonly #ofContent = new Map<string, Kept | undefined>();
-  /** Objects of the session that the next one may have instead, by key. */
-  #lent = new Map<string, Kept>();
+  /** Both have the least recently used key first. */
+  readonly #ofResources = new Map<string, SharedEntry | undefined>();
+  readonly #ofContent = new Map<string, SharedEntry | undefined>();
+  /** Exclusive objects of this session, which the next session may have, by key. */
+  #lent = new Map<string, SharedEntry>();
   #lentCount = 0;
-  /** What is being made under a key. */
+  /** Objects that are being made, by key. */
   readonly #expected = new Map<string, Promise<object>[]>();
   readonly #parts = new WeakMap<object, Part>();
   #nextNumber = 0;
-  /** Creates that were answered with an object that was there. */
+  /** How many creates got an object that was there. */
   hits = 0;
 
-  /** `device` is a part of everything, and lives as long as this. */
+  /** `device` is a part of every object, and lives as long as this. */
   constructor(device: object) {
     this.#device = device;
   }
 
-  /** Names what a command makes: its content, and the objects that it is made of. */
+  /** The key of the object that a command makes: its content, and the parts that it is made of. */
   key(content: string, parts: readonly object[]): string {
     let key = content;
     for (const part of parts) key += `,${this.#part(part).number}`;
     return key;
   }
 
-  /** The object that is kept under this key, which the caller gives a handle to. */
+  /** The object under this key, for a new handle. */
   take(key: string): object | undefined {
     const table = this.#table(key);
     const kept = table.get(key);
@@ -87,8 +86,8 @@ export class SharedObjects {
   }
 
   /**
-   * Whether what is made under this key may be asked for again: what is made of resources mostly is not, so
-   * it is the second time.
+   * Whether an object under this key is likely to be made again. Most objects made of resources are not, so those are
+   * worth keeping from the second time on.
    */
   isWorthKeeping(key: string): boolean {
     const table = this.#table(key);
@@ -97,7 +96,7 @@ export class SharedObjects {
     return table === this.#ofContent;
   }
 
-  /** Keeps an object that is valid, unless something that it is made of went in the meantime. */
+  /** Keeps a valid object, unless one of its parts is gone by now. */
   keep(
     key: string,
     object: object,
@@ -114,7 +113,7 @@ export class SharedObjects {
     for (const each of parts) this.#part(each).whole.add(key);
   }
 
-  /** Takes note of a valid object that has one owner, and may have another when the session is over. */
+  /** Notes a valid exclusive object. The next session may have it. */
   lend(key: string, object: object, parts: readonly object[], recipe: Recipe | undefined): void {
     if (this.#lentCount >= LIMIT) return;
     this.#lentCount += 1;
@@ -123,17 +122,17 @@ export class SharedObjects {
     else this.#lent.set(key, { objects: [object], parts, recipe, exclusive: true });
   }
 
-  /** How many objects there are under this key, kept or with an owner of their own. */
+  /** How many objects there are under this key, kept or lent. */
   count(key: string): number {
     return (this.#table(key).get(key)?.objects.length ?? 0) + (this.#lent.get(key)?.objects.length ?? 0);
   }
 
-  /** An object that is kept under this key, without a handle. */
+  /** The object under this key, without a new handle. */
   peek(key: string): object | undefined {
     return this.#table(key).get(key)?.objects[0];
   }
 
-  /** What is being made under this key is worth waiting for. */
+  /** An object is being made under this key. Others may wait for it. */
   expect(key: string, promise: Promise<object>): void {
     const equal = this.#expected.get(key);
     if (equal) equal.push(promise);
@@ -142,14 +141,14 @@ export class SharedObjects {
     promise.then(settled, settled);
   }
 
-  /** What is being made under this key; an `exclusive` one is told of once. */
+  /** The object that is being made under this key. An `exclusive` one is given out once. */
   expected(key: string, exclusive: boolean): Promise<object> | undefined {
     const promise = this.#expected.get(key)?.[0];
     if (exclusive && promise) this.#forget(key, promise);
     return promise;
   }
 
-  /** How to make again what is kept and made of content, each after what it is made of. */
+  /** How to make the kept objects again that are made of content. Each comes after its parts. */
   profile(): ProfileStep[] {
     const made: { object: object; parts: readonly object[]; recipe: Recipe }[] = [];
     for (const kept of [...this.#ofContent.values(), ...this.#lent.values()]) {
@@ -170,7 +169,7 @@ export class SharedObjects {
     return steps;
   }
 
-  /** No further handle is to stand for this object: it is about to be told from its equals. */
+  /** Gives this object to no further handle: it is about to differ from its equals. */
   withdraw(object: object): void {
     const key = this.#parts.get(object)?.key;
     if (key !== undefined) this.#drop(key);
@@ -183,13 +182,13 @@ export class SharedObjects {
     }
   }
 
-  /** A handle of this object is gone. */
+  /** A handle of this object is released. */
   released(object: object): void {
     const part = this.#parts.get(object);
     if (part) this.#unuse(part);
   }
 
-  /** All handles are gone: what is made of content alone stays, and has no owner. */
+  /** All handles are gone. Objects made of content alone stay, and have no owner. */
   endSession(): void {
     for (const key of [...this.#ofResources.keys()]) this.#drop(key);
     for (const [key, { objects, parts, recipe }] of this.#lent) {
@@ -209,12 +208,12 @@ export class SharedObjects {
     }
   }
 
-  #table(key: string): Map<string, Kept | undefined> {
+  #table(key: string): Map<string, SharedEntry | undefined> {
     const [group, view] = OF_RESOURCES;
     return key.startsWith(group) || key.startsWith(view) ? this.#ofResources : this.#ofContent;
   }
 
-  #put(key: string, kept: Kept | undefined): void {
+  #put(key: string, kept: SharedEntry | undefined): void {
     const table = this.#table(key);
     table.set(key, kept);
     if (table.size > LIMIT) this.#drop(table.keys().next().value as string);
@@ -246,7 +245,7 @@ export class SharedObjects {
     if (equal?.length === 0) this.#expected.delete(key);
   }
 
-  /** An object that is met for the first time has one handle. */
+  /** An object that is seen for the first time has one handle. */
   #part(object: object): Part {
     let part = this.#parts.get(object);
     if (!part) {

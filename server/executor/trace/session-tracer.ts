@@ -1,76 +1,72 @@
 import { SPAN } from '../../../proto/activity.js';
-import type { AnyOperation } from '../../../proto/wire/operation.js';
-import { COMPILED } from '../reuse/compile-times.js';
-import type { Activity } from './tracer.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
+import type { Tracer } from './tracer.js';
 
-/** What took so long to compile is told of at once, in milliseconds. */
+/** A compilation of so many milliseconds is told of at once. */
 const LONG_MS = 10;
 
-/** What of a command says whom it is about. */
-interface Named {
-  readonly operation: AnyOperation;
-  readonly args: readonly unknown[];
-}
+/** The part of a command that a span is named after. */
+type Named = Pick<DecodedCommand, 'operation' | 'args'>;
 
-/** One session's spans: counts its batches and frames, and puts the names in. */
-export class SessionActivity {
-  readonly #activity: Activity;
-  #batches = 0;
+/** Adds one session's spans. It numbers the session's flushes and frames, and names its commands. */
+export class SessionTracer {
+  readonly #tracer: Tracer;
+  #flushes = 0;
   #frames = 0;
-  /** When the batch began that is coming in. */
+  /** When the first frame of the flush came that is still incomplete. */
   #since: number | undefined;
 
-  constructor(activity: Activity) {
-    this.#activity = activity;
+  constructor(tracer: Tracer) {
+    this.#tracer = tracer;
   }
 
-  /** A frame came that is not its batch's last. */
+  /** A frame came that is not the last one of its flush. */
   part(): void {
-    if (this.#activity.watches(SPAN.received)) this.#since ??= this.#activity.now();
+    if (this.#tracer.watches(SPAN.received)) this.#since ??= this.#tracer.now();
   }
 
-  /** Carries out a batch that is complete. What `run` throws comes through. */
-  batch(bytes: number, run: () => void): void {
-    this.#batches += 1;
-    const activity = this.#activity;
-    if (!activity.watches(SPAN.received) && !activity.watches(SPAN.executed)) {
+  /** Runs a flush that is complete. Passes on what `run` throws. */
+  flush(bytes: number, run: () => void): void {
+    this.#flushes += 1;
+    const tracer = this.#tracer;
+    if (!tracer.watches(SPAN.received) && !tracer.watches(SPAN.executed)) {
       run();
       return;
     }
-    const start = activity.now();
-    const number = this.#batches;
-    activity.add(SPAN.received, { start: this.#since ?? start, end: start, number, bytes });
+    const start = tracer.now();
+    const number = this.#flushes;
+    tracer.add(SPAN.received, { start: this.#since ?? start, end: start, number, bytes });
     this.#since = undefined;
     run();
-    activity.add(SPAN.executed, { start, number, bytes });
+    tracer.add(SPAN.executed, { start, number, bytes });
   }
 
-  /** An awaited command is carried out. Returns what to call with its answer, where anybody watches. */
+  /** An awaited command begins. Call the returned function when its reply leaves; undefined where nobody watches. */
   awaited({ operation, args }: Named, self: object | undefined, number: number): (() => void) | undefined {
-    const activity = this.#activity;
-    if (!activity.watches(SPAN.awaited)) return undefined;
-    const start = activity.now();
+    const tracer = this.#tracer;
+    if (!tracer.watches(SPAN.awaited)) return undefined;
+    const start = tracer.now();
     const name = `${operation.interface}.${operation.member}`;
     const label = labelOf(operation.creates ? args[0] : self);
     return () => {
-      activity.add(SPAN.awaited, { start, number, name, label });
-      activity.flush();
+      tracer.add(SPAN.awaited, { start, number, name, label });
+      tracer.deliver();
     };
   }
 
-  /** Whether anybody wants to know how long such a command takes to compile. */
-  compiles({ operation }: Named): boolean {
-    return this.#activity.watches(SPAN.compiled) && COMPILED.has(operation.creates);
+  /** Whether somebody wants to know how long this command compiles. */
+  compiles({ compiles }: Pick<DecodedCommand, 'compiles'>): boolean {
+    return compiles && this.#tracer.watches(SPAN.compiled);
   }
 
-  /** Makes what such a command makes, or finds it, at once or later. What `make` throws comes through. */
+  /** Adds a span for the time that `make` compiles, or that its promise takes. Passes on what `make` throws. */
   compile<T>({ operation, args }: Named, make: () => T): T {
-    const activity = this.#activity;
-    const start = activity.now();
+    const tracer = this.#tracer;
+    const start = tracer.now();
     const label = labelOf(args[0]);
     const made = () => {
-      activity.add(SPAN.compiled, { start, name: operation.creates ?? '', label });
-      if (activity.now() - start >= LONG_MS) activity.flush();
+      tracer.add(SPAN.compiled, { start, name: operation.creates ?? '', label });
+      if (tracer.now() - start >= LONG_MS) tracer.deliver();
     };
     let promise: Promise<unknown> | undefined;
     try {
@@ -79,18 +75,18 @@ export class SessionActivity {
       promise?.then(made, made);
       return result;
     } finally {
-      // One that could not be made is done with, too.
+      // A compilation that throws has ended too.
       if (!promise) made();
     }
   }
 
-  /** A frame of replies leaves; `ofActivity` where it only tells of spans, and counts without being told of. */
-  sent(bytes: number, ofActivity: boolean): void {
+  /** A frame of replies leaves. One that only carries spans counts, and adds no span of its own. */
+  sent(bytes: number, onlySpans: boolean): void {
     this.#frames += 1;
-    const activity = this.#activity;
-    if (ofActivity || !activity.watches(SPAN.sent)) return;
-    const now = activity.now();
-    activity.add(SPAN.sent, { start: now, end: now, number: this.#frames, bytes });
+    const tracer = this.#tracer;
+    if (onlySpans || !tracer.watches(SPAN.sent)) return;
+    const now = tracer.now();
+    tracer.add(SPAN.sent, { start: now, end: now, number: this.#frames, bytes });
   }
 }
 

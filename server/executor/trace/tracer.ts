@@ -1,53 +1,53 @@
-import { setTimeout, steadyTime } from '../../../link/machine/clock.js';
+import { monotonicNow, steadyTime } from '../../../link/machine/clock.js';
+import { type Clock, PROCESS_CLOCK } from '../../../link/machine/timer.js';
 import { ALL_SPANS, SPAN, type Span, type SpanKind } from '../../../proto/activity.js';
-import type { Clock, WatchedQueue } from '../limits/gpu-watchdog.js';
+import type { WatchedQueue } from '../limits/gpu-watchdog.js';
 
-/** Takes spans in the order in which they ended. The list is its own. */
-export type ActivityListener = (spans: Span[]) => void;
+/** Takes spans in the order in which they ended. The list belongs to the listener. */
+export type SpanListener = (spans: Span[]) => void;
 
-export interface ActivityOptions {
+export interface TracerOptions {
   /** `now` in milliseconds since 1970, and never going back. */
   clock: Clock;
-  /** Spans that wait for their listeners, at most. Default 256. */
+  /** The most spans that wait for their listeners. Default 256. */
   mostSpans?: number | undefined;
   /** How long they wait, in milliseconds. Default 50. */
   waitMs?: number | undefined;
 }
 
-/** What is known of a span beside its kind; what is left out is empty or 0. */
+/** What is known of a span beside its kind. Whatever is left out is empty or 0. */
 export type SpanFacts = Partial<Omit<Span, 'kind'>> & Pick<Span, 'start'>;
 
 interface Watcher {
-  readonly listener: ActivityListener;
+  readonly listener: SpanListener;
   readonly kinds: number;
 }
 
-/** A queue with work. */
+/** A queue that has work. */
 interface BusyQueue {
   /** When the first submit came that the open question does not cover. */
   since: number | undefined;
 }
 
 /**
- * Tells what the executor does, to who wants to know: a session whose client draws a trace, a host that shows how
- * busy it is. While nobody watches, each place that could tell asks `watches`, which is one look at a number, and
- * does nothing else.
+ * Tells listeners what the executor does: a session whose client records a trace, or a host that shows how busy it is.
+ * While nobody listens, a place that could tell asks `watches`, which reads one number, and does nothing more.
  *
- * Spans are handed on together: when there are `mostSpans` of them, when the oldest has waited for `waitMs`, or by
- * `flush`. So no more than that many are ever kept.
+ * Spans are delivered together: when there are `mostSpans` of them, when the oldest has waited for `waitMs`, or when
+ * `deliver` is called. So the tracer never keeps more than `mostSpans`.
  */
-export class Activity {
+export class Tracer {
   readonly #clock: Clock;
   readonly #mostSpans: number;
   readonly #waitMs: number;
   readonly #watchers = new Set<Watcher>();
   readonly #busy = new Map<WatchedQueue, BusyQueue>();
-  /** The kinds that anybody watches. */
+  /** The kinds that some listener wants. */
   #mask = 0;
   #spans: Span[] = [];
   #waiting = false;
 
-  constructor({ clock, mostSpans = 256, waitMs = 50 }: ActivityOptions) {
+  constructor({ clock, mostSpans = 256, waitMs = 50 }: TracerOptions) {
     this.#clock = clock;
     this.#mostSpans = mostSpans;
     this.#waitMs = waitMs;
@@ -58,19 +58,19 @@ export class Activity {
     return this.#clock.now();
   }
 
-  /** Whether anybody wants to know of such spans. */
+  /** Whether some listener wants spans of this kind. */
   watches(kind: SpanKind): boolean {
     return ((this.#mask >> kind) & 1) === 1;
   }
 
   /**
-   * Tells `listener` of what ends from now on. Returns what ends that, after which the listener is not called.
+   * Gives `listener` the spans that end from now on. The returned function stops this.
    *
-   * @param kinds A mask of spanMask. To watch `gpu` costs processor time: the GPU is polled while it is asked.
+   * @param kinds A mask of spanMask. Watching `gpu` costs processor time, because the GPU is polled meanwhile.
    */
-  watch(listener: ActivityListener, kinds: number = ALL_SPANS): () => void {
-    // What has ended before is not for the new one.
-    this.flush();
+  watch(listener: SpanListener, kinds: number = ALL_SPANS): () => void {
+    // The new listener gets no spans that ended before.
+    this.deliver();
     const watcher = { listener, kinds };
     this.#watchers.add(watcher);
     this.#remask();
@@ -80,15 +80,15 @@ export class Activity {
     };
   }
 
-  /** Something ended: at `end`, or now. */
+  /** Adds a span that ended at `end`, or now. */
   add(kind: SpanKind, { name = '', label = '', start, end, number = 0, bytes = 0 }: SpanFacts): void {
     if (!this.watches(kind)) return;
     this.#spans.push({ kind, name, label, start, end: end ?? this.now(), number, bytes });
-    if (this.#spans.length >= this.#mostSpans) this.flush();
-    else this.#flushLater();
+    if (this.#spans.length >= this.#mostSpans) this.deliver();
+    else this.#deliverLater();
   }
 
-  /** A queue was given work: tells of how long the GPU is busy with it. */
+  /** A queue was given work: adds a span for the time that the GPU is busy with it. */
   submitted(queue: WatchedQueue): void {
     if (!this.watches(SPAN.gpu)) return;
     const now = this.now();
@@ -97,8 +97,8 @@ export class Activity {
     else this.#ask(queue, now);
   }
 
-  /** Hands on what waits. */
-  flush(): void {
+  /** Gives the listeners all spans that wait. */
+  deliver(): void {
     if (this.#spans.length === 0) return;
     const spans = this.#spans;
     this.#spans = [];
@@ -108,12 +108,12 @@ export class Activity {
     }
   }
 
-  #flushLater(): void {
+  #deliverLater(): void {
     if (this.#waiting) return;
     this.#waiting = true;
     this.#clock.after(this.#waitMs, () => {
       this.#waiting = false;
-      this.flush();
+      this.deliver();
     });
   }
 
@@ -123,7 +123,7 @@ export class Activity {
     if (this.#mask === 0) this.#spans = [];
   }
 
-  /** One question at a time: what is submitted meanwhile is asked about when that is answered. */
+  /** Asks one question at a time. The next question covers the work that is submitted until the reply. */
   #ask(queue: WatchedQueue, start: number): void {
     const busy: BusyQueue = { since: undefined };
     this.#busy.set(queue, busy);
@@ -137,8 +137,34 @@ export class Activity {
   }
 }
 
-/** The time of this process since 1970, which no change of the machine's clock disturbs. */
-export const ACTIVITY_CLOCK: Clock = {
-  now: steadyTime,
-  after: (ms, act) => void setTimeout(act, ms).unref(),
-};
+/** This process's time since 1970. Setting the machine's clock does not change it. */
+export const TRACE_CLOCK: Clock = { ...PROCESS_CLOCK, now: steadyTime };
+
+/** The most spans that leave the process in a second: more than a picture has room for, and too few to fill a pipe. */
+const MOST_PER_SECOND = 4000;
+
+/**
+ * Makes a listener that passes on at most MOST_PER_SECOND spans a second. `tell` also gets the number of spans that were
+ * left out since the last call. `now` is in milliseconds of any steady clock.
+ */
+export function limitSpans(
+  tell: (spans: Span[], left: number) => void,
+  now: () => number = monotonicNow,
+): SpanListener {
+  let second = 0;
+  let told = 0;
+  let left = 0;
+  return (spans) => {
+    const thisSecond = Math.floor(now() / 1000);
+    if (thisSecond !== second) {
+      second = thisSecond;
+      told = 0;
+    }
+    const some = spans.slice(0, Math.max(0, MOST_PER_SECOND - told));
+    told += some.length;
+    left += spans.length - some.length;
+    if (some.length === 0) return;
+    tell(some, left);
+    left = 0;
+  };
+}

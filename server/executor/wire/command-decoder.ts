@@ -14,7 +14,7 @@ import {
   successorOf,
 } from '../../../proto/wire/template.js';
 
-/** A payload that came as its content's name alone. */
+/** A payload of which only the content's name came. */
 export class NamedContent {
   readonly name: ContentName;
   readonly length: number;
@@ -27,22 +27,22 @@ export class NamedContent {
 
 export type Payload = Uint8Array | NamedContent;
 
-/** What carries commands out. `C` is what it makes of a command's shape, once for all of its uses. */
+/** Takes the decoded commands. `C` is what it makes of a command's shape, once for all uses of the command. */
 export interface CommandSink<C> {
   /**
-   * The shape belongs to the callee; `once` says that it is used but once, and nothing is to be kept of the
-   * command. Throws ProtocolError where it is no shape.
+   * Decodes a shape, which now belongs to the sink. `once` says that the command is used only once, so that nothing of it
+   * should be kept. Throws ProtocolError where `shape` is no command.
    */
   decode(shape: Uint8Array, once: boolean): C;
-  /** Whether commands of that shape create an object, to which the next id falls. */
+  /** Whether the command creates an object, which then gets the next id. */
   creates(command: C): boolean;
-  /** `made` is the id of the object that the command creates. Both lists are the caller's. */
+  /** `made` is the id of the object that the command creates. The decoder uses both lists again. */
   execute(command: C, operands: readonly number[], payloads: readonly Payload[], made: number): void;
   /** The client will not name these objects again. */
   release(first: number, count: number): void;
-  /** A payload came with a name, to be kept under that. The bytes are a view of the batch. */
+  /** A payload came with its name, under which the host keeps it. The bytes are a view of the flush. */
   store(name: ContentName, bytes: Uint8Array): void;
-  /** A content came by itself. The bytes are a view of the batch. */
+  /** A content came by itself. The bytes are a view of the flush. */
   supply(name: ContentName, bytes: Uint8Array): void;
 }
 
@@ -50,34 +50,34 @@ export interface CommandSink<C> {
 interface Template<C> extends Linked<Template<C>> {
   command: C;
   expectations: Expectations;
-  /** Those of its latest use, in an array that is used again each time. */
+  /** The operands of its latest use. Each use writes to the same array. */
   operands: number[];
-  /** The payloads that are kept; undefined for one that comes each time. */
+  /** The payloads that are kept. Undefined for a payload that comes each time. */
   kept: (Uint8Array | undefined)[];
   takesPayloads: boolean;
 }
 
-/** A command as it comes in full. */
+/** A command that comes in full. */
 interface InFull {
   shape: Uint8Array;
   operands: number[];
   payloads: Payload[];
-  /** Whether a payload is kept, for each. */
+  /** For each payload, whether it is kept. */
   keeps: boolean[];
 }
 
 /**
- * Reads batches of commands (see proto/wire/template.ts), keeps the templates that the client defines,
- * and gives each command to the sink in its turn. Whatever the client should not send is a ProtocolError.
+ * Reads flushes of commands (see proto/wire/template.ts), keeps the templates that the client defines, and gives each
+ * command to the sink in its turn. Throws ProtocolError for anything that the client must not send.
  */
 export class CommandDecoder<C> {
   readonly #sink: CommandSink<C>;
-  /** Commands that came as names. */
+  /** How many commands came as repetitions of a template. */
   repeated = 0;
   #templates: Template<C>[] = [];
   #templateBytes = 0;
   readonly #renames = new Map<number, number>();
-  /** The place that the stream has come to. */
+  /** The template that came last. The next one is expected to follow it. */
   #place: Linked<Template<C>> = { next: undefined };
   #nextId = FIRST_ID;
 
@@ -85,16 +85,16 @@ export class CommandDecoder<C> {
     this.#sink = sink;
   }
 
-  /** Carries out a batch. What the sink throws comes through, and ends the session. */
-  run(batch: Uint8Array): void {
-    const r = new Reader(batch);
+  /** Decodes a flush. An exception of the sink passes through, and ends the session. */
+  run(flush: Uint8Array): void {
+    const r = new Reader(flush);
     let left: number = LIMITS.batchCommands;
     while (!r.done) {
       const head = r.u64();
       const kind = head % ITEM_KINDS;
       const value = Math.floor(head / ITEM_KINDS);
       left -= kind === ITEM.follow ? value : 1;
-      if (left < 0) throw new ProtocolError(`a batch has more than ${LIMITS.batchCommands} commands`);
+      if (left < 0) throw new ProtocolError(`a flush has more than ${LIMITS.batchCommands} commands`);
       this.#item(r, kind, value);
     }
   }
@@ -160,13 +160,13 @@ export class CommandDecoder<C> {
       at = corrected + 1;
     }
     this.#expect(template, at, operands.length);
-    // Most have none or one. An array that is kept for all of them would have its memory made anew each time.
+    // A new array: most have no payload or one, and an array that is emptied each time allocates more.
     const payloads: Payload[] = [];
     for (let index = 0; index < kept.length; index += 1) payloads.push(kept[index] ?? this.#changing(r));
     this.#execute(template.command, operands, payloads);
   }
 
-  /** The operands from `at` up to `end` are those expected. */
+  /** The operands from `at` up to `end` are the expected ones. */
   #expect(template: Template<C>, at: number, end: number): void {
     const { expectations } = template;
     for (let index = at; index < end; index += 1) {
@@ -229,7 +229,7 @@ export class CommandDecoder<C> {
     return { shape, operands, payloads, keeps };
   }
 
-  /** A payload of a repeated command: it comes because it is not kept. */
+  /** A payload of a repeated command. It comes because the template does not keep it. */
   #changing(r: Reader): Payload {
     const { payload, kept } = this.#payload(r);
     if (kept) throw new ProtocolError('a payload is to be kept by a template that is there already');
@@ -277,7 +277,7 @@ export class CommandDecoder<C> {
   }
 }
 
-/** Copied: a name outlives its batch. */
+/** Copied: a name outlives its flush. */
 function name(r: Reader): ContentName {
   return toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice());
 }

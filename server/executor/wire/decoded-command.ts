@@ -4,44 +4,69 @@ import { COMMANDS } from '../../../proto/gen/operations.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';
 import { decodeString, Reader } from '../../../proto/wire/reader.js';
 import type { Recipe } from '../../profiles/profile.js';
-import type { Handler } from '../handlers/context.js';
-import { HANDLERS } from '../handlers/index.js';
-import { type Sharing, sharingOf } from '../reuse/create-shared.js';
 
 /** Where an object goes in a command's arguments. */
 interface ObjectSlot {
-  readonly at: Place;
-  /** The interfaces that it may have. */
+  readonly at: SlotPlace;
+  /** The interfaces that the object may have. */
   readonly kinds: readonly string[];
 }
 
 /** Where a payload goes. */
 interface PayloadSlot {
-  readonly at: Place;
+  readonly at: SlotPlace;
   readonly text: boolean;
 }
 
 type Method = (...args: unknown[]) => unknown;
 
 /** A property of an object or array within the arguments. */
-interface Place {
+interface SlotPlace {
   holder: Record<string | number, unknown>;
   key: string | number;
 }
 
+/** The interfaces whose objects never change, so that one object can stand behind several handles. */
+const IMMUTABLE: ReadonlySet<string | undefined> = new Set([
+  'GPUBindGroup',
+  'GPUBindGroupLayout',
+  'GPUComputePipeline',
+  'GPUPipelineLayout',
+  'GPURenderPipeline',
+  'GPUSampler',
+  'GPUShaderModule',
+  'GPUTextureView',
+]);
+
+/** The interfaces whose objects compile while they are made. */
+const COMPILED: ReadonlySet<string | undefined> = new Set([
+  'GPUShaderModule',
+  'GPUComputePipeline',
+  'GPURenderPipeline',
+]);
+
 /**
- * A command that was decoded once and is carried out any number of times: arguments with a slot for each
- * operand and payload. Between uses the slots are empty, so that nothing is kept alive by having been
- * used.
+ * How an object that a command makes can be used again. `shared`: any number of handles may stand for it at once.
+ * `exclusive`: one session after another may have it. That is a pipeline with `layout: 'auto'`, because its layouts
+ * fit no other pipeline. Undefined: each command makes its own object.
+ */
+export type Sharing = 'shared' | 'exclusive' | undefined;
+
+/**
+ * A command that is decoded once and carried out any number of times: arguments, with a slot for each operand and
+ * payload. Between uses the slots are empty, so that a command keeps no object alive.
+ *
+ * It knows the table of operations alone. Which handler carries it out is the business of `handlers/`.
  */
 export class DecodedCommand {
+  /** The place of its operation in the table. */
+  readonly opcode: number;
   readonly operation: AnyOperation;
   readonly args: unknown[];
-  /** What carries it out; absent where the implementation's method of its name does. */
-  readonly handler: Handler | undefined;
-  #method: Method | undefined;
-  /** How what it makes may be had again. */
   readonly sharing: Sharing;
+  /** Whether it makes an object that compiles. */
+  readonly compiles: boolean;
+  #method: Method | undefined;
   readonly #shape: Uint8Array;
   #content: string | undefined;
   /** The payloads in the slots. */
@@ -49,12 +74,14 @@ export class DecodedCommand {
   readonly #objects: ObjectSlot[] = [];
   readonly #payloads: PayloadSlot[] = [];
 
-  /** Throws ProtocolError where `shape` is no command. `mayShare` is false where each create is to make its own. */
+  /** Throws ProtocolError where `shape` is no command. `mayShare` is false where each use makes its own object. */
   constructor(shape: Uint8Array, mayShare: boolean) {
-    const operation = COMMANDS[shape[0] ?? -1];
+    const opcode = shape[0] ?? -1;
+    const operation = COMMANDS[opcode];
     if (!operation) throw new ProtocolError(`there is no command ${shape[0]}`);
+    this.opcode = opcode;
     this.operation = operation;
-    this.handler = HANDLERS[operation.interface]?.[operation.member];
+    this.compiles = COMPILED.has(operation.creates);
     this.#shape = shape;
     const found: (ObjectMarker | PayloadMarker)[] = [];
     const mark = <T extends ObjectMarker | PayloadMarker>(marker: T): T => {
@@ -69,23 +96,23 @@ export class DecodedCommand {
     reader.u8();
     this.args = operation.read(reader);
     if (!reader.done) throw new ProtocolError(`${operation.interface}.${operation.member} is too long`);
-    place(this.args as never);
+    locate(this.args as never);
     for (const marker of found) {
       const { at } = marker;
       if (marker instanceof ObjectMarker) this.#objects.push({ at, kinds: marker.kinds });
       else this.#payloads.push({ at, text: marker.text });
     }
     this.clear();
-    trim(this.args as never);
-    this.sharing = mayShare ? sharingOf(this) : undefined;
-    // An absent argument at the end is left out, as a program would; so is an empty descriptor, or no offsets.
+    dropEmptyLabels(this.args as never);
+    this.sharing = mayShare ? sharingOf(operation, this.args) : undefined;
+    // A program leaves out an absent last argument, an empty descriptor and an empty list of offsets. So do we.
     while (this.args.length > this.#used && isAbsent(this.args[this.args.length - 1], operation))
       this.args.pop();
   }
 
   /**
-   * The implementation's method of its name, which is the same for all objects of the interface: looked up once,
-   * since a name that is not known before takes a slow way. Throws where the implementation has none.
+   * The implementation's method of the command's name. All objects of an interface have the same one, so it is looked
+   * up once: the first look-up of a name is slow. Throws where the implementation has no such method.
    */
   method(receiver: object): Method {
     if (this.#method) return this.#method;
@@ -96,7 +123,7 @@ export class DecodedCommand {
     return method;
   }
 
-  /** Fills the slots: `resolve` gives the object of each operand after the first, which is the receiver. */
+  /** Fills the slots. The first operand is the receiver; `resolve` gives the object of each other operand. */
   fill(
     operands: readonly number[],
     payloads: readonly Uint8Array[],
@@ -127,25 +154,25 @@ export class DecodedCommand {
     this.fill(operands, payloads, () => objects[next++] as object);
   }
 
-  /** The name of what it makes, of content alone. */
+  /** The name of the object that it makes, where that is made of content alone. */
   get name(): string {
     return objectName(this.operation.creates ?? '', this.#shape.subarray(1), this.#filled, []);
   }
 
-  /** What carries out the same again, on the objects of that time. While the slots are filled. */
+  /** How to carry out this command again, on the objects of that time. Call it while the slots are filled. */
   get again(): Recipe {
     return { shape: this.#shape.slice(), payloads: this.#filled.map((payload) => payload.slice()) };
   }
 
-  /** How to make the same again, where content and such objects are all that it takes. While the slots are filled. */
+  /** `again`, where the command makes its object of content and of other such objects alone. */
   get recipe(): Recipe | undefined {
     const { interface: name, creates } = this.operation;
     return name === 'GPUDevice' && creates !== 'GPUBindGroup' ? this.again : undefined;
   }
 
   /**
-   * What the command makes, but for the objects that it is made of: the interface, and the arguments as a
-   * string. While the slots are filled.
+   * Describes the object that it makes, without the objects in the slots: the interface, and the arguments as a
+   * string. Call it while the slots are filled.
    */
   get content(): string {
     this.#content ??= `${this.operation.creates}:${latin1(this.#shape.subarray(1))}`;
@@ -165,7 +192,7 @@ export class DecodedCommand {
     for (const { at } of this.#payloads) at.holder[at.key] = undefined;
   }
 
-  /** Arguments up to the last one that is a slot itself. */
+  /** How many arguments there are up to the last one that is a slot itself. */
   get #used(): number {
     let used = 0;
     for (const { at } of [...this.#objects, ...this.#payloads]) {
@@ -175,9 +202,9 @@ export class DecodedCommand {
   }
 }
 
-/** Stands in the arguments for what a slot will hold, until its place is known. */
+/** Lies in the arguments in place of a slot's value, until the slot's place is known. */
 abstract class Marker {
-  at: Place = { holder: [] as never, key: 0 };
+  at: SlotPlace = { holder: [] as never, key: 0 };
 }
 
 class ObjectMarker extends Marker {
@@ -198,11 +225,18 @@ class PayloadMarker extends Marker {
   }
 }
 
-/** Takes empty labels out: each member costs the implementation a conversion, and that one says nothing. */
-function trim(holder: Record<string | number, unknown>): void {
+function sharingOf({ creates }: AnyOperation, [descriptor]: readonly unknown[]): Sharing {
+  if (!IMMUTABLE.has(creates)) return undefined;
+  return (descriptor as { layout?: unknown } | undefined)?.layout === 'auto' ? 'exclusive' : 'shared';
+}
+
+/** An empty label says nothing, and the implementation takes time to convert it. */
+function dropEmptyLabels(holder: Record<string | number, unknown>): void {
   if (holder.label === '') delete holder.label;
   for (const value of Object.values(holder)) {
-    if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) trim(value as never);
+    if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+      dropEmptyLabels(value as never);
+    }
   }
 }
 
@@ -213,12 +247,12 @@ function isAbsent(argument: unknown, { member }: AnyOperation): boolean {
   );
 }
 
-/** Tells each marker within a value where it lies. */
-function place(holder: Record<string | number, unknown>): void {
+/** Tells each marker within a value its place. */
+function locate(holder: Record<string | number, unknown>): void {
   for (const key of Object.keys(holder)) {
     const value = holder[key];
     if (value instanceof Marker) value.at = { holder, key: Array.isArray(holder) ? Number(key) : key };
-    else if (typeof value === 'object' && value !== null) place(value as never);
+    else if (typeof value === 'object' && value !== null) locate(value as never);
   }
 }
 

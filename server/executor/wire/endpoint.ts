@@ -2,40 +2,37 @@ import type { ShareCommand, ShareReport } from '../../../proto/shares.js';
 import type { Work } from '../../../proto/work.js';
 
 /**
- * One session as the process that carries it sees it: frames of commands go in, frames of replies
- * come out. Neither side of it knows gRPC, processes, or each other.
+ * A session, as the process sees it: frames of commands go in, and frames of replies come out. Neither side of this
+ * interface knows gRPC, processes, or the other side.
  */
 export interface SessionEndpoint<Inheritance = unknown> {
-  /** What it has done so far; absent where nobody counts. */
+  /** What the session has done so far. Absent where nobody counts it. */
   readonly work?: Work;
   /**
    * Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. Returns true where
-   * nothing of the frame is needed any more, so that its memory may serve again.
+   * the session keeps nothing of the frame, so that its memory can be used again.
    */
   receive(frame: Uint8Array): unknown;
-  /** The peer takes frames again after `send` returned false. */
+  /** The peer takes frames again, after `send` returned false. */
   drained?(): void;
-  /** The host answers `ask`, or wants something back. */
+  /** The host replies to `ask`, or wants something back. */
   share?(command: ShareCommand): void;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
   /**
-   * The peer is gone, and another session of the same program may follow in this process: gives what that
-   * one may have. Resolves when nothing of this session is under way. Nothing is sent afterwards.
+   * The peer is gone, and the next session of the same program may come: gives up what that session can have. Resolves
+   * when no work of this session is under way. Nothing is sent afterwards.
    */
-  retire?(): Promise<Inheritance>;
+  handOver?(): Promise<Inheritance>;
 }
 
 export interface SessionPeer {
-  /**
-   * Takes a frame of replies, whose bytes it owns from now on. Returns false where those that come next should
-   * wait until `drained` is called.
-   */
+  /** Takes a frame of replies, and owns its bytes. Returns false where the next frames must wait for `drained`. */
   send(frame: Uint8Array): unknown;
-  /** The session cannot go on; `reason` is one sentence for a person. Called once at most. */
+  /** The session cannot go on. `reason` is one sentence for a person. Called at most once. */
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
-  /** While it is held, the session is given no commands: the GPU has enough to do. */
-  hold?(held: boolean): void;
-  /** Asks the host for something that the session shares with others; `share` answers. Absent where there is no host. */
+  /** Stops giving commands to the session, or goes on: the GPU has enough to do. */
+  pause?(paused: boolean): void;
+  /** Asks the host for a share of something. `share` brings the reply. Absent where there is no host. */
   ask?(report: ShareReport): void;
 }

@@ -5,63 +5,63 @@ import { LIMITS } from '../../../proto/wire/limits.js';
 import type { ContentStore } from '../../contents/content-store.js';
 import { NamedContent, type Payload } from './command-decoder.js';
 
-/** What carries out commands whose payloads are all there. */
-export interface Carrier<C> {
+/** Carries out commands that have all their payloads. */
+export interface Runner<C> {
   execute(command: C, operands: readonly number[], payloads: readonly Uint8Array[], made: number): void;
   release(first: number, count: number): void;
 }
 
 export interface HeldCommandsOptions<C> {
-  /** Absent where nothing is kept: the client names nothing then. */
+  /** Absent where the host keeps no contents: then the client names none. */
   store: ContentStore | undefined;
-  carrier: Carrier<C>;
+  runner: Runner<C>;
   /** Asks the client for a content. */
   ask(name: ContentName): void;
-  /** Bytes that held commands may take. */
+  /** The most bytes that held commands may take. */
   mostBytes?: number;
 }
 
-/** A content that was asked for. */
+/** A content that the client was asked for. */
 interface Wanted {
   readonly content: NamedContent;
   bytes: Uint8Array | undefined;
 }
 
-/** Where a payload comes from: here already, in the store, or asked for. */
+/** Where a payload comes from: it is here already, in the store, or asked for. */
 type Source = Uint8Array | NamedContent | Wanted;
 
-/** A command or a release that has to wait for its turn. */
+/** A command or a release that is held. */
 interface Held {
   readonly sources: Source[];
   run(payloads: readonly Uint8Array[]): void;
 }
 
-/** In the place of one that had its turn: its bytes are needed no more. */
+/** Takes the place of a held command that was carried out, so that its bytes are freed. */
 const DONE: Held = { sources: [], run: () => {} };
 
-/** What a held command takes beside its bytes, about. */
+/** About what a held command takes beside its bytes. */
 const HELD_BYTES = 256;
 
 /**
- * Carries out a session's commands in their order, also while a content is missing that one of them names, or
- * while they are paused: then that one and all that come after it are held back. All that is missing is asked for
- * as soon as it is named, so that it takes one round trip together; what the store has is read when its turn comes.
+ * Carries out a session's commands in their order. Where a command names a content that is missing, or the session is
+ * paused, it holds that command and all that come after it. A missing content is asked for as soon as it is named, so
+ * that all of them take one round trip together. A content of the store is read when its command's turn comes.
  */
 export class HeldCommands<C> {
   readonly #options: HeldCommandsOptions<C>;
   readonly #mostBytes: number;
-  /** Contents that came as their names alone, and were there; and their bytes. */
+  /** How many contents came as names and were there, and their bytes. */
   contentsFound = 0;
   bytesFound = 0;
-  /** How often something of a batch outlived it: a command that waits, a content that is kept. */
+  /** How often bytes of a flush were kept beyond it: for a held command, or in the store. */
   kept = 0;
   #queue: Held[] = [];
   #next = 0;
   #pauses = 0;
-  /** What the queue takes, with the batches that its payloads lie in; all of it counts until it is empty. */
+  /** Bytes of the queue, with the flushes that its payloads lie in. All of them count until the queue is empty. */
   #bytes = 0;
-  /** Bytes of the batch that is being carried out, until a command of it is held. */
-  #batchBytes = 0;
+  /** Bytes of the current flush, until one of its commands is held. */
+  #flushBytes = 0;
   /** By name in hex. */
   readonly #wanted = new Map<string, Wanted>();
 
@@ -70,21 +70,21 @@ export class HeldCommands<C> {
     this.#mostBytes = options.mostBytes ?? LIMITS.heldBytes;
   }
 
-  /** A batch is about to be carried out, of which commands may have to be held. */
-  begin(batchBytes: number): void {
-    this.#batchBytes = batchBytes;
+  /** A flush of so many bytes begins. */
+  begin(flushBytes: number): void {
+    this.#flushBytes = flushBytes;
   }
 
   execute(command: C, operands: readonly number[], payloads: readonly Payload[], made: number): void {
-    const { carrier } = this.#options;
+    const { runner } = this.#options;
     if (!this.#waits && (payloads.length === 0 || !payloads.some(isNamed))) {
-      carrier.execute(command, operands, payloads as readonly Uint8Array[], made);
+      runner.execute(command, operands, payloads as readonly Uint8Array[], made);
       return;
     }
     const sources: Source[] = [...payloads];
     if (this.#waits) this.#expect(sources);
     else if (this.#read(sources)) {
-      carrier.execute(command, operands, sources as Uint8Array[], made);
+      runner.execute(command, operands, sources as Uint8Array[], made);
       return;
     }
     const ids = [...operands];
@@ -94,41 +94,41 @@ export class HeldCommands<C> {
     );
     this.#hold(HELD_BYTES + 8 * ids.length + missing, {
       sources,
-      run: (found) => carrier.execute(command, ids, found, made),
+      run: (found) => runner.execute(command, ids, found, made),
     });
   }
 
   release(first: number, count: number): void {
-    const { carrier } = this.#options;
-    if (!this.#waits) carrier.release(first, count);
-    else this.#hold(HELD_BYTES, { sources: [], run: () => carrier.release(first, count) });
+    const { runner } = this.#options;
+    if (!this.#waits) runner.release(first, count);
+    else this.#hold(HELD_BYTES, { sources: [], run: () => runner.release(first, count) });
   }
 
-  /** Holds back what comes next until there was a `resume` for each pause. */
+  /** Holds the commands that come next, until `resume` was called once for each pause. */
   pause(): void {
     this.#pauses += 1;
   }
 
   resume(): void {
     this.#pauses -= 1;
-    this.#carryOn();
+    this.#runHeld();
   }
 
   get paused(): boolean {
     return this.#pauses > 0;
   }
 
-  /** A payload came with its name. Throws ProtocolError where that is not its name. */
+  /** Stores a payload that came with its name. Throws ProtocolError where the name is another content's. */
   store(name: ContentName, bytes: Uint8Array): void {
     const { store } = this.#options;
     this.kept += 1;
     if (!store) throw new ProtocolError('a content is named where none is kept');
-    // Hashed here and not again when it is stored: what the store gives out later is checked once more.
+    // The store need not hash it again. It checks what it gives out later anyway.
     if (!sameContentName(hashContent(bytes), name)) throw new ProtocolError('a content has another name');
     void store.write(name, bytes, 'checked');
   }
 
-  /** What was asked for came. Throws ProtocolError where it is something else. */
+  /** A content came that was asked for. Throws ProtocolError where it is another one. */
   supply(name: ContentName, bytes: Uint8Array): void {
     const key = contentNameToHex(name);
     const wanted = this.#wanted.get(key);
@@ -137,10 +137,10 @@ export class HeldCommands<C> {
     this.store(name, bytes);
     this.#wanted.delete(key);
     wanted.bytes = bytes;
-    this.#carryOn();
+    this.#runHeld();
   }
 
-  /** Gives up what is held: the session is over. */
+  /** Drops all held commands: the session has ended. */
   clear(): void {
     this.#queue = [];
     this.#next = 0;
@@ -152,7 +152,7 @@ export class HeldCommands<C> {
     return this.#pauses > 0 || this.#queue.length > 0;
   }
 
-  /** Puts bytes in the place of names. Asks for what is not there, and returns false until it is. */
+  /** Replaces names by bytes. Asks for missing contents, and returns false until all are there. */
   #read(sources: Source[]): boolean {
     let complete = true;
     for (const [index, source] of sources.entries()) {
@@ -165,7 +165,7 @@ export class HeldCommands<C> {
     return complete;
   }
 
-  /** Asks for what is not there, without reading what is. */
+  /** Asks for missing contents, and reads none. */
   #expect(sources: Source[]): void {
     for (const [index, source] of sources.entries()) {
       if (!isNamed(source)) continue;
@@ -202,8 +202,8 @@ export class HeldCommands<C> {
 
   #hold(bytes: number, held: Held): void {
     this.kept += 1;
-    this.#count(bytes + this.#batchBytes);
-    this.#batchBytes = 0;
+    this.#count(bytes + this.#flushBytes);
+    this.#flushBytes = 0;
     this.#queue.push(held);
   }
 
@@ -216,7 +216,7 @@ export class HeldCommands<C> {
     }
   }
 
-  #carryOn(): void {
+  #runHeld(): void {
     while (this.#pauses === 0) {
       const held = this.#queue[this.#next];
       if (!held) break;

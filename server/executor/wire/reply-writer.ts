@@ -7,55 +7,64 @@ import { OUTCOME, REPLY, type Rejection } from '../../../proto/wire/reply.js';
 import { writeActivity } from '../../../proto/wire/spans.js';
 import { Writer } from '../../../proto/wire/writer.js';
 
-/** Bytes that leave as a reply's parts, as the link takes them. */
+/** The reply of an awaited command that is under way. */
+export interface PendingReply {
+  /** The implementation's own promise, so that replies keep the order in which it resolves. */
+  promise: Promise<unknown>;
+  /** Makes the reply, at the moment when `promise` resolves. Absent: the reply is the promise's value. */
+  reply?: (value: never) => unknown;
+}
+
+/** Bytes that leave as the parts of a reply, as fast as the connection takes them. */
 interface LongReply {
   readonly serial: number;
-  /** Of a mapped range, which is empty as soon as the buffer is unmapped: nobody awaits the rest then. */
+  /** Of a mapped range. It becomes empty when the buffer is unmapped, and then nobody awaits the rest. */
   readonly bytes: Uint8Array;
   sent: number;
 }
 
-/** The spans that may wait while the link takes nothing. Those beyond are only counted. */
+/** The most spans that wait while the connection takes nothing. Further spans are only counted. */
 const MOST_SPANS = 8192;
 
 const SETTLED = Promise.resolve();
+const NOTHING = new Uint8Array(0);
 
-/** Collects replies; those of one job leave together, when its promise reactions are over. */
+/** Collects replies. The replies of one job leave together, after its promise reactions have run. */
 export class ReplyWriter {
   readonly #writer = new Writer({ initialCapacity: 1024 });
   readonly #partWriter = new Writer();
-  readonly #send: (frame: Uint8Array, ofActivity: boolean) => unknown;
+  readonly #send: (frame: Uint8Array, onlySpans: boolean) => unknown;
   #scheduled = false;
   readonly #flush = () => {
     this.#scheduled = false;
     this.#cut();
     this.#pump();
   };
-  /** What is to leave, in order. */
+  /** Frames and long replies that are to leave, in order. */
   readonly #queue: (Uint8Array | LongReply)[] = [];
   #full = false;
-  /** Whether spans are all that was written. */
+  /** Whether the writer holds spans alone. */
   #onlySpans = false;
-  /** Frames that have nothing else. */
-  readonly #ofActivity = new WeakSet<Uint8Array>();
+  /** Frames that carry spans alone. */
+  readonly #spanFrames = new WeakSet<Uint8Array>();
   #waitingSpans = 0;
   #lostSpans = 0;
 
   /**
-   * `send` returns false where what comes next should wait for `drained`. It hears which frames are made of spans: to
-   * tell of those in spans would never end.
+   * `send` returns false where the next frames must wait for `drained`. It is told which frames carry spans alone:
+   * a span about such a frame would lead to another one, without end.
    */
-  constructor(send: (frame: Uint8Array, ofActivity: boolean) => unknown) {
+  constructor(send: (frame: Uint8Array, onlySpans: boolean) => unknown) {
     this.#send = send;
   }
 
-  /** The link takes frames again. */
+  /** The connection takes frames again. */
   drained(): void {
     this.#full = false;
     this.#pump();
   }
 
-  /** Throws RangeError, and replies nothing, where the reply is larger than may be sent at once. */
+  /** Throws RangeError, and replies nothing, where the reply is larger than one frame may be. */
   fulfilled(serial: number, operation: AnyOperation, reply: unknown): void {
     if (reply instanceof Uint8Array && reply.length > PART_BYTES) {
       this.#cut();
@@ -93,6 +102,7 @@ export class ReplyWriter {
     this.#writer.string(message);
   }
 
+  /** Asks the client for a content. */
   missing(name: ContentName): void {
     this.#onlySpans = false;
     this.#writer.u8(REPLY.missing);
@@ -100,22 +110,21 @@ export class ReplyWriter {
     this.#schedule();
   }
 
-  /** Names of pipelines, one after the other. */
-  held(names: Uint8Array): void {
+  /** The names of pipelines that the client gets without waiting, one after the other. */
+  compiled(names: Uint8Array): void {
     this.#onlySpans = false;
     this.#writer.u8(REPLY.held);
     this.#writer.bytes(names);
     this.#schedule();
   }
 
-  /** What the host did. */
-  activity(spans: Span[]): void {
+  spans(spans: Span[]): void {
     if (this.#full && this.#waitingSpans + spans.length > MOST_SPANS) {
       this.#lostSpans += spans.length;
       return;
     }
     this.#waitingSpans += spans.length;
-    // With the answer that they led to, where one is about to leave: the client may end when it has that.
+    // Spans leave with the reply that they led to, where one is about to leave: the client may end after that reply.
     if (this.#writer.length === 0) this.#onlySpans = true;
     this.#writer.u8(REPLY.activity);
     writeActivity(this.#writer, { spans, lost: this.#lostSpans });
@@ -123,7 +132,7 @@ export class ReplyWriter {
     this.#schedule();
   }
 
-  /** Has what was written leave now, and not at the end of the job: that may take long. */
+  /** Sends what was written now, and not at the end of the job, which may take long. */
   leaveNow(): void {
     this.#cut();
     this.#pump();
@@ -139,15 +148,15 @@ export class ReplyWriter {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // A reaction, and not queueMicrotask: Node makes a resource of its own for each of those.
+    // Not queueMicrotask: Node makes an async resource for each of its calls.
     void SETTLED.then(this.#flush);
   }
 
-  /** What was written so far leaves before what comes next. */
+  /** Puts what was written into the queue, before anything else gets there. */
   #cut(): void {
     if (this.#writer.length === 0) return;
     const frames = this.#writer.take();
-    if (this.#onlySpans) for (const frame of frames) this.#ofActivity.add(frame);
+    if (this.#onlySpans) for (const frame of frames) this.#spanFrames.add(frame);
     this.#onlySpans = false;
     this.#queue.push(...frames);
   }
@@ -161,7 +170,7 @@ export class ReplyWriter {
       }
       const frame = next instanceof Uint8Array ? next : this.#part(next);
       if (next instanceof Uint8Array || next.sent >= next.bytes.length) this.#queue.shift();
-      if (frame) this.#full = this.#send(frame, this.#ofActivity.has(frame)) === false;
+      if (frame) this.#full = this.#send(frame, this.#spanFrames.has(frame)) === false;
     }
   }
 
@@ -175,5 +184,3 @@ export class ReplyWriter {
     return this.#partWriter.take()[0];
   }
 }
-
-const NOTHING = new Uint8Array(0);

@@ -13,61 +13,64 @@ import { encodeCount, encodeObject, PACKET } from '../../../proto/wire/packet.js
 import type { Work } from '../../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
-/** How a session ended: its client or the host's owner wanted it, or the client stayed away; or it cannot go on. */
-export type Ending = ({ by: 'wish' } & SessionOver) | ({ by: 'fault' } & Fault);
+/**
+ * How a session ended. `wish`: its client or the host's owner ended it, or the client stayed away. `fault`: it cannot
+ * go on.
+ */
+export type SessionEnding = ({ by: 'wish' } & SessionOver) | ({ by: 'fault' } & Fault);
 
 interface Fault {
   code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST';
   message: string;
 }
 
-export interface CarrierOptions {
+export interface SessionChannelOptions {
   description: SessionDescription;
-  /** What of Welcome this process knows. */
+  /** The part of Welcome that only this process knows. */
   opened: object;
   createSession(peer: SessionPeer): SessionEndpoint;
-  /** What it has carried since the last time, and has done so far. */
+  /** The session's traffic since the last call, and its work so far. */
   onTraffic(traffic: Traffic, work: Work | undefined): void;
-  /** The session is over, and its client has been told. Comes once, last. */
-  onOver(ending: Ending): void;
+  /** The session has ended, and its client has been told. Comes once, last. */
+  onEnded(ending: SessionEnding): void;
 }
 
-/** A client that vanished without a word is noticed; in milliseconds. */
+/** How soon a client is noticed that vanished without a word, in milliseconds. */
 const SILENCE = { pingMs: 20_000, deadMs: 60_000 };
 /**
- * The longest that a session is kept whose client has not shown that it knows of it, in milliseconds: of one that was
- * gone before it was welcomed nobody comes back.
+ * How long a session waits for a client that has not shown that it knows of the session, in milliseconds. Such a client
+ * may have gone before it was welcomed, and then it never comes back.
  */
 const UNHEARD_MS = 5000;
-/** How long a client may take to receive the replies that come before the end, and then that, in milliseconds. */
+/** How long a client may take to receive the last replies, and then the end, in milliseconds. */
 const LEAVE_MS = 2000;
-/** How often traffic is told of at most, in milliseconds. */
+/** How often traffic is reported at most, in milliseconds. */
 const TRAFFIC_MS = 250;
 
 /**
- * One session in this process: its channel to the client, over connections that may come and go, and its
- * endpoint, which executes what the frames say.
+ * One session in this process: its channel to the client over one connection after another, and its endpoint, which
+ * executes the frames.
  *
- * States: *connected* (to the client) <-> *away* (the connection is gone, and the client may come back until
- * `timer`) -> *over*; connected -> over.
+ * States: *connected* <-> *away* (without a connection; the client may come back until `timer`) -> *ended*;
+ * connected -> ended.
  */
-export class Carrier {
-  readonly #options: CarrierOptions;
+export class SessionChannel {
+  readonly #options: SessionChannelOptions;
   readonly #channel: Channel;
   readonly #session: SessionEndpoint;
-  /** Bytes of replies that may wait for the client before no more commands are taken. */
+  /** The most bytes of replies that may wait for the client. With more, the session gets no commands. */
   readonly #replyBytes: number;
   readonly #vigil = new Vigil();
   #connection: ChannelSocket | undefined;
   #away: NodeJS.Timeout | undefined;
-  #over = false;
-  /** The newest of the client's attempts to go on. */
+  #ended = false;
+  /** The number of the client's newest attempt to resume. */
   #attempt = 0;
-  /** Why no commands are taken at the moment: too many replies wait for the client, or the GPU is waited for. */
-  readonly #holds = new Set<'replies' | 'gpu'>();
+  /** Why the session gets no commands now: too many replies wait for the client, or the GPU has enough to do. */
+  readonly #pauses = new Set<'replies' | 'gpu'>();
   #traffic: Traffic | undefined;
 
-  constructor(options: CarrierOptions) {
+  constructor(options: SessionChannelOptions) {
     this.#options = options;
     const { replyBytes = HIGH_WATER_BYTES, welcome } = options.description;
     this.#replyBytes = replyBytes;
@@ -77,29 +80,28 @@ export class Carrier {
         const traffic = this.#count();
         traffic.framesUp += 1;
         traffic.bytesUp += frame.length;
-        if (!this.#over && this.#session.receive(frame)) spareFrame(frame);
+        if (!this.#ended && this.#session.receive(frame)) spareFrame(frame);
       },
       onTaken: (_bytes, frames) => {
         frames.forEach(spareFrame);
-        if (!this.#holds.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
+        if (!this.#pauses.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
         this.#session.drained?.();
-        this.#hold('replies', this.#channel.keptBytes > replyBytes);
+        this.#pause('replies', this.#channel.keptBytes > replyBytes);
       },
     };
     this.#channel = new Channel(events, boundsOf(welcome?.windowBytes ?? LIMITS.windowBytes));
     this.#session = options.createSession({
       send: (frame) => this.#send(frame),
       end: (code, message) => this.#fault({ code, message }),
-      hold: (held) => this.#hold('gpu', held),
+      pause: (paused) => this.#pause('gpu', paused),
     });
   }
 
-  /** What the session's endpoint is, for who retires it. */
   get session(): SessionEndpoint {
     return this.#session;
   }
 
-  /** The session begins on a connection, of which `head` was read already. */
+  /** The session begins on a connection. `head` are the bytes that were read of it already. */
   begin(socket: Duplex, head: Uint8Array): void {
     const { welcome } = this.#options.description;
     const connection = this.#connect(socket);
@@ -118,9 +120,9 @@ export class Carrier {
     connection.push(head);
   }
 
-  /** It goes on on another connection, unless that is an older one than it has. A wrong count ends it. */
+  /** Goes on with another connection, unless that is older than the present one. A wrong count ends the session. */
   resume(socket: Duplex, head: Uint8Array, { taken, attempt }: { taken: number; attempt: number }): void {
-    if (this.#over || attempt <= this.#attempt) {
+    if (this.#ended || attempt <= this.#attempt) {
       socket.destroy();
       return;
     }
@@ -135,7 +137,7 @@ export class Carrier {
       this.#channel.attach(connection, taken);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      // Which of the replies the client has is not known, so it gets none of them.
+      // Nobody knows which replies the client has, so it gets none of them.
       this.#broken(error);
       return;
     }
@@ -144,9 +146,9 @@ export class Carrier {
 
   /** Ends the session for a reason that is not its own. */
   end(end: SessionEnd): void {
-    if (this.#over) return;
+    if (this.#ended) return;
     this.#leave(end);
-    this.#options.onOver({ by: 'wish', ...end });
+    this.#options.onEnded({ by: 'wish', ...end });
   }
 
   #connect(socket: Duplex): ChannelSocket {
@@ -175,8 +177,8 @@ export class Carrier {
 
   #lost({ isShared }: ChannelSocket): void {
     this.#connection = undefined;
-    if (this.#over) return;
-    // Between two processes of one machine a connection is not lost: the other one is gone.
+    if (this.#ended) return;
+    // A connection between two processes of one machine is never lost: the other process has ended.
     if (isShared) {
       this.#bye({ code: 'DISCONNECTED', message: 'its client ended without closing it' });
       return;
@@ -190,31 +192,31 @@ export class Carrier {
     else bye();
   }
 
-  /** The client wants nothing more, or is taken for gone: it waits for its connection to close, and for no replies. */
+  /** The client has ended, or counts as gone. It waits for its connection to close, and for no replies. */
   #bye(why: SessionOver): void {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#ended) return;
+    this.#ended = true;
     clearTimeout(this.#away);
     this.#report();
     this.#connection?.release();
     this.#connection?.destroy();
-    this.#options.onOver({ by: 'wish', ...why });
+    this.#options.onEnded({ by: 'wish', ...why });
   }
 
   #broken(error: Error): void {
-    // A failure of this process's own ends it.
+    // A failure of this process itself ends the process.
     if (!(error instanceof ProtocolError)) throw error;
     this.#fault({ code: 'PROTOCOL_ERROR', message: brokeProtocol('client', error) });
   }
 
   #fault(end: Fault): void {
-    if (this.#over) return;
-    this.#leave(end, () => this.#options.onOver({ by: 'fault', ...end }));
+    if (this.#ended) return;
+    this.#leave(end, () => this.#options.onEnded({ by: 'fault', ...end }));
   }
 
-  /** Closes the connection, behind what was sent and `end`. */
+  /** Sends `end` behind everything else, and closes the connection. */
   #leave(end: SessionEnd, then?: () => void): void {
-    this.#over = true;
+    this.#ended = true;
     clearTimeout(this.#away);
     this.#report();
     if (!this.#connection) {
@@ -225,7 +227,7 @@ export class Carrier {
     const close = () => {
       clearTimeout(timer);
       connection.write(encodeObject(PACKET.end, end));
-      // A client that reads nothing, or never closes, holds nobody up.
+      // Do not wait for a client that reads nothing or never closes.
       connection.end(then, LEAVE_MS);
     };
     const timer = setTimeout(close, LEAVE_MS);
@@ -233,24 +235,24 @@ export class Carrier {
     else close();
   }
 
-  /** Returns false where long replies should wait until the session is told of room. */
+  /** Returns false where the next replies must wait until `drained` is called. */
   #send(frame: Uint8Array): boolean {
-    if (this.#over) return true;
+    if (this.#ended) return true;
     const traffic = this.#count();
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
     this.#channel.send(frame);
-    // A program that has awaited this answer may ask the next thing at once.
+    // A program that awaited this reply may send its next command at once.
     if (this.#connection?.isShared) this.#vigil.asked();
     const full = this.#channel.keptBytes > this.#replyBytes;
-    if (full) this.#hold('replies', true);
+    if (full) this.#pause('replies', true);
     return !full;
   }
 
-  #hold(why: 'replies' | 'gpu', held: boolean): void {
-    if (held) this.#holds.add(why);
-    else this.#holds.delete(why);
-    this.#channel.hold(this.#holds.size > 0);
+  #pause(why: 'replies' | 'gpu', paused: boolean): void {
+    if (paused) this.#pauses.add(why);
+    else this.#pauses.delete(why);
+    this.#channel.hold(this.#pauses.size > 0);
   }
 
   #count(): Traffic {

@@ -8,15 +8,17 @@ import type {
 import { LIMIT_NAMES } from '../../../proto/gen/webgpu.js';
 import type { Entry } from '../objects/object-table.js';
 import { type AdapterRequest, adapterRequest, deviceRequest } from '../reuse/device-request.js';
-import type { Awaited, Context } from './context.js';
+import type { DecodedCommand } from '../wire/decoded-command.js';
+import type { PendingReply } from '../wire/reply-writer.js';
+import type { Context } from './context.js';
 
 export function requestAdapter(
-  { gpu, objects, command }: Context,
+  { gpu, objects }: Context,
   _self: Entry,
   [options]: [GPURequestAdapterOptions<never>],
   made: Entry,
-): Awaited {
-  invariant(command, 'a handler carries a command out');
+  command: DecodedCommand,
+): PendingReply {
   const request = adapterRequest(command);
   const reply = (adapter: GPUAdapter | null): FarlightAdapter<never> | null => {
     if (!adapter) {
@@ -31,24 +33,24 @@ export function requestAdapter(
 }
 
 export function requestDevice(
-  context: Context,
+  { devices }: Context,
   self: Entry,
   [descriptor]: [GPUDeviceDescriptor],
   made: Entry,
-): Awaited {
+  command: DecodedCommand,
+): PendingReply {
   const adapter = self.object as GPUAdapter;
-  const { command } = context;
   const asked = requests.get(adapter);
-  invariant(command && asked, 'a handler carries a command out, on what another has made');
+  invariant(asked, 'requestAdapter noted how the adapter was asked for');
   const request = deviceRequest(adapter, asked, command);
-  const free = handedOn.has(adapter) ? undefined : context.takeDevice(request);
+  const free = handedOn.has(adapter) ? undefined : devices.take(request);
   if (free) handedOn.add(adapter);
   const reply = (device: GPUDevice): FarlightDevice<never> => {
-    context.adoptDevice(made, free ?? context.openDevice(device, request));
+    devices.adopt(made, free ?? devices.open(device, request));
     return describe(device);
   };
   if (free) return { promise: Promise.resolve(free.device), reply };
-  // An adapter gives one device alone; it is for Dawn to say so, also where that one was handed on.
+  // An adapter gives one device, and Dawn must say so. Where the adapter gave a free device, use Dawn's up first.
   const spent = handedOn.delete(adapter)
     ? adapter.requestDevice().then((device) => device.destroy())
     : undefined;
@@ -61,10 +63,10 @@ export function requestDevice(
 /** How each adapter was asked for. */
 const requests = new WeakMap<GPUAdapter, AdapterRequest>();
 
-/** Adapters that gave a device of an earlier session, and so were not asked for it. */
+/** Adapters that gave a free device. Dawn does not know of it. */
 const handedOn = new WeakSet<GPUAdapter>();
 
-/** All four strings are always strings, and the sizes numbers: the specification's own values where unknown. */
+/** Unknown values are those that the specification has for them: empty strings, and its smallest and largest sizes. */
 function describeInfo(info: GPUAdapterInfo): FarlightAdapterInfo<never> {
   return {
     vendor: info.vendor ?? '',
@@ -81,7 +83,7 @@ function describe({ features, limits }: GPUAdapter | GPUDevice): FarlightDevice<
   const values = limits as unknown as Readonly<Record<string, number | undefined>>;
   return {
     features: [...features] as string[],
-    // A limit that the implementation does not know is one that it does not restrict nor offer.
+    // A limit that the implementation does not know is 0.
     limits: LIMIT_NAMES.map((name) => values[name] ?? 0),
   };
 }
