@@ -26,14 +26,14 @@ import { GPUCanvasContext } from './canvas/canvas-context.js';
 
 const { asException: _, asGPUError: __, ...errorClasses } = errors;
 
-/** A WebIDL namespace of constants: none can be changed, and the whole says its name. */
+/** A WebIDL namespace of constants: read-only, with its name as its string tag. */
 function namespace<T extends object>(name: string, values: T): Readonly<T> {
   const result = { ...values };
   Object.defineProperty(result, Symbol.toStringTag, { value: name });
   return Object.freeze(result);
 }
 
-/** Every WebGPU class and constant, to be assigned to `globalThis`. */
+/** Every class and constant of WebGPU, by its name. */
 export const globals = {
   GPU,
   GPUAdapter,
@@ -64,14 +64,14 @@ export const globals = {
   ...plainInterfaces,
 };
 
-/** The WebGPU classes and constants as globals. */
+/** Installs the classes and constants of WebGPU as globals. */
 export function installGlobals(): void {
   for (const [name, value] of Object.entries(globals)) {
     Object.defineProperty(globalThis, name, { value, configurable: true, enumerable: false, writable: true });
   }
 }
 
-/** `navigator.gpu`, in place of what is there. */
+/** Sets `navigator.gpu`, also if the navigator has one already. */
 export function installGpu(navigator: object, gpu: object): void {
   Object.defineProperty(navigator, 'gpu', { value: gpu, configurable: true, enumerable: true });
 }

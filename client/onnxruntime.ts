@@ -1,6 +1,7 @@
 /**
- * `node --import farlight/onnxruntime app.mjs`: has ONNX Runtime's native build, npm `onnxruntime-node`, be ONNX Runtime
- * Web, which computes on `navigator.gpu`. transformers.js, and libraries that hide it, load the native build on Node.
+ * `node --import farlight/onnxruntime app.mjs` replaces ONNX Runtime's native build, npm `onnxruntime-node`,
+ * with ONNX Runtime Web, which computes on `navigator.gpu`. On Node, transformers.js and libraries above it
+ * load the native build.
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -9,10 +10,10 @@ import { pathToFileURL } from 'node:url';
 import { FarlightError } from '../proto/errors.js';
 import { replaceModule } from './node/replace-module.js';
 
-/** The package, or a module of it: `import` asks for that by its path. */
+/** The package, or a file of it: `import` asks for the file by its path. */
 const NATIVE = /(^|[/\\])onnxruntime-node([/\\]|$)/;
 
-/** What ONNX Runtime Web computes with. */
+/** The execution providers of ONNX Runtime Web. */
 const PROVIDERS = ['webgpu', 'wasm'];
 
 type Provider = string | { name: string };
@@ -35,13 +36,13 @@ replaceModule(NATIVE, (asked, importer) => {
   return runtime;
 });
 
-/** ONNX Runtime Web as it is found from a file, else from the program. */
+/** Finds ONNX Runtime Web: first from a file, then from the program. */
 function webRuntimePath(file: string | undefined): string {
   for (const from of [file, process.argv[1], join(process.cwd(), 'x')]) {
     try {
       if (from) return createRequire(from).resolve('onnxruntime-web/webgpu');
     } catch {
-      // It is not to be found from there.
+      // Not found from here: try the next place.
     }
   }
   throw new FarlightError(
@@ -52,15 +53,16 @@ function webRuntimePath(file: string | undefined): string {
 
 function nativeLike(path: string): object {
   const web = createRequire(path)(path) as Runtime;
-  // With more threads it fetches its worker from a file: URL, which Node does not fetch.
+  // With more threads it fetches its worker from a file: URL, and Node fetches none.
   web.env.wasm.numThreads = 1;
-  // Otherwise libraries have its WebAssembly fetched from a server on the internet.
+  // Otherwise libraries fetch its WebAssembly from a server on the internet.
   web.env.wasm.wasmPaths = pathToFileURL(join(dirname(path), '/')).href;
   return {
     ...web,
     InferenceSession: {
       create: async (model: unknown, ...more: unknown[]) => {
-        // The native build takes a path too. Numbers may stand before the options: which part of a buffer it is.
+        // The native build also takes a path. Numbers may stand before the options: they select a part of a
+        // buffer.
         const bytes = typeof model === 'string' ? await readFile(model) : model;
         const options = isOptions(more.at(-1)) ? (more.pop() as SessionOptions) : {};
         const executionProviders = providersFor(options.executionProviders);
@@ -74,8 +76,9 @@ function nativeLike(path: string): object {
 const isOptions = (value: unknown) => typeof value === 'object' && value !== null;
 
 /**
- * The GPU, whatever a library asks the native build for, which is the CPU where nobody tells it otherwise. Options of
- * the GPU's are kept; only ONNX Runtime Web's own CPU, `wasm`, is no other way to say that.
+ * Chooses the GPU, whatever providers a library asks the native build for: without a choice that build uses
+ * the CPU. Options for the GPU are kept. A program gets the CPU only if it asks for `wasm`, ONNX Runtime
+ * Web's own.
  */
 function providersFor(asked: readonly Provider[] = []): Provider[] {
   const nameOf = (each: Provider) => (typeof each === 'string' ? each : each.name);

@@ -7,23 +7,27 @@ import { onOrOff, type SessionSwitches } from './session-switches.js';
 import type { Transport } from './transport/transport.js';
 
 export interface CreateOptions extends SessionSwitches {
-  /** The host's address as it printed it: `grpcs://TOKEN@HOST:7070?ca=PIN`, `grpc://127.0.0.1:7070` or `unix:/PATH`. */
+  /**
+   * The host's address, as the host printed it: `grpcs://TOKEN@HOST:7070?ca=PIN`, `grpc://127.0.0.1:7070` or
+   * `unix:/PATH`.
+   */
   host?: string | undefined;
   /**
-   * Which GPU of this machine: `auto`, `software`, `null`, or a part of a name. Of a host it says which one its GPU must
-   * be, since a host has one: no adapter is given where it is another.
+   * Which GPU of this machine: `auto`, `software`, `null`, or a part of a name. A host has one GPU: there
+   * this says which one it must be, and without it no adapter is given.
    */
   adapter?: string | undefined;
   /**
-   * 'auto' compresses what goes to and comes from a host across the network where the line is so slow that it
-   * arrives sooner; 'on' wherever it makes it shorter. A private host and a unix socket are never compressed for.
+   * 'auto' compresses frames between the program and a host across the network where the line is so slow that
+   * they arrive sooner. 'on' compresses them wherever it makes them shorter. Nothing is compressed for a
+   * private host or a unix socket.
    */
   compression?: 'auto' | 'on' | 'off' | undefined;
   /** Writes a trace of the session to this file, which Perfetto (https://ui.perfetto.dev) opens. */
   trace?: string | undefined;
   /** Records the session to this file, which `farlight replay` runs again. */
   record?: string | undefined;
-  /** A transport instead of a host's address, such as the testing harness gives. */
+  /** A transport instead of a host's address, for example from `farlight/testing`. */
   transport?: Transport | undefined;
 }
 
@@ -31,15 +35,15 @@ export interface ParsedOptions {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
-  /** What the GPU of the host must be, whose choice it is; undefined where any will do. */
+  /** Which GPU the host must have, if the program chose one. Undefined: any will do. */
   wanted: string | undefined;
   trace: FileOption | undefined;
   record: FileOption | undefined;
-  /** Whether the user's terminal shows how far long things are. */
+  /** Whether to show progress on the user's terminal. */
   progress: boolean;
 }
 
-/** A file that is to be written; `shared` where each program of a run was asked for it. */
+/** A file to write. `shared`: every program of a run was asked for the same file. */
 export interface FileOption {
   path: string;
   shared: boolean;
@@ -48,12 +52,12 @@ export interface FileOption {
 const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace', 'record'] as const;
 
 /**
- * What npm `webgpu` takes beside `adapter`: how Dawn is to run, which is no program's matter here. They change nothing,
- * so that a program for npm `webgpu` runs with another import alone.
+ * Flags of npm `webgpu` beside `adapter`. They tell how to run Dawn, which the host decides here. They change
+ * nothing, so that a program for npm `webgpu` needs to change only its import.
  */
 const DAWN_FLAGS = ['backend', 'enable-dawn-features', 'disable-dawn-features', 'dlldir', 'verbose'];
 
-/** Options of `create`, from either of their forms, completed from the environment. Throws FarlightError. */
+/** Completes the options of `create`, in either form, from the environment. Throws FarlightError. */
 export function parseOptions(given: CreateOptions | readonly string[]): ParsedOptions {
   const options: CreateOptions = Array.isArray(given) ? fromFlags(given) : (given as CreateOptions);
   const { transport } = options;
@@ -65,17 +69,17 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
   if (trace && record) {
     throw new FarlightError(
       'BAD_OPTION',
-      'A session is traced or recorded, since a trace adds commands of its own; leave out one of trace and record.',
+      'A session can be traced or recorded, not both: a trace adds commands of its own. Leave out trace or record.',
     );
   }
   return {
-    // Loaded when the first request needs it: a program that never asks for a GPU pays nothing.
+    // Loaded with the first request: a program that never asks for a GPU pays nothing.
     transport: transport
       ? () => native.Promise.resolve(transport)
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
-    // What the environment says of it is for private hosts.
+    // FARLIGHT_ADAPTER chooses for private hosts only.
     wanted: host || transport ? options.adapter || undefined : undefined,
     trace,
     record,
@@ -111,15 +115,15 @@ function modeOf(value: string | undefined): 'auto' | 'on' | 'off' {
 }
 
 /**
- * Why the GPU of a host is not the one that a program names, if it is not. A private host opens what is named; a host
- * has one GPU, which its owner chose.
+ * Tells why the GPU of a host is not the one that a program asks for, or undefined if it is. A private host
+ * opens the GPU that is asked for; any other host has one GPU, which its owner chose.
  */
 export function refusalOf(wanted: string, { name, software }: AdapterDescription): FarlightError | undefined {
-  // The one that executes nothing calls itself software, too.
+  // The null adapter, which executes nothing, says that it is software, too.
   if (wanted === 'auto' || (wanted === 'software' && software && name !== 'null')) return undefined;
   if (name.toLowerCase().includes(wanted.toLowerCase())) return undefined;
   return noSuchAdapter(
-    `the host has no GPU that is called "${wanted}"; leave the adapter out, or name what the host has`,
+    `the host has no GPU called "${wanted}"; leave the adapter out, or name one that the host has`,
     [{ backend: 'farlight', name }],
   );
 }

@@ -1,6 +1,7 @@
 /**
- * `node --import farlight/register app.mjs`: installs `navigator.gpu` and the WebGPU globals before the
- * program's own imports, and has npm `webgpu` be Farlight. Options come from the environment (FARLIGHT_HOST, FARLIGHT_ADAPTER).
+ * `node --import farlight/register app.mjs` installs `navigator.gpu` and the WebGPU globals before the
+ * program's own imports, and replaces npm `webgpu`. Options come from the environment (FARLIGHT_HOST,
+ * FARLIGHT_ADAPTER).
  */
 import { isMainThread } from 'node:worker_threads';
 import { globals, installGlobals, installGpu } from './globals.js';

@@ -1,2 +1,2 @@
-/** Nobody runs a page's program. */
+/** `farlight run` does not start pages, so they have no tokens. */
 export const takeToken = (_token: string) => false;

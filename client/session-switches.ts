@@ -2,9 +2,11 @@ import { FarlightError } from '../proto/errors.js';
 
 /** Options of `create` that pages and Node share. */
 export interface SessionSwitches {
-  /** 'off' sends each command as a message of its own: for debugging and for comparison. */
+  /** 'off' sends each command in a message of its own: for debugging and for comparison. */
   batch?: 'on' | 'off' | undefined;
-  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
+  /**
+   * 'off' sends every command in full, and waits until the host has executed it before it sends the next one.
+   */
   reuse?: 'on' | 'off' | undefined;
 }
 

@@ -10,7 +10,7 @@ import {
 import type { Rejection } from '../../proto/wire/reply.js';
 import { defineInterface, INTERNAL, illegal } from './interface.js';
 
-/** Whether a GPUError was constructed, which an object with its prototype need not have been. */
+/** Whether `new GPUError` made this value: an object with the same prototype is not enough. */
 let isGPUError: (value: unknown) => value is GPUError;
 
 /** https://gpuweb.github.io/gpuweb/#gpuerror */
@@ -86,7 +86,7 @@ export class GPUUncapturedErrorEvent extends Event {
     super(type, init);
     const { error } = toDictionary(init, 'GPUUncapturedErrorEventInit');
     if (!isGPUError(error)) {
-      throw new TypeError('GPUUncapturedErrorEventInit.error is required, and is a GPUError');
+      throw new TypeError('GPUUncapturedErrorEventInit.error is required and must be a GPUError');
     }
     this.#error = error;
   }
@@ -109,12 +109,12 @@ const BY_TYPE: Readonly<Record<FarlightErrorType, new (message: string) => GPUEr
   internal: GPUInternalError,
 };
 
-/** The GPUError that the host describes. */
+/** Makes the GPUError that the host describes. */
 export function asGPUError({ type, message }: FarlightGPUError<never>): GPUError {
   return new BY_TYPE[type](message);
 }
 
-/** The exception that the host describes. */
+/** Makes the exception that the host describes. */
 export function asException({ name, message, reason }: Rejection): Error {
   if (name === 'GPUPipelineError') {
     return new GPUPipelineError(message, { reason: reason === 'internal' ? 'internal' : 'validation' });

@@ -5,7 +5,9 @@ import { bear, resourceOf } from '../../proto/webidl/resource.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { ClientResource } from '../session/client-resource.js';
 
-/** What only this package holds: it lets its own code construct what a program may not. */
+/**
+ * Only this package has this symbol. With it, our code constructs classes that a program must not construct.
+ */
 export const INTERNAL = Symbol('farlight internal');
 
 export function illegal(): never {
@@ -17,14 +19,14 @@ type Class = abstract new (...args: any[]) => object;
 
 const classes = new Map<string, Class>();
 
-/** The classes of the interfaces that were defined, by name. */
+/** The classes of all defined interfaces, by name. */
 export function interfaceClasses(): ReadonlyMap<string, Class> {
   return classes;
 }
 
 /**
- * Gives a class the shape that WebIDL gives an interface object: enumerable members, a string tag, the
- * IDL's function lengths; and installs the surface's regular rows, whose methods follow from the IDL.
+ * Gives a class the shape that WebIDL demands: enumerable members, a string tag, and function lengths as in
+ * the IDL. It also installs the regular rows of the surface, whose methods follow from the IDL.
  */
 export function defineInterface(name: string, interfaceClass: Class): void {
   classes.set(name, interfaceClass);
@@ -49,11 +51,11 @@ export function defineInterface(name: string, interfaceClass: Class): void {
     Object.defineProperty(prototype, key, { ...property, enumerable: true });
   }
   Object.defineProperty(prototype, Symbol.toStringTag, { value: name, configurable: true });
-  // A program's bundler may have shortened it.
+  // A program's bundler may have shortened the name.
   Object.defineProperty(interfaceClass, 'name', { value: name, configurable: true });
 }
 
-/** The mixin GPUObjectBase: `label`, which is set here at once and on the host in its turn. */
+/** Defines the mixin GPUObjectBase: `label` changes here at once, and on the host in its turn. */
 export function defineObjectBase(interfaceClass: Class, name: string): void {
   Object.defineProperty(interfaceClass.prototype, 'label', {
     get(this: unknown): string {
@@ -73,7 +75,7 @@ export function defineObjectBase(interfaceClass: Class, name: string): void {
   });
 }
 
-/** The brand check of every member: `this` must bear a resource of that interface. */
+/** The brand check of every member: behind `this` there must be a resource of that interface. */
 export function receiver(self: unknown, name: string, member: string): ClientResource {
   const resource = resourceOf(self);
   if (!(resource instanceof ClientResource) || resource.kind !== name) {
@@ -82,21 +84,23 @@ export function receiver(self: unknown, name: string, member: string): ClientRes
   return resource;
 }
 
-/** The brand check of an operation that the client answers, which is counted as such. */
+/**
+ * The brand check of an operation that the client answers by itself. It counts the call as answered locally.
+ */
 export function localCall(self: unknown, name: string, member: string): ClientResource {
   const resource = receiver(self, name, member);
   resource.session.countLocal();
   return resource;
 }
 
-/** The brand check of an operation whose promise the host settles. */
+/** The brand check of an operation whose promise settles with the host's reply. */
 export function awaitedCall(self: unknown, name: string, member: string): ClientResource {
   const resource = receiver(self, name, member);
   resource.session.countAwaited();
   return resource;
 }
 
-/** A new wrapper of the interface that the resource has. From here on the wrapper keeps the handle alive. */
+/** Makes a wrapper of the resource's interface. From here on the wrapper keeps the handle alive. */
 export function wrap<T extends object>(resource: ClientResource): T {
   const interfaceClass = classes.get(resource.kind);
   const wrapper = Object.create(interfaceClass?.prototype ?? null);
@@ -108,7 +112,7 @@ export function wrap<T extends object>(resource: ClientResource): T {
 type Factory = (parent: ClientResource, descriptor: never) => ClientResource;
 const factories = new Map<string, Factory>();
 
-/** For an interface whose attributes the client answers: makes its resource from the descriptor. */
+/** For an interface whose attributes the client answers: `factory` makes its resource from the descriptor. */
 export function defineResource<Descriptor>(
   kind: string,
   factory: (parent: ClientResource, descriptor: Descriptor) => ClientResource,
@@ -116,7 +120,7 @@ export function defineResource<Descriptor>(
   factories.set(kind, factory as Factory);
 }
 
-/** The resource of an object that `parent` creates with these converted arguments. */
+/** Makes the resource of an object that `parent` creates with these converted arguments. */
 export function makeResource(kind: string, parent: ClientResource, args: readonly unknown[]): ClientResource {
   const factory = factories.get(kind);
   if (factory) return factory(parent, args[0] as never);
@@ -124,12 +128,15 @@ export function makeResource(kind: string, parent: ClientResource, args: readonl
   return new ClientResource(parent.session, kind, deviceOf(parent), typeof label === 'string' ? label : '');
 }
 
-/** The device that a resource belongs to, or is. */
+/** The device that a resource belongs to, or the resource itself if it is a device. */
 export function deviceOf(resource: ClientResource): ClientResource | undefined {
   return resource.device ?? (resource.kind === 'GPUDevice' ? resource : undefined);
 }
 
-/** A method that follows from its row: brand check, conversion, record, and the new wrapper if any. */
+/**
+ * Makes a method that follows from its row: brand check, conversion, record, and a wrapper if it creates an
+ * object.
+ */
 function regularMethod(operation: AnyOperation): (...args: unknown[]) => unknown {
   const { interface: name, member, creates } = operation;
   const call = (self: unknown, args: unknown[]) => {
@@ -140,7 +147,7 @@ function regularMethod(operation: AnyOperation): (...args: unknown[]) => unknown
     session.record(operation, resource, converted, made);
     return made && wrap(made);
   };
-  // A method, not a function: WebIDL operations are no constructors.
+  // Defined as a method, since a function would be a constructor, and WebIDL operations are none.
   return {
     [member](this: unknown, ...args: unknown[]) {
       return call(this, args);
@@ -149,8 +156,8 @@ function regularMethod(operation: AnyOperation): (...args: unknown[]) => unknown
 }
 
 /**
- * Runs the body of an operation that returns a promise: what it throws, brand check and conversions
- * included, becomes a rejection, as WebIDL says.
+ * Runs the body of an operation that returns a promise. As WebIDL says, whatever the body throws becomes a
+ * rejection, also from the brand check and the conversions.
  */
 export function promising<T>(body: () => Promise<T>): Promise<T> {
   try {

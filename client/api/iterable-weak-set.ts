@@ -1,8 +1,11 @@
-/** A set that does not keep its members alive, and can be walked. */
+/** A set that can be iterated and does not keep its members alive. */
 export class IterableWeakSet<T extends object> {
-  /** The members' references. */
+  /** One reference for each member. */
   readonly #refs = new Set<WeakRef<T>>();
-  /** Of all that was ever a member: what comes and goes keeps the one that was made for it. */
+  /**
+   * The reference of every object that was ever a member. An object that leaves and comes back keeps its
+   * reference.
+   */
   readonly #byMember = new WeakMap<T, WeakRef<T>>();
   readonly #registry = new FinalizationRegistry<WeakRef<T>>((ref) => this.#refs.delete(ref));
 
@@ -21,7 +24,7 @@ export class IterableWeakSet<T extends object> {
     if (ref) this.#refs.delete(ref);
   }
 
-  /** The members at this moment. */
+  /** The members that are alive now. */
   members(): T[] {
     return [...this.#refs].flatMap((ref) => ref.deref() ?? []);
   }

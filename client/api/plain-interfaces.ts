@@ -1,6 +1,6 @@
 /**
- * The interfaces whose own members are none but `label`, or regular rows of the surface: what they do
- * follows from the IDL alone.
+ * Interfaces with no members of their own but `label` and regular rows of the surface: their behavior follows
+ * from the IDL.
  */
 import type {
   GPUBindGroupLayoutDescriptor,
@@ -43,13 +43,13 @@ const interfaces = {
 };
 
 for (const [name, interfaceClass] of Object.entries(interfaces)) {
-  // GPUObjectBase is a mixin: its members are the interface's own, and no class stands in between.
+  // GPUObjectBase is a mixin: its members belong to each interface, and no class stands between.
   Object.setPrototypeOf(interfaceClass.prototype, Object.prototype);
   defineObjectBase(interfaceClass, name);
   defineInterface(name, interfaceClass);
 }
 
-/** Made by a device from a descriptor, or by a pipeline's getBindGroupLayout from an index. */
+/** A device makes a layout from a descriptor, and a pipeline's getBindGroupLayout from an index. */
 defineResource<GPUBindGroupLayoutDescriptor<unknown> | number>('GPUBindGroupLayout', (parent, made) => {
   if (typeof made === 'number')
     return new ClientResource(parent.session, 'GPUBindGroupLayout', deviceOf(parent), '');

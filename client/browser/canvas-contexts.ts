@@ -8,7 +8,7 @@ import { type Canvas, type Context2d, Presenter, pace } from './presenter.js';
 
 type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;
 
-/** The prototypes of canvases that there are here: a worker has the second alone. */
+/** The canvas prototypes that exist here: a worker has only the second. */
 const prototypes = [globalThis.HTMLCanvasElement?.prototype, globalThis.OffscreenCanvas?.prototype].filter(
   (prototype) => prototype !== undefined,
 ) as unknown as { getContext: GetContext }[];
@@ -21,14 +21,14 @@ const natives = prototypes.map((prototype) => ({
 const offscreenWidth = slot<number>(globalThis.OffscreenCanvas?.prototype, 'width');
 
 const contexts = new WeakMap<Canvas, PageCanvasContext>();
-/** Canvases that have a context of the browser's own, as far as is known. */
+/** Canvases that are known to have a context of the browser's own. */
 const taken = new WeakSet<Canvas>();
-/** Canvases that are drawn to in the current task: what comes of it is not here yet. */
+/** Canvases that are drawn to in the current task: their pixels are not here yet. */
 const drawnTo = new WeakSet<Canvas>();
 
 /**
- * A canvas of this page. A frame is what was drawn when the task ends in which its texture was first asked for; it is
- * copied from the host to the canvas, and is there when it has come.
+ * A canvas of this page. A frame begins when its texture is first asked for, and ends with that task. It is
+ * copied from the host to the canvas, and appears when it arrives.
  */
 class PageSurface implements Surface {
   readonly #canvas: Canvas;
@@ -68,17 +68,17 @@ class PageSurface implements Surface {
 }
 
 /**
- * The WebGPU context of a canvas, as `getContext('webgpu')` gives it after `install`; null where the canvas has
- * a context of another kind.
+ * The WebGPU context of a canvas, as `getContext('webgpu')` returns it after `install`. Null if the canvas
+ * has a context of another kind.
  */
 export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUCanvasContext | null {
   let context = contexts.get(canvas);
   if (!context) {
     if (taken.has(canvas)) return null;
-    // By its slot: the canvas may be an iframe's.
+    // Recognized by its slot: the canvas may belong to an iframe.
     const native = natives.find(({ widthOf }) => widthOf(canvas) !== undefined);
     if (!native) throw new TypeError('canvasContext takes an HTMLCanvasElement or an OffscreenCanvas');
-    // What comes from the host is put by this processor, and often.
+    // Frames from the host are drawn by the CPU, and often.
     const plain = native.getContext.call(canvas, '2d', { willReadFrequently: true }) as Context2d | null;
     if (!plain) return null;
     const drawing = new DrawingBuffer(new PageSurface(canvas, plain));
@@ -88,12 +88,12 @@ export function canvasContext(canvas: HTMLCanvasElement | OffscreenCanvas): GPUC
   return context as unknown as GPUCanvasContext;
 }
 
-/** Has `getContext('webgpu')` of every canvas give such contexts. */
+/** Makes `getContext('webgpu')` of every canvas return such contexts. */
 function patchGetContext(): void {
   for (const { prototype, getContext } of natives) {
     prototype.getContext = function (type, ...more) {
       if (type === 'webgpu') return canvasContext(this);
-      // A canvas has one context.
+      // A canvas has only one context.
       if (contexts.has(this)) return null;
       const context = getContext.call(this, type, ...more);
       if (context) taken.add(this);
@@ -103,8 +103,8 @@ function patchGetContext(): void {
 }
 
 /**
- * Has a program hear of it that reads a canvas of no page in the very task in which it has the GPU draw there, as
- * TensorFlow.js does in `dataSync`: it would read what was there before. A canvas that people see is read as it is.
+ * Throws if a program reads an offscreen canvas in the same task in which the GPU draws to it, as
+ * TensorFlow.js does in `dataSync`: it would read old pixels. A canvas that people see is read as it is.
  */
 function patchDrawImage(): void {
   const { CanvasRenderingContext2D: element, OffscreenCanvasRenderingContext2D: offscreen } =
@@ -121,14 +121,17 @@ function patchDrawImage(): void {
 
 function tooEarly(): DOMException {
   return new native.DOMException(
-    'A remote GPU cannot be read at once; await what you read, of TensorFlow.js by data() in place of dataSync().',
+    'A remote GPU cannot be read at once. Await the data: in TensorFlow.js, call data() in place of dataSync().',
     'InvalidStateError',
   );
 }
 
 let installed = false;
 
-/** Has canvases show what the host draws, and a program that animates wait where the host is slower than the screen. */
+/**
+ * Makes canvases show the host's frames, and makes a program that animates wait if the host is slower than
+ * the screen.
+ */
 export function installCanvases(): void {
   if (installed) return;
   installed = true;

@@ -1,5 +1,6 @@
 /**
- * Farlight for web pages: the same client, over a WebSocket. The exports have the shape of the package's own.
+ * Farlight for web pages: the same client, over a WebSocket. The exports are like those of the package
+ * itself.
  */
 import { FarlightError } from '../../proto/errors.js';
 import { gpuOf } from '../api/device/gpu.js';
@@ -17,32 +18,33 @@ export { canvasContext } from './canvas-contexts.js';
 export type { CreateOptions } from './options.js';
 
 /**
- * Makes a GPU, at once, and changes nothing in the page; the host is reached when the program first asks for an
- * adapter. Its canvases are had from `canvasContext`.
+ * Makes a GPU at once, and changes nothing in the page. The host is reached when the program first asks for
+ * an adapter. Use `canvasContext` for canvases.
  *
- * @throws FarlightError BAD_OPTION or BAD_URL where an option is not one.
+ * @throws FarlightError BAD_OPTION or BAD_URL if an option is wrong.
  */
 export function create(options: CreateOptions = {}): GPU {
   const { protocol, host, pathname } = location;
-  // A worker's script may be a blob, whose name is another each time.
+  // A worker's script may be a blob, whose name differs each time.
   const program = protocol === 'blob:' ? origin : `${host}${pathname}`;
   const parsed = parseOptions(options);
   return gpuOf((stats) => new Session({ ...parsed, program, asException, stats }));
 }
 
 /**
- * Gives the page the GPU of a host: `navigator.gpu`, the WebGPU globals and `getContext('webgpu')` are Farlight's from
- * then on, also where the browser has its own. Libraries are to be loaded after it: some look for a GPU as soon as
- * they are.
+ * Gives the page the GPU of a host. From then on `navigator.gpu`, the WebGPU globals and
+ * `getContext('webgpu')` are Farlight's, also if the browser has its own. Load libraries after it: some look
+ * for a GPU when they load.
  *
- * @param options what `create` takes, or the host's address alone.
- * @returns the GPU, when the host has answered with an adapter. Where it has not, the page is left as it was.
- * @throws FarlightError (rejects) BAD_OPTION, BAD_URL, UNREACHABLE, UNAUTHORIZED, NO_ADAPTER, or why else not.
+ * @param options the options of `create`, or only the host's address.
+ * @returns the GPU, when the host has given an adapter. If it gives none, the page does not change.
+ * @throws FarlightError (rejects) BAD_OPTION, BAD_URL, UNREACHABLE, UNAUTHORIZED, NO_ADAPTER, or another
+ *   code.
  */
 export async function install(options: CreateOptions | string = {}): Promise<GPU> {
   const gpu = create(typeof options === 'string' ? { host: options } : options);
   if (!(await gpu.requestAdapter())) {
-    throw new FarlightError('NO_ADAPTER', 'the host has no GPU; see there what farlight doctor says');
+    throw new FarlightError('NO_ADAPTER', 'the host has no GPU; run farlight doctor there to see why');
   }
   installGpu(navigator, gpu);
   installGlobals();

@@ -3,16 +3,16 @@ import type { LinkOptions } from '../transport/host-link.js';
 import type { Transport } from '../transport/transport.js';
 import { webTransport } from './web-transport.js';
 
-/** As in Node, without what a page has not. */
+/** As in Node, without options that a page cannot have. */
 export interface CreateOptions extends LinkOptions, SessionSwitches {
   /**
-   * Where pages reach the host: `wss://TOKEN@HOST:PORT`, or `ws://127.0.0.1:7071` on this machine. Default: where the
-   * page came from.
+   * The address for pages: `wss://TOKEN@HOST:PORT`, or `ws://127.0.0.1:7071` on this machine. Default: the
+   * server that the page came from.
    */
   host?: string | undefined;
 }
 
-/** Options of `create`, completed. @throws FarlightError BAD_OPTION or BAD_URL */
+/** Completes the options of `create`. @throws FarlightError BAD_OPTION or BAD_URL */
 export function parseOptions({ host, batch, reuse, ...link }: CreateOptions): {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';

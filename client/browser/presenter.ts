@@ -14,7 +14,7 @@ export const pace = new FramePace({
   cancel: (id) => cancelAnimationFrame.call(globalThis, id),
 });
 
-/** Frames of a canvas that may be on their way; of more, the newest alone waits. */
+/** How many frames of a canvas may be on their way. Beyond that, only the newest one waits. */
 const MOST_UNDER_WAY = 3;
 
 /** Brings frames from the host to a canvas of the page. */
@@ -38,8 +38,8 @@ export class Presenter {
     pace.began();
     const brought = this.#readback.read(frame, (pixels) => this.#draw(pixels, frame.colorSpace));
     frame.texture.destroy();
-    // What is rejected is a device that is lost, or a texture that could not be made: its program hears of it elsewhere,
-    // and the canvas stays as it was.
+    // Rejected: the device is lost, or the texture could not be made. The program learns of it elsewhere, and
+    // the canvas stays as it was.
     brought
       .catch(() => {})
       .finally(() => {

@@ -3,9 +3,9 @@ import { native } from '../../link/machine/globals.js';
 import { FarlightError } from '../../proto/errors.js';
 import { badUrl, tokenIn, tokenInPlaintext } from '../transport/host/address-errors.js';
 
-/** Where a page reaches a host. The token is in none of its properties. */
+/** Where a page reaches a host. No property shows the token. */
 export class WebAddress {
-  /** For a WebSocket, and for messages: without the token. */
+  /** For a WebSocket, and for messages to people: without the token. */
   readonly url: string;
   readonly #token: string | undefined;
 
@@ -14,24 +14,24 @@ export class WebAddress {
     this.#token = token;
   }
 
-  /** What shows the host who we are; only where the connection is secured. */
+  /** Proves to the host who we are; only over a secured connection. */
   get token(): string | undefined {
     return this.#token;
   }
 }
 
-/** Where a host has sessions, unless the address says otherwise. */
+/** The path of sessions on a host, unless the address gives another. */
 const SESSION_PATH = '/session';
 
 const FORMS =
   'wss://TOKEN@HOST:PORT, or ws://127.0.0.1:7071 for a host on this machine or at the end of a tunnel';
 
 /**
- * Understands the address of a host as pages reach it: `wss://[TOKEN@]HOST[:PORT][/PATH]`, or `ws://` and the same
- * without a token on this machine. Without a path it is `/session`.
+ * Parses the address of a host for pages: `wss://[TOKEN@]HOST[:PORT][/PATH]`. On this machine it may be
+ * `ws://` without a token. The default path is `/session`.
  *
- * @param page the page's own address, or its origin: the host's where none is given.
- * @throws FarlightError BAD_URL for anything else; its sentence has no token in it.
+ * @param page the page's own address, or its origin: used if no host is given.
+ * @throws FarlightError BAD_URL for anything else; its message contains no token.
  */
 export function parseWebAddress(text: string | undefined, page: string): WebAddress {
   if (text === undefined || text === '') return samePlace(page);

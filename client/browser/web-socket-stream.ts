@@ -2,20 +2,20 @@ import type { ByteStream } from '../../link/channel/byte-stream.js';
 import { clearTimeout, queueMicrotask, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 
-// As it is now: tests put others there.
+// Taken now: tests replace the global later.
 const { WebSocket } = globalThis;
 const encoder = new TextEncoder();
 
-/** Chromium takes longer for what comes in messages of 1 MiB than in shorter ones: 1.7 s for 32 MiB instead of 1.1. */
+/** Chromium takes longer for messages of 1 MiB than for shorter ones: 1.7 s for 32 MiB instead of 1.1. */
 const MESSAGE_BYTES = 256 << 10;
 
 type Listener = (value: never) => void;
 
 /**
- * A WebSocket as a stream of bytes: what is written is cut into messages, and where they begin means nothing.
+ * A WebSocket as a stream of bytes: written bytes are cut into messages, whose borders mean nothing.
  *
- * A WebSocket takes whatever it is given and says nothing of room. What waits in it is bounded by the session: a
- * channel has 16 MiB under way at most (LIMITS.windowBytes). So `drain` never comes, nor is it waited for.
+ * A WebSocket accepts any amount of data, and does not tell how much waits. The session bounds it: a channel
+ * has at most 16 MiB under way (LIMITS.windowBytes). So `drain` is never emitted, and nobody waits for it.
  */
 export class WebSocketStream implements ByteStream {
   readonly writableNeedDrain = false;
@@ -23,13 +23,13 @@ export class WebSocketStream implements ByteStream {
   readonly #listeners = new Map<string, Set<Listener>>();
   #gone = false;
 
-  /** @throws Error where there is no connection to be had, which a page is told no reason for (rejects). */
+  /** @throws Error (rejects) if no connection can be made; the browser tells a page no reason. */
   static open(
     url: string,
     { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
   ): Promise<WebSocketStream> {
     return new native.Promise((resolve, reject) => {
-      // Throws where the page's own security forbids it.
+      // Throws if the page's own security forbids it.
       const socket = new WebSocket(url);
       socket.binaryType = 'arraybuffer';
       const settle = (problem?: unknown) => {
@@ -55,7 +55,7 @@ export class WebSocketStream implements ByteStream {
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
-      // A host sends no text: what comes of it is refused by who reads it.
+      // A host sends no text. The reader of the stream rejects it.
       this.#emit('data', typeof data === 'string' ? encoder.encode(data) : new Uint8Array(data));
     };
     socket.onclose = ({ wasClean, code }) => {
@@ -77,7 +77,7 @@ export class WebSocketStream implements ByteStream {
 
   end(then: () => void): void {
     this.once('close', then);
-    // Behind what was sent.
+    // Closes after everything that was sent.
     this.#socket.close();
   }
 
@@ -86,7 +86,7 @@ export class WebSocketStream implements ByteStream {
     queueMicrotask(() => this.#close());
   }
 
-  /** A WebSocket always reads, and decides for itself what leaves in one piece. */
+  /** A WebSocket always reads, and decides itself what to send together. */
   resume(): void {}
   cork(): void {}
   uncork(): void {}

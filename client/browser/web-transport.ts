@@ -7,11 +7,12 @@ import { parseWebAddress } from './web-address.js';
 import { WebSocketStream } from './web-socket-stream.js';
 
 /**
- * The way to a host from a page, over a WebSocket: the session is the same as over a socket, and comes back over
- * another WebSocket where the first is lost.
+ * The way from a page to a host, over a WebSocket. The session is the same as over a socket. If its WebSocket
+ * is lost, it resumes over another.
  *
- * @param host `wss://TOKEN@HOST:PORT`, or `ws://127.0.0.1:PORT`; without it, where the page came from.
- * @throws FarlightError BAD_URL where the address is not one.
+ * @param host `wss://TOKEN@HOST:PORT`, or `ws://127.0.0.1:PORT`; by default the server that the page came
+ *   from.
+ * @throws FarlightError BAD_URL if the address is malformed.
  */
 export function webTransport(host: string | undefined, options: LinkOptions = {}): Transport {
   const address = parseWebAddress(host, origin);
@@ -28,7 +29,8 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
   return {
     target: url,
     open(hello, events) {
-      // A page that goes says so, or its GPU would be kept for it. Where it may come back, it is not gone.
+      // Tells the host when the page goes: otherwise the host keeps a GPU for it. A page that may come back
+      // is not gone.
       const leave = ({ persisted }: PageTransitionEvent) => {
         if (!persisted) link.close();
       };
@@ -45,7 +47,7 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
   };
 }
 
-/** A browser tells a page nothing of why there is no connection, so what it may be is all said. */
+/** A browser does not tell a page why there is no connection, so the message lists all that may be wrong. */
 function unreachable(url: string, cause: unknown): FarlightError {
   const foreign = new native.URL(url).host !== location.host;
   const how = foreign ? `farlight serve --allow-origin ${origin}` : 'farlight serve';

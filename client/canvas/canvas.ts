@@ -6,21 +6,21 @@ import { pace } from './frames/animation.js';
 import type { Picture } from './picture.js';
 import { type Frame, Presentation } from './presentation.js';
 
-/** The context of a canvas of this process: WebGPU's own, beside what its canvas is. */
+/** The context of a canvas in this process: that of WebGPU, except for the type of its canvas. */
 export type CanvasContext = Omit<GPUCanvasContextOfWebGPU, 'canvas'> & { readonly canvas: Canvas };
 type GPUCanvasContextOfWebGPU = globalThis.GPUCanvasContext;
 
-/** What a width or height becomes that is out of the range of a canvas's. */
+/** The width and height of a canvas whose own are out of range. */
 const DEFAULT_WIDTH = 300;
 const DEFAULT_HEIGHT = 150;
 const MOST_PIXELS = 2 ** 31 - 1;
 
-/** A canvas that no screen has. What is drawn to it stays on the GPU until it is read. */
+/** A canvas without a screen. Drawn frames stay on the GPU until they are read. */
 export class Canvas extends PlainElement {
   readonly #presentation: Presentation;
   #context: CanvasContext | undefined;
 
-  /** @throws TypeError where one is not an integer from 0 on. */
+  /** @throws TypeError if a size is not an integer from 0 on. */
   constructor(width: number = DEFAULT_WIDTH, height: number = DEFAULT_HEIGHT) {
     super('canvas');
     this.#presentation = new Presentation(dimension(width, 'width'), dimension(height, 'height'));
@@ -30,7 +30,7 @@ export class Canvas extends PlainElement {
     return this.#presentation.width;
   }
 
-  /** Setting a size empties the canvas, also where it is the one that it has. */
+  /** Setting a size empties the canvas, also if the size does not change. */
   set width(value: unknown) {
     this.#presentation.width = withDefault(value, DEFAULT_WIDTH);
     this.#presentation.drawing.replace();
@@ -45,7 +45,7 @@ export class Canvas extends PlainElement {
     this.#presentation.drawing.replace();
   }
 
-  // Each pixel is one of a screen's.
+  // One pixel of the canvas is one pixel of a screen.
   get clientWidth(): number {
     return this.width;
   }
@@ -59,7 +59,7 @@ export class Canvas extends PlainElement {
     return { x: 0, y: 0, left: 0, top: 0, right: width, bottom: height, width, height };
   }
 
-  /** The canvas's one context; null for one of another kind than `webgpu`. */
+  /** The one context of the canvas; null for any type but `webgpu`. */
   getContext(type: string): CanvasContext | null {
     if (type !== 'webgpu') return null;
     this.#context ??= new GPUCanvasContext(
@@ -71,10 +71,11 @@ export class Canvas extends PlainElement {
   }
 
   /**
-   * Ends the frame: what was drawn is the canvas's picture, and its texture can be used no longer. A frame also ends
-   * when the callbacks of an animation frame have run.
+   * Ends the frame. The drawn pixels become the canvas's picture, and the frame's texture can no longer be
+   * used. A frame also ends when the callbacks of an animation frame have run.
    *
-   * Resolves when the next frame may be drawn: not before the GPU, and those who take the frames, have room for it.
+   * Resolves when the next frame may be drawn: when the GPU, and the programs that take the frames, have room
+   * for it.
    */
   present(): Promise<void> {
     this.#presentation.endFrame();
@@ -82,22 +83,22 @@ export class Canvas extends PlainElement {
   }
 
   /**
-   * The canvas's picture at this moment: the frame that is being drawn, with all that was submitted, or else the last
-   * one that was presented. Rejects where its device is lost, or could not make its texture.
+   * The canvas's picture now: the frame that is being drawn, with everything submitted, or else the last
+   * presented frame. Rejects if its device is lost, or could not make its texture.
    */
   readPixels(): Promise<Picture> {
     return this.#presentation.read();
   }
 
-  /** The same, as a file. */
+  /** The same, as a PNG file. */
   async toPNG(): Promise<Uint8Array> {
     return (await this.readPixels()).toPNG();
   }
 
   /**
-   * The frames that are presented from now on, one after the other, as long as somebody takes them: a program that
-   * draws is held back until they are taken, and loses frames where it does not heed that. They end with `break`, or
-   * after those that were presented when the signal is aborted.
+   * The frames that are presented from now on, one after the other. A program that draws is held back until
+   * its frames are taken. If it does not wait, frames are lost. The frames end with `break`; after the signal
+   * is aborted, they end with the last frame presented before.
    */
   frames({ signal }: { signal?: AbortSignal | undefined } = {}): AsyncIterableIterator<Frame> {
     return this.#presentation.frames(signal);

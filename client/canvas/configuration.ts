@@ -6,7 +6,7 @@ import { CANVAS_FORMATS, type CanvasFormat } from './pixels.js';
 export type AlphaMode = 'opaque' | 'premultiplied';
 export type ColorSpace = 'srgb' | 'display-p3';
 
-/** A GPUCanvasConfiguration that was converted, complete. */
+/** A converted and complete GPUCanvasConfiguration. */
 export interface Configuration {
   readonly device: GPUDevice;
   readonly format: CanvasFormat;
@@ -19,7 +19,7 @@ export interface Configuration {
 
 export const CONFIGURE = 'GPUCanvasContext.configure';
 
-/** @throws TypeError where it is no GPUCanvasConfiguration. */
+/** @throws TypeError if the value is no GPUCanvasConfiguration. */
 export function toConfiguration(
   value: unknown,
   toDevice: (value: unknown, where: string) => GPUDevice,

@@ -12,23 +12,23 @@ export interface DrawnFrame {
   readonly colorSpace: ColorSpace;
 }
 
-/** What a canvas does with the frames that are drawn to it. */
+/** Receives the frames that are drawn to a canvas. */
 export interface Surface {
   readonly width: number;
   readonly height: number;
-  /** The device of a configuration, or a TypeError. */
+  /** The device of a configuration; throws TypeError if the value is none. */
   toDevice(value: unknown, where: string): GPUDevice;
-  /** A frame begins. Calling `end` ends it, where it was not given up before. */
+  /** A frame begins. Calling `end` ends it, unless it was given up before. */
   began(end: () => void): void;
-  /** The frame is given up, and what was presented before goes too: the canvas is empty. */
+  /** The frame is given up, and the presented frame, too: the canvas is empty. */
   cleared(): void;
-  /** The frame has ended. Its texture is the surface's, which destroys it. */
+  /** The frame has ended. Its texture belongs to the surface, which destroys it. */
   present(frame: DrawnFrame): void;
 }
 
 /**
- * What a context draws to: its configuration, and the texture of the current frame. When a frame ends is the canvas's
- * matter. https://gpuweb.github.io/gpuweb/#canvas-context
+ * The target of a context: its configuration, and the texture of the current frame. The surface decides when
+ * a frame ends. https://gpuweb.github.io/gpuweb/#canvas-context
  */
 export class DrawingBuffer {
   readonly #surface: Surface;
@@ -50,7 +50,7 @@ export class DrawingBuffer {
 
   configure(given: unknown): void {
     const configuration = toConfiguration(given, (value, where) => this.#surface.toDevice(value, where));
-    // Raises the error of the device that the texture will be, or throws for a format that the device has not.
+    // Raises the error that the device will have for this texture. Throws if the device lacks the format.
     this.#create(configuration).destroy();
     this.#configuration = configuration;
     this.replace();
@@ -69,14 +69,15 @@ export class DrawingBuffer {
       throw new native.DOMException(message, 'InvalidStateError');
     }
     const { width, height } = this.#surface;
-    // A canvas whose size is set loses what was drawn. A page does not say when that is.
+    // Setting a canvas's size discards its content. A page does not tell when that happens, so compare the
+    // sizes.
     if (this.#frame && (this.#frame.texture.width !== width || this.#frame.texture.height !== height))
       this.replace();
     this.#frame ??= this.#begin(configuration);
     return this.#frame.texture;
   }
 
-  /** Gives up what is drawn and was presented. */
+  /** Discards the drawn and the presented frame. */
   replace(): void {
     this.#frame?.texture.destroy();
     this.#frame = undefined;
@@ -96,7 +97,7 @@ export class DrawingBuffer {
       label: 'canvas',
       size: [width, height],
       format,
-      // To be presented.
+      // So that it can be presented.
       usage: usage | GPUTextureUsage.COPY_SRC,
       viewFormats: [...viewFormats],
     });

@@ -1,13 +1,13 @@
 /**
- * An element of a document that nobody sees: it has a place, a style and attributes, as engines expect, and hears of no
- * events but those that a program sends it.
+ * An element of a document that nobody sees. It has a place, a style and attributes, as engines expect. It
+ * gets only the events that the program itself dispatches.
  */
 export class PlainElement extends EventTarget {
   readonly tagName: string;
   readonly style: Record<string, unknown> = {};
   readonly children: PlainElement[] = [];
   parentElement: PlainElement | null = null;
-  /** The document that made it, if one did. */
+  /** The document that created it, if any. */
   ownerDocument: PlainElement | null = null;
   id = '';
   tabIndex = -1;

@@ -1,7 +1,5 @@
 /// <reference types="@webgpu/types" preserve="true" />
-/**
- * `farlight/canvas`: canvases for a process that has no page. They are WebGPU's, on whichever GPU the program has.
- */
+/** `farlight/canvas`: WebGPU canvases for a process without a page, on any GPU that the program has. */
 import { Canvas, type CanvasContext } from './canvas.js';
 
 export { Canvas, type CanvasContext } from './canvas.js';
@@ -11,9 +9,9 @@ export type { Picture } from './picture.js';
 export type { Frame } from './presentation.js';
 
 /**
- * The WebGPU context of a new canvas; the canvas is its `canvas`.
+ * The WebGPU context of a new canvas; the canvas is its `canvas` attribute.
  *
- * @throws TypeError where the size is none.
+ * @throws TypeError if the size is not valid.
  */
 export function canvasContext({ width, height }: { width: number; height: number }): CanvasContext {
   return new Canvas(width, height).getContext('webgpu') as CanvasContext;

@@ -5,7 +5,7 @@ import { cancelAnimationFrame, requestAnimationFrame } from './frames/animation.
 
 class OffscreenCanvas extends Canvas {}
 
-/** A document without content. */
+/** An empty document. */
 class PlainDocument extends PlainElement {
   readonly documentElement = this.appendChild(this.createElement('html'));
   readonly head = this.documentElement.appendChild(this.createElement('head'));
@@ -29,7 +29,10 @@ class PlainDocument extends PlainElement {
   }
 }
 
-/** Of sizes that a page would give its elements: here nobody does. PixiJS polls with animation frames where it is not. */
+/**
+ * Never calls back: no page sets the sizes of elements here. It must exist, because PixiJS otherwise polls
+ * with animation frames.
+ */
 class ResizeObserver {
   observe(): void {}
   unobserve(): void {}
@@ -39,11 +42,11 @@ class ResizeObserver {
 let uninstall: (() => void) | undefined;
 
 /**
- * Makes what engines for pages take from one: a document that gives out canvases, `OffscreenCanvas`, animation frames,
- * and a window that hears of nothing. Engines are to be loaded after it, and other libraries before, which might take
- * this process for a page.
+ * Makes the parts of a page that engines use: a document that creates canvases, `OffscreenCanvas`, animation
+ * frames, and a window without events of its own. Load engines after it. Load other libraries before it: they
+ * might take this process for a page.
  *
- * @returns what takes it away again, and puts back what was there before.
+ * @returns a function that removes them and restores the former globals.
  */
 export function install(): () => void {
   uninstall ??= define(pageGlobals());
@@ -69,7 +72,7 @@ function pageGlobals(): Record<string, unknown> {
   };
 }
 
-/** Returns what undoes it. */
+/** Returns a function that undoes it. */
 function define(globals: Record<string, unknown>): () => void {
   const before = Object.keys(globals).map(
     (name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const,

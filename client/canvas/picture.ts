@@ -2,11 +2,13 @@ import { promisify } from 'node:util';
 import { crc32, deflate } from 'node:zlib';
 import type { ColorSpace } from './configuration.js';
 
-/** What a canvas shows: pixels as ImageData has them, so that a GPU's queue copies it to a texture as it is. */
+/**
+ * The content of a canvas: pixels as in ImageData, so that a GPU's queue can copy it to a texture directly.
+ */
 export class Picture {
   readonly width: number;
   readonly height: number;
-  /** Red, green, blue and alpha, a byte each, not multiplied by alpha; rows from the top. */
+  /** Red, green, blue and alpha, one byte each, not multiplied by alpha; rows from the top. */
   readonly data: Uint8ClampedArray<ArrayBuffer>;
   readonly colorSpace: ColorSpace;
 
@@ -17,13 +19,13 @@ export class Picture {
     this.colorSpace = colorSpace;
   }
 
-  /** As a file. */
+  /** As a PNG file. */
   toPNG(): Promise<Uint8Array> {
     return encodePng(this);
   }
 }
 
-/** Red, green, blue and alpha, a byte each, not multiplied by alpha; rows from the top, without space between them. */
+/** Red, green, blue and alpha, one byte each, not multiplied by alpha; rows from the top, without gaps. */
 export interface Pixels {
   readonly width: number;
   readonly height: number;
@@ -36,16 +38,19 @@ const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 const RGBA = [8, 6, 0, 0, 0];
 /** Perceptual intent. */
 const SRGB = chunk('sRGB', Uint8Array.of(0));
-/** The primaries of display-p3 and the transfer function of sRGB, by the numbers of ITU-T H.273; RGB, full range. */
+/**
+ * The primaries of display-p3 and the transfer function of sRGB, as numbered in ITU-T H.273; RGB, full range.
+ */
 const DISPLAY_P3 = chunk('cICP', Uint8Array.of(12, 13, 0, 1));
-/** The filter that has each byte as its difference from the one above it. */
+/** The filter that stores each byte as its difference from the byte above. */
 const UP = 2;
 
 const compress = promisify(deflate);
 
 /** A PNG (https://www.w3.org/TR/png-3/) of these pixels. */
 export async function encodePng({ width, height, data, colorSpace }: Pixels): Promise<Uint8Array> {
-  if (width === 0 || height === 0) throw new RangeError(`a PNG has pixels, and this is ${width} x ${height}`);
+  if (width === 0 || height === 0)
+    throw new RangeError(`a PNG needs at least one pixel; this picture is ${width} x ${height}`);
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);

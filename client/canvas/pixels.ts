@@ -1,24 +1,24 @@
-/** What a canvas may be configured with. https://gpuweb.github.io/gpuweb/#supported-context-formats */
+/** The formats of a canvas. https://gpuweb.github.io/gpuweb/#supported-context-formats */
 export const CANVAS_FORMATS = ['bgra8unorm', 'rgba8unorm', 'rgba16float'] as const;
 export type CanvasFormat = (typeof CANVAS_FORMATS)[number];
 
-/** A drawn frame as it was copied out of its texture. */
+/** A drawn frame, copied out of its texture. */
 export interface FramePixels {
   readonly format: CanvasFormat;
   readonly alphaMode: 'opaque' | 'premultiplied';
   readonly width: number;
   readonly height: number;
-  /** Rows from the top, each this many bytes after the one before. */
+  /** Rows from the top; each begins this many bytes after the one before. */
   readonly data: Uint8Array;
   readonly bytesPerRow: number;
 }
 
-/** The bytes of a texel. */
+/** The number of bytes of a texel. */
 export function texelBytes(format: CanvasFormat): number {
   return format === 'rgba16float' ? 8 : 4;
 }
 
-/** The pixels as ImageData has them: red, green, blue and alpha, a byte each, not multiplied by alpha. */
+/** The pixels as in ImageData: red, green, blue and alpha, one byte each, not multiplied by alpha. */
 export function imageBytes(frame: FramePixels): Uint8ClampedArray<ArrayBuffer> {
   const { format, alphaMode, width, height, bytesPerRow } = frame;
   const bytes = new Uint8ClampedArray(4 * width * height);
@@ -46,7 +46,7 @@ function readSwapped(from: Uint8Array, start: number, to: Uint8ClampedArray): vo
 
 function readHalves(from: Uint8Array, start: number, to: Uint8ClampedArray): void {
   const view = new DataView(from.buffer, from.byteOffset + start, 2 * to.length);
-  // A clamped array rounds, and takes what is beyond 0 to 255 for the nearer of them.
+  // A clamped array rounds, and limits values to 0 to 255.
   for (let at = 0; at < to.length; at += 1) to[at] = 255 * halfToNumber(view.getUint16(2 * at, true));
 }
 

@@ -8,19 +8,21 @@ import { Picture } from './picture.js';
 import { imageBytes } from './pixels.js';
 import { Readback, submit } from './readback.js';
 
-/** A frame of a canvas, as it was presented. */
+/** A presented frame of a canvas. */
 export interface Frame extends Picture {
-  /** Which frame of its canvas, from 1 on. */
+  /** The number of the frame in its canvas, from 1 on. */
   readonly number: number;
 }
 
-/** The last frame that was presented, in a texture that nobody draws to. */
+/** The frame that was presented last, in a texture that nobody draws to. */
 interface Shown extends DrawnFrame {
-  /** Why it has no picture, once that is known. */
+  /** Resolves to the reason why there is no picture; to undefined if there is one. */
   readonly problem: Promise<string | undefined>;
 }
 
-/** What a canvas without a page does with its frames: it keeps the last one on the GPU, and brings those asked for. */
+/**
+ * The frames of a canvas without a page: keeps the last one on the GPU, and reads those that are asked for.
+ */
 export class Presentation implements Surface {
   readonly drawing: DrawingBuffer = new DrawingBuffer(this);
   width: number;
@@ -36,7 +38,7 @@ export class Presentation implements Surface {
     this.height = height;
   }
 
-  /** A device of Farlight or of any other WebGPU: all that is done with it is what its program could do. */
+  /** A device of Farlight or of any other WebGPU: only calls that a program could make are made on it. */
   toDevice(value: unknown, where: string): GPUDevice {
     if (isObject(value) && typeof (value as GPUDevice).createTexture === 'function')
       return value as GPUDevice;
@@ -54,7 +56,7 @@ export class Presentation implements Surface {
     this.#shown = undefined;
   }
 
-  /** Presents what was drawn, if anything was since the last time. */
+  /** Presents the frame, if one was drawn since the last call. */
   endFrame(): void {
     this.#end?.();
   }
@@ -68,13 +70,13 @@ export class Presentation implements Surface {
       stream.offer(async () => Object.assign(await this.#read(shown), { number })),
     );
     pace.began();
-    // A device that is lost has no more work to do: its program hears of it elsewhere.
+    // A lost device has no work left. Its program learns of the loss elsewhere.
     native.Promise.allSettled([frame.device.queue.onSubmittedWorkDone(), ...offered]).then(() =>
       pace.ended(),
     );
   }
 
-  /** What the canvas has at this moment: the frame that is being drawn, or else the last one. */
+  /** The content of the canvas now: the frame that is being drawn, or else the last presented one. */
   async read(): Promise<Picture> {
     const { frame, configuration } = this.drawing;
     if (frame) return this.#read(frame);
@@ -97,7 +99,10 @@ export class Presentation implements Surface {
     beingDrawn.delete(this);
   }
 
-  /** Copies the frame to a texture that stays: its own is the program's no longer, and errors if it is used again. */
+  /**
+   * Copies the frame to a texture that stays. The program must no longer use the frame's own texture, and
+   * gets errors if it does.
+   */
   #show({ device, texture: drawn, format, alphaMode, colorSpace }: DrawnFrame): Shown {
     const { width, height } = drawn;
     const last = this.#shown?.device === device ? this.#shown.texture : undefined;

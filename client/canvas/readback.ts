@@ -3,22 +3,22 @@ import { GPUBufferUsage, GPUMapMode } from '../../proto/gen/webgpu.js';
 import type { DrawnFrame } from './drawing-buffer.js';
 import { type FramePixels, texelBytes } from './pixels.js';
 
-/** Rows in a buffer begin at multiples of so many bytes. */
+/** Rows in a buffer begin at multiples of this many bytes. */
 const ROW_ALIGNMENT = 256;
-/** Buffers that are kept for later frames. */
+/** How many buffers are kept for later frames. */
 const MOST_FREE = 3;
 
-/** Brings frames from the GPU: each is copied to a buffer there, and mapped. */
+/** Reads frames from the GPU: copies each to a buffer there, and maps it. */
 export class Readback {
-  /** Buffers that no frame uses at present, all of one device and length. */
+  /** Buffers that no frame uses now, all of one device and length. */
   #free: GPUBuffer[] = [];
   #freeOf: GPUDevice | undefined;
 
   /**
-   * Resolves to what `take` makes of the pixels, which are there while it runs. The texture is copied before this
-   * returns: it may then be drawn to or destroyed.
+   * Resolves to the result of `take`. The pixels are valid while `take` runs. The texture is copied before
+   * this returns: from then on it may be drawn to or destroyed.
    *
-   * Rejects where the texture could not be made or was destroyed, and where its device is lost.
+   * Rejects if the texture could not be made or was destroyed, or if its device is lost.
    */
   async read<T>(frame: Omit<DrawnFrame, 'colorSpace'>, take: (pixels: FramePixels) => T): Promise<T> {
     const { device, texture, format, alphaMode } = frame;
@@ -63,8 +63,8 @@ export class Readback {
 }
 
 /**
- * Submits commands that are not the program's: a validation error of theirs is no error that its scopes or its
- * handlers hear of. Resolves to it; rejects where the device is lost.
+ * Submits commands that are not the program's: the program's error scopes and handlers do not get their
+ * validation errors. Resolves to such an error or null; rejects if the device is lost.
  */
 export function submit(
   device: GPUDevice,

@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import { INTERNAL, illegal } from '../api/interface.js';
 
 /**
- * The navigator that Node has from version 21 on, for those before it: libraries size their pools of threads by what it
- * says, and tell browsers apart by it.
+ * The navigator that Node has from version 21 on, for older Nodes. Libraries size their thread pools by it,
+ * and recognize browsers by it.
  */
 export class Navigator {
   readonly #languages = Object.freeze([new Intl.Collator().resolvedOptions().locale]);
@@ -36,7 +36,10 @@ export class Navigator {
 for (const name of ['hardwareConcurrency', 'language', 'languages', 'platform', 'userAgent'])
   Object.defineProperty(Navigator.prototype, name, { enumerable: true });
 
-/** As a variable, since programs for older Nodes set one of their own; newer ones have it read-only. */
+/**
+ * Installed as a variable that can be set: programs for older Nodes set their own. In newer Nodes it is
+ * read-only.
+ */
 export function installNavigator(): void {
   const variable = { configurable: true, writable: true };
   Object.defineProperty(globalThis, 'Navigator', { ...variable, value: Navigator, enumerable: false });
@@ -44,7 +47,7 @@ export function installNavigator(): void {
   Object.defineProperty(globalThis, 'navigator', { ...variable, value, enumerable: true });
 }
 
-/** What browsers call these, with the architecture where there are several. */
+/** The names that browsers use, with the architecture where there are several. */
 const SYSTEMS: Readonly<Record<string, string | Readonly<Record<string, string>>>> = {
   darwin: 'MacIntel',
   win32: 'Win32',
@@ -55,7 +58,7 @@ const SYSTEMS: Readonly<Record<string, string | Readonly<Record<string, string>>
   sunos: { '': 'SunOS', ia32: 'i86pc' },
 };
 
-/** `navigator.platform` of a Node on that system and processor. */
+/** `navigator.platform` of Node on this system and processor. */
 export function platformName(platform: string, arch: string): string {
   const system = SYSTEMS[platform] ?? { '': platform.charAt(0).toUpperCase() + platform.slice(1) };
   return typeof system === 'string' ? system : `${system['']} ${system[arch] ?? arch}`;

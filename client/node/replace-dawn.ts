@@ -2,13 +2,13 @@ import { GPUDevice } from '../api/device/device.js';
 import type { create } from '../index.js';
 import { replaceModule } from './replace-module.js';
 
-/** Dawn's addon as npm `webgpu` loads it, and as a bundler names its copy. */
+/** Dawn's addon, as npm `webgpu` loads it and as a bundler names its copy. */
 const ADDON = /(^|[/\\.-])dawn(-\w+)?\.node$/;
 
-/** npm `webgpu` marks a GPUDevice whose buffers it need not unmap when the device is destroyed: ours are unmapped. */
+/** npm `webgpu` sets this mark on GPUDevice if destroying a device unmaps its buffers, as ours does. */
 const UNMAPS = Symbol.for('webgpu.deviceDestroyUnmapsBuffers');
 
-/** What npm `webgpu` has of its addon, and exports. */
+/** The parts of its addon that npm `webgpu` uses and exports. */
 interface Addon {
   create: typeof create;
   globals: object;
@@ -23,13 +23,14 @@ interface BunBuild {
 }
 
 /**
- * Has npm `webgpu`, which a program or a library imports, be this Farlight. Its own module runs, with another addon: so
- * `import` and `require`, every release, and a program that was bundled with it are all the same.
+ * Makes npm `webgpu` be this Farlight, for a program or a library that imports it. The module itself runs
+ * with another addon. So `import`, `require`, every release, and programs that were bundled with it all
+ * behave alike.
  */
 export function replaceDawn(addon: Addon): void {
   Object.defineProperty(GPUDevice.prototype, UNMAPS, { value: true });
   replaceModule(ADDON, () => addon);
-  // Bun loads addons in a way of its own, and lets a package be given by its name.
+  // Bun loads addons in its own way, but lets us replace a package by its name.
   const { Bun } = globalThis as { Bun?: BunRuntime };
   const isMac = process.platform === 'darwin';
   Bun?.plugin({

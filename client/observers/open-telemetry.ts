@@ -7,24 +7,26 @@ import { parseHostAddress } from '../transport/host/host-address.js';
 
 type Api = typeof import('@opentelemetry/api');
 
-/** Where version 1 of the package keeps what a program has registered: a program that traces has put `trace` there. */
+/**
+ * Where version 1 of the package keeps what a program registers. A program that traces has set `trace` there.
+ */
 const REGISTERED = Symbol.for('opentelemetry.js.api.1');
 
-/** `SpanKind.CLIENT` and `SpanStatusCode.ERROR`, whose values are the package's contract. */
+/** `SpanKind.CLIENT` and `SpanStatusCode.ERROR`. These values are the package's contract. */
 const CLIENT = 2;
 const ERROR = 2;
 
 /**
- * Tells OpenTelemetry of what a program waits for: a span for each, a child of what is active when it is asked for. A
- * program that has set up no OpenTelemetry pays a look at a global object for each wait; the package is the program's
- * own, and is loaded only then.
+ * Reports each wait of a program to OpenTelemetry: as a span, a child of the span that is active at that
+ * moment. A program without OpenTelemetry pays one look at a global object for each wait. The package is the
+ * program's own, and loaded only if it is used.
  */
 export class Telemetry implements SessionObserver {
   #tracer: Tracer | undefined;
   #missing = false;
   #server: Attributes = {};
 
-  /** The host's address, once it is known, as Transport has it. */
+  /** The host's address, when it is known, as Transport has it. */
   set target(target: string) {
     this.#server = serverOf(target);
   }
@@ -43,7 +45,7 @@ export class Telemetry implements SessionObserver {
       },
     });
     return (error) => {
-      // At the end: when the first one begins, where it goes is not known yet.
+      // Set at the end: when the first wait begins, the host's address is not known yet.
       span.setAttributes(this.#server);
       if (error) {
         span.setAttribute('error.type', error.name);
@@ -64,7 +66,7 @@ export class Telemetry implements SessionObserver {
   }
 }
 
-/** The program's own copy of the package, or else the one that lies beside this package. */
+/** The program's own copy of the package, or else the copy beside this package. */
 function loadApi(): Api | undefined {
   const main = process.argv[1];
   for (const from of [main && pathToFileURL(main), import.meta.url]) {
@@ -72,7 +74,7 @@ function loadApi(): Api | undefined {
     try {
       return createRequire(from)('@opentelemetry/api') as Api;
     } catch {
-      // Not there.
+      // Not found here.
     }
   }
   return undefined;

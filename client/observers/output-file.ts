@@ -4,27 +4,27 @@ import { FarlightError } from '../../proto/errors.js';
 import { type RunToken, takeToken } from '../run-tokens.js';
 
 export interface OutputFile {
-  /** Absolute. */
+  /** An absolute path. */
   path: string;
-  /** What the path ends with, if it does as it should, such as `.json`. */
+  /** How the path should end, such as `.json`. */
   suffix: string;
-  /** What is written, for the error: `the trace`. */
+  /** A name for the file in errors: `the trace`. */
   what: string;
   /**
-   * Other programs may write there: a file that is there is left alone, and this one gets another name. Unless it is
-   * this program that has the run's token: it replaces what an earlier run has left.
+   * Other programs may write to the same path: an existing file is left alone, and this one gets another
+   * name. But the program that takes the run's token replaces the file of an earlier run.
    */
   shared: boolean;
   token: RunToken;
-  /** Of several files that this program was asked for under one path, which this is, from 1 on. */
+  /** The number of this file among those of this program under one path, from 1 on. */
   number: number;
 }
 
 /**
- * Opens a file to be written, and returns its descriptor. Where the path is taken, by another program, thread or
- * session, the process's id comes before the suffix, with the numbers of those where they are not the first.
+ * Opens a file to write, and returns its descriptor. If another program, thread or session has the path, the
+ * process's id goes before the suffix, with the numbers of the thread and session if they are not the first.
  *
- * @throws FarlightError BAD_OPTION where it cannot be made.
+ * @throws FarlightError BAD_OPTION if the file cannot be made.
  */
 export function openOutput({ path, suffix, what, shared, token, number }: OutputFile): number {
   const stem = path.endsWith(suffix) ? path.slice(0, -suffix.length) : path;
@@ -37,12 +37,12 @@ export function openOutput({ path, suffix, what, shared, token, number }: Output
     if (shared && fileProblem(error) === 'EEXIST') return openSync(other, 'w');
     throw new FarlightError(
       'BAD_OPTION',
-      `${what} cannot be written to ${path} (${fileProblem(error)}); name a file in a folder that there is`,
+      `${what} cannot be written to ${path} (${fileProblem(error)}); name a file in a folder that exists`,
     );
   }
 }
 
-/** Why a file cannot be written, in a word. */
+/** Why a file cannot be written, as a short code if there is one. */
 export function fileProblem(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   return code ?? message;

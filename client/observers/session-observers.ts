@@ -10,22 +10,23 @@ import { ShownProgress } from './progress/show-progress.js';
 import { recordSession } from './recording/record-session.js';
 import { traceSession } from './trace/trace-session.js';
 
-/** What a session needs so that it is watched in the way that the program's user wants. */
-export interface Observation {
+/** The observers of a session, by the options of the program and its user. */
+export interface SessionObservers {
   readonly transport: () => Promise<Transport>;
   readonly observer: SessionObserver | undefined;
-  /** Nothing that the host has from earlier is made use of. */
+  /** The session uses nothing that the host has from earlier. */
   readonly fresh: boolean;
   attach(session: Session): void;
 }
 
-/** @throws FarlightError BAD_OPTION where a file cannot be made that the program asks for. */
-export function observation({ transport, trace, record, progress }: ParsedOptions): Observation {
+/** @throws FarlightError BAD_OPTION if a file that the program asks for cannot be made. */
+export function observersFor({ transport, trace, record, progress }: ParsedOptions): SessionObservers {
   const traced = trace && traceSession(trace.path, trace);
-  // A recording has the program's own commands alone, and a trace asks the host for more than progress does.
+  // A recording must hold only the program's own commands, and a trace asks the host for more than progress
+  // does.
   const shown = progress && isMainThread && !traced && !record ? new ShownProgress() : undefined;
   const telemetry = new Telemetry();
-  // Made when the session opens: a file that cannot be made is why it does not.
+  // Made when the session opens: if the file cannot be made, the session does not open.
   const observe = (): LinkObserver | undefined =>
     traced?.observe() ?? (record && recordSession(record.path, record));
   const observers = [traced?.observer, shown?.observer, telemetry].filter((each) => each !== undefined);

@@ -1,12 +1,12 @@
 import { stats } from '../api/device/gpu.js';
 import type { Stats } from '../session/ledger.js';
 
-/** A link as users have it, for the comparison: the round trip in milliseconds. */
+/** The round trip of a typical link, in milliseconds, for the comparison. */
 const TYPICAL_RTT_MS = 30;
 
 const shown: GPU[] = [];
 
-/** Prints the ledger of a GPU when the process ends, unless it was not used. */
+/** Prints the statistics of a GPU when the process ends, unless the GPU was not used. */
 export function showStatsAtExit(gpu: GPU): void {
   if (shown.push(gpu) > 1) return;
   process.on('exit', () => {
@@ -16,8 +16,8 @@ export function showStatsAtExit(gpu: GPU): void {
 }
 
 /**
- * The ledger as `farlight run --stats` prints it, beside what the same calls cost a remoting layer
- * that sends each as an RPC of its own and waits for it. The seconds are computed, not measured.
+ * The statistics as `farlight run --stats` prints them. A second column shows a remoting layer that sends
+ * each call as an RPC and waits for it. The seconds are computed, not measured.
  */
 export function formatStats(stats: Stats): string {
   const rows = [

@@ -9,51 +9,52 @@ import { CompiledPipelines } from './compiled-pipelines.js';
 import type { NamedContents } from './named-contents.js';
 import { type Template, TemplateStore } from './template-store.js';
 
-/** A larger command is sent whole each time: keeping it costs more than it can save. */
+/** A larger command is sent in full each time: a template of it costs more than it can save. */
 const TEMPLATE_BYTES = 4096;
 /**
- * Objects in whose place others are expected, at most. An entry goes when its object is released, but one for an object
- * that was released before stays: with so many, all that is known is given up, and learned again within a frame or two.
+ * The most objects for which another object is expected. An entry goes when its object is released, but an
+ * entry for an object that was released before stays. Beyond this number everything known is dropped, and
+ * learned again within a frame or two.
  */
 const MOST_RENAMES = 1 << 16;
-/** Each byte becomes a character of its own. */
+/** Each byte becomes one character. */
 const LATIN1 = new TextDecoder('latin1');
-/** A larger payload is sent each time; a smaller one is kept, and not sent again while it repeats. */
+/** A larger payload is sent each time. A smaller one is kept, and is not sent again while it repeats. */
 const KEPT_PAYLOAD_BYTES = 1024;
 
 /**
- * Writes a session's commands into batches, as short as what the host was told before allows (see
- * proto/wire/template.ts). Whether and where a command continues what is known is decided here alone:
- * the host follows.
+ * Writes a session's commands into a flush, as short as the host's knowledge allows (see
+ * proto/wire/template.ts). Only this class decides whether and where a command continues what is known; the
+ * host follows.
  */
 export class CommandEncoder {
   readonly #writer = new Writer();
   readonly #command: CommandWriter;
   readonly #templates: TemplateStore | undefined;
   #nextId = FIRST_ID;
-  /** Commands that went as expected and are not in the batch yet. */
+  /** Commands that came as expected and are not in the flush yet. */
   #run = 0;
   #commands = 0;
-  /** What the command that is being written carries a part of. */
+  /** The whole that the current command carries a part of. */
   #whole: Whole | undefined;
   #released = 0;
-  /** The templates are given up, and the host has still to hear of it. */
+  /** The templates were dropped, and the host is still to be told. */
   #forgotten = false;
   /** Commands that were not sent in full, since the session began. */
   named = 0;
-  /** What the host has compiled already; undefined with reuse off. */
+  /** Pipelines that the host has compiled; undefined with reuse off. */
   readonly compiled: CompiledPipelines | undefined;
-  /** Set where the host keeps contents: payloads are named by theirs from then on. */
+  /** Set if the host keeps contents: from then on payloads can be sent by name. */
   contents: NamedContents | undefined;
 
-  /** `owner` is the session whose handles are written; with `reuse` off each command is sent in full. */
+  /** `owner` is the session that the handles belong to. With `reuse` off each command is sent in full. */
   constructor(owner: object, reuse: 'on' | 'off') {
     this.#command = new CommandWriter(owner);
     this.#templates = reuse === 'on' ? new TemplateStore() : undefined;
     this.compiled = reuse === 'on' ? new CompiledPipelines() : undefined;
   }
 
-  /** Bytes in the batch so far. */
+  /** Bytes in the flush so far. */
   get length(): number {
     return this.#writer.length + (this.#run > 0 ? 1 : 0);
   }
@@ -63,15 +64,15 @@ export class CommandEncoder {
     return this.#nextId - FIRST_ID - this.#released;
   }
 
-  /** Commands in the batch so far. */
+  /** Commands in the flush so far. */
   get commands(): number {
     return this.#commands;
   }
 
   /**
-   * Adds a command; `made` is the handle of what it creates, which has its id from here on. Copies all
-   * bytes. Throws RangeError, and adds nothing, where a string or payload is too large or there is no
-   * memory for it. `whole` is what the payload is a part of, if it is.
+   * Adds a command, and copies all bytes. `made` is the handle of the object that it creates; it gets its id
+   * here. `whole` is given if the payload is a part of something longer. Throws RangeError, and adds nothing,
+   * if a string or payload is too large or there is no memory.
    */
   write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
     const command = this.#split(operation, self, args);
@@ -93,12 +94,15 @@ export class CommandEncoder {
     this.compiled?.created(operation, command, made.id);
   }
 
-  /** Whether the host has compiled already what this command would create. Adds nothing. */
+  /** Whether the host has already compiled the object that this command would create. Adds nothing. */
   isCompiled(operation: AnyOperation, self: Handle, args: unknown): boolean {
     return this.compiled?.take(operation, this.#split(operation, self, args)) ?? false;
   }
 
-  /** Adds the release of objects that no later command names, or nothing where it throws RangeError. Sorts `ids`. */
+  /**
+   * Adds the release of objects that no later command names. Sorts `ids`. Throws RangeError, and adds
+   * nothing, if there is no memory.
+   */
   release(ids: number[]): void {
     const { length } = this.#writer;
     const run = this.#run;
@@ -130,7 +134,7 @@ export class CommandEncoder {
     }
   }
 
-  /** The batch's frames, which belong to the caller from now on. */
+  /** Takes the frames of the flush. They belong to whoever takes them. */
   take(): Uint8Array[] {
     this.#endRun();
     this.#commands = 0;
@@ -171,7 +175,7 @@ export class CommandEncoder {
     }
   }
 
-  /** Sends a command that the host has a template of, and expects it here. */
+  /** Sends a command that the host has a template of, and expects here. */
   #repeat(templates: TemplateStore, template: Template): void {
     templates.advance(template);
     const corrections = template.observe(this.#command.operands, this.#nextId, templates.renames);
@@ -202,14 +206,14 @@ export class CommandEncoder {
       this.#add();
       return;
     }
-    // In another's place where it calls the same, in front of it otherwise.
+    // Replaces another command if it calls the same operation; otherwise it is inserted before it.
     const rule =
       expected === undefined
         ? SUCCESSOR.none
         : expected.opcode === template.opcode
           ? SUCCESSOR.same
           : SUCCESSOR.expected;
-    // What is kept here is what is sent, also where another thread is writing to the bytes just now.
+    // The copy that is kept here is the copy that is sent: another thread may be writing to the original now.
     for (const [index, copy] of template.kept.entries()) if (copy) command.payloads[index] = copy;
     this.#item(ITEM.define, rule);
     this.#inFull((index) => kept[index] as boolean);
@@ -221,7 +225,10 @@ export class CommandEncoder {
     this.#inFull(() => false);
   }
 
-  /** A command in full: its shape, its operands, its payloads with whether the host is to keep them. */
+  /**
+   * Writes a command in full: its shape, its operands, and its payloads, each with whether the host is to
+   * keep it.
+   */
   #inFull(keeps: (payload: number) => boolean): void {
     const { content, operands, payloads } = this.#command;
     const w = this.#writer;
@@ -259,13 +266,16 @@ export class CommandEncoder {
     this.contents?.sent(named.name);
   }
 
-  /** What a payload is written to: the command without its payloads, and no object's id comes twice. */
+  /**
+   * The target that a payload is written to: the command without its payloads. An object's id never comes
+   * twice.
+   */
   #target(index: number): string {
     const { content, operands } = this.#command;
     return `${LATIN1.decode(content)} ${operands} ${index}`;
   }
 
-  /** An object by its age, which is short where it is young; 0 for one of another session. */
+  /** Writes an object by its age, which is short for young objects; 0 for an object of another session. */
   #operand(id: number): void {
     this.#writer.u64(id === FOREIGN_ID ? 0 : this.#nextId - id);
   }
@@ -273,11 +283,14 @@ export class CommandEncoder {
   #forget(): void {
     if (!this.#templates) return;
     this.#templates.clear();
-    // Said with the next command, for there may be no memory for it now.
+    // The next command tells the host, because there may be no memory for it now.
     this.#forgotten = true;
   }
 
-  /** Takes back what was added since: what was expected may have been learned already, while the host hears of nothing. */
+  /**
+   * Takes back all that was added since. Expectations may have been learned from it already, but the host
+   * hears nothing.
+   */
   #undo(length: number, run: number): void {
     this.#writer.truncate(length);
     this.#run = run;

@@ -5,7 +5,10 @@ import type { CommandWriter } from '../../proto/wire/command-writer.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 
-/** What a pipeline is made of, beside content. An adapter is not named: a device says what it is. */
+/**
+ * The kinds of objects that a pipeline is made of, beside content. An adapter is not named: a device tells
+ * what it is.
+ */
 const NAMED: ReadonlySet<string | undefined> = new Set([
   'GPUDevice',
   'GPUShaderModule',
@@ -14,29 +17,29 @@ const NAMED: ReadonlySet<string | undefined> = new Set([
 ]);
 
 /**
- * The pipelines that the host has compiled already, by name: the host tells of them when a session begins, and
- * when it has compiled ahead. One of them can be given out at once, for it is known to be valid. A name counts as
- * often as it was told, since a pipeline with an automatic layout has one owner.
+ * The pipelines that the host has already compiled, by name. The host tells them when a session begins, and
+ * when it has compiled ahead. Such a pipeline can be given out at once, because it is known to be valid. Each
+ * name counts as often as it was told: a pipeline with an automatic layout has one owner.
  */
 export class CompiledPipelines {
-  /** How many there are of each name, and of all. */
-  readonly #held = new Map<string, number>();
+  /** How many pipelines there are of each name, and in total. */
+  readonly #ready = new Map<string, number>();
   #count = 0;
   /** The names of this session's objects, by id. */
   readonly #names = new Map<number, string>();
 
-  /** Takes the host's word. Throws ProtocolError where it is none. */
+  /** Adds names that the host tells. Throws ProtocolError if they are malformed. */
   add(names: Uint8Array): void {
     if (names.length % OBJECT_NAME_BYTES !== 0) throw new ProtocolError('a name is cut short');
     for (let at = 0; at < names.length; at += OBJECT_NAME_BYTES) {
       if (this.#count >= LIMITS.templates) throw new ProtocolError('there are too many names');
       const name = bytesToHex(names.subarray(at, at + OBJECT_NAME_BYTES));
-      this.#held.set(name, (this.#held.get(name) ?? 0) + 1);
+      this.#ready.set(name, (this.#ready.get(name) ?? 0) + 1);
       this.#count += 1;
     }
   }
 
-  /** Takes note of an object that a command has created. */
+  /** Notes an object that a command has created. */
   created(operation: AnyOperation, command: CommandWriter, id: number): void {
     if (!NAMED.has(operation.creates)) return;
     const name = this.#nameOf(operation, command);
@@ -47,14 +50,14 @@ export class CompiledPipelines {
     this.#names.delete(id);
   }
 
-  /** Whether the host has what a command creates; it counts as given out then. */
+  /** Whether the host has the object that a command creates. If so, it counts as given out from now on. */
   take(operation: AnyOperation, command: CommandWriter): boolean {
     if (this.#count === 0) return false;
     const name = this.#nameOf(operation, command);
-    const left = name === undefined ? 0 : (this.#held.get(name) ?? 0);
+    const left = name === undefined ? 0 : (this.#ready.get(name) ?? 0);
     if (name === undefined || left === 0) return false;
-    if (left === 1) this.#held.delete(name);
-    else this.#held.set(name, left - 1);
+    if (left === 1) this.#ready.delete(name);
+    else this.#ready.set(name, left - 1);
     this.#count -= 1;
     return true;
   }

@@ -9,37 +9,37 @@ import { Writer } from '../../proto/wire/writer.js';
 import type { Stats } from '../session/ledger.js';
 import { type Upload, UploadPolicy } from './upload-policy.js';
 
-/** A payload that goes under its name. */
+/** A payload that is sent by its name. */
 export interface Named {
   readonly mode: typeof PAYLOAD.stored | typeof PAYLOAD.named;
   readonly name: ContentName;
-  /** The content, which nobody writes to while it is being sent. */
+  /** The content. Nobody writes to it while it is being sent. */
   readonly bytes: Uint8Array;
 }
 
 export interface NamedContentsOptions {
   stats: Stats;
-  /** The serial that the next awaited command gets. */
+  /** The serial of the next awaited command. */
   nextSerial(): number;
   policy?: UploadPolicy;
-  /** Bytes of the copies that are kept at a time, at most. */
+  /** How many bytes of copies are kept at most. */
   copyBytes?: number;
 }
 
-/** Bytes that were sent as names alone and that the host may still ask for, at most. */
+/** How many bytes may be sent by name alone while the host can still ask for them. */
 const COPY_BYTES = 256 << 20;
 
-/** A content that was sent as its name alone. */
+/** A content that was sent by its name alone. */
 interface Copy {
   readonly bytes: Uint8Array;
-  /** The awaited command that, once it is answered, shows that the host has had the content. */
+  /** When this awaited command is answered, the host has certainly had the content. */
   serial: number;
 }
 
 /**
- * The session's payloads by content: which go as a name alone, because the host has them; and the bytes of
- * those, until the host has surely carried out the commands that name them. What is believed of the host is
- * no more than that: where it is wrong, the host asks, and is told.
+ * Decides which payloads of a session go by name alone, because the host has their contents. It keeps their
+ * bytes until the host has certainly executed the commands that name them. It only guesses what the host has:
+ * if the guess is wrong, the host asks for the content and gets it.
  */
 export class NamedContents {
   readonly #filter: ContentFilter;
@@ -47,15 +47,15 @@ export class NamedContents {
   readonly #stats: Stats;
   readonly #nextSerial: () => number;
   readonly #mostCopyBytes: number;
-  /** Contents that were sent in this session, by name in hex: the host has them since. */
+  /** Contents that were sent in this session, by name in hex: the host has them now. */
   readonly #sent = new Set<string>();
   /** By name in hex, in the order of their serials. */
   readonly #copies = new Map<string, Copy>();
   #copyBytes = 0;
-  /** The host did not keep what it was sent: its disk is full, most likely. */
+  /** The host did not keep a content that it was sent: most likely its disk is full. */
   #inVain = false;
 
-  /** Throws ProtocolError where the host's filter is none. */
+  /** Throws ProtocolError if the host's filter is malformed. */
   constructor({ filter, largestBytes }: KeptContents, options: NamedContentsOptions) {
     this.#filter = ContentFilter.decode(filter);
     this.#policy = options.policy ?? new UploadPolicy({ largestBytes });
@@ -69,10 +69,10 @@ export class NamedContents {
     this.#policy.readBack();
   }
 
-  /** How a payload goes under its name; undefined where it goes as bytes. */
+  /** Names a payload; undefined if it is to be sent as bytes. */
   name(payload: Uint8Array, upload: Upload): Named | undefined {
     if (this.#inVain || !this.#policy.isWorthNaming(upload)) return undefined;
-    // What another thread may be writing to just now must not change between its hash and its sending.
+    // Another thread may be writing to shared memory. It must not change between hashing and sending.
     const bytes = isArrayBuffer(payload.buffer) ? payload : payload.slice();
     const name = hashContent(bytes);
     const key = contentNameToHex(name);
@@ -89,7 +89,7 @@ export class NamedContents {
     if (this.#sent.size > FILTER_NAMES) this.#sent.delete(this.#sent.values().next().value as string);
   }
 
-  /** The host has answered an awaited command: it has carried out all that came before that. */
+  /** The host has replied to an awaited command: it has executed everything before it. */
   answered(serial: number): void {
     for (const [key, copy] of this.#copies) {
       if (copy.serial > serial) return;
@@ -99,8 +99,8 @@ export class NamedContents {
   }
 
   /**
-   * A batch with the content that the host asks for, to be sent before any other. Throws ProtocolError where
-   * it cannot be missing it.
+   * Makes a flush with the content that the host asks for, to be sent before any other. Throws ProtocolError
+   * if the host cannot miss that content.
    */
   supply(name: ContentName): Uint8Array[] {
     const key = contentNameToHex(name);
@@ -108,7 +108,7 @@ export class NamedContents {
     if (!copy) throw new ProtocolError('a content is missing that no command names');
     this.#stats.contentsNamed -= 1;
     this.#stats.bytesNotSent -= copy.bytes.length;
-    // Each further one would wait for a round trip, too.
+    // Each further one would cost a round trip, too.
     if (this.#sent.has(key)) this.#inVain = true;
     this.sent(name);
     const w = new Writer();
@@ -121,10 +121,10 @@ export class NamedContents {
   #keep(key: string, bytes: Uint8Array, text: boolean): boolean {
     const copy = this.#copies.get(key);
     if (!copy && this.#copyBytes + bytes.length > this.#mostCopyBytes) return false;
-    // Put in again where it is there, so that the order stays that of the serials.
+    // Inserted again if it is there, so that the order stays that of the serials.
     this.#copies.delete(key);
     if (!copy) this.#copyBytes += bytes.length;
-    // A text was encoded for this command alone; bytes are the program's.
+    // A text was encoded for this command alone, while bytes belong to the program.
     const kept = copy?.bytes ?? (text ? bytes : bytes.slice());
     this.#copies.set(key, { bytes: kept, serial: this.#nextSerial() });
     return true;

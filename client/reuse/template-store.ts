@@ -2,14 +2,14 @@ import type { CommandWriter } from '../../proto/wire/command-writer.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { Expectations, type Linked, successorOf } from '../../proto/wire/template.js';
 
-/** Templates that are looked through where the expected one does not match. */
+/** How many templates are tried if the expected one does not match. */
 const ALTERNATIVES = 16;
-/** Beginnings of stretches that are looked through where nothing else matches. */
+/** How many beginnings of stretches are tried if nothing else matches. */
 const STARTS = 64;
-/** So many payloads in one place are taken to be new each time. */
+/** After this many different payloads in one place, the next are expected to be new, too. */
 const CHANGING = 8;
 
-/** A place in the stream of commands: what was seen to follow it, the latest first. */
+/** A place in the stream of commands, with the commands that were seen to follow it, the latest first. */
 class Place implements Linked<Template> {
   next: Template | undefined;
   alternatives: Template[] = [];
@@ -37,7 +37,7 @@ export class Template extends Place {
     this.#expectations = new Expectations(command.operands, nextId);
   }
 
-  /** Whether a command is this one, but for its operands and the payloads that are sent each time. */
+  /** Whether a command equals this one, apart from its operands and the payloads that are sent each time. */
   matches(command: CommandWriter): boolean {
     if (!this.hasShapeOf(command)) return false;
     const { kept } = this;
@@ -56,7 +56,7 @@ export class Template extends Place {
     );
   }
 
-  /** Learns the operands of another use; returns the positions of those that were not expected, if any. */
+  /** Learns the operands of another use. Returns the positions of those that were not expected, if any. */
   observe(operands: readonly number[], nextId: number, renames: Map<number, number>): number[] | undefined {
     let unexpected: number[] | undefined;
     const expectations = this.#expectations;
@@ -73,8 +73,8 @@ export class Template extends Place {
 }
 
 /**
- * The templates that the host has, and the place among them that the stream has come to. A *stretch* is
- * what lies between two submits or waits: a program that repeats itself begins one again.
+ * The templates that the host has, and the current place among them. A *stretch* lies between two submits or
+ * waits: a program that repeats itself begins a stretch again.
  */
 export class TemplateStore {
   readonly renames = new Map<number, number>();
@@ -88,13 +88,13 @@ export class TemplateStore {
     return this.#place.next;
   }
 
-  /** A template of this command that is worth a jump from here. */
+  /** Finds a template of this command that is worth a jump from here. */
   find(command: CommandWriter): Template | undefined {
     const matches = (template: Template) => template.matches(command);
     return this.#place.alternatives.find(matches) ?? (this.#atStart ? this.#starts.find(matches) : undefined);
   }
 
-  /** Whether commands like this one came here before again and again, each with another payload. */
+  /** Whether commands like this one came here again and again, each with another payload. */
   changesHere(command: CommandWriter): boolean {
     if (command.payloads.length === 0) return false;
     const { alternatives } = this.#place;
@@ -104,14 +104,14 @@ export class TemplateStore {
     );
   }
 
-  /** A template of a command; undefined where there are too many already. */
+  /** Makes a template of a command; undefined if there are too many already. */
   make(command: CommandWriter, keeps: readonly boolean[], nextId: number): Template | undefined {
     if (this.#count === LIMITS.templates) return undefined;
     const template = new Template(this.#count, command, keeps, nextId);
     return this.#bytes + template.bytes > LIMITS.templateBytes ? undefined : template;
   }
 
-  /** Takes a new template in, as the command that came here. */
+  /** Takes a new template as the command that came here. */
   add(template: Template, rule: number, expected: Template | undefined): void {
     this.#count += 1;
     this.#bytes += template.bytes;
@@ -121,7 +121,7 @@ export class TemplateStore {
     this.advance(template);
   }
 
-  /** The command that came here is this one. */
+  /** Moves on to this command, which came here. */
   advance(template: Template): void {
     const place = this.#place;
     if (place.next !== template) {
@@ -147,7 +147,7 @@ export class TemplateStore {
   }
 }
 
-/** Puts a template first in a list of the latest ones. */
+/** Puts a template first in a list of recent ones. */
 function remember(list: Template[], template: Template, limit: number): void {
   const at = list.indexOf(template);
   if (at >= 0) list.splice(at, 1);

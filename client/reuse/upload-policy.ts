@@ -1,42 +1,44 @@
 import type { Whole } from '../session/parts.js';
 
-/** A payload, as far as it matters for whether it is worth a name. */
+/** The properties of a payload that decide whether it is worth a name. */
 export interface Upload {
   readonly length: number;
   readonly text: boolean;
-  /** What the payload is a part of: all parts of it are judged as one. */
+  /** The whole that the payload is a part of. All its parts are judged as one. */
   readonly whole?: Whole | undefined;
   /**
-   * What the payload is written to: the command but for its payloads. Asked for only where it decides, since
-   * making it costs something.
+   * The target that the payload is written to: the command without its payloads. Asked for only if it
+   * decides, because it takes time to make.
    */
   target(): string;
 }
 
 export interface UploadPolicyOptions {
-  /** Bytes of the largest content that the host keeps. */
+  /** The largest content that the host keeps, in bytes. */
   largestBytes: number;
-  /** Bytes from which a payload is worth a name. */
+  /** The smallest payload that is worth a name, in bytes. */
   leastBytes?: number;
-  /** Payloads of one length that are named, at most, before the first readback. */
+  /** How many payloads of one length are named before the first readback. */
   mostAlike?: number;
 }
 
-/** Below this a name saves nothing at 100 Mbit/s: docs/decisions/0007-content-addressed-blobs.md has figures. */
+/**
+ * Below this, a name saves nothing at 100 Mbit/s: docs/decisions/0007-content-addressed-blobs.md has figures.
+ */
 const LEAST_BYTES = 2 << 10;
 /** A transformer of 64 layers has four equal matrices a layer. */
 const MOST_ALIKE = 256;
-/** Targets that are remembered, and lengths. */
+/** How many targets and lengths are remembered. */
 const REMEMBERED = 4096;
 
 /**
- * Decides which payloads are named by their content, so that the host keeps them for later sessions. Those
- * are worth it that come again in the next run of the program: shaders, weights, textures. What streams is
+ * Decides which payloads are named by their content, so that the host keeps them for later sessions. Worth a
+ * name are payloads that come again in the next run of the program: shaders, weights, textures. A stream is
  * not: frames and activations differ each time, and would push everything else out of the host's store.
  *
- * What streams is known by two signs. It is written where something was written before; and it comes after
- * the program has begun to read results, when what comes once has come. A model that is loaded later than
- * that has matrices of many lengths, while a stream has one: so from then on a length is named once.
+ * Two signs tell a stream. It is written where something was written before. And it comes after the program
+ * has begun to read results, when one-time uploads are done. A model that is loaded later has matrices of
+ * many lengths, while a stream has one length: so from then on each length is named once.
  */
 export class UploadPolicy {
   readonly #largestBytes: number;
@@ -57,7 +59,7 @@ export class UploadPolicy {
     this.#readBack = true;
   }
 
-  /** Whether to name this payload. Each is asked about once, in their order. */
+  /** Whether to name this payload. Each payload is asked about once, in order. */
   isWorthNaming(upload: Upload): boolean {
     const { whole, target } = upload;
     if (!whole) return this.#isWorthNaming(upload);

@@ -45,6 +45,6 @@ describe('a PNG', () => {
 
   it('of no pixels there is none', async () => {
     const empty = { width: 0, height: 5, data: new Uint8Array(0), colorSpace: 'srgb' } as const;
-    await expect(encodePng(empty)).rejects.toThrow('a PNG has pixels, and this is 0 x 5');
+    await expect(encodePng(empty)).rejects.toThrow('a PNG needs at least one pixel; this picture is 0 x 5');
   });
 });

@@ -137,7 +137,7 @@ describe('a session whose program the host knew', () => {
         bytes[bytes.length - 100] = (bytes[bytes.length - 100] as number) ^ 4;
         return bytes;
       },
-      /block \d+ is not what was written/,
+      /block \d+ is damaged/,
     ],
     [
       'has answers to what was not asked',

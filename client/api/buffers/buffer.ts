@@ -18,12 +18,12 @@ import {
 import { ActiveMapping, ReadParts } from './mapping.js';
 
 /**
- * What the client knows of a buffer.
+ * The client's state of a buffer.
  *
- * Mapping states: *unmapped*, *pending* (mapAsync awaits the host), *mapped* (the program may hold
- * ranges). unmapped -> pending by mapAsync; pending -> mapped by the host's reply; pending or mapped
- * -> unmapped by unmap or destroy; a buffer mapped at creation begins as mapped. mapAsync of a mapped
- * buffer leaves it mapped, and is pending until the host refuses it.
+ * Mapping states: *unmapped*; *pending* (mapAsync awaits the host); *mapped* (the program may hold ranges).
+ * unmapped -> pending by mapAsync. pending -> mapped by the host's reply. pending or mapped -> unmapped by
+ * unmap or destroy. A buffer mapped at creation begins as mapped. mapAsync on a mapped buffer leaves it
+ * mapped, and is pending until the host refuses it.
  */
 class BufferResource extends ClientResource {
   readonly size: number;
@@ -31,11 +31,13 @@ class BufferResource extends ClientResource {
   mapping: ActiveMapping | undefined;
   pendingMap: { reject(error: unknown): void } | undefined;
   /**
-   * The contents of a MAP_WRITE buffer: its other usage can only be COPY_SRC, so nobody but this
-   * program writes it, and mapping it again needs no bytes from the host. Made when first mapped.
+   * The contents of a MAP_WRITE buffer. Its only other usage can be COPY_SRC, so only this program writes it,
+   * and mapping it again needs no bytes from the host. Made when the buffer is first mapped.
    */
   contents: Uint8Array | undefined;
-  /** Memory that the system gives anew takes longer to fill than to write: programs map the same buffer again. */
+  /**
+   * Programs map the same buffer again, and fresh memory from the system takes longer to fill than to write.
+   */
   #memory: WeakRef<ArrayBuffer> | undefined;
 
   constructor(device: ClientResource, descriptor: GPUBufferDescriptor<unknown>) {
@@ -50,7 +52,7 @@ class BufferResource extends ClientResource {
     this.#endWithDevice();
   }
 
-  /** Makes this the wish that the host is to answer. */
+  /** Makes this the request that the host is to answer. */
   await(pending: { reject(error: unknown): void }): void {
     this.pendingMap = pending;
     this.#endWithDevice();
@@ -65,14 +67,14 @@ class BufferResource extends ClientResource {
     return this.pendingMap ? 'pending' : 'unmapped';
   }
 
-  /** The memory of the last long mapping, if it is still there. */
+  /** Takes the memory of the last long mapping, if it is still alive. */
   takeMemory(): ArrayBuffer | undefined {
     const memory = this.#memory?.deref();
     this.#memory = undefined;
     return memory;
   }
 
-  /** Ends a mapping, or a wish for one, on this side. */
+  /** Ends a mapping on this side, or a request for one. */
   release(): void {
     this.pendingMap?.reject(
       new native.DOMException('The buffer was unmapped before it was mapped.', 'AbortError'),
@@ -88,7 +90,7 @@ class BufferResource extends ClientResource {
 const { createBuffer } = OPERATIONS.GPUDevice;
 const operations = OPERATIONS.GPUBuffer;
 
-/** GPUDevice.createBuffer, up to its wrapper. Throws RangeError where a mapping cannot be had. */
+/** GPUDevice.createBuffer without its wrapper. Throws RangeError if there is no memory for a mapping. */
 export function createBufferResource(
   device: ClientResource,
   descriptor: GPUBufferDescriptor<never>,
@@ -97,10 +99,10 @@ export function createBufferResource(
   if (descriptor.mappedAtCreation) {
     if (descriptor.size % 4 !== 0) {
       throw new RangeError(
-        `GPUDevice.createBuffer: a buffer mapped at creation needs a size that is a multiple of 4, and ${descriptor.size} is not.`,
+        `GPUDevice.createBuffer: a buffer mapped at creation needs a size that is a multiple of 4; ${descriptor.size} is not.`,
       );
     }
-    // Throws RangeError by itself where the memory cannot be had, as the specification wants.
+    // Throws RangeError by itself if there is no memory, as the specification demands.
     mapping = new ActiveMapping(0, new ArrayBuffer(descriptor.size), true);
   }
   const buffer = new BufferResource(device, descriptor);
@@ -150,7 +152,7 @@ export class GPUBuffer {
     const buffer = localCall(this, 'GPUBuffer', 'unmap') as BufferResource;
     if (buffer.state === 'unmapped') return;
     const written = buffer.mapping?.written() ?? [];
-    // First, since there may be no memory for it: the buffer stays as it is then.
+    // This comes first, because it may find no memory. Then the buffer stays mapped.
     if (buffer.usage & GPUBufferUsage.MAP_WRITE) {
       for (const { offset, data } of written) contentsOf(buffer).set(data, offset);
     }
@@ -187,14 +189,15 @@ function mapAsync(
   const command = [mode, offset, size];
   const { session } = buffer;
   if (buffer.pendingMap) {
-    // The host hears nothing of it: by now it may have refused the first wish, and would grant this one.
+    // Do not tell the host: by now it may have refused the first request, and would grant this one.
     throw new native.DOMException('GPUBuffer.mapAsync: the buffer is about to be mapped.', 'OperationError');
   }
   return new native.Promise((resolve, reject) => {
     const pending = { reject };
-    // That a buffer is mapped already is for the host to refuse: until it does, unmap ends the wish too.
+    // The host refuses to map a buffer that is mapped already. Until its reply comes, unmap ends this
+    // request, too.
     buffer.await(pending);
-    // Where the program has unmapped in the meantime, its promise was rejected then.
+    // If the program called unmap in the meantime, its promise was rejected then.
     const stillPending = () => {
       if (buffer.pendingMap !== pending) return false;
       buffer.pendingMap = undefined;
@@ -217,7 +220,7 @@ function mapAsync(
           buffer.map(new ActiveMapping(offset, mapped(bytes).buffer, mode === GPUMapMode.WRITE));
           resolve(undefined);
         } catch (error) {
-          // There is no memory for it, mostly, and the host has it mapped.
+          // Most likely there is no memory here, while the host has the buffer mapped.
           session.record(operations.unmap, buffer, [[]]);
           reject(error);
         }
@@ -227,7 +230,7 @@ function mapAsync(
         reject(error === session.ended ? new native.DOMException(error.message, 'AbortError') : error);
       },
     });
-    // Where it could not even be sent.
+    // The request could not even be sent.
     answer.catch((error: unknown) => {
       stillPending();
       reject(error);

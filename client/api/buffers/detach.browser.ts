@@ -1,4 +1,4 @@
-// As it is now: tests put others there.
+// Taken now: tests replace the global later.
 const { structuredClone } = globalThis;
 
 type Transferable = ArrayBuffer & { transfer?(length: number): ArrayBuffer; detached?: boolean };
@@ -12,7 +12,7 @@ export function detach(buffer: ArrayBuffer): void {
   else if (buffer.byteLength > 0) structuredClone(buffer, { transfer: [buffer] });
 }
 
-/** Empties an ArrayBuffer, and gives its memory to the caller: undefined where the program has it. */
+/** Empties an ArrayBuffer and returns its memory in a new one. Undefined: the program has transferred it. */
 export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
   const { transfer, detached } = buffer as Transferable;
   if (detached) return undefined;
@@ -21,7 +21,7 @@ export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
     : structuredClone(buffer, { transfer: [buffer] });
 }
 
-/** A page has no way to keep its own code from transferring a buffer: what was written to it is lost then. */
+/** A page cannot keep its own code from transferring a buffer. Whatever was written there is lost then. */
 export function pin(_buffer: ArrayBuffer): void {}
 
 /** Whether `pin` does anything. */

@@ -5,43 +5,45 @@ import { ofThisRealm } from '../../../proto/wire/memory.js';
 
 type Transfer = (this: ArrayBuffer, length: number) => ArrayBuffer;
 
-/** On Node 20 V8 has ArrayBuffer.prototype.transfer behind this flag, for contexts made while it is set. */
+/**
+ * On Node 20, V8 has ArrayBuffer.prototype.transfer behind this flag, in contexts that are made while it is
+ * set.
+ */
 const FLAG = 'harmony-rab-gsab-transfer';
 
 let transfer: Transfer | undefined;
 let pinnable: boolean | undefined;
 
 /**
- * Empties an ArrayBuffer. Unlike a transfer by structuredClone, this works on one that is marked as
- * untransferable.
+ * Empties an ArrayBuffer. Unlike a transfer with structuredClone, this also works on an untransferable one.
  */
 export function detach(buffer: ArrayBuffer): void {
   move(buffer, 0);
 }
 
-/** Empties an ArrayBuffer, and gives its memory to the caller: undefined where the program has it. */
+/** Empties an ArrayBuffer and returns its memory in a new one. Undefined: the program has transferred it. */
 export function reclaim(buffer: ArrayBuffer): ArrayBuffer | undefined {
   return move(buffer, buffer.byteLength);
 }
 
-/** Empties an ArrayBuffer; returns one of that length, with as much of its memory. */
+/** Empties an ArrayBuffer. Returns a new one of this length, with as much of the memory. */
 function move(buffer: ArrayBuffer, length: number): ArrayBuffer | undefined {
-  // Where it could not be pinned, the program may have transferred it.
+  // If it could not be pinned, the program may have transferred it.
   if ((buffer as { detached?: boolean }).detached) return undefined;
   transfer ??= findTransfer();
   return ofThisRealm(transfer.call(buffer, length));
 }
 
 /**
- * Keeps the program from transferring an ArrayBuffer away, as WebGPU wants for a mapped range, where this
- * Node lets a pinned one be emptied all the same. From Node 24 on it does not: there a range that the
- * program transfers is gone, and what was written to it.
+ * Keeps the program from transferring an ArrayBuffer, as WebGPU demands for a mapped range. This works where
+ * Node lets us empty a pinned buffer. From Node 24 on it does not: a range that the program transfers is
+ * lost, with all that was written to it.
  */
 export function pin(buffer: ArrayBuffer): void {
   if (canPin()) markAsUntransferable(buffer);
 }
 
-/** Whether `pin` does anything on this Node: tried once, on a buffer that nobody misses. */
+/** Whether `pin` does anything on this Node. It is tried once, on a buffer that nobody uses. */
 export function canPin(): boolean {
   if (pinnable === undefined) {
     const probe = new ArrayBuffer(1);
@@ -49,7 +51,7 @@ export function canPin(): boolean {
     try {
       detach(probe);
     } catch {
-      // V8 refuses to detach it: answered below.
+      // V8 refuses to detach it: the length below tells.
     }
     pinnable = probe.byteLength === 0;
   }

@@ -12,14 +12,13 @@ interface View {
 }
 
 /**
- * The bytes of a mapped buffer while the program holds them
- * (https://gpuweb.github.io/gpuweb/#active-buffer-mapping). Positions are bytes from the buffer's
- * start.
+ * The bytes of a mapped buffer while the program has them
+ * (https://gpuweb.github.io/gpuweb/#active-buffer-mapping). Positions are bytes from the buffer's start.
  */
 export class ActiveMapping {
   readonly #start: number;
   readonly #end: number;
-  /** The contents of [start, end). Handed to the program itself where it asks for the whole. */
+  /** The contents of [start, end). A program that asks for the whole gets this very buffer. */
   readonly #data: ArrayBuffer;
   readonly #writable: boolean;
   readonly #views: View[] = [];
@@ -31,7 +30,7 @@ export class ActiveMapping {
     this.#writable = writable;
   }
 
-  /** The steps of getMappedRange. Throws OperationError as the specification says. */
+  /** The steps of getMappedRange. Throws OperationError as the specification demands. */
   getRange(offset: number, size: number): ArrayBuffer {
     const end = offset + size;
     if (offset % 8 !== 0) throw operationError(`the offset ${offset} is not a multiple of 8`);
@@ -46,13 +45,13 @@ export class ActiveMapping {
     }
     const whole = offset === this.#start && end === this.#end && this.#views.length === 0;
     const buffer = whole ? this.#data : this.#data.slice(offset - this.#start, end - this.#start);
-    // Nobody but `detach` may take the bytes away: what was written would be lost.
+    // Only `detach` may take the bytes away: otherwise the program's writes would be lost.
     pin(buffer);
     this.#views.push({ start: offset, end, buffer });
     return buffer;
   }
 
-  /** What the program may have written, to be sent before `detach`. */
+  /** The ranges that the program may have written. They are sent before `detach`. */
   written(): FarlightWrittenRange<never>[] {
     if (!this.#writable) return [];
     return this.#views
@@ -60,7 +59,10 @@ export class ActiveMapping {
       .map((view) => ({ offset: view.start, data: new Uint8Array(view.buffer) }));
   }
 
-  /** Takes the bytes away from the program: its ArrayBuffers become empty. Returns the memory, for the next mapping. */
+  /**
+   * Takes the bytes away from the program: its ArrayBuffers become empty. Returns the memory for the next
+   * mapping.
+   */
   detach(): ArrayBuffer | undefined {
     for (const { buffer } of this.#views) {
       if (buffer !== this.#data) detach(buffer);
@@ -69,7 +71,7 @@ export class ActiveMapping {
   }
 }
 
-/** The bytes of a mapping for reading as they come in parts: put where the program will read them. */
+/** Collects the parts of a mapping for reading, in the memory where the program will read them. */
 export class ReadParts {
   readonly #length: number;
   readonly #memory: ArrayBuffer | undefined;
@@ -77,26 +79,28 @@ export class ReadParts {
   #filled = 0;
   #failure: unknown;
 
-  /** `length` in bytes is what the program asked for. `memory` is used where it is as long. */
+  /** `length`: bytes that the program asked for. `memory` is used if it has the same length. */
   constructor(length: number, memory: ArrayBuffer | undefined) {
     this.#length = length;
     if (memory?.byteLength === length) this.#memory = memory;
   }
 
-  /** Throws ProtocolError where it is more than was asked for. */
+  /** Throws ProtocolError if there are more bytes than the program asked for. */
   add(bytes: Uint8Array): void {
     this.#filled += bytes.length;
     if (this.#filled > this.#length) throw new ProtocolError('a mapping has more bytes than were asked for');
     try {
       this.#data ??= this.#memory ? new Uint8Array(this.#memory) : uncleared(this.#length);
     } catch (error) {
-      // There is no memory for it, which is for whoever awaits the mapping to hear.
+      // There is no memory. `whole` throws this to whoever awaits the mapping.
       this.#failure = error;
     }
     this.#data?.set(bytes, this.#filled - bytes.length);
   }
 
-  /** All of them; undefined where none came. Throws where there was no memory, or the device was lost meanwhile. */
+  /**
+   * All bytes; undefined if no part came. Throws if there was no memory, or if the device was lost meanwhile.
+   */
   whole(): Uint8Array<ArrayBuffer> | undefined {
     if (this.#failure) throw this.#failure;
     if (this.#data && this.#filled < this.#length) {

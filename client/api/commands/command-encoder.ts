@@ -10,7 +10,7 @@ export class GPUCommandEncoder {
     illegal();
   }
 
-  /** With up to three arguments it copies from start to start; with more, each buffer has an offset. */
+  /** With up to three arguments it copies from start to start. With more, each buffer has an offset. */
   copyBufferToBuffer(...args: unknown[]): undefined {
     const where = 'GPUCommandEncoder.copyBufferToBuffer';
     const encoder = localCall(this, 'GPUCommandEncoder', 'copyBufferToBuffer');

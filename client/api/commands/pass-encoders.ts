@@ -88,7 +88,9 @@ defineResource<GPURenderBundleEncoderDescriptor<unknown>>('GPURenderBundleEncode
 defineObjectBase(GPURenderBundleEncoder, 'GPURenderBundleEncoder');
 defineInterface('GPURenderBundleEncoder', GPURenderBundleEncoder);
 
-/** GPUBindingCommandsMixin.setBindGroup: dynamic offsets as a sequence, or as a part of a Uint32Array. */
+/**
+ * GPUBindingCommandsMixin.setBindGroup: takes dynamic offsets as a sequence, or as a part of a Uint32Array.
+ */
 function setBindGroup(self: unknown, name: BindingInterface, args: unknown[]): undefined {
   const where = `${name}.setBindGroup`;
   const pass = localCall(self, name, 'setBindGroup');
@@ -144,7 +146,7 @@ function arrayOffsets([, , data, start, length]: unknown[], where: string): numb
   const size = enforceRange(length, 0, U32, 'unsigned long', `${where}: dynamicOffsetsDataLength`);
   if (from + size > data.length) {
     throw new RangeError(
-      `${where}: offsets ${from} to ${from + size} are outside an array of ${data.length}`,
+      `${where}: offsets ${from} to ${from + size} are outside an array of length ${data.length}`,
     );
   }
   return [...data.subarray(from, from + size)];

@@ -28,7 +28,7 @@ export class GPUQueue {
     illegal();
   }
 
-  /** Copies `data` before it returns, from shared memory too. */
+  /** Copies `data` before it returns, also from shared memory. */
   writeBuffer(...args: unknown[]): undefined {
     const queue = localCall(this, 'GPUQueue', 'writeBuffer');
     const [buffer, bufferOffset, data, dataOffset = 0, size] = operations.writeBuffer.convert?.(args) ?? [];
@@ -52,7 +52,7 @@ export class GPUQueue {
     });
   }
 
-  /** Copies `data` before it returns, from shared memory too. */
+  /** Copies `data` before it returns, also from shared memory. */
   writeTexture(...args: unknown[]): undefined {
     const queue = localCall(this, 'GPUQueue', 'writeTexture');
     const converted = operations.writeTexture.convert?.(args);
@@ -79,7 +79,7 @@ export class GPUQueue {
     });
   }
 
-  /** Of what the specification lists as sources, outside a page there are ImageData alone. */
+  /** Outside a page, ImageData is the only one of the specification's sources that can exist. */
   copyExternalImageToTexture(...args: unknown[]): undefined {
     const operation = operations.copyExternalImageToTexture;
     const queue = localCall(this, 'GPUQueue', 'copyExternalImageToTexture');
@@ -98,7 +98,7 @@ export class GPUQueue {
       const queue = awaitedCall(this, 'GPUQueue', 'onSubmittedWorkDone');
       return queue.session.request(operations.onSubmittedWorkDone, queue, [], {
         fulfilled: () => undefined,
-        // A queue whose device is lost has nothing left to do: the specification resolves.
+        // The queue of a lost device has no work left: the specification resolves.
         rejected: () => undefined,
       });
     });
@@ -112,8 +112,8 @@ const NO_BYTES = new Uint8Array(0);
 const NOTHING = { data: NO_BYTES, bytesPerRow: 0 };
 
 /**
- * Sends the parts that were announced. Where there is no memory for one, the others come with nothing: the host counts
- * those of a write that failed, and would drop the program's next writes in their place.
+ * Sends the parts that were announced. If there is no memory for one, the rest go without bytes. The host
+ * counts the parts of a failed write, and would take the program's next writes for the missing ones.
  */
 function sendParts<Part>(
   queue: ClientResource,
@@ -133,7 +133,7 @@ function sendParts<Part>(
   }
 }
 
-/** Throws OperationError where the image does not have that part. */
+/** Throws OperationError if the part is not inside the image. */
 function imagePart(
   { source: image, origin, flipY }: GPUCopyExternalImageSourceInfo<unknown>,
   [width, height, layers]: readonly [number, number, number],
@@ -150,8 +150,8 @@ function imagePart(
 }
 
 /**
- * The part of `data` that `offset` and `size` select, in elements where `source` is a typed array and in
- * bytes otherwise. Throws OperationError where it is outside, or no multiple of 4 bytes long.
+ * Selects a part of `data`. `offset` and `size` count elements if `source` is a typed array, else bytes.
+ * Throws OperationError if the part is outside, or if its length in bytes is no multiple of 4.
  */
 export function subrange(
   data: Uint8Array,

@@ -10,7 +10,7 @@ import { DeviceResource } from './device-resource.js';
 
 const { requestDevice } = OPERATIONS.GPUAdapter;
 
-/** In Dawn's words. */
+/** The message is Dawn's. */
 const CONSUMED = 'adapter is "consumed": it has already been used to create a device';
 
 /** https://gpuweb.github.io/gpuweb/#gpuadapter */
@@ -18,9 +18,9 @@ export class GPUAdapter {
   readonly #features: GPUSupportedFeatures;
   readonly #limits: GPUSupportedLimits;
   readonly #info: GPUAdapterInfo;
-  /** What it could give at most. */
+  /** All that this adapter offers. */
   readonly #offer: FarlightDevice<never>;
-  /** It has given a device. */
+  /** A device was made of it. */
   #consumed = false;
 
   constructor(token?: unknown, resource?: ClientResource, reply?: FarlightAdapter<never>) {
@@ -63,7 +63,7 @@ export class GPUAdapter {
         rejected: (error: Error) => {
           if (error !== session.ended) throw error;
           if (this.#consumed) throw new native.DOMException(CONSUMED, 'OperationError');
-          // An adapter that is expired gives a device, which is lost before the program has it.
+          // An expired adapter gives a device that is lost before the program has it.
           const lost = made(this.#offer);
           device.onLost('unknown', error.message);
           return lost;

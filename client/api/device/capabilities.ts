@@ -6,7 +6,7 @@ import { defineInterface, INTERNAL, illegal } from '../interface.js';
 class StringSet {
   readonly #values: Set<string>;
 
-  /** `values` stays the caller's: what it adds later is seen. */
+  /** `values` is not copied: values that its owner adds later are seen here. */
   constructor(token?: unknown, values?: Set<string>) {
     if (token !== INTERNAL) illegal();
     this.#values = values ?? new Set();
@@ -33,10 +33,10 @@ class StringSet {
   }
 }
 
-/** WebIDL wants a setlike's keys, values and @@iterator to be one function, on the interface itself. */
+/** WebIDL demands that a setlike's keys, values and @@iterator are one function, on the interface itself. */
 function defineSetlike(name: string, interfaceClass: typeof StringSet): void {
   const members = Object.getOwnPropertyDescriptors(StringSet.prototype) as Record<string, PropertyDescriptor>;
-  // The callback alone is required.
+  // Only the callback is required.
   Object.defineProperty(StringSet.prototype.forEach, 'length', { value: 1 });
   for (const key of ['size', 'has', 'forEach', 'entries', 'values']) {
     Object.defineProperty(interfaceClass.prototype, key, members[key] as PropertyDescriptor);
@@ -64,7 +64,7 @@ defineSetlike('WGSLLanguageFeatures', WGSLLanguageFeatures);
 export class GPUSupportedLimits {
   readonly #values: readonly number[];
 
-  /** `values` in the order of LIMIT_NAMES. */
+  /** `values` are in the order of LIMIT_NAMES. */
   constructor(token?: unknown, values?: readonly number[]) {
     if (token !== INTERNAL) illegal();
     this.#values = values ?? [];

@@ -27,23 +27,23 @@ export class GPUDeviceLostInfo {
 
 defineInterface('GPUDeviceLostInfo', GPUDeviceLostInfo);
 
-/** A buffer that is mapped or about to be, as its device sees it. */
+/** A buffer that is mapped, or about to be, as its device sees it. */
 interface Mapped {
-  /** Ends the mapping on this side: the program's ranges become empty, and a promise is rejected. */
+  /** Ends the mapping on this side: the program's ranges become empty, and a pending promise rejects. */
   release(): void;
 }
 
 /**
- * What the client knows of a device.
+ * The client's state of a device.
  *
- * States: *alive*; *destroying* (destroy was called; the process waits for the host's word);
- * *lost* (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
+ * States: *alive*; *destroying* (destroy was called, and the process waits for the host's reply); *lost*
+ * (`lost` has resolved). alive -> destroying -> lost, or alive -> lost.
  */
 export class DeviceResource extends ClientResource {
-  /** The features that it was requested with, and those that they imply. */
+  /** The features that the device was requested with, and those that they imply. */
   features: ReadonlySet<string> = new Set();
   readonly mapped = new IterableWeakSet<ClientResource & Mapped>();
-  /** The wrapper's, which has the listeners. */
+  /** Tells the wrapper, which has the listeners. */
   onUncapturedError: (error: FarlightGPUError<never>) => void = () => {};
   readonly #lost = deferred<GPUDeviceLostInfo>();
   #state: 'alive' | 'destroying' | 'lost' = 'alive';
@@ -52,7 +52,7 @@ export class DeviceResource extends ClientResource {
     super(session, 'GPUDevice', undefined, label);
   }
 
-  /** The program's own promise: one derived from it would settle after what the host answered later. */
+  /** Always this promise: one derived from it would settle after replies that came later. */
   get lost(): Promise<GPUDeviceLostInfo> {
     return this.#lost.promise;
   }

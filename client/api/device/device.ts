@@ -25,7 +25,7 @@ const operations = OPERATIONS.GPUDevice;
 
 type UncapturedErrorHandler = ((event: GPUUncapturedErrorEvent) => unknown) | null;
 
-/** What a new device is made of, beside its resource. */
+/** The parts of a new device, beside its resource. */
 interface DeviceFacts {
   reply: FarlightDevice<never>;
   adapterInfo: GPUAdapterInfo;
@@ -53,7 +53,7 @@ export class GPUDevice extends EventTarget {
     const features = new Set(reply.features);
     resource.features = features;
     session.track(resource);
-    // So whatever of the device's the program has keeps its listeners.
+    // This way, every object of the device keeps its listeners alive.
     resource.onUncapturedError = (error) => this.#dispatchUncaptured(error);
     session.devices.add(resource);
     const queue = new ClientResource(session, 'GPUQueue', resource, queueLabel);
@@ -91,11 +91,11 @@ export class GPUDevice extends EventTarget {
     return this.#onuncapturederror;
   }
 
-  /** An event handler attribute: anything but a function or an object is null. */
+  /** An event handler attribute: anything but a function is null. */
   set onuncapturederror(handler: UncapturedErrorHandler) {
     const wasSet = this.#onuncapturederror !== null;
     this.#onuncapturederror = typeof handler === 'function' ? handler : null;
-    // Its place among the listeners is where it was first set.
+    // Its place among the listeners is the one where it was first set.
     if (!wasSet && this.#onuncapturederror) this.addEventListener('uncapturederror', this.#callHandler);
     if (wasSet && !this.#onuncapturederror) this.removeEventListener('uncapturederror', this.#callHandler);
   }
@@ -112,14 +112,14 @@ export class GPUDevice extends EventTarget {
     return wrap(createBufferResource(device, descriptor as never));
   }
 
-  /** Takes what only a page has, so nothing can be converted to it. */
+  /** Takes sources that only a page has, so no value can be converted to one. */
   importExternalTexture(...args: unknown[]): never {
     const where = 'GPUDevice.importExternalTexture';
     localCall(this, 'GPUDevice', 'importExternalTexture');
     requireArguments(args.length, 1, where);
     const { source } = toDictionary(args[0], 'GPUExternalTextureDescriptor');
     throw new TypeError(
-      `${where}: ${describe(source)} is neither an HTMLVideoElement nor a VideoFrame; outside a page there are none`,
+      `${where}: ${describe(source)} is neither an HTMLVideoElement nor a VideoFrame; there are none outside a page`,
     );
   }
 
@@ -142,7 +142,7 @@ export class GPUDevice extends EventTarget {
       return device.session.request(operations.popErrorScope, device, [], {
         fulfilled: (error) => error && asGPUError(error),
         rejected: (error) => {
-          // A lost device has no errors to tell of: the specification resolves with null.
+          // A lost device reports no errors: the specification resolves with null.
           if (error === device.session.ended) return null;
           throw error;
         },
@@ -169,8 +169,8 @@ defineObjectBase(GPUDevice, 'GPUDevice');
 defineInterface('GPUDevice', GPUDevice);
 
 /**
- * The two asynchronous pipeline creations: the wrapper is made when the host says that it can be had, or at once
- * where the host has said so before; `here` is the creation that is not awaited.
+ * Both asynchronous pipeline creations. The wrapper is made when the host replies that it has the pipeline.
+ * If the host has said so before, the wrapper is made at once; `here` is the creation that is not awaited.
  */
 function createAsync(
   self: unknown,
@@ -189,7 +189,7 @@ function createAsync(
     const settlement = {
       fulfilled: () => wrap(made),
       rejected: (error: Error) => {
-        // On a lost device the specification gives out a pipeline that does nothing.
+        // The specification gives out a pipeline without effect on a lost device.
         if (error === device.session.ended) return wrap(made);
         throw error;
       },

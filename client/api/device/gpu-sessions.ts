@@ -2,22 +2,23 @@ import type { Welcome } from '../../../proto/handshake.js';
 import { emptyStats, type Stats } from '../../session/ledger.js';
 import type { Session } from '../../session/session.js';
 
-/** Makes a session that counts in this ledger. */
+/** Makes a session that counts in these statistics. */
 export type MakeSession = (stats: Stats) => Session;
 
 /**
- * The sessions of one GPU, one after the other. A session that has ended is replaced when an adapter is asked for
- * again; its objects stay with it, and are those of a lost device. A GPU that its program has closed gets no other.
+ * The sessions of one GPU, one after the other. When a session has ended and the program asks for an adapter
+ * again, another session takes its place. Objects stay with their session: they belong to a lost device.
+ * After the program has closed the GPU, there is no other session.
  */
 export class Sessions {
   readonly #make: MakeSession;
   readonly #onWelcome: (welcome: Welcome) => void;
-  /** What all of them have counted, without what the link of the current one has. */
+  /** The counts of all sessions, without those of the current link. */
   readonly #stats = emptyStats();
   #current: Session;
   #closed = false;
 
-  /** `onWelcome` is told of each host that accepts one of them. */
+  /** `onWelcome` is called for each host that accepts a session. */
   constructor(make: MakeSession, onWelcome: (welcome: Welcome) => void) {
     this.#make = make;
     this.#onWelcome = onWelcome;
@@ -28,7 +29,7 @@ export class Sessions {
     return this.#current;
   }
 
-  /** The session to ask for an adapter: the current one, or a new one where that has ended. */
+  /** The session to ask for an adapter: the current one, or a new one if that has ended. */
   forRequest(): Session {
     if (this.#current.ended && !this.#closed) {
       Object.assign(this.#stats, this.#current.countedStats());

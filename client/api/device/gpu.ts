@@ -13,8 +13,8 @@ import { type MakeSession, Sessions } from './gpu-sessions.js';
 const { requestAdapter } = OPERATIONS.GPU;
 
 /**
- * What Dawn implements of WGSL's language extensions at the time of this release: what a program reads
- * before the host has said what it has.
+ * WGSL's language extensions in Dawn at the time of this release. Programs read these until the host has told
+ * its own.
  */
 const EXPECTED_LANGUAGE_FEATURES = [
   'fragment_depth',
@@ -42,7 +42,7 @@ class GPUResource extends Resource {
     this.sessions = sessions;
   }
 
-  /** Whose observer is told of calls. */
+  /** The session whose observer is told of calls. */
   get session(): Session {
     return this.sessions.current;
   }
@@ -67,7 +67,7 @@ export class GPU {
     return this.#wgslLanguageFeatures;
   }
 
-  /** Rejects with a FarlightError where the host cannot be reached or has no GPU. */
+  /** Rejects with a FarlightError if the host cannot be reached or has no GPU. */
   requestAdapter(...args: unknown[]): Promise<GPUAdapter | null> {
     return promising(() => {
       const sessions = sessionsOf(this, 'requestAdapter');
@@ -91,7 +91,8 @@ function adapterOf(sessions: Sessions, converted: unknown): Promise<GPUAdapter |
   const settlement = {
     fulfilled: (reply: FarlightAdapter<never> | null) => reply && new GPUAdapter(INTERNAL, adapter, reply),
     rejected: (error: Error) => {
-      // The session was lost and nobody had noticed: a new one is asked, once, for no host has accepted that yet.
+      // The session was lost before, and nobody noticed. Ask a new session, once: no host has accepted that
+      // one yet.
       if (accepted && error === session.ended && sessions.forRequest() !== session)
         return adapterOf(sessions, converted);
       throw error;
@@ -100,7 +101,7 @@ function adapterOf(sessions: Sessions, converted: unknown): Promise<GPUAdapter |
   return session.request(requestAdapter, session.root, converted, settlement, adapter);
 }
 
-/** The sessions behind a GPU of ours. Throws TypeError on anything else. */
+/** The sessions of a GPU that Farlight made. Throws TypeError on anything else. */
 function sessionsOf(gpu: unknown, member: string): Sessions {
   const resource = resourceOf(gpu);
   if (!(resource instanceof GPUResource))
@@ -108,17 +109,20 @@ function sessionsOf(gpu: unknown, member: string): Sessions {
   return resource.sessions;
 }
 
-/** A GPU whose commands go over the sessions that `make` gives, one after the other. */
+/** Makes a GPU whose commands go over the sessions that `make` returns, one after the other. */
 export function gpuOf(make: MakeSession): globalThis.GPU {
   return new GPU(INTERNAL, make) as unknown as globalThis.GPU;
 }
 
-/** What the sessions of this GPU have counted since it was made. */
+/** The counts of all sessions of this GPU, since it was made. */
 export function stats(gpu: globalThis.GPU): Stats {
   return sessionsOf(gpu, 'stats').current.countedStats();
 }
 
-/** Ends the session of this GPU: its devices are lost, and what it awaits is rejected. It gives no adapter any more. */
+/**
+ * Ends the session of this GPU: its devices are lost, its pending promises reject, and it gives no adapter
+ * any more.
+ */
 export function close(gpu: globalThis.GPU): void {
   sessionsOf(gpu, 'close').close();
 }

@@ -4,7 +4,7 @@ import type { Color } from './texel-encoding.js';
 type Matrix = readonly [red: Row, green: Row, blue: Row];
 type Row = readonly [r: number, g: number, b: number];
 
-/** Between linear values, of https://drafts.csswg.org/css-color-4/#color-conversion-code */
+/** Between linear values, from https://drafts.csswg.org/css-color-4/#color-conversion-code */
 const P3_TO_SRGB: Matrix = [
   [1.2249401762805598, -0.22494017628055996, 0],
   [-0.042056954709688163, 1.0420569547096881, 0],
@@ -17,8 +17,8 @@ const SRGB_TO_P3: Matrix = [
 ];
 
 /**
- * A conversion between two color spaces, undefined where there is nothing to convert. It may leave the
- * range of 0 to 1, where the destination's gamut is smaller; formats of floats keep that.
+ * A conversion between two color spaces; undefined if they are the same. Results may lie outside 0 to 1 if
+ * the destination's gamut is smaller. Float formats keep such values.
  */
 export function colorConversion(
   from: ImageColorSpace,
@@ -41,7 +41,7 @@ function multiply(matrix: Matrix, [r, g, b]: Row): Row {
   return [component(matrix[0]), component(matrix[1]), component(matrix[2])];
 }
 
-/** sRGB's transfer function, which display-p3 has too; a negative value is its mirror image. */
+/** The transfer function of sRGB, which display-p3 shares; negative values are mirrored. */
 function decode(value: number): number {
   const size = Math.abs(value);
   return Math.sign(value) * (size <= 0.04045 ? size / 12.92 : ((size + 0.055) / 1.055) ** 2.4);

@@ -3,7 +3,7 @@ import type { ImageColorSpace, ImagePixels } from '../../../proto/webidl/image.j
 import { colorConversion } from './color-spaces.js';
 import { type Color, ENCODINGS } from './texel-encoding.js';
 
-/** The part of an image that is copied, from its top left corner whether it is flipped or not. */
+/** The part of an image to copy. It begins at the top left corner, flipped or not. */
 export interface ImagePart {
   image: ImagePixels;
   x: number;
@@ -13,7 +13,7 @@ export interface ImagePart {
   flipY: boolean;
 }
 
-/** What the texture's texels are to be. */
+/** The form that the texture's texels are to have. */
 export interface ImageTarget {
   format: string;
   colorSpace: ImageColorSpace;
@@ -27,8 +27,8 @@ export interface EncodedImage {
 }
 
 /**
- * A part of an image in a texture's format: converted to its color space, then multiplied by alpha where
- * that is asked for. Undefined where WebGPU copies no images to that format.
+ * Encodes a part of an image in a texture's format: converts it to the color space, then multiplies it by
+ * alpha if asked to. Undefined if WebGPU copies no images to that format.
  * https://gpuweb.github.io/gpuweb/#dom-gpuqueue-copyexternalimagetotexture
  */
 export function encodeImage(part: ImagePart, target: ImageTarget): EncodedImage | undefined {

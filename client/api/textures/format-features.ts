@@ -11,7 +11,7 @@ const BY_PREFIX: readonly [prefix: RegExp, feature: GPUFeatureName][] = [
 ];
 
 /**
- * The steps "validate texture format required features", which throw a TypeError and no GPU error.
+ * The steps "validate texture format required features". They throw a TypeError instead of a GPU error.
  * https://gpuweb.github.io/gpuweb/#abstract-opdef-validate-texture-format-required-features
  *
  * @param parent The device, or an object of it.
@@ -26,7 +26,7 @@ export function requireFormats(
     const needed = format && BY_PREFIX.find(([prefix]) => prefix.test(format))?.[1];
     if (needed && !features.has(needed)) {
       throw new TypeError(
-        `${where}: the format '${format}' needs the feature '${needed}', which the device was not requested with`,
+        `${where}: the format '${format}' needs the feature '${needed}', and the device was requested without it`,
       );
     }
   }

@@ -5,9 +5,10 @@ import { slot } from '../../../proto/webidl/slots.js';
 type Drawable = Exclude<CanvasImageSource, SVGImageElement>;
 
 /**
- * A GPUCopyExternalImageSourceInfo whose image can be read: of what only a page has, the pixels as ImageData.
+ * Returns a GPUCopyExternalImageSourceInfo whose image can be read: sources that only a page has become
+ * ImageData.
  *
- * @throws DOMException SecurityError where the image is another origin's, InvalidStateError where it is broken.
+ * @throws DOMException SecurityError if the image is from another origin, InvalidStateError if it is broken.
  */
 export function withReadable(info: unknown): unknown {
   if (!isObject(info)) return info;
@@ -15,7 +16,8 @@ export function withReadable(info: unknown): unknown {
 }
 
 /**
- * The pixels of an image of the page; what is none is left as it is. Where it is partly transparent they have gone through a canvas, which keeps them multiplied by alpha: the last bits are lost.
+ * The pixels of an image of the page; any other value is returned as it is. Pixels go through a canvas, which
+ * multiplies them by alpha: where an image is partly transparent, its last bits are lost.
  */
 function readable(source: unknown): unknown {
   const size = sizeOf(source);
@@ -29,9 +31,9 @@ function readable(source: unknown): unknown {
   return context.getImageData(0, 0, width, height);
 }
 
-// A worker has not all of these.
+// A worker does not have all of these.
 const page = globalThis as Partial<typeof globalThis>;
-/** What a canvas draws, by the attributes that say its width and height in pixels. */
+/** Everything that a canvas can draw, with the attributes that tell its width and height in pixels. */
 const DRAWABLE = (
   [
     [page.HTMLImageElement, 'naturalWidth', 'naturalHeight'],
@@ -43,7 +45,10 @@ const DRAWABLE = (
   ] as const
 ).map(([kind, ...names]) => names.map((name) => slot<number>(kind?.prototype, name)));
 
-/** Width and height in pixels of what a canvas draws, an iframe's too; undefined where it is no such thing. */
+/**
+ * Width and height in pixels of anything that a canvas draws, also from an iframe; undefined for other
+ * values.
+ */
 function sizeOf(source: unknown): [number, number] | undefined {
   for (const attributes of DRAWABLE) {
     const [width, height] = attributes.map((read) => read(source));

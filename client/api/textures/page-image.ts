@@ -1,4 +1,4 @@
-/** A GPUCopyExternalImageSourceInfo whose image can be read: outside of a page each is read as it is. */
+/** Outside a page, every image that is accepted can be read as it is. */
 export function withReadable(info: unknown): unknown {
   return info;
 }

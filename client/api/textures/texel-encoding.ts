@@ -1,9 +1,9 @@
 import type { ExternalImageFormat } from '../../../proto/external-image.js';
 
-/** Red, green, blue and alpha; a value of 1 is full. */
+/** Red, green, blue and alpha, from 0 to 1. */
 export type Color = [r: number, g: number, b: number, a: number];
 
-/** How a format holds one texel. */
+/** How a format stores one texel. */
 interface Encoding {
   readonly bytes: number;
   write(view: DataView, at: number, color: Color): void;
@@ -11,7 +11,7 @@ interface Encoding {
 
 const unorm = (value: number, max: number) => Math.round(Math.min(Math.max(value, 0), 1) * max);
 
-/** One component after the other, in the order of `components`. */
+/** Writes one component after the other, in the order of `components`. */
 function componentwise(
   size: number,
   components: readonly number[],
@@ -48,7 +48,7 @@ export const ENCODINGS: Readonly<Record<ExternalImageFormat, Encoding>> = {
   rg16float: float16(RG),
   rg32float: float32(RG),
   rgba8unorm: unorm8(RGBA),
-  // An image is encoded as these formats are, so its values are theirs.
+  // An image is already encoded the way these formats are.
   'rgba8unorm-srgb': unorm8(RGBA),
   bgra8unorm: unorm8(BGRA),
   'bgra8unorm-srgb': unorm8(BGRA),
@@ -74,21 +74,21 @@ export const ENCODINGS: Readonly<Record<ExternalImageFormat, Encoding>> = {
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
-/** The nearest IEEE 754 half, ties to even; infinity beyond the largest. */
+/** The nearest IEEE 754 half, ties to even; infinity beyond the largest half. */
 export function toHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
   return sign | toSmallFloat(Math.abs(value), 10);
 }
 
-/** A number that is not negative, as a float of 5 bits of exponent and so many of fraction. */
+/** Encodes a number from 0 on as a float with 5 bits of exponent and `fractionBits` of fraction. */
 function toSmallFloat(value: number, fractionBits: number): number {
   const infinity = 31 << fractionBits;
   if (Number.isNaN(value)) return infinity | (1 << (fractionBits - 1));
-  // Below the least normal number, all are multiples of one step.
+  // Below the smallest normal number, all numbers are multiples of one step.
   if (value < 2 ** -14) return roundToEven(value * 2 ** (14 + fractionBits));
   float[0] = value;
   const shift = 23 - fractionBits;
-  // A 32-bit float has a bias of 127, and these one of 15.
+  // A 32-bit float has a bias of 127, this one has a bias of 15.
   const rebiased = (bits[0] as number) - (112 << 23);
   const odd = (rebiased >>> shift) & 1;
   return Math.min((rebiased + (1 << (shift - 1)) - 1 + odd) >>> shift, infinity);

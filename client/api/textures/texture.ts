@@ -12,7 +12,7 @@ import {
 } from '../interface.js';
 import { requireFormats } from './format-features.js';
 
-/** What the client knows of a texture: what it was made with, which nothing changes. */
+/** The client's state of a texture: its descriptor, which never changes. */
 export class TextureResource extends ClientResource {
   readonly descriptor: GPUTextureDescriptor<unknown>;
   readonly size: readonly [width: number, height: number, depthOrArrayLayers: number];
@@ -23,7 +23,7 @@ export class TextureResource extends ClientResource {
     this.size = extent(descriptor.size);
   }
 
-  /** Only a device without core features and limits restricts how a texture may be bound. */
+  /** Only a device without core features and limits restricts how a texture is bound. */
   get bindingViewDimension(): GPUTextureViewDimension | undefined {
     if ((this.device as DeviceResource).features.has('core-features-and-limits')) return undefined;
     const { dimension, textureBindingViewDimension } = this.descriptor;
@@ -87,7 +87,7 @@ defineResource<GPUTextureViewDescriptor<unknown>>('GPUTextureView', (texture, de
   requireFormats(texture, 'GPUTexture.createView', [descriptor.format]);
   if (!/^[rgba01]{4}$/.test(descriptor.swizzle)) {
     throw new TypeError(
-      `GPUTexture.createView: the swizzle '${descriptor.swizzle}' is not four of r, g, b, a, 0 and 1`,
+      `GPUTexture.createView: the swizzle '${descriptor.swizzle}' must be four of the characters r, g, b, a, 0 and 1`,
     );
   }
   return new ClientResource(texture.session, 'GPUTextureView', deviceOf(texture), descriptor.label);

@@ -9,7 +9,7 @@ import { PART_BYTES } from '../../../proto/wire/limits.js';
 
 type Extent = readonly [width: number, height: number, layers: number];
 
-/** The texture that is written to, as far as it matters. */
+/** The properties of the written texture that decide about parts. */
 export interface WrittenTexture {
   readonly descriptor: Pick<
     GPUTextureDescriptor<unknown>,
@@ -27,9 +27,9 @@ export interface TexturePart {
 }
 
 /**
- * Cuts a write to a texture into parts. Gives undefined where it is not long, where its rows do not allow it, and
- * also where it is not certain that nothing but the texture itself can be wrong with it: such a write is the
- * host's to refuse as a whole. Formats with depth or stencil are never cut. A part has at most `partBytes` bytes.
+ * Cuts a write to a texture into parts of at most `partBytes` bytes. Returns undefined if the write is short,
+ * or if its rows cannot be cut. It also returns undefined if anything but the texture itself may be wrong
+ * with it: the host must refuse such a write as a whole. Formats with depth or stencil are never cut.
  */
 export function textureParts(
   texture: WrittenTexture,
@@ -60,7 +60,7 @@ export function textureParts(
   const rowsApart = rowsPerImage ?? (layers === 1 ? imageRows : 0);
   if (rowsApart < imageRows) return undefined;
   const layerBytes = bytesPerRow * rowsApart;
-  /** Bytes from the first to the last of so many rows of so many layers. */
+  /** Bytes from the first to the last of this many rows of this many layers. */
   const span = (inRows: number, inLayers: number) =>
     layerBytes * (inLayers - 1) + bytesPerRow * (inRows - 1) + rowBytes;
   if (offset + span(imageRows, layers) > data.length) return undefined;

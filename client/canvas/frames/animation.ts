@@ -12,10 +12,13 @@ const clock = new FrameClock(timers, () => {
   for (const canvas of beingDrawn.members()) canvas.endFrame();
 });
 
-/** The frames of this thread, held back while the GPU or who takes them from a canvas is slower than sixty a second. */
+/**
+ * The frames of this thread. They are held back while the GPU, or a program that takes them, is slower than
+ * 60 a second.
+ */
 export const pace: FramePace = new FramePace(clock);
 
-/** As in a page. A frame of every canvas that was drawn to ends when the frame's callbacks have run. */
+/** As in a page. When the callbacks of a frame have run, the frame of every canvas that was drawn to ends. */
 export function requestAnimationFrame(callback: FrameCallback): number {
   return pace.request(callback);
 }

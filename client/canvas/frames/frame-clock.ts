@@ -1,10 +1,10 @@
 import { queueMicrotask } from '../../../link/machine/clock.js';
 import type { FrameCallback, Frames } from './frame-pace.js';
 
-/** How far apart frames are, as on most screens. */
+/** The time between frames, as on most screens. */
 const FRAME_MS = 1000 / 60;
 
-/** Where frames get their time. */
+/** The clock and the timers of frames. */
 export interface Timers {
   now(): number;
   setTimeout(callback: () => void, ms: number): unknown;
@@ -12,18 +12,18 @@ export interface Timers {
   whenTaskEnds(callback: () => void): void;
 }
 
-/** Animation frames of a process that has no screen: sixty a second, while any are requested. */
+/** Animation frames for a process without a screen: 60 a second, while any are requested. */
 export class FrameClock implements Frames {
   readonly #timers: Timers;
   readonly #ended: () => void;
   readonly #requested = new Map<number, FrameCallback>();
   #lastId = 0;
   #timer: unknown;
-  /** When the last frame was to begin. */
+  /** When the last frame should have begun. */
   #due = Number.NEGATIVE_INFINITY;
   #inFrame = false;
 
-  /** @param ended called after each frame, when its callbacks and what they left to do in microtasks have run. */
+  /** @param ended called after each frame, when its callbacks and their microtasks have run. */
   constructor(timers: Timers, ended: () => void) {
     this.#timers = timers;
     this.#ended = ended;
@@ -44,7 +44,7 @@ export class FrameClock implements Frames {
     this.#timer = undefined;
   }
 
-  /** A frame that has not ended is followed by none: a timer that is due at once would come before its end. */
+  /** Schedules nothing before a frame has ended: a timer that is due at once would fire before that. */
   #schedule(): void {
     if (this.#requested.size === 0 || this.#timer !== undefined || this.#inFrame) return;
     const now = this.#timers.now();
@@ -56,14 +56,14 @@ export class FrameClock implements Frames {
     this.#timer = undefined;
     this.#inFrame = true;
     const time = this.#timers.now();
-    // What a callback requests is for the next frame.
+    // Requests that a callback makes are for the next frame.
     for (const id of [...this.#requested.keys()]) {
       const callback = this.#requested.get(id);
       this.#requested.delete(id);
       try {
         callback?.(time);
       } catch (error) {
-        // The program's own, as from its timers; the other callbacks have their turn.
+        // Thrown later, like the program's own errors in timers, so that the other callbacks still run.
         queueMicrotask(() => {
           throw error;
         });

@@ -8,23 +8,25 @@ export interface Frames {
   cancel(id: number): void;
 }
 
-/** Frames that may be under way before a program that animates waits for one: a line of 30 ms is full with three. */
+/**
+ * How many frames may be under way before a program that animates waits. Three frames fill a line of 30 ms.
+ */
 export const MOST_UNDER_WAY = 3;
 
 /**
- * Animation frames, held back while as many of them as may are being computed or on their way: a program that draws
- * sixty a second would otherwise be further ahead of a slower host from second to second.
+ * Animation frames that are held back while too many frames are being computed or on their way. Otherwise a
+ * program that draws 60 frames a second would get further and further ahead of a slower host.
  */
 export class FramePace {
   readonly #frames: Frames;
   readonly #most: number;
   #underWay = 0;
   #nextId = -1;
-  /** Requests that wait, by ids below 0, which no browser gives. */
+  /** Requests that wait, by ids below 0, which no browser uses. */
   readonly #held = new Map<number, FrameCallback>();
-  /** Who waits until a frame may begin. */
+  /** Resolve when a frame may begin. */
   #waiting: (() => void)[] = [];
-  /** What those got from the browser that it has been asked for since. */
+  /** The browser's ids of requests that were passed on to it since. */
   readonly #released = new Map<number, number>();
 
   constructor(frames: Frames, most: number = MOST_UNDER_WAY) {
@@ -32,7 +34,7 @@ export class FramePace {
     this.#most = most;
   }
 
-  /** As requestAnimationFrame. */
+  /** Like requestAnimationFrame. */
   request(callback: FrameCallback): number {
     if (this.#underWay < this.#most) return this.#frames.request(callback);
     const id = this.#nextId--;
@@ -40,14 +42,14 @@ export class FramePace {
     return id;
   }
 
-  /** As cancelAnimationFrame. */
+  /** Like cancelAnimationFrame. */
   cancel(id: number): void {
     if (this.#held.delete(id)) return;
     this.#frames.cancel(this.#released.get(id) ?? id);
     this.#released.delete(id);
   }
 
-  /** Resolves when a frame may begin: for a program that draws one after the other by itself. */
+  /** Resolves when a frame may begin, for a program that draws in its own loop. */
   free(): Promise<void> {
     if (this.#underWay < this.#most) return native.Promise.resolve();
     return new native.Promise((resolve) => {
@@ -60,7 +62,7 @@ export class FramePace {
     this.#underWay += 1;
   }
 
-  /** A frame is shown, or never will be. Comes once for each that began. */
+  /** A frame is shown, or never will be. Called once for each frame that began. */
   ended(): void {
     this.#underWay -= 1;
     if (this.#underWay >= this.#most) return;

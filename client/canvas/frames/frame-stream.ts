@@ -2,8 +2,8 @@ import { native } from '../../../link/machine/globals.js';
 import { MOST_UNDER_WAY } from './frame-pace.js';
 
 /**
- * Frames that a stream holds for who takes them. A program that draws at the pace it is given never has it drop one: a
- * frame is requested while the one before is drawn, which is not under way yet.
+ * How many frames a stream keeps for the program that takes them. A program that draws at the given pace
+ * loses none: it requests a frame while it draws the one before, which is not under way yet.
  */
 export const MOST_HELD: number = MOST_UNDER_WAY + 1;
 
@@ -12,19 +12,19 @@ interface Held<T> {
   readonly taken: () => void;
 }
 
-/** The frames of a canvas from now on, for one who takes them one by one. */
+/** The frames of a canvas from now on, for a program that takes them one by one. */
 export class FrameStream<T> implements AsyncIterableIterator<T> {
   readonly #signal: AbortSignal | undefined;
   readonly #left: (stream: FrameStream<T>) => void;
   #held: Held<T>[] = [];
-  /** Who has asked for a frame that there is not yet. */
+  /** Calls of `next` that wait for a frame. */
   #asking: ((frame: Promise<T> | undefined) => void)[] = [];
   #ended = false;
   readonly #end = () => this.#finish();
 
   /**
-   * @param signal ends the stream, after the frames that it holds then.
-   * @param left called when the stream takes no more.
+   * @param signal ends the stream, after the frames that it has then.
+   * @param left called when the stream takes no more frames.
    */
   constructor(signal: AbortSignal | undefined, left: (stream: FrameStream<T>) => void) {
     this.#signal = signal;
@@ -33,11 +33,11 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
     else signal?.addEventListener('abort', this.#end);
   }
 
-  /** Resolves when the frame was taken, or will not be. Where as many are held as may be, it is not read at all. */
+  /** Resolves when the frame was taken, or never will be. A full stream does not read the frame at all. */
   offer(read: () => Promise<T>): Promise<void> {
     if (this.#ended || this.#held.length >= MOST_HELD) return native.Promise.resolve();
     const frame = read();
-    // Whoever takes it hears of it.
+    // The error reaches whoever takes the frame.
     frame.catch(() => {});
     const asking = this.#asking.shift();
     if (asking) {
@@ -58,7 +58,7 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
     });
   }
 
-  /** Takes no more, and gives up what is held. */
+  /** Takes no more frames, and drops those that wait. */
   return(): Promise<IteratorResult<T, undefined>> {
     this.#finish();
     for (const { taken } of this.#held) taken();
@@ -70,7 +70,7 @@ export class FrameStream<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  /** Rejects where the frame cannot be read: the stream has ended then. */
+  /** Rejects if the frame cannot be read. Then the stream has ended. */
   async #result(frame: Promise<T> | undefined): Promise<IteratorResult<T, undefined>> {
     if (!frame) return { done: true, value: undefined };
     try {

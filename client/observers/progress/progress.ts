@@ -1,32 +1,35 @@
-/** What is known of a session at some moment. */
+/** The state of a session at one moment. */
 export interface SessionProgress {
-  /** Pipelines that were asked for, and those of them that the host has. */
+  /** Pipelines that were asked for, and how many of them the host has compiled. */
   pipelinesAsked: number;
   pipelinesDone: number;
-  /** Bytes that were given to the link or wait for it, and those of them that the host has taken. */
+  /** Bytes that were given to the link or wait for it, and how many of them the host has taken. */
   bytesGiven: number;
   bytesTaken: number;
 }
 
-/** What takes no longer is not told of, in milliseconds. */
+/** Work that takes less is not shown, in milliseconds. */
 const QUIET_MS = 1000;
-/** What is under way of less is no upload that anybody waits for, in bytes. */
+/** An upload with less under way is not shown, in bytes. */
 const LEAST_BYTES = 256 << 10;
 
 const MIB = 1 << 20;
 
-/** Work that goes on: since when, and how much had been done before. */
+/** Work that goes on: its start, and how much was done before it. */
 interface Stretch {
   since: number;
   done: number;
 }
 
-/** Decides what to tell a person who waits: nothing for a second, and then how far it is. Has no clock and no screen. */
+/**
+ * Decides what to show to a person who waits: nothing for a second, then the progress. It has no clock and no
+ * screen.
+ */
 export class Progress {
   #compiling: Stretch | undefined;
   #uploading: Stretch | undefined;
 
-  /** What to show at this time, in milliseconds of a steady clock; undefined where nothing is. */
+  /** The text to show at this time, in milliseconds of a steady clock; undefined for none. */
   at(now: number, state: SessionProgress): string | undefined {
     const { pipelinesAsked: asked, pipelinesDone: compiled, bytesGiven: given, bytesTaken: taken } = state;
     this.#compiling = stretch(this.#compiling, asked > compiled, now, compiled);
@@ -39,7 +42,7 @@ export class Progress {
     const parts: string[] = [];
     if (lasts(this.#compiling, now)) {
       const { done } = this.#compiling;
-      // The one that is under way is the one after those that are done.
+      // The pipeline that is compiling now comes after those that are done.
       parts.push(`compiling pipeline ${Math.min(compiled - done + 1, asked - done)} of ${asked - done}`);
     }
     if (lasts(this.#uploading, now)) {
@@ -57,7 +60,7 @@ function stretch(
   done: number,
 ): Stretch | undefined {
   if (!goesOn) return undefined;
-  // What was done by a session that has ended is not counted any more.
+  // Work of a session that has ended no longer counts.
   return { since: before?.since ?? now, done: Math.min(before?.done ?? done, done) };
 }
 

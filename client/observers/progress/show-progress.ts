@@ -6,21 +6,21 @@ import type { Session } from '../../session/session.js';
 import { Progress, type SessionProgress } from './progress.js';
 import { StatusLine, type Terminal } from './status-line.js';
 
-/** How often it is looked how far things are, in milliseconds. */
+/** How often the progress is checked, in milliseconds. */
 const LOOK_MS = 100;
 
 const PIPELINES: ReadonlySet<string | undefined> = new Set(['GPUComputePipeline', 'GPURenderPipeline']);
 
-/** The sessions of this program; what they take long for is shown together. */
+/** The sessions of this program. Their progress is shown together. */
 const sessions = new Set<ShownProgress>();
 let begun = false;
 
-/** Has the terminal of stderr show what a session takes long for: pipelines that are compiled, and uploads. */
+/** Shows on stderr's terminal what a session takes long for: compiling pipelines, and uploads. */
 export class ShownProgress {
   #session: Session | undefined;
   #asked = 0;
   #done = 0;
-  /** The host tells of what it has compiled; otherwise nothing is said of that. */
+  /** The host tells which pipelines it has compiled. Until it does, nothing is shown of pipelines. */
   #told = false;
 
   readonly observer: SessionObserver = {
@@ -43,7 +43,7 @@ export class ShownProgress {
     sessions.add(this);
   }
 
-  /** How far it is; undefined where it is over. */
+  /** The progress now; undefined if the session has ended. */
   get state(): SessionProgress | undefined {
     if (!this.#session || this.#session.ended) return undefined;
     const { given, taken } = this.#session.upload;
@@ -56,7 +56,7 @@ export class ShownProgress {
   }
 }
 
-/** With the first command: a program that uses no GPU has its streams as they are. */
+/** Begins with the first command: a program without a GPU keeps its streams unchanged. */
 function begin(): void {
   begun = true;
   const progress = new Progress();

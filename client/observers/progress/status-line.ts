@@ -2,15 +2,15 @@ import { isTypedArray } from '../../../proto/webidl/slots.js';
 
 type Write = (chunk: unknown, ...rest: unknown[]) => boolean;
 
-/** What of a stream that leads to a terminal is needed. */
+/** The parts of a terminal's stream that are used. */
 export interface Terminal {
   write: Write;
   columns?: number | undefined;
 }
 
 /**
- * One line at the bottom of a terminal that says how far something is, by carriage returns and blanks alone. It is
- * gone before the program writes anything, and comes again only where the program has ended its line.
+ * A line at the bottom of a terminal that shows progress, made of carriage returns and blanks only. It
+ * disappears before the program writes anything, and comes back when the program has ended its line.
  */
 export class StatusLine {
   readonly #terminal: Terminal;
@@ -19,20 +19,21 @@ export class StatusLine {
   /** The program has written a part of a line. */
   #within = false;
 
-  /** `outputs` are the streams to the same terminal that the program may write to. */
+  /** `outputs` are the streams of the program that lead to the same terminal. */
   constructor(terminal: Terminal, outputs: readonly Terminal[]) {
     this.#terminal = terminal;
     this.#write = terminal.write.bind(terminal);
     for (const output of outputs) this.#watch(output);
   }
 
-  /** Shows a text in the place of the one before; undefined: none. */
+  /** Shows a text in place of the one before; undefined shows none. */
   show(text: string | undefined): void {
     if (text === undefined || this.#within) {
       this.clear();
       return;
     }
-    // Some pseudo terminals say that they have no columns; in the last one some terminals begin another line.
+    // Some pseudo terminals say that they have no columns. In the last column some terminals begin a new
+    // line.
     const fitting = text.slice(0, Math.max(0, (this.#terminal.columns || 80) - 1));
     if (fitting === this.#shown) return;
     this.#write(`\r${fitting.padEnd(this.#shown.length)}`);

@@ -7,20 +7,20 @@ import type { LinkObserver } from '../../transport/observed-transport.js';
 import { fileProblem, openOutput } from '../output-file.js';
 import { RECORD, RecordingWriter } from './recording-file.js';
 
-/** What waits is written so often, in milliseconds: a program that is killed has lost no more. */
+/** How often waiting bytes are written, in milliseconds: a program that is killed loses no more than this. */
 const FLUSH_MS = 250;
 
 /** The recordings of this program, by the path that was asked for. */
 const recordings = new Map<string, { made: number; vain: number[] }>();
 
 /**
- * Records a session to a file, which is made when the session opens: what passes its link. The session has to be a
- * `fresh` one, since what the host has from earlier is not in there. Where no host accepted a session, the next one
- * has its file: a program may ask again and again until its host is there.
+ * Records the frames of a session to a file, which is made when the session opens. The session must be
+ * `fresh`, because the recording does not hold what the host has from earlier. If no host accepts a session,
+ * the next session gets its file: a program may ask again and again until its host is there.
  *
- * @param shared Several programs were asked for the file: where it is there already, this one's has the process's id in
- *   its name. Further sessions of one program have numbers there in any case.
- * @throws FarlightError BAD_OPTION where it cannot be made.
+ * @param shared Several programs were asked for the file: if it exists, the name of this one gets the
+ *   process's id. Further sessions of one program always get numbers.
+ * @throws FarlightError BAD_OPTION if the file cannot be made.
  */
 export function recordSession(path: string, { shared }: { shared: boolean }): LinkObserver {
   const absolute = resolve(path);
@@ -44,7 +44,7 @@ export function recordSession(path: string, { shared }: { shared: boolean }): Li
         position += written;
       }
     } catch (error) {
-      // A full disk is no reason to end the program that is recorded.
+      // A full disk must not end the program that is recorded.
       open = false;
       process.stderr.write(`farlight: the recording ends here: ${fileProblem(error)}\n`);
     }

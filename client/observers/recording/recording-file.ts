@@ -9,8 +9,8 @@
  *
  *     record    u8 kind, f64 milliseconds since the recording began, u32 length, bytes
  *
- * Numbers are little-endian. Each block is whole by itself, so that what there is of a file that was cut off can be
- * used.
+ * Numbers are little-endian. Each block is whole by itself: a file that was cut off can be used up to its
+ * last whole block.
  */
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { FarlightError } from '../../../proto/errors.js';
@@ -21,18 +21,18 @@ export const RECORD = {
   up: 0,
   /** A frame from the host. */
   down: 1,
-  /** What the host said of itself, in JSON: a RecordedWelcome. */
+  /** What the host tells of itself, in JSON: a RecordedWelcome. */
   welcome: 2,
-  /** The link closed, and why, in JSON: a RecordedEnd. */
+  /** The link closed; the reason in JSON: a RecordedEnd. */
   closed: 3,
 } as const;
 
 export type RecordKind = (typeof RECORD)[keyof typeof RECORD];
 
 export interface RecordingHeader {
-  /** Of the package that recorded. */
+  /** The version of the package that recorded. */
   farlight: string;
-  /** The protocol whose frames these are. */
+  /** The protocol version of the frames. */
   protocol: number;
   /** The file name of the program's main script. */
   program: string;
@@ -60,14 +60,14 @@ const MAGIC = Buffer.from('FLTRACE\x01', 'latin1');
 const HEADER_BYTES = 64 << 10;
 const BLOCK_HEAD = 12;
 const RECORD_HEAD = 13;
-/** A block leaves when it is as long as that. */
+/** A block is written when it has this many bytes. */
 const BLOCK_BYTES = 256 << 10;
-/** What a reader takes: a block that was almost full, and a frame behind it. */
+/** The longest block that a reader accepts: an almost full one with one more frame. */
 const BLOCK_LIMIT = BLOCK_BYTES + LIMITS.frameBytes + RECORD_HEAD + (64 << 10);
-/** Fast: a recording must not slow down what it records. */
+/** Fast: a recording must not slow down the program. */
 const LEVEL = 1;
 
-/** Writes a recording, in blocks, to whoever takes the bytes. */
+/** Writes a recording in blocks. */
 export class RecordingWriter {
   readonly #write: (bytes: Uint8Array) => void;
   #records: Uint8Array[] = [];
@@ -97,7 +97,7 @@ export class RecordingWriter {
     this.add(kind, ms, Buffer.from(JSON.stringify(object)));
   }
 
-  /** Writes what waits for its block to be full. */
+  /** Writes the records that wait for a full block. */
   flush(): void {
     if (this.#records.length === 0) return;
     const packed = deflateRawSync(Buffer.concat(this.#records), { level: LEVEL });
@@ -111,25 +111,25 @@ export class RecordingWriter {
   }
 }
 
-/** Gives the next bytes of a file: so many, or fewer where it ends. */
+/** Returns the next bytes of a file: `length` of them, or fewer at its end. */
 export type ReadBytes = (length: number) => Uint8Array;
 
 /**
- * Reads a recording, one block after the other. It may come from anybody: each length is held against a limit before
- * memory is taken for it.
+ * Reads a recording, block by block. It may come from anyone, so each length is checked against a limit
+ * before memory is taken for it.
  */
 export class RecordingReader {
   readonly header: RecordingHeader;
   readonly #read: ReadBytes;
   #truncated = false;
 
-  /** @throws FarlightError BAD_RECORDING where it is none. */
+  /** @throws FarlightError BAD_RECORDING if the file is no recording. */
   constructor(read: ReadBytes) {
     this.#read = read;
     const magic = read(MAGIC.length);
-    if (!MAGIC.subarray(0, -1).equals(magic.subarray(0, -1))) throw bad('it is no recording of farlight');
+    if (!MAGIC.subarray(0, -1).equals(magic.subarray(0, -1))) throw bad('it is not a recording of farlight');
     if (magic[MAGIC.length - 1] !== MAGIC[MAGIC.length - 1]) {
-      throw bad('its format is of another version; use the farlight that recorded it');
+      throw bad('its format has another version; use the farlight that recorded it');
     }
     const length = read(4);
     if (length.length < 4) throw bad('its header is cut off');
@@ -137,12 +137,12 @@ export class RecordingReader {
     this.header = toHeader(toObject(json));
   }
 
-  /** The file ended within a block: it was cut off, or the program that was recorded was killed. */
+  /** The file ended within a block: it was cut off, or the recorded program was killed. */
   get truncated(): boolean {
     return this.#truncated;
   }
 
-  /** @throws FarlightError BAD_RECORDING where the file is spoilt. */
+  /** @throws FarlightError BAD_RECORDING if the file is damaged. */
   *records(): Generator<RecordingRecord, void, undefined> {
     for (let block = 1; ; block += 1) {
       const head = this.#read(BLOCK_HEAD);
@@ -161,7 +161,7 @@ export class RecordingReader {
         this.#truncated = true;
         return;
       }
-      if (crc32(packed) !== sum) throw bad(`block ${block} is not what was written`);
+      if (crc32(packed) !== sum) throw bad(`block ${block} is damaged`);
       yield* recordsOf(unpack(packed, unpacked, block), block);
     }
   }
@@ -172,7 +172,7 @@ function unpack(packed: Uint8Array, length: number, block: number): Uint8Array {
     const bytes = inflateRawSync(packed, { maxOutputLength: Math.max(length, 1) });
     if (bytes.length === length) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   } catch {
-    // Said below.
+    // Thrown below.
   }
   throw bad(`block ${block} cannot be unpacked`);
 }
@@ -183,7 +183,7 @@ function* recordsOf(block: Uint8Array, number: number): Generator<RecordingRecor
     const length = at + RECORD_HEAD <= block.length ? data.getUint32(at + 9, true) : Number.POSITIVE_INFINITY;
     const end = at + RECORD_HEAD + length;
     const kind = data.getUint8(at);
-    if (end > block.length || kind > RECORD.closed) throw bad(`block ${number} has a record that is none`);
+    if (end > block.length || kind > RECORD.closed) throw bad(`block ${number} has a malformed record`);
     yield {
       kind: kind as RecordKind,
       ms: data.getFloat64(at + 1, true),
@@ -193,7 +193,7 @@ function* recordsOf(block: Uint8Array, number: number): Generator<RecordingRecor
   }
 }
 
-/** What a record of `welcome` or `closed` says. @throws FarlightError BAD_RECORDING where it says nothing. */
+/** The content of a `welcome` or `closed` record. @throws FarlightError BAD_RECORDING if it is malformed. */
 export function objectOf({ bytes }: RecordingRecord): Record<string, unknown> {
   return toObject(bytes);
 }
@@ -205,14 +205,14 @@ function toObject(json: Uint8Array): Record<string, unknown> {
       if (typeof object === 'object' && object !== null) return object;
     }
   } catch {
-    // Said below.
+    // Thrown below.
   }
-  throw bad('what it says of itself cannot be read');
+  throw bad('its description cannot be read');
 }
 
 function toHeader({ farlight, protocol, program, recordedAt }: Record<string, unknown>): RecordingHeader {
   const texts = [farlight, program, recordedAt].every((each) => typeof each === 'string');
-  if (!texts || !Number.isSafeInteger(protocol)) throw bad('what it says of itself is incomplete');
+  if (!texts || !Number.isSafeInteger(protocol)) throw bad('its description is incomplete');
   return { farlight, protocol, program, recordedAt } as RecordingHeader;
 }
 

@@ -2,17 +2,17 @@ import { SPAN, type Span } from '../../../proto/activity.js';
 import type { ClockEstimate } from './clock-estimate.js';
 import { type Details, ParallelTracks, Sequence, type Track, type Tracks } from './tracks.js';
 
-/** What passed on this side, by its number, until the host tells when it passed there. */
+/** A flush or frame that passed here. It is kept by its number until the host tells when it passed there. */
 export interface Passed {
   readonly time: number;
   readonly bytes: number;
   readonly frames: number;
 }
 
-/** So much of what passed waits for the host's word, at most; the oldest is given up. */
+/** How many of them wait for the host's report. The oldest is dropped. */
 const MOST_PASSED = 4096;
 
-/** What passed, by number. */
+/** Flushes or frames that passed here, by number. */
 export class PassedByNumber {
   readonly #passed = new Map<number, Passed>();
 
@@ -35,14 +35,17 @@ export class PassedByNumber {
 export interface HostTracksOptions {
   tracks: Tracks;
   clock: ClockEstimate;
-  /** The groups of tracks of the wire and of the host. */
+  /** The track groups of the wire and of the host. */
   wirePid: number;
   hostPid: number;
   up: PassedByNumber;
   down: PassedByNumber;
 }
 
-/** Draws what the host told, by the client's clock: the ways of what passed, and what the executor and its GPU did. */
+/**
+ * Draws what the host reports, by the client's clock: how long packets took, and what the executor and its
+ * GPU did.
+ */
 export class HostTracks {
   readonly #options: HostTracksOptions;
   readonly #up: ParallelTracks;
@@ -51,7 +54,7 @@ export class HostTracks {
   readonly #gpu: Sequence;
   readonly #awaited: ParallelTracks;
   readonly #compiled: ParallelTracks;
-  /** Where the flush is drawn that came last. */
+  /** Where the latest flush is drawn. */
   #came: { flush: number; time: number; track: Track } | undefined;
   #arrows: number;
   #leftOut = 0;
@@ -65,7 +68,7 @@ export class HostTracks {
     this.#gpu = new Sequence(tracks, tracks.track(hostPid, 2, 'GPU'));
     this.#compiled = new ParallelTracks(tracks, hostPid, 101, 'compilations');
     this.#awaited = new ParallelTracks(tracks, hostPid, 201, 'awaited commands');
-    // Arrows of several sessions have numbers of their own.
+    // Each session has its own numbers for arrows.
     this.#arrows = hostPid * 1e9;
   }
 
@@ -74,7 +77,7 @@ export class HostTracks {
     return this.#leftOut;
   }
 
-  /** Draws a span, where it is `now`. */
+  /** Draws a span. It is `now`. */
   draw(span: Span, now: number): void {
     const start = this.#options.clock.toClient(span.start, now);
     const end = start + span.end - span.start;
@@ -106,7 +109,7 @@ export class HostTracks {
     const { tracks } = this.#options;
     const at = this.#executor.slice(`flush ${flush}`, start, end, { bytes });
     const came = this.#came;
-    // What the clocks make of it may be executed before it was sent.
+    // By the estimated clocks, a flush may run before it was sent.
     if (came?.flush !== flush || at < came.time) return;
     this.#arrows += 1;
     tracks.arrow(came.track, this.#arrows, 'from', came.time);

@@ -9,8 +9,8 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 let installed = false;
 
 /**
- * Has every method of WebGPU tell the observer of its session, where that wants to know of calls. Until this is called
- * methods are as they are defined, so that a program that is not traced pays nothing.
+ * Makes every method of WebGPU report its calls to the observer of its session, if that has `called`. Before
+ * this is called the methods are unchanged, so that a program without a trace pays nothing.
  */
 export function observeCalls(): void {
   if (installed) return;
@@ -30,7 +30,7 @@ export function observeCalls(): void {
 }
 
 function observed(name: string, member: string, method: Method): Method {
-  // A method, as the one in whose place it comes.
+  // A method, like the one that it replaces.
   const value = {
     [member](this: unknown, ...args: unknown[]) {
       const observer = observerOf(this);

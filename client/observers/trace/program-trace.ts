@@ -8,19 +8,19 @@ import { SessionTrace } from './session-trace.js';
 import { TraceFile } from './trace-file.js';
 import { Tracks } from './tracks.js';
 
-/** What waits is written so often, in milliseconds: a program that is killed has lost no more. */
+/** How often waiting bytes are written, in milliseconds: a program that is killed loses no more than this. */
 const FLUSH_MS = 250;
-/** Each session of a program has two groups of tracks, after the program's own. */
+/** Each session of a program has two track groups, after that of the program. */
 const PROGRAM_PID = 1;
 const GROUPS = 2;
 
 const traces = new Map<string, ProgramTrace>();
 
 /**
- * The trace of this program, at `path`. The file is made when the first session opens.
+ * The trace of this program at `path`. The file is made when the first session opens.
  *
- * @param shared Other programs may be asked for the same file: where it is there already, this one's gets a name of
- *   its own, with the process's id in it.
+ * @param shared Other programs may be asked for the same file: if it exists, the name of this one gets the
+ *   process's id.
  */
 export function programTrace(path: string, shared: boolean): ProgramTrace {
   const absolute = resolve(path);
@@ -45,10 +45,10 @@ export class ProgramTrace {
   }
 
   /**
-   * Draws another session, in the place of the last one where no host accepted that: a program may ask for one again
-   * and again until its host is there.
+   * Draws another session. If no host accepted the last one, this one takes its place: a program may ask
+   * again and again until its host is there.
    *
-   * @throws FarlightError BAD_OPTION where the file cannot be made.
+   * @throws FarlightError BAD_OPTION if the file cannot be made.
    */
   session(): SessionTrace {
     this.#opened ??= this.#open();
@@ -88,7 +88,7 @@ export class ProgramTrace {
           try {
             writeSync(descriptor, bytes, 0, bytes.length, position);
           } catch (error) {
-            // A full disk is no reason to end the program that is watched.
+            // A full disk must not end the program that is traced.
             lost = true;
             process.stderr.write(`farlight: the trace ends here: ${fileProblem(error)}\n`);
           }
@@ -102,10 +102,10 @@ export class ProgramTrace {
         sessions: this.#sessions.map(({ about }) => about),
       }),
     });
-    // Everything that is drawn comes after the process began.
+    // Everything that is drawn happened after the process began.
     const tracks = new Tracks(file, timeOrigin);
     const program = new ProgramTracks(tracks, PROGRAM_PID, `${name} (process ${process.pid})`);
-    // From its first moment on it is a whole one.
+    // The file is valid from its first moment on.
     file.flush();
     setInterval(() => file.flush(), FLUSH_MS).unref();
     process.on('exit', () => {

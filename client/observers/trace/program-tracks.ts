@@ -4,7 +4,7 @@ import { type Details, ParallelTracks, type Track, type Tracks } from './tracks.
 const CALLS = 1;
 const WAITS = 101;
 
-/** The program's own tracks, whichever of its sessions it uses: its calls, and what it waits for. */
+/** The program's own tracks, for all of its sessions: its calls, and its waits. */
 export class ProgramTracks {
   readonly #tracks: Tracks;
   readonly #pid: number;
@@ -35,7 +35,7 @@ export class ProgramTracks {
     this.#tracks.slice(this.#calls, 'send flush', start, end, details);
   }
 
-  /** Something is awaited. Returns what is called when it is settled. */
+  /** A wait begins. Returns a function to call when it is settled. */
   wait({ operation, label }: Wait, start: number, now: () => number): (error?: Error) => void {
     this.#count(start, 1);
     return (error) => {

@@ -12,27 +12,27 @@ import { HostTracks, PassedByNumber } from './host-tracks.js';
 import type { ProgramTracks } from './program-tracks.js';
 import type { Tracks } from './tracks.js';
 
-/** So often the host is asked for its time at first, one question after the other. */
+/** How often the host is asked for its time at first, one question after the other. */
 const FIRST_SAMPLES = 8;
-/** After that it is asked about so often while it tells anything, in milliseconds. */
+/** After that, how often it is asked while it reports anything, in milliseconds. */
 const SAMPLE_MS = 1000;
-/** Spans that wait until the clocks are known, at most, and for how long, in milliseconds. */
+/** How many spans wait until the clocks are known, and for how long, in milliseconds. */
 const MOST_WAITING = 4096;
 const WAITING_MS = 1000;
 
 export interface SessionTraceOptions {
   tracks: Tracks;
   program: ProgramTracks;
-  /** The groups of tracks of this session's wire and host. */
+  /** The track groups of this session's wire and host. */
   wirePid: number;
   hostPid: number;
-  /** Of several sessions of the program, which this is; empty for the first. */
+  /** Which session of the program this is; empty for the first. */
   title: string;
-  /** Milliseconds since 1970, of a clock that never goes back. */
+  /** Milliseconds since 1970, by a clock that never goes back. */
   now(): number;
 }
 
-/** Draws one session: what the program does with it, what passes its link, and what its host tells. */
+/** Draws one session: what the program does with it, the packets on its link, and the host's reports. */
 export class SessionTrace implements SessionObserver, LinkObserver {
   readonly #options: SessionTraceOptions;
   readonly #clock = new ClockEstimate();
@@ -42,20 +42,20 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   #session: Session | undefined;
   #welcome: Welcome | undefined;
   #welcomedAt = 0;
-  /** Flushes that were sent, and frames that came. */
+  /** The number of flushes sent, and of frames received. */
   #flushes = 0;
   #frames = 0;
   /** The flush that is being sent. */
   #sending: { time: number; bytes: number; frames: number } | undefined;
   #bytes = { up: 0, down: 0 };
-  /** When the frame came that is being read. */
+  /** When the current frame arrived. */
   #cameAt = 0;
-  /** When the host was asked for its time, by the questions' numbers. */
+  /** When the host was asked for its time, by the number of the question. */
   readonly #asked = new Map<number, number>();
   #question = 0;
   #samples = 0;
   #askedAt = 0;
-  /** What the host told before the clocks are known; undefined since then. */
+  /** The host's spans from before the clocks were known; undefined when they are known. */
   #waiting: Span[] | undefined = [];
   #lost = 0;
 
@@ -74,24 +74,24 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     });
   }
 
-  /** The session that it draws. */
+  /** Sets the session to draw. */
   attach(session: Session): void {
     this.#session = session;
   }
 
-  /** It is over, and no host accepted it. */
+  /** The session has ended, and no host accepted it. */
   get isVain(): boolean {
     return !this.#welcome && this.#session?.ended !== undefined;
   }
 
-  /** What the file says of this session. */
+  /** The description of this session in the file. */
   get about(): object {
     const { adapter, version, activity } = this.#welcome ?? {};
     const known = Number.isFinite(this.#clock.errorMs(this.#options.now()));
     return {
       adapter: adapter?.name,
       farlight: version,
-      // Without the host's spans nothing of its clock is in the file.
+      // Without the host's spans, the file has nothing of its clock.
       hostTells: activity === true,
       ...(known && {
         clockErrorMs: Math.max(this.#clock.worstErrorMs, this.#clock.errorMs(this.#options.now())),
@@ -150,7 +150,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
   }
 
   onClose(): void {
-    // The trace may outlive it by much.
+    // The trace may outlive the session by far.
     if (this.#welcome) this.#session = undefined;
     this.finish();
   }
@@ -168,7 +168,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     if (now - this.#askedAt > SAMPLE_MS) this.#ask();
   }
 
-  /** Draws what waits for the clocks: nothing better will be known of them. */
+  /** Draws the spans that wait: the clocks will not be known any better. */
   finish(): void {
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
@@ -199,7 +199,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     else if (this.#waiting) this.finish();
   }
 
-  /** What passed says something of the clocks, too. */
+  /** Each packet tells something of the clocks, too. */
   #bound({ kind, number, start, end }: Span): void {
     const passed =
       kind === SPAN.received ? this.#up.get(number) : kind === SPAN.sent ? this.#down.get(number) : undefined;

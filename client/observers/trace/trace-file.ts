@@ -1,25 +1,25 @@
-/** Where a file's bytes go. */
+/** Where the bytes of a file go. */
 export interface TraceSink {
-  /** Puts bytes at a position of the file, over what is there. Returns when they are written. */
+  /** Puts bytes at a position of the file, over the bytes that are there. Returns when they are written. */
   write(bytes: Uint8Array, position: number): void;
 }
 
 export interface TraceFileOptions {
   sink: TraceSink;
-  /** What the file says about itself, asked whenever something is written. */
+  /** The file's description of itself. Called at each write. */
   about(): Readonly<Record<string, unknown>>;
-  /** Bytes that wait before they are written. Default 64 KiB. */
+  /** How many bytes wait before they are written. Default 64 KiB. */
   waitingBytes?: number;
-  /** Bytes of the file; what comes later is left out. Default 1 GiB, which is what viewers open. */
+  /** The largest size of the file; later events are left out. Default 1 GiB, the most that viewers open. */
   mostBytes?: number;
 }
 
 const HEAD = '{"displayTimeUnit":"ms","traceEvents":[\n';
 
 /**
- * A file in the trace-event format ("Trace Event Format", JSON object form, which Perfetto and chrome://tracing open),
- * written bit by bit. After each write the file is whole and valid: the end of the JSON is written behind the events,
- * and written over by those that come next. So nothing has to be done for a program that crashes, and what waits in
+ * A file in the trace-event format ("Trace Event Format", JSON object form, for Perfetto and
+ * chrome://tracing), written bit by bit. After each write the file is whole and valid: the end of the JSON
+ * follows the events, and the next events overwrite it. So a program that crashes leaves a valid file, and
  * memory is bounded.
  */
 export class TraceFile {
@@ -50,7 +50,7 @@ export class TraceFile {
     if (this.#waitingLength >= this.#waitingBytes) this.flush();
   }
 
-  /** Writes what waits. */
+  /** Writes the events that wait. */
   flush(): void {
     const begins = this.#position === 0;
     if (this.#waiting.length === 0 && this.#leftOut === 0) return;
@@ -61,7 +61,7 @@ export class TraceFile {
     this.#waitingLength = 0;
     const about = { ...this.#options.about(), ...(this.#leftOut > 0 && { eventsLeftOut: this.#leftOut }) };
     const tail = Buffer.from(`\n],"otherData":${JSON.stringify(about)}}\n`);
-    // What was there before and is longer is written over with blanks, which JSON allows at its end.
+    // If the old end was longer, blanks replace the rest: JSON allows them at its end.
     const blanks = Math.max(0, this.#end - (this.#position + body.length + tail.length));
     this.#options.sink.write(Buffer.concat([body, tail, Buffer.alloc(blanks, ' ')]), this.#position);
     this.#position += body.length;

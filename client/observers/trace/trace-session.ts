@@ -8,25 +8,25 @@ import { observeCalls } from './observe-calls.js';
 import { programTrace } from './program-trace.js';
 import type { SessionTrace } from './session-trace.js';
 
-/** What a session that is traced is given. */
+/** The observers of a traced session. */
 export interface Traced {
   readonly observer: SessionObserver;
-  /** Sees what passes the session's link. */
+  /** Sees the frames on the session's link. */
   observe(): LinkObserver;
-  /** To be told of the session as soon as there is one. */
+  /** Sets the session, as soon as there is one. */
   attach(session: Session): void;
 }
 
-/** Files that could not be made, and of which that was said. */
+/** Paths of files that could not be made. Each was reported once. */
 const failed = new Set<string>();
 
 /**
- * A trace of a session, in the file at `path`.
+ * Traces a session in the file at `path`.
  *
- * @param shared Where several programs were asked for the file: it is made when this one first uses its GPU, with
- *   another name where it is there already, and where it cannot be made the program runs without. Otherwise it is made
- *   now, over what is there.
- * @throws FarlightError BAD_OPTION where it cannot be made, unless `shared`.
+ * @param shared Several programs were asked for the file. It is made when this program first uses its GPU,
+ *   under another name if it exists. If it cannot be made, the program runs without a trace. Otherwise the
+ *   file is made now, and replaces an existing one.
+ * @throws FarlightError BAD_OPTION if the file cannot be made, unless `shared`.
  */
 export function traceSession(path: string, { shared }: { shared: boolean }): Traced {
   observeCalls();

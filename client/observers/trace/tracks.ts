@@ -1,21 +1,21 @@
 import type { TraceFile } from './trace-file.js';
 
-/** A row of the picture: what is in it follows one another, or lies within one another. */
+/** A row of the picture: its slices follow one another, or lie within one another. */
 export interface Track {
   readonly pid: number;
   readonly tid: number;
 }
 
-/** What is shown where a slice is clicked. */
+/** Details that are shown when a slice is clicked. */
 export type Details = Readonly<Record<string, string | number | boolean>>;
 
-/** Slices that overlap lie in tracks of a group; there are at most so many. */
+/** The most tracks of a group for slices that overlap. */
 const MOST_PARALLEL = 64;
 
 /**
- * Writes events: times in milliseconds become microseconds from `zero` on, in steps of a nanosecond.
+ * Writes events. Times in milliseconds become microseconds after `zero`, with steps of a nanosecond.
  *
- * Slices are complete events, written when they end: so in each track they end one after the other.
+ * Slices are complete events, written when they end. So in each track they end one after the other.
  */
 export class Tracks {
   readonly #file: TraceFile;
@@ -26,7 +26,7 @@ export class Tracks {
     this.#zero = zero;
   }
 
-  /** Names a group of tracks; `order` is its place, from above. */
+  /** Names a group of tracks; `order` is its place from the top. */
   process(pid: number, name: string, order: number): void {
     this.#metadata('process_name', pid, 0, { name });
     this.#metadata('process_sort_index', pid, 0, { sort_index: order });
@@ -44,7 +44,7 @@ export class Tracks {
     this.#file.add({ name, ph: 'X', cat: 'farlight', pid, tid, ts, dur, args });
   }
 
-  /** An arrow from within one slice to the beginning of another; `step` is which of the two ends this is. */
+  /** An arrow from a slice to the beginning of another; `step` tells which of the two ends this is. */
   arrow({ pid, tid }: Track, id: number, step: 'from' | 'to', time: number): void {
     const ts = this.#time(time);
     const end = step === 'from' ? { ph: 's' } : { ph: 'f', bp: 'e' };
@@ -64,12 +64,15 @@ export class Tracks {
   }
 }
 
-/** In thousandths: what floating point makes of sums is no part of a time. */
+/** To thousandths: removes the rounding errors of sums. */
 function rounded(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
-/** A track for what comes one after the other: what would overlap because of clocks is moved to the end before. */
+/**
+ * A track for slices that follow one another. A slice that would overlap because of clocks is moved to the
+ * end of the one before.
+ */
 export class Sequence {
   readonly #tracks: Tracks;
   readonly track: Track;
@@ -80,7 +83,7 @@ export class Sequence {
     this.track = track;
   }
 
-  /** Returns when the slice begins in the picture. */
+  /** Returns where the slice begins in the picture. */
   slice(name: string, start: number, end: number, args?: Details): number {
     const from = Math.max(start, this.#end);
     this.#end = Math.max(from, end);
@@ -89,7 +92,7 @@ export class Sequence {
   }
 }
 
-/** Tracks for what overlaps: each slice is put into the first that is free at its start. */
+/** Tracks for slices that overlap: each goes into the first track that is free at its start. */
 export class ParallelTracks {
   readonly #tracks: Tracks;
   readonly #pid: number;
@@ -97,7 +100,7 @@ export class ParallelTracks {
   readonly #name: string;
   readonly #rows: { track: Track; end: number }[] = [];
 
-  /** They are the tracks from `tid` on. */
+  /** The tracks have the numbers from `tid` on. */
   constructor(tracks: Tracks, pid: number, tid: number, name: string) {
     this.#tracks = tracks;
     this.#pid = pid;
@@ -105,7 +108,7 @@ export class ParallelTracks {
     this.#name = name;
   }
 
-  /** Returns the row; undefined, and draws nothing, where there are too many slices at once. */
+  /** Returns the track. If too many slices overlap, it draws nothing and returns undefined. */
   slice(name: string, start: number, end: number, args?: Details): Track | undefined {
     const row = this.#rows.find((each) => each.end <= start) ?? this.#add();
     if (!row) return undefined;
