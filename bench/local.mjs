@@ -1,4 +1,5 @@
-// `--import`ed into a workload: gives it this machine's own GPU, by Dawn, as Farlight's host opens it.
+// `--import` this into a workload: it gives the workload this machine's own GPU, which Dawn opens as a host
+// would.
 import { globals } from 'webgpu';
 import { stayAwakeWhileCompiling } from '../dist/client/node/wasm-compilation.js';
 import { openGpu } from '../dist/server/gpu/open-gpu.js';

@@ -39,13 +39,13 @@ const WORKLOADS = {
     { field: 'stepMs', title: 'Silero, steady inference', unit: 'ms' },
   ],
 };
-/** Models: each target's takes turns with the others', and what later processes of it take is measured too. */
+/** Models: the targets take turns, and later processes of each target are measured, too. */
 const MODELS = ['movenet', 'silero'];
 const TURNS = { rounds: 8, turnMs: 300 };
 const TARGETS = ['local', 'host', 'private', 'per-call'];
-/** Without batches a bulk transfer is what it is with them: it would only be measured twice. */
+/** Without flushes of many commands a bulk transfer is the same: it would only be measured twice. */
 const SKIPPED = new Set(['transfer per-call']);
-/** ONNX Runtime checks its numbers where it can, so it takes a GPU that computes. */
+/** ONNX Runtime checks its numbers where it can, so it needs a GPU that computes. */
 const COMPUTING = new Set(['silero']);
 
 const { values: flags } = parseArgs({
@@ -95,7 +95,7 @@ for (const adapter of workloads.length > 0 ? adapters : []) {
   print(adapter, host.adapter, measured);
 }
 for (const adapter of wanted.includes('reuse') ? adapters : []) {
-  // Nothing is computed on it, and so nothing is compiled.
+  // The null adapter computes nothing, and so compiles nothing.
   const programs = adapter === 'null' ? ['movenet'] : MODELS;
   results.reuse ??= {};
   results.reuse[adapter] = {};
@@ -108,7 +108,9 @@ if (wanted.includes('network'))
   results.network = await measureNetwork(scenarios, { rtts, mbit: Number(flags.mbit) });
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 
-/** Models that were begun; they are ended. Resolves to what they said of the first inference and of steady ones. */
+/**
+ * Ends models that were started. Resolves to their measurements of the first inference and of steady ones.
+ */
 async function measureSteady(models) {
   try {
     const turns = await takeTurns(models, TURNS);
@@ -154,7 +156,7 @@ function print(adapter, name, measured) {
 function expectKnown(what, names, known) {
   for (const name of names) {
     if (known.includes(name)) continue;
-    console.error(`bench: there is no ${what} '${name}'; there is: ${known.join(', ')}`);
+    console.error(`bench: there is no ${what} '${name}'; choose among: ${known.join(', ')}`);
     process.exit(2);
   }
 }

@@ -8,7 +8,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 const register = pathToFileURL(`${root}dist/client/register.js`).href;
 const local = pathToFileURL(`${root}bench/local.mjs`).href;
 
-/** Without more it keeps no uploads: what is measured is to be the same the second time. */
+/** By default the host keeps no uploads: the second measurement must find the same state. */
 export async function startHost(adapter, more = ['--blobs', 'off']) {
   const child = spawn(
     process.execPath,
@@ -42,7 +42,7 @@ export async function startHost(adapter, more = ['--blobs', 'off']) {
     child.kill('SIGTERM');
     return ended;
   };
-  /** Resolves when it has something ready for a program that has not come yet. */
+  /** Resolves when the host has compiled ahead for a program that has not come yet. */
   const prepared = async () => {
     while (!dashboard || (await (await fetch(`${dashboard}/host.json`)).json()).executors.warm === 0)
       await setTimeout(100);
@@ -60,7 +60,7 @@ export async function runWorkload(workload, target, adapter, url, more = {}) {
   }
 }
 
-/** How Node is to be started for a workload, as docs/recipes.md says. */
+/** Options of Node for a workload, from docs/recipes.md. */
 const NODE_OPTIONS = { silero: ['--liftoff-only'] };
 
 /** Starts a workload on a target. */
@@ -72,7 +72,7 @@ export function startWorkload(workload, target, adapter, url, more = {}) {
   const imported = target === 'local' ? local : register;
   const options = NODE_OPTIONS[workload] ?? [];
   const args = [...options, '--import', imported, `${root}bench/workloads/${workload}.mjs`];
-  // What frameworks say on stderr is not the bench's to print.
+  // The bench does not print what frameworks write to stderr.
   return start(`${workload} on ${target}`, args, { ...env, ...more }, 'ignore');
 }
 
@@ -82,21 +82,21 @@ export function startProgram(name, args = []) {
   return start(name, [file, ...args.map(String)], process.env, 'inherit');
 }
 
-/** Starts `node ARGS`, which prints a line of JSON for each thing that it has to say. */
+/** Starts `node ARGS`, which prints a line of JSON for each result. */
 function start(name, args, env, stderr) {
   const child = spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', stderr] });
-  // One that has ended is not told anything; that it has, `next` says.
+  // A process that has ended cannot be told anything; `next` reports its end.
   child.stdin.on('error', () => {});
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const ended = new Promise((resolve) => child.once('exit', resolve));
   return {
     pid: child.pid,
-    /** The next thing that it says. */
+    /** The next result that it prints. */
     async next() {
       for (;;) {
         const { value, done } = await lines.next();
-        if (done) throw new Error(`${name} ended with ${await ended}, and did not say what it measured`);
-        // Frameworks print lines of their own.
+        if (done) throw new Error(`${name} ended with ${await ended}, and reported no measurement`);
+        // Frameworks print lines of their own, too.
         if (value.startsWith('{')) return JSON.parse(value);
       }
     },

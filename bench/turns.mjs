@@ -1,7 +1,7 @@
-// Models that take turns, a few inferences each, so that all of them see the same noise of the machine.
+// Models take turns, a few inferences each, so that all of them see the same noise of the machine.
 import { startWorkload } from './processes.mjs';
 
-/** Starts a model on a target and warms it up. `first` is what it said of its first inference. */
+/** Starts a model on a target and warms it up. `first` is its measurement of the first inference. */
 export async function beginModel(workload, target, adapter, url, more = {}) {
   const program = startWorkload(workload, target, adapter, url, { BENCH_ON_DEMAND: '1', ...more });
   try {
@@ -15,13 +15,13 @@ export async function beginModel(workload, target, adapter, url, more = {}) {
 }
 
 /**
- * Each model has a turn in each of so many rounds: as many inferences as fit into `turnMs`, and one at least. Resolves
- * to each model's inferences: their milliseconds, and what each counted in the last round.
+ * In each of `rounds` rounds each model has a turn: as many inferences as fit into `turnMs`, and at least
+ * one. Resolves to each model's inferences: their milliseconds, and their counts in the last round.
  */
 export async function takeTurns(models, { rounds, turnMs }) {
   const results = models.map((model) => ({ model, stepsMs: [], perStep: undefined }));
   for (let round = 0; round < rounds; round += 1) {
-    // Back and forth, so that none always follows the same other one.
+    // Back and forth, so that no model always follows the same other one.
     for (const result of round % 2 === 0 ? results : results.toReversed()) {
       const lastMs = result.stepsMs.at(-1);
       result.model.tell(lastMs ? Math.max(1, Math.floor(turnMs / lastMs)) : 1);

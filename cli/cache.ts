@@ -15,7 +15,7 @@ interface CacheOptions {
   json?: boolean;
 }
 
-/** One kind of cache on this machine; what it is of is the key under which --json gives it. */
+/** One kind of cache on this machine. --json gives it under its key in KINDS. */
 interface CacheKind {
   readonly title: string;
   readonly folder: () => string;
@@ -54,7 +54,7 @@ export function cacheCommand(): Command {
     .action(list);
   command
     .command('clear')
-    .description('Delete what is kept: programs upload it again.')
+    .description('Delete everything that is kept; programs upload it again.')
     .option('--json', 'print what was deleted as JSON')
     .allowExcessArguments(false)
     .action(clear);
@@ -93,7 +93,7 @@ function guarded(kind: CacheKind, act: (kind: CacheKind) => TenantsSummary): Ten
     const { code = String(cause), path = kind.folder() } = cause as NodeJS.ErrnoException;
     throw new FarlightError(
       'CACHE_UNUSABLE',
-      `the cache ${path} cannot be read or cleared (${code}); see that it is a folder of this user's, or delete it`,
+      `the cache ${path} cannot be read or cleared (${code}); make it a folder of this user, or delete it`,
       { cause },
     );
   }
@@ -138,7 +138,7 @@ function size(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** In local time: when a person last ran something. */
+/** In local time, as a person remembers it. */
 function minute(time: number): string {
   const date = new Date(time - new Date(time).getTimezoneOffset() * 60_000);
   return date.toISOString().slice(0, 16).replace('T', ' ');

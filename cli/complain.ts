@@ -4,9 +4,9 @@ import { harmless, harmlessLines } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 
 /**
- * Tells the person what went wrong, on stderr, and returns the exit code for it. A FarlightError is
- * one sentence; anything else is a bug of ours, whose stack helps whoever is to repair it. No token is shown,
- * and nothing that a terminal would obey.
+ * Tells the person on stderr what went wrong, and returns the exit code. A FarlightError is one sentence. Any
+ * other error is a bug of ours: its stack helps to repair it. Neither tokens nor control characters are
+ * shown.
  */
 export function complain(error: unknown): number {
   const text =

@@ -2,13 +2,13 @@ import type { Command } from 'commander';
 
 type Example = readonly [typed: string, about: string];
 
-/** How each command is used, by its name without the program's. */
+/** The examples of each command, by its name without `farlight`. */
 const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   '': [
     ['farlight run -- node app.mjs', 'on a GPU of this machine, or a software one'],
     ['farlight serve', 'on the machine with the GPU'],
     ['farlight run --host grpc://127.0.0.1:7070 -- node app.mjs', "on that host's GPU"],
-    ['farlight run --emulate rtt=30,mbit=100 -- node app.mjs', 'as if that were 30 ms away'],
+    ['farlight run --emulate rtt=30,mbit=100 -- node app.mjs', 'as if the GPU were 30 ms away'],
     ['farlight serve --listen 0.0.0.0:7070', 'for other machines: prints the address to paste there'],
     ['farlight doctor --host grpc://127.0.0.1:7070', 'is something wrong, and how fast is it?'],
     ['farlight top', 'what does the host on this machine do?'],
@@ -17,7 +17,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   serve: [
     ['farlight serve', 'for programs of this machine'],
     ['farlight serve --listen 0.0.0.0:7070', 'for other machines: prints the address to paste there'],
-    ['farlight serve --adapter NVIDIA --gpu-memory 8GiB', 'one of several GPUs, and what a session may take'],
+    ['farlight serve --adapter NVIDIA --gpu-memory 8GiB', 'one of several GPUs, and a limit for each tenant'],
     ['farlight serve --dashboard 127.0.0.1:0', 'with its page on any free port'],
     ['farlight serve --drain 30', 'on SIGTERM, sessions have half a minute to end'],
   ],
@@ -30,7 +30,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight run --record out.fltrace -- node app.mjs', 'the whole session, for farlight replay'],
   ],
   replay: [
-    ['farlight replay out.fltrace', 'on a GPU of this machine: is everything read back as it was?'],
+    ['farlight replay out.fltrace', 'on a GPU of this machine: are all results the same?'],
     ['farlight replay out.fltrace --host grpc://127.0.0.1:7070', "on that host's GPU"],
   ],
   doctor: [
@@ -40,7 +40,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   top: [
     ['farlight top', 'the host of this machine'],
-    ['farlight top --json | jq .sessions', 'its sessions, for a script'],
+    ['farlight top --json | jq .sessions', 'only its sessions, for a script'],
     ['ssh -L 7071:127.0.0.1:7071 HOST', 'and farlight top here shows the host there'],
   ],
   cache: [
@@ -53,19 +53,19 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   'cache clear': [['farlight cache clear', 'delete what is kept; programs upload it again']],
   token: [
-    ['farlight token add --note "laptop of Ada"', 'one more may use the host'],
-    ['farlight token list', 'who may?'],
-    ['farlight token revoke 3f9c0a71be', 'no longer; its sessions end'],
+    ['farlight token add --note "laptop of Ada"', 'give one more person the host'],
+    ['farlight token list', 'who has a token?'],
+    ['farlight token revoke 3f9c0a71be', 'this token no longer works; its sessions end'],
   ],
   'token add': [
-    ['farlight token add --note "laptop of Ada"', 'prints the token, this once'],
-    ['farlight token add --tenant ada', 'for one who shares nothing that the host keeps'],
+    ['farlight token add --note "laptop of Ada"', 'prints the token, only this once'],
+    ['farlight token add --tenant ada', 'for a person who shares nothing that the host keeps'],
   ],
   'token list': [
-    ['farlight token list', 'the ids, and what each is for'],
+    ['farlight token list', 'the ids and notes of all tokens'],
     ['farlight token list --json | jq length', 'for a script'],
   ],
-  'token revoke': [['farlight token revoke 3f9c0a71be', 'an id of farlight token list']],
+  'token revoke': [['farlight token revoke 3f9c0a71be', 'an id from farlight token list']],
   completion: [
     ['eval "$(farlight completion bash)"', 'in ~/.bashrc'],
     ['source <(farlight completion zsh)', 'in ~/.zshrc, after compinit'],
@@ -73,7 +73,7 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
 };
 
-/** Adds to a command's help how it is used. */
+/** Adds the examples of a command to its help. */
 export function addExamples(command: Command): void {
   const path: string[] = [];
   for (let at: Command | null = command; at?.parent; at = at.parent) path.unshift(at.name());

@@ -13,7 +13,8 @@ import { serveCommand } from './serve.js';
 import { tokenCommand } from './token.js';
 import { topCommand } from './top/top.js';
 
-// Every user of the machine can read what a process was started with; node:process writes the title over that.
+// Every user of the machine can read the arguments of a process. Setting the title overwrites them: they may
+// hold a token.
 const typed = process.argv.slice(2).join(' ');
 if (redact(typed) !== typed) process.title = `farlight ${redact(typed)}`;
 
@@ -36,7 +37,7 @@ for (const command of COMMANDS) program.addCommand(command);
 for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
   addExamples(command);
   command.exitOverride();
-  // Commander's own wording is kept, its "error:" is not: catch() below says it in our manner.
+  // Keep Commander's wording without its "error:"; the catch below prints it in our style.
   command.configureOutput({ outputError: () => {} });
 }
 
@@ -46,7 +47,9 @@ try {
   process.exitCode = error instanceof CommanderError ? usage(error) : complain(error);
 }
 
-/** What commander threw: help and --version end well, anything else is a mistake in the arguments. */
+/**
+ * Commander throws for help and --version, too, which end well. Anything else is a mistake in the arguments.
+ */
 function usage(error: CommanderError): number {
   if (error.exitCode === 0 || error.code === 'commander.help') return error.exitCode;
   const sentence = error.message

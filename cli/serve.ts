@@ -31,47 +31,50 @@ interface ServeOptions extends HostOptions {
 
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .description('Make the GPU of this machine usable from others.')
+    .description('Offer the GPU of this machine to programs on this and other machines.')
     .option(
       '--listen <address>',
-      'HOST:PORT (port 0: any free one), with TLS and tokens where it is not on loopback; ' +
-        'grpcs://HOST:PORT for those on loopback too; or unix:/PATH',
+      'HOST:PORT (port 0: any free one), with TLS and tokens unless it is on loopback; ' +
+        'grpcs://HOST:PORT for TLS and tokens on loopback, too; or unix:/PATH',
       DEFAULT_LISTEN,
     )
-    .option('--require-token', 'speak TLS and ask for a token on loopback too')
+    .option('--require-token', 'use TLS and ask for a token on loopback, too')
     .option(
       '--allow-local-users',
-      'let other users of this machine see the dashboard, and use the host where it asks for no token',
+      'let other users of this machine see the dashboard, and use the host if it asks for no token',
     )
     .option(
       '--behind-proxy <address>',
-      'HOST:PORT where clients reach a proxy that ends TLS in front of this host, which asks for tokens in plaintext then',
+      'HOST:PORT of a proxy in front of this host, which ends TLS: the host then asks for tokens in plaintext',
     )
-    .option('--tls-cert <file>', 'a certificate of yours (PEM); without it the host makes its own')
+    .option('--tls-cert <file>', 'your own certificate (PEM); without it the host makes one')
     .option('--tls-key <file>', 'the private key of that certificate (PEM)')
-    .option('--tls-client-ca <file>', 'take only clients with a certificate that one of these signed (PEM)')
+    .option(
+      '--tls-client-ca <file>',
+      'accept only clients with a certificate that one of these has signed (PEM)',
+    )
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--spares <count>', 'how many executor processes to keep ready for any program', parseCount, 1)
     .option(
       '--warm <count>',
-      'how many executor processes to keep warm, with what they compiled, for the next session of their program',
+      'how many executor processes to keep warm, with their compiled pipelines, for the next session of their program',
       parseCount,
       4,
     )
     .option(
       '--blobs <folder>',
-      'where to keep uploads, so that they need not be sent again; or off',
+      'the folder that keeps uploads, so that they need not be sent again; or off',
       tenantsRoot(),
     )
     .option(
       '--dashboard <address>',
-      'HOST:PORT on loopback for the page, metrics and farlight top that show what the host does',
+      'HOST:PORT on loopback that shows what the host does: its page, metrics and farlight top',
       DEFAULT_DASHBOARD,
     )
     .option('--no-dashboard', 'serve none')
     .option(
       '--allow-origin <origin>',
-      'let pages from there (https://app.example) open sessions at the address of the dashboard; may be given again',
+      'let pages of this origin (https://app.example) open sessions at the address of the dashboard; may be repeated',
       (text, given: string[] | undefined) => [...(given ?? []), text],
     )
     .allowExcessArguments(false)
@@ -85,12 +88,12 @@ async function serve(options: ServeOptions): Promise<void> {
   if (blobs && statSync(blobs.root, { throwIfNoEntry: false })?.isDirectory() === false) {
     throw new FarlightError(
       'BAD_OPTION',
-      `--blobs ${blobs.root} is no folder; name one, or off to keep nothing`,
+      `--blobs ${blobs.root} is not a folder; name a folder, or off to keep nothing`,
     );
   }
-  // What gRPC would log is said by our own errors, in words for people.
+  // Our own errors tell in plain words what gRPC would log.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
-  // Loaded here so that the other commands need not wait for it.
+  // Loaded here, so that other commands need not wait for it.
   const { Daemon } = await import('../server/daemon.js');
   const {
     requireToken,
@@ -131,7 +134,7 @@ async function serve(options: ServeOptions): Promise<void> {
       draining = false;
       starting.then((daemon) => daemon.close()).catch(() => {});
     } else {
-      // Somebody who asks once more does not want to wait for the sessions to hear of it.
+      // A second signal: the person does not want to wait until sessions are told.
       process.exit(1);
     }
   };
@@ -141,7 +144,7 @@ async function serve(options: ServeOptions): Promise<void> {
     const daemon = await starting;
     if (!stopping) await announce(daemon);
   } catch (error) {
-    // A host whose owner does not hear of it does not serve.
+    // If its owner cannot learn the address, the host does not serve.
     await starting.then(
       (daemon) => daemon.close(),
       () => {},
@@ -152,14 +155,14 @@ async function serve(options: ServeOptions): Promise<void> {
   }
 }
 
-/** Where the first address is written that no terminal shows, in the folder of the host's tokens. */
+/** The file for the first address if no terminal shows it. It is in the folder of the host's tokens. */
 const ADDRESS_FILE = 'address';
 
 /**
- * Says what clients are to be told: one line is all that a client needs. The host's first token is made here, when the
- * host has started, and shown this once.
+ * Prints what clients need to know: one line is enough for a client. When the host has started, its first
+ * token is made and shown, only this once.
  *
- * @throws FarlightError TRUST_UNUSABLE, or BAD_OPTION where stdout takes nothing (rejects).
+ * @throws FarlightError (rejects) TRUST_UNUSABLE, or BAD_OPTION if stdout cannot be written.
  */
 async function announce(daemon: Daemon): Promise<void> {
   const { tokens, adapter } = daemon;
@@ -169,34 +172,36 @@ async function announce(daemon: Daemon): Promise<void> {
     const name = harmless(adapter?.name ?? '') + (adapter?.software ? ' (software)' : '');
     await print(`${readyLines(daemon, first?.token)}adapter: ${name}\n${dashboardLine(daemon)}`);
   } catch (error) {
-    // Nobody has heard of it, and while it counts no other is shown.
+    // Nobody saw this token. While it is valid, the host would not show another.
     if (first) tokens?.revoke(first.entry.id);
     throw error;
   }
 }
 
-/** A secret is for the person at a terminal. What goes elsewhere, to a container's log for one, others may keep. */
+/**
+ * A secret is for the person at a terminal. Other outputs, such as a container's log, may be kept by others.
+ */
 function readyLines({ url, tokens }: Daemon, token: string | undefined): string {
   const line = (address: string) => `farlight host ready: ${address}\n`;
   if (!tokens) return line(url);
   if (token === undefined) {
-    return `${line(url)}tokens: those you gave out; farlight token add makes another, to stand before the host: grpcs://TOKEN@...\n`;
+    return `${line(url)}tokens: those that you gave out; farlight token add makes another, to write before the host: grpcs://TOKEN@...\n`;
   }
   const address = url.replace('://', `://${token}@`);
   if (process.stdout.isTTY) {
-    return `${line(address)}token: part of this address, shown this once; keep the address to yourself, and farlight token add for others\n`;
+    return `${line(address)}token: part of this address, shown only this once; keep the address to yourself, and run farlight token add for others\n`;
   }
   const folder = hostFolder();
   replaceFile(folder, ADDRESS_FILE, `${address}\n`);
-  return `${line(url)}token: part of the address in ${join(folder, ADDRESS_FILE)}, which this user alone may read; delete that file when you have it, and farlight token add for others\n`;
+  return `${line(url)}token: part of the address in ${join(folder, ADDRESS_FILE)}, which only this user may read; delete that file when you have the address, and run farlight token add for others\n`;
 }
 
-/** Resolves when it is written. @throws FarlightError BAD_OPTION (rejects) */
+/** Resolves when the text is written. @throws FarlightError BAD_OPTION (rejects) */
 function print(text: string): Promise<void> {
   const { stdout } = process;
   return new Promise((resolve, reject) => {
     const failed = (cause: NodeJS.ErrnoException) => {
-      const sentence = `the host's address cannot be written to stdout (${cause.code}); send that where it can be`;
+      const sentence = `the host's address cannot be written to stdout (${cause.code}); redirect it to a place that can be written`;
       reject(new FarlightError('BAD_OPTION', sentence, { cause }));
     };
     stdout.once('error', failed);

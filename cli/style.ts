@@ -5,21 +5,23 @@ const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as c
 /** How a text looks. */
 export type Look = keyof typeof CODES;
 
-/** Gives a text its look, where that is shown. */
+/** Gives a text its look, on outputs that can show it. */
 export type Style = (look: Look, text: string) => string;
 
 export const PLAIN: Style = (_, text) => text;
 
 /**
- * How to write to a stream: with colours on a terminal, unless NO_COLOR is set (https://no-color.org) or the terminal
- * has none; plainly to a file or another program.
+ * How to write to a stream: with colors on a terminal, unless NO_COLOR is set (https://no-color.org) or the
+ * terminal has none. Files and other programs get plain text.
  */
 export function styleOf(stream: Pick<WriteStream, 'isTTY'>, env: NodeJS.ProcessEnv = process.env): Style {
   if (!stream.isTTY || env.NO_COLOR || env.TERM === 'dumb') return PLAIN;
   return (look, text) => `\x1b[${CODES[look]}m${text}\x1b[0m`;
 }
 
-/** Lines of columns: each column as wide as what is in it, those in `right` to the right. */
+/**
+ * Lines in columns. Each column is as wide as its widest text; columns in `right` are aligned to the right.
+ */
 export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
   const widths: number[] = [];
   for (const row of rows) {
@@ -36,7 +38,7 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   );
 }
 
-/** The first so many characters of a text, with a sign that there are more. */
+/** The first `most` characters of a text, with a sign if there are more. */
 export function cut(text: string, most: number): string {
   const characters = [...text];
   return characters.length <= most ? text : `${characters.slice(0, most - 1).join('')}…`;

@@ -7,37 +7,41 @@ import { addLimitOptions, formatLimits, type LimitOptions, limitChanges } from '
 import { columns, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {
-  const command = new Command('token').description('Say who may use this machine as their GPU host.');
+  const command = new Command('token').description('Decide who may use this machine as a GPU host.');
   const adding = command
     .command('add')
-    .description('Make a token and print it, this once; only its hash is kept.')
-    .option('--tenant <name>', 'whose it is: tenants share nothing that the host keeps', DEFAULT_TENANT)
+    .description('Make a token and print it, only this once: the host keeps only its hash.')
+    .option(
+      '--tenant <name>',
+      'the tenant it belongs to; tenants share nothing that the host keeps',
+      DEFAULT_TENANT,
+    )
     .option('--note <text>', 'what it is for, shown by list')
     .allowExcessArguments(false)
     .action(add);
-  addLimitOptions(adding, 'what its tenant may have from now on, or none for what all have: ', {
+  addLimitOptions(adding, 'limit of its tenant from now on, or none for the limit that all have: ', {
     none: true,
   });
   command
     .command('list')
-    .description('Show which tokens there are, not the tokens themselves.')
+    .description('List the tokens by id and note, not the tokens themselves.')
     .option('--json', 'print them as JSON')
     .allowExcessArguments(false)
     .action(list);
   command
     .command('revoke <id>')
-    .description('Refuse a token from now on, also on hosts that are running.')
+    .description('Reject a token from now on, also on running hosts.')
     .allowExcessArguments(false)
     .action(revoke);
   return command;
 }
 
-/** The token alone goes to stdout, so that a script can take it. */
+/** Only the token goes to stdout, so that a script can take it. */
 function add({ tenant, note, ...limits }: { tenant: string; note?: string } & LimitOptions): void {
   const { token, entry } = new TokenStore().add({ tenant, note, limits: limitChanges(limits) });
   process.stdout.write(`${token}\n`);
   process.stderr.write(
-    `token ${entry.id} for ${entry.tenant}, shown this once; clients use it as grpcs://TOKEN@HOST:PORT\n`,
+    `token ${entry.id} for ${entry.tenant}, shown only this once; clients use it as grpcs://TOKEN@HOST:PORT\n`,
   );
 }
 

@@ -10,40 +10,40 @@ import { COUNTERS } from './emulation/link-proxy.js';
 export interface EmulatedLinkOptions {
   /** The host's address, `grpc://HOST:PORT` or `unix:/PATH`, such as `testHost` gives. */
   target: string;
-  /** The round trip, in milliseconds; half of it each way. Default 0. */
+  /** The round trip in milliseconds, half of it each way. Default 0. */
   rttMs?: number | undefined;
-  /** By how many milliseconds either way's half is shorter or longer at most, at random. Default 0. */
+  /** How much earlier or later each way may randomly be, in milliseconds. Default 0. */
   jitterMs?: number | undefined;
   /** Megabits (1,000,000 bits) a second, in each direction, for all connections together. Default: no limit. */
   mbit?: number | undefined;
 }
 
 /**
- * A link with a round trip, jitter and a bandwidth, in front of a host. What it is told takes effect when the
- * promise resolves.
+ * A link to a host with a round trip, jitter and a bandwidth. A change takes effect when its promise
+ * resolves.
  */
 export interface EmulatedLink {
-  /** What programs use instead of the host's address. */
+  /** The address for programs, instead of the host's. */
   readonly url: string;
-  /** Bytes that came through to the host, and to programs, so far. */
+  /** Bytes that arrived at the host, and at programs, so far. */
   readonly bytesUp: number;
   readonly bytesDown: number;
-  /** Connections that are open at present. */
+  /** Connections that are open now. */
   readonly connections: number;
-  /** Bytes that are under way at present, and the most that ever were. */
+  /** Bytes that are under way now, and the most that ever were. */
   readonly heldBytes: number;
   readonly mostHeldBytes: number;
   /** Ends all connections now; both sides see a reset. New ones are accepted. */
   cut(): Promise<void>;
   /**
-   * Does so when exactly so many more bytes have passed, `up` to the host (default) or `down` from it. Where bytes
-   * came just before, Node shows a reset as the end of the stream.
+   * Does the same when exactly this many more bytes have passed: `up` to the host (default) or `down` from
+   * it. If bytes came just before, Node shows a reset as the end of the stream.
    */
   cutAfter(bytes: number, direction?: 'up' | 'down'): Promise<void>;
-  /** Lets nothing pass in either direction, while connections stay; what is under way stays under way. */
+  /** Stops all bytes in both directions. Connections stay open, and bytes under way stay under way. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
-  /** Refuses new connections, as where nothing listens; those that are there stay. */
+  /** Refuses new connections, as if nothing listened. Open connections stay. */
   refuse(): Promise<void>;
   /** Accepts new connections again. */
   accept(): Promise<void>;
@@ -52,7 +52,7 @@ export interface EmulatedLink {
 }
 
 /**
- * Starts a link that is as slow as the one that you want to know about:
+ * Starts an emulated link:
  *
  * ```ts
  * const link = await emulateLink({ target: host.url, rttMs: 30, mbit: 100 });
@@ -61,7 +61,7 @@ export interface EmulatedLink {
  * await link.close();
  * ```
  *
- * It runs in threads of its own, so that a program that computes does not slow it down.
+ * It runs in threads of its own, so that a busy program does not slow it down.
  *
  * @throws FarlightError BAD_URL or BAD_OPTION (rejects).
  */
@@ -82,7 +82,7 @@ export async function emulateLink(options: EmulatedLinkOptions): Promise<Emulate
   const count = (counter: (typeof COUNTERS)[number]) =>
     Number(Atomics.load(counters, COUNTERS.indexOf(counter)));
   return {
-    // The rest of the address is the host's own.
+    // The rest of the address stays as the host gave it.
     url: target.startsWith('unix:') ? `grpc://127.0.0.1:${port}` : url.replace(target, `127.0.0.1:${port}`),
     get bytesUp() {
       return count('bytesUp');
@@ -109,14 +109,14 @@ export async function emulateLink(options: EmulatedLinkOptions): Promise<Emulate
   };
 }
 
-/** The thread of a link, and what it was told and has not done yet. */
+/** The thread of a link, and the orders that it has not finished. */
 class EmulatorThread {
   readonly #worker: Worker;
   readonly #open = new Map<number, { resolve(done: Done): void; reject(error: Error): void }>();
   readonly #exited: Promise<void>;
   #orders = 0;
   #closing: Promise<void> | undefined;
-  /** Why the thread does nothing more. */
+  /** Why the thread takes no more orders. */
   #ended: Error | undefined;
 
   constructor(data: EmulatorData) {
@@ -171,7 +171,7 @@ const RANGES = {
   mbit: { name: 'mbit', least: 0.01, most: 100_000, unit: 'megabits a second' },
 } as const;
 
-/** @throws FarlightError BAD_OPTION where a value is out of range. */
+/** @throws FarlightError BAD_OPTION if a value is out of range. */
 export function checkLinkOptions(options: Omit<EmulatedLinkOptions, 'target'>): void {
   for (const option of Object.keys(RANGES) as (keyof typeof RANGES)[]) {
     const value = options[option];
@@ -184,7 +184,7 @@ export function checkLinkOptions(options: Omit<EmulatedLinkOptions, 'target'>): 
   }
 }
 
-/** What net.connect takes, of an address as gRPC takes it. */
+/** Turns an address as gRPC takes it into one that net.connect takes. */
 function connectOptions(target: string): EmulatorData['target'] {
   if (target.startsWith('unix:')) return { path: target.slice('unix:'.length), allowHalfOpen: true };
   const colon = target.lastIndexOf(':');

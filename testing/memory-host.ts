@@ -6,7 +6,7 @@ import { newCounters } from '../server/observatory/counters.js';
 import { type MemoryPeer, memoryTransport } from './memory-transport.js';
 import type { TestHost } from './test-host.js';
 
-/** A host in this process: the sessions share one Dawn, and the memory of the test itself. */
+/** A host in this process. Its sessions share one Dawn and the memory of the test. */
 export async function memoryHost(choice: string): Promise<TestHost> {
   const { gpu, adapter, wgslLanguageFeatures } = await openGpu(choice);
   // Dropped when the host closes: Dawn keeps the process alive for as long as its GPU is reachable.
@@ -19,7 +19,7 @@ export async function memoryHost(choice: string): Promise<TestHost> {
     wgslLanguageFeatures,
     accept(peer) {
       if (!held) {
-        // Told in a later turn, as a host across the network would tell it.
+        // Reported in a later turn, as a host across the network would.
         peer.end('SHUTTING_DOWN', 'the test host is closed');
         return { receive: () => {}, close: () => {} };
       }
@@ -56,7 +56,7 @@ export async function memoryHost(choice: string): Promise<TestHost> {
     async close() {
       held = undefined;
       for (const peer of peers) peer.end('SHUTTING_DOWN', 'the test host was closed');
-      // Sessions close in later turns of the event loop, behind the frames that are under way.
+      // Sessions close in later turns of the event loop, after the frames that are under way.
       while (peers.size > 0) await new native.Promise((resolve) => setImmediate(resolve));
     },
   };

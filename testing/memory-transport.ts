@@ -9,13 +9,13 @@ import { clearInterval, setImmediate, setInterval } from '../link/machine/clock.
 import { FarlightError } from '../proto/errors.js';
 import { PROTOCOL } from '../proto/version.js';
 
-/** The executor's end of a session, as the server's SessionEndpoint has it. */
+/** The executor's end of a session, like the server's SessionEndpoint. */
 export interface MemoryEndpoint {
   receive(frame: Uint8Array): void;
   close(): void;
 }
 
-/** What the executor's end calls, as the server's SessionPeer has it. */
+/** The calls of the executor's end, like the server's SessionPeer. */
 export interface MemoryPeer {
   send(frame: Uint8Array): void;
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST' | 'SHUTTING_DOWN', reason: string): void;
@@ -28,14 +28,14 @@ export interface MemoryHost {
   accept(peer: MemoryPeer): MemoryEndpoint;
 }
 
-/** The bytes that may be under way to the executor before `send` asks its caller to wait. */
+/** Beyond this many bytes under way to the executor, `send` asks to wait. */
 const SEND_WATERMARK = 1024 * 1024;
 /** A timer that only keeps the process alive; setInterval takes no longer period. */
 const NEVER_MS = 2 ** 31 - 1;
 
 /**
- * A transport to an executor in the same process. Frames are copied and delivered in later turns of
- * the event loop, one a turn, so that neither side can come to rely on the other's memory or stack.
+ * A transport to an executor in the same process. Frames are copied, and delivered one by one in later turns
+ * of the event loop, so that neither side can rely on the other's memory or stack.
  */
 export function memoryTransport(host: MemoryHost): Transport {
   return {
@@ -52,7 +52,7 @@ class MemoryLink implements Link {
   #alive: NodeJS.Timeout | undefined;
   #bytesUnderWay = 0;
   #mustDrain = false;
-  /** Nothing more is taken from the client: it closed the link, or the host ended the session. */
+  /** Nothing more is taken from the client, because it closed the link or the host ended the session. */
   #closing = false;
   #closed = false;
 
@@ -126,7 +126,7 @@ class MemoryLink implements Link {
     this.#turn = setImmediate(() => {
       this.#turn = undefined;
       const deliver = this.#queue.shift();
-      // Scheduled first: a receiver that throws must not stop what comes after it.
+      // Scheduled first: if a receiver throws, the rest must still be delivered.
       this.#schedule();
       deliver?.();
     });

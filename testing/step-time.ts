@@ -1,22 +1,26 @@
 import type { Stats } from '../client/session/ledger.js';
 
-/** What a step of a program sends and waits for: a difference of two readings of `stats(gpu)`, or part of one. */
+/**
+ * The waits and bytes of one step of a program: the difference of two results of `stats(gpu)`, or a part of
+ * it.
+ */
 export type StepLedger = Pick<Stats, 'waits' | 'bytesUp' | 'bytesDown'>;
 
 /** A link to a host. */
 export interface StepLink {
   /** The round trip, in milliseconds. */
   rttMs: number;
-  /** Megabits (1,000,000 bits) a second, in each direction; undefined: without a limit. */
+  /** Megabits (1,000,000 bits) a second, in each direction; undefined: no limit. */
   mbit?: number | undefined;
 }
 
 /**
- * How long a step of a program takes on a link, in milliseconds: as long as with a host beside it (`localMs`, the
- * same session's step over loopback), a round trip for each wait, and what its bytes take.
+ * Predicts how long a step of a program takes on a link, in milliseconds. This is the time with a host beside
+ * it (`localMs`, the same session's step over loopback), a round trip for each wait, and the time for its
+ * bytes.
  *
- * It supposes that the program does one thing at a time: that each wait begins when the one before has ended, and
- * that nothing is computed while bytes are on the line. A program that waits for several things at once, or that
+ * It assumes that the program does one thing at a time: each wait begins when the one before has ended, and
+ * nothing is computed while bytes are on the line. A program that waits for several things at once, or that
  * sends while it computes, is faster.
  */
 export function predictStepMs(localMs: number, step: StepLedger, link: StepLink): number {

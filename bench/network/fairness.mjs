@@ -9,7 +9,7 @@ export async function measureFairness() {
   const host = await startHost('null');
   const clients = [];
   try {
-    // One after the other: what it costs to begin is another question.
+    // One after the other, since the cost of starting is another question.
     for (let process = 0; process < PROCESSES; process += 1) {
       const client = startProgram('kernel-sessions', [host.url, SESSIONS_EACH, SECONDS]);
       clients.push(client);

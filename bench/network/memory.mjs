@@ -1,4 +1,4 @@
-// What the processes grow by while more goes up than the line carries.
+// How much the processes grow while more is uploaded than the line carries.
 import { readdirSync, readFileSync } from 'node:fs';
 import { processMemory } from '../../dist/server/daemon/executors/process-memory.js';
 import { emulateLink } from '../../dist/testing/index.js';
@@ -9,7 +9,10 @@ const MBIT = 10;
 const SECONDS = 60;
 const SAMPLE_MS = 250;
 
-/** How the program writes its 1 GiB, in pieces of 64 MiB: one when the host has done the last, or all at once. */
+/**
+ * How the program writes its 1 GiB, in pieces of 64 MiB: each when the host has finished the last, or all at
+ * once.
+ */
 const WAYS = { awaited: 'each write awaited', 'at-once': 'all writes at once' };
 
 export async function measureMemory() {
@@ -34,7 +37,7 @@ async function measure(way) {
   const client = startProgram('slow-upload', [link.url, way]);
   try {
     await client.next();
-    // It holds the data that it writes, a buffer of its own, already.
+    // It already holds the data that it writes, in a buffer of its own.
     const processes = { client: [client.pid], daemon: [host.pid], executor: children(host.pid) };
     const read = () =>
       Object.fromEntries(Object.entries(processes).map(([name, pids]) => [name, total(pids)]));
@@ -56,7 +59,7 @@ async function measure(way) {
   }
 }
 
-/** The processes that this one started: the session's executor, and the spare one. */
+/** The child processes of this one: the session's executor, and the spare one. */
 function children(pid) {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -71,7 +74,7 @@ function children(pid) {
     });
 }
 
-/** Bytes of memory that the processes have, of those that are still there. */
+/** The memory of all processes that still run, in bytes. */
 function total(pids) {
   return pids.reduce((bytes, pid) => bytes + (processMemory(pid) ?? 0), 0);
 }

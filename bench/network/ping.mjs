@@ -1,4 +1,4 @@
-// The smallest round trip, beside those that Farlight's could be.
+// The smallest round trip, beside the round trips that Farlight's could reach.
 import { figure, printTable } from '../print.mjs';
 import { runWorkload, startHost, startProgram } from '../processes.mjs';
 

@@ -1,5 +1,5 @@
-// How long a step takes on a line, measured and predicted. One program on the host itself and one behind each line
-// take turns, a few steps each, so that all of them see the same noise of the machine.
+// How long a step takes on a line, measured and predicted. One program on the host itself, and one behind
+// each line, take turns of a few steps, so that all of them see the same noise of the machine.
 import { emulateLink, predictStepMs } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
 import { startHost } from '../processes.mjs';
@@ -10,7 +10,9 @@ const PROGRAMS = [
   { workload: 'movenet', title: 'MoveNet', adapter: 'null', rounds: 10, turnMs: 200 },
   { workload: 'silero', title: 'Silero', adapter: 'software', rounds: 6, turnMs: 600 },
 ];
-/** Above that, sending each of MoveNet's 5,000 calls before its second inference as an RPC takes many minutes. */
+/**
+ * Above that, MoveNet's 5,000 calls before its second inference take many minutes, if each is sent as an RPC.
+ */
 const PER_CALL_MOST_MS = 30;
 
 export async function measureSteps({ rtts, mbit }) {
@@ -28,7 +30,7 @@ export async function measureSteps({ rtts, mbit }) {
   return results;
 }
 
-/** One step after the first inference: what calls there are is what counts, not how fast each is. */
+/** One step after the first inference: only the number of calls matters, not the speed of each. */
 export async function measurePerCall({ rtts, mbit }) {
   const program = {
     workload: 'movenet',
@@ -38,7 +40,7 @@ export async function measurePerCall({ rtts, mbit }) {
     turnMs: 0,
   };
   const within = rtts.filter((rttMs) => rttMs <= PER_CALL_MOST_MS);
-  // Each message is answered before the next one leaves; what is awaited besides comes with such an answer.
+  // Each message has its reply before the next one leaves. Any other awaited reply comes with one of these.
   const serial = (perStep) => ({ ...perStep, waits: perStep.messagesSent });
   const result = await measure({ ...program, env: { BENCH_WARMUP: 'off' }, serial }, within, mbit);
   console.log(

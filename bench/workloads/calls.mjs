@@ -1,6 +1,6 @@
 // The price of a call: a compute pass of seven calls (begin, pipeline, bind group, dispatch, end, finish,
-// submit), recorded over and over. Two figures: what the program's own thread spends on a pass, and what
-// a pass takes until the GPU has done it.
+// submit), recorded over and over. Two figures: how long the program's own thread takes for a pass, and how
+// long it takes until the GPU has done the pass.
 import { median, openDevice, report, times } from './report.mjs';
 
 const PASSES = 500;

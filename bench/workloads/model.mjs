@@ -1,19 +1,22 @@
-// What the model workloads share. A model says what its first inference took; then, with BENCH_RUNS, it makes so many
-// more and ends, and with BENCH_ON_DEMAND it warms up, says that it is ready, and makes as many as each line on stdin
-// asks for, until it is ended.
+// Shared by the model workloads. A model first reports its first inference. With BENCH_RUNS it then makes
+// that many more and ends. With BENCH_ON_DEMAND it warms up, reports that it is ready, and makes as many as
+// each line on stdin asks for, until it is ended.
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { counters, times } from './report.mjs';
 
-/** The longest that warming up takes, in milliseconds: a software GPU may take seconds a step. */
+/** The longest time to warm up, in milliseconds: a software GPU may take seconds a step. */
 const WARMUP_MOST_MS = 10_000;
-/** The part of a processor that an idle process has at most, how long it is looked at, and what may pass until then. */
+/**
+ * An idle process uses at most this share of a CPU, measured for this long. `mostMs`: how long to wait for
+ * that.
+ */
 const IDLE = { share: 0.05, ms: 500, mostMs: 180_000 };
 
 /**
  * When the program first asked for an adapter, as performance.now() gives it: that is when a session begins.
- * To be called before the framework is loaded.
+ * Call this before the framework is loaded.
  */
 export function sessionStart() {
   const started = { at: undefined };
@@ -26,10 +29,10 @@ export function sessionStart() {
 }
 
 /**
- * Runs `infer` as the environment says, and ends the process: Dawn would keep it alive.
+ * Runs `infer` as the environment asks, and ends the process: Dawn would keep it alive.
  *
- * @param inputBytes What of an inference's input has to go up.
- * @param warmup Inferences until it is steady.
+ * @param inputBytes How many bytes of an inference's input must be uploaded.
+ * @param warmup How many inferences to make until it is steady.
  */
 export async function runModel(infer, { session, inputBytes, warmup }) {
   const [firstMs] = await times(1, 0, infer);
@@ -65,7 +68,7 @@ async function warmUp(infer, steps) {
   await comeToRest();
 }
 
-/** V8 goes on compiling behind what ran often, and what is measured meanwhile is V8. */
+/** V8 goes on compiling code that ran often. A measurement meanwhile would measure V8. */
 async function comeToRest() {
   for (let waited = 0; waited < IDLE.mostMs; waited += IDLE.ms) {
     const before = process.cpuUsage();

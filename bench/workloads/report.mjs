@@ -1,11 +1,11 @@
-// What the workloads share: how they measure, and how they report.
+// Shared by the workloads: how they measure, and how they report.
 import { writeSync } from 'node:fs';
 
 export function median(values) {
   return values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
-/** Runs `step` `warmup` times without looking, then `count` times; resolves to each run's milliseconds. */
+/** Runs `step` `warmup` times without measuring, then `count` times. Resolves to each run's milliseconds. */
 export async function times(count, warmup, step) {
   const measured = [];
   for (let run = -warmup; run < count; run += 1) {
@@ -17,8 +17,8 @@ export async function times(count, warmup, step) {
 }
 
 /**
- * How long a round trip takes, in microseconds: after 1,000 of them, and after 10,000, when V8 has compiled all that
- * they run through; each is the median of 300.
+ * How long a round trip takes, in microseconds: after 1,000 of them, and after 10,000, when V8 has compiled
+ * all the code on its way. Each figure is the median of 300.
  */
 export async function roundTrips(step) {
   const soon = await times(300, 1000, step);

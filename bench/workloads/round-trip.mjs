@@ -1,4 +1,4 @@
-// The shortest thing that waits: write 4 bytes, copy them, map them, read them.
+// The shortest program that waits: write 4 bytes, copy them, map them, read them.
 import { openDevice, report, roundTrips } from './report.mjs';
 
 const device = await openDevice();

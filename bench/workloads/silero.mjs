@@ -7,7 +7,7 @@ const { ort } = await import('../../examples/support/onnx-runtime.mjs');
 
 const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');
 const file = await readFile(new URL('./dist/silero_vad_v5.onnx', package_));
-// The layout that gives right numbers, see docs/silero.md.
+// The layout that gives right numbers: see docs/silero.md.
 const provider = { name: 'webgpu', preferredLayout: 'NCHW' };
 const model = await ort.InferenceSession.create(file, { executionProviders: [provider] });
 const rate = new ort.Tensor('int64', BigInt64Array.of(16_000n), []);

@@ -1,32 +1,32 @@
 import type { Command, Option } from 'commander';
 
-/** An option, as a shell completes it. */
+/** An option that a shell completes. */
 export interface OptionWords {
-  /** `--host` and what else it is called. */
+  /** All its names, such as `--host`. */
   names: string[];
   about: string;
-  /** What its value is: none, one of these, a file or folder, or anything. */
+  /** Its value: none, one of these words, a file or folder, or anything. */
   value: 'none' | 'any' | 'file' | readonly string[];
 }
 
-/** A command, as a shell completes it. */
+/** A command that a shell completes. */
 export interface CommandWords {
-  /** As it is typed: `farlight token add`. */
+  /** As a person types it: `farlight token add`. */
   path: string;
   about: string;
   options: OptionWords[];
   subcommands: { name: string; about: string }[];
-  /** The words that its argument may be; undefined where any will do, or where it has none. */
+  /** The words that its argument may be; undefined if any word will do, or if it has no argument. */
   values: readonly string[] | undefined;
 }
 
 const FILES = /<(file|folder)>/;
 
-/** What can be typed, by the definition of the command and of those below it. */
+/** All words of a command and its subcommands, from their definitions. */
 export function commandWords(command: Command, above = ''): CommandWords[] {
   const path = `${above}${command.name()}`;
   const subcommands = command.commands.map((each) => ({ name: each.name(), about: each.description() }));
-  const help: OptionWords = { names: ['--help', '-h'], about: 'Show how it is used.', value: 'none' };
+  const help: OptionWords = { names: ['--help', '-h'], about: 'Show this help.', value: 'none' };
   const own: CommandWords = {
     path,
     about: command.description(),

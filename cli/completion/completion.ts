@@ -6,7 +6,7 @@ export type Shell = (typeof SHELLS)[number];
 
 export function completionCommand(): Command {
   const command = new Command('completion')
-    .description('Print what makes a shell complete the words of farlight.')
+    .description('Print a script that completes the commands and options of farlight in a shell.')
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .allowExcessArguments(false)
     .action((shell: Shell) => {
@@ -16,24 +16,24 @@ export function completionCommand(): Command {
   return command;
 }
 
-/** The script that a shell is to read, by the definition of the program. */
+/** The completion script of a shell, from the definition of the program. */
 export function completionScript(shell: Shell, program: Command): string {
   const words = commandWords(program);
   return { bash, zsh, fish }[shell](words);
 }
 
-/** The paths below the program's own, for a shell to know one when it is typed. */
+/** The paths of all commands below the program, so that a shell can recognize them. */
 const pathsOf = (words: readonly CommandWords[]) =>
   words.map(({ path }) => path).filter((path) => path.includes(' '));
 
-/** Each option that takes a value, as `path --option`, with what the value may be. */
+/** Each option as `path --option`, with its possible values. */
 function valuesOf(words: readonly CommandWords[]) {
   return words.flatMap(({ path, options }) =>
     options.flatMap(({ names, value }) => names.map((name) => ({ at: `${path} ${name}`, value }))),
   );
 }
 
-/** What can come next at a path. */
+/** All words that can follow a path. */
 const wordsAt = ({ options, subcommands, values = [] }: CommandWords) => [
   ...subcommands.map(({ name }) => name),
   ...values,
@@ -163,12 +163,12 @@ ${lines.join('\n')}
 `;
 }
 
-/** As one word of bash or zsh. */
+/** Quotes a text as one word of bash or zsh. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** As one word of fish. */
+/** Quotes a text as one word of fish. */
 function fishQuoted(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
 }

@@ -41,7 +41,7 @@ interface Report {
 
 export function doctorCommand(): Command {
   return new Command('doctor')
-    .description('Tell what GPU there is, or why there is none, and how fast the line to a host is.')
+    .description('Tell which GPU there is, or why there is none, and how fast the line to a host is.')
     .option('--host <url>', 'also examine this host: the address that it printed (or FARLIGHT_HOST)')
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--json', 'print the findings as JSON')
@@ -51,7 +51,7 @@ export function doctorCommand(): Command {
 
 async function doctor(options: DoctorOptions): Promise<void> {
   const url = options.host ?? (process.env.FARLIGHT_HOST || undefined);
-  // Made first: a malformed URL should not wait for a GPU.
+  // Comes first: a person with a malformed URL should not wait for a GPU.
   const client = url === undefined ? undefined : new HostClient(url);
   const local = await examineLocal(options.adapter);
   const host = client && (await examineHost(client).finally(() => client.close()));
@@ -61,7 +61,7 @@ async function doctor(options: DoctorOptions): Promise<void> {
     platform: `${process.platform}-${process.arch}`,
     local,
     ...(host && { host }),
-    // With a host that works, a GPU of this machine's own is not needed.
+    // A machine with a working host needs no GPU of its own.
     healthy: host ? !host.problem : !local.problem,
     advice: advise(local, host),
   };
@@ -118,15 +118,15 @@ function advise(local: LocalReport, host: HostReport | undefined): string[] {
         `that has it, and name that with --host.`,
     );
   }
-  if (host?.problem) advice.push('Programs cannot run on this host; what is wrong stands below.');
+  if (host?.problem) advice.push('Programs cannot run on this host; the reason is below.');
   else if (host)
     advice.push(`Programs can run on this host: farlight run --host ${pasted(host.url)} -- node app.mjs`);
-  else if (local.problem) advice.push('Programs cannot run on this machine; what is wrong stands below.');
+  else if (local.problem) advice.push('Programs cannot run on this machine; the reason is below.');
   else advice.push('Programs can run on this machine: farlight run -- node app.mjs');
   return advice;
 }
 
-/** What a person types for an address: of one with a token, which is not shown, that it is the same. */
+/** The address that a person types. A token is not shown, so the text refers to the same address. */
 function pasted(url: string): string {
   if (url.startsWith('grpcs:')) return 'THE-SAME-ADDRESS';
   return url.includes('?') ? `'${url}'` : url;

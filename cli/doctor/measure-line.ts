@@ -1,13 +1,13 @@
-/** What is measured of a line: `echo` sends a payload and has that many bytes sent back. */
+/** The measured line: `echo` sends a payload, and the host sends `replyBytes` back. */
 import { monotonicNow } from '../../link/machine/clock.js';
 export interface Echo {
   echo(payload: Uint8Array, replyBytes: number): Promise<void>;
 }
 
 export interface LineSpeed {
-  /** The median time of a small message there and back, in milliseconds. */
+  /** The median round trip of a small message, in milliseconds. */
   roundTripMs: number;
-  /** In MiB (1,048,576 bytes) per second, the round trip itself not counted. */
+  /** In MiB (1,048,576 bytes) per second, without the round trip itself. */
   uploadMiBs: number;
   downloadMiBs: number;
 }
@@ -47,7 +47,7 @@ function speed(ms: number): number {
   return TRANSFER_BYTES / MIB / (Math.max(ms, 0.01) / 1000);
 }
 
-/** Three significant digits: there are no more in such a measurement. */
+/** Three significant digits: such a measurement has no more. */
 function round(value: number): number {
   return Number(value.toPrecision(3));
 }

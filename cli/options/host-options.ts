@@ -3,7 +3,7 @@ import { LOG_LEVELS, type LogLevel } from '../../server/observatory/log.js';
 import { addLimitOptions, type LimitOptions, tenantLimits } from './limit-options.js';
 import { parseSeconds, parseSize } from './units.js';
 
-/** What the owner of a host decides about its sessions and its log. */
+/** Options of a host's owner for its sessions and its log. */
 export interface HostOptions extends LimitOptions {
   gpuSeconds: number;
   executorMemory?: number;
@@ -13,41 +13,41 @@ export interface HostOptions extends LimitOptions {
 }
 
 export function addHostOptions(command: Command): Command {
-  return addLimitOptions(command, 'what each tenant may have: ')
+  return addLimitOptions(command, 'limit of each tenant: ')
     .option(
       '--gpu-seconds <seconds>',
-      'end a session when the GPU does not finish its work for so long; 0: never',
+      'end a session when the GPU has not finished its work after this time; 0: never',
       parseSeconds,
       120,
     )
     .option(
       '--executor-memory <size>',
-      "end a session whose process has more of this machine's memory; 0: never (default: half of it)",
+      "end a session whose process takes more of this machine's memory; 0: never (default: half of it)",
       parseSize,
     )
     .option(
       '--executors-memory <size>',
-      'end a process when those of all sessions have more of it together; 0: never (default: three quarters of it)',
+      'end a process when the processes of all sessions together take more memory; 0: never (default: three quarters of it)',
       parseSize,
     )
     .option(
       '--drain <seconds>',
-      'on SIGTERM, how long running sessions may take to end; new ones are refused',
+      'on SIGTERM, how long running sessions may go on; new sessions are refused',
       parseSeconds,
       0,
     )
     .addOption(
       new Option(
         '--log-level <level>',
-        'what is logged, as JSON lines on stderr (default: info, or warn on a terminal)',
+        'the lowest level that is logged, as JSON lines on stderr (default: info, or warn on a terminal)',
       ).choices(LOG_LEVELS),
     );
 }
 
-/** What a daemon takes of them. */
+/** The options of the daemon that these become. */
 export async function daemonOptions(options: HostOptions) {
   const { gpuSeconds, executorMemory, executorsMemory, logLevel } = options;
-  // Loaded here so that the other commands need not wait for it.
+  // Loaded here, so that other commands need not wait for it.
   const { jsonLog } = await import('../../server/observatory/json-log.js');
   const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
   const gpuMs = gpuSeconds * 1000;

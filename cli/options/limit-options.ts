@@ -2,10 +2,10 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { LimitChanges, TenantLimits } from '../../server/trust/tenant-limits.js';
 import { formatSize, parseSize } from './units.js';
 
-/** `none` where the limit is lifted: Commander makes an empty text of null. */
+/** `none` lifts a limit. It stays a text, because Commander turns null into an empty text. */
 type Limit = number | 'none';
 
-/** What a tenant may have, as the command line has it. */
+/** The limits of a tenant, as the command line has them. */
 export interface LimitOptions {
   maxSessions?: Limit;
   gpuMemory?: Limit;
@@ -16,9 +16,9 @@ export interface LimitOptions {
 }
 
 /**
- * The options for what a tenant may have; `whose` begins what is said of each.
+ * Adds the options for a tenant's limits; `whose` begins the help of each.
  *
- * @param none whether a limit can be lifted, so that the tenant has what all have.
+ * @param none whether a limit can be lifted, so that the limit of all tenants applies.
  */
 export function addLimitOptions(command: Command, whose: string, { none = false } = {}): Command {
   const orNone =
@@ -28,37 +28,37 @@ export function addLimitOptions(command: Command, whose: string, { none = false 
   return command
     .option(
       '--max-sessions <count>',
-      `${whose}sessions at a time (default: what the host has, 64)`,
+      `${whose}sessions at a time (default: 64, as many as the host has)`,
       orNone(parsePositive),
     )
     .option(
       '--gpu-memory <size>',
-      `${whose}GPU memory of its buffers and textures, such as 2GiB (default: what there is)`,
+      `${whose}GPU memory of its buffers and textures, such as 2GiB (default: all there is)`,
       orNone(parseLimit),
     )
     .option(
       '--memory <size>',
-      `${whose}memory of the host's machine that the processes of its sessions take together (default: what one may have)`,
+      `${whose}memory of the host's machine for all its sessions together (default: as much as one session may have)`,
       orNone(parseLimit),
     )
     .option(
       '--in-flight <size>',
-      `${whose}bytes that wait at the host, commands and replies (default: 32MiB for each session)`,
+      `${whose}bytes of commands and replies that wait at the host (default: 32MiB for each session)`,
       orNone(parseLimit),
     )
     .option(
       '--blob-bytes <size>',
-      `${whose}uploads and compiled programs that are kept, such as 512MiB (default: 4GiB, or half of the disk)`,
+      `${whose}bytes of kept uploads and compiled programs, such as 512MiB (default: 4GiB, or half of the disk)`,
       orNone(parseLimit),
     )
     .option(
       '--gpu-share <weight>',
-      `${whose}GPU time beside others, as a weight (default: 1)`,
+      `${whose}share of GPU time, as a weight (default: 1)`,
       orNone(parseWeight),
     );
 }
 
-/** What was said of a tenant's limits. */
+/** The limits that the options set; null for those that they lift. */
 export function limitChanges(options: LimitOptions): LimitChanges {
   const { maxSessions: sessions, gpuMemory, memory, inFlight, blobBytes: blobs, gpuShare } = options;
   const changes = { sessions, gpuMemory, memory, inFlight, blobs, gpuShare };
@@ -67,13 +67,13 @@ export function limitChanges(options: LimitOptions): LimitChanges {
   );
 }
 
-/** The same where none of them can be lifted. */
+/** The same, for a command that cannot lift limits. */
 export function tenantLimits(options: LimitOptions): TenantLimits {
   const stated = Object.entries(limitChanges(options)).filter(([, value]) => value !== null);
   return Object.fromEntries(stated);
 }
 
-/** Limits as they would be typed. */
+/** Limits as a person would type them. */
 export function formatLimits({
   sessions,
   gpuMemory,
@@ -94,7 +94,7 @@ export function formatLimits({
     .join(' ');
 }
 
-/** A limit is of something: that there is none is said by another word, where it can be said. */
+/** A limit is at least 1 byte: only the word `none` lifts one. */
 function parseLimit(text: string): number {
   const bytes = parseSize(text);
   if (bytes === 0) throw new InvalidArgumentError('Give a size from 1 byte on.');

@@ -1,4 +1,4 @@
-/** The help of options that several commands have. */
+/** The help texts of options that several commands have. */
 export const HOST_HELP =
   'the address that farlight serve printed (or FARLIGHT_HOST); without it, this machine';
 export const ADAPTER_HELP =

@@ -8,7 +8,7 @@ const UNITS: Readonly<Record<string, number>> = {
   TiB: 2 ** 40,
 };
 
-/** A number of bytes, as options have it. */
+/** Parses a number of bytes, with or without a unit. */
 export function parseSize(text: string): number {
   const [, number, unit = ''] = /^(\d{1,12})\s*([KMGT]iB)?$/.exec(text) ?? [];
   if (number === undefined)
@@ -16,13 +16,13 @@ export function parseSize(text: string): number {
   return Number(number) * (UNITS[unit] as number);
 }
 
-/** A number of bytes as `parseSize` reads it, in the largest unit that has it whole. */
+/** A number of bytes as `parseSize` reads it, in the largest unit that gives a whole number. */
 export function formatSize(bytes: number): string {
   const [unit, size] = Object.entries(UNITS).findLast(([, each]) => bytes % each === 0) ?? ['', 1];
   return `${bytes / size}${unit}`;
 }
 
-/** A number of seconds that fits a timer. */
+/** Parses a number of seconds that fits a timer. */
 export function parseSeconds(text: string): number {
   if (!/^\d{1,6}(\.\d+)?$/.test(text)) throw new InvalidArgumentError('Give a number of seconds.');
   return Number(text);

@@ -15,8 +15,8 @@ interface ReplayOptions {
 
 export function replayCommand(): Command {
   return new Command('replay')
-    .description('Run a recorded session again, and tell whether the host answers what was answered then.')
-    .argument('<file>', 'what farlight run --record wrote')
+    .description('Run a recorded session again, and tell whether the replies of the host are the same.')
+    .argument('<file>', 'the file that farlight run --record wrote')
     .option('--host <url>', HOST_HELP)
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--json', 'print the findings as JSON')
@@ -28,7 +28,7 @@ async function replay(path: string, { host, adapter, json }: ReplayOptions): Pro
   if (host && adapter) {
     throw new FarlightError(
       'BAD_OPTION',
-      '--adapter is for a GPU of this machine; leave out one of --host and it',
+      '--adapter is for a GPU of this machine; leave out --host or --adapter',
     );
   }
   const file = open(path);
@@ -68,7 +68,7 @@ function open(path: string): { read: ReadBytes; close(): void } {
     const { code } = error as NodeJS.ErrnoException;
     throw new FarlightError(
       'BAD_RECORDING',
-      `the recording ${path} cannot be read (${code}); name a file that there is`,
+      `the recording ${path} cannot be read (${code}); name a file that exists`,
     );
   }
 }
@@ -80,7 +80,7 @@ function print(report: ReplayReport): string {
     `program       ${program}`,
     `recorded      ${recorded.adapter || 'no host'} (farlight ${recorded.farlight}), ${seconds(recorded.ms)}`,
     `replayed      ${replayed.adapter} (farlight ${replayed.farlight}), ${seconds(replayed.ms)}`,
-    `compared      ${answers} answers, among them ${readbacks} readbacks of ${bytes} bytes; ${errors} errors told by devices`,
+    `compared      ${answers} answers, among them ${readbacks} readbacks of ${bytes} bytes; ${errors} errors reported by devices`,
     ...(ofTime > 0 ? [`left out      ${ofTime} readbacks of the GPU's time, which differs each time`] : []),
     ...(truncated ? ['cut off       the file ends before the session did'] : []),
     `result        ${report.equal ? 'the same, byte for byte' : 'not the same'}`,

@@ -1,26 +1,28 @@
-import type { DeviceWord, Outcome } from './answers.js';
 import type { Readback } from './readback.js';
 import type { RecordedCall } from './recorded-commands.js';
+import type { DeviceEvent, Outcome } from './reply-reader.js';
 
-/** What differs first between a recording and its replay. */
+/** The first difference between a recording and its replay. */
 export interface Difference {
   /** One sentence. */
   sentence: string;
-  /** The awaited command, by its number in the recording; undefined where a device told something by itself. */
+  /**
+   * The number of the awaited command in the recording; undefined if a device reported something by itself.
+   */
   serial?: number;
-  /** Such as `GPUBuffer.mapAsync`. */
+  /** For example `GPUBuffer.mapAsync`. */
   call?: string;
-  /** Such as `GPUBuffer 'result'`. */
+  /** For example `GPUBuffer 'result'`. */
   about?: string;
-  /** In the buffer, in bytes. */
+  /** The position in the buffer, in bytes. */
   offset?: number;
 }
 
-/** Operations that answer what an adapter is able to, which is not the program's doing. */
+/** Operations whose replies describe the adapter: the program does not cause their differences. */
 const OF_ADAPTER: ReadonlySet<string> = new Set(['requestAdapter', 'requestDevice']);
 
-/** Compares how a command was answered; `readback` has the bytes. */
-export function compareAnswers(
+/** Compares the outcomes of a command; `readback` has the bytes. */
+export function compareReplies(
   call: RecordedCall,
   recorded: Outcome,
   replayed: Outcome,
@@ -40,15 +42,15 @@ export function compareAnswers(
   };
 }
 
-/** Compares what a device told by itself, the `number`th time that it did. */
-export function compareWords(
+/** Compares the `number`th event that a device reported by itself. */
+export function compareEvents(
   device: string,
   number: number,
-  recorded: DeviceWord | undefined,
-  replayed: DeviceWord | undefined,
+  recorded: DeviceEvent | undefined,
+  replayed: DeviceEvent | undefined,
 ): Difference | undefined {
   if (JSON.stringify(recorded) === JSON.stringify(replayed)) return undefined;
-  const sentence = `error ${number} that ${device} told by itself differs: recorded ${words(recorded)}, now ${words(replayed)}`;
+  const sentence = `error ${number} that ${device} reported by itself differs: recorded ${words(recorded)}, now ${words(replayed)}`;
   return { sentence, about: device };
 }
 
@@ -60,7 +62,7 @@ interface What {
 function differenceOf({ operation }: RecordedCall, recorded: Outcome, replayed: Outcome): What | undefined {
   const [before, now] = [recorded, replayed].map((outcome) => canonical(operation.member, outcome));
   if (before === now) return undefined;
-  return { words: `is answered in another way: recorded ${before}, now ${now}` };
+  return { words: `has another reply: recorded ${before}, now ${now}` };
 }
 
 function canonical(member: string, outcome: Outcome): string {
@@ -68,7 +70,7 @@ function canonical(member: string, outcome: Outcome): string {
     const { name, message, reason } = outcome.rejection;
     return JSON.stringify({ rejected: name, ...(reason && { reason }), message });
   }
-  if (OF_ADAPTER.has(member)) return outcome.reply === null ? 'null' : 'one that is there';
+  if (OF_ADAPTER.has(member)) return outcome.reply === null ? 'null' : 'a reply';
   return JSON.stringify(outcome.reply) ?? 'fulfilled';
 }
 
@@ -89,7 +91,7 @@ function bytesDifference({ offset, ofTime }: RecordedCall, readback: Readback | 
 
 const hex = (byte: number) => `0x${byte.toString(16).padStart(2, '0')}`;
 
-function words(word: DeviceWord | undefined): string {
+function words(word: DeviceEvent | undefined): string {
   if (!word) return 'none';
   return 'lost' in word ? `that it was lost (${word.lost})` : `${word.type} (${word.message})`;
 }

@@ -1,6 +1,6 @@
 /**
- * Compares two runs of bytes that come bit by bit, each at its own pace, and keeps of them no more than one is ahead
- * of the other.
+ * Compares two runs of bytes that arrive bit by bit, each at its own pace. Keeps only the bytes by which one
+ * is ahead of the other.
  */
 export class Readback {
   readonly #ahead: Uint8Array[] = [];
@@ -9,7 +9,7 @@ export class Readback {
   #lengths = { recorded: 0, replayed: 0 };
   #difference: { offset: number; recorded: number; replayed: number } | undefined;
 
-  /** The bytes are a view; valid during the call. */
+  /** The bytes are a view, which is valid during the call. */
   recorded(bytes: Uint8Array): void {
     this.#lengths.recorded += bytes.length;
     this.#add(bytes, true);
@@ -20,17 +20,17 @@ export class Readback {
     this.#add(bytes, false);
   }
 
-  /** How many bytes each had. */
+  /** How many bytes each side had. */
   get lengths(): Readonly<{ recorded: number; replayed: number }> {
     return this.#lengths;
   }
 
-  /** The bytes of the recording that the replay has not come to. */
+  /** How many bytes of the recording the replay has not reached. */
   get recordedAhead(): number {
     return this.#difference ? 0 : Math.max(0, this.#lengths.recorded - this.#lengths.replayed);
   }
 
-  /** The first byte that differs, by its position. */
+  /** The first byte that differs, with its position. */
   get difference(): Readonly<{ offset: number; recorded: number; replayed: number }> | undefined {
     return this.#difference;
   }
@@ -45,7 +45,7 @@ export class Readback {
       if (length === other.length) this.#ahead.shift();
       else this.#ahead[0] = other.subarray(length);
     }
-    // Nothing more is to be found out once there is a difference.
+    // After a difference there is nothing more to find out.
     if (rest.length === 0 || this.#difference) return;
     this.#aheadIsRecorded = isRecorded;
     this.#ahead.push(rest.slice());

@@ -11,11 +11,11 @@ import { DecodedCommand } from '../../server/executor/wire/decoded-command.js';
 export interface RecordedCall {
   readonly serial: number;
   readonly operation: AnyOperation;
-  /** What it is called on, or what it makes: `GPUBuffer 'result'`. */
+  /** The object that it is called on, or that it makes: `GPUBuffer 'result'`. */
   readonly about: string;
-  /** Where the bytes that it answers begin in their buffer; 0 for other operations. */
+  /** The position of the reply's bytes in their buffer; 0 for other operations. */
   readonly offset: number;
-  /** The bytes that it answers are the GPU's time, which differs each time. */
+  /** The reply's bytes are GPU times, which differ each time. */
   readonly ofTime: boolean;
 }
 
@@ -26,15 +26,15 @@ interface Recorded {
 }
 
 /**
- * Reads the frames that a recorded session sent, and finds out what they ask: which awaited commands there are, and of
- * which objects. The frames may be anybody's.
+ * Reads the frames that a recorded session sent, and finds its awaited commands and their objects. The frames
+ * may come from anyone.
  */
 export class RecordedCommands {
   readonly #onCall: (call: RecordedCall) => void;
   readonly #assembler = new BatchAssembler();
   readonly #decoder: CommandDecoder<DecodedCommand>;
   readonly #objects = new Map<number, Recorded>();
-  /** Query sets of times, and the buffers that those were written to, by id. */
+  /** Query sets of times, and the buffers that these times were written to, by id. */
   readonly #ofTime = new Set<number>();
   #serial = 0;
   #nextId = FIRST_ID;
@@ -57,22 +57,22 @@ export class RecordedCommands {
     });
   }
 
-  /** Awaited commands so far. */
+  /** The number of awaited commands so far. */
   get serial(): number {
     return this.#serial;
   }
 
-  /** The id that the next object gets. */
+  /** The id of the next object. */
   get nextId(): number {
     return this.#nextId;
   }
 
-  /** Whether no batch is cut off so far. */
+  /** Whether the last flush is complete. */
   get betweenBatches(): boolean {
     return this.#between;
   }
 
-  /** Throws ProtocolError where it is none that a client may send. */
+  /** Throws ProtocolError if a client may not send this frame. */
   push(frame: Uint8Array): void {
     const batch = this.#assembler.push(frame);
     this.#between = batch !== undefined;
@@ -110,7 +110,10 @@ export class RecordedCommands {
     });
   }
 
-  /** Times go from a query set to a buffer, and from buffer to buffer; what a shader makes of them is not known. */
+  /**
+   * Times go from a query set to a buffer, and from buffer to buffer. It is not known what shaders make of
+   * them.
+   */
   #followTime({ member }: AnyOperation, args: readonly unknown[], operands: readonly number[], made: number) {
     const [, from = 0, to = 0] = operands;
     if (member === 'createQuerySet') {
@@ -135,5 +138,5 @@ function labelOf(descriptor: unknown): string {
 }
 
 function withoutContents(): never {
-  throw new ProtocolError('a content goes by its name, which a recording never has');
+  throw new ProtocolError('a content is sent by its name, which never happens in a recording');
 }

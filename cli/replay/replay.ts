@@ -14,10 +14,10 @@ import { OPERATIONS } from '../../proto/gen/operations.js';
 import { PROTOCOL } from '../../proto/version.js';
 import { ITEM } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
-import { Answers, type DeviceWord, type Outcome } from './answers.js';
-import { compareAnswers, compareWords, type Difference } from './compare.js';
+import { compareEvents, compareReplies, type Difference } from './compare.js';
 import { Readback } from './readback.js';
 import { type RecordedCall, RecordedCommands } from './recorded-commands.js';
+import { type DeviceEvent, type Outcome, ReplyReader } from './reply-reader.js';
 
 export interface ReplayReport {
   equal: boolean;
@@ -25,31 +25,31 @@ export interface ReplayReport {
   program: string;
   recorded: { farlight: string; adapter: string; ms: number };
   replayed: { farlight: string; adapter: string; ms: number };
-  /** How much was compared. */
+  /** How many replies were compared, and how many of them had bytes. */
   answers: number;
   readbacks: number;
   bytes: number;
   errors: number;
-  /** Readbacks of the GPU's time, which differ each time. */
+  /** Readbacks of GPU times, which differ each time. */
   ofTime: number;
   /** The file ends within a block. */
   truncated: boolean;
 }
 
-/** An awaited command, until both sides have answered it. */
+/** An awaited command, until both sides have replied. */
 interface Pair {
   readonly call: RecordedCall;
   readonly readback: Readback;
   recorded?: Outcome;
   replayed?: Outcome;
-  /** Resolves when the replay has its answer. */
+  /** Resolves when the replay has its reply. */
   readonly answered: ReturnType<typeof deferred<void>>;
 }
 
-/** So many bytes of an answer are read before they have come, at most. */
+/** How far the recorded bytes of a reply may be ahead of the replayed ones. */
 const MOST_AHEAD = 16 << 20;
 
-/** A difference was found: the rest would only follow from it. */
+/** A difference was found. All others would only follow from it. */
 class Differs extends Error {
   readonly difference: Difference;
 
@@ -60,21 +60,24 @@ class Differs extends Error {
 }
 
 /**
- * Runs a recorded session again, as a client that sends the same frames, and compares what the host answers with what
- * was answered then, up to the first difference. A frame is sent when everything is answered that was when it was sent
- * the first time: so the host gets to see the same, however fast it is.
+ * Runs a recorded session again, as a client that sends the same frames, and compares the replies up to the
+ * first difference. A frame is sent when the host has given all replies that it had given at that point in
+ * the recording. So the host sees the same, however fast it is.
  *
- * @throws FarlightError BAD_RECORDING where the file is spoilt; or as opening a session does.
+ * @throws FarlightError BAD_RECORDING if the file is damaged, or any error of opening a session.
  */
 export class Replay {
   readonly #reader: RecordingReader;
   readonly #transport: Transport;
   readonly #pairs = new Map<number, Pair>();
   readonly #commands: RecordedCommands;
-  readonly #recorded: Answers;
-  readonly #replayed: Answers;
-  /** What devices told by themselves, by id. */
-  readonly #words = { recorded: new Map<number, DeviceWord[]>(), replayed: new Map<number, DeviceWord[]>() };
+  readonly #recorded: ReplyReader;
+  readonly #replayed: ReplyReader;
+  /** Events that devices reported by themselves, by id. */
+  readonly #events = {
+    recorded: new Map<number, DeviceEvent[]>(),
+    replayed: new Map<number, DeviceEvent[]>(),
+  };
   readonly #names = new Map<number, string>();
   readonly #welcome = deferred<Welcome | undefined>();
   #drained: ReturnType<typeof deferred<void>> | undefined;
@@ -83,7 +86,10 @@ export class Replay {
   #link: Link | undefined;
   /** Resolves with the host's next frame. */
   #progress = deferred<void>();
-  /** Of the recorded frame that is being read: what it settles, and the long answer that it has a part of. */
+  /**
+   * Results of the recorded frame that is being read: the commands that it settles, and the long reply that
+   * it has a part of.
+   */
   #settledNow: number[] = [];
   #reading: Pair | undefined;
   #counts = { answers: 0, readbacks: 0, bytes: 0, errors: 0, ofTime: 0 };
@@ -103,7 +109,7 @@ export class Replay {
     const { header } = this.#reader;
     if (header.protocol < PROTOCOL.min || header.protocol > PROTOCOL.max) {
       throw bad(
-        `it was made by farlight ${header.farlight}, whose protocol this one does not speak; use that`,
+        `it was made by farlight ${header.farlight}, whose protocol this version does not speak; use that version`,
       );
     }
     try {
@@ -172,12 +178,12 @@ export class Replay {
         else if (record.kind === RECORD.welcome) this.#note(objectOf(record));
       }
       await this.#settle();
-      for (const id of new Set([...this.#words.recorded.keys(), ...this.#words.replayed.keys()]))
-        this.#compareWords(id, true);
+      for (const id of new Set([...this.#events.recorded.keys(), ...this.#events.replayed.keys()]))
+        this.#compareEvents(id, true);
       return undefined;
     } catch (error) {
       if (error instanceof Differs) return error.difference;
-      if (error instanceof ProtocolError) throw bad(`it has what no session sends: ${error.message}`);
+      if (error instanceof ProtocolError) throw bad(`it has data that no session sends: ${error.message}`);
       throw error;
     }
   }
@@ -191,17 +197,17 @@ export class Replay {
     this.#drained = undefined;
   }
 
-  /** Takes what was answered then, and waits until it is answered now. */
+  /** Takes a recorded frame of replies, and waits until the host gives the same replies. */
   async #answer(frame: Uint8Array): Promise<void> {
     this.#settledNow = [];
     this.#reading = undefined;
     this.#recorded.push(frame);
     await this.#keepPace();
     for (const serial of this.#settledNow) await this.#comparePair(serial);
-    for (const id of this.#words.recorded.keys()) this.#compareWords(id, false);
+    for (const id of this.#events.recorded.keys()) this.#compareEvents(id, false);
   }
 
-  /** Where much of a long answer was read that has not come yet, waits for that. */
+  /** Waits if the recorded bytes of a long reply are far ahead of the replayed ones. */
   async #keepPace(): Promise<void> {
     const pair = this.#reading;
     while (pair && !pair.replayed && !this.#failure && pair.readback.recordedAhead > MOST_AHEAD) {
@@ -218,7 +224,7 @@ export class Replay {
     const { call, readback, recorded, replayed } = pair;
     this.#pairs.delete(serial);
     if (!replayed) return;
-    const difference = compareAnswers(call, recorded, replayed, readback);
+    const difference = compareReplies(call, recorded, replayed, readback);
     if (difference) throw new Differs(difference);
     this.#counts.answers += 1;
     const bytes = readback.lengths.recorded;
@@ -230,22 +236,22 @@ export class Replay {
     }
   }
 
-  /** Compares what a device told so far; at the `end` also what only one of the two told. */
-  #compareWords(id: number, end: boolean): void {
-    const recorded = this.#words.recorded.get(id) ?? [];
-    const replayed = this.#words.replayed.get(id) ?? [];
+  /** Compares the events of a device so far; at the `end` also those that only one side has. */
+  #compareEvents(id: number, end: boolean): void {
+    const recorded = this.#events.recorded.get(id) ?? [];
+    const replayed = this.#events.replayed.get(id) ?? [];
     const count = (end ? Math.max : Math.min)(recorded.length, replayed.length);
     for (let at = 0; at < count; at += 1) {
-      const difference = compareWords(this.#names.get(id) ?? 'a device', at + 1, recorded[at], replayed[at]);
+      const difference = compareEvents(this.#names.get(id) ?? 'a device', at + 1, recorded[at], replayed[at]);
       if (difference) throw new Differs(difference);
     }
     if (end) this.#counts.errors += recorded.length;
   }
 
-  /** Waits until the host has carried out everything, so that it has told of every error. */
+  /** Waits until the host has executed everything, so that it has reported every error. */
   async #settle(): Promise<void> {
     this.#check();
-    // The last batch was cut off with the file: the host waits for the rest of it.
+    // The last flush was cut off with the file: the host waits for the rest of it.
     if (!this.#commands.betweenBatches) return;
     const { acknowledge } = OPERATIONS.FarlightSession;
     const w = new Writer();
@@ -268,14 +274,13 @@ export class Replay {
     if (typeof adapter === 'string') this.#about.adapter = adapter;
   }
 
-  #answers(side: 'recorded' | 'replayed'): Answers {
+  #answers(side: 'recorded' | 'replayed'): ReplyReader {
     const pairOf = (serial: number): Pair => {
       const pair = this.#pairs.get(serial);
-      if (!pair || pair[side])
-        throw new ProtocolError(`an answer to the command ${serial}, which is not open`);
+      if (!pair || pair[side]) throw new ProtocolError(`a reply to the command ${serial}, which awaits none`);
       return pair;
     };
-    return new Answers({
+    return new ReplyReader({
       operation: (serial) => pairOf(serial).call.operation,
       bytes: (serial, bytes) => {
         const pair = pairOf(serial);
@@ -289,9 +294,9 @@ export class Replay {
         else pair.answered.resolve();
       },
       told: (device, word) => {
-        const words = this.#words[side].get(device) ?? [];
+        const words = this.#events[side].get(device) ?? [];
         words.push(word);
-        this.#words[side].set(device, words);
+        this.#events[side].set(device, words);
         this.#names.set(device, this.#commands.nameOf(device));
       },
     });

@@ -4,7 +4,9 @@ import { join, resolve } from 'node:path';
 import type { RunToken } from '../../client/run-tokens.js';
 import { FarlightError } from '../../proto/errors.js';
 
-/** Where the processes of a run's program take their tokens: a folder of this user's alone, until the run ends. */
+/**
+ * The folder where the processes of a run take their tokens. Only this user can read it, until the run ends.
+ */
 export class RunFolder {
   readonly path: string;
 
@@ -12,7 +14,7 @@ export class RunFolder {
     this.path = path;
   }
 
-  /** Undefined where none can be made, which is no reason not to run. */
+  /** Undefined if the folder cannot be made, which is no reason not to run. */
   static make(tokens: readonly RunToken[]): RunFolder | undefined {
     try {
       const folder = new RunFolder(mkdtempSync(join(tmpdir(), 'farlight-run-')));
@@ -38,10 +40,10 @@ export class RunFolder {
 }
 
 /**
- * Finds out, before the program starts, whether a file can be written that its process will make. What is there stays
- * until then. Returns the file's absolute path: the program may change its folder.
+ * Checks, before the program starts, that a file can be written which the program will make later. An
+ * existing file stays until then. Returns an absolute path, because the program may change its folder.
  *
- * @throws FarlightError BAD_OPTION where it cannot be.
+ * @throws FarlightError BAD_OPTION if it cannot be written.
  */
 export function checkWritable(option: string, path: string): string {
   const absolute = resolve(path);
@@ -53,13 +55,13 @@ export function checkWritable(option: string, path: string): string {
     const { code } = error as NodeJS.ErrnoException;
     throw new FarlightError(
       'BAD_OPTION',
-      `${option} ${path} cannot be written (${code}); name a file in a folder that there is`,
+      `${option} ${path} cannot be written (${code}); name a file in a folder that exists`,
     );
   }
   return absolute;
 }
 
-/** Tells where the file is, once the program has ended, or that it wrote none. */
+/** Tells where the file is when the program has ended, or that the program wrote none. */
 export function tellOfFile(path: string, what: string, isWritten: boolean): void {
   const none = existsSync(path) ? `${path} is from before` : `there is no ${path}`;
   const sentence = isWritten ? `${what} ${path}` : `the program asked for no GPU, so ${none}`;

@@ -2,34 +2,34 @@ import { grpc } from '../../link/grpc/grpc.js';
 import { FarlightError } from '../../proto/errors.js';
 import { checkLinkOptions, type EmulatedLinkOptions, emulateLink } from '../../testing/emulator.js';
 
-/** A host that is there for one run. */
+/** A host for one run. */
 export interface RunHost {
   url: string;
-  /** Ends what was started for it. */
+  /** Ends everything that was started for it. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a host on this machine, on loopback, which keeps nothing.
+ * Starts a host on loopback of this machine, which keeps nothing.
  *
- * @throws FarlightError where it cannot be started (rejects).
+ * @throws FarlightError (rejects) if it cannot be started.
  */
 export async function hostHere(adapter: string): Promise<RunHost> {
-  // What gRPC would log is said by our own errors, in words for people.
+  // Our own errors tell in plain words what gRPC would log.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
-  // Loaded here so that a run without it need not wait.
+  // Loaded here, so that a run without it need not wait.
   const { Daemon } = await import('../../server/daemon.js');
   return Daemon.start({ listen: '127.0.0.1:0', adapter });
 }
 
-/** A link to emulate, as --emulate gives it. */
+/** The link that --emulate asks for. */
 export type LinkChoice = Omit<EmulatedLinkOptions, 'target'>;
 
 const NAMES: Readonly<Record<string, keyof LinkChoice>> = { rtt: 'rttMs', jitter: 'jitterMs', mbit: 'mbit' };
 const EXAMPLE = 'rtt=30,mbit=100';
 
 /**
- * Understands what --emulate takes: `rtt=MS`, `jitter=MS` and `mbit=MBIT`, any of them, with commas between.
+ * Parses the value of --emulate: any of `rtt=MS`, `jitter=MS` and `mbit=MBIT`, separated by commas.
  *
  * @throws FarlightError BAD_OPTION for anything else.
  */
@@ -51,10 +51,10 @@ export function parseLinkChoice(text: string): LinkChoice {
 }
 
 /**
- * Puts an emulated link in front of a host, or, where none is named, of one that is started on this machine, with
- * this adapter, and that keeps nothing.
+ * Puts an emulated link in front of a host. If no host is named, it starts one on this machine with this
+ * adapter, which keeps nothing.
  *
- * @throws FarlightError where the host cannot be started (rejects).
+ * @throws FarlightError (rejects) if the host cannot be started.
  */
 export async function emulateHost(
   choice: LinkChoice,

@@ -29,14 +29,14 @@ const REGISTER = new URL('../../client/register.js', import.meta.url);
 
 export function runCommand(): Command {
   return new Command('run')
-    .description('Run a program with its WebGPU on a host, or on this machine where none is named.')
+    .description('Run a program with its WebGPU on a host, or on this machine if no host is named.')
     .usage('[options] -- <command> [args...]')
     .argument('<command...>', 'the program and its arguments')
     .option('--host <url>', HOST_HELP)
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option(
       '--emulate <link>',
-      'as if the host were that far away: rtt=MS,mbit=MBIT,jitter=MS',
+      'make the host seem farther away: rtt=MS,mbit=MBIT,jitter=MS',
       parseLinkChoice,
     )
     .addOption(
@@ -45,8 +45,8 @@ export function runCommand(): Command {
         'compress what crosses the network: auto, on or off (or FARLIGHT_COMPRESSION; auto: on a slow line)',
       ).choices(['auto', 'on', 'off']),
     )
-    .option('--trace <file>', 'write what happened when, for https://ui.perfetto.dev')
-    .option('--record <file>', 'write what crossed the network, for farlight replay')
+    .option('--trace <file>', 'write a timeline of the session, for https://ui.perfetto.dev')
+    .option('--record <file>', 'write all that crosses the network, for farlight replay')
     .option('--stats', 'print what crossed the network when the program ends')
     .passThroughOptions()
     .action(run);
@@ -55,7 +55,10 @@ export function runCommand(): Command {
 async function run(command: string[], options: RunOptions): Promise<void> {
   const { emulate } = options;
   if (options.trace && options.record) {
-    throw new FarlightError('BAD_OPTION', '--trace and --record are for a run each; leave out one of them');
+    throw new FarlightError(
+      'BAD_OPTION',
+      '--trace and --record cannot be used in one run; leave out one of them',
+    );
   }
   const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
   const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
@@ -63,7 +66,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
     if (options.adapter) {
       throw new FarlightError(
         'BAD_OPTION',
-        `--adapter is for a GPU of this machine, and the host ${redact(host)} was named; leave out one of them`,
+        `--adapter is for a GPU of this machine, but the host ${redact(host)} is named; leave out one of them`,
       );
     }
     await checkHost(host);
@@ -74,7 +77,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   if (launch.problem) process.stderr.write(`farlight: ${launch.problem}\n`);
   const trace = options.trace && checkWritable('--trace', options.trace);
   const record = options.record && checkWritable('--record', options.record);
-  // Last of what can fail: from here on there is something to end.
+  // The last step that can fail: from here on there is something to end.
   const runHost = await startHost(launch, { host, adapter, emulate });
   const tokens: RunToken[] = ['unasked', 'unused'];
   if (trace) tokens.push('trace');
@@ -96,14 +99,14 @@ async function run(command: string[], options: RunOptions): Promise<void> {
   folder?.remove();
 }
 
-/** Says so where the program computed nothing on a GPU of Farlight. */
+/** Tells the person if the program computed nothing on a GPU of Farlight. */
 function tellOfUse(folder: RunFolder, { runtime, command }: Launch, code: number): void {
-  // A run within another's program has used what that gave it.
+  // A run inside another run's program: the outer run's program has used the GPU, too.
   for (const token of ['unasked', 'unused'] as const) if (folder.isTaken(token)) takeToken(token);
-  // A program of Deno's that may not write takes none.
+  // A program of Deno without permission to write takes no tokens.
   if (folder.isTaken('unused') || (runtime === 'Deno' && !mayWrite(command))) return;
   const hasAsked = folder.isTaken('unasked');
-  // A program that ended with the error of its request has said more.
+  // A program that ended with the error of its request has said more than this line.
   if (hasAsked && code !== 0) return;
   process.stderr.write(`farlight: ${hasAsked ? NO_DEVICE : UNASKED}\n`);
 }
@@ -112,9 +115,12 @@ const UNASKED =
   'the program used no GPU of Farlight; it gives one to programs of Node, Deno and Bun that ask navigator.gpu, farlight or npm webgpu';
 
 const NO_DEVICE =
-  'the program used no GPU of Farlight; it asked for an adapter and for no device, so whatever it computed, it computed elsewhere';
+  'the program used no GPU of Farlight; it asked for an adapter but for no device, so all that it computed was computed elsewhere';
 
-/** The host that this run has of its own, if any. Only Node starts the executor that a program has without a host. */
+/**
+ * The host that this run starts for itself, if any. A private host is started by the client in the program,
+ * which works only in Node.
+ */
 async function startHost(
   { runtime, problem }: Launch,
   { host, adapter, emulate }: { host: string | undefined; adapter: string; emulate: LinkChoice | undefined },
@@ -128,7 +134,7 @@ function mayWrite(command: readonly string[]): boolean {
   return command.some((word) => /^(-A|--allow-all|-W|--allow-write)/.test(word));
 }
 
-/** A host that cannot serve the program is found out before the program starts. */
+/** Finds out before the program starts that a host cannot serve it. */
 async function checkHost(url: string): Promise<void> {
   const client = new HostClient(url);
   try {
@@ -139,24 +145,21 @@ async function checkHost(url: string): Promise<void> {
       throw new FarlightError('VERSION_MISMATCH', versionMismatch(ours, host));
     }
     if (!host.adapter) {
-      throw new FarlightError(
-        'NO_ADAPTER',
-        `the host ${client.url} has no GPU to offer: ${host.adapterProblem}`,
-      );
+      throw new FarlightError('NO_ADAPTER', `the host ${client.url} has no GPU: ${host.adapterProblem}`);
     }
   } finally {
     client.close();
   }
 }
 
-/** Only a name can be wrong; the other choices are left to the program's own executor, for speed. */
+/** Only a name can be wrong. The other choices are left to the program's own executor, for speed. */
 async function checkAdapter(adapter: string): Promise<void> {
   if (!['auto', 'software', 'null'].includes(adapter)) await probeAdapter(adapter);
 }
 
 function environment(host: string | undefined, options: RunOptions): NodeJS.ProcessEnv {
   const environment = { ...process.env };
-  // A file URL has no spaces or quotes in it, so that neither needs quoting.
+  // A file URL contains neither spaces nor quotes, so that it needs no quoting.
   const withOption = (options: string | undefined, more: string) => [options, more].filter(Boolean).join(' ');
   environment.NODE_OPTIONS = withOption(environment.NODE_OPTIONS, `--import=${REGISTER.href}`);
   environment.BUN_OPTIONS = withOption(environment.BUN_OPTIONS, `--preload=${REGISTER.href}`);
@@ -169,7 +172,9 @@ function environment(host: string | undefined, options: RunOptions): NodeJS.Proc
   return environment;
 }
 
-/** How a program has ended: with the exit code that a shell would give, and whether it started and no signal ended it. */
+/**
+ * How a program ended: its exit code as a shell gives it; `byItself` if it started, and no signal ended it.
+ */
 interface Ended {
   code: number;
   byItself: boolean;
@@ -180,7 +185,7 @@ function execute([file = '', ...args]: string[], env: NodeJS.ProcessEnv): Promis
   const child = spawn(file, args, { stdio: 'inherit', env });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      // Ctrl-C reaches the program by itself: a terminal sends it to every process of the group.
+      // A terminal sends Ctrl-C to every process of the group, so the program gets it anyway.
       if (signal === 'SIGINT' && process.stdin.isTTY) return;
       child.kill(signal);
     });

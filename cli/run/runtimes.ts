@@ -2,33 +2,35 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { RuntimeName } from '../../link/machine/runtime.js';
 
-/** How a command is run so that its program has Farlight's GPU. */
+/** How to run a command so that its program gets Farlight's GPU. */
 export interface Launch {
   command: string[];
-  /** What runs the program, as far as that can be seen. A program of Node's may still be started by something else. */
+  /** The program's runtime, as far as it can be seen. Node programs may be started in other ways, too. */
   runtime: RuntimeName | undefined;
-  /** Why the program will not have it. */
+  /** Why the program will not get it. */
   problem?: string;
 }
 
-/** What runs a package's program, or one that is downloaded for it. */
+/** Commands that run a program of a package, or download one for it. */
 const PACKAGE_RUNNERS = ['npx', 'pnpx', 'bunx'];
 const PACKAGE_MANAGERS = ['npm', 'pnpm', 'yarn'];
-/** The commands of package managers that run a package's program, and those that run a script of package.json. */
+/**
+ * The commands of package managers that run a package's program, and those that run a script of package.json.
+ */
 const EXEC = ['exec', 'x', 'dlx'];
 const SCRIPTS = ['run', 'run-script', 'start', 'test'];
-/** Deno's commands that run a program. They load first what `--preload` names (since Deno 2.4). */
+/** Deno's commands that run a program. They first load the module that `--preload` names (since Deno 2.4). */
 const DENO_RUNS = ['run', 'test', 'bench', 'serve', 'eval', 'repl'];
-/** Deno's commands that run none. */
+/** Deno's commands that run no program. */
 const DENO_OTHERS =
   /^(add|audit|bundle|cache|check|ci|clean|compile|completions|coverage|create|deploy|doc|fmt|help|info|init|install|jupyter|lint|lsp|outdated|pack|publish|remove|types|uninstall|update|upgrade|vendor|why)$/;
 
 /**
- * Finds out whether a command is for Deno or Bun, which do not take NODE_OPTIONS, also behind npx and in a script of
- * package.json. Bun is told in BUN_OPTIONS what to load first; Deno has to be told in the command.
+ * Finds out whether a command is for Deno or Bun, which ignore NODE_OPTIONS. It also looks behind npx and
+ * into scripts of package.json. BUN_OPTIONS tells Bun what to load first; Deno must be told in its command.
  *
  * @param register the module to load first, as a URL.
- * @param readScript finds a script of the package that the command is run in.
+ * @param readScript reads a script of the package in which the command runs.
  */
 export function launchOf(command: readonly string[], register: string, readScript = scriptHere): Launch {
   const at = runtimeAt(command);
@@ -47,25 +49,25 @@ export function launchOf(command: readonly string[], register: string, readScrip
 }
 
 const UNSEEN_DENO =
-  'Deno is told by its own command what to load first, and this one starts it in a script, where it has another GPU or none; ' +
+  'Deno must be told in its own command to load Farlight, and this command starts it in a script, where it has another GPU or none; ' +
   'give farlight run that command: farlight run -- deno run -A FILE';
 
 function denoLaunch(command: readonly string[], at: number, register: string): Launch {
   const word = command[at + 1];
   if (word === 'task') return { command: [...command], runtime: 'Deno', problem: UNSEEN_DENO };
   if (word !== undefined && DENO_OTHERS.test(word)) return { command: [...command], runtime: undefined };
-  // `deno FILE` and `deno` alone run as well.
+  // `deno FILE` and `deno` alone run a program, too.
   const before = word !== undefined && DENO_RUNS.includes(word) ? at + 2 : at + 1;
   const told = [...command.slice(0, before), `--preload=${register}`, ...command.slice(before)];
   return { command: told, runtime: 'Deno' };
 }
 
-/** Where the word is that a runtime would be named by. */
+/** The position of the word that may name a runtime. */
 function runtimeAt(command: readonly string[]): number {
   const program = programOf(command[0]);
   const isManager = PACKAGE_MANAGERS.includes(program) || program === 'bun';
   const from = PACKAGE_RUNNERS.includes(program) ? 1 : isManager && EXEC.includes(command[1] ?? '') ? 2 : 0;
-  // bunx runs programs of Node's with Node, unless it is told otherwise: what it names counts.
+  // bunx runs Node programs with Node, unless told otherwise: look at the program that it names.
   if (from === 0 || command.includes('--bun')) return 0;
   const at = command.findIndex((word, index) => index >= from && !word.startsWith('-'));
   return at < 0 ? 0 : at;
@@ -74,14 +76,14 @@ function runtimeAt(command: readonly string[]): number {
 function runtimesIn(script: string): RuntimeName[] {
   const starts = script.split(/&&|\|\|?|;/).map((part) => part.trim().split(/\s+/));
   const named = starts.map((words) => {
-    // Variables may stand before the command.
+    // Variables may come before the command.
     const command = words.slice(words.findIndex((word) => !/^(\w+=.*|cross-env)$/.test(word)));
     return runtimeOf(command[runtimeAt(command)]);
   });
   return named.filter((each) => each !== undefined);
 }
 
-/** A program's name, without its folder, its version (`npx deno@2`) and what Windows adds. */
+/** A program's name, without its folder, its version (`npx deno@2`) and the extension on Windows. */
 function programOf(word = ''): string {
   return basename(word.replaceAll('\\', '/'))
     .replace(/\.(exe|cmd)$/i, '')
@@ -94,14 +96,14 @@ function runtimeOf(word: string | undefined): RuntimeName | undefined {
   return program === 'bun' || program === 'bunx' ? 'Bun' : undefined;
 }
 
-/** A script of the nearest package.json. */
+/** Reads a script of the nearest package.json. */
 function scriptHere(name: string): string | undefined {
   for (let folder = process.cwd(); ; folder = dirname(folder)) {
     try {
       const script: unknown = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).scripts?.[name];
       return typeof script === 'string' ? script : undefined;
     } catch {
-      // None here, or none that can be read: the program's own tool says so.
+      // There is none, or it cannot be read: the program's own tool reports that.
     }
     if (folder === dirname(folder)) return undefined;
   }

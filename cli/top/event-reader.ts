@@ -1,7 +1,7 @@
 /**
- * Reads server-sent events out of a text that comes in pieces
- * (https://html.spec.whatwg.org/multipage/server-sent-events.html), as far as a host's page sends them: events with a
- * name and one line of data.
+ * Reads server-sent events from a text that arrives in pieces
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html). It knows only what a host's page sends:
+ * events with a name and one line of data.
  */
 export class EventReader {
   readonly #onEvent: (name: string, data: string) => void;

@@ -17,12 +17,12 @@ export interface TopSize {
   rows: number;
 }
 
-/** Ends of sessions that are shown. */
+/** How many ended sessions are shown. */
 const ENDS = 5;
-/** The names that clients choose take no more than this. */
+/** The width of names that clients choose. */
 const NAME = 28;
 
-/** The host as lines of a terminal of that size; no line is longer, and there are no more of them. */
+/** The host as lines of a terminal: not more lines, and none longer, than its size. */
 export function topLines(host: HostView, size: TopSize, style: Style): string[] {
   const parts = [summary(host), sessionsTable(host), endsTable(host.ends)].filter(
     (lines) => lines.length > 0,

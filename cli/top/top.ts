@@ -15,7 +15,7 @@ interface TopOptions {
   json?: boolean;
 }
 
-/** How long to wait before asking again a host that has gone, in milliseconds. */
+/** How long to wait before a lost host is asked again, in milliseconds. */
 const AGAIN_MS = 1000;
 
 const ENTER = '\x1b[?1049h\x1b[?25l';
@@ -26,9 +26,9 @@ const CLEAR_BELOW = '\x1b[J';
 
 export function topCommand(): Command {
   return new Command('top')
-    .description('Show what the host on this machine does, live; q ends it.')
-    .option('--dashboard <address>', 'where the host has its dashboard', DEFAULT_DASHBOARD)
-    .option('--json', 'print what is known now as JSON, once')
+    .description('Show live what the host on this machine does; q quits.')
+    .option('--dashboard <address>', 'the address of the dashboard', DEFAULT_DASHBOARD)
+    .option('--json', 'print the current state as JSON, once')
     .allowExcessArguments(false)
     .action(top);
 }
@@ -47,7 +47,7 @@ async function top({ dashboard, json }: TopOptions): Promise<void> {
   }
 }
 
-/** What the host is now. @throws FarlightError UNREACHABLE where none answers. */
+/** The state of the host now. @throws FarlightError UNREACHABLE if no host answers. */
 async function readHost(url: string): Promise<HostView> {
   try {
     const response = await fetch(`${url}/host.json`);
@@ -58,7 +58,7 @@ async function readHost(url: string): Promise<HostView> {
   } catch (cause) {
     throw new FarlightError(
       'UNREACHABLE',
-      `no Farlight host shows itself at ${url} (${reasonOf(cause)}); start one here with farlight serve, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
+      `there is no dashboard of a Farlight host at ${url} (${reasonOf(cause)}); start one here with farlight serve, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
       { cause },
     );
   }
@@ -69,7 +69,7 @@ function reasonOf(error: unknown): string {
   return cause?.code ?? messageOf(error);
 }
 
-/** The terminal, for as long as the host is shown on it; afterwards it is as it was. */
+/** The terminal while the host is shown on it. Afterwards it looks as it did before. */
 class Screen {
   readonly #left = deferred<void>();
   readonly #url: string;
@@ -91,13 +91,13 @@ class Screen {
     void this.#follow();
   }
 
-  /** Resolves when it is no longer shown. */
+  /** Resolves when the host is no longer shown. */
   get shown(): Promise<void> {
     return this.#left.promise;
   }
 
   readonly #onKey = (keys: Buffer) => {
-    // In raw mode ctrl-C is a character like any other.
+    // In raw mode ctrl-C is an ordinary character.
     if (['q', 'Q', '\u0003'].some((key) => keys.includes(key))) this.#end();
   };
 
@@ -130,14 +130,14 @@ class Screen {
     stdout.write(`${HOME}${text}${CLEAR_BELOW}\x1b[${stdout.rows};1H${state}${CLEAR_LINE}`);
   };
 
-  /** Shows what the host tells, until the end; comes back to a host that was away. */
+  /** Shows the host's reports until the end; reconnects to a host that was away. */
   async #follow(): Promise<void> {
     const { signal } = this.#gone;
     while (!signal.aborted) {
       try {
         await this.#read(signal);
       } catch {
-        // Said below.
+        // Reported below.
       }
       if (signal.aborted) return;
       this.#answers = false;

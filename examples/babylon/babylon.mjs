@@ -1,5 +1,5 @@
-// Renders a scene with Babylon.js, without a page or a window, and writes a PNG. It runs on whatever GPU `navigator.gpu`
-// has, here or elsewhere.
+// Renders a scene with Babylon.js, without a page or a window, and writes a PNG. It runs on any GPU that
+// `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node babylon.mjs [--out FILE.png] [--width PIXELS] [--height PIXELS]
 import { writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ const engine = await createEngine(canvas);
 const scene = createScene(engine);
 const { result: png } = await withProgress('Rendering (compiles the shaders)', async () => {
   await scene.whenReadyAsync();
-  // What the loop of runRenderLoop does with each animation frame.
+  // The loop of runRenderLoop does this in each animation frame.
   engine.beginFrame();
   scene.render();
   engine.endFrame();

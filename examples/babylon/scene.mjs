@@ -1,4 +1,5 @@
-// A ball, a box and a ring of metal on a checkered floor, in the light of the sun: textures with mipmaps, shadows, and a floor that is lost in fog.
+// A ball, a box and a ring of metal on a checkered floor, in sunlight: textures with mipmaps, shadows, and a
+// floor that disappears in fog.
 import { ArcRotateCamera } from '@babylonjs/core/Cameras/arcRotateCamera.js';
 import { WebGPUEngine } from '@babylonjs/core/Engines/webgpuEngine.js';
 import { DirectionalLight } from '@babylonjs/core/Lights/directionalLight.js';
@@ -80,7 +81,7 @@ function createFloor(scene) {
   return floor;
 }
 
-/** From pixels: Babylon.js's loaders of images take them from a page. */
+/** Made of pixels, since Babylon.js's image loaders need a page. */
 function createCheckers(scene, size, fields, light, dark) {
   const data = new Uint8Array(size * size * 4);
   for (let y = 0; y < size; y++) {

@@ -1,9 +1,9 @@
-// Starts a GPU host and the pages of this example, and says where they are:
+// Starts a GPU host and the pages of this example, and prints their address:
 //
 //   npm run build && node examples/browser/demo.mjs [--port PORT]
 //
-// The pages come from one port and the GPU from another, as they would from two machines: so the
-// host is told which pages may use it.
+// The pages come from one port and the GPU from another, as from two machines. So the host must be told which
+// pages may use it.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';

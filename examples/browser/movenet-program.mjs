@@ -1,12 +1,12 @@
-// Finds a person in a photo with MoveNet, on TensorFlow.js and its WebGPU backend. There is nothing of Farlight in this
-// program: it runs on whatever GPU `navigator.gpu` has.
+// Finds a person in a photo with MoveNet, on TensorFlow.js and its WebGPU backend. This program has no code
+// for Farlight: it runs on any GPU that `navigator.gpu` has.
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
 import { drawSkeleton } from '../movenet/drawing.mjs';
 import { estimate, keyPoints, preparePhoto, samplePart } from '../movenet/key-points.mjs';
 import { say } from './page.mjs';
 
-/** `?runs=N` measures so many inferences, `?reference` compares the first with the CPU's. */
+/** `?runs=N` measures N inferences, `?reference` compares the first with the CPU's result. */
 const flags = new URLSearchParams(location.search);
 const MODEL = '/models/movenet-lightning.json';
 
@@ -33,7 +33,7 @@ export async function main() {
   return { points, ms, fromCpu };
 }
 
-/** The largest one from what TensorFlow.js's CPU backend says, which takes its time. */
+/** The largest difference from TensorFlow.js's CPU backend, which takes its time. */
 async function difference(input, values) {
   say('Asking the CPU ...');
   await tf.setBackend('cpu');

@@ -1,4 +1,4 @@
-// What the pages of this example have in common.
+// Shared by the pages of this example.
 import { close, install, stats } from 'farlight/browser';
 
 const status = document.querySelector('#status');
@@ -8,11 +8,11 @@ export function say(text) {
 }
 
 /**
- * Gives the page the GPU of the host that `?host=` names and runs the program, which is loaded only then: libraries
- * look for a GPU as soon as they are loaded.
+ * Gives the page the GPU of the host that `?host=` names, then loads and runs the program: libraries look for
+ * a GPU when they load.
  */
 export async function run(load) {
-  // What a test reads: whether the browser had a GPU before, and how it went.
+  // A test reads this: whether the browser had a GPU before, and the result.
   globalThis.example = { hadGpu: Boolean(await navigator.gpu?.requestAdapter()) };
   try {
     const gpu = await install(new URLSearchParams(location.search).get('host') ?? undefined);

@@ -1,4 +1,5 @@
-// Makes the pages of this example and serves them on this machine. A project of yours would have its bundler do that.
+// Builds the pages of this example and serves them on this machine. In a project of yours, a bundler does
+// that.
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
@@ -21,7 +22,7 @@ const TYPES = {
 
 /**
  * @param {{ port?: number }} options port 0 (default): any free one.
- * @returns where the pages are, and what ends their server.
+ * @returns the address of the pages, and a function that stops their server.
  */
 export async function servePages({ port = 0 } = {}) {
   const files = await bundle();
@@ -44,14 +45,14 @@ export async function servePages({ port = 0 } = {}) {
   };
 }
 
-/** What the pages load, by name. */
+/** The modules that the pages load, by name. */
 async function bundle() {
   const { outputFiles } = await build({
     entryPoints: PAGES.map((name) => path.join(here, `${name}.mjs`)),
     outdir: here,
     write: false,
     bundle: true,
-    // Programs are loaded when there is a GPU, so they are modules of their own.
+    // Programs load after the GPU is there, so they are modules of their own.
     splitting: true,
     format: 'esm',
     platform: 'browser',

@@ -1,9 +1,10 @@
-// Draws a scene with three.js's WebGPURenderer, once and then turning. There is nothing of Farlight in this program.
+// Draws a scene with three.js's WebGPURenderer, first still, then turning. This program has no code for
+// Farlight.
 import * as THREE from 'three/webgpu';
 import { createScene } from '../three/scene.mjs';
 import { say } from './page.mjs';
 
-/** The turning scene's frames that are measured. */
+/** How many frames of the turning scene are measured. */
 const FRAMES = 20;
 
 export async function main() {
@@ -28,7 +29,7 @@ export async function main() {
   return { frameMs: ms };
 }
 
-/** Turns the scene for ever; resolves to the milliseconds between two frames at first. */
+/** Turns the scene for ever. Resolves to the milliseconds between its first frames. */
 function turn(renderer, scene, camera) {
   return new Promise((resolve) => {
     let count = 0;

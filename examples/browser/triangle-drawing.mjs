@@ -18,7 +18,7 @@ struct Corner {
 }
 `;
 
-/** Draws a triangle of three colors on nothing. */
+/** Draws a triangle of three colors on an empty background. */
 export function drawTriangle(device, format, texture) {
   const module = device.createShaderModule({ code: SHADER });
   const pipeline = device.createRenderPipeline({

@@ -1,4 +1,4 @@
-// A triangle by plain WebGPU. There is nothing of Farlight in this program.
+// A triangle in plain WebGPU. This program has no code for Farlight.
 
 import { say } from './page.mjs';
 import { drawTriangle } from './triangle-drawing.mjs';

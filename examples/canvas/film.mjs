@@ -1,5 +1,5 @@
-// Draws a triangle that turns, frame by frame as a page would, and writes each frame as a PNG. It runs on whatever GPU
-// `navigator.gpu` has, here or elsewhere.
+// Draws a turning triangle frame by frame, as a page would, and writes each frame as a PNG. It runs on any
+// GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node film.mjs [--out FOLDER] [--frames N]
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ const group = device.createBindGroup({
 const film = context.canvas.frames();
 requestAnimationFrame(() => draw(0));
 mkdirSync(flags.out, { recursive: true });
-// While a frame is written the program draws three more at most, and then waits.
+// While a frame is written, the program draws at most three more, and then waits.
 for await (const frame of film) {
   const name = `${String(frame.number).padStart(3, '0')}.png`;
   writeFileSync(join(flags.out, name), await frame.toPNG());

@@ -1,5 +1,5 @@
-// Trains a small network with jax-js: matrix products, gradients and compiled kernels, on the GPU and then on its
-// WebAssembly backend, and compares the two. There is nothing of Farlight in this program: it runs on whatever GPU
+// Trains a small network with jax-js: matrix products, gradients and compiled kernels, on the GPU and then on
+// its WebAssembly backend, and compares both. This program has no code for Farlight: it runs on any GPU that
 // `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node jax.mjs [--steps N]
@@ -12,7 +12,7 @@ const steps = Number(flags.steps);
 const SAMPLES = 128;
 const HIDDEN = 32;
 const RATE = 0.1;
-/** In single precision, where the two sum in different orders and GPUs are free in how exactly they have tanh. */
+/** In single precision: both sum in different orders, and GPUs may compute tanh less exactly. */
 const TOLERANCE = 1e-3;
 
 if (!(await init('webgpu')).includes('webgpu')) {
@@ -47,7 +47,7 @@ async function train(device) {
     output: random.uniform(second, [HIDDEN, 1], { minval: -0.3, maxval: 0.3 }),
   };
 
-  // An array that is passed on is used up, unless `.ref` takes another reference to it.
+  // Passing an array on uses it up, unless `.ref` takes another reference.
   const step = jit((weights, x, y) => {
     const [loss, gradient] = valueAndGrad(lossOf)(tree.ref(weights), x, y);
     return { loss, weights: tree.map((weight, slope) => weight.sub(slope.mul(RATE)), weights, gradient) };
@@ -58,7 +58,7 @@ async function train(device) {
     weights = result.weights;
     losses.push(...(await result.loss.data()));
   }
-  // Reading at once, as `dataSync` does, is for pages alone: on a GPU it goes through a canvas.
+  // Only a page can read at once, as `dataSync` does: on a GPU it goes through a canvas.
   const parts = await Promise.all(Object.values(weights).map((weight) => weight.data()));
   return { losses, weights: Float32Array.from(parts.flatMap((part) => [...part])) };
 }

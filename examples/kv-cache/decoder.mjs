@@ -1,11 +1,14 @@
-// A step of a decoder as a language model has it: attention of one head over all positions so far, whose keys and values
-// are kept from step to step. Its weights are random, the same ones each time.
+// A decoder step as in a language model: attention of one head over all positions so far. Their keys and
+// values are kept from step to step. The weights are random, but the same each time.
 import { randomArray } from '../support/random.mjs';
 import { node, onnxModel, tensor, value } from '../transformers/onnx-file.mjs';
 
 export const HIDDEN = 128;
 
-/** Takes a position, and the keys and values of those before; gives what comes after, and all keys and values. */
+/**
+ * Takes a position, and the keys and values of all positions before. Returns the output, and all keys and
+ * values.
+ */
 export function decoderModel() {
   const square = (name, seed) =>
     tensor(name, [HIDDEN, HIDDEN], randomArray(HIDDEN * HIDDEN, seed, 4 / Math.sqrt(HIDDEN)));

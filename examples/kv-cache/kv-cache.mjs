@@ -1,6 +1,6 @@
-// Decodes step by step on ONNX Runtime Web, as a language model does, and keeps the keys and values of all positions on
-// the GPU: on the GPU, and then on its WebAssembly backend, and compares the two. There is nothing of Farlight in this
-// program: it runs on whatever GPU `navigator.gpu` has, here or elsewhere.
+// Decodes step by step on ONNX Runtime Web, as a language model does, and keeps the keys and values of all
+// positions on the GPU. It runs on the GPU and then on the WebAssembly backend, and compares both. This
+// program has no code for Farlight: it runs on any GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run --stats -- node --liftoff-only kv-cache.mjs [--cache gpu|cpu] [--steps N]
 import { parseArgs } from 'node:util';
@@ -12,15 +12,15 @@ import { decoderModel, HIDDEN } from './decoder.mjs';
 const { values: flags } = parseArgs({
   options: { cache: { type: 'string', default: 'gpu' }, steps: { type: 'string', default: '16' } },
 });
-/** How many positions the prompt had. */
+/** The number of positions in the prompt. */
 const PROMPT = 256;
-/** Of values within 1, in single precision. */
+/** For values within 1, in single precision. */
 const TOLERANCE = 1e-4;
 
 const model = decoderModel();
 const gpu = await decode({
   executionProviders: ['webgpu'],
-  // What is named here stays on the GPU when a step is done; what is not comes to the program.
+  // Outputs that are named here stay on the GPU after a step; all others come to the program.
   ...(flags.cache === 'gpu' && { preferredOutputLocation: { keys: 'gpu-buffer', values: 'gpu-buffer' } }),
 });
 const cpu = await decode({ executionProviders: ['wasm'] });
@@ -35,7 +35,7 @@ async function decode(options) {
   const outputs = [];
   for (let step = 0; step < Number(flags.steps); step++) {
     const after = await session.run({ x: rows(1, x), past_keys: keys, past_values: values });
-    // ONNX Runtime frees no buffer of the GPU by itself that it has given out.
+    // ONNX Runtime never frees a GPU buffer that it has given out.
     keys.dispose();
     values.dispose();
     ({ keys, values } = after);

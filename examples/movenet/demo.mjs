@@ -1,5 +1,5 @@
-// `npm start`: starts a GPU host in a process of its own, runs MoveNet on it through `farlight run`, and stops
-// the host again. The program is examples/movenet/movenet.mjs, which knows nothing of all this.
+// `npm start`: starts a GPU host in a process of its own, runs MoveNet on it with `farlight run`, and stops
+// the host. The program, examples/movenet/movenet.mjs, does not know of Farlight.
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,7 @@ const picture = path.join(root, 'out/movenet.png');
 mkdirSync(path.dirname(picture), { recursive: true });
 
 console.log('Starting a GPU host in a process of its own ...');
-// It keeps no uploads, so that the demonstration leaves nothing behind and shows the same each time.
+// The host keeps no uploads, so that the demonstration leaves nothing behind and shows the same each time.
 const serve = ['serve', '--listen', '127.0.0.1:0', '--blobs', 'off', '--log-level', 'silent'];
 const host = spawn(process.execPath, [cli, ...serve], {
   stdio: ['ignore', 'pipe', 'inherit'],

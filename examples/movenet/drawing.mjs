@@ -5,7 +5,7 @@ const LEFT = [64, 200, 255];
 const RIGHT = [255, 176, 32];
 const MIDDLE = [120, 255, 120];
 
-/** Draws the key points that were found, and the bones between them, into the image. */
+/** Draws the key points, and the bones between them, into the image. */
 export function drawSkeleton(image, points) {
   const radius = Math.max(2, Math.round(Math.max(image.width, image.height) / 160));
   const found = new Map(points.filter(({ score }) => score >= MIN_SCORE).map((point) => [point.name, point]));
@@ -27,7 +27,10 @@ function colourOf(from, to) {
   return MIDDLE;
 }
 
-/** A line with round ends: every pixel is coloured by how far it is from the line, which smooths the edges. */
+/**
+ * A line with round ends. The color of each pixel depends on its distance from the line, which smooths the
+ * edges.
+ */
 function drawLine(image, from, to, radius, colour) {
   const dx = to.x - from.x;
   const dy = to.y - from.y;

@@ -44,7 +44,10 @@ export const EDGES = [
 
 const INPUT_SIZE = 192;
 
-/** One person out of the group in `@vladmandic/face-api/demo/sample1.jpg`, as MoveNet looks for one. */
+/**
+ * Cuts one person out of the group photo `@vladmandic/face-api/demo/sample1.jpg`, since MoveNet looks for
+ * one.
+ */
 export function samplePart(group) {
   return crop(group, { x: 1180, y: 100, width: 740, height: 1180 });
 }
@@ -55,7 +58,7 @@ export function preparePhoto(photo) {
   return { pixels: rgb({ data, width, height }), toImage };
 }
 
-/** The model's own output: y, x (0 to 1 in the square the model sees) and score of each key point. */
+/** The model's own output: y, x (0 to 1 in the model's square) and score of each key point. */
 export async function estimate(model, { pixels }) {
   const output = tf.tidy(() => {
     const input = tf.tensor4d(pixels, [1, INPUT_SIZE, INPUT_SIZE, 3], 'int32');

@@ -1,5 +1,5 @@
-// Finds a person in a photo with MoveNet, on TensorFlow.js and its WebGPU backend. There is nothing of Farlight
-// in this program: it runs on whatever GPU `navigator.gpu` has, here or elsewhere.
+// Finds a person in a photo with MoveNet, on TensorFlow.js and its WebGPU backend. This program has no code
+// for Farlight: it runs on any GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node movenet.mjs [--photo FILE.jpg] [--out FILE.png] [--runs N]
 import { parseArgs } from 'node:util';

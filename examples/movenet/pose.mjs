@@ -6,7 +6,7 @@ import { samplePart } from './key-points.mjs';
 
 export * from './key-points.mjs';
 
-/** The photo the example shows when it is given none. */
+/** The default photo of the example. */
 export function samplePhoto() {
   const group = fileURLToPath(import.meta.resolve('@vladmandic/face-api/demo/sample1.jpg'));
   return samplePart(readImage(group));

@@ -1,5 +1,5 @@
-// Draws a triangle and writes it as a picture: a program for npm `webgpu`. With `from 'farlight'` in its first line
-// it draws it on whatever GPU FARLIGHT_HOST names.
+// A program for npm `webgpu`: draws a triangle and writes it as a picture. With `from 'farlight'` in its
+// first line it draws on the GPU of the host that FARLIGHT_HOST names.
 //
 //   node triangle.mjs [--out FILE.png]
 
@@ -61,6 +61,6 @@ writePng(flags.out, { width: SIZE, height: SIZE, data: new Uint8Array(result.get
 result.unmap();
 console.log(`Wrote ${flags.out}`);
 
-// Dawn keeps a process alive as long as it has an object of it.
+// Dawn keeps a process alive as long as the process has a Dawn object.
 device.destroy();
 gpu = undefined;

@@ -1,5 +1,5 @@
-// Shapes, sprites of a texture, what a mask leaves of them, colors that are added, a blurred disc, and another whose
-// colors are turned over.
+// Shapes, masked sprites of a texture, colors that are added, a blurred disc, and a disc with inverted
+// colors.
 import {
   BlurFilter,
   BufferImageSource,
@@ -26,7 +26,7 @@ function createShapes() {
     .stroke({ width: 10, color: 0x60e0d0, cap: 'round' });
 }
 
-/** Sprites of one texture, turned and scaled, of which a circle is left. */
+/** Turned and scaled sprites of one texture, cut to a circle by a mask. */
 function createMasked() {
   const texture = createCheckers(32, 4, [40, 160, 70], [240, 240, 120]);
   const sprites = new Container();
@@ -68,7 +68,7 @@ function createFiltered() {
   return [blurred, turned];
 }
 
-/** From pixels: PixiJS's loaders of images take them from a page. */
+/** Made of pixels, since PixiJS's image loaders need a page. */
 function createCheckers(size, fields, light, dark) {
   const data = new Uint8Array(size * size * 4);
   for (let y = 0; y < size; y++) {

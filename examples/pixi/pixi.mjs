@@ -1,5 +1,5 @@
-// Renders a picture with PixiJS, without a page or a window, and writes a PNG. It runs on whatever GPU `navigator.gpu`
-// has, here or elsewhere.
+// Renders a picture with PixiJS, without a page or a window, and writes a PNG. It runs on any GPU that
+// `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node pixi.mjs [--out FILE.png] [--width PIXELS] [--height PIXELS]
 import { writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ await app.init({
   height: Number(flags.height),
   background: 0x1b3a5c,
   antialias: true,
-  // The ticker would draw a frame each time that a screen shows one.
+  // The ticker would draw a frame whenever a screen shows one.
   autoStart: false,
 });
 drawPicture(app.stage);
@@ -35,7 +35,8 @@ const { result: png } = await withProgress('Rendering (compiles the shaders)', (
   app.render();
   return app.canvas.toPNG();
 });
-// Until then it asks for one animation frame after the other. It warns of what its own filters leave bound.
+// Until then it requests one animation frame after the other. It warns of bindings that its own filters
+// leave.
 app.destroy();
 
 writeFileSync(flags.out, png);

@@ -1,5 +1,5 @@
-// Renders a scene with PlayCanvas, without a page or a window, and writes a PNG. It runs on whatever GPU `navigator.gpu`
-// has, here or elsewhere.
+// Renders a scene with PlayCanvas, without a page or a window, and writes a PNG. It runs on any GPU that
+// `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node playcanvas.mjs [--out FILE.png] [--width PIXELS] [--height PIXELS]
 import { writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { install } from 'farlight/canvas';
 import { withProgress } from '../support/progress.mjs';
 
-// PlayCanvas looks for a page when it is loaded.
+// PlayCanvas looks for a page when it loads.
 install();
 const { createApplication, createScene } = await import('./scene.mjs');
 
@@ -27,7 +27,7 @@ createScene(app);
 const { result: png } = await withProgress('Rendering (compiles the shaders)', async () => {
   const frames = canvas.frames();
   app.start();
-  // The application draws one animation frame after the other. The first has all there is to see.
+  // The application draws one animation frame after the other. The first frame shows the whole scene.
   const { value: frame } = await frames.next();
   await frames.return();
   return frame.toPNG();

@@ -1,5 +1,5 @@
-// A ball, a box and a capsule on a checkered floor, in the light of the sun and of a blue lamp: a texture with mipmaps,
-// shadows, and glass.
+// A ball, a box and a capsule on a checkered floor, in sunlight and the light of a blue lamp: a texture with
+// mipmaps, shadows, and glass.
 import * as pc from 'playcanvas';
 
 export async function createApplication(canvas) {
@@ -85,7 +85,7 @@ function createMaterial(settings) {
   return material;
 }
 
-/** From pixels: PlayCanvas's loaders of images take them from a page. */
+/** Made of pixels, since PlayCanvas's image loaders need a page. */
 function createCheckers(device, size, fields, light, dark) {
   const data = new Uint8Array(size * size * 4);
   for (let y = 0; y < size; y++) {

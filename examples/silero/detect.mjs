@@ -1,12 +1,12 @@
 import { ort } from '../support/onnx-runtime.mjs';
 
-/** What the model takes at a time, in samples, and how many of those before it wants to see again. */
+/** How many samples the model takes at a time, and how many earlier samples it needs again. */
 const CHUNK = 512;
 const CONTEXT = 64;
 
 /**
- * The probability of speech in each chunk of `audio`, and the model's state after the last.
- * The length of `audio` is a multiple of 512 samples.
+ * The probability of speech in each chunk of `audio`, and the model's last state. The length of `audio` is a
+ * multiple of 512 samples.
  */
 export async function detectSpeech(session, audio, sampleRate) {
   const rate = new ort.Tensor('int64', BigInt64Array.of(BigInt(sampleRate)), []);

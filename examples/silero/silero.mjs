@@ -1,6 +1,6 @@
-// Finds where somebody speaks, with Silero's voice activity detector (v5) on ONNX Runtime Web: on the GPU, and then on
-// its WebAssembly backend, and compares the two. The voice is synthetic. There is nothing of Farlight in this program:
-// it runs on whatever GPU `navigator.gpu` has, here or elsewhere.
+// Finds speech with Silero's voice activity detector (v5) on ONNX Runtime Web: on the GPU and then on the
+// WebAssembly backend, and compares both. The voice is synthetic. This program has no code for Farlight: it
+// runs on any GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node --liftoff-only silero.mjs
 import { readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { synthesizeSpeech } from './speech.mjs';
 
 const SAMPLE_RATE = 16_000;
 const SECONDS = 0.512;
-/** Of a probability, in single precision. */
+/** For a probability, in single precision. */
 const TOLERANCE = 1e-3;
 
 const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');

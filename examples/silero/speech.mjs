@@ -1,8 +1,8 @@
-// A voice for the speech detector, made from the source-filter model: pulses of the vocal folds, through the
-// resonances of a mouth that moves from vowel to vowel. It uses no randomness from outside, so that every run
-// hears the same samples.
+// A voice for the speech detector, made with the source-filter model: pulses of the vocal folds, filtered by
+// a mouth that moves from vowel to vowel. It uses no outside randomness, so that every run hears the same
+// samples.
 
-// First three formants (Hz) of a, i, o, e.
+// The first three formants (Hz) of a, i, o and e.
 const VOWELS = [
   [730, 1090, 2440],
   [270, 2290, 3010],
@@ -12,7 +12,7 @@ const VOWELS = [
 const BANDWIDTHS = [80, 100, 140];
 const SYLLABLES_PER_SECOND = 4.5;
 
-/** Silence with a little room noise; from a quarter to three quarters of the time, somebody speaks. */
+/** Silence with a little room noise. From a quarter to three quarters of the time, somebody speaks. */
 export function synthesizeSpeech({ sampleRate, samples }) {
   const audio = new Float32Array(samples);
   const noise = noiseSource();
@@ -35,7 +35,7 @@ export function synthesizeSpeech({ sampleRate, samples }) {
   return audio;
 }
 
-/** The slope of the air flow: a slow opening of the folds, and an abrupt closing. */
+/** The slope of the air flow: the folds open slowly and close abruptly. */
 function glottalFlow(phase) {
   if (phase < 0.4) return Math.sin((Math.PI * phase) / 0.4) * 0.4;
   if (phase < 0.56) return -Math.sin((Math.PI * (phase - 0.4)) / 0.16);
@@ -59,7 +59,7 @@ function resonate(state, input, hertz, bandwidth, sampleRate) {
   return output;
 }
 
-/** White noise from -1 to 1, by a linear congruential generator. */
+/** White noise from -1 to 1, made by a linear congruential generator. */
 function noiseSource() {
   let seed = 1;
   return () => {

@@ -6,7 +6,7 @@ export function largestDifference(values, others) {
   return values.reduce((most, value, at) => Math.max(most, Math.abs(value - others[at])), 0);
 }
 
-/** Prints how far the GPU's values are from the CPU's, and what they are; fails the program beyond `tolerance`. */
+/** Prints the GPU's values and how far they are from the CPU's. Beyond `tolerance` the program fails. */
 export function reportDifference(gpu, cpu, tolerance) {
   const error = largestDifference(gpu, cpu);
   console.log(`Largest difference from the CPU: ${error.toExponential(1)}`);

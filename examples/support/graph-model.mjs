@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 
-/** Loads a TensorFlow.js graph model from files: plain TensorFlow.js only knows how to fetch one from a URL. */
+/** Loads a TensorFlow.js graph model from files: TensorFlow.js itself can only fetch one from a URL. */
 export async function loadGraphModel(url) {
   const { modelTopology, weightsManifest, signature } = JSON.parse(await readFile(url, 'utf8'));
   const files = weightsManifest.flatMap(({ paths }) => paths.map((file) => readFile(new URL(file, url))));

@@ -1,7 +1,7 @@
-// ONNX Runtime Web, set up for Node. Its heap is a SharedArrayBuffer however many threads it has.
+// ONNX Runtime Web, set up for Node. Its heap is always a SharedArrayBuffer, with any number of threads.
 import * as ort from 'onnxruntime-web/webgpu';
 
-// With more than one thread it fetches the code of its workers from a file: URL, which Node does not fetch.
+// With more than one thread it fetches its workers' code from a file: URL, and Node fetches none.
 ort.env.wasm.numThreads = 1;
 
 export { ort };

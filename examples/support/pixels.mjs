@@ -1,4 +1,4 @@
-// What the examples do with images, in Node and in pages: `{ width, height, data }` with RGBA bytes.
+// Image functions of the examples, for Node and pages. An image is `{ width, height, data }` with RGBA bytes.
 
 export function crop(image, { x, y, width, height }) {
   const data = new Uint8Array(width * height * 4);
@@ -74,7 +74,7 @@ export function letterbox(image, size) {
   return { width: size, height: size, data, toImage };
 }
 
-/** The colours alone, pixel after pixel: red, green, blue. */
+/** Only the colors, pixel after pixel: red, green, blue. */
 export function rgb({ width, height, data }) {
   const colours = new Uint8Array(width * height * 3);
   for (let pixel = 0; pixel < width * height; pixel++) {

@@ -1,6 +1,6 @@
 /**
- * Awaits `work` and says on stderr how long it has taken so far: the first inference compiles every shader of
- * the model, which takes tens of seconds on a software GPU. Resolves to the result and the milliseconds.
+ * Awaits `work`, and shows on stderr how long it has taken so far. The first inference compiles every shader
+ * of the model, which takes tens of seconds on a software GPU. Resolves to the result and the milliseconds.
  */
 export async function withProgress(title, work) {
   const start = performance.now();

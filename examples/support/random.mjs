@@ -1,4 +1,6 @@
-/** Numbers from -0.5 to 0.5, the same at each call with the same seed, in steps that single precision has too. */
+/**
+ * Numbers from -0.5 to 0.5, always the same for the same seed, in steps that single precision can represent.
+ */
 export function randomNumbers(seed) {
   let state = seed;
   return () => {
@@ -7,7 +9,7 @@ export function randomNumbers(seed) {
   };
 }
 
-/** So many of them, in single precision. */
+/** `length` of them, in single precision. */
 export function randomArray(length, seed, scale = 1) {
   const random = randomNumbers(seed);
   return Float32Array.from({ length }, () => random() * scale);

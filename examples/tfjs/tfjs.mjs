@@ -1,6 +1,6 @@
-// TensorFlow.js in its smallest form: a product of two matrices, and a small network that sorts points. Both run on
-// the GPU and on TensorFlow.js's CPU backend, and are compared. There is nothing of Farlight in this program: it runs
-// on whatever GPU `navigator.gpu` has, here or elsewhere.
+// TensorFlow.js at its smallest: a product of two matrices, and a small network that classifies points. Both
+// run on the GPU and on TensorFlow.js's CPU backend, and are compared. This program has no code for Farlight:
+// it runs on any GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node tfjs.mjs
 import * as tf from '@tensorflow/tfjs';
@@ -10,7 +10,7 @@ import { randomArray } from '../support/random.mjs';
 
 const SIZE = 64;
 const POINTS = 8;
-/** In single precision, where the two sum in different orders. */
+/** In single precision, since both sum in different orders. */
 const TOLERANCE = 1e-4;
 
 const gpu = await computeOn('webgpu');
@@ -37,7 +37,7 @@ async function computeOn(backend) {
       tf.layers.dense({ units: 3, activation: 'softmax', name: `classes-${backend}` }),
     ],
   });
-  // Weights of one's own; a real program loads or trains them.
+  // Fixed weights; a real program loads or trains them.
   model.setWeights(
     model.getWeights().map(({ shape, size }, at) => tf.tensor(randomArray(size, at + 3), shape)),
   );

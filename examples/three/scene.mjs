@@ -1,5 +1,5 @@
-// A ball, a box, a knot and a glass on a checkered floor, in the light of the sun and of a small blue lamp: one
-// material of each kind, textures with mipmaps, shadows, and something to see through.
+// A ball, a box, a knot and a glass on a checkered floor, in sunlight and the light of a small blue lamp: one
+// material of each kind, textures with mipmaps, shadows, and transparency.
 import * as THREE from 'three/webgpu';
 
 const LAMP_POSITION = new THREE.Vector3(-0.3, 0.9, 1.2);
@@ -18,7 +18,7 @@ function createCamera(aspect) {
   return camera;
 }
 
-/** Long enough for the far end to be drawn from the smallest mipmaps. */
+/** Long enough that the far end is drawn from the smallest mipmaps. */
 function createFloor() {
   const map = createCheckers(64, 8, [235, 225, 200], [60, 90, 110]);
   map.repeat.set(3, 9);

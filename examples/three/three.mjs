@@ -1,5 +1,5 @@
-// Renders a scene with three.js's WebGPURenderer, without a page or a window, and writes a PNG. It runs on whatever GPU
-// `navigator.gpu` has, here or elsewhere.
+// Renders a scene with three.js's WebGPURenderer, without a page or a window, and writes a PNG. It runs on
+// any GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node three.mjs [--out FILE.png] [--width PIXELS] [--height PIXELS]
 import { writeFileSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { canvasContext, install } from 'farlight/canvas';
 import { withProgress } from '../support/progress.mjs';
 
-// three.js looks for animation frames in `self`.
+// three.js takes animation frames from `self`.
 install();
 const THREE = await import('three/webgpu');
 const { createScene } = await import('./scene.mjs');

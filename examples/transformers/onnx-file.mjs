@@ -1,4 +1,4 @@
-// Writes ONNX files: the few parts of onnx.proto3 (https://github.com/onnx/onnx) that a small graph needs.
+// Writes ONNX files: only the parts of onnx.proto3 (https://github.com/onnx/onnx) that a small graph needs.
 import protobuf from 'protobufjs';
 
 const { root } = protobuf.parse(
@@ -40,7 +40,7 @@ export function onnxModel({ name, inputs, outputs, tensors, nodes }) {
   return Model.encode(Model.fromObject(model)).finish();
 }
 
-/** An input or output. A dimension is a number, or the name of one that differs from run to run. */
+/** An input or output. A dimension is a number, or the name of a dimension that differs from run to run. */
 export function value(name, type, dims) {
   const dim = dims.map((each) => (typeof each === 'string' ? { dim_param: each } : { dim_value: each }));
   return { name, type: { tensor_type: { elem_type: DATA_TYPES[type], shape: { dim } } } };
@@ -57,7 +57,7 @@ export function tensor(name, dims, data) {
   };
 }
 
-/** One operator with one output. Attributes are whole numbers, or lists of those. */
+/** One operator with one output. Attributes are whole numbers, or lists of them. */
 export function node(op_type, input, output, attributes = {}) {
   const attribute = Object.entries(attributes).map(([name, value]) =>
     Array.isArray(value)

@@ -1,6 +1,6 @@
-// Makes a model as transformers.js loads it, a folder with a configuration, a tokenizer and an ONNX graph: one layer
-// of a text encoder, with attention. Its weights are random, the same ones each time, so it knows no language; what
-// it computes is what a trained one of its size would.
+// Makes a model that transformers.js can load: a folder with a configuration, a tokenizer and an ONNX graph,
+// one layer of a text encoder with attention. Its weights are random, but the same each time. It knows no
+// language, but computes as much as a trained model of its size.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomArray } from '../support/random.mjs';
@@ -9,7 +9,7 @@ import { node, onnxModel, tensor, value } from './onnx-file.mjs';
 const HIDDEN = 64;
 const SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]'];
 
-/** @param words what the tokenizer knows, in lower case. */
+/** @param words the words that the tokenizer knows, in lower case. */
 export function writeTinyModel(folder, words) {
   const tokens = [...SPECIAL, ...words];
   mkdirSync(join(folder, 'onnx'), { recursive: true });
@@ -70,7 +70,7 @@ function tokenizer(tokens) {
   };
 }
 
-/** Embedding, attention of one head, and two dense layers, each added to what came into it. */
+/** Embedding, attention of one head, and two dense layers; each is added to its own input. */
 function encoder(tokenCount) {
   const square = (name, seed) =>
     tensor(name, [HIDDEN, HIDDEN], randomArray(HIDDEN * HIDDEN, seed, 4 / Math.sqrt(HIDDEN)));
@@ -95,7 +95,7 @@ function encoder(tokenCount) {
       node('Transpose', ['key'], 'turned', { perm: [0, 2, 1] }),
       node('MatMul', ['query', 'turned'], 'products'),
       node('Mul', ['products', 'scale'], 'scaled'),
-      // What only fills up the shorter texts of a batch is attended to by nobody.
+      // The padding of shorter texts in a batch gets no attention.
       node('Cast', ['attention_mask'], 'mask', { to: 1 }),
       node('Sub', ['one', 'mask'], 'hidden'),
       node('Mul', ['hidden', 'far'], 'distance'),

@@ -1,9 +1,9 @@
-// Turns sentences into vectors with transformers.js on the GPU, and then on its WebAssembly backend, and compares the
-// two. The model is made here, so that nothing is downloaded. There is nothing of Farlight in this program: it runs on
-// whatever GPU `navigator.gpu` has, here or elsewhere.
+// Turns sentences into vectors with transformers.js on the GPU and then on its WebAssembly backend, and
+// compares both. The model is made here, so that nothing is downloaded. This program has no code for
+// Farlight: it runs on any GPU that `navigator.gpu` has, here or elsewhere.
 //
-// On Node transformers.js loads ONNX Runtime's native build, whose GPU is this machine's. `farlight/onnxruntime` gives it
-// ONNX Runtime Web instead, which computes on that GPU.
+// On Node, transformers.js loads ONNX Runtime's native build, which uses this machine's GPU.
+// `farlight/onnxruntime` replaces it with ONNX Runtime Web, which uses `navigator.gpu`.
 //
 //   farlight run -- node --liftoff-only --import farlight/onnxruntime transformers.mjs
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { reportDifference } from '../support/compare.mjs';
 import { writeTinyModel } from './tiny-model.mjs';
 
 const SENTENCES = ['A GPU that is somewhere else', 'A GPU that is here', 'The weather is nice today'];
-/** In single precision, where the two sum in different orders. */
+/** In single precision, since both sum in different orders. */
 const TOLERANCE = 1e-4;
 
 const models = mkdtempSync(join(tmpdir(), 'tiny-model-'));
@@ -40,7 +40,7 @@ async function vectorsOn(where) {
   return vectors;
 }
 
-/** The cosine of two vectors, which have the length 1. */
+/** The cosine of two vectors of length 1. */
 function similarity({ data, dims: [, length] }, a, b) {
   const [first, second] = [a, b].map((at) => data.subarray(at * length, (at + 1) * length));
   return first.reduce((sum, value, at) => sum + value * second[at], 0);

@@ -1,7 +1,7 @@
 // The same simulation in plain JavaScript, in double precision. Vectors are arrays of three numbers.
 import { randomNumbers } from '../support/random.mjs';
 
-/** Bodies in a cube, the same ones at each call. */
+/** Bodies in a cube, the same at each call. */
 export function createBodies(count) {
   const random = randomNumbers(1);
   const vector = (scale) => [random() * scale, random() * scale, random() * scale];

@@ -1,6 +1,6 @@
-// Lets bodies attract each other, step by step on the GPU with TypeGPU, and compares where they end up with the
-// same steps on the CPU in double precision. There is nothing of Farlight in this program: it runs on whatever GPU
-// `navigator.gpu` has, here or elsewhere.
+// Lets bodies attract each other, step by step on the GPU with TypeGPU, and compares their final positions
+// with the same steps on the CPU in double precision. This program has no code for Farlight: it runs on any
+// GPU that `navigator.gpu` has, here or elsewhere.
 //
 //   farlight run -- node typegpu.mjs [--bodies N] [--steps N]
 import { createHash } from 'node:crypto';
@@ -13,12 +13,12 @@ const { values: flags } = parseArgs({
 });
 const steps = Number(flags.steps);
 const bodies = createBodies(Number(flags.bodies));
-/** Single precision, whose errors grow with the steps. */
+/** For single precision, whose errors grow with the steps. */
 const TOLERANCE = 1e-4;
 const WORKGROUP = 64;
 
-// Shaders are given as WGSL, so that the program needs no build step: functions marked 'use gpu' are for
-// TypeGPU's build plugin. Types, layouts, bindings and the dependencies between the functions are TypeGPU's.
+// Shaders are written in WGSL, so that the program needs no build step: functions marked 'use gpu' need
+// TypeGPU's build plugin. Types, layouts, bindings and dependencies between functions are TypeGPU's.
 const Body = d.struct({ position: d.vec3f, mass: d.f32, velocity: d.vec3f });
 const Bodies = (count) => d.arrayOf(Body, count);
 const Settings = d.struct({ step: d.f32, softening: d.f32 });

@@ -1,6 +1,6 @@
-// A shader and nothing else: how many steps each number takes to 1, if it is halved where it is even, and three times
-// itself plus one where it is odd. There is nothing of Farlight in this program: it runs on whatever GPU
-// `navigator.gpu` has, here or elsewhere.
+// One shader: how many steps each number takes to 1, if an even number is halved, and an odd one becomes
+// three times itself plus one. This program has no code for Farlight: it runs on any GPU that `navigator.gpu`
+// has, here or elsewhere.
 //
 //   farlight run -- node wgsl.mjs
 import { reportDifference } from '../support/compare.mjs';

@@ -100,9 +100,7 @@ describe('a canvas of a page', () => {
   });
 
   it('that is no element says that it cannot be read in the task in which it is drawn to', () =>
-    expect(report.early).toMatch(
-      /^InvalidStateError: A remote GPU cannot be read at once\. Await the data/,
-    ));
+    expect(report.early).toMatch(/^InvalidStateError: A remote GPU cannot be read at once\. Await the data/));
 
   it('raises no error of the device', () => expect(report.errors).toEqual([]));
 });

@@ -57,7 +57,7 @@ describe('a command', () => {
       const { problem, runtime, command: as } = launch(command);
       expect(as).toEqual(command.split(' '));
       expect(runtime).toBe('Deno');
-      expect(problem).toMatch(/^Deno is told by its own command.*farlight run -- deno run -A FILE$/);
+      expect(problem).toMatch(/^Deno must be told in its own command.*farlight run -- deno run -A FILE$/);
     },
   );
 

@@ -130,7 +130,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     writeFileSync(root, '');
     const { code, stdout, stderr } = await farlightCache(action, '--json');
     expect(stderr).toBe(
-      `farlight: the cache ${root} cannot be read or cleared (ENOTDIR); see that it is a folder of this user's, or delete it\n`,
+      `farlight: the cache ${root} cannot be read or cleared (ENOTDIR); make it a folder of this user, or delete it\n`,
     );
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   });

@@ -55,7 +55,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['no program to run', ['run'], /missing required argument 'command'/],
     ['too many arguments', ['serve', 'more'], /too many arguments/],
     ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
-    ['a folder that is a file', ['serve', '--blobs', process.execPath], /is no folder; name one/],
+    ['a folder that is a file', ['serve', '--blobs', process.execPath], /is not a folder; name a folder/],
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['a time that is none', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
     ['a log level that is none', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],

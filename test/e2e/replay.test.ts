@@ -129,7 +129,7 @@ describe('a session whose program the host knew', () => {
   });
 
   const spoilt: [string, (path: string) => Uint8Array, RegExp][] = [
-    ['is something else', () => Buffer.from('no recording'), /no recording of farlight/],
+    ['is something else', () => Buffer.from('no recording'), /not a recording of farlight/],
     [
       'had a byte changed',
       (path) => {
@@ -142,7 +142,7 @@ describe('a session whose program the host knew', () => {
     [
       'has answers to what was not asked',
       (path) => rewritten(path, (record) => (record.kind === 0 ? undefined : record)),
-      /an answer to the command 1, which is not open/,
+      /a reply to the command 1, which awaits none/,
     ],
     [
       'has frames that no client sends',
@@ -150,7 +150,7 @@ describe('a session whose program the host knew', () => {
         rewritten(path, (record) =>
           record.kind === 0 ? { ...record, bytes: Uint8Array.of(0, 1, 2, 3) } : record,
         ),
-      /what no session sends/,
+      /data that no session sends/,
     ],
   ];
   it.each(spoilt)('whose file %s is refused in one sentence', async (what, change, words) => {
@@ -188,14 +188,12 @@ it('errors are compared: those of a scope, those that none caught, and what a co
   const other = await replay(file('other.fltrace'));
   expect([other.code, other.stderr]).toEqual([
     1,
-    expect.stringMatching(
-      /^farlight: GPUDevice.popErrorScope of GPUDevice 'wrong' .* is answered in another way: /,
-    ),
+    expect.stringMatching(/^farlight: GPUDevice.popErrorScope of GPUDevice 'wrong' .* has another reply: /),
   ]);
   writeFileSync(file('uncaught.fltrace'), flipped(file('mistakes.fltrace'), Buffer.from('not caught'), 2));
   const uncaught = await replay(file('uncaught.fltrace'));
   expect(uncaught.stderr).toMatch(
-    /^farlight: error 1 that GPUDevice 'wrong' told by itself differs: recorded validation/,
+    /^farlight: error 1 that GPUDevice 'wrong' reported by itself differs: recorded validation/,
   );
 });
 

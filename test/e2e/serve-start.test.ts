@@ -98,7 +98,7 @@ describe('the first token of a host', () => {
     const { stdout, stderr } = host.printed;
     expect(stdout + stderr).not.toContain('flt_');
     const file = join(config, 'farlight/host/address');
-    expect(stdout).toContain(`\ntoken: part of the address in ${file}, which this user alone may read; `);
+    expect(stdout).toContain(`\ntoken: part of the address in ${file}, which only this user may read; `);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const address = readFileSync(file, 'utf8');
     expect(address).toMatch(/^grpcs:\/\/flt_[A-Za-z0-9_-]{43}@127\.0\.0\.1:\d+\?ca=[A-Za-z0-9_-]{43}\n$/);
@@ -117,7 +117,7 @@ describe('the first token of a host', () => {
       children.push(terminal.child);
       await ready(terminal);
       expect(terminal.printed.stdout).toMatch(/farlight host ready: grpcs:\/\/flt_[A-Za-z0-9_-]{43}@/);
-      expect(terminal.printed.stdout).toMatch(/token: part of this address, shown this once/);
+      expect(terminal.printed.stdout).toMatch(/token: part of this address, shown only this once/);
       expect(existsSync(join(config, 'farlight/host/address'))).toBe(false);
       // As Ctrl-C does.
       terminal.child.stdin.write('\u0003');

@@ -37,11 +37,11 @@ describe('farlight top', () => {
     expect(sessions).toMatchObject([{ program: 'app.mjs', adapter: 'null' }]);
   });
 
-  it('says in a sentence what to do where no host shows itself', async () => {
+  it('says in a sentence what to do where there is no dashboard', async () => {
     const { code, stdout, stderr } = await top('--dashboard', `127.0.0.1:${await freePort()}`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
-      /^farlight: no Farlight host shows itself at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start one .*\n$/,
+      /^farlight: there is no dashboard of a Farlight host at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); start one .*\n$/,
     );
   });
 });

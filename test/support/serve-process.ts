@@ -20,7 +20,7 @@ export const SERVE_ALONE: readonly string[] = [
  * is in a file where no terminal shows it. Empty where none is printed.
  */
 export function addressIn(stdout: string): string {
-  const [, file] = /^token: part of the address in (.+), which this user alone/m.exec(stdout) ?? [];
+  const [, file] = /^token: part of the address in (.+), which only this user/m.exec(stdout) ?? [];
   if (file !== undefined) return readFileSync(file, 'utf8').trim();
   return /ready: (\S+)/.exec(stdout)?.[1] ?? '';
 }

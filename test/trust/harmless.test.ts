@@ -120,7 +120,7 @@ describe('a text of a host', () => {
     const url = await evilHost(undefined);
     const { code, stderr } = await runFarlight(['run', '--host', url, '--', 'true']);
     expect(code).toBe(1);
-    expect(stderr).toMatch(/^farlight: the host [^\n]+ has no GPU to offer: [^\n]*gpj\.exe[^\n]*\n$/);
+    expect(stderr).toMatch(/^farlight: the host [^\n]+ has no GPU: [^\n]*gpj\.exe[^\n]*\n$/);
     expect(stderr).not.toMatch(OBEYED);
   });
 });

@@ -1,4 +1,4 @@
-// The thread behind PreciseAlarm: sleeps until the deadline in the shared memory, then sends a message.
+// The thread behind PreciseAlarm. It sleeps until the deadline in the shared memory, then sends a message.
 import { parentPort, workerData } from 'node:worker_threads';
 import { ALARM } from './precise-alarm.js';
 
@@ -6,7 +6,7 @@ const memory = workerData as SharedArrayBuffer;
 const deadlines = new BigInt64Array(memory, 0, 1);
 const changes = new Int32Array(memory);
 
-/** A long sleep ends late, by up to 1 ms; so it is ended early, and a short one follows. In milliseconds. */
+/** A long sleep ends up to 1 ms late, so it is ended early and a short one follows. In milliseconds. */
 const LONG_MS = 3;
 const EARLY_MS = 2;
 

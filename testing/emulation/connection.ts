@@ -6,7 +6,7 @@ export interface ConnectionOptions {
   target: NetConnectOpts;
   time: LinkTime;
   owner: FlowOwner;
-  /** What each flow may hold, in bytes. */
+  /** How many bytes each flow may hold. */
   window: { up: number; down: number };
   /** Half the round trip, in milliseconds. */
   delayMs: number;
@@ -15,9 +15,10 @@ export interface ConnectionOptions {
 }
 
 /**
- * A client's connection, and the one to the host that it goes on in. As with TCP, the host hears of it after half
- * a round trip, and the client can send after a whole one. Where one side ends its stream, the other hears that
- * behind the bytes; where it resets the connection, after half a round trip.
+ * A client's connection, and the connection to the host that continues it. As with TCP, the host learns of it
+ * after half a round trip, and the client can send after a whole one. If one side ends its stream, the other
+ * side learns that after the bytes. If one side resets the connection, the other side learns that after half
+ * a round trip.
  */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -28,7 +29,7 @@ export class Connection {
   #closed = 0;
   #destroyed = false;
 
-  /** Takes over the client's socket, which is to be paused. */
+  /** Takes over the client's socket, which must be paused. */
   constructor(client: Socket, options: ConnectionOptions) {
     const { target, time, owner, window, delayMs } = options;
     this.#options = options;
@@ -46,13 +47,13 @@ export class Connection {
     time.after(2 * delayMs, () => this.#up.start());
   }
 
-  /** The link was frozen or thawed. */
+  /** Call this when the link was frozen or thawed. */
   refresh(): void {
     this.#up.refresh();
     this.#down.refresh();
   }
 
-  /** Ends it on both sides at once, with a reset, and drops what is under way. */
+  /** Ends it on both sides at once with a reset, and drops all bytes under way. */
   destroy(): void {
     if (this.#destroyed) return;
     this.#destroyed = true;
@@ -65,7 +66,7 @@ export class Connection {
   }
 
   #watch(socket: Socket, incoming: Flow): void {
-    // What went wrong is told by 'close' as well, which follows.
+    // The 'close' that follows an error is enough.
     socket.on('error', () => {});
     socket.on('close', () => {
       const orderly = socket.readableEnded && incoming.ended;
@@ -77,11 +78,12 @@ export class Connection {
 }
 
 /**
- * Closes a TCP socket with a reset, at once. Socket.resetAndDestroy ends the stream first, and where the socket is
- * destroyed before that is done, by an error of its own for example, Node leaks it; so this sets what that sets.
+ * Closes a TCP socket with a reset at once. Socket.resetAndDestroy ends the stream first. If the socket is
+ * destroyed before that is done, for example by its own error, Node leaks it. So this sets what that method
+ * sets.
  */
 function reset(socket: Socket): void {
-  // Only TCP has resets, of connections that were made; and none can be reset while it is being ended.
+  // Only established TCP connections can be reset, and none while it is being ended.
   const ending = socket.writableEnded && !socket.writableFinished;
   if (socket.remoteFamily && !ending) (socket as { resetAndClosing?: boolean }).resetAndClosing = true;
   socket.destroy();

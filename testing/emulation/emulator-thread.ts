@@ -1,4 +1,4 @@
-// The thread of an emulated link: runs the proxy and does what the thread that made it says.
+// The thread of an emulated link: it runs the proxy and carries out the orders of the thread that started it.
 import type { NetConnectOpts } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Direction } from './flow.js';
@@ -12,7 +12,9 @@ export interface EmulatorData {
   counters: BigInt64Array;
 }
 
-/** What the thread is told, in order; it answers each with its number when it is done. */
+/**
+ * An order to the thread. The thread carries orders out one after the other, and reports the number of each.
+ */
 export interface Order {
   number: number;
   what: 'accept' | 'refuse' | 'cut' | 'cutAfter' | 'freeze' | 'thaw' | 'close';
@@ -22,7 +24,7 @@ export interface Order {
 
 export interface Done {
   number: number;
-  /** Of 'accept': the port that it listens on. */
+  /** With 'accept': the port that it listens on. */
   port?: number;
   problem?: string;
 }
@@ -38,7 +40,7 @@ port?.on('message', async (order: Order) => {
     done.problem = String(error);
   }
   port.postMessage(done);
-  // Of the thread, with whatever sockets are not closed yet.
+  // Ends the thread, with all sockets that are not closed yet.
   if (order.what === 'close') process.exit();
 });
 

@@ -2,28 +2,28 @@ import type { Socket } from 'node:net';
 
 export type Direction = 'up' | 'down';
 
-/** What a flow asks of the link that carries it, and tells it. */
+/** The link that carries a flow, as the flow sees it. */
 export interface FlowOwner {
-  /** Whether nothing passes at present. */
+  /** Whether nothing passes now. */
   readonly frozen: boolean;
-  /** These bytes were read: they are to be passed on when the link has carried them. */
+  /** These bytes were read. They are passed on when the link has carried them. */
   read(flow: Flow, bytes: number): void;
   /** How many bytes may be written now, frozen or not. */
   allowance(direction: Direction): number;
-  /** So many were. */
+  /** This many were written. */
   written(direction: Direction, bytes: number): void;
-  /** What is held became more, or less. */
+  /** The number of held bytes has changed by this. */
   held(change: number): void;
 }
 
-/** Stands for the end of a stream among its bytes; as in TCP, it takes the place of one. */
+/** Stands for the end of a stream among its bytes. As in TCP, it takes the place of one byte. */
 const END = Buffer.alloc(1);
-/** What a socket that does not write as fast as it is told to may keep, in bytes. */
+/** How many bytes a socket may buffer if it writes slowly. */
 const SOCKET_BYTES = 64 * 1024;
 
 /**
- * One direction of one connection: bytes that are read from one socket and written to another, in order. It
- * holds a limited number of them, and reads none while it has that many.
+ * One direction of one connection: bytes are read from one socket and written to another, in order. It holds
+ * a limited number of bytes, and reads none at that limit.
  *
  * Of the bytes held, the first `#due` have passed the link; they wait for the far socket to take them.
  */
@@ -40,7 +40,7 @@ export class Flow {
   #removed = false;
   #ended = false;
 
-  /** Reads nothing before `start`. The sockets stay the caller's. */
+  /** Reads nothing before `start`. It does not own the sockets. */
   constructor(direction: Direction, source: Socket, sink: Socket, window: number, owner: FlowOwner) {
     this.direction = direction;
     this.#source = source;
@@ -53,7 +53,7 @@ export class Flow {
     sink.on('drain', () => this.refresh());
   }
 
-  /** Whether everything was written, the end too. */
+  /** Whether everything was written, including the end. */
   get ended(): boolean {
     return this.#ended;
   }
@@ -63,14 +63,14 @@ export class Flow {
     this.refresh();
   }
 
-  /** The link has carried so many more bytes. */
+  /** The link has carried this many more bytes. */
   pass(bytes: number): void {
     if (this.#removed) return;
     this.#due += bytes;
     this.refresh();
   }
 
-  /** Writes and reads what may be written and read now; to be called when the link is frozen or thawed, too. */
+  /** Writes and reads as much as it may now. Call this also when the link is frozen or thawed. */
   refresh(): void {
     if (this.#removed) return;
     this.#write();
@@ -79,7 +79,7 @@ export class Flow {
     else this.#source.resume();
   }
 
-  /** Drops what it holds; nothing more passes. */
+  /** Drops its bytes; nothing more passes. */
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;
@@ -110,12 +110,12 @@ export class Flow {
       } else {
         this.#sink.write(piece);
       }
-      // May cut the link, and so remove this flow.
+      // This may cut the link, and so remove this flow.
       this.#owner.written(this.direction, piece === END ? 0 : piece.length);
     }
   }
 
-  /** The first bytes held, as many as are in one piece and at most so many. */
+  /** Takes the first held bytes: a part of the first piece, at most `most`. */
   #take(most: number): Buffer {
     const [first] = this.#pieces as [Buffer];
     const taken = first.length <= most ? first : first.subarray(0, most);

@@ -6,7 +6,7 @@ import type { Direction, Flow, FlowOwner } from './flow.js';
 import { type Line, windowBytes } from './link-schedule.js';
 import { LinkTime } from './link-time.js';
 
-/** What a link counts, in the order of its shared array. */
+/** The counters of a link, in the order of its shared array. */
 export const COUNTERS = ['bytesUp', 'bytesDown', 'connections', 'heldBytes', 'mostHeldBytes'] as const;
 
 export interface LinkProxyOptions {
@@ -17,7 +17,7 @@ export interface LinkProxyOptions {
   counters: BigInt64Array;
 }
 
-/** How often a port that was given up for a while is asked for again, and how long between, in milliseconds. */
+/** How often a released port is tried again, and the time between, in milliseconds. */
 const LISTEN_TRIES = 50;
 const LISTEN_PAUSE_MS = 20;
 
@@ -28,7 +28,7 @@ export class LinkProxy implements FlowOwner {
   readonly #time: LinkTime;
   readonly #window: { up: number; down: number };
   readonly #connections = new Set<Connection>();
-  /** When the link is cut by itself: when so many more bytes have passed in this direction. */
+  /** When the link cuts itself: after this many more bytes in this direction. */
   #cut: { direction: Direction; left: number } | undefined;
   #port = 0;
 
@@ -42,7 +42,7 @@ export class LinkProxy implements FlowOwner {
     );
   }
 
-  /** Accepts connections on a free port of loopback, or on the one that it had; resolves to the port. */
+  /** Accepts connections on a free port of loopback, or on its former port. Resolves to the port. */
   async accept(): Promise<number> {
     for (let tries = 1; !this.#server.listening; tries += 1) {
       try {
@@ -56,24 +56,24 @@ export class LinkProxy implements FlowOwner {
     return this.#port;
   }
 
-  /** New connections are refused; those that are there stay. */
+  /** Refuses new connections. Open connections stay. */
   refuse(): void {
     this.#server.close();
   }
 
-  /** Ends all connections now, as a router that forgets them does: both sides see a reset. */
+  /** Ends all connections now, like a router that forgets them: both sides see a reset. */
   cut(): void {
     this.#cut = undefined;
     for (const connection of this.#connections) connection.destroy();
   }
 
-  /** Does so when so many more bytes have passed in this direction. */
+  /** Does the same when this many more bytes have passed in this direction. */
   cutAfter(bytes: number, direction: Direction): void {
     if (bytes === 0) this.cut();
     else this.#cut = { direction, left: bytes };
   }
 
-  /** Nothing passes any more, and nobody is told. */
+  /** Stops all bytes, and tells nobody. */
   freeze(): void {
     this.#time.freeze();
     for (const connection of this.#connections) connection.refresh();

@@ -1,10 +1,10 @@
-/** What one direction of a link does to what passes it. */
+/** How one direction of a link treats the bytes that pass. */
 export interface Line {
-  /** How long a byte is under way once it has left, in milliseconds. */
+  /** How long a byte is under way after it has left, in milliseconds. */
   delayMs: number;
-  /** By how much that varies: each piece is early or late by up to so many milliseconds. */
+  /** How much that varies: each piece is early or late by up to this many milliseconds. */
   jitterMs: number;
-  /** The line's bandwidth in megabits (1,000,000 bits) a second; undefined: without a limit. */
+  /** The line's bandwidth in megabits (1,000,000 bits) a second; undefined: no limit. */
   mbit: number | undefined;
 }
 
@@ -12,45 +12,52 @@ export interface Line {
 export interface Arrival<Flow> {
   flow: Flow;
   bytes: number;
-  /** When, in milliseconds of the clock that the schedule is given. */
+  /** The time of arrival, in milliseconds of the schedule's clock. */
   at: number;
 }
 
-/** What one turn may send, in milliseconds of the line, and its bounds in bytes: a packet, and a socket's read. */
+/**
+ * How much one turn may send, in milliseconds of the line. Its bounds in bytes are a packet, and a socket's
+ * read.
+ */
 const TURN_MS = 0.5;
 const LEAST_TURN = 1_500;
 const MOST_TURN = 64 * 1024;
-/** What may wait in front of the line, in milliseconds of it: long enough that a sender that gets no processor leaves no gap. */
+/**
+ * How much may wait in front of the line, in milliseconds: enough that a sender that gets no CPU leaves no
+ * gap.
+ */
 const QUEUE_MS = 50;
 const LEAST_QUEUE = 16 * 1024;
-/** What a connection may have under way where no bandwidth bounds it. */
+/** How much a connection may have under way if no bandwidth bounds it. */
 const WINDOW_WITHOUT_LIMIT = 64 * 1024 * 1024;
 
 /**
- * When bytes arrive at the other end of a line that several flows share.
+ * Computes when bytes arrive at the other end of a line that several flows share.
  *
- * The line sends one piece at a time, at its bandwidth; flows that have bytes waiting take turns of the same
- * size, so that each gets the same share. A piece arrives a delay after its last bit was sent. Nothing overtakes
- * what was sent before it, whatever the jitter.
+ * The line sends one piece at a time, at its bandwidth. Flows with waiting bytes take turns of the same size,
+ * so that each gets the same share. A piece arrives a delay after its last bit was sent. Pieces never
+ * overtake each other, whatever the jitter.
  *
- * Knows neither clock nor sockets: times are arguments, in milliseconds, and never decrease. Pieces that a late
- * caller missed are sent when they would have been, so that a late wake costs the line nothing.
+ * It knows neither clock nor sockets: times are arguments, in milliseconds, and never decrease. Pieces that a
+ * late call missed are sent at the time when they should have been, so that a late wake costs the line
+ * nothing.
  */
 export class LinkSchedule<Flow> {
   readonly #line: Line;
   readonly #random: () => number;
   readonly #bytesPerMs: number;
   readonly #turn: number;
-  /** The flows that have bytes waiting for the line, with how many, in the order of their turns. */
+  /** Flows with bytes that wait for the line, with how many, in the order of their turns. */
   readonly #waiting = new Map<Flow, number>();
   readonly #underWay: Arrival<Flow>[] = [];
-  /** Where #underWay begins; what is before has arrived. */
+  /** Where #underWay begins. Everything before it has arrived. */
   #first = 0;
-  /** When the line has sent the last piece that it took. */
+  /** When the line has finished the last piece that it took. */
   #free = 0;
   #lastArrival = 0;
 
-  /** `random` gives numbers from 0 to 1, as Math.random does; the jitter comes from it. */
+  /** `random` returns numbers from 0 to 1, like Math.random; the jitter comes from it. */
   constructor(line: Line, random: () => number) {
     this.#line = line;
     this.#random = random;
@@ -61,7 +68,7 @@ export class LinkSchedule<Flow> {
         : Math.min(MOST_TURN, Math.max(LEAST_TURN, Math.round(this.#bytesPerMs * TURN_MS)));
   }
 
-  /** So many more bytes of a flow come to the line. */
+  /** More bytes of a flow reach the line. */
   add(flow: Flow, bytes: number, now: number): void {
     this.#send(now);
     if (this.#waiting.size === 0) this.#free = Math.max(this.#free, now);
@@ -69,13 +76,13 @@ export class LinkSchedule<Flow> {
     this.#send(now);
   }
 
-  /** Takes what has arrived by now, the earliest first; undefined where there is nothing more. */
+  /** Takes the pieces that have arrived by now, the earliest first; undefined if there are no more. */
   take(now: number): Arrival<Flow> | undefined {
     this.#send(now);
     const arrival = this.#underWay[this.#first];
     if (arrival === undefined || arrival.at > now) return undefined;
     this.#first += 1;
-    // What was taken is dropped in large steps, for shifting one at a time costs as much as all that follow.
+    // Taken pieces are dropped in large steps: shifting them one by one costs as much as all that follow.
     if (this.#first >= 256 && this.#first * 2 >= this.#underWay.length) {
       this.#underWay.splice(0, this.#first);
       this.#first = 0;
@@ -83,14 +90,14 @@ export class LinkSchedule<Flow> {
     return arrival;
   }
 
-  /** When `take` is to be called next; undefined while nothing is on its way. */
+  /** When to call `take` next; undefined while nothing is on its way. */
   next(): number | undefined {
     const arrival = this.#underWay[this.#first];
     if (arrival) return arrival.at;
     return this.#waiting.size > 0 ? this.#free : undefined;
   }
 
-  /** A flow is gone: what waits is not sent. What is under way still arrives. */
+  /** Removes a flow: its waiting bytes are not sent. Bytes under way still arrive. */
   remove(flow: Flow): void {
     this.#waiting.delete(flow);
   }
@@ -102,7 +109,7 @@ export class LinkSchedule<Flow> {
       if (turn === undefined) return;
       const [flow, waiting] = turn;
       const bytes = Math.min(waiting, this.#turn);
-      // Deleted and set again, a flow is the last in the map's order.
+      // Deleted and set again, a flow is the last one in the map's order.
       this.#waiting.delete(flow);
       if (waiting > bytes) this.#waiting.set(flow, waiting - bytes);
       this.#free += bytes / this.#bytesPerMs;
@@ -118,8 +125,8 @@ export class LinkSchedule<Flow> {
 }
 
 /**
- * How many bytes of a flow a link may hold before it stops to read more: what is under way when the line is full,
- * and a small queue in front of it. Less would leave the line idle; more would only wait.
+ * How many bytes of a flow a link may hold before it stops reading: the bytes under way on a full line, and a
+ * small queue in front of it. With less the line would idle; with more the bytes would only wait.
  */
 export function windowBytes(line: Line): number {
   if (line.mbit === undefined) return WINDOW_WITHOUT_LIMIT;

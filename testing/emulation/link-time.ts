@@ -3,18 +3,20 @@ import { type Line, LinkSchedule } from './link-schedule.js';
 import { monotonicMs, PreciseAlarm } from './precise-alarm.js';
 
 /**
- * How late the alarm rings in the middle, in milliseconds (measured, on Linux). Lines are that much shorter, so
+ * How late the alarm rings on average, in milliseconds (measured on Linux). Lines are shorter by this, so
  * that bytes arrive on time.
  */
 const LATE_MS = 0.08;
 
-/** Runs the schedules of a link's two lines in real time, and stops with all that is under way where it is told. */
+/**
+ * Runs the schedules of a link's two lines in real time. It can freeze, with everything that is under way.
+ */
 export class LinkTime {
   readonly #alarm = new PreciseAlarm(() => this.#advance());
   readonly #schedules: { up: LinkSchedule<Flow>; down: LinkSchedule<Flow> };
-  /** What else happens at a time of the link's: few, so they are not sorted. */
+  /** Other actions at a time of the link. There are few, so they are not sorted. */
   #actions: { at: number; act: () => void }[] = [];
-  /** How long the link was frozen in all, and since when it is now, if it is. */
+  /** How long the link was frozen in total, and since when it is frozen now, if it is. */
   #frozenMs = 0;
   #frozenAt: number | undefined;
 
@@ -29,18 +31,18 @@ export class LinkTime {
     return this.#frozenAt !== undefined;
   }
 
-  /** Sends bytes of a flow over the line of its direction; the flow is told when they have passed. */
+  /** Sends bytes of a flow over the line of its direction. The flow is told when they have passed. */
   send(flow: Flow, bytes: number): void {
     this.#schedules[flow.direction].add(flow, bytes, this.#now());
     this.#setAlarm();
   }
 
-  /** Nothing more of a flow is sent. */
+  /** Sends nothing more of a flow. */
   remove(flow: Flow): void {
     this.#schedules[flow.direction].remove(flow);
   }
 
-  /** Does something so many milliseconds of the link's time from now. */
+  /** Calls `act` after this many milliseconds of the link's time. */
   after(ms: number, act: () => void): void {
     this.#actions.push({ at: this.#now() + ms, act });
     this.#setAlarm();
@@ -61,7 +63,7 @@ export class LinkTime {
     return this.#alarm.close();
   }
 
-  /** Milliseconds of the link's time: it stands still while the link is frozen. */
+  /** Milliseconds of the link's time, which stands still while the link is frozen. */
   #now(): number {
     return (this.#frozenAt ?? monotonicMs()) - this.#frozenMs;
   }

@@ -1,14 +1,14 @@
 import { Worker } from 'node:worker_threads';
 import { native } from '../../link/machine/globals.js';
 
-/** Milliseconds of the machine's monotonic clock, the same in every thread. */
+/** Milliseconds of the machine's monotonic clock, which all threads share. */
 export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-/** Where the alarm's shared memory has what. */
+/** The layout of the alarm's shared memory. */
 export const ALARM = {
-  /** 64 bit: when to wake, in nanoseconds of the monotonic clock; 0 for not at all, -1 to end. */
+  /** 64 bit: when to wake, in nanoseconds of the monotonic clock; 0 for never, -1 to end. */
   deadline: 0,
   /** 32 bit: changes with each change of the deadline; the thread sleeps on it. */
   change: 2,
@@ -16,9 +16,9 @@ export const ALARM = {
 } as const;
 
 /**
- * Calls back at a time that is precise to about 0.1 ms. Node's own timers are precise to 1 ms or 2, and a loop
- * of setImmediate would keep a core busy. So a thread sleeps in Atomics.wait, which wakes when the kernel's
- * high-resolution timer says, and sends a message here.
+ * Calls back at a time that is precise to about 0.1 ms. Node's own timers are precise to 1 or 2 ms, and a
+ * loop of setImmediate would keep a core busy. So a thread sleeps in Atomics.wait, which the kernel's
+ * high-resolution timer wakes, and sends a message here.
  */
 export class PreciseAlarm {
   readonly #deadline: BigInt64Array;
@@ -43,16 +43,18 @@ export class PreciseAlarm {
     });
   }
 
-  /** Rings at this time (see monotonicMs), or earlier where it was set so before: it is to be set again then. */
+  /**
+   * Rings at this time (see monotonicMs), or earlier if an earlier time was set before: then set it again.
+   */
   set(at: number): void {
-    // To wake the thread for a later time would cost as much as to let it ring.
+    // Waking the thread for a later time would cost as much as letting it ring.
     if (at >= this.#at) return;
     this.#at = at;
     this.#wake(BigInt(Math.max(1, Math.round(at * 1e6))));
   }
 
   async close(): Promise<void> {
-    // Nothing is earlier: it is never set again.
+    // No time is earlier, so it is never set again.
     this.#at = -Infinity;
     this.#wake(-1n);
     await this.#ended;

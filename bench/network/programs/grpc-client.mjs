@@ -1,4 +1,4 @@
-// Measures raw gRPC: PORT; prints how long 4 bytes take there and back, by a stream and by a call.
+// Measures raw gRPC: PORT; prints the round trip of 4 bytes, over a stream and with a call.
 import { credentials, makeClientConstructor } from '@grpc/grpc-js';
 import { roundTrips } from '../../workloads/report.mjs';
 import { PING } from './grpc-service.mjs';

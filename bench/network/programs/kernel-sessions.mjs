@@ -1,5 +1,5 @@
-// URL SESSIONS SECONDS: opens the sessions, waits for a line, and runs a small kernel on each, over and over, for so
-// long; prints how many times each did.
+// URL SESSIONS SECONDS: opens the sessions, waits for a line, and runs a small kernel on each for this long,
+// over and over. Prints how many times each session did.
 import { once } from 'node:events';
 import { create, globals } from '../../../dist/client/index.js';
 

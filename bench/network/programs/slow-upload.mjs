@@ -1,4 +1,4 @@
-// URL awaited|at-once: writes 1 GiB in pieces of 64 MiB when it is told to, and goes on until it is ended.
+// URL awaited|at-once: when told to, writes 1 GiB in pieces of 64 MiB, again and again until it is ended.
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import { create, globals } from '../../../dist/client/index.js';
@@ -8,7 +8,7 @@ const MIB = 1 << 20;
 const PIECE = 64 * MIB;
 const adapter = await create({ host: url }).requestAdapter();
 const device = await adapter.requestDevice();
-// The null adapter has room for no more, so each is written twice.
+// The null adapter has no room for more buffers, so each is written twice.
 const buffers = Array.from({ length: 2 }, () =>
   device.createBuffer({ size: 4 * PIECE, usage: globals.GPUBufferUsage.COPY_DST }),
 );
@@ -19,7 +19,7 @@ console.log(JSON.stringify({ ready: true }));
 await once(process.stdin, 'data');
 
 for (let piece = 0; piece < 16; piece += 1) {
-  // No two pieces are the same: a host that keeps contents would know them.
+  // Each piece differs: a host that keeps contents would recognize equal ones.
   data[0] = piece;
   device.queue.writeBuffer(buffers[(piece >> 2) % 2], (piece % 4) * PIECE, data);
   if (way === 'awaited') await device.queue.onSubmittedWorkDone();

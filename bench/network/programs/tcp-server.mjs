@@ -13,7 +13,7 @@ const server = createServer({ noDelay: true }, (socket) => {
     if (what === 'ping') socket.on('data', (data) => socket.write(data));
     else if (what === 'up') take(socket, Number(bytes));
     else socket.on('data', () => send(socket, Number(bytes)));
-    // Nothing else is to be sent before this.
+    // Nothing else may be sent before this.
     socket.write('.');
   });
 });

@@ -4,23 +4,23 @@ import { BatchAssembler } from '../../proto/wire/batch.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 
-/** How an awaited command was answered: what it answers, but for bytes; or why it was refused. */
+/** The outcome of an awaited command: its reply without bytes, or why it was rejected. */
 export type Outcome = { reply: unknown } | { rejection: Rejection };
 
-/** What a device told by itself. */
-export type DeviceWord = { type: string; message: string } | { lost: string };
+/** An event that a device reported by itself. */
+export type DeviceEvent = { type: string; message: string } | { lost: string };
 
 export interface AnswerEvents {
-  /** The operation of a serial. Throws ProtocolError where that is none, or was answered. */
+  /** The operation with this serial. Throws ProtocolError if there is none, or if it has its reply. */
   operation(serial: number): AnyOperation;
-  /** The next bytes that a command answers. */
+  /** The next bytes of a reply. */
   bytes(serial: number, bytes: Uint8Array): void;
   settled(serial: number, outcome: Outcome): void;
-  told(device: number, word: DeviceWord): void;
+  told(device: number, word: DeviceEvent): void;
 }
 
-/** Reads the frames of replies of a session, one side's: the recorded one, or that of the replay. */
-export class Answers {
+/** Reads the reply frames of one side: of the recorded session, or of the replay. */
+export class ReplyReader {
   readonly #assembler = new BatchAssembler();
   readonly #recipients: Recipients;
 
@@ -39,7 +39,7 @@ export class Answers {
             events.settled(serial, { reply: undefined });
           },
           refuse: (rejection) => events.settled(serial, { rejection }),
-          // What could not be read is thrown as well.
+          // A reply that could not be read is thrown as well.
           reject: () => {},
           part: undefined,
         };
@@ -55,13 +55,13 @@ export class Answers {
       missing: () => {
         throw new ProtocolError('a content is missing where none was named');
       },
-      // What a host has from earlier makes no difference to what it answers.
+      // Pipelines that a host has from earlier make no difference to its replies.
       held: () => {},
       activity: () => {},
     };
   }
 
-  /** Throws ProtocolError where it is none that a host may send. */
+  /** Throws ProtocolError if a host may not send this frame. */
   push(frame: Uint8Array): void {
     const batch = this.#assembler.push(frame);
     if (batch) readReplies(batch, this.#recipients);
