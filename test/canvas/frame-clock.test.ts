@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { FrameClock } from '#farlight/client/canvas/frames/frame-clock.js';
 
-/** A clock whose time a test lets pass, from a time that is no frame's. */
+/** A clock whose time the test moves, starting between two frames. */
 function clockAt(start: number) {
   let time = start;
   let timers: { at: number; callback: () => void }[] = [];
@@ -29,7 +29,7 @@ function clockAt(start: number) {
     tasks = [];
     for (const callback of due) callback();
   };
-  /** Each task ends before time passes, unless a test says that it does not. */
+  /** Each task ends before time passes, unless the test says otherwise. */
   const pass = (ms: number, endsTasks = true) => {
     for (const end = time + ms; time < end; ) {
       time += 1;
@@ -43,7 +43,7 @@ function clockAt(start: number) {
 }
 
 describe('the frames of a process without a screen', () => {
-  it('come sixty a second, as long as they are requested', () => {
+  it('frames come 60 times a second while they are requested', () => {
     const { clock, ended, pass, timers } = clockAt(1005);
     let frames = 0;
     const draw = () => {
@@ -60,7 +60,7 @@ describe('the frames of a process without a screen', () => {
     expect(timers()).toBe(0);
   });
 
-  it('call all that was requested, with one time, and then end', () => {
+  it('a frame calls all requests with the same time, and then ends', () => {
     const { clock, ended, pass } = clockAt(0);
     const calls: string[] = [];
     const ids = ['a', 'b'].map((name) => clock.request((time) => calls.push(`${name} ${time}`)));
@@ -70,7 +70,7 @@ describe('the frames of a process without a screen', () => {
     expect(new Set(ids).size).toBe(2);
   });
 
-  it('do not begin before the last one has ended, however long it takes', () => {
+  it('a frame does not begin before the last one has ended, however long that takes', () => {
     const { clock, ended, pass, endTask } = clockAt(0);
     let frames = 0;
     const draw = () => {
@@ -86,7 +86,7 @@ describe('the frames of a process without a screen', () => {
     expect(frames).toBe(2);
   });
 
-  it('are not called for what was cancelled, also in the same frame, and need no timer then', () => {
+  it('a cancelled request is not called, even in the same frame, and keeps no timer', () => {
     const { clock, pass, timers } = clockAt(0);
     const calls: string[] = [];
     clock.cancel(clock.request(() => calls.push('cancelled')));
@@ -100,7 +100,7 @@ describe('the frames of a process without a screen', () => {
     expect(timers()).toBe(0);
   });
 
-  it('go on where a callback throws, which the program hears of as of any exception', async () => {
+  it('frames go on if a callback throws, and the program gets the exception', async () => {
     const { clock, ended, pass } = clockAt(0);
     const caught = new Promise((resolve) => {
       const others = process.listeners('uncaughtException');
@@ -122,7 +122,7 @@ describe('the frames of a process without a screen', () => {
     expect(await caught).toMatchObject({ message: 'of the program' });
   });
 
-  it('are for functions', () => {
+  it('rejects a request that is not a function', () => {
     expect(() => clockAt(0).clock.request('draw' as never)).toThrow(TypeError);
   });
 });

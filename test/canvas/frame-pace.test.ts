@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { FramePace, MOST_UNDER_WAY } from '#farlight/client/canvas/frames/frame-pace.js';
 
-/** A browser whose frames come when a test wants. */
+/** A browser whose frames come when the test wants. */
 class Browser {
   readonly #requested = new Map<number, (time: number) => void>();
   #id = 0;
@@ -23,7 +23,7 @@ class Browser {
 }
 
 describe('the pace of frames', () => {
-  it("is the browser's while few frames are under way", () => {
+  it('frames have the pace of the browser while few are under way', () => {
     const browser = new Browser();
     const pace = new FramePace(browser, 2);
     const times: number[] = [];
@@ -33,7 +33,7 @@ describe('the pace of frames', () => {
     expect(times).toEqual([16]);
   });
 
-  it("is the host's while as many as may are: each that is shown lets the next one begin", () => {
+  it('frames have the pace of the host when many are under way: each shown frame lets one begin', () => {
     const browser = new Browser();
     const pace = new FramePace(browser, 2);
     let drawn = 0;
@@ -52,7 +52,7 @@ describe('the pace of frames', () => {
     }
   });
 
-  it('has one more under way than it waits for, where each frame is requested while the last one is drawn', () => {
+  it('one more frame is under way if each is requested while the last one is drawn', () => {
     const browser = new Browser();
     const pace = new FramePace(browser);
     let [underWay, most] = [0, 0];
@@ -71,7 +71,7 @@ describe('the pace of frames', () => {
     expect(most).toBe(MOST_UNDER_WAY + 1);
   });
 
-  it('lets who draws by itself go on when fewer are under way, and at once where they are', async () => {
+  it('a program with its own loop goes on when fewer frames are under way', async () => {
     const pace = new FramePace(new Browser(), 2);
     await pace.free();
     pace.began();
@@ -87,7 +87,7 @@ describe('the pace of frames', () => {
     await pace.free();
   });
 
-  it("forgets a request that is cancelled, whether it is held back, released, or the browser's own", () => {
+  it('forgets a cancelled request, whether it was held back, released, or passed to the browser', () => {
     const browser = new Browser();
     const pace = new FramePace(browser, 1);
     const called: string[] = [];

@@ -6,7 +6,7 @@ function stream(signal?: AbortSignal) {
   const frames = new FrameStream<number>(signal, () => {
     left += 1;
   });
-  /** Offers a frame; says whether it was read, and whether it was taken, when asked. */
+  /** Offers a frame. Tells, when asked, whether it was read, and whether it was taken. */
   const offer = (frame: number | Error) => {
     const offered = { read: false, taken: false };
     frames
@@ -28,14 +28,14 @@ const done = { done: true, value: undefined };
 const value = (frame: number) => ({ done: false, value: frame });
 
 describe('a stream of frames', () => {
-  it('gives them in their order, to who asked before and to who asks after', async () => {
+  it('gives frames in order, to earlier and later calls of next', async () => {
     const { frames, offer } = stream();
     const asked = [frames.next(), frames.next()];
     for (const frame of [1, 2, 3]) offer(frame);
     expect(await Promise.all([...asked, frames.next()])).toEqual([1, 2, 3].map(value));
   });
 
-  it('lets who draws go on when a frame is taken', async () => {
+  it('lets the program draw on when a frame is taken', async () => {
     const { frames, offer } = stream();
     const [first, second] = [offer(1), offer(2)];
     await turn();
@@ -44,7 +44,7 @@ describe('a stream of frames', () => {
     expect([first.taken, second.taken]).toEqual([true, false]);
   });
 
-  it('does not read more frames than it may hold', async () => {
+  it('reads no more frames than it may hold', async () => {
     const { frames, offer } = stream();
     const offered = Array.from({ length: MOST_HELD + 2 }, (_, at) => offer(at + 1));
     await turn();
@@ -56,7 +56,7 @@ describe('a stream of frames', () => {
     expect(await Promise.all(rest)).toEqual([2, 3, 4, 9].map(value));
   });
 
-  it('ends where its consumer breaks off: what it held is given up, and nothing is read any more', async () => {
+  it('ends with break: drops its frames and reads no more', async () => {
     const { frames, offer, left } = stream();
     const [first, held] = [offer(1), offer(2)];
     for await (const frame of frames) if (frame === 1) break;
@@ -85,10 +85,10 @@ describe('a stream of frames', () => {
     expect(await ended.frames.next()).toEqual(done);
   });
 
-  it('rejects where a frame cannot be read, and has ended then', async () => {
+  it('rejects if a frame cannot be read, and has ended then', async () => {
     const { frames, offer, left } = stream();
     const [broken, held] = [offer(new Error('the device is lost')), offer(2)];
-    // Until somebody asks, nobody hears of it, and it is no unhandled rejection.
+    // Until somebody asks, nobody gets the error, and it is no unhandled rejection.
     await turn();
     await expect(frames.next()).rejects.toThrow('the device is lost');
     await turn();

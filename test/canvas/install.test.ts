@@ -6,7 +6,7 @@ import {
   requestAnimationFrame,
 } from '#farlight/client/canvas/index.js';
 
-// What a program of a page finds, without TypeScript's declarations of one.
+// The globals that a page's program finds, without TypeScript's declarations.
 const page = globalThis as unknown as Record<string, never> & {
   document: {
     createElement(name: string): Canvas;
@@ -42,7 +42,7 @@ afterEach(() => {
 });
 
 describe('an installed page', () => {
-  it('is taken away again, and what was there before is back', () => {
+  it('uninstalling restores the former globals', () => {
     for (const name of [...NAMES, ...CLASSES]) expect(name in globalThis, name).toBe(true);
     expect(Reflect.get(globalThis, 'devicePixelRatio')).toBe(1);
     expect(install()).toBe(uninstall);
@@ -51,7 +51,7 @@ describe('an installed page', () => {
     expect(Reflect.get(globalThis, 'devicePixelRatio')).toBe(3);
   });
 
-  it('is installed anew after it was taken away', () => {
+  it('can be installed again after uninstalling', () => {
     const { document } = page;
     uninstall();
     uninstall = install();
@@ -59,7 +59,7 @@ describe('an installed page', () => {
     expect(page.document).not.toBe(document);
   });
 
-  it('gives out canvases of 300 x 150, which have a context of WebGPU and no other', () => {
+  it('creates canvases of 300 x 150 that have only a WebGPU context', () => {
     const canvas = page.document.createElement('canvas');
     expect([canvas.width, canvas.height, canvas.nodeName]).toEqual([300, 150, 'CANVAS']);
     expect(canvas).toBeInstanceOf(page.HTMLCanvasElement);
@@ -76,7 +76,7 @@ describe('an installed page', () => {
     expect(() => new (page.GPUCanvasContext as unknown as typeof Canvas)()).toThrow('Illegal constructor');
   });
 
-  it('has a document with a body, in which a canvas has its size', () => {
+  it('has a document with a body, where a canvas keeps its size', () => {
     const canvas = page.document.createElement('canvas');
     canvas.width = 64;
     expect(page.document.contains(canvas)).toBe(false);
@@ -95,7 +95,7 @@ describe('an installed page', () => {
     expect(canvas.ownerDocument).toBe(page.document);
   });
 
-  it('hears of the events that a program sends', () => {
+  it('receives the events that a program dispatches', () => {
     const heard: string[] = [];
     page.window.addEventListener('resize', ({ type }) => heard.push(type));
     page.window.dispatchEvent(new Event('resize'));
@@ -103,8 +103,8 @@ describe('an installed page', () => {
   });
 });
 
-describe('an animation frame', () => {
-  it('has one time for all, and comes no more when it was cancelled', async () => {
+describe('animation frames', () => {
+  it('an animation frame has one time for all callbacks, and skips cancelled ones', async () => {
     const times: number[] = [];
     cancelAnimationFrame(requestAnimationFrame(() => times.push(Number.NaN)));
     await new Promise<void>((resolve) => {

@@ -13,7 +13,7 @@ const frame = (given: Partial<FramePixels> & Pick<FramePixels, 'data'>): FramePi
 });
 
 describe('the pixels of a frame', () => {
-  it('are those of its rows, without what lies between them', () => {
+  it('takes the pixels of the rows, without the gaps between them', () => {
     const data = new Uint8Array(256 + 8).fill(99);
     data.set([1, 2, 3, 255, 4, 5, 6, 255]);
     data.set([7, 8, 9, 255, 10, 11, 12, 255], 256);
@@ -24,12 +24,12 @@ describe('the pixels of a frame', () => {
     ]);
   });
 
-  it('cover all that is behind them where the canvas is opaque, whatever their alpha', () => {
+  it('pixels of an opaque canvas have full alpha, whatever was drawn', () => {
     const data = Uint8Array.of(10, 20, 30, 0);
     expect([...imageBytes(frame({ data, alphaMode: 'opaque' }))]).toEqual([10, 20, 30, 255]);
   });
 
-  it('multiplied by alpha again are what was drawn, to the nearest', () => {
+  it('pixels multiplied by alpha again are the drawn ones, to the nearest value', () => {
     const byte = fc.nat(255);
     fc.assert(
       fc.property(byte, byte, (alpha, value) => {
@@ -41,7 +41,7 @@ describe('the pixels of a frame', () => {
     );
   });
 
-  it('of halves are the nearest that a byte has, and the ends of its range beyond them', () => {
+  it('halves become the nearest byte, limited to its range', () => {
     const of = (...colors: number[]) => {
       const data = new Uint8Array(8);
       for (const [at, color] of colors.entries())

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { encodePng } from '#farlight/client/canvas/picture.js';
 
 describe('a PNG', () => {
-  it('has the pixels that it was made of, as another decoder reads them', async () => {
+  it('another decoder reads the same pixels from a PNG', async () => {
     const picture = fc
       .record({ width: fc.integer({ min: 1, max: 40 }), height: fc.integer({ min: 1, max: 40 }) })
       .chain(({ width, height }) =>
@@ -14,7 +14,7 @@ describe('a PNG', () => {
       );
     await fc.assert(
       fc.asyncProperty(picture, async (given) => {
-        // pngjs holds every chunk against its checksum.
+        // pngjs checks the checksum of every chunk.
         const { width, height, data } = PNG.sync.read(Buffer.from(await encodePng(given)));
         expect([width, height]).toEqual([given.width, given.height]);
         expect([...data]).toEqual([...given.data]);
@@ -22,7 +22,7 @@ describe('a PNG', () => {
     );
   });
 
-  it('is shorter than its pixels where each row is like the one above it', async () => {
+  it('a PNG is shorter than its pixels if each row resembles the one above', async () => {
     const [width, height] = [256, 256];
     const data = Uint8Array.from({ length: 4 * width * height }, (_, at) => (at * at) % 251);
     for (let at = 4 * width; at < data.length; at += 1) data[at] = (data[at - 4 * width] as number) + 1;
@@ -30,7 +30,7 @@ describe('a PNG', () => {
     expect(png.length).toBeLessThan(data.length / 50);
   });
 
-  it('says which colors its pixels mean', async () => {
+  it('a PNG names its color space', async () => {
     const chunks = async (colorSpace: 'srgb' | 'display-p3') => {
       const png = await encodePng({ width: 1, height: 1, data: Uint8Array.of(1, 2, 3, 4), colorSpace });
       return [
@@ -43,7 +43,7 @@ describe('a PNG', () => {
     expect(await chunks('display-p3')).toBe('IHDR,cICP,IDAT,IEND');
   });
 
-  it('of no pixels there is none', async () => {
+  it('a PNG without pixels is an error', async () => {
     const empty = { width: 0, height: 5, data: new Uint8Array(0), colorSpace: 'srgb' } as const;
     await expect(encodePng(empty)).rejects.toThrow('a PNG needs at least one pixel; this picture is 0 x 5');
   });

@@ -40,7 +40,7 @@ async function openOver(line: SlowLine, mode: CompressionMode | 'off'): Promise<
 
 const FRAME = 256 << 10;
 
-/** Frames that the executor answers with their digests. */
+/** Frames that the executor echoes as digests. */
 function frames(count: number, byteAt: (index: number) => number): Uint8Array<ArrayBuffer>[] {
   return Array.from({ length: count }, (_each, number) => {
     const frame = new Uint8Array(FRAME).map((_byte, index) => byteAt(number * FRAME + index));
@@ -55,7 +55,7 @@ const random = () => {
   return seed >>> 24;
 };
 
-/** Weights as a framework sends them: 32-bit floats that were 16-bit ones. */
+/** Weights as a framework sends them: 32-bit floats that were converted from 16-bit ones. */
 function weights(count: number): Uint8Array<ArrayBuffer>[] {
   const floats = new Float32Array((count * FRAME) / 4).map(() => Math.round((random() - 128) * 8) / 2048);
   const bytes = new Uint8Array(floats.buffer);
@@ -65,7 +65,7 @@ const text = (count: number) =>
   frames(count, (index) => 97 + ((index * index) % 7) + (index % 11 === 0 ? random() & 3 : 0));
 const zeros = (count: number) => frames(count, () => 0);
 
-/** Sends frames all at once; the milliseconds until all were answered, each rightly. */
+/** Sends all frames at once. Resolves to the milliseconds until all had the right reply. */
 async function upload(client: SessionClient, given: readonly Uint8Array<ArrayBuffer>[]): Promise<number> {
   const digests = given.map((frame) => createHash('sha256').update(frame).digest('hex'));
   const start = performance.now();
@@ -80,7 +80,7 @@ async function close(client: SessionClient): Promise<void> {
 }
 
 describe('on a line of 10 Mbit/s', () => {
-  it('weights, text and zeros arrive as they were sent, and sooner than without compression', async () => {
+  it('weights, text and zeros arrive unchanged, and sooner than without compression', async () => {
     const line = await lineOf(10);
     const given = [...weights(4), ...text(4), ...zeros(4)];
     const took: Record<string, number> = {};
@@ -94,11 +94,11 @@ describe('on a line of 10 Mbit/s', () => {
     expect(took.auto).toBeLessThan(0.75 * (took.off ?? 0));
   });
 
-  it('random data is as many bytes as without compression, and to find that out takes 3% of their time at most', async () => {
+  it('random data stays as long as without compression, and detecting it takes at most 3% of its time', async () => {
     const line = await lineOf(10);
     const given = frames(8, random);
     const onTheLineMs = (8 * FRAME * 8) / 10_000;
-    /** Milliseconds of the processor, of the client and of what both have in common here. The least of several. */
+    /** Milliseconds of CPU, of the client and of the part that both share here. The least of several. */
     const work = { off: Number.POSITIVE_INFINITY, auto: Number.POSITIVE_INFINITY };
     const isLittle = () => work.auto - work.off < 0.03 * onTheLineMs;
     for (let round = 0; round < 2 || (round < 6 && !isLittle()); round++) {
@@ -116,7 +116,7 @@ describe('on a line of 10 Mbit/s', () => {
     expect(isLittle(), `${JSON.stringify(work)} ms, of ${onTheLineMs} on the line`).toBe(true);
   });
 
-  it('an input that goes alone each time is compressed from the second on', async () => {
+  it('compresses an input that is sent alone, from the second time on', async () => {
     const line = await lineOf(10);
     const client = await openOver(line, 'auto');
     const passed: number[] = [];
@@ -131,7 +131,7 @@ describe('on a line of 10 Mbit/s', () => {
     await close(client);
   });
 
-  it('packed frames that were under way when the connection was lost arrive over the next one', async () => {
+  it('compressed frames under way on a lost connection arrive over the next one', async () => {
     const line = await lineOf(10);
     const client = await openOver(line, 'on');
     const before = line.counted.up;
@@ -146,8 +146,8 @@ describe('on a line of 10 Mbit/s', () => {
   });
 });
 
-describe('what comes from the host', () => {
-  it('is compressed too', async () => {
+describe('frames from the host', () => {
+  it('compresses frames from the host, too', async () => {
     const line = await lineOf(10);
     const client = await openOver(line, 'auto');
     client.link.send(Uint8Array.from([ACTION.flood]));
@@ -161,9 +161,9 @@ describe('what comes from the host', () => {
   });
 });
 
-describe('nothing is compressed', () => {
-  // On a machine whose cores all have other work, loopback is a slow line now and then.
-  it('over loopback, behind a proxy there', { retry: 3 }, async () => {
+describe('no compression', () => {
+  // On a machine whose cores are all busy, loopback is sometimes a slow line.
+  it('does not compress over loopback, behind a proxy there', { retry: 3 }, async () => {
     const proxy = await CuttingProxy.start(daemon.url);
     const client = new SessionClient(remoteHost(proxy.url));
     await client.welcome;
@@ -173,7 +173,7 @@ describe('nothing is compressed', () => {
     await proxy.close();
   });
 
-  it('for a host on this machine or a private one, even where it is asked for', async () => {
+  it('does not compress for a host on this machine or a private one, even if asked to', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'farlight-unix-'));
     const listen = `unix:${join(folder, 'host.sock')}`;
     const near = await Daemon.start({ listen, executorEntry: FAKE_EXECUTOR });
@@ -195,7 +195,7 @@ describe('nothing is compressed', () => {
     }
   });
 
-  it('with a client that does not ask for it, which may not send what is packed either', async () => {
+  it('does not compress for a client that did not ask, and rejects compressed frames from it', async () => {
     const client = new RawClient(daemon.url).hello();
     expect(await client.object(PACKET.welcome)).not.toHaveProperty('compression');
     client.socket.write(encodePacket(PACKET.packed, packed(1, Uint8Array.from([ACTION.echo]))));
@@ -210,7 +210,7 @@ function packed(length: number, content: Uint8Array): Uint8Array {
   return Buffer.concat([header, brotliCompressSync(content)]);
 }
 
-describe('a client that was granted compression', () => {
+describe('a client with compression', () => {
   const asking = { ...HELLO, compression: { mode: 'on', encodings: ['snappy', 'brotli'] } };
   const opened = async () => {
     const client = new RawClient(daemon.url);
@@ -222,7 +222,7 @@ describe('a client that was granted compression', () => {
     return client;
   };
 
-  it('may send frames packed', async () => {
+  it('a client that was granted compression may send compressed frames', async () => {
     const client = await opened();
     client.socket.write(encodePacket(PACKET.packed, packed(3, Uint8Array.from([ACTION.echo, 7, 8]))));
     expect([...(await client.next(PACKET.data))]).toEqual([ACTION.echo, 7, 8]);
@@ -230,11 +230,11 @@ describe('a client that was granted compression', () => {
   });
 
   it.each([
-    ['a frame that unpacks to more than it may', () => packed(1 << 20, new Uint8Array(8 << 20))],
-    ['one that announces too much', () => packed((1 << 20) + 1, new Uint8Array((1 << 20) + 1))],
+    ['a frame that unpacks to more than its limit', () => packed(1 << 20, new Uint8Array(8 << 20))],
+    ['a frame that announces too many bytes', () => packed((1 << 20) + 1, new Uint8Array((1 << 20) + 1))],
     ['garbage', () => Buffer.from('\x10\0\0\0garbage, no brotli stream at all', 'latin1')],
     ['nothing', () => new Uint8Array(0)],
-  ])('is refused with a reason where it sends %s', async (_what, body) => {
+  ])('rejects %s with a reason', async (_what, body) => {
     const client = await opened();
     client.socket.write(encodePacket(PACKET.packed, body()));
     expect(await client.object(PACKET.end)).toMatchObject({
@@ -244,8 +244,8 @@ describe('a client that was granted compression', () => {
   });
 });
 
-describe('what both sides agree on', () => {
-  it('is what the client asks for and the host knows, and nothing where it asks for something else', () => {
+describe('agreement on compression', () => {
+  it('both sides agree on the compression that the client asks for, if the host knows it', () => {
     const granted = { mode: 'auto', encoding: 'brotli' };
     expect(grantCompression({ mode: 'auto', encodings: ['brotli'] })).toEqual(granted);
     for (const asked of [undefined, null, 1, {}, { mode: 'auto', encodings: ['zstd'] }]) {
@@ -259,7 +259,7 @@ describe('what both sides agree on', () => {
     }
   });
 
-  it('is not what a host grants unasked', () => {
+  it('refuses a host that grants compression unasked', () => {
     const asked = { mode: 'auto' as const, encodings: ['brotli'] };
     expect(grantedCompression(undefined, asked)).toBeUndefined();
     expect(grantedCompression({ mode: 'auto', encoding: 'brotli' }, asked)).toEqual({
@@ -279,7 +279,7 @@ describe('what both sides agree on', () => {
     );
   });
 
-  it("is 'auto', 'on' or 'off' as an option, a flag or in the environment", () => {
+  it("the compression option is 'auto', 'on' or 'off', as an option, a flag or in the environment", () => {
     for (const options of [{ compression: 'on' as const }, ['compression=off'], {}]) parseOptions(options);
     expect(() => parseOptions(['compression=fast'])).toThrow(
       "The option compression is 'auto', 'on' or 'off', not 'fast'.",

@@ -11,7 +11,7 @@ const gc: () => void = runInNewContext('gc');
 let fake: FakeGpu;
 let transport: ScriptedTransport;
 let gpu: GPU;
-/** How often the host's GPU was asked for a device. */
+/** How often the host asked its GPU for a device. */
 let opened: number;
 
 beforeEach(() => {
@@ -32,7 +32,7 @@ beforeEach(() => {
   gpu = create({ transport });
 });
 
-/** Has everything collected that nothing reaches, and carries what follows from that. */
+/** Collects everything that is unreachable, and lets the consequences happen. */
 async function collect(): Promise<void> {
   for (let round = 0; round < 3; round += 1) {
     await turn();
@@ -49,7 +49,7 @@ async function open(): Promise<GPUDevice> {
   return device;
 }
 
-/** Writes down what it hears, so that nothing is printed. */
+/** Notes each message, so that nothing is printed. */
 function listener(heard: string[]): (event: GPUUncapturedErrorEvent) => void {
   return (event) => {
     event.preventDefault();
@@ -57,8 +57,8 @@ function listener(heard: string[]): (event: GPUUncapturedErrorEvent) => void {
   };
 }
 
-describe('a device that nothing of the program reaches', () => {
-  /** Opens a device, has it do something, and keeps nothing of it. */
+describe('an unreachable device', () => {
+  /** Opens a device, gives it work, and keeps no reference to it. */
   async function come(): Promise<WeakRef<object>> {
     const device = await open();
     device.onuncapturederror = () => {};
@@ -69,7 +69,7 @@ describe('a device that nothing of the program reaches', () => {
     return new WeakRef(device);
   }
 
-  it('is collected, and the host gives it out again to who asks for one like it', async () => {
+  it('collects an unreachable device, and the host gives it out again for an equal request', async () => {
     const devices: WeakRef<object>[] = [];
     for (let count = 0; count < 5; count += 1) {
       devices.push(await come());
@@ -80,8 +80,8 @@ describe('a device that nothing of the program reaches', () => {
   });
 });
 
-describe('a device of which the program keeps nothing but an object', () => {
-  it('is kept by that, and its listeners hear of errors', async () => {
+describe('a device with one reachable object', () => {
+  it('one reachable object keeps its device alive, and errors reach its listeners', async () => {
     const heard: string[] = [];
     const buffer = await open().then((device) => {
       device.addEventListener('uncapturederror', listener(heard));
@@ -101,8 +101,8 @@ describe('a device of which the program keeps nothing but an object', () => {
   });
 });
 
-describe('a device that the program dropped while its commands were under way', () => {
-  it('hears of their errors', async () => {
+describe('a dropped device with commands under way', () => {
+  it('errors of commands under way reach the listeners of a dropped device', async () => {
     const heard: string[] = [];
     await open().then((device) => {
       device.addEventListener('uncapturederror', listener(heard));
@@ -120,7 +120,7 @@ describe('a device that the program dropped while its commands were under way', 
     expect(heard).toEqual(['refused']);
   });
 
-  it('lets the process end when it was destroyed, once the host has said so', async () => {
+  it('a destroyed device lets the process end when the host has confirmed it', async () => {
     let lose: (info: object) => void = () => {};
     fake.device.lost = new Promise((resolve) => {
       lose = resolve;

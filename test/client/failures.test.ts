@@ -26,7 +26,7 @@ afterEach(async () => {
   for (const clean of cleanups.splice(0).reverse()) await clean();
 });
 
-/** Runs a program of test/support, and kills it where it is not over in time: it may block for ever. */
+/** Runs a program of test/support, and kills it if it takes too long: it may block for ever. */
 async function program(name: string, args: readonly string[], shell = ''): Promise<string> {
   const script = `${REPOSITORY}test/support/${name}`;
   const words = [process.execPath, script, ...args].map((word) => `'${word}'`).join(' ');
@@ -44,7 +44,7 @@ async function program(name: string, args: readonly string[], shell = ''): Promi
 describe('a session', () => {
   let fake: FakeGpu;
   let transport: ScriptedTransport;
-  /** What happens where something is sent. */
+  /** The effect of sending a frame. */
   let broken: Error | undefined;
   beforeEach(() => {
     fake = new FakeGpu();
@@ -75,7 +75,7 @@ describe('a session', () => {
     return device;
   }
 
-  it('rejects a mapping for which there is no memory, and the buffer can be mapped again', async () => {
+  it('rejects a mapping without memory, and the buffer can be mapped again', async () => {
     const size = 3 * MIB;
     fake.answers.getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
     const device = await open();
@@ -95,7 +95,7 @@ describe('a session', () => {
     await transport.settle();
     await mapped;
     expect([buffer.mapState, buffer.getMappedRange().byteLength]).toEqual(['mapped', size]);
-    // The host's buffer is unmapped between.
+    // The host unmaps its buffer in between.
     expect(fake.names().filter((name) => /[mM]ap(Async)?$/.test(name))).toEqual([
       'GPUBuffer.mapAsync',
       'GPUBuffer.unmap',
@@ -103,7 +103,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('rejects what is awaited, and loses its devices, where a batch cannot be sent', async () => {
+  it('rejects pending promises and loses the devices if a flush cannot be sent', async () => {
     const device = await open();
     const scope = device.popErrorScope();
     const mapped = device.createBuffer({ size: 16, usage: 9 }).mapAsync(1);
@@ -113,7 +113,7 @@ describe('a session', () => {
     expect(await device.lost).toMatchObject({ message: 'the link broke' });
   });
 
-  it('rejects what is awaited where there is no memory for what the host sends', async () => {
+  it('rejects pending promises if there is no memory for a frame from the host', async () => {
     fake.answers.getMappedRange = (_offset: number, length: number) => new ArrayBuffer(length);
     const device = await open();
     const mapped = device.createBuffer({ size: 3 * MIB, usage: 9 }).mapAsync(1);
@@ -129,7 +129,7 @@ describe('a session', () => {
     expect(await device.lost).toMatchObject({ message: 'there is no memory' });
   });
 
-  it('rejects a request whose link cannot be opened, with why and what to do', async () => {
+  it('rejects a request whose link cannot be opened, with the reason and advice', async () => {
     const opened = (error: Error) => {
       const throwing: Transport = {
         target: 'nowhere',
@@ -151,9 +151,9 @@ describe('a session', () => {
   });
 });
 
-describe('a program that may open no more files', () => {
+describe('no more open files', () => {
   it.each([[['none']], [['none', 'looked']], [['grpc://127.0.0.1:9', 'looked']]])(
-    'hears so from requestAdapter, with a host and without one: %j',
+    'requestAdapter tells a program that it may open no more files: %j',
     async (args) => {
       const output = await program('descriptors-program.mjs', args, 'ulimit -n 256;');
       expect(output).toMatch(/^rejected (UNREACHABLE|DISCONNECTED): .*EMFILE/);
@@ -161,14 +161,14 @@ describe('a program that may open no more files', () => {
   );
 });
 
-describe('the thread that has the connections', () => {
-  it('wakes a program that waits for room where it dies, and the session ends with a reason', async () => {
+describe('the connection thread', () => {
+  it('a connection thread that dies wakes a waiting program, and the session ends with a reason', async () => {
     const output = await program('blocked-program.mjs', []);
     expect(output).toMatch(/^waits\nhas room\nclosed DISCONNECTED: .*connection thread ended: \w/);
   });
 });
 
-/** A host that says that it has taken a frame before it welcomes anybody, and ends the connection. */
+/** A host that acknowledges a frame before it welcomes any client, and ends the connection. */
 async function eagerHost(): Promise<string> {
   const server = new Server();
   server.addService(sessionsService(), {
@@ -192,7 +192,7 @@ describe('a link', () => {
   it.each([
     ['in this thread', hostTransport],
     ['in a thread of its own', remoteHost],
-  ])('%s closes where its host takes frames before it welcomes anybody', async (_, way) => {
+  ])('%s closes if its host acknowledges frames before a welcome', async (_, way) => {
     const client = new SessionClient(way(await eagerHost()));
     client.link.send(uncleared(1000));
     expect(await client.closed).toMatchObject({
@@ -201,7 +201,7 @@ describe('a link', () => {
     });
   });
 
-  it('closes with why, where its connection cannot be used, or nobody knows why it broke', async () => {
+  it('a link whose connection fails closes with the reason, also if the reason cannot be found', async () => {
     const closed = (dialer: Partial<Dialer>) =>
       new Promise<FarlightError | undefined>((onClose) => {
         const events = { onWelcome: () => {}, onFrame: () => {}, onDrain: () => {}, onClose };
@@ -215,7 +215,7 @@ describe('a link', () => {
   });
 });
 
-/** A connection that closes as soon as something is written to it. */
+/** A connection that closes when something is written to it. */
 class Pipe extends Duplex {
   override _read(): void {}
 

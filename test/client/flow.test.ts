@@ -15,8 +15,8 @@ it('asks a sender to wait at 16 MiB under way, and to go on below 8', () => {
   expect(carrier.taken(MIB)).toBe(false);
 });
 
-it('tells a sender that was asked to wait to go on, however what it sends and what is taken alternate', () => {
-  // A number above 0 is sent, one below 0 taken, of what is under way.
+it('resumes a sender that was asked to wait, in any order of sends and acknowledgements', () => {
+  // A number above 0 is sent, a number below 0 is taken from what is under way.
   const steps = fc.array(fc.integer({ min: -20, max: 20 }), { maxLength: 200 });
   fc.assert(
     fc.property(steps, (each) => {
@@ -26,7 +26,7 @@ it('tells a sender that was asked to wait to go on, however what it sends and wh
       const take = (bytes: number) => {
         underWay -= bytes;
         if (flow.taken(bytes)) {
-          expect(waits, 'nobody is told to go on who does not wait').toBe(true);
+          expect(waits, 'never resumes a sender that does not wait').toBe(true);
           waits = false;
         }
       };
@@ -44,7 +44,7 @@ it('tells a sender that was asked to wait to go on, however what it sends and wh
   );
 });
 
-/** Waits with 16 MiB under way; the question for a beat comes each millisecond. */
+/** Waits with 16 MiB under way. Each millisecond there is a request for a heartbeat. */
 function awaitRoom(ask: (flow: Flow) => void): { room: boolean; flow: Flow; asked: number } {
   const flow = new Flow(undefined, 1);
   flow.sent(16 * MIB);
@@ -56,7 +56,7 @@ function awaitRoom(ask: (flow: Flow) => void): { room: boolean; flow: Flow; aske
   return { room, flow, asked };
 }
 
-it('blocks no sender for ever whose carrier is dead, and closes', () => {
+it('does not block a sender for ever if its carrier is dead, and closes', () => {
   const { room, flow, asked } = awaitRoom(() => {});
   expect([room, flow.closed]).toEqual([false, true]);
   expect(asked).toBeGreaterThan(5);
@@ -65,7 +65,7 @@ it('blocks no sender for ever whose carrier is dead, and closes', () => {
   expect(flow.awaitRoom(() => {})).toBe(true);
 });
 
-it('blocks a sender for as long as its carrier answers, however long it takes nothing', () => {
+it('blocks a sender while its carrier answers, however long it takes no bytes', () => {
   let left = 100;
   const { room, flow, asked } = awaitRoom((waiting) => {
     left -= 1;

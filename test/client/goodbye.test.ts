@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { sayGoodbye } from '#farlight/client/transport/goodbye.js';
 
-/** A link of which so many turns are left until all has left; each takes a millisecond. */
+/** A link that needs this many turns until everything has left; each turn takes a millisecond. */
 function leaving(name: string, turns: number, log: string[], clock: { ms: number }) {
   let left = turns;
   return {
@@ -15,7 +15,7 @@ function leaving(name: string, turns: number, log: string[], clock: { ms: number
   };
 }
 
-it('closes all links of a process that ends before it waits for any, and none waits for the others', () => {
+it('closes all links of an ending process before waiting for any, and no link waits for another', () => {
   const clock = { ms: 7 };
   const log: string[] = [];
   const links = [
@@ -34,7 +34,7 @@ it('closes all links of a process that ends before it waits for any, and none wa
   expect(clock.ms - 7).toBe(500);
 });
 
-it('waits half a second for all links together, however many hosts do not answer', () => {
+it('waits half a second for all links together, however many hosts do not reply', () => {
   const clock = { ms: 0 };
   const stopped = Array.from({ length: 20 }, (_, at) =>
     leaving(`${at}`, Number.POSITIVE_INFINITY, [], clock),
@@ -44,7 +44,7 @@ it('waits half a second for all links together, however many hosts do not answer
   expect(clock.ms).toBeLessThan(500 + stopped.length);
 });
 
-it('waits for nothing where everything has left', () => {
+it('does not wait if everything has left', () => {
   const clock = { ms: 0 };
   sayGoodbye([leaving('a', 1, [], clock), leaving('b', 1, [], clock)], () => clock.ms);
   expect(clock.ms).toBe(2);

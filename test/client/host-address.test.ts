@@ -9,7 +9,7 @@ const PIN = 'lezdxHfyu6fp9zCBUMZqwfe7OqC5Y4kX22X6jrGFW4c';
 const secure = (text: string) => parseHostAddress(text, { tls: true });
 
 describe('a host address', () => {
-  it('is a grpc URL of this machine, whose port may be left out', () => {
+  it('accepts a grpc URL of this machine, with or without a port', () => {
     expect(parseHostAddress('grpc://127.0.0.1:9000')).toMatchObject({
       url: 'grpc://127.0.0.1:9000',
       target: '127.0.0.1:9000',
@@ -23,7 +23,7 @@ describe('a host address', () => {
     expect(parseHostAddress('grpc://[::1]:7070/')).toMatchObject({ target: '[::1]:7070', host: '::1' });
   });
 
-  it('or a unix socket', () => {
+  it('accepts a unix socket', () => {
     for (const text of ['unix:/run/farlight.sock', 'unix:///run/farlight.sock']) {
       expect(parseHostAddress(text)).toMatchObject({
         target: 'unix:/run/farlight.sock',
@@ -32,14 +32,14 @@ describe('a host address', () => {
     }
   });
 
-  it('but no unix socket on Windows, and one sentence says so', () => {
+  it('rejects a unix socket on Windows, with one sentence', () => {
     expect(() => parseHostAddress('unix:/run/farlight.sock', { platform: 'win32' })).toThrow(
       /^unix:\/run\/farlight\.sock is a unix socket, and Node has none on Windows; use the address of/,
     );
     expect(parseHostAddress('unix:/run/x.sock', { platform: 'darwin' }).path).toBe('/run/x.sock');
   });
 
-  it('of a unix socket has a path that the system takes whole', () => {
+  it('rejects a path of a unix socket that the system would cut', () => {
     expect(parseHostAddress(`unix:/${'x'.repeat(LONGEST_UNIX_PATH - 1)}`).path).toHaveLength(
       LONGEST_UNIX_PATH,
     );
@@ -49,7 +49,7 @@ describe('a host address', () => {
       );
   });
 
-  it('in plaintext may say which user of this machine is trusted there', () => {
+  it('a plaintext address may name the trusted user of this machine', () => {
     expect(parseHostAddress('grpc://127.0.0.1:9000?uid=998')).toMatchObject({
       url: 'grpc://127.0.0.1:9000?uid=998',
       target: '127.0.0.1:9000',
@@ -68,7 +68,7 @@ describe('a host address', () => {
     expect(() => secure(`grpcs://gpu.example?uid=998`)).toThrow(/is not a host's address/);
   });
 
-  it('or a grpcs URL, with a token and a pin where they are needed', () => {
+  it('accepts a grpcs URL with a token and a pin', () => {
     const address = secure(`grpcs://${TOKEN}@gpu.example:9000?ca=${PIN}`);
     expect(address).toMatchObject({ scheme: 'grpcs', host: 'gpu.example', port: 9000, pin: PIN });
     expect(address.token).toBe(TOKEN);
@@ -78,20 +78,20 @@ describe('a host address', () => {
     expect(secure(`grpcs://${TOKEN}@gpu.example/?ca=${PIN}`).pin).toBe(PIN);
   });
 
-  it('shows its token to nobody who prints it', () => {
+  it('printing an address does not show its token', () => {
     const address = secure(`grpcs://${TOKEN}@gpu.example:9000?ca=${PIN}`);
     expect(address.url).toBe('grpcs://gpu.example:9000');
     const printed = [inspect(address, { showHidden: true }), JSON.stringify(address), String(address)];
     for (const text of [...printed, JSON.stringify({ ...address })]) expect(text).not.toContain('flt_');
   });
 
-  it('that asks for TLS is refused by a caller that does not speak it', () => {
+  it('a client without TLS rejects an address that demands TLS', () => {
     expect(() => parseHostAddress(`grpcs://${TOKEN}@gpu.example`)).toThrow(
       /needs TLS, which is not spoken here/,
     );
   });
 
-  it('is never plaintext across the network, and says what to do instead', () => {
+  it('rejects plaintext across the network, and says what to do instead', () => {
     for (const host of [
       'gpu.example',
       '192.168.1.5',
@@ -110,7 +110,7 @@ describe('a host address', () => {
     }
   });
 
-  it('with a token in plaintext is refused, even to this machine, without repeating it', () => {
+  it('rejects a token in plaintext, even to this machine, without repeating it', () => {
     for (const secret of [TOKEN, 'hunter2', 'user:hunter2']) {
       expect(() => secure(`grpc://${secret}@127.0.0.1:1`), secret).toThrow(
         expect.objectContaining({ code: 'BAD_URL', message: expect.not.stringContaining(secret) }),
@@ -119,7 +119,7 @@ describe('a host address', () => {
     expect(() => secure(`grpc://${TOKEN}@127.0.0.1:1`)).toThrow(/does not belong in a grpc:\/\/ address/);
   });
 
-  it('with a part of a token or pin is refused, and told so', () => {
+  it('rejects a part of a token or pin, and says so', () => {
     for (const token of [TOKEN.slice(0, -1), `${TOKEN}x`, 'hunter2']) {
       expect(() => secure(`grpcs://${token}@gpu.example`), token).toThrow(
         expect.objectContaining({
@@ -133,7 +133,7 @@ describe('a host address', () => {
       expect(() => secure(`grpcs://gpu.example?ca=${pin}`), pin).toThrow(/is not whole.*43 letters/);
   });
 
-  it('or is refused with an example of one, and no secret in the sentence', () => {
+  it('rejects anything else with an example, and no secret in the sentence', () => {
     const malformed = [
       '',
       'localhost',
@@ -169,7 +169,7 @@ describe('a host address', () => {
   });
 });
 
-it('redacting leaves no token, whole or cut off, and nothing before an @ in an address', () => {
+it('redacting removes every token, whole or cut off, and everything before an @ in an address', () => {
   const text = `--host grpcs://${TOKEN}@a:1 and ${TOKEN.slice(0, 12)} and grpcs://pass/word@b:2?ca=${PIN}`;
   expect(redact(text)).toBe(`--host grpcs://***@a:1 and flt_*** and grpcs://***@b:2?ca=${PIN}`);
   expect(redact('grpc://127.0.0.1:7070 failed')).toBe('grpc://127.0.0.1:7070 failed');

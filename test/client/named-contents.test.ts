@@ -11,7 +11,7 @@ import { ScriptedTransport, turn } from '../support/scripted-transport.js';
 
 const folders = temporaryFolders();
 afterEach(async () => {
-  // A store makes its folder again when it still has something to write.
+  // A store makes its folder again if it still has something to write.
   await store.idle();
   folders.remove();
 });
@@ -29,7 +29,7 @@ beforeEach(() => {
   transport = new ScriptedTransport(fake.gpu, store);
 });
 
-/** A session with a host that says it has what is in the store, or these contents. */
+/** A session with a host that tells that it has the contents of the store, or these contents. */
 async function open(options: CreateOptions = {}, names = store.names()) {
   const gpu = create({ ...options, transport });
   const opening = gpu.requestAdapter().then((adapter) => adapter?.requestDevice());
@@ -43,7 +43,7 @@ async function open(options: CreateOptions = {}, names = store.names()) {
   return { gpu, device };
 }
 
-/** Uploads to a buffer of its own. */
+/** Uploads to a new buffer. */
 function upload(device: GPUDevice, { bytes }: Content): void {
   device.queue.writeBuffer(device.createBuffer({ size: bytes.length, usage: 8 }), 0, bytes as never);
 }
@@ -56,7 +56,7 @@ const uploaded = () =>
 const bytesOf = (frames: readonly Uint8Array[]) => frames.reduce((sum, { length }) => sum + length, 0);
 
 describe('a session with a host that keeps contents', () => {
-  it('sends what the host has as names, and the rest once', async () => {
+  it('sends contents that the host has as names, and others once', async () => {
     await store.write(weights[0].name, weights[0].bytes);
     const { gpu, device } = await open();
     const before = stats(gpu);
@@ -68,7 +68,7 @@ describe('a session with a host that keeps contents', () => {
     expect({ contentsNamed, bytesNotSent }).toEqual({ contentsNamed: 4, bytesNotSent: 4 * 40_000 });
   });
 
-  it('sends what the host does not have after all, and the program notices nothing', async () => {
+  it('sends a content that the host misses, and the program does not notice', async () => {
     const names = weights.map(({ name }) => name);
     const { gpu, device } = await open({}, names);
     for (const each of weights) upload(device, each);
@@ -81,7 +81,7 @@ describe('a session with a host that keeps contents', () => {
     expect(transport.ends).toEqual([]);
   });
 
-  it('sends what has gone from the host in the course of the session', async () => {
+  it('sends contents that the host lost during the session', async () => {
     await store.write(weights[0].name, weights[0].bytes);
     const { device } = await open();
     rmSync(fileOf(folder, weights[0]));
@@ -93,7 +93,7 @@ describe('a session with a host that keeps contents', () => {
     expect(uploaded()).toEqual([0, 0]);
   });
 
-  it('sends a shader as its name', async () => {
+  it('sends a shader by name', async () => {
     const code = `// ${'x'.repeat(5000)}`;
     const codes: string[] = [];
     fake.answers.createShaderModule = (descriptor: GPUShaderModuleDescriptor) => {
@@ -108,7 +108,7 @@ describe('a session with a host that keeps contents', () => {
     expect(stats(gpu).contentsNamed).toBe(1);
   });
 
-  it('names nothing with reuse off', async () => {
+  it('names no content with reuse off', async () => {
     await store.write(weights[0].name, weights[0].bytes);
     const { gpu, device } = await open({ reuse: 'off' });
     for (let round = 0; round < 2; round += 1) upload(device, weights[0]);
@@ -135,7 +135,7 @@ describe('a session with a host that keeps contents', () => {
     expect(store.names().length).toBe(1);
   });
 
-  it('ends where the host misses what was not named, or has a filter that is none', async () => {
+  it('ends if the host misses a content that was never named, or has a malformed filter', async () => {
     const missing = new Writer();
     missing.u8(REPLY.missing);
     missing.append(weights[0].name);
@@ -154,7 +154,7 @@ describe('a session with a host that keeps contents', () => {
     await expect(adapter).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
   });
 
-  it('takes little to say that much is there', async () => {
+  it('the names of many contents take few bytes', async () => {
     for (const each of weights) await store.write(each.name, each.bytes);
     const { device } = await open();
     for (const each of weights) upload(device, each);

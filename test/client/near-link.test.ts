@@ -5,12 +5,14 @@ import type { LinkEvents } from '#farlight/client/transport/transport.js';
 
 const MIB = 1 << 20;
 
-/** A link whose turns are the test's: each does the next thing of a list, or says that nothing came. */
+/**
+ * A link whose turns the test controls: each does the next action of a list, or reports that nothing came.
+ */
 class Turned implements TurnedLink {
   underWay = 0;
   closed = 0;
   turned = 0;
-  /** Whether only the event loop can go on. */
+  /** Whether only the event loop can make progress. */
   stuck = false;
   readonly turns: (() => void)[] = [];
 
@@ -67,7 +69,7 @@ it('blocks a sender until less than half is under way, and no longer', () => {
   link.close();
 });
 
-it('looks again where nothing has come', () => {
+it('looks again if nothing has come', () => {
   const { link, under } = nearLink();
   under.underWay = 9 * MIB;
   const { turn } = under;
@@ -80,7 +82,7 @@ it('looks again where nothing has come', () => {
   link.close();
 });
 
-it('does not wait where only the event loop can go on, or the link is closed', () => {
+it('does not wait if only the event loop can go on, or the link is closed', () => {
   const { link, under, events } = nearLink();
   under.underWay = 20 * MIB;
   under.stuck = true;
@@ -91,7 +93,7 @@ it('does not wait where only the event loop can go on, or the link is closed', (
   expect(under.turned).toBe(0);
 });
 
-it('tells what came while the program waited after its call, and all in order', async () => {
+it('reports everything that came during a wait after the call, in order', async () => {
   const { link, under, turns, log, events } = nearLink();
   under.underWay = 20 * MIB;
   turns.push(
@@ -104,7 +106,7 @@ it('tells what came while the program waited after its call, and all in order', 
   );
   link.awaitRoom();
   expect(log).toEqual([]);
-  // By way of the event loop, before that has come to what was put off.
+  // Through the event loop, before the loop has reached the postponed events.
   events.onFrame(Uint8Array.of(3));
   expect(log).toEqual([]);
   await new Promise((resolve) => setImmediate(resolve));
@@ -114,13 +116,13 @@ it('tells what came while the program waited after its call, and all in order', 
   link.close();
 });
 
-it('says whether a frame is no longer needed where that is known at once', () => {
+it('tells whether a frame is no longer needed if that is known at once', () => {
   const { events } = nearLink();
   expect(events.onFrame(Uint8Array.of(1))).toBe(true);
   events.onClose(undefined);
 });
 
-it('has what was sent leave before its process ends, for as long as it goes on without the event loop', () => {
+it('sent frames leave before the process ends, without the event loop', () => {
   const { link, under, turns, events } = nearLink();
   turns.push(
     () => {},
@@ -136,7 +138,7 @@ it('has what was sent leave before its process ends, for as long as it goes on w
   expect(link.leave()).toBe(true);
 });
 
-it('a link that cannot be opened leaves nothing behind: its process ends as any other', () => {
+it('a link that cannot be opened leaves nothing behind: its process ends normally', () => {
   const file = new URL('../../dist/client/transport/near-link.js', import.meta.url);
   const program = `
     import { NearLink } from ${JSON.stringify(file.href)};
@@ -148,7 +150,7 @@ it('a link that cannot be opened leaves nothing behind: its process ends as any 
   expect([status, stdout, stderr]).toEqual([0, 'too many files', '']);
 });
 
-it('tells later events also where the receiver of an earlier one throws', async () => {
+it('reports later events also if the receiver of an earlier one throws', async () => {
   const under = new Turned();
   under.underWay = 20 * MIB;
   const log: string[] = [];

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { observeTogether, type SessionObserver } from '#farlight/client/session/observer.js';
 
-it('several observers each hear what they want to know, and a session is told to nobody of what none does', () => {
+it('each of several observers gets only the events that it asks for, and others cost nothing', () => {
   const heard: string[] = [];
   const first: SessionObserver = {
     now: () => 5,

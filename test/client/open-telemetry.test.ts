@@ -27,7 +27,7 @@ function setUp(): void {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
 }
 
-/** Asks a device for what is awaited, within a span of the program's own. */
+/** Makes the awaited calls of a device, within a span of the program. */
 async function program(): Promise<void> {
   const gpu = create({ host: host.url });
   await trace.getTracer('program').startActiveSpan('inference', async (span) => {
@@ -44,7 +44,7 @@ async function program(): Promise<void> {
   close(gpu);
 }
 
-it('each thing that a program awaits is a span, a child of the one that is active, with where it went', async () => {
+it('each wait of a program is a span, a child of the active span, with the address of the host', async () => {
   setUp();
   await program();
   const spans = exporter.getFinishedSpans();
@@ -74,7 +74,7 @@ it('each thing that a program awaits is a span, a child of the one that is activ
   ]);
 });
 
-it('a program that has set up nothing makes no span, and its session is as it would be', async () => {
+it('a program without OpenTelemetry makes no spans, and its session works as usual', async () => {
   await program();
   expect(exporter.getFinishedSpans()).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { create } from '#farlight/client/index.js';
 import { parseOptions } from '#farlight/client/options.js';
 
 describe('the options of create', () => {
-  it('take what npm webgpu takes, which changes nothing but the adapter', () => {
+  it('create accepts the options of npm webgpu, and only the adapter has an effect', () => {
     const flags = ['backend=vulkan', 'enable-dawn-features=allow_unsafe_apis,dump_shaders', 'verbose=1'];
     const [with_, without] = [flags, []].map((each) => {
       const { batch, reuse } = parseOptions(each);
@@ -13,7 +13,7 @@ describe('the options of create', () => {
     expect(() => create([...flags, 'disable-dawn-features=lazy_clear', 'dlldir=/usr/lib'])).not.toThrow();
   });
 
-  it('have an adapter checked against the GPU of a host that is named, and leave the environment to private hosts', () => {
+  it('an adapter option is checked against a named host, and the environment only affects private hosts', () => {
     vi.stubEnv('FARLIGHT_ADAPTER', 'software');
     expect(parseOptions(['host=grpc://127.0.0.1:1', 'adapter=llvmpipe']).wanted).toBe('llvmpipe');
     expect(parseOptions(['host=grpc://127.0.0.1:1']).wanted).toBeUndefined();
@@ -23,7 +23,7 @@ describe('the options of create', () => {
     vi.unstubAllEnvs();
   });
 
-  it('refuse a flag that neither has, with a sentence that names those there are', () => {
+  it('rejects an unknown flag, with a sentence that lists the known ones', () => {
     expect(() => parseOptions(['backand=vulkan'])).toThrow(
       /'backand=vulkan'; it knows host=\.\.\., adapter=/,
     );

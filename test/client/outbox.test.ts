@@ -26,7 +26,7 @@ function outbox(mode?: 'stopAndWait'): Outbox {
   return made;
 }
 
-/** Lets the link take another so many frames. */
+/** Lets the link take this many more frames. */
 function drain(box: Outbox, frames: number): void {
   room = frames;
   box.drained();
@@ -44,7 +44,7 @@ describe('the outbox', () => {
     expect(sent).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it('lets what the host waits for overtake what waits here, but not between the frames of a batch', () => {
+  it('frames that the host waits for overtake waiting frames, but not inside a flush', () => {
     room = 1;
     const box = outbox();
     box.push(batch(1, 2));
@@ -54,7 +54,7 @@ describe('the outbox', () => {
     expect(sent).toEqual([1, 2, 8, 9, 3]);
   });
 
-  it('gives the link everything before it is closed', () => {
+  it('gives everything to the link before the link is closed', () => {
     room = 1;
     const box = outbox();
     for (const value of [1, 2, 3]) box.push(batch(value));
@@ -62,7 +62,7 @@ describe('the outbox', () => {
     expect(sent).toEqual([1, 2, 3]);
   });
 
-  it('that stops and waits sends one batch for each acknowledgement', () => {
+  it('with stop and wait, sends one flush for each acknowledgement', () => {
     const box = outbox('stopAndWait');
     box.push(batch(1, 2));
     box.push(batch(3));

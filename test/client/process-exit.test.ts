@@ -25,10 +25,18 @@ afterAll(async () => {
 
 const LAST_ERROR = fileURLToPath(new URL('../support/last-error-program.mjs', import.meta.url));
 
-describe('an error of the last command of a program that awaits nothing', () => {
+describe('errors of the last command', () => {
   it.each([
-    ['is printed before the program ends', [], /^Uncaught GPUValidationError: .*wrong/s],
-    ["reaches the program's listener before it ends", ['listen'], /^heard: .*wrong/s],
+    [
+      'prints an error of the last command before the program ends',
+      [],
+      /^Uncaught GPUValidationError: .*wrong/s,
+    ],
+    [
+      'passes an error of the last command to the listener before the program ends',
+      ['listen'],
+      /^heard: .*wrong/s,
+    ],
   ])('%s', async (_claim, args, output) => {
     const { code, text } = await lastError(...args);
     expect(code).toBe(0);
@@ -36,7 +44,7 @@ describe('an error of the last command of a program that awaits nothing', () => 
     expect(text.match(/wrong/g)?.length).toBe(1);
   });
 
-  it('does not hold up for long a program whose host says nothing any more', async () => {
+  it('does not delay a program for long if its host is silent', async () => {
     const { code, text } = await lastError('stop');
     const executor = Number(text);
     process.kill(executor, 'SIGCONT');
@@ -45,7 +53,7 @@ describe('an error of the last command of a program that awaits nothing', () => 
   });
 });
 
-/** Runs a program that makes a mistake with its last command; it ends by itself, or the test never does. */
+/** Runs a program whose last command is a mistake. It ends by itself, or the test never does. */
 async function lastError(...args: string[]): Promise<{ code: number | null; text: string }> {
   const child = spawn(process.execPath, [LAST_ERROR, ...args]);
   let text = '';
@@ -54,7 +62,9 @@ async function lastError(...args: string[]): Promise<{ code: number | null; text
   return { code, text };
 }
 
-/** Runs a program that opens a link and does these steps with it; it ends by itself, or the test never does. */
+/**
+ * Runs a program that opens a link and does these steps with it. It ends by itself, or the test never does.
+ */
 async function program(host: string, ...steps: string[]): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, [PROGRAM, host, ...steps], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
@@ -67,26 +77,26 @@ async function program(host: string, ...steps: string[]): Promise<{ code: number
 
 const HOSTS: Record<string, () => string> = {
   'a connection to this machine': () => daemon.url,
-  'a connection that goes through something': () => proxy.url,
+  'a connection through a proxy': () => proxy.url,
   'a private host': () => 'private',
 };
 
 for (const [name, host] of Object.entries(HOSTS)) {
   describe(`a program with an open link over ${name}`, () => {
-    it('ends by itself when it awaits nothing', async () => {
+    it('a program ends by itself when it awaits nothing', async () => {
       expect(await program(host())).toEqual({ code: 0, output: '' });
     });
 
-    it('ends by itself after it awaited something', async () => {
+    it('a program ends by itself after it awaited something', async () => {
       expect(await program(host(), 'echo')).toEqual({ code: 0, output: 'answered\n' });
     });
 
-    it('stays alive while it awaits, also for the second time', async () => {
+    it('a program stays alive while it awaits, also the second time', async () => {
       const { code, output } = await program(host(), 'echo', 'turn', 'stall', 'echo');
       expect({ code, output }).toEqual({ code: 0, output: 'answered\nanswered\n' });
     });
 
-    it('takes its executor with it, however it ends', async () => {
+    it('the executor of a private host ends with its program, however that ends', async () => {
       for (const ending of [[], ['exit'], ['die']]) {
         const { output } = await program(host(), 'pid', ...ending);
         expect(output).toMatch(/^\d+\n$/);

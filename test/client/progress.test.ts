@@ -6,7 +6,7 @@ const MIB = 1 << 20;
 const idle = { pipelinesAsked: 0, pipelinesDone: 0, bytesGiven: 0, bytesTaken: 0 };
 
 describe('progress', () => {
-  it('says nothing of what takes less than a second', () => {
+  it('shows nothing for work of less than a second', () => {
     const progress = new Progress();
     expect(progress.at(0, { ...idle, pipelinesAsked: 40 })).toBeUndefined();
     expect(progress.at(999, { ...idle, pipelinesAsked: 40, pipelinesDone: 12 })).toBeUndefined();
@@ -14,7 +14,7 @@ describe('progress', () => {
     expect(progress.at(9999, { ...idle, pipelinesAsked: 41, pipelinesDone: 40 })).toBeUndefined();
   });
 
-  it('counts the pipelines of this stretch of compiling, from the one that is under way', () => {
+  it('counts the pipelines of the current stretch, from the one that is compiling', () => {
     const progress = new Progress();
     progress.at(0, { ...idle, pipelinesAsked: 5, pipelinesDone: 5 });
     progress.at(100, { ...idle, pipelinesAsked: 10, pipelinesDone: 5 });
@@ -22,7 +22,7 @@ describe('progress', () => {
     expect(progress.at(1100, state)).toBe('farlight: compiling pipeline 12 of 40');
   });
 
-  it('says how much of an upload has arrived, and nothing of the bytes of an ordinary step', () => {
+  it('shows how much of an upload has arrived, and ignores the bytes of an ordinary step', () => {
     const progress = new Progress();
     const upload = (given: number, taken: number) => ({ ...idle, bytesGiven: given, bytesTaken: taken });
     for (let now = 0; now < 5000; now += 100)
@@ -32,7 +32,7 @@ describe('progress', () => {
     expect(progress.at(7000, upload(11 * MIB, 11 * MIB))).toBeUndefined();
   });
 
-  it('counts on where a session ends that had done much', () => {
+  it('goes on when a session that did much has ended', () => {
     const progress = new Progress();
     progress.at(0, { ...idle, pipelinesAsked: 22, pipelinesDone: 20 });
     progress.at(900, { ...idle, pipelinesAsked: 22, pipelinesDone: 21 });
@@ -40,7 +40,7 @@ describe('progress', () => {
     expect(progress.at(1000, state)).toBe('farlight: compiling pipeline 1 of 1');
   });
 
-  it('says both where both go on', () => {
+  it('shows compiling and uploading at the same time', () => {
     const progress = new Progress();
     const both = { pipelinesAsked: 2, pipelinesDone: 0, bytesGiven: 2 * MIB, bytesTaken: 0 };
     progress.at(0, both);
@@ -48,8 +48,8 @@ describe('progress', () => {
   });
 });
 
-describe('the line that shows it', () => {
-  /** A terminal as a person sees it: what stands in its lines. */
+describe('the status line', () => {
+  /** A terminal as a person sees it: the text of its lines. */
   class Screen {
     lines = [''];
     #column = 0;
@@ -85,7 +85,7 @@ describe('the line that shows it', () => {
     return { screen, stdout, stderr, line: new StatusLine(stderr, [stdout, stderr]) };
   }
 
-  it('is gone before the program writes, and comes again on the line after that', () => {
+  it('the status line disappears before the program writes, and comes back on the next line', () => {
     const { screen, stdout, stderr, line } = open();
     line.show('farlight: compiling pipeline 1 of 40');
     expect(screen.text).toEqual(['farlight: compiling pipeline 1 of 40']);
@@ -98,7 +98,7 @@ describe('the line that shows it', () => {
     expect(screen.text).toEqual(['result: 7', 'a warning', '']);
   });
 
-  it('does not come where the program is within a line', () => {
+  it('the status line does not appear while the program is within a line', () => {
     const { screen, stdout, line } = open();
     stdout.write('working ');
     line.show('farlight: compiling pipeline 1 of 40');
@@ -108,7 +108,7 @@ describe('the line that shows it', () => {
     expect(screen.text).toEqual(['working ... done', 'farlight: uploading']);
   });
 
-  it('leaves nothing of a longer text, is no wider than the terminal, and uses no escapes', () => {
+  it('the status line erases a longer text, fits the terminal, and uses no escapes', () => {
     const { screen, stderr, line } = open();
     line.show('farlight: a long text');
     line.show('farlight: short');

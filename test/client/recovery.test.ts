@@ -14,7 +14,7 @@ beforeEach(() => {
   gpu = create({ transport });
 });
 
-/** What is awaited of the host, once it is answered. */
+/** Resolves to the reply of the host. */
 async function answered<T>(promise: Promise<T>): Promise<T> {
   await transport.settle();
   return promise;
@@ -26,7 +26,7 @@ async function adapterOf(): Promise<GPUAdapter> {
   return adapter;
 }
 
-/** What is sent as names from the second time on. */
+/** Commands that are sent as names from the second time on. */
 function repeat(device: GPUDevice): void {
   for (let time = 0; time < 4; time += 1) {
     device.createBuffer({ size: 16, usage: 8 });
@@ -37,7 +37,7 @@ function repeat(device: GPUDevice): void {
 const deviceOf = async () => answered((await adapterOf()).requestDevice());
 
 describe('a GPU whose session was lost', () => {
-  it('opens another one for who asks for an adapter as soon as the device is lost', async () => {
+  it('opens another session when the program asks for an adapter after the loss', async () => {
     const device = await deviceOf();
     const again = device.lost.then(() => gpu.requestAdapter());
     transport.break('the cable was pulled');
@@ -48,7 +48,7 @@ describe('a GPU whose session was lost', () => {
     expect(transport.links).toBe(2);
   });
 
-  it('opens one for all who ask at once', async () => {
+  it('opens one session for several requests at once', async () => {
     await deviceOf();
     transport.break('the cable was pulled');
     const asked = [gpu.requestAdapter(), gpu.requestAdapter(), gpu.requestAdapter()];
@@ -56,7 +56,7 @@ describe('a GPU whose session was lost', () => {
     expect(transport.links).toBe(2);
   });
 
-  it('opens none for objects of the lost one, which stay lost', async () => {
+  it('opens no session for objects of the lost one, which stay lost', async () => {
     const device = await deviceOf();
     const buffer = device.createBuffer({ size: 16, usage: 9 });
     transport.break('the cable was pulled');
@@ -70,7 +70,7 @@ describe('a GPU whose session was lost', () => {
     expect(transport.ends).toEqual([]);
   });
 
-  it('has what is left of the lost one as invalid objects', async () => {
+  it('treats objects of the lost session as invalid', async () => {
     const host = () => testHost({ adapter: 'null', transport: 'memory' });
     let current = await host();
     const { target } = current.transport;
@@ -93,7 +93,7 @@ describe('a GPU whose session was lost', () => {
     await current.close();
   });
 
-  it('counts on from where the lost one ended', async () => {
+  it('statistics go on from those of the lost session', async () => {
     const device = await deviceOf();
     repeat(device);
     await transport.settle();
@@ -106,7 +106,7 @@ describe('a GPU whose session was lost', () => {
     const after = stats(gpu);
     expect(before.sentAsNames).toBeGreaterThan(0);
     expect(after).toMatchObject({
-      // On the lost device one call more, which nobody is sent.
+      // One more call on the lost device, which is sent to no host.
       apiCalls: 2 * before.apiCalls + 1,
       waits: 2 * before.waits,
       commandsSent: 2 * before.commandsSent,
@@ -116,7 +116,7 @@ describe('a GPU whose session was lost', () => {
     });
   });
 
-  it('keeps the process alive while an adapter is awaited, and lets it go afterwards', async () => {
+  it('keeps the process alive while an adapter is awaited, and not longer', async () => {
     await deviceOf();
     transport.break('the cable was pulled');
     const again = gpu.requestAdapter();
@@ -127,7 +127,7 @@ describe('a GPU whose session was lost', () => {
     expect(transport.refs).toBe(0);
   });
 
-  it('has the WGSL language features of the host that accepted it last', async () => {
+  it('shows the WGSL language features of the host that accepted last', async () => {
     const { wgslLanguageFeatures } = gpu;
     const first = gpu.requestAdapter();
     await turn();
@@ -143,7 +143,7 @@ describe('a GPU whose session was lost', () => {
     expect(gpu.wgslLanguageFeatures).toBe(wgslLanguageFeatures);
   });
 
-  it('asks a new host once where nobody had noticed the loss before an adapter was asked for', async () => {
+  it('asks a new host once if the loss was noticed only by the request', async () => {
     const first = gpu.requestAdapter();
     await turn();
     transport.welcome();
@@ -159,7 +159,7 @@ describe('a GPU whose session was lost', () => {
     expect(transport.links).toBe(2);
   });
 
-  it('gives none any more where the program has closed it', async () => {
+  it('gives no adapter after the program has closed the GPU', async () => {
     const device = await deviceOf();
     close(gpu);
     expect((await device.lost).message).toBe('This GPU was closed by the program.');
@@ -169,7 +169,7 @@ describe('a GPU whose session was lost', () => {
 });
 
 describe('a GPU whose host was not there', () => {
-  it('tries it again for each request that comes after', async () => {
+  it('tries a missing host again for each later request', async () => {
     for (let time = 1; time <= 3; time += 1) {
       const asked = gpu.requestAdapter();
       await turn();
@@ -181,7 +181,7 @@ describe('a GPU whose host was not there', () => {
     expect(transport.links).toBe(4);
   });
 
-  it('is tried once for all who ask meanwhile', async () => {
+  it('tries a missing host once for several requests at the same time', async () => {
     const asked = [gpu.requestAdapter(), gpu.requestAdapter()];
     await turn();
     transport.break('nobody is there');
@@ -192,7 +192,7 @@ describe('a GPU whose host was not there', () => {
 });
 
 describe('an adapter of a session that was lost', () => {
-  it('gives a device that is lost already, with the adapter’s limits, features and info', async () => {
+  it('an expired adapter gives a lost device, with the adapter’s limits, features and info', async () => {
     const adapter = await adapterOf();
     transport.break('the cable was pulled');
     const device = await adapter.requestDevice({ label: 'late', defaultQueue: { label: 'its queue' } });
@@ -207,7 +207,7 @@ describe('an adapter of a session that was lost', () => {
     expect(transport.links).toBe(1);
   });
 
-  it('gives such a device where it was asked for one before the loss', async () => {
+  it('an adapter that was asked before the loss gives a lost device', async () => {
     const adapter = await adapterOf();
     const asked = adapter.requestDevice();
     await turn();
@@ -215,7 +215,7 @@ describe('an adapter of a session that was lost', () => {
     expect(await (await asked).lost).toMatchObject({ reason: 'unknown', message: 'the cable was pulled' });
   });
 
-  it('rejects with OperationError where it has given a device', async () => {
+  it('a consumed adapter of a lost session rejects with OperationError', async () => {
     const adapter = await adapterOf();
     await answered(adapter.requestDevice());
     transport.break('the cable was pulled');
@@ -224,7 +224,7 @@ describe('an adapter of a session that was lost', () => {
     expect(refused).toMatchObject({ name: 'OperationError', message: expect.stringContaining('consumed') });
   });
 
-  it('still converts what it is given', async () => {
+  it('an expired adapter still converts its arguments', async () => {
     const adapter = await adapterOf();
     transport.break('the cable was pulled');
     const requiredFeatures = ['no-such-feature' as never];

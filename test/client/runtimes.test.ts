@@ -18,7 +18,7 @@ const SCRIPTS: Record<string, string> = {
 };
 const launch = (command: string) => launchOf(command.split(' '), REGISTER, (name) => SCRIPTS[name]);
 
-describe('a command', () => {
+describe('the launch of a command', () => {
   it.each([
     'node app.mjs',
     'sh -c deno',
@@ -28,7 +28,7 @@ describe('a command', () => {
     'npm install deno',
     'bunx cowsay',
     './bundle.sh',
-  ])('of no other runtime is left as it is, with nothing said: %s', (command) => {
+  ])('leaves a Node command as it is: %s', (command) => {
     expect(launch(command)).toEqual({ command: command.split(' '), runtime: undefined });
   });
 
@@ -40,19 +40,19 @@ describe('a command', () => {
     ['C:\\tools\\deno.exe run app.ts', 'C:\\tools\\deno.exe run --preload=file:///register.js app.ts'],
     ['npx -y deno@2 run app.ts', 'npx -y deno@2 run --preload=file:///register.js app.ts'],
     ['pnpm dlx deno run app.ts', 'pnpm dlx deno run --preload=file:///register.js app.ts'],
-  ])('of Deno is told what to load first: %s', (command, told) => {
+  ])('tells Deno what to load first: %s', (command, told) => {
     expect(launch(command)).toEqual({ command: told.split(' '), runtime: 'Deno' });
   });
 
   it.each(['deno install', 'deno fmt', 'deno --version'])(
-    'of Deno that runs no program has no problem: %s',
+    'leaves a Deno command that runs no program: %s',
     (command) => {
       expect(launch(command).problem).toBeUndefined();
     },
   );
 
   it.each(['deno task start', 'npm start', 'npm run start', 'yarn run start'])(
-    'that starts Deno where it cannot be told is said to have no GPU, and how it would: %s',
+    'explains why a hidden Deno has no GPU, and what to do: %s',
     (command) => {
       const { problem, runtime, command: as } = launch(command);
       expect(as).toEqual(command.split(' '));
@@ -62,7 +62,7 @@ describe('a command', () => {
   );
 
   it.each(['bun app.ts', 'bun run dev', 'npx bun app.ts', 'npm test', 'pnpm run build'])(
-    'of Bun is known for one: %s',
+    'recognizes Bun: %s',
     (command) => {
       expect(launch(command)).toEqual({ command: command.split(' '), runtime: 'Bun' });
     },
@@ -84,15 +84,18 @@ describe('in another runtime than Node', () => {
   afterEach(() => Object.defineProperty(process, 'versions', versions));
   afterAll(() => daemon.close());
 
-  it.each(['bun', 'deno'] as const)('a private host is refused with what to do instead: %s', (runtime) => {
-    expect(runtimeName()).toBe('Node');
-    pretend(runtime);
-    expect(() => openTransport(undefined)).toThrow(
-      new RegExp(`no host is named, and ${runtimeName()} starts none.*farlight run.*FARLIGHT_HOST`),
-    );
-  });
+  it.each(['bun', 'deno'] as const)(
+    'rejects a private host in another runtime, with advice: %s',
+    (runtime) => {
+      expect(runtimeName()).toBe('Node');
+      pretend(runtime);
+      expect(() => openTransport(undefined)).toThrow(
+        new RegExp(`no host is named, and ${runtimeName()} starts none.*farlight run.*FARLIGHT_HOST`),
+      );
+    },
+  );
 
-  it("a session goes over a socket's own streams, since what is within it is Node's alone", async () => {
+  it('a session uses the public streams of a socket, since only Node has its internals', async () => {
     pretend('deno');
     const socket = connect({ host: '127.0.0.1', port: Number(new URL(daemon.url).port) });
     await once(socket, 'connect');

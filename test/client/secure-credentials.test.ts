@@ -13,7 +13,7 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
-/** A gRPC server with TLS that notes which tokens it was shown, and its pin. */
+/** A gRPC server with TLS. It notes the tokens that it was shown, and its pin. */
 async function grpcHost() {
   const pair = makePair();
   const shown: unknown[] = [];
@@ -58,7 +58,7 @@ function echo(url: string): Promise<{ payload: Buffer }> {
   });
 }
 
-it('gRPC calls reach a host whose key is pinned, with their token', async () => {
+it('gRPC calls with their token reach a host whose key is pinned', async () => {
   const { port, pin, shown } = await grpcHost();
   const token = `flt_${'a'.repeat(43)}`;
   const { payload } = await echo(`grpcs://${token}@127.0.0.1:${port}?ca=${pin}`);
@@ -66,7 +66,7 @@ it('gRPC calls reach a host whose key is pinned, with their token', async () => 
   expect(shown).toEqual([`Bearer ${token}`]);
 });
 
-it('gRPC calls are not made, nor their token shown, to a host with another key, and say why', async () => {
+it('gRPC calls show no token to a host with another key, and fail with the reason', async () => {
   const { port, shown } = await grpcHost();
   const url = `grpcs://flt_${'a'.repeat(43)}@127.0.0.1:${port}?ca=${makePair().pin}`;
   await expect(echo(url)).rejects.toMatchObject({

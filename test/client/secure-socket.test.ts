@@ -22,7 +22,7 @@ afterEach(async () => {
   temporary.remove();
 });
 
-/** Connects, and as soon as it may, says the token: as a session would. */
+/** Connects, and shows the token as soon as it may, as a session does. */
 async function introduce(url: string, options?: SocketOptions): Promise<Socket> {
   const address = parseHostAddress(url, { tls: true });
   const socket = await openSocket(address, options);
@@ -31,7 +31,7 @@ async function introduce(url: string, options?: SocketOptions): Promise<Socket> 
   return socket;
 }
 
-/** A host with this certificate that answers what it hears. */
+/** A host with this certificate that echoes. */
 function host(pair = makePair(), clientCa?: string) {
   return listening.tls(serverTlsOptions(pair, { protocols, clientCa }), (socket) => socket.pipe(socket));
 }
@@ -41,18 +41,18 @@ const answer = (socket: Socket) =>
 
 const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
 
-describe('a connection with TLS', () => {
+describe('TLS', () => {
   const past = { notBefore: Date.now() - 9 * DAY, notAfter: Date.now() - DAY };
   const future = { notBefore: Date.now() + DAY, notAfter: Date.now() + 9 * DAY };
 
-  it('is made to a host whose key is the pinned one, whoever signed it and whatever it is called', async () => {
+  it('connects to a host with the pinned key, whatever its signer and name', async () => {
     const pair = makePair({ names: ['some.other.name'] });
     const { port } = await host(pair);
     const socket = await introduce(`grpcs://${TOKEN}@127.0.0.1:${port}?ca=${pair.pin}`);
     expect(await answer(socket)).toBe(TOKEN);
   });
 
-  it('is made to a host whose certificate was renewed for the same key', async () => {
+  it('connects to a host with a renewed certificate for the same key', async () => {
     const { createPrivateKey } = await import('node:crypto');
     const before = makePair();
     const renewed = makePair({ privateKey: createPrivateKey(before.key) });
@@ -62,7 +62,7 @@ describe('a connection with TLS', () => {
     expect(await answer(socket)).toBe(TOKEN);
   });
 
-  it('is made by name and by IP address where an authority vouches for that', async () => {
+  it('connects by name and by IP address if an authority vouches for them', async () => {
     const pair = makePair();
     const { port } = await host(pair);
     for (const name of ['localhost', '127.0.0.1']) {
@@ -71,7 +71,7 @@ describe('a connection with TLS', () => {
     }
   });
 
-  it('is made to a host whose key is the pinned one, whatever either clock says of its certificate', async () => {
+  it('connects to a host with the pinned key, also if its certificate is expired or not yet valid', async () => {
     for (const dates of [past, future]) {
       const pair = makePair(dates);
       const { port } = await host(pair);
@@ -82,25 +82,20 @@ describe('a connection with TLS', () => {
 
   const strange = makePair();
   const TABLE: [string, ReturnType<typeof makePair>, 'vouched' | 'neither' | 'other', RegExp][] = [
-    ['with another key than the pinned one', strange, 'other', /has another key than the ca/],
+    ['with a key that is not the pinned one', strange, 'other', /has another key than the ca/],
     ['with an expired certificate', makePair(past), 'vouched', /has expired/],
-    ['before its time', makePair(future), 'vouched', /not valid yet.*clocks/],
-    ['that nobody vouches for', strange, 'neither', /no authority that this machine trusts.*\?ca=/],
+    ['with a certificate that is not valid yet', makePair(future), 'vouched', /not valid yet.*clocks/],
+    ['that no authority vouches for', strange, 'neither', /no authority that this machine trusts.*\?ca=/],
+    ['with a certificate for another name', makePair({ names: ['x'] }), 'vouched', /is not for 127\.0\.0\.1/],
     [
-      'with the certificate of another name',
-      makePair({ names: ['x'] }),
-      'vouched',
-      /is not for 127\.0\.0\.1/,
-    ],
-    [
-      'with a certificate that is for clients',
+      'with a certificate for clients',
       makePair({ role: 'client' }),
       'vouched',
       /could not be made secure|no authority/,
     ],
   ];
   for (const [name, pair, trust, words] of TABLE) {
-    it(`is refused to a host ${name}, and nothing is said to it`, async () => {
+    it(`does not connect to a host ${name}, and sends it nothing`, async () => {
       const { port, received } = await host(pair);
       const pin = trust === 'other' ? makePair().pin : undefined;
       const url = `grpcs://${TOKEN}@127.0.0.1:${port}${pin ? `?ca=${pin}` : ''}`;
@@ -114,7 +109,7 @@ describe('a connection with TLS', () => {
     });
   }
 
-  it('is refused likewise where the environment turns verification off for other programs', async () => {
+  it('verifies the host even if the environment turns verification off', async () => {
     const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED;
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
     try {
@@ -131,7 +126,7 @@ describe('a connection with TLS', () => {
     }
   });
 
-  it('is refused to what speaks TLS and another protocol, whether it says so or not', async () => {
+  it('does not connect to another protocol over TLS, announced or not', async () => {
     const pair = makePair();
     for (const ALPNProtocols of [['http/1.1'], undefined]) {
       const { port, received } = await listening.tls({ ...pair, ...(ALPNProtocols && { ALPNProtocols }) });
@@ -143,7 +138,7 @@ describe('a connection with TLS', () => {
     }
   });
 
-  it('is refused to what speaks no TLS 1.3', async () => {
+  it('does not connect without TLS 1.3', async () => {
     const pair = makePair();
     const { port } = await listening.tls({ ...pair, maxVersion: 'TLSv1.2', ALPNProtocols: protocols });
     await expect(introduce(`grpcs://127.0.0.1:${port}?ca=${pair.pin}`)).rejects.toThrow(
@@ -151,7 +146,7 @@ describe('a connection with TLS', () => {
     );
   });
 
-  it('to a plaintext port fails with a sentence, whether that answers, hangs up or says nothing', async () => {
+  it('TLS to a plaintext port fails with a sentence, whether the port replies, hangs up or is silent', async () => {
     const greetings: [(socket: Socket) => void, RegExp][] = [
       [
         (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
@@ -176,7 +171,7 @@ describe('a connection with TLS', () => {
     }
   });
 
-  it('is given up when its caller says so', async () => {
+  it('gives a connection up when it is aborted', async () => {
     const { port } = await listening.plain();
     const giveUp = new AbortController();
     const connecting = introduce(`grpcs://127.0.0.1:${port}`, { signal: giveUp.signal });
@@ -188,7 +183,7 @@ describe('a connection with TLS', () => {
 describe('a host that asks for client certificates', () => {
   const client = makePair({ names: [], role: 'client' });
 
-  it('hears who shows one that it trusts', async () => {
+  it('accepts a client certificate that it trusts', async () => {
     const pair = makePair();
     const { port } = await host(pair, client.cert);
     const folder = temporary.make();
@@ -200,7 +195,7 @@ describe('a host that asks for client certificates', () => {
     expect(await answer(socket)).toBe(TOKEN);
   });
 
-  it('hears nobody else, who is told what to name', async () => {
+  it('rejects every other client, and tells it what to name', async () => {
     const pair = makePair();
     const { port, received } = await host(pair, client.cert);
     const url = `grpcs://${TOKEN}@127.0.0.1:${port}?ca=${pair.pin}`;
@@ -208,7 +203,7 @@ describe('a host that asks for client certificates', () => {
     const unknown = makePair({ names: [], role: 'client' });
     const forServers = makePair({ names: [] });
     for (const certificate of [undefined, unknown, forServers]) {
-      // In TLS 1.3 the client is done first: the refusal ends the open connection.
+      // In TLS 1.3 the client finishes first: the rejection ends the open connection.
       const socket = await introduce(url, { certificate });
       const errors: NodeJS.ErrnoException[] = [];
       socket.on('error', (error) => errors.push(error));
@@ -218,12 +213,14 @@ describe('a host that asks for client certificates', () => {
         code: 'UNAUTHORIZED',
         message: expect.stringMatching(/FARLIGHT_TLS_CERT/),
       });
-      expect(told !== undefined, 'no certificate is answered with an alert').toBe(certificate === undefined);
+      expect(told !== undefined, 'answers a missing client certificate with an alert').toBe(
+        certificate === undefined,
+      );
     }
     expect(received()).toBe('');
   });
 
-  it('is not reached with half a certificate, or one that cannot be read', () => {
+  it('fails with half a client certificate, or one that cannot be read', () => {
     expect(clientCertificate({})).toBeUndefined();
     expect(() => clientCertificate({ FARLIGHT_TLS_CERT: '/x' })).toThrow(/go together/);
     const missing = { FARLIGHT_TLS_CERT: '/no/such', FARLIGHT_TLS_KEY: '/no/such' };
@@ -236,8 +233,8 @@ describe('a host that asks for client certificates', () => {
   });
 });
 
-describe('a connection in plaintext', () => {
-  it('is made on loopback and over a unix socket', async () => {
+describe('plaintext', () => {
+  it('connects in plaintext on loopback and over a unix socket', async () => {
     const { port } = await listening.plain((socket) => socket.pipe(socket));
     expect(await answer(await introduce(`grpc://127.0.0.1:${port}`))).toBe('undefined');
     const { createServer } = await import('node:net');
@@ -250,7 +247,7 @@ describe('a connection in plaintext', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('to a TLS port, which hangs up, is found to be one', async () => {
+  it('recognizes a TLS port that hangs up on plaintext', async () => {
     const { port, received } = await host(makePair(), makePair().cert);
     const address = parseHostAddress(`grpc://127.0.0.1:${port}`);
     const socket = await introduce(address.url);
@@ -262,7 +259,7 @@ describe('a connection in plaintext', () => {
     expect(received()).toBe('');
   });
 
-  it('to something else that hangs up, or hears and says nothing, is not taken for TLS', async () => {
+  it('does not take other ports that hang up or stay silent for TLS', async () => {
     for (const greet of [(socket: Socket) => socket.end(), () => {}]) {
       const { port } = await listening.plain(greet);
       const address = parseHostAddress(`grpc://127.0.0.1:${port}`);
@@ -273,7 +270,7 @@ describe('a connection in plaintext', () => {
   });
 });
 
-it('a connection that nothing takes fails with what to start, and one to an unknown name with the name', async () => {
+it('a refused connection fails with what to start, and an unknown name with the name', async () => {
   const { port } = await listening.plain();
   await listening.close();
   for (const url of [`grpcs://127.0.0.1:${port}`, `grpc://127.0.0.1:${port}`, 'unix:/no/such/socket']) {

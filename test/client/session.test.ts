@@ -24,13 +24,13 @@ async function open(options: CreateOptions = {}): Promise<{ gpu: GPU; device: GP
 }
 
 describe('the session', () => {
-  it('reaches for the host only when the program asks for an adapter', async () => {
+  it('contacts the host only when the program asks for an adapter', async () => {
     create({ transport });
     await turn();
     expect(transport.hello).toBeUndefined();
   });
 
-  it('carries out commands in program order', async () => {
+  it('executes commands in program order', async () => {
     const { device } = await open();
     const buffer = device.createBuffer({ size: 16, usage: 8 });
     const encoder = device.createCommandEncoder();
@@ -54,7 +54,7 @@ describe('the session', () => {
     ]);
   });
 
-  it('settles promises in the order of the replies, that of the loss of a device too', async () => {
+  it('settles promises in the order of the replies, including the loss of a device', async () => {
     let lose: (info: object) => void = () => {};
     let finish: (value?: undefined) => void = () => {};
     fake.device.lost = new Promise((resolve) => {
@@ -83,7 +83,7 @@ describe('the session', () => {
     expect(transport.up.length).toBe(1);
   });
 
-  it('sends what is awaited together with what precedes it', async () => {
+  it('sends an awaited command together with the commands before it', async () => {
     const { device } = await open();
     const buffer = device.createBuffer({ size: 16, usage: 9 });
     device.queue.submit([]);
@@ -95,7 +95,7 @@ describe('the session', () => {
     await mapped;
   });
 
-  it('writeBuffer takes the bytes that are there when it is called', async () => {
+  it('writeBuffer copies the bytes at the time of the call', async () => {
     const { device } = await open();
     const data = new Uint32Array([1, 2, 3, 4]);
     device.queue.writeBuffer(device.createBuffer({ size: 16, usage: 8 }), 4, data, 1, 2);
@@ -122,7 +122,7 @@ describe('the session', () => {
     expect(arrived === code).toBe(true);
   });
 
-  it('an upload larger than a frame leaves at once, as frames that are each a batch, and arrives whole', async () => {
+  it('an upload larger than a frame leaves at once, each frame as a flush, and arrives whole', async () => {
     const { device } = await open();
     const data = new Uint8Array(5 << 20).map((_byte, index) => index ^ (index >> 8));
     const buffer = device.createBuffer({ size: data.length + 8, usage: 8 });
@@ -138,7 +138,7 @@ describe('the session', () => {
     expect(Buffer.compare(written, data)).toBe(0);
   });
 
-  it('a link that can have the program wait holds it up while an upload is ahead of it', async () => {
+  it('a link that can block holds the program up while an upload is ahead of it', async () => {
     const { device } = await open();
     const buffer = device.createBuffer({ size: 8 << 20, usage: 8 });
     transport.room = 2;
@@ -153,12 +153,15 @@ describe('the session', () => {
     expect(transport.up.length).toBe(0);
   });
 
-  describe('a long write for whose third part there is no memory', () => {
+  describe('a long write without memory for its third part', () => {
     afterEach(() => {
       vi.restoreAllMocks();
     });
 
-    /** Has copying throw where it is as long as a part, from the third time on, `times` times; and shorter ones then too. */
+    /**
+     * Makes copying throw if it is as long as a part, from the third time on, `times` times; then shorter
+     * copies throw, too.
+     */
     function runOut(times: number, longest = 500_000): void {
       const { set } = Object.getPrototypeOf(Uint8Array.prototype);
       let copies = 0;
@@ -175,13 +178,13 @@ describe('the session', () => {
     }
 
     const short = Uint8Array.of(1, 2, 3, 4);
-    /** The bytes that are written by short writes. */
+    /** The bytes of short writes. */
     const shortWrites = (call: string, at: number) =>
       fake.calls
         .filter(([name, args]) => name === call && args[at] instanceof Uint8Array)
         .map(([, args]) => [...(args[at] as Uint8Array).subarray(0, 4)]);
 
-    it('throws, and the writes after it are carried out, also where the host had refused the whole', async () => {
+    it('a failed long write throws, and later writes work, also if the host had rejected the whole', async () => {
       const { device } = await open();
       const buffer = device.createBuffer({ size: 16, usage: 8 });
       runOut(1);
@@ -193,7 +196,7 @@ describe('the session', () => {
       expect(shortWrites('GPUQueue.writeBuffer', 2)).toEqual([[1, 2, 3, 4]]);
     });
 
-    it('throws so of a texture, too', async () => {
+    it('a failed long write to a texture throws, too', async () => {
       const { device } = await open();
       const texture = device.createTexture({ size: [1024, 1024], format: 'rgba8unorm', usage: 2 });
       fake.answers.popErrorScope = async () => ({ message: 'the texture is not valid' });
@@ -209,7 +212,7 @@ describe('the session', () => {
       expect(shortWrites('GPUQueue.writeTexture', 1)).toEqual([[1, 2, 3, 4]]);
     });
 
-    it('ends the session where there is no memory for anything: nothing is lost without a word', async () => {
+    it('ends the session if there is no memory at all: nothing is lost silently', async () => {
       const { device } = await open();
       const buffer = device.createBuffer({ size: 8 << 20, usage: 8 });
       runOut(Number.POSITIVE_INFINITY, -1);
@@ -219,7 +222,7 @@ describe('the session', () => {
     });
   });
 
-  it('a command that cannot be written leaves those around it whole', async () => {
+  it('a command that cannot be written leaves the commands around it intact', async () => {
     const { device } = await open();
     const buffer = device.createBuffer({ size: 16, usage: 8 });
     const code = '\u20ac'.repeat(30 << 20);
@@ -241,7 +244,7 @@ describe('the session', () => {
     expect(transport.refs).toBe(0);
   });
 
-  it('counts what it does', async () => {
+  it('counts calls, commands and bytes', async () => {
     const { gpu, device } = await open();
     const before = stats(gpu);
     device.createBuffer({ size: 16, usage: 8 }).destroy();
@@ -260,13 +263,13 @@ describe('the session', () => {
 });
 
 describe('with batching off', () => {
-  it('each command is a message of its own', async () => {
+  it('with batching off, each command is a message of its own', async () => {
     const { device } = await open({ batch: 'off' });
     for (let index = 0; index < 5; index += 1) device.createBuffer({ size: 16, usage: 8 });
     expect(transport.up.length).toBe(5);
   });
 
-  it('and reuse off, the next command waits until the host has executed the one before', async () => {
+  it('with reuse off, too, each command waits until the host has executed the one before', async () => {
     const { gpu, device } = await open({ batch: 'off', reuse: 'off' });
     const { waits } = stats(gpu);
     for (let index = 0; index < 3; index += 1) device.createBuffer({ size: 16, usage: 8 });
@@ -282,8 +285,8 @@ describe('with batching off', () => {
   });
 });
 
-describe('the process', () => {
-  it('is kept alive while something is awaited, and let go when the task ends in which nothing is any more', async () => {
+describe('keeping the process alive', () => {
+  it('a wait keeps the process alive, until the end of the task in which the last wait settles', async () => {
     const { device } = await open();
     expect(transport.refs).toBe(0);
     const done = device.queue.onSubmittedWorkDone();
@@ -294,7 +297,7 @@ describe('the process', () => {
     expect(transport.refs).toBe(0);
   });
 
-  it('is not let go between two waits of one task', async () => {
+  it('the process stays alive between two waits of one task', async () => {
     const { device } = await open();
     const { refChanges } = transport;
     let again: Promise<undefined> | undefined;
@@ -315,7 +318,7 @@ describe('the process', () => {
 });
 
 describe('when the connection breaks', () => {
-  it('everything awaited settles, the device is lost once, and later calls are quiet', async () => {
+  it('a broken connection settles all promises, loses the device once, and silences later calls', async () => {
     const { device } = await open();
     const buffer = device.createBuffer({ size: 16, usage: 9 });
     const mapped = buffer.mapAsync(1);
@@ -343,7 +346,7 @@ describe('when the connection breaks', () => {
     expect(transport.up.length).toBe(0);
   });
 
-  it('an adapter that was asked for is refused with the reason', async () => {
+  it('a broken connection rejects requestAdapter with the reason', async () => {
     const gpu = create({ transport });
     const adapter = gpu.requestAdapter();
     await turn();
@@ -354,12 +357,12 @@ describe('when the connection breaks', () => {
 
 describe('a host that breaks the protocol', () => {
   it.each([
-    ['a reply that nobody awaits', [0, 0, 99, 0]],
+    ['a reply that no command awaits', [0, 0, 99, 0]],
     ['a reply of an unknown kind', [0, 77]],
     ['a reply that ends early', [0, 0]],
     ['a name that is cut short', [0, 4, 3, 1, 2, 3]],
     ['a frame of an unknown kind', [5, 1, 2]],
-  ])('by %s loses its session', async (_name, bytes) => {
+  ])('ends the session on %s', async (_name, bytes) => {
     const { device } = await open();
     transport.sendDown(new Uint8Array(bytes));
     await expect(device.lost).resolves.toMatchObject({
@@ -371,11 +374,11 @@ describe('a host that breaks the protocol', () => {
 });
 
 describe('options', () => {
-  it('may be flags, as for npm webgpu', () => {
+  it('options may be flags, as for npm webgpu', () => {
     expect(() => create(['host=grpc://127.0.0.1:1', 'batch=off'])).not.toThrow();
   });
 
-  it.each([[['wat=1']], [['batch=maybe']]])('%j is refused with what is known', (flags) => {
+  it.each([[['wat=1']], [['batch=maybe']]])('rejects %j, and lists the known options', (flags) => {
     expect(() => create(flags)).toThrow(FarlightError);
   });
 });

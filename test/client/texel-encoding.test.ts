@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { colorConversion } from '#farlight/client/api/textures/color-spaces.js';
 import { ENCODINGS, toHalf } from '#farlight/client/api/textures/texel-encoding.js';
 
-/** The value of a half, by its definition. */
+/** The value of a half by definition. */
 function halfValue(half: number): number {
   const [exponent, fraction] = [(half >> 10) & 31, half & 1023];
   const sign = half & 0x8000 ? -1 : 1;
@@ -11,7 +11,7 @@ function halfValue(half: number): number {
 }
 
 describe('toHalf', () => {
-  test('gives back every half that there is', () => {
+  test('converts every half to a number and back', () => {
     for (let half = 0; half < 0x10000; half++) {
       const value = halfValue(half);
       if (Number.isNaN(value)) expect(toHalf(value) & 0x7fff).toBe(0x7e00);
@@ -19,7 +19,7 @@ describe('toHalf', () => {
     }
   });
 
-  test('rounds to the nearest, and ties to the even one', () => {
+  test('rounds halves to the nearest, and ties to even', () => {
     for (let half = 0; half < 0x7bff; half++) {
       const [low, high] = [halfValue(half), halfValue(half + 1)];
       const middle = (low + high) / 2;
@@ -29,7 +29,7 @@ describe('toHalf', () => {
     }
   });
 
-  test('is infinite from halfway beyond the largest', () => {
+  test('halves are infinite from halfway beyond the largest', () => {
     expect(toHalf(65519.9)).toBe(0x7bff);
     expect(toHalf(65520)).toBe(0x7c00);
     expect(toHalf(-1e9)).toBe(0xfc00);
@@ -62,7 +62,7 @@ describe('texel encodings', () => {
 describe('color spaces', () => {
   const spaces = ['srgb', 'srgb-linear', 'display-p3', 'display-p3-linear'] as const;
 
-  test('converting to another space and back gives the color, and alpha is no color', () => {
+  test('converting a color to another space and back gives the same color, and never changes alpha', () => {
     for (const from of spaces) {
       for (const to of spaces) {
         const there = colorConversion(from, to) ?? ((color) => color);
@@ -76,7 +76,7 @@ describe('color spaces', () => {
     }
   });
 
-  test('grays are grays everywhere', () => {
+  test('grays are gray in every color space', () => {
     const [r, g, b] = colorConversion('srgb', 'display-p3')?.([0.5, 0.5, 0.5, 1]) ?? [];
     for (const component of [r, g, b]) expect(component).toBeCloseTo(0.5, 6);
   });

@@ -56,7 +56,7 @@ const often = <T>(usual: T, ...others: T[]) =>
     { weight: 6, arbitrary: fc.constant(usual) },
     { weight: 1, arbitrary: fc.constantFrom(...others) },
   );
-/** Numbers of texels that are whole blocks in every format, and some that are not. */
+/** Numbers of texels: some are whole blocks in every format, some are not. */
 const whole = (most: number) =>
   fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 0, max: most }).map((count) => count * 40) },
@@ -64,7 +64,7 @@ const whole = (most: number) =>
   );
 const few = (min: number, max: number) => fc.integer({ min, max });
 
-/** Writes near the edge between what is right and what is not. */
+/** Writes near the border between valid and invalid. */
 const writes = fc.record({
   format: fc.constantFrom(...FORMATS),
   dimension: fc.constantFrom('2d' as const, '2d' as const, '3d' as const, '1d' as const),
@@ -81,7 +81,7 @@ const writes = fc.record({
   dataSize: fc.oneof(fc.constant(400_000), few(0, 200_000)),
 });
 
-it('a write is cut only where its whole is right, and then each part is right as well', async () => {
+it('cuts a write only if its whole is valid, and then each part is valid, too', async () => {
   const gpu = device as GPUDevice;
   let cut = 0;
   await fc.assert(
@@ -105,11 +105,11 @@ it('a write is cut only where its whole is right, and then each part is right as
       try {
         texture = gpu.createTexture(descriptor);
       } catch {
-        // A format whose feature is not there is for the client to refuse.
+        // The client rejects a format without its feature.
         await gpu.popErrorScope();
         return;
       }
-      // What is wrong with the texture itself is for the host to notice.
+      // The host finds errors of the texture itself.
       if (await gpu.popErrorScope()) return;
       const destination = { texture, mipLevel, origin, aspect: 'all' as const };
       const parts = textureParts({ descriptor, size }, destination, data, layout, write.size, PART_BYTES);

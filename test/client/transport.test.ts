@@ -27,7 +27,7 @@ afterAll(async () => {
   await daemon.close();
 });
 
-/** An endpoint in this process that knows the two actions that need no process of their own. */
+/** An endpoint in this process that knows the two actions that need no other process. */
 function memory(): Transport {
   return memoryTransport({
     adapter: { name: 'fake', vendor: 'test', architecture: 'none', software: true, driver: 'fake 1.0' },
@@ -44,14 +44,14 @@ function memory(): Transport {
 
 const TRANSPORTS: Record<string, () => Transport> = {
   'a connection to this machine': () => remoteHost(daemon.url),
-  'a connection that goes through something': () => remoteHost(proxy.url),
+  'a connection through a proxy': () => remoteHost(proxy.url),
   'a private host': () => privateHost({ entry: FAKE_EXECUTOR }),
   memory,
 };
 
 for (const [name, transport] of Object.entries(TRANSPORTS)) {
   describe(`a link over ${name}`, () => {
-    it('makes no callback before its events can be expected', async () => {
+    it('a link makes no callback before its events can be expected', async () => {
       const client = new SessionClient(transport());
       client.link.send(Uint8Array.from([ACTION.echo]));
       expect(client.log).toEqual([]);
@@ -61,7 +61,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       await client.closed;
     });
 
-    it('welcomes with the adapter and what the host says of itself', async () => {
+    it('a link welcomes with the adapter and the description of the host', async () => {
       const client = new SessionClient(transport());
       const { adapter, protocol, wgslLanguageFeatures } = await client.welcome;
       expect({ protocol, wgslLanguageFeatures }).toEqual({
@@ -73,7 +73,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       await client.closed;
     });
 
-    it('delivers frames whole and in order, those sent before the welcome among them', async () => {
+    it('a link delivers frames whole and in order, including those sent before the welcome', async () => {
       const client = new SessionClient(transport());
       const sizes = [1, 2, 100_000, 1, 70_000, 3];
       for (const [index, size] of sizes.entries()) {
@@ -90,7 +90,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       await client.closed;
     });
 
-    it('asks to wait when much is under way, and says when to go on', async () => {
+    it('a link asks to wait when much is under way, and tells when to go on', async () => {
       const client = new SessionClient(transport());
       await client.welcome;
       let accepted = true;
@@ -103,7 +103,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       await client.closed;
     });
 
-    it('closes with the reason that the executor gives, after the replies before it', async () => {
+    it('a link closes with the reason of the executor, after the replies before it', async () => {
       const client = new SessionClient(transport());
       expect([...(await client.ask(ACTION.end, 5))]).toEqual([ACTION.end, 5]);
       expect(await client.closed).toMatchObject({
@@ -112,7 +112,7 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
       });
     });
 
-    it('closes once, last, and without a reason where it was closed here', async () => {
+    it('a link closes once, as its last event, without a reason if it was closed here', async () => {
       const client = new SessionClient(transport());
       await client.welcome;
       client.link.close();
@@ -126,8 +126,8 @@ for (const [name, transport] of Object.entries(TRANSPORTS)) {
   });
 }
 
-describe('frames in memory', () => {
-  it('are copied, so that neither side sees what the other does to its own', async () => {
+describe('the memory transport', () => {
+  it('copies frames, so that neither side sees changes of the other', async () => {
     const client = new SessionClient(memory());
     const frame = Uint8Array.from([ACTION.echo, 1]);
     client.link.send(frame);
@@ -138,7 +138,7 @@ describe('frames in memory', () => {
 });
 
 describe('a private host', () => {
-  it('ends when its link closes', async () => {
+  it('a private host ends when its link closes', async () => {
     const client = new SessionClient(privateHost({ entry: FAKE_EXECUTOR }));
     const pid = Number(Buffer.from(await client.ask(ACTION.pid)).toString());
     client.link.close();
@@ -146,7 +146,7 @@ describe('a private host', () => {
     expect(isAlive(pid)).toBe(false);
   });
 
-  it('that dies, fails to open its GPU, or cannot be started is a reason to close', async () => {
+  it('closes with a reason if a private host dies, has no GPU, or cannot be started', async () => {
     const dying = new SessionClient(privateHost({ entry: FAKE_EXECUTOR }));
     dying.link.send(Uint8Array.from([ACTION.kill]));
     expect(await dying.closed).toMatchObject({
@@ -162,7 +162,7 @@ describe('a private host', () => {
     expect(await missing.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
   });
 
-  it('that sends nonsense is a reason to close, and the link says so', async () => {
+  it('closes with a reason if a private host sends nonsense', async () => {
     const entry = new URL('../support/nonsense-executor.mjs', import.meta.url);
     expect(await new SessionClient(privateHost({ entry })).closed).toMatchObject({
       code: 'DISCONNECTED',
@@ -170,7 +170,7 @@ describe('a private host', () => {
     });
   });
 
-  it("knows nothing of the program's own Node options", async () => {
+  it('a private host does not inherit the Node options of the program', async () => {
     const before = process.env.NODE_OPTIONS;
     process.env.NODE_OPTIONS = '--import=file:///nonexistent/preload.mjs';
     try {
@@ -186,7 +186,7 @@ describe('a private host', () => {
 });
 
 describe('a link that closes', () => {
-  it('says goodbye to a host that is writing, and has it read that', async () => {
+  it('a closing link says goodbye to a host that is writing, and the host reads it', async () => {
     const goodbye = new Promise<Buffer>((resolve, reject) => {
       const server = createServer((socket) => {
         socket.on('error', reject).once('data', () => {
@@ -199,7 +199,7 @@ describe('a link that closes', () => {
             socket.write(dataHeader(frame.length));
             socket.write(frame);
           }
-          // It reads on when it has written everything.
+          // It reads again when it has written everything.
           socket.write(dataHeader(1), () => socket.resume());
           const heard: Buffer[] = [];
           socket.on('data', (piece) => heard.push(piece));
@@ -231,7 +231,7 @@ describe('a host that is not there', () => {
   };
   const reason = (url: string) => new SessionClient(remoteHost(url)).closed;
 
-  it('is UNREACHABLE at once where the connection is refused', async () => {
+  it('is UNREACHABLE at once if the connection is refused', async () => {
     const url = await listen(createServer());
     await new Promise((resolve) => servers.pop()?.close(resolve));
     const error = await reason(url);
@@ -241,7 +241,7 @@ describe('a host that is not there', () => {
     );
   });
 
-  it('is UNREACHABLE after five seconds where nothing answers', async () => {
+  it('is UNREACHABLE after five seconds if nothing answers', async () => {
     const sockets: { destroy(): void }[] = [];
     const url = await listen(createServer((socket) => sockets.push(socket)));
     expect(await reason(url)).toMatchObject({
@@ -251,7 +251,7 @@ describe('a host that is not there', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  it('is UNREACHABLE where another server answers', async () => {
+  it('is UNREACHABLE if another server answers', async () => {
     const http1 = await listen(createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')));
     const http2 = await listen(createHttp2Server((_request, response) => response.end('hello')));
     for (const url of [http1, http2]) {

@@ -13,10 +13,10 @@ const upload = (length: number, target = `new ${targets++}`) => ({
 const shader = (length: number) => ({
   length,
   text: true,
-  target: () => expect.unreachable('what a shader is for decides nothing'),
+  target: () => expect.unreachable('the target of a shader decides nothing'),
 });
 
-/** Uploads each of which is a little longer than the one before. */
+/** Uploads, each a little longer than the one before. */
 function longer(length: number) {
   let next = length;
   return () => {
@@ -25,12 +25,12 @@ function longer(length: number) {
   };
 }
 
-/** How many of so many uploads are named. */
+/** How many of `count` uploads are named. */
 const named = (uploads: UploadPolicy, count: number, make: () => ReturnType<typeof upload>) =>
   Array.from({ length: count }, () => uploads.isWorthNaming(make())).filter(Boolean).length;
 
-describe('a payload is worth a name', () => {
-  it('from a threshold up to what the host keeps', () => {
+describe('naming payloads', () => {
+  it('names payloads from a threshold up to the largest that the host keeps', () => {
     const uploads = policy();
     const lengths = [1, 2 * KIB - 1, 2 * KIB, 1024 * KIB, 1024 * KIB + 1];
     expect(lengths.map((length) => uploads.isWorthNaming(upload(length)))).toEqual([
@@ -49,13 +49,13 @@ describe('a payload is worth a name', () => {
     ]);
   });
 
-  it('unless many are as long as it is', () => {
+  it('does not name payloads of a length that many others have', () => {
     const uploads = policy();
     expect(named(uploads, 100, () => upload(4 * KIB))).toBe(10);
     expect(named(uploads, 100, () => upload(8 * KIB))).toBe(10);
   });
 
-  it('unless it overwrites what was uploaded before, however long that was', () => {
+  it('does not name a payload that overwrites an earlier upload of any length', () => {
     const uploads = policy();
     expect(uploads.isWorthNaming(upload(4 * KIB, 'a'))).toBe(true);
     expect(uploads.isWorthNaming(upload(4 * KIB, 'a'))).toBe(false);
@@ -63,7 +63,7 @@ describe('a payload is worth a name', () => {
     expect(uploads.isWorthNaming(upload(4 * KIB, 'b'))).toBe(true);
   });
 
-  it('once a length, when the program has begun to read results', () => {
+  it('names one payload of each length after the program has begun to read results', () => {
     const uploads = policy();
     uploads.isWorthNaming(upload(4 * KIB));
     uploads.readBack();
@@ -72,9 +72,9 @@ describe('a payload is worth a name', () => {
     expect(named(uploads, 50, longer(10 * KIB))).toBe(50);
   });
 
-  it('together with the other parts of what it is a part of', () => {
+  it('names all parts of a payload, or none', () => {
     const uploads = policy();
-    /** Of a whole in parts of 64 KiB, and a short one at the end. */
+    /** A payload in parts of 64 KiB, with a short one at the end. */
     const parts = (length: number, target?: string) => {
       const whole = { length };
       const place = upload(0, target);
@@ -91,13 +91,13 @@ describe('a payload is worth a name', () => {
     expect(parts(65 * KIB)).toEqual([true, false]);
   });
 
-  it('always, where it is a shader', () => {
+  it('always names a shader', () => {
     const uploads = policy();
     uploads.readBack();
     expect(Array.from({ length: 100 }, () => uploads.isWorthNaming(shader(4 * KIB)))).not.toContain(false);
   });
 
-  it('no more where a stream has ever new lengths', () => {
+  it('stops naming a stream whose lengths always differ', () => {
     const uploads = policy();
     expect(named(uploads, 10_000, longer(2 * KIB))).toBe(4096);
   });

@@ -3,7 +3,7 @@ import { close, create, FarlightError } from '#farlight/client/index.js';
 import { refusalOf } from '#farlight/client/options.js';
 import { testHost } from '#farlight/testing/index.js';
 
-/** How programs that are written for npm `webgpu` find out which adapters there are: as its README says. */
+/** Finds the names of all adapters, as programs for npm `webgpu` do: see its README. */
 async function adapterNames(newGpu: (adapter: string) => GPU): Promise<string[]> {
   const { message } = await newGpu('no such adapter')
     .requestAdapter()
@@ -22,7 +22,7 @@ const gpus: Record<string, (host: { url: string }) => (adapter: string) => GPU> 
 
 describe('a program that names an adapter', () => {
   it.each(Object.entries(gpus))(
-    'finds in the error which ones %s has, and gets one of those by its name',
+    'the error for a wrong adapter lists those of %s, and a listed one works by name',
     async (_, of) => {
       const host = await testHost({ adapter: 'software', spares: 0 });
       const newGpu = of(host);
@@ -45,16 +45,16 @@ describe('the GPU of a host', () => {
     ['nvidia', 'NVIDIA L4', false],
     ['software', 'llvmpipe (LLVM 19.1)', true],
     ['null', 'null', true],
-  ])('is %s where it is called %s', (...each) => expect(fits(...each)).toBe(true));
+  ])('accepts the adapter %s for the name %s', (...each) => expect(fits(...each)).toBe(true));
 
   it.each([
     ['software', 'NVIDIA L4', false],
     ['software', 'null', true],
     ['NVIDIA L40', 'NVIDIA L4', false],
     ['null', 'NVIDIA L4', false],
-  ])('is not %s where it is called %s', (...each) => expect(fits(...each)).toBe(false));
+  ])('rejects the adapter %s for the name %s', (...each) => expect(fits(...each)).toBe(false));
 
-  it('that is not the one is an error of Farlight’s, with its code', () => {
+  it('rejects another GPU with an error of Farlight that has a code', () => {
     const refusal = refusalOf('A100', {
       name: 'NVIDIA L4',
       vendor: '',

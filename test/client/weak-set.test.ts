@@ -6,8 +6,8 @@ import { IterableWeakSet } from '#farlight/client/api/iterable-weak-set.js';
 setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');
 
-describe('a weak set that can be walked', () => {
-  it('has each member once, however often it came and went', () => {
+describe('IterableWeakSet', () => {
+  it('holds each member once, however often it was added and deleted', () => {
     const set = new IterableWeakSet<{ name: string }>();
     const [a, b] = [{ name: 'a' }, { name: 'b' }];
     set.add(a);
@@ -20,9 +20,9 @@ describe('a weak set that can be walked', () => {
     expect(set.members()).toEqual([b, a]);
   });
 
-  it('does not keep a member alive, also one that went and came again', async () => {
+  it('does not keep a member alive, even one that was deleted and added again', async () => {
     const set = new IterableWeakSet<object>();
-    // Made in a function of its own: this one's variables would keep the last of them.
+    // In a function of its own: variables of this one would keep the last members.
     const gone = Array.from({ length: 10 }, () => {
       const member = {};
       set.add(member);
@@ -30,7 +30,7 @@ describe('a weak set that can be walked', () => {
       set.add(member);
       return new WeakRef(member);
     });
-    // A weak reference that was looked at holds its object until the task is over.
+    // A weak reference that was read keeps its object until the task ends.
     await new Promise((resolve) => setImmediate(resolve));
     collect();
     expect(gone.filter((ref) => ref.deref()).length).toBe(0);

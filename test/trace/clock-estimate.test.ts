@@ -3,14 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { ClockEstimate } from '#farlight/client/observers/trace/clock-estimate.js';
 
 describe("the estimate of a host's clock", () => {
-  it('knows nothing before a message each way: times stay as they are, and may be wrong by any amount', () => {
+  it('without a message each way times stay unchanged, and the error is infinite', () => {
     const clock = new ClockEstimate();
     clock.wentUp(0, 100, 0);
     expect(clock.toClient(123, 0)).toBe(123);
     expect(clock.errorMs(0)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it('takes the middle of a round trip, whose half is what it may be wrong by', () => {
+  it('takes the middle of a round trip, and half of it as the error', () => {
     const clock = new ClockEstimate();
     clock.wentUp(100, 5102, 104);
     clock.cameDown(5102, 104, 104);
@@ -18,7 +18,7 @@ describe("the estimate of a host's clock", () => {
     expect(clock.errorMs(104)).toBe(2);
   });
 
-  it('takes the shortest way there and the shortest way back, also where they are of two round trips', () => {
+  it('combines the shortest way there with the shortest way back, also from two round trips', () => {
     const clock = new ClockEstimate();
     clock.wentUp(0, 5003, 100);
     clock.cameDown(5003, 100, 100);
@@ -28,7 +28,7 @@ describe("the estimate of a host's clock", () => {
     expect(clock.toClient(6000, 195)).toBeCloseTo(1001, 1);
   });
 
-  it('is never wrong by more than it says, however long each way took and however the clocks drift', () => {
+  it('the error is never larger than stated, for any delays and drift', () => {
     const sample = fc.record({
       wait: fc.double({ min: 0, max: 1000, noNaN: true }),
       up: fc.double({ min: 0, max: 200, noNaN: true }),
@@ -52,7 +52,7 @@ describe("the estimate of a host's clock", () => {
           }
           now += later;
           const error = Math.abs(clock.toClient(hostTime(now), now) - now);
-          // What the clocks drifted within one round trip is on top of it: 200 ms of 90 parts in a million.
+          // The drift within one round trip comes on top: 200 ms with 90 parts in a million.
           expect(error).toBeLessThanOrEqual(clock.errorMs(now) + 0.05);
           expect(clock.worstErrorMs).toBeGreaterThanOrEqual(clock.errorMs(now));
         },
@@ -60,7 +60,7 @@ describe("the estimate of a host's clock", () => {
     );
   });
 
-  it('lets a newer message take the place of a faster one that is too old', () => {
+  it('a newer message replaces a faster one that is too old', () => {
     const clock = new ClockEstimate();
     const exchange = (at: number, roundTrip: number, offset: number) => {
       clock.wentUp(at, at + roundTrip / 2 + offset, at + roundTrip);

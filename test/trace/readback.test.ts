@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Readback } from '#farlight/cli/replay/readback.js';
 
-/** The bytes in so many pieces, given to one side or the other as `order` says. */
+/** Gives the bytes in pieces to one side or the other, as `order` tells. */
 function compare(
   recorded: Uint8Array,
   replayed: Uint8Array,
@@ -27,7 +27,7 @@ const bytes = fc.uint8Array({ minLength: 1, maxLength: 300 });
 const sizes = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 8 });
 const order = fc.array(fc.boolean(), { maxLength: 20 });
 
-it('equal bytes are equal, in whatever pieces and order they come', () => {
+it('equal bytes compare as equal, in any pieces and order', () => {
   fc.assert(
     fc.property(bytes, sizes, order, (all, pieces, turns) => {
       const readback = compare(all, all, pieces, turns);
@@ -40,7 +40,7 @@ it('equal bytes are equal, in whatever pieces and order they come', () => {
   );
 });
 
-it('the first byte that differs is named with what both have there, in whatever pieces and order they come', () => {
+it('reports the first different byte with both values, in any pieces and order', () => {
   const changes = fc.array(fc.nat(299), { minLength: 1, maxLength: 3 });
   fc.assert(
     fc.property(bytes, changes, sizes, order, (recorded, positions, pieces, turns) => {

@@ -32,7 +32,7 @@ function read(bytes: Uint8Array) {
 const frames = Array.from({ length: 12 }, (_, index) => new Uint8Array(index * 30_000).fill(index * 7));
 
 describe('a recording', () => {
-  it('is read as it was written, over any number of blocks', () => {
+  it('a recording is read as it was written, over any number of blocks', () => {
     const { records, header, truncated } = read(write(frames));
     expect([header, truncated]).toEqual([HEADER, false]);
     expect(records.map(({ kind, ms }) => [kind, ms])).toEqual(
@@ -42,7 +42,7 @@ describe('a recording', () => {
       expect(Buffer.compare(bytes, frames[index] as Uint8Array)).toBe(0);
   });
 
-  it('that is cut off anywhere gives what is there and says so, or is refused in one sentence', () => {
+  it('a recording that is cut off gives its whole blocks and says so, or is rejected in one sentence', () => {
     const whole = write(frames);
     fc.assert(
       fc.property(fc.integer({ min: 0, max: whole.length - 1 }), (length) => {
@@ -60,7 +60,7 @@ describe('a recording', () => {
     );
   });
 
-  it('with any byte changed is refused in one sentence, or only its times and texts are other ones', () => {
+  it('a recording with a changed byte is rejected in one sentence, or differs only in times and texts', () => {
     const whole = write(frames);
     fc.assert(
       fc.property(
@@ -85,7 +85,7 @@ describe('a recording', () => {
     );
   });
 
-  it('takes no memory for lengths that are too large', () => {
+  it('takes no memory for excessive lengths', () => {
     const asked: number[] = [];
     const whole = write(frames);
     const headed = whole.subarray(0, 12 + whole.readUInt32LE(8));
@@ -100,14 +100,14 @@ describe('a recording', () => {
     expect(Math.max(...asked)).toBeLessThan(1 << 20);
   });
 
-  it('does not unpack to more than its block says', () => {
+  it('does not unpack more than the block announces', () => {
     const bomb = write([new Uint8Array(200_000)]);
     const at = 12 + bomb.readUInt32LE(8);
     bomb.writeUInt32LE(1000, at + 4);
     expect(() => read(bomb)).toThrow(/block 1 cannot be unpacked/);
   });
 
-  it('of another format, or another version of it, is told apart', () => {
+  it('distinguishes another format from another version', () => {
     expect(() => read(Buffer.from('{"traceEvents":[]}'))).toThrow(/no recording of farlight/);
     expect(() => read(Buffer.alloc(0))).toThrow(/no recording of farlight/);
     const other = write([]);
@@ -116,7 +116,7 @@ describe('a recording', () => {
   });
 });
 
-it('each session of a GPU that a host accepted has a recording of its own, and those that none did have one', async () => {
+it('each accepted session has its own recording, and sessions that no host accepted share one', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'farlight-recordings-'));
   const transport = new ScriptedTransport(new FakeGpu().gpu);
   const gpu = create({ transport, record: join(folder, 'out.fltrace') });

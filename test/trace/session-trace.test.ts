@@ -20,7 +20,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Runs a session that is traced, and gives the trace once it has so many waits. */
+/** Runs a traced session, and returns the trace when it has this many waits. */
 async function traced(file: string, transport: Transport, waits: number): Promise<TraceDocument> {
   const trace = join(folder, file);
   const gpu = create({ transport, trace });
@@ -35,7 +35,7 @@ async function traced(file: string, transport: Transport, waits: number): Promis
 const named = ({ traceEvents }: TraceDocument, what: string) =>
   traceEvents.filter(({ name, ph }) => ph === 'X' && name === what).length;
 
-/** The host as one that knows nothing of activity: it must not be asked for what it would take for a mistake. */
+/** The host as one that does not know of activity. It must not be asked: it would take that for a mistake. */
 function unaware(transport: Transport): Transport {
   return {
     target: transport.target,
@@ -49,7 +49,7 @@ function unaware(transport: Transport): Transport {
   };
 }
 
-it('a host that does not tell what it does is asked nothing: the trace has the program and says that of the host', async () => {
+it('asks nothing of a host without activity reports, and the trace says so', async () => {
   const document = await traced('unaware.json', unaware(host.transport), 2);
   expect(document.otherData.sessions).toEqual([
     { adapter: host.adapter.name, farlight: expect.any(String), hostTells: false, spansLost: 0 },
@@ -58,14 +58,14 @@ it('a host that does not tell what it does is asked nothing: the trace has the p
   expect(named(document, 'flush 1')).toBe(0);
 });
 
-it('a host that does is drawn, and the error of its clock is in the file', async () => {
+it('draws a host with activity reports, and states the error of its clock', async () => {
   const document = await traced('aware.json', host.transport, 3);
   expect(document.otherData.sessions).toMatchObject([{ hostTells: true, clockErrorMs: expect.any(Number) }]);
   // Asked, waited for, and answered.
   expect(named(document, 'GPUQueue.onSubmittedWorkDone')).toBe(3);
 });
 
-it('two sessions of a program are in one file, each with its own tracks', async () => {
+it('two sessions of a program share a file, each with its own tracks', async () => {
   await traced('two.json', host.transport, 3);
   const document = await traced('two.json', host.transport, 6);
   expect(document.otherData.sessions).toHaveLength(2);
@@ -75,7 +75,7 @@ it('two sessions of a program are in one file, each with its own tracks', async 
   expect(names).toEqual(expect.arrayContaining(['wire', 'wire of session 2']));
 });
 
-it('a GPU that opens a session again has each that a host accepted in the file, and none that none did', async () => {
+it('the file has every session that a host accepted, and no other', async () => {
   const trace = join(folder, 'again.json');
   let isThere = false;
   const { target } = host.transport;
@@ -100,12 +100,12 @@ it('a GPU that opens a session again has each that a host accepted in the file, 
   await until(() => sessions().length === 2);
   const document = checkTrace(readFileSync(trace, 'utf8'));
   expect(document.otherData.sessions).toMatchObject([{ adapter: 'null' }, { adapter: 'null' }]);
-  // What the program did is there for all of them.
+  // The program's own calls are there for all of them.
   expect(named(document, 'GPU.requestAdapter')).toBeGreaterThanOrEqual(4);
   close(gpu);
 });
 
-it('a file that cannot be made is told to who asked for it', () => {
+it('create throws if the trace file cannot be made', () => {
   const trace = join(folder, 'nowhere', 'out.json');
   expect(() => create({ transport: host.transport, trace })).toThrow(/cannot be written .*name a file/);
 });

@@ -3,7 +3,7 @@ import { TraceFile } from '#farlight/client/observers/trace/trace-file.js';
 import { ParallelTracks, Sequence, Tracks } from '#farlight/client/observers/trace/tracks.js';
 import { checkTrace, type TraceEvent } from '../support/trace-format.js';
 
-/** A file in memory, and what it held after each write. */
+/** A file in memory, with its content after each write. */
 class MemoryFile {
   bytes = Buffer.alloc(0);
   readonly states: string[] = [];
@@ -31,7 +31,7 @@ const names = [
 ];
 
 describe('a trace file', () => {
-  it('is whole and valid after each of its writes, and has every event at the end', () => {
+  it('a trace file is whole and valid after each write, and has every event at the end', () => {
     const sink = new MemoryFile();
     let written = 0;
     const about = () => ({ written: written++ % 3 === 0 ? 'a long text that becomes short again' : '' });
@@ -44,7 +44,7 @@ describe('a trace file', () => {
     expect(sink.events).toHaveLength(102);
   });
 
-  it('keeps no more in memory than its bound', () => {
+  it('keeps no more in memory than its limit', () => {
     const sink = new MemoryFile();
     const file = new TraceFile({ sink, about: () => ({}), waitingBytes: 1000 });
     for (const event of names) file.add(event);
@@ -53,7 +53,7 @@ describe('a trace file', () => {
     expect(sink.events.length).toBeGreaterThan(950);
   });
 
-  it('stops growing at its limit, stays valid, and says how much it left out', () => {
+  it('stops growing at its limit, stays valid, and tells how much it left out', () => {
     const sink = new MemoryFile();
     const file = new TraceFile({ sink, about: () => ({}), waitingBytes: 100, mostBytes: 2000 });
     for (const event of names) file.add(event);
@@ -64,7 +64,7 @@ describe('a trace file', () => {
     expect(traceEvents.length + (otherData.eventsLeftOut as number)).toBe(1002);
   });
 
-  it('says what it is about as of the latest write', () => {
+  it('has the description as of the latest write', () => {
     const sink = new MemoryFile();
     let error = 5;
     const file = new TraceFile({ sink, about: () => ({ error }) });
@@ -90,7 +90,7 @@ describe('tracks', () => {
   const slices = (events: TraceEvent[]) =>
     events.filter(({ ph }) => ph === 'X').map(({ name, tid, ts, dur }) => [name, tid, ts, dur]);
 
-  it('times are microseconds since the beginning, to the nanosecond', () => {
+  it('times are microseconds since the start, to the nanosecond', () => {
     const events = draw((tracks) => {
       const track = tracks.track(1, 1, 'calls');
       tracks.slice(track, 'call', 1000.1234567, 1000.2);
@@ -100,7 +100,7 @@ describe('tracks', () => {
     expect(events.at(-1)).toMatchObject({ ph: 'C', ts: 500, args: { up: 1 } });
   });
 
-  it('what overlaps lies in tracks of its own, and a track is used again when it is free', () => {
+  it('overlapping slices get their own tracks, and a free track is used again', () => {
     const events = draw((tracks) => {
       const group = new ParallelTracks(tracks, 1, 101, 'waits');
       group.slice('a', 1000, 1004);
@@ -116,7 +116,7 @@ describe('tracks', () => {
     ]);
   });
 
-  it('of more than 64 at once the rest is not drawn, and said to be not', () => {
+  it('of more than 64 overlapping slices the rest is left out and counted', () => {
     const drawn: unknown[] = [];
     draw((tracks) => {
       const group = new ParallelTracks(tracks, 1, 101, 'waits');
@@ -125,7 +125,7 @@ describe('tracks', () => {
     expect(drawn.filter((track) => track !== undefined)).toHaveLength(64);
   });
 
-  it('what comes one after the other stays so where a clock was set back', () => {
+  it('slices stay in order if a clock was set back', () => {
     const events = draw((tracks) => {
       const sequence = new Sequence(tracks, tracks.track(1, 1, 'executor'));
       sequence.slice('a', 1000, 1004);
@@ -140,7 +140,7 @@ describe('tracks', () => {
   });
 });
 
-describe('the check of the format', () => {
+describe('the format check of the tests', () => {
   const document = (events: object[]) => JSON.stringify({ traceEvents: [...names, ...events] });
   const table: [string, object[]][] = [
     ['a slice without a duration', [{ ...slice(0), dur: undefined }]],
@@ -148,7 +148,7 @@ describe('the check of the format', () => {
     ['a slice without a name', [{ ...slice(0), name: '' }]],
     ['a slice in a track without a name', [{ ...slice(0), tid: 7 }]],
     ['a slice of a process without a name', [{ ...slice(0), pid: 7 }]],
-    ['an event of no kind', [{ ...slice(0), ph: 'Z' }]],
+    ['an event of an unknown kind', [{ ...slice(0), ph: 'Z' }]],
     [
       'slices that overlap',
       [
@@ -164,7 +164,7 @@ describe('the check of the format', () => {
     ],
     ['an arrow without an end', [slice(0), { ...slice(0), ph: 's', id: 1 }]],
   ];
-  it.each(table)('refuses %s', (_what, events) => {
+  it.each(table)('rejects %s', (_what, events) => {
     expect(() => checkTrace(document([slice(0)]))).not.toThrow();
     expect(() => checkTrace(document(events))).toThrow();
   });
