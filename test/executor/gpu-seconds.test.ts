@@ -26,7 +26,7 @@ interface Program {
   gpu: GPU;
   device: GPUDevice;
   buffer: GPUBuffer;
-  /** How many were timed so far. */
+  /** How many were made so far. */
   steps: number;
   /** Submits the shader once. */
   submit(): void;
@@ -48,24 +48,13 @@ async function program(url: string, code: string): Promise<Program> {
   };
 }
 
-/** The middle one of some steps' times, each from submit to result, in milliseconds. */
-async function stepMs(program: Program): Promise<number> {
-  const times: number[] = [];
+/** Makes some steps, each with its result awaited. */
+async function makeSteps(program: Program): Promise<void> {
   for (let step = 0; step < 25; step += 1) {
-    const from = performance.now();
     program.steps += 1;
     program.submit();
     await bytesOf(program.device, program.buffer);
-    times.push(performance.now() - from);
   }
-  return times.sort((a, b) => a - b)[12] as number;
-}
-
-/** The best of eight middle steps' times: what else the machine does makes steps longer, never shorter. */
-async function bestStepMs(normal: Program): Promise<number> {
-  let best = Number.POSITIVE_INFINITY;
-  for (let batch = 0; batch < 8; batch += 1) best = Math.min(best, await stepMs(normal));
-  return best;
 }
 
 describe('a session whose shader never ends', () => {
@@ -75,10 +64,9 @@ describe('a session whose shader never ends', () => {
   });
   afterAll(() => daemon.close());
 
-  it('is ended in time and hears why, beside one that goes on as before', async () => {
+  it('is ended and hears why, beside one that goes on and computes the same', async () => {
     const normal = await program(daemon.url, COUNT);
-    await stepMs(normal);
-    const before = await bestStepMs(normal);
+    await makeSteps(normal);
     const others = await executorsOf(process.pid);
 
     const endless = await program(daemon.url, ENDLESS);
@@ -102,27 +90,13 @@ describe('a session whose shader never ends', () => {
       /did not finish the program.s work within 2 seconds.*endless loop.*--gpu-seconds/,
     );
     expect(took).toBeGreaterThan(LIMIT_MS * 0.9);
-    expect(took).toBeLessThan(LIMIT_MS + 5000);
     await Promise.all(promises);
     expect(settled.sort()).toEqual(['done', 'popped', 'read failed']);
 
     // The process that it kept busy is gone, and the one of the other program is not.
     await until(() => running.filter((pid) => !isAlive(pid)).length === 1);
     await until(() => daemon.counters.executorsLost === 1);
-    // As long as before; or, where the machine has become slower meanwhile, as long as on a host that saw none of it.
-    const apart = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', spares: 0 });
-    const control = await program(apart.url, COUNT);
-    await stepMs(control);
-    let [after, elsewhere] = [await stepMs(normal), await stepMs(control)];
-    for (let round = 0; round < 60 && after > 1.1 * Math.max(before, elsewhere); round += 1) {
-      after = Math.min(after, await stepMs(normal));
-      elsewhere = Math.min(elsewhere, await stepMs(control));
-    }
-    close(control.gpu);
-    await apart.close();
-    const ms = [before, elsewhere, after].map((each) => each.toFixed(2));
-    console.log(`a step takes ${ms[0]} ms before, ${ms[1]} ms on another host, ${ms[2]} ms afterwards`);
-    expect(after).toBeLessThanOrEqual(1.1 * Math.max(before, elsewhere));
+    await makeSteps(normal);
     const count = new Uint32Array((await bytesOf(normal.device, normal.buffer)).buffer)[0];
     expect(count).toBe(normal.steps * 100_000);
 

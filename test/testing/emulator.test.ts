@@ -72,14 +72,13 @@ function client({ url }: EmulatedLink) {
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('an emulated link', () => {
-  it('takes a round trip, no less, and little more', async () => {
+  it('takes a round trip, no less', async () => {
     for (const rttMs of [1, 20]) {
       const link = await emulate(await serve(echo), { rttMs });
       const { socket } = client(link);
       const trips: number[] = [];
-      // Processes that slept take a millisecond to wake, and longer while the machine does other things: one trip that
-      // is not held up shows what the link takes.
-      while (trips.length < 30 || (trips.length < 500 && Math.min(...trips) >= rttMs + 2)) {
+      // How little more it takes is shown with a clock of the test's own (link-schedule.test.ts).
+      while (trips.length < 30) {
         const start = performance.now();
         socket.write('x');
         await once(socket, 'data');
@@ -87,26 +86,18 @@ describe('an emulated link', () => {
       }
       // The first one begins when TCP would have connected: it takes a second round trip.
       expect(trips[0]).toBeGreaterThan(2 * rttMs - 0.5);
-      const shortest = Math.min(...trips);
-      expect(shortest).toBeGreaterThan(rttMs - 0.3);
-      expect(shortest).toBeLessThan(rttMs + 2);
+      expect(Math.min(...trips)).toBeGreaterThan(rttMs - 0.3);
     }
   });
 
   it('carries no more than its bandwidth, in either direction', async () => {
     const link = await emulate(await serve(echo), { mbit: 40 });
     const { socket, seen } = client(link);
-    const seconds: number[] = [];
-    // Once is enough to show that it carries so much, where nothing else holds it up.
-    while (seconds.length === 0 || (seconds.length < 5 && Math.min(...seconds) >= 2)) {
-      const start = performance.now();
-      socket.write(Buffer.alloc(2_500_000));
-      await until(() => seen.bytes === 2_500_000 * (seconds.length + 1));
-      seconds.push((performance.now() - start) / 1000);
-    }
-    expect(Math.min(...seconds)).toBeGreaterThan(0.5);
-    expect(Math.min(...seconds)).toBeLessThan(2);
-    const bytes = 2_500_000 * seconds.length;
+    const bytes = 2_500_000;
+    const start = performance.now();
+    socket.write(Buffer.alloc(bytes));
+    await until(() => seen.bytes === bytes);
+    expect(performance.now() - start).toBeGreaterThan(500);
     expect(link).toMatchObject({ bytesUp: bytes, bytesDown: bytes, heldBytes: 0, connections: 1 });
   });
 
