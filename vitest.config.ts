@@ -12,6 +12,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // On a machine that does other things, what is polled for may take longer than a second.
+    expect: { poll: { timeout: 20_000 } },
     reporters: ['default'],
     // Node itself loads the built package, as it would for a program that depends on it.
     server: { deps: { external: [/\/dist\//] } },

@@ -21,6 +21,7 @@ const SLOW = [
   'daemon/compiled-ahead',
   'daemon/executor-memory',
   'daemon/executor-pool',
+  'daemon/grpc-sessions',
   'daemon/many-sessions',
   'daemon/warm-executors',
   'executor/gpu-memory-limit',

@@ -42,12 +42,12 @@ afterAll(async () => {
  * Has the steady tenant make its steps beside a program of another tenant, which is at its limit for as long as that
  * takes. The other program may be `stopped` meanwhile. Resolves to what the other program said, and to its tenant.
  */
-async function goOnBeside(what: string, { stopped = false } = {}) {
+async function goOnBeside(what: string, { stopped = false, mayEnd = false } = {}) {
   const [program, said] = await TenantProcess.start(host.invite(what).url, what);
   running.push(program);
   if (stopped) program.child.kill('SIGSTOP');
   await steady.ask(STEPS);
-  expect([program.child.exitCode, program.child.signalCode]).toEqual([null, null]);
+  if (!mayEnd) expect([program.child.exitCode, program.child.signalCode]).toEqual([null, null]);
   return { said, tenant: what };
 }
 
@@ -88,7 +88,8 @@ describe('a tenant beside one that', () => {
   }, 120_000);
 
   it('submits endless work continues beside it, however long that runs', async () => {
-    await goOnBeside('endless');
+    // The limit of its GPU seconds may end it meanwhile.
+    await goOnBeside('endless', { mayEnd: true });
   }, 120_000);
 
   it('keeps the GPU busy from three programs gets half of its time with one', async () => {
