@@ -147,7 +147,7 @@ export interface SessionDescription {
   /** The program's name, as its Hello gave it. */
   program: string;
   /** Where its tenant's contents are, the same for all sessions of a process. Absent where none are kept. */
-  blobs?: BoundedFolder | undefined;
+  folder?: BoundedFolder | undefined;
   /** Absent where there are none. */
   limits?: SessionLimits | undefined;
   /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
@@ -168,7 +168,7 @@ export interface CompileAhead {
   /** The program's name, as its Hello gave it. */
   program: string;
   /** Where its tenant's contents are. */
-  blobs: BoundedFolder;
+  folder: BoundedFolder;
 }
 
 /** Frames and their bytes, both ways. */

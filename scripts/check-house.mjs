@@ -26,8 +26,18 @@ const STRANGERS = [
   ['server/daemon', 'server/page'],
   ['server/observatory', 'server/daemon', 'server/page', 'server/trust', 'server/contents'],
   ['server/trust', 'server/daemon', 'server/page', 'server/observatory'],
-  ...['contents', 'gpu', 'profiles'].map((room) => [`server/${room}`, 'server/daemon', 'server/page']),
+  ...['contents', 'gpu', 'profiles'].map((room) => [
+    `server/${room}`,
+    'server/daemon',
+    'server/page',
+    'server/executor',
+  ]),
   ['server/executor', 'server/daemon', 'server/page', 'server/observatory', 'server/trust'],
+  ['server/executor/wire', ...ofExecutor('objects', 'limits', 'reuse', 'trace', 'handlers')],
+  ['server/executor/objects', ...ofExecutor('limits', 'reuse', 'trace', 'handlers')],
+  ['server/executor/limits', ...ofExecutor('reuse', 'trace', 'handlers')],
+  ['server/executor/reuse', ...ofExecutor('limits', 'trace', 'handlers')],
+  ['server/executor/trace', ...ofExecutor('reuse', 'handlers')],
   ['server/daemon/door', ...ofDaemon('executors', 'sessions', 'tenants')],
   ['server/daemon/executors', ...ofDaemon('door', 'sessions', 'tenants')],
   ['server/daemon/tenants', ...ofDaemon('door', 'sessions')],
@@ -45,6 +55,10 @@ const STRANGERS = [
 
 function ofDaemon(...rooms) {
   return rooms.map((room) => `server/daemon/${room}`);
+}
+
+function ofExecutor(...rooms) {
+  return rooms.map((room) => `server/executor/${room}`);
 }
 
 function ofClient(...rooms) {

@@ -1,15 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  futimesSync,
-  openSync,
-  readSync,
-  rmSync,
-} from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { existsSync, rmSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { wallClock } from '../../link/machine/clock.js';
 import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
@@ -18,39 +9,34 @@ import {
   clearFolder,
   contentPath,
   type FolderSummary,
+  readContent,
   scanSync,
   summarize,
   temporaryPath,
+  writeWhole,
 } from './content-folder.js';
 import { FolderRoom } from './folder-room.js';
-import { PinnedMemory } from './held-memory.js';
 import type { WriteSchedule } from './write-schedule.js';
 
 export interface ContentStoreOptions {
-  /** One tenant's folder (`tenantFolder`). It is made when something is first written. */
+  /** The tenant's folder (`tenantFolder`). The first write makes it. */
   folder: string;
-  /** What the folder may take. Files count as the whole blocks that they occupy. */
+  /** How many bytes the folder may take. A file counts as the whole blocks that it occupies. */
   maxBytes: number;
-  /** Told once of each kind of trouble, in one sentence. */
+  /** Called once for each kind of trouble, with one sentence. */
   log?: (message: string) => void;
   /** Milliseconds since 1970. */
   now?: () => number;
-  /** When contents are written. Absent: as soon as they come. */
+  /** Says when contents are written. Absent: as soon as they come. */
   schedule?: WriteSchedule | undefined;
-  /** Writes a new file whole, readable by this user alone, with that time of use. */
+  /** Writes a whole new file with that time of use. Only this user can read it. */
   writeFile?: (path: string, bytes: Uint8Array, used: Date) => Promise<void>;
 }
 
-/**
- * The use of a content is noted on disk at most this often, so that reading it writes nothing: what
- * was used within the same hour is evicted in any order.
- */
-const USE_PRECISION_MS = 3_600_000;
-
-/** Bytes that may wait to be written, and memory that they may take; what comes on top is not stored. */
+/** The most bytes that wait to be written, and the most memory that they keep. Further contents are not stored. */
 const PENDING_BYTES = 256 << 20;
 
-/** Trouble of this process or of the moment, which says nothing about the file. */
+/** Errors of this process or of the moment. They say nothing about the file. */
 const NOT_THE_FILES_FAULT = new Set(['ENOENT', 'EMFILE', 'ENFILE', 'ENOMEM']);
 
 interface Pending {
@@ -59,15 +45,15 @@ interface Pending {
 }
 
 /**
- * The contents that a tenant's programs have uploaded, on disk, by name. A store is an aid and no
- * promise: what cannot be kept is not kept, and what was kept may be gone. But what `read` gives is
- * the content of that name, whatever has happened to the disk: it was hashed in this process.
+ * The contents that a tenant's programs have uploaded, on disk, by name. The store promises nothing: it may fail to keep
+ * a content, and a kept content may be gone. But `read` always gives the content of that name, whatever happened to the
+ * disk, because this process hashes it.
  *
- * Several processes may have stores on one folder. The disk is all that they share, without locks:
- * a content appears and disappears as a whole, and two files of one name are the same.
+ * Several processes may have stores on one folder. They share the disk alone, without locks: a content appears and
+ * disappears as a whole, and two files of one name are equal.
  */
 export class ContentStore {
-  /** Bytes of the largest content that is stored: the rest of the room is left to others. */
+  /** The size of the largest content that is stored, so that one content does not evict all others. */
   readonly largestBytes: number;
 
   readonly #folder: string;
@@ -78,15 +64,15 @@ export class ContentStore {
   readonly #writeFile: NonNullable<ContentStoreOptions['writeFile']>;
   readonly #told = new Set<string>();
 
-  /** By name in hex. Until a content is on disk it is read from here. */
+  /** Contents that are not on disk yet, by name in hex. They are read from here. */
   readonly #pending = new Map<string, Pending>();
   #pendingBytes = 0;
-  /** They are parts of frames, which may be much longer. */
+  /** The memory that they keep. They are parts of frames, which may be much longer. */
   readonly #memory = new PinnedMemory();
-  /** Writes go one after another: each has to know what room the one before it has taken. */
+  /** Writes go one after another, because each must know how much room the last one took. */
   #lastWrite: Promise<unknown> = Promise.resolve();
 
-  /** Touches nothing: a folder that cannot be used gives `undefined` and `false` later. */
+  /** Does not touch the disk. Where the folder cannot be used, reads and writes fail later. */
   constructor({ folder, maxBytes, log, now, schedule, writeFile }: ContentStoreOptions) {
     this.largestBytes = Math.floor(maxBytes / 4);
     this.#folder = folder;
@@ -97,7 +83,7 @@ export class ContentStore {
     this.#writeFile = writeFile ?? writeWhole;
   }
 
-  /** What is on disk now, the most recently used first. */
+  /** The names of the contents on disk, the most recently used first. */
   names(): ContentName[] {
     const files = this.#scanOrNothing().sort((a, b) => b.used - a.used);
     return files.flatMap(({ name }) => (name ? [name] : []));
@@ -108,7 +94,7 @@ export class ContentStore {
   }
 
   /**
-   * Deletes what is on disk, for every store on this folder; what is being written may come after.
+   * Deletes the contents on disk, for every store on this folder. A content that is being written may still appear.
    *
    * @returns what was deleted.
    * @throws where something cannot be deleted.
@@ -117,49 +103,52 @@ export class ContentStore {
     return clearFolder(this.#folder);
   }
 
-  /** Whether there seems to be a content of that name: `read` may still find that it is gone or damaged. */
+  /** Whether there seems to be such a content. `read` may still find that it is gone or damaged. */
   has(name: ContentName): boolean {
     return this.#pending.has(contentNameToHex(name)) || existsSync(contentPath(this.#folder, name));
   }
 
   /**
-   * The content of that name, or undefined where the store has none. The caller must not write to it,
-   * since it may be what somebody else gave to `write`.
+   * The content of that name, or undefined where the store has none. Never write to these bytes: they may be the same
+   * ones that `write` was given.
    */
   read(name: ContentName): Uint8Array | undefined {
     const pending = this.#pending.get(contentNameToHex(name));
     if (pending) return pending.bytes;
     const path = contentPath(this.#folder, name);
     try {
-      const bytes = this.#readFile(path);
+      const bytes = readContent(path, this.largestBytes, this.#now());
       if (bytes && sameContentName(hashContent(bytes), name)) return bytes;
-      this.#tell('damaged', `a stored content was damaged and has been deleted from ${this.#folder}`);
+      this.#tell('damaged', `a stored content was damaged and is now deleted from ${this.#folder}`);
     } catch (error) {
       const code = codeOf(error);
       if (code !== 'ENOENT') this.#tellUnreadable(error);
       if (code === undefined || NOT_THE_FILES_FAULT.has(code)) return undefined;
     }
-    // If another process has just replaced the file by a good one, that is lost too, and is uploaded again.
+    // If another process has just repaired the file, this deletes a good one. Then the content is uploaded again.
     try {
       rmSync(path, { force: true, recursive: true });
     } catch {
-      // It stays, and is found unusable again.
+      // The file stays, and the next read finds it unusable again.
     }
     return undefined;
   }
 
   /**
-   * Stores the content, and never throws. `bytes` are the store's from now on: nobody may write to
-   * them, because until they are on disk `read` gives them as they are.
+   * Stores the content, and never throws. The store owns `bytes` from now on: never write to them, because `read` gives
+   * them out until they are on disk.
    *
-   * @param hash `checked` where the caller has just made the name of these bytes.
-   * @returns whether it is on disk. It is not where `bytes` are not the content of that name.
+   * @param hash `checked` where the name was just made of these bytes.
+   * @returns whether the content is on disk. It is not where `bytes` are another content.
    */
   async write(name: ContentName, bytes: Uint8Array, hash?: 'checked'): Promise<boolean> {
     if (bytes.length > this.largestBytes) return false;
     if (hash !== 'checked' && !sameContentName(hashContent(bytes), name)) return false;
     if (Math.max(this.#pendingBytes + bytes.length, this.#memory.bytes) > PENDING_BYTES) {
-      this.#tell('slow', `${this.#folder} is written slower than uploads arrive: some of them are not kept`);
+      this.#tell(
+        'slow',
+        `uploads arrive faster than ${this.#folder} can be written: some of them are not kept`,
+      );
       return false;
     }
     const key = contentNameToHex(name);
@@ -180,48 +169,19 @@ export class ContentStore {
     return stored;
   }
 
-  /** Resolves when all that was given to `write` by now is on disk, or is known not to be kept. */
+  /** Resolves when every content that was given to `write` so far is on disk, or is known not to be kept. */
   async idle(): Promise<void> {
     const written = this.#lastWrite;
     this.#schedule?.hurry(written);
     await written;
   }
 
-  /** After the write before, and when it is time. */
+  /** Writes after the last write, and when the schedule says so. */
   #inTurn(write: () => Promise<boolean>): Promise<boolean> {
     const schedule = this.#schedule;
     if (!schedule) return this.#lastWrite.then(write);
     const since = schedule.now();
     return this.#lastWrite.then(() => schedule.next(since)).then(write);
-  }
-
-  /** Undefined where no content can have been written so. */
-  #readFile(path: string): Uint8Array | undefined {
-    // Not through a link, nor waiting for the other end of a pipe: a content is a plain file.
-    const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const stats = fstatSync(file);
-      // Looked at first, so that a file that is far too large is not read into memory.
-      if (!stats.isFile() || stats.size > this.largestBytes) return undefined;
-      const bytes = new Uint8Array(stats.size);
-      for (let at = 0, count = -1; at < bytes.length && count !== 0; at += count) {
-        count = readSync(file, bytes, at, bytes.length - at, at);
-      }
-      this.#noteUse(file, stats.mtimeMs);
-      return bytes;
-    } finally {
-      closeSync(file);
-    }
-  }
-
-  #noteUse(file: number, used: number): void {
-    const now = this.#now();
-    if (now - used < USE_PRECISION_MS) return;
-    try {
-      futimesSync(file, new Date(now), new Date(now));
-    } catch {
-      // A folder that cannot be written to still serves what is in it.
-    }
   }
 
   async #store(name: ContentName, bytes: Uint8Array): Promise<boolean> {
@@ -238,9 +198,9 @@ export class ContentStore {
   }
 
   /**
-   * Writes to a temporary name and renames, so that the content appears as a whole; where it is there
-   * already it is replaced, which repairs it. Nothing is flushed to the medium: what a power failure
-   * leaves half written is found out by its hash.
+   * Writes a temporary file and renames it, so that the content appears as a whole. A file that is there already is
+   * replaced, which repairs it. Nothing is synced to the medium: after a power failure the hash finds a half-written
+   * file.
    */
   async #writeAndRename(name: ContentName, bytes: Uint8Array): Promise<void> {
     const temporary = temporaryPath(this.#folder, randomBytes(16));
@@ -248,7 +208,7 @@ export class ContentStore {
       const used = new Date(this.#now());
       await this.#writeFile(temporary, bytes, used).catch(async (error) => {
         if (codeOf(error) !== 'ENOENT') throw error;
-        // The first write of all, or the folder was deleted behind our back.
+        // This is the first write, or somebody deleted the folder.
         await mkdir(this.#folder, { recursive: true, mode: 0o700 });
         await this.#writeFile(temporary, bytes, used);
       });
@@ -283,12 +243,29 @@ export class ContentStore {
   }
 }
 
-async function writeWhole(path: string, bytes: Uint8Array, used: Date): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(bytes);
-    await file.utimes(used, used);
-  } finally {
-    await file.close();
+/** Counts the memory that bytes keep from being freed: each buffer that some of them lie in counts whole, and once. */
+export class PinnedMemory {
+  /** How many of the bytes lie in each buffer. */
+  readonly #buffers = new Map<ArrayBufferLike, number>();
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add({ buffer }: Uint8Array): void {
+    const there = this.#buffers.get(buffer) ?? 0;
+    if (there === 0) this.#bytes += buffer.byteLength;
+    this.#buffers.set(buffer, there + 1);
+  }
+
+  /** Takes back one `add` of bytes in the same buffer. */
+  remove({ buffer }: Uint8Array): void {
+    const left = (this.#buffers.get(buffer) ?? 0) - 1;
+    if (left > 0) {
+      this.#buffers.set(buffer, left);
+    } else if (this.#buffers.delete(buffer)) {
+      this.#bytes -= buffer.byteLength;
+    }
   }
 }

@@ -1,12 +1,14 @@
-import { mkdirSync } from 'node:fs';
+import { type Dirent, lstatSync, mkdirSync, opendirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { codeOf } from '../../proto/errors.js';
 import type { BoundedFolder } from '../../proto/handshake.js';
-import { trimShaders } from './shader-folder.js';
+import type { FolderSummary } from './content-folder.js';
 
 /**
- * Where drivers keep the shaders that they have compiled: Mesa's, NVIDIA's, AMD's. Each keeps less than the folder may
- * have, as far as it can be told, so that it need not be emptied.
+ * The variables that tell drivers where to keep compiled shaders: those of Mesa, NVIDIA and AMD. Each driver gets a bound
+ * below the folder's, where it takes one, so that the folder need not be emptied.
  */
-const WHERE: readonly ((folder: string, bytes: number) => Readonly<Record<string, string>>)[] = [
+const VARIABLES: readonly ((folder: string, bytes: number) => Readonly<Record<string, string>>)[] = [
   (folder, bytes) => ({
     MESA_SHADER_CACHE_DIR: folder,
     MESA_SHADER_CACHE_MAX_SIZE: `${Math.floor(bytes / 1024)}K`,
@@ -20,9 +22,14 @@ const WHERE: readonly ((folder: string, bytes: number) => Readonly<Record<string
 
 const NOWHERE = { MESA_SHADER_CACHE_DISABLE: 'true', __GL_SHADER_DISK_CACHE: '0' };
 
+/** The most files that are looked at. A folder with more is too full, however small they are. */
+const MOST_FILES = 20_000;
+/** How deep folders may lie within each other. Drivers need two or three levels. */
+const MOST_LEVELS = 8;
+
 /**
- * Says to the GPU's driver where it keeps compiled shaders, before it is loaded: in a folder of the tenant's, so that no
- * tenant finds out what another has compiled, or nowhere. A driver reads this once.
+ * Tells the GPU's driver where to keep compiled shaders: in a folder of the tenant, so that no tenant finds out what
+ * another has compiled, or nowhere. Call it before the driver is loaded, which reads this once.
  */
 export function keepShaders(where: BoundedFolder | 'nowhere'): void {
   Object.assign(process.env, where === 'nowhere' ? NOWHERE : variables(where));
@@ -36,5 +43,73 @@ function variables({ path, maxBytes }: BoundedFolder): Readonly<Record<string, s
     return NOWHERE;
   }
   const bytes = Math.floor((maxBytes * 3) / 4);
-  return Object.assign({}, ...WHERE.map((of) => of(path, bytes)));
+  return Object.assign({}, ...VARIABLES.map((of) => of(path, bytes)));
+}
+
+/**
+ * Sums up a driver's folder. Its files and folders may have any names.
+ *
+ * @throws where the folder cannot be read. A folder that does not exist is empty.
+ */
+export function summarizeShaders(folder: string): FolderSummary {
+  const summary: FolderSummary = { count: 0, bytes: 0 };
+  look(folder, 1);
+  return summary;
+
+  function look(path: string, level: number): void {
+    for (const entry of entriesOf(path)) {
+      if (summary.count >= MOST_FILES) return;
+      const within = join(path, entry.name);
+      if (entry.isDirectory() && level < MOST_LEVELS) look(within, level + 1);
+      else if (entry.isFile()) count(within);
+    }
+  }
+
+  function count(path: string): void {
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (!stats) return;
+    summary.count += 1;
+    summary.bytes += stats.blocks * 512;
+    summary.oldestUse = Math.min(summary.oldestUse ?? stats.mtimeMs, stats.mtimeMs);
+    summary.newestUse = Math.max(summary.newestUse ?? stats.mtimeMs, stats.mtimeMs);
+  }
+}
+
+/**
+ * Deletes a driver's folder. It is renamed first, so that it goes all at once: another process goes on with the files
+ * that it has open, and begins a new folder.
+ *
+ * @returns what was deleted.
+ * @throws where the folder cannot be read or deleted.
+ */
+export function clearShaders(folder: string): FolderSummary {
+  const summary = summarizeShaders(folder);
+  const away = `${folder}.${process.pid}`;
+  try {
+    renameSync(folder, away);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return summary;
+    throw error;
+  }
+  rmSync(away, { recursive: true, force: true });
+  return summary;
+}
+
+/** Empties the folder where it takes more than it may. @throws as above. */
+function trimShaders(folder: string, maxBytes: number): void {
+  const { bytes, count } = summarizeShaders(folder);
+  if (bytes > maxBytes || count >= MOST_FILES) clearShaders(folder);
+}
+
+function* entriesOf(path: string): Generator<Dirent> {
+  try {
+    const entries = opendirSync(path);
+    try {
+      for (let entry = entries.readSync(); entry; entry = entries.readSync()) yield entry;
+    } finally {
+      entries.closeSync();
+    }
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  }
 }

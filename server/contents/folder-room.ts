@@ -1,16 +1,14 @@
 import { rm } from 'node:fs/promises';
 import { FILTER_NAMES } from '../../proto/content-filter.js';
-import { scan } from './content-folder.js';
+import { bytesOnDisk, scan } from './content-folder.js';
 
-const BLOCK_BYTES = 4096;
-
-/** A temporary file that nobody has written to for so long belongs to a process that was killed. */
+/** A temporary file that was not written to for so long belongs to a killed process. */
 const TEMPORARY_AGE_MS = 3_600_000;
 
 /**
- * Keeps a folder, which several processes write to, below its bound: by what this process knows it
- * would be too full, or it has written enough since it last looked that others may have, too, then
- * it looks. In between it may write `#slackBytes`; the margin to the bound holds that of 16 processes.
+ * Keeps a folder below its bound, although several processes write to it. It scans the folder where this process alone
+ * would fill it, and after each `#slackBytes` that this process has written, because others may have written as much.
+ * The margin to the bound holds the slack of 16 processes.
  *
  * Calls must not overlap.
  */
@@ -18,11 +16,11 @@ export class FolderRoom {
   readonly #folder: string;
   readonly #now: () => number;
   readonly #slackBytes: number;
-  /** Above the one the least recently used go, until the other is reached: not one for each write. */
+  /** Above the first bound the least recently used files go, down to the second. So not each write has to evict. */
   readonly #highBytes: number;
   readonly #lowBytes: number;
 
-  /** What the folder took when it was last scanned, and what was written from here since. */
+  /** What the folder took at the last scan, and what this process has written since. */
   #scannedBytes = Number.POSITIVE_INFINITY;
   #scannedFiles = 0;
   #writtenBytes = 0;
@@ -36,39 +34,39 @@ export class FolderRoom {
     this.#lowBytes = (maxBytes * 3) / 4;
   }
 
-  /** Before a file of that length is written. @throws where the folder cannot be read or trimmed. */
+  /** Call it before a file of that length is written. @throws where the folder cannot be read or trimmed. */
   async makeFor(length: number): Promise<void> {
-    const room = roomOf(length);
+    const room = bytesOnDisk(length);
     const bytes = this.#scannedBytes + this.#writtenBytes + room;
     const files = this.#scannedFiles + this.#writtenFiles + 1;
     const full = bytes > this.#highBytes || files > FILTER_NAMES;
     if (full || this.#writtenBytes + room > this.#slackBytes) await this.#trim(room);
   }
 
-  /** After it was written. @throws where the folder cannot be read or trimmed. */
+  /** Call it after the file was written. @throws where the folder cannot be read or trimmed. */
   async taken(length: number): Promise<void> {
-    const room = roomOf(length);
+    const room = bytesOnDisk(length);
     this.#writtenBytes += room;
     this.#writtenFiles += 1;
-    // Processes that made room for a large file at the same time made the same room.
+    // Processes that made room at the same time may have made the same room.
     if (room > this.#slackBytes) await this.#trim(0);
   }
 
   /**
-   * Deletes what killed processes left, and where there is no room, the least recently used. More
-   * contents than a filter can tell clients of would be of no use to anybody.
+   * Deletes the files of killed processes, and where there is no room, the least recently used contents. It also keeps
+   * no more contents than a filter can name to clients: nobody would use the others.
    */
   async #trim(room: number): Promise<void> {
     const now = this.#now();
     const files = (await scan(this.#folder)).sort((a, b) => a.used - b.used);
-    let bytes = files.reduce((sum, file) => sum + roomOf(file.bytes), room);
+    let bytes = files.reduce((sum, file) => sum + bytesOnDisk(file.bytes), room);
     let count = files.length;
     const full = bytes > this.#highBytes || count >= FILTER_NAMES;
     for (const { path, name, bytes: length, used } of files) {
       const evict = full && (bytes > this.#lowBytes || count > (FILTER_NAMES * 7) / 8);
       if (name ? !evict : now - used < TEMPORARY_AGE_MS) continue;
       await rm(path, { force: true });
-      bytes -= roomOf(length);
+      bytes -= bytesOnDisk(length);
       count -= 1;
     }
     this.#scannedBytes = bytes - room;
@@ -76,9 +74,4 @@ export class FolderRoom {
     this.#writtenBytes = 0;
     this.#writtenFiles = 0;
   }
-}
-
-/** A file takes whole blocks, and if it is empty, its entry. */
-function roomOf(length: number): number {
-  return Math.max(1, Math.ceil(length / BLOCK_BYTES)) * BLOCK_BYTES;
 }

@@ -5,34 +5,34 @@ import { hashContent } from '../../link/machine/hashing.js';
 import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
 import { codeOf } from '../../proto/errors.js';
 import { clearFolder, type FolderSummary, scanSync, summarize } from './content-folder.js';
-import { clearShaders, summarizeShaders } from './shader-folder.js';
+import { clearShaders, summarizeShaders } from './driver-shaders.js';
 
 export interface TenantsSummary extends FolderSummary {
   tenants: number;
 }
 
-/** Below this each tenant has a folder of its own. */
+/** The folder that holds the tenants' folders. */
 export function tenantsRoot(): string {
   return join(cacheFolder(), 'blobs');
 }
 
 /**
- * The folder of one tenant, whose contents no other tenant's store ever looks at. The tenant's name
- * may be any text: only its hash becomes part of the path.
+ * The folder of one tenant. No other tenant's store ever looks at it. The tenant's name may be any text: the path has
+ * its hash.
  */
 export function tenantFolder(tenant: string, root = tenantsRoot()): string {
   return join(root, contentNameToHex(hashContent(new TextEncoder().encode(tenant))));
 }
 
-/** Within a tenant's folder: what its programs compiled, a file each under a name of the same kind. */
+/** The folder, within a tenant's, of its programs' profiles. Their files have names like contents. */
 export const PROFILES = 'profiles';
-/** Within a tenant's folder: what the GPU's driver keeps of the shaders that it compiled. */
+/** The folder, within a tenant's, where the GPU's driver keeps compiled shaders. */
 export const SHADERS = 'shaders';
 
-/** What is kept to compile sooner has so much at most, in bytes: it is text and code, and never as much as uploads. */
+/** The most bytes of profiles and of shaders: they are text and code, and never as large as uploads. */
 const MOST_BYTES = { profiles: 128 << 20, shaders: 512 << 20 };
 
-/** How the bytes that may be kept of a tenant are divided among what is kept of it. */
+/** Divides the bytes that a tenant's folder may take. */
 export function divide(maxBytes: number): { contents: number; profiles: number; shaders: number } {
   const eighth = Math.floor(maxBytes / 8);
   const profiles = Math.min(eighth, MOST_BYTES.profiles);
@@ -41,7 +41,7 @@ export function divide(maxBytes: number): { contents: number; profiles: number; 
 }
 
 /**
- * What all tenants have together, in their folders or in the one of that name within each.
+ * Sums up all tenants' contents, or the files in the folder `within` each tenant's folder.
  *
  * @throws where the root or a folder in it cannot be read.
  */
@@ -51,8 +51,7 @@ export function summarizeTenants(root = tenantsRoot(), within = ''): TenantsSumm
 }
 
 /**
- * Deletes all tenants' contents, or their files in the folder `within` theirs, and nothing else that may be in
- * the root.
+ * Deletes all tenants' contents, or the files in the folder `within` each tenant's folder. Other files stay.
  *
  * @returns what was deleted.
  * @throws where the root or a folder in it cannot be read, or something in them cannot be deleted.
@@ -61,12 +60,12 @@ export function clearTenants(root = tenantsRoot(), within = ''): TenantsSummary 
   return deleted(tenantFolders(root, within).map(clearFolder));
 }
 
-/** What the GPU's driver keeps of all tenants' shaders. @throws as summarizeTenants. */
+/** Sums up the shaders that the GPU's driver keeps for all tenants. @throws as summarizeTenants. */
 export function summarizeAllShaders(root = tenantsRoot()): TenantsSummary {
   return total(tenantFolders(root, SHADERS).map(summarizeShaders));
 }
 
-/** Deletes that. @throws as clearTenants. */
+/** Deletes those shaders. @throws as clearTenants. */
 export function clearAllShaders(root = tenantsRoot()): TenantsSummary {
   return deleted(tenantFolders(root, SHADERS).map(clearShaders));
 }

@@ -3,24 +3,24 @@ import { invariant } from '../../proto/errors.js';
 
 export interface WriteScheduleOptions {
   clock: Clock;
-  /** For so many milliseconds nothing has come from the program that has come to rest. */
+  /** A program rests when nothing has come from it for so many milliseconds. */
   quietMs?: number;
-  /** The longest that a content waits for a program that never rests, in milliseconds. */
+  /** How long a content waits at most for a program that never rests, in milliseconds. */
   mostMs?: number;
-  /** Bytes of memory that contents which wait may take, about. */
+  /** About the most bytes of memory that waiting contents may take. */
   mostBytes?: number;
 }
 
-/** Longer than the pauses between what a program sends while it starts. */
+/** Longer than the pauses of a program that starts. */
 const QUIET_MS = 250;
 const MOST_MS = 5000;
-/** Where the folder has room for much more. */
+/** The default of `mostBytes`, for a folder that may take much more. */
 export const MOST_WAITING_BYTES = 64 << 20;
 
 /**
- * When the contents are written that came with a program's commands: not while it waits for those, since writing takes
- * as long as some of them do, but when it has come to rest. It has when nothing comes from it for a while, or its
- * session is over. What waits too long, or takes too much memory, is written all the same.
+ * Says when contents are written that came with a program's commands: when the program rests. Writing takes as long as
+ * some commands do, and the program waits for those. It rests when nothing comes from it for a while, or when its session
+ * has ended. A content that has waited too long, or takes too much memory, is written anyway.
  */
 export class WriteSchedule {
   readonly #clock: Clock;
@@ -29,7 +29,7 @@ export class WriteSchedule {
   readonly #mostBytes: number;
   #workedAt = Number.NEGATIVE_INFINITY;
   #bytes = 0;
-  /** How many wait for all to be written. */
+  /** How many callers of `hurry` wait for everything to be written. */
   #hurries = 0;
   /** The oldest content that waits. */
   #next: { since: number; go(): void } | undefined;
@@ -42,26 +42,29 @@ export class WriteSchedule {
     this.#mostBytes = mostBytes ?? MOST_WAITING_BYTES;
   }
 
-  /** Something was done for the program just now. */
+  /** A command of the program was just carried out. */
   worked(): void {
     this.#workedAt = this.#clock.now();
   }
 
-  /** The program's session is over. */
+  /** The program's session has ended. */
   rested(): void {
     this.#workedAt = Number.NEGATIVE_INFINITY;
     this.#look();
   }
 
+  /** Milliseconds of any steady clock. */
   now(): number {
     return this.#clock.now();
   }
 
+  /** All waiting contents now take so many bytes of memory. */
   takes(bytes: number): void {
     this.#bytes = bytes;
     this.#look();
   }
 
+  /** Resolves when the content may be written that has waited since then. Call it when the last one is written. */
   next(since: number): Promise<void> {
     invariant(!this.#next, 'contents are written one after the other');
     return new Promise((go) => {
@@ -70,6 +73,7 @@ export class WriteSchedule {
     });
   }
 
+  /** Until then contents are written at once. */
   hurry(until: Promise<unknown>): void {
     this.#hurries += 1;
     this.#look();
@@ -86,7 +90,7 @@ export class WriteSchedule {
       this.#next = undefined;
       next.go();
     } else if (!this.#timed) {
-      // None is due before it: work only puts off, and the next content came later.
+      // Nothing is due earlier: work only delays a content, and the next content came later.
       this.#timed = true;
       this.#clock.after(dueMs, () => {
         this.#timed = false;

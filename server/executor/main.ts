@@ -51,8 +51,8 @@ await runExecutor(adapter, {
     polls.isSoftware = gpu.adapter.software;
     return gpu;
   },
-  createSession: (gpu, peer, { program, blobs, limits }, free) => {
-    const { store, writes, profiles } = (blobs && openFolder(blobs)) ?? {};
+  createSession: (gpu, peer, { program, folder, limits }, free) => {
+    const { store, writes, profiles } = (folder && openFolder(folder)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
       profiles: profiles && new ProgramProfiles(program, profiles),
@@ -63,8 +63,8 @@ await runExecutor(adapter, {
       polls,
     });
   },
-  async compileAhead(gpu, { program, blobs }) {
-    const profiles = new ProgramProfiles(program, openFolder(blobs).profiles);
+  async compileAhead(gpu, { program, folder }) {
+    const profiles = new ProgramProfiles(program, openFolder(folder).profiles);
     const { devices, compiled } = await openAhead(gpu, profiles.devices(), profiles);
     return { inheritance: devices, compiled };
   },

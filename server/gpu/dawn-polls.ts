@@ -3,40 +3,39 @@ import { monotonicNow, setImmediate, setTimeout } from '../../link/machine/clock
 export interface GpuPollsOptions {
   /** Milliseconds of any steady clock. */
   now?(): number;
-  /** Calls back when the event loop has looked once for what has come. */
+  /** Calls back when the event loop has read its input once. */
   soon?(act: () => void): void;
-  /** Calls back after a millisecond or more; what comes meanwhile is heard. */
+  /** Calls back after a millisecond or more. The event loop runs meanwhile. */
   later?(act: () => void): void;
-  /** Stops this thread for so many milliseconds, which may be a part of one, or more. Nothing is heard meanwhile. */
+  /** Stops this thread for so many milliseconds, or longer. The event loop does not run meanwhile. */
   sleep?(ms: number): void;
 }
 
 /**
- * What an answer of the GPU may come late, as a part of the time that it was waited for. A software GPU is the faster
- * for each look that it is spared: what looks is a core of its own.
+ * How late an answer of the GPU may be noticed, as a part of the time that it took. Fewer polls make a software GPU
+ * faster, because it computes on the core that polls.
  */
 const LATE = { hardware: 1 / 32, software: 1 / 8 } as const;
-/** The shortest that the thread sleeps, and the longest, in milliseconds. */
+/** How long the thread sleeps at least and at most, in milliseconds. */
 const SLEEP_MS = { least: 0.05, most: 0.25 } as const;
-/** From then on a timer, which may take two milliseconds, is precise enough. */
+/** After so many milliseconds a timer is precise enough, which may be two milliseconds late. */
 const TIMER_MS = 2 / LATE.hardware;
-/** How often it is tried what a sleep takes: other work of the machine makes single ones longer. */
+/** How many sleeps are measured. Other work of the machine makes some of them longer. */
 const TRIALS = 3;
 
 /**
- * When it is looked whether the GPU is done with what somebody waits for. WebGPU has the implementation say so; Dawn
- * in Node has to be asked. Without a pause, that takes a core, which a software GPU computes on, and of which a host
- * with many sessions has too few. So what has been waited for longer is looked for less often, and nothing comes later
- * than by a small part of what it took.
+ * Says when to poll the GPU. In WebGPU the implementation tells when work is done, but Dawn in Node must be polled.
+ * Without pauses, polling takes a core, which a software GPU needs, and many sessions have too few cores. So the longer
+ * an answer takes, the less often this polls: an answer is late by a small part of the time that it took.
  */
 export class GpuPolls {
   readonly #now: () => number;
   readonly #soon: (act: () => void) => void;
   readonly #later: (act: () => void) => void;
   readonly #sleep: (ms: number) => void;
-  /** What a sleep takes longer than it should, at best: some systems' clocks tick every 15 ms. */
+  /** How much longer than asked the best sleep takes. The clocks of some systems tick every 15 ms. */
   readonly #oversleepMs: number;
-  /** Since when the youngest answer may be waited for. */
+  /** When the program may have begun to wait for its newest answer. */
   #since: number;
   #isLooking = false;
   #late: number = LATE.hardware;
@@ -55,19 +54,19 @@ export class GpuPolls {
     this.#since = now();
   }
 
-  /** What is looked at is a software GPU, or is not. */
+  /** Whether the GPU is a software GPU. */
   set isSoftware(isSoftware: boolean) {
     this.#late = isSoftware ? LATE.software : LATE.hardware;
   }
 
-  /** The program asked for something, or was answered and may ask next: what it waits for is wanted soon. */
+  /** The program asked for something, or got a reply and may ask again. So it wants its next answer soon. */
   stirred(): void {
     this.#since = this.#now();
   }
 
-  /** Calls `look`, which asks the GPU, when it is time to. What is still waited for then is for another call of this. */
+  /** Calls `look`, which polls the GPU once, when it is time to. */
   next(look: () => void): void {
-    // Only what goes on is asked for by the look before.
+    // A call from within a look goes on waiting. Any other call begins to wait.
     if (!this.#isLooking) this.stirred();
     const waited = this.#now() - this.#since;
     const sleepMs = Math.min(waited * this.#late - this.#oversleepMs, SLEEP_MS.most);
@@ -76,7 +75,7 @@ export class GpuPolls {
     else this.#soon(() => this.#look(look, sleepMs));
   }
 
-  /** Behind what the event loop had to read, so that what came meanwhile waits for one sleep at most. */
+  /** Runs after the event loop has read its input, so that input waits for one sleep at most. */
   #look(look: () => void, sleepMs = 0): void {
     if (sleepMs > 0) this.#sleep(sleepMs);
     this.#isLooking = true;
@@ -96,16 +95,16 @@ export class GpuPolls {
 
 const cell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
-/** Node's timers take no part of a millisecond. */
+/** Node's timers cannot wait for a part of a millisecond. */
 function sleepThread(ms: number): void {
   Atomics.wait(cell, 0, 0, ms);
 }
 
 /**
- * Has Dawn look when the returned says so. While a promise of its is open, npm `webgpu` hands a native function to the
- * global `setImmediate` in each turn of the event loop (ScheduleProcessEvents in Dawn's
- * src/dawn/node/binding/AsyncRunner.cpp), which processes events and does the same again: so that global is what can be
- * replaced. Functions of JavaScript pass through. For a process that has nothing but Dawn in it.
+ * Makes Dawn poll when the returned object says so. While one of Dawn's promises is open, npm `webgpu` gives a native
+ * function to the global `setImmediate` in each turn of the event loop. That function polls, and does the same again
+ * (ScheduleProcessEvents in Dawn's src/dawn/node/binding/AsyncRunner.cpp). So this replaces that global, and passes on
+ * JavaScript functions. Use it only in a process of our own.
  */
 export function paceDawn(): GpuPolls {
   const { setImmediate } = globalThis;
@@ -120,7 +119,7 @@ export function paceDawn(): GpuPolls {
 }
 
 const textOf = Function.prototype.toString;
-/** As ECMA-262 spells what has no source text; a bound function has a name besides. */
+/** How ECMA-262 spells a native function. A bound function looks the same, and has a name. */
 const NATIVE = textOf.call(Math.max).replace('max', '');
 
 function isNative(act: (...args: never[]) => unknown): boolean {

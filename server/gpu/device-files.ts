@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
 
-/** Where Linux lists GPUs: NVIDIA's driver, the kernel's own drivers, and WSL. */
+/** Where Linux has its GPUs: those of NVIDIA's driver and of WSL, and those of the kernel's own drivers. */
 const DEVICE_FILES = [
   { folder: '/dev', names: /^(nvidia\d+|dxg)$/ },
   { folder: '/dev/dri', names: /^renderD\d+$/ },
 ];
 
-/** The device files of this machine's hardware GPUs; none elsewhere than on Linux. */
+/** The device files of this machine's hardware GPUs. Only Linux has such files. */
 export function gpuDeviceFiles(): string[] {
   return DEVICE_FILES.flatMap(({ folder, names }) =>
     list(folder)
@@ -16,9 +16,8 @@ export function gpuDeviceFiles(): string[] {
 }
 
 /**
- * Whether this machine may have a hardware GPU. On a Linux PC one always has a device file; without
- * any, asking the Vulkan loader would load every driver (LLVM among them) only to turn down what
- * they offer.
+ * Whether this machine may have a hardware GPU. On a Linux PC every GPU has a device file. Where there is none, do not
+ * ask the Vulkan loader: it would load every driver (and LLVM), only for us to refuse what they offer.
  */
 export function mayHaveHardware(): boolean {
   if (process.platform !== 'linux' || process.arch !== 'x64') return true;

@@ -7,9 +7,9 @@ import { mayHaveHardware } from './device-files.js';
 import { clearNullBuffers } from './null-gpu.js';
 import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './software-gpu.js';
 
-/** A GPU that was opened on this machine. */
+/** An open GPU of this machine. */
 export interface OpenedGpu {
-  /** Lives as long as the process; an idle one does not keep the process alive. */
+  /** Lives as long as the process. It keeps the process alive only while it has work. */
   gpu: GPU;
   adapter: AdapterDescription;
   wgslLanguageFeatures: string[];
@@ -17,28 +17,25 @@ export interface OpenedGpu {
   choice: string;
 }
 
-/** What SwiftShader calls itself; `--adapter` accepts a part of it. */
+/** SwiftShader's own name. `--adapter` accepts a part of it. */
 const SOFTWARE_NAME = 'SwiftShader Device (Subzero)';
 
-/** A name that no adapter has: asking for it makes Dawn list the names there are. */
+/** A name that no adapter has. Asked for it, Dawn lists the names of all adapters. */
 const NO_SUCH_NAME = '\u{1f6ab} none';
 
 type Dawn = typeof import('webgpu');
 
-/**
- * Every GPU of this process, for as long as it lives: Dawn polls a GPU's instance for its promises even
- * after the GPU was collected, and crashes then.
- */
+/** Keeps every GPU of this process alive: Dawn polls a GPU that was collected, and crashes. */
 const created: GPU[] = [];
 
 /**
  * Opens a GPU of this machine with Dawn.
  *
- * - `auto`: a hardware GPU where there is one, otherwise the embedded software GPU. Where
- *   VK_ICD_FILENAMES or VK_DRIVER_FILES name a Vulkan driver, that driver's GPU, whatever it is.
+ * - `auto`: a hardware GPU where there is one, otherwise the embedded software GPU. Where VK_ICD_FILENAMES or
+ *   VK_DRIVER_FILES names a Vulkan driver, the GPU of that driver.
  * - `software`: the embedded software GPU.
- * - `null`: executes nothing; for measuring overhead.
- * - anything else: the adapter whose name contains it, whatever the case of the letters.
+ * - `null`: executes nothing. It serves to measure overhead.
+ * - anything else: the adapter whose name contains it, in letters of any case.
  *
  * @throws FarlightError NO_ADAPTER with one sentence that says why and what to do.
  */
@@ -104,7 +101,7 @@ async function openAuto(dawn: Dawn): Promise<OpenedGpu> {
     if (found && (driverNamed || !found.adapter.software)) return found;
     fallback = found;
   }
-  // Elsewhere than on linux-x64 a software GPU of the system's (lavapipe, WARP) is the only one there is.
+  // On other platforms than linux-x64 the system's software GPU (lavapipe, WARP) is the only one.
   if (!softwareGpuSupported() && fallback) return fallback;
   return openSoftware(dawn);
 }
@@ -114,7 +111,7 @@ async function openSoftware(dawn: Dawn): Promise<OpenedGpu> {
   if (found) return found;
   throw new FarlightError(
     'NO_ADAPTER',
-    `Dawn could not open the embedded software GPU; see what is wrong with: VK_LOADER_DEBUG=all farlight doctor --adapter software`,
+    `Dawn could not open the embedded software GPU; find out why with: VK_LOADER_DEBUG=all farlight doctor --adapter software`,
   );
 }
 
@@ -136,8 +133,7 @@ async function openNamed(dawn: Dawn, name: string): Promise<OpenedGpu> {
   ensureVulkanLoader();
   const listed = await adapters(dawn, []);
   const chosen = listed.find((candidate) => contains(candidate.name, name))?.name;
-  // Dawn takes a part of a name too, so a name that is part of another's could open the other:
-  // no flag can tell those two apart.
+  // Dawn accepts a part of a name, too. Where one adapter's name is part of another's, no flag tells them apart.
   const found = chosen && (await open(dawn, [`adapter=${chosen}`], name));
   if (found) return found;
   const embedded = softwareGpuSupported() && !listed.some((each) => each.name === SOFTWARE_NAME);
@@ -169,8 +165,8 @@ async function open(dawn: Dawn, flags: string[], choice: string): Promise<Opened
 }
 
 /**
- * An adapter that is found may still have no device to give, where its driver is in trouble: better known before a
- * session has it. With an adapter of its own, since each gives one device. Takes 18 ms with SwiftShader on a busy machine, 5 at best.
+ * Checks that the GPU gives a device. An adapter whose driver is in trouble gives none, and it is better to know that
+ * before a session has it. Uses an adapter of its own, since each gives one device. Takes 5 to 18 ms with SwiftShader.
  *
  * @throws FarlightError NO_ADAPTER
  */
@@ -183,16 +179,15 @@ export async function requireDevice(gpu: GPU, name: string): Promise<void> {
     const reason = messageOf(cause).split('\n')[0];
     throw new FarlightError(
       'NO_ADAPTER',
-      `the GPU ${name} was found but gives no device: ${reason}; see to its driver, or use --adapter software for the embedded software GPU`,
+      `the GPU ${name} was found but gives no device: ${reason}; repair its driver, or use --adapter software for the embedded software GPU`,
       { cause },
     );
   }
 }
 
 /**
- * The adapters by their own names. WebGPU gives them only in a normalised spelling ("swiftshader-device-subzero-"),
- * which Dawn's `adapter` flag does not take; but Dawn lists the names when it is asked for one that
- * does not exist.
+ * The adapters by their own names. WebGPU gives a normalised spelling ("swiftshader-device-subzero-"), which Dawn's
+ * `adapter` flag does not accept. Dawn lists the names when it is asked for one that does not exist.
  */
 async function adapters(dawn: Dawn, flags: string[]): Promise<ListedAdapter[]> {
   const others = flags.filter((flag) => !flag.startsWith('adapter='));

@@ -25,10 +25,10 @@ const LOADER = 'libvulkan.so.1';
 const ICD = 'vk_swiftshader_icd.json';
 export const FILES: readonly string[] = ['libvk_swiftshader.so', LOADER, ICD];
 
-/** The SHA-256 of each of the files, as the build found them in the archive. */
+/** The file with the SHA-256 of each of those files. The build writes it. */
 const HASHES = 'sha256.json';
 
-/** The archive's name, with its version: a tar of those files and others, compressed with brotli. */
+/** The archive's name, with its version. It is a tar of those files and others, compressed with brotli. */
 const ARCHIVE = /^swiftshader-(.+)\.tar\.br$/;
 
 /** glibc's RTLD_NODELETE, which Node does not name. */
@@ -39,16 +39,14 @@ export function softwareGpuSupported(): boolean {
   return process.platform === 'linux' && process.arch === 'x64';
 }
 
-/** What the Vulkan loader reads, when an instance is created, to find its drivers: the old and the new name. */
+/** The Vulkan loader reads these when it creates an instance, to find its drivers: the old and the new name. */
 const DRIVER_VARIABLES = ['VK_ICD_FILENAMES', 'VK_DRIVER_FILES'] as const;
 
 /**
- * Runs `open`, which is to open Dawn's Vulkan backend, with the embedded software GPU (SwiftShader)
- * as the only Vulkan driver of this process. Backends that are open already keep theirs, and those
- * that are opened later find the drivers that they found before; two calls must not overlap.
+ * Runs `open`, which opens Dawn's Vulkan backend, with the embedded software GPU (SwiftShader) as the only Vulkan driver.
+ * Backends that are open already keep their drivers, and later ones find the drivers as before. Calls must not overlap.
  *
- * @throws FarlightError NO_ADAPTER (rejects) where there is no build for this machine or the cache
- *   cannot be written.
+ * @throws FarlightError NO_ADAPTER (rejects) where there is no build for this machine, or the cache cannot be written.
  */
 export async function withSoftwareGpu<T>(open: () => Promise<T>): Promise<T> {
   const folder = softwareGpuFolder();
@@ -66,22 +64,20 @@ export async function withSoftwareGpu<T>(open: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Makes sure that Dawn finds a Vulkan loader: the system's where there is one, otherwise the one
- * that comes with the software GPU, which serves the system's drivers as well (a container with an
- * NVIDIA driver but no libvulkan1 is common).
+ * Makes sure that Dawn finds a Vulkan loader: the system's, or else the one that comes with the software GPU. That one
+ * serves the system's drivers, too: many containers have an NVIDIA driver and no libvulkan1.
  *
- * Dawn asks the dynamic linker for "libvulkan.so.1". The linker reads LD_LIBRARY_PATH only when a
- * process starts, so a folder of ours cannot be added later; but a library that is loaded already
- * answers to its SONAME wherever it was loaded from. process.dlopen is Node's only way to load one.
- * It throws, since the loader is no addon, and closes its handle again: RTLD_NODELETE keeps the
- * library in the process all the same.
+ * Dawn asks the dynamic linker for "libvulkan.so.1". The linker reads LD_LIBRARY_PATH only when a process starts, so it
+ * is too late to add a folder of ours. But a library that is loaded already answers to its SONAME. process.dlopen is
+ * Node's only way to load one. It throws, because the loader is no addon, and closes its handle. RTLD_NODELETE keeps the
+ * library in the process.
  */
 export function ensureVulkanLoader(folder?: string): void {
   if (process.platform !== 'linux' || loadLibrary(LOADER) || !softwareGpuSupported()) return;
   loadLibrary(join(folder ?? softwareGpuFolder(), LOADER));
 }
 
-/** Returns whether the library is in the process now. */
+/** Loads a library. Returns whether it is in the process now. */
 function loadLibrary(path: string): boolean {
   try {
     process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
@@ -92,10 +88,9 @@ function loadLibrary(path: string): boolean {
 }
 
 /**
- * The folder that holds the software GPU's files, which are extracted on first use: to a temporary
- * name that is renamed when every file is complete and on disk, so that neither another process nor
- * the next run can see half of it. Each time it is looked whether they are those of the archive: a cache
- * may be restored from elsewhere, and what is loaded runs with all that this user may do.
+ * The folder of the software GPU's files. The first use extracts them to a temporary folder, and renames that when every
+ * file is on disk, so that no process ever sees half of them. Every use checks their hashes: a cache may be restored from
+ * elsewhere, and the files run with all rights of this user.
  *
  * @throws FarlightError NO_ADAPTER as withSoftwareGpu does.
  */
@@ -148,7 +143,7 @@ function isWhole(folder: string, hashes: Hashes): boolean {
   });
 }
 
-/** The archive that the build puts there, the version in its name, and what is in it. */
+/** The archive that the build put there, its version, and the hashes of its files. */
 function findArchive(): { archive: string; version: string; hashes: Hashes } {
   const folder = fileURLToPath(packageFile('server/swiftshader/'));
   const name = existsSync(folder) ? readdirSync(folder).find((each) => ARCHIVE.test(each)) : undefined;
@@ -178,9 +173,9 @@ function extract(archive: string, folder: string): void {
   if (missing.size > 0) throw new Error(`${archive} lacks ${[...missing].join(', ')}`);
 }
 
-/** Gives the extracted folder its name, unless another process was first. */
+/** Renames the extracted folder, unless another process was first. */
 function publish(temporary: string, folder: string, hashes: Hashes): void {
-  // A folder that lost files (to a cache cleaner, say) would block the rename for ever: move it away.
+  // A folder that lost files, to a cache cleaner for example, would always block the rename: move it away.
   if (existsSync(folder) && !isWhole(folder, hashes)) {
     const broken = `${temporary}.broken`;
     renameSync(folder, broken);

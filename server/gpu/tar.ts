@@ -7,8 +7,7 @@ export interface TarEntry {
 }
 
 /**
- * The regular files of a ustar archive that is held in memory, in order. Directories, links and
- * extension headers are passed over.
+ * The regular files of a ustar archive in memory, in order. Skips directories, links and extension headers.
  *
  * @throws Error where the archive is cut off or a header's checksum is wrong.
  */

@@ -12,7 +12,13 @@ import {
 } from 'node:fs';
 import { hashContent } from '../../link/machine/hashing.js';
 import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
-import { contentPath, type StoredFile, scanSync, temporaryPath } from '../contents/content-folder.js';
+import {
+  bytesOnDisk,
+  contentPath,
+  type StoredFile,
+  scanSync,
+  temporaryPath,
+} from '../contents/content-folder.js';
 import {
   type DeviceRecipes,
   decodeProfile,
@@ -23,52 +29,50 @@ import {
   type ProfileStep,
 } from './profile.js';
 
-/** Profiles that are kept, and the bytes of all of them where nothing else is said. */
+/** The most profiles that are kept, and the default for the most bytes of all of them. */
 const MOST = 256;
 const MOST_BYTES = 128 << 20;
-/** Profiles that are looked at for those that were written last. */
+/** How many of the newest profiles are read at most. */
 const MOST_READ = 32;
-/** Files of a folder that are looked at: more than a store ever leaves there. */
+/** How many files of a folder are looked at: more than a store ever leaves there. */
 const MOST_FILES = 4 * MOST;
-/** A program whose name is longer, in bytes, is not prepared for. */
+/** Nothing is compiled ahead for a program with a longer name, in bytes. */
 const NAME_BYTES = 1024;
-/** The largest file of a profile: what is around the steps is small. */
+/** The size of the largest file. All but the steps is small. */
 const FILE_BYTES = PROFILE_LIMITS.bytes + (1 << 20);
-const BLOCK_BYTES = 4096;
 
 /**
- * What programs compiled on their devices, on disk: a file for each program and each way in which it asks for a
- * device, which begins with the hash of the rest. A profile saves time and nothing else, so whatever is wrong with one
- * is as if there were none.
+ * Profiles on disk: a file for each program and each way in which it asks for a device. A file begins with the hash of
+ * the rest. A profile only saves time, so a profile that is wrong in any way counts as none.
  */
 export class ProfileStore {
   readonly folder: string;
   readonly #maxBytes: number;
 
-  /** `maxBytes` is what the folder may take. Files count as the whole blocks that they occupy. */
+  /** `maxBytes` is how many bytes the folder may take. A file counts as the whole blocks that it occupies. */
   constructor(folder: string, maxBytes: number = MOST_BYTES) {
     this.folder = folder;
     this.#maxBytes = maxBytes;
   }
 
-  /** Undefined where there is none. */
+  /** Undefined where there is no such profile. */
   read(key: string): Profile | undefined {
     return readProfile(this.#path(key));
   }
 
-  /** Replaces the profile as a whole: another process reads the old one or the new one. */
+  /** Replaces the profile as a whole, so that another process reads the old one or the new one. */
   write(key: string, profile: Profile): void {
-    // One program leaves room for others.
+    // One program must leave room for others.
     const content = encodeProfile(profile, this.#maxBytes / 4);
     const temporary = temporaryPath(this.folder, randomBytes(16));
     try {
       mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-      const room = roomOf(content.length + CONTENT_NAME_BYTES);
+      const room = bytesOnDisk(content.length + CONTENT_NAME_BYTES);
       if (room > this.#maxBytes / 2) return;
       this.#trim(room);
       writeFileSync(temporary, Buffer.concat([hashContent(content), content]), { mode: 0o600 });
       renameSync(temporary, this.#path(key));
-      // Processes that made room at the same time made the same room.
+      // Processes that made room at the same time may have made the same room.
       this.#trim(0);
     } catch {
       this.#discard(temporary);
@@ -79,19 +83,19 @@ export class ProfileStore {
     try {
       rmSync(path, { force: true });
     } catch {
-      // Not even its folder is there.
+      // Its folder does not exist either.
     }
   }
 
-  /** Makes room for one more that takes so many bytes, where there is too much: the oldest goes. */
+  /** Deletes the oldest files until so many bytes more fit. */
   #trim(room: number): void {
     const files = scanSync(this.folder).sort((a, b) => a.used - b.used);
-    let bytes = files.reduce((sum, file) => sum + roomOf(file.bytes), room);
+    let bytes = files.reduce((sum, file) => sum + bytesOnDisk(file.bytes), room);
     let count = files.length + (room > 0 ? 1 : 0);
     for (const file of files) {
       if (bytes <= this.#maxBytes && count <= MOST) break;
       rmSync(file.path, { force: true });
-      bytes -= roomOf(file.bytes);
+      bytes -= bytesOnDisk(file.bytes);
       count -= 1;
     }
   }
@@ -136,7 +140,7 @@ export class ProgramProfiles {
   }
 }
 
-/** The profiles in these folders that were written last, the newest first; each is read when it is asked for. */
+/** The newest profiles in these folders, the newest first. Each is read when it is asked for. */
 export function* newestProfiles(folders: readonly string[]): Generator<{ folder: string; profile: Profile }> {
   for (const { folder, path } of newest(folders)) {
     const profile = readProfile(path);
@@ -145,8 +149,8 @@ export function* newestProfiles(folders: readonly string[]): Generator<{ folder:
 }
 
 /**
- * Whose profiles those are, likewise. What a tenant's programs have written is read by the tenant's own processes: of
- * each file no more is looked at here than its first bytes, and they may be wrong.
+ * The programs of the newest profiles in these folders. A tenant's programs wrote these files, so the daemon reads only
+ * their first bytes, which may be wrong. The tenant's own processes read the rest.
  */
 export function* newestPrograms(folders: readonly string[]): Generator<{ folder: string; program: string }> {
   for (const { folder, path } of newest(folders)) {
@@ -189,7 +193,7 @@ function readProfile(path: string): Profile | undefined {
   }
 }
 
-/** So many bytes of a file at most; undefined where it is no file, or none of a store. */
+/** At most so many bytes of a file. Undefined where no store has written it. */
 function readHead(path: string, mostBytes: number): Uint8Array | undefined {
   try {
     const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -204,8 +208,4 @@ function readHead(path: string, mostBytes: number): Uint8Array | undefined {
   } catch {
     return undefined;
   }
-}
-
-function roomOf(bytes: number): number {
-  return Math.max(1, Math.ceil(bytes / BLOCK_BYTES)) * BLOCK_BYTES;
 }

@@ -3,24 +3,24 @@ import { LIMITS } from '../../proto/wire/limits.js';
 import { Reader, readSequence } from '../../proto/wire/reader.js';
 import { Writer } from '../../proto/wire/writer.js';
 
-/** How an object was made that is made of content alone. */
+/** How an object was made. It is made of content alone. */
 export interface Recipe {
   readonly shape: Uint8Array;
   readonly payloads: readonly Uint8Array[];
 }
 
-/** One create of a profile: `parts` are the objects that it names, 0 the device, n what the nth step made. */
+/** One create of a profile. `parts` are the objects that it names: 0 is the device, n is the object of the nth step. */
 export interface ProfileStep extends Recipe {
   readonly parts: readonly number[];
 }
 
-/** How a program came by a device: what it asked of the GPU, and of the adapter. */
+/** How a program got a device: what it asked of the GPU, and of the adapter. */
 export interface DeviceRecipes {
   readonly adapter: Recipe;
   readonly device: Recipe;
 }
 
-/** What a program compiled on a device, and how to have such a device. */
+/** What a program compiled on a device, and how to get such a device. */
 export interface Profile {
   /** The program's name, as its Hello gave it. */
   readonly program: string;
@@ -28,13 +28,10 @@ export interface Profile {
   readonly steps: readonly ProfileStep[];
 }
 
-/** Steps that a profile has at most, and its bytes. */
+/** The most steps of a profile, and the most bytes. */
 export const PROFILE_LIMITS = { steps: 4096, bytes: 32 << 20 } as const;
 
-/**
- * Steps beyond the limits, and beyond `mostBytes`, are left out: those that come first are what the program asks for
- * first.
- */
+/** Leaves out the last steps, where they are beyond the limits or `mostBytes`: the program needs the first steps first. */
 export function encodeProfile(
   { program, device, steps }: Profile,
   mostBytes: number = PROFILE_LIMITS.bytes,
@@ -65,19 +62,19 @@ function writeRecipe(w: Writer, { shape, payloads }: Recipe): void {
   for (const payload of payloads) w.bytes(payload);
 }
 
-/** Whose profile it is, by its first bytes. Throws ProtocolError where they do not say so. */
+/** The program of a profile, by its first bytes. Throws ProtocolError where they do not name one. */
 export function decodeProgram(head: Uint8Array): string {
   return new Reader(head).string();
 }
 
-/** Throws ProtocolError on what `encodeProfile` does not write. */
+/** Throws ProtocolError where `encodeProfile` has not written these bytes. */
 export function decodeProfile(bytes: Uint8Array): Profile {
   const r = new Reader(bytes);
   const program = r.string();
   const device = { adapter: readRecipe(r), device: readRecipe(r) };
   const steps: ProfileStep[] = [];
   for (let count = r.count(); count > 0; count -= 1) {
-    // A step names what came before it.
+    // A step names earlier steps.
     const parts = readSequence(r, () => r.index(steps.length + 1));
     steps.push({ parts, ...readRecipe(r) });
   }

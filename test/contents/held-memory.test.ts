@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { PinnedMemory } from '#farlight/server/contents/held-memory.js';
+import { PinnedMemory } from '#farlight/server/contents/content-store.js';
 
 it('counts each buffer that bytes lie in once, and for all the time that one of them is held', () => {
   const memory = new PinnedMemory();

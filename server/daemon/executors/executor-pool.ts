@@ -124,13 +124,13 @@ export class ExecutorPool {
    * Compiles ahead for programs, one after the other, the most important first, until enough executors are warm. Stops
    * at the first session: from then on the machine is for its clients.
    */
-  async compileAhead(programs: Iterable<TenantProgram & { blobs: BoundedFolder }>): Promise<void> {
-    for (const { blobs, ...serves } of programs) {
+  async compileAhead(programs: Iterable<TenantProgram & { folder: BoundedFolder }>): Promise<void> {
+    for (const { folder, ...serves } of programs) {
       if (this.#closed || this.#warm.length >= this.#options.warm || this.census().busy > 0) return;
       const executor = this.#start(serves.tenant);
       // Insert at the front: evict the oldest program first.
       this.#warm.unshift(executor);
-      await executor.compileAhead(serves, blobs);
+      await executor.compileAhead(serves, folder);
     }
   }
 

@@ -185,13 +185,13 @@ export class PooledExecutor {
    * Compiles ahead for a program's next session. A session may use the executor before that is done. Resolves when it
    * compiles no more.
    */
-  compileAhead(serves: TenantProgram, blobs: BoundedFolder): Promise<void> {
+  compileAhead(serves: TenantProgram, folder: BoundedFolder): Promise<void> {
     this.#serves = serves;
     this.#aliveAt = monotonicNow();
     this.#idle = true;
     this.#fresh = false;
     this.#compiling = deferred();
-    this.child.compileAhead({ program: serves.program, blobs });
+    this.child.compileAhead({ program: serves.program, folder });
     return this.#compiling.promise;
   }
 

@@ -77,13 +77,13 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
         const kept = contents?.of(tenant);
         const { version } = versions;
         const welcome = { protocol, version, sessionId: id, resumeMs, compression, windowBytes };
-        const blobs = kept?.folder;
+        const folder = kept?.folder;
         const begin = (socket: Socket) => {
           if (!assignment.begin()) return false;
           const description = {
             program,
             limits,
-            blobs,
+            folder,
             welcome: { ...welcome, contents: kept?.describe() },
             silence,
             bridged: socket !== request.socket,

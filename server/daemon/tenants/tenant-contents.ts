@@ -40,7 +40,7 @@ export class TenantContents {
   }
 
   /** The programs of these tenants that ran last, the newest first, each found when the iteration reaches it. */
-  *programs(tenants: Iterable<string>): Generator<TenantProgram & { blobs: BoundedFolder }> {
+  *programs(tenants: Iterable<string>): Generator<TenantProgram & { folder: BoundedFolder }> {
     const owners = new Map<string, string>();
     for (const tenant of tenants) owners.set(join(tenantFolder(tenant, this.root), PROFILES), tenant);
     const known = new Set<string>();
@@ -50,7 +50,7 @@ export class TenantContents {
       if (tenant === undefined || known.has(key)) continue;
       known.add(key);
       // Look up the folder only now: that reads all of the tenant's contents.
-      yield { tenant, program, blobs: this.of(tenant).folder };
+      yield { tenant, program, folder: this.of(tenant).folder };
     }
   }
 
