@@ -26,7 +26,7 @@ describe('a tenant', () => {
     expect(open).toHaveLength(3);
     expect(refusal).toEqual({
       code: 'BUSY',
-      message: expect.stringMatching(/alice may have 3 sessions at a time.*end one.*--max-sessions/),
+      message: expect.stringMatching(/alice may have 3 open sessions.*end one.*--max-sessions/),
     });
   });
 

@@ -59,7 +59,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['a time that is none', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
     ['a log level that is none', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
-    ['a dashboard for others', ['serve', '--dashboard', '0.0.0.0:7071'], /for this machine alone.*ssh -L/],
+    ['a dashboard for others', ['serve', '--dashboard', '0.0.0.0:7071'], /listens on loopback alone.*ssh -L/],
     ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
       'plaintext on an address that everybody can reach',
@@ -74,7 +74,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     [
       'a certificate where none is shown',
       [...SERVE_ALONE, '--tls-cert', 'x', '--tls-key', 'y'],
-      /of no use at grpc:.*grpcs:/,
+      /grpc:.* is plaintext and needs no certificate.*grpcs:/,
     ],
     [
       'a certificate without its key',

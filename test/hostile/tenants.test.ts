@@ -59,10 +59,10 @@ describe('a tenant beside one that', () => {
 
   it('has all its sessions opens another one, and the other gets BUSY', async () => {
     const { said, tenant } = await goOnBeside('sessions');
-    expect(said).toContain(`ready 3 BUSY the tenant ${tenant} may have 3 sessions at a time`);
+    expect(said).toContain(`ready 3 BUSY the tenant ${tenant} may have 3 open sessions`);
     // Of the first of them: those who come later may be left out of the log.
     expect(notes.of('connection refused').find(({ code }) => code === 'BUSY')).toMatchObject({
-      why: expect.stringMatching(/the tenant sessions may have 3 sessions/),
+      why: expect.stringMatching(/the tenant sessions may have 3 open sessions/),
     });
     const [other, opened] = await TenantProcess.start(host.invite('steady').url, 'sessions');
     running.push(other);

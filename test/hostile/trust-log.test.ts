@@ -109,7 +109,7 @@ describe('the log of a host with tokens', () => {
       {
         code: 'TLS_FAILED',
         remote: '127.0.0.1',
-        why: expect.stringMatching(/^TLS could not be set up: ERR_SSL_/),
+        why: expect.stringMatching(/^the TLS handshake failed: ERR_SSL_/),
       },
     ]);
   });

@@ -101,7 +101,7 @@ const session = (port: string) => {
 };
 
 const REFUSED = new RegExp(
-  `of another user \\(${OTHER}\\) than the host, .*--require-token .*--allow-local-users$`,
+  `another user \\(${OTHER}\\) than the host's runs this program, .*--require-token .*--allow-local-users$`,
 );
 
 describe.runIf(mayBeOther)(`a host on loopback to another user of its machine (${OTHERS})`, () => {
