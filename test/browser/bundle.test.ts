@@ -9,18 +9,18 @@ import { REPOSITORY } from '../support/session-client.js';
 const bundle = readFileSync(BUNDLE);
 const text = bundle.toString();
 
-/** What the README says of its size, in KB of 1,000 bytes. */
+/** The size that the README states, in KB of 1,000 bytes. */
 const [, raw, packed] =
   /is one module of (\d+) KB, (\d+) KB as gzip/.exec(readFileSync(`${REPOSITORY}README.md`, 'utf8')) ?? [];
 
 describe('the client for pages', () => {
-  it('is as large as the README says, to 2%, and smaller than 250 KB', () => {
+  it('the bundle has the size that the README states, to 2%, and is smaller than 250 KB', () => {
     expect(Math.abs(bundle.length / 1000 / Number(raw) - 1)).toBeLessThan(0.02);
     expect(Math.abs(gzipSync(bundle, { level: 9 }).length / 1000 / Number(packed) - 1)).toBeLessThan(0.02);
     expect(bundle.length).toBeLessThan(250_000);
   });
 
-  it('has nothing of Node in it', () => {
+  it('the bundle uses nothing of Node', () => {
     const modules = builtinModules.filter((name) => !name.startsWith('_')).join('|');
     const imported = new RegExp(`(from|import|require)\\s*\\(?\\s*["'](node:\\w+|${modules})["']`, 'g');
     expect(text.match(imported)).toBeNull();
@@ -29,7 +29,7 @@ describe('the client for pages', () => {
     expect(text.match(globals)).toBeNull();
   });
 
-  it('says at run time what it is in its types, and imports nothing', async () => {
+  it('the exports of the bundle match its types, and it imports nothing', async () => {
     const { metafile } = await build({
       stdin: {
         contents: "import { install } from 'farlight/browser'; await install('wss://gpu.example');",

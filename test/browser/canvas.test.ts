@@ -51,8 +51,8 @@ describe('a canvas of a page', () => {
     report = await runInPage(page, 'canvas', webAddress(daemon));
   });
 
-  it('shows what the host drew, in each format, opaque or multiplied by alpha', () => {
-    // 0.4 and 0.2 of full color, of which 0.4 is covered.
+  it('a canvas shows the frames of the host, in each format, opaque or multiplied by alpha', () => {
+    // 0.4 and 0.2 of full color, with a coverage of 0.4.
     const [opaque, premultiplied] = [
       [102, 51, 0, 255],
       [255, 128, 0, 102],
@@ -60,14 +60,14 @@ describe('a canvas of a page', () => {
     expect(Object.keys(report.colors)).toHaveLength(6);
     for (const [name, color] of Object.entries(report.colors)) {
       const expected = name.endsWith('opaque') ? opaque : premultiplied;
-      // A canvas keeps colors multiplied by alpha: what is read of it is off by as much as that rounds.
+      // A canvas keeps colors multiplied by alpha, so that reading them is off by rounding.
       for (const [at, value] of color.entries()) expect(value).toBeCloseTo(expected[at] as number, -0.6);
     }
   });
 
-  it('that is no element shows it too', () => expect(report.offscreen).toEqual([0, 0, 255, 255]));
+  it('an offscreen canvas shows frames, too', () => expect(report.offscreen).toEqual([0, 0, 255, 255]));
 
-  it('has one context, of this class, and no other beside it', () => {
+  it('a canvas has one context of this class, and no other', () => {
     expect(report.classes).toEqual([true, true]);
     expect(report.same).toBe(true);
     expect(report.other).toEqual([null, null]);
@@ -75,9 +75,9 @@ describe('a canvas of a page', () => {
     expect(report.plainStays).toBe(true);
   });
 
-  it('may be of an iframe', () => expect(report.framed).toBe(true));
+  it('a canvas may belong to an iframe', () => expect(report.framed).toBe(true));
 
-  it('takes the configurations of the specification, and says which it has', () => {
+  it('a canvas context accepts the configurations of the specification, and returns its own', () => {
     expect(report.unconfigured).toBe('InvalidStateError');
     expect(report.wrong).toEqual(['TypeError', 'TypeError']);
     expect(report.configurations).toEqual([
@@ -93,16 +93,16 @@ describe('a canvas of a page', () => {
     ]);
   });
 
-  it('has one texture a task, and another when its size changes', () => {
+  it('a canvas has one texture in each task, and another when its size changes', () => {
     expect(report.oneATask).toBe(true);
     expect(report.resized).toEqual([true, 8, 4]);
     expect(report.next).toBe(true);
   });
 
-  it('that is no element says that it cannot be read in the task in which it is drawn to', () =>
+  it('an offscreen canvas throws if it is read in the task that draws to it', () =>
     expect(report.early).toMatch(/^InvalidStateError: A remote GPU cannot be read at once\. Await the data/));
 
-  it('raises no error of the device', () => expect(report.errors).toEqual([]));
+  it('drawing to canvases raises no device errors', () => expect(report.errors).toEqual([]));
 });
 
 describe('copyExternalImageToTexture in a page', () => {
@@ -126,21 +126,18 @@ describe('copyExternalImageToTexture in a page', () => {
     'ImageData',
     "an iframe's HTMLCanvasElement",
     "an iframe's ImageData",
-  ])('takes %s, pixel by pixel', (source) => expect(rows[source]).toEqual(expected));
+  ])('copies %s, pixel by pixel', (source) => expect(rows[source]).toEqual(expected));
 
-  it.each(['VideoFrame', 'HTMLVideoElement'])(
-    'takes %s, whose colors may be coded more coarsely',
-    (source) => {
-      const texels = rows[source]?.flat() ?? [];
-      expect(texels).toHaveLength(expected.flat().length);
-      for (const [at, value] of expected.flat().entries()) {
-        expect(Math.abs((texels[at] as number) - value)).toBeLessThan(64);
-      }
-    },
-  );
+  it.each(['VideoFrame', 'HTMLVideoElement'])('copies %s, whose colors may be coarser', (source) => {
+    const texels = rows[source]?.flat() ?? [];
+    expect(texels).toHaveLength(expected.flat().length);
+    for (const [at, value] of expected.flat().entries()) {
+      expect(Math.abs((texels[at] as number) - value)).toBeLessThan(64);
+    }
+  });
 
-  it('turns an image over where it is to', () => expect(rows.flipped).toEqual(expected.toReversed()));
+  it('flips an image if asked to', () => expect(rows.flipped).toEqual(expected.toReversed()));
 
-  it('refuses what is no image', () =>
+  it('rejects values that are no image', () =>
     expect(rows.refused).toMatch(/^TypeError: .*'a text' is not an image/));
 });

@@ -6,16 +6,16 @@ import { sha256 as browserHash } from '#farlight/link/machine/sha256.browser.js'
 import { sha256 } from '#farlight/link/machine/sha256.js';
 import { REPOSITORY } from '../support/session-client.js';
 
-/** The modules that pages have in place of those beside them. */
+/** Modules of which pages have another version. */
 const MODULES = ['client', 'link'].flatMap((room) =>
   readdirSync(join(REPOSITORY, 'dist', room), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.browser.js'))
     .map((file) => join(room, file)),
 );
 
-describe('a module that pages have of their own', () => {
+describe('modules with a version for pages', () => {
   it.each(MODULES.filter((file) => !/canvas-context/.test(file)))(
-    '%s exports what the one beside it does',
+    '%s exports the same names as its twin',
     async (file) => {
       const [own, beside] = await Promise.all([
         import(join(REPOSITORY, 'dist', file)),
@@ -25,7 +25,7 @@ describe('a module that pages have of their own', () => {
     },
   );
 
-  it('gives the SHA-256 that Node does, of whatever parts', () => {
+  it('computes the same SHA-256 as Node, of any parts', () => {
     const part = fc.uint8Array({ maxLength: 300 });
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {

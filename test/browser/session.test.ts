@@ -51,8 +51,8 @@ async function open(url = site.url): Promise<Page> {
 
 const counted = (times: number) => Array.from({ length: times }, (_, at) => [at + 1, at + 1]);
 
-describe('a session of a page', () => {
-  it('computes on the host, over a WebSocket', async () => {
+describe('a session from a page', () => {
+  it('a page computes on the host, over a WebSocket', async () => {
     const daemon = await start();
     const page = await open();
     expect(await runInPage(page, 'count', { host: webAddress(daemon) }, 3)).toEqual(counted(3));
@@ -60,20 +60,20 @@ describe('a session of a page', () => {
     await until(() => daemon.counters.sessionsActive === 0);
   });
 
-  it('is had in a worker of the page too', async () => {
+  it('a worker of a page computes on the host, too', async () => {
     const daemon = await start();
     const page = await open();
     expect(await runInPage(page, 'worker', 'count', { host: webAddress(daemon) }, 3)).toEqual(counted(3));
   });
 
-  it('goes on over another WebSocket where the first is cut, time after time, and nothing is done twice', async () => {
+  it('a session resumes over another WebSocket after each cut, and executes nothing twice', async () => {
     const { log, of } = memoryLog();
     const daemon = await start({ log });
     const proxy = await CuttingProxy.start(webAddress(daemon));
     ending.push(() => proxy.close());
     const page = await open();
     const [times, cuts] = [60, 4];
-    // Each time reads 4 KiB back.
+    // Each step reads 4 KiB back.
     const cutAgain = () => {
       if (proxy.cuts < cuts) proxy.cutAfter((times * 4096) / (cuts + 2));
     };
@@ -86,14 +86,14 @@ describe('a session of a page', () => {
     expect(of('session resumed').length).toBeGreaterThanOrEqual(cuts);
   });
 
-  it('carries more than may be under way at a time, up and down, unchanged', async () => {
+  it('a session carries more than the window both ways, unchanged', async () => {
     const daemon = await start();
     const page = await open();
     const size = 40 << 20;
     expect(await runInPage(page, 'transfer', webAddress(daemon), size)).toMatchObject({ same: true });
   });
 
-  it('ends when its page is left: nothing is kept for who does not come back', async () => {
+  it('a session ends when its page is left', async () => {
     const { log, of } = memoryLog();
     const daemon = await start({ log });
     const page = await open();
@@ -104,7 +104,7 @@ describe('a session of a page', () => {
     expect(of('session ended')).toMatchObject([{ code: 'CLOSED' }]);
   });
 
-  it('is told why where the host stops', async () => {
+  it('a page learns why its host stopped', async () => {
     const daemon = await start();
     const page = await open();
     await runInPage(page, 'stay', webAddress(daemon));
@@ -116,7 +116,7 @@ describe('a session of a page', () => {
     });
   });
 
-  it('is had again by who asks for an adapter after its host was stopped and started', async () => {
+  it('a page gets another session from a restarted host by asking for an adapter', async () => {
     const daemon = await start({ adapter: 'null' });
     const page = await open();
     const address = webAddress(daemon);
@@ -131,7 +131,7 @@ describe('a session of a page', () => {
 });
 
 describe('a page that may not use the host', () => {
-  it('is refused where it is of an origin that the host does not allow, and is told what to do', async () => {
+  it('rejects a page of an origin that is not allowed, with advice', async () => {
     const daemon = await start();
     const foreign = await Site.start();
     ending.push(() => foreign.close());
@@ -144,7 +144,7 @@ describe('a page that may not use the host', () => {
     expect(daemon.counters.sessionsOpened + daemon.counters.sessionsRefused).toBe(0);
   });
 
-  it('is refused without a token or with a wrong one, and let in with a right one, over TLS', async () => {
+  it('rejects a page without a valid token over TLS, and accepts one with a valid token', async () => {
     const hosts = secureHosts();
     ending.push(() => hosts.close());
     const { daemon, invite } = await hosts.start({

@@ -15,7 +15,7 @@ const problem = (text: string | undefined, page = PAGE) => {
 };
 
 describe('the address of a host for pages', () => {
-  it('is secured anywhere, and plaintext on this machine', () => {
+  it('accepts wss: anywhere, and ws: on this machine', () => {
     expect(urlOf('wss://gpu.example')).toBe('wss://gpu.example/session');
     expect(urlOf('wss://gpu.example:7071/')).toBe('wss://gpu.example:7071/session');
     expect(urlOf('ws://127.0.0.1:7071')).toBe('ws://127.0.0.1:7071/session');
@@ -27,20 +27,20 @@ describe('the address of a host for pages', () => {
     });
   });
 
-  it('may have a path, as a proxy gives it', () => {
+  it('accepts a path, as a proxy may need it', () => {
     expect(urlOf('wss://example.org/gpu/one')).toBe('wss://example.org/gpu/one');
   });
 
-  it('is where the page came from where none is named', () => {
+  it('defaults to the server that the page came from', () => {
     expect(urlOf(undefined)).toBe('wss://app.example/session');
     expect(urlOf('', 'http://127.0.0.1:7071/')).toBe('ws://127.0.0.1:7071/session');
     expect(problem(undefined, 'file:///home/me/page.html').code).toBe('BAD_URL');
-    // The origin of a page that has none.
+    // The origin of a page without one.
     expect(problem(undefined, 'null').code).toBe('BAD_URL');
     expect(problem(undefined, 'http://192.0.2.1/').code).toBe('BAD_URL');
   });
 
-  it('has the token for the host alone: in no property, no JSON, and never in plaintext', () => {
+  it('shows the token in no property, no JSON, and never sends it in plaintext', () => {
     const address = parseWebAddress(`wss://${TOKEN}@gpu.example`, PAGE);
     expect(address.token).toBe(TOKEN);
     expect(address.url).toBe('wss://gpu.example/session');
@@ -55,13 +55,13 @@ describe('the address of a host for pages', () => {
     `grpcs://${TOKEN}@gpu.example:7070`,
     `${TOKEN}@gpu.example`,
     `http://${TOKEN}@gpu.example`,
-  ])('is refused as %s with a sentence that quotes no token', (text) => {
+  ])('rejects %s with a sentence that quotes no token', (text) => {
     const { code, message } = problem(text);
     expect(code).toBe('BAD_URL');
     expect(message).not.toContain(TOKEN.slice(4, 16));
   });
 
-  it('of other programs is refused with the one that pages have', () => {
+  it('rejects the address for other programs, and names the one for pages', () => {
     expect(problem('grpc://127.0.0.1:7070').message).toMatch(/a page cannot speak grpc:\/\/; write wss:/);
   });
 });

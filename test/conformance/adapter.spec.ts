@@ -27,13 +27,16 @@ describe('GPUAdapter', () => {
     device.destroy();
   });
 
-  parity('an adapter gives one device: the next request rejects with OperationError', async ({ adapter }) => {
-    const reason = await rejection(adapter.requestDevice());
-    expect(reason.name).toBe('OperationError');
-    expect(reason).toBeInstanceOf(DOMException);
-  });
+  parity(
+    'an adapter gives only one device: the next request rejects with OperationError',
+    async ({ adapter }) => {
+      const reason = await rejection(adapter.requestDevice());
+      expect(reason.name).toBe('OperationError');
+      expect(reason).toBeInstanceOf(DOMException);
+    },
+  );
 
-  parity('a refused request does not use the adapter up', async ({ newAdapter, globals }) => {
+  parity('a rejected request does not consume the adapter', async ({ newAdapter, globals }) => {
     const adapter = await newAdapter();
     await rejection(adapter.requestDevice({ requiredFeatures: ['no-such-feature' as never] }));
     const device = await adapter.requestDevice();
@@ -77,7 +80,7 @@ describe('GPUAdapter', () => {
     expect(reason.name).toBe('OperationError');
   });
 
-  parity('an alignment that is no power of two rejects with OperationError', async ({ newAdapter }) => {
+  parity('an alignment that is not a power of two rejects with OperationError', async ({ newAdapter }) => {
     const requiredLimits = { minUniformBufferOffsetAlignment: 257 };
     const reason = await rejection((await newAdapter()).requestDevice({ requiredLimits }));
     expect(reason.name).toBe('OperationError');
@@ -94,7 +97,7 @@ describe('GPUAdapter', () => {
   });
 
   parity(
-    'null as a limit is zero, which asks for no more than the default',
+    'null as a limit means zero, which asks for no more than the default',
     async ({ newDevice }) => {
       const { limits } = await newDevice({ requiredLimits: { maxBindGroups: null as never } });
       expect(limits.maxBindGroups).toBe(4);

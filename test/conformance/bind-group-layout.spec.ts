@@ -9,7 +9,7 @@ const storage = (binding: number): GPUBindGroupLayoutEntry => ({
 });
 
 describe('GPUBindGroupLayout', () => {
-  parity('takes entries of every buffer type', async ({ device, globals, valid }) => {
+  parity('a layout takes entries of every buffer type', async ({ device, globals, valid }) => {
     for (const type of ['uniform', 'storage', 'read-only-storage'] as const) {
       const layout = await valid(() =>
         device.createBindGroupLayout({
@@ -22,7 +22,7 @@ describe('GPUBindGroupLayout', () => {
     }
   });
 
-  parity('buffer: {} is a uniform buffer', async ({ device, valid, invalid }) => {
+  parity('buffer: {} means a uniform buffer', async ({ device, valid, invalid }) => {
     const layout = await valid(() =>
       device.createBindGroupLayout({ entries: [{ binding: 0, visibility: COMPUTE, buffer: {} }] }),
     );
@@ -35,24 +35,27 @@ describe('GPUBindGroupLayout', () => {
     await invalid(() => bind(0x80));
   });
 
-  parity('takes the textures and samplers that a compute shader may bind', async ({ device, valid }) => {
-    await valid(() =>
-      device.createBindGroupLayout({
-        entries: [
-          { binding: 0, visibility: COMPUTE, texture: { sampleType: 'uint', viewDimension: '2d-array' } },
-          { binding: 1, visibility: COMPUTE, sampler: { type: 'comparison' } },
-          { binding: 2, visibility: COMPUTE, storageTexture: { format: 'r32float', access: 'read-write' } },
-        ],
-      }),
-    );
-  });
+  parity(
+    'a layout takes the textures and samplers that a compute shader may bind',
+    async ({ device, valid }) => {
+      await valid(() =>
+        device.createBindGroupLayout({
+          entries: [
+            { binding: 0, visibility: COMPUTE, texture: { sampleType: 'uint', viewDimension: '2d-array' } },
+            { binding: 1, visibility: COMPUTE, sampler: { type: 'comparison' } },
+            { binding: 2, visibility: COMPUTE, storageTexture: { format: 'r32float', access: 'read-write' } },
+          ],
+        }),
+      );
+    },
+  );
 
-  parity('no entries, gaps and any order are valid', async ({ device, valid }) => {
+  parity('a layout may have no entries, gaps, and any order', async ({ device, valid }) => {
     await valid(() => device.createBindGroupLayout({ entries: [] }));
     await valid(() => device.createBindGroupLayout({ entries: [storage(7), storage(0), storage(2)] }));
   });
 
-  parity('dynamic offsets are taken up to their limit', async ({ device, valid, invalid }) => {
+  parity('a layout takes dynamic offsets up to their limit', async ({ device, valid, invalid }) => {
     const dynamic = (count: number) =>
       device.createBindGroupLayout({
         entries: Array.from({ length: count }, (_, binding) => ({
@@ -103,11 +106,14 @@ describe('GPUBindGroupLayout', () => {
     },
   );
 
-  parity('a writable storage buffer is not for vertices', async ({ device, invalid }) => {
-    await invalid(() => device.createBindGroupLayout({ entries: [{ ...storage(0), visibility: 1 }] }));
-  });
+  parity(
+    'a writable storage buffer for the vertex stage is a validation error',
+    async ({ device, invalid }) => {
+      await invalid(() => device.createBindGroupLayout({ entries: [{ ...storage(0), visibility: 1 }] }));
+    },
+  );
 
-  parity('required members that are missing throw a TypeError', ({ device }) => {
+  parity('a missing required member throws a TypeError', ({ device }) => {
     const make = (descriptor: unknown) => () => device.createBindGroupLayout(descriptor as never);
     expect(thrown(make({}))).toBeInstanceOf(TypeError);
     expect(thrown(make({ entries: [{ visibility: COMPUTE, buffer: {} }] }))).toBeInstanceOf(TypeError);

@@ -30,7 +30,7 @@ function group(device: GPUDevice, of: GPUBindGroupLayout, resource: unknown): GP
   });
 }
 
-/** The red of texel (1, 0), read by a shader. */
+/** Reads the red of texel (1, 0) in a shader. */
 async function read(device: GPUDevice, resource: GPUTexture | GPUTextureView): Promise<number[]> {
   const code = `
     @group(0) @binding(0) var image: texture_2d<f32>;
@@ -49,7 +49,7 @@ async function read(device: GPUDevice, resource: GPUTexture | GPUTextureView): P
 }
 
 describe('bind groups of textures and samplers', () => {
-  parity('bind a view, and a texture in place of a view of all of it', async ({ device }) => {
+  parity('a bind group binds a view, or a texture in place of its whole view', async ({ device }) => {
     const texture = sampled(device);
     device.queue.writeTexture({ texture, origin: [1] }, Uint8Array.of(42, 0, 0, 0), {}, [1]);
     expect(await read(device, texture.createView())).toEqual([42]);
@@ -76,7 +76,7 @@ describe('bind groups of textures and samplers', () => {
     expect(await picture(device, texture, { ...names, y: [255, 255, 0, 255] })).toEqual(['br', 'gy']);
   });
 
-  parity('bind samplers of the type that the layout has', async ({ device, valid, invalid }) => {
+  parity('a bind group binds samplers of the type in the layout', async ({ device, valid, invalid }) => {
     const filtering = device.createSampler({ magFilter: 'linear', label: 'filtering' });
     const comparing = device.createSampler({ compare: 'less', label: 'comparing' });
     await valid(() => group(device, layout(device, { sampler: {} }), filtering));
@@ -124,7 +124,7 @@ describe('bind groups of textures and samplers', () => {
     });
   }
 
-  parity('a layout of what cannot be is a validation error', async ({ device, invalid }) => {
+  parity('an impossible layout is a validation error', async ({ device, invalid }) => {
     const entries: Partial<GPUBindGroupLayoutEntry>[] = [
       { storageTexture: { format: 'bgra8unorm' } },
       { storageTexture: { format: 'rgba8unorm', viewDimension: 'cube' } },
@@ -136,14 +136,14 @@ describe('bind groups of textures and samplers', () => {
     for (const entry of entries) await invalid(() => layout(device, entry));
   });
 
-  parity('a storage format whose feature is not enabled throws a TypeError', async ({ device, valid }) => {
+  parity('a storage format without its feature throws a TypeError', async ({ device, valid }) => {
     await valid(() => {
       const act = () => layout(device, { storageTexture: { format: 'r16unorm' as GPUTextureFormat } });
       expect(thrown(act)).toBeInstanceOf(TypeError);
     });
   });
 
-  parity('values that do not exist throw a TypeError', ({ device }) => {
+  parity('unknown enumeration values throw a TypeError', ({ device }) => {
     for (const entry of [
       { texture: { sampleType: 'half' } },
       { texture: { viewDimension: '4d' } },

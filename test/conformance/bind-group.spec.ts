@@ -8,7 +8,7 @@ const storageLayout = (device: GPUDevice, buffer: GPUBufferBindingLayout = { typ
 const group = (device: GPUDevice, layout: GPUBindGroupLayout, resource: GPUBindingResource, binding = 0) =>
   device.createBindGroup({ layout, entries: [{ binding, resource }] });
 
-/** Copies what is bound to binding 0 into binding 1, and says how long it is. */
+/** Copies the input at binding 0 to binding 1, with its length. */
 const reader = (device: GPUDevice) =>
   device.createComputePipeline({
     layout: 'auto',
@@ -36,26 +36,26 @@ async function read(device: GPUDevice, resource: GPUBindingResource): Promise<nu
   return u32sOf(device, out);
 }
 
-/** 512 bytes that begin with 1 and continue with 2 at byte 256. */
+/** 512 bytes: 1 at the start, and 2 from byte 256 on. */
 const halves = (device: GPUDevice) => {
   const contents = new Uint32Array(128).fill(1, 0, 64).fill(2, 64);
   return bufferOf(device, STORAGE, contents);
 };
 
 describe('GPUBindGroup', () => {
-  parity('binds a whole buffer', async ({ device }) => {
+  parity('a bind group binds a whole buffer', async ({ device }) => {
     expect(await read(device, { buffer: halves(device) })).toEqual([1, 128]);
   });
 
-  parity('a buffer alone stands for a binding of all of it', async ({ device }) => {
+  parity('a buffer alone stands for its whole binding', async ({ device }) => {
     expect(await read(device, halves(device))).toEqual([1, 128]);
   });
 
-  parity('binds from an offset to the end', async ({ device }) => {
+  parity('a bind group binds from an offset to the end', async ({ device }) => {
     expect(await read(device, { buffer: halves(device), offset: 256 })).toEqual([2, 64]);
   });
 
-  parity('binds a part of a size', async ({ device }) => {
+  parity('a bind group binds a part of a given size', async ({ device }) => {
     expect(await read(device, { buffer: halves(device), offset: 256, size: 16 })).toEqual([2, 4]);
     expect(await read(device, { buffer: halves(device), size: 8 })).toEqual([1, 2]);
     expect(
@@ -63,7 +63,7 @@ describe('GPUBindGroup', () => {
     ).toEqual([1, 128]);
   });
 
-  parity('is an object with its label', async ({ device, globals, valid }) => {
+  parity('a bind group has its label', async ({ device, globals, valid }) => {
     const layout = storageLayout(device);
     const bindGroup = await valid(() =>
       device.createBindGroup({
@@ -95,9 +95,9 @@ describe('GPUBindGroup', () => {
       'an offset and a size that pass the end',
       (device) => ({ buffer: halves(device), offset: 256, size: 260 }),
     ],
-    ['a size of nothing', (device) => ({ buffer: halves(device), size: 0 })],
+    ['a size of zero', (device) => ({ buffer: halves(device), size: 0 })],
     ['nothing left after the offset', (device) => ({ buffer: halves(device), offset: 512 })],
-    ['a storage size that is no multiple of four', (device) => ({ buffer: halves(device), size: 6 })],
+    ['a storage size that is not a multiple of four', (device) => ({ buffer: halves(device), size: 6 })],
     ['a buffer without STORAGE', (device) => ({ buffer: device.createBuffer({ size: 16, usage: UNIFORM }) })],
   ];
   for (const [why, binding] of wrong) {
@@ -123,23 +123,20 @@ describe('GPUBindGroup', () => {
     await invalid(() => group(device, layout, { buffer }));
   });
 
-  parity(
-    'a destroyed buffer can be bound, and fails when it is submitted',
-    async ({ device, valid, invalid }) => {
-      const pipeline = reader(device);
-      const gone = device.createBuffer({ size: 16, usage: STORAGE, label: 'gone' });
-      gone.destroy();
-      const out = device.createBuffer({ size: 8, usage: STORAGE });
-      const bindGroup = await valid(() =>
-        device.createBindGroup({
-          layout: pipeline.getBindGroupLayout(0),
-          entries: [gone, out].map((buffer, binding) => ({ binding, resource: { buffer } })),
-        }),
-      );
-      const commands = await valid(() => dispatch(device, pipeline, bindGroup));
-      await invalid(() => device.queue.submit([commands]));
-    },
-  );
+  parity('a destroyed buffer can be bound, and makes the submit fail', async ({ device, valid, invalid }) => {
+    const pipeline = reader(device);
+    const gone = device.createBuffer({ size: 16, usage: STORAGE, label: 'gone' });
+    gone.destroy();
+    const out = device.createBuffer({ size: 8, usage: STORAGE });
+    const bindGroup = await valid(() =>
+      device.createBindGroup({
+        layout: pipeline.getBindGroupLayout(0),
+        entries: [gone, out].map((buffer, binding) => ({ binding, resource: { buffer } })),
+      }),
+    );
+    const commands = await valid(() => dispatch(device, pipeline, bindGroup));
+    await invalid(() => device.queue.submit([commands]));
+  });
 
   parity('an invalid buffer makes an invalid bind group, each time', async ({ device, scoped, invalid }) => {
     let broken: GPUBuffer | undefined;
@@ -160,7 +157,7 @@ describe('GPUBindGroup', () => {
     },
   );
 
-  parity('required members that are missing throw a TypeError', ({ device }) => {
+  parity('a missing required member throws a TypeError', ({ device }) => {
     const layout = storageLayout(device);
     const buffer = halves(device);
     const make = (descriptor: unknown) => () => device.createBindGroup(descriptor as never);

@@ -11,7 +11,7 @@ function run(device: GPUDevice, encode: (encoder: GPUCommandEncoder) => void): v
   device.queue.submit([encoder.finish()]);
 }
 
-/** The encoding is refused when it is finished. */
+/** `finish` rejects the encoding. */
 async function refused(
   { device, invalid }: Subject,
   encode: (encoder: GPUCommandEncoder) => void,
@@ -22,31 +22,31 @@ async function refused(
 }
 
 describe('GPUCommandEncoder.copyBufferToBuffer', () => {
-  parity('copies a part to a place', async ({ device }) => {
+  parity('copyBufferToBuffer copies a part to an offset', async ({ device }) => {
     const out = target(device);
     run(device, (encoder) => encoder.copyBufferToBuffer(source(device), 4, out, 8, 8));
     expect(await u32sOf(device, out)).toEqual([0, 0, 2, 3]);
   });
 
-  parity('without a size copies up to the end of the source', async ({ device }) => {
+  parity('copyBufferToBuffer without a size copies up to the end of the source', async ({ device }) => {
     const out = target(device, 32);
     run(device, (encoder) => encoder.copyBufferToBuffer(source(device), 8, out, 4));
     expect(await u32sOf(device, out)).toEqual([0, 3, 4, 0, 0, 0, 0, 0]);
   });
 
-  parity('with two buffers alone copies all of the source', async ({ device }) => {
+  parity('copyBufferToBuffer with only two buffers copies the whole source', async ({ device }) => {
     const out = target(device);
     run(device, (encoder) => encoder.copyBufferToBuffer(source(device), out));
     expect(await u32sOf(device, out)).toEqual([1, 2, 3, 4]);
   });
 
-  parity('with two buffers and a size copies the beginning', async ({ device }) => {
+  parity('copyBufferToBuffer with two buffers and a size copies the beginning', async ({ device }) => {
     const out = target(device);
     run(device, (encoder) => encoder.copyBufferToBuffer(source(device), out, 8));
     expect(await u32sOf(device, out)).toEqual([1, 2, 0, 0]);
   });
 
-  parity('an undefined size is none', async ({ device }) => {
+  parity('an undefined size counts as no size', async ({ device }) => {
     const [out, other] = [target(device), target(device)];
     run(device, (encoder) => {
       encoder.copyBufferToBuffer(source(device), out, undefined);
@@ -56,16 +56,16 @@ describe('GPUCommandEncoder.copyBufferToBuffer', () => {
     expect(await u32sOf(device, other)).toEqual([1, 2, 3, 4]);
   });
 
-  parity('no bytes at all are a valid copy', async ({ device, valid }) => {
+  parity('a copy of zero bytes is valid', async ({ device, valid }) => {
     await valid(() =>
       run(device, (encoder) => encoder.copyBufferToBuffer(source(device), 16, target(device), 16, 0)),
     );
   });
 
   const wrong: [why: string, args: [number, number, number?]][] = [
-    ['a source offset that is no multiple of four', [2, 0, 4]],
-    ['a destination offset that is no multiple of four', [0, 2, 4]],
-    ['a size that is no multiple of four', [0, 0, 6]],
+    ['a source offset that is not a multiple of four', [2, 0, 4]],
+    ['a destination offset that is not a multiple of four', [0, 2, 4]],
+    ['a size that is not a multiple of four', [0, 0, 6]],
     ['a part beyond the end of the source', [12, 0, 8]],
     ['a part beyond the end of the destination', [0, 12, 8]],
     ['a source offset beyond the end', [20, 0]],
@@ -77,7 +77,7 @@ describe('GPUCommandEncoder.copyBufferToBuffer', () => {
     });
   }
 
-  parity('from a buffer to itself is a validation error', async (t) => {
+  parity('a copy from a buffer to itself is a validation error', async (t) => {
     const buffer = source(t.device);
     await refused(t, (encoder) => encoder.copyBufferToBuffer(buffer, 0, buffer, 8, 8));
   });
@@ -93,7 +93,7 @@ describe('GPUCommandEncoder.copyBufferToBuffer', () => {
     await refused(t, (encoder) => encoder.copyBufferToBuffer(foreign, target(t.device)));
   });
 
-  parity('arguments of no overload throw a TypeError', ({ device }) => {
+  parity('arguments that fit no overload throw a TypeError', ({ device }) => {
     const encoder = device.createCommandEncoder();
     const copy = encoder.copyBufferToBuffer.bind(encoder) as (...args: unknown[]) => void;
     const [a, b] = [source(device), target(device)];
@@ -109,7 +109,7 @@ describe('GPUCommandEncoder.copyBufferToBuffer', () => {
 });
 
 describe('GPUCommandEncoder.clearBuffer', () => {
-  parity('clears all, from an offset, or a part', async ({ device }) => {
+  parity('clearBuffer clears all, from an offset, or a part', async ({ device }) => {
     const [all, rest, part] = [source(device), source(device), source(device)];
     run(device, (encoder) => {
       encoder.clearBuffer(all);
@@ -121,15 +121,15 @@ describe('GPUCommandEncoder.clearBuffer', () => {
     expect(await u32sOf(device, part)).toEqual([1, 0, 0, 4]);
   });
 
-  parity('undefined offset and size are absent', async ({ device }) => {
+  parity('undefined offset and size count as absent', async ({ device }) => {
     const buffer = source(device);
     run(device, (encoder) => encoder.clearBuffer(buffer, undefined, undefined));
     expect(await u32sOf(device, buffer)).toEqual([0, 0, 0, 0]);
   });
 
   const wrong: [why: string, args: [number?, number?]][] = [
-    ['an offset that is no multiple of four', [2]],
-    ['a size that is no multiple of four', [0, 6]],
+    ['an offset that is not a multiple of four', [2]],
+    ['a size that is not a multiple of four', [0, 6]],
     ['a part beyond the end', [8, 12]],
     ['an offset beyond the end', [20]],
   ];

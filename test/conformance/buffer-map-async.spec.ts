@@ -9,7 +9,7 @@ const writable = (device: GPUDevice, ...numbers: number[]) =>
   support.bufferOf(device, MAP_WRITE | COPY_SRC, Uint32Array.from(numbers));
 
 describe('GPUBuffer.mapAsync', () => {
-  parity('goes from unmapped over pending to mapped and back', async ({ device }) => {
+  parity('a buffer goes from unmapped over pending to mapped and back', async ({ device }) => {
     const buffer = readable(device, 1);
     expect(buffer.mapState).toBe('unmapped');
     const mapped = buffer.mapAsync(READ);
@@ -20,7 +20,7 @@ describe('GPUBuffer.mapAsync', () => {
     expect(buffer.mapState).toBe('unmapped');
   });
 
-  parity('READ gives the bytes that the GPU holds', async ({ device }) => {
+  parity('READ gives the bytes on the GPU', async ({ device }) => {
     const buffer = readable(device, 5, 6, 7);
     await buffer.mapAsync(READ);
     expect([...new Uint32Array(buffer.getMappedRange())]).toEqual([5, 6, 7]);
@@ -37,7 +37,7 @@ describe('GPUBuffer.mapAsync', () => {
   });
 
   parity(
-    'what is written into a READ mapping is not kept',
+    'writes to a READ mapping are not kept',
     async ({ device }) => {
       const buffer = readable(device, 1, 2);
       await buffer.mapAsync(READ);
@@ -57,7 +57,7 @@ describe('GPUBuffer.mapAsync', () => {
     expect(await support.u32sOf(device, buffer)).toEqual([1, 20, 3, 4]);
   });
 
-  parity('WRITE shows the bytes that the buffer holds', async ({ device }) => {
+  parity('WRITE shows the bytes of the buffer', async ({ device }) => {
     const buffer = writable(device, 1, 2);
     await buffer.mapAsync(WRITE);
     expect([...new Uint32Array(buffer.getMappedRange())]).toEqual([1, 2]);
@@ -70,7 +70,7 @@ describe('GPUBuffer.mapAsync', () => {
     expect(await support.u32sOf(device, buffer)).toEqual([1, 2]);
   });
 
-  parity('a part is mapped at the place it has in the buffer', async ({ device }) => {
+  parity('a part is mapped at its offset in the buffer', async ({ device }) => {
     const buffer = readable(device, 0, 1, 2, 3, 4, 5);
     await buffer.mapAsync(READ, 8, 12);
     expect([...new Uint32Array(buffer.getMappedRange(8, 12))]).toEqual([2, 3, 4]);
@@ -78,13 +78,13 @@ describe('GPUBuffer.mapAsync', () => {
     expect(support.thrown(() => buffer.getMappedRange(16, 8)).name).toBe('OperationError');
   });
 
-  parity('without a size it maps up to the end', async ({ device }) => {
+  parity('mapAsync without a size maps up to the end', async ({ device }) => {
     const buffer = readable(device, 0, 1, 2, 3);
     await buffer.mapAsync(READ, 8);
     expect([...new Uint32Array(buffer.getMappedRange(8))]).toEqual([2, 3]);
   });
 
-  parity('a part that is written leaves the rest of the buffer alone', async ({ device }) => {
+  parity('writing to a part leaves the rest of the buffer alone', async ({ device }) => {
     const buffer = writable(device, 1, 2, 3, 4, 5, 6);
     await buffer.mapAsync(WRITE, 8, 8);
     const range = new Uint32Array(buffer.getMappedRange(8, 4));
@@ -108,7 +108,7 @@ describe('GPUBuffer.mapAsync', () => {
     expect(buffer.getMappedRange(8, 0).byteLength).toBe(0);
   });
 
-  parity('maps of several buffers are settled in the order they were asked for', async ({ device }) => {
+  parity('mappings of several buffers settle in the order of the calls', async ({ device }) => {
     const order: number[] = [];
     const buffers = [readable(device, 1), readable(device, 2), readable(device, 3)];
     await Promise.all(buffers.map((buffer, index) => buffer.mapAsync(READ).then(() => order.push(index))));
@@ -134,18 +134,18 @@ describe('GPUBuffer.mapAsync, refused', () => {
       await first;
       expect(order).toEqual(['OperationError', 'microtask']);
       expect([...new Uint32Array(buffer.getMappedRange())]).toEqual([3]);
-      // The specification raises an error here, Dawn and the conformance test suite do not.
+      // The specification raises an error here; Dawn and the conformance test suite do not.
       expect(error).toBeNull();
     },
   );
 
-  parity('a second call is refused and forgotten, whatever becomes of the first', async (t) => {
+  parity('a second call is rejected and forgotten, whatever happens to the first', async (t) => {
     const { device } = t;
     for (const mode of [READ, WRITE]) {
       const buffer = readable(device, 3);
       const error = await t.scoped('validation', async () => {
         const first = buffer.mapAsync(mode).catch(({ name }) => name);
-        // Gives the first call time to leave the program before the second is made.
+        // The first call leaves the program before the second one is made.
         await undefined;
         expect((await rejection(buffer.mapAsync(READ))).name).toBe('OperationError');
         expect(await first).toBe(mode === READ ? undefined : 'OperationError');
@@ -171,7 +171,7 @@ describe('GPUBuffer.mapAsync, refused', () => {
     },
   );
 
-  parity('a call while mapped is not refused at once', async ({ device, invalid }) => {
+  parity('a call while mapped is not rejected at once', async ({ device, invalid }) => {
     const buffer = readable(device, 3);
     await buffer.mapAsync(READ);
     const order: string[] = [];
@@ -184,7 +184,7 @@ describe('GPUBuffer.mapAsync, refused', () => {
   });
 
   parity(
-    'unmap before a call while mapped is refused rejects it with AbortError',
+    'unmap rejects a call while mapped with AbortError, if it is still pending',
     async ({ device, invalid }) => {
       const buffer = device.createBuffer({ size: 4, usage: MAP_WRITE, mappedAtCreation: true });
       await invalid(async () => {
@@ -206,8 +206,8 @@ describe('GPUBuffer.mapAsync, refused', () => {
     ['no mode', (device) => readable(device, 1), [0]],
     ['an unknown mode', (device) => readable(device, 1), [4]],
     ['an unknown mode beside READ', (device) => readable(device, 1), [READ | 4]],
-    ['an offset that is no multiple of eight', (device) => readable(device, 1, 2, 3), [READ, 4]],
-    ['a size that is no multiple of four', (device) => readable(device, 1, 2, 3), [READ, 0, 6]],
+    ['an offset that is not a multiple of eight', (device) => readable(device, 1, 2, 3), [READ, 4]],
+    ['a size that is not a multiple of four', (device) => readable(device, 1, 2, 3), [READ, 0, 6]],
     ['a size beyond the end', (device) => readable(device, 1, 2), [READ, 0, 12]],
     ['an offset beyond the end', (device) => readable(device, 1, 2), [READ, 16, 0]],
     ['an offset and a size that together pass the end', (device) => readable(device, 1, 2), [READ, 8, 4]],
@@ -228,14 +228,14 @@ describe('GPUBuffer.mapAsync, refused', () => {
     );
   }
 
-  parity('an offset beyond the end rejects with OperationError where no size is given either', async (t) => {
+  parity('an offset beyond the end without a size rejects with OperationError', async (t) => {
     const buffer = readable(t.device, 1, 2);
     await t.invalid(async () => {
       expect((await rejection(buffer.mapAsync(READ, 16))).name).toBe('OperationError');
     });
   });
 
-  parity('a mode that is no number rejects with a TypeError', async ({ device, valid }) => {
+  parity('a mode that is not a number rejects with a TypeError', async ({ device, valid }) => {
     const buffer = readable(device, 1);
     await valid(async () => {
       expect(await rejection(buffer.mapAsync(-1))).toBeInstanceOf(TypeError);
@@ -294,7 +294,7 @@ describe('GPUBuffer.mapAsync, refused', () => {
     });
   });
 
-  parity('unmap of what is not mapped does nothing', async ({ device, valid }) => {
+  parity('unmap of an unmapped buffer does nothing', async ({ device, valid }) => {
     const buffer = readable(device, 1);
     await valid(() => {
       buffer.unmap();
@@ -305,7 +305,7 @@ describe('GPUBuffer.mapAsync, refused', () => {
     await valid(() => destroyed.unmap());
   });
 
-  parity('a buffer whose mapping is pending cannot be submitted', async ({ device, invalid }) => {
+  parity('a buffer with a pending mapping cannot be submitted', async ({ device, invalid }) => {
     const buffer = support.bufferOf(device, MAP_READ | COPY_DST, Uint32Array.of(1));
     const mapped = buffer.mapAsync(READ);
     await invalid(() => device.queue.writeBuffer(buffer, 0, Uint32Array.of(2)));

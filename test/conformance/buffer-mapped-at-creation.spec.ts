@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 import { COPY_DST, COPY_SRC, MAP_READ, STORAGE, thrown, u32sOf } from './support.js';
 
 describe('GPUBuffer, mapped at creation', () => {
-  parity('what is written before unmap is what the buffer holds', async ({ device }) => {
+  parity('bytes written before unmap are the contents of the buffer', async ({ device }) => {
     const buffer = device.createBuffer({ size: 16, usage: COPY_SRC, mappedAtCreation: true });
     expect(buffer.mapState).toBe('mapped');
     new Uint32Array(buffer.getMappedRange()).set([1, 2, 3, 0xffffffff]);
@@ -12,7 +12,7 @@ describe('GPUBuffer, mapped at creation', () => {
     expect(await u32sOf(device, buffer)).toEqual([1, 2, 3, 0xffffffff]);
   });
 
-  parity('its range begins as zeros, of the size of the buffer', ({ device }) => {
+  parity('the range of a buffer mapped at creation has its size and holds zeros', ({ device }) => {
     const buffer = device.createBuffer({ size: 8, usage: COPY_SRC, mappedAtCreation: true });
     expect(new Uint8Array(buffer.getMappedRange())).toEqual(new Uint8Array(8));
   });
@@ -27,7 +27,7 @@ describe('GPUBuffer, mapped at creation', () => {
     }
   });
 
-  parity('a MAP_READ buffer keeps what was written when it was made', async ({ device }) => {
+  parity('a MAP_READ buffer keeps the bytes written at its creation', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: MAP_READ, mappedAtCreation: true });
     new Uint32Array(buffer.getMappedRange())[0] = 42;
     buffer.unmap();
@@ -35,7 +35,7 @@ describe('GPUBuffer, mapped at creation', () => {
     expect(new Uint32Array(buffer.getMappedRange())[0]).toBe(42);
   });
 
-  parity('several ranges are written each to its place', async ({ device }) => {
+  parity('each of several ranges is written to its place', async ({ device }) => {
     const buffer = device.createBuffer({ size: 32, usage: COPY_SRC, mappedAtCreation: true });
     new Uint32Array(buffer.getMappedRange(24)).set([7, 8]);
     new Uint32Array(buffer.getMappedRange(0, 8)).set([1, 2]);
@@ -50,7 +50,7 @@ describe('GPUBuffer, mapped at creation', () => {
     expect(await u32sOf(device, buffer)).toEqual([0, 0]);
   });
 
-  parity('what is written last counts: bytes are read at unmap', async ({ device }) => {
+  parity('the last write counts: bytes are read at unmap', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: COPY_SRC, mappedAtCreation: true });
     const range = new Uint32Array(buffer.getMappedRange(0, undefined));
     range[0] = 1;
@@ -60,7 +60,7 @@ describe('GPUBuffer, mapped at creation', () => {
     expect(await u32sOf(device, buffer)).toEqual([2]);
   });
 
-  parity('destroy while mapped detaches the range and is no error', async ({ device, valid }) => {
+  parity('destroy while mapped detaches the range without an error', async ({ device, valid }) => {
     await valid(() => {
       const buffer = device.createBuffer({ size: 8, usage: COPY_SRC, mappedAtCreation: true });
       const range = buffer.getMappedRange();
@@ -75,7 +75,7 @@ describe('GPUBuffer, mapped at creation', () => {
     await invalid(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(4)));
   });
 
-  parity('a mapped buffer cannot be submitted, and can after unmap', async ({ device, invalid, valid }) => {
+  parity('a mapped buffer cannot be submitted, but can after unmap', async ({ device, invalid, valid }) => {
     const buffer = device.createBuffer({ size: 4, usage: COPY_DST, mappedAtCreation: true, label: 'mine' });
     const clear = () => {
       const encoder = device.createCommandEncoder();
@@ -87,7 +87,7 @@ describe('GPUBuffer, mapped at creation', () => {
     await valid(() => device.queue.submit([clear()]));
   });
 
-  parity('an invalid buffer is mapped at creation all the same', async ({ device, invalid }) => {
+  parity('an invalid buffer is mapped at creation, too', async ({ device, invalid }) => {
     let buffer: GPUBuffer | undefined;
     await invalid(() => {
       buffer = device.createBuffer({ size: 8, usage: 0x8000, mappedAtCreation: true });
@@ -100,7 +100,7 @@ describe('GPUBuffer, mapped at creation', () => {
     expect(buffer?.mapState).toBe('unmapped');
   });
 
-  parity('a buffer of no bytes can be mapped at creation', ({ device }) => {
+  parity('an empty buffer can be mapped at creation', ({ device }) => {
     const buffer = device.createBuffer({ size: 0, usage: COPY_SRC, mappedAtCreation: true });
     expect(buffer.getMappedRange().byteLength).toBe(0);
     buffer.unmap();

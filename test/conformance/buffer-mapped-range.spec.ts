@@ -7,7 +7,7 @@ const mapped = (device: GPUDevice, size: number) =>
   device.createBuffer({ size, usage: COPY_SRC, mappedAtCreation: true });
 
 describe('GPUBuffer.getMappedRange', () => {
-  parity('gives an ArrayBuffer of the size that was asked for', ({ device }) => {
+  parity('getMappedRange returns an ArrayBuffer of the requested size', ({ device }) => {
     const buffer = mapped(device, 64);
     const range = buffer.getMappedRange(8, 12);
     expect(range).toBeInstanceOf(ArrayBuffer);
@@ -16,8 +16,8 @@ describe('GPUBuffer.getMappedRange', () => {
   });
 
   const refused: [why: string, args: [number?, number?]][] = [
-    ['an offset that is no multiple of eight', [4, 4]],
-    ['a size that is no multiple of four', [0, 6]],
+    ['an offset that is not a multiple of eight', [4, 4]],
+    ['a size that is not a multiple of four', [0, 6]],
     ['an offset beyond the end', [72]],
     ['a size beyond the end', [0, 68]],
     ['an offset and a size that together pass the end', [56, 12]],
@@ -54,13 +54,13 @@ describe('GPUBuffer.getMappedRange', () => {
     expect(buffer.getMappedRange(16, 8).byteLength).toBe(8);
   });
 
-  parity('a refused range takes no place', ({ device }) => {
+  parity('a rejected range does not overlap others', ({ device }) => {
     const buffer = mapped(device, 64);
     thrown(() => buffer.getMappedRange(0, 68));
     expect(buffer.getMappedRange(0, 64).byteLength).toBe(64);
   });
 
-  parity('of a part that was mapped, everything asked for must be mapped', async ({ device }) => {
+  parity('a range must lie inside the mapped part', async ({ device }) => {
     const buffer = device.createBuffer({ size: 32, usage: MAP_READ });
     await buffer.mapAsync(READ, 8, 16);
     for (const args of [[], [0, 8], [8], [16, 12], [24, 4]] as [number?, number?][]) {
@@ -69,7 +69,7 @@ describe('GPUBuffer.getMappedRange', () => {
     expect(buffer.getMappedRange(8, 16).byteLength).toBe(16);
   });
 
-  parity('a range of nothing at the edges of another one', ({ device, observe }) => {
+  parity('an empty range at the edges of another one', ({ device, observe }) => {
     const attempt = (...ranges: [number, number][]) => {
       const buffer = mapped(device, 64);
       return ranges.map(([offset, size]) => {
@@ -88,14 +88,17 @@ describe('GPUBuffer.getMappedRange', () => {
     expect(attempt([0, 8], [8, 0])).toEqual([8, 0]);
   });
 
-  parity('before mapAsync, and while it is pending, it throws OperationError', async ({ device }) => {
-    const buffer = device.createBuffer({ size: 8, usage: MAP_READ | COPY_DST });
-    expect(thrown(() => buffer.getMappedRange()).name).toBe('OperationError');
-    const pending = buffer.mapAsync(READ);
-    expect(thrown(() => buffer.getMappedRange()).name).toBe('OperationError');
-    await pending;
-    expect(buffer.getMappedRange().byteLength).toBe(8);
-  });
+  parity(
+    'getMappedRange throws OperationError before mapAsync and while it is pending',
+    async ({ device }) => {
+      const buffer = device.createBuffer({ size: 8, usage: MAP_READ | COPY_DST });
+      expect(thrown(() => buffer.getMappedRange()).name).toBe('OperationError');
+      const pending = buffer.mapAsync(READ);
+      expect(thrown(() => buffer.getMappedRange()).name).toBe('OperationError');
+      await pending;
+      expect(buffer.getMappedRange().byteLength).toBe(8);
+    },
+  );
 
   parity('unmap detaches every range', async ({ device }) => {
     const buffer = device.createBuffer({ size: 32, usage: MAP_WRITE });
@@ -115,7 +118,7 @@ describe('GPUBuffer.getMappedRange', () => {
     expect(range.byteLength).toBe(0);
   });
 
-  parity('a range cannot be transferred away, where Node lets it be kept', ({ device, on }) => {
+  parity('a range cannot be transferred where Node allows to prevent it', ({ device, on }) => {
     const buffer = mapped(device, 16);
     const range = buffer.getMappedRange();
     const { port1 } = new MessageChannel();
@@ -152,7 +155,7 @@ describe('GPUBuffer.getMappedRange', () => {
     expect(first.byteLength).toBe(0);
   });
 
-  parity('an offset that is negative or no number at all throws a TypeError', ({ device }) => {
+  parity('an offset that is negative or not a number throws a TypeError', ({ device }) => {
     const buffer = mapped(device, 8);
     expect(thrown(() => buffer.getMappedRange(-8))).toBeInstanceOf(TypeError);
     expect(thrown(() => buffer.getMappedRange(Number.NaN))).toBeInstanceOf(TypeError);

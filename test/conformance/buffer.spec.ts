@@ -3,8 +3,8 @@ import { parity } from './fixture.js';
 import * as support from './support.js';
 import { COPY_DST, COPY_SRC, MAP_READ, MAP_WRITE, STORAGE, thrown, UNIFORM, VERTEX } from './support.js';
 
-describe('GPUBuffer, its creation', () => {
-  parity('size, usage, mapState and label say what it was made with', ({ device, globals }) => {
+describe('creating a GPUBuffer', () => {
+  parity('size, usage, mapState and label tell how a buffer was made', ({ device, globals }) => {
     const buffer = device.createBuffer({ size: 20, usage: STORAGE | COPY_SRC, label: 'weights' });
     expect(buffer).toBeInstanceOf(globals.GPUBuffer);
     expect(buffer.size).toBe(20);
@@ -13,23 +13,23 @@ describe('GPUBuffer, its creation', () => {
     expect(buffer.label).toBe('weights');
   });
 
-  parity('every single usage makes a valid buffer', async ({ device, valid }) => {
+  parity('every usage alone makes a valid buffer', async ({ device, valid }) => {
     for (let bit = 1; bit <= support.QUERY_RESOLVE; bit <<= 1) {
       await valid(() => device.createBuffer({ size: 4, usage: bit }));
     }
   });
 
-  parity('a buffer of no bytes is valid', async ({ device, valid }) => {
+  parity('an empty buffer is valid', async ({ device, valid }) => {
     const buffer = await valid(() => device.createBuffer({ size: 0, usage: COPY_DST }));
     expect(buffer.size).toBe(0);
   });
 
-  parity('a size need not be a multiple of four', async ({ device, valid }) => {
+  parity('the size of a buffer need not be a multiple of four', async ({ device, valid }) => {
     const buffer = await valid(() => device.createBuffer({ size: 3, usage: STORAGE }));
     expect(buffer.size).toBe(3);
   });
 
-  parity('no usage at all is a validation error', async ({ device, invalid }) => {
+  parity('a buffer without usage is a validation error', async ({ device, invalid }) => {
     await invalid(() => device.createBuffer({ size: 4, usage: 0 }));
   });
 
@@ -38,7 +38,7 @@ describe('GPUBuffer, its creation', () => {
   });
 
   parity(
-    'MAP_READ goes with COPY_DST alone, MAP_WRITE with COPY_SRC alone',
+    'MAP_READ allows only COPY_DST beside it, MAP_WRITE only COPY_SRC',
     async ({ device, valid, invalid }) => {
       await valid(() => device.createBuffer({ size: 4, usage: MAP_READ | COPY_DST }));
       await valid(() => device.createBuffer({ size: 4, usage: MAP_WRITE | COPY_SRC }));
@@ -53,7 +53,7 @@ describe('GPUBuffer, its creation', () => {
     await invalid(() => device.createBuffer({ size, usage: STORAGE, label: 'huge' }));
   });
 
-  parity('an invalid buffer is an object like any other', async ({ device, globals, invalid }) => {
+  parity('an invalid buffer is a normal object', async ({ device, globals, invalid }) => {
     let buffer: GPUBuffer | undefined;
     await invalid(() => {
       buffer = device.createBuffer({ size: 4, usage: 0x8000, label: 'not to be' });
@@ -65,7 +65,7 @@ describe('GPUBuffer, its creation', () => {
     expect(buffer?.mapState).toBe('unmapped');
   });
 
-  parity('an invalid buffer raises an error each time it is used, not when it is destroyed', async (t) => {
+  parity('an invalid buffer raises an error at each use, but not when destroyed', async (t) => {
     const { device } = t;
     const bad = await new Promise<GPUBuffer>((resolve) => {
       void t.scoped('validation', () => resolve(device.createBuffer({ size: 8, usage: UNIFORM | MAP_READ })));
@@ -75,7 +75,7 @@ describe('GPUBuffer, its creation', () => {
     await t.valid(() => bad.destroy());
   });
 
-  parity('destroying twice is destroying once', async ({ device, valid }) => {
+  parity('destroying a buffer twice has no further effect', async ({ device, valid }) => {
     const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
     await valid(() => {
       buffer.destroy();
@@ -100,13 +100,13 @@ describe('GPUBuffer, its creation', () => {
     await invalid(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(4)));
   });
 
-  parity('a buffer begins as zeros', async ({ device }) => {
+  parity('a new buffer holds zeros', async ({ device }) => {
     const buffer = device.createBuffer({ size: 16, usage: COPY_SRC });
     expect(await support.u32sOf(device, buffer)).toEqual([0, 0, 0, 0]);
   });
 
   parity(
-    'mappedAtCreation of a size that is no multiple of four throws a RangeError',
+    'mappedAtCreation with a size that is not a multiple of four throws a RangeError',
     async ({ device, valid }) => {
       await valid(() => {
         const make = () => device.createBuffer({ size: 6, usage: STORAGE, mappedAtCreation: true });

@@ -3,7 +3,7 @@ import { Canvas, canvasContext, requestAnimationFrame } from '#farlight/client/c
 import { parity, type Subject } from './fixture.js';
 import { BLUE, GREEN, NOTHING, RED, RENDER_ATTACHMENT, TEXTURE_COPY_SRC } from './render-support.js';
 
-/** A canvas of 4 x 4 pixels, configured, and what its context draws. */
+/** A configured canvas of 4 x 4 pixels, with functions that draw to it. */
 function configured({ device }: Subject, more: Partial<GPUCanvasConfiguration> = {}) {
   const context = canvasContext({ width: 4, height: 4 });
   context.configure({ device, format: 'rgba8unorm', ...more });
@@ -34,7 +34,7 @@ async function pixel(canvas: Canvas): Promise<number[]> {
 }
 
 describe('the configuration of a canvas', () => {
-  parity('is complete, as it was given or by default, and a copy', (t) => {
+  parity('getConfiguration returns a complete copy', (t) => {
     const { context } = configured(t);
     const { device, ...rest } = context.getConfiguration() ?? {};
     expect(device).toBe(t.device);
@@ -55,7 +55,7 @@ describe('the configuration of a canvas', () => {
     expect(context.getConfiguration()?.viewFormats).toHaveLength(1);
   });
 
-  parity('is null before there is one and after unconfigure, and nothing can be drawn then', (t) => {
+  parity('without a configuration getConfiguration is null, and nothing can be drawn', (t) => {
     const context = canvasContext({ width: 4, height: 4 });
     expect(context.getConfiguration()).toBeNull();
     expect(() => context.getCurrentTexture()).toThrow(expect.objectContaining({ name: 'InvalidStateError' }));
@@ -66,7 +66,7 @@ describe('the configuration of a canvas', () => {
     expect(() => context.getCurrentTexture()).toThrow(expect.objectContaining({ name: 'InvalidStateError' }));
   });
 
-  parity('that WebGPU does not have is a TypeError, and changes nothing', (t) => {
+  parity('an invalid configuration throws a TypeError and changes nothing', (t) => {
     const { context, canvas } = configured(t);
     const current = texture(context);
     const { device } = t;
@@ -94,14 +94,14 @@ describe('the configuration of a canvas', () => {
     expect(canvas.getContext('webgpu')).toBe(context);
   });
 
-  parity('that no texture can have is an error of the device when it is configured', async (t) => {
+  parity('an impossible texture raises an error of the device in configure', async (t) => {
     const { context, canvas } = configured(t);
     await t.invalid(() =>
       context.configure({ device: t.device, format: 'rgba8unorm', viewFormats: ['rgba16float'] }),
     );
     expect(context.getConfiguration()?.viewFormats).toEqual(['rgba16float']);
     await t.invalid(() => texture(context));
-    // Its size is no part of a configuration: the canvas may be given another.
+    // The size is not a part of the configuration: the canvas may get another.
     canvas.width = 0;
     await t.invalid(() => context.configure({ device: t.device, format: 'rgba8unorm' }));
     canvas.width = 2;
@@ -110,7 +110,7 @@ describe('the configuration of a canvas', () => {
 });
 
 describe('the current texture of a canvas', () => {
-  parity('is as the canvas is configured, and the same until the frame ends', async (t) => {
+  parity('the current texture follows the configuration, and is the same until the frame ends', async (t) => {
     const { context, canvas } = configured(t, { usage: RENDER_ATTACHMENT | TEXTURE_COPY_SRC });
     const first = texture(context);
     expect([first.width, first.height, first.depthOrArrayLayers]).toEqual([4, 4, 1]);
@@ -124,7 +124,7 @@ describe('the current texture of a canvas', () => {
     expect(await pixel(canvas)).toEqual([0, 0, 0, 255]);
   });
 
-  parity('is an error to draw to when its frame has ended, as after destroy', async (t) => {
+  parity('drawing to a texture whose frame has ended is an error, as after destroy', async (t) => {
     const { context, canvas } = configured(t);
     for (const end of [
       () => canvas.present(),
@@ -139,7 +139,7 @@ describe('the current texture of a canvas', () => {
     }
   });
 
-  parity('is another when the canvas is given a size, also the one that it has', async (t) => {
+  parity('setting a size gives the canvas another texture, even if the size does not change', async (t) => {
     const { context, canvas, fill } = configured(t);
     const first = texture(context);
     canvas.width = 8;
@@ -159,30 +159,33 @@ describe('the current texture of a canvas', () => {
 });
 
 describe('the picture of a canvas', () => {
-  parity('is empty before anything is drawn: black where it is opaque', async (t) => {
+  parity('a canvas is empty before anything is drawn: black if it is opaque', async (t) => {
     expect(await pixel(new Canvas(4, 4))).toEqual(NOTHING);
     expect(await pixel(configured(t, { alphaMode: 'premultiplied' }).canvas)).toEqual(NOTHING);
     expect(await pixel(configured(t).canvas)).toEqual([0, 0, 0, 255]);
   });
 
-  parity('is what was drawn so far, and stays when its frame has ended, until the next one', async (t) => {
-    const { canvas, fill } = configured(t);
-    fill(RED);
-    const early = canvas.readPixels();
-    fill(GREEN);
-    expect([...(await early).data.subarray(0, 4)]).toEqual(RED);
-    expect(await pixel(canvas)).toEqual(GREEN);
-    canvas.present();
-    expect(await pixel(canvas)).toEqual(GREEN);
-    await canvas.present();
-    expect(await pixel(canvas)).toEqual(GREEN);
-    fill(BLUE);
-    canvas.present();
-    expect(await pixel(canvas)).toEqual(BLUE);
-  });
+  parity(
+    'the picture is everything drawn so far, and stays after its frame until the next one',
+    async (t) => {
+      const { canvas, fill } = configured(t);
+      fill(RED);
+      const early = canvas.readPixels();
+      fill(GREEN);
+      expect([...(await early).data.subarray(0, 4)]).toEqual(RED);
+      expect(await pixel(canvas)).toEqual(GREEN);
+      canvas.present();
+      expect(await pixel(canvas)).toEqual(GREEN);
+      await canvas.present();
+      expect(await pixel(canvas)).toEqual(GREEN);
+      fill(BLUE);
+      canvas.present();
+      expect(await pixel(canvas)).toEqual(BLUE);
+    },
+  );
 
   for (const format of ['rgba8unorm', 'bgra8unorm', 'rgba16float'] as const)
-    parity(`is the same in ${format}, opaque or multiplied by alpha`, async (t) => {
+    parity(`the picture is right in ${format}, opaque or multiplied by alpha`, async (t) => {
       const color = [102, 51, 0, 102];
       const opaque = configured(t, { format });
       opaque.fill(color);
@@ -193,20 +196,17 @@ describe('the picture of a canvas', () => {
       expect(await pixel(premultiplied.canvas)).toEqual([255, 128, 0, 102]);
     });
 
-  parity(
-    'has its rows from the top, and as many as the canvas has, of a width that no GPU aligns to',
-    async (t) => {
-      const context = canvasContext({ width: 65, height: 3 });
-      context.configure({ device: t.device, format: 'rgba8unorm', usage: RENDER_ATTACHMENT | 0x2 });
-      const texels = Uint8Array.from({ length: 65 * 3 * 4 }, (_, at) => (at % 4 === 3 ? 255 : at % 251));
-      t.device.queue.writeTexture({ texture: texture(context) }, texels, { bytesPerRow: 65 * 4 }, [65, 3]);
-      const { width, height, data } = await context.canvas.readPixels();
-      expect([width, height]).toEqual([65, 3]);
-      expect([...data]).toEqual([...texels]);
-    },
-  );
+  parity('the picture has all rows from the top, also with an unaligned width', async (t) => {
+    const context = canvasContext({ width: 65, height: 3 });
+    context.configure({ device: t.device, format: 'rgba8unorm', usage: RENDER_ATTACHMENT | 0x2 });
+    const texels = Uint8Array.from({ length: 65 * 3 * 4 }, (_, at) => (at % 4 === 3 ? 255 : at % 251));
+    t.device.queue.writeTexture({ texture: texture(context) }, texels, { bytesPerRow: 65 * 4 }, [65, 3]);
+    const { width, height, data } = await context.canvas.readPixels();
+    expect([width, height]).toEqual([65, 3]);
+    expect([...data]).toEqual([...texels]);
+  });
 
-  parity('rejects where the texture could not be made, or was destroyed by the program', async (t) => {
+  parity('reading rejects if the texture could not be made, or was destroyed by the program', async (t) => {
     const { context, canvas, fill } = configured(t);
     fill(RED);
     texture(context).destroy();
@@ -218,7 +218,7 @@ describe('the picture of a canvas', () => {
     expect(await pixel(canvas)).toEqual(GREEN);
   });
 
-  parity('rejects where its device is lost, and frames end with that too', async (t) => {
+  parity('reading rejects if the device is lost, and so do frames', async (t) => {
     const device = await t.newDevice();
     const { canvas, fill } = configured({ ...t, device });
     fill(RED);
@@ -231,7 +231,7 @@ describe('the picture of a canvas', () => {
     expect(await frames.next()).toEqual({ done: true, value: undefined });
   });
 
-  parity('raises no error that the program hears of, whatever becomes of it', async (t) => {
+  parity('reading raises no error in the program, whatever happens', async (t) => {
     const { context, canvas, fill } = configured(t);
     fill(RED);
     texture(context).destroy();
@@ -241,7 +241,7 @@ describe('the picture of a canvas', () => {
 });
 
 describe('the frames of a canvas', () => {
-  parity('come one by one, each once, in the order in which they were presented', async (t) => {
+  parity('frames come one by one, each once, in the order of presentation', async (t) => {
     const { canvas, fill } = configured(t);
     fill(BLUE);
     await canvas.present();
@@ -261,7 +261,7 @@ describe('the frames of a canvas', () => {
     expect(seen).toEqual(Array.from({ length: 10 }, (_, at) => [at + 2, 20 * at]));
   });
 
-  parity('are all of those that animation frames draw, however slowly they are taken', async (t) => {
+  parity('no animation frame is lost, however slowly frames are taken', async (t) => {
     const { canvas, fill } = configured(t);
     const frames = canvas.frames();
     let drawn = 0;
@@ -281,7 +281,7 @@ describe('the frames of a canvas', () => {
     expect(reds).toEqual(Array.from({ length: 12 }, (_, at) => at + 1));
   });
 
-  parity('hold a program back that waits for its turn, until they are taken', async (t) => {
+  parity('frames hold back a program that awaits present, until they are taken', async (t) => {
     const { canvas, fill } = configured(t);
     const frames = canvas.frames();
     let drawn = 0;

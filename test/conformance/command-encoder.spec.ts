@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 import { bufferOf, COPY_DST, COPY_SRC, thrown, u32sOf } from './support.js';
 
 describe('GPUCommandEncoder', () => {
-  parity('finish gives a command buffer with the label it was given', async ({ device, globals, valid }) => {
+  parity('finish returns a command buffer with its label', async ({ device, globals, valid }) => {
     const encoder = device.createCommandEncoder({ label: 'encoder' });
     expect(encoder).toBeInstanceOf(globals.GPUCommandEncoder);
     expect(encoder.label).toBe('encoder');
@@ -12,7 +12,7 @@ describe('GPUCommandEncoder', () => {
     expect(commands.label).toBe('commands');
   });
 
-  parity('finishing twice is a validation error, and the first commands stay good', async (t) => {
+  parity('finishing twice is a validation error, and the first command buffer stays valid', async (t) => {
     const { device } = t;
     const encoder = device.createCommandEncoder({ label: 'twice' });
     const commands = encoder.finish();
@@ -20,7 +20,7 @@ describe('GPUCommandEncoder', () => {
     await t.valid(() => device.queue.submit([commands]));
   });
 
-  parity('using it after finish is a validation error', async ({ device, invalid }) => {
+  parity('using an encoder after finish is a validation error', async ({ device, invalid }) => {
     const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
     const encoder = device.createCommandEncoder({ label: 'finished' });
     encoder.finish();
@@ -30,7 +30,7 @@ describe('GPUCommandEncoder', () => {
   });
 
   parity(
-    'a mistake while encoding is an error of finish, not of the call',
+    'a mistake in encoding is an error of finish, not of the call',
     async ({ device, valid, invalid }) => {
       const wrong = device.createBuffer({ size: 4, usage: COPY_SRC, label: 'no destination' });
       const encoder = device.createCommandEncoder({ label: 'mistaken' });
@@ -39,7 +39,7 @@ describe('GPUCommandEncoder', () => {
     },
   );
 
-  parity('of several mistakes finish tells the first', async ({ device, invalid }) => {
+  parity('finish reports the first of several mistakes', async ({ device, invalid }) => {
     const [one, two] = ['one', 'two'].map((label) =>
       device.createBuffer({ size: 4, usage: COPY_SRC, label }),
     );
@@ -72,7 +72,7 @@ describe('GPUCommandEncoder', () => {
     expect(await u32sOf(device, out)).toEqual([3, 0, 3]);
   });
 
-  parity('two encoders record apart from each other', async ({ device }) => {
+  parity('two encoders record independently', async ({ device }) => {
     const source = bufferOf(device, COPY_SRC, Uint32Array.of(1, 2));
     const out = device.createBuffer({ size: 8, usage: COPY_SRC | COPY_DST });
     const [one, two] = [device.createCommandEncoder(), device.createCommandEncoder()];
@@ -92,8 +92,8 @@ describe('GPUCommandEncoder', () => {
   });
 });
 
-describe('debug groups of a GPUCommandEncoder', () => {
-  parity('nest and are closed', async ({ device, valid }) => {
+describe('GPUCommandEncoder debug groups', () => {
+  parity('debug groups nest and close', async ({ device, valid }) => {
     const encoder = device.createCommandEncoder();
     encoder.pushDebugGroup('outer');
     encoder.insertDebugMarker('here');
@@ -103,19 +103,19 @@ describe('debug groups of a GPUCommandEncoder', () => {
     await valid(() => encoder.finish());
   });
 
-  parity('one left open is a validation error', async ({ device, invalid }) => {
+  parity('an open debug group is a validation error', async ({ device, invalid }) => {
     const encoder = device.createCommandEncoder();
     encoder.pushDebugGroup('open');
     await invalid(() => encoder.finish());
   });
 
-  parity('one closed too often is a validation error', async ({ device, invalid }) => {
+  parity('closing a debug group too often is a validation error', async ({ device, invalid }) => {
     const encoder = device.createCommandEncoder();
     encoder.popDebugGroup();
     await invalid(() => encoder.finish());
   });
 
-  parity('their labels are converted to strings', ({ device }) => {
+  parity('labels of debug groups are converted to strings', ({ device }) => {
     const encoder = device.createCommandEncoder();
     encoder.pushDebugGroup(7 as never);
     encoder.insertDebugMarker(null as never);
@@ -123,7 +123,7 @@ describe('debug groups of a GPUCommandEncoder', () => {
   });
 
   parity(
-    'their labels are required',
+    'labels of debug groups are required',
     ({ device }) => {
       const encoder = device.createCommandEncoder();
       expect(thrown(() => (encoder.pushDebugGroup as () => void)())).toBeInstanceOf(TypeError);

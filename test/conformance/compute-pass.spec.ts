@@ -12,7 +12,7 @@ import {
   u32sOf,
 } from './support.js';
 
-/** Notes in `out` how many workgroups there are, and how many invocations ran. */
+/** Notes in `out` the number of workgroups, and how many invocations ran. */
 const counting = (device: GPUDevice) =>
   device.createComputePipeline({
     layout: 'auto',
@@ -49,7 +49,7 @@ async function counted(
   return u32sOf(device, out);
 }
 
-/** Encodes a pass that makes `finish` raise a validation error. */
+/** Encodes a pass so that `finish` raises a validation error. */
 async function refused(
   { device, invalid }: Subject,
   act: (pass: GPUComputePassEncoder, encoder: GPUCommandEncoder) => void,
@@ -62,18 +62,18 @@ async function refused(
 }
 
 describe('GPUComputePassEncoder', () => {
-  parity('dispatches the workgroups it was told, one where it was not', async ({ device }) => {
+  parity('dispatches the given workgroups, one by default', async ({ device }) => {
     expect(await counted(device, (pass) => pass.dispatchWorkgroups(2, 3, 4))).toEqual([2, 3, 4, 24]);
     expect(await counted(device, (pass) => pass.dispatchWorkgroups(5))).toEqual([5, 1, 1, 5]);
     expect(await counted(device, (pass) => pass.dispatchWorkgroups(2, undefined, 3))).toEqual([2, 1, 3, 6]);
   });
 
-  parity('dispatching nothing runs nothing', async ({ device }) => {
+  parity('dispatching zero workgroups runs nothing', async ({ device }) => {
     expect(await counted(device, (pass) => pass.dispatchWorkgroups(0))).toEqual([0, 0, 0, 0]);
     expect(await counted(device, (pass) => pass.dispatchWorkgroups(3, 0, 3))).toEqual([0, 0, 0, 0]);
   });
 
-  parity('several dispatches of a pass all run', async ({ device }) => {
+  parity('all dispatches of a pass run', async ({ device }) => {
     const out = await counted(device, (pass) => {
       pass.dispatchWorkgroups(3);
       pass.dispatchWorkgroups(2);
@@ -81,14 +81,14 @@ describe('GPUComputePassEncoder', () => {
     expect(out).toEqual([2, 1, 1, 5]);
   });
 
-  parity('dispatches what a buffer says, from its offset', async ({ device }) => {
+  parity('an indirect dispatch reads its counts from a buffer at an offset', async ({ device }) => {
     const indirect = bufferOf(device, INDIRECT, Uint32Array.of(9, 2, 3, 1, 9));
     expect(await counted(device, (pass) => pass.dispatchWorkgroupsIndirect(indirect, 4))).toEqual([
       2, 3, 1, 6,
     ]);
   });
 
-  parity('an indirect dispatch reads what earlier commands wrote', async ({ device }) => {
+  parity('an indirect dispatch sees the writes of earlier commands', async ({ device }) => {
     const indirect = device.createBuffer({ size: 12, usage: INDIRECT | COPY_DST });
     device.queue.writeBuffer(indirect, 0, Uint32Array.of(1, 4, 1));
     expect(await counted(device, (pass) => pass.dispatchWorkgroupsIndirect(indirect, 0))).toEqual([
@@ -96,7 +96,7 @@ describe('GPUComputePassEncoder', () => {
     ]);
   });
 
-  parity('one pass sees what the pass before it wrote', async ({ device }) => {
+  parity('a pass sees the writes of the pass before', async ({ device }) => {
     const code = `
       @group(0) @binding(0) var<storage, read_write> value: u32;
       @compute @workgroup_size(1) fn main() { value = value * 3u + 1u; }`;
@@ -117,13 +117,13 @@ describe('GPUComputePassEncoder', () => {
     expect(await u32sOf(device, out)).toEqual([40]);
   });
 
-  parity('has the label of its descriptor', ({ device, globals }) => {
+  parity('a pass has the label of its descriptor', ({ device, globals }) => {
     const pass = device.createCommandEncoder().beginComputePass({ label: 'pass' });
     expect(pass).toBeInstanceOf(globals.GPUComputePassEncoder);
     expect(pass.label).toBe('pass');
   });
 
-  parity('an empty pass is valid, without a descriptor or with', async ({ device, valid }) => {
+  parity('an empty pass is valid, with or without a descriptor', async ({ device, valid }) => {
     await valid(() => {
       const encoder = device.createCommandEncoder();
       encoder.beginComputePass().end();
@@ -144,7 +144,7 @@ describe('GPUComputePassEncoder', () => {
     });
   });
 
-  parity('null and undefined are taken for any group', async ({ device }) => {
+  parity('setBindGroup takes null and undefined for any group', async ({ device }) => {
     const out = await counted(device, (pass) => {
       pass.setBindGroup(1, null);
       pass.setBindGroup(2, undefined);
@@ -154,7 +154,7 @@ describe('GPUComputePassEncoder', () => {
   });
 });
 
-describe('GPUComputePassEncoder, refused', () => {
+describe('errors of a GPUComputePassEncoder', () => {
   parity('a dispatch without a pipeline is a validation error', async (t) => {
     await refused(t, (pass) => pass.dispatchWorkgroups(1));
   });
@@ -194,7 +194,7 @@ describe('GPUComputePassEncoder, refused', () => {
   });
 
   parity(
-    'an indirect dispatch beyond the buffer, unaligned, or of no INDIRECT is a validation error',
+    'an indirect dispatch beyond the buffer, unaligned, or without INDIRECT is a validation error',
     async (t) => {
       const pipeline = counting(t.device);
       const group = bindGroup(t.device, pipeline, [counters(t.device)]);
@@ -213,7 +213,7 @@ describe('GPUComputePassEncoder, refused', () => {
     },
   );
 
-  parity('a buffer bound for writing in two ways is a validation error', async (t) => {
+  parity('a buffer bound twice for writing is a validation error', async (t) => {
     const { device } = t;
     const module = device.createShaderModule({
       code: `
@@ -262,12 +262,12 @@ describe('GPUComputePassEncoder, refused', () => {
     pass.end();
     const atOnce = await scoped('validation', () => pass.dispatchWorkgroups(1));
     const atFinish = await scoped('validation', () => encoder.finish());
-    // The specification raises it at once, Dawn only when the encoder is finished.
+    // The specification raises it at once; Dawn only when the encoder is finished.
     expect(atOnce ?? atFinish).toBeInstanceOf(globals.GPUValidationError);
     observe('errors', [atOnce?.message ?? null, atFinish?.message ?? null]);
   });
 
-  parity('debug groups of a pass are closed in the pass', async (t) => {
+  parity('debug groups of a pass must be closed in the pass', async (t) => {
     await refused(t, (pass) => pass.pushDebugGroup('open'));
     await refused(t, (pass) => pass.popDebugGroup());
     await refused(t, (pass, encoder) => {
@@ -290,7 +290,7 @@ describe('GPUComputePassEncoder, refused', () => {
     });
   });
 
-  parity('what is no number or object of the right kind throws a TypeError', ({ device }) => {
+  parity('a number or object of the wrong type throws a TypeError', ({ device }) => {
     const pass = device.createCommandEncoder().beginComputePass();
     expect(thrown(() => pass.setPipeline({} as never))).toBeInstanceOf(TypeError);
     expect(thrown(() => pass.setPipeline(null as never))).toBeInstanceOf(TypeError);

@@ -8,7 +8,7 @@ const correct = `
   @compute @workgroup_size(1) fn main() { out = value; }`;
 
 describe('GPUDevice.createComputePipelineAsync', () => {
-  parity('resolves with a pipeline that runs', async ({ device, globals }) => {
+  parity('createComputePipelineAsync resolves with a pipeline that runs', async ({ device, globals }) => {
     const module = device.createShaderModule({ code: correct });
     const pipeline = await device.createComputePipelineAsync({
       label: 'async',
@@ -22,7 +22,7 @@ describe('GPUDevice.createComputePipelineAsync', () => {
     expect(await u32sOf(device, out)).toEqual([5]);
   });
 
-  parity('resolves several at once, each with its own', async ({ device }) => {
+  parity('several pending pipelines resolve, each with its own', async ({ device }) => {
     const module = device.createShaderModule({ code: correct });
     const values = [11, 12, 13];
     const pipelines = await Promise.all(
@@ -39,22 +39,25 @@ describe('GPUDevice.createComputePipelineAsync', () => {
     expect(found).toEqual(values);
   });
 
-  parity('rejects with a GPUPipelineError of reason "validation", and no scope sees it', async (t) => {
-    const { device, globals } = t;
-    const module = device.createShaderModule({ code: correct });
-    await t.valid(async () => {
-      const reason = await rejection(
-        device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'missing' } }),
-      );
-      expect(reason).toBeInstanceOf(globals.GPUPipelineError);
-      expect(reason).toBeInstanceOf(DOMException);
-      expect(reason.name).toBe('GPUPipelineError');
-      expect((reason as unknown as GPUPipelineError).reason).toBe('validation');
-      t.observe('message', reason.message);
-    });
-  });
+  parity(
+    'an invalid pipeline rejects with a GPUPipelineError of reason "validation", and no scope sees it',
+    async (t) => {
+      const { device, globals } = t;
+      const module = device.createShaderModule({ code: correct });
+      await t.valid(async () => {
+        const reason = await rejection(
+          device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'missing' } }),
+        );
+        expect(reason).toBeInstanceOf(globals.GPUPipelineError);
+        expect(reason).toBeInstanceOf(DOMException);
+        expect(reason.name).toBe('GPUPipelineError');
+        expect((reason as unknown as GPUPipelineError).reason).toBe('validation');
+        t.observe('message', reason.message);
+      });
+    },
+  );
 
-  parity('rejects where the module is invalid', async ({ device, scoped, observe }) => {
+  parity('an invalid module rejects the pipeline', async ({ device, scoped, observe }) => {
     let module: GPUShaderModule | undefined;
     await scoped('validation', () => {
       module = device.createShaderModule({ code: 'broken', label: 'broken' });
@@ -65,7 +68,7 @@ describe('GPUDevice.createComputePipelineAsync', () => {
     observe('message', reason.message);
   });
 
-  parity('one that fails does not keep the others from resolving', async ({ device, globals }) => {
+  parity('a failed pipeline does not stop others', async ({ device, globals }) => {
     const module = device.createShaderModule({ code: correct });
     const make = (entryPoint: string) =>
       device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint } });

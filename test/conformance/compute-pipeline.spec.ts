@@ -17,7 +17,7 @@ async function result(device: GPUDevice, pipeline: GPUComputePipeline): Promise<
 
 describe('GPUComputePipeline', () => {
   parity(
-    'runs its shader, with an auto layout and with an explicit one',
+    'a pipeline runs its shader, with an auto or explicit layout',
     async ({ device, globals, valid }) => {
       const module = device.createShaderModule({ code: writes('7u') });
       const bindGroupLayout = device.createBindGroupLayout({
@@ -35,13 +35,13 @@ describe('GPUComputePipeline', () => {
     },
   );
 
-  parity('the only entry point need not be named', async ({ device }) => {
+  parity('a single entry point need not be named', async ({ device }) => {
     const module = device.createShaderModule({ code: writes('8u') });
     const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
     expect(await result(device, pipeline)).toBe(8);
   });
 
-  parity('constants override by name and by id, and otherwise keep their defaults', async ({ device }) => {
+  parity('constants override by name and id, and keep their defaults otherwise', async ({ device }) => {
     const declarations = `
       override base: u32 = 1;
       @id(20) override factor: u32 = 2;
@@ -84,7 +84,7 @@ describe('GPUComputePipeline', () => {
     ['several entry points and no name', {}],
     ['an entry point that does not exist', { entryPoint: 'three' }],
     ['an entry point of another stage', { entryPoint: 'paint' }],
-    ['a constant that has no value', { entryPoint: 'one' }],
+    ['a constant without a value', { entryPoint: 'one' }],
     ['a constant that does not exist', { entryPoint: 'two', constants: { other: 1 } }],
     ['a constant that does not fit its type', { entryPoint: 'one', constants: { needed: -1 } }],
   ];
@@ -97,7 +97,7 @@ describe('GPUComputePipeline', () => {
     });
   }
 
-  parity('a constant that is no finite number throws a TypeError', ({ device }) => {
+  parity('a constant that is not a finite number throws a TypeError', ({ device }) => {
     const module = device.createShaderModule({ code });
     for (const needed of [Number.NaN, Number.POSITIVE_INFINITY, undefined]) {
       const compute = { module, entryPoint: 'one', constants: { needed: needed as number } };
@@ -117,7 +117,7 @@ describe('GPUComputePipeline', () => {
     await invalid(() => device.createComputePipeline({ layout: 'auto', compute }));
   });
 
-  parity('a layout that lacks what the shader binds is a validation error', async ({ device, invalid }) => {
+  parity('a layout without a binding of the shader is a validation error', async ({ device, invalid }) => {
     const module = device.createShaderModule({ code: writes('7u') });
     const none = device.createPipelineLayout({ bindGroupLayouts: [] });
     await invalid(() => device.createComputePipeline({ layout: none, compute: { module } }));
@@ -128,7 +128,7 @@ describe('GPUComputePipeline', () => {
     await invalid(() => device.createComputePipeline({ layout: other, compute: { module } }));
   });
 
-  parity('an invalid pipeline makes what uses it invalid', async ({ device, scoped, invalid }) => {
+  parity('an invalid pipeline makes its users invalid', async ({ device, scoped, invalid }) => {
     const module = device.createShaderModule({ code });
     let pipeline: GPUComputePipeline | undefined;
     await scoped('validation', () => {
@@ -147,7 +147,7 @@ describe('GPUComputePipeline', () => {
     await invalid(() => device.createComputePipeline({ layout: 'auto', compute: { module } }));
   });
 
-  parity('required members that are missing throw a TypeError', ({ device }) => {
+  parity('a missing required member throws a TypeError', ({ device }) => {
     const module = device.createShaderModule({ code: writes('1u') });
     const make = (descriptor: unknown) => () => device.createComputePipeline(descriptor as never);
     expect(thrown(make({ compute: { module } }))).toBeInstanceOf(TypeError);
@@ -167,14 +167,14 @@ describe('GPUComputePipeline.getBindGroupLayout', () => {
       compute: { module: device.createShaderModule({ code: twoGroups }) },
     });
 
-  parity('gives a new object each time', ({ device, globals }) => {
+  parity('getBindGroupLayout returns a new object each time', ({ device, globals }) => {
     const pipeline = make(device);
     const layout = pipeline.getBindGroupLayout(0);
     expect(layout).toBeInstanceOf(globals.GPUBindGroupLayout);
     expect(pipeline.getBindGroupLayout(0)).not.toBe(layout);
   });
 
-  parity('gives an empty layout for a group that is not used', async ({ device, valid }) => {
+  parity('getBindGroupLayout returns an empty layout for an unused group', async ({ device, valid }) => {
     const layout = await valid(() => make(device).getBindGroupLayout(1));
     await valid(() => device.createBindGroup({ layout, entries: [] }));
   });
@@ -188,7 +188,7 @@ describe('GPUComputePipeline.getBindGroupLayout', () => {
     await invalid(() => make(device).getBindGroupLayout(device.limits.maxBindGroups));
   });
 
-  parity('a bind group of an auto layout fits its own pipeline alone', async ({ device, valid, invalid }) => {
+  parity('a bind group of an auto layout fits only its own pipeline', async ({ device, valid, invalid }) => {
     const [mine, twin] = [make(device), make(device)];
     const out = device.createBuffer({ size: 4, usage: STORAGE });
     const factor = device.createBuffer({ size: 4, usage: 0x40 });
@@ -204,7 +204,7 @@ describe('GPUComputePipeline.getBindGroupLayout', () => {
     await invalid(() => support.dispatch(device, twin, ...groups(mine)));
   });
 
-  parity('the layouts of an explicit layout are interchangeable', async ({ device, valid }) => {
+  parity('bind group layouts of an explicit layout are interchangeable', async ({ device, valid }) => {
     const module = device.createShaderModule({ code: writes('1u') });
     const bindGroupLayout = () =>
       device.createBindGroupLayout({

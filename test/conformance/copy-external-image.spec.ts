@@ -15,7 +15,7 @@ import {
 } from './render-support.js';
 import { thrown } from './support.js';
 
-/** Local Dawn takes nothing that exists in Node. */
+/** Local Dawn accepts no image that exists in Node. */
 const deviation = { deviation: 'no image can be copied' } as const;
 
 const names = { r: RED, g: GREEN, b: BLUE, w: WHITE, '.': NOTHING };
@@ -30,7 +30,7 @@ interface Image {
   colorSpace?: string;
 }
 
-/** What a library's ImageData looks like. */
+/** An image like a library's ImageData. */
 function image(rows: readonly (readonly number[])[][], colorSpace?: string): Image {
   const data = Uint8ClampedArray.from(rows.flat(2));
   return { data, width: rows[0]?.length ?? 0, height: rows.length, ...(colorSpace && { colorSpace }) };
@@ -57,7 +57,7 @@ function copy(
   );
 }
 
-/** The texel that a pixel becomes. */
+/** The texel that a pixel is copied to. */
 async function texel(
   device: GPUDevice,
   pixel: readonly number[],
@@ -72,7 +72,7 @@ async function texel(
 
 describe('GPUQueue.copyExternalImageToTexture', () => {
   parity(
-    'copies an image, and takes what it holds at the call',
+    'copies an image with its pixels at the time of the call',
     async ({ device, valid }) => {
       const texture = target(device);
       const data = quarters.data.slice();
@@ -86,7 +86,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'takes plain bytes too, and a Buffer',
+    'an image may have plain bytes or a Buffer',
     async ({ device }) => {
       const texture = target(device);
       copy(device, { ...quarters, data: Buffer.from(quarters.data) }, { texture });
@@ -96,7 +96,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'copies a part, from an origin to an origin',
+    'copies a part of an image, from an origin to an origin',
     async ({ device }) => {
       const texture = target(device, { size: [3, 3, 2] });
       copy(device, quarters, { texture, origin: [2, 1, 1] }, { width: 1, height: 2 }, { origin: { x: 1 } });
@@ -107,7 +107,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'flips the part that it copies',
+    'flips the copied part of an image',
     async ({ device }) => {
       const texture = target(device);
       copy(device, quarters, { texture }, [2, 2], { flipY: true });
@@ -119,7 +119,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'leaves alpha as it is, or multiplies by it',
+    'leaves alpha unchanged, or multiplies by it',
     async ({ device }) => {
       const pixel = [200, 100, 50, 51];
       const bytes = async (tags: object) => [
@@ -132,7 +132,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'encodes for the format of the texture',
+    'encodes an image for the format of the texture',
     async ({ device }) => {
       const pixel = [255, 51, 0, 102];
       const u8 = async (format: GPUTextureFormat, bytes: number) => [
@@ -150,7 +150,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
       expect(await u8('rgba8unorm-srgb', 4)).toEqual(pixel);
       expect(await u8('bgra8unorm', 4)).toEqual([0, 51, 255, 102]);
       expect(await u8('bgra8unorm-srgb', 4)).toEqual([0, 51, 255, 102]);
-      // Halves: 1, the nearest to 0.2, 0, the nearest to 0.4.
+      // Halves: 1, the nearest to 0.2, 0, and the nearest to 0.4.
       expect(await u16('rgba16float', 8)).toEqual([0x3c00, 0x3266, 0, 0x3666]);
       expect(await u16('rg16float', 4)).toEqual([0x3c00, 0x3266]);
       expect(await u16('r16float', 2)).toEqual([0x3c00]);
@@ -166,7 +166,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'encodes small floats where the feature is enabled',
+    'encodes small floats if the feature is enabled',
     async ({ device }) => {
       const [packed = 0] = new Uint32Array(await texel(device, [255, 51, 0, 102], 'rg11b10ufloat', 4));
       // 1, the nearest to 0.2 with 6 bits of fraction, and 0.
@@ -176,14 +176,14 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'converts between color spaces',
+    'converts an image between color spaces',
     async ({ device }) => {
       const convert = async (pixel: number[], from: string, colorSpace: string) => [
         ...new Uint8Array(
           await texel(device, pixel, 'rgba8unorm', 4, { tags: { colorSpace }, colorSpace: from }),
         ),
       ];
-      // https://drafts.csswg.org/css-color-4: srgb's red is color(display-p3 0.91749 0.20029 0.13856).
+      // https://drafts.csswg.org/css-color-4: the red of srgb is color(display-p3 0.91749 0.20029 0.13856).
       expect(await convert(RED, 'srgb', 'display-p3')).toEqual([234, 51, 35, 255]);
       expect(await convert([234, 51, 35, 255], 'display-p3', 'srgb')).toEqual([255, 0, 0, 255]);
       expect(await convert(WHITE, 'display-p3', 'srgb')).toEqual(WHITE);
@@ -194,7 +194,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'keeps colors outside the gamut in formats of floats',
+    'keeps colors outside the gamut in float formats',
     async ({ device }) => {
       const bytes = await texel(device, RED, 'rgba32float', 16, { colorSpace: 'display-p3' });
       const [r = 0, g = 0] = new Float32Array(bytes);
@@ -205,7 +205,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'a part that the image does not have throws OperationError',
+    'a part outside the image throws OperationError',
     ({ device }) => {
       const texture = target(device, { size: [4, 4] });
       for (const [size, origin] of [
@@ -227,7 +227,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   );
 
   parity(
-    'nothing at all is valid',
+    'copying nothing is valid',
     async ({ device, valid }) => {
       await valid(() => copy(device, quarters, { texture: target(device) }, [0, 0]));
       await valid(() => copy(device, quarters, { texture: target(device) }, [2, 2, 0]));
@@ -238,7 +238,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
   const wrong: [why: string, descriptor: Partial<GPUTextureDescriptor>, size?: number[]][] = [
     ['a texture without COPY_DST', { usage: RENDER_ATTACHMENT }],
     ['a texture without RENDER_ATTACHMENT', { usage: TEXTURE_COPY_DST }],
-    ['a format that no image has', { format: 'rgba8uint' }],
+    ['a format without images', { format: 'rgba8uint' }],
     ['a depth format', { format: 'depth16unorm' }],
     ['a texture of several samples', { sampleCount: 4, usage: usage | 0x4 }],
     ['a box', { size: [2, 2, 2], dimension: '3d' }],
@@ -267,7 +267,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
     deviation,
   );
 
-  parity('what is no image outside a page throws a TypeError', ({ device }) => {
+  parity('a source that is not an image throws a TypeError', ({ device }) => {
     const texture = target(device);
     for (const source of [
       {},
@@ -283,7 +283,7 @@ describe('GPUQueue.copyExternalImageToTexture', () => {
     }
   });
 
-  parity('values that do not exist throw a TypeError', ({ device }) => {
+  parity('unknown enumeration values throw a TypeError', ({ device }) => {
     const texture = target(device);
     expect(thrown(() => copy(device, quarters, { texture, colorSpace: 'rec2020' }))).toBeInstanceOf(
       TypeError,

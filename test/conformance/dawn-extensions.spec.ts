@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 
 const INDIRECT = 0x100;
 
-/** What Dawn has beyond WebGPU, and TypeScript's declarations do not know. */
+/** Dawn's members beyond WebGPU, which TypeScript's declarations lack. */
 interface Extended {
   multiDrawIndirect(buffer: GPUBuffer, offset: number, count: number, ...draws: unknown[]): undefined;
   multiDrawIndexedIndirect(buffer: GPUBuffer, offset: number, count: number, ...draws: unknown[]): undefined;
@@ -28,7 +28,7 @@ describe("Dawn's own members", () => {
     });
   }
 
-  parity('their arguments are converted as the others are', ({ device }) => {
+  parity('arguments of Dawn extensions are converted as usual', ({ device }) => {
     const texture = device.createTexture({ size: [4, 4], format: 'rgba8unorm', usage: 0x10 });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginRenderPass({

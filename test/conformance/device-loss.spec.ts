@@ -4,7 +4,7 @@ import * as support from './support.js';
 import { COPY_DST, COPY_SRC, MAP_READ, READ, rejection, STORAGE, thrown } from './support.js';
 
 describe('a destroyed GPUDevice', () => {
-  parity('is lost by reason "destroyed"', async ({ device, globals, observe }) => {
+  parity('a destroyed device is lost with reason "destroyed"', async ({ device, globals, observe }) => {
     device.destroy();
     const info = await device.lost;
     expect(info).toBeInstanceOf(globals.GPUDeviceLostInfo);
@@ -13,20 +13,20 @@ describe('a destroyed GPUDevice', () => {
     observe('message', info.message);
   });
 
-  parity('lost gives the same object each time', async ({ device }) => {
+  parity('lost is the same object each time', async ({ device }) => {
     const { lost } = device;
     device.destroy();
     expect(device.lost).toBe(lost);
     expect(await device.lost).toBe(await lost);
   });
 
-  parity('can be destroyed again', async ({ device }) => {
+  parity('a device can be destroyed again', async ({ device }) => {
     device.destroy();
     device.destroy();
     expect((await device.lost).reason).toBe('destroyed');
   });
 
-  parity('rejects the mappings that were pending with AbortError', async ({ device }) => {
+  parity('destroying a device rejects pending mappings with AbortError', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: MAP_READ });
     const pending = rejection(buffer.mapAsync(READ));
     device.destroy();
@@ -35,7 +35,7 @@ describe('a destroyed GPUDevice', () => {
   });
 
   parity(
-    'ends the mappings that were pending at once',
+    'destroying a device ends pending mappings at once',
     async ({ device }) => {
       const buffer = device.createBuffer({ size: 4, usage: MAP_READ });
       const order: string[] = [];
@@ -49,7 +49,7 @@ describe('a destroyed GPUDevice', () => {
   );
 
   parity(
-    'has buffers that are mapped at creation until they are unmapped',
+    'buffers mapped at creation stay mapped after destroy until unmap',
     async ({ device }) => {
       device.destroy();
       await device.lost;
@@ -62,7 +62,7 @@ describe('a destroyed GPUDevice', () => {
     { deviation: 'a mapping of a lost device outlives unmap' },
   );
 
-  parity('rejects later mappings with AbortError', async ({ device }) => {
+  parity('a destroyed device rejects later mappings with AbortError', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: MAP_READ });
     device.destroy();
     expect((await rejection(buffer.mapAsync(READ))).name).toBe('AbortError');
@@ -70,7 +70,7 @@ describe('a destroyed GPUDevice', () => {
     expect((await rejection(buffer.mapAsync(READ))).name).toBe('AbortError');
   });
 
-  parity('detaches the ranges of its mapped buffers', async ({ device }) => {
+  parity('destroying a device detaches the ranges of its mapped buffers', async ({ device }) => {
     const made = device.createBuffer({ size: 8, usage: COPY_SRC, mappedAtCreation: true });
     const read = device.createBuffer({ size: 8, usage: MAP_READ });
     await read.mapAsync(READ);
@@ -80,14 +80,14 @@ describe('a destroyed GPUDevice', () => {
     expect([made.mapState, read.mapState]).toEqual(['unmapped', 'unmapped']);
   });
 
-  parity('settles the scopes that are popped afterwards with null', async ({ device }) => {
+  parity('scopes popped after destroy resolve to null', async ({ device }) => {
     device.pushErrorScope('validation');
     device.destroy();
     device.createBuffer({ size: 4, usage: 0x8000 });
     expect(await device.popErrorScope()).toBeNull();
   });
 
-  parity('raises no errors any more, captured or not', async ({ device, uncaptured }) => {
+  parity('a destroyed device raises no errors, captured or not', async ({ device, uncaptured }) => {
     device.destroy();
     await device.lost;
     device.pushErrorScope('validation');
@@ -98,7 +98,7 @@ describe('a destroyed GPUDevice', () => {
     expect(await uncaptured()).toEqual([]);
   });
 
-  parity('still makes objects of every kind', ({ device, globals }) => {
+  parity('a destroyed device still makes objects of every kind', ({ device, globals }) => {
     device.destroy();
     const buffer = device.createBuffer({ size: 4, usage: STORAGE, label: 'late' });
     expect(buffer).toBeInstanceOf(globals.GPUBuffer);
@@ -109,7 +109,7 @@ describe('a destroyed GPUDevice', () => {
     expect(device.createQuerySet({ type: 'occlusion', count: 1 })).toBeInstanceOf(globals.GPUQuerySet);
   });
 
-  parity('still takes commands and submits, to no effect', async ({ device }) => {
+  parity('a destroyed device accepts commands and submits without effect', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
     device.destroy();
     const encoder = device.createCommandEncoder();
@@ -121,7 +121,7 @@ describe('a destroyed GPUDevice', () => {
     expect(await device.queue.onSubmittedWorkDone()).toBeUndefined();
   });
 
-  parity('still maps new buffers at creation', ({ device }) => {
+  parity('a destroyed device still maps new buffers at creation', ({ device }) => {
     device.destroy();
     const buffer = device.createBuffer({ size: 8, usage: COPY_DST, mappedAtCreation: true });
     expect(buffer.getMappedRange().byteLength).toBe(8);
@@ -129,20 +129,20 @@ describe('a destroyed GPUDevice', () => {
     expect(buffer.mapState).toBe('unmapped');
   });
 
-  parity('still converts arguments: a wrong one throws a TypeError', ({ device }) => {
+  parity('a destroyed device still converts arguments: a wrong one throws a TypeError', ({ device }) => {
     device.destroy();
     expect(support.thrown(() => device.createBuffer({ size: -1, usage: 1 }))).toBeInstanceOf(TypeError);
     expect(support.thrown(() => device.createBuffer({ size: 4 } as never))).toBeInstanceOf(TypeError);
   });
 
-  parity('resolves the pipelines that are asked for asynchronously', async ({ device, globals }) => {
+  parity('a destroyed device resolves asynchronous pipelines', async ({ device, globals }) => {
     const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
     device.destroy();
     const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module } });
     expect(pipeline).toBeInstanceOf(globals.GPUComputePipeline);
   });
 
-  parity('keeps its attributes', async ({ device, globals }) => {
+  parity('a destroyed device keeps its attributes', async ({ device, globals }) => {
     const { queue, limits, features } = device;
     device.destroy();
     await device.lost;
@@ -152,7 +152,7 @@ describe('a destroyed GPUDevice', () => {
     expect(device.queue).toBeInstanceOf(globals.GPUQueue);
   });
 
-  parity('leaves other devices alone', async ({ device, newDevice }) => {
+  parity('destroying a device does not affect other devices', async ({ device, newDevice }) => {
     const other = await newDevice();
     device.destroy();
     await device.lost;
@@ -160,7 +160,7 @@ describe('a destroyed GPUDevice', () => {
     expect(await support.u32sOf(other, buffer)).toEqual([17]);
   });
 
-  parity('lets its adapter say what it said', async ({ adapter, device }) => {
+  parity('destroying a device does not change its adapter', async ({ adapter, device }) => {
     const { vendor } = adapter.info;
     device.destroy();
     await device.lost;
@@ -168,7 +168,7 @@ describe('a destroyed GPUDevice', () => {
     expect((await rejection(adapter.requestDevice())).name).toBe('OperationError');
   });
 
-  parity('a pipeline that is wrong is refused before the device is lost, or given out after', async (t) => {
+  parity('an invalid pipeline is rejected before the loss, or given out after', async (t) => {
     const { device, globals } = t;
     const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
     const order: string[] = [];

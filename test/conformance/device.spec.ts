@@ -17,7 +17,7 @@ describe('GPUDevice', () => {
     },
   );
 
-  parity("adapterInfo says what the adapter's info says", ({ device, adapter }) => {
+  parity("adapterInfo equals the adapter's info", ({ device, adapter }) => {
     for (const key of ['vendor', 'architecture', 'device', 'description'] as const) {
       expect(device.adapterInfo[key]).toBe(adapter.info[key]);
     }
@@ -29,7 +29,7 @@ describe('GPUDevice', () => {
   });
 
   parity(
-    "a device's queue takes its label from the descriptor",
+    "a device's queue has the label of the descriptor",
     async ({ newDevice }) => {
       const device = await newDevice({ label: 'the device', defaultQueue: { label: 'the queue' } });
       expect(device.queue.label).toBe('the queue');
@@ -37,7 +37,7 @@ describe('GPUDevice', () => {
     { deviation: 'the label of defaultQueue is dropped' },
   );
 
-  parity('two devices have queues of their own', async ({ device, newDevice }) => {
+  parity('each device has its own queue', async ({ device, newDevice }) => {
     const other = await newDevice();
     expect(other).not.toBe(device);
     expect(other.queue).not.toBe(device.queue);

@@ -17,11 +17,11 @@ import { bufferOf, INDEX, INDIRECT, thrown, VERTEX } from './support.js';
 const names = { r: RED, g: GREEN, k: BLACK };
 const attachment = { clearValue: [0, 0, 0, 1] };
 
-/** A row of four rectangles, two texels wide: the n-th is vertices 6n to 6n + 5. */
+/** A row of four rectangles, two texels wide. The n-th has the vertices 6n to 6n + 5. */
 const columns = Float32Array.from([0, 2, 4, 6].flatMap((left) => rectangle(left, 0, left + 2, 8)));
 const rows = (row: string) => Array.from({ length: 8 }, () => row);
 
-/** What `act` draws of the columns in red. */
+/** The columns that `act` draws in red. */
 async function drawn(device: GPUDevice, act: (pass: GPURenderPassEncoder) => void): Promise<string[]> {
   const target = canvas(device);
   draw(
@@ -37,7 +37,7 @@ async function drawn(device: GPUDevice, act: (pass: GPURenderPassEncoder) => voi
   return picture(device, target, names);
 }
 
-/** A pipeline that moves each instance two texels to the right of the one before. */
+/** A pipeline that draws each instance two texels to the right of the one before. */
 function stepping(device: GPUDevice): GPURenderPipeline {
   const code = `
     @vertex fn v(@location(0) at: vec2f, @builtin(instance_index) i: u32) -> @builtin(position) vec4f {
@@ -57,7 +57,7 @@ function stepping(device: GPUDevice): GPURenderPipeline {
 const indices16 = Uint16Array.from([12, 13, 14, 15, 16, 17, 0, 1, 2, 3, 4, 5]);
 
 describe('draw', () => {
-  parity('draws that many vertices, from the first on', async ({ device }) => {
+  parity('draw draws the given number of vertices, from the first vertex', async ({ device }) => {
     expect(await drawn(device, (encoded) => encoded.draw(6))).toEqual(rows('rrkkkkkk'));
     expect(await drawn(device, (encoded) => encoded.draw(6, 1, 6))).toEqual(rows('kkrrkkkk'));
     expect(await drawn(device, (encoded) => encoded.draw(12, 1, 12))).toEqual(rows('kkkkrrrr'));
@@ -65,7 +65,7 @@ describe('draw', () => {
     expect(await drawn(device, (encoded) => encoded.draw(6, 0))).toEqual(filled('k'));
   });
 
-  parity('draws that many instances, from the first on', async ({ device }) => {
+  parity('draw draws the given number of instances, from the first instance', async ({ device }) => {
     const instances = (count: number, first?: number) =>
       drawn(device, (encoded) => {
         encoded.setPipeline(stepping(device));
@@ -105,13 +105,13 @@ describe('draw', () => {
       },
     ],
     [
-      'no buffer where the pipeline has one',
+      'a missing vertex buffer',
       (encoded) => {
         encoded.setVertexBuffer(0, null);
         encoded.draw(3);
       },
     ],
-    ['indices that were not set', (encoded) => encoded.drawIndexed(3)],
+    ['a missing index buffer', (encoded) => encoded.drawIndexed(3)],
   ];
   for (const [why, act] of wrong) {
     parity(`${why} is an error of finish`, async ({ device, invalid }) => {
@@ -125,7 +125,7 @@ describe('draw', () => {
     });
   }
 
-  parity('without a pipeline is an error of finish', async ({ device, invalid }) => {
+  parity('drawing without a pipeline is an error of finish', async ({ device, invalid }) => {
     await invalid(() => pass(device, canvas(device), (encoded) => encoded.draw(3)));
   });
 
@@ -147,7 +147,7 @@ describe('draw', () => {
 });
 
 describe('drawIndexed', () => {
-  parity('takes vertices by their indices, of either format', async ({ device }) => {
+  parity('drawIndexed takes vertices by indices of either format', async ({ device }) => {
     for (const [format, indices] of [
       ['uint16', indices16],
       ['uint32', Uint32Array.from(indices16)],
@@ -160,16 +160,19 @@ describe('drawIndexed', () => {
     }
   });
 
-  parity('begins at its first index, and adds the base vertex, which may be negative', async ({ device }) => {
-    const from = (...args: Parameters<GPURenderPassEncoder['drawIndexed']>) =>
-      drawn(device, (encoded) => {
-        encoded.setIndexBuffer(bufferOf(device, INDEX, indices16), 'uint16');
-        encoded.drawIndexed(...args);
-      });
-    expect(await from(6, 1, 6)).toEqual(rows('rrkkkkkk'));
-    expect(await from(6, 1, 6, 6)).toEqual(rows('kkrrkkkk'));
-    expect(await from(6, 1, 0, -6)).toEqual(rows('kkrrkkkk'));
-  });
+  parity(
+    'drawIndexed begins at its first index, and adds the base vertex, which may be negative',
+    async ({ device }) => {
+      const from = (...args: Parameters<GPURenderPassEncoder['drawIndexed']>) =>
+        drawn(device, (encoded) => {
+          encoded.setIndexBuffer(bufferOf(device, INDEX, indices16), 'uint16');
+          encoded.drawIndexed(...args);
+        });
+      expect(await from(6, 1, 6)).toEqual(rows('rrkkkkkk'));
+      expect(await from(6, 1, 6, 6)).toEqual(rows('kkrrkkkk'));
+      expect(await from(6, 1, 0, -6)).toEqual(rows('kkrrkkkk'));
+    },
+  );
 
   parity('an index buffer begins at its offset', async ({ device }) => {
     const found = await drawn(device, (encoded) => {
@@ -179,7 +182,7 @@ describe('drawIndexed', () => {
     expect(found).toEqual(rows('rrkkkkkk'));
   });
 
-  parity('indices that are not there are an error of finish', async ({ device, invalid }) => {
+  parity('indices beyond the buffer are an error of finish', async ({ device, invalid }) => {
     const indices = bufferOf(device, INDEX, indices16);
     const act = (encode: (encoded: GPURenderPassEncoder) => void) => () =>
       pass(device, canvas(device), (encoded) => {
@@ -208,12 +211,12 @@ describe('drawIndexed', () => {
 });
 
 describe('indirect draws', () => {
-  parity('take their numbers from a buffer, at the offset', async ({ device }) => {
+  parity('an indirect draw reads its numbers from a buffer, at the offset', async ({ device }) => {
     const numbers = bufferOf(device, INDIRECT, Uint32Array.of(0, 6, 1, 6, 0));
     expect(await drawn(device, (encoded) => encoded.drawIndirect(numbers, 4))).toEqual(rows('kkrrkkkk'));
   });
 
-  parity('take the numbers of indexed draws too', async ({ device }) => {
+  parity('an indexed indirect draw reads its numbers from a buffer, too', async ({ device }) => {
     const numbers = bufferOf(device, INDIRECT, Uint32Array.of(6, 1, 0, -6 >>> 0, 0));
     const found = await drawn(device, (encoded) => {
       encoded.setIndexBuffer(bufferOf(device, INDEX, indices16), 'uint16');
@@ -222,13 +225,13 @@ describe('indirect draws', () => {
     expect(found).toEqual(rows('kkrrkkkk'));
   });
 
-  parity('draw nothing where they name an instance without the feature', async ({ device }) => {
+  parity('an indirect draw with a first instance draws nothing without the feature', async ({ device }) => {
     const numbers = bufferOf(device, INDIRECT, Uint32Array.of(6, 1, 0, 1));
     expect(await drawn(device, (encoded) => encoded.drawIndirect(numbers, 0))).toEqual(filled('k'));
   });
 
   parity(
-    'begin with an instance where the feature is enabled',
+    'an indirect draw begins at its first instance if the feature is enabled',
     async ({ device }) => {
       const numbers = bufferOf(device, INDIRECT, Uint32Array.of(6, 1, 0, 2));
       const found = await drawn(device, (encoded) => {
@@ -240,7 +243,7 @@ describe('indirect draws', () => {
     { features: ['indirect-first-instance'] },
   );
 
-  parity('are checked for their buffer and offset', async ({ device, invalid }) => {
+  parity('the buffer and offset of an indirect draw are checked', async ({ device, invalid }) => {
     const numbers = device.createBuffer({ size: 16, usage: INDIRECT });
     const plain = device.createBuffer({ size: 16, usage: VERTEX, label: 'plain' });
     for (const [buffer, offset] of [

@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { parity, type Subject } from './fixture.js';
 import { bufferOf, COMPUTE, COPY_SRC, STORAGE, thrown, UNIFORM, u32sOf } from './support.js';
 
-/** Adds up two dynamic uniforms, bound at 5 and at 2; dynamic offsets come in the order of the bindings. */
+/** Adds two dynamic uniforms, bound at 5 and at 2. Dynamic offsets come in the order of the bindings. */
 function setUp(device: GPUDevice) {
   const dynamic: GPUBufferBindingLayout = { type: 'uniform', hasDynamicOffset: true, minBindingSize: 4 };
   const layout = device.createBindGroupLayout({
@@ -65,17 +65,17 @@ async function refused(
 }
 
 describe('GPUComputePassEncoder.setBindGroup with dynamic offsets', () => {
-  parity('takes them from an array, in the order of the bindings', async ({ device }) => {
+  parity('dynamic offsets come from an array, in the order of the bindings', async ({ device }) => {
     expect(await sum(device, (pass, group) => pass.setBindGroup(0, group, [0, 512]))).toBe(31);
     expect(await sum(device, (pass, group) => pass.setBindGroup(0, group, [256, 0]))).toBe(12);
   });
 
-  parity('takes them from a part of a Uint32Array', async ({ device }) => {
+  parity('dynamic offsets come from a part of a Uint32Array', async ({ device }) => {
     const offsets = Uint32Array.of(9, 9, 512, 256, 9);
     expect(await sum(device, (pass, group) => pass.setBindGroup(0, group, offsets, 2, 2))).toBe(23);
   });
 
-  parity('reads a Uint32Array when it is called', async ({ device }) => {
+  parity('setBindGroup reads a Uint32Array at the time of the call', async ({ device }) => {
     const offsets = Uint32Array.of(256, 512);
     const found = await sum(device, (pass, group) => {
       pass.setBindGroup(0, group, offsets, 0, 2);
@@ -85,7 +85,7 @@ describe('GPUComputePassEncoder.setBindGroup with dynamic offsets', () => {
   });
 
   parity(
-    'takes a Uint32Array as a sequence where no part is given',
+    'setBindGroup takes a Uint32Array without a part as a sequence',
     async ({ device }) => {
       const offsets = Uint32Array.of(512, 512) as never;
       expect(await sum(device, (pass, group) => pass.setBindGroup(0, group, offsets))).toBe(33);
@@ -94,7 +94,7 @@ describe('GPUComputePassEncoder.setBindGroup with dynamic offsets', () => {
   );
 
   parity(
-    'takes any iterable as a sequence',
+    'setBindGroup takes any iterable as a sequence',
     async ({ device }) => {
       const offsets = new Set([256, 512]) as never;
       expect(await sum(device, (pass, group) => pass.setBindGroup(0, group, offsets))).toBe(32);
@@ -103,7 +103,7 @@ describe('GPUComputePassEncoder.setBindGroup with dynamic offsets', () => {
   );
 
   parity(
-    'takes a Uint32Array in shared memory',
+    'setBindGroup takes a Uint32Array in shared memory',
     async ({ device }) => {
       const offsets = new Uint32Array(new SharedArrayBuffer(8));
       offsets.set([256, 512]);
@@ -134,7 +134,7 @@ describe('GPUComputePassEncoder.setBindGroup with dynamic offsets', () => {
     pass.end();
   });
 
-  parity('offsets that are no u32 throw a TypeError', ({ device }) => {
+  parity('offsets that are not u32 throw a TypeError', ({ device }) => {
     const { group } = setUp(device);
     const pass = device.createCommandEncoder().beginComputePass();
     expect(thrown(() => pass.setBindGroup(0, group, [-1, 0]))).toBeInstanceOf(TypeError);

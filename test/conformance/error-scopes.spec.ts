@@ -15,7 +15,7 @@ describe('error scopes', () => {
     }
   });
 
-  parity('a validation scope pops a GPUValidationError that says what was wrong', async (t) => {
+  parity('a validation scope pops a GPUValidationError with a message', async (t) => {
     t.device.pushErrorScope('validation');
     mistake(t.device, 'big');
     const error = await t.device.popErrorScope();
@@ -64,7 +64,7 @@ describe('error scopes', () => {
     expect(errors[0]?.message).toContain('free');
   });
 
-  parity('an error after the pop is none of the scope', async ({ device, uncaptured }) => {
+  parity('an error after the pop does not belong to the scope', async ({ device, uncaptured }) => {
     device.pushErrorScope('validation');
     const popped = device.popErrorScope();
     mistake(device, 'late');
@@ -72,7 +72,7 @@ describe('error scopes', () => {
     expect((await uncaptured()).length).toBe(1);
   });
 
-  parity('pops are settled in the order of their calls', async ({ device }) => {
+  parity('pops settle in the order of their calls', async ({ device }) => {
     for (let depth = 0; depth < 3; depth++) device.pushErrorScope('validation');
     const order: number[] = [];
     await Promise.all([0, 1, 2].map((pop) => device.popErrorScope().then(() => order.push(pop))));
@@ -85,7 +85,7 @@ describe('error scopes', () => {
     expect(reason.name).toBe('OperationError');
   });
 
-  parity('a pop too many rejects, and the scopes pushed afterwards work', async ({ device }) => {
+  parity('an extra pop rejects, and later scopes work', async ({ device }) => {
     device.pushErrorScope('validation');
     const good = device.popErrorScope();
     const bad = rejection(device.popErrorScope());
@@ -102,7 +102,7 @@ describe('error scopes', () => {
     expect((await rejection(device.popErrorScope())).name).toBe('OperationError');
   });
 
-  parity('devices have scopes of their own', async ({ device, newDevice }) => {
+  parity('each device has its own scopes', async ({ device, newDevice }) => {
     const other = await newDevice();
     device.pushErrorScope('validation');
     other.pushErrorScope('validation');
@@ -122,7 +122,7 @@ describe('error scopes', () => {
     observe('message', error?.message);
   });
 
-  parity('scopes that are popped later than they were pushed catch across tasks', async ({ device }) => {
+  parity('a scope catches errors of later tasks, until it is popped', async ({ device }) => {
     device.pushErrorScope('validation');
     await device.queue.onSubmittedWorkDone();
     mistake(device, 'afterwards');

@@ -2,8 +2,8 @@ import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
 import { thrown } from './support.js';
 
-describe('GPUError and what is derived from it', () => {
-  parity('a program can make them, with a message', ({ globals }) => {
+describe('GPUError and its subclasses', () => {
+  parity('a program can construct errors with a message', ({ globals }) => {
     for (const name of ['GPUValidationError', 'GPUOutOfMemoryError', 'GPUInternalError'] as const) {
       const error = new globals[name]('what happened');
       expect(error.message).toBe('what happened');
@@ -14,13 +14,13 @@ describe('GPUError and what is derived from it', () => {
     }
   });
 
-  parity('the message is converted to a string', ({ globals }) => {
+  parity('the message of an error is converted to a string', ({ globals }) => {
     expect(new globals.GPUValidationError(5 as never).message).toBe('5');
     expect(new globals.GPUInternalError(null as never).message).toBe('null');
   });
 
   parity(
-    'the message is required',
+    'the message of an error is required',
     ({ globals }) => {
       const Bare = globals.GPUValidationError as unknown as new () => GPUError;
       expect(thrown(() => new Bare())).toBeInstanceOf(TypeError);
@@ -28,14 +28,14 @@ describe('GPUError and what is derived from it', () => {
     { deviation: 'required strings may be missing' },
   );
 
-  parity('GPUError itself cannot be made', ({ globals }) => {
+  parity('GPUError itself cannot be constructed', ({ globals }) => {
     const Bare = globals.GPUError as unknown as new (message: string) => GPUError;
     expect(thrown(() => new Bare('x'))).toBeInstanceOf(TypeError);
   });
 });
 
 describe('GPUPipelineError', () => {
-  parity('is a DOMException with a reason', ({ globals }) => {
+  parity('a GPUPipelineError is a DOMException with a reason', ({ globals }) => {
     const error = new globals.GPUPipelineError('went wrong', { reason: 'internal' });
     expect(error).toBeInstanceOf(DOMException);
     expect(error).toBeInstanceOf(Error);
@@ -44,18 +44,18 @@ describe('GPUPipelineError', () => {
     expect(error.reason).toBe('internal');
   });
 
-  parity('has an empty message where there is none', ({ globals }) => {
+  parity('a GPUPipelineError without a message has an empty one', ({ globals }) => {
     expect(new globals.GPUPipelineError(undefined, { reason: 'validation' }).message).toBe('');
   });
 
-  parity('the reason is required', ({ globals }) => {
+  parity('the reason of a GPUPipelineError is required', ({ globals }) => {
     expect(thrown(() => new globals.GPUPipelineError('x', {} as never))).toBeInstanceOf(TypeError);
     const Bare = globals.GPUPipelineError as unknown as new (message: string) => GPUPipelineError;
     expect(thrown(() => new Bare('x'))).toBeInstanceOf(TypeError);
   });
 
   parity(
-    'the reason is one of two',
+    'the reason of a GPUPipelineError has one of two values',
     ({ globals }) => {
       const reason = 'weather' as never;
       expect(thrown(() => new globals.GPUPipelineError('x', { reason }))).toBeInstanceOf(TypeError);
@@ -64,7 +64,7 @@ describe('GPUPipelineError', () => {
   );
 
   parity(
-    'is tagged with its name',
+    'a GPUPipelineError is tagged with its name',
     ({ globals }) => {
       const error = new globals.GPUPipelineError('x', { reason: 'internal' });
       expect(Object.prototype.toString.call(error)).toBe('[object GPUPipelineError]');
@@ -74,7 +74,7 @@ describe('GPUPipelineError', () => {
 });
 
 describe('GPUUncapturedErrorEvent', () => {
-  parity('is an Event with the error it was made with', ({ globals }) => {
+  parity('a GPUUncapturedErrorEvent is an Event with its error', ({ globals }) => {
     const error = new globals.GPUOutOfMemoryError('full');
     const init = { error, cancelable: true };
     const event = new globals.GPUUncapturedErrorEvent('uncapturederror', init);
@@ -85,14 +85,14 @@ describe('GPUUncapturedErrorEvent', () => {
     expect(event.bubbles).toBe(false);
   });
 
-  parity('the error is required', ({ globals }) => {
+  parity('the error of a GPUUncapturedErrorEvent is required', ({ globals }) => {
     expect(thrown(() => new globals.GPUUncapturedErrorEvent('x', {} as never))).toBeInstanceOf(TypeError);
     const Bare = globals.GPUUncapturedErrorEvent as unknown as new (type: string) => Event;
     expect(thrown(() => new Bare('x'))).toBeInstanceOf(TypeError);
   });
 
   parity(
-    'the error is a GPUError',
+    'the error of a GPUUncapturedErrorEvent must be a GPUError',
     ({ globals }) => {
       const error = {} as GPUError;
       expect(thrown(() => new globals.GPUUncapturedErrorEvent('x', { error }))).toBeInstanceOf(TypeError);

@@ -3,38 +3,41 @@ import { afterAll, expect, test } from 'vitest';
 import { type Deviation, knownLocalDeviations } from '../support/deviations.js';
 import { type Globals, type OpenTarget, type Target, type TargetName, targets } from '../support/targets.js';
 
-/** What a spec is run on: one target, with a device of its own. */
+/** The subject of a spec: one target, with its own device. */
 export interface Subject {
   readonly on: TargetName;
   readonly gpu: GPU;
   readonly adapter: GPUAdapter;
   readonly device: GPUDevice;
   readonly globals: Globals;
-  /** A further GPU of the same host: on Farlight, a session of its own. */
+  /** Another GPU of the same host: on Farlight, another session. */
   newGpu(): Promise<GPU>;
-  /** A further adapter of the same GPU. */
+  /** Another adapter of the same GPU. */
   newAdapter(): Promise<GPUAdapter>;
-  /** A further device, of an adapter of its own. */
+  /** Another device, from its own adapter. */
   newDevice(descriptor?: GPUDeviceDescriptor): Promise<GPUDevice>;
   /**
-   * Notes what the specification leaves to the implementation (the words of a message, a limit): the
-   * targets need not have a certain value, they must have the same one.
+   * Notes a value that the specification leaves open (the words of a message, a limit). Any value is right,
+   * but all targets must have the same one.
    */
   observe(what: string, value: unknown): void;
-  /** The error that `act` put into a scope of that kind. */
+  /** The error that `act` puts into a scope of this kind. */
   scoped(filter: GPUErrorFilter, act: () => unknown): Promise<GPUError | null>;
-  /** Runs `act`, which must put a GPUValidationError into the scope around it; notes its message. */
+  /** Runs `act`, which must raise a GPUValidationError; notes its message. */
   invalid(act: () => unknown, device?: GPUDevice): Promise<GPUError>;
-  /** Runs `act`, which must put no validation error into the scope around it; gives what it returned. */
+  /** Runs `act`, which must raise no validation error; returns its result. */
   valid<T>(act: () => T, device?: GPUDevice): Promise<T>;
-  /** The errors that no scope caught so far. A spec that leaves some behind fails. */
+  /** The errors that no scope has caught so far. A spec that leaves some fails. */
   uncaptured(): Promise<GPUError[]>;
 }
 
 export interface ParityOptions {
-  /** Features that the spec's device is requested with; the spec is skipped where there are none. */
+  /** Features that the device is requested with. Without them the spec is skipped. */
   features?: GPUFeatureName[];
-  /** Local Dawn is known to fail this spec: the specification is the truth, and local is expected to. */
+  /**
+   * Local Dawn is known to fail this spec: the specification is the truth, and local Dawn is expected to
+   * fail.
+   */
   deviation?: Deviation;
 }
 
@@ -51,7 +54,7 @@ function open(target: Target): Promise<OpenTarget> {
 }
 
 afterAll(async () => {
-  // A target that did not open has failed each spec already.
+  // A target that did not open has already failed each spec.
   for (const target of opened.values())
     await target.then(
       ({ close }) => close(),
@@ -60,8 +63,8 @@ afterAll(async () => {
 });
 
 /**
- * Proves a property of WebGPU on every target in turn: what `body` expects must hold on each, and what
- * it observes on one must be what it observed on the first.
+ * Proves a property of WebGPU on every target in turn. The expectations of `body` must hold on each target,
+ * and its observations must equal those of the first.
  */
 export function parity(
   property: string,
@@ -94,7 +97,7 @@ export function parity(
         continue;
       }
       try {
-        expect(seen, `[${target.name}] observes what ${reference.on} does`).toEqual(reference.seen);
+        expect(seen, `[${target.name}] observes the same as ${reference.on}`).toEqual(reference.seen);
       } catch (difference) {
         failures.push(difference);
       }
@@ -110,7 +113,7 @@ async function lacks(target: Target, features: GPUFeatureName[]): Promise<GPUFea
   return features.find((feature) => !adapter?.features.has(feature));
 }
 
-/** Runs a spec on one target and gives what made it fail. */
+/** Runs a spec on one target and returns its failure, if any. */
 async function run(
   target: Target,
   body: (t: Subject) => Promise<void> | void,
@@ -134,7 +137,7 @@ async function run(
     const device = await newDevice({ requiredFeatures: features }, adapter);
     const caught: GPUError[] = [];
     device.addEventListener('uncapturederror', (event) => {
-      // Dawn prints the errors that nobody prevents.
+      // Dawn prints errors unless someone prevents that.
       event.preventDefault();
       caught.push((event as GPUUncapturedErrorEvent).error);
     });
@@ -204,11 +207,11 @@ function undeviating({ deviation }: ParityOptions, failure: unknown): unknown {
 }
 
 function blame(target: TargetName, failure: unknown): unknown {
-  // A link that broke gives the same error to every spec after it.
+  // A broken link gives the same error to all later specs.
   if (failure instanceof Error && !failure.message.startsWith(`[${target}]`)) {
     const { message } = failure;
     failure.message = `[${target}] ${message}`;
-    // The stack begins with the message as it was.
+    // The stack begins with the original message.
     if (failure.stack) failure.stack = failure.stack.replace(message, failure.message);
   }
   return failure;

@@ -8,7 +8,7 @@ async function another({ newGpu }: Subject): Promise<GPUDevice> {
   return (adapter as GPUAdapter).requestDevice();
 }
 
-/** `act` raises a validation error; what Farlight says of it has no counterpart in Dawn's words. */
+/** `act` raises a validation error. Farlight's message has no counterpart in Dawn. */
 async function refused({ scoped, globals }: Subject, act: () => unknown): Promise<void> {
   expect(await scoped('validation', act)).toBeInstanceOf(globals.GPUValidationError);
 }
@@ -23,10 +23,10 @@ function pipelineOf(device: GPUDevice): GPUComputePipeline {
 }
 
 describe('objects of another GPU', () => {
-  parity('are validation errors, and nothing of ours is taken for them', async (t) => {
+  parity('objects of another GPU are validation errors, and are not mistaken for ours', async (t) => {
     const { device } = t;
     const other = await another(t);
-    // Made in the same order on both sides, so that numbers that stand for them would be the same too.
+    // Made in the same order on both sides, so that their numbers would be equal, too.
     const make = (each: GPUDevice) => bufferOf(each, COPY_SRC | COPY_DST, Uint32Array.of(1));
     const [mine, theirs] = [make(device), make(other)];
     await refused(t, () => device.queue.writeBuffer(theirs, 0, Uint32Array.of(2)));
@@ -37,14 +37,14 @@ describe('objects of another GPU', () => {
     other.destroy();
   });
 
-  parity('are errors of finish where they were encoded', async (t) => {
+  parity('an encoded object of another GPU is an error of finish', async (t) => {
     const theirs = (await another(t)).createBuffer({ size: 4, usage: COPY_DST });
     const encoder = t.device.createCommandEncoder();
     await t.valid(() => encoder.clearBuffer(theirs));
     await refused(t, () => encoder.finish());
   });
 
-  parity('are errors of finish where they were used in a pass', async (t) => {
+  parity('an object of another GPU in a pass is an error of finish', async (t) => {
     const theirs = pipelineOf(await another(t));
     const encoder = t.device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -53,7 +53,7 @@ describe('objects of another GPU', () => {
     await refused(t, () => encoder.finish());
   });
 
-  parity('are validation errors in descriptors too', async (t) => {
+  parity('an object of another GPU in a descriptor is a validation error', async (t) => {
     const { device } = t;
     const other = await another(t);
     const [mine, theirs] = [pipelineOf(device), pipelineOf(other)];
@@ -65,7 +65,7 @@ describe('objects of another GPU', () => {
     other.destroy();
   });
 
-  parity('do their work on their own device', async (t) => {
+  parity('objects of another GPU work on their own device', async (t) => {
     const other = await another(t);
     const pipeline = pipelineOf(other);
     const out = other.createBuffer({ size: 4, usage: STORAGE | COPY_SRC });

@@ -16,15 +16,15 @@ async function another({ newGpu }: Subject): Promise<GPUDevice> {
   return (adapter as GPUAdapter).requestDevice();
 }
 
-/** `act` raises a validation error; what Farlight says of it has no counterpart in Dawn's words. */
+/** `act` raises a validation error. Farlight's message has no counterpart in Dawn. */
 async function refused({ scoped, globals }: Subject, act: () => unknown): Promise<void> {
   expect(await scoped('validation', act)).toBeInstanceOf(globals.GPUValidationError);
 }
 
 const usage = TEXTURE_BINDING | TEXTURE_COPY_DST | TEXTURE_COPY_SRC;
 
-describe('objects of drawing of another GPU', () => {
-  parity('textures and views are refused as attachments', async (t) => {
+describe('render objects of another GPU', () => {
+  parity('textures and views of another GPU are rejected as attachments', async (t) => {
     const theirs = canvas(await another(t));
     await refused(t, () => pass(t.device, theirs));
     await refused(t, () => pass(t.device, theirs.createView()));
@@ -33,7 +33,7 @@ describe('objects of drawing of another GPU', () => {
     );
   });
 
-  parity('textures, views and samplers are refused in bind groups', async (t) => {
+  parity('textures, views and samplers of another GPU are rejected in bind groups', async (t) => {
     const { device } = t;
     const other = await another(t);
     const theirs = canvas(other, { usage });
@@ -49,7 +49,7 @@ describe('objects of drawing of another GPU', () => {
     await attempt({ sampler: {} }, other.createSampler());
   });
 
-  parity('textures are refused in copies and writes', async (t) => {
+  parity('textures of another GPU are rejected in copies and writes', async (t) => {
     const { device } = t;
     const [mine, theirs] = [canvas(device, { usage }), canvas(await another(t), { usage })];
     await refused(t, () => device.queue.writeTexture({ texture: theirs }, new Uint8Array(4), {}, [1]));
@@ -77,13 +77,13 @@ describe('objects of drawing of another GPU', () => {
     ],
   ];
   for (const [what, use] of uses) {
-    parity(`${what} used in a pass is an error of finish`, async (t) => {
+    parity(`${what} of another GPU in a pass is an error of finish`, async (t) => {
       const other = await another(t);
       await refused(t, () => pass(t.device, canvas(t.device), (mine) => use(mine, other)));
     });
   }
 
-  parity('a module is refused for a pipeline', async (t) => {
+  parity('a module of another GPU is rejected in a pipeline', async (t) => {
     const module = (await another(t)).createShaderModule({
       code: '@vertex fn v() -> @builtin(position) vec4f { return vec4f(); }',
     });
@@ -93,7 +93,7 @@ describe('objects of drawing of another GPU', () => {
     );
   });
 
-  parity('they do not end the session, nor touch what is ours', async (t) => {
+  parity('objects of another GPU neither end the session nor touch our objects', async (t) => {
     const theirs = canvas(await another(t));
     const buffer = bufferOf(t.device, COPY_SRC, new Uint8Array(4));
     await refused(t, () => pass(t.device, theirs));

@@ -24,14 +24,14 @@ describe('GPU', () => {
     }
   });
 
-  parity('undefined stands for what is absent', async ({ gpu, globals }) => {
+  parity('undefined counts as absent', async ({ gpu, globals }) => {
     expect(await gpu.requestAdapter(undefined)).toBeInstanceOf(globals.GPUAdapter);
     expect(await gpu.requestAdapter({ powerPreference: undefined as never })).toBeInstanceOf(
       globals.GPUAdapter,
     );
   });
 
-  parity('null as options is an empty dictionary', async ({ gpu, globals }) => {
+  parity('null options count as an empty dictionary', async ({ gpu, globals }) => {
     expect(await gpu.requestAdapter(null as never)).toBeInstanceOf(globals.GPUAdapter);
   });
 
@@ -50,21 +50,24 @@ describe('GPU', () => {
   });
 
   parity(
-    'options that are no object reject with a TypeError',
+    'options that are not an object reject with a TypeError',
     async ({ gpu }) => {
       expect(await rejection(gpu.requestAdapter('core' as never))).toBeInstanceOf(TypeError);
     },
     { deviation: 'a string is taken for a dictionary' },
   );
 
-  parity('getPreferredCanvasFormat gives a format', ({ gpu }) => {
+  parity('getPreferredCanvasFormat returns a format', ({ gpu }) => {
     expect(['rgba8unorm', 'bgra8unorm']).toContain(gpu.getPreferredCanvasFormat());
   });
 
-  parity('wgslLanguageFeatures is one object, with the features of the host', ({ gpu, globals, observe }) => {
-    expect(gpu.wgslLanguageFeatures).toBe(gpu.wgslLanguageFeatures);
-    expect(gpu.wgslLanguageFeatures).toBeInstanceOf(globals.WGSLLanguageFeatures);
-    observe('features', [...gpu.wgslLanguageFeatures].sort());
-    observe('size', gpu.wgslLanguageFeatures.size);
-  });
+  parity(
+    'wgslLanguageFeatures is always the same object, with the features of the host',
+    ({ gpu, globals, observe }) => {
+      expect(gpu.wgslLanguageFeatures).toBe(gpu.wgslLanguageFeatures);
+      expect(gpu.wgslLanguageFeatures).toBeInstanceOf(globals.WGSLLanguageFeatures);
+      observe('features', [...gpu.wgslLanguageFeatures].sort());
+      observe('size', gpu.wgslLanguageFeatures.size);
+    },
+  );
 });

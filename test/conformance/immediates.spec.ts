@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
 import { bindGroup, COMPUTE, COPY_SRC, STORAGE, thrown, u32sOf } from './support.js';
 
-/** Writes the two immediates of the pass into a buffer. */
+/** Writes the two immediates of a pass to a buffer. */
 function setUp(device: GPUDevice) {
   const layout = device.createBindGroupLayout({
     entries: [{ binding: 0, visibility: COMPUTE, buffer: { type: 'storage' } }],
@@ -36,7 +36,7 @@ async function written(device: GPUDevice, set: (pass: GPUComputePassEncoder) => 
 }
 
 describe('GPUComputePassEncoder.setImmediates', () => {
-  parity('gives the shader its values, a part at a time', async ({ device }) => {
+  parity('setImmediates gives the shader its values, part by part', async ({ device }) => {
     expect(await written(device, (pass) => pass.setImmediates(0, Uint32Array.of(7, 8)))).toEqual([7, 8]);
     const parts = await written(device, (pass) => {
       pass.setImmediates(4, Uint32Array.of(2));
@@ -45,14 +45,17 @@ describe('GPUComputePassEncoder.setImmediates', () => {
     expect(parts).toEqual([1, 2]);
   });
 
-  parity('counts in elements of a typed array, in bytes of an ArrayBuffer', async ({ device }) => {
-    const data = Uint32Array.of(1, 2, 3, 4);
-    expect(await written(device, (pass) => pass.setImmediates(0, data, 1, 2))).toEqual([2, 3]);
-    expect(await written(device, (pass) => pass.setImmediates(0, data.buffer, 8, 8))).toEqual([3, 4]);
-    expect(await written(device, (pass) => pass.setImmediates(0, data, 2))).toEqual([3, 4]);
-  });
+  parity(
+    'setImmediates counts elements of a typed array, and bytes of an ArrayBuffer',
+    async ({ device }) => {
+      const data = Uint32Array.of(1, 2, 3, 4);
+      expect(await written(device, (pass) => pass.setImmediates(0, data, 1, 2))).toEqual([2, 3]);
+      expect(await written(device, (pass) => pass.setImmediates(0, data.buffer, 8, 8))).toEqual([3, 4]);
+      expect(await written(device, (pass) => pass.setImmediates(0, data, 2))).toEqual([3, 4]);
+    },
+  );
 
-  parity('reads its data when it is called', async ({ device }) => {
+  parity('setImmediates copies its data at the time of the call', async ({ device }) => {
     const data = Uint32Array.of(5, 6);
     const found = await written(device, (pass) => {
       pass.setImmediates(0, data);
@@ -61,7 +64,7 @@ describe('GPUComputePassEncoder.setImmediates', () => {
     expect(found).toEqual([5, 6]);
   });
 
-  parity('each dispatch has the values set before it', async ({ device }) => {
+  parity('each dispatch has the immediates set before it', async ({ device }) => {
     const found = await written(device, (pass) => {
       pass.setImmediates(0, Uint32Array.of(1, 1));
       pass.dispatchWorkgroups(1);
@@ -70,7 +73,7 @@ describe('GPUComputePassEncoder.setImmediates', () => {
     expect(found).toEqual([1, 9]);
   });
 
-  parity('what does not fit the data throws OperationError', ({ device }) => {
+  parity('a range outside the data throws OperationError', ({ device }) => {
     const pass = device.createCommandEncoder().beginComputePass();
     const data = new Uint32Array(2);
     expect(thrown(() => pass.setImmediates(0, data, 3)).name).toBe('OperationError');
@@ -79,7 +82,7 @@ describe('GPUComputePassEncoder.setImmediates', () => {
   });
 
   parity(
-    'a size that is no multiple of four bytes throws OperationError',
+    'a size that is not a multiple of four bytes throws OperationError',
     async ({ device, valid }) => {
       const encoder = device.createCommandEncoder();
       const pass = encoder.beginComputePass();
@@ -91,7 +94,7 @@ describe('GPUComputePassEncoder.setImmediates', () => {
     { deviation: 'a wrong size of immediates is an error of the device' },
   );
 
-  parity('a place beyond the limit, or unaligned, is a validation error', async ({ device, invalid }) => {
+  parity('an offset beyond the limit, or unaligned, is a validation error', async ({ device, invalid }) => {
     for (const [offset, length] of [
       [device.limits.maxImmediateSize, 1],
       [2, 1],

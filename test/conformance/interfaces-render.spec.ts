@@ -3,7 +3,7 @@ import { parity, type Subject } from './fixture.js';
 import { canvas, cover } from './render-support.js';
 import { thrown } from './support.js';
 
-/** One object of each interface that drawing adds. */
+/** One object of each render interface. */
 function instances({ device }: Subject): Record<string, object> {
   const texture = canvas(device);
   const pass = device.createCommandEncoder().beginRenderPass({
@@ -36,7 +36,7 @@ const shared = {
   setVertexBuffer: 2,
 };
 
-/** The methods that drawing adds, with the arguments that each requires. */
+/** The methods of render interfaces, with their number of required arguments. */
 const required: Record<string, Record<string, number>> = {
   GPUCommandEncoder: {
     beginRenderPass: 1,
@@ -73,17 +73,20 @@ type Class = { new (): unknown; prototype: object };
 const classOf = (globals: Subject['globals'], name: string) =>
   globals[name as 'GPUTexture'] as unknown as Class;
 
-describe('interfaces of drawing', () => {
-  parity('objects are instances of their interface, tagged with its name, and can be extended', (t) => {
-    for (const [name, object] of Object.entries(instances(t))) {
-      expect(object, name).toBeInstanceOf(classOf(t.globals, name));
-      expect(Object.prototype.toString.call(object)).toBe(`[object ${name}]`);
-      expect(Object.getPrototypeOf(object) === classOf(t.globals, name).prototype, name).toBe(true);
-      expect(Object.isExtensible(object), name).toBe(true);
-    }
-  });
+describe('render interfaces', () => {
+  parity(
+    'render objects are instances of their interface, tagged with its name, and can be extended',
+    (t) => {
+      for (const [name, object] of Object.entries(instances(t))) {
+        expect(object, name).toBeInstanceOf(classOf(t.globals, name));
+        expect(Object.prototype.toString.call(object)).toBe(`[object ${name}]`);
+        expect(Object.getPrototypeOf(object) === classOf(t.globals, name).prototype, name).toBe(true);
+        expect(Object.isExtensible(object), name).toBe(true);
+      }
+    },
+  );
 
-  parity('their constructors are illegal', (t) => {
+  parity('constructors of render interfaces are illegal', (t) => {
     for (const name of Object.keys(instances(t))) {
       const Interface = classOf(t.globals, name);
       const act = () => new Interface();
@@ -91,7 +94,7 @@ describe('interfaces of drawing', () => {
     }
   });
 
-  parity('a method called on a foreign object throws a TypeError', (t) => {
+  parity('a render method called on another object throws a TypeError', (t) => {
     const objects = instances(t);
     for (const [name, object] of Object.entries(objects)) {
       for (const method of Object.keys(required[name] ?? {})) {
@@ -107,7 +110,7 @@ describe('interfaces of drawing', () => {
   });
 
   parity(
-    'methods have the name and the number of required arguments that the IDL gives them',
+    'render methods have the name and length of the IDL',
     ({ globals }) => {
       for (const [name, methods] of Object.entries(required)) {
         const { prototype } = classOf(globals, name);

@@ -2,7 +2,7 @@ import { describe, expect } from 'vitest';
 import { parity, type Subject } from './fixture.js';
 import { COPY_DST, MAP_READ, rejection, thrown } from './support.js';
 
-/** One object of each interface that compute uses. */
+/** One object of each compute interface. */
 async function instances({ device, gpu, adapter, scoped }: Subject): Promise<Record<string, object>> {
   const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
   const layout = device.createBindGroupLayout({ entries: [] });
@@ -35,7 +35,7 @@ async function instances({ device, gpu, adapter, scoped }: Subject): Promise<Rec
   };
 }
 
-/** The methods that compute uses, with the arguments that each requires. */
+/** The methods of compute interfaces, with their number of required arguments. */
 const required: Record<string, Record<string, number>> = {
   GPU: { requestAdapter: 0, getPreferredCanvasFormat: 0 },
   GPUAdapter: { requestDevice: 0 },
@@ -96,7 +96,7 @@ describe('interfaces', () => {
     }
   });
 
-  parity('their constructors are illegal', async (t) => {
+  parity('constructors of interfaces are illegal', async (t) => {
     for (const name of Object.keys(await instances(t))) {
       if (name === 'GPUValidationError') continue;
       const Interface = classOf(t.globals, name);
@@ -133,7 +133,7 @@ describe('interfaces', () => {
     ['has', ({ device }, self) => device.features.has.call(self as never, 'x')],
   ];
   for (const [name, call] of calls) {
-    parity(`${name} called on a foreign object throws a TypeError`, (t) => {
+    parity(`${name} called on another object throws a TypeError`, (t) => {
       const { GPUBuffer, GPUDevice } = t.globals;
       for (const self of [{}, undefined, t.device.limits, GPUBuffer.prototype, GPUDevice.prototype]) {
         expect(thrown(() => call(t, self))).toBeInstanceOf(TypeError);
@@ -141,14 +141,14 @@ describe('interfaces', () => {
     });
   }
 
-  parity('an object that inherits from an instance is none', (t) => {
+  parity('an object that inherits from an instance is not an instance', (t) => {
     const self = Object.create(t.device);
     expect(thrown(() => self.createCommandEncoder())).toBeInstanceOf(TypeError);
     expect(thrown(() => self.queue.submit.call(Object.create(t.device.queue), []))).toBeInstanceOf(TypeError);
   });
 
   parity(
-    'a method that gives a promise rejects where it is called on a foreign object',
+    'a promise method called on another object rejects',
     async (t) => {
       const { device, gpu } = t;
       const buffer = device.createBuffer({ size: 4, usage: MAP_READ });
@@ -161,7 +161,7 @@ describe('interfaces', () => {
   );
 
   parity(
-    'an attribute read of a foreign object throws a TypeError',
+    'reading an attribute of another object throws a TypeError',
     ({ globals }) => {
       const get = (prototype: object, name: string) => {
         const getter = Object.getOwnPropertyDescriptor(prototype, name)?.get;
@@ -226,7 +226,7 @@ describe('interfaces', () => {
   });
 
   parity(
-    'methods have the name and the number of required arguments that the IDL gives them',
+    'methods have the name and length of the IDL',
     ({ globals }) => {
       for (const [name, methods] of Object.entries(required)) {
         const { prototype } = classOf(globals, name);
@@ -244,7 +244,7 @@ describe('interfaces', () => {
     expect((await valid(() => create({ size: 8, usage: COPY_DST }, 'more', 3))).size).toBe(8);
   });
 
-  parity('a method that misses arguments throws a TypeError', ({ device }) => {
+  parity('a method without its required arguments throws a TypeError', ({ device }) => {
     const bare = (method: unknown, self: unknown) => () => (method as () => unknown).call(self);
     const encoder = device.createCommandEncoder();
     for (const [method, self] of [

@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 import { COVER } from './render-support.js';
 import { COPY_DST, STORAGE } from './support.js';
 
-/** One object of each kind that has a label. */
+/** One object of each kind with a label. */
 function labelled(device: GPUDevice, descriptor: { label?: string }): Record<string, GPUObjectBase> {
   const code = '@compute @workgroup_size(1) fn main() {}';
   const module = device.createShaderModule({ code, ...descriptor });
@@ -48,13 +48,13 @@ function labelled(device: GPUDevice, descriptor: { label?: string }): Record<str
 }
 
 describe('labels', () => {
-  parity('are those of the descriptor', ({ device }) => {
+  parity('labels come from the descriptor', ({ device }) => {
     for (const [kind, object] of Object.entries(labelled(device, { label: 'named' }))) {
       expect(object.label, kind).toBe('named');
     }
   });
 
-  parity('are empty where there is none', async ({ device, newDevice }) => {
+  parity('a missing label is empty', async ({ device, newDevice }) => {
     for (const [kind, object] of Object.entries(labelled(device, {}))) {
       expect(object.label, kind).toBe('');
     }
@@ -62,11 +62,11 @@ describe('labels', () => {
     expect((await newDevice()).label).toBe('');
   });
 
-  parity('undefined is no label', ({ device }) => {
+  parity('an undefined label counts as missing', ({ device }) => {
     expect(device.createBuffer({ size: 4, usage: STORAGE, label: undefined as never }).label).toBe('');
   });
 
-  parity('can be set at any time, on every object', ({ device }) => {
+  parity('labels can be set at any time, on every object', ({ device }) => {
     const objects = { ...labelled(device, { label: 'before' }), device, queue: device.queue };
     for (const [kind, object] of Object.entries(objects)) {
       object.label = `${kind} after`;
@@ -74,7 +74,7 @@ describe('labels', () => {
     }
   });
 
-  parity('are converted to strings', ({ device }) => {
+  parity('labels are converted to strings', ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: STORAGE, label: null as never });
     expect(buffer.label).toBe('null');
     buffer.label = 5 as never;
@@ -83,26 +83,26 @@ describe('labels', () => {
     expect(buffer.label).toBe('undefined');
   });
 
-  parity('are USVStrings: a lone surrogate becomes U+FFFD', ({ device }) => {
+  parity('labels are USVStrings: a lone surrogate becomes U+FFFD', ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: STORAGE, label: 'a\ud800b' });
     expect(buffer.label).toBe('a\ufffdb');
     buffer.label = '\udc00 \u{1f600}';
     expect(buffer.label).toBe('\ufffd \u{1f600}');
   });
 
-  parity('hold any text, NUL included', ({ device }) => {
+  parity('labels hold any text, including NUL', ({ device }) => {
     for (const label of ['', '\u{1f600}', 'x'.repeat(5000), 'a\0b', 'line\nline', '"quoted"']) {
       expect(device.createBuffer({ size: 4, usage: STORAGE, label }).label).toBe(label);
     }
   });
 
-  parity('name the objects in error messages', async ({ device, invalid }) => {
+  parity('labels name objects in error messages', async ({ device, invalid }) => {
     const buffer = device.createBuffer({ size: 4, usage: STORAGE, label: 'mine' });
     const error = await invalid(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(4)));
     expect(error.message).toContain('mine');
   });
 
-  parity('that were set later name the objects in error messages', async ({ device, invalid }) => {
+  parity('labels that were set later name objects in error messages', async ({ device, invalid }) => {
     const buffer = device.createBuffer({ size: 4, usage: STORAGE, label: 'old name' });
     buffer.label = 'new name';
     const error = await invalid(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(4)));
@@ -110,14 +110,14 @@ describe('labels', () => {
     expect(error.message).not.toContain('old name');
   });
 
-  parity('of any text are the same in error messages', async ({ device, invalid }) => {
+  parity('labels with any text are the same in error messages', async ({ device, invalid }) => {
     for (const label of ['\u{1f600} \u00e9', 'a\0b', '"quoted" \\', 'line\nline', 'x'.repeat(3000)]) {
       const buffer = device.createBuffer({ size: 4, usage: STORAGE, label });
       await invalid(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(4)));
     }
   });
 
-  parity('of a device and an encoder are in the messages too', async ({ newDevice, invalid }) => {
+  parity('labels of a device and an encoder are in error messages, too', async ({ newDevice, invalid }) => {
     const device = await newDevice({ label: 'the device' });
     await invalid(() => device.createBuffer({ size: 4, usage: 0 }), device);
     const encoder = device.createCommandEncoder({ label: 'the encoder' });
@@ -127,7 +127,7 @@ describe('labels', () => {
     expect(error.message).toContain('the buffer');
   });
 
-  parity('the same label may name several objects', async ({ device, valid }) => {
+  parity('several objects may have the same label', async ({ device, valid }) => {
     await valid(() => {
       const [a, b] = [1, 2].map(() => device.createBuffer({ size: 4, usage: COPY_DST, label: 'same' }));
       expect(a).not.toBe(b);

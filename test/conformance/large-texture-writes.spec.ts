@@ -20,7 +20,7 @@ const image = (device: GPUDevice, descriptor: Partial<GPUTextureDescriptor> = {}
     ...descriptor,
   });
 
-/** All texels of a texture of four bytes a texel, or a block, packed. */
+/** All texels of a texture with four bytes in each texel or block, without gaps. */
 async function texels(device: GPUDevice, texture: GPUTexture, layers = LAYERS): Promise<Uint8Array> {
   const size = ROW * HEIGHT * layers;
   const staging = device.createBuffer({ size, usage: COPY_DST | MAP_READ });
@@ -45,7 +45,7 @@ interface Placed {
   size?: [number, number, number];
 }
 
-/** What a write leaves in a texture that was empty. */
+/** The content of an empty texture after a write. */
 function expected(data: Uint8Array, placed: Placed): Uint8Array {
   const { offset = 0, bytesPerRow = ROW, rowsPerImage = HEIGHT } = placed;
   const { origin = [0, 0, 0], size = [WIDTH, HEIGHT, LAYERS] } = placed;
@@ -63,15 +63,15 @@ function expected(data: Uint8Array, placed: Placed): Uint8Array {
 describe('a large GPUQueue.writeTexture', () => {
   const written: [what: string, Placed][] = [
     ['several layers', {}],
-    ['rows that are apart', { bytesPerRow: ROW + 3 }],
-    ['layers that are apart', { rowsPerImage: HEIGHT + 100 }],
+    ['rows with gaps', { bytesPerRow: ROW + 3 }],
+    ['layers with gaps', { rowsPerImage: HEIGHT + 100 }],
     ['layers that are longer than a part', { rowsPerImage: HEIGHT * 3 }],
-    ['data that begin late', { offset: 5, size: [WIDTH, HEIGHT, 4] }],
+    ['data with an offset', { offset: 5, size: [WIDTH, HEIGHT, 4] }],
     ['a part of the texture', { origin: [7, 50, 1], size: [WIDTH - 9, HEIGHT - 60, 3] }],
   ];
   for (const [what, placed] of written) {
     for (const dimension of ['2d', '3d'] as const) {
-      parity(`writes ${what}, in ${dimension}`, async ({ device, valid }) => {
+      parity(`a large writeTexture writes ${what}, in ${dimension}`, async ({ device, valid }) => {
         const { offset = 0, bytesPerRow = ROW, rowsPerImage = HEIGHT } = placed;
         const { origin = [0, 0, 0], size = [WIDTH, HEIGHT, LAYERS] } = placed;
         const texture = image(device, { dimension });
@@ -87,7 +87,7 @@ describe('a large GPUQueue.writeTexture', () => {
   }
 
   parity(
-    'writes compressed blocks',
+    'a large writeTexture writes compressed blocks',
     async ({ device, valid }) => {
       // 2048 x 1024 texels are 512 x 256 blocks of 16 bytes.
       const data = pattern(512 * 256 * 16);
@@ -114,7 +114,7 @@ describe('a large GPUQueue.writeTexture', () => {
     ['a texture without COPY_DST', (device) => write(device, image(device, { usage: TEXTURE_BINDING }))],
     ['a texture that is too small', (device) => write(device, image(device, { size: [WIDTH, HEIGHT, 4] }))],
     [
-      'data that are too short',
+      'data that is too short',
       (device) => device.queue.writeTexture({ texture: image(device) }, data.subarray(4), layout, size),
     ],
     [
@@ -124,20 +124,23 @@ describe('a large GPUQueue.writeTexture', () => {
     ],
   ];
   for (const [why, act] of wrong) {
-    parity(`is one validation error for ${why}`, async ({ device, invalid, uncaptured, observe }) => {
-      await invalid(() => act(device));
-      act(device);
-      const errors = await uncaptured();
-      expect(errors.length).toBe(1);
-      observe('message', errors[0]?.message);
-      const next = image(device);
-      write(device, next);
-      expect(Buffer.compare(await texels(device, next), data)).toBe(0);
-    });
+    parity(
+      `a large writeTexture is one validation error for ${why}`,
+      async ({ device, invalid, uncaptured, observe }) => {
+        await invalid(() => act(device));
+        act(device);
+        const errors = await uncaptured();
+        expect(errors.length).toBe(1);
+        observe('message', errors[0]?.message);
+        const next = image(device);
+        write(device, next);
+        expect(Buffer.compare(await texels(device, next), data)).toBe(0);
+      },
+    );
   }
 
   parity(
-    'is one validation error for an invalid texture',
+    'a large writeTexture is one validation error for an invalid texture',
     async ({ device, scoped, observe, uncaptured }) => {
       let texture: GPUTexture | undefined;
       await scoped('validation', () => {
@@ -155,10 +158,13 @@ describe('a large GPUQueue.writeTexture', () => {
     },
   );
 
-  parity("is one validation error for another device's texture", async ({ device, newDevice, invalid }) => {
-    const foreign = image(await newDevice(), { label: 'foreign' });
-    await invalid(() => write(device, foreign));
-  });
+  parity(
+    "a large writeTexture is one validation error for another device's texture",
+    async ({ device, newDevice, invalid }) => {
+      const foreign = image(await newDevice(), { label: 'foreign' });
+      await invalid(() => write(device, foreign));
+    },
+  );
 });
 
 function destroyed(texture: GPUTexture): GPUTexture {

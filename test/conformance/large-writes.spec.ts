@@ -2,10 +2,10 @@ import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
 import { bytesOf, COPY_DST, COPY_SRC, MAP_READ, MAP_WRITE, READ, STORAGE, u32sOf, WRITE } from './support.js';
 
-/** More than two parts of those in which uploads travel, and no whole number of them. */
+/** More than two parts of a long upload, and not a multiple of a part. */
 const SIZE = (5 << 19) + 12;
 
-/** Bytes that repeat nowhere in step with a part. */
+/** Bytes that do not repeat in step with a part. */
 const pattern = (size = SIZE, seed = 1) =>
   new Uint8Array(Uint32Array.from({ length: size / 4 }, (_, at) => Math.imul(at + seed, 2654435761)).buffer);
 
@@ -15,17 +15,20 @@ const target = (device: GPUDevice, descriptor: Partial<GPUBufferDescriptor> = {}
   device.createBuffer({ size: SIZE + 16, usage: COPY_SRC | COPY_DST, label: 'target', ...descriptor });
 
 describe('a large GPUQueue.writeBuffer', () => {
-  parity('writes every byte, at its offset, as it is at the call', async ({ device, valid }) => {
-    const buffer = target(device);
-    const data = pattern();
-    await valid(() => device.queue.writeBuffer(buffer, 8, data));
-    const expected = new Uint8Array(SIZE + 16);
-    expected.set(data, 8);
-    data.fill(0);
-    expect(same(await bytesOf(device, buffer), expected)).toBe(true);
-  });
+  parity(
+    'a large writeBuffer writes every byte at its offset, as it is at the call',
+    async ({ device, valid }) => {
+      const buffer = target(device);
+      const data = pattern();
+      await valid(() => device.queue.writeBuffer(buffer, 8, data));
+      const expected = new Uint8Array(SIZE + 16);
+      expected.set(data, 8);
+      data.fill(0);
+      expect(same(await bytesOf(device, buffer), expected)).toBe(true);
+    },
+  );
 
-  parity('takes its turn among smaller ones and submits', async ({ device }) => {
+  parity('a large writeBuffer keeps its place among smaller writes and submits', async ({ device }) => {
     const buffer = target(device);
     const copy = target(device);
     device.queue.writeBuffer(buffer, 0, Uint32Array.of(1, 2));
@@ -44,7 +47,7 @@ describe('a large GPUQueue.writeBuffer', () => {
   });
 
   const wrong: [why: string, act: (device: GPUDevice) => unknown][] = [
-    ['an offset that is no multiple of four', (device) => write(device, target(device), 2)],
+    ['an offset that is not a multiple of four', (device) => write(device, target(device), 2)],
     ['a range that ends outside the buffer', (device) => write(device, target(device), 20)],
     ['a range that begins outside the buffer', (device) => write(device, target(device), 2 ** 40)],
     ['a buffer without COPY_DST', (device) => write(device, target(device, { usage: STORAGE | COPY_SRC }))],
@@ -61,45 +64,54 @@ describe('a large GPUQueue.writeBuffer', () => {
     ],
   ];
   for (const [why, act] of wrong) {
-    parity(`is one validation error for ${why}`, async ({ device, invalid, uncaptured, observe }) => {
-      await invalid(() => act(device));
-      // Where no scope is open, each error would be an event.
-      await act(device);
-      const errors = await uncaptured();
-      expect(errors.length).toBe(1);
-      observe('message', errors[0]?.message);
-      const next = target(device);
-      device.queue.writeBuffer(next, 0, Uint32Array.of(5));
-      expect((await u32sOf(device, next))[0]).toBe(5);
-    });
+    parity(
+      `a large writeBuffer is one validation error for ${why}`,
+      async ({ device, invalid, uncaptured, observe }) => {
+        await invalid(() => act(device));
+        // Without an open scope, each error would be an event.
+        await act(device);
+        const errors = await uncaptured();
+        expect(errors.length).toBe(1);
+        observe('message', errors[0]?.message);
+        const next = target(device);
+        device.queue.writeBuffer(next, 0, Uint32Array.of(5));
+        expect((await u32sOf(device, next))[0]).toBe(5);
+      },
+    );
   }
 
-  parity('that fails writes nothing of it', async ({ device, invalid }) => {
+  parity('a large writeBuffer that fails writes nothing', async ({ device, invalid }) => {
     const buffer = target(device);
     await invalid(() => write(device, buffer, 20));
     expect((await bytesOf(device, buffer)).every((byte) => byte === 0)).toBe(true);
   });
 
-  parity("is one validation error for another device's buffer", async ({ device, newDevice, invalid }) => {
-    const foreign = target(await newDevice(), { label: 'foreign' });
-    await invalid(() => write(device, foreign));
-  });
+  parity(
+    "a large writeBuffer is one validation error for another device's buffer",
+    async ({ device, newDevice, invalid }) => {
+      const foreign = target(await newDevice(), { label: 'foreign' });
+      await invalid(() => write(device, foreign));
+    },
+  );
 
-  parity('is one validation error for an invalid buffer', async ({ device, scoped, observe, uncaptured }) => {
-    let buffer: GPUBuffer | undefined;
-    await scoped('validation', () => {
-      buffer = target(device, { usage: 0x8000 });
-    });
-    const write_ = () => write(device, buffer as GPUBuffer);
-    observe('in a scope', (await scoped('validation', write_))?.message);
-    write_();
-    observe(
-      'in none',
-      (await uncaptured()).map(({ message }) => message),
-    );
-  });
+  parity(
+    'a large writeBuffer is one validation error for an invalid buffer',
+    async ({ device, scoped, observe, uncaptured }) => {
+      let buffer: GPUBuffer | undefined;
+      await scoped('validation', () => {
+        buffer = target(device, { usage: 0x8000 });
+      });
+      const write_ = () => write(device, buffer as GPUBuffer);
+      observe('in a scope', (await scoped('validation', write_))?.message);
+      write_();
+      observe(
+        'in none',
+        (await uncaptured()).map(({ message }) => message),
+      );
+    },
+  );
 
-  parity('of a buffer that turns out invalid only later fails in its own scope', async (t) => {
+  parity('a large writeBuffer to a buffer that turns out invalid fails in its own scope', async (t) => {
     const { device, observe, uncaptured } = t;
     device.pushErrorScope('validation');
     const buffer = target(device, { usage: 0x8000, label: 'bad' });
@@ -120,7 +132,7 @@ describe('a large GPUQueue.writeBuffer', () => {
     expect((await u32sOf(device, good))[0]).toBe(6);
   });
 
-  parity('that fails first is the error of its scope, and one that fails later is not', async (t) => {
+  parity('of two failing large writes, only the first is the error of the scope', async (t) => {
     const { device, scoped } = t;
     const [bad, worse] = await invalidBuffers(t);
     const wrongUsage = () => device.createBuffer({ size: 4, usage: 0 });
@@ -137,7 +149,7 @@ describe('a large GPUQueue.writeBuffer', () => {
     expect(second?.message).not.toMatch(/bad/);
   });
 
-  parity('settles no promise out of its turn', async ({ device }) => {
+  parity('a large writeBuffer settles no promise out of order', async ({ device }) => {
     const order: string[] = [];
     const note = (name: string) => () => void order.push(name);
     const buffer = target(device);
@@ -150,7 +162,7 @@ describe('a large GPUQueue.writeBuffer', () => {
     expect(order.indexOf('before')).toBeLessThan(order.indexOf('after'));
   });
 
-  parity('of a lost device is no error', async ({ newDevice }) => {
+  parity('a large writeBuffer on a lost device is no error', async ({ newDevice }) => {
     const device = await newDevice();
     const buffer = target(device);
     const errors: string[] = [];
@@ -167,7 +179,7 @@ describe('a large GPUQueue.writeBuffer', () => {
 });
 
 describe('a large mapping', () => {
-  parity('at creation arrives whole', async ({ device, valid }) => {
+  parity('a large mapping at creation arrives whole', async ({ device, valid }) => {
     const data = pattern();
     const buffer = await valid(() => {
       const made = target(device, { size: SIZE, mappedAtCreation: true });
@@ -178,7 +190,7 @@ describe('a large mapping', () => {
     expect(same(await bytesOf(device, buffer), data)).toBe(true);
   });
 
-  parity('in ranges, some large and some not, arrives whole', async ({ device, valid }) => {
+  parity('a large mapping in large and small ranges arrives whole', async ({ device, valid }) => {
     const data = pattern();
     const buffer = await valid(() => {
       const made = target(device, { size: SIZE, mappedAtCreation: true });
@@ -198,7 +210,7 @@ describe('a large mapping', () => {
     expect(same(await bytesOf(device, buffer), expected)).toBe(true);
   });
 
-  parity('for writing arrives whole, each time', async ({ device, valid }) => {
+  parity('a large mapping for writing arrives whole each time', async ({ device, valid }) => {
     const source = device.createBuffer({ size: SIZE, usage: MAP_WRITE | COPY_SRC });
     const data = pattern();
     await valid(async () => {
@@ -215,18 +227,21 @@ describe('a large mapping', () => {
     expect(same(await bytesOf(device, source), data)).toBe(true);
   });
 
-  parity('of an invalid buffer is no further error', async ({ device, scoped, valid }) => {
-    let buffer: GPUBuffer | undefined;
-    await scoped('validation', () => {
-      buffer = target(device, { size: SIZE, usage: 0x8000, mappedAtCreation: true });
-    });
-    await valid(() => {
-      new Uint8Array((buffer as GPUBuffer).getMappedRange()).set(pattern());
-      buffer?.unmap();
-    });
-  });
+  parity(
+    'a large mapping of an invalid buffer raises no further error',
+    async ({ device, scoped, valid }) => {
+      let buffer: GPUBuffer | undefined;
+      await scoped('validation', () => {
+        buffer = target(device, { size: SIZE, usage: 0x8000, mappedAtCreation: true });
+      });
+      await valid(() => {
+        new Uint8Array((buffer as GPUBuffer).getMappedRange()).set(pattern());
+        buffer?.unmap();
+      });
+    },
+  );
 
-  parity('for reading arrives whole', async ({ device }) => {
+  parity('a large mapping for reading arrives whole', async ({ device }) => {
     const data = pattern();
     const buffer = target(device, { size: SIZE, usage: COPY_DST | MAP_READ });
     device.queue.writeBuffer(buffer, 0, data);
@@ -239,7 +254,7 @@ describe('a large mapping', () => {
   });
 
   parity(
-    'for reading that is given up before it came is rejected, and leaves the buffer usable',
+    'a large mapping for reading that is unmapped early rejects, and the buffer stays usable',
     async (t) => {
       const { device } = t;
       const data = pattern();

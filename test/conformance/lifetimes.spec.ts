@@ -8,7 +8,7 @@ import { COPY_DST, COPY_SRC, MAP_READ, READ, STORAGE, UNIFORM, u32sOf } from './
 
 const collect = collector();
 
-/** The runtime's own collector; Deno has Node's way to it. */
+/** The runtime's own collector. Deno offers Node's way to it. */
 function collector(): () => void {
   const { Bun } = globalThis as { Bun?: { gc(force: boolean): void } };
   if (Bun) return () => Bun.gc(true);
@@ -16,7 +16,7 @@ function collector(): () => void {
   return runInNewContext('gc');
 }
 
-/** Collects what nobody holds, and lets the finalizers of it run and be heard of by the host. */
+/** Collects unreachable objects, runs their finalizers, and lets the host learn of it. */
 async function forget(device: GPUDevice): Promise<void> {
   for (let round = 0; round < 2; round++) {
     collect();
@@ -30,8 +30,8 @@ const code = `
   @group(0) @binding(1) var<uniform> value: u32;
   @compute @workgroup_size(1) fn main() { out = value; }`;
 
-describe('objects that the program no longer holds', () => {
-  parity('live on in the bind group and the pipeline that use them', async ({ device }) => {
+describe('unreachable objects', () => {
+  parity('unreachable objects live on in the bind group and pipeline that use them', async ({ device }) => {
     const out = device.createBuffer({ size: 4, usage: STORAGE | COPY_SRC });
     const make = () => {
       const module = device.createShaderModule({ code });
@@ -45,7 +45,7 @@ describe('objects that the program no longer holds', () => {
     expect(await u32sOf(device, out)).toEqual([5]);
   });
 
-  parity('live on in the commands that use them', async ({ device }) => {
+  parity('unreachable objects live on in the commands that use them', async ({ device }) => {
     const out = device.createBuffer({ size: 4, usage: STORAGE | COPY_SRC });
     const make = () => {
       const module = device.createShaderModule({ code });
@@ -59,7 +59,7 @@ describe('objects that the program no longer holds', () => {
     expect(await u32sOf(device, out)).toEqual([6]);
   });
 
-  parity('live on in an encoder that is not finished yet', async ({ device }) => {
+  parity('unreachable objects live on in an encoder that is not finished yet', async ({ device }) => {
     const out = device.createBuffer({ size: 4, usage: COPY_DST | COPY_SRC });
     const encoder = device.createCommandEncoder();
     const copy = () =>
@@ -70,7 +70,7 @@ describe('objects that the program no longer holds', () => {
     expect(await u32sOf(device, out)).toEqual([7]);
   });
 
-  parity('live on in the layouts that use them', async ({ device, valid }) => {
+  parity('unreachable objects live on in the layouts that use them', async ({ device, valid }) => {
     const make = () => {
       const entries = [{ binding: 0, visibility: support.COMPUTE, buffer: {} }];
       const bindGroupLayout = device.createBindGroupLayout({ entries });
@@ -84,7 +84,7 @@ describe('objects that the program no longer holds', () => {
     await valid(() => device.createComputePipeline({ layout, compute: { module } }));
   });
 
-  parity('settle what was asked of them', async ({ device }) => {
+  parity('promises of unreachable objects settle', async ({ device }) => {
     const asked = [
       device.createBuffer({ size: 4, usage: MAP_READ }).mapAsync(READ),
       device.createShaderModule({ code }).getCompilationInfo(),
@@ -94,7 +94,7 @@ describe('objects that the program no longer holds', () => {
     expect(settled.length).toBe(2);
   });
 
-  parity('leave a device with its queue and its events', async ({ newDevice }) => {
+  parity('an unreachable device keeps its queue and events working', async ({ newDevice }) => {
     const events: string[] = [];
     const make = async () => {
       const device = await newDevice();

@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 import { canvas, draw, pass, rectangle, shape } from './render-support.js';
 import { bufferOf, bytesOf, COPY_SRC, QUERY_RESOLVE, thrown, VERTEX } from './support.js';
 
-/** How many samples each query saw: none or some, which is all that is promised. */
+/** Whether each query saw samples: only none or some is guaranteed. */
 async function seen(device: GPUDevice, set: GPUQuerySet): Promise<boolean[]> {
   const out = device.createBuffer({ size: set.count * 8, usage: QUERY_RESOLVE | COPY_SRC });
   const encoder = device.createCommandEncoder();
@@ -14,34 +14,37 @@ async function seen(device: GPUDevice, set: GPUQuerySet): Promise<boolean[]> {
 }
 
 describe('occlusion queries', () => {
-  parity('say whether anything was drawn between their begin and end', async ({ device, valid }) => {
-    const occlusionQuerySet = device.createQuerySet({ type: 'occlusion', count: 4 });
-    const vertices = bufferOf(device, VERTEX, Float32Array.from(rectangle(0, 0, 8, 8)));
-    await valid(() =>
-      draw(
-        device,
-        canvas(device),
-        (encoded) => {
-          encoded.setPipeline(shape(device));
-          encoded.setVertexBuffer(0, vertices);
-          encoded.beginOcclusionQuery(0);
-          encoded.draw(6);
-          encoded.endOcclusionQuery();
-          encoded.beginOcclusionQuery(1);
-          encoded.endOcclusionQuery();
-          encoded.beginOcclusionQuery(3);
-          encoded.setScissorRect(0, 0, 0, 0);
-          encoded.draw(6);
-          encoded.endOcclusionQuery();
-        },
-        { occlusionQuerySet },
-      ),
-    );
-    expect(await seen(device, occlusionQuerySet)).toEqual([true, false, false, false]);
-  });
+  parity(
+    'occlusion queries tell whether anything was drawn between begin and end',
+    async ({ device, valid }) => {
+      const occlusionQuerySet = device.createQuerySet({ type: 'occlusion', count: 4 });
+      const vertices = bufferOf(device, VERTEX, Float32Array.from(rectangle(0, 0, 8, 8)));
+      await valid(() =>
+        draw(
+          device,
+          canvas(device),
+          (encoded) => {
+            encoded.setPipeline(shape(device));
+            encoded.setVertexBuffer(0, vertices);
+            encoded.beginOcclusionQuery(0);
+            encoded.draw(6);
+            encoded.endOcclusionQuery();
+            encoded.beginOcclusionQuery(1);
+            encoded.endOcclusionQuery();
+            encoded.beginOcclusionQuery(3);
+            encoded.setScissorRect(0, 0, 0, 0);
+            encoded.draw(6);
+            encoded.endOcclusionQuery();
+          },
+          { occlusionQuerySet },
+        ),
+      );
+      expect(await seen(device, occlusionQuerySet)).toEqual([true, false, false, false]);
+    },
+  );
 
   const wrong: [why: string, act: (encoded: GPURenderPassEncoder) => void][] = [
-    ['an index that is not in the set', (encoded) => encoded.beginOcclusionQuery(2)],
+    ['an index outside the set', (encoded) => encoded.beginOcclusionQuery(2)],
     ['an end without a begin', (encoded) => encoded.endOcclusionQuery()],
     ['a begin without an end', (encoded) => encoded.beginOcclusionQuery(0)],
     [
@@ -69,7 +72,7 @@ describe('occlusion queries', () => {
   }
 
   parity(
-    'need a set of their type',
+    'occlusion queries need a set of their type',
     async ({ device, invalid }) => {
       await invalid(() => pass(device, canvas(device), (encoded) => encoded.beginOcclusionQuery(0)));
       const timestamps = device.createQuerySet({ type: 'timestamp', count: 2, label: 'timestamps' });
@@ -78,7 +81,7 @@ describe('occlusion queries', () => {
     { features: ['timestamp-query'] },
   );
 
-  parity('what is no query set throws a TypeError', ({ device }) => {
+  parity('a set of another class throws a TypeError', ({ device }) => {
     const act = () => pass(device, canvas(device), () => {}, { occlusionQuerySet: {} as never });
     expect(thrown(act)).toBeInstanceOf(TypeError);
   });

@@ -6,8 +6,8 @@ import { COPY_DST, COPY_SRC, MAP_READ, MAP_WRITE, READ, rejection, u32sOf, WRITE
 const mistake = (device: GPUDevice, label: string) =>
   device.createBuffer({ size: device.limits.maxBufferSize + 4, usage: COPY_DST, label });
 
-describe('the order of what a program hears', () => {
-  parity('an error that was made before a pop is heard before it', async ({ device, uncaptured }) => {
+describe('the order of events', () => {
+  parity('an error before a pop arrives before it', async ({ device, uncaptured }) => {
     const order: string[] = [];
     device.addEventListener('uncapturederror', () => void order.push('event'));
     mistake(device, 'before');
@@ -17,7 +17,7 @@ describe('the order of what a program hears', () => {
     await uncaptured();
   });
 
-  parity('an error that was made before a mapping is heard before it', async ({ device, uncaptured }) => {
+  parity('an error before a mapping arrives before it', async ({ device, uncaptured }) => {
     const order: string[] = [];
     device.addEventListener('uncapturederror', () => void order.push('event'));
     const buffer = device.createBuffer({ size: 4, usage: MAP_READ });
@@ -27,23 +27,26 @@ describe('the order of what a program hears', () => {
     await uncaptured();
   });
 
-  parity('pops and asynchronous pipelines that fail are each told their own', async ({ device, observe }) => {
-    const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
-    const make = (entryPoint: string) =>
-      rejection(device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint } }));
-    device.pushErrorScope('validation');
-    const first = make('one');
-    mistake(device, 'scoped');
-    const second = make('two');
-    const popped = device.popErrorScope();
-    const messages = [(await first).message, (await popped)?.message, (await second).message];
-    expect(messages[0]).toContain('one');
-    expect(messages[1]).toContain('scoped');
-    expect(messages[2]).toContain('two');
-    observe('messages', messages);
-  });
+  parity(
+    'each pop and each failing asynchronous pipeline gets its own error',
+    async ({ device, observe }) => {
+      const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
+      const make = (entryPoint: string) =>
+        rejection(device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint } }));
+      device.pushErrorScope('validation');
+      const first = make('one');
+      mistake(device, 'scoped');
+      const second = make('two');
+      const popped = device.popErrorScope();
+      const messages = [(await first).message, (await popped)?.message, (await second).message];
+      expect(messages[0]).toContain('one');
+      expect(messages[1]).toContain('scoped');
+      expect(messages[2]).toContain('two');
+      observe('messages', messages);
+    },
+  );
 
-  parity('work that was asked for before destroy is settled', async ({ device, globals }) => {
+  parity('promises from before destroy settle', async ({ device, globals }) => {
     const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
     device.pushErrorScope('validation');
     mistake(device, 'before');
@@ -59,8 +62,8 @@ describe('the order of what a program hears', () => {
   });
 });
 
-describe('the order of what the GPU does', () => {
-  parity('writes, copies, mappings and submits follow the program', async ({ device }) => {
+describe('the order of GPU work', () => {
+  parity('writes, copies, mappings and submits happen in program order', async ({ device }) => {
     const staging = support.bufferOf(device, MAP_WRITE | COPY_SRC, Uint32Array.of(1));
     const out = device.createBuffer({ size: 16, usage: COPY_SRC | COPY_DST });
     const copyTo = (offset: number) => {
@@ -93,7 +96,7 @@ describe('the order of what the GPU does', () => {
     });
   });
 
-  parity('a mapping is the state of the buffer at its place in the order', async ({ device }) => {
+  parity('a mapping shows the buffer at its place in the program order', async ({ device }) => {
     const buffer = device.createBuffer({ size: 4, usage: MAP_READ | COPY_DST });
     device.queue.writeBuffer(buffer, 0, Uint32Array.of(1));
     await buffer.mapAsync(READ);
@@ -107,7 +110,7 @@ describe('the order of what the GPU does', () => {
   });
 
   parity('large mappings carry every byte both ways', async ({ device }) => {
-    // Larger than one message of the default gRPC size.
+    // Longer than one message of the default gRPC size.
     const numbers = Uint32Array.from({ length: 1_300_000 }, (_, index) => Math.imul(index, 2246822519));
     const staging = device.createBuffer({ size: numbers.byteLength, usage: MAP_WRITE | COPY_SRC });
     await staging.mapAsync(WRITE);

@@ -5,7 +5,7 @@ import { COMPUTE, thrown } from './support.js';
 const empty = (device: GPUDevice) => device.createBindGroupLayout({ entries: [] });
 
 describe('GPUPipelineLayout', () => {
-  parity('takes bind group layouts, none included', async ({ device, globals, valid }) => {
+  parity('a pipeline layout takes any number of bind group layouts', async ({ device, globals, valid }) => {
     const layout = await valid(() =>
       device.createPipelineLayout({ label: 'two', bindGroupLayouts: [empty(device), empty(device)] }),
     );
@@ -18,7 +18,7 @@ describe('GPUPipelineLayout', () => {
     await valid(() => device.createPipelineLayout({ bindGroupLayouts: [null, empty(device), undefined] }));
   });
 
-  parity('the same layout may come twice', async ({ device, valid }) => {
+  parity('a bind group layout may occur twice', async ({ device, valid }) => {
     const layout = empty(device);
     await valid(() => device.createPipelineLayout({ bindGroupLayouts: [layout, layout] }));
   });
@@ -53,7 +53,7 @@ describe('GPUPipelineLayout', () => {
     },
   );
 
-  parity("a pipeline's own layout cannot be shared", async ({ device, invalid }) => {
+  parity('the layout of a pipeline cannot be shared', async ({ device, invalid }) => {
     const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
     const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
     await invalid(() => device.createPipelineLayout({ bindGroupLayouts: [pipeline.getBindGroupLayout(0)] }));
@@ -67,19 +67,16 @@ describe('GPUPipelineLayout', () => {
     },
   );
 
-  parity(
-    'an immediate size is taken in multiples of four up to its limit',
-    async ({ device, invalid, valid }) => {
-      const size = (immediateSize: number) => () =>
-        device.createPipelineLayout({ bindGroupLayouts: [], immediateSize });
-      const limit = device.limits.maxImmediateSize;
-      await valid(size(limit));
-      await invalid(size(limit + 4));
-      await invalid(size(2));
-    },
-  );
+  parity('the immediate size is a multiple of four up to its limit', async ({ device, invalid, valid }) => {
+    const size = (immediateSize: number) => () =>
+      device.createPipelineLayout({ bindGroupLayouts: [], immediateSize });
+    const limit = device.limits.maxImmediateSize;
+    await valid(size(limit));
+    await invalid(size(limit + 4));
+    await invalid(size(2));
+  });
 
-  parity('what is no layout throws a TypeError', ({ device }) => {
+  parity('an object of another class throws a TypeError', ({ device }) => {
     const make = (bindGroupLayouts: unknown) => () =>
       device.createPipelineLayout({ bindGroupLayouts: bindGroupLayouts as never });
     expect(thrown(make(undefined))).toBeInstanceOf(TypeError);

@@ -11,7 +11,7 @@ async function bigints(device: GPUDevice, buffer: GPUBuffer): Promise<bigint[]> 
 }
 
 describe('GPUQuerySet', () => {
-  parity('says what it was made with', async ({ device, globals, valid }) => {
+  parity('a query set tells its type and count', async ({ device, globals, valid }) => {
     const set = await valid(() => device.createQuerySet({ type: 'occlusion', count: 3, label: 'seen' }));
     expect(set).toBeInstanceOf(globals.GPUQuerySet);
     expect([set.type, set.count, set.label]).toEqual(['occlusion', 3, 'seen']);
@@ -31,14 +31,14 @@ describe('GPUQuerySet', () => {
     });
   });
 
-  parity('a type that does not exist, and members that are missing, throw a TypeError', ({ device }) => {
+  parity('an unknown type and missing members throw a TypeError', ({ device }) => {
     const make = (descriptor: unknown) => () => device.createQuerySet(descriptor as never);
     expect(thrown(make({ type: 'pipeline-statistics', count: 1 }))).toBeInstanceOf(TypeError);
     expect(thrown(make({ type: 'occlusion' }))).toBeInstanceOf(TypeError);
     expect(thrown(make({ count: 1 }))).toBeInstanceOf(TypeError);
   });
 
-  parity('queries that were never written resolve to zero', async ({ device }) => {
+  parity('unwritten queries resolve to zero', async ({ device }) => {
     const set = device.createQuerySet({ type: 'occlusion', count: 4 });
     const out = destination(device, 32);
     const encoder = device.createCommandEncoder();
@@ -47,7 +47,7 @@ describe('GPUQuerySet', () => {
     expect(await bigints(device, out)).toEqual([0n, 0n, 0n, 0n]);
   });
 
-  parity('resolving is checked', async ({ device, invalid }) => {
+  parity('the arguments of resolveQuerySet are checked', async ({ device, invalid }) => {
     const set = device.createQuerySet({ type: 'occlusion', count: 4, label: 'four' });
     const plain = device.createBuffer({ size: 64, usage: COPY_SRC, label: 'plain' });
     const wrong: [first: number, count: number, buffer: GPUBuffer, offset: number][] = [
@@ -64,7 +64,7 @@ describe('GPUQuerySet', () => {
     }
   });
 
-  parity('a destroyed set fails when it is submitted', async ({ device, invalid }) => {
+  parity('a destroyed set makes the submit fail', async ({ device, invalid }) => {
     const set = device.createQuerySet({ type: 'occlusion', count: 1, label: 'gone' });
     const encoder = device.createCommandEncoder();
     encoder.resolveQuerySet(set, 0, 1, destination(device), 0);
@@ -83,7 +83,7 @@ describe('GPUQuerySet', () => {
 
 describe('timestamps of a compute pass', () => {
   parity(
-    'are written at its beginning and end, the end not before the beginning',
+    'a compute pass writes timestamps at its beginning and end, in this order',
     async ({ device, valid }) => {
       const querySet = device.createQuerySet({ type: 'timestamp', count: 3 });
       const out = destination(device, 24);
@@ -103,7 +103,7 @@ describe('timestamps of a compute pass', () => {
   );
 
   parity(
-    'either one may be left out, both may not',
+    'either timestamp may be left out, but not both',
     async ({ device, valid, invalid }) => {
       const querySet = device.createQuerySet({ type: 'timestamp', count: 2 });
       const encode = (indices: Partial<GPUComputePassTimestampWrites>) => () => {
@@ -120,14 +120,14 @@ describe('timestamps of a compute pass', () => {
     { features },
   );
 
-  parity('a set of another type is a validation error', async ({ device, invalid }) => {
+  parity('a timestamp in a set of another type is a validation error', async ({ device, invalid }) => {
     const querySet = device.createQuerySet({ type: 'occlusion', count: 2 });
     const encoder = device.createCommandEncoder();
     encoder.beginComputePass({ timestampWrites: { querySet, beginningOfPassWriteIndex: 0 } }).end();
     await invalid(() => encoder.finish());
   });
 
-  parity('the set is required', ({ device }) => {
+  parity('the set of timestamps is required', ({ device }) => {
     const encoder = device.createCommandEncoder();
     const timestampWrites = { beginningOfPassWriteIndex: 0 } as never;
     expect(thrown(() => encoder.beginComputePass({ timestampWrites }))).toBeInstanceOf(TypeError);

@@ -8,13 +8,13 @@ const target = (device: GPUDevice, size = 16, label = 'target') =>
 const ascending = Uint8Array.from({ length: 16 }, (_, index) => index + 1);
 
 describe('GPUQueue.writeBuffer', () => {
-  parity('writes every byte of its data, at the offset', async ({ device }) => {
+  parity('writeBuffer writes every byte of its data, at the offset', async ({ device }) => {
     const buffer = target(device);
     device.queue.writeBuffer(buffer, 8, Uint32Array.of(1, 2));
     expect(await u32sOf(device, buffer)).toEqual([0, 0, 1, 2]);
   });
 
-  parity('copies the data when it is called', async ({ device }) => {
+  parity('writeBuffer copies the data at the time of the call', async ({ device }) => {
     const buffer = target(device);
     const data = Uint32Array.of(1, 2, 3, 4);
     device.queue.writeBuffer(buffer, 0, data);
@@ -22,7 +22,7 @@ describe('GPUQueue.writeBuffer', () => {
     expect(await u32sOf(device, buffer)).toEqual([1, 2, 3, 4]);
   });
 
-  parity('of a typed array, offset and size are elements', async ({ device }) => {
+  parity('offset and size of a typed array count elements', async ({ device }) => {
     const buffer = target(device);
     device.queue.writeBuffer(buffer, 0, Uint16Array.of(1, 2, 3, 4, 5, 6), 1, 4);
     expect([...new Uint16Array((await bytesOf(device, buffer)).buffer, 0, 4)]).toEqual([2, 3, 4, 5]);
@@ -32,7 +32,7 @@ describe('GPUQueue.writeBuffer', () => {
     expect(new BigInt64Array((await bytesOf(device, buffer)).buffer, 0, 1)[0]).toBe(-2n);
   });
 
-  parity('of an ArrayBuffer, offset and size are bytes', async ({ device }) => {
+  parity('offset and size of an ArrayBuffer count bytes', async ({ device }) => {
     const buffer = target(device, 8);
     device.queue.writeBuffer(buffer, 0, ascending.slice().buffer, 1, 4);
     device.queue.writeBuffer(buffer, 4, ascending.slice().buffer, 9, 4);
@@ -40,7 +40,7 @@ describe('GPUQueue.writeBuffer', () => {
   });
 
   parity(
-    'of a DataView, offset and size are bytes',
+    'offset and size of a DataView count bytes',
     async ({ device }) => {
       const buffer = target(device, 4);
       device.queue.writeBuffer(buffer, 0, new DataView(ascending.slice().buffer, 8), 1, 4);
@@ -49,31 +49,31 @@ describe('GPUQueue.writeBuffer', () => {
     { deviation: 'a DataView is no source of bytes' },
   );
 
-  parity('without a size, everything after the offset is written', async ({ device }) => {
+  parity('writeBuffer without a size writes everything after the offset', async ({ device }) => {
     const buffer = target(device, 8);
     device.queue.writeBuffer(buffer, 0, ascending.slice().buffer, 8);
     expect([...(await bytesOf(device, buffer))]).toEqual([9, 10, 11, 12, 13, 14, 15, 16]);
   });
 
-  parity('undefined offset and size are absent', async ({ device }) => {
+  parity('undefined offset and size count as absent', async ({ device }) => {
     const buffer = target(device, 8);
     device.queue.writeBuffer(buffer, 0, Uint32Array.of(4, 5), undefined, undefined);
     expect(await u32sOf(device, buffer)).toEqual([4, 5]);
   });
 
-  parity('a view of a part writes that part', async ({ device }) => {
+  parity('a view of a part writes only that part', async ({ device }) => {
     const buffer = target(device, 4);
     device.queue.writeBuffer(buffer, 0, new Uint8Array(ascending.slice().buffer, 4, 8), 2, 4);
     expect([...(await bytesOf(device, buffer))]).toEqual([7, 8, 9, 10]);
   });
 
-  parity('a Node Buffer, which views a pool, writes its own bytes', async ({ device }) => {
+  parity('a Node Buffer in a pool writes only its own bytes', async ({ device }) => {
     const buffer = target(device, 4);
     device.queue.writeBuffer(buffer, 0, Buffer.from('abcd'));
     expect(Buffer.from(await bytesOf(device, buffer)).toString()).toBe('abcd');
   });
 
-  parity('no bytes at all are valid', async ({ device, valid }) => {
+  parity('writing zero bytes is valid', async ({ device, valid }) => {
     const buffer = target(device, 4);
     await valid(() => {
       device.queue.writeBuffer(buffer, 0, new Uint8Array(0));
@@ -82,7 +82,7 @@ describe('GPUQueue.writeBuffer', () => {
     });
   });
 
-  parity('large data arrive whole', async ({ device }) => {
+  parity('large data arrives whole', async ({ device }) => {
     // More than one message of the default gRPC size holds.
     const data = Uint32Array.from({ length: 1_500_000 }, (_, index) => Math.imul(index, 2654435761));
     const buffer = target(device, data.byteLength);
@@ -114,7 +114,7 @@ describe('GPUQueue.writeBuffer', () => {
     { deviation: 'bytes of a SharedArrayBuffer crash it' },
   );
 
-  parity('what does not fit the data throws OperationError and writes nothing', async ({ device, valid }) => {
+  parity('a range outside the data throws OperationError and writes nothing', async ({ device, valid }) => {
     const buffer = target(device, 16);
     const data = new Uint32Array(4);
     await valid(() => {
@@ -126,7 +126,7 @@ describe('GPUQueue.writeBuffer', () => {
     });
   });
 
-  parity('a size that is no multiple of four bytes throws OperationError', async ({ device, valid }) => {
+  parity('a size that is not a multiple of four bytes throws OperationError', async ({ device, valid }) => {
     const buffer = target(device);
     await valid(() => {
       expect(thrown(() => device.queue.writeBuffer(buffer, 0, new Uint8Array(3))).name).toBe(
@@ -139,12 +139,12 @@ describe('GPUQueue.writeBuffer', () => {
     });
   });
 
-  parity('an offset that is no multiple of four is a validation error', async ({ device, invalid }) => {
+  parity('an offset that is not a multiple of four is a validation error', async ({ device, invalid }) => {
     await invalid(() => device.queue.writeBuffer(target(device), 2, new Uint8Array(4)));
   });
 
   parity(
-    'what does not fit the buffer is a validation error and writes nothing',
+    'a range outside the buffer is a validation error and writes nothing',
     async ({ device, invalid }) => {
       const buffer = target(device, 8);
       await invalid(() => device.queue.writeBuffer(buffer, 4, Uint32Array.of(1, 2)));
@@ -164,7 +164,7 @@ describe('GPUQueue.writeBuffer', () => {
     await invalid(() => device.queue.writeBuffer(foreign, 0, Uint32Array.of(1)));
   });
 
-  parity('an ArrayBuffer that was detached holds no bytes', async ({ device, valid }) => {
+  parity('a detached ArrayBuffer holds no bytes', async ({ device, valid }) => {
     const buffer = target(device, 4);
     const data = new ArrayBuffer(4);
     structuredClone(data, { transfer: [data] });
@@ -173,7 +173,7 @@ describe('GPUQueue.writeBuffer', () => {
     expect(await u32sOf(device, buffer)).toEqual([0]);
   });
 
-  parity('data that are no bytes throw a TypeError', ({ device }) => {
+  parity('data of another type throws a TypeError', ({ device }) => {
     const buffer = target(device);
     for (const data of [[1, 2, 3, 4], 'abcd', 4, null, undefined, {}]) {
       expect(thrown(() => device.queue.writeBuffer(buffer, 0, data as never))).toBeInstanceOf(TypeError);

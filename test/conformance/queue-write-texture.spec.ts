@@ -23,7 +23,7 @@ const four = Uint8Array.from([...RED, ...GREEN, ...BLUE, ...RED]);
 const packed = { bytesPerRow: 8 };
 
 describe('GPUQueue.writeTexture', () => {
-  parity('writes rows, which may lie at any distance', async ({ device }) => {
+  parity('writeTexture writes rows with any gap between them', async ({ device }) => {
     const texture = image(device);
     device.queue.writeTexture({ texture }, four, packed, [2, 2]);
     expect(await picture(device, texture, names)).toEqual(['rg', 'br']);
@@ -32,7 +32,7 @@ describe('GPUQueue.writeTexture', () => {
     expect(await picture(device, texture, names)).toEqual(['gg', 'bb']);
   });
 
-  parity('copies the data when it is called', async ({ device }) => {
+  parity('writeTexture copies the data at the time of the call', async ({ device }) => {
     const texture = image(device);
     const data = four.slice();
     device.queue.writeTexture({ texture }, data, packed, [2, 2]);
@@ -40,7 +40,7 @@ describe('GPUQueue.writeTexture', () => {
     expect(await picture(device, texture, names)).toEqual(['rg', 'br']);
   });
 
-  parity('the offset is in bytes, whatever the data are', async ({ device }) => {
+  parity('the offset counts bytes, for any data', async ({ device }) => {
     const texture = image(device);
     const words = new Uint32Array(five().buffer);
     device.queue.writeTexture({ texture }, words, { offset: 4, bytesPerRow: 8 }, [2, 2]);
@@ -49,7 +49,7 @@ describe('GPUQueue.writeTexture', () => {
     expect(await picture(device, texture, names)).toEqual(['br', 'br']);
   });
 
-  parity('a view of a part writes that part', async ({ device }) => {
+  parity('a view of a part writes only that part', async ({ device }) => {
     const texture = image(device);
     device.queue.writeTexture({ texture }, new Uint8Array(five().buffer, 4), packed, [2, 2]);
     expect(await picture(device, texture, names)).toEqual(['rg', 'br']);
@@ -83,21 +83,21 @@ describe('GPUQueue.writeTexture', () => {
     { deviation: 'bytes of a SharedArrayBuffer crash it' },
   );
 
-  parity('writes to an origin, a level and a layer', async ({ device }) => {
+  parity('writeTexture writes to an origin, a level and a layer', async ({ device }) => {
     const texture = image(device, { size: [4, 4, 2], mipLevelCount: 2 });
     device.queue.writeTexture({ texture, mipLevel: 1, origin: [1, 0, 1] }, RED_BYTES, {}, [1]);
     expect(await picture(device, texture, names, { mipLevel: 1, layer: 1 })).toEqual(['.r', '..']);
     expect(await picture(device, texture, names, { mipLevel: 1 })).toEqual(['..', '..']);
   });
 
-  parity('writes several layers, rowsPerImage rows apart', async ({ device }) => {
+  parity('writeTexture writes several layers, rowsPerImage rows apart', async ({ device }) => {
     const texture = image(device, { size: [1, 1, 2] });
     device.queue.writeTexture({ texture }, four, { bytesPerRow: 4, rowsPerImage: 2 }, [1, 1, 2]);
     expect(await picture(device, texture, names, { layer: 0 })).toEqual(['r']);
     expect(await picture(device, texture, names, { layer: 1 })).toEqual(['b']);
   });
 
-  parity('writes one aspect', async ({ device }) => {
+  parity('writeTexture writes one aspect', async ({ device }) => {
     const texture = image(device, { format: 'depth24plus-stencil8' });
     device.queue.writeTexture(
       { texture, aspect: 'stencil-only' },
@@ -110,7 +110,7 @@ describe('GPUQueue.writeTexture', () => {
   });
 
   parity(
-    'writes blocks of a compressed format',
+    'writeTexture writes blocks of a compressed format',
     async ({ device, valid, invalid }) => {
       const texture = image(device, { size: [8, 4], format: 'bc1-rgba-unorm' });
       const blocks = Uint8Array.from({ length: 16 }, (_, index) => index);
@@ -120,13 +120,13 @@ describe('GPUQueue.writeTexture', () => {
     { features: ['texture-compression-bc'] },
   );
 
-  parity('nothing at all is valid', async ({ device, valid }) => {
+  parity('writing nothing is valid', async ({ device, valid }) => {
     const texture = image(device);
     await valid(() => device.queue.writeTexture({ texture }, new Uint8Array(0), {}, [0, 0]));
     await valid(() => device.queue.writeTexture({ texture }, four, { offset: 16 }, [0]));
   });
 
-  parity('what is large arrives whole', async ({ device }) => {
+  parity('large data arrives whole', async ({ device }) => {
     const texture = image(device, { size: [1024, 1024], format: 'r32uint' });
     const data = Uint32Array.from({ length: 1024 * 1024 }, (_, index) => Math.imul(index, 2654435761));
     device.queue.writeTexture({ texture }, data, { bytesPerRow: 4096 }, [1024, 1024]);
@@ -142,7 +142,7 @@ describe('GPUQueue.writeTexture', () => {
 
   const wrong: [why: string, act: (device: GPUDevice) => void][] = [
     [
-      'data that are too short',
+      'data that is too short',
       (device) => device.queue.writeTexture({ texture: image(device) }, four.subarray(1), packed, [2, 2]),
     ],
     [
@@ -158,7 +158,7 @@ describe('GPUQueue.writeTexture', () => {
       (device) => device.queue.writeTexture({ texture: image(device) }, four, { bytesPerRow: 4 }, [2, 2]),
     ],
     [
-      'what is outside the texture',
+      'a region outside the texture',
       (device) => device.queue.writeTexture({ texture: image(device), origin: [1] }, four, {}, [2]),
     ],
     [
@@ -193,7 +193,7 @@ describe('GPUQueue.writeTexture', () => {
     await invalid(() => device.queue.writeTexture({ texture }, four, packed, [2, 2]));
   });
 
-  parity('what are no bytes, texture or size throws a TypeError', ({ device }) => {
+  parity('data, texture or size of another type throws a TypeError', ({ device }) => {
     const texture = image(device);
     const write =
       (...args: unknown[]) =>
@@ -213,7 +213,7 @@ describe('GPUQueue.writeTexture', () => {
 
 const RED_BYTES = Uint8Array.from(RED);
 
-/** The four texels after four bytes of something else. */
+/** Four texels after four unrelated bytes. */
 function five(): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(20);
   bytes.set(four, 4);

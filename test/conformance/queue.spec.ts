@@ -10,30 +10,27 @@ function copy(device: GPUDevice, from: GPUBuffer, to: GPUBuffer, at = 0): GPUCom
 }
 
 describe('GPUQueue', () => {
-  parity(
-    'a uniform written anew right after each submit reaches each dispatch as it was',
-    async ({ device }) => {
-      const uniform = device.createBuffer({ size: 16, usage: UNIFORM | COPY_DST });
-      const out = device.createBuffer({ size: 16, usage: STORAGE | COPY_SRC });
-      const module = device.createShaderModule({
-        code: `
+  parity('each dispatch sees the uniform as written before its submit', async ({ device }) => {
+    const uniform = device.createBuffer({ size: 16, usage: UNIFORM | COPY_DST });
+    const out = device.createBuffer({ size: 16, usage: STORAGE | COPY_SRC });
+    const module = device.createShaderModule({
+      code: `
         struct Params { at: u32, value: u32 }
         @group(0) @binding(0) var<uniform> params: Params;
         @group(0) @binding(1) var<storage, read_write> out: array<u32>;
         @compute @workgroup_size(1) fn main() { out[params.at] = params.value; }`,
-      });
-      const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
-      const group = support.bindGroup(device, pipeline, [uniform, out]);
-      for (let step = 0; step < 4; step++) {
-        device.queue.writeBuffer(uniform, 0, Uint32Array.of(step, 10 * (step + 1)));
-        device.queue.submit([support.dispatch(device, pipeline, group)]);
-      }
-      device.queue.writeBuffer(uniform, 0, Uint32Array.of(0, 999));
-      expect(await u32sOf(device, out)).toEqual([10, 20, 30, 40]);
-    },
-  );
+    });
+    const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
+    const group = support.bindGroup(device, pipeline, [uniform, out]);
+    for (let step = 0; step < 4; step++) {
+      device.queue.writeBuffer(uniform, 0, Uint32Array.of(step, 10 * (step + 1)));
+      device.queue.submit([support.dispatch(device, pipeline, group)]);
+    }
+    device.queue.writeBuffer(uniform, 0, Uint32Array.of(0, 999));
+    expect(await u32sOf(device, out)).toEqual([10, 20, 30, 40]);
+  });
 
-  parity('a write between two submits is seen by the second alone', async ({ device }) => {
+  parity('only the second submit sees a write between two submits', async ({ device }) => {
     const source = support.bufferOf(device, COPY_SRC | COPY_DST, Uint32Array.of(1));
     const out = device.createBuffer({ size: 8, usage: COPY_SRC | COPY_DST });
     device.queue.submit([copy(device, source, out, 0)]);
@@ -42,7 +39,7 @@ describe('GPUQueue', () => {
     expect(await u32sOf(device, out)).toEqual([1, 2]);
   });
 
-  parity('the command buffers of a submit run in their order', async ({ device }) => {
+  parity('the command buffers of a submit run in order', async ({ device }) => {
     const first = support.bufferOf(device, COPY_SRC, Uint32Array.of(1));
     const second = support.bufferOf(device, COPY_SRC, Uint32Array.of(2));
     const out = device.createBuffer({ size: 4, usage: COPY_SRC | COPY_DST });
@@ -65,7 +62,7 @@ describe('GPUQueue', () => {
     await valid(() => device.queue.submit([]));
   });
 
-  parity('a command buffer can be submitted once', async ({ device, valid, invalid }) => {
+  parity('a command buffer can be submitted only once', async ({ device, valid, invalid }) => {
     const source = support.bufferOf(device, COPY_SRC, Uint32Array.of(1));
     const out = device.createBuffer({ size: 4, usage: COPY_DST });
     const commands = copy(device, source, out);
@@ -81,7 +78,7 @@ describe('GPUQueue', () => {
     expect(await u32sOf(t.device, out)).toEqual([0]);
   });
 
-  parity('one invalid command buffer keeps the whole submit from running, and uses it up', async (t) => {
+  parity('one invalid command buffer stops the whole submit, and consumes it', async (t) => {
     const { device } = t;
     const source = support.bufferOf(device, COPY_SRC, Uint32Array.of(1));
     const out = device.createBuffer({ size: 4, usage: COPY_DST | COPY_SRC });
@@ -94,7 +91,7 @@ describe('GPUQueue', () => {
     await t.invalid(() => device.queue.submit([good]));
   });
 
-  parity('a buffer destroyed after the submit was used by it', async ({ device, valid }) => {
+  parity('a submit uses a buffer that is destroyed after it', async ({ device, valid }) => {
     const source = support.bufferOf(device, COPY_SRC, Uint32Array.of(6));
     const out = device.createBuffer({ size: 4, usage: COPY_DST | COPY_SRC });
     await valid(() => {
@@ -111,7 +108,7 @@ describe('GPUQueue', () => {
     await invalid(() => device.queue.submit([foreign]));
   });
 
-  parity('what is no command buffer throws a TypeError', ({ device }) => {
+  parity('an object of another class throws a TypeError', ({ device }) => {
     const encoder = device.createCommandEncoder();
     expect(thrown(() => device.queue.submit([encoder as never]))).toBeInstanceOf(TypeError);
     expect(thrown(() => device.queue.submit(null as never))).toBeInstanceOf(TypeError);
@@ -127,7 +124,7 @@ describe('GPUQueue', () => {
     expect(await device.queue.onSubmittedWorkDone()).toBeUndefined();
   });
 
-  parity('onSubmittedWorkDone is settled in the order of the calls', async ({ device }) => {
+  parity('onSubmittedWorkDone settles in the order of the calls', async ({ device }) => {
     const order: number[] = [];
     const calls = [0, 1, 2].map((call) => {
       device.queue.writeBuffer(device.createBuffer({ size: 4, usage: COPY_DST }), 0, new Uint8Array(4));
@@ -137,7 +134,7 @@ describe('GPUQueue', () => {
     expect(order).toEqual([0, 1, 2]);
   });
 
-  parity('a mapping asked for before onSubmittedWorkDone is settled before it', async ({ device }) => {
+  parity('a mapping before onSubmittedWorkDone settles before it', async ({ device }) => {
     const source = support.bufferOf(device, COPY_SRC, Uint32Array.of(1));
     const out = device.createBuffer({ size: 4, usage: COPY_DST | MAP_READ });
     device.queue.submit([copy(device, source, out)]);
@@ -149,7 +146,7 @@ describe('GPUQueue', () => {
   });
 
   parity(
-    'a mapping that fails and was asked for before onSubmittedWorkDone is settled before it',
+    'a failing mapping before onSubmittedWorkDone settles before it',
     async ({ device, invalid }) => {
       const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
       const order: string[] = [];

@@ -31,7 +31,7 @@ const columns = Float32Array.from([0, 2, 4, 6].flatMap((left) => rectangle(left,
 const rows = (row: string) => Array.from({ length: 8 }, () => row);
 
 describe('GPUDevice.createRenderBundleEncoder', () => {
-  parity('makes objects with labels', async ({ device, globals, valid }) => {
+  parity('bundles and bundle encoders have labels', async ({ device, globals, valid }) => {
     const encoder = await valid(() => device.createRenderBundleEncoder({ colorFormats, label: 'encoder' }));
     expect(encoder).toBeInstanceOf(globals.GPURenderBundleEncoder);
     expect(encoder.label).toBe('encoder');
@@ -40,7 +40,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     expect(made.label).toBe('bundle');
   });
 
-  parity('a bundle draws wherever it is executed, and in the order of the list', async ({ device }) => {
+  parity('a bundle draws wherever it is executed, in the order of the list', async ({ device }) => {
     const all = bundle(device, (encoder) => {
       encoder.setPipeline(cover(device, 'blue'));
       encoder.draw(3);
@@ -57,7 +57,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     expect(await picture(device, second, names)).toEqual(filled('b'));
   });
 
-  parity('draws indexed and indirect', async ({ device }) => {
+  parity('a bundle draws indexed and indirect', async ({ device }) => {
     const made = bundle(device, (encoder) => {
       encoder.setPipeline(shape(device));
       encoder.setVertexBuffer(0, bufferOf(device, VERTEX, columns));
@@ -71,7 +71,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     expect(await picture(device, target, names)).toEqual(rows('rrkkrrrr'));
   });
 
-  parity('binds groups and sets immediates', async ({ device }) => {
+  parity('a bundle binds groups and sets immediates', async ({ device }) => {
     const code = `${COVER}
       var<immediate> part: f32;
       @group(0) @binding(0) var<uniform> paint: vec4f;
@@ -96,7 +96,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     expect(await picture(device, target, names)).toEqual(filled('g'));
   });
 
-  parity('leaves the pass without a pipeline', async ({ device, invalid }) => {
+  parity('executing a bundle leaves the pass without a pipeline', async ({ device, invalid }) => {
     const made = bundle(device, (encoder) => {
       encoder.setPipeline(cover(device));
       encoder.draw(3);
@@ -110,7 +110,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     );
   });
 
-  parity('executing none is valid', async ({ device, valid }) => {
+  parity('executing no bundles is valid', async ({ device, valid }) => {
     await valid(() => pass(device, canvas(device), (encoded) => encoded.executeBundles([])));
   });
 
@@ -119,7 +119,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     await invalid(() => pass(device, canvas(device), (encoded) => encoded.executeBundles([other])));
   });
 
-  parity('what is wrong in it is an error of its own finish', async ({ device, invalid }) => {
+  parity('a mistake in a bundle is an error of its own finish', async ({ device, invalid }) => {
     await invalid(() => bundle(device, (encoder) => encoder.draw(3)));
     await invalid(() => bundle(device, (encoder) => encoder.popDebugGroup()));
     await invalid(() => bundle(device, (encoder) => encoder.pushDebugGroup('open')));
@@ -153,7 +153,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     });
   }
 
-  parity('formats may be absent from the middle', async ({ device, valid }) => {
+  parity('a format in the middle may be absent', async ({ device, valid }) => {
     await valid(() => device.createRenderBundleEncoder({ colorFormats: [null, 'rgba8unorm'] }).finish());
     await valid(() =>
       device.createRenderBundleEncoder({
@@ -164,7 +164,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     );
   });
 
-  parity('a format whose feature is not enabled throws a TypeError', async ({ device, valid }) => {
+  parity('a format without its feature throws a TypeError', async ({ device, valid }) => {
     await valid(() => {
       for (const descriptor of [
         { colorFormats: ['astc-4x4-unorm'] },
@@ -176,7 +176,7 @@ describe('GPUDevice.createRenderBundleEncoder', () => {
     });
   });
 
-  parity('what is no bundle throws a TypeError', ({ device }) => {
+  parity('an object of another class throws a TypeError', ({ device }) => {
     expect(thrown(() => device.createRenderBundleEncoder({} as never))).toBeInstanceOf(TypeError);
     pass(device, canvas(device), (encoded) => {
       expect(thrown(() => encoded.executeBundles([{}] as never))).toBeInstanceOf(TypeError);

@@ -37,7 +37,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
       (device) => ({ depthStencilAttachment: { view: canvas(device, { format: 'depth24plus' }) } }),
     ],
     [
-      'depth that is cleared to nothing',
+      'depth without a clear value',
       (device) => ({
         depthStencilAttachment: {
           view: canvas(device, { format: 'depth24plus' }),
@@ -68,8 +68,11 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
         resolveTarget: canvas(device, { format: 'bgra8unorm' }),
       }),
     ],
-    ['a slice of what is no box', () => ({ depthSlice: 0 })],
-    ['a box without a slice', (device) => ({ view: canvas(device, { size: [8, 8, 2], dimension: '3d' }) })],
+    ['a slice of a texture that is not 3d', () => ({ depthSlice: 0 })],
+    [
+      'a 3d texture without a slice',
+      (device) => ({ view: canvas(device, { size: [8, 8, 2], dimension: '3d' }) }),
+    ],
   ];
   for (const [why, make] of wrongColors) {
     parity(`${why} is a validation error`, async ({ device, invalid }) => {
@@ -77,7 +80,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     });
   }
 
-  parity('members that are missing or of no value that exists throw a TypeError', ({ device }) => {
+  parity('missing members and unknown values throw a TypeError', ({ device }) => {
     const view = canvas(device);
     const encoder = device.createCommandEncoder();
     for (const descriptor of [
@@ -102,7 +105,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     await invalid(() => encoder.finish());
   });
 
-  parity('a pass cannot be used once it has ended', async ({ device, invalid }) => {
+  parity('a pass cannot be used after its end', async ({ device, invalid }) => {
     await invalid(() => {
       const encoder = device.createCommandEncoder();
       const encoded = encoder.beginRenderPass({
@@ -120,7 +123,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     await invalid(() => pass(device, foreign.createView()));
   });
 
-  parity('debug groups nest, and must be closed', async ({ device, valid, invalid }) => {
+  parity('debug groups of a pass nest, and must be closed', async ({ device, valid, invalid }) => {
     await valid(() =>
       pass(device, canvas(device), (encoded) => {
         encoded.pushDebugGroup('outer');

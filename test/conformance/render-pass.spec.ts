@@ -22,7 +22,7 @@ const names = { r: RED, g: GREEN, b: BLUE, '.': NOTHING };
 const attachment = (more: object) => ({ attachment: more as Partial<GPURenderPassColorAttachment> });
 
 describe('GPUCommandEncoder.beginRenderPass', () => {
-  parity('is an object with its label', ({ device, globals }) => {
+  parity('a render pass has its label', ({ device, globals }) => {
     const encoder = device.createCommandEncoder();
     const encoded = encoder.beginRenderPass({
       label: 'seen',
@@ -34,7 +34,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
   });
 
   parity(
-    'clears to a color, as a sequence, as a dictionary, and to zeros without one',
+    'a render pass clears to a color, given as a sequence or dictionary, and to zeros without one',
     async ({ device }) => {
       const clear = async (clearValue: GPUColor | undefined) => {
         const target = canvas(device, { size: [1, 1] });
@@ -59,7 +59,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     { deviation: 'sequences of coordinates have any length' },
   );
 
-  parity('a color that is no color throws a TypeError', ({ device }) => {
+  parity('a malformed color throws a TypeError', ({ device }) => {
     for (const clearValue of [{ r: 1, g: 1, b: 1 }, 'red', 1, ['r', 'g', 'b', 'a']]) {
       const act = () => pass(device, canvas(device), () => {}, attachment({ clearValue }));
       expect(thrown(act), String(clearValue)).toBeInstanceOf(TypeError);
@@ -77,7 +77,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     { deviation: 'numbers need not be finite' },
   );
 
-  parity('load keeps what was there, and discard leaves zeros', async ({ device }) => {
+  parity('load keeps the contents, and discard leaves zeros', async ({ device }) => {
     const target = canvas(device, { size: [1, 1] });
     draw(device, target, () => {}, attachment({ clearValue: [1, 0, 0, 1] }));
     draw(device, target, () => {}, attachment({ loadOp: 'load' }));
@@ -86,42 +86,45 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     expect(await texelsOf(device, target)).toEqual([NOTHING]);
   });
 
-  parity('a texture stands for a view of all of it', async ({ device, valid }) => {
+  parity('a texture stands for its whole view', async ({ device, valid }) => {
     const target = canvas(device);
     await valid(() => draw(device, target, () => {}, attachment({ clearValue: [0, 0, 1, 1] })));
     expect(await picture(device, target, names)).toEqual(filled('b'));
   });
 
-  parity('draws to several targets at once, some of which may be absent', async ({ device }) => {
-    const module = device.createShaderModule({
-      code: `
+  parity(
+    'a render pass draws to several targets at once, some of which may be absent',
+    async ({ device }) => {
+      const module = device.createShaderModule({
+        code: `
         struct Out { @location(0) first: vec4f, @location(2) third: vec4f }
         @vertex fn v(@builtin(vertex_index) i: u32) -> @builtin(position) vec4f {
           return vec4f(f32(i & 1u) * 4 - 1, f32(i >> 1u) * 4 - 1, 0, 1);
         }
         @fragment fn f() -> Out { return Out(vec4f(1, 0, 0, 1), vec4f(0, 1, 0, 1)); }`,
-    });
-    const pipeline = device.createRenderPipeline({
-      layout: 'auto',
-      vertex: { module },
-      fragment: { module, targets: [{ format: 'rgba8unorm' }, null, { format: 'rgba8unorm' }] },
-    });
-    const [first, third] = [canvas(device), canvas(device)];
-    const target = (view: GPUTexture) => ({ view, loadOp: 'clear', storeOp: 'store' }) as const;
-    draw(
-      device,
-      first,
-      (encoded) => {
-        encoded.setPipeline(pipeline);
-        encoded.draw(3);
-      },
-      { colorAttachments: [target(first), null, target(third)] },
-    );
-    expect(await picture(device, first, names)).toEqual(filled('r'));
-    expect(await picture(device, third, names)).toEqual(filled('g'));
-  });
+      });
+      const pipeline = device.createRenderPipeline({
+        layout: 'auto',
+        vertex: { module },
+        fragment: { module, targets: [{ format: 'rgba8unorm' }, null, { format: 'rgba8unorm' }] },
+      });
+      const [first, third] = [canvas(device), canvas(device)];
+      const target = (view: GPUTexture) => ({ view, loadOp: 'clear', storeOp: 'store' }) as const;
+      draw(
+        device,
+        first,
+        (encoded) => {
+          encoded.setPipeline(pipeline);
+          encoded.draw(3);
+        },
+        { colorAttachments: [target(first), null, target(third)] },
+      );
+      expect(await picture(device, first, names)).toEqual(filled('r'));
+      expect(await picture(device, third, names)).toEqual(filled('g'));
+    },
+  );
 
-  parity('resolves samples into a target', async ({ device }) => {
+  parity('a render pass resolves samples into a target', async ({ device }) => {
     const samples = canvas(device, { sampleCount: 4, usage: RENDER_ATTACHMENT });
     const target = canvas(device);
     draw(
@@ -136,7 +139,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     expect(await picture(device, target, names)).toEqual(filled('g'));
   });
 
-  parity('textures stand for the samples and for what they resolve into', async ({ device, valid }) => {
+  parity('textures may be given in place of views, also for resolving', async ({ device, valid }) => {
     const samples = canvas(device, { sampleCount: 4, usage: RENDER_ATTACHMENT });
     const target = canvas(device);
     await valid(() =>
@@ -145,14 +148,14 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     expect(await picture(device, target, names)).toEqual(filled('r'));
   });
 
-  parity('draws to one slice of a box', async ({ device }) => {
+  parity('a render pass draws to one slice of a 3d texture', async ({ device }) => {
     const target = canvas(device, { size: [8, 8, 3], dimension: '3d' });
     draw(device, target.createView(), () => {}, attachment({ depthSlice: 1, clearValue: [1, 0, 0, 1] }));
     expect(await picture(device, target, names, { layer: 0 })).toEqual(filled('.'));
     expect(await picture(device, target, names, { layer: 1 })).toEqual(filled('r'));
   });
 
-  parity('depth lets the nearer win, whatever is drawn last', async ({ device }) => {
+  parity('with depth the nearer fragment wins, whatever is drawn last', async ({ device }) => {
     const format = 'depth32float';
     const depth = canvas(device, { format, usage: RENDER_ATTACHMENT | TEXTURE_COPY_SRC });
     const target = canvas(device);
@@ -180,7 +183,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
     expect(new Set(stored)).toEqual(new Set([0.25]));
   });
 
-  parity('depth without colors can be drawn', async ({ device }) => {
+  parity('a render pass may have only depth', async ({ device }) => {
     const depth = canvas(device, { format: 'depth16unorm', size: [2, 2] });
     draw(device, depth, () => {}, {
       colorAttachments: [],
@@ -196,7 +199,7 @@ describe('GPUCommandEncoder.beginRenderPass', () => {
   });
 
   parity(
-    'writes timestamps at its begin and end',
+    'a render pass writes timestamps at its beginning and end',
     async ({ device, valid }) => {
       const querySet = device.createQuerySet({ type: 'timestamp', count: 2 });
       await valid(() =>

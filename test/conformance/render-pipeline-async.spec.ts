@@ -20,7 +20,7 @@ function descriptor(
 }
 
 describe('GPUDevice.createRenderPipelineAsync', () => {
-  parity('resolves with a pipeline that draws', async ({ device, globals }) => {
+  parity('createRenderPipelineAsync resolves with a pipeline that draws', async ({ device, globals }) => {
     const pipeline = await device.createRenderPipelineAsync(
       descriptor(device, { constants: GREEN_CONSTANTS }),
     );
@@ -34,7 +34,7 @@ describe('GPUDevice.createRenderPipelineAsync', () => {
     expect(await picture(device, target, names)).toEqual(filled('g'));
   });
 
-  parity('resolves several at once, each with its own', async ({ device }) => {
+  parity('several pending pipelines resolve, each with its own', async ({ device }) => {
     const pipelines = await Promise.all([
       device.createRenderPipelineAsync(descriptor(device)),
       device.createRenderPipelineAsync(descriptor(device, { constants: GREEN_CONSTANTS })),
@@ -51,18 +51,21 @@ describe('GPUDevice.createRenderPipelineAsync', () => {
     expect(pictures).toEqual([['r'], ['g']]);
   });
 
-  parity('rejects with a GPUPipelineError of reason "validation", and no scope sees it', async (t) => {
-    await t.valid(async () => {
-      const reason = await rejection(
-        t.device.createRenderPipelineAsync(descriptor(t.device, { entryPoint: 'missing' })),
-      );
-      expect(reason).toBeInstanceOf(t.globals.GPUPipelineError);
-      expect((reason as unknown as GPUPipelineError).reason).toBe('validation');
-      t.observe('message', reason.message);
-    });
-  });
+  parity(
+    'an invalid pipeline rejects with a GPUPipelineError of reason "validation", and no scope sees it',
+    async (t) => {
+      await t.valid(async () => {
+        const reason = await rejection(
+          t.device.createRenderPipelineAsync(descriptor(t.device, { entryPoint: 'missing' })),
+        );
+        expect(reason).toBeInstanceOf(t.globals.GPUPipelineError);
+        expect((reason as unknown as GPUPipelineError).reason).toBe('validation');
+        t.observe('message', reason.message);
+      });
+    },
+  );
 
-  parity('one that fails does not keep the others from resolving', async ({ device }) => {
+  parity('a failed pipeline does not stop others', async ({ device }) => {
     const found = await Promise.allSettled([
       device.createRenderPipelineAsync(descriptor(device)),
       device.createRenderPipelineAsync(descriptor(device, { entryPoint: 'missing' })),

@@ -5,9 +5,9 @@ import { rejection, thrown } from './support.js';
 
 describe('GPUDevice.createRenderPipeline', () => {
   const wrong: [why: string, more: (module: GPUShaderModule) => object][] = [
-    ['an entry point that is not there', (module) => ({ vertex: { module, entryPoint: 'missing' } })],
+    ['an entry point that does not exist', (module) => ({ vertex: { module, entryPoint: 'missing' } })],
     ['an entry point of another stage', (module) => ({ vertex: { module, entryPoint: 'color' } })],
-    ['a constant that is not there', (module) => ({ vertex: { module, constants: { missing: 1 } } })],
+    ['a constant that does not exist', (module) => ({ vertex: { module, constants: { missing: 1 } } })],
     ['no output at all', () => ({ fragment: undefined })],
     [
       'a format that cannot be drawn to',
@@ -30,7 +30,7 @@ describe('GPUDevice.createRenderPipeline', () => {
     ['a color format for depth', () => ({ depthStencil: { format: 'rgba8unorm' } })],
     ['depth without a comparison', () => ({ depthStencil: { format: 'depth24plus' } })],
     [
-      'a stride that is no multiple of four',
+      'a stride that is not a multiple of four',
       (module) => ({ vertex: { module, buffers: [{ arrayStride: 6, attributes: [] }] } }),
     ],
     [
@@ -50,7 +50,7 @@ describe('GPUDevice.createRenderPipeline', () => {
     });
   }
 
-  parity('a format whose feature is not enabled throws a TypeError', async ({ device, valid }) => {
+  parity('a format without its feature throws a TypeError', async ({ device, valid }) => {
     const module = device.createShaderModule({ code: COVER });
     const targets = [{ format: 'bc1-rgba-unorm' }];
     const depthStencil = { format: 'depth32float-stencil8', depthWriteEnabled: true, depthCompare: 'less' };
@@ -66,7 +66,7 @@ describe('GPUDevice.createRenderPipeline', () => {
     });
   });
 
-  parity('values that do not exist, and members that are missing, throw a TypeError', ({ device }) => {
+  parity('unknown values and missing members throw a TypeError', ({ device }) => {
     const module = device.createShaderModule({ code: COVER });
     for (const more of [
       { layout: 'automatic' },

@@ -21,7 +21,7 @@ import { bufferOf, thrown, UNIFORM } from './support.js';
 const names = { r: RED, g: GREEN, k: BLACK };
 const attachment = { clearValue: [0, 0, 0, 1] };
 
-/** A red cover of everything, with that state. */
+/** A red cover of everything, with this state. */
 async function covered(device: GPUDevice, act: (pass: GPURenderPassEncoder) => void): Promise<string[]> {
   const target = canvas(device);
   draw(
@@ -46,18 +46,18 @@ const box = (left: number, top: number, right: number, bottom: number) =>
   );
 
 describe('GPURenderPassEncoder state', () => {
-  parity('setScissorRect keeps drawing inside', async ({ device }) => {
+  parity('setScissorRect limits drawing to its inside', async ({ device }) => {
     expect(await covered(device, (encoded) => encoded.setScissorRect(1, 2, 3, 4))).toEqual(box(1, 2, 4, 6));
     expect(await covered(device, (encoded) => encoded.setScissorRect(0, 0, 0, 0))).toEqual(filled('k'));
   });
 
-  parity('setViewport says where clip space lands', async ({ device }) => {
+  parity('setViewport decides where clip space lands', async ({ device }) => {
     expect(await covered(device, (encoded) => encoded.setViewport(4, 2, 4, 4, 0, 1))).toEqual(
       box(4, 2, 8, 6),
     );
   });
 
-  parity('setBlendConstant is what blending multiplies by', async ({ device }) => {
+  parity('setBlendConstant sets the factor of blending', async ({ device }) => {
     const blend: GPUBlendState = {
       color: { srcFactor: 'constant', dstFactor: 'one' },
       alpha: { srcFactor: 'zero', dstFactor: 'one' },
@@ -96,7 +96,7 @@ describe('GPURenderPassEncoder state', () => {
     { deviation: 'sequences of coordinates have any length' },
   );
 
-  parity('setStencilReference is what is compared, and what is stored', async ({ device }) => {
+  parity('setStencilReference sets the compared and the stored value', async ({ device }) => {
     const format = 'stencil8';
     const stencil = canvas(device, { format, usage: RENDER_ATTACHMENT | TEXTURE_COPY_SRC });
     const target = canvas(device);
@@ -174,7 +174,7 @@ describe('GPURenderPassEncoder state', () => {
     ['a scissor outside the target', (encoded) => encoded.setScissorRect(0, 0, 9, 8)],
     ['a viewport larger than the limit', (encoded) => encoded.setViewport(0, 0, 9000, 8, 0, 1)],
     ['a viewport of negative width', (encoded) => encoded.setViewport(0, 0, -1, 8, 0, 1)],
-    ['a depth range that is none', (encoded) => encoded.setViewport(0, 0, 8, 8, 1, 0)],
+    ['an inverted depth range', (encoded) => encoded.setViewport(0, 0, 8, 8, 1, 0)],
     ['a depth range over 1', (encoded) => encoded.setViewport(0, 0, 8, 8, 0, 2)],
   ];
   for (const [why, act] of wrong) {

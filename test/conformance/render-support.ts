@@ -14,7 +14,7 @@ export const BLUE = [0, 0, 255, 255];
 export const WHITE = [255, 255, 255, 255];
 export const NOTHING = [0, 0, 0, 0];
 
-/** A texture to draw to and to read, of 8 x 8 texels where nothing else is said. */
+/** A texture to draw to and to read, of 8 x 8 texels by default. */
 export function canvas(device: GPUDevice, descriptor: Partial<GPUTextureDescriptor> = {}): GPUTexture {
   return device.createTexture({
     size: [8, 8],
@@ -26,7 +26,7 @@ export function canvas(device: GPUDevice, descriptor: Partial<GPUTextureDescript
 
 const BYTES_PER_ROW = 256;
 
-/** Where in a texture to read: all of the first layer of the first level where nothing else is said. */
+/** Where to read in a texture: by default all of the first layer of the first level. */
 export interface Where {
   mipLevel?: number;
   layer?: number;
@@ -34,7 +34,7 @@ export interface Where {
   bytesPerTexel?: number;
 }
 
-/** The bytes of one layer of a texture that has COPY_SRC, without space between its rows. */
+/** The bytes of one layer of a texture with COPY_SRC, without gaps between rows. */
 export async function bytesOfTexture(
   device: GPUDevice,
   texture: GPUTexture,
@@ -59,7 +59,7 @@ export async function bytesOfTexture(
   return bytes;
 }
 
-/** Every texel of a texture of four bytes a texel, row by row. */
+/** Every texel of a texture with four bytes a texel, row by row. */
 export async function texelsOf(device: GPUDevice, texture: GPUTexture, where?: Where): Promise<number[][]> {
   const bytes = await bytesOfTexture(device, texture, where);
   return Array.from({ length: bytes.length / 4 }, (_, index) => [
@@ -68,8 +68,8 @@ export async function texelsOf(device: GPUDevice, texture: GPUTexture, where?: W
 }
 
 /**
- * The picture in letters, a row a string: what each texel is called in `names`, or '?'. It says what a
- * spec draws, and shows at once where another was drawn.
+ * The picture in letters, one string a row: the name of each texel in `names`, or '?'. It tells what a spec
+ * draws, and shows a difference at once.
  */
 export async function picture(
   device: GPUDevice,
@@ -109,7 +109,7 @@ const COLORS = {
   white: { r: 1, g: 1, b: 1 },
 };
 
-/** A pipeline that covers everything with a color. */
+/** A pipeline that covers everything with one color. */
 export function cover(
   device: GPUDevice,
   color: Color = 'red',
@@ -150,7 +150,7 @@ export function rectangle(left: number, top: number, right: number, bottom: numb
   return [l, t, r, t, l, b, r, t, r, b, l, b];
 }
 
-/** The commands of one pass over a target that is cleared before. */
+/** The commands of one pass over a cleared target. */
 export function pass(
   device: GPUDevice,
   view: GPUTexture | GPUTextureView,
@@ -175,7 +175,7 @@ export function draw(...args: Parameters<typeof pass>): void {
   args[0].queue.submit([pass(...args)]);
 }
 
-/** A render pipeline's descriptor whose parts can be replaced. */
+/** A render pipeline descriptor with replaceable parts. */
 export function pipelineDescriptor(device: GPUDevice, more: object = {}): GPURenderPipelineDescriptor {
   const module = device.createShaderModule({ code: COVER });
   return {

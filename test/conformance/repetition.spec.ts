@@ -19,8 +19,8 @@ const affine = (device: GPUDevice) =>
     },
   });
 
-describe('a program that repeats itself', () => {
-  parity('rotates its buffers through the same work and gets each result', async ({ device }) => {
+describe('repetition', () => {
+  parity('rotating buffers through the same work gives each result', async ({ device }) => {
     const pipeline = affine(device);
     const pool = Array.from({ length: 3 }, (_, index) =>
       support.bufferOf(device, STORAGE | COPY_SRC, Uint32Array.of(index, 1, 2, 3)),
@@ -28,7 +28,7 @@ describe('a program that repeats itself', () => {
     const expected = [0, 1, 2].map((index) => [index, 1, 2, 3]);
     for (let round = 0; round < 15; round++) {
       const [from, to] = [round % 3, (round + 1) % 3] as const;
-      // A new uniform for each dispatch, as frameworks make them, with contents that come back.
+      // A new uniform for each dispatch, as frameworks make them, with contents that come again.
       const [factor, offset] = [1 + (round % 2), round % 5];
       const params = device.createBuffer({ size: 8, usage: UNIFORM | COPY_DST });
       device.queue.writeBuffer(params, 0, Uint32Array.of(factor, offset));
@@ -41,7 +41,7 @@ describe('a program that repeats itself', () => {
     expect(found).toEqual(expected);
   });
 
-  parity('uploads the same bytes, and others of the same size, each to its place', async ({ device }) => {
+  parity('repeated uploads of the same and of other bytes each reach their place', async ({ device }) => {
     const contents = [11, 22, 11, 33, 22, 11];
     const out = device.createBuffer({ size: 4 * contents.length, usage: COPY_SRC | COPY_DST });
     contents.forEach((number, index) => {
@@ -54,7 +54,7 @@ describe('a program that repeats itself', () => {
     expect(await u32sOf(device, out)).toEqual(contents);
   });
 
-  parity('makes a mistake each time and is told each time', async ({ device, scoped, uncaptured }) => {
+  parity('a repeated mistake is reported each time', async ({ device, scoped, uncaptured }) => {
     const layout = device.createBindGroupLayout({ entries: [] });
     const entries = [{ binding: 3, resource: { buffer: device.createBuffer({ size: 4, usage: STORAGE }) } }];
     const messages: (string | undefined)[] = [];
@@ -69,7 +69,7 @@ describe('a program that repeats itself', () => {
     expect((await uncaptured()).map((error) => error.message)).toEqual([messages[0], messages[0]]);
   });
 
-  parity('changes one thing in what it repeats, and only that changes', async ({ device }) => {
+  parity('changing one thing in a repetition changes only that', async ({ device }) => {
     const source = support.bufferOf(device, COPY_SRC, Uint32Array.of(1, 2, 3, 4));
     const found: number[][] = [];
     for (const [from, to, size] of [
@@ -96,7 +96,7 @@ describe('a program that repeats itself', () => {
     ]);
   });
 
-  parity('does the same on two devices at once, each with its own data', async ({ device, newDevice }) => {
+  parity('two devices can do the same at once, each with its own data', async ({ device, newDevice }) => {
     const devices = [device, await newDevice()];
     const outs = devices.map((each) => each.createBuffer({ size: 16, usage: STORAGE | COPY_SRC }));
     const pipelines = devices.map(affine);
@@ -113,7 +113,7 @@ describe('a program that repeats itself', () => {
     expect(await u32sOf(devices[1] as GPUDevice, outs[1] as GPUBuffer)).toEqual([11, 31, 1, 1]);
   });
 
-  parity('makes and destroys many buffers, and the last one is good', async ({ device, valid }) => {
+  parity('after many created and destroyed buffers, the last one works', async ({ device, valid }) => {
     const last = await valid(() => {
       for (let count = 0; count < 1000; count++) {
         device.createBuffer({ size: 16, usage: STORAGE }).destroy();

@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 import { canvas, draw, texelsOf } from './render-support.js';
 import { thrown } from './support.js';
 
-/** Samples a texture of a black and a white texel at `at`, in a picture of one texel. */
+/** Samples a black and a white texel at `at`, into a picture of one texel. */
 async function sampled(device: GPUDevice, sampler: GPUSampler, at: number): Promise<number> {
   const module = device.createShaderModule({
     code: `
@@ -41,7 +41,7 @@ async function sampled(device: GPUDevice, sampler: GPUSampler, at: number): Prom
 }
 
 describe('GPUDevice.createSampler', () => {
-  parity('needs no descriptor', async ({ device, globals, valid }) => {
+  parity('a sampler needs no descriptor', async ({ device, globals, valid }) => {
     const sampler = await valid(() => device.createSampler());
     expect(sampler).toBeInstanceOf(globals.GPUSampler);
     expect(sampler.label).toBe('');
@@ -50,7 +50,7 @@ describe('GPUDevice.createSampler', () => {
     await valid(() => device.createSampler({ compare: undefined, maxAnisotropy: undefined } as never));
   });
 
-  parity('nearest takes the nearer texel, linear mixes them', async ({ device }) => {
+  parity('nearest takes the nearer texel, linear mixes both', async ({ device }) => {
     const nearest = device.createSampler();
     expect(await sampled(device, nearest, 0.49)).toBe(0);
     expect(await sampled(device, nearest, 0.51)).toBe(255);
@@ -58,7 +58,7 @@ describe('GPUDevice.createSampler', () => {
     expect(Math.abs((await sampled(device, linear, 0.5)) - 128)).toBeLessThan(3);
   });
 
-  parity('address modes say what lies beyond the edge', async ({ device }) => {
+  parity('address modes decide what lies beyond the edge', async ({ device }) => {
     const at = (addressModeU: GPUAddressMode) => sampled(device, device.createSampler({ addressModeU }), 1.1);
     expect(await at('clamp-to-edge')).toBe(255);
     expect(await at('repeat')).toBe(0);
@@ -68,7 +68,7 @@ describe('GPUDevice.createSampler', () => {
   parity(
     'maxAnisotropy of one and a half is rounded to two',
     async ({ device, invalid }) => {
-      // More than one needs linear filters.
+      // More than one requires linear filters.
       await invalid(() => device.createSampler({ maxAnisotropy: 1.5 }));
     },
     { deviation: 'a clamped number is cut, not rounded' },
@@ -84,13 +84,13 @@ describe('GPUDevice.createSampler', () => {
     }
   });
 
-  parity('what cannot be sampled like that is a validation error', async ({ device, invalid }) => {
+  parity('an impossible sampler is a validation error', async ({ device, invalid }) => {
     await invalid(() => device.createSampler({ lodMinClamp: -1 }));
     await invalid(() => device.createSampler({ lodMinClamp: 2, lodMaxClamp: 1 }));
     await invalid(() => device.createSampler({ maxAnisotropy: 2 }));
   });
 
-  parity('values that do not exist throw a TypeError', ({ device }) => {
+  parity('unknown enumeration values throw a TypeError', ({ device }) => {
     for (const descriptor of [
       { addressModeU: 'clamp' },
       { magFilter: 'cubic' },

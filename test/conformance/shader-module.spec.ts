@@ -23,24 +23,27 @@ describe('GPUShaderModule', () => {
     expect([...info.messages]).toEqual([]);
   });
 
-  parity('a wrong module is a validation error that says where', async ({ device, invalid }) => {
+  parity('an invalid module is a validation error that tells the place', async ({ device, invalid }) => {
     await invalid(() => device.createShaderModule({ code: 'fn main() { let x = ; }', label: 'broken' }));
   });
 
-  parity('a wrong module has an error message at its place', async ({ device, globals, scoped, observe }) => {
-    let module: GPUShaderModule | undefined;
-    await scoped('validation', () => {
-      module = device.createShaderModule({ code: 'fn main() {\n  let x: i32 = wrong;\n}' });
-    });
-    const info = await (module as GPUShaderModule).getCompilationInfo();
-    const [message] = info.messages;
-    expect(info.messages.length).toBe(1);
-    expect(message).toBeInstanceOf(globals.GPUCompilationMessage);
-    expect(message?.type).toBe('error');
-    expect([message?.lineNum, message?.linePos]).toEqual([2, 16]);
-    expect([message?.offset, message?.length]).toEqual([27, 5]);
-    observe('messages', info.messages.map(plain));
-  });
+  parity(
+    'an invalid module has an error message with its place',
+    async ({ device, globals, scoped, observe }) => {
+      let module: GPUShaderModule | undefined;
+      await scoped('validation', () => {
+        module = device.createShaderModule({ code: 'fn main() {\n  let x: i32 = wrong;\n}' });
+      });
+      const info = await (module as GPUShaderModule).getCompilationInfo();
+      const [message] = info.messages;
+      expect(info.messages.length).toBe(1);
+      expect(message).toBeInstanceOf(globals.GPUCompilationMessage);
+      expect(message?.type).toBe('error');
+      expect([message?.lineNum, message?.linePos]).toEqual([2, 16]);
+      expect([message?.offset, message?.length]).toEqual([27, 5]);
+      observe('messages', info.messages.map(plain));
+    },
+  );
 
   parity('warnings are messages, not errors', async ({ device, valid, observe }) => {
     const code = 'fn f() -> i32 {\n  return 1;\n  let unreachable = 2;\n}';
@@ -62,7 +65,7 @@ describe('GPUShaderModule', () => {
     observe('messages', messages.map(plain));
   });
 
-  parity('places count UTF-16 code units', async ({ device, scoped, observe }) => {
+  parity('positions in messages count UTF-16 code units', async ({ device, scoped, observe }) => {
     let module: GPUShaderModule | undefined;
     await scoped('validation', () => {
       module = device.createShaderModule({ code: '/* \u{1f600} \u00e9 */ fn f() { wrong; }' });
@@ -73,7 +76,7 @@ describe('GPUShaderModule', () => {
     observe('messages', messages.map(plain));
   });
 
-  parity('the messages can be asked for again and are the same', async ({ device, scoped }) => {
+  parity('getCompilationInfo returns the same messages again', async ({ device, scoped }) => {
     let module: GPUShaderModule | undefined;
     await scoped('validation', () => {
       module = device.createShaderModule({ code: 'nonsense' });
@@ -94,25 +97,22 @@ describe('GPUShaderModule', () => {
     { deviation: 'messages is not a frozen array' },
   );
 
-  parity(
-    'code may hold any character, and is as long as it needs to be',
-    async ({ device, scoped, observe, valid }) => {
-      for (const code of [
-        '// \u{1f600}\nwrong',
-        '\0',
-        'a \0 b',
-        '\ud800',
-        `/*${'x'.repeat(100_000)}*/ wrong`,
-      ]) {
-        const error = await scoped('validation', () => device.createShaderModule({ code }));
-        observe('message', error?.message.slice(0, 400) ?? null);
-      }
-      const long = `/*${'\u00e9'.repeat(300_000)}*/ @compute @workgroup_size(1) fn main() {}`;
-      await valid(() => device.createShaderModule({ code: long }));
-    },
-  );
+  parity('code may hold any character and have any length', async ({ device, scoped, observe, valid }) => {
+    for (const code of [
+      '// \u{1f600}\nwrong',
+      '\0',
+      'a \0 b',
+      '\ud800',
+      `/*${'x'.repeat(100_000)}*/ wrong`,
+    ]) {
+      const error = await scoped('validation', () => device.createShaderModule({ code }));
+      observe('message', error?.message.slice(0, 400) ?? null);
+    }
+    const long = `/*${'\u00e9'.repeat(300_000)}*/ @compute @workgroup_size(1) fn main() {}`;
+    await valid(() => device.createShaderModule({ code: long }));
+  });
 
-  parity('the same wrong code is an error each time', async ({ device, invalid }) => {
+  parity('the same invalid code is an error each time', async ({ device, invalid }) => {
     await invalid(() => device.createShaderModule({ code: 'same mistake' }));
     await invalid(() => device.createShaderModule({ code: 'same mistake' }));
   });
@@ -122,7 +122,7 @@ describe('GPUShaderModule', () => {
     expect(device.createShaderModule({ code })).not.toBe(device.createShaderModule({ code }));
   });
 
-  parity('no code at all is a valid module', async ({ device, valid }) => {
+  parity('empty code is a valid module', async ({ device, valid }) => {
     await valid(() => device.createShaderModule({ code: '' }));
   });
 
@@ -130,7 +130,7 @@ describe('GPUShaderModule', () => {
     await invalid(() => device.createShaderModule({ code: 'enable subgroups;' }));
   });
 
-  parity('compilation hints are taken and change nothing', async ({ device, valid }) => {
+  parity('compilation hints are accepted and change nothing', async ({ device, valid }) => {
     const code = '@compute @workgroup_size(1) fn main() {}';
     await valid(() =>
       device.createShaderModule({ code, compilationHints: [{ entryPoint: 'main', layout: 'auto' }] }),

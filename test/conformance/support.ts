@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 
-/** A buffer with those contents. */
+/** A buffer with these contents. */
 export function bufferOf(
   device: GPUDevice,
   usage: GPUBufferUsageFlags,
@@ -13,7 +13,7 @@ export function bufferOf(
   return buffer;
 }
 
-/** The bytes of a buffer that has COPY_SRC. */
+/** The bytes of a buffer with COPY_SRC. */
 export async function bytesOf(device: GPUDevice, buffer: GPUBuffer): Promise<Uint8Array> {
   const staging = device.createBuffer({ size: buffer.size, usage: COPY_DST | MAP_READ });
   const encoder = device.createCommandEncoder();
@@ -25,12 +25,12 @@ export async function bytesOf(device: GPUDevice, buffer: GPUBuffer): Promise<Uin
   return bytes;
 }
 
-/** The numbers of a buffer of u32 that has COPY_SRC. */
+/** The u32 numbers of a buffer with COPY_SRC. */
 export async function u32sOf(device: GPUDevice, buffer: GPUBuffer): Promise<number[]> {
   return [...new Uint32Array((await bytesOf(device, buffer)).buffer)];
 }
 
-/** The name that a promise is rejected by. */
+/** The name of the exception that a promise rejects with. */
 export async function rejection(promise: Promise<unknown>): Promise<Error & { name: string }> {
   return promise.then(
     (value) => expect.fail(`the promise is resolved with ${String(value)}`),
@@ -38,7 +38,7 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & { na
   );
 }
 
-/** What `act` throws. */
+/** The exception that `act` throws. */
 export function thrown(act: () => unknown): Error {
   let value: unknown;
   try {
@@ -49,7 +49,7 @@ export function thrown(act: () => unknown): Error {
   return expect.fail(`nothing is thrown, but ${String(value)} returned`);
 }
 
-// The constants of GPUBufferUsage and GPUMapMode; that every target has these values is a spec too.
+// The constants of GPUBufferUsage and GPUMapMode. Another spec proves that every target has these values.
 export const MAP_READ = 0x1;
 export const MAP_WRITE = 0x2;
 export const COPY_SRC = 0x4;
@@ -64,7 +64,7 @@ export const COMPUTE = 0x4;
 export const READ = 0x1;
 export const WRITE = 0x2;
 
-/** Buffers bound whole to bindings 0, 1, ... of a group of the pipeline. */
+/** Binds whole buffers to bindings 0, 1, ... of a group of the pipeline. */
 export function bindGroup(
   device: GPUDevice,
   pipeline: GPUComputePipeline,

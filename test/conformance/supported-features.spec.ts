@@ -7,7 +7,7 @@ describe('GPUSupportedFeatures', () => {
   });
 
   parity(
-    'a device has the features that it was requested with, and no others',
+    'a device has exactly the requested features',
     async ({ newDevice }) => {
       const wanted: GPUFeatureName[] = ['timestamp-query', 'indirect-first-instance'];
       const { features } = await newDevice({ requiredFeatures: wanted });
@@ -21,7 +21,7 @@ describe('GPUSupportedFeatures', () => {
   );
 
   parity(
-    'a feature that another one implies comes with it',
+    'a feature brings the features that it implies',
     async ({ newDevice, observe }) => {
       const { features } = await newDevice({ requiredFeatures: ['subgroup-size-control'] });
       expect(features.has('subgroups')).toBe(true);
@@ -30,12 +30,12 @@ describe('GPUSupportedFeatures', () => {
     { features: ['subgroup-size-control'] },
   );
 
-  parity('a device of a core adapter has core-features-and-limits unasked', ({ device }) => {
+  parity('a device of a core adapter always has core-features-and-limits', ({ device }) => {
     expect([...device.features]).toEqual(['core-features-and-limits']);
     expect(device.features.size).toBe(1);
   });
 
-  parity('asking for a feature twice is asking once', async ({ newDevice }) => {
+  parity('asking for a feature twice counts once', async ({ newDevice }) => {
     const feature = 'core-features-and-limits';
     const { features } = await newDevice({ requiredFeatures: [feature, feature] });
     expect([...features]).toEqual([feature]);
@@ -54,7 +54,7 @@ describe('GPUSupportedFeatures', () => {
   });
 
   parity(
-    'values and entries list what keys lists, as of a set',
+    'values and entries list the same as keys, like a Set',
     ({ adapter: { features } }) => {
       const names = [...features.keys()];
       expect([...features.values()]).toEqual(names);
@@ -64,7 +64,7 @@ describe('GPUSupportedFeatures', () => {
   );
 
   parity(
-    'forEach visits every feature, with the set and the context it was given',
+    'forEach visits every feature, with the set and the given context',
     ({ adapter: { features } }) => {
       const context = {};
       const visits: unknown[] = [];
@@ -77,7 +77,7 @@ describe('GPUSupportedFeatures', () => {
   );
 
   parity(
-    'WGSLLanguageFeatures is a set in the same ways',
+    'WGSLLanguageFeatures is a set in the same way',
     ({ gpu: { wgslLanguageFeatures: features } }) => {
       const names = [...features];
       expect(names.length).toBe(features.size);
@@ -91,7 +91,7 @@ describe('GPUSupportedFeatures', () => {
     { deviation: 'setlikes have only has, keys and size' },
   );
 
-  parity('has no way to be changed', ({ device }) => {
+  parity('feature sets are read-only', ({ device }) => {
     for (const name of ['add', 'delete', 'clear']) expect(name in device.features, name).toBe(false);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
 import { parity } from './fixture.js';
 
-/** Every limit of the specification with the value that each device has at least, and whether less is better. */
+/** Every limit of the specification with its default, and whether less is better. */
 const defaults: Record<string, number> = {
   maxTextureDimension1D: 8192,
   maxTextureDimension2D: 8192,
@@ -44,12 +44,12 @@ const read = (limits: GPUSupportedLimits, name: string) =>
   (limits as unknown as Record<string, number>)[name];
 
 describe('GPUSupportedLimits', () => {
-  parity('a device has the default limits when none is asked for', ({ device }) => {
+  parity('a device has the default limits if none is requested', ({ device }) => {
     const limits = Object.fromEntries(Object.keys(defaults).map((name) => [name, read(device.limits, name)]));
     expect(limits).toEqual(defaults);
   });
 
-  parity('a limit that is asked for is had, and the others keep their defaults', async (t) => {
+  parity('a device has the requested limit, and defaults for the others', async (t) => {
     const { maxBufferSize } = t.adapter.limits;
     const { limits } = await t.newDevice({ requiredLimits: { maxBufferSize } });
     expect(limits.maxBufferSize).toBe(maxBufferSize);
@@ -64,7 +64,7 @@ describe('GPUSupportedLimits', () => {
     expect(limits.minStorageBufferOffsetAlignment).toBe(256);
   });
 
-  parity("all of the adapter's limits can be asked for at once", async ({ newDevice, adapter }) => {
+  parity('all limits of the adapter can be requested at once', async ({ newDevice, adapter }) => {
     const requiredLimits: Record<string, number> = {};
     for (const name in adapter.limits) {
       const value = read(adapter.limits, name);

@@ -15,7 +15,7 @@ import { copy, image, names, painted, usage } from './texture-copy-support.js';
 const chess = ['rgrg', 'grgr', 'rgrg', 'grgr'];
 
 describe('GPUCommandEncoder.copyTextureToBuffer', () => {
-  parity('copies rows, and leaves what is between them', async ({ device }) => {
+  parity('copyTextureToBuffer copies rows, and leaves the bytes between them', async ({ device }) => {
     const buffer = bufferOf(device, COPY_SRC | COPY_DST, new Uint8Array(520).fill(7));
     const texture = painted(device, chess);
     copy(device, (encoder) =>
@@ -26,7 +26,7 @@ describe('GPUCommandEncoder.copyTextureToBuffer', () => {
     expect([...bytes.subarray(255, 265)]).toEqual([7, ...GREEN, ...RED, 7]);
   });
 
-  parity('copies one aspect of depth and stencil', async ({ device }) => {
+  parity('copyTextureToBuffer copies one aspect of depth and stencil', async ({ device }) => {
     const texture = image(device, {
       format: 'depth24plus-stencil8',
       usage: usage | RENDER_ATTACHMENT,
@@ -51,7 +51,7 @@ describe('GPUCommandEncoder.copyTextureToBuffer', () => {
     expect([...stencil]).toEqual([9, 9]);
   });
 
-  parity('what cannot be copied is an error of finish', async ({ device, invalid }) => {
+  parity('an impossible copy to a buffer is an error of finish', async ({ device, invalid }) => {
     const buffer = device.createBuffer({ size: 1024, usage: COPY_DST });
     const attempt = async (texture: GPUTexture, to: GPUBuffer, aspect: GPUTextureAspect = 'all') => {
       const encoder = device.createCommandEncoder();
@@ -71,7 +71,7 @@ describe('GPUCommandEncoder.copyTextureToBuffer', () => {
 });
 
 describe('GPUCommandEncoder.copyTextureToTexture', () => {
-  parity('copies a part from one place to another', async ({ device }) => {
+  parity('copyTextureToTexture copies a part from one place to another', async ({ device }) => {
     const [source, destination] = [painted(device, chess), painted(device, ['bbbb', 'bbbb', 'bbbb'])];
     copy(device, (encoder) =>
       encoder.copyTextureToTexture(
@@ -83,7 +83,7 @@ describe('GPUCommandEncoder.copyTextureToTexture', () => {
     expect(await picture(device, destination, names)).toEqual(['bbbb', 'bgrg', 'brgr']);
   });
 
-  parity('copies between layers of one texture', async ({ device }) => {
+  parity('copyTextureToTexture copies between layers of one texture', async ({ device }) => {
     const texture = painted(device, ['rg', 'br'], { size: [2, 2, 3] });
     copy(device, (encoder) =>
       encoder.copyTextureToTexture({ texture }, { texture, origin: [0, 0, 2] }, [2, 2, 1]),
@@ -92,16 +92,21 @@ describe('GPUCommandEncoder.copyTextureToTexture', () => {
     expect(await picture(device, texture, names, { layer: 1 })).toEqual(['..', '..']);
   });
 
-  parity('copies between formats that differ in srgb alone', async ({ device, valid }) => {
-    const destination = image(device, { format: 'rgba8unorm-srgb' });
-    const texture = painted(device, chess);
-    await valid(() =>
-      copy(device, (encoder) => encoder.copyTextureToTexture({ texture }, { texture: destination }, [4, 4])),
-    );
-    expect(await picture(device, destination, names)).toEqual(chess);
-  });
+  parity(
+    'copyTextureToTexture copies between formats that differ only in srgb',
+    async ({ device, valid }) => {
+      const destination = image(device, { format: 'rgba8unorm-srgb' });
+      const texture = painted(device, chess);
+      await valid(() =>
+        copy(device, (encoder) =>
+          encoder.copyTextureToTexture({ texture }, { texture: destination }, [4, 4]),
+        ),
+      );
+      expect(await picture(device, destination, names)).toEqual(chess);
+    },
+  );
 
-  parity('what cannot be copied is an error of finish', async ({ device, invalid }) => {
+  parity('an impossible copy to a texture is an error of finish', async ({ device, invalid }) => {
     const texture = image(device, { label: 'one' });
     const attempts: [to: GPUTexture, size: GPUExtent3D, origin?: GPUOrigin3D][] = [
       [texture, [4, 4]],

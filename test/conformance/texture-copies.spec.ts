@@ -4,7 +4,7 @@ import { BLUE, GREEN, picture, RED, TEXTURE_COPY_SRC } from './render-support.js
 import { bufferOf, COPY_SRC, STORAGE, thrown } from './support.js';
 import { copy, image, names } from './texture-copy-support.js';
 
-/** Two rows of two texels, 256 bytes apart. */
+/** Two rows of two texels, with 256 bytes from one to the next. */
 function rowsBuffer(device: GPUDevice): GPUBuffer {
   const bytes = new Uint8Array(520);
   bytes.set([...RED, ...GREEN], 0);
@@ -13,7 +13,7 @@ function rowsBuffer(device: GPUDevice): GPUBuffer {
 }
 
 describe('GPUCommandEncoder.copyBufferToTexture', () => {
-  parity('copies rows to where they belong', async ({ device }) => {
+  parity('copyBufferToTexture copies rows to their place', async ({ device }) => {
     const texture = image(device);
     copy(device, (encoder) =>
       encoder.copyBufferToTexture(
@@ -25,19 +25,22 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
     expect(await picture(device, texture, names)).toEqual(['....', '....', '.rg.', '.br.']);
   });
 
-  parity('begins at the offset, and in one row needs no bytesPerRow', async ({ device }) => {
-    const texture = image(device);
-    copy(device, (encoder) =>
-      encoder.copyBufferToTexture(
-        { buffer: rowsBuffer(device), offset: 4 },
-        { texture, origin: { x: 3 } },
-        { width: 1 },
-      ),
-    );
-    expect(await picture(device, texture, names)).toEqual(['...g', '....', '....', '....']);
-  });
+  parity(
+    'copyBufferToTexture begins at the offset, and needs no bytesPerRow for one row',
+    async ({ device }) => {
+      const texture = image(device);
+      copy(device, (encoder) =>
+        encoder.copyBufferToTexture(
+          { buffer: rowsBuffer(device), offset: 4 },
+          { texture, origin: { x: 3 } },
+          { width: 1 },
+        ),
+      );
+      expect(await picture(device, texture, names)).toEqual(['...g', '....', '....', '....']);
+    },
+  );
 
-  parity('copies to levels and layers', async ({ device }) => {
+  parity('copyBufferToTexture copies to levels and layers', async ({ device }) => {
     const texture = image(device, { size: [4, 4, 2], mipLevelCount: 2 });
     copy(device, (encoder) =>
       encoder.copyBufferToTexture(
@@ -50,7 +53,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
     expect(await picture(device, texture, names, { mipLevel: 1, layer: 0 })).toEqual(['..', '..']);
   });
 
-  parity('copies layers that are rowsPerImage rows apart', async ({ device }) => {
+  parity('copyBufferToTexture copies layers that are rowsPerImage rows apart', async ({ device }) => {
     const texture = image(device, { size: [2, 1, 2] });
     copy(device, (encoder) =>
       encoder.copyBufferToTexture(
@@ -65,7 +68,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
 
   const wrong: [why: string, act: (encoder: GPUCommandEncoder, device: GPUDevice) => void][] = [
     [
-      'rows that are no multiple of 256 bytes apart',
+      'a distance of rows that is not a multiple of 256 bytes',
       (encoder, device) =>
         encoder.copyBufferToTexture(
           { buffer: rowsBuffer(device), bytesPerRow: 128 },
@@ -88,7 +91,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
         ),
     ],
     [
-      'more than the buffer has',
+      'a region beyond the buffer',
       (encoder, device) =>
         encoder.copyBufferToTexture(
           { buffer: rowsBuffer(device), bytesPerRow: 256 },
@@ -97,7 +100,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
         ),
     ],
     [
-      'more than the texture has',
+      'a region beyond the texture',
       (encoder, device) =>
         encoder.copyBufferToTexture(
           { buffer: rowsBuffer(device) },
@@ -115,7 +118,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
         ),
     ],
     [
-      'a level that is not there',
+      'a level that does not exist',
       (encoder, device) =>
         encoder.copyBufferToTexture(
           { buffer: rowsBuffer(device) },
@@ -167,7 +170,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
   );
 
   parity(
-    'an origin in a sequence is held to the range of its numbers',
+    'an origin in a sequence is checked for the range of its numbers',
     ({ device }) => {
       const texture = image(device);
       const encoder = device.createCommandEncoder();
@@ -180,7 +183,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
     { deviation: 'coordinates in a sequence have no range' },
   );
 
-  parity('what is no texture, buffer, origin or size throws a TypeError', ({ device }) => {
+  parity('a texture, buffer, origin or size of another type throws a TypeError', ({ device }) => {
     const [texture, buffer] = [image(device), rowsBuffer(device)];
     const encoder = device.createCommandEncoder();
     const attempt = (source: object, destination: object, size: unknown) => () =>
@@ -199,7 +202,7 @@ describe('GPUCommandEncoder.copyBufferToTexture', () => {
   });
 
   parity(
-    'an origin that is no object throws a TypeError',
+    'an origin that is not an object throws a TypeError',
     ({ device }) => {
       const [texture, buffer] = [image(device), rowsBuffer(device)];
       const encoder = device.createCommandEncoder();

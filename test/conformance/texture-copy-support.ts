@@ -1,6 +1,6 @@
 import { BLUE, canvas, GREEN, NOTHING, RED, TEXTURE_COPY_DST, TEXTURE_COPY_SRC } from './render-support.js';
 
-/** What the letters of a picture stand for. */
+/** The meaning of the letters in a picture. */
 export const names = { r: RED, g: GREEN, b: BLUE, '.': NOTHING };
 export const usage = TEXTURE_COPY_SRC | TEXTURE_COPY_DST;
 
@@ -9,7 +9,7 @@ export function image(device: GPUDevice, descriptor: Partial<GPUTextureDescripto
   return canvas(device, { size: [4, 4], usage, ...descriptor });
 }
 
-/** A texture whose texels are those that the letters of `rows` stand for. */
+/** A texture with the texels that the letters of `rows` stand for. */
 export function painted(
   device: GPUDevice,
   rows: string[],

@@ -20,7 +20,7 @@ const names = { r: RED, g: GREEN, b: BLUE, '.': NOTHING };
 const clearTo = (r: number, g: number, b: number) => ({ attachment: { clearValue: [r, g, b, 1] } });
 
 describe('GPUTexture.createView', () => {
-  parity('is an object with its label, and a new one each time', async ({ device, globals, valid }) => {
+  parity('createView returns a new object with its label', async ({ device, globals, valid }) => {
     const texture = canvas(device);
     const view = await valid(() => texture.createView({ label: 'seen' }));
     expect(view).toBeInstanceOf(globals.GPUTextureView);
@@ -29,7 +29,7 @@ describe('GPUTexture.createView', () => {
     expect(texture.createView().label).toBe('');
   });
 
-  parity('undefined members are absent', async ({ device, valid }) => {
+  parity('undefined members count as absent', async ({ device, valid }) => {
     const texture = canvas(device);
     await valid(() => texture.createView(undefined));
     await valid(() =>
@@ -37,7 +37,7 @@ describe('GPUTexture.createView', () => {
     );
   });
 
-  parity('of one level draws to that level', async ({ device }) => {
+  parity('a view of one level draws to that level', async ({ device }) => {
     const texture = canvas(device, { mipLevelCount: 3 });
     draw(device, texture.createView({ baseMipLevel: 1, mipLevelCount: 1 }), () => {}, clearTo(1, 0, 0));
     draw(device, texture.createView({ baseMipLevel: 2 }), () => {}, clearTo(0, 1, 0));
@@ -46,7 +46,7 @@ describe('GPUTexture.createView', () => {
     expect(await picture(device, texture, names, { mipLevel: 2 })).toEqual(filled('g', 2));
   });
 
-  parity('of one layer draws to that layer', async ({ device }) => {
+  parity('a view of one layer draws to that layer', async ({ device }) => {
     const texture = canvas(device, { size: [8, 8, 3] });
     const layer = (baseArrayLayer: number) =>
       texture.createView({ dimension: '2d', baseArrayLayer, arrayLayerCount: 1 });
@@ -56,17 +56,17 @@ describe('GPUTexture.createView', () => {
     expect(await picture(device, texture, names, { layer: 2 })).toEqual(filled('.'));
   });
 
-  parity('in another format encodes as that format', async ({ device }) => {
+  parity('a view in another format encodes as that format', async ({ device }) => {
     const texture = canvas(device, { size: [1, 1], viewFormats: ['rgba8unorm-srgb'] });
     draw(device, texture.createView({ format: 'rgba8unorm-srgb' }), () => {}, clearTo(0.5, 0, 0));
     expect(await texelsOf(device, texture)).toEqual([[188, 0, 0, 255]]);
   });
 
   const wrong: [why: string, view: GPUTextureViewDescriptor][] = [
-    ['a level that is not there', { baseMipLevel: 1 }],
-    ['more levels than there are', { mipLevelCount: 2 }],
+    ['a level that does not exist', { baseMipLevel: 1 }],
+    ['more levels than the texture has', { mipLevelCount: 2 }],
     ['no level', { mipLevelCount: 0 }],
-    ['a layer that is not there', { dimension: '2d', baseArrayLayer: 4 }],
+    ['a layer that does not exist', { dimension: '2d', baseArrayLayer: 4 }],
     ['several layers in 2d', { dimension: '2d', arrayLayerCount: 2 }],
     ['a cube of four layers', { dimension: 'cube' }],
     ['the dimension 3d of a 2d texture', { dimension: '3d' }],
@@ -99,14 +99,14 @@ describe('GPUTexture.createView', () => {
     await invalid(() => draw(device, view));
   });
 
-  parity('a format whose feature is not enabled throws a TypeError', async ({ device, valid }) => {
+  parity('a format without its feature throws a TypeError', async ({ device, valid }) => {
     const texture = canvas(device);
     await valid(() => {
       expect(thrown(() => texture.createView({ format: 'bc1-rgba-unorm' }))).toBeInstanceOf(TypeError);
     });
   });
 
-  parity('values that do not exist throw a TypeError', ({ device }) => {
+  parity('unknown enumeration values throw a TypeError', ({ device }) => {
     const texture = canvas(device);
     for (const descriptor of [
       { format: 'rgba9unorm' },
@@ -119,7 +119,7 @@ describe('GPUTexture.createView', () => {
     }
   });
 
-  parity('a swizzle is four of r, g, b, a, 0 and 1, and anything else a TypeError', ({ device }) => {
+  parity('a swizzle must be four of r, g, b, a, 0 and 1: anything else is a TypeError', ({ device }) => {
     const texture = canvas(device);
     for (const swizzle of ['', 'rgb', 'rgbaa', 'rgbx', 'RGBA']) {
       expect(

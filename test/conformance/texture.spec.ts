@@ -9,7 +9,7 @@ const make = (device: GPUDevice, more: object = {}) =>
 const sizeOf = ({ width, height, depthOrArrayLayers }: GPUTexture) => [width, height, depthOrArrayLayers];
 
 describe('GPUDevice.createTexture', () => {
-  parity('says what it was made with', async ({ device, globals, valid }) => {
+  parity('a texture tells how it was made', async ({ device, globals, valid }) => {
     const usage = TEXTURE_BINDING | TEXTURE_COPY_SRC;
     const texture = await valid(() =>
       make(device, { size: [8, 4, 3], mipLevelCount: 2, usage, label: 'seen' }),
@@ -27,14 +27,14 @@ describe('GPUDevice.createTexture', () => {
     ]);
   });
 
-  parity('still says so once it is destroyed, however often', async ({ device, valid }) => {
+  parity('a destroyed texture keeps its attributes', async ({ device, valid }) => {
     const texture = make(device, { sampleCount: 4, usage: TEXTURE_BINDING | RENDER_ATTACHMENT });
     await valid(() => texture.destroy());
     await valid(() => texture.destroy());
     expect([...sizeOf(texture), texture.sampleCount, texture.format]).toEqual([8, 4, 1, 4, 'rgba8unorm']);
   });
 
-  parity('takes a size as a sequence or as a dictionary, with what is missing as 1', ({ device }) => {
+  parity('the size of a texture is a sequence or dictionary; missing numbers are 1', ({ device }) => {
     const sizes: [GPUExtent3D, number[]][] = [
       [[8], [8, 1, 1]],
       [
@@ -66,7 +66,7 @@ describe('GPUDevice.createTexture', () => {
   );
 
   parity(
-    'a size is taken from any iterable',
+    'a size may be any iterable',
     ({ device }) => {
       expect(sizeOf(make(device, { size: new Set([8, 4]) }))).toEqual([8, 4, 1]);
       expect(sizeOf(make(device, { size: new Uint32Array([8, 4]) }))).toEqual([8, 4, 1]);
@@ -74,7 +74,7 @@ describe('GPUDevice.createTexture', () => {
     { deviation: 'sequences must be arrays' },
   );
 
-  parity('a size that is no size throws a TypeError', ({ device }) => {
+  parity('a malformed size throws a TypeError', ({ device }) => {
     for (const size of [8, 'large', [-1, 4], [2 ** 32, 1], { height: 4 }, [Number.NaN, 1]]) {
       expect(
         thrown(() => make(device, { size })),
@@ -105,7 +105,7 @@ describe('GPUDevice.createTexture', () => {
     });
   }
 
-  parity('an invalid texture keeps what it was asked to be', async ({ device, scoped }) => {
+  parity('an invalid texture keeps its attributes', async ({ device, scoped }) => {
     let texture: GPUTexture | undefined;
     await scoped('validation', () => {
       texture = make(device, { size: [8, 4], usage: 0, label: 'broken' });
@@ -126,7 +126,7 @@ describe('GPUDevice.createTexture', () => {
     expect([box.dimension, ...sizeOf(box)]).toEqual(['3d', 8, 4, 16]);
   });
 
-  parity('a format whose feature is not enabled throws a TypeError', async ({ device, valid }) => {
+  parity('a format without its feature throws a TypeError', async ({ device, valid }) => {
     await valid(() => {
       for (const format of [
         'bc1-rgba-unorm',
@@ -151,7 +151,7 @@ describe('GPUDevice.createTexture', () => {
   });
 
   parity(
-    'a format whose feature is enabled',
+    'a format with its feature',
     async ({ device, valid }) => {
       await valid(() => make(device, { format: 'bc1-rgba-unorm', size: [8, 8] }));
       await valid(() => make(device, { format: 'depth32float-stencil8', usage: RENDER_ATTACHMENT }));
@@ -159,7 +159,7 @@ describe('GPUDevice.createTexture', () => {
     { features: ['texture-compression-bc', 'depth32float-stencil8'] },
   );
 
-  parity('formats, dimensions and members that do not exist throw a TypeError', ({ device }) => {
+  parity('unknown formats, unknown dimensions and missing members throw a TypeError', ({ device }) => {
     for (const more of [
       { format: 'rgba9unorm' },
       { dimension: '4d' },
@@ -196,7 +196,7 @@ describe('GPUDevice.createTexture', () => {
   });
 
   parity(
-    'textureBindingViewDimension follows the shape on a compatibility device',
+    'on a compatibility device textureBindingViewDimension follows the shape',
     async ({ gpu, observe }) => {
       const adapter = (await gpu.requestAdapter({ featureLevel: 'compatibility' })) as GPUAdapter;
       const device = await adapter.requestDevice();
@@ -214,7 +214,7 @@ describe('GPUDevice.createTexture', () => {
     },
   );
 
-  parity('a destroyed texture fails when it is submitted', async ({ device, valid, invalid }) => {
+  parity('a destroyed texture makes the submit fail', async ({ device, valid, invalid }) => {
     const texture = make(device, { usage: RENDER_ATTACHMENT });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginRenderPass({

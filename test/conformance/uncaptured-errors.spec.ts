@@ -6,7 +6,7 @@ const mistake = (device: GPUDevice, label: string) =>
   device.createBuffer({ size: device.limits.maxBufferSize + 4, usage: COPY_DST, label });
 
 describe('uncaptured errors', () => {
-  parity('the event is a GPUUncapturedErrorEvent with the error', async (t) => {
+  parity('an uncaptured error is a GPUUncapturedErrorEvent', async (t) => {
     const events: GPUUncapturedErrorEvent[] = [];
     t.device.addEventListener(
       'uncapturederror',
@@ -26,7 +26,7 @@ describe('uncaptured errors', () => {
     t.observe('bubbles', event?.bubbles);
   });
 
-  parity('errors come in the order they were made', async ({ device, uncaptured }) => {
+  parity('uncaptured errors come in the order of the mistakes', async ({ device, uncaptured }) => {
     for (const label of ['one', 'two', 'three']) mistake(device, label);
     const errors = await uncaptured();
     expect(errors.map((error) => /one|two|three/.exec(error.message)?.[0])).toEqual(['one', 'two', 'three']);
@@ -51,7 +51,7 @@ describe('uncaptured errors', () => {
   });
 
   parity(
-    'the target of the event is the device',
+    'the target of an uncapturederror event is the device',
     async ({ device, uncaptured }) => {
       let target: unknown;
       device.addEventListener('uncapturederror', (event) => {
@@ -65,7 +65,7 @@ describe('uncaptured errors', () => {
   );
 
   parity(
-    'the handler is called on the device, with the event',
+    'onuncapturederror is called on the device, with the event',
     async ({ device, uncaptured, globals }) => {
       const calls: boolean[] = [];
       device.onuncapturederror = function (this: unknown, event) {
@@ -78,7 +78,7 @@ describe('uncaptured errors', () => {
     { deviation: 'events are for an EventTarget behind the device' },
   );
 
-  parity('the handler is called in its place among the listeners', async ({ device, uncaptured }) => {
+  parity('onuncapturederror is called in its place among the listeners', async ({ device, uncaptured }) => {
     const calls: string[] = [];
     device.addEventListener('uncapturederror', () => void calls.push('listener before'));
     device.onuncapturederror = () => void calls.push('first handler');
@@ -90,7 +90,7 @@ describe('uncaptured errors', () => {
   });
 
   parity(
-    'a handler that is no function is none',
+    'a handler that is not a function counts as none',
     async ({ device }) => {
       for (const handler of [5, 'handler', undefined]) {
         device.onuncapturederror = () => {};
@@ -101,7 +101,7 @@ describe('uncaptured errors', () => {
     { deviation: 'a handler must be a function' },
   );
 
-  parity('a listener that was removed is not called', async ({ device, uncaptured }) => {
+  parity('a removed listener is not called', async ({ device, uncaptured }) => {
     let calls = 0;
     const listener = () => void calls++;
     device.addEventListener('uncapturederror', listener);
@@ -123,7 +123,7 @@ describe('uncaptured errors', () => {
   });
 
   parity(
-    'no event comes from inside the call that made the mistake',
+    'no uncapturederror event comes inside the call with the mistake',
     async ({ device, uncaptured }) => {
       let inside = true;
       const seen: boolean[] = [];
@@ -136,7 +136,7 @@ describe('uncaptured errors', () => {
     { deviation: 'uncaptured errors come from inside the call' },
   );
 
-  parity('an error of one device is no event of another', async ({ device, newDevice, uncaptured }) => {
+  parity('an error of one device is not an event of another', async ({ device, newDevice, uncaptured }) => {
     const other = await newDevice();
     let calls = 0;
     other.addEventListener('uncapturederror', () => void calls++);
@@ -146,7 +146,7 @@ describe('uncaptured errors', () => {
     expect(calls).toBe(0);
   });
 
-  parity('events that a program dispatches itself arrive', ({ device, globals }) => {
+  parity('listeners receive events that the program dispatches', ({ device, globals }) => {
     const error = new globals.GPUValidationError('made up');
     const event = new globals.GPUUncapturedErrorEvent('custom', { error });
     const seen: unknown[] = [];

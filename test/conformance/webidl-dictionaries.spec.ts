@@ -3,7 +3,7 @@ import { parity } from './fixture.js';
 import { COPY_DST, rejection, thrown } from './support.js';
 
 describe('WebIDL dictionaries', () => {
-  parity('members may be inherited, be getters, and lie on a function', ({ device }) => {
+  parity('dictionary members may be inherited, getters, or on a function', ({ device }) => {
     const inherited = Object.create({ size: 8, usage: COPY_DST });
     expect(device.createBuffer(inherited).size).toBe(8);
     const getters = {
@@ -17,19 +17,19 @@ describe('WebIDL dictionaries', () => {
     expect(device.createBuffer(callable as never).size).toBe(16);
   });
 
-  parity('members that are unknown are ignored', async ({ device, valid }) => {
+  parity('unknown members are ignored', async ({ device, valid }) => {
     const descriptor = { size: 8, usage: COPY_DST, sizes: 'many' };
     expect((await valid(() => device.createBuffer(descriptor))).size).toBe(8);
   });
 
-  parity('members that are missing or undefined throw a TypeError where they are required', ({ device }) => {
+  parity('a missing or undefined required member throws a TypeError', ({ device }) => {
     for (const descriptor of [{}, { size: 4 }, { usage: 8 }, { size: undefined, usage: 8 }]) {
       expect(thrown(() => device.createBuffer(descriptor as never))).toBeInstanceOf(TypeError);
     }
   });
 
   parity(
-    'an error of a getter is the error of the call',
+    'an exception of a getter is the exception of the call',
     ({ device }) => {
       const mine = new Error('mine');
       const descriptor = {
@@ -44,7 +44,7 @@ describe('WebIDL dictionaries', () => {
   );
 
   parity(
-    'each member is read once, in the order of the names, those of the base first',
+    'each member is read once, in alphabetical order, the base dictionary first',
     ({ device }) => {
       const reads: string[] = [];
       const values = { size: 4, usage: COPY_DST } as Record<string, unknown>;
@@ -60,13 +60,13 @@ describe('WebIDL dictionaries', () => {
     { deviation: 'members are read in an order of its own' },
   );
 
-  parity('null and undefined are an empty dictionary where it is optional', ({ device, globals }) => {
+  parity('null and undefined count as an empty optional dictionary', ({ device, globals }) => {
     expect(device.createCommandEncoder(undefined)).toBeInstanceOf(globals.GPUCommandEncoder);
     expect(device.createCommandEncoder(null as never)).toBeInstanceOf(globals.GPUCommandEncoder);
   });
 
   parity(
-    'null and undefined throw a TypeError where a member is required',
+    'null and undefined throw a TypeError if a member is required',
     ({ device }) => {
       const create = device.createBuffer.bind(device) as (descriptor?: unknown) => GPUBuffer;
       expect(thrown(() => create())).toBeInstanceOf(TypeError);
@@ -76,7 +76,7 @@ describe('WebIDL dictionaries', () => {
     { deviation: 'null or undefined for a dictionary crashes it' },
   );
 
-  parity('what is no object throws a TypeError', ({ device }) => {
+  parity('a dictionary that is not an object throws a TypeError', ({ device }) => {
     for (const descriptor of [4, true, 'descriptor', 4n, Symbol('descriptor')]) {
       expect(
         thrown(() => device.createBuffer(descriptor as never)),
@@ -86,7 +86,7 @@ describe('WebIDL dictionaries', () => {
   });
 
   parity(
-    'what is no object throws a TypeError where the dictionary is optional',
+    'an optional dictionary that is not an object throws a TypeError',
     ({ device }) => {
       for (const descriptor of [4, true, 'descriptor']) {
         expect(thrown(() => device.createCommandEncoder(descriptor as never))).toBeInstanceOf(TypeError);
@@ -95,13 +95,13 @@ describe('WebIDL dictionaries', () => {
     { deviation: 'a string is taken for a dictionary' },
   );
 
-  parity('nested dictionaries are converted too', ({ device }) => {
+  parity('nested dictionaries are converted, too', ({ device }) => {
     const entries = [{ binding: 0, visibility: 4, buffer: { type: 'storage', minBindingSize: -1 } }];
     expect(thrown(() => device.createBindGroupLayout({ entries } as never))).toBeInstanceOf(TypeError);
   });
 
   parity(
-    'records keep their own enumerable names alone',
+    'records take only own enumerable names',
     async ({ device, valid }) => {
       const code = 'override a: u32 = 1; @compute @workgroup_size(1) fn main() { _ = a; }';
       const module = device.createShaderModule({ code });
@@ -113,7 +113,7 @@ describe('WebIDL dictionaries', () => {
     { deviation: 'records take inherited names' },
   );
 
-  parity('a promise is rejected where a conversion throws', async ({ newAdapter }) => {
+  parity('a promise method rejects if a conversion throws', async ({ newAdapter }) => {
     const adapter = await newAdapter();
     const wrong = { requiredFeatures: 5 } as never;
     expect(await rejection(adapter.requestDevice(wrong))).toBeInstanceOf(TypeError);

@@ -6,13 +6,13 @@ const sized = (device: GPUDevice, size: unknown) =>
   device.createBuffer({ size: size as number, usage: COPY_DST });
 
 describe('WebIDL numbers with [EnforceRange]', () => {
-  parity('are cut to an integer', ({ device }) => {
+  parity('numbers are cut to an integer', ({ device }) => {
     expect(sized(device, 4.9).size).toBe(4);
     expect(device.createBuffer({ size: 4, usage: COPY_DST + 0.5 }).usage).toBe(COPY_DST);
   });
 
   parity(
-    'a fraction above minus one is zero',
+    'a fraction above minus one becomes zero',
     ({ device }) => {
       expect(sized(device, -0.5).size).toBe(0);
       expect(Object.is(sized(device, -0).size, 0)).toBe(true);
@@ -20,7 +20,7 @@ describe('WebIDL numbers with [EnforceRange]', () => {
     { deviation: 'a fraction above minus one is out of range' },
   );
 
-  parity('throw a TypeError where they are out of range', async ({ device, valid }) => {
+  parity('numbers out of range throw a TypeError', async ({ device, valid }) => {
     await valid(() => {
       for (const size of [
         -1,
@@ -44,12 +44,12 @@ describe('WebIDL numbers with [EnforceRange]', () => {
     });
   });
 
-  parity('the largest integer is in range: what is wrong with it is for the device to say', async (t) => {
+  parity('the largest integer is in range: the device finds its errors', async (t) => {
     await t.invalid(() => sized(t.device, Number.MAX_SAFE_INTEGER));
   });
 
   parity(
-    'are what their value converts to',
+    'numbers are converted from any value',
     ({ device }) => {
       expect(sized(device, '16').size).toBe(16);
       expect(sized(device, '0x10').size).toBe(16);
@@ -61,7 +61,7 @@ describe('WebIDL numbers with [EnforceRange]', () => {
     { deviation: 'numbers must be numbers' },
   );
 
-  parity('text that is no number throws a TypeError', ({ device }) => {
+  parity('text that is not a number throws a TypeError', ({ device }) => {
     expect(thrown(() => sized(device, 'four'))).toBeInstanceOf(TypeError);
     expect(thrown(() => sized(device, {}))).toBeInstanceOf(TypeError);
   });
@@ -78,7 +78,7 @@ describe('WebIDL numbers with [EnforceRange]', () => {
     expect(thrown(() => sized(device, Symbol('4')))).toBeInstanceOf(TypeError);
   });
 
-  parity('of an argument are converted as those of a dictionary', async ({ device, valid }) => {
+  parity('numbers in arguments are converted like those in dictionaries', async ({ device, valid }) => {
     const buffer = sized(device, 16);
     const write = (offset: unknown) => () =>
       device.queue.writeBuffer(buffer, offset as number, new Uint8Array(4));
@@ -88,7 +88,7 @@ describe('WebIDL numbers with [EnforceRange]', () => {
     }
   });
 
-  parity('undefined is no number where one is required', ({ device }) => {
+  parity('undefined for a required number throws a TypeError', ({ device }) => {
     const buffer = sized(device, 16);
     const write = () => device.queue.writeBuffer(buffer, undefined as never, new Uint8Array(4));
     expect(thrown(write)).toBeInstanceOf(TypeError);
@@ -104,7 +104,7 @@ describe('WebIDL booleans', () => {
   });
 
   parity(
-    'are what is truthy',
+    'booleans follow truthiness',
     ({ device }) => {
       const state = (mappedAtCreation: unknown) =>
         device.createBuffer({ size: 4, usage: COPY_DST, mappedAtCreation: mappedAtCreation as boolean })

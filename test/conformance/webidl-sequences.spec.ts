@@ -5,12 +5,12 @@ import { COMPUTE, COPY_DST, thrown } from './support.js';
 const entry = { binding: 0, visibility: COMPUTE, buffer: {} } as const;
 
 describe('WebIDL sequences', () => {
-  parity('come from arrays', async ({ device, valid }) => {
+  parity('sequences come from arrays', async ({ device, valid }) => {
     await valid(() => device.createBindGroupLayout({ entries: [entry] }));
   });
 
   parity(
-    'come from anything that can be iterated',
+    'sequences come from any iterable',
     async ({ device, valid, globals }) => {
       function* generated() {
         yield entry;
@@ -24,7 +24,7 @@ describe('WebIDL sequences', () => {
       for (const entries of iterables) {
         const layout = await valid(() => device.createBindGroupLayout({ entries: entries as never }));
         expect(layout).toBeInstanceOf(globals.GPUBindGroupLayout);
-        // The layout has the entry: no bind group without one fits it.
+        // The layout has the entry, so a bind group without one does not fit.
         const error = await valid(() =>
           device.createPipelineLayout({ bindGroupLayouts: new Set([layout]) as never }),
         );
@@ -35,7 +35,7 @@ describe('WebIDL sequences', () => {
   );
 
   parity(
-    'of commands come from a Set',
+    'a sequence of commands may be a Set',
     async ({ device, valid }) => {
       const buffer = device.createBuffer({ size: 4, usage: COPY_DST });
       const encoder = device.createCommandEncoder();
@@ -47,7 +47,7 @@ describe('WebIDL sequences', () => {
   );
 
   parity(
-    'read the iterator once, and do not close it where an element cannot be converted',
+    'a sequence reads the iterator once, and does not close it if an element cannot be converted',
     ({ device }) => {
       const steps: string[] = [];
       const sized = (...numbers: unknown[]) => ({
@@ -79,7 +79,7 @@ describe('WebIDL sequences', () => {
     expect(thrown(() => device.queue.submit({ length: 0 } as never))).toBeInstanceOf(TypeError);
   });
 
-  parity('a string or a number is no sequence', ({ device }) => {
+  parity('a string or a number as a sequence throws a TypeError', ({ device }) => {
     for (const entries of ['ab', 5, true]) {
       expect(thrown(() => device.createBindGroupLayout({ entries: entries as never }))).toBeInstanceOf(
         TypeError,
@@ -88,7 +88,7 @@ describe('WebIDL sequences', () => {
   });
 
   parity(
-    'an error of an iterator is the error of the call',
+    'an exception of an iterator is the exception of the call',
     ({ device }) => {
       const mine = new Error('mine');
       const entries = {
@@ -103,9 +103,9 @@ describe('WebIDL sequences', () => {
   );
 
   parity(
-    'of features take what converts to a name',
+    'a sequence of features takes values that convert to a name',
     async ({ newDevice }) => {
-      // TensorFlow.js asks for a feature in an array of its own.
+      // TensorFlow.js gives a feature as an array.
       const requiredFeatures = [['timestamp-query']] as never;
       const { features } = await newDevice({ requiredFeatures });
       expect(features.has('timestamp-query')).toBe(true);
@@ -115,7 +115,7 @@ describe('WebIDL sequences', () => {
 });
 
 describe('WebIDL enumerations and strings', () => {
-  parity('a name that is not among them throws a TypeError', ({ device }) => {
+  parity('an unknown enumeration value throws a TypeError', ({ device }) => {
     expect(thrown(() => device.createQuerySet({ type: 'other' as never, count: 1 }))).toBeInstanceOf(
       TypeError,
     );
@@ -125,13 +125,13 @@ describe('WebIDL enumerations and strings', () => {
     expect(thrown(() => device.createQuerySet({ type: '' as never, count: 1 }))).toBeInstanceOf(TypeError);
   });
 
-  parity('a name may come from an object that converts to it', ({ device }) => {
+  parity('an enumeration value may come from an object that converts to it', ({ device }) => {
     const type = { toString: () => 'occlusion' } as never;
     expect(device.createQuerySet({ type, count: 1 }).type).toBe('occlusion');
   });
 
   parity(
-    'a symbol is no string',
+    'a symbol for a string throws a TypeError',
     ({ device }) => {
       const label = Symbol('label') as never;
       expect(thrown(() => device.createBuffer({ size: 4, usage: COPY_DST, label }))).toBeInstanceOf(

@@ -22,12 +22,12 @@ function outcome(convert: (value: unknown) => unknown, sketch: Sketch): Outcome 
     return { value: convert(live(sketch, trace)), trace };
   } catch (error) {
     const { name, message } = error as Error;
-    // The words of a TypeError are the converter's own; an exception of the value's code is passed on as it is.
+    // The message of a TypeError is the converter's own. An exception from the value's own code is passed on.
     return { thrown: name === 'TypeError' ? name : `${name} ${message}`, trace };
   }
 }
 
-/** Names without a prototype, and members that are undefined, are as good as others. */
+/** Names without a prototype, and members that are undefined, count as equal. */
 function plain(value: unknown): unknown {
   if (value instanceof Resource) return 'resource';
   if (Array.isArray(value)) return value.map(plain);
@@ -50,13 +50,13 @@ function converts(
         ...expected,
         value: plain(expected.value),
       });
-      // Which zero it is, is a part of the value.
+      // The sign of a zero is a part of the value.
       expect(isDeepStrictEqual(plain(actual.value), plain(expected.value)), 'equal to the sign of zero').toBe(
         true,
       );
     });
     await check(property, TRIES);
-    // Always the same values: this is about the generator, and must not fail by chance.
+    // Always the same values: this tests the generator, and must not fail by chance.
     const outcomes = fc.sample(values, { seed: 1, numRuns: TRIES }).map((sketch) => outcome(model, sketch));
     const kinds = new Set(outcomes.map(({ thrown }) => (thrown ? 'refused' : 'converted')));
     expect([...kinds].sort()).toEqual(what === 'boolean' ? ['converted'] : ['converted', 'refused']);
@@ -128,7 +128,7 @@ describe('conversions of WebGPU', () => {
   const one = { type: idl.unsignedLong, default: 1 };
   converts(
     'GPUExtent3D',
-    // A member that is undefined is a member that is absent: what was not given at all is tried elsewhere.
+    // A member that is undefined counts as absent. Other tests give no member at all.
     size,
     (value) => {
       if (value === undefined) throw new TypeError('required');

@@ -4,7 +4,7 @@ import { COMPUTE_LAYOUTS, SHADERS } from './shaders.js';
 
 export type Interpreters<K extends Name> = { [N in K]: (run: Run, op: Operation<N>) => unknown };
 
-/** A descriptor whose absent members are undefined, which WebIDL takes for absent. */
+/** A descriptor whose absent members are undefined: WebIDL treats both alike. */
 // biome-ignore lint/suspicious/noExplicitAny: random values are of no type of WebGPU's.
 export const descriptor = (members: object): any => members;
 

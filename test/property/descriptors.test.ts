@@ -22,14 +22,14 @@ const small = fc.constantFrom(0, 1, 2, 3, 4, 8, 16, 255, 65536, 2 ** 32 - 1, 2 *
 const flags = fc.oneof(fc.integer({ min: 0, max: 63 }), fc.constantFrom(1, 2, 4, 16, 0x17, 2 ** 31));
 const number = fc.oneof(fc.constantFrom(0, 1, 0.5, 32, -1, 1e38, 1e39, Number.NaN), fc.float());
 
-/** Names that mostly are values of the enumeration. */
+/** Names that are mostly values of the enumeration. */
 const named = (...names: string[]) =>
   fc.oneof(
     { weight: 20, arbitrary: fc.constantFrom(...names) },
     { weight: 1, arbitrary: fc.constantFrom('', 'other', names[0]?.toUpperCase()) },
   );
 
-/** A dictionary of which any member may be missing, but for those that `required` names, which rarely are. */
+/** A dictionary of which any member may be missing. Those in `required` are rarely missing. */
 function members(model: Record<string, fc.Arbitrary<unknown>>, ...required: string[]): fc.Arbitrary<object> {
   const all = Object.entries(model).map(([name, member]) => {
     const absent = fc.constant(undefined);
@@ -39,7 +39,7 @@ function members(model: Record<string, fc.Arbitrary<unknown>>, ...required: stri
   return fc.record(Object.fromEntries(all));
 }
 
-/** What is left without the members that are undefined. */
+/** The object without its undefined members. */
 const defined = (made: object) =>
   Object.fromEntries(Object.entries(made).filter(([, value]) => value !== undefined));
 
@@ -90,10 +90,10 @@ const DESCRIPTORS = {
     lodMinClamp: number,
     lodMaxClamp: number,
     compare: named(...COMPARE),
-    // No fractions, which Dawn cuts off where WebIDL rounds.
+    // No fractions: Dawn truncates where WebIDL rounds.
     maxAnisotropy: fc.constantFrom(0, 1, 2, 4, 16, 255, 65535, 65536, 2 ** 32, -1, Number.NaN),
   }),
-  // Without a size local Dawn crashes.
+  // Without a size, local Dawn crashes.
   createTexture: members(
     {
       size: fc.oneof(
@@ -144,7 +144,7 @@ async function tell(device: GPUDevice, method: Method, descriptor: object): Prom
   return thrown || (error ? `${error.constructor.name}: ${error.message}` : 'none');
 }
 
-test('a random descriptor is refused through Farlight as on local Dawn', { timeout }, async () => {
+test('a random descriptor has the same outcome through Farlight as on local Dawn', { timeout }, async () => {
   const devices: GPUDevice[] = [];
   for (const name of ['local', 'memory'] as const) {
     const adapter = await (await open(name)).gpu.requestAdapter();
@@ -158,7 +158,7 @@ test('a random descriptor is refused through Farlight as on local Dawn', { timeo
     expect(await tell(farlight, method, descriptor)).toBe(here);
   });
   await check(property, 1500);
-  // Always the same descriptors: this is about the generator, and must not fail by chance.
+  // Always the same descriptors: this tests the generator, and must not fail by chance.
   const kinds = new Map<string, number>();
   for (const { method, descriptor } of fc.sample(descriptors, { seed: 1, numRuns: 300 })) {
     const kind = (await tell(local, method, descriptor)).replace(/:.*/s, '');

@@ -20,7 +20,7 @@ type Encoding =
   | 'debug'
   | 'finish';
 
-/** The pass, if it has what the operation calls: which passes have it is the same everywhere. */
+/** The pass, if it has the operation: that is the same on each side. */
 function passWith<M extends string>(
   run: Run,
   ref: number,

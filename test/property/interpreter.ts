@@ -11,7 +11,7 @@ const INTERPRETERS = { ...creating, ...encoding, ...using } as {
   [N in Exclude<Name, 'settle' | 'tick'>]: (run: Run, op: Operation<N>) => unknown;
 };
 
-/** What makes an object that never changes. */
+/** Operations that make objects which never change. */
 const IMMUTABLE: ReadonlySet<Name> = new Set([
   'view',
   'sampler',
@@ -25,8 +25,8 @@ const IMMUTABLE: ReadonlySet<Name> = new Set([
 ]);
 
 /**
- * Runs a program on a GPU, with devices of its own, and gives all that it could see. `times` is how often
- * it makes each object that never changes, with the same descriptor.
+ * Runs a program on a GPU, with devices of its own, and returns everything that it could see. `times`: how
+ * often it makes each object that never changes, with the same descriptor.
  */
 export async function interpret(gpu: GPU, program: Program, times = 1): Promise<Observations> {
   const needsTwo = program.some((op) => 'device' in op && op.device === 1);
@@ -36,7 +36,7 @@ export async function interpret(gpu: GPU, program: Program, times = 1): Promise<
     for (const [at, op] of program.entries()) {
       run.begin(at, op.op);
       try {
-        // Nothing else lets the event loop turn, so that what is seen at once depends on no timing.
+        // Nothing else lets the event loop turn. So the immediate results depend on no timing.
         if (op.op === 'settle') await run.settle();
         else if (op.op === 'tick') await undefined;
         else for (let count = IMMUTABLE.has(op.op) ? times : 1; count > 0; count -= 1) step(run, op);
@@ -63,7 +63,7 @@ async function newDevice(gpu: GPU): Promise<GPUDevice> {
   return adapter.requestDevice();
 }
 
-/** Reads what is left: the contents of what was made, the errors that scopes hold, those that none caught. */
+/** Reads the rest: the contents of all objects, the errors in scopes, and those that no scope caught. */
 async function finish(run: Run): Promise<void> {
   await run.settle();
   await readBack(run);

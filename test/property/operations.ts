@@ -19,8 +19,8 @@ const maybe = <T>(arbitrary: fc.Arbitrary<T>, absent = 2, present = 1): fc.Arbit
   );
 
 /**
- * An object made before, counted back from the latest, modulo how many there are: so a program means
- * something whichever of its operations the shrinker takes away.
+ * An object that was made before, counted back from the latest, modulo their number. So a program stays
+ * meaningful when the shrinker removes operations.
  */
 export const ref = weighted([12, 0], [5, 1], [3, 2, 3], [1, 4, 5, 6, 9]);
 
@@ -34,7 +34,7 @@ const offset = weighted(
 );
 const count = weighted([8, 1, 3], [3, 2, 6], [0.3, -1, 1.5]);
 const value = fc.integer({ min: 1, max: 4 });
-/** Almost all is on the first device; what is on the second is for crossing them. */
+/** Almost everything is on the first device. The second one serves to mix devices. */
 const device = weighted([60, 0], [1, 1]);
 
 const bufferUsage = weighted(
@@ -43,7 +43,7 @@ const bufferUsage = weighted(
   [5, 0x9, 0x6],
   [3, 0x48, 0x2c, 0x1c, 0x20c],
   [1, 0x8, 0x4, 0x80],
-  // No usage, mappings with what they do not go with, and a bit that is none.
+  // No usage, mappings with usages that exclude them, and a bit without meaning.
   [0.7, 0, 0x3, 0x81, 0x10000],
 );
 const textureFormat = weighted(
@@ -53,7 +53,7 @@ const textureFormat = weighted(
   [0.5, 'rgba8snorm', 'bc1-rgba-unorm', 'no-such-format'],
 );
 const textureUsage = weighted([10, 0x17], [4, 0x13, 0x10, 0x11], [2, 0x3, 0x6, 0x1f], [0.7, 0, 0x100]);
-// Sequences of other lengths, and origins out of range, are left out: Dawn takes them where WebIDL does not.
+// Without sequences of other lengths, and without origins out of range: Dawn accepts them, WebIDL does not.
 const extent: fc.Arbitrary<number[]> = fc.oneof(
   { weight: 60, arbitrary: fc.constantFrom<number[]>([8, 8], [4, 4], [8], [8, 8, 2], [1, 1]) },
   { weight: 10, arbitrary: fc.constantFrom<number[]>([16, 16], [0, 4], [8, 8, 3], [9, 1], [4, 4, 0]) },
@@ -87,12 +87,12 @@ const text = weighted([4, 'group'], [1, '', 'größe']);
 const kind = fc.constantFrom('buffer', 'texture', 'encoder', 'bindGroup', 'pipeline', 'querySet' as const);
 const debugTarget = fc.constantFrom('encoder', 'pass', 'bundle');
 
-/** What is bound: a part of a buffer, or an object as it is. */
+/** The bound resource: a part of a buffer, or an object as it is. */
 type BindingKind = 'buffer' | 'whole buffer' | 'view' | 'texture' | 'sampler';
 
 /**
- * Every operation that a random program may have, with the values that it may have them with. What is read
- * by draws and dispatches as their counts comes from `indirect` alone, so that no program runs for hours.
+ * Every operation of random programs, with its possible values. Counts that draws and dispatches read come
+ * only from `indirect`, so that no program runs for hours.
  */
 export const OPERATIONS = {
   buffer: { device, size, usage: bufferUsage, mapped: weighted([5, false], [1, true]) },
@@ -295,7 +295,7 @@ export const OPERATIONS = {
   done: { device },
   compilation: { module: ref },
   label: { kind, object: ref, text },
-  /** Lets what was recorded leave, and no answer come back. */
+  /** Sends recorded commands, before any reply comes. */
   tick: {},
   /** Waits until every promise is settled. */
   settle: {},

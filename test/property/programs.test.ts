@@ -13,7 +13,7 @@ for (const [name, usual, times, which] of [
   ['memory', USUAL_PROGRAMS / 4, 4, 'a random program that makes equal objects again and again'],
   ['host', USUAL_PROGRAMS / 4, 1, 'a random program'],
 ] as const) {
-  test(`${which} sees through Farlight (${name}) what it sees on local Dawn`, {
+  test(`${which} sees the same through Farlight (${name}) as on local Dawn`, {
     timeout,
   }, async () => {
     const [local, farlight] = [await open('local'), await open(name)];
@@ -21,26 +21,26 @@ for (const [name, usual, times, which] of [
       journal(program);
       const here = await interpret(local.gpu, program, times);
       const there = await interpret(farlight.gpu, program, times);
-      expect(there.calls, 'what calls do at once').toEqual(here.calls);
-      expect(there.promises, 'how promises are settled').toEqual(here.promises);
+      expect(there.calls, 'the immediate results of calls').toEqual(here.calls);
+      expect(there.promises, 'the settled promises').toEqual(here.promises);
       expect(there.uncaptured, 'errors that no scope catches').toEqual(here.uncaptured);
-      // Local Dawn settles mappings that fail late, see the known deviations.
+      // Local Dawn settles mappings that fail too late: see the known deviations.
       expect(there.misordered, 'promises that are settled too early').toEqual([]);
     });
     await check(property, usual);
   });
 }
 
-/** What a good share of random programs must come to, or the property above would say little. */
+/** A good share of random programs must reach each of these, or the property above would mean little. */
 const COVERED: [what: string, percent: number, seen: (observed: Observations) => boolean][] = [
   ['a validation error', 60, ({ uncaptured }) => some(uncaptured, /GPUValidationError/)],
-  ['an error that a scope catches', 5, ({ promises }) => some(promises, /popScope: GPUValidationError/)],
+  ['an error in a scope', 5, ({ promises }) => some(promises, /popScope: GPUValidationError/)],
   ['an exception', 20, ({ calls }) => some(calls, /throws/)],
   ['a mapping', 20, ({ promises }) => some(promises, /map: mapped/)],
-  ['a mapping that is refused', 10, ({ promises }) => some(promises, /map: rejected/)],
+  ['a rejected mapping', 10, ({ promises }) => some(promises, /map: rejected/)],
   ['a range of a mapping', 20, ({ calls }) => some(calls, /range: \d+ bytes/)],
   [
-    'contents of a buffer that are not zero',
+    'a buffer with contents other than zero',
     25,
     ({ calls }) => some(calls, /buffer \d+ has (00)*[0-9a-f]*[1-9a-f]/),
   ],
@@ -59,9 +59,9 @@ const COVERED: [what: string, percent: number, seen: (observed: Observations) =>
 
 const some = (texts: readonly string[], pattern: RegExp) => texts.some((text) => pattern.test(text));
 
-test('random programs do most of what programs do', { timeout }, async () => {
+test('random programs cover most of what programs do', { timeout }, async () => {
   const { gpu } = await open('local');
-  // Always the same ones: this is about the generator, and must not fail by chance.
+  // Always the same programs: this tests the generator, and must not fail by chance.
   const sample = fc.sample(programs, { seed: 1, numRuns: 150 });
   const observed: Observations[] = [];
   for (const program of sample) observed.push(await interpret(gpu, program));

@@ -6,7 +6,7 @@ export type Program = Operation[];
 type Step = fc.Arbitrary<Operation | null>;
 type Phrase = fc.Arbitrary<(Operation | null)[]>;
 
-/** An operation that may be missing, which the shrinker tries first. */
+/** An operation that may be missing; the shrinker tries that first. */
 const step = (op: fc.Arbitrary<Operation>, missing = 1): Step =>
   fc.oneof(
     { withCrossShrink: true },
@@ -18,7 +18,7 @@ const one = <K extends Name>(name: K, given?: Partial<Operation<K>>): Step => st
 const sometimes = <K extends Name>(name: K, given?: Partial<Operation<K>>): Step =>
   step(operation(name, given), 60);
 
-/** Any operation, wherever it stands. */
+/** Any operation, at any place. */
 const any: Step = step(fc.oneof(...(Object.keys(OPERATIONS) as Name[]).map((name) => operation(name))));
 const sometimesAny: Step = fc.oneof(
   { withCrossShrink: true },
@@ -71,7 +71,7 @@ const rendering = [
 
 type Bound = Operation<'bindGroup'>['entries'][number];
 
-/** The latest object of a kind, whole. */
+/** The latest object of a kind, as a whole. */
 const bound = (binding: number, kind: Bound['kind'] = 'buffer'): Bound =>
   ({ binding, kind, resource: 0, offset: undefined, size: undefined }) as Bound;
 
@@ -87,7 +87,7 @@ const computing = (code: Operation<'shader'>['code'], ...entries: Bound[]) => [
   one('setBindGroup', { pass: 0, index: 0, group: 0, offsets: [] }),
 ];
 
-/** What programs do, in the small: each phrase means something as it stands, unless an operation is missing or added. */
+/** Small pieces of typical programs. Each is valid, unless an operation is missing or added. */
 const PHRASES: [number, Phrase][] = [
   [3, phrase(one('buffer', storage), one('writeBuffer', { buffer: 0 }))],
   [
@@ -263,7 +263,7 @@ const PHRASES: [number, Phrase][] = [
   [5, phrase(any, any, any)],
 ];
 
-/** A random program: mostly what a program would do, here and there something that is wrong. */
+/** A random program: mostly typical, with a mistake here and there. */
 export const programs: fc.Arbitrary<Program> = fc
   .array(fc.oneof(...PHRASES.map(([weight, arbitrary]) => ({ weight, arbitrary }))), {
     minLength: 1,

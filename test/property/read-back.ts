@@ -2,7 +2,7 @@ import { describe, type Run } from './run.js';
 
 const BYTES_PER_ROW = 256;
 
-/** Notes the contents of every buffer and texture, and of those that have none to give, the error. */
+/** Notes the contents of every buffer and texture, or the error if there are none. */
 export async function readBack(run: Run): Promise<void> {
   for (const buffer of run.all('buffer')) await inScope(run, buffer, () => bytesOfBuffer(run, buffer));
   for (const texture of run.all('texture')) await inScope(run, texture, () => bytesOfTexture(run, texture));
@@ -33,7 +33,7 @@ async function inScope(run: Run, object: GPUBuffer | GPUTexture, stage: () => St
 }
 
 function bytesOfBuffer(run: Run, buffer: GPUBuffer): Staged {
-  // It may be mapped still, and could not be read then.
+  // It may still be mapped, and then it could not be read.
   buffer.unmap();
   if (buffer.usage & 0x1) return { mapped: buffer, promise: buffer.mapAsync(0x1) };
   if (!(buffer.usage & 0x4)) return undefined;

@@ -1,6 +1,6 @@
 import type { Name } from './operations.js';
 
-/** What a random program has made, by kind; operations name it by counting back from the latest. */
+/** The objects of a random program, by kind. Operations name them by counting back from the latest. */
 export interface Slots {
   buffer: GPUBuffer;
   indirect: GPUBuffer;
@@ -21,18 +21,18 @@ export interface Slots {
 
 export type Kind = keyof Slots;
 
-/** There is nothing of the kind that an operation needs: it is left out, on each side alike. */
+/** There is no object of the needed kind. The operation is skipped, on each side alike. */
 export class Missing extends Error {}
 
-/** What a program let its observer see. Equal programs let it see the same. */
+/** All that a program let its observer see. Equal programs show the same. */
 export interface Observations {
-  /** What each operation did at once, in program order: exceptions, states, contents. */
+  /** The immediate result of each operation, in program order: exceptions, states, contents. */
   readonly calls: string[];
-  /** How promises were settled, in program order. */
+  /** The outcome of each promise, in program order. */
   readonly promises: readonly string[];
-  /** Promises that were settled in another order than the specification says. */
+  /** Promises that settled in another order than the specification demands. */
   readonly misordered: readonly string[];
-  /** The errors that no scope caught, in order. When one is told is not the same on local Dawn. */
+  /** Errors that no scope caught, in order. The time of each report differs on local Dawn. */
   readonly uncaptured: string[];
 }
 
@@ -48,20 +48,20 @@ export class Run implements Observations {
   readonly #settled: { at: number; text: string; order?: Order }[] = [];
   readonly uncaptured: string[] = [];
   readonly devices: readonly GPUDevice[];
-  /** Error scopes that are open, by device. */
+  /** Open error scopes, by device. */
   readonly scopes: number[];
   /** Ranges that the program was given. */
   readonly ranges: ArrayBuffer[] = [];
-  /** What the current mapping of a buffer is for. */
+  /** The mode of each buffer's current mapping. */
   readonly modes = new WeakMap<GPUBuffer, number>();
-  /** How many objects are under way that a promise gives. */
+  /** How many objects from promises are still to come. */
   making = 0;
   /** Devices that the program has destroyed. */
   readonly lost = new Set<GPUDevice>();
   readonly #slots: { [K in Kind]?: Slots[K][] } = {};
   readonly #owners = new WeakMap<object, GPUDevice>();
   readonly #outstanding: Promise<void>[] = [];
-  /** Objects that a promise gave; they take their slots when all promises are settled, in program order. */
+  /** Objects from promises. They take their slots in program order, when all promises have settled. */
   #arrived: { at: number; kind: Kind; object: object }[] = [];
   #at = 0;
   readonly #nameAt: Name[] = [];
@@ -90,7 +90,7 @@ export class Run implements Observations {
     return this.devices[index] as GPUDevice;
   }
 
-  /** The object `ref` back from the latest. Throws Missing where there is none. */
+  /** The object `ref` places back from the latest. Throws Missing if there is none. */
   pick<K extends Kind>(kind: K, ref: number): Slots[K] {
     const made = this.all(kind);
     if (made.length === 0) throw new Missing(kind);
@@ -121,8 +121,8 @@ export class Run implements Observations {
   }
 
   /**
-   * https://gpuweb.github.io/gpuweb/#promise-ordering: what was asked for before onSubmittedWorkDone is
-   * settled before it, of mappings and of onSubmittedWorkDone. No other order is promised.
+   * https://gpuweb.github.io/gpuweb/#promise-ordering: mappings and onSubmittedWorkDone that were asked for
+   * before an onSubmittedWorkDone settle before it. No other order is promised.
    */
   get misordered(): string[] {
     return this.#settled.flatMap((late, index) =>
@@ -136,7 +136,7 @@ export class Run implements Observations {
     );
   }
 
-  /** Notes how a promise is settled, and when in comparison with others. */
+  /** Notes how a promise settles, and when in comparison with others. */
   watch<T>(promise: Promise<T>, value: (fulfilled: T) => unknown = () => 'fulfilled', order?: Order): void {
     const at = this.#at;
     const settled = (how: unknown) =>
@@ -149,7 +149,7 @@ export class Run implements Observations {
     );
   }
 
-  /** Watches a promise of an object that is kept. */
+  /** Watches a promise of an object, and keeps the object. */
   watchObject<K extends Kind>(kind: K, promise: Promise<Slots[K]>): void {
     const at = this.#at;
     this.making += 1;
@@ -170,7 +170,7 @@ export class Run implements Observations {
   }
 }
 
-/** Of the bindings that do not fit a layout, Dawn names one by the order of a hash table. */
+/** Of several bindings that do not fit a layout, Dawn names one by the order of a hash table. */
 const LAYOUT = "While validating the entry-point's compatibility";
 
 export function describe(error: GPUError | null): string {
@@ -180,7 +180,7 @@ export function describe(error: GPUError | null): string {
   return `${error.constructor.name}: ${words}`;
 }
 
-/** The words of an exception are its maker's own, but for those of a pipeline, which are the compiler's. */
+/** An exception's message is free, except that of a pipeline, which comes from the compiler. */
 function describeReason(reason: unknown): string {
   const { name, message, reason: why } = reason as { name: string; message: string; reason?: string };
   return why ? `${name} (${why}): ${message.includes(LAYOUT) ? LAYOUT : message}` : name;

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 
-/** A number that the environment gives, or undefined. */
+/** A number from the environment, or undefined. */
 function given(name: string): number | undefined {
   const text = process.env[name];
   if (!text) return undefined;
@@ -10,7 +10,7 @@ function given(name: string): number | undefined {
   return value;
 }
 
-/** The seed of this process's properties; FARLIGHT_PROPERTY_SEED repeats those that failed. */
+/** The seed of this process's properties; FARLIGHT_PROPERTY_SEED repeats failed ones. */
 const seed = given('FARLIGHT_PROPERTY_SEED') ?? Date.now() & 0x7fffffff;
 console.log(`FARLIGHT_PROPERTY_SEED=${seed}`);
 
@@ -18,8 +18,8 @@ console.log(`FARLIGHT_PROPERTY_SEED=${seed}`);
 export const USUAL_PROGRAMS = 200;
 
 /**
- * FARLIGHT_PROPERTY_RUNS is how many programs run over memory; every other property keeps its share.
- * FARLIGHT_PROPERTY_MOST bounds it, whoever gives it.
+ * FARLIGHT_PROPERTY_RUNS sets how many programs run over memory; every other property keeps its share.
+ * FARLIGHT_PROPERTY_MOST limits it.
  */
 const wanted = Math.min(
   given('FARLIGHT_PROPERTY_RUNS') ?? Infinity,
@@ -27,13 +27,13 @@ const wanted = Math.min(
 );
 const share = (Number.isFinite(wanted) ? wanted : USUAL_PROGRAMS) / USUAL_PROGRAMS;
 
-/** The suite has a minute or so, shrinking included; the long form takes the time that it takes. */
+/** The suite has about a minute, with shrinking. A longer run takes as long as it needs. */
 export const timeout = !Number.isFinite(wanted) ? 120_000 : 24 * 3600_000;
 const PATIENCE = 30_000;
 
 /**
- * Tries a property as often as `usual` says, or its share where more runs are wanted. Fails with the smallest
- * counterexample as data, and with what repeats it.
+ * Runs a property `usual` times, or its share if more runs are wanted. Fails with the smallest counterexample
+ * as data, and with the setting that repeats it.
  */
 export async function check<T>(property: fc.IAsyncProperty<[T]>, usual: number): Promise<void> {
   const numRuns = Math.max(1, Math.round(usual * share));
@@ -51,7 +51,7 @@ export async function check<T>(property: fc.IAsyncProperty<[T]>, usual: number):
 
 const journalFile = process.env.FARLIGHT_PROPERTY_JOURNAL;
 
-/** Leaves behind what is tried, for the case that it ends the process: Dawn is a native addon. */
+/** Writes down the case before it is tried, in case it ends the process: Dawn is a native addon. */
 export function journal(tried: unknown): void {
   if (journalFile) writeFileSync(journalFile, fc.stringify(tried));
 }

@@ -1,4 +1,4 @@
-/** The shaders of random programs. Each computes the same whatever the order of its invocations. */
+/** The shaders of random programs. Their results do not depend on the order of invocations. */
 export const SHADERS = {
   add: `
     @group(0) @binding(0) var<storage, read_write> data: array<atomic<u32>>;
@@ -46,7 +46,7 @@ export const COMPUTE_LAYOUTS: Readonly<Record<string, GPUBindGroupLayoutEntry[]>
   ],
   sampler: [{ binding: 0, visibility: 6, sampler: {} }],
   empty: [],
-  // Invalid: a binding that is there twice, and storage that a vertex shader may write.
+  // Invalid: a duplicate binding, and storage that a vertex shader may write.
   twice: [
     { binding: 0, visibility: 4, buffer: {} },
     { binding: 0, visibility: 4, buffer: {} },

@@ -3,7 +3,7 @@ import { type OpenTarget, type TargetName, targets } from '../support/targets.js
 
 const opened = new Map<TargetName, Promise<OpenTarget>>();
 
-/** The target of that name, which is opened once for a file of properties. */
+/** The target of that name. It is opened once for each file of properties. */
 export function open(name: TargetName): Promise<OpenTarget> {
   const target = targets.find((each) => each.name === name);
   if (!target) throw new Error(`FARLIGHT_TEST_TARGETS leaves out ${name}, which properties compare with`);

@@ -22,7 +22,7 @@ type Using =
   | 'compilation'
   | 'label';
 
-/** Bytes that make small numbers of 32 bits, wherever they come to be read as such. */
+/** Bytes that make small 32-bit numbers, wherever they are read. */
 const bytesOf = (length: number, value: number) =>
   new Uint8Array(length).map((_, at) => (at % 4 === 0 ? value : 0));
 
@@ -94,13 +94,13 @@ export const using: Interpreters<Using> = {
 
   range(run, { buffer, offset, size, value }) {
     const mapped = run.pick('buffer', buffer);
-    // On a lost device local Dawn gives out ranges of buffers that are unmapped.
+    // On a lost device, local Dawn gives out ranges of unmapped buffers.
     if (run.lost.has(run.ownerOf(mapped)) && mapped.mapState !== 'mapped') throw new Missing('mapping');
     const range = mapped.getMappedRange(offset, size);
     run.ranges.push(range);
     const bytes = new Uint8Array(range);
     run.note(`${bytes.length} bytes ${Buffer.from(bytes).toString('hex')}`);
-    // What is written to a mapping for READ is lost, but not on local Dawn.
+    // Writes to a mapping for READ are lost, but not on local Dawn.
     if (run.modes.get(mapped) === 2) bytes.set(bytesOf(bytes.length, value));
   },
 
@@ -117,7 +117,7 @@ export const using: Interpreters<Using> = {
   },
 
   destroyDevice(run, { device }) {
-    // Whether a pipeline that is under way is refused or lost is a race.
+    // Whether a pending pipeline is rejected or lost is a race.
     if (run.making > 0) throw new Missing('quiet');
     // Local Dawn leaves them pending.
     for (const buffer of run.all('buffer'))

@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 
-/**
- * JavaScript values as data, so that one value can be made twice, and each conversion of it be watched on its own.
- */
+/** JavaScript values as data, so that one value can be made twice, and each conversion be watched. */
 export type Sketch =
   | { is: 'value'; value: unknown }
   /** An object that converts to a primitive, by either method, or throws. */
@@ -12,12 +10,12 @@ export type Sketch =
 
 type How = 'own' | 'getter' | 'inherited' | 'hidden' | 'throws' | 'absent';
 
-/** What a value's own code throws. */
+/** Thrown by the value's own code. */
 export class Mine extends Error {
   override readonly name = 'Mine';
 }
 
-/** Makes a value that writes down what is done to it. */
+/** Makes a value that notes every access to it. */
 export function live(sketch: Sketch, trace: string[], path = ''): unknown {
   switch (sketch.is) {
     case 'value':
@@ -165,7 +163,7 @@ export const iterables = (of: fc.Arbitrary<Sketch>): fc.Arbitrary<Sketch> =>
     as: fc.constantFrom('array', 'array', 'set', 'generator', 'own', 'broken'),
   });
 
-/** An object with such members, each there or not, and read in one way or another. */
+/** An object with such members; each may be there or not, and is read in one way or another. */
 export const objects = (members: Record<string, fc.Arbitrary<Sketch>>): fc.Arbitrary<Sketch> =>
   fc.record({
     is: fc.constant('object' as const),

@@ -1,13 +1,13 @@
 /**
- * Conversions of JavaScript values as the Web IDL specification words them
- * (https://webidl.spec.whatwg.org/#js-type-mapping), step by step and with nothing of Farlight's: what its
- * converters are compared with. Each Get and Call is made where the specification makes it, since a program can see it.
+ * Conversions of JavaScript values, step by step as in the Web IDL specification
+ * (https://webidl.spec.whatwg.org/#js-type-mapping), without any code of Farlight. Its converters are
+ * compared with these. Each Get and Call is where the specification has it, since a program can see it.
  */
 export type Convert = (value: unknown) => unknown;
 
 interface Member {
   type: Convert;
-  /** Taken where the member is absent. */
+  /** Used if the member is absent. */
   default?: unknown;
   required?: true;
 }
@@ -17,9 +17,9 @@ type Dynamic = Record<PropertyKey, unknown>;
 const isObject = (value: unknown): value is Dynamic =>
   (typeof value === 'object' && value !== null) || typeof value === 'function';
 
-/** https://tc39.es/ecma262/#sec-tonumber, which unary plus is. */
+/** https://tc39.es/ecma262/#sec-tonumber: unary plus. */
 const toNumber = (value: unknown): number => +(value as number);
-/** https://tc39.es/ecma262/#sec-tostring, which a template literal is. */
+/** https://tc39.es/ecma262/#sec-tostring: a template literal. */
 const toText = (value: unknown): string => `${value as string}`;
 
 function call(method: unknown, self: unknown): unknown {
@@ -42,11 +42,11 @@ export const enforced =
   };
 
 export const unsignedLong = enforced(0, 2 ** 32 - 1);
-/** 64 bits are held to the integers that are safe. */
+/** 64 bits are limited to the safe integers. */
 export const unsignedLongLong = enforced(0, 2 ** 53 - 1);
 export const long = enforced(-(2 ** 31), 2 ** 31 - 1);
 
-/** The same with [Clamp]: the nearest integer, and of two that are as near the even one. */
+/** The same with [Clamp]: the nearest integer, and the even one of two that are equally near. */
 export const clamped =
   (lower: number, upper: number): Convert =>
   (value) => {
@@ -137,7 +137,7 @@ export const record =
     return Object.fromEntries(result);
   };
 
-/** `bases` has a dictionary's own members last, those that it inherits before. */
+/** `bases` are the dictionaries from the base to the dictionary itself. */
 export const dictionary =
   (...bases: Record<string, Member>[]): Convert =>
   (value) => {
@@ -165,7 +165,7 @@ export const sequenceOr =
     return method === undefined ? other(value) : sequenceFrom(value, method, type);
   };
 
-/** WebGPU's own rule for sequences that stand for coordinates: "validate GPU... shape". */
+/** WebGPU's own rule for sequences of coordinates: "validate GPU... shape". */
 export const shaped =
   (least: number, most: number, type: Convert): Convert =>
   (value) => {

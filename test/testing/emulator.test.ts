@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-/** A server on loopback, or a unix socket, that does this with each connection; its address. */
+/** A server on loopback or a unix socket that handles each connection like this. Resolves to its address. */
 async function serve(handle: (socket: Socket) => void, path?: string): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -48,7 +48,7 @@ async function emulate(
 
 const echo = (socket: Socket) => socket.pipe(socket);
 
-/** A connection through the link, with what came and how it ended. */
+/** A connection through the link, with the bytes that came and how it ended. */
 function client({ url }: EmulatedLink) {
   const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', noDelay: true });
   cleanups.push(() => socket.destroy());
@@ -72,25 +72,25 @@ function client({ url }: EmulatedLink) {
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('an emulated link', () => {
-  it('takes a round trip, no less', async () => {
+  it('a message there and back takes a round trip, not less', async () => {
     for (const rttMs of [1, 20]) {
       const link = await emulate(await serve(echo), { rttMs });
       const { socket } = client(link);
       const trips: number[] = [];
-      // How little more it takes is shown with a clock of the test's own (link-schedule.test.ts).
+      // With a simulated clock, link-schedule.test.ts shows that it takes little more.
       while (trips.length < 30) {
         const start = performance.now();
         socket.write('x');
         await once(socket, 'data');
         trips.push(performance.now() - start);
       }
-      // The first one begins when TCP would have connected: it takes a second round trip.
+      // The first trip begins when TCP would have connected, which takes a second round trip.
       expect(trips[0]).toBeGreaterThan(2 * rttMs - 0.5);
       expect(Math.min(...trips)).toBeGreaterThan(rttMs - 0.3);
     }
   });
 
-  it('carries no more than its bandwidth, in either direction', async () => {
+  it('a link carries no more than its bandwidth, in either direction', async () => {
     const link = await emulate(await serve(echo), { mbit: 40 });
     const { socket, seen } = client(link);
     const bytes = 2_500_000;
@@ -101,7 +101,7 @@ describe('an emulated link', () => {
     expect(link).toMatchObject({ bytesUp: bytes, bytesDown: bytes, heldBytes: 0, connections: 1 });
   });
 
-  it('keeps every byte, in order, with jitter and pieces of all sizes', async () => {
+  it('a link keeps every byte, in order, with jitter and pieces of all sizes', async () => {
     const link = await emulate(await serve(echo), { rttMs: 4, jitterMs: 3, mbit: 200 });
     const { socket } = client(link);
     const [sent, came] = [createHash('sha256'), createHash('sha256')];
@@ -121,7 +121,7 @@ describe('an emulated link', () => {
     expect(came.digest('hex')).toBe(sent.digest('hex'));
   });
 
-  it('shares its bandwidth between connections', async () => {
+  it('a link shares its bandwidth between connections', async () => {
     const link = await emulate(await serve((socket) => socket.write(Buffer.alloc(20_000_000))), { mbit: 40 });
     const clients = [client(link), client(link), client(link)];
     await until(() => clients.every(({ seen }) => seen.bytes > 200_000));
@@ -131,18 +131,18 @@ describe('an emulated link', () => {
     expect(Math.min(...bytes) / Math.max(...bytes)).toBeGreaterThan(0.8);
   });
 
-  it('holds no more than fits on the line and 50 ms of it, whatever is sent and whoever reads', async () => {
+  it('a link holds no more than its line and 50 ms of it, whatever is sent and read', async () => {
     const link = await emulate(await serve((socket) => socket.pause()), { rttMs: 20, mbit: 80 });
     const { socket } = client(link);
     socket.write(Buffer.alloc(64 << 20));
     const window = 10_000 * (10 + 50);
     await until(() => link.heldBytes >= window);
     await pause(200);
-    // One read of a socket is 64 KiB.
+    // One read of a socket gives 64 KiB.
     expect(link.mostHeldBytes).toBeLessThan(window + (64 << 10));
   });
 
-  it('hands on the end of a stream behind its bytes, each direction by itself', async () => {
+  it('a link passes on the end of a stream after its bytes, in each direction', async () => {
     const link = await emulate(
       await serve((socket) => socket.on('end', () => socket.end('answer')).resume()),
       { rttMs: 4 },
@@ -155,7 +155,7 @@ describe('an emulated link', () => {
     expect(link).toMatchObject({ bytesUp: 8, bytesDown: 6 });
   });
 
-  it('hands on a reset', async () => {
+  it('a link passes on a reset', async () => {
     const hosts: Socket[] = [];
     const link = await emulate(await serve((socket) => hosts.push(socket.resume())), { rttMs: 4 });
     const { seen } = client(link);
@@ -165,13 +165,13 @@ describe('an emulated link', () => {
     expect(seen.error).toBe('ECONNRESET');
   });
 
-  it('resets a connection to a host that is not there', async () => {
+  it('a link resets a connection to a missing host', async () => {
     const { seen } = client(await emulate('grpc://127.0.0.1:1', { rttMs: 2 }));
     await until(() => seen.closed);
     expect(seen.error).toBe('ECONNRESET');
   });
 
-  it('reaches a host on a unix socket', async () => {
+  it('a link reaches a host on a unix socket', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'farlight-link-'));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const { socket, seen } = client(await emulate(await serve(echo, join(folder, 'host')), { rttMs: 2 }));
@@ -179,7 +179,7 @@ describe('an emulated link', () => {
     await until(() => seen.text === 'hello');
   });
 
-  it('is a way to a host', async () => {
+  it('a program reaches a host over a link', async () => {
     const host = await testHost({ adapter: 'null' });
     cleanups.push(() => host.close());
     const link = await emulate(host.url, { rttMs: 10, mbit: 100 });
@@ -188,7 +188,7 @@ describe('an emulated link', () => {
     expect(Math.min(link.bytesUp, link.bytesDown)).toBeGreaterThan(0);
   });
 
-  it('refuses options that make no sense, in a sentence', async () => {
+  it('rejects options out of range, in a sentence', async () => {
     const wrong = { target: 'grpc://127.0.0.1:1' };
     await expect(emulateLink({ ...wrong, rttMs: -1 })).rejects.toThrow(/rtt .* from 0 to 60000, not -1/);
     await expect(emulateLink({ ...wrong, jitterMs: Number.NaN })).rejects.toThrow(/jitter .* not NaN/);
@@ -197,8 +197,8 @@ describe('an emulated link', () => {
   });
 });
 
-describe('a link that fails', () => {
-  it('cuts all connections at once, and takes new ones', async () => {
+describe('failures of a link', () => {
+  it('cut ends all connections at once, and new ones are accepted', async () => {
     const hosts: Socket[] = [];
     const link = await emulate(await serve((socket) => hosts.push(socket.resume())), { rttMs: 2 });
     const [first, second] = [client(link), client(link)];
@@ -211,7 +211,7 @@ describe('a link that fails', () => {
     await until(() => hosts.length === 3);
   });
 
-  it('cuts in the middle of what passes, exactly where it was told to', async () => {
+  it('cutAfter cuts exactly after the given number of bytes', async () => {
     for (const direction of ['up', 'down'] as const) {
       let came = 0;
       const link = await emulate(
@@ -229,14 +229,14 @@ describe('a link that fails', () => {
       await until(() => seen.closed);
       expect(direction === 'up' ? came : seen.bytes).toBe(70_001);
       expect(direction === 'up' ? link.bytesUp : link.bytesDown).toBe(70_001);
-      // That was one cut; the next connection is not.
+      // That was one cut: the next connection stays.
       const next = client(link);
       next.socket.write(Buffer.alloc(100_000));
       await until(() => link.bytesUp >= (direction === 'up' ? 170_001 : 100_000));
     }
   });
 
-  it('lets nothing pass while it is frozen, and everything afterwards', async () => {
+  it('a frozen link passes nothing, and everything afterwards', async () => {
     const link = await emulate(await serve(echo), { rttMs: 10 });
     const { socket, seen } = client(link);
     socket.write('one ');
@@ -245,7 +245,7 @@ describe('a link that fails', () => {
     await pause(2);
     await link.freeze();
     const before = [link.bytesUp, link.bytesDown];
-    // 'two ' is under way, unless this process was held up.
+    // 'two ' is under way, unless this process was delayed.
     const passed = 'one two '.slice(0, link.bytesDown);
     socket.write('three ');
     const late = client(link);
@@ -258,7 +258,7 @@ describe('a link that fails', () => {
     await until(() => seen.text === 'one two three ' && late.seen.text === 'late');
   });
 
-  it('refuses new connections, and keeps those that are there', async () => {
+  it('refuse rejects new connections, and keeps open ones', async () => {
     const link = await emulate(await serve(echo));
     const { socket, seen } = client(link);
     socket.write('before ');
@@ -275,7 +275,7 @@ describe('a link that fails', () => {
     await until(() => accepted.seen.text === 'after');
   });
 
-  it('says so when it is told something after it was closed', async () => {
+  it('a closed link rejects orders, and says why', async () => {
     const link = await emulateLink({ target: 'grpc://127.0.0.1:1' });
     await link.close();
     await link.close();
@@ -283,7 +283,7 @@ describe('a link that fails', () => {
   });
 });
 
-it('a link whose thread has ended does nothing more, says so, and can be closed', async () => {
+it('a link whose thread has ended rejects orders, says why, and can be closed', async () => {
   const made = new Promise<Worker>((resolve) => process.once('worker', resolve));
   const link = await emulateLink({ target: await serve(() => {}) });
   await (await made).terminate();

@@ -14,7 +14,7 @@ const never = () => {
 const schedule = (line: Partial<Line> = {}, random: () => number = never) =>
   new LinkSchedule<string>({ ...LINE, ...line }, random);
 
-/** Whatever arrives until then, asked for at every moment that the schedule names. */
+/** Takes all arrivals until then, at every moment that the schedule names. */
 function run(link: LinkSchedule<string>, until = Infinity): Arrival<string>[] {
   const arrivals: Arrival<string>[] = [];
   for (let at = link.next(); at !== undefined && at <= until; at = link.next())
@@ -26,7 +26,7 @@ const sum = (arrivals: Arrival<string>[], flow?: string) =>
   arrivals.reduce((total, each) => total + (flow === undefined || each.flow === flow ? each.bytes : 0), 0);
 
 describe('a line', () => {
-  it('delivers a small piece after its delay and the time that its bits take', () => {
+  it('a small piece arrives after the delay and the time of its bits', () => {
     const link = schedule();
     link.add('a', 125, 1000);
     // 1000 bits at 100,000 bits a millisecond.
@@ -34,7 +34,7 @@ describe('a line', () => {
     expect(link.next()).toBeUndefined();
   });
 
-  it('gives nothing out before its time', () => {
+  it('nothing arrives before its time', () => {
     const link = schedule();
     link.add('a', 125, 1000);
     expect(link.take(1015)).toBeUndefined();
@@ -42,7 +42,7 @@ describe('a line', () => {
     expect(link.take(2000)).toBeUndefined();
   });
 
-  it('without a bandwidth delays alone', () => {
+  it('without a bandwidth a line only delays', () => {
     const link = schedule({ mbit: undefined });
     link.add('a', 1e9, 10);
     link.add('b', 1, 10);
@@ -53,7 +53,7 @@ describe('a line', () => {
   });
 
   for (const mbit of [1, 10, 100, 1000]) {
-    it(`carries ${mbit} Mbit/s within 0.1% of a second, however the bytes come`, () => {
+    it(`a line carries ${mbit} Mbit/s to 0.1% in a second, however the bytes come`, () => {
       const link = schedule({ mbit });
       // Writes of changing sizes, always more than the line carries.
       let added = 0;
@@ -70,7 +70,7 @@ describe('a line', () => {
     });
   }
 
-  it('loses nothing of its bandwidth where the caller is late', () => {
+  it('a late call costs a line no bandwidth', () => {
     const punctual = schedule();
     const late = schedule();
     for (const link of [punctual, late]) link.add('a', 500_000, 0);
@@ -81,14 +81,14 @@ describe('a line', () => {
     expect(arrivals).toEqual(expected);
   });
 
-  it('begins anew after a pause: what was not used of it is gone', () => {
+  it('unused bandwidth of a pause is lost', () => {
     const link = schedule();
     link.add('a', 12_500, 0);
     link.add('a', 12_500, 100);
     expect(run(link).at(-1)?.at).toBeCloseTo(100 + 1 + 15, 9);
   });
 
-  it('shares its bandwidth among its flows, however much each wants to send', () => {
+  it('flows share the bandwidth equally, however much each sends', () => {
     const link = schedule({ mbit: 10 });
     const flows = Array.from({ length: 50 }, (_, index) => `flow ${index}`);
     flows.forEach((flow, index) => {
@@ -100,16 +100,16 @@ describe('a line', () => {
     for (const share of shares) expect(Math.abs(share / mean - 1)).toBeLessThan(0.1);
   });
 
-  it('does not let a small message wait for the whole of what another flow sends', () => {
+  it('a small message does not wait for all bytes of another flow', () => {
     const link = schedule();
     link.add('bulk', 10_000_000, 0);
     link.add('message', 100, 50);
     const message = run(link).find(({ flow }) => flow === 'message');
-    // It waits for the piece that is being sent and for one turn, half a millisecond of the line each.
+    // It waits for the piece that is being sent and for one turn, each half a millisecond of the line.
     expect(message?.at).toBeLessThan(50 + 15 + 1.01);
   });
 
-  it('drops what waits of a flow that is gone, and lets through what is under way', () => {
+  it('removing a flow drops its waiting bytes, and delivers those under way', () => {
     const link = schedule();
     link.add('gone', 1_000_000, 0);
     link.add('stays', 1_000, 0);
@@ -121,7 +121,7 @@ describe('a line', () => {
 });
 
 describe('jitter', () => {
-  it('makes a piece early or late by no more than it says', () => {
+  it('jitter moves a piece by no more than stated', () => {
     for (const [chance, at] of [
       [0, 10],
       [0.5, 15],
@@ -133,14 +133,14 @@ describe('jitter', () => {
     }
   });
 
-  it('never lets a piece arrive before it was sent', () => {
+  it('jitter never makes a piece arrive before it was sent', () => {
     const link = schedule({ mbit: undefined, delayMs: 1, jitterMs: 5 }, () => 0);
     link.add('a', 1, 100);
     expect(run(link)[0]?.at).toBe(100);
   });
 });
 
-describe('whatever is sent when', () => {
+describe('random sends', () => {
   const line = fc.record({
     delayMs: fc.double({ min: 0, max: 50, noNaN: true }),
     jitterMs: fc.double({ min: 0, max: 20, noNaN: true }),
@@ -155,7 +155,7 @@ describe('whatever is sent when', () => {
     { minLength: 1, maxLength: 60 },
   );
 
-  it('every byte arrives once, in order, no earlier than the line allows, and never faster than its bandwidth', () => {
+  it('every byte arrives once, in order, not too early, and never faster than the bandwidth', () => {
     fc.assert(
       fc.property(
         line,
@@ -190,13 +190,13 @@ describe('whatever is sent when', () => {
   });
 });
 
-describe('what a connection may hold', () => {
-  it('is what is under way on a full line, and 50 ms more of it', () => {
+describe('the window of a connection', () => {
+  it('the window is a full line, and 50 ms more', () => {
     expect(windowBytes(LINE)).toBe(12_500 * (15 + 50));
     expect(windowBytes({ ...LINE, jitterMs: 5 })).toBe(12_500 * (15 + 5 + 50));
   });
 
-  it('is bounded without a bandwidth, too', () => {
+  it('the window is bounded without a bandwidth, too', () => {
     expect(windowBytes({ ...LINE, mbit: undefined })).toBe(64 << 20);
   });
 });

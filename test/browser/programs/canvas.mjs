@@ -1,7 +1,7 @@
-// Fills canvases with colors on the GPU, and reads what the page shows then.
+// Fills canvases with colors on the GPU, and reads the pixels that the page shows.
 import { canvasContext, close, install } from '/farlight.js';
 
-/** Resolves when the canvas is not empty any more, to its pixel in the middle. */
+/** Resolves to the pixel in the middle of the canvas, when it is not empty any more. */
 async function shown(canvas) {
   const context = Object.getPrototypeOf(canvas) === OffscreenCanvas.prototype ? undefined : canvas;
   for (;;) {
@@ -68,7 +68,7 @@ export default async function main(host) {
     }
   }
 
-  // One texture a task, and another after a change of size.
+  // One texture in each task, and another after a change of size.
   const first = context.getCurrentTexture();
   result.oneATask = context.getCurrentTexture() === first;
   offscreen.width = 8;

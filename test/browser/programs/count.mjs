@@ -1,4 +1,4 @@
-// Adds 1 to each of 1024 numbers on the GPU, so many times, and reads them back after each.
+// Adds 1 to each of 1024 numbers on the GPU, `times` times, and reads them back after each.
 import { close, create } from '/farlight.js';
 
 const SHADER = `

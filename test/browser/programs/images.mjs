@@ -1,4 +1,4 @@
-// Copies images of a page to a texture, and reads that back.
+// Copies images of a page to a texture, and reads the texture back.
 import { close, create, globals } from '/farlight.js';
 
 const { GPUBufferUsage, GPUMapMode, GPUTextureUsage } = globals;
@@ -22,7 +22,7 @@ async function sources() {
   await image.decode();
   const offscreen = new OffscreenCanvas(WIDTH, HEIGHT);
   offscreen.getContext('2d').drawImage(canvas, 0, 0);
-  // Its classes are others than the page's.
+  // The classes of an iframe differ from those of the page.
   const frame = document.body.appendChild(document.createElement('iframe'));
   const framed = drawn(frame.contentDocument);
   return {
@@ -38,12 +38,12 @@ async function sources() {
   };
 }
 
-/** Plays the canvas. */
+/** Plays the canvas as a video. */
 async function video(canvas) {
   const element = document.createElement('video');
   Object.assign(element, { muted: true, srcObject: canvas.captureStream(30) });
   const loaded = new Promise((resolve) => element.addEventListener('loadeddata', resolve));
-  // What is captured is what is drawn from now on.
+  // The video captures only frames that are drawn from now on.
   const again = setInterval(() => canvas.getContext('2d').drawImage(canvas, 0, 0), 20);
   await Promise.all([loaded, element.play()]);
   clearInterval(again);

@@ -1,4 +1,4 @@
-// What becomes of a page that installs Farlight: the error, or what it has then.
+// Installs Farlight in a page. Returns the error, or the globals that the page has then.
 import { close, install } from '/farlight.js';
 
 export default async function main(options) {

@@ -1,9 +1,9 @@
-// Sends so many bytes to the GPU in one call, and reads them back.
+// Sends `size` bytes to the GPU in one call, and reads them back.
 import { close, create, globals } from '/farlight.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 
-/** @returns whether they are the same, and the milliseconds of each way. */
+/** @returns whether they are equal, and the milliseconds of each way. */
 export default async function main(host, size) {
   const gpu = create({ host });
   const device = await (await gpu.requestAdapter()).requestDevice();
