@@ -32,7 +32,7 @@ function farlight(args: string[], more: NodeJS.ProcessEnv = {}) {
   return running;
 }
 
-/** `farlight serve` with TLS, once it is ready. */
+/** `farlight serve` with TLS, when it is ready. */
 async function serve(...args: string[]) {
   const listen = args.includes('--require-token') ? '127.0.0.1:0' : 'grpcs://127.0.0.1:0';
   const host = farlight([...SERVE_ALONE, '--listen', listen, ...args]);
@@ -40,7 +40,7 @@ async function serve(...args: string[]) {
   return { ...host, url: addressIn(host.printed.stdout) };
 }
 
-/** Uploads and reads back frames as large as a pose model's input, and the result of a pass. */
+/** Uploads and reads back frames as large as the input of a pose model, and the result of a pass. */
 const PROGRAM = `
   const adapter = await navigator.gpu.requestAdapter();
   const device = await adapter.requestDevice();
@@ -77,7 +77,7 @@ const PROGRAM = `
 const run = (env: NodeJS.ProcessEnv) =>
   farlight(['run', '--stats', '--', process.execPath, '--input-type=module', '-e', PROGRAM], env);
 
-/** What every user of the machine can read of these processes and their children. */
+/** Everything about these processes and their children that every user of the machine can read. */
 function publicOf(pids: number[]): string {
   const parents = new Map<number, number>();
   for (const name of readdirSync('/proc').filter((each) => /^\d+$/.test(each))) {
@@ -98,8 +98,8 @@ function publicOf(pids: number[]): string {
     .join('\n');
 }
 
-describe('one machine to another', () => {
-  it('works with the one address that the host gives when it first starts', async () => {
+describe('a host on another machine', () => {
+  it('a program needs only the address that the host prints at its first start', async () => {
     const host = await serve();
     expect(host.url).toMatch(/^grpcs:\/\/flt_[A-Za-z0-9_-]{43}@127\.0\.0\.1:\d+\?ca=[A-Za-z0-9_-]{43}$/);
     const { code, stdout, stderr } = await run({ FARLIGHT_HOST: host.url }).done;
@@ -118,7 +118,7 @@ describe('one machine to another', () => {
     expect(readdirSync(runtime), 'nothing is left of its sockets').toEqual([]);
   });
 
-  it('goes on when the host is started again, which shows its token no more', async () => {
+  it('a restarted host goes on, and does not show its token again', async () => {
     const first = await serve();
     first.child.kill('SIGKILL');
     await first.done;
@@ -133,14 +133,14 @@ describe('one machine to another', () => {
     expect(readdirSync(runtime), 'what the killed one left is gone').toHaveLength(1);
   });
 
-  it('is the same on loopback where a token is required there', async () => {
+  it('--require-token demands TLS and a token on loopback, too', async () => {
     const host = await serve('--require-token');
     expect(host.url).toMatch(/^grpcs:\/\/flt_/);
     const nobody = farlight(['run', '--', 'true'], { FARLIGHT_HOST: host.url.replace(/flt_[^@]+@/, '') });
     expect(await nobody.done).toMatchObject({ code: 1, stderr: expect.stringMatching(/asks for a token/) });
   });
 
-  it('shows the token in no output and no list of processes, of the host or of the program', async () => {
+  it('no output and no process list shows the token, of the host or of the program', async () => {
     const host = await serve();
     const [token = ''] = /flt_[A-Za-z0-9_-]+/.exec(host.url) ?? [];
     const program = run({ FARLIGHT_HOST: host.url, PAUSE: '1', FARLIGHT_DEBUG: '1' });
@@ -156,7 +156,7 @@ describe('one machine to another', () => {
     expect(host.printed.stdout + host.printed.stderr).not.toContain(token);
   });
 
-  it('shows it in no list of processes either where it was typed, and in no complaint about what was typed', async () => {
+  it('no process list and no error message shows a typed token', async () => {
     const host = await serve();
     const [token = ''] = /flt_[A-Za-z0-9_-]+/.exec(host.url) ?? [];
     const script = ['--input-type=module', '-e', PROGRAM];

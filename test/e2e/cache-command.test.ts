@@ -33,7 +33,7 @@ async function fill(): Promise<void> {
 }
 
 describe('farlight cache ls', () => {
-  it('sums up what all tenants have', async () => {
+  it('farlight cache ls sums up the contents of all tenants', async () => {
     await fill();
     const { code, stdout, stderr } = await farlightCache('ls');
     expect(stdout).toContain(`folder    ${root}\n`);
@@ -42,7 +42,7 @@ describe('farlight cache ls', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it('says the same in JSON', async () => {
+  it('farlight cache ls --json prints the same as JSON', async () => {
     await fill();
     const { code, stdout } = await farlightCache('ls', '--json');
     expect(JSON.parse(stdout)).toEqual({
@@ -60,7 +60,7 @@ describe('farlight cache ls', () => {
     expect(code).toBe(0);
   });
 
-  it('finds nothing where nothing was ever kept, and makes no folder', async () => {
+  it('farlight cache ls finds nothing in a missing cache, and makes no folder', async () => {
     const { code, stdout } = await farlightCache('ls');
     expect(stdout).toMatch(/tenants {3}0\n {2}contents {2}0 \(0 bytes\)\n$/);
     expect(code).toBe(0);
@@ -69,7 +69,7 @@ describe('farlight cache ls', () => {
 });
 
 describe('farlight cache clear', () => {
-  it('deletes it all and says how much', async () => {
+  it('farlight cache clear deletes everything and says how much', async () => {
     await fill();
     const profiles = new ProfileStore(join(tenantFolder('a', root), PROFILES));
     const recipe = { shape: new Uint8Array(100), payloads: [] };
@@ -98,13 +98,13 @@ describe('farlight cache clear', () => {
     });
   });
 
-  it('says so in JSON', async () => {
+  it('farlight cache clear --json prints it as JSON', async () => {
     await fill();
     const { stdout } = await farlightCache('clear', '--json');
     expect(JSON.parse(stdout).host).toEqual({ folder: root, tenants: 2, count: 3, bytes: 3072 });
   });
 
-  it('leaves the rest of the cache folder alone', async () => {
+  it('farlight cache clear leaves other files alone', async () => {
     await fill();
     const other = join(cache, 'farlight', 'swiftshader-1');
     mkdirSync(other);
@@ -125,7 +125,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     expect(code).toBe(2);
   });
 
-  it.each(['ls', 'clear'])('a cache that is no folder, to %s', async (action) => {
+  it.each(['ls', 'clear'])('a cache that is not a folder, to %s', async (action) => {
     mkdirSync(join(cache, 'farlight'));
     writeFileSync(root, '');
     const { code, stdout, stderr } = await farlightCache(action, '--json');

@@ -29,7 +29,7 @@ async function host(options: DaemonOptions = {}): Promise<Daemon> {
   return daemon;
 }
 
-/** `farlight serve` in a process of its own, once it is ready. */
+/** `farlight serve` in its own process, when it is ready. */
 async function serve(...args: string[]) {
   const server = start([...SERVE_ALONE, ...args]);
   await until(() => server.output().includes('adapter:'));
@@ -37,7 +37,10 @@ async function serve(...args: string[]) {
   return { ...server, url };
 }
 
-/** What every mistake leads to: one sentence on stderr that names a way out, at once, and no success. */
+/**
+ * The result of every mistake: an exit code that is not 0, and one sentence on stderr, at once, with a way
+ * out.
+ */
 function expectOneSentence({ code, stdout, stderr }: Finished, words: RegExp): void {
   expect(stderr).toMatch(words);
   expect(stderr).toMatch(/^farlight: [^\n]+\n$/);
@@ -54,25 +57,35 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['an unknown command', ['frobnicate'], /unknown command 'frobnicate'/],
     ['no program to run', ['run'], /missing required argument 'command'/],
     ['too many arguments', ['serve', 'more'], /too many arguments/],
-    ['a number of spares that is none', ['serve', '--spares', 'many'], /whole number/],
+    ['a malformed number of spares', ['serve', '--spares', 'many'], /whole number/],
     ['a folder that is a file', ['serve', '--blobs', process.execPath], /is not a folder; name a folder/],
-    ['a size that is none', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
-    ['a time that is none', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
-    ['a log level that is none', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
-    ['a dashboard for others', ['serve', '--dashboard', '0.0.0.0:7071'], /listens on loopback alone.*ssh -L/],
-    ['an address to listen on that is none', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
+    ['a malformed size', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
+    ['a malformed time', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
+    ['an unknown log level', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
     [
-      'plaintext on an address that everybody can reach',
+      'a dashboard that is not on loopback',
+      ['serve', '--dashboard', '0.0.0.0:7071'],
+      /listens on loopback alone.*ssh -L/,
+    ],
+    ['a malformed address to listen on', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
+    [
+      'a dashboard that is not on loopback',
+      ['serve', '--dashboard', '0.0.0.0:7071'],
+      /for this machine alone.*ssh -L/,
+    ],
+    ['a malformed address to listen on', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
+    [
+      'plaintext on a public address',
       ['serve', '--listen', 'grpc://0.0.0.0:7070'],
       /not a loopback address.*write grpcs:/,
     ],
     [
-      'a token to be asked for where none can be shown',
+      'a required token where none can be shown',
       ['serve', '--listen', 'unix:/tmp/x.sock', '--require-token'],
       /which is plaintext; .*grpcs:/,
     ],
     [
-      'a certificate where none is shown',
+      'a certificate where none can be shown',
       [...SERVE_ALONE, '--tls-cert', 'x', '--tls-key', 'y'],
       /grpc:.* is plaintext and needs no certificate.*grpcs:/,
     ],
@@ -99,12 +112,12 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['a malformed URL, to run on', ['run', '--host', 'http://x', '--', 'true'], /write grpc:\/\/HOST:PORT/],
     ['a malformed URL, to examine', ['doctor', '--host', '127.0.0.1:7070'], /write grpc:\/\/HOST:PORT/],
     [
-      'a host that is not there',
+      'a missing host',
       ['run', '--host', 'grpc://127.0.0.1:1', '--', 'true'],
       /no farlight host.*farlight serve/,
     ],
     [
-      'a host that is not there, to examine',
+      'a missing host, to examine',
       ['doctor', '--host', 'grpc://127.0.0.1:1'],
       /no farlight host.*farlight serve/,
     ],
@@ -113,7 +126,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
       ['run', '--host', 'grpc://no.such.host.invalid:1', '--', 'true'],
       /would be plaintext across the network; write grpcs:.*ssh tunnel/,
     ],
-    ['a program that is not there', ['run', '--', 'no-such-program'], /command not found: no-such-program/],
+    ['a missing program', ['run', '--', 'no-such-program'], /command not found: no-such-program/],
   ];
   for (const [name, args, words] of TABLE) {
     it(name, async () => expectOneSentence(await farlight(...args), words), 15_000);
@@ -139,7 +152,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     expectOneSentence(await farlight('doctor', '--host', url), words);
   });
 
-  it('a host that accepts and then says nothing', async () => {
+  it('a host that accepts and then stays silent', async () => {
     const silent = createServer(() => {});
     cleanups.push(() => silent.close());
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', () => resolve()));
@@ -150,7 +163,7 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
 });
 
 describe('farlight serve', () => {
-  it('says where it is, where its dashboard is and on which adapter, on stdout, and nothing else', async () => {
+  it('farlight serve prints its address, dashboard and adapter on stdout, and nothing else', async () => {
     const server = await serve('--log-level', 'silent', '--dashboard', '127.0.0.1:0');
     expect(server.output()).toMatch(
       /^farlight host ready: grpc:\/\/127\.0\.0\.1:\d+\nadapter: null \(software\)\ndashboard: http:\/\/127\.0\.0\.1:\d+\n$/,
@@ -159,7 +172,7 @@ describe('farlight serve', () => {
     expect(await server.done).toMatchObject({ code: 0, stderr: '' });
   });
 
-  it('serves all the same where the address of its dashboard is taken, and says so in a line', async () => {
+  it('farlight serve works without a dashboard if its address is taken, and says so in a line', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     cleanups.push(() => taken.close());
@@ -172,11 +185,11 @@ describe('farlight serve', () => {
     await client.closed;
   });
 
-  it('has no dashboard where none is wanted', async () => {
+  it('farlight serve --no-dashboard has no dashboard', async () => {
     expect((await serve('--no-dashboard')).output()).not.toMatch(/dashboard/);
   });
 
-  it('keeps uploads where it is told, as much as it is told', async () => {
+  it('farlight serve keeps uploads in the given folder, up to the given size', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const largest = async (...args: string[]) => {
@@ -192,7 +205,7 @@ describe('farlight serve', () => {
   });
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    it(`stops cleanly on ${signal}, and leaves no process behind`, async () => {
+    it(`farlight serve stops cleanly on ${signal}, and leaves no process behind`, async () => {
       const server = await serve('--spares', '2');
       const executors = await executorsOf(server.child.pid ?? 0);
       expect(executors).toHaveLength(2);
@@ -202,7 +215,7 @@ describe('farlight serve', () => {
     });
   }
 
-  it('takes its executors with it when it is killed', async () => {
+  it('the executors of a killed farlight serve end, too', async () => {
     const server = await serve();
     const executors = await executorsOf(server.child.pid ?? 0);
     expect(executors).toHaveLength(1);
@@ -214,13 +227,13 @@ describe('farlight serve', () => {
 describe('farlight run', () => {
   const sh = (script: string, ...options: string[]) => farlight('run', ...options, '--', 'sh', '-c', script);
 
-  it('exits as the program does', async () => {
+  it('farlight run has the exit code of its program', async () => {
     expect((await sh('exit 0')).code).toBe(0);
     expect((await sh('exit 7')).code).toBe(7);
     expect((await sh('kill -TERM $$')).code).toBe(128 + 15);
   });
 
-  it('hands stdin, stdout and stderr through', async () => {
+  it('farlight run passes stdin, stdout and stderr through', async () => {
     const { child, done } = start(['run', '--', 'sh', '-c', 'cat; echo error >&2']);
     child.stdin?.end('from stdin');
     const { code, stdout, stderr } = await done;
@@ -228,12 +241,12 @@ describe('farlight run', () => {
     expect(stderr).toMatch(/^error\nfarlight: the program used no GPU of Farlight; [^\n]+\n$/);
   });
 
-  it('hands the program its arguments as they are', async () => {
+  it('farlight run passes the arguments unchanged', async () => {
     const { stdout } = await farlight('run', '--', 'sh', '-c', 'echo "$@"', 'sh', '--stats', 'a b', '--host');
     expect(stdout).toBe('--stats a b --host\n');
   });
 
-  it('tells the program its host, and keeps the Node options that are there', async () => {
+  it('farlight run tells the program its host, and keeps existing Node options', async () => {
     const { url } = await host();
     const script = 'echo "$FARLIGHT_HOST|$FARLIGHT_STATS|$NODE_OPTIONS"';
     const { done } = start(['run', '--host', url, '--stats', '--', 'sh', '-c', script], {
@@ -245,13 +258,13 @@ describe('farlight run', () => {
     );
   });
 
-  it('takes the host from FARLIGHT_HOST', async () => {
+  it('farlight run takes the host from FARLIGHT_HOST', async () => {
     const { done } = start(['run', '--', 'true'], { FARLIGHT_HOST: 'grpc://127.0.0.1:1' });
     expectOneSentence(await done, /no farlight host at grpc:\/\/127\.0\.0\.1:1/);
   });
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    it(`hands ${signal} to the program`, async () => {
+    it(`farlight run passes ${signal} to the program`, async () => {
       const script = `process.on('${signal}', () => { console.log('got it'); process.exit(5); });
         console.log('ready'); setInterval(() => {}, 1000);`;
       const { child, done, output } = start(['run', '--', process.execPath, '-e', script]);
@@ -263,18 +276,18 @@ describe('farlight run', () => {
 });
 
 describe('farlight doctor', () => {
-  it('names the adapter of this machine and says what to do next', async () => {
+  it('farlight doctor names the adapter of this machine and says what to do next', async () => {
     const { code, stdout } = await farlight('doctor', '--adapter', 'software');
     expect(stdout).toMatch(/SwiftShader Device \(Subzero\) \(software\)/);
     expect(stdout).toMatch(/farlight run -- node app\.mjs/);
     expect(code).toBe(0);
   });
 
-  it('says why there is no adapter', async () => {
+  it('farlight doctor says why there is no adapter', async () => {
     expectOneSentence(await farlight('doctor', '--adapter', 'RTX 9090'), /no GPU .* "RTX 9090"/);
   });
 
-  it('measures the line to a host', async () => {
+  it('farlight doctor measures the line to a host', async () => {
     const { url } = await host();
     const { code, stdout } = await farlight('doctor', '--adapter', 'null', '--host', url, '--json');
     const report = JSON.parse(stdout);
@@ -288,13 +301,13 @@ describe('farlight doctor', () => {
 });
 
 describe('help', () => {
-  it('shows examples, and is no mistake when it is asked for', async () => {
+  it('farlight --help shows examples, and exits with 0', async () => {
     const { code, stdout, stderr } = await farlight('--help');
     expect(stdout).toMatch(/farlight run --host grpc:\/\/127\.0\.0\.1:7070 -- node app\.mjs/);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   });
 
-  it("--version is the package's", async () => {
+  it('farlight --version prints the version of the package', async () => {
     expect((await farlight('--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 });

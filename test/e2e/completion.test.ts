@@ -5,7 +5,7 @@ import { CLI } from '../support/session-client.js';
 const run = (file: string, args: string[]) => spawnSync(file, args, { encoding: 'utf8' });
 const farlight = (...args: string[]) => run(process.execPath, [CLI, ...args]);
 
-/** What bash offers where these words are typed, the last of them under the cursor. */
+/** The words that bash offers after these, with the cursor at the last. */
 function offered(...typed: string[]): string[] {
   const words = ['farlight', ...typed].map((word) => `'${word}'`).join(' ');
   const script = `${farlight('completion', 'bash').stdout}
@@ -17,7 +17,7 @@ function offered(...typed: string[]): string[] {
 }
 
 describe('farlight completion', () => {
-  it('has bash offer commands, subcommands, options and the values that an option takes', () => {
+  it('bash offers commands, subcommands, options and their values', () => {
     expect(offered('')).toEqual(
       expect.arrayContaining(['serve', 'run', 'doctor', 'top', 'cache', 'token', '--version']),
     );
@@ -31,7 +31,7 @@ describe('farlight completion', () => {
     expect(offered('run', '--', '')).toEqual([]);
   });
 
-  it('knows every option that the help of a command shows, in every shell', () => {
+  it('every shell completes every option in the help of a command', () => {
     const scripts = ['bash', 'zsh', 'fish'].map((shell) => farlight('completion', shell).stdout);
     for (const path of [['serve'], ['run'], ['doctor'], ['top'], ['cache', 'ls'], ['token', 'add']]) {
       const help = farlight(...path, '--help').stdout;
@@ -42,7 +42,7 @@ describe('farlight completion', () => {
     }
   });
 
-  it('says which shells there are', () => {
+  it('farlight completion lists the known shells', () => {
     const { status, stderr } = farlight('completion', 'csh');
     expect(status).toBe(2);
     expect(stderr).toMatch(/Allowed choices are bash, zsh, fish/);
@@ -50,7 +50,7 @@ describe('farlight completion', () => {
 });
 
 describe('the help of every command', () => {
-  it('has examples, none wider than a terminal of 120 columns, with commands and options that there are', () => {
+  it('the examples of every command exist, and fit a terminal of 120 columns', () => {
     const paths = [
       [],
       ['serve'],
@@ -76,7 +76,7 @@ describe('the help of every command', () => {
     expect(typed.length).toBeGreaterThan(30);
     for (const words of typed) {
       const command = [words.slice(0, 2), words.slice(0, 1)].find((path) => helps.has(path.join(' ')));
-      // Of replay there is no help above.
+      // The loop above did not reach the help of replay.
       if (!command && words[0] === 'replay') continue;
       const help = helps.get(String(command?.join(' ')));
       for (const option of words.filter((word) => word.startsWith('-')))

@@ -13,7 +13,7 @@ const temporary = mkdtempSync(join(tmpdir(), 'farlight-test-cts-'));
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
 describe('farlight/cts', () => {
-  it('is a provider that a CommonJS runner can require', async () => {
+  it('a CommonJS runner can require farlight/cts', async () => {
     const runner = `
       const { create } = require(process.argv[1]);
       if (typeof GPUBuffer !== 'function' || GPUBufferUsage.COPY_SRC !== 4) throw new Error('no globals');
@@ -28,7 +28,7 @@ describe('farlight/cts', () => {
 });
 
 describe('scripts/cts.mjs', () => {
-  /** A checkout of a suite that has `files`, whose runner is `runner`. */
+  /** A checkout of a suite with these `files` and this `runner`. */
   function checkout(files: string[], runner: string): string {
     const listing = files.map((file) => ({ file: file.split(',') }));
     const contents = {
@@ -43,7 +43,7 @@ describe('scripts/cts.mjs', () => {
     return temporary;
   }
 
-  it('tells what passes on one side alone, what is cut short, and why', async () => {
+  it('reports tests that pass on only one side, tests that are cut short, and why', async () => {
     const cts = checkout(
       ['a,b', 'a,c', 'z'],
       `

@@ -17,7 +17,9 @@ const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-deploy-'));
 afterAll(() => rmSync(temporary, { recursive: true }));
 
-/** Starts a host with these arguments of `farlight serve`, but on loopback and without a GPU, and stops it. */
+/**
+ * Starts a host on loopback without a GPU, otherwise with these arguments of `farlight serve`, and stops it.
+ */
 async function expectToServe(args: string[]): Promise<void> {
   const server = await ServeProcess.start(...args, '--listen', '127.0.0.1:0', '--adapter', 'null');
   expect(server.url, server.stderr).toMatch(/^grpc:\/\/127\.0\.0\.1:\d+$/);
@@ -36,7 +38,7 @@ describe('deploy/Containerfile', () => {
     .flatMap((text) => text.split(' ').slice(0, -1));
   const list = (name: string) => JSON.parse(all(name).at(-1) ?? '') as string[];
 
-  it('copies what is in the repository', () => {
+  it('the container file copies only files of the repository', () => {
     const tracked = execFileSync('git', ['ls-files'], { cwd: REPOSITORY, encoding: 'utf8' });
     for (const source of copied) {
       expect(existsSync(join(REPOSITORY, source)), source).toBe(true);
@@ -44,7 +46,7 @@ describe('deploy/Containerfile', () => {
     }
   });
 
-  it('copies whatever the build and the package are made of', () => {
+  it('the container file copies everything that the build and the package need', () => {
     const { include } = JSON.parse(read('tsconfig.json')) as { include: string[] };
     const { files } = JSON.parse(read('package.json')) as { files: string[] };
     const [built, wanted] = [
@@ -60,14 +62,14 @@ describe('deploy/Containerfile', () => {
     }
   });
 
-  it('serves as a user that is not root, with its tokens and contents in a volume of that user', () => {
+  it('the container serves as a user that is not root, with its tokens and contents in a volume of that user', () => {
     expect(all('USER').at(-1)).toBe('node');
     const [volume = ''] = all('VOLUME');
     expect(all('ENV').join(' ')).toContain(`XDG_CONFIG_HOME=${volume}/config XDG_CACHE_HOME=${volume}/cache`);
     expect(all('RUN').join('\n')).toContain(`chown node:node ${volume}`);
   });
 
-  it('has a command that a host starts with, and that ends it before an engine kills it', async () => {
+  it('the command of the container starts a host, which ends before the engine kills it', async () => {
     const [command, ...args] = [...list('ENTRYPOINT'), ...list('CMD')];
     expect([command, args[0]]).toEqual(['farlight', 'serve']);
     expect(args).toContain('0.0.0.0:7070');
@@ -86,14 +88,14 @@ describe('deploy/farlight.service', () => {
     .split(' ');
   const alone = ['--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0', '--adapter', 'software'];
 
-  it('takes what it may not need from a host, and lets it read the rest alone', () => {
+  it('the unit takes away all rights that a host does not need', () => {
     for (const name of ['NoNewPrivileges', 'ProtectHome', 'PrivateTmp'])
       expect([name, all(name)]).toEqual([name, ['true']]);
     expect(all('ProtectSystem')).toEqual(['strict']);
     expect(args).toEqual(expect.arrayContaining(['serve', '--require-token', '--drain']));
   });
 
-  it('has the host write its key, its contents and its sockets to folders of its own', () => {
+  it('the unit gives the host folders for its key, its contents and its sockets', () => {
     const folders = foldersOf(unit);
     expect(folders.map(({ mode }) => mode)).toEqual(['0700', '0700', '0700']);
     const { XDG_CONFIG_HOME: config, XDG_CACHE_HOME: cache, XDG_RUNTIME_DIR: sockets } = environmentOf(unit);
@@ -101,7 +103,7 @@ describe('deploy/farlight.service', () => {
   });
 
   it.skipIf(!maySandbox)(
-    'is all that a host needs to start, and to keep its key (needs root, unshare and a checkout that all may read)',
+    'the unit gives a host all that it needs to start and to keep its key (needs root, unshare and a readable checkout)',
     async () => {
       const { child, printed, done } = startInSandbox(unit, [...args, ...alone]);
       await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
@@ -115,7 +117,7 @@ describe('deploy/farlight.service', () => {
   );
 
   it.skipIf(!maySandbox)(
-    'would not do without its StateDirectory (needs root, unshare and a checkout that all may read)',
+    'without its StateDirectory the unit would not work (needs root, unshare and a readable checkout)',
     async () => {
       const without = unit.replace(/^StateDirectory=.*$/m, '');
       const { code, stderr } = await startInSandbox(without, [...args, ...alone]).done;
@@ -123,13 +125,13 @@ describe('deploy/farlight.service', () => {
     },
   );
 
-  it('gives a host longer to stop than its --drain', () => {
+  it('the unit gives a host longer to stop than its --drain', () => {
     const seconds = (pattern: RegExp) => Number(pattern.exec(unit)?.[1]);
     expect(seconds(/^TimeoutStopSec=(\d+)$/m)).toBeGreaterThan(seconds(/--drain (\d+)/) + 5);
   });
 
   it.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)(
-    'is a unit that systemd takes (needs systemd-analyze)',
+    'systemd accepts the unit (needs systemd-analyze)',
     () => {
       const verify = (text: string) => {
         const file = join(temporary, 'farlight.service');

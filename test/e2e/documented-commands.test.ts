@@ -19,13 +19,13 @@ const documents = [...new Set(files)].map((file) => ({
   blocks: fencedBlocks(file, readFileSync(join(REPOSITORY, file), 'utf8')),
 }));
 const blocks = documents.flatMap((document) => document.blocks);
-/** What is shown, not to be typed into a shell; without a language it is what a command prints. */
+/** Blocks that are shown, not typed into a shell. Without a language it is the output of a command. */
 const SHOWN = ['', 'js', 'ts', 'wgsl', 'py', 'nginx', 'ini', 'yaml'];
 
 const isRun = ({ language }: Block) => language === 'sh';
 const typedIn = documents.filter((document) => document.blocks.some(isRun));
 
-/** What commands print that end well, but whose end does not say that they did what they are there for. */
+/** Commands whose exit code does not show that they worked, with the output that does. */
 const PRINTS: readonly [RegExp, RegExp][] = [
   [/^npm test/, /Test Files +1 passed/],
   [/^journalctl .* jq /, /^\{[^{}]*"code": "EXECUTOR_LOST"[^{}]*\}\n$/],
@@ -40,7 +40,7 @@ const PRINTS: readonly [RegExp, RegExp][] = [
 ];
 
 describe('the blocks of the documentation', () => {
-  it('are shell commands, or of a language that no shell takes', () => {
+  it('every block of the documentation is shell commands, or in a language that is not for a shell', () => {
     expect(blocks.filter(({ language }) => ![...SHOWN, 'sh'].includes(language))).toEqual([]);
     for (const { language, lines, where } of blocks) {
       if (language !== '') continue;
@@ -49,7 +49,7 @@ describe('the blocks of the documentation', () => {
     }
   });
 
-  it('are all read: no other way to write a block is in use, and none is left out of what is run', () => {
+  it('every block of the documentation is found: no other form of block is used', () => {
     for (const text of ['   ```sh\nls\n```', '> ```sh', '~~~sh', '````sh', '```sh title', '- ```sh'])
       expect(() => fencedBlocks('a file', text), text).toThrow('not a fence');
     const shell = blocks.filter(({ language }) => language === 'sh');
@@ -63,7 +63,7 @@ describe.each(typedIn)('the commands of $file, in a fresh clone', ({ file, block
   let newcomer: Newcomer | undefined;
 
   beforeAll(async () => {
-    // The README begins with a clone that has nothing but what git has.
+    // The README begins with a clone that has only the files of git.
     newcomer = await Newcomer.arrive({ bare: file === 'README.md' });
   }, MINUTES);
   afterAll(() => newcomer?.leave(), MINUTES);
@@ -86,7 +86,7 @@ describe.each(typedIn)('the commands of $file, in a fresh clone', ({ file, block
 
 describe('a newcomer', () => {
   it(
-    'does not go on where a command fails, or a placeholder is left',
+    'the reader of the commands stops where a command fails, or a placeholder is left',
     async () => {
       const newcomer = await Newcomer.arrive();
       try {

@@ -8,7 +8,7 @@ afterEach(async () => {
   await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
 });
 
-/** `farlight run ARGS`, with what it printed so far. */
+/** `farlight run ARGS`, with its output so far. */
 function run(args: string[], env: NodeJS.ProcessEnv = {}) {
   const running = startFarlight(['run', ...args], env);
   cleanups.push(() => running.child.kill('SIGKILL'));
@@ -21,7 +21,7 @@ async function host(): Promise<TestHost> {
   return started;
 }
 
-/** A program that asks for a device and prints the milliseconds of its shortest wait for the queue, of a few. */
+/** A program that asks for a device and prints the milliseconds of its shortest wait for the queue. */
 const WAITS = `
   const device = await (await navigator.gpu.requestAdapter()).requestDevice();
   let shortest = Infinity;
@@ -36,7 +36,7 @@ const WAITS = `
 const waits = ['--', process.execPath, '--input-type=module', '-e', WAITS];
 
 describe('farlight run --emulate', () => {
-  it('puts the link in front of a host: each wait takes its round trip', async () => {
+  it('farlight run --emulate puts a link in front of a host: each wait takes its round trip', async () => {
     const { url, counters } = await host();
     const { code, stdout, stderr } = await run(['--host', url, '--emulate', 'rtt=40,mbit=100', ...waits])
       .done;
@@ -48,21 +48,21 @@ describe('farlight run --emulate', () => {
     expect(counters.sessionsOpened).toBe(1);
   });
 
-  it('starts no host where something else is wrong, and ends with that', async () => {
+  it('farlight run --emulate starts no host if another option is wrong', async () => {
     const files = ['--emulate', 'rtt=1', '--adapter', 'null', '--trace', '/no/such/folder/trace.json'];
     const { code, stderr } = await run([...files, '--', 'true']).done;
     expect(code).toBe(1);
     expect(stderr).toMatch(/^farlight: --trace \S+ cannot be written \(ENOENT\)[^\n]+\n$/);
   });
 
-  it('takes the host from FARLIGHT_HOST', async () => {
+  it('farlight run --emulate takes the host from FARLIGHT_HOST', async () => {
     const { url, counters } = await host();
     const { code } = await run(['--emulate', 'rtt=5,jitter=2', ...waits], { FARLIGHT_HOST: url }).done;
     expect(code).toBe(3);
     expect(counters.sessionsOpened).toBe(1);
   });
 
-  it('starts a host for the time of the run where none is named, and leaves no process behind', async () => {
+  it('farlight run --emulate without a host starts one for the run, and leaves no process behind', async () => {
     const program = `${WAITS.replace('process.exit(3)', 'setInterval(() => {}, 1000)')}`;
     const args = ['--adapter', 'null', '--emulate', 'rtt=20', '--', process.execPath, '--input-type=module'];
     const { child, printed, done } = run([...args, '-e', program], { FARLIGHT_HOST: '' });
@@ -76,8 +76,12 @@ describe('farlight run --emulate', () => {
   });
 
   const WRONG: [string, string[], RegExp][] = [
-    ['a value that is no number', ['--emulate', 'rtt=soon'], /not understood at "rtt=soon".*rtt=30,mbit=100/],
-    ['a name that it does not know', ['--emulate', 'rtt=30,loss=1'], /not understood at "loss=1"/],
+    [
+      'a value that is not a number',
+      ['--emulate', 'rtt=soon'],
+      /not understood at "rtt=soon".*rtt=30,mbit=100/,
+    ],
+    ['an unknown name', ['--emulate', 'rtt=30,loss=1'], /not understood at "loss=1"/],
     ['a name twice', ['--emulate', 'rtt=1,rtt=2'], /not understood at "rtt=2"; .* each once/],
     ['nothing', ['--emulate', ''], /not understood at ""/],
     ['a round trip beyond a minute', ['--emulate', 'rtt=90000'], /rtt .* from 0 to 60000, not 90000/],
@@ -90,7 +94,7 @@ describe('farlight run --emulate', () => {
     ['a host that is not there', ['--host', 'grpc://127.0.0.1:1', '--emulate', 'rtt=1'], /no farlight host/],
   ];
   for (const [name, args, words] of WRONG) {
-    it(`says in one sentence what is wrong with ${name}`, async () => {
+    it(`farlight run --emulate rejects ${name} in one sentence`, async () => {
       const { code, stderr, stdout } = await run([...args, '--', 'echo', 'ran'], { FARLIGHT_HOST: '' }).done;
       expect(stderr).toMatch(words);
       expect(stderr).toMatch(/^farlight: [^\n]+\n$/);

@@ -20,7 +20,9 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** What an engine draws on a canvas, through Farlight; the tests of it begin with local Dawn's. */
+/**
+ * The picture of an engine on a canvas, drawn through Farlight. Its tests first compare it with local Dawn's.
+ */
 function drawnBy(engine: string): { readonly picture: Picture } {
   const drawn = { picture: undefined as unknown as Picture };
   const draw = async (name: string, run: (args: string[]) => Promise<string>) => {
@@ -35,7 +37,7 @@ function drawnBy(engine: string): { readonly picture: Picture } {
     expect(host.counters.sessionsOpened).toBe(opened + 1);
   }, MINUTES);
   it(
-    'renders the picture of local Dawn, pixel for pixel',
+    `${engine} renders the picture of local Dawn, pixel for pixel`,
     async () => {
       expect(drawn.picture.size).toEqual([640, 480]);
       expect(drawn.picture.differences(await draw('local', nodeLocally))).toBe(0);
@@ -48,7 +50,7 @@ function drawnBy(engine: string): { readonly picture: Picture } {
 describe('three.js', () => {
   const drawn = drawnBy('three.js');
 
-  it('shows the sky, and a ball that is lit from one side, with the shine of the sun', () => {
+  it('three.js shows the sky, and a ball lit from one side, with a highlight', () => {
     const { picture } = drawn;
     for (const [x, y] of [
       [10, 10],
@@ -63,21 +65,21 @@ describe('three.js', () => {
     expect(Math.min(...picture.at(172, 205))).toBeGreaterThan(170);
   });
 
-  it('has the texture sharp where it is near, and blurred by its mipmaps where it is far', () => {
+  it('three.js draws the near texture sharp, and the far one blurred by its mipmaps', () => {
     const near = drawn.picture.reds({ y: 460, from: 230, to: 410 });
     const far = drawn.picture.reds({ y: 116, from: 230, to: 410 });
     expect(contrast(near)).toBeGreaterThan(150);
     expect(contrast(far)).toBeLessThan(contrast(near) / 2);
   });
 
-  it('has the floor in the shadow of the ball on one side of it, and in the sun elsewhere', () => {
+  it('three.js draws the shadow of the ball on one side of it, and sunlight elsewhere', () => {
     const shadow = drawn.picture.reds({ y: 300, from: 60, to: 108 });
     const sun = drawn.picture.reds({ y: 300, from: 580, to: 640 });
     expect(Math.max(...sun)).toBeGreaterThan(2 * Math.max(...shadow));
     expect(Math.min(...sun)).toBeGreaterThan(2 * Math.min(...shadow));
   });
 
-  it('has the lamp before the knot, and the floor seen through green glass', () => {
+  it('three.js draws the lamp before the knot, and the floor through green glass', () => {
     const { picture } = drawn;
     const [red, green, blue] = picture.at(287, 244);
     expect(blue).toBeGreaterThan(green);
@@ -95,7 +97,7 @@ describe('three.js', () => {
 describe('Babylon.js', () => {
   const drawn = drawnBy('Babylon.js');
 
-  it('shows the sky, a red ball with the shine of the sun and a dark side, and a ring', () => {
+  it('Babylon.js shows the sky, a red ball with a highlight and a dark side, and a ring', () => {
     const { picture } = drawn;
     expect(picture.at(10, 10)).toEqual([26, 59, 92, 255]);
     expect(Math.min(...picture.at(195, 205))).toBeGreaterThan(200);
@@ -106,14 +108,14 @@ describe('Babylon.js', () => {
     expect(ring).toBeGreaterThan(2 * least);
   });
 
-  it('has the floor sharp where it is near, and lost in the fog where it is far', () => {
+  it('Babylon.js draws the near floor sharp, and the far floor in fog', () => {
     const near = drawn.picture.reds({ y: 440, from: 10, to: 630 });
     const far = drawn.picture.reds({ y: 110, from: 240, to: 420 });
     expect(contrast(near)).toBeGreaterThan(150);
     expect(contrast(far)).toBeLessThan(contrast(near) / 4);
   });
 
-  it('has the floor darker in the shadow of the ball than beside it', () => {
+  it('Babylon.js draws the floor darker in the shadow of the ball', () => {
     const shadow = drawn.picture.reds({ y: 285, from: 100, to: 125 });
     const sun = drawn.picture.reds({ y: 285, from: 560, to: 620 });
     expect(Math.min(...sun)).toBeGreaterThan(2 * Math.min(...shadow));
@@ -123,7 +125,7 @@ describe('Babylon.js', () => {
 describe('PlayCanvas', () => {
   const drawn = drawnBy('PlayCanvas');
 
-  it('shows the sky, a red ball with a dark side, and a golden capsule', () => {
+  it('PlayCanvas shows the sky, a red ball with a dark side, and a golden capsule', () => {
     const { picture } = drawn;
     expect(picture.at(10, 10)).toEqual([26, 59, 92, 255]);
     const [red, green, blue] = picture.at(150, 200);
@@ -133,12 +135,12 @@ describe('PlayCanvas', () => {
     expect(gold).toBeGreaterThan(2 * least);
   });
 
-  it('has the checkers of its textures on the floor and on a box', () => {
+  it('PlayCanvas draws the checkers of its textures on the floor and on a box', () => {
     expect(contrast(drawn.picture.reds({ y: 450, from: 10, to: 630 }))).toBeGreaterThan(150);
     expect(contrast(drawn.picture.reds({ y: 250, from: 500, to: 560 }))).toBeGreaterThan(100);
   });
 
-  it('has the floor darker in the shadow of the ball, and green where it is seen through glass', () => {
+  it('PlayCanvas draws the floor darker in the shadow of the ball, and green through glass', () => {
     const { picture } = drawn;
     const shadow = picture.reds({ y: 285, from: 65, to: 85 });
     const sun = picture.reds({ y: 285, from: 590, to: 630 });
@@ -152,7 +154,7 @@ describe('PixiJS', () => {
   const drawn = drawnBy('PixiJS');
   const background = [0x1b, 0x3a, 0x5c, 255];
 
-  it('fills shapes with their colors, rounds corners, and strokes lines and curves', () => {
+  it('PixiJS fills shapes with their colors, rounds corners, and strokes lines and curves', () => {
     const { picture } = drawn;
     expect(picture.at(10, 10)).toEqual(background);
     expect(picture.at(120, 95)).toEqual([0xe0, 0xa0, 0x20, 255]);
@@ -162,13 +164,13 @@ describe('PixiJS', () => {
     expect(picture.at(421, 139)).toEqual([0x60, 0xe0, 0xd0, 255]);
   });
 
-  it('leaves of sprites what their mask does', () => {
+  it('PixiJS cuts sprites by their mask', () => {
     expect(drawn.picture.at(33, 205)).toEqual(background);
     const [red, green, blue] = drawn.picture.at(120, 290);
     expect(green).toBeGreaterThan(Math.max(red, blue));
   });
 
-  it('adds colors to what is behind them', () => {
+  it('PixiJS adds colors to those behind them', () => {
     const { picture } = drawn;
     expect(picture.at(320, 230)).toEqual([255, 0x3a, 0x5c, 255]);
     expect(picture.at(380, 330)).toEqual([0x1b, 255, 0x5c, 255]);
@@ -177,7 +179,7 @@ describe('PixiJS', () => {
     expect(picture.at(320, 298)).toEqual([255, 255, 255, 255]);
   });
 
-  it('blurs, and turns colors over, with filters', () => {
+  it('PixiJS blurs and inverts with filters', () => {
     const { picture } = drawn;
     expect(picture.at(530, 250)).toEqual([255, 255, 255, 255]);
     const [edge] = picture.at(530, 206);
@@ -189,7 +191,7 @@ describe('PixiJS', () => {
 
 describe('a canvas', () => {
   it(
-    'gives all frames of an animation, each as local Dawn draws it, byte for byte as a file',
+    'a canvas gives all frames of an animation, and their files equal those of local Dawn',
     async () => {
       const [far, near] = [join(folder, 'far'), join(folder, 'near')];
       await nodeThroughFarlight(host.url, [...recipeCommand('A canvas'), '--out', far]);
@@ -200,7 +202,7 @@ describe('a canvas', () => {
       expect(
         bytes.map((each, at) => each.equals(readFileSync(join(near, files[at] as string)))),
       ).not.toContain(false);
-      // The corner that is red points up at first.
+      // At first the red corner points up.
       const [red, green, blue] = new Picture(bytes[0] as Buffer).at(160, 40);
       expect(red).toBeGreaterThan(5 * Math.max(green, blue));
       expect(new Picture(bytes[6] as Buffer).at(160, 40)).toEqual([26, 26, 26, 255]);

@@ -14,7 +14,7 @@ afterAll(() => host.close());
 const MINUTES = 5 * 60_000;
 
 it(
-  'MoveNet on TensorFlow.js agrees with its CPU backend; steady, it waits once and sends 12 messages at most',
+  'MoveNet on TensorFlow.js agrees with its CPU backend; a steady inference waits once and sends at most 12 messages',
   async () => {
     const { reference, repeats, ledger } = await runThroughFarlight(
       host.url,
@@ -34,7 +34,7 @@ it(
 );
 
 it(
-  'two programs at once on one host each get their own right answer: BlazeFace on TensorFlow.js, PaddleOCR on ONNX Runtime',
+  'two programs at once on one host get their own right results: BlazeFace on TensorFlow.js, PaddleOCR on ONNX Runtime',
   async () => {
     const [faces, lines] = await Promise.all([
       runThroughFarlight(host.url, 'blazeface', '--reference'),
@@ -48,19 +48,19 @@ it(
 );
 
 it(
-  'Silero on ONNX Runtime gives the bits of local Dawn, right or wrong, and waits as often as the program does',
+  'Silero on ONNX Runtime gives the bits of local Dawn, right or wrong, and waits only as often as the program',
   async () => {
     const through = await runThroughFarlight(host.url, 'silero', '--layout', 'NHWC', '--runs', '2');
     const local = await runLocally('silero', '--layout', 'NHWC', '--runs', '2');
     expect(through.outputs).toEqual(local.outputs);
-    // One run is 16 inferences, each of which reads four times in turn.
+    // One run is 16 inferences, each with four reads one after the other.
     expect(through.ledger.at(-1)?.waits).toBe(16 * 4);
   },
   MINUTES,
 );
 
 it(
-  'Silero in the layout that works agrees with the wasm provider, and with local Dawn bit by bit',
+  'Silero in the right layout agrees with the wasm provider, and bit by bit with local Dawn',
   async () => {
     const through = await runThroughFarlight(host.url, 'silero', '--reference');
     const local = await runLocally('silero');

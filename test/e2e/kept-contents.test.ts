@@ -36,13 +36,13 @@ const WEIGHTS = Array.from({ length: 8 }, (_, seed) => content(seed, 1 << 16));
 const BYTES = WEIGHTS.length << 16;
 
 interface Outcome {
-  /** Whether every tensor was on the GPU as it should be. */
+  /** Whether every tensor on the GPU had the right contents. */
   right: boolean;
   bytesUp: number;
   bytesNotSent: number;
 }
 
-/** A program that uploads its weights as frameworks do, and reads all of them back in the end. */
+/** A program that uploads its weights as frameworks do, and reads all of them back at the end. */
 async function run(
   host: TestHost,
   { reuse = 'on', opened }: { reuse?: 'on' | 'off'; opened?: () => void } = {},
@@ -76,7 +76,7 @@ async function run(
   return { right, bytesUp, bytesNotSent };
 }
 
-/** Until the host has written so many contents, which it does beside the session. */
+/** Resolves when the host has written this many contents, which it does beside the session. */
 const kept = (count: number) =>
   until(() => {
     try {
@@ -89,14 +89,14 @@ const kept = (count: number) =>
 const keptBytes = () =>
   readdirSync(folder).reduce((sum, file) => sum + (statSync(join(folder, file), ABSENT)?.size ?? 0), 0);
 
-/** What is being written may get its name just now. */
+/** A file that is being written may get its name just now. */
 const ABSENT = { throwIfNoEntry: false } as const;
 
 const SENT = { right: true, bytesNotSent: 0 };
 const NAMED = { right: true, bytesNotSent: BYTES };
 
 describe('a host that keeps contents', () => {
-  it('is sent them once: the next session names them', async () => {
+  it('a host that keeps contents gets them once: the next session sends names', async () => {
     const host = await start();
     const first = await run(host);
     expect(first).toMatchObject(SENT);
@@ -106,7 +106,7 @@ describe('a host that keeps contents', () => {
     expect(second.bytesUp).toBeLessThan(first.bytesUp / 50);
   });
 
-  it('still has them when it is started again', async () => {
+  it('a restarted host still has its contents', async () => {
     const host = await start();
     await run(host);
     await kept(WEIGHTS.length);
@@ -114,7 +114,7 @@ describe('a host that keeps contents', () => {
     expect(await run(await start())).toMatchObject(NAMED);
   });
 
-  it('is sent everything with reuse off, and where it keeps nothing', async () => {
+  it('a host gets everything with reuse off, or if it keeps nothing', async () => {
     const host = await start();
     await run(host);
     await kept(WEIGHTS.length);
@@ -126,7 +126,7 @@ describe('a host that keeps contents', () => {
 
   const DAMAGES: [string, (path: string) => void][] = [
     ['are truncated', (path) => truncateSync(path, 1000)],
-    ['have a bit flipped', (path) => writeFileSync(path, flipped())],
+    ['had a bit flipped', (path) => writeFileSync(path, flipped())],
     ['are deleted', (path) => rmSync(path)],
   ];
   const damaged = WEIGHTS[3] as (typeof WEIGHTS)[0];
@@ -136,7 +136,7 @@ describe('a host that keeps contents', () => {
     return bytes;
   }
 
-  it.each(DAMAGES)('is sent those again that %s between two sessions', async (_what, damage) => {
+  it.each(DAMAGES)('a host gets contents again that %s between two sessions', async (_what, damage) => {
     const host = await start();
     await run(host);
     await kept(WEIGHTS.length);
@@ -150,7 +150,7 @@ describe('a host that keeps contents', () => {
     expect(await run(host)).toMatchObject(NAMED);
   });
 
-  it.each(DAMAGES)('is sent those again that %s during a session', async (_what, damage) => {
+  it.each(DAMAGES)('a host gets contents again that %s during a session', async (_what, damage) => {
     const host = await start();
     await run(host);
     await kept(WEIGHTS.length);
@@ -162,19 +162,19 @@ describe('a host that keeps contents', () => {
     expect(await run(host)).toMatchObject(NAMED);
   });
 
-  it('serves programs all the same where it can write nothing', async () => {
+  it('a host that can write nothing still serves programs', async () => {
     const file = join(root, 'no-folder');
     writeFileSync(file, '');
     const host = await start({ blobs: join(file, 'blobs') });
     for (let round = 0; round < 2; round += 1) expect(await run(host)).toMatchObject(SENT);
   });
 
-  it('serves programs all the same where it has room for little', async () => {
+  it('a host with little room still serves programs', async () => {
     const host = await start({ blobBytes: 6 << 16 });
     for (let round = 0; round < 3; round += 1) expect(await run(host)).toMatchObject({ right: true });
   });
 
-  it('keeps no more of a tenant than it may, of uploads and of what its programs compiled together', async () => {
+  it('a host keeps no more for a tenant than its limit, uploads and compiled programs together', async () => {
     const blobBytes = 1 << 20;
     const host = await start({ adapter: 'null', blobBytes, spares: 0, warm: 0 });
     const takes = (path: string): number => {
@@ -201,7 +201,7 @@ describe('a host that keeps contents', () => {
     expect(takes(folder)).toBeLessThanOrEqual(blobBytes);
   });
 
-  it('serves two programs that upload the same at once', async () => {
+  it('a host serves two programs that upload the same at once', async () => {
     const host = await start({ spares: 2 });
     for (const outcome of await Promise.all([run(host), run(host)])) expect(outcome.right).toBe(true);
     await kept(WEIGHTS.length);
@@ -209,10 +209,10 @@ describe('a host that keeps contents', () => {
   });
 });
 
-/** What MoveNet's input takes: a photo that a program may well have another of each time. */
+/** The size of MoveNet's input: a program may well have another photo each time. */
 const INPUT_BYTES = 192 * 192 * 3 * 4;
 
-it('MoveNet in a second process sends a hundredth of what it sent in the first', async () => {
+it('MoveNet in a second process sends a hundredth of the bytes of the first', async () => {
   const host = await start({ adapter: 'null' });
   const upload = async () => {
     const [ledger] = (await runThroughFarlight(host.url, 'movenet')).ledger;

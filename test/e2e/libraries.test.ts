@@ -36,27 +36,27 @@ const PACKAGES = new Map([
   ['PlayCanvas', 'playcanvas'],
   ['PixiJS', 'pixi.js'],
 ]);
-/** Recipes of no library: they have a command that is run here. */
+/** Recipes without a library. Their command runs in a test here. */
 const OTHERS = ['A shader of your own', 'A canvas', 'A cache that stays on the GPU'];
-/** Recipes that are read: what they have to show is too large or too slow to be a test, or needs no program. */
+/** Recipes that are only read: their result is too large or too slow for a test, or needs no program. */
 const READ = [
   'A model that moves too much',
   'A dependency that imports webgpu',
   'Libraries that were tried by hand',
 ];
 
-/** What package-lock.json has installed. */
+/** The versions in package-lock.json. */
 const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
   packages: Record<string, { version: string }>;
 };
 const installed = (name: string) => lock.packages[`node_modules/${name}`]?.version;
 
 describe('the recipes', () => {
-  it.each([...PACKAGES])('%s: name the version that is installed', (library, name) => {
+  it.each([...PACKAGES])('the recipe for %s names the installed version', (library, name) => {
     expect(recipes.get(library)).toContain(`Version ${installed(name)}`);
   });
 
-  it('have one command for each library that is tested here, and none beside', () => {
+  it('the recipes have one command for each tested library, and no other', () => {
     const run = [...recipes.keys()].filter((name) => !READ.includes(name));
     expect(new Set(run)).toEqual(new Set([...OTHERS, ...PACKAGES.keys()]));
     for (const name of run) {
@@ -65,7 +65,7 @@ describe('the recipes', () => {
     }
   });
 
-  it("stand in the README's table, with the versions that are installed", () => {
+  it('the README lists the recipes with the installed versions', () => {
     const readme = readFileSync(join(root, 'README.md'), 'utf8');
     const rows = [...readme.matchAll(/^\| (.+?) \| `(.+?)` \| (\S+) \|/gm)].map((row) => row.slice(1));
     expect(rows).toEqual([...PACKAGES].map(([library, name]) => [library, name, installed(name)]));
@@ -76,12 +76,12 @@ describe('a program for npm webgpu', () => {
   const program = 'examples/one-line/triangle.mjs';
 
   it(
-    'draws with another import the picture that it draws as it is, pixel for pixel',
+    'a program for npm webgpu draws the same picture with another import, pixel for pixel',
     async () => {
       const text = readFileSync(join(root, program), 'utf8');
       const changed = join(root, 'examples/one-line', `far-${process.pid}.mjs`);
       const [far, local] = [join(folder, 'far.png'), join(folder, 'near.png')];
-      // As the recipe's sed has it.
+      // As the sed command in the recipe does.
       expect(text.split("from 'webgpu'")).toHaveLength(2);
       writeFileSync(changed, text.replace("from 'webgpu'", "from 'farlight'"));
       try {
@@ -94,7 +94,7 @@ describe('a program for npm webgpu', () => {
       await nodeLocally([program, '--out', local]);
       const picture = new Picture(readFileSync(far));
       expect(picture.differences(new Picture(readFileSync(local)))).toBe(0);
-      // Its background, and the triangle's middle, where its colours meet.
+      // The background, and the middle of the triangle, where its colors meet.
       expect(picture.at(0, 0)).toEqual([26, 26, 26, 255]);
       for (const part of picture.at(128, 128)) expect(part).toBeGreaterThan(50);
     },
@@ -111,7 +111,7 @@ describe.each([
   'jax-js',
 ])('%s', (library) => {
   it(
-    'computes what the CPU does, and the very bits that local Dawn does',
+    `${library} computes the results of the CPU, and the bits of local Dawn`,
     async () => {
       const opened = host.counters.sessionsOpened;
       const through = await nodeThroughFarlight(host.url, recipeCommand(library));
@@ -127,7 +127,7 @@ describe.each([
 
 describe('a library that hides the options of its sessions', () => {
   it(
-    'computes on the GPU with farlight/onnxruntime, whichever device it passes on, or none',
+    'a library with hidden session options computes on the GPU with farlight/onnxruntime, with any device',
     async () => {
       const opened = host.counters.sessionsOpened;
       const node = ['node', '--liftoff-only', '--import', 'farlight/onnxruntime'];
@@ -145,7 +145,7 @@ describe('a library that hides the options of its sessions', () => {
 
 describe('a cache that stays on the GPU', () => {
   it(
-    'does not cross the network with each step, and changes no bit of what local Dawn and a cache here compute',
+    'a cache on the GPU does not cross the network at each step, and changes no bit of the results',
     async () => {
       const program = recipeCommand('A cache that stays on the GPU');
       const bytesWith = async (cache: string) => {
@@ -160,7 +160,8 @@ describe('a cache that stays on the GPU', () => {
       );
       expect(here.printed).toBe(there.printed);
       expect(await nodeLocally(program)).toBe(there.printed);
-      // 16 steps, in which 256 positions of 128 numbers, keys and values, go there and come back.
+      // 16 steps. Without the cache on the GPU, 256 positions of 128 numbers, keys and values, go there and
+      // back.
       expect(here.moved - there.moved).toBeGreaterThan(16 * 2 * 256 * 128 * 4 * 1.8);
     },
     MINUTES,

@@ -10,7 +10,7 @@ import { REPOSITORY } from '../support/session-client.js';
 import { folders } from '../support/trust.js';
 
 const run = promisify(execFile);
-/** The interpreter that has gRPC: Debian's own where another one comes first. */
+/** The interpreter that has gRPC: Debian's own, even if another one comes first. */
 const python = ['/usr/bin/python3', 'python3'].find(
   (each) => spawnSync(each, ['-c', 'import grpc, grpc_tools']).status === 0,
 );
@@ -28,7 +28,7 @@ afterAll(async () => {
 
 describe('a client that is written from farlight.proto and docs/protocol.md alone', () => {
   it.skipIf(!python)(
-    'writes a buffer, copies it, and reads it back (needs: apt-get install python3-grpcio python3-grpc-tools)',
+    'a client written from the documents alone writes, copies and reads a buffer (needs: apt-get install python3-grpcio python3-grpc-tools)',
     async () => {
       const { host: target } = new URL(host.url.replace('grpc:', 'http:'));
       const generated = temporary.make();
@@ -52,7 +52,7 @@ describe('a client that is written from farlight.proto and docs/protocol.md alon
     60_000,
   );
 
-  it('is answered to the bytes that the document shows', async () => {
+  it('the replies to that client are the bytes in docs/protocol.md', async () => {
     const text = readFileSync(join(REPOSITORY, 'docs/protocol.md'), 'utf8');
     const section = text.slice(text.indexOf('## A session, as bytes'), text.indexOf('## Versions'));
     const rows = [...section.matchAll(/^\| (`.+`) \|/gm)].map(([, cell = '']) => cell);
@@ -68,7 +68,7 @@ describe('a client that is written from farlight.proto and docs/protocol.md alon
     await client.next(PACKET.welcome);
     for (const [at, packet] of [adapter, device].entries()) {
       send(packet);
-      // A whole batch, whose first record settles this serial: fulfilled.
+      // A whole flush, whose first record settles this serial: fulfilled.
       const reply = await client.next(PACKET.data);
       expect([...reply.subarray(0, 4)]).toEqual([0, 0, at + 1, 0]);
     }

@@ -18,7 +18,7 @@ interface Failure {
   stderr: string;
 }
 
-/** A folder of somebody who has the package and nothing of this repository. */
+/** A folder as a user has it: with the package, and nothing of this repository. */
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-package-'));
 const app = join(temporary, 'app');
 let tarball: string;
@@ -33,7 +33,7 @@ function runIn(folder: string, command: string, ...args: string[]) {
   return execute(command, args, { cwd: folder, env: { ...process.env, FARLIGHT_ADAPTER: 'software' } });
 }
 
-/** Installs the package into a new folder, with what npm says of it. */
+/** Installs the package into a new folder. Resolves to npm's output. */
 async function install(folder: string, ...flags: string[]): Promise<string> {
   mkdirSync(folder);
   writeFileSync(join(folder, 'package.json'), '{"name":"app","private":true,"type":"module"}');
@@ -76,16 +76,16 @@ const SUM = `
 `;
 
 describe('the package', () => {
-  it('is found whole by publint and attw, and holds nothing that belongs to the repository alone', () => {
+  it('publint and attw accept the package, and it holds no file that only the repository needs', () => {
     expect(checked).toContain('All good!');
     expect(checked).toMatch(/farlight-\S+\.tgz: \d+ files, [12]\.\d\d MB/);
   });
 
-  it('installs without a warning about the Node that it says it runs on', () => {
+  it('the package installs without a warning on its oldest Node', () => {
     expect(installed).not.toMatch(/EBADENGINE|deprecated/);
   });
 
-  it('brings the software GPU and gRPC with their licences, and no packages for them', () => {
+  it('the package holds the software GPU and gRPC with their licenses', () => {
     const files = readdirSync(join(app, 'node_modules/farlight/dist/server/swiftshader'));
     expect(files).toEqual(expect.arrayContaining(['LICENSE-APACHE-2.0', 'LICENSE-MIT', 'NOTICE.md']));
     const grpc = readFileSync(join(app, 'node_modules/farlight/dist/grpc/LICENSES.txt'), 'utf8');
@@ -95,12 +95,12 @@ describe('the package', () => {
     for (const name of ['@sparticuz', '@grpc', 'protobufjs']) expect(packages).not.toContain(name);
   });
 
-  it('has a command that says its version', async () => {
+  it('the package has a command that prints its version', async () => {
     expect((await run('npx', 'farlight', '--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
   it(
-    'runs a program of the folder where it is installed, unmodified, with farlight run',
+    'farlight run runs an unmodified program in the folder of the package',
     async () => {
       writeFileSync(join(app, 'sum.mjs'), `const { gpu } = navigator;${SUM}`);
       expect((await run('npx', 'farlight', 'run', '--', 'node', 'sum.mjs')).stdout).toBe('sum 42\n');
@@ -109,7 +109,7 @@ describe('the package', () => {
   );
 
   it(
-    'gives a program that imports it a GPU, and a test a host',
+    'the package gives a program a GPU, and a test a host',
     async () => {
       const text = `import { create, globals, stats } from 'farlight';
         import { testHost } from 'farlight/testing';
@@ -199,12 +199,12 @@ describe('its types', () => {
     ['nodenext', 'nodenext'],
     ['bundler', 'esnext'],
   ])(
-    'resolve in a consumer with moduleResolution %s, and say what is wrong',
+    'the types of the package resolve with moduleResolution %s, and find mistakes',
     async (moduleResolution, module) => {
       writeFileSync(join(app, 'consumer.ts'), CONSUMER);
       writeFileSync(join(app, 'mistake.ts'), `import { create } from 'farlight';\ncreate({ hots: 'x' });\n`);
       const tsc = join(root, 'node_modules/.bin/tsc');
-      // Of @webgpu/types and TypeScript's own DOM library one declares what the other has in an older form.
+      // @webgpu/types and TypeScript's own DOM library declare the same types in different versions.
       const flags = ['--noEmit', '--strict', '--skipLibCheck', '--target', 'es2023', '--module', module];
       for (const lib of ['es2023', 'es2023,dom']) {
         const check = (file: string) =>

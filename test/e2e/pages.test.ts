@@ -9,7 +9,7 @@ import { openChromium } from '../support/chromium.js';
 import { nodeThroughFarlight } from '../support/program.js';
 import { REPOSITORY, until } from '../support/session-client.js';
 
-/** A scene and a model on the software GPU compile for long. */
+/** A scene or a model takes long to compile on the software GPU. */
 const MINUTES = 5 * 60_000;
 
 let demo: ChildProcess;
@@ -19,7 +19,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'farlight-pages-'));
-  // As a person starts it.
+  // Started as a person starts it.
   demo = spawn(process.execPath, [join(REPOSITORY, 'examples/browser/demo.mjs'), '--port', '0']);
   for (const stream of [demo.stdout, demo.stderr]) {
     stream?.on('data', (text) => {
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 const said = (pattern: RegExp) => pattern.exec(printed)?.[1] ?? expect.fail(`the demo printed:\n${printed}`);
 
-/** An example in a page, when it is done. */
+/** An example in a page, when it has finished. */
 async function open(name: string, flags = ''): Promise<{ page: Page; example: Record<string, unknown> }> {
   const page = await browser.newPage();
   const url = new URL(said(/^Open (\S+) in a browser/m));
@@ -52,7 +52,7 @@ async function open(name: string, flags = ''): Promise<{ page: Page; example: Re
   return { page, example: await page.evaluate('({ ...example, gpu: undefined, close: undefined })') };
 }
 
-/** What the page's canvas shows, when it shows something. */
+/** The picture on the page's canvas, when it is not empty. */
 async function shown(page: Page): Promise<PNG> {
   const read = `(() => {
     const canvas = document.querySelector('canvas');
@@ -68,14 +68,14 @@ async function shown(page: Page): Promise<PNG> {
   return png;
 }
 
-/** What a program in Node draws, on the same host. */
+/** The picture that a program in Node draws on the same host. */
 async function drawnInNode(name: string, args: (file: string) => string[]): Promise<PNG> {
   const file = join(folder, name);
   await nodeThroughFarlight(said(/^ *farlight host ready: (\S+)/m), args(file));
   return PNG.sync.read(readFileSync(file));
 }
 
-/** The largest difference of a channel, and how many pixels differ. */
+/** The largest difference in a channel, and the number of different pixels. */
 function difference(a: PNG, b: PNG): { most: number; pixels: number } {
   expect([a.width, a.height]).toEqual([b.width, b.height]);
   let [most, pixels] = [0, 0];
@@ -91,7 +91,7 @@ function difference(a: PNG, b: PNG): { most: number; pixels: number } {
 
 describe('in a browser that has no GPU', () => {
   it(
-    'a triangle is drawn on the host, pixel by pixel as from Node',
+    'a page draws a triangle on the host with the same pixels as Node',
     async () => {
       const { page, example } = await open('triangle');
       expect(example.hadGpu).toBe(false);
@@ -104,7 +104,7 @@ describe('in a browser that has no GPU', () => {
   );
 
   it(
-    'three.js draws a scene on the host, pixel by pixel as from Node',
+    'three.js in a page draws a scene on the host with the same pixels as Node',
     async () => {
       const { page, example } = await open('three');
       expect(example.hadGpu).toBe(false);
@@ -117,7 +117,7 @@ describe('in a browser that has no GPU', () => {
   );
 
   it(
-    'TensorFlow.js runs MoveNet on the host, agrees with its CPU backend, and the page shows the person',
+    'TensorFlow.js in a page runs MoveNet on the host, agrees with its CPU backend, and shows the person',
     async () => {
       const { page, example } = await open('movenet', '&reference');
       expect(example.hadGpu).toBe(false);

@@ -15,7 +15,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { runProgram } from '../support/newcomer-tools.js';
 import { REPOSITORY } from '../support/session-client.js';
 
-/** A checkout whose npm and whose build leave nothing but what scripts/ready.mjs looks at. */
+/** A checkout whose npm and build only leave the files that scripts/ready.mjs looks at. */
 let checkout: string;
 const at = (path: string) => join(checkout, path);
 
@@ -48,13 +48,13 @@ async function ready(): Promise<{ code: number | null; did: string[]; stderr: st
   return { code, did: stderr.match(/^\w+(?=.* \.\.\.$)/gm) ?? [], stderr };
 }
 
-/** Makes all that was there look as old as can be, and what was built a little younger. */
+/** Makes all existing files as old as possible, and built files a little younger. */
 function age(): void {
   for (const path of readdirSync(checkout, { recursive: true, encoding: 'utf8' }))
     if (!path.startsWith('node_modules')) utimesSync(at(path), 0, path.startsWith('dist') ? 1000 : 0);
 }
 
-it('installs and builds in a fresh clone, and does neither again where nothing changed', async () => {
+it('installs and builds in a fresh clone, and does neither again if nothing changed', async () => {
   expect(await ready()).toMatchObject({ code: 0, did: ['Installing', 'Building'] });
   expect(await ready()).toMatchObject({ code: 0, did: [] });
 });
@@ -62,9 +62,9 @@ it('installs and builds in a fresh clone, and does neither again where nothing c
 it.each<[string, () => void]>([
   ['a source changed', () => writeFileSync(at('client/a.ts'), '{ }')],
   ['a configuration changed', () => writeFileSync(at('package.json'), '{ }')],
-  ['a source went', () => rmSync(at('client/a.ts'))],
-  ['what was built went', () => rmSync(at('dist'), { recursive: true })],
-])('builds anew where %s', async (_, change) => {
+  ['a source was deleted', () => rmSync(at('client/a.ts'))],
+  ['a built file was deleted', () => rmSync(at('dist'), { recursive: true })],
+])('builds again if %s', async (_, change) => {
   await ready();
   age();
   expect((await ready()).did).toEqual([]);
@@ -72,7 +72,7 @@ it.each<[string, () => void]>([
   expect((await ready()).did).toEqual(['Building']);
 });
 
-it('never installs through a link, since npm would empty the folder that it leads to', async () => {
+it('never installs through a link, since npm would empty the target of the link', async () => {
   mkdirSync(at('elsewhere'));
   writeFileSync(at('elsewhere/kept'), '');
   symlinkSync('elsewhere', at('node_modules'));

@@ -11,7 +11,7 @@ afterEach(() => {
   for (const each of started.splice(0)) each.kill('SIGKILL');
 });
 
-/** A program that computes twice, with its `navigator.gpu` from Farlight, and prints what was counted when it ends. */
+/** A program that computes twice with Farlight's `navigator.gpu`, and prints its statistics at the end. */
 function program(kind: string, env: NodeJS.ProcessEnv): Running {
   const args = ['--import', `${REPOSITORY}dist/client/register.js`];
   const child = spawn(process.execPath, [...args, 'test/support/recovering-program.mjs', '2', kind], {
@@ -31,7 +31,7 @@ async function serve(port: number): Promise<ServeProcess> {
 const COMPUTED = 'computed 3,6,9,12';
 
 describe.each(['webgpu', 'tfjs'])('a program (%s) that asks for an adapter again', (kind) => {
-  it('computes on a host that starts after it, and on that which takes its place when it was killed', async () => {
+  it(`a ${kind} program computes on a host that starts later, and on the host that replaces a killed one`, async () => {
     const port = await freePort();
     const { printed, done } = program(kind, { FARLIGHT_HOST: `grpc://127.0.0.1:${port}` });
     await until(() => printed.stdout.includes('asked in vain'));
@@ -49,7 +49,7 @@ describe.each(['webgpu', 'tfjs'])('a program (%s) that asks for an adapter again
     expect(lines).toEqual([COMPUTED, 'lost: unknown', COMPUTED]);
   });
 
-  it('computes on a private host again where the process of the first was killed', async () => {
+  it('a program computes on another private host after the first was killed', async () => {
     const { child, printed, done } = program(kind, { FARLIGHT_HOST: '', FARLIGHT_ADAPTER: 'software' });
     await until(() => printed.stdout.includes(COMPUTED));
     const executors = await executorsOf(child.pid as number);

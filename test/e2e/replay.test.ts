@@ -27,7 +27,7 @@ const farlight = (...args: string[]) => runFarlight(args, {}, REPOSITORY);
 
 const file = (name: string) => join(folder, name);
 
-/** `farlight run --record FILE -- node ARGS` on the host that keeps what it can. */
+/** `farlight run --record FILE -- node ARGS` on a host that keeps all it can. */
 async function record(name: string, ...args: string[]): Promise<string> {
   const finished = await farlight('run', '--host', host.url, '--record', file(name), '--', 'node', ...args);
   if (finished.code !== 0) throw new Error(`the program ended with ${finished.code}:\n${finished.stderr}`);
@@ -78,12 +78,12 @@ for (let step = 0; step < 4; step += 1) {
   result.unmap();
 }`;
 
-describe('a session whose program the host knew', () => {
+describe('a recorded session of a program that the host knew', () => {
   let printed: string;
 
   beforeAll(async () => {
     const path = program('compute', COMPUTE);
-    // The executor that is kept has the pipeline, and the host's folder has the contents.
+    // The warm executor has the pipeline, and the host's folder has the contents.
     await farlight('run', '--host', host.url, '--', 'node', path);
     printed = await record('compute.fltrace', path);
   }, 60_000);
@@ -97,13 +97,13 @@ describe('a session whose program the host knew', () => {
     expect(report.program).toBe('compute.mjs');
   });
 
-  it('replays on the host where it was recorded, as a user types it', async () => {
+  it('a recording replays on the host where it was recorded, with the documented command', async () => {
     const { code, stdout, stderr } = await farlight('replay', '--host', host.url, file('compute.fltrace'));
     expect([code, stderr]).toEqual([0, '']);
     expect(stdout).toMatch(/4 readbacks of 131072 bytes.*\n.*the same, byte for byte\n$/);
   });
 
-  it('is told to differ where one byte of one readback does: which call, which buffer, where', async () => {
+  it('reports one different byte of a readback: with the call, the buffer and the position', async () => {
     const bytes = Buffer.from(printed.trim(), 'hex');
     writeFileSync(file('flipped.fltrace'), flipped(file('compute.fltrace'), bytes.subarray(0, 64), 40));
     const { code, stderr, report } = await replay(file('flipped.fltrace'));
@@ -120,7 +120,7 @@ describe('a session whose program the host knew', () => {
     });
   });
 
-  it('that was cut off replays as far as it goes', async () => {
+  it('a recording that was cut off replays up to its end', async () => {
     const whole = readFileSync(file('compute.fltrace'));
     writeFileSync(file('cut.fltrace'), whole);
     truncateSync(file('cut.fltrace'), whole.length - 1);
@@ -140,7 +140,7 @@ describe('a session whose program the host knew', () => {
       /block \d+ is damaged/,
     ],
     [
-      'has answers to what was not asked',
+      'has replies that were not asked for',
       (path) => rewritten(path, (record) => (record.kind === 0 ? undefined : record)),
       /a reply to the command 1, which awaits none/,
     ],
@@ -153,7 +153,7 @@ describe('a session whose program the host knew', () => {
       /data that no session sends/,
     ],
   ];
-  it.each(spoilt)('whose file %s is refused in one sentence', async (what, change, words) => {
+  it.each(spoilt)('rejects in one sentence a recording that %s', async (what, change, words) => {
     const path = file(`${what.replaceAll(' ', '-')}.fltrace`);
     writeFileSync(path, change(file('compute.fltrace')));
     const { code, stderr, report } = await replay(path);
@@ -163,7 +163,7 @@ describe('a session whose program the host knew', () => {
   });
 });
 
-it('errors are compared: those of a scope, those that none caught, and what a compiler says', async () => {
+it('a replay compares the errors of scopes, uncaptured errors, and compiler messages', async () => {
   const path = program(
     'mistakes',
     `const device = await (await navigator.gpu.requestAdapter()).requestDevice({ label: 'wrong' });
@@ -197,7 +197,7 @@ it('errors are compared: those of a scope, those that none caught, and what a co
   );
 });
 
-it("readbacks of the GPU's time are left out, and that is said", async () => {
+it('a replay leaves out readbacks of GPU times, and says so', async () => {
   const path = program(
     'times',
     `const adapter = await navigator.gpu.requestAdapter();
@@ -219,20 +219,20 @@ it("readbacks of the GPU's time are left out, and that is said", async () => {
   expect([code, report]).toEqual([0, expect.objectContaining({ equal: true, readbacks: 0, ofTime: 1 })]);
 });
 
-it('the host that a replay cannot reach is one sentence', async () => {
+it('a replay without a reachable host fails with one sentence', async () => {
   const path = program('short', 'await (await navigator.gpu.requestAdapter()).requestDevice();');
   await record('short.fltrace', path);
   const { code, stderr } = await farlight('replay', '--host', 'grpc://127.0.0.1:1', file('short.fltrace'));
   expect([code, stderr]).toEqual([1, expect.stringMatching(/^farlight: no farlight host at [^\n]+\n$/)]);
 });
 
-it('a run is traced or recorded, and that is said before the program starts', async () => {
+it('farlight run rejects --trace with --record before the program starts', async () => {
   const { code, stderr } = await farlight('run', '--trace', file('a'), '--record', file('b'), '--', 'true');
   expect([code, stderr]).toEqual([1, expect.stringMatching(/leave out one of them\n$/)]);
 });
 
 it(
-  'BlazeFace on TensorFlow.js replays bit by bit on a fresh host',
+  'BlazeFace on TensorFlow.js replays bit by bit on a new host',
   async () => {
     await record('blazeface.fltrace', 'test/e2e/programs/blazeface.mjs');
     // The weights are in the file.
@@ -247,7 +247,7 @@ it(
 );
 
 it(
-  'Silero on ONNX Runtime replays bit by bit on a fresh host',
+  'Silero on ONNX Runtime replays bit by bit on a new host',
   async () => {
     await record('silero.fltrace', '--liftoff-only', 'test/e2e/programs/silero.mjs');
     const { code, report, stderr } = await replay(file('silero.fltrace'));

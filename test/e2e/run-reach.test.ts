@@ -14,7 +14,7 @@ import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { type Finished, runFarlight } from '../support/farlight-command.js';
 import { REPOSITORY } from '../support/session-client.js';
 
-/** In the repository, where npm webgpu is to be found. */
+/** Inside the repository, where npm webgpu can be found. */
 const out = join(REPOSITORY, 'out');
 mkdirSync(out, { recursive: true });
 const folder = mkdtempSync(join(out, 'reach-'));
@@ -39,7 +39,7 @@ const run = (command: string[], ...options: string[]): Promise<Finished> =>
 
 const UNUSED = /^farlight: the program used no GPU of Farlight; it gives one to [^\n]+\n$/;
 
-describe('farlight run gives its GPU to', () => {
+describe('programs that farlight run reaches', () => {
   const USE = `
     Object.assign(globalThis, globals);
     const use = async () => {
@@ -77,26 +77,26 @@ describe('farlight run gives its GPU to', () => {
   });
 });
 
-describe('farlight run says that the program used no GPU of Farlight', () => {
-  it('where it asked for none', async () => {
+describe('farlight run on a program that used no GPU', () => {
+  it('farlight run tells that a program asked for no GPU', async () => {
     const { stderr, code } = await run(['sh', '-c', 'exit 3']);
     expect(stderr).toMatch(UNUSED);
     expect(code).toBe(3);
   });
 
-  it('where it only asked which there is', async () => {
+  it('farlight run tells that a program only asked for an adapter', async () => {
     const { stderr } = await run([process.execPath, '-e', 'navigator.gpu.requestAdapter()']);
     expect(stderr).toMatch(
       /^farlight: the program used no GPU of Farlight; it asked for an adapter and for no device, /,
     );
   });
 
-  it('with --stats, in place of numbers', async () => {
+  it('farlight run --stats tells that a program used no GPU, in place of numbers', async () => {
     const { stderr } = await run([process.execPath, '-e', '0'], '--stats');
     expect(stderr).toMatch(UNUSED);
   });
 
-  it('with --stats, and not where it used one of its own making: the numbers are there', async () => {
+  it('farlight run --stats prints numbers for a program that makes its own GPU', async () => {
     const text =
       "import { create } from 'webgpu'; await (await create([]).requestAdapter()).requestDevice();";
     const { stderr } = await run([process.execPath, program('own.mjs', text)], '--stats');
@@ -104,26 +104,29 @@ describe('farlight run says that the program used no GPU of Farlight', () => {
     expect(stderr).not.toContain('used no GPU');
   });
 
-  it('and not where it was ended from outside', async () => {
+  it('farlight run says nothing of a program that was killed', async () => {
     expect((await run(['sh', '-c', 'kill -TERM $$'])).stderr).toBe('');
   });
 
-  it('and leaves nothing behind', () => {
+  it('farlight run leaves no folder behind', () => {
     expect(readdirSync(empty)).toEqual([]);
   });
 });
 
-describe('a file that --trace or --record names', () => {
+describe('the file of --trace or --record', () => {
   const ASK = 'await (await navigator.gpu.requestAdapter()).requestDevice();';
 
-  it.each(['trace', 'record'])('stays as it is where the program asks for no GPU: --%s', async (option) => {
-    const file = program('earlier', 'from an earlier run');
-    const { stderr } = await run([process.execPath, '-e', '0'], `--${option}`, file);
-    expect(readFileSync(file, 'utf8')).toBe('from an earlier run');
-    expect(stderr).toContain(`the program asked for no GPU, so ${file} is from before\n`);
-  });
+  it.each(['trace', 'record'])(
+    'the file of an earlier run stays if the program asks for no GPU: --%s',
+    async (option) => {
+      const file = program('earlier', 'from an earlier run');
+      const { stderr } = await run([process.execPath, '-e', '0'], `--${option}`, file);
+      expect(readFileSync(file, 'utf8')).toBe('from an earlier run');
+      expect(stderr).toContain(`the program asked for no GPU, so ${file} is from before\n`);
+    },
+  );
 
-  it('is there while the program has no session yet, and is replaced by its own then', async () => {
+  it('the file of an earlier run stays until the program has a session', async () => {
     const file = program('replaced.json', 'from an earlier run');
     const text = `import { readFileSync } from 'node:fs';
       console.log(readFileSync(${JSON.stringify(file)}, 'utf8')); ${ASK}`;
@@ -133,7 +136,7 @@ describe('a file that --trace or --record names', () => {
     expect(stderr).toBe(`farlight: open in https://ui.perfetto.dev: ${file}\n`);
   });
 
-  it('is one process of the program that replaces it, and another has a name of its own', async () => {
+  it('one process of a program replaces the file, and another gets its own name', async () => {
     const file = program('both.fltrace', 'from an earlier run');
     const text = `import { fork } from 'node:child_process'; ${ASK}
       if (process.send) process.disconnect(); else fork(process.argv[1]);`;
@@ -143,7 +146,7 @@ describe('a file that --trace or --record names', () => {
     for (const name of names) expect(readFileSync(join(folder, name), 'latin1')).not.toMatch(/^from/);
   });
 
-  it('is not made where there was none and the program asks for no GPU', async () => {
+  it('no file is made if the program asks for no GPU', async () => {
     const file = join(folder, 'none.json');
     const { stderr } = await run([process.execPath, '-e', '0'], '--trace', file);
     expect(existsSync(file)).toBe(false);

@@ -19,7 +19,7 @@ async function serving(...args: string[]) {
 }
 
 describe('farlight serve --drain, on SIGTERM', () => {
-  it('lets the running session go on, takes no other, says so, and ends when that one does', async () => {
+  it('a draining host lets its session go on, rejects others, and ends when the session ends', async () => {
     const { server, client, executors } = await serving('--drain', '60');
     expect(await checkHealth(server.url)).toBe(1);
     server.child.kill('SIGTERM');
@@ -38,7 +38,7 @@ describe('farlight serve --drain, on SIGTERM', () => {
     expect(executors.filter(isAlive)).toEqual([]);
   });
 
-  it('waits no longer than it was told, and tells the session why it ends', async () => {
+  it('a draining host waits no longer than --drain, and tells the session why it ends', async () => {
     const { server, client, executors } = await serving('--drain', '1');
     const from = performance.now();
     server.child.kill('SIGTERM');
@@ -51,7 +51,7 @@ describe('farlight serve --drain, on SIGTERM', () => {
     expect(executors.filter(isAlive)).toEqual([]);
   });
 
-  it('does not wait at all when it is told a second time', async () => {
+  it('a second SIGTERM ends a draining host at once', async () => {
     const { server, client, executors } = await serving('--drain', '600');
     server.child.kill('SIGTERM');
     await server.logged('host stopping');
@@ -61,7 +61,7 @@ describe('farlight serve --drain, on SIGTERM', () => {
     expect(executors.filter(isAlive)).toEqual([]);
   });
 
-  it('ends at once where nothing is running, however long it may wait', async () => {
+  it('a draining host without sessions ends at once', async () => {
     const { server, client } = await serving('--drain', '600');
     client.link.close();
     await server.logged('session ended');

@@ -18,7 +18,7 @@ async function serve(...args: string[]): Promise<ServeProcess> {
 const open = (server: ServeProcess, hello = HELLO) => new SessionClient(remoteHost(server.url), hello);
 
 describe('the log of farlight serve', () => {
-  it('has a JSON line for each step of a session, with why it ended and what it carried', async () => {
+  it('the log has a JSON line for each step of a session, with the reason of its end and its traffic', async () => {
     const server = await serve();
     const client = open(server, { ...HELLO, program: 'app.mjs' });
     const { sessionId } = await client.welcome;
@@ -45,7 +45,7 @@ describe('the log of farlight serve', () => {
     expect(server.stderr).not.toContain(sessionId);
   });
 
-  it('says what a session did wrong, and that its executor is lost', async () => {
+  it('the log tells the fault of a session, and that its executor is lost', async () => {
     const server = await serve();
     const client = open(server);
     await client.welcome;
@@ -64,7 +64,7 @@ describe('the log of farlight serve', () => {
     });
   });
 
-  it('says of a session that its program closed it, and of its executor that it is used again', async () => {
+  it('the log tells that a program closed its session, and that the executor is used again', async () => {
     const server = await serve();
     for (let i = 0; i < 2; i += 1) {
       const client = open(server);
@@ -83,7 +83,7 @@ describe('the log of farlight serve', () => {
     expect(await server.logged('executor reused')).toMatchObject({ pid });
   });
 
-  it('says who is not served and why, and does not let a flood fill a disk', async () => {
+  it('the log tells which clients are rejected and why, and a flood does not fill the disk', async () => {
     const server = await serve();
     const from = performance.now();
     for (let i = 0; i < 60; i += 1) {
@@ -108,7 +108,7 @@ describe('the log of farlight serve', () => {
     expect(flood.length).toBeLessThanOrEqual(10 + seconds / 10);
   });
 
-  it('has problems alone at warn, and nothing at silent', async () => {
+  it('the log has only problems at level warn, and nothing at silent', async () => {
     const [careful, silent] = [await serve('--log-level', 'warn'), await serve('--log-level', 'silent')];
     for (const server of [careful, silent]) {
       const client = open(server);
@@ -123,7 +123,7 @@ describe('the log of farlight serve', () => {
     expect(silent.stderr).toBe('');
   });
 
-  it('has no executor lost where a whole service is ended, every process of it at once', async () => {
+  it('the log reports no lost executor if all processes of a service end at once', async () => {
     const server = await serve('--spares', '2');
     const client = open(server);
     await client.welcome;
@@ -134,7 +134,7 @@ describe('the log of farlight serve', () => {
     expect(server.log.filter(({ level }) => level !== 'info')).toEqual([]);
   });
 
-  it('is complete when the host ends', async () => {
+  it('the log is complete when the host ends', async () => {
     const server = await serve();
     const client = open(server);
     await client.welcome;

@@ -22,7 +22,7 @@ afterEach(async () => {
   temporary.remove();
 });
 
-/** `farlight serve` with TLS, whose tokens are below `config`; `where` is what a shell makes of its output. */
+/** `farlight serve` with TLS and its tokens below `config`. `where` redirects its output in a shell. */
 function serve(config: string, where = '', listen = 'grpcs://127.0.0.1:0'): Running {
   const line = `exec ${process.execPath} ${CLI} ${SERVE_ALONE.join(' ')} --listen ${listen} ${where}`;
   const running = outputOf(spawn('bash', ['-c', line], { env: { ...process.env, XDG_CONFIG_HOME: config } }));
@@ -33,11 +33,11 @@ function serve(config: string, where = '', listen = 'grpcs://127.0.0.1:0'): Runn
 const ready = ({ printed, child }: Running) =>
   until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
 
-/** The sentences of a host, between the lines of its log. */
+/** The sentences of a host, without the lines of its log. */
 const sentences = (stderr: string) => stderr.split('\n').filter((line) => line !== '' && line[0] !== '{');
 
-describe('farlight serve, where something fails after it listens,', () => {
-  it('ends with one sentence and listens no more, as with tokens that cannot be read', async () => {
+describe('farlight serve when something fails after it listens', () => {
+  it('farlight serve ends with one sentence if its tokens cannot be read', async () => {
     const config = temporary.make();
     const tokens = join(config, 'farlight/host/tokens');
     mkdirSync(tokens, { recursive: true, mode: 0o700 });
@@ -54,7 +54,7 @@ describe('farlight serve, where something fails after it listens,', () => {
     expect(outcome).toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('serves the other tenants where the limits of one cannot be read', async () => {
+  it('farlight serve serves other tenants if the limits of one cannot be read', async () => {
     const config = temporary.make();
     const tokens = join(config, 'farlight/host/tokens');
     mkdirSync(tokens, { recursive: true, mode: 0o700 });
@@ -66,7 +66,7 @@ describe('farlight serve, where something fails after it listens,', () => {
   });
 
   it.skipIf(!existsSync('/dev/full'))(
-    'ends where nobody hears its address, and the token that nobody has heard does not count',
+    'farlight serve ends if its address cannot be printed, and the unseen token is revoked',
     async () => {
       const config = temporary.make();
       const { code, stderr } = await serve(config, '>/dev/full').done;
@@ -79,7 +79,7 @@ describe('farlight serve, where something fails after it listens,', () => {
   );
 
   it.skipIf(!existsSync('/dev/full'))(
-    'goes on where its log cannot be written, and ends when it is told to',
+    'farlight serve goes on if its log cannot be written, and ends on SIGTERM',
     async () => {
       const host = serve(temporary.make(), '2>/dev/full');
       await ready(host);
@@ -91,7 +91,7 @@ describe('farlight serve, where something fails after it listens,', () => {
 });
 
 describe('the first token of a host', () => {
-  it('is in no output that is kept, but in a file for its user alone', async () => {
+  it('the first token is in no stored output, only in a file for its user', async () => {
     const config = temporary.make();
     const host = serve(config);
     await ready(host);
@@ -108,7 +108,7 @@ describe('the first token of a host', () => {
   });
 
   it.skipIf(spawnSync('script', ['--version']).status !== 0)(
-    'is in the address that a terminal shows, and in no file (needs script)',
+    'the first token is in the address on a terminal, and in no file (needs script)',
     async () => {
       const config = temporary.make();
       const line = [process.execPath, CLI, ...SERVE_ALONE, '--listen', 'grpcs://127.0.0.1:0'].join(' ');
@@ -119,7 +119,7 @@ describe('the first token of a host', () => {
       expect(terminal.printed.stdout).toMatch(/farlight host ready: grpcs:\/\/flt_[A-Za-z0-9_-]{43}@/);
       expect(terminal.printed.stdout).toMatch(/token: part of this address, shown only this once/);
       expect(existsSync(join(config, 'farlight/host/address'))).toBe(false);
-      // As Ctrl-C does.
+      // Like Ctrl-C.
       terminal.child.stdin.write('\u0003');
       await terminal.done;
     },

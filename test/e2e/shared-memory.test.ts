@@ -38,7 +38,7 @@ function filesOf(pid: number | 'self'): string[] {
     .filter((path) => path.startsWith('/dev/shm/farlight-'));
 }
 
-/** Writes 5 MiB and reads them back, several times; the contents differ each time. */
+/** Writes 5 MiB and reads them back, several times, with different contents each time. */
 async function roundTrips(gpu: GPU): Promise<void> {
   const device = await (await gpu.requestAdapter())?.requestDevice();
   if (!device) throw new Error('there is no adapter');
@@ -49,7 +49,7 @@ async function roundTrips(gpu: GPU): Promise<void> {
   for (let round = 0; round < 6; round += 1) {
     const data = Uint8Array.from({ length: size }, (_, at) => (at >> 8) + at * (round + 3));
     device.queue.writeBuffer(buffer, 0, data);
-    // What the program does to its array afterwards is no longer the buffer's matter.
+    // Later changes to the array no longer reach the buffer.
     const sent = data.slice();
     data.fill(0);
     const encoder = device.createCommandEncoder();
@@ -69,7 +69,7 @@ async function host(options: TestHostOptions = {}): Promise<TestHost> {
 
 describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
   it.each(['a host on loopback', 'a private host'])(
-    'with %s hands long frames over in a file without a name, right each time, and closes it',
+    'a session with %s passes long frames in a file without a name, correctly each time, and closes it',
     async (which) => {
       const options = which === 'a private host' ? { adapter: 'software' } : { host: (await host()).url };
       const gpu = create(options);
@@ -84,7 +84,7 @@ describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
   );
 
   it.each(['a host on loopback', 'a private host'])(
-    'with %s takes all that a program writes at once, and needs no memory for it',
+    'a session with %s takes everything that a program writes at once, and needs no memory for it',
     async (which) => {
       const options =
         which === 'a private host' ? { adapter: 'null' } : { host: (await host({ adapter: 'null' })).url };
@@ -110,7 +110,7 @@ describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
     ['at a socket, which shares memory', 'socket', true],
     ['at a socket, which shares none', 'socket', false],
   ])(
-    '%s, bears that the program computes for longer than a connection bears silence',
+    'a session %s survives a program that computes longer than a connection may be silent',
     async (_, at, shares) => {
       const silence = { pingMs: 100, deadMs: 300 };
       const folder = mkdtempSync(join(tmpdir(), 'farlight-silent-'));
@@ -131,12 +131,12 @@ describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
       device?.pushErrorScope('validation');
       device?.createBuffer({ size: 4, usage: 0 });
-      // A device that is lost has none.
+      // A lost device has no error.
       expect(await device?.popErrorScope()).toMatchObject({ message: expect.stringMatching(/usage/i) });
     },
   );
 
-  it('behind an emulated line is far away: every byte goes over the line', async () => {
+  it('a host behind an emulated line counts as far away: every byte goes over the line', async () => {
     const { url } = await host();
     const link = await emulateLink({ target: url, rttMs: 1 });
     cleanups.push(() => link.close());
@@ -146,7 +146,7 @@ describe.runIf(existsSync('/dev/shm'))('a session on one machine', () => {
     expect(filesOf('self')).toEqual([]);
   });
 
-  it('takes away the names that others have left, and no younger ones', async () => {
+  it('deletes leftover files of others, but no recent ones', async () => {
     const [old, young] = ['a', 'b'].map((digit) => `/dev/shm/farlight-${digit.repeat(32)}`) as [
       string,
       string,

@@ -18,7 +18,7 @@ afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 const standIn = (name: string, args: string[], env: NodeJS.ProcessEnv = {}, input = '') =>
   runProgram(join(REPOSITORY, 'test/support/stand-ins', `${name}.mjs`), args, { env, input });
 
-/** What a documented command with this in it would be wrong in, and what its stand-in says of it. */
+/** Mistakes in a documented command, with the message of its stand-in. */
 type Wrong = [args: string, says: RegExp];
 
 describe('the stand-in for grpcurl', () => {
@@ -30,7 +30,7 @@ describe('the stand-in for grpcurl', () => {
 
   const run = (args: string) => standIn('grpcurl', args.replace('HOST', host.url.slice(7)).split(' '));
 
-  it('lists, describes and calls what the host has', async () => {
+  it('the stand-in for grpcurl lists, describes and calls the services of the host', async () => {
     expect((await run('-plaintext HOST list')).stdout).toBe('farlight.v1.Host\nfarlight.v1.Sessions\n');
     const { stdout } = await run('-plaintext HOST farlight.v1.Host/Describe');
     expect(JSON.parse(stdout)).toMatchObject({ adapter: { name: 'null' } });
@@ -53,7 +53,7 @@ describe('the stand-in for grpcurl', () => {
 describe('the stand-in for ssh', () => {
   const env = { FARLIGHT_STAND_IN_MACHINE: '{"name":"gpu-box","ports":{}}' };
 
-  it('forwards to the port of the other machine', async () => {
+  it('the stand-in for ssh forwards to the port of the other machine', async () => {
     const there = createServer((_, response) => response.end('from there')).listen(0, '127.0.0.1');
     await new Promise((resolve) => there.once('listening', resolve));
     const ports = { 7071: (there.address() as AddressInfo).port };
@@ -92,7 +92,7 @@ describe('the stand-ins for journalctl and jq', () => {
   const read = (args: string) =>
     standIn('journalctl', args.split(' '), { FARLIGHT_STAND_IN_JOURNAL: journal });
 
-  it('print all that systemd keeps of a host, of which the filter finds what it asks for', async () => {
+  it('the stand-ins for journalctl and jq print the log of a host, and filter it', async () => {
     const { stdout } = await read('-u farlight -o cat');
     expect(stdout).toMatch(/^Started farlight\.service.*\nfarlight host ready\n/);
     const filter = 'fromjson? | select(.msg == "session ended" and .code != "CLOSED")';
@@ -102,7 +102,7 @@ describe('the stand-ins for journalctl and jq', () => {
     expect(none.stdout).toBe('');
   });
 
-  it('fail where jq is given what is no JSON, or a filter that it cannot read', async () => {
+  it('the stand-in for jq fails on malformed JSON, or an unknown filter', async () => {
     const { stdout } = await read('-u farlight -o cat');
     expect((await standIn('jq', ['select(.code == "BUSY")'], {}, stdout)).code).not.toBe(0);
     expect((await standIn('jq', ['-R', 'fromjson? | choose(.code == 1)'], {}, stdout)).code).not.toBe(0);
@@ -127,7 +127,7 @@ describe('the stand-in for podman', () => {
     expect((await podman(file(GOOD))).code).toBe(0);
   });
 
-  it('runs what an image says, with what is published and kept in its place', async () => {
+  it('the stand-in for podman runs an image with its ports and volumes', async () => {
     const { stdout } = await podman('run --name one -p 127.0.0.1:7171:7070 -v kept:/data image');
     expect(stdout).toBe('grpcs://127.0.0.1:7171\n');
   });
@@ -157,7 +157,7 @@ describe('the stand-in for podman', () => {
     ['VOLUME /nowhere', /is not in the image/],
     ['COPYY a b', /unknown instruction/],
     ['FROM docker.io/library/nodes:22-slim', /manifest unknown/],
-  ])('does not build with %s', async (line, says) => {
+  ])('the stand-in for podman does not build with %s', async (line, says) => {
     const { code, stderr } = await podman(file(`${BASE}${line}\n`));
     expect(stderr).toMatch(says);
     expect(code).toBe(125);
@@ -176,7 +176,7 @@ describe('the miniature of the conformance suite', () => {
   const run = (cwd: string, ...args: string[]) =>
     runProgram(process.execPath, [join(suite, 'out-node/common/runtime/cmdline.js'), ...args], { cwd });
 
-  it('fails where a query, an option, a provider, its flag or the folder is not right', async () => {
+  it('the miniature suite fails on a wrong query, option, provider, flag or folder', async () => {
     const good = ['webgpu:idl,*', ...provider, '--gpu-provider-flag', 'adapter=null'];
     const changed = (from: string, to: string) => good.map((word) => word.replace(from, to));
     const failing: [string, string[], RegExp][] = [
@@ -196,7 +196,7 @@ describe('the miniature of the conformance suite', () => {
     }
   });
 
-  it('has no task but the documented one', () => {
+  it('the miniature suite has only the documented task', () => {
     const nodes = () => execFileSync('npx', ['grunt', 'nodes'], { cwd: suite, stdio: 'pipe' });
     expect(nodes).toThrow(/Task "nodes" not found/);
   });

@@ -32,7 +32,7 @@ async function copyThere(gpu: GPU): Promise<number[]> {
 
 for (const transport of ['host', 'memory'] as const) {
   describe(`a test host over ${transport}`, () => {
-    it("is a GPU for a program's tests, and counts what crosses", async () => {
+    it(`a test host over ${transport} is a GPU for tests, and counts the traffic`, async () => {
       const host = await start({ adapter: 'software', transport });
       expect(host.adapter).toMatchObject({ name: 'SwiftShader Device (Subzero)', software: true });
       expect(await copyThere(create({ transport: host.transport }))).toEqual([1, 2, 3, 4]);
@@ -40,7 +40,7 @@ for (const transport of ['host', 'memory'] as const) {
       await until(() => Math.min(host.counters.framesUp, host.counters.bytesDown) > 0);
     });
 
-    it('ends its sessions when it closes, with a reason, and takes no more', async () => {
+    it(`a closing test host over ${transport} ends its sessions with a reason, and accepts no others`, async () => {
       const host = await start({ adapter: 'null', transport });
       const client = new SessionClient(host.transport);
       await client.welcome;
@@ -55,12 +55,12 @@ for (const transport of ['host', 'memory'] as const) {
 }
 
 describe('a test host', () => {
-  it('can be reached by its URL', async () => {
+  it('a test host can be reached by its URL', async () => {
     const host = await start({ adapter: 'software' });
     expect(await copyThere(create({ host: host.url }))).toEqual([1, 2, 3, 4]);
   });
 
-  it('that cannot open its adapter says so', async () => {
+  it('a test host that cannot open its adapter says so', async () => {
     for (const transport of ['host', 'memory'] as const) {
       await expect(testHost({ adapter: 'RTX 9090', transport })).rejects.toMatchObject({
         code: 'NO_ADAPTER',

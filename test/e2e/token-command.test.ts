@@ -18,7 +18,7 @@ const farlightToken = (...args: string[]) => runFarlight(['token', ...args], { X
 const store = () => new TokenStore(join(config, 'farlight', 'host', 'tokens'));
 
 describe('farlight token', () => {
-  it('prints a new token alone on stdout, once, and a host knows it until it is revoked', async () => {
+  it('farlight token add prints only the token on stdout, and a host accepts it until it is revoked', async () => {
     const added = await farlightToken('add', '--tenant', 'alice', '--note', 'her laptop');
     const token = added.stdout.slice(0, -1);
     expect(added.code).toBe(0);
@@ -39,18 +39,18 @@ describe('farlight token', () => {
     expect(store().verify(token)).toBeUndefined();
   });
 
-  it('revokes as its examples show it', async () => {
+  it('farlight token revoke works as its examples show', async () => {
     const folder = join(config, 'farlight', 'host', 'tokens');
     for (const args of [['--help'], ['revoke', '--help']]) {
       const { stdout } = await farlightToken(...args);
       const [, shown = ''] = /^ {2}farlight token revoke (\S+)/m.exec(stdout) ?? [];
-      // A token that happens to have that id.
+      // A token that happens to have this id.
       renameSync(join(folder, store().add().entry.id), join(folder, shown));
       expect(await farlightToken('revoke', shown)).toMatchObject({ code: 0, stderr: '' });
     }
   });
 
-  it('lifts a limit of its tenant where that is none from now on', async () => {
+  it('farlight token add with none lifts a limit of its tenant', async () => {
     await farlightToken('add', '--tenant', 'alice', '--max-sessions', '4', '--gpu-memory', '2GiB');
     expect(await farlightToken('add', '--tenant', 'alice', '--gpu-memory', 'none')).toMatchObject({
       code: 0,
@@ -61,7 +61,7 @@ describe('farlight token', () => {
     expect((await farlightToken('list')).code).toBe(0);
   });
 
-  it('keeps what its tenant may have beside it, and shows it as it would be typed', async () => {
+  it('farlight token list shows the limits of a tenant as a person types them', async () => {
     const limits = ['--max-sessions', '4', '--gpu-memory', '2GiB', '--in-flight', '100000000'];
     const more = ['--blob-bytes', '512MiB', '--gpu-share', '1.5'];
     const { code } = await farlightToken('add', '--tenant', 'alice', ...limits, ...more);
@@ -86,13 +86,13 @@ describe('farlight token', () => {
     expect(store().list()).toHaveLength(1);
   });
 
-  it('says that there are none, and makes no folder to say it', async () => {
+  it('farlight token list without tokens says so, and makes no folder', async () => {
     expect((await farlightToken('list')).stdout).toBe('no tokens; make one with: farlight token add\n');
     expect((await farlightToken('list', '--json')).stdout).toBe('[]\n');
     expect(existsSync(join(config, 'farlight'))).toBe(false);
   });
 
-  it('refuses an id that there is not, and repeats no token that was given for one', async () => {
+  it('farlight token revoke rejects an unknown id, and does not repeat a token given for one', async () => {
     const token = `flt_${'a'.repeat(43)}`;
     const { code, stderr } = await farlightToken('revoke', token);
     expect({ code, stderr }).toEqual({

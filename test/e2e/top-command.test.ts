@@ -26,7 +26,7 @@ async function serve() {
 const top = (...args: string[]) => runFarlight(['top', ...args]);
 
 describe('farlight top', () => {
-  it('prints what the host does once, as text without colours where it is no terminal, and as JSON', async () => {
+  it('farlight top prints the state once without a terminal, as plain text or as JSON', async () => {
     const { page, host } = await serve();
     const printed = await top('--dashboard', page);
     expect(printed).toMatchObject({ code: 0, stderr: '' });
@@ -37,7 +37,7 @@ describe('farlight top', () => {
     expect(sessions).toMatchObject([{ program: 'app.mjs', adapter: 'null' }]);
   });
 
-  it('says in a sentence what to do where there is no dashboard', async () => {
+  it('farlight top without a dashboard says in a sentence what to do', async () => {
     const { code, stdout, stderr } = await top('--dashboard', `127.0.0.1:${await freePort()}`);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(
@@ -47,7 +47,7 @@ describe('farlight top', () => {
 });
 
 describe('the metrics of a host', () => {
-  it('are what Prometheus reads, by conventional names, and have neither programs nor secrets in them', async () => {
+  it('Prometheus can read the metrics, which have conventional names and neither programs nor secrets', async () => {
     const { page, client, host } = await serve();
     const { sessionId } = await client.welcome;
     client.link.send(new Uint8Array([0, 0, 0]));
@@ -70,9 +70,9 @@ describe('the metrics of a host', () => {
     expect(value('process_cpu_seconds_total')).toBeGreaterThan(0);
     expect(text).not.toContain('app.mjs');
     expect(text).not.toContain(sessionId.slice(0, 6));
-    // How late the event loop is is not known when it is first asked.
+    // The delay of the event loop is not known at the first request.
     for (const line of lines) expect(line).toMatch(/^[a-z0-9_]+(\{[^}]*\})? (-?[0-9.e+-]+|Nan)$/i);
-    // Each has a help and a type; a counter's name ends as one.
+    // Each metric has a help and a type; the name of a counter ends in _total.
     const types = [...text.matchAll(/^# TYPE (farlight_\S+) (\S+)$/gm)].map(([, name, type]) => [name, type]);
     expect(types.length).toBeGreaterThan(20);
     for (const [name, type] of types) expect(name?.endsWith('_total')).toBe(type === 'counter');

@@ -28,7 +28,7 @@ function trace(file: string, args: string[], env: NodeJS.ProcessEnv = {}): Promi
 
 const read = (file: string) => checkTrace(readFileSync(join(folder, file), 'utf8'));
 
-/** A program that asks for a device, and then does what `source` says. */
+/** A program that asks for a device, and then runs `source`. */
 function program(name: string, source: string): string {
   const file = join(folder, `${name}.mjs`);
   writeFileSync(
@@ -42,7 +42,7 @@ interface Drawn extends TraceEvent {
   dur: number;
 }
 
-/** The slices of the tracks whose name begins so. */
+/** The slices of all tracks whose name begins with this. */
 function slices({ traceEvents }: TraceDocument, track: string): Drawn[] {
   const threads = traceEvents.filter(
     ({ name, args }) => name === 'thread_name' && String(args?.name).replace(/ \d+$/, '') === track,
@@ -59,7 +59,7 @@ interface About {
 
 const aboutOf = (document: TraceDocument) => (document.otherData.sessions as About[])[0] as About;
 
-it('a trace of MoveNet is valid, and has the program, the wire, the executor and the GPU on one time axis', async () => {
+it('a trace of MoveNet is valid, and shows the program, the wire, the executor and the GPU on one time axis', async () => {
   const { code, stderr } = await trace('movenet.json', ['bench/workloads/movenet.mjs'], { BENCH_RUNS: '8' });
   expect([code, stderr]).toEqual([
     0,
@@ -78,7 +78,7 @@ it('a trace of MoveNet is valid, and has the program, the wire, the executor and
   expect(slices(document, 'GPU').length).toBeGreaterThan(0);
   expect(slices(document, 'compilations').length).toBeGreaterThan(20);
   expect(slices(document, 'down').length).toBeGreaterThan(5);
-  // What the host took to answer lies within what the program waited, but for what is said of the clocks.
+  // The host's time for a reply lies within the program's wait, apart from the error of the clocks.
   const waits = slices(document, 'waits').filter(({ name }) => name === 'GPUBuffer.mapAsync');
   const answers = slices(document, 'awaited commands').filter(({ name }) => name === 'GPUBuffer.mapAsync');
   expect(waits.length).toBeGreaterThan(8);
@@ -100,8 +100,9 @@ describe('a trace is whole and valid', () => {
     ['ends by process.exit', 'process.exit(3);', 3],
     ['throws', 'throw new Error("crashed");', 1],
     [
-      'is ended by a signal that cannot be caught',
-      // What is drawn is written a few times a second: the call and its wait, the batch on the line and on the host.
+      'is killed by a signal',
+      // Slices are written a few times a second: the call and its wait, and the flush on the line and on the
+      // host.
       `const { readFileSync } = await import('node:fs');
        const drawn = (words) => JSON.parse(readFileSync(process.env.FARLIGHT_TRACE, 'utf8')).traceEvents
          .filter(({ ph, name }) => ph === 'X' && words.test(name)).length;
@@ -110,7 +111,7 @@ describe('a trace is whole and valid', () => {
       137,
     ],
   ];
-  it.each(ends)('where the program %s', async (how, source, code) => {
+  it.each(ends)('a trace is whole and valid if the program %s', async (how, source, code) => {
     const name = how.replaceAll(' ', '-');
     const finished = await trace(`${name}.json`, [program(name, `${submit}\n${source}`)]);
     expect(finished.code).toBe(code);
@@ -122,7 +123,7 @@ describe('a trace is whole and valid', () => {
   });
 });
 
-it('labels of pipelines, passes and buffers are in the picture', async () => {
+it('a trace shows the labels of pipelines, passes and buffers', async () => {
   const source = `
     const module = device.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' });
     const pipeline = await device.createComputePipelineAsync({ label: 'matmul', layout: 'auto', compute: { module } });
@@ -154,7 +155,7 @@ it('labels of pipelines, passes and buffers are in the picture', async () => {
   expect(slices(document, 'compilations').map(({ name }) => name)).toContain("GPUComputePipeline 'matmul'");
 });
 
-it('programs of one run that are traced at once each have a file', async () => {
+it('each program of a traced run has its own file', async () => {
   const other = program('other', '');
   const source = `const { spawnSync } = await import('node:child_process'); spawnSync('node', [${JSON.stringify(other)}]);`;
   await trace('both.json', [program('both', source)]);
@@ -163,7 +164,7 @@ it('programs of one run that are traced at once each have a file', async () => {
   for (const file of files) expect(slices(read(file), 'WebGPU calls').length).toBeGreaterThan(0);
 });
 
-it('a program that asks for no GPU leaves no file, and that is said', async () => {
+it('a traced program that asks for no GPU leaves no file, and farlight run says so', async () => {
   const file = join(folder, 'idle.mjs');
   writeFileSync(file, 'console.log(1);');
   const { code, stderr } = await trace('idle.json', [file]);
@@ -171,7 +172,7 @@ it('a program that asks for no GPU leaves no file, and that is said', async () =
   expect(existsSync(join(folder, 'idle.json'))).toBe(false);
 });
 
-it('a file that cannot be written is one sentence, before the program starts', async () => {
+it('farlight run rejects a trace file that cannot be written, before the program starts', async () => {
   const { code, stderr } = await trace('nowhere/out.json', [join(folder, 'never.mjs')]);
   expect(code).toBe(1);
   expect(stderr).toMatch(
@@ -179,7 +180,7 @@ it('a file that cannot be written is one sentence, before the program starts', a
   );
 });
 
-it('what takes long is said on a terminal alone: elsewhere stderr is the program’s own', async () => {
+it('progress is shown only on a terminal: elsewhere stderr belongs to the program', async () => {
   const file = program(
     'quiet',
     `

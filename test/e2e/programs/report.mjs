@@ -10,7 +10,7 @@
 //              backend on the same input; error is max|a - b| / max|b| of the worst output
 import { parseArgs } from 'node:util';
 
-/** `more` are flags of one program alone. */
+/** `more`: flags of one program only. */
 export function readFlags(more = {}) {
   const { values } = parseArgs({
     options: {
@@ -55,7 +55,7 @@ export async function measure({ provider, runs, load, infer, digest }) {
   };
 }
 
-/** Reads the counters of the GPU's session, where it has one: on local Dawn there is nothing to count. */
+/** Reads the counters of the GPU's session. On local Dawn there is nothing to count. */
 async function sessionCounters() {
   const { globals, stats } = await import('farlight');
   return navigator.gpu instanceof globals.GPU ? () => stats(navigator.gpu) : undefined;

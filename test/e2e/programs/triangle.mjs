@@ -11,7 +11,7 @@ const texture = device.createTexture({
   usage: GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.COPY_SRC,
 });
 drawTriangle(device, 'rgba8unorm', texture);
-// Rows of 1280 bytes are multiples of 256 already.
+// Rows of 1280 bytes are already multiples of 256.
 const buffer = device.createBuffer({
   size: 4 * width * height,
   usage: GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ,
