@@ -9,7 +9,7 @@ import { type Content, content, HOUR, temporaryFolders } from '../support/conten
 const folders = temporaryFolders();
 afterEach(() => folders.remove());
 
-/** A sixteenth of the room. */
+/** A sixteenth of the store's bytes. */
 const PIECE = 1 << 16;
 const MAX = 16 * PIECE;
 
@@ -22,7 +22,7 @@ beforeEach(() => {
 
 const open = (maxBytes = MAX) => new ContentStore({ folder, maxBytes, now: () => time });
 
-/** Writes them an hour apart. */
+/** Writes these contents, an hour apart. */
 async function fill(store: ContentStore, contents: Content[]): Promise<void> {
   for (const { name, bytes } of contents) {
     expect(await store.write(name, bytes)).toBe(true);
@@ -34,8 +34,8 @@ const pieces = (count: number, from = 0) =>
   Array.from({ length: count }, (_, at) => content(from + at, PIECE));
 const held = (store: ContentStore, contents: Content[]) => contents.map(({ name }) => !!store.read(name));
 
-describe('a full blob store', () => {
-  it('lets the least recently used go, to three quarters', async () => {
+describe('a full content store', () => {
+  it('evicts the least recently used contents, down to three quarters', async () => {
     const store = open();
     const contents = pieces(15);
     await fill(store, contents.slice(0, 14));
@@ -47,7 +47,7 @@ describe('a full blob store', () => {
     expect(held(store, contents)).toEqual(contents.map((_content, at) => !gone.includes(at)));
   });
 
-  it('counts what another process has written', async () => {
+  it('counts the contents that another process has written', async () => {
     const [mine, others] = [pieces(7), pieces(8, 100)];
     const [here, there] = [open(), open()];
     await fill(here, mine);
@@ -58,32 +58,32 @@ describe('a full blob store', () => {
     expect(open().summary().bytes).toBeLessThanOrEqual(MAX);
   });
 
-  it('counts the blocks that small contents take', async () => {
+  it('counts whole blocks for small contents', async () => {
     const store = open();
     for (let seed = 0; seed < 300; seed += 1) {
       const { name, bytes } = content(seed, 1 + (seed % 7));
       await store.write(name, bytes);
     }
-    // 256 blocks of 4 KiB are all of the room.
+    // 256 blocks of 4 KiB fill the store.
     expect(store.summary().count).toBeLessThanOrEqual(224);
     expect(store.summary().count).toBeGreaterThan(150);
   });
 
-  it('takes one large content for several small ones', async () => {
+  it('evicts several small contents for a large one', async () => {
     const store = open();
     await fill(store, pieces(14));
     await fill(store, [content(100, 4 * PIECE)]);
     expect(store.summary()).toMatchObject({ count: 9, bytes: 12 * PIECE });
   });
 
-  it('is within its room after several made room for a large content at once', async () => {
+  it('stays in its bound when several processes make room for a large content at once', async () => {
     await fill(open(), pieces(12));
     const large = Array.from({ length: 6 }, (_, at) => content(100 + at, 4 * PIECE));
     await Promise.all(large.map(({ name, bytes }) => open().write(name, bytes)));
     expect(open().summary().bytes).toBeLessThanOrEqual(MAX);
   });
 
-  it('holds no more contents than a filter can name', async () => {
+  it('keeps no more contents than a filter can name', async () => {
     const store = open(2 ** 30);
     mkdirSync(folder, { recursive: true });
     for (let at = 0; at < FILTER_NAMES; at += 1) {

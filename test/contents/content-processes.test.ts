@@ -27,7 +27,7 @@ function start({ maxBytes, seed, count, length, rounds }: Writing) {
   const child = spawn(process.execPath, [WRITER, folder, ...args], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  /** The exit code, or the signal that ended it. */
+  /** The exit code of the process, or the signal that ended it. */
   const ended = new Promise<number | string | null>((resolve) => {
     child.on('close', (code, signal) => resolve(signal ?? code));
   });
@@ -37,8 +37,8 @@ function start({ maxBytes, seed, count, length, rounds }: Writing) {
 const write = (writing: Writing) => start(writing).ended;
 
 /**
- * Kills two writers when the folder has changed so many times: a file appears, grows piece by piece,
- * is dated and renamed, so that the number says how far they have come.
+ * Kills two writers when the folder has changed so many times. A file appears, grows piece by piece, gets its date and is
+ * renamed, so the number says how far the writers are.
  */
 async function writeAndKill(writing: Writing, changes: number): Promise<(number | string | null)[]> {
   let seen = 0;
@@ -56,7 +56,7 @@ const contentsOf = ({ seed, count, length }: Writing) =>
   Array.from({ length: count }, (_, at) => new Uint8Array(length).fill(seed + at));
 
 describe('processes that share a folder', () => {
-  it('and write the same contents at once are all right', async () => {
+  it('can write the same contents at once', async () => {
     const writing = { maxBytes: 64 << 20, seed: 1, count: 5, length: 300_000, rounds: 20 };
     expect(await Promise.all(Array.from({ length: 4 }, () => write(writing)))).toEqual([0, 0, 0, 0]);
     expect([falseFiles(folder), temporaryFiles(folder)]).toEqual([[], []]);
@@ -66,7 +66,7 @@ describe('processes that share a folder', () => {
     }
   }, 60_000);
 
-  it('stay within the bound together', async () => {
+  it('stay in its bound together', async () => {
     const writing = { maxBytes: 2 << 20, count: 60, length: 16_000, rounds: 2 };
     const codes = await Promise.all([1, 61, 121, 181].map((seed) => write({ ...writing, seed })));
     expect(codes).toEqual([0, 0, 0, 0]);
@@ -76,8 +76,8 @@ describe('processes that share a folder', () => {
     expect(count).toBeGreaterThan(60);
   }, 60_000);
 
-  it('and are killed while they write leave nothing that is wrong', async () => {
-    // Large enough that most of the time goes into writing the temporary file.
+  it('leave no wrong content when they are killed while they write', async () => {
+    // Large contents: most of the time goes into writing temporary files.
     const writing = { maxBytes: 256 << 20, seed: 1, count: 4, length: 2_000_000, rounds: 1000 };
     let left = 0;
     for (let round = 0; round < 25; round += 1) {
@@ -85,7 +85,7 @@ describe('processes that share a folder', () => {
       expect(falseFiles(folder), `round ${round}`).toEqual([]);
       left = Math.max(left, temporaryFiles(folder).length);
     }
-    // Otherwise no kill came in the middle of a write, and nothing was tested.
+    // Otherwise no kill came during a write, and nothing was tested.
     expect(left).toBeGreaterThan(0);
 
     const later = new ContentStore({ folder, ...writing, now: () => Date.now() + 2 * HOUR });

@@ -44,8 +44,8 @@ const failing = (code: string) => async () => {
   throw Object.assign(new Error(code), { code });
 };
 
-describe('a blob store', () => {
-  it.each([0, 1, 4095, 4096, 10_000])('gives back %d bytes, to another process too', async (length) => {
+describe('a content store', () => {
+  it.each([0, 1, 4095, 4096, 10_000])('gives back %d bytes, also to another process', async (length) => {
     const one = content(1, length);
     const store = open();
     expect(store.read(one.name)).toBeUndefined();
@@ -55,7 +55,7 @@ describe('a blob store', () => {
     expect(logged).toEqual([]);
   });
 
-  it('is for this user alone', async () => {
+  it('lets only this user read its files', async () => {
     const one = content(1);
     await open({ folder: join(folder, 'a', 'b') }).write(one.name, one.bytes);
     const mode = (path: string) => statSync(path).mode & 0o777;
@@ -63,7 +63,7 @@ describe('a blob store', () => {
     expect(mode(fileOf(join(folder, 'a', 'b'), one))).toBe(0o600);
   });
 
-  it('gives back what is still being written', async () => {
+  it('gives back a content that is still being written', async () => {
     const gate = deferred<void>();
     const [one, two] = [content(1), content(2)];
     const store = open({ writeFile: () => gate.promise.then(failing('ENOSPC')) });
@@ -75,7 +75,7 @@ describe('a blob store', () => {
     expect(store.read(one.name)).toBeUndefined();
   });
 
-  it('does not keep what is not the content of that name', async () => {
+  it('does not keep bytes under the name of another content', async () => {
     const [one, two] = [content(1), content(2)];
     const store = open();
     const writing = store.write(one.name, two.bytes);
@@ -84,14 +84,14 @@ describe('a blob store', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it('does not keep what is over a quarter of its room', async () => {
+  it('does not keep a content larger than a quarter of its bound', async () => {
     const store = open();
     const [fits, tooLarge] = [content(1, 1 << 18), content(2, (1 << 18) + 1)];
     expect(await store.write(tooLarge.name, tooLarge.bytes)).toBe(false);
     expect(await store.write(fits.name, fits.bytes)).toBe(true);
   });
 
-  it('takes no more than it can hold while the disk is slow', async () => {
+  it('accepts a bounded number of bytes while the disk is slow', async () => {
     const gate = deferred<void>();
     const bytes = new Uint8Array(64 << 20);
     const large = { name: hashContent(bytes), bytes };
@@ -101,12 +101,12 @@ describe('a blob store', () => {
     expect(logged).toEqual([expect.stringMatching(/arrive faster than/)]);
     gate.resolve();
     await Promise.all(writes);
-    // The room is free again: it is the disk now that refuses.
+    // There is room again. Now the disk refuses.
     expect(await store.write(large.name, large.bytes)).toBe(false);
     expect(logged).toEqual([expect.anything(), expect.stringMatching(/ENOSPC/)]);
   });
 
-  it('names what it has, the most recently used first, and sums it up', async () => {
+  it('names its contents, the most recently used first, and sums them up', async () => {
     const [one, two, three] = [content(1, 10), content(2, 20), content(3, 30)];
     const store = open();
     const start = time;
@@ -142,7 +142,7 @@ describe('a blob store', () => {
     }
   });
 
-  it('that is cleared has nothing, and can be used on', async () => {
+  it('is empty after it was cleared, and can be used again', async () => {
     const [one, two] = [content(1), content(2)];
     const store = open();
     await store.write(one.name, one.bytes);
@@ -157,7 +157,7 @@ describe('a blob store', () => {
   });
 });
 
-describe('a stored content that was spoilt is deleted and not served:', () => {
+describe('a damaged content is deleted and not given out:', () => {
   const one = content(1);
   const SPOIL: Record<string, (path: string) => void> = {
     'cut off': (path) => truncateSync(path, 999),
@@ -192,13 +192,13 @@ describe('a stored content that was spoilt is deleted and not served:', () => {
       expect(store.read(one.name)).toBeUndefined();
       expect(readdirSync(folder)).toEqual([]);
       expect(logged).toEqual([expect.stringMatching(/damaged|cannot be read/)]);
-      // And it can be uploaded again.
+      // It can be uploaded again.
       expect(await store.write(one.name, one.bytes)).toBe(true);
       expect(store.read(one.name)).toEqual(one.bytes);
     });
   }
 
-  it('or is repaired by the next upload', async () => {
+  it('unless the next upload repairs it', async () => {
     const store = open();
     await store.write(one.name, one.bytes);
     truncateSync(fileOf(folder, one), 10);
@@ -207,7 +207,7 @@ describe('a stored content that was spoilt is deleted and not served:', () => {
     expect(logged).toEqual([]);
   });
 
-  it('is told of once', async () => {
+  it('and it is logged once', async () => {
     const store = open();
     for (const seed of [1, 2, 3]) {
       const { name, bytes } = content(seed);
@@ -219,10 +219,10 @@ describe('a stored content that was spoilt is deleted and not served:', () => {
   });
 });
 
-describe('a blob store whose disk fails', () => {
+describe('a content store whose disk fails', () => {
   const [one, two] = [content(1), content(2)];
 
-  it('by being full keeps nothing, leaves nothing behind and says so once', async () => {
+  it('keeps nothing, leaves no file and logs once where the disk is full', async () => {
     const store = open({
       async writeFile(path, bytes) {
         writeFileSync(path, bytes.subarray(0, 100));
@@ -236,7 +236,7 @@ describe('a blob store whose disk fails', () => {
     expect(logged).toEqual([`${folder} cannot be written (ENOSPC): uploads are not kept`]);
   });
 
-  it('for a while keeps what comes later', async () => {
+  it('keeps later contents when the disk works again', async () => {
     let full = true;
     const store = open({
       writeFile: async (path, bytes) => (full ? failing('ENOSPC')() : writeFileSync(path, bytes)),
@@ -246,7 +246,7 @@ describe('a blob store whose disk fails', () => {
     expect(await store.write(one.name, one.bytes)).toBe(true);
   });
 
-  it('by losing the folder makes it again', async () => {
+  it('makes its folder again', async () => {
     const store = open();
     await store.write(one.name, one.bytes);
     rmSync(folder, { recursive: true });
@@ -255,7 +255,7 @@ describe('a blob store whose disk fails', () => {
     expect([store.read(two.name), logged]).toEqual([two.bytes, []]);
   });
 
-  it('by a folder that cannot be made says so once, and throws nothing', async () => {
+  it('logs once and throws nothing where its folder cannot be made', async () => {
     writeFileSync(join(folder, 'file'), '');
     const store = open({ folder: join(folder, 'file', 'sub') });
     for (const { name, bytes } of [one, two]) {
@@ -268,8 +268,8 @@ describe('a blob store whose disk fails', () => {
     expect(logged).toHaveLength(2);
   });
 
-  // Nothing is read-only to root.
-  it.skipIf(process.getuid?.() === 0)('by being read-only serves what is there', async () => {
+  // Root can write to a read-only folder.
+  it.skipIf(process.getuid?.() === 0)('gives out its contents from a read-only folder', async () => {
     const store = open();
     await store.write(one.name, one.bytes);
     chmodSync(folder, 0o500);
@@ -283,7 +283,7 @@ describe('a blob store whose disk fails', () => {
     }
   });
 
-  it('by refusing to write serves what is there', async () => {
+  it('gives out its contents where writes are refused', async () => {
     await open().write(one.name, one.bytes);
     const store = open({ writeFile: failing('EROFS') });
     expect(await store.write(two.name, two.bytes)).toBe(false);
@@ -292,8 +292,8 @@ describe('a blob store whose disk fails', () => {
   });
 });
 
-describe('what a killed process left', () => {
-  it('is deleted when it is old, and not before; it is never a content', async () => {
+describe('the temporary file of a killed process', () => {
+  it('is deleted when it is old, and is never a content', async () => {
     const [one, two] = [content(1), content(2)];
     const left = join(folder, `new-${'0'.repeat(32)}`);
     writeFileSync(left, 'half');
@@ -308,7 +308,7 @@ describe('what a killed process left', () => {
     expect(temporaryFiles(folder)).toEqual([]);
   });
 
-  it('is not taken for a file of somebody else', async () => {
+  it('is told from the files of others, which stay', async () => {
     const foreign = ['notes.txt', 'new-', 'F'.repeat(64)];
     for (const file of foreign) writeFileSync(join(folder, file), 'mine');
     const store = open();

@@ -17,7 +17,7 @@ afterEach(() => {
   process.env = { ...before };
 });
 
-describe('what a driver keeps of shaders', () => {
+describe('the shaders that a driver keeps', () => {
   let path: string;
   beforeEach(() => {
     path = join(temporary.make(), 'tenant', 'shaders');
@@ -27,7 +27,7 @@ describe('what a driver keeps of shaders', () => {
       Object.entries(process.env).filter(([name]) => /SHADER/.test(name) && !(name in before)),
     );
 
-  it('lies in the folder that is named, readable by this user alone, and takes less than that may', () => {
+  it('lie in the named folder, which only this user can read, and take less than the folder may', () => {
     keepShaders({ path, maxBytes: 4 << 20 });
     expect(variables()).toEqual({
       MESA_SHADER_CACHE_DIR: path,
@@ -39,7 +39,7 @@ describe('what a driver keeps of shaders', () => {
     expect(statSync(path).mode & 0o777).toBe(0o700);
   });
 
-  it('stays from one process to the next, and is deleted where it has become more than it may be', () => {
+  it('stay from one process to the next, and are deleted where they take too much', () => {
     const deep = join(path, 'mesa_shader_cache', 'ab');
     mkdirSync(deep, { recursive: true });
     writeFileSync(join(deep, 'cdef'), new Uint8Array(100_000));
@@ -51,7 +51,7 @@ describe('what a driver keeps of shaders', () => {
     expect(readdirSync(join(path, '..'))).toEqual(['shaders']);
   });
 
-  it('is nothing where that is wanted, or the folder cannot be had', () => {
+  it('lie nowhere where that is wanted, or where the folder cannot be made', () => {
     const nothing = { MESA_SHADER_CACHE_DISABLE: 'true', __GL_SHADER_DISK_CACHE: '0' };
     keepShaders('nowhere');
     expect(variables()).toEqual(nothing);
@@ -74,7 +74,7 @@ describe('a tenant', () => {
     return { pid, shaders, close: () => client.link.close() };
   }
 
-  it("never has an executor whose driver keeps shaders in another tenant's folder, and finds its own ready", async () => {
+  it("never gets an executor whose driver keeps shaders in another tenant's folder, and finds its own one ready", async () => {
     const root = hosts.folder();
     const { invite } = await hosts.start({ blobs: { root }, warm: 0, spares: 1 });
     const tenants = { alice: invite('alice'), bob: invite('bob') };
@@ -93,7 +93,7 @@ describe('a tenant', () => {
     }
   });
 
-  it('has no shaders kept where the host keeps nothing', async () => {
+  it('has no kept shaders where the host keeps nothing', async () => {
     const { invite } = await hosts.start();
     expect((await run(invite('alice').url)).shaders).toBe('nowhere');
   });

@@ -20,7 +20,7 @@ afterEach(() => folders.remove());
 const open = (tenant: string) => new ContentStore({ folder: tenantFolder(tenant, root), maxBytes: 1 << 20 });
 
 describe('a tenant', () => {
-  it('has nothing of what another has stored', async () => {
+  it('gets nothing that another tenant has stored', async () => {
     const { name, bytes } = content(1);
     await open('alice').write(name, bytes);
     expect(open('bob').read(name)).toBeUndefined();
@@ -30,7 +30,7 @@ describe('a tenant', () => {
     expect(open('alice').names()).toEqual([name]);
   });
 
-  it('has a folder right below the root, whatever its name', () => {
+  it('has a folder directly below the root, whatever its name', () => {
     const names = ['', 'alice', 'Alice', '..', '../bob', '/etc', 'a\0b', 'é', 'e\u0301', 'x'.repeat(10_000)];
     const paths = names.map((name) => tenantFolder(name, root));
     for (const path of paths) expect(path.slice(root.length)).toMatch(/^\/[0-9a-f]{64}$/);
@@ -38,7 +38,7 @@ describe('a tenant', () => {
     expect(tenantFolder('alice', root)).toBe(paths[1]);
   });
 
-  it('has it in the cache folder of the user', () => {
+  it('has its folder in the cache folder of the user', () => {
     const before = process.env.XDG_CACHE_HOME;
     try {
       process.env.XDG_CACHE_HOME = '/somewhere';
@@ -50,7 +50,7 @@ describe('a tenant', () => {
   });
 });
 
-describe('all tenants', () => {
+describe('the folders of all tenants', () => {
   it('are summed up', async () => {
     for (const [tenant, seed] of [
       ['alice', 1],
@@ -73,7 +73,7 @@ describe('all tenants', () => {
     expect(existsSync(nowhere)).toBe(false);
   });
 
-  it('are cleared without what is not theirs', async () => {
+  it('are cleared, and other files stay', async () => {
     const { name, bytes } = content(1);
     await open('alice').write(name, bytes);
     writeFileSync(join(tenantFolder('alice', root), 'notes.txt'), 'mine');

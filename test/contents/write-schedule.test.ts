@@ -10,7 +10,7 @@ beforeEach(() => {
   schedule = new WriteSchedule({ clock: time.clock, quietMs: 250, mostMs: 5000, mostBytes: 1000 });
 });
 
-/** Asks for a turn for what has waited since then; tells when it came. */
+/** Asks for a turn for a content that has waited since then, and notes when the turn came. */
 function turn(since = time.time): { readonly came: number | undefined } {
   const asked: { came: number | undefined } = { came: undefined };
   void schedule.next(since).then(() => {
@@ -19,7 +19,7 @@ function turn(since = time.time): { readonly came: number | undefined } {
   return asked;
 }
 
-/** Something is done for the program every 10 ms. */
+/** A command of the program runs every 10 ms. */
 async function work(ms: number): Promise<void> {
   for (let done = 0; done < ms; done += 10) {
     schedule.worked();
@@ -27,8 +27,8 @@ async function work(ms: number): Promise<void> {
   }
 }
 
-describe('what is kept of a program', () => {
-  it('is written when nothing has come from it for a while', async () => {
+describe('a content that waits', () => {
+  it('is written when nothing has come from the program for a while', async () => {
     schedule.worked();
     const asked = turn();
     await work(1000);
@@ -38,7 +38,7 @@ describe('what is kept of a program', () => {
     expect(asked.came).toBe(last + 250);
   });
 
-  it('is written one after the other without a pause while it rests, and not when it goes on', async () => {
+  it('is written right after the last one while the program rests, and not when it goes on', async () => {
     schedule.worked();
     await time.pass(250);
     for (let count = 0; count < 3; count += 1) {
@@ -54,7 +54,7 @@ describe('what is kept of a program', () => {
     expect(asked.came).toBe(500);
   });
 
-  it('is written at once when its session is over', async () => {
+  it('is written at once when the session has ended', async () => {
     schedule.worked();
     const asked = turn();
     await time.pass(5);
@@ -63,14 +63,14 @@ describe('what is kept of a program', () => {
     expect(asked.came).toBe(5);
   });
 
-  it('waits for a program that never rests so long and no longer', async () => {
+  it('waits for a program that never rests only so long', async () => {
     schedule.worked();
     const asked = turn();
     await work(6000);
     expect(asked.came).toBe(5000);
   });
 
-  it('is not counted as having waited less than it has where the one before took long', async () => {
+  it('has waited since it came, even where the last one took long', async () => {
     schedule.worked();
     turn(0);
     await work(5000);
@@ -79,7 +79,7 @@ describe('what is kept of a program', () => {
     expect(second.came).toBe(5010);
   });
 
-  it('is written at once where what waits takes too much memory, until it does not', async () => {
+  it('is written at once while waiting contents take too much memory', async () => {
     schedule.worked();
     const first = turn();
     schedule.takes(1000);
@@ -94,7 +94,7 @@ describe('what is kept of a program', () => {
     expect(second.came).toBeUndefined();
   });
 
-  it('is written at once, all of it, where somebody waits for that, and what comes later is not', async () => {
+  it('is written at once where somebody waits for it, and a later one is not', async () => {
     const all = deferred<void>();
     schedule.worked();
     const first = turn();
@@ -113,7 +113,7 @@ describe('what is kept of a program', () => {
     expect(third.came).toBeUndefined();
   });
 
-  it('has one timer at most, however much is done', async () => {
+  it('has at most one timer, however many commands run', async () => {
     schedule.worked();
     turn();
     for (let count = 0; count < 100; count += 1) {

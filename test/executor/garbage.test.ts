@@ -4,7 +4,7 @@ import { turn } from '../support/scripted-transport.js';
 
 const buffer = (size: number) => ({ size }) as GPUBuffer;
 
-it('collects when enough GPU memory waits, and then starts counting anew', () => {
+it('garbage is collected when enough GPU memory was released, and then counted from zero', () => {
   let collections = 0;
   const meter = new GarbageMeter(() => {
     collections += 1;
@@ -16,7 +16,7 @@ it('collects when enough GPU memory waits, and then starts counting anew', () =>
   expect(after).toEqual([0, 0, 1, 1, 2]);
 });
 
-it('counts the texels of textures', () => {
+it('released textures count by their texels', () => {
   let collections = 0;
   const meter = new GarbageMeter(() => {
     collections += 1;
@@ -27,7 +27,7 @@ it('counts the texels of textures', () => {
   expect(collections).toBe(1);
 });
 
-it('does not count what the program has destroyed', () => {
+it('destroyed buffers and textures do not count as garbage', () => {
   let collections = 0;
   const meter = new GarbageMeter(() => {
     collections += 1;
@@ -38,10 +38,10 @@ it('does not count what the program has destroyed', () => {
   expect(collections).toBe(0);
 });
 
-it('by default has V8 take what nothing refers to any more', async () => {
+it('by default V8 collects unreachable objects', async () => {
   const meter = new GarbageMeter();
   const dropped = new WeakRef({});
-  // A WeakRef keeps its object until the job that made it is over.
+  // A WeakRef keeps its object until the job that made it has ended.
   await turn();
   meter.released(buffer(2 ** 40));
   await turn();

@@ -9,7 +9,7 @@ const MIB = 2 ** 20;
 const LIMIT = 64 * MIB;
 
 let daemon: Daemon;
-// A host for each, since its sessions share what there is.
+// Each test has its own host, because the sessions of a host share its memory.
 beforeEach(async () => {
   daemon = await Daemon.start({
     listen: '127.0.0.1:0',
@@ -26,7 +26,7 @@ async function newDevice(): Promise<GPUDevice> {
 const storage = (device: GPUDevice, size: number) =>
   device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
 
-/** The errors of each kind that `act` raises, by the filter of the scope that they landed in. */
+/** The errors that `act` raises, by the filter of the scope that caught them. */
 async function errorsOf(device: GPUDevice, act: () => void) {
   for (const filter of ['validation', 'out-of-memory'] as const) device.pushErrorScope(filter);
   act();
@@ -34,8 +34,8 @@ async function errorsOf(device: GPUDevice, act: () => void) {
   return { memory, validation };
 }
 
-describe('a session with a limit of GPU memory', () => {
-  it('is out of memory beyond it: an error in the scope for that, and an invalid buffer', async () => {
+describe('a limit of GPU memory', () => {
+  it('gives an out-of-memory error in its scope, and an invalid buffer, to a session beyond it', async () => {
     const device = await newDevice();
     storage(device, 40 * MIB);
     let second: GPUBuffer | undefined;
@@ -55,7 +55,7 @@ describe('a session with a limit of GPU memory', () => {
     expect(use.memory).toBeNull();
   });
 
-  it('is told by an event where no scope is open', async () => {
+  it('gives an uncaptured error where no scope is open', async () => {
     const device = await newDevice();
     const caught = new Promise<GPUError>((resolve) => {
       device.addEventListener('uncapturederror', (event) => {
@@ -68,7 +68,7 @@ describe('a session with a limit of GPU memory', () => {
     expect((await caught).constructor.name).toBe('GPUOutOfMemoryError');
   });
 
-  it('counts textures, and gives back what is destroyed', async () => {
+  it('counts textures, and frees the memory of destroyed ones', async () => {
     const device = await newDevice();
     const texture = () =>
       device.createTexture({ size: [2048, 2048], format: 'rgba16float', mipLevelCount: 2, usage: 4 });
@@ -79,7 +79,7 @@ describe('a session with a limit of GPU memory', () => {
     expect((await errorsOf(device, texture)).memory).toBeNull();
   });
 
-  it('can make any number of buffers one after the other where it destroys them', async () => {
+  it('allows any number of buffers one after another where each is destroyed', async () => {
     const device = await newDevice();
     const { memory } = await errorsOf(device, () => {
       for (let i = 0; i < 20; i += 1) storage(device, 40 * MIB).destroy();
@@ -87,14 +87,14 @@ describe('a session with a limit of GPU memory', () => {
     expect(memory).toBeNull();
   });
 
-  it('keeps what a bind group needs, and gives it back when that was collected too', async () => {
+  it('counts the buffers of a bind group until the bind group is collected too', async () => {
     const device = await newDevice();
     const code = `@group(0) @binding(0) var<storage, read_write> cells: array<u32>;
       @compute @workgroup_size(1) fn main() { cells[0] += 1u; }`;
     const module = device.createShaderModule({ code });
     const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
     const collectHere = collector();
-    // 40 MiB at a time, of which nothing is destroyed: the collector of each side has to do it.
+    // 40 MiB at a time, and nothing is destroyed, so both sides' collectors must free the memory.
     for (let i = 0; i < 4; i += 1) {
       for (;;) {
         const { memory } = await errorsOf(device, () => {
@@ -108,7 +108,7 @@ describe('a session with a limit of GPU memory', () => {
     }
   });
 
-  it('lets a buffer that it cannot have be written while it is mapped, to no effect and with one error', async () => {
+  it('lets a program write to the mapping of a buffer that could not be made, with one error', async () => {
     const device = await newDevice();
     let mapped: GPUBuffer | undefined;
     const { memory, validation } = await errorsOf(device, () => {
@@ -122,7 +122,7 @@ describe('a session with a limit of GPU memory', () => {
     expect(mapped?.mapState).toBe('unmapped');
   });
 
-  it('throws a RangeError where the mapping itself cannot be had, and the session goes on', async () => {
+  it('throws a RangeError where the mapping itself cannot be made, and the session goes on', async () => {
     const device = await newDevice();
     const make = () => device.createBuffer({ size: 2 ** 52, usage: COPY_SRC, mappedAtCreation: true });
     expect(make).toThrow(RangeError);
@@ -131,7 +131,7 @@ describe('a session with a limit of GPU memory', () => {
     expect(await u32sOf(device, buffer)).toEqual([7]);
   });
 
-  it('hears of a wrong descriptor as it would without a limit', async () => {
+  it('lets a wrong descriptor raise the same error as without a limit', async () => {
     const device = await newDevice();
     for (const act of [
       () => device.createBuffer({ size: device.limits.maxBufferSize + 4, usage: STORAGE }),
@@ -144,7 +144,7 @@ describe('a session with a limit of GPU memory', () => {
     }
   });
 
-  it('shares its limit with the other sessions of its tenant, and has what they give back', async () => {
+  it('is shared by the sessions of a tenant, and one gets what another gives back', async () => {
     const [first, second] = [await newDevice(), await newDevice()];
     const held = storage(first, 40 * MIB);
     await first.queue.onSubmittedWorkDone();
@@ -156,7 +156,7 @@ describe('a session with a limit of GPU memory', () => {
     expect((await errorsOf(second, () => storage(second, 40 * MIB))).memory).toBeNull();
   });
 
-  it('has all of it when the other sessions have ended', async () => {
+  it('belongs to one session alone when the others have ended', async () => {
     const gpu = create({ host: daemon.url });
     const device = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
     expect((await errorsOf(device, () => storage(device, 60 * MIB))).memory).toBeNull();
@@ -164,7 +164,7 @@ describe('a session with a limit of GPU memory', () => {
     expect((await errorsOf(next, () => storage(next, 60 * MIB))).memory).not.toBeNull();
     close(gpu);
     await until(() => daemon.counters.sessionsActive === 1);
-    // Its executor says a little later that nothing is left.
+    // Its executor reports a little later that it keeps nothing.
     while ((await errorsOf(next, () => storage(next, 60 * MIB))).memory)
       await new Promise((resolve) => setTimeout(resolve, 20));
   });

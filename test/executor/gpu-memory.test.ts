@@ -12,14 +12,14 @@ const request = (bytes: number, made: object = {}) => ({
 
 const entry = (kind: string, object: object): Entry => ({ id: 1, kind, device: undefined, object });
 
-/** Runs `act` in a job of its own, so that what it made can be collected afterwards. */
+/** Runs `act` in its own job, so that the objects that it makes can be collected afterwards. */
 async function inOwnJob(act: () => void): Promise<void> {
   act();
   await turn();
 }
 
 describe("a session's GPU memory", () => {
-  it('is refused beyond the limit, with what is left, and nothing is made', () => {
+  it('is refused beyond the grant, with a message that says what is left, and nothing is made', () => {
     const memory = new GpuMemory(100);
     memory.allocate(request(60));
     memory.allocate(request(40));
@@ -37,7 +37,7 @@ describe("a session's GPU memory", () => {
     expect(memory.used).toBe(100);
   });
 
-  it('is given back once by what is destroyed', () => {
+  it('comes back once when its owner is destroyed', () => {
     const memory = new GpuMemory(100);
     const holder = memory.allocate(request(60));
     memory.allocate(request(40));
@@ -47,7 +47,7 @@ describe("a session's GPU memory", () => {
     expect(memory.used).toBe(40);
   });
 
-  it('is not taken by what could not be made', () => {
+  it('is not taken by an object that could not be made', () => {
     const memory = new GpuMemory(100);
     const make = () => {
       throw new Error('refused');
@@ -56,21 +56,21 @@ describe("a session's GPU memory", () => {
     expect(memory.used).toBe(0);
   });
 
-  it('leaves it to the implementation to refuse what it refuses in any case', () => {
+  it('is not checked for an object that the implementation refuses anyway', () => {
     const memory = new GpuMemory(100);
     const made = {};
     expect(memory.allocate({ ...request(1000, made), exceeds: () => true })).toBe(made);
     expect(memory.used).toBe(0);
   });
 
-  it('is given back by what was released as soon as it is needed', async () => {
+  it('comes back from released objects as soon as it is needed', async () => {
     const memory = new GpuMemory(100);
     await inOwnJob(() => memory.released(memory.allocate(request(90))));
     expect(memory.allocate(request(90))).toBeDefined();
     expect(memory.used).toBe(90);
   });
 
-  it('is not given back by what a view, a bind group or commands still need', async () => {
+  it('does not come back while a view, a bind group or commands keep its owner', async () => {
     for (const [kind, made] of [
       ['GPUTexture', 'GPUTextureView'],
       ['GPUDevice', 'GPUBindGroup'],
@@ -88,14 +88,14 @@ describe("a session's GPU memory", () => {
       });
       expect(() => memory.allocate(request(90)), made).toThrow(RangeError);
       expect(whole).toBeDefined();
-      // The next release is what makes it worth looking again.
+      // Only another release makes it collect again.
       whole = undefined;
       await inOwnJob(() => memory.released(memory.allocate(request(1))));
       expect(memory.allocate(request(90)), made).toBeDefined();
     }
   });
 
-  it('is given back by commands that were submitted', async () => {
+  it('comes back after the commands that used it are submitted', async () => {
     const memory = new GpuMemory(100);
     const commands = {};
     await inOwnJob(() => {
@@ -109,7 +109,7 @@ describe("a session's GPU memory", () => {
     expect(memory.allocate(request(90))).toBeDefined();
   });
 
-  it('has garbage collected only when something was released since the last time', async () => {
+  it('makes garbage be collected only where something was released since the last time', async () => {
     let collections = 0;
     const collect = () => {
       collections += 1;
@@ -123,7 +123,7 @@ describe("a session's GPU memory", () => {
     expect(collections).toBe(1);
   });
 
-  it('is asked of the host where it has not granted enough, and had when it has', async () => {
+  it('is asked of the host where the grant is too small, and made when the host grants it', async () => {
     const asked: object[] = [];
     const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
     memory.allocate(request(60));
@@ -136,7 +136,7 @@ describe("a session's GPU memory", () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('is asked for once more where something was collected since it was refused', async () => {
+  it('is asked for again where something was collected since the refusal', async () => {
     const asked: object[] = [];
     const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
     await inOwnJob(() => memory.released(memory.allocate(request(90))));
@@ -152,7 +152,7 @@ describe("a session's GPU memory", () => {
     expect(memory.fits(150)).toBe(true);
   });
 
-  it('goes back but for what is used when the host wants it, and is refused then with what the host has said', () => {
+  it('goes back to the host where it is not used, and a later refusal has the numbers of the host', () => {
     const asked: object[] = [];
     const memory = new GpuMemory(100, { ask: (report) => asked.push(report) });
     memory.allocate(request(60));

@@ -6,7 +6,7 @@ import { executorsOf, isAlive, until } from '../support/session-client.js';
 
 const LIMIT_MS = 2000;
 
-/** It ends when somebody else writes 77, which nobody does: a compiler cannot know, and the software GPU runs it. */
+/** It ends when somebody writes 77, and nobody does. A compiler cannot know that, so the software GPU runs it. */
 const ENDLESS = `
 @group(0) @binding(0) var<storage, read_write> cells: array<u32>;
 @compute @workgroup_size(1) fn main() {
@@ -26,7 +26,7 @@ interface Program {
   gpu: GPU;
   device: GPUDevice;
   buffer: GPUBuffer;
-  /** How many were made so far. */
+  /** How many steps were made so far. */
   steps: number;
   /** Submits the shader once. */
   submit(): void;
@@ -48,7 +48,7 @@ async function program(url: string, code: string): Promise<Program> {
   };
 }
 
-/** Makes some steps, each with its result awaited. */
+/** Makes some steps, and awaits the result of each. */
 async function makeSteps(program: Program): Promise<void> {
   for (let step = 0; step < 25; step += 1) {
     program.steps += 1;
@@ -57,20 +57,20 @@ async function makeSteps(program: Program): Promise<void> {
   }
 }
 
-describe('a session whose shader never ends', () => {
+describe('an endless shader', () => {
   let daemon: Daemon;
   beforeAll(async () => {
     daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', gpuMs: LIMIT_MS });
   });
   afterAll(() => daemon.close());
 
-  it('is ended and hears why, beside one that goes on and computes the same', async () => {
+  it('ends its session with a reason, and another session goes on and computes the same', async () => {
     const normal = await program(daemon.url, COUNT);
     await makeSteps(normal);
     const others = await executorsOf(process.pid);
 
     const endless = await program(daemon.url, ENDLESS);
-    // The one that was the spare.
+    // This process was the spare.
     const running = others.filter(isAlive);
     const settled: string[] = [];
     const note = (name: string) => () => void settled.push(name);
@@ -93,7 +93,7 @@ describe('a session whose shader never ends', () => {
     await Promise.all(promises);
     expect(settled.sort()).toEqual(['done', 'popped', 'read failed']);
 
-    // The process that it kept busy is gone, and the one of the other program is not.
+    // The process that it kept busy has ended, and the other program's process has not.
     await until(() => running.filter((pid) => !isAlive(pid)).length === 1);
     await until(() => daemon.counters.executorsLost === 1);
     await makeSteps(normal);
@@ -105,7 +105,7 @@ describe('a session whose shader never ends', () => {
     expect(new Uint32Array((await bytesOf(next.device, next.buffer)).buffer)[0]).toBe(100_000);
   }, 180_000);
 
-  it('does not keep its executor when its program has ended', async () => {
+  it('does not keep its executor alive when its program has ended', async () => {
     const before = await executorsOf(process.pid);
     const endless = await program(daemon.url, ENDLESS);
     endless.submit();
@@ -116,7 +116,7 @@ describe('a session whose shader never ends', () => {
     expect(daemon.counters.executorsWarmed).toBe(executorsWarmed);
   });
 
-  it('may take as long as it likes where the limit is switched off', async () => {
+  it('may run for ever where the limit is off', async () => {
     const patient = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', gpuMs: 0, spares: 0 });
     try {
       const endless = await program(patient.url, ENDLESS);

@@ -17,7 +17,7 @@ function watch(limitMs = 800) {
 }
 
 describe('the GPU watchdog', () => {
-  it('tells once, at the limit, of work that is never done', async () => {
+  it('reports work that is never done once, at the limit', async () => {
     const { time, queue, watchdog, stuck } = watch();
     watchdog.submitted(queue);
     await time.pass(799);
@@ -29,7 +29,7 @@ describe('the GPU watchdog', () => {
     expect(time.waiting).toBe(0);
   });
 
-  it('asks at most once for each part of the limit, however often is submitted', async () => {
+  it('asks at most once in each part of the limit, however many submits there are', async () => {
     const { time, queue, watchdog, stuck } = watch();
     for (let ms = 0; ms < 8000; ms += 1) {
       for (let i = 0; i < 10; i += 1) watchdog.submitted(queue);
@@ -41,7 +41,7 @@ describe('the GPU watchdog', () => {
     expect(stuck()).toBe(0);
   });
 
-  it('has one question open at a time', async () => {
+  it('asks one question at a time', async () => {
     const { time, queue, watchdog } = watch();
     for (let ms = 0; ms < 700; ms += 1) {
       watchdog.submitted(queue);
@@ -51,7 +51,7 @@ describe('the GPU watchdog', () => {
     expect(queue.asked).toBe(1);
   });
 
-  it('leaves alone a GPU that is always behind, but does each thing in time', async () => {
+  it('accepts a GPU that is always behind and finishes each submit in time', async () => {
     const { time, queue, watchdog, stuck } = watch();
     for (let round = 0; round < 20; round += 1) {
       watchdog.submitted(queue);
@@ -62,7 +62,7 @@ describe('the GPU watchdog', () => {
     expect(stuck()).toBe(0);
   });
 
-  it('counts what was submitted later from when the work before it was done', async () => {
+  it('counts the time of a later submit from the end of the work before it', async () => {
     const { time, queue, watchdog, stuck } = watch();
     watchdog.submitted(queue);
     await time.pass(150);
@@ -85,7 +85,7 @@ describe('the GPU watchdog', () => {
     expect(stuck()).toBe(1);
   });
 
-  it('watches each queue for itself', async () => {
+  it('watches each queue by itself', async () => {
     const { time, queue, watchdog, stuck } = watch();
     const other = new FakeQueue();
     watchdog.submitted(queue);
@@ -99,7 +99,7 @@ describe('the GPU watchdog', () => {
     expect(stuck()).toBe(1);
   });
 
-  it('waits for nothing when there is no work, nor once it is stopped', async () => {
+  it('sets no timer without work, or once it is stopped', async () => {
     const { time, queue, watchdog, stuck } = watch();
     expect(time.waiting).toBe(0);
     watchdog.submitted(queue);

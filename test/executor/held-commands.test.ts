@@ -21,13 +21,13 @@ beforeEach(() => {
   carried.length = 0;
 });
 afterEach(async () => {
-  // A store makes its folder again when it still has something to write.
+  // A store that still writes makes its folder again.
   await store.idle();
   folders.remove();
 });
 
-describe('a content that the host has', () => {
-  it('is not used under a wrong length', async () => {
+describe('a content in the store', () => {
+  it('is not used where it was named with another length', async () => {
     await store.write(one.name, one.bytes);
     const held = new HeldCommands<string>({ store, runner, ask: () => expect.unreachable() });
     const named = new NamedContent(one.name, one.bytes.length - 1);
@@ -36,10 +36,10 @@ describe('a content that the host has', () => {
   });
 });
 
-describe('while it is paused', () => {
+describe('a paused session', () => {
   const stored = () => new NamedContent(one.name, one.bytes.length);
 
-  it('nothing is carried out, what is missing is asked for, and what is there is read in its turn', async () => {
+  it('holds its commands, asks for missing contents at once, and reads the store in their turn', async () => {
     await store.write(one.name, one.bytes);
     const asks: ContentName[] = [];
     const done: [string, number][] = [];
@@ -77,7 +77,7 @@ describe('while it is paused', () => {
     expect(done.at(-1)).toEqual(['at once', 0]);
   });
 
-  it('what was there and is gone when its turn comes is asked for then', async () => {
+  it('asks for a content that was there and is gone when its turn comes', async () => {
     await store.write(one.name, one.bytes);
     const asks: ContentName[] = [];
     const held = new HeldCommands<string>({ store, runner, ask: (name) => void asks.push(name) });
@@ -91,7 +91,7 @@ describe('while it is paused', () => {
   });
 });
 
-describe('what waits for a missing content', () => {
+describe('the held commands', () => {
   const missing = new NamedContent(toContentName(new Uint8Array(32)), 10);
   const hold = () => {
     const held = new HeldCommands<string>({ store, runner, ask: () => {}, mostBytes: 10_000 });
@@ -101,8 +101,8 @@ describe('what waits for a missing content', () => {
   };
 
   it.each<[string, (held: HeldCommands<string>) => void]>([
-    ['by its batches', (held) => held.begin(5000)],
-    ['by its number, however short each is', () => {}],
+    ['by their flushes', (held) => held.begin(5000)],
+    ['by their number, however short each is', () => {}],
   ])('is bounded %s', (_what, begin) => {
     const held = hold();
     const flood = () => {
@@ -115,7 +115,7 @@ describe('what waits for a missing content', () => {
     expect(carried).toEqual([]);
   });
 
-  it('is bounded by the contents that are missing, and not by those that the store has', async () => {
+  it('are bounded by the contents that are missing, and not by those in the store', async () => {
     await store.write(one.name, one.bytes);
     const held = hold();
     const stored = new NamedContent(one.name, one.bytes.length);

@@ -12,7 +12,7 @@ class Counted extends Promise<void> {
 }
 
 describe("a device's mappings", () => {
-  it('are settled when each is that was asked for by then, those that fail among them', async () => {
+  it('have settled when each earlier mapping has settled, or failed', async () => {
     const mappings = new Mappings();
     const order: string[] = [];
     let first!: () => void;
@@ -30,7 +30,7 @@ describe("a device's mappings", () => {
     expect(order).toEqual(['second', 'first', 'one', 'two']);
   });
 
-  it('keep the order of those who ask, whatever is settled when', async () => {
+  it('resolve waiting calls in their order, whichever mapping settles first', async () => {
     const mappings = new Mappings();
     const order: number[] = [];
     const asked: Promise<unknown>[] = [];
@@ -44,7 +44,7 @@ describe("a device's mappings", () => {
     expect(order).toEqual(asked.map((_, number) => number));
   });
 
-  it('are forgotten as they settle, where others are always under way and nobody asks', async () => {
+  it('are forgotten as they settle, where others are always under way and nobody waits', async () => {
     const mappings = new Mappings();
     let end = () => {};
     for (let number = 0; number < 1000; number += 1) {
@@ -62,7 +62,7 @@ describe("a device's mappings", () => {
     await all;
   });
 
-  it('are waited for once each, however many ask', async () => {
+  it('are waited for once each, however many calls wait', async () => {
     const mappings = new Mappings();
     const COUNT = 1000;
     const ends: (() => void)[] = [];

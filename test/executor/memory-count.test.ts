@@ -5,7 +5,7 @@ describe('the GPU memory of a session without a limit', () => {
   const hold = (memory: MemoryCount, bytes: number) =>
     memory.allocate({ operation: 'GPUDevice.createBuffer', bytes, exceeds: () => false, make: () => ({}) });
 
-  it('is what was made and neither destroyed nor dropped, each counted once', () => {
+  it('counts each object once that was made, and neither destroyed nor released', () => {
     const memory = new MemoryCount();
     const first = hold(memory, 100);
     const second = hold(memory, 20);
@@ -19,7 +19,7 @@ describe('the GPU memory of a session without a limit', () => {
     expect(memory.used).toBe(3);
   });
 
-  it('is not that of what could not be made', () => {
+  it('does not count an object that could not be made', () => {
     const memory = new MemoryCount();
     const make = () => {
       throw new RangeError('no');

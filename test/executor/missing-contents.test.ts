@@ -20,7 +20,7 @@ import { turn } from '../support/scripted-transport.js';
 
 const folders = temporaryFolders();
 afterEach(async () => {
-  // A store makes its folder again when it still has something to write.
+  // A store that still writes makes its folder again.
   await store.idle();
   folders.remove();
 });
@@ -38,7 +38,7 @@ let device: Handle;
 let queue: Handle;
 let buffer: Handle;
 
-/** Opens a session whose client believes that the host has the first three contents, and has a buffer. */
+/** Opens a session with a buffer. Its client believes that the host has the first three contents. */
 async function open(options: { writeFile?: () => Promise<void> } = {}): Promise<void> {
   store = new ContentStore({ folder, maxBytes: 1 << 20, ...options });
   fake = new FakeGpu();
@@ -83,7 +83,7 @@ beforeEach(async () => {
 });
 
 let offsets = 0;
-/** Records an upload to a place of its own. */
+/** Records an upload to its own place in the buffer. */
 function upload({ bytes }: { bytes: Uint8Array }): void {
   offsets += 4;
   encoder.write(OPERATIONS.GPUQueue.writeBuffer, queue, [buffer, offsets, bytes]);
@@ -102,7 +102,7 @@ function supply(name: ContentName, bytes: Uint8Array): void {
   for (const frame of w.take()) session.receive(frame);
 }
 
-/** What the GPU was asked for: what was uploaded in place of the calls that upload. */
+/** The calls that reached the GPU. An upload is shown by its bytes. */
 const done = () =>
   fake.calls.map(([name, args]) => {
     const content = [one, two, three].findIndex(
@@ -111,7 +111,7 @@ const done = () =>
     return content < 0 ? name : content + 1;
   });
 
-/** The names that the host has asked for since it was last looked. */
+/** The names that the host has asked for since the last call. */
 async function asked(): Promise<number[]> {
   await turn();
   const readers = sent.splice(0).map((frame) => new Reader(frame.subarray(1)));
@@ -128,7 +128,7 @@ async function asked(): Promise<number[]> {
 
 const PROTOCOL_ERROR = [expect.stringMatching(/^PROTOCOL_ERROR: /)];
 
-describe('a content that the host has', () => {
+describe('a content that the host keeps', () => {
   it('takes the place of its name', async () => {
     await store.write(one.name, one.bytes);
     upload(one);
@@ -138,8 +138,8 @@ describe('a content that the host has', () => {
   });
 });
 
-describe('while a content is missing', () => {
-  it('nothing that comes after it is done, and then all of it in its order', async () => {
+describe('a missing content', () => {
+  it('holds all commands after it, which then run in their order', async () => {
     upload(one);
     destroy();
     send();
@@ -150,13 +150,13 @@ describe('while a content is missing', () => {
     expect(await asked()).toEqual([1]);
     supply(one.name, one.bytes);
     expect(done()).toEqual([1, 'GPUBuffer.destroy', 'GPUQueue.writeBuffer']);
-    // The release had its turn, too.
+    // The release was carried out, too.
     destroy();
     send();
     expect(ends).toEqual(PROTOCOL_ERROR);
   });
 
-  it('all that is missing is asked for at once, each once, and may come in any order', async () => {
+  it('is asked for at once and once, and several may come in any order', async () => {
     await store.write(two.name, two.bytes);
     for (const each of [one, two, three, one, three]) upload(each);
     send();
@@ -168,7 +168,7 @@ describe('while a content is missing', () => {
     expect(await asked()).toEqual([]);
   });
 
-  it('what was asked for is done up to the next that is missing', async () => {
+  it('lets commands run up to the next missing content', async () => {
     for (const each of [one, two]) upload(each);
     send();
     supply(one.name, one.bytes);
@@ -190,7 +190,7 @@ describe('while a content is missing', () => {
     expect(done()).toEqual(['GPUDevice.destroy']);
   });
 
-  it('the session may close', () => {
+  it('does not keep the session from closing', () => {
     upload(one);
     send();
     session.close();
@@ -199,13 +199,13 @@ describe('while a content is missing', () => {
   });
 });
 
-describe('a content is not taken', () => {
-  it('where it was not asked for', () => {
+describe('a content that comes', () => {
+  it('is refused where it was not asked for', () => {
     supply(one.name, one.bytes);
     expect(ends).toEqual(PROTOCOL_ERROR);
   });
 
-  it('under the name of another', async () => {
+  it('is refused under the name of another content', async () => {
     const w = new Writer();
     w.u64(ITEM.once);
     w.bytes(Uint8Array.of(0));
@@ -225,7 +225,7 @@ describe('the memory of a frame', () => {
   const taken = () => encoder.take().map((frame) => session.receive(frame));
   const short = { bytes: Uint8Array.of(1, 2, 3, 4) };
 
-  it('is given back by a frame that is one write, and was carried out', () => {
+  it('can be used again where the frame was one write that was carried out', () => {
     upload(short);
     expect(taken()).toEqual([true]);
     upload(short);
@@ -235,7 +235,7 @@ describe('the memory of a frame', () => {
     expect(taken()).toEqual([false]);
   });
 
-  it('stays where the write waits for another, or its bytes are stored under their name', () => {
+  it('is kept where the write is held, or its bytes are stored', () => {
     upload(content(5, 4000));
     expect(taken()).toEqual([false]);
     upload(one);
@@ -249,7 +249,7 @@ describe('the memory of a frame', () => {
   });
 });
 
-describe('what comes with its name', () => {
+describe('a payload with its name', () => {
   it('is stored, and found by its name from then on', async () => {
     const four = content(4, 4000);
     upload(four);
@@ -268,7 +268,7 @@ describe('what comes with its name', () => {
     expect(readdirSync(folder).length).toBe(1);
   });
 
-  it('is used although the disk is full, and asked for where it is named again', async () => {
+  it('is used although the disk is full, and asked for when it is named again', async () => {
     await open({ writeFile: () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' })) });
     const four = content(4, 4000);
     for (let round = 0; round < 2; round += 1) {

@@ -51,12 +51,12 @@ const PROFILE: Profile = {
 const ofSteps = (steps: readonly ProfileStep[]): Profile => ({ ...PROFILE, steps });
 
 describe('a profile', () => {
-  it('comes back as it was written', () => {
+  it('decodes to what was encoded', () => {
     expect(decodeProfile(encodeProfile(PROFILE))).toEqual(PROFILE);
     expect(decodeProfile(encodeProfile(ofSteps([])))).toEqual(ofSteps([]));
   });
 
-  it('is refused where it is cut, longer, or names what comes later', () => {
+  it('is refused where it is cut off, is too long, or names a later step', () => {
     const bytes = encodeProfile(PROFILE);
     for (let end = 0; end < bytes.length; end += 97) {
       expect(() => decodeProfile(bytes.subarray(0, end))).toThrow(ProtocolError);
@@ -66,7 +66,7 @@ describe('a profile', () => {
     expect(() => decodeProfile(encodeProfile(ofSteps(later)))).toThrow(ProtocolError);
   });
 
-  it('leaves out what is too much, from the end', () => {
+  it('leaves out the last steps where there are too many', () => {
     const many = Array.from({ length: 5000 }, () => STEPS[0] as ProfileStep);
     const { steps } = decodeProfile(encodeProfile(ofSteps(many)));
     expect(steps.length).toBe(4096);
@@ -81,7 +81,7 @@ describe('profiles on disk', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('are each of one key, and the last one that was written', () => {
+  it('have one file for each key, with the newest profile', () => {
     const store = new ProfileStore(folder);
     store.write('a', PROFILE);
     store.write('b', ofSteps(STEPS.slice(0, 1)));
@@ -91,7 +91,7 @@ describe('profiles on disk', () => {
     expect(store.read('c')).toBeUndefined();
   });
 
-  it('are as if they were not there where a byte is wrong, or the end is missing', () => {
+  it('count as none where a byte is wrong, or the end is missing', () => {
     const store = new ProfileStore(folder);
     store.write('a', PROFILE);
     const path = join(folder, readdirSync(folder)[0] as string);
@@ -107,7 +107,7 @@ describe('profiles on disk', () => {
     expect(store.read('a')).toEqual(PROFILE);
   });
 
-  it('need no folder that can be written to', () => {
+  it('cause no error where their folder cannot be written', () => {
     const missing = new ProfileStore(join(folder, 'file', 'profiles'));
     writeFileSync(join(folder, 'file'), '');
     expect(() => missing.write('a', PROFILE)).not.toThrow();
@@ -115,14 +115,14 @@ describe('profiles on disk', () => {
     expect([...newestProfiles([join(folder, 'file', 'profiles')])]).toEqual([]);
   });
 
-  it('are bounded', () => {
+  it('are bounded in number', () => {
     const store = new ProfileStore(folder);
     for (let count = 0; count < 300; count += 1) store.write(`program ${count}`, PROFILE);
     expect(readdirSync(folder).length).toBe(256);
     expect(store.read('program 299')).toEqual(PROFILE);
   });
 
-  it('are bounded by their bytes, and one of them leaves room for others', () => {
+  it('are bounded in bytes, and one leaves room for others', () => {
     const maxBytes = 1 << 20;
     const store = new ProfileStore(folder, maxBytes);
     const step = (fill: number) => ({
@@ -140,7 +140,7 @@ describe('profiles on disk', () => {
     expect(store.read('program 0')).toBeUndefined();
   });
 
-  it('share the bytes that are kept of a tenant with its uploads and the shaders of the driver', () => {
+  it('share their tenant’s bytes with its contents and the driver’s shaders', () => {
     for (const bytes of [0, 1, 1000, 1 << 20, 4 * 2 ** 30]) {
       const { contents, profiles, shaders } = divide(bytes);
       expect(contents + profiles + shaders).toBe(bytes);
@@ -148,7 +148,7 @@ describe('profiles on disk', () => {
     }
   });
 
-  it('tell whose they are by their first bytes, whatever else a tenant has put there', () => {
+  it('name their program in their first bytes, whatever else a tenant has put there', () => {
     const store = new ProfileStore(folder);
     const nameOf = (write: () => void) => {
       const before = new Set(readdirSync(folder));
@@ -168,14 +168,14 @@ describe('profiles on disk', () => {
     writeFileSync(other('4'), Buffer.alloc(40, 255));
     const programs = [...newestPrograms([folder, join(folder, 'none')])].map(({ program }) => program);
     expect(programs.sort()).toEqual(['good', 'spoilt']);
-    // Whether it is whole is found out where it is used.
+    // The rest is checked where it is used.
     expect([...newestProfiles([folder])].map(({ profile }) => profile.program).sort()).toEqual([
       'good',
       'n'.repeat(5000),
     ]);
   });
 
-  it('are found by when they were written, in several folders', () => {
+  it('are found newest first, in several folders', () => {
     const [one, other] = [join(folder, 'one'), join(folder, 'other')];
     const write = (where: string, program: string, hour: number) => {
       const before = new Set(existsSync(where) ? readdirSync(where) : []);
@@ -204,7 +204,7 @@ describe('a host that has restarted', () => {
   const recipes = () => [...profiles.values()].map((each) => each.recipes);
   beforeEach(() => profiles.clear());
 
-  /** A session on a GPU of its own, up to its device; `free` devices are there for it. */
+  /** Opens a session on its own GPU, with these `free` devices, and asks for a device. */
   async function session(fake: FakeGpu, free?: OpenDevice[], featureLevel = 'core') {
     const owner = {};
     const encoder = new CommandEncoder(owner, 'on');
@@ -246,7 +246,7 @@ describe('a host that has restarted', () => {
     return { executor, compile };
   }
 
-  /** A session on the host of that time, which compiled these. */
+  /** Runs an earlier session that compiles these. */
   async function compiledBefore(...codes: string[]) {
     const { compile, executor } = await session(new FakeGpu());
     for (const code of codes) compile(code);
@@ -260,7 +260,7 @@ describe('a host that has restarted', () => {
   };
   const compiles = (fake: FakeGpu) => fake.names().filter((name) => /create(Shader|Compute)/.test(name));
 
-  it('compiles what a program compiled the last time before it asks, and nothing twice', async () => {
+  it('compiles what the program compiled the last time before it asks, and nothing twice', async () => {
     const before = new FakeGpu();
     const first = await session(before);
     const code = `// ${'long '.repeat(1000)}`;
@@ -288,7 +288,7 @@ describe('a host that has restarted', () => {
     ]);
   });
 
-  it('compiles equal pipelines with layouts of their own as often as the program did', async () => {
+  it('compiles equal pipelines with their own layouts as often as the program did', async () => {
     const code = 'twice the same';
     await compiledBefore(code, code);
 
@@ -305,8 +305,8 @@ describe('a host that has restarted', () => {
     expect(compiles(after)).toEqual(twice);
   });
 
-  it('prepares for a program that has not come yet, which then has nothing compiled', async () => {
-    await compiledBefore('prepared');
+  it('compiles ahead for a program that has not come yet, which then compiles nothing', async () => {
+    await compiledBefore('ahead');
 
     const fake = fakeWithPipelines();
     const { devices, compiled } = await openAhead(fake.gpu, recipes(), memory);
@@ -314,12 +314,12 @@ describe('a host that has restarted', () => {
     const ahead = ['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline'];
     expect(compiles(fake)).toEqual(ahead);
     const { compile, executor } = await session(fake, devices);
-    compile('prepared');
+    compile('ahead');
     expect(compiles(fake)).toEqual(ahead);
     expect(await executor.handOver()).toHaveLength(1);
   });
 
-  it('gives what it still prepares to the program that comes meanwhile', async () => {
+  it('gives pipelines that still compile ahead to the program that comes meanwhile', async () => {
     await compiledBefore('slow');
 
     const fake = fakeWithPipelines();
@@ -330,8 +330,8 @@ describe('a host that has restarted', () => {
     expect(compiles(fake).filter((name) => name.endsWith('Pipeline'))).toHaveLength(1);
   });
 
-  it('prepares no device of a GPU that it has not any more, and none twice', async () => {
-    await compiledBefore('prepared');
+  it('opens no device of another GPU ahead, and none twice', async () => {
+    await compiledBefore('ahead');
     const twice = [...recipes(), ...recipes()];
     expect((await openAhead(new FakeGpu().gpu, twice, memory)).devices).toHaveLength(1);
     const other = new FakeGpu('another GPU');
@@ -339,8 +339,8 @@ describe('a host that has restarted', () => {
     expect(other.names()).toEqual([]);
   });
 
-  it('prepares nothing of what a newer version wrote, and goes on', async () => {
-    await compiledBefore('prepared');
+  it('ignores recipes that a newer version wrote', async () => {
+    await compiledBefore('ahead');
     const [good] = recipes();
     const unknown = { shape: Uint8Array.of(255, 1), payloads: [] };
     const bad = { adapter: unknown, device: unknown };
@@ -348,7 +348,7 @@ describe('a host that has restarted', () => {
     expect(devices).toHaveLength(1);
   });
 
-  it('gives no device to a program that asks for an adapter of another feature level', async () => {
+  it('gives no open device to a program that asks for an adapter of another feature level', async () => {
     const first = await session(new FakeGpu(), undefined, 'compatibility');
     first.compile('compatible');
     const free = await first.executor.handOver();
@@ -358,7 +358,7 @@ describe('a host that has restarted', () => {
     expect(compiles(fake)).toEqual(['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline']);
   });
 
-  it('goes on where something cannot be made any more', async () => {
+  it('goes on where a step fails', async () => {
     await compiledBefore('a third one');
     const fake = fakeWithPipelines();
     fake.answers.createShaderModule = () => {

@@ -10,14 +10,14 @@ const { mapAsync } = OPERATIONS.GPUBuffer;
 const { onSubmittedWorkDone } = OPERATIONS.GPUQueue;
 const long = new Uint8Array((5 << 19) + 4).map((_byte, index) => index ^ (index >> 8));
 
-/** A link that takes so many frames until it is emptied. */
+/** A connection that takes so many frames until it is emptied. */
 function link(room: number) {
   const frames: Uint8Array[] = [];
   const writer = new ReplyWriter((frame) => frames.push(frame) < room);
   return { frames, writer };
 }
 
-/** What frames say, each of which must be a batch: serials that settle, and the lengths of parts. */
+/** What the frames say: serials that settle, and the lengths of parts. */
 function read(frames: Uint8Array[]): { said: string[]; bytes: Uint8Array } {
   const said: string[] = [];
   const parts: Uint8Array[] = [];
@@ -44,7 +44,7 @@ function read(frames: Uint8Array[]): { said: string[]; bytes: Uint8Array } {
   return { said, bytes: Buffer.concat(parts) };
 }
 
-it('a long answer comes as parts that fit a frame, in its turn, and then settles', async () => {
+it('a long reply comes in its turn as parts that fit a frame, and then settles', async () => {
   const { frames, writer } = link(Number.POSITIVE_INFINITY);
   writer.fulfilled(1, onSubmittedWorkDone, undefined);
   writer.fulfilled(2, mapAsync, long);
@@ -55,7 +55,7 @@ it('a long answer comes as parts that fit a frame, in its turn, and then settles
   expect(Buffer.compare(bytes, long)).toBe(0);
 });
 
-it('of a long answer no more is written than the link takes, and nothing overtakes it', async () => {
+it('a long reply is written only as fast as the connection takes it, and nothing overtakes it', async () => {
   const { frames, writer } = link(1);
   writer.fulfilled(2, mapAsync, long);
   await turn();
@@ -73,7 +73,7 @@ it('of a long answer no more is written than the link takes, and nothing overtak
   expect(Buffer.compare(bytes, long)).toBe(0);
 });
 
-it('a long answer whose buffer is unmapped meanwhile ends, and what comes after it still comes', async () => {
+it('a long reply ends when its buffer is unmapped, and later replies still come', async () => {
   const { frames, writer } = link(1);
   const mapped = long.slice();
   writer.fulfilled(2, mapAsync, mapped);
@@ -91,7 +91,7 @@ describe('spans', () => {
     return { kind: SPAN.gpu, name: 'n', label: 'l', start: 1.5, end: 2.25, number, bytes: 3 };
   };
 
-  it('leave with the answer that they come after, and by themselves where there is none', async () => {
+  it('leave with the reply that they follow, and by themselves where there is none', async () => {
     const told: boolean[] = [];
     const frames: Uint8Array[] = [];
     const writer = new ReplyWriter((frame, ofActivity) => {
@@ -116,7 +116,7 @@ describe('spans', () => {
     ]);
   });
 
-  it('that wait for a slow line are bounded, and those left out are counted', async () => {
+  it('are bounded while they wait for a slow connection, and those left out are counted', async () => {
     const { frames, writer } = link(1);
     writer.fulfilled(1, onSubmittedWorkDone, undefined);
     await turn();

@@ -35,7 +35,7 @@ interface Command {
   made?: Handle;
 }
 
-/** The handles of a session, and what writes its commands: as a client's, from its first command on. */
+/** Writes the session's commands as a client would, from the first one on. */
 const owner = {};
 let encoder: CommandEncoder;
 
@@ -50,7 +50,7 @@ function takeFrame(): Uint8Array {
   return only as Uint8Array;
 }
 
-/** One frame with whatever is written. */
+/** One frame with the bytes that `write` writes. */
 function raw(write: (w: Writer) => void): Uint8Array {
   const w = new Writer();
   write(w);
@@ -59,7 +59,7 @@ function raw(write: (w: Writer) => void): Uint8Array {
 
 const head = (kind: number, value: number) => value * ITEM_KINDS + kind;
 
-/** A command in full of which nothing is kept; operands by age, as the wire has them. */
+/** A command in full, of which the host keeps nothing. Operands are ages, as on the wire. */
 function once(w: Writer, shape: number[], ages: number[]): void {
   w.u64(head(ITEM.once, 0));
   w.bytes(Uint8Array.from(shape));
@@ -68,7 +68,7 @@ function once(w: Writer, shape: number[], ages: number[]): void {
   w.u32(0);
 }
 
-/** A command with a payload of 10 bytes that is named. */
+/** A command with a named payload of 10 bytes. */
 function onceWithContent(w: Writer, mode: number, rest: Uint8Array): void {
   w.u64(head(ITEM.once, 0));
   w.bytes(Uint8Array.of(DESTROY));
@@ -98,7 +98,7 @@ function release(w: Writer, run: [gap: number, count: number]): void {
   for (const number of run) w.u64(number);
 }
 
-/** Defines a template that can be repeated, and corrects an operand of its repetition. */
+/** Defines a template, repeats it, and corrects an operand of the repetition. */
 function correction(operand: number): Uint8Array {
   return raw((w) => {
     w.u64(head(ITEM.define, 0));
@@ -146,13 +146,13 @@ async function openDevice(): Promise<void> {
   sent.length = 0;
 }
 
-describe('a peer that breaks the protocol loses its session, and the process goes on', () => {
+describe('a peer that breaks the protocol', () => {
   beforeEach(openDevice);
 
   it.each<[string, () => Uint8Array]>([
     ['an unknown command', () => raw((w) => once(w, [255], [1]))],
     ['a command without a receiver', () => raw((w) => once(w, [DESTROY], []))],
-    ['a command with an operand too many', () => raw((w) => once(w, [DESTROY], [1, 1]))],
+    ['a command with one operand too many', () => raw((w) => once(w, [DESTROY], [1, 1]))],
     ['a command that goes on after its end', () => raw((w) => once(w, [DESTROY, 0], [1]))],
     ['a command cut short', () => frame(createBuffer).subarray(0, 6)],
     ['an object that was never made', () => raw((w) => once(w, [DESTROY], [77]))],
@@ -167,7 +167,7 @@ describe('a peer that breaks the protocol loses its session, and the process goe
           made: new Handle(UNMADE, owner),
         }),
     ],
-    ['the release of what was not made', () => raw((w) => release(w, [9, 1]))],
+    ['a release of an object that was never made', () => raw((w) => release(w, [9, 1]))],
     ['a release without an end', () => raw((w) => release(w, [1, 2 ** 50]))],
     [
       'a release of what was released',
@@ -195,8 +195,8 @@ describe('a peer that breaks the protocol loses its session, and the process goe
       },
     ],
     ['a command that follows where none is expected', () => raw((w) => w.u64(head(ITEM.follow, 9)))],
-    ['a template that is not there', () => raw((w) => w.u64(head(ITEM.jump, 99)))],
-    ['a correction of an operand that is not there', () => correction(7)],
+    ['a template that does not exist', () => raw((w) => w.u64(head(ITEM.jump, 99)))],
+    ['a correction of an operand that does not exist', () => correction(7)],
     ['a run without an end', () => raw((w) => w.u64(head(ITEM.follow, 2 ** 40)))],
     [
       'a content where none is kept',
@@ -206,8 +206,8 @@ describe('a peer that breaks the protocol loses its session, and the process goe
           w.append(new Uint8Array(42));
         }),
     ],
-    ['a name where none is kept', () => raw((w) => onceWithContent(w, 3, new Uint8Array(32)))],
-    ['a content to keep where none is kept', () => raw((w) => onceWithContent(w, 2, new Uint8Array(42)))],
+    ['a name where no contents are kept', () => raw((w) => onceWithContent(w, 3, new Uint8Array(32)))],
+    ['a content to keep where none are kept', () => raw((w) => onceWithContent(w, 2, new Uint8Array(42)))],
     ['a frame of an unknown kind', () => new Uint8Array([7])],
   ])('%s', (_name, bytes) => {
     session.receive(bytes());
@@ -215,13 +215,13 @@ describe('a peer that breaks the protocol loses its session, and the process goe
       expect.stringMatching(/^PROTOCOL_ERROR: The client sent what the protocol does not allow: .+\.$/),
     ]);
     expect(fake.names()).toContain('GPUDevice.destroy');
-    // What still comes is dropped.
+    // Later frames are dropped.
     const calls = fake.calls.length;
     session.receive(frame(createBuffer));
     expect(fake.calls.length).toBe(calls);
   });
 
-  it('any single byte of a good frame may be wrong, and nothing throws', () => {
+  it('makes nothing throw, whichever single byte of a good frame is wrong', () => {
     const good = frame(createBuffer, destroyBuffer);
     for (let at = 0; at < good.length; at += 1) {
       for (const value of [0, 1, 0x7f, 0x80, 0xff]) {
@@ -237,8 +237,8 @@ describe('a peer that breaks the protocol loses its session, and the process goe
   });
 });
 
-describe('a device that comes when its session is over', () => {
-  it.each(['close', 'handOver'] as const)('by %s is destroyed', async (how) => {
+describe('a device that comes after its session has ended', () => {
+  it.each(['close', 'handOver'] as const)('is destroyed where the session ended by %s', async (how) => {
     encoder = new CommandEncoder(owner, 'on');
     const request = { operation: OPERATIONS.GPU.requestAdapter, self: root, args: [adapterOptions] };
     session.receive(frame({ ...request, made: adapter }));
@@ -259,13 +259,13 @@ describe('commands', () => {
   it('reach the GPU with objects in place of handles', () => {
     session.receive(frame(createBuffer, destroyBuffer));
     expect(fake.calls.slice(-2)).toEqual([
-      // A label that says nothing is left out.
+      // An empty label is left out.
       ['GPUDevice.createBuffer', [{ size: 16, usage: 8, mappedAtCreation: false }]],
       ['GPUBuffer.destroy', []],
     ]);
   });
 
-  it('that repeat reach the GPU each time, with the objects of that time', () => {
+  it('reach the GPU each time that they repeat, with the objects of that time', () => {
     const buffers = [1, 2, 3].map(() => new Handle(UNMADE, owner));
     for (const made of buffers) {
       const frame_ = frame({ ...createBuffer, made }, { ...destroyBuffer, self: made });
@@ -277,13 +277,13 @@ describe('commands', () => {
     );
   });
 
-  it('that the GPU refuses by throwing become errors of the device, and what uses the result meets an invalid object', async () => {
+  it('become errors of the device where the GPU throws, and later commands get an invalid object', async () => {
     refuseOnce('createBuffer', new RangeError('too much'));
     session.receive(frame(createBuffer, destroyBuffer));
     await turn();
     expect(ends).toEqual([]);
     expect(new TextDecoder().decode(sent[0])).toContain('too much');
-    // An invalid object takes the place of what was refused, and the GPU is used with that.
+    // An invalid object takes the place of the refused one, and the GPU gets that.
     expect(fake.calls.find(([name]) => name === 'GPUDevice.createBuffer')?.[1]).toMatchObject([{ size: 16 }]);
     expect(fake.calls.findLast(([name]) => name === 'GPUDevice.createBuffer')?.[1]).toMatchObject([
       { label: expect.stringContaining('invalid') },
@@ -291,7 +291,7 @@ describe('commands', () => {
     expect(fake.names().at(-1)).toBe('GPUBuffer.destroy');
   });
 
-  it('such an error lands in the scope that was open', async () => {
+  it('raise such an error in the scope that was open', async () => {
     refuseOnce('createBuffer', new TypeError('refused'));
     const push = { operation: OPERATIONS.GPUDevice.pushErrorScope, self: device, args: ['validation'] };
     const pop = { operation: OPERATIONS.GPUDevice.popErrorScope, self: device, args: [] };
@@ -301,12 +301,12 @@ describe('commands', () => {
     expect(new TextDecoder().decode(sent[0])).toContain('refused');
   });
 
-  it('every command has an opcode that fits a byte', () => {
+  it('have opcodes that fit a byte', () => {
     expect(COMMANDS.length).toBeLessThanOrEqual(256);
   });
 });
 
-describe('a client that asks what the host does', () => {
+describe('a client that watches spans', () => {
   const { watch, readClock } = OPERATIONS.FarlightActivity;
   beforeEach(() => {
     encoder = new CommandEncoder(owner, 'on');
@@ -318,7 +318,7 @@ describe('a client that asks what the host does', () => {
       return readActivity(r).spans;
     });
 
-  it('is told of the kinds that it names, and of its number in the answer to what time it is', async () => {
+  it('gets spans of the kinds that it names, and its number in the reply to readClock', async () => {
     const before = performance.timeOrigin + performance.now();
     session.receive(
       frame(
@@ -335,7 +335,7 @@ describe('a client that asks what the host does', () => {
     expect(spans()).toEqual([]);
   });
 
-  it('is told nothing unless it has asked, nor after it has asked for nothing', async () => {
+  it('gets no spans before it watches, or after it stops', async () => {
     session.receive(frame({ operation: readClock, self: root, args: [1] }));
     session.receive(frame({ operation: watch, self: root, args: [ALL_SPANS] }));
     session.receive(frame({ operation: watch, self: root, args: [0] }));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SharedObjects } from '#farlight/server/executor/reuse/shared-objects.js';
 
-/** An object made of `parts`, as a session makes it. */
+/** Makes an object of `parts` as a session does. */
 function make(shared: SharedObjects, content: string, parts: object[]): object {
   const key = shared.key(content, parts);
   const kept = shared.take(key);
@@ -15,7 +15,7 @@ const device = { name: 'device' };
 const recipe = { shape: new Uint8Array(1), payloads: [] };
 const newTable = () => new SharedObjects(device);
 
-describe('a create that repeats', () => {
+describe('a repeated create', () => {
   it('gets the object that is there', () => {
     const shared = newTable();
     const [first, second] = [1, 2].map(() => make(shared, 'GPUSampler:', [device]));
@@ -23,7 +23,7 @@ describe('a create that repeats', () => {
     expect(shared.hits).toBe(1);
   });
 
-  it('of resources gets it from the third time on, since most are made once', () => {
+  it('of resources gets it from the third time on, because most are made once', () => {
     const shared = newTable();
     const [first, second, third, fourth] = [1, 2, 3, 4].map(() => make(shared, 'GPUBindGroup:', [device]));
     expect(first).not.toBe(second);
@@ -31,7 +31,7 @@ describe('a create that repeats', () => {
     expect(fourth).toBe(second);
   });
 
-  it('is another where any part is another', () => {
+  it('gets another object where any part differs', () => {
     const shared = newTable();
     const [a, b] = [{}, {}];
     for (let count = 0; count < 3; count += 1) make(shared, 'GPUBindGroup:', [device, a]);
@@ -41,7 +41,7 @@ describe('a create that repeats', () => {
     expect(shared.take(shared.key('GPUBindGroup:', [device, a]))).toBeDefined();
   });
 
-  it('makes its own where the one before was not valid', () => {
+  it('makes its own object where the last one was invalid', () => {
     const shared = newTable();
     const key = shared.key('invalid', [device]);
     for (let count = 0; count < 5; count += 1) {
@@ -51,8 +51,8 @@ describe('a create that repeats', () => {
   });
 });
 
-describe('what is kept', () => {
-  it('goes with the last handle of what it is made of', () => {
+describe('a kept object', () => {
+  it('goes with the last handle of a part of it', () => {
     const shared = newTable();
     const buffer = {};
     for (let count = 0; count < 2; count += 1) make(shared, 'GPUBindGroup:', [device, buffer]);
@@ -60,7 +60,7 @@ describe('what is kept', () => {
     expect(shared.take(shared.key('GPUBindGroup:', [device, buffer]))).toBeUndefined();
   });
 
-  it('stays while another handle of what it is made of is there', () => {
+  it('stays while its part has another handle', () => {
     const shared = newTable();
     const layouts = [1, 2, 3, 4].map(() => make(shared, 'GPUBindGroupLayout:', [device]));
     const layout = layouts[3] as object;
@@ -69,7 +69,7 @@ describe('what is kept', () => {
     expect(shared.take(shared.key('GPUBindGroup:', [layout]))).toBeDefined();
   });
 
-  it('takes along what is made of it', () => {
+  it('takes the objects with it that are made of it', () => {
     const shared = newTable();
     const texture = {};
     const [first, view] = [1, 2].map(() => make(shared, 'GPUTextureView:', [texture]));
@@ -82,7 +82,7 @@ describe('what is kept', () => {
     expect(shared.take(shared.key('GPUBindGroup:', [view as object]))).toBeUndefined();
   });
 
-  it('is not kept where a part has gone while it was checked', () => {
+  it('is not kept where a part went while it was checked', () => {
     const shared = newTable();
     const buffer = {};
     const key = shared.key('GPUBindGroup:', [buffer]);
@@ -92,7 +92,7 @@ describe('what is kept', () => {
     expect(shared.take(key)).toBeUndefined();
   });
 
-  it('is bounded: the least recently used goes first', () => {
+  it('goes when there are too many, the least recently used first', () => {
     const shared = newTable();
     const held = make(shared, 'held', [device]);
     const other = make(shared, 'other', [device]);
@@ -103,7 +103,7 @@ describe('what is kept', () => {
     expect(make(shared, 'other', [device])).not.toBe(other);
   });
 
-  it('stands for no further handle once it was withdrawn', () => {
+  it('is given to no further handle once it was withdrawn', () => {
     const shared = newTable();
     const kept = [1, 2].map(() => make(shared, 'GPUSampler:', [device]))[1] as object;
     shared.withdraw(kept);
@@ -111,10 +111,10 @@ describe('what is kept', () => {
   });
 });
 
-describe('what is being made', () => {
+describe('an object that is being made', () => {
   const key = 'GPUComputePipeline:auto';
 
-  it('is told of to one who wants it for himself, and to the next the equal one', async () => {
+  it('is given to one waiting create where it is exclusive, and the next create gets the equal one', async () => {
     const shared = newTable();
     const [first, second] = [Promise.resolve({}), Promise.resolve({})];
     shared.expect(key, first);
@@ -124,7 +124,7 @@ describe('what is being made', () => {
     expect(shared.expected(key, true)).toBeUndefined();
   });
 
-  it('is told of to all who share it, until it is made', async () => {
+  it('is given to all waiting creates where it is shared, until it is made', async () => {
     const shared = newTable();
     const promise = Promise.resolve({});
     shared.expect(key, promise);
@@ -135,8 +135,8 @@ describe('what is being made', () => {
   });
 });
 
-describe('after the session', () => {
-  it('what is made of content is there for the next, and what is made of resources is not', () => {
+describe('after a session', () => {
+  it('objects made of content stay for the next session, and those made of resources do not', () => {
     const shared = newTable();
     const module = make(shared, 'GPUShaderModule:code', [device]);
     const pipeline = make(shared, 'GPUComputePipeline:main', [device, module]);
@@ -152,7 +152,7 @@ describe('after the session', () => {
     expect(make(shared, 'GPUComputePipeline:main', [device, module])).toBe(pipeline);
   });
 
-  it('a pipeline with layouts of its own has one owner at a time', () => {
+  it('a pipeline with its own layouts has one owner at a time', () => {
     const shared = newTable();
     const key = shared.key('GPUComputePipeline:auto', [device]);
     const pipeline = {};
@@ -167,7 +167,7 @@ describe('after the session', () => {
     expect(layout).toBeDefined();
   });
 
-  it('there are as many equal pipelines with layouts of their own as the session had', () => {
+  it('there are as many equal pipelines with their own layouts as the session had', () => {
     const shared = newTable();
     const key = shared.key('GPUComputePipeline:auto', [device]);
     const pipelines = [{}, {}, {}];
@@ -186,7 +186,7 @@ describe('after the session', () => {
     expect(shared.take(key)).toBeUndefined();
   });
 
-  it('what is made of something that did not stay goes too', () => {
+  it('an object goes whose part did not stay', () => {
     const shared = newTable();
     const unknown = {};
     const layout = make(shared, 'GPUPipelineLayout:', [device, unknown]);

@@ -14,8 +14,8 @@ function record(options: { mostSpans?: number; kinds?: number } = {}) {
   return { time, tracer, lists, stop, spans: () => lists.flat() };
 }
 
-describe('a recorder of spans', () => {
-  it('keeps nothing, asks the GPU nothing and waits for no time while nobody watches', async () => {
+describe('a tracer', () => {
+  it('keeps nothing, asks the GPU nothing and sets no timer while nobody watches', async () => {
     const time = new FakeTime();
     const tracer = new Tracer({ clock: time.clock });
     const queue = new FakeQueue();
@@ -28,7 +28,7 @@ describe('a recorder of spans', () => {
     expect(spans).toEqual([]);
   });
 
-  it('hands spans on together, when the oldest has waited its time', async () => {
+  it('delivers spans together, when the oldest has waited long enough', async () => {
     const { time, tracer, lists } = record();
     tracer.add(SPAN.received, { start: 0, end: 1, number: 1, bytes: 10 });
     await time.pass(49);
@@ -45,7 +45,7 @@ describe('a recorder of spans', () => {
     expect(lists).toHaveLength(1);
   });
 
-  it('never keeps more than its bound, and loses none', () => {
+  it('never keeps more spans than its bound, and loses none', () => {
     const { tracer, lists, spans } = record({ mostSpans: 4 });
     for (let number = 1; number <= 10; number += 1) tracer.add(SPAN.sent, { start: 0, number });
     tracer.deliver();
@@ -53,7 +53,7 @@ describe('a recorder of spans', () => {
     expect(spans().map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
-  it('tells each watcher of its kinds alone, and none after it has stopped', () => {
+  it('gives each listener the kinds that it wants, and nothing after it stops', () => {
     const { tracer, spans, stop } = record({ kinds: spanMask(SPAN.compiled) });
     const others: Span[] = [];
     const stopOther = tracer.watch((list) => others.push(...list), spanMask(SPAN.awaited));
@@ -77,7 +77,7 @@ describe('a recorder of spans', () => {
     expect(tracer.watches(SPAN.awaited)).toBe(false);
   });
 
-  it('a watcher hears nothing of what ended before it came', () => {
+  it('gives a listener no spans that ended before it came', () => {
     const { tracer } = record();
     tracer.add(SPAN.sent, { start: 0 });
     const late: Span[] = [];
@@ -86,7 +86,7 @@ describe('a recorder of spans', () => {
     expect(late).toEqual([]);
   });
 
-  it('a GPU is busy from a submit until it is done, asked one question at a time', async () => {
+  it('counts the GPU as busy from a submit until it is done, with one question at a time', async () => {
     const { time, tracer, spans } = record();
     const queue = new FakeQueue();
     await time.pass(10);
@@ -108,7 +108,7 @@ describe('a recorder of spans', () => {
     expect(queue.asked).toBe(2);
   });
 
-  it('does not ask the GPU again once nobody watches', async () => {
+  it('does not ask the GPU again when nobody watches any more', async () => {
     const { time, tracer, stop } = record();
     const queue = new FakeQueue();
     tracer.submitted(queue);
@@ -124,7 +124,7 @@ describe("a session's spans", () => {
   const { createComputePipeline, createComputePipelineAsync } = OPERATIONS.GPUDevice;
   const { mapAsync } = OPERATIONS.GPUBuffer;
 
-  it('number batches and frames from the session’s start, also those that nobody watched', async () => {
+  it('number flushes and frames from the start, also those that nobody watched', async () => {
     const time = new FakeTime();
     const tracer = new Tracer({ clock: time.clock });
     const session = new SessionTracer(tracer);
@@ -147,7 +147,7 @@ describe("a session's spans", () => {
     ]);
   });
 
-  it('have the operation and the label of what is awaited, and leave with its answer', () => {
+  it('have the operation and label of an awaited command, and leave with its reply', () => {
     const { tracer, spans } = record();
     const session = new SessionTracer(tracer);
     session.awaited({ operation: mapAsync, args: [1, 0] }, { label: 'result' }, 5)?.();
@@ -156,7 +156,7 @@ describe("a session's spans", () => {
     ]);
   });
 
-  it('tell of a pipeline that could not be made, too, whose exception comes through', () => {
+  it('include a pipeline that could not be made, and pass its exception on', () => {
     const { tracer, spans } = record();
     const session = new SessionTracer(tracer);
     const command = { operation: createComputePipeline, args: [{ label: 'wrong' }] };
@@ -168,7 +168,7 @@ describe("a session's spans", () => {
     expect(spans()).toMatchObject([{ kind: SPAN.compiled, label: 'wrong' }]);
   });
 
-  it('last from when a pipeline is asked for to when it is there, at once or later', async () => {
+  it('last from the call for a pipeline until it is there, at once or later', async () => {
     const { time, tracer, spans } = record();
     const session = new SessionTracer(tracer);
     const command = { operation: createComputePipeline, args: [{ label: 'matmul' }] };

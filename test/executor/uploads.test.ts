@@ -3,7 +3,7 @@ import { Uploads } from '#farlight/server/executor/limits/uploads.js';
 import type { Entry } from '#farlight/server/executor/objects/object-table.js';
 import { turn } from '../support/scripted-transport.js';
 
-/** A queue whose work is done when the test says so, and what waits for that. */
+/** A queue whose work is done when the test says so, and the promises that wait for it. */
 function setUp() {
   const asked: (() => void)[] = [];
   const pauses: Promise<unknown>[] = [];
@@ -14,7 +14,7 @@ function setUp() {
   return { asked, pauses, queue, uploads };
 }
 
-it('small writes ask the GPU once a step, and wait for nothing while it keeps up', async () => {
+it('small writes ask the GPU once a step, and do not wait while it keeps up', async () => {
   const { asked, pauses, queue, uploads } = setUp();
   for (let write = 0; write < 1000; write += 1) {
     uploads.wrote(queue, 10);
@@ -24,7 +24,7 @@ it('small writes ask the GPU once a step, and wait for nothing while it keeps up
   expect([asked.length, pauses.length]).toEqual([10, 0]);
 });
 
-it('where the GPU is two steps behind, what comes next waits for the first of them', async () => {
+it('a GPU that is two steps behind makes the next commands wait for the first step', async () => {
   const { asked, pauses, queue, uploads } = setUp();
   for (let write = 0; write < 19; write += 1) uploads.wrote(queue, 100);
   expect(pauses.length).toBe(0);
@@ -41,7 +41,7 @@ it('where the GPU is two steps behind, what comes next waits for the first of th
   expect(resumed).toBe(true);
 });
 
-it('a GPU that cannot say when it is done holds nothing up for ever', async () => {
+it('a GPU that cannot say when it is done does not block the session', async () => {
   const { pauses, uploads } = setUp();
   const lost = { onSubmittedWorkDone: () => Promise.reject(new Error('lost')) } as unknown as GPUQueue;
   uploads.wrote(lost, 1000);
@@ -49,7 +49,7 @@ it('a GPU that cannot say when it is done holds nothing up for ever', async () =
   await expect(pauses[0]).resolves.toBeUndefined();
 });
 
-it('of a write that failed so many parts are dropped, on its queue alone', () => {
+it('the parts of a failed write are dropped, on its queue alone', () => {
   const { uploads } = setUp();
   const [one, other] = [{}, {}] as [Entry, Entry];
   uploads.drop(one, 2);

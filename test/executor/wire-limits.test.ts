@@ -6,10 +6,10 @@ import { Writer } from '#farlight/proto/wire/writer.js';
 import { ObjectTable } from '#farlight/server/executor/objects/object-table.js';
 import { CommandDecoder } from '#farlight/server/executor/wire/command-decoder.js';
 
-// The limits on frames, windows, batches, strings, sequences, transfers and held commands are tested where they
-// are kept: packet, channel, batch, reader-writer and held-commands.
+// The other limits are tested with the code that keeps them: frames, windows, flushes, strings, sequences, transfers and
+// held commands.
 
-/** A decoder whose commands do nothing, and how many it carried out. */
+/** A decoder whose commands do nothing, and the number of commands that ran. */
 function decoder({ creates = false } = {}) {
   const done = { commands: 0 };
   const commands = new CommandDecoder<null>({
@@ -25,8 +25,8 @@ function decoder({ creates = false } = {}) {
   return { commands, done };
 }
 
-/** The bytes of one batch. */
-function batch(write: (w: Writer) => void): Uint8Array {
+/** The bytes of one flush. */
+function flush(write: (w: Writer) => void): Uint8Array {
   const w = new Writer({ frameBytes: 64 << 20 });
   write(w);
   const frames = w.take();
@@ -36,7 +36,7 @@ function batch(write: (w: Writer) => void): Uint8Array {
 
 const head = (kind: number, value: number) => value * ITEM_KINDS + kind;
 
-/** A command that becomes a template, with a payload that the template keeps, if it has one. */
+/** A command that becomes a template, which keeps the command's payload if it has one. */
 function define(w: Writer, shape: Uint8Array, kept?: Uint8Array): void {
   w.u64(head(ITEM.define, 0));
   w.bytes(shape);
@@ -48,21 +48,21 @@ function define(w: Writer, shape: Uint8Array, kept?: Uint8Array): void {
 }
 
 describe('the executor refuses', () => {
-  it('a batch of more commands than the limit, before it carries out those beyond', () => {
+  it('a flush with more commands than the limit, before the commands beyond it run', () => {
     const { commands, done } = decoder();
-    commands.run(batch((w) => define(w, Uint8Array.of(1))));
-    expect(() => commands.run(batch((w) => w.u64(head(ITEM.follow, LIMITS.batchCommands + 1))))).toThrow(
+    commands.run(flush((w) => define(w, Uint8Array.of(1))));
+    expect(() => commands.run(flush((w) => w.u64(head(ITEM.follow, LIMITS.batchCommands + 1))))).toThrow(
       /a flush has more than/,
     );
     expect(done.commands).toBe(1);
   });
 
-  it('a command of more operands than the limit, or more payloads', () => {
+  it('a command with more operands than the limit, or more payloads', () => {
     for (const [operands, payloads] of [
       [LIMITS.operands + 1, 0],
       [0, LIMITS.operands + 1],
     ] as const) {
-      const bytes = batch((w) => {
+      const bytes = flush((w) => {
         w.u64(head(ITEM.once, 0));
         w.bytes(Uint8Array.of(1));
         w.u32(operands);
@@ -78,12 +78,12 @@ describe('the executor refuses', () => {
 
   it('one template more than the limit', () => {
     const { commands, done } = decoder();
-    const most = batch((w) => {
+    const most = flush((w) => {
       for (let count = 0; count < LIMITS.templates; count++) define(w, Uint8Array.of(1));
     });
     commands.run(most);
     expect(done.commands).toBe(LIMITS.templates);
-    expect(() => commands.run(batch((w) => define(w, Uint8Array.of(1))))).toThrow(/more templates/);
+    expect(() => commands.run(flush((w) => define(w, Uint8Array.of(1))))).toThrow(/more templates/);
   });
 
   it('templates that keep more bytes than the limit, whether shapes or payloads', () => {
@@ -93,19 +93,19 @@ describe('the executor refuses', () => {
       (w: Writer) => define(w, Uint8Array.of(1), quarter),
     ]) {
       const { commands } = decoder();
-      for (let count = 0; count < 3; count++) commands.run(batch(write));
-      commands.run(batch((w) => define(w, Uint8Array.of(1), quarter.subarray(100))));
-      expect(() => commands.run(batch(write))).toThrow(ProtocolError);
-      expect(() => commands.run(batch(write))).toThrow(/more templates/);
+      for (let count = 0; count < 3; count++) commands.run(flush(write));
+      commands.run(flush((w) => define(w, Uint8Array.of(1), quarter.subarray(100))));
+      expect(() => commands.run(flush(write))).toThrow(ProtocolError);
+      expect(() => commands.run(flush(write))).toThrow(/more templates/);
     }
   });
 
   it('more objects than the limit for which templates expect others', () => {
     const { commands, done } = decoder({ creates: true });
     const operands = LIMITS.operands;
-    /** As many new objects as the command names, and the same command with those. */
+    /** Makes as many new objects as the command names, and repeats the command with them. */
     const again = (round: number) =>
-      batch((w) => {
+      flush((w) => {
         for (const [template, times] of [
           [0, 1],
           [0, operands + 99],
@@ -121,7 +121,7 @@ describe('the executor refuses', () => {
         }
       });
     commands.run(
-      batch((w) => {
+      flush((w) => {
         define(w, Uint8Array.of(1));
         w.u64(head(ITEM.jump, 0));
         w.u64(head(ITEM.follow, operands + 200));
@@ -139,7 +139,7 @@ describe('the executor refuses', () => {
     expect(done.commands).toBeLessThan(before + operands + 200);
   });
 
-  it('one object more than the limit, and takes it when another is released', () => {
+  it('one object more than the limit, and accepts it when another is released', () => {
     const objects = new ObjectTable(() => ({}));
     for (let id = 1; id <= LIMITS.objects; id++) objects.reserve(id, 'GPUBuffer', undefined);
     expect(() => objects.reserve(LIMITS.objects + 1, 'GPUBuffer', undefined)).toThrow(ProtocolError);

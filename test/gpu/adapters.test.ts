@@ -2,29 +2,29 @@ import { describe, expect, it } from 'vitest';
 import { probeAdapter } from '#farlight/link/executor/probe-adapter.js';
 
 describe('an adapter', () => {
-  it('of software is there on every machine', async () => {
+  it('in software is there on every machine', async () => {
     const { adapter, wgslLanguageFeatures } = await probeAdapter('software');
     expect(adapter).toMatchObject({ name: 'SwiftShader Device (Subzero)', vendor: 'google', software: true });
     expect(wgslLanguageFeatures).toContain('packed_4x8_integer_dot_product');
   });
 
-  it('is found without being named', async () => {
+  it('is found where none is named', async () => {
     const { adapter } = await probeAdapter('auto');
     expect(adapter.name).not.toBe('');
   });
 
-  it('is found by a part of its name, whatever the case of the letters', async () => {
+  it('is found by a part of its name, in letters of any case', async () => {
     const { adapter, choice } = await probeAdapter('swiftSHADER');
     expect(adapter.name).toBe('SwiftShader Device (Subzero)');
     expect(choice).toBe('software');
   });
 
-  it('that executes nothing can be had', async () => {
+  it('that executes nothing can be opened', async () => {
     const { adapter } = await probeAdapter('null');
     expect(adapter.name).toBe('null');
   });
 
-  it('that does not exist is refused with a sentence that says what to do, and which there are', async () => {
+  it('that does not exist is refused with a sentence that says what to do and which adapters there are', async () => {
     await expect(probeAdapter('RTX 9090')).rejects.toMatchObject({
       code: 'NO_ADAPTER',
       message: expect.stringMatching(
@@ -33,10 +33,10 @@ describe('an adapter', () => {
     });
   });
 
-  it('of a driver that VK_ICD_FILENAMES names wins over the search', async () => {
+  it('of the driver that VK_ICD_FILENAMES names goes before any other', async () => {
     process.env.VK_ICD_FILENAMES = '/nonexistent/icd.json';
     try {
-      // A driver that cannot be loaded leaves the embedded one.
+      // Where the driver cannot be loaded, the embedded GPU is left.
       expect((await probeAdapter('auto')).adapter.name).toBe('SwiftShader Device (Subzero)');
     } finally {
       delete process.env.VK_ICD_FILENAMES;

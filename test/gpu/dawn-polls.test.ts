@@ -6,7 +6,7 @@ import { GpuPolls } from '#farlight/server/gpu/dawn-polls.js';
 import { bindGroup, bytesOf, COPY_SRC, dispatch, STORAGE } from '../conformance/support.js';
 import { executorsOf } from '../support/session-client.js';
 
-/** A machine whose GPU is done at a time that is known, with a clock that passes where somebody lets it pass. */
+/** A machine with a simulated clock, whose GPU is done at a known time. */
 function machine({ oversleepMs = 0.06, turnMs = 0.01 } = {}) {
   let at = 1000;
   let next: (() => void) | undefined;
@@ -28,7 +28,7 @@ function machine({ oversleepMs = 0.06, turnMs = 0.01 } = {}) {
       seen.longestDeafMs = Math.max(seen.longestDeafMs, ms + oversleepMs);
     },
   });
-  /** Waits for what takes the GPU so long; resolves to how long it was waited for, in milliseconds. */
+  /** Waits for work that takes the GPU so long. Returns how long the wait took, in milliseconds. */
   const wait = (ms: number, meanwhile: (waitedMs: number) => void = () => {}) => {
     Object.assign(seen, { looks: 0, sleptMs: 0, timers: 0, longestDeafMs: 0 });
     const from = at;
@@ -50,13 +50,13 @@ function machine({ oversleepMs = 0.06, turnMs = 0.01 } = {}) {
   return { polls, seen, wait };
 }
 
-describe('what the GPU is waited for', () => {
-  it('is told of at most a thirtieth of its time late, and a turn of the event loop', () => {
+describe('an answer of the GPU', () => {
+  it('is late by at most a thirtieth of its time, and a turn of the event loop', () => {
     const { wait } = machine();
     for (let ms = 0.01; ms < 2000; ms *= 1.07) expect(wait(ms)).toBeLessThan(ms * 1.033 + 0.02);
   });
 
-  it('is told of an eighth late by a software GPU, which is spared more looks', () => {
+  it('is late by at most an eighth of its time with a software GPU, which is polled less', () => {
     const { polls, wait, seen } = machine();
     wait(5);
     const { looks } = seen;
@@ -66,7 +66,7 @@ describe('what the GPU is waited for', () => {
     expect(seen.looks).toBeLessThan(looks / 2);
   });
 
-  it('is looked for without a pause while it may be there at once, then less and less', () => {
+  it('is polled for without a pause at first, then less and less', () => {
     const { wait, seen } = machine();
     wait(1);
     expect(seen).toMatchObject({ sleptMs: 0, timers: 0 });
@@ -79,24 +79,24 @@ describe('what the GPU is waited for', () => {
     expect(seen.timers).toBeGreaterThan(400);
   });
 
-  it('keeps nobody from being heard for longer than a third of a millisecond', () => {
+  it('blocks the event loop for at most a third of a millisecond', () => {
     const { wait, seen } = machine();
     wait(60);
     expect(seen.longestDeafMs).toBeLessThan(0.33);
   });
 
-  it('is looked for eagerly again when the program stirs', () => {
+  it('is polled for without a pause again when the program sends something', () => {
     const { polls, wait, seen } = machine();
     wait(500, (waited) => {
       if (waited >= 499) polls.stirred();
     });
     expect(seen.looks).toBeGreaterThan(400);
-    // Each question is the first of its own.
+    // Each question begins a new wait.
     wait(1);
     expect(seen.sleptMs).toBe(0);
   });
 
-  it('is not slept for where a sleep takes as long as a tick of 15 ms, until that is little', () => {
+  it('is polled for without sleeps where a sleep takes a tick of 15 ms, until that is little', () => {
     const { wait, seen } = machine({ oversleepMs: 15 });
     wait(60);
     expect(seen.sleptMs).toBe(0);
@@ -104,7 +104,7 @@ describe('what the GPU is waited for', () => {
   });
 });
 
-/** So many milliseconds of a processor a process's first thread has had. */
+/** The processor time of a process's first thread, in milliseconds. */
 function firstThreadMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/task/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -131,7 +131,7 @@ describe.runIf(process.platform === 'linux')('an executor that waits for a GPU',
       for (let count = 0; count < times; count += 1) device.queue.submit([dispatch(device, pipeline, group)]);
       return new Uint32Array((await bytesOf(device, buffer)).slice().buffer)[0];
     };
-    // What compiles is not waiting.
+    // Compiling is not waiting.
     await run(1);
     const executors = await executorsOf(process.pid);
     const executorsMs = () => executors.reduce((sum, pid) => sum + firstThreadMs(pid), 0);

@@ -17,9 +17,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** An application whose package.json has npm install Farlight in the place of npm `webgpu`, for Farlight too. */
+/** An application whose package.json replaces npm `webgpu` by Farlight, also for Farlight itself. */
 let app: string;
-/** A line for each executor process that was started. */
+/** One line for each executor process that started. */
 const starts = () => readFileSync(join(app, 'starts'), 'utf8').split('\n').length - 1;
 
 beforeAll(() => {
@@ -35,7 +35,7 @@ beforeAll(() => {
   for (const part of ['dist', 'package.json']) {
     cpSync(join(ROOT, part), join(modules, 'webgpu', part), { recursive: true });
   }
-  // Should executors start executors, the third one ends it.
+  // If executors started executors, the third one would end that.
   const main = join(modules, 'webgpu/dist/server/executor/main.js');
   const code = readFileSync(main, 'utf8');
   const count = `
@@ -69,7 +69,7 @@ const ASK = `
   console.log(error?.code, error?.message);`;
 
 describe('where npm webgpu is Farlight itself', () => {
-  it('a private host starts one executor, and says how Dawn is to be had', async () => {
+  it('a private host starts one executor, and says how to get Dawn', async () => {
     const { optionalDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
     const said = await run(ASK);
     expect(said).toMatch(/^NO_ADAPTER the package webgpu is Farlight itself here/);

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => close(gpu));
 
-/** The bytes that are not zero of the first that can be mapped. */
+/** The bytes that are not zero, of the first buffer that can be mapped. */
 async function leftovers(buffer: GPUBuffer): Promise<number> {
   await buffer.mapAsync(GPUMapMode.READ, 0, buffer.size - (buffer.size % 4));
   const bytes = new Uint8Array(buffer.getMappedRange(0, buffer.size - (buffer.size % 4)));
@@ -25,8 +25,8 @@ describe('the null adapter', () => {
   it.each([
     ['buffers that were never written', MAP_READ | COPY_DST, 0],
     ['buffers whose length is no multiple of 4', MAP_READ | COPY_DST, 2],
-    ['buffers that nothing can be written to', MAP_READ, 0],
-    ['such buffers whose length is no multiple of 4', MAP_READ, 3],
+    ['read-only buffers', MAP_READ, 0],
+    ['read-only buffers whose length is no multiple of 4', MAP_READ, 3],
   ])('gives zeros for %s', async (_what, usage, beyond) => {
     let found = 0;
     for (let count = 1; count <= 60; count += 1)
@@ -34,7 +34,7 @@ describe('the null adapter', () => {
     expect(found).toBe(0);
   });
 
-  it('gives zeros for what a texture or another buffer would have been copied to', async () => {
+  it('gives zeros for a buffer that a texture or another buffer was copied to', async () => {
     let found = 0;
     for (let count = 1; count <= 30; count += 1) {
       const texture = device.createTexture({ size: [16, 16], format: 'rgba8unorm', usage: 1 });
@@ -51,7 +51,7 @@ describe('the null adapter', () => {
     expect(found).toBe(0);
   });
 
-  it('gives what the program has written, and refuses what is wrong as it is', async () => {
+  it('gives the bytes that the program has written, and still refuses wrong calls', async () => {
     const buffer = device.createBuffer({ size: 16, usage: MAP_READ | COPY_DST });
     expect(buffer.mapState).toBe('unmapped');
     device.queue.writeBuffer(buffer, 4, Uint8Array.of(1, 2, 3, 4));

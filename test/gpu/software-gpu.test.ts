@@ -24,7 +24,7 @@ describe('the embedded software GPU', () => {
     rmSync(cache, { recursive: true, force: true });
   });
 
-  it('is unpacked into the cache folder, the three files that are needed and no more', () => {
+  it('is unpacked into the cache folder, as the three files that it needs', () => {
     const folder = softwareGpuFolder();
     expect(folder.startsWith(join(cache, 'farlight', 'swiftshader-'))).toBe(true);
     expect(readdirSync(folder).sort()).toEqual(FILES);
@@ -43,7 +43,7 @@ describe('the embedded software GPU', () => {
     expect(readdirSync(join(cache, 'farlight'))).toHaveLength(1);
   });
 
-  it('is repaired where a file is another one, also of the same length, before it is loaded', async () => {
+  it('is repaired before it is loaded where a file differs, even with the same length', async () => {
     const good = readFileSync(join(softwareGpuFolder(), 'libvk_swiftshader.so'));
     for (const file of FILES) {
       const path = join(softwareGpuFolder(), file);
@@ -54,12 +54,12 @@ describe('the embedded software GPU', () => {
     }
     expect(readFileSync(join(softwareGpuFolder(), 'libvk_swiftshader.so')).equals(good)).toBe(true);
     expect(readdirSync(join(cache, 'farlight'))).toHaveLength(1);
-    // Loading this would end the process.
+    // Loading this file would end the process.
     writeFileSync(join(softwareGpuFolder(), 'libvk_swiftshader.so'), 'no library');
     expect((await probeAdapter('software')).adapter.name).toMatch(/^SwiftShader/);
   });
 
-  it('is whole for each of several processes that want it at once', async () => {
+  it('is complete for several processes that unpack it at once', async () => {
     const script = `const { softwareGpuFolder } = await import(${JSON.stringify(MODULE)});
       const { statSync } = await import('node:fs');
       console.log(statSync(softwareGpuFolder() + '/libvk_swiftshader.so').size);`;

@@ -20,7 +20,7 @@ const read = (archive: Uint8Array) =>
   [...readTar(archive)].map(({ name, bytes }) => [name, Buffer.from(bytes).toString()]);
 
 describe('a tar archive', () => {
-  it('gives its files in order and passes over what is no file', () => {
+  it('gives its files in order, and skips other entries', () => {
     const archive = Buffer.concat([
       entry('a', 'one'),
       entry('d/', '', '5'),
@@ -33,14 +33,14 @@ describe('a tar archive', () => {
     ]);
   });
 
-  it('that is cut off anywhere is refused', () => {
+  it('is refused where it is cut off anywhere', () => {
     const archive = Buffer.concat([entry('a', 'one'), entry('b', 'two'), END]);
     for (const length of [0, 100, 512, 600, 1024, 1536, 2048]) {
       expect(() => read(archive.subarray(0, length)), `${length} bytes`).toThrow(/cut off|no end/);
     }
   });
 
-  it('with a damaged header is refused', () => {
+  it('is refused with a damaged header', () => {
     const archive = Buffer.concat([entry('a', 'one'), END]);
     archive[0] = 0x62;
     expect(() => read(archive)).toThrow('bad tar header');

@@ -17,7 +17,7 @@ const { COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
 const folders = temporaryFolders();
 afterAll(() => folders.remove());
 
-/** The contents of a round: of many lengths, so that each is worth keeping. */
+/** The contents of a round, of many lengths, so that each is worth keeping. */
 const contentOf = (round: number, number: number): Content =>
   content(round * 100 + number, 50_000 + 4096 * (number % 40));
 
@@ -32,7 +32,7 @@ async function open(url: string) {
   return { gpu, device, upload };
 }
 
-/** Uploads contents, and then rests, which is when the host writes them; until its host is gone. */
+/** Uploads contents, rests so that the host writes them, and repeats that until the host is gone. */
 async function uploadOn(url: string, round: number): Promise<() => void> {
   const { gpu, device, upload } = await open(url);
   let goesOn = true;
@@ -48,7 +48,7 @@ async function uploadOn(url: string, round: number): Promise<() => void> {
   };
 }
 
-/** Uploads contents and reads each back; resolves to how many of them the host had. */
+/** Uploads contents and reads each back. Returns how many of them the host had. */
 async function check(url: string, contents: readonly Content[]): Promise<number> {
   const { gpu, device, upload } = await open(url);
   const buffers = contents.map(upload);
@@ -69,7 +69,7 @@ async function check(url: string, contents: readonly Content[]): Promise<number>
 }
 
 it(
-  `a host that is killed ${kills} times while it writes contents never gives out a wrong one, and keeps others`,
+  `a host that is killed ${kills} times while it writes contents gives out no wrong content, and keeps some`,
   async () => {
     const root = folders.make();
     const folder = tenantFolder(DEFAULT_TENANT, root);
@@ -88,7 +88,7 @@ it(
       for (const end of clients) end();
       halfWritten += files().filter((file) => file.startsWith('new-')).length;
       [daemon, url] = await DaemonProcess.start(options);
-      // Of this round and of one before, those that may be there and those that cannot.
+      // Contents of this round and of an earlier one: some may be there, and some cannot.
       const earlier = Math.floor(random() * (round + 1));
       const contents = [round, round + 500, earlier].flatMap((each) =>
         Array.from({ length: 20 }, (_, number) => contentOf(each, number)),
@@ -99,7 +99,7 @@ it(
       await check(url, [fresh]);
       await until(() => existsSync(fileOf(folder, fresh)));
     }
-    // A process that is killed leaves a content as a whole or not at all.
+    // A killed process leaves a whole content or none.
     expect(falseFiles(folder)).toEqual([]);
     console.log(`${kills} kills: ${had} contents had from before, ${halfWritten} files were half written`);
     expect(had).toBeGreaterThan(0);

@@ -11,7 +11,7 @@ export interface Content {
   bytes: Uint8Array;
 }
 
-/** Another content for each `seed`. */
+/** A different content for each `seed`. */
 export function content(seed: number, length = 1000): Content {
   const bytes = new Uint8Array(length);
   for (let at = 0, state = seed + 1; at < length; at += 1) {
@@ -21,12 +21,12 @@ export function content(seed: number, length = 1000): Content {
   return { name: hashContent(bytes), bytes };
 }
 
-/** A folder for each test, and what removes them all. */
+/** Makes temporary folders, and removes them all. */
 export function temporaryFolders(): { make(): string; remove(): void } {
   const made: string[] = [];
   return {
     make() {
-      const folder = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
+      const folder = mkdtempSync(join(tmpdir(), 'farlight-contents-'));
       made.push(folder);
       return folder;
     },
@@ -38,7 +38,7 @@ export function temporaryFolders(): { make(): string; remove(): void } {
 
 export const fileOf = (folder: string, { name }: Content) => join(folder, contentNameToHex(name));
 
-/** The files that bear a content's name but do not hold that content. */
+/** The files that have a content's name and hold other bytes. */
 export function falseFiles(folder: string): string[] {
   return readdirSync(folder).filter(
     (file) =>

@@ -1,5 +1,5 @@
-// Writes contents into a blob store, over and over: blob-processes.test.ts runs several of it at once,
-// and kills them.
+// Writes contents into a content store, again and again. content-processes.test.ts runs several of these processes, and
+// kills them.
 import { hashContent } from '#farlight/link/machine/hashing.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 
@@ -15,7 +15,7 @@ const contents = Array.from({ length: count }, (_, at) => {
 for (let round = 0; round < rounds; round += 1) {
   for (const { name, bytes } of contents) {
     const stored = await store.write(name, bytes);
-    // What another process evicts may be gone at once; what is there must be right.
+    // Another process may evict a content at once. A content that is there must be right.
     const read = store.read(name);
     if (!stored || (read && Buffer.compare(read, bytes) !== 0)) process.exit(1);
     const { bytes: taken } = store.summary();

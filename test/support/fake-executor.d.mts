@@ -1,4 +1,4 @@
-/** The byte that stands for each thing that the fake executor does on a frame. */
+/** The byte of each action of the fake executor. */
 export const ACTION: Readonly<
   Record<
     | 'echo'

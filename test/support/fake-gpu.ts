@@ -13,18 +13,17 @@ const CREATES: Record<string, string> = {
   finish: 'GPUCommandBuffer',
 };
 
-/** What returns a promise. */
+/** The members that return a promise. */
 const AWAITED = new Set(['mapAsync', 'onSubmittedWorkDone', 'popErrorScope', 'createComputePipelineAsync']);
 
 /**
- * A WebGPU implementation that computes nothing: it writes down what it is asked, in order, and
- * answers what the test told it to.
+ * A WebGPU implementation that computes nothing. It notes its calls in order, and returns what the test has set.
  */
 export class FakeGpu {
   readonly #model: string;
 
   readonly calls: Call[] = [];
-  /** What a member does instead of being written down, by its name. */
+  /** By a member's name: what to do in place of noting the call. */
   readonly answers: Record<string, (...args: never[]) => unknown> = {};
   readonly device = this.#object('GPUDevice', {
     features: new Set(['timestamp-query']),

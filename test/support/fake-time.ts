@@ -9,12 +9,12 @@ export class FakeTime {
     after: (ms: number, act: () => void) => void this.#waiting.push({ at: this.time + ms, act }),
   };
 
-  /** How many callbacks are waited for. */
+  /** How many callbacks wait. */
   get waiting(): number {
     return this.#waiting.length;
   }
 
-  /** Lets time pass step by step, as a process that runs sees it. */
+  /** Lets time pass step by step, as for a process that runs. */
   async pass(ms: number): Promise<void> {
     for (const end = this.time + ms; this.time < end; ) {
       this.time += 1;

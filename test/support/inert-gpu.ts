@@ -1,7 +1,7 @@
 import { COMMANDS } from '#farlight/proto/gen/operations.js';
 import { LIMIT_NAMES } from '#farlight/proto/gen/webgpu.js';
 
-/** What an object of this GPU has beside its methods, whatever its interface. */
+/** The properties of every object of this GPU, whatever its interface. */
 const FACTS = {
   size: 64,
   width: 16,
@@ -15,7 +15,7 @@ const FACTS = {
   mapState: 'unmapped',
 };
 
-/** The most that a mapped range has, in bytes: what a descriptor asks for is no reason to allocate. */
+/** The longest mapped range, in bytes. A descriptor may ask for more than this test should allocate. */
 const LONGEST_RANGE = 1 << 20;
 
 type Inert = Record<string, unknown>;
@@ -44,7 +44,7 @@ Object.assign(prototypes.get('GPUDevice') ?? {}, {
 });
 Object.defineProperties(prototypes.get('GPUDevice'), {
   queue: { get: () => inert('GPUQueue') },
-  // One for each: who waits for it is kept by it.
+  // A new promise each time, because a promise keeps its waiters alive.
   lost: { get: () => new Promise(() => {}) },
 });
 Object.assign(prototypes.get('GPUBuffer') ?? {}, {
@@ -58,8 +58,8 @@ Object.assign(prototypes.get('GPUShaderModule') ?? {}, {
 });
 
 /**
- * A WebGPU implementation that does nothing and takes no time: every object has the methods of its interface, and
- * every promise is fulfilled at once. Sessions on it run at the speed of what decodes them.
+ * A WebGPU implementation that does nothing and takes no time. Every object has the methods of its interface, and every
+ * promise is fulfilled at once. So a session on it runs as fast as it is decoded.
  */
 export const inertGpu = {
   requestAdapter: () =>

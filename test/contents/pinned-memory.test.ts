@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { PinnedMemory } from '#farlight/server/contents/content-store.js';
 
-it('counts each buffer that bytes lie in once, and for all the time that one of them is held', () => {
+it('pinned memory counts each buffer once, as long as some of its bytes are in use', () => {
   const memory = new PinnedMemory();
   const frame = new Uint8Array(1000);
   const [one, two] = [frame.subarray(0, 10), frame.subarray(500, 600)];

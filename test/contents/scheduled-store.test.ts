@@ -24,13 +24,13 @@ beforeEach(() => {
   schedule.worked();
 });
 
-/** Until a store that waits for nothing has written, and this one would have as well. */
+/** Waits until another store has written, which waits for nothing: this one could have written as well. */
 const settle = () =>
   new ContentStore({ folder: folders.make(), maxBytes: 1 << 20 }).write(one.name, one.bytes);
 const files = () => readdirSync(folder);
 
 describe('a store that writes when the program rests', () => {
-  it('gives out meanwhile what it has not written, and writes all of it in one rest', async () => {
+  it('gives out contents that it has not written yet, and writes all of them in one rest', async () => {
     const writes = [one, two].map(({ name, bytes }) => store.write(name, bytes));
     await settle();
     expect(files()).toEqual([]);
@@ -44,7 +44,7 @@ describe('a store that writes when the program rests', () => {
     expect(files().length).toBe(2);
   });
 
-  it('writes all before it is idle, however busy the program is', async () => {
+  it('writes everything before it is idle, however busy the program is', async () => {
     for (const { name, bytes } of [one, two]) void store.write(name, bytes);
     await store.idle();
     expect(files().length).toBe(2);
@@ -54,7 +54,7 @@ describe('a store that writes when the program rests', () => {
     await store.idle();
   });
 
-  it('holds no long frames for short contents: their memory counts, and not their bytes', async () => {
+  it('counts the memory of whole frames, so that short contents keep no long frames', async () => {
     const inFrame = ({ bytes }: Content) => {
       const frame = new Uint8Array(6000);
       frame.set(bytes, 10);
@@ -72,13 +72,13 @@ describe('a store that writes when the program rests', () => {
   });
 });
 
-describe('a session has what it stored written', () => {
+describe('a session makes its contents be written', () => {
   const open = () =>
     new ExecutorSession(new FakeGpu().gpu, { send: () => {}, end: () => {} }, { store, writes: schedule });
 
   it.each<[string, (session: ExecutorSession) => unknown]>([
-    ['it closes', (session) => session.close()],
-    ['it is over, and its process is kept', (session) => session.handOver()],
+    ['when it closes', (session) => session.close()],
+    ['when it hands over, and its process stays', (session) => session.handOver()],
   ])('when %s', async (_what, end) => {
     const session = open();
     const written = store.write(one.name, one.bytes);
@@ -91,7 +91,7 @@ describe('a session has what it stored written', () => {
   it('not while frames come', async () => {
     const session = open();
     const written = store.write(one.name, one.bytes);
-    // A frame with a part of a batch, which is never complete.
+    // A frame with a part of a flush, whose rest never comes.
     for (let frames = 0; frames < 100; frames += 1) {
       session.receive(Uint8Array.of(1, 0));
       await time.pass(10);
