@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Block, commandsOf, fencedBlocks } from '../support/markdown-commands.js';
 import { Newcomer } from '../support/newcomer.js';
+import { isRecipe } from '../support/recipes.js';
 import { REPOSITORY } from '../support/session-client.js';
 
 const MINUTES = 10 * 60_000;
@@ -70,6 +71,7 @@ describe.each(typedIn)('the commands of $file, in a fresh clone', ({ file, block
 
   for (const block of blocks.filter(isRun)) {
     for (const { command, says } of commandsOf(block)) {
+      if (isRecipe(command)) continue;
       it(
         `${block.where}: ${command.replace(/\s+#.*/, '').replaceAll('\n', ' ')}`,
         async () => {

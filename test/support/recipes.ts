@@ -12,6 +12,11 @@ export const recipes: ReadonlyMap<string, string> = new Map(
     .map((section) => [section.slice(0, section.indexOf('\n')), section]),
 );
 
+/** Whether a recipe shows this command: the tests of libraries and engines run it, against a host and against Dawn. */
+export function isRecipe(command: string): boolean {
+  return [...recipes.values()].some((section) => COMMAND.exec(section)?.[0].includes(`\n${command}\n`));
+}
+
 /** What a recipe has `farlight run` do with node. */
 export function recipeCommand(library: string): string[] {
   const [, args] = COMMAND.exec(recipes.get(library) ?? '') ?? [];

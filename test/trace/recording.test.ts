@@ -108,8 +108,8 @@ describe('a recording', () => {
   });
 
   it('distinguishes another format from another version', () => {
-    expect(() => read(Buffer.from('{"traceEvents":[]}'))).toThrow(/no recording of farlight/);
-    expect(() => read(Buffer.alloc(0))).toThrow(/no recording of farlight/);
+    expect(() => read(Buffer.from('{"traceEvents":[]}'))).toThrow(/not a recording of farlight/);
+    expect(() => read(Buffer.alloc(0))).toThrow(/not a recording of farlight/);
     const other = write([]);
     other[7] = 2;
     expect(() => read(other)).toThrow(/another version/);
