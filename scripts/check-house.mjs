@@ -49,6 +49,12 @@ const STRANGERS = [
   ['client/reuse', ...ofClient('api', 'browser', 'canvas', 'node', 'observers', 'transport')],
   ['client/session', ...ofClient('api', 'browser', 'canvas', 'node', 'observers')],
   ['client/transport', ...ofClient('api', 'browser', 'canvas', 'node', 'observers', 'reuse', 'session')],
+  ['link/machine', ...ofLink('address', 'channel', 'near', 'grpc', 'executor')],
+  ['link/address', ...ofLink('channel', 'near', 'grpc', 'executor')],
+  ['link/channel', ...ofLink('address', 'near', 'grpc', 'executor')],
+  ['link/near', ...ofLink('grpc', 'executor')],
+  ['link/grpc', ...ofLink('address', 'near', 'executor')],
+  ['link/executor', ...ofLink('channel', 'near', 'grpc')],
   ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'cli']),
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
@@ -59,6 +65,10 @@ function ofDaemon(...rooms) {
 
 function ofExecutor(...rooms) {
   return rooms.map((room) => `server/executor/${room}`);
+}
+
+function ofLink(...rooms) {
+  return rooms.map((room) => `link/${room}`);
 }
 
 function ofClient(...rooms) {

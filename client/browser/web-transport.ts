@@ -4,7 +4,7 @@ import { noHost } from '../transport/host/socket-errors.js';
 import { type Dialer, HostLink, type LinkOptions } from '../transport/host-link.js';
 import type { Transport } from '../transport/transport.js';
 import { parseWebAddress } from './web-address.js';
-import { WebSocketStream } from './web-socket-stream.js';
+import { WebSocketCarrier } from './web-socket-carrier.js';
 
 /**
  * The way from a page to a host, over a WebSocket. The session is the same as over a socket. If its WebSocket
@@ -21,7 +21,7 @@ export function webTransport(host: string | undefined, options: LinkOptions = {}
     url,
     token,
     connect: (how) =>
-      WebSocketStream.open(url, how).catch((cause: unknown) =>
+      WebSocketCarrier.open(url, how).catch((cause: unknown) =>
         native.Promise.reject(unreachable(url, cause)),
       ),
     hungUp: async () => noHost({ url }, 'what listens there hung up without a word'),

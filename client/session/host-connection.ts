@@ -29,18 +29,20 @@ export interface ConnectionEvents {
   onEnd(reason: FarlightError): void;
 }
 
-/**
- * A session's connection to its host, from the first thing to send until the session is over.
- *
- * States: *idle* (nothing sent yet), *opening* (`open` started the link; frames queue in it), *open* (after
- * onWelcome), *closed* (`ended` says why). idle -> opening -> open -> closed; each -> closed.
- */
+/** A session's connection to its host, from the first thing to send until the session is over. */
 export class HostConnection {
   readonly #options: ConnectionOptions;
   readonly #stats: Stats;
   readonly #events: ConnectionEvents;
   readonly #assembler = new BatchAssembler();
-  #opening = false;
+  /**
+   * - *idle*: nothing was sent yet. Leaves to *opening* by `open`, to *closed* by `close` and `fail`.
+   * - *opening*: the transport is being loaded. Leaves to *linked* when there is a link, to *closed* likewise.
+   * - *linked*: frames go to the link, which has states of its own (HostLink). Leaves to *closed* by `close` and `fail`,
+   *   and when the link closes.
+   * - *closed*: `ended` says why.
+   */
+  #state: 'idle' | 'opening' | 'linked' | 'closed' = 'idle';
   #link: Link | undefined;
   #ended: FarlightError | undefined;
 
@@ -62,8 +64,8 @@ export class HostConnection {
 
   /** Begins to open the link, unless that was done before. */
   open(): void {
-    if (this.#opening) return;
-    this.#opening = true;
+    if (this.#state !== 'idle') return;
+    this.#state = 'opening';
     this.#options
       .transport()
       .then((transport) => this.#connect(transport))
@@ -77,43 +79,46 @@ export class HostConnection {
   }
 
   /**
-   * Does what the host sent, which may turn out to break the protocol, or need more memory than there is: that ends the
-   * connection. Nothing of the program's throws here: promise reactions run later, by themselves.
+   * Ends the connection, which cannot go on: what the host sent breaks the protocol, or needs more memory than there is.
+   * `code` is for what says nothing itself of who is to blame.
    */
-  heed(message: () => void): void {
-    try {
-      message();
-    } catch (error) {
-      this.fail(error, 'DISCONNECTED');
-    }
-  }
-
-  /** Ends the connection, which cannot go on; `code` is for what says nothing itself of who is to blame. */
-  fail(error: unknown, code: 'UNREACHABLE' | 'DISCONNECTED'): void {
+  fail(error: unknown, code: 'UNREACHABLE' | 'DISCONNECTED' = 'DISCONNECTED'): void {
     this.close(asFarlightError(error, code));
   }
 
   #connect(transport: Transport): void {
-    if (this.#ended) return;
+    if (this.#state !== 'opening') return;
     const hello = {
       protocolMin: PROTOCOL.min,
       protocolMax: PROTOCOL.max,
       version: packageVersion(),
       program: this.#options.program,
     };
+    // Nothing of the program's throws in these: promise reactions run later, by themselves.
     this.#link = transport.open(hello, {
       onWelcome: (welcome) => {
-        if (!this.#ended) this.heed(() => this.#events.onWelcome(welcome));
+        if (this.#ended) return;
+        try {
+          this.#events.onWelcome(welcome);
+        } catch (error) {
+          this.fail(error);
+        }
       },
       onFrame: (frame) => this.#receive(frame),
       onDrain: () => {
-        if (!this.#ended) this.heed(() => this.#events.onDrain());
+        if (this.#ended) return;
+        try {
+          this.#events.onDrain();
+        } catch (error) {
+          this.fail(error);
+        }
       },
       onClose: (reason) =>
         this.#end(
           reason ?? new FarlightError('DISCONNECTED', `The session with ${transport.target} was closed.`),
         ),
     });
+    this.#state = 'linked';
     this.#events.onLink(this.#link);
   }
 
@@ -121,16 +126,18 @@ export class HostConnection {
   #receive(frame: Uint8Array): boolean {
     if (this.#ended) return false;
     this.#stats.bytesDown += frame.length;
-    let isRead = false;
-    this.heed(() => {
+    try {
       const batch = this.#assembler.push(frame);
-      if (batch) isRead = this.#events.onBatch(batch);
-    });
-    return isRead;
+      return batch !== undefined && this.#events.onBatch(batch);
+    } catch (error) {
+      this.fail(error);
+      return false;
+    }
   }
 
   #end(reason: FarlightError): void {
-    if (this.#ended) return;
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
     this.#ended = reason;
     this.#events.onEnd(reason);
   }

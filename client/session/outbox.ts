@@ -1,4 +1,3 @@
-import { HIGH_WATER_BYTES } from '../../proto/wire/limits.js';
 import type { Link } from '../transport/transport.js';
 import type { Stats } from './ledger.js';
 
@@ -16,7 +15,6 @@ export class Outbox {
   #link: Link | undefined;
   #unacknowledged = false;
   #full = false;
-  #waitingBytes = 0;
 
   constructor(stats: Stats, stopAndWait: boolean) {
     this.#stats = stats;
@@ -25,7 +23,7 @@ export class Outbox {
 
   /** The bytes that wait here. */
   get waitingBytes(): number {
-    return this.#waitingBytes;
+    return [this.#frames, ...this.#batches].reduce((sum, frames) => sum + bytesOf(frames), 0);
   }
 
   attach(link: Link): void {
@@ -36,16 +34,14 @@ export class Outbox {
   /** Blocks the program where it records faster than the link takes it, if the link can. */
   push(batch: Uint8Array[]): void {
     this.#batches.push(batch);
-    this.#waitingBytes += bytesOf(batch);
     this.#pump();
     // Nothing else slows a program that never waits.
-    if (this.#waitingBytes > HIGH_WATER_BYTES && !this.#stopAndWait) this.awaitRoom();
+    if (!this.#stopAndWait) this.awaitRoom();
   }
 
   /** Sends a batch before all those that wait. */
   pushFirst(batch: Uint8Array[]): void {
     this.#batches.unshift(batch);
-    this.#waitingBytes += bytesOf(batch);
     this.#pump();
   }
 
@@ -78,14 +74,12 @@ export class Outbox {
   clear(): void {
     this.#batches.length = 0;
     this.#frames = [];
-    this.#waitingBytes = 0;
   }
 
   #pump(): void {
     while (this.#link && !this.#full) {
       const frame = this.#next();
       if (!frame) return;
-      this.#waitingBytes -= frame.length;
       this.#stats.messagesSent += 1;
       this.#stats.bytesUp += frame.length;
       this.#full = !this.#link.send(frame);

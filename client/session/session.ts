@@ -274,8 +274,12 @@ export class Session {
     this.#schedule.flushed();
     if (this.ended || (this.#encoder.length === 0 && this.#released.length === 0)) return;
     this.#connection.open();
-    // Where a batch cannot leave, nothing that follows it could be right.
-    this.#connection.heed(() => this.#send());
+    try {
+      this.#send();
+    } catch (error) {
+      // Where a batch cannot leave, nothing that follows it could be right.
+      this.#connection.fail(error);
+    }
   }
 
   #send(): void {
@@ -344,9 +348,7 @@ export class Session {
     const { contents } = welcome;
     if (contents && this.#options.reuse === 'on' && !this.#options.fresh) {
       const nextSerial = () => this.#requests.next;
-      this.#connection.heed(() => {
-        this.#encoder.contents = new NamedContents(contents, { stats: this.stats, nextSerial });
-      });
+      this.#encoder.contents = new NamedContents(contents, { stats: this.stats, nextSerial });
     }
     this.onWelcome(welcome);
     this.observer?.welcomed?.(welcome);

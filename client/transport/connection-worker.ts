@@ -5,10 +5,9 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
-import { Flow } from './flow.js';
-import { hostTransport } from './host-transport.js';
+import { Flow, type FromWorker, type OpenRequest, SAVED, type ToWorker } from './flow.js';
+import { networkHost } from './open.js';
 import type { Link, LinkEvents } from './transport.js';
-import { type FromWorker, type OpenRequest, SAVED, type ToWorker } from './worker-messages.js';
 
 /** Bytes around a frame in a buffer for which it is not worth to be copied into one of its own. */
 const SLACK = 4096;
@@ -36,7 +35,7 @@ parentPort?.on('message', (request: OpenRequest) => {
       for (const frame of frames) if (hasFrameMemory(frame)) give(spares, frame);
     },
     onSaved: (bytes, way) => Atomics.add(saved, SAVED[way], BigInt(bytes)),
-    // What is still on its way to this thread counts too, so the flow decides.
+    // The flow's credit says that, which counts what is still on its way to this thread.
     onDrain: () => {},
     onClose: (reason) => {
       flow.close();
@@ -48,7 +47,7 @@ parentPort?.on('message', (request: OpenRequest) => {
   };
   let link: Link;
   try {
-    link = hostTransport(way.host, way.options).open(hello, events);
+    link = networkHost(way.host, way.options).open(hello, events);
   } catch (error) {
     events.onClose(asFarlightError(error));
     return;

@@ -1,63 +1,52 @@
-import { HIGH_WATER_BYTES, LOW_WATER_BYTES } from '../../proto/wire/limits.js';
+import type { MessagePort } from 'node:worker_threads';
+import { Credit } from '../../link/channel/credit.js';
+import type { FarlightErrorCode } from '../../proto/errors.js';
+import type { HostOptions } from './host-link.js';
+import type { Hello, Welcome } from './transport.js';
 
-const UNDER_WAY = 0;
-const CLOSED = 1;
-const WAITING = 2;
-const BEATS = 3;
-const LENGTH = 4;
+/** Indexes after those of the credit. */
+const CLOSED = Credit.LENGTH;
+const BEATS = Credit.LENGTH + 1;
+const LENGTH = Credit.LENGTH + 2;
+/** A credit's first number changes with each acknowledgement. */
+const CHANGES = 0;
 
-/** How long a thread that waits bears it that nothing happens before it asks the other one to beat, in milliseconds. */
+/** After this many milliseconds without a change, a waiting thread asks the other one for a heartbeat. */
 const ASK_MS = 1000;
-/** The other thread is dead that has not beaten for so many questions. */
+/** After this many requests without a heartbeat, the other thread counts as dead. */
 const MOST_UNANSWERED = 10;
 
-/**
- * What the two threads of a link know together at any time: how many bytes were sent that the host has not taken,
- * whether the sender waits for there to be fewer, and whether the link is gone.
- */
+/** State that the program's thread and its connection thread share: the credit, and signs of life. */
 export class Flow {
-  /** What the other thread makes its own of. */
+  /** The memory from which the other thread makes its own Flow. */
   readonly shared: SharedArrayBuffer;
+  readonly credit: Credit;
   readonly #state: Int32Array;
   readonly #askMs: number;
 
   constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(4 * LENGTH), askMs: number = ASK_MS) {
     this.shared = shared;
     this.#state = new Int32Array(shared);
+    this.credit = new Credit(undefined, this.#state);
     this.#askMs = askMs;
   }
 
-  /**
-   * The sender has sent so many bytes. Returns false where it should wait until `taken` says to go on, or `goesOn`,
-   * which the sender asks at once: all that was under way may have been taken just before, and nothing more says so.
-   */
-  sent(bytes: number): boolean {
-    if (Atomics.add(this.#state, UNDER_WAY, bytes) + bytes < HIGH_WATER_BYTES) return true;
-    Atomics.store(this.#state, WAITING, 1);
-    return false;
-  }
-
-  /** The bytes that were sent and not taken. */
-  get underWay(): number {
-    return Atomics.load(this.#state, UNDER_WAY);
-  }
-
-  /** The host has taken so many bytes. Returns true where the sender is to be told to go on. */
+  /** The host has acknowledged this many bytes. Returns true if the program's thread must be resumed. */
   taken(bytes: number): boolean {
-    Atomics.sub(this.#state, UNDER_WAY, bytes);
-    Atomics.notify(this.#state, UNDER_WAY);
-    return this.goesOn();
+    const resumes = this.credit.taken(bytes);
+    Atomics.notify(this.#state, CHANGES);
+    return resumes;
   }
 
-  /** The link is gone: nobody waits for it any more. */
+  /** The connection has ended. Wakes every thread that waits for it. */
   close(): void {
     Atomics.store(this.#state, CLOSED, 1);
-    Atomics.store(this.#state, UNDER_WAY, 0);
-    Atomics.notify(this.#state, UNDER_WAY);
+    this.credit.reset();
+    Atomics.notify(this.#state, CHANGES);
     Atomics.notify(this.#state, CLOSED);
   }
 
-  /** The thread that has the link lives. */
+  /** A sign of life from the connection thread. */
   beat(): void {
     Atomics.add(this.#state, BEATS, 1);
   }
@@ -67,17 +56,17 @@ export class Flow {
   }
 
   /**
-   * Blocks this thread until few bytes are under way, or the link is gone. Returns false where the thread that has the
-   * link no longer lives, which closes it: a thread that ends closes its links, but not one that the system ends.
+   * Blocks this thread until there is room, or the connection has ended. Returns false if the connection thread is dead;
+   * then it also ends the connection. (A thread closes its connections at its end, but not if the system kills it.)
    *
-   * @param ask has the other thread call `beat`.
+   * @param ask makes the other thread call `beat`.
    */
   awaitRoom(ask: () => void): boolean {
     let beats = Atomics.load(this.#state, BEATS);
     for (let unanswered = 0; unanswered <= MOST_UNANSWERED; ) {
-      const underWay = Atomics.load(this.#state, UNDER_WAY);
-      if (underWay < LOW_WATER_BYTES || this.closed) return true;
-      const isSame = Atomics.wait(this.#state, UNDER_WAY, underWay, this.#askMs) === 'timed-out';
+      const { underWay } = this.credit;
+      if (this.credit.hasRoom || this.closed) return true;
+      const isSame = Atomics.wait(this.#state, CHANGES, underWay, this.#askMs) === 'timed-out';
       const now = Atomics.load(this.#state, BEATS);
       unanswered = isSame && now === beats ? unanswered + 1 : 0;
       beats = now;
@@ -87,14 +76,42 @@ export class Flow {
     return false;
   }
 
-  /** Blocks this thread until the link is gone, for so many milliseconds at most. Returns whether it is. */
+  /** Blocks this thread until the connection has ended, or for `timeoutMs` at most. Returns whether it has ended. */
   awaitClosed(timeoutMs: number): boolean {
     return Atomics.wait(this.#state, CLOSED, 0, timeoutMs) !== 'timed-out';
   }
-
-  /** Whether there is room again for a sender that waits; said once, to one of the threads. */
-  goesOn(): boolean {
-    if (Atomics.load(this.#state, UNDER_WAY) >= LOW_WATER_BYTES) return false;
-    return Atomics.compareExchange(this.#state, WAITING, 1, 0) === 1;
-  }
 }
+
+/** Where a link leads: the text of a host's address, since a parsed one would arrive without its token. */
+export interface Way {
+  host: string;
+  options: HostOptions;
+}
+
+/** Asks the worker for a link, whose messages travel over `port`. */
+export interface OpenRequest {
+  port: MessagePort;
+  /** Where memory of frames that the host has taken comes back, to serve again. */
+  spares: MessagePort;
+  way: Way;
+  hello: Hello;
+  /** The Flow's. */
+  flow: SharedArrayBuffer;
+  /** A BigInt64Array of SAVED. */
+  saved: SharedArrayBuffer;
+}
+
+/** Bytes that compression kept off the wire, each way. */
+export const SAVED = { up: 0, down: 1, length: 2 } as const;
+
+/**
+ * A frame, which goes over to the worker; memory of one that came from there, to serve again; or a wish for a beat of
+ * the Flow's.
+ */
+export type ToWorker = Uint8Array<ArrayBuffer> | { spare: Uint8Array<ArrayBuffer> } | 'beat' | 'close';
+
+export type FromWorker =
+  | Uint8Array<ArrayBuffer>
+  | { welcome: Welcome }
+  | 'drain'
+  | { closed: { code: FarlightErrorCode; message: string } | undefined };

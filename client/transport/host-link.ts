@@ -1,19 +1,28 @@
-import type { ByteStream } from '../../link/channel/byte-stream.js';
-import { ChannelSocket } from '../../link/channel/channel-socket.js';
-import type { FramePacker } from '../../link/channel/frame-packer.js';
+import type { Carrier } from '../../link/channel/carrier.js';
+import { Channel } from '../../link/channel/channel.js';
+import { Connection, type FrameForm } from '../../link/channel/connection.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { type Alarm, alarm } from '../../link/machine/timer.js';
-import type { SharedFile } from '../../link/near/shared-file.js';
-import type { CompressionMode } from '../../proto/compression.js';
-import { brokeProtocol, FarlightError, messageOf, ProtocolError } from '../../proto/errors.js';
-import type { Resume, Silence, Welcome } from '../../proto/handshake.js';
+import {
+  type CompressionMode,
+  type CompressionRequest,
+  grantedCompression,
+} from '../../proto/compression.js';
+import {
+  brokeProtocol,
+  FarlightError,
+  type FarlightErrorCode,
+  messageOf,
+  ProtocolError,
+} from '../../proto/errors.js';
+import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import { bytesToHex } from '../../proto/hex.js';
 import { LIMITS } from '../../proto/wire/limits.js';
-import { decodeCount, encodeObject, encodePacket, PACKET, PREFACE } from '../../proto/wire/packet.js';
-import { ChannelLink } from './channel-link.js';
+import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
+import type { ClientCertificate } from './host/client-certificate.js';
 import { noHost, silent } from './host/socket-errors.js';
-import { decodeEnd, decodeWelcome } from './host-words.js';
+import type { TurnedLink } from './near-link.js';
 import type { Hello, Link, LinkEvents } from './transport.js';
 
 /** How long a host may take to answer at all, in milliseconds. Opening its GPU may take longer. */
@@ -33,72 +42,78 @@ const RETRY_MS = { first: 20, longest: 1000 };
 /** What is so for good, or might be so the next time: it is not tried again. */
 const FINAL: readonly string[] = ['UNTRUSTED_HOST', 'UNAUTHORIZED', 'VERSION_MISMATCH'];
 
-/** The way to a host: what a link over a socket and one over a WebSocket have each of its own. */
+/** Makes connections to a host. A unix socket, gRPC and a WebSocket each have one. */
 export interface Dialer {
   /** The host's address as a person would write it. */
   readonly url: string;
-  /** What shows the host who we are; undefined where a connection is not one to say it on. */
-  readonly token: string | undefined;
+  /** Proves to the host who we are. Only for a carrier that cannot show it before the first packet. */
+  readonly token?: string | undefined;
   /**
-   * Opens a connection, to a peer that is verified where the address asks for that. The link owns it.
+   * Makes a connection to a verified peer. The link owns the carrier.
    *
    * @param options.session text that is the same for each connection of one session, and no secret.
    * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, or a system's error (rejects).
    */
-  connect(options: { timeoutMs: number; signal: AbortSignal; session: string }): Promise<ByteStream>;
-  /** Why a peer hung up before it said anything. */
+  connect(options: { timeoutMs: number; signal: AbortSignal; session: string }): Promise<Carrier>;
+  /** Explains why a peer hung up before it sent anything. */
   hungUp(why: Error | undefined): Promise<FarlightError>;
-  /** What packs frames; absent where none is asked for. */
-  packer?(mode: CompressionMode): FramePacker;
-  /** Makes what long frames lie in where the host is on this machine for certain; absent where it never is. */
-  makeShared?(): SharedFile | undefined;
+  /** The form of frames that the host's Welcome allows. Absent if they always travel unchanged. */
+  form?(welcome: Welcome): FrameForm | undefined;
 }
 
 export interface LinkOptions {
-  /** When a host that says nothing is taken for gone. Default: after 30 s, asked every 10 s. */
+  /** When a silent host counts as gone. Default: after 30 s, with a ping every 10 s. */
   silence?: Silence | undefined;
-  /** How long a host may take to answer at all, in milliseconds. Default 5 s. */
+  /** How long a host may take for its first sign, in milliseconds. Default 5 s. */
   connectMs?: number | undefined;
 }
 
+export interface HostOptions extends LinkOptions {
+  /** When frames are compressed. Default: auto, if they arrive sooner for it. */
+  compression?: CompressionMode | 'off' | undefined;
+  /** Shown to a host that asks for a certificate. */
+  certificate?: ClientCertificate | undefined;
+}
+
 /**
- * States: *connecting* (until the peer is verified, where that is asked for; what is sent is kept) -> *greeted* (it
- * was told what we want) -> *reached* (the host answered, and may still be opening its GPU) -> *open* (after
- * Welcome) <-> *away* (the connection was lost, and another is tried: connecting, greeted, reached) -> *closing*
- * (by `close`) -> *closed*. Each leads to *closed* too: by `close` where nothing is connected, by the host's
- * SessionEnd, by a peer that is not to be trusted, or when the host could not be reached, for the first time at all or
- * again in time.
+ * A session's link to a host, over one connection after another.
  *
- * Where a connection is lost on which the host has answered, and not welcomed us, the session begins anew on another:
- * nothing of it has come here yet, so what was sent is sent again, and the host forgets what it began before. So it does
- * once where the connection is lost and nothing was heard on it, since a reset also takes what had arrived and was not
- * read.
+ * If the connection is lost after the host's first sign and before Welcome, the session starts again on another one: the
+ * client has received nothing yet, so it sends everything again, and the host drops its first attempt. The link also
+ * tries once more if the host gave no sign at all, since a reset also destroys bytes that arrived and were not read.
  */
-export class HostLink implements Link {
+export class HostLink implements Link, TurnedLink {
   readonly #dialer: Dialer;
   readonly #silence: Silence;
   readonly #connectMs: number;
   readonly #events: LinkEvents;
-  readonly #out: ChannelLink;
   readonly #hello: Hello;
   /** Another text than the hello's key, which ends a session that has the same: proxies may write this one down. */
   readonly #name = randomKey();
+  readonly #channel: Channel;
+  /**
+   * - *connecting*: on one connection after another, until the host's Welcome. Leaves to *open* by Welcome, to *closing*
+   *   by `close` where there is a connection, to *closed* by `close` where there is none, and by `#fail`.
+   * - *open*: leaves to *away* when the connection is lost, to *closing* by `close`, to *closed* by `#fail`.
+   * - *away*: as *connecting*, until the host's Resumed, which leads to *open*. It fails when the host's time is over.
+   * - *closing*: until the host has closed the connection, or is cut off: to *closed* by `#fail`, whatever happens.
+   * - *closed*: `onClose` was called, and nothing follows.
+   */
+  #state: 'connecting' | 'open' | 'away' | 'closing' | 'closed' = 'connecting';
   /** Gives up the connection that is being made. */
-  #connecting: AbortController | undefined;
-  #connection: ChannelSocket | undefined;
+  #dialing: AbortController | undefined;
+  #connection: Connection | undefined;
   #welcome: Welcome | undefined;
-  /** The host has answered on this connection. */
-  #reached = false;
-  /** A host has answered at all: on this connection or on one before. */
-  #found = false;
-  #closing = false;
-  #closed = false;
-  /** The time after which it is no use to connect again, in milliseconds since 1970. */
+  /** The host has given a sign on this connection. */
+  #isReached = false;
+  /** A host has given a sign on this or an earlier connection. */
+  #isFound = false;
+  /** Until this time, in milliseconds, the link tries to connect again. 0 if no connection was lost. */
   #deadline = 0;
   #retryMs = RETRY_MS.first;
-  /** How often it was tried to go on. */
+  /** How many further connections were tried. */
   #attempt = 0;
-  /** For the host's answer, for the next attempt, or for the end. */
+  /** For the host's first sign, the next attempt, or the end. */
   #alarm: Alarm | undefined;
 
   constructor(dialer: Dialer, { silence, connectMs }: LinkOptions, hello: Hello, events: LinkEvents) {
@@ -107,186 +122,181 @@ export class HostLink implements Link {
     this.#connectMs = connectMs ?? CONNECT_TIMEOUT_MS;
     this.#events = events;
     this.#hello = { ...hello, key: randomKey() };
-    this.#out = new ChannelLink(events, () => !this.#closing && !this.#closed);
-    this.#out.channel.windowBytes = LIMITS.leastWindowBytes;
-    this.#connect((socket) => this.#begin(socket));
+    this.#channel = new Channel({
+      onFrame: events.onFrame,
+      onTaken: events.onTaken,
+      onRoom: events.onDrain,
+    });
+    this.#channel.windowBytes = LIMITS.leastWindowBytes;
+    this.#dial();
+  }
+
+  get underWay(): number {
+    return this.#channel.keptBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#channel.hasRoom;
   }
 
   send(frame: Uint8Array): boolean {
-    if (this.#closing || this.#closed) return true;
-    return this.#out.send(frame);
+    return this.#isLeaving || this.#channel.send(frame);
   }
 
-  close(): void {
-    if (this.#closing || this.#closed) return;
-    this.#closing = true;
-    this.#alarm?.cancel();
-    const connection = this.#connection;
-    if (!connection) {
-      this.#finish(undefined);
-      return;
-    }
-    this.#alarm = alarm(CLOSE_TIMEOUT_MS, () => connection.destroy());
-    this.#out.channel.whenSent(() => {
-      connection.write(encodePacket(PACKET.bye));
-      // The host closes its side when it has read that: closed before, the connection might be reset first.
-      connection.whenClosed(() => this.#finish(undefined));
-      connection.end();
-    });
-  }
-
-  /** The bytes that the host has not taken. */
-  get underWay(): number {
-    return this.#out.channel.keptBytes;
-  }
-
-  /** Goes on without the event loop; see ByteStream. */
   turn(): boolean | undefined {
     return this.#connection?.turn();
   }
 
-  /** Whoever runs this decides for itself how long it lives. */
+  close(): void {
+    if (this.#isLeaving) return;
+    this.#state = 'closing';
+    this.#channel.deafen();
+    this.#alarm?.cancel();
+    const connection = this.#connection;
+    if (!connection) {
+      this.#fail(undefined);
+      return;
+    }
+    this.#alarm = alarm(CLOSE_TIMEOUT_MS, () => connection.abort());
+    this.#channel.whenSent(() => {
+      connection.send(PACKET.bye, NOTHING);
+      // The host closes the connection when it has read the bye. If this side closed first, a reset could destroy the bye.
+      connection.end();
+    });
+  }
+
+  /** The thread or page that runs this decides how long it lives. */
   ref(): void {}
   unref(): void {}
 
-  #connect(then: (socket: ByteStream) => void): void {
-    this.#reached = false;
-    const connecting = new native.AbortController();
-    this.#connecting = connecting;
+  get #isLeaving(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
+  }
+
+  #dial(): void {
+    this.#isReached = false;
+    const dialing = new native.AbortController();
+    this.#dialing = dialing;
     this.#dialer
-      .connect({ timeoutMs: this.#connectMs, signal: connecting.signal, session: this.#name })
+      .connect({ timeoutMs: this.#connectMs, signal: dialing.signal, session: this.#name })
       .then(
-        (socket) => {
-          this.#connecting = undefined;
-          // Given up in the same turn in which it was made.
-          if (this.#closed) giveUp(socket);
-          else then(socket);
+        (carrier) => {
+          this.#dialing = undefined;
+          // The link was closed in the same turn.
+          if (this.#isLeaving) carrier.abort();
+          else this.#greet(carrier);
         },
         (error: Error) => {
-          this.#connecting = undefined;
-          if (!this.#closed) this.#failed(error);
+          this.#dialing = undefined;
+          this.#unconnected(error);
         },
       )
-      .catch((error: unknown) => this.#finish(this.#broken(error)));
+      .catch((error: unknown) => this.#fail(this.#faultOf(error)));
   }
 
-  /** Asks for a session, whose frames may follow at once. */
-  #begin(socket: ByteStream): void {
-    const connection = this.#greet(socket, encodeObject(PACKET.hello, this.#withToken(this.#hello)));
-    this.#out.channel.attach(connection, 0);
-  }
-
-  /** Goes on with the session. */
-  #resume(socket: ByteStream, { sessionId }: Welcome): void {
-    const resume: Resume = { sessionId, taken: this.#out.channel.taken, attempt: this.#attempt };
-    this.#greet(socket, encodeObject(PACKET.resume, this.#withToken(resume)));
-  }
-
-  /** Says what we want on a connection: the preface and these words. */
-  #greet(socket: ByteStream, words: Uint8Array): ChannelSocket {
-    const connection: ChannelSocket = new ChannelSocket(socket, {
-      channel: this.#out.channel,
-      preface: true,
+  /** Asks for a session on a new connection, and sends frames at once; or asks to resume the session. */
+  #greet(carrier: Carrier): void {
+    const connection: Connection = new Connection(carrier, {
+      channel: this.#channel,
       silence: this.#silence,
       events: {
-        onPreface: () => this.#onReached(),
+        onReached: () => this.#reached(),
         onPacket: (kind, body) => this.#receive(connection, kind, body),
-        onBroken: (error) => {
-          if (this.#connection === connection) this.#finish(this.#broken(error));
-        },
+        onBroken: (error) => this.#fail(this.#faultOf(error)),
         onGone: (why) => {
           if (this.#connection === connection) this.#lost(why);
         },
         onSaved: (bytes, way) => this.#events.onSaved?.(bytes, way === 'sent' ? 'up' : 'down'),
       },
     });
-    connection.write(PREFACE);
-    connection.write(words);
-    this.#compress(connection);
     this.#connection = connection;
+    const { token } = this.#dialer;
+    if (this.#welcome) {
+      const { sessionId } = this.#welcome;
+      const resume: Resume = { sessionId, taken: this.#channel.taken, attempt: this.#attempt };
+      connection.send(PACKET.resume, objectBody({ ...resume, token }));
+      this.#useForm(connection, this.#welcome);
+    } else {
+      connection.send(PACKET.hello, objectBody({ ...this.#hello, token }));
+      this.#channel.attach(connection, 0);
+    }
     this.#alarm = alarm(this.#connectMs, () => {
-      if (!this.#found) this.#finish(silent(this.#dialer, this.#connectMs));
-      connection.destroy();
+      if (!this.#isFound) this.#fail(silent(this.#dialer, this.#connectMs));
+      connection.abort();
     });
-    return connection;
   }
 
-  #compress(connection: ChannelSocket): void {
-    const { mode } = this.#welcome?.compression ?? {};
-    if (mode && this.#dialer.packer) connection.compress(this.#dialer.packer(mode));
+  #useForm(connection: Connection, welcome: Welcome): void {
+    const form = this.#dialer.form?.(welcome);
+    if (form) connection.use(form);
   }
 
-  #offer(connection: ChannelSocket): void {
-    const { makeShared } = this.#dialer;
-    if (this.#welcome?.sharedFile && connection.isNear && makeShared) connection.offer(makeShared());
+  #reached(): void {
+    this.#isReached = true;
+    this.#isFound = true;
+    if (!this.#isLeaving) this.#alarm?.cancel();
   }
 
-  #onReached(): void {
-    this.#reached = true;
-    this.#found = true;
-    if (!this.#closing) this.#alarm?.cancel();
-  }
-
-  #receive(connection: ChannelSocket, kind: number | undefined, body: Uint8Array): void {
-    if (this.#closed) return;
+  #receive(connection: Connection, kind: number | undefined, body: Uint8Array): void {
+    if (this.#state === 'closed') return;
     if (kind === PACKET.welcome && !this.#welcome) {
-      this.#welcome = decodeWelcome(body, this.#hello.compression);
-      this.#deadline = 0;
-      this.#retryMs = RETRY_MS.first;
-      this.#out.channel.windowBytes = this.#welcome.windowBytes ?? LIMITS.windowBytes;
-      this.#compress(connection);
-      this.#offer(connection);
-      if (!this.#closing) this.#events.onWelcome(this.#welcome);
+      const welcome = decodeWelcome(body, this.#hello.compression);
+      this.#welcome = welcome;
+      this.#goOn();
+      this.#channel.windowBytes = welcome.windowBytes ?? LIMITS.windowBytes;
+      this.#useForm(connection, welcome);
+      if (!this.#isLeaving) this.#events.onWelcome(welcome);
     } else if (kind === PACKET.resumed && this.#welcome) {
-      this.#retryMs = RETRY_MS.first;
-      this.#offer(connection);
-      this.#out.channel.attach(connection, decodeCount(body));
+      this.#goOn();
+      this.#channel.attach(connection, decodeCount(body));
     } else if (kind === PACKET.end) {
-      this.#finish(decodeEnd(body));
+      this.#fail(decodeEnd(body));
     } else {
       throw new ProtocolError(`a packet of kind ${kind} came where it is not allowed`);
     }
   }
 
+  /** The session continues on this connection. */
+  #goOn(): void {
+    if (this.#state !== 'closing') this.#state = 'open';
+    this.#deadline = 0;
+    this.#retryMs = RETRY_MS.first;
+  }
+
   #lost(why: Error | undefined): void {
     this.#connection = undefined;
     this.#alarm?.cancel();
-    // A host that answers has the session, or says that it has not: its executor may be busy for longer than a
-    // connection bears silence, and goes on with the session then.
-    if (this.#reached && this.#welcome) this.#deadline = 0;
-    if (this.#closing) this.#finish(undefined);
-    // Frames that a host has taken cannot be sent again, and a session without Welcome cannot go on.
-    else if (!this.#welcome && this.#out.channel.acknowledged > 0)
-      this.#finish(this.#broken(new ProtocolError('frames were taken before Welcome')));
-    else if (!this.#reached && why instanceof FarlightError) this.#failed(why);
-    // A reset takes along what the host had said: it is asked once more before it is taken for something else.
-    else if (this.#found || this.#attempt === 0) this.#comeBack(why);
+    // A host that gives a sign still has the session, or it will say that it has not. Its executor may just be busy.
+    if (this.#isReached && this.#welcome) this.#deadline = 0;
+    if (this.#isLeaving) this.#fail(undefined);
+    // Acknowledged frames cannot be sent again, and a session without Welcome cannot resume.
+    else if (!this.#welcome && this.#channel.acknowledged > 0)
+      this.#fail(this.#faultOf(new ProtocolError('frames were taken before Welcome')));
+    else if (!this.#isReached && why instanceof FarlightError) this.#unconnected(why);
+    // A reset may have destroyed the host's first sign, so the link tries once more.
+    else if (this.#isFound || this.#attempt === 0) this.#comeBack(why);
     else this.#hungUp(why);
   }
 
-  /** There is no connection. */
-  #failed(error: Error): void {
+  /** No connection was made. */
+  #unconnected(error: Error): void {
     const reason = error instanceof FarlightError ? error : noHost(this.#dialer, reasonOf(error));
-    // What is not to be trusted now is not asked again: it might be so the next time.
-    if (!this.#found || FINAL.includes(reason.code)) this.#finish(reason);
+    // Never try again after a refusal or a failed verification: the next peer might pass by chance.
+    if (!this.#isFound || FINAL.includes(reason.code)) this.#fail(reason);
     else this.#comeBack(error);
   }
 
-  /** The peer hung up before it said anything, each time: why, it is asked in another way. */
+  /** The peer hung up each time before it sent anything. The dialer finds out why. */
   #hungUp(why: Error | undefined): void {
     this.#dialer
       .hungUp(why)
       .catch(() => noHost(this.#dialer, reasonOf(why)))
-      .then((reason) => this.#finish(reason));
+      .then((reason) => this.#fail(reason));
   }
 
-  #withToken<T extends { token?: string | undefined }>(words: T): T {
-    const { token } = this.#dialer;
-    return token === undefined ? words : { ...words, token };
-  }
-
-  /** Connects again, at once and then at growing intervals. */
+  /** Connects again: at once, and then at growing intervals. */
   #comeBack(why: Error | undefined): void {
+    if (this.#welcome) this.#state = 'away';
     const now = monotonicNow();
     const withinMs = this.#welcome?.resumeMs ?? OPENING_MS;
     this.#deadline ||= now + withinMs;
@@ -294,38 +304,36 @@ export class HostLink implements Link {
       const { url } = this.#dialer;
       const seconds = Math.round(withinMs / 1000);
       const message = `the connection to ${url} was lost (${reasonOf(why)}) and not to be had again within ${seconds} seconds; start the program again`;
-      this.#finish(new FarlightError('DISCONNECTED', message));
+      this.#fail(new FarlightError('DISCONNECTED', message));
       return;
     }
     const delay = this.#retryMs === RETRY_MS.first ? 0 : this.#retryMs;
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS.longest);
     this.#alarm = alarm(delay, () => {
       this.#attempt += 1;
-      this.#connect((socket) => {
-        if (this.#welcome) this.#resume(socket, this.#welcome);
-        else this.#begin(socket);
-      });
+      this.#dial();
     });
   }
 
-  #finish(reason: FarlightError | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** The only way to *closed*. If the program closed the link, no reason is passed on. */
+  #fail(reason: FarlightError | undefined): void {
+    if (this.#state === 'closed') return;
+    const wasClosing = this.#state === 'closing';
+    this.#state = 'closed';
     this.#alarm?.cancel();
-    this.#connecting?.abort();
-    const connection = this.#connection;
+    this.#dialing?.abort();
+    this.#connection?.release();
     this.#connection = undefined;
-    connection?.destroy();
-    this.#events.onClose(this.#closing ? undefined : reason);
+    this.#events.onClose(wasClosing ? undefined : reason);
   }
 
-  /** What answers breaks the protocol; where it does from the first byte on, it is something else than a host. */
-  #broken(error: unknown): FarlightError {
+  /** The peer broke the protocol. If it did so before its first sign, it is no Farlight host. */
+  #faultOf(error: unknown): FarlightError {
     if (!(error instanceof ProtocolError)) {
       const message = `the connection to ${this.#dialer.url} cannot go on here: ${messageOf(error)}`;
       return new FarlightError('DISCONNECTED', message, { cause: error });
     }
-    if (!this.#reached) return noHost(this.#dialer);
+    if (!this.#isReached) return noHost(this.#dialer);
     return new FarlightError('PROTOCOL_ERROR', brokeProtocol('host', error));
   }
 }
@@ -336,13 +344,40 @@ function reasonOf(why: Error | undefined): string {
   return (underlying as { code?: string }).code ?? messageOf(underlying);
 }
 
-/** Text that nobody guesses. */
+/** Text that nobody can guess. */
 function randomKey(): string {
   return bytesToHex(native.crypto.getRandomValues(new Uint8Array(16)));
 }
 
-/** Closes a connection that nobody wants any more, whatever becomes of it. */
-function giveUp(socket: ByteStream): void {
-  socket.on('error', () => {});
-  socket.destroy();
+/** @throws ProtocolError where it is none. */
+function bytesOfBase64(text: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  } catch {
+    throw new ProtocolError('Welcome is no base64');
+  }
+}
+
+/** @throws ProtocolError where it is none. */
+function decodeWelcome(body: Uint8Array, asked: CompressionRequest | undefined): Welcome {
+  const object = decodeObject(body) as unknown as Welcome & { contents?: { filter: string } };
+  const welcome = { ...object, compression: grantedCompression(object.compression, asked) };
+  const { protocol, version, sessionId, resumeMs, adapter, wgslLanguageFeatures, contents } = welcome;
+  const { windowBytes = LIMITS.windowBytes } = welcome;
+  const numbers = [protocol, resumeMs, windowBytes].every(Number.isSafeInteger);
+  const strings = [version, sessionId, adapter?.name].every((each) => typeof each === 'string');
+  if (!numbers || !strings || !Array.isArray(wgslLanguageFeatures)) {
+    throw new ProtocolError('Welcome is incomplete');
+  }
+  if (!contents) return welcome;
+  if (typeof contents.filter !== 'string' || !Number.isSafeInteger(contents.largestBytes)) {
+    throw new ProtocolError('Welcome is incomplete');
+  }
+  return { ...welcome, contents: { ...contents, filter: bytesOfBase64(contents.filter) } };
+}
+
+function decodeEnd(body: Uint8Array): FarlightError {
+  const { code, message } = decodeObject(body);
+  const known: FarlightErrorCode = SESSION_END_CODES.find((each) => each === code) ?? 'DISCONNECTED';
+  return new FarlightError(known, typeof message === 'string' ? message : 'the host ended the session');
 }

@@ -1,6 +1,5 @@
 import { clearInterval, setImmediate, setInterval } from '../../link/machine/clock.js';
 import { Vigil } from '../../link/near/vigil.js';
-import { LOW_WATER_BYTES } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
 import type { Link, LinkEvents } from './transport.js';
@@ -9,6 +8,8 @@ import type { Link, LinkEvents } from './transport.js';
 export interface TurnedLink extends Pick<Link, 'send' | 'close'> {
   /** The bytes that were sent and that the host has not taken. */
   readonly underWay: number;
+  /** Whether a sender that waits may go on. */
+  readonly hasRoom: boolean;
   /**
    * Writes what waits and hands on what has come, as the event loop would. Returns whether anything came; undefined
    * where only the event loop can go on.
@@ -68,7 +69,7 @@ export class NearLink implements Link, Leaving {
   }
 
   awaitRoom(): void {
-    while (!this.#closed && this.underWay >= LOW_WATER_BYTES && this.#turn()) {}
+    while (!this.#closed && !this.#inner.hasRoom && this.#turn()) {}
   }
 
   close(): void {

@@ -1,14 +1,21 @@
 import { findNear } from '../../link/address/near-address.js';
+import { FramePacker } from '../../link/channel/frame-packer.js';
 import { type RuntimeName, runtimeName } from '../../link/machine/runtime.js';
-import type { CompressionMode } from '../../proto/compression.js';
+import { nearCarrier } from '../../link/near/near-carrier.js';
+import { SharedFrames } from '../../link/near/shared-frames.js';
+import { type CompressionMode, requestCompression } from '../../proto/compression.js';
 import { FarlightError } from '../../proto/errors.js';
 import { clientCertificate } from './host/client-certificate.js';
-import { parseHostAddress } from './host/host-address.js';
-import type { HostOptions } from './host-transport.js';
-import { nearHost } from './near-host.js';
+import { openGrpcCarrier } from './host/grpc-dialer.js';
+import { explainHangUp } from './host/grpc-errors.js';
+import { HostAddress, parseHostAddress } from './host/host-address.js';
+import { noHost, refusedCertificate } from './host/socket-errors.js';
+import { openUnixSocket } from './host/verify-peer.js';
+import { type Dialer, HostLink, type HostOptions, type LinkOptions } from './host-link.js';
+import { NearLink } from './near-link.js';
 import { privateHost } from './private-host.js';
 import type { Transport } from './transport.js';
-import { farHost } from './worker-link.js';
+import { WorkerLink } from './worker-link.js';
 
 export interface OpenOptions {
   /** The adapter that a private host opens; FARLIGHT_ADAPTER where absent, and `auto` without that. */
@@ -18,7 +25,7 @@ export interface OpenOptions {
 }
 
 /**
- * The way to a host: the one at `target`, or a private host on this machine where none is named.
+ * Chooses the way to a host: to the one at `target`, or to a private host on this machine.
  *
  * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where this runtime starts no private host.
  */
@@ -29,19 +36,77 @@ export function openTransport(target: string | undefined, options: OpenOptions =
 }
 
 /**
- * The way to the host at an address: through memory where it is on this machine, as a host of this user is that has a
- * unix socket or listens on loopback itself, and else across the network.
+ * Chooses the way to the host at an address. This user's host on this machine has a unix socket, and the connection to it
+ * is in this thread. Every other host is reached by gRPC, and a thread of its own has the connection.
  *
  * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
- *   certificate that cannot be used.
+ *   certificate that cannot be used, NOT_INSTALLED where a bundle does not find the thread's program.
  */
 export function remoteHost(url: string, options: HostOptions = {}): Transport {
   const address = parseHostAddress(url, { tls: true });
   const { scheme, host, port } = address;
-  const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
   const find = () => (scheme === 'unix' ? address.path : findNear(host, port));
   if (scheme !== 'grpcs' && find() !== undefined) return nearHost(address, find, options);
-  return farHost({ host: url, options: { certificate, ...options } });
+  const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
+  return WorkerLink.transport(address.url, { host: url, options: { certificate, ...options } });
+}
+
+/**
+ * The way to a host across the network, with the connection in this thread.
+ *
+ * @throws FarlightError BAD_URL where the address is not one.
+ */
+export function networkHost(url: string, options: HostOptions = {}): Transport {
+  const address = parseHostAddress(url, { tls: true });
+  const { compression = 'auto', certificate } = options;
+  const asked = compression === 'off' ? undefined : requestCompression(compression);
+  const dialer: Dialer = {
+    url: address.url,
+    connect: async ({ timeoutMs, session }) => openGrpcCarrier(address, { timeoutMs, certificate, session }),
+    hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
+    form: ({ compression: granted }) => granted && new FramePacker(granted.mode),
+  };
+  return {
+    target: address.url,
+    open: (hello, events) => new HostLink(dialer, options, { ...hello, compression: asked }, events),
+  };
+}
+
+/**
+ * A host on this machine, which listens at a unix socket. The connection is in this thread: to wake another thread for
+ * each message would cost more than it gains. Nothing is compressed.
+ *
+ * @param find returns the socket's path now, or undefined if there is none.
+ */
+export function nearHost(
+  address: HostAddress,
+  find: () => string | undefined,
+  options: LinkOptions = {},
+): Transport {
+  const dialer: Dialer = {
+    url: address.url,
+    connect: async (how) => nearCarrier(await openNear(address, find(), how), { greets: true }),
+    hungUp: async () => noHost(address, 'what listens there hung up without a word'),
+    form: ({ sharedFile }) => (sharedFile ? SharedFrames.offering() : undefined),
+  };
+  return {
+    target: address.url,
+    open: (hello, events) => new NearLink((inner) => new HostLink(dialer, options, hello, inner), events),
+  };
+}
+
+/** A restarted host has another path. */
+async function openNear(
+  address: HostAddress,
+  path: string | undefined,
+  options: { timeoutMs: number; signal: AbortSignal },
+) {
+  if (address.scheme === 'unix') return openUnixSocket(address, options);
+  if (path === undefined) throw noHost(address, 'nobody listens there');
+  const near = new HostAddress({ scheme: 'unix', host: '', port: 0, path });
+  return openUnixSocket(near, options).catch((error: Error) => {
+    throw noHost(address, 'its unix socket does not answer', error);
+  });
 }
 
 /** A private host is a process of this runtime's own, and Dawn's addon runs in Node. */

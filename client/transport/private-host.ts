@@ -1,10 +1,16 @@
-import { ChannelSocket } from '../../link/channel/channel-socket.js';
-import { EXECUTOR_MARK, ExecutorChild, executorEntry } from '../../link/executor/executor-child.js';
-import { SharedFile } from '../../link/near/shared-file.js';
+import { Channel } from '../../link/channel/channel.js';
+import { Connection } from '../../link/channel/connection.js';
+import {
+  EXECUTOR_MARK,
+  ExecutorChild,
+  type ExecutorReady,
+  executorEntry,
+} from '../../link/executor/executor-child.js';
+import { nearCarrier } from '../../link/near/near-carrier.js';
+import { SharedFrames } from '../../link/near/shared-frames.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/version.js';
-import { encodePacket, PACKET } from '../../proto/wire/packet.js';
-import { ChannelLink } from './channel-link.js';
+import { NOTHING, PACKET } from '../../proto/wire/packet.js';
 import { NearLink, type TurnedLink } from './near-link.js';
 import type { Hello, LinkEvents, Transport } from './transport.js';
 
@@ -39,14 +45,18 @@ export function privateHost({
   };
 }
 
+/**
+ * The link to an executor of this program. It starts at once: frames wait in the pipe until the GPU is open. It ends when
+ * pipe and process are both gone: the last replies come over the pipe, and the reason comes from the process.
+ */
 class PrivateLink implements TurnedLink {
   readonly #child: ExecutorChild;
   readonly #events: LinkEvents;
-  readonly #out: ChannelLink;
-  /** Absent where the process could not be started. */
-  readonly #connection: ChannelSocket | undefined;
-  #closedHere = false;
-  #gone = false;
+  readonly #channel: Channel;
+  /** Absent if the process could not be started, or the pipe is gone. */
+  #connection: Connection | undefined;
+  /** The program has closed the link. */
+  #isClosing = false;
   /** Why the process is gone. */
   #exit: { reason: FarlightError | undefined } | undefined;
   /** Why it was killed from here. */
@@ -54,38 +64,21 @@ class PrivateLink implements TurnedLink {
 
   constructor(executor: { adapter: string; entry: URL }, hello: Hello, events: LinkEvents) {
     this.#events = events;
+    this.#channel = new Channel({
+      onFrame: events.onFrame,
+      onTaken: events.onTaken,
+      onRoom: events.onDrain,
+    });
     this.#child = new ExecutorChild(
       { ...executor, piped: true },
-      {
-        onReady: ({ adapter, wgslLanguageFeatures }) => {
-          this.#connection?.offer(SharedFile.make());
-          // Both sides are this package, so there is nothing to negotiate.
-          events.onWelcome({
-            protocol: PROTOCOL.max,
-            version: hello.version,
-            sessionId: `private-${this.#child.pid}`,
-            resumeMs: 0,
-            adapter,
-            wgslLanguageFeatures,
-            activity: true,
-          });
-        },
-        onExit: (reason) => {
-          this.#exit = { reason: this.#problem ?? reason };
-          this.#finish();
-        },
-      },
+      { onReady: (ready) => this.#welcome(hello, ready), onExit: (reason) => this.#exited(reason) },
     );
     const { pipe } = this.#child;
-    this.#out = new ChannelLink(events, () => !this.#closedHere);
-    if (!pipe) {
-      this.#gone = true;
-      return;
-    }
-    const connection = new ChannelSocket(pipe, {
-      channel: this.#out.channel,
+    if (!pipe) return;
+    this.#connection = new Connection(nearCarrier(pipe), {
+      channel: this.#channel,
       events: {
-        // The executor's end; its process says why as well, and how it went.
+        // The executor's end packet. Its process reports the reason too.
         onPacket: () => {},
         onBroken: (error) => {
           const message = `the connection to the GPU executor cannot go on: ${messageOf(error)}`;
@@ -93,35 +86,40 @@ class PrivateLink implements TurnedLink {
           this.#child.kill();
         },
         onGone: () => {
-          this.#gone = true;
+          this.#connection = undefined;
           this.#finish();
         },
       },
     });
-    this.#connection = connection;
-    this.#out.channel.attach(connection, 0);
+    this.#channel.attach(this.#connection, 0);
     this.#child.begin({ program: hello.program });
     this.#child.unref();
   }
 
   get underWay(): number {
-    return this.#out.channel.keptBytes;
+    return this.#channel.keptBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.#channel.hasRoom;
   }
 
   send(frame: Uint8Array): boolean {
-    if (this.#closedHere || this.#gone) return true;
-    return this.#out.send(frame);
+    return this.#isClosing || !this.#connection || this.#channel.send(frame);
   }
 
   close(): void {
-    if (this.#closedHere) return;
-    this.#closedHere = true;
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#channel.deafen();
     const connection = this.#connection;
-    if (!connection) return;
-    this.#out.channel.whenSent(() => {
-      connection.write(encodePacket(PACKET.bye));
+    if (!connection) {
+      this.#finish();
+      return;
+    }
+    this.#channel.whenSent(() => {
+      connection.send(PACKET.bye, NOTHING);
       connection.end();
-      this.#gone = true;
     });
   }
 
@@ -129,10 +127,29 @@ class PrivateLink implements TurnedLink {
     return this.#connection?.turn();
   }
 
-  /** The last replies come over the pipe, and why it ended over another channel: both have to close. */
+  /** Both sides are this package, so there is nothing to negotiate. */
+  #welcome({ version }: Hello, { adapter, wgslLanguageFeatures }: ExecutorReady): void {
+    this.#connection?.use(SharedFrames.offering());
+    if (this.#isClosing) return;
+    this.#events.onWelcome({
+      protocol: PROTOCOL.max,
+      version,
+      sessionId: `private-${this.#child.pid}`,
+      resumeMs: 0,
+      adapter,
+      wgslLanguageFeatures,
+      activity: true,
+    });
+  }
+
+  #exited(reason: FarlightError | undefined): void {
+    this.#exit = { reason: this.#problem ?? reason };
+    this.#finish();
+  }
+
   #finish(): void {
     if (!this.#exit) return;
-    if (this.#closedHere) this.#events.onClose(undefined);
-    else if (this.#gone) this.#events.onClose(this.#exit.reason);
+    if (this.#isClosing) this.#events.onClose(undefined);
+    else if (!this.#connection) this.#events.onClose(this.#exit.reason);
   }
 }

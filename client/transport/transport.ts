@@ -3,7 +3,7 @@ import type { Hello, Welcome } from '../../proto/handshake.js';
 
 export type { AdapterDescription, Hello, Welcome } from '../../proto/handshake.js';
 
-/** What a link tells its session. No callback is made from inside `open` or `send`. */
+/** What a link tells its session, by functions that need no `this`. None is called from inside `open` or `send`, and after `close` none but `onClose`. */
 export interface LinkEvents {
   /** The host accepted the session. Comes once, before the first frame. */
   onWelcome(welcome: Welcome): void;
@@ -15,7 +15,7 @@ export interface LinkEvents {
   /** The link takes bytes at full speed again after `send` returned false. */
   onDrain(): void;
   /** The host has taken frames of so many bytes; for who counts what is under way. Their memory may serve again. */
-  onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
+  onTaken?: ((bytes: number, frames: readonly Uint8Array[]) => void) | undefined;
   /** Compression kept so many bytes of a frame off the wire. */
   onSaved?(bytes: number, way: keyof Saved): void;
   /** The link is gone: comes once, and nothing after it. Undefined where `close` was called here. */

@@ -4,30 +4,18 @@ import { packageFile } from '../../link/machine/package-files.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
-import { Flow } from './flow.js';
+import { Flow, type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './flow.js';
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
-import { parseHostAddress } from './host/host-address.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
-import { type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way } from './worker-messages.js';
-
-/**
- * A host across the network, through a connection in a thread of its own, so that frames leave while this one computes.
- *
- * @throws FarlightError NOT_INSTALLED where a bundle does not find the thread's program.
- */
-export function farHost({ host, options }: Way): Transport {
-  const program = packageFile('client/transport/connection-worker.js');
-  return {
-    target: parseHostAddress(host, { tls: true }).url,
-    open: (hello, events) => new WorkerLink({ host, options }, program, hello, events),
-  };
-}
 
 /** How long to wait at a time until the host was told that the process ends, in milliseconds. */
 const LOOK_MS = 1;
 
-/** A link whose connection the worker has. What happens there arrives here in later turns of the event loop. */
-class WorkerLink implements Link, Leaving {
+/**
+ * A link to a host across the network, whose connection a thread of its own has, so that frames leave while this one
+ * computes. What happens there arrives here in later turns of the event loop.
+ */
+export class WorkerLink implements Link, Leaving {
   readonly #port: MessagePort;
   readonly #spares: MessagePort;
   readonly #flow = new Flow();
@@ -35,7 +23,13 @@ class WorkerLink implements Link, Leaving {
   readonly #events: LinkEvents;
   #closed = false;
 
-  constructor(way: Way, program: URL, hello: Hello, events: LinkEvents) {
+  /** @throws FarlightError NOT_INSTALLED where a bundle does not find the thread's program. */
+  static transport(target: string, way: Way): Transport {
+    const program = packageFile('client/transport/connection-worker.js');
+    return { target, open: (hello, events) => new WorkerLink(way, program, hello, events) };
+  }
+
+  private constructor(way: Way, program: URL, hello: Hello, events: LinkEvents) {
     this.#events = events;
     const worker = connections(program);
     const { port1, port2 } = new MessageChannel();
@@ -65,10 +59,10 @@ class WorkerLink implements Link, Leaving {
     if (this.#closed || this.#flow.closed) return true;
     invariant(frame.length < PACKET_LIMIT, `a frame of ${frame.length} bytes was not split`);
     if (hasFrameMemory(frame)) this.#takeSpares();
-    const room = this.#flow.sent(frame.length);
+    const room = this.#flow.credit.sent(frame.length);
     const given = frame as ToWorker & Uint8Array<ArrayBuffer>;
     this.#port.postMessage(given, [given.buffer]);
-    if (!room && this.#flow.goesOn()) setImmediate(() => this.#drained());
+    if (!room && this.#flow.credit.resumes()) setImmediate(() => this.#drained());
     return room;
   }
 
@@ -79,7 +73,7 @@ class WorkerLink implements Link, Leaving {
   }
 
   get underWay(): number {
-    return this.#flow.underWay;
+    return this.#flow.credit.underWay;
   }
 
   get saved(): Saved {

@@ -1,32 +1,38 @@
 import { invariant, ProtocolError } from '../../proto/errors.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { spareFrame } from '../../proto/wire/memory.js';
-import { dataHeader, decodeCount, encodeCount, encodePacket, PACKET } from '../../proto/wire/packet.js';
+import { countBody, decodeCount, NOTHING, PACKET, type PacketKind } from '../../proto/wire/packet.js';
+import { Credit } from './credit.js';
 
 /** A connection that carries a channel's packets to the peer. */
 export interface ChannelConnection {
   /**
-   * Takes a packet, in one piece or two: a frame's is in two, and `body` the frame. Returns false where the channel
-   * should wait for `drained`, as it does where a long frame still waits to be written.
+   * Takes a packet; a frame is the body of a `data` packet. Returns false where the channel should wait for `drained`:
+   * then the bytes of a frame are read until that is called.
    */
-  write(packet: Uint8Array, body?: Uint8Array): boolean;
+  send(kind: PacketKind, body: Uint8Array): boolean;
   /**
-   * Whether the frame that was written last lies where the peer takes it from: nobody needs its bytes here any more,
-   * and no other connection goes on behind this one.
+   * Whether the frame that was sent last lies where the peer takes it from: nobody needs its bytes here any more, and no
+   * other connection goes on behind this one.
    */
-  readonly hasPlaced?: boolean;
+  readonly isPlaced?: boolean;
   /** Whether long frames do not cross it: nobody measures it by when they are acknowledged. */
   readonly isShared?: boolean;
 }
 
 export interface ChannelEvents {
-  /** A frame of the peer's, once and in order. The receiver owns it. */
-  onFrame(frame: Uint8Array): void;
+  /**
+   * A frame of the peer's, once and in order. It is the receiver's; where that returns true it needs the bytes no more, and
+   * their memory may serve again.
+   */
+  onFrame(frame: Uint8Array): unknown;
   /**
    * The peer has taken frames of so many bytes: these, whose memory nobody reads any more, and others. Some were
    * placed; and a peer may say that it has taken what still waits to be written.
    */
-  onTaken?(bytes: number, frames: readonly Uint8Array[]): void;
+  onTaken?: ((bytes: number, frames: readonly Uint8Array[]) => void) | undefined;
+  /** There is room again after `send` has returned false. */
+  onRoom?: (() => void) | undefined;
 }
 
 /** A frame whose bytes nobody needs here any more, and which the peer has not taken. */
@@ -42,6 +48,8 @@ class Placed {
 export interface ChannelBounds {
   /** At most so many bytes are under way to the peer, until `windowBytes` says otherwise. */
   windowBytes: number;
+  /** Who makes frames is to wait at so many bytes. Default: CREDIT_BYTES. */
+  creditBytes?: number | undefined;
   /** At most so many bytes of the peer's wait here. Default: as many as are under way to it. */
   waitingBytes?: number;
   /** The peer is told how much was taken when it was so much. */
@@ -50,9 +58,12 @@ export interface ChannelBounds {
 
 const BOUNDS = { windowBytes: LIMITS.windowBytes, ackBytes: 64 << 10 } as const satisfies ChannelBounds;
 
-/** The bounds of an end that takes at most so many bytes of its peer's before they are executed. */
-export function boundsOf(waitingBytes: number): ChannelBounds {
-  return { ...BOUNDS, waitingBytes };
+/**
+ * The bounds of an end that takes at most `waitingBytes` of its peer's before they are executed, and has at most
+ * `creditBytes` of its own wait for the peer.
+ */
+export function boundsOf(waitingBytes: number, creditBytes?: number): ChannelBounds {
+  return { ...BOUNDS, waitingBytes, creditBytes };
 }
 
 /**
@@ -71,10 +82,11 @@ export class Channel {
   #full = false;
   /** Frames that the peer has not taken, from `#first` on; `#next` is the first that is not under way. */
   readonly #kept: (Uint8Array | Placed)[] = [];
-  #keptBytes = 0;
   #first = 0;
   #next = 0;
-  #underWay = 0;
+  /** Of everything kept, and of what was given to this connection. */
+  readonly #credit: Credit;
+  readonly #window: Credit;
   /** How many of this side's frames no connection reads any more, since it has written them or is gone. */
   #written = 0;
   /** How many of the peer's frames were taken, and what it was told of that. */
@@ -88,23 +100,24 @@ export class Channel {
   #whenSent: (() => void) | undefined;
   /** Frames are being handed on: those that come meanwhile wait for their turn. */
   #delivering = false;
-  #windowBytes: number;
+  #isDeaf = false;
 
   constructor(events: ChannelEvents, bounds: ChannelBounds = BOUNDS) {
     this.#events = events;
     this.#bounds = bounds;
-    this.#windowBytes = bounds.windowBytes;
+    this.#credit = new Credit(bounds.creditBytes);
+    this.#window = new Credit(bounds.windowBytes);
   }
 
   /** From now on so many bytes may be under way to the peer. */
   set windowBytes(bytes: number) {
-    this.#windowBytes = bytes;
+    this.#window.limit = bytes;
     this.#pump();
   }
 
   /** The bytes of the frames that the peer has not taken. */
   get keptBytes(): number {
-    return this.#keptBytes;
+    return this.#credit.underWay;
   }
 
   /** How many of the peer's frames were taken. */
@@ -132,11 +145,17 @@ export class Channel {
     return this.#taken > this.#told;
   }
 
-  /** Sends a frame of at least one byte, which the channel owns from now on. */
-  send(frame: Uint8Array): void {
+  /** Whether who makes frames may go on. */
+  get hasRoom(): boolean {
+    return this.#credit.hasRoom;
+  }
+
+  /** Sends a frame of at least one byte, which is the channel's from now on. Returns false where to wait for `onRoom`. */
+  send(frame: Uint8Array): boolean {
     this.#kept.push(frame);
-    this.#keptBytes += frame.length;
+    const more = this.#credit.sent(frame.length);
     this.#pump();
+    return more;
   }
 
   /** Calls back once when every frame has been given to a connection: now, if that is so. */
@@ -158,7 +177,7 @@ export class Channel {
     this.#full = false;
     this.#next = this.#first;
     this.#written = this.#first;
-    this.#underWay = 0;
+    this.#window.reset();
     this.#told = this.#taken;
     this.#untoldBytes = 0;
     this.#dropWaiting();
@@ -198,7 +217,7 @@ export class Channel {
       this.#forget(decodeCount(body), this.#next);
       this.#pump();
     } else if (kind === PACKET.ping) {
-      this.#connection?.write(encodePacket(PACKET.pong));
+      this.#connection?.send(PACKET.pong, NOTHING);
     } else if (kind !== PACKET.pong) {
       return false;
     }
@@ -211,12 +230,17 @@ export class Channel {
     if (!held) this.#deliver();
   }
 
+  /** From now on the peer's frames are dropped, and nobody is told of room: what was sent still leaves. */
+  deafen(): void {
+    this.#isDeaf = true;
+  }
+
   /** Tells the peer what was taken. */
   acknowledge(): void {
     if (!this.#connection || !this.owesAck) return;
     this.#told = this.#taken;
     this.#untoldBytes = 0;
-    this.#connection.write(encodeCount(PACKET.ack, this.#taken));
+    this.#connection.send(PACKET.ack, countBody(this.#taken));
   }
 
   /** What arrived on a connection and was not taken comes again on the next. */
@@ -235,7 +259,7 @@ export class Channel {
         this.#waitingBytes -= frame.length;
         this.#taken += 1;
         this.#untoldBytes += frame.length;
-        this.#events.onFrame(frame);
+        if (this.#isDeaf || this.#events.onFrame(frame) === true) spareFrame(frame);
       }
     } finally {
       this.#delivering = false;
@@ -258,14 +282,13 @@ export class Channel {
         return;
       }
       invariant(!(frame instanceof Placed), 'what was placed is not sent again');
-      // A frame of any length may go alone, so that no bound on the window can stop the session.
-      if (this.#underWay > 0 && this.#underWay + frame.length > this.#windowBytes) return;
+      if (!this.#window.allows(frame.length)) return;
       this.#next += 1;
-      this.#underWay += frame.length;
+      this.#window.sent(frame.length);
       const connection = this.#connection;
-      this.#full = !connection.write(dataHeader(frame.length), frame);
+      this.#full = !connection.send(PACKET.data, frame);
       if (!this.#full) this.#written = this.#next;
-      if (!connection.hasPlaced) continue;
+      if (!connection.isPlaced) continue;
       this.#kept[at] = new Placed(frame.length);
       // Soon again, while it is still near to the processor.
       spareFrame(frame);
@@ -283,6 +306,7 @@ export class Channel {
     if (count < this.#first || count > most) {
       throw new ProtocolError(`${count} frames were taken of ${this.#first} to ${most}`);
     }
+    if (count === this.#first) return;
     let bytes = 0;
     const frames: Uint8Array[] = [];
     for (const [at, frame] of this.#kept.splice(0, count - this.#first).entries()) {
@@ -291,8 +315,9 @@ export class Channel {
     }
     this.#first = count;
     this.#next = Math.max(this.#next, count);
-    this.#underWay -= Math.min(bytes, this.#underWay);
-    this.#keptBytes -= bytes;
-    if (bytes > 0) this.#events.onTaken?.(bytes, frames);
+    this.#window.taken(Math.min(bytes, this.#window.underWay));
+    const hasRoom = this.#credit.taken(bytes);
+    this.#events.onTaken?.(bytes, frames);
+    if (hasRoom && !this.#isDeaf) this.#events.onRoom?.();
   }
 }

@@ -1,5 +1,8 @@
 import type { CompressionMode } from '../../proto/compression.js';
-import { monotonicNow } from '../machine/clock.js';
+import { decodeCount, HEADER_BYTES, PACKET, type PacketKind } from '../../proto/wire/packet.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../machine/clock.js';
+import type { Timer } from '../machine/timer.js';
+import type { FormLine, FrameForm } from './connection.js';
 import { DeliveryRate, SAMPLE_BYTES } from './delivery-rate.js';
 import { PackPolicy } from './pack-policy.js';
 import { packFrame, unpackFrame } from './packed-frame.js';
@@ -9,85 +12,118 @@ const PROBE_MS = 1000;
 /** A longer time without anything to send is a pause of the sender's, in milliseconds. */
 const PAUSE_MS = 2;
 
-/** Packs the frames of one connection where that pays, and measures the connection for it. */
-export class FramePacker {
+/** How long the second frame waits at most for the acknowledgement of the first long one, in milliseconds. */
+const FIRST_WAIT_MS = 100;
+
+/** Compresses the frames of one connection if they arrive sooner for it, and measures the connection to know that. */
+export class FramePacker implements FrameForm {
+  readonly kind: PacketKind = PACKET.packed;
+  readonly isPlaced = false;
   readonly #policy: PackPolicy;
   readonly #now: () => number;
   readonly #rate = new DeliveryRate();
-  /** When each ping left whose answer has not come. */
+  /** When each ping left whose pong has not arrived. */
   readonly #pings: number[] = [];
+  #line: FormLine | undefined;
+  /** The length of the frame that is being sent. */
+  #length = 0;
   #probedAt = Number.NEGATIVE_INFINITY;
-  /** When the connection could last have taken more than it was given. */
+  /** When the connection could last have taken another frame. */
   #freeAt = Number.NEGATIVE_INFINITY;
-  #full = false;
-  #waited = false;
+  /** The carrier takes no packets now. */
+  #carrierFull = false;
+  /** While it runs, the frames after the first long one wait. */
+  #wait: Timer | undefined;
+  #hasWaited = false;
 
   constructor(mode: CompressionMode, now: () => number = monotonicNow) {
     this.#policy = new PackPolicy(mode);
     this.#now = now;
   }
 
-  /** The body of a `packed` packet for a frame that is about to be sent; undefined where it goes as it is. */
-  pack(frame: Uint8Array): Uint8Array | undefined {
+  start(line: FormLine): void {
+    this.#line = line;
+  }
+
+  encode(frame: Uint8Array): Uint8Array | undefined {
+    this.#length = frame.length;
+    this.#probe();
     const start = this.#now();
     const bandwidth = this.#rate.bytesPerMs ?? this.#rate.most(start);
     if (this.#policy.choose(frame.length, bandwidth, this.#rate.queueMs(start)) === 'raw') return undefined;
     const packed = packFrame(frame);
     const ms = this.#now() - start;
     // The link was not paused for that.
-    if (!this.#full) this.#freeAt += ms;
+    if (!this.#isFull) this.#freeAt += ms;
     return this.#policy.packed(frame.length, packed.length, ms, bandwidth) ? packed : undefined;
   }
 
-  /** The frame in the body of a `packed` packet of the peer's. @throws ProtocolError where there is none. */
-  unpack(body: Uint8Array): Uint8Array {
-    return unpackFrame(body);
-  }
-
-  /** Whether to ask for the round trip ahead of a frame of so many bytes. */
-  wantsProbe(length: number): boolean {
-    if (length < SAMPLE_BYTES || !this.#rate.idle || this.#now() - this.#probedAt < PROBE_MS) return false;
-    this.#probedAt = this.#now();
-    return true;
-  }
-
   /**
-   * Whether the frames behind the first long one are to wait a little, for its acknowledgement or for none to
-   * come: the system's buffers would take megabytes of them before anything is known of the link. True once.
+   * The frames after the first long one wait a little for its acknowledgement. Otherwise the system's buffers would take
+   * megabytes of frames before the speed of the line is known.
    */
-  get wantsWait(): boolean {
-    if (this.#waited || !this.#rate.unsure) return false;
-    this.#waited = true;
-    this.#full = true;
+  sent(bytes: number, more: boolean): boolean {
+    const now = this.#now();
+    this.#rate.sent(now, HEADER_BYTES + bytes, !this.#isFull && now - this.#freeAt > PAUSE_MS);
+    this.#freeAt = now;
+    this.#carrierFull = !more;
+    if (bytes < this.#length) this.#line?.saved(this.#length - bytes, 'sent');
+    if (this.#hasWaited || !this.#rate.unsure) return more;
+    this.#hasWaited = true;
+    this.#wait = setTimeout(this.#endWait, FIRST_WAIT_MS);
+    return false;
+  }
+
+  drained(): boolean {
+    this.#carrierFull = false;
+    if (this.#wait) return false;
+    this.#freeAt = this.#now();
     return true;
   }
 
-  /** A frame was given to the connection, as a packet of so many bytes; `full` where it takes no more for now. */
-  sent(bytes: number, full: boolean): void {
-    const now = this.#now();
-    this.#rate.sent(now, bytes, !this.#full && now - this.#freeAt > PAUSE_MS);
-    this.#freeAt = now;
-    this.#full = full;
+  decode(body: Uint8Array): Uint8Array {
+    const frame = unpackFrame(body);
+    this.#line?.saved(frame.length - body.length, 'received');
+    return frame;
   }
 
-  /** The connection takes more again. */
-  drained(): void {
-    this.#full = false;
-    this.#freeAt = this.#now();
-  }
-
-  /** The peer has taken so many more frames. */
-  acknowledged(count: number): void {
-    this.#rate.acknowledged(this.#now(), count);
+  hear(kind: number | undefined, body: Uint8Array): boolean {
+    if (kind === PACKET.pong) {
+      const at = this.#pings.shift();
+      if (at !== undefined) this.#rate.roundTrip(this.#now() - at);
+    } else if (kind === PACKET.ack) {
+      const count = decodeCount(body) - (this.#line?.acknowledged ?? 0);
+      this.#rate.acknowledged(this.#now(), Math.max(count, 0));
+      if (this.#wait) this.#endWait();
+    }
+    return false;
   }
 
   pinged(): void {
     this.#pings.push(this.#now());
   }
 
-  /** The answer to the oldest ping. */
-  ponged(): void {
-    const at = this.#pings.shift();
-    if (at !== undefined) this.#rate.roundTrip(this.#now() - at);
+  close(): void {
+    clearTimeout(this.#wait);
+    this.#line = undefined;
+  }
+
+  get #isFull(): boolean {
+    return this.#carrierFull || this.#wait !== undefined;
+  }
+
+  readonly #endWait = () => {
+    clearTimeout(this.#wait);
+    this.#wait = undefined;
+    if (this.#carrierFull) return;
+    this.#freeAt = this.#now();
+    this.#line?.goOn();
+  };
+
+  /** Measures the round trip before a long frame. */
+  #probe(): void {
+    if (this.#length < SAMPLE_BYTES || !this.#rate.idle || this.#now() - this.#probedAt < PROBE_MS) return;
+    this.#probedAt = this.#now();
+    this.#line?.ping();
   }
 }

@@ -18,10 +18,8 @@ import { harmlessLines } from '../../proto/harmless.js';
 import { inOneLine } from '../../proto/listed-adapters.js';
 import type { ShareCommand, ShareReport } from '../../proto/shares.js';
 import type { Work } from '../../proto/work.js';
-import type { ByteStream } from '../channel/byte-stream.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
 import { packageFile } from '../machine/package-files.js';
-import { NearStream } from '../near/near-stream.js';
 import { HandedConnections } from './handed-connections.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
@@ -97,7 +95,7 @@ export class ExecutorChild {
   readonly #events: ExecutorChildEvents;
   /** Undefined until it is started. */
   #child: ChildProcess | undefined;
-  #pipe: ByteStream | undefined;
+  #pipe: Socket | undefined;
   /** What it was told before that. */
   readonly #untold: ExecutorCommand[] = [];
   /** The connections that the process has not said to have yet. */
@@ -145,7 +143,7 @@ export class ExecutorChild {
     });
     // Its types leave out that there is none of it where no more files may be open.
     const pipe = (child.stdio as ChildProcess['stdio'] | undefined)?.[3];
-    this.#pipe = piped && pipe ? NearStream.over(pipe as Socket) : undefined;
+    this.#pipe = piped ? ((pipe ?? undefined) as Socket | undefined) : undefined;
     return child;
   }
 
@@ -155,7 +153,7 @@ export class ExecutorChild {
   }
 
   /** Where a private host's session is carried; absent where the process could not be started, as onExit says. */
-  get pipe(): ByteStream | undefined {
+  get pipe(): Socket | undefined {
     return this.#pipe;
   }
 

@@ -1,12 +1,12 @@
 import { ProtocolError } from '../../proto/errors.js';
 import {
-  dataHeader,
+  countBody,
   decodeCount,
   decodeObject,
-  encodeCount,
-  encodeObject,
-  encodePacket,
+  NOTHING,
+  objectBody,
   PACKET,
+  type PacketKind,
 } from '../../proto/wire/packet.js';
 
 /**
@@ -79,42 +79,43 @@ function readValue(member: Member, body: Uint8Array): unknown {
 }
 
 /**
- * The packet for a message, in the pieces that it is written in. A piece may be a view of the message's bytes.
+ * The packet for a message. Its body may be a view of the message's bytes.
  *
  * @param token is put into a hello or a resume: a message has none, since gRPC carries it as metadata.
  * @throws ProtocolError where the message has no member that is known.
  */
-export function packetOf(message: SessionMessage, token?: string): Uint8Array[] {
+export function packetOf(message: SessionMessage, token?: string): { kind: PacketKind; body: Uint8Array } {
   const member = message.message as Member;
   if (!Object.hasOwn(KINDS, member)) throw new ProtocolError('a message is empty, or of a later version');
-  const kind = KINDS[member];
-  const value = message[member];
+  return { kind: KINDS[member], body: bodyOf(member, message[member], token) };
+}
+
+function bodyOf(member: Member, value: unknown, token: string | undefined): Uint8Array {
   switch (member) {
-    case 'frame': {
-      const frame = value as Uint8Array;
-      return [dataHeader(frame.length), frame];
-    }
+    case 'frame':
+      return value as Uint8Array;
     case 'packed': {
       const { length, bytes } = value as { length: number; bytes: Uint8Array };
-      const announced = new Uint8Array(LENGTH_BYTES);
-      new DataView(announced.buffer).setUint32(0, length, true);
-      return [dataHeader(LENGTH_BYTES + bytes.length, kind), announced, bytes];
+      const body = new Uint8Array(LENGTH_BYTES + bytes.length);
+      new DataView(body.buffer).setUint32(0, length, true);
+      body.set(bytes, LENGTH_BYTES);
+      return body;
     }
     case 'ack':
     case 'resumed':
-      return [encodeCount(kind, value as number)];
+      return countBody(value as number);
     case 'welcome': {
       const { contents, ...welcome } = present(value as object) as { contents?: { filter: Uint8Array } };
-      if (!contents) return [encodeObject(kind, welcome)];
+      if (!contents) return objectBody(welcome);
       const filter = Buffer.from(contents.filter).toString('base64');
-      return [encodeObject(kind, { ...welcome, contents: { ...contents, filter } })];
+      return objectBody({ ...welcome, contents: { ...contents, filter } });
     }
     case 'hello':
     case 'resume':
     case 'end':
-      return [encodeObject(kind, { ...present(value as object), token })];
+      return objectBody({ ...present(value as object), token });
     default:
-      return [encodePacket(kind)];
+      return NOTHING;
   }
 }
 

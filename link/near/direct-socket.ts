@@ -1,84 +1,88 @@
 import { writeSync } from 'node:fs';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { ByteStream, Receiver } from '../channel/byte-stream.js';
 import { runtimeName } from '../machine/runtime.js';
-import { handleOf } from './socket-handle.js';
 
-/** What is read at once before there is a receiver, in bytes. */
+/** Takes the bytes that a socket reads. */
+export interface Reader {
+  /** Memory for the next read. The socket owns it until it pushes the bytes that it read. */
+  room(): Uint8Array;
+  /** Takes read bytes. A piece that is not in the memory of `room` may only be read during the call. */
+  push(piece: Uint8Array): void;
+}
+
+/** How many bytes are read while there is no reader. */
 const FIRST_BYTES = 64 << 10;
 
 /**
- * A socket that reads into its receiver's own memory, and emits no 'data'. A stream's readable side takes memory of
+ * A socket that reads into its reader's own memory, and emits no 'data'. A stream's readable side takes memory of
  * 64 KiB for each piece that it reads, hands it over in calls of its own, and the piece is then copied to where it
  * belongs: over loopback that halves the speed.
  */
 export class DirectSocket extends Socket {
   readonly #inlet: Inlet;
 
-  constructor(options?: SocketConstructorOpts) {
+  private constructor(handle: object) {
     const inlet = new Inlet();
-    // Node asks for the memory as soon as there is a handle: now, if there is one already. (Its types have `onread`
-    // for sockets that connect alone.)
-    super({ ...options, onread: inlet } as SocketConstructorOpts);
+    // `handle` and `onread` are options that the types of net leave out. net asks for memory at once.
+    super({ handle, readable: true, writable: true, onread: inlet } as unknown as SocketConstructorOpts);
     this.#inlet = inlet;
   }
 
   /**
-   * The connection of a socket from which nothing was read and to which nothing was written: that is of no use
-   * afterwards, and closes with this one. The stream itself where it has no connection of its own that could be had:
-   * TLS reads in a way of its own, what is closed has none, and other runtimes keep theirs elsewhere than Node.
+   * Takes over the connection of a socket that has read and written nothing. The given socket is useless afterwards, and
+   * closes with this one. Undefined if the connection cannot be taken over: TLS reads in a way of its own, a closed
+   * socket has no connection, and other runtimes keep it elsewhere than Node.
    */
-  static over(stream: ByteStream): ByteStream {
-    if (!(stream instanceof Socket) || stream instanceof TLSSocket || stream instanceof DirectSocket)
-      return stream;
-    if (runtimeName() !== 'Node') return stream;
-    const handle = handleOf(stream);
-    if (!handle) return stream;
-    (stream as unknown as { _handle: null })._handle = null;
-    // Both are net's own ways, which its types leave out: a process that is given a connection makes its socket so.
-    const direct = new DirectSocket({ handle, readable: true, writable: true } as SocketConstructorOpts);
+  static over(stream: object): DirectSocket | undefined {
+    if (!(stream instanceof Socket) || stream instanceof TLSSocket || runtimeName() !== 'Node')
+      return undefined;
+    const given = stream as unknown as { _handle: object | null };
+    const handle = given._handle;
+    if (!handle) return undefined;
+    given._handle = null;
+    const direct = new DirectSocket(handle);
     direct.once('close', () => stream.destroy());
     return direct;
   }
 
+  /** The connection's descriptor; -1 if it has none, for example when it is closed. */
+  get fd(): number {
+    return (this as unknown as { _handle: { fd?: number } | null })._handle?.fd ?? -1;
+  }
+
+  /** Gives all bytes to a reader: those that were read, and those that will be. */
+  deliver(reader: Reader): void {
+    this.#inlet.reader = reader;
+    for (const piece of this.#inlet.early.splice(0)) reader.push(piece);
+  }
+
   /**
-   * Writes by a call of the system, where nothing waits to be written, what that takes at once: it need not pass the
-   * stream's code. Returns how many bytes it took; the rest is to be written as ever.
+   * Writes directly by a system call, which is cheaper than the stream's code, if no bytes wait to be written. Returns how
+   * many bytes the system took. Write the rest to the stream.
    */
   writeNow(bytes: Uint8Array): number {
-    if (this.writableLength > 0 || this.writableCorked > 0 || !this.writable || this.connecting) return 0;
-    const { fd = -1 } = handleOf(this) ?? {};
+    if (this.writableLength > 0 || !this.writable || this.fd < 0) return 0;
     try {
-      return fd < 0 ? 0 : writeSync(fd, bytes);
+      return writeSync(this.fd, bytes);
     } catch {
-      // It takes none now, or is broken, which the stream finds out and tells.
+      // It takes no bytes now, or it is broken. The stream notices and reports that.
       return 0;
     }
   }
-
-  /** Gives what was read, and all that will be, to a receiver. */
-  deliver(receiver: Receiver): void {
-    this.#inlet.deliver(receiver);
-  }
 }
 
-/** What net asks for memory, and tells what was read. */
+/** The two functions by which net asks for memory and reports reads. */
 class Inlet {
-  #receiver: Receiver | undefined;
-  readonly #early: Uint8Array[] = [];
+  reader: Reader | undefined;
+  readonly early: Uint8Array[] = [];
 
-  readonly buffer = (): Uint8Array => this.#receiver?.room() ?? new Uint8Array(FIRST_BYTES);
+  readonly buffer = (): Uint8Array => this.reader?.room() ?? new Uint8Array(FIRST_BYTES);
 
   readonly callback = (length: number, bytes: Uint8Array): boolean => {
     const piece = bytes.subarray(0, length);
-    if (this.#receiver) this.#receiver.push(piece);
-    else this.#early.push(piece);
+    if (this.reader) this.reader.push(piece);
+    else this.early.push(piece);
     return true;
   };
-
-  deliver(receiver: Receiver): void {
-    this.#receiver = receiver;
-    for (const piece of this.#early.splice(0)) receiver.push(piece);
-  }
 }

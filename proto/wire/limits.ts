@@ -39,13 +39,6 @@ export const LIMITS = {
 export const WINDOW_FRAMES: number = LIMITS.windowBytes / LIMITS.frameBytes;
 
 /**
- * The bytes that may wait for the peer before who makes more of them is to wait too, and until there are half as
- * many: as many as may be under way, so that a long line is kept full.
- */
-export const HIGH_WATER_BYTES: number = LIMITS.windowBytes;
-export const LOW_WATER_BYTES: number = HIGH_WATER_BYTES / 2;
-
-/**
  * The longest upload or download that travels as one command or reply, in bytes; a longer one goes in parts of
  * at most that. A part and the little that goes beside it fit one frame, so that neither side has to put it
  * together, and so that it is used while the next one is under way. A multiple of 8, as every mapped range begins

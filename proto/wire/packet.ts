@@ -47,29 +47,32 @@ export const PACKET_LIMIT: number = LIMITS.frameBytes + 1;
 
 /** The bytes in front of each packet of a stream: its length as a little-endian 32-bit number. */
 export const LENGTH_BYTES = 4;
+/** The bytes in front of a packet's body: the packet's length, and its kind. */
+export const HEADER_BYTES: number = LENGTH_BYTES + 1;
 
-/** The bytes in front of a packet of `length` bytes. */
-export function lengthHeader(length: number): Uint8Array {
-  const header = new Uint8Array(LENGTH_BYTES);
-  new DataView(header.buffer).setUint32(0, length, true);
+function writeHeader(bytes: Uint8Array, kind: PacketKind, bodyLength: number): void {
+  const length = bodyLength + 1;
+  bytes[0] = length;
+  bytes[1] = length >>> 8;
+  bytes[2] = length >>> 16;
+  bytes[3] = length >>> 24;
+  bytes[4] = kind;
+}
+
+/** The header of a packet with so many bytes of body: a frame's, unless another kind is given. */
+export function dataHeader(bodyLength: number, kind: PacketKind = PACKET.data): Uint8Array {
+  const header = new Uint8Array(HEADER_BYTES);
+  writeHeader(header, kind, bodyLength);
   return header;
 }
 
-/** What goes in front of a frame of so many bytes: its packet's length and kind. */
-export function dataHeader(length: number, kind: PacketKind = PACKET.data): Uint8Array {
-  const header = new Uint8Array(LENGTH_BYTES + 1);
-  header.set(lengthHeader(length + 1));
-  header[LENGTH_BYTES] = kind;
-  return header;
-}
-
-/** The packet for a frame that lies in a shared file. */
-export function encodePlace(slot: number, length: number): Uint8Array {
+/** The body that says where a frame lies in a shared file. */
+export function placeBody(slot: number, length: number): Uint8Array {
   const body = new Uint8Array(8);
   const view = new DataView(body.buffer);
   view.setUint32(0, slot, true);
   view.setUint32(4, length, true);
-  return encodePacket(PACKET.placed, body);
+  return body;
 }
 
 /** @throws ProtocolError where the body names no place. */
@@ -81,23 +84,35 @@ export function decodePlace(body: Uint8Array): { slot: number; length: number } 
 
 /** A packet with its length in front. */
 export function encodePacket(kind: PacketKind, body: Uint8Array = NOTHING): Uint8Array {
-  const packet = new Uint8Array(LENGTH_BYTES + 1 + body.length);
-  packet.set(lengthHeader(body.length + 1));
-  packet[LENGTH_BYTES] = kind;
-  packet.set(body, LENGTH_BYTES + 1);
+  const packet = new Uint8Array(HEADER_BYTES + body.length);
+  writeHeader(packet, kind, body.length);
+  packet.set(body, HEADER_BYTES);
   return packet;
+}
+
+/** The body of a packet that has none. */
+export const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** The body of a packet that carries an object. */
+export function objectBody(value: object): Uint8Array {
+  return encoder.encode(JSON.stringify(value));
 }
 
 /** A packet that carries an object. */
 export function encodeObject(kind: PacketKind, value: object): Uint8Array {
-  return encodePacket(kind, encoder.encode(JSON.stringify(value)));
+  return encodePacket(kind, objectBody(value));
+}
+
+/** The body of a packet that carries a count. */
+export function countBody(count: number): Uint8Array {
+  const body = new Uint8Array(8);
+  new DataView(body.buffer).setBigUint64(0, BigInt(count), true);
+  return body;
 }
 
 /** A packet that carries a count. */
 export function encodeCount(kind: PacketKind, count: number): Uint8Array {
-  const body = new Uint8Array(8);
-  new DataView(body.buffer).setBigUint64(0, BigInt(count), true);
-  return encodePacket(kind, body);
+  return encodePacket(kind, countBody(count));
 }
 
 /** @throws ProtocolError where the body is no count. */
@@ -123,5 +138,3 @@ export function decodeObject(body: Uint8Array): Record<string, unknown> {
   if (typeof value !== 'object' || value === null) throw new ProtocolError('a packet carries no object');
   return value as Record<string, unknown>;
 }
-
-const NOTHING = new Uint8Array(0);

@@ -6,13 +6,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ReadParts } from '#farlight/client/api/buffers/mapping.js';
 import { create } from '#farlight/client/index.js';
 import { type Dialer, HostLink } from '#farlight/client/transport/host-link.js';
-import { hostTransport } from '#farlight/client/transport/host-transport.js';
-import { remoteHost } from '#farlight/client/transport/open.js';
+import { networkHost, remoteHost } from '#farlight/client/transport/open.js';
 import type { Transport } from '#farlight/client/transport/transport.js';
-import type { ByteStream } from '#farlight/link/channel/byte-stream.js';
-import { VERSION_KEY } from '#farlight/link/grpc/grpc-stream.js';
+import type { Carrier } from '#farlight/link/channel/carrier.js';
+import { VERSION_KEY } from '#farlight/link/grpc/grpc-carrier.js';
 import { sessionsService } from '#farlight/link/grpc/host-service.js';
 import type { SessionMessage } from '#farlight/link/grpc/session-messages.js';
+import { SocketCarrier } from '#farlight/link/near/socket-carrier.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
 import { uncleared } from '#farlight/proto/wire/memory.js';
 import { FakeGpu } from '../support/fake-gpu.js';
@@ -190,7 +190,7 @@ async function eagerHost(): Promise<string> {
 
 describe('a link', () => {
   it.each([
-    ['in this thread', hostTransport],
+    ['in this thread', networkHost],
     ['in a thread of its own', remoteHost],
   ])('%s closes if its host acknowledges frames before a welcome', async (_, way) => {
     const client = new SessionClient(way(await eagerHost()));
@@ -205,11 +205,11 @@ describe('a link', () => {
     const closed = (dialer: Partial<Dialer>) =>
       new Promise<FarlightError | undefined>((onClose) => {
         const events = { onWelcome: () => {}, onFrame: () => {}, onDrain: () => {}, onClose };
-        const connect = async (): Promise<ByteStream> => new Pipe();
+        const connect = async (): Promise<Carrier> => new SocketCarrier(new Pipe(), { greets: true });
         const hungUp = async () => Promise.reject(new Error('the probe failed'));
-        new HostLink({ url: 'grpc://host', token: undefined, connect, hungUp, ...dialer }, {}, HELLO, events);
+        new HostLink({ url: 'grpc://host', connect, hungUp, ...dialer }, {}, HELLO, events);
       });
-    const useless = closed({ connect: async () => ({}) as ByteStream });
+    const useless = closed({ connect: async () => ({}) as Carrier });
     expect(await useless).toMatchObject({ code: 'DISCONNECTED', message: expect.stringMatching(/grpc:/) });
     expect(await closed({})).toMatchObject({ code: 'UNREACHABLE' });
   });

@@ -16,6 +16,10 @@ class Turned implements TurnedLink {
   stuck = false;
   readonly turns: (() => void)[] = [];
 
+  get hasRoom(): boolean {
+    return this.underWay <= 12 * MIB;
+  }
+
   send(frame: Uint8Array): boolean {
     this.underWay += frame.length;
     return this.underWay < 16 * MIB;
@@ -55,7 +59,7 @@ function nearLink() {
   return { link, under, turns, log, events: inner as unknown as LinkEvents };
 }
 
-it('blocks a sender until less than half is under way, and no longer', () => {
+it('blocks a sender until there is room, and no longer', () => {
   const { link, under, turns } = nearLink();
   link.send(new Uint8Array(16 * MIB));
   const take = () => {
@@ -63,13 +67,13 @@ it('blocks a sender until less than half is under way, and no longer', () => {
   };
   turns.push(...Array.from({ length: 12 }, () => take));
   link.awaitRoom();
-  expect([under.underWay, turns.length, under.turned]).toEqual([7 * MIB, 3, 9]);
+  expect([under.underWay, turns.length, under.turned]).toEqual([12 * MIB, 8, 4]);
   link.close();
 });
 
 it('looks again if nothing has come', () => {
   const { link, under } = nearLink();
-  under.underWay = 9 * MIB;
+  under.underWay = 13 * MIB;
   const { turn } = under;
   under.turn = function () {
     if (this.turned === 10) this.underWay = 0;

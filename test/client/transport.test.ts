@@ -166,7 +166,7 @@ describe('a private host', () => {
     const entry = new URL('../support/nonsense-executor.mjs', import.meta.url);
     expect(await new SessionClient(privateHost({ entry })).closed).toMatchObject({
       code: 'DISCONNECTED',
-      message: expect.stringMatching(/connection to the GPU executor cannot go on: a frame of \d+ bytes/),
+      message: expect.stringMatching(/connection to the GPU executor cannot go on: a packet of \d+ bytes/),
     });
   });
 

@@ -3,7 +3,7 @@ import { type AddressInfo, createConnection } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 import { webSessions } from '#farlight/server/daemon/door/web-sessions.js';
 import { Daemon } from '#farlight/server/daemon.js';
@@ -46,7 +46,7 @@ function shake(daemon: Daemon, headers: Record<string, string>): Promise<number>
 function say(daemon: Daemon, bytes: Uint8Array, messageBytes = bytes.length) {
   const socket = new WebSocket(`${webAddress(daemon)}/session`);
   const packets: Uint8Array[] = [];
-  const decoder = new FrameDecoder((packet) => packets.push(packet.slice()), PACKET_LIMIT);
+  const decoder = new PacketDecoder((packet) => packets.push(packet.slice()), PACKET_LIMIT);
   let prefaceLeft = PREFACE.length;
   socket.on('open', () => {
     for (let at = 0; at < bytes.length; at += messageBytes)

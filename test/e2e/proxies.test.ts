@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
-import { hostTransport } from '#farlight/client/transport/host-transport.js';
+import { networkHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
@@ -52,7 +52,7 @@ async function startSeveral(kind: ProxyKind, choice: ProxySetting['choice']) {
 }
 
 function open(url: string, silence?: { pingMs: number; deadMs: number }): SessionClient {
-  const client = new SessionClient(hostTransport(url, { compression: 'off', silence }), HELLO);
+  const client = new SessionClient(networkHost(url, { compression: 'off', silence }), HELLO);
   cleanups.push(() => client.link.close());
   return client;
 }

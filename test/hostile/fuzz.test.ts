@@ -4,8 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import { Channel } from '#farlight/link/channel/channel.js';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
 import { unpackFrame } from '#farlight/link/channel/packed-frame.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { hashContent } from '#farlight/link/machine/hashing.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import {
@@ -166,8 +166,8 @@ function hear(pieces: readonly Uint8Array[], seen: { hellos: number; frames: num
       seen.frames += 1;
     },
   });
-  channel.attach({ write: () => true }, 0);
-  const packets = new FrameDecoder((packet) => {
+  channel.attach({ send: () => true }, 0);
+  const packets = new PacketDecoder((packet) => {
     const body = packet.subarray(1);
     if (packet[0] === PACKET.packed) channel.receive(PACKET.data, unpackFrame(body));
     else channel.receive(packet[0], body);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
-import type { HostOptions } from '#farlight/client/transport/host-transport.js';
+import type { HostOptions } from '#farlight/client/transport/host-link.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';

@@ -1,24 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import { Channel, type ChannelBounds, type ChannelConnection } from '#farlight/link/channel/channel.js';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { frameMemory } from '#farlight/proto/wire/memory.js';
-import { decodeCount, encodeCount, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
+import { decodeCount, encodeCount, PACKET, type PacketKind } from '#farlight/proto/wire/packet.js';
 
 /** A connection that writes down what it is given, and says that it is full when told to. */
 class Wire implements ChannelConnection {
   readonly packets: { kind: number | undefined; body: Uint8Array }[] = [];
   full = false;
-  hasPlaced = false;
-  readonly #decoder = new FrameDecoder(
-    (packet) => this.packets.push({ kind: packet[0], body: packet.subarray(1) }),
-    PACKET_LIMIT,
-  );
+  isPlaced = false;
 
-  write(packet: Uint8Array, body?: Uint8Array): boolean {
-    this.#decoder.push(packet);
-    if (body) this.#decoder.push(body);
+  send(kind: PacketKind, body: Uint8Array): boolean {
+    this.packets.push({ kind, body: body.slice() });
     return !this.full;
   }
 
@@ -152,11 +146,11 @@ describe('a frame that a connection has placed', () => {
     const { channel, taken } = make({ windowBytes: 3 * LIMITS.frameBytes, ackBytes: 40 });
     const wire = new Wire();
     channel.attach(wire, 0);
-    wire.hasPlaced = true;
+    wire.isPlaced = true;
     const [first, second] = [frameMemory(LIMITS.frameBytes), frameMemory(LIMITS.frameBytes)];
     channel.send(first.fill(1));
     expect(frameMemory(LIMITS.frameBytes).buffer).toBe(first.buffer);
-    wire.hasPlaced = false;
+    wire.isPlaced = false;
     channel.send(second.fill(2));
     expect(frameMemory(LIMITS.frameBytes).buffer).not.toBe(second.buffer);
     expect([channel.keptBytes, wire.frames]).toEqual([2 * LIMITS.frameBytes, [1, 2]]);
@@ -174,7 +168,7 @@ describe('a frame that a connection has placed', () => {
       const wire = new Wire();
       channel.attach(wire, 0);
       channel.send(frame(1));
-      wire.hasPlaced = true;
+      wire.isPlaced = true;
       channel.send(frame(2));
       channel.detach();
       const attach = () => channel.attach(new Wire(), peerTook);

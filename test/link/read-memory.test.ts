@@ -6,21 +6,21 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, it } from 'vitest';
 import { Channel } from '#farlight/link/channel/channel.js';
-import { ChannelSocket } from '#farlight/link/channel/channel-socket.js';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { Connection } from '#farlight/link/channel/connection.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { deferred } from '#farlight/link/machine/deferred.js';
-import { NearStream } from '#farlight/link/near/near-stream.js';
+import { type NearCarrier, nearCarrier } from '#farlight/link/near/near-carrier.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { hasFrameMemory, spareFrame } from '#farlight/proto/wire/memory.js';
-import { encodeCount, lengthHeader, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
+import { encodeCount, encodePacket, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
   for (const clean of cleanups.splice(0).reverse()) clean();
 });
 
-/** A stream of the program's own thread, and the other end of its connection. */
-async function pair(): Promise<{ near: NearStream; peer: Socket }> {
+/** A carrier of the program's own thread, and the other end of its connection. */
+async function pair(): Promise<{ near: NearCarrier; peer: Socket }> {
   const folder = mkdtempSync(join(tmpdir(), 'farlight-memory-'));
   cleanups.push(() => rmSync(folder, { recursive: true }));
   const { promise, resolve } = deferred<Socket>();
@@ -30,9 +30,9 @@ async function pair(): Promise<{ near: NearStream; peer: Socket }> {
   await once(server.listen(path), 'listening');
   const socket = connect(path);
   await once(socket, 'connect');
-  const near = NearStream.over(socket) as NearStream;
+  const near = nearCarrier(socket) as NearCarrier;
   const peer = await promise;
-  cleanups.push(() => near.destroy());
+  cleanups.push(() => near.abort());
   cleanups.push(() => peer.destroy());
   return { near, peer };
 }
@@ -43,18 +43,22 @@ const BYTES = Uint8Array.from({ length: LIMITS.frameBytes + 10_000 }, (_, at) =>
 /** Of no two frames the same. */
 const content = (length: number, seed: number) => BYTES.slice(seed * 997, seed * 997 + length);
 
-/** What reads frames from a stream, and how much it was given. */
-function reader(near: NearStream, onFrame: (frame: Uint8Array) => void) {
-  const decoder = new FrameDecoder(onFrame, PACKET_LIMIT);
+/** Has a carrier hand on the frames that it reads, and counts the bytes that it has read. */
+function reader(near: NearCarrier, onFrame: (frame: Uint8Array) => void) {
   const read = { bytes: 0 };
-  near.deliver({
-    room: () => decoder.room(),
-    push: (piece) => {
-      read.bytes += piece.length;
-      decoder.push(piece);
+  const push = near.push.bind(near);
+  near.push = (piece) => {
+    read.bytes += piece.length;
+    push(piece);
+  };
+  near.start({
+    onPacket: (_, frame) => onFrame(frame),
+    onDrain: () => {},
+    onBroken: (error) => {
+      throw error;
     },
+    onGone: () => {},
   });
-  near.resume();
   return read;
 }
 
@@ -70,7 +74,7 @@ interface Cut {
 
 /** Has a stream of bytes come in these pieces, over and over. */
 async function deliver(
-  { near, peer }: { near: NearStream; peer: Socket },
+  { near, peer }: { near: NearCarrier; peer: Socket },
   read: { bytes: number },
   stream: Uint8Array,
   cuts: readonly Cut[],
@@ -88,7 +92,7 @@ async function deliver(
 }
 
 const framed = (frames: readonly Uint8Array[]) =>
-  Buffer.concat(frames.flatMap((frame) => [lengthHeader(frame.length), frame]));
+  Buffer.concat(frames.map((frame) => encodePacket(PACKET.data, frame)));
 
 it("a frame that the event loop began and a turn completed is nobody else's when it was handed on", async () => {
   const ends = await pair();
@@ -156,11 +160,11 @@ it('the memory of a frame that still waits to be written does not serve again wh
     onTaken: (bytes, frames) => taken.push([bytes, frames.length]),
   });
   const lengths = [LIMITS.frameBytes, LIMITS.frameBytes - 1];
-  const socket = new ChannelSocket(near, {
+  const connection = new Connection(near, {
     channel,
     events: { onPacket: () => {}, onBroken: () => {}, onGone: () => {} },
   });
-  channel.attach(socket, 0);
+  channel.attach(connection, 0);
   for (const [seed, each] of lengths.entries()) channel.send(content(each, seed));
   // It has read nothing.
   peer.write(encodeCount(PACKET.ack, 1));
@@ -168,7 +172,7 @@ it('the memory of a frame that still waits to be written does not serve again wh
   expect(taken).toEqual([[lengths[0], 0]]);
   // What it reads is what was sent.
   const frames: Uint8Array[] = [];
-  const decoder = new FrameDecoder((packet) => frames.push(packet.slice(1)), PACKET_LIMIT);
+  const decoder = new PacketDecoder((packet) => frames.push(packet.slice(1)), PACKET_LIMIT);
   peer.on('data', (piece) => decoder.push(piece));
   peer.resume();
   while (frames.length < lengths.length) await nextTurn();

@@ -18,8 +18,8 @@ const WAYS = {
 
 /** A packet without its length, as it arrives after it crossed gRPC. */
 function across(way: keyof typeof WAYS, packet: Uint8Array, token?: string): Uint8Array {
-  const pieces = packetOf(WAYS[way](messageOf(packet[4], packet.subarray(5))), token);
-  return Uint8Array.from(Buffer.concat(pieces));
+  const { kind, body } = packetOf(WAYS[way](messageOf(packet[4], packet.subarray(5))), token);
+  return encodePacket(kind, body);
 }
 
 const HELLO = { protocolMin: 2, protocolMax: 3, version: '0.1.0', program: 'a.mjs' };

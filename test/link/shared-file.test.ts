@@ -17,12 +17,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Channel } from '#farlight/link/channel/channel.js';
-import { ChannelSocket, type ChannelSocketOptions } from '#farlight/link/channel/channel-socket.js';
+import { Connection } from '#farlight/link/channel/connection.js';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import { SharedFile } from '#farlight/link/near/shared-file.js';
+import { SharedFrames } from '#farlight/link/near/shared-frames.js';
+import { SocketCarrier } from '#farlight/link/near/socket-carrier.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
-import { encodeObject, encodePacket, encodePlace, PACKET } from '#farlight/proto/wire/packet.js';
+import { objectBody, PACKET, placeBody } from '#farlight/proto/wire/packet.js';
 
 /** The files are memory of Linux, where a container may have none. */
 const onLinux = describe.runIf(existsSync('/dev/shm'));
@@ -182,21 +184,20 @@ onLinux('where the system refuses a call, a shared file', () => {
 
 interface End {
   channel: Channel;
-  connection: ChannelSocket;
+  connection: Connection;
   frames: Uint8Array[];
   log: string[];
 }
 
-function end(socket: Socket, channel: Channel, more: Partial<ChannelSocketOptions>): Omit<End, 'frames'> {
+function end(socket: Socket, channel: Channel): Omit<End, 'frames'> {
   const log: string[] = [];
-  const connection = new ChannelSocket(socket, {
+  const connection = new Connection(new SocketCarrier(socket), {
     channel,
     events: {
       onPacket: (kind) => log.push(`packet ${kind}`),
       onBroken: ({ message }) => log.push(`broken: ${message}`),
       onGone: () => log.push('gone'),
     },
-    ...more,
   });
   return { channel, connection, log };
 }
@@ -206,29 +207,28 @@ function channel(): { channel: Channel; frames: Uint8Array[] } {
   return { channel: new Channel({ onFrame: (frame) => frames.push(frame) }), frames };
 }
 
-/** Two ends of a connection of this machine, or of one that may have something in between. */
-async function connected(
-  client = channel(),
-  host = channel(),
-  by: 'unix' | 'tcp' = 'unix',
-): Promise<{ client: End; host: End }> {
+/** Two ends of a connection of this machine, of which the host opens what the client offers. */
+async function connected(client = channel(), host = channel()): Promise<{ client: End; host: End }> {
   const folder = mkdtempSync(join(tmpdir(), 'farlight-ends-'));
   cleanups.push(() => rmSync(folder, { recursive: true }));
   const { promise: accepted, resolve } = deferred<Socket>();
   const server = createServer({ pauseOnConnect: false }, resolve);
   cleanups.push(() => server.close());
   const path = join(folder, 'socket');
-  await once(server.listen(by === 'unix' ? { path } : { host: '127.0.0.1', port: 0 }), 'listening');
-  const { port } = (by === 'tcp' ? server.address() : {}) as { port: number };
-  const socket = connect(by === 'unix' ? { path } : { host: '127.0.0.1', port });
+  await once(server.listen({ path }), 'listening');
+  const socket = connect({ path });
   await once(socket, 'connect');
   const theirs = await accepted;
   cleanups.push(() => socket.destroy());
   cleanups.push(() => theirs.destroy());
-  return {
-    client: { ...end(socket, client.channel, {}), frames: client.frames },
-    host: { ...end(theirs, host.channel, { openShared: open }), frames: host.frames },
+  const ends = {
+    client: { ...end(socket, client.channel), frames: client.frames },
+    host: { ...end(theirs, host.channel), frames: host.frames },
   };
+  cleanups.push(() => ends.client.connection.release());
+  cleanups.push(() => ends.host.connection.release());
+  ends.host.connection.use(SharedFrames.opening());
+  return ends;
 }
 
 /** Looks at each turn of the event loop: what is done when it holds is to come in the midst of other things. */
@@ -242,7 +242,7 @@ onLinux('two ends of a connection', () => {
     const place = vi.spyOn(SharedFile.prototype, 'place');
     cleanups.push(() => place.mockRestore());
     const file = make();
-    client.connection.offer(file);
+    client.connection.use(SharedFrames.offering(file));
     await until(() => !existsSync(pathOf(file.name)));
     client.channel.attach(client.connection, 0);
     host.channel.attach(host.connection, 0);
@@ -258,56 +258,35 @@ onLinux('two ends of a connection', () => {
     expect([client.log, host.log]).toEqual([[], []]);
   });
 
-  it('share nothing over TCP, where something may be in between that is not to be gone round', async () => {
-    const { client, host } = await connected(channel(), channel(), 'tcp');
-    const place = vi.spyOn(SharedFile.prototype, 'place');
-    cleanups.push(() => place.mockRestore());
-    const file = make();
-    client.connection.offer(file);
-    await until(() => !existsSync(pathOf(file.name)));
-    client.channel.attach(client.connection, 0);
-    client.channel.send(bytes(300_000, 1));
-    await until(() => host.frames.length === 1);
-    expect([client.connection.isShared, host.connection.isShared, place.mock.calls]).toEqual([
-      false,
-      false,
-      [],
-    ]);
-  });
-
   it.each([
-    ['a place without a file', encodePlace(0, 100), 'no file is shared'],
-    ['a place that is none', encodePacket(PACKET.placed, new Uint8Array(7)), 'a place is not 8 bytes long'],
-    [
-      'an offer that is no object',
-      encodePacket(PACKET.offer, new Uint8Array(1)),
-      'a packet carries no object',
-    ],
-  ])('break where the peer sends %s', async (_, packet, why) => {
+    ['a place without a file', PACKET.placed, placeBody(0, 100), 'no file is shared'],
+    ['a place that is none', PACKET.placed, new Uint8Array(7), 'a place is not 8 bytes long'],
+    ['an offer that is no object', PACKET.offer, new Uint8Array(1), 'a packet carries no object'],
+  ])('break where the peer sends %s', async (_, kind, body, why) => {
     const { client, host } = await connected();
-    client.connection.write(packet);
+    client.connection.send(kind, body);
     await until(() => host.log.length > 0);
     expect(host.log).toEqual([`broken: ${why}`]);
   });
 
   it('leave nothing of a file that is offered on a connection that is gone', async () => {
     const { client } = await connected();
-    client.connection.destroy();
+    client.connection.release();
     const file = make();
-    client.connection.offer(file);
+    client.connection.use(SharedFrames.offering(file));
     expect(existsSync(pathOf(file.name))).toBe(false);
     expect(file.place(bytes(10, 0), 1)).toBeUndefined();
   });
 
   it('share one file at most, and nothing that the client names but its own', async () => {
     const { client, host } = await connected();
-    const offer = (name: unknown) => client.connection.write(encodeObject(PACKET.offer, { name }));
+    const offer = (name: unknown) => client.connection.send(PACKET.offer, objectBody({ name }));
     offer('../../etc/passwd');
     offer(7);
     await until(() => client.log.length === 2);
     // An answer that nobody waits for is the peer's mistake.
     expect(client.log).toEqual([`packet ${PACKET.answer}`, `packet ${PACKET.answer}`]);
-    client.connection.offer(make());
+    client.connection.use(SharedFrames.offering(make()));
     offer(make().name);
     await until(() => host.log.length > 0);
     expect(host.log).toEqual(['broken: a second file is offered']);

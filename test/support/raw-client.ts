@@ -1,14 +1,15 @@
 import { connect } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { openGrpcStream } from '#farlight/client/transport/host/grpc-dialer.js';
+import { Duplex } from 'node:stream';
+import { openGrpcCarrier } from '#farlight/client/transport/host/grpc-dialer.js';
 import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import { findNear } from '#farlight/link/address/near-address.js';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
-import type { GrpcStream } from '#farlight/link/grpc/grpc-stream.js';
+import type { Carrier } from '#farlight/link/channel/carrier.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import {
   dataHeader,
   decodeObject,
   encodeObject,
+  encodePacket,
   PACKET,
   PACKET_LIMIT,
   type PacketKind,
@@ -26,7 +27,7 @@ export class RawClient {
   /** @param to a host's address on this machine, where it has a unix socket, or a connection that is being made. */
   constructor(to: string | Duplex) {
     this.socket = typeof to === 'string' ? connect(socketOf(to)) : to;
-    const decoder = new FrameDecoder((packet) => this.packets.push(packet), PACKET_LIMIT);
+    const decoder = new PacketDecoder((packet) => this.packets.push(packet), PACKET_LIMIT);
     this.socket.on('data', (piece) => {
       const skip = Math.min(this.#prefaceLeft, piece.length);
       this.#prefaceLeft -= skip;
@@ -73,13 +74,60 @@ export class RawClient {
   }
 }
 
-/** A connection over gRPC, to say on it whatever a test wants. */
-export function grpcLine(url: string): GrpcStream {
-  return openGrpcStream(parseHostAddress(url, { tls: true }), {
-    timeoutMs: 5000,
-    certificate: undefined,
-    session: 'raw',
-  });
+/** A connection over gRPC, to say on it whatever a test wants, as the bytes that a socket would carry. */
+export function grpcLine(url: string): Duplex {
+  const address = parseHostAddress(url, { tls: true });
+  return new CarrierStream(
+    openGrpcCarrier(address, {
+      timeoutMs: 5000,
+      certificate: undefined,
+      session: 'raw',
+    }),
+  );
+}
+
+class CarrierStream extends Duplex {
+  readonly #carrier: Carrier;
+  readonly #decoder = new PacketDecoder(
+    (packet) => this.#carrier.send(packet[0] as PacketKind, packet.subarray(1)),
+    PACKET_LIMIT,
+    () => {},
+  );
+
+  constructor(carrier: Carrier) {
+    super({ allowHalfOpen: false });
+    this.#carrier = carrier;
+    carrier.start({
+      onReached: () => this.push(PREFACE),
+      onPacket: (kind, body) => this.push(encodePacket(kind as PacketKind, body)),
+      onDrain: () => {},
+      onBroken: (error) => this.destroy(error),
+      onGone: (why) => {
+        if (why) this.destroy(why);
+        else this.push(null);
+      },
+    });
+  }
+
+  override _read(): void {}
+
+  override _write(bytes: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    try {
+      this.#decoder.push(bytes);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+
+  override _final(done: () => void): void {
+    this.#carrier.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#carrier.abort();
+    done(error);
+  }
 }
 
 /** Where the packets of a session travel as they are. */

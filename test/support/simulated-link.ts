@@ -1,6 +1,13 @@
 import { Channel, type ChannelBounds, type ChannelConnection } from '#farlight/link/channel/channel.js';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
-import { decodeCount, encodeCount, PACKET, PACKET_LIMIT } from '#farlight/proto/wire/packet.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
+import {
+  countBody,
+  decodeCount,
+  encodePacket,
+  PACKET,
+  PACKET_LIMIT,
+  type PacketKind,
+} from '#farlight/proto/wire/packet.js';
 
 /** The bytes on the way to a peer beyond which a connection says that it is full. */
 const FULL_BYTES = 500;
@@ -12,11 +19,11 @@ export const NUMBER_BYTES = 4;
 class Lane implements ChannelConnection {
   #bytes = Buffer.alloc(0);
   #full = false;
-  readonly #decoder: FrameDecoder;
+  readonly #decoder: PacketDecoder;
   readonly #onDrain: () => void;
 
   constructor(onPacket: (kind: number | undefined, body: Uint8Array) => void, onDrain: () => void) {
-    this.#decoder = new FrameDecoder((packet) => onPacket(packet[0], packet.subarray(1)), PACKET_LIMIT);
+    this.#decoder = new PacketDecoder((packet) => onPacket(packet[0], packet.subarray(1)), PACKET_LIMIT);
     this.#onDrain = onDrain;
   }
 
@@ -24,8 +31,8 @@ class Lane implements ChannelConnection {
     return this.#bytes.length;
   }
 
-  write(packet: Uint8Array, body: Uint8Array = new Uint8Array(0)): boolean {
-    this.#bytes = Buffer.concat([this.#bytes, packet, body]);
+  send(kind: PacketKind, body: Uint8Array): boolean {
+    this.#bytes = Buffer.concat([this.#bytes, encodePacket(kind, body)]);
     this.#full ||= this.#bytes.length >= FULL_BYTES;
     return !this.#full;
   }
@@ -128,7 +135,7 @@ export class SimulatedLink {
             return;
           }
           host.told.push(host.channel.taken);
-          down.write(encodeCount(PACKET.resumed, host.channel.taken));
+          down.send(PACKET.resumed, countBody(host.channel.taken));
           host.channel.attach(heard(host, down), decodeCount(body));
         }),
       () => current(() => client.channel.drained()),
@@ -148,7 +155,7 @@ export class SimulatedLink {
       host.channel.attach(heard(host, down), 0);
     } else {
       client.told.push(client.channel.taken);
-      up.write(encodeCount(PACKET.resume, client.channel.taken));
+      up.send(PACKET.resume, countBody(client.channel.taken));
     }
   }
 }
@@ -156,9 +163,9 @@ export class SimulatedLink {
 /** A connection of which a peer's acknowledgements are written down. */
 function heard(peer: Peer, lane: Lane): ChannelConnection {
   return {
-    write(packet, body) {
-      if (packet[4] === PACKET.ack) peer.told.push(decodeCount(packet.subarray(5)));
-      return lane.write(packet, body);
+    send(kind, body) {
+      if (kind === PACKET.ack) peer.told.push(decodeCount(body));
+      return lane.send(kind, body);
     },
   };
 }

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { hostService, sessionsService } from '#farlight/link/grpc/host-service.js';
 import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
@@ -55,7 +55,7 @@ async function heard(port: string, words: Uint8Array, last = ''): Promise<Buffer
 /** What a session's client is told, behind the preface. */
 function told(bytes: Buffer): Record<string, unknown> {
   const packets: Uint8Array[] = [];
-  new FrameDecoder((packet) => packets.push(packet), PACKET_LIMIT).push(bytes.subarray(PREFACE.length));
+  new PacketDecoder((packet) => packets.push(packet), PACKET_LIMIT).push(bytes.subarray(PREFACE.length));
   return decodeObject((packets[0] as Uint8Array).subarray(1));
 }
 

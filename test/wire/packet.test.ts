@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import {
@@ -18,7 +18,7 @@ import {
 /** The packets that a stream of bytes carries. */
 function decode(...pieces: Uint8Array[]): number[][] {
   const packets: number[][] = [];
-  const decoder = new FrameDecoder((packet) => packets.push([...packet]), PACKET_LIMIT);
+  const decoder = new PacketDecoder((packet) => packets.push([...packet]), PACKET_LIMIT);
   for (const piece of pieces) decoder.push(piece);
   expect(decoder.atBoundary).toBe(true);
   return packets;
@@ -42,7 +42,7 @@ describe('packets', () => {
 
   it('hold the longest frame, and none that is longer', () => {
     const packets: number[] = [];
-    const decoder = new FrameDecoder((packet) => packets.push(packet.length), PACKET_LIMIT);
+    const decoder = new PacketDecoder((packet) => packets.push(packet.length), PACKET_LIMIT);
     decoder.push(dataHeader(LIMITS.frameBytes));
     decoder.push(new Uint8Array(LIMITS.frameBytes));
     expect(packets).toEqual([LIMITS.frameBytes + 1]);

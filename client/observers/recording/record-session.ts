@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { clearInterval, monotonicNow, setInterval, wallClock } from '../../../link/machine/clock.js';
 import { packageVersion } from '../../../link/machine/package-version.js';
 import { PROTOCOL } from '../../../proto/version.js';
-import type { LinkObserver } from '../../transport/observed-transport.js';
+import type { LinkObserver } from '../observed-transport.js';
 import { fileProblem, openOutput } from '../output-file.js';
 import { RECORD, RecordingWriter } from './recording-file.js';
 

@@ -6,7 +6,7 @@ import { FRAME } from '../../../proto/wire/batch.js';
 import type { ActivityReport } from '../../../proto/wire/spans.js';
 import type { FlushedBatch, SessionObserver, Wait } from '../../session/observer.js';
 import type { Session } from '../../session/session.js';
-import type { LinkObserver } from '../../transport/observed-transport.js';
+import type { LinkObserver } from '../observed-transport.js';
 import { ClockEstimate } from './clock-estimate.js';
 import { HostTracks, PassedByNumber } from './host-tracks.js';
 import type { ProgramTracks } from './program-tracks.js';

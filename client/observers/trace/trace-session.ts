@@ -3,7 +3,7 @@ import { messageOf } from '../../../proto/errors.js';
 import { harmless } from '../../../proto/harmless.js';
 import type { SessionObserver } from '../../session/observer.js';
 import type { Session } from '../../session/session.js';
-import type { LinkObserver } from '../../transport/observed-transport.js';
+import type { LinkObserver } from '../observed-transport.js';
 import { observeCalls } from './observe-calls.js';
 import { programTrace } from './program-trace.js';
 import type { SessionTrace } from './session-trace.js';

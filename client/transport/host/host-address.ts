@@ -43,7 +43,7 @@ export class HostAddress implements Where {
   /** The one certificate's key that is trusted (link/address/certificate-pin.ts); without it, authorities are. */
   readonly pin: string | undefined;
   /**
-   * In plaintext, the user whose program is trusted there beside this user's own and root's (client/transport/host/local-peer.ts).
+   * In plaintext, the user whose program is trusted there beside this user's own and root's (verify-peer.ts).
    */
   readonly uid: HostUser | undefined;
   readonly #token: string | undefined;

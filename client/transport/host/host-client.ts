@@ -1,4 +1,4 @@
-import type { ChannelOptions, Client, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import type { ChannelOptions, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { grpc } from '../../../link/grpc/grpc.js';
 import { ECHO_MESSAGE_LIMIT, hostService } from '../../../link/grpc/host-service.js';
 import { wallClock } from '../../../link/machine/clock.js';
@@ -7,12 +7,10 @@ import type { FarlightError } from '../../../proto/errors.js';
 import type { HostDescription } from '../../../proto/handshake.js';
 import { CONNECT_TIMEOUT_MS } from '../host-link.js';
 import { clientCertificate } from './client-certificate.js';
-import { OWN_CONNECTION, tokenMetadata } from './grpc-dialer.js';
+import { GrpcConnection } from './grpc-connection.js';
 import { explainStatus } from './grpc-errors.js';
 import { type HostAddress, parseHostAddress } from './host-address.js';
-import { secureCredentials } from './secure-credentials.js';
 import { silent } from './socket-errors.js';
-import { SocketHold } from './socket-hold.js';
 
 /** How long an echo may take, in milliseconds: megabytes over a slow line. */
 const ECHO_TIMEOUT_MS = 30_000;
@@ -22,16 +20,12 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
   // What an echo brings back at once is measured, not how often it is asked for.
   'grpc-node.flow_control_window': 2 * ECHO_MESSAGE_LIMIT,
-  ...OWN_CONNECTION,
 };
 
 /** Asks a host about itself, outside of any session. */
 export class HostClient {
   readonly #address: HostAddress;
-  readonly #hold = new SocketHold();
-  readonly #client: Client;
-  /** Why no connection could be made that may be used. */
-  #refusal: FarlightError | undefined;
+  readonly #connection: GrpcConnection;
 
   /**
    * @throws FarlightError BAD_URL where the address is not one, BAD_OPTION where the environment names a client
@@ -39,9 +33,11 @@ export class HostClient {
    */
   constructor(url: string) {
     this.#address = parseHostAddress(url, { tls: true });
-    this.#hold.set(true);
-    const credentials = this.#hold.credentials(this.#secured());
-    this.#client = new (grpc().Client)(this.#address.target, credentials, CHANNEL_OPTIONS);
+    this.#connection = new GrpcConnection(this.#address, {
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      certificate: this.#address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined,
+      channel: CHANNEL_OPTIONS,
+    });
   }
 
   get url(): string {
@@ -64,8 +60,7 @@ export class HostClient {
   }
 
   close(): void {
-    this.#client.close();
-    this.#hold.destroy();
+    this.#connection.close();
   }
 
   #ask<Request, Reply>(
@@ -79,31 +74,14 @@ export class HostClient {
       const done = (error: ServiceError | null, reply?: Reply) =>
         error || !reply ? this.#explain(error, timeoutMs).then(reject, reject) : resolve(reply);
       const options = { deadline };
-      const metadata = tokenMetadata(this.#address);
-      this.#client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        options,
-        done,
-      );
-    });
-  }
-
-  #secured() {
-    return secureCredentials(this.#address, {
-      timeoutMs: CONNECT_TIMEOUT_MS,
-      certificate: this.#address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined,
-      onRefused: (reason) => {
-        this.#refusal = reason;
-      },
+      const { client, metadata } = this.#connection;
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, done);
     });
   }
 
   async #explain(error: ServiceError | null, timeoutMs: number): Promise<FarlightError> {
-    if (this.#refusal) return this.#refusal;
+    const { refusal } = this.#connection;
+    if (refusal) return refusal;
     if (!error || error.code === grpc().status.DEADLINE_EXCEEDED) return silent(this.#address, timeoutMs);
     return explainStatus(this.#address, error);
   }

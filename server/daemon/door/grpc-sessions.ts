@@ -6,8 +6,9 @@ import type {
   ServerInterceptingCall,
   ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
+import { CallStream } from '../../../link/grpc/call-stream.js';
 import { grpc } from '../../../link/grpc/grpc.js';
-import { GrpcStream, VERSION_KEY } from '../../../link/grpc/grpc-stream.js';
+import { VERSION_KEY } from '../../../link/grpc/grpc-carrier.js';
 import { MESSAGE_LIMIT, sessionsService } from '../../../link/grpc/host-service.js';
 import type { SessionMessage } from '../../../link/grpc/session-messages.js';
 import { setTimeout } from '../../../link/machine/clock.js';
@@ -115,7 +116,7 @@ export function serveSessions(
       const metadata = new (grpc().Metadata)();
       metadata.set(VERSION_KEY, version);
       duplex.sendMetadata(metadata);
-      const stream = new GrpcStream(duplex, {
+      const stream = new CallStream(duplex, {
         token,
         close(inGoodOrder) {
           if (!inGoodOrder) cancel();

@@ -1,15 +1,16 @@
 import type { Duplex } from 'node:stream';
 import { boundsOf, Channel, type ChannelEvents } from '../../../link/channel/channel.js';
-import { ChannelSocket } from '../../../link/channel/channel-socket.js';
+import { Connection } from '../../../link/channel/connection.js';
 import { FramePacker } from '../../../link/channel/frame-packer.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
-import { SharedFile } from '../../../link/near/shared-file.js';
+import { SharedFrames } from '../../../link/near/shared-frames.js';
+import { SocketCarrier } from '../../../link/near/socket-carrier.js';
 import { Vigil } from '../../../link/near/vigil.js';
 import { brokeProtocol, ProtocolError } from '../../../proto/errors.js';
 import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../../proto/handshake.js';
-import { HIGH_WATER_BYTES, LIMITS } from '../../../proto/wire/limits.js';
+import { LIMITS } from '../../../proto/wire/limits.js';
 import { spareFrame } from '../../../proto/wire/memory.js';
-import { encodeCount, encodeObject, PACKET } from '../../../proto/wire/packet.js';
+import { countBody, objectBody, PACKET } from '../../../proto/wire/packet.js';
 import type { Work } from '../../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
@@ -58,38 +59,37 @@ export class SessionChannel {
   readonly #options: SessionChannelOptions;
   readonly #channel: Channel;
   readonly #session: SessionEndpoint;
-  /** The most bytes of replies that may wait for the client. With more, the session gets no commands. */
-  readonly #replyBytes: number;
   readonly #vigil = new Vigil();
-  #connection: ChannelSocket | undefined;
+  #connection: Connection | undefined;
   #away: NodeJS.Timeout | undefined;
   #ended = false;
   /** The number of the client's newest attempt to resume. */
   #attempt = 0;
   /** Why the session gets no commands now: too many replies wait for the client, or the GPU has enough to do. */
   readonly #pauses = new Set<'replies' | 'gpu'>();
+  /** More replies wait for the client than may. */
+  #isFull = false;
   #traffic: Traffic | undefined;
 
   constructor(options: SessionChannelOptions) {
     this.#options = options;
-    const { replyBytes = HIGH_WATER_BYTES, welcome } = options.description;
-    this.#replyBytes = replyBytes;
+    const { replyBytes, welcome } = options.description;
     const events: ChannelEvents = {
       onFrame: (frame) => {
         this.#vigil.answered();
         const traffic = this.#count();
         traffic.framesUp += 1;
         traffic.bytesUp += frame.length;
-        if (!this.#ended && this.#session.receive(frame)) spareFrame(frame);
+        return !this.#ended && this.#session.receive(frame);
       },
-      onTaken: (_bytes, frames) => {
-        frames.forEach(spareFrame);
-        if (!this.#pauses.has('replies') || this.#channel.keptBytes > replyBytes / 2) return;
+      onTaken: (_bytes, frames) => frames.forEach(spareFrame),
+      onRoom: () => {
+        this.#isFull = false;
         this.#session.drained?.();
-        this.#pause('replies', this.#channel.keptBytes > replyBytes);
+        this.#pause('replies', this.#isFull);
       },
     };
-    this.#channel = new Channel(events, boundsOf(welcome?.windowBytes ?? LIMITS.windowBytes));
+    this.#channel = new Channel(events, boundsOf(welcome?.windowBytes ?? LIMITS.windowBytes, replyBytes));
     this.#session = options.createSession({
       send: (frame) => this.#send(frame),
       end: (code, message) => this.#fault({ code, message }),
@@ -104,20 +104,15 @@ export class SessionChannel {
   /** The session begins on a connection. `head` are the bytes that were read of it already. */
   begin(socket: Duplex, head: Uint8Array): void {
     const { welcome } = this.#options.description;
-    const connection = this.#connect(socket);
+    const { carrier, connection } = this.#connect(socket);
     if (welcome) {
       const { contents } = welcome;
       const filter = contents && Buffer.from(contents.filter).toString('base64');
-      connection.write(
-        encodeObject(PACKET.welcome, {
-          ...welcome,
-          ...this.#options.opened,
-          contents: contents && { ...contents, filter },
-        }),
-      );
+      const whole = { ...welcome, ...this.#options.opened, contents: contents && { ...contents, filter } };
+      connection.send(PACKET.welcome, objectBody(whole));
     }
     this.#channel.attach(connection, 0);
-    connection.push(head);
+    carrier.push(head);
   }
 
   /** Goes on with another connection, unless that is older than the present one. A wrong count ends the session. */
@@ -128,11 +123,10 @@ export class SessionChannel {
     }
     this.#attempt = attempt;
     this.#connection?.release();
-    this.#connection?.destroy();
     this.#channel.detach();
     clearTimeout(this.#away);
-    const connection = this.#connect(socket);
-    connection.write(encodeCount(PACKET.resumed, this.#channel.taken));
+    const { carrier, connection } = this.#connect(socket);
+    connection.send(PACKET.resumed, countBody(this.#channel.taken));
     try {
       this.#channel.attach(connection, taken);
     } catch (error) {
@@ -141,7 +135,7 @@ export class SessionChannel {
       this.#broken(error);
       return;
     }
-    connection.push(head);
+    carrier.push(head);
   }
 
   /** Ends the session for a reason that is not its own. */
@@ -151,13 +145,12 @@ export class SessionChannel {
     this.#options.onEnded({ by: 'wish', ...end });
   }
 
-  #connect(socket: Duplex): ChannelSocket {
-    const resumable = this.#options.description.welcome !== undefined;
-    const connection = new ChannelSocket(socket, {
+  #connect(socket: Duplex): { carrier: SocketCarrier; connection: Connection } {
+    const { welcome, silence = SILENCE, bridged } = this.#options.description;
+    const carrier = new SocketCarrier(socket);
+    const connection: Connection = new Connection(carrier, {
       channel: this.#channel,
-      silence: resumable ? (this.#options.description.silence ?? SILENCE) : undefined,
-      openShared: (name) => SharedFile.open(name),
-      mayBeSilent: !this.#options.description.bridged,
+      silence: welcome && silence,
       events: {
         onPacket: (kind) => {
           if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });
@@ -169,13 +162,14 @@ export class SessionChannel {
         },
       },
     });
-    const { compression } = this.#options.description.welcome ?? {};
-    if (compression) connection.compress(new FramePacker(compression.mode));
+    // A bridge has something in between, which nothing may go past.
+    if (welcome?.compression) connection.use(new FramePacker(welcome.compression.mode));
+    else if (!bridged) connection.use(SharedFrames.opening());
     this.#connection = connection;
-    return connection;
+    return { carrier, connection };
   }
 
-  #lost({ isShared }: ChannelSocket): void {
+  #lost({ isShared }: Connection): void {
     this.#connection = undefined;
     if (this.#ended) return;
     // A connection between two processes of one machine is never lost: the other process has ended.
@@ -199,7 +193,6 @@ export class SessionChannel {
     clearTimeout(this.#away);
     this.#report();
     this.#connection?.release();
-    this.#connection?.destroy();
     this.#options.onEnded({ by: 'wish', ...why });
   }
 
@@ -226,9 +219,10 @@ export class SessionChannel {
     const connection = this.#connection;
     const close = () => {
       clearTimeout(timer);
-      connection.write(encodeObject(PACKET.end, end));
+      connection.send(PACKET.end, objectBody(end));
+      connection.end(then);
       // Do not wait for a client that reads nothing or never closes.
-      connection.end(then, LEAVE_MS);
+      setTimeout(() => connection.abort(), LEAVE_MS).unref();
     };
     const timer = setTimeout(close, LEAVE_MS);
     if (this.#channel.attached) this.#channel.whenSent(close);
@@ -241,12 +235,14 @@ export class SessionChannel {
     const traffic = this.#count();
     traffic.framesDown += 1;
     traffic.bytesDown += frame.length;
-    this.#channel.send(frame);
+    const more = this.#channel.send(frame);
     // A program that awaited this reply may send its next command at once.
     if (this.#connection?.isShared) this.#vigil.asked();
-    const full = this.#channel.keptBytes > this.#replyBytes;
-    if (full) this.#pause('replies', true);
-    return !full;
+    if (!more) {
+      this.#isFull = true;
+      this.#pause('replies', true);
+    }
+    return more;
   }
 
   #pause(why: 'replies' | 'gpu', paused: boolean): void {

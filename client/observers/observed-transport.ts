@@ -1,5 +1,5 @@
 import type { FarlightError } from '../../proto/errors.js';
-import type { Transport, Welcome } from './transport.js';
+import type { Transport, Welcome } from '../transport/transport.js';
 
 /** Who sees what passes a link. The frames are views, valid during the call. */
 export interface LinkObserver {

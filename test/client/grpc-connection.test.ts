@@ -1,12 +1,12 @@
 import type { Metadata as CallMetadata, ServiceError } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
+import { GrpcConnection } from '#farlight/client/transport/host/grpc-connection.js';
 import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
-import { secureCredentials } from '#farlight/client/transport/host/secure-credentials.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
 import { hostService } from '#farlight/link/grpc/host-service.js';
 import { makePair } from '../support/trust.js';
 
-const { Client, Metadata, Server, ServerCredentials, status } = grpc();
+const { Server, ServerCredentials, status } = grpc();
 
 const closing: (() => void)[] = [];
 afterEach(() => {
@@ -38,11 +38,10 @@ async function grpcHost() {
 /** Calls Echo with the address's token. */
 function echo(url: string): Promise<{ payload: Buffer }> {
   const address = parseHostAddress(url, { tls: true });
-  const client = new Client(address.target, secureCredentials(address));
-  closing.push(() => client.close());
+  const connection = new GrpcConnection(address);
+  const { client, metadata } = connection;
+  closing.push(() => connection.close());
   const { path, requestSerialize, responseDeserialize } = hostService().Echo;
-  const metadata = new Metadata();
-  metadata.set('authorization', `Bearer ${address.token}`);
   const deadline = Date.now() + 5000;
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { FrameDecoder } from '#farlight/link/channel/framing.js';
+import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { frameMemory } from '#farlight/proto/wire/memory.js';
-import { lengthHeader } from '#farlight/proto/wire/packet.js';
+import { PREFACE } from '#farlight/proto/wire/packet.js';
+
+/** The length in front of a packet. */
+const lengthHeader = (length: number) => new Uint8Array(Uint32Array.of(length).buffer);
 
 function encode(...frames: Uint8Array[]): Uint8Array {
   return Buffer.concat(frames.flatMap((frame) => [lengthHeader(frame.length), frame]));
@@ -10,9 +12,9 @@ function encode(...frames: Uint8Array[]): Uint8Array {
 
 const LIMIT = 1 << 20;
 
-function collect(limit = LIMIT): { decoder: FrameDecoder; frames: number[][] } {
+function collect(limit = LIMIT): { decoder: PacketDecoder; frames: number[][] } {
   const frames: number[][] = [];
-  return { decoder: new FrameDecoder((frame) => frames.push([...frame]), limit), frames };
+  return { decoder: new PacketDecoder((frame) => frames.push([...frame]), limit), frames };
 }
 
 describe('frames of a stream', () => {
@@ -36,28 +38,17 @@ describe('frames of a stream', () => {
     expect(frames).toEqual([[]]);
   });
 
-  it('that lie in one piece are handed on without a copy', () => {
-    let received: Uint8Array | undefined;
-    const piece = encode(Uint8Array.from([9, 8, 7]));
-    new FrameDecoder((frame) => {
-      received = frame;
-    }, LIMIT).push(piece);
-    expect(received?.buffer).toBe(piece.buffer);
-  });
-
-  it('that lie in a piece as long as the memory of a long frame are copied, since that memory may serve again', () => {
-    const frames: Uint8Array[] = [];
-    const decoder = new FrameDecoder((frame) => frames.push(frame), LIMIT);
-    const { buffer } = frameMemory(LIMIT);
-    const piece = new Uint8Array(buffer);
-    const [first, second] = [new Uint8Array(1000).fill(1), new Uint8Array(piece.length - 1004).fill(2)];
-    decoder.push(lengthHeader(first.length));
-    piece.set(first);
-    piece.set(lengthHeader(second.length), first.length);
-    piece.set(second, first.length + 4);
-    decoder.push(piece);
-    expect(frames.map(({ length }) => length)).toEqual([first.length, second.length]);
-    expect(frames.map((frame) => frame.buffer)).not.toContain(buffer);
+  it('do not change when their pieces are overwritten later', () => {
+    for (const size of [5, 64, bytes.length]) {
+      const received: Uint8Array[] = [];
+      const decoder = new PacketDecoder((packet) => received.push(packet), LIMIT);
+      for (let at = 0; at < bytes.length; at += size) {
+        const piece = Uint8Array.from(bytes.subarray(at, at + size));
+        decoder.push(piece);
+        piece.fill(0xee);
+      }
+      expect(received.map((packet) => [...packet])).toEqual(sent);
+    }
   });
 
   it('that were cut off are told from a stream that ends between frames', () => {
@@ -81,7 +72,7 @@ describe('frames of a stream', () => {
 
   it('keep arriving after a receiver threw', () => {
     const seen: number[] = [];
-    const decoder = new FrameDecoder((frame) => {
+    const decoder = new PacketDecoder((frame) => {
       seen.push(frame.length);
       if (frame.length === 1) throw new Error('receiver');
     }, LIMIT);
@@ -91,8 +82,37 @@ describe('frames of a stream', () => {
   });
 });
 
+describe('the preface', () => {
+  const packet = encode(Uint8Array.of(7));
+
+  it('may come in any pieces, with packets behind it in the last', () => {
+    for (let at = 1; at < PREFACE.length; at += 1) {
+      const log: string[] = [];
+      const decoder = new PacketDecoder(
+        ([first]) => log.push(`${first}`),
+        LIMIT,
+        () => log.push('preface'),
+      );
+      decoder.push(PREFACE.slice(0, at));
+      expect(log).toEqual([]);
+      decoder.push(Uint8Array.of(...PREFACE.slice(at), ...packet));
+      expect(log).toEqual(['preface', '7']);
+    }
+  });
+
+  it('is refused at its first wrong byte', () => {
+    const decoder = new PacketDecoder(
+      () => {},
+      LIMIT,
+      () => {},
+    );
+    decoder.push(PREFACE.slice(0, 3));
+    expect(() => decoder.push(Uint8Array.of(0))).toThrow(new ProtocolError('no preface'));
+  });
+});
+
 /** Reads a stream as a socket does: into the decoder's room, as much as fits and at most `most` bytes at once. */
-function read(stream: Uint8Array, decoder: FrameDecoder, most: number): number[] {
+function read(stream: Uint8Array, decoder: PacketDecoder, most: number): number[] {
   const reads: number[] = [];
   for (let at = 0; at < stream.length; ) {
     const room = decoder.room();
@@ -113,7 +133,7 @@ describe("frames that are read into the decoder's room", () => {
   it('arrive whole and in order, however much is read at once', () => {
     for (const most of [1000, 4096, 16_384, 65_536, stream.length]) {
       const frames: Uint8Array[] = [];
-      read(stream, new FrameDecoder((frame) => frames.push(frame), LIMIT), most);
+      read(stream, new PacketDecoder((frame) => frames.push(frame), LIMIT), most);
       // Looked at when all have come: none of them lies where the next one was read.
       expect(frames.map((frame) => Buffer.compare(frame, sent[frames.indexOf(frame)] as Uint8Array))).toEqual(
         lengths.map(() => 0),
@@ -122,13 +142,13 @@ describe("frames that are read into the decoder's room", () => {
   });
 
   it('are read to where they stay, beyond what came with the frame before', () => {
-    const reads = read(encode(new Uint8Array(LIMIT)), new FrameDecoder(() => {}, LIMIT), LIMIT);
+    const reads = read(encode(new Uint8Array(LIMIT)), new PacketDecoder(() => {}, LIMIT), LIMIT);
     expect(reads).toEqual([65_536, LIMIT + 4 - 65_536]);
   });
 
-  it('are their receivers’ alone', () => {
+  it('share memory with no other', () => {
     const frames: Uint8Array[] = [];
-    read(stream, new FrameDecoder((frame) => frames.push(frame), LIMIT), stream.length);
+    read(stream, new PacketDecoder((frame) => frames.push(frame), LIMIT), stream.length);
     expect(new Set(frames.map(({ buffer }) => buffer)).size).toBe(frames.length);
   });
 });

@@ -1,0 +1,85 @@
+import type { Socket } from 'node:net';
+import type { ChannelCredentials, ChannelOptions, Client, Metadata } from '@grpc/grpc-js';
+import { grpc } from '../../../link/grpc/grpc.js';
+import { setImmediate } from '../../../link/machine/clock.js';
+import { FarlightError } from '../../../proto/errors.js';
+import type { HostAddress } from './host-address.js';
+import { refusedCertificate } from './socket-errors.js';
+import { secure, type VerifyOptions, verifyLocal } from './verify-peer.js';
+
+/** A connection that nobody shares, to the address itself: gRPC tries nothing again and looks nothing up. */
+const OWN_CONNECTION: ChannelOptions = {
+  'grpc.use_local_subchannel_pool': 1,
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+};
+
+/**
+ * A gRPC connection to a host, which nobody shares. gRPC's own credentials cannot pin a certificate that nobody signed,
+ * nor do they look whose program listens on this machine. So the peer is verified by us, and gRPC gets the socket when
+ * that is done: no call, and no token, is sent before.
+ */
+export class GrpcConnection {
+  readonly client: Client;
+  /** What shows the host who we are, with each call. In plaintext nobody is told. */
+  readonly metadata: Metadata;
+  #refusal: FarlightError | undefined;
+  #socket: Socket | undefined;
+  #isClosed = false;
+
+  constructor(address: HostAddress, options: VerifyOptions & { channel?: ChannelOptions } = {}) {
+    const { Client: GrpcClient, Metadata: GrpcMetadata } = grpc();
+    const { channel, ...verify } = options;
+    const credentials = this.#credentials(address, verify);
+    this.client = new GrpcClient(address.target, credentials, { ...channel, ...OWN_CONNECTION });
+    this.metadata = new GrpcMetadata();
+    const { scheme, token } = address;
+    if (scheme === 'grpcs' && token !== undefined) this.metadata.set('authorization', `Bearer ${token}`);
+  }
+
+  /** Why no connection is had that may be used; undefined where gRPC knows as much. */
+  get refusal(): FarlightError | undefined {
+    return this.#refusal;
+  }
+
+  /** Closes the connection. A call that is cancelled before says so to the host. */
+  close(): void {
+    this.client.close();
+    this.#isClosed = true;
+    // gRPC waits until a peer has taken what it was sent, for ever if it takes nothing. The last words leave first.
+    setImmediate(() => this.#socket?.destroy());
+  }
+
+  #credentials(address: HostAddress, verify: VerifyOptions): ChannelCredentials {
+    const credentials = grpc().credentials.createInsecure();
+    const createConnector = credentials._createSecureConnector.bind(credentials);
+    credentials._createSecureConnector = (...parameters) => {
+      const connector = createConnector(...parameters);
+      connector.connect = async (socket) => {
+        this.#socket = socket;
+        if (this.#isClosed) socket.destroy();
+        try {
+          if (address.scheme === 'grpcs')
+            return { socket: await this.#secure(socket, address, verify), secure: true };
+          await verifyLocal(socket, address);
+          return { socket, secure: false };
+        } catch (error) {
+          if (error instanceof FarlightError) this.#refusal = error;
+          throw error;
+        }
+      };
+      return connector;
+    };
+    return credentials;
+  }
+
+  async #secure(socket: Socket, address: HostAddress, verify: VerifyOptions): Promise<Socket> {
+    const secured = await secure(socket, address, verify);
+    // In TLS 1.3 the host says only afterwards that it does not take our certificate.
+    secured.on('error', (error) => {
+      this.#refusal = refusedCertificate(address, error) ?? this.#refusal;
+    });
+    return secured;
+  }
+}
