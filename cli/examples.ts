@@ -66,11 +66,6 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight token list --json | jq length', 'for a script'],
   ],
   'token revoke': [['farlight token revoke 3f9c0a71be', 'an id from farlight token list']],
-  completion: [
-    ['eval "$(farlight completion bash)"', 'in ~/.bashrc'],
-    ['source <(farlight completion zsh)', 'in ~/.zshrc, after compinit'],
-    ['farlight completion fish > ~/.config/fish/completions/farlight.fish', 'for fish'],
-  ],
 };
 
 /** Adds the examples of a command to its help. */

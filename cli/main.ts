@@ -4,7 +4,6 @@ import { packageVersion } from '../link/machine/package-version.js';
 import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
 import { complain } from './complain.js';
-import { completionCommand } from './completion/completion.js';
 import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
 import { replayCommand } from './replay/command.js';
@@ -31,7 +30,6 @@ const COMMANDS = [
   topCommand(),
   cacheCommand(),
   tokenCommand(),
-  completionCommand(),
 ];
 for (const command of COMMANDS) program.addCommand(command);
 for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {

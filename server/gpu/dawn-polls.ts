@@ -103,25 +103,17 @@ function sleepThread(ms: number): void {
 /**
  * Makes Dawn poll when the returned object says so. While one of Dawn's promises is open, npm `webgpu` gives a native
  * function to the global `setImmediate` in each turn of the event loop. That function polls, and does the same again
- * (ScheduleProcessEvents in Dawn's src/dawn/node/binding/AsyncRunner.cpp). So this replaces that global, and passes on
- * JavaScript functions. Use it only in a process of our own.
+ * (ScheduleProcessEvents in Dawn's src/dawn/node/binding/AsyncRunner.cpp). So this replaces that global. Use it only in
+ * an executor: there Dawn alone calls the global, since Farlight takes timers from link/machine/clock.ts.
  */
 export function paceDawn(): GpuPolls {
   const { setImmediate } = globalThis;
   const polls = new GpuPolls({ soon: setImmediate });
   const paced = (act: (...args: unknown[]) => void, ...args: unknown[]) => {
-    if (args.length > 0 || !isNative(act)) return setImmediate(act, ...args);
+    if (args.length > 0) return setImmediate(act, ...args);
     polls.next(act);
     return undefined;
   };
   globalThis.setImmediate = Object.assign(paced, setImmediate) as typeof setImmediate;
   return polls;
-}
-
-const textOf = Function.prototype.toString;
-/** How ECMA-262 spells a native function. A bound function looks the same, and has a name. */
-const NATIVE = textOf.call(Math.max).replace('max', '');
-
-function isNative(act: (...args: never[]) => unknown): boolean {
-  return act.name === '' && textOf.call(act) === NATIVE;
 }

@@ -13,7 +13,7 @@ const seed = Number(process.env.FARLIGHT_CUTS_SEED ?? 1);
 /** What the models' connections go through: FARLIGHT_CUTS_THROUGH=nginx. */
 const modelsThrough = process.env.FARLIGHT_CUTS_THROUGH === 'nginx' ? THROUGH_NGINX : DIRECT;
 const FEW = 8;
-/** The suite takes a model that compiles in a fifth of MoveNet's time. */
+/** The suite takes a model that needs less than half of MoveNet's time. */
 const PROGRAMS = wanted === undefined ? ['blazeface', 'silero'] : ['movenet', 'silero'];
 /** Cuts of the loop, at each place, and its steps. */
 const LOOP_CUTS = 20;
