@@ -6,7 +6,6 @@ import { hashContent } from '../../link/machine/hashing.js';
 import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
 import { codeOf } from '../../proto/errors.js';
 import {
-  clearFolder,
   contentPath,
   type FolderSummary,
   readContent,
@@ -91,16 +90,6 @@ export class ContentStore {
 
   summary(): FolderSummary {
     return summarize(this.#scanOrNothing());
-  }
-
-  /**
-   * Deletes the contents on disk, for every store on this folder. A content that is being written may still appear.
-   *
-   * @returns what was deleted.
-   * @throws where something cannot be deleted.
-   */
-  clear(): FolderSummary {
-    return clearFolder(this.#folder);
   }
 
   /** Whether there seems to be such a content. `read` may still find that it is gone or damaged. */

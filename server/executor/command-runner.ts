@@ -158,7 +158,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
   }
 
   #call(command: DecodedCommand, self: Entry, made: Entry | undefined): unknown {
-    const handler = HANDLERS[command.opcode];
+    const handler = HANDLERS[command.operation.opcode];
     if (handler) return handler(this.#context, self, command.args as never, made, command);
     const object = self.object as object;
     return command.method(object).apply(object, command.args);

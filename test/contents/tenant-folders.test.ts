@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { clearFolder } from '#farlight/server/contents/content-folder.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import {
   clearTenants,
@@ -26,7 +27,7 @@ describe('a tenant', () => {
     expect(open('bob').read(name)).toBeUndefined();
     expect([open('bob').names(), open('bob').summary().count]).toEqual([[], 0]);
     expect(open('alice').read(name)).toEqual(bytes);
-    open('bob').clear();
+    clearFolder(tenantFolder('bob', root));
     expect(open('alice').names()).toEqual([name]);
   });
 

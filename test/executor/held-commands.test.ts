@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ContentName, toContentName } from '#farlight/proto/content.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
+import { clearFolder } from '#farlight/server/contents/content-folder.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { NamedContent } from '#farlight/server/executor/wire/command-decoder.js';
 import { HeldCommands } from '#farlight/server/executor/wire/held-commands.js';
@@ -15,9 +16,11 @@ const runner = {
   release: () => void carried.push('release'),
 };
 
+let folder: string;
 let store: ContentStore;
 beforeEach(() => {
-  store = new ContentStore({ folder: folders.make(), maxBytes: 1 << 20 });
+  folder = folders.make();
+  store = new ContentStore({ folder, maxBytes: 1 << 20 });
   carried.length = 0;
 });
 afterEach(async () => {
@@ -83,7 +86,7 @@ describe('a paused session', () => {
     const held = new HeldCommands<string>({ store, runner, ask: (name) => void asks.push(name) });
     held.pause();
     held.execute('named', [], [stored()], 0);
-    store.clear();
+    clearFolder(folder);
     held.resume();
     expect([asks, carried]).toEqual([[one.name], []]);
     held.supply(one.name, one.bytes);

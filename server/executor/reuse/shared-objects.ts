@@ -48,8 +48,6 @@ export class SharedObjects {
   readonly #expected = new Map<string, Promise<object>[]>();
   readonly #parts = new WeakMap<object, Part>();
   #nextNumber = 0;
-  /** How many creates got an object that was there. */
-  hits = 0;
 
   /** `device` is a part of every object, and lives as long as this. */
   constructor(device: object) {
@@ -68,7 +66,6 @@ export class SharedObjects {
     const table = this.#table(key);
     const kept = table.get(key);
     if (!kept) return undefined;
-    this.hits += 1;
     const { objects, parts, recipe, exclusive } = kept;
     if (exclusive) {
       const object = objects.pop() as object;

@@ -59,8 +59,6 @@ export type Sharing = 'shared' | 'exclusive' | undefined;
  * It knows the table of operations alone. Which handler carries it out is the business of `handlers/`.
  */
 export class DecodedCommand {
-  /** The place of its operation in the table. */
-  readonly opcode: number;
   readonly operation: AnyOperation;
   readonly args: unknown[];
   readonly sharing: Sharing;
@@ -76,10 +74,8 @@ export class DecodedCommand {
 
   /** Throws ProtocolError where `shape` is no command. `mayShare` is false where each use makes its own object. */
   constructor(shape: Uint8Array, mayShare: boolean) {
-    const opcode = shape[0] ?? -1;
-    const operation = COMMANDS[opcode];
+    const operation = COMMANDS[shape[0] ?? -1];
     if (!operation) throw new ProtocolError(`there is no command ${shape[0]}`);
-    this.opcode = opcode;
     this.operation = operation;
     this.compiles = COMPILED.has(operation.creates);
     this.#shape = shape;
