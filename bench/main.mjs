@@ -71,8 +71,8 @@ const results = { machine, date: new Date().toISOString().slice(0, 10), adapters
 console.log(machine);
 
 for (const adapter of workloads.length > 0 ? adapters : []) {
-  const blobs = mkdtempSync(`${os.tmpdir()}/farlight-bench-`);
-  const host = await startHost(adapter, ['--blobs', blobs]);
+  const contents = mkdtempSync(`${os.tmpdir()}/farlight-bench-`);
+  const host = await startHost(adapter, ['--contents', contents]);
   const measured = {};
   results.adapters[adapter] = { name: host.adapter, measured };
   try {
@@ -90,7 +90,7 @@ for (const adapter of workloads.length > 0 ? adapters : []) {
     }
   } finally {
     await host.stop();
-    rmSync(blobs, { recursive: true, force: true });
+    rmSync(contents, { recursive: true, force: true });
   }
   print(adapter, host.adapter, measured);
 }

@@ -9,7 +9,7 @@ const register = pathToFileURL(`${root}dist/client/register.js`).href;
 const local = pathToFileURL(`${root}bench/local.mjs`).href;
 
 /** By default the host keeps no uploads: the second measurement must find the same state. */
-export async function startHost(adapter, more = ['--blobs', 'off']) {
+export async function startHost(adapter, more = ['--contents', 'off']) {
   const child = spawn(
     process.execPath,
     [

@@ -14,15 +14,15 @@ export async function measureReuse(program, adapter) {
       process.stderr.write(`${adapter}: ${program}, ${title} ...\n`);
       return runWorkload(program, 'host', adapter, host.url, env);
     };
-    const first = await startHost(adapter, ['--blobs', folder]);
+    const first = await startHost(adapter, ['--contents', folder]);
     const cold = await run('first process', first);
     const second = await run('second process', first);
     const without = await run('without reuse', first, { FARLIGHT_REUSE: 'off' });
     await first.stop();
-    const restarted = await startHost(adapter, ['--blobs', folder]);
+    const restarted = await startHost(adapter, ['--contents', folder]);
     const after = await run('at once after a restart', restarted);
     await restarted.stop();
-    const rested = await startHost(adapter, ['--blobs', folder]);
+    const rested = await startHost(adapter, ['--contents', folder]);
     await rested.prepared();
     const prepared = await run('a while after a restart', rested);
     await rested.stop();

@@ -17,7 +17,7 @@ interface ServeOptions extends HostOptions {
   adapter: string;
   spares: number;
   warm: number;
-  blobs: string;
+  contents: string;
   /** False with --no-dashboard. */
   dashboard: string | false;
   allowOrigin?: string[];
@@ -62,7 +62,7 @@ export function serveCommand(): Command {
       4,
     )
     .option(
-      '--blobs <folder>',
+      '--contents <folder>',
       'the folder that keeps uploads, so that they need not be sent again; or off',
       tenantsRoot(),
     )
@@ -84,11 +84,11 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   const { listen, adapter, spares, warm } = options;
-  const blobs = options.blobs === 'off' ? undefined : { root: options.blobs };
-  if (blobs && statSync(blobs.root, { throwIfNoEntry: false })?.isDirectory() === false) {
+  const contents = options.contents === 'off' ? undefined : { root: options.contents };
+  if (contents && statSync(contents.root, { throwIfNoEntry: false })?.isDirectory() === false) {
     throw new FarlightError(
       'BAD_OPTION',
-      `--blobs ${blobs.root} is not a folder; name a folder, or off to keep nothing`,
+      `--contents ${contents.root} is not a folder; name a folder, or off to keep nothing`,
     );
   }
   // Our own errors tell in plain words what gRPC would log.
@@ -118,7 +118,7 @@ async function serve(options: ServeOptions): Promise<void> {
     adapter,
     spares,
     warm,
-    blobs,
+    contents,
     dashboard,
     allowOrigins,
     ...trust,

@@ -1,24 +1,24 @@
 /**
- * What an executor asks of the host on behalf of its session, where the session's tenant has a limit that its
- * sessions share. It travels on Node's IPC channel, beside the session.
+ * An executor's requests to the daemon for its session's share, where sessions share a tenant's limit or the GPU's time.
+ * They travel on Node's IPC channel, beside the session.
  */
 export type ShareReport =
-  /** The session would have so many bytes of GPU memory in all; to be answered with `memory`. */
+  /** The session asks for so many bytes of GPU memory in all; the daemon replies with `memory`. */
   | { type: 'wantMemory'; bytes: number }
-  /** The session has given back what it does not use of its memory, and keeps so many bytes. Answers `spare`. */
+  /** The session has given back unused memory, and keeps so many bytes. The reply to `reclaim`. */
   | { type: 'keepMemory'; bytes: number }
   /** The session has work for the GPU, and waits for its turn. */
   | { type: 'wantTurn' }
-  /** The session's turn is over, in which the GPU worked for it for so many milliseconds. */
+  /** The session's turn has ended, in which the GPU worked for it for so many milliseconds. */
   | { type: 'endTurn'; ms: number };
 
-/** What the host answers, and asks in turn. */
+/** The daemon's replies, and its own requests. */
 export type ShareCommand =
-  /** The session may have so many bytes of GPU memory in all; what its tenant may have, and its other sessions have. */
+  /** The session may have so many bytes of GPU memory in all; `limit` is the tenant's, `others` its other sessions'. */
   | { type: 'memory'; bytes: number; limit: number; others: number }
-  /** Another session of the tenant needs memory: what this one does not use goes back. */
-  | { type: 'spare' }
-  /** The session may use the GPU for so many milliseconds; 0: until it is asked to yield. */
+  /** Another session of the tenant needs memory: give back unused memory. */
+  | { type: 'reclaim' }
+  /** The session may use the GPU for so many milliseconds; 0: until it must yield. */
   | { type: 'turn'; ms: number }
-  /** The session's turn is to end when what it has submitted is done. */
+  /** The session's turn must end once its submitted work is done. */
   | { type: 'yield' };

@@ -32,7 +32,7 @@ export interface DaemonOptions extends HostTrustOptions {
   /** The log. Default: none. */
   log?: Log | undefined;
   /** Where to keep contents for later sessions. Default: nowhere. */
-  blobs?: TenantContentsOptions | undefined;
+  contents?: TenantContentsOptions | undefined;
   /** The dashboard's address: `HOST:PORT` on loopback, where port 0 is any free one. Default: no dashboard. */
   dashboard?: string | undefined;
   /**

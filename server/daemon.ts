@@ -104,7 +104,8 @@ export class Daemon {
     const onRefused = refusals.refused.bind(refusals);
     const { tenantLimits = {} } = options;
     const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
-    this.#contents = options.blobs && new TenantContents(options.blobs, (tenant) => quotas.of(tenant).blobs);
+    this.#contents =
+      options.contents && new TenantContents(options.contents, (tenant) => quotas.of(tenant).contents);
     this.#grpc = new GrpcServer({
       version: this.#versions.version,
       describe: () => this.describe(),

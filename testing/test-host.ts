@@ -17,11 +17,11 @@ export interface TestHostOptions {
   warm?: number;
   /**
    * A folder where the host keeps uploads for later sessions, only with `host`: the value of `farlight serve
-   * --blobs`. Default `off`: a test leaves nothing behind.
+   * --contents`. Default `off`: a test leaves nothing behind.
    */
-  blobs?: string;
+  contents?: string;
   /** The most bytes of these uploads. Default 4 GiB, or less if the disk has less. */
-  blobBytes?: number;
+  contentBytes?: number;
 }
 
 /** A GPU host for tests. */

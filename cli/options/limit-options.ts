@@ -11,7 +11,7 @@ export interface LimitOptions {
   gpuMemory?: Limit;
   memory?: Limit;
   inFlight?: Limit;
-  blobBytes?: Limit;
+  contentBytes?: Limit;
   gpuShare?: Limit;
 }
 
@@ -47,7 +47,7 @@ export function addLimitOptions(command: Command, whose: string, { none = false 
       orNone(parseLimit),
     )
     .option(
-      '--blob-bytes <size>',
+      '--content-bytes <size>',
       `${whose}bytes of kept uploads and compiled programs, such as 512MiB (default: 4GiB, or half of the disk)`,
       orNone(parseLimit),
     )
@@ -60,8 +60,8 @@ export function addLimitOptions(command: Command, whose: string, { none = false 
 
 /** The limits that the options set; null for those that they lift. */
 export function limitChanges(options: LimitOptions): LimitChanges {
-  const { maxSessions: sessions, gpuMemory, memory, inFlight, blobBytes: blobs, gpuShare } = options;
-  const changes = { sessions, gpuMemory, memory, inFlight, blobs, gpuShare };
+  const { maxSessions: sessions, gpuMemory, memory, inFlight, contentBytes: contents, gpuShare } = options;
+  const changes = { sessions, gpuMemory, memory, inFlight, contents, gpuShare };
   return Object.fromEntries(
     Object.entries(changes).map(([name, limit]) => [name, limit === 'none' ? null : limit]),
   );
@@ -79,7 +79,7 @@ export function formatLimits({
   gpuMemory,
   memory,
   inFlight,
-  blobs,
+  contents,
   gpuShare,
 }: TenantLimits): string {
   return [
@@ -87,7 +87,7 @@ export function formatLimits({
     gpuMemory && `--gpu-memory ${formatSize(gpuMemory)}`,
     memory && `--memory ${formatSize(memory)}`,
     inFlight && `--in-flight ${formatSize(inFlight)}`,
-    blobs && `--blob-bytes ${formatSize(blobs)}`,
+    contents && `--content-bytes ${formatSize(contents)}`,
     gpuShare && `--gpu-share ${gpuShare}`,
   ]
     .filter(Boolean)

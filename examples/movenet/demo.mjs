@@ -13,7 +13,7 @@ mkdirSync(path.dirname(picture), { recursive: true });
 
 console.log('Starting a GPU host in a process of its own ...');
 // The host keeps no uploads, so that the demonstration leaves nothing behind and shows the same each time.
-const serve = ['serve', '--listen', '127.0.0.1:0', '--blobs', 'off', '--log-level', 'silent'];
+const serve = ['serve', '--listen', '127.0.0.1:0', '--contents', 'off', '--log-level', 'silent'];
 const host = spawn(process.execPath, [cli, ...serve], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });

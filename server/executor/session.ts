@@ -142,7 +142,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#ended) return;
     const { memory, turn } = this.#context;
     if (command.type === 'memory') memory?.granted(command);
-    else if (command.type === 'spare') memory?.giveBack();
+    else if (command.type === 'reclaim') memory?.giveBack();
     else if (command.type === 'turn') turn?.granted(command.ms);
     else turn?.yield();
   }

@@ -9,7 +9,7 @@ export interface TenantLimits {
   /** Bytes of commands and replies that may wait at the host, for all its sessions. */
   inFlight?: number | undefined;
   /** Bytes of its contents on disk. */
-  blobs?: number | undefined;
+  contents?: number | undefined;
   /** Its share of the GPU's time, as a weight among tenants. Default 1. */
   gpuShare?: number | undefined;
 }
@@ -19,7 +19,7 @@ const NAMES = [
   'gpuMemory',
   'memory',
   'inFlight',
-  'blobs',
+  'contents',
   'gpuShare',
 ] as const satisfies (keyof TenantLimits)[];
 
@@ -34,13 +34,17 @@ export interface LimitChange {
   readonly limits: LimitChanges;
 }
 
-/** Whether a value that was read from a file is such a change: known names, and numbers above 0 or null. */
-export function areTenantLimits(limits: unknown): limits is LimitChanges {
-  if (typeof limits !== 'object' || limits === null) return false;
-  return Object.entries(limits).every(
-    ([name, value]) =>
-      NAMES.some((each) => each === name) && (value === null || (Number.isFinite(value) && value > 0)),
-  );
+/** The name of the limit `contents` in files of version 0.1. */
+const OLD_CONTENTS = 'blobs';
+
+/** Reads a change of limits from a file's JSON; undefined unless it has known names, and numbers above 0 or null. */
+export function parseLimits(json: unknown): LimitChanges | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { [OLD_CONTENTS]: old, ...rest } = json as Record<string, unknown>;
+  const limits: Record<string, unknown> = old === undefined ? rest : { contents: old, ...rest };
+  const isLimit = ([name, value]: [string, unknown]) =>
+    NAMES.some((each) => each === name) && (value === null || (Number.isFinite(value) && Number(value) > 0));
+  return Object.entries(limits).every(isLimit) ? limits : undefined;
 }
 
 /** The limits without the missing ones; undefined where there are none. */

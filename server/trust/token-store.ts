@@ -6,10 +6,10 @@ import { codeOf, FarlightError, invariant } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, deleteFile, hostFolder, unusable, writeFirst } from './private-folder.js';
 import {
-  areTenantLimits,
   type LimitChange,
   type LimitChanges,
   limitsAfter,
+  parseLimits,
   statedLimits,
   type TenantLimits,
 } from './tenant-limits.js';
@@ -93,7 +93,7 @@ export class TokenStore {
       throw new FarlightError('BAD_OPTION', 'a note is one line of 1 to 200 characters; shorten it');
     const token = TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toString('base64url');
     const stated = statedLimits(limits);
-    invariant(!stated || areTenantLimits(stated), 'limits are numbers above 0');
+    invariant(!stated || parseLimits(stated), 'limits are numbers above 0');
     const created = new Date(now).toISOString();
     const facts = { tenant, created, ...(note !== undefined && { note }) };
     // The limits first, so that nobody uses the token without them.
@@ -250,8 +250,9 @@ export class TokenStore {
   #readLimits(name: string): LimitChange | undefined {
     const [, tenant = ''] = LIMITS.exec(name) ?? [];
     try {
-      const { created, limits } = JSON.parse(readFileSync(join(this.#folder, name), 'utf8'));
-      if (!Number.isNaN(Date.parse(created)) && areTenantLimits(limits)) return { tenant, created, limits };
+      const { created, limits: json } = JSON.parse(readFileSync(join(this.#folder, name), 'utf8'));
+      const limits = parseLimits(json);
+      if (!Number.isNaN(Date.parse(created)) && limits) return { tenant, created, limits };
     } catch {
       // The file is damaged. Its name still says which tenant's it is.
     }
@@ -274,11 +275,12 @@ export class TokenStore {
   #read(id: string): KnownToken | undefined | null {
     try {
       const content = JSON.parse(readFileSync(join(this.#folder, id), 'utf8'));
-      const { tenant, created, note, limits, sha256 } = content;
+      const { tenant, created, note, sha256 } = content;
+      const limits = content.limits === undefined ? undefined : parseLimits(content.limits);
       const digest = Buffer.from(String(sha256), 'hex');
       const whole = TENANT.test(tenant) && !Number.isNaN(Date.parse(created)) && digest.length === 32;
       if (!whole || (note !== undefined && !NOTE.test(note))) return undefined;
-      if (limits !== undefined && !areTenantLimits(limits)) return undefined;
+      if (content.limits !== undefined && !limits) return undefined;
       return { id, tenant, created, ...(note !== undefined && { note }), ...(limits && { limits }), digest };
     } catch (error) {
       return codeOf(error) === 'ENOENT' ? null : undefined;

@@ -76,7 +76,7 @@ describe('a tenant', () => {
 
   it("never gets an executor whose driver keeps shaders in another tenant's folder, and finds its own one ready", async () => {
     const root = hosts.folder();
-    const { invite } = await hosts.start({ blobs: { root }, warm: 0, spares: 1 });
+    const { invite } = await hosts.start({ contents: { root }, warm: 0, spares: 1 });
     const tenants = { alice: invite('alice'), bob: invite('bob') };
     let last: string | undefined;
     for (const tenant of ['alice', 'alice', 'bob', 'bob', 'alice'] as const) {

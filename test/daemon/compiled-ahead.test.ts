@@ -33,8 +33,8 @@ describe('a host that starts', () => {
   }
 
   it('warms an executor for each program that ran last, up to its limit', async () => {
-    const blobs = { root: await left(['a.mjs', 'b.mjs', 'c.mjs']) };
-    const daemon = await start({ warm: 2, spares: 1, blobs });
+    const contents = { root: await left(['a.mjs', 'b.mjs', 'c.mjs']) };
+    const daemon = await start({ warm: 2, spares: 1, contents });
     await until(() => daemon.counters.executorsWarmed === 2);
     const before = new Set(await executorsOf(process.pid));
     expect(before.size).toBe(3);
@@ -43,14 +43,14 @@ describe('a host that starts', () => {
   });
 
   it('compiles nothing ahead for an unknown tenant, or where no executor stays warm', async () => {
-    const foreign = await start({ spares: 0, blobs: { root: await left(['a.mjs'], 'somebody else') } });
-    const none = await start({ spares: 0, warm: 0, blobs: { root: await left(['a.mjs']) } });
+    const foreign = await start({ spares: 0, contents: { root: await left(['a.mjs'], 'somebody else') } });
+    const none = await start({ spares: 0, warm: 0, contents: { root: await left(['a.mjs']) } });
     for (const daemon of [foreign, none]) await pidOf(open(daemon, 'a.mjs'));
     expect([foreign, none].map(({ counters }) => counters.executorsReused)).toEqual([0, 0]);
   });
 
   it('gives an executor that still compiles ahead to its program, and then compiles nothing else ahead', async () => {
-    const daemon = await start({ warm: 4, spares: 0, blobs: { root: await left(['slow', 'next']) } });
+    const daemon = await start({ warm: 4, spares: 0, contents: { root: await left(['slow', 'next']) } });
     // The one that has opened the GPU, and the one that prepares.
     await expect.poll(() => executorsOf(process.pid)).toHaveLength(2);
     const pids = await executorsOf(process.pid);
@@ -66,7 +66,7 @@ describe('a host that starts', () => {
   });
 
   it('does not give an executor to a second session when it becomes ready during the first', async () => {
-    const daemon = await start({ warm: 4, spares: 0, blobs: { root: await left(['a.mjs']) } });
+    const daemon = await start({ warm: 4, spares: 0, contents: { root: await left(['a.mjs']) } });
     const [client, another] = [open(daemon, 'a.mjs'), open(daemon, 'a.mjs')];
     expect(await pidOf(client)).not.toBe(await pidOf(another));
     expect(daemon.counters.executorsReused).toBe(1);
@@ -78,8 +78,8 @@ describe('a host that starts', () => {
     const tokens = join(trustFolder, 'tokens');
     new TokenStore(tokens).add({ tenant: 'alice' });
     const { log, of } = memoryLog();
-    const blobs = { root: await left(['a.mjs'], 'alice') };
-    const options = { listen: 'grpcs://127.0.0.1:0', trustFolder, spares: 0, blobs, log };
+    const contents = { root: await left(['a.mjs'], 'alice') };
+    const options = { listen: 'grpcs://127.0.0.1:0', trustFolder, spares: 0, contents, log };
     const daemon = await start(options);
     await until(() => daemon.counters.executorsWarmed === 1);
     expect(of('executor warm')).toEqual([expect.objectContaining({ program: 'a.mjs', tenant: 'alice' })]);
@@ -92,7 +92,12 @@ describe('a host that starts', () => {
 
   it('continues with the next program where one crashes the executor, and logs it', async () => {
     const { log, lines } = memoryLog();
-    const daemon = await start({ warm: 4, spares: 0, log, blobs: { root: await left(['crash', 'next']) } });
+    const daemon = await start({
+      warm: 4,
+      spares: 0,
+      log,
+      contents: { root: await left(['crash', 'next']) },
+    });
     await until(() => daemon.counters.executorsWarmed === 1);
     expect(lines).toContainEqual(expect.objectContaining({ msg: 'executor lost', program: 'crash' }));
     await pidOf(open(daemon, 'next'));
@@ -100,7 +105,7 @@ describe('a host that starts', () => {
   });
 
   it('serves a program for which compiling ahead failed, even if it came meanwhile', async () => {
-    const daemon = await start({ warm: 4, spares: 0, blobs: { root: await left(['spoilt']) } });
+    const daemon = await start({ warm: 4, spares: 0, contents: { root: await left(['spoilt']) } });
     await expect.poll(() => executorsOf(process.pid)).toHaveLength(2);
     const pids = await executorsOf(process.pid);
     expect(pids).toContain(await pidOf(open(daemon, 'spoilt')));
@@ -109,7 +114,7 @@ describe('a host that starts', () => {
 
   it('ends an executor that compiles ahead for too long', async () => {
     const { log, lines } = memoryLog();
-    await start({ warm: 1, spares: 0, busyMs: 300, log, blobs: { root: await left(['hang']) } });
+    await start({ warm: 1, spares: 0, busyMs: 300, log, contents: { root: await left(['hang']) } });
     await until(() => lines.some(({ msg, program }) => msg === 'executor lost' && program === 'hang'));
   });
 });

@@ -229,7 +229,7 @@ describe('a host that has restarted', () => {
   }
 
   it('compiles ahead for its last program, and computes the same', async () => {
-    const options = { adapter: 'software', spares: 0, blobs: folders.make() };
+    const options = { adapter: 'software', spares: 0, contents: folders.make() };
     const first = await testHost(options);
     const cold = await countOn(first.url);
     await until(() => first.counters.executorsWarmed === 1);

@@ -58,8 +58,8 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ['no program to run', ['run'], /missing required argument 'command'/],
     ['too many arguments', ['serve', 'more'], /too many arguments/],
     ['a malformed number of spares', ['serve', '--spares', 'many'], /whole number/],
-    ['a folder that is a file', ['serve', '--blobs', process.execPath], /is not a folder; name a folder/],
-    ['a malformed size', ['serve', '--blob-bytes', '4 gigs'], /number of bytes, or one of KiB/],
+    ['a folder that is a file', ['serve', '--contents', process.execPath], /is not a folder; name a folder/],
+    ['a malformed size', ['serve', '--content-bytes', '4 gigs'], /number of bytes, or one of KiB/],
     ['a malformed time', ['serve', '--gpu-seconds', 'soon'], /Give a number of seconds/],
     ['an unknown log level', ['serve', '--log-level', 'loud'], /Allowed choices are debug, info, warn/],
     [
@@ -190,7 +190,7 @@ describe('farlight serve', () => {
   });
 
   it('farlight serve keeps uploads in the given folder, up to the given size', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
+    const folder = mkdtempSync(join(tmpdir(), 'farlight-contents-'));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const largest = async (...args: string[]) => {
       const { url } = await serve(...args);
@@ -200,8 +200,8 @@ describe('farlight serve', () => {
       return contents?.largestBytes;
     };
     expect(await largest()).toBeUndefined();
-    expect(await largest('--blobs', folder, '--blob-bytes', '64MiB')).toBe(12 << 20);
-    expect(await largest('--blobs', folder, '--blob-bytes', '4096')).toBe(768);
+    expect(await largest('--contents', folder, '--content-bytes', '64MiB')).toBe(12 << 20);
+    expect(await largest('--contents', folder, '--content-bytes', '4096')).toBe(768);
   });
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 async function start(options: TestHostOptions = {}): Promise<TestHost> {
-  const host = await testHost({ adapter: 'software', blobs: root, ...options });
+  const host = await testHost({ adapter: 'software', contents: root, ...options });
   hosts.push(host);
   return host;
 }
@@ -121,7 +121,7 @@ describe('a host that keeps contents', () => {
     const off = await run(host, { reuse: 'off' });
     expect(off).toMatchObject(SENT);
     expect(off.bytesUp).toBeGreaterThan(BYTES);
-    expect(await run(await start({ blobs: 'off' }))).toMatchObject(SENT);
+    expect(await run(await start({ contents: 'off' }))).toMatchObject(SENT);
   });
 
   const DAMAGES: [string, (path: string) => void][] = [
@@ -165,18 +165,18 @@ describe('a host that keeps contents', () => {
   it('a host that can write nothing still serves programs', async () => {
     const file = join(root, 'no-folder');
     writeFileSync(file, '');
-    const host = await start({ blobs: join(file, 'blobs') });
+    const host = await start({ contents: join(file, 'blobs') });
     for (let round = 0; round < 2; round += 1) expect(await run(host)).toMatchObject(SENT);
   });
 
   it('a host with little room still serves programs', async () => {
-    const host = await start({ blobBytes: 6 << 16 });
+    const host = await start({ contentBytes: 6 << 16 });
     for (let round = 0; round < 3; round += 1) expect(await run(host)).toMatchObject({ right: true });
   });
 
   it('a host keeps no more for a tenant than its limit, uploads and compiled programs together', async () => {
-    const blobBytes = 1 << 20;
-    const host = await start({ adapter: 'null', blobBytes, spares: 0, warm: 0 });
+    const contentBytes = 1 << 20;
+    const host = await start({ adapter: 'null', contentBytes, spares: 0, warm: 0 });
     const takes = (path: string): number => {
       const stats = statSync(path);
       const within = stats.isDirectory() ? readdirSync(path).map((name) => takes(join(path, name))) : [];
@@ -197,8 +197,8 @@ describe('a host that keeps contents', () => {
       await until(() => host.counters.sessionsActive === 0);
     }
     await host.close();
-    expect(takes(folder)).toBeGreaterThan(blobBytes / 16);
-    expect(takes(folder)).toBeLessThanOrEqual(blobBytes);
+    expect(takes(folder)).toBeGreaterThan(contentBytes / 16);
+    expect(takes(folder)).toBeLessThanOrEqual(contentBytes);
   });
 
   it('a host serves two programs that upload the same at once', async () => {

@@ -63,14 +63,14 @@ describe('farlight token', () => {
 
   it('farlight token list shows the limits of a tenant as a person types them', async () => {
     const limits = ['--max-sessions', '4', '--gpu-memory', '2GiB', '--in-flight', '100000000'];
-    const more = ['--blob-bytes', '512MiB', '--gpu-share', '1.5'];
+    const more = ['--content-bytes', '512MiB', '--gpu-share', '1.5'];
     const { code } = await farlightToken('add', '--tenant', 'alice', ...limits, ...more);
     expect(code).toBe(0);
     expect(store().list()[0]?.limits).toEqual({
       sessions: 4,
       gpuMemory: 2 * 2 ** 30,
       inFlight: 100_000_000,
-      blobs: 512 * 2 ** 20,
+      contents: 512 * 2 ** 20,
       gpuShare: 1.5,
     });
     const { stdout } = await farlightToken('list');
@@ -79,7 +79,7 @@ describe('farlight token', () => {
       ['--max-sessions', '0'],
       ['--gpu-share', '0'],
       ['--gpu-memory', '0'],
-      ['--blob-bytes', '0MiB'],
+      ['--content-bytes', '0MiB'],
       ['--gpu-memory', 'much'],
     ])
       expect((await farlightToken('add', ...wrong)).code).not.toBe(0);

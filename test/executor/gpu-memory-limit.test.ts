@@ -149,7 +149,7 @@ describe('a limit of GPU memory', () => {
     const held = storage(first, 40 * MIB);
     await first.queue.onSubmittedWorkDone();
     const refused = await errorsOf(second, () => storage(second, 40 * MIB));
-    expect(refused.memory?.message).toMatch(/left of the 67108864 bytes .* tenant's sessions .* are in use/);
+    expect(refused.memory?.message).toMatch(/left of the 67108864 bytes .* tenant's sessions, .* are in use/);
     expect((await errorsOf(second, () => storage(second, 24 * MIB))).memory).toBeNull();
     held.destroy();
     await first.queue.onSubmittedWorkDone();

@@ -74,7 +74,7 @@ it(
     const root = folders.make();
     const folder = tenantFolder(DEFAULT_TENANT, root);
     const files = () => (existsSync(folder) ? readdirSync(folder) : []);
-    const options = { adapter: 'software', blobs: { root }, spares: 1 };
+    const options = { adapter: 'software', contents: { root }, spares: 1 };
     const random = seeded(5);
     let had = 0;
     let halfWritten = 0;

@@ -76,7 +76,7 @@ describe('tenants', () => {
 
   it('neither learn of the contents of another tenant nor get them', async () => {
     const root = hosts.folder();
-    const { invite } = await hosts.start({ adapter: 'null', executorEntry: undefined, blobs: { root } });
+    const { invite } = await hosts.start({ adapter: 'null', executorEntry: undefined, contents: { root } });
     const [alice, bob] = [invite('alice'), invite('bob')];
     const bytes = new Uint8Array(1 << 16).map((_, at) => (at * 7) % 253);
     const upload = async (host: string) => {

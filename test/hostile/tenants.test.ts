@@ -7,25 +7,25 @@ import { secureHosts } from '../support/secure-host.js';
 import { TenantProcess } from '../support/tenant-process.js';
 
 const MIB = 2 ** 20;
-const LIMITS = { sessions: 3, gpuMemory: 64 * MIB, inFlight: 24 * MIB, blobs: 8 * MIB };
+const LIMITS = { sessions: 3, gpuMemory: 64 * MIB, inFlight: 24 * MIB, contents: 8 * MIB };
 const STEPS = 40;
 
 const hosts = secureHosts();
 const notes = memoryLog();
 const running: TenantProcess[] = [];
 let host: Awaited<ReturnType<typeof hosts.start>>;
-let blobs: string;
+let contents: string;
 /** The other tenant's program, which is to notice nothing. */
 let steady: TenantProcess;
 
 beforeAll(async () => {
-  blobs = hosts.folder();
+  contents = hosts.folder();
   host = await hosts.start({
     adapter: 'software',
     executorEntry: undefined,
     resumeMs: 300,
     tenantLimits: LIMITS,
-    blobs: { root: blobs },
+    contents: { root: contents },
     log: notes.log,
   });
   [steady] = await TenantProcess.start(host.invite('steady').url, 'steps');
@@ -72,11 +72,11 @@ describe('a tenant beside one that', () => {
 
   it('uploads more than its contents may take continues, and the contents stay within their limit', async () => {
     const { tenant } = await goOnBeside('uploads');
-    const folder = tenantFolder(tenant, blobs);
+    const folder = tenantFolder(tenant, contents);
     const { bytes } = new ContentStore({ folder, maxBytes: 0 }).summary();
-    expect(bytes).toBeLessThanOrEqual(LIMITS.blobs);
+    expect(bytes).toBeLessThanOrEqual(LIMITS.contents);
     // A quarter is for what its programs compile.
-    expect(bytes).toBeGreaterThan(LIMITS.blobs * (3 / 8));
+    expect(bytes).toBeGreaterThan(LIMITS.contents * (3 / 8));
   }, 120_000);
 
   it('leaves as many replies at the host as it may continues', async () => {

@@ -111,7 +111,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     const ends = await rowsOf(page, '#ends');
     expect([...ends.keys()].sort()).toEqual(Object.keys(steps));
     expect(ends.get('beta.mjs')).toMatchObject({ Reason: 'CLOSED', Why: 'the program closed it' });
-    expect(await page.locator('#sessions').textContent()).toContain('No program has a session open');
+    expect(await page.locator('#sessions').textContent()).toContain('No session is open');
     expect(logged).toEqual([]);
   });
 
@@ -119,11 +119,11 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     const page = await open();
     void programs.run(host.url, 'busy.mjs', 1, 20, 'forever').catch(() => {});
     await page.getByRole('button', { name: 'busy.mjs' }).click();
-    const spans = async (lane: string) => Number((await rowsOf(page, '#lanes')).get(lane)?.Spans);
-    for (const lane of ['GPU', 'Program and line', 'Executor', 'Wire']) {
-      await expect.poll(() => spans(lane), { timeout: 60_000 }).toBeGreaterThan(5);
+    const spans = async (track: string) => Number((await rowsOf(page, '#tracks')).get(track)?.Spans);
+    for (const track of ['GPU', 'Program and line', 'Executor', 'Wire']) {
+      await expect.poll(() => spans(track), { timeout: 60_000 }).toBeGreaterThan(5);
     }
-    expect((await rowsOf(page, '#lanes')).get('Waits')?.Longest).toContain('GPUBuffer.mapAsync "result"');
+    expect((await rowsOf(page, '#tracks')).get('Waits')?.Longest).toContain('GPUBuffer.mapAsync "result"');
     const painted = `(() => {
       const { width, height } = document.getElementById('timeline-canvas');
       const { data } = document.getElementById('timeline-canvas').getContext('2d').getImageData(0, 0, width, height);
@@ -143,7 +143,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     expect(await live.getAttribute('aria-pressed')).toBe('true');
 
     await programs.end();
-    await page.getByText('The session has ended; this is what was seen of it.').waitFor();
+    await page.getByText('The session has ended; its timeline stays.').waitFor();
     await page.getByRole('button', { name: 'Close' }).click();
     expect(await page.locator('#timeline').isVisible()).toBe(false);
     expect(logged).toEqual([]);
@@ -159,7 +159,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     await programs.run(host.url, 'before.mjs', 2);
     await page.getByRole('button', { name: 'before.mjs' }).waitFor();
     await Promise.allSettled([programs.end(), host.ended, host.child.kill()]);
-    await page.getByRole('status').getByText('no answer, trying again').waitFor();
+    await page.getByRole('status').getByText('no answer, retrying').waitFor();
 
     host = await ServeProcess.start('--dashboard', dashboard);
     await page.getByRole('status').getByText('live', { exact: true }).waitFor();

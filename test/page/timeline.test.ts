@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SPAN, type Span, type SpanKind } from '#farlight/proto/activity.js';
-import { LANES, Lanes } from '#farlight/server/page/site/lanes.js';
 import { TimelineView, ticks } from '#farlight/server/page/site/timeline-view.js';
+import { TRACKS, Tracks } from '#farlight/server/page/site/tracks.js';
 
 const span = (kind: SpanKind, start: number, end: number, name = '', label = ''): Span => ({
   kind,
@@ -13,18 +13,18 @@ const span = (kind: SpanKind, start: number, end: number, name = '', label = '')
   bytes: 0,
 });
 
-function lanesOf(...spans: Span[]): Lanes {
-  const lanes = new Lanes();
-  lanes.add({ spans, left: 0 });
-  return lanes;
+function tracksOf(...spans: Span[]): Tracks {
+  const tracks = new Tracks();
+  tracks.add({ spans, left: 0 });
+  return tracks;
 }
 
-const textsOf = (lanes: Lanes) =>
-  Object.fromEntries(LANES.map(({ key }) => [key, lanes.lanes.get(key)?.map(({ text }) => text)]));
+const textsOf = (tracks: Tracks) =>
+  Object.fromEntries(TRACKS.map(({ key }) => [key, tracks.tracks.get(key)?.map(({ text }) => text)]));
 
-describe('the lanes of a timeline', () => {
+describe('the tracks of a timeline', () => {
   it('hold one kind of span each, with its name', () => {
-    const lanes = lanesOf(
+    const tracks = tracksOf(
       span(SPAN.received, 0, 1),
       span(SPAN.compiled, 1, 2, 'GPUComputePipeline', 'matmul'),
       span(SPAN.executed, 1, 3),
@@ -32,19 +32,19 @@ describe('the lanes of a timeline', () => {
       span(SPAN.sent, 6, 6),
       span(SPAN.awaited, 2, 6, 'GPUBuffer.mapAsync'),
     );
-    expect(textsOf(lanes)).toEqual({
+    expect(textsOf(tracks)).toEqual({
       program: [],
-      wire: ['a batch came in', 'replies left'],
-      executor: ['a batch was carried out'],
+      wire: ['a flush arrived', 'replies left'],
+      executor: ['a flush was executed'],
       compile: ['GPUComputePipeline "matmul"'],
       gpu: ['the GPU was busy'],
       wait: ['GPUBuffer.mapAsync'],
     });
-    expect(lanes.last).toBe(6);
+    expect(tracks.last).toBe(6);
   });
 
   it('count the time from a reply to the next flush for the program', () => {
-    const lanes = lanesOf(
+    const tracks = tracksOf(
       span(SPAN.sent, 10, 10),
       span(SPAN.received, 25, 26),
       span(SPAN.received, 30, 31),
@@ -52,37 +52,37 @@ describe('the lanes of a timeline', () => {
       span(SPAN.sent, 41, 41),
       span(SPAN.received, 45, 46),
     );
-    expect(lanes.lanes.get('program')?.map(({ start, end }) => [start, end])).toEqual([
+    expect(tracks.tracks.get('program')?.map(({ start, end }) => [start, end])).toEqual([
       [10, 25],
       [41, 45],
     ]);
   });
 
   it('are summed up without counting overlaps twice, or spans outside the view', () => {
-    const lanes = lanesOf(
+    const tracks = tracksOf(
       span(SPAN.awaited, 0, 20, 'a'),
       span(SPAN.awaited, 10, 30, 'b'),
       span(SPAN.awaited, 15, 18, 'c'),
       span(SPAN.awaited, 90, 200, 'd'),
     );
-    const wait = lanes.summary(5, 100).find(({ key }) => key === 'wait');
+    const wait = tracks.summary(5, 100).find(({ key }) => key === 'wait');
     expect(wait).toMatchObject({ count: 4, busy: 35, longest: { text: 'd' } });
-    expect(lanes.summary(40, 50).find(({ key }) => key === 'wait')).toMatchObject({ count: 0, busy: 0 });
+    expect(tracks.summary(40, 50).find(({ key }) => key === 'wait')).toMatchObject({ count: 0, busy: 0 });
   });
 
   it('find the shortest span under the pointer', () => {
-    const lanes = lanesOf(span(SPAN.awaited, 0, 100, 'long'), span(SPAN.awaited, 40, 50, 'short'));
-    expect(lanes.find('wait', 45, 0)?.text).toBe('short');
-    expect(lanes.find('wait', 38, 3)?.text).toBe('short');
-    expect(lanes.find('wait', 38, 1)?.text).toBe('long');
-    expect(lanes.find('gpu', 45, 0)).toBeUndefined();
+    const tracks = tracksOf(span(SPAN.awaited, 0, 100, 'long'), span(SPAN.awaited, 40, 50, 'short'));
+    expect(tracks.find('wait', 45, 0)?.text).toBe('short');
+    expect(tracks.find('wait', 38, 3)?.text).toBe('short');
+    expect(tracks.find('wait', 38, 1)?.text).toBe('long');
+    expect(tracks.find('gpu', 45, 0)).toBeUndefined();
   });
 
   it('hold a bounded number of spans, and drop the oldest', () => {
-    const lanes = new Lanes();
+    const tracks = new Tracks();
     for (let time = 0; time < 50_000; time += 1)
-      lanes.add({ spans: [span(SPAN.executed, time, time + 0.5)], left: 0 });
-    const kept = lanes.lanes.get('executor') ?? [];
+      tracks.add({ spans: [span(SPAN.executed, time, time + 0.5)], left: 0 });
+    const kept = tracks.tracks.get('executor') ?? [];
     expect(kept.length).toBeLessThanOrEqual(20_000);
     expect(kept.length).toBeGreaterThan(5000);
     expect(kept.at(-1)?.start).toBe(49_999);

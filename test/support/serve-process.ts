@@ -12,7 +12,7 @@ export type LogLine = Record<string, unknown> & { level: string; msg: string };
  */
 export const SERVE_ALONE: readonly string[] = [
   ...['serve', '--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0'],
-  ...['--adapter', 'null', '--blobs', 'off'],
+  ...['--adapter', 'null', '--contents', 'off'],
 ];
 
 /**

@@ -78,8 +78,8 @@ async function openLocal(): Promise<OpenTarget> {
 
 async function openFarlight(transport: 'memory' | 'host', reuse: 'on' | 'off' = 'on'): Promise<OpenTarget> {
   // A file of specs has one session: a spare executor would serve nobody.
-  const blobs = mkdtempSync(join(tmpdir(), 'farlight-blobs-'));
-  const host = await testHost({ adapter: 'software', transport, spares: 0, blobs });
+  const contents = mkdtempSync(join(tmpdir(), 'farlight-contents-'));
+  const host = await testHost({ adapter: 'software', transport, spares: 0, contents });
   const newGpu = () =>
     create({ ...(transport === 'memory' ? { transport: host.transport } : { host: host.url }), reuse });
   return {
@@ -88,7 +88,7 @@ async function openFarlight(transport: 'memory' | 'host', reuse: 'on' | 'off' = 
     newGpu: async () => newGpu(),
     close: async () => {
       await host.close();
-      rmSync(blobs, { recursive: true, force: true });
+      rmSync(contents, { recursive: true, force: true });
     },
   };
 }

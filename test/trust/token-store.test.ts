@@ -82,14 +82,14 @@ describe('a token', () => {
     const { token, entry } = store.add({ tenant: 'alice', now: 1000 });
     const file = join(folder, entry.id);
     const kept = JSON.parse(readFileSync(file, 'utf8'));
-    writeFileSync(file, JSON.stringify({ ...kept, limits: { sessions: 3 } }), { mode: 0o600 });
+    writeFileSync(file, JSON.stringify({ ...kept, limits: { sessions: 3, blobs: 4096 } }), { mode: 0o600 });
     const host = new TokenStore(folder);
     expect(host.verify(token)?.id).toBe(entry.id);
-    expect(host.limitsOf('alice')).toEqual({ sessions: 3 });
+    expect(host.limitsOf('alice')).toEqual({ sessions: 3, contents: 4096 });
     host.revoke(entry.id);
-    expect(host.limitsOf('alice')).toEqual({ sessions: 3 });
+    expect(host.limitsOf('alice')).toEqual({ sessions: 3, contents: 4096 });
     store.add({ tenant: 'alice', limits: { sessions: 4 } });
-    expect(new TokenStore(folder).list()[0]?.limits).toEqual({ sessions: 4 });
+    expect(new TokenStore(folder).list()[0]?.limits).toEqual({ sessions: 4, contents: 4096 });
   });
 
   it('is refused where the file of the limits of its tenant is damaged, and other tenants are not', () => {

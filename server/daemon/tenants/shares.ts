@@ -58,7 +58,7 @@ export class Shares {
     const memory = new GpuMemoryShares<Shareholder>({
       limit: () => this.#quotas.of(tenant).gpuMemory ?? Number.MAX_SAFE_INTEGER,
       grant: (holder, bytes, limit, others) => holder.share({ type: 'memory', bytes, limit, others }),
-      reclaim: (holder) => holder.share({ type: 'spare' }),
+      reclaim: (holder) => holder.share({ type: 'reclaim' }),
     });
     this.#memory.set(tenant, memory);
     return memory;

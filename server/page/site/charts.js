@@ -35,7 +35,7 @@ const CHARTS = [
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** How long ago a time of the chart is, in words; the chart's end is now. */
+/** A time of the chart as text, relative to the chart's end. */
 function ago(time) {
   const seconds = Math.round(last - time);
   return seconds < 1 ? 'now' : seconds % 60 === 0 ? `${seconds / 60} min ago` : `${seconds} s ago`;
@@ -89,10 +89,10 @@ function plot({ place, format, incrs, series }) {
 
 let charts;
 
-/** @param {Array} news what is new or has grown. @param {number} now milliseconds since 1970, the host's. */
+/** @param {Array} news the seconds that are new or have grown. @param {number} now the host's, in milliseconds since 1970. */
 export function showHistory(news, now) {
   for (const each of news) seconds.set(each.second, each);
-  // The second that is under way is not complete: it would look as if all stopped.
+  // Leave out the current second: it is incomplete, and would look like a drop.
   last = Math.floor(now / 1000) - 1;
   const first = last - SECONDS + 1;
   for (const second of seconds.keys()) if (second < first) seconds.delete(second);
@@ -101,14 +101,14 @@ export function showHistory(news, now) {
   for (const [index, { series, said, format }] of CHARTS.entries()) {
     const lines = series.map(({ key }) => times.map((second) => seconds.get(second)?.[key] ?? 0));
     charts[index].setData([times, ...lines]);
-    // What is under the pointer is told; where there is none, what is now.
+    // The legend shows the second under the pointer, or without a pointer the newest.
     if (charts[index].cursor.left < 0) charts[index].setLegend({ idx: SECONDS - 1 });
     const words = series.map(({ label }, line) => `${label} at most ${format(Math.max(...lines[line]))}`);
     say(at(said), `In these minutes: ${words.join(', ')}.`);
   }
 }
 
-/** Forgets what another run of the host did. */
+/** Forgets the history of another run of the host. */
 export function forgetHistory() {
   seconds.clear();
 }

@@ -1,14 +1,14 @@
-// What the page is made of. Texts become text nodes and nothing else: much of what is shown was chosen by clients.
+// The page's building blocks. Texts become text nodes and nothing else, since clients choose many of them.
 
 /** @param {string} id */
 export const at = (id) => document.getElementById(id);
 
-/** Says a text in an element, where it says another. */
+/** Sets an element's text, if it differs. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** An element with attributes, and what is in it. */
+/** Makes an element with attributes and children. */
 export function make(tag, attributes = {}, ...content) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -17,8 +17,7 @@ export function make(tag, attributes = {}, ...content) {
 }
 
 /**
- * Shows figures in a definition list, each `{ name, value, about, kind }`: the name and kind of each are the same
- * every time.
+ * Shows figures in a definition list, each `{ name, value, about, kind }`. The names and kinds must be the same each time.
  */
 export function showFigures(list, figures) {
   for (const [index, { name, value, about = '', kind = '' }] of figures.entries()) {
@@ -36,10 +35,10 @@ export function showFigures(list, figures) {
 }
 
 /**
- * A table that is kept up to date: rows stay the elements that they are, so that focus and selection do.
+ * A table that stays up to date. Rows keep their elements, and so focus and selection stay.
  *
- * Each column: `{ title, number, text(row), fill(cell, row) }`, where `fill` is called once for a new row's cell, and
- * `text` each time. The first is the row's heading.
+ * Each column is `{ title, number, text(row), fill(cell, row) }`. `fill` is called once for the cell of a new row, and
+ * `text` each time. The first column is the row's heading.
  */
 export class LiveTable {
   #columns;
@@ -64,7 +63,7 @@ export class LiveTable {
     place.append(this.#table, this.#none);
   }
 
-  /** Rows by their keys, in order. `chosen` is the key of the one that is set off. */
+  /** Shows rows, given by their keys, in order. `chosen` is the key of the highlighted row. */
   show(rows, chosen) {
     this.#table.hidden = rows.size === 0;
     this.#none.hidden = rows.size > 0;

@@ -1,4 +1,4 @@
-// Numbers as people read them: on the page, and in `farlight top`.
+// Formats numbers for people: on the page, and in `farlight top`.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -14,22 +14,22 @@ export const bytesPerSecond = (value: number) => `${bytes(value)}/s`;
 
 export const count = (value: number) => Math.round(value).toLocaleString('en-US');
 
-/** A rate, with as many digits as say something. */
+/** A rate, with a useful number of digits. */
 export function rate(value: number): string {
   return value === 0 ? '0' : value < 10 ? value.toFixed(1) : count(value);
 }
 
-/** What of a whole, as a percentage. */
+/** A part of a whole, as a percentage. */
 export function share(part: number, whole: number): string {
   return whole === 0 ? '0%' : `${((100 * part) / whole).toFixed(1)}%`;
 }
 
-/** How often the program waited for each time that it submitted. */
+/** How many times the program waited for each submit. */
 export function waitsPerSubmit({ waits, submits }: { waits: number; submits: number }): string {
   return submits === 0 ? '-' : (waits / submits).toFixed(2);
 }
 
-/** A span of time in milliseconds. */
+/** A duration, from milliseconds. */
 export function duration(ms: number): string {
   if (ms === 0) return '0 s';
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
@@ -42,7 +42,7 @@ export function duration(ms: number): string {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
 }
 
-/** When something was, as the reader's clock has it. */
+/** A time of day, by the reader's clock. */
 export function clock(ms: number): string {
   return new Date(ms).toLocaleTimeString('en-GB');
 }

@@ -1,21 +1,21 @@
-// Shows the host as its event stream tells of it. The stream comes back by itself when the host was away.
+// Shows the host from its event stream. The stream reconnects by itself when the host is back.
 import { forgetHistory, repaintHistory, showHistory } from './charts.js';
 import { at, LiveTable, make, say, showFigures } from './dom.js';
 import { bytes, bytesPerSecond, clock, count, duration, rate, share, waitsPerSubmit } from './format.js';
 import { sessionEnded, unwatch, watch, watchedSession } from './timeline.js';
 
-/** How long after a stream has failed for good another is tried, in milliseconds. */
+/** How long after a final failure to open another stream, in milliseconds. */
 const AGAIN_MS = 1000;
-/** A stream that is silent for so long is one that is lost: the host says something every ten seconds. */
+/** A stream that is silent for so long is lost: the host sends an event every ten seconds. */
 const SILENT_MS = 25_000;
 
-/** The run of the host that is shown: when it started, and its version. */
+/** The last state of the host. */
 let shown;
 let silence;
 
 const sessions = new LiveTable(at('sessions'), {
-  caption: 'Sessions that are open now; a program’s name opens its timeline',
-  none: 'No program has a session open. Start one with: farlight run --host … -- node app.mjs',
+  caption: 'Open sessions; click a program’s name to open its timeline',
+  none: 'No session is open. Start a program with: farlight run --host … -- node app.mjs',
   columns: [
     { title: 'Program', fill: (cell, row) => cell.append(watchButton(row)) },
     { title: 'Session', text: ({ session }) => session },
@@ -33,7 +33,7 @@ const sessions = new LiveTable(at('sessions'), {
 
 const ends = new LiveTable(at('ends'), {
   caption: 'The last sessions that ended, the newest first',
-  none: 'None has ended since the host started.',
+  none: 'No session has ended since the host started.',
   columns: [
     { title: 'Program', text: ({ program }) => program },
     { title: 'Session', text: ({ session }) => session },
@@ -48,11 +48,11 @@ const ends = new LiveTable(at('ends'), {
 });
 
 const contents = new LiveTable(at('contents'), {
-  caption: 'Kept so that they need not be sent again, by tenant',
-  none: 'Nothing is kept.',
+  caption: 'Contents on disk, which clients need not send again, by tenant',
+  none: 'There are no contents on disk.',
   columns: [
-    { title: 'Tenant', text: ({ tenant }) => tenant ?? 'one not seen since the host started' },
-    { title: 'Uploads', number: true, text: (row) => count(row.count) },
+    { title: 'Tenant', text: ({ tenant }) => tenant ?? 'a tenant without sessions since the host started' },
+    { title: 'Contents', number: true, text: (row) => count(row.count) },
     { title: 'Bytes', number: true, text: (row) => bytes(row.bytes) },
   ],
 });
@@ -128,16 +128,16 @@ function savedFigures({ totals, counters }) {
     {
       name: 'Bytes not sent',
       value: bytes(totals.bytesNotSent),
-      about: `${count(totals.contentsNamed)} uploads that the host had`,
+      about: `${count(totals.contentsNamed)} contents that the host had`,
     },
     {
-      name: 'Compile time not spent',
+      name: 'Compile time saved',
       value: duration(totals.compileMsSaved),
-      about: `${duration(totals.compileMs)} was spent`,
+      about: `${duration(totals.compileMs)} spent`,
     },
-    { name: 'Objects shared', value: count(totals.objectsShared), about: 'were there already' },
+    { name: 'Objects shared', value: count(totals.objectsShared), about: 'existed already' },
     {
-      name: 'Executors used again',
+      name: 'Executors reused',
       value: count(counters.executorsReused),
       about: `of ${count(counters.sessionsOpened)} sessions`,
     },
@@ -148,7 +148,7 @@ const STATES = [
   { key: 'busy', name: 'Busy with a session' },
   { key: 'spare', name: 'Ready for any program' },
   { key: 'warm', name: 'Warm for a program’s next session' },
-  { key: 'changing', name: 'Starting or tidying up' },
+  { key: 'changing', name: 'Starting, clearing up or ending' },
 ];
 
 function showExecutors(executors) {
@@ -167,7 +167,7 @@ function showExecutors(executors) {
 function status(live) {
   const box = at('status');
   box.classList.toggle('live', live);
-  say(box, live ? 'live' : 'no answer, trying again');
+  say(box, live ? 'live' : 'no answer, retrying');
   document.title = live ? 'Farlight host' : 'Farlight host (no answer)';
 }
 
@@ -191,7 +191,7 @@ function follow() {
   });
   source.addEventListener('error', () => {
     status(false);
-    // Otherwise the browser comes back by itself.
+    // Otherwise the browser reconnects by itself.
     if (source.readyState === EventSource.CLOSED) again();
   });
 }

@@ -1,14 +1,14 @@
-// Which part of the time the timeline shows. Pure: no page, no clock. Times are milliseconds.
+// The part of the time that the timeline shows. Pure: no page, no clock. Times are milliseconds.
 
 const SHORTEST = 0.5;
 const LONGEST = 120_000;
 
 export class TimelineView {
-  /** How much is shown. */
+  /** The length of the visible part. */
   span = 5000;
-  /** The end of what is shown; undefined while the newest is shown. */
+  /** The end of the visible part; undefined while it follows the newest spans. */
   end: number | undefined;
-  /** The end of what there is. */
+  /** The end of the session so far. */
   now = 0;
 
   get to(): number {
@@ -27,14 +27,14 @@ export class TimelineView {
     this.end = undefined;
   }
 
-  /** Shows what is shown now, and does not go on. */
+  /** Keeps the current part, and stops following. */
   stop(): void {
     this.end = this.to;
   }
 
   /**
-   * Makes a second take `factor` times as much room. What is at the share `anchor` of the width stays there: by
-   * default the newest while that is followed, and the middle otherwise.
+   * Makes a second `factor` times as wide. The time at the share `anchor` of the width keeps its place: by default the
+   * newest while the view follows it, and otherwise the middle.
    */
   zoom(factor: number, anchor: number = this.live ? 1 : 0.5): void {
     const fixed = this.from + anchor * this.span;
@@ -43,7 +43,7 @@ export class TimelineView {
     if (!followed) this.#endAt(fixed + (1 - anchor) * this.span);
   }
 
-  /** Goes on by a share of what is shown; back where that is negative. */
+  /** Moves forward by a share of the visible part, or back if the share is negative. */
   pan(share: number): void {
     this.#endAt(this.to + share * this.span);
   }
@@ -53,7 +53,7 @@ export class TimelineView {
   }
 }
 
-/** The times of a scale: round ones, about `count` of them. */
+/** About `count` round times, for a scale. */
 export function ticks(from: number, to: number, count: number): number[] {
   const rough = (to - from) / count;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -1,18 +1,18 @@
-// The timeline of one session: a picture that can be zoomed and moved, and the same in a table.
+// The timeline of one session: a picture that zooms and moves, and a table with the same.
 import { at, LiveTable, say } from './dom.js';
 import { bytes, duration } from './format.js';
-import { LANES, Lanes } from './lanes.js';
 import { TimelineView, ticks } from './timeline-view.js';
+import { TRACKS, Tracks } from './tracks.js';
 
 const LABELS = 124;
 const SCALE = 22;
-/** How often the picture moves on while it is live, in milliseconds: smoothly, or only now and then. */
+/** How often a live picture moves, in milliseconds: smoothly, or with reduced motion once a second. */
 const MOVES = matchMedia('(prefers-reduced-motion: reduce)').matches ? 1000 : 50;
 
 const canvas = at('timeline-canvas');
 const drawing = canvas.getContext('2d');
 let table;
-/** What is watched: the session, its event stream, its lanes, and the view. */
+/** The watched session, with its event stream, its tracks, and the view. */
 let watched;
 
 export const watchedSession = () => watched?.session;
@@ -20,18 +20,18 @@ export const watchedSession = () => watched?.session;
 export function watch(session, program, onChange) {
   unwatch();
   const source = new EventSource(`/watch?session=${encodeURIComponent(session)}`);
-  const lanes = new Lanes();
-  watched = { session, source, lanes, view: new TimelineView(), behind: undefined, onChange, timer: 0 };
+  const tracks = new Tracks();
+  watched = { session, source, tracks, view: new TimelineView(), behind: undefined, onChange, timer: 0 };
   const mine = watched;
   source.addEventListener('spans', ({ data }) => {
-    lanes.add(JSON.parse(data));
-    // The executor's clock is another than this one: what it has told of last happened just now.
-    mine.behind = Math.min(mine.behind ?? Number.POSITIVE_INFINITY, performance.now() - lanes.last);
+    tracks.add(JSON.parse(data));
+    // The executor has another clock: assume that its newest span ended just now.
+    mine.behind = Math.min(mine.behind ?? Number.POSITIVE_INFINITY, performance.now() - tracks.last);
   });
   mine.timer = setInterval(draw, MOVES);
-  table ??= laneTable();
+  table ??= trackTable();
   say(at('timeline-heading'), `Timeline of ${program} (${session})`);
-  say(at('timeline-said'), 'What the session does from now on is shown here.');
+  say(at('timeline-said'), 'The timeline shows the session from now on.');
   at('timeline').hidden = false;
   at('timeline-heading').focus();
   draw();
@@ -47,23 +47,23 @@ export function unwatch() {
   onChange();
 }
 
-/** The session has ended: what was seen of it stays. */
+/** The session has ended: its timeline stays. */
 export function sessionEnded() {
   if (!watched || watched.ended) return;
   watched.source.close();
   watched.ended = true;
-  watched.view.end = watched.lanes.last;
+  watched.view.end = watched.tracks.last;
   clearInterval(watched.timer);
   draw();
-  say(at('timeline-said'), 'The session has ended; this is what was seen of it.');
+  say(at('timeline-said'), 'The session has ended; its timeline stays.');
 }
 
-function laneTable() {
-  return new LiveTable(at('lanes'), {
-    caption: 'What is in the picture, lane by lane',
-    none: 'Nothing was seen yet.',
+function trackTable() {
+  return new LiveTable(at('tracks'), {
+    caption: 'The picture as a table, track by track',
+    none: 'No spans yet.',
     columns: [
-      { title: 'Lane', text: ({ title }) => title },
+      { title: 'Track', text: ({ title }) => title },
       { title: 'What it is', text: ({ about }) => about },
       { title: 'Spans', number: true, text: ({ count }) => String(count) },
       { title: 'Busy', number: true, text: ({ busy }) => (busy === 0 ? '-' : duration(busy)) },
@@ -85,8 +85,8 @@ function laneTable() {
 
 function draw() {
   if (!watched || document.hidden) return;
-  const { view, lanes, behind } = watched;
-  if (!watched.ended) view.now = behind === undefined ? lanes.last : performance.now() - behind;
+  const { view, tracks, behind } = watched;
+  if (!watched.ended) view.now = behind === undefined ? tracks.last : performance.now() - behind;
   const { clientWidth: width, clientHeight: height } = canvas;
   const scale = devicePixelRatio;
   if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -103,15 +103,15 @@ function draw() {
   drawing.font = `12px ${getComputedStyle(document.body).fontFamily}`;
   drawing.textBaseline = 'middle';
   drawScale({ view, x, height, color, across });
-  const each = (height - SCALE) / LANES.length;
-  LANES.forEach(({ key, title, color: name }, index) => {
+  const each = (height - SCALE) / TRACKS.length;
+  TRACKS.forEach(({ key, title, color: name }, index) => {
     const top = SCALE + index * each;
     drawing.fillStyle = color('--line');
     drawing.fillRect(0, top, width, 1);
     drawing.fillStyle = color('--text');
     drawing.fillText(title, 0, top + each / 2, left - 8);
     drawing.fillStyle = color(name);
-    drawSpans(lanes.lanes.get(key), { view, x, top: top + 5, height: each - 9, left });
+    drawSpans(tracks.tracks.get(key), { view, x, top: top + 5, height: each - 9, left });
   });
   at('live').setAttribute('aria-pressed', String(view.live && !watched.ended));
   if (performance.now() - (watched.summarized ?? 0) < 950) return;
@@ -120,9 +120,9 @@ function draw() {
 }
 
 function summarize() {
-  const { lanes, view } = watched;
-  const rows = lanes.summary(view.from, view.to).map((row) => [row.key, { ...row, span: view.span }]);
-  table.show(lanes.last === 0 ? new Map() : new Map(rows));
+  const { tracks, view } = watched;
+  const rows = tracks.summary(view.from, view.to).map((row) => [row.key, { ...row, span: view.span }]);
+  table.show(tracks.last === 0 ? new Map() : new Map(rows));
 }
 
 function drawScale({ view, x, height, color, across }) {
@@ -138,7 +138,7 @@ function drawScale({ view, x, height, color, across }) {
   drawing.textAlign = 'left';
 }
 
-/** What is thinner than a pixel is drawn as one, and what falls on one that is drawn already is left out. */
+/** Draws spans at least a pixel wide, and skips those that would fall on the same pixel. */
 function drawSpans(spans, { view, x, top, height, left }) {
   let drawn = Number.NEGATIVE_INFINITY;
   for (const { start, end } of spans) {
@@ -153,15 +153,15 @@ function drawSpans(spans, { view, x, top, height, left }) {
 
 const labelWidth = (width) => Math.min(LABELS, width * 0.28);
 
-/** Where in the picture something happened: the share of the time's width, and the lane. */
+/** The place of a pointer event in the picture: the share of the width, and the track. */
 function place({ clientX, clientY }) {
   const box = canvas.getBoundingClientRect();
   const left = labelWidth(box.width);
-  const lane = Math.floor((clientY - box.top - SCALE) / ((box.height - SCALE) / LANES.length));
+  const track = Math.floor((clientY - box.top - SCALE) / ((box.height - SCALE) / TRACKS.length));
   return {
     share: (clientX - box.left - left) / (box.width - left),
     width: box.width - left,
-    lane: LANES[lane],
+    track: TRACKS[track],
   };
 }
 
@@ -172,7 +172,7 @@ function change(act) {
   draw();
 }
 
-/** Fingers or the button that are down, by pointer, with where they are. */
+/** The pressed fingers or mouse button, by pointer, with their positions. */
 const pointers = new Map();
 
 canvas.addEventListener('pointerdown', (event) => {
@@ -228,13 +228,13 @@ at('live').addEventListener('click', () => {
 });
 at('unwatch').addEventListener('click', unwatch);
 
-/** Says what is under the pointer. */
+/** Describes the span under the pointer. */
 function point(event) {
   if (!watched) return;
-  const { share, lane, width } = place(event);
-  const { view, lanes } = watched;
-  const span = lane && lanes.find(lane.key, view.from + share * view.span, (2 * view.span) / width);
+  const { share, track, width } = place(event);
+  const { view, tracks } = watched;
+  const span = track && tracks.find(track.key, view.from + share * view.span, (2 * view.span) / width);
   if (!span) return;
   const size = span.bytes ? `, ${bytes(span.bytes)}` : '';
-  say(at('timeline-said'), `${lane.title}: ${span.text}, ${duration(span.end - span.start)}${size}`);
+  say(at('timeline-said'), `${track.title}: ${span.text}, ${duration(span.end - span.start)}${size}`);
 }

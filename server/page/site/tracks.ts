@@ -1,54 +1,54 @@
-// What a session did, sorted into the lanes of the timeline. Pure: no page, no clock.
+// A session's spans, sorted into the tracks of the timeline. Pure: no page, no clock.
 import { SPAN } from '../../../proto/activity.js';
 import type { SpansView } from '../../observatory/host-view.js';
 
-export const LANES = [
+export const TRACKS = [
   {
     key: 'program',
     title: 'Program and line',
-    color: '--lane-program',
+    color: '--track-program',
     about: 'the host waits for the program',
   },
-  { key: 'wire', title: 'Wire', color: '--lane-wire', about: 'batches that come in, replies that leave' },
-  { key: 'executor', title: 'Executor', color: '--lane-executor', about: 'batches that are carried out' },
-  { key: 'compile', title: 'Compiling', color: '--lane-compile', about: 'shader modules and pipelines' },
-  { key: 'gpu', title: 'GPU', color: '--lane-gpu', about: 'busy with what was submitted' },
-  { key: 'wait', title: 'Waits', color: '--lane-wait', about: 'the program awaits an answer' },
+  { key: 'wire', title: 'Wire', color: '--track-wire', about: 'flushes that arrive, replies that leave' },
+  { key: 'executor', title: 'Executor', color: '--track-executor', about: 'flushes that are executed' },
+  { key: 'compile', title: 'Compiling', color: '--track-compile', about: 'shader modules and pipelines' },
+  { key: 'gpu', title: 'GPU', color: '--track-gpu', about: 'busy with submitted work' },
+  { key: 'wait', title: 'Waits', color: '--track-wait', about: 'the program awaits a reply' },
 ] as const;
 
-export type LaneKey = (typeof LANES)[number]['key'];
+export type TrackKey = (typeof TRACKS)[number]['key'];
 
-/** Something in a lane. Times are milliseconds since 1970, of the executor's clock. */
-export interface LaneSpan {
+/** A span of a track. Times are milliseconds since 1970, of the executor's clock. */
+export interface TrackSpan {
   start: number;
   end: number;
   text: string;
   bytes?: number;
 }
 
-/** What a lane has in a part of the time, in milliseconds. */
-export interface LaneSummary {
-  key: LaneKey;
+/** A track's spans between two times, in milliseconds. */
+export interface TrackSummary {
+  key: TrackKey;
   title: string;
   about: string;
   count: number;
-  /** How long there was something in it. */
+  /** The total time with a span. */
   busy: number;
-  longest: LaneSpan | undefined;
+  longest: TrackSpan | undefined;
 }
 
-/** Beyond so many spans the older half of the time is given up. */
+/** Beyond so many spans, drop the older half. */
 const MOST_SPANS = 20_000;
 
-/** The spans of one session, by lane, each lane in the order in which they ended. */
-export class Lanes {
-  readonly lanes = new Map<LaneKey, LaneSpan[]>(LANES.map(({ key }) => [key, []]));
-  /** When the last thing ended that is known of. */
+/** The spans of one session by track, each track in the order of their ends. */
+export class Tracks {
+  readonly tracks = new Map<TrackKey, TrackSpan[]>(TRACKS.map(({ key }) => [key, []]));
+  /** The end of the last span. */
   last = 0;
   /** How many spans the host has left out. */
   left = 0;
   #count = 0;
-  /** When the host last answered, where nothing has come since. */
+  /** When the host last sent replies, if no flush has arrived since. */
   #answered: number | undefined;
 
   add({ spans, left }: SpansView): void {
@@ -60,12 +60,12 @@ export class Lanes {
           this.#put('program', { start: this.#answered, end: start, text: 'the program and the line' });
         }
         this.#answered = undefined;
-        this.#put('wire', { start, end, bytes, text: 'a batch came in' });
+        this.#put('wire', { start, end, bytes, text: 'a flush arrived' });
       } else if (kind === SPAN.sent) {
         this.#answered = end;
         this.#put('wire', { start, end, bytes, text: 'replies left' });
       } else if (kind === SPAN.executed) {
-        this.#put('executor', { start, end, bytes, text: 'a batch was carried out' });
+        this.#put('executor', { start, end, bytes, text: 'a flush was executed' });
       } else if (kind === SPAN.compiled) {
         this.#put('compile', { start, end, text: labelled(name, label) });
       } else if (kind === SPAN.gpu) {
@@ -77,15 +77,15 @@ export class Lanes {
     if (this.#count > MOST_SPANS) this.#drop();
   }
 
-  /** What each lane has between two times. */
-  summary(from: number, to: number): LaneSummary[] {
-    return LANES.map(({ key, title, about }) => {
+  /** Sums up each track between two times. */
+  summary(from: number, to: number): TrackSummary[] {
+    return TRACKS.map(({ key, title, about }) => {
       const spans = this.#of(key).filter(({ start, end }) => end >= from && start <= to);
       let busy = 0;
       let until = from;
-      let longest: LaneSpan | undefined;
+      let longest: TrackSpan | undefined;
       for (const span of spans.sort((a, b) => a.start - b.start)) {
-        // Spans may lie over each other.
+        // Spans may overlap.
         const begin = Math.max(span.start, until);
         const end = Math.min(span.end, to);
         if (end > begin) {
@@ -98,38 +98,38 @@ export class Lanes {
     });
   }
 
-  /** The span of a lane at a time, the shortest where several are; what is `slack` milliseconds beside it counts. */
-  find(lane: LaneKey, time: number, slack: number): LaneSpan | undefined {
-    let found: LaneSpan | undefined;
-    for (const span of this.#of(lane)) {
+  /** The shortest span of a track at a time, or within `slack` milliseconds of it. */
+  find(track: TrackKey, time: number, slack: number): TrackSpan | undefined {
+    let found: TrackSpan | undefined;
+    for (const span of this.#of(track)) {
       if (span.start - slack > time || span.end + slack < time) continue;
       if (!found || length(span) < length(found)) found = span;
     }
     return found;
   }
 
-  #of(lane: LaneKey): LaneSpan[] {
-    return this.lanes.get(lane) ?? [];
+  #of(track: TrackKey): TrackSpan[] {
+    return this.tracks.get(track) ?? [];
   }
 
-  #put(lane: LaneKey, span: LaneSpan): void {
-    this.#of(lane).push(span);
+  #put(track: TrackKey, span: TrackSpan): void {
+    this.#of(track).push(span);
     this.#count += 1;
   }
 
   #drop(): void {
-    const ends = LANES.flatMap(({ key }) => this.#of(key).map(({ end }) => end)).sort((a, b) => a - b);
+    const ends = TRACKS.flatMap(({ key }) => this.#of(key).map(({ end }) => end)).sort((a, b) => a - b);
     const from = ends[ends.length >> 1] ?? 0;
     this.#count = 0;
-    for (const { key } of LANES) {
+    for (const { key } of TRACKS) {
       const kept = this.#of(key).filter(({ end }) => end >= from);
-      this.lanes.set(key, kept);
+      this.tracks.set(key, kept);
       this.#count += kept.length;
     }
   }
 }
 
-function length({ start, end }: LaneSpan): number {
+function length({ start, end }: TrackSpan): number {
   return end - start;
 }
 
