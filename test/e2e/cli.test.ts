@@ -69,12 +69,6 @@ describe('a mistake gives one sentence and a non-zero exit code:', () => {
     ],
     ['a malformed address to listen on', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
     [
-      'a dashboard that is not on loopback',
-      ['serve', '--dashboard', '0.0.0.0:7071'],
-      /for this machine alone.*ssh -L/,
-    ],
-    ['a malformed address to listen on', ['serve', '--listen', 'nowhere'], /write HOST:PORT/],
-    [
       'plaintext on a public address',
       ['serve', '--listen', 'grpc://0.0.0.0:7070'],
       /not a loopback address.*write grpcs:/,
