@@ -6,13 +6,14 @@
 // a private host on this machine; `per-call` the host over loopback with each call sent as a message of
 // its own, the next one only when the host has executed it (batch and reuse off).
 //
-// `reuse` is another thing, see reuse.mjs; and `network`, which is measured where it is asked for alone: see
+// `reuse` is another thing, see reuse.mjs; so is `ahead`, see ahead.mjs, where it is asked for; and `network`, which is measured where it is asked for alone: see
 // network/main.mjs.
 //
 //   npm run bench -- --only network [--network steps,per-call,ping,bulk,fairness,memory] [--rtt 1,10,30,100] [--mbit 100]
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
+import { measureAhead, printAhead } from './ahead.mjs';
 import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
@@ -60,7 +61,7 @@ const { values: flags } = parseArgs({
 });
 const adapters = flags.adapter.split(',');
 const wanted = flags.only.split(',');
-expectKnown('workload', wanted, [...Object.keys(WORKLOADS), 'reuse', 'network']);
+expectKnown('workload', wanted, [...Object.keys(WORKLOADS), 'reuse', 'ahead', 'network']);
 const scenarios = flags.network.split(',');
 expectKnown('scenario of the network', scenarios, SCENARIOS);
 const rtts = flags.rtt.split(',').map(Number);
@@ -103,6 +104,10 @@ for (const adapter of wanted.includes('reuse') ? adapters : []) {
     results.reuse[adapter][program] = await measureReuse(program, adapter);
     printReuse(program, adapter, results.reuse[adapter][program]);
   }
+}
+if (wanted.includes('ahead')) {
+  results.ahead = await measureAhead();
+  printAhead(results.ahead);
 }
 if (wanted.includes('network'))
   results.network = await measureNetwork(scenarios, { rtts, mbit: Number(flags.mbit) });

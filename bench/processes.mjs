@@ -61,12 +61,13 @@ export async function runWorkload(workload, target, adapter, url, more = {}) {
 }
 
 /** Options of Node for a workload, from docs/recipes.md. */
-const NODE_OPTIONS = { silero: ['--liftoff-only'] };
+const NODE_OPTIONS = { silero: ['--liftoff-only'], 'paddle-cls': ['--liftoff-only'] };
 
 /** Starts a workload on a target. */
 export function startWorkload(workload, target, adapter, url, more = {}) {
   const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
-  for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE']) delete env[name];
+  for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE', 'FARLIGHT_AHEAD'])
+    delete env[name];
   if (target === 'host' || target === 'per-call') env.FARLIGHT_HOST = url;
   if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
   const imported = target === 'local' ? local : register;

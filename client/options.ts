@@ -35,6 +35,7 @@ export interface ParsedOptions {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
+  ahead: 'on' | 'off';
   /** Which GPU the host must have, if the program chose one. Undefined: any will do. */
   wanted: string | undefined;
   trace: FileOption | undefined;
@@ -49,7 +50,7 @@ export interface FileOption {
   shared: boolean;
 }
 
-const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'compression', 'trace', 'record'] as const;
+const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'ahead', 'compression', 'trace', 'record'] as const;
 
 /**
  * Flags of npm `webgpu` beside `adapter`. They tell how to run Dawn, which the host decides here. They change
@@ -79,6 +80,7 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
+    ahead: onOrOff('ahead', options.ahead ?? process.env.FARLIGHT_AHEAD),
     // FARLIGHT_ADAPTER chooses for private hosts only.
     wanted: host || transport ? options.adapter || undefined : undefined,
     trace,

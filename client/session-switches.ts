@@ -8,6 +8,8 @@ export interface SessionSwitches {
    * 'off' sends every command in full, and waits until the host has executed it before it sends the next one.
    */
   reuse?: 'on' | 'off' | undefined;
+  /** 'off' asks the host for nothing before the program does. */
+  ahead?: 'on' | 'off' | undefined;
 }
 
 /** An option that is 'on' unless it is set. @throws FarlightError BAD_OPTION */

@@ -67,9 +67,12 @@ export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = 
     createQuerySet: create('GPUQuerySet'),
     pushErrorScope: special,
     popErrorScope: awaited,
+    readAhead: awaited,
   },
   GPUBuffer: {
     mapAsync: awaited,
+    mapAhead: awaited,
+    awaitMapping: special,
     getMappedRange: local,
     writeMapped: special,
     unmap: special,

@@ -1,7 +1,8 @@
 // `network`: Farlight on a line, which the emulator of farlight/testing makes (docs/decisions/0012).
 //
-//   steps      a step of MoveNet (null adapter) and of Silero (software), at each round trip, beside the time that the
-//              model predicts from the ledger and from the step without the emulator
+//   steps      a step of MoveNet and of a program that reads four outputs (null adapter), of Silero and of PaddleOCR's
+//              classifier (software), at each round trip, beside the time that the model predicts from the ledger and
+//              from the step without the emulator
 //   per-call   the same of MoveNet where each call is an RPC of its own, up to 30 ms
 //   ping       the smallest round trip, beside that of a raw gRPC stream and of raw TCP
 //   bulk       256 MiB up and down, over loopback and at 30 ms and 1 Gbit/s, beside raw TCP

@@ -9,6 +9,14 @@ import { median } from '../workloads/report.mjs';
 const PROGRAMS = [
   { workload: 'movenet', title: 'MoveNet', adapter: 'null', rounds: 10, turnMs: 200 },
   { workload: 'silero', title: 'Silero', adapter: 'software', rounds: 6, turnMs: 600 },
+  {
+    workload: 'tf-outputs',
+    title: 'Four outputs of TensorFlow.js',
+    adapter: 'null',
+    rounds: 10,
+    turnMs: 200,
+  },
+  { workload: 'paddle-cls', title: "PaddleOCR's classifier", adapter: 'software', rounds: 4, turnMs: 1000 },
 ];
 /**
  * Above that, MoveNet's 5,000 calls before its second inference take many minutes, if each is sent as an RPC.
@@ -19,10 +27,10 @@ export async function measureSteps({ rtts, mbit }) {
   const results = {};
   for (const { title, ...program } of PROGRAMS) {
     const result = await measure({ ...program, target: 'host' }, rtts, mbit);
-    const { waits, bytesUp, bytesDown } = result.perStep;
+    const { waits, waitsSaved, bytesUp, bytesDown } = result.perStep;
     console.log(
       `\n${title} on ${program.adapter}, a step at ${mbit} Mbit/s: ${figure(result.localMs)} ms over loopback, ` +
-        `${waits} waits, ${bytesUp.toFixed(0)} bytes up, ${bytesDown.toFixed(0)} down`,
+        `${waits} waits and ${waitsSaved} saved, ${bytesUp.toFixed(0)} bytes up, ${bytesDown.toFixed(0)} down`,
     );
     print(result.rows);
     results[program.workload] = result;

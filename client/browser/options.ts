@@ -13,15 +13,17 @@ export interface CreateOptions extends LinkOptions, SessionSwitches {
 }
 
 /** Completes the options of `create`. @throws FarlightError BAD_OPTION or BAD_URL */
-export function parseOptions({ host, batch, reuse, ...link }: CreateOptions): {
+export function parseOptions({ host, batch, reuse, ahead, ...link }: CreateOptions): {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
+  ahead: 'on' | 'off';
 } {
   const transport = webTransport(host, link);
   return {
     transport: async () => transport,
     batch: onOrOff('batch', batch),
     reuse: onOrOff('reuse', reuse),
+    ahead: onOrOff('ahead', ahead),
   };
 }

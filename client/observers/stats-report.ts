@@ -33,10 +33,13 @@ export function formatStats(stats: Stats): string {
     ['messages sent', count(stats.messagesSent), count(stats.apiCalls)],
     ['waits for the host', count(stats.waits), count(stats.apiCalls)],
     [`waiting, at ${TYPICAL_RTT_MS} ms away`, seconds(stats.waits), seconds(stats.apiCalls)],
+    ['waits saved', count(stats.waitsSaved), ''],
     ['bytes up', bytes(stats.bytesUp), ''],
     ['  not sent, host had it', bytes(stats.bytesNotSent), ''],
     ['  saved by compression', bytes(stats.bytesSavedUp), ''],
     ['bytes down', bytes(stats.bytesDown), ''],
+    ['  read ahead', bytes(stats.bytesAhead), ''],
+    ['  read ahead in vain', bytes(stats.bytesAheadWasted), ''],
     ['  saved by compression', bytes(stats.bytesSavedDown), ''],
   ];
   const line = ([name = '', ours = '', theirs = '']: string[]) =>

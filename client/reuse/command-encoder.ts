@@ -94,6 +94,11 @@ export class CommandEncoder {
     this.compiled?.created(operation, command, made.id);
   }
 
+  /** The ids of the objects that the latest command has named. Valid until the next one. */
+  get operands(): readonly number[] {
+    return this.#command.operands;
+  }
+
   /** Whether the host has already compiled the object that this command would create. Adds nothing. */
   isCompiled(operation: AnyOperation, self: Handle, args: unknown): boolean {
     return this.compiled?.take(operation, this.#split(operation, self, args)) ?? false;

@@ -16,6 +16,12 @@ export interface Stats {
   messagesSent: number;
   /** Replies from the host that something awaited: each costs a round trip. */
   waits: number;
+  /** Those that cost none, since the host's reply to an earlier one had brought what they are for. */
+  waitsSaved: number;
+  /** Bytes that came so, and that the program has read. */
+  bytesAhead: number;
+  /** Bytes that came so in vain. */
+  bytesAheadWasted: number;
   /** Bytes of messages to the host. */
   bytesUp: number;
   /** Those of them that compression kept off the wire. */
@@ -36,6 +42,9 @@ export function emptyStats(): Stats {
     bytesNotSent: 0,
     messagesSent: 0,
     waits: 0,
+    waitsSaved: 0,
+    bytesAhead: 0,
+    bytesAheadWasted: 0,
     bytesUp: 0,
     bytesSavedUp: 0,
     bytesDown: 0,

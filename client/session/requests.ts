@@ -17,19 +17,27 @@ export interface Settlement<Reply, T> {
   part?(bytes: Uint8Array): void;
 }
 
+/** An awaited command that is not answered yet. */
+interface Pending extends Settles {
+  /** Whether somebody waits for the answer: nobody does where the promise is settled already. */
+  isAwaited: boolean;
+}
+
 /** The awaited commands of a session that are not answered yet, by their serials: from 1 on, in their order. */
 export class Requests {
   readonly #asException: (rejection: Rejection) => Error;
-  readonly #pending = new Map<number, Settles>();
+  readonly #pending = new Map<number, Pending>();
   #next = 1;
+  #awaited = 0;
 
   /** `asException` gives the exception that a promise rejects with where the host refuses. */
   constructor(asException: (rejection: Rejection) => Error) {
     this.#asException = asException;
   }
 
-  get size(): number {
-    return this.#pending.size;
+  /** How many answers somebody waits for. */
+  get awaited(): number {
+    return this.#awaited;
   }
 
   /** The serial of the next one. */
@@ -53,8 +61,10 @@ export class Requests {
         }
       };
       const fail = (error: Error) => attempt(rejected, error, error);
+      this.#awaited += 1;
       this.#pending.set(this.#next++, {
         operation,
+        isAwaited: true,
         resolve: (reply) => attempt(fulfilled, reply as Reply),
         refuse: (rejection) => fail(this.#asException(rejection)),
         reject: (error) => fail(error as Error),
@@ -63,11 +73,28 @@ export class Requests {
     });
   }
 
+  /** Adds a command of Farlight's own, for which no promise waits. `answered` gets undefined where the host refuses. */
+  addOwn(operation: AnyOperation, answered: (reply: unknown) => void): void {
+    const refuse = () => answered(undefined);
+    this.#pending.set(this.#next++, { ...UNHEARD, operation, resolve: answered, refuse });
+  }
+
+  /** Settles a command as its answer would, which goes to `late` when it comes. False where nobody waits for it. */
+  settle(serial: number, reply: unknown, late: (reply: unknown) => void): boolean {
+    const pending = this.#pending.get(serial);
+    if (!pending?.isAwaited) return false;
+    this.#awaited -= 1;
+    this.#pending.set(serial, { ...UNHEARD, operation: pending.operation, resolve: late });
+    pending.resolve(reply);
+    return true;
+  }
+
   /** Each is answered once. @throws ProtocolError where there is none of that serial. */
-  take(serial: number): Settles {
+  take(serial: number): Pending {
     const pending = this.#pending.get(serial);
     if (!pending) throw new ProtocolError(`a reply to the request ${serial}, which is not open`);
     this.#pending.delete(serial);
+    if (pending.isAwaited) this.#awaited -= 1;
     return pending;
   }
 
@@ -78,13 +105,17 @@ export class Requests {
     part(bytes);
   }
 
-  /** Takes all that are left, in their order. */
-  takeAll(): Settles[] {
-    const pending = [...this.#pending.values()];
+  /** Takes all that are left and that somebody waits for, in their order. */
+  takeAll(): Pending[] {
+    const left = [...this.#pending.values()].filter(({ isAwaited }) => isAwaited);
     this.#pending.clear();
-    return pending;
+    this.#awaited = 0;
+    return left;
   }
 }
+
+/** What nobody waits for any more. */
+const UNHEARD = { isAwaited: false, resolve() {}, refuse() {}, reject() {}, part() {} };
 
 export function rethrow(error: Error): never {
   throw error;

@@ -1,3 +1,4 @@
+import { monotonicNow } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { alarm } from '../../link/machine/timer.js';
 import { FarlightError, invariant, messageOf, ProtocolError } from '../../proto/errors.js';
@@ -6,6 +7,7 @@ import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
+import { ReadAhead } from '../ahead/read-ahead.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
 import { NamedContents } from '../reuse/named-contents.js';
 import type { Link, Welcome } from '../transport/transport.js';
@@ -21,12 +23,15 @@ import { beforeProcessEnds } from './process-end.js';
 import { ProcessHold } from './process-hold.js';
 import { type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
+import { whenTaskEnds } from './task-end.js';
 
 export interface SessionOptions extends ConnectionOptions {
   /** 'off' sends each command as a message of its own. */
   batch: 'on' | 'off';
   /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
+  /** 'off' asks the host for nothing before the program does, as without reuse and for a session that is `fresh`. */
+  ahead: 'on' | 'off';
   /** Where it counts: a ledger that may have the counts of sessions before it. */
   stats: Stats;
   /** Who watches the session. */
@@ -62,6 +67,7 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
   readonly #requests: Requests;
+  readonly #ahead: ReadAhead | undefined;
   readonly #connection: HostConnection;
   readonly #schedule = new FlushSchedule(
     () => this.#flush(),
@@ -100,6 +106,7 @@ export class Session {
     this.#requests = new Requests(options.asException);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
     this.#encoder = new CommandEncoder(this, options.reuse);
+    if (options.ahead === 'on' && options.reuse === 'on' && !options.fresh) this.#ahead = this.#readAhead();
     this.#connection = new HostConnection(options, this.stats, {
       onLink: (link) => this.#linked(link),
       onWelcome: (welcome) => this.#welcomed(welcome),
@@ -198,13 +205,16 @@ export class Session {
     if (ended) return new native.Promise((resolve) => resolve(rejected(ended)));
     this.stats.waits += 1;
     this.#connection.open();
+    const wait = this.#ahead?.wait(operation, self, args as unknown[]);
+    const sent = wait?.operation ?? operation;
     try {
-      this.#write(operation, self, args, made);
+      this.#write(sent, self, wait?.args ?? args, made);
     } catch (error) {
       return native.Promise.reject(error);
     }
     const { label = '' } = (made ?? self) as { label?: string };
-    const answer = this.#requests.add(operation, settlement, this.observer?.awaited?.({ operation, label }));
+    if (wait) this.#ahead?.waiting(wait, self, this.#requests.next);
+    const answer = this.#requests.add(sent, settlement, this.observer?.awaited?.({ operation, label }));
     this.hold();
     this.#flushAfter('awaited');
     return answer;
@@ -218,6 +228,12 @@ export class Session {
     if (this.ended) return;
     this.#encoder.write(operation, this.root, args);
     this.#flush();
+  }
+
+  /** A device is lost. */
+  lost(device: Handle): void {
+    this.devices.delete(device.id);
+    this.#ahead?.lost(device.id);
   }
 
   /** The bytes that were given to the link or wait for it, and those of them that the host has taken. */
@@ -261,6 +277,7 @@ export class Session {
 
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
     this.#encoder.write(operation, self, args, made, whole);
+    this.#ahead?.recorded(operation, self, args as unknown[], made, this.#encoder.operands);
     this.devices.used(self, this.#requests.next);
     this.stats.commandsSent += 1;
     this.observer?.recorded?.(operation);
@@ -285,6 +302,7 @@ export class Session {
   #send(): void {
     const { observer } = this;
     const start = observer?.now?.() ?? 0;
+    this.#ahead?.flushing();
     this.#writeReleases();
     if (this.#options.reuse === 'off') this.#writeAcknowledge();
     this.stats.sentAsNames += this.#encoder.named - this.#named;
@@ -321,6 +339,7 @@ export class Session {
   #release(id: number): void {
     if (this.ended) return;
     this.devices.delete(id);
+    this.#ahead?.released(id);
     this.#released.push(id);
     if (this.#released.length >= RELEASES_PER_MESSAGE) this.#flush();
   }
@@ -356,16 +375,41 @@ export class Session {
 
   /** The pending command of a reply; each is answered once. */
   #take(serial: number): Settles {
+    const bytes = this.#ahead?.replied(serial);
     const request = this.#requests.take(serial);
     this.#encoder.contents?.answered(serial);
     this.devices.answered(serial);
-    this.unhold();
-    return request;
+    if (request.isAwaited) this.unhold();
+    return bytes === undefined ? request : { ...request, resolve: () => request.resolve(bytes) };
+  }
+
+  #readAhead(): ReadAhead {
+    const { readAhead, popErrorScope } = OPERATIONS.GPUDevice;
+    return new ReadAhead({
+      stats: this.stats,
+      now: monotonicNow,
+      whenTaskEnds,
+      awaited: () => this.#requests.awaited,
+      ask: (device, ranges, scopes, answered) => {
+        this.#encoder.write(readAhead, device, [ranges, scopes]);
+        this.#requests.addOwn(readAhead, answered);
+      },
+      settle: (serial, reply, late) => {
+        const isSettled = this.#requests.settle(serial, reply, late);
+        if (isSettled) this.unhold();
+        return isSettled;
+      },
+      told: (buffer) => this.#encoder.write(OPERATIONS.GPUBuffer.awaitMapping, buffer, []),
+      replied: (operation, device, reply) => {
+        // It was proven that there is none but for what nobody can know, such as whether there is memory for a buffer.
+        if (operation === popErrorScope && reply) this.devices.get(device)?.onUncapturedError(reply as never);
+      },
+    });
   }
 
   /** What is recorded is dropped, what is awaited fails, and the devices are lost. */
   #finish(reason: FarlightError): void {
-    invariant(this.#hold.holds >= this.#requests.size, 'an awaited command does not hold the session');
+    invariant(this.#hold.holds >= this.#requests.awaited, 'an awaited command does not hold the session');
     const left = this.#requests.takeAll();
     this.#notAtEnd?.();
     this.#outbox.clear();

@@ -2927,6 +2927,39 @@ export function readFarlightGPUError<O>(r: Reader<O>): FarlightGPUError<O> {
   return result;
 }
 
+export interface FarlightSourceRange<O> {
+  buffer: O;
+  offset: number;
+  size: number;
+}
+export function writeFarlightSourceRange(w: Writer, value: FarlightSourceRange<Handle>): void {
+  w.handle(value.buffer);
+  w.u64(value.offset);
+  w.u64(value.size);
+}
+export function readFarlightSourceRange<O>(r: Reader<O>): FarlightSourceRange<O> {
+  const value_buffer = r.handle('GPUBuffer');
+  const value_offset = r.u64();
+  const value_size = r.u64();
+  const result: FarlightSourceRange<O> = { buffer: value_buffer, offset: value_offset, size: value_size };
+  return result;
+}
+
+export interface FarlightReadAhead<O> {
+  clean: number;
+  data: Uint8Array;
+}
+export function writeFarlightReadAhead(w: Writer, value: FarlightReadAhead<Handle>): void {
+  w.u32(value.clean);
+  w.bytes(value.data);
+}
+export function readFarlightReadAhead<O>(r: Reader<O>): FarlightReadAhead<O> {
+  const value_clean = r.u32();
+  const value_data = r.bytes();
+  const result: FarlightReadAhead<O> = { clean: value_clean, data: value_data };
+  return result;
+}
+
 export interface FarlightWrittenRange<O> {
   data: Uint8Array;
   offset: number;
@@ -4510,8 +4543,11 @@ export type GPUDevice_pushErrorScope<O> = [filter: GPUErrorFilter];
 export type GPUDevice_pushErrorScopeApi<O> = [filter: GPUErrorFilter];
 export type GPUDevice_popErrorScope<O> = [];
 export type GPUDevice_popErrorScopeApi<O> = [];
+export type GPUDevice_readAhead<O> = [ranges: FarlightSourceRange<O>[], scopes: number];
 export type GPUBuffer_mapAsync<O> = [mode: number, offset: number, size: number | undefined];
 export type GPUBuffer_mapAsyncApi<O> = [mode: number, offset: number, size: number | undefined];
+export type GPUBuffer_mapAhead<O> = [offset: number, size: number];
+export type GPUBuffer_awaitMapping<O> = [];
 export type GPUBuffer_getMappedRange<O> = [];
 export type GPUBuffer_getMappedRangeApi<O> = [offset: number, size: number | undefined];
 export type GPUBuffer_writeMapped<O> = [offset: number, data: Uint8Array];
@@ -5551,6 +5587,36 @@ export const OPERATIONS = {
         return r.bool() ? readFarlightGPUError(r) : null;
       },
     }),
+    readAhead: operation<
+      never,
+      GPUDevice_readAhead<Handle>,
+      GPUDevice_readAhead<unknown>,
+      FarlightReadAhead<never>
+    >({
+      interface: 'GPUDevice',
+      member: 'readAhead',
+      fate: 'awaited',
+      opcode: 22,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [ranges, scopes]) {
+        w.u32(ranges.length);
+        for (const element of ranges) {
+          writeFarlightSourceRange(w, element);
+        }
+        w.u32(scopes);
+      },
+      read(r) {
+        return [readSequence(r, () => readFarlightSourceRange(r)), r.u32()] as GPUDevice_readAhead<never>;
+      },
+      writeReply(w, reply) {
+        writeFarlightReadAhead(w, reply);
+      },
+      readReply(r) {
+        return readFarlightReadAhead(r);
+      },
+    }),
   },
   GPUBuffer: {
     mapAsync: operation<
@@ -5562,7 +5628,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'mapAsync',
       fate: 'awaited',
-      opcode: 22,
+      opcode: 23,
       creates: undefined,
       regular: false,
       length: 1,
@@ -5607,6 +5673,50 @@ export const OPERATIONS = {
       },
       readReply(r) {
         return r.bytes();
+      },
+    }),
+    mapAhead: operation<never, GPUBuffer_mapAhead<Handle>, GPUBuffer_mapAhead<unknown>, Uint8Array>({
+      interface: 'GPUBuffer',
+      member: 'mapAhead',
+      fate: 'awaited',
+      opcode: 24,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [offset, size]) {
+        w.u64(offset);
+        w.u64(size);
+      },
+      read(r) {
+        return [r.u64(), r.u64()] as GPUBuffer_mapAhead<never>;
+      },
+      writeReply(w, reply) {
+        w.bytes(reply);
+      },
+      readReply(r) {
+        return r.bytes();
+      },
+    }),
+    awaitMapping: operation<
+      never,
+      GPUBuffer_awaitMapping<Handle>,
+      GPUBuffer_awaitMapping<unknown>,
+      undefined
+    >({
+      interface: 'GPUBuffer',
+      member: 'awaitMapping',
+      fate: 'command',
+      opcode: 25,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write() {},
+      read() {
+        return [] as GPUBuffer_awaitMapping<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
       },
     }),
     getMappedRange: operation<
@@ -5657,7 +5767,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'writeMapped',
       fate: 'command',
-      opcode: 23,
+      opcode: 26,
       creates: undefined,
       regular: false,
       length: 0,
@@ -5682,7 +5792,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'unmap',
       fate: 'command',
-      opcode: 24,
+      opcode: 27,
       creates: undefined,
       regular: false,
       length: 0,
@@ -5712,7 +5822,7 @@ export const OPERATIONS = {
       interface: 'GPUBuffer',
       member: 'destroy',
       fate: 'command',
-      opcode: 25,
+      opcode: 28,
       creates: undefined,
       regular: false,
       length: 0,
@@ -5739,7 +5849,7 @@ export const OPERATIONS = {
       interface: 'GPUTexture',
       member: 'createView',
       fate: 'command',
-      opcode: 26,
+      opcode: 29,
       creates: 'GPUTextureView',
       regular: true,
       length: 0,
@@ -5766,7 +5876,7 @@ export const OPERATIONS = {
       interface: 'GPUTexture',
       member: 'destroy',
       fate: 'command',
-      opcode: 27,
+      opcode: 30,
       creates: undefined,
       regular: true,
       length: 0,
@@ -5793,7 +5903,7 @@ export const OPERATIONS = {
       interface: 'GPUShaderModule',
       member: 'getCompilationInfo',
       fate: 'awaited',
-      opcode: 28,
+      opcode: 31,
       creates: undefined,
       regular: false,
       length: 0,
@@ -5825,7 +5935,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePipeline',
       member: 'getBindGroupLayout',
       fate: 'command',
-      opcode: 29,
+      opcode: 32,
       creates: 'GPUBindGroupLayout',
       regular: true,
       length: 1,
@@ -5855,7 +5965,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPipeline',
       member: 'getBindGroupLayout',
       fate: 'command',
-      opcode: 30,
+      opcode: 33,
       creates: 'GPUBindGroupLayout',
       regular: true,
       length: 1,
@@ -5885,7 +5995,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'beginComputePass',
       fate: 'command',
-      opcode: 31,
+      opcode: 34,
       creates: 'GPUComputePassEncoder',
       regular: true,
       length: 0,
@@ -5912,7 +6022,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'beginRenderPass',
       fate: 'command',
-      opcode: 32,
+      opcode: 35,
       creates: 'GPURenderPassEncoder',
       regular: true,
       length: 1,
@@ -5940,7 +6050,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'copyBufferToBuffer',
       fate: 'command',
-      opcode: 33,
+      opcode: 36,
       creates: undefined,
       regular: false,
       length: 2,
@@ -5978,7 +6088,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'copyBufferToTexture',
       fate: 'command',
-      opcode: 34,
+      opcode: 37,
       creates: undefined,
       regular: true,
       length: 3,
@@ -6016,7 +6126,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'copyTextureToBuffer',
       fate: 'command',
-      opcode: 35,
+      opcode: 38,
       creates: undefined,
       regular: true,
       length: 3,
@@ -6054,7 +6164,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'copyTextureToTexture',
       fate: 'command',
-      opcode: 36,
+      opcode: 39,
       creates: undefined,
       regular: true,
       length: 3,
@@ -6095,7 +6205,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'clearBuffer',
       fate: 'command',
-      opcode: 37,
+      opcode: 40,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6153,7 +6263,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'resolveQuerySet',
       fate: 'command',
-      opcode: 38,
+      opcode: 41,
       creates: undefined,
       regular: true,
       length: 5,
@@ -6215,7 +6325,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'finish',
       fate: 'command',
-      opcode: 39,
+      opcode: 42,
       creates: 'GPUCommandBuffer',
       regular: true,
       length: 0,
@@ -6242,7 +6352,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'pushDebugGroup',
       fate: 'command',
-      opcode: 40,
+      opcode: 43,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6270,7 +6380,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'popDebugGroup',
       fate: 'command',
-      opcode: 41,
+      opcode: 44,
       creates: undefined,
       regular: true,
       length: 0,
@@ -6295,7 +6405,7 @@ export const OPERATIONS = {
       interface: 'GPUCommandEncoder',
       member: 'insertDebugMarker',
       fate: 'command',
-      opcode: 42,
+      opcode: 45,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6325,7 +6435,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'setPipeline',
       fate: 'command',
-      opcode: 43,
+      opcode: 46,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6353,7 +6463,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'dispatchWorkgroups',
       fate: 'command',
-      opcode: 44,
+      opcode: 47,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6409,7 +6519,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'dispatchWorkgroupsIndirect',
       fate: 'command',
-      opcode: 45,
+      opcode: 48,
       creates: undefined,
       regular: true,
       length: 2,
@@ -6451,7 +6561,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'end',
       fate: 'command',
-      opcode: 46,
+      opcode: 49,
       creates: undefined,
       regular: true,
       length: 0,
@@ -6476,7 +6586,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'setBindGroup',
       fate: 'command',
-      opcode: 47,
+      opcode: 50,
       creates: undefined,
       regular: false,
       length: 2,
@@ -6513,7 +6623,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'setImmediates',
       fate: 'command',
-      opcode: 48,
+      opcode: 51,
       creates: undefined,
       regular: false,
       length: 2,
@@ -6569,7 +6679,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'pushDebugGroup',
       fate: 'command',
-      opcode: 49,
+      opcode: 52,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6597,7 +6707,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'popDebugGroup',
       fate: 'command',
-      opcode: 50,
+      opcode: 53,
       creates: undefined,
       regular: true,
       length: 0,
@@ -6622,7 +6732,7 @@ export const OPERATIONS = {
       interface: 'GPUComputePassEncoder',
       member: 'insertDebugMarker',
       fate: 'command',
-      opcode: 51,
+      opcode: 54,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6652,7 +6762,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setViewport',
       fate: 'command',
-      opcode: 52,
+      opcode: 55,
       creates: undefined,
       regular: true,
       length: 6,
@@ -6699,7 +6809,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setScissorRect',
       fate: 'command',
-      opcode: 53,
+      opcode: 56,
       creates: undefined,
       regular: true,
       length: 4,
@@ -6741,7 +6851,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setBlendConstant',
       fate: 'command',
-      opcode: 54,
+      opcode: 57,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6769,7 +6879,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setStencilReference',
       fate: 'command',
-      opcode: 55,
+      opcode: 58,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6805,7 +6915,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'beginOcclusionQuery',
       fate: 'command',
-      opcode: 56,
+      opcode: 59,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6841,7 +6951,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'endOcclusionQuery',
       fate: 'command',
-      opcode: 57,
+      opcode: 60,
       creates: undefined,
       regular: true,
       length: 0,
@@ -6866,7 +6976,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'executeBundles',
       fate: 'command',
-      opcode: 58,
+      opcode: 61,
       creates: undefined,
       regular: true,
       length: 1,
@@ -6906,7 +7016,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'multiDrawIndirect',
       fate: 'command',
-      opcode: 59,
+      opcode: 62,
       creates: undefined,
       regular: true,
       length: 3,
@@ -6976,7 +7086,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'multiDrawIndexedIndirect',
       fate: 'command',
-      opcode: 60,
+      opcode: 63,
       creates: undefined,
       regular: true,
       length: 3,
@@ -7050,7 +7160,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'end',
       fate: 'command',
-      opcode: 61,
+      opcode: 64,
       creates: undefined,
       regular: true,
       length: 0,
@@ -7075,7 +7185,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setPipeline',
       fate: 'command',
-      opcode: 62,
+      opcode: 65,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7103,7 +7213,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setIndexBuffer',
       fate: 'command',
-      opcode: 63,
+      opcode: 66,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7169,7 +7279,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setVertexBuffer',
       fate: 'command',
-      opcode: 64,
+      opcode: 67,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7236,7 +7346,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'draw',
       fate: 'command',
-      opcode: 65,
+      opcode: 68,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7290,7 +7400,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'drawIndexed',
       fate: 'command',
-      opcode: 66,
+      opcode: 69,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7366,7 +7476,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'drawIndirect',
       fate: 'command',
-      opcode: 67,
+      opcode: 70,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7404,7 +7514,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'drawIndexedIndirect',
       fate: 'command',
-      opcode: 68,
+      opcode: 71,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7442,7 +7552,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setBindGroup',
       fate: 'command',
-      opcode: 69,
+      opcode: 72,
       creates: undefined,
       regular: false,
       length: 2,
@@ -7479,7 +7589,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'setImmediates',
       fate: 'command',
-      opcode: 70,
+      opcode: 73,
       creates: undefined,
       regular: false,
       length: 2,
@@ -7535,7 +7645,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'pushDebugGroup',
       fate: 'command',
-      opcode: 71,
+      opcode: 74,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7563,7 +7673,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'popDebugGroup',
       fate: 'command',
-      opcode: 72,
+      opcode: 75,
       creates: undefined,
       regular: true,
       length: 0,
@@ -7588,7 +7698,7 @@ export const OPERATIONS = {
       interface: 'GPURenderPassEncoder',
       member: 'insertDebugMarker',
       fate: 'command',
-      opcode: 73,
+      opcode: 76,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7618,7 +7728,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'finish',
       fate: 'command',
-      opcode: 74,
+      opcode: 77,
       creates: 'GPURenderBundle',
       regular: true,
       length: 0,
@@ -7645,7 +7755,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'setPipeline',
       fate: 'command',
-      opcode: 75,
+      opcode: 78,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7673,7 +7783,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'setIndexBuffer',
       fate: 'command',
-      opcode: 76,
+      opcode: 79,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7739,7 +7849,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'setVertexBuffer',
       fate: 'command',
-      opcode: 77,
+      opcode: 80,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7812,7 +7922,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'draw',
       fate: 'command',
-      opcode: 78,
+      opcode: 81,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7872,7 +7982,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'drawIndexed',
       fate: 'command',
-      opcode: 79,
+      opcode: 82,
       creates: undefined,
       regular: true,
       length: 1,
@@ -7948,7 +8058,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'drawIndirect',
       fate: 'command',
-      opcode: 80,
+      opcode: 83,
       creates: undefined,
       regular: true,
       length: 2,
@@ -7986,7 +8096,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'drawIndexedIndirect',
       fate: 'command',
-      opcode: 81,
+      opcode: 84,
       creates: undefined,
       regular: true,
       length: 2,
@@ -8024,7 +8134,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'setBindGroup',
       fate: 'command',
-      opcode: 82,
+      opcode: 85,
       creates: undefined,
       regular: false,
       length: 2,
@@ -8061,7 +8171,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'setImmediates',
       fate: 'command',
-      opcode: 83,
+      opcode: 86,
       creates: undefined,
       regular: false,
       length: 2,
@@ -8117,7 +8227,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'pushDebugGroup',
       fate: 'command',
-      opcode: 84,
+      opcode: 87,
       creates: undefined,
       regular: true,
       length: 1,
@@ -8145,7 +8255,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'popDebugGroup',
       fate: 'command',
-      opcode: 85,
+      opcode: 88,
       creates: undefined,
       regular: true,
       length: 0,
@@ -8170,7 +8280,7 @@ export const OPERATIONS = {
       interface: 'GPURenderBundleEncoder',
       member: 'insertDebugMarker',
       fate: 'command',
-      opcode: 86,
+      opcode: 89,
       creates: undefined,
       regular: true,
       length: 1,
@@ -8200,7 +8310,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'submit',
       fate: 'command',
-      opcode: 87,
+      opcode: 90,
       creates: undefined,
       regular: true,
       length: 1,
@@ -8237,7 +8347,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'onSubmittedWorkDone',
       fate: 'awaited',
-      opcode: 88,
+      opcode: 91,
       creates: undefined,
       regular: false,
       length: 0,
@@ -8262,7 +8372,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'writeBuffer',
       fate: 'command',
-      opcode: 89,
+      opcode: 92,
       creates: undefined,
       regular: false,
       length: 3,
@@ -8320,7 +8430,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'writeTexture',
       fate: 'command',
-      opcode: 90,
+      opcode: 93,
       creates: undefined,
       regular: false,
       length: 4,
@@ -8361,7 +8471,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'beginWriteBuffer',
       fate: 'command',
-      opcode: 91,
+      opcode: 94,
       creates: undefined,
       regular: false,
       length: 0,
@@ -8388,7 +8498,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'beginWriteTexture',
       fate: 'command',
-      opcode: 92,
+      opcode: 95,
       creates: undefined,
       regular: false,
       length: 0,
@@ -8422,7 +8532,7 @@ export const OPERATIONS = {
       interface: 'GPUQueue',
       member: 'copyExternalImageToTexture',
       fate: 'command',
-      opcode: 93,
+      opcode: 96,
       creates: undefined,
       regular: false,
       length: 3,
@@ -8464,7 +8574,7 @@ export const OPERATIONS = {
       interface: 'GPUQuerySet',
       member: 'destroy',
       fate: 'command',
-      opcode: 94,
+      opcode: 97,
       creates: undefined,
       regular: true,
       length: 0,
@@ -8486,7 +8596,7 @@ export const OPERATIONS = {
       interface: 'FarlightActivity',
       member: 'watch',
       fate: 'command',
-      opcode: 95,
+      opcode: 98,
       creates: undefined,
       regular: false,
       length: 0,
@@ -8510,7 +8620,7 @@ export const OPERATIONS = {
       interface: 'FarlightActivity',
       member: 'readClock',
       fate: 'command',
-      opcode: 96,
+      opcode: 99,
       creates: undefined,
       regular: false,
       length: 0,

@@ -13,6 +13,8 @@ export const LIMITS = {
   batchBytes: 2 ** 31,
   /** Bytes in one upload or download; with what goes beside them they fit a batch. */
   transferBytes: 2 ** 31 - (1 << 20),
+  /** Bytes that one request for what the program will read next may bring. They fit a frame. */
+  aheadBytes: 256 << 10,
   /** Bytes in one string, after UTF-8 encoding. */
   stringBytes: 64 << 20,
   /** Elements in one sequence or record. */

@@ -10,6 +10,11 @@ describe('predictStepMs', () => {
     expect(predictStepMs(8, { ...step, waits: 0 }, { rttMs: 30 })).toBe(8);
   });
 
+  it('a wait that was settled from what came ahead costs no round trip', () => {
+    const ahead = { ...step, waits: 1, waitsSaved: 2 };
+    expect(predictStepMs(8, ahead, { rttMs: 30 })).toBe(8 + 30);
+  });
+
   it('a step takes the time of its bytes, in both directions', () => {
     // A million bits at 100,000 a millisecond.
     expect(predictStepMs(8, step, { rttMs: 30, mbit: 100 })).toBe(8 + 90 + 10);

@@ -30,6 +30,9 @@ class BufferResource extends ClientResource {
   readonly usage: number;
   mapping: ActiveMapping | undefined;
   pendingMap: { reject(error: unknown): void } | undefined;
+  isDestroyed = false;
+  /** The host has mapped it before, which it does with valid buffers alone. */
+  isProven = false;
   /**
    * The contents of a MAP_WRITE buffer. Its only other usage can be COPY_SRC, so only this program writes it,
    * and mapping it again needs no bytes from the host. Made when the buffer is first mapped.
@@ -172,6 +175,7 @@ export class GPUBuffer {
   destroy(): undefined {
     const buffer = localCall(this, 'GPUBuffer', 'destroy') as BufferResource;
     buffer.release();
+    buffer.isDestroyed = true;
     buffer.contents = undefined;
     buffer.session.record(operations.destroy, buffer, []);
   }
@@ -215,6 +219,7 @@ function mapAsync(
       },
       fulfilled: (bytes) => {
         if (mode !== GPUMapMode.WRITE) session.readBack();
+        buffer.isProven = true;
         if (!stillPending()) return;
         try {
           buffer.map(new ActiveMapping(offset, mapped(bytes).buffer, mode === GPUMapMode.WRITE));

@@ -75,7 +75,7 @@ export class DeviceResource extends ClientResource {
     const destroyed = this.#state === 'destroying';
     if (destroyed && !this.session.ended) this.session.unhold();
     this.#state = 'lost';
-    this.session.devices.delete(this.id);
+    this.session.lost(this);
     this.#lost.resolve(new GPUDeviceLostInfo(INTERNAL, destroyed ? 'destroyed' : reason, message));
   }
 }

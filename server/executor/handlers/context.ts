@@ -85,6 +85,14 @@ export class Context {
     }, kinds);
   }
 
+  /** A queue was given work for the session. What comes next may have to wait until that is done. */
+  submitted(queue: GPUQueue): void {
+    this.watchdog?.submitted(queue);
+    this.tracer.submitted(queue);
+    const done = this.turn?.submitted(queue);
+    if (done) this.pauseUntil(done);
+  }
+
   /** Runs `act` on a device when the promise resolves. The commands that come next wait for it. */
   later(device: Entry, promise: Promise<unknown>, act: () => void): void {
     const acted = promise.then(() => {

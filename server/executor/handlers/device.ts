@@ -5,10 +5,13 @@ import type {
 } from '../../../proto/gen/operations.js';
 import { textureBytes } from '../../../proto/texture-size.js';
 import { exceedsBuffer, exceedsTexture, type MemoryRequest } from '../limits/gpu-memory.js';
+import type { SourceRange } from '../objects/asides.js';
 import { describeError } from '../objects/error-scopes.js';
 import type { Entry } from '../objects/object-table.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import type { Context } from './context.js';
+
+const NOTHING = new Uint8Array(0);
 
 const deviceOf = (self: Entry) => self.object as GPUDevice;
 
@@ -22,14 +25,40 @@ export function pushErrorScope(context: Context, self: Entry, [filter]: [Farligh
 }
 
 export function popErrorScope(context: Context, self: Entry): PendingReply {
-  const ours = context.devices.of(self).scopes.pop();
+  const opened = context.devices.of(self);
+  const ours = opened.scopes.pop();
+  const { isLost } = opened;
   const reply = (caught: GPUError | null): FarlightGPUError<never> | null => {
-    const error = caught ? describeError(caught) : ours?.error;
-    if (error) context.devices.of(self).caught(error);
+    // A lost device tells of no error, also not of one that a look has found before.
+    const earlier = isLost ? undefined : ours?.earlier;
+    const error = earlier ?? (caught ? describeError(caught) : ours?.error);
+    if (error) opened.caught(error);
     else for (const act of ours?.whenClean ?? []) act();
     return error ?? null;
   };
   return { promise: deviceOf(self).popErrorScope(), reply };
+}
+
+/**
+ * Copies aside what the program is expected to read next, and looks at its open error scopes: both as they are now,
+ * behind everything that it has asked for.
+ */
+export function readAhead(
+  context: Context,
+  self: Entry,
+  [ranges, scopes]: [SourceRange[], number],
+): PendingReply {
+  const { device, asides, scopes: open } = context.devices.of(self);
+  const clean = open.look(device, scopes);
+  // Where it is another tenant's turn the program is better served by its own read.
+  const mayCopy = context.turn?.mine ?? true;
+  const copied = mayCopy ? asides.read(ranges, () => context.submitted(device.queue)) : NOTHING;
+  const brought = asides.expect();
+  const reply = ([clean, data]: [number, Uint8Array]) => {
+    brought.data = data.length > 0;
+    return { clean, data };
+  };
+  return { promise: Promise.all([clean, copied]), reply };
 }
 
 export function destroy(context: Context, self: Entry): void {

@@ -16,15 +16,12 @@ export function onSubmittedWorkDone(context: Context, self: Entry): PendingReply
 }
 
 export function submit(context: Context, self: Entry, [commandBuffers]: [GPUCommandBuffer[]]): void {
-  const { watchdog, turn } = context;
+  const { turn } = context;
   const queue = self.object as GPUQueue;
   const act = (commands: GPUCommandBuffer[]) => {
     queue.submit(commands);
     context.work.submits += 1;
-    watchdog?.submitted(queue);
-    context.tracer.submitted(queue);
-    const done = turn?.submitted(queue);
-    if (done) context.pauseUntil(done);
+    context.submitted(queue);
   };
   if (!turn || turn.mine) {
     act(commandBuffers);

@@ -23,6 +23,23 @@ export function mapAsync(
   return { promise, reply };
 }
 
+/** A mapping of bytes that were copied aside: the client needs them from here only where those have not reached it. */
+export function mapAhead(context: Context, self: Entry, [offset, size]: [number, number]): PendingReply {
+  invariant(self.device, 'a buffer has a device');
+  const { asides } = context.devices.of(self.device);
+  const brought = asides.latest;
+  const { promise, reply } = mapAsync(context, self, [GPUMapMode.READ, offset, size]);
+  asides.mapping(self.object as GPUBuffer, promise);
+  return { promise, reply: () => (brought.data ? NOTHING : reply?.(undefined as never)) };
+}
+
+/** The program goes on ahead of the mapping's reply: what comes next waits until the buffer is mapped. */
+export function awaitMapping(context: Context, self: Entry): void {
+  invariant(self.device, 'a buffer has a device');
+  const mapped = context.devices.of(self.device).asides.mapped(self.object as GPUBuffer);
+  if (mapped) context.pauseUntil(mapped);
+}
+
 /** Dawn throws where the buffer cannot be written. That is one error, and the parts that follow add no other. */
 export function writeMapped(context: Context, self: Entry, [offset, data]: [number, Uint8Array]): void {
   const buffer = self.object as GPUBuffer;

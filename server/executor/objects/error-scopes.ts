@@ -5,6 +5,8 @@ const MOST_WAITING = 4096;
 
 interface Scope {
   filter: FarlightErrorType;
+  /** The first error that the implementation's own scope had caught when it was looked at. */
+  earlier: FarlightGPUError<never> | undefined;
   /** The first of our own errors that it caught. */
   error: FarlightGPUError<never> | undefined;
   /** Called when the scope is popped without an error. */
@@ -34,7 +36,23 @@ export class ErrorScopes {
   }
 
   push(filter: FarlightErrorType): void {
-    this.#scopes.push({ filter, error: undefined, whenClean: [] });
+    this.#scopes.push({ filter, earlier: undefined, error: undefined, whenClean: [] });
+  }
+
+  /**
+   * How many of the open scopes, from the innermost on and `most` at most, have caught nothing. The implementation
+   * tells only when a scope is closed, so that its own are closed and opened again; what they had is kept here.
+   */
+  async look(device: Pick<GPUDevice, 'pushErrorScope' | 'popErrorScope'>, most: number): Promise<number> {
+    const scopes = this.#scopes.toReversed().slice(0, most);
+    const looked = scopes.map(async (scope) => {
+      const error = await device.popErrorScope();
+      if (error) scope.earlier ??= describeError(error);
+    });
+    for (const { filter } of scopes.toReversed()) device.pushErrorScope(filter);
+    await Promise.all(looked);
+    const dirty = scopes.findIndex(({ earlier, error }) => earlier ?? error);
+    return dirty < 0 ? scopes.length : dirty;
   }
 
   /** Closes the innermost scope, if one is open. */

@@ -1,5 +1,6 @@
 import { objectName } from '../../../link/machine/hashing.js';
 import { COMMANDS, type FarlightGPUError } from '../../../proto/gen/operations.js';
+import { Asides } from '../objects/asides.js';
 import { describeError, ErrorScopes } from '../objects/error-scopes.js';
 import { InvalidObjects } from '../objects/invalid-objects.js';
 import type { DeviceRequest } from './device-request.js';
@@ -25,6 +26,9 @@ export class OpenDevice {
   readonly shared: SharedObjects;
   scopes = new ErrorScopes();
   readonly mappings = new Mappings();
+  readonly asides: Asides;
+  /** The device was lost or destroyed. */
+  isLost = false;
   /** Settles when all is compiled that the program compiled on its last such device. Undefined from then on. */
   compiling: Promise<void> | undefined;
   /** How many errors the implementation has reported that no scope caught. */
@@ -37,6 +41,7 @@ export class OpenDevice {
     this.request = request;
     this.invalid = new InvalidObjects(device);
     this.shared = new SharedObjects(device);
+    this.asides = new Asides(device);
     const onUncaptured = (event: GPUUncapturedErrorEvent) => {
       event.preventDefault();
       this.#uncaptured += 1;
@@ -46,7 +51,7 @@ export class OpenDevice {
     };
     device.addEventListener('uncapturederror', onUncaptured);
     void device.lost.then(({ reason, message }) => {
-      this.#spent = true;
+      this.destroyed();
       this.#owner?.lost(reason ?? 'unknown', message);
       // npm webgpu never frees what a device's listeners refer to, and this listener refers to the whole session.
       this.#owner = undefined;
@@ -98,8 +103,9 @@ export class OpenDevice {
     return object;
   }
 
-  /** The program destroyed it. */
+  /** The program destroyed the device, or it is lost. */
   destroyed(): void {
+    this.isLost = true;
     this.#spent = true;
   }
 
@@ -109,6 +115,7 @@ export class OpenDevice {
     for (let open = this.scopes.count; open > 0; open -= 1) void this.device.popErrorScope().catch(() => {});
     this.scopes = new ErrorScopes();
     this.shared.endSession();
+    this.asides.clear();
     await Promise.allSettled([this.device.queue.onSubmittedWorkDone(), this.mappings.settled()]);
   }
 

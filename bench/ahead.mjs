@@ -1,0 +1,113 @@
+// `ahead`: what reading ahead costs or saves where the host is near. Each workload runs with it and without, in turns,
+// over loopback; the figures are ratios of neighbours in time.
+import { figure, printTable } from './print.mjs';
+import { runWorkload, startHost } from './processes.mjs';
+import { beginModel } from './turns.mjs';
+import { median } from './workloads/report.mjs';
+
+const PAIRS = 20;
+/** Of 20 values in order, the median of all that could be measured lies between these two in 95.9% of cases. */
+const INTERVAL = [5, 14];
+const TURN_MS = 300;
+const OFF = { FARLIGHT_AHEAD: 'off' };
+
+const MODELS = [
+  { workload: 'movenet', adapter: 'null' },
+  { workload: 'tf-outputs', adapter: 'null' },
+  { workload: 'silero', adapter: 'software' },
+  { workload: 'paddle-cls', adapter: 'software' },
+];
+/** Workloads that are run whole, and what they report; where more is better, the ratio is turned over. */
+const RUNS = [
+  { workload: 'calls', field: 'encodeUs' },
+  { workload: 'round-trip', field: 'roundTripUs' },
+  { workload: 'transfer', field: 'uploadMiBs', more: true },
+  { workload: 'transfer', field: 'downloadMiBs', more: true },
+];
+
+/** Resolves to the ratios of the time with it to the time without, for each workload. */
+export async function measureAhead() {
+  const results = {};
+  for (const { workload, adapter } of MODELS) {
+    process.stderr.write(`ahead: ${workload} ...\n`);
+    results[workload] = await withHost(adapter, (host) => measureModel(workload, adapter, host));
+  }
+  await withHost('null', async (host) => {
+    const reports = {};
+    for (const { workload, field, more } of RUNS) {
+      process.stderr.write(`ahead: ${workload}, ${field} ...\n`);
+      reports[workload] ??= await pairs((env) => runWorkload(workload, 'host', 'null', host.url, env));
+      const ratios = reports[workload].map(([on, off]) =>
+        more ? off[field] / on[field] : on[field] / off[field],
+      );
+      results[`${workload} ${field}`] = summary(ratios);
+    }
+  });
+  return results;
+}
+
+export function printAhead(results) {
+  console.log(
+    '\nTime with reading ahead, beside without, over loopback: medians of 20 pairs, and their interval',
+  );
+  printTable([
+    ['', 'ratio', 'from', 'to', 'ms', 'waits', 'saved', 'in vain'],
+    ...Object.entries(results).map(([name, { ratio, from, to, ms, perStep }]) => [
+      name,
+      ratio.toFixed(3),
+      from.toFixed(3),
+      to.toFixed(3),
+      ms ? figure(ms) : '',
+      ...(perStep ? [perStep.waits, perStep.waitsSaved, perStep.bytesAheadWasted] : ['', '', '']).map(String),
+    ]),
+  ]);
+}
+
+async function measureModel(workload, adapter, host) {
+  const models = [];
+  try {
+    for (const env of [{}, OFF]) models.push(await beginModel(workload, 'host', adapter, host.url, env));
+    const turns = [];
+    let perStep;
+    for (let pair = 0; pair < PAIRS; pair += 1) {
+      const turn = [];
+      // Back and forth, so that neither always comes first.
+      for (const at of pair % 2 === 0 ? [0, 1] : [1, 0]) {
+        const lastMs = turns.at(-1)?.[at] ?? TURN_MS;
+        models[at].tell(Math.max(1, Math.floor(TURN_MS / lastMs)));
+        const said = await models[at].next();
+        turn[at] = median(said.stepsMs);
+        if (at === 0) ({ perStep } = said);
+      }
+      turns.push(turn);
+    }
+    return { ...summary(turns.map(([on, off]) => on / off)), ms: median(turns.map(([on]) => on)), perStep };
+  } finally {
+    for (const model of models) await model.stop();
+  }
+}
+
+async function pairs(run) {
+  const reports = [];
+  for (let pair = 0; pair < PAIRS; pair += 1) {
+    const report = [];
+    for (const at of pair % 2 === 0 ? [0, 1] : [1, 0]) report[at] = await run(at === 0 ? {} : OFF);
+    reports.push(report);
+  }
+  return reports;
+}
+
+async function withHost(adapter, act) {
+  const host = await startHost(adapter);
+  try {
+    return await act(host);
+  } finally {
+    await host.stop();
+  }
+}
+
+function summary(ratios) {
+  const sorted = ratios.toSorted((a, b) => a - b);
+  const [from, to] = INTERVAL.map((at) => sorted[at]);
+  return { ratio: (sorted[9] + sorted[10]) / 2, from, to };
+}

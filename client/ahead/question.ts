@@ -1,0 +1,100 @@
+import type { FarlightReadAhead } from '../../proto/gen/operations.js';
+import type { BufferFacts, Follower, Read } from './window.js';
+
+/** A part of a buffer that the host is to copy aside. */
+export interface SourceRange {
+  readonly buffer: BufferFacts;
+  readonly offset: number;
+  readonly size: number;
+}
+
+type Answer = FarlightReadAhead<never>;
+
+/** What settles a promise ahead of its own reply. */
+export interface Early {
+  readonly question: Question;
+  /** Made of the question's answer; undefined where the answer does not have it. */
+  reply(answer: Answer): { readonly reply: unknown } | undefined;
+}
+
+/** A range that was asked for, and where its bytes begin in the answer. */
+interface Asked extends Omit<Read, 'kind'> {
+  readonly start: number;
+  isUsed: boolean;
+}
+
+/** One question to the host for what the program will await next, and its answer. */
+export class Question {
+  readonly #asked: Asked[] = [];
+  readonly #length: number;
+  readonly #scopes: number;
+  /** Scopes closed since that were open when it was asked. */
+  #closed = 0;
+  #answer: Answer | undefined;
+  #answeredAt: number | undefined;
+
+  /** `scopes` is how many open scopes were asked about, from the innermost on. */
+  constructor(ranges: readonly SourceRange[], scopes: number) {
+    let start = 0;
+    for (const { buffer, offset, size } of ranges) {
+      this.#asked.push({ source: buffer.id, offset, size, start, isUsed: false });
+      start += size;
+    }
+    this.#length = start;
+    this.#scopes = scopes;
+  }
+
+  /** Undefined until it is there, and where the host refused. */
+  get answer(): Answer | undefined {
+    return this.#answer;
+  }
+
+  /** When the answer came. */
+  get answeredAt(): number | undefined {
+    return this.#answeredAt;
+  }
+
+  /** Bytes that it brought and that the program has read, or not. */
+  get bytes(): { used: number; wasted: number } {
+    if (this.#answer?.data.length === 0) return { used: 0, wasted: 0 };
+    const sum = (asked: Asked[]) => asked.reduce((bytes, { size }) => bytes + size, 0);
+    const used = sum(this.#asked.filter(({ isUsed }) => isUsed));
+    return { used, wasted: this.#length - used };
+  }
+
+  /** The host has answered, or refused where that is undefined. The answer's bytes are copied. */
+  answered(answer: Answer | undefined, now: number): void {
+    this.#answeredAt = now;
+    this.#answer = answer && { clean: answer.clean, data: answer.data.slice() };
+  }
+
+  /** What settles a promise; undefined where it was not asked about. */
+  early(follower: Follower): Early | undefined {
+    if (follower.kind === 'read') return this.#read(follower);
+    if (follower.kind === 'outer') return this.#outer();
+    // Both are known as soon as the host says that it has come so far.
+    const reply = follower.kind === 'inner' ? null : undefined;
+    return { question: this, reply: () => ({ reply }) };
+  }
+
+  #read({ source, offset, size }: Read): Early | undefined {
+    const asked = this.#asked.find(
+      (each) => each.source === source && each.offset <= offset && offset + size <= each.offset + each.size,
+    );
+    if (!asked) return undefined;
+    asked.isUsed = true;
+    const start = asked.start + offset - asked.offset;
+    return {
+      question: this,
+      reply: ({ data }) =>
+        data.length === this.#length ? { reply: data.subarray(start, start + size) } : undefined,
+    };
+  }
+
+  #outer(): Early | undefined {
+    const scope = this.#closed;
+    this.#closed += 1;
+    if (scope >= this.#scopes) return undefined;
+    return { question: this, reply: ({ clean }) => (scope < clean ? { reply: null } : undefined) };
+  }
+}

@@ -1,0 +1,286 @@
+import { type FarlightReadAhead, OPERATIONS } from '../../proto/gen/operations.js';
+import { GPUBufferUsage } from '../../proto/gen/webgpu.js';
+import type { Handle } from '../../proto/wire/handle.js';
+import { LIMITS } from '../../proto/wire/limits.js';
+import type { AnyOperation } from '../../proto/wire/operation.js';
+import { type Guess, Guesses } from './guesses.js';
+import { Mentions } from './mentions.js';
+import { type Early, Question, type SourceRange } from './question.js';
+import { type BufferFacts, type Follower, Window } from './window.js';
+
+/** What this counts of a session. */
+export interface AheadStats {
+  waits: number;
+  waitsSaved: number;
+  bytesAhead: number;
+  bytesAheadWasted: number;
+}
+
+export interface ReadAheadOptions {
+  stats: AheadStats;
+  /** Milliseconds of any steady clock. */
+  now(): number;
+  /** Calls back when the current task is over. */
+  whenTaskEnds(then: () => void): void;
+  /** How many promises of the program's wait for the host. */
+  awaited(): number;
+  /** Records the question at once, and calls back with its answer: undefined where the host refuses. */
+  ask(device: Handle, ranges: SourceRange[], scopes: number, answered: (answer: unknown) => void): void;
+  /** Settles an awaited command as its reply would, which goes to `late` when it comes. False where it was settled. */
+  settle(serial: number, reply: unknown, late: (reply: unknown) => void): boolean;
+  /** Records that the program was told that a buffer is mapped: the host is to map it before it goes on. */
+  told(buffer: Handle): void;
+  /** The reply of a command that was settled early, in its turn. */
+  replied(operation: AnyOperation, device: number, reply: unknown): void;
+}
+
+/** How an awaited command is to be recorded. */
+export interface Wait {
+  readonly operation: AnyOperation;
+  readonly args: readonly unknown[];
+  /** Absent where its own reply is what settles it. */
+  readonly early: Early | undefined;
+  /** Whether it may be one that others follow. */
+  readonly leads: boolean;
+}
+
+/** A promise that is to be settled from an answer. */
+interface Settling extends Early {
+  readonly serial: number;
+  readonly operation: AnyOperation;
+  readonly self: Handle;
+  readonly deviceId: number;
+}
+
+/** A wait that follows no other, and what has followed it. */
+interface Lead {
+  readonly key: string;
+  readonly deviceId: number;
+  /** Until the flush in which the wait leaves: nothing is kept alive longer. */
+  device: Handle | undefined;
+  readonly serial: number;
+  /** Mentions before what follows. */
+  readonly until: number;
+  readonly guess: Guess;
+  readonly window: Window;
+  readonly followers: Follower[];
+  question: Question | undefined;
+  askedAt: number;
+  answeredAt: number | undefined;
+}
+
+const { mapAsync, mapAhead } = OPERATIONS.GPUBuffer;
+const { popErrorScope, createBuffer } = OPERATIONS.GPUDevice;
+const { onSubmittedWorkDone } = OPERATIONS.GPUQueue;
+
+/** As long as this an answer is when it can be the line that has it come late. Shorter ones wait for other things. */
+const LONG_BYTES = 16 << 10;
+
+const LEADS: ReadonlySet<AnyOperation> = new Set<AnyOperation>([
+  mapAsync,
+  popErrorScope,
+  onSubmittedWorkDone,
+]);
+
+/**
+ * Asks the host, together with a wait, for what the program has awaited behind that wait before, and settles those
+ * promises from the answer. It does so only where it is proven that the host would reply the same (see `Window`); the
+ * commands themselves go to the host as always. docs/reads-ahead.md tells the whole.
+ */
+export class ReadAhead {
+  readonly #options: ReadAheadOptions;
+  readonly #mentions = new Mentions();
+  readonly #guesses = new Guesses(this.#mentions);
+  readonly #buffers = new Map<number, WeakRef<BufferFacts>>();
+  /** Commands since the last lead. */
+  #commands = 0;
+  /** The latest lead, until a command comes that cannot be answered for. */
+  #lead: Lead | undefined;
+  /** What is to be settled from answers, in the order in which the program asked. */
+  #early: Settling[] = [];
+  /** The mappings among all that were, by serial, until the host replies to them: without bytes, where it has sent those. */
+  readonly #mappings = new Map<number, Settling>();
+  #isScheduled = false;
+
+  constructor(options: ReadAheadOptions) {
+    this.#options = options;
+  }
+
+  /** A command was recorded that names these objects; `made` is what it makes. */
+  recorded(
+    operation: AnyOperation,
+    self: Handle,
+    args: readonly unknown[],
+    made: Handle | undefined,
+    named: readonly number[],
+  ): void {
+    this.#mentions.add(named);
+    this.#commands += 1;
+    if (operation === createBuffer && made)
+      this.#buffers.set(made.id, new WeakRef(made as unknown as BufferFacts));
+    const lead = this.#lead;
+    if (!lead || operation.fate === 'awaited' || deviceOf(self)?.id !== lead.deviceId) return;
+    if (!lead.window.command(operation, self, args, made)) this.#close(lead);
+  }
+
+  /** A handle was given up. */
+  released(id: number): void {
+    this.#buffers.delete(id);
+  }
+
+  /** An awaited command is about to be recorded. Says how. */
+  wait(operation: AnyOperation, self: Handle, args: readonly unknown[]): Wait {
+    const lead = this.#lead;
+    const deviceId = deviceOf(self)?.id;
+    if (!lead || deviceId !== lead.deviceId) return { operation, args, early: undefined, leads: true };
+    // With others under way, whose replies come first, it would be settled out of its turn.
+    const isAlone = this.#options.awaited() === this.#early.length;
+    const follower = isAlone ? lead.window.wait(operation, self, args) : undefined;
+    if (!follower) {
+      this.#close(lead);
+      return { operation, args, early: undefined, leads: true };
+    }
+    lead.followers.push(follower);
+    const early = lead.question?.early(follower);
+    if (early && follower.kind === 'read')
+      return { operation: mapAhead, args: [args[1], follower.size], early, leads: false };
+    return { operation, args, early, leads: false };
+  }
+
+  /** The command was recorded, and has this serial. */
+  waiting({ operation, args, early, leads }: Wait, self: Handle, serial: number): void {
+    const device = deviceOf(self);
+    if (early && device) {
+      const settling = { ...early, serial, operation, self, deviceId: device.id };
+      this.#early.push(settling);
+      if (operation === mapAhead) this.#mappings.set(serial, settling);
+      if (early.question.answer) this.#settleSoon();
+      return;
+    }
+    if (!leads || !device || !LEADS.has(operation)) return;
+    const until = this.#mentions.count;
+    const { size = 0 } = self as Partial<BufferFacts>;
+    const key = `${device.id} ${operation.member} ${args} ${size} ${this.#commands}`;
+    this.#commands = 0;
+    this.#lead = {
+      key,
+      deviceId: device.id,
+      device,
+      serial,
+      until,
+      guess: this.#guesses.guess(key, until),
+      window: new Window(device.id),
+      followers: [],
+      question: undefined,
+      askedAt: 0,
+      answeredAt: undefined,
+    };
+  }
+
+  /** What was recorded is about to leave: asks for what is expected to follow the wait in it. */
+  flushing(): void {
+    const lead = this.#lead;
+    const device = lead?.device;
+    if (!lead || !device) return;
+    lead.device = undefined;
+    lead.askedAt = this.#options.now();
+    const { followers, isTrusted } = lead.guess;
+    if (!isTrusted || followers.length === 0 || lead.window.scopes > 0) return;
+    const ranges: SourceRange[] = [];
+    for (const follower of followers) {
+      if (follower.kind !== 'read') continue;
+      const buffer = this.#buffers.get(follower.source)?.deref();
+      const { offset, size } = follower;
+      if (!buffer || buffer.device?.id !== lead.deviceId || !isReadable(buffer, offset, size)) return;
+      ranges.push({ buffer, offset, size });
+    }
+    if (ranges.reduce((sum, { size }) => sum + size, 0) > LIMITS.aheadBytes) return;
+    const scopes = followers.filter(({ kind }) => kind === 'outer').length;
+    const question = new Question(ranges, scopes);
+    lead.question = question;
+    this.#options.ask(device, ranges, scopes, (reply) => {
+      question.answered(reply as FarlightReadAhead<never> | undefined, this.#options.now());
+      this.#settle();
+    });
+  }
+
+  /** The host's reply to an awaited command is about to be read. Returns the bytes that it leaves out, if it does. */
+  replied(serial: number): unknown {
+    this.#settle();
+    this.#early = this.#early.filter((each) => each.serial !== serial);
+    if (this.#lead?.serial === serial) this.#lead.answeredAt = this.#options.now();
+    const mapping = this.#mappings.get(serial);
+    this.#mappings.delete(serial);
+    const answer = mapping?.question.answer;
+    return answer && mapping.reply(answer)?.reply;
+  }
+
+  /** A device is lost: what is awaited of it is for the host's own replies to settle. */
+  lost(deviceId: number): void {
+    this.#early = [];
+    if (this.#lead?.deviceId === deviceId) this.#lead = undefined;
+  }
+
+  /** In a task of its own, as the host's reply would. */
+  #settleSoon(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#options.whenTaskEnds(() => {
+      this.#isScheduled = false;
+      this.#settle();
+    });
+  }
+
+  #settle(): void {
+    const { stats, settle, told } = this.#options;
+    for (let next = this.#early[0]; next?.question.answer; next = this.#early[0]) {
+      const found = next.reply(next.question.answer);
+      if (!found) {
+        // Whatever was awaited behind it is settled behind it.
+        this.#early = [];
+        return;
+      }
+      this.#early.shift();
+      const { serial, operation, self, deviceId } = next;
+      const late = (reply: unknown) => this.#options.replied(operation, deviceId, reply);
+      if (!settle(serial, found.reply, late)) continue;
+      if (operation === mapAhead) told(self);
+      stats.waits -= 1;
+      stats.waitsSaved += 1;
+    }
+  }
+
+  #close(lead: Lead): void {
+    this.#lead = undefined;
+    const { question, guess, answeredAt = Number.POSITIVE_INFINITY } = lead;
+    const { stats } = this.#options;
+    let isLate = false;
+    if (question) {
+      const { used, wasted } = question.bytes;
+      stats.bytesAhead += used;
+      stats.bytesAheadWasted += wasted;
+      // Where it takes longer than another trip the line is what limits, and nothing is won.
+      const lateMs = (question.answeredAt ?? answeredAt) - answeredAt;
+      isLate = used + wasted >= LONG_BYTES && lateMs > answeredAt - lead.askedAt;
+    }
+    this.#guesses.learn(lead.key, lead.until, guess, lead.followers, isLate);
+  }
+}
+
+/** The device that an object belongs to, or is. */
+function deviceOf(self: Handle): Handle | undefined {
+  const { device, kind } = self as { device?: Handle; kind?: string };
+  return device ?? (kind === 'GPUDevice' ? self : undefined);
+}
+
+/** Whether a copy from that part of a buffer can be right. The host sees whether it is. */
+function isReadable(buffer: BufferFacts, offset: number, size: number): boolean {
+  const { usage, state, isDestroyed } = buffer;
+  return (
+    (usage & GPUBufferUsage.COPY_SRC) !== 0 &&
+    state === 'unmapped' &&
+    !isDestroyed &&
+    offset % 4 === 0 &&
+    offset + size <= buffer.size
+  );
+}
