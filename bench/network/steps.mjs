@@ -27,10 +27,10 @@ export async function measureSteps({ rtts, mbit }) {
   const results = {};
   for (const { title, ...program } of PROGRAMS) {
     const result = await measure({ ...program, target: 'host' }, rtts, mbit);
-    const { waits, waitsSaved, bytesUp, bytesDown } = result.perStep;
+    const { bytesUp, bytesDown } = result.perStep;
     console.log(
       `\n${title} on ${program.adapter}, a step at ${mbit} Mbit/s: ${figure(result.localMs)} ms over loopback, ` +
-        `${waits} waits and ${waitsSaved} saved, ${bytesUp.toFixed(0)} bytes up, ${bytesDown.toFixed(0)} down`,
+        `${bytesUp.toFixed(0)} bytes up, ${bytesDown.toFixed(0)} down`,
     );
     print(result.rows);
     results[program.workload] = result;
@@ -82,6 +82,7 @@ async function measure({ rounds, turnMs, serial = (perStep) => perStep, ...progr
     const localMs = median(local.stepsMs);
     const rows = lines.map(({ stepsMs, perStep }, line) => ({
       rttMs: rtts[line],
+      waits: serial(perStep).waits,
       measuredMs: median(stepsMs),
       predictedMs: predictStepMs(localMs, serial(perStep), { rttMs: rtts[line], mbit }),
     }));
@@ -94,9 +95,10 @@ async function measure({ rounds, turnMs, serial = (perStep) => perStep, ...progr
 
 function print(rows) {
   printTable([
-    ['  round trip', 'measured', 'predicted', 'measured / predicted'],
-    ...rows.map(({ rttMs, measuredMs, predictedMs }) => [
+    ['  round trip', 'waits', 'measured', 'predicted', 'measured / predicted'],
+    ...rows.map(({ rttMs, waits, measuredMs, predictedMs }) => [
       `  ${rttMs} ms`,
+      waits.toFixed(2),
       `${figure(measuredMs)} ms`,
       `${figure(predictedMs)} ms`,
       (measuredMs / predictedMs).toFixed(3),
