@@ -29,8 +29,12 @@ import type { Hello, Link, LinkEvents } from './transport.js';
 export const CONNECT_TIMEOUT_MS = 5000;
 /** How long a host may take to end a session in good order, in milliseconds, before it is cut off. */
 const CLOSE_TIMEOUT_MS = 2000;
-/** A host that vanished without a word is noticed; in milliseconds. */
-const SILENCE = { pingMs: 10_000, deadMs: 30_000 };
+/**
+ * When a host that says nothing is taken for gone, in milliseconds: well before a host gives up a session whose connection
+ * it has lost. The two ends need not lose a connection at once, and Node misses a reset of TLS now and then while HTTP/2
+ * is writing: nothing else tells of that.
+ */
+const SILENCE = { pingMs: 5000, deadMs: 15_000 };
 /**
  * How long a host is tried whose connection was lost before it welcomed us, in milliseconds: how long it keeps sessions
  * is not known then.
@@ -62,7 +66,7 @@ export interface Dialer {
 }
 
 export interface LinkOptions {
-  /** When a silent host counts as gone. Default: after 30 s, with a ping every 10 s. */
+  /** When a silent host counts as gone. Default: after 15 s, with a ping every 5 s. */
   silence?: Silence | undefined;
   /** How long a host may take for its first sign, in milliseconds. Default 5 s. */
   connectMs?: number | undefined;

@@ -1,24 +1,18 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import '../support/session-reasons.js';
 import type { HostOptions } from '#farlight/client/transport/host-link.js';
-import { remoteHost } from '#farlight/client/transport/open.js';
-import { Daemon } from '#farlight/server/daemon.js';
+import type { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { CuttingProxy, type Direction } from '../support/cutting-proxy.js';
+import { GRPC, GRPC_THROUGH_NGINX, type TestCarrier, WEB_SOCKET } from '../support/carriers.js';
+import type { CuttingProxy, Direction } from '../support/cutting-proxy.js';
 import { ACTION } from '../support/fake-executor.mjs';
 import { logUniform, seeded } from '../support/seeded.js';
-import { FAKE_EXECUTOR, SessionClient, until } from '../support/session-client.js';
+import { SessionClient, until } from '../support/session-client.js';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
   for (const each of open.splice(0).reverse()) await each.close();
 });
-
-async function startDaemon(options: DaemonOptions = {}): Promise<Daemon> {
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, ...options });
-  open.push(daemon);
-  return daemon;
-}
 
 interface Started {
   daemon: Daemon;
@@ -27,13 +21,16 @@ interface Started {
 }
 
 /** A session through a proxy, which the host has welcomed. */
-async function start(options: DaemonOptions = {}, hostOptions: HostOptions = {}): Promise<Started> {
-  const daemon = await startDaemon(options);
-  const proxy = await CuttingProxy.start(daemon.url);
-  open.push(proxy);
-  const client = new SessionClient(remoteHost(proxy.url, { compression: 'off', ...hostOptions }));
+async function start(
+  carrier: TestCarrier,
+  options: DaemonOptions = {},
+  hostOptions: HostOptions = {},
+): Promise<Started> {
+  const host = await carrier.start(options);
+  open.push(host);
+  const client = new SessionClient(host.transport({ compression: 'off', ...hostOptions }));
   await client.welcome;
-  return { daemon, proxy, client };
+  return { daemon: host.daemon, proxy: host.cutter, client };
 }
 
 /** A frame that the executor sends back, with a number in it. */
@@ -61,7 +58,12 @@ async function expectNothingMore(client: SessionClient): Promise<void> {
   expect(client.log.length).toBe(before);
 }
 
-describe('a cut connection', () => {
+/** Node misses a reset of TLS now and then, while it writes: a silent connection is given up soon. */
+const ALERT: HostOptions = { silence: { pingMs: 500, deadMs: 2500 } };
+
+const CARRIERS = [GRPC, GRPC_THROUGH_NGINX, WEB_SOCKET].filter(({ missing }) => !missing);
+
+describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (carrier) => {
   const LENGTHS = [5, 17, 5000, 9];
   /** What goes in front of a frame: its length and its kind. */
   const HEADER = 5;
@@ -79,7 +81,7 @@ describe('a cut connection', () => {
   it.each<Direction>(['up', 'down'])(
     'at any byte on the way %s loses no frame and repeats none',
     async (direction) => {
-      const { proxy, client, daemon } = await start();
+      const { proxy, client, daemon } = await start(carrier);
       let next = 0;
       for (const place of places) {
         const { cuts } = proxy;
@@ -95,13 +97,13 @@ describe('a cut connection', () => {
   );
 
   it('at random again and again, even in handshakes, loses no frame and repeats none', async () => {
-    const { proxy, client } = await start();
+    const { proxy, client } = await start(carrier, {}, ALERT);
     const random = seeded(20_260);
     const cutAgain = () => proxy.cutAfter(logUniform(random, 1, 60_000));
     proxy.onCut = cutAgain;
     cutAgain();
     let next = 0;
-    while (proxy.cuts < 100) {
+    while (proxy.cuts < 50) {
       const lengths = Array.from({ length: 8 }, () => logUniform(random, 5, 20_000));
       next = await exchange(client, next, lengths);
     }
@@ -112,7 +114,7 @@ describe('a cut connection', () => {
 
   it('is replaced even if another was cut long before', async () => {
     const resumeMs = 1000;
-    const { proxy, client } = await start({ resumeMs });
+    const { proxy, client } = await start(carrier, { resumeMs });
     let next = 0;
     for (let time = 0; time < 3; time++) {
       proxy.cut();
@@ -123,7 +125,7 @@ describe('a cut connection', () => {
   });
 
   it('while 64 MiB are on their way down loses none of them', async () => {
-    const { proxy, client } = await start();
+    const { proxy, client } = await start(carrier, {}, ALERT);
     const random = seeded(7);
     const cutAgain = () => proxy.cutAfter(logUniform(random, 2 << 20, 9 << 20));
     proxy.onCut = cutAgain;
@@ -137,12 +139,13 @@ describe('a cut connection', () => {
   });
 });
 
-describe('a connection that stops carrying bytes without closing', () => {
-  const BRIEF: HostOptions = { silence: { pingMs: 50, deadMs: 250 }, connectMs: 300 };
+// Through nginx it takes longer to connect than these clients wait.
+describe.each([GRPC, WEB_SOCKET])('a connection over $name that stops carrying bytes', (carrier) => {
+  const BRIEF: HostOptions = { silence: { pingMs: 50, deadMs: 250 }, connectMs: 1000 };
   const SILENCE = { silence: { pingMs: 50, deadMs: 250 } };
 
   it('continues when it carries bytes again in time', async () => {
-    const { proxy, client } = await start();
+    const { proxy, client } = await start(carrier);
     proxy.freeze();
     const answer = exchange(client, 0, [5, 5000, 7]);
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -152,7 +155,7 @@ describe('a connection that stops carrying bytes without closing', () => {
   });
 
   it('is replaced by a new one, and its late bytes do no harm', async () => {
-    const { proxy, client } = await start(SILENCE, BRIEF);
+    const { proxy, client } = await start(carrier, SILENCE, BRIEF);
     let next = await exchange(client, 0, [5, 6]);
     proxy.freeze({ spareNew: true });
     next = await exchange(client, next, [5, 5000, 7]);
@@ -163,7 +166,7 @@ describe('a connection that stops carrying bytes without closing', () => {
   });
 
   it('loses nothing when the network comes back after many attempts', async () => {
-    const { proxy, client } = await start(SILENCE, BRIEF);
+    const { proxy, client } = await start(carrier, SILENCE, BRIEF);
     const next = await exchange(client, 0, [5, 6]);
     proxy.freeze();
     const answer = exchange(client, next, [5, 5000, 7]);
@@ -174,7 +177,7 @@ describe('a connection that stops carrying bytes without closing', () => {
   });
 
   it('ends the session when it stays away for too long', async () => {
-    const { proxy, client, daemon } = await start({ ...SILENCE, resumeMs: 400 }, BRIEF);
+    const { proxy, client, daemon } = await start(carrier, { ...SILENCE, resumeMs: 400 }, BRIEF);
     proxy.freeze();
     expect(await client.closed).toMatchObject({
       code: 'DISCONNECTED',
@@ -184,11 +187,13 @@ describe('a connection that stops carrying bytes without closing', () => {
   });
 });
 
-describe('a restarted host', () => {
+// Through nginx: test/e2e/proxies.test.ts, with two hosts behind it.
+describe.each([GRPC, WEB_SOCKET])('a restarted host over $name', (carrier) => {
   it('says that it does not know the session, which ends at once without further attempts', async () => {
-    const { proxy, client } = await start();
-    const other = await startDaemon();
-    proxy.redirect(other.url);
+    const { proxy, client } = await start(carrier);
+    const other = await carrier.start();
+    open.push(other);
+    proxy.redirect(other.target);
     proxy.cut();
     expect(await client.closed).toMatchObject({
       code: 'DISCONNECTED',

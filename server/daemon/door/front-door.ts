@@ -54,7 +54,7 @@ export interface FrontDoorOptions {
 const FIRST_PACKET_MS = 10_000;
 /** How long a refused client may take to disconnect, in milliseconds. */
 const REFUSED_MS = 5000;
-/** How often a client that waits for an executor gets a ping, in milliseconds: it gives up after 30 s of silence. */
+/** How often a client that waits for an executor gets a ping, in milliseconds: it gives up after 15 s of silence. */
 const REASSURE_MS = 5000;
 /** The reason for closing an unknown connection. */
 const CROWDED: SessionEnd = {
