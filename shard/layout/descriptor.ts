@@ -1,0 +1,92 @@
+import { divide, type Region, wholeOf } from './region.js';
+
+/**
+ * How a tensor lies along one axis of a device mesh: split along the tensor's axis of this number, the same on each
+ * device ('B', broadcast), or as terms whose sum is the tensor ('P', partial sum).
+ */
+export type Placement = number | 'B' | 'P';
+
+/**
+ * Hosts as a grid of one or two axes, in row-major order. `weights` has, for each axis, the shares that its parts take
+ * of a tensor that is split along it; hosts that are alike have equal weights.
+ */
+export interface DeviceMesh {
+  readonly hosts: readonly number[];
+  readonly shape: readonly number[];
+  readonly weights: readonly (readonly number[])[];
+}
+
+/** How a tensor is laid over the devices of a mesh: one placement for each axis of the mesh. */
+export interface Descriptor {
+  readonly mesh: DeviceMesh;
+  readonly placements: readonly Placement[];
+}
+
+/** What one host has of a tensor: a region, of the term that `term` numbers where the tensor lies in terms. */
+export interface Part {
+  readonly host: number;
+  readonly region: Region;
+  readonly term: number;
+}
+
+/** A mesh over these hosts, one row of them where no shape is given. */
+export function meshOf(
+  hosts: readonly number[],
+  shape: readonly number[] = [hosts.length],
+  weights: readonly (readonly number[])[] = shape.map((size) => Array<number>(size).fill(1)),
+): DeviceMesh {
+  const size = shape.reduce((product, length) => product * length, 1);
+  if (size !== hosts.length)
+    throw new RangeError(`a mesh of ${shape.join('x')} has ${size} hosts, and ${hosts.length} were given`);
+  return { hosts, shape, weights };
+}
+
+/** The places of a mesh: a coordinate on each of its axes, in the order of its hosts. */
+export function coordinatesOf(mesh: DeviceMesh): number[][] {
+  return mesh.hosts.map((_, index) => {
+    const coordinate: number[] = [];
+    let rest = index;
+    for (let axis = mesh.shape.length - 1; axis >= 0; axis -= 1) {
+      const length = mesh.shape[axis] as number;
+      coordinate.unshift(rest % length);
+      rest = Math.floor(rest / length);
+    }
+    return coordinate;
+  });
+}
+
+/** What each host of a descriptor's mesh has of a tensor of this shape, in the order of the mesh's hosts. */
+export function partsOf({ mesh, placements }: Descriptor, shape: readonly number[]): Part[] {
+  return coordinatesOf(mesh).map((coordinate, index) => {
+    const { start, end } = wholeOf(shape);
+    let term = 0;
+    const [starts, ends] = [[...start], [...end]];
+    for (const [axis, placement] of placements.entries()) {
+      const at = coordinate[axis] as number;
+      if (placement === 'P') term = term * (mesh.shape[axis] as number) + at;
+      if (typeof placement !== 'number') continue;
+      // A tensor axis that two mesh axes split is split by the first, and each part of it by the second.
+      const from = starts[placement] as number;
+      const bounds = divide((ends[placement] as number) - from, mesh.weights[axis] as readonly number[]);
+      starts[placement] = from + (bounds[at] as number);
+      ends[placement] = from + (bounds[at + 1] as number);
+    }
+    return { host: mesh.hosts[index] as number, region: { start: starts, end: ends }, term };
+  });
+}
+
+/** A descriptor as people write it: "S0", "B", "P", and "(S0, P)" over a mesh of two axes. */
+export function textOf({ placements }: Pick<Descriptor, 'placements'>): string {
+  const texts = placements.map((placement) => (typeof placement === 'number' ? `S${placement}` : placement));
+  return texts.length === 1 ? (texts[0] as string) : `(${texts.join(', ')})`;
+}
+
+/** Whether two descriptors lay any tensor alike. */
+export function isSameDescriptor(a: Descriptor, b: Descriptor): boolean {
+  return keyOf(a) === keyOf(b);
+}
+
+/** Equal for descriptors that lay any tensor alike. */
+export function keyOf({ mesh, placements }: Descriptor): string {
+  return `${mesh.hosts.join()}/${mesh.shape.join()}/${mesh.weights.join(';')}/${placements.join()}`;
+}
