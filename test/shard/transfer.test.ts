@@ -9,7 +9,7 @@ const row = (hosts: number[], placement: Placement): Descriptor => ({
   placements: [placement],
 });
 const first = (count: number) => [...Array(count).keys()];
-const after = (skipped: number, count: number) => first(count).map((host) => host + skipped);
+const behind = (skipped: number, count: number) => first(count).map((host) => host + skipped);
 
 /** Bytes of the cheapest transfer of an 8x12 tensor of one byte an element. */
 const bytes = (from: Descriptor, to: Descriptor) => transfer(from, to, [8, 12], 1).bytes;
@@ -63,11 +63,11 @@ describe('the bytes of a transfer to other hosts', () => {
     [2, 4, 1, 'P', 96],
     [4, 2, 'P', 'P', 384],
   ] as const)('from %i to %i, %s to %s', (p, q, have, want, expected) => {
-    expect(bytes(row(first(p), have), row(after(p, q), want))).toBe(expected);
+    expect(bytes(row(first(p), have), row(behind(p, q), want))).toBe(expected);
   });
 
   test('go over p + q - gcd links where the split stays the same', () => {
-    const { hops } = transfer(row(first(2), 0), row(after(2, 3), 0), [8, 12], 1);
+    const { hops } = transfer(row(first(2), 0), row(behind(2, 3), 0), [8, 12], 1);
     const links = new Map(hops[0]?.pieces.map(({ from, to, bytes }) => [`${from}-${to}`, bytes]));
     expect(links.size).toBe(4);
     expect(Math.max(...links.values())).toBe(36);

@@ -1,0 +1,66 @@
+import { type Descriptor, type DeviceMesh, keyOf, type Placement } from '../layout/descriptor.js';
+import { combinations } from '../layout/transfer.js';
+import { type Candidate, type LogicalGraph, type LogicalNode, tensorOf } from './graph.js';
+
+/** How one input or output of a node lies with a candidate. `key` is equal for equal descriptors. */
+export interface Wanted {
+  readonly name: string;
+  readonly descriptor: Descriptor;
+  readonly key: string;
+}
+
+/** How the inputs, or the outputs, of a node lie with this candidate, in their order. */
+export function wantedBy(
+  node: LogicalNode,
+  { mesh, signatures }: Candidate,
+  side: 'inputs' | 'outputs',
+): Wanted[] {
+  return node[side].map((name, index) => {
+    const placements = signatures.map((signature) => signature[side][index] as Placement);
+    const descriptor = { mesh, placements };
+    return { name, descriptor, key: keyOf(descriptor) };
+  });
+}
+
+/**
+ * What may be chosen for a node: each of the meshes with each choice of a signature for each of its axes, where every
+ * host gets something of what is split. They come in the order in which equals are preferred.
+ */
+export function candidatesOf(
+  graph: LogicalGraph,
+  node: LogicalNode,
+  meshes: readonly DeviceMesh[],
+): Candidate[] {
+  const shapes = (side: 'inputs' | 'outputs') => node[side].map((name) => tensorOf(graph, name).shape);
+  const [inputs, outputs] = [shapes('inputs'), shapes('outputs')];
+  return meshes.flatMap((mesh) =>
+    combinations(node.signatures, mesh.shape.length)
+      .filter(
+        (signatures) =>
+          inputs.every((shape, index) =>
+            isDivisible(
+              shape,
+              mesh,
+              signatures.map((signature) => signature.inputs[index] as Placement),
+            ),
+          ) &&
+          outputs.every((shape, index) =>
+            isDivisible(
+              shape,
+              mesh,
+              signatures.map((signature) => signature.outputs[index] as Placement),
+            ),
+          ),
+      )
+      .map((signatures) => ({ mesh, signatures })),
+  );
+}
+
+/** Whether each axis that is split has an element at least for each of its parts. */
+function isDivisible(shape: readonly number[], mesh: DeviceMesh, placements: readonly Placement[]): boolean {
+  const parts = new Map<number, number>();
+  for (const [axis, placement] of placements.entries())
+    if (typeof placement === 'number')
+      parts.set(placement, (parts.get(placement) ?? 1) * (mesh.shape[axis] as number));
+  return [...parts].every(([axis, count]) => (shape[axis] ?? 0) >= count);
+}

@@ -1,0 +1,95 @@
+import { type Descriptor, keyOf, partsOf } from '../layout/descriptor.js';
+import { elementsOf, wholeOf } from '../layout/region.js';
+import { type Hop, type Transfer, transfer } from '../layout/transfer.js';
+import type { LogicalTensor } from './graph.js';
+
+/** A line between each two hosts, and between each host and the client. */
+export interface Link {
+  /** Bits per second in each direction. */
+  readonly bitsPerSecond: number;
+  /** Seconds from a request to its answer. */
+  readonly roundTrip: number;
+}
+
+/**
+ * What a plan makes least: the bytes that are moved, of which each hop counts as some more, since a hop that moves little
+ * still takes a round trip.
+ */
+export interface Objective {
+  /** Bytes that could travel while a hop waits for its round trip. */
+  readonly bytesPerHop: number;
+}
+
+/** Transfers of one planning, each of which is computed once. */
+export class TransferTable {
+  readonly #known = new Map<string, Map<string, { transfer: Transfer; cost: number }>>();
+  readonly #objective: Objective;
+
+  constructor(objective: Objective) {
+    this.#objective = objective;
+  }
+
+  transfer(tensor: LogicalTensor, from: Descriptor, to: Descriptor): Transfer {
+    return this.#entry(tensor, from, to, keyOf(from), keyOf(to)).transfer;
+  }
+
+  /** By the objective. The keys are those of the descriptors, for callers that have them. */
+  cost(
+    tensor: LogicalTensor,
+    from: Descriptor,
+    to: Descriptor,
+    fromKey: string = keyOf(from),
+    toKey: string = keyOf(to),
+  ): number {
+    return this.#entry(tensor, from, to, fromKey, toKey).cost;
+  }
+
+  #entry(
+    { shape, bytesPerElement }: LogicalTensor,
+    from: Descriptor,
+    to: Descriptor,
+    fromKey: string,
+    toKey: string,
+  ) {
+    const size = `${shape.join('x')}*${bytesPerElement}`;
+    let ofSize = this.#known.get(size);
+    if (!ofSize) {
+      ofSize = new Map();
+      this.#known.set(size, ofSize);
+    }
+    const key = `${fromKey} ${toKey}`;
+    let entry = ofSize.get(key);
+    if (!entry) {
+      const made = transfer(from, to, shape, bytesPerElement);
+      const waits = made.hops.filter((hop) => hop.bytes > 0).length;
+      entry = { transfer: made, cost: made.bytes + waits * this.#objective.bytesPerHop };
+      ofSize.set(key, entry);
+    }
+    return entry;
+  }
+}
+
+/** Bytes of a whole tensor. */
+export function bytesOf({ shape, bytesPerElement }: LogicalTensor): number {
+  return elementsOf(wholeOf(shape)) * bytesPerElement;
+}
+
+/** Bytes that each host holds of a tensor, by host. */
+export function bytesByHost(tensor: LogicalTensor, descriptor: Descriptor): Map<number, number> {
+  const bytes = new Map<number, number>();
+  for (const { host, region } of partsOf(descriptor, tensor.shape))
+    bytes.set(host, (bytes.get(host) ?? 0) + elementsOf(region) * tensor.bytesPerElement);
+  return bytes;
+}
+
+/** Seconds of a hop: its pieces travel at once, and each host's own line is what they share. */
+export function secondsOf(hop: Hop, { bitsPerSecond, roundTrip }: Link): number {
+  const sent = new Map<number, number>();
+  const received = new Map<number, number>();
+  for (const { from, to, bytes } of hop.pieces) {
+    sent.set(from, (sent.get(from) ?? 0) + bytes);
+    received.set(to, (received.get(to) ?? 0) + bytes);
+  }
+  const most = Math.max(0, ...sent.values(), ...received.values());
+  return most === 0 ? 0 : roundTrip + (most * 8) / bitsPerSecond;
+}

@@ -1,0 +1,285 @@
+// The exact plan: a dynamic program over the frontier of the graph. Two partial plans that leave the same tensors lying
+// the same way have the same future, so that only the better one is kept; where memory is limited, each that is cheaper
+// or leaves a host more room is kept.
+import { type Descriptor, keyOf, meshOf } from '../layout/descriptor.js';
+import { candidatesOf, type Wanted, wantedBy } from './candidates.js';
+import { bytesByHost, bytesOf, TransferTable } from './costs.js';
+import {
+  type Candidate,
+  CLIENT,
+  type LogicalGraph,
+  type LogicalNode,
+  type LogicalTensor,
+  tensorOf,
+} from './graph.js';
+import type { Problem } from './problem.js';
+
+/** A tensor that is laid out anew for the first node that wants it so, or for the client. */
+export interface Move {
+  readonly tensor: string;
+  readonly from: Descriptor;
+  readonly to: Descriptor;
+  /** The node that wants it, or undefined for what the program gets. */
+  readonly node: LogicalNode | undefined;
+}
+
+export interface Choices {
+  /** For each node of the graph, in its order. */
+  readonly candidates: readonly Candidate[];
+  readonly moves: readonly Move[];
+  /** By the problem's objective. */
+  readonly cost: number;
+  /** Bytes of weights by host. */
+  readonly memory: ReadonlyMap<number, number>;
+  /** Whether no plan is cheaper. It is not known where more partial plans were left than are kept. */
+  readonly isExact: boolean;
+}
+
+/** A partial plan: what was chosen up to some node. */
+interface Partial {
+  readonly cost: number;
+  readonly memory: readonly number[];
+  /** How the tensors lie that are still wanted, each in one way or several. */
+  readonly laid: ReadonlyMap<string, readonly Layout[]>;
+  readonly before: Partial | undefined;
+  readonly candidate: Candidate | undefined;
+  readonly moves: readonly Move[];
+}
+
+/** A descriptor with its key, which is made once. */
+type Layout = Pick<Wanted, 'descriptor' | 'key'>;
+
+/** A candidate of a node with what it wants, worked out once for all partial plans. */
+interface Choice {
+  readonly candidate: Candidate;
+  readonly inputs: readonly (Wanted & {
+    readonly tensor: LogicalTensor;
+    readonly weight: readonly number[] | undefined;
+  })[];
+  readonly outputs: readonly Wanted[];
+}
+
+/** How many partial plans are kept after each node. */
+const KEPT = 20_000;
+
+/** Where a run's inputs come from and its outputs go to. */
+export const AT_CLIENT: Descriptor = { mesh: meshOf([CLIENT]), placements: ['B'] };
+
+/**
+ * The plan that costs least of those that fit. Throws a RangeError where none fits, with what the hosts have and what
+ * the best that was left needed.
+ */
+export function searchPlan(problem: Problem, kept: number = KEPT): Choices {
+  const { graph } = problem;
+  const table = new TransferTable(problem.objective);
+  const lastUse = lastUses(graph);
+  const hosts = problem.hosts.map(({ id }) => id);
+  const limits = problem.hosts.map(({ memory }) => memory);
+  const unplaced = unplacedAfter(graph);
+  const room = limits.reduce((sum, limit) => sum + limit, 0);
+  const hasRoom = ({ memory }: Partial, index: number) =>
+    memory.every((bytes, host) => bytes <= (limits[host] as number)) &&
+    // Each weight that comes later is to lie somewhere, whole or in parts.
+    memory.reduce((sum, bytes) => sum + bytes, 0) + (unplaced[index] as number) <= room;
+  let isExact = true;
+  let partials: Partial[] = [start(problem, hosts.length)];
+  for (const [index, node] of graph.nodes.entries()) {
+    const choices = candidatesOf(graph, node, problem.meshes).map((candidate) =>
+      choice(problem, node, candidate),
+    );
+    const next = new Frontier(limits.some(Number.isFinite));
+    for (const partial of partials)
+      for (const choice of choices) {
+        const made = extend(partial, choice, { table, node, index, lastUse });
+        if (hasRoom(made, index)) next.add(made);
+      }
+    partials = next.all();
+    if (partials.length === 0) throw new RangeError(tooSmall(problem, node));
+    if (partials.length > kept) {
+      isExact = false;
+      partials = trimmed(partials, kept);
+    }
+  }
+  const ended = partials.map((partial) => finish(partial, problem, table));
+  const best = ended.reduce((least, plan) => (plan.cost < least.cost ? plan : least));
+  return {
+    ...unwind(best),
+    memory: new Map(hosts.map((host, at) => [host, best.memory[at] as number])),
+    isExact,
+  };
+}
+
+function start({ graph, given }: Problem, hosts: number): Partial {
+  const laid = new Map<string, readonly Layout[]>();
+  for (const name of graph.inputs) laid.set(name, [layout(given.get(name) ?? AT_CLIENT)]);
+  return {
+    cost: 0,
+    memory: Array<number>(hosts).fill(0),
+    laid,
+    before: undefined,
+    candidate: undefined,
+    moves: [],
+  };
+}
+
+function layout(descriptor: Descriptor): Layout {
+  return { descriptor, key: keyOf(descriptor) };
+}
+
+function choice({ graph, hosts }: Problem, node: LogicalNode, candidate: Candidate): Choice {
+  const inputs = wantedBy(node, candidate, 'inputs').map((wanted) => {
+    const tensor = tensorOf(graph, wanted.name);
+    const bytes = graph.weights.has(wanted.name) ? bytesByHost(tensor, wanted.descriptor) : undefined;
+    return { ...wanted, tensor, weight: bytes && hosts.map(({ id }) => bytes.get(id) ?? 0) };
+  });
+  return { candidate, inputs, outputs: wantedBy(node, candidate, 'outputs') };
+}
+
+interface Step {
+  readonly table: TransferTable;
+  readonly node: LogicalNode;
+  readonly index: number;
+  readonly lastUse: ReadonlyMap<string, number>;
+}
+
+function extend(partial: Partial, choice: Choice, { table, node, index, lastUse }: Step): Partial {
+  const laid = new Map(partial.laid);
+  let { cost, memory } = partial;
+  const moves: Move[] = [];
+  for (const wanted of choice.inputs) {
+    const { name, tensor, weight, descriptor, key } = wanted;
+    const ways = laid.get(name) ?? [];
+    if (ways.some((way) => way.key === key)) continue;
+    if (weight) memory = memory.map((bytes, host) => bytes + (weight[host] as number));
+    else {
+      const { from, price } = cheapest(ways, (way) =>
+        table.cost(tensor, way.descriptor, descriptor, way.key, key),
+      );
+      cost += price;
+      moves.push({ tensor: name, from, to: descriptor, node });
+    }
+    laid.set(name, [...ways, wanted]);
+  }
+  for (const made of choice.outputs) laid.set(made.name, [made]);
+  for (const name of [...node.inputs, ...node.outputs])
+    if ((lastUse.get(name) ?? -1) <= index) laid.delete(name);
+  return { cost, memory, laid, before: partial, candidate: choice.candidate, moves };
+}
+
+function finish(partial: Partial, { graph, given }: Problem, table: TransferTable): Partial {
+  let { cost } = partial;
+  const moves: Move[] = [];
+  for (const name of graph.outputs) {
+    const to = layout(given.get(name) ?? AT_CLIENT);
+    const tensor = tensorOf(graph, name);
+    const { from, price } = cheapest(partial.laid.get(name) ?? [], (way) =>
+      table.cost(tensor, way.descriptor, to.descriptor, way.key, to.key),
+    );
+    cost += price;
+    if (keyOf(from) !== to.key) moves.push({ tensor: name, from, to: to.descriptor, node: undefined });
+  }
+  return { ...partial, cost, moves, before: partial, candidate: undefined };
+}
+
+/** The way from which a move costs least; the first of equals. */
+function cheapest(ways: readonly Layout[], priceOf: (way: Layout) => number) {
+  let best: { from: Descriptor; price: number } | undefined;
+  for (const way of ways) {
+    const price = priceOf(way);
+    if (!best || price < best.price) best = { from: way.descriptor, price };
+  }
+  if (!best) throw new Error('a node takes a tensor that nothing makes');
+  return best;
+}
+
+/** After each node: the bytes of those weights that no node has taken yet. */
+function unplacedAfter(graph: LogicalGraph): number[] {
+  const seen = new Set<string>();
+  const taken = graph.nodes.map(({ inputs }) => {
+    const bytes = inputs
+      .filter((name) => graph.weights.has(name) && !seen.has(name))
+      .map((name) => {
+        seen.add(name);
+        return bytesOf(tensorOf(graph, name));
+      });
+    return bytes.reduce((sum, one) => sum + one, 0);
+  });
+  let left = 0;
+  return taken
+    .map((_, index) => {
+      const bytes = left;
+      left += taken.at(-1 - index) as number;
+      return bytes;
+    })
+    .reverse();
+}
+
+/** The cheapest of these, and as many that leave most room: the cheapest alone may not fit to the end. */
+function trimmed(partials: readonly Partial[], kept: number): Partial[] {
+  const total = ({ memory }: Partial) => memory.reduce((sum, bytes) => sum + bytes, 0);
+  const cheap = [...partials].sort((a, b) => a.cost - b.cost || total(a) - total(b));
+  const roomy = [...partials].sort((a, b) => total(a) - total(b) || a.cost - b.cost);
+  return [...new Set([...cheap.slice(0, Math.ceil(kept / 2)), ...roomy.slice(0, Math.floor(kept / 2))])];
+}
+
+/** After which node a tensor is wanted no more; outputs of the graph are wanted to its end. */
+function lastUses(graph: LogicalGraph): Map<string, number> {
+  const last = new Map<string, number>();
+  for (const [index, node] of graph.nodes.entries()) for (const name of node.inputs) last.set(name, index);
+  for (const name of graph.outputs) last.set(name, Number.POSITIVE_INFINITY);
+  return last;
+}
+
+function unwind(end: Partial): Pick<Choices, 'candidates' | 'moves' | 'cost'> {
+  const candidates: Candidate[] = [];
+  const moves: Move[][] = [];
+  for (let at: Partial | undefined = end; at; at = at.before) {
+    if (at.candidate) candidates.push(at.candidate);
+    moves.push([...at.moves]);
+  }
+  return { candidates: candidates.reverse(), moves: moves.reverse().flat(), cost: end.cost };
+}
+
+const keys = (ways: readonly Layout[]) =>
+  ways
+    .map(({ key }) => key)
+    .sort()
+    .join('|');
+
+/** Partial plans after one node, without those that another one beats in everything. */
+class Frontier {
+  readonly #byLayout = new Map<string, Partial[]>();
+  readonly #countsMemory: boolean;
+
+  constructor(countsMemory: boolean) {
+    this.#countsMemory = countsMemory;
+  }
+
+  add(partial: Partial): void {
+    const key = [...partial.laid]
+      .map(([name, ways]) => `${name}:${ways.length === 1 ? (ways[0] as Layout).key : keys(ways)}`)
+      .sort()
+      .join('\n');
+    const others = this.#byLayout.get(key) ?? [];
+    if (others.some((other) => this.#isBeatenBy(partial, other))) return;
+    this.#byLayout.set(key, [...others.filter((other) => !this.#isBeatenBy(other, partial)), partial]);
+  }
+
+  all(): Partial[] {
+    return [...this.#byLayout.values()].flat();
+  }
+
+  #isBeatenBy(partial: Partial, other: Partial): boolean {
+    if (other.cost > partial.cost) return false;
+    return (
+      !this.#countsMemory || other.memory.every((bytes, host) => bytes <= (partial.memory[host] as number))
+    );
+  }
+}
+
+function tooSmall({ hosts, graph }: Problem, node: LogicalNode): string {
+  const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const weights = [...graph.weights].reduce((sum, name) => sum + bytesOf(tensorOf(graph, name)), 0);
+  const room = hosts.reduce((sum, { memory }) => sum + memory, 0);
+  return `the weights of the model (${mib(weights)}) do not fit on these hosts (${mib(room)} in all): no plan has room for node "${node.name}"; give more hosts, or more memory`;
+}
