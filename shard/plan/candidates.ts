@@ -37,6 +37,7 @@ export function candidatesOf(
     combinations(node.signatures, mesh.shape.length)
       .filter(
         (signatures) =>
+          signatures.every((one, axis) => one.groups === undefined || isEven(one.groups, mesh, axis)) &&
           inputs.every((shape, index) =>
             isDivisible(
               shape,
@@ -63,4 +64,10 @@ function isDivisible(shape: readonly number[], mesh: DeviceMesh, placements: rea
     if (typeof placement === 'number')
       parts.set(placement, (parts.get(placement) ?? 1) * (mesh.shape[axis] as number));
   return [...parts].every(([axis, count]) => (shape[axis] ?? 0) >= count);
+}
+
+/** Whether each host along this axis of the mesh gets the same number of whole groups. */
+function isEven(groups: number, { shape, weights }: DeviceMesh, axis: number): boolean {
+  const own = weights[axis] as readonly number[];
+  return groups % (shape[axis] as number) === 0 && own.every((weight) => weight === own[0]);
 }

@@ -14,6 +14,11 @@ export interface LogicalTensor {
 export interface Signature {
   readonly inputs: readonly Placement[];
   readonly outputs: readonly Placement[];
+  /**
+   * Where axes are split that consist of groups (the heads of an attention): how many groups there are. Hosts get equal
+   * numbers of whole groups, or the signature cannot be had.
+   */
+  readonly groups?: number;
 }
 
 /** A node of the graph as the model has it, before it is laid over hosts. */

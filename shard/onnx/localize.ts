@@ -1,0 +1,39 @@
+import type { OperatorView } from '../signatures/operator.js';
+
+/** What of a node is different on a host that has parts of its tensors: attributes, and inputs that are constants. */
+export interface LocalChanges {
+  readonly attributes: Readonly<Record<string, number>>;
+  /** By the number of the input. */
+  readonly inputs: ReadonlyMap<number, readonly number[]>;
+}
+
+/**
+ * What of a node names lengths that are others on a host with these parts of its inputs and outputs: the shape that is
+ * reshaped to, the groups of a convolution, the heads of an attention.
+ */
+export function localize(
+  node: OperatorView,
+  inputs: readonly (readonly number[] | undefined)[],
+  outputs: readonly (readonly number[])[],
+): LocalChanges {
+  const none = { attributes: {}, inputs: new Map<number, readonly number[]>() };
+  const [first, weights] = inputs;
+  switch (node.operator) {
+    case 'Reshape':
+    case 'Expand':
+      return { ...none, inputs: new Map([[1, outputs[0] ?? []]]) };
+    case 'Resize':
+      // Sizes are given for all axes, scales hold for parts too.
+      return node.inputs[3] ? { ...none, inputs: new Map([[3, outputs[0] ?? []]]) } : none;
+    case 'Conv':
+      return { ...none, attributes: { group: (first?.[1] ?? 1) / (weights?.[1] ?? 1) } };
+    case 'ConvTranspose':
+      return { ...none, attributes: { group: (outputs[0]?.[1] ?? 1) / (weights?.[1] ?? 1) } };
+    case 'MultiHeadAttention': {
+      const size = (node.inputs[0]?.shape[2] ?? 1) / (node.attributes.num_heads as number);
+      return { ...none, attributes: { num_heads: (first?.[2] ?? size) / size } };
+    }
+    default:
+      return none;
+  }
+}

@@ -1,0 +1,91 @@
+import type { Placement } from '../layout/descriptor.js';
+import type { Signature } from '../plan/graph.js';
+import { inputsOf, type OperatorView, outputsOf, type Rule, signature } from './operator.js';
+
+/**
+ * Each axis of the output split, and with it the axis of each input that is not stretched along it (the broadcasting of
+ * NumPy and ONNX: shapes are compared from their ends).
+ */
+export function splitsOf(node: OperatorView): Signature[] {
+  const shape = node.outputs[0]?.shape ?? [];
+  return [...shape.keys()]
+    .filter((axis) => (shape[axis] as number) > 1)
+    .map((axis) =>
+      signature(
+        node.inputs.map((input): Placement => {
+          const own = axis - (shape.length - (input?.shape.length ?? 0));
+          return own >= 0 && (input?.shape[own] ?? 1) > 1 ? own : 'B';
+        }),
+        outputsOf(node, axis),
+      ),
+    );
+}
+
+/** An operator that works on each element for itself. */
+export const elementwise: Rule = splitsOf;
+
+/** The same where terms may be passed through: f(a + b) = f(a) + f(b). */
+export const linear: Rule = (node) => [
+  ...splitsOf(node),
+  signature(inputsOf(node, 'P'), outputsOf(node, 'P')),
+];
+
+/** A product is in terms where one factor is; of a quotient only the numerator may be. */
+export const product: Rule = (node) => {
+  const signatures = [...splitsOf(node), signature(['P', 'B'], ['P'])];
+  return node.operator === 'Mul' ? [...signatures, signature(['B', 'P'], ['P'])] : signatures;
+};
+
+const UNARY = [
+  'Abs',
+  'Cast',
+  'Ceil',
+  'Clip',
+  'Cos',
+  'Elu',
+  'Erf',
+  'Exp',
+  'FastGelu',
+  'Floor',
+  'Gelu',
+  'HardSigmoid',
+  'HardSwish',
+  'LeakyRelu',
+  'Log',
+  'Not',
+  'QuickGelu',
+  'Reciprocal',
+  'Relu',
+  'Round',
+  'Selu',
+  'Sigmoid',
+  'Sign',
+  'Sin',
+  'Softplus',
+  'Sqrt',
+  'Tanh',
+  'ThresholdedRelu',
+];
+const OF_SEVERAL = [
+  'And',
+  'BiasGelu',
+  'Equal',
+  'Greater',
+  'GreaterOrEqual',
+  'Less',
+  'LessOrEqual',
+  'Max',
+  'Min',
+  'Mod',
+  'Or',
+  'PRelu',
+  'Pow',
+  'Where',
+];
+
+export const ELEMENTWISE: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries([...UNARY, ...OF_SEVERAL].map((operator) => [operator, elementwise])),
+  ...Object.fromEntries(['Add', 'Identity', 'Neg', 'Sub', 'Sum'].map((operator) => [operator, linear])),
+  Div: product,
+  Mul: product,
+};

@@ -1,0 +1,90 @@
+import {
+  axisOf,
+  inputsOf,
+  numberOf,
+  numbersOf,
+  type OperatorView,
+  outputsOf,
+  type Rule,
+  signature,
+} from './operator.js';
+
+/** Each axis of the first input split that is not normalised over; what is learned is the same everywhere. */
+function splitsBut(node: OperatorView, isNormalised: (axis: number) => boolean) {
+  const shape = node.inputs[0]?.shape ?? [];
+  return [...shape.keys()]
+    .filter((axis) => !isNormalised(axis) && (shape[axis] as number) > 1)
+    .map((axis) => signature(inputsOf(node, 'B', { 0: axis }), outputsOf(node, axis)));
+}
+
+/** Along one axis; before operator set 13, along all axes from that one on. */
+export const softmax: Rule = (node) => {
+  const rank = node.inputs[0]?.shape.length ?? 0;
+  const axis = axisOf(numberOf(node, 'axis', node.opset >= 13 ? -1 : 1), rank);
+  return splitsBut(node, (one) => (node.opset >= 13 ? one === axis : one >= axis));
+};
+
+/** Normalised from one axis on, by what is learned of those axes. */
+export const layerNormalization: Rule = (node) => {
+  const rank = node.inputs[0]?.shape.length ?? 0;
+  const axis = axisOf(numberOf(node, 'axis', -1), rank);
+  const shape = node.inputs[0]?.shape ?? [];
+  return [...shape.keys()]
+    .filter((one) => one < axis && (shape[one] as number) > 1)
+    .map((one) => signature(inputsOf(node, 'B', { 0: one }), outputsOf(node, one)));
+};
+
+/** By batch, or by channels together with what is learned of each. */
+export const channelNormalization: Rule = (node) => [
+  signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
+  signature(inputsOf(node, 0, { 0: 1 }), outputsOf(node, 1)),
+];
+
+/** By batch or channels: a window never reaches from one to another. */
+export const pool: Rule = (node) => [
+  signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
+  signature(inputsOf(node, 'B', { 0: 1 }), outputsOf(node, 1)),
+];
+
+/** The same where each window is averaged, which terms pass through. */
+export const averagePool: Rule = (node) => [...pool(node), signature(['P'], ['P'])];
+
+/** By the axes that are kept; a sum over a split axis leaves terms. */
+export const reduce: Rule = (node) => {
+  const shape = node.inputs[0]?.shape ?? [];
+  const isOneAxis = node.operator.startsWith('Arg');
+  const named = isOneAxis ? [numberOf(node, 'axis', 0)] : numbersOf(node, 'axes', 1);
+  if (!named && node.inputs[1]) return [];
+  const reduced = new Set((named ?? [...shape.keys()]).map((axis) => axisOf(axis, shape.length)));
+  if (reduced.size === 0 && numberOf(node, 'noop_with_empty_axes', 0) === 0)
+    for (const axis of shape.keys()) reduced.add(axis);
+  const isKept = numberOf(node, 'keepdims', 1) !== 0;
+  const after = (axis: number) => (isKept ? axis : axis - [...reduced].filter((one) => one < axis).length);
+  const signatures = [...shape.keys()]
+    .filter((axis) => !reduced.has(axis) && (shape[axis] as number) > 1)
+    .map((axis) => signature(inputsOf(node, 'B', { 0: axis }), [after(axis)]));
+  if (node.operator === 'ReduceSum')
+    for (const axis of reduced)
+      if ((shape[axis] as number) > 1) signatures.push(signature(inputsOf(node, 'B', { 0: axis }), ['P']));
+  if (node.operator === 'ReduceSum' || node.operator === 'ReduceMean')
+    signatures.push(signature(inputsOf(node, 'B', { 0: 'P' }), ['P']));
+  return signatures;
+};
+
+export const REDUCTIONS: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries(
+    ['ArgMax', 'ArgMin', 'ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceProd', 'ReduceSum'].map(
+      (operator) => [operator, reduce],
+    ),
+  ),
+  AveragePool: averagePool,
+  BatchNormalization: channelNormalization,
+  GlobalAveragePool: averagePool,
+  GlobalMaxPool: pool,
+  InstanceNormalization: channelNormalization,
+  LayerNormalization: layerNormalization,
+  LogSoftmax: softmax,
+  MaxPool: pool,
+  SimplifiedLayerNormalization: layerNormalization,
+  Softmax: softmax,
+};

@@ -1,0 +1,143 @@
+import type { Placement } from '../layout/descriptor.js';
+import type { Signature } from '../plan/graph.js';
+import {
+  axisOf,
+  inputsOf,
+  numberOf,
+  numbersOf,
+  type OperatorView,
+  outputsOf,
+  type Rule,
+  signature,
+} from './operator.js';
+
+/** Terms pass through what only moves elements. */
+const terms = (node: OperatorView) => signature(inputsOf(node, 'B', { 0: 'P' }), outputsOf(node, 'P'));
+
+const greatestCommonDivisor = (a: number, b: number): number =>
+  b === 0 ? a : greatestCommonDivisor(b, a % b);
+
+/**
+ * The first axis of each group of axes that are merged or taken apart: its parts stay together where they are even.
+ * (View groups: PyTorch DTensor, `_view_ops.py`.)
+ */
+export const reshape: Rule = (node) => {
+  const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
+  const signatures: Signature[] = [];
+  let [input, output] = [0, 0];
+  while (input < from.length && output < to.length) {
+    // Axes of length 1 belong to no group.
+    if (from[input] === 1) input += 1;
+    else if (to[output] === 1) output += 1;
+    else {
+      const [first, second] = [input, output];
+      let [before, after] = [from[input++] as number, to[output++] as number];
+      while (before !== after) {
+        if (before < after) before *= from[input++] ?? Number.NaN;
+        else after *= to[output++] ?? Number.NaN;
+        if (Number.isNaN(before) || Number.isNaN(after)) return [terms(node)];
+      }
+      const [a, b] = [from[first] as number, to[second] as number];
+      const groups = a === b ? undefined : greatestCommonDivisor(a, b);
+      if (groups !== 1) signatures.push(signature(inputsOf(node, 'B', { 0: first }), [second], groups));
+    }
+  }
+  return [...signatures, terms(node)];
+};
+
+export const transpose: Rule = (node) => {
+  const rank = node.inputs[0]?.shape.length ?? 0;
+  const order = numbersOf(node, 'perm', -1) ?? [...Array(rank).keys()].reverse();
+  return [...order.map((axis, at) => signature([axis], [at])), terms(node)];
+};
+
+/** Every axis but the one along which tensors are joined. */
+export const concat: Rule = (node) => {
+  const shape = node.outputs[0]?.shape ?? [];
+  const joined = axisOf(numberOf(node, 'axis', 0), shape.length);
+  return [
+    ...[...shape.keys()]
+      .filter((axis) => axis !== joined && (shape[axis] as number) > 1)
+      .map((axis) => signature(inputsOf(node, axis), [axis])),
+    signature(inputsOf(node, 'P'), ['P']),
+  ];
+};
+
+/** Every axis that stays as it is from end to end. */
+function unchanged(
+  node: OperatorView,
+  isChanged: (axis: number) => boolean,
+  passesTerms: boolean,
+): Signature[] {
+  const shape = node.inputs[0]?.shape ?? [];
+  const splits = [...shape.keys()]
+    .filter((axis) => !isChanged(axis) && (shape[axis] as number) > 1)
+    .map((axis) => signature(inputsOf(node, 'B', { 0: axis }), outputsOf(node, axis)));
+  return passesTerms ? [...splits, terms(node)] : splits;
+}
+
+export const split: Rule = (node) => {
+  const along = axisOf(numberOf(node, 'axis', 0), node.inputs[0]?.shape.length ?? 0);
+  return unchanged(node, (axis) => axis === along, true);
+};
+
+export const slice: Rule = (node) => {
+  const rank = node.inputs[0]?.shape.length ?? 0;
+  const starts = numbersOf(node, 'starts', 1);
+  const named = numbersOf(node, 'axes', 3);
+  if (!starts || (!named && node.inputs[3])) return [];
+  const cut = new Set((named ?? [...starts.keys()]).map((axis) => axisOf(axis, rank)));
+  return unchanged(node, (axis) => cut.has(axis), true);
+};
+
+/** Axes whose length stays the same; the values that are padded with, or interpolated, come from other axes alone. */
+const sameLength: Rule = (node) => {
+  const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
+  return unchanged(node, (axis) => from[axis] !== to[axis], false);
+};
+
+/** A batch and channels that are not scaled themselves. */
+export const resize: Rule = (node) => {
+  const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
+  return unchanged(node, (axis) => axis > 1 || from[axis] !== to[axis], false);
+};
+
+/** Rows that are looked up: by index, or by those axes of the table that are not looked up in. */
+export const gather: Rule = (node) => {
+  const [table, indices] = node.inputs;
+  if (!table || !indices) return [];
+  const along = axisOf(numberOf(node, 'axis', 0), table.shape.length);
+  const after = (axis: number) => (axis < along ? axis : axis + indices.shape.length - 1);
+  const ofTable = [...table.shape.keys()]
+    .filter((axis) => axis !== along && (table.shape[axis] as number) > 1)
+    .map((axis) => signature([axis, 'B'], [after(axis)]));
+  const ofIndices = [...indices.shape.keys()]
+    .filter((axis) => (indices.shape[axis] as number) > 1)
+    .map((axis) => signature(['B', axis], [along + axis]));
+  return [...ofIndices, ...ofTable, signature(['P', 'B'], ['P'])];
+};
+
+/** Axes that are not stretched. */
+export const expand: Rule = (node) => {
+  const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
+  const skipped = to.length - from.length;
+  const splits = [...from.keys()]
+    .filter((axis) => (from[axis] as number) > 1)
+    .map((axis) => signature(['B' as Placement, 'B' as Placement].with(0, axis), [axis + skipped]));
+  return [...splits, terms(node)];
+};
+
+export const SHAPES: Readonly<Record<string, Rule>> = {
+  Concat: concat,
+  Expand: expand,
+  Flatten: reshape,
+  Gather: gather,
+  Pad: sameLength,
+  Reshape: reshape,
+  Resize: resize,
+  Slice: slice,
+  Split: split,
+  Squeeze: reshape,
+  Transpose: transpose,
+  Unsqueeze: reshape,
+};
