@@ -29,8 +29,8 @@ export interface LogicalNode {
   readonly outputs: readonly string[];
   /** What it may do along one axis of a mesh, in the order in which equals are preferred. The first is all 'B'. */
   readonly signatures: readonly Signature[];
-  /** Seconds that one host needs for the whole node. */
-  readonly seconds: number;
+  /** How many operations on numbers the whole node takes, about. */
+  readonly operations: number;
 }
 
 /** A model's graph. Its nodes are in an order in which each comes after those whose outputs it takes. */

@@ -59,8 +59,11 @@ interface Choice {
   readonly outputs: readonly Wanted[];
 }
 
-/** How many partial plans are kept after each node. */
-const KEPT = 20_000;
+/** How many partial plans are looked at in all, about, which bounds the time and the memory of a search. */
+const EFFORT = 600_000;
+const LEAST_KEPT = 20;
+/** With how many cheaper ones each partial plan is compared. */
+const COMPARED = 100;
 
 /** Where a run's inputs come from and its outputs go to. */
 export const AT_CLIENT: Descriptor = { mesh: meshOf([CLIENT]), placements: ['B'] };
@@ -69,7 +72,7 @@ export const AT_CLIENT: Descriptor = { mesh: meshOf([CLIENT]), placements: ['B']
  * The plan that costs least of those that fit. Throws a RangeError where none fits, with what the hosts have and what
  * the best that was left needed.
  */
-export function searchPlan(problem: Problem, kept: number = KEPT): Choices {
+export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   const { graph } = problem;
   const table = new TransferTable(problem.objective);
   const lastUse = lastUses(graph);
@@ -87,7 +90,7 @@ export function searchPlan(problem: Problem, kept: number = KEPT): Choices {
     const choices = candidatesOf(graph, node, problem.meshes).map((candidate) =>
       choice(problem, node, candidate),
     );
-    const next = new Frontier(limits.some(Number.isFinite));
+    const next = new Frontier(graph, table, limits.some(Number.isFinite));
     for (const partial of partials)
       for (const choice of choices) {
         const made = extend(partial, choice, { table, node, index, lastUse });
@@ -95,6 +98,7 @@ export function searchPlan(problem: Problem, kept: number = KEPT): Choices {
       }
     partials = next.all();
     if (partials.length === 0) throw new RangeError(tooSmall(problem, node));
+    const kept = Math.max(LEAST_KEPT, Math.floor(effort / graph.nodes.length / choices.length));
     if (partials.length > kept) {
       isExact = false;
       partials = trimmed(partials, kept);
@@ -249,9 +253,13 @@ const keys = (ways: readonly Layout[]) =>
 /** Partial plans after one node, without those that another one beats in everything. */
 class Frontier {
   readonly #byLayout = new Map<string, Partial[]>();
+  readonly #graph: LogicalGraph;
+  readonly #table: TransferTable;
   readonly #countsMemory: boolean;
 
-  constructor(countsMemory: boolean) {
+  constructor(graph: LogicalGraph, table: TransferTable, countsMemory: boolean) {
+    this.#graph = graph;
+    this.#table = table;
     this.#countsMemory = countsMemory;
   }
 
@@ -261,19 +269,48 @@ class Frontier {
       .sort()
       .join('\n');
     const others = this.#byLayout.get(key) ?? [];
-    if (others.some((other) => this.#isBeatenBy(partial, other))) return;
-    this.#byLayout.set(key, [...others.filter((other) => !this.#isBeatenBy(other, partial)), partial]);
+    if (others.some((other) => this.#costsNoMore(other, partial))) return;
+    this.#byLayout.set(key, [...others.filter((other) => !this.#costsNoMore(partial, other)), partial]);
   }
 
+  /** Those that no other beats, the cheapest first. Each is compared with a limited number of those before it. */
   all(): Partial[] {
-    return [...this.#byLayout.values()].flat();
+    const left: Partial[] = [];
+    for (const partial of [...this.#byLayout.values()].flat().sort((a, b) => a.cost - b.cost)) {
+      const isBeaten = left
+        .slice(0, COMPARED)
+        .some((other) => this.#costsNoMore(other, partial) && this.#hasWhatIsIn(other, partial));
+      if (!isBeaten) left.push(partial);
+    }
+    return left;
   }
 
-  #isBeatenBy(partial: Partial, other: Partial): boolean {
+  #costsNoMore(other: Partial, partial: Partial): boolean {
     if (other.cost > partial.cost) return false;
     return (
       !this.#countsMemory || other.memory.every((bytes, host) => bytes <= (partial.memory[host] as number))
     );
+  }
+
+  /**
+   * Whether every tensor that one plan has laid out is there with the other too, or is made of what each host has there
+   * without anything being moved: then whatever comes costs no more.
+   */
+  #hasWhatIsIn(other: Partial, partial: Partial): boolean {
+    for (const [name, ways] of partial.laid) {
+      const own = other.laid.get(name) ?? [];
+      if (own === ways) continue;
+      const tensor = tensorOf(this.#graph, name);
+      const isWeight = this.#graph.weights.has(name);
+      const has = (way: Layout) =>
+        own.some(
+          ({ key, descriptor }) =>
+            key === way.key ||
+            (!isWeight && this.#table.cost(tensor, descriptor, way.descriptor, key, way.key) === 0),
+        );
+      if (!ways.every(has)) return false;
+    }
+    return true;
   }
 }
 

@@ -51,7 +51,7 @@ class Builder {
       inputs,
       outputs: [this.tensor(`${name}.out`, shape)],
       signatures: signatures.map(signature),
-      seconds: 0,
+      operations: 0,
     });
     return `${name}.out`;
   }
@@ -142,7 +142,7 @@ test('a model that fits nowhere is refused with what it needs', () => {
 });
 
 test('a search that keeps few partial plans says that its plan may not be the best', () => {
-  const plan = searchPlan(over(transformer(2), 4, 1.5), 3);
+  const plan = searchPlan(over(transformer(2), 4, 1.5), 1);
   expect(plan.isExact).toBe(false);
   expect(plan.candidates).toHaveLength(transformer(2).nodes.length);
 });
@@ -269,7 +269,7 @@ test('the search finds what trying everything finds, on random graphs', () => {
         expect(plan.isExact).toBe(true);
       }
     }),
-    { numRuns: Number(process.env.FARLIGHT_PROPERTY_RUNS ?? 300) },
+    { numRuns: Number(process.env.FARLIGHT_PROPERTY_RUNS ?? 60) },
   );
 }, 120_000);
 
@@ -291,6 +291,6 @@ test('the walk is a plan: it costs what its moves cost, and never less than the 
       expect(walk.cost).toBe(paid);
       expect(walk.cost).toBeGreaterThanOrEqual(searchPlan(problem).cost);
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 }, 60_000);

@@ -293,7 +293,7 @@ async function runsInPartsAsWhole(
     inputs: whole.map((_, index) => name('in', index)),
     outputs: expected.map((_, index) => name('out', index)),
     signatures: signaturesOf(view).slice(1),
-    seconds: 0,
+    operations: 0,
   };
   let tried = 0;
   for (const { signatures } of candidatesOf(graph, logical, [mesh])) {

@@ -1,0 +1,28 @@
+// What reads and runs ONNX files is large, and is loaded when a model is planned or run: a program that does neither
+// needs neither installed.
+import type * as Protobuf from '@bufbuild/protobuf';
+import type * as Onnx from 'onnx-buf';
+import type * as Ort from 'onnxruntime-web/wasm';
+
+export interface Libraries {
+  readonly protobuf: typeof Protobuf;
+  readonly onnx: typeof Onnx;
+  readonly ort: typeof Ort;
+}
+
+/** Loads the peers of `farlight/shard`. Throws an Error that says what to install where one is missing. */
+export async function loadLibraries(): Promise<Libraries> {
+  try {
+    const [protobuf, onnx, ort] = await Promise.all([
+      import('@bufbuild/protobuf'),
+      import('onnx-buf'),
+      import('onnxruntime-web/wasm'),
+    ]);
+    return { protobuf, onnx, ort };
+  } catch (error) {
+    throw new Error(
+      'models are read with onnx-buf and ONNX Runtime Web, which are not both installed: run npm install onnx-buf onnxruntime-web',
+      { cause: error },
+    );
+  }
+}

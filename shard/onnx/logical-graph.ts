@@ -1,0 +1,108 @@
+import type { NodeProto } from 'onnx-buf';
+import type { LogicalGraph, LogicalNode, LogicalTensor } from '../plan/graph.js';
+import type { OperatorView } from '../signatures/operator.js';
+import { signaturesOf } from '../signatures/table.js';
+import { attributesOf, bytesOfType, type Model, opsetOf } from './model.js';
+import { inputsOf, type Observed } from './observe.js';
+
+/** A model's graph, with what each of its nodes is in the file. */
+export interface ReadGraph extends LogicalGraph {
+  readonly views: ReadonlyMap<LogicalNode, OperatorView>;
+  readonly protos: ReadonlyMap<LogicalNode, NodeProto>;
+  /** Tensors that are the same in each run, and what makes them in the file: each host has them whole, or its part. */
+  readonly constantNodes: readonly NodeProto[];
+}
+
+/**
+ * The graph of a model whose shapes were observed. Nodes whose outputs are the same in each run are taken out (a
+ * constant, the shape of a tensor): what they make counts among the weights.
+ */
+export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observed>): ReadGraph {
+  const { graph } = model;
+  if (!graph) throw new Error('this ONNX model has no graph');
+  const constant = new Set(graph.initializer.map(({ name }) => name));
+  const nodes: LogicalNode[] = [];
+  const views = new Map<LogicalNode, OperatorView>();
+  const protos = new Map<LogicalNode, NodeProto>();
+  const constantNodes: NodeProto[] = [];
+  const seen = (name: string): Observed => {
+    const tensor = observed.get(name);
+    if (!tensor) throw new Error(`the run that shows shapes did not show tensor "${name}"`);
+    return tensor;
+  };
+  const used = new Set<string>();
+  for (const [index, proto] of graph.node.entries()) {
+    const inputs = proto.input.filter(Boolean);
+    const outputs = proto.output.filter(Boolean);
+    if (isConstant(proto, inputs, constant)) {
+      constantNodes.push(proto);
+      for (const name of outputs) constant.add(name);
+      continue;
+    }
+    const all: OperatorView = {
+      operator: proto.opType,
+      attributes: attributesOf(proto.attribute),
+      opset: opsetOf(model),
+      inputs: proto.input.map((name) => (name ? seen(name) : undefined)),
+      outputs: outputs.map(seen),
+    };
+    // Inputs that are left out have no descriptor.
+    const given = [...proto.input.keys()].filter((at) => proto.input[at]);
+    const node: LogicalNode = {
+      name: proto.name || `${proto.opType} ${index}`,
+      operator: proto.opType,
+      inputs,
+      outputs,
+      signatures: signaturesOf(all).map((one) => ({
+        ...one,
+        inputs: given.map((at) => one.inputs[at] ?? 'B'),
+      })),
+      operations: operationsOf(all),
+    };
+    nodes.push(node);
+    views.set(node, all);
+    protos.set(node, proto);
+    for (const name of [...inputs, ...outputs]) used.add(name);
+  }
+  const inputs = inputsOf(model).map(({ name }) => name);
+  const outputs = graph.output.map(({ name }) => name);
+  const tensors = new Map<string, LogicalTensor>();
+  for (const name of new Set([...used, ...inputs, ...outputs])) {
+    const { shape, dataType } = seen(name);
+    tensors.set(name, { name, shape, bytesPerElement: bytesOfType(dataType) });
+  }
+  const weights = new Set([...used].filter((name) => constant.has(name)));
+  return { tensors, nodes, inputs, outputs, weights, views, protos, constantNodes };
+}
+
+/** Whether a node gives the same in each run: shapes are known, and so is what is made of constants alone. */
+function isConstant(
+  { opType }: NodeProto,
+  inputs: readonly string[],
+  constant: ReadonlySet<string>,
+): boolean {
+  if (opType.startsWith('Random') || opType === 'Bernoulli' || opType === 'Multinomial') return false;
+  return opType === 'Shape' || opType === 'Size' || inputs.every((name) => constant.has(name));
+}
+
+/** How many multiplications and additions a node takes, about: those of its products, or one for each element. */
+function operationsOf({ operator, inputs, outputs, attributes }: OperatorView): number {
+  const size = (shape: readonly number[] | undefined) =>
+    (shape ?? []).reduce((product, length) => product * length, 1);
+  const made = outputs.reduce((sum, { shape }) => sum + size(shape), 0);
+  const [first, second] = [inputs[0]?.shape ?? [], inputs[1]?.shape ?? []];
+  switch (operator) {
+    case 'MatMul':
+      return 2 * made * (first.at(-1) ?? 1);
+    case 'Gemm':
+      return 2 * made * (first[attributes.transA ? 0 : 1] ?? 1);
+    case 'Conv':
+      return 2 * made * size(second.slice(1));
+    case 'ConvTranspose':
+      return 2 * size(first) * size(second.slice(1));
+    case 'MultiHeadAttention':
+      return 4 * size(first) * (second[1] ?? 1);
+    default:
+      return made;
+  }
+}

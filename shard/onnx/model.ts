@@ -1,0 +1,72 @@
+import type { AttributeProto, ModelProto, TensorProto } from 'onnx-buf';
+import type { Libraries } from './libraries.js';
+
+/** A model as its file has it. */
+export type Model = ModelProto;
+
+/** Bytes of an element, by ONNX's number of its type. Types that no tensor of numbers has are missing. */
+const BYTES: Readonly<Record<number, number>> = {
+  1: 4,
+  2: 1,
+  3: 1,
+  4: 2,
+  5: 2,
+  6: 4,
+  7: 8,
+  9: 1,
+  10: 2,
+  11: 8,
+  12: 4,
+  13: 8,
+  16: 2,
+};
+
+/** Bytes of an element of this type. Throws an Error for text and other types that cannot be cut. */
+export function bytesOfType(dataType: number): number {
+  const bytes = BYTES[dataType];
+  if (bytes === undefined)
+    throw new Error(`tensors of ONNX's data type ${dataType} cannot be laid over hosts`);
+  return bytes;
+}
+
+/** Reads the bytes of an ONNX file. Throws an Error where they are none, or where its weights lie in other files. */
+export function readModel({ onnx, protobuf }: Libraries, bytes: Uint8Array): Model {
+  let model: Model;
+  try {
+    model = protobuf.fromBinary(onnx.ModelProtoSchema, bytes);
+  } catch (error) {
+    throw new Error('this is not an ONNX model', { cause: error });
+  }
+  if (!model.graph || model.graph.node.length === 0) throw new Error('this ONNX model has no graph');
+  const external = model.graph.initializer.find(({ externalData }) => externalData.length > 0);
+  if (external)
+    throw new Error(
+      `the weights of this model lie in files beside it ("${external.name}"): save the model with its weights in one file`,
+    );
+  return model;
+}
+
+/** A node's attributes of the kinds that matter to how it may be split. */
+export function attributesOf(
+  attributes: readonly AttributeProto[],
+): Record<string, number | readonly number[] | string> {
+  const read: Record<string, number | readonly number[] | string> = {};
+  for (const attribute of attributes) {
+    // The numbers of AttributeProto.AttributeType.
+    if (attribute.type === 1) read[attribute.name] = attribute.f;
+    else if (attribute.type === 2) read[attribute.name] = Number(attribute.i);
+    else if (attribute.type === 3) read[attribute.name] = new TextDecoder().decode(attribute.s);
+    else if (attribute.type === 7) read[attribute.name] = attribute.ints.map(Number);
+  }
+  return read;
+}
+
+/** The operator set of a model by ONNX itself. */
+export function opsetOf(model: Model): number {
+  return Number(model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 1n);
+}
+
+/** The shape of a constant. */
+export function shapeOf(tensor: TensorProto): number[] {
+  return tensor.dims.map(Number);
+}

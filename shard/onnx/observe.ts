@@ -1,0 +1,159 @@
+// The shapes of a model's tensors. No library of JavaScript infers them for all operators, and the engine knows them:
+// so the model runs once on the CPU, with inputs of the asked shapes, and every tensor as an output.
+import type { ValueInfoProto } from 'onnx-buf';
+import type { Tensor } from 'onnxruntime-web/wasm';
+import type { Libraries } from './libraries.js';
+import { type Model, shapeOf } from './model.js';
+
+/** A tensor as one run showed it. */
+export interface Observed {
+  readonly shape: readonly number[];
+  /** ONNX's number of its type. */
+  readonly dataType: number;
+  /** Its values, where they are few and whole numbers: axes, shapes and sizes are such. */
+  readonly values: readonly number[] | undefined;
+}
+
+/** Sizes for the free dimensions of inputs, by the dimension's name or by the input's. */
+export interface Dimensions {
+  readonly byName: ReadonlyMap<string, number>;
+  readonly byInput: ReadonlyMap<string, readonly number[]>;
+}
+
+const TYPES: Readonly<Record<string, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+};
+const FEW = 64;
+
+/** The inputs that a program gives: those that are no weights. */
+export function inputsOf({ graph }: Model): ValueInfoProto[] {
+  const weights = new Set(graph?.initializer.map(({ name }) => name));
+  return (graph?.input ?? []).filter(({ name }) => !weights.has(name));
+}
+
+/** The shape of an input. Throws an Error that names a dimension which is free and was not given. */
+export function inputShape(input: ValueInfoProto, { byName, byInput }: Dimensions): number[] {
+  const given = byInput.get(input.name);
+  if (given) return [...given];
+  const type = input.type?.value;
+  if (type?.case !== 'tensorType') throw new Error(`input "${input.name}" is not a tensor`);
+  return (type.value.shape?.dim ?? []).map(({ value }, axis) => {
+    if (value.case === 'dimValue' && value.value > 0n) return Number(value.value);
+    const name = value.case === 'dimParam' ? value.value : '';
+    const size = byName.get(name);
+    if (size === undefined)
+      throw new Error(
+        `axis ${axis} of input "${input.name}" is free: give its size with ${name ? `--dim ${name}=SIZE` : `--input ${input.name}=SHAPE`}`,
+      );
+    return size;
+  });
+}
+
+/** Runs a model once on the CPU, with zeros for inputs; resolves to every tensor that it showed, by name. */
+export async function observe(
+  { onnx, ort, protobuf }: Libraries,
+  model: Model,
+  dimensions: Dimensions,
+): Promise<Map<string, Observed>> {
+  const open = protobuf.clone(onnx.ModelProtoSchema, model);
+  const graph = open.graph;
+  if (!graph) throw new Error('this ONNX model has no graph');
+  const named = new Set(graph.output.map(({ name }) => name));
+  for (const node of graph.node)
+    for (const name of node.output)
+      if (name && !named.has(name)) {
+        named.add(name);
+        graph.output.push(protobuf.create(onnx.ValueInfoProtoSchema, { name }));
+      }
+  ort.env.wasm.numThreads = 1;
+  const session = await ort.InferenceSession.create(protobuf.toBinary(onnx.ModelProtoSchema, open), {
+    // Optimised, tensors would be missing.
+    graphOptimizationLevel: 'disabled',
+    executionProviders: ['wasm'],
+    logSeverityLevel: 3,
+  });
+  try {
+    const feeds: Record<string, Tensor> = {};
+    for (const input of inputsOf(model)) {
+      const shape = inputShape(input, dimensions);
+      const type = input.type?.value.case === 'tensorType' ? input.type.value.value.elemType : 0;
+      feeds[input.name] = zeros(ort, input.name, type, shape);
+    }
+    const results = await session.run(feeds);
+    const observed = new Map<string, Observed>();
+    for (const [name, tensor] of Object.entries({ ...feeds, ...results })) {
+      observed.set(name, {
+        shape: [...tensor.dims],
+        dataType: TYPES[tensor.type] ?? 0,
+        values: wholeNumbers(tensor),
+      });
+      if (name in results) tensor.dispose();
+    }
+    for (const weight of graph.initializer)
+      observed.set(weight.name, {
+        shape: shapeOf(weight),
+        dataType: weight.dataType,
+        values: constants(
+          weight.dataType,
+          weight.rawData,
+          [...weight.int64Data, ...weight.int32Data].map(Number),
+        ),
+      });
+    return observed;
+  } finally {
+    await session.release();
+  }
+}
+
+function zeros(ort: Libraries['ort'], name: string, dataType: number, shape: readonly number[]): Tensor {
+  const size = shape.reduce((product, length) => product * length, 1);
+  switch (dataType) {
+    case 1:
+      return new ort.Tensor('float32', new Float32Array(size), shape);
+    case 2:
+      return new ort.Tensor('uint8', new Uint8Array(size), shape);
+    case 6:
+      return new ort.Tensor('int32', new Int32Array(size), shape);
+    case 7:
+      return new ort.Tensor('int64', new BigInt64Array(size), shape);
+    case 9:
+      return new ort.Tensor('bool', new Uint8Array(size), shape);
+    case 10:
+      return new ort.Tensor('float16', new Uint16Array(size), shape);
+    default:
+      throw new Error(
+        `input "${name}" has ONNX's data type ${dataType}, which a model over several hosts cannot have`,
+      );
+  }
+}
+
+function wholeNumbers(tensor: Tensor): readonly number[] | undefined {
+  if ((tensor.type !== 'int64' && tensor.type !== 'int32') || tensor.size > FEW) return undefined;
+  return Array.from(tensor.data as BigInt64Array | Int32Array, Number);
+}
+
+/** The values of a weight that has few, which lie in one of two fields. */
+function constants(
+  dataType: number,
+  raw: Uint8Array,
+  listed: readonly number[],
+): readonly number[] | undefined {
+  if (dataType !== 6 && dataType !== 7) return undefined;
+  if (raw.byteLength === 0) return listed.length <= FEW ? listed : undefined;
+  // The bytes may begin anywhere: a copy begins where numbers may.
+  const { buffer } = raw.slice();
+  const numbers =
+    dataType === 7 ? Array.from(new BigInt64Array(buffer), Number) : Array.from(new Int32Array(buffer));
+  return numbers.length <= FEW ? numbers : undefined;
+}

@@ -1,0 +1,215 @@
+// A plan as figures: what each node does, what travels over which line, what each host holds, and how long a step takes.
+import { type Descriptor, textOf } from '../layout/descriptor.js';
+import { transfer } from '../layout/transfer.js';
+import { bytesByHost, bytesOf, type Link, secondsOf } from './costs.js';
+import { type Candidate, CLIENT, type LogicalGraph, type LogicalNode, tensorOf } from './graph.js';
+import type { Problem } from './problem.js';
+import type { Choices } from './search.js';
+
+export interface NodeReport {
+  readonly name: string;
+  readonly operator: string;
+  readonly hosts: readonly number[];
+  /** Such as "B,S1>S1": how its inputs lie, and how its outputs then lie. */
+  readonly signature: string;
+}
+
+export interface LineReport {
+  /** The number of a host, or "client". */
+  readonly from: number | 'client';
+  readonly to: number | 'client';
+  readonly bytes: number;
+}
+
+export interface TransferReport {
+  readonly tensor: string;
+  /** The node that wants it so, or undefined for what the program gets. */
+  readonly node: string | undefined;
+  readonly from: string;
+  readonly to: string;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** For each exchange, one after the other, each line with its bytes. */
+  readonly hops: readonly (readonly LineReport[])[];
+}
+
+export interface HostReport {
+  readonly host: number;
+  /** Bytes of weights. */
+  readonly weights: number;
+  /** Bytes of what lies there at once, at most, beside the weights. */
+  readonly activations: number;
+}
+
+export interface PlanReport {
+  readonly nodes: readonly NodeReport[];
+  readonly transfers: readonly TransferReport[];
+  readonly hosts: readonly HostReport[];
+  /** Bytes of all transfers. */
+  readonly bytes: number;
+  readonly seconds: { readonly computing: number; readonly moving: number; readonly whole: number };
+  /** What one host would need. */
+  readonly oneHost: { readonly weights: number; readonly activations: number; readonly seconds: number };
+  readonly isExact: boolean;
+  readonly verdict: string;
+}
+
+/** How fast hosts are: operations on numbers in a second. */
+export interface Speed {
+  readonly operationsPerSecond: number;
+}
+
+export function reportOf(problem: Problem, choices: Choices, link: Link, speed: Speed): PlanReport {
+  const { graph, hosts } = problem;
+  const transfers = choices.moves.map(({ tensor, node, from, to }): TransferReport => {
+    const { shape, bytesPerElement } = tensorOf(graph, tensor);
+    const { hops, bytes } = transfer(from, to, shape, bytesPerElement);
+    return {
+      tensor,
+      node: node?.name,
+      from: placeText(from),
+      to: placeText(to),
+      bytes,
+      seconds: hops.reduce((sum, hop) => sum + secondsOf(hop, link), 0),
+      hops: hops.map(({ pieces }) => linesOf(pieces)),
+    };
+  });
+  const computing = graph.nodes.reduce(
+    (sum, node, index) =>
+      sum +
+      (node.operations * largestShare(choices.candidates[index] as Candidate)) / speed.operationsPerSecond,
+    0,
+  );
+  const moving = transfers.reduce((sum, { seconds }) => sum + seconds, 0);
+  const alone = oneHost(graph, link, speed);
+  const seconds = { computing, moving, whole: computing + moving };
+  const activations = activationsByHost(graph, choices);
+  return {
+    nodes: graph.nodes.map((node, index) => nodeReport(node, choices.candidates[index] as Candidate)),
+    transfers,
+    hosts: hosts.map(({ id }) => ({
+      host: id,
+      weights: choices.memory.get(id) ?? 0,
+      activations: activations.get(id) ?? 0,
+    })),
+    bytes: transfers.reduce((sum, { bytes }) => sum + bytes, 0),
+    seconds,
+    oneHost: alone,
+    isExact: choices.isExact,
+    verdict: verdict(problem, alone, seconds.whole),
+  };
+}
+
+function nodeReport(node: LogicalNode, { mesh, signatures }: Candidate): NodeReport {
+  const side = (which: 'inputs' | 'outputs') =>
+    node[which]
+      .map((_, index) =>
+        textOf({ placements: signatures.map((signature) => signature[which][index] ?? 'B') }),
+      )
+      .join();
+  return {
+    name: node.name,
+    operator: node.operator,
+    hosts: mesh.hosts,
+    signature: `${side('inputs')}>${side('outputs')}`,
+  };
+}
+
+/** A descriptor with the hosts that it is over: "S0 on 0,1", "client". */
+function placeText(descriptor: Descriptor): string {
+  const { hosts } = descriptor.mesh;
+  return hosts[0] === CLIENT ? 'client' : `${textOf(descriptor)} on ${hosts.join()}`;
+}
+
+function linesOf(pieces: readonly { from: number; to: number; bytes: number }[]): LineReport[] {
+  const lines = new Map<string, { from: number | 'client'; to: number | 'client'; bytes: number }>();
+  const name = (host: number) => (host === CLIENT ? 'client' : host);
+  for (const { from, to, bytes } of pieces) {
+    const key = `${from}>${to}`;
+    const line = lines.get(key);
+    if (line) line.bytes += bytes;
+    else lines.set(key, { from: name(from), to: name(to), bytes });
+  }
+  return [...lines.values()];
+}
+
+/** The part of a node's work that the host with the most of it does. */
+function largestShare({ mesh, signatures }: Candidate): number {
+  return signatures.reduce((share, { inputs, outputs }, axis) => {
+    if ([...inputs, ...outputs].every((placement) => placement === 'B')) return share;
+    // Where the inputs lie in terms each host does the whole work on its term.
+    if (!inputs.some((placement) => typeof placement === 'number')) return share;
+    const weights = mesh.weights[axis] as readonly number[];
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return (share * Math.max(...weights)) / total;
+  }, 1);
+}
+
+/** Bytes that lie on each host at once, at most, of what is not a weight: from where it is made to its last use. */
+function activationsByHost(graph: LogicalGraph, { candidates, moves }: Choices): Map<number, number> {
+  const last = new Map<string, number>(graph.outputs.map((name) => [name, graph.nodes.length]));
+  for (const [index, { inputs }] of graph.nodes.entries())
+    for (const name of inputs) if (!graph.outputs.includes(name)) last.set(name, index);
+  const most = new Map<number, number>();
+  const held = new Map<number, number>();
+  const ends = new Map<number, { host: number; bytes: number }[]>();
+  const hold = (name: string, descriptor: Descriptor) => {
+    for (const [host, bytes] of bytesByHost(tensorOf(graph, name), descriptor)) {
+      if (host === CLIENT) continue;
+      held.set(host, (held.get(host) ?? 0) + bytes);
+      const end = last.get(name) ?? -1;
+      ends.set(end, [...(ends.get(end) ?? []), { host, bytes }]);
+    }
+  };
+  for (const [index, node] of graph.nodes.entries()) {
+    for (const { tensor, to, node: wanting } of moves) if (wanting === node) hold(tensor, to);
+    const { mesh, signatures } = candidates[index] as Candidate;
+    for (const [at, name] of node.outputs.entries())
+      hold(name, { mesh, placements: signatures.map(({ outputs }) => outputs[at] ?? 'B') });
+    for (const [host, bytes] of held) most.set(host, Math.max(most.get(host) ?? 0, bytes));
+    for (const { host, bytes } of ends.get(index) ?? []) held.set(host, (held.get(host) ?? 0) - bytes);
+  }
+  return most;
+}
+
+/** The same model on one host: its inputs go there, and its outputs come back. */
+function oneHost(
+  graph: LogicalGraph,
+  { bitsPerSecond, roundTrip }: Link,
+  speed: Speed,
+): PlanReport['oneHost'] {
+  const sum = (names: Iterable<string>) =>
+    [...names].reduce((total, name) => total + bytesOf(tensorOf(graph, name)), 0);
+  const operations = graph.nodes.reduce((total, node) => total + node.operations, 0);
+  const last = new Map<string, number>(graph.outputs.map((name) => [name, graph.nodes.length]));
+  for (const [index, { inputs }] of graph.nodes.entries())
+    for (const name of inputs)
+      if (!graph.weights.has(name) && !graph.outputs.includes(name)) last.set(name, index);
+  let held = sum(graph.inputs);
+  let activations = held;
+  for (const [index, node] of graph.nodes.entries()) {
+    held += sum(node.outputs);
+    activations = Math.max(activations, held);
+    held -= sum(
+      [...new Set([...node.inputs, ...node.outputs])].filter(
+        (name) => (last.get(name) ?? index) === index && !graph.weights.has(name),
+      ),
+    );
+  }
+  const moved = (sum(graph.inputs) + sum(graph.outputs)) * 8;
+  return {
+    weights: sum(graph.weights),
+    activations,
+    seconds: operations / speed.operationsPerSecond + moved / bitsPerSecond + roundTrip,
+  };
+}
+
+function verdict({ hosts }: Problem, alone: PlanReport['oneHost'], seconds: number): string {
+  const largest = Math.max(...hosts.map(({ memory }) => memory));
+  const ms = (time: number) => `${(time * 1000).toFixed(time < 0.1 ? 2 : 0)} ms`;
+  if (alone.weights > largest)
+    return `it does not fit on one host: over ${hosts.length} a step takes ${ms(seconds)}`;
+  if (seconds < alone.seconds)
+    return `it pays: a step takes ${ms(seconds)} over ${hosts.length} hosts, and ${ms(alone.seconds)} on one`;
+  return `it does not pay: a step takes ${ms(seconds)} over ${hosts.length} hosts, and ${ms(alone.seconds)} on one, where the model fits`;
+}
