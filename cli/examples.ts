@@ -66,6 +66,20 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight token list --json | jq length', 'for a script'],
   ],
   'token revoke': [['farlight token revoke 3f9c0a71be', 'an id from farlight token list']],
+  shard: [
+    ['farlight shard plan model.onnx --hosts 2', 'what would move between two hosts, and does it pay?'],
+  ],
+  'shard plan': [
+    ['farlight shard plan model.onnx --hosts 2 --memory 4GiB', 'where a host has room for 4 GiB of weights'],
+    [
+      'farlight shard plan model.onnx --hosts 4 --mesh 2x2 --svg plan.svg',
+      'over a grid of hosts, with a picture',
+    ],
+    [
+      'farlight shard plan model.onnx --hosts 2 --explain /layer/MatMul',
+      'what each signature of a node costs',
+    ],
+  ],
 };
 
 /** Adds the examples of a command to its help. */

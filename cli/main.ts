@@ -9,6 +9,7 @@ import { addExamples } from './examples.js';
 import { replayCommand } from './replay/command.js';
 import { runCommand } from './run/run.js';
 import { serveCommand } from './serve.js';
+import { shardCommand } from './shard/shard.js';
 import { tokenCommand } from './token.js';
 import { topCommand } from './top/top.js';
 
@@ -28,6 +29,7 @@ const COMMANDS = [
   doctorCommand(),
   replayCommand(),
   topCommand(),
+  shardCommand(),
   cacheCommand(),
   tokenCommand(),
 ];

@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 const MOST_FILES = 15;
 
 /** The rooms of the package. Their modules import each other without circles. */
-const ROOMS = ['client', 'server', 'link', 'proto', 'cli', 'testing'];
+const ROOMS = ['client', 'server', 'link', 'proto', 'shard', 'cli', 'testing'];
 
 /** Rooms that have words of their own beside the core's: no word is banned there. */
-const OWN_WORDS = [];
+const OWN_WORDS = ['shard'];
 
 /** Folders whose files are numbered, generated, or one folder an example. */
 const ANY_WIDTH = /^(\.|docs\/decisions$|proto\/gen$|test(\/|$)|examples(\/|$))/;
@@ -62,7 +62,9 @@ const STRANGERS = [
   ['link/near', ...ofLink('grpc', 'executor')],
   ['link/grpc', ...ofLink('address', 'near', 'executor')],
   ['link/executor', ...ofLink('channel', 'near', 'grpc')],
-  ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'cli']),
+  ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'cli']),
+  ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'shard']),
+  ['shard', 'client', 'server', 'link', 'proto'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
 

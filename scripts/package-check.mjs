@@ -11,7 +11,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const [keep] = process.argv.slice(2);
 const folder = keep ? resolve(keep) : mkdtempSync(join(tmpdir(), 'farlight-pack-'));
 /** What belongs to the repository alone. */
-const UNWANTED = /^(test|bench|examples|scripts|client|server|cli|link|testing)\/|\.(test|spec)\.|\.map$/;
+const UNWANTED =
+  /^(test|bench|examples|scripts|client|server|cli|link|shard|testing)\/|\.(test|spec)\.|\.map$/;
 const WANTED = [
   'README.md',
   'LICENSE',

