@@ -152,7 +152,7 @@ test('the pieces of a transfer make the wanted layout of any tensor', () => {
     const { hops } = transfer(from, to, shape, 4);
     // Each hop is played with values: a receiver adds up what it kept and what came.
     let now = scatter(from, shape, values);
-    let layout = from;
+    let layout: Descriptor = from;
     for (const { pieces, to: next } of hops.length > 0 ? hops : [{ pieces: [], to }]) {
       const haves = partsOf(layout, shape);
       const wants = partsOf(next, shape);
