@@ -29,7 +29,7 @@ afterEach(async () => {
 
 const ended = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
 
-/** A client's connection, and the end that an executor would be given. */
+/** A client's connection, and the far end for an executor. */
 async function carried(): Promise<{ client: Socket; outer: Socket; end: Socket }> {
   server = createServer({ pauseOnConnect: true });
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
@@ -172,7 +172,7 @@ describe('the folder of bridges', () => {
     mkdirSync(join(base, 'farlight-bridges-making'));
     const living = readdirSync(base).length;
     const next = await Bridges.open(base);
-    // One gone, one come; ours and the one that is being made are there.
+    // The stale folder is gone; the new daemon's, ours and the unfinished one are there.
     expect(readdirSync(base)).toHaveLength(living);
     expect(existsSync(join(base, 'farlight-bridges-making'))).toBe(true);
     await next.close(0);

@@ -19,14 +19,14 @@ describe('a host that starts', () => {
   const open = (daemon: Daemon, program: string) =>
     new SessionClient(remoteHost(daemon.url), { ...HELLO, program });
 
-  /** A folder in which these programs have left what they compiled, the first of them last. */
+  /** A folder with the profiles of these programs; the first one is the newest. */
   async function left(programs: readonly string[], tenant = DEFAULT_TENANT): Promise<string> {
     const root = folders.make();
     const store = new ProfileStore(join(tenantFolder(tenant, root), PROFILES));
     const recipe = { shape: Uint8Array.of(1), payloads: [] };
     for (const program of programs.toReversed()) {
       store.write(program, { program, device: { adapter: recipe, device: recipe }, steps: [] });
-      // So that each has a time of its own.
+      // Each profile needs a different time.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     return root;
@@ -51,14 +51,14 @@ describe('a host that starts', () => {
 
   it('gives an executor that still compiles ahead to its program, and then compiles nothing else ahead', async () => {
     const daemon = await start({ warm: 4, spares: 0, contents: { root: await left(['slow', 'next']) } });
-    // The one that has opened the GPU, and the one that prepares.
+    // The executor that opened the GPU, and the one that compiles ahead.
     await expect.poll(() => executorsOf(process.pid)).toHaveLength(2);
     const pids = await executorsOf(process.pid);
     const client = open(daemon, 'slow');
     expect(pids).toContain(await pidOf(client));
     expect(daemon.counters.executorsReused).toBe(1);
     expect(daemon.counters.executorsWarmed).toBe(0);
-    // The session is over like any other, and its executor is kept.
+    // The session ends like any other, and its executor becomes warm.
     client.link.close();
     await client.closed;
     await until(() => daemon.counters.executorsWarmed === 1);

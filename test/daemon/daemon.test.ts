@@ -127,12 +127,12 @@ describe('flow', () => {
     for (let i = 0; i < 3; i++) client.frame(Uint8Array.of(ACTION.flood));
     const sent = 3 * 64;
     let last = 0;
-    // Until nothing moves any more.
+    // Wait until no more bytes move.
     while (last === 0 || last !== client.packets.length) {
       last = client.packets.length;
       await new Promise((resolve) => setTimeout(resolve, 300));
     }
-    // What is under way without having been taken is bounded.
+    // The bytes on their way are bounded.
     expect(last).toBeLessThanOrEqual(LIMITS.windowBytes / 2 ** 20 + 2);
     const received: number[] = [];
     while (received.length < sent) {
@@ -286,7 +286,7 @@ describe('a host with wrong options', () => {
     const options = { dashboard: '127.0.0.1:0', allowOrigins: ['nowhere'], busyMs: 8 * 12_345 };
     await expect(start(options)).rejects.toMatchObject({ code: 'BAD_OPTION' });
     hook.disable();
-    // One of the intervals in which executors are looked at; there are others in this process.
+    // The interval of one of the pool's timers; this process has other timers too.
     expect([...intervals.values()]).not.toContain(12_345);
   });
 });

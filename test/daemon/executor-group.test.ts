@@ -7,7 +7,7 @@ import { folders } from '../support/trust.js';
 const temporary = folders();
 afterEach(() => temporary.remove());
 
-/** Files as Linux has them for a service that may divide its group; nothing obeys them here. */
+/** The files of Linux for a service that may divide its group; here they have no effect. */
 describe('a control group for executors', () => {
   let root: string;
   let service: string;
@@ -52,7 +52,7 @@ describe('a control group for executors', () => {
   });
 
   it('cannot be made, and moves no process, where the host may not divide its group', () => {
-    // What cannot be written, as the system has it where others are in the group.
+    // A file that cannot be written, as where the group has other processes.
     mkdirSync(join(root, 'none'));
     writeFileSync(join(root, 'own'), '0::/none\n');
     writeFileSync(join(root, 'none', 'cgroup.controllers'), 'memory');

@@ -21,7 +21,7 @@ async function newDevice(gpu: GPU): Promise<GPUDevice> {
 }
 
 it("a session whose process has too much of the machine's memory ends with a reason, and no other notices", async () => {
-  // An executor that does nothing has some 100 MiB; a software GPU's buffers are memory of its process.
+  // An idle executor has some 100 MiB; the buffers of a software GPU are in its process's memory.
   daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', executorBytes: 400 * MIB });
   const [large, small] = [create({ host: daemon.url }), create({ host: daemon.url })];
   const [device, other] = await Promise.all([newDevice(large), newDevice(small)]);
@@ -43,7 +43,7 @@ it("a session whose process has too much of the machine's memory ends with a rea
 });
 
 describe('the memory of a process', () => {
-  /** Takes as many MiB as it is asked for, of its own or in a file in memory, keeps them, and says so. */
+  /** Allocates so many MiB, private or in a file in memory, keeps them, and says so. */
   const TAKER = `
     const { openSync, unlinkSync, writeSync } = require('node:fs');
     const taken = [];
@@ -80,7 +80,7 @@ describe('the memory of a process', () => {
   });
 
   it('includes open files in memory, named or unnamed', async () => {
-    // Writing the file takes as much memory of its own, which may or may not be free again.
+    // To write the file takes as much private memory, which may or may not be free again.
     await take(64);
     const before = takenMemory(taker.pid) as number;
     await take(1, `/dev/shm/farlight-${randomBytes(16).toString('hex')}`);

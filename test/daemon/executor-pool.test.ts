@@ -40,7 +40,7 @@ describe('sessions', () => {
     await until(() => daemon.counters.executorsWarmed === 1);
     const other = await sessionOf('b.mjs');
     expect(other).not.toBe(first);
-    // One is kept, so the older one has to go.
+    // One executor stays warm, so the older one ends.
     await until(() => !isAlive(first));
     expect(await sessionOf('b.mjs')).toBe(other);
   });
@@ -62,7 +62,7 @@ describe('sessions', () => {
     const pid = await pidOf(client);
     const right = Date.now;
     vi.spyOn(Date, 'now').mockImplementation(() => right() + HOUR_MS);
-    // The host looks for busy executors every 50 ms.
+    // The host checks for busy executors every 50 ms.
     await new Promise((passed) => setTimeout(passed, 300));
     vi.restoreAllMocks();
     expect(await pidOf(client)).toBe(pid);

@@ -4,7 +4,7 @@ import { seeded } from '../support/seeded.js';
 
 const MIB = 2 ** 20;
 
-/** A shares, what it has granted to each session, and whom it has asked to spare. */
+/** Shares, with the last grant of each session, and the sessions that were asked to give back. */
 function make(limit: number) {
   const grants = new Map<string, number>();
   const asked: string[] = [];
@@ -95,7 +95,7 @@ describe("a tenant's GPU memory", () => {
     for (let seed = 1; seed <= 200; seed += 1) {
       const random = seeded(seed);
       const limit = 200 * MIB;
-      // What each executor believes, which hears of things later, in order.
+      // Each executor's own view, which gets messages later, in order.
       const sessions = ['a', 'b', 'c', 'd'].map((name) => ({
         name,
         granted: 0,

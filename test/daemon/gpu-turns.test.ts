@@ -65,7 +65,7 @@ describe('tenants that compete for a GPU', () => {
     const results = await shareGpu([{ tenant: 'one', jobMs: 5, jobs: 4 }, ...many], 20 * SECONDS);
     const all = results.reduce((sum, { gpuMs }) => sum + gpuMs, 0);
     expect((results[0]?.gpuMs ?? 0) / all).toBeGreaterThan(0.45);
-    // The sessions of one tenant have equal shares of its own.
+    // The sessions of one tenant get equal parts of its share.
     const theirs = results.slice(1).map(({ gpuMs }) => gpuMs);
     expect(Math.min(...theirs)).toBeGreaterThan(Math.max(...theirs) * 0.9);
   });
@@ -141,7 +141,7 @@ describe('a tenant alone on a GPU', () => {
     const other = { tenant: 'b', jobMs: 5, until: 2 * SECONDS };
     const [after] = await shareGpu([load, other], 12 * SECONDS);
     const [without] = await shareGpu([load], 12 * SECONDS, { turns: false });
-    // Two seconds of sharing cost at most their half and a second of turns.
+    // Two seconds of sharing cost at most half of them, and a second of turns.
     expect((without?.rounds ?? 0) - (after?.rounds ?? 0)).toBeLessThan((without?.rounds ?? 0) * (2.5 / 12));
   });
 

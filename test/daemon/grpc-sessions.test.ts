@@ -36,7 +36,7 @@ function connection(target: string, window = LIMITS.windowBytes): Client {
   return client;
 }
 
-/** A session over a connection, which has been welcomed. */
+/** A session over a connection, after its Welcome. */
 async function session(client: Client) {
   const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata());

@@ -15,7 +15,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
 
-/** An executor that has a GPU while a file is there. */
+/** An executor that has a GPU while a file exists. */
 function unreliable(): { entry: URL; unplug(): void; plug(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'farlight-gpu-'));
   cleanups.push(() => rmSync(folder, { recursive: true }));
@@ -60,7 +60,7 @@ describe('the health of a host', () => {
       cleanups.push(() => daemon.close());
       expect(await checkHealth(daemon.url)).toBe(1);
       unplug();
-      // The executors that have the GPU already are used up, until one is needed that has not.
+      // Use up the executors that have the GPU already, until one without it is needed.
       let code: string | undefined;
       while (code !== 'NO_ADAPTER') {
         const client = new SessionClient(remoteHost(daemon.url));

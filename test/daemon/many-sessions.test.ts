@@ -19,7 +19,7 @@ describe('many sessions that begin at once', () => {
     writeFileSync(gpuOpens, '');
     const daemon = await start({ adapter: `once:${gpuOpens}`, spares: 1, warm: 0, maxSessions: 100 });
     const others = await executorsOf(process.pid);
-    // From now on no GPU opens: what is there is the spare.
+    // From now on no GPU opens: only the spare has one.
     rmSync(gpuOpens);
     const most = Math.max(2, availableParallelism());
     const clients = Array.from({ length: 70 }, () => new RawClient(daemon.url));
@@ -32,14 +32,14 @@ describe('many sessions that begin at once', () => {
     await until(() => daemon.counters.sessionsActive === clients.length);
     const started = (await executorsOf(process.pid)).filter((pid) => !others.includes(pid));
     expect(started.length).toBeLessThanOrEqual(most);
-    // Most go, and have nothing started for them; those that stay are served when it is their turn.
+    // Most disconnect, and nothing starts for them; the others are served in turn.
     const stay = clients.splice(0, most + 2);
     for (const { socket } of clients) socket.destroy();
     await until(() => daemon.counters.sessionsActive === stay.length);
     writeFileSync(gpuOpens, '');
     for (const client of stay) {
       await client.next(PACKET.welcome);
-      // As the answer to a ping that came before it was welcomed.
+      // As the reply to a ping before Welcome.
       client.socket.write(encodePacket(PACKET.pong));
       client.frame(Uint8Array.of(ACTION.echo, 7));
       expect([...(await client.next(PACKET.data))]).toEqual([ACTION.echo, 7]);

@@ -17,7 +17,7 @@ function holder(
   return { name, tenant, bytes: mib * MIB, isAtWork: state === 'used', isWarm: state === 'warm' };
 }
 
-/** Who has to end, and whether that is said to somebody. */
+/** The processes that must end, each with its reason. */
 function ended(holders: Named[], bounds: { each?: number; tenant?: number; all?: number }) {
   const excess = excessOf(holders, {
     each: (bounds.each ?? ROOM) * MIB,

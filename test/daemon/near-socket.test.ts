@@ -30,7 +30,7 @@ afterEach(async () => {
 
 const pathOf = (host: string, port: number) => nearAddress(host, port)?.path as string;
 
-/** Something that listens on loopback, and what it has heard. */
+/** A listener on loopback, and the bytes that it has received. */
 async function listen(port = 0): Promise<{ port: number; server: Server; heard: string[] }> {
   const heard: string[] = [];
   const server = createServer((socket) => {
@@ -47,7 +47,7 @@ async function host(): Promise<{ daemon: Daemon; port: number }> {
   return { daemon, port: Number(new URL(daemon.url).port) };
 }
 
-/** Leaves a socket at which nobody listens, as a host does that was killed. */
+/** Leaves a socket without a listener, as a killed host does. */
 async function leave(path: string): Promise<void> {
   const server = createServer().listen(`${path}-left`);
   await once(server, 'listening');
@@ -62,7 +62,7 @@ async function echo(client: SessionClient): Promise<void> {
   await client.closed;
 }
 
-/** The folder is memory of Linux, where a container may have none. */
+/** The folder is in memory, on Linux alone; a container may have none. */
 describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
   it('has a unix socket for its own user while it listens', async () => {
     const { daemon, port } = await host();
@@ -83,7 +83,7 @@ describe.runIf(existsSync('/dev/shm'))('a host on loopback', () => {
     expect(findNear('127.0.0.1', port)).toBeUndefined();
     const { heard } = await listen(port);
     expect(findNear('127.0.0.1', port)).toBeUndefined();
-    // A tunnel may listen there, so the connection is another thread's.
+    // A tunnel may listen there, so the connection is in another thread.
     const client = new SessionClient(remoteHost(`grpc://127.0.0.1:${port}`));
     expect(client.link).not.toBeInstanceOf(NearLink);
     await expect.poll(() => heard.join('')).toMatch(/^PRI \* HTTP/);

@@ -36,7 +36,7 @@ it('an executor exits whose parent was killed before the executor had loaded its
      process.argv[1] = ${JSON.stringify(fake)};
      await import(process.argv[1]);`,
   );
-  // The GPU of this one takes for ever to open.
+  // Its GPU never opens.
   const options = { adapter: `once:${join(folder, 'never')}` };
   const parent = `
     import { ExecutorChild } from ${JSON.stringify(new URL('../../dist/link/executor/executor-child.js', import.meta.url).href)};

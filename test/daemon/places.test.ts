@@ -10,7 +10,7 @@ import { executorsOf, SessionClient, until } from '../support/session-client.js'
 const start = fakeHosts();
 
 describe('a place for a process', () => {
-  /** Places of which each tenant may have so many; those who have one are in `taken`. */
+  /** Places, so many for each tenant; `taken` lists the tenants that have one. */
   function placesOf(most: number, waitMs = 60_000) {
     const taken: string[] = [];
     const done: string[] = [];
@@ -87,7 +87,7 @@ describe('a tenant', () => {
     const second = new RawClient(daemon.url).hello();
     await until(() => daemon.counters.sessionsActive === 1);
     expect(await executorsOf(process.pid)).toEqual([pid]);
-    // One that waits and goes leaves nothing that waits.
+    // A client that disconnects while it waits leaves nothing behind.
     second.socket.destroy();
     await until(() => daemon.counters.sessionsActive === 0);
     const third = new SessionClient(remoteHost(daemon.url));

@@ -4,7 +4,7 @@ import { type Buffers, Quotas } from '#farlight/server/daemon/tenants/quotas.js'
 
 const MIB = 2 ** 20;
 
-/** Opens sessions of a tenant until one is refused, or there are `most`. */
+/** Opens sessions of a tenant until one is refused, or `most` are open. */
 function fill(quotas: Quotas, tenant: string, most = 1000) {
   const open: Buffers[] = [];
   for (;;) {

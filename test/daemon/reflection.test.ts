@@ -8,7 +8,7 @@ const require = createRequire(import.meta.url);
 const { Client, credentials, Metadata } = require('@grpc/grpc-js') as typeof import('@grpc/grpc-js');
 const { loadSync } = require('@grpc/proto-loader') as typeof import('@grpc/proto-loader');
 
-/** What is answered to list_services. */
+/** The reply to list_services. */
 interface Reply {
   list_services_response: { service: { name: string }[] };
 }
@@ -18,7 +18,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0)) await cleanup();
 });
 
-/** Asks a host what it serves, as grpcurl does. */
+/** Asks a host for its services, as grpcurl does. */
 function services(url: string): Promise<string[]> {
   const folder = dirname(require.resolve('@grpc/reflection/package.json'));
   const proto = loadSync(join(folder, 'build/proto/grpc/reflection/v1/reflection.proto'), { keepCase: true });

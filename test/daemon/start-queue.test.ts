@@ -3,7 +3,7 @@ import { StartQueue } from '#farlight/server/daemon/executors/start-queue.js';
 import { turn } from '../support/scripted-transport.js';
 import { until } from '../support/session-client.js';
 
-/** Turns, and which of those that wanted one have had theirs. */
+/** A queue, and the processes that it has started. */
 function turns(longestMs?: number) {
   const begun: string[] = [];
   const all = new StartQueue(longestMs === undefined ? { most: 2 } : { most: 2, longestMs });

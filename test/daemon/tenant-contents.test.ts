@@ -17,7 +17,7 @@ beforeEach(() => {
 
 const [one, two] = [content(1), content(2)] as [Content, Content];
 
-/** Puts a content into the folder, as an executor does that wrote it at some other time. */
+/** Puts a content into the folder, as an executor does at some other time. */
 function put(each: Content, time: number): void {
   mkdirSync(contents.folder.path, { recursive: true });
   writeFileSync(fileOf(contents.folder.path, each), each.bytes);

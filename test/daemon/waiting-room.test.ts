@@ -22,7 +22,7 @@ describe('unknown connections', () => {
     for (const one of names(4, 'modest')) room.enter(one, '198.51.100.2');
     expect(room.enter('newcomer', '192.0.2.1')).toBe('greedy 5');
     expect(room.enter('another', '192.0.2.2')).toBe('greedy 4');
-    // Both have four now, and those of the first have been here longer.
+    // Both have four now, and the first network has been here longer.
     expect(room.enter('a third', '192.0.2.3')).toBe('greedy 3');
     expect(room.enter('a fourth', '192.0.2.4')).toBe('modest 3');
   });

@@ -6,14 +6,14 @@ import { until } from '../support/session-client.js';
 
 const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalThis;
 
-/** A host of one executor, which each session has after the one before. */
+/** A host with one executor, which the sessions use one after another. */
 let host: TestHost;
 beforeAll(async () => {
   host = await testHost({ adapter: 'software', spares: 0, warm: 1 });
 });
 afterAll(() => host.close());
 
-/** Runs `body` in a session of its own; `reused` says whether the executor of the session before serves it. */
+/** Runs `body` in a session of its own; `reused` says whether it expects the last session's executor. */
 async function session<T>(
   body: (device: GPUDevice, adapter: GPUAdapter, gpu: GPU) => Promise<T>,
 ): Promise<{ seen: T; reused: boolean }> {
@@ -34,7 +34,7 @@ const CODE = `
   @group(0) @binding(0) var<storage, read_write> data: array<u32>;
   @compute @workgroup_size(1) fn main() { data[0] = data[0] + 1u; }`;
 
-/** Has the shader count up once in a new buffer, and reads the buffer. */
+/** Makes the shader count up once in a new buffer, and reads the buffer. */
 async function count(device: GPUDevice, layout: 'auto' | GPUPipelineLayout = 'auto'): Promise<number[]> {
   const module = device.createShaderModule({ code: CODE });
   const pipeline = device.createComputePipeline({ layout, compute: { module } });
@@ -195,7 +195,7 @@ describe('the next session of a program', () => {
     expect(first.seen).toEqual({ waits: 1, seen: ONCE });
     const second = await session(async (device, _adapter, gpu) => [
       await compile(device, gpu, `${CODE} // async`),
-      // There is one of it, and it has its owner now.
+      // There is only one, and it has an owner now.
       await compile(device, gpu, `${CODE} // async`),
       await compile(device, gpu, `${CODE} // another`),
     ]);
@@ -215,7 +215,7 @@ describe('a host that has restarted', () => {
   const folders = temporaryFolders();
   afterEach(() => folders.remove());
 
-  /** Runs the shader, whose pipeline it awaits; resolves to what that counted, and how often the program waited. */
+  /** Awaits the pipeline, and runs the shader; resolves to the shader's count and the number of waits. */
   async function countOn(url: string) {
     const gpu = create({ host: url });
     const device = await (await gpu.requestAdapter())?.requestDevice();
@@ -240,7 +240,7 @@ describe('a host that has restarted', () => {
       await until(() => second.counters.executorsWarmed === 1);
       const warm = await countOn(second.url);
       expect(second.counters.executorsReused).toBe(1);
-      // The pipeline is there, and the client knows: it is not waited for.
+      // The client knows that the pipeline is compiled, and does not wait for it.
       expect(warm).toEqual({ seen: ONCE, waits: cold.waits - 1 });
     } finally {
       await second.close();

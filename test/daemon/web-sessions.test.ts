@@ -29,7 +29,7 @@ async function start(options: DaemonOptions = {}): Promise<Daemon> {
   return daemon;
 }
 
-/** The status with which a handshake is answered: 101 where it is taken. */
+/** The status of a handshake: 101 where the host accepts it. */
 function shake(daemon: Daemon, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve) => {
     const socket = new WebSocket(`${webAddress(daemon)}/session`, { headers });
@@ -42,7 +42,7 @@ function shake(daemon: Daemon, headers: Record<string, string>): Promise<number>
   });
 }
 
-/** A client that says these bytes, cut into messages of so many; its packets, and when it is closed. */
+/** A client that sends these bytes, in messages of a given length; its packets, and its close. */
 function say(daemon: Daemon, bytes: Uint8Array, messageBytes = bytes.length) {
   const socket = new WebSocket(`${webAddress(daemon)}/session`);
   const packets: Uint8Array[] = [];
@@ -143,7 +143,7 @@ describe('a WebSocket to a host', () => {
     await new Promise((resolve) => client.once('open', resolve));
     const piece = Buffer.alloc(1 << 20, 7);
     for (let count = 0; count < 48; count += 1) client.send(piece);
-    // Until no more of it leaves.
+    // Wait until no more bytes leave.
     for (let before = -1; before !== client.bufferedAmount || heard[0]?.readableLength === 0; ) {
       before = client.bufferedAmount;
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -174,7 +174,7 @@ describe('a WebSocket to a host', () => {
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
     );
     await new Promise((resolve) => socket.once('data', resolve));
-    // A binary message of 100 bytes, of which 8 come.
+    // A binary message of 100 bytes, of which only 8 arrive.
     socket.write(Buffer.concat([Buffer.from([0x82, 0x80 | 100, 0, 0, 0, 0]), PREFACE]));
     socket.resetAndDestroy();
     const client = say(daemon, greeting());

@@ -7,11 +7,11 @@ import { grpcLine, RawClient } from '../support/raw-client.js';
 import { seeded } from '../support/seeded.js';
 import { executorsOf } from '../support/session-client.js';
 
-/** How many clients come and go; FARLIGHT_COMINGS asks for more. */
+/** How many clients connect and leave; FARLIGHT_COMINGS sets more. */
 const count = Number(process.env.FARLIGHT_COMINGS ?? 100);
 const { GPUBufferUsage, GPUMapMode } = globals;
 
-/** One client: it goes in good order or without a word, before, while or after it is served. */
+/** One client: it leaves with or without a Bye, before, during or after its session. */
 async function comeAndGo(url: string, number: number, random: () => number): Promise<void> {
   if (number % 4 === 0) {
     const gpu = create({ host: url });
@@ -23,7 +23,7 @@ async function comeAndGo(url: string, number: number, random: () => number): Pro
     await mapped?.catch(() => {});
     return;
   }
-  // Over gRPC, or over the socket that a host leaves for its own machine.
+  // Over gRPC, or over the host's unix socket for its own machine.
   const client = new RawClient(random() < 0.5 ? grpcLine(url) : url).hello();
   if (number % 4 === 1) await client.next(PACKET.welcome);
   if (number % 4 === 2) await new Promise((resolve) => setTimeout(resolve, random() * 10));
@@ -37,7 +37,7 @@ it(
     const options = { adapter: 'null', resumeMs: 50, warm: 2, spares: 1 };
     const [daemon, url] = await DaemonProcess.start(options);
     const random = seeded(11);
-    /** Resolves when every session is over, and no more executors are there than are kept. */
+    /** Resolves when every session has ended, and only spare and warm executors are left. */
     const calm = async () => {
       for (;;) {
         const { sessionsActive } = await daemon.counters();
@@ -46,7 +46,7 @@ it(
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     };
-    // The first ones have the daemon load and keep what it will always have.
+    // The first clients make the daemon load what it keeps for ever.
     for (let number = 0; number < 40; number++) await comeAndGo(url, number, random);
     await calm();
     const before = { descriptors: daemon.descriptors, memory: daemon.memory };
@@ -58,7 +58,7 @@ it(
     const seconds = ((performance.now() - from) / 1000).toFixed(0);
     const facts = `${seconds} s, ${executors} executors, descriptors ${before.descriptors} to ${after.descriptors}`;
     console.log(`${facts}, memory ${before.memory.toFixed(0)} to ${after.memory.toFixed(0)} MiB`);
-    // An executor more or less has a handful of them.
+    // Each executor has a handful of descriptors.
     expect(Math.abs(after.descriptors - before.descriptors)).toBeLessThan(20);
     expect(after.memory - before.memory).toBeLessThan(64);
     expect(executors).toBeLessThanOrEqual(options.warm + options.spares);

@@ -9,7 +9,7 @@ import { DaemonProcess } from '../support/daemon-process.js';
 import { seeded } from '../support/seeded.js';
 import { until } from '../support/session-client.js';
 
-/** How often the host is killed; FARLIGHT_BLOB_KILLS asks for more. */
+/** How often the host is killed; FARLIGHT_BLOB_KILLS sets more. */
 const kills = Number(process.env.FARLIGHT_BLOB_KILLS ?? 3);
 const { GPUBufferUsage, GPUMapMode } = globals;
 const { COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
@@ -32,7 +32,7 @@ async function open(url: string) {
   return { gpu, device, upload };
 }
 
-/** Uploads contents, rests so that the host writes them, and repeats that until the host is gone. */
+/** Uploads contents, pauses so that the host writes them, and repeats that until the host is killed. */
 async function uploadOn(url: string, round: number): Promise<() => void> {
   const { gpu, device, upload } = await open(url);
   let goesOn = true;

@@ -31,20 +31,20 @@ import { RawClient } from '../support/raw-client.js';
 import { seeded } from '../support/seeded.js';
 import { HELLO, until } from '../support/session-client.js';
 
-/** FARLIGHT_FUZZ_RUNS is how many changed sessions and conversations run in process, all kinds together. */
+/** FARLIGHT_FUZZ_RUNS is how many mutated sessions and conversations run in process, all kinds together. */
 const given = process.env.FARLIGHT_FUZZ_RUNS;
 const runs = Number(given ?? 4000);
 const seed = Number(process.env.FARLIGHT_FUZZ_SEED ?? 1);
 /** Sessions of models, recorded before. */
 const files = process.env.FARLIGHT_FUZZ_SESSIONS?.split(',') ?? [];
-/** Where the number of the run is that is being tried: Dawn is a native addon, and may end the process. */
+/** The file with the number of the current run: Dawn is a native addon, and may crash the process. */
 const journal = process.env.FARLIGHT_FUZZ_JOURNAL;
 const timeout = given === undefined ? 180_000 : 24 * 3600_000;
-/** With which run the sessions on Dawn begin, where earlier ones were tried by a process that crashed. */
+/** The first run on Dawn, after a process that crashed has tried the earlier ones. */
 const begin = Number(process.env.FARLIGHT_FUZZ_BEGIN ?? 0);
-/** Where given, this run alone is repeated. */
+/** If given, repeats only this run. */
 const only = process.env.FARLIGHT_FUZZ_ONLY;
-/** How often a long run says how far it is, in runs. */
+/** After how many runs a long test prints its progress. */
 const TELL = 50_000;
 
 let recorded: Seeds;
@@ -62,7 +62,7 @@ afterAll(() => {
 setFlagsFromString('--expose-gc');
 const collect: () => void = runInNewContext('gc');
 
-/** What JavaScript keeps, in MiB: a session that is over is to leave nothing. */
+/** The JavaScript heap in MiB: an ended session must leave nothing. */
 async function heap(): Promise<number> {
   for (let time = 0; time < 3; time++) {
     collect();
@@ -74,7 +74,7 @@ async function heap(): Promise<number> {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const microtask = () => Promise.resolve();
 
-/** Tries so many changed sessions on a GPU, and holds each to what a session may do. */
+/** Runs so many mutated sessions on a GPU, and checks that each does only what a session may do. */
 async function tryAll(name: string, gpu: GPU, count: number, wait: () => Promise<unknown>, first: number) {
   if (only !== undefined && (Number(only) < first || Number(only) >= first + count)) return;
   const seeds = await recorded.playable(gpu, wait);
@@ -102,7 +102,7 @@ async function tryAll(name: string, gpu: GPU, count: number, wait: () => Promise
       if (!/^PROTOCOL_ERROR: The client sent what the protocol does not allow: .+\.$/.test(ends[0] as string))
         expect.fail(`run ${run}: ${ends[0]}`);
     }
-    // Microtasks alone would leave what waits for the event loop waiting for ever.
+    // With microtasks alone the event loop would never run.
     if (run % 64 === 0) await turn();
     if ((run + 1 - first) % TELL === 0) console.log(`${name}: ${run + 1 - first} of ${count}`);
   }
@@ -158,7 +158,7 @@ function conversations(): Uint8Array[] {
   ].map((parts) => new Uint8Array(Buffer.concat([PREFACE, ...parts])));
 }
 
-/** Reads a conversation as the daemon and then the executor do. @throws ProtocolError */
+/** Reads a conversation as the daemon does, and then the executor. @throws ProtocolError */
 function hear(pieces: readonly Uint8Array[], seen: { hellos: number; frames: number }): void {
   const reader = new FirstPacketReader();
   const channel = new Channel({
@@ -248,7 +248,7 @@ it(
           await new Promise((resolve) => setTimeout(resolve, 2));
         }
         const packet = new Uint8Array(Buffer.concat([dataHeader(bytes.length), bytes]));
-        // The packets of every fourth stream are changed as well.
+        // Mutate the packets of every fourth stream too.
         client.socket.write(run % 4 === 0 && random() < 0.3 ? mutate(packet, packet, random) : packet);
       }
       client.socket.end();
@@ -260,7 +260,7 @@ it(
     const last = new RawClient(daemon.url).hello();
     expect(await last.object(PACKET.welcome)).toMatchObject({ resumeMs: 100 });
     last.socket.destroy();
-    // No executor crashed: each session ended for its own fault, or because its client went.
+    // No executor crashed: each session ended by its own fault, or because its client disconnected.
     console.log(
       `${count} streams, ${told} clients were told why, ${daemon.counters.executorsLost} executors`,
     );

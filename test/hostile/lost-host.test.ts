@@ -44,12 +44,12 @@ it('a client that comes back to an ending executor learns at once how its sessio
     const client = new SessionClient(remoteHost(daemon.url));
     client.link.send(Uint8Array.of(time % 2 ? ACTION.exit : ACTION.throw));
     expect(await client.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
-    // A connection that was forgotten is missed after 30 seconds.
+    // A forgotten connection would be noticed only after 30 seconds.
   }
   await daemon.close();
 }, 120_000);
 
-/** How often an executor is killed; FARLIGHT_KILLS asks for more. */
+/** How often an executor is killed; FARLIGHT_KILLS sets more. */
 const kills = Number(process.env.FARLIGHT_KILLS ?? 20);
 
 it(
@@ -73,7 +73,7 @@ it(
       const ended = useUntilLost(gpu).then((message) => {
         why = message;
       });
-      // Where it is killed before its client was welcomed, that begins anew, with another one.
+      // If it is killed before Welcome, the client opens another session, with another executor.
       while (why === undefined) {
         const victims = (await executorsOf(process.pid)).filter((pid) => !others.includes(pid));
         if (victims.length === 0) continue;
@@ -85,7 +85,7 @@ it(
       await device.queue.onSubmittedWorkDone();
       close(gpu);
     }
-    // One that is killed before its GPU is open is lost to no session.
+    // An executor that is killed before its GPU is open ends no session.
     expect(daemon.counters.executorsLost).toBeGreaterThan(0);
     expect(daemon.counters.executorsLost).toBeLessThanOrEqual(killed);
     expect(disturbed).toBeUndefined();
@@ -96,7 +96,7 @@ it(
   60_000 + kills * 5000,
 );
 
-/** Kills a process; returns how many that were, those among them that were dying. */
+/** Kills processes; returns how many, including those that were dying already. */
 function killIfThere(pid: number): number {
   try {
     process.kill(pid, 'SIGKILL');
@@ -106,7 +106,7 @@ function killIfThere(pid: number): number {
   }
 }
 
-/** Maps a buffer again and again; resolves to why that ended. */
+/** Maps a buffer again and again; resolves to the error that ends it. */
 async function useUntilLost(gpu: GPU): Promise<string> {
   try {
     const device = await (await gpu.requestAdapter())?.requestDevice();

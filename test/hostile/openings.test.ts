@@ -33,7 +33,7 @@ async function start(options: DaemonOptions = {}) {
   return { daemon, notes };
 }
 
-/** What a client sees of a session: the frames that it sends come back once each, in order. */
+/** Checks a session from its client: each frame comes back once, in order. */
 async function check(client: SessionClient): Promise<void> {
   for (let number = 0; number < 5; number += 1)
     expect([...(await client.ask(ACTION.echo, number))]).toEqual([ACTION.echo, number]);
@@ -45,7 +45,7 @@ describe('a client that disconnects while its session opens', () => {
     writeFileSync(there, '');
     const options = { adapter: `once:${there}`, tenantLimits: { sessions: 2 }, spares: 0 };
     const { daemon, notes } = await start(options);
-    // Has the executor that is warm, so that others have to wait for theirs.
+    // Takes the spare executor, so that others must wait for theirs.
     const first = new SessionClient(remoteHost(daemon.url));
     await first.welcome;
     rmSync(there);
@@ -84,7 +84,7 @@ describe('a client that loses its connection before the host answers', () => {
     const { daemon } = await start({ tenantLimits: { sessions: 1 } });
     const proxy = await CuttingProxy.start(daemon.url);
     open.push(proxy);
-    // Before anything, within the preface, right behind it, within Welcome, and at its last byte but one or so.
+    // At the start, inside the preface, right behind it, inside Welcome, and near Welcome's end.
     for (const bytes of [0, 4, 8, 9, 20, 100, 200]) {
       proxy.cutAfter(bytes, 'down');
       const { cuts } = proxy;
@@ -96,7 +96,7 @@ describe('a client that loses its connection before the host answers', () => {
       await check(client);
       client.link.close();
       await client.closed;
-      // The tenant may have one session: the one that was begun first has made room.
+      // The tenant may have one session: the first one has made room.
       await until(() => daemon.counters.sessionsActive === 0);
     }
     expect(daemon.counters.sessionsRefused).toBe(0);
@@ -105,7 +105,7 @@ describe('a client that loses its connection before the host answers', () => {
   it('gives up with one sentence where the host does not come back', async () => {
     const { daemon } = await start();
     const proxy = await CuttingProxy.start(daemon.url);
-    // Behind the host's first sign, and before it says Welcome.
+    // After the host's preface, and before Welcome.
     proxy.cutAfter(200, 'down');
     const client = new SessionClient(remoteHost(proxy.url));
     await until(() => proxy.cuts === 1);
@@ -139,7 +139,7 @@ describe('the window of a client', () => {
     const client = new RawClient(daemon.url).hello();
     const { windowBytes } = await client.object(PACKET.welcome);
     expect(windowBytes).toBe(LIMITS.leastWindowBytes);
-    // The executor takes nothing meanwhile.
+    // The executor reads nothing meanwhile.
     client.frame(Uint8Array.of(ACTION.flood));
     for (let count = 0; count < 3; count += 1)
       client.frame(new Uint8Array(LIMITS.frameBytes).fill(ACTION.echo));

@@ -10,14 +10,14 @@ import { HELLO, SessionClient, until } from '../support/session-client.js';
 
 const start = fakeHosts();
 
-/** Goes on with a session on another connection. */
+/** Resumes a session on another connection. */
 function resume(daemon: Daemon, sessionId: unknown, taken: number, attempt = 1): RawClient {
   const client = new RawClient(daemon.url);
   client.socket.write(PREFACE);
   return client.say(PACKET.resume, { sessionId, taken, attempt });
 }
 
-/** A session that was answered `answers` times, of which the client has said that it took `taken`. */
+/** A session with `answers` replies, of which the client has acknowledged `taken`. */
 async function session(daemon: Daemon, answers: number, taken: number): Promise<[RawClient, unknown]> {
   const client = new RawClient(daemon.url).hello();
   const { sessionId } = await client.object(PACKET.welcome);

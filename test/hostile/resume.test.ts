@@ -41,7 +41,7 @@ function numbered(number: number, length: number): Uint8Array {
   return frame;
 }
 
-/** Sends frames of these lengths and takes the answers, which have to be these frames. */
+/** Sends frames of these lengths, and expects the same frames back. */
 async function exchange(client: SessionClient, first: number, lengths: readonly number[]): Promise<number> {
   for (const [index, length] of lengths.entries()) client.link.send(numbered(first + index, length));
   for (const [index, length] of lengths.entries()) {
@@ -51,7 +51,7 @@ async function exchange(client: SessionClient, first: number, lengths: readonly 
   return first + lengths.length;
 }
 
-/** Nothing comes that was not asked for. */
+/** Nothing unexpected arrives. */
 async function expectNothingMore(client: SessionClient): Promise<void> {
   const before = client.log.length;
   await new Promise((resolve) => setTimeout(resolve, 150));
@@ -65,12 +65,12 @@ const CARRIERS = [GRPC, GRPC_THROUGH_NGINX, WEB_SOCKET].filter(({ missing }) => 
 
 describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (carrier) => {
   const LENGTHS = [5, 17, 5000, 9];
-  /** What goes in front of a frame: its length and its kind. */
+  /** The bytes in front of a frame: its length and its kind. */
   const HEADER = 5;
   const ends = LENGTHS.map((_, index) =>
     LENGTHS.slice(0, index + 1).reduce((sum, length) => sum + length + HEADER, 0),
   );
-  /** Every byte of the short frames, and what lies around the ends and in the midst of the long one. */
+  /** Every byte of the short frames, and bytes near the ends and the middle of the long one. */
   const places = [
     ...Array.from({ length: 60 }, (_, index) => index + 1),
     1000,
@@ -87,7 +87,7 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
         const { cuts } = proxy;
         proxy.cutAfter(place, direction);
         next = await exchange(client, next, LENGTHS);
-        // A cut behind the last byte may come behind the answer.
+        // A cut after the last byte may come after the reply.
         await until(() => proxy.cuts > cuts);
       }
       await expectNothingMore(client);
@@ -199,7 +199,7 @@ describe.each([GRPC, WEB_SOCKET])('a restarted host over $name', (carrier) => {
       code: 'DISCONNECTED',
       message: expect.stringMatching(/does not know the session/),
     });
-    // One more to ask it, and another where a reset took its answer along.
+    // One more connection to ask, and another where a reset has lost the answer.
     expect(proxy.connections).toBeLessThanOrEqual(3);
   });
 });

@@ -15,7 +15,7 @@ const notes = memoryLog();
 const running: TenantProcess[] = [];
 let host: Awaited<ReturnType<typeof hosts.start>>;
 let contents: string;
-/** The other tenant's program, which is to notice nothing. */
+/** The other tenant's program, which must notice nothing. */
 let steady: TenantProcess;
 
 beforeAll(async () => {
@@ -60,13 +60,13 @@ describe('a tenant beside one that', () => {
   it('has all its sessions opens another one, and the other gets BUSY', async () => {
     const { said, tenant } = await goOnBeside('sessions');
     expect(said).toContain(`ready 3 BUSY the tenant ${tenant} may have 3 open sessions`);
-    // Of the first of them: those who come later may be left out of the log.
+    // Only of the first one: the log may leave out later ones.
     expect(notes.of('connection refused').find(({ code }) => code === 'BUSY')).toMatchObject({
       why: expect.stringMatching(/the tenant sessions may have 3 open sessions/),
     });
     const [other, opened] = await TenantProcess.start(host.invite('steady').url, 'sessions');
     running.push(other);
-    // One of its three is the steady program's.
+    // One of its three sessions is the steady program's.
     expect(opened).toMatch(/^ready 2 /);
   }, 120_000);
 
@@ -75,7 +75,7 @@ describe('a tenant beside one that', () => {
     const folder = tenantFolder(tenant, contents);
     const { bytes } = new ContentStore({ folder, maxBytes: 0 }).summary();
     expect(bytes).toBeLessThanOrEqual(LIMITS.contents);
-    // A quarter is for what its programs compile.
+    // A quarter is for compiled programs.
     expect(bytes).toBeGreaterThan(LIMITS.contents * (3 / 8));
   }, 120_000);
 
@@ -101,7 +101,7 @@ describe('a tenant beside one that', () => {
     const one = await start('one');
     const three = [await start('three'), await start('three'), await start('three')];
     const counts = () => Promise.all([one, ...three].map((each) => each.ask()));
-    /** The share of the one in the GPU's work of three seconds. */
+    /** One program's share of the GPU's work in three seconds. */
     const shareOfOne = async () => {
       const before = await counts();
       await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -109,10 +109,10 @@ describe('a tenant beside one that', () => {
       const [own, ...others] = after.map((count, index) => count - (before[index] as number)) as [number];
       return own / (own + others.reduce((sum: number, each) => sum + each, 0));
     };
-    // Without turns it has a fourth.
+    // Without turns it gets a quarter.
     const isHalf = (share: number) => share > 0.35 && share < 0.65;
     const shares = [await shareOfOne()];
-    // Something else may have kept the programs of one side from the machine's cores.
+    // Other processes may have kept one side's programs from the machine's cores.
     while (shares.length < 12 && !shares.some(isHalf)) shares.push(await shareOfOne());
     const percent = shares.map((share) => `${(100 * share).toFixed(0)}%`).join();
     console.log(`one program beside three of another tenant: ${percent} of the GPU's work`);

@@ -28,7 +28,7 @@ afterEach(async () => {
   await server.close(0);
 });
 
-/** The port of a host that lets in who shows the token `right`, with the carrier of its calls alone. */
+/** The port of a host that admits the token `right`, with gRPC calls alone. */
 async function open(greetingMs?: number): Promise<number> {
   server = new GrpcServer({
     describe: () => ({
@@ -47,7 +47,7 @@ async function open(greetingMs?: number): Promise<number> {
     },
     onRefused: () => {},
     version: '0.0.0-test',
-    // Long words, and the end.
+    // Long packets, and the end.
     onSession: (connection) => {
       connection.on('error', () => {}).write(PREFACE);
       for (let i = 0; i < 4; i += 1)
@@ -69,7 +69,7 @@ async function open(greetingMs?: number): Promise<number> {
   return door.listen({ target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' });
 }
 
-/** A connection that speaks HTTP/2, and asks nothing. */
+/** A connection that speaks HTTP/2, and makes no call. */
 async function silent(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   sockets.push(socket);
@@ -91,7 +91,7 @@ function caller(port: number) {
   return { session, call };
 }
 
-/** What a call is answered with, `0` where it is well. */
+/** The status of a call, `0` for success. */
 function statusOf(stream: ClientHttp2Stream): Promise<unknown> {
   return new Promise((resolve) => {
     let status: unknown;
@@ -142,7 +142,7 @@ describe('a gRPC connection without a token', () => {
     const known = caller(port);
     const watched = known.call(WATCH, 'right');
     await new Promise((resolve) => watched.once('data', resolve));
-    // It comes last, so that the time of the other is over when its own is.
+    // It comes last, so that the other's time is up when its own is.
     const last = await silent(port);
     await new Promise((resolve) => last.once('close', resolve));
     expect(await statusOf(known.call(DESCRIBE, 'right'))).toBe('0');

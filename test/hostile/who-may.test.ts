@@ -31,7 +31,7 @@ function open(url: string, hello = HELLO): SessionClient {
   return client;
 }
 
-/** What a session and a question are refused with: the same, and one sentence without the token. */
+/** The refusals of a session and of a gRPC call: the same sentence, without the token. */
 async function refusal(url: string): Promise<{ code: string; message: string }> {
   const client = new HostClient(url);
   const describing = client.describe().catch((error) => error);

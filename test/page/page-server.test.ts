@@ -38,7 +38,7 @@ function ask(server: PageServer, path: string, headers = {}, method = 'GET'): Pr
   });
 }
 
-/** The first line that a request for an upgrade is answered with; empty where the connection was just closed. */
+/** The first line of the answer to an upgrade; empty where the connection was only closed. */
 function upgrade(server: PageServer, path: string, headers: Record<string, string> = {}): Promise<string> {
   const { port, host } = new URL(server.url);
   const lines = Object.entries({ Host: host, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -32,7 +32,7 @@ afterEach(async () => {
 
 const dashboardOf = ({ stdout }: ServeProcess) => /dashboard: (\S+)/.exec(stdout)?.[1] ?? '';
 
-/** What the page logs, most of all what its policy has kept from running. */
+/** The page's log, which shows most of all what its policy has blocked. */
 const logged: string[] = [];
 
 async function open(options: Parameters<Browser['newPage']>[0] = {}): Promise<Page> {
@@ -59,7 +59,7 @@ async function rowsOf(page: Page, place: string): Promise<Map<string, Record<str
 const viewOf = async (server: ServeProcess) =>
   (await (await fetch(`${dashboardOf(server)}/host.json`)).json()) as HostView;
 
-/** What the page writes for so many bytes. */
+/** The page's text for so many bytes. */
 const bytesText = (page: Page, value: number) =>
   page.evaluate<string>(`import('/format.js').then(({ bytes }) => bytes(${value}))`);
 
@@ -72,7 +72,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
         async ([name, count]) => [name, await programs.run(host.url, name, count)] as [string, () => Stats],
       ),
     );
-    // The page hears of it a little later.
+    // The page shows it a little later.
     await vi.waitFor(async () => {
       const { sessions, totals } = await viewOf(host);
       const rows = await rowsOf(page, '#sessions');
@@ -177,7 +177,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     const button = page.locator('#sessions button');
     await button.waitFor();
     expect(await button.textContent()).toBe(program);
-    // The session ends when it is watched: a page that asks for one that has gone is told so, and logs that.
+    // The session may end while it is watched: a page that asks for an ended one gets a 404, and logs that.
     await Promise.all([page.waitForResponse(/watch/), button.click()]);
     expect(await page.locator('#timeline-heading').textContent()).toContain(program);
     client.link.close();
@@ -206,7 +206,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
         );
         const summaries = found.flatMap(({ nodes }) => nodes.map((node) => node.failureSummary + node.html));
         expect({ colorScheme, width, summaries }).toEqual({ colorScheme, width, summaries: [] });
-        // What is wider than the screen would have to be scrolled sideways.
+        // Nothing may be wider than the screen, or people must scroll sideways.
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       }
     }

@@ -17,14 +17,14 @@ it('closes a connection on its way to a dying executor, so that the client comes
     { onReady: () => ready.resolve(), onExit: exited.resolve },
   );
   await ready.promise;
-  // It takes nothing any more, and has not died yet.
+  // It reads nothing any more, and has not exited yet.
   process.kill(child.pid ?? 0, 'SIGSTOP');
   child.resume({ taken: 0, attempt: 1 }, socket, new Uint8Array(0));
   await new Promise((resolve) => setImmediate(resolve));
   process.kill(child.pid ?? 0, 'SIGKILL');
   expect(await exited.promise).toMatchObject({ code: 'EXECUTOR_LOST' });
   await closed;
-  // The server does not wait for a connection that it has lost track of.
+  // The server does not wait for a connection that it has handed over.
   await new Promise((resolve) => server.close(resolve));
 });
 
@@ -52,7 +52,7 @@ it('an executor leaves no record on the server whose connections it was given', 
     await exited;
     client.destroy();
   }
-  // What net keeps for each process that got a connection of the server's, as long as the server listens.
+  // A record that net keeps for each process with one of the server's connections, while the server listens.
   expect((server as unknown as { _workers: unknown[] })._workers).toHaveLength(0);
   expect(await new Promise((resolve) => server.getConnections((_, count) => resolve(count)))).toBe(0);
   server.close();

@@ -15,7 +15,7 @@ const { Server, ServerCredentials, status } = createRequire(import.meta.url)(
   '@grpc/grpc-js',
 ) as typeof import('@grpc/grpc-js');
 
-/** What a terminal obeys, line feeds and tabs apart, and what turns a line around. */
+/** Terminal control characters except line feeds and tabs, and characters that reverse a line. */
 const OBEYED =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
   /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/;
@@ -27,7 +27,7 @@ afterEach(async () => {
   await Promise.all(cleanups.splice(0).map((cleanup) => cleanup()));
 });
 
-/** Texts with many characters of the ranges from which terminals take commands. */
+/** Texts with many control characters. */
 const texts = fc.array(fc.oneof(fc.integer({ min: 0, max: 0x2100 }), fc.nat(0xd7ff))).map((codes) => {
   return codes.map((code) => String.fromCharCode(code)).join('');
 });
@@ -64,7 +64,7 @@ describe('a text of a peer', () => {
   });
 });
 
-/** A host that answers with whatever somebody has made up. */
+/** A host that answers with an invented description. */
 async function evilHost(adapter: object | undefined, error?: string): Promise<string> {
   const server = new Server({ 'grpc.max_receive_message_length': -1 });
   const description = {

@@ -10,7 +10,7 @@ import { DAY, folders, makePair, type Pair } from '../support/trust.js';
 const temporary = folders();
 afterEach(() => temporary.remove());
 
-/** A key that is a key, but so short that OpenSSL refuses it. */
+/** A valid key that is too short for OpenSSL. */
 const weak = () =>
   makePair({ privateKey: generateKeyPairSync('ec', { namedCurve: 'secp112r1' }).privateKey });
 const expired = () => makePair({ notBefore: Date.now() - 9 * DAY, notAfter: Date.now() - DAY });
@@ -45,7 +45,7 @@ describe('the certificate of a host', () => {
     const end = tls.watch(5, (options) => shown.push(options));
     put(weak());
     await until(() => told.length > 0);
-    // It is looked at some more times.
+    // It is read a few more times.
     await new Promise((resolve) => setTimeout(resolve, 60));
     put(expired());
     await until(() => told.length > 1);

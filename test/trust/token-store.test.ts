@@ -10,7 +10,7 @@ import { folders } from '../support/trust.js';
 const STORE = new URL('../../dist/server/trust/token-store.js', import.meta.url).href;
 const ADDER = fileURLToPath(new URL('../support/token-adder.mjs', import.meta.url));
 
-// Farlight takes its timers when it is loaded.
+// Farlight takes its timers when it loads.
 await vi.hoisted(async () => {
   const { fakeTimers } = await import('../support/fake-timers.js');
   fakeTimers({ toFake: ['setInterval', 'clearInterval'] });

@@ -31,7 +31,7 @@ async function listens(...path: string[]) {
   };
 }
 
-/** Why no session is had there. */
+/** Why the client opens no session there. */
 async function refusal(url: string) {
   const { code, message } = (await new SessionClient(remoteHost(url)).closed) ?? {};
   return { code, message };
@@ -97,7 +97,7 @@ describe.runIf(mayBeOther)(
 );
 
 describe.runIf(process.platform === 'linux')('the ends of connections on this machine', () => {
-  /** A server of this process's, and connections to it as both sides have them. */
+  /** A server of this process, and both ends of connections to it. */
   async function lines(host: string, count: number, to = host) {
     const accepted: Socket[] = [];
     const server = createServer((socket) => accepted.push(socket)).listen(0, host);

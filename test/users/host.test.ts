@@ -45,14 +45,14 @@ async function start(options: DaemonOptions = {}) {
 
 const hello = Buffer.concat([PREFACE, encodeObject(PACKET.hello, HELLO)]);
 
-/** What somebody else's program hears that says these words, up to a word, or until the host hangs up. */
+/** What another user's program receives after sending these bytes, up to a given text, or until the host disconnects. */
 async function heard(port: string, words: Uint8Array, last = ''): Promise<Buffer> {
   const caller = ofOtherUser(CALLER, port, Buffer.from(words).toString('base64'), last);
   cleanups.push(() => caller.end());
   return Buffer.from(String(await caller.line()), 'base64');
 }
 
-/** What a session's client is told, behind the preface. */
+/** The packet that a session's client receives after the preface. */
 function told(bytes: Buffer): Record<string, unknown> {
   const packets: Uint8Array[] = [];
   new PacketDecoder((packet) => packets.push(packet), PACKET_LIMIT).push(bytes.subarray(PREFACE.length));
@@ -63,7 +63,7 @@ function told(bytes: Buffer): Record<string, unknown> {
 const get = (path: string, port: string, more = 'Connection: close\r\n') =>
   Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${more}\r\n`);
 
-/** Calls a method over gRPC with messages (base64), and prints gRPC's status and what stands beside it. */
+/** Calls a method over gRPC with messages (base64), and prints the status and its details. */
 const GRPC_CALLER = `
   const client = require('node:http2').connect('http://127.0.0.1:' + process.argv[1]);
   const [, path, messages] = process.argv.slice(1);
@@ -94,7 +94,7 @@ async function called(
 
 const described = (port: string) => called(port, hostService().Describe, [new Uint8Array(0)]);
 
-/** A session that is opened and closed. */
+/** Opens and closes a session. */
 const session = (port: string) => {
   const { Open } = sessionsService();
   return called(port, Open, [Open.requestSerialize({ hello: HELLO }), Open.requestSerialize({ bye: {} })]);
@@ -111,7 +111,7 @@ describe.runIf(mayBeOther)(`a host on loopback to another user of its machine ($
     expect([status, message]).toEqual(['16', expect.stringMatching(REFUSED)]);
     expect(of('connection refused')).toMatchObject([{ code: 'UNAUTHORIZED', remote: '127.0.0.1' }]);
     expect(daemon.counters.sessionsOpened).toBe(0);
-    // As clients of before said it.
+    // As older clients send it.
     expect(told(await heard(port, hello))).toMatchObject({ code: 'UNAUTHORIZED' });
   });
 

@@ -12,17 +12,17 @@ const MAPPED = '0000000000000000FFFF00000100007F';
 const ONE = '00000000000000000000000001000000';
 const NONE6 = '0'.repeat(32);
 
-/** As Linux prints them where the bytes of a word are in the other order. */
+/** As Linux prints them on a machine of the other byte order. */
 const TABLES = {
   tcp: [
     HEAD,
     row(`${LOOP}:9B2B 00000000:0000`, '0A', 1001, 675972),
     row('00000000:07E8 00000000:0000', '0A', 0, 1082),
-    // A client of IPv4 of the server for both below.
+    // An IPv4 client of the dual-stack server below.
     row(`${LOOP}:DB04 ${LOOP}:AD5F`, '01', 1002, 675976),
     row(`${LOOP}:9B2B ${LOOP}:CE78`, '01', 1001, 675975),
     row(`${LOOP}:CE78 ${LOOP}:9B2B`, '01', 1003, 675974),
-    // Closed by its process; shown as root's.
+    // Closed by its process: the table shows root.
     row(`${LOOP}:CE7C ${LOOP}:9B2B`, '06', 0, 0),
     // Not accepted yet.
     row(`${LOOP}:9B2B ${LOOP}:CE80`, '01', 0, 0),
