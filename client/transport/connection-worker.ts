@@ -1,21 +1,21 @@
 /**
- * The thread that has the connections of a program: the program's own computes without a pause for long, and
- * meanwhile what it sends is to leave, and a host that asks whether it is still there is to be answered.
+ * The thread with a program's connections. The program's own thread may compute for long without a pause. Meanwhile this
+ * one sends its frames, and answers the pings of hosts.
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { Flow, type FromWorker, type OpenRequest, SAVED, type ToWorker } from './flow.js';
-import { networkHost } from './open.js';
+import { networkHost } from './network-host.js';
 import type { Link, LinkEvents } from './transport.js';
 
-/** Bytes around a frame in a buffer for which it is not worth to be copied into one of its own. */
+/** A frame with at most this many other bytes in its buffer is not copied into a buffer of its own. */
 const SLACK = 4096;
 
-/** Of the links that are open. */
+/** The flows of open links. */
 const flows = new Set<Flow>();
 
-// However this thread ends: the program's may be blocked until there is room, and would hear of nothing.
+// Whatever ends this thread: the program's thread may be blocked until there is room, and must wake.
 process.on('exit', () => {
   for (const flow of flows) flow.close();
 });
@@ -31,11 +31,11 @@ parentPort?.on('message', (request: OpenRequest) => {
     onFrame: (frame) => give(port, frame),
     onTaken: (bytes, frames) => {
       if (flow.taken(bytes)) tell('drain');
-      // The program's thread made them.
+      // The program's thread made these frames.
       for (const frame of frames) if (hasFrameMemory(frame)) give(spares, frame);
     },
     onSaved: (bytes, way) => Atomics.add(saved, SAVED[way], BigInt(bytes)),
-    // The flow's credit says that, which counts what is still on its way to this thread.
+    // The flow's credit decides that. It also counts frames on their way to this thread.
     onDrain: () => {},
     onClose: (reason) => {
       flow.close();
@@ -52,7 +52,7 @@ parentPort?.on('message', (request: OpenRequest) => {
     events.onClose(asFarlightError(error));
     return;
   }
-  // A frame that is missing is nothing to go on without.
+  // Without a missing frame the session cannot continue.
   port.on('messageerror', (error) => {
     throw error;
   });
@@ -70,14 +70,14 @@ function asFarlightError(error: unknown): FarlightError {
 }
 
 /**
- * Passes a frame on. Its buffer goes with it where it is alone in it, or the last: those in front were passed on
- * already, but one behind it would be lost with the buffer.
+ * Passes a frame on. Its buffer is transferred if the frame is alone in it, or the last one in it: earlier frames were
+ * passed on already, but a later frame would lose its memory.
  */
 function give(port: MessagePort, frame: Uint8Array): void {
   const { buffer, byteOffset, byteLength } = frame;
   const last = byteOffset + byteLength === buffer.byteLength;
   const own = hasFrameMemory(frame) || (last && byteOffset <= SLACK && byteLength > SLACK);
-  // Not `slice`, which is no copy where the frame is a Buffer.
+  // Not `slice`, which does not copy a Buffer.
   const given = own ? frame : new Uint8Array(frame);
   port.postMessage(given, [given.buffer as ArrayBuffer]);
 }

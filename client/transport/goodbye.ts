@@ -1,22 +1,22 @@
 import { monotonicNow } from '../../link/machine/clock.js';
 
-/** How long a process that ends waits for all of its hosts together to be told, in milliseconds. */
+/** How long an ending process waits, for all its links together, in milliseconds. */
 const GOODBYE_MS = 500;
 
 export interface Leaving {
   close(): void;
   /**
-   * Goes on for a moment with what was sent and has not left, without the event loop. Returns whether nothing more is to
-   * be waited for.
+   * Sends waiting frames for a moment, without the event loop. Returns whether the process need not wait for this link any
+   * more.
    */
   leave(): boolean;
 }
 
-/** Links of this thread that are open. */
+/** Open links of this thread. */
 const links = new Set<Leaving>();
 let isListening = false;
 
-/** From now on, until it is forgotten, a link says goodbye where the process ends. */
+/** From now on a link is closed when the process ends, until `forgetGoodbye`. */
 export function goodbyeAtExit(link: Leaving): void {
   links.add(link);
   if (isListening) return;
@@ -24,14 +24,14 @@ export function goodbyeAtExit(link: Leaving): void {
   process.once('exit', () => sayGoodbye([...links], monotonicNow));
 }
 
-/** The link is over. */
+/** The link has closed. */
 export function forgetGoodbye(link: Leaving): void {
   links.delete(link);
 }
 
 /**
- * Closes these links and waits until what was sent has left. They have the time together, and take turns: a host that
- * takes nothing costs the others none.
+ * Closes these links, and waits until their frames have left. They share the time and take turns, so a host that reads
+ * nothing takes no time from the others.
  */
 export function sayGoodbye(leaving: readonly Leaving[], now: () => number): void {
   const until = now() + GOODBYE_MS;

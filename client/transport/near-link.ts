@@ -4,35 +4,35 @@ import { spareFrame } from '../../proto/wire/memory.js';
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
 import type { Link, LinkEvents } from './transport.js';
 
-/** A link whose connection this thread has, and which does not keep the process alive. */
+/** A link with its connection in this thread. It does not keep the process alive. */
 export interface TurnedLink extends Pick<Link, 'send' | 'close'> {
-  /** The bytes that were sent and that the host has not taken. */
+  /** The bytes that were sent and that the host has not acknowledged. */
   readonly underWay: number;
-  /** Whether a sender that waits may go on. */
+  /** Whether a paused sender may resume. */
   readonly hasRoom: boolean;
   /**
-   * Writes what waits and hands on what has come, as the event loop would. Returns whether anything came; undefined
-   * where only the event loop can go on.
+   * Sends waiting packets and delivers arrived ones, in place of the event loop. Returns whether anything arrived, and
+   * undefined if only the event loop can make progress.
    */
   turn(): boolean | undefined;
 }
 
-/** How long to wait before it is looked again whether something came, in milliseconds. */
+/** The pause between two looks for arrived packets, in milliseconds. */
 const LOOK_MS = 0.1;
 /** Longer than any process lives, in milliseconds. */
 const EVER_MS = 2 ** 31 - 1;
 
 /**
- * A link to a host on this machine, in the program's own thread: each message costs the two processes one call of the
- * system each, and no thread is woken between. The program may compute for as long as it likes: what is on its way to
- * it waits in the system's memory, and a host that is this near does not ask whether it is still there.
+ * A link to a host on this machine, with its connection in the program's own thread. Each packet costs one system call in
+ * each process, and wakes no other thread. The program may compute for any time: arriving packets wait in the system's
+ * memory, and a host on this machine does not require signs of life.
  */
 export class NearLink implements Link, Leaving {
   readonly #events: LinkEvents;
   readonly #inner: TurnedLink;
   /** Keeps the process alive while it is referenced. */
   readonly #hold: NodeJS.Timeout;
-  /** What came while the program was within a call of its own, which expects no answers there. */
+  /** Events that arrived during a call of the program, which must not get events there. */
   readonly #late: (() => void)[] = [];
   readonly #vigil = new Vigil();
   #awaited = false;
@@ -45,14 +45,14 @@ export class NearLink implements Link, Leaving {
       onWelcome: (welcome) => this.#tell(() => events.onWelcome(welcome)),
       onFrame: (frame) => this.#receive(frame),
       onDrain: () => this.#tell(() => events.onDrain()),
-      // They were made in this thread.
+      // This thread made the frames.
       onTaken: (_bytes, frames) => frames.forEach(spareFrame),
       onClose: (reason) => {
         this.#closed = true;
         this.#tell(() => this.#finish(() => events.onClose(reason)));
       },
     });
-    // Behind what may throw, so that nothing is left of a link that could not be opened.
+    // Last, since `open` may throw: a link that could not be opened must leave nothing behind.
     this.#hold = setInterval(() => {}, EVER_MS).unref();
     goodbyeAtExit(this);
   }
@@ -90,7 +90,7 @@ export class NearLink implements Link, Leaving {
     return this.#closed || !this.#turn();
   }
 
-  /** Does what the event loop would, or waits for there to be something. Returns false where only that can go on. */
+  /** Works in place of the event loop, or waits a moment. Returns false if only the event loop can make progress. */
   #turn(): boolean {
     this.#turning = true;
     try {
@@ -104,7 +104,7 @@ export class NearLink implements Link, Leaving {
 
   #receive(frame: Uint8Array): boolean {
     this.#vigil.answered();
-    // Who is done with it at once says so, and its memory may serve again.
+    // Delivered at once: the receiver tells whether the frame's memory may be used again.
     if (!this.#isLate) return this.#events.onFrame(frame) === true;
     this.#tell(() => {
       if (this.#events.onFrame(frame)) spareFrame(frame);
@@ -112,7 +112,7 @@ export class NearLink implements Link, Leaving {
     return false;
   }
 
-  /** In order, and not within a call of the program's. */
+  /** Delivers an event in order, and never during a call of the program. */
   #tell(event: () => void): void {
     if (!this.#isLate) {
       event();
@@ -129,11 +129,11 @@ export class NearLink implements Link, Leaving {
     try {
       while (this.#late[0]) {
         this.#late[0]();
-        // Behind it: what it leads to is not told before those that wait.
+        // After the call: events that it causes must not overtake those that wait.
         this.#late.shift();
       }
     } catch (error) {
-      // The events that wait are told all the same.
+      // The waiting events are still delivered.
       this.#late.shift();
       if (this.#late.length > 0) setImmediate(() => this.#catchUp());
       throw error;
@@ -147,5 +147,5 @@ export class NearLink implements Link, Leaving {
   }
 }
 
-/** Nobody changes it: who waits for that waits for the time to be over. */
+/** It never changes, so a wait for a change is a pause. */
 const NEVER = new Int32Array(new SharedArrayBuffer(4));

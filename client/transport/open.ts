@@ -1,15 +1,12 @@
 import { findNear } from '../../link/address/near-address.js';
-import { FramePacker } from '../../link/channel/frame-packer.js';
 import { type RuntimeName, runtimeName } from '../../link/machine/runtime.js';
 import { nearCarrier } from '../../link/near/near-carrier.js';
 import { SharedFrames } from '../../link/near/shared-frames.js';
-import { type CompressionMode, requestCompression } from '../../proto/compression.js';
+import type { CompressionMode } from '../../proto/compression.js';
 import { FarlightError } from '../../proto/errors.js';
 import { clientCertificate } from './host/client-certificate.js';
-import { openGrpcCarrier } from './host/grpc-dialer.js';
-import { explainHangUp } from './host/grpc-errors.js';
 import { HostAddress, parseHostAddress } from './host/host-address.js';
-import { noHost, refusedCertificate } from './host/socket-errors.js';
+import { noHost } from './host/socket-errors.js';
 import { openUnixSocket } from './host/verify-peer.js';
 import { type Dialer, HostLink, type HostOptions, type LinkOptions } from './host-link.js';
 import { NearLink } from './near-link.js';
@@ -49,27 +46,6 @@ export function remoteHost(url: string, options: HostOptions = {}): Transport {
   if (scheme !== 'grpcs' && find() !== undefined) return nearHost(address, find, options);
   const certificate = scheme === 'grpcs' ? clientCertificate(process.env) : undefined;
   return WorkerLink.transport(address.url, { host: url, options: { certificate, ...options } });
-}
-
-/**
- * The way to a host across the network, with the connection in this thread.
- *
- * @throws FarlightError BAD_URL where the address is not one.
- */
-export function networkHost(url: string, options: HostOptions = {}): Transport {
-  const address = parseHostAddress(url, { tls: true });
-  const { compression = 'auto', certificate } = options;
-  const asked = compression === 'off' ? undefined : requestCompression(compression);
-  const dialer: Dialer = {
-    url: address.url,
-    connect: async ({ timeoutMs, session }) => openGrpcCarrier(address, { timeoutMs, certificate, session }),
-    hungUp: async (why) => (why && refusedCertificate(address, why)) ?? explainHangUp(address),
-    form: ({ compression: granted }) => granted && new FramePacker(granted.mode),
-  };
-  return {
-    target: address.url,
-    open: (hello, events) => new HostLink(dialer, options, { ...hello, compression: asked }, events),
-  };
 }
 
 /**

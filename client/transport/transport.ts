@@ -3,52 +3,51 @@ import type { Hello, Welcome } from '../../proto/handshake.js';
 
 export type { AdapterDescription, Hello, Welcome } from '../../proto/handshake.js';
 
-/** What a link tells its session, by functions that need no `this`. None is called from inside `open` or `send`, and after `close` none but `onClose`. */
+/** A link's events. The functions need no `this`. None is called during `open` or `send`; after `close` only `onClose` is. */
 export interface LinkEvents {
-  /** The host accepted the session. Comes once, before the first frame. */
+  /** The host accepted the session. Called once, before the first frame. */
   onWelcome(welcome: Welcome): void;
   /**
-   * A frame of replies. The receiver owns the bytes from now on; where it returns true it needs them no more, and
-   * their memory may serve again.
+   * A frame of replies. The receiver owns its bytes. If it returns true, it no longer needs them, and their memory may be
+   * used again.
    */
   onFrame(frame: Uint8Array): unknown;
   /** The link takes bytes at full speed again after `send` returned false. */
   onDrain(): void;
-  /** The host has taken frames of so many bytes; for who counts what is under way. Their memory may serve again. */
+  /** The host has acknowledged this many bytes of frames. The memory of the given frames may be used again. */
   onTaken?: ((bytes: number, frames: readonly Uint8Array[]) => void) | undefined;
-  /** Compression kept so many bytes of a frame off the wire. */
+  /** Compression saved this many bytes of a frame. */
   onSaved?(bytes: number, way: keyof Saved): void;
-  /** The link is gone: comes once, and nothing after it. Undefined where `close` was called here. */
+  /** The link is gone. Called once, last. Without a reason if `close` was called here. */
   onClose(reason: FarlightError | undefined): void;
 }
 
 /**
- * One session's connection to its executor: frames arrive whole, once, and in the order they were
- * sent, until the link closes.
+ * One session's way to its executor. Frames arrive whole, once and in order, until the link closes.
  *
  * States: *opening* (frames are accepted and kept), *open* (after onWelcome), *closed* (after
  * onClose; `send` drops its frame). opening -> open -> closed, or opening -> closed.
  */
 export interface Link {
   /**
-   * Sends a frame, which the link owns from now on. Returns false where the sender should wait for
-   * onDrain if it can; the frame is taken all the same.
+   * Sends a frame, which the link owns from now on. Returns false if the sender should wait for `onDrain`; the frame is
+   * taken in any case.
    */
   send(frame: Uint8Array): boolean;
   /**
-   * Blocks this thread until the link takes bytes at full speed again, or is gone. Absent where the link itself
-   * needs the thread; onDrain comes all the same.
+   * Blocks this thread until the link takes bytes at full speed again, or is gone. `onDrain` is called in any case. Absent
+   * if the link itself needs the thread.
    */
   awaitRoom?(): void;
-  /** The bytes of frames that compression kept off the wire so far. Absent where none is possible. */
+  /** The bytes that compression has saved so far. Absent if the link never compresses. */
   readonly saved?: Saved | undefined;
-  /** The bytes that were sent and that the host has not taken. Absent where the link does not know. */
+  /** The bytes that were sent and that the host has not acknowledged. Absent if the link does not know. */
   readonly underWay?: number | undefined;
-  /** Ends the session in good order: what was sent before is still delivered. */
+  /** Ends the session in good order: frames that were sent before are still delivered. */
   close(): void;
-  /** Keeps the process alive for this link: somebody awaits the host. A link starts without. */
+  /** Keeps the process alive while the host is awaited. At first a link does not. */
   ref(): void;
-  /** Lets the process end although the link is open. */
+  /** Lets the process end while the link is open. */
   unref(): void;
 }
 

@@ -8,12 +8,12 @@ import { Flow, type FromWorker, type OpenRequest, SAVED, type ToWorker, type Way
 import { forgetGoodbye, goodbyeAtExit, type Leaving } from './goodbye.js';
 import type { Hello, Link, LinkEvents, Saved, Transport } from './transport.js';
 
-/** How long to wait at a time until the host was told that the process ends, in milliseconds. */
+/** How long one wait for the end of a link takes at most, in milliseconds. */
 const LOOK_MS = 1;
 
 /**
- * A link to a host across the network, whose connection a thread of its own has, so that frames leave while this one
- * computes. What happens there arrives here in later turns of the event loop.
+ * A link to a host across the network. A thread of its own has the connection, so frames leave while this thread
+ * computes. Events arrive here in later turns of the event loop.
  */
 export class WorkerLink implements Link, Leaving {
   readonly #port: MessagePort;
@@ -23,7 +23,7 @@ export class WorkerLink implements Link, Leaving {
   readonly #events: LinkEvents;
   #closed = false;
 
-  /** @throws FarlightError NOT_INSTALLED where a bundle does not find the thread's program. */
+  /** @throws FarlightError NOT_INSTALLED if a bundle does not find the thread's program. */
   static transport(target: string, way: Way): Transport {
     const program = packageFile('client/transport/connection-worker.js');
     return { target, open: (hello, events) => new WorkerLink(way, program, hello, events) };
@@ -35,7 +35,7 @@ export class WorkerLink implements Link, Leaving {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on('message', (message: FromWorker) => this.#receive(message));
-    // A message is missing, so nothing that follows would be right.
+    // A message is missing, so the messages after it are useless.
     port1.on('messageerror', (error) => this.#giveUp(messageOf(error)));
     port1.unref();
     const spares = new MessageChannel();
@@ -68,7 +68,7 @@ export class WorkerLink implements Link, Leaving {
 
   awaitRoom(): void {
     if (this.#flow.awaitRoom(() => this.#port.postMessage('beat' satisfies ToWorker))) return;
-    // Its links hear of that in a later turn.
+    // The thread's links learn of it in a later turn.
     stop('it no longer answers');
   }
 
@@ -99,13 +99,13 @@ export class WorkerLink implements Link, Leaving {
     return this.#flow.awaitClosed(LOOK_MS);
   }
 
-  /** The worker is gone. */
+  /** The connection thread is gone. */
   fail(reason: FarlightError): void {
     this.#finish(reason);
   }
 
   #receive(message: FromWorker): void {
-    // Its class is that of the realm which made the port.
+    // Not `instanceof`: its class belongs to the realm that made the port.
     if (ArrayBuffer.isView(message)) {
       if (!this.#closed && this.#events.onFrame(message) && hasFrameMemory(message))
         this.#port.postMessage({ spare: message } satisfies ToWorker, [message.buffer]);
@@ -119,13 +119,13 @@ export class WorkerLink implements Link, Leaving {
     }
   }
 
-  /** Ends the link, which cannot go on in this thread. */
+  /** Ends the link, which cannot continue in this thread. */
   #giveUp(why: string): void {
     this.close();
     this.#finish(new FarlightError('DISCONNECTED', `the connection cannot go on here: ${why}`));
   }
 
-  /** A program that writes much at once does not come to its event loop meanwhile. */
+  /** A program that writes much at once does not reach its event loop, so spare memory is fetched here. */
   #takeSpares(): void {
     for (;;) {
       const received = receiveMessageOnPort(this.#spares);
@@ -148,23 +148,23 @@ export class WorkerLink implements Link, Leaving {
   }
 }
 
-/** Links that are open, of which the worker is to tell. */
+/** Open links of the connection thread. */
 const links = new Set<WorkerLink>();
 let worker: Worker | undefined;
-/** Why this thread has stopped it. */
+/** Why this thread stopped the connection thread. */
 let stopped: string | undefined;
 
-/** Ends the thread, and with it all links. */
+/** Ends the connection thread, and all its links. */
 function stop(why: string): void {
   stopped = why;
   void worker?.terminate();
 }
 
-/** The thread that has this process's connections. It does not keep the process alive: the links' ports do. */
+/** The connection thread of this process. It does not keep the process alive; the ports of links do. */
 function connections(program: URL): Worker {
   if (worker) return worker;
   const { NODE_OPTIONS: _, ...env } = process.env;
-  // None of the program's own options: what is preloaded there (this package, above all) is not for the worker.
+  // Without the program's options: it must not preload the program's modules, and above all not this package.
   const started = new Worker(program, {
     name: 'farlight',
     execArgv: [],

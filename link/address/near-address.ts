@@ -2,21 +2,20 @@ import { lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { listenersNaming } from './socket-table.js';
 
-/** Memory of the machine, in which sockets may lie too; one of a container or another machine is another. */
+/** A folder in the machine's memory. Containers and other machines have another one. */
 const BASE = '/dev/shm';
 
 /**
- * Where a host that listens on a loopback address is to be met without a network: a unix socket in a folder that its
- * user alone may enter. Named by that address and by the network that it is an address of, since containers on one
- * machine each have their own 127.0.0.1; and by the system's number of the socket that listens there, which no other
- * ever has. So the name is the host's for as long as the host listens, and who listens there next has another.
+ * The unix socket of a host that listens on a loopback address. It is in a folder that only its user can enter. Its name
+ * holds the address, the network namespace (each container has its own 127.0.0.1), and the inode of the listening socket,
+ * which no other socket ever has. So the name belongs to the host while it listens, and the next listener has another.
  */
 export interface NearAddress {
   readonly folder: string;
   readonly path: string;
 }
 
-/** Undefined where nobody listens at that address, or the system does not tell: any other than Linux. */
+/** Undefined if nobody listens at that address, or on a system other than Linux. */
 export function nearAddress(host: string, port: number): NearAddress | undefined {
   const folder = nearFolder();
   const network = networkName();
@@ -26,8 +25,8 @@ export function nearAddress(host: string, port: number): NearAddress | undefined
 }
 
 /**
- * Where a host of this user listens that is on this machine and at this loopback address; undefined where none does, or
- * it cannot be known that it is this user's.
+ * The unix socket of this user's host at a loopback address. Undefined if there is none, or if its user cannot be
+ * determined.
  */
 export function findNear(host: string, port: number): string | undefined {
   const folder = nearFolder();
@@ -39,13 +38,13 @@ export function findNear(host: string, port: number): string | undefined {
   return undefined;
 }
 
-/** Whether a folder is this user's, and nobody else may look into it. */
+/** Whether a folder belongs to this user, and nobody else can enter it. */
 export function isPrivate(folder: string): boolean {
   const stats = lstatSync(folder, { throwIfNoEntry: false });
   return stats?.isDirectory() === true && stats.uid === process.geteuid?.() && (stats.mode & 0o077) === 0;
 }
 
-/** Whether a host can be met in memory on this system at all: on Linux. */
+/** Whether this system can have such unix sockets: Linux can. */
 export function hasNear(): boolean {
   return networkName() !== undefined && lstatSync(BASE, { throwIfNoEntry: false })?.isDirectory() === true;
 }
@@ -55,7 +54,7 @@ function nearFolder(): string | undefined {
   return uid === undefined ? undefined : join(BASE, `farlight-${uid}`);
 }
 
-/** The system's number of the one socket of this network that listens at an address. */
+/** The inode of the only socket of this network namespace that listens at an address. */
 function listenerAt(host: string, port: number): number | undefined {
   const tables = { tcp: readTable('tcp'), tcp6: readTable('tcp6') };
   const [listener, ...others] = listenersNaming(tables, { address: host, port });
@@ -70,7 +69,7 @@ function readTable(name: string): string {
   }
 }
 
-/** What tells the network of this process from others of the machine. */
+/** Identifies this process's network namespace. */
 function networkName(): string | undefined {
   try {
     return /\d+/.exec(readlinkSync('/proc/self/ns/net'))?.[0];

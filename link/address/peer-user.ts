@@ -4,18 +4,18 @@ import type { Socket } from 'node:net';
 import { native } from '../machine/globals.js';
 import { type End, listenerAt, type SocketTables, socketOf } from './socket-table.js';
 
-/** How often the tables are read before what they lack is not there: a row may be passed over while others go. */
+/** A row may be missing from one reading of the tables while others are removed, so they are read this often. */
 const READINGS = 2;
 
-/** The user of this process; undefined on Windows, which has no such numbers. */
+/** The user of this process. Undefined on Windows, which has no user numbers. */
 export const ownUser: number | undefined = process.geteuid?.();
 
-/** Whether it can be known at all on this system which user's process has the other end of a connection. */
+/** Whether this system can tell which user's process has the other end of a connection. */
 export const knowsUsers: boolean = process.platform === 'linux' && ownUser !== undefined;
 
 /**
- * Which user's process, on this machine, has connected to us. Undefined where that cannot be told: its process has
- * gone already, or it is in another network, or nothing tells.
+ * The user whose process on this machine has connected to us. Undefined if that is unknown: the process has ended, or it
+ * is in another network namespace, or the system does not tell.
  */
 export async function userBehind(socket: Socket): Promise<number | undefined> {
   const ends = endsOf(socket);
@@ -29,8 +29,8 @@ export async function userBehind(socket: Socket): Promise<number | undefined> {
 }
 
 /**
- * Which user's process takes what we send on a connection that we made. `elsewhere` where no process of this network
- * does: something leads it away, which root alone can have set up. Undefined where it cannot be told.
+ * The user whose process receives our bytes on a connection that we made. `elsewhere` if no process of this network
+ * namespace does: then something leads the connection away, which only root can set up. Undefined if that is unknown.
  */
 export async function userAhead(socket: Socket): Promise<number | 'elsewhere' | undefined> {
   const ends = endsOf(socket);
@@ -57,14 +57,14 @@ function endsOf({ localAddress, localPort, remoteAddress, remotePort }: Socket) 
 }
 
 /**
- * The tables of this process's network. Reading takes the system milliseconds, so those who ask at once share one
- * reading: the next that begins, since one that has begun may have passed over the place where they are.
+ * Reads the socket tables of this process's network namespace. A reading takes milliseconds, so concurrent requests share
+ * one. They share the next one to begin: a reading in progress may already have passed their row.
  */
 class TableReader {
   #running: Promise<SocketTables | undefined> | undefined;
   #next: Promise<SocketTables | undefined> | undefined;
 
-  /** Undefined where they cannot be read. */
+  /** Undefined if the tables cannot be read. */
   read(): Promise<SocketTables | undefined> {
     this.#next ??= (this.#running ?? native.Promise.resolve(undefined)).then(() => this.#begin());
     return this.#next;
@@ -83,7 +83,7 @@ async function readTables(): Promise<SocketTables | undefined> {
   try {
     const [tcp, tcp6] = await native.Promise.all([
       readFile('/proc/net/tcp', 'latin1'),
-      // A machine without IPv6 has none.
+      // A machine without IPv6 has no such table.
       readFile('/proc/net/tcp6', 'latin1').catch(() => ''),
     ]);
     return { tcp, tcp6 };
@@ -92,7 +92,7 @@ async function readTables(): Promise<SocketTables | undefined> {
   }
 }
 
-/** One number stands for all users that have none in a container; whose that is nobody can tell. */
+/** In a container one number stands for all users without a number there. So that number identifies nobody. */
 function known(uid: number | undefined): number | undefined {
   return uid === standIn() ? undefined : uid;
 }
@@ -104,7 +104,7 @@ function standIn(): number | undefined {
   return standInRead.uid;
 }
 
-/** Undefined where every user has a number. */
+/** Undefined if every user has a number. */
 function readStandIn(): number | undefined {
   try {
     const map = readFileSync('/proc/self/uid_map', 'latin1').trim().split(/\s+/).map(Number);

@@ -1,21 +1,21 @@
 import { lstatSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-/** What is on the way to a unix socket that another user may have put there. */
+/** A file or folder on the path of a unix socket that an untrusted user may control. */
 export interface StrangeFile {
   readonly path: string;
-  /** Whose it is; undefined for a folder in which several users may put things. */
+  /** Its owner. Undefined for a folder in which several users can make files. */
   readonly uid: number | undefined;
 }
 
-/** As many as Linux follows. */
+/** Linux follows as many. */
 const MOST_LINKS = 40;
 const STICKY = 0o1000;
 
 /**
- * What of a path is in the hands of a user who is not trusted: the socket itself, a link or a folder on the way to it,
- * or a folder in which others may put something else in its place. Undefined where nothing is, or where the path leads
- * nowhere. What was found to be in order nobody else can change afterwards.
+ * Finds a part of a path that an untrusted user controls: the socket, a link or folder on the way to it, or a folder in
+ * which others can replace files. Undefined if there is none, or if the path leads nowhere. After a result of undefined
+ * nobody else can change the path.
  */
 export function strangeFile(path: string, isTrusted: (uid: number) => boolean): StrangeFile | undefined {
   const todo = parts(path);
@@ -38,7 +38,7 @@ export function strangeFile(path: string, isTrusted: (uid: number) => boolean): 
   }
 }
 
-/** Whether others than its owner may replace what is in a folder. A group that is this user's own counts as the user. */
+/** Whether users other than its owner can replace files in a folder. This user's own group counts as the user. */
 function isOpen({ mode, gid }: Stats): boolean {
   if (mode & STICKY) return false;
   const isOwn = gid === 0 || gid === process.getegid?.();

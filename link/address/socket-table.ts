@@ -1,13 +1,13 @@
 import { endianness } from 'node:os';
 import { ipBytes } from './ip-bytes.js';
 
-/** One end of a TCP connection, or where somebody listens. */
+/** One end of a TCP connection, or the address of a listening socket. */
 export interface End {
   readonly address: string;
   readonly port: number;
 }
 
-/** The TCP sockets of a network, as Linux lists them: the texts of /proc/net/tcp and /proc/net/tcp6. */
+/** The TCP sockets of a network namespace, as Linux lists them: the texts of /proc/net/tcp and /proc/net/tcp6. */
 export interface SocketTables {
   readonly tcp: string;
   readonly tcp6: string;
@@ -16,23 +16,23 @@ export interface SocketTables {
 /** A socket in the tables. */
 export interface SocketEntry {
   /**
-   * Whose process has it. Undefined where none has: nobody has accepted it yet, or its process has closed it. The
-   * tables show those as root's.
+   * The user of its process. Undefined if it has no process: it is not accepted yet, or its process has closed it. The
+   * tables show such sockets as root's.
    */
   readonly uid: number | undefined;
-  /** The system's number of it, which no other socket ever has; 0 where no process has it. */
+  /** Its inode, which no other socket ever has. 0 if no process has it. */
   readonly inode: number;
 }
 
 const UID_COLUMN = 7;
 const INODE_COLUMN = 9;
 const LISTENING = '0A';
-/** How each table writes the address of nobody. */
+/** The unspecified address in each table. */
 const ANY = { tcp: '0'.repeat(8), tcp6: '0'.repeat(32) };
-/** What stands before an IPv4 address that a socket for IPv6 has. */
+/** The bytes before an IPv4 address in an IPv6 socket. */
 const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255];
 
-/** The socket at the end `local` of a connection; undefined where the tables have none. */
+/** The socket at the end `local` of a connection. Undefined if the tables have none. */
 export function socketOf(tables: SocketTables, local: End, remote: End): SocketEntry | undefined {
   for (const table of ['tcp', 'tcp6'] as const) {
     const [from, to] = [written(local, table), written(remote, table)];
@@ -42,7 +42,7 @@ export function socketOf(tables: SocketTables, local: End, remote: End): SocketE
   return undefined;
 }
 
-/** The sockets that listen at an address by its name, and not at every address. */
+/** The sockets that listen at this very address, and not at all addresses. */
 export function listenersNaming(tables: SocketTables, at: End): SocketEntry[] {
   return (['tcp', 'tcp6'] as const).flatMap((table) => {
     const named = written(at, table);
@@ -51,8 +51,8 @@ export function listenersNaming(tables: SocketTables, at: End): SocketEntry[] {
 }
 
 /**
- * The socket that takes connections to an address; undefined where the tables have none. Where one names the address
- * and another takes those to every address, the system gives them to the first.
+ * The socket that accepts connections to an address. Undefined if the tables have none. The system prefers a socket with
+ * this very address to one with all addresses.
  */
 export function listenerAt(tables: SocketTables, at: End): SocketEntry | undefined {
   for (const table of ['tcp', 'tcp6'] as const) {
@@ -71,7 +71,7 @@ function listeners(tables: SocketTables, table: keyof SocketTables, where: strin
   return entriesWith(tables[table], `${where} ${ANY[table]}:0000 ${LISTENING}`);
 }
 
-/** The rows with these columns. */
+/** The entries of rows with these columns. */
 function entriesWith(table: string, columns: string): SocketEntry[] {
   const found: SocketEntry[] = [];
   for (let at = table.indexOf(` ${columns} `); at >= 0; at = table.indexOf(` ${columns} `, at + 1)) {
@@ -86,7 +86,7 @@ function entriesWith(table: string, columns: string): SocketEntry[] {
   return found;
 }
 
-/** An end as a table writes it: words of the machine's own byte order. Undefined where the table has no such. */
+/** An end as a table writes it, in words of the machine's byte order. Undefined if the table has no such addresses. */
 function written({ address, port }: End, table: keyof SocketTables): string | undefined {
   const given = ipBytes(address);
   if (!given) return undefined;

@@ -7,35 +7,35 @@ import { Credit } from './credit.js';
 /** A connection that carries a channel's packets to the peer. */
 export interface ChannelConnection {
   /**
-   * Takes a packet; a frame is the body of a `data` packet. Returns false where the channel should wait for `drained`:
-   * then the bytes of a frame are read until that is called.
+   * Takes a packet. A frame is the body of a `data` packet. Returns false if the channel must wait for `drained`; until
+   * that call the connection reads the frame's bytes.
    */
   send(kind: PacketKind, body: Uint8Array): boolean;
   /**
-   * Whether the frame that was sent last lies where the peer takes it from: nobody needs its bytes here any more, and no
-   * other connection goes on behind this one.
+   * Whether the last frame lies in shared memory, from which the peer takes it. Then its bytes are no longer needed here,
+   * and no other connection can continue after this one.
    */
   readonly isPlaced?: boolean;
-  /** Whether long frames do not cross it: nobody measures it by when they are acknowledged. */
+  /** Whether long frames lie in shared memory. Then acknowledgements may be rare: they measure no line. */
   readonly isShared?: boolean;
 }
 
 export interface ChannelEvents {
   /**
-   * A frame of the peer's, once and in order. It is the receiver's; where that returns true it needs the bytes no more, and
-   * their memory may serve again.
+   * A frame of the peer, once and in order. The receiver owns it. If it returns true, it no longer needs the bytes, and
+   * their memory may be used again.
    */
   onFrame(frame: Uint8Array): unknown;
   /**
-   * The peer has taken frames of so many bytes: these, whose memory nobody reads any more, and others. Some were
-   * placed; and a peer may say that it has taken what still waits to be written.
+   * The peer has acknowledged this many bytes of frames. Nobody reads the memory of the given frames any more. Others are
+   * not given: placed frames, and frames that a peer acknowledges before they are written.
    */
   onTaken?: ((bytes: number, frames: readonly Uint8Array[]) => void) | undefined;
-  /** There is room again after `send` has returned false. */
+  /** There is room again, after `send` returned false. */
   onRoom?: (() => void) | undefined;
 }
 
-/** A frame whose bytes nobody needs here any more, and which the peer has not taken. */
+/** Stands for a frame that is placed, and not acknowledged. */
 class Placed {
   readonly length: number;
 
@@ -44,61 +44,61 @@ class Placed {
   }
 }
 
-/** The bytes that a channel counts with; a test has smaller ones. */
+/** The limits of a channel, in bytes. Tests have smaller ones. */
 export interface ChannelBounds {
-  /** At most so many bytes are under way to the peer, until `windowBytes` says otherwise. */
+  /** The most bytes under way to the peer, until `windowBytes` is set. */
   windowBytes: number;
-  /** Who makes frames is to wait at so many bytes. Default: CREDIT_BYTES. */
+  /** The limit of the sender's credit. Default: CREDIT_BYTES. */
   creditBytes?: number | undefined;
-  /** At most so many bytes of the peer's wait here. Default: as many as are under way to it. */
+  /** The most bytes of the peer that wait here. Default: `windowBytes`. */
   waitingBytes?: number;
-  /** The peer is told how much was taken when it was so much. */
+  /** An acknowledgement is sent after this many bytes. */
   ackBytes: number;
 }
 
 const BOUNDS = { windowBytes: LIMITS.windowBytes, ackBytes: 64 << 10 } as const satisfies ChannelBounds;
 
 /**
- * The bounds of an end that takes at most `waitingBytes` of its peer's before they are executed, and has at most
- * `creditBytes` of its own wait for the peer.
+ * The bounds of an end that accepts at most `waitingBytes` before they are executed, and keeps about `creditBytes` for its
+ * peer.
  */
 export function boundsOf(waitingBytes: number, creditBytes?: number): ChannelBounds {
   return { ...BOUNDS, waitingBytes, creditBytes };
 }
 
 /**
- * One end of a session's conversation: delivers frames whole, once and in order, over connections that may
- * come and go. Every frame is kept until the peer says that it has taken it, or its connection has placed it; a new
- * connection goes on with the first that the peer has not. At most a window's bytes are under way, so a peer that takes
- * frames slowly slows this side down, and neither side keeps more than that for the other.
+ * One end of a session. It delivers frames whole, once and in order, over one connection after another. It keeps each
+ * frame until the peer acknowledges it, or its connection has placed it. A new connection continues with the first frame
+ * that the peer has not. At most a window of bytes is under way, so a slow peer slows this side down, and neither side
+ * keeps more for the other.
  *
- * It does no I/O and has no clock: who owns it gives it connections and packets.
+ * It does no I/O and has no clock: its owner gives it connections and packets.
  */
 export class Channel {
   readonly #events: ChannelEvents;
   readonly #bounds: ChannelBounds;
   #connection: ChannelConnection | undefined;
-  /** The connection takes no more until `drained`. */
+  /** The connection takes no frames until `drained`. */
   #full = false;
-  /** Frames that the peer has not taken, from `#first` on; `#next` is the first that is not under way. */
+  /** Frames that the peer has not acknowledged, from number `#first` on. `#next` is the first that is not under way. */
   readonly #kept: (Uint8Array | Placed)[] = [];
   #first = 0;
   #next = 0;
-  /** Of everything kept, and of what was given to this connection. */
+  /** The credit of all kept frames, and of the frames given to this connection. */
   readonly #credit: Credit;
   readonly #window: Credit;
-  /** How many of this side's frames no connection reads any more, since it has written them or is gone. */
+  /** No connection reads the frames before this number any more: they are written, or it is gone. */
   #written = 0;
-  /** How many of the peer's frames were taken, and what it was told of that. */
+  /** How many frames of the peer were taken, and how many of those were acknowledged. */
   #taken = 0;
   #told = 0;
   #untoldBytes = 0;
-  /** While held, frames wait here, and are not taken. */
+  /** While held, arriving frames wait here. */
   #held = false;
   readonly #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
   #whenSent: (() => void) | undefined;
-  /** Frames are being handed on: those that come meanwhile wait for their turn. */
+  /** Frames are being delivered. Those that arrive meanwhile wait. */
   #delivering = false;
   #isDeaf = false;
 
@@ -109,18 +109,18 @@ export class Channel {
     this.#window = new Credit(bounds.windowBytes);
   }
 
-  /** From now on so many bytes may be under way to the peer. */
+  /** Sets how many bytes may be under way to the peer. */
   set windowBytes(bytes: number) {
     this.#window.limit = bytes;
     this.#pump();
   }
 
-  /** The bytes of the frames that the peer has not taken. */
+  /** The bytes of frames that the peer has not acknowledged. */
   get keptBytes(): number {
     return this.#credit.underWay;
   }
 
-  /** How many of the peer's frames were taken. */
+  /** How many frames of the peer were taken. */
   get taken(): number {
     return this.#taken;
   }
@@ -130,27 +130,27 @@ export class Channel {
     return this.#connection !== undefined;
   }
 
-  /** How many of this side's frames the peer has taken, as far as it has said. */
+  /** How many frames the peer has acknowledged. */
   get acknowledged(): number {
     return this.#first;
   }
 
-  /** How many of this side's frames were given to connections: with the one that is being given, its number. */
+  /** How many frames were given to connections. During a `send` this is the number of its frame. */
   get sent(): number {
     return this.#next;
   }
 
-  /** Whether the peer does not know yet of everything that was taken. */
+  /** Whether taken frames are not acknowledged yet. */
   get owesAck(): boolean {
     return this.#taken > this.#told;
   }
 
-  /** Whether who makes frames may go on. */
+  /** Whether a paused sender may resume. */
   get hasRoom(): boolean {
     return this.#credit.hasRoom;
   }
 
-  /** Sends a frame of at least one byte, which is the channel's from now on. Returns false where to wait for `onRoom`. */
+  /** Sends a frame of at least one byte, which the channel owns from now on. Returns false if the sender must wait for `onRoom`. */
   send(frame: Uint8Array): boolean {
     this.#kept.push(frame);
     const more = this.#credit.sent(frame.length);
@@ -158,16 +158,16 @@ export class Channel {
     return more;
   }
 
-  /** Calls back once when every frame has been given to a connection: now, if that is so. */
+  /** Calls back once, when all frames have been given to a connection. That may be now. */
   whenSent(then: () => void): void {
     this.#whenSent = then;
     this.#pump();
   }
 
   /**
-   * Goes on over another connection, to a peer that has taken `peerTook` of this side's frames.
+   * Continues on another connection, to a peer that has taken `peerTook` frames.
    *
-   * @throws ProtocolError on a count that cannot be, or where a frame that the peer has not taken was placed.
+   * @throws ProtocolError if that count is impossible, or if a frame was placed that the peer has not taken.
    */
   attach(connection: ChannelConnection, peerTook: number): void {
     this.#forget(peerTook, this.#first + this.#kept.length);
@@ -184,7 +184,7 @@ export class Channel {
     this.#pump();
   }
 
-  /** The connection is gone. What is taken does not grow until there is another: the peer may be told of it. */
+  /** The connection is gone. No more frames are taken before the next one, whose peer is told their number. */
   detach(): void {
     this.#connection = undefined;
     this.#written = this.#first + this.#kept.length;
@@ -199,9 +199,9 @@ export class Channel {
   }
 
   /**
-   * Takes a packet of the kinds that a channel has; for another kind it returns false.
+   * Takes a packet. Returns false for a kind that does not belong to the channel.
    *
-   * @throws ProtocolError on one that cannot come now.
+   * @throws ProtocolError if the packet is not allowed now.
    */
   receive(kind: number | undefined, body: Uint8Array): boolean {
     if (kind === PACKET.data) {
@@ -224,18 +224,18 @@ export class Channel {
     return true;
   }
 
-  /** While it is held, the channel hands no frame on, and soon the peer sends none. */
+  /** While it is held, the channel delivers no frames, and soon the peer sends none. */
   hold(held: boolean): void {
     this.#held = held;
     if (!held) this.#deliver();
   }
 
-  /** From now on the peer's frames are dropped, and nobody is told of room: what was sent still leaves. */
+  /** From now on the peer's frames are dropped, and `onRoom` is not called. Frames that were sent still leave. */
   deafen(): void {
     this.#isDeaf = true;
   }
 
-  /** Tells the peer what was taken. */
+  /** Acknowledges the frames that were taken. */
   acknowledge(): void {
     if (!this.#connection || !this.owesAck) return;
     this.#told = this.#taken;
@@ -243,7 +243,7 @@ export class Channel {
     this.#connection.send(PACKET.ack, countBody(this.#taken));
   }
 
-  /** What arrived on a connection and was not taken comes again on the next. */
+  /** Frames that were not taken will arrive again on the next connection. */
   #dropWaiting(): void {
     this.#waiting.length = 0;
     this.#waitingBytes = 0;
@@ -269,7 +269,7 @@ export class Channel {
 
   get #ackBytes(): number {
     const { ackBytes, windowBytes, waitingBytes = windowBytes } = this.#bounds;
-    // Long before the peer has to wait, and not for each frame of a long upload.
+    // Long before the peer must wait, but not for each frame of a long upload.
     return this.#connection?.isShared ? Math.max(ackBytes, waitingBytes / 8) : ackBytes;
   }
 
@@ -290,7 +290,7 @@ export class Channel {
       if (!this.#full) this.#written = this.#next;
       if (!connection.isPlaced) continue;
       this.#kept[at] = new Placed(frame.length);
-      // Soon again, while it is still near to the processor.
+      // Use the memory again soon, while it is in the processor's cache.
       spareFrame(frame);
     }
   }
@@ -301,7 +301,7 @@ export class Channel {
     then?.();
   }
 
-  /** The peer has taken `count` frames, which cannot be more than `most`. */
+  /** The peer has taken `count` frames, of `most` at most. */
   #forget(count: number, most: number): void {
     if (count < this.#first || count > most) {
       throw new ProtocolError(`${count} frames were taken of ${this.#first} to ${most}`);

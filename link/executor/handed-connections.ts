@@ -1,31 +1,31 @@
-/** What of a connection is needed here. */
+/** A connection, as far as it is used here. */
 interface Connection {
   destroy(): void;
   once(event: 'close', listener: () => void): unknown;
 }
 
 /**
- * The connections of one session that are on their way to another process. They stay open here too until that process
- * says that it has them. One that is busy says so late, and its client comes again meanwhile: only its newest attempt
- * waits then, so that a session has two connections here at most, however often its client comes.
+ * The connections of one session on their way to another process. They stay open here until that process reports that it
+ * has them. A busy process reports late, and meanwhile its client may connect again and again. Only its newest attempt
+ * waits, so a session has at most two connections here.
  */
 export class HandedConnections<C extends Connection, About> {
   readonly #hand: (connection: C, about: About) => void;
-  /** The oldest first. */
+  /** In their order, the oldest first. */
   readonly #handed: C[] = [];
   #newest: { connection: C; attempt: number; about: About } | undefined;
 
-  /** `hand` is given what was offered when its turn comes, and adds it. */
+  /** `hand` gets an offered connection when its turn comes, and adds it. */
   constructor(hand: (connection: C, about: About) => void) {
     this.#hand = hand;
   }
 
-  /** A connection is handed over now. */
+  /** Adds a connection that is handed over now. */
   add(connection: C): void {
     this.#handed.push(connection);
   }
 
-  /** A connection is to be handed over when those before it were taken, unless a newer attempt comes meanwhile. */
+  /** Offers a connection. It is handed over after the earlier ones were taken, unless a newer attempt comes meanwhile. */
   offer(connection: C, attempt: number, about: About): void {
     if (this.#handed.length === 0) {
       this.#hand(connection, about);
@@ -43,7 +43,7 @@ export class HandedConnections<C extends Connection, About> {
     });
   }
 
-  /** The process has the oldest. */
+  /** The process has taken the oldest connection. */
   taken(): void {
     this.#handed.shift()?.destroy();
     const newest = this.#newest;
@@ -52,7 +52,7 @@ export class HandedConnections<C extends Connection, About> {
     this.#hand(newest.connection, newest.about);
   }
 
-  /** The process is gone. */
+  /** The process is gone. Closes all connections. */
   close(): void {
     for (const connection of this.#handed.splice(0)) connection.destroy();
     this.#newest?.connection.destroy();

@@ -34,6 +34,8 @@ export class GrpcCarrier implements Carrier {
   /** Packets are ignored: the peer broke the protocol, or this side is closing. */
   #isDeaf = false;
   #gone: { why: Error | undefined } | undefined;
+  /** Called when the sent packets have left, or never can. */
+  #left: (() => void) | undefined;
 
   constructor(call: ClientDuplexStream<Buffer, SessionMessage>, options: GrpcCarrierOptions) {
     this.#call = call;
@@ -67,7 +69,8 @@ export class GrpcCarrier implements Carrier {
 
   end(left: () => void = () => {}): void {
     this.#isDeaf = true;
-    this.#call.once('finish', left);
+    this.#left = left;
+    this.#call.once('finish', () => this.#tellLeft());
     this.#call.end();
   }
 
@@ -106,9 +109,15 @@ export class GrpcCarrier implements Carrier {
       );
   }
 
+  #tellLeft(): void {
+    this.#left?.();
+    this.#left = undefined;
+  }
+
   #finish(why: Error | undefined): void {
     if (this.#gone) return;
     this.#gone = { why };
+    this.#tellLeft();
     this.#options.close();
     this.#events?.onGone(why);
   }

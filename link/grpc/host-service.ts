@@ -10,9 +10,9 @@ import type { SessionMessage } from './session-messages.js';
 
 /** The most bytes that Echo takes, or sends back. */
 export const ECHO_LIMIT: number = 8 << 20;
-/** gRPC's limit on a message of a session: a frame, and room for what is around it. */
+/** gRPC's limit for a session's message: a frame, with room for its wrapping. */
 export const MESSAGE_LIMIT: number = LIMITS.frameBytes + 1024;
-/** gRPC's limit on an echo: its bytes, and room for what is around them. */
+/** gRPC's limit for an echo: its bytes, with room for their wrapping. */
 export const ECHO_MESSAGE_LIMIT: number = ECHO_LIMIT + 1024;
 
 export interface EchoRequest {

@@ -11,11 +11,11 @@ import {
 
 /**
  * A ClientMessage or a HostMessage of proto/farlight.proto, as @grpc/proto-loader reads and writes it: `message` names
- * the member that is there. The values have the types of the .proto file; what they say is the peer's word.
+ * the member that is present. The values have the types of the .proto file, and are not checked further.
  */
 export type SessionMessage = { message?: string } & Record<string, unknown>;
 
-/** The packet for each member of a message. The packets that are missing here never leave a machine. */
+/** The packet for each member of a message. Packets without a member never leave a machine. */
 const KINDS = {
   hello: PACKET.hello,
   resume: PACKET.resume,
@@ -36,13 +36,13 @@ const MEMBERS = Object.fromEntries(Object.entries(KINDS).map(([member, kind]) =>
   Record<number, Member>
 >;
 
-/** In front of a packed frame's bytes in its packet: the length of the frame. */
+/** The bytes before a packed frame in its packet: the length of the frame. */
 const LENGTH_BYTES = 4;
 
 /**
  * The message for a packet. Its frame is a view of the packet's bytes.
  *
- * @throws ProtocolError where the packet is of a kind that never leaves a machine, or its body is not of its kind.
+ * @throws ProtocolError if packets of this kind never leave a machine, or if the body does not fit the kind.
  */
 export function messageOf(kind: number | undefined, body: Uint8Array): SessionMessage {
   const member = MEMBERS[kind ?? -1];
@@ -82,7 +82,7 @@ function readValue(member: Member, body: Uint8Array): unknown {
  * The packet for a message. Its body may be a view of the message's bytes.
  *
  * @param token is put into a hello or a resume: a message has none, since gRPC carries it as metadata.
- * @throws ProtocolError where the message has no member that is known.
+ * @throws ProtocolError if the message has no known member.
  */
 export function packetOf(message: SessionMessage, token?: string): { kind: PacketKind; body: Uint8Array } {
   const member = message.message as Member;
@@ -119,7 +119,7 @@ function bodyOf(member: Member, value: unknown, token: string | undefined): Uint
   }
 }
 
-/** Without the members that the sender left out: gRPC reads them as null, as '' or, where they stand for bytes, as 0. */
+/** Removes the members that the sender left out: gRPC reads them as null, '' or 0. */
 function present(value: object): object {
   const left = ([name, each]: [string, unknown]) =>
     each !== null && !(name === 'key' && each === '') && !(name === 'windowBytes' && each === 0);

@@ -17,34 +17,34 @@ import { LIMITS, WINDOW_FRAMES } from '../../proto/wire/limits.js';
 import { frameMemory } from '../../proto/wire/memory.js';
 import { wallClock } from '../machine/clock.js';
 
-/** Where files are memory that all processes of a machine share. Linux has it, and no other system by this name. */
+/** A folder whose files are memory that a machine's processes share. Only Linux has it under this name. */
 const FOLDER = '/dev/shm';
 const NAME = /^farlight-[0-9a-f]{32}$/;
-/** How many frames may lie in the file each way, of any length. */
+/** How many frames the file holds in each direction. */
 const SLOTS = WINDOW_FRAMES;
 const WAY_BYTES = SLOTS * LIMITS.frameBytes;
 const FILE_BYTES = 2 * WAY_BYTES;
-/** A name that is older than this, in milliseconds, is one that nobody waits for. */
+/** Nobody waits for a file with a name that is older than this, in milliseconds. */
 const LEFT_MS = 60_000;
-/** Nothing that another user could have put there, and nothing that waits to be opened. */
+/** Follow no link that another user made, and do not wait for a pipe. */
 const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * A file in the machine's memory that both ends of a connection have open, where they are processes of one user on
- * one machine: frames lie in it, and the connection carries only where. What two processes hand each other so is
- * copied twice, by the system's `write` and `read`, and does not pass through the network's code. Nobody maps it:
- * what a peer changes or cuts off while it is read is a wrong frame or none, and no fault.
+ * A file in the machine's memory that both ends of a connection have open. They are processes of one user on one machine.
+ * Frames lie in the file, and the connection carries only their places. So the system copies frames twice, by `write` and
+ * `read`, without its network code. Nobody maps the file: if a peer changes or shortens it during a read, the result is a
+ * wrong frame or none, and no crash.
  *
- * Who makes it sends in its first half, who opens it in the second. A slot is its sender's until it places a frame
- * there, and again when the peer has acknowledged that.
+ * The maker sends in the first half, and the opener in the second. A sender owns a slot until it places a frame there, and
+ * again after the peer has acknowledged that frame.
  */
 export class SharedFile {
   readonly name: string;
   #fd: number | undefined;
-  /** Where what this side sends begins, and what it receives. */
+  /** Where the frames of this side begin, and those of the peer. */
   readonly #out: number;
   readonly #in: number;
-  /** The numbers of the frames that lie in the slots; 0 where a slot is free. */
+  /** For each slot the number of its frame, or 0 if it is free. */
   readonly #placed: number[] = new Array(SLOTS).fill(0);
   #broken = false;
 
@@ -55,7 +55,7 @@ export class SharedFile {
     this.#in = isMaker ? WAY_BYTES : 0;
   }
 
-  /** Makes one; undefined where there is no such memory. `forget` its name as soon as the peer has it open. */
+  /** Makes a file. Undefined if the system has no such memory. Call `forget` as soon as the peer has it open. */
   static make(): SharedFile | undefined {
     sweep();
     const name = `farlight-${randomBytes(16).toString('hex')}`;
@@ -63,7 +63,7 @@ export class SharedFile {
     if (fd === undefined) return undefined;
     const file = new SharedFile(name, fd, true);
     try {
-      // Takes no memory before something lies in it.
+      // This takes no memory until frames lie there.
       ftruncateSync(fd, FILE_BYTES);
       return file;
     } catch {
@@ -73,7 +73,7 @@ export class SharedFile {
     }
   }
 
-  /** Opens the peer's; undefined where it is not to be had: on another machine, or another user's. */
+  /** Opens the peer's file. Undefined if it is not on this machine, or not this user's. */
   static open(name: string): SharedFile | undefined {
     if (!NAME.test(name)) return undefined;
     const fd = opened(name);
@@ -83,17 +83,17 @@ export class SharedFile {
     return undefined;
   }
 
-  /** No frame can be placed before one is released. */
+  /** Whether all slots are taken. */
   get full(): boolean {
     return !this.#broken && !this.#placed.includes(0);
   }
 
   /**
-   * Places a frame, the sender's `number`th, numbered from 1. Returns its slot; undefined where it has to go another
-   * way: there is no slot free, or the machine's memory is used up.
+   * Places the frame with this number; numbers start at 1. Returns its slot. Undefined if no slot is free, or the machine
+   * has no more memory; then the frame must travel on the connection.
    */
   place(frame: Uint8Array, number: number): number | undefined {
-    // The lowest: what was used last is nearest to the processor.
+    // The lowest slot: it was used last, and is in the processor's cache.
     const slot = this.#placed.indexOf(0);
     if (slot < 0 || this.#broken || this.#fd === undefined) return undefined;
     try {
@@ -107,7 +107,7 @@ export class SharedFile {
     return slot;
   }
 
-  /** The peer has taken the frames up to the `number`th. Returns whether it was full, and no longer is. */
+  /** The peer has taken the frames up to this number. Returns whether the file was full and no longer is. */
   release(number: number): boolean {
     const { full } = this;
     for (const [slot, placed] of this.#placed.entries()) if (placed <= number) this.#placed[slot] = 0;
@@ -115,9 +115,9 @@ export class SharedFile {
   }
 
   /**
-   * A copy of the frame that the peer has placed.
+   * Copies the frame that the peer has placed.
    *
-   * @throws ProtocolError where there is none of that length.
+   * @throws ProtocolError if the slot has no frame of that length.
    */
   take(slot: number, length: number): Uint8Array {
     const isPlace = slot < SLOTS && length > 0 && length <= LIMITS.frameBytes && this.#fd !== undefined;
@@ -135,12 +135,12 @@ export class SharedFile {
     }
   }
 
-  /** Takes its name away, so that it ends with the last process that has it open. */
+  /** Removes the file's name. The file then ends with the last process that has it open. */
   forget(): void {
     try {
       unlinkSync(join(FOLDER, this.name));
     } catch {
-      // It had been already.
+      // The name was removed before.
     }
   }
 
@@ -150,7 +150,7 @@ export class SharedFile {
   }
 }
 
-/** The descriptor of such a file; undefined where it cannot be had. */
+/** Opens a file by its name. Undefined if that fails. */
 function opened(name: string, flags = 0): number | undefined {
   try {
     return openSync(join(FOLDER, name), FLAGS | flags, 0o600);
@@ -159,7 +159,7 @@ function opened(name: string, flags = 0): number | undefined {
   }
 }
 
-/** The names in the folder; none where it cannot be looked through, which is no reason to have no file in it. */
+/** The names in the folder. Empty if the folder cannot be read; a file can be made there in any case. */
 function names(): string[] {
   try {
     return readdirSync(FOLDER).filter((each) => NAME.test(each));
@@ -168,19 +168,19 @@ function names(): string[] {
   }
 }
 
-/** Takes away what programs have left that ended before their host had answered: a name, and no memory. */
+/** Removes the files of programs that ended before their host replied. They take a name, and no memory. */
 function sweep(): void {
   for (const name of names()) {
     const path = join(FOLDER, name);
     try {
       if (wallClock() - statSync(path).mtimeMs > LEFT_MS) unlinkSync(path);
     } catch {
-      // It is another user's, or another program was faster.
+      // It belongs to another user, or another program removed it first.
     }
   }
 }
 
-/** Whether only this user can have made it, as `make` does. */
+/** Whether `make` of this user can have made the file, and nobody else. */
 function isOurs(fd: number): boolean {
   try {
     const stats = fstatSync(fd);

@@ -2,27 +2,27 @@ import { availableParallelism } from 'node:os';
 import { monotonicNow, setImmediate } from '../machine/clock.js';
 
 export interface VigilOptions {
-  /** Milliseconds of any steady clock. */
+  /** Returns the milliseconds of a monotonic clock. */
   now?(): number;
-  /** Calls back when the event loop has looked once for what has come. */
+  /** Calls back after the event loop has read its connections once. */
   soon?(look: () => void): void;
-  /** How many threads the machine runs at once. */
+  /** How many threads the machine can run at once. */
   cores?: number;
 }
 
-/** The longest that a thread stays awake for an answer, in milliseconds. */
+/** How long a thread stays awake for a reply, in milliseconds. */
 const QUICK_MS = 0.2;
 /**
- * How many more answers have come within that before it does: some do by chance, while V8 still needs the cores. One
- * that took longer counts as so many, and more than twice the number are not counted.
+ * A thread stays awake only after this many more quick replies than slow ones: some are quick by chance, while V8 still
+ * needs the cores to compile. A slow reply counts as SLOW_WEIGHT quick ones. The count ends at twice this number.
  */
 const ENOUGH = 32;
 const SLOW_WEIGHT = 8;
 
 /**
- * Keeps this thread's event loop awake for an answer of a process on this machine that will most likely be there in a
- * moment, because those before were. To put a thread to sleep and to wake it again, which is the sender's work, takes
- * as long as all else that a short round trip does. Answers that take longer are waited for asleep, as ever.
+ * Keeps this thread's event loop awake for a reply from a process of this machine, if earlier replies were quick. To put a
+ * thread to sleep and wake it takes as long as everything else in a short round trip. For slower replies the thread sleeps
+ * as usual.
  */
 export class Vigil {
   readonly #now: () => number;
@@ -30,18 +30,18 @@ export class Vigil {
   readonly #isPossible: boolean;
   #askedAt = Number.NEGATIVE_INFINITY;
   #isWaiting = false;
-  /** How many more answers came within the time that is worth it than did not. */
+  /** How many more replies were quick than slow. */
   #quick = 0;
   #isAwake = false;
 
   constructor({ now = monotonicNow, soon = setImmediate, cores }: VigilOptions = {}) {
     this.#now = now;
     this.#soon = soon;
-    // With one core it would be the peer's time.
+    // With one core, staying awake would take the peer's time.
     this.#isPossible = (cores ?? availableParallelism()) > 1;
   }
 
-  /** Something was sent that the peer will answer. */
+  /** A packet was sent that the peer will reply to. */
   asked(): void {
     if (!this.#isPossible) return;
     this.#askedAt = this.#now();
@@ -51,7 +51,7 @@ export class Vigil {
     this.#soon(this.#look);
   }
 
-  /** Something came from the peer. */
+  /** A packet came from the peer. */
   answered(): void {
     if (!this.#isWaiting) return;
     this.#isWaiting = false;

@@ -5,12 +5,12 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * What both peers send first on each connection, so that a port can tell a session from HTTP/2 (which begins
- * with `PRI * HTTP/2.0`), and a client a host from any other server.
+ * The first bytes of both peers on a connection. With them a port can tell a session from HTTP/2 (which begins with
+ * `PRI * HTTP/2.0`), and a client can tell a host from another server.
  */
 export const PREFACE: Uint8Array = encoder.encode('FARLIGHT');
 
-/** What a packet is: its first byte. Those that carry an object carry it as JSON. */
+/** The kinds of packets, which are their first byte. Objects travel as JSON. */
 export const PACKET = {
   /** A frame of a batch. Frames are numbered from 1 on in each direction, by their order alone. */
   data: 0,

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
-import { networkHost } from '#farlight/client/transport/open.js';
+import { networkHost } from '#farlight/client/transport/network-host.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';
@@ -74,7 +74,7 @@ it.each(['gpu.example:0', 'https://gpu.example', 'a b', 'token@gpu.example'])(
   async (behindProxy) => {
     await expect(
       Daemon.start({ listen: '127.0.0.1:0', behindProxy, executorEntry: FAKE_EXECUTOR }),
-    ).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/write its HOST:PORT/) });
+    ).rejects.toMatchObject({ code: 'BAD_OPTION', message: expect.stringMatching(/write HOST:PORT/) });
   },
 );
 

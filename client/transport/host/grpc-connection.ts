@@ -7,7 +7,7 @@ import type { HostAddress } from './host-address.js';
 import { refusedCertificate } from './socket-errors.js';
 import { secure, type VerifyOptions, verifyLocal } from './verify-peer.js';
 
-/** A connection that nobody shares, to the address itself: gRPC tries nothing again and looks nothing up. */
+/** A connection of its own, to the address itself: gRPC retries nothing, and looks nothing up. */
 const OWN_CONNECTION: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
   'grpc.enable_retries': 0,
@@ -16,13 +16,13 @@ const OWN_CONNECTION: ChannelOptions = {
 };
 
 /**
- * A gRPC connection to a host, which nobody shares. gRPC's own credentials cannot pin a certificate that nobody signed,
- * nor do they look whose program listens on this machine. So the peer is verified by us, and gRPC gets the socket when
- * that is done: no call, and no token, is sent before.
+ * A gRPC connection to a host, for one user of this object. gRPC's own credentials can neither pin a self-signed
+ * certificate, nor check whose program listens on this machine. So Farlight verifies the peer, and gRPC gets the socket
+ * after that: no call and no token is sent before.
  */
 export class GrpcConnection {
   readonly client: Client;
-  /** What shows the host who we are, with each call. In plaintext nobody is told. */
+  /** Proves to the host who we are, with each call. Empty in plaintext. */
   readonly metadata: Metadata;
   #refusal: FarlightError | undefined;
   #socket: Socket | undefined;
@@ -38,16 +38,16 @@ export class GrpcConnection {
     if (scheme === 'grpcs' && token !== undefined) this.metadata.set('authorization', `Bearer ${token}`);
   }
 
-  /** Why no connection is had that may be used; undefined where gRPC knows as much. */
+  /** Why the peer may not be used; gRPC passes on less. Undefined if nothing was refused. */
   get refusal(): FarlightError | undefined {
     return this.#refusal;
   }
 
-  /** Closes the connection. A call that is cancelled before says so to the host. */
+  /** Closes the connection. The host still learns of calls that were cancelled before. */
   close(): void {
     this.client.close();
     this.#isClosed = true;
-    // gRPC waits until a peer has taken what it was sent, for ever if it takes nothing. The last words leave first.
+    // gRPC would wait for a peer that reads nothing, for ever. The cancellation leaves before this.
     setImmediate(() => this.#socket?.destroy());
   }
 
@@ -76,7 +76,7 @@ export class GrpcConnection {
 
   async #secure(socket: Socket, address: HostAddress, verify: VerifyOptions): Promise<Socket> {
     const secured = await secure(socket, address, verify);
-    // In TLS 1.3 the host says only afterwards that it does not take our certificate.
+    // In TLS 1.3 a host rejects our certificate only after the handshake.
     secured.on('error', (error) => {
       this.#refusal = refusedCertificate(address, error) ?? this.#refusal;
     });

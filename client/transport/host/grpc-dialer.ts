@@ -17,23 +17,23 @@ import type { HostAddress } from './host-address.js';
 const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT,
   'grpc.max_send_message_length': MESSAGE_LIMIT,
-  // What the channel lets be under way, the line is to carry in one round trip.
+  // The channel's window must fit into HTTP/2's.
   'grpc-node.flow_control_window': LIMITS.windowBytes,
 };
 
-/** How long a host of another version may take to say so, in milliseconds. */
+/** How long a host of another version may take to describe itself, in milliseconds. */
 const DESCRIBE_MS = 5000;
 
 /**
- * A connection of a session to a host across the network: one call of `farlight.v1.Sessions/Open` on a connection of
- * its own. It is there at once; where the host cannot be reached, or is not to be trusted, the stream fails with the
- * reason. The token leaves when the host's key was verified, and never in plaintext.
+ * A session's connection to a host across the network: one call of `farlight.v1.Sessions/Open` on a connection of its own.
+ * The carrier exists at once. If the host cannot be reached or trusted, it ends with the reason. The token is sent after
+ * the host's key was verified, and never in plaintext.
  */
 export function openGrpcCarrier(
   address: HostAddress,
   options: { timeoutMs: number; certificate: ClientCertificate | undefined; session: string },
 ): GrpcCarrier {
-  // One for each attempt: gRPC would wait ever longer before it connects again.
+  // A new one for each attempt: gRPC would wait longer and longer before it connects again.
   const connection = new GrpcConnection(address, { ...options, channel: CHANNEL_OPTIONS });
   const { client, metadata } = connection;
   metadata.set(SESSION_KEY, options.session);
@@ -49,7 +49,7 @@ export function openGrpcCarrier(
     explain: async (error) => {
       const failure = error as ServiceError;
       if (connection.refusal) return connection.refusal;
-      // Why a peer hung up is asked when it does so again.
+      // Find the reason only if the peer hangs up again.
       if (hasHungUp(failure)) return failure;
       const isOlder = failure.code === grpc().status.UNIMPLEMENTED;
       const older = isOlder ? await describeHost(client, metadata) : undefined;
@@ -58,7 +58,7 @@ export function openGrpcCarrier(
   });
 }
 
-/** What a host says of itself that has no sessions over gRPC; undefined where it is no host. */
+/** Describes a host that has no sessions over gRPC. Undefined if it is no host. */
 function describeHost(client: Client, metadata: Metadata): Promise<HostDescription | undefined> {
   const { path, requestSerialize, responseDeserialize } = hostService().Describe;
   const options = { deadline: wallClock() + DESCRIBE_MS };

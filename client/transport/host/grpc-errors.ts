@@ -7,26 +7,26 @@ import { FarlightError } from '../../../proto/errors.js';
 import type { HostAddress } from './host-address.js';
 import { hungUp, noHost, speaksTls, unreachable } from './socket-errors.js';
 
-/** What gRPC says of a server that answers in another protocol, or in HTTP/2 without gRPC. */
+/** gRPC's words for a server with another protocol, or with HTTP/2 and no gRPC. */
 const NOT_GRPC = /Protocol error|Parse Error|HTTP|without gRPC status/i;
 
-/** What gRPC says where the peer closed the connection before it answered. */
+/** gRPC's words if the peer closed the connection before it replied. */
 const HUNG_UP = /ECONNRESET|Connection dropped|Failed to connect\b|GOAWAY|Stream refused|Call cancelled/i;
 
-/** What gRPC says of an answer of HTTP alone, as a proxy gives it. */
+/** gRPC's words for a plain HTTP response, as a proxy sends it. */
 const HTTP_STATUS = /HTTP status code (\d+)/;
-/** The statuses (RFC 9110) with which a proxy says that its server is not to be had now. */
+/** The statuses (RFC 9110) of a proxy that cannot reach its server now. */
 const AWAY = [429, 502, 503, 504];
 const REFUSED = [401, 403];
 
 const UNKNOWN_NAME = /^Name resolution failed/;
 
-/** Whether the peer closed the connection before it answered. */
+/** Whether the peer closed the connection before it replied. */
 export function hasHungUp({ details }: Pick<ServiceError, 'details'>): boolean {
   return HUNG_UP.test(details);
 }
 
-/** Why a call to a host failed, as gRPC says it. */
+/** Explains gRPC's status of a failed call. */
 export async function explainStatus(
   address: HostAddress,
   { code, details }: Pick<ServiceError, 'code' | 'details'>,
@@ -44,7 +44,7 @@ function reasonOf(details: string): string {
   return /\b(E[A-Z]{4,})\b/.exec(details)?.[1] ?? details;
 }
 
-/** Whether what answered is some other server: it lacks the service, or what it says is not gRPC. */
+/** Whether another server replied: it lacks the service, or does not speak gRPC. */
 function isForeign(code: status, details: string): boolean {
   const { UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL } = grpc().status;
   return [UNIMPLEMENTED, RESOURCE_EXHAUSTED, INTERNAL].includes(code) || NOT_GRPC.test(details);
@@ -63,12 +63,12 @@ function explainProxy(address: HostAddress, status: number): FarlightError {
   return noHost(address);
 }
 
-/** How long the other end may take to show that it speaks TLS, in milliseconds. */
+/** How long the peer may take for a TLS handshake, in milliseconds. */
 const PROBE_TIMEOUT_MS = 2000;
 
 /**
- * Why a peer hung up, or answered nonsense, before it said anything of the protocol. A TLS server that hears plaintext
- * says nothing that could be told from a crash; so it is asked once more, in TLS, and told nothing.
+ * Explains why a peer hung up, or sent nonsense, before any sign of the protocol. A TLS server that gets plaintext behaves
+ * like one that crashes. So this tries one TLS handshake, and sends nothing else.
  */
 export async function explainHangUp(
   address: HostAddress,
@@ -80,7 +80,7 @@ export async function explainHangUp(
 
 function answersInTls({ host, port }: HostAddress, timeoutMs: number): Promise<boolean> {
   return new native.Promise((resolve) => {
-    // Whom it would have to be is unknown here, and nothing is sent.
+    // The right key is unknown here, and nothing is sent.
     const probe = connectTls({ host, port, rejectUnauthorized: false });
     const settle = (answered: boolean) => {
       clearTimeout(timer);

@@ -10,25 +10,25 @@ import type { HostAddress } from './host-address.js';
 import * as explain from './socket-errors.js';
 
 export interface VerifyOptions {
-  /** How long each of connecting and securing may take, in milliseconds. Default 5000. */
+  /** How long each step may take: to connect, and to set up TLS; in milliseconds. Default 5000. */
   timeoutMs?: number | undefined;
-  /** The authorities (PEM) that are trusted where the address has no pin. Default: those that Node trusts. */
+  /** The trusted authorities (PEM) if the address has no pin. Default: Node's. */
   authorities?: string | string[] | undefined;
-  /** Shown to a host that asks for one. */
+  /** Shown to a host that asks for a certificate. */
   certificate?: ClientCertificate | undefined;
-  /** Gives up. */
+  /** Gives the connection up. */
   signal?: AbortSignal | undefined;
 }
 
 const TIMEOUT_MS = 5000;
-/** What is spoken behind TLS (ALPN). */
+/** The protocol inside TLS (ALPN). */
 const PROTOCOL = 'h2';
 
 /**
- * Connects to the unix socket of a host, of which it is known by its file whose it is. The receiver gives the socket an
- * 'error' listener before it awaits anything else.
+ * Connects to a host's unix socket, whose file shows its owner. Add an 'error' listener to the returned socket before the
+ * next `await`.
  *
- * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects); the socket is closed then.
+ * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects). Then the socket is closed.
  */
 export async function openUnixSocket(address: HostAddress, options: VerifyOptions = {}): Promise<Socket> {
   const socket = connect({ path: address.path });
@@ -36,43 +36,51 @@ export async function openUnixSocket(address: HostAddress, options: VerifyOption
     failed: (error) => explain.unreachable(address, error),
     late: (ms) => explain.silent(address, ms),
   });
-  if (address.uid === 'any' || ownUser === undefined) return socket;
-  const strange = strangeFile(address.path, (uid) => isTrusted(uid, address));
-  if (!strange) return socket;
-  socket.destroy();
-  throw explain.strangeSocket(address, strange);
+  try {
+    await verifyLocal(socket, address);
+    return socket;
+  } catch (problem) {
+    socket.destroy();
+    throw problem;
+  }
 }
 
-/** A program of this user, of root, or of the user whom the address names. */
+/** Whether a program of this user may be the host: it is our own user, root, or the user in the address. */
 function isTrusted(uid: number, address: HostAddress): boolean {
   return uid === ownUser || uid === 0 || uid === address.uid;
 }
 
 /**
- * Sees that a connection in plaintext to a port of this machine, on which nothing was said yet, leads to a trusted user's
- * program. While no host listens at a port, every other user may.
+ * Verifies that a plaintext connection of this machine leads to a trusted user's program. Any user can listen at a port at
+ * which no host listens; a unix socket's file shows its owner. Call it before anything is sent.
  *
- * @throws FarlightError UNTRUSTED_HOST, or UNREACHABLE where the connection is gone (rejects).
+ * @throws FarlightError UNTRUSTED_HOST, or UNREACHABLE if the connection is gone (rejects).
  */
 export async function verifyLocal(socket: Socket, address: HostAddress): Promise<void> {
-  if (address.uid === 'any' || address.scheme !== 'grpc' || !knowsUsers) return;
-  // It may fail meanwhile, and nobody else listens.
+  if (address.uid === 'any' || ownUser === undefined) return;
+  if (address.scheme === 'unix') {
+    const strange = strangeFile(address.path, (uid) => isTrusted(uid, address));
+    if (strange) throw explain.strangeSocket(address, strange);
+    return;
+  }
+  if (!knowsUsers) return;
+  // The socket may fail meanwhile, and has no other listener.
   socket.on('error', () => {});
   const uid = await userAhead(socket);
   if (socket.destroyed) throw explain.unreachable(address, closed());
-  // What leads a connection out of this network was set up by root, as a container engine's.
+  // Only root, for example a container engine, can lead a connection out of this network.
   if (uid === 'elsewhere' || (uid !== undefined && isTrusted(uid, address))) return;
   throw explain.otherUser(address, uid);
 }
 
 /**
- * Speaks TLS on a connection, and resolves when the peer is verified.
+ * Sets up TLS on a connection, and resolves when the peer is verified.
  *
- * With a pin the certificate's key must be that one; its dates, its names and who signed it then say nothing more, since
- * whoever has the key can write them anew. Without one an authority must have signed it, for the name in the address and
- * for today. What the environment says (NODE_TLS_REJECT_UNAUTHORIZED) turns neither off.
+ * With a pin the certificate must have that key. Its dates, names and signer do not matter then, since the owner of the
+ * key can choose them. Without a pin an authority must have signed it, for the name in the address, and it must be valid
+ * today. NODE_TLS_REJECT_UNAUTHORIZED turns neither check off.
  *
- * @param socket a connection on which nothing was said yet; it is closed where this rejects.
+ * @param socket a connection without any bytes so far. It is closed if this rejects.
  * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects)
  */
 export async function secure(
@@ -85,11 +93,11 @@ export async function secure(
   const secured = connectTls({
     socket,
     host,
-    // An IP address is no server name (RFC 6066); it is still what the certificate is checked for.
+    // An IP address is no server name (RFC 6066). The certificate is still checked for it.
     ...(isIP(host) === 0 && { servername: host }),
     ALPNProtocols: [PROTOCOL],
     minVersion: 'TLSv1.3',
-    // With a pin Node cannot judge: a certificate that nobody signed is the usual one. judge() does, below.
+    // Node cannot check a pin, and rejects certificates without an authority. `judge` checks it below.
     rejectUnauthorized: pin === undefined,
     ...(authorities !== undefined && { ca: authorities }),
     ...(certificate && { cert: certificate.cert, key: certificate.key }),
@@ -104,7 +112,7 @@ export async function secure(
   throw problem;
 }
 
-/** What is wrong with a peer whose handshake is done, and who therefore has the key of its certificate. */
+/** The error for a peer that must not be used. The handshake has proved that it has its certificate's key. */
 function judge(secured: TLSSocket, address: HostAddress): Error | undefined {
   if (address.pin !== undefined) {
     const certificate = secured.getPeerX509Certificate();
@@ -115,7 +123,7 @@ function judge(secured: TLSSocket, address: HostAddress): Error | undefined {
   return secured.alpnProtocol === PROTOCOL ? undefined : explain.notFarlight(address);
 }
 
-/** Waits for what a socket is to do, and closes the socket where it does not. */
+/** Waits for a socket's event. Closes the socket if the event does not come. */
 function happens(
   socket: Socket,
   event: 'connect' | 'secureConnect',
@@ -128,7 +136,7 @@ function happens(
       signal?.removeEventListener('abort', abort);
       socket.off(event, done).off('error', fail).off('close', close);
       if (problem === undefined) return resolve();
-      // A socket that is given up may still fail, and nobody else listens.
+      // The socket may still fail, and has no other listener.
       socket.on('error', () => {});
       socket.destroy();
       reject(problem);
