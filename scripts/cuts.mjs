@@ -20,7 +20,7 @@ if (!['', 'nginx'].includes(values.through)) {
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const { status } = spawnSync(
   process.execPath,
-  [vitest, 'run', 'test/hostile/programs.test.ts', '-t', 'MoveNet', '--disable-console-intercept'],
+  [vitest, 'run', 'test/hostile/programs.test.ts', '-t', 'cuts in them', '--disable-console-intercept'],
   {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     stdio: 'inherit',
