@@ -16,11 +16,12 @@ export type Device = SessionObject & DeviceEvents;
  */
 export class Devices {
   readonly #byId = new Map<number, WeakRef<Device>>();
-  /** Devices with the serial of the next awaited command at their latest command: its answer comes behind all errors. */
-  readonly #underWay = new Map<SessionObject, number>();
-  /** What was put there last. */
+  /** The device of the latest command: nearly each command is of the device of the one before it. */
   #latest: SessionObject | undefined;
+  /** The serial of the next awaited command at that device's latest command: its answer comes behind all errors. */
   #latestSerial = 0;
+  /** The other devices whose commands are under way, likewise. */
+  readonly #others = new Map<SessionObject, number>();
 
   add(device: Device): void {
     this.#byId.set(device.id, new WeakRef(device));
@@ -32,44 +33,41 @@ export class Devices {
 
   /** Whether the host may have to say something of a command yet. */
   get areUnderWay(): boolean {
-    return this.#underWay.size > 0;
+    return this.#latest !== undefined || this.#others.size > 0;
   }
 
   /** A command was recorded on this object; `serial` is that of the next awaited command, or its own. */
   used(self: Handle, serial: number): void {
-    const { device } = self as SessionObject;
-    // Nearly each command is of the device and the time of the one before it.
-    if (device !== undefined && device === this.#latest && serial === this.#latestSerial) return;
-    this.#use(device ?? (self as SessionObject), serial);
+    const device = (self as SessionObject).device ?? (self as SessionObject);
+    if (device !== this.#latest) this.#change(device, serial);
+    else if (serial > this.#latestSerial) this.#latestSerial = serial;
   }
 
-  #use(device: SessionObject, serial: number): void {
+  #change(device: SessionObject, serial: number): void {
     if (device.kind !== 'GPUDevice') return;
+    if (this.#latest) this.#others.set(this.#latest, this.#latestSerial);
     this.#latest = device;
-    this.#latestSerial = serial;
-    // What is kept is not to become less.
-    const before = this.#underWay.get(this.#latest) ?? 0;
-    if (serial > before) this.#underWay.set(this.#latest, serial);
+    this.#latestSerial = Math.max(serial, this.#others.get(device) ?? 0);
+    this.#others.delete(device);
   }
 
   /** The host has answered an awaited command: it has carried out all that came before that. */
   answered(serial: number): void {
-    for (const [device, until] of this.#underWay) {
-      if (until > serial) continue;
-      this.#underWay.delete(device);
-      if (device === this.#latest) this.#latest = undefined;
-    }
+    if (this.#latestSerial <= serial) this.#latest = undefined;
+    if (this.#others.size === 0) return;
+    for (const [device, until] of this.#others) if (until <= serial) this.#others.delete(device);
   }
 
   /** Keeps the device until it is deleted. */
   keep(device: SessionObject): void {
-    this.#underWay.set(device, Number.POSITIVE_INFINITY);
+    if (device === this.#latest) this.#latestSerial = Number.POSITIVE_INFINITY;
+    else this.#others.set(device, Number.POSITIVE_INFINITY);
   }
 
   /** Nothing more comes for a device. */
   delete(id: number): void {
     const device = this.get(id);
-    if (device) this.#underWay.delete(device);
+    if (device) this.#others.delete(device);
     if (device === this.#latest) this.#latest = undefined;
     this.#byId.delete(id);
   }
@@ -78,7 +76,7 @@ export class Devices {
   takeAll(): Device[] {
     const left = [...this.#byId.values()].flatMap((device) => device.deref() ?? []);
     this.#byId.clear();
-    this.#underWay.clear();
+    this.#others.clear();
     this.#latest = undefined;
     return left;
   }
