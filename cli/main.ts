@@ -1,9 +1,11 @@
 #!/usr/bin/env node
+import { inspect } from 'node:util';
 import { Command, CommanderError } from 'commander';
 import { packageVersion } from '../link/machine/package-version.js';
+import { FarlightError } from '../proto/errors.js';
+import { harmless, harmlessLines } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
-import { complain } from './complain.js';
 import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
 import { replayCommand } from './replay/command.js';
@@ -58,4 +60,18 @@ function usage(error: CommanderError): number {
     .replace(/\.$/, '');
   process.stderr.write(`farlight: ${redact(sentence)}; see farlight --help\n`);
   return 2;
+}
+
+/**
+ * Tells the person on stderr what went wrong, and returns the exit code. A FarlightError is one sentence. Any
+ * other error is a bug of ours: its stack helps to repair it. Neither tokens nor control characters are
+ * shown.
+ */
+function complain(error: unknown): number {
+  const text =
+    error instanceof FarlightError
+      ? harmless(error.message)
+      : harmlessLines(`this is a bug of farlight: ${inspect(error)}`);
+  process.stderr.write(`farlight: ${redact(text)}\n`);
+  return 1;
 }

@@ -1,11 +1,11 @@
 import * as constants from '../proto/gen/webgpu.js';
 import { GPUBuffer } from './api/buffers/buffer.js';
-import { GPUCommandEncoder } from './api/commands/command-encoder.js';
 import {
+  GPUCommandEncoder,
   GPUComputePassEncoder,
   GPURenderBundleEncoder,
   GPURenderPassEncoder,
-} from './api/commands/pass-encoders.js';
+} from './api/commands/encoders.js';
 import { GPUQuerySet } from './api/commands/query-set.js';
 import { GPUQueue } from './api/commands/queue.js';
 import { GPUAdapter } from './api/device/adapter.js';

@@ -10,7 +10,7 @@ export type Outcome = { reply: unknown } | { rejection: Rejection };
 /** An event that a device reported by itself. */
 export type DeviceEvent = { type: string; message: string } | { lost: string };
 
-export interface AnswerEvents {
+export interface ReplyEvents {
   /** The operation with this serial. Throws ProtocolError if there is none, or if it has its reply. */
   operation(serial: number): AnyOperation;
   /** The next bytes of a reply. */
@@ -24,7 +24,7 @@ export class ReplyReader {
   readonly #assembler = new BatchAssembler();
   readonly #recipients: Recipients;
 
-  constructor(events: AnswerEvents) {
+  constructor(events: ReplyEvents) {
     this.#recipients = {
       take(serial) {
         const operation = events.operation(serial);

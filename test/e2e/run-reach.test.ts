@@ -87,7 +87,7 @@ describe('farlight run on a program that used no GPU', () => {
   it('farlight run tells that a program only asked for an adapter', async () => {
     const { stderr } = await run([process.execPath, '-e', 'navigator.gpu.requestAdapter()']);
     expect(stderr).toMatch(
-      /^farlight: the program used no GPU of Farlight; it asked for an adapter and for no device, /,
+      /^farlight: the program used no GPU of Farlight; it asked for an adapter but for no device, /,
     );
   });
 

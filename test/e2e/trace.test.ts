@@ -72,9 +72,9 @@ it('a trace of MoveNet is valid, and shows the program, the wire, the executor a
   expect(about.clockErrorMs).toBeLessThan(Number.POSITIVE_INFINITY);
   const calls = slices(document, 'WebGPU calls');
   expect(calls.length).toBeGreaterThan(5000);
-  expect(calls.some(({ name }) => name === 'send batch')).toBe(true);
-  const batches = slices(document, 'executor');
-  expect(slices(document, 'up').length).toBe(batches.length);
+  expect(calls.some(({ name }) => name === 'send flush')).toBe(true);
+  const flushes = slices(document, 'executor');
+  expect(slices(document, 'up').length).toBe(flushes.length);
   expect(slices(document, 'GPU').length).toBeGreaterThan(0);
   expect(slices(document, 'compilations').length).toBeGreaterThan(20);
   expect(slices(document, 'down').length).toBeGreaterThan(5);
@@ -106,7 +106,7 @@ describe('a trace is whole and valid', () => {
       `const { readFileSync } = await import('node:fs');
        const drawn = (words) => JSON.parse(readFileSync(process.env.FARLIGHT_TRACE, 'utf8')).traceEvents
          .filter(({ ph, name }) => ph === 'X' && words.test(name)).length;
-       while (drawn(/onSubmittedWorkDone/) < 2 || drawn(/^batch/) < 2) await new Promise((r) => setTimeout(r, 20));
+       while (drawn(/onSubmittedWorkDone/) < 2 || drawn(/^flush/) < 2) await new Promise((r) => setTimeout(r, 20));
        process.kill(process.pid, 'SIGKILL');`,
       137,
     ],
