@@ -47,6 +47,7 @@ it(
   MINUTES,
 );
 
+// In the layout that is right, the recipe of ONNX Runtime Web runs Silero (libraries.test.ts).
 it(
   'Silero on ONNX Runtime gives the bits of local Dawn, right or wrong, and waits only as often as the program',
   async () => {
@@ -55,17 +56,6 @@ it(
     expect(through.outputs).toEqual(local.outputs);
     // One run is 16 inferences, each with four reads one after the other.
     expect(through.ledger.at(-1)?.waits).toBe(16 * 4);
-  },
-  MINUTES,
-);
-
-it(
-  'Silero in the right layout agrees with the wasm provider, and bit by bit with local Dawn',
-  async () => {
-    const through = await runThroughFarlight(host.url, 'silero', '--reference');
-    const local = await runLocally('silero');
-    expect(through.reference?.error).toBeLessThan(1e-3);
-    expect(through.outputs).toEqual(local.outputs);
   },
   MINUTES,
 );
