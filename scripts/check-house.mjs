@@ -14,8 +14,8 @@ const ROOMS = ['client', 'server', 'link', 'proto', 'shard', 'cli', 'testing'];
 /** Rooms that have words of their own beside the core's: no word is banned there. */
 const OWN_WORDS = ['shard'];
 
-/** Folders whose files are numbered, generated, or one folder an example. */
-const ANY_WIDTH = /^(\.|docs\/decisions$|proto\/gen$|test(\/|$)|examples(\/|$))/;
+/** The root, and folders of pages, tests, examples and generated code. */
+const ANY_WIDTH = /^(\.$|(docs|test|examples|proto\/gen)(\/|$))/;
 
 /**
  * Folders, each with those that it does not import from. The daemon reads and feeds the observatory; nothing there knows

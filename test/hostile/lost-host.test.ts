@@ -12,7 +12,8 @@ import { executorsOf, FAKE_EXECUTOR, REPOSITORY, SessionClient, until } from '..
 const { GPUBufferUsage, GPUMapMode } = globals;
 
 it('a program whose host stays away for too long sees its device lost once, and exits by itself', async () => {
-  const silence = { pingMs: 50, deadMs: 250 };
+  // Long enough that a loaded machine brings a pong in time.
+  const silence = { pingMs: 200, deadMs: 1500 };
   const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 400, silence });
   const proxy = await CuttingProxy.start(daemon.url);
   const program = spawn(process.execPath, [`${REPOSITORY}test/support/lost-program.mjs`, proxy.url], {
@@ -40,11 +41,12 @@ it('a program whose host stays away for too long sees its device lost once, and 
 
 it('a client that comes back to an ending executor learns at once how its session ended, each time', async () => {
   const daemon = await Daemon.start({ listen: '127.0.0.1:0', executorEntry: FAKE_EXECUTOR, spares: 2 });
+  // A client that forgot a connection would wait for ever: it takes no host for gone.
+  const silence = { pingMs: 600_000, deadMs: 600_000 };
   for (let time = 0; time < 40; time++) {
-    const client = new SessionClient(remoteHost(daemon.url));
+    const client = new SessionClient(remoteHost(daemon.url, { silence }));
     client.link.send(Uint8Array.of(time % 2 ? ACTION.exit : ACTION.throw));
     expect(await client.closed).toMatchObject({ code: 'EXECUTOR_LOST' });
-    // A forgotten connection would be noticed only after 30 seconds.
   }
   await daemon.close();
 }, 120_000);

@@ -3,8 +3,8 @@
 import { create, globals } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 
-const silence = { pingMs: 50, deadMs: 250 };
-const gpu = create({ transport: remoteHost(process.argv[2], { silence, connectMs: 300 }) });
+const silence = { pingMs: 200, deadMs: 1500 };
+const gpu = create({ transport: remoteHost(process.argv[2], { silence, connectMs: 2000 }) });
 const device = await (await gpu.requestAdapter()).requestDevice();
 const { GPUBufferUsage, GPUMapMode } = globals;
 const buffer = device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
