@@ -84,7 +84,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
   /** An invalid object for the current command, which names an object of another session. */
   invalidObject(kinds: readonly string[]): object {
     const device = deviceOf(this.#self);
-    if (!device) throw new ProtocolError('an object of another session where there is no device');
+    if (!device) throw new ProtocolError('an object of another session for a receiver without a device');
     return this.#context.invalidObject(device, kinds);
   }
 

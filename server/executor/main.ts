@@ -24,7 +24,7 @@ import { TRACE_CLOCK, Tracer } from './trace/tracer.js';
 /**
  * How much bytecode a function runs before V8 looks whether to optimise it, in bytes. V8's own budget is 132 KiB. An
  * executor does few things, a program waits for each of them, and with this they are fast after half the repetitions.
- * A much smaller budget compiles functions that are not worth it: decision 13 has the measurements.
+ * A much smaller budget compiles functions that are not worth it: decision 38 has the measurements.
  */
 const INTERRUPT_BUDGET = 50_000;
 

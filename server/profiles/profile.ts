@@ -78,7 +78,7 @@ export function decodeProfile(bytes: Uint8Array): Profile {
     const parts = readSequence(r, () => r.index(steps.length + 1));
     steps.push({ parts, ...readRecipe(r) });
   }
-  if (!r.done) throw new ProtocolError('a profile goes on after its end');
+  if (!r.done) throw new ProtocolError('a profile has bytes after its end');
   return { program, device, steps };
 }
 

@@ -76,8 +76,8 @@ describe('the log of farlight serve', () => {
     }
     const ends = server.log.filter(({ msg }) => msg === 'session ended');
     expect(ends.map(({ level, code, why }) => [level, code, why])).toEqual([
-      ['info', 'CLOSED', 'the program closed it'],
-      ['info', 'CLOSED', 'the program closed it'],
+      ['info', 'CLOSED', 'the program closed its session'],
+      ['info', 'CLOSED', 'the program closed its session'],
     ]);
     const { pid } = await server.logged('executor warm');
     expect(await server.logged('executor reused')).toMatchObject({ pid });

@@ -114,7 +114,7 @@ describe('the held commands', () => {
         held.execute('more', [1], [], 0);
       }
     };
-    expect(flood).toThrow(/wait for a missing content take more than 10000 bytes/);
+    expect(flood).toThrow(/held commands take more than 10000 bytes/);
     expect(carried).toEqual([]);
   });
 

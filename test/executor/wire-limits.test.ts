@@ -135,7 +135,7 @@ describe('the executor refuses', () => {
     const rounds = LIMITS.renames / operands;
     for (let round = 0; round < rounds; round++) commands.run(again(round));
     const { commands: before } = done;
-    expect(() => commands.run(again(rounds))).toThrow(/objects for which others are expected/);
+    expect(() => commands.run(again(rounds))).toThrow(/expected objects with others in their place/);
     expect(done.commands).toBeLessThan(before + operands + 200);
   });
 

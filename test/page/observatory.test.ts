@@ -57,7 +57,7 @@ describe('the observatory', () => {
     const first = begin('first');
     first.carried(carried(1000, 1), worked({ commands: 10, gpuBytes: 4096 }));
     time.now += 2500;
-    first.ended({ code: 'CLOSED', message: 'the program closed it' });
+    first.ended({ code: 'CLOSED', message: 'the program closed its session' });
     begin('second').carried(carried(24, 1), worked({ commands: 2, gpuBytes: 16 }));
     const { totals, sessions } = observatory.view();
     expect(sessions.map(({ session }) => session)).toEqual(['second']);

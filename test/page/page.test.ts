@@ -110,7 +110,7 @@ describe('the page of a host', { timeout: 90_000 }, () => {
     await page.locator('#ends tbody tr').nth(2).waitFor();
     const ends = await rowsOf(page, '#ends');
     expect([...ends.keys()].sort()).toEqual(Object.keys(steps));
-    expect(ends.get('beta.mjs')).toMatchObject({ Reason: 'CLOSED', Why: 'the program closed it' });
+    expect(ends.get('beta.mjs')).toMatchObject({ Reason: 'CLOSED', Why: 'the program closed its session' });
     expect(await page.locator('#sessions').textContent()).toContain('No session is open');
     expect(logged).toEqual([]);
   });

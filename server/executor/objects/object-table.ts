@@ -30,7 +30,7 @@ export class ObjectTable {
   receiver(id: number, kind: string): Entry {
     const entry = this.get(id);
     if (entry.kind !== kind) throw new ProtocolError(`object ${id} is a ${entry.kind}, not a ${kind}`);
-    if (!entry.object) throw new ProtocolError(`object ${id} is used before it is there`);
+    if (!entry.object) throw new ProtocolError(`object ${id} is used before it was made`);
     return entry;
   }
 
@@ -41,7 +41,7 @@ export class ObjectTable {
     if (!kinds.includes(entry.kind)) {
       throw new ProtocolError(`object ${id} is a ${entry.kind}, where ${kinds.join(' or ')} is expected`);
     }
-    if (!entry.object) throw new ProtocolError(`object ${id} is used before it is there`);
+    if (!entry.object) throw new ProtocolError(`object ${id} is used before it was made`);
     return entry.object;
   }
 

@@ -54,7 +54,8 @@ export class SessionDevices {
   /** Throws ProtocolError where the client has released this device. */
   of(device: Entry): OpenDevice {
     const opened = this.#used.get(device);
-    if (!opened) throw new ProtocolError(`the device ${device.id} of what is used was released`);
+    if (!opened)
+      throw new ProtocolError(`the device ${device.id} was released, and one of its objects is used`);
     return opened;
   }
 

@@ -127,7 +127,7 @@ export class CommandDecoder<C> {
         this.#sink.supply(name(r), r.take(value, LIMITS.transferBytes));
         return;
       default:
-        throw new ProtocolError(`an item of kind ${kind}`);
+        throw new ProtocolError(`there is no item of kind ${kind}`);
     }
   }
 
@@ -180,14 +180,14 @@ export class CommandDecoder<C> {
   }
 
   #define(r: Reader, rule: number): void {
-    if (rule > SUCCESSOR.expected) throw new ProtocolError(`a successor by the rule ${rule}`);
+    if (rule > SUCCESSOR.expected) throw new ProtocolError(`there is no rule ${rule} for successors`);
     const { shape, operands, payloads, keeps } = this.#inFull(r);
     const kept = payloads.map((payload, index) =>
       keeps[index] ? (payload as Uint8Array).slice() : undefined,
     );
     this.#templateBytes += kept.reduce((sum, payload) => sum + (payload?.length ?? 0), shape.length);
     if (this.#templates.length === LIMITS.templates || this.#templateBytes > LIMITS.templateBytes) {
-      throw new ProtocolError('there are more templates than are kept');
+      throw new ProtocolError('there are more templates than the limit');
     }
     const template: Template<C> = {
       command: this.#sink.decode(shape.slice(), false),
@@ -210,7 +210,9 @@ export class CommandDecoder<C> {
 
   #execute(command: C, operands: readonly number[], payloads: readonly Payload[]): void {
     if (this.#renames.size > LIMITS.renames)
-      throw new ProtocolError(`there are more than ${LIMITS.renames} objects for which others are expected`);
+      throw new ProtocolError(
+        `there are more than ${LIMITS.renames} expected objects with others in their place`,
+      );
     const made = this.#sink.creates(command) ? this.#nextId++ : 0;
     this.#sink.execute(command, operands, payloads, made);
   }
@@ -232,7 +234,7 @@ export class CommandDecoder<C> {
   /** A payload of a repeated command. It comes because the template does not keep it. */
   #changing(r: Reader): Payload {
     const { payload, kept } = this.#payload(r);
-    if (kept) throw new ProtocolError('a payload is to be kept by a template that is there already');
+    if (kept) throw new ProtocolError('a repeated command asks to keep a payload');
     return payload;
   }
 
@@ -253,7 +255,8 @@ export class CommandDecoder<C> {
 
   #operand(r: Reader): number {
     const age = r.u64();
-    if (age > this.#nextId) throw new ProtocolError(`an object ${age} creations old`);
+    if (age > this.#nextId)
+      throw new ProtocolError(`an operand names an object ${age} creations back, before the first one`);
     return age === 0 ? FOREIGN_ID : this.#nextId - age;
   }
 
@@ -262,7 +265,7 @@ export class CommandDecoder<C> {
     for (let run = runs; run > 0; run -= 1) {
       first += r.u64();
       const count = r.u64();
-      if (first + count > this.#nextId) throw new ProtocolError('a release of what was not made');
+      if (first + count > this.#nextId) throw new ProtocolError('a release of an object that was never made');
       for (let id = first; id < first + count; id += 1) this.#renames.delete(id);
       this.#sink.release(first, count);
       first += count;

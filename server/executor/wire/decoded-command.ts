@@ -91,7 +91,8 @@ export class DecodedCommand {
     });
     reader.u8();
     this.args = operation.read(reader);
-    if (!reader.done) throw new ProtocolError(`${operation.interface}.${operation.member} is too long`);
+    if (!reader.done)
+      throw new ProtocolError(`${operation.interface}.${operation.member} has bytes after its end`);
     locate(this.args as never);
     for (const marker of found) {
       const { at } = marker;

@@ -122,9 +122,10 @@ export class HeldCommands<C> {
   store(name: ContentName, bytes: Uint8Array): void {
     const { store } = this.#options;
     this.kept += 1;
-    if (!store) throw new ProtocolError('a content is named where none is kept');
+    if (!store) throw new ProtocolError('a content is named, but this host keeps no contents');
     // The store need not hash it again. It checks what it gives out later anyway.
-    if (!sameContentName(hashContent(bytes), name)) throw new ProtocolError('a content has another name');
+    if (!sameContentName(hashContent(bytes), name))
+      throw new ProtocolError('the bytes of a content do not match its name');
     void store.write(name, bytes, 'checked');
   }
 
@@ -132,7 +133,7 @@ export class HeldCommands<C> {
   supply(name: ContentName, bytes: Uint8Array): void {
     const key = contentNameToHex(name);
     const wanted = this.#wanted.get(key);
-    if (!wanted) throw new ProtocolError('a content came that was not asked for');
+    if (!wanted) throw new ProtocolError('a content came that the host did not ask for');
     checkLength(bytes, wanted.content.length);
     this.store(name, bytes);
     this.#wanted.delete(key);
@@ -186,12 +187,12 @@ export class HeldCommands<C> {
 
   #ask(content: NamedContent): Wanted {
     const { store, ask } = this.#options;
-    if (!store) throw new ProtocolError('a content is named where none is kept');
+    if (!store) throw new ProtocolError('a content is named, but this host keeps no contents');
     const key = contentNameToHex(content.name);
     const asked = this.#wanted.get(key);
     if (asked) {
       if (asked.content.length !== content.length)
-        throw new ProtocolError('a content is named with two lengths');
+        throw new ProtocolError('a content is named with two different lengths');
       return asked;
     }
     const wanted: Wanted = { content, bytes: undefined };
@@ -210,9 +211,7 @@ export class HeldCommands<C> {
   #count(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes > this.#mostBytes) {
-      throw new ProtocolError(
-        `commands that wait for a missing content take more than ${this.#mostBytes} bytes`,
-      );
+      throw new ProtocolError(`held commands take more than ${this.#mostBytes} bytes`);
     }
   }
 
@@ -235,6 +234,6 @@ function isNamed(payload: Source | undefined): payload is NamedContent {
 
 function checkLength({ length }: Uint8Array, expected: number): void {
   if (length !== expected) {
-    throw new ProtocolError(`a content of ${length} bytes was named as one of ${expected}`);
+    throw new ProtocolError(`a content has ${length} bytes, but was named with a length of ${expected}`);
   }
 }

@@ -67,7 +67,7 @@ export class SessionChannel {
   #attempt = 0;
   /** Why the session gets no commands now: too many replies wait for the client, or the GPU has enough to do. */
   readonly #pauses = new Set<'replies' | 'gpu'>();
-  /** More replies wait for the client than may. */
+  /** Whether too many replies wait for the client. */
   #isFull = false;
   #traffic: Traffic | undefined;
 
@@ -153,8 +153,8 @@ export class SessionChannel {
       silence: welcome && silence,
       events: {
         onPacket: (kind) => {
-          if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed it' });
-          else this.#broken(new ProtocolError(`a packet of kind ${kind} came within a session`));
+          if (kind === PACKET.bye) this.#bye({ code: 'CLOSED', message: 'the program closed its session' });
+          else this.#broken(new ProtocolError(`a packet of kind ${kind} is not allowed in a session`));
         },
         onBroken: (error) => this.#broken(error),
         onGone: () => {
@@ -162,7 +162,7 @@ export class SessionChannel {
         },
       },
     });
-    // A bridge has something in between, which nothing may go past.
+    // A bridged session passes through the daemon, and shared memory would go past it.
     if (welcome?.compression) connection.use(new FramePacker(welcome.compression.mode));
     else if (!bridged) connection.use(SharedFrames.opening());
     this.#connection = connection;
@@ -174,13 +174,13 @@ export class SessionChannel {
     if (this.#ended) return;
     // A connection between two processes of one machine is never lost: the other process has ended.
     if (isShared) {
-      this.#bye({ code: 'DISCONNECTED', message: 'its client ended without closing it' });
+      this.#bye({ code: 'DISCONNECTED', message: 'the client ended without closing its session' });
       return;
     }
     const isKnown = this.#attempt > 0 || this.#channel.acknowledged > 0;
     const { resumeMs: mostMs = 0 } = this.#options.description.welcome ?? {};
     const resumeMs = isKnown ? mostMs : Math.min(mostMs, UNHEARD_MS);
-    const message = `the connection was lost, and its client did not come back within ${resumeMs / 1000} seconds`;
+    const message = `the connection was lost, and the client did not come back within ${resumeMs / 1000} seconds`;
     const bye = () => this.#bye({ code: 'DISCONNECTED', message });
     if (resumeMs > 0) this.#away = setTimeout(bye, resumeMs);
     else bye();
