@@ -145,5 +145,5 @@ describe('the executor refuses', () => {
     expect(() => objects.reserve(LIMITS.objects + 1, 'GPUBuffer', undefined)).toThrow(ProtocolError);
     objects.release(1);
     expect(objects.reserve(LIMITS.objects + 2, 'GPUBuffer', undefined).id).toBe(LIMITS.objects + 2);
-  });
+  }, 120_000);
 });
