@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { Client, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { hostService, sessionsService } from '#farlight/link/grpc/host-service.js';
 import type { SessionMessage } from '#farlight/link/grpc/session-messages.js';
@@ -10,10 +11,15 @@ import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
+import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { ACTION } from '../support/fake-executor.mjs';
+import { memoryLog } from '../support/memory-log.js';
 import { RawClient } from '../support/raw-client.js';
 import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
+import { folders } from '../support/trust.js';
 
+const temporary = folders();
+afterAll(() => temporary.remove());
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -36,10 +42,12 @@ function connection(target: string, window = LIMITS.windowBytes): Client {
   return client;
 }
 
-/** A session over a connection, after its Welcome. */
-async function session(client: Client) {
+/** A session over a connection, after its Welcome; with a token where the host asks for one. */
+async function session(client: Client, token?: string) {
   const { path, requestSerialize, responseDeserialize } = sessionsService().Open;
-  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata());
+  const metadata = new Metadata();
+  if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   const frames: Uint8Array[] = [];
   let taken = 0;
   let welcomed = false;
@@ -81,13 +89,27 @@ describe('a host over gRPC', () => {
     await until(() => http2.remoteSettings.initialWindowSize === LIMITS.windowBytes);
   });
 
-  it('serves nineteen sessions on a connection whose twentieth session never reads', async () => {
-    const { daemon, target } = await start({ spares: 0, maxSessions: 20, tenantLimits: { sessions: 20 } });
-    const client = connection(target);
-    const stuck = await session(client);
+  it('serves nineteen sessions of four tenants on a connection whose twentieth session never reads', async () => {
+    // As a proxy does: it has one connection for all of its clients.
+    const trustFolder = temporary.make();
+    const notes = memoryLog();
+    const { daemon } = await start({
+      behindProxy: 'gpu.example',
+      trustFolder,
+      log: notes.log,
+      spares: 0,
+      maxSessions: 20,
+    });
+    const tokens = new TokenStore(join(trustFolder, 'tokens'));
+    const shown = ['a', 'b', 'c', 'd'].map((tenant) => tokens.add({ tenant }).token);
+    const client = connection(String(notes.of('host started')[0]?.listens).replace('grpc://', ''));
+    const stuck = await session(client, shown[0]);
     stuck.call.pause();
     stuck.send(ACTION.flood);
-    const others = await Promise.all(Array.from({ length: 19 }, () => session(client)));
+    const others = await Promise.all(
+      Array.from({ length: 19 }, (_, at) => session(client, shown[at % shown.length])),
+    );
+    expect(new Set(notes.of('session opened').map(({ tenant }) => tenant)).size).toBe(4);
     for (const other of others) for (let i = 0; i < 2; i += 1) other.send(ACTION.echo, 1 << 20);
     await until(() => others.every(({ frames }) => frames.length === 2));
     expect(daemon.counters.sessionsActive).toBe(20);

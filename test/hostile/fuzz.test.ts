@@ -27,7 +27,7 @@ import { openGpu } from '#farlight/server/gpu/open-gpu.js';
 import { play, Seeds } from '../support/fuzzed-sessions.js';
 import { inertGpu } from '../support/inert-gpu.js';
 import { mutate } from '../support/mutations.js';
-import { RawClient } from '../support/raw-client.js';
+import { grpcLine, RawClient } from '../support/raw-client.js';
 import { seeded } from '../support/seeded.js';
 import { HELLO, until } from '../support/session-client.js';
 
@@ -232,15 +232,18 @@ it(
   timeout,
 );
 
-it(
-  'changed bytes on a connection end their own session alone, and the host serves the next one',
-  async () => {
+it.each([
+  ['a unix socket', (url: string) => new RawClient(url)],
+  ['gRPC', (url: string) => new RawClient(grpcLine(url))],
+] as const)(
+  'changed bytes on a connection over %s end their own session alone, and the host serves the next one',
+  async (_, open) => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 100 });
     const random = seeded(seed + 1);
     const count = Math.min(500, Math.max(20, Math.round(runs / 100)));
     let told = 0;
     for (let run = 0; run < count; run++) {
-      const client = new RawClient(daemon.url).hello();
+      const client = open(daemon.url).hello();
       await client.next(PACKET.welcome);
       for (const { bytes, after } of recorded.changed(seed + 1, run)) {
         const replies = () => client.packets.filter(([kind]) => kind === PACKET.data).length;
@@ -257,7 +260,7 @@ it(
     }
     await until(() => daemon.counters.sessionsActive === 0);
     expect(told).toBeGreaterThan(0);
-    const last = new RawClient(daemon.url).hello();
+    const last = open(daemon.url).hello();
     expect(await last.object(PACKET.welcome)).toMatchObject({ resumeMs: 100 });
     last.socket.destroy();
     // No executor crashed: each session ended by its own fault, or because its client disconnected.
