@@ -1,7 +1,7 @@
 import { native } from '../link/machine/globals.js';
 import { FarlightError } from '../proto/errors.js';
-import type { AdapterDescription } from '../proto/handshake.js';
-import { noSuchAdapter } from '../proto/listed-adapters.js';
+import type { AdapterDescription } from '../proto/session/handshake.js';
+import { noSuchAdapter } from '../proto/session/listed-adapters.js';
 import { redact } from '../proto/token.js';
 import { onOrOff, type SessionSwitches } from './session-switches.js';
 import type { Transport } from './transport/transport.js';

@@ -1,4 +1,4 @@
-import type { Silence, VersionRange } from '../proto/handshake.js';
+import type { Silence, VersionRange } from '../proto/session/handshake.js';
 import type { HostTrustOptions } from './daemon/door/host-trust.js';
 import type { TenantContentsOptions } from './daemon/tenants/tenant-contents.js';
 import type { Log } from './observatory/log.js';

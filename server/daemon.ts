@@ -3,8 +3,13 @@ import { steadyTime } from '../link/machine/clock.js';
 import { deferred } from '../link/machine/deferred.js';
 import { packageVersion } from '../link/machine/package-version.js';
 import { type FarlightError, invariant, messageOf } from '../proto/errors.js';
-import type { AdapterDescription, HostDescription, SessionEnd, VersionRange } from '../proto/handshake.js';
-import { PROTOCOL } from '../proto/version.js';
+import type {
+  AdapterDescription,
+  HostDescription,
+  SessionEnd,
+  VersionRange,
+} from '../proto/session/handshake.js';
+import { PROTOCOL } from '../proto/session/version.js';
 import { GrpcServer } from './daemon/door/grpc-server.js';
 import { type HostTrust, hostTrust } from './daemon/door/host-trust.js';
 import { DEFAULT_LISTEN } from './daemon/door/listen-address.js';

@@ -4,7 +4,7 @@ import { memoryHost } from './memory-host.js';
 import type { TestHost, TestHostOptions } from './test-host.js';
 
 export type { Transport } from '../client/transport/transport.js';
-export type { AdapterDescription } from '../proto/handshake.js';
+export type { AdapterDescription } from '../proto/session/handshake.js';
 export type { Counters } from '../server/observatory/counters.js';
 export { type EmulatedLink, type EmulatedLinkOptions, emulateLink } from './emulator.js';
 export { predictStepMs, type StepLedger, type StepLink } from './step-time.js';

@@ -7,7 +7,7 @@ import type {
 } from '../client/transport/transport.js';
 import { clearInterval, setImmediate, setInterval } from '../link/machine/clock.js';
 import { FarlightError } from '../proto/errors.js';
-import { PROTOCOL } from '../proto/version.js';
+import { PROTOCOL } from '../proto/session/version.js';
 
 /** The executor's end of a session, like the server's SessionEndpoint. */
 export interface MemoryEndpoint {

@@ -1,5 +1,5 @@
 import type { Transport } from '../client/transport/transport.js';
-import type { AdapterDescription } from '../proto/handshake.js';
+import type { AdapterDescription } from '../proto/session/handshake.js';
 import type { Counters } from '../server/observatory/counters.js';
 
 export interface TestHostOptions {

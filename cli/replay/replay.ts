@@ -11,7 +11,7 @@ import { deferred } from '../../link/machine/deferred.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { brokeProtocol, FarlightError, ProtocolError } from '../../proto/errors.js';
 import { OPERATIONS } from '../../proto/gen/operations.js';
-import { PROTOCOL } from '../../proto/version.js';
+import { PROTOCOL } from '../../proto/session/version.js';
 import { ITEM } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
 import { compareEvents, compareReplies, type Difference } from './compare.js';

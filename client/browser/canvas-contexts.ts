@@ -3,7 +3,7 @@ import { slot } from '../../proto/webidl/slots.js';
 import { INTERNAL, receiver } from '../api/interface.js';
 import { GPUCanvasContext as PageCanvasContext } from '../canvas/canvas-context.js';
 import { DrawingBuffer, type DrawnFrame, type Surface } from '../canvas/drawing-buffer.js';
-import { whenTaskEnds } from '../session/task-end.js';
+import { whenTaskEnds } from '../session/process/task-end.js';
 import { type Canvas, type Context2d, Presenter, pace } from './presenter.js';
 
 type GetContext = (this: Canvas, type: string, ...more: unknown[]) => unknown;

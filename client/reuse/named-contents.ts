@@ -1,8 +1,8 @@
 import { hashContent } from '../../link/machine/hashing.js';
-import { type ContentName, contentNameToHex } from '../../proto/content.js';
-import { ContentFilter, FILTER_NAMES } from '../../proto/content-filter.js';
+import { type ContentName, contentNameToHex } from '../../proto/content/content.js';
+import { ContentFilter, FILTER_NAMES } from '../../proto/content/content-filter.js';
 import { ProtocolError } from '../../proto/errors.js';
-import type { KeptContents } from '../../proto/handshake.js';
+import type { KeptContents } from '../../proto/session/handshake.js';
 import { isArrayBuffer } from '../../proto/webidl/slots.js';
 import { ITEM, ITEM_KINDS, PAYLOAD } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';

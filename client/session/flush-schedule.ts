@@ -1,6 +1,6 @@
 import { native } from '../../link/machine/globals.js';
 import type { Flush } from './flush-policy.js';
-import { whenTaskEnds } from './task-end.js';
+import { whenTaskEnds } from './process/task-end.js';
 
 const SETTLED = native.Promise.resolve();
 

@@ -1,6 +1,6 @@
 import { packageVersion } from '../../link/machine/package-version.js';
 import { brokeProtocol, FarlightError, messageOf, ProtocolError, tooManyFiles } from '../../proto/errors.js';
-import { PROTOCOL } from '../../proto/version.js';
+import { PROTOCOL } from '../../proto/session/version.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { Stats } from './ledger.js';

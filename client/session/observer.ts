@@ -1,4 +1,4 @@
-import type { Welcome } from '../../proto/handshake.js';
+import type { Welcome } from '../../proto/session/handshake.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { ActivityReport } from '../../proto/wire/spans.js';
 

@@ -1,4 +1,4 @@
-import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../proto/content.js';
+import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../proto/content/content.js';
 import { ProtocolError } from '../../proto/errors.js';
 import { type FarlightGPUError, readFarlightGPUError } from '../../proto/gen/operations.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';

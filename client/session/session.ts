@@ -19,11 +19,11 @@ import type { Stats } from './ledger.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
-import { beforeProcessEnds } from './process-end.js';
-import { ProcessHold } from './process-hold.js';
+import { beforeProcessEnds } from './process/process-end.js';
+import { ProcessHold } from './process/process-hold.js';
+import { whenTaskEnds } from './process/task-end.js';
 import { type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
-import { whenTaskEnds } from './task-end.js';
 
 export interface SessionOptions extends ConnectionOptions {
   /** 'off' sends each command as a message of its own. */

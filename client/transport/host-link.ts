@@ -5,19 +5,19 @@ import { monotonicNow } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { type Alarm, alarm } from '../../link/machine/timer.js';
 import {
-  type CompressionMode,
-  type CompressionRequest,
-  grantedCompression,
-} from '../../proto/compression.js';
-import {
   brokeProtocol,
   FarlightError,
   type FarlightErrorCode,
   messageOf,
   ProtocolError,
 } from '../../proto/errors.js';
-import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/handshake.js';
 import { bytesToHex } from '../../proto/hex.js';
+import {
+  type CompressionMode,
+  type CompressionRequest,
+  grantedCompression,
+} from '../../proto/session/compression.js';
+import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/session/handshake.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
 import type { ClientCertificate } from './host/client-certificate.js';

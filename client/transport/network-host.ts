@@ -1,5 +1,5 @@
 import { FramePacker } from '../../link/channel/frame-packer.js';
-import { requestCompression } from '../../proto/compression.js';
+import { requestCompression } from '../../proto/session/compression.js';
 import { openGrpcCarrier } from './host/grpc-dialer.js';
 import { explainHangUp } from './host/grpc-errors.js';
 import { parseHostAddress } from './host/host-address.js';

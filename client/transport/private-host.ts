@@ -9,7 +9,7 @@ import {
 import { nearCarrier } from '../../link/near/near-carrier.js';
 import { SharedFrames } from '../../link/near/shared-frames.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
-import { PROTOCOL } from '../../proto/version.js';
+import { PROTOCOL } from '../../proto/session/version.js';
 import { NOTHING, PACKET } from '../../proto/wire/packet.js';
 import { NearLink, type TurnedLink } from './near-link.js';
 import type { Hello, LinkEvents, Transport } from './transport.js';

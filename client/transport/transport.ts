@@ -1,7 +1,7 @@
 import type { FarlightError } from '../../proto/errors.js';
-import type { Hello, Welcome } from '../../proto/handshake.js';
+import type { Hello, Welcome } from '../../proto/session/handshake.js';
 
-export type { AdapterDescription, Hello, Welcome } from '../../proto/handshake.js';
+export type { AdapterDescription, Hello, Welcome } from '../../proto/session/handshake.js';
 
 /** A link's events. The functions need no `this`. None is called during `open` or `send`; after `close` only `onClose` is. */
 export interface LinkEvents {

@@ -1,4 +1,4 @@
-import type { Silence } from '../../proto/handshake.js';
+import type { Silence } from '../../proto/session/handshake.js';
 import { NOTHING, PACKET, type PacketKind } from '../../proto/wire/packet.js';
 import { clearInterval, clearTimeout, monotonicNow, setInterval, setTimeout } from '../machine/clock.js';
 import { type Timer, unref } from '../machine/timer.js';

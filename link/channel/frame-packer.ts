@@ -1,4 +1,4 @@
-import type { CompressionMode } from '../../proto/compression.js';
+import type { CompressionMode } from '../../proto/session/compression.js';
 import { decodeCount, HEADER_BYTES, PACKET, type PacketKind } from '../../proto/wire/packet.js';
 import { clearTimeout, monotonicNow, setTimeout } from '../machine/clock.js';
 import type { Timer } from '../machine/timer.js';

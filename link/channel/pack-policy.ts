@@ -1,4 +1,4 @@
-import type { CompressionMode } from '../../proto/compression.js';
+import type { CompressionMode } from '../../proto/session/compression.js';
 
 /** A shorter frame is never packed: what it saves is less than a packet of the network. */
 export const LEAST_PACKED_BYTES = 512;

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import type { Span } from '../../proto/activity.js';
 import { FarlightError, invariant, messageOf, tooManyFiles } from '../../proto/errors.js';
+import { harmlessLines } from '../../proto/harmless.js';
+import type { Span } from '../../proto/session/activity.js';
 import type {
   BoundedFolder,
   CompileAhead,
@@ -13,11 +14,10 @@ import type {
   SessionEnd,
   SessionOver,
   Traffic,
-} from '../../proto/handshake.js';
-import { harmlessLines } from '../../proto/harmless.js';
-import { inOneLine } from '../../proto/listed-adapters.js';
-import type { ShareCommand, ShareReport } from '../../proto/shares.js';
-import type { Work } from '../../proto/work.js';
+} from '../../proto/session/handshake.js';
+import { inOneLine } from '../../proto/session/listed-adapters.js';
+import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
+import type { Work } from '../../proto/session/work.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
 import { packageFile } from '../machine/package-files.js';
 import { HandedConnections } from './handed-connections.js';

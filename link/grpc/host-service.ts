@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { invariant } from '../../proto/errors.js';
-import type { HostDescription } from '../../proto/handshake.js';
+import type { HostDescription } from '../../proto/session/handshake.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { packageFile } from '../machine/package-files.js';
 import { protoLoader } from './grpc.js';

@@ -1,4 +1,4 @@
-import { type ContentName, toContentName } from '../../proto/content.js';
+import { type ContentName, toContentName } from '../../proto/content/content.js';
 import { bytesToHex } from '../../proto/hex.js';
 import { sha256 } from './sha256.js';
 

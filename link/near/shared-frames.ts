@@ -1,5 +1,5 @@
 import { ProtocolError } from '../../proto/errors.js';
-import type { SharedFileOffer } from '../../proto/handshake.js';
+import type { SharedFileOffer } from '../../proto/session/handshake.js';
 import {
   decodeCount,
   decodeObject,

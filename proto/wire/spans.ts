@@ -1,5 +1,5 @@
-import { SPAN_KINDS, type Span, type SpanKind } from '../activity.js';
 import { ProtocolError } from '../errors.js';
+import { SPAN_KINDS, type Span, type SpanKind } from '../session/activity.js';
 import { type Reader, readSequence } from './reader.js';
 import type { Writer } from './writer.js';
 

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ContentName, contentNameFromHex, contentNameToHex } from '../../proto/content.js';
+import { type ContentName, contentNameFromHex, contentNameToHex } from '../../proto/content/content.js';
 import { codeOf } from '../../proto/errors.js';
 
 /** A file of a store's folder, as a scan found it. */

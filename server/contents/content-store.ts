@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { wallClock } from '../../link/machine/clock.js';
 import { hashContent } from '../../link/machine/hashing.js';
-import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content.js';
+import { type ContentName, contentNameToHex, sameContentName } from '../../proto/content/content.js';
 import { codeOf } from '../../proto/errors.js';
 import {
   contentPath,

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { FILTER_NAMES } from '../../proto/content-filter.js';
+import { FILTER_NAMES } from '../../proto/content/content-filter.js';
 import { bytesOnDisk, scan } from './content-folder.js';
 
 /** A temporary file that was not written to for so long belongs to a killed process. */

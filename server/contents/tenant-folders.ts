@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../../link/machine/folders.js';
 import { hashContent } from '../../link/machine/hashing.js';
-import { contentNameFromHex, contentNameToHex } from '../../proto/content.js';
+import { contentNameFromHex, contentNameToHex } from '../../proto/content/content.js';
 import { codeOf } from '../../proto/errors.js';
 import { clearFolder, type FolderSummary, scanSync, summarize } from './content-folder.js';
 import { clearShaders, summarizeShaders } from './driver-shaders.js';

@@ -8,7 +8,7 @@ import type {
   ExecutorReport,
   SessionDescription,
   SessionOver,
-} from '../../proto/handshake.js';
+} from '../../proto/session/handshake.js';
 import type { OpenedGpu } from '../gpu/open-gpu.js';
 import { limitSpans, type Tracer } from './trace/tracer.js';
 import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';

@@ -1,10 +1,10 @@
 import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
-import type { SessionLimits } from '../../proto/handshake.js';
-import type { ShareCommand } from '../../proto/shares.js';
+import type { SessionLimits } from '../../proto/session/handshake.js';
+import type { ShareCommand } from '../../proto/session/shares.js';
+import type { Work } from '../../proto/session/work.js';
 import { BatchAssembler } from '../../proto/wire/batch.js';
-import type { Work } from '../../proto/work.js';
 import type { ContentStore } from '../contents/content-store.js';
 import type { WriteSchedule } from '../contents/write-schedule.js';
 import type { GpuPolls } from '../gpu/dawn-polls.js';

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { FarlightError, messageOf } from '../../proto/errors.js';
-import type { AdapterDescription } from '../../proto/handshake.js';
-import { type ListedAdapter, listedAdapters, noSuchAdapter } from '../../proto/listed-adapters.js';
 import { isFarlight } from '../../proto/module-mark.js';
+import type { AdapterDescription } from '../../proto/session/handshake.js';
+import { type ListedAdapter, listedAdapters, noSuchAdapter } from '../../proto/session/listed-adapters.js';
 import { mayHaveHardware } from './device-files.js';
 import { clearNullBuffers } from './null-gpu.js';
 import { ensureVulkanLoader, softwareGpuSupported, withSoftwareGpu } from './software-gpu.js';

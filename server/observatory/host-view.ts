@@ -1,6 +1,6 @@
-import type { Span } from '../../proto/activity.js';
-import type { AdapterDescription, SessionOver, Traffic } from '../../proto/handshake.js';
-import type { Work } from '../../proto/work.js';
+import type { Span } from '../../proto/session/activity.js';
+import type { AdapterDescription, SessionOver, Traffic } from '../../proto/session/handshake.js';
+import type { Work } from '../../proto/session/work.js';
 
 import type { Counters } from './counters.js';
 

@@ -1,5 +1,5 @@
-import type { AdapterDescription, SessionOver, Traffic } from '../../proto/handshake.js';
-import { noWork, type Work } from '../../proto/work.js';
+import type { AdapterDescription, SessionOver, Traffic } from '../../proto/session/handshake.js';
+import { noWork, type Work } from '../../proto/session/work.js';
 
 import type { Counters } from './counters.js';
 import type {

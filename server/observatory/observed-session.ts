@@ -1,5 +1,5 @@
-import type { SessionOver, Traffic } from '../../proto/handshake.js';
-import { noWork, type Work } from '../../proto/work.js';
+import type { SessionOver, Traffic } from '../../proto/session/handshake.js';
+import { noWork, type Work } from '../../proto/session/work.js';
 import type { EndView, Rates, SessionView, SpansView } from './host-view.js';
 import { Meter } from './meter.js';
 

@@ -1,7 +1,7 @@
 import { monotonicNow } from '../../link/machine/clock.js';
-import type { Span } from '../../proto/activity.js';
-import type { SessionEndCode, SessionOver, Traffic } from '../../proto/handshake.js';
-import type { Work } from '../../proto/work.js';
+import type { Span } from '../../proto/session/activity.js';
+import type { SessionEndCode, SessionOver, Traffic } from '../../proto/session/handshake.js';
+import type { Work } from '../../proto/session/work.js';
 
 import { brief, type Log, shortId } from './log.js';
 import type { Observatory } from './observatory.js';

@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { contentNameFromHex } from '../../proto/content.js';
+import { contentNameFromHex } from '../../proto/content/content.js';
 import { codeOf } from '../../proto/errors.js';
 import { scan, summarize } from '../contents/content-folder.js';
 import { tenantFolder } from '../contents/tenant-folders.js';

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { hashContent } from '../../link/machine/hashing.js';
-import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content.js';
+import { CONTENT_NAME_BYTES, sameContentName, toContentName } from '../../proto/content/content.js';
 import {
   bytesOnDisk,
   contentPath,

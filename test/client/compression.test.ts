@@ -7,7 +7,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseOptions } from '#farlight/client/options.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { privateHost } from '#farlight/client/transport/private-host.js';
-import { type CompressionMode, grantCompression, grantedCompression } from '#farlight/proto/compression.js';
+import {
+  type CompressionMode,
+  grantCompression,
+  grantedCompression,
+} from '#farlight/proto/session/compression.js';
 import { encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { CuttingProxy } from '../support/cutting-proxy.js';

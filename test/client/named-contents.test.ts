@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type CreateOptions, create, stats } from '#farlight/client/index.js';
-import { ContentFilter } from '#farlight/proto/content-filter.js';
+import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';

@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { contentNameToHex } from '#farlight/proto/content.js';
-import { FILTER_NAMES } from '#farlight/proto/content-filter.js';
+import { contentNameToHex } from '#farlight/proto/content/content.js';
+import { FILTER_NAMES } from '#farlight/proto/content/content-filter.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { type Content, content, HOUR, temporaryFolders } from '../support/content-files.js';
 

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ContentFilter } from '#farlight/proto/content-filter.js';
+import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { KeptContents } from '#farlight/server/daemon/tenants/tenant-contents.js';
 import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
 

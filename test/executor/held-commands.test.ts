@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type ContentName, toContentName } from '#farlight/proto/content.js';
+import { type ContentName, toContentName } from '#farlight/proto/content/content.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { clearFolder } from '#farlight/server/contents/content-folder.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';

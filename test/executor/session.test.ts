@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
-import { ALL_SPANS, SPAN, spanMask } from '#farlight/proto/activity.js';
 import { COMMANDS, OPERATIONS } from '#farlight/proto/gen/operations.js';
+import { ALL_SPANS, SPAN, spanMask } from '#farlight/proto/session/activity.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
 import { Reader } from '#farlight/proto/wire/reader.js';

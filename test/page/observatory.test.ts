@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Span } from '#farlight/proto/activity.js';
-import { noWork, type Work } from '#farlight/proto/work.js';
+import type { Span } from '#farlight/proto/session/activity.js';
+import { noWork, type Work } from '#farlight/proto/session/work.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
 import { Observatory } from '#farlight/server/observatory/observatory.js';
 

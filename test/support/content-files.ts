@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hashContent } from '#farlight/link/machine/hashing.js';
-import { type ContentName, contentNameToHex } from '#farlight/proto/content.js';
+import { type ContentName, contentNameToHex } from '#farlight/proto/content/content.js';
 
 export const HOUR = 3_600_000;
 

@@ -1,6 +1,6 @@
 import type { Hello, LinkEvents, Transport } from '#farlight/client/transport/transport.js';
 import { FarlightError } from '#farlight/proto/errors.js';
-import type { KeptContents } from '#farlight/proto/handshake.js';
+import type { KeptContents } from '#farlight/proto/session/handshake.js';
 import type { ContentStore } from '#farlight/server/contents/content-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
 

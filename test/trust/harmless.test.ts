@@ -6,7 +6,7 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { hostService } from '#farlight/link/grpc/host-service.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '#farlight/proto/harmless.js';
-import { PROTOCOL } from '#farlight/proto/version.js';
+import { PROTOCOL } from '#farlight/proto/session/version.js';
 import { runFarlight } from '../support/farlight-command.js';
 import { ServeProcess } from '../support/serve-process.js';
 import { HELLO, SessionClient } from '../support/session-client.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ContentName, toContentName } from '#farlight/proto/content.js';
-import { ContentFilter, FILTER_BYTES, FILTER_NAMES } from '#farlight/proto/content-filter.js';
+import { type ContentName, toContentName } from '#farlight/proto/content/content.js';
+import { ContentFilter, FILTER_BYTES, FILTER_NAMES } from '#farlight/proto/content/content-filter.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 
 /** Uniformly random names, the same in each run (xorshift32). Each is overwritten by the next. */

@@ -6,7 +6,7 @@ import {
   contentNameToHex,
   sameContentName,
   toContentName,
-} from '#farlight/proto/content.js';
+} from '#farlight/proto/content/content.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 
 const bytes = (text: string) => new TextEncoder().encode(text);

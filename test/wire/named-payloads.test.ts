@@ -3,7 +3,7 @@ import { NamedContents } from '#farlight/client/reuse/named-contents.js';
 import { UploadPolicy } from '#farlight/client/reuse/upload-policy.js';
 import { emptyStats } from '#farlight/client/session/ledger.js';
 import { hashContent } from '#farlight/link/machine/hashing.js';
-import { ContentFilter } from '#farlight/proto/content-filter.js';
+import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { ITEM, ITEM_KINDS, PAYLOAD, PAYLOAD_MODES } from '#farlight/proto/wire/template.js';

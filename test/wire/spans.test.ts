@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ALL_SPANS, SPAN, SPAN_KINDS, type Span, spanMask } from '#farlight/proto/activity.js';
 import { ProtocolError } from '#farlight/proto/errors.js';
+import { ALL_SPANS, SPAN, SPAN_KINDS, type Span, spanMask } from '#farlight/proto/session/activity.js';
 import { Reader } from '#farlight/proto/wire/reader.js';
 import { readActivity, writeActivity } from '#farlight/proto/wire/spans.js';
 import { Writer } from '#farlight/proto/wire/writer.js';

@@ -1,4 +1,4 @@
-import type { Welcome } from '../../../proto/handshake.js';
+import type { Welcome } from '../../../proto/session/handshake.js';
 import { emptyStats, type Stats } from '../../session/ledger.js';
 import type { Session } from '../../session/session.js';
 

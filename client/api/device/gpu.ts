@@ -1,5 +1,5 @@
 import { type FarlightAdapter, OPERATIONS } from '../../../proto/gen/operations.js';
-import type { Welcome } from '../../../proto/handshake.js';
+import type { Welcome } from '../../../proto/session/handshake.js';
 import { bear, Resource, resourceOf } from '../../../proto/webidl/resource.js';
 import { ROOT_ID } from '../../../proto/wire/handle.js';
 import { ClientResource } from '../../session/client-resource.js';

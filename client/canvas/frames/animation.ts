@@ -1,6 +1,6 @@
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { IterableWeakSet } from '../../api/iterable-weak-set.js';
-import { whenTaskEnds } from '../../session/task-end.js';
+import { whenTaskEnds } from '../../session/process/task-end.js';
 import { FrameClock, type Timers } from './frame-clock.js';
 import { type FrameCallback, FramePace } from './frame-pace.js';
 

@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { clearInterval, monotonicNow, setInterval, wallClock } from '../../../link/machine/clock.js';
 import { packageVersion } from '../../../link/machine/package-version.js';
-import { PROTOCOL } from '../../../proto/version.js';
+import { PROTOCOL } from '../../../proto/session/version.js';
 import type { LinkObserver } from '../observed-transport.js';
 import { fileProblem, openOutput } from '../output-file.js';
 import { RECORD, RecordingWriter } from './recording-file.js';

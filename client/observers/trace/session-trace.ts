@@ -1,6 +1,6 @@
-import { ALL_SPANS, SPAN, type Span } from '../../../proto/activity.js';
 import { OPERATIONS } from '../../../proto/gen/operations.js';
-import type { Welcome } from '../../../proto/handshake.js';
+import { ALL_SPANS, SPAN, type Span } from '../../../proto/session/activity.js';
+import type { Welcome } from '../../../proto/session/handshake.js';
 import { resourceOf } from '../../../proto/webidl/resource.js';
 import { FRAME } from '../../../proto/wire/batch.js';
 import type { ActivityReport } from '../../../proto/wire/spans.js';

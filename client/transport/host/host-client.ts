@@ -4,7 +4,7 @@ import { ECHO_MESSAGE_LIMIT, hostService } from '../../../link/grpc/host-service
 import { wallClock } from '../../../link/machine/clock.js';
 import { native } from '../../../link/machine/globals.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { HostDescription } from '../../../proto/handshake.js';
+import type { HostDescription } from '../../../proto/session/handshake.js';
 import { CONNECT_TIMEOUT_MS } from '../host-link.js';
 import { clientCertificate } from './client-certificate.js';
 import { GrpcConnection } from './grpc-connection.js';

@@ -1,6 +1,6 @@
-import { type Compression, grantCompression } from '../../../proto/compression.js';
 import { ProtocolError } from '../../../proto/errors.js';
-import type { Hello, Resume } from '../../../proto/handshake.js';
+import { type Compression, grantCompression } from '../../../proto/session/compression.js';
+import type { Hello, Resume } from '../../../proto/session/handshake.js';
 import { decodeObject, PACKET, PREFACE } from '../../../proto/wire/packet.js';
 
 /** The longest first packet of a client, in bytes. */

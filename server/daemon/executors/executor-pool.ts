@@ -6,7 +6,7 @@ import type {
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
-import type { BoundedFolder } from '../../../proto/handshake.js';
+import type { BoundedFolder } from '../../../proto/session/handshake.js';
 import type { ExecutorCensus } from '../../observatory/host-view.js';
 import { brief, type Log } from '../../observatory/log.js';
 import { DEFAULT_TENANT } from '../../trust/token-store.js';

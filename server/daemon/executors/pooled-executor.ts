@@ -5,11 +5,11 @@ import {
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { type Deferred, deferred } from '../../../link/machine/deferred.js';
-import type { Span } from '../../../proto/activity.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { BoundedFolder, SessionOver, Traffic } from '../../../proto/handshake.js';
-import type { ShareReport } from '../../../proto/shares.js';
-import type { Work } from '../../../proto/work.js';
+import type { Span } from '../../../proto/session/activity.js';
+import type { BoundedFolder, SessionOver, Traffic } from '../../../proto/session/handshake.js';
+import type { ShareReport } from '../../../proto/session/shares.js';
+import type { Work } from '../../../proto/session/work.js';
 import { brief } from '../../observatory/log.js';
 
 /** A program of a tenant. An executor serves only one: it never serves another tenant or another program. */

@@ -7,7 +7,7 @@ import type {
   SessionOver,
   Silence,
   VersionRange,
-} from '../../../proto/handshake.js';
+} from '../../../proto/session/handshake.js';
 import type { Counters } from '../../observatory/counters.js';
 import type { SessionLog } from '../../observatory/session-log.js';
 import { type Bridges, handOver } from '../door/bridges.js';

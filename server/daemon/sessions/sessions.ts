@@ -10,8 +10,8 @@ import {
   type SessionEnd,
   type SessionOver,
   versionMismatch,
-} from '../../../proto/handshake.js';
-import { negotiate } from '../../../proto/version.js';
+} from '../../../proto/session/handshake.js';
+import { negotiate } from '../../../proto/session/version.js';
 import { PACKET } from '../../../proto/wire/packet.js';
 import type { Log } from '../../observatory/log.js';
 import type { Observatory } from '../../observatory/observatory.js';

@@ -1,5 +1,5 @@
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
-import type { ShareCommand, ShareReport } from '../../../proto/shares.js';
+import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
 import { GpuMemoryShares } from './gpu-memory-shares.js';
 import { GpuTurns } from './gpu-turns.js';
 import type { Quotas } from './quotas.js';

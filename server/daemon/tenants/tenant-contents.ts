@@ -1,8 +1,8 @@
 import { statfsSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { wallClock } from '../../../link/machine/clock.js';
-import { ContentFilter } from '../../../proto/content-filter.js';
-import type { BoundedFolder, KeptContents as Described } from '../../../proto/handshake.js';
+import { ContentFilter } from '../../../proto/content/content-filter.js';
+import type { BoundedFolder, KeptContents as Described } from '../../../proto/session/handshake.js';
 import { ContentStore } from '../../contents/content-store.js';
 import { divide, PROFILES, SHADERS, tenantFolder } from '../../contents/tenant-folders.js';
 import { newestPrograms } from '../../profiles/profile-store.js';

@@ -1,7 +1,7 @@
-import { SPAN } from '../../../proto/activity.js';
 import { messageOf, ProtocolError } from '../../../proto/errors.js';
 import type { FarlightErrorType } from '../../../proto/gen/operations.js';
-import { noWork, type Work } from '../../../proto/work.js';
+import { SPAN } from '../../../proto/session/activity.js';
+import { noWork, type Work } from '../../../proto/session/work.js';
 import { GarbageMeter } from '../limits/garbage.js';
 import type { GpuTurn } from '../limits/gpu-turn.js';
 import type { GpuWatchdog } from '../limits/gpu-watchdog.js';

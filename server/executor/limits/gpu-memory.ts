@@ -1,4 +1,4 @@
-import type { ShareCommand, ShareReport } from '../../../proto/shares.js';
+import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
 import { extent } from '../../../proto/texture-size.js';
 import type { Entry } from '../objects/object-table.js';
 import { collector } from './garbage.js';

@@ -1,4 +1,4 @@
-import type { ShareReport } from '../../../proto/shares.js';
+import type { ShareReport } from '../../../proto/session/shares.js';
 import type { WatchedQueue } from './gpu-watchdog.js';
 
 export interface GpuTurnOptions {

@@ -1,5 +1,5 @@
 import { monotonicNow } from '../../../link/machine/clock.js';
-import type { Work } from '../../../proto/work.js';
+import type { Work } from '../../../proto/session/work.js';
 
 /** How long each object took to compile, in milliseconds, for as long as the object is there. */
 const times = new WeakMap<object, number>();

@@ -1,4 +1,4 @@
-import type { Work } from '../../../proto/work.js';
+import type { Work } from '../../../proto/session/work.js';
 import type { Entry } from '../objects/object-table.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';

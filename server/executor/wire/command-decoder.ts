@@ -1,4 +1,4 @@
-import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../../proto/content.js';
+import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../../proto/content/content.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import { FIRST_ID, FOREIGN_ID } from '../../../proto/wire/handle.js';
 import { LIMITS } from '../../../proto/wire/limits.js';

@@ -1,5 +1,5 @@
-import type { ShareCommand, ShareReport } from '../../../proto/shares.js';
-import type { Work } from '../../../proto/work.js';
+import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
+import type { Work } from '../../../proto/session/work.js';
 
 /**
  * A session, as the process sees it: frames of commands go in, and frames of replies come out. Neither side of this

@@ -1,5 +1,5 @@
 import { hashContent } from '../../../link/machine/hashing.js';
-import { type ContentName, contentNameToHex, sameContentName } from '../../../proto/content.js';
+import { type ContentName, contentNameToHex, sameContentName } from '../../../proto/content/content.js';
 import { ProtocolError } from '../../../proto/errors.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import type { ContentStore } from '../../contents/content-store.js';

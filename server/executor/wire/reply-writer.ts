@@ -1,6 +1,6 @@
-import type { Span } from '../../../proto/activity.js';
-import type { ContentName } from '../../../proto/content.js';
+import type { ContentName } from '../../../proto/content/content.js';
 import { type FarlightGPUError, writeFarlightGPUError } from '../../../proto/gen/operations.js';
+import type { Span } from '../../../proto/session/activity.js';
 import { PART_BYTES } from '../../../proto/wire/limits.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../../proto/wire/reply.js';

@@ -7,11 +7,16 @@ import { SharedFrames } from '../../../link/near/shared-frames.js';
 import { SocketCarrier } from '../../../link/near/socket-carrier.js';
 import { Vigil } from '../../../link/near/vigil.js';
 import { brokeProtocol, ProtocolError } from '../../../proto/errors.js';
-import type { SessionDescription, SessionEnd, SessionOver, Traffic } from '../../../proto/handshake.js';
+import type {
+  SessionDescription,
+  SessionEnd,
+  SessionOver,
+  Traffic,
+} from '../../../proto/session/handshake.js';
+import type { Work } from '../../../proto/session/work.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import { spareFrame } from '../../../proto/wire/memory.js';
 import { countBody, objectBody, PACKET } from '../../../proto/wire/packet.js';
-import type { Work } from '../../../proto/work.js';
 import type { SessionEndpoint, SessionPeer } from './endpoint.js';
 
 /**

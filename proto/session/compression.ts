@@ -1,4 +1,4 @@
-import { ProtocolError } from './errors.js';
+import { ProtocolError } from '../errors.js';
 
 /** When a side packs frames: where the link is slow enough for it to pay, or always where it makes them shorter. */
 export type CompressionMode = 'auto' | 'on';

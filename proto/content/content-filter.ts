@@ -1,5 +1,5 @@
+import { ProtocolError } from '../errors.js';
 import type { ContentName } from './content.js';
-import { ProtocolError } from './errors.js';
 
 /**
  * A host's statement, at the start of a session, of which contents it holds: the first 34 bits of

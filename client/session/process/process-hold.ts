@@ -1,4 +1,4 @@
-import type { Link } from '../transport/transport.js';
+import type { Link } from '../../transport/transport.js';
 
 /** Keeps the process alive for as long as somebody awaits the host. */
 export class ProcessHold {

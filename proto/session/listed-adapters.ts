@@ -1,4 +1,4 @@
-import { FarlightError } from './errors.js';
+import { FarlightError } from '../errors.js';
 
 /** An adapter as npm `webgpu` lists it. */
 export interface ListedAdapter {

@@ -1,6 +1,6 @@
+import type { FarlightErrorCode } from '../errors.js';
 import type { Span } from './activity.js';
 import type { Compression, CompressionRequest } from './compression.js';
-import type { FarlightErrorCode } from './errors.js';
 import type { ShareCommand, ShareReport } from './shares.js';
 import type { Work } from './work.js';
 

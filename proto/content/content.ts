@@ -1,5 +1,5 @@
-import { ProtocolError } from './errors.js';
-import { bytesToHex } from './hex.js';
+import { ProtocolError } from '../errors.js';
+import { bytesToHex } from '../hex.js';
 
 /**
  * A content's name is the SHA-256 of its bytes (`hashContent` in link/machine/hashing.ts makes it), so
