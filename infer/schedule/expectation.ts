@@ -1,0 +1,22 @@
+/** How much the newest gap between arrivals counts in their mean. */
+const NEWEST = 1 / 4;
+
+/** Expects the next arrival of a model's items from the last ones. */
+export class Expectation {
+  #last: number | undefined;
+  #gap: number | undefined;
+
+  arrived(now: number): void {
+    const gap = this.#last === undefined ? undefined : now - this.#last;
+    this.#last = now;
+    if (gap === undefined) return;
+    this.#gap = this.#gap === undefined ? gap : this.#gap + (gap - this.#gap) * NEWEST;
+  }
+
+  /** When the next one is due; undefined where none is known to be, or where it is late. */
+  next(now: number): number | undefined {
+    if (this.#last === undefined || this.#gap === undefined) return undefined;
+    const next = this.#last + this.#gap;
+    return next > now ? next : undefined;
+  }
+}

@@ -1,0 +1,124 @@
+import type { LaneState } from './hosts.js';
+import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js';
+
+/** What a request asks of one step. A request that begins again has other tasks. */
+export interface Task {
+  readonly request: Progress;
+  readonly step: number;
+  readonly model: string;
+  /** How many items it has; undefined until its predecessors are done. */
+  items: number | undefined;
+  /** The first item that no run has been given. */
+  next: number;
+  /** How many items are done. */
+  done: number;
+  /** How many elements the step's output has, for the steps that run once for each. */
+  elements: number;
+  /** Bytes of its output that stay on lanes. */
+  readonly outputs: Map<LaneState, number>;
+  /** The lane that holds its inputs, or some of them. */
+  home: LaneState | undefined;
+}
+
+/** Some consecutive items of a task. */
+export interface Portion {
+  readonly task: Task;
+  readonly from: number;
+  readonly count: number;
+}
+
+/** Where a request stands. */
+export interface Progress {
+  readonly request: ScheduledRequest;
+  readonly graph: ScheduledGraph;
+  /** Counts arrivals: of equal weight, the lower one goes first. */
+  readonly order: number;
+  readonly weight: number;
+  readonly arrivedAt: number;
+  readonly deadline: number;
+  tasks: Task[];
+  ended: boolean;
+}
+
+export function begin(request: ScheduledRequest, order: number, now: number): Progress {
+  const { graph, weight = 1, deadline = Number.POSITIVE_INFINITY } = request;
+  const progress: Progress = {
+    request,
+    graph,
+    order,
+    weight,
+    arrivedAt: now,
+    deadline,
+    tasks: [],
+    ended: false,
+  };
+  beginAgain(progress);
+  return progress;
+}
+
+export function beginAgain(progress: Progress): void {
+  progress.tasks = progress.graph.steps.map(({ model }, step) => ({
+    request: progress,
+    step,
+    model,
+    items: undefined,
+    next: 0,
+    done: 0,
+    elements: 0,
+    outputs: new Map(),
+    home: undefined,
+  }));
+}
+
+/** Gives the tasks their items whose predecessors are done, and returns those that have any. */
+export function becomeReady({ graph, tasks, request }: Progress): Task[] {
+  const ready: Task[] = [];
+  for (const task of tasks) {
+    if (task.items !== undefined) continue;
+    const { after, each } = graph.steps[task.step] as ScheduledStep;
+    if (!after.every((step) => isDone(tasks[step] as Task))) continue;
+    task.items = each === undefined ? request.items : (tasks[each] as Task).elements;
+    for (const step of after) task.home ??= (tasks[step] as Task).outputs.keys().next().value;
+    if (task.items > 0) ready.push(task);
+  }
+  return ready;
+}
+
+export function isDone({ items, done }: Task): boolean {
+  return items !== undefined && done === items;
+}
+
+/** Whether a run that was begun for the task is still of use. */
+export function isCurrent(task: Task): boolean {
+  return !task.request.ended && task.request.tasks[task.step] === task;
+}
+
+/** How many of a task's items wait for a run. */
+export function waiting({ items = 0, next }: Task): number {
+  return items - next;
+}
+
+/** Whether `a` goes before `b` in the queue of a model. */
+export function goesBefore(a: Task, b: Task): boolean {
+  if (a.request.weight !== b.request.weight) return a.request.weight > b.request.weight;
+  if (a.request.order !== b.request.order) return a.request.order < b.request.order;
+  return a.step < b.step;
+}
+
+export function itemsOf(portions: readonly Portion[]): number {
+  return portions.reduce((sum, { count }) => sum + count, 0);
+}
+
+/** Cuts a list of portions after so many items. */
+export function cut(portions: readonly Portion[], items: number): [Portion[], Portion[]] {
+  const first: Portion[] = [];
+  const second: Portion[] = [];
+  let left = items;
+  for (const { task, from, count } of portions) {
+    const taken = Math.min(left, count);
+    left -= taken;
+    if (taken > 0) first.push({ task, from, count: taken });
+    if (taken < count) second.push({ task, from: from + taken, count: count - taken });
+  }
+  return [first, second];
+}

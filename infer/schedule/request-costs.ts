@@ -1,0 +1,107 @@
+import { type Affine, at, type ModelCosts } from './costs.js';
+import type { Progress, Task } from './progress.js';
+import type { ScheduledGraph } from './types.js';
+
+interface GraphCosts {
+  /** For each step, the time of the steps that follow it. */
+  readonly after: readonly Affine[];
+  /** For each step, bytes of an item that stay until the steps that follow have run. */
+  readonly output: readonly number[];
+  /** Bytes of the largest step, with one item and its weights. */
+  readonly peak: number;
+  /** The step that takes these. */
+  readonly peakStep: number;
+}
+
+/** What requests take in all, by the costs of the models in their graphs. */
+export class RequestCosts {
+  readonly #costsOf: (model: string) => ModelCosts | undefined;
+  #graphs = new WeakMap<ScheduledGraph, GraphCosts>();
+
+  constructor(costsOf: (model: string) => ModelCosts | undefined) {
+    this.#costsOf = costsOf;
+  }
+
+  /** A model's costs are others now. */
+  changed(): void {
+    this.#graphs = new WeakMap();
+  }
+
+  /** The time of the steps that follow a task's. */
+  timeAfter({ request, step }: Task): Affine {
+    return this.#of(request.graph).after[step] as Affine;
+  }
+
+  /** Whether a task's output stays on the lane for the steps that follow. */
+  outputStays({ request, step }: Task): boolean {
+    return (this.#of(request.graph).output[step] as number) > 0;
+  }
+
+  /** Bytes of the outputs that an item of a task takes as its inputs. */
+  inputBytes({ request, step }: Task): number {
+    const { output } = this.#of(request.graph);
+    return (request.graph.steps[step]?.after ?? []).reduce(
+      (sum, before) => sum + (output[before] as number),
+      0,
+    );
+  }
+
+  /** The most bytes that a host needs to run a request by itself to its end, one item at a time. */
+  bytesToFinish({ graph, tasks, request }: Progress): number {
+    const { peak, output } = this.#of(graph);
+    return output.reduce((sum, bytes, step) => sum + bytes * (tasks[step]?.items ?? request.items), peak);
+  }
+
+  /** The same before a request has begun, and the model that takes the most of it. */
+  bytesFor(graph: ScheduledGraph, items: number): { bytes: number; largest: string } {
+    const { peak, peakStep, output } = this.#of(graph);
+    return {
+      bytes: output.reduce((sum, bytes) => sum + bytes * items, peak),
+      largest: graph.steps[peakStep]?.model ?? '',
+    };
+  }
+
+  #of(graph: ScheduledGraph): GraphCosts {
+    let costs = this.#graphs.get(graph);
+    if (!costs) {
+      costs = this.#sum(graph);
+      this.#graphs.set(graph, costs);
+    }
+    return costs;
+  }
+
+  #sum({ steps }: ScheduledGraph): GraphCosts {
+    const following = followers(steps);
+    const models = steps.map(({ model }) => this.#costsOf(model));
+    const after = following.map((later) => {
+      const sum: Affine = { base: 0, perItem: 0 };
+      for (const step of later) {
+        const costs = models[step];
+        if (!costs) continue;
+        sum.base += costs.gpu.base + costs.wait.base;
+        sum.perItem += costs.gpu.perItem + costs.wait.perItem;
+      }
+      return sum;
+    });
+    let peak = 0;
+    let peakStep = 0;
+    for (const [step, costs] of models.entries()) {
+      const bytes = costs ? costs.weights + at(costs.memory, 1) : 0;
+      if (bytes > peak) [peak, peakStep] = [bytes, step];
+    }
+    const output = models.map((costs, step) => ((following[step]?.size ?? 0) > 0 ? (costs?.output ?? 0) : 0));
+    return { after, output, peak, peakStep };
+  }
+}
+
+/** For each step, all that come after it. */
+function followers(steps: ScheduledGraph['steps']): Set<number>[] {
+  const following = steps.map(() => new Set<number>());
+  for (let step = steps.length - 1; step >= 0; step -= 1) {
+    for (const before of steps[step]?.after ?? []) {
+      following[before]?.add(step);
+      for (const later of following[step] ?? []) following[before]?.add(later);
+    }
+  }
+  return following;
+}

@@ -1,0 +1,615 @@
+import {
+  type Candidate,
+  type Evaluation,
+  evaluate,
+  isBetter,
+  type Promised,
+  promise,
+  type Situation,
+} from './choice.js';
+import { at, type ModelCosts, type Resource } from './costs.js';
+import { Heap } from './heap.js';
+import { type ActiveRun, HostState, type LaneState } from './hosts.js';
+import { ModelState } from './models.js';
+import { POLICY, type Policy } from './policy.js';
+import {
+  becomeReady,
+  begin,
+  beginAgain,
+  cut,
+  isCurrent,
+  isDone,
+  itemsOf,
+  type Portion,
+  type Progress,
+  type Task,
+  waiting,
+} from './progress.js';
+import { RequestCosts } from './request-costs.js';
+import type { Capacity, Decision, LaneOptions, Outcome, Run, ScheduledRequest } from './types.js';
+
+/** An item that ran by itself on so many lanes that were lost is what they were lost by. */
+const MOST_LOSSES = 3;
+/** However busy it is, a delay is held to meet at most ten times as many as wait now. */
+const MOST_BUSY = 0.9;
+const RESOURCES: readonly Resource[] = ['gpu', 'cpu', 'network'];
+
+/**
+ * Decides which model runs next, with how many items, on which lane: by the memory that is free now and by what waits
+ * now. It does no I/O and has no clock: it is told of events, and `decide` says what is to be done about them.
+ *
+ * - A run takes no more memory than its host has free, so that none is out of memory as long as the costs are right.
+ * - A request whose outputs stay on a host is begun only where all such requests can be finished.
+ * - A request that has waited too long goes first, and memory is kept for it.
+ *
+ * Times are milliseconds of a steady clock, which the caller gives. `lookAt` is when `decide` is to be called, if no
+ * event comes before.
+ */
+export class Scheduler {
+  readonly #policy: Policy;
+  readonly #models = new Map<string, ModelState>();
+  /** The models that items wait for. */
+  readonly #wanted = new Set<ModelState>();
+  readonly #hosts = new Map<string, HostState>();
+  readonly #lanes = new Map<string, LaneState>();
+  readonly #requests = new Map<number, Progress>();
+  readonly #runs = new Map<number, ActiveRun>();
+  readonly #deadlines = new Heap<Progress>((a, b) => a.deadline < b.deadline);
+  readonly #costs = new RequestCosts((name) => this.#models.get(name)?.costs);
+  #decisions: Decision[] = [];
+  #arrivals = 0;
+  #runsStarted = 0;
+  #lookAt: number | undefined;
+  /** For which part of the time there was work lately, and until when that was looked at. */
+  #busy = 0;
+  #busyUntil: number | undefined;
+  #hadWork = false;
+
+  constructor(policy: Partial<Policy> = {}) {
+    this.#policy = { ...POLICY, ...policy };
+  }
+
+  /** When `decide` is to be called next, if no event comes before; undefined where only an event matters. */
+  get lookAt(): number | undefined {
+    return this.#lookAt;
+  }
+
+  /** How many requests wait or run. */
+  get requests(): number {
+    return this.#requests.size;
+  }
+
+  /** How many runs are under way. */
+  get running(): number {
+    return this.#runs.size;
+  }
+
+  /** How many items wait for a model. */
+  waitingFor(model: string): number {
+    return this.#models.get(model)?.waiting ?? 0;
+  }
+
+  /** What a host's memory is used for, in bytes. */
+  memoryOf(host: string): { weights: number; running: number; held: number } | undefined {
+    const state = this.#hosts.get(host);
+    return state && { weights: state.weights, running: state.running, held: state.held };
+  }
+
+  /** A host is there, or its capacity has changed. */
+  setHost(name: string, capacity: Capacity): void {
+    const host = this.#hosts.get(name);
+    if (host) host.capacity = capacity;
+    else this.#hosts.set(name, new HostState(name, capacity));
+  }
+
+  addLane(name: string, { host: hostName, resource }: LaneOptions): void {
+    const host = this.#hosts.get(hostName);
+    if (!host) throw new Error(`lane ${name} is on host ${hostName}, which is not known`);
+    if (this.#lanes.has(name)) throw new Error(`there is a lane ${name} already`);
+    const lane: LaneState = { name, host, resource, loaded: new Set(), active: undefined };
+    this.#lanes.set(name, lane);
+    host.lanes.push(lane);
+  }
+
+  /** A lane is gone, with all that was on it: its items run elsewhere. */
+  loseLane(name: string, now: number): void {
+    const lane = this.#lanes.get(name);
+    if (!lane) return;
+    const { active, host } = lane;
+    if (active) {
+      this.#runs.delete(active.run.id);
+      host.ended(active, now);
+    }
+    this.#lanes.delete(name);
+    host.lanes.splice(host.lanes.indexOf(lane), 1);
+    for (const { costs } of lane.loaded) host.weights -= costs.weights;
+    if (active) this.#runAgain(active, `The lane of the run was lost, ${MOST_LOSSES} times.`, MOST_LOSSES);
+    // What the lane held for later steps is gone too.
+    for (const progress of [...this.#requests.values()]) {
+      if (progress.tasks.some(({ outputs }) => outputs.has(lane))) this.#restart(progress, now);
+    }
+  }
+
+  /** A host is gone, with its lanes. */
+  loseHost(name: string, now: number): void {
+    const host = this.#hosts.get(name);
+    if (!host) return;
+    for (const lane of [...host.lanes]) this.loseLane(lane.name, now);
+    this.#hosts.delete(name);
+  }
+
+  /** A model may be asked for, or its costs have become better known. */
+  setModel(name: string, costs: ModelCosts): void {
+    const model = this.#models.get(name);
+    if (model) {
+      for (const { loaded, host } of this.#lanes.values()) {
+        if (loaded.has(model)) host.weights += costs.weights - model.costs.weights;
+      }
+      model.costs = costs;
+      model.maxBatch = costs.maxBatch;
+    } else this.#models.set(name, new ModelState(name, costs));
+    this.#costs.changed();
+  }
+
+  /** A model is served no more: what runs is finished, and the requests that still need it are refused. */
+  removeModel(name: string): void {
+    const model = this.#models.get(name);
+    if (!model) return;
+    const again = new Set(model.retries.flatMap(({ portions }) => portions.map(({ task }) => task)));
+    const needs = (task: Task): boolean =>
+      task.model === name && (task.items === undefined || waiting(task) > 0 || again.has(task));
+    for (const progress of [...this.#requests.values()]) {
+      if (progress.tasks.some(needs)) this.#end(progress, unloaded(name));
+    }
+    this.#models.delete(name);
+    this.#costs.changed();
+    for (const lane of this.#lanes.values()) {
+      if (lane.active?.model !== model) this.#unload(lane, model);
+    }
+  }
+
+  arrive(request: ScheduledRequest, now: number): void {
+    const refusal = this.#refusal(request);
+    if (refusal !== undefined) {
+      this.#decisions.push({ kind: 'end', request: request.id, outcome: { is: 'refused', reason: refusal } });
+      return;
+    }
+    const progress = begin(request, this.#arrivals++, now);
+    this.#requests.set(request.id, progress);
+    if (request.deadline !== undefined) this.#deadlines.push(progress);
+    this.#advance(progress, now);
+  }
+
+  /** Nobody wants a request's result any more: no `end` is decided for it. */
+  cancel(id: number): void {
+    const progress = this.#requests.get(id);
+    if (progress) this.#forget(progress);
+  }
+
+  /**
+   * A run has ended well. `elements` says for each of its slices how many elements the output has, for the steps that
+   * run once for each of them.
+   */
+  complete(id: number, now: number, elements?: readonly number[]): void {
+    const active = this.#runs.get(id);
+    if (!active) return;
+    const { lane, model } = active;
+    this.#runs.delete(id);
+    lane.host.ended(active, now);
+    for (const [at, { task, count }] of active.portions.entries()) {
+      if (!isCurrent(task)) continue;
+      task.done += count;
+      task.elements += elements?.[at] ?? 0;
+      this.#keepOutput(task, lane, active.outputs[at] as number);
+      if (!isDone(task)) continue;
+      this.#dropInputs(task.request);
+      this.#advance(task.request, now);
+    }
+    if (this.#models.get(model.name) !== model) this.#unload(lane, model);
+  }
+
+  /**
+   * A run has failed, for want of memory or for another reason. Its items run again in two halves, so that one that
+   * fails by itself is found, and fails alone.
+   */
+  fail(id: number, now: number, { reason, memory = false }: { reason: string; memory?: boolean }): void {
+    const active = this.#runs.get(id);
+    if (!active) return;
+    const { run, model, lane } = active;
+    this.#runs.delete(id);
+    lane.host.ended(active, now);
+    if (run.load || this.#models.get(model.name) !== model) this.#unload(lane, model);
+    if (memory) model.maxBatch = Math.max(1, Math.min(model.maxBatch, run.batch >> 1));
+    // What else ran on the host may have had the memory.
+    if (memory && run.batch === 1 && !active.alone)
+      this.#queueAgain(active.model, active.portions, active.failures, true);
+    else this.#runAgain(active, reason, 1);
+  }
+
+  /** What is to be done now, in this order. */
+  decide(now: number): Decision[] {
+    this.#lookAt = undefined;
+    this.#expire(now);
+    this.#count(now);
+    while (!this.#startAll(now) && this.#makeRoom(now));
+    const first = this.#deadlines.peek();
+    if (first) this.#wakeAt(first.deadline);
+    const decisions = this.#decisions;
+    this.#decisions = [];
+    return decisions;
+  }
+
+  /**
+   * Starts runs, the best first, until there is none to start. Where the best one had only to wait for the GPU it starts
+   * later, and the others leave it its lane and its memory. False where nothing starts, now or by the time alone.
+   */
+  #startAll(now: number): boolean {
+    const planned = new Map<LaneState, Candidate>();
+    let later = Number.POSITIVE_INFINITY;
+    let started = false;
+    for (const resource of RESOURCES) {
+      // A run that starts leaves less for the others: what was found for them before is at most what they are worth.
+      const ranking: Promised[] = [];
+      let situation = this.#situation(resource, now, planned);
+      if (!situation) continue;
+      const lanes = this.#mostLanes(resource);
+      for (const model of this.#wanted) {
+        if (model.costs.resource === resource) rank(ranking, promise(model, situation, lanes));
+      }
+      let found = new Set<Promised>();
+      for (let best = ranking.pop(); best && situation; best = ranking.pop()) {
+        const { model } = best;
+        if (!found.has(best)) {
+          const evaluation = this.#evaluate(model, situation, planned);
+          if ('later' in evaluation) {
+            later = Math.min(later, evaluation.later);
+            if (evaluation.held) model.heldSince ??= now;
+          } else {
+            found.add(evaluation.candidate);
+            rank(ranking, evaluation.candidate);
+          }
+          continue;
+        }
+        const candidate = best as Candidate;
+        if (candidate.from > now) {
+          planned.set(candidate.lane, candidate);
+          later = Math.min(later, candidate.from);
+        } else {
+          this.#start(candidate, now);
+          started = true;
+        }
+        found = new Set();
+        situation = this.#situation(resource, now, planned);
+        if (situation && candidate.from <= now && this.#wanted.has(model)) {
+          rank(ranking, promise(model, situation, lanes));
+        }
+      }
+    }
+    if (later !== Number.POSITIVE_INFINITY) this.#wakeAt(later);
+    return started || later !== Number.POSITIVE_INFINITY;
+  }
+
+  /** The best run of a model on the lanes that are idle: of each host the one that has its inputs, or has it loaded. */
+  #evaluate(model: ModelState, situation: Situation, planned: ReadonlyMap<LaneState, Candidate>): Evaluation {
+    let best: Candidate | undefined;
+    let later: Evaluation = { later: Number.POSITIVE_INFINITY };
+    const home = model.queue.first?.home;
+    for (const host of situation.hosts) {
+      let lane: LaneState | undefined;
+      for (const each of host.lanes) {
+        if (each.active || each.resource !== model.costs.resource || planned.has(each)) continue;
+        if (!lane || each === home || (lane !== home && !lane.loaded.has(model) && each.loaded.has(model)))
+          lane = each;
+      }
+      if (!lane) continue;
+      const evaluation = evaluate(model, lane, situation);
+      if ('candidate' in evaluation) {
+        if (isBetter(evaluation.candidate, best)) best = evaluation.candidate;
+      } else if (evaluation.later < later.later) later = evaluation;
+    }
+    return best ? { candidate: best } : later;
+  }
+
+  /** The most lanes of the resource that a host has. */
+  #mostLanes(resource: Resource): number {
+    let most = 1;
+    for (const host of this.#hosts.values()) most = Math.max(most, host.laneCount(resource));
+    return most;
+  }
+
+  /** What a choice for the resource depends on; undefined where none of its lanes is idle, or nothing waits for it. */
+  #situation(
+    resource: Resource,
+    now: number,
+    planned: ReadonlyMap<LaneState, Candidate>,
+  ): Situation | undefined {
+    const hosts = new Set<HostState>();
+    let idle = false;
+    for (const lane of this.#lanes.values()) {
+      if (lane.resource !== resource) continue;
+      hosts.add(lane.host);
+      idle ||= !lane.active && !planned.has(lane);
+    }
+    if (!idle) return undefined;
+    let value = 0;
+    let oldest: Task | undefined;
+    for (const { costs, queue, retries } of this.#wanted) {
+      if (costs.resource !== resource) continue;
+      value += queue.value + retries.length;
+      const { first } = queue;
+      if (first && (!oldest || first.request.order < oldest.request.order)) oldest = first;
+    }
+    if (value === 0) return undefined;
+    const { patience } = this.#policy;
+    const kept =
+      oldest && now - oldest.request.arrivedAt > patience ? this.#models.get(oldest.model) : undefined;
+    return {
+      now,
+      policy: this.#policy,
+      costs: this.#costs,
+      value,
+      hosts,
+      growth: 1 / (1 - Math.min(this.#busy, MOST_BUSY)),
+      reserved: (host, model) => {
+        let bytes = kept && kept !== model && !isPlanned(kept, planned) ? bytesForOne(kept, host) : 0;
+        for (const [lane, candidate] of planned) if (lane.host === host) bytes += bytesOf(candidate);
+        return bytes;
+      },
+    };
+  }
+
+  #start({ model, lane, batch, unload }: Candidate, now: number): void {
+    for (const [where, idle] of unload) this.#unload(where, idle);
+    const { host } = lane;
+    const load = !lane.loaded.has(model);
+    if (load) host.weights += model.costs.weights;
+    // The most recently used one comes last.
+    lane.loaded.delete(model);
+    lane.loaded.add(model);
+    model.heldSince = undefined;
+
+    const retry = model.retries.shift();
+    let portions = retry?.portions ?? model.queue.take(batch);
+    if (retry && retry.items > batch) {
+      const [first, second] = cut(portions, batch);
+      this.#queueAgain(model, second, retry.failures, retry.alone);
+      portions = first;
+    }
+    if (model.waiting === 0) this.#wanted.delete(model);
+
+    const slices = portions.map(({ task, from, count }) => ({
+      request: task.request.request.id,
+      step: task.step,
+      from,
+      count,
+    }));
+    const run: Run = { id: this.#runsStarted++, model: model.name, lane: lane.name, batch, slices, load };
+    lane.active = {
+      run,
+      model,
+      lane,
+      portions,
+      outputs: portions.map(({ task, count }) =>
+        this.#costs.outputStays(task) ? model.costs.output * count : 0,
+      ),
+      memory: at(model.costs.memory, batch),
+      reachesGpu: now + at(model.costs.wait, batch) + (load ? model.costs.load : 0),
+      gpuMs: at(model.costs.gpu, batch),
+      failures: retry?.failures ?? 0,
+      alone: host.runs === 0,
+    };
+    host.began(lane.active);
+    this.#runs.set(run.id, lane.active);
+    this.#decisions.push({ kind: 'start', run });
+  }
+
+  #unload(lane: LaneState, model: ModelState): void {
+    if (!lane.loaded.delete(model)) return;
+    lane.host.weights -= model.costs.weights;
+    this.#decisions.push({ kind: 'unload', lane: lane.name, model: model.name });
+  }
+
+  /**
+   * Has the items of a run that failed run again. Where it was the run's own fault that is in halves; where a lane was
+   * lost it is together at first. A single item fails after so many failures.
+   */
+  #runAgain({ model, portions, run, failures }: ActiveRun, reason: string, mostFailures: number): void {
+    const failed = failures + 1;
+    const [{ task } = {}] = portions;
+    if (run.batch > 1 && failed > (mostFailures > 1 ? 1 : 0)) {
+      const [first, second] = cut(portions, run.batch >> 1);
+      this.#queueAgain(model, second, failed, false);
+      this.#queueAgain(model, first, failed, false);
+    } else if (run.batch > 1 || failed < mostFailures) this.#queueAgain(model, portions, failed, false);
+    else if (task && isCurrent(task)) this.#end(task.request, { is: 'failed', reason });
+  }
+
+  /** Puts items before all others of their model. Those that nobody wants any more are left out. */
+  #queueAgain(model: ModelState, all: readonly Portion[], failures: number, alone: boolean): void {
+    const portions = all.filter(({ task }) => isCurrent(task));
+    if (portions.length === 0) return;
+    if (this.#models.get(model.name) !== model) {
+      for (const { task } of portions) {
+        this.#end(task.request, unloaded(model.name));
+      }
+      return;
+    }
+    model.retries.unshift({ portions, items: itemsOf(portions), failures, alone });
+    this.#wanted.add(model);
+  }
+
+  /** Queues the tasks of a request that have become ready, or ends it. */
+  #advance(progress: Progress, now: number): void {
+    for (const task of becomeReady(progress)) {
+      const model = this.#models.get(task.model);
+      if (!model) {
+        this.#end(progress, unloaded(task.model));
+        return;
+      }
+      model.queue.add(task);
+      model.arrivals.arrived(now);
+      this.#wanted.add(model);
+    }
+    if (progress.tasks.every(isDone)) this.#end(progress, { is: 'done' });
+  }
+
+  #keepOutput(task: Task, lane: LaneState, bytes: number): void {
+    if (bytes === 0) return;
+    task.outputs.set(lane, (task.outputs.get(lane) ?? 0) + bytes);
+    lane.host.held += bytes;
+    lane.host.hold(task.request, bytes);
+  }
+
+  #dropOutput(task: Task): void {
+    for (const [{ host }, bytes] of task.outputs) {
+      host.held -= bytes;
+      host.hold(task.request, -bytes);
+    }
+    task.outputs.clear();
+  }
+
+  /** Frees the outputs that no step needs any more. */
+  #dropInputs({ tasks, graph }: Progress): void {
+    for (const task of tasks) {
+      if (task.outputs.size === 0) continue;
+      const needed = tasks.some(
+        (later) => graph.steps[later.step]?.after.includes(task.step) && !isDone(later),
+      );
+      if (!needed) this.#dropOutput(task);
+    }
+  }
+
+  #end(progress: Progress, outcome: Outcome): void {
+    if (progress.ended) return;
+    this.#forget(progress);
+    this.#decisions.push({ kind: 'end', request: progress.request.id, outcome });
+  }
+
+  #forget(progress: Progress): void {
+    this.#leave(progress);
+    progress.ended = true;
+    this.#requests.delete(progress.request.id);
+    this.#dropRetries();
+    if (this.#deadlines.size > 2 * this.#requests.size + 64) this.#deadlines.retain(({ ended }) => !ended);
+  }
+
+  /** A request begins again, with nothing on any lane. */
+  #restart(progress: Progress, now: number): void {
+    this.#leave(progress);
+    beginAgain(progress);
+    this.#dropRetries();
+    this.#decisions.push({ kind: 'restart', request: progress.request.id });
+    this.#advance(progress, now);
+  }
+
+  /** Counts how busy it is. Called at each decision, between which there is work or none. */
+  #count(now: number): void {
+    const passed = now - (this.#busyUntil ?? now);
+    this.#busyUntil = now;
+    const was = this.#hadWork ? 1 : 0;
+    this.#busy += (was - this.#busy) * (1 - Math.exp(-passed / this.#policy.memory));
+    this.#hadWork = this.#requests.size > 0;
+  }
+
+  /** Takes a request's tasks from the queues, and its outputs from the lanes. */
+  #leave({ tasks }: Progress): void {
+    for (const task of tasks) {
+      this.#dropOutput(task);
+      const model = this.#models.get(task.model);
+      if (!model || waiting(task) === 0) continue;
+      model.queue.remove(task);
+      if (model.waiting === 0) this.#wanted.delete(model);
+    }
+  }
+
+  /** Takes out of the retries what nobody wants any more. */
+  #dropRetries(): void {
+    for (const model of this.#wanted) {
+      if (model.retries.length === 0) continue;
+      const kept = model.retries.flatMap((retry) => {
+        const portions = retry.portions.filter(({ task }) => isCurrent(task));
+        return portions.length > 0 ? [{ ...retry, portions, items: itemsOf(portions) }] : [];
+      });
+      model.retries.splice(0, model.retries.length, ...kept);
+      if (model.waiting === 0) this.#wanted.delete(model);
+    }
+  }
+
+  #expire(now: number): void {
+    for (let first = this.#deadlines.peek(); first; first = this.#deadlines.peek()) {
+      if (!first.ended && first.deadline > now) return;
+      this.#deadlines.pop();
+      this.#end(first, { is: 'expired', reason: 'The request was not done by its deadline.' });
+    }
+  }
+
+  /**
+   * Where a capacity has shrunk below what requests hold between their steps, so that nothing can run, the youngest of
+   * them begins again. False where that is not the case.
+   */
+  #makeRoom(now: number): boolean {
+    if (this.#runs.size > 0 || this.#wanted.size === 0) return false;
+    for (const host of this.#hosts.values()) {
+      const youngest = [...host.holders.keys()].at(-1);
+      if (!youngest) continue;
+      this.#restart(youngest, now);
+      return true;
+    }
+    return false;
+  }
+
+  /** Why a request cannot be taken. */
+  #refusal({ id, graph, items }: ScheduledRequest): string | undefined {
+    if (this.#requests.has(id)) return `There is a request ${id} already.`;
+    const { maxRequests } = this.#policy;
+    if (this.#requests.size >= maxRequests) return `${maxRequests} requests wait already; try again later.`;
+    for (const { model } of graph.steps) {
+      if (!this.#models.has(model)) return `There is no model ${model}.`;
+    }
+    const { bytes, largest } = this.#costs.bytesFor(graph, items);
+    let most: number | undefined;
+    for (const { capacity } of this.#hosts.values()) most = Math.max(most ?? 0, capacity.limit);
+    if (most === undefined || bytes <= most) return undefined;
+    return `The request needs ${bytes} bytes of GPU memory (model ${largest} the most of it), and no host has more than ${most}.`;
+  }
+
+  #wakeAt(time: number): void {
+    this.#lookAt = this.#lookAt === undefined ? time : Math.min(this.#lookAt, time);
+  }
+}
+
+/** Bytes that one item of a model needs on a host; 0 where it cannot run there. */
+function bytesForOne(model: ModelState, host: HostState): number {
+  const { costs } = model;
+  if (host.laneCount(costs.resource) === 0) return 0;
+  const loaded = host.lanes.some((lane) => lane.loaded.has(model));
+  const bytes = at(costs.memory, 1) + (loaded ? 0 : costs.weights);
+  return bytes <= host.capacity.bytes ? bytes : 0;
+}
+
+/** Puts a model in its place: the best comes last. */
+function rank(ranking: Promised[], ranked: Promised): void {
+  let low = 0;
+  let high = ranking.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isBetter(ranked, ranking[middle])) low = middle + 1;
+    else high = middle;
+  }
+  ranking.splice(low, 0, ranked);
+}
+
+/** Bytes that a run takes of its host beyond what is loaded. */
+function bytesOf({ model, lane, batch }: Candidate): number {
+  return at(model.costs.memory, batch) + (lane.loaded.has(model) ? 0 : model.costs.weights);
+}
+
+/** Whether a later run of the model has its place already. */
+function isPlanned(model: ModelState, planned: ReadonlyMap<LaneState, Candidate>): boolean {
+  for (const each of planned.values()) if (each.model === model) return true;
+  return false;
+}
+
+function unloaded(model: string): Outcome {
+  return { is: 'refused', reason: `Model ${model} was unloaded.` };
+}

@@ -1,0 +1,78 @@
+import { goesBefore, type Portion, type Task, waiting } from './progress.js';
+
+/** So many tasks may have left before those behind them move up. */
+const MOST_LEFT = 64;
+
+/** The tasks that wait for one model: the heaviest requests first, of equal weight in the order of their arrival. */
+export class TaskQueue {
+  readonly #tasks: Task[] = [];
+  /** The tasks before this one have left. */
+  #head = 0;
+  /** How many items wait. */
+  items = 0;
+  /** What they count together: a request counts its weight, and each of its items at a step an equal part of that. */
+  value = 0;
+
+  get first(): Task | undefined {
+    return this.#tasks[this.#head];
+  }
+
+  add(task: Task): void {
+    this.#tasks.splice(this.#place(task), 0, task);
+    this.#count(task, waiting(task));
+  }
+
+  /** Takes a task out, if it waits. */
+  remove(task: Task): void {
+    const at = this.#place(task);
+    if (this.#tasks[at] !== task) return;
+    this.#tasks.splice(at, 1);
+    this.#count(task, -waiting(task));
+  }
+
+  /** The portions of a run with this batch. */
+  *portions(batch: number): Generator<Portion> {
+    let left = batch;
+    for (let at = this.#head; left > 0 && at < this.#tasks.length; at += 1) {
+      const task = this.#tasks[at] as Task;
+      const count = Math.min(left, waiting(task));
+      left -= count;
+      yield { task, from: task.next, count };
+    }
+  }
+
+  /** Takes so many items out. */
+  take(batch: number): Portion[] {
+    const portions = [...this.portions(batch)];
+    for (const { task, count } of portions) {
+      task.next += count;
+      this.#count(task, -count);
+      if (waiting(task) === 0) this.#head += 1;
+    }
+    if (this.#head > MOST_LEFT && this.#head * 2 > this.#tasks.length) {
+      this.#tasks.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return portions;
+  }
+
+  #count(task: Task, items: number): void {
+    this.items += items;
+    // Fractions add up to a little more or less than nothing.
+    this.value = this.items === 0 ? 0 : this.value + (task.request.weight * items) / (task.items as number);
+  }
+
+  /** Where the task is, or would be. */
+  #place(task: Task): number {
+    let low = this.#head;
+    let high = this.#tasks.length;
+    // Most come last.
+    if (high > low && goesBefore(this.#tasks[high - 1] as Task, task)) return high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (goesBefore(this.#tasks[middle] as Task, task)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

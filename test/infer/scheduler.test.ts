@@ -1,0 +1,420 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ModelCosts } from '#farlight/infer/schedule/costs.js';
+import { Scheduler } from '#farlight/infer/schedule/scheduler.js';
+import type { Decision, Run, ScheduledGraph } from '#farlight/infer/schedule/types.js';
+import { graphOf } from './cases.js';
+
+const NONE = { base: 0, perItem: 0 };
+
+function costs(some: Partial<ModelCosts> = {}): ModelCosts {
+  return {
+    resource: 'gpu',
+    maxBatch: 8,
+    weights: 0,
+    memory: { base: 0, perItem: 10 },
+    output: 0,
+    gpu: { base: 100, perItem: 1 },
+    wait: NONE,
+    load: 0,
+    ...some,
+  };
+}
+
+let scheduler: Scheduler;
+let ids: number;
+
+/** One host with so many bytes and lanes. */
+function host(bytes: number, lanes = 1): void {
+  scheduler.setHost('host', { bytes, limit: bytes });
+  for (let lane = 0; lane < lanes; lane += 1)
+    scheduler.addLane(`lane${lane}`, { host: 'host', resource: 'gpu' });
+}
+
+function arrive(
+  graph: ScheduledGraph | string,
+  now = 0,
+  more: { weight?: number; deadline?: number; items?: number } = {},
+): number {
+  const id = ids++;
+  scheduler.arrive(
+    { id, graph: typeof graph === 'string' ? graphOf([graph]) : graph, items: 1, ...more },
+    now,
+  );
+  return id;
+}
+
+const runsOf = (decisions: readonly Decision[]): Run[] =>
+  decisions.flatMap((each) => (each.kind === 'start' ? [each.run] : []));
+const endsOf = (decisions: readonly Decision[]): [number, string][] =>
+  decisions.flatMap((each): [number, string][] =>
+    each.kind === 'end' ? [[each.request, each.outcome.is]] : [],
+  );
+
+/** Starts what can start: one run. */
+function start(now: number): Run {
+  const [run, ...others] = runsOf(scheduler.decide(now));
+  if (!run || others.length > 0) throw new Error(`${run ? others.length + 1 : 0} runs started`);
+  return run;
+}
+
+const requestsOf = ({ slices }: Run): number[] => slices.map(({ request }) => request);
+
+beforeEach(() => {
+  scheduler = new Scheduler({ lead: 0 });
+  ids = 0;
+});
+
+describe('the size of a batch', () => {
+  it('is bounded by the memory that is free when it starts', () => {
+    host(45);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 20; count += 1) arrive('m');
+    expect(start(0)).toMatchObject({ batch: 4 });
+    scheduler.setHost('host', { bytes: 25, limit: 45 });
+    scheduler.complete(0, 104);
+    expect(start(104)).toMatchObject({ batch: 2 });
+  });
+
+  it('is bounded where a larger one would delay its own items more than it saves', () => {
+    host(1000);
+    scheduler.setModel('m', costs({ gpu: { base: 1, perItem: 100 } }));
+    for (let count = 0; count < 8; count += 1) arrive('m');
+    expect(start(0).batch).toBe(1);
+  });
+
+  it('is that of what waits when the GPU becomes free, not of what waited when a lane was idle', () => {
+    host(1000, 2);
+    scheduler.setModel('m', costs());
+    arrive('m');
+    expect(start(0).batch).toBe(1);
+    arrive('m', 1);
+    expect(runsOf(scheduler.decide(1))).toEqual([]);
+    expect(scheduler.lookAt).toBe(101);
+    arrive('m', 50);
+    expect(runsOf(scheduler.decide(50))).toEqual([]);
+    expect(start(101).batch).toBe(2);
+  });
+
+  it('waits for the next arrival where that is due before it costs what it saves', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    // One each 200 ms is not worth waiting for.
+    for (const now of [0, 200, 400]) {
+      arrive('m', now);
+      scheduler.complete(start(now).id, now + 101);
+      scheduler.decide(now + 101);
+    }
+    // Twelve come, each 10 ms after the one before; half of them run.
+    for (let now = 510; now <= 620; now += 10) arrive('m', now);
+    scheduler.complete(start(620).id, 625);
+    expect(runsOf(scheduler.decide(625))).toEqual([]);
+    const until = scheduler.lookAt as number;
+    expect(until).toBeGreaterThan(625);
+    expect(until).toBeLessThan(725);
+    // None came.
+    expect(start(until).batch).toBe(6);
+  });
+});
+
+describe('a request that can never fit', () => {
+  it('is refused at once, with the figure', () => {
+    host(100);
+    scheduler.setModel('m', costs({ weights: 70, memory: { base: 20, perItem: 11 } }));
+    arrive('m');
+    expect(scheduler.decide(0)).toEqual([
+      {
+        kind: 'end',
+        request: 0,
+        outcome: {
+          is: 'refused',
+          reason:
+            'The request needs 101 bytes of GPU memory (model m the most of it), and no host has more than 100.',
+        },
+      },
+    ]);
+  });
+
+  it('is one whose outputs do not fit together either', () => {
+    host(100);
+    scheduler.setModel('a', costs({ output: 40 }));
+    scheduler.setModel('b', costs({ output: 40 }));
+    scheduler.setModel('c', costs({ memory: { base: 0, perItem: 30 } }));
+    arrive(graphOf(['a', 'b', 'c']));
+    expect(endsOf(scheduler.decide(0))).toEqual([[0, 'refused']]);
+  });
+
+  it('waits where only now there is no room for it', () => {
+    host(100);
+    scheduler.setModel('m', costs({ memory: { base: 0, perItem: 90 } }));
+    scheduler.setHost('host', { bytes: 50, limit: 100 });
+    arrive('m');
+    expect(scheduler.decide(0)).toEqual([]);
+    scheduler.setHost('host', { bytes: 100, limit: 100 });
+    expect(start(1).batch).toBe(1);
+  });
+});
+
+describe('the order', () => {
+  it('has the most items for the time first', () => {
+    host(1000);
+    scheduler.setModel('slow', costs({ gpu: { base: 1000, perItem: 1 } }));
+    scheduler.setModel('quick', costs({ gpu: { base: 10, perItem: 1 } }));
+    arrive('slow');
+    arrive('quick');
+    expect(start(0).model).toBe('quick');
+  });
+
+  it('has the heavier requests of a model first', () => {
+    host(10);
+    scheduler.setModel('m', costs());
+    const light = arrive('m');
+    const heavy = arrive('m', 0, { weight: 2 });
+    expect(requestsOf(start(0))).toEqual([heavy]);
+    scheduler.complete(0, 101);
+    expect(requestsOf(start(101))).toEqual([light]);
+  });
+
+  it('has what is further down a graph first', () => {
+    host(1000);
+    scheduler.setModel('a', costs({ maxBatch: 1 }));
+    scheduler.setModel('b', costs({ maxBatch: 1 }));
+    const graph = graphOf(['a', 'b']);
+    arrive(graph);
+    arrive(graph);
+    scheduler.complete(start(0).id, 101);
+    expect(start(101).model).toBe('b');
+  });
+
+  it('keeps memory for a request that has waited too long', () => {
+    host(100, 2);
+    const wait = { base: 100, perItem: 0 };
+    scheduler.setModel('small', costs({ maxBatch: 1, memory: { base: 0, perItem: 30 }, gpu: NONE, wait }));
+    scheduler.setModel('large', costs({ memory: { base: 0, perItem: 100 } }));
+    // Of two lanes one is always in the midst of a small run.
+    arrive('small');
+    let [run] = [start(0)];
+    const large = arrive('large', 10);
+    let now = 50;
+    for (; now < 30_000; now += 50) {
+      arrive('small', now);
+      const next = runsOf(scheduler.decide(now))[0];
+      scheduler.complete(run.id, now + 50);
+      if (!next) break;
+      run = next;
+    }
+    expect(now).toBeGreaterThan(10_000);
+    expect(now).toBeLessThan(10_200);
+    expect(start(now + 50).model).toBe('large');
+    scheduler.complete(run.id + 1, now + 200);
+    expect(endsOf(scheduler.decide(now + 200))).toContainEqual([large, 'done']);
+  });
+});
+
+describe('a request whose time is up', () => {
+  it('expires, and is not computed', () => {
+    host(10);
+    scheduler.setModel('m', costs());
+    arrive('m');
+    const late = arrive('m', 0, { deadline: 50 });
+    start(0);
+    expect(scheduler.lookAt).toBe(50);
+    expect(endsOf(scheduler.decide(50))).toEqual([[late, 'expired']]);
+    scheduler.complete(0, 101);
+    expect(runsOf(scheduler.decide(101))).toEqual([]);
+  });
+
+  it('leaves when it is cancelled, and gets no end', () => {
+    host(10);
+    scheduler.setModel('m', costs());
+    arrive('m');
+    const cancelled = arrive('m');
+    start(0);
+    scheduler.cancel(cancelled);
+    scheduler.complete(0, 101);
+    expect(scheduler.decide(101)).toEqual([{ kind: 'end', request: 0, outcome: { is: 'done' } }]);
+  });
+});
+
+describe('steps of graphs', () => {
+  it('are begun only where all that were begun can be finished', () => {
+    // Two requests that have each taken the first step would have 80 bytes, and the second step needs 60.
+    host(100, 2);
+    scheduler.setModel('a', costs({ output: 40, gpu: NONE, wait: { base: 10, perItem: 0 } }));
+    scheduler.setModel(
+      'b',
+      costs({ memory: { base: 0, perItem: 60 }, gpu: NONE, wait: { base: 10, perItem: 0 } }),
+    );
+    const graph = graphOf(['a', 'b']);
+    const requests = [arrive(graph), arrive(graph)];
+    const ended: number[] = [];
+    let most = 0;
+    for (let now = 0; ended.length < 2 && now < 1000; now += 10) {
+      const decisions = scheduler.decide(now);
+      ended.push(...endsOf(decisions).map(([request]) => request));
+      most = Math.max(most, scheduler.memoryOf('host')?.held ?? 0);
+      for (const run of runsOf(decisions)) scheduler.complete(run.id, now + 10);
+    }
+    expect(ended).toEqual(requests);
+    expect(most).toBe(40);
+  });
+
+  it('run once for each element that a step gives, and join when all are done', () => {
+    host(1000);
+    scheduler.setHost('here', { bytes: 0, limit: 0 });
+    scheduler.addLane('cpu', { host: 'here', resource: 'cpu' });
+    scheduler.setModel(
+      'crop',
+      costs({ resource: 'cpu', memory: NONE, gpu: NONE, wait: { base: 1, perItem: 0 } }),
+    );
+    scheduler.setModel('m', costs({ maxBatch: 2 }));
+    const graph: ScheduledGraph = {
+      name: 'page',
+      steps: [
+        { model: 'crop', after: [] },
+        { model: 'm', after: [0], each: 0 },
+        { model: 'crop', after: [1] },
+      ],
+    };
+    arrive(graph);
+    scheduler.complete(start(0).id, 1, [3]);
+    const first = start(1);
+    expect(first).toMatchObject({ model: 'm', slices: [{ request: 0, step: 1, from: 0, count: 2 }] });
+    scheduler.complete(first.id, 100);
+    const second = start(100);
+    expect(second).toMatchObject({ slices: [{ request: 0, step: 1, from: 2, count: 1 }] });
+    expect(runsOf(scheduler.decide(101))).toEqual([]);
+    scheduler.complete(second.id, 200);
+    scheduler.complete(start(200).id, 201);
+    expect(endsOf(scheduler.decide(201))).toEqual([[0, 'done']]);
+  });
+
+  it('that would run for no element are done', () => {
+    host(1000);
+    scheduler.setModel('a', costs());
+    scheduler.setModel('b', costs());
+    arrive({
+      name: 'none',
+      steps: [
+        { model: 'a', after: [] },
+        { model: 'b', after: [0], each: 0 },
+      ],
+    });
+    scheduler.complete(start(0).id, 101, [0]);
+    expect(endsOf(scheduler.decide(101))).toEqual([[0, 'done']]);
+  });
+
+  it('begin again where their outputs leave no room in a capacity that has shrunk', () => {
+    host(100);
+    scheduler.setModel('a', costs({ output: 40 }));
+    scheduler.setModel('b', costs({ memory: { base: 0, perItem: 60 } }));
+    arrive(graphOf(['a', 'b']));
+    scheduler.complete(start(0).id, 101);
+    scheduler.setHost('host', { bytes: 70, limit: 100 });
+    expect(scheduler.decide(101)).toContainEqual({ kind: 'restart', request: 0 });
+    expect(scheduler.memoryOf('host')).toMatchObject({ held: 0 });
+  });
+});
+
+describe('a run that fails', () => {
+  it('for want of memory runs again in halves, and the model keeps to that size', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 8; count += 1) arrive('m');
+    expect(start(0).batch).toBe(8);
+    scheduler.fail(0, 10, { reason: 'out of memory', memory: true });
+    arrive('m', 10);
+    expect(requestsOf(start(10))).toEqual([0, 1, 2, 3]);
+    scheduler.complete(1, 20);
+    expect(requestsOf(start(20))).toEqual([4, 5, 6, 7]);
+    for (let count = 0; count < 8; count += 1) arrive('m', 20);
+    scheduler.complete(2, 30);
+    expect(start(30).batch).toBeLessThanOrEqual(4);
+  });
+
+  it('has the one item found that fails by itself, and no other fails', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 8; count += 1) arrive('m');
+    const ends: [number, string][] = [];
+    for (let now = 0; scheduler.requests > 0 && now < 100; now += 1) {
+      const decisions = scheduler.decide(now);
+      ends.push(...endsOf(decisions));
+      for (const run of runsOf(decisions)) {
+        if (requestsOf(run).includes(5)) scheduler.fail(run.id, now, { reason: 'NaN' });
+        else scheduler.complete(run.id, now);
+      }
+    }
+    ends.push(...endsOf(scheduler.decide(100)));
+    expect(ends.filter(([, outcome]) => outcome === 'failed')).toEqual([[5, 'failed']]);
+    expect(ends).toHaveLength(8);
+  });
+
+  it('because its lane was lost runs elsewhere', () => {
+    host(1000, 2);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 3; count += 1) arrive('m');
+    const run = start(0);
+    scheduler.loseLane(run.lane, 10);
+    const again = start(10);
+    expect(again).toMatchObject({ batch: 3, slices: run.slices });
+    expect(again.lane).not.toBe(run.lane);
+    scheduler.complete(run.id, 20);
+    expect(scheduler.decide(20)).toEqual([]);
+    scheduler.complete(again.id, 30);
+    expect(endsOf(scheduler.decide(30))).toHaveLength(3);
+  });
+
+  it('with each lane that it runs on fails after a few', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    arrive('m');
+    for (let lost = 0; lost < 3; lost += 1) {
+      const run = start(lost);
+      scheduler.loseLane(run.lane, lost);
+      scheduler.addLane(run.lane, { host: 'host', resource: 'gpu' });
+    }
+    expect(endsOf(scheduler.decide(3))).toEqual([[0, 'failed']]);
+  });
+});
+
+describe('models that do not all fit', () => {
+  it('are unloaded, the least recently used first, where others need their memory', () => {
+    host(100);
+    for (const name of ['a', 'b', 'c']) scheduler.setModel(name, costs({ weights: 40, load: 10 }));
+    let now = 0;
+    for (const [model, unloaded] of [['a'], ['b'], ['a'], ['c', 'b'], ['b', 'a']]) {
+      arrive(model as string, now);
+      const decisions = scheduler.decide(now);
+      expect(decisions.filter(({ kind }) => kind === 'unload')).toEqual(
+        unloaded ? [{ kind: 'unload', lane: 'lane0', model: unloaded }] : [],
+      );
+      now += 1000;
+      for (const run of runsOf(decisions)) scheduler.complete(run.id, now);
+      scheduler.decide(now);
+    }
+    expect(scheduler.memoryOf('host')).toEqual({ weights: 80, running: 0, held: 0 });
+  });
+
+  it('that are removed are unloaded when their run has ended, and what waits for them is refused', () => {
+    host(10);
+    scheduler.setModel('m', costs({ weights: 0 }));
+    const [running, waiting] = [arrive('m'), arrive('m')];
+    const run = start(0);
+    scheduler.removeModel('m');
+    expect(endsOf(scheduler.decide(1))).toEqual([[waiting, 'refused']]);
+    scheduler.complete(run.id, 101);
+    expect(scheduler.decide(101)).toEqual([
+      { kind: 'end', request: running, outcome: { is: 'done' } },
+      { kind: 'unload', lane: 'lane0', model: 'm' },
+    ]);
+  });
+});
+
+it('a queue that is full refuses', () => {
+  scheduler = new Scheduler({ maxRequests: 1 });
+  host(100);
+  scheduler.setModel('m', costs());
+  arrive('m');
+  arrive('m');
+  expect(endsOf(scheduler.decide(0))).toEqual([[1, 'refused']]);
+});
