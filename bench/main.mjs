@@ -10,10 +10,13 @@
 // network/main.mjs.
 //
 //   npm run bench -- --only network [--network steps,per-call,ping,bulk,fairness,memory] [--rtt 1,10,30,100] [--mbit 100]
+//
+//   npm run bench -- --only schedule
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureAhead, printAhead } from './ahead.mjs';
+import { measureSchedule } from './infer/main.mjs';
 import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
@@ -61,7 +64,7 @@ const { values: flags } = parseArgs({
 });
 const adapters = flags.adapter.split(',');
 const wanted = flags.only.split(',');
-expectKnown('workload', wanted, [...Object.keys(WORKLOADS), 'reuse', 'ahead', 'network']);
+expectKnown('workload', wanted, [...Object.keys(WORKLOADS), 'reuse', 'ahead', 'network', 'schedule']);
 const scenarios = flags.network.split(',');
 expectKnown('scenario of the network', scenarios, SCENARIOS);
 const rtts = flags.rtt.split(',').map(Number);
@@ -111,6 +114,7 @@ if (wanted.includes('ahead')) {
 }
 if (wanted.includes('network'))
   results.network = await measureNetwork(scenarios, { rtts, mbit: Number(flags.mbit) });
+if (wanted.includes('schedule')) results.schedule = measureSchedule();
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 
 /**

@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 const MOST_FILES = 15;
 
 /** The rooms of the package. Their modules import each other without circles. */
-const ROOMS = ['client', 'server', 'link', 'proto', 'shard', 'cli', 'testing'];
+const ROOMS = ['client', 'server', 'link', 'proto', 'infer', 'shard', 'cli', 'testing'];
 
 /** Rooms that have words of their own beside the core's: no word is banned there. */
-const OWN_WORDS = ['shard'];
+const OWN_WORDS = ['infer', 'shard'];
 
 /** The root, and folders of pages, tests, examples and generated code. */
 const ANY_WIDTH = /^(\.$|(docs|test|examples|proto\/gen)(\/|$))/;
@@ -65,6 +65,9 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'cli']),
   ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'shard']),
   ['shard', 'client', 'server', 'link', 'proto'],
+  ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
+  ['infer', 'server', 'cli', 'testing'],
+  ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
 

@@ -1,9 +1,9 @@
 import { at, largestWithin } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelState } from './models.js';
-import type { Policy } from './policy.js';
 import type { Progress } from './progress.js';
 import type { RequestCosts } from './request-costs.js';
+import type { Situation } from './situation.js';
 import { parallelism, runTime, sizeOf } from './sizing.js';
 
 /** What a run of a model is worth, or at most. */
@@ -22,21 +22,6 @@ export interface Candidate extends Promised {
   readonly unload: readonly (readonly [LaneState, ModelState])[];
   /** When to start it: until then it would only wait for the GPU. */
   readonly from: number;
-}
-
-/** What the choice depends on beside the model and the lane. */
-export interface Situation {
-  readonly now: number;
-  readonly policy: Policy;
-  readonly costs: RequestCosts;
-  /** What all that waits for the lane's kind of resource counts. */
-  readonly value: number;
-  /** How many requests a delay meets for each that waits now: more come while there is work. */
-  readonly growth: number;
-  /** The hosts that have lanes of the resource. */
-  readonly hosts: ReadonlySet<HostState>;
-  /** Bytes of a host that are kept for other models. */
-  reserved(host: HostState, model: ModelState): number;
 }
 
 /** A candidate; or when to look again, infinity where nothing but an event can change the answer. */
@@ -154,7 +139,7 @@ function rate(
     const age = now - request.arrivedAt;
     value += ((request.weight * count) / (items as number)) * (1 + age / policy.ageing);
     after += (at(requestCosts.timeAfter(task), batch) * count) / batch;
-    if (task.home !== undefined && task.home !== lane) moved += requestCosts.inputBytes(task) * count;
+    if (task.home !== undefined && task.home !== lane.name) moved += requestCosts.inputBytes(task) * count;
   }
   const time = at(runTime(costs), batch) / parallelism(costs, lane.host, batch);
   // A run that takes no time at all goes first.

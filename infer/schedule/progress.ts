@@ -1,4 +1,3 @@
-import type { LaneState } from './hosts.js';
 import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js';
 
 /** What a request asks of one step. A request that begins again has other tasks. */
@@ -14,10 +13,10 @@ export interface Task {
   done: number;
   /** How many elements the step's output has, for the steps that run once for each. */
   elements: number;
-  /** Bytes of its output that stay on lanes. */
-  readonly outputs: Map<LaneState, number>;
-  /** The lane that holds its inputs, or some of them. */
-  home: LaneState | undefined;
+  /** Bytes of its output that stay on lanes, by the names of those. */
+  readonly outputs: Map<string, number>;
+  /** The name of the lane that holds its inputs, or some of them. */
+  home: string | undefined;
 }
 
 /** Some consecutive items of a task. */

@@ -1,12 +1,4 @@
-import {
-  type Candidate,
-  type Evaluation,
-  evaluate,
-  isBetter,
-  type Promised,
-  promise,
-  type Situation,
-} from './choice.js';
+import { type Candidate, type Evaluation, evaluate, isBetter, type Promised, promise } from './choice.js';
 import { at, type ModelCosts, type Resource } from './costs.js';
 import { Heap } from './heap.js';
 import { type ActiveRun, HostState, type LaneState } from './hosts.js';
@@ -26,6 +18,7 @@ import {
   waiting,
 } from './progress.js';
 import { RequestCosts } from './request-costs.js';
+import type { Situation } from './situation.js';
 import type { Capacity, Decision, LaneOptions, Outcome, Run, ScheduledRequest } from './types.js';
 
 /** An item that ran by itself on so many lanes that were lost is what they were lost by. */
@@ -116,6 +109,10 @@ export class Scheduler {
     const lane = this.#lanes.get(name);
     if (!lane) return;
     const { active, host } = lane;
+    // What the lane held for later steps is gone.
+    for (const progress of [...this.#requests.values()]) {
+      if (progress.tasks.some(({ outputs }) => outputs.has(name))) this.#restart(progress, now);
+    }
     if (active) {
       this.#runs.delete(active.run.id);
       host.ended(active, now);
@@ -124,10 +121,6 @@ export class Scheduler {
     host.lanes.splice(host.lanes.indexOf(lane), 1);
     for (const { costs } of lane.loaded) host.weights -= costs.weights;
     if (active) this.#runAgain(active, `The lane of the run was lost, ${MOST_LOSSES} times.`, MOST_LOSSES);
-    // What the lane held for later steps is gone too.
-    for (const progress of [...this.#requests.values()]) {
-      if (progress.tasks.some(({ outputs }) => outputs.has(lane))) this.#restart(progress, now);
-    }
   }
 
   /** A host is gone, with its lanes. */
@@ -298,7 +291,11 @@ export class Scheduler {
       let lane: LaneState | undefined;
       for (const each of host.lanes) {
         if (each.active || each.resource !== model.costs.resource || planned.has(each)) continue;
-        if (!lane || each === home || (lane !== home && !lane.loaded.has(model) && each.loaded.has(model)))
+        if (
+          !lane ||
+          each.name === home ||
+          (lane.name !== home && !lane.loaded.has(model) && each.loaded.has(model))
+        )
           lane = each;
       }
       if (!lane) continue;
@@ -455,13 +452,14 @@ export class Scheduler {
 
   #keepOutput(task: Task, lane: LaneState, bytes: number): void {
     if (bytes === 0) return;
-    task.outputs.set(lane, (task.outputs.get(lane) ?? 0) + bytes);
+    task.outputs.set(lane.name, (task.outputs.get(lane.name) ?? 0) + bytes);
     lane.host.held += bytes;
     lane.host.hold(task.request, bytes);
   }
 
   #dropOutput(task: Task): void {
-    for (const [{ host }, bytes] of task.outputs) {
+    for (const [lane, bytes] of task.outputs) {
+      const { host } = this.#lanes.get(lane) as LaneState;
       host.held -= bytes;
       host.hold(task.request, -bytes);
     }

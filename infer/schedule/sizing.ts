@@ -1,7 +1,7 @@
-import type { Situation } from './choice.js';
 import { type Affine, at, largestWithin, type ModelCosts } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelState } from './models.js';
+import type { Situation } from './situation.js';
 
 /** How many items a run has, and what has to happen before it. */
 export interface Size {
