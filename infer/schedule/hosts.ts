@@ -16,8 +16,8 @@ export interface ActiveRun {
   /** When it is expected to reach the GPU, and the GPU's time that it takes then. */
   readonly reachesGpu: number;
   readonly gpuMs: number;
-  /** How often its items were in runs that failed. */
-  readonly failures: number;
+  /** How often the lane of its items was lost. */
+  readonly losses: number;
   /** Nothing else ran on the host when it began. */
   readonly alone: boolean;
 }

@@ -7,8 +7,8 @@ import { TaskQueue } from './task-queue.js';
 export interface Retry {
   readonly portions: readonly Portion[];
   readonly items: number;
-  /** How often its items were in a run that failed. */
-  readonly failures: number;
+  /** How often the lane of its items was lost. */
+  readonly losses: number;
   /** It is to run on a host where nothing else runs. */
   readonly alone: boolean;
 }

@@ -120,7 +120,7 @@ export class Scheduler {
     this.#lanes.delete(name);
     host.lanes.splice(host.lanes.indexOf(lane), 1);
     for (const { costs } of lane.loaded) host.weights -= costs.weights;
-    if (active) this.#runAgain(active, `The lane of the run was lost, ${MOST_LOSSES} times.`, MOST_LOSSES);
+    if (active) this.#runElsewhere(active);
   }
 
   /** A host is gone, with its lanes. */
@@ -215,8 +215,8 @@ export class Scheduler {
     if (memory) model.maxBatch = Math.max(1, Math.min(model.maxBatch, run.batch >> 1));
     // What else ran on the host may have had the memory.
     if (memory && run.batch === 1 && !active.alone)
-      this.#queueAgain(active.model, active.portions, active.failures, true);
-    else this.#runAgain(active, reason, 1);
+      this.#queueAgain(active.model, active.portions, active.losses, true);
+    else this.#runInHalves(active, reason);
   }
 
   /** What is to be done now, in this order. */
@@ -369,7 +369,7 @@ export class Scheduler {
     let portions = retry?.portions ?? model.queue.take(batch);
     if (retry && retry.items > batch) {
       const [first, second] = cut(portions, batch);
-      this.#queueAgain(model, second, retry.failures, retry.alone);
+      this.#queueAgain(model, second, retry.losses, retry.alone);
       portions = first;
     }
     if (model.waiting === 0) this.#wanted.delete(model);
@@ -392,7 +392,7 @@ export class Scheduler {
       memory: at(model.costs.memory, batch),
       reachesGpu: now + at(model.costs.wait, batch) + (load ? model.costs.load : 0),
       gpuMs: at(model.costs.gpu, batch),
-      failures: retry?.failures ?? 0,
+      losses: retry?.losses ?? 0,
       alone: host.runs === 0,
     };
     host.began(lane.active);
@@ -406,23 +406,27 @@ export class Scheduler {
     this.#decisions.push({ kind: 'unload', lane: lane.name, model: model.name });
   }
 
-  /**
-   * Has the items of a run that failed run again. Where it was the run's own fault that is in halves; where a lane was
-   * lost it is together at first. A single item fails after so many failures.
-   */
-  #runAgain({ model, portions, run, failures }: ActiveRun, reason: string, mostFailures: number): void {
-    const failed = failures + 1;
+  /** A run has failed by its own fault: its items run again in halves, so that one which fails by itself fails alone. */
+  #runInHalves({ model, portions, run, losses }: ActiveRun, reason: string): void {
     const [{ task } = {}] = portions;
-    if (run.batch > 1 && failed > (mostFailures > 1 ? 1 : 0)) {
+    if (run.batch > 1) {
       const [first, second] = cut(portions, run.batch >> 1);
-      this.#queueAgain(model, second, failed, false);
-      this.#queueAgain(model, first, failed, false);
-    } else if (run.batch > 1 || failed < mostFailures) this.#queueAgain(model, portions, failed, false);
-    else if (task && isCurrent(task)) this.#end(task.request, { is: 'failed', reason });
+      this.#queueAgain(model, second, losses, false);
+      this.#queueAgain(model, first, losses, false);
+    } else if (task && isCurrent(task)) this.#end(task.request, { is: 'failed', reason });
+  }
+
+  /** A run's lane was lost. Its items may be why: after a first loss they run in halves, and a single one fails at last. */
+  #runElsewhere(active: ActiveRun): void {
+    const lost = { ...active, losses: active.losses + 1 };
+    const { losses, run, model, portions } = lost;
+    if (losses === 1 || (run.batch === 1 && losses < MOST_LOSSES)) {
+      this.#queueAgain(model, portions, losses, false);
+    } else this.#runInHalves(lost, `The lane of the run was lost, ${MOST_LOSSES} times.`);
   }
 
   /** Puts items before all others of their model. Those that nobody wants any more are left out. */
-  #queueAgain(model: ModelState, all: readonly Portion[], failures: number, alone: boolean): void {
+  #queueAgain(model: ModelState, all: readonly Portion[], losses: number, alone: boolean): void {
     const portions = all.filter(({ task }) => isCurrent(task));
     if (portions.length === 0) return;
     if (this.#models.get(model.name) !== model) {
@@ -431,7 +435,7 @@ export class Scheduler {
       }
       return;
     }
-    model.retries.unshift({ portions, items: itemsOf(portions), failures, alone });
+    model.retries.unshift({ portions, items: itemsOf(portions), losses, alone });
     this.#wanted.add(model);
   }
 

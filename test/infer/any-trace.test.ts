@@ -1,18 +1,22 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Scheduler } from '#farlight/infer/schedule/scheduler.js';
+import type { Decision } from '#farlight/infer/schedule/types.js';
 import { type SimulationResult, simulate } from '#farlight/infer/simulation/machine.js';
 import { elementsOf, type Trace, traces } from './traces.js';
 
 const NUM_RUNS = Number(process.env.FARLIGHT_TRACES ?? 150);
 
-function follow(trace: Trace, decided?: (now: number, scheduler: Scheduler) => void): SimulationResult {
+function follow(
+  trace: Trace,
+  decided?: (now: number, scheduler: Scheduler, decisions: readonly Decision[]) => void,
+): SimulationResult {
   const scheduler = new Scheduler();
   return simulate({
     dispatcher: scheduler,
     ...trace,
     elements: elementsOf,
-    decided: (now) => decided?.(now, scheduler),
+    decided: (now, decisions) => decided?.(now, scheduler, decisions),
   });
 }
 
@@ -66,6 +70,15 @@ describe('whatever comes, and whatever is lost', { timeout: 120_000 }, () => {
         const shrunk = trace.events.some((event) => 'host' in event);
         if (!waits || shrunk || scheduler.running > 0) return;
         expect((scheduler.lookAt ?? Number.POSITIVE_INFINITY) - now).toBeLessThanOrEqual(Math.max(...fixed));
+      });
+    });
+  });
+
+  it('no request begins again unless a lane was lost, or a capacity has shrunk', () => {
+    always((trace) => {
+      if (trace.events.some((event) => 'lane' in event || 'host' in event)) return;
+      follow(trace, (_now, _scheduler, decisions) => {
+        expect(decisions.filter(({ kind }) => kind === 'restart')).toEqual([]);
       });
     });
   });

@@ -250,6 +250,7 @@ describe('steps of graphs', () => {
     let most = 0;
     for (let now = 0; ended.length < 2 && now < 1000; now += 10) {
       const decisions = scheduler.decide(now);
+      expect(decisions.filter(({ kind }) => kind === 'restart')).toEqual([]);
       ended.push(...endsOf(decisions).map(([request]) => request));
       most = Math.max(most, scheduler.memoryOf('host')?.held ?? 0);
       for (const run of runsOf(decisions)) scheduler.complete(run.id, now + 10);
@@ -362,6 +363,27 @@ describe('a run that fails', () => {
     expect(scheduler.decide(20)).toEqual([]);
     scheduler.complete(again.id, 30);
     expect(endsOf(scheduler.decide(30))).toHaveLength(3);
+  });
+
+  it('by the fault of another item does not count against it when its lane is lost', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 8; count += 1) arrive('m');
+    // The eighth fails each run that it is in; then the lane of another one is lost.
+    scheduler.fail(start(0).id, 1, { reason: 'NaN' });
+    for (let now = 1, lost = false; scheduler.requests > 0; now += 1) {
+      const decisions = scheduler.decide(now);
+      const failed = endsOf(decisions).filter(([, outcome]) => outcome === 'failed');
+      expect(failed.filter(([request]) => request !== 7)).toEqual([]);
+      for (const run of runsOf(decisions)) {
+        if (requestsOf(run).includes(7)) scheduler.fail(run.id, now, { reason: 'NaN' });
+        else if (run.batch === 1 && !lost) {
+          lost = true;
+          scheduler.loseLane(run.lane, now);
+          scheduler.addLane(run.lane, { host: 'host', resource: 'gpu' });
+        } else scheduler.complete(run.id, now);
+      }
+    }
   });
 
   it('with each lane that it runs on fails after a few', () => {
