@@ -3,7 +3,7 @@ import { FarlightError } from '../proto/errors.js';
 import type { AdapterDescription } from '../proto/session/handshake.js';
 import { noSuchAdapter } from '../proto/session/listed-adapters.js';
 import { redact } from '../proto/token.js';
-import { onOrOff, type SessionSwitches } from './session-switches.js';
+import { autoOnOrOff, onOrOff, type SessionSwitches } from './session-switches.js';
 import type { Transport } from './transport/transport.js';
 
 export interface CreateOptions extends SessionSwitches {
@@ -35,7 +35,7 @@ export interface ParsedOptions {
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
-  ahead: 'on' | 'off';
+  ahead: 'auto' | 'on' | 'off';
   /** Which GPU the host must have, if the program chose one. Undefined: any will do. */
   wanted: string | undefined;
   trace: FileOption | undefined;
@@ -64,7 +64,7 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
   const { transport } = options;
   const host = options.host || process.env.FARLIGHT_HOST || undefined;
   const adapter = options.adapter || process.env.FARLIGHT_ADAPTER || undefined;
-  const compression = modeOf(options.compression ?? process.env.FARLIGHT_COMPRESSION);
+  const compression = autoOnOrOff('compression', options.compression ?? process.env.FARLIGHT_COMPRESSION);
   const trace = fileOf(options.trace, process.env.FARLIGHT_TRACE);
   const record = fileOf(options.record, process.env.FARLIGHT_RECORD);
   if (trace && record) {
@@ -80,7 +80,7 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
     batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
-    ahead: onOrOff('ahead', options.ahead ?? process.env.FARLIGHT_AHEAD),
+    ahead: autoOnOrOff('ahead', options.ahead ?? process.env.FARLIGHT_AHEAD),
     // FARLIGHT_ADAPTER chooses for private hosts only.
     wanted: host || transport ? options.adapter || undefined : undefined,
     trace,
@@ -108,12 +108,6 @@ function fromFlags(flags: readonly string[]): CreateOptions {
     options[name] = value.join('=');
   }
   return options;
-}
-
-function modeOf(value: string | undefined): 'auto' | 'on' | 'off' {
-  if (value === undefined || value === '') return 'auto';
-  if (value === 'auto' || value === 'on' || value === 'off') return value;
-  throw new FarlightError('BAD_OPTION', `The option compression is 'auto', 'on' or 'off', not '${value}'.`);
 }
 
 /**

@@ -18,6 +18,8 @@ export interface AheadStats {
 
 export interface ReadAheadOptions {
   stats: AheadStats;
+  /** Asks also where the host is near. */
+  always: boolean;
   /** Milliseconds of any steady clock. */
   now(): number;
   /** Calls back when the current task is over. */
@@ -73,6 +75,12 @@ const { mapAsync, mapAhead } = OPERATIONS.GPUBuffer;
 const { popErrorScope, createBuffer } = OPERATIONS.GPUDevice;
 const { onSubmittedWorkDone } = OPERATIONS.GPUQueue;
 
+/**
+ * Where the shortest wait took less, in milliseconds, the host is near: the question and its copies take about as long
+ * there as the waits that they save.
+ */
+const NEAR_MS = 1;
+
 /** As long as this an answer is when it can be the line that has it come late. Shorter ones wait for other things. */
 const LONG_BYTES = 16 << 10;
 
@@ -101,6 +109,7 @@ export class ReadAhead {
   /** The mappings among all that were, by serial, until the host replies to them: without bytes, where it has sent those. */
   readonly #mappings = new Map<number, Settling>();
   #isScheduled = false;
+  #shortestMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ReadAheadOptions) {
     this.#options = options;
@@ -186,6 +195,7 @@ export class ReadAhead {
     lead.askedAt = this.#options.now();
     const { followers, isTrusted } = lead.guess;
     if (!isTrusted || followers.length === 0 || lead.window.scopes > 0) return;
+    if (!this.#options.always && this.#shortestMs < NEAR_MS) return;
     const ranges: SourceRange[] = [];
     for (const follower of followers) {
       if (follower.kind !== 'read') continue;
@@ -208,7 +218,7 @@ export class ReadAhead {
   replied(serial: number): unknown {
     this.#settle();
     this.#early = this.#early.filter((each) => each.serial !== serial);
-    if (this.#lead?.serial === serial) this.#lead.answeredAt = this.#options.now();
+    if (this.#lead?.serial === serial) this.#answered(this.#lead);
     const mapping = this.#mappings.get(serial);
     this.#mappings.delete(serial);
     const answer = mapping?.question.answer;
@@ -219,6 +229,11 @@ export class ReadAhead {
   lost(deviceId: number): void {
     this.#early = [];
     if (this.#lead?.deviceId === deviceId) this.#lead = undefined;
+  }
+
+  #answered(lead: Lead): void {
+    lead.answeredAt = this.#options.now();
+    this.#shortestMs = Math.min(this.#shortestMs, lead.answeredAt - lead.askedAt);
   }
 
   /** In a task of its own, as the host's reply would. */

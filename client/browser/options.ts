@@ -1,4 +1,4 @@
-import { onOrOff, type SessionSwitches } from '../session-switches.js';
+import { autoOnOrOff, onOrOff, type SessionSwitches } from '../session-switches.js';
 import type { LinkOptions } from '../transport/host-link.js';
 import type { Transport } from '../transport/transport.js';
 import { webTransport } from './web-transport.js';
@@ -17,13 +17,13 @@ export function parseOptions({ host, batch, reuse, ahead, ...link }: CreateOptio
   transport: () => Promise<Transport>;
   batch: 'on' | 'off';
   reuse: 'on' | 'off';
-  ahead: 'on' | 'off';
+  ahead: 'auto' | 'on' | 'off';
 } {
   const transport = webTransport(host, link);
   return {
     transport: async () => transport,
     batch: onOrOff('batch', batch),
     reuse: onOrOff('reuse', reuse),
-    ahead: onOrOff('ahead', ahead),
+    ahead: autoOnOrOff('ahead', ahead),
   };
 }

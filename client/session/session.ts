@@ -30,8 +30,8 @@ export interface SessionOptions extends ConnectionOptions {
   batch: 'on' | 'off';
   /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
   reuse: 'on' | 'off';
-  /** 'off' asks the host for nothing before the program does, as without reuse and for a session that is `fresh`. */
-  ahead: 'on' | 'off';
+  /** See `SessionSwitches`. Without reuse, and for a session that is `fresh`, it is off. */
+  ahead: 'auto' | 'on' | 'off';
   /** Where it counts: a ledger that may have the counts of sessions before it. */
   stats: Stats;
   /** Who watches the session. */
@@ -106,7 +106,7 @@ export class Session {
     this.#requests = new Requests(options.asException);
     this.#outbox = new Outbox(this.stats, options.reuse === 'off');
     this.#encoder = new CommandEncoder(this, options.reuse);
-    if (options.ahead === 'on' && options.reuse === 'on' && !options.fresh) this.#ahead = this.#readAhead();
+    if (options.ahead !== 'off' && options.reuse === 'on' && !options.fresh) this.#ahead = this.#readAhead();
     this.#connection = new HostConnection(options, this.stats, {
       onLink: (link) => this.#linked(link),
       onWelcome: (welcome) => this.#welcomed(welcome),
@@ -387,6 +387,7 @@ export class Session {
     const { readAhead, popErrorScope } = OPERATIONS.GPUDevice;
     return new ReadAhead({
       stats: this.stats,
+      always: this.#options.ahead === 'on',
       now: monotonicNow,
       whenTaskEnds,
       awaited: () => this.#requests.awaited,

@@ -19,7 +19,7 @@ class Program {
   outputs!: GPUBuffer[];
 
   constructor(options: CreateOptions = {}) {
-    this.gpu = create({ transport: host.transport, ...options });
+    this.gpu = create({ transport: host.transport, ahead: 'on', ...options });
   }
 
   async open(): Promise<this> {

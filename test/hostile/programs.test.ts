@@ -45,7 +45,7 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
     it(
       'a loop whose result depends on every command gives the same bits with cuts in each place as without',
       async () => {
-        const uncut = create({ host: host.url });
+        const uncut = create({ host: host.url, ahead: 'on' });
         const expected = await countExactly(uncut, STEPS);
         close(uncut);
         expect(new Set(expected).size).toBeGreaterThan(STEPS);
@@ -56,7 +56,7 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
           cutter.onCut = () => {
             if (cutter.cuts < LOOP_CUTS) cutter.cutAfter(logUniform(random, 1, cuttable.often));
           };
-          const gpu = create({ host: url });
+          const gpu = create({ host: url, ahead: 'on' });
           let steps = 0;
           const result = await countExactly(gpu, STEPS, () => {
             steps += 1;

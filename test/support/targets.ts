@@ -81,7 +81,11 @@ async function openFarlight(transport: 'memory' | 'host', reuse: 'on' | 'off' = 
   const contents = mkdtempSync(join(tmpdir(), 'farlight-contents-'));
   const host = await testHost({ adapter: 'software', transport, spares: 0, contents });
   const newGpu = () =>
-    create({ ...(transport === 'memory' ? { transport: host.transport } : { host: host.url }), reuse });
+    create({
+      ...(transport === 'memory' ? { transport: host.transport } : { host: host.url }),
+      reuse,
+      ahead: 'on',
+    });
   return {
     gpu: newGpu(),
     globals: globals as unknown as Globals,
