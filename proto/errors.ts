@@ -25,7 +25,7 @@ export type FarlightErrorCode =
   | 'PORT_IN_USE'
   /** A file is no recording, or is spoilt. */
   | 'BAD_RECORDING'
-  /** What Farlight keeps on this machine cannot be read or deleted. */
+  /** The files that Farlight keeps on this machine cannot be read or deleted. */
   | 'CACHE_UNUSABLE'
   /** The host's certificate is not one that the client was told to trust. */
   | 'UNTRUSTED_HOST'
@@ -37,9 +37,9 @@ export type FarlightErrorCode =
   | 'NOT_INSTALLED';
 
 /**
- * An error for a person: `message` is one sentence that says what happened and what to do. Its stack
- * is the message alone, since the frames inside Farlight would help nobody who reads it; `cause`
- * carries what lies underneath. Words of a peer may be in it: none of it is a command to a terminal.
+ * An error for a person: `message` is one sentence that says what happened and what to do. The stack is the message
+ * alone, since stack frames inside Farlight help no reader. `cause` has the underlying error. The message may quote a
+ * peer, so control characters are removed from it.
  */
 export class FarlightError extends Error {
   override readonly name = 'FarlightError';
@@ -67,7 +67,7 @@ export function invariant(condition: unknown, message: string): asserts conditio
   if (!condition) throw new Error(`Farlight bug: ${message}`);
 }
 
-/** The error where no more files may be open here, of which a connection is one; undefined for any other cause. */
+/** The error if this process may open no more files or connections; undefined for any other cause. */
 export function tooManyFiles(cause: unknown): FarlightError | undefined {
   const { code } = (cause ?? {}) as { code?: unknown };
   if (code !== 'EMFILE' && code !== 'ENFILE') return undefined;
@@ -83,7 +83,7 @@ export function codeOf(error: unknown): string | undefined {
   return (error as { code?: string } | null | undefined)?.code;
 }
 
-/** What an exception says, whatever it is: those of Node are of another realm where a test runner has one. */
+/** The message of any exception. It does not use `instanceof`: a test runner may have errors of another realm. */
 export function messageOf(error: unknown): string {
   const message = (error as { message?: unknown } | null | undefined)?.message;
   return typeof message === 'string' ? message : String(error);

@@ -1,28 +1,28 @@
 /**
- * Texts of a peer on their way to a terminal. A host chooses the words of its errors and its GPU's name, a client its
- * program's name and its labels, and a terminal obeys what it is sent: so whatever shows such a text shows it through
- * one of these, and an error for a person is made of such text alone (errors.ts).
+ * Texts of a peer on their way to a terminal. A host chooses its error messages and the name of its GPU. A client
+ * chooses the name of its program and its labels. A terminal obeys the control characters in a text. So all code that
+ * shows a peer's text passes it through one of these functions first. A FarlightError does so itself (errors.ts).
  */
 
-/** Control characters (C0, DEL, C1), and those that have no width or turn the line around. */
+/** Control characters (C0, DEL, C1), characters without a width, and characters that reverse the line. */
 const OBEYED =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is to be taken out.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: this function removes control characters.
   /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
-/** In one line: what would begin another is a space. */
+/** The text in one line: line breaks become spaces. */
 export function harmless(text: string): string {
   return text.replace(/[\t\n\r]+/g, ' ').replace(OBEYED, '�');
 }
 
-/** As many lines as there are, such as a stack or a shader compiler's message. */
+/** The text in its own lines, such as a stack or a shader compiler's message. */
 export function harmlessLines(text: string): string {
   return text.replace(OBEYED, (each) => (each === '\n' || each === '\t' ? each : '�'));
 }
 
-/** JSON that says the same: JSON.stringify leaves DEL, C1 and what turns a line around as they are. */
+/** JSON with the same meaning. JSON.stringify does not escape DEL, C1 and the characters that reverse a line. */
 export function harmlessJson(json: string): string {
   return json.replace(OBEYED, (each) => {
-    // Between the values: in them it is written as \n.
+    // This one is between the values: inside a value JSON writes it as \n.
     if (each === '\n') return each;
     return `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });

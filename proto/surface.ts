@@ -5,11 +5,13 @@
  * - `command`: the client answers at once and the call is recorded; it crosses with the next batch.
  * - `awaited`: the call is recorded, the batch is sent, and the host's reply settles a promise.
  *
- * The generator turns each row into a converter of the call's arguments (from the WebGPU IDL), a
- * writer and a reader of its command (from the same IDL, or from `wire.idl` where the wire differs),
- * and an entry of the operation table. `regular` rows need no further code on either side: the client
- * installs the method, and the executor calls the Dawn method of the same name. Other rows have a
- * hand-written method in `client/api`, a handler in `server/executor`, or both.
+ * The generator makes three things of each row: a converter of the call's arguments, a writer and a reader of its
+ * command, and an entry of the operation table. The converter follows the WebGPU IDL. The writer and the reader follow
+ * `wire.idl` if the wire's form differs, and the WebGPU IDL otherwise.
+ *
+ * `regular` rows need no further code on either side: the client installs the method, and the executor calls the Dawn
+ * method of the same name. Other rows have a hand-written method in `client/api`, a handler in
+ * `server/executor/handlers`, or both.
  *
  * Opcodes are the rows' positions: inserting one changes the protocol.
  */

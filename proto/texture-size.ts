@@ -7,7 +7,7 @@ export interface TexelBlock {
 
 export type Extent = [width: number, height: number, depthOrArrayLayers: number];
 
-/** What decides how much memory a texture takes, with the members that WebIDL fills in filled in. */
+/** The members of a texture's descriptor that decide its memory. WebIDL defaults may be missing. */
 interface SizedTexture {
   readonly format: string;
   readonly size: Iterable<number> | { width: number; height?: number; depthOrArrayLayers?: number };
@@ -23,8 +23,8 @@ const COMPRESSED = /^(bc[1-7]h?|etc2|eac|astc-(\d+)x(\d+))-/;
 const SHORT_BLOCK = /^(bc1|bc4|etc2-rgb8|eac-r11)/;
 
 /**
- * Bytes of a texel where the specification leaves it to the implementation: what drivers take that have no
- * packed form.
+ * Bytes of a texel in the formats whose size the specification leaves open: the sizes of drivers without a packed
+ * form.
  */
 const DEPTH_STENCIL: Readonly<Record<string, number>> = {
   stencil8: 1,
@@ -36,8 +36,8 @@ const DEPTH_STENCIL: Readonly<Record<string, number>> = {
 };
 
 /**
- * The block of a format for colors, as https://gpuweb.github.io/gpuweb/#plain-color-formats and
- * #packed-formats have it. Undefined for formats with depth or stencil, and for what is no format.
+ * The block of a color format, as in https://gpuweb.github.io/gpuweb/#plain-color-formats and #packed-formats.
+ * Undefined for formats with depth or stencil, and for unknown formats.
  */
 export function blockOf(format: string): TexelBlock | undefined {
   if (PACKED.has(format)) return { width: 1, height: 1, bytes: 4 };
@@ -59,8 +59,7 @@ export function extent(size: SizedTexture['size']): Extent {
 }
 
 /**
- * The bytes that a texture's texels take: all mip levels, layers and samples, without what a driver adds to
- * align them.
+ * The bytes of a texture's texels in all mip levels, layers and samples, without the driver's alignment.
  */
 export function textureBytes(texture: SizedTexture): number {
   const { format, dimension = '2d', mipLevelCount = 1, sampleCount = 1 } = texture;

@@ -2,20 +2,20 @@ import { ProtocolError } from '../errors.js';
 import type { ContentName } from './content.js';
 
 /**
- * A host's statement, at the start of a session, of which contents it holds: the first 34 bits of
- * each name, sorted, each as the variable-length difference to the one before. Names are uniformly
- * random, so that truncated they are their own fingerprints. A name that is not held is mistaken for
- * one that is with a probability of at most 2^14 / 2^34 = 2^-20; a name that is held is never missed.
+ * A content filter tells the client at the start of a session which contents the host has. It holds the first 34 bits
+ * of each name, sorted. Each entry is the difference to the entry before, with a variable length. Names are uniformly
+ * random, so their first bits serve as fingerprints. The filter never misses a name that the host has. It accepts
+ * another name with a probability of at most 2^14 / 2^34 = 2^-20.
  */
 const FINGERPRINT_BITS = 34;
 const FINGERPRINTS = 2 ** FINGERPRINT_BITS;
 
-/** Names that a filter can hold. A host that keeps more contents than this could not speak of them. */
+/** The most names of one filter. A host keeps no more contents, since it could not announce them. */
 export const FILTER_NAMES = 1 << 14;
 
 /**
- * Bytes of the largest filter. A difference takes a fourth byte from 2^21 on, which at most
- * 2^34 / 2^21 of them can reach, because all of them together are at most 2^34. (A fifth costs more yet.)
+ * Bytes of the largest filter. A difference of 2^21 or more takes a fourth byte. The sum of all differences is at most
+ * 2^34, so at most 2^34 / 2^21 of them are that large. (Fifth bytes are rarer still.)
  */
 export const FILTER_BYTES = 3 * FILTER_NAMES + 2 ** (FINGERPRINT_BITS - 21);
 
@@ -27,7 +27,7 @@ export class ContentFilter {
     this.#fingerprints = fingerprints;
   }
 
-  /** The filter of the first `FILTER_NAMES` of the names: give those first that matter most. */
+  /** The filter of the first `FILTER_NAMES` names. Give the most important names first. */
   static of(names: Iterable<ContentName>): ContentFilter {
     const fingerprints = new Float64Array(FILTER_NAMES);
     let count = 0;
@@ -40,7 +40,7 @@ export class ContentFilter {
     return new ContentFilter(sorted.filter((value, at) => value !== sorted[at - 1]));
   }
 
-  /** @throws ProtocolError where the bytes are not what `encode` gives. */
+  /** @throws ProtocolError if `encode` cannot have written the bytes. */
   static decode(bytes: Uint8Array): ContentFilter {
     if (bytes.length > FILTER_BYTES) {
       throw new ProtocolError(
@@ -59,11 +59,11 @@ export class ContentFilter {
         at += 1;
         difference += (byte & 0x7f) * scale;
         scale *= 0x80;
-        // Checked for every byte, so that no run of them can be longer than the largest entry is.
+        // This check for every byte stops an endless run of continuation bytes.
         if (scale > FINGERPRINTS * 2) throw new ProtocolError('An entry of a content filter is too long');
       } while (byte >= 0x80);
       value += difference;
-      // The last byte of an entry is never 0: there is no entry of nothing, and no padding.
+      // The last byte of an entry is never 0: no difference is 0, and no entry is padded.
       if (byte === 0 || value >= FINGERPRINTS || count === FILTER_NAMES) {
         throw new ProtocolError('An entry of a content filter is out of order or out of range');
       }

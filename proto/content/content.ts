@@ -2,12 +2,12 @@ import { ProtocolError } from '../errors.js';
 import { bytesToHex } from '../hex.js';
 
 /**
- * A content's name is the SHA-256 of its bytes (`hashContent` in link/machine/hashing.ts makes it), so
- * it is checked by hashing, and whoever knows the name of a content knows nothing else of it.
+ * The name of a content is the SHA-256 of its bytes (`hashContent` in link/machine/hashing.ts). So a hash checks the
+ * bytes, and a name does not reveal them.
  */
 export const CONTENT_NAME_BYTES = 32;
 
-/** Branded, because a name and the content that it names are both bytes, and must not change places. */
+/** A branded type: names and contents are both bytes, and the compiler must not let one stand for the other. */
 export type ContentName = Uint8Array & { readonly __contentName: true };
 
 /**

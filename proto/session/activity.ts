@@ -1,14 +1,14 @@
 /**
- * What an executor can tell of what it does: a span each, with its kind. `number` counts within the kind, from 1
- * on, so that a client can find what the span belongs to.
+ * The kinds of spans that an executor reports. `number` counts within the kind, from 1 on, so that a client finds the
+ * flush, command or frame that a span belongs to.
  *
- * - `received`: a batch came in, from its first frame to its last. `number` is the batch's, `bytes` its length.
- * - `executed`: a batch was carried out, as far as it did not have to wait. `number`, `bytes` as above.
- * - `awaited`: an awaited command, from when it was carried out to its answer. `number` is its serial.
- * - `compiled`: a shader module or pipeline was made. 0 as `number`.
- * - `gpu`: the GPU was busy with what was submitted. 0 as `number`.
- * - `sent`: a frame of replies left. `number` is the frame's, `bytes` its length.
- * - `clock`: an answer to `readClock`. `number` is what was asked with.
+ * - `received`: a flush arrived, from its first frame to its last. `number` is that of the flush, `bytes` its length.
+ * - `executed`: a flush was executed, without the time that it was held. `number` and `bytes` are as above.
+ * - `awaited`: an awaited command, from its execution to its reply. `number` is its serial.
+ * - `compiled`: a shader module or pipeline was made. `number` is 0.
+ * - `gpu`: the GPU was busy with submitted work. `number` is 0.
+ * - `sent`: a frame of replies left. `number` is that of the frame, `bytes` its length.
+ * - `clock`: a reply to `readClock`. `number` is the number that the client sent.
  */
 export const SPAN = {
   received: 0,
@@ -32,14 +32,14 @@ export function spanMask(...kinds: readonly SpanKind[]): number {
 
 export const ALL_SPANS: number = (1 << SPAN_KINDS) - 1;
 
-/** Something that took time. */
+/** One stretch of time on a timeline. */
 export interface Span {
   readonly kind: SpanKind;
-  /** The operation, such as `GPUBuffer.mapAsync`, or the interface of what was made; empty for other kinds. */
+  /** The operation, such as `GPUBuffer.mapAsync`, or the interface of the new object; empty for other kinds. */
   readonly name: string;
-  /** The label that the program gave to what it was about, or an empty string. */
+  /** The program's label of the object, or an empty string. */
   readonly label: string;
-  /** Milliseconds since 1970, of a clock that never goes back: the executor's. */
+  /** Milliseconds since 1970, by the executor's clock, which never goes back. */
   readonly start: number;
   readonly end: number;
   readonly number: number;

@@ -3,25 +3,25 @@ import { ProtocolError } from '../errors.js';
 /** When a side packs frames: where the link is slow enough for it to pay, or always where it makes them shorter. */
 export type CompressionMode = 'auto' | 'on';
 
-/** What a client asks for in Hello. Absent where it wants no compression. */
+/** The compression that a client asks for in Hello. Absent if it wants none. */
 export interface CompressionRequest {
   mode: CompressionMode;
-  /** What it can encode and decode. */
+  /** The encodings that the client can write and read. */
   encodings: string[];
 }
 
-/** What both sides do, as Welcome says. */
+/** The compression that both sides use, as Welcome says. */
 export interface Compression {
   mode: CompressionMode;
   encoding: 'brotli';
 }
 
-/** What a client asks for: all that this build can. */
+/** Asks for every encoding of this build. */
 export function requestCompression(mode: CompressionMode): CompressionRequest {
   return { mode, encodings: ['brotli'] };
 }
 
-/** What a host grants of what a Hello asks for, of which nothing is known yet. */
+/** The compression that a host grants. `asked` comes from a Hello and may be anything. */
 export function grantCompression(asked: unknown): Compression | undefined {
   if (typeof asked !== 'object' || asked === null) return undefined;
   const { mode, encodings } = asked as Partial<Record<keyof CompressionRequest, unknown>>;
@@ -30,9 +30,9 @@ export function grantCompression(asked: unknown): Compression | undefined {
 }
 
 /**
- * What a Welcome grants of what was asked for.
+ * The compression that a Welcome grants.
  *
- * @throws ProtocolError where it grants something else.
+ * @throws ProtocolError if the client did not ask for it.
  */
 export function grantedCompression(
   granted: unknown,

@@ -4,24 +4,24 @@ import type { Compression, CompressionRequest } from './compression.js';
 import type { ShareCommand, ShareReport } from './shares.js';
 import type { Work } from './work.js';
 
-/** What the client says of itself when a session opens. */
+/** The client's first packet, which opens a session. */
 export interface Hello {
   protocolMin: number;
   protocolMax: number;
   version: string;
   program: string;
-  /** What shows the host who the client is. The transport puts it in, on a verified TLS connection and nowhere else. */
+  /** The token of the client's tenant. The transport adds it, on a verified TLS connection only. */
   token?: string | undefined;
-  /** Absent where frames are to travel as they are. */
+  /** Absent if the client wants no compression. */
   compression?: CompressionRequest | undefined;
   /**
-   * Random text that nobody else has, the same in each Hello of one program: where a connection was lost before
-   * Welcome came, the next Hello takes the place of what the host began for the one before.
+   * Random text, the same in each Hello of one program. A connection may break before Welcome arrives. Then the client
+   * sends another Hello, and by this key the host replaces the session that it began for the earlier one.
    */
   key?: string | undefined;
 }
 
-/** The adapter that a host works with, in words. */
+/** The host's adapter, in words. */
 export interface AdapterDescription {
   name: string;
   vendor: string;
@@ -30,54 +30,54 @@ export interface AdapterDescription {
   driver: string;
 }
 
-/** What the client says when it goes on with a session on another connection. */
+/** The client's first packet on a new connection, which resumes a session. */
 export interface Resume {
   sessionId: string;
-  /** How many of the host's frames it has taken. */
+  /** How many of the host's frames the client has taken. */
   taken: number;
   /**
-   * The number of this connection among those on which the client has tried to go on, from 1. What a tunnel held
-   * back and delivers late is an older one, and is not to take the place of a newer.
+   * The number of this attempt to resume, from 1. A tunnel may deliver an older attempt late: by this number the host
+   * knows that it must not replace a newer one.
    */
   attempt: number;
   /** As in Hello. */
   token?: string | undefined;
 }
 
-/** When a peer that says nothing is taken for gone: after `deadMs`, and it is asked every `pingMs`. */
+/** When a silent peer counts as gone: after `deadMs`. Until then it gets a ping every `pingMs`. */
 export interface Silence {
   pingMs: number;
   deadMs: number;
 }
 
-/** What the host says of itself when it accepts a session. */
+/** The host's reply to Hello, which accepts the session. */
 export interface Welcome {
   protocol: number;
   version: string;
-  /** Names the session when its connection is lost; nobody else is to know it. */
+  /** The secret name of the session. With it the client can resume the session. */
   sessionId: string;
   /** How long a session outlives its connection, in milliseconds. */
   resumeMs: number;
   adapter: AdapterDescription;
   wgslLanguageFeatures: string[];
-  /** Absent where the host keeps no contents: the client names none then. */
+  /** Absent if the host keeps no contents. Then the client names none. */
   contents?: KeptContents | undefined;
-  /** Absent where frames travel as they are. */
+  /** Absent if frames are not compressed. */
   compression?: Compression | undefined;
-  /** Bytes of frames that the client may have under way; LIMITS.windowBytes where absent. */
+  /** Bytes of frames that the client may have under way. Default `LIMITS.windowBytes`. */
   windowBytes?: number | undefined;
-  /** Whether the host tells what it does where it is asked (FarlightActivity). Absent where it does not know of that. */
+  /** Whether the host can report spans of its work (FarlightActivity). Absent on hosts without that feature. */
   activity?: boolean | undefined;
-  /** Whether the host takes a `SharedFileOffer`. */
+  /** Whether the host accepts a `SharedFileOffer`. */
   sharedFile?: boolean | undefined;
 }
 
 /**
- * A file that the client has made for long frames, for a host on its own machine. An offer says too that the program's
- * own thread has the connection, and that it may be silent for as long as the program computes.
+ * The client offers a file for long frames to a host on its own machine. The offer also says that the program's own
+ * thread has the connection. So the connection may be silent while the program computes.
  */
 export interface SharedFileOffer {
-  /** Its name among the shared memory's files; empty where none could be made. */
+  /** The file's name in /dev/shm; empty if no file could be made. */
   name: string;
 }
 
@@ -88,15 +88,15 @@ export interface SessionEnd {
   message: string;
 }
 
-/** What a host keeps of what was uploaded in earlier sessions. */
+/** The contents that a host keeps from earlier sessions. */
 export interface KeptContents {
   /** An encoded ContentFilter. */
   filter: Uint8Array;
-  /** Bytes of the largest content that it keeps. */
+  /** Bytes of the largest content that the host keeps. */
   largestBytes: number;
 }
 
-/** What `Describe` answers. `adapter` is absent where no GPU can be opened; `adapterProblem` says why. */
+/** The host's reply to `Describe`. `adapter` is absent if no GPU can be opened; then `adapterProblem` says why. */
 export interface HostDescription {
   protocolMin: number;
   protocolMax: number;
@@ -106,7 +106,10 @@ export interface HostDescription {
   sessions: number;
 }
 
-/** The reasons for which a host ends a session. */
+/**
+ * The reasons for which a host ends a session. A new one is also a code in `proto/errors.ts`, and has a line in
+ * `proto/farlight.proto` and in docs/operations.md.
+ */
 export const SESSION_END_CODES = [
   'VERSION_MISMATCH',
   'NO_ADAPTER',
@@ -120,58 +123,58 @@ export const SESSION_END_CODES = [
 
 export type SessionEndCode = (typeof SESSION_END_CODES)[number];
 
-/** Where an executor keeps contents, and what they may take, in bytes. */
+/** A folder for contents, and the bytes that they may take. */
 export interface BoundedFolder {
   path: string;
   maxBytes: number;
 }
 
-/** What a session may take of the GPU. */
+/** The limits of a session on the GPU. */
 export interface SessionLimits {
-  /** How long the GPU may take for what the session submitted, in milliseconds; 0: as long as it likes. */
+  /** How long the session's submitted work may take on the GPU, in milliseconds; 0 for no limit. */
   gpuMs: number;
-  /** Whether it has to ask for GPU memory before its buffers and textures take it. */
+  /** Whether the session must ask the daemon for GPU memory before it creates buffers and textures. */
   asksForMemory: boolean;
-  /** Whether it has to ask for its turn before it submits: other tenants may use the GPU. */
+  /** Whether the session must ask for its turn before it submits, because other tenants may use the GPU. */
   takesTurns: boolean;
 }
 
-/** Why a session is over: what its client was told, or, where it is the client's doing, what that did. */
+/** Why a session has ended: the reason that the client received, or what the client did (`CLOSED`). */
 export interface SessionOver {
   code: SessionEndCode | 'CLOSED';
   message: string;
 }
 
-/** What an executor process is told of a session when it begins. */
+/** The description of a session that its executor gets when the session begins. */
 export interface SessionDescription {
-  /** The program's name, as its Hello gave it. */
+  /** The program's name from its Hello. */
   program: string;
-  /** Where its tenant's contents are, the same for all sessions of a process. Absent where none are kept. */
+  /** The folder of the tenant's contents, the same for all sessions of a process. Absent if none are kept. */
   folder?: BoundedFolder | undefined;
-  /** Absent where there are none. */
+  /** Absent if the session has no limits. */
   limits?: SessionLimits | undefined;
-  /** What the client is told, but for what the executor knows itself. Absent where the parent is the client. */
+  /** Welcome without the members that the executor adds. Absent if the executor's parent is the client. */
   welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'sharedFile'> | undefined;
-  /** When the client is taken for gone; absent where the executor decides. */
+  /** When a silent client counts as gone. Absent if the executor decides. */
   silence?: Silence | undefined;
   /**
-   * Whether the daemon carries its connections: then nothing says that the client is gone but its silence. Of others,
-   * which are to a process of this machine, the system says it.
+   * Whether the daemon carries the session's connections over a bridge. Then only its silence shows that a client is
+   * gone. The other connections come from processes of this machine, and the system reports their end.
    */
   bridged?: boolean | undefined;
-  /** Bytes of replies that may wait for the client before no more commands are executed; absent: the usual. */
+  /** Bytes of replies that may wait for the client; with more, the executor pauses. Absent for the default. */
   replyBytes?: number | undefined;
 }
 
-/** Whose next session an executor process is to be ready for. */
+/** A program for which an executor compiles ahead. */
 export interface CompileAhead {
-  /** The program's name, as its Hello gave it. */
+  /** The program's name from its Hello. */
   program: string;
-  /** Where its tenant's contents are. */
+  /** The folder of its tenant's contents. */
   folder: BoundedFolder;
 }
 
-/** Frames and their bytes, both ways. */
+/** Counts of frames and their bytes, both ways. */
 export interface Traffic {
   framesUp: number;
   framesDown: number;
@@ -180,27 +183,27 @@ export interface Traffic {
 }
 
 /**
- * What an executor process is told by the process that started it, over Node's IPC channel. With `begin` and
- * `resume` may come the client's connection, and what was read of it already.
+ * A message from the process that started an executor, over Node's IPC channel. `begin` and `resume` may bring the
+ * client's connection; `head` has the bytes that were already read from it.
  */
 export type ExecutorCommand =
-  /** Without a connection the session is carried by the pipe on descriptor 3. */
+  /** Begins a session. Without a connection the pipe on descriptor 3 carries it. */
   | { type: 'begin'; session: SessionDescription; head: Uint8Array }
-  /** The client has taken so many frames of replies. */
+  /** Resumes the session on a new connection. The client has taken so many frames of replies. */
   | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
-  /** The session is over, for a reason that the client is told. */
+  /** Ends the session, and tells the client the reason. */
   | ({ type: 'end' } & SessionEnd)
-  /** Whether what it does is to be told, as `spans`. */
+  /** Starts or stops the reports of `spans`. */
   | { type: 'watch'; on: boolean }
-  /** Before any session: what the program needed the last time is to be there, see `compiledAhead`. */
+  /** Compiles ahead for a program, before any session. `compiledAhead` is the reply. */
   | ({ type: 'compileAhead' } & CompileAhead)
-  /** To be answered with `alive`. */
+  /** Asks for `alive`. */
   | { type: 'ping' }
   | ShareCommand;
 
 /**
- * What an executor process tells the process that started it: first `ready` or `failed`, and later at most one
- * `ended`, which is the last. Frames never travel there.
+ * A message from an executor to the process that started it. The first one is `ready` or `failed`. `ended` comes at
+ * most once, as the last. Frames never travel here.
  */
 export type ExecutorReport =
   | {
@@ -211,17 +214,17 @@ export type ExecutorReport =
       choice: string;
     }
   | { type: 'failed'; message: string }
-  /** The connection of the oldest `begin` or `resume` that brought one and was not answered so yet has arrived. */
+  /** The oldest connection that came with `begin` or `resume`, and was not confirmed yet, has arrived. */
   | { type: 'taken' }
-  /** What the session has carried since the last report, and what it has done since it began. */
+  /** The session's traffic since the last report, and its work since it began. */
   | ({ type: 'traffic'; work?: Work | undefined } & Traffic)
-  /** What it did, while that is watched; `left` more spans were left out because there were too many. */
+  /** New spans, while somebody watches. `left` more were left out because there were too many. */
   | { type: 'spans'; spans: Span[]; left: number }
-  /** The session is over: what was left of it is tidied up. */
+  /** The session has ended, and is cleared up. */
   | ({ type: 'over' } & SessionOver)
-  /** Another session of the program may begin. */
+  /** The next session of the program may begin. */
   | { type: 'idle' }
-  /** All is there for the first session of the program, which may have begun before that, or even be over. */
+  /** Everything is compiled for the program's first session, which may have begun, or even ended, before this. */
   | { type: 'compiledAhead' }
   | { type: 'alive' }
   | ShareReport

@@ -10,15 +10,15 @@ const HEAD = '\nAvailable adapters:';
 const LINE = /^ \* backend: '(.*)', name: '(.*)'$/gm;
 
 /**
- * The error for an adapter that there is not: `why`, and behind it the adapters there are, in the very lines of npm
- * `webgpu`, since programs take a name from those.
+ * The error for an adapter that does not exist: `why`, and then a list of the existing adapters. The list has exactly
+ * the form of npm `webgpu`, because programs read names from it.
  */
 export function noSuchAdapter(why: string, adapters: readonly ListedAdapter[]): FarlightError {
   const lines = adapters.map(({ backend, name }) => `\n * backend: '${backend}', name: '${name}'`);
   return new FarlightError('NO_ADAPTER', `${why}${HEAD}${lines.join('')}`);
 }
 
-/** A message in one line: the adapters that it lists stand in its sentence. */
+/** The message in one line: the listed adapters become part of the sentence. */
 export function inOneLine(message: string): string {
   const names = listedAdapters(message).map(({ name }) => name);
   const [sentence = ''] = message.split(HEAD);

@@ -1,7 +1,7 @@
 /**
- * The range of protocol versions that this build speaks, both ends included. The protocol covers
- * the packets of a session and the frames inside them; a change that an older peer would misread raises the
- * maximum, and dropping support for an old one raises the minimum.
+ * The range of protocol versions that this build speaks, both ends included. The protocol covers the packets of a
+ * session and the frames in them. A change that an older peer would misread raises the maximum. The end of support for
+ * an old version raises the minimum.
  */
 export const PROTOCOL = { min: 3, max: 3 } as const;
 

@@ -1,24 +1,24 @@
-/** What a session has had its host do, since it began. */
+/** Counts of a session's work on its host, since the session began. */
 export interface Work {
-  /** Commands that were carried out. */
+  /** Executed commands. */
   commands: number;
-  /** Those of them that the host knew, and that came as no more than a name. */
+  /** Executed commands that the host knew from a template, so that only their name came. */
   asNames: number;
-  /** Uploads and shaders that the host had from earlier, and that came as no more than a name. */
+  /** Uploads and shaders that the host had already, so that only their name came. */
   contentsNamed: number;
-  /** Their bytes. */
+  /** Bytes of those uploads and shaders. */
   bytesNotSent: number;
   /** Calls of GPUQueue.submit. */
   submits: number;
-  /** Commands whose answer the program awaited: each costs it a round trip. */
+  /** Commands whose reply the program awaited. Each costs a round trip. */
   waits: number;
-  /** Objects that were there already when the program made them. */
+  /** Objects that existed already when the program created them. */
   objectsShared: number;
-  /** Milliseconds that shader modules and pipelines took to make. */
+  /** Milliseconds spent on new shader modules and pipelines. */
   compileMs: number;
-  /** Milliseconds that it would have taken to make those again that were there already. */
+  /** Milliseconds saved by shader modules and pipelines that existed already. */
   compileMsSaved: number;
-  /** Bytes of its buffers and textures now. */
+  /** Bytes of the session's buffers and textures now. */
   gpuBytes: number;
 }
 

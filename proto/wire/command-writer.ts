@@ -5,14 +5,14 @@ import { checkString, checkTransfer, Writer } from './writer.js';
 const INLINE_STRING_BYTES = 1024;
 
 /**
- * Takes a command apart as it is written: its *shape* (opcode, numbers, short strings) are the bytes of
- * this writer, its *operands* (the objects that it names) and *payloads* (bytes, long strings) are set
- * aside in the order in which they come.
+ * Splits a command while it is written. The *shape* (opcode, numbers, short strings) becomes the bytes of this writer.
+ * The *operands* (the objects that the command names) and the *payloads* (bytes, long strings) go into lists, in their
+ * order.
  */
 export class CommandWriter extends Writer {
   /** Ids. */
   readonly operands: number[] = [];
-  /** Views of the caller's bytes. */
+  /** Views of the program's bytes. */
   readonly payloads: Uint8Array[] = [];
   /** Whether a payload is a string, for each. */
   readonly texts: boolean[] = [];
@@ -27,7 +27,7 @@ export class CommandWriter extends Writer {
   /** Forgets the command that was written. */
   clear(): void {
     this.truncate(0);
-    // Setting an array's length gives its memory away; taking what is in it does not.
+    // `pop` keeps the array's memory for the next command. Setting the length would free it.
     while (this.operands.length > 0) this.operands.pop();
     while (this.payloads.length > 0) this.payloads.pop();
     while (this.texts.length > 0) this.texts.pop();

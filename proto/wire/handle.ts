@@ -1,12 +1,12 @@
 /**
- * The name of an object that client and host share: its number in the order in which the session's
- * commands create objects. Both sides count, so that no create has to say it, and no number is ever used
- * twice: a command that was meant for a released object cannot reach another one.
+ * The number of an object, which client and host share. The session's commands create objects in one order, and the
+ * number is the place in it. Both sides count, so a create does not send the number. No number is used twice, so a
+ * command for a released object never reaches another one.
  */
 export class Handle {
   /** `UNMADE` until the command that creates the object is recorded. */
   id: number;
-  /** The session that the object belongs to: elsewhere the number means nothing. */
+  /** The session of the object. In another session the number means nothing. */
   readonly owner: object | undefined;
 
   constructor(id: number, owner?: object) {
@@ -15,17 +15,17 @@ export class Handle {
   }
 }
 
-/** The id of the GPU object itself: receiver of the session's own commands, alive from the start. */
+/** The id of the GPU object itself. It receives the session's own commands, and exists from the start. */
 export const ROOT_ID = 0;
 
 /** The id of the first object that a session creates. */
 export const FIRST_ID = 1;
 
 /**
- * Stands for an object that belongs to another session, so that the command still takes its turn and
- * fails where the specification wants it to: on the device timeline.
+ * Stands for an object of another session. The command with it still runs in its order, and fails on the device
+ * timeline, as the specification demands.
  */
 export const FOREIGN_ID = -1;
 
-/** Of an object that was not created yet. */
+/** The id of an object that is not created yet. */
 export const UNMADE = -2;

@@ -1,19 +1,19 @@
 /**
- * What one peer accepts from the other. Every length, count and handle that is read from the wire is
- * held against one of these before anything is allocated or indexed by it.
+ * The limits of a peer's frames. Every length, count and handle from the wire is compared with one of these, before
+ * memory is allocated for it or an array is indexed by it.
  */
 export const LIMITS = {
   /** Bytes in one frame. A larger batch is cut into several frames. */
   frameBytes: 1 << 20,
-  /** Bytes of frames that one peer sends before the other has taken them. */
+  /** Bytes of frames that a peer may have under way, which the other has not taken yet. */
   windowBytes: 16 << 20,
-  /** The same before the host has said how many, and the least that it may say: a frame. */
+  /** The smallest window, one frame. It also holds until the host has stated its window. */
   leastWindowBytes: 1 << 20,
   /** Bytes in one batch of commands or replies, over all of its frames. */
   batchBytes: 2 ** 31,
-  /** Bytes in one upload or download; with what goes beside them they fit a batch. */
+  /** Bytes in one upload or download. With their headers they fit a batch. */
   transferBytes: 2 ** 31 - (1 << 20),
-  /** Bytes that one request for what the program will read next may bring. They fit a frame. */
+  /** Bytes that one read ahead may bring. They fit a frame. */
   aheadBytes: 256 << 10,
   /** Bytes in one string, after UTF-8 encoding. */
   stringBytes: 64 << 20,
@@ -21,29 +21,28 @@ export const LIMITS = {
   elements: 1 << 20,
   /** Objects alive in one session. */
   objects: 1 << 22,
-  /** Commands in one batch: a run of templates names many with one number. */
+  /** Commands in one batch. One number can stand for a long run of templates. */
   batchCommands: 1 << 20,
   /** Handles, and payloads, of one command. */
   operands: 1 << 16,
   /** Templates that a session has at a time, and the bytes that they keep. */
   templates: 1 << 16,
   templateBytes: 16 << 20,
-  /** Objects for which templates expect others: a client gives all templates up long before it has so many. */
+  /** Objects that templates expect under another name. A client drops all templates long before this limit. */
   renames: 1 << 20,
   /**
-   * Bytes that commands may take on the host while a content is missing that an earlier one needs: a whole
-   * batch that had begun when the host asked, what was under way before it, and the contents that are missing.
+   * Bytes of commands that the host holds while an earlier command misses a content. They have room for the batch that
+   * had begun when the host asked, the batches before it, and the missing contents.
    */
   heldBytes: 2 ** 31 + (512 << 20),
 } as const;
 
-/** Long frames that are under way to the peer at most: so many have memory kept for them, and slots in a shared file. */
+/** The most long frames under way to the peer. Memory is kept for so many, and a shared file has slots for so many. */
 export const WINDOW_FRAMES: number = LIMITS.windowBytes / LIMITS.frameBytes;
 
 /**
- * The longest upload or download that travels as one command or reply, in bytes; a longer one goes in parts of
- * at most that. A part and the little that goes beside it fit one frame, so that neither side has to put it
- * together, and so that it is used while the next one is under way. A multiple of 8, as every mapped range begins
- * at one.
+ * Bytes of the longest upload or download in one command or reply. A longer one travels in parts of this length. A part
+ * and its header fit one frame. So neither side joins frames, and the host uses a part while the next one is under way.
+ * This is a multiple of 8, because every mapped range begins at a multiple of 8.
  */
 export const PART_BYTES: number = LIMITS.frameBytes - 4096;

@@ -124,7 +124,7 @@ export class Reader<O = never> {
     return this.#operands.object(kinds);
   }
 
-  /** A view of the next `length` bytes, of which there may be `limit`. */
+  /** A view of the next `length` bytes. More than `limit` are an error. */
   take(length: number, limit: number): Uint8Array {
     if (length > limit) throw new ProtocolError(`${length} bytes are over the limit of ${limit}`);
     const at = this.#advance(length);

@@ -1,15 +1,14 @@
 /**
  * Records of a batch of replies. Each begins with its kind:
  *
- *     settled     serial, outcome; fulfilled: what the operation answers; rejected: name, message,
+ *     settled     serial, outcome; fulfilled: the operation's result; rejected: name, message,
  *                 and for a GPUPipelineError its reason
  *     uncaptured  device id, FarlightGPUError
  *     lost        device id, reason, message
- *     missing     the name of a content that a command named, and that the host does not have
+ *     missing     the name of a content that a command needs and the host does not have
  *     held        the names of pipelines that the host has compiled already
- *     part        serial, bytes: the next bytes of what the operation answers, where that is long; what is
- *                 settled then holds none
- *     activity    spans of what the host does, which the client has asked for (wire/spans.ts)
+ *     part        serial, bytes: the next bytes of a long result; the record `settled` after them has none
+ *     activity    spans of the host's work, which the client has asked for (wire/spans.ts)
  */
 export const REPLY = {
   settled: 0,

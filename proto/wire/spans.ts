@@ -3,10 +3,10 @@ import { SPAN_KINDS, type Span, type SpanKind } from '../session/activity.js';
 import { type Reader, readSequence } from './reader.js';
 import type { Writer } from './writer.js';
 
-/** What a host tells of what it does. */
+/** Spans of a host's work, as it reports them to a client. */
 export interface ActivityReport {
   spans: Span[];
-  /** How many more there were since the last report: the line was too slow for them. */
+  /** How many spans were left out since the last report, because the line was too slow for them. */
   lost: number;
 }
 
@@ -24,7 +24,7 @@ export function writeActivity(w: Writer, { spans, lost }: ActivityReport): void 
   }
 }
 
-/** Throws ProtocolError where it is none. */
+/** @throws ProtocolError if the bytes are no report. */
 export function readActivity(r: Reader): ActivityReport {
   const lost = r.u64();
   return { lost, spans: readSequence(r, () => readSpan(r)) };

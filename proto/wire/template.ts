@@ -1,20 +1,20 @@
 /**
  * How commands cross the wire.
  *
- * A command is split into its shape, its operands and its payloads (see CommandWriter). Both peers keep
- * the commands that were sent as *templates*, each with a link to the one that came after it, and expect
- * that what followed once follows again: the stream then says no more than how many commands went as
- * expected. A batch is a run of items; an item begins with a varint that holds its kind and a value.
+ * A command is split into its shape, its operands and its payloads (see CommandWriter). Both peers keep sent commands
+ * as *templates*. Each template has a link to the next one. Both peers expect that the same command follows again. If it
+ * does, the client only counts the commands that came as expected. A batch is a run of items. An item begins with a
+ * varint, which holds its kind and a value.
  *
- * - `follow` n: n commands follow, each the template after the one before, with the operands expected.
- * - `correct` n: one such command, with n operands corrected and the payloads that it does not keep.
- * - `jump` id: the template that comes next is this one, and will be expected here from now on.
- * - `define` successor: a command in full, which becomes a template, and what is expected here.
- * - `once`: a command in full, of which nothing is kept.
+ * - `follow` n: n commands follow, each the template after the one before, with the expected operands.
+ * - `correct` n: one such command, with n corrected operands and the payloads that its template does not keep.
+ * - `jump` id: this template comes next, and from now on both peers expect it here.
+ * - `define` successor: a whole command, which becomes a template. From now on both peers expect it here.
+ * - `once`: a whole command. No template is kept of it.
  * - `release` n: n runs of objects that the client will not name again.
- * - `forget`: all templates are given up.
- * - `content` length: the bytes of a name that the host asked for. They take effect where they are read,
- *   ahead of the commands that wait for them.
+ * - `forget`: both peers drop all templates.
+ * - `content` length: the bytes of a content that the host asked for. The host takes them at once, before the commands
+ *   that wait for them.
  */
 export const ITEM = {
   follow: 0,
@@ -30,34 +30,34 @@ export const ITEM = {
 /** An item's varint is its value times this, plus its kind. */
 export const ITEM_KINDS = 8;
 
-/** How a payload comes: a varint holds its length and this, then comes what is said here. */
+/** The form of a payload: a varint holds its length and this mode, and then the listed parts follow. */
 export const PAYLOAD = {
   /** Its bytes. */
   bytes: 0,
   /** Its bytes, which the template keeps. */
   kept: 1,
-  /** Its content's name, and its bytes: the host is to keep them under that name. */
+  /** The name of its content, and its bytes. The host keeps them under that name. */
   stored: 2,
-  /** Its content's name alone. A host that has no such content asks for it. */
+  /** The name of its content alone. A host without that content asks for it. */
   named: 3,
 } as const;
 
 /** A payload's varint is its length times this, plus its mode. */
 export const PAYLOAD_MODES = 4;
 
-/** What is expected to follow a template that is defined where another was expected. */
+/** The template that both peers expect after a new one, where the new one came instead of an expected one. */
 export const SUCCESSOR = {
-  /** Nothing is known. */
+  /** None. */
   none: 0,
-  /** What follows the template that was expected: the new one came in its place. */
+  /** The one after the expected template: the new template replaces it. */
   same: 1,
-  /** The template that was expected: the new one came before it. */
+  /** The expected template: the new one stands before it. */
   expected: 2,
 } as const;
 
 /** A link of both peers' chain of templates. */
 export interface Linked<T> {
-  /** What followed it last. */
+  /** The template that followed this one the last time. */
   next: T | undefined;
 }
 
@@ -67,23 +67,24 @@ export function successorOf<T extends Linked<T>>(rule: number, expected: T | und
   return rule === SUCCESSOR.expected ? expected : undefined;
 }
 
-/** An object younger than this, in creations, is expected to be named by its age at first. */
+/** At first a template expects an object younger than this, counted in creations, by its age. */
 const YOUNG = 64;
 
 /**
- * The operands that a template is expected to have at its next use. An operand is either one of the
- * objects that were just made (an encoder, a bind group), which has the same age each time; or one that
- * lives on (a pipeline, a buffer), which is the same each time. Where a program takes buffers from a pool,
- * another buffer comes in a buffer's place, and then does so wherever that one was named: `renames` holds
- * what came in whose place last. Both peers observe the same operands in the same order, so they expect
- * the same.
+ * The operands that a template expects at its next use. Some operands are new objects, such as an encoder or a bind
+ * group: they have the same age each time. Other operands live on, such as a pipeline or a buffer: they are the same
+ * object each time.
+ *
+ * A program with a pool of buffers names another buffer in place of the expected one. It then does so in all places
+ * that named the expected one: `renames` maps each such object to its last replacement. Both peers observe the same
+ * operands in the same order, so they expect the same.
  */
 export class Expectations {
   readonly #ids: number[];
   readonly #ages: number[];
   readonly #byAge: boolean[];
 
-  /** `nextId` is the id of the next object to be made. */
+  /** `nextId` is the id that the next new object gets. */
   constructor(ids: readonly number[], nextId: number) {
     this.#ids = [...ids];
     this.#ages = ids.map((id) => nextId - id);
@@ -100,7 +101,7 @@ export class Expectations {
     return renames.get(id) ?? id;
   }
 
-  /** Learns which operand came. */
+  /** Learns the operand that was used. */
   observe(index: number, id: number, nextId: number, renames: Map<number, number>): void {
     const before = this.#ids[index] as number;
     const age = nextId - id;

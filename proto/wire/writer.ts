@@ -84,7 +84,7 @@ export class Writer {
     return true;
   }
 
-  /** What was written, as a view; for a batch of one frame. Overwritten by what is written next. */
+  /** A view of the written bytes, for a batch of one frame. The next write overwrites them. */
   get content(): Uint8Array {
     return this.#bytes.subarray(FRAME_HEADER, this.#length);
   }
