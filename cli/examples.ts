@@ -43,6 +43,11 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight top --json | jq .sessions', 'only its sessions, for a script'],
     ['ssh -L 7071:127.0.0.1:7071 HOST', 'and farlight top here shows the host there'],
   ],
+  infer: [['farlight infer check models', 'is anything wrong with this folder?']],
+  'infer check': [
+    ['farlight infer check models', 'models/NAME/1/model.onnx, models/NAME/graph.yaml'],
+    ['farlight infer check models --json | jq .problems', 'for a script'],
+  ],
   cache: [
     ['farlight cache ls', 'how much is kept?'],
     ['farlight cache clear', 'delete it; programs upload it again'],

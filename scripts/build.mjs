@@ -20,6 +20,10 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
+for (const schema of ['graph', 'model']) {
+  const file = `infer/graph/${schema}.schema.json`;
+  cpSync(join(root, file), join(root, 'dist', file));
+}
 // The dashboard's page, with the library that draws its charts.
 cpSync(join(root, 'server/page/site'), join(root, 'dist/server/page/site'), {
   recursive: true,

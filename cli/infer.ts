@@ -1,0 +1,47 @@
+import { relative } from 'node:path';
+import { Command } from 'commander';
+import type { Problem } from '../infer/graph/checked-file.js';
+import { FarlightError } from '../proto/errors.js';
+import { harmless, harmlessJson } from '../proto/harmless.js';
+
+export function inferCommand(): Command {
+  const command = new Command('infer').description('Look after a folder of models and graphs for inference.');
+  command
+    .command('check <folder>')
+    .description('Say what is wrong with a folder of models and graphs, by file, line and column.')
+    .option('--json', 'print the findings as JSON')
+    .allowExcessArguments(false)
+    .action(check);
+  return command;
+}
+
+async function check(folder: string, { json }: { json?: boolean }): Promise<void> {
+  // What reads YAML is loaded for this alone.
+  const { readModelFolder } = await import('../infer/graph/model-folder.js');
+  const { models, graphs, problems } = readModelFolder(folder);
+  if (json) {
+    const served = [...models.values()].map(({ name, versions }) => ({
+      name,
+      versions: [...versions.keys()],
+    }));
+    const report = { models: served, graphs: [...graphs.keys()], problems };
+    process.stdout.write(`${harmlessJson(JSON.stringify(report, null, 2))}\n`);
+  } else for (const problem of problems) process.stdout.write(`${harmless(line(problem))}\n`);
+  if (problems.length > 0) {
+    throw new FarlightError('BAD_OPTION', `${folder} has ${count(problems.length, 'problem')}`);
+  }
+  if (!json)
+    process.stdout.write(
+      `${count(models.size, 'model')} and ${count(graphs.size, 'graph')}: nothing is wrong\n`,
+    );
+}
+
+/** As compilers say it, so that editors find the place. */
+function line({ file, line, column, message }: Problem): string {
+  const place = line === undefined ? '' : `:${line}:${column}`;
+  return `${relative('', file) || '.'}${place}: ${message}`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}

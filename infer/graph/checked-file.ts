@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import { isNode, LineCounter, parseDocument } from 'yaml';
+
+/** Something that is wrong with a file or a folder. Lines and columns count from 1. */
+export interface Problem {
+  readonly file: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly message: string;
+}
+
+/** Where something is in a file: the names and indices that lead to it. */
+export type Path = readonly (string | number)[];
+
+/** A YAML file that its schema allows. */
+export interface CheckedFile<T> {
+  readonly value: T;
+  /** A problem with what is at a path: its key where `key` is set. */
+  problem(path: Path, message: string, where?: 'key'): Problem;
+}
+
+const MOST_BYTES = 1 << 20;
+/** A file of aliases on aliases would be as large as one likes. */
+const MOST_ALIASES = 100;
+
+/** Reads a YAML file, and says all that is wrong with it by its schema. */
+export function checkFile<T>(
+  file: string,
+  schema: ValidateFunction<T>,
+): { checked?: CheckedFile<T>; problems: Problem[] } {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    return { problems: [{ file, message: `The file cannot be read: ${(error as Error).message}` }] };
+  }
+  return checkText(file, text, schema);
+}
+
+export function checkText<T>(
+  file: string,
+  text: string,
+  schema: ValidateFunction<T>,
+): { checked?: CheckedFile<T>; problems: Problem[] } {
+  if (text.length > MOST_BYTES) return { problems: [{ file, message: 'The file is larger than 1 MiB.' }] };
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const at = (offset: number | undefined): { line?: number; column?: number } => {
+    if (offset === undefined) return {};
+    const { line, col } = lines.linePos(offset);
+    return { line, column: col };
+  };
+  if (document.errors.length > 0) {
+    const problems = document.errors.map(({ message, pos }) => ({
+      file,
+      ...at(pos[0]),
+      message: sentence(message),
+    }));
+    return { problems };
+  }
+  const offsetOf = (path: Path, where?: 'key'): number | undefined => {
+    for (let length = path.length; length >= 0; length -= 1) {
+      const above = document.getIn(path.slice(0, length - 1), true);
+      const pairs = (above as { items?: { key?: unknown }[] } | undefined)?.items;
+      const pair = pairs?.find(({ key }) => String(key) === String(path[length - 1]));
+      if (where && pair && isNode(pair.key)) return pair.key.range?.[0];
+      const node = document.getIn(path.slice(0, length), true);
+      if (isNode(node) && node.range) return node.range[0];
+    }
+    return 0;
+  };
+  const problem = (path: Path, message: string, where?: 'key'): Problem => ({
+    file,
+    ...at(offsetOf(path, where)),
+    message,
+  });
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: MOST_ALIASES });
+  } catch (error) {
+    return { problems: [{ file, message: sentence((error as Error).message) }] };
+  }
+  // An empty file says nothing, which may be allowed.
+  if (!schema(value ?? {})) {
+    return { problems: (schema.errors ?? []).flatMap((error) => describe(error, problem)) };
+  }
+  return { checked: { value: (value ?? {}) as T, problem }, problems: [] };
+}
+
+/** Compiles the schema in a file beside this one. */
+export function schemaIn<T>(name: string): ValidateFunction<T> {
+  const text = readFileSync(new URL(name, import.meta.url), 'utf8');
+  return new Ajv({ allErrors: true, strict: true, allowUnionTypes: true }).compile<T>(JSON.parse(text));
+}
+
+/** What a validator's error means, in a sentence, at the place that is wrong. */
+function describe(
+  { instancePath, keyword, params, message, propertyName }: ErrorObject,
+  problem: CheckedFile<unknown>['problem'],
+): Problem[] {
+  const path = instancePath
+    .split('/')
+    .slice(1)
+    .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const subject = path.length === 0 ? 'The file' : `"${path.join('.')}"`;
+  switch (keyword) {
+    case 'additionalProperties': {
+      const name: string = params.additionalProperty;
+      return [problem([...path, name], `There is no setting "${name}" here.`, 'key')];
+    }
+    case 'required':
+      return [problem(path, `${subject} has no "${params.missingProperty}".`)];
+    case 'enum':
+      return [problem(path, `${subject} must be one of ${params.allowedValues.join(', ')}.`)];
+    case 'pattern':
+      if (propertyName !== undefined)
+        return [problem([...path, propertyName], `"${propertyName}" is no name.`, 'key')];
+      return [
+        problem(path, `${subject} is not written as it must be: ${PATTERNS.get(params.pattern) ?? message}.`),
+      ];
+    // What is wrong within says it.
+    case 'propertyNames':
+    case 'anyOf':
+      return keyword === 'anyOf' ? [problem(path, `${subject} is none of what it may be.`)] : [];
+    default:
+      return [problem(path, `${subject} ${message}.`)];
+  }
+}
+
+const PATTERNS = new Map([
+  ['^[A-Za-z_][A-Za-z0-9_-]*(\\.[^\\s]+)?$', 'an INPUT, or STEP.OUTPUT'],
+  ['^[^#\\s]+\\.mjs#[A-Za-z_$][A-Za-z0-9_$]*$', 'FILE.mjs#EXPORT'],
+  ['^[A-Za-z_][A-Za-z0-9_-]*$', 'letters, digits, "_" and "-", and no digit first'],
+]);
+
+function sentence(message: string): string {
+  const text = message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}

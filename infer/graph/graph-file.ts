@@ -1,0 +1,195 @@
+import { existsSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { ScheduledGraph } from '../schedule/types.js';
+import { type CheckedFile, checkFile, type Problem, schemaIn } from './checked-file.js';
+
+/** A `graph.yaml`, as it is written. */
+export interface GraphFile {
+  readonly inputs: readonly string[];
+  readonly steps: Readonly<Record<string, StepEntry>>;
+  readonly outputs: Readonly<Record<string, string>>;
+}
+
+export interface StepEntry {
+  readonly model?: string;
+  readonly version?: number;
+  readonly function?: string;
+  readonly resource?: 'cpu' | 'network';
+  readonly each?: string;
+  readonly inputs: Readonly<Record<string, string>>;
+}
+
+/** A graph whose steps are in an order in which they can run. */
+export interface Graph {
+  readonly name: string;
+  readonly file: GraphFile;
+  /** The names of the steps, each after those that it depends on. */
+  readonly order: readonly string[];
+}
+
+const schema = schemaIn<GraphFile>('./graph.schema.json');
+
+/** Reads a graph, and says all that is wrong with it. `versionsOf` gives the versions of a model that there are. */
+export function readGraph(
+  name: string,
+  file: string,
+  versionsOf: (model: string) => readonly number[] | undefined,
+): { graph?: Graph; problems: Problem[] } {
+  const { checked, problems } = checkFile(file, schema);
+  if (!checked) return { problems };
+  const found = [...meaning(checked, dirname(file), versionsOf)];
+  if (found.length > 0) return { problems: found };
+  const order = inOrder(checked.value);
+  if ('circle' in order) {
+    const [first = ''] = order.circle;
+    const circle = [...order.circle, first].join(', ');
+    return {
+      problems: [checked.problem(['steps', first], `These steps wait for each other: ${circle}.`, 'key')],
+    };
+  }
+  return { graph: { name, file: checked.value, order: order.order }, problems: [] };
+}
+
+/** A graph as the scheduler sees it. `idOf` gives the name under which it knows a step's model or function. */
+export function scheduled({ name, file, order }: Graph, idOf: (step: StepEntry) => string): ScheduledGraph {
+  return {
+    name,
+    steps: order.map((step) => {
+      const entry = file.steps[step] as StepEntry;
+      const each = entry.each === undefined ? -1 : order.indexOf(stepOf(entry.each));
+      const after = dependencies(entry, file)
+        .map((before) => order.indexOf(before))
+        .sort((a, b) => a - b);
+      return { model: idOf(entry), after, ...(each >= 0 && { each }) };
+    }),
+  };
+}
+
+/** What the schema cannot say. */
+function* meaning(
+  { value, problem }: CheckedFile<GraphFile>,
+  folder: string,
+  versionsOf: (model: string) => readonly number[] | undefined,
+): Generator<Problem> {
+  const { inputs, steps, outputs } = value;
+  const names = Object.keys(steps);
+  const known = (reference: string): string | undefined => {
+    if (!reference.includes('.')) {
+      if (inputs.includes(reference)) return undefined;
+      if (steps[reference]) return `"${reference}" is a step: name an output of it, as ${reference}.OUTPUT.`;
+      return `There is no input "${reference}"${similar(reference, inputs)}.`;
+    }
+    const step = stepOf(reference);
+    return steps[step] ? undefined : `There is no step "${step}"${similar(step, names)}.`;
+  };
+  for (const [name, step] of Object.entries(steps)) {
+    const path = ['steps', name];
+    if (inputs.includes(name))
+      yield problem(path, `"${name}" is an input already: give the step another name.`, 'key');
+    const { model, version, function: run, resource, each } = step;
+    if ((model === undefined) === (run === undefined)) {
+      yield problem(path, `Step "${name}" must have either a model or a function.`, 'key');
+    }
+    if (model !== undefined)
+      yield* modelProblems(model, version, (at, message) => problem([...path, at], message), versionsOf);
+    if (model !== undefined && resource !== undefined) {
+      yield problem(
+        [...path, 'resource'],
+        'What a model takes is found out: only a function has a resource.',
+        'key',
+      );
+    }
+    if (run !== undefined) {
+      if (version !== undefined) yield problem([...path, 'version'], 'A function has no version.', 'key');
+      const [module = ''] = run.split('#');
+      const inside = !module.startsWith('/') && !module.split('/').includes('..');
+      if (!inside) yield problem([...path, 'function'], `"${module}" is not in the folder of the graph.`);
+      else if (!existsSync(join(folder, module)) || !statSync(join(folder, module)).isFile()) {
+        yield problem([...path, 'function'], `There is no file "${module}" beside the graph.`);
+      }
+    }
+    const unknown = each === undefined ? undefined : known(each);
+    if (unknown) yield problem([...path, 'each'], unknown);
+    else if (each !== undefined && !each.includes('.')) {
+      yield problem(
+        [...path, 'each'],
+        `"${each}" is an input: a step runs for each element of another step's output.`,
+      );
+    }
+    for (const [input, reference] of Object.entries(step.inputs)) {
+      const message = known(reference);
+      if (message) yield problem([...path, 'inputs', input], message);
+    }
+  }
+  for (const [name, reference] of Object.entries(outputs)) {
+    const message = known(reference);
+    if (message) yield problem(['outputs', name], message);
+  }
+}
+
+function* modelProblems(
+  model: string,
+  version: number | undefined,
+  problem: (at: string, message: string) => Problem,
+  versionsOf: (model: string) => readonly number[] | undefined,
+): Generator<Problem> {
+  const versions = versionsOf(model);
+  if (!versions) yield problem('model', `There is no model "${model}" in the folder.`);
+  else if (version !== undefined && !versions.includes(version)) {
+    yield problem('version', `Model "${model}" has no version ${version}; it has ${versions.join(', ')}.`);
+  }
+}
+
+/** The steps that a step needs the outputs of. */
+function dependencies({ each, inputs }: StepEntry, { steps }: GraphFile): string[] {
+  const references = [...Object.values(inputs), ...(each === undefined ? [] : [each])];
+  return [...new Set(references.filter((reference) => reference.includes('.')).map(stepOf))].filter(
+    (step) => steps[step],
+  );
+}
+
+function inOrder(file: GraphFile): { order: string[] } | { circle: string[] } {
+  const order: string[] = [];
+  const visiting: string[] = [];
+  const visit = (step: string): string[] | undefined => {
+    if (order.includes(step)) return undefined;
+    if (visiting.includes(step)) return visiting.slice(visiting.indexOf(step));
+    visiting.push(step);
+    for (const before of dependencies(file.steps[step] as StepEntry, file)) {
+      const circle = visit(before);
+      if (circle) return circle;
+    }
+    visiting.pop();
+    order.push(step);
+    return undefined;
+  };
+  for (const step of Object.keys(file.steps)) {
+    const circle = visit(step);
+    if (circle) return { circle };
+  }
+  return { order };
+}
+
+function stepOf(reference: string): string {
+  return reference.slice(0, reference.indexOf('.'));
+}
+
+/** `; did you mean "…"?` where a name differs by two letters at most. */
+function similar(name: string, names: readonly string[]): string {
+  const near = names.find((each) => distance(name, each) <= 2);
+  return near === undefined ? '' : `; did you mean "${near}"`;
+}
+
+/** How many letters have to be changed, added or left out. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const same = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(same, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}

@@ -1,0 +1,141 @@
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkFile, type Problem, schemaIn } from './checked-file.js';
+import { type Graph, readGraph } from './graph-file.js';
+
+/** A model's `config.yaml`, as it is written. */
+export interface ModelFile {
+  readonly maxBatch?: number;
+  readonly versions?: 'latest' | 'all' | readonly number[];
+}
+
+export interface Model {
+  readonly name: string;
+  /** The ONNX file of each version that is served. */
+  readonly versions: ReadonlyMap<number, string>;
+  readonly maxBatch: number | undefined;
+}
+
+export interface ModelFolder {
+  readonly models: ReadonlyMap<string, Model>;
+  readonly graphs: ReadonlyMap<string, Graph>;
+  readonly problems: readonly Problem[];
+}
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
+const VERSION = /^[1-9][0-9]{0,9}$/;
+const schema = schemaIn<ModelFile>('./model.schema.json');
+
+/**
+ * Reads a folder of models and graphs, and says all that is wrong with it: `DIR/NAME/VERSION/model.onnx` with an optional
+ * `config.yaml` beside the versions, and `DIR/NAME/graph.yaml`. Nothing in it is run.
+ */
+export function readModelFolder(folder: string): ModelFolder {
+  const models = new Map<string, Model>();
+  const graphs = new Map<string, Graph>();
+  const problems: Problem[] = [];
+  let entries: string[];
+  try {
+    entries = readdirSync(folder).sort();
+  } catch (error) {
+    return {
+      models,
+      graphs,
+      problems: [{ file: folder, message: `The folder cannot be read: ${(error as Error).message}` }],
+    };
+  }
+  const named = entries.filter((name) => !name.startsWith('.') && isFolder(join(folder, name)));
+  const graphFiles: [string, string][] = [];
+  for (const name of named) {
+    const path = join(folder, name);
+    const graphFile = join(path, 'graph.yaml');
+    if (!NAME.test(name)) {
+      problems.push({
+        file: path,
+        message: `"${name}" is no name: letters, digits, "_", "." and "-", and no digit first.`,
+      });
+    } else if (existsSync(graphFile)) graphFiles.push([name, graphFile]);
+    else {
+      const { model, problems: found } = readModel(name, path);
+      if (model) models.set(name, model);
+      problems.push(...found);
+    }
+  }
+  if (named.length === 0)
+    problems.push({
+      file: folder,
+      message: 'The folder has no model and no graph: put a model at NAME/1/model.onnx.',
+    });
+  const versionsOf = (model: string): number[] | undefined => {
+    const known = models.get(model);
+    return known && [...known.versions.keys()];
+  };
+  // What is wrong with a model is said there, and not again wherever it is used.
+  const broken = new Set(
+    named.filter((name) => !models.has(name) && !graphFiles.some(([graph]) => graph === name)),
+  );
+  for (const [name, file] of graphFiles) {
+    const { graph, problems: found } = readGraph(name, file, (model) =>
+      broken.has(model) ? ANY : versionsOf(model),
+    );
+    if (graph) graphs.set(name, graph);
+    problems.push(...found);
+  }
+  return { models, graphs, problems };
+}
+
+/** Versions of a model that cannot be read: any may be meant. */
+const ANY: readonly number[] = Object.assign([], { includes: () => true });
+
+function readModel(name: string, path: string): { model?: Model; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const versions = new Map<number, string>();
+  for (const entry of readdirSync(path)) {
+    if (!VERSION.test(entry) || !isFolder(join(path, entry))) continue;
+    const file = join(path, entry, 'model.onnx');
+    if (!existsSync(file))
+      problems.push({ file: join(path, entry), message: 'There is no model.onnx in the version.' });
+    else if (statSync(file).size === 0) problems.push({ file, message: 'The file is empty.' });
+    else versions.set(Number(entry), file);
+  }
+  if (versions.size === 0 && problems.length === 0) {
+    problems.push({
+      file: path,
+      message: `There is neither a graph.yaml nor a version, as ${name}/1/model.onnx.`,
+    });
+  }
+  const configFile = join(path, 'config.yaml');
+  let config: ModelFile = {};
+  let served = [...versions.keys()].sort((a, b) => a - b);
+  if (existsSync(configFile)) {
+    const { checked, problems: found } = checkFile(configFile, schema);
+    problems.push(...found);
+    config = checked?.value ?? {};
+    if (checked && Array.isArray(config.versions)) {
+      for (const [index, version] of config.versions.entries()) {
+        if (versions.has(version)) continue;
+        problems.push(
+          checked.problem(
+            ['versions', index],
+            `There is no version ${version}; there is ${served.join(', ')}.`,
+          ),
+        );
+      }
+    }
+  }
+  if (problems.length > 0) return { problems };
+  const { versions: wanted = 'latest', maxBatch } = config;
+  if (wanted === 'latest') served = served.slice(-1);
+  else if (wanted !== 'all') served = served.filter((version) => wanted.includes(version));
+  const model = {
+    name,
+    maxBatch,
+    versions: new Map(served.map((version) => [version, versions.get(version) as string])),
+  };
+  return { model, problems };
+}
+
+/** Links are followed. */
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
