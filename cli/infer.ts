@@ -16,8 +16,7 @@ export function inferCommand(): Command {
 }
 
 async function check(folder: string, { json }: { json?: boolean }): Promise<void> {
-  // What reads YAML is loaded for this alone.
-  const { readModelFolder } = await import('../infer/graph/model-folder.js');
+  const { readModelFolder } = await loadReader();
   const { models, graphs, problems } = readModelFolder(folder);
   if (json) {
     const served = [...models.values()].map(({ name, versions }) => ({
@@ -34,6 +33,22 @@ async function check(folder: string, { json }: { json?: boolean }): Promise<void
     process.stdout.write(
       `${count(models.size, 'model')} and ${count(graphs.size, 'graph')}: nothing is wrong\n`,
     );
+}
+
+/** Loads the packages that read YAML for this alone. A small client is installed without them. */
+async function loadReader(): Promise<typeof import('../infer/graph/model-folder.js')> {
+  try {
+    return await import('../infer/graph/model-folder.js');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new FarlightError(
+      'BAD_OPTION',
+      'folders of models are read with two packages: run npm install yaml ajv',
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 /** As compilers say it, so that editors find the place. */
