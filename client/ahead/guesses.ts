@@ -1,37 +1,37 @@
 import type { Mentions } from './mentions.js';
 import type { Follower, Read } from './window.js';
 
-/** A read as it is remembered: where its source was named before the wait, and which buffer that was. */
+/** A remembered read: the buffer that was its source, and where that buffer was named before the wait. */
 interface ExpectedRead extends Read {
   readonly back: number | undefined;
 }
 
 type Expected = ExpectedRead | Exclude<Follower, Read>;
 
-/** What is remembered of one place in a program. */
+/** The memory of one place in a program. */
 interface Place {
   expected: readonly Expected[];
-  /** So many guesses have to be right, without being used, before one is used again. */
+  /** How many unused guesses must be right before one is used again. */
   debt: number;
 }
 
-/** What is expected to follow a wait. */
+/** The waits that are expected after a wait. */
 export interface Guess {
   readonly followers: readonly Follower[];
-  /** Whether it was right so often that the host is worth asking. */
+  /** Whether the guess was right often enough to ask the host. */
   readonly isTrusted: boolean;
 }
 
-/** A wrong guess has cost its bytes: ten right ones have to make up for it. */
+/** A wrong guess costs its bytes in vain, so ten right ones must follow it. */
 const DEBT = 10;
-/** What was seen once is to come once more. */
+/** A new guess must be right once. */
 const NEW_DEBT = 1;
-/** Places that are remembered. A program with more of them does not repeat itself. */
+/** How many places are remembered. A program with more of them does not repeat itself. */
 const PLACES = 256;
 
 const NOTHING: Guess = { followers: [], isTrusted: false };
 
-/** Learns what a program awaits behind each of its waits, and guesses from that what it will await next. */
+/** Learns which waits follow each wait of a program, and guesses the next ones from that. */
 export class Guesses {
   readonly #mentions: Mentions;
   readonly #places = new Map<string, Place>();
@@ -40,7 +40,7 @@ export class Guesses {
     this.#mentions = mentions;
   }
 
-  /** What will follow the wait at a place, before which there were so many mentions. */
+  /** Guesses the waits that follow the wait at a place. `until` is the count of mentions before it. */
   guess(key: string, until: number): Guess {
     const place = this.#places.get(key);
     if (!place) return NOTHING;
@@ -48,7 +48,7 @@ export class Guesses {
     return { followers, isTrusted: place.debt === 0 };
   }
 
-  /** What has followed. `isLate`: it was right, and came no earlier than if nobody had asked. */
+  /** Learns the waits that followed. `isLate`: the guess was right, but its bytes came no earlier than without it. */
   learn(key: string, until: number, guess: Guess, followers: readonly Follower[], isLate: boolean): void {
     const place = this.#places.get(key);
     if (!place && followers.length === 0) return;
@@ -57,7 +57,7 @@ export class Guesses {
     const expected = followers.map((each, index) =>
       each.kind === 'read' ? this.#expect(each, until, place?.expected[index]) : each,
     );
-    // Put in again, so that the oldest is the one that was not come to for longest.
+    // The place moves to the end, so that the first one is the one that was not visited for longest.
     this.#places.delete(key);
     this.#places.set(key, { expected, debt });
     if (this.#places.size > PLACES) this.#places.delete(this.#places.keys().next().value as string);
@@ -68,7 +68,10 @@ export class Guesses {
     return { ...read, source: source ?? read.source };
   }
 
-  /** A buffer is known by where it is named, unless it is the same one although another was named there. */
+  /**
+   * Remembers a buffer by the place that names it. If the same buffer is read although the place names another one, it is
+   * remembered by its id.
+   */
   #expect(read: Read, until: number, before: Expected | undefined): ExpectedRead {
     if (before?.kind === 'read') {
       const { back, source } = before;

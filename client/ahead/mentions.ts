@@ -1,15 +1,15 @@
-/** Objects that are looked back at: a step of a framework names some 2,000. A power of two. */
+/** How many mentions are remembered. A step of a framework has some 2,000. A power of two. */
 const REMEMBERED = 1 << 14;
 
 /**
- * The objects that a session's commands have named, by their ids, in order. A program that repeats itself with other
- * buffers, out of a pool, names them in the same places: so many mentions before a wait.
+ * The ids of the objects that a session's commands have named, in order. A program with a pool repeats itself with other
+ * buffers, but it names them in the same places: the same number of mentions before a wait.
  */
 export class Mentions {
   readonly #ids = new Float64Array(REMEMBERED);
   #count = 0;
 
-  /** How many there were. */
+  /** How many mentions there were. */
   get count(): number {
     return this.#count;
   }
@@ -26,7 +26,7 @@ export class Mentions {
     return back <= this.#reach(until) ? this.#ids[(until - back) % REMEMBERED] : undefined;
   }
 
-  /** How many mentions before `until` an object was named last; undefined where it was not, or too long ago. */
+  /** How many mentions before `until` an object was last named. Undefined if it was not, or too long ago. */
   find(until: number, id: number): number | undefined {
     const reach = this.#reach(until);
     for (let back = 1; back <= reach; back += 1) {
@@ -35,7 +35,7 @@ export class Mentions {
     return undefined;
   }
 
-  /** How many mentions before `until` are remembered still. */
+  /** How many mentions before `until` are still remembered. */
   #reach(until: number): number {
     return Math.max(0, until - Math.max(0, this.#count - REMEMBERED));
   }

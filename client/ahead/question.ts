@@ -1,7 +1,7 @@
 import type { FarlightReadAhead } from '../../proto/gen/operations.js';
 import type { BufferFacts, Follower, Read } from './window.js';
 
-/** A part of a buffer that the host is to copy aside. */
+/** A part of a buffer that the host copies aside. */
 export interface SourceRange {
   readonly buffer: BufferFacts;
   readonly offset: number;
@@ -10,30 +10,30 @@ export interface SourceRange {
 
 type Answer = FarlightReadAhead<never>;
 
-/** What settles a promise ahead of its own reply. */
+/** Settles a promise before its own reply. */
 export interface Early {
   readonly question: Question;
-  /** Made of the question's answer; undefined where the answer does not have it. */
+  /** Makes the reply from the question's answer. Undefined if the answer does not have it. */
   reply(answer: Answer): { readonly reply: unknown } | undefined;
 }
 
-/** A range that was asked for, and where its bytes begin in the answer. */
+/** A range in the question, and where its bytes begin in the answer. */
 interface Asked extends Omit<Read, 'kind'> {
   readonly start: number;
   isUsed: boolean;
 }
 
-/** One question to the host for what the program will await next, and its answer. */
+/** One question to the host for the results that the program will await next, and the answer. */
 export class Question {
   readonly #asked: Asked[] = [];
   readonly #length: number;
   readonly #scopes: number;
-  /** Scopes closed since that were open when it was asked. */
+  /** How many scopes that were open at the question are closed since. */
   #closed = 0;
   #answer: Answer | undefined;
   #answeredAt: number | undefined;
 
-  /** `scopes` is how many open scopes were asked about, from the innermost on. */
+  /** `scopes` is how many open scopes the question is about, from the innermost on. */
   constructor(ranges: readonly SourceRange[], scopes: number) {
     let start = 0;
     for (const { buffer, offset, size } of ranges) {
@@ -44,7 +44,7 @@ export class Question {
     this.#scopes = scopes;
   }
 
-  /** Undefined until it is there, and where the host refused. */
+  /** Undefined until it comes, and if the host refused. */
   get answer(): Answer | undefined {
     return this.#answer;
   }
@@ -54,7 +54,7 @@ export class Question {
     return this.#answeredAt;
   }
 
-  /** Bytes that it brought and that the program has read, or not. */
+  /** Bytes of the answer that the program has read, and the others. */
   get bytes(): { used: number; wasted: number } {
     if (this.#answer?.data.length === 0) return { used: 0, wasted: 0 };
     const sum = (asked: Asked[]) => asked.reduce((bytes, { size }) => bytes + size, 0);
@@ -62,17 +62,17 @@ export class Question {
     return { used, wasted: this.#length - used };
   }
 
-  /** The host has answered, or refused where that is undefined. The answer's bytes are copied. */
+  /** The host has answered, or refused if `answer` is undefined. The bytes of the answer are copied. */
   answered(answer: Answer | undefined, now: number): void {
     this.#answeredAt = now;
     this.#answer = answer && { clean: answer.clean, data: answer.data.slice() };
   }
 
-  /** What settles a promise; undefined where it was not asked about. */
+  /** Returns what settles the promise of a wait. Undefined if the question was not about it. */
   early(follower: Follower): Early | undefined {
     if (follower.kind === 'read') return this.#read(follower);
     if (follower.kind === 'outer') return this.#outer();
-    // Both are known as soon as the host says that it has come so far.
+    // Any answer settles both: it shows that the host has come as far as the question.
     const reply = follower.kind === 'inner' ? null : undefined;
     return { question: this, reply: () => ({ reply }) };
   }

@@ -8,7 +8,7 @@ import { Mentions } from './mentions.js';
 import { type Early, Question, type SourceRange } from './question.js';
 import { type BufferFacts, type Follower, Window } from './window.js';
 
-/** What this counts of a session. */
+/** The counts of a session that reads ahead change. */
 export interface AheadStats {
   waits: number;
   waitsSaved: number;
@@ -24,29 +24,29 @@ export interface ReadAheadOptions {
   now(): number;
   /** Calls back when the current task is over. */
   whenTaskEnds(then: () => void): void;
-  /** How many promises of the program's wait for the host. */
+  /** How many of the program's promises wait for the host. */
   awaited(): number;
-  /** Records the question at once, and calls back with its answer: undefined where the host refuses. */
+  /** Records the question at once, and calls back with its answer, or with undefined if the host refuses. */
   ask(device: Handle, ranges: SourceRange[], scopes: number, answered: (answer: unknown) => void): void;
-  /** Settles an awaited command as its reply would, which goes to `late` when it comes. False where it was settled. */
+  /** Settles an awaited command before its reply, which then goes to `late`. False if it is settled already. */
   settle(serial: number, reply: unknown, late: (reply: unknown) => void): boolean;
-  /** Records that the program was told that a buffer is mapped: the host is to map it before it goes on. */
+  /** Records that the program believes a buffer to be mapped. The host maps it before it goes on. */
   told(buffer: Handle): void;
-  /** The reply of a command that was settled early, in its turn. */
+  /** The late reply of a command that was settled before it. */
   replied(operation: AnyOperation, device: number, reply: unknown): void;
 }
 
-/** How an awaited command is to be recorded. */
+/** How the session records an awaited command. */
 export interface Wait {
   readonly operation: AnyOperation;
   readonly args: readonly unknown[];
-  /** Absent where its own reply is what settles it. */
+  /** Absent if its own reply settles it. */
   readonly early: Early | undefined;
-  /** Whether it may be one that others follow. */
+  /** Whether it may become a lead, which others follow. */
   readonly leads: boolean;
 }
 
-/** A promise that is to be settled from an answer. */
+/** A promise that an answer will settle. */
 interface Settling extends Early {
   readonly serial: number;
   readonly operation: AnyOperation;
@@ -54,14 +54,14 @@ interface Settling extends Early {
   readonly deviceId: number;
 }
 
-/** A wait that follows no other, and what has followed it. */
+/** A wait that follows no other, and the waits after it. */
 interface Lead {
   readonly key: string;
   readonly deviceId: number;
-  /** Until the flush in which the wait leaves: nothing is kept alive longer. */
+  /** Kept only until the wait leaves in a flush. */
   device: Handle | undefined;
   readonly serial: number;
-  /** Mentions before what follows. */
+  /** The count of mentions at the wait. */
   readonly until: number;
   readonly guess: Guess;
   readonly window: Window;
@@ -81,7 +81,7 @@ const { onSubmittedWorkDone } = OPERATIONS.GPUQueue;
  */
 const NEAR_MS = 1;
 
-/** As long as this an answer is when it can be the line that has it come late. Shorter ones wait for other things. */
+/** An answer of this many bytes may be late because of the line. A shorter one is late for other reasons. */
 const LONG_BYTES = 16 << 10;
 
 const LEADS: ReadonlySet<AnyOperation> = new Set<AnyOperation>([
@@ -91,9 +91,9 @@ const LEADS: ReadonlySet<AnyOperation> = new Set<AnyOperation>([
 ]);
 
 /**
- * Asks the host, together with a wait, for what the program has awaited behind that wait before, and settles those
- * promises from the answer. It does so only where it is proven that the host would reply the same (see `Window`); the
- * commands themselves go to the host as always. docs/reads-ahead.md tells the whole.
+ * Reads ahead. With a wait it asks the host for the results that the program has awaited after that wait before, and
+ * settles their promises from the answer. It does so only if it can prove that the host would reply the same (see
+ * `Window`). The commands themselves go to the host as always. docs/reads-ahead.md explains all of it.
  */
 export class ReadAhead {
   readonly #options: ReadAheadOptions;
@@ -102,11 +102,11 @@ export class ReadAhead {
   readonly #buffers = new Map<number, WeakRef<BufferFacts>>();
   /** Commands since the last lead. */
   #commands = 0;
-  /** The latest lead, until a command comes that cannot be answered for. */
+  /** The latest lead, until a command comes of which nothing can be proven. */
   #lead: Lead | undefined;
-  /** What is to be settled from answers, in the order in which the program asked. */
+  /** The promises that answers will settle, in the program's order. */
   #early: Settling[] = [];
-  /** The mappings among all that were, by serial, until the host replies to them: without bytes, where it has sent those. */
+  /** The early mappings, by serial, until the host replies to them. A reply has no bytes if the answer had them. */
   readonly #mappings = new Map<number, Settling>();
   #isScheduled = false;
   #shortestMs = Number.POSITIVE_INFINITY;
@@ -115,7 +115,7 @@ export class ReadAhead {
     this.#options = options;
   }
 
-  /** A command was recorded that names these objects; `made` is what it makes. */
+  /** A command that names these objects was recorded. `made` is the object that it creates. */
   recorded(
     operation: AnyOperation,
     self: Handle,
@@ -132,17 +132,17 @@ export class ReadAhead {
     if (!lead.window.command(operation, self, args, made)) this.#close(lead);
   }
 
-  /** A handle was given up. */
+  /** A handle was released. */
   released(id: number): void {
     this.#buffers.delete(id);
   }
 
-  /** An awaited command is about to be recorded. Says how. */
+  /** An awaited command is about to be recorded. Returns how to record it. */
   wait(operation: AnyOperation, self: Handle, args: readonly unknown[]): Wait {
     const lead = this.#lead;
     const deviceId = deviceOf(self)?.id;
     if (!lead || deviceId !== lead.deviceId) return { operation, args, early: undefined, leads: true };
-    // With others under way, whose replies come first, it would be settled out of its turn.
+    // Other awaited commands under way get their replies first. An early one would settle before them.
     const isAlone = this.#options.awaited() === this.#early.length;
     const follower = isAlone ? lead.window.wait(operation, self, args) : undefined;
     if (!follower) {
@@ -156,7 +156,7 @@ export class ReadAhead {
     return { operation, args, early, leads: false };
   }
 
-  /** The command was recorded, and has this serial. */
+  /** The awaited command was recorded, and has this serial. */
   waiting({ operation, args, early, leads }: Wait, self: Handle, serial: number): void {
     const device = deviceOf(self);
     if (early && device) {
@@ -186,7 +186,7 @@ export class ReadAhead {
     };
   }
 
-  /** What was recorded is about to leave: asks for what is expected to follow the wait in it. */
+  /** A flush is about to leave. Asks for the results that are expected after its wait. */
   flushing(): void {
     const lead = this.#lead;
     const device = lead?.device;
@@ -214,7 +214,7 @@ export class ReadAhead {
     });
   }
 
-  /** The host's reply to an awaited command is about to be read. Returns the bytes that it leaves out, if it does. */
+  /** The reply to an awaited command is about to be read. Returns the bytes that the reply leaves out, if any. */
   replied(serial: number): unknown {
     this.#settle();
     this.#early = this.#early.filter((each) => each.serial !== serial);
@@ -225,7 +225,7 @@ export class ReadAhead {
     return answer && mapping.reply(answer)?.reply;
   }
 
-  /** A device is lost: what is awaited of it is for the host's own replies to settle. */
+  /** A device is lost. The host's own replies settle its awaited commands. */
   lost(deviceId: number): void {
     this.#early = [];
     if (this.#lead?.deviceId === deviceId) this.#lead = undefined;
@@ -236,7 +236,7 @@ export class ReadAhead {
     this.#shortestMs = Math.min(this.#shortestMs, lead.answeredAt - lead.askedAt);
   }
 
-  /** In a task of its own, as the host's reply would. */
+  /** Settles promises in a task of its own, as the host's reply would. */
   #settleSoon(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -251,7 +251,7 @@ export class ReadAhead {
     for (let next = this.#early[0]; next?.question.answer; next = this.#early[0]) {
       const found = next.reply(next.question.answer);
       if (!found) {
-        // Whatever was awaited behind it is settled behind it.
+        // Later waits must not settle before this one.
         this.#early = [];
         return;
       }
@@ -274,7 +274,7 @@ export class ReadAhead {
       const { used, wasted } = question.bytes;
       stats.bytesAhead += used;
       stats.bytesAheadWasted += wasted;
-      // Where it takes longer than another trip the line is what limits, and nothing is won.
+      // If the answer takes longer than another round trip, the line is the limit, and the read ahead gains nothing.
       const lateMs = (question.answeredAt ?? answeredAt) - answeredAt;
       isLate = used + wasted >= LONG_BYTES && lateMs > answeredAt - lead.askedAt;
     }
@@ -282,13 +282,13 @@ export class ReadAhead {
   }
 }
 
-/** The device that an object belongs to, or is. */
+/** The device of an object, or the device itself. */
 function deviceOf(self: Handle): Handle | undefined {
   const { device, kind } = self as { device?: Handle; kind?: string };
   return device ?? (kind === 'GPUDevice' ? self : undefined);
 }
 
-/** Whether a copy from that part of a buffer can be right. The host sees whether it is. */
+/** Whether a copy from that part of a buffer can be valid. The host checks it again. */
 function isReadable(buffer: BufferFacts, offset: number, size: number): boolean {
   const { usage, state, isDestroyed } = buffer;
   return (

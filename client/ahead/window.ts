@@ -5,29 +5,29 @@ import type { Handle } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 
-/** What the client knows of a buffer. */
+/** The facts that the client knows of a buffer. */
 export interface BufferFacts extends Resource {
   readonly device: Handle | undefined;
   readonly size: number;
   readonly usage: number;
   readonly state: GPUBufferMapState;
   readonly isDestroyed: boolean;
-  /** Whether the host has mapped it before, which it does with valid buffers alone. */
+  /** Whether the host has mapped it before. It maps only valid buffers. */
   readonly isProven: boolean;
 }
 
 /** Bytes of a buffer that the program reads. */
 export interface Read {
   readonly kind: 'read';
-  /** The id of the buffer that they come from. */
+  /** The id of the buffer that the bytes come from. */
   readonly source: number;
   readonly offset: number;
   readonly size: number;
 }
 
 /**
- * Something that the program awaits behind another wait, with nothing in between that the client cannot answer for:
- * bytes; an error scope that was open before, or was opened since; or that the queue's work is done.
+ * A wait after another wait, where the client can answer for all commands between them. It awaits bytes (`read`), an
+ * error scope that was open before (`outer`) or was opened since (`inner`), or the end of the queue's work (`done`).
  */
 export type Follower = Read | { readonly kind: 'outer' | 'inner' | 'done' };
 
@@ -39,7 +39,7 @@ interface Copy {
   readonly size: number;
 }
 
-/** What a buffer for reading holds since a copy. */
+/** The bytes that a copy has put into a buffer for reading. */
 interface Held {
   readonly source: number;
   /** Where the copy has put the source's byte 0. */
@@ -48,39 +48,39 @@ interface Held {
   readonly end: number;
 }
 
-/** The buffers that programs read with: what is copied to them can be mapped, and nothing else. */
+/** The usage of buffers that programs read with: copies write to them, and mappings read them. */
 const READABLE: number = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
 
 const { GPUBuffer, GPUCommandEncoder, GPUDevice, GPUQueue } = OPERATIONS;
 
 /**
- * Follows one device's commands from a wait on, for as long as the client can prove two things of each by what it
- * knows: that it is no error, and that it writes to no buffer but those that the program only reads with. So what
- * other buffers held at the wait they hold still, and no error scope has caught anything.
+ * Follows one device's commands after a wait, while the client can prove two things of each command. The command is no
+ * error. It writes only to buffers for reading. So all other buffers still have the bytes that they had at the wait, and
+ * no error scope has caught an error.
  *
  * docs/reads-ahead.md lists the commands, and what is proven of each.
  */
 export class Window {
   readonly #device: number;
-  /** Buffers for reading that were made since. */
+  /** Buffers for reading that were created since the wait. */
   readonly #made = new Set<number>();
-  /** The copies of encoders, and then of command buffers that were not submitted. They keep nobody alive. */
+  /** The copies in encoders, and then in command buffers until they are submitted. They keep no object alive. */
   readonly #copies = new WeakMap<object, Copy[]>();
   readonly #held = new Map<number, Held>();
-  /** Error scopes that were opened since. */
+  /** Error scopes that were opened since the wait. */
   #scopes = 0;
 
-  /** `device` is its id. */
+  /** `device` is the id of the device. */
   constructor(device: number) {
     this.#device = device;
   }
 
-  /** How many error scopes were opened since. */
+  /** How many error scopes were opened since the wait and are open. */
   get scopes(): number {
     return this.#scopes;
   }
 
-  /** Takes a command that was recorded; `made` is what it makes. False where it cannot be answered for. */
+  /** Takes a recorded command. `made` is the object that it creates. False if the client can prove nothing of it. */
   command(
     operation: AnyOperation,
     self: Handle,
@@ -111,7 +111,7 @@ export class Window {
     }
   }
 
-  /** What a wait that is about to be recorded is for; undefined where it cannot be answered for. */
+  /** What a wait that is about to be recorded awaits. Undefined if the client cannot answer for it. */
   wait(operation: AnyOperation, self: Handle, args: readonly unknown[]): Follower | undefined {
     switch (operation) {
       case GPUBuffer.mapAsync:
@@ -164,7 +164,7 @@ export class Window {
   #submit(commands: Handle): boolean {
     const copies = this.#copies.get(commands);
     if (!copies) return false;
-    // The same commands again would be an error.
+    // A second submit of the same commands would be an error.
     this.#copies.delete(commands);
     for (const { source, sourceOffset, target, targetOffset, size } of copies) {
       if (![source, target].every(({ state, isDestroyed }) => state === 'unmapped' && !isDestroyed))
@@ -181,7 +181,7 @@ export class Window {
     const isRead =
       held !== undefined &&
       mode === GPUMapMode.READ &&
-      // It was unmapped until now: a mapped one stays so until it is refused.
+      // The buffer was unmapped until now: a mapped buffer stays mapped until the request is refused.
       buffer.state === 'pending' &&
       !buffer.isDestroyed &&
       offset % 8 === 0 &&
@@ -192,7 +192,7 @@ export class Window {
     return isRead ? { kind: 'read', source: held.source, offset: offset - held.shift, size } : undefined;
   }
 
-  /** Ids are a session's own, so that a buffer of another one may have the same. */
+  /** Ids belong to a session, so a buffer of another session may have the same id. */
   #isOurs({ owner, device }: BufferFacts, encoder: Handle): boolean {
     return owner === encoder.owner && device?.id === this.#device;
   }

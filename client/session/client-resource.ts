@@ -2,7 +2,7 @@ import { Resource } from '../../proto/webidl/resource.js';
 import { UNMADE } from '../../proto/wire/handle.js';
 import type { Session } from './session.js';
 
-/** What stands behind every wrapper: it keeps its session and device reachable, and its handle alive. */
+/** The resource behind every wrapper. It keeps the session and the device reachable, and its handle alive. */
 export class ClientResource extends Resource {
   readonly kind: string;
   readonly session: Session;

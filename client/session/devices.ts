@@ -7,20 +7,20 @@ interface SessionObject extends Handle {
   readonly device: SessionObject | undefined;
 }
 
-/** A device that hears of its errors and of its loss. */
+/** A device that gets its errors and its loss. */
 export type Device = SessionObject & DeviceEvents;
 
 /**
- * A session's devices, as those who hear of errors and losses. The program keeps them alive. The session does so only
- * while commands of theirs are under way, whose errors are to find their listeners, and where a device asks for it.
+ * The devices of a session, which get errors and losses. The program keeps them alive. The session also keeps a device
+ * alive while its commands are under way, so that their errors reach its listeners, and if the device asks for it.
  */
 export class Devices {
   readonly #byId = new Map<number, WeakRef<Device>>();
   /** The device of the latest command: nearly each command is of the device of the one before it. */
   #latest: SessionObject | undefined;
-  /** The serial of the next awaited command at that device's latest command: its answer comes behind all errors. */
+  /** The serial of the next awaited command at that device's latest command. Its reply comes after all errors. */
   #latestSerial = 0;
-  /** The other devices whose commands are under way, likewise. */
+  /** The same serial of each other device whose commands are under way. */
   readonly #others = new Map<SessionObject, number>();
 
   add(device: Device): void {
@@ -31,12 +31,12 @@ export class Devices {
     return this.#byId.get(id)?.deref();
   }
 
-  /** Whether the host may have to say something of a command yet. */
+  /** Whether the host may still report an error of a command. */
   get areUnderWay(): boolean {
     return this.#latest !== undefined || this.#others.size > 0;
   }
 
-  /** A command was recorded on this object; `serial` is that of the next awaited command, or its own. */
+  /** A command was recorded on this object. `serial` is its own if it is awaited, or that of the next awaited command. */
   used(self: Handle, serial: number): void {
     const device = (self as SessionObject).device ?? (self as SessionObject);
     if (device !== this.#latest) this.#change(device, serial);
@@ -51,7 +51,7 @@ export class Devices {
     this.#others.delete(device);
   }
 
-  /** The host has answered an awaited command: it has carried out all that came before that. */
+  /** The host has answered an awaited command, so it has executed all commands before it. */
   answered(serial: number): void {
     if (this.#latestSerial <= serial) this.#latest = undefined;
     if (this.#others.size === 0) return;

@@ -1,16 +1,16 @@
-/** When a batch leaves. */
+/** When recorded commands leave. */
 export type Flush =
   /** At once. */
   | 'now'
-  /** When the current job's promise reactions begin: calls that follow in the same breath join it. */
+  /** When the current job ends and its promise reactions begin: later calls of the same job join it. */
   | 'microtask'
   /** When the current task is over. */
   | 'task';
 
-/** What has just been recorded. */
+/** The kind of the last recorded command. */
 export type Recorded = 'configuration' | 'submit' | 'awaited';
 
-/** What is in the batch. */
+/** The commands that are recorded and have not left. */
 export interface Batch {
   readonly length: number;
   readonly commands: number;
@@ -26,8 +26,8 @@ const BATCH_BYTES = 64 << 10;
 const BATCH_COMMANDS = 2048;
 
 /**
- * Decides when the batch leaves, given what was recorded last and what is in the batch. What something
- * awaits, or what makes the GPU work, leaves with the current job; everything else can wait for more.
+ * Decides when recorded commands leave, by the last one and by their amount. An awaited command or a submit leaves with
+ * the current job. Configuration can wait for more commands.
  */
 export function flushAfter(recorded: Recorded, { length, commands }: Batch): Flush {
   if (length >= BATCH_BYTES || commands >= BATCH_COMMANDS) return 'now';

@@ -4,7 +4,7 @@ import { whenTaskEnds } from './process/task-end.js';
 
 const SETTLED = native.Promise.resolve();
 
-/** Has a session's batch leave when the policy says that it shall, once for all who want it to. */
+/** Flushes a session when the policy says so, once for all commands that ask for it. */
 export class FlushSchedule {
   readonly #flush: () => void;
   readonly #onTaskEnd: () => void;
@@ -12,7 +12,7 @@ export class FlushSchedule {
   /** Whether `#endTask` will be called. */
   #taskEnds = false;
 
-  /** `onTaskEnd` is called behind the flush at a task's end. */
+  /** `onTaskEnd` is called after the flush at the end of a task. */
   constructor(flush: () => void, onTaskEnd: () => void) {
     this.#flush = flush;
     this.#onTaskEnd = onTaskEnd;
@@ -23,7 +23,7 @@ export class FlushSchedule {
       this.#flush();
     } else if (when === 'microtask' && this.#scheduled !== 'microtask') {
       this.#scheduled = 'microtask';
-      // A reaction, and not queueMicrotask: Node makes a resource of its own for each of those.
+      // A promise reaction is cheaper than queueMicrotask, for which Node makes an async resource each time.
       void SETTLED.then(this.#flush);
     } else if (when === 'task' && this.#scheduled === undefined) {
       this.#scheduled = 'task';
@@ -31,7 +31,7 @@ export class FlushSchedule {
     }
   }
 
-  /** The batch has left: what is recorded from now on wants a flush of its own. */
+  /** The commands have left. Commands that are recorded from now on need another flush. */
   flushed(): void {
     this.#scheduled = undefined;
   }

@@ -6,21 +6,20 @@ import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { Stats } from './ledger.js';
 
 export interface ConnectionOptions {
-  /** Gives the transport when the session opens; may load it only then. */
+  /** Returns the transport when the session opens. It may load the transport only then. */
   transport: () => Promise<Transport>;
-  /** The program's name, for the host's eyes. */
+  /** The program's name, which the host shows. */
   program: string;
 }
 
-/** What a session hears of its connection. */
+/** The events of a session's connection. */
 export interface ConnectionEvents {
   /** There is a link to send on. Comes once, first. */
   onLink(link: Link): void;
   /** The host accepted the session. Comes once, before the first batch. */
   onWelcome(welcome: Welcome): void;
   /**
-   * A batch of replies. Returns true where nothing of its memory is needed any more. A ProtocolError that it throws
-   * ends the connection.
+   * A batch of replies. Returns true if its memory is no longer needed. A ProtocolError from this ends the connection.
    */
   onBatch(batch: Uint8Array): boolean;
   /** The link takes bytes at full speed again. */
@@ -29,7 +28,7 @@ export interface ConnectionEvents {
   onEnd(reason: FarlightError): void;
 }
 
-/** A session's connection to its host, from the first thing to send until the session is over. */
+/** A session's connection to its host, from the first flush until the session has ended. */
 export class HostConnection {
   readonly #options: ConnectionOptions;
   readonly #stats: Stats;
@@ -72,15 +71,15 @@ export class HostConnection {
       .catch((error: unknown) => this.fail(error, 'UNREACHABLE'));
   }
 
-  /** What was given to the link is still delivered. */
+  /** Closes the link. It still delivers the frames that it has. */
   close(reason: FarlightError): void {
     this.#link?.close();
     this.#end(reason);
   }
 
   /**
-   * Ends the connection, which cannot go on: what the host sent breaks the protocol, or needs more memory than there is.
-   * `code` is for what says nothing itself of who is to blame.
+   * Ends the connection after an error, such as a frame that breaks the protocol, or one for which there is no memory.
+   * `code` is for errors without a code of their own.
    */
   fail(error: unknown, code: 'UNREACHABLE' | 'DISCONNECTED' = 'DISCONNECTED'): void {
     this.close(asFarlightError(error, code));
@@ -94,7 +93,7 @@ export class HostConnection {
       version: packageVersion(),
       program: this.#options.program,
     };
-    // Nothing of the program's throws in these: promise reactions run later, by themselves.
+    // No code of the program throws in these functions: its promise reactions run later.
     this.#link = transport.open(hello, {
       onWelcome: (welcome) => {
         if (this.#ended) return;
@@ -122,7 +121,7 @@ export class HostConnection {
     this.#events.onLink(this.#link);
   }
 
-  /** Returns true where nothing of the frame is needed any more. */
+  /** Returns true if the memory of the frame is no longer needed. */
   #receive(frame: Uint8Array): boolean {
     if (this.#ended) return false;
     this.#stats.bytesDown += frame.length;

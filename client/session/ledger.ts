@@ -1,34 +1,34 @@
-/** Plain counters of a GPU, from its first session's start. */
+/** Counts of a GPU, from the start of its first session. */
 export interface Stats {
   /** Calls of WebGPU methods. */
   apiCalls: number;
-  /** Those that returned without anything having to come back from the host. */
+  /** Calls that returned without a reply from the host. */
   answeredLocally: number;
   /** Commands that crossed the network. */
   commandsSent: number;
-  /** Those of them that the host knew, and that were sent as no more than a name. */
+  /** Commands that the host knew from a template, so that only their name was sent. */
   sentAsNames: number;
-  /** Uploads and shaders that the host had from earlier, and that were sent as no more than a name. */
+  /** Uploads and shaders that the host had already, so that only their name was sent. */
   contentsNamed: number;
-  /** Their bytes. */
+  /** Bytes of those uploads and shaders. */
   bytesNotSent: number;
-  /** Messages that carried the commands. */
+  /** Frames that carried the commands. */
   messagesSent: number;
-  /** Replies from the host that something awaited: each costs a round trip. */
+  /** Replies that the program awaited. Each costs a round trip. */
   waits: number;
-  /** Those that cost none, since the host's reply to an earlier one had brought what they are for. */
+  /** Awaited replies that cost no round trip, because an earlier reply had brought their result. */
   waitsSaved: number;
-  /** Bytes that came so, and that the program has read. */
+  /** Bytes of results that came ahead and that the program has read. */
   bytesAhead: number;
-  /** Bytes that came so in vain. */
+  /** Bytes of results that came ahead in vain. */
   bytesAheadWasted: number;
-  /** Bytes of messages to the host. */
+  /** Bytes of frames to the host, before compression. */
   bytesUp: number;
-  /** Those of them that compression kept off the wire. */
+  /** Bytes to the host that compression saved. */
   bytesSavedUp: number;
-  /** Bytes of messages from the host. */
+  /** Bytes of frames from the host, after they are unpacked. */
   bytesDown: number;
-  /** Those of them that compression kept off the wire. */
+  /** Bytes from the host that compression saved. */
   bytesSavedDown: number;
 }
 

@@ -2,32 +2,32 @@ import type { Welcome } from '../../proto/session/handshake.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { ActivityReport } from '../../proto/wire/spans.js';
 
-/** Something that the program awaits of the host. */
+/** A reply that the program awaits. */
 export interface Wait {
   readonly operation: AnyOperation;
-  /** The label of what it is about, or an empty string. */
+  /** The label of the command's object, or an empty string. */
   readonly label: string;
 }
 
-/** A batch that leaves. */
+/** A flush that leaves. */
 export interface FlushedBatch {
-  /** When it began to be put together. */
+  /** When the session began to put it together. */
   readonly start: number;
   readonly commands: number;
   readonly bytes: number;
 }
 
-/** Who watches a session, by functions that need no `this`. What is absent is not told of, and costs nothing. */
+/** Watches a session. The functions need no `this`. An absent function is not called, and costs nothing. */
 export interface SessionObserver {
   /** The host accepted the session. */
   welcomed?(welcome: Welcome): void;
-  /** A command of the program's was recorded. */
+  /** A command of the program was recorded. */
   recorded?(operation: AnyOperation): void;
-  /** The time that `flushed` and `called` are told, in milliseconds. */
+  /** The clock of the times in `flushed` and `called`, in milliseconds. */
   now?(): number;
-  /** The program has called a method of WebGPU, which began at `start` and ends now; `about` is what it was called on, or made. */
+  /** A call of a WebGPU method began at `start` and ends now. `about` is the object of the call, or the new object. */
   called?(name: string, start: number, about: unknown): void;
-  /** Something is awaited. What is returned is called once, when it is settled: with why, where it fails. */
+  /** The program awaits a reply. The returned function is called once, when it settles, with the error if it fails. */
   awaited?(wait: Wait): (error?: Error) => void;
   flushed?(batch: FlushedBatch): void;
   activity?(report: ActivityReport): void;
@@ -36,7 +36,7 @@ export interface SessionObserver {
 /** One observer for several. */
 export function observeTogether(observers: readonly SessionObserver[]): SessionObserver | undefined {
   if (observers.length < 2) return observers[0];
-  /** What those of them do that have it; undefined where none has. */
+  /** The functions of this name, of the observers that have one. */
   const all = <K extends keyof SessionObserver>(key: K): NonNullable<SessionObserver[K]>[] =>
     observers.flatMap((each) => each[key] ?? []) as NonNullable<SessionObserver[K]>[];
   const together: SessionObserver = {};

@@ -2,15 +2,15 @@ import type { Link } from '../transport/transport.js';
 import type { Stats } from './ledger.js';
 
 /**
- * What waits to be sent: batches, each as its frames. They wait until the link is there and takes them at
- * full speed, and with `stopAndWait` until the host has acknowledged the batch before. So what the host
- * waits for can still overtake what waits here.
+ * The flushes that wait to be sent, each as its frames. They wait until the link exists and takes bytes at full speed.
+ * With `stopAndWait` they also wait until the host has acknowledged the flush before. A content that the host waits for
+ * can overtake waiting flushes.
  */
 export class Outbox {
   readonly #stats: Stats;
   readonly #stopAndWait: boolean;
   readonly #batches: Uint8Array[][] = [];
-  /** What is left of the batch that is being sent: nothing may come between its frames. */
+  /** The rest of the flush that is being sent. No other frame may come between its frames. */
   #frames: Uint8Array[] = [];
   #link: Link | undefined;
   #unacknowledged = false;
@@ -31,7 +31,7 @@ export class Outbox {
     this.#pump();
   }
 
-  /** Blocks the program where it records faster than the link takes it, if the link can. */
+  /** Adds a flush. Blocks the program if it records faster than the link sends, and the link can block it. */
   push(batch: Uint8Array[]): void {
     this.#batches.push(batch);
     this.#pump();
@@ -39,13 +39,13 @@ export class Outbox {
     if (!this.#stopAndWait) this.awaitRoom();
   }
 
-  /** Sends a batch before all those that wait. */
+  /** Sends frames before all waiting flushes. */
   pushFirst(batch: Uint8Array[]): void {
     this.#batches.unshift(batch);
     this.#pump();
   }
 
-  /** The host has carried out the batch that was sent last. */
+  /** The host has executed the last flush. */
   acknowledged(): void {
     this.#unacknowledged = false;
     this.#pump();
@@ -57,7 +57,7 @@ export class Outbox {
     this.#pump();
   }
 
-  /** Has this thread wait until the link takes bytes at full speed, where the link is one that can do that. */
+  /** Blocks this thread until the link takes bytes at full speed, if the link can block it. */
   awaitRoom(): void {
     const link = this.#link;
     while (link?.awaitRoom && this.#full) {
@@ -66,7 +66,7 @@ export class Outbox {
     }
   }
 
-  /** Gives the link all that may be sent, whatever its speed: it is about to be closed. */
+  /** Gives all frames to the link at once, because the link is about to close. */
   finish(): void {
     while (this.#full) this.drained();
   }

@@ -1,6 +1,6 @@
 import { PART_BYTES } from '../../proto/wire/limits.js';
 
-/** What a part is a part of. One object stands for all the parts of one call. */
+/** The long upload of one call. All its parts share this object. */
 export interface Whole {
   /** Bytes of all parts. */
   readonly length: number;

@@ -6,44 +6,44 @@ import { Reader } from '../../proto/wire/reader.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
 import { type ActivityReport, readActivity } from '../../proto/wire/spans.js';
 
-/** What a device wants to hear of. */
+/** The events of a device. */
 export interface DeviceEvents {
   onUncapturedError(error: FarlightGPUError<never>): void;
   onLost(reason: string, message: string): void;
 }
 
-/** An awaited command that its reply settles. */
+/** An awaited command, which its reply settles. */
 export interface Settles {
   operation: AnyOperation;
   /** The host answered. */
   resolve(reply: unknown): void;
   /** The host refused. */
   refuse(rejection: Rejection): void;
-  /** The answer cannot be read. */
+  /** The reply cannot be read. */
   reject(error: unknown): void;
-  /** A part of a long answer came, ahead of it. Absent where the answer has none. */
+  /** A part of a long result has arrived, before the reply. Absent if the result has no parts. */
   part: ((bytes: Uint8Array) => void) | undefined;
 }
 
-/** Who the records of a batch are for. */
+/** The recipients of the records in a batch of replies. */
 export interface Recipients {
-  /** Takes the awaited command of a serial out of the pending ones. Throws ProtocolError where there is none. */
+  /** Takes the awaited command of a serial out of the pending ones. Throws ProtocolError if there is none. */
   take(serial: number): Settles;
   device(id: number): DeviceEvents | undefined;
-  /** A part of a long answer. Throws ProtocolError where none is awaited that may come in parts. */
+  /** A part of a long result. Throws ProtocolError if the awaited result has no parts. */
   part(serial: number, bytes: Uint8Array): void;
-  /** The host lacks a content that a command named. Throws ProtocolError where none did. */
+  /** The host lacks a content that a command named. Throws ProtocolError if no command named it. */
   missing(name: ContentName): void;
-  /** The host has compiled these pipelines already. Throws ProtocolError where they are no names. */
+  /** The host has compiled these pipelines already. Throws ProtocolError if the bytes are no names. */
   held(names: Uint8Array): void;
-  /** What the host did, where it was asked to tell. */
+  /** Spans of the host's work, which the client has asked for. */
   activity(report: ActivityReport): void;
 }
 
 /**
- * Reads a batch of replies and settles what they answer, in their order. Throws ProtocolError at the
- * first record that the protocol does not allow; those before it stand. Returns true where all of it was one
- * part of a long answer, whose bytes were copied.
+ * Reads a batch of replies, and settles their commands in order. Throws ProtocolError at the first record that the
+ * protocol does not allow; the records before it stay settled. Returns true if the batch was one part of a long result,
+ * whose bytes were copied.
  */
 export function readReplies(batch: Uint8Array, recipients: Recipients): boolean {
   const r = new Reader(batch);

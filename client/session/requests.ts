@@ -5,47 +5,47 @@ import type { Rejection } from '../../proto/wire/reply.js';
 import type { Settles } from './replies.js';
 
 /**
- * What becomes of an awaited command. Each function runs at the moment that its answer is read, so that
- * promises settle in the order in which the host answered.
+ * Settles an awaited command. Each function runs while its reply is read, so promises settle in the order of the
+ * replies.
  */
 export interface Settlement<Reply, T> {
-  /** The host answered; what this throws rejects the promise. */
+  /** The host answered. An exception from this rejects the promise. */
   fulfilled(reply: Reply): T;
-  /** The host refused, or the session ended: returns the promise's value all the same, or throws. */
+  /** The host refused, or the session ended. Returns a value for the promise, or throws. */
   rejected?(error: Error): T | PromiseLike<T>;
-  /** A part of a long answer came, ahead of it. A view, valid during the call. */
+  /** A part of a long result has arrived, before the reply. The view is valid during the call. */
   part?(bytes: Uint8Array): void;
 }
 
-/** An awaited command that is not answered yet. */
+/** An awaited command without a reply yet. */
 interface Pending extends Settles {
-  /** Whether somebody waits for the answer: nobody does where the promise is settled already. */
+  /** Whether the program waits for the reply. False if the promise is settled already. */
   isAwaited: boolean;
 }
 
-/** The awaited commands of a session that are not answered yet, by their serials: from 1 on, in their order. */
+/** The awaited commands of a session without a reply yet, by their serials: from 1 on, in their order. */
 export class Requests {
   readonly #asException: (rejection: Rejection) => Error;
   readonly #pending = new Map<number, Pending>();
   #next = 1;
   #awaited = 0;
 
-  /** `asException` gives the exception that a promise rejects with where the host refuses. */
+  /** `asException` returns the exception for a promise if the host refuses. */
   constructor(asException: (rejection: Rejection) => Error) {
     this.#asException = asException;
   }
 
-  /** How many answers somebody waits for. */
+  /** How many replies the program waits for. */
   get awaited(): number {
     return this.#awaited;
   }
 
-  /** The serial of the next one. */
+  /** The serial of the next awaited command. */
   get next(): number {
     return this.#next;
   }
 
-  /** `settled` is told of the answer, with the error where it is one. */
+  /** `settled` is called when the reply comes, with the error if the host refuses. */
   add<Reply, T>(
     operation: AnyOperation,
     { fulfilled, rejected = rethrow, part }: Settlement<Reply, T>,
@@ -73,13 +73,13 @@ export class Requests {
     });
   }
 
-  /** Adds a command of Farlight's own, for which no promise waits. `answered` gets undefined where the host refuses. */
+  /** Adds a command of Farlight's own, for which no promise waits. `answered` gets undefined if the host refuses. */
   addOwn(operation: AnyOperation, answered: (reply: unknown) => void): void {
     const refuse = () => answered(undefined);
     this.#pending.set(this.#next++, { ...UNHEARD, operation, resolve: answered, refuse });
   }
 
-  /** Settles a command as its answer would, which goes to `late` when it comes. False where nobody waits for it. */
+  /** Settles a command before its reply, which then goes to `late`. Returns false if the command is settled already. */
   settle(serial: number, reply: unknown, late: (reply: unknown) => void): boolean {
     const pending = this.#pending.get(serial);
     if (!pending?.isAwaited) return false;
@@ -89,7 +89,7 @@ export class Requests {
     return true;
   }
 
-  /** Each is answered once. @throws ProtocolError where there is none of that serial. */
+  /** Takes a command out, since it gets one reply. @throws ProtocolError if no command has that serial. */
   take(serial: number): Pending {
     const pending = this.#pending.get(serial);
     if (!pending) throw new ProtocolError(`a reply to the request ${serial}, which is not open`);
@@ -98,14 +98,14 @@ export class Requests {
     return pending;
   }
 
-  /** @throws ProtocolError where the answer has no parts. */
+  /** @throws ProtocolError if the result has no parts. */
   part(serial: number, bytes: Uint8Array): void {
     const part = this.#pending.get(serial)?.part;
     if (!part) throw new ProtocolError(`a part of the answer ${serial}, which has none`);
     part(bytes);
   }
 
-  /** Takes all that are left and that somebody waits for, in their order. */
+  /** Takes all commands that the program still waits for, in their order. */
   takeAll(): Pending[] {
     const left = [...this.#pending.values()].filter(({ isAwaited }) => isAwaited);
     this.#pending.clear();
@@ -114,7 +114,7 @@ export class Requests {
   }
 }
 
-/** What nobody waits for any more. */
+/** For a command whose reply nothing waits for any more. */
 const UNHEARD = { isAwaited: false, resolve() {}, refuse() {}, reject() {}, part() {} };
 
 export function rethrow(error: Error): never {

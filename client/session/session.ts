@@ -28,33 +28,32 @@ import { Requests, rethrow, type Settlement } from './requests.js';
 export interface SessionOptions extends ConnectionOptions {
   /** 'off' sends each command as a message of its own. */
   batch: 'on' | 'off';
-  /** 'off' sends everything in full, and nothing further before the host has executed what was sent. */
+  /** 'off' sends all commands in full, and each flush only after the host has executed the flush before. */
   reuse: 'on' | 'off';
   /** See `SessionSwitches`. Without reuse, and for a session that is `fresh`, it is off. */
   ahead: 'auto' | 'on' | 'off';
-  /** Where it counts: a ledger that may have the counts of sessions before it. */
+  /** The counts, which may include earlier sessions. */
   stats: Stats;
-  /** Who watches the session. */
+  /** Watches the session. */
   observer?: SessionObserver | undefined;
-  /** Why a host that accepted the session is none for it, if it is not: the session ends with that. */
+  /** Checks the host that accepted the session. If it returns an error, the session ends with that. */
   refuses?: ((welcome: Welcome) => FarlightError | undefined) | undefined;
-  /** Nothing that the host has from earlier is made use of: all that the session needs is in what it sends. */
+  /** The session uses nothing that the host has from earlier sessions, and sends all that it needs. */
   fresh?: boolean | undefined;
-  /** The exception that a promise rejects with where the host refuses. */
+  /** The exception for a promise if the host refuses. */
   asException(rejection: Rejection): Error;
 }
 
-/** What else may be in a batch with a part, in bytes, and still leave it in one frame. */
+/** How many bytes beside a part still fit its frame. */
 const ROOM_BESIDE_PART = 2048;
 /** Released handles are sent at the latest when there are this many. */
 const RELEASES_PER_MESSAGE = 512;
-/** How long a process that would end waits for what its host has to say of the last commands, in milliseconds. */
+/** How long a process that would end waits for errors of its last commands, in milliseconds. */
 const LAST_WORDS_MS = 1000;
 
 /**
- * One program's conversation with one executor: records commands in program order, sends them in
- * batches, and settles what the host answers. Its connection opens with the first batch or request, and the session
- * ends with it.
+ * One program's session with one executor. It records commands in program order, sends them in flushes, and settles
+ * their replies. Its connection opens with the first flush or request, and the session ends with it.
  */
 export class Session {
   readonly stats: Stats;
@@ -121,19 +120,19 @@ export class Session {
     return this.#connection.ended;
   }
 
-  /** The host has accepted it, also where it has ended since. */
+  /** Whether the host has accepted the session. It may have ended since. */
   get accepted(): boolean {
     return this.#accepted;
   }
 
-  /** What was counted until now, with what the link has. */
+  /** The counts until now, with those of the link. */
   countedStats(): Stats {
     const { bytesSavedUp, bytesSavedDown } = this.stats;
     const { up = 0, down = 0 } = this.#connection.link?.saved ?? {};
     return { ...this.stats, bytesSavedUp: bytesSavedUp + up, bytesSavedDown: bytesSavedDown + down };
   }
 
-  /** Counts a call that returns without anything having to come back. */
+  /** Counts a call that returns without a reply from the host. */
   countLocal(): void {
     this.stats.apiCalls += 1;
     this.stats.answeredLocally += 1;
@@ -149,7 +148,7 @@ export class Session {
     this.#registry.register(resource, resource.id);
   }
 
-  /** Records a command; `made` is the handle of what it creates, if it creates something. */
+  /** Records a command. `made` is the handle of the object that it creates, if it creates one. */
   record(operation: AnyOperation, self: Handle, args: unknown, made?: Handle): void {
     if (this.ended) return;
     this.#write(operation, self, args, made);
@@ -157,8 +156,8 @@ export class Session {
   }
 
   /**
-   * Records a command that carries a part of a long upload, in a batch that fits one frame. Where the link can
-   * have this thread wait, it returns when the link takes more, so that what waits here stays little.
+   * Records a command that carries a part of a long upload, in a flush that fits one frame. If the link can block this
+   * thread, the call returns when the link takes more bytes, so that few bytes wait here.
    */
   recordPart(operation: AnyOperation, self: Handle, args: unknown, part: Uint8Array, whole: Whole): void {
     if (this.ended) return;
@@ -168,7 +167,7 @@ export class Session {
     this.#outbox.awaitRoom();
   }
 
-  /** Records what the host waits for. Ends the session where there is no memory even for that. */
+  /** Records a command that the host waits for. Ends the session if there is no memory for the command. */
   certainly(record: () => void): void {
     try {
       record();
@@ -179,8 +178,8 @@ export class Session {
   }
 
   /**
-   * Whether the host has what an awaited command would create, so that one that is not awaited does as well;
-   * the call counts as answered here then.
+   * Whether the host has compiled the pipeline of an asynchronous call already. Then the synchronous command does as
+   * well, and the call counts as answered locally.
    */
   isCompiled(operation: AnyOperation, self: Handle, args: unknown): boolean {
     if (this.ended || !this.#encoder.isCompiled(operation, self, args)) return false;
@@ -189,9 +188,9 @@ export class Session {
   }
 
   /**
-   * Records a command whose reply somebody awaits. Without a `settlement` of its own the promise rejects
-   * with a DOMException, TypeError or GPUPipelineError where the host refuses, and with a FarlightError
-   * where the session ends first. `made` is the handle of what the command creates.
+   * Records a command with an awaited reply. If the host refuses, the promise rejects with a DOMException, TypeError or
+   * GPUPipelineError. If the session ends first, it rejects with a FarlightError. `settlement.rejected` can replace both.
+   * `made` is the handle of the object that the command creates.
    */
   request<Reply, T>(
     operation: AnyOperation & { readReply(...args: never): Reply },
@@ -221,8 +220,8 @@ export class Session {
   }
 
   /**
-   * Sends a command of Farlight's own at once; it is not the program's, so it is not counted. Nothing is sent where
-   * the session has ended.
+   * Sends a command of Farlight's own at once. It is not the program's, so it is not counted. Does nothing after the
+   * session has ended.
    */
   command(operation: AnyOperation, args: unknown): void {
     if (this.ended) return;
@@ -236,7 +235,7 @@ export class Session {
     this.#ahead?.lost(device.id);
   }
 
-  /** The bytes that were given to the link or wait for it, and those of them that the host has taken. */
+  /** Bytes `given` to the link or waiting for it, and how many of them the host has `taken`. */
   get upload(): { given: number; taken: number } {
     const { bytesUp } = this.stats;
     return {
@@ -263,12 +262,12 @@ export class Session {
   unhold(): void {
     this.#hold.release();
     if (this.#hold.holds > 0) return;
-    // Mostly the program goes on to await the next thing in this very task.
+    // Most programs await the next reply in the same task.
     if (this.ended) this.#hold.apply();
     else this.#schedule.whenTaskEnds();
   }
 
-  /** Ends the session; what is awaited fails. */
+  /** Ends the session. Awaited commands fail. */
   close(): void {
     this.#flush();
     this.#outbox.finish();
@@ -294,7 +293,7 @@ export class Session {
     try {
       this.#send();
     } catch (error) {
-      // Where a batch cannot leave, nothing that follows it could be right.
+      // If a flush cannot leave, later flushes would be wrong.
       this.#connection.fail(error);
     }
   }
@@ -324,7 +323,7 @@ export class Session {
     this.#write(OPERATIONS.FarlightSession.acknowledge, this.root, []);
   }
 
-  /** Has the process wait for the errors of commands that nobody awaits, if they come soon: else nobody saw them. */
+  /** Keeps the process alive a little longer, so that errors of its last commands, which it does not await, arrive. */
   #hearLastWords(): void {
     const { commandsSent } = this.stats;
     if (!this.devices.areUnderWay || this.#askedAbout === commandsSent) return;
@@ -344,7 +343,7 @@ export class Session {
     if (this.#released.length >= RELEASES_PER_MESSAGE) this.#flush();
   }
 
-  /** Releases travel with the next batch, after its commands, for some of those may still name them. */
+  /** Releases travel with the next flush, after its commands, because these may still name the objects. */
   #writeReleases(): void {
     if (this.#released.length === 0) return;
     this.#encoder.release(this.#released);
@@ -373,7 +372,7 @@ export class Session {
     this.observer?.welcomed?.(welcome);
   }
 
-  /** The pending command of a reply; each is answered once. */
+  /** Takes the pending command of a reply. */
   #take(serial: number): Settles {
     const bytes = this.#ahead?.replied(serial);
     const request = this.#requests.take(serial);
@@ -402,13 +401,13 @@ export class Session {
       },
       told: (buffer) => this.#encoder.write(OPERATIONS.GPUBuffer.awaitMapping, buffer, []),
       replied: (operation, device, reply) => {
-        // It was proven that there is none but for what nobody can know, such as whether there is memory for a buffer.
+        // The client proved that the scope has no error. It cannot foresee some errors, such as a lack of memory.
         if (operation === popErrorScope && reply) this.devices.get(device)?.onUncapturedError(reply as never);
       },
     });
   }
 
-  /** What is recorded is dropped, what is awaited fails, and the devices are lost. */
+  /** Recorded commands are dropped, awaited ones fail, and the devices are lost. */
   #finish(reason: FarlightError): void {
     invariant(this.#hold.holds >= this.#requests.awaited, 'an awaited command does not hold the session');
     const left = this.#requests.takeAll();

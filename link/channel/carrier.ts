@@ -16,12 +16,12 @@ export interface CarrierEvents {
 
 /**
  * Moves packets between the two ends of one connection, whole and in order. It knows nothing of sessions, and keeps no
- * packet after it has written it. Each kind of place has one: `NearCarrier` for a pipe or a unix socket in the program's
- * own thread, `SocketCarrier` for the executor's end of those, `GrpcCarrier` for the
- * network, `WebSocketCarrier` for a page.
+ * packet after it has written it. There is one for each kind of place. `NearCarrier` is for a pipe or a unix socket in
+ * the program's own thread, `GrpcCarrier` for the network, and `WebSocketCarrier` for a page. The executor's end of each
+ * is a `SocketCarrier`.
  */
 export interface Carrier {
-  /** Starts to deliver packets, with those that arrived before. Called once. */
+  /** Starts to deliver packets, first the ones that have arrived already. Called once. */
   start(events: CarrierEvents): void;
   /**
    * Takes a packet. Returns false if the sender must wait for `onDrain`; the packet is taken in any case. The carrier reads

@@ -1,38 +1,38 @@
 /**
- * Fewer bytes are no sample: processing them takes longer than the link does, and a link that is shaped lets tens
- * of kilobytes through in one burst.
+ * A sample needs at least so many bytes. The peer takes longer to process fewer bytes than the link takes to carry
+ * them. A shaped link also lets tens of kilobytes through in one burst.
  */
 export const SAMPLE_BYTES: number = 128 << 10;
-/** With no more than this under way the link counts as idle. */
+/** The link counts as idle while no more bytes than this are under way. */
 const IDLE_BYTES = 16 << 10;
-/** For how long a sample counts, in milliseconds. The last one counts until there is another. */
+/** How long a sample counts, in milliseconds. The last sample counts until another one comes. */
 const WINDOW_MS = 10_000;
-/** A round trip that was measured too long must not make an interval nothing: so much of it stays at least. */
+/** The least share of an interval that remains without its round trip, which may have been measured too long. */
 const LEAST_SHARE = 1 / 16;
-/** Below this the clock and the event loop are measured, in milliseconds. */
+/** The shortest interval, in milliseconds. A shorter one would measure the clock and the event loop. */
 const LEAST_MS = 0.1;
 
 interface Sent {
   bytes: number;
   at: number;
-  /** What was delivered when it was sent, when that was known, and when the last of that was sent. */
+  /** The bytes delivered when this was sent, the time of their acknowledgement, and the time when the last one was sent. */
   delivered: number;
   deliveredAt: number;
   deliveredSentAt: number;
-  /** Nothing was under way, so that the interval up to its acknowledgement has a round trip in it. */
+  /** The link was idle, so the interval up to the acknowledgement contains a round trip. */
   first: boolean;
-  /** The sender had paused while something was under way: the interval may have that pause in it. */
+  /** The sender had paused while bytes were under way, so the interval may contain that pause. */
   limited: boolean;
 }
 
 /**
- * Estimates a link's bandwidth from what is acknowledged over time, as BBR does (delivery rate estimation): a
- * sample is what was delivered between two acknowledgements, over the time that this took or that it was sent
- * in, whichever is longer. The estimate is the largest sample of the last 10 seconds, for a peer that is busy
- * makes samples too low and nothing makes them much too high. Samples that the sender's own pauses are in can only
- * raise it.
+ * Estimates a link's bandwidth from acknowledgements, as BBR does (delivery rate estimation). A sample is the number of
+ * bytes delivered between two acknowledgements, divided by a time: the time between the acknowledgements or the time in
+ * which the bytes were sent, whichever is longer. The estimate is the largest sample of the last 10 seconds. A busy peer
+ * makes samples too low, and nothing makes them much too high. A sample with a pause of the sender can only raise the
+ * estimate.
  *
- * All times are in milliseconds of one clock, bytes are those on the wire.
+ * All times are in milliseconds of one clock. Bytes are counted as on the wire.
  */
 export class DeliveryRate {
   readonly #sent: Sent[] = [];
@@ -42,7 +42,7 @@ export class DeliveryRate {
   #deliveredSentAt = 0;
   #limited = false;
   #roundTrip: number | undefined;
-  /** Falling in rate, rising in time. */
+  /** Rates fall, and times rise. */
   readonly #samples: { at: number; rate: number }[] = [];
 
   /** In bytes per millisecond; undefined before the first sample. */
@@ -50,12 +50,12 @@ export class DeliveryRate {
     return this.#samples[0]?.rate;
   }
 
-  /** No sample was taken yet, and one is under way. */
+  /** Whether there is no sample yet, and enough bytes for one are under way. */
   get unsure(): boolean {
     return this.bytesPerMs === undefined && this.#underWay >= SAMPLE_BYTES;
   }
 
-  /** What the estimate can be at most while there is none: the first frame under way has not arrived yet. */
+  /** A bound on the estimate before the first sample: the first frame under way has not arrived yet. */
   most(now: number): number | undefined {
     const [first] = this.#sent;
     if (!first || !this.unsure) return undefined;
@@ -63,7 +63,7 @@ export class DeliveryRate {
     return elapsed > 0 ? first.bytes / elapsed : undefined;
   }
 
-  /** How long what is under way still takes to leave, in milliseconds, as far as that is known. */
+  /** How long the bytes under way still take to leave, in milliseconds. 0 if it is unknown. */
   queueMs(now: number): number {
     const [first] = this.#sent;
     if (!first || this.bytesPerMs === undefined) return 0;
@@ -71,17 +71,17 @@ export class DeliveryRate {
     return Math.max(0, this.#underWay / this.bytesPerMs - gone - (this.#roundTrip ?? 0));
   }
 
-  /** Whether what is sent now finds the link idle. */
+  /** Whether the link is idle now. */
   get idle(): boolean {
     return this.#underWay <= IDLE_BYTES;
   }
 
-  /** The shortest time that a small message took there and back. */
+  /** Takes the time of a small message there and back. The shortest one counts. */
   roundTrip(ms: number): void {
     this.#roundTrip = Math.min(ms, this.#roundTrip ?? ms);
   }
 
-  /** Something was sent; `paused` where it could have been earlier, had there been anything to send. */
+  /** Bytes were sent. `paused` says that the link had room before, and there was nothing to send. */
   sent(now: number, bytes: number, paused: boolean): void {
     const first = this.idle;
     if (first) {
@@ -101,7 +101,7 @@ export class DeliveryRate {
     this.#underWay += bytes;
   }
 
-  /** The peer has taken the first `count` of what was sent and not acknowledged. */
+  /** The peer has taken the first `count` frames of those under way. */
   acknowledged(now: number, count: number): void {
     const taken = this.#sent.splice(0, count);
     const last = taken.at(-1);

@@ -1,49 +1,49 @@
 import type { CompressionMode } from '../../proto/session/compression.js';
 
-/** A shorter frame is never packed: what it saves is less than a packet of the network. */
+/** A shorter frame is never packed: it would save less than one packet of the network. */
 export const LEAST_PACKED_BYTES = 512;
-/** Commands and uploads differ: frames up to this many bytes are one class, longer ones another. */
+/** Frames up to this many bytes are one class, longer ones another, because commands and uploads pack differently. */
 const SMALL_BYTES = 16 << 10;
-/** Packing has to promise this share of the raw frame's time at most. */
+/** A packed frame must arrive in this share of the raw frame's time. */
 const MARGIN = 0.9;
-/** A frame that packs to more of itself than this is one that does not compress. */
+/** A frame that keeps more than this share of its length does not compress. */
 const POOR_RATIO = 0.9;
-/** What unpacking is taken to cost the peer, in bytes per millisecond: the slowest that was measured. */
+/** The assumed speed of unpacking at the peer, in bytes per millisecond: the slowest one measured. */
 const UNPACK_SPEED = 110_000;
-/** Before anything was packed, and what it has to be to be tried at all. */
+/** The assumed ratio and speed before the first packed frame. Its speed is also what a trial hopes for. */
 const FIRST = { ratio: 0.5, speed: 100_000 };
 const HOPED_RATIO = 0.1;
 /** Trying frames may take this share of the time that raw frames take on the link. */
 const TRIAL_SHARE = 0.01;
-/** It falls with each frame in vain, to this part of it at most. */
+/** Each frame that does not compress divides that share further, at most by this. */
 const MOST_MISSES = 8;
-/** How much the latest frame's ratio says of the next one's. */
+/** The weight of the latest frame's ratio in the average. */
 const WEIGHT = 0.3;
 /**
- * Of so many packed frames the fastest says how fast packing is: other work of the machine, and code that has not
- * been compiled yet, make one slower by ten times and more, and nothing makes one faster.
+ * The speed of packing is that of the fastest of so many frames. Other work of the machine, and code that is not
+ * compiled yet, make some frames ten times slower or more. Nothing makes one faster.
  */
 const SPEEDS = 4;
 
-/** `try` packs a frame to learn what that brings, within a budget of time. */
+/** `try` packs a frame to learn its ratio and speed, within a budget of time. */
 export type PackChoice = 'pack' | 'try' | 'raw';
 
 interface Experience {
-  /** Packed bytes per byte. */
+  /** Packed bytes per raw byte. */
   ratio: number;
   /** Bytes packed per millisecond, of the latest frames, oldest first. */
   readonly speeds: number[];
   /** Frames in a row that did not compress. */
   misses: number;
-  /** Milliseconds that trying may still take. */
+  /** Milliseconds that trials may still take. */
   credit: number;
 }
 
 /**
- * Decides which frames are packed: those that reach the peer sooner for it, by the link's bandwidth and by what
- * packing the frames before has cost and brought. Data that does not compress is tried ever more rarely.
+ * Decides which frames are packed: the ones that reach the peer sooner if they are packed. It knows the link's bandwidth,
+ * and the ratio and speed of earlier frames. Data that does not compress is tried ever more rarely.
  *
- * Bandwidths are in bytes per millisecond, undefined where none was measured yet; times in milliseconds.
+ * Bandwidths are in bytes per millisecond, and undefined before one is measured. Times are in milliseconds.
  */
 export class PackPolicy {
   readonly #mode: CompressionMode;
@@ -54,7 +54,7 @@ export class PackPolicy {
     this.#mode = mode;
   }
 
-  /** What to do with a frame of so many bytes, behind others that take the link for so long: packing may take that. */
+  /** Chooses for a frame of so many bytes. Frames before it occupy the link for `queueMs`, which packing may use. */
   choose(length: number, bandwidth: number | undefined, queueMs = 0): PackChoice {
     if (length < LEAST_PACKED_BYTES) return 'raw';
     const seen = this.#of(length);
@@ -62,19 +62,19 @@ export class PackPolicy {
     if (bandwidth === undefined) return 'raw';
     const speed = speedOf(seen);
     if (seen.misses === 0 && pays(length, bandwidth, { ratio: seen.ratio, speed }, queueMs)) return 'pack';
-    // What made packing slow may be over: without this hope it would never be seen.
+    // Packing may be fast again. Without a trial now and then, the policy would never learn it.
     const hoped = { ratio: Math.min(seen.ratio, HOPED_RATIO), speed: Math.max(speed, FIRST.speed) };
     return pays(length, bandwidth, hoped, queueMs) ? this.#try(seen, length, bandwidth) : 'raw';
   }
 
   /**
-   * A frame was packed. Returns whether it is to be sent so: the time for packing it is spent, and what counts
-   * is what is left to do.
+   * A frame was packed. Returns whether to send it packed. The time for packing is spent, so only the remaining time
+   * counts.
    */
   packed(length: number, packedLength: number, ms: number, bandwidth: number | undefined): boolean {
     const seen = this.#of(length);
     const ratio = packedLength / length;
-    // From a trial the class may be another than before, which an average would hide.
+    // After a miss the data may be of another kind, and an average would hide it.
     const weight = seen.misses > 0 ? 1 : WEIGHT;
     seen.ratio += weight * (ratio - seen.ratio);
     seen.speeds.push(length / Math.max(ms, 0.001));
@@ -91,7 +91,7 @@ export class PackPolicy {
 
   #try(seen: Experience, length: number, bandwidth: number): PackChoice {
     const cost = length / speedOf(seen);
-    // No more is saved up than the next trial takes.
+    // The credit grows to the cost of the next trial at most.
     seen.credit = Math.min(
       seen.credit + (TRIAL_SHARE / Math.max(seen.misses, 1)) * (length / bandwidth),
       cost,
@@ -110,10 +110,10 @@ function speedOf({ speeds }: Experience): number {
   return speeds.length > 0 ? Math.max(...speeds) : FIRST.speed;
 }
 
-/** What is assumed of a link that nothing is known of, where packing was asked for: 100 Mbit/s. */
+/** The assumed bandwidth of an unknown link if the client asked for packing: 100 Mbit/s. */
 const SLOW = 12_500;
 
-/** Whether a packed frame arrives sooner than a raw one, by a margin, behind others that take the link for so long. */
+/** Whether a packed frame arrives sooner than a raw one, by a margin. Frames before it occupy the link for `queueMs`. */
 export function pays(
   length: number,
   bandwidth: number,

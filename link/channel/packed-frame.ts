@@ -50,7 +50,7 @@ export function unpackFrame(body: Uint8Array): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
-/** What zlib's synchronous functions return with `info`, which its types do not have. */
+/** The result of zlib's synchronous functions with `info`, which the types of Node leave out. */
 interface Unpacked {
   buffer: Buffer;
   /** `bytesWritten` is what was read of the input. */

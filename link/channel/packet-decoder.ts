@@ -2,7 +2,7 @@ import { ProtocolError } from '../../proto/errors.js';
 import { frameMemory } from '../../proto/wire/memory.js';
 import { LENGTH_BYTES, PACKET_LIMIT, PREFACE } from '../../proto/wire/packet.js';
 
-/** What each byte of a packet's length counts for. */
+/** The value of each byte of a packet's length. */
 const SCALES = [1, 2 ** 8, 2 ** 16, 2 ** 24];
 /** How many bytes one read takes if no long packet is arriving. */
 const SLAB_BYTES = 64 << 10;

@@ -25,43 +25,43 @@ import { HandedConnections } from './handed-connections.js';
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
 
 export interface ExecutorChildOptions {
-  /** What openGpu is to open. */
+  /** The adapter that openGpu opens. */
   adapter: string;
   /**
-   * Where the GPU's driver keeps the shaders that it compiled; absent: where it does for everything of this user's.
-   * What it has of one tenant tells nothing to another, so the process is that tenant's from its start.
+   * The folder in which the GPU's driver keeps compiled shaders. Absent for the driver's own folder of this user. No
+   * tenant may learn of another one's shaders, so the process belongs to one tenant from its start.
    */
   shaders?: BoundedFolder | 'nowhere' | undefined;
-  /** Whether this process is the client itself, and carries its session over a pipe to the executor. */
+  /** Whether this process is the client itself, which carries its session over a pipe to the executor. */
   piped?: boolean | undefined;
-  /** The program that the process runs; ours unless a test has another. */
+  /** The program of the process. Default Farlight's own; tests give another. */
   entry?: URL | undefined;
-  /** Whether the process starts when `start` is called; else it does at once. */
+  /** Whether the process starts only when `start` is called. Default at once. */
   waits?: boolean | undefined;
 }
 
 export interface ExecutorChildEvents {
-  /** The GPU is open. Comes once at most, first. */
+  /** The GPU is open. Called once at most, first. */
   onReady(ready: ExecutorReady): void;
-  /** What the session has carried since the last time, and has done so far. */
+  /** The session's traffic since the last call, and its work since it began. */
   onTraffic?(traffic: Traffic, work: Work | undefined): void;
-  /** What it did, while that is watched; `left` more spans were left out. */
+  /** New spans, while somebody watches. `left` more were left out. */
   onSpans?(spans: readonly Span[], left: number): void;
-  /** The session is over, and its client knows. */
+  /** The session has ended, and its client knows. */
   onOver?(why: SessionOver): void;
   /** The next session may begin. */
   onIdle?(): void;
-  /** What the program needed the last time is compiled. */
+  /** Everything that the program's profile names is compiled. */
   onCompiledAhead?(): void;
-  /** The session asks for its share of what it has in common with others, or gives some back. */
+  /** The session asks for its share of the GPU, or gives some back. */
   onShare?(report: ShareReport): void;
   /** The process has answered a `ping`. */
   onAlive?(): void;
-  /** The process is gone. Comes once, last. The reason is undefined where `end` or `kill` was called here. */
+  /** The process is gone. Called once, last. The reason is undefined if this side called `end` or `kill`. */
   onExit(reason: FarlightError | undefined): void;
 }
 
-/** How long the last words of a process that is gone may take to arrive, in milliseconds. */
+/** How long the last words of an ended process may take to arrive, in milliseconds. */
 const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
 const LAST_WORDS = 2000;
@@ -69,36 +69,35 @@ const LAST_WORDS = 2000;
 /**
  * The program of an executor.
  *
- * @throws FarlightError NOT_INSTALLED where a bundle does not find it.
+ * @throws FarlightError NOT_INSTALLED if a bundle does not find it.
  */
 export function executorEntry(): URL {
   return packageFile('server/executor/main.js');
 }
 
-/** The variable that every executor has in its environment, and nothing else: an executor must not start another. */
+/** A variable in the environment of executors alone: by it an executor knows that it must not start another. */
 export const EXECUTOR_MARK = 'FARLIGHT_EXECUTOR';
 
 type Attempt = Omit<Resume, 'sessionId'>;
 
 /**
- * An executor process of this process. The client's private host and the daemon both start their executors
- * here; neither may import the other. Frames go past this: over the pipe of a private host, or over the
- * client's own connection, which the daemon hands to the executor.
+ * An executor process, seen from the process that starts it: a daemon, or a client with a private host. Frames do not
+ * pass here. They take the pipe of a private host, or the client's connection, which the daemon hands to the executor.
  *
- * States: *waiting* (for `start`; what it is told is kept), *starting* (a session may begin already; it waits), *ready* (after onReady), *ending* (after `end`
- * or `kill`), *gone* (after onExit; everything is a no-op).
+ * States: *waiting* (for `start`; commands are kept until then), *starting* (a session that begins waits), *ready*
+ * (after onReady), *ending* (after `end` or `kill`), *gone* (after onExit; every call does nothing).
  *
- * The process cannot outlive this one: its IPC channel closes with us, and it ends then.
+ * The process cannot outlive its parent: it ends when the IPC channel closes.
  */
 export class ExecutorChild {
   readonly #options: ExecutorChildOptions;
   readonly #events: ExecutorChildEvents;
-  /** Undefined until it is started. */
+  /** Undefined until the process is started. */
   #child: ChildProcess | undefined;
   #pipe: Socket | undefined;
-  /** What it was told before that. */
+  /** The commands for the process before it is started. */
   readonly #untold: ExecutorCommand[] = [];
-  /** The connections that the process has not said to have yet. */
+  /** The connections whose arrival the process has not confirmed yet. */
   readonly #handed = new HandedConnections<Socket, { about: Attempt; head: Uint8Array }>(
     (socket, { about, head }) => this.#resume(about, socket, head),
   );
@@ -124,7 +123,7 @@ export class ExecutorChild {
       this.#listen(child);
       for (const command of this.#untold.splice(0)) this.#tell(command);
     } catch (cause) {
-      // Who has it wait is not there to catch it.
+      // With `waits` the caller of `start` expects no exception.
       if (!this.#options.waits) throw cause;
       this.#reported = notStarted(cause);
       setImmediate(() => this.#finish());
@@ -141,23 +140,23 @@ export class ExecutorChild {
       // Carries bytes as they are.
       serialization: 'advanced',
     });
-    // Its types leave out that there is none of it where no more files may be open.
+    // The types do not say so, but `stdio` is missing if no more files may be open.
     const pipe = (child.stdio as ChildProcess['stdio'] | undefined)?.[3];
     this.#pipe = piped ? ((pipe ?? undefined) as Socket | undefined) : undefined;
     return child;
   }
 
-  /** Undefined before it is started. */
+  /** Undefined before the process is started. */
   get pid(): number | undefined {
     return this.#child?.pid;
   }
 
-  /** Where a private host's session is carried; absent where the process could not be started, as onExit says. */
+  /** The pipe of a private host's session. Absent if the process could not be started; then onExit says why. */
   get pipe(): Socket | undefined {
     return this.#pipe;
   }
 
-  /** Whether somebody has asked the process to end who did not ask this one: who ends a whole service, most likely. */
+  /** Whether the process got a SIGTERM that this process did not send, most likely because a whole service ends. */
   get wasAskedToEnd(): boolean {
     return this.#child?.signalCode === 'SIGTERM';
   }
@@ -167,15 +166,15 @@ export class ExecutorChild {
     this.#tell({ type: 'compileAhead', ...about });
   }
 
-  /** Begins a session on a client's connection, of which `head` was read already, or on the pipe. */
+  /** Begins a session on a client's connection, or on the pipe. `head` has the bytes that were already read. */
   begin(session: SessionDescription, socket?: Socket, head: Uint8Array = new Uint8Array(0)): void {
     const read = socket ? Buffer.concat([head, stopReading(socket)]) : head;
     this.#tell({ type: 'begin', session, head: read }, socket);
   }
 
   /**
-   * Hands over another connection of the session's client, when the process has taken the one before. Of those that
-   * wait for a busy process only the newest attempt is of any use: the others are closed.
+   * Hands over another connection of the session's client, when the process has taken the one before. If several
+   * attempts wait for a busy process, only the newest is of use, and the others are closed.
    */
   resume(about: Attempt, socket: Socket, head: Uint8Array): void {
     this.#handed.offer(socket, about.attempt, { about, head });
@@ -191,22 +190,22 @@ export class ExecutorChild {
     this.#tell({ type: 'end', ...end });
   }
 
-  /** Begins or ends to ask for onSpans. */
+  /** Starts or stops the reports to onSpans. */
   watch(on: boolean): void {
     this.#tell({ type: 'watch', on });
   }
 
-  /** Answers what the session asked for, or wants something back. */
+  /** Grants the session a share of the GPU, or asks some back. */
   share(command: ShareCommand): void {
     this.#tell(command);
   }
 
-  /** Asks for onAlive, which comes when the process is not busy. */
+  /** Asks for onAlive, which is called when the process is not busy. */
   ping(): void {
     this.#tell({ type: 'ping' });
   }
 
-  /** Ends the process when it has done what it is doing. */
+  /** Ends the process when it has finished its current work. */
   end(): void {
     if (this.#ending || this.#gone) return;
     this.#ending = true;
@@ -214,7 +213,7 @@ export class ExecutorChild {
     else if (this.#child.connected) this.#child.disconnect();
   }
 
-  /** Ends the process now, by force: it may be in a driver that does not come back, and heeds no other signal. */
+  /** Ends the process now, by force. A process inside a driver that does not return reacts to no other signal. */
   kill(): void {
     if (this.#gone) return;
     this.#ending = true;
@@ -222,7 +221,7 @@ export class ExecutorChild {
     else this.#giveUp();
   }
 
-  /** Lets this process end although the executor has not; at first it does not. */
+  /** Lets this process end before the executor. At first the executor keeps it alive. */
   unref(): void {
     this.#child?.unref();
     this.#child?.channel?.unref();
@@ -242,16 +241,16 @@ export class ExecutorChild {
       return;
     }
     if (socket) {
-      // net.Server would keep a record of this process, for as long as it listens, to ask it for its connections.
+      // Otherwise net.Server keeps a record of the executor while it listens, to ask it for its connections.
       (socket as { server?: unknown }).server = undefined;
       this.#handed.add(socket);
     }
-    // A process that is going cannot be told; its exit says why. The connection stays ours too until the process has
-    // it: what is on its way to a process that dies would stay open, and its client would wait for nobody.
+    // An ending process gets no message; its exit says why. The connection stays open here too until the process has it.
+    // If the process dies before, this side closes the connection, so that its client does not wait in vain.
     child.send(command, socket, { keepOpen: true }, () => {});
   }
 
-  /** It is not wanted any more, and was never started. */
+  /** The process is not needed any more, and was never started. */
   #giveUp(): void {
     this.#gone = true;
     setImmediate(() => this.#events.onExit(undefined));
@@ -268,11 +267,11 @@ export class ExecutorChild {
       this.#reported = notStarted(cause);
       this.#finish();
     });
-    // The process's last report and its last words come over channels of their own, which may close after it.
+    // The process's last report and last words come over channels, which may close after the exit.
     child.on('disconnect', () => this.#channelClosed());
     child.stderr?.on('close', () => this.#channelClosed());
     child.on('exit', () => {
-      // Not every channel says that it is closed: none does of which a descendant of the process has the other end.
+      // A channel does not close while a descendant of the process has its other end.
       if (this.#channelsOpen === 0) this.#finish();
       else setTimeout(() => this.#finish(), LAST_WORDS_MS);
     });
@@ -286,7 +285,7 @@ export class ExecutorChild {
 
   #receive(report: ExecutorReport): void {
     if (report.type === 'failed') {
-      // A private host's program may read the list of adapters; anybody else is told one sentence.
+      // The program of a private host may read the list of adapters. Other clients get one sentence.
       const { message } = report;
       this.#reported = new FarlightError('NO_ADAPTER', this.pipe ? message : inOneLine(message));
     } else if (report.type === 'ended') {
@@ -294,7 +293,7 @@ export class ExecutorChild {
     } else if (report.type === 'taken') {
       this.#handed.taken();
     } else if (this.#ending) {
-      // Nobody waits for the rest.
+      // No other report matters now.
     } else if (report.type === 'ready') {
       this.#events.onReady(report);
     } else if (report.type === 'traffic') {
@@ -334,14 +333,14 @@ export class ExecutorChild {
 }
 
 /**
- * Reads nothing more from a paused connection, so that what comes is there for the process that gets it, and
- * returns what was read already: a paused socket reads on until its buffer is full, and net has nothing public
- * to stop it. The connection has to be given away in the same turn of the event loop.
+ * Stops reading a paused connection, so that later bytes stay for the process that gets it. Returns the bytes that were
+ * already read. A paused socket reads on until its buffer is full, and net has no public way to stop it. The connection
+ * must be handed over in the same turn of the event loop.
  */
 function stopReading(socket: Socket): Uint8Array {
   const read: Buffer | null = socket.read();
   const { _handle: handle } = socket as unknown as { _handle?: { reading: boolean; readStop(): number } };
-  // Without a handle it is closed already.
+  // A socket without a handle is closed already.
   if (handle) {
     invariant(typeof handle.readStop === 'function', "net keeps a socket's handle elsewhere than expected");
     handle.reading = false;
@@ -355,7 +354,7 @@ function notStarted(cause: unknown): FarlightError {
   return tooManyFiles(cause) ?? new FarlightError('EXECUTOR_LOST', why, { cause });
 }
 
-/** The executor is no program of the user's: what shapes those (a preloaded shim above all) is not for it. */
+/** The executor is not the user's program, so it must not get the program's settings, such as a preloaded module. */
 function childEnvironment(): NodeJS.ProcessEnv {
   const { NODE_OPTIONS: _, FARLIGHT_HOST: __, FARLIGHT_STATS: ___, ...environment } = process.env;
   return { ...environment, [EXECUTOR_MARK]: '1' };

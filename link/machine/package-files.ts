@@ -8,17 +8,17 @@ import { packageVersion } from './package-version.js';
 let folder: URL | undefined;
 
 /**
- * A file of the compiled package, by its path in dist/. Farlight's processes and threads are files of their own: where a
- * bundler has put this module into a program's, they are those of the package that is installed beside the program.
+ * A file of the compiled package, by its path in dist/. Farlight's processes and threads start from files. If a bundler
+ * has put this module into a program, the files come from the package that is installed beside the program.
  *
- * @throws FarlightError NOT_INSTALLED where none is, UNREACHABLE where no file can be opened to see.
+ * @throws FarlightError NOT_INSTALLED if no package is installed, UNREACHABLE if this process may open no more files.
  */
 export function packageFile(path: string): URL {
   folder ??= findFolder();
   return new URL(path, folder);
 }
 
-/** `require` as a module of the package has it. */
+/** Calls `require` as a module of the package does. */
 export function packageRequire(name: string): unknown {
   return createRequire(packageFile('link/machine/package-files.js'))(name);
 }
@@ -38,15 +38,15 @@ function findFolder(): URL {
   );
 }
 
-/** Folders where the package may be: this module's own, and those that the program can import from. */
+/** Folders where the package may be: that of this module, and the ones from which the program can import. */
 function* candidates(): Generator<string> {
-  // A bundler has left none, or has put in where this module lay once.
+  // A bundler removes the URL, or writes the place where this module was into the bundle.
   const url: string | undefined = import.meta.url;
   const here = url?.startsWith('file:') ? fileURLToPath(url) : undefined;
   if (here) yield dirname(dirname(dirname(dirname(here))));
   for (const file of [here, process.argv[1], join(process.cwd(), 'program')]) {
     let at = file;
-    // Not by `require.resolve`, which bundlers answer themselves.
+    // `require.resolve` is no help, because bundlers replace it.
     while (at && at !== dirname(at)) {
       at = dirname(at);
       yield join(at, 'node_modules/farlight');
@@ -54,7 +54,7 @@ function* candidates(): Generator<string> {
   }
 }
 
-/** The version of farlight where this is its folder. */
+/** The version of farlight in this folder, if farlight is there. */
 function versionAt(root: string): string | undefined {
   try {
     const { name, version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));

@@ -1,22 +1,22 @@
 import { clearTimeout, monotonicNow, setImmediate, setTimeout } from './clock.js';
 
-/** What setTimeout and setInterval return: an object in Node, a number in a page. */
+/** The type that setTimeout and setInterval return: an object in Node, a number in a page. */
 export type Timer = ReturnType<typeof setTimeout>;
 
-/** Lets the process end although the timer runs; a page has nothing to let end. */
+/** Lets the process end although the timer runs. In a page it does nothing. */
 export function unref(timer: Timer): Timer {
   timer.unref?.();
   return timer;
 }
 
-/** A time that has been set. */
+/** An alarm that was set. */
 export interface Alarm {
   cancel(): void;
 }
 
 /**
- * Calls back after so many milliseconds, and not before what had arrived by then was read: a thread that computes all
- * that time reads nothing, and is not to take its peer for silent. It does not keep the process alive.
+ * Calls back after so many milliseconds, and after bytes that have arrived by then were read. A thread that computes all
+ * that time reads nothing, so without this it would take its peer for silent. The alarm does not keep the process alive.
  */
 export function alarm(ms: number, then: () => void): Alarm {
   let isOn = true;

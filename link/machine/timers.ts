@@ -1,10 +1,10 @@
 /**
- * The timers and the clock of Node itself, from its modules: a program's tests may have replaced the globals before
- * Farlight is loaded, and browser-like environments of test runners lack some.
+ * Node's own timers and clock, from its modules. A program's tests may have replaced the globals before Farlight is
+ * loaded. Browser-like environments of test runners lack some of them.
  */
 import { performance } from 'node:perf_hooks';
 import * as timers from 'node:timers';
 
-// As values: tools that replace the modules' functions may have those that import them see it.
+// These constants keep the functions. If a tool replaces a function of the module, a re-export would change with it.
 export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate, clearImmediate } = timers;
 export { performance };

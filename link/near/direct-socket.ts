@@ -15,9 +15,9 @@ export interface Reader {
 const FIRST_BYTES = 64 << 10;
 
 /**
- * A socket that reads into its reader's own memory, and emits no 'data'. A stream's readable side takes memory of
- * 64 KiB for each piece that it reads, hands it over in calls of its own, and the piece is then copied to where it
- * belongs: over loopback that halves the speed.
+ * A socket that reads into its reader's own memory, and emits no 'data'. The readable side of a stream takes 64 KiB of
+ * memory for each piece, and hands it over in calls of its own. Then the piece is copied to its place. Over loopback that
+ * halves the speed.
  */
 export class DirectSocket extends Socket {
   readonly #inlet: Inlet;
@@ -51,7 +51,7 @@ export class DirectSocket extends Socket {
     return (this as unknown as { _handle: { fd?: number } | null })._handle?.fd ?? -1;
   }
 
-  /** Gives all bytes to a reader: those that were read, and those that will be. */
+  /** Gives all bytes to a reader: the ones that were read already, and all later ones. */
   deliver(reader: Reader): void {
     this.#inlet.reader = reader;
     for (const piece of this.#inlet.early.splice(0)) reader.push(piece);

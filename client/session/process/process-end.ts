@@ -1,10 +1,10 @@
-/** Who wants to be called, in the order in which they came. */
+/** The functions to call, in their order. */
 const waiting = new Set<() => void>();
 let isListening = false;
 
 /**
- * Calls back when the process has nothing left to do and is about to end; again, where it has done more since. A process
- * that is ended (`process.exit`, a signal) does not come to that. Returns what takes it back.
+ * Calls back when the process has nothing left to do and is about to end. It calls again if the process has done more
+ * since. It does not call if `process.exit` or a signal ends the process. Returns a function that cancels it.
  */
 export function beforeProcessEnds(then: () => void): () => void {
   waiting.add(then);

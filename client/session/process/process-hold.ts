@@ -1,10 +1,10 @@
 import type { Link } from '../../transport/transport.js';
 
-/** Keeps the process alive for as long as somebody awaits the host. */
+/** Keeps the process alive while a reply is awaited. */
 export class ProcessHold {
   #holds = 0;
   #link: Link | undefined;
-  /** What the link was told last. */
+  /** Whether the link keeps the process alive. */
   #referenced = false;
   #letGo = false;
 
@@ -12,7 +12,7 @@ export class ProcessHold {
     return this.#holds;
   }
 
-  /** From now on this link is what keeps it alive. */
+  /** From now on this link keeps the process alive. */
   attach(link: Link): void {
     this.#link = link;
     this.apply();
@@ -24,7 +24,7 @@ export class ProcessHold {
     this.apply();
   }
 
-  /** The process may end although somebody awaits the host, until somebody more does. */
+  /** The process may end although replies are awaited, until the next `hold`. */
   letGo(): void {
     this.#letGo = true;
     this.apply();
@@ -35,7 +35,7 @@ export class ProcessHold {
     this.#holds -= 1;
   }
 
-  /** Tells the link what the holds come to. */
+  /** Tells the link whether to keep the process alive. */
   apply(): void {
     const referenced = this.#holds > 0 && !this.#letGo;
     if (!this.#link || referenced === this.#referenced) return;
