@@ -27,11 +27,11 @@ export interface PlanOptions {
   readonly dimensions?: ReadonlyMap<string, number>;
   /** Shapes of inputs by name. */
   readonly shapes?: ReadonlyMap<string, readonly number[]>;
-  /** How inputs and outputs must lie that stay on the hosts; the others are the client's. */
+  /** How inputs and outputs must lie if they stay on the hosts. The others are the client's. */
   readonly layouts?: ReadonlyMap<string, readonly Placement[]>;
 }
 
-/** A plan with what it was made for. */
+/** A plan with its problem. */
 export interface ModelPlan {
   readonly graph: ReadGraph;
   readonly problem: Problem;
@@ -39,19 +39,19 @@ export interface ModelPlan {
   readonly report: PlanReport;
 }
 
-/** Most hosts of one model. */
+/** The most hosts of one model. */
 const MOST_HOSTS = 64;
 
 /**
- * Plans how a model, as the bytes of its ONNX file, runs over several hosts, with the least that must be moved.
- * Throws an Error where the file is no model, and a RangeError where it fits no way.
+ * Plans how a model, given as the bytes of its ONNX file, runs over several hosts with the fewest moved bytes. Throws an
+ * Error if the file is no model, and a RangeError if the model does not fit.
  */
 export async function planModel(file: Uint8Array, options: PlanOptions): Promise<ModelPlan> {
   const { graph, problem } = await problemOf(file, options);
   return planned(graph, problem, searchPlan(problem), options);
 }
 
-/** The same by the walk that never looks ahead, for comparison. */
+/** Plans by the walk that never looks ahead, for comparison. */
 export async function walkModel(
   file: Uint8Array,
   options: PlanOptions,

@@ -1,14 +1,15 @@
 import { divide, type Region, wholeOf } from './region.js';
 
 /**
- * How a tensor lies along one axis of a device mesh: split along the tensor's axis of this number, the same on each
- * device ('B', broadcast), or as terms whose sum is the tensor ('P', partial sum).
+ * How a tensor lies along one axis of a mesh. A number means that it is split along the tensor's axis of that number.
+ * 'B' (broadcast) means that each host has it. 'P' (partial sum) means that each host has a term, and the sum of the
+ * terms is the tensor.
  */
 export type Placement = number | 'B' | 'P';
 
 /**
- * Hosts as a grid of one or two axes, in row-major order. `weights` has, for each axis, the shares that its parts take
- * of a tensor that is split along it; hosts that are alike have equal weights.
+ * Hosts as a grid of one or two axes, in row-major order. For each axis, `weights` has the shares of a split tensor that
+ * its parts get. Equal hosts have equal weights.
  */
 export interface DeviceMesh {
   readonly hosts: readonly number[];
@@ -16,20 +17,20 @@ export interface DeviceMesh {
   readonly weights: readonly (readonly number[])[];
 }
 
-/** How a tensor is laid over the devices of a mesh: one placement for each axis of the mesh. */
+/** How a tensor lies over the hosts of a mesh: one placement for each axis of the mesh. */
 export interface Descriptor {
   readonly mesh: DeviceMesh;
   readonly placements: readonly Placement[];
 }
 
-/** What one host has of a tensor: a region, of the term that `term` numbers where the tensor lies in terms. */
+/** One host's part of a tensor: a region. If the tensor lies in terms, it is the region of the term `term`. */
 export interface Part {
   readonly host: number;
   readonly region: Region;
   readonly term: number;
 }
 
-/** A mesh over these hosts, one row of them where no shape is given. */
+/** A mesh over these hosts. Without a shape it is one row. */
 export function meshOf(
   hosts: readonly number[],
   shape: readonly number[] = [hosts.length],
@@ -55,7 +56,7 @@ export function coordinatesOf(mesh: DeviceMesh): number[][] {
   });
 }
 
-/** What each host of a descriptor's mesh has of a tensor of this shape, in the order of the mesh's hosts. */
+/** The part of each host of a descriptor's mesh, for a tensor of this shape, in the order of the mesh's hosts. */
 export function partsOf({ mesh, placements }: Descriptor, shape: readonly number[]): Part[] {
   return coordinatesOf(mesh).map((coordinate, index) => {
     const { start, end } = wholeOf(shape);
@@ -65,7 +66,7 @@ export function partsOf({ mesh, placements }: Descriptor, shape: readonly number
       const at = coordinate[axis] as number;
       if (placement === 'P') term = term * (mesh.shape[axis] as number) + at;
       if (typeof placement !== 'number') continue;
-      // A tensor axis that two mesh axes split is split by the first, and each part of it by the second.
+      // If two mesh axes split one tensor axis, the first splits it, and the second splits each part.
       const from = starts[placement] as number;
       const bounds = divide((ends[placement] as number) - from, mesh.weights[axis] as readonly number[]);
       starts[placement] = from + (bounds[at] as number);
@@ -81,12 +82,12 @@ export function textOf({ placements }: Pick<Descriptor, 'placements'>): string {
   return texts.length === 1 ? (texts[0] as string) : `(${texts.join(', ')})`;
 }
 
-/** Whether two descriptors lay any tensor alike. */
+/** Whether two descriptors lay every tensor the same way. */
 export function isSameDescriptor(a: Descriptor, b: Descriptor): boolean {
   return keyOf(a) === keyOf(b);
 }
 
-/** Equal for descriptors that lay any tensor alike. */
+/** A key that is equal for descriptors that lay every tensor the same way. */
 export function keyOf({ mesh, placements }: Descriptor): string {
   return `${mesh.hosts.join()}/${mesh.shape.join()}/${mesh.weights.join(';')}/${placements.join()}`;
 }

@@ -4,7 +4,7 @@ export interface Region {
   readonly end: readonly number[];
 }
 
-/** The region that is the whole of a tensor of this shape. */
+/** The region of a whole tensor of this shape. */
 export function wholeOf(shape: readonly number[]): Region {
   return { start: shape.map(() => 0), end: [...shape] };
 }
@@ -16,7 +16,7 @@ export function elementsOf({ start, end }: Region): number {
   return count;
 }
 
-/** The region that both have, or undefined where they have no element in common. */
+/** The common region of both. Undefined if they have no element in common. */
 export function intersection(a: Region, b: Region): Region | undefined {
   const start: number[] = [];
   const end: number[] = [];
@@ -35,7 +35,7 @@ export function elementsOfUnion(regions: readonly Region[]): number {
   const [first, ...others] = regions;
   if (!first) return 0;
   if (others.length === 0) return elementsOf(first);
-  // The bounds of all regions cut the tensor into cells, each of which is wholly in a region or wholly outside of it.
+  // The bounds of all regions cut the tensor into cells. Each cell is wholly inside or wholly outside of each region.
   const bounds = first.start.map((_, axis) =>
     [...new Set(regions.flatMap(({ start, end }) => [start[axis] as number, end[axis] as number]))].sort(
       (x, y) => x - y,
@@ -62,8 +62,8 @@ export function elementsOfUnion(regions: readonly Region[]): number {
 }
 
 /**
- * Divides `size` indices among parts in proportion to their weights: the bounds of the parts, one more than there are
- * parts. An index that is left over goes to the part with the largest remainder, the first of equals. A part may be empty.
+ * Divides `size` indices among parts in proportion to their weights. Returns the bounds of the parts, one more than there
+ * are parts. A remaining index goes to the part with the largest remainder, the first of equals. A part may be empty.
  */
 export function divide(size: number, weights: readonly number[]): number[] {
   const total = weights.reduce((sum, weight) => sum + weight, 0);

@@ -1,5 +1,5 @@
-// What must be moved so that a tensor that is laid out one way is laid out another way. The bytes come from the
-// intersections of regions, and so hold for uneven parts too; the closed forms of the literature are checks in the tests.
+// The bytes that must move to change the layout of a tensor. They follow from the intersections of regions, so they are
+// right for uneven parts too. The tests compare them with the closed forms of the literature.
 // (The table of costs by signature: patent CN110955734B. The two steps of an all-reduce: Patarasuk and Yuan, 2009.)
 import {
   type Descriptor,
@@ -29,7 +29,7 @@ export interface Hop {
   readonly bytes: number;
 }
 
-/** How a tensor gets from one descriptor to another: no hop, one, or two by way of a third descriptor. */
+/** How a tensor gets from one descriptor to another: by no hop, by one, or by two over a third descriptor. */
 export interface Transfer {
   readonly hops: readonly Hop[];
   readonly bytes: number;
@@ -42,8 +42,8 @@ export interface ThroughClient {
 }
 
 /**
- * Hosts that want the same region. Where the wanted tensor lies in terms, they are the holders of the terms, and each
- * element must reach exactly one of them; else each group is one host.
+ * Hosts that want the same region. If the wanted tensor lies in terms, they hold the terms, and each element must reach
+ * exactly one of them. Otherwise each group is one host.
  */
 function groupsOf(wanted: Descriptor, shape: readonly number[]): Part[][] {
   const groups = new Map<string, Part[]>();
@@ -69,7 +69,7 @@ function keyWithoutTerms({ mesh, placements }: Descriptor, index: number): strin
   return key.join();
 }
 
-/** What is to be received, by group of receivers: each region of a term that somebody has, and who has it. */
+/** The pieces for each group of receivers: each region of a term that some host has, with the hosts that have it. */
 function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonly number[]) {
   const tiles = new Map<string, { term: number; region: Region; holders: number[] }>();
   for (const { host, term, region } of partsOf(have, shape)) {
@@ -84,7 +84,7 @@ function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonly numbe
     for (const { term, region, holders } of tiles.values()) {
       const shared = intersection(region, (group[0] as Part).region);
       if (!shared) continue;
-      // A host that has the piece already is the one that keeps it; else the receivers of a sum take turns.
+      // A receiver that has the piece already keeps it. Otherwise the receivers of a sum take turns.
       const keeper = group.find(({ host }) => holders.includes(host));
       const receiver = keeper ?? (group[turn++ % group.length] as Part);
       yield { term, region: shared, holders, receiver: receiver.host, isThere: keeper !== undefined };
@@ -92,7 +92,7 @@ function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonly numbe
   }
 }
 
-/** The exchange that turns one descriptor into another directly: each receiver gets each term that it misses. */
+/** The direct exchange from one descriptor to another: each receiver gets each term that it misses. */
 export function hop(
   from: Descriptor,
   to: Descriptor,
@@ -104,7 +104,7 @@ export function hop(
     const sent = new Map<number, number>();
     for (const { term, region, holders, receiver, isThere } of wantedPieces(from, to, shape)) {
       if (isThere) continue;
-      // Of several hosts that have it, the one that has sent least so far sends it; the first of equals.
+      // Of the hosts that have the piece, the one that has sent least so far sends it, the first of equals.
       const sender = holders.reduce((best, host) =>
         (sent.get(host) ?? 0) < (sent.get(best) ?? 0) ? host : best,
       );
@@ -117,8 +117,8 @@ export function hop(
 }
 
 /**
- * The transfer that moves the fewest bytes: directly, or by way of a third descriptor on either mesh (the sum of terms
- * that everybody wants is made in parts, and the parts are passed on). Of equals it is the one with fewer hops, then
+ * The transfer that moves the fewest bytes. It is direct, or it goes over a third descriptor on either mesh: for a sum
+ * that all hosts want, each host adds a part, and then passes the part on. Of equals it is the one with fewer hops, then
  * the first in the order of `placementsOf`.
  */
 export function transfer(
@@ -130,7 +130,7 @@ export function transfer(
   if (isSameDescriptor(from, to)) return { hops: [], bytes: 0 };
   const direct = hop(from, to, shape, bytesPerElement);
   let best: Transfer = { hops: [direct], bytes: direct.bytes };
-  // Without terms to be added no way is shorter than the direct one: each receiver gets what it misses, once.
+  // Without a sum no way is shorter than the direct one: each receiver gets each missing byte once.
   if (best.bytes === 0 || !from.placements.includes('P')) return best;
   const seen = new Set([keyOf(from), keyOf(to)]);
   for (const { mesh } of [from, to])
@@ -148,8 +148,8 @@ export function transfer(
 }
 
 /**
- * What the same costs where hosts may not talk to each other: the client fetches each piece once, adds the terms that
- * go to the same receiver, and sends each receiver what it misses.
+ * The bytes of the same change if hosts cannot talk to each other. The client fetches each piece once, adds the terms
+ * for the same receiver, and sends each receiver the pieces that it misses.
  */
 export function throughClient(
   from: Descriptor,

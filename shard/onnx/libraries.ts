@@ -1,5 +1,5 @@
-// What reads and runs ONNX files is large, and is loaded when a model is planned or run: a program that does neither
-// needs neither installed.
+// The libraries that read and run ONNX files are large, so they are loaded when a model is planned or run. Other programs
+// need not install them.
 import type * as Protobuf from '@bufbuild/protobuf';
 import type * as Onnx from 'onnx-buf';
 import type * as Ort from 'onnxruntime-web/wasm';
@@ -10,7 +10,7 @@ export interface Libraries {
   readonly ort: typeof Ort;
 }
 
-/** Loads the peers of `farlight/shard`. Throws an Error that says what to install where one is missing. */
+/** Loads the optional packages of `farlight/shard`. If one is missing, throws an Error that says what to install. */
 export async function loadLibraries(): Promise<Libraries> {
   try {
     const [protobuf, onnx, ort] = await Promise.all([

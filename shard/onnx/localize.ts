@@ -1,6 +1,6 @@
 import type { OperatorView } from '../signatures/operator.js';
 
-/** What of a node is different on a host that has parts of its tensors: attributes, and inputs that are constants. */
+/** The changes of a node on a host with parts of its tensors: attributes, and inputs that are constants. */
 export interface LocalChanges {
   readonly attributes: Readonly<Record<string, number>>;
   /** By the number of the input. */
@@ -8,8 +8,8 @@ export interface LocalChanges {
 }
 
 /**
- * What of a node names lengths that are others on a host with these parts of its inputs and outputs: the shape that is
- * reshaped to, the groups of a convolution, the heads of an attention.
+ * The parts of a node that name lengths, and so are different on a host with these parts of its inputs and outputs.
+ * Examples are the shape of a Reshape, the groups of a convolution, and the heads of an attention.
  */
 export function localize(
   node: OperatorView,
@@ -23,7 +23,7 @@ export function localize(
     case 'Expand':
       return { ...none, inputs: new Map([[1, outputs[0] ?? []]]) };
     case 'Resize':
-      // Sizes are given for all axes, scales hold for parts too.
+      // Sizes are given for all axes. Scales are right for parts too.
       return node.inputs[3] ? { ...none, inputs: new Map([[3, outputs[0] ?? []]]) } : none;
     case 'Conv':
       return { ...none, attributes: { group: (first?.[1] ?? 1) / (weights?.[1] ?? 1) } };

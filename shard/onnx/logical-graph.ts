@@ -5,17 +5,17 @@ import { signaturesOf } from '../signatures/table.js';
 import { attributesOf, bytesOfType, type Model, opsetOf } from './model.js';
 import { inputsOf, type Observed } from './observe.js';
 
-/** A model's graph, with what each of its nodes is in the file. */
+/** A model's graph, with the node of the file for each of its nodes. */
 export interface ReadGraph extends LogicalGraph {
   readonly views: ReadonlyMap<LogicalNode, OperatorView>;
   readonly protos: ReadonlyMap<LogicalNode, NodeProto>;
-  /** Tensors that are the same in each run, and what makes them in the file: each host has them whole, or its part. */
+  /** Tensors that are the same in each run, and the nodes of the file that make them. Each host has all or part of them. */
   readonly constantNodes: readonly NodeProto[];
 }
 
 /**
- * The graph of a model whose shapes were observed. Nodes whose outputs are the same in each run are taken out (a
- * constant, the shape of a tensor): what they make counts among the weights.
+ * The graph of a model whose shapes were observed. A node whose outputs are the same in each run (a constant, the shape
+ * of a tensor) is left out, and its outputs count as weights.
  */
 export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observed>): ReadGraph {
   const { graph } = model;
@@ -46,7 +46,7 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
       inputs: proto.input.map((name) => (name ? seen(name) : undefined)),
       outputs: outputs.map(seen),
     };
-    // Inputs that are left out have no descriptor.
+    // Omitted inputs have no descriptor.
     const given = [...proto.input.keys()].filter((at) => proto.input[at]);
     const node: LogicalNode = {
       name: proto.name || `${proto.opType} ${index}`,
@@ -75,7 +75,7 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
   return { tensors, nodes, inputs, outputs, weights, views, protos, constantNodes };
 }
 
-/** Whether a node gives the same in each run: shapes are known, and so is what is made of constants alone. */
+/** Whether a node has the same outputs in each run: it gives a shape, or its inputs are constants. */
 function isConstant(
   { opType }: NodeProto,
   inputs: readonly string[],
@@ -85,7 +85,7 @@ function isConstant(
   return opType === 'Shape' || opType === 'Size' || inputs.every((name) => constant.has(name));
 }
 
-/** How many multiplications and additions a node takes, about: those of its products, or one for each element. */
+/** About how many multiplications and additions a node takes: those of its products, or one for each element. */
 function operationsOf({ operator, inputs, outputs, attributes }: OperatorView): number {
   const size = (shape: readonly number[] | undefined) =>
     (shape ?? []).reduce((product, length) => product * length, 1);

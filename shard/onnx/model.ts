@@ -4,7 +4,7 @@ import type { Libraries } from './libraries.js';
 /** A model as its file has it. */
 export type Model = ModelProto;
 
-/** Bytes of an element, by ONNX's number of its type. Types that no tensor of numbers has are missing. */
+/** Bytes of an element, by ONNX's number of its type. Types without numbers, such as text, are missing. */
 const BYTES: Readonly<Record<number, number>> = {
   1: 4,
   2: 1,
@@ -29,7 +29,7 @@ export function bytesOfType(dataType: number): number {
   return bytes;
 }
 
-/** Reads the bytes of an ONNX file. Throws an Error where they are none, or where its weights lie in other files. */
+/** Reads the bytes of an ONNX file. Throws an Error if they are no ONNX file, or if its weights lie in other files. */
 export function readModel({ onnx, protobuf }: Libraries, bytes: Uint8Array): Model {
   let model: Model;
   try {
@@ -46,7 +46,7 @@ export function readModel({ onnx, protobuf }: Libraries, bytes: Uint8Array): Mod
   return model;
 }
 
-/** A node's attributes of the kinds that matter to how it may be split. */
+/** A node's attributes, of the kinds that decide how it may be split. */
 export function attributesOf(
   attributes: readonly AttributeProto[],
 ): Record<string, number | readonly number[] | string> {
@@ -61,7 +61,7 @@ export function attributesOf(
   return read;
 }
 
-/** The operator set of a model by ONNX itself. */
+/** The version of ONNX's own operator set that a model uses. */
 export function opsetOf(model: Model): number {
   return Number(model.opsetImport.find(({ domain }) => domain === '' || domain === 'ai.onnx')?.version ?? 1n);
 }

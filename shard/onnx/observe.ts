@@ -1,5 +1,5 @@
-// The shapes of a model's tensors. No library of JavaScript infers them for all operators, and the engine knows them:
-// so the model runs once on the CPU, with inputs of the asked shapes, and every tensor as an output.
+// The shapes of a model's tensors. No JavaScript library infers them for all operators, but the engine knows them. So the
+// model runs once on the CPU, with inputs of the wanted shapes, and with every tensor as an output.
 import type { ValueInfoProto } from 'onnx-buf';
 import type { Tensor } from 'onnxruntime-web/wasm';
 import type { Libraries } from './libraries.js';
@@ -10,7 +10,7 @@ export interface Observed {
   readonly shape: readonly number[];
   /** ONNX's number of its type. */
   readonly dataType: number;
-  /** Its values, where they are few and whole numbers: axes, shapes and sizes are such. */
+  /** Its values, if they are few whole numbers, such as axes, shapes and sizes. */
   readonly values: readonly number[] | undefined;
 }
 
@@ -36,13 +36,13 @@ const TYPES: Readonly<Record<string, number>> = {
 };
 const FEW = 64;
 
-/** The inputs that a program gives: those that are no weights. */
+/** The inputs that a program gives, without the weights. */
 export function inputsOf({ graph }: Model): ValueInfoProto[] {
   const weights = new Set(graph?.initializer.map(({ name }) => name));
   return (graph?.input ?? []).filter(({ name }) => !weights.has(name));
 }
 
-/** The shape of an input. Throws an Error that names a dimension which is free and was not given. */
+/** The shape of an input. Throws an Error that names a free dimension without a given size. */
 export function inputShape(input: ValueInfoProto, { byName, byInput }: Dimensions): number[] {
   const given = byInput.get(input.name);
   if (given) return [...given];
@@ -60,7 +60,7 @@ export function inputShape(input: ValueInfoProto, { byName, byInput }: Dimension
   });
 }
 
-/** Runs a model once on the CPU, with zeros for inputs; resolves to every tensor that it showed, by name. */
+/** Runs a model once on the CPU, with zeros for inputs. Resolves to all its tensors, by name. */
 export async function observe(
   { onnx, ort, protobuf }: Libraries,
   model: Model,
@@ -78,7 +78,7 @@ export async function observe(
       }
   ort.env.wasm.numThreads = 1;
   const session = await ort.InferenceSession.create(protobuf.toBinary(onnx.ModelProtoSchema, open), {
-    // Optimised, tensors would be missing.
+    // An optimised model would not have all tensors.
     graphOptimizationLevel: 'disabled',
     executionProviders: ['wasm'],
     logSeverityLevel: 3,
@@ -143,7 +143,7 @@ function wholeNumbers(tensor: Tensor): readonly number[] | undefined {
   return Array.from(tensor.data as BigInt64Array | Int32Array, Number);
 }
 
-/** The values of a weight that has few, which lie in one of two fields. */
+/** The values of a small weight, which lie in one of two fields. */
 function constants(
   dataType: number,
   raw: Uint8Array,
@@ -151,7 +151,7 @@ function constants(
 ): readonly number[] | undefined {
   if (dataType !== 6 && dataType !== 7) return undefined;
   if (raw.byteLength === 0) return listed.length <= FEW ? listed : undefined;
-  // The bytes may begin anywhere: a copy begins where numbers may.
+  // The bytes may begin at any address. A copy is aligned.
   const { buffer } = raw.slice();
   const numbers =
     dataType === 7 ? Array.from(new BigInt64Array(buffer), Number) : Array.from(new Int32Array(buffer));

@@ -23,8 +23,8 @@ export function wantedBy(
 }
 
 /**
- * What may be chosen for a node: each of the meshes with each choice of a signature for each of its axes, where every
- * host gets something of what is split. They come in the order in which equals are preferred.
+ * The candidates of a node: each mesh with each choice of a signature for each of its axes, if every host gets a part of
+ * the split tensors. The preferred ones come first.
  */
 export function candidatesOf(
   graph: LogicalGraph,
@@ -57,7 +57,7 @@ export function candidatesOf(
   );
 }
 
-/** Whether each axis that is split has an element at least for each of its parts. */
+/** Whether each split axis has at least one element for each of its parts. */
 function isDivisible(shape: readonly number[], mesh: DeviceMesh, placements: readonly Placement[]): boolean {
   const parts = new Map<number, number>();
   for (const [axis, placement] of placements.entries())

@@ -7,20 +7,20 @@ import type { LogicalTensor } from './graph.js';
 export interface Link {
   /** Bits per second in each direction. */
   readonly bitsPerSecond: number;
-  /** Seconds from a request to its answer. */
+  /** Seconds from a request to its reply. */
   readonly roundTrip: number;
 }
 
 /**
- * What a plan makes least: the bytes that are moved, of which each hop counts as some more, since a hop that moves little
- * still takes a round trip.
+ * A plan minimizes the moved bytes. Each hop counts as some bytes more, because even a hop with few bytes takes a round
+ * trip.
  */
 export interface Objective {
   /** Bytes that could travel while a hop waits for its round trip. */
   readonly bytesPerHop: number;
 }
 
-/** Transfers of one planning, each of which is computed once. */
+/** The transfers of one planning. Each is computed once. */
 export class TransferTable {
   readonly #known = new Map<string, Map<string, { transfer: Transfer; cost: number }>>();
   readonly #objective: Objective;
@@ -33,7 +33,7 @@ export class TransferTable {
     return this.#entry(tensor, from, to, keyOf(from), keyOf(to)).transfer;
   }
 
-  /** By the objective. The keys are those of the descriptors, for callers that have them. */
+  /** The cost by the objective. The keys are the keys of the descriptors, if the planner has them already. */
   cost(
     tensor: LogicalTensor,
     from: Descriptor,
@@ -82,7 +82,7 @@ export function bytesByHost(tensor: LogicalTensor, descriptor: Descriptor): Map<
   return bytes;
 }
 
-/** Seconds of a hop: its pieces travel at once, and each host's own line is what they share. */
+/** Seconds of a hop. Its pieces travel at the same time, and the pieces of one host share its line. */
 export function secondsOf(hop: Hop, { bitsPerSecond, roundTrip }: Link): number {
   const sent = new Map<number, number>();
   const received = new Map<number, number>();

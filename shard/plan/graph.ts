@@ -1,6 +1,6 @@
 import type { DeviceMesh, Placement } from '../layout/descriptor.js';
 
-/** A tensor of the graph, of a shape that is known. `bytesPerElement` is that of what travels between hosts. */
+/** A tensor of the graph with a known shape. `bytesPerElement` counts an element on its way between hosts. */
 export interface LogicalTensor {
   readonly name: string;
   readonly shape: readonly number[];
@@ -15,8 +15,8 @@ export interface Signature {
   readonly inputs: readonly Placement[];
   readonly outputs: readonly Placement[];
   /**
-   * Where axes are split that consist of groups (the heads of an attention): how many groups there are. Hosts get equal
-   * numbers of whole groups, or the signature cannot be had.
+   * How many groups the split axes consist of, such as the heads of an attention. Each host must get the same number of
+   * whole groups, or the signature is not possible.
    */
   readonly groups?: number;
 }
@@ -27,13 +27,13 @@ export interface LogicalNode {
   readonly operator: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** What it may do along one axis of a mesh, in the order in which equals are preferred. The first is all 'B'. */
+  /** The signatures that the node may have along one axis of a mesh, the preferred ones first. The first is all 'B'. */
   readonly signatures: readonly Signature[];
-  /** How many operations on numbers the whole node takes, about. */
+  /** About how many operations on numbers the whole node takes. */
   readonly operations: number;
 }
 
-/** A model's graph. Its nodes are in an order in which each comes after those whose outputs it takes. */
+/** A model's graph. Each node comes after the nodes whose outputs it takes. */
 export interface LogicalGraph {
   readonly tensors: ReadonlyMap<string, LogicalTensor>;
   readonly nodes: readonly LogicalNode[];
@@ -41,20 +41,20 @@ export interface LogicalGraph {
   readonly inputs: readonly string[];
   /** Tensors that the program gets from each run. */
   readonly outputs: readonly string[];
-  /** Tensors that the model has: each host loads its part of them once, whatever way they are laid. */
+  /** The model's own tensors. Each host loads its part of them once, in any layout. */
   readonly weights: ReadonlySet<string>;
 }
 
-/** The client, as a place where a run's inputs come from and its outputs go to. */
+/** The client, from which the inputs of a run come and to which its outputs go. */
 export const CLIENT = -1;
 
-/** What may be chosen for a node: the hosts that run it, and its signature on each axis of their mesh. */
+/** A possible choice for a node: the hosts that run it, and its signature on each axis of their mesh. */
 export interface Candidate {
   readonly mesh: DeviceMesh;
   readonly signatures: readonly Signature[];
 }
 
-/** The tensor of this name. Throws an Error where the graph has none. */
+/** The tensor of this name. Throws an Error if the graph has none. */
 export function tensorOf(graph: LogicalGraph, name: string): LogicalTensor {
   const tensor = graph.tensors.get(name);
   if (!tensor) throw new Error(`the graph has no tensor "${name}"`);

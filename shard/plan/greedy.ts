@@ -1,5 +1,5 @@
-// The walk of patent CN110955734B: node by node downstream, each takes the signature for which least must be moved of
-// what is upstream of it. It never looks ahead, and is here to be compared with the exact plan.
+// The walk of patent CN110955734B. It goes downstream, and each node takes the signature that moves the fewest bytes from
+// the nodes before it. It never looks ahead, and serves for comparison with the exact plan.
 import { type Descriptor, keyOf } from '../layout/descriptor.js';
 import { candidatesOf, wantedBy } from './candidates.js';
 import { bytesByHost, TransferTable } from './costs.js';
@@ -7,13 +7,13 @@ import { type Candidate, tensorOf } from './graph.js';
 import type { Problem } from './problem.js';
 import { AT_CLIENT, type Choices, type Move } from './search.js';
 
-/** What a candidate of a node costs, as the walk sees it. */
+/** The cost of a node's candidate in the walk. */
 export interface Explained {
   readonly candidate: Candidate;
-  /** For each input, in order: by the objective, what it costs to lay it as the candidate wants it. */
+  /** For each input, in order: the cost, by the objective, to lay it as the candidate needs it. */
   readonly inputs: readonly number[];
   readonly cost: number;
-  /** Whether the hosts have room for its weights beside what was chosen before. */
+  /** Whether the hosts have room for its weights beside those of the nodes before. */
   readonly fits: boolean;
 }
 
@@ -23,8 +23,8 @@ export interface Walk extends Choices {
 }
 
 /**
- * Plans node by node. Of candidates that cost the same the one with the least bytes of weights is taken, then the first
- * in the order of the node's signatures. Throws a RangeError where no candidate of a node fits any more.
+ * Plans node by node. Of candidates with equal costs it takes the one with the fewest bytes of weights, then the first in
+ * the order of the node's signatures. Throws a RangeError if no candidate of a node fits.
  */
 export function walkPlan(problem: Problem): Walk {
   const { graph, given, hosts } = problem;
@@ -56,7 +56,7 @@ export function walkPlan(problem: Problem): Walk {
       const weights = new Map<number, number>();
       const wanted = new Set<string>();
       const inputs = wantedBy(node, candidate, 'inputs').map(({ name, descriptor }) => {
-        // Where a node takes a tensor twice, in the same way, it is laid out once.
+        // A tensor that a node takes twice in the same way is laid out once.
         const key = `${name} ${keyOf(descriptor)}`;
         if (wanted.has(key) || isLaid(name, descriptor)) return 0;
         wanted.add(key);

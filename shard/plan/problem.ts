@@ -5,17 +5,17 @@ import type { LogicalGraph } from './graph.js';
 /** A host as the planner sees it. */
 export interface PlannedHost {
   readonly id: number;
-  /** Bytes of weights that it may hold; Infinity where it is not limited. */
+  /** Bytes of weights that it may hold; Infinity without a limit. */
   readonly memory: number;
 }
 
-/** What is to be planned. */
+/** The problem that the planner solves. */
 export interface Problem {
   readonly graph: LogicalGraph;
   readonly hosts: readonly PlannedHost[];
   /** The sets of hosts that a node may run on. */
   readonly meshes: readonly DeviceMesh[];
-  /** How inputs and outputs of the graph must lie that are not the client's. */
+  /** How inputs and outputs of the graph must lie if they stay on the hosts. The others are the client's. */
   readonly given: ReadonlyMap<string, Descriptor>;
   readonly objective: Objective;
 }

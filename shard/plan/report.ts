@@ -1,4 +1,4 @@
-// A plan as figures: what each node does, what travels over which line, what each host holds, and how long a step takes.
+// A plan in figures: the signature of each node, the bytes on each line, the bytes on each host, and the time of a step.
 import { type Descriptor, textOf } from '../layout/descriptor.js';
 import { transfer } from '../layout/transfer.js';
 import { bytesByHost, bytesOf, type Link, secondsOf } from './costs.js';
@@ -10,7 +10,7 @@ export interface NodeReport {
   readonly name: string;
   readonly operator: string;
   readonly hosts: readonly number[];
-  /** Such as "B,S1>S1": how its inputs lie, and how its outputs then lie. */
+  /** How the node's inputs lie, and how its outputs then lie, such as "B,S1>S1". */
   readonly signature: string;
 }
 
@@ -23,13 +23,13 @@ export interface LineReport {
 
 export interface TransferReport {
   readonly tensor: string;
-  /** The node that wants it so, or undefined for what the program gets. */
+  /** The node that needs the tensor in this layout; undefined for an output of the program. */
   readonly node: string | undefined;
   readonly from: string;
   readonly to: string;
   readonly bytes: number;
   readonly seconds: number;
-  /** For each exchange, one after the other, each line with its bytes. */
+  /** For each exchange, in order: each line with its bytes. */
   readonly hops: readonly (readonly LineReport[])[];
 }
 
@@ -37,7 +37,7 @@ export interface HostReport {
   readonly host: number;
   /** Bytes of weights. */
   readonly weights: number;
-  /** Bytes of what lies there at once, at most, beside the weights. */
+  /** The most bytes that lie on the host at the same time, without weights. */
   readonly activations: number;
 }
 
@@ -48,13 +48,13 @@ export interface PlanReport {
   /** Bytes of all transfers. */
   readonly bytes: number;
   readonly seconds: { readonly computing: number; readonly moving: number; readonly whole: number };
-  /** What one host would need. */
+  /** The needs of one host that runs the whole model. */
   readonly oneHost: { readonly weights: number; readonly activations: number; readonly seconds: number };
   readonly isExact: boolean;
   readonly verdict: string;
 }
 
-/** How fast hosts are: operations on numbers in a second. */
+/** The speed of hosts: operations on numbers in a second. */
 export interface Speed {
   readonly operationsPerSecond: number;
 }
@@ -115,7 +115,7 @@ function nodeReport(node: LogicalNode, { mesh, signatures }: Candidate): NodeRep
   };
 }
 
-/** A descriptor with the hosts that it is over: "S0 on 0,1", "client". */
+/** A descriptor with its hosts: "S0 on 0,1", or "client". */
 function placeText(descriptor: Descriptor): string {
   const { hosts } = descriptor.mesh;
   return hosts[0] === CLIENT ? 'client' : `${textOf(descriptor)} on ${hosts.join()}`;
@@ -133,11 +133,11 @@ function linesOf(pieces: readonly { from: number; to: number; bytes: number }[])
   return [...lines.values()];
 }
 
-/** The part of a node's work that the host with the most of it does. */
+/** The largest share of a node's work that one host does. */
 function largestShare({ mesh, signatures }: Candidate): number {
   return signatures.reduce((share, { inputs, outputs }, axis) => {
     if ([...inputs, ...outputs].every((placement) => placement === 'B')) return share;
-    // Where the inputs lie in terms each host does the whole work on its term.
+    // If the inputs lie in terms, each host does the whole work on its term.
     if (!inputs.some((placement) => typeof placement === 'number')) return share;
     const weights = mesh.weights[axis] as readonly number[];
     const total = weights.reduce((sum, weight) => sum + weight, 0);
@@ -145,7 +145,7 @@ function largestShare({ mesh, signatures }: Candidate): number {
   }, 1);
 }
 
-/** Bytes that lie on each host at once, at most, of what is not a weight: from where it is made to its last use. */
+/** The most bytes on each host at the same time, without weights. A tensor counts from its node to its last use. */
 function activationsByHost(graph: LogicalGraph, { candidates, moves }: Choices): Map<number, number> {
   const last = new Map<string, number>(graph.outputs.map((name) => [name, graph.nodes.length]));
   for (const [index, { inputs }] of graph.nodes.entries())

@@ -1,6 +1,6 @@
-// The exact plan: a dynamic program over the frontier of the graph. Two partial plans that leave the same tensors lying
-// the same way have the same future, so that only the better one is kept; where memory is limited, each that is cheaper
-// or leaves a host more room is kept.
+// The exact plan, by a dynamic program over the frontier of the graph. Two partial plans with the same remaining tensors
+// in the same layout have the same future, so only the better one is kept. If memory is limited, a partial plan also
+// stays if it leaves a host more room.
 import { type Descriptor, keyOf, meshOf } from '../layout/descriptor.js';
 import { candidatesOf, type Wanted, wantedBy } from './candidates.js';
 import { bytesByHost, bytesOf, TransferTable } from './costs.js';
@@ -14,12 +14,12 @@ import {
 } from './graph.js';
 import type { Problem } from './problem.js';
 
-/** A tensor that is laid out anew for the first node that wants it so, or for the client. */
+/** A new layout of a tensor, for the first node that needs it so, or for the client. */
 export interface Move {
   readonly tensor: string;
   readonly from: Descriptor;
   readonly to: Descriptor;
-  /** The node that wants it, or undefined for what the program gets. */
+  /** The node that needs it; undefined for an output of the program. */
   readonly node: LogicalNode | undefined;
 }
 
@@ -31,25 +31,25 @@ export interface Choices {
   readonly cost: number;
   /** Bytes of weights by host. */
   readonly memory: ReadonlyMap<number, number>;
-  /** Whether no plan is cheaper. It is not known where more partial plans were left than are kept. */
+  /** Whether no plan is cheaper. False if the search had to drop partial plans, because then it is unknown. */
   readonly isExact: boolean;
 }
 
-/** A partial plan: what was chosen up to some node. */
+/** A partial plan: the choices up to some node. */
 interface Partial {
   readonly cost: number;
   readonly memory: readonly number[];
-  /** How the tensors lie that are still wanted, each in one way or several. */
+  /** The layouts of the tensors that later nodes need, one or several for each tensor. */
   readonly laid: ReadonlyMap<string, readonly Layout[]>;
   readonly before: Partial | undefined;
   readonly candidate: Candidate | undefined;
   readonly moves: readonly Move[];
 }
 
-/** A descriptor with its key, which is made once. */
+/** A descriptor with its key, which is computed once. */
 type Layout = Pick<Wanted, 'descriptor' | 'key'>;
 
-/** A candidate of a node with what it wants, worked out once for all partial plans. */
+/** A candidate of a node with the layouts that it needs, computed once for all partial plans. */
 interface Choice {
   readonly candidate: Candidate;
   readonly inputs: readonly (Wanted & {
@@ -59,18 +59,18 @@ interface Choice {
   readonly outputs: readonly Wanted[];
 }
 
-/** How many partial plans are looked at in all, about, which bounds the time and the memory of a search. */
+/** About how many partial plans a search looks at in all. This bounds its time and memory. */
 const EFFORT = 600_000;
 const LEAST_KEPT = 20;
-/** With how many cheaper ones each partial plan is compared. */
+/** With how many cheaper partial plans each one is compared. */
 const COMPARED = 100;
 
-/** Where a run's inputs come from and its outputs go to. */
+/** The descriptor of the client, from which inputs come and to which outputs go. */
 export const AT_CLIENT: Descriptor = { mesh: meshOf([CLIENT]), placements: ['B'] };
 
 /**
- * The plan that costs least of those that fit. Throws a RangeError where none fits, with what the hosts have and what
- * the best that was left needed.
+ * The cheapest plan that fits. If none fits, throws a RangeError with the memory of the hosts and the need of the best
+ * plan that was left.
  */
 export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   const { graph } = problem;
@@ -82,7 +82,7 @@ export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   const room = limits.reduce((sum, limit) => sum + limit, 0);
   const hasRoom = ({ memory }: Partial, index: number) =>
     memory.every((bytes, host) => bytes <= (limits[host] as number)) &&
-    // Each weight that comes later is to lie somewhere, whole or in parts.
+    // Each weight of a later node must lie somewhere too, whole or in parts.
     memory.reduce((sum, bytes) => sum + bytes, 0) + (unplaced[index] as number) <= room;
   let isExact = true;
   let partials: Partial[] = [start(problem, hosts.length)];
@@ -185,7 +185,7 @@ function finish(partial: Partial, { graph, given }: Problem, table: TransferTabl
   return { ...partial, cost, moves, before: partial, candidate: undefined };
 }
 
-/** The way from which a move costs least; the first of equals. */
+/** The layout from which a move costs least, the first of equals. */
 function cheapest(ways: readonly Layout[], priceOf: (way: Layout) => number) {
   let best: { from: Descriptor; price: number } | undefined;
   for (const way of ways) {
@@ -196,7 +196,7 @@ function cheapest(ways: readonly Layout[], priceOf: (way: Layout) => number) {
   return best;
 }
 
-/** After each node: the bytes of those weights that no node has taken yet. */
+/** For each node: the bytes of the weights that only later nodes take. */
 function unplacedAfter(graph: LogicalGraph): number[] {
   const seen = new Set<string>();
   const taken = graph.nodes.map(({ inputs }) => {
@@ -218,7 +218,7 @@ function unplacedAfter(graph: LogicalGraph): number[] {
     .reverse();
 }
 
-/** The cheapest of these, and as many that leave most room: the cheapest alone may not fit to the end. */
+/** The cheapest plans of these, and as many that leave the most room, since the cheapest may not fit in the end. */
 function trimmed(partials: readonly Partial[], kept: number): Partial[] {
   const total = ({ memory }: Partial) => memory.reduce((sum, bytes) => sum + bytes, 0);
   const cheap = [...partials].sort((a, b) => a.cost - b.cost || total(a) - total(b));
@@ -226,7 +226,7 @@ function trimmed(partials: readonly Partial[], kept: number): Partial[] {
   return [...new Set([...cheap.slice(0, Math.ceil(kept / 2)), ...roomy.slice(0, Math.floor(kept / 2))])];
 }
 
-/** After which node a tensor is wanted no more; outputs of the graph are wanted to its end. */
+/** The last node that needs each tensor. Outputs of the graph are needed to its end. */
 function lastUses(graph: LogicalGraph): Map<string, number> {
   const last = new Map<string, number>();
   for (const [index, node] of graph.nodes.entries()) for (const name of node.inputs) last.set(name, index);
@@ -250,7 +250,7 @@ const keys = (ways: readonly Layout[]) =>
     .sort()
     .join('|');
 
-/** Partial plans after one node, without those that another one beats in everything. */
+/** Partial plans after one node, without the ones that another plan beats in everything. */
 class Frontier {
   readonly #byLayout = new Map<string, Partial[]>();
   readonly #graph: LogicalGraph;
@@ -273,7 +273,7 @@ class Frontier {
     this.#byLayout.set(key, [...others.filter((other) => !this.#costsNoMore(partial, other)), partial]);
   }
 
-  /** Those that no other beats, the cheapest first. Each is compared with a limited number of those before it. */
+  /** The plans that no other beats, the cheapest first. Each is compared with a limited number of cheaper ones. */
   all(): Partial[] {
     const left: Partial[] = [];
     for (const partial of [...this.#byLayout.values()].flat().sort((a, b) => a.cost - b.cost)) {
@@ -293,8 +293,8 @@ class Frontier {
   }
 
   /**
-   * Whether every tensor that one plan has laid out is there with the other too, or is made of what each host has there
-   * without anything being moved: then whatever comes costs no more.
+   * Whether `other` has every layout of `partial`, or can make it without moving bytes. Then all later nodes cost no
+   * more after `other`.
    */
   #hasWhatIsIn(other: Partial, partial: Partial): boolean {
     for (const [name, ways] of partial.laid) {

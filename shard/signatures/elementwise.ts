@@ -3,8 +3,8 @@ import type { Signature } from '../plan/graph.js';
 import { inputsOf, type OperatorView, outputsOf, type Rule, signature } from './operator.js';
 
 /**
- * Each axis of the output split, and with it the axis of each input that is not stretched along it (the broadcasting of
- * NumPy and ONNX: shapes are compared from their ends).
+ * A signature for each axis of the output. It splits that axis, and the same axis of each input that is not stretched
+ * along it. (Stretching is the broadcasting of NumPy and ONNX, which compares shapes from their ends.)
  */
 export function splitsOf(node: OperatorView): Signature[] {
   const shape = node.outputs[0]?.shape ?? [];
@@ -21,16 +21,16 @@ export function splitsOf(node: OperatorView): Signature[] {
     );
 }
 
-/** An operator that works on each element for itself. */
+/** An operator that works on each element alone. */
 export const elementwise: Rule = splitsOf;
 
-/** The same where terms may be passed through: f(a + b) = f(a) + f(b). */
+/** An elementwise operator that terms may pass through: f(a + b) = f(a) + f(b). */
 export const linear: Rule = (node) => [
   ...splitsOf(node),
   signature(inputsOf(node, 'P'), outputsOf(node, 'P')),
 ];
 
-/** A product is in terms where one factor is; of a quotient only the numerator may be. */
+/** A product is in terms if one factor is in terms. Of a quotient only the numerator may be in terms. */
 export const product: Rule = (node) => {
   const signatures = [...splitsOf(node), signature(['P', 'B'], ['P'])];
   return node.operator === 'Mul' ? [...signatures, signature(['B', 'P'], ['P'])] : signatures;

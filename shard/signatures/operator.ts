@@ -1,13 +1,13 @@
 import type { Placement } from '../layout/descriptor.js';
 import type { Signature } from '../plan/graph.js';
 
-/** A tensor as a rule sees it: its shape, and its values where they are known before a run. */
+/** A tensor for a rule: its shape, and its values if they are known before a run. */
 export interface TensorView {
   readonly shape: readonly number[];
   readonly values?: readonly number[] | undefined;
 }
 
-/** A node of a model as a rule sees it. An optional input that is left out is undefined. */
+/** A node of a model for a rule. An omitted optional input is undefined. */
 export interface OperatorView {
   readonly operator: string;
   readonly attributes: Readonly<Record<string, number | readonly number[] | string>>;
@@ -17,10 +17,10 @@ export interface OperatorView {
   readonly opset: number;
 }
 
-/** What a node may do along one axis of a mesh, without the signature that is 'B' everywhere, which each node has. */
+/** Returns a node's signatures along one axis of a mesh, without the one that every node has: 'B' everywhere. */
 export type Rule = (node: OperatorView) => Signature[];
 
-/** The axis that a number names, which counts from the end where it is negative. */
+/** The axis that a number names. A negative number counts from the end. */
 export function axisOf(axis: number, rank: number): number {
   return axis < 0 ? axis + rank : axis;
 }
@@ -51,7 +51,7 @@ export function signature(
   return groups === undefined ? { inputs, outputs } : { inputs, outputs, groups };
 }
 
-/** As many of one placement as a node has inputs, with others for some of them. */
+/** One placement for all inputs of a node, with other placements for some of them. */
 export function inputsOf(
   { inputs }: OperatorView,
   placement: Placement,
@@ -60,7 +60,7 @@ export function inputsOf(
   return inputs.map((_, index) => others[index] ?? placement);
 }
 
-/** As many of one placement as a node has outputs. */
+/** One placement for all outputs of a node. */
 export function outputsOf({ outputs }: OperatorView, placement: Placement): Placement[] {
   return outputs.map(() => placement);
 }

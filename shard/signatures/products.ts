@@ -2,7 +2,7 @@ import type { Placement } from '../layout/descriptor.js';
 import type { Signature } from '../plan/graph.js';
 import { numberOf, type Rule, signature } from './operator.js';
 
-/** Rows of the first, columns of the second, the axis that both share (whose split leaves terms), and their batches. */
+/** Splits rows of the first, columns of the second, the shared axis (which leaves terms), or the batches. */
 export const matMul: Rule = ({ inputs: [a, b], outputs: [out] }) => {
   if (!a || !b || !out || a.shape.length < 2 || b.shape.length < 2) return [];
   const [left, right, rank] = [a.shape.length, b.shape.length, out.shape.length];
@@ -21,7 +21,7 @@ export const matMul: Rule = ({ inputs: [a, b], outputs: [out] }) => {
   return [...signatures, signature(['P', 'B'], ['P']), signature(['B', 'P'], ['P'])];
 };
 
-/** The same for matrices that may be transposed, with a third that is added: where there are terms it is one of them. */
+/** The same for matrices that may be transposed, and a third one that is added. A product in terms has it as a term. */
 export const gemm: Rule = (node) => {
   const [rows, shared] = numberOf(node, 'transA', 0) ? [1, 0] : [0, 1];
   const [inner, columns] = numberOf(node, 'transB', 0) ? [1, 0] : [0, 1];
@@ -38,7 +38,7 @@ export const gemm: Rule = (node) => {
   ];
 };
 
-/** Batch, output channels, input channels (which leave terms), or whole groups of channels. */
+/** Splits the batch, output channels, input channels (which leaves terms), or whole groups of channels. */
 export const convolution: Rule = (node) => {
   const groups = numberOf(node, 'group', 1);
   const isTransposed = node.operator === 'ConvTranspose';
@@ -55,11 +55,11 @@ export const convolution: Rule = (node) => {
   ];
 };
 
-/** Attention by whole heads, or by batch. The inputs are query, key and value as [batch, sequence, heads x size]. */
+/** Splits an attention by whole heads, or by batch. Query, key and value are [batch, sequence, heads x size]. */
 export const multiHeadAttention: Rule = (node) => {
   const heads = numberOf(node, 'num_heads', 1);
   const [query, key, value] = node.inputs;
-  // With a bias, a mask or a cache the layout of those is to be known too: then it runs whole.
+  // A node with a bias, a mask or a cache runs whole, because the rule does not know their layout.
   if (!query || !key || !value || node.inputs.slice(3).some(Boolean) || key.shape.length !== 3) return [];
   const rest = node.inputs.slice(3).map((): Placement => 'B');
   return [signature([0, 0, 0, ...rest], [0]), signature([2, 2, 2, ...rest], [2], heads)];

@@ -9,7 +9,7 @@ import {
   signature,
 } from './operator.js';
 
-/** Each axis of the first input split that is not normalised over; what is learned is the same everywhere. */
+/** Splits each axis of the first input that is not normalised over. The learned inputs are the same on each host. */
 function splitsBut(node: OperatorView, isNormalised: (axis: number) => boolean) {
   const shape = node.inputs[0]?.shape ?? [];
   return [...shape.keys()]
@@ -17,14 +17,14 @@ function splitsBut(node: OperatorView, isNormalised: (axis: number) => boolean) 
     .map((axis) => signature(inputsOf(node, 'B', { 0: axis }), outputsOf(node, axis)));
 }
 
-/** Along one axis; before operator set 13, along all axes from that one on. */
+/** Normalised along one axis. Before operator set 13 it is all axes from that one on. */
 export const softmax: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
   const axis = axisOf(numberOf(node, 'axis', node.opset >= 13 ? -1 : 1), rank);
   return splitsBut(node, (one) => (node.opset >= 13 ? one === axis : one >= axis));
 };
 
-/** Normalised from one axis on, by what is learned of those axes. */
+/** Normalised from one axis on, with learned values for those axes. */
 export const layerNormalization: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
   const axis = axisOf(numberOf(node, 'axis', -1), rank);
@@ -34,22 +34,22 @@ export const layerNormalization: Rule = (node) => {
     .map((one) => signature(inputsOf(node, 'B', { 0: one }), outputsOf(node, one)));
 };
 
-/** By batch, or by channels together with what is learned of each. */
+/** Splits the batch, or the channels together with their learned values. */
 export const channelNormalization: Rule = (node) => [
   signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
   signature(inputsOf(node, 0, { 0: 1 }), outputsOf(node, 1)),
 ];
 
-/** By batch or channels: a window never reaches from one to another. */
+/** Splits the batch or the channels: a window never reaches from one to another. */
 export const pool: Rule = (node) => [
   signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
   signature(inputsOf(node, 'B', { 0: 1 }), outputsOf(node, 1)),
 ];
 
-/** The same where each window is averaged, which terms pass through. */
+/** The same for averages of windows, which terms pass through. */
 export const averagePool: Rule = (node) => [...pool(node), signature(['P'], ['P'])];
 
-/** By the axes that are kept; a sum over a split axis leaves terms. */
+/** Splits the axes that are kept. A sum over a split axis leaves terms. */
 export const reduce: Rule = (node) => {
   const shape = node.inputs[0]?.shape ?? [];
   const isOneAxis = node.operator.startsWith('Arg');

@@ -11,14 +11,14 @@ import {
   signature,
 } from './operator.js';
 
-/** Terms pass through what only moves elements. */
+/** Terms pass through an operator that only moves elements. */
 const terms = (node: OperatorView) => signature(inputsOf(node, 'B', { 0: 'P' }), outputsOf(node, 'P'));
 
 const greatestCommonDivisor = (a: number, b: number): number =>
   b === 0 ? a : greatestCommonDivisor(b, a % b);
 
 /**
- * The first axis of each group of axes that are merged or taken apart: its parts stay together where they are even.
+ * Splits the first axis of each group of axes that are merged or divided: its parts stay together if they are even.
  * (View groups: PyTorch DTensor, `_view_ops.py`.)
  */
 export const reshape: Rule = (node) => {
@@ -51,7 +51,7 @@ export const transpose: Rule = (node) => {
   return [...order.map((axis, at) => signature([axis], [at])), terms(node)];
 };
 
-/** Every axis but the one along which tensors are joined. */
+/** Splits every axis but the one along which tensors are joined. */
 export const concat: Rule = (node) => {
   const shape = node.outputs[0]?.shape ?? [];
   const joined = axisOf(numberOf(node, 'axis', 0), shape.length);
@@ -63,7 +63,7 @@ export const concat: Rule = (node) => {
   ];
 };
 
-/** Every axis that stays as it is from end to end. */
+/** Splits every axis that the operator leaves as it is, from end to end. */
 function unchanged(
   node: OperatorView,
   isChanged: (axis: number) => boolean,
@@ -90,19 +90,19 @@ export const slice: Rule = (node) => {
   return unchanged(node, (axis) => cut.has(axis), true);
 };
 
-/** Axes whose length stays the same; the values that are padded with, or interpolated, come from other axes alone. */
+/** Splits axes whose length stays the same. Padded or interpolated values come from other axes only. */
 const sameLength: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   return unchanged(node, (axis) => from[axis] !== to[axis], false);
 };
 
-/** A batch and channels that are not scaled themselves. */
+/** Splits a batch and channels that are not scaled. */
 export const resize: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   return unchanged(node, (axis) => axis > 1 || from[axis] !== to[axis], false);
 };
 
-/** Rows that are looked up: by index, or by those axes of the table that are not looked up in. */
+/** Looks rows up in a table. Splits the indices, or the axes of the table other than the one that is looked up. */
 export const gather: Rule = (node) => {
   const [table, indices] = node.inputs;
   if (!table || !indices) return [];
@@ -117,7 +117,7 @@ export const gather: Rule = (node) => {
   return [...ofIndices, ...ofTable, signature(['P', 'B'], ['P'])];
 };
 
-/** Axes that are not stretched. */
+/** Splits axes that are not stretched. */
 export const expand: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   const skipped = to.length - from.length;

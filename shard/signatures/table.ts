@@ -5,7 +5,7 @@ import { PRODUCTS } from './products.js';
 import { REDUCTIONS } from './reductions.js';
 import { SHAPES } from './shapes.js';
 
-/** The operators that have more to choose from than to run whole on each host, each with its rule. */
+/** The operators that may do more than run whole on each host, each with its rule. */
 export const TABLE: Readonly<Record<string, Rule>> = {
   ...ELEMENTWISE,
   ...PRODUCTS,
@@ -14,8 +14,8 @@ export const TABLE: Readonly<Record<string, Rule>> = {
 };
 
 /**
- * What a node may do along one axis of a mesh, in the order in which equals are preferred: first to run whole on each
- * host, which every operator may, then its rows of the table.
+ * The signatures of a node along one axis of a mesh, the preferred ones first. The first one runs it whole on each host,
+ * which every operator may. Then its rows of the table follow.
  */
 export function signaturesOf(node: OperatorView): Signature[] {
   const whole: Signature = { inputs: inputsOf(node, 'B'), outputs: outputsOf(node, 'B') };
