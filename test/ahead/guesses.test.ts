@@ -22,21 +22,21 @@ class Learning {
 }
 
 describe('a guess', () => {
-  it('is trusted when it would have been right once', () => {
+  it('is trusted after it was right once', () => {
     const program = new Learning();
     expect(program.step([7, 8], [read(7)]).followers).toEqual([]);
     expect(program.step([7, 8], [read(7)])).toEqual({ followers: [read(7)], isTrusted: false });
     expect(program.step([7, 8], [read(7)])).toEqual({ followers: [read(7)], isTrusted: true });
   });
 
-  it('names the buffer that was named in the same place, where a pool gives others', () => {
+  it('names the buffer in the same place when a pool gives other buffers', () => {
     const program = new Learning();
     program.step([10, 11, 5], [read(10), read(11)]);
     program.step([20, 21, 5], [read(20), read(21)]);
     expect(program.step([30, 31, 5], []).followers).toEqual([read(30), read(31)]);
   });
 
-  it('names the same buffer where another one is named in its place', () => {
+  it('names the same buffer when another one is named in its place', () => {
     const program = new Learning();
     program.step([7, 8], [read(7)]);
     program.step([8, 7], [read(7)]);
@@ -44,14 +44,14 @@ describe('a guess', () => {
     expect(program.step([8, 7], [read(7)]).followers).toEqual([read(7)]);
   });
 
-  it('has all that followed, in its order', () => {
+  it('has all waits that followed, in order', () => {
     const program = new Learning();
     const followers: Follower[] = [read(7), { kind: 'done' }, read(8, 16), { kind: 'outer' }];
     program.step([7, 8], followers);
     expect(program.step([7, 8], followers).followers).toEqual(followers);
   });
 
-  it('is not trusted again before ten others were right, once it was wrong', () => {
+  it('is trusted again only after ten right guesses, once it was wrong', () => {
     const program = new Learning();
     for (let step = 0; step < 3; step += 1) program.step([7, 8], [read(7)]);
     program.step([7, 8], [read(8)]);
@@ -60,27 +60,27 @@ describe('a guess', () => {
     expect(program.step([7, 8], [read(8)]).isTrusted).toBe(true);
   });
 
-  it('is not trusted where it was right and came too late', () => {
+  it('is not trusted if it was right but came too late', () => {
     const program = new Learning();
     for (let step = 0; step < 3; step += 1) program.step([7], [read(7)]);
     program.step([7], [read(7)], { isLate: true });
     expect(program.step([7], [read(7)]).isTrusted).toBe(false);
   });
 
-  it('is right where more follows', () => {
+  it('is right even if more waits follow', () => {
     const program = new Learning();
     for (let step = 0; step < 3; step += 1) program.step([7, 8], [read(7)]);
     program.step([7, 8], [read(7), read(8)]);
     expect(program.step([7, 8], [])).toEqual({ followers: [read(7), read(8)], isTrusted: true });
   });
 
-  it('is of its own place alone', () => {
+  it('holds for its own place only', () => {
     const program = new Learning();
     for (let step = 0; step < 3; step += 1) program.step([7], [read(7)], { key: 'one' });
     expect(program.step([7], [], { key: 'another' })).toEqual({ followers: [], isTrusted: false });
   });
 
-  it('is forgotten where other places were come to since, and not where it is come to often', () => {
+  it('is forgotten if its place is rare among many, and kept if its place is frequent', () => {
     const program = new Learning();
     program.step([7], [read(7)], { key: 'rare' });
     for (let place = 0; place < 300; place += 1) {
@@ -93,7 +93,7 @@ describe('a guess', () => {
 });
 
 describe('mentions', () => {
-  it('are found where they were last, before a place', () => {
+  it('are found at their last place before a point', () => {
     const mentions = new Mentions();
     mentions.add([1, 2, 1, 3]);
     const { count } = mentions;
@@ -105,7 +105,7 @@ describe('mentions', () => {
     expect(mentions.at(count, 5)).toBeUndefined();
   });
 
-  it('are forgotten when there were too many since', () => {
+  it('are forgotten after too many others', () => {
     const mentions = new Mentions();
     mentions.add([1]);
     const { count } = mentions;

@@ -40,7 +40,7 @@ function asked(tripMs: number, always: boolean): number {
   return questions;
 }
 
-it('a host that is near is not asked, unless it is to be asked always', () => {
+it('a near host is asked for nothing ahead, unless the option is on', () => {
   expect(asked(0.5, false)).toBe(0);
   expect(asked(0.5, true)).toBeGreaterThan(1);
   expect(asked(30, false)).toBe(asked(0.5, true));

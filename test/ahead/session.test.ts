@@ -72,13 +72,13 @@ beforeEach(async () => {
 });
 
 describe('a program that reads four outputs one after another', () => {
-  it('waits once a step, when it has done so a few times', async () => {
+  it('waits once a step after a few equal steps', async () => {
     await program.repeat();
     const { waits, waitsSaved, bytesAhead, bytesAheadWasted } = await program.counted(() => program.step());
     expect({ waits, waitsSaved, bytesAhead, bytesAheadWasted }).toEqual({
       waits: 1,
       waitsSaved: 3,
-      // They are counted when the next step begins.
+      // The bytes are counted when the next step begins.
       bytesAhead: 3 * SIZE,
       bytesAheadWasted: 0,
     });
@@ -94,7 +94,7 @@ describe('a program that reads four outputs one after another', () => {
     expect(waitsSaved).toBe(0);
   });
 
-  it('sends few bytes more for it, and no message', async () => {
+  it('sends few more bytes, and no more frames or commands', async () => {
     await program.repeat();
     await program.repeat();
     const ahead = await program.counted(() => program.step());
@@ -108,7 +108,7 @@ describe('a program that reads four outputs one after another', () => {
     expect(ahead.bytesDown - off.bytesDown).toBeLessThan(40);
   });
 
-  it('is not asked for again for ten steps when it has changed its mind, and what came in vain is counted', async () => {
+  it('reads nothing ahead for ten steps after it stopped reading, and the vain bytes are counted', async () => {
     await program.repeat();
     program.compute();
     await program.read(0);
@@ -124,7 +124,7 @@ describe('a program that reads four outputs one after another', () => {
     expect((await program.counted(() => program.step())).waits).toBe(1);
   });
 
-  it('waits for those in turn that it asks for together', async () => {
+  it('saves no wait if it awaits all outputs at once', async () => {
     const together = async () => {
       program.compute();
       await Promise.all([0, 1, 2, 3].map((index) => program.read(index)));
@@ -134,7 +134,7 @@ describe('a program that reads four outputs one after another', () => {
     expect({ waitsSaved, bytesAheadWasted }).toEqual({ waitsSaved: 0, bytesAheadWasted: 0 });
   });
 
-  it('waits for outputs that are too long', async () => {
+  it('saves no wait for outputs that are too long together', async () => {
     const size = 80 << 10;
     program.outputs = program.outputs.map(() =>
       program.device.createBuffer({ size, usage: COPY_SRC | COPY_DST }),
@@ -154,7 +154,7 @@ describe('a program that reads four outputs one after another', () => {
       }
     };
     await program.repeat(step);
-    // 240 KiB fit, all 320 would not: what leads is not among them.
+    // The first output is not read ahead. The other 240 KiB fit, and 320 KiB do not.
     expect((await program.counted(step)).waits).toBe(1);
     program.outputs.push(program.device.createBuffer({ size, usage: COPY_SRC | COPY_DST }));
     targets.push(program.device.createBuffer({ size, usage: COPY_DST | MAP_READ }));
@@ -163,8 +163,8 @@ describe('a program that reads four outputs one after another', () => {
   });
 });
 
-describe('what a program awaits behind its reads', () => {
-  it('costs no wait: the end of the work, and scopes', async () => {
+describe('a wait behind the reads of a step', () => {
+  it('costs no round trip if it is for the end of the work, or for a scope', async () => {
     const step = async () => {
       program.device.pushErrorScope('validation');
       program.device.pushErrorScope('out-of-memory');
@@ -181,7 +181,7 @@ describe('what a program awaits behind its reads', () => {
     expect({ waits, waitsSaved }).toEqual({ waits: 1, waitsSaved: 4 });
   });
 
-  it('costs a wait where the scope has caught an error', async () => {
+  it('costs a round trip if the scope has caught an error', async () => {
     const step = async (isWrong = false) => {
       program.device.pushErrorScope('validation');
       program.compute();
@@ -197,7 +197,7 @@ describe('what a program awaits behind its reads', () => {
   });
 });
 
-it('a session that ends rejects what it would have answered from what came before', async () => {
+it('a session that ends rejects promises that wait for an answer ahead', async () => {
   await program.repeat();
   program.compute();
   await program.read(0);

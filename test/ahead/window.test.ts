@@ -45,22 +45,22 @@ function copy(...args: Copying): boolean {
 const map = (target: BufferFacts, offset = 0, size?: number, mode = READ) =>
   window.wait(GPUBuffer.mapAsync, { ...target, state: 'pending' } as BufferFacts, [mode, offset, size]);
 
-describe('what a buffer is mapped for', () => {
-  it('is what was copied to it', () => {
+describe('the bytes of a mapping for reading', () => {
+  it('are the bytes that were copied to the buffer', () => {
     const [source, target] = [buffer(STORAGE), buffer(READABLE)];
     expect(copy(source, 16, target, 8, 32)).toBe(true);
     expect(map(target, 8, 32)).toEqual({ kind: 'read', source: source.id, offset: 16, size: 32 });
     expect(map(target, 16, 8)).toEqual({ kind: 'read', source: source.id, offset: 24, size: 8 });
   });
 
-  it('is the rest of the source where the copy has no size', () => {
+  it('are the rest of the source if the copy has no size', () => {
     const [source, target] = [buffer(STORAGE), buffer(READABLE)];
     copy(source, 32, target, 0);
     expect(map(target, 0, 32)).toEqual({ kind: 'read', source: source.id, offset: 32, size: 32 });
     expect(map(target)).toBeUndefined();
   });
 
-  it('is what was copied last', () => {
+  it('are the bytes of the last copy', () => {
     const [one, other, target] = [buffer(STORAGE), buffer(STORAGE), buffer(READABLE)];
     copy(one, 0, target, 0);
     copy(other, 0, target, 0, 8);
@@ -68,23 +68,23 @@ describe('what a buffer is mapped for', () => {
     expect(map(target, 0, 8)).toMatchObject({ source: other.id });
   });
 
-  it('is nothing that is known without a copy', () => {
+  it('are unknown without a copy', () => {
     expect(map(buffer(READABLE))).toBeUndefined();
   });
 
   it.each([
     ['is for writing', 0, 64, 2],
     ['begins at no multiple of 8', 4, 8, READ],
-    ['is as long as no multiple of 4', 0, 6, READ],
+    ['has a length that is no multiple of 4', 0, 6, READ],
     ['is longer than the copy', 0, 128, READ],
     ['is empty', 0, 0, READ],
-  ])('is not known where the mapping %s', (_, offset, size, mode) => {
+  ])('are unknown if the mapping %s', (_, offset, size, mode) => {
     const [source, target] = [buffer(STORAGE), buffer(READABLE)];
     expect(copy(source, 0, target, 0)).toBe(true);
     expect(map(target, offset, size, mode)).toBeUndefined();
   });
 
-  it('is not known of a buffer that is mapped, or destroyed', () => {
+  it('are unknown for a mapped or destroyed buffer', () => {
     const [source, target] = [buffer(STORAGE), buffer(READABLE)];
     copy(source, 0, target, 0);
     const mapped = { ...target, state: 'mapped' } as BufferFacts;
@@ -118,11 +118,11 @@ describe('a copy', () => {
     ],
     ['to a buffer that is mapped', () => [buffer(STORAGE), 0, buffer(READABLE, { state: 'mapped' }), 0]],
     ['from a buffer that is being mapped', () => [buffer(0x6, { state: 'pending' }), 0, buffer(READABLE), 0]],
-  ])('%s cannot be answered for', (_, args) => {
+  ])('%s proves nothing', (_, args) => {
     expect(copy(...args())).toBe(false);
   });
 
-  it('is answered for to a buffer that was made just now, if that is for reading and not too long', () => {
+  it('to a new buffer proves its bytes, if the buffer is for reading and not too long', () => {
     const made = (descriptor: object, usage = READABLE) => {
       const target = buffer(usage, { isProven: false });
       const whole = { size: 64, usage, mappedAtCreation: false, ...descriptor };
@@ -134,14 +134,14 @@ describe('a copy', () => {
     expect(made({}, STORAGE)).toBe(false);
   });
 
-  it('of an encoder from before cannot be answered for', () => {
+  it('in an encoder from before the wait proves nothing', () => {
     const args = [buffer(STORAGE), 0, buffer(READABLE), 0, 8];
     expect(record(GPUCommandEncoder.copyBufferToBuffer, handle(), args)).toBe(false);
   });
 });
 
 describe('commands', () => {
-  it('cannot be submitted twice, nor encoded into when they are finished', () => {
+  it('are unknown if they are submitted twice, or finished twice', () => {
     const [encoder, commands] = [handle(), handle()];
     record(GPUDevice.createCommandEncoder, DEVICE, [{}], encoder);
     expect(record(GPUCommandEncoder.finish, encoder, [{}], commands)).toBe(true);
@@ -150,21 +150,21 @@ describe('commands', () => {
     expect(record(GPUQueue.submit, QUEUE, [[commands]])).toBe(false);
   });
 
-  it('that the client does not know cannot be answered for', () => {
+  it('outside the list end the window', () => {
     expect(record(GPUQueue.submit, QUEUE, [[handle()]])).toBe(false);
     expect(record(GPUQueue.writeBuffer, QUEUE, [buffer(STORAGE), 0, new Uint8Array(4)])).toBe(false);
     expect(record(GPUDevice.createBindGroup, DEVICE, [{}], handle())).toBe(false);
     expect(record(GPUDevice.destroy, DEVICE, [])).toBe(false);
   });
 
-  it('that end a mapping for reading are harmless, and for writing are not', () => {
+  it('that end a mapping are harmless for buffers for reading, and not for writing', () => {
     expect(record(GPUBuffer.unmap, buffer(READABLE), [[]])).toBe(true);
     expect(record(GPUBuffer.unmap, buffer(0x6), [[]])).toBe(false);
     expect(record(GPUBuffer.destroy, buffer(STORAGE), [])).toBe(true);
   });
 });
 
-it('a scope that was opened since is told from one that was open before', () => {
+it('a scope that was opened since the wait differs from one that was open before', () => {
   const pop = () => window.wait(GPUDevice.popErrorScope, DEVICE, [])?.kind;
   record(GPUDevice.pushErrorScope, DEVICE, ['validation']);
   expect(window.scopes).toBe(1);
@@ -172,7 +172,7 @@ it('a scope that was opened since is told from one that was open before', () => 
   expect(pop()).toBe('outer');
 });
 
-it('the end of the work is known, and nothing else that is awaited', () => {
+it('a wait for the end of the work follows, and a wait of another kind does not', () => {
   expect(window.wait(GPUQueue.onSubmittedWorkDone, QUEUE, [])).toEqual({ kind: 'done' });
   expect(window.wait(OPERATIONS.GPUShaderModule.getCompilationInfo, handle(), [])).toBeUndefined();
 });

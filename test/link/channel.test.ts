@@ -47,7 +47,7 @@ const frame = (first: number, length = 30) => new Uint8Array(length).fill(first)
 const count = (value: number) => encodeCount(PACKET.ack, value).subarray(5);
 
 describe('sending', () => {
-  it('before there is a connection keeps frames, and sends them in order when there is', () => {
+  it('keeps frames before the first connection, and then sends them in order', () => {
     const { channel } = make();
     for (const first of [1, 2, 3]) channel.send(frame(first));
     const wire = new Wire();
@@ -56,7 +56,7 @@ describe('sending', () => {
     expect(wire.frames).toEqual([1, 2, 3, 4]);
   });
 
-  it('stops at the window, and goes on when the peer has taken some', () => {
+  it('stops at the window, and goes on when the peer has taken some frames', () => {
     const { channel, taken } = make(SMALL);
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -69,7 +69,7 @@ describe('sending', () => {
     expect(taken).toEqual([60]);
   });
 
-  it('gives back what the peer has taken, but not what its connection may still have to write', () => {
+  it('gives back frames that the peer has taken, but no frame that the connection may still write', () => {
     const given: (number | undefined)[][] = [];
     const channel = new Channel({
       onFrame: () => {},
@@ -96,7 +96,7 @@ describe('sending', () => {
     expect(given).toEqual([[1], [3], [4]]);
   });
 
-  it('lets a frame that is longer than the window go alone', () => {
+  it('sends a frame that is longer than the window alone', () => {
     const { channel } = make(SMALL);
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -106,7 +106,7 @@ describe('sending', () => {
     expect(wire.frames).toEqual([1, 2]);
   });
 
-  it('waits for a connection that is full', () => {
+  it('waits while the connection is full', () => {
     const { channel } = make();
     const wire = new Wire();
     wire.full = true;
@@ -118,7 +118,7 @@ describe('sending', () => {
     expect(wire.frames).toEqual([1, 2]);
   });
 
-  it('says once when everything was given to a connection', () => {
+  it('reports once that the connection has all frames', () => {
     const { channel } = make(SMALL);
     let said = 0;
     for (const first of [1, 2, 3, 4]) channel.send(frame(first));
@@ -132,7 +132,7 @@ describe('sending', () => {
     expect(said).toBe(1);
   });
 
-  it('has nothing left to keep once the peer has taken everything', () => {
+  it('keeps no frame once the peer has taken all of them', () => {
     const { channel } = make();
     channel.attach(new Wire(), 0);
     for (const first of [1, 2, 3]) channel.send(frame(first));
@@ -142,7 +142,7 @@ describe('sending', () => {
 });
 
 describe('a frame that a connection has placed', () => {
-  it('has memory that serves again at once, and counts until the peer has taken it', () => {
+  it('gives its memory back at once, and counts until the peer has taken it', () => {
     const { channel, taken } = make({ windowBytes: 3 * LIMITS.frameBytes, ackBytes: 40 });
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -158,7 +158,7 @@ describe('a frame that a connection has placed', () => {
     expect([channel.keptBytes, taken]).toEqual([0, [2 * LIMITS.frameBytes]]);
   });
 
-  it('is not to be had again: no other connection goes on before the peer has taken it', () => {
+  it('cannot be sent again: no other connection goes on before the peer has taken it', () => {
     for (const [peerTook, isRefused] of [
       [0, true],
       [1, true],
@@ -178,8 +178,8 @@ describe('a frame that a connection has placed', () => {
   });
 });
 
-describe('going on over another connection', () => {
-  it('sends again what the peer has not taken, and nothing that it has', () => {
+describe('resuming over another connection', () => {
+  it('sends exactly the frames again that the peer has not taken', () => {
     const { channel } = make();
     channel.attach(new Wire(), 0);
     for (const first of [1, 2, 3]) channel.send(frame(first));
@@ -190,7 +190,7 @@ describe('going on over another connection', () => {
     expect(next.frames).toEqual([3, 4]);
   });
 
-  it('forgets frames that came and were not taken, as they come again', () => {
+  it('forgets frames that arrived and were not taken, since they come again', () => {
     const { channel, frames } = make();
     channel.attach(new Wire(), 0);
     channel.receive(PACKET.data, frame(1));
@@ -203,7 +203,7 @@ describe('going on over another connection', () => {
     expect(frames).toEqual([1, 2]);
   });
 
-  it('is refused with a count that cannot be: of more than was sent, or of less than was known to be taken', () => {
+  it('is refused with an impossible count: more than was sent, or less than was acknowledged', () => {
     for (const impossible of [-1, 0, 4, 2 ** 40]) {
       const { channel } = make();
       channel.attach(new Wire(), 0);
@@ -216,7 +216,7 @@ describe('going on over another connection', () => {
 });
 
 describe('receiving', () => {
-  it('hands frames on in order, and holds them while it is held', () => {
+  it('passes frames on in order, and keeps them while it is held', () => {
     const { channel, frames } = make();
     channel.receive(PACKET.data, frame(1));
     channel.hold(true);
@@ -228,7 +228,7 @@ describe('receiving', () => {
     expect(frames).toEqual([1, 2, 3]);
   });
 
-  it('keeps the order where a receiver holds the channel, or is given a frame, while it takes one', () => {
+  it('keeps the order if the receiver holds the channel, or another frame arrives, while it takes a frame', () => {
     const frames: number[] = [];
     const channel: Channel = new Channel({
       onFrame: ([first]) => {
@@ -245,7 +245,7 @@ describe('receiving', () => {
     expect(frames).toEqual([1, 2, 3]);
   });
 
-  it('acknowledges by itself once enough was taken, and otherwise when asked', () => {
+  it('acknowledges by itself after enough frames, and otherwise when asked', () => {
     const { channel } = make(SMALL);
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -261,7 +261,7 @@ describe('receiving', () => {
     expect(channel.owesAck).toBe(false);
   });
 
-  it('acknowledges by itself an eighth of the window at least where frames lie in memory that both have', () => {
+  it('acknowledges by itself after an eighth of the window at the latest if frames lie in shared memory', () => {
     const { channel } = make({ windowBytes: 800, ackBytes: 40 });
     const wire = Object.assign(new Wire(), { isShared: true });
     channel.attach(wire, 0);
@@ -271,7 +271,7 @@ describe('receiving', () => {
     expect(wire.acks).toEqual([4]);
   });
 
-  it('answers a ping, and takes a pong', () => {
+  it('answers a ping, and accepts a pong', () => {
     const { channel } = make();
     const wire = new Wire();
     channel.attach(wire, 0);
@@ -287,7 +287,7 @@ describe('receiving', () => {
     }
   });
 
-  it('refuses an empty frame, an acknowledgement of what was not sent, and one that goes back', () => {
+  it('refuses an empty frame, and an acknowledgement of unsent frames or of fewer than before', () => {
     const { channel } = make();
     channel.attach(new Wire(), 0);
     for (const first of [1, 2, 3]) channel.send(frame(first));
@@ -305,7 +305,7 @@ describe('receiving', () => {
     expect(() => channel.receive(PACKET.ack, count(4))).toThrow(ProtocolError);
   });
 
-  it('keeps no more than the window for a peer that sends on', () => {
+  it('keeps no more than the window from a peer that does not stop', () => {
     const { channel } = make();
     channel.hold(true);
     for (let sent = 0; sent < LIMITS.windowBytes; sent += LIMITS.frameBytes) {

@@ -46,7 +46,7 @@ describe('the delivery rate', () => {
     );
   });
 
-  it('takes the round trip off where a frame goes alone', () => {
+  it('subtracts the round trip if a frame goes alone', () => {
     const rate = new DeliveryRate();
     rate.roundTrip(80);
     rate.sent(0, 400 * KIB, false);
@@ -54,7 +54,7 @@ describe('the delivery rate', () => {
     expect(rate.bytesPerMs).toBeCloseTo(KIB);
   });
 
-  it('tells how long what is under way still takes, a round trip less', () => {
+  it('tells how long the bytes under way still take to leave', () => {
     const rate = new DeliveryRate();
     expect(rate.queueMs(0)).toBe(0);
     rate.roundTrip(20);
@@ -83,7 +83,7 @@ describe('the delivery rate', () => {
     expect(rate.bytesPerMs).toBeLessThan(1.5 * KIB);
   });
 
-  it('is not lowered by a peer that is busy once, for as long as a better sample counts', () => {
+  it('is not lowered by a peer that is busy once, while a better sample counts', () => {
     const rate = new DeliveryRate();
     rate.sent(0, 1000 * KIB, false);
     rate.acknowledged(10, 1);

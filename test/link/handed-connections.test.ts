@@ -28,7 +28,7 @@ describe('connections on their way to another process', () => {
     });
   });
 
-  it('of one session are two at most while the process takes none, and the newest attempt is the next', () => {
+  it('are at most two for a session while the process takes none, and the newest attempt is next', () => {
     const all = [
       offer(1),
       ...[5, 400, 7, 399].map(offer),
@@ -43,14 +43,14 @@ describe('connections on their way to another process', () => {
     expect(all.some(({ isOpen }) => isOpen)).toBe(false);
   });
 
-  it('go at once where the process has taken those before', () => {
+  it('go at once if the process has taken the earlier ones', () => {
     offer(1);
     handed.taken();
     offer(2);
     expect(sent).toEqual([1, 2]);
   });
 
-  it('are not handed over where their client has gone meanwhile', () => {
+  it('are not handed over if their client has left meanwhile', () => {
     offer(1);
     offer(2).destroy();
     handed.taken();

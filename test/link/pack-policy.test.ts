@@ -29,7 +29,7 @@ function send(policy: PackPolicy, { length, ratio, speed }: Kind, count: number,
   return result;
 }
 
-describe('what is packed', () => {
+describe('the packed frames', () => {
   it.each([
     ['weights at 10 Mbit/s', WEIGHTS, 10, true],
     ['weights at 100 Mbit/s', WEIGHTS, 100, true],
@@ -47,7 +47,7 @@ describe('what is packed', () => {
     expect(result.packed).toBe(packed ? 20 : 0);
   });
 
-  it('is a frame behind others that is packed while those leave, where packing alone would make it late', () => {
+  it('include a frame behind others that can be packed while they leave, even if it would be late alone', () => {
     const policy = new PackPolicy('auto');
     send(policy, WEIGHTS, 10, mbits(10));
     const { length, speed } = WEIGHTS;
@@ -57,21 +57,21 @@ describe('what is packed', () => {
     expect(policy.choose(length, mbits(1000), 1000)).not.toBe('pack');
   });
 
-  it('is nothing while no bandwidth is known, and no short frame ever', () => {
+  it('are none while the bandwidth is unknown, and never a short one', () => {
     expect(send(new PackPolicy('auto'), PHOTO, 100, undefined)).toEqual({ packed: 0, vain: 0, ms: 0 });
     for (const mode of ['auto', 'on'] as const) {
       expect(new PackPolicy(mode).choose(LEAST_PACKED_BYTES - 1, 1)).toBe('raw');
     }
   });
 
-  it('is everything that packs where that was asked for, on any line', () => {
+  it('are all that get shorter if the client asks for it, on any line', () => {
     const policy = new PackPolicy('on');
     expect(send(policy, PHOTO, 10, undefined).packed).toBe(10);
     expect(send(policy, PHOTO, 10, mbits(10_000)).packed).toBe(10);
     expect(send(policy, RANDOM, 100, mbits(10_000)).packed).toBe(0);
   });
 
-  it('is never a frame of which what was seen says that it arrives later for it', () => {
+  it('never include one that would arrive later by the figures of earlier frames', () => {
     const frame = fc.record({
       length: fc.integer({ min: LEAST_PACKED_BYTES, max: MIB }),
       ratio: fc.double({ min: 0.001, max: 1.01, noNaN: true }),
@@ -95,7 +95,7 @@ describe('what is packed', () => {
     );
   });
 
-  it('follows the experience with frames of one kind, to either side of where it pays', () => {
+  it('follow the figures of their kind, on both sides of the break-even point', () => {
     const kind = fc.record({
       length: fc.integer({ min: 20_000, max: MIB }),
       ratio: fc.double({ min: 0.01, max: 0.85, noNaN: true }),
@@ -118,8 +118,8 @@ describe('what is packed', () => {
   });
 });
 
-describe('packing that other work of the machine makes slow', () => {
-  it.each([1, 2, 3])('for %i frames among many is not taken for how fast it is', (hiccups) => {
+describe('packing that is slow because of other work of the machine', () => {
+  it.each([1, 2, 3])('for %i frames among many does not lower the estimated speed', (hiccups) => {
     const policy = new PackPolicy('auto');
     for (let round = 0; round < 10; round++) {
       expect(send(policy, PHOTO, 1, mbits(100)).packed).toBe(1);
@@ -127,7 +127,7 @@ describe('packing that other work of the machine makes slow', () => {
     }
   });
 
-  it.each([10, 100])('from its first frame on is found out to be fast again, at %i Mbit/s', (line) => {
+  it.each([10, 100])('from its first frame on is found to be fast again later, at %i Mbit/s', (line) => {
     const policy = new PackPolicy('auto');
     send(policy, { ...PHOTO, speed: 800 }, 100, mbits(line));
     // Trying may take 1% of the line's time, and the last slow one is what a try is taken to cost.
@@ -166,7 +166,7 @@ describe('data that does not compress', () => {
     expect(late).toBeGreaterThan(0);
   });
 
-  it('hides for a while only that what comes next does compress', () => {
+  it('hides only for a while that later data compresses', () => {
     const policy = new PackPolicy('auto');
     send(policy, RANDOM, 200, mbits(10));
     expect(send(policy, WEIGHTS, 20, mbits(10)).packed).toBeGreaterThanOrEqual(18);

@@ -94,7 +94,7 @@ async function deliver(
 const framed = (frames: readonly Uint8Array[]) =>
   Buffer.concat(frames.map((frame) => encodePacket(PACKET.data, frame)));
 
-it("a frame that the event loop began and a turn completed is nobody else's when it was handed on", async () => {
+it('a frame that the event loop began and a turn completed has memory of its own', async () => {
   const ends = await pair();
   const frames: Uint8Array[] = [];
   const read = reader(ends.near, (frame) => frames.push(frame));
@@ -110,14 +110,14 @@ it("a frame that the event loop began and a turn completed is nobody else's when
   expect(frames.map((frame, at) => Buffer.compare(frame, sent[at] as Uint8Array))).toEqual([0, 0, 0]);
 });
 
-it('frames are right, and stay so, however their bytes are cut between the event loop and turns', async () => {
+it('frames are right and stay unchanged, for any cuts of their bytes between the event loop and turns', async () => {
   const ends = await pair();
   const expected: Uint8Array[] = [];
   const kept: [Uint8Array, Uint8Array][] = [];
   let poisons = false;
   const read = reader(ends.near, (frame) => {
     const sent = expected.shift() as Uint8Array;
-    // One that is wrong already would be hidden by what is done to its memory.
+    // Check the frame before its memory is overwritten.
     expect(Buffer.compare(frame, sent)).toBe(0);
     if (poisons && hasFrameMemory(frame)) {
       frame.fill(0xee);
@@ -152,7 +152,7 @@ it('frames are right, and stay so, however their bytes are cut between the event
   );
 });
 
-it('the memory of a frame that still waits to be written does not serve again where the peer says it has it', async () => {
+it('the memory of a frame that still waits to be written is not reused, even if the peer acknowledges the frame', async () => {
   const { near, peer } = await pair();
   const taken: number[][] = [];
   const channel = new Channel({

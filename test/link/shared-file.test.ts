@@ -64,7 +64,7 @@ function same(frames: Uint8Array[], others: Uint8Array[]): boolean {
 }
 
 onLinux('a shared file', () => {
-  it('gives each side what the other has placed, byte for byte, and both ways at once', () => {
+  it('gives each side the bytes of the other, both ways at once', () => {
     const made = make();
     const opened = open(made.name) as SharedFile;
     const [up, down] = [bytes(LIMITS.frameBytes, 1), bytes(70_000, 2)];
@@ -72,7 +72,7 @@ onLinux('a shared file', () => {
     expect(same([opened.take(slots[0], up.length), made.take(slots[1], down.length)], [up, down])).toBe(true);
   });
 
-  it('has a slot for each frame of a window, and then none until the first are released', () => {
+  it('has a slot for each frame of a window, and then none until the first ones are released', () => {
     const file = make();
     for (let number = 1; number <= SLOTS; number += 1) {
       expect(file.full).toBe(false);
@@ -86,7 +86,7 @@ onLinux('a shared file', () => {
     expect(file.full).toBe(true);
   });
 
-  it('that nobody else has open ends with its makers name forgotten, and is of no use when it is closed', () => {
+  it('is deleted when its maker forgets its name, and is unusable once closed', () => {
     const file = make();
     expect(existsSync(pathOf(file.name))).toBe(true);
     file.forget();
@@ -98,7 +98,7 @@ onLinux('a shared file', () => {
     expect(() => file.take(0, 10)).toThrow('no frame of 10 bytes in slot 0');
   });
 
-  it('is read within its bounds alone, and says so where the peer has cut it short', () => {
+  it('is read within its bounds only, and reports that the peer has cut it short', () => {
     const file = make();
     for (const [slot, length] of [
       [SLOTS, 1],
@@ -111,7 +111,7 @@ onLinux('a shared file', () => {
     expect(() => file.take(0, 200)).toThrow('the shared file was cut short');
   });
 
-  it('is opened by its name alone, where only this user can have made it', () => {
+  it('is opened only by a plain name, and only if no other user can have made it', () => {
     const { name } = make();
     const other = name.replace(/.{4}$/, 'beef');
     cleanups.push(() => rmSync(pathOf(other), { force: true }));
@@ -131,7 +131,7 @@ onLinux('a shared file', () => {
   });
 });
 
-/** Has a call of the file system fail, for those too who have imported it by name. */
+/** Makes a call of the file system fail, also for modules that have imported it by name. */
 function failing(
   call: 'readdirSync' | 'ftruncateSync' | 'fstatSync' | 'readSync',
   before: (argument: unknown) => void = () => {},
@@ -148,15 +148,15 @@ function failing(
 }
 
 onLinux('where the system refuses a call, a shared file', () => {
-  /** How much this process has open. */
+  /** How many files this process has open. */
   const open = () => readdirSync('/proc/self/fd').length;
 
-  it('is made although the folder cannot be looked through', () => {
+  it('is made although the folder cannot be listed', () => {
     failing('readdirSync');
     expect(existsSync(pathOf(make().name))).toBe(true);
   });
 
-  it('that gets no length is none, and leaves neither a name nor a descriptor', () => {
+  it('that gets no length is not made, and leaves neither a name nor a descriptor', () => {
     const before = open();
     let path = '';
     failing('ftruncateSync', (fd) => {
@@ -167,7 +167,7 @@ onLinux('where the system refuses a call, a shared file', () => {
     expect([existsSync(path), open()]).toEqual([false, before]);
   });
 
-  it('that cannot be looked at is not opened, and leaves no descriptor', () => {
+  it('that cannot be examined is not opened, and leaves no descriptor', () => {
     const { name } = make();
     const before = open();
     failing('fstatSync');
@@ -237,7 +237,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 onLinux('two ends of a connection', () => {
-  it('hand long frames over in the file, short ones beside it, once and in order, both ways', async () => {
+  it('carry long frames in the file and short ones beside it, once and in order, both ways', async () => {
     const { client, host } = await connected();
     const place = vi.spyOn(SharedFile.prototype, 'place');
     cleanups.push(() => place.mockRestore());
@@ -260,7 +260,7 @@ onLinux('two ends of a connection', () => {
 
   it.each([
     ['a place without a file', PACKET.placed, placeBody(0, 100), 'no file is shared'],
-    ['a place that is none', PACKET.placed, new Uint8Array(7), 'a place is not 8 bytes long'],
+    ['a malformed place', PACKET.placed, new Uint8Array(7), 'a place is not 8 bytes long'],
     ['an offer that is no object', PACKET.offer, new Uint8Array(1), 'a packet carries no object'],
   ])('break where the peer sends %s', async (_, kind, body, why) => {
     const { client, host } = await connected();
@@ -269,7 +269,7 @@ onLinux('two ends of a connection', () => {
     expect(host.log).toEqual([`broken: ${why}`]);
   });
 
-  it('leave nothing of a file that is offered on a connection that is gone', async () => {
+  it('delete a file that is offered on a connection that is gone', async () => {
     const { client } = await connected();
     client.connection.release();
     const file = make();
@@ -278,13 +278,13 @@ onLinux('two ends of a connection', () => {
     expect(file.place(bytes(10, 0), 1)).toBeUndefined();
   });
 
-  it('share one file at most, and nothing that the client names but its own', async () => {
+  it('share one file at most, and open no other file that the client names', async () => {
     const { client, host } = await connected();
     const offer = (name: unknown) => client.connection.send(PACKET.offer, objectBody({ name }));
     offer('../../etc/passwd');
     offer(7);
     await until(() => client.log.length === 2);
-    // An answer that nobody waits for is the peer's mistake.
+    // The client made no offer, so these answers are a fault of its peer.
     expect(client.log).toEqual([`packet ${PACKET.answer}`, `packet ${PACKET.answer}`]);
     client.connection.use(SharedFrames.offering(make()));
     offer(make().name);

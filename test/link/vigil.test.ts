@@ -37,13 +37,13 @@ function used() {
   return one;
 }
 
-it('sleeps until many answers came soon, and stays awake for those behind', () => {
+it('sleeps until many replies came soon, and stays awake for the next ones', () => {
   const one = used();
   expect(one.ask(0.1)).toBeGreaterThanOrEqual(10);
   expect(one.run(5)).toBeLessThanOrEqual(1);
 });
 
-it('gives up on an answer that takes longer, and bears a few of them', () => {
+it('gives up on a late reply, and sleeps after several of them', () => {
   const one = used();
   for (let time = 0; time < 100; time += 1) one.ask(0.1);
   for (let time = 0; time < 5; time += 1) {
@@ -55,20 +55,20 @@ it('gives up on an answer that takes longer, and bears a few of them', () => {
   expect(one.ask(0.1)).toBeGreaterThan(0);
 });
 
-it('sleeps where every other answer takes longer', () => {
+it('sleeps if every other reply is late', () => {
   const one = used();
   for (let time = 0; time < 10; time += 1) one.ask(time % 2 ? 0.1 : 5);
   for (let time = 0; time < 100; time += 1) expect(one.ask(time % 2 ? 0.1 : 5)).toBe(0);
 });
 
-it('is one vigil where much is asked before an answer comes', () => {
+it('is one vigil if several requests leave before a reply comes', () => {
   const one = used();
   for (let time = 0; time < 5; time += 1) one.made.asked();
   const awake = one.run(0.1);
   expect([awake >= 10, awake <= 12]).toEqual([true, true]);
 });
 
-it('learns nothing from what comes unasked', () => {
+it('learns nothing from replies without a request', () => {
   const one = vigil();
   for (let time = 0; time < 40; time += 1) one.made.answered();
   expect(one.ask(0.1)).toBe(0);
@@ -78,7 +78,7 @@ it('learns nothing from what comes unasked', () => {
   expect(other.ask(0.1)).toBeGreaterThan(0);
 });
 
-it('always sleeps where there is one core, which the peer needs', () => {
+it('always sleeps on a machine with one core, which the peer needs', () => {
   const one = vigil(1);
   for (let time = 0; time < 50; time += 1) expect(one.ask(0.1)).toBe(0);
 });

@@ -19,7 +19,7 @@ const options: PlanOptions = {
 };
 
 describe('the plan of a text recognition model', () => {
-  test('over hosts with room for it moves its input and its output, and says that it does not pay', async () => {
+  test('moves only its input and output if hosts have room for it, and says that splitting does not pay', async () => {
     const { report } = await planModel(recognition, options);
     expect(report.isExact).toBe(true);
     const input = 3 * 48 * 320 * 4;
@@ -30,7 +30,7 @@ describe('the plan of a text recognition model', () => {
     expect(report.hosts[0]?.weights).toBe(report.oneHost.weights);
   }, 120_000);
 
-  test('over hosts that are too small for it splits its weights within their room', async () => {
+  test('splits its weights within the room of hosts that are too small for it', async () => {
     const { report } = await planModel(recognition, { ...options, memory: 7 * MIB });
     expect(report.oneHost.weights).toBeGreaterThan(7 * MIB);
     for (const { weights } of report.hosts) expect(weights).toBeLessThanOrEqual(7 * MIB);
@@ -42,7 +42,7 @@ describe('the plan of a text recognition model', () => {
     for (const { name } of report.nodes) expect(picture).toContain(name);
   }, 120_000);
 
-  test('explains each signature of one node, and names nodes where there is none of that name', async () => {
+  test('explains each signature of one node, and lists node names for an unknown one', async () => {
     const walk = await walkModel(recognition, options);
     const text = explainNode(walk, 'p2o.MatMul.12');
     expect(text).toMatch(/^p2o\.MatMul\.12 \(MatMul\)\n/);
@@ -52,7 +52,7 @@ describe('the plan of a text recognition model', () => {
   }, 120_000);
 });
 
-test('a free dimension that nobody gave is named with the option that gives it', async () => {
+test('an unknown free dimension is named with the option that sets it', async () => {
   await expect(planModel(recognition, { ...options, shapes: new Map() })).rejects.toThrow(
     /^axis 0 of input "x" is free: give its size with --dim \S+=SIZE$/,
   );
@@ -65,7 +65,7 @@ test.each([
   await expect(planModel(file, options)).rejects.toThrow(message);
 });
 
-test('no host, and too many, are refused', async () => {
+test('zero hosts and too many hosts are refused', async () => {
   await expect(planModel(recognition, { ...options, hosts: 0 })).rejects.toThrow(
     /1 to 64 hosts, and 0 were asked for/,
   );

@@ -117,13 +117,13 @@ describe('a transformer whose weights must be split evenly', () => {
     for (const held of plan.memory.values()) expect(held).toBe(weightBytes(transformer(layers)) / hosts);
   });
 
-  test('moves less than the split by hand where hosts have a little more room', () => {
+  test('moves less than the split by hand if hosts have a little more room', () => {
     const plan = searchPlan(over(transformer(1), 2, 1.1));
     expect(plan.cost).toBe(6144);
     expect(plan.cost).toBeLessThan(megatron(1, 2));
   });
 
-  test('never moves less by the walk than by the search', () => {
+  test('moves no fewer bytes by the walk than by the search', () => {
     for (const [layers, hosts, room] of [
       [1, 2, 1.3],
       [2, 4, 1.6],
@@ -135,7 +135,7 @@ describe('a transformer whose weights must be split evenly', () => {
   });
 });
 
-test('a model that fits nowhere is refused with what it needs', () => {
+test('a model that fits nowhere is refused, with the memory that it needs', () => {
   expect(() => searchPlan(over(transformer(1), 2, 0.5))).toThrow(
     /the weights of the model \(0\.2 MiB\) do not fit on these hosts \(0\.1 MiB in all\).*give more hosts, or more memory/,
   );
@@ -258,7 +258,7 @@ const problems = fc
     };
   });
 
-test('the search finds what trying everything finds, on random graphs', () => {
+test('the search finds the best of all plans on random graphs', () => {
   fc.assert(
     fc.property(problems, (problem) => {
       const least = exhaustive(problem);
@@ -273,7 +273,7 @@ test('the search finds what trying everything finds, on random graphs', () => {
   );
 }, 120_000);
 
-test('the walk is a plan: it costs what its moves cost, and never less than the search', () => {
+test('the plan of the walk costs the sum of its moves, and never less than that of the search', () => {
   fc.assert(
     fc.property(problems, (problem) => {
       let walk: ReturnType<typeof walkPlan>;

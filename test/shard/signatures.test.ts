@@ -363,7 +363,7 @@ test.each(Object.keys(CASES).filter((operator) => !UNTRIED.includes(operator)))(
   },
 );
 
-test('each row of the table is tried, or is elementwise', () => {
+test('each row of the table is tested, or is elementwise', () => {
   expect(Object.keys(TABLE).filter((operator) => !CASES[operator] && !UNTRIED.includes(operator))).toEqual(
     [],
   );

@@ -26,7 +26,7 @@ describe('the bytes of a transfer among the same hosts', () => {
     expect(bytes(row(hosts, 'P'), row(hosts, 'B'))).toBe(reduce);
   });
 
-  test('are none where each host has what it wants, or adds zeros', () => {
+  test('are none if each host has its part already, or adds zeros', () => {
     const hosts = first(3);
     for (const placement of [0, 1, 'B', 'P'] as const) {
       expect(bytes(row(hosts, placement), row(hosts, placement))).toBe(0);
@@ -35,12 +35,12 @@ describe('the bytes of a transfer among the same hosts', () => {
     expect(bytes(row(hosts, 1), row(hosts, 'P'))).toBe(0);
   });
 
-  test('come from the parts that there are where they are uneven', () => {
+  test('follow the real sizes of uneven parts', () => {
     const hosts = first(3);
     expect(transfer(row(hosts, 0), row(hosts, 1), [7, 5], 1).bytes).toBe(23);
   });
 
-  test('are those of each group on a mesh of two axes', () => {
+  test('are the sum over the groups of a mesh of two axes', () => {
     const mesh = meshOf(first(4), [2, 2]);
     const on = (...placements: Placement[]): Descriptor => ({ mesh, placements });
     expect(bytes(on(0, 'P'), on(0, 'B'))).toBe(192);
@@ -66,7 +66,7 @@ describe('the bytes of a transfer to other hosts', () => {
     expect(bytes(row(first(p), have), row(behind(p, q), want))).toBe(expected);
   });
 
-  test('go over p + q - gcd links where the split stays the same', () => {
+  test('go over p + q - gcd links if the split stays the same', () => {
     const { hops } = transfer(row(first(2), 0), row(behind(2, 3), 0), [8, 12], 1);
     const links = new Map(hops[0]?.pieces.map(({ from, to, bytes }) => [`${from}-${to}`, bytes]));
     expect(links.size).toBe(4);
@@ -74,7 +74,7 @@ describe('the bytes of a transfer to other hosts', () => {
   });
 });
 
-test('through the client each piece is fetched once, and terms are added there', () => {
+test('the client fetches each piece once, and adds terms itself', () => {
   for (const p of [2, 4]) {
     const at = (have: Placement, want: Placement) =>
       throughClient(row(first(p), have), row(first(p), want), [8, 12], 1);
@@ -145,7 +145,7 @@ const moves = fc.tuple(meshes, meshes, shapes).chain(([have, want, shape]) =>
   }),
 );
 
-test('the pieces of a transfer make the wanted layout of any tensor', () => {
+test('the pieces of a transfer make the wanted layout of every tensor', () => {
   const property = fc.property(moves, ({ shape, from, to }) => {
     const size = elementsOf({ start: shape.map(() => 0), end: shape });
     const values = first(size).map((index) => 10 + index * 7);

@@ -43,7 +43,7 @@ describe('a batch', () => {
     expect(r.done).toBe(true);
   });
 
-  it('is followed by the next', () => {
+  it('can follow another over the same assembler', () => {
     const assembler = new BatchAssembler();
     const w = new Writer({ frameBytes: FRAME_BYTES });
     for (const length of [500, 3, 500]) {

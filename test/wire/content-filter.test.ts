@@ -43,12 +43,12 @@ describe('a content filter', () => {
     expect(names.filter((name) => !filter.mayHold(name))).toEqual([]);
   });
 
-  it('that is full takes a strange name for one that is held once in 2^20 times', () => {
+  it('that is full accepts another name once in 2^20 times', () => {
     const filter = throughTheWire(take(FILTER_NAMES, 7));
     const strange = randomNames(99);
     let mistakes = 0;
     for (let query = 0; query < 2 ** 21; query += 1) mistakes += Number(filter.mayHold(strange()));
-    // 2 are to be expected, and more than 9 would come in one of 20,000 seeds.
+    // The expected number is 2. One seed in 20,000 gives more than 9.
     expect(mistakes).toBeLessThan(10);
   }, 60_000);
 
@@ -61,17 +61,17 @@ describe('a content filter', () => {
     expect(filter.mayHold(longer)).toBe(true);
   });
 
-  it('of nothing holds nothing', () => {
+  it('without names accepts no name', () => {
     expect(ContentFilter.of([]).encode()).toHaveLength(0);
     expect(throughTheWire([]).mayHold(nameOf(0))).toBe(false);
   });
 
-  it('says a name once that it was given twice', () => {
+  it('holds a name once that was given twice', () => {
     const [name = nameOf(1)] = take(1, 3);
     expect(ContentFilter.of([name, name]).encode()).toEqual(ContentFilter.of([name]).encode());
   });
 
-  it('keeps the first names of too many', () => {
+  it('keeps the first names if there are too many', () => {
     const names = take(FILTER_NAMES + 100, 7);
     const filter = throughTheWire(names);
     expect(names.map((name) => filter.mayHold(name))).toEqual(names.map((_name, at) => at < FILTER_NAMES));
@@ -83,8 +83,8 @@ describe('a content filter', () => {
     expect(length).toBeLessThan(33 * 1024);
   });
 
-  it('is never larger than it may be', () => {
-    // As many differences of four bytes as there can be, and none of less than three.
+  it('is never larger than its limit', () => {
+    // The names have the most differences of four bytes, and no difference of less than three.
     const long = 2 ** 13 - 65;
     let value = -1;
     const names = Array.from({ length: FILTER_NAMES }, (_, at) => {
@@ -115,7 +115,7 @@ describe('a hostile content filter is refused', () => {
     expect(() => ContentFilter.decode(new Uint8Array(bytes))).toThrow(ProtocolError);
   });
 
-  it('or else is exactly what its host would have sent', () => {
+  it('unless it is exactly a filter that a host would send', () => {
     const next = randomNames(5);
     let accepted = 0;
     for (let round = 0; round < 10_000; round += 1) {

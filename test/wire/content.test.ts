@@ -19,13 +19,13 @@ describe('the name of a content', () => {
     expect(contentNameToHex(hashContent(bytes(content)))).toBe(hex);
   });
 
-  it('is of the bytes that a view shows, shared memory included', () => {
+  it('covers exactly the bytes of a view, also in shared memory', () => {
     const shared = new Uint8Array(new SharedArrayBuffer(8), 2, 3);
     shared.set(bytes('abc'));
     expect(hashContent(shared)).toEqual(hashContent(bytes('abc')));
   });
 
-  it('is plain bytes of its own', () => {
+  it('is an array of its own, and no Buffer', () => {
     const name = hashContent(bytes('abc'));
     expect([name.constructor, name.buffer.byteLength]).toEqual([Uint8Array, 32]);
   });
@@ -39,7 +39,7 @@ describe('the name of a content', () => {
     }
   });
 
-  it('differs from another in any one byte', () => {
+  it('differs from a name with one other byte', () => {
     const name = hashContent(bytes('abc'));
     for (let at = 0; at < 32; at += 1) {
       const other = toContentName(name.slice());
@@ -48,7 +48,7 @@ describe('the name of a content', () => {
     }
   });
 
-  it.each([0, 31, 33, 64])('has not %d bytes', (length) => {
+  it.each([0, 31, 33, 64])('cannot have %d bytes', (length) => {
     expect(() => toContentName(new Uint8Array(length))).toThrow(ProtocolError);
   });
 

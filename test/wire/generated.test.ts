@@ -55,7 +55,7 @@ function cross<Wire, Read>(
   return read;
 }
 
-it('a descriptor arrives with its defaults, whether or not it gave them', () => {
+it('a descriptor arrives with its defaults, given or not', () => {
   const { createBuffer } = OPERATIONS.GPUDevice;
   const sparse = createBuffer.convert?.([{ size: 16, usage: 8 }]);
   const full = createBuffer.convert?.([{ size: 16, usage: 8, mappedAtCreation: false, label: '' }]);
@@ -84,7 +84,7 @@ it('an absent optional member stays absent', () => {
   ]);
 });
 
-it('handles, unions and records arrive as what they were', () => {
+it('handles, unions and records arrive unchanged', () => {
   const { createComputePipeline } = OPERATIONS.GPUDevice;
   const module = new Handle(3, owner);
   const constants = { a: 1.5, '7': -0 };
@@ -99,7 +99,7 @@ it('handles, unions and records arrive as what they were', () => {
   ]);
 });
 
-it('an argument left out at the end arrives as undefined', () => {
+it('an omitted last argument arrives as undefined', () => {
   const { clearBuffer } = OPERATIONS.GPUCommandEncoder;
   const buffer = new Handle(1, owner);
   expect(cross(clearBuffer, [buffer, 0, undefined])).toEqual([{ id: 1, kinds: ['GPUBuffer'] }, 0, undefined]);

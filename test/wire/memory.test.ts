@@ -5,12 +5,12 @@ import { frameMemory, hasFrameMemory, spareFrame } from '#farlight/proto/wire/me
 const LONG = LIMITS.frameBytes - 100;
 
 describe('the memory of frames', () => {
-  /** None waits from the test before. */
+  /** Takes all memory that an earlier test left. */
   beforeEach(() => {
     for (let count = 0; count < 16; count += 1) frameMemory(LONG);
   });
 
-  it('serves again once a long frame is spared, for a frame of any such length', () => {
+  it('is reused for any long frame once a long frame is spared', () => {
     const first = frameMemory(LONG);
     spareFrame(first.subarray(1));
     const next = frameMemory(LIMITS.frameBytes);
@@ -19,7 +19,7 @@ describe('the memory of frames', () => {
     expect(frameMemory(LONG).buffer).not.toBe(first.buffer);
   });
 
-  it('is for frames of their own: short ones, and bytes from elsewhere are not passed on', () => {
+  it('is reused from long frames only, and from no short frame or other array', () => {
     const others = [frameMemory(1000), new Uint8Array(LIMITS.frameBytes), new Uint8Array(0)];
     for (const other of others) {
       expect(hasFrameMemory(other)).toBe(false);
@@ -34,7 +34,7 @@ describe('the memory of frames', () => {
     expect(hasFrameMemory(frameMemory(LIMITS.frameBytes + 1))).toBe(true);
   });
 
-  it('waits for a window of frames and no more', () => {
+  it('is kept for a window of frames, and no more', () => {
     const frames = Array.from({ length: 40 }, () => frameMemory(LONG));
     for (const frame of frames) spareFrame(frame);
     const again = Array.from({ length: 40 }, () => frameMemory(LONG).buffer);

@@ -30,7 +30,7 @@ describe('a payload that is worth a name', () => {
     return { line, contents, stats, answer };
   }
 
-  it('comes with its name where the host does not have it, and as its name alone where it does', () => {
+  it('comes with its name if the host does not have it, and as its name alone if it does', () => {
     const { line, stats } = lineTo(big(1));
     const buffer = line.create();
     line.use(buffer, { numbers: [0], bytes: [big(1)] });
@@ -49,7 +49,7 @@ describe('a payload that is worth a name', () => {
     expect(stats).toMatchObject({ contentsNamed: 2, bytesNotSent: 6000 });
   });
 
-  it('of a command that repeats may be named each time, whatever was sent the time before', () => {
+  it('of a repeated command may be a name each time, whatever was sent the time before', () => {
     const { line, answer } = lineTo(big(1));
     const step = (fill: number) => {
       const buffer = line.create();
@@ -70,7 +70,7 @@ describe('a payload that is worth a name', () => {
     ]);
   });
 
-  it('can be supplied until the host has answered what came after it, as it was when it was named', () => {
+  it('can be supplied with its bytes at the call, until the host has answered a later command', () => {
     const { line, contents, stats, answer } = lineTo(big(1), big(2));
     const bytes = big(1);
     line.use(line.create(), { numbers: [0], bytes: [bytes] });
@@ -84,7 +84,7 @@ describe('a payload that is worth a name', () => {
     expect(() => contents.supply(nameOf(big(2)))).toThrow(ProtocolError);
   });
 
-  it('is sent once more where there is no room to keep what the host may ask for', () => {
+  it('is sent as bytes if the client has no room to keep it for the host', () => {
     const held = [1, 2, 3].map((fill) => big(fill));
     const { line, answer } = lineTo(...held);
     const use = (bytes: Uint8Array) => {
@@ -99,7 +99,7 @@ describe('a payload that is worth a name', () => {
     expect(use(three)).toMatch(/named/);
   });
 
-  it('is no longer named once the host has twice not kept it', () => {
+  it('is no longer named after the host has missed a content that it had received', () => {
     const { line, contents } = lineTo();
     const use = (fill: number) => {
       line.use(line.create(), { bytes: [big(fill)] });
@@ -113,7 +113,7 @@ describe('a payload that is worth a name', () => {
     expect(line.stored.length).toBe(1);
   });
 
-  it('is what was there when it was named, also where another thread writes to it', () => {
+  it('has the bytes at the call, even if another thread writes to them later', () => {
     const { line } = lineTo();
     const shared = new Uint8Array(new SharedArrayBuffer(3000)).fill(5);
     line.use(line.create(), { bytes: [shared] });

@@ -25,17 +25,17 @@ function decode(...pieces: Uint8Array[]): number[][] {
 }
 
 describe('packets', () => {
-  it('begin with their kind, behind their length', () => {
+  it('begin with their length, and then have their kind', () => {
     expect([...encodePacket(PACKET.ping)]).toEqual([1, 0, 0, 0, PACKET.ping]);
     expect(decode(encodePacket(PACKET.bye, Uint8Array.of(7, 8)))).toEqual([[PACKET.bye, 7, 8]]);
   });
 
-  it('of frames may be written in two pieces', () => {
+  it('with frames may be written in two pieces', () => {
     const frame = Uint8Array.of(1, 2, 3);
     expect(decode(dataHeader(frame.length), frame)).toEqual([[PACKET.data, 1, 2, 3]]);
   });
 
-  it('have each a kind of their own', () => {
+  it('have different numbers for each kind', () => {
     const kinds = Object.values(PACKET);
     expect(new Set(kinds).size).toBe(kinds.length);
   });
@@ -51,7 +51,7 @@ describe('packets', () => {
 });
 
 describe('the preface', () => {
-  it('differs in its first byte from that of HTTP/2, of HTTP/1 requests and of TLS', () => {
+  it('differs in its first byte from HTTP/2, from HTTP/1 requests and from TLS', () => {
     expect(PREFACE[0]).toBe('F'.charCodeAt(0));
     for (const other of ['PRI', 'GET', 'POST', 'OPTIONS', 'HEAD', '\x16']) {
       expect(PREFACE[0]).not.toBe(other.charCodeAt(0));
@@ -60,7 +60,7 @@ describe('the preface', () => {
 });
 
 describe('counts', () => {
-  it('come back as they were, wherever in a buffer they lie', () => {
+  it('come back unchanged from any place in a buffer', () => {
     fc.assert(
       fc.property(fc.maxSafeNat(), fc.nat(9), (count, offset) => {
         const [packet] = decode(encodeCount(PACKET.ack, count));
@@ -71,7 +71,7 @@ describe('counts', () => {
     );
   });
 
-  it('of another length, or that no number can hold, are refused', () => {
+  it('of another length, or too large for a number, are refused', () => {
     for (const length of [0, 7, 9]) expect(() => decodeCount(new Uint8Array(length))).toThrow(ProtocolError);
     expect(() => decodeCount(new Uint8Array(8).fill(255))).toThrow(ProtocolError);
     expect(() => decodeCount(Uint8Array.of(0, 0, 0, 0, 0, 0, 32, 0))).toThrow(ProtocolError);
@@ -85,13 +85,13 @@ describe('objects', () => {
     expect(decodeObject(Uint8Array.from(packet as number[]).subarray(1))).toEqual(value);
   });
 
-  it('that are none are refused', () => {
+  it('that are malformed are refused', () => {
     for (const text of ['', 'null', '7', '"a"', 'true', '{', '{"a":']) {
       expect(() => decodeObject(new TextEncoder().encode(text))).toThrow(ProtocolError);
     }
   });
 
-  it('of any bytes either decode or are refused', () => {
+  it('made of random bytes decode or are refused', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
         try {

@@ -19,7 +19,7 @@ function roundTrip<T>(write: (w: Writer) => void, read: (r: Reader) => T): T {
 }
 
 describe('a frame for which there is no memory', () => {
-  it('leaves those before it as they were', () => {
+  it('leaves the frames before it unchanged', () => {
     const frameBytes = 128 << 10;
     const w = new Writer({ frameBytes, initialCapacity: frameBytes });
     const full = new Uint8Array(frameBytes - 1).fill(1);
@@ -111,7 +111,7 @@ describe('strings and bytes', () => {
     expect([...new Reader(content(w)).bytes()]).toEqual([1, 2, 3]);
   });
 
-  it('bytes from shared memory arrive as ordinary ones', () => {
+  it('bytes from shared memory arrive in ordinary memory', () => {
     const w = new Writer();
     w.bytes(new Uint8Array(new SharedArrayBuffer(4)).fill(5));
     const bytes = new Reader(content(w)).bytes();
@@ -130,7 +130,7 @@ describe('strings and bytes', () => {
     expect(() => new Reader(content(w)).bytes()).toThrow(ProtocolError);
   });
 
-  it('more bytes than may be sent at once are refused where they are written, before anything is copied', () => {
+  it('more bytes than one command may have are refused before any is copied', () => {
     // As long as the real thing, without its memory.
     const bytes = Object.defineProperty(new Uint8Array(0), 'byteLength', { value: LIMITS.transferBytes + 1 });
     expect(() => new Writer().bytes(bytes)).toThrow(/in parts/);
@@ -181,7 +181,7 @@ describe('hostile input', () => {
     expect(() => new Reader(new Uint8Array([3])).index(3)).toThrow(ProtocolError);
   });
 
-  it('a handle is refused where no objects are', () => {
+  it('a handle is refused by a reader without objects', () => {
     expect(() => new Reader(new Uint8Array([1, 1])).handle('GPUBuffer')).toThrow(ProtocolError);
   });
 
@@ -202,14 +202,14 @@ describe('hostile input', () => {
 describe('a command', () => {
   const mine = {};
 
-  it("names another session's object as one that nothing is", () => {
+  it('writes the object of another session as a foreign one', () => {
     const w = new CommandWriter(mine);
     w.handle(new Handle(5, mine));
     w.handle(new Handle(5, {}));
     expect(w.operands).toEqual([5, FOREIGN_ID]);
   });
 
-  it('has its operands, bytes and long strings beside its shape', () => {
+  it('has its operands, bytes and long strings outside its shape', () => {
     const w = new CommandWriter(mine);
     const long = 'long '.repeat(1000);
     w.u8(1);
@@ -234,7 +234,7 @@ describe('a command', () => {
     ]);
   });
 
-  it('is told from another by its shape alone', () => {
+  it('equals another one with the same shape and other operands', () => {
     const w = new CommandWriter(mine);
     w.u32(300);
     w.handle(new Handle(5, mine));
@@ -250,25 +250,22 @@ describe('a command', () => {
     expect(w.equals(shape)).toBe(false);
   });
 
-  it('has a long string as a payload, which nobody but a command may have', () => {
+  it('alone may have a long string as a payload', () => {
     expect(() => new Reader(new Uint8Array([0])).string()).toThrow(ProtocolError);
   });
 });
 
 describe('the frames of a batch', () => {
-  it.each([1, 9, 500, 510, 511, 512, 5000])(
-    'of %d bytes stay as they were taken, whatever is written next',
-    (length) => {
-      const w = new Writer({ initialCapacity: 64 });
-      w.append(new Uint8Array(length).fill(7));
-      const [frame] = w.take();
-      w.append(new Uint8Array(length).fill(9));
-      w.take();
-      expect(frame).toEqual(new Uint8Array(length + 1).fill(7).fill(0, 0, 1));
-    },
-  );
+  it.each([1, 9, 500, 510, 511, 512, 5000])('of %d bytes stay unchanged during later writes', (length) => {
+    const w = new Writer({ initialCapacity: 64 });
+    w.append(new Uint8Array(length).fill(7));
+    const [frame] = w.take();
+    w.append(new Uint8Array(length).fill(9));
+    w.take();
+    expect(frame).toEqual(new Uint8Array(length + 1).fill(7).fill(0, 0, 1));
+  });
 
-  it('have no bytes of the batch before', () => {
+  it('have no bytes of the earlier batch', () => {
     const w = new Writer();
     w.append(new Uint8Array(400).fill(7));
     w.take();
@@ -277,7 +274,7 @@ describe('the frames of a batch', () => {
     expect(new Reader(content(w)).f64()).toBe(1);
   });
 
-  it('are no more memory than they need where they are short', () => {
+  it('take no more memory than needed if they are short', () => {
     const w = new Writer();
     w.u8(1);
     expect(w.take()[0]?.buffer.byteLength).toBe(2);

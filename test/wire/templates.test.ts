@@ -9,8 +9,8 @@ import { seeded } from '../support/seeded.js';
 /** A batch of nothing but one run, however many commands it names: the frame's kind, and the run. */
 const ONE_RUN = 1 + 2;
 
-describe('what repeats', () => {
-  it('is sent as one number, with the objects that were made anew each time', () => {
+describe('a repetition', () => {
+  it('is sent as one number, even with new objects each time', () => {
     const line = new Line();
     const pipeline = line.create();
     const step = () => {
@@ -31,7 +31,7 @@ describe('what repeats', () => {
     expect(line.encoder.named).toBe(8);
   });
 
-  it('is found again by each of several stretches that take turns', () => {
+  it('is recognised in each of several sequences that take turns', () => {
     const line = new Line();
     const stretch = (kind: number) => {
       for (let at = 0; at < 10; at += 1) line.use(line.root, { numbers: [kind, at] });
@@ -42,7 +42,7 @@ describe('what repeats', () => {
     for (const kind of [3, 1, 2, 2, 1]) expect(stretch(kind)).toBeLessThanOrEqual(ONE_RUN + 4);
   });
 
-  it('keeps the payload that repeats, and sends the one that does not', () => {
+  it('sends only the payloads that change', () => {
     const line = new Line();
     const buffer = line.create();
     const uniform = new Uint8Array(256).fill(1);
@@ -59,7 +59,7 @@ describe('what repeats', () => {
     expect(line.arrived.at(-4)?.payloads[0]).toBe(text(uniform));
   });
 
-  it('stays known around a small payload that is another each time', () => {
+  it('is recognised around a small payload that changes each time', () => {
     const line = new Line();
     const buffer = line.create();
     const step = (frame: number) => {
@@ -73,7 +73,7 @@ describe('what repeats', () => {
     expect(step(99)).toBeLessThanOrEqual(64 + 10);
   });
 
-  it('is sent as one number where buffers of a pool take turns', () => {
+  it('is sent as one number if the buffers of a pool take turns', () => {
     const line = new Line();
     const pool = Array.from({ length: 6 }, () => line.create());
     const step = () => {
@@ -94,7 +94,7 @@ describe('what repeats', () => {
     expect([...used].sort()).toEqual([1, 2]);
   });
 
-  it('is sent in full where reuse is off', () => {
+  it('is sent in full if reuse is off', () => {
     const line = new Line('off');
     const step = () => {
       for (let at = 0; at < 10; at += 1) line.use(line.root, { numbers: [at] });
@@ -107,7 +107,7 @@ describe('what repeats', () => {
 });
 
 describe('the bytes of a program', () => {
-  it('may change after the call: what repeats is what was there then', () => {
+  it('may change after the call: templates keep the bytes at the call', () => {
     const line = new Line();
     const bytes = new Uint8Array(8).fill(1);
     const step = (value: number) => {
@@ -123,7 +123,7 @@ describe('the bytes of a program', () => {
 });
 
 describe('released objects', () => {
-  it('are named in runs, whatever the order', () => {
+  it('are sent as runs, in any order', () => {
     const line = new Line();
     for (let count = 0; count < 300; count += 1) line.create();
     line.send();
@@ -133,12 +133,12 @@ describe('released objects', () => {
   });
 });
 
-describe('objects for which others are expected', () => {
+describe('the objects that replace others in templates', () => {
   afterEach(() => {
     vi.restoreAllMocks();
   });
 
-  it('stay bounded on both sides where each frame uses new objects and has let go of those before', () => {
+  it('are bounded on both sides if each step uses new objects and releases the earlier ones', () => {
     const most = new Map<ReadonlyMap<number, number>, number>();
     const { observe } = Expectations.prototype;
     vi.spyOn(Expectations.prototype, 'observe').mockImplementation(function (this: Expectations, ...args) {
@@ -152,7 +152,7 @@ describe('objects for which others are expected', () => {
     for (let frame = 0; frame < 20; frame += 1) {
       line.encoder.release(before.map(({ id }) => id));
       before = Array.from({ length: things }, () => line.create());
-      // So that none has the age of the one that it takes the place of.
+      // These make the ages of the objects differ from step to step.
       const others = Array.from({ length: 100 + 7 * frame }, () => line.create());
       for (const [at, thing] of before.entries()) line.use(thing, { numbers: [at] });
       line.wait();
@@ -170,7 +170,7 @@ describe('objects for which others are expected', () => {
 });
 
 describe('a command that cannot be written', () => {
-  it('is not sent, and those around it are', () => {
+  it('is not sent, and the commands around it are', () => {
     const line = new Line();
     const good = () => line.use(line.root, { numbers: [1] });
     const fail = operation(9, {
@@ -190,7 +190,7 @@ describe('a command that cannot be written', () => {
   });
 });
 
-describe('where memory runs out', () => {
+describe('without memory', () => {
   afterEach(() => {
     vi.restoreAllMocks();
   });
@@ -198,42 +198,39 @@ describe('where memory runs out', () => {
   it.each([
     ['a release', (line: Line, object: Handle) => line.encoder.release([object.id])],
     ['a command', (line: Line, object: Handle) => line.use(object, { numbers: [5] })],
-  ])(
-    '%s is not added, and can be added later, with what comes before and after it as it was',
-    (what, add) => {
-      const line = new Line();
-      const [gone, other] = [line.create(), line.create()];
-      const step = () => {
-        line.use(gone, { numbers: [1] });
-        line.use(other, { numbers: [2] });
-        // What comes behind it takes more memory than the batch has.
-        line.use(other, { bytes: [new Uint8Array(40 << 10)] });
-        line.wait();
-        expect(line.encoder.length).toBeGreaterThan(40 << 10);
-      };
-      for (let round = 0; round < 3; round += 1) {
-        step();
-        line.send();
-      }
+  ])('%s is not added and can be added later, and the commands around it are unchanged', (what, add) => {
+    const line = new Line();
+    const [gone, other] = [line.create(), line.create()];
+    const step = () => {
+      line.use(gone, { numbers: [1] });
+      line.use(other, { numbers: [2] });
+      // The next item needs more memory than the batch has.
+      line.use(other, { bytes: [new Uint8Array(40 << 10)] });
+      line.wait();
+      expect(line.encoder.length).toBeGreaterThan(40 << 10);
+    };
+    for (let round = 0; round < 3; round += 1) {
       step();
-      vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation(() => {
-        throw new RangeError('Array buffer allocation failed');
-      });
-      expect(() => add(line, gone)).toThrow(RangeError);
-      vi.restoreAllMocks();
-      add(line, gone);
-      for (let round = 0; round < 3; round += 1) {
-        line.use(other, { numbers: [2] });
-        line.wait();
-      }
       line.send();
-      const before = Array.from({ length: 4 }, () => [1, 2, 2, 0]).flat();
-      const added = what === 'a command' ? [1] : [];
-      const arrived = line.arrived.slice(2).map(({ operands }) => operands[0]);
-      expect(arrived).toEqual([...before, ...added, 2, 0, 2, 0, 2, 0]);
-      expect(line.released).toEqual(what === 'a release' ? [1] : []);
-    },
-  );
+    }
+    step();
+    vi.spyOn(Buffer, 'allocUnsafeSlow').mockImplementation(() => {
+      throw new RangeError('Array buffer allocation failed');
+    });
+    expect(() => add(line, gone)).toThrow(RangeError);
+    vi.restoreAllMocks();
+    add(line, gone);
+    for (let round = 0; round < 3; round += 1) {
+      line.use(other, { numbers: [2] });
+      line.wait();
+    }
+    line.send();
+    const before = Array.from({ length: 4 }, () => [1, 2, 2, 0]).flat();
+    const added = what === 'a command' ? [1] : [];
+    const arrived = line.arrived.slice(2).map(({ operands }) => operands[0]);
+    expect(arrived).toEqual([...before, ...added, 2, 0, 2, 0, 2, 0]);
+    expect(line.released).toEqual(what === 'a release' ? [1] : []);
+  });
 });
 
 describe('any sequence of commands', () => {
@@ -280,7 +277,7 @@ describe('any sequence of commands', () => {
     expect(line.encoder.named).toBeGreaterThan(0);
   });
 
-  it('arrives also where there are more templates than are kept', () => {
+  it('arrives even with more templates than are kept', () => {
     const line = new Line();
     const count = LIMITS.templates + 5000;
     for (let at = 0; at < count; at += 1) {
