@@ -4,7 +4,7 @@
 //
 // Targets: `local` is Dawn in the program's own process; `host` one reached over loopback; `private`
 // a private host on this machine; `per-call` the host over loopback with each call sent as a message of
-// its own, the next one only when the host has executed it (batch and reuse off).
+// its own, the next one only when the host has executed it (grouping and reuse off).
 //
 // `reuse` is another thing, see reuse.mjs; so is `ahead`, see ahead.mjs, where it is asked for; and `network`, which is measured where it is asked for alone: see
 // network/main.mjs.

@@ -66,10 +66,10 @@ const NODE_OPTIONS = { silero: ['--liftoff-only'], 'paddle-cls': ['--liftoff-onl
 /** Starts a workload on a target. */
 export function startWorkload(workload, target, adapter, url, more = {}) {
   const env = { ...process.env, FARLIGHT_ADAPTER: adapter, BENCH_TARGET: target };
-  for (const name of ['FARLIGHT_HOST', 'FARLIGHT_BATCH', 'FARLIGHT_REUSE', 'FARLIGHT_AHEAD'])
+  for (const name of ['FARLIGHT_HOST', 'FARLIGHT_GROUPING', 'FARLIGHT_REUSE', 'FARLIGHT_AHEAD'])
     delete env[name];
   if (target === 'host' || target === 'per-call') env.FARLIGHT_HOST = url;
-  if (target === 'per-call') Object.assign(env, { FARLIGHT_BATCH: 'off', FARLIGHT_REUSE: 'off' });
+  if (target === 'per-call') Object.assign(env, { FARLIGHT_GROUPING: 'off', FARLIGHT_REUSE: 'off' });
   const imported = target === 'local' ? local : register;
   const options = NODE_OPTIONS[workload] ?? [];
   const args = [...options, '--import', imported, `${root}bench/workloads/${workload}.mjs`];

@@ -32,12 +32,12 @@ export type { Transport } from './transport/transport.js';
  */
 export function create(options: CreateOptions | readonly string[] = {}): GPU {
   const parsed = parseOptions(options);
-  const { batch, reuse, ahead, wanted } = parsed;
+  const { grouping, reuse, ahead, wanted } = parsed;
   const program = basename(process.argv[1] ?? 'node');
   const gpu = gpuOf((stats) => {
     const { transport, observer, fresh, attach } = observersFor(parsed);
     const refuses = wanted ? ({ adapter }: Welcome) => refusalOf(wanted, adapter) : undefined;
-    const shared = { program, batch, reuse, ahead, asException, stats, refuses };
+    const shared = { program, grouping, reuse, ahead, asException, stats, refuses };
     const session = new Session({ ...shared, transport, observer, fresh });
     attach(session);
     return session;

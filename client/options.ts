@@ -33,7 +33,7 @@ export interface CreateOptions extends SessionSwitches {
 
 export interface ParsedOptions {
   transport: () => Promise<Transport>;
-  batch: 'on' | 'off';
+  grouping: 'on' | 'off';
   reuse: 'on' | 'off';
   ahead: 'auto' | 'on' | 'off';
   /** Which GPU the host must have, if the program chose one. Undefined: any will do. */
@@ -50,7 +50,7 @@ export interface FileOption {
   shared: boolean;
 }
 
-const FLAGS = ['host', 'adapter', 'batch', 'reuse', 'ahead', 'compression', 'trace', 'record'] as const;
+const FLAGS = ['host', 'adapter', 'grouping', 'reuse', 'ahead', 'compression', 'trace', 'record'] as const;
 
 /**
  * Flags of npm `webgpu` beside `adapter`. They tell how to run Dawn, which the host decides here. They change
@@ -78,7 +78,7 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
     transport: transport
       ? () => native.Promise.resolve(transport)
       : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
-    batch: onOrOff('batch', options.batch ?? process.env.FARLIGHT_BATCH),
+    grouping: onOrOff('grouping', options.grouping ?? process.env.FARLIGHT_GROUPING),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
     ahead: autoOnOrOff('ahead', options.ahead ?? process.env.FARLIGHT_AHEAD),
     // FARLIGHT_ADAPTER chooses for private hosts only.

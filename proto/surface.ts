@@ -2,8 +2,8 @@
  * The surface: every operation of every WebGPU interface, and what becomes of a call to it.
  *
  * - `local`: the client answers from what it holds; nothing crosses the wire for the call itself.
- * - `command`: the client answers at once and the call is recorded; it crosses with the next batch.
- * - `awaited`: the call is recorded, the batch is sent, and the host's reply settles a promise.
+ * - `command`: the client answers at once and the call is recorded; it crosses with the next flush.
+ * - `awaited`: the call is recorded, the flush is sent, and the host's reply settles a promise.
  *
  * The generator makes three things of each row: a converter of the call's arguments, a writer and a reader of its
  * command, and an entry of the operation table. The converter follows the WebGPU IDL. The writer and the reader follow

@@ -1,6 +1,6 @@
 import { ProtocolError } from '../../proto/errors.js';
 import { COMMANDS } from '../../proto/gen/operations.js';
-import { BatchAssembler } from '../../proto/wire/batch.js';
+import { FlushAssembler } from '../../proto/wire/flush.js';
 import { FIRST_ID } from '../../proto/wire/handle.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
@@ -31,7 +31,7 @@ interface Recorded {
  */
 export class RecordedCommands {
   readonly #onCall: (call: RecordedCall) => void;
-  readonly #assembler = new BatchAssembler();
+  readonly #assembler = new FlushAssembler();
   readonly #decoder: CommandDecoder<DecodedCommand>;
   readonly #objects = new Map<number, Recorded>();
   /** Query sets of times, and the buffers that these times were written to, by id. */
@@ -68,15 +68,15 @@ export class RecordedCommands {
   }
 
   /** Whether the last flush is complete. */
-  get betweenBatches(): boolean {
+  get betweenFlushes(): boolean {
     return this.#between;
   }
 
   /** Throws ProtocolError if a client may not send this frame. */
   push(frame: Uint8Array): void {
-    const batch = this.#assembler.push(frame);
-    this.#between = batch !== undefined;
-    if (batch) this.#decoder.run(batch);
+    const flush = this.#assembler.push(frame);
+    this.#between = flush !== undefined;
+    if (flush) this.#decoder.run(flush);
   }
 
   /** `GPUDevice 'label'`. */

@@ -252,7 +252,7 @@ export class Replay {
   async #settle(): Promise<void> {
     this.#check();
     // The last flush was cut off with the file: the host waits for the rest of it.
-    if (!this.#commands.betweenBatches) return;
+    if (!this.#commands.betweenFlushes) return;
     const { acknowledge } = OPERATIONS.FarlightSession;
     const w = new Writer();
     w.u64(ITEM.once);

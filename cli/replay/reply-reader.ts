@@ -1,6 +1,6 @@
 import { type Recipients, readReplies } from '../../client/session/replies.js';
 import { ProtocolError } from '../../proto/errors.js';
-import { BatchAssembler } from '../../proto/wire/batch.js';
+import { FlushAssembler } from '../../proto/wire/flush.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
 
@@ -21,7 +21,7 @@ export interface ReplyEvents {
 
 /** Reads the reply frames of one side: of the recorded session, or of the replay. */
 export class ReplyReader {
-  readonly #assembler = new BatchAssembler();
+  readonly #assembler = new FlushAssembler();
   readonly #recipients: Recipients;
 
   constructor(events: ReplyEvents) {
@@ -63,7 +63,7 @@ export class ReplyReader {
 
   /** Throws ProtocolError if a host may not send this frame. */
   push(frame: Uint8Array): void {
-    const batch = this.#assembler.push(frame);
-    if (batch) readReplies(batch, this.#recipients);
+    const flush = this.#assembler.push(frame);
+    if (flush) readReplies(flush, this.#recipients);
   }
 }

@@ -13,16 +13,16 @@ export interface CreateOptions extends LinkOptions, SessionSwitches {
 }
 
 /** Completes the options of `create`. @throws FarlightError BAD_OPTION or BAD_URL */
-export function parseOptions({ host, batch, reuse, ahead, ...link }: CreateOptions): {
+export function parseOptions({ host, grouping, reuse, ahead, ...link }: CreateOptions): {
   transport: () => Promise<Transport>;
-  batch: 'on' | 'off';
+  grouping: 'on' | 'off';
   reuse: 'on' | 'off';
   ahead: 'auto' | 'on' | 'off';
 } {
   const transport = webTransport(host, link);
   return {
     transport: async () => transport,
-    batch: onOrOff('batch', batch),
+    grouping: onOrOff('grouping', grouping),
     reuse: onOrOff('reuse', reuse),
     ahead: autoOnOrOff('ahead', ahead),
   };

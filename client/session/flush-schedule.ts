@@ -1,5 +1,5 @@
 import { native } from '../../link/machine/globals.js';
-import type { Flush } from './flush-policy.js';
+import type { FlushTime } from './flush-policy.js';
 import { whenTaskEnds } from './process/task-end.js';
 
 const SETTLED = native.Promise.resolve();
@@ -8,7 +8,7 @@ const SETTLED = native.Promise.resolve();
 export class FlushSchedule {
   readonly #flush: () => void;
   readonly #onTaskEnd: () => void;
-  #scheduled: Flush | undefined;
+  #scheduled: FlushTime | undefined;
   /** Whether `#endTask` will be called. */
   #taskEnds = false;
 
@@ -18,7 +18,7 @@ export class FlushSchedule {
     this.#onTaskEnd = onTaskEnd;
   }
 
-  flush(when: Flush): void {
+  flush(when: FlushTime): void {
     if (when === 'now') {
       this.#flush();
     } else if (when === 'microtask' && this.#scheduled !== 'microtask') {

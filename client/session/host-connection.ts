@@ -1,7 +1,7 @@
 import { packageVersion } from '../../link/machine/package-version.js';
 import { brokeProtocol, FarlightError, messageOf, ProtocolError, tooManyFiles } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/session/version.js';
-import { BatchAssembler } from '../../proto/wire/batch.js';
+import { FlushAssembler } from '../../proto/wire/flush.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { Stats } from './ledger.js';
 
@@ -16,12 +16,12 @@ export interface ConnectionOptions {
 export interface ConnectionEvents {
   /** There is a link to send on. Comes once, first. */
   onLink(link: Link): void;
-  /** The host accepted the session. Comes once, before the first batch. */
+  /** The host accepted the session. Comes once, before the first flush. */
   onWelcome(welcome: Welcome): void;
   /**
-   * A batch of replies. Returns true if its memory is no longer needed. A ProtocolError from this ends the connection.
+   * A flush of replies. Returns true if its memory is no longer needed. A ProtocolError from this ends the connection.
    */
-  onBatch(batch: Uint8Array): boolean;
+  onFlush(flush: Uint8Array): boolean;
   /** The link takes bytes at full speed again. */
   onDrain(): void;
   /** The connection is over. Comes once, and nothing after it. */
@@ -33,7 +33,7 @@ export class HostConnection {
   readonly #options: ConnectionOptions;
   readonly #stats: Stats;
   readonly #events: ConnectionEvents;
-  readonly #assembler = new BatchAssembler();
+  readonly #assembler = new FlushAssembler();
   /**
    * - *idle*: nothing was sent yet. Leaves to *opening* by `open`, to *closed* by `close` and `fail`.
    * - *opening*: the transport is being loaded. Leaves to *linked* when there is a link, to *closed* likewise.
@@ -126,8 +126,8 @@ export class HostConnection {
     if (this.#ended) return false;
     this.#stats.bytesDown += frame.length;
     try {
-      const batch = this.#assembler.push(frame);
-      return batch !== undefined && this.#events.onBatch(batch);
+      const flush = this.#assembler.push(frame);
+      return flush !== undefined && this.#events.onFlush(flush);
     } catch (error) {
       this.fail(error);
       return false;

@@ -10,7 +10,7 @@ export interface Wait {
 }
 
 /** A flush that leaves. */
-export interface FlushedBatch {
+export interface SentFlush {
   /** When the session began to put it together. */
   readonly start: number;
   readonly commands: number;
@@ -29,7 +29,7 @@ export interface SessionObserver {
   called?(name: string, start: number, about: unknown): void;
   /** The program awaits a reply. The returned function is called once, when it settles, with the error if it fails. */
   awaited?(wait: Wait): (error?: Error) => void;
-  flushed?(batch: FlushedBatch): void;
+  flushed?(flush: SentFlush): void;
   activity?(report: ActivityReport): void;
 }
 
@@ -48,7 +48,7 @@ export function observeTogether(observers: readonly SessionObserver[]): SessionO
   if (recorded.length > 0)
     together.recorded = (operation) => recorded.forEach((tell) => void tell(operation));
   if (called.length > 0) together.called = (...call) => called.forEach((tell) => void tell(...call));
-  if (flushed.length > 0) together.flushed = (batch) => flushed.forEach((tell) => void tell(batch));
+  if (flushed.length > 0) together.flushed = (flush) => flushed.forEach((tell) => void tell(flush));
   if (activity.length > 0) together.activity = (report) => activity.forEach((tell) => void tell(report));
   if (awaited.length > 0) {
     together.awaited = (wait) => {

@@ -9,7 +9,7 @@ import type { Stats } from './ledger.js';
 export class Outbox {
   readonly #stats: Stats;
   readonly #stopAndWait: boolean;
-  readonly #batches: Uint8Array[][] = [];
+  readonly #flushes: Uint8Array[][] = [];
   /** The rest of the flush that is being sent. No other frame may come between its frames. */
   #frames: Uint8Array[] = [];
   #link: Link | undefined;
@@ -23,7 +23,7 @@ export class Outbox {
 
   /** The bytes that wait here. */
   get waitingBytes(): number {
-    return [this.#frames, ...this.#batches].reduce((sum, frames) => sum + bytesOf(frames), 0);
+    return [this.#frames, ...this.#flushes].reduce((sum, frames) => sum + bytesOf(frames), 0);
   }
 
   attach(link: Link): void {
@@ -32,16 +32,16 @@ export class Outbox {
   }
 
   /** Adds a flush. Blocks the program if it records faster than the link sends, and the link can block it. */
-  push(batch: Uint8Array[]): void {
-    this.#batches.push(batch);
+  push(flush: Uint8Array[]): void {
+    this.#flushes.push(flush);
     this.#pump();
     // Nothing else slows a program that never waits.
     if (!this.#stopAndWait) this.awaitRoom();
   }
 
   /** Sends frames before all waiting flushes. */
-  pushFirst(batch: Uint8Array[]): void {
-    this.#batches.unshift(batch);
+  pushFirst(flush: Uint8Array[]): void {
+    this.#flushes.unshift(flush);
     this.#pump();
   }
 
@@ -72,7 +72,7 @@ export class Outbox {
   }
 
   clear(): void {
-    this.#batches.length = 0;
+    this.#flushes.length = 0;
     this.#frames = [];
   }
 
@@ -89,13 +89,13 @@ export class Outbox {
   #next(): Uint8Array | undefined {
     if (this.#frames.length === 0) {
       if (this.#unacknowledged) return undefined;
-      this.#frames = this.#batches.shift() ?? [];
+      this.#frames = this.#flushes.shift() ?? [];
       this.#unacknowledged = this.#stopAndWait && this.#frames.length > 0;
     }
     return this.#frames.shift();
   }
 }
 
-function bytesOf(batch: Uint8Array[]): number {
-  return batch.reduce((sum, { length }) => sum + length, 0);
+function bytesOf(flush: Uint8Array[]): number {
+  return flush.reduce((sum, { length }) => sum + length, 0);
 }

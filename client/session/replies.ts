@@ -25,7 +25,7 @@ export interface Settles {
   part: ((bytes: Uint8Array) => void) | undefined;
 }
 
-/** The recipients of the records in a batch of replies. */
+/** The recipients of the records in a flush of replies. */
 export interface Recipients {
   /** Takes the awaited command of a serial out of the pending ones. Throws ProtocolError if there is none. */
   take(serial: number): Settles;
@@ -41,13 +41,13 @@ export interface Recipients {
 }
 
 /**
- * Reads a batch of replies, and settles their commands in order. Throws ProtocolError at the first record that the
- * protocol does not allow; the records before it stay settled. Returns true if the batch was one part of a long result,
+ * Reads a flush of replies, and settles their commands in order. Throws ProtocolError at the first record that the
+ * protocol does not allow; the records before it stay settled. Returns true if the flush was one part of a long result,
  * whose bytes were copied.
  */
-export function readReplies(batch: Uint8Array, recipients: Recipients): boolean {
-  const r = new Reader(batch);
-  const isPart = batch[0] === REPLY.part;
+export function readReplies(flush: Uint8Array, recipients: Recipients): boolean {
+  const r = new Reader(flush);
+  const isPart = flush[0] === REPLY.part;
   let records = 0;
   while (!r.done) {
     records += 1;
@@ -64,7 +64,7 @@ export function readReplies(batch: Uint8Array, recipients: Recipients): boolean 
       const message = r.string();
       recipients.device(id)?.onLost(reason, message);
     } else if (kind === REPLY.missing) {
-      // Copied: the name outlives the batch.
+      // Copied: the name outlives the flush.
       recipients.missing(toContentName(r.take(CONTENT_NAME_BYTES, CONTENT_NAME_BYTES).slice()));
     } else if (kind === REPLY.part) {
       recipients.part(r.u32(), r.bytes());

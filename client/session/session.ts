@@ -27,7 +27,7 @@ import { Requests, rethrow, type Settlement } from './requests.js';
 
 export interface SessionOptions extends ConnectionOptions {
   /** 'off' sends each command as a message of its own. */
-  batch: 'on' | 'off';
+  grouping: 'on' | 'off';
   /** 'off' sends all commands in full, and each flush only after the host has executed the flush before. */
   reuse: 'on' | 'off';
   /** See `SessionSwitches`. Without reuse, and for a session that is `fresh`, it is off. */
@@ -80,9 +80,9 @@ export class Session {
     device: (id) => this.devices.get(id),
     part: (serial, bytes) => this.#requests.part(serial, bytes),
     missing: (name) => {
-      const batch = this.#encoder.contents?.supply(name);
-      if (!batch) throw new ProtocolError('a content is missing where none was named');
-      this.#outbox.pushFirst(batch);
+      const flush = this.#encoder.contents?.supply(name);
+      if (!flush) throw new ProtocolError('a content is missing where none was named');
+      this.#outbox.pushFirst(flush);
     },
     held: (names) => {
       if (!this.#options.fresh) this.#encoder.compiled?.add(names);
@@ -109,7 +109,7 @@ export class Session {
     this.#connection = new HostConnection(options, this.stats, {
       onLink: (link) => this.#linked(link),
       onWelcome: (welcome) => this.#welcomed(welcome),
-      onBatch: (batch) => readReplies(batch, this.#recipients),
+      onFlush: (flush) => readReplies(flush, this.#recipients),
       onDrain: () => this.#outbox.drained(),
       onEnd: (reason) => this.#finish(reason),
     });
@@ -283,7 +283,7 @@ export class Session {
   }
 
   #flushAfter(recorded: Recorded): void {
-    this.#schedule.flush(this.#options.batch === 'off' ? 'now' : flushAfter(recorded, this.#encoder));
+    this.#schedule.flush(this.#options.grouping === 'off' ? 'now' : flushAfter(recorded, this.#encoder));
   }
 
   #flush(): void {

@@ -3,15 +3,15 @@
  * memory is allocated for it or an array is indexed by it.
  */
 export const LIMITS = {
-  /** Bytes in one frame. A larger batch is cut into several frames. */
+  /** Bytes in one frame. A larger flush is cut into several frames. */
   frameBytes: 1 << 20,
   /** Bytes of frames that a peer may have under way, which the other has not taken yet. */
   windowBytes: 16 << 20,
   /** The smallest window, one frame. It also holds until the host has stated its window. */
   leastWindowBytes: 1 << 20,
-  /** Bytes in one batch of commands or replies, over all of its frames. */
-  batchBytes: 2 ** 31,
-  /** Bytes in one upload or download. With their headers they fit a batch. */
+  /** Bytes in one flush of commands or replies, over all of its frames. */
+  flushBytes: 2 ** 31,
+  /** Bytes in one upload or download. With their headers they fit a flush. */
   transferBytes: 2 ** 31 - (1 << 20),
   /** Bytes that one read ahead may bring. They fit a frame. */
   aheadBytes: 256 << 10,
@@ -21,8 +21,8 @@ export const LIMITS = {
   elements: 1 << 20,
   /** Objects alive in one session. */
   objects: 1 << 22,
-  /** Commands in one batch. One number can stand for a long run of templates. */
-  batchCommands: 1 << 20,
+  /** Commands in one flush. One number can stand for a long run of templates. */
+  flushCommands: 1 << 20,
   /** Handles, and payloads, of one command. */
   operands: 1 << 16,
   /** Templates that a session has at a time, and the bytes that they keep. */
@@ -31,8 +31,8 @@ export const LIMITS = {
   /** Objects that templates expect under another name. A client drops all templates long before this limit. */
   renames: 1 << 20,
   /**
-   * Bytes of commands that the host holds while an earlier command misses a content. They have room for the batch that
-   * had begun when the host asked, the batches before it, and the missing contents.
+   * Bytes of commands that the host holds while an earlier command misses a content. They have room for the flush that
+   * had begun when the host asked, the flushes before it, and the missing contents.
    */
   heldBytes: 2 ** 31 + (512 << 20),
 } as const;

@@ -12,7 +12,7 @@ export const PREFACE: Uint8Array = encoder.encode('FARLIGHT');
 
 /** The kinds of packets, which are their first byte. Objects travel as JSON. */
 export const PACKET = {
-  /** A frame of a batch. Frames are numbered from 1 on in each direction, by their order alone. */
+  /** A frame of a flush. Frames are numbered from 1 on in each direction, by their order alone. */
   data: 0,
   /** How many of the peer's frames were taken, as a 64-bit number. */
   ack: 1,

@@ -1,5 +1,5 @@
 /**
- * Records of a batch of replies. Each begins with its kind:
+ * Records of a flush of replies. Each begins with its kind:
  *
  *     settled     serial, outcome; fulfilled: the operation's result; rejected: name, message,
  *                 and for a GPUPipelineError its reason

@@ -3,7 +3,7 @@
  *
  * A command is split into its shape, its operands and its payloads (see CommandWriter). Both peers keep sent commands
  * as *templates*. Each template has a link to the next one. Both peers expect that the same command follows again. If it
- * does, the client only counts the commands that came as expected. A batch is a run of items. An item begins with a
+ * does, the client only counts the commands that came as expected. A flush is a run of items. An item begins with a
  * varint, which holds its kind and a value.
  *
  * - `follow` n: n commands follow, each the template after the one before, with the expected operands.

@@ -1,4 +1,4 @@
-import { FRAME } from './batch.js';
+import { FRAME } from './flush.js';
 import type { Handle } from './handle.js';
 import { LIMITS } from './limits.js';
 import { frameMemory } from './memory.js';
@@ -8,18 +8,18 @@ const encoder = new TextEncoder();
 /** A frame's first byte says what it is. */
 const FRAME_HEADER = 1;
 
-/** A batch of one frame that is shorter is copied out, so that its memory serves for the next one. */
+/** A flush of one frame that is shorter is copied out, so that its memory serves for the next one. */
 const COPIED_BYTES = 512;
 
 /**
- * Appends values to a batch, and gives it out as frames. Integers are LEB128 varints, floats
+ * Appends values to a flush, and gives it out as frames. Integers are LEB128 varints, floats
  * little-endian IEEE 754, strings UTF-8 behind their byte length. Bytes are copied once, into the frames
  * that leave.
  */
 export class Writer {
   readonly #frameBytes: number;
   readonly #initialCapacity: number;
-  /** Full frames of this batch, and the bytes of values in them. */
+  /** Full frames of this flush, and the bytes of values in them. */
   #frames: Uint8Array[] = [];
   #framed = 0;
   /** The frame that is being filled, and how far. */
@@ -28,7 +28,7 @@ export class Writer {
   #length = FRAME_HEADER;
 
   /**
-   * `initialCapacity` in bytes is what an ordinary batch fits into without growing; `frameBytes` is the
+   * `initialCapacity` in bytes is what an ordinary flush fits into without growing; `frameBytes` is the
    * longest frame.
    */
   constructor(options: { initialCapacity?: number; frameBytes?: number } = {}) {
@@ -43,7 +43,7 @@ export class Writer {
     return this.#framed + this.#length - FRAME_HEADER;
   }
 
-  /** The batch's frames, which belong to the caller from now on. */
+  /** The flush's frames, which belong to the caller from now on. */
   take(): Uint8Array[] {
     if (this.#frames.length === 0 && this.#length < COPIED_BYTES) {
       this.#bytes[0] = FRAME.whole;
@@ -74,7 +74,7 @@ export class Writer {
     this.#length = FRAME_HEADER + length - this.#framed;
   }
 
-  /** Whether the batch so far is exactly these bytes; for a batch of one frame. */
+  /** Whether the flush so far is exactly these bytes; for a flush of one frame. */
   equals(bytes: Uint8Array): boolean {
     if (this.length !== bytes.length) return false;
     const written = this.#bytes;
@@ -84,7 +84,7 @@ export class Writer {
     return true;
   }
 
-  /** A view of the written bytes, for a batch of one frame. The next write overwrites them. */
+  /** A view of the written bytes, for a flush of one frame. The next write overwrites them. */
   get content(): Uint8Array {
     return this.#bytes.subarray(FRAME_HEADER, this.#length);
   }

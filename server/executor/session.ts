@@ -4,7 +4,7 @@ import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/session/handshake.js';
 import type { ShareCommand } from '../../proto/session/shares.js';
 import type { Work } from '../../proto/session/work.js';
-import { BatchAssembler } from '../../proto/wire/batch.js';
+import { FlushAssembler } from '../../proto/wire/flush.js';
 import type { ContentStore } from '../contents/content-store.js';
 import type { WriteSchedule } from '../contents/write-schedule.js';
 import type { GpuPolls } from '../gpu/dawn-polls.js';
@@ -53,7 +53,7 @@ export interface SessionSurroundings {
 export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #peer: SessionPeer;
   readonly #objects = new ObjectTable((kinds) => this.#runner.invalidObject(kinds));
-  readonly #assembler = new BatchAssembler();
+  readonly #assembler = new FlushAssembler();
   readonly #context: Context;
   readonly #devices: SessionDevices;
   readonly #runner: CommandRunner;

@@ -6,8 +6,8 @@ describe('the options of create', () => {
   it('create accepts the options of npm webgpu, and only the adapter has an effect', () => {
     const flags = ['backend=vulkan', 'enable-dawn-features=allow_unsafe_apis,dump_shaders', 'verbose=1'];
     const [with_, without] = [flags, []].map((each) => {
-      const { batch, reuse } = parseOptions(each);
-      return { batch, reuse };
+      const { grouping, reuse } = parseOptions(each);
+      return { grouping, reuse };
     });
     expect(with_).toEqual(without);
     expect(() => create([...flags, 'disable-dawn-features=lazy_clear', 'dlldir=/usr/lib'])).not.toThrow();

@@ -18,7 +18,7 @@ beforeEach(() => {
   link = { send, close() {}, ref() {}, unref() {} };
 });
 
-const batch = (...frames: number[]) => frames.map((value) => Uint8Array.of(value));
+const flush = (...frames: number[]) => frames.map((value) => Uint8Array.of(value));
 
 function outbox(mode?: 'stopAndWait'): Outbox {
   const made = new Outbox(emptyStats(), mode === 'stopAndWait');
@@ -36,7 +36,7 @@ describe('the outbox', () => {
   it('sends no faster than the link takes it', () => {
     room = 2;
     const box = outbox();
-    for (const value of [1, 2, 3, 4, 5]) box.push(batch(value));
+    for (const value of [1, 2, 3, 4, 5]) box.push(flush(value));
     expect(sent).toEqual([1, 2]);
     drain(box, 2);
     expect(sent).toEqual([1, 2, 3, 4]);
@@ -47,9 +47,9 @@ describe('the outbox', () => {
   it('frames that the host waits for overtake waiting frames, but not inside a flush', () => {
     room = 1;
     const box = outbox();
-    box.push(batch(1, 2));
-    box.push(batch(3));
-    box.pushFirst(batch(8, 9));
+    box.push(flush(1, 2));
+    box.push(flush(3));
+    box.pushFirst(flush(8, 9));
     drain(box, 9);
     expect(sent).toEqual([1, 2, 8, 9, 3]);
   });
@@ -57,16 +57,16 @@ describe('the outbox', () => {
   it('gives everything to the link before the link is closed', () => {
     room = 1;
     const box = outbox();
-    for (const value of [1, 2, 3]) box.push(batch(value));
+    for (const value of [1, 2, 3]) box.push(flush(value));
     box.finish();
     expect(sent).toEqual([1, 2, 3]);
   });
 
   it('with stop and wait, sends one flush for each acknowledgement', () => {
     const box = outbox('stopAndWait');
-    box.push(batch(1, 2));
-    box.push(batch(3));
-    box.push(batch(4));
+    box.push(flush(1, 2));
+    box.push(flush(3));
+    box.push(flush(4));
     expect(sent).toEqual([1, 2]);
     box.acknowledged();
     expect(sent).toEqual([1, 2, 3]);

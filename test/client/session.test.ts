@@ -262,15 +262,15 @@ describe('the session', () => {
   });
 });
 
-describe('with batching off', () => {
-  it('with batching off, each command is a message of its own', async () => {
-    const { device } = await open({ batch: 'off' });
+describe('with grouping off', () => {
+  it('with grouping off, each command is a message of its own', async () => {
+    const { device } = await open({ grouping: 'off' });
     for (let index = 0; index < 5; index += 1) device.createBuffer({ size: 16, usage: 8 });
     expect(transport.up.length).toBe(5);
   });
 
   it('with reuse off, too, each command waits until the host has executed the one before', async () => {
-    const { gpu, device } = await open({ batch: 'off', reuse: 'off' });
+    const { gpu, device } = await open({ grouping: 'off', reuse: 'off' });
     const { waits } = stats(gpu);
     for (let index = 0; index < 3; index += 1) device.createBuffer({ size: 16, usage: 8 });
     for (let done = 0; done < 3; done += 1) {
@@ -375,10 +375,10 @@ describe('a host that breaks the protocol', () => {
 
 describe('options', () => {
   it('options may be flags, as for npm webgpu', () => {
-    expect(() => create(['host=grpc://127.0.0.1:1', 'batch=off'])).not.toThrow();
+    expect(() => create(['host=grpc://127.0.0.1:1', 'grouping=off'])).not.toThrow();
   });
 
-  it.each([[['wat=1']], [['batch=maybe']]])('rejects %j, and lists the known options', (flags) => {
+  it.each([[['wat=1']], [['grouping=maybe']]])('rejects %j, and lists the known options', (flags) => {
     expect(() => create(flags)).toThrow(FarlightError);
   });
 });

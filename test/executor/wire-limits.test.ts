@@ -51,7 +51,7 @@ describe('the executor refuses', () => {
   it('a flush with more commands than the limit, before the commands beyond it run', () => {
     const { commands, done } = decoder();
     commands.run(flush((w) => define(w, Uint8Array.of(1))));
-    expect(() => commands.run(flush((w) => w.u64(head(ITEM.follow, LIMITS.batchCommands + 1))))).toThrow(
+    expect(() => commands.run(flush((w) => w.u64(head(ITEM.follow, LIMITS.flushCommands + 1))))).toThrow(
       /a flush has more than/,
     );
     expect(done.commands).toBe(1);

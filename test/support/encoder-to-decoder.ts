@@ -1,5 +1,5 @@
 import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
-import { BatchAssembler } from '#farlight/proto/wire/batch.js';
+import { FlushAssembler } from '#farlight/proto/wire/flush.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
 import type { Writer } from '#farlight/proto/wire/writer.js';
@@ -57,7 +57,7 @@ export class Line {
   readonly stored: [string, string][] = [];
   readonly supplied: [string, string][] = [];
   readonly encoder: CommandEncoder;
-  readonly #assembler = new BatchAssembler();
+  readonly #assembler = new FlushAssembler();
   readonly #decoder = new CommandDecoder<{ shape: number[] }>({
     decode: (shape) => ({ shape: [...shape] }),
     creates: ({ shape }) => shape[0] === CREATE.opcode,
@@ -88,7 +88,7 @@ export class Line {
     this.encoder.write(WAIT, this.root, {});
   }
 
-  /** Sends the batch; returns how many bytes it took, the first of each frame included. */
+  /** Sends the flush; returns how many bytes it took, the first of each frame included. */
   send(): number {
     let sent = 0;
     for (const frame of this.encoder.take()) {
@@ -99,7 +99,7 @@ export class Line {
   }
 
   receive(frame: Uint8Array): void {
-    const batch = this.#assembler.push(frame);
-    if (batch) this.#decoder.run(batch);
+    const flush = this.#assembler.push(frame);
+    if (flush) this.#decoder.run(flush);
   }
 }

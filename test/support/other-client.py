@@ -43,7 +43,7 @@ class Reader:
     def take(self, count):
         part = self.data[self.at : self.at + count]
         if len(part) < count:
-            raise ValueError("a batch of replies is cut off")
+            raise ValueError("a flush of replies is cut off")
         self.at += count
         return part
 
@@ -81,7 +81,7 @@ class Session:
         self.awaited = {}  # how to read what the host answers, by serial
         self.replies = {}
         self.parts = {}
-        self.batch = bytearray()
+        self.arriving = bytearray()
         self.commands = bytearray()
         self.outgoing = queue.Queue()
         self.stream = SessionsStub(grpc.insecure_channel(target)).Open(iter(self.outgoing.get, None))
@@ -134,11 +134,11 @@ class Session:
         return reply if parts is None else parts + reply
 
     def frame(self, frame):
-        self.batch += frame[1:]
+        self.arriving += frame[1:]
         if frame[0] == PART:
             return
-        reader = Reader(bytes(self.batch))
-        self.batch.clear()
+        reader = Reader(bytes(self.arriving))
+        self.arriving.clear()
         while reader.at < len(reader.data):
             self.record(reader)
 

@@ -6,7 +6,7 @@ import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { Reader, readRecord, readSequence } from '#farlight/proto/wire/reader.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 
-/** The content of a batch that fits one frame. */
+/** The content of a flush that fits one frame. */
 const content = (w: Writer) => w.take()[0]?.subarray(1) ?? new Uint8Array(0);
 
 function roundTrip<T>(write: (w: Writer) => void, read: (r: Reader) => T): T {
@@ -255,7 +255,7 @@ describe('a command', () => {
   });
 });
 
-describe('the frames of a batch', () => {
+describe('the frames of a flush', () => {
   it.each([1, 9, 500, 510, 511, 512, 5000])('of %d bytes stay unchanged during later writes', (length) => {
     const w = new Writer({ initialCapacity: 64 });
     w.append(new Uint8Array(length).fill(7));

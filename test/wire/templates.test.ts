@@ -6,7 +6,7 @@ import type { Writer } from '#farlight/proto/wire/writer.js';
 import { type Arrived, CREATE, Line, operation, text, USE, WAIT } from '../support/encoder-to-decoder.js';
 import { seeded } from '../support/seeded.js';
 
-/** A batch of nothing but one run, however many commands it names: the frame's kind, and the run. */
+/** A flush of nothing but one run, however many commands it names: the frame's kind, and the run. */
 const ONE_RUN = 1 + 2;
 
 describe('a repetition', () => {
@@ -204,7 +204,7 @@ describe('without memory', () => {
     const step = () => {
       line.use(gone, { numbers: [1] });
       line.use(other, { numbers: [2] });
-      // The next item needs more memory than the batch has.
+      // The next item needs more memory than the flush has.
       line.use(other, { bytes: [new Uint8Array(40 << 10)] });
       line.wait();
       expect(line.encoder.length).toBeGreaterThan(40 << 10);

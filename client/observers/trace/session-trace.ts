@@ -2,9 +2,9 @@ import { OPERATIONS } from '../../../proto/gen/operations.js';
 import { ALL_SPANS, SPAN, type Span } from '../../../proto/session/activity.js';
 import type { Welcome } from '../../../proto/session/handshake.js';
 import { resourceOf } from '../../../proto/webidl/resource.js';
-import { FRAME } from '../../../proto/wire/batch.js';
+import { FRAME } from '../../../proto/wire/flush.js';
 import type { ActivityReport } from '../../../proto/wire/spans.js';
-import type { FlushedBatch, SessionObserver, Wait } from '../../session/observer.js';
+import type { SentFlush, SessionObserver, Wait } from '../../session/observer.js';
 import type { Session } from '../../session/session.js';
 import type { LinkObserver } from '../observed-transport.js';
 import { ClockEstimate } from './clock-estimate.js';
@@ -114,7 +114,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     return this.#options.program.wait(wait, this.now(), this.#options.now);
   }
 
-  flushed({ start, commands, bytes }: FlushedBatch): void {
+  flushed({ start, commands, bytes }: SentFlush): void {
     const now = this.now();
     this.#options.program.flush(start, now, { commands, bytes });
     this.#options.program.objects(now, this.#session?.objects ?? 0);

@@ -88,13 +88,13 @@ export class CommandDecoder<C> {
   /** Decodes a flush. An exception of the sink passes through, and ends the session. */
   run(flush: Uint8Array): void {
     const r = new Reader(flush);
-    let left: number = LIMITS.batchCommands;
+    let left: number = LIMITS.flushCommands;
     while (!r.done) {
       const head = r.u64();
       const kind = head % ITEM_KINDS;
       const value = Math.floor(head / ITEM_KINDS);
       left -= kind === ITEM.follow ? value : 1;
-      if (left < 0) throw new ProtocolError(`a flush has more than ${LIMITS.batchCommands} commands`);
+      if (left < 0) throw new ProtocolError(`a flush has more than ${LIMITS.flushCommands} commands`);
       this.#item(r, kind, value);
     }
   }

@@ -2,24 +2,24 @@ import { ProtocolError } from '../errors.js';
 import { LIMITS } from './limits.js';
 
 /**
- * A batch is a run of commands or of replies that is executed as one. It travels as one frame, or as
+ * A flush is a run of commands or of replies that is executed as one. It travels as one frame, or as
  * several where it is larger than a frame may be. A frame's first byte says which it is; a value may lie
  * across two frames.
  */
 export const FRAME = { whole: 0, part: 1, last: 2 } as const;
 
-/** Puts batches together again from their frames. Memory is bounded by `batchBytes`. */
-export class BatchAssembler {
-  readonly #batchBytes: number;
+/** Puts flushes together again from their frames. Memory is bounded by `flushBytes`. */
+export class FlushAssembler {
+  readonly #flushBytes: number;
   #parts: Uint8Array[] = [];
   #length = 0;
 
-  constructor(batchBytes: number = LIMITS.batchBytes) {
-    this.#batchBytes = batchBytes;
+  constructor(flushBytes: number = LIMITS.flushBytes) {
+    this.#flushBytes = flushBytes;
   }
 
   /**
-   * Takes the next frame, which it owns from now on; returns the batch that it completes, if it does.
+   * Takes the next frame, which it owns from now on; returns the flush that it completes, if it does.
    * Throws ProtocolError on a frame that cannot come next.
    */
   push(frame: Uint8Array): Uint8Array | undefined {
@@ -30,24 +30,24 @@ export class BatchAssembler {
       throw new ProtocolError(`a frame of kind ${kind} came where it is not allowed`);
     }
     // An empty part would cost memory that no limit counts.
-    if (frame.length === 1) throw new ProtocolError('a part of a batch is empty');
+    if (frame.length === 1) throw new ProtocolError('a part of a flush is empty');
     this.#length += frame.length - 1;
-    if (this.#length > this.#batchBytes) {
-      throw new ProtocolError(`a batch is over the limit of ${this.#batchBytes} bytes`);
+    if (this.#length > this.#flushBytes) {
+      throw new ProtocolError(`a flush is over the limit of ${this.#flushBytes} bytes`);
     }
     this.#parts.push(frame);
     return kind === FRAME.last ? this.#join() : undefined;
   }
 
   #join(): Uint8Array {
-    const batch = new Uint8Array(this.#length);
+    const flush = new Uint8Array(this.#length);
     let at = 0;
     for (const part of this.#parts) {
-      batch.set(part.subarray(1), at);
+      flush.set(part.subarray(1), at);
       at += part.length - 1;
     }
     this.#parts = [];
     this.#length = 0;
-    return batch;
+    return flush;
   }
 }
