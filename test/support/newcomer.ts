@@ -39,7 +39,7 @@ const APP = `
 
 /** What shortens commands that would take minutes: one short file of tests, and few random programs. */
 const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
-  [/^npm test\b/, { FARLIGHT_TESTS: 'test/link/framing.test.ts' }],
+  [/^npm test\b/, { FARLIGHT_TESTS: 'test/wire/packet.test.ts' }],
   [/^npm run properties\b/, { FARLIGHT_PROPERTY_MOST: '4' }],
 ];
 
