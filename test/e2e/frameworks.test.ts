@@ -54,8 +54,9 @@ it(
     const through = await runThroughFarlight(host.url, 'silero', '--layout', 'NHWC', '--runs', '2');
     const local = await runLocally('silero', '--layout', 'NHWC', '--runs', '2');
     expect(through.outputs).toEqual(local.outputs);
-    // One run is 16 inferences, each with four reads one after the other.
-    expect(through.ledger.at(-1)?.waits).toBe(16 * 4);
+    // One run is 16 inferences, each with four reads one after the other. Some come with the reply before.
+    const { waits = 0, waitsSaved = 0 } = through.ledger.at(-1) ?? {};
+    expect(waits + waitsSaved).toBe(16 * 4);
   },
   MINUTES,
 );
