@@ -61,7 +61,7 @@ export class ExecutorPool {
   readonly #options: PoolOptions;
   readonly #executors = new Set<PooledExecutor>();
   readonly #spares: PooledExecutor[] = [];
-  /** The warm executors, the longest warm first, and those that compile ahead. */
+  /** The warm executors, the longest warm first, and the executors that compile ahead. */
   readonly #warm: PooledExecutor[] = [];
   readonly #starts = new StartQueue({ most: Math.max(2, availableParallelism()) });
   readonly #watch: ExecutorWatch;
@@ -179,7 +179,7 @@ export class ExecutorPool {
     return DISKLESS.includes(this.#choice);
   }
 
-  /** Where spares belong to tenants: replaces those of other tenants than the last one. */
+  /** Replaces the spares of other tenants than the last one, if spares belong to tenants. */
   #renewSpares(): void {
     for (const executor of [...this.#spares]) {
       if (this.#suits(executor, this.#spareTenant)) continue;
