@@ -150,7 +150,7 @@ export class Daemon {
       adapter: options.adapter ?? 'auto',
       spares: options.spares ?? 1,
       warm: options.warm ?? 4,
-      entry: options.executorEntry,
+      entry: options.executorEntry ?? new URL('./executor/main.js', import.meta.url),
       busyMs: options.busyMs ?? 120_000,
       shadersOf: (tenant) => {
         if (this.#contents) return this.#contents.shadersOf(tenant);

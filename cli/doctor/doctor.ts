@@ -1,12 +1,12 @@
 import { Command } from 'commander';
 import { HostClient } from '../../client/transport/host/host-client.js';
-import { probeAdapter } from '../../link/executor/probe-adapter.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/session/handshake.js';
 import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { gpuDeviceFiles } from '../../server/gpu/device-files.js';
+import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { type Style, styleOf } from '../style.js';
 import { type LineSpeed, measureLine } from './measure-line.js';

@@ -3,8 +3,8 @@ import { textOf } from '../../shard/layout/descriptor.js';
 import { columns } from '../style.js';
 
 /**
- * The cost of each candidate of a node, after the walk has chosen for the nodes before it. The cost is the sum over the
- * inputs, of laying each as the candidate needs it. Throws an Error if the model has no such node.
+ * What each candidate of a node costs where the nodes before it chose by the walk: the sum, over its inputs, of what it
+ * costs to lay each as the candidate wants it. Throws an Error where the model has no such node.
  */
 export function explainNode(
   { graph, explained, candidates }: Awaited<ReturnType<typeof walkModel>>,

@@ -8,15 +8,15 @@ import { encodePacket, PACKET_LIMIT, type PacketKind, PREFACE } from '../../prot
 const { WebSocket } = globalThis;
 const encoder = new TextEncoder();
 
-/** Chromium is slower with messages of 1 MiB than with shorter ones: 1.7 s for 32 MiB instead of 1.1. */
+/** Chromium takes longer for what comes in messages of 1 MiB than in shorter ones: 1.7 s for 32 MiB instead of 1.1. */
 const MESSAGE_BYTES = 256 << 10;
 
 /**
- * Carries packets on a page's WebSocket, as one stream of bytes that is cut into messages. The bounds of the messages
- * mean nothing. It owns the WebSocket.
+ * Packets on a page's WebSocket, as the bytes that a socket would carry: they are cut into messages, and where those
+ * begin means nothing. It owns the WebSocket.
  *
- * A WebSocket accepts any number of bytes, and does not report room. The channel's window (LIMITS.windowBytes) bounds the
- * waiting bytes. So `onDrain` is never called.
+ * A WebSocket takes whatever it is given and says nothing of room. What waits in it is bounded by the channel's window
+ * (LIMITS.windowBytes). So `onDrain` never comes.
  */
 export class WebSocketCarrier implements Carrier {
   readonly #socket: WebSocket;

@@ -1,7 +1,7 @@
 import type { FarlightError } from '../../proto/errors.js';
 import type { Transport, Welcome } from '../transport/transport.js';
 
-/** Sees the frames and events of a link. The frames are views, valid during the call. */
+/** Who sees what passes a link. The frames are views, valid during the call. */
 export interface LinkObserver {
   onWelcome?(welcome: Welcome): void;
   /** A frame is about to be sent. */

@@ -69,7 +69,7 @@ export class NamedContents {
     this.#policy.readBack();
   }
 
-  /** Names a payload. Undefined if the client must send it as bytes. */
+  /** Names a payload; undefined if it is to be sent as bytes. */
   name(payload: Uint8Array, upload: Upload): Named | undefined {
     if (this.#inVain || !this.#policy.isWorthNaming(upload)) return undefined;
     // Another thread may be writing to shared memory. It must not change between hashing and sending.
@@ -121,7 +121,7 @@ export class NamedContents {
   #keep(key: string, bytes: Uint8Array, text: boolean): boolean {
     const copy = this.#copies.get(key);
     if (!copy && this.#copyBytes + bytes.length > this.#mostCopyBytes) return false;
-    // An existing copy moves to the end, so that copies stay in the order of their serials.
+    // Inserted again if it is there, so that the order stays that of the serials.
     this.#copies.delete(key);
     if (!copy) this.#copyBytes += bytes.length;
     // A text was encoded for this command alone, while bytes belong to the program.

@@ -36,14 +36,14 @@ const CLOSE_TIMEOUT_MS = 2000;
  */
 const SILENCE = { pingMs: 5000, deadMs: 15_000 };
 /**
- * How long the link tries again if the connection is lost before Welcome, in milliseconds. Only Welcome says how long the
- * host keeps a session.
+ * How long a host is tried whose connection was lost before it welcomed us, in milliseconds: how long it keeps sessions
+ * is not known then.
  */
 const OPENING_MS = 10_000;
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
-/** The link does not try again after these refusals, because the host would refuse again. */
+/** What is so for good, or might be so the next time: it is not tried again. */
 const FINAL: readonly string[] = ['UNTRUSTED_HOST', 'UNAUTHORIZED', 'VERSION_MISMATCH'];
 
 /** Makes connections to a host. A unix socket, gRPC and a WebSocket each have one. */
@@ -82,9 +82,9 @@ export interface HostOptions extends LinkOptions {
 /**
  * A session's link to a host, over one connection after another.
  *
- * The connection may be lost after the host's first sign and before Welcome. Then the session starts again on another
- * one. The client has received nothing yet, so it sends everything again, and the host drops the first attempt. The link
- * also tries once more after no sign at all, since a reset destroys bytes that have arrived and are not read yet.
+ * If the connection is lost after the host's first sign and before Welcome, the session starts again on another one: the
+ * client has received nothing yet, so it sends everything again, and the host drops its first attempt. The link also
+ * tries once more if the host gave no sign at all, since a reset also destroys bytes that arrived and were not read.
  */
 export class HostLink implements Link, TurnedLink {
   readonly #dialer: Dialer;

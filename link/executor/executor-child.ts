@@ -19,7 +19,6 @@ import { inOneLine } from '../../proto/session/listed-adapters.js';
 import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
 import type { Work } from '../../proto/session/work.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
-import { packageFile } from '../machine/package-files.js';
 import { HandedConnections } from './handed-connections.js';
 
 export type ExecutorReady = Extract<ExecutorReport, { type: 'ready' }>;
@@ -34,8 +33,8 @@ export interface ExecutorChildOptions {
   shaders?: BoundedFolder | 'nowhere' | undefined;
   /** Whether this process is the client itself, which carries its session over a pipe to the executor. */
   piped?: boolean | undefined;
-  /** The program of the process. Default Farlight's own; tests give another. */
-  entry?: URL | undefined;
+  /** The program of the process. */
+  entry: URL;
   /** Whether the process starts only when `start` is called. Default at once. */
   waits?: boolean | undefined;
 }
@@ -65,15 +64,6 @@ export interface ExecutorChildEvents {
 const LAST_WORDS_MS = 250;
 /** How much of the end of the process's stderr is kept, in characters, to explain a crash. */
 const LAST_WORDS = 2000;
-
-/**
- * The program of an executor.
- *
- * @throws FarlightError NOT_INSTALLED if a bundle does not find it.
- */
-export function executorEntry(): URL {
-  return packageFile('server/executor/main.js');
-}
 
 /** A variable in the environment of executors alone: by it an executor knows that it must not start another. */
 export const EXECUTOR_MARK = 'FARLIGHT_EXECUTOR';
@@ -131,7 +121,7 @@ export class ExecutorChild {
   }
 
   #spawn(): ChildProcess {
-    const { adapter, shaders, piped, entry = executorEntry() } = this.#options;
+    const { adapter, shaders, piped, entry } = this.#options;
     const more = shaders === undefined ? [] : [JSON.stringify(shaders)];
     const child = spawn(process.execPath, [fileURLToPath(entry), adapter, ...more], {
       // Its stdout goes nowhere: Dawn prints there, and this process's stdout belongs to the program.

@@ -1,4 +1,4 @@
-/** Counts of a host since it started. Bytes are those of frames alone. */
+/** What a host has done since it started. Bytes count frames alone. */
 export interface Counters {
   sessionsOpened: number;
   sessionsActive: number;

@@ -56,7 +56,7 @@ export interface EndView {
   submits: number;
 }
 
-/** The kept uploads of a tenant. */
+/** What is kept of a tenant's uploads. */
 export interface ContentsView {
   /** Undefined where the host has not met the tenant since it started. */
   tenant: string | undefined;

@@ -10,8 +10,8 @@ import { DEFAULT_TENANT } from './token-store.js';
 export type LocalUser = number | undefined;
 
 /**
- * The user that runs this host. A connection counts as the owner's if the system admits no other user, as on the owner's
- * own unix socket. It also does if the system does not tell the user of a connection.
+ * The user that runs this host. A connection counts as the owner's where the system admits nobody else, as on the
+ * owner's own unix socket, and where the system does not tell who owns a connection.
  */
 export const OWNER: LocalUser = ownUser ?? 0;
 

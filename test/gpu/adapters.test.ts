@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { probeAdapter } from '#farlight/link/executor/probe-adapter.js';
+import { probeAdapter } from '#farlight/server/probe-adapter.js';
 
 describe('an adapter', () => {
   it('in software is there on every machine', async () => {

@@ -3,8 +3,8 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { probeAdapter } from '#farlight/link/executor/probe-adapter.js';
 import { softwareGpuFolder } from '#farlight/server/gpu/software-gpu.js';
+import { probeAdapter } from '#farlight/server/probe-adapter.js';
 
 const FILES = ['libvk_swiftshader.so', 'libvulkan.so.1', 'vk_swiftshader_icd.json'];
 const MODULE = new URL('../../dist/server/gpu/software-gpu.js', import.meta.url).href;

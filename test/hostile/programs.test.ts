@@ -10,7 +10,7 @@ import { logUniform, seeded } from '../support/seeded.js';
 /** How many cuts the models see. FARLIGHT_CUTS asks for more than the few of the suite. */
 const wanted = process.env.FARLIGHT_CUTS ? Number(process.env.FARLIGHT_CUTS) : undefined;
 const seed = Number(process.env.FARLIGHT_CUTS_SEED ?? 1);
-/** The way of the models' connections: direct, or through nginx with FARLIGHT_CUTS_THROUGH=nginx. */
+/** What the models' connections go through: FARLIGHT_CUTS_THROUGH=nginx. */
 const modelsThrough = process.env.FARLIGHT_CUTS_THROUGH === 'nginx' ? THROUGH_NGINX : DIRECT;
 const FEW = 8;
 /** The suite takes a model that needs less than half of MoveNet's time. */

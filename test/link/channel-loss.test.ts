@@ -72,7 +72,7 @@ function settle(link: SimulatedLink): void {
   throw new Error('the peers never stop talking');
 }
 
-/** Expects the received frames to be the first frames of the other peer, in order. */
+/** What a peer was handed is the beginning of what the other has sent, in order. */
 function expectInOrder(got: readonly number[], { sent }: Peer): void {
   expect(got.length).toBeLessThanOrEqual(sent);
   for (const [index, number] of got.entries()) expect(number).toBe(index);

@@ -6,7 +6,7 @@ const MIB = 1 << 20;
 const mbits = (value: number) => (value * 1e6) / 8 / 1000;
 const MS = { min: 0.01, max: 50, noNaN: true };
 
-/** Frames of one kind: how well they pack, and how fast, in bytes per millisecond. */
+/** What frames of one kind do: how they pack, and how fast, in bytes per millisecond. */
 interface Kind {
   length: number;
   ratio: number;

@@ -20,7 +20,7 @@ const read = fc.record({
   whole: fc.boolean(),
 });
 
-/** A repeated step of a program: it writes its sources, reads some one after the other, and may await more. */
+/** What a program does again and again: it writes its sources, reads some of them one after the other, and may ask for more. */
 const pattern = fc.record({
   reads: fc.array(read, { minLength: 1, maxLength: 4 }),
   scoped: fc.boolean(),
@@ -39,7 +39,7 @@ const change = fc.oneof(
     arbitrary: fc.record({
       at: fc.nat(999),
       what: fc.constant('put in' as const),
-      // Mostly operations on buffers, scopes and their order, and now and then any other.
+      // What is about buffers, scopes and their order, and now and then anything else.
       op: fc.oneof(
         ...(
           [

@@ -36,7 +36,7 @@ export interface Observations {
   readonly uncaptured: string[];
 }
 
-/** The facts that decide the order of a promise: its device, and which of the two operations made it. */
+/** What decides the order of a promise: its device, and which of the two operations it comes from. */
 interface Order {
   device: GPUDevice;
   of: 'map' | 'done';

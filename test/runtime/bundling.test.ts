@@ -68,7 +68,7 @@ describe.each(['bundle.mjs', 'bundle.cjs'])('a program that is bundled with Farl
 describe('a program that is bundled with Farlight', () => {
   it('computes on a host across the network', async () => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', warm: 0 });
-    // With the proxy in front, the client does not know that the host is on this machine.
+    // What is behind it is not known to be on this machine.
     const proxy = await CuttingProxy.start(daemon.url);
     const { stdout } = await run(join(installed.folder, 'bundle.mjs'), { FARLIGHT_HOST: proxy.url });
     expect(stdout).toBe('42 GPUBuffer\n');

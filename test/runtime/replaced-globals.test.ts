@@ -11,7 +11,7 @@ let daemon: Daemon;
 let proxy: CuttingProxy;
 beforeAll(async () => {
   daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software' });
-  // With the proxy in front, the client does not know that the host is on this machine.
+  // What is behind it is not known to be on this machine.
   proxy = await CuttingProxy.start(daemon.url);
 });
 afterAll(async () => {

@@ -15,7 +15,7 @@ beforeAll(async () => {
   installed = new Installed(['jest', 'vitest']);
   cpSync(join(REPOSITORY, 'test/runtime/project'), installed.folder, { recursive: true });
   daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', warm: 0 });
-  // With the proxy in front, the client does not know that the host is on this machine.
+  // What is behind it is not known to be on this machine.
   proxy = await CuttingProxy.start(daemon.url);
 });
 afterAll(async () => {

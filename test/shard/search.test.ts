@@ -101,7 +101,7 @@ function over(graph: LogicalGraph, hosts: number, room: number, bytesPerHop = 0)
   };
 }
 
-/** The bytes that the split by hand moves: two sums a layer over all hosts (Shoeybi et al., "Megatron-LM", arXiv 1909.08053). */
+/** What the split by hand moves: two sums a layer over all hosts (Shoeybi et al., "Megatron-LM", arXiv 1909.08053). */
 const megatron = (layers: number, hosts: number) => 2 * layers * 2 * (hosts - 1) * LENGTH * WIDTH * 4;
 
 describe('a transformer whose weights must be split evenly', () => {
@@ -147,7 +147,7 @@ test('a search that keeps few partial plans says that its plan may not be the be
   expect(plan.candidates).toHaveLength(transformer(2).nodes.length);
 });
 
-/** Tries each choice for each node, and leaves out choices that cost more already than the best plan so far. */
+/** Each choice for each node, one after the other, but for those that cost more already than the best that was found. */
 function exhaustive({ graph, meshes, given, objective, hosts }: Problem): number {
   const table = new TransferTable(objective);
   let best = Number.POSITIVE_INFINITY;

@@ -14,7 +14,7 @@ import { FAKE_EXECUTOR } from './session-client.js';
 export interface CarriedHost {
   readonly daemon: Daemon;
   readonly cutter: CuttingProxy;
-  /** The address behind the cutter. */
+  /** What the cutter leads to. */
   readonly target: string;
   transport(options?: HostOptions): Transport;
   close(): Promise<void>;
@@ -74,10 +74,10 @@ export const WEB_SOCKET: TestCarrier = {
     const daemon = await Daemon.start({ ...fake, ...options, dashboard: '127.0.0.1:0' });
     const target = webAddress(daemon);
     const cutter = await CuttingProxy.start(target);
-    // The globals of a page. The client takes them when it is imported.
+    // What a page has, of which the client takes its own at its import.
     const page = { WebSocket: PageSocket, origin: 'http://127.0.0.1', location: new URL('http://127.0.0.1') };
     Object.assign(globalThis, page, { addEventListener() {}, removeEventListener() {} });
-    // The module's types need a page, so these tests import it without types.
+    // Its types are a page's, which these tests are not.
     const module: string = '#farlight/client/browser/web-transport.js';
     const { webTransport } = (await import(module)) as {
       webTransport(host: string, options?: HostOptions): Transport;

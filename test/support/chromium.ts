@@ -17,8 +17,8 @@ const FLAGS = [
 ];
 
 /**
- * Opens a headless Chromium with a new, empty profile, which is deleted at its end. It comes from the npm package
- * `@sparticuz/chromium`, so the machine needs no browser. Close it after use.
+ * A headless Chromium with a profile of its own, empty, which goes with it: the one that npm package
+ * `@sparticuz/chromium` has, so that nothing is to be installed on the machine. To be closed by the caller.
  *
  * It has no WebGPU: `navigator.gpu` is undefined there.
  */

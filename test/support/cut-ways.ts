@@ -18,7 +18,7 @@ export interface CutHost {
   close(): Promise<void>;
 }
 
-/** A way of connections on which they can be cut. */
+/** What connections go through that are cut. */
 export interface Cuttable {
   readonly name: string;
   readonly missing: boolean;

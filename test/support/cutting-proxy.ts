@@ -80,7 +80,7 @@ export class CuttingProxy {
     }
   }
 
-  /** Passes bytes on again. Bytes that its sockets took before still arrive. */
+  /** Carries on. What its sockets had taken before still arrives. */
   thaw(): void {
     this.#frozen = false;
     for (const { client, host } of this.#pairs) {

@@ -1,5 +1,5 @@
-// A daemon in a process of its own, for tests that look at the memory or descriptors of a process. It takes its options
-// as JSON, prints its address, and prints its counters for each line on stdin.
+// A daemon in a process of its own, for tests that look at what the process has: its options come as JSON, it
+// prints its address, and tells its counters for each line on stdin.
 import { createInterface } from 'node:readline';
 import { Daemon } from '#farlight/server/daemon.js';
 

@@ -1,5 +1,5 @@
-// A program that opens as many files as it may, and then asks for an adapter of the host in its first argument ("none"
-// for its own). With a second argument it finds Farlight's files before.
+// A program that has opened all the files that it may, and then asks for an adapter of the host named first ("none" for
+// its own); with a second word it has found Farlight's files before.
 import { openSync } from 'node:fs';
 import { create } from '#farlight/client/index.js';
 import '#farlight/client/transport/open.js';

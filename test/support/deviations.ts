@@ -1,4 +1,4 @@
-/** How a spec fails if local Dawn deviates. A spec whose deviation ends the process does not run at all. */
+/** What a spec fails with where local Dawn deviates; a deviation that ends the process is not run at all. */
 interface Known {
   readonly shows: RegExp | 'crash';
 }

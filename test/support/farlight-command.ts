@@ -1,7 +1,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { CLI } from './session-client.js';
 
-/** The output of a program. */
+/** What a program prints. */
 export interface Printed {
   stdout: string;
   stderr: string;
@@ -13,13 +13,13 @@ export interface Finished extends Printed {
 
 export interface Running {
   child: ChildProcessWithoutNullStreams;
-  /** The output until now. */
+  /** As far as it has printed it. */
   printed: Readonly<Printed>;
   /** Resolves when it has ended. */
   done: Promise<Finished>;
 }
 
-/** Collects the output of a child process, and how it ends. */
+/** What a child process prints, and how it ends. */
 export function outputOf(child: ChildProcessWithoutNullStreams): Running {
   const printed = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {

@@ -2,9 +2,9 @@ import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /**
- * A free port of loopback, for a test that must name the port before it is used, or uses it twice. It is below the ports
- * that a system gives out (from 32768 on Linux, ip(7), and from 49152 elsewhere, RFC 6335). So a program that asks for
- * any port meanwhile does not get it.
+ * A port of loopback that nothing listens on, for who has to name it before it is used, or uses it twice. It is none of
+ * those that a system gives out by itself (from 32768 on Linux, ip(7), and from 49152 elsewhere, RFC 6335), so that
+ * whatever asks for any port meanwhile does not get it.
  */
 export async function freePort(): Promise<number> {
   for (;;) {

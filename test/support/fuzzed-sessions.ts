@@ -16,7 +16,7 @@ const LONG_SHARE = 12;
 /** A frame of more bytes is an upload, in which most changes are of texels and weights alone. */
 const UPLOAD_BYTES = 16 << 10;
 
-/** The sessions to change: short ones, and sessions of models from files (see record-program.mjs). */
+/** The sessions that are changed: short ones, and those of models, which the files hold (see record-program.mjs). */
 export class Seeds {
   readonly #short: RecordedFrame[][];
   readonly #long: RecordedFrame[][];
@@ -35,7 +35,7 @@ export class Seeds {
     return [...this.#short, ...this.#long];
   }
 
-  /** The sessions that a GPU can execute unchanged. A model may need more than the GPU has. */
+  /** Those that a GPU carries out unchanged: a model may need more than one has. */
   async playable(gpu: GPU, turn: () => Promise<unknown>): Promise<Seeds> {
     const sessions: RecordedFrame[][] = [];
     for (const frames of this.all) if ((await play(gpu, frames, turn)).length === 0) sessions.push(frames);

@@ -7,7 +7,7 @@ import { REPOSITORY } from './session-client.js';
 export class Installed {
   readonly folder: string = realpathSync(mkdtempSync(join(tmpdir(), 'farlight-installed-')));
 
-  /** `packages` are installed beside the dependencies of Farlight. */
+  /** `packages` beside those that Farlight depends on. */
   constructor(packages: readonly string[] = []) {
     const own = join(this.folder, 'node_modules/farlight');
     mkdirSync(own, { recursive: true });

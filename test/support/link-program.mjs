@@ -1,5 +1,5 @@
-// A program for tests of the end of a process. It opens a link to the host in its first argument ("private" for one of
-// its own), and then does the steps in the other arguments.
+// A program that opens a link to the host named first ("private" for one of its own) and then does
+// each of the steps named after it, for tests of when a process ends.
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { privateHost } from '#farlight/client/transport/private-host.js';
 import { ACTION } from './fake-executor.mjs';

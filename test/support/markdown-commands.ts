@@ -2,7 +2,7 @@
 export interface Block {
   /** `FILE:LINE` of its first line of text. */
   readonly where: string;
-  /** The word after the fence. */
+  /** What stands behind the fence. */
   readonly language: string;
   readonly lines: readonly string[];
 }

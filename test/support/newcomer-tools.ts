@@ -12,10 +12,10 @@ const STAND_INS = {
   jq: 'jq.mjs',
   podman: 'podman.mjs',
 };
-/** Tools that are not replaced if the machine has them. The others need another machine, systemd, or image registries. */
+/** Those of which a real one does as well. The others would need another machine, systemd, or a registry of images. */
 const REAL_DO_TOO = ['grpcurl', 'jq'];
 
-/** Makes a folder for PATH that holds the tools. With `npm`, packages come from this repository. */
+/** Makes a folder for PATH, of which each name is a tool's. With `npm`, packages come from this repository's. */
 export function placeTools(folder: string, { npm }: { npm: boolean }): void {
   mkdirSync(folder);
   const place = (name: string, file: string) =>
@@ -51,7 +51,7 @@ export class MachineElsewhere {
     return /ready: (\S+)/.exec(this.#printed.stdout)?.[1] ?? '';
   }
 
-  /** The variables from which the stand-in for ssh knows its ports. */
+  /** What tells the stand-in for ssh where its ports are. */
   get variables(): NodeJS.ProcessEnv {
     const [, port] = /dashboard: http:\/\/127\.0\.0\.1:(\d+)/.exec(this.#printed.stdout) ?? [];
     const machine = { name: MachineElsewhere.NAME, ports: { 7071: Number(port) } };

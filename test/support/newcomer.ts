@@ -37,20 +37,20 @@ const APP = `
   device.destroy();
 `;
 
-/** The variables that shorten commands of minutes: one short file of tests, and few random programs. */
+/** What shortens commands that would take minutes: one short file of tests, and few random programs. */
 const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
   [/^npm test\b/, { FARLIGHT_TESTS: 'test/wire/packet.test.ts' }],
   [/^npm run properties\b/, { FARLIGHT_PROPERTY_MOST: '4' }],
 ];
 
-/** The placeholders that a person fills in. */
+/** What a person would fill in. */
 const PLACEHOLDER = /\b(HOST|TOKEN|URL|NAME|FILE|FOLDER|ADDRESS|PATH|SIZE)\b(?!=)|\.\.\.(?!\/)|\b192\.0\.2\./;
 
 /**
- * A person who has just cloned the repository, and types the commands of the documentation, line by line, into one
- * shell. Folders and variables last from line to line. A `farlight serve` runs until the next one, on a free port of
- * loopback, and its address replaces the one in the documentation. A container and a tunnel of ssh work the same way.
- * Tools that this machine lacks, or that need another machine, have stand-ins (stand-ins/).
+ * Somebody who has just cloned the repository and types what the documentation says, line by line, into one shell:
+ * folders and variables last from line to line. A `farlight serve` goes on until the next one, on a free port of
+ * loopback, and its address is pasted where the documentation has one; likewise a container, and a tunnel of ssh's.
+ * Tools that this machine lacks, or that would need another machine, have stand-ins (stand-ins/).
  */
 export class Newcomer {
   readonly #home: string;
@@ -177,7 +177,7 @@ export class Newcomer {
   }
 
   async #run(command: string): Promise<string> {
-    // The file in which security.md keeps an address.
+    // What security.md has somebody keep in a file.
     writeFileSync(join(this.#home, '.config/farlight/gpu-box'), this.#address);
     const script = `set -e; . "$HOME/variables"; cd "$(cat "$HOME/folder")"\n${command}\nexport -p > "$HOME/variables"; pwd > "$HOME/folder"`;
     const shortened = SHORTENED.filter(([which]) => which.test(command)).map(([, variables]) => variables);
@@ -189,7 +189,7 @@ export class Newcomer {
     return stdout;
   }
 
-  /** Keeps a token, which is shown only once. */
+  /** What is shown once is kept. */
   #heard(text: string): void {
     this.#token = /flt_[\w-]{20,}/.exec(text)?.[0] ?? this.#token;
   }

@@ -60,7 +60,7 @@ export function runInPage<T>(page: Page, program: string, ...args: unknown[]): P
   return page.evaluate(`import('/programs/${program}.mjs').then((program) => program.default(${given}))`);
 }
 
-/** A proxy in front of a host for pages on other machines. It ends TLS, and passes the bytes on. */
+/** What a person puts in front of a host that pages reach from elsewhere: it ends TLS, and passes the rest on. */
 export async function tlsProxy(port: number, pair: { key: string; cert: string }) {
   const open = new Set<Socket>();
   const server = createTlsServer(pair, (outer) => {

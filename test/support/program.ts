@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { softwareGpuFolder } from '#farlight/server/gpu/software-gpu.js';
 import { outputOf } from './farlight-command.js';
 
-/** The line that a program of test/e2e/programs prints. */
+/** What a program of test/e2e/programs prints. */
 export interface ProgramReport {
   times: number[];
   repeats: boolean;

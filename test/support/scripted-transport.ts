@@ -18,7 +18,7 @@ export class ScriptedTransport implements Transport {
   closed = false;
   /** Frames from which on the link asks its sender to wait. */
   room = Number.POSITIVE_INFINITY;
-  /** Makes the sender wait. Absent if the link cannot do that. */
+  /** What has the sender wait, where the link can. */
   awaitRoom: (() => void) | undefined;
   hello: Hello | undefined;
   /** How many links it has opened. */
@@ -37,7 +37,7 @@ export class ScriptedTransport implements Transport {
     this.hello = hello;
     this.#events = events;
     this.links += 1;
-    // Frames under way were lost with the earlier link.
+    // What was under way went with the link before.
     this.up.length = 0;
     this.down.length = 0;
     this.#executor = new ExecutorSession(

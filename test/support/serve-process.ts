@@ -7,8 +7,8 @@ import { until } from './session-client.js';
 export type LogLine = Record<string, unknown> & { level: string; msg: string };
 
 /**
- * The arguments of a host that uses neither the port nor the store of another host on this machine. Later arguments of
- * the same name replace these.
+ * The arguments of a host that needs nothing that another host of this machine may have: neither a port nor a store.
+ * Those that stand behind them count instead.
  */
 export const SERVE_ALONE: readonly string[] = [
   ...['serve', '--listen', '127.0.0.1:0', '--dashboard', '127.0.0.1:0'],
@@ -57,7 +57,7 @@ export class ServeProcess {
     return addressIn(this.stdout);
   }
 
-  /** The whole lines of its log until now. Throws if a line is no JSON. */
+  /** What it has logged, as far as whole lines have come. Throws where a line is no JSON. */
   get log(): LogLine[] {
     const lines = this.stderr.split('\n');
     // Behind the last line feed is the beginning of a line, or nothing.

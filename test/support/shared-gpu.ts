@@ -1,7 +1,7 @@
 import { GpuTurns } from '#farlight/server/daemon/tenants/gpu-turns.js';
 import { GpuTurn } from '#farlight/server/executor/limits/gpu-turn.js';
 
-/** The repeated work of a simulated program: so many submits at once, and a pause when they are done. */
+/** What a simulated program does, again and again: so many submits at once, and a pause when they are done. */
 export interface Load {
   tenant: string;
   /** The GPU's work for each submit, in milliseconds. */
@@ -99,7 +99,7 @@ export async function shareGpu(
     if (!next || next.at > totalMs) return results;
     now = next.at;
     next.act();
-    // Promise reactions take no simulated time.
+    // What promises do takes no time.
     for (let micro = 0; micro < 12; micro += 1) await null;
   }
 }

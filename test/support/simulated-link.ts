@@ -12,7 +12,7 @@ import {
 /** The bytes on the way to a peer beyond which a connection says that it is full. */
 const FULL_BYTES = 500;
 
-/** The bytes of a frame's number, with which each frame of the simulation begins. */
+/** What every frame of the simulation begins with: its number, in four bytes. */
 export const NUMBER_BYTES = 4;
 
 /** One direction of a connection: bytes on their way, which come in pieces of any size. */
@@ -80,15 +80,15 @@ export class Peer {
 }
 
 /**
- * A client and a host with one connection after another. Connections are cut, and made again as by a client: it says
- * which frames it has taken, and the host answers with its own count.
+ * A client and a host that are joined by connections, which are cut and made anew as a client makes them: it
+ * says what it has taken, and the host answers with what it has.
  */
 export class SimulatedLink {
   readonly client: Peer;
   readonly host: Peer;
   #up: Lane | undefined;
   #down: Lane | undefined;
-  /** The number of the current connection. The ends of earlier connections get no more events. */
+  /** What this connection's end at the client and at the host still hear. */
   #attempt = 0;
 
   constructor(bounds: ChannelBounds) {
@@ -160,7 +160,7 @@ export class SimulatedLink {
   }
 }
 
-/** A connection that writes down a peer's acknowledgements. */
+/** A connection of which a peer's acknowledgements are written down. */
 function heard(peer: Peer, lane: Lane): ChannelConnection {
   return {
     send(kind, body) {

@@ -1,6 +1,6 @@
-// A program for tests of the dashboard, the log and `farlight top`. It does STEPS steps: each is a write, a submit and a
-// read of the result. PAUSE milliseconds are between them. Then it prints its ledger as a line of JSON. With `stay` it
-// ends after input on stdin, and prints its ledger again if it has changed. With `forever` it takes steps until then.
+// A program for tests of what shows a host: it does STEPS steps, each a write, a submit and a read of the result, with
+// PAUSE milliseconds between them, and prints its ledger as a line of JSON. With `stay` it ends when there is something
+// on stdin, and prints its ledger again when that has changed; with `forever` it takes steps until then.
 // Usage: node step-program.mjs STEPS [PAUSE] [stay|forever]
 import { stats } from '#farlight/client/index.js';
 

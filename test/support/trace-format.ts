@@ -15,13 +15,13 @@ export interface TraceDocument {
   otherData: Record<string, unknown>;
 }
 
-/** Times are written in thousandths of a microsecond. The rounding error of a sum is smaller. */
+/** Times are written in thousandths of a microsecond; what floating point makes of a sum is less. */
 const TOLERANCE_US = 1e-4;
 
 /**
- * Checks a trace by the rules of its format ("Trace Event Format", JSON object form), and by two rules of Farlight. Each
- * slice ends no sooner than the one before it in its track, and lies within or beside it. Throws with the first event
- * that breaks a rule.
+ * Holds a trace against the rules of the format ("Trace Event Format", JSON object form), and against what we promise
+ * beside it: each slice ends no sooner than the one before it in its track, and lies within or beside it. Throws with
+ * the first event that breaks one.
  */
 export function checkTrace(text: string): TraceDocument {
   const document = JSON.parse(text) as TraceDocument;

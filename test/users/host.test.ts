@@ -45,7 +45,7 @@ async function start(options: DaemonOptions = {}) {
 
 const hello = Buffer.concat([PREFACE, encodeObject(PACKET.hello, HELLO)]);
 
-/** Sends bytes from another user's program. Returns the host's bytes up to a given text, or until it disconnects. */
+/** What another user's program receives after sending these bytes, up to a given text, or until the host disconnects. */
 async function heard(port: string, words: Uint8Array, last = ''): Promise<Buffer> {
   const caller = ofOtherUser(CALLER, port, Buffer.from(words).toString('base64'), last);
   cleanups.push(() => caller.end());

@@ -4,7 +4,7 @@
  */
 const DRIFT = 100e-6;
 
-/** A bound from one message: by how much the host's clock is ahead, at most or at least, and at which time. */
+/** What one message tells: by how much the host's clock is ahead, at most or at least, and since when. */
 interface Bound {
   readonly ahead: number;
   readonly at: number;

@@ -1,7 +1,7 @@
 import { FarlightError } from '../../../proto/errors.js';
 import { isToken, redact } from '../../../proto/token.js';
 
-/** The error for an address that has none of the described `forms`. */
+/** The error for an address that is none of those that `forms` describes. */
 export function badUrl(text: string, forms: string): FarlightError {
   // Without a scheme, redact cannot tell a token of another kind from a name.
   const shown = redact(text).replace(/^[^/]*@/, '***@');
@@ -11,7 +11,7 @@ export function badUrl(text: string, forms: string): FarlightError {
 /**
  * The token in an address, if there is one.
  *
- * @throws FarlightError BAD_URL if the text before the @ is no token. The sentence does not repeat that text.
+ * @throws FarlightError BAD_URL where what stands there is none; its sentence has nothing of it.
  */
 export function tokenIn(url: URL, text: string): string | undefined {
   if (!url.username) return undefined;
@@ -22,7 +22,7 @@ export function tokenIn(url: URL, text: string): string | undefined {
   );
 }
 
-/** The error for a token in a plaintext address, where others could read it on the way. */
+/** The error for a token in an address of which others could read it on the way. */
 export function tokenInPlaintext(scheme: string, secured: string): FarlightError {
   return new FarlightError(
     'BAD_URL',

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { FarlightError } from '../../../proto/errors.js';
 
-/** A client's certificate and key as PEM, for a host that asks for a certificate. */
+/** What a client shows a host that asks for a certificate, as PEM. */
 export interface ClientCertificate {
   readonly cert: string;
   readonly key: string;

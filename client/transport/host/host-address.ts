@@ -61,7 +61,7 @@ export class HostAddress implements Where {
     this.#token = token;
   }
 
-  /** The token of the client's tenant. It goes only to a verified host. */
+  /** What shows the host who we are. It goes to a peer that was verified, and nowhere else. */
   get token(): string | undefined {
     return this.#token;
   }

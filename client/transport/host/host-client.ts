@@ -18,7 +18,7 @@ const ECHO_TIMEOUT_MS = 30_000;
 const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
   'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
-  // With a window for two whole echoes, an echo measures the line and not the updates of the window.
+  // What an echo brings back at once is measured, not how often it is asked for.
   'grpc-node.flow_control_window': 2 * ECHO_MESSAGE_LIMIT,
 };
 

@@ -51,10 +51,9 @@ const calls = new WeakMap<object, Call>();
 const widened = new WeakSet<Http2Session>();
 
 /**
- * Stores the client of a call for its handler, and widens the windows of the connection so that it can carry whole
- * sessions. Then each session may have a full window of bytes on its way, instead of HTTP/2's 64 KiB. A session that
- * nobody reads does not stop the others. grpc-js has no option for that. This is for known clients only, because each
- * call may fill a window of the host's memory.
+ * Stores who calls, for the call's handler, and widens the connection's windows so that it can carry whole sessions:
+ * each may have a full window of bytes on its way instead of HTTP/2's 64 KiB, and one that nobody reads does not stop
+ * the others. grpc-js has no option for that. Only for known clients: each call may fill a window of the host's memory.
  *
  * @param asking the call that the interceptor returns for `call`.
  */

@@ -26,7 +26,7 @@ export interface PoolOptions {
   warm: number;
   /** Where the driver stores the shaders of a tenant's programs; undefined where all tenants share one place. */
   shadersOf(tenant: string): ExecutorChildOptions['shaders'];
-  entry?: URL | undefined;
+  entry: URL;
   /** How long an executor may be busy without a pause, in milliseconds, before the pool ends it. */
   busyMs: number;
   /** The executors' limits of the machine's memory. The pool ends executors that exceed them. */
@@ -61,7 +61,7 @@ export class ExecutorPool {
   readonly #options: PoolOptions;
   readonly #executors = new Set<PooledExecutor>();
   readonly #spares: PooledExecutor[] = [];
-  /** The warm executors, the longest warm first, and the executors that compile ahead. */
+  /** The warm executors, the longest warm first, and those that compile ahead. */
   readonly #warm: PooledExecutor[] = [];
   readonly #starts = new StartQueue({ most: Math.max(2, availableParallelism()) });
   readonly #watch: ExecutorWatch;
@@ -179,7 +179,7 @@ export class ExecutorPool {
     return DISKLESS.includes(this.#choice);
   }
 
-  /** Replaces the spares of other tenants than the last one, if spares belong to tenants. */
+  /** Where spares belong to tenants: replaces those of other tenants than the last one. */
   #renewSpares(): void {
     for (const executor of [...this.#spares]) {
       if (this.#suits(executor, this.#spareTenant)) continue;

@@ -35,7 +35,7 @@ export interface AssignedSession {
   onReleased(): void;
 }
 
-/** The events of an executor for the pool. */
+/** What an executor reports to the pool. */
 export interface PooledExecutorEvents {
   /** The GPU is open. Comes before the session's onReady. */
   onReady(ready: ExecutorReady): void;

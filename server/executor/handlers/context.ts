@@ -16,7 +16,7 @@ import type { ReplyWriter } from '../wire/reply-writer.js';
 /** The interfaces whose objects take GPU memory and can be destroyed. */
 const RESOURCES = ['GPUBuffer', 'GPUTexture', 'GPUQuerySet'];
 
-/** Keep a session within its limits. An absent guard means no limit. */
+/** Holds a session to its limits. What is absent is not limited. */
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
   memory?: SessionMemory | undefined;
@@ -85,7 +85,7 @@ export class Context {
     }, kinds);
   }
 
-  /** A queue got work of the session. Later commands may have to wait until the work is done. */
+  /** A queue was given work for the session. What comes next may have to wait until that is done. */
   submitted(queue: GPUQueue): void {
     this.watchdog?.submitted(queue);
     this.tracer.submitted(queue);
@@ -133,7 +133,7 @@ export class Context {
     this.memory?.destroyed(resource);
   }
 
-  /** Destroys the resources for which the client has handles: all of them, or only those of one device. */
+  /** Destroys the resources that the client has handles of: all of them, or those of one device. */
   destroyResources(of?: Entry): void {
     for (const kind of RESOURCES) {
       for (const { object, device } of this.objects.all(kind)) {

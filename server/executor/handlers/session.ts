@@ -15,7 +15,7 @@ export function acknowledge(): PendingReply {
   return { promise: Promise.resolve() };
 }
 
-/** Starts to report spans of these kinds. A newer client may ask for a kind that this host does not know or report. */
+/** This host may not know all of these kinds. It has no spans of those that it does not know. */
 export function watch(context: Context, _self: Entry, [kinds]: [number]): void {
   context.watch(kinds);
 }

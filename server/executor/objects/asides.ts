@@ -8,20 +8,20 @@ export interface SourceRange {
   readonly size: number;
 }
 
-/** The result that a read ahead has sent to the client. */
+/** What a request has brought the client. */
 export interface Brought {
   /** Whether the client has been sent the bytes of the ranges. */
   data: boolean;
 }
 
-/** The most buffers of a device for reads ahead. One request may still be under way when the next one comes. */
+/** Buffers that a device has for this, at most: one request may be late when the next one comes. */
 const MOST_BUFFERS = 2;
 
 const NOTHING = new Uint8Array(0);
 
 /**
- * Copies ranges of a program's buffers into the executor's own buffers, after everything that the program has submitted.
- * It changes neither the program's buffers nor its error scopes.
+ * Copies ranges of a program's buffers aside, into buffers of the executor's own, behind everything that the program
+ * has submitted. The program's buffers and error scopes stay as they are.
  */
 export class Asides {
   readonly #device: GPUDevice;
@@ -35,20 +35,20 @@ export class Asides {
     this.#device = device;
   }
 
-  /** The result of the latest request, which may still be under way. */
+  /** What the latest request has brought, or will have. */
   get latest(): Brought {
     return this.#latest;
   }
 
-  /** Begins a request, which has no result so far. */
+  /** Begins a request, which has brought nothing so far. */
   expect(): Brought {
     this.#latest = { data: false };
     return this.#latest;
   }
 
   /**
-   * Reads the bytes of the ranges, one after the other. Returns no bytes if they cannot be copied. `submitted` is called
-   * when the copies are submitted. Rejects if the device is lost.
+   * The bytes of the ranges, one after the other; none where they cannot be copied. `submitted` is called when the GPU
+   * has been given the copies. Rejects where the device is lost.
    */
   async read(ranges: readonly SourceRange[], submitted: () => void): Promise<Uint8Array> {
     const length = ranges.reduce((sum, { size }) => sum + size, 0);
@@ -72,17 +72,17 @@ export class Asides {
     this.#mappings.set(buffer, waiting);
   }
 
-  /** Resolves when a mapping has settled, a turn after its reply is made. Undefined if it has settled already. */
+  /** Resolves when a mapping is settled, a turn behind its reply, which is made of it; undefined where it is. */
   mapped(buffer: GPUBuffer): Promise<unknown> | undefined {
     return this.#mappings.get(buffer);
   }
 
-  /** Destroys the buffers, so that none of the session's bytes stay in memory. */
+  /** Nothing of the session's is left in memory. */
   clear(): void {
     for (const buffer of this.#free.splice(0)) buffer.destroy();
   }
 
-  /** The buffer with the copies. Undefined if one of them is an error, which stays hidden from the program. */
+  /** The buffer that the copies are in; undefined where one of them is an error, which nobody else hears of. */
   async #copy(ranges: readonly SourceRange[], submitted: () => void): Promise<GPUBuffer | undefined> {
     const device = this.#device;
     device.pushErrorScope('validation');

@@ -6,7 +6,7 @@ import { compileAhead } from './compile-ahead.js';
 import type { DeviceRequest } from './device-request.js';
 import { OpenDevice } from './open-device.js';
 
-/** The steps that a program compiled on its devices, by the request for each device. */
+/** What a program compiled on its devices, by how it asked for each device. */
 export interface Profiles {
   read(request: DeviceRequest): readonly ProfileStep[];
   write(request: DeviceRequest, steps: readonly ProfileStep[]): void;
@@ -23,8 +23,8 @@ export interface SessionDevicesOptions {
 }
 
 /**
- * The devices of one session. The program uses some. Others are free, and the program gets one if it repeats an equal
- * request. A device that the client releases is free when the GPU is done with it.
+ * The devices of one session: those that the program uses, and free ones that it gets when it asks for a device in the
+ * same way again. A device that the client releases is free when the GPU is done with it.
  */
 export class SessionDevices {
   readonly #replies: ReplyWriter;
@@ -119,7 +119,7 @@ export class SessionDevices {
     for (const { device } of [...this.#used.values(), ...this.#freeing.keys()]) device.destroy();
   }
 
-  /** Ends the session's use of its devices. Resolves with the devices that another session may have. */
+  /** Ends the session's use of its devices. Resolves with those that another session may have. */
   async free(): Promise<OpenDevice[]> {
     await Promise.all(this.#freeing.values());
     const used = [...this.#used.values()];

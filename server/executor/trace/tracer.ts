@@ -15,7 +15,7 @@ export interface TracerOptions {
   waitMs?: number | undefined;
 }
 
-/** The facts of a span beside its kind. An omitted one is empty or 0. */
+/** What is known of a span beside its kind. Whatever is left out is empty or 0. */
 export type SpanFacts = Partial<Omit<Span, 'kind'>> & Pick<Span, 'start'>;
 
 interface Watcher {

@@ -6,7 +6,7 @@ import type { Work } from '../../../proto/session/work.js';
  * interface knows gRPC, processes, or the other side.
  */
 export interface SessionEndpoint<Inheritance = unknown> {
-  /** Counts of the session's work. Absent if it is not counted. */
+  /** What the session has done so far. Absent where nobody counts it. */
   readonly work?: Work;
   /**
    * Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. Returns true where

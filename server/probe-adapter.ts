@@ -1,18 +1,16 @@
-import { FarlightError } from '../../proto/errors.js';
-import { native } from '../machine/globals.js';
-import { ExecutorChild, type ExecutorReady } from './executor-child.js';
+import { ExecutorChild, type ExecutorReady } from '../link/executor/executor-child.js';
+import { FarlightError } from '../proto/errors.js';
 
 /**
- * Opens an adapter of this machine in an executor process of its own, to see whether that works, and
- * ends the process.
+ * Opens an adapter of this machine in an executor process of its own, to see whether that works, and ends the process.
  *
  * @throws FarlightError NO_ADAPTER or EXECUTOR_LOST (rejects).
  */
 export function probeAdapter(adapter: string): Promise<ExecutorReady> {
-  return new native.Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     let found: ExecutorReady | undefined;
     const child = new ExecutorChild(
-      { adapter },
+      { adapter, entry: new URL('./executor/main.js', import.meta.url) },
       {
         onReady: (ready) => {
           found = ready;
