@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -25,11 +25,23 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const CONFORMANCE = join(root, 'test/conformance');
 const require = createRequire(import.meta.url);
 
-/** npm installs the one binary that fits the system, and no script of the package has to run for that. */
-function binary(wrapper: string, packageName: string, file: string): string | undefined {
+/** The least bytes of a runtime. What a package has in its place before its install script ran is shorter. */
+const RUNTIME_BYTES = 1 << 20;
+
+/**
+ * npm installs the one binary that fits the system, in a package of its own. Where install scripts run, Bun's moves it
+ * into its main package.
+ */
+function binary(wrapper: string, packageName: string, file: string, moved: string): string | undefined {
+  const main = packageFolder(require, wrapper);
+  const own = main && packageFolder(createRequire(join(main, 'package.json')), packageName);
+  const places = [own && join(own, file), main && join(main, moved)];
+  return places.find((place) => place && existsSync(place) && statSync(place).size > RUNTIME_BYTES);
+}
+
+function packageFolder(from: NodeJS.Require, name: string): string | undefined {
   try {
-    const near = createRequire(require.resolve(`${wrapper}/package.json`));
-    return join(near.resolve(`${packageName}/package.json`), '..', file);
+    return join(from.resolve(`${name}/package.json`), '..');
   } catch {
     return undefined;
   }
@@ -40,15 +52,16 @@ const bun = binary(
   'bun',
   `@oven/bun-${platform}-${process.arch === 'arm64' ? 'aarch64' : process.arch}`,
   'bin/bun',
+  'bin/bun.exe',
 );
 const libc = process.platform === 'linux' ? '-glibc' : '';
-const deno = binary('deno', `@deno/${process.platform}-${process.arch}${libc}`, 'deno');
+const deno = binary('deno', `@deno/${process.platform}-${process.arch}${libc}`, 'deno', 'deno');
 
 export const NODE: Runtime = { name: 'Node', command: [process.execPath] };
-export const BUN: Runtime = { name: 'Bun', command: bun && existsSync(bun) ? [bun] : undefined };
+export const BUN: Runtime = { name: 'Bun', command: bun ? [bun] : undefined };
 export const DENO: Runtime = {
   name: 'Deno',
-  command: deno && existsSync(deno) ? [deno, 'run', '--allow-all', '--no-prompt'] : undefined,
+  command: deno ? [deno, 'run', '--allow-all', '--no-prompt'] : undefined,
 };
 
 /** The names of all specs of the conformance suite, but the one that reads the files of the others. */
