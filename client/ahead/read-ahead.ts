@@ -115,6 +115,15 @@ export class ReadAhead {
     this.#options = options;
   }
 
+  /** Whether the host is so near that nothing is asked ahead, and nothing that was asked is still to come. */
+  get isDone(): boolean {
+    return this.#isNear && !this.#lead && this.#early.length === 0 && this.#mappings.size === 0;
+  }
+
+  get #isNear(): boolean {
+    return !this.#options.always && this.#shortestMs < NEAR_MS;
+  }
+
   /** A command that names these objects was recorded. `made` is the object that it creates. */
   recorded(
     operation: AnyOperation,
@@ -166,7 +175,7 @@ export class ReadAhead {
       if (early.question.answer) this.#settleSoon();
       return;
     }
-    if (!leads || !device || !LEADS.has(operation)) return;
+    if (!leads || !device || !LEADS.has(operation) || this.#isNear) return;
     const until = this.#mentions.count;
     const { size = 0 } = self as Partial<BufferFacts>;
     const key = `${device.id} ${operation.member} ${args} ${size} ${this.#commands}`;
@@ -195,7 +204,7 @@ export class ReadAhead {
     lead.askedAt = this.#options.now();
     const { followers, isTrusted } = lead.guess;
     if (!isTrusted || followers.length === 0 || lead.window.scopes > 0) return;
-    if (!this.#options.always && this.#shortestMs < NEAR_MS) return;
+    if (this.#isNear) return;
     const ranges: SourceRange[] = [];
     for (const follower of followers) {
       if (follower.kind !== 'read') continue;
@@ -234,6 +243,7 @@ export class ReadAhead {
   #answered(lead: Lead): void {
     lead.answeredAt = this.#options.now();
     this.#shortestMs = Math.min(this.#shortestMs, lead.answeredAt - lead.askedAt);
+    if (this.#isNear && !lead.question) this.#lead = undefined;
   }
 
   /** Settles promises in a task of its own, as the host's reply would. */

@@ -6,7 +6,8 @@ import { INTERNAL, illegal } from '../api/interface.js';
  * and recognize browsers by it.
  */
 export class Navigator {
-  readonly #languages = Object.freeze([new Intl.Collator().resolvedOptions().locale]);
+  /** Found when it is first asked for: that loads the data of languages, which takes some milliseconds. */
+  #languages: readonly string[] | undefined;
 
   constructor(token?: unknown) {
     if (token !== INTERNAL) illegal();
@@ -17,10 +18,11 @@ export class Navigator {
   }
 
   get language(): string {
-    return this.#languages[0] as string;
+    return this.languages[0] as string;
   }
 
   get languages(): readonly string[] {
+    this.#languages ??= Object.freeze([new Intl.Collator().resolvedOptions().locale]);
     return this.#languages;
   }
 

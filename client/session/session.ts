@@ -66,7 +66,8 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #encoder: CommandEncoder;
   readonly #requests: Requests;
-  readonly #ahead: ReadAhead | undefined;
+  /** Absent where nothing is asked ahead, or not any more: what it learns costs some of each command. */
+  #ahead: ReadAhead | undefined;
   readonly #connection: HostConnection;
   readonly #schedule = new FlushSchedule(
     () => this.#flush(),
@@ -375,6 +376,7 @@ export class Session {
   /** Takes the pending command of a reply. */
   #take(serial: number): Settles {
     const bytes = this.#ahead?.replied(serial);
+    if (this.#ahead?.isDone) this.#ahead = undefined;
     const request = this.#requests.take(serial);
     this.#encoder.contents?.answered(serial);
     this.devices.answered(serial);
