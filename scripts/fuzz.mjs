@@ -28,7 +28,7 @@ Object.assign(process.env, {
   FARLIGHT_FUZZ_SESSIONS: sessions.join(),
   FARLIGHT_FUZZ_JOURNAL: journal,
 });
-const ON_DAWN = 'executor.s GPU';
+const ON_DAWN = 'the GPU of an executor';
 node(...fuzz(`^(?!.*${ON_DAWN})`));
 
 /** Dawn is a native addon. Where it takes the process with it, what it did not try is left to another one. */
