@@ -3,7 +3,8 @@ import { defineConfig } from 'vitest/config';
 import base from './vitest.config.js';
 
 /** Rooms whose tests need no more than processes and the null adapter. */
-const ROOMS = 'canvas,client,contents,daemon,executor,gpu,link,scripts,testing,trace,trust,wire';
+const ROOMS =
+  'ahead,canvas,client,contents,daemon,executor,gpu,infer,link,scripts,shard,testing,trace,trust,wire';
 
 /** WebGPU itself, locally and through Farlight: what each session does. */
 const SPECS =
@@ -27,7 +28,12 @@ const SLOW = [
   'executor/gpu-memory-limit',
   'executor/gpu-seconds',
   'executor/wire-limits',
+  'infer/any-trace',
+  'infer/optimum',
   'link/channel-loss',
+  'shard/plan-model',
+  'shard/search',
+  'shard/signatures',
   'testing/emulator',
   'trust/harmless',
 ].map((name) => `test/${name}.test.ts`);

@@ -36,12 +36,12 @@ export interface Choices {
 }
 
 /** A partial plan: the choices up to some node. */
-interface Partial {
+interface PartialPlan {
   readonly cost: number;
   readonly memory: readonly number[];
   /** The layouts of the tensors that later nodes need, one or several for each tensor. */
   readonly laid: ReadonlyMap<string, readonly Layout[]>;
-  readonly before: Partial | undefined;
+  readonly before: PartialPlan | undefined;
   readonly candidate: Candidate | undefined;
   readonly moves: readonly Move[];
 }
@@ -80,12 +80,12 @@ export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   const limits = problem.hosts.map(({ memory }) => memory);
   const unplaced = unplacedAfter(graph);
   const room = limits.reduce((sum, limit) => sum + limit, 0);
-  const hasRoom = ({ memory }: Partial, index: number) =>
+  const hasRoom = ({ memory }: PartialPlan, index: number) =>
     memory.every((bytes, host) => bytes <= (limits[host] as number)) &&
     // Each weight of a later node must lie somewhere too, whole or in parts.
     memory.reduce((sum, bytes) => sum + bytes, 0) + (unplaced[index] as number) <= room;
   let isExact = true;
-  let partials: Partial[] = [start(problem, hosts.length)];
+  let partials: PartialPlan[] = [start(problem, hosts.length)];
   for (const [index, node] of graph.nodes.entries()) {
     const choices = candidatesOf(graph, node, problem.meshes).map((candidate) =>
       choice(problem, node, candidate),
@@ -113,7 +113,7 @@ export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   };
 }
 
-function start({ graph, given }: Problem, hosts: number): Partial {
+function start({ graph, given }: Problem, hosts: number): PartialPlan {
   const laid = new Map<string, readonly Layout[]>();
   for (const name of graph.inputs) laid.set(name, [layout(given.get(name) ?? AT_CLIENT)]);
   return {
@@ -146,7 +146,7 @@ interface Step {
   readonly lastUse: ReadonlyMap<string, number>;
 }
 
-function extend(partial: Partial, choice: Choice, { table, node, index, lastUse }: Step): Partial {
+function extend(partial: PartialPlan, choice: Choice, { table, node, index, lastUse }: Step): PartialPlan {
   const laid = new Map(partial.laid);
   let { cost, memory } = partial;
   const moves: Move[] = [];
@@ -170,7 +170,7 @@ function extend(partial: Partial, choice: Choice, { table, node, index, lastUse 
   return { cost, memory, laid, before: partial, candidate: choice.candidate, moves };
 }
 
-function finish(partial: Partial, { graph, given }: Problem, table: TransferTable): Partial {
+function finish(partial: PartialPlan, { graph, given }: Problem, table: TransferTable): PartialPlan {
   let { cost } = partial;
   const moves: Move[] = [];
   for (const name of graph.outputs) {
@@ -219,8 +219,8 @@ function unplacedAfter(graph: LogicalGraph): number[] {
 }
 
 /** The cheapest plans of these, and as many that leave the most room, since the cheapest may not fit in the end. */
-function trimmed(partials: readonly Partial[], kept: number): Partial[] {
-  const total = ({ memory }: Partial) => memory.reduce((sum, bytes) => sum + bytes, 0);
+function trimmed(partials: readonly PartialPlan[], kept: number): PartialPlan[] {
+  const total = ({ memory }: PartialPlan) => memory.reduce((sum, bytes) => sum + bytes, 0);
   const cheap = [...partials].sort((a, b) => a.cost - b.cost || total(a) - total(b));
   const roomy = [...partials].sort((a, b) => total(a) - total(b) || a.cost - b.cost);
   return [...new Set([...cheap.slice(0, Math.ceil(kept / 2)), ...roomy.slice(0, Math.floor(kept / 2))])];
@@ -234,10 +234,10 @@ function lastUses(graph: LogicalGraph): Map<string, number> {
   return last;
 }
 
-function unwind(end: Partial): Pick<Choices, 'candidates' | 'moves' | 'cost'> {
+function unwind(end: PartialPlan): Pick<Choices, 'candidates' | 'moves' | 'cost'> {
   const candidates: Candidate[] = [];
   const moves: Move[][] = [];
-  for (let at: Partial | undefined = end; at; at = at.before) {
+  for (let at: PartialPlan | undefined = end; at; at = at.before) {
     if (at.candidate) candidates.push(at.candidate);
     moves.push([...at.moves]);
   }
@@ -250,9 +250,9 @@ const keys = (ways: readonly Layout[]) =>
     .sort()
     .join('|');
 
-/** Partial plans after one node, without the ones that another plan beats in everything. */
+/** PartialPlan plans after one node, without the ones that another plan beats in everything. */
 class Frontier {
-  readonly #byLayout = new Map<string, Partial[]>();
+  readonly #byLayout = new Map<string, PartialPlan[]>();
   readonly #graph: LogicalGraph;
   readonly #table: TransferTable;
   readonly #countsMemory: boolean;
@@ -263,7 +263,7 @@ class Frontier {
     this.#countsMemory = countsMemory;
   }
 
-  add(partial: Partial): void {
+  add(partial: PartialPlan): void {
     const key = [...partial.laid]
       .map(([name, ways]) => `${name}:${ways.length === 1 ? (ways[0] as Layout).key : keys(ways)}`)
       .sort()
@@ -274,8 +274,8 @@ class Frontier {
   }
 
   /** The plans that no other beats, the cheapest first. Each is compared with a limited number of cheaper ones. */
-  all(): Partial[] {
-    const left: Partial[] = [];
+  all(): PartialPlan[] {
+    const left: PartialPlan[] = [];
     for (const partial of [...this.#byLayout.values()].flat().sort((a, b) => a.cost - b.cost)) {
       const isBeaten = left
         .slice(0, COMPARED)
@@ -285,7 +285,7 @@ class Frontier {
     return left;
   }
 
-  #costsNoMore(other: Partial, partial: Partial): boolean {
+  #costsNoMore(other: PartialPlan, partial: PartialPlan): boolean {
     if (other.cost > partial.cost) return false;
     return (
       !this.#countsMemory || other.memory.every((bytes, host) => bytes <= (partial.memory[host] as number))
@@ -296,7 +296,7 @@ class Frontier {
    * Whether `other` has every layout of `partial`, or can make it without moving bytes. Then all later nodes cost no
    * more after `other`.
    */
-  #hasWhatIsIn(other: Partial, partial: Partial): boolean {
+  #hasWhatIsIn(other: PartialPlan, partial: PartialPlan): boolean {
     for (const [name, ways] of partial.laid) {
       const own = other.laid.get(name) ?? [];
       if (own === ways) continue;
