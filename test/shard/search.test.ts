@@ -117,6 +117,13 @@ describe('a transformer whose weights must be split evenly', () => {
     for (const held of plan.memory.values()) expect(held).toBe(weightBytes(transformer(layers)) / hosts);
   });
 
+  test('of a hundred layers, a thousand nodes, moves as much as the split by hand', () => {
+    const plan = searchPlan(over(transformer(100), 4, 1));
+    expect(plan.candidates).toHaveLength(1000);
+    expect(plan.cost).toBe(megatron(100, 4));
+    expect(plan.isExact).toBe(true);
+  });
+
   test('moves less than the split by hand if hosts have a little more room', () => {
     const plan = searchPlan(over(transformer(1), 2, 1.1));
     expect(plan.cost).toBe(6144);
