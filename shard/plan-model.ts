@@ -4,9 +4,10 @@ import { logicalGraph, type ReadGraph } from './onnx/logical-graph.js';
 import { readModel } from './onnx/model.js';
 import { observe } from './onnx/observe.js';
 import type { Link } from './plan/costs.js';
+import type { Choices } from './plan/partial-plan.js';
 import type { Problem } from './plan/problem.js';
 import { type PlanReport, reportOf } from './plan/report.js';
-import { type Choices, searchPlan } from './plan/search.js';
+import { searchPlan } from './plan/search.js';
 import { walkPlan } from './plan/walk.js';
 
 export interface PlanOptions {

@@ -2,6 +2,7 @@
 // right for uneven parts too. The tests compare them with the closed forms of the literature.
 // (The table of costs by signature: patent CN110955734B. The two steps of an all-reduce: Patarasuk and Yuan, 2009.)
 import {
+  coordinatesOf,
   type Descriptor,
   isSameDescriptor,
   keyOf,
@@ -42,31 +43,20 @@ export interface ThroughClient {
 }
 
 /**
- * Hosts that want the same region. If the wanted tensor lies in terms, they hold the terms, and each element must reach
- * exactly one of them. Otherwise each group is one host.
+ * Hosts that together want a region once. If the wanted tensor lies in terms, they hold the terms, and each element must
+ * reach exactly one of them. Otherwise each group is one host.
  */
 function groupsOf(wanted: Descriptor, shape: readonly number[]): Part[][] {
   const groups = new Map<string, Part[]>();
-  const isInTerms = wanted.placements.includes('P');
+  const coordinates = coordinatesOf(wanted.mesh);
   for (const [index, part] of partsOf(wanted, shape).entries()) {
-    const key = isInTerms ? keyWithoutTerms(wanted, index) : String(index);
+    // Hosts that differ only along axes of terms are of one group.
+    const key = coordinates[index]?.filter((_, axis) => wanted.placements[axis] !== 'P').join() ?? '';
     const group = groups.get(key);
     if (group) group.push(part);
     else groups.set(key, [part]);
   }
   return [...groups.values()];
-}
-
-/** The place of a host on those axes of the mesh along which the tensor does not lie in terms. */
-function keyWithoutTerms({ mesh, placements }: Descriptor, index: number): string {
-  const key: number[] = [];
-  let rest = index;
-  for (let axis = mesh.shape.length - 1; axis >= 0; axis -= 1) {
-    const length = mesh.shape[axis] as number;
-    if (placements[axis] !== 'P') key.push(rest % length);
-    rest = Math.floor(rest / length);
-  }
-  return key.join();
 }
 
 /** The pieces for each group of receivers: each region of a term that some host has, with the hosts that have it. */

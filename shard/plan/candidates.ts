@@ -1,4 +1,4 @@
-import { type Descriptor, type DeviceMesh, keyOf, type Placement } from '../layout/descriptor.js';
+import { type Descriptor, type DeviceMesh, keyOf, type Placement, textOf } from '../layout/descriptor.js';
 import { combinations } from '../layout/transfer.js';
 import { type Candidate, type LogicalGraph, type LogicalNode, tensorOf } from './graph.js';
 
@@ -22,6 +22,15 @@ export function wantedBy(
   });
 }
 
+/** How a node's inputs lie with this candidate, and how its outputs then lie, such as "B,S1>S1". */
+export function signatureText(node: LogicalNode, candidate: Candidate): string {
+  const side = (which: 'inputs' | 'outputs') =>
+    wantedBy(node, candidate, which)
+      .map(({ descriptor }) => textOf(descriptor))
+      .join();
+  return `${side('inputs')}>${side('outputs')}`;
+}
+
 /**
  * The candidates of a node: each mesh with each choice of a signature for each of its axes, if every host gets a part of
  * the split tensors. The preferred ones come first.
@@ -31,34 +40,23 @@ export function candidatesOf(
   node: LogicalNode,
   meshes: readonly DeviceMesh[],
 ): Candidate[] {
-  const shapes = (side: 'inputs' | 'outputs') => node[side].map((name) => tensorOf(graph, name).shape);
-  const [inputs, outputs] = [shapes('inputs'), shapes('outputs')];
   return meshes.flatMap((mesh) =>
     combinations(node.signatures, mesh.shape.length)
+      .map((signatures): Candidate => ({ mesh, signatures }))
       .filter(
-        (signatures) =>
-          signatures.every((one, axis) => one.groups === undefined || isEven(one.groups, mesh, axis)) &&
-          inputs.every((shape, index) =>
-            isDivisible(
-              shape,
-              mesh,
-              signatures.map((signature) => signature.inputs[index] as Placement),
-            ),
+        (candidate) =>
+          candidate.signatures.every(
+            ({ groups }, axis) => groups === undefined || isEven(groups, mesh, axis),
           ) &&
-          outputs.every((shape, index) =>
-            isDivisible(
-              shape,
-              mesh,
-              signatures.map((signature) => signature.outputs[index] as Placement),
-            ),
+          [...wantedBy(node, candidate, 'inputs'), ...wantedBy(node, candidate, 'outputs')].every(
+            ({ name, descriptor }) => isDivisible(tensorOf(graph, name).shape, descriptor),
           ),
-      )
-      .map((signatures) => ({ mesh, signatures })),
+      ),
   );
 }
 
 /** Whether each split axis has at least one element for each of its parts. */
-function isDivisible(shape: readonly number[], mesh: DeviceMesh, placements: readonly Placement[]): boolean {
+function isDivisible(shape: readonly number[], { mesh, placements }: Descriptor): boolean {
   const parts = new Map<number, number>();
   for (const [axis, placement] of placements.entries())
     if (typeof placement === 'number')

@@ -1,6 +1,6 @@
 import { type Descriptor, keyOf, partsOf } from '../layout/descriptor.js';
 import { elementsOf, wholeOf } from '../layout/region.js';
-import { type Hop, type Transfer, transfer } from '../layout/transfer.js';
+import { type Hop, transfer } from '../layout/transfer.js';
 import type { LogicalTensor } from './graph.js';
 
 /** A line between each two hosts, and between each host and the client. */
@@ -20,52 +20,37 @@ export interface Objective {
   readonly bytesPerHop: number;
 }
 
-/** The transfers of one planning. Each is computed once. */
+/** The costs of the transfers of one planning. Each is computed once. */
 export class TransferTable {
-  readonly #known = new Map<string, Map<string, { transfer: Transfer; cost: number }>>();
+  readonly #costs = new Map<string, Map<string, number>>();
   readonly #objective: Objective;
 
   constructor(objective: Objective) {
     this.#objective = objective;
   }
 
-  transfer(tensor: LogicalTensor, from: Descriptor, to: Descriptor): Transfer {
-    return this.#entry(tensor, from, to, keyOf(from), keyOf(to)).transfer;
-  }
-
   /** The cost by the objective. The keys are the keys of the descriptors, if the planner has them already. */
   cost(
-    tensor: LogicalTensor,
+    { shape, bytesPerElement }: LogicalTensor,
     from: Descriptor,
     to: Descriptor,
     fromKey: string = keyOf(from),
     toKey: string = keyOf(to),
   ): number {
-    return this.#entry(tensor, from, to, fromKey, toKey).cost;
-  }
-
-  #entry(
-    { shape, bytesPerElement }: LogicalTensor,
-    from: Descriptor,
-    to: Descriptor,
-    fromKey: string,
-    toKey: string,
-  ) {
     const size = `${shape.join('x')}*${bytesPerElement}`;
-    let ofSize = this.#known.get(size);
+    let ofSize = this.#costs.get(size);
     if (!ofSize) {
       ofSize = new Map();
-      this.#known.set(size, ofSize);
+      this.#costs.set(size, ofSize);
     }
     const key = `${fromKey} ${toKey}`;
-    let entry = ofSize.get(key);
-    if (!entry) {
-      const made = transfer(from, to, shape, bytesPerElement);
-      const waits = made.hops.filter((hop) => hop.bytes > 0).length;
-      entry = { transfer: made, cost: made.bytes + waits * this.#objective.bytesPerHop };
-      ofSize.set(key, entry);
+    let cost = ofSize.get(key);
+    if (cost === undefined) {
+      const { bytes, hops } = transfer(from, to, shape, bytesPerElement);
+      cost = bytes + hops.filter((hop) => hop.bytes > 0).length * this.#objective.bytesPerHop;
+      ofSize.set(key, cost);
     }
-    return entry;
+    return cost;
   }
 }
 

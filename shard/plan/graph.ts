@@ -60,3 +60,11 @@ export function tensorOf(graph: LogicalGraph, name: string): LogicalTensor {
   if (!tensor) throw new Error(`the graph has no tensor "${name}"`);
   return tensor;
 }
+
+/** The last node that needs each tensor, by its number. Outputs of the graph are needed to its end, and beyond. */
+export function lastUses(graph: LogicalGraph): Map<string, number> {
+  const last = new Map<string, number>();
+  for (const [index, node] of graph.nodes.entries()) for (const name of node.inputs) last.set(name, index);
+  for (const name of graph.outputs) last.set(name, Number.POSITIVE_INFINITY);
+  return last;
+}

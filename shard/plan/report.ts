@@ -1,10 +1,11 @@
 // A plan in figures: the signature of each node, the bytes on each line, the bytes on each host, and the time of a step.
 import { type Descriptor, textOf } from '../layout/descriptor.js';
 import { transfer } from '../layout/transfer.js';
+import { signatureText, wantedBy } from './candidates.js';
 import { bytesByHost, bytesOf, type Link, secondsOf } from './costs.js';
-import { type Candidate, CLIENT, type LogicalGraph, type LogicalNode, tensorOf } from './graph.js';
+import { type Candidate, CLIENT, type LogicalGraph, lastUses, tensorOf } from './graph.js';
+import type { Choices } from './partial-plan.js';
 import type { Problem } from './problem.js';
-import type { Choices } from './search.js';
 
 export interface NodeReport {
   readonly name: string;
@@ -85,7 +86,11 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
   const seconds = { computing, moving, whole: computing + moving };
   const activations = activationsByHost(graph, choices);
   return {
-    nodes: graph.nodes.map((node, index) => nodeReport(node, choices.candidates[index] as Candidate)),
+    nodes: graph.nodes.map((node, index) => {
+      const candidate = choices.candidates[index] as Candidate;
+      const { name, operator } = node;
+      return { name, operator, hosts: candidate.mesh.hosts, signature: signatureText(node, candidate) };
+    }),
     transfers,
     hosts: hosts.map(({ id }) => ({
       host: id,
@@ -97,21 +102,6 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
     oneHost: alone,
     isExact: choices.isExact,
     verdict: verdict(problem, alone, seconds.whole),
-  };
-}
-
-function nodeReport(node: LogicalNode, { mesh, signatures }: Candidate): NodeReport {
-  const side = (which: 'inputs' | 'outputs') =>
-    node[which]
-      .map((_, index) =>
-        textOf({ placements: signatures.map((signature) => signature[which][index] ?? 'B') }),
-      )
-      .join();
-  return {
-    name: node.name,
-    operator: node.operator,
-    hosts: mesh.hosts,
-    signature: `${side('inputs')}>${side('outputs')}`,
   };
 }
 
@@ -147,9 +137,7 @@ function largestShare({ mesh, signatures }: Candidate): number {
 
 /** The most bytes on each host at the same time, without weights. A tensor counts from its node to its last use. */
 function activationsByHost(graph: LogicalGraph, { candidates, moves }: Choices): Map<number, number> {
-  const last = new Map<string, number>(graph.outputs.map((name) => [name, graph.nodes.length]));
-  for (const [index, { inputs }] of graph.nodes.entries())
-    for (const name of inputs) if (!graph.outputs.includes(name)) last.set(name, index);
+  const last = lastUses(graph);
   const most = new Map<number, number>();
   const held = new Map<number, number>();
   const ends = new Map<number, { host: number; bytes: number }[]>();
@@ -163,9 +151,8 @@ function activationsByHost(graph: LogicalGraph, { candidates, moves }: Choices):
   };
   for (const [index, node] of graph.nodes.entries()) {
     for (const { tensor, to, node: wanting } of moves) if (wanting === node) hold(tensor, to);
-    const { mesh, signatures } = candidates[index] as Candidate;
-    for (const [at, name] of node.outputs.entries())
-      hold(name, { mesh, placements: signatures.map(({ outputs }) => outputs[at] ?? 'B') });
+    for (const { name, descriptor } of wantedBy(node, candidates[index] as Candidate, 'outputs'))
+      hold(name, descriptor);
     for (const [host, bytes] of held) most.set(host, Math.max(most.get(host) ?? 0, bytes));
     for (const { host, bytes } of ends.get(index) ?? []) held.set(host, (held.get(host) ?? 0) - bytes);
   }
@@ -181,10 +168,7 @@ function oneHost(
   const sum = (names: Iterable<string>) =>
     [...names].reduce((total, name) => total + bytesOf(tensorOf(graph, name)), 0);
   const operations = graph.nodes.reduce((total, node) => total + node.operations, 0);
-  const last = new Map<string, number>(graph.outputs.map((name) => [name, graph.nodes.length]));
-  for (const [index, { inputs }] of graph.nodes.entries())
-    for (const name of inputs)
-      if (!graph.weights.has(name) && !graph.outputs.includes(name)) last.set(name, index);
+  const last = lastUses(graph);
   let held = sum(graph.inputs);
   let activations = held;
   for (const [index, node] of graph.nodes.entries()) {

@@ -1,72 +1,26 @@
 // The exact plan, by a dynamic program over the frontier of the graph. Two partial plans with the same remaining tensors
 // in the same layout have the same future, so only the better one is kept. If memory is limited, a partial plan also
 // stays if it leaves a host more room.
-import { type Descriptor, keyOf, meshOf } from '../layout/descriptor.js';
-import { candidatesOf, type Wanted, wantedBy } from './candidates.js';
-import { bytesByHost, bytesOf, TransferTable } from './costs.js';
+import { candidatesOf } from './candidates.js';
+import { bytesOf, TransferTable } from './costs.js';
+import { type LogicalGraph, type LogicalNode, lastUses, tensorOf } from './graph.js';
 import {
-  type Candidate,
-  CLIENT,
-  type LogicalGraph,
-  type LogicalNode,
-  type LogicalTensor,
-  tensorOf,
-} from './graph.js';
+  type Choices,
+  choiceOf,
+  choicesOf,
+  extend,
+  finish,
+  type Layout,
+  type PartialPlan,
+  start,
+} from './partial-plan.js';
 import type { Problem } from './problem.js';
-
-/** A new layout of a tensor, for the first node that needs it so, or for the client. */
-export interface Move {
-  readonly tensor: string;
-  readonly from: Descriptor;
-  readonly to: Descriptor;
-  /** The node that needs it; undefined for an output of the program. */
-  readonly node: LogicalNode | undefined;
-}
-
-export interface Choices {
-  /** For each node of the graph, in its order. */
-  readonly candidates: readonly Candidate[];
-  readonly moves: readonly Move[];
-  /** By the problem's objective. */
-  readonly cost: number;
-  /** Bytes of weights by host. */
-  readonly memory: ReadonlyMap<number, number>;
-  /** Whether no plan is cheaper. False if the search had to drop partial plans, because then it is unknown. */
-  readonly isExact: boolean;
-}
-
-/** A partial plan: the choices up to some node. */
-interface PartialPlan {
-  readonly cost: number;
-  readonly memory: readonly number[];
-  /** The layouts of the tensors that later nodes need, one or several for each tensor. */
-  readonly laid: ReadonlyMap<string, readonly Layout[]>;
-  readonly before: PartialPlan | undefined;
-  readonly candidate: Candidate | undefined;
-  readonly moves: readonly Move[];
-}
-
-/** A descriptor with its key, which is computed once. */
-type Layout = Pick<Wanted, 'descriptor' | 'key'>;
-
-/** A candidate of a node with the layouts that it needs, computed once for all partial plans. */
-interface Choice {
-  readonly candidate: Candidate;
-  readonly inputs: readonly (Wanted & {
-    readonly tensor: LogicalTensor;
-    readonly weight: readonly number[] | undefined;
-  })[];
-  readonly outputs: readonly Wanted[];
-}
 
 /** About how many partial plans a search looks at in all. This bounds its time and memory. */
 const EFFORT = 600_000;
 const LEAST_KEPT = 20;
 /** With how many cheaper partial plans each one is compared. */
 const COMPARED = 100;
-
-/** The descriptor of the client, from which inputs come and to which outputs go. */
-export const AT_CLIENT: Descriptor = { mesh: meshOf([CLIENT]), placements: ['B'] };
 
 /**
  * The cheapest plan that fits. If none fits, throws a RangeError with the memory of the hosts and the need of the best
@@ -76,7 +30,6 @@ export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   const { graph } = problem;
   const table = new TransferTable(problem.objective);
   const lastUse = lastUses(graph);
-  const hosts = problem.hosts.map(({ id }) => id);
   const limits = problem.hosts.map(({ memory }) => memory);
   const unplaced = unplacedAfter(graph);
   const room = limits.reduce((sum, limit) => sum + limit, 0);
@@ -85,10 +38,10 @@ export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
     // Each weight of a later node must lie somewhere too, whole or in parts.
     memory.reduce((sum, bytes) => sum + bytes, 0) + (unplaced[index] as number) <= room;
   let isExact = true;
-  let partials: PartialPlan[] = [start(problem, hosts.length)];
+  let partials = [start(problem)];
   for (const [index, node] of graph.nodes.entries()) {
     const choices = candidatesOf(graph, node, problem.meshes).map((candidate) =>
-      choice(problem, node, candidate),
+      choiceOf(problem, node, candidate),
     );
     const next = new Frontier(graph, table, limits.some(Number.isFinite));
     for (const partial of partials)
@@ -106,94 +59,7 @@ export function searchPlan(problem: Problem, effort: number = EFFORT): Choices {
   }
   const ended = partials.map((partial) => finish(partial, problem, table));
   const best = ended.reduce((least, plan) => (plan.cost < least.cost ? plan : least));
-  return {
-    ...unwind(best),
-    memory: new Map(hosts.map((host, at) => [host, best.memory[at] as number])),
-    isExact,
-  };
-}
-
-function start({ graph, given }: Problem, hosts: number): PartialPlan {
-  const laid = new Map<string, readonly Layout[]>();
-  for (const name of graph.inputs) laid.set(name, [layout(given.get(name) ?? AT_CLIENT)]);
-  return {
-    cost: 0,
-    memory: Array<number>(hosts).fill(0),
-    laid,
-    before: undefined,
-    candidate: undefined,
-    moves: [],
-  };
-}
-
-function layout(descriptor: Descriptor): Layout {
-  return { descriptor, key: keyOf(descriptor) };
-}
-
-function choice({ graph, hosts }: Problem, node: LogicalNode, candidate: Candidate): Choice {
-  const inputs = wantedBy(node, candidate, 'inputs').map((wanted) => {
-    const tensor = tensorOf(graph, wanted.name);
-    const bytes = graph.weights.has(wanted.name) ? bytesByHost(tensor, wanted.descriptor) : undefined;
-    return { ...wanted, tensor, weight: bytes && hosts.map(({ id }) => bytes.get(id) ?? 0) };
-  });
-  return { candidate, inputs, outputs: wantedBy(node, candidate, 'outputs') };
-}
-
-interface Step {
-  readonly table: TransferTable;
-  readonly node: LogicalNode;
-  readonly index: number;
-  readonly lastUse: ReadonlyMap<string, number>;
-}
-
-function extend(partial: PartialPlan, choice: Choice, { table, node, index, lastUse }: Step): PartialPlan {
-  const laid = new Map(partial.laid);
-  let { cost, memory } = partial;
-  const moves: Move[] = [];
-  for (const wanted of choice.inputs) {
-    const { name, tensor, weight, descriptor, key } = wanted;
-    const ways = laid.get(name) ?? [];
-    if (ways.some((way) => way.key === key)) continue;
-    if (weight) memory = memory.map((bytes, host) => bytes + (weight[host] as number));
-    else {
-      const { from, price } = cheapest(ways, (way) =>
-        table.cost(tensor, way.descriptor, descriptor, way.key, key),
-      );
-      cost += price;
-      moves.push({ tensor: name, from, to: descriptor, node });
-    }
-    laid.set(name, [...ways, wanted]);
-  }
-  for (const made of choice.outputs) laid.set(made.name, [made]);
-  for (const name of [...node.inputs, ...node.outputs])
-    if ((lastUse.get(name) ?? -1) <= index) laid.delete(name);
-  return { cost, memory, laid, before: partial, candidate: choice.candidate, moves };
-}
-
-function finish(partial: PartialPlan, { graph, given }: Problem, table: TransferTable): PartialPlan {
-  let { cost } = partial;
-  const moves: Move[] = [];
-  for (const name of graph.outputs) {
-    const to = layout(given.get(name) ?? AT_CLIENT);
-    const tensor = tensorOf(graph, name);
-    const { from, price } = cheapest(partial.laid.get(name) ?? [], (way) =>
-      table.cost(tensor, way.descriptor, to.descriptor, way.key, to.key),
-    );
-    cost += price;
-    if (keyOf(from) !== to.key) moves.push({ tensor: name, from, to: to.descriptor, node: undefined });
-  }
-  return { ...partial, cost, moves, before: partial, candidate: undefined };
-}
-
-/** The layout from which a move costs least, the first of equals. */
-function cheapest(ways: readonly Layout[], priceOf: (way: Layout) => number) {
-  let best: { from: Descriptor; price: number } | undefined;
-  for (const way of ways) {
-    const price = priceOf(way);
-    if (!best || price < best.price) best = { from: way.descriptor, price };
-  }
-  if (!best) throw new Error('a node takes a tensor that nothing makes');
-  return best;
+  return choicesOf(problem, best, isExact);
 }
 
 /** For each node: the bytes of the weights that only later nodes take. */
@@ -226,31 +92,13 @@ function trimmed(partials: readonly PartialPlan[], kept: number): PartialPlan[] 
   return [...new Set([...cheap.slice(0, Math.ceil(kept / 2)), ...roomy.slice(0, Math.floor(kept / 2))])];
 }
 
-/** The last node that needs each tensor. Outputs of the graph are needed to its end. */
-function lastUses(graph: LogicalGraph): Map<string, number> {
-  const last = new Map<string, number>();
-  for (const [index, node] of graph.nodes.entries()) for (const name of node.inputs) last.set(name, index);
-  for (const name of graph.outputs) last.set(name, Number.POSITIVE_INFINITY);
-  return last;
-}
-
-function unwind(end: PartialPlan): Pick<Choices, 'candidates' | 'moves' | 'cost'> {
-  const candidates: Candidate[] = [];
-  const moves: Move[][] = [];
-  for (let at: PartialPlan | undefined = end; at; at = at.before) {
-    if (at.candidate) candidates.push(at.candidate);
-    moves.push([...at.moves]);
-  }
-  return { candidates: candidates.reverse(), moves: moves.reverse().flat(), cost: end.cost };
-}
-
 const keys = (ways: readonly Layout[]) =>
   ways
     .map(({ key }) => key)
     .sort()
     .join('|');
 
-/** PartialPlan plans after one node, without the ones that another plan beats in everything. */
+/** The partial plans after one node, without the ones that another plan beats in everything. */
 class Frontier {
   readonly #byLayout = new Map<string, PartialPlan[]>();
   readonly #graph: LogicalGraph;

@@ -11,8 +11,9 @@ import {
   type Signature,
   tensorOf,
 } from '#farlight/shard/plan/graph.js';
+import { AT_CLIENT } from '#farlight/shard/plan/partial-plan.js';
 import type { Problem } from '#farlight/shard/plan/problem.js';
-import { AT_CLIENT, searchPlan } from '#farlight/shard/plan/search.js';
+import { searchPlan } from '#farlight/shard/plan/search.js';
 import { walkPlan } from '#farlight/shard/plan/walk.js';
 
 /** "B,S1>P": how the inputs lie, and how the output then lies. */

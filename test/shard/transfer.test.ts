@@ -179,7 +179,7 @@ test('the pieces of a transfer make the wanted layout of every tensor', () => {
           if (!shared) continue;
           for (let index = 0; index < size; index += 1) {
             if (!isIn(index, shared)) continue;
-            const group = next.placements.includes('P') ? groupKey(next, target) : String(target);
+            const group = groupKey(next, target);
             if (taken.has(`${group}/${have.term}/${index}`)) continue;
             taken.add(`${group}/${have.term}/${index}`);
             add(want.host, source, index);
@@ -190,14 +190,14 @@ test('the pieces of a transfer make the wanted layout of every tensor', () => {
     }
     const totals = new Map<string, Map<number, number>>();
     for (const [target, part] of now.entries()) {
-      const key = to.placements.includes('P') ? groupKey(to, target) : String(target);
+      const key = groupKey(to, target);
       const total = totals.get(key) ?? new Map<number, number>();
       totals.set(key, total);
       for (const [index, value] of part) total.set(index, (total.get(index) ?? 0) + value);
     }
     const wants = partsOf(to, shape);
     for (const [target, want] of wants.entries()) {
-      const key = to.placements.includes('P') ? groupKey(to, target) : String(target);
+      const key = groupKey(to, target);
       for (let index = 0; index < size; index += 1) {
         const at = placeOf(index, shape);
         const isWanted = at.every(
@@ -210,16 +210,11 @@ test('the pieces of a transfer make the wanted layout of every tensor', () => {
   fc.assert(property, { numRuns: 400 });
 });
 
-/** The place of a host on the axes of its mesh along which there are no terms. */
+/** The place of a host on those axes of its mesh along which no terms lie. */
 function groupKey({ mesh, placements }: Descriptor, index: number): string {
-  const key: number[] = [];
-  let rest = index;
-  for (let axis = mesh.shape.length - 1; axis >= 0; axis -= 1) {
-    const length = mesh.shape[axis] as number;
-    if (placements[axis] !== 'P') key.push(rest % length);
-    rest = Math.floor(rest / length);
-  }
-  return `group ${key.join()}`;
+  return placeOf(index, mesh.shape)
+    .filter((_, axis) => placements[axis] !== 'P')
+    .join();
 }
 
 test('no transfer moves more than the direct exchange', () => {
