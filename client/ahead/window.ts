@@ -111,7 +111,7 @@ export class Window {
     }
   }
 
-  /** What a wait that is about to be recorded awaits. Undefined if the client cannot answer for it. */
+  /** The follower that this wait is, before it is recorded. Undefined if the client cannot answer for it. */
   wait(operation: AnyOperation, self: Handle, args: readonly unknown[]): Follower | undefined {
     switch (operation) {
       case GPUBuffer.mapAsync:

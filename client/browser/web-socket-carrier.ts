@@ -15,8 +15,8 @@ const MESSAGE_BYTES = 256 << 10;
  * Packets on a page's WebSocket, as the bytes that a socket would carry: they are cut into messages, and where those
  * begin means nothing. It owns the WebSocket.
  *
- * A WebSocket takes whatever it is given and says nothing of room. What waits in it is bounded by the channel's window
- * (LIMITS.windowBytes). So `onDrain` never comes.
+ * A WebSocket accepts all bytes and never says that it is full. The channel's window (LIMITS.windowBytes) bounds the bytes
+ * that wait in it. So `onDrain` never comes.
  */
 export class WebSocketCarrier implements Carrier {
   readonly #socket: WebSocket;

@@ -6,7 +6,7 @@ import { PacketDecoder } from '../channel/packet-decoder.js';
 import { setTimeout } from '../machine/clock.js';
 import { unref } from '../machine/timer.js';
 import { DirectSocket } from './direct-socket.js';
-import { JOINED_BYTES, SocketCarrier } from './socket-carrier.js';
+import { endSocket, JOINED_BYTES, SocketCarrier } from './socket-carrier.js';
 
 /** Between two attempts to write bytes that the system did not take, in milliseconds. */
 const RETRY_MS = 1;
@@ -164,13 +164,7 @@ export class NearCarrier implements Carrier {
   #end(left: () => void): void {
     this.#left = undefined;
     this.#isEnded = true;
-    let isTold = false;
-    const tell = () => {
-      if (!isTold) left();
-      isTold = true;
-    };
-    this.#socket.once('close', tell);
-    this.#socket.end(tell);
+    endSocket(this.#socket, left);
   }
 
   #finish(): void {

@@ -73,15 +73,9 @@ export class SocketCarrier implements Carrier {
 
   end(left: () => void = () => {}): void {
     this.#isEnding = true;
-    let isTold = false;
-    const tell = () => {
-      if (!isTold) left();
-      isTold = true;
-    };
-    this.#socket.once('close', tell);
     // Continue to read: a socket with unread bytes is reset when it closes, and then the peer loses written bytes.
     this.#socket.resume();
-    this.#socket.end(tell);
+    endSocket(this.#socket, left);
   }
 
   abort(): void {
@@ -114,4 +108,15 @@ export class SocketCarrier implements Carrier {
     this.#socket.destroy();
     this.#events?.onGone(this.#error);
   }
+}
+
+/** Ends the writing side of a socket. Calls `left` once: when all bytes have left, or when the socket closes before that. */
+export function endSocket(socket: Duplex, left: () => void): void {
+  let isTold = false;
+  const tell = () => {
+    if (!isTold) left();
+    isTold = true;
+  };
+  socket.once('close', tell);
+  socket.end(tell);
 }

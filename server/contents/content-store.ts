@@ -203,6 +203,7 @@ export class ContentStore {
       });
       await rename(temporary, contentPath(this.#folder, name));
     } catch (error) {
+      // The caller gets the error of the write. An abandoned file that stays counts as used room until it is evicted.
       await rm(temporary, { force: true }).catch(() => {});
       throw error;
     }

@@ -21,7 +21,7 @@ export const RECORD = {
   up: 0,
   /** A frame from the host. */
   down: 1,
-  /** What the host tells of itself, in JSON: a RecordedWelcome. */
+  /** The host's description of itself, in JSON: a RecordedWelcome. */
   welcome: 2,
   /** The link closed; the reason in JSON: a RecordedEnd. */
   closed: 3,

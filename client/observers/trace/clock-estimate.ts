@@ -4,7 +4,7 @@
  */
 const DRIFT = 100e-6;
 
-/** What one message tells: by how much the host's clock is ahead, at most or at least, and since when. */
+/** A bound from one message: the host's clock is ahead by at most, or at least, so much since that time. */
 interface Bound {
   readonly ahead: number;
   readonly at: number;

@@ -112,6 +112,7 @@ export class OpenDevice {
   /** Takes everything of its session away from it. Resolves when the GPU is done with that session's work. */
   async free(): Promise<void> {
     this.#owner = undefined;
+    // A lost device has no scopes any more, and then there is nothing to close.
     for (let open = this.scopes.count; open > 0; open -= 1) void this.device.popErrorScope().catch(() => {});
     this.scopes = new ErrorScopes();
     this.shared.endSession();
