@@ -1,6 +1,6 @@
 import { type Descriptor, meshOf, type Placement } from './layout/descriptor.js';
 import { loadLibraries } from './onnx/libraries.js';
-import { logicalGraph, type ReadGraph } from './onnx/logical-graph.js';
+import { logicalGraph } from './onnx/logical-graph.js';
 import { readModel } from './onnx/model.js';
 import { observe } from './onnx/observe.js';
 import type { Link } from './plan/costs.js';
@@ -34,7 +34,6 @@ export interface PlanOptions {
 
 /** A plan with its problem. */
 export interface ModelPlan {
-  readonly graph: ReadGraph;
   readonly problem: Problem;
   readonly choices: Choices;
   readonly report: PlanReport;
@@ -48,8 +47,8 @@ const MOST_HOSTS = 64;
  * Error if the file is no model, and a RangeError if the model does not fit.
  */
 export async function planModel(file: Uint8Array, options: PlanOptions): Promise<ModelPlan> {
-  const { graph, problem } = await problemOf(file, options);
-  return planned(graph, problem, searchPlan(problem), options);
+  const problem = await problemOf(file, options);
+  return planned(problem, searchPlan(problem), options);
 }
 
 /** Plans by the walk that never looks ahead, for comparison. */
@@ -57,20 +56,17 @@ export async function walkModel(
   file: Uint8Array,
   options: PlanOptions,
 ): Promise<ModelPlan & ReturnType<typeof walkPlan>> {
-  const { graph, problem } = await problemOf(file, options);
+  const problem = await problemOf(file, options);
   const walk = walkPlan(problem);
-  return { ...walk, ...planned(graph, problem, walk, options) };
+  return { ...walk, ...planned(problem, walk, options) };
 }
 
-function planned(graph: ReadGraph, problem: Problem, choices: Choices, options: PlanOptions): ModelPlan {
+function planned(problem: Problem, choices: Choices, options: PlanOptions): ModelPlan {
   const { operationsPerSecond, link } = options;
-  return { graph, problem, choices, report: reportOf(problem, choices, link, { operationsPerSecond }) };
+  return { problem, choices, report: reportOf(problem, choices, link, { operationsPerSecond }) };
 }
 
-async function problemOf(
-  file: Uint8Array,
-  options: PlanOptions,
-): Promise<{ graph: ReadGraph; problem: Problem }> {
+async function problemOf(file: Uint8Array, options: PlanOptions): Promise<Problem> {
   const { hosts, memory = Number.POSITIVE_INFINITY, link } = options;
   if (!Number.isInteger(hosts) || hosts < 1 || hosts > MOST_HOSTS)
     throw new RangeError(`a model runs over 1 to ${MOST_HOSTS} hosts, and ${hosts} were asked for`);
@@ -92,12 +88,11 @@ async function problemOf(
       );
     given.set(name, { mesh, placements });
   }
-  const problem: Problem = {
+  return {
     graph,
     hosts: ids.map((id) => ({ id, memory })),
     meshes: options.layers ? [mesh, ...ids.map((id) => meshOf([id]))] : [mesh],
     given,
     objective: { bytesPerHop: (link.roundTrip * link.bitsPerSecond) / 8 },
   };
-  return { graph, problem };
 }

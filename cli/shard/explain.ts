@@ -7,7 +7,7 @@ import { columns } from '../style.js';
  * input as it needs them. Throws an Error if the model has no such node.
  */
 export function explainNode(
-  { graph, explained, candidates }: Awaited<ReturnType<typeof walkModel>>,
+  { problem: { graph }, explained, candidates }: Awaited<ReturnType<typeof walkModel>>,
   name: string,
 ): string {
   const index = graph.nodes.findIndex((node) => node.name === name);

@@ -38,7 +38,7 @@ export function checkFile<T>(
   return checkText(file, text, schema);
 }
 
-export function checkText<T>(
+function checkText<T>(
   file: string,
   text: string,
   schema: ValidateFunction<T>,

@@ -5,26 +5,15 @@ import { signaturesOf } from '../signatures/table.js';
 import { attributesOf, bytesOfType, type Model, opsetOf } from './model.js';
 import { inputsOf, type Observed } from './observe.js';
 
-/** A model's graph, with the node of the file for each of its nodes. */
-export interface ReadGraph extends LogicalGraph {
-  readonly views: ReadonlyMap<LogicalNode, OperatorView>;
-  readonly protos: ReadonlyMap<LogicalNode, NodeProto>;
-  /** Tensors that are the same in each run, and the nodes of the file that make them. Each host has all or part of them. */
-  readonly constantNodes: readonly NodeProto[];
-}
-
 /**
  * The graph of a model whose shapes were observed. A node whose outputs are the same in each run (a constant, the shape
  * of a tensor) is left out, and its outputs count as weights.
  */
-export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observed>): ReadGraph {
+export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observed>): LogicalGraph {
   const { graph } = model;
   if (!graph) throw new Error('this ONNX model has no graph');
   const constant = new Set(graph.initializer.map(({ name }) => name));
   const nodes: LogicalNode[] = [];
-  const views = new Map<LogicalNode, OperatorView>();
-  const protos = new Map<LogicalNode, NodeProto>();
-  const constantNodes: NodeProto[] = [];
   const seen = (name: string): Observed => {
     const tensor = observed.get(name);
     if (!tensor) throw new Error(`the run that shows shapes did not show tensor "${name}"`);
@@ -35,7 +24,6 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
     const inputs = proto.input.filter(Boolean);
     const outputs = proto.output.filter(Boolean);
     if (isConstant(proto, inputs, constant)) {
-      constantNodes.push(proto);
       for (const name of outputs) constant.add(name);
       continue;
     }
@@ -60,8 +48,6 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
       operations: operationsOf(all),
     };
     nodes.push(node);
-    views.set(node, all);
-    protos.set(node, proto);
     for (const name of [...inputs, ...outputs]) used.add(name);
   }
   const inputs = inputsOf(model).map(({ name }) => name);
@@ -72,7 +58,7 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
     tensors.set(name, { name, shape, bytesPerElement: bytesOfType(dataType) });
   }
   const weights = new Set([...used].filter((name) => constant.has(name)));
-  return { tensors, nodes, inputs, outputs, weights, views, protos, constantNodes };
+  return { tensors, nodes, inputs, outputs, weights };
 }
 
 /** Whether a node has the same outputs in each run: it gives a shape, or its inputs are constants. */

@@ -6,7 +6,7 @@ import { inputsOf, type OperatorView, outputsOf, type Rule, signature } from './
  * A signature for each axis of the output. It splits that axis, and the same axis of each input that is not stretched
  * along it. (Stretching is the broadcasting of NumPy and ONNX, which compares shapes from their ends.)
  */
-export function splitsOf(node: OperatorView): Signature[] {
+function splitsOf(node: OperatorView): Signature[] {
   const shape = node.outputs[0]?.shape ?? [];
   return [...shape.keys()]
     .filter((axis) => (shape[axis] as number) > 1)
@@ -22,16 +22,13 @@ export function splitsOf(node: OperatorView): Signature[] {
 }
 
 /** An operator that works on each element alone. */
-export const elementwise: Rule = splitsOf;
+const elementwise: Rule = splitsOf;
 
 /** An elementwise operator that terms may pass through: f(a + b) = f(a) + f(b). */
-export const linear: Rule = (node) => [
-  ...splitsOf(node),
-  signature(inputsOf(node, 'P'), outputsOf(node, 'P')),
-];
+const linear: Rule = (node) => [...splitsOf(node), signature(inputsOf(node, 'P'), outputsOf(node, 'P'))];
 
 /** A product is in terms if one factor is in terms. Of a quotient only the numerator may be in terms. */
-export const product: Rule = (node) => {
+const product: Rule = (node) => {
   const signatures = [...splitsOf(node), signature(['P', 'B'], ['P'])];
   return node.operator === 'Mul' ? [...signatures, signature(['B', 'P'], ['P'])] : signatures;
 };

@@ -3,7 +3,7 @@ import type { Signature } from '../plan/graph.js';
 import { numberOf, type Rule, signature } from './operator.js';
 
 /** Splits rows of the first, columns of the second, the shared axis (which leaves terms), or the batches. */
-export const matMul: Rule = ({ inputs: [a, b], outputs: [out] }) => {
+const matMul: Rule = ({ inputs: [a, b], outputs: [out] }) => {
   if (!a || !b || !out || a.shape.length < 2 || b.shape.length < 2) return [];
   const [left, right, rank] = [a.shape.length, b.shape.length, out.shape.length];
   const signatures: Signature[] = [
@@ -22,7 +22,7 @@ export const matMul: Rule = ({ inputs: [a, b], outputs: [out] }) => {
 };
 
 /** The same for matrices that may be transposed, and a third one that is added. A product in terms has it as a term. */
-export const gemm: Rule = (node) => {
+const gemm: Rule = (node) => {
   const [rows, shared] = numberOf(node, 'transA', 0) ? [1, 0] : [0, 1];
   const [inner, columns] = numberOf(node, 'transB', 0) ? [1, 0] : [0, 1];
   const added = node.inputs[2]?.shape;
@@ -39,7 +39,7 @@ export const gemm: Rule = (node) => {
 };
 
 /** Splits the batch, output channels, input channels (which leaves terms), or whole groups of channels. */
-export const convolution: Rule = (node) => {
+const convolution: Rule = (node) => {
   const groups = numberOf(node, 'group', 1);
   const isTransposed = node.operator === 'ConvTranspose';
   const [inputChannels, outputChannels] = isTransposed ? [0, 1] : [1, 0];
@@ -56,7 +56,7 @@ export const convolution: Rule = (node) => {
 };
 
 /** Splits an attention by whole heads, or by batch. Query, key and value are [batch, sequence, heads x size]. */
-export const multiHeadAttention: Rule = (node) => {
+const multiHeadAttention: Rule = (node) => {
   const heads = numberOf(node, 'num_heads', 1);
   const [query, key, value] = node.inputs;
   // A node with a bias, a mask or a cache runs whole, because the rule does not know their layout.

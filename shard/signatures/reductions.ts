@@ -18,14 +18,14 @@ function splitsBut(node: OperatorView, isNormalised: (axis: number) => boolean) 
 }
 
 /** Normalised along one axis. Before operator set 13 it is all axes from that one on. */
-export const softmax: Rule = (node) => {
+const softmax: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
   const axis = axisOf(numberOf(node, 'axis', node.opset >= 13 ? -1 : 1), rank);
   return splitsBut(node, (one) => (node.opset >= 13 ? one === axis : one >= axis));
 };
 
 /** Normalised from one axis on, with learned values for those axes. */
-export const layerNormalization: Rule = (node) => {
+const layerNormalization: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
   const axis = axisOf(numberOf(node, 'axis', -1), rank);
   const shape = node.inputs[0]?.shape ?? [];
@@ -35,22 +35,22 @@ export const layerNormalization: Rule = (node) => {
 };
 
 /** Splits the batch, or the channels together with their learned values. */
-export const channelNormalization: Rule = (node) => [
+const channelNormalization: Rule = (node) => [
   signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
   signature(inputsOf(node, 0, { 0: 1 }), outputsOf(node, 1)),
 ];
 
 /** Splits the batch or the channels: a window never reaches from one to another. */
-export const pool: Rule = (node) => [
+const pool: Rule = (node) => [
   signature(inputsOf(node, 'B', { 0: 0 }), outputsOf(node, 0)),
   signature(inputsOf(node, 'B', { 0: 1 }), outputsOf(node, 1)),
 ];
 
 /** The same for averages of windows, which terms pass through. */
-export const averagePool: Rule = (node) => [...pool(node), signature(['P'], ['P'])];
+const averagePool: Rule = (node) => [...pool(node), signature(['P'], ['P'])];
 
 /** Splits the axes that are kept. A sum over a split axis leaves terms. */
-export const reduce: Rule = (node) => {
+const reduce: Rule = (node) => {
   const shape = node.inputs[0]?.shape ?? [];
   const isOneAxis = node.operator.startsWith('Arg');
   const named = isOneAxis ? [numberOf(node, 'axis', 0)] : numbersOf(node, 'axes', 1);

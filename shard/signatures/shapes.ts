@@ -21,7 +21,7 @@ const greatestCommonDivisor = (a: number, b: number): number =>
  * Splits the first axis of each group of axes that are merged or divided: its parts stay together if they are even.
  * (View groups: PyTorch DTensor, `_view_ops.py`.)
  */
-export const reshape: Rule = (node) => {
+const reshape: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   const signatures: Signature[] = [];
   let [input, output] = [0, 0];
@@ -45,14 +45,14 @@ export const reshape: Rule = (node) => {
   return [...signatures, terms(node)];
 };
 
-export const transpose: Rule = (node) => {
+const transpose: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
   const order = numbersOf(node, 'perm', -1) ?? [...Array(rank).keys()].reverse();
   return [...order.map((axis, at) => signature([axis], [at])), terms(node)];
 };
 
 /** Splits every axis but the one along which tensors are joined. */
-export const concat: Rule = (node) => {
+const concat: Rule = (node) => {
   const shape = node.outputs[0]?.shape ?? [];
   const joined = axisOf(numberOf(node, 'axis', 0), shape.length);
   return [
@@ -76,12 +76,12 @@ function unchanged(
   return passesTerms ? [...splits, terms(node)] : splits;
 }
 
-export const split: Rule = (node) => {
+const split: Rule = (node) => {
   const along = axisOf(numberOf(node, 'axis', 0), node.inputs[0]?.shape.length ?? 0);
   return unchanged(node, (axis) => axis === along, true);
 };
 
-export const slice: Rule = (node) => {
+const slice: Rule = (node) => {
   const rank = node.inputs[0]?.shape.length ?? 0;
   const starts = numbersOf(node, 'starts', 1);
   const named = numbersOf(node, 'axes', 3);
@@ -97,13 +97,13 @@ const sameLength: Rule = (node) => {
 };
 
 /** Splits a batch and channels that are not scaled. */
-export const resize: Rule = (node) => {
+const resize: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   return unchanged(node, (axis) => axis > 1 || from[axis] !== to[axis], false);
 };
 
 /** Looks rows up in a table. Splits the indices, or the axes of the table other than the one that is looked up. */
-export const gather: Rule = (node) => {
+const gather: Rule = (node) => {
   const [table, indices] = node.inputs;
   if (!table || !indices) return [];
   const along = axisOf(numberOf(node, 'axis', 0), table.shape.length);
@@ -118,7 +118,7 @@ export const gather: Rule = (node) => {
 };
 
 /** Splits axes that are not stretched. */
-export const expand: Rule = (node) => {
+const expand: Rule = (node) => {
   const [from, to] = [node.inputs[0]?.shape ?? [], node.outputs[0]?.shape ?? []];
   const skipped = to.length - from.length;
   const splits = [...from.keys()]
