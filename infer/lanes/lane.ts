@@ -1,0 +1,83 @@
+import type { Tensor, TensorDeclaration } from '../service/tensor.js';
+
+/**
+ * A worker that runs one thing at a time: a batch of a model, with an ONNX Runtime and a Farlight session of its own, or
+ * a function of a graph. Its methods are called one after the other: whoever calls waits for each first.
+ */
+export interface Lane {
+  readonly name: string;
+  /** Loads a model. A lane has several models loaded. @throws Error that says what is wrong with the file */
+  load(model: LaneModel): Promise<LoadReport>;
+  unload(model: string): Promise<void>;
+  /** Runs a loaded model once. */
+  run(run: LaneRun): Promise<RunReport>;
+  /** Drops values that were kept on the lane. Values that are gone already are no error. */
+  drop(values: readonly KeptValue[]): void;
+  /** Resolves with the reason, in a sentence, once the worker or its session is gone. What was kept on it is gone too. */
+  readonly lost: Promise<string>;
+  close(): Promise<void>;
+}
+
+/** A model's file, under the name that the lane's runs use. */
+export interface LaneModel {
+  readonly id: string;
+  readonly file: string;
+}
+
+export interface LoadReport {
+  readonly inputs: readonly TensorDeclaration[];
+  readonly outputs: readonly TensorDeclaration[];
+  /** Bytes of GPU memory that the model holds while it is loaded. */
+  readonly weights: number;
+  readonly ms: number;
+}
+
+/** A value that stays on the lane, where the next step needs it. */
+export interface KeptValue {
+  readonly lane: string;
+  readonly id: number;
+  readonly name: string;
+  readonly shape: readonly number[];
+}
+
+export interface LaneRun {
+  readonly model: string;
+  /** For each input of the model, the parts that are joined along the first dimension, in order. */
+  readonly inputs: Readonly<Record<string, readonly LaneInput[]>>;
+  /** How many items each part of the outputs has, in order; their sum is the batch. */
+  readonly parts: readonly number[];
+  /** The outputs that stay on the lane, as one kept value for each part. The others come back as tensors. */
+  readonly keep: readonly string[];
+  /** The outputs that come back. */
+  readonly fetch: readonly string[];
+}
+
+/** Some consecutive items of a tensor, or of a value that is on this lane. */
+export interface LaneInput {
+  readonly value: Tensor | KeptValue;
+  readonly from: number;
+  readonly count: number;
+}
+
+export interface RunReport {
+  /** By output, one entry for each part. */
+  readonly outputs: Readonly<Record<string, readonly (Tensor | KeptValue)[]>>;
+  /** The peak of GPU memory during the run, beyond what the lane held before it, in bytes. */
+  readonly peak: number;
+  /** Milliseconds: of the whole run, of bringing the inputs in, of the run itself, and of bringing the outputs back. */
+  readonly ms: number;
+  readonly inputMs: number;
+  readonly inferMs: number;
+  readonly outputMs: number;
+}
+
+/** A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. */
+export class RunError extends Error {
+  readonly memory: boolean;
+
+  constructor(message: string, { memory = false, cause }: { memory?: boolean; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.name = 'RunError';
+    this.memory = memory;
+  }
+}

@@ -1,0 +1,53 @@
+/** The datatypes of the Open Inference Protocol v2. */
+export const DATATYPES = [
+  'BOOL',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'FP16',
+  'FP32',
+  'FP64',
+  'BYTES',
+] as const;
+
+export type Datatype = (typeof DATATYPES)[number];
+
+/** Bytes of one element. Undefined for BYTES: each element has a length of its own. */
+export const ELEMENT_BYTES: Readonly<Record<Datatype, number | undefined>> = {
+  BOOL: 1,
+  INT8: 1,
+  INT16: 2,
+  INT32: 4,
+  INT64: 8,
+  UINT8: 1,
+  UINT16: 2,
+  UINT32: 4,
+  UINT64: 8,
+  FP16: 2,
+  FP32: 4,
+  FP64: 8,
+  BYTES: undefined,
+};
+
+export interface Tensor {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+  /**
+   * The elements, row by row, little-endian. Of BYTES: one entry for each element. Whoever gets a tensor owns its bytes:
+   * nobody writes to them any more.
+   */
+  readonly data: Uint8Array | readonly Uint8Array[];
+}
+
+/** A tensor of a model or of a graph, as it is declared. A dimension of -1 has any length. */
+export interface TensorDeclaration {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+}
