@@ -17,10 +17,18 @@ export interface InferenceService {
    * @throws InferenceError
    */
   infer(request: InferenceRequest, signal?: AbortSignal): Promise<InferenceResult>;
-  /** Reads the model's or the graph's folder again, and serves it. The one that is served goes on until then. */
-  load(model: string): Promise<void>;
+  /**
+   * Reads the model's or the graph's folder again, and serves it. The one that is served goes on until then.
+   * @throws InferenceError not-found; invalid, with what is wrong with the folder
+   */
+  load(model: string, overrides?: LoadOverrides): Promise<void>;
   /** What runs is finished. Requests that wait for it are refused. */
   unload(model: string): Promise<void>;
+}
+
+/** What stands in the place of the model's `config.yaml` until it is loaded again. */
+export interface LoadOverrides {
+  readonly maxBatchSize?: number;
 }
 
 export interface InferenceRequest {
