@@ -11,17 +11,26 @@ export interface Lane {
   unload(model: string): Promise<void>;
   /** Runs a loaded model once. */
   run(run: LaneRun): Promise<RunReport>;
+  /** Brings kept values back, for a step that runs on another lane. They stay kept. */
+  fetch(values: readonly KeptValue[]): Promise<Tensor[]>;
   /** Drops values that were kept on the lane. Values that are gone already are no error. */
   drop(values: readonly KeptValue[]): void;
-  /** Resolves with the reason, in a sentence, once the worker or its session is gone. What was kept on it is gone too. */
+  /**
+   * Resolves with the reason, in a sentence, once the worker or its session is gone. What was kept on it is gone too.
+   * It resolves before the calls that were under way reject: so their error is not taken for a fault of the model.
+   */
   readonly lost: Promise<string>;
   close(): Promise<void>;
 }
 
-/** A model's file, under the name that the lane's runs use. */
+/**
+ * A model's file, under the name that the lane's runs use. Of a function, which runs on lanes of its own kind, the file
+ * is its module, and `function` its export; its declarations are empty, and each run has one part.
+ */
 export interface LaneModel {
   readonly id: string;
   readonly file: string;
+  readonly function?: string;
 }
 
 export interface LoadReport {
@@ -52,7 +61,10 @@ export interface LaneRun {
   readonly fetch: readonly string[];
 }
 
-/** Some consecutive items of a tensor, or of a value that is on this lane. */
+/**
+ * Some consecutive items of a tensor, or of a value that is on this lane. A scalar has one item. One input that covers
+ * all of its value is given to the model as it is.
+ */
 export interface LaneInput {
   readonly value: Tensor | KeptValue;
   readonly from: number;
@@ -69,6 +81,8 @@ export interface RunReport {
   readonly inputMs: number;
   readonly inferMs: number;
   readonly outputMs: number;
+  /** Of `ms`, how long the host's GPU worked for the run, where that is known: other lanes' runs overlap the rest. */
+  readonly gpuMs?: number;
 }
 
 /** A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. */
