@@ -3,7 +3,7 @@
 import { globals } from 'webgpu';
 import { stayAwakeWhileCompiling } from '../dist/client/node/wasm-compilation.js';
 import { openGpu } from '../dist/server/gpu/open-gpu.js';
-import { copyOutOfSharedMemory } from '../test/support/shared-memory.mjs';
+import { copyOutOfSharedMemory } from '../test/support/gpus/shared-memory.mjs';
 
 const { gpu } = await openGpu(process.env.FARLIGHT_ADAPTER ?? 'software');
 copyOutOfSharedMemory(globals);

@@ -18,7 +18,13 @@ mkdirSync(out, { recursive: true });
 const MODELS = { movenet: 'null', silero: 'software' };
 const sessions = Object.entries(MODELS).map(([model, adapter]) => {
   const file = join(out, `session-${model}.bin`);
-  node('--liftoff-only', join(root, 'test', 'support', 'record-program.mjs'), model, file, adapter);
+  node(
+    '--liftoff-only',
+    join(root, 'test', 'support', 'programs', 'record-program.mjs'),
+    model,
+    file,
+    adapter,
+  );
   return file;
 });
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');

@@ -1,8 +1,8 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
-import { openChromium } from '../support/chromium.js';
-import { runInPage, Site, webAddress } from '../support/pages.js';
+import { openChromium } from '../support/pages/chromium.js';
+import { runInPage, Site, webAddress } from '../support/pages/pages.js';
 
 let browser: Browser;
 let site: Site;

@@ -14,11 +14,11 @@ import {
 } from '#farlight/proto/session/compression.js';
 import { encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { RawClient } from '../support/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
-import { type SlowLine, slowLine } from '../support/slow-line.mjs';
+import { RawClient } from '../support/clients/raw-client.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { type SlowLine, slowLine } from '../support/lines/slow-line.mjs';
 
 let daemon: Daemon;
 const lines: SlowLine[] = [];

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { create } from '#farlight/client/index.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+import { ScriptedTransport, turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 setFlagsFromString('--expose-gc');
 const gc: () => void = runInNewContext('gc');

@@ -16,9 +16,9 @@ import type { SessionMessage } from '#farlight/link/grpc/session-messages.js';
 import { SocketCarrier } from '#farlight/link/near/socket-carrier.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
 import { uncleared } from '#farlight/proto/wire/memory.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { ScriptedTransport } from '../support/scripted-transport.js';
-import { HELLO, REPOSITORY, SessionClient } from '../support/session-client.js';
+import { ScriptedTransport } from '../support/clients/scripted-transport.js';
+import { HELLO, REPOSITORY, SessionClient } from '../support/clients/session-client.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 const MIB = 1 << 20;
 const cleanups: (() => unknown)[] = [];
@@ -27,9 +27,9 @@ afterEach(async () => {
   for (const clean of cleanups.splice(0).reverse()) await clean();
 });
 
-/** Runs a program of test/support, and kills it if it takes too long: it may block for ever. */
+/** Runs a program of test/support/programs, and kills it if it takes too long: it may block for ever. */
 async function program(name: string, args: readonly string[], shell = ''): Promise<string> {
-  const script = `${REPOSITORY}test/support/${name}`;
+  const script = `${REPOSITORY}test/support/programs/${name}`;
   const words = [process.execPath, script, ...args].map((word) => `'${word}'`).join(' ');
   const child = spawn('/bin/sh', ['-c', `${shell} exec ${words}`], { stdio: ['ignore', 'pipe', 'inherit'] });
   const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);

@@ -4,7 +4,7 @@ import { GrpcConnection } from '#farlight/client/transport/host/grpc-connection.
 import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
 import { hostService } from '#farlight/link/grpc/host-service.js';
-import { makePair } from '../support/trust.js';
+import { makePair } from '../support/trust/trust.js';
 
 const { Server, ServerCredentials, status } = grpc();
 

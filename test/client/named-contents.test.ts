@@ -5,9 +5,9 @@ import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
-import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+import { ScriptedTransport, turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
+import { type Content, content, fileOf, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 afterEach(async () => {

@@ -2,10 +2,10 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { FAKE_EXECUTOR, isAlive, until } from '../support/session-client.js';
+import { FAKE_EXECUTOR, isAlive, until } from '../support/clients/session-client.js';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 
-const PROGRAM = fileURLToPath(new URL('../support/link-program.mjs', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../support/programs/link-program.mjs', import.meta.url));
 
 let daemon: Daemon;
 let proxy: CuttingProxy;
@@ -23,7 +23,7 @@ afterAll(async () => {
   await daemon.close();
 });
 
-const LAST_ERROR = fileURLToPath(new URL('../support/last-error-program.mjs', import.meta.url));
+const LAST_ERROR = fileURLToPath(new URL('../support/programs/last-error-program.mjs', import.meta.url));
 
 describe('errors of the last command', () => {
   it.each([

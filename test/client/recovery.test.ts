@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { testHost } from '#farlight/testing/index.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+import { ScriptedTransport, turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 const { GPUBufferUsage } = globals;
 

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { CreateOptions } from '#farlight/client/index.js';
 import { create, FarlightError, stats } from '#farlight/client/index.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+import { ScriptedTransport, turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 let fake: FakeGpu;
 let transport: ScriptedTransport;

@@ -8,10 +8,10 @@ import type { Transport } from '#farlight/client/transport/transport.js';
 import { dataHeader, encodeObject, encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { type MemoryPeer, memoryTransport } from '#farlight/testing/memory-transport.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 
@@ -163,7 +163,7 @@ describe('a private host', () => {
   });
 
   it('closes with a reason if a private host sends nonsense', async () => {
-    const entry = new URL('../support/nonsense-executor.mjs', import.meta.url);
+    const entry = new URL('../support/hosts/nonsense-executor.mjs', import.meta.url);
     expect(await new SessionClient(privateHost({ entry })).closed).toMatchObject({
       code: 'DISCONNECTED',
       message: expect.stringMatching(/connection to the GPU executor cannot go on: a packet of \d+ bytes/),

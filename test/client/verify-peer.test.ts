@@ -14,7 +14,7 @@ import {
   verifyLocal,
 } from '#farlight/client/transport/host/verify-peer.js';
 import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
-import { DAY, folders, makePair, servers } from '../support/trust.js';
+import { DAY, folders, makePair, servers } from '../support/trust/trust.js';
 
 const TOKEN = `flt_${'a'.repeat(43)}`;
 const protocols = ['h2'];

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { knownLocalDeviations } from '../support/deviations.js';
+import { knownLocalDeviations } from '../support/gpus/deviations.js';
 
 test('a spec meets every known deviation of local Dawn', () => {
   const folder = new URL('.', import.meta.url);

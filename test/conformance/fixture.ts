@@ -1,7 +1,13 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
-import { type Deviation, knownLocalDeviations } from '../support/deviations.js';
-import { type Globals, type OpenTarget, type Target, type TargetName, targets } from '../support/targets.js';
+import { type Deviation, knownLocalDeviations } from '../support/gpus/deviations.js';
+import {
+  type Globals,
+  type OpenTarget,
+  type Target,
+  type TargetName,
+  targets,
+} from '../support/gpus/targets.js';
 
 /** The subject of a spec: one target, with its own device. */
 export interface Subject {

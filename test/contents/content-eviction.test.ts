@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { contentNameToHex } from '#farlight/proto/content/content.js';
 import { FILTER_NAMES } from '#farlight/proto/content/content-filter.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
-import { type Content, content, HOUR, temporaryFolders } from '../support/content-files.js';
+import { type Content, content, HOUR, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());

@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hashContent } from '#farlight/link/machine/hashing.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
-import { falseFiles, HOUR, temporaryFiles, temporaryFolders } from '../support/content-files.js';
+import { falseFiles, HOUR, temporaryFiles, temporaryFolders } from '../support/hosts/content-files.js';
 
-const WRITER = fileURLToPath(new URL('../support/content-writer.mjs', import.meta.url));
+const WRITER = fileURLToPath(new URL('../support/hosts/content-writer.mjs', import.meta.url));
 const folders = temporaryFolders();
 let folder: string;
 beforeEach(() => {

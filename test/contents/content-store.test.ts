@@ -18,7 +18,7 @@ import { deferred } from '#farlight/link/machine/deferred.js';
 import { hashContent } from '#farlight/link/machine/hashing.js';
 import { clearFolder } from '#farlight/server/contents/content-folder.js';
 import { ContentStore, type ContentStoreOptions } from '#farlight/server/contents/content-store.js';
-import { content, fileOf, HOUR, temporaryFiles, temporaryFolders } from '../support/content-files.js';
+import { content, fileOf, HOUR, temporaryFiles, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());

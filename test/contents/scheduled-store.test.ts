@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { WriteSchedule } from '#farlight/server/contents/write-schedule.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
-import { type Content, content, temporaryFolders } from '../support/content-files.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { FakeTime } from '../support/fake-time.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
+import { type Content, content, temporaryFolders } from '../support/hosts/content-files.js';
+import { FakeTime } from '../support/time/fake-time.js';
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());

@@ -9,7 +9,7 @@ import {
   tenantFolder,
   tenantsRoot,
 } from '#farlight/server/contents/tenant-folders.js';
-import { content, temporaryFolders } from '../support/content-files.js';
+import { content, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 let root: string;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import { WriteSchedule } from '#farlight/server/contents/write-schedule.js';
-import { FakeTime } from '../support/fake-time.js';
+import { FakeTime } from '../support/time/fake-time.js';
 
 let time: FakeTime;
 let schedule: WriteSchedule;

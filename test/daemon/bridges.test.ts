@@ -8,9 +8,9 @@ import { Bridges } from '#farlight/server/daemon/door/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
 import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { secureLine } from '../support/secure-host.js';
-import { until } from '../support/session-client.js';
-import { makePair } from '../support/trust.js';
+import { until } from '../support/clients/session-client.js';
+import { secureLine } from '../support/hosts/secure-host.js';
+import { makePair } from '../support/trust/trust.js';
 
 let base: string;
 let bridges: Bridges;

@@ -6,10 +6,10 @@ import { PROFILES, tenantFolder } from '#farlight/server/contents/tenant-folders
 import type { Daemon } from '#farlight/server/daemon.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { DEFAULT_TENANT, TokenStore } from '#farlight/server/trust/token-store.js';
-import { temporaryFolders } from '../support/content-files.js';
-import { fakeHosts, pidOf } from '../support/fake-hosts.js';
-import { memoryLog } from '../support/memory-log.js';
-import { executorsOf, HELLO, SessionClient, until } from '../support/session-client.js';
+import { executorsOf, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { temporaryFolders } from '../support/hosts/content-files.js';
+import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());

@@ -7,12 +7,12 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { fakeHosts, pidOf } from '../support/fake-hosts.js';
-import { freePort } from '../support/free-port.js';
-import { RawClient } from '../support/raw-client.js';
-import { HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { HELLO, isAlive, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
+import { freePort } from '../support/machine/free-port.js';
+import { folders } from '../support/trust/trust.js';
 
 const { Client, credentials } = createRequire(import.meta.url)(
   '@grpc/grpc-js',

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ExecutorGroup } from '#farlight/server/daemon/executors/executor-group.js';
-import { folders } from '../support/trust.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 afterEach(() => temporary.remove());

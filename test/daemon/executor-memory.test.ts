@@ -8,8 +8,8 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { processMemory, takenMemory } from '#farlight/server/daemon/executors/process-memory.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { COPY_DST, COPY_SRC } from '../conformance/support.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
+import { FAKE_EXECUTOR, SessionClient } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
 
 const MIB = 2 ** 20;
 

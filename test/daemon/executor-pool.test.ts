@@ -2,10 +2,10 @@ import { describe, expect, it, vi } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { fakeHosts, pidOf } from '../support/fake-hosts.js';
-import { RawClient } from '../support/raw-client.js';
-import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/session-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
 
 const HOUR_MS = 3_600_000;
 

@@ -5,8 +5,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import { FrontDoor, reassure, type SessionRequest } from '#farlight/server/daemon/door/front-door.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { RawClient } from '../support/raw-client.js';
-import { until } from '../support/session-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { until } from '../support/clients/session-client.js';
 
 const MOST = 4;
 const ADDRESS = { target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GpuMemoryShares } from '#farlight/server/daemon/tenants/gpu-memory-shares.js';
-import { seeded } from '../support/seeded.js';
+import { seeded } from '../support/random/seeded.js';
 
 const MIB = 2 ** 20;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GpuTurns } from '#farlight/server/daemon/tenants/gpu-turns.js';
-import { shareGpu } from '../support/shared-gpu.js';
+import { shareGpu } from '../support/gpus/shared-gpu.js';
 
 const SECONDS = 1000;
 

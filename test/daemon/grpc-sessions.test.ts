@@ -12,11 +12,11 @@ import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { memoryLog } from '../support/memory-log.js';
-import { RawClient } from '../support/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 afterAll(() => temporary.remove());

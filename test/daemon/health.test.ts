@@ -6,9 +6,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { requireDevice } from '#farlight/server/gpu/open-gpu.js';
-import { checkHealth } from '../support/health.js';
-import { memoryLog } from '../support/memory-log.js';
-import { SessionClient } from '../support/session-client.js';
+import { checkHealth } from '../support/clients/health.js';
+import { SessionClient } from '../support/clients/session-client.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

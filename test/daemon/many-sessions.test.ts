@@ -5,10 +5,10 @@ import { describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { fakeHosts } from '../support/fake-hosts.js';
-import { RawClient } from '../support/raw-client.js';
-import { executorsOf, until } from '../support/session-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { executorsOf, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { fakeHosts } from '../support/hosts/fake-hosts.js';
 
 const start = fakeHosts();
 

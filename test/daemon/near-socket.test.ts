@@ -19,9 +19,9 @@ import { nearHost, remoteHost } from '#farlight/client/transport/open.js';
 import { findNear, isPrivate, nearAddress } from '#farlight/link/address/near-address.js';
 import { NearSocket } from '#farlight/server/daemon/door/near-socket.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { FAKE_EXECUTOR, SessionClient } from '../support/session-client.js';
+import { FAKE_EXECUTOR, SessionClient } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

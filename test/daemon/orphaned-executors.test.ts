@@ -6,10 +6,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import { DaemonProcess } from '../support/daemon-process.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { pidOf } from '../support/fake-hosts.js';
-import { executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
+import {
+  executorsOf,
+  FAKE_EXECUTOR,
+  isAlive,
+  SessionClient,
+  until,
+} from '../support/clients/session-client.js';
+import { DaemonProcess } from '../support/hosts/daemon-process.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { pidOf } from '../support/hosts/fake-hosts.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'farlight-orphans-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { KeptContents } from '#farlight/server/daemon/tenants/tenant-contents.js';
-import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
+import { type Content, content, fileOf, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { temporaryFolders } from '../support/content-files.js';
-import { until } from '../support/session-client.js';
+import { until } from '../support/clients/session-client.js';
+import { temporaryFolders } from '../support/hosts/content-files.js';
 
 const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalThis;
 

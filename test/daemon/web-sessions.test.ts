@@ -9,9 +9,9 @@ import { webSessions } from '#farlight/server/daemon/door/web-sessions.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { memoryLog } from '../support/memory-log.js';
-import { webAddress } from '../support/pages.js';
-import { FAKE_EXECUTOR, HELLO, until } from '../support/session-client.js';
+import { FAKE_EXECUTOR, HELLO, until } from '../support/clients/session-client.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { webAddress } from '../support/pages/pages.js';
 
 const daemons: Daemon[] = [];
 afterEach(async () => {

@@ -2,10 +2,10 @@ import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { startFarlight } from '../support/farlight-command.js';
-import { addressIn, SERVE_ALONE } from '../support/serve-process.js';
-import { until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { until } from '../support/clients/session-client.js';
+import { startFarlight } from '../support/hosts/farlight-command.js';
+import { addressIn, SERVE_ALONE } from '../support/hosts/serve-process.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 const children: ChildProcess[] = [];

@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { PROFILES, SHADERS, tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
-import { content, temporaryFolders } from '../support/content-files.js';
-import { runFarlight } from '../support/farlight-command.js';
+import { content, temporaryFolders } from '../support/hosts/content-files.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
 
 const folders = temporaryFolders();
 let cache: string;

@@ -6,9 +6,15 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { type Finished, startFarlight } from '../support/farlight-command.js';
-import { SERVE_ALONE } from '../support/serve-process.js';
-import { executorsOf, FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/session-client.js';
+import {
+  executorsOf,
+  FAKE_EXECUTOR,
+  isAlive,
+  SessionClient,
+  until,
+} from '../support/clients/session-client.js';
+import { type Finished, startFarlight } from '../support/hosts/farlight-command.js';
+import { SERVE_ALONE } from '../support/hosts/serve-process.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

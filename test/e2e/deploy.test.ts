@@ -3,15 +3,15 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ServeProcess } from '../support/serve-process.js';
+import { REPOSITORY, until } from '../support/clients/session-client.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
 import {
   directivesOf,
   environmentOf,
   foldersOf,
   maySandbox,
   startInSandbox,
-} from '../support/service-sandbox.js';
-import { REPOSITORY, until } from '../support/session-client.js';
+} from '../support/machine/service-sandbox.js';
 
 const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-deploy-'));

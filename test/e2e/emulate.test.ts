@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { startFarlight } from '../support/farlight-command.js';
-import { executorsOf, isAlive, until } from '../support/session-client.js';
+import { executorsOf, isAlive, until } from '../support/clients/session-client.js';
+import { startFarlight } from '../support/hosts/farlight-command.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { contrast, Picture } from '../support/pictures.js';
-import { nodeLocally, nodeThroughFarlight } from '../support/program.js';
-import { recipeCommand } from '../support/recipes.js';
+import { recipeCommand } from '../support/newcomer/recipes.js';
+import { contrast, Picture } from '../support/pages/pictures.js';
+import { nodeLocally, nodeThroughFarlight } from '../support/programs/program.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'farlight-engines-'));
 const MINUTES = 3 * 60_000;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { runLocally, runThroughFarlight } from '../support/program.js';
+import { runLocally, runThroughFarlight } from '../support/programs/program.js';
 
 let host: TestHost;
 

@@ -5,9 +5,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
-import { content, fileOf, temporaryFolders } from '../support/content-files.js';
-import { runThroughFarlight } from '../support/program.js';
-import { until } from '../support/session-client.js';
+import { until } from '../support/clients/session-client.js';
+import { content, fileOf, temporaryFolders } from '../support/hosts/content-files.js';
+import { runThroughFarlight } from '../support/programs/program.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 

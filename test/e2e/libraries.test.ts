@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { runFarlight } from '../support/farlight-command.js';
-import { Picture } from '../support/pictures.js';
-import { nodeLocally, nodeThroughFarlight, nodeWith } from '../support/program.js';
-import { recipeCommand, recipes } from '../support/recipes.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
+import { recipeCommand, recipes } from '../support/newcomer/recipes.js';
+import { Picture } from '../support/pages/pictures.js';
+import { nodeLocally, nodeThroughFarlight, nodeWith } from '../support/programs/program.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'farlight-libraries-'));

@@ -5,9 +5,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { RawClient } from '../support/raw-client.js';
-import { REPOSITORY } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { REPOSITORY } from '../support/clients/session-client.js';
+import { folders } from '../support/trust/trust.js';
 
 const run = promisify(execFile);
 /** The interpreter that has gRPC: Debian's own, even if another one comes first. */
@@ -35,7 +35,7 @@ describe('a client that is written from farlight.proto and docs/protocol.md alon
       const out = [`--python_out=${generated}`, `--grpc_python_out=${generated}`];
       const compiler = ['-m', 'grpc_tools.protoc', '-I', join(REPOSITORY, 'proto'), ...out, 'farlight.proto'];
       await run(python ?? '', compiler);
-      const client = join(REPOSITORY, 'test/support/other-client.py');
+      const client = join(REPOSITORY, 'test/support/clients/other-client.py');
       const table = join(REPOSITORY, 'docs/operations-table.md');
       const opened = host.counters.sessionsOpened;
       const environment = { env: { ...process.env, PYTHONPATH: generated } };

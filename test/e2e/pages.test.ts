@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openChromium } from '../support/chromium.js';
-import { nodeThroughFarlight } from '../support/program.js';
-import { REPOSITORY, until } from '../support/session-client.js';
+import { REPOSITORY, until } from '../support/clients/session-client.js';
+import { openChromium } from '../support/pages/chromium.js';
+import { nodeThroughFarlight } from '../support/programs/program.js';
 
 /** A scene or a model takes long to compile on the software GPU. */
 const MINUTES = 5 * 60_000;

@@ -5,13 +5,13 @@ import { close, create } from '#farlight/client/index.js';
 import { networkHost } from '#farlight/client/transport/network-host.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { countExactly } from '../support/lossy-programs.js';
-import { ProxiedHosts } from '../support/proxied-hosts.js';
-import { HAPROXY, NGINX, type ProxyKind, type ProxySetting } from '../support/proxies.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { ProxiedHosts } from '../support/lines/proxied-hosts.js';
+import { HAPROXY, NGINX, type ProxyKind, type ProxySetting } from '../support/lines/proxies.js';
+import { countExactly } from '../support/programs/lossy-programs.js';
+import { folders } from '../support/trust/trust.js';
 
 /** MiB that go up and come down; `npm run proxies` has them at 256. */
 const MIB = Number(process.env.FARLIGHT_PROXY_MIB ?? 16);

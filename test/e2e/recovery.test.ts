@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
-import { outputOf, type Running } from '../support/farlight-command.js';
-import { freePort } from '../support/free-port.js';
-import { ServeProcess } from '../support/serve-process.js';
-import { executorsOf, REPOSITORY, until } from '../support/session-client.js';
+import { executorsOf, REPOSITORY, until } from '../support/clients/session-client.js';
+import { outputOf, type Running } from '../support/hosts/farlight-command.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
+import { freePort } from '../support/machine/free-port.js';
 
 const started: { kill(signal: NodeJS.Signals): boolean }[] = [];
 
@@ -14,10 +14,14 @@ afterEach(() => {
 /** A program that computes twice with Farlight's `navigator.gpu`, and prints its statistics at the end. */
 function program(kind: string, env: NodeJS.ProcessEnv): Running {
   const args = ['--import', `${REPOSITORY}dist/client/register.js`];
-  const child = spawn(process.execPath, [...args, 'test/support/recovering-program.mjs', '2', kind], {
-    cwd: REPOSITORY,
-    env: { ...process.env, ...env, FARLIGHT_STATS: '1' },
-  });
+  const child = spawn(
+    process.execPath,
+    [...args, 'test/support/programs/recovering-program.mjs', '2', kind],
+    {
+      cwd: REPOSITORY,
+      env: { ...process.env, ...env, FARLIGHT_STATS: '1' },
+    },
+  );
   started.push(child);
   return outputOf(child);
 }

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { runFarlight } from '../support/farlight-command.js';
-import { flipped, readRecording, rewritten } from '../support/recordings.js';
-import { REPOSITORY } from '../support/session-client.js';
+import { REPOSITORY } from '../support/clients/session-client.js';
+import { flipped, readRecording, rewritten } from '../support/files/recordings.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
 
 let folder: string;
 let host: TestHost;

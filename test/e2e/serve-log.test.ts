@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import { RawClient } from '../support/raw-client.js';
-import { ServeProcess } from '../support/serve-process.js';
-import { executorsOf, HELLO, SessionClient, until } from '../support/session-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { executorsOf, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
 
 const servers: ServeProcess[] = [];
 afterEach(() => {

@@ -5,18 +5,18 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../support/free-port.js';
-import { miniatureSuite } from '../support/miniature-suite.js';
-import { runProgram } from '../support/newcomer-tools.js';
-import { ServeProcess } from '../support/serve-process.js';
-import { REPOSITORY } from '../support/session-client.js';
+import { REPOSITORY } from '../support/clients/session-client.js';
+import { miniatureSuite } from '../support/conformance-suite/miniature-suite.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
+import { freePort } from '../support/machine/free-port.js';
+import { runProgram } from '../support/newcomer/newcomer-tools.js';
 
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-stand-ins-'));
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));
 
 /** Runs a stand-in to its end. */
 const standIn = (name: string, args: string[], env: NodeJS.ProcessEnv = {}, input = '') =>
-  runProgram(join(REPOSITORY, 'test/support/stand-ins', `${name}.mjs`), args, { env, input });
+  runProgram(join(REPOSITORY, 'test/support/newcomer/stand-ins', `${name}.mjs`), args, { env, input });
 
 /** Mistakes in a documented command, with the message of its stand-in. */
 type Wrong = [args: string, says: RegExp];
@@ -61,7 +61,7 @@ describe('the stand-in for ssh', () => {
     const machine = JSON.stringify({ name: 'gpu-box', ports });
     const stop = new AbortController();
     const ssh = runProgram(
-      join(REPOSITORY, 'test/support/stand-ins/ssh.mjs'),
+      join(REPOSITORY, 'test/support/newcomer/stand-ins/ssh.mjs'),
       ['-L', `${port}:127.0.0.1:7071`, 'gpu-box'],
       { env: { FARLIGHT_STAND_IN_MACHINE: machine }, signal: stop.signal },
     );

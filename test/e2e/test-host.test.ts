@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { create, globals } from '#farlight/client/index.js';
 import { type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
-import { executorsOf, SessionClient, until } from '../support/session-client.js';
+import { executorsOf, SessionClient, until } from '../support/clients/session-client.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 

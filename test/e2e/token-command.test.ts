@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isToken } from '#farlight/proto/token.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { runFarlight } from '../support/farlight-command.js';
-import { folders } from '../support/trust.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 let config: string;

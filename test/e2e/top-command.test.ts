@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/observatory/host-view.js';
-import { runFarlight } from '../support/farlight-command.js';
-import { freePort } from '../support/free-port.js';
-import { ServeProcess } from '../support/serve-process.js';
-import { HELLO, SessionClient } from '../support/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
+import { freePort } from '../support/machine/free-port.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

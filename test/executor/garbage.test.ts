@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { GarbageMeter } from '#farlight/server/executor/limits/garbage.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
 
 const buffer = (size: number) => ({ size }) as GPUBuffer;
 

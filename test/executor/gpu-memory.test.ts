@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { GpuMemory } from '#farlight/server/executor/limits/gpu-memory.js';
 import type { Entry } from '#farlight/server/executor/objects/object-table.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
 
 const request = (bytes: number, made: object = {}) => ({
   operation: 'GPUDevice.createBuffer',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { GpuWatchdog } from '#farlight/server/executor/limits/gpu-watchdog.js';
-import { FakeQueue, FakeTime } from '../support/fake-time.js';
+import { FakeQueue, FakeTime } from '../support/time/fake-time.js';
 
 function watch(limitMs = 800) {
   const time = new FakeTime();

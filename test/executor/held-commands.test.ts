@@ -5,7 +5,7 @@ import { clearFolder } from '#farlight/server/contents/content-folder.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { NamedContent } from '#farlight/server/executor/wire/command-decoder.js';
 import { HeldCommands } from '#farlight/server/executor/wire/held-commands.js';
-import { type Content, content, temporaryFolders } from '../support/content-files.js';
+import { type Content, content, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 const [one, two] = [1, 2].map((seed) => content(seed, 4000)) as [Content, Content];

@@ -14,9 +14,9 @@ import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
-import { type Content, content, fileOf, temporaryFolders } from '../support/content-files.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
+import { type Content, content, fileOf, temporaryFolders } from '../support/hosts/content-files.js';
 
 const folders = temporaryFolders();
 afterEach(async () => {

@@ -32,8 +32,8 @@ import {
   type ProfileStep,
 } from '#farlight/server/profiles/profile.js';
 import { newestProfiles, newestPrograms, ProfileStore } from '#farlight/server/profiles/profile-store.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 const STEPS: ProfileStep[] = [
   { shape: Uint8Array.of(1, 2, 3), parts: [0], payloads: [new Uint8Array(5000).fill(7)] },

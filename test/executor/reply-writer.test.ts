@@ -4,7 +4,7 @@ import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { SPAN, type Span } from '#farlight/proto/session/activity.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { ReplyWriter } from '#farlight/server/executor/wire/reply-writer.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
 
 const { mapAsync } = OPERATIONS.GPUBuffer;
 const { onSubmittedWorkDone } = OPERATIONS.GPUQueue;

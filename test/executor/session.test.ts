@@ -10,8 +10,8 @@ import { readActivity } from '#farlight/proto/wire/spans.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 let fake: FakeGpu;
 let ends: string[];

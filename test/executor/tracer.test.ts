@@ -4,7 +4,7 @@ import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import { SPAN, type Span, spanMask } from '#farlight/proto/session/activity.js';
 import { SessionTracer } from '#farlight/server/executor/trace/session-tracer.js';
 import { limitSpans, Tracer } from '#farlight/server/executor/trace/tracer.js';
-import { FakeQueue, FakeTime } from '../support/fake-time.js';
+import { FakeQueue, FakeTime } from '../support/time/fake-time.js';
 
 function record(options: { mostSpans?: number; kinds?: number } = {}) {
   const time = new FakeTime();

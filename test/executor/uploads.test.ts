@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { Uploads } from '#farlight/server/executor/limits/uploads.js';
 import type { Entry } from '#farlight/server/executor/objects/object-table.js';
-import { turn } from '../support/scripted-transport.js';
+import { turn } from '../support/clients/scripted-transport.js';
 
 /** A queue whose work is done when the test says so, and the promises that wait for it. */
 function setUp() {

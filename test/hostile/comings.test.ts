@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
-import { DaemonProcess } from '../support/daemon-process.js';
-import { grpcLine, RawClient } from '../support/raw-client.js';
-import { seeded } from '../support/seeded.js';
-import { executorsOf } from '../support/session-client.js';
+import { grpcLine, RawClient } from '../support/clients/raw-client.js';
+import { executorsOf } from '../support/clients/session-client.js';
+import { DaemonProcess } from '../support/hosts/daemon-process.js';
+import { seeded } from '../support/random/seeded.js';
 
 /** How many clients connect and leave; FARLIGHT_COMINGS sets more. */
 const count = Number(process.env.FARLIGHT_COMINGS ?? 100);

@@ -1,13 +1,19 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { DEFAULT_TENANT } from '#farlight/server/trust/token-store.js';
-import { type Content, content, falseFiles, fileOf, temporaryFolders } from '../support/content-files.js';
-import { DaemonProcess } from '../support/daemon-process.js';
-import { seeded } from '../support/seeded.js';
-import { until } from '../support/session-client.js';
+import { until } from '../support/clients/session-client.js';
+import {
+  type Content,
+  content,
+  falseFiles,
+  fileOf,
+  temporaryFolders,
+} from '../support/hosts/content-files.js';
+import { DaemonProcess } from '../support/hosts/daemon-process.js';
+import { seeded } from '../support/random/seeded.js';
 
 /** How often the host is killed; FARLIGHT_BLOB_KILLS sets more. */
 const kills = Number(process.env.FARLIGHT_BLOB_KILLS ?? 3);

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { Channel } from '#farlight/link/channel/channel.js';
 import { unpackFrame } from '#farlight/link/channel/packed-frame.js';
 import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
@@ -24,12 +24,12 @@ import {
 } from '#farlight/server/daemon/door/first-packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { openGpu } from '#farlight/server/gpu/open-gpu.js';
-import { play, Seeds } from '../support/fuzzed-sessions.js';
-import { inertGpu } from '../support/inert-gpu.js';
-import { mutate } from '../support/mutations.js';
-import { grpcLine, RawClient } from '../support/raw-client.js';
-import { seeded } from '../support/seeded.js';
-import { HELLO, until } from '../support/session-client.js';
+import { grpcLine, RawClient } from '../support/clients/raw-client.js';
+import { HELLO, until } from '../support/clients/session-client.js';
+import { inertGpu } from '../support/gpus/inert-gpu.js';
+import { play, Seeds } from '../support/random/fuzzed-sessions.js';
+import { mutate } from '../support/random/mutations.js';
+import { seeded } from '../support/random/seeded.js';
 
 /** FARLIGHT_FUZZ_RUNS is how many mutated sessions and conversations run in process, all kinds together. */
 const given = process.env.FARLIGHT_FUZZ_RUNS;

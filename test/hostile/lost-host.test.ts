@@ -1,13 +1,19 @@
 import { spawn } from 'node:child_process';
 import { expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { seeded } from '../support/seeded.js';
-import { executorsOf, FAKE_EXECUTOR, REPOSITORY, SessionClient, until } from '../support/session-client.js';
+import {
+  executorsOf,
+  FAKE_EXECUTOR,
+  REPOSITORY,
+  SessionClient,
+  until,
+} from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { seeded } from '../support/random/seeded.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 
@@ -16,9 +22,13 @@ it('a program whose host stays away for too long sees its device lost once, and 
   const silence = { pingMs: 200, deadMs: 1500 };
   const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 400, silence });
   const proxy = await CuttingProxy.start(daemon.url);
-  const program = spawn(process.execPath, [`${REPOSITORY}test/support/lost-program.mjs`, proxy.url], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
+  const program = spawn(
+    process.execPath,
+    [`${REPOSITORY}test/support/programs/lost-program.mjs`, proxy.url],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
   let text = '';
   program.stdout.on('data', (piece) => {
     text += piece;

@@ -1,18 +1,18 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { memoryLog } from '../support/memory-log.js';
-import { grpcLine, RawClient } from '../support/raw-client.js';
-import { FAKE_EXECUTOR, SessionClient, until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { grpcLine, RawClient } from '../support/clients/raw-client.js';
+import { FAKE_EXECUTOR, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { folders } from '../support/trust/trust.js';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { fakeHosts } from '../support/fake-hosts.js';
-import { RawClient } from '../support/raw-client.js';
-import { HELLO, SessionClient, until } from '../support/session-client.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { fakeHosts } from '../support/hosts/fake-hosts.js';
 
 const start = fakeHosts();
 

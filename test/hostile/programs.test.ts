@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { close, create } from '#farlight/client/index.js';
-import { type CutHost, DIRECT, THROUGH_NGINX } from '../support/cut-ways.js';
-import type { CuttingProxy } from '../support/cutting-proxy.js';
-import { countExactly } from '../support/lossy-programs.js';
-import { runThroughFarlight } from '../support/program.js';
-import { logUniform, seeded } from '../support/seeded.js';
+import { type CutHost, DIRECT, THROUGH_NGINX } from '../support/lines/cut-ways.js';
+import type { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { countExactly } from '../support/programs/lossy-programs.js';
+import { runThroughFarlight } from '../support/programs/program.js';
+import { logUniform, seeded } from '../support/random/seeded.js';
 
 /** How many cuts the models see. FARLIGHT_CUTS asks for more than the few of the suite. */
 const wanted = process.env.FARLIGHT_CUTS ? Number(process.env.FARLIGHT_CUTS) : undefined;

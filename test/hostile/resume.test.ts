@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import type { HostOptions } from '#farlight/client/transport/host-link.js';
 import type { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { GRPC, GRPC_THROUGH_NGINX, type TestCarrier, WEB_SOCKET } from '../support/carriers.js';
-import type { CuttingProxy, Direction } from '../support/cutting-proxy.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { logUniform, seeded } from '../support/seeded.js';
-import { SessionClient, until } from '../support/session-client.js';
+import { GRPC, GRPC_THROUGH_NGINX, type TestCarrier, WEB_SOCKET } from '../support/clients/carriers.js';
+import { SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import type { CuttingProxy, Direction } from '../support/lines/cutting-proxy.js';
+import { logUniform, seeded } from '../support/random/seeded.js';
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {

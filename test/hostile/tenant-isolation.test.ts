@@ -1,13 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { pidOf } from '../support/fake-hosts.js';
-import { secureHosts, secureRaw } from '../support/secure-host.js';
-import { SessionClient, until } from '../support/session-client.js';
+import { SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { pidOf } from '../support/hosts/fake-hosts.js';
+import { secureHosts, secureRaw } from '../support/hosts/secure-host.js';
 
 const hosts = secureHosts();
 afterEach(() => hosts.close());

@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
-import { memoryLog } from '../support/memory-log.js';
-import { secureHosts } from '../support/secure-host.js';
-import { TenantProcess } from '../support/tenant-process.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { secureHosts } from '../support/hosts/secure-host.js';
+import { TenantProcess } from '../support/programs/tenant-process.js';
 
 const MIB = 2 ** 20;
 const LIMITS = { sessions: 3, gpuMemory: 64 * MIB, inFlight: 24 * MIB, contents: 8 * MIB };

@@ -1,14 +1,14 @@
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import '../support/session-reasons.js';
+import '../support/hosts/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import { ACTION } from '../support/fake-executor.mjs';
-import { memoryLog } from '../support/memory-log.js';
-import { RawClient } from '../support/raw-client.js';
-import { secureHosts, secureLine, secureRaw } from '../support/secure-host.js';
-import { SessionClient, until } from '../support/session-client.js';
-import { makePair } from '../support/trust.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { SessionClient, until } from '../support/clients/session-client.js';
+import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { secureHosts, secureLine, secureRaw } from '../support/hosts/secure-host.js';
+import { makePair } from '../support/trust/trust.js';
 
 const hosts = secureHosts();
 const opened: SessionClient[] = [];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { NUMBER_BYTES, type Peer, SimulatedLink } from '../support/simulated-link.js';
+import { NUMBER_BYTES, type Peer, SimulatedLink } from '../support/lines/simulated-link.js';
 
 const BOUNDS = { windowBytes: 400, ackBytes: 90 };
 /** A sender that is asked to wait sends no more while so much of what it sent was not taken. */

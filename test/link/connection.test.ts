@@ -7,7 +7,7 @@ import { NOTHING, objectBody, PACKET, type PacketKind } from '#farlight/proto/wi
 
 /** How far the clock is ahead of the timers, in milliseconds. Farlight takes both when it is loaded. */
 const ahead = await vi.hoisted(async () => {
-  (await import('../support/fake-timers.js')).fakeTimers();
+  (await import('../support/time/fake-timers.js')).fakeTimers();
   const { performance } = globalThis;
   const timersNow = performance.now.bind(performance);
   const ahead = { ms: 0 };

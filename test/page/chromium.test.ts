@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openChromium } from '../support/chromium.js';
+import { openChromium } from '../support/pages/chromium.js';
 
 describe('the browser that tests open', () => {
   it('runs pages, with fonts, and exits when it is closed', async () => {

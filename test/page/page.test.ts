@@ -5,11 +5,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { Stats } from '#farlight/client/session/ledger.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/observatory/host-view.js';
-import { openChromium } from '../support/chromium.js';
-import { freePort } from '../support/free-port.js';
-import { ServeProcess } from '../support/serve-process.js';
-import { HELLO, SessionClient } from '../support/session-client.js';
-import { StepPrograms } from '../support/step-programs.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
+import { freePort } from '../support/machine/free-port.js';
+import { openChromium } from '../support/pages/chromium.js';
+import { StepPrograms } from '../support/programs/step-programs.js';
 
 let browser: Browser;
 let host: ServeProcess;

@@ -1,5 +1,5 @@
 import { afterAll } from 'vitest';
-import { type OpenTarget, type TargetName, targets } from '../support/targets.js';
+import { type OpenTarget, type TargetName, targets } from '../support/gpus/targets.js';
 
 const opened = new Map<TargetName, Promise<OpenTarget>>();
 

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { platformName } from '#farlight/client/node/navigator.js';
-import { type Finished, outputOf } from '../support/farlight-command.js';
+import { type Finished, outputOf } from '../support/hosts/farlight-command.js';
 
 const PROGRAM = fileURLToPath(new URL('project/program.js', import.meta.url));
 const REGISTER = import.meta.resolve('#farlight/client/register.js');

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
-import { CuttingProxy } from '../support/cutting-proxy.js';
-import { outputOf } from '../support/farlight-command.js';
+import { outputOf } from '../support/hosts/farlight-command.js';
+import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 
 const REGISTER = import.meta.resolve('#farlight/client/register.js');
 

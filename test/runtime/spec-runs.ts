@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build, type Plugin } from 'esbuild';
-import { outputOf } from '../support/farlight-command.js';
+import { outputOf } from '../support/hosts/farlight-command.js';
 
 /** How one spec ended in a process of its own runtime. */
 export interface SpecResult {

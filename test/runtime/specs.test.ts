@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Daemon } from '#farlight/server/daemon.js';
-import { secureHosts } from '../support/secure-host.js';
+import { secureHosts } from '../support/hosts/secure-host.js';
 import { allSpecs, BUN, bundleSpecs, DENO, NODE, runBundle, type SpecResult } from './spec-runs.js';
 
 /**

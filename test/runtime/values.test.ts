@@ -2,8 +2,8 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create, globals } from '#farlight/client/index.js';
 import { messageOf } from '#farlight/proto/errors.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { ScriptedTransport } from '../support/scripted-transport.js';
+import { ScriptedTransport } from '../support/clients/scripted-transport.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 const { GPUBufferUsage, GPUMapMode, GPUTextureUsage } = globals;
 

@@ -9,9 +9,9 @@ import {
   RecordingReader,
   RecordingWriter,
 } from '#farlight/client/observers/recording/recording-file.js';
-import { FakeGpu } from '../support/fake-gpu.js';
-import { reading } from '../support/recordings.js';
-import { ScriptedTransport, turn } from '../support/scripted-transport.js';
+import { ScriptedTransport, turn } from '../support/clients/scripted-transport.js';
+import { reading } from '../support/files/recordings.js';
+import { FakeGpu } from '../support/gpus/fake-gpu.js';
 
 const HEADER = { farlight: '1.2.3', protocol: 2, program: 'app.mjs', recordedAt: '2026-11-22T06:00:00.000Z' };
 

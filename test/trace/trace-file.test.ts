@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TraceFile } from '#farlight/client/observers/trace/trace-file.js';
 import { ParallelTracks, Sequence, Tracks } from '#farlight/client/observers/trace/tracks.js';
-import { checkTrace, type TraceEvent } from '../support/trace-format.js';
+import { checkTrace, type TraceEvent } from '../support/files/trace-format.js';
 
 /** A file in memory, with its content after each write. */
 class MemoryFile {

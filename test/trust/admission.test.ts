@@ -4,7 +4,7 @@ import { ipBytes } from '#farlight/link/address/ip-bytes.js';
 import { networkOf } from '#farlight/server/daemon/door/waiting-room.js';
 import { TokenAdmission } from '#farlight/server/trust/admission.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { folders } from '../support/trust.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 afterEach(() => temporary.remove());

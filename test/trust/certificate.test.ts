@@ -12,7 +12,7 @@ import { selfSignedCertificate } from '#farlight/server/trust/certificate.js';
 import { clientAuthorities, givenCertificate } from '#farlight/server/trust/given-certificate.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
 import { machineNames, namedForClients } from '#farlight/server/trust/machine-names.js';
-import { DAY, folders, makePair } from '../support/trust.js';
+import { DAY, folders, makePair } from '../support/trust/trust.js';
 
 const temporary = folders();
 afterEach(() => temporary.remove());
@@ -100,7 +100,7 @@ describe('the certificate that a host makes for itself', () => {
   it('is the same for four hosts that make the first one at once', async () => {
     const folder = join(temporary.make(), 'host');
     const module = new URL('../../dist/server/trust/host-certificate.js', import.meta.url).href;
-    const maker = fileURLToPath(new URL('../support/certificate-maker.mjs', import.meta.url));
+    const maker = fileURLToPath(new URL('../support/trust/certificate-maker.mjs', import.meta.url));
     const run = promisify(execFile);
     const made = await Promise.all(
       Array.from({ length: 4 }, () => run(process.execPath, [maker, module, folder])),

@@ -7,9 +7,9 @@ import { hostService } from '#farlight/link/grpc/host-service.js';
 import { FarlightError } from '#farlight/proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '#farlight/proto/harmless.js';
 import { PROTOCOL } from '#farlight/proto/session/version.js';
-import { runFarlight } from '../support/farlight-command.js';
-import { ServeProcess } from '../support/serve-process.js';
-import { HELLO, SessionClient } from '../support/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
+import { ServeProcess } from '../support/hosts/serve-process.js';
 
 const { Server, ServerCredentials, status } = createRequire(import.meta.url)(
   '@grpc/grpc-js',

@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { isToken } from '#farlight/proto/token.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { folders } from '../support/trust.js';
+import { folders } from '../support/trust/trust.js';
 
 const STORE = new URL('../../dist/server/trust/token-store.js', import.meta.url).href;
-const ADDER = fileURLToPath(new URL('../support/token-adder.mjs', import.meta.url));
+const ADDER = fileURLToPath(new URL('../support/trust/token-adder.mjs', import.meta.url));
 
 // Farlight takes its timers when it loads.
 await vi.hoisted(async () => {
-  const { fakeTimers } = await import('../support/fake-timers.js');
+  const { fakeTimers } = await import('../support/time/fake-timers.js');
   fakeTimers({ toFake: ['setInterval', 'clearInterval'] });
 });
 

@@ -6,9 +6,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { ownUser, userAhead, userBehind } from '#farlight/link/address/peer-user.js';
-import { LISTENER, mayBeOther, OTHER, OTHERS, ofOtherUser } from '../support/other-user.js';
-import { SessionClient } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+import { SessionClient } from '../support/clients/session-client.js';
+import { LISTENER, mayBeOther, OTHER, OTHERS, ofOtherUser } from '../support/machine/other-user.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 const cleanups: (() => unknown)[] = [];

@@ -8,7 +8,10 @@ import { hostService, sessionsService } from '#farlight/link/grpc/host-service.j
 import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { memoryLog } from '../support/memory-log.js';
+import { RawClient } from '../support/clients/raw-client.js';
+import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { memoryLog } from '../support/hosts/memory-log.js';
+import { SERVE_ALONE } from '../support/hosts/serve-process.js';
 import {
   CALLER,
   mayBeOther,
@@ -17,11 +20,8 @@ import {
   OTHERS,
   ofOtherUser,
   startAsOther,
-} from '../support/other-user.js';
-import { RawClient } from '../support/raw-client.js';
-import { SERVE_ALONE } from '../support/serve-process.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/session-client.js';
-import { folders } from '../support/trust.js';
+} from '../support/machine/other-user.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 const cleanups: (() => unknown)[] = [];

@@ -2,8 +2,8 @@ import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { strangeFile } from '#farlight/link/address/socket-file.js';
-import { mayBeOther, OTHER, OTHERS } from '../support/other-user.js';
-import { folders } from '../support/trust.js';
+import { mayBeOther, OTHER, OTHERS } from '../support/machine/other-user.js';
+import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
 afterEach(() => temporary.remove());

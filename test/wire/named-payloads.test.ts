@@ -8,7 +8,7 @@ import { ProtocolError } from '#farlight/proto/errors.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { ITEM, ITEM_KINDS, PAYLOAD, PAYLOAD_MODES } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
-import { Line, text, USE } from '../support/encoder-to-decoder.js';
+import { Line, text, USE } from '../support/random/encoder-to-decoder.js';
 
 describe('a payload that is worth a name', () => {
   const big = (fill: number, length = 3000) => new Uint8Array(length).fill(fill);

@@ -3,8 +3,16 @@ import { Handle, UNMADE } from '#farlight/proto/wire/handle.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { Expectations } from '#farlight/proto/wire/template.js';
 import type { Writer } from '#farlight/proto/wire/writer.js';
-import { type Arrived, CREATE, Line, operation, text, USE, WAIT } from '../support/encoder-to-decoder.js';
-import { seeded } from '../support/seeded.js';
+import {
+  type Arrived,
+  CREATE,
+  Line,
+  operation,
+  text,
+  USE,
+  WAIT,
+} from '../support/random/encoder-to-decoder.js';
+import { seeded } from '../support/random/seeded.js';
 
 /** A flush of nothing but one run, however many commands it names: the frame's kind, and the run. */
 const ONE_RUN = 1 + 2;

@@ -1,9 +1,9 @@
 /** Where the conformance specs run in another runtime: through Farlight, on the host that FARLIGHT_HOST names. */
 import { create, globals } from '#farlight/client/index.js';
-import type { Globals, Target } from '../../support/targets.js';
+import type { Globals, Target } from '../../support/gpus/targets.js';
 import { observed } from './vitest.js';
 
-export type * from '../../support/targets.js';
+export type * from '../../support/gpus/targets.js';
 
 export const targets: readonly Target[] = [
   {

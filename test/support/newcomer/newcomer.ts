@@ -1,0 +1,254 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { REPOSITORY, until } from '../clients/session-client.js';
+import { miniatureSuite } from '../conformance-suite/miniature-suite.js';
+import { outputOf } from '../hosts/farlight-command.js';
+import { addressIn } from '../hosts/serve-process.js';
+import { freePort } from '../machine/free-port.js';
+import { loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
+
+/** The program that the documentation calls app.mjs: it fails where the GPU does not compute. */
+const APP = `
+  const adapter = await navigator.gpu.requestAdapter();
+  const device = await adapter.requestDevice();
+  const buffer = device.createBuffer({ size: 4, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+  const result = device.createBuffer({ size: 4, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  device.queue.writeBuffer(buffer, 0, new Uint32Array([42]));
+  const encoder = device.createCommandEncoder();
+  encoder.copyBufferToBuffer(buffer, 0, result, 0, 4);
+  device.queue.submit([encoder.finish()]);
+  await result.mapAsync(GPUMapMode.READ);
+  if (new Uint32Array(result.getMappedRange())[0] !== 42) throw new Error('the GPU does not compute');
+  device.destroy();
+`;
+
+/** What shortens commands that would take minutes: one short file of tests, and few random programs. */
+const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
+  [/^npm test\b/, { FARLIGHT_TESTS: 'test/wire/packet.test.ts' }],
+  [/^npm run properties\b/, { FARLIGHT_PROPERTY_MOST: '4' }],
+];
+
+/** What a person would fill in. */
+const PLACEHOLDER = /\b(HOST|TOKEN|URL|NAME|FILE|FOLDER|ADDRESS|PATH|SIZE)\b(?!=)|\.\.\.(?!\/)|\b192\.0\.2\./;
+
+/**
+ * Somebody who has just cloned the repository and types what the documentation says, line by line, into one shell:
+ * folders and variables last from line to line. A `farlight serve` goes on until the next one, on a free port of
+ * loopback, and its address is pasted where the documentation has one; likewise a container, and a tunnel of ssh's.
+ * Tools that this machine lacks, or that would need another machine, have stand-ins (stand-ins/).
+ */
+export class Newcomer {
+  readonly #home: string;
+  readonly clone: string;
+  readonly #port: number;
+  readonly #suite: NodeJS.ProcessEnv;
+  #server: ChildProcess | undefined;
+  #tunnel: { readonly ssh: ChildProcess; readonly machine: MachineElsewhere } | undefined;
+  #address = '';
+  #token = '';
+
+  private constructor(home: string, port: number) {
+    this.#home = home;
+    this.clone = join(home, 'farlight');
+    this.#port = port;
+    this.#suite = miniatureSuite(join(home, 'suite'));
+  }
+
+  /** With the clone installed, built, and the command `farlight` there; or, where it is `bare`, with the clone alone. */
+  static async arrive({ bare = false } = {}): Promise<Newcomer> {
+    const newcomer = new Newcomer(mkdtempSync(join(tmpdir(), 'farlight-newcomer-')), await freePort());
+    placeTools(join(newcomer.#home, 'tools'), { npm: bare });
+    newcomer.#clone(bare);
+    if (!bare) await newcomer.type('npm install --global .');
+    return newcomer;
+  }
+
+  /** Stops what was started, and removes everything. */
+  async leave(): Promise<void> {
+    this.#tunnel?.ssh.kill();
+    try {
+      await Promise.all([this.#tunnel?.machine.stop(), this.#stop()]);
+    } finally {
+      rmSync(this.#home, { recursive: true, force: true });
+    }
+  }
+
+  /** Resolves to what the command printed. Throws where it fails. */
+  async type(line: string): Promise<string> {
+    const command = this.#filledIn(line);
+    const [, left] = PLACEHOLDER.exec(command.replace(/\s#.*/g, '')) ?? [];
+    if (left !== undefined) throw new Error(`'${command}' has a placeholder that is not filled in: ${left}`);
+    if (/^(farlight serve|podman run)\b/.test(command)) return this.#serve(command);
+    if (/^ssh\b/.test(command)) return this.#connect(command);
+    if (/^journalctl\b/.test(command)) await this.#loseAnExecutor();
+    return this.#run(command);
+  }
+
+  /** A text without what differs from host to host. */
+  masked(text: string): string {
+    return text
+      .replace(/flt_[\w.-]+@/g, 'TOKEN@')
+      .replace(/(\d+\.){3}\d+:\d+/g, 'HOST')
+      .replace(/ca=[\w.-]+/g, 'ca=PIN');
+  }
+
+  /** The working tree as a clone would have it. */
+  #clone(bare: boolean): void {
+    const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], {
+      cwd: REPOSITORY,
+      encoding: 'utf8',
+    });
+    for (const file of listed.trim().split('\n')) {
+      if (!existsSync(join(REPOSITORY, file))) continue;
+      mkdirSync(dirname(join(this.clone, file)), { recursive: true });
+      copyFileSync(join(REPOSITORY, file), join(this.clone, file));
+    }
+    if (!bare) {
+      cpSync(join(REPOSITORY, 'dist'), join(this.clone, 'dist'), { recursive: true });
+      symlinkSync(join(REPOSITORY, 'node_modules'), join(this.clone, 'node_modules'));
+    }
+    // Older than what is installed, or npm start would install anew, into the folder that the link leads to.
+    utimesSync(join(this.clone, 'package-lock.json'), 0, 0);
+    for (const folder of ['run', 'app', '.config/farlight'])
+      mkdirSync(join(this.#home, folder), { recursive: true });
+    chmodSync(join(this.#home, 'run'), 0o700);
+    writeFileSync(join(this.#home, 'app/package.json'), '{"private":true,"type":"module"}');
+    for (const folder of [this.clone, join(this.#home, 'app')]) writeFileSync(join(folder, 'app.mjs'), APP);
+    writeFileSync(join(this.#home, 'folder'), this.clone);
+    for (const file of ['variables', 'journal']) writeFileSync(join(this.#home, file), '');
+  }
+
+  #filledIn(line: string): string {
+    const here = `127.0.0.1:${this.#port}`;
+    return (
+      line
+        .replace(/^podman run (.*)-p 7070:7070/, `podman run $1-p ${here}:7070`)
+        .replace(/^(ssh .*)\bHOST\b/, `$1${MachineElsewhere.NAME}`)
+        .replace(/^farlight serve(?!.*--listen)/, `farlight serve --listen ${here}`)
+        // A host for other machines, which only this one reaches.
+        .replace('0.0.0.0:7070', `grpcs://${here}`)
+        .replace('127.0.0.1:7070', here)
+        .replace(/grpcs:\/\/flt_\w+\.\.\.[^'\s]+|\bURL\b/, this.#address)
+        .replace(/flt_\w+\.\.\.\w+/, this.#token)
+        // Five inferences more take a software GPU minutes.
+        .replace(/^npm start(?=\s*(#.*)?$)/, 'npm start -- --runs 1')
+    );
+  }
+
+  get #environment(): NodeJS.ProcessEnv {
+    const { HOME = '', PATH = '' } = process.env;
+    const environment: NodeJS.ProcessEnv = {
+      ...process.env,
+      ...this.#suite,
+      HOME: this.#home,
+      XDG_RUNTIME_DIR: join(this.#home, 'run'),
+      PATH: [join(this.#home, 'global/bin'), join(this.#home, 'tools'), PATH].join(delimiter),
+      FARLIGHT_STAND_IN_JOURNAL: join(this.#home, 'journal'),
+      FARLIGHT_STAND_IN_ENGINE: join(this.#home, 'engine'),
+      FARLIGHT_ADAPTER: 'software',
+      NO_COLOR: '1',
+      npm_config_prefix: join(this.#home, 'global'),
+      npm_config_userconfig: process.env.npm_config_userconfig ?? join(HOME, '.npmrc'),
+      npm_config_cache: process.env.npm_config_cache ?? join(HOME, '.npm'),
+      npm_config_prefer_offline: 'true',
+      npm_config_ignore_scripts: 'true',
+    };
+    for (const name of ['FARLIGHT_HOST', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'NODE_OPTIONS'])
+      delete environment[name];
+    // A newcomer's tests are not a part of these.
+    for (const name of Object.keys(environment))
+      if (/^VITEST|^(TEST|NODE_ENV|FORCE_COLOR)$/.test(name)) delete environment[name];
+    return environment;
+  }
+
+  async #run(command: string): Promise<string> {
+    // What security.md has somebody keep in a file.
+    writeFileSync(join(this.#home, '.config/farlight/gpu-box'), this.#address);
+    const script = `set -e; . "$HOME/variables"; cd "$(cat "$HOME/folder")"\n${command}\nexport -p > "$HOME/variables"; pwd > "$HOME/folder"`;
+    const shortened = SHORTENED.filter(([which]) => which.test(command)).map(([, variables]) => variables);
+    const env = Object.assign(this.#environment, ...shortened);
+    const child = spawn('bash', ['-c', script], { env, cwd: this.#home });
+    const { code, stdout, stderr } = await outputOf(child).done;
+    if (code !== 0) throw new Error(`'${command}' ended with ${code}:\n${stdout}${stderr}`);
+    this.#heard(stdout);
+    return stdout;
+  }
+
+  /** What is shown once is kept. */
+  #heard(text: string): void {
+    this.#token = /flt_[\w-]{20,}/.exec(text)?.[0] ?? this.#token;
+  }
+
+  async #serve(command: string): Promise<string> {
+    await this.#stop();
+    const folder = readFileSync(join(this.#home, 'folder'), 'utf8').trim();
+    // `exec`, so that a signal reaches the host and not a shell.
+    const child = spawn('bash', ['-c', `exec ${command}`], { env: this.#environment, cwd: folder });
+    const { printed } = outputOf(child);
+    this.#server = child;
+    // As systemd keeps it.
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (text) => appendFileSync(join(this.#home, 'journal'), text));
+    await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
+    const address = addressIn(printed.stdout);
+    if (!address) throw new Error(`'${command}' did not become ready:\n${printed.stdout}${printed.stderr}`);
+    this.#address = address;
+    this.#heard(address);
+    // A person types into a terminal, which shows the whole address. A container's engine has none.
+    const terminal = command.startsWith('farlight serve');
+    return terminal ? printed.stdout.replace(/(ready: )\S+/, `$1${address}`) : printed.stdout;
+  }
+
+  /** Opens a tunnel to a host elsewhere, and resolves to what `farlight top` shows of that host, here. */
+  async #connect(command: string): Promise<string> {
+    const machine = await MachineElsewhere.start({
+      ...this.#environment,
+      HOME: join(this.#home, 'elsewhere'),
+    });
+    const local = await freePort();
+    const line = command.replace(/-L \d+:/, `-L ${local}:`);
+    const ssh = spawn('bash', ['-c', `exec ${line}`], {
+      env: { ...this.#environment, ...machine.variables },
+    });
+    this.#tunnel = { ssh, machine };
+    const { printed } = outputOf(ssh);
+    const answers = async () =>
+      fetch(`http://127.0.0.1:${local}/`).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+    while (!(await answers())) {
+      if (ssh.exitCode !== null) throw new Error(`'${line}' ended with ${ssh.exitCode}:\n${printed.stderr}`);
+    }
+    const shown = await this.#run(`farlight top --json --dashboard 127.0.0.1:${local}`);
+    if (JSON.parse(shown).url !== machine.url) throw new Error(`it is another host that is shown:\n${shown}`);
+    return shown;
+  }
+
+  async #loseAnExecutor(): Promise<void> {
+    if (!this.#server) throw new Error('no host runs whose journal could be read');
+    const address = this.#address.replace(/^grpcs:\/\/(?!flt_)/, `grpcs://${this.#token}@`);
+    await loseAnExecutor(this.#server, address, this.#environment);
+  }
+
+  async #stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    await stopped(server);
+  }
+}
