@@ -3,8 +3,8 @@ import { builtinModules } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 import { describe, expect, it } from 'vitest';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { BUNDLE } from '../support/pages/pages.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const bundle = readFileSync(BUNDLE);
 const text = bundle.toString();

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { sha256 as browserHash } from '#farlight/link/machine/sha256.browser.js';
 import { sha256 } from '#farlight/link/machine/sha256.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
+import { REPOSITORY } from '../support/repository.js';
 
 /** Modules of which pages have another version. */
 const MODULES = ['client', 'link'].flatMap((room) =>

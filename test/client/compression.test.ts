@@ -15,10 +15,12 @@ import {
 import { encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 import { type SlowLine, slowLine } from '../support/lines/slow-line.mjs';
+import { until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 let daemon: Daemon;
 const lines: SlowLine[] = [];

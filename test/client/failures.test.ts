@@ -17,8 +17,9 @@ import { SocketCarrier } from '#farlight/link/near/socket-carrier.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
 import { uncleared } from '#farlight/proto/wire/memory.js';
 import { ScriptedTransport } from '../support/clients/scripted-transport.js';
-import { HELLO, REPOSITORY, SessionClient } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { FakeGpu } from '../support/gpus/fake-gpu.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const MIB = 1 << 20;
 const cleanups: (() => unknown)[] = [];

@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
-import { FAKE_EXECUTOR, isAlive, until } from '../support/clients/session-client.js';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { isAlive, until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const PROGRAM = fileURLToPath(new URL('../support/programs/link-program.mjs', import.meta.url));
 

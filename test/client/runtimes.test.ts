@@ -6,8 +6,9 @@ import { openTransport, remoteHost } from '#farlight/client/transport/open.js';
 import { runtimeName } from '#farlight/link/machine/runtime.js';
 import { DirectSocket } from '#farlight/link/near/direct-socket.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { FAKE_EXECUTOR, SessionClient } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const REGISTER = 'file:///register.js';
 const SCRIPTS: Record<string, string> = {

@@ -8,9 +8,11 @@ import type { Transport } from '#farlight/client/transport/transport.js';
 import { dataHeader, encodeObject, encodePacket, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { type MemoryPeer, memoryTransport } from '#farlight/testing/memory-transport.js';
-import { FAKE_EXECUTOR, isAlive, SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { isAlive, until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

@@ -4,10 +4,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { keepShaders } from '#farlight/server/contents/driver-shaders.js';
 import { SHADERS, tenantFolder } from '#farlight/server/contents/tenant-folders.js';
-import { executorsOf, SessionClient } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { pidOf } from '../support/hosts/fake-hosts.js';
 import { secureHosts } from '../support/hosts/secure-host.js';
+import { executorsOf } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

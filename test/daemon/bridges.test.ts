@@ -8,8 +8,8 @@ import { Bridges } from '#farlight/server/daemon/door/bridges.js';
 import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
 import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { until } from '../support/clients/session-client.js';
 import { secureLine } from '../support/hosts/secure-host.js';
+import { until } from '../support/machine/processes.js';
 import { makePair } from '../support/trust/trust.js';
 
 let base: string;

@@ -6,10 +6,11 @@ import { PROFILES, tenantFolder } from '#farlight/server/contents/tenant-folders
 import type { Daemon } from '#farlight/server/daemon.js';
 import { ProfileStore } from '#farlight/server/profiles/profile-store.js';
 import { DEFAULT_TENANT, TokenStore } from '#farlight/server/trust/token-store.js';
-import { executorsOf, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { temporaryFolders } from '../support/hosts/content-files.js';
 import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 
 const folders = temporaryFolders();
 afterEach(() => folders.remove());

@@ -8,10 +8,11 @@ import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { dataHeader, encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { HELLO, isAlive, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
 import { freePort } from '../support/machine/free-port.js';
+import { isAlive, until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 const { Client, credentials } = createRequire(import.meta.url)(

@@ -8,8 +8,9 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { processMemory, takenMemory } from '#farlight/server/daemon/executors/process-memory.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { COPY_DST, COPY_SRC } from '../conformance/support.js';
-import { FAKE_EXECUTOR, SessionClient } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const MIB = 2 ** 20;
 

@@ -3,9 +3,10 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { executorsOf, HELLO, isAlive, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
+import { executorsOf, isAlive, until } from '../support/machine/processes.js';
 
 const HOUR_MS = 3_600_000;
 

@@ -6,7 +6,7 @@ import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import { FrontDoor, reassure, type SessionRequest } from '#farlight/server/daemon/door/front-door.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 
 const MOST = 4;
 const ADDRESS = { target: '', tls: false, host: '127.0.0.1', port: 0, url: () => '' };

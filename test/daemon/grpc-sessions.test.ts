@@ -13,9 +13,11 @@ import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { memoryLog } from '../support/hosts/memory-log.js';
+import { until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

@@ -6,9 +6,9 @@ import { close, create } from '#farlight/client/index.js';
 import { encodePacket, PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { executorsOf, until } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { fakeHosts } from '../support/hosts/fake-hosts.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 
 const start = fakeHosts();
 

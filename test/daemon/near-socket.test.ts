@@ -19,9 +19,10 @@ import { nearHost, remoteHost } from '#farlight/client/transport/open.js';
 import { findNear, isPrivate, nearAddress } from '#farlight/link/address/near-address.js';
 import { NearSocket } from '#farlight/server/daemon/door/near-socket.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { FAKE_EXECUTOR, SessionClient } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -6,16 +6,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
-import {
-  executorsOf,
-  FAKE_EXECUTOR,
-  isAlive,
-  SessionClient,
-  until,
-} from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { DaemonProcess } from '../support/hosts/daemon-process.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { pidOf } from '../support/hosts/fake-hosts.js';
+import { executorsOf, isAlive, until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'farlight-orphans-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

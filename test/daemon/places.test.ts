@@ -3,9 +3,10 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Places } from '#farlight/server/daemon/sessions/places.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { executorsOf, SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { fakeHosts, pidOf } from '../support/hosts/fake-hosts.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 
 const start = fakeHosts();
 

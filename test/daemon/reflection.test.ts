@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
-import { FAKE_EXECUTOR } from '../support/clients/session-client.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const require = createRequire(import.meta.url);
 const { Client, credentials, Metadata } = require('@grpc/grpc-js') as typeof import('@grpc/grpc-js');

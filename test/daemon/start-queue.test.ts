@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { StartQueue } from '#farlight/server/daemon/executors/start-queue.js';
 import { turn } from '../support/clients/scripted-transport.js';
-import { until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 
 /** A queue, and the processes that it has started. */
 function turns(longestMs?: number) {

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { until } from '../support/clients/session-client.js';
 import { temporaryFolders } from '../support/hosts/content-files.js';
+import { until } from '../support/machine/processes.js';
 
 const { GPUBufferUsage, GPUShaderStage } = globals as unknown as typeof globalThis;
 

@@ -9,9 +9,11 @@ import { webSessions } from '#farlight/server/daemon/door/web-sessions.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { FAKE_EXECUTOR, HELLO, until } from '../support/clients/session-client.js';
+import { HELLO } from '../support/clients/session-client.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
+import { until } from '../support/machine/processes.js';
 import { webAddress } from '../support/pages/pages.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const daemons: Daemon[] = [];
 afterEach(async () => {

@@ -2,9 +2,9 @@ import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { until } from '../support/clients/session-client.js';
 import { startFarlight } from '../support/hosts/farlight-command.js';
 import { addressIn, SERVE_ALONE } from '../support/hosts/serve-process.js';
+import { until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

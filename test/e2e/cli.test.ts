@@ -6,15 +6,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import {
-  executorsOf,
-  FAKE_EXECUTOR,
-  isAlive,
-  SessionClient,
-  until,
-} from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { type Finished, startFarlight } from '../support/hosts/farlight-command.js';
 import { SERVE_ALONE } from '../support/hosts/serve-process.js';
+import { executorsOf, isAlive, until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { REPOSITORY, until } from '../support/clients/session-client.js';
 import { ServeProcess } from '../support/hosts/serve-process.js';
+import { until } from '../support/machine/processes.js';
 import {
   directivesOf,
   environmentOf,
@@ -12,6 +12,7 @@ import {
   maySandbox,
   startInSandbox,
 } from '../support/machine/service-sandbox.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-deploy-'));

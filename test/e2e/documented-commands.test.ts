@@ -2,10 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { type Block, commandsOf, fencedBlocks } from '../support/newcomer/markdown-commands.js';
 import { Newcomer } from '../support/newcomer/newcomer.js';
 import { isRecipe } from '../support/newcomer/recipes.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const MINUTES = 10 * 60_000;
 

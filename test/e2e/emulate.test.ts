@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { executorsOf, isAlive, until } from '../support/clients/session-client.js';
 import { startFarlight } from '../support/hosts/farlight-command.js';
+import { executorsOf, isAlive, until } from '../support/machine/processes.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

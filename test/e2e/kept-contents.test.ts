@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
-import { until } from '../support/clients/session-client.js';
 import { content, fileOf, temporaryFolders } from '../support/hosts/content-files.js';
+import { until } from '../support/machine/processes.js';
 import { runThroughFarlight } from '../support/programs/program.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;

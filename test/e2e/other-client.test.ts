@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
+import { REPOSITORY } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const run = promisify(execFile);

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { PNG } from 'pngjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REPOSITORY, until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 import { openChromium } from '../support/pages/chromium.js';
 import { nodeThroughFarlight } from '../support/programs/program.js';
+import { REPOSITORY } from '../support/repository.js';
 
 /** A scene or a model takes long to compile on the software GPU. */
 const MINUTES = 5 * 60_000;

@@ -5,12 +5,14 @@ import { close, create } from '#farlight/client/index.js';
 import { networkHost } from '#farlight/client/transport/network-host.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 import { ProxiedHosts } from '../support/lines/proxied-hosts.js';
 import { HAPROXY, NGINX, type ProxyKind, type ProxySetting } from '../support/lines/proxies.js';
+import { until } from '../support/machine/processes.js';
 import { countExactly } from '../support/programs/lossy-programs.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 /** MiB that go up and come down; `npm run proxies` has them at 256. */

@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { runProgram } from '../support/newcomer/newcomer-tools.js';
+import { REPOSITORY } from '../support/repository.js';
 
 /** A checkout whose npm and build only leave the files that scripts/ready.mjs looks at. */
 let checkout: string;

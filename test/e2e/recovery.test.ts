@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { afterEach, describe, expect, it } from 'vitest';
-import { executorsOf, REPOSITORY, until } from '../support/clients/session-client.js';
 import { outputOf, type Running } from '../support/hosts/farlight-command.js';
 import { ServeProcess } from '../support/hosts/serve-process.js';
 import { freePort } from '../support/machine/free-port.js';
+import { executorsOf, until } from '../support/machine/processes.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const started: { kill(signal: NodeJS.Signals): boolean }[] = [];
 

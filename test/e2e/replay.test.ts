@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { flipped, readRecording, rewritten } from '../support/files/recordings.js';
 import { runFarlight } from '../support/hosts/farlight-command.js';
+import { REPOSITORY } from '../support/repository.js';
 
 let folder: string;
 let host: TestHost;

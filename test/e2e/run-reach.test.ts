@@ -11,8 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { type Finished, runFarlight } from '../support/hosts/farlight-command.js';
+import { REPOSITORY } from '../support/repository.js';
 
 /** Inside the repository, where npm webgpu can be found. */
 const out = join(REPOSITORY, 'out');

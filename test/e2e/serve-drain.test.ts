@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { checkHealth } from '../support/clients/health.js';
-import { executorsOf, isAlive, SessionClient } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ServeProcess } from '../support/hosts/serve-process.js';
+import { executorsOf, isAlive } from '../support/machine/processes.js';
 
 const servers: ServeProcess[] = [];
 afterEach(() => {

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { executorsOf, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ServeProcess } from '../support/hosts/serve-process.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 
 const servers: ServeProcess[] = [];
 afterEach(() => {

@@ -4,10 +4,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { CLI, until } from '../support/clients/session-client.js';
 import { outputOf, type Running } from '../support/hosts/farlight-command.js';
 import { addressIn, SERVE_ALONE } from '../support/hosts/serve-process.js';
 import { freePort } from '../support/machine/free-port.js';
+import { until } from '../support/machine/processes.js';
+import { CLI } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

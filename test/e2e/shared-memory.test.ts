@@ -14,7 +14,7 @@ import { close, create, globals } from '#farlight/client/index.js';
 import { SharedFile } from '#farlight/link/near/shared-file.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { emulateLink, type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
-import { executorsOf, until } from '../support/clients/session-client.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 const MIB = 1 << 20;

@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { miniatureSuite } from '../support/conformance-suite/miniature-suite.js';
 import { ServeProcess } from '../support/hosts/serve-process.js';
 import { freePort } from '../support/machine/free-port.js';
 import { runProgram } from '../support/newcomer/newcomer-tools.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const temporary = mkdtempSync(join(tmpdir(), 'farlight-stand-ins-'));
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));

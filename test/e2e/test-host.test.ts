@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { create, globals } from '#farlight/client/index.js';
 import { type TestHost, type TestHostOptions, testHost } from '#farlight/testing/index.js';
-import { executorsOf, SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 

@@ -3,7 +3,7 @@ import { close, create } from '#farlight/client/index.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { collector } from '#farlight/server/executor/limits/garbage.js';
 import { bindGroup, COPY_DST, COPY_SRC, dispatch, STORAGE, u32sOf } from '../conformance/support.js';
-import { until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 
 const MIB = 2 ** 20;
 const LIMIT = 64 * MIB;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { bindGroup, bytesOf, COPY_SRC, dispatch, STORAGE } from '../conformance/support.js';
-import { executorsOf, isAlive, until } from '../support/clients/session-client.js';
+import { executorsOf, isAlive, until } from '../support/machine/processes.js';
 
 const LIMIT_MS = 2000;
 

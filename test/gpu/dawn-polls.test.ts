@@ -4,7 +4,7 @@ import { close, create } from '#farlight/client/index.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { GpuPolls } from '#farlight/server/gpu/dawn-polls.js';
 import { bindGroup, bytesOf, COPY_SRC, dispatch, STORAGE } from '../conformance/support.js';
-import { executorsOf } from '../support/clients/session-client.js';
+import { executorsOf } from '../support/machine/processes.js';
 
 /** A machine with a simulated clock, whose GPU is done at a known time. */
 function machine({ oversleepMs = 0.06, turnMs = 0.01 } = {}) {

@@ -3,8 +3,8 @@ import '../support/hosts/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { grpcLine, RawClient } from '../support/clients/raw-client.js';
-import { executorsOf } from '../support/clients/session-client.js';
 import { DaemonProcess } from '../support/hosts/daemon-process.js';
+import { executorsOf } from '../support/machine/processes.js';
 import { seeded } from '../support/random/seeded.js';
 
 /** How many clients connect and leave; FARLIGHT_COMINGS sets more. */

@@ -4,7 +4,6 @@ import '../support/hosts/session-reasons.js';
 import { close, create, globals, stats } from '#farlight/client/index.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
 import { DEFAULT_TENANT } from '#farlight/server/trust/token-store.js';
-import { until } from '../support/clients/session-client.js';
 import {
   type Content,
   content,
@@ -13,6 +12,7 @@ import {
   temporaryFolders,
 } from '../support/hosts/content-files.js';
 import { DaemonProcess } from '../support/hosts/daemon-process.js';
+import { until } from '../support/machine/processes.js';
 import { seeded } from '../support/random/seeded.js';
 
 /** How often the host is killed; FARLIGHT_BLOB_KILLS sets more. */

@@ -25,8 +25,9 @@ import {
 import { Daemon } from '#farlight/server/daemon.js';
 import { openGpu } from '#farlight/server/gpu/open-gpu.js';
 import { grpcLine, RawClient } from '../support/clients/raw-client.js';
-import { HELLO, until } from '../support/clients/session-client.js';
+import { HELLO } from '../support/clients/session-client.js';
 import { inertGpu } from '../support/gpus/inert-gpu.js';
+import { until } from '../support/machine/processes.js';
 import { play, Seeds } from '../support/random/fuzzed-sessions.js';
 import { mutate } from '../support/random/mutations.js';
 import { seeded } from '../support/random/seeded.js';

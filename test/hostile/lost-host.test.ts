@@ -4,16 +4,12 @@ import '../support/hosts/session-reasons.js';
 import { close, create, globals } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import {
-  executorsOf,
-  FAKE_EXECUTOR,
-  REPOSITORY,
-  SessionClient,
-  until,
-} from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { executorsOf, until } from '../support/machine/processes.js';
 import { seeded } from '../support/random/seeded.js';
+import { FAKE_EXECUTOR, REPOSITORY } from '../support/repository.js';
 
 const { GPUBufferUsage, GPUMapMode } = globals;
 

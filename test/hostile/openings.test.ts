@@ -8,10 +8,12 @@ import { PACKET } from '#farlight/proto/wire/packet.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { grpcLine, RawClient } from '../support/clients/raw-client.js';
-import { FAKE_EXECUTOR, SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { memoryLog } from '../support/hosts/memory-log.js';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
+import { until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const open: { close(): Promise<void> }[] = [];

@@ -4,9 +4,10 @@ import { remoteHost } from '#farlight/client/transport/open.js';
 import { encodeCount, encodeObject, PACKET, PREFACE } from '#farlight/proto/wire/packet.js';
 import type { Daemon } from '#farlight/server/daemon.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { fakeHosts } from '../support/hosts/fake-hosts.js';
+import { until } from '../support/machine/processes.js';
 
 const start = fakeHosts();
 

@@ -4,9 +4,10 @@ import type { HostOptions } from '#farlight/client/transport/host-link.js';
 import type { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { GRPC, GRPC_THROUGH_NGINX, type TestCarrier, WEB_SOCKET } from '../support/clients/carriers.js';
-import { SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import type { CuttingProxy, Direction } from '../support/lines/cutting-proxy.js';
+import { until } from '../support/machine/processes.js';
 import { logUniform, seeded } from '../support/random/seeded.js';
 
 const open: { close(): Promise<void> }[] = [];

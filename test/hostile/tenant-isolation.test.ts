@@ -4,10 +4,11 @@ import { close, create, globals, stats } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { PACKET } from '#farlight/proto/wire/packet.js';
 import { tenantFolder } from '#farlight/server/contents/tenant-folders.js';
-import { SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { pidOf } from '../support/hosts/fake-hosts.js';
 import { secureHosts, secureRaw } from '../support/hosts/secure-host.js';
+import { until } from '../support/machine/processes.js';
 
 const hosts = secureHosts();
 afterEach(() => hosts.close());

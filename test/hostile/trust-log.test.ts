@@ -4,10 +4,11 @@ import '../support/hosts/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { SessionClient, until } from '../support/clients/session-client.js';
+import { SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { memoryLog } from '../support/hosts/memory-log.js';
 import { secureHosts, secureLine, secureRaw } from '../support/hosts/secure-host.js';
+import { until } from '../support/machine/processes.js';
 import { makePair } from '../support/trust/trust.js';
 
 const hosts = secureHosts();

@@ -7,7 +7,7 @@ import { dataHeader, PREFACE } from '#farlight/proto/wire/packet.js';
 import { FrontDoor } from '#farlight/server/daemon/door/front-door.js';
 import { GrpcServer } from '#farlight/server/daemon/door/grpc-server.js';
 import { OWNER } from '#farlight/server/trust/local-users.js';
-import { until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 
 const MOST = 6;
 const MIB = 1 << 20;

@@ -10,10 +10,12 @@ import { Daemon } from '#farlight/server/daemon.js';
 import { REFUSED_AFTER_MS } from '#farlight/server/trust/admission.js';
 import { ownCertificate } from '#farlight/server/trust/host-certificate.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { ACTION } from '../support/hosts/fake-executor.mjs';
 import { memoryLog } from '../support/hosts/memory-log.js';
 import { secureHosts, secureLine, secureRaw } from '../support/hosts/secure-host.js';
+import { until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 import { makePair, servers } from '../support/trust/trust.js';
 
 const hosts = secureHosts();

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { scheduled } from '#farlight/infer/graph/graph-file.js';
 import { readModelFolder } from '#farlight/infer/graph/model-folder.js';
-import { CLI } from '../support/clients/session-client.js';
+import { CLI } from '../support/repository.js';
 
 let folder: string;
 

@@ -13,9 +13,9 @@ import type { SpansView } from '#farlight/server/observatory/host-view.js';
 import { Observatory } from '#farlight/server/observatory/observatory.js';
 import { ContentCensus } from '#farlight/server/page/content-census.js';
 import { type HostEvent, openDashboard } from '#farlight/server/page/dashboard.js';
-import { until } from '../support/clients/session-client.js';
 import { content, temporaryFolders } from '../support/hosts/content-files.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
+import { until } from '../support/machine/processes.js';
 
 const folders = temporaryFolders();
 const cleanups: (() => unknown)[] = [];

@@ -6,10 +6,10 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packageVersion } from '#farlight/link/machine/package-version.js';
 import { Daemon } from '#farlight/server/daemon.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { type Finished, outputOf } from '../support/hosts/farlight-command.js';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 import { Installed } from '../support/newcomer/installed.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const PROGRAM = `
   import { create, globals } from 'farlight';

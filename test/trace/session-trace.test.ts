@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { close, create, FarlightError } from '#farlight/client/index.js';
 import { type TestHost, type Transport, testHost } from '#farlight/testing/index.js';
-import { until } from '../support/clients/session-client.js';
 import { checkTrace, type TraceDocument } from '../support/files/trace-format.js';
+import { until } from '../support/machine/processes.js';
 
 let folder: string;
 let host: TestHost;

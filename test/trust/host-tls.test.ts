@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HostTls } from '#farlight/server/trust/host-tls.js';
-import { until } from '../support/clients/session-client.js';
+import { until } from '../support/machine/processes.js';
 import { DAY, folders, makePair, type Pair } from '../support/trust/trust.js';
 
 const temporary = folders();

@@ -9,7 +9,7 @@ import { decodeObject, encodeObject, PACKET, PACKET_LIMIT, PREFACE } from '#farl
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { RawClient } from '../support/clients/raw-client.js';
-import { FAKE_EXECUTOR, HELLO, SessionClient, until } from '../support/clients/session-client.js';
+import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
 import { SERVE_ALONE } from '../support/hosts/serve-process.js';
 import {
@@ -21,6 +21,8 @@ import {
   ofOtherUser,
   startAsOther,
 } from '../support/machine/other-user.js';
+import { until } from '../support/machine/processes.js';
+import { FAKE_EXECUTOR } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

@@ -8,7 +8,7 @@ import { CuttingProxy } from '../lines/cutting-proxy.js';
 import { ProxiedHosts } from '../lines/proxied-hosts.js';
 import { NGINX } from '../lines/proxies.js';
 import { webAddress } from '../pages/pages.js';
-import { FAKE_EXECUTOR } from './session-client.js';
+import { FAKE_EXECUTOR } from '../repository.js';
 
 /** A way from clients to a host, on which connections can be broken. */
 export interface CarriedHost {

@@ -1,14 +1,6 @@
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Hello, Link, Transport, Welcome } from '#farlight/client/transport/transport.js';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import type { FarlightError } from '#farlight/proto/errors.js';
-
-/** The executor that tests of what carries frames start in place of the real one. */
-export const FAKE_EXECUTOR = new URL('../hosts/fake-executor.mjs', import.meta.url);
-export const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
-export const CLI = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
 
 export const HELLO: Hello = { protocolMin: 3, protocolMax: 3, version: '0.0.0-test', program: 'test' };
 
@@ -76,30 +68,4 @@ export class SessionClient {
     this.link.send(Uint8Array.from(bytes));
     return this.next();
   }
-}
-
-/** Whether a process with this id runs: one that has ended but was not yet collected does not. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
-/** The executor processes that a process has started, by id. */
-export async function executorsOf(pid: number): Promise<number[]> {
-  const ps = spawn('ps', ['-o', 'pid=,args=', '--ppid', String(pid)]);
-  let text = '';
-  ps.stdout.on('data', (part) => {
-    text += part;
-  });
-  await new Promise((resolve) => ps.on('close', resolve));
-  const lines = text.split('\n').filter((line) => line.includes('executor'));
-  return lines.map((line) => Number.parseInt(line, 10)).filter(isAlive);
-}
-
-/** Resolves once the condition holds; the test's own timeout is the limit. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { REPOSITORY } from '../clients/session-client.js';
+import { REPOSITORY } from '../repository.js';
 
 /**
  * Makes a git repository at `folder` that has the layout of the WebGPU conformance suite, so far as our documentation

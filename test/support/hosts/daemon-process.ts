@@ -4,7 +4,8 @@ import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { processMemory } from '#farlight/server/daemon/executors/process-memory.js';
 import type { Counters } from '#farlight/testing/index.js';
-import { executorsOf, REPOSITORY } from '../clients/session-client.js';
+import { executorsOf } from '../machine/processes.js';
+import { REPOSITORY } from '../repository.js';
 
 /** A daemon in a process of its own, and what that process has. */
 export class DaemonProcess {

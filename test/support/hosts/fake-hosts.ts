@@ -1,7 +1,8 @@
 import { afterEach } from 'vitest';
 import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
-import { FAKE_EXECUTOR, type SessionClient } from '../clients/session-client.js';
+import type { SessionClient } from '../clients/session-client.js';
+import { FAKE_EXECUTOR } from '../repository.js';
 import { ACTION } from './fake-executor.mjs';
 
 /** Hosts on free ports of loopback whose executors only say what they are told, closed after each test of the file. */

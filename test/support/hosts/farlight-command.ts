@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { CLI } from '../clients/session-client.js';
+import { CLI } from '../repository.js';
 
 /** What a program prints. */
 export interface Printed {

@@ -4,7 +4,7 @@ import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { grpcLine, RawClient } from '../clients/raw-client.js';
-import { FAKE_EXECUTOR } from '../clients/session-client.js';
+import { FAKE_EXECUTOR } from '../repository.js';
 import { folders } from '../trust/trust.js';
 
 /** Hosts on loopback with TLS and tokens of their own, and what ends them. */

@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { until } from '../clients/session-client.js';
+import { until } from '../machine/processes.js';
 import { type Printed, startFarlight } from './farlight-command.js';
 
 /** A line of a host's log. */

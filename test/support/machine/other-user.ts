@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { CLI } from '../clients/session-client.js';
 import { outputOf, type Running } from '../hosts/farlight-command.js';
+import { CLI } from '../repository.js';
 
 /** A user of this machine that is neither root nor the one who runs the tests, nor the 65534 of those without a number. */
 export const OTHER = 60_001;

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { CLI } from '../clients/session-client.js';
 import { outputOf, type Running } from '../hosts/farlight-command.js';
+import { CLI } from '../repository.js';
 import { mayServe, OTHER } from './other-user.js';
 
 /** A systemd unit: its directives in order. Throws where a line is none, nor a comment or a section's head. */

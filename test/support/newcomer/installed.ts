@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { REPOSITORY } from '../clients/session-client.js';
+import { REPOSITORY } from '../repository.js';
 
 /** A folder of somebody's with files of theirs, in whose node_modules the built package is, and others by link. */
 export class Installed {

@@ -1,8 +1,9 @@
 import { type ChildProcess, type SpawnOptionsWithoutStdio, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { CLI, executorsOf, REPOSITORY, until } from '../clients/session-client.js';
 import { type Finished, outputOf, type Printed } from '../hosts/farlight-command.js';
+import { executorsOf, until } from '../machine/processes.js';
+import { CLI, REPOSITORY } from '../repository.js';
 
 /** Tools that the documentation uses, and that this project's machines need not have. */
 const STAND_INS = {

@@ -15,11 +15,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { REPOSITORY, until } from '../clients/session-client.js';
 import { miniatureSuite } from '../conformance-suite/miniature-suite.js';
 import { outputOf } from '../hosts/farlight-command.js';
 import { addressIn } from '../hosts/serve-process.js';
 import { freePort } from '../machine/free-port.js';
+import { until } from '../machine/processes.js';
+import { REPOSITORY } from '../repository.js';
 import { loseAnExecutor, MachineElsewhere, placeTools, stopped } from './newcomer-tools.js';
 
 /** The program that the documentation calls app.mjs: it fails where the GPU does not compute. */

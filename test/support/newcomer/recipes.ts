@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { REPOSITORY } from '../clients/session-client.js';
+import { REPOSITORY } from '../repository.js';
 
 /** A block of one line. */
 const COMMAND = /^```sh\nfarlight run -- node (.+)\n```$/m;

@@ -6,7 +6,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright-core';
 import type { Daemon } from '#farlight/server/daemon.js';
-import { REPOSITORY } from '../clients/session-client.js';
+import { REPOSITORY } from '../repository.js';
 
 /** The module that pages load, as it is published. */
 export const BUNDLE: string = fileURLToPath(import.meta.resolve('farlight/browser'));

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Stats } from '#farlight/client/session/ledger.js';
-import { CLI } from '../clients/session-client.js';
+import { CLI } from '../repository.js';
 
 const SOURCE = new URL('./step-program.mjs', import.meta.url);
 const CLIENT = new URL('../../../dist/client/index.js', import.meta.url);
