@@ -66,7 +66,20 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'shard']),
   ['shard', 'client', 'server', 'link', 'proto'],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
-  ['infer', 'server', 'cli', 'testing'],
+  // The inference server admits clients as hosts do, and takes nothing else from a host.
+  [
+    'infer',
+    'cli',
+    'testing',
+    ...['contents', 'daemon', 'executor', 'gpu', 'observatory', 'page', 'profiles'].map(
+      (room) => `server/${room}`,
+    ),
+  ],
+  ...['door', 'grpc', 'http', 'protocol', 'statistics'].map((room) => [
+    `infer/${room}`,
+    ...['engine', 'graph', 'lanes', 'memory', 'schedule', 'simulation'].map((other) => `infer/${other}`),
+  ]),
+  ['infer/protocol', 'infer/door', 'infer/grpc', 'infer/http', 'infer/statistics'],
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];

@@ -1,7 +1,7 @@
 import type { Silence, VersionRange } from '../proto/session/handshake.js';
-import type { HostTrustOptions } from './daemon/door/host-trust.js';
 import type { TenantContentsOptions } from './daemon/tenants/tenant-contents.js';
 import type { Log } from './observatory/log.js';
+import type { HostTrustOptions } from './trust/host-trust.js';
 import type { TenantLimits } from './trust/tenant-limits.js';
 
 export interface DaemonOptions extends HostTrustOptions {

@@ -11,8 +11,6 @@ import type {
 } from '../proto/session/handshake.js';
 import { PROTOCOL } from '../proto/session/version.js';
 import { GrpcServer } from './daemon/door/grpc-server.js';
-import { type HostTrust, hostTrust } from './daemon/door/host-trust.js';
-import { DEFAULT_LISTEN } from './daemon/door/listen-address.js';
 import { Listeners } from './daemon/door/listeners.js';
 import { ExecutorGroup } from './daemon/executors/executor-group.js';
 import { ExecutorPool } from './daemon/executors/executor-pool.js';
@@ -28,6 +26,8 @@ import { type Log, SILENT } from './observatory/log.js';
 import { Observatory } from './observatory/observatory.js';
 import { RefusalLog } from './observatory/session-log.js';
 import { openDashboard } from './page/dashboard.js';
+import { type HostTrust, hostTrust } from './trust/host-trust.js';
+import { DEFAULT_LISTEN } from './trust/listen-address.js';
 import { DEFAULT_TENANT, type TokenStore } from './trust/token-store.js';
 
 /** When the host stops: how long clients may take to receive the reason, in milliseconds. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ipBytes } from '#farlight/link/address/ip-bytes.js';
-import { networkOf } from '#farlight/server/daemon/door/waiting-room.js';
 import { TokenAdmission } from '#farlight/server/trust/admission.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
+import { networkOf } from '#farlight/server/trust/waiting-room.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

@@ -12,12 +12,12 @@ import type { SessionEnd } from '../../../proto/session/handshake.js';
 import { encodeObject, encodePacket, PACKET, PREFACE } from '../../../proto/wire/packet.js';
 import type { Refusal } from '../../observatory/session-log.js';
 import type { Peer } from '../../trust/admission.js';
+import type { ListenAddress } from '../../trust/listen-address.js';
 import { type LocalUser, OWNER } from '../../trust/local-users.js';
+import { WaitingRoom, type WaitingRoomOptions } from '../../trust/waiting-room.js';
 import { type FirstPacket, FirstPacketReader } from './first-packet.js';
-import type { ListenAddress } from './listen-address.js';
 import { NearSocket } from './near-socket.js';
 import { listenAt } from './sockets.js';
-import { WaitingRoom, type WaitingRoomOptions } from './waiting-room.js';
 
 /** A connection whose first packet asks to open or resume a session. It stays paused until somebody takes it. */
 export interface SessionRequest extends Peer {

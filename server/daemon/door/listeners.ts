@@ -3,11 +3,10 @@ import type { Duplex } from 'node:stream';
 import { FarlightError } from '../../../proto/errors.js';
 import type { Log } from '../../observatory/log.js';
 import type { Refusal } from '../../observatory/session-log.js';
-
+import type { HostTrust } from '../../trust/host-trust.js';
 import { type LocalUser, OWNER } from '../../trust/local-users.js';
 import { Bridges } from './bridges.js';
 import { FrontDoor, type SessionRequest } from './front-door.js';
-import type { HostTrust } from './host-trust.js';
 import { SESSION_PATH, type WebSessions, webSessions } from './web-sessions.js';
 
 /** The HTTP server of the dashboard, which web pages' sessions share. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LONGEST_UNIX_PATH } from '#farlight/link/address/unix-path.js';
-import { parseListenAddress } from '#farlight/server/daemon/door/listen-address.js';
+import { parseListenAddress } from '#farlight/server/trust/listen-address.js';
 
 const EVERYWHERE = ['0.0.0.0:7070', '192.168.1.5:7070', 'gpu.example:7070', '[::]:7070', '128.0.0.1:1'];
 

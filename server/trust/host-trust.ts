@@ -1,12 +1,12 @@
 import { join } from 'node:path';
-import { monotonicNow } from '../../../link/machine/clock.js';
-import { FarlightError } from '../../../proto/errors.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { FarlightError } from '../../proto/errors.js';
 
-import { type Admission, localAdmission, TokenAdmission } from '../../trust/admission.js';
-import { HostTls, type TlsFiles } from '../../trust/host-tls.js';
-import { LocalUsers } from '../../trust/local-users.js';
-import { TokenStore } from '../../trust/token-store.js';
+import { type Admission, localAdmission, TokenAdmission } from './admission.js';
+import { HostTls, type TlsFiles } from './host-tls.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
+import { LocalUsers } from './local-users.js';
+import { TokenStore } from './token-store.js';
 
 const HTTPS_PORT = 443;
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import { isLoopback } from '../../../link/address/loopback.js';
-import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../../link/address/unix-path.js';
-import { FarlightError } from '../../../proto/errors.js';
+import { isLoopback } from '../../link/address/loopback.js';
+import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../link/address/unix-path.js';
+import { FarlightError } from '../../proto/errors.js';
 
 export const DEFAULT_LISTEN = '127.0.0.1:7070';
 
