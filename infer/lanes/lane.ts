@@ -33,6 +33,7 @@ export interface LaneModel {
   readonly function?: string;
 }
 
+/** A function declares no inputs and outputs, and has no weights. */
 export interface LoadReport {
   readonly inputs: readonly TensorDeclaration[];
   readonly outputs: readonly TensorDeclaration[];
@@ -93,5 +94,13 @@ export class RunError extends Error {
     super(message, { cause });
     this.name = 'RunError';
     this.memory = memory;
+  }
+}
+
+/** The lane is gone, and with it all that it was to do. Nothing says that a run was at fault. */
+export class LaneLostError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LaneLostError';
   }
 }
