@@ -9,7 +9,7 @@ const register = pathToFileURL(`${root}dist/client/register.js`).href;
 const local = pathToFileURL(`${root}bench/local.mjs`).href;
 
 /** By default the host keeps no uploads: the second measurement must find the same state. */
-export async function startHost(adapter, more = ['--contents', 'off']) {
+export async function startHost(adapter, more = ['--contents', 'off'], env = {}) {
   const child = spawn(
     process.execPath,
     [
@@ -25,7 +25,7 @@ export async function startHost(adapter, more = ['--contents', 'off']) {
       adapter,
       ...more,
     ],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
+    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, ...env } },
   );
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });

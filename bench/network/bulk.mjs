@@ -1,4 +1,7 @@
 // Bulk bytes both ways, beside raw TCP between two processes, over loopback and over a line.
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { emulateLink } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
 import { runWorkload, startHost, startProgram } from '../processes.mjs';
@@ -12,7 +15,7 @@ export async function measureBulk() {
   const host = await startHost('null');
   try {
     const { port } = await server.next();
-    const loopback = { farlight: await farlight(host.url), tcp: await tcp(port) };
+    const loopback = { farlight: await farlight(host.url), tcp: await tcp(port), tls: await withTls() };
     process.stderr.write(`  at ${LINE.rttMs} ms and ${LINE.mbit} Mbit/s ...\n`);
     const line = {
       farlight: await behindLink(host.url, farlight),
@@ -31,6 +34,7 @@ export async function measureBulk() {
       ['', 'up', 'share', 'down', 'share'],
       row('raw TCP, loopback', loopback.tcp, () => 1),
       row('Farlight, loopback', loopback.farlight, (way, speed) => speed / loopback.tcp[way]),
+      row('Farlight, loopback, gRPC with TLS', loopback.tls, (way, speed) => speed / loopback.tcp[way]),
       row(`raw TCP, ${LINE.rttMs} ms, 1 Gbit/s`, line.tcp, (_way, speed) => speed / most),
       row(`Farlight, ${LINE.rttMs} ms, 1 Gbit/s`, line.farlight, (_way, speed) => speed / most),
     ]);
@@ -38,6 +42,19 @@ export async function measureBulk() {
     return { mib: MIB, line: LINE, lineMiBs: most, loopback, emulated: line };
   } finally {
     await Promise.all([host.stop(), server.stop()]);
+  }
+}
+
+/** A host that asks for a token has TLS, and is reached by gRPC on its own machine too. */
+async function withTls() {
+  const config = await mkdtemp(join(tmpdir(), 'farlight-bench-'));
+  const host = await startHost('null', ['--contents', 'off', '--require-token'], { XDG_CONFIG_HOME: config });
+  try {
+    // The host writes its first token here, since it has no terminal to show it on.
+    return await farlight((await readFile(join(config, 'farlight/host/address'), 'utf8')).trim());
+  } finally {
+    await host.stop();
+    await rm(config, { recursive: true });
   }
 }
 
@@ -51,7 +68,7 @@ async function behindLink(target, measure) {
 }
 
 async function farlight(url) {
-  const env = { BENCH_MIB: String(MIB), BENCH_RUNS: String(RUNS) };
+  const env = { BENCH_MIB: String(MIB), BENCH_RUNS: String(RUNS), FARLIGHT_COMPRESSION: 'off' };
   const { uploadMiBs, downloadMiBs } = await runWorkload('transfer', 'host', 'null', url, env);
   return { up: uploadMiBs, down: downloadMiBs };
 }
