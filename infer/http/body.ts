@@ -1,0 +1,179 @@
+import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { deflate, gunzip, gzip, inflate, type ZlibOptions } from 'node:zlib';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
+import { native } from '../../link/machine/globals.js';
+import { codeOf } from '../../proto/errors.js';
+import { InferenceError } from '../service/service.js';
+
+/** A request that HTTP itself has a status for. */
+export class HttpRefusal extends Error {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(status: number, message: string, headers: Readonly<Record<string, string>> = {}) {
+    super(message);
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** Bounds the bytes of requests and answers that the server has in memory, over all connections. */
+export class ByteBudget {
+  readonly most: number;
+  taken = 0;
+
+  constructor(most: number) {
+    this.most = most;
+  }
+}
+
+/** The bytes of one request and its answer, until both are done. */
+export class ByteAccount {
+  readonly #budget: ByteBudget;
+  #own = 0;
+  #closed = false;
+
+  constructor(budget: ByteBudget) {
+    this.#budget = budget;
+  }
+
+  /** @throws InferenceError overloaded */
+  take(bytes: number): void {
+    const { taken, most } = this.#budget;
+    if (taken + bytes > most) {
+      const message = 'the server has as many requests in its memory as it may have; try again later';
+      throw new InferenceError('overloaded', message, { retryAfter: 1 });
+    }
+    this.add(bytes);
+  }
+
+  /** Counts bytes that are there already. */
+  add(bytes: number): void {
+    if (this.#closed) return;
+    this.#own += bytes;
+    this.#budget.taken += bytes;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#budget.taken -= this.#own;
+    this.#own = 0;
+  }
+}
+
+export interface BodyOptions {
+  /** The most bytes, as they are sent and as they are after decompression. */
+  readonly limit: number;
+  readonly account: ByteAccount;
+  /** How long a client may send nothing in the middle of a body, in milliseconds. */
+  readonly idleMs: number;
+}
+
+/** @throws HttpRefusal, InferenceError (rejects) */
+export async function readBody(request: IncomingMessage, options: BodyOptions): Promise<Buffer> {
+  const { limit, account } = options;
+  const encoding = (request.headers['content-encoding'] ?? 'identity').trim().toLowerCase();
+  const decompress = DECOMPRESSIONS[encoding];
+  if (!decompress) {
+    const message = `the body has the encoding ${JSON.stringify(encoding.slice(0, 40))}; send gzip, deflate, or none`;
+    throw new HttpRefusal(415, message, { 'accept-encoding': 'gzip, deflate' });
+  }
+  if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLong(limit);
+  const body = await collect(request, options);
+  if (encoding === 'identity') return body;
+  try {
+    const whole = await decompress(body, { maxOutputLength: limit });
+    account.take(whole.length);
+    return whole;
+  } catch (cause) {
+    if (cause instanceof InferenceError) throw cause;
+    if (codeOf(cause) === 'ERR_BUFFER_TOO_LARGE') throw tooLong(limit);
+    throw new InferenceError('invalid', `the body is not what its content-encoding says, ${encoding}`, {
+      cause,
+    });
+  }
+}
+
+function tooLong(limit: number): HttpRefusal {
+  return new HttpRefusal(
+    413,
+    `the body is longer than the ${limit} bytes that the server takes; its owner sets the limit with --max-request`,
+  );
+}
+
+function collect(request: IncomingMessage, { limit, account, idleMs }: BodyOptions): Promise<Buffer> {
+  return new native.Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const idle = setTimeout(() => fail(slow()), idleMs).unref();
+    const fail = (error: unknown) => {
+      clearTimeout(idle);
+      request.off('data', take);
+      chunks.length = 0;
+      reject(error);
+    };
+    const take = (chunk: Buffer) => {
+      idle.refresh();
+      length += chunk.length;
+      try {
+        if (length > limit) throw tooLong(limit);
+        account.take(chunk.length);
+      } catch (error) {
+        fail(error);
+        return;
+      }
+      chunks.push(chunk);
+    };
+    request.on('data', take);
+    request.once('end', () => {
+      clearTimeout(idle);
+      // A body in one piece is not copied.
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    });
+    request.once('close', () => fail(new InferenceError('cancelled', 'the client has gone')));
+    request.once('error', () => fail(new InferenceError('cancelled', 'the client has gone')));
+  });
+}
+
+function slow(): HttpRefusal {
+  return new HttpRefusal(408, 'the body did not go on for too long; send it again');
+}
+
+type Compression = (bytes: Uint8Array, options: ZlibOptions) => Promise<Buffer>;
+
+const DECOMPRESSIONS: Readonly<Record<string, Compression>> = {
+  __proto__: null as never,
+  identity: async (bytes) => bytes as Buffer,
+  gzip: promisify<Uint8Array, ZlibOptions, Buffer>(gunzip),
+  deflate: promisify<Uint8Array, ZlibOptions, Buffer>(inflate),
+};
+
+/** By their names in `Accept-Encoding`, the better one first. */
+const COMPRESSIONS: readonly (readonly [string, Compression])[] = [
+  ['gzip', promisify<Uint8Array, ZlibOptions, Buffer>(gzip)],
+  ['deflate', promisify<Uint8Array, ZlibOptions, Buffer>(deflate)],
+];
+/** What is shorter than this is sent as it is. */
+const WORTH_COMPRESSING = 1024;
+
+/** The bytes as the client has asked for them with `Accept-Encoding`, and the name of their encoding. */
+export async function compressed(
+  bytes: Uint8Array,
+  acceptEncoding: string | undefined,
+): Promise<{ bytes: Uint8Array; encoding: string | undefined }> {
+  const accepted = acceptedEncodings(acceptEncoding);
+  const chosen = COMPRESSIONS.find(([name]) => accepted.has(name));
+  if (!chosen || bytes.length < WORTH_COMPRESSING) return { bytes, encoding: undefined };
+  const [encoding, compress] = chosen;
+  return { bytes: await compress(bytes, { level: 1 }), encoding };
+}
+
+function acceptedEncodings(header = ''): Set<string> {
+  const accepted = new Set<string>();
+  for (const each of header.slice(0, 256).split(',')) {
+    const [name = '', ...parameters] = each.split(';').map((part) => part.trim().toLowerCase());
+    if (!parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter))) accepted.add(name);
+  }
+  return accepted;
+}

@@ -1,0 +1,240 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { TlsOptions } from 'node:tls';
+import { isLoopback } from '../../link/address/loopback.js';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
+import { REFUSED_AFTER_MS } from '../../server/trust/admission.js';
+import type { LocalUser } from '../../server/trust/local-users.js';
+import { Newcomers } from '../door/newcomers.js';
+import { type Address, bearerOf, type Trust } from '../door/trust.js';
+import type { Client } from '../protocol/repository.js';
+import { ByteBudget, HttpRefusal } from './body.js';
+import { Exchange, type ExchangeOptions } from './exchange.js';
+import { inferenceRoutes, notServed, type RoutesOptions } from './inference-routes.js';
+import { Router } from './routes.js';
+
+export interface HttpServerOptions extends RoutesOptions {
+  readonly address: Address;
+  readonly trust: Trust;
+  /** The most bytes of a request. */
+  readonly limit: number;
+  /** The most bytes of all requests and answers that are in memory. */
+  readonly budget: number;
+  /** How long a client may send nothing of its request, or read nothing of its answer, in milliseconds. Default 10 s. */
+  readonly idleMs?: number | undefined;
+  /** How long a client may take for a whole request, in milliseconds. Default 5 minutes. */
+  readonly requestMs?: number | undefined;
+  onError(error: unknown): void;
+  onAnswer(status: number): void;
+}
+
+const IDLE_MS = 10_000;
+const REQUEST_MS = 300_000;
+/** How long a known client's connection may stay open without a request, in milliseconds. */
+const KEEP_ALIVE_MS = 75_000;
+const MOST_HEADER_BYTES = 16 << 10;
+/** The most requests that a client may send on one connection before the first is answered. */
+const MOST_PIPELINED = 16;
+
+/** How long a client that was refused may take to disconnect, in milliseconds. */
+const REFUSED_MS = 2000;
+
+/** The protocol over HTTP/1.1. */
+export class HttpServer {
+  readonly budget: ByteBudget;
+  readonly #options: HttpServerOptions;
+  readonly #server: Server;
+  readonly #newcomers: Newcomers;
+  readonly #router: Router;
+  readonly #exchange: ExchangeOptions;
+  readonly #users = new WeakMap<Socket, Promise<LocalUser>>();
+  readonly #open = new WeakMap<Socket, number>();
+  #closing = false;
+
+  constructor(options: HttpServerOptions) {
+    const { trust, limit, idleMs = IDLE_MS, requestMs = REQUEST_MS, onError, onAnswer } = options;
+    this.#options = options;
+    this.budget = new ByteBudget(options.budget);
+    this.#exchange = { limit, idleMs, budget: this.budget, onError, onAnswer };
+    this.#router = new Router(inferenceRoutes(options));
+    const settings = {
+      maxHeaderSize: MOST_HEADER_BYTES,
+      headersTimeout: idleMs,
+      requestTimeout: requestMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: Math.min(5000, idleMs),
+      noDelay: true,
+      // Node itself answers an older client without a Host header, and every client has one.
+      requireHostHeader: false,
+    };
+    this.#server = trust.tls
+      ? createTlsServer({ ...tlsOptions(trust.tls.options), ...settings })
+      : createServer(settings);
+    this.#newcomers = new Newcomers(this.#server, idleMs);
+    const receive = (request: IncomingMessage, response: ServerResponse) =>
+      void this.#receive(new Exchange(request, response, this.#exchange));
+    this.#server.on('request', receive);
+    // A client that waits for a word before it sends its body gets it when the body is read.
+    this.#server.on('checkContinue', receive);
+    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      refuseRaw(error, socket as Socket),
+    );
+  }
+
+  /** Resolves to the port. @throws FarlightError PORT_IN_USE, BAD_OPTION (rejects) */
+  listen(): Promise<number> {
+    return this.#newcomers.listen(this.#options.address, '--listen');
+  }
+
+  /** Shows another certificate to new connections. */
+  renew(tls: TlsOptions): void {
+    if ('setSecureContext' in this.#server) {
+      (this.#server as unknown as { setSecureContext(options: TlsOptions): void }).setSecureContext(
+        tlsOptions(tls),
+      );
+    }
+  }
+
+  /** Answers what was asked already, for at most `graceMs`, and closes the connections. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    const cutOff = setTimeout(() => this.#newcomers.destroy(), graceMs).unref();
+    const closed = this.#newcomers.close();
+    this.#server.closeIdleConnections();
+    await closed;
+    clearTimeout(cutOff);
+  }
+
+  async #receive(exchange: Exchange): Promise<void> {
+    try {
+      await this.#answer(exchange);
+    } catch (error) {
+      exchange.fail(error);
+    }
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { request } = exchange;
+    const { trust } = this.#options;
+    this.#countPipelined(exchange);
+    // From now on each answer ends its connection.
+    if (this.#closing) exchange.closeAfter();
+    if (!trust.tokens) notFromPages(request);
+    const path = pathOf(request.url);
+    const method = request.method ?? '';
+    const found = this.#router.find(method, path);
+    if (!('route' in found)) {
+      await this.#client(exchange);
+      throw noRoute(method, path, found.methods);
+    }
+    const { route, names } = found;
+    const client = route.open ? NOBODY : await this.#client(exchange);
+    await route.handle(exchange, names, client);
+  }
+
+  /** @throws FarlightError UNAUTHORIZED (rejects) */
+  async #client({ request }: Exchange) {
+    const { socket, headers } = request;
+    const { trust } = this.#options;
+    try {
+      // Where the server asks for tokens, they decide, and it does not look up the user.
+      const user = trust.tokens ? undefined : await this.#userOf(socket);
+      const client = trust.admit(bearerOf(headers.authorization), { remote: socket.remoteAddress, user });
+      this.#newcomers.known(socket);
+      return client;
+    } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve, REFUSED_AFTER_MS).unref());
+      throw error;
+    }
+  }
+
+  #userOf(socket: Socket): Promise<LocalUser> {
+    const found = this.#users.get(socket) ?? this.#options.trust.users.of(socket);
+    this.#users.set(socket, found);
+    return found;
+  }
+
+  /** @throws HttpRefusal */
+  #countPipelined(exchange: Exchange): void {
+    const { socket } = exchange.request;
+    const open = (this.#open.get(socket) ?? 0) + 1;
+    this.#open.set(socket, open);
+    exchange.onDone(() => {
+      this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1);
+      if (this.#closing) this.#server.closeIdleConnections();
+    });
+    if (open <= MOST_PIPELINED) return;
+    exchange.closeAfter();
+    const message = `more than ${MOST_PIPELINED} requests wait on one connection; open another one, or wait for answers`;
+    throw new HttpRefusal(429, message, { 'retry-after': '1' });
+  }
+}
+
+/** Who asks where nobody has to say who asks. */
+const NOBODY: Client = { tenant: '', mayLoad: false };
+
+/**
+ * Every page in a browser on this machine can reach the loopback interface. A server that asks for no token takes no
+ * request from a page, nor one under a name that an attacker may have led to 127.0.0.1.
+ *
+ * @throws HttpRefusal
+ */
+function notFromPages({ headers }: IncomingMessage): void {
+  const { host, origin, 'sec-fetch-site': site } = headers;
+  if (host !== undefined && !isLoopback(host.replace(/:\d{1,5}$/, ''))) {
+    throw new HttpRefusal(421, 'this server is for this machine: ask it as http://127.0.0.1:PORT');
+  }
+  if (origin !== undefined || (site !== undefined && site !== 'none')) {
+    throw new HttpRefusal(403, 'pages in a browser may not ask this server; start it with --require-token');
+  }
+}
+
+function noRoute(method: string, path: string, methods: readonly string[]): HttpRefusal {
+  if (methods.length > 0) {
+    return new HttpRefusal(405, `${path.slice(0, 200)} has no ${method}; use ${methods[0]}`, {
+      allow: [...new Set(methods)].join(', '),
+    });
+  }
+  const reason = notServed(path);
+  return reason === undefined
+    ? new HttpRefusal(404, `there is no ${path.slice(0, 200)}; /v2/openapi.json says what there is`)
+    : new HttpRefusal(501, reason);
+}
+
+/** The path of a request's target, without its query. */
+function pathOf(target = ''): string {
+  const [path = ''] = target.split('?', 1);
+  return path;
+}
+
+function tlsOptions(tls: TlsOptions): TlsOptions {
+  return { ...tls, ALPNProtocols: ['http/1.1'] };
+}
+
+/** By the codes of Node's parser: what is said to a client whose request is none. */
+const PARSER_STATUSES: Readonly<Record<string, readonly [status: number, sentence: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, `the headers are longer than ${MOST_HEADER_BYTES} bytes`],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long; send it again'],
+};
+
+/** Answers what never became a request. */
+function refuseRaw({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
+  const known = PARSER_STATUSES[code];
+  if (!socket.writable || (!known && !code.startsWith('HPE_'))) {
+    socket.destroy();
+    return;
+  }
+  const [status, sentence] = known ?? [400, 'this is no request of HTTP/1.1'];
+  const body = JSON.stringify({ error: sentence });
+  const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${headers}\r\n\r\n${body}`);
+  const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
+}

@@ -1,0 +1,78 @@
+import { InferenceError } from '../service/service.js';
+import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
+import { numberOf } from './half.js';
+
+/**
+ * The greatest elements of each item, as texts `VALUE:INDEX` (the classification extension). There are no labels.
+ *
+ * @param count how many of each item.
+ * @param batched whether the first dimension counts items; otherwise the tensor is one item.
+ * @throws InferenceError invalid
+ */
+export function classified(tensor: Tensor, count: number, batched: boolean): Tensor {
+  const { name, datatype, shape, data } = tensor;
+  const bytes = ELEMENT_BYTES[datatype];
+  if (!(data instanceof Uint8Array) || bytes === undefined) {
+    throw new InferenceError('invalid', `output "${name}" is BYTES, which have no greatest element`);
+  }
+  const items = batched ? (shape[0] ?? 1) : 1;
+  const length = items === 0 ? 0 : data.length / bytes / items;
+  const top = Math.min(count, length);
+  const numbers = numbersOf(tensor, data);
+  const fractions = datatype.startsWith('FP');
+  const texts: Uint8Array[] = [];
+  for (let item = 0; item < items; item += 1) {
+    for (const index of greatest(numbers, item * length, length, top)) {
+      const value = numbers[item * length + index] as number | bigint;
+      const digits = fractions ? (value as number).toFixed(6) : `${value}`;
+      texts.push(new TextEncoder().encode(`${digits}:${index}`));
+    }
+  }
+  return { name, datatype: 'BYTES', shape: batched ? [items, top] : [top], data: texts };
+}
+
+type Numbers = ArrayLike<number> | ArrayLike<bigint>;
+
+function numbersOf({ datatype }: Tensor, data: Uint8Array): Numbers {
+  const { buffer } =
+    data.byteOffset % 8 === 0 && data.buffer.byteLength === data.length ? data : new Uint8Array(data);
+  switch (datatype) {
+    case 'INT8':
+      return new Int8Array(buffer);
+    case 'INT16':
+      return new Int16Array(buffer);
+    case 'INT32':
+      return new Int32Array(buffer);
+    case 'INT64':
+      return new BigInt64Array(buffer);
+    case 'UINT16':
+      return new Uint16Array(buffer);
+    case 'UINT32':
+      return new Uint32Array(buffer);
+    case 'UINT64':
+      return new BigUint64Array(buffer);
+    case 'FP16':
+      return Float32Array.from(new Uint16Array(buffer), numberOf);
+    case 'FP32':
+      return new Float32Array(buffer);
+    case 'FP64':
+      return new Float64Array(buffer);
+    default:
+      return new Uint8Array(buffer);
+  }
+}
+
+/** The places of the `top` greatest of some consecutive numbers, the greatest first; of equal ones the first. NaN is last. */
+function greatest(numbers: Numbers, from: number, length: number, top: number): number[] {
+  const rank = (index: number) => {
+    const value = numbers[from + index] as number | bigint;
+    return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;
+  };
+  const places = Array.from({ length }, (_, index) => index);
+  return places
+    .sort((a, b) => {
+      const [left, right] = [rank(a), rank(b)];
+      return left === right ? a - b : left < right ? 1 : -1;
+    })
+    .slice(0, top);
+}

@@ -1,0 +1,77 @@
+import { FarlightError } from '../../proto/errors.js';
+import { InferenceError, type InferenceErrorCode } from '../service/service.js';
+
+/** How each protocol says that a request failed. */
+interface Status {
+  readonly http: number;
+  /** The name of a code of gRPC. */
+  readonly grpc: GrpcCode;
+}
+
+export type GrpcCode =
+  | 'CANCELLED'
+  | 'INVALID_ARGUMENT'
+  | 'DEADLINE_EXCEEDED'
+  | 'NOT_FOUND'
+  | 'PERMISSION_DENIED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'INTERNAL'
+  | 'UNAVAILABLE'
+  | 'UNAUTHENTICATED';
+
+const STATUSES: Readonly<Record<InferenceErrorCode | 'unauthenticated', Status>> = {
+  invalid: { http: 400, grpc: 'INVALID_ARGUMENT' },
+  'not-found': { http: 404, grpc: 'NOT_FOUND' },
+  unavailable: { http: 503, grpc: 'UNAVAILABLE' },
+  overloaded: { http: 503, grpc: 'UNAVAILABLE' },
+  'too-large': { http: 413, grpc: 'RESOURCE_EXHAUSTED' },
+  expired: { http: 503, grpc: 'DEADLINE_EXCEEDED' },
+  cancelled: { http: 503, grpc: 'CANCELLED' },
+  forbidden: { http: 403, grpc: 'PERMISSION_DENIED' },
+  internal: { http: 500, grpc: 'INTERNAL' },
+  unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED' },
+};
+
+/** Why a request has no result, for its client. */
+export interface Failure extends Status {
+  readonly sentence: string;
+  /** Whole seconds after which asking again may help. */
+  readonly retryAfter: number | undefined;
+}
+
+/**
+ * What a client is told of an error. Of a bug it learns nothing; `onBug` gets it for the log.
+ */
+export function failureOf(error: unknown, onBug: (error: unknown) => void): Failure {
+  if (error instanceof InferenceError) {
+    const { code, message, retryAfter } = error;
+    return {
+      ...STATUSES[code],
+      // Triton's clients look for these words.
+      sentence:
+        code === 'not-found' && !/^(Request for|failed to)/.test(message)
+          ? `Request for unknown model: ${message}`
+          : message,
+      retryAfter: retryAfter === undefined ? undefined : Math.max(1, Math.ceil(retryAfter)),
+    };
+  }
+  if (error instanceof FarlightError && error.code === 'UNAUTHORIZED') {
+    return { ...STATUSES.unauthenticated, sentence: error.message, retryAfter: undefined };
+  }
+  onBug(error);
+  return {
+    ...STATUSES.internal,
+    sentence: 'the server could not answer; its log says why',
+    retryAfter: undefined,
+  };
+}
+
+/** An error of loading or unloading, in the words that Triton's clients look for. */
+export function loadFailure(verb: 'load' | 'unload', model: string, error: unknown): unknown {
+  if (!(error instanceof InferenceError) || error.code === 'forbidden') return error;
+  const { code, message, retryAfter, cause } = error;
+  return new InferenceError(code, `failed to ${verb} '${model}': ${message}`, {
+    ...(retryAfter !== undefined && { retryAfter }),
+    cause,
+  });
+}

@@ -1,0 +1,126 @@
+import {
+  InferenceError,
+  type InferenceRequest,
+  type InferenceResult,
+  type InferenceService,
+} from '../service/service.js';
+import type { Tensor } from '../service/tensor.js';
+import { classified } from './classification.js';
+import { quoted } from './tensor-coding.js';
+
+/** A parameter of a request or of an output, from JSON or from gRPC. */
+export type Parameters = Readonly<Record<string, unknown>>;
+
+/** An output that a request asks for. */
+export interface WantedOutput {
+  readonly name: string;
+  /** How many of the greatest elements of each item to answer with, in place of the tensor. */
+  readonly classification: number | undefined;
+}
+
+/** A request as both protocols have it. */
+export interface ProtocolRequest {
+  readonly model: string;
+  readonly version: string | undefined;
+  readonly id: string | undefined;
+  readonly parameters: Parameters;
+  readonly inputs: readonly Tensor[];
+  /** Empty: all outputs. */
+  readonly outputs: readonly WantedOutput[];
+}
+
+/** What is known of a request beside its message. */
+export interface RequestContext {
+  readonly tenant: string;
+  readonly traceparent: string | undefined;
+  /** Milliseconds until the client gives up; undefined where it does not say. */
+  readonly deadline: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** W3C Trace Context, version 00; later versions may say more behind it. */
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$/;
+const MOST_CLASSES = 1000;
+
+/**
+ * Asks the service for a result, and makes classes of the outputs that are wanted as such.
+ *
+ * @throws InferenceError (rejects)
+ */
+export async function answer(
+  service: InferenceService,
+  request: ProtocolRequest,
+  { tenant, traceparent, deadline, signal }: RequestContext,
+): Promise<InferenceResult> {
+  const { model, version, id, inputs, outputs, parameters } = request;
+  onlyOnce('input', inputs);
+  onlyOnce('output', outputs);
+  if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
+    throw new InferenceError(
+      'invalid',
+      'sequences are not served: each request stands by itself; leave sequence_id out',
+    );
+  }
+  const priority = counted('priority', parameters.priority);
+  const microseconds = counted('timeout', parameters.timeout);
+  const timeouts = [
+    ...(microseconds ? [microseconds / 1000] : []),
+    ...(deadline === undefined ? [] : [deadline]),
+  ];
+  const asked: InferenceRequest = {
+    model,
+    ...(version && { version }),
+    ...(id && { id }),
+    inputs,
+    ...(outputs.length > 0 && { outputs: outputs.map(({ name }) => name) }),
+    ...(priority && { priority }),
+    ...(timeouts.length > 0 && { timeout: Math.min(...timeouts) }),
+    tenant,
+    ...(traceparent && { traceparent }),
+  };
+  const result = await service.infer(asked, signal);
+  if (!outputs.some(({ classification }) => classification)) return result;
+  const batched = service.configuration(model, version).maxBatchSize > 0;
+  const classes = new Map(outputs.map(({ name, classification }) => [name, classification]));
+  return {
+    ...result,
+    outputs: result.outputs.map((output) => {
+      const count = classes.get(output.name);
+      return count ? classified(output, count, batched) : output;
+    }),
+  };
+}
+
+/** @throws InferenceError invalid */
+export function wantedOutput(name: unknown, { classification }: Parameters): WantedOutput {
+  if (typeof name !== 'string' || name === '')
+    throw new InferenceError('invalid', 'each output needs a name');
+  const classes = counted('classification', classification);
+  if (classes !== undefined && classes > MOST_CLASSES) {
+    throw new InferenceError(
+      'invalid',
+      `"classification" is ${classes}; at most ${MOST_CLASSES} are possible`,
+    );
+  }
+  return { name, classification: classes };
+}
+
+/** The trace that a request belongs to; undefined where the text is no `traceparent`. */
+export function traceparentOf(text: unknown): string | undefined {
+  return typeof text === 'string' && text.length < 256 && TRACEPARENT.test(text) ? text : undefined;
+}
+
+/** A whole number of 0 or more. @throws InferenceError invalid */
+function counted(name: string, value: unknown): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new InferenceError('invalid', `"${name}" is a whole number of 0 or more, and not ${quoted(value)}`);
+}
+
+function onlyOnce(kind: string, named: readonly { readonly name: string }[]): void {
+  const names = new Set<string>();
+  for (const { name } of named) {
+    if (names.has(name)) throw new InferenceError('invalid', `${kind} ${quoted(name)} is there twice`);
+    names.add(name);
+  }
+}
