@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import '../support/hosts/session-reasons.js';
-import { close, create } from '#farlight/client/index.js';
+import { close, create, stats } from '#farlight/client/index.js';
 import { type CutHost, DIRECT, THROUGH_NGINX } from '../support/lines/cut-ways.js';
 import type { CuttingProxy } from '../support/lines/cutting-proxy.js';
 import { countExactly } from '../support/programs/lossy-programs.js';
@@ -34,6 +34,8 @@ function cutOften(proxy: CuttingProxy, random: () => number, longest: number, mo
   proxy.onCut = again;
 }
 
+afterEach(() => vi.unstubAllEnvs());
+
 describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
   describe.skipIf(cuttable.missing)('(needs: apt-get install nginx, where it is through that)', () => {
     let host: CutHost;
@@ -47,6 +49,7 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
       async () => {
         const uncut = create({ host: host.url, ahead: 'on' });
         const expected = await countExactly(uncut, STEPS);
+        expect(stats(uncut).waitsSaved).toBeGreaterThan(0);
         close(uncut);
         expect(new Set(expected).size).toBeGreaterThan(STEPS);
 
@@ -62,6 +65,7 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
             steps += 1;
             if (steps === 2) cutter.onCut?.();
           });
+          expect(stats(gpu).waitsSaved).toBeGreaterThan(0);
           close(gpu);
           expect(Buffer.compare(Buffer.from(result.buffer), Buffer.from(expected.buffer))).toBe(0);
           expect(cutter.cuts).toBe(LOOP_CUTS);
@@ -73,15 +77,18 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
 
     if (cuttable !== modelsThrough) return;
     it(
-      `${PROGRAMS.join(' and ')} give the same bits with ${wanted ?? 'some'} cuts in them as without`,
+      `${PROGRAMS.join(' and ')} give the same bits with reads ahead and ${wanted ?? 'some'} cuts in them as without`,
       async () => {
+        vi.stubEnv('FARLIGHT_AHEAD', 'off');
         const expected = new Map<string, unknown>();
         for (const program of PROGRAMS) {
           expected.set(program, (await runThroughFarlight(host.url, program)).outputs);
         }
+        vi.stubEnv('FARLIGHT_AHEAD', 'on');
         const random = seeded(seed);
         const most = wanted ?? 2 * FEW;
         let cuts = 0;
+        let waitsSaved = 0;
         for (let run = 0; run < PROGRAMS.length || cuts < most; run++) {
           // Each program at each place.
           const program = PROGRAMS[Math.floor(run / cuttable.places) % PROGRAMS.length] as string;
@@ -92,14 +99,19 @@ describe.each([DIRECT, THROUGH_NGINX])('over $name', (cuttable) => {
             wanted === undefined ? 128 << 10 : 2 << 20,
             wanted === undefined ? FEW : most - cuts,
           );
-          const { outputs } = await runThroughFarlight(url, program);
+          const { outputs, ledger } = await runThroughFarlight(url, program);
           expect(outputs).toEqual(expected.get(program));
           expect(cutter.cuts).toBeGreaterThan(0);
           cuts += cutter.cuts;
+          const saved = ledger.reduce((sum, run) => sum + (run.waitsSaved ?? 0), 0);
+          waitsSaved += saved;
           if (wanted !== undefined)
-            console.log(`${program}: ${cutter.cuts} cuts in this run, ${cuts} of ${most}`);
+            console.log(
+              `${program}: ${cutter.cuts} cuts in this run, ${cuts} of ${most}; ${saved} waits saved`,
+            );
           await cutter.close();
         }
+        expect(waitsSaved).toBeGreaterThan(0);
       },
       wanted === undefined ? 5 * MINUTES : 24 * 60 * MINUTES,
     );
