@@ -8,6 +8,13 @@ export interface SourceRange {
   readonly size: number;
 }
 
+/** What the host is asked for. */
+export interface Wanted {
+  readonly ranges: readonly SourceRange[];
+  readonly scopes: number;
+  readonly done: boolean;
+}
+
 type Answer = FarlightReadAhead<never>;
 
 /** Settles a promise before its own reply. */
@@ -28,13 +35,17 @@ export class Question {
   readonly #asked: Asked[] = [];
   readonly #length: number;
   readonly #scopes: number;
+  readonly #done: boolean;
   /** How many scopes that were open at the question are closed since. */
   #closed = 0;
   #answer: Answer | undefined;
   #answeredAt: number | undefined;
 
-  /** `scopes` is how many open scopes the question is about, from the innermost on. */
-  constructor(ranges: readonly SourceRange[], scopes: number) {
+  /**
+   * `scopes` is how many open scopes the question is about, from the innermost on. With `done` the answer comes when all
+   * work is done that was submitted before the question.
+   */
+  constructor({ ranges, scopes, done }: Wanted) {
     let start = 0;
     for (const { buffer, offset, size } of ranges) {
       this.#asked.push({ source: buffer.id, offset, size, start, isUsed: false });
@@ -42,6 +53,7 @@ export class Question {
     }
     this.#length = start;
     this.#scopes = scopes;
+    this.#done = done;
   }
 
   /** Undefined until it comes, and if the host refused. */
@@ -72,9 +84,10 @@ export class Question {
   early(follower: Follower): Early | undefined {
     if (follower.kind === 'read') return this.#read(follower);
     if (follower.kind === 'outer') return this.#outer();
-    // Any answer settles both: it shows that the host has come as far as the question.
-    const reply = follower.kind === 'inner' ? null : undefined;
-    return { question: this, reply: () => ({ reply }) };
+    if (follower.kind === 'done')
+      return this.#done ? { question: this, reply: () => ({ reply: undefined }) } : undefined;
+    // Any answer settles a scope that has caught nothing: it shows that the host has come as far as the question.
+    return { question: this, reply: () => ({ reply: null }) };
   }
 
   #read({ source, offset, size }: Read): Early | undefined {

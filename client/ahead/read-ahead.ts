@@ -5,7 +5,7 @@ import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { type Guess, Guesses } from './guesses.js';
 import { Mentions } from './mentions.js';
-import { type Early, Question, type SourceRange } from './question.js';
+import { type Early, Question, type SourceRange, type Wanted } from './question.js';
 import { type BufferFacts, type Follower, Window } from './window.js';
 
 /** The counts of a session that reads ahead change. */
@@ -27,7 +27,7 @@ export interface ReadAheadOptions {
   /** How many of the program's promises wait for the host. */
   awaited(): number;
   /** Records the question at once, and calls back with its answer, or with undefined if the host refuses. */
-  ask(device: Handle, ranges: SourceRange[], scopes: number, answered: (answer: unknown) => void): void;
+  ask(device: Handle, wanted: Wanted, answered: (answer: unknown) => void): void;
   /** Settles an awaited command before its reply, which then goes to `late`. False if it is settled already. */
   settle(serial: number, reply: unknown, late: (reply: unknown) => void): boolean;
   /** Records that the program believes a buffer to be mapped. The host maps it before it goes on. */
@@ -57,6 +57,7 @@ interface Settling extends Early {
 /** A wait that follows no other, and the waits after it. */
 interface Lead {
   readonly key: string;
+  readonly kind: string;
   readonly deviceId: number;
   /** Kept only until the wait leaves in a flush. */
   device: Handle | undefined;
@@ -64,6 +65,8 @@ interface Lead {
   /** The count of mentions at the wait. */
   readonly until: number;
   readonly guess: Guess;
+  /** From all leads of its kind, at any place. It has no reads, which depend on the place. */
+  readonly roughGuess: Guess;
   readonly window: Window;
   readonly followers: Follower[];
   question: Question | undefined;
@@ -178,15 +181,18 @@ export class ReadAhead {
     if (!leads || !device || !LEADS.has(operation) || this.#isNear) return;
     const until = this.#mentions.count;
     const { size = 0 } = self as Partial<BufferFacts>;
-    const key = `${device.id} ${operation.member} ${args} ${size} ${this.#commands}`;
+    const kind = `${device.id} ${operation.member}`;
+    const key = `${kind} ${args} ${size} ${this.#commands}`;
     this.#commands = 0;
     this.#lead = {
       key,
+      kind,
       deviceId: device.id,
       device,
       serial,
       until,
       guess: this.#guesses.guess(key, until),
+      roughGuess: this.#guesses.guess(kind, until),
       window: new Window(device.id),
       followers: [],
       question: undefined,
@@ -202,7 +208,7 @@ export class ReadAhead {
     if (!lead || !device) return;
     lead.device = undefined;
     lead.askedAt = this.#options.now();
-    const { followers, isTrusted } = lead.guess;
+    const { followers, isTrusted } = lead.guess.isTrusted ? lead.guess : lead.roughGuess;
     if (!isTrusted || followers.length === 0 || lead.window.scopes > 0) return;
     if (this.#isNear) return;
     const ranges: SourceRange[] = [];
@@ -215,9 +221,10 @@ export class ReadAhead {
     }
     if (ranges.reduce((sum, { size }) => sum + size, 0) > LIMITS.aheadBytes) return;
     const scopes = followers.filter(({ kind }) => kind === 'outer').length;
-    const question = new Question(ranges, scopes);
+    const wanted = { ranges, scopes, done: followers.some(({ kind }) => kind === 'done') };
+    const question = new Question(wanted);
     lead.question = question;
-    this.#options.ask(device, ranges, scopes, (reply) => {
+    this.#options.ask(device, wanted, (reply) => {
       question.answered(reply as FarlightReadAhead<never> | undefined, this.#options.now());
       this.#settle();
     });
@@ -277,7 +284,7 @@ export class ReadAhead {
 
   #close(lead: Lead): void {
     this.#lead = undefined;
-    const { question, guess, answeredAt = Number.POSITIVE_INFINITY } = lead;
+    const { question, answeredAt = Number.POSITIVE_INFINITY } = lead;
     const { stats } = this.#options;
     let isLate = false;
     if (question) {
@@ -288,7 +295,10 @@ export class ReadAhead {
       const lateMs = (question.answeredAt ?? answeredAt) - answeredAt;
       isLate = used + wasted >= LONG_BYTES && lateMs > answeredAt - lead.askedAt;
     }
-    this.#guesses.learn(lead.key, lead.until, guess, lead.followers, isLate);
+    const { key, kind, until, guess, roughGuess, followers } = lead;
+    this.#guesses.learn(key, until, guess, followers, isLate);
+    const others = followers.filter((follower) => follower.kind !== 'read');
+    this.#guesses.learn(kind, until, roughGuess, others, false);
   }
 }
 

@@ -392,8 +392,8 @@ export class Session {
       now: monotonicNow,
       whenTaskEnds,
       awaited: () => this.#requests.awaited,
-      ask: (device, ranges, scopes, answered) => {
-        this.#encoder.write(readAhead, device, [ranges, scopes]);
+      ask: (device, { ranges, scopes, done }, answered) => {
+        this.#encoder.write(readAhead, device, [ranges, scopes, done]);
         this.#requests.addOwn(readAhead, answered);
       },
       settle: (serial, reply, late) => {

@@ -4543,7 +4543,7 @@ export type GPUDevice_pushErrorScope<O> = [filter: GPUErrorFilter];
 export type GPUDevice_pushErrorScopeApi<O> = [filter: GPUErrorFilter];
 export type GPUDevice_popErrorScope<O> = [];
 export type GPUDevice_popErrorScopeApi<O> = [];
-export type GPUDevice_readAhead<O> = [ranges: FarlightSourceRange<O>[], scopes: number];
+export type GPUDevice_readAhead<O> = [ranges: FarlightSourceRange<O>[], scopes: number, done: boolean];
 export type GPUBuffer_mapAsync<O> = [mode: number, offset: number, size: number | undefined];
 export type GPUBuffer_mapAsyncApi<O> = [mode: number, offset: number, size: number | undefined];
 export type GPUBuffer_mapAhead<O> = [offset: number, size: number];
@@ -5600,15 +5600,20 @@ export const OPERATIONS = {
       creates: undefined,
       regular: false,
       length: 0,
-      write(w, [ranges, scopes]) {
+      write(w, [ranges, scopes, done]) {
         w.u32(ranges.length);
         for (const element of ranges) {
           writeFarlightSourceRange(w, element);
         }
         w.u32(scopes);
+        w.bool(done);
       },
       read(r) {
-        return [readSequence(r, () => readFarlightSourceRange(r)), r.u32()] as GPUDevice_readAhead<never>;
+        return [
+          readSequence(r, () => readFarlightSourceRange(r)),
+          r.u32(),
+          r.bool(),
+        ] as GPUDevice_readAhead<never>;
       },
       writeReply(w, reply) {
         writeFarlightReadAhead(w, reply);

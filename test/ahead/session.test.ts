@@ -181,6 +181,20 @@ describe('a wait behind the reads of a step', () => {
     expect({ waits, waitsSaved }).toEqual({ waits: 1, waitsSaved: 4 });
   });
 
+  it('costs no round trip if it is for a scope, also at a place that is new', async () => {
+    let count = 0;
+    const step = async () => {
+      count += 1;
+      program.device.pushErrorScope('validation');
+      for (let times = 0; times < count; times += 1) program.compute();
+      await program.read(0);
+      expect(await program.device.popErrorScope()).toBeNull();
+    };
+    await program.repeat(step);
+    const { waits, waitsSaved } = await program.counted(step);
+    expect({ waits, waitsSaved }).toEqual({ waits: 1, waitsSaved: 1 });
+  });
+
   it('costs a round trip if the scope has caught an error', async () => {
     const step = async (isWrong = false) => {
       program.device.pushErrorScope('validation');

@@ -41,24 +41,26 @@ export function popErrorScope(context: Context, self: Entry): PendingReply {
 
 /**
  * Copies aside what the program is expected to read next, and looks at its open error scopes: both as they are now,
- * behind everything that it has asked for.
+ * behind everything that it has asked for. With `done` it also waits for the GPU: copies alone do not, where there are
+ * none.
  */
 export function readAhead(
   context: Context,
   self: Entry,
-  [ranges, scopes]: [SourceRange[], number],
+  [ranges, scopes, done]: [SourceRange[], number, boolean],
 ): PendingReply {
   const { device, asides, scopes: open } = context.devices.of(self);
   const clean = open.look(device, scopes);
   // Where it is another tenant's turn the program is better served by its own read.
   const mayCopy = context.turn?.mine ?? true;
   const copied = mayCopy ? asides.read(ranges, () => context.submitted(device.queue)) : NOTHING;
+  const finished = done ? device.queue.onSubmittedWorkDone() : undefined;
   const brought = asides.expect();
   const reply = ([clean, data]: [number, Uint8Array]) => {
     brought.data = data.length > 0;
     return { clean, data };
   };
-  return { promise: Promise.all([clean, copied]), reply };
+  return { promise: Promise.all([clean, copied, finished]), reply };
 }
 
 export function destroy(context: Context, self: Entry): void {
