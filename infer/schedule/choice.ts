@@ -107,16 +107,25 @@ export function isBetter(a: Promised, b: Promised | undefined): boolean {
   return a.rate > b.rate;
 }
 
-/** When a lane that has the model is free, if that is before it would be loaded onto this one. */
+/**
+ * When a lane that has the model is free, if it pays to wait for that lane: it is free before the model is loaded onto this
+ * one. Where a run waits for less time than loading takes, a second copy of the model only takes memory: then the time
+ * that a run here would wait for the GPU counts too.
+ */
 function loadedElsewhere(model: ModelState, lane: LaneState, now: number): number | undefined {
+  if (lane.loaded.has(model)) return undefined;
+  const { host } = lane;
+  const { load, wait, resource } = model.costs;
+  const waitMs = at(wait, 1);
+  let loaded = now + load;
+  if (resource === 'gpu' && waitMs <= load)
+    loaded = Math.max(loaded, host.gpuDone(loaded + waitMs, now) - waitMs);
   let soonest: number | undefined;
-  if (lane.loaded.has(model)) return soonest;
-  for (const other of lane.host.lanes) {
+  for (const other of host.lanes) {
     if (!other.active || !other.loaded.has(model)) continue;
-    const end = lane.host.endOf(other, now);
+    const end = host.endOf(other, now);
     // One that should have ended may take who knows how long.
-    const isSooner = end > now && end < now + model.costs.load;
-    if (isSooner && (soonest === undefined || end < soonest)) soonest = end;
+    if (end > now && end <= loaded && (soonest === undefined || end < soonest)) soonest = end;
   }
   return soonest;
 }
