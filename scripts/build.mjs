@@ -24,6 +24,7 @@ for (const schema of ['graph', 'model']) {
   const file = `infer/graph/${schema}.schema.json`;
   cpSync(join(root, file), join(root, 'dist', file));
 }
+cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
 // The dashboard's page, with the library that draws its charts.
 cpSync(join(root, 'server/page/site'), join(root, 'dist/server/page/site'), {
   recursive: true,

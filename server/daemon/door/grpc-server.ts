@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server, ServerInterceptor, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { grpc, grpcReflection } from '../../../link/grpc/grpc.js';
+import { Health } from '../../../link/grpc/health.js';
 import {
   ECHO_LIMIT,
   ECHO_MESSAGE_LIMIT,
@@ -17,7 +18,6 @@ import type { HostDescription, SessionEnd } from '../../../proto/session/handsha
 import { type Admission, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
 import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';
-import { Health } from './health.js';
 
 const { experimental, ServerCredentials, ServerInterceptingCall, status } = grpc();
 
@@ -52,7 +52,8 @@ const MOST_UNKNOWN_CALLS = 16;
 
 /** Answers a host's gRPC calls, sessions included, on connections that the front door gives it. */
 export class GrpcServer {
-  readonly health = new Health();
+  /** SERVING while the host has a GPU and accepts sessions. */
+  readonly health: Health = new Health('farlight.v1.Host');
   readonly #options: GrpcServerOptions;
   readonly #server: Server;
 

@@ -1,22 +1,34 @@
 import { connect } from 'node:net';
-import { inferenceTrust, type TrustOptions } from '#farlight/infer/door/trust.js';
+import type { ChannelOptions, Client, ServiceError } from '@grpc/grpc-js';
+import { inferenceTrust, type Trust, type TrustOptions } from '#farlight/infer/door/trust.js';
+import { GrpcServer, type GrpcServerOptions } from '#farlight/infer/grpc/grpc-server.js';
+import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
 import { HttpServer, type HttpServerOptions } from '#farlight/infer/http/http-server.js';
 import { serverMetadata } from '#farlight/infer/protocol/answers.js';
+import { grpc } from '#farlight/link/grpc/grpc.js';
 import { FakeService } from './fake-service.js';
+
+const metadata = serverMetadata('farlight', '1.2.3');
+const address = { host: '127.0.0.1', port: 0 };
+
+function trusted(options: Partial<TrustOptions>): Trust {
+  return inferenceTrust({ http: '127.0.0.1:0', grpc: undefined, ...options }, () => {});
+}
 
 /** Servers of one test file on loopback, and what ends them. */
 export function serving() {
-  const servers: HttpServer[] = [];
+  const servers: (HttpServer | GrpcServer)[] = [];
+  const clients: Client[] = [];
   return {
     async http(options: Partial<HttpServerOptions> = {}, trust: Partial<TrustOptions> = {}) {
       const service = new FakeService();
       const errors: unknown[] = [];
       const server = new HttpServer({
         service,
-        metadata: serverMetadata('farlight', '1.2.3'),
+        metadata,
         metrics: async () => ({ type: 'text/plain', text: 'farlight_infer_ready 1\n' }),
-        address: { host: '127.0.0.1', port: 0 },
-        trust: inferenceTrust({ http: '127.0.0.1:0', grpc: undefined, ...trust }, () => {}),
+        address,
+        trust: trusted(trust),
         limit: 1 << 20,
         budget: 8 << 20,
         onError: (error) => errors.push(error),
@@ -27,10 +39,58 @@ export function serving() {
       const port = await server.listen();
       return { server, service, port, url: `http://127.0.0.1:${port}`, errors };
     },
+
+    async grpc(options: Partial<GrpcServerOptions> = {}, trust: Partial<TrustOptions> = {}) {
+      const service = new FakeService();
+      const errors: unknown[] = [];
+      const server = new GrpcServer({
+        service,
+        metadata,
+        address,
+        trust: trusted(trust),
+        limit: 1 << 20,
+        onError: (error) => errors.push(error),
+        onAnswer: () => {},
+        ...options,
+      });
+      servers.push(server);
+      const port = await server.listen();
+      const client = inferenceClient(`127.0.0.1:${port}`);
+      clients.push(client);
+      return { server, service, port, client, errors };
+    },
+
     async close(): Promise<void> {
+      for (const each of clients.splice(0)) each.close();
       await Promise.all(servers.splice(0).map((each) => each.close(1000)));
     },
   };
+}
+
+/** A client of the service, of gRPC for JavaScript. */
+export function inferenceClient(target: string, options: ChannelOptions = {}): Client {
+  const Service = grpc().makeGenericClientConstructor(inferenceDefinitions()[SERVICE] as never, SERVICE);
+  return new Service(target, grpc().credentials.createInsecure(), options);
+}
+
+/** Calls a method of one request and one answer. */
+export function ask(
+  client: Client,
+  method: string,
+  request: object,
+  { token, deadline }: { token?: string; deadline?: number } = {},
+): Promise<never> {
+  const metadata = new (grpc().Metadata)();
+  if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+  return new Promise((resolve, reject) => {
+    const call = client as unknown as Record<string, (...args: unknown[]) => void>;
+    call[method]?.(
+      request,
+      metadata,
+      deadline === undefined ? {} : { deadline },
+      (error: ServiceError | null, answer: never) => (error ? reject(error) : resolve(answer)),
+    );
+  });
 }
 
 /** Everything that a server sends until it ends the connection. */

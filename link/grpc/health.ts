@@ -6,7 +6,7 @@ import type {
   ServiceDefinition,
   sendUnaryData,
 } from '@grpc/grpc-js';
-import { grpc, protoLoader } from '../../../link/grpc/grpc.js';
+import { grpc, protoLoader } from './grpc.js';
 
 type Serving = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
 interface Request {
@@ -47,13 +47,16 @@ const DESCRIPTOR = {
   },
 };
 
-/** The services with a health status: the server as a whole, and Farlight's. They have the same status. */
-const SERVICES = ['', 'farlight.v1.Host'];
-
-/** Standard gRPC health checking: the host is SERVING while it has a GPU and accepts sessions. */
+/** Standard gRPC health checking. The server as a whole and its service have the same status. */
 export class Health {
+  readonly #services: readonly string[];
   #serving = false;
   readonly #watchers = new Set<ServerWritableStream<Request, Response>>();
+
+  /** @param service the full name of the service. */
+  constructor(service: string) {
+    this.#services = ['', service];
+  }
 
   addTo(server: Server): void {
     const definitions = protoLoader().fromJSON(
@@ -66,11 +69,11 @@ export class Health {
     const implementation = {
       Check: (call: ServerUnaryCall<Request, Response>, reply: sendUnaryData<Response>) => {
         const { service } = call.request;
-        if (SERVICES.includes(service)) reply(null, { status: this.#status() });
+        if (this.#services.includes(service)) reply(null, { status: this.#status() });
         else reply({ code: grpc().status.NOT_FOUND, details: `there is no service ${service}` });
       },
       Watch: (call: ServerWritableStream<Request, Response>) => {
-        if (!SERVICES.includes(call.request.service)) {
+        if (!this.#services.includes(call.request.service)) {
           call.write({ status: 'SERVICE_UNKNOWN' });
           return;
         }

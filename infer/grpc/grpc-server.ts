@@ -1,0 +1,156 @@
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
+import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
+import { grpc, grpcReflection } from '../../link/grpc/grpc.js';
+import { Health } from '../../link/grpc/health.js';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
+import { invariant } from '../../proto/errors.js';
+import { REFUSED_AFTER_MS } from '../../server/trust/admission.js';
+import type { LocalUser } from '../../server/trust/local-users.js';
+import { Newcomers } from '../door/newcomers.js';
+import { type Address, bearerOf, type Trust } from '../door/trust.js';
+import { failureOf } from '../protocol/failures.js';
+import type { Client } from '../protocol/repository.js';
+import { type CallsOptions, inferenceCalls } from './inference-calls.js';
+import { inferenceDefinitions, inferenceService, SERVICE } from './inference-definitions.js';
+
+export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf'> {
+  readonly address: Address;
+  readonly trust: Trust;
+  /** The most bytes of a message. */
+  readonly limit: number;
+  /** How long a client may take for the TLS handshake and its first call, in milliseconds. Default 10 s. */
+  readonly firstCallMs?: number | undefined;
+}
+
+/** A supervisor in front of the server may ask how it is without a token. */
+const OPEN = ['/grpc.health.v1.Health/Check', `/${SERVICE}/ServerLive`, `/${SERVICE}/ServerReady`];
+const NOBODY: Client = { tenant: '', mayLoad: false };
+/** A connection without calls is closed after so many milliseconds. */
+const IDLE_MS = 300_000;
+/** The most open calls on a connection. */
+const MOST_CALLS = 128;
+/** The most calls of an unknown client on a connection, before the server closes it. */
+const MOST_UNKNOWN_CALLS = 16;
+/** What a message may have beside its tensors, as far as gRPC's own limit is concerned. */
+const SLACK = 1 << 10;
+/** The metadata of a call, as HTTP/2 counts it. */
+const MOST_METADATA = 16 << 10;
+
+/** The protocol over gRPC. */
+export class GrpcServer {
+  readonly health: Health = new Health(SERVICE);
+  readonly #options: GrpcServerOptions;
+  readonly #server: Server;
+  readonly #listener: NetServer;
+  readonly #newcomers: Newcomers;
+  readonly #clients = new WeakMap<Metadata, Client>();
+
+  constructor(options: GrpcServerOptions) {
+    const { trust, limit, firstCallMs } = options;
+    this.#options = options;
+    this.#server = new (grpc().Server)({
+      'grpc.max_receive_message_length': limit + SLACK,
+      'grpc.max_send_message_length': -1,
+      'grpc.max_metadata_size': MOST_METADATA,
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 15_000,
+      'grpc.max_connection_idle_ms': IDLE_MS,
+      'grpc.max_concurrent_streams': MOST_CALLS,
+    });
+    const clientOf = (metadata: Metadata) => {
+      const client = this.#clients.get(metadata);
+      invariant(client, 'the interceptor has stored who calls');
+      return client;
+    };
+    this.#server.addService(inferenceService(), inferenceCalls({ ...options, clientOf }));
+    this.health.addTo(this.#server);
+    // So that tools such as `grpcurl` need no copy of open-inference.proto.
+    new (grpcReflection().ReflectionService)(inferenceDefinitions()).addToServer(this.#server);
+    this.#listener = trust.tls
+      ? createTlsServer(tlsOptions(trust.tls.options)).on('tlsClientError', () => {})
+      : createServer({ noDelay: true });
+    this.#newcomers = new Newcomers(this.#listener, firstCallMs);
+    this.#listener.on(
+      trust.tls ? 'secureConnection' : 'connection',
+      (socket: Socket) => void this.#take(socket),
+    );
+  }
+
+  /** Resolves to the port. @throws FarlightError PORT_IN_USE, BAD_OPTION (rejects) */
+  listen(): Promise<number> {
+    return this.#newcomers.listen(this.#options.address, '--grpc');
+  }
+
+  /** Shows another certificate to new connections. */
+  renew(tls: TlsOptions): void {
+    if (this.#options.trust.tls) (this.#listener as TlsServer).setSecureContext(tlsOptions(tls));
+  }
+
+  /** Finishes the open calls, for at most `graceMs`, and closes the connections. */
+  async close(graceMs: number): Promise<void> {
+    this.health.close();
+    const cutOff = setTimeout(() => this.#server.forceShutdown(), graceMs).unref();
+    const closed = this.#newcomers.close();
+    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    clearTimeout(cutOff);
+    this.#server.forceShutdown();
+    this.#newcomers.destroy();
+    await closed;
+  }
+
+  async #take(socket: Socket): Promise<void> {
+    socket.on('error', () => {});
+    const { trust } = this.#options;
+    // Where the server asks for tokens, they decide, and it does not look up the user.
+    const user = trust.tokens ? undefined : await trust.users.of(socket);
+    if (socket.destroyed) return;
+    // One interceptor for each connection, since a call does not say which connection it came on.
+    const credentials = grpc().experimental.createServerCredentialsWithInterceptors(
+      grpc().ServerCredentials.createInsecure(),
+      [this.#admitFirst(socket, user)],
+    );
+    const injector = this.#server.createConnectionInjector(credentials);
+    socket.once('close', () => injector.destroy());
+    injector.injectConnection(socket);
+  }
+
+  /** Admits a call before its message is read: a message takes memory. */
+  #admitFirst(socket: Socket, user: LocalUser): ServerInterceptor {
+    const { trust, onError } = this.#options;
+    const { ServerInterceptingCall, status } = grpc();
+    let known = false;
+    let calls = 0;
+    return ({ path }, call) => {
+      calls += 1;
+      if (!known && calls > MOST_UNKNOWN_CALLS) socket.destroy();
+      return new ServerInterceptingCall(call, {
+        start: (next) =>
+          next({
+            onReceiveMetadata: (metadata, go) => {
+              try {
+                const token = bearerOf(metadata.get('authorization')[0]);
+                const client = trust.admit(token, { remote: socket.remoteAddress, user });
+                this.#clients.set(metadata, client);
+                if (!known) this.#newcomers.known(socket);
+                known = true;
+              } catch (error) {
+                const { grpc: code, sentence: details } = failureOf(error, onError);
+                if (!OPEN.includes(path)) {
+                  const refusal = { code: status[code], details };
+                  setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
+                  return;
+                }
+                this.#clients.set(metadata, NOBODY);
+              }
+              go(metadata);
+            },
+          }),
+      });
+    };
+  }
+}
+
+function tlsOptions(tls: TlsOptions): TlsOptions {
+  return { ...tls, ALPNProtocols: ['h2'] };
+}

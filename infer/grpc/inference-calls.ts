@@ -1,0 +1,240 @@
+import type {
+  Metadata,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  StatusObject,
+  sendUnaryData,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { grpc } from '../../link/grpc/grpc.js';
+import { wallClock } from '../../link/machine/clock.js';
+import { native } from '../../link/machine/globals.js';
+import {
+  configurationAnswer,
+  indexAnswer,
+  metadataAnswer,
+  type ServerMetadata,
+  statisticsAnswer,
+} from '../protocol/answers.js';
+import { failureOf, type GrpcCode } from '../protocol/failures.js';
+import { type Client, loadModel, unloadModel } from '../protocol/repository.js';
+import { answer, type Parameters, traceparentOf } from '../protocol/request.js';
+import { tensorToBinary } from '../protocol/tensor-coding.js';
+import { InferenceError, type InferenceResult, type InferenceService } from '../service/service.js';
+import type { ReadRequest } from './infer-request.js';
+
+export interface CallsOptions {
+  readonly service: InferenceService;
+  readonly metadata: ServerMetadata;
+  /** Who calls, by the metadata of the call. */
+  clientOf(metadata: Metadata): Client;
+  /** A bug, for the log. */
+  onError(error: unknown): void;
+  /** A call was answered with this code. */
+  onAnswer(code: GrpcCode | 'OK'): void;
+}
+
+/** The most requests of one stream that run at a time. */
+const MOST_OF_STREAM = 16;
+
+interface Named {
+  readonly name: string;
+  readonly version: string;
+}
+
+interface RepositoryRequest {
+  readonly model_name: string;
+  readonly parameters: Readonly<
+    Record<string, Readonly<Record<string, unknown>> & { parameter_choice?: string }>
+  >;
+}
+
+/** The methods of the service. */
+export function inferenceCalls(options: CallsOptions): UntypedServiceImplementation {
+  const { service, metadata, clientOf } = options;
+  const unary = <Request>(act: (request: Request, client: Client) => unknown) => {
+    return (call: ServerUnaryCall<Request, unknown>, reply: sendUnaryData<unknown>) => {
+      void settle(async () => act(call.request, clientOf(call.metadata)), reply, options);
+    };
+  };
+  return {
+    ServerLive: unary(() => ({ live: true })),
+    ServerReady: unary(() => ({ ready: service.ready })),
+    ModelReady: unary(({ name, version }: Named) => ({ ready: isReady(service, name, version) })),
+    ServerMetadata: unary(() => metadata),
+    ModelMetadata: unary(({ name, version }: Named) =>
+      metadataAnswer(service.metadata(name, version || undefined)),
+    ),
+    ModelConfig: unary(({ name, version }: Named) => ({
+      config: configurationAnswer(service.configuration(name, version || undefined)),
+    })),
+    ModelStatistics: unary(({ name, version }: Named) =>
+      statisticsAnswer(service.statistics(name || undefined, version || undefined)),
+    ),
+    RepositoryIndex: unary(({ ready }: { ready: boolean }) => ({ models: indexAnswer(service, ready) })),
+    RepositoryModelLoad: unary(async ({ model_name, parameters }: RepositoryRequest, client) => {
+      await loadModel(service, client, model_name, valuesOf(parameters));
+      return {};
+    }),
+    RepositoryModelUnload: unary(async ({ model_name, parameters }: RepositoryRequest, client) => {
+      await unloadModel(service, client, model_name, valuesOf(parameters));
+      return {};
+    }),
+    ModelInfer(call: ServerUnaryCall<ReadRequest, unknown>, reply: sendUnaryData<unknown>) {
+      void settle(async () => inferAnswer(await infer(call, call.request, options)), reply, options);
+    },
+    ModelStreamInfer: (call: ServerDuplexStream<ReadRequest, unknown>) => streamInfer(call, options),
+  };
+}
+
+/** A call as far as both kinds have it. */
+type AnyCall = ServerUnaryCall<ReadRequest, unknown> | ServerDuplexStream<ReadRequest, unknown>;
+
+/** @throws InferenceError (rejects) */
+async function infer(
+  call: AnyCall,
+  { request, error }: ReadRequest,
+  { service, clientOf }: CallsOptions,
+): Promise<InferenceResult> {
+  if (!request) throw error;
+  const deadline = Number(call.getDeadline());
+  const gone = new native.AbortController();
+  const forget = onCancelled(call, gone);
+  try {
+    return await answer(service, request, {
+      tenant: clientOf(call.metadata).tenant,
+      traceparent: traceparentOf(call.metadata.get('traceparent')[0]),
+      deadline: Number.isFinite(deadline) ? Math.max(0, deadline - wallClock()) : undefined,
+      signal: gone.signal,
+    });
+  } finally {
+    forget();
+  }
+}
+
+/** The requests of each call that are not answered yet: a stream has several. */
+const openRequests = new WeakMap<AnyCall, Set<AbortController>>();
+
+/**
+ * Aborts a request when the client has cancelled the call, or its deadline is over.
+ *
+ * @returns a function that forgets the request.
+ */
+function onCancelled(call: AnyCall, request: AbortController): () => void {
+  let requests = openRequests.get(call);
+  if (!requests) {
+    const all = new Set<AbortController>();
+    requests = all;
+    openRequests.set(call, all);
+    call.once('cancelled', () => {
+      for (const each of all) each.abort();
+    });
+  }
+  requests.add(request);
+  if (call.cancelled) request.abort();
+  const known = requests;
+  return () => known.delete(request);
+}
+
+async function settle(
+  act: () => Promise<unknown>,
+  reply: sendUnaryData<unknown>,
+  { onError, onAnswer }: CallsOptions,
+): Promise<void> {
+  try {
+    const value = await act();
+    onAnswer('OK');
+    reply(null, value);
+  } catch (error) {
+    const { grpc: code, sentence, retryAfter } = failureOf(error, onError);
+    onAnswer(code);
+    reply(statusOf(code, sentence, retryAfter));
+  }
+}
+
+function statusOf(code: GrpcCode, details: string, retryAfter: number | undefined): Partial<StatusObject> {
+  const { status, Metadata } = grpc();
+  if (retryAfter === undefined) return { code: status[code], details };
+  const metadata = new Metadata();
+  // Clients that repeat calls by themselves wait for so long.
+  metadata.set('grpc-retry-pushback-ms', `${retryAfter * 1000}`);
+  return { code: status[code], details, metadata };
+}
+
+function inferAnswer({ model, version, id, outputs }: InferenceResult): object {
+  return {
+    model_name: model,
+    model_version: version,
+    ...(id !== undefined && { id }),
+    outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
+    raw_output_contents: outputs.map(tensorToBinary),
+  };
+}
+
+/**
+ * Answers the requests of a stream in their order. Some of them run at a time. A client that does not read its answers
+ * has no more requests read.
+ */
+function streamInfer(call: ServerDuplexStream<ReadRequest, unknown>, options: CallsOptions): void {
+  let open = 0;
+  let full = false;
+  let written: Promise<void> = Promise.resolve();
+  const steer = () => {
+    if (open >= MOST_OF_STREAM || full) call.pause();
+    else call.resume();
+  };
+  const write = (message: object) => {
+    if (call.cancelled || call.destroyed) return;
+    if (call.write(message)) return;
+    full = true;
+    call.once('drain', () => {
+      full = false;
+      steer();
+    });
+  };
+  call.on('data', (read: ReadRequest) => {
+    open += 1;
+    steer();
+    const result = streamAnswer(call, read, options);
+    // `result` never rejects, so neither does the chain.
+    written = written.then(async () => {
+      write(await result);
+      open -= 1;
+      steer();
+    });
+  });
+  call.on('end', () => void written.then(() => call.end()));
+  call.on('error', () => {});
+}
+
+async function streamAnswer(
+  call: ServerDuplexStream<ReadRequest, unknown>,
+  read: ReadRequest,
+  options: CallsOptions,
+): Promise<object> {
+  try {
+    const result = await infer(call, read, options);
+    options.onAnswer('OK');
+    return { infer_response: inferAnswer(result) };
+  } catch (error) {
+    const { grpc: code, sentence } = failureOf(error, options.onError);
+    options.onAnswer(code);
+    return { error_message: sentence, infer_response: { id: read.id } };
+  }
+}
+
+function isReady(service: InferenceService, name: string, version: string): boolean {
+  try {
+    service.metadata(name, version || undefined);
+    return true;
+  } catch (error) {
+    if (error instanceof InferenceError && error.code === 'unavailable') return false;
+    throw error;
+  }
+}
+
+function valuesOf(parameters: RepositoryRequest['parameters']): Parameters {
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, value]) => [name, value[value.parameter_choice ?? '']]),
+  );
+}
