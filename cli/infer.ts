@@ -1,6 +1,6 @@
 import { relative } from 'node:path';
 import { Command } from 'commander';
-import type { Problem } from '../infer/graph/checked-file.js';
+import type { Problem } from '../link/files/checked-file.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless, harmlessJson } from '../proto/harmless.js';
 

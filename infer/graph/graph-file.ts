@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { type CheckedFile, checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
 import type { ScheduledGraph } from '../schedule/types.js';
-import { type CheckedFile, checkFile, type Problem, schemaIn } from './checked-file.js';
 
 /** A `graph.yaml`, as it is written. */
 export interface GraphFile {
@@ -27,7 +27,7 @@ export interface Graph {
   readonly order: readonly string[];
 }
 
-const schema = schemaIn<GraphFile>('./graph.schema.json');
+const schema = schemaIn<GraphFile>(new URL('./graph.schema.json', import.meta.url));
 
 /** Reads a graph, and says all that is wrong with it. `versionsOf` gives the versions of a model that there are. */
 export function readGraph(

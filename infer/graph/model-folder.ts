@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { checkFile, type Problem, schemaIn } from './checked-file.js';
+import { checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
 import { type Graph, readGraph } from './graph-file.js';
 
 /** A model's `config.yaml`, as it is written. */
@@ -24,7 +24,7 @@ export interface ModelFolder {
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 const VERSION = /^[1-9][0-9]{0,9}$/;
-const schema = schemaIn<ModelFile>('./model.schema.json');
+const schema = schemaIn<ModelFile>(new URL('./model.schema.json', import.meta.url));
 
 /**
  * Reads a folder of models and graphs, and says all that is wrong with it: `DIR/NAME/VERSION/model.onnx` with an optional

@@ -88,15 +88,16 @@ function checkText<T>(
   return { checked: { value: (value ?? {}) as T, problem }, problems: [] };
 }
 
-/** Compiles the schema in a file beside this one. */
-export function schemaIn<T>(name: string): ValidateFunction<T> {
-  const text = readFileSync(new URL(name, import.meta.url), 'utf8');
-  return new Ajv({ allErrors: true, strict: true, allowUnionTypes: true }).compile<T>(JSON.parse(text));
+/** Compiles the schema in a file. The title of what has a `pattern` says how it is written. */
+export function schemaIn<T>(file: URL): ValidateFunction<T> {
+  const text = readFileSync(file, 'utf8');
+  const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
+  return ajv.compile<T>(JSON.parse(text));
 }
 
 /** What a validator's error means, in a sentence, at the place that is wrong. */
 function describe(
-  { instancePath, keyword, params, message, propertyName }: ErrorObject,
+  { instancePath, keyword, params, message, propertyName, parentSchema }: ErrorObject,
   problem: CheckedFile<unknown>['problem'],
 ): Problem[] {
   const path = instancePath
@@ -116,9 +117,7 @@ function describe(
     case 'pattern':
       if (propertyName !== undefined)
         return [problem([...path, propertyName], `"${propertyName}" is no name.`, 'key')];
-      return [
-        problem(path, `${subject} is not written as it must be: ${PATTERNS.get(params.pattern) ?? message}.`),
-      ];
+      return [problem(path, `${subject} is not written as it must be: ${parentSchema?.title ?? message}.`)];
     // What is wrong within says it.
     case 'propertyNames':
     case 'anyOf':
@@ -127,12 +126,6 @@ function describe(
       return [problem(path, `${subject} ${message}.`)];
   }
 }
-
-const PATTERNS = new Map([
-  ['^[A-Za-z_][A-Za-z0-9_-]*(\\.[^\\s]+)?$', 'an INPUT, or STEP.OUTPUT'],
-  ['^[^#\\s]+\\.mjs#[A-Za-z_$][A-Za-z0-9_$]*$', 'FILE.mjs#EXPORT'],
-  ['^[A-Za-z_][A-Za-z0-9_-]*$', 'letters, digits, "_" and "-", and no digit first'],
-]);
 
 function sentence(message: string): string {
   const text = message.charAt(0).toUpperCase() + message.slice(1);
