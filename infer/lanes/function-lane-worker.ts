@@ -1,0 +1,64 @@
+/** The worker of a lane for functions. What they print goes to the server's standard error. */
+import { basename } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { messageOf } from '../../proto/errors.js';
+import type { Tensor } from '../service/tensor.js';
+import { returnedTensors, seenByFunction } from './function-values.js';
+import { type LaneModel, RunError } from './lane.js';
+import { answerCalls } from './worker-answers.js';
+
+type GraphFunction = (inputs: object, context: { signal: AbortSignal }) => unknown;
+
+export interface FunctionCall {
+  readonly id: string;
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly outputs: readonly string[];
+}
+
+const functions = new Map<string, { title: string; run: GraphFunction }>();
+let running: AbortController | undefined;
+
+answerCalls({
+  methods: {
+    load: async ({ id, file, function: name = '', version }: LaneModel & { version: number }) => {
+      const title = `${basename(file)}#${name}`;
+      let module: Record<string, unknown>;
+      try {
+        // A file that was changed is another module.
+        module = await import(`${pathToFileURL(file)}?${version}`);
+      } catch (error) {
+        throw new RunError(`${file} cannot be loaded: ${messageOf(error)}`);
+      }
+      const run = module[name];
+      if (typeof run !== 'function')
+        throw new RunError(`${file} has no function "${name}" among its exports.`);
+      functions.set(id, { title, run: run as GraphFunction });
+      return {};
+    },
+    unload: async (id: string) => ({ value: void functions.delete(id) }),
+    run: async ({ id, inputs, outputs }: FunctionCall) => {
+      const known = functions.get(id);
+      if (!known) throw new RunError(`Function "${id}" is not loaded on this lane.`);
+      running = new AbortController();
+      try {
+        const seen = Object.entries(inputs).map(([name, tensor]) => [name, seenByFunction(tensor)]);
+        const returned = await known.run(Object.fromEntries(seen), { signal: running.signal });
+        const tensors = returnedTensors(returned, outputs);
+        return { value: tensors, tensors };
+      } catch (error) {
+        throw new RunError(`${known.title} failed: ${messageOf(error)}${placeOf(error)}`);
+      } finally {
+        running = undefined;
+      }
+    },
+  },
+  abort: (reason) => running?.abort(new Error(reason)),
+  leave: () => running?.abort(new Error('The lane was closed.')),
+});
+
+/** Where in a module of the graph an error was thrown, as ` (crops.mjs:12:5)`. */
+function placeOf(error: unknown): string {
+  const [, file, place] =
+    /([^/\s]+\.m?js)\?[\d.]+:(\d+:\d+)/.exec((error as Error | null)?.stack ?? '') ?? [];
+  return file === undefined ? '' : ` (${file}:${place})`;
+}

@@ -1,0 +1,159 @@
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { clearTimeout, monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { messageOf } from '../../proto/errors.js';
+import type { Tensor } from '../service/tensor.js';
+import type { FunctionCall } from './function-lane-worker.js';
+import {
+  type Lane,
+  LaneLostError,
+  type LaneModel,
+  type LaneRun,
+  type LoadReport,
+  RunError,
+  type RunReport,
+} from './lane.js';
+import { LaneWorker } from './lane-worker.js';
+import { buffersOf, joinRows } from './tensor-rows.js';
+
+export interface FunctionLaneOptions {
+  /** No two lanes have the same. */
+  readonly name: string;
+  /** How long a function may take, in milliseconds; 60,000 if left out. Then its signal aborts. */
+  readonly limit?: number;
+  /** How long it may take after that. Then its worker is ended. 1,000 ms if left out. */
+  readonly grace?: number;
+}
+
+/** A lane for functions of graphs. */
+export async function openFunctionLane(options: FunctionLaneOptions): Promise<Lane> {
+  return new FunctionLane(options);
+}
+
+/**
+ * Runs functions in a worker. A function that ends its worker, or that is ended with it, has failed: the lane goes on with
+ * another worker.
+ */
+class FunctionLane implements Lane {
+  readonly name: string;
+  readonly #limit: number;
+  readonly #grace: number;
+  readonly #models = new Map<string, LaneModel & { version: number }>();
+  #worker: LaneWorker | undefined;
+  /** The functions that the worker has. */
+  #there = new Set<string>();
+  #closed = false;
+  #resolveLost!: (reason: string) => void;
+  readonly lost = new Promise<string>((resolve) => {
+    this.#resolveLost = resolve;
+  });
+
+  constructor({ name, limit = 60_000, grace = 1000 }: FunctionLaneOptions) {
+    this.name = name;
+    this.#limit = limit;
+    this.#grace = grace;
+  }
+
+  async load(model: LaneModel): Promise<LoadReport> {
+    const start = monotonicNow();
+    this.#there.delete(model.id);
+    try {
+      this.#models.set(model.id, { ...model, version: statSync(model.file).mtimeMs });
+    } catch (error) {
+      throw new RunError(`${model.file} cannot be read: ${messageOf(error)}.`);
+    }
+    try {
+      await this.#withWorker(model.file, (worker) => this.#loadInto(worker, model.id));
+    } catch (error) {
+      this.#models.delete(model.id);
+      throw error;
+    }
+    return { inputs: [], outputs: [], weights: 0, ms: monotonicNow() - start };
+  }
+
+  async unload(id: string): Promise<void> {
+    this.#models.delete(id);
+    if (this.#there.delete(id)) await this.#withWorker(id, (worker) => worker.call('unload', id));
+  }
+
+  async run({ model: id, inputs, keep, fetch }: LaneRun): Promise<RunReport> {
+    const model = this.#models.get(id);
+    if (!model) throw new RunError(`Function "${id}" is not loaded on this lane.`);
+    if (keep.length > 0) throw new RunError(`"${keep[0]}" cannot stay on a lane for functions.`);
+    const start = monotonicNow();
+    const joined = Object.entries(inputs).map(([name, parts]) => {
+      const rows = parts.map(({ value, from, count }) => {
+        if ('lane' in value)
+          throw new RunError(`"${name}" is on lane ${value.lane}, and a function gets tensors.`);
+        return { value, from, count };
+      });
+      return joinRows(name, rows);
+    });
+    const call: FunctionCall = {
+      id,
+      inputs: Object.fromEntries(joined.map((tensor) => [tensor.name, tensor])),
+      outputs: fetch,
+    };
+    const tensors = await this.#withWorker(`${basename(model.file)}#${model.function}`, async (worker) => {
+      await this.#loadInto(worker, id);
+      return worker.call<Tensor[]>('run', call, buffersOf(joined));
+    });
+    const ms = monotonicNow() - start;
+    return {
+      outputs: Object.fromEntries(tensors.map((tensor) => [tensor.name, [tensor]])),
+      peak: 0,
+      ms,
+      inputMs: 0,
+      inferMs: ms,
+      outputMs: 0,
+    };
+  }
+
+  async fetch(): Promise<Tensor[]> {
+    throw new RunError('A lane for functions keeps no values.');
+  }
+
+  drop(): void {}
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#resolveLost(CLOSED);
+    await this.#worker?.close(CLOSED);
+  }
+
+  async #loadInto(worker: LaneWorker, id: string): Promise<void> {
+    if (this.#there.has(id)) return;
+    await worker.call('load', this.#models.get(id));
+    if (worker === this.#worker) this.#there.add(id);
+  }
+
+  /** Does something with the worker, which gets a limit of time for it. Ends at the one who waits, whatever it does. */
+  async #withWorker<T>(title: string, act: (worker: LaneWorker) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new LaneLostError(CLOSED);
+    const worker = this.#worker ?? this.#start();
+    const seconds = this.#limit / 1000;
+    const abort = setTimeout(() => worker.abort(`It takes longer than ${seconds} s.`), this.#limit);
+    const end = setTimeout(() => worker.end(`It took longer than ${seconds} s.`), this.#limit + this.#grace);
+    try {
+      return await act(worker);
+    } catch (error) {
+      if (!(error instanceof LaneLostError) || this.#closed) throw error;
+      throw new RunError(`${title} failed: ${error.message}`);
+    } finally {
+      clearTimeout(abort);
+      clearTimeout(end);
+    }
+  }
+
+  #start(): LaneWorker {
+    const worker = new LaneWorker('infer/lanes/function-lane-worker.js', `lane ${this.name}`, undefined);
+    this.#worker = worker;
+    this.#there = new Set();
+    void worker.ended.then(() => {
+      if (this.#worker === worker) this.#worker = undefined;
+    });
+    return worker;
+  }
+}
+
+const CLOSED = 'The lane was closed.';

@@ -1,0 +1,61 @@
+/** The worker of a lane: an ONNX Runtime and a session of its own, on one GPU host. */
+import { workerData } from 'node:worker_threads';
+import type * as Ort from 'onnxruntime-web/webgpu';
+import { messageOf } from '../../proto/errors.js';
+import type { GpuLaneOptions } from './gpu-lane.js';
+import { GpuModels } from './gpu-models.js';
+import type { KeptValue, LaneModel, LaneRun } from './lane.js';
+import { RunError } from './lane.js';
+import { LaneDevice } from './lane-device.js';
+import { answerCalls, sayLost } from './worker-answers.js';
+
+const { name, ...options } = workerData as GpuLaneOptions;
+let models: GpuModels;
+let device: LaneDevice | undefined;
+
+answerCalls({
+  methods: {
+    open: async () => {
+      const ort = await loadRuntime();
+      device = await LaneDevice.open(options);
+      device.installGlobals();
+      ort.env.webgpu.adapter = device.adapter;
+      models = new GpuModels(name, ort, device);
+      const { lost } = device.device;
+      void lost.then(({ message }) => sayLost(`Its GPU was lost: ${message}`));
+      device.device.onuncapturederror = (event) => {
+        event.preventDefault();
+        sayLost(`The GPU had an error outside of a run: ${event.error.message}`);
+      };
+      return {};
+    },
+    load: async (model: LaneModel) => ({ value: await models.load(model) }),
+    unload: async (id: string) => ({ value: await models.unload(id) }),
+    run: async (run: LaneRun) => {
+      const value = await models.run(run);
+      const tensors = Object.values(value.outputs).flat();
+      return { value, tensors: tensors.filter((each) => 'data' in each) };
+    },
+    fetch: async (values: readonly KeptValue[]) => {
+      const tensors = await models.fetch(values);
+      return { value: tensors, tensors };
+    },
+    drop: async (values: readonly KeptValue[]) => ({ value: models.drop(values) }),
+  },
+  leave: () => device?.close(),
+});
+
+async function loadRuntime(): Promise<typeof Ort> {
+  let ort: typeof Ort;
+  try {
+    ort = await import('onnxruntime-web/webgpu');
+  } catch (error) {
+    throw new RunError(
+      `models run on ONNX Runtime Web, which is not installed (${messageOf(error)}): run npm install onnxruntime-web`,
+    );
+  }
+  // With more threads it fetches its worker from a file: URL, and Node fetches none.
+  ort.env.wasm.numThreads = 1;
+  ort.env.logLevel = 'error';
+  return ort;
+}

@@ -1,0 +1,99 @@
+import type { CreateOptions } from '../../client/index.js';
+import type { Tensor } from '../service/tensor.js';
+import type { KeptValue, Lane, LaneInput, LaneModel, LaneRun, LoadReport, RunReport } from './lane.js';
+import { LaneWorker } from './lane-worker.js';
+import { buffersOf, joinRows } from './tensor-rows.js';
+
+export interface GpuLaneOptions
+  extends Pick<CreateOptions, 'host' | 'adapter' | 'ahead' | 'compression' | 'grouping' | 'reuse'> {
+  /** No two lanes have the same. */
+  readonly name: string;
+}
+
+/**
+ * Starts a worker with an ONNX Runtime and a Farlight session. Resolves once it has a GPU.
+ * @throws RunError that says why it has none
+ */
+export async function openGpuLane(options: GpuLaneOptions): Promise<Lane> {
+  const lane = new GpuLane(options);
+  try {
+    await lane.open();
+  } catch (error) {
+    await lane.close();
+    throw error;
+  }
+  return lane;
+}
+
+class GpuLane implements Lane {
+  readonly name: string;
+  readonly #worker: LaneWorker;
+
+  constructor(options: GpuLaneOptions) {
+    this.name = options.name;
+    this.#worker = new LaneWorker('infer/lanes/gpu-lane-worker.js', `lane ${options.name}`, options);
+  }
+
+  get lost(): Promise<string> {
+    return this.#worker.ended;
+  }
+
+  open(): Promise<void> {
+    return this.#worker.call('open', undefined);
+  }
+
+  load(model: LaneModel): Promise<LoadReport> {
+    return this.#worker.call('load', model);
+  }
+
+  unload(model: string): Promise<void> {
+    return this.#worker.call('unload', model);
+  }
+
+  /** Rows of tensors are joined here, so that the worker gets memory of its own and the caller keeps its tensors. */
+  async run(run: LaneRun): Promise<RunReport> {
+    const inputs = Object.entries(run.inputs).map(
+      ([name, parts]) => [name, joinTensors(name, parts)] as const,
+    );
+    const tensors = inputs.flatMap(([, parts]) => parts.map(({ value }) => value)).filter(isTensor);
+    return this.#worker.call('run', { ...run, inputs: Object.fromEntries(inputs) }, buffersOf(tensors));
+  }
+
+  fetch(values: readonly KeptValue[]): Promise<Tensor[]> {
+    return this.#worker.call('fetch', values);
+  }
+
+  drop(values: readonly KeptValue[]): void {
+    // It only fails with the lane.
+    this.#worker.call('drop', values).catch(() => {});
+  }
+
+  close(): Promise<void> {
+    return this.#worker.close('The lane was closed.');
+  }
+}
+
+/** Joins tensors that follow each other. */
+function joinTensors(name: string, parts: readonly LaneInput[]): LaneInput[] {
+  const joined: LaneInput[] = [];
+  let tensors: { value: Tensor; from: number; count: number }[] = [];
+  const join = () => {
+    if (tensors.length === 0) return;
+    const value = joinRows(name, tensors);
+    joined.push({ value, from: 0, count: value.shape[0] ?? 1 });
+    tensors = [];
+  };
+  for (const { value, from, count } of parts) {
+    if (isTensor(value)) tensors.push({ value, from, count });
+    else {
+      join();
+      joined.push({ value, from, count });
+    }
+  }
+  join();
+  return joined;
+}
+
+function isTensor(value: Tensor | KeptValue): value is Tensor {
+  return !('lane' in value);
+}

@@ -1,0 +1,119 @@
+import { type CreateOptions, close, create, globals } from '../../client/index.js';
+import { RunError } from './lane.js';
+
+const FILTERS = ['validation', 'out-of-memory', 'internal'] as const;
+
+/** Work that was handed to the GPU, and what comes of it: pending, so that errors are awaited beside it. */
+export interface UnderWay<T> {
+  readonly result: Promise<T>;
+}
+
+/**
+ * The device of a lane, which is ONNX Runtime's too. It counts the bytes of all buffers, and gathers the errors of
+ * ONNX Runtime's work.
+ */
+export class LaneDevice {
+  readonly adapter: GPUAdapter;
+  readonly device: GPUDevice;
+  readonly #gpu: GPU;
+  readonly #push: GPUDevice['pushErrorScope'];
+  readonly #pop: GPUDevice['popErrorScope'];
+  #bytes = 0;
+  #peak = 0;
+
+  /** @throws FarlightError if the host cannot be reached, or has no such GPU */
+  static async open(options: CreateOptions): Promise<LaneDevice> {
+    const gpu = create(options);
+    const adapter = await gpu.requestAdapter();
+    if (!adapter) throw new Error('The host has no GPU of this kind.');
+    const limits: Record<string, number> = {};
+    for (const name in adapter.limits)
+      limits[name] = adapter.limits[name as keyof GPUSupportedLimits] as number;
+    const device = await adapter.requestDevice({
+      // All that the adapter has: ONNX Runtime looks which of it helps a model.
+      requiredFeatures: [...adapter.features] as GPUFeatureName[],
+      requiredLimits: limits,
+    });
+    return new LaneDevice(gpu, adapter, device);
+  }
+
+  private constructor(gpu: GPU, adapter: GPUAdapter, device: GPUDevice) {
+    this.#gpu = gpu;
+    this.adapter = adapter;
+    this.device = device;
+    this.#push = device.pushErrorScope.bind(device);
+    this.#pop = device.popErrorScope.bind(device);
+    // ONNX Runtime would wait for a scope of its own in each run.
+    Object.assign(device, { pushErrorScope: () => {}, popErrorScope: async () => null });
+    this.#countBuffers();
+  }
+
+  /** Makes this thread look like a page whose GPU is the lane's: ONNX Runtime runs in pages. */
+  installGlobals(): void {
+    for (const [name, value] of Object.entries(globals))
+      Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    Object.defineProperty(globalThis, 'navigator', { value: { gpu: this.#gpu }, configurable: true });
+  }
+
+  /** Bytes of all buffers that are there. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The most bytes at one time since `resetPeak`. */
+  get peak(): number {
+    return this.#peak;
+  }
+
+  resetPeak(): void {
+    this.#peak = this.#bytes;
+  }
+
+  /**
+   * Resolves when what `act` handed to the GPU is done, without an error of the GPU. One round trip: all is asked for
+   * before anything is awaited. @throws RunError where the GPU had an error
+   */
+  async guard<T>(act: () => Promise<UnderWay<T>>): Promise<T> {
+    for (const filter of FILTERS) this.#push(filter);
+    let underWay: UnderWay<T> | undefined;
+    let thrown: unknown;
+    try {
+      underWay = await act();
+    } catch (error) {
+      thrown = error;
+    }
+    const scopes = Promise.all(FILTERS.map(() => this.#pop()));
+    const [result, errors] = await Promise.allSettled([underWay?.result, scopes]);
+    if (errors.status === 'rejected') throw errors.reason;
+    const [internal, memory, validation] = errors.value;
+    // Whatever uses a buffer for which there was no memory is an error, too.
+    if (memory) throw new RunError(`The GPU has not enough memory: ${memory.message}`, { memory: true });
+    const error = internal ?? validation;
+    if (error) throw new RunError(`The GPU refused the run: ${error.message}`);
+    if (!underWay) throw thrown;
+    if (result.status === 'rejected') throw result.reason;
+    return result.value as T;
+  }
+
+  close(): void {
+    close(this.#gpu);
+  }
+
+  #countBuffers(): void {
+    const { device } = this;
+    const createBuffer = device.createBuffer.bind(device);
+    device.createBuffer = (descriptor) => {
+      const buffer = createBuffer(descriptor);
+      const destroy = buffer.destroy.bind(buffer);
+      let bytes = buffer.size;
+      this.#bytes += bytes;
+      this.#peak = Math.max(this.#peak, this.#bytes);
+      buffer.destroy = () => {
+        this.#bytes -= bytes;
+        bytes = 0;
+        destroy();
+      };
+      return buffer;
+    };
+  }
+}

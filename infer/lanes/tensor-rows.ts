@@ -1,0 +1,110 @@
+import { type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
+import { RunError } from './lane.js';
+
+/** `count` entries of a tensor's first dimension. */
+export interface Rows {
+  readonly value: Tensor;
+  readonly from: number;
+  readonly count: number;
+}
+
+/** Whether rows are all that a value of this shape has. A scalar has one. */
+export function coversAll(shape: readonly number[], { from, count }: Omit<Rows, 'value'>): boolean {
+  return from === 0 && count === (shape[0] ?? 1);
+}
+
+/** Bytes of one row. Undefined for BYTES. */
+export function rowBytes(datatype: Datatype, shape: readonly number[]): number | undefined {
+  const bytes = ELEMENT_BYTES[datatype];
+  return bytes === undefined ? undefined : bytes * elementsInRow(shape);
+}
+
+/** The shape of joined parts. @throws RunError where they do not fit together */
+export function joinedShape(
+  name: string,
+  parts: readonly { datatype: Datatype; shape: readonly number[]; count: number }[],
+): number[] {
+  const [first] = parts;
+  if (!first || first.shape.length === 0) throw new RunError(`Input "${name}" has no rows to join.`);
+  const [, ...row] = first.shape;
+  let count = 0;
+  for (const part of parts) {
+    if (part.datatype !== first.datatype || part.shape.slice(1).join() !== row.join())
+      throw new RunError(
+        `The parts of input "${name}" do not fit together: ${first.datatype}[${first.shape}] and ${part.datatype}[${part.shape}].`,
+      );
+    count += part.count;
+  }
+  return [count, ...row];
+}
+
+/** Joins rows into a tensor with memory of its own. One part that is all of its tensor keeps its shape. */
+export function joinRows(name: string, parts: readonly Rows[]): Tensor {
+  const [first] = parts;
+  if (!first) throw new RunError(`Input "${name}" has no rows to join.`);
+  const { datatype } = first.value;
+  const whole = parts.length === 1 && coversAll(first.value.shape, first);
+  const shape = whole
+    ? first.value.shape
+    : joinedShape(
+        name,
+        parts.map(({ value, count }) => ({ ...value, count })),
+      );
+  const pieces = parts.map((part) => (whole ? part.value.data : rowsIn(part)));
+  if (ELEMENT_BYTES[datatype] === undefined) {
+    const texts = (pieces as (readonly Uint8Array[])[]).flat();
+    return { name, datatype, shape, data: texts.map((each) => new Uint8Array(each)) };
+  }
+  const bytes = pieces as Uint8Array[];
+  const data = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of bytes) {
+    data.set(piece, at);
+    at += piece.length;
+  }
+  return { name, datatype, shape, data };
+}
+
+/**
+ * Splits a tensor into parts with memory of their own. One part is the tensor itself, whatever its shape.
+ * @throws RunError where the tensor has not as many rows as the parts
+ */
+export function splitRows(tensor: Tensor, counts: readonly number[]): Tensor[] {
+  if (counts.length === 1) return [tensor];
+  checkRows(tensor.name, tensor.shape, counts);
+  let from = 0;
+  return counts.map((count) => {
+    const part = joinRows(tensor.name, [{ value: tensor, from, count }]);
+    from += count;
+    return part;
+  });
+}
+
+/** @throws RunError where an output cannot be split into parts of so many rows */
+export function checkRows(name: string, shape: readonly number[], counts: readonly number[]): void {
+  const items = counts.reduce((sum, count) => sum + count, 0);
+  if (shape[0] !== items)
+    throw new RunError(
+      `Output "${name}" has the shape [${shape}] for ${items} items: they cannot be told apart.`,
+    );
+}
+
+/** The memory of tensors that share it with nothing else, so that it can be handed over to another thread. */
+export function buffersOf(tensors: Iterable<Tensor>): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { data } of tensors)
+    for (const bytes of data instanceof Uint8Array ? [data] : data) buffers.add(bytes.buffer as ArrayBuffer);
+  return [...buffers];
+}
+
+function rowsIn({ value: { datatype, shape, data }, from, count }: Rows): Tensor['data'] {
+  const bytes = rowBytes(datatype, shape);
+  if (data instanceof Uint8Array && bytes !== undefined)
+    return data.subarray(from * bytes, (from + count) * bytes);
+  const row = elementsInRow(shape);
+  return data.slice(from * row, (from + count) * row) as Tensor['data'];
+}
+
+function elementsInRow(shape: readonly number[]): number {
+  return shape.slice(1).reduce((product, length) => product * length, 1);
+}

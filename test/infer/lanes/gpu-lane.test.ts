@@ -1,0 +1,276 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openGpuLane } from '#farlight/infer/lanes/gpu-lane.js';
+import type { KeptValue, Lane, LaneInput, LaneRun } from '#farlight/infer/lanes/lane.js';
+import type { Tensor } from '#farlight/infer/service/tensor.js';
+import { Daemon } from '#farlight/server/daemon.js';
+import { seeded } from '../../support/random/seeded.js';
+import { network, put, simple, unary } from './models.js';
+
+// V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested.
+setFlagsFromString('--liftoff-only');
+
+const MIB = 2 ** 20;
+
+let folder: string;
+let daemon: Daemon;
+let lane: Lane;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'farlight-lanes-'));
+  daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    adapter: 'software',
+    tenantLimits: { gpuMemory: 8 * MIB },
+  });
+  lane = await openGpuLane({ name: 'a', host: daemon.url });
+  await lane.load({ id: 'simple', file: put(folder, 'simple', simple()) });
+  await lane.load({ id: 'network', file: put(folder, 'network', network()) });
+}, 180_000);
+afterAll(async () => {
+  await lane.close();
+  await daemon.close();
+  rmSync(folder, { recursive: true });
+});
+
+const all = (value: Tensor | KeptValue): LaneInput => ({ value, from: 0, count: value.shape[0] ?? 1 });
+const bytes = (data: ArrayBufferView) =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+
+function int32(name: string, rows: number, first: number): Tensor {
+  const data = bytes(Int32Array.from({ length: rows * 16 }, (_, index) => first + index));
+  return { name, datatype: 'INT32', shape: [rows, 16], data };
+}
+
+function image(items: number, seed: number, size = 8): Tensor {
+  const random = seeded(seed);
+  const data = bytes(Float32Array.from({ length: items * 3 * size * size }, random));
+  return { name: 'image', datatype: 'FP32', shape: [items, 3, size, size], data };
+}
+
+const runSimple = (
+  inputs: LaneRun['inputs'],
+  parts: number[],
+  keep: string[] = [],
+  fetch = ['OUTPUT0', 'OUTPUT1'],
+) => lane.run({ model: 'simple', inputs, parts, keep, fetch });
+
+function numbers(value: Tensor | KeptValue | undefined): number[] {
+  const { data } = value as Tensor & { data: Uint8Array };
+  return [...new Int32Array(data.buffer, data.byteOffset, data.byteLength / 4)];
+}
+
+describe('a lane with ONNX Runtime', () => {
+  it('declares what a model takes and gives, and how much memory its weights have', async () => {
+    const { inputs, outputs, weights } = await lane.load({
+      id: 'again',
+      file: put(folder, 'again', network(64)),
+    });
+    expect(inputs).toEqual([{ name: 'image', datatype: 'FP32', shape: [-1, 3, -1, -1] }]);
+    expect(outputs).toEqual([
+      { name: 'features', datatype: 'FP32', shape: [-1, 64, -1, -1] },
+      { name: 'mean', datatype: 'FP32', shape: [-1, 64, 1, 1] },
+    ]);
+    expect(weights).toBeGreaterThanOrEqual(64 * 27 * 4);
+    expect(weights).toBeLessThan(2 * 64 * 27 * 4);
+    await lane.unload('again');
+    await expect(
+      lane.run({
+        model: 'again',
+        inputs: { image: [all(image(1, 1))] },
+        parts: [1],
+        keep: [],
+        fetch: ['mean'],
+      }),
+    ).rejects.toThrow('Model "again" is not loaded on this lane.');
+  });
+
+  it('joins parts into a batch, and splits its outputs into parts', async () => {
+    const [a, b] = [int32('INPUT0', 3, 0), int32('INPUT1', 3, 1000)];
+    const { outputs } = await runSimple(
+      {
+        INPUT0: [
+          { value: a, from: 1, count: 2 },
+          { value: a, from: 0, count: 1 },
+        ],
+        INPUT1: [all(b)],
+      },
+      [1, 2],
+    );
+    const rows = (from: number) => Array.from({ length: 16 }, (_, index) => from + index);
+    expect(outputs.OUTPUT0?.map(({ shape }) => shape)).toEqual([
+      [1, 16],
+      [2, 16],
+    ]);
+    expect(numbers(outputs.OUTPUT0?.[0])).toEqual(rows(0).map((at) => at + 16 + (1000 + at)));
+    expect(numbers(outputs.OUTPUT1?.[1])).toEqual([
+      ...rows(0).map(() => 32 - 1016),
+      ...rows(0).map(() => 0 - 1032),
+    ]);
+    // The tensors are still those of the caller.
+    expect(numbers(a)[0]).toBe(0);
+  });
+
+  it('answers each item of a batch bit by bit as the item alone', async () => {
+    const items = [1, 2, 3, 4, 5].map((seed) => image(1, seed));
+    const run = (images: Tensor[]) =>
+      lane.run({
+        model: 'network',
+        inputs: { image: images.map(all) },
+        parts: images.map(() => 1),
+        keep: [],
+        fetch: ['features', 'mean'],
+      });
+    const { outputs: together } = await run(items);
+    for (const [index, item] of items.entries()) {
+      const { outputs: alone } = await run([item]);
+      for (const name of ['features', 'mean'])
+        expect(together[name]?.[index], `${name} of item ${index}`).toEqual(alone[name]?.[0]);
+    }
+  });
+
+  it('keeps values on the GPU from one model to the next, joins them with tensors, and brings them back', async () => {
+    const { outputs } = await runSimple(
+      { INPUT0: [all(int32('INPUT0', 3, 0))], INPUT1: [all(int32('INPUT1', 3, 0))] },
+      [2, 1],
+      ['OUTPUT0'],
+      ['OUTPUT1'],
+    );
+    const [two, one] = outputs.OUTPUT0 as KeptValue[];
+    expect(two).toMatchObject({ lane: 'a', name: 'OUTPUT0', shape: [2, 16] });
+    expect(numbers(outputs.OUTPUT1?.[1])).toEqual(Array(16).fill(0));
+    const next = await runSimple(
+      {
+        INPUT0: [
+          all(one as KeptValue),
+          { value: two as KeptValue, from: 1, count: 1 },
+          all(int32('x', 1, 5)),
+        ],
+        INPUT1: [all(int32('INPUT1', 3, 0))],
+      },
+      [1, 1, 1],
+    );
+    const rows = (from: number, times: number) => Array.from({ length: 16 }, (_, at) => times * (from + at));
+    expect(next.outputs.OUTPUT1?.map(numbers)).toEqual([
+      rows(32, 2).map((each, at) => each - at),
+      rows(16, 2).map((each, at) => each - (16 + at)),
+      rows(5, 1).map((each, at) => each - (32 + at)),
+    ]);
+    const [back] = await lane.fetch([two as KeptValue]);
+    expect(back).toMatchObject({ name: 'OUTPUT0', datatype: 'INT32', shape: [2, 16] });
+    expect(numbers(back)).toEqual([...rows(0, 2), ...rows(16, 2)]);
+    lane.drop([one as KeptValue, two as KeptValue]);
+    lane.drop([one as KeptValue]);
+    await expect(lane.fetch([one as KeptValue])).rejects.toThrow('Value 2 ("OUTPUT0") is not on lane a.');
+  });
+
+  it('keeps a value after the model that made it was unloaded', async () => {
+    const file = put(folder, 'short', simple());
+    await lane.load({ id: 'short', file });
+    const inputs = { INPUT0: [all(int32('INPUT0', 2, 0))], INPUT1: [all(int32('INPUT1', 2, 0))] };
+    const { outputs } = await lane.run({ model: 'short', inputs, parts: [2], keep: ['OUTPUT0'], fetch: [] });
+    await lane.unload('short');
+    const [back] = await lane.fetch(outputs.OUTPUT0 as KeptValue[]);
+    expect(numbers(back)).toEqual(Array.from({ length: 32 }, (_, at) => 2 * at));
+    lane.drop(outputs.OUTPUT0 as KeptValue[]);
+  });
+
+  it('reports a peak that grows by the item, and holds no memory of a run that has ended', async () => {
+    const peak = async (items: number) => {
+      const inputs = { image: [all(image(items, 1, 32))] };
+      return (await lane.run({ model: 'network', inputs, parts: [items], keep: [], fetch: ['mean'] })).peak;
+    };
+    await peak(8);
+    const [two, four, six] = [await peak(2), await peak(4), await peak(6)];
+    expect(two).toBeGreaterThanOrEqual(2 * (3 + 8) * 32 * 32 * 4);
+    expect(Math.abs(six - four - (four - two))).toBeLessThanOrEqual(1024);
+  });
+
+  it.each([
+    ['FP32', bytes(Float32Array.of(0.5, -2, 3))],
+    ['FP16', bytes(Uint16Array.of(0x3c00, 0xc000, 0x0001))],
+    ['FP64', bytes(Float64Array.of(0.1, -2, 1e300))],
+    ['INT8', bytes(Int8Array.of(-128, 0, 127))],
+    ['INT32', bytes(Int32Array.of(-(2 ** 31), 0, 2 ** 31 - 1))],
+    ['INT64', bytes(BigInt64Array.of(-(2n ** 63n), 0n, 2n ** 40n))],
+    ['UINT8', Uint8Array.of(0, 1, 255)],
+    ['BOOL', Uint8Array.of(0, 1, 1)],
+    ['BYTES', ['', 'a', 'größer'].map((text) => bytes(new TextEncoder().encode(text)))],
+  ] as const)('takes, keeps and gives tensors of %s', async (datatype, data) => {
+    const file = put(folder, `identity-${datatype}`, unary('Identity', datatype, ['batch']));
+    const { inputs } = await lane.load({ id: datatype, file });
+    expect(inputs).toEqual([{ name: 'x', datatype, shape: [-1] }]);
+    const x: Tensor = { name: 'x', datatype, shape: [3], data };
+    const rest = (value: Tensor, name: string) => ({ ...value, name });
+    const { outputs } = await lane.run({
+      model: datatype,
+      inputs: { x: [all(x)] },
+      parts: [2, 1],
+      keep: [],
+      fetch: ['y'],
+    });
+    expect(outputs.y).toEqual([
+      { name: 'y', datatype, shape: [2], data: slice(data, 0, 2) },
+      { name: 'y', datatype, shape: [1], data: slice(data, 2, 3) },
+    ]);
+    const kept = await lane.run({
+      model: datatype,
+      inputs: { x: [all(x)] },
+      parts: [1, 2],
+      keep: ['y'],
+      fetch: [],
+    });
+    const [first, second] = kept.outputs.y as KeptValue[];
+    const parts = [all(second as KeptValue), all(first as KeptValue)];
+    const joined = await lane.run({
+      model: datatype,
+      inputs: { x: parts },
+      parts: [2, 1],
+      keep: [],
+      fetch: ['y'],
+    });
+    expect(joined.outputs.y?.[0]).toEqual(rest({ ...x, shape: [2], data: slice(data, 1, 3) }, 'y'));
+    expect(joined.outputs.y?.[1]).toEqual(rest({ ...x, shape: [1], data: slice(data, 0, 1) }, 'y'));
+    lane.drop([first, second] as KeptValue[]);
+    await lane.unload(datatype);
+  });
+
+  it('fails a run without enough memory as such, and goes on with smaller ones', async () => {
+    const run = (items: number) => {
+      const inputs = { image: [all(image(items, 1, 64))] };
+      return lane.run({ model: 'network', inputs, parts: [items], keep: [], fetch: ['mean'] });
+    };
+    const alone = await run(1);
+    const error = await run(64).catch((reason) => reason);
+    expect(error).toMatchObject({ name: 'RunError', memory: true });
+    expect(error.message).toMatch(/^The GPU has not enough memory: .*8388608/);
+    expect((await run(1)).outputs).toEqual(alone.outputs);
+  });
+
+  it('fails a run with a wrong input alone, and gives its inputs to no later run', async () => {
+    const wrong: Tensor = { ...int32('INPUT1', 2, 0), shape: [4, 8] };
+    const good = { INPUT0: [all(int32('INPUT0', 2, 0))], INPUT1: [all(int32('INPUT1', 2, 7))] };
+    await expect(runSimple({ ...good, INPUT1: [all(wrong)] }, [2])).rejects.toThrow(
+      /^The model failed: Got invalid dimensions for input: INPUT1 .*/,
+    );
+    expect(numbers((await runSimple(good, [2])).outputs.OUTPUT1?.[0])).toEqual(Array(32).fill(-7));
+    await expect(runSimple(good, [1, 2])).rejects.toThrow(
+      'Output "OUTPUT0" has the shape [2,16] for 3 items: they cannot be told apart.',
+    );
+  });
+
+  it('says what is wrong with a file', async () => {
+    const load = (file: string) => lane.load({ id: 'x', file });
+    await expect(load(join(folder, 'none.onnx'))).rejects.toThrow(/none\.onnx cannot be read: ENOENT/);
+    const file = put(folder, 'broken', { ...simple(), nodes: [] });
+    await expect(load(file)).rejects.toThrow(/broken\.onnx cannot be loaded: .*/);
+  });
+});
+
+function slice<T extends Uint8Array | readonly Uint8Array[]>(data: T, from: number, to: number): T {
+  const size = data instanceof Uint8Array ? data.length / 3 : 1;
+  return data.slice(from * size, to * size) as T;
+}
