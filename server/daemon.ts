@@ -3,12 +3,8 @@ import { steadyTime } from '../link/machine/clock.js';
 import { deferred } from '../link/machine/deferred.js';
 import { packageVersion } from '../link/machine/package-version.js';
 import { type FarlightError, invariant, messageOf } from '../proto/errors.js';
-import type {
-  AdapterDescription,
-  HostDescription,
-  SessionEnd,
-  VersionRange,
-} from '../proto/session/handshake.js';
+import type { AdapterDescription, HostDescription, VersionRange } from '../proto/session/handshake.js';
+import type { SessionEnd } from '../proto/session/session-end.js';
 import { PROTOCOL } from '../proto/session/version.js';
 import { GrpcServer } from './daemon/door/grpc-server.js';
 import { Listeners } from './daemon/door/listeners.js';

@@ -1,6 +1,6 @@
 import type { Welcome } from '../../proto/session/handshake.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
-import type { ActivityReport } from '../../proto/wire/spans.js';
+import type { SpanReport } from '../../proto/wire/span-report.js';
 
 /** A reply that the program awaits. */
 export interface Wait {
@@ -30,7 +30,7 @@ export interface SessionObserver {
   /** The program awaits a reply. The returned function is called once, when it settles, with the error if it fails. */
   awaited?(wait: Wait): (error?: Error) => void;
   flushed?(flush: SentFlush): void;
-  activity?(report: ActivityReport): void;
+  activity?(report: SpanReport): void;
 }
 
 /** One observer for several. */

@@ -4,7 +4,7 @@ import { type FarlightGPUError, readFarlightGPUError } from '../../proto/gen/ope
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { Reader } from '../../proto/wire/reader.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
-import { type ActivityReport, readActivity } from '../../proto/wire/spans.js';
+import { readSpanReport, type SpanReport } from '../../proto/wire/span-report.js';
 
 /** The events of a device. */
 export interface DeviceEvents {
@@ -37,7 +37,7 @@ export interface Recipients {
   /** The host has compiled these pipelines already. Throws ProtocolError if the bytes are no names. */
   held(names: Uint8Array): void;
   /** Spans of the host's work, which the client has asked for. */
-  activity(report: ActivityReport): void;
+  activity(report: SpanReport): void;
 }
 
 /**
@@ -71,7 +71,7 @@ export function readReplies(flush: Uint8Array, recipients: Recipients): boolean 
     } else if (kind === REPLY.held) {
       recipients.held(r.bytes());
     } else if (kind === REPLY.activity) {
-      recipients.activity(readActivity(r));
+      recipients.activity(readSpanReport(r));
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }

@@ -17,7 +17,8 @@ import {
   type CompressionRequest,
   grantedCompression,
 } from '../../proto/session/compression.js';
-import { type Resume, SESSION_END_CODES, type Silence, type Welcome } from '../../proto/session/handshake.js';
+import type { Resume, Silence, Welcome } from '../../proto/session/handshake.js';
+import { SESSION_END_CODES } from '../../proto/session/session-end.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
 import type { ClientCertificate } from './host/client-certificate.js';

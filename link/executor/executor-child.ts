@@ -3,21 +3,19 @@ import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { FarlightError, invariant, messageOf, tooManyFiles } from '../../proto/errors.js';
 import { harmlessLines } from '../../proto/harmless.js';
-import type { Span } from '../../proto/session/activity.js';
 import type {
   BoundedFolder,
   CompileAhead,
   ExecutorCommand,
   ExecutorReport,
-  Resume,
   SessionDescription,
-  SessionEnd,
-  SessionOver,
-  Traffic,
-} from '../../proto/session/handshake.js';
+} from '../../proto/session/executor-messages.js';
+import type { Resume } from '../../proto/session/handshake.js';
 import { inOneLine } from '../../proto/session/listed-adapters.js';
+import type { Traffic, WorkCounts } from '../../proto/session/session-counts.js';
+import type { SessionEnd, SessionEnded } from '../../proto/session/session-end.js';
 import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
-import type { Work } from '../../proto/session/work.js';
+import type { Span } from '../../proto/session/spans.js';
 import { setImmediate, setTimeout } from '../machine/clock.js';
 import { HandedConnections } from './handed-connections.js';
 
@@ -43,11 +41,11 @@ export interface ExecutorChildEvents {
   /** The GPU is open. Called once at most, first. */
   onReady(ready: ExecutorReady): void;
   /** The session's traffic since the last call, and its work since it began. */
-  onTraffic?(traffic: Traffic, work: Work | undefined): void;
+  onTraffic?(traffic: Traffic, work: WorkCounts | undefined): void;
   /** New spans, while somebody watches. `left` more were left out. */
   onSpans?(spans: readonly Span[], left: number): void;
   /** The session has ended, and its client knows. */
-  onOver?(why: SessionOver): void;
+  onSessionEnded?(why: SessionEnded): void;
   /** The next session may begin. */
   onIdle?(): void;
   /** Everything that the program's profile names is compiled. */
@@ -278,7 +276,7 @@ export class ExecutorChild {
       // The program of a private host may read the list of adapters. Other clients get one sentence.
       const { message } = report;
       this.#reported = new FarlightError('NO_ADAPTER', this.pipe ? message : inOneLine(message));
-    } else if (report.type === 'ended') {
+    } else if (report.type === 'exiting') {
       this.#reported = new FarlightError(report.code, report.message);
     } else if (report.type === 'taken') {
       this.#handed.taken();
@@ -291,8 +289,8 @@ export class ExecutorChild {
       this.#events.onTraffic?.(traffic, work);
     } else if (report.type === 'spans') {
       this.#events.onSpans?.(report.spans, report.left);
-    } else if (report.type === 'over') {
-      this.#events.onOver?.(report);
+    } else if (report.type === 'sessionEnded') {
+      this.#events.onSessionEnded?.(report);
     } else if (report.type === 'idle') {
       this.#events.onIdle?.();
     } else if (report.type === 'compiledAhead') {

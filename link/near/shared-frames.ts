@@ -87,7 +87,7 @@ export class SharedFrames implements FrameForm {
       return false;
     }
     if (kind === PACKET.offer && !this.#isMaker) this.#open(body);
-    else if (kind === PACKET.answer && this.#offered) this.#answered(this.#offered.file, body);
+    else if (kind === PACKET.offerReply && this.#offered) this.#answered(this.#offered.file, body);
     else return false;
     return true;
   }
@@ -104,7 +104,7 @@ export class SharedFrames implements FrameForm {
     const { name } = decodeObject(body);
     if (typeof name === 'string') this.#file = SharedFile.open(name);
     this.#line?.allowSilence();
-    this.#line?.send(PACKET.answer, Uint8Array.of(this.#file ? 1 : 0));
+    this.#line?.send(PACKET.offerReply, Uint8Array.of(this.#file ? 1 : 0));
   }
 
   #answered(file: SharedFile | undefined, [opened]: Uint8Array): void {

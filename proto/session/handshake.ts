@@ -1,8 +1,4 @@
-import type { FarlightErrorCode } from '../errors.js';
-import type { Span } from './activity.js';
 import type { Compression, CompressionRequest } from './compression.js';
-import type { ShareCommand, ShareReport } from './shares.js';
-import type { Work } from './work.js';
 
 /** The client's first packet, which opens a session. */
 export interface Hello {
@@ -81,13 +77,6 @@ export interface SharedFileOffer {
   name: string;
 }
 
-/** Why a host ends a session. */
-export interface SessionEnd {
-  code: SessionEndCode;
-  /** One sentence for a person. */
-  message: string;
-}
-
 /** The contents that a host keeps from earlier sessions. */
 export interface KeptContents {
   /** An encoded ContentFilter. */
@@ -105,130 +94,6 @@ export interface HostDescription {
   adapterProblem: string;
   sessions: number;
 }
-
-/**
- * The reasons for which a host ends a session. A new one is also a code in `proto/errors.ts`, and has a line in
- * `proto/farlight.proto` and in docs/operations.md.
- */
-export const SESSION_END_CODES = [
-  'VERSION_MISMATCH',
-  'NO_ADAPTER',
-  'PROTOCOL_ERROR',
-  'EXECUTOR_LOST',
-  'DISCONNECTED',
-  'SHUTTING_DOWN',
-  'BUSY',
-  'UNAUTHORIZED',
-] as const satisfies readonly FarlightErrorCode[];
-
-export type SessionEndCode = (typeof SESSION_END_CODES)[number];
-
-/** A folder for contents, and the bytes that they may take. */
-export interface BoundedFolder {
-  path: string;
-  maxBytes: number;
-}
-
-/** The limits of a session on the GPU. */
-export interface SessionLimits {
-  /** How long the session's submitted work may take on the GPU, in milliseconds; 0 for no limit. */
-  gpuMs: number;
-  /** Whether the session must ask the daemon for GPU memory before it creates buffers and textures. */
-  asksForMemory: boolean;
-  /** Whether the session must ask for its turn before it submits, because other tenants may use the GPU. */
-  takesTurns: boolean;
-}
-
-/** Why a session has ended: the reason that the client received, or what the client did (`CLOSED`). */
-export interface SessionOver {
-  code: SessionEndCode | 'CLOSED';
-  message: string;
-}
-
-/** The description of a session that its executor gets when the session begins. */
-export interface SessionDescription {
-  /** The program's name from its Hello. */
-  program: string;
-  /** The folder of the tenant's contents, the same for all sessions of a process. Absent if none are kept. */
-  folder?: BoundedFolder | undefined;
-  /** Absent if the session has no limits. */
-  limits?: SessionLimits | undefined;
-  /** Welcome without the members that the executor adds. Absent if the executor's parent is the client. */
-  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'sharedFile'> | undefined;
-  /** When a silent client counts as gone. Absent if the executor decides. */
-  silence?: Silence | undefined;
-  /**
-   * Whether the daemon carries the session's connections over a bridge. Then only its silence shows that a client is
-   * gone. The other connections come from processes of this machine, and the system reports their end.
-   */
-  bridged?: boolean | undefined;
-  /** Bytes of replies that may wait for the client; with more, the executor pauses. Absent for the default. */
-  replyBytes?: number | undefined;
-}
-
-/** A program for which an executor compiles ahead. */
-export interface CompileAhead {
-  /** The program's name from its Hello. */
-  program: string;
-  /** The folder of its tenant's contents. */
-  folder: BoundedFolder;
-}
-
-/** Counts of frames and their bytes, both ways. */
-export interface Traffic {
-  framesUp: number;
-  framesDown: number;
-  bytesUp: number;
-  bytesDown: number;
-}
-
-/**
- * A message from the process that started an executor, over Node's IPC channel. `begin` and `resume` may bring the
- * client's connection; `head` has the bytes that were already read from it.
- */
-export type ExecutorCommand =
-  /** Begins a session. Without a connection the pipe on descriptor 3 carries it. */
-  | { type: 'begin'; session: SessionDescription; head: Uint8Array }
-  /** Resumes the session on a new connection. The client has taken so many frames of replies. */
-  | { type: 'resume'; taken: number; attempt: number; head: Uint8Array }
-  /** Ends the session, and tells the client the reason. */
-  | ({ type: 'end' } & SessionEnd)
-  /** Starts or stops the reports of `spans`. */
-  | { type: 'watch'; on: boolean }
-  /** Compiles ahead for a program, before any session. `compiledAhead` is the reply. */
-  | ({ type: 'compileAhead' } & CompileAhead)
-  /** Asks for `alive`. */
-  | { type: 'ping' }
-  | ShareCommand;
-
-/**
- * A message from an executor to the process that started it. The first one is `ready` or `failed`. `ended` comes at
- * most once, as the last. Frames never travel here.
- */
-export type ExecutorReport =
-  | {
-      type: 'ready';
-      adapter: AdapterDescription;
-      wgslLanguageFeatures: string[];
-      /** The --adapter value that opens the same adapter again without searching. */
-      choice: string;
-    }
-  | { type: 'failed'; message: string }
-  /** The oldest connection that came with `begin` or `resume`, and was not confirmed yet, has arrived. */
-  | { type: 'taken' }
-  /** The session's traffic since the last report, and its work since it began. */
-  | ({ type: 'traffic'; work?: Work | undefined } & Traffic)
-  /** New spans, while somebody watches. `left` more were left out because there were too many. */
-  | { type: 'spans'; spans: Span[]; left: number }
-  /** The session has ended, and is cleared up. */
-  | ({ type: 'over' } & SessionOver)
-  /** The next session of the program may begin. */
-  | { type: 'idle' }
-  /** Everything is compiled for the program's first session, which may have begun, or even ended, before this. */
-  | { type: 'compiledAhead' }
-  | { type: 'alive' }
-  | ShareReport
-  | { type: 'ended'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };
 
 /** A side of the version negotiation: the protocols it speaks and the package it is. */
 export interface VersionRange {

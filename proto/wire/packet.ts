@@ -26,16 +26,16 @@ export const PACKET = {
   welcome: 6,
   /** Host: the session goes on; how many of the client's frames were taken, as `ack` has it. */
   resumed: 7,
-  /** Host: the session is over (SessionEnd). Nothing comes after it. */
+  /** Host: the session has ended (SessionEnd). Nothing comes after it. */
   end: 8,
-  /** Client: the session is over. Nothing comes after it. */
+  /** Client: the session has ended. Nothing comes after it. */
   bye: 9,
   /** A frame as `data` has it, compressed: its length as a 32-bit number, and a brotli stream. Where Welcome grants it. */
   packed: 10,
   /** Client: has made a file for long frames, which both may reach (SharedFileOffer). Where Welcome says so. */
   offer: 11,
   /** Host: whether it has opened the file: one byte, 1 or 0. */
-  answer: 12,
+  offerReply: 12,
   /** A frame as `data` has it, which lies in the shared file: its slot and its length, as 32-bit numbers. */
   placed: 13,
 } as const;

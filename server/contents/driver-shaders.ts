@@ -1,7 +1,7 @@
 import { type Dirent, lstatSync, mkdirSync, opendirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { codeOf } from '../../proto/errors.js';
-import type { BoundedFolder } from '../../proto/session/handshake.js';
+import type { BoundedFolder } from '../../proto/session/executor-messages.js';
 import type { FolderSummary } from './content-folder.js';
 
 /**

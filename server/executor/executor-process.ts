@@ -7,8 +7,8 @@ import type {
   ExecutorCommand,
   ExecutorReport,
   SessionDescription,
-  SessionOver,
-} from '../../proto/session/handshake.js';
+} from '../../proto/session/executor-messages.js';
+import type { SessionEnded } from '../../proto/session/session-end.js';
 import type { OpenedGpu } from '../gpu/open-gpu.js';
 import { limitSpans, type Tracer } from './trace/tracer.js';
 import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
@@ -20,7 +20,7 @@ const PIPE_FD = 3;
 const HAND_OVER_MS = 5000;
 
 /** The client went before its connection could be handed over. */
-const GONE: SessionOver = {
+const GONE: SessionEnded = {
   code: 'DISCONNECTED',
   message: 'the client disconnected before the session began',
 };
@@ -164,7 +164,7 @@ class Executor {
     this.#watch(false);
     if (ending.by === 'fault') {
       session?.close();
-      report({ type: 'ended', code: ending.code, message: ending.message }, 0);
+      report({ type: 'exiting', code: ending.code, message: ending.message }, 0);
     } else if (welcome) {
       const { code, message } = ending;
       void this.#handOver(session, { code, message });
@@ -174,9 +174,9 @@ class Executor {
     }
   }
 
-  async #handOver(session: SessionEndpoint | undefined, why: SessionOver): Promise<void> {
-    report({ type: 'over', ...why });
-    const timer = setTimeout(() => report({ type: 'ended', ...BUSY }, 0), HAND_OVER_MS);
+  async #handOver(session: SessionEndpoint | undefined, why: SessionEnded): Promise<void> {
+    report({ type: 'sessionEnded', ...why });
+    const timer = setTimeout(() => report({ type: 'exiting', ...BUSY }, 0), HAND_OVER_MS);
     this.#inheritance = await session?.handOver?.();
     clearTimeout(timer);
     report({ type: 'idle' });
@@ -200,7 +200,7 @@ function report(message: ExecutorReport, exitCode?: number): void {
 
 function fail(message: string): void {
   process.exitCode = 1;
-  report({ type: 'ended', code: 'EXECUTOR_LOST', message }, 1);
+  report({ type: 'exiting', code: 'EXECUTOR_LOST', message }, 1);
 }
 
 function describe(error: unknown): string {

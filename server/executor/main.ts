@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { invariant } from '../../proto/errors.js';
-import type { BoundedFolder } from '../../proto/session/handshake.js';
+import type { BoundedFolder } from '../../proto/session/executor-messages.js';
 import { ContentStore } from '../contents/content-store.js';
 import { keepShaders } from '../contents/driver-shaders.js';
 import { divide, PROFILES } from '../contents/tenant-folders.js';

@@ -1,9 +1,9 @@
 import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
-import type { SessionLimits } from '../../proto/session/handshake.js';
+import type { SessionLimits } from '../../proto/session/executor-messages.js';
+import type { WorkCounts } from '../../proto/session/session-counts.js';
 import type { ShareCommand } from '../../proto/session/shares.js';
-import type { Work } from '../../proto/session/work.js';
 import { FlushAssembler } from '../../proto/wire/flush.js';
 import type { ContentStore } from '../contents/content-store.js';
 import type { WriteSchedule } from '../contents/write-schedule.js';
@@ -105,7 +105,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     this.#devices.begin();
   }
 
-  get work(): Work {
+  get work(): WorkCounts {
     return {
       ...this.#context.work,
       commands: this.#runner.executed,

@@ -1,6 +1,7 @@
-import type { Span } from '../../proto/session/activity.js';
-import type { AdapterDescription, SessionOver, Traffic } from '../../proto/session/handshake.js';
-import type { Work } from '../../proto/session/work.js';
+import type { AdapterDescription } from '../../proto/session/handshake.js';
+import type { Traffic, WorkCounts } from '../../proto/session/session-counts.js';
+import type { SessionEnded } from '../../proto/session/session-end.js';
+import type { Span } from '../../proto/session/spans.js';
 
 import type { Counters } from './counters.js';
 
@@ -39,7 +40,7 @@ export interface SessionView {
   resumes: number;
   rates: Rates;
   traffic: Traffic;
-  work: Work;
+  work: WorkCounts;
 }
 
 /** An ended session, and why it ended. */
@@ -47,7 +48,7 @@ export interface EndView {
   session: string;
   program: string;
   tenant: string;
-  code: SessionOver['code'];
+  code: SessionEnded['code'];
   why: string;
   at: number;
   seconds: number;
@@ -65,7 +66,7 @@ export interface ContentsView {
 }
 
 /** The sums over all sessions since the host started. */
-export type Totals = Traffic & Work;
+export type Totals = Traffic & WorkCounts;
 
 export interface HostView {
   version: string;

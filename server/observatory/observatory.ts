@@ -1,5 +1,7 @@
-import type { AdapterDescription, SessionOver, Traffic } from '../../proto/session/handshake.js';
-import { noWork, type Work } from '../../proto/session/work.js';
+import type { AdapterDescription } from '../../proto/session/handshake.js';
+import type { Traffic } from '../../proto/session/session-counts.js';
+import { noWork, type WorkCounts } from '../../proto/session/session-counts.js';
+import type { SessionEnded } from '../../proto/session/session-end.js';
 
 import type { Counters } from './counters.js';
 import type {
@@ -46,7 +48,7 @@ export class Observatory {
   readonly #sessions = new Map<string, ObservedSession>();
   /** The newest first. */
   #ends: EndView[] = [];
-  readonly #endsByCode = new Map<SessionOver['code'], number>();
+  readonly #endsByCode = new Map<SessionEnded['code'], number>();
   readonly #totals: Totals = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0, ...noWork() };
   #secondsEnded = 0;
   /** The contents on disk, by tenant. The dashboard sets it. */
@@ -72,7 +74,7 @@ export class Observatory {
   }
 
   /** How many sessions have ended since the host started, by code. */
-  get endsByCode(): ReadonlyMap<SessionOver['code'], number> {
+  get endsByCode(): ReadonlyMap<SessionEnded['code'], number> {
     return this.#endsByCode;
   }
 
@@ -120,9 +122,9 @@ export class Observatory {
     return this.#sessions.get(session)?.watch(watcher);
   }
 
-  #count(traffic: Traffic, more: Work): void {
+  #count(traffic: Traffic, more: WorkCounts): void {
     for (const key of Object.keys(traffic) as (keyof Traffic)[]) this.#totals[key] += traffic[key];
-    for (const key of Object.keys(more) as (keyof Work)[]) this.#totals[key] += more[key];
+    for (const key of Object.keys(more) as (keyof WorkCounts)[]) this.#totals[key] += more[key];
     const now = this.#options.now();
     const happened = amounts(traffic, more);
     this.#meter.add(now, happened);

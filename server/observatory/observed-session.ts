@@ -1,5 +1,6 @@
-import type { SessionOver, Traffic } from '../../proto/session/handshake.js';
-import { noWork, type Work } from '../../proto/session/work.js';
+import type { Traffic } from '../../proto/session/session-counts.js';
+import { noWork, type WorkCounts } from '../../proto/session/session-counts.js';
+import type { SessionEnded } from '../../proto/session/session-end.js';
 import type { EndView, Rates, SessionView, SpansView } from './host-view.js';
 import { Meter } from './meter.js';
 
@@ -16,7 +17,7 @@ export interface ObservedFacts {
 
 export interface ObservedEvents {
   /** The session has carried and done so much more. */
-  onMore(traffic: Traffic, more: Work): void;
+  onMore(traffic: Traffic, more: WorkCounts): void;
   /** Comes once, last. */
   onEnd(end: EndView): void;
 }
@@ -36,7 +37,7 @@ export class ObservedSession {
   readonly #meter: Meter;
   readonly #traffic: Traffic = { framesUp: 0, framesDown: 0, bytesUp: 0, bytesDown: 0 };
   readonly #watchers = new Set<(spans: SpansView) => void>();
-  #work: Work = noWork();
+  #work: WorkCounts = noWork();
   #adapter = '';
   #resumes = 0;
 
@@ -57,10 +58,10 @@ export class ObservedSession {
   }
 
   /** @param traffic since the last call. @param work since the session began. */
-  carried(traffic: Traffic, work: Work = this.#work): void {
+  carried(traffic: Traffic, work: WorkCounts = this.#work): void {
     for (const key of Object.keys(traffic) as (keyof Traffic)[]) this.#traffic[key] += traffic[key];
     const more = noWork();
-    for (const key of Object.keys(more) as (keyof Work)[]) more[key] = work[key] - this.#work[key];
+    for (const key of Object.keys(more) as (keyof WorkCounts)[]) more[key] = work[key] - this.#work[key];
     this.#work = work;
     this.#meter.add(this.#options.now(), amounts(traffic, more));
     this.#options.onMore(traffic, more);
@@ -70,7 +71,7 @@ export class ObservedSession {
     for (const watcher of this.#watchers) watcher({ spans, left });
   }
 
-  ended({ code, message }: SessionOver): void {
+  ended({ code, message }: SessionEnded): void {
     this.#watchers.clear();
     const { bytesUp, bytesDown } = this.#traffic;
     const { submits } = this.#work;
@@ -111,7 +112,7 @@ export class ObservedSession {
   }
 }
 
-export function amounts({ bytesUp, bytesDown }: Traffic, { submits, waits }: Work): Rates {
+export function amounts({ bytesUp, bytesDown }: Traffic, { submits, waits }: WorkCounts): Rates {
   return { submits, waits, bytesUp, bytesDown };
 }
 

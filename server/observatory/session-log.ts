@@ -1,7 +1,7 @@
 import { monotonicNow } from '../../link/machine/clock.js';
-import type { Span } from '../../proto/session/activity.js';
-import type { SessionEndCode, SessionOver, Traffic } from '../../proto/session/handshake.js';
-import type { Work } from '../../proto/session/work.js';
+import type { Traffic, WorkCounts } from '../../proto/session/session-counts.js';
+import type { SessionEndCode, SessionEnded } from '../../proto/session/session-end.js';
+import type { Span } from '../../proto/session/spans.js';
 
 import { brief, type Log, shortId } from './log.js';
 import type { Observatory } from './observatory.js';
@@ -58,7 +58,7 @@ export class SessionLog {
     if (left !== undefined) this.#log.info({ ...this.#facts, ...leftOut(left) }, 'session resumed');
   }
 
-  carried(traffic: Traffic, work: Work | undefined): void {
+  carried(traffic: Traffic, work: WorkCounts | undefined): void {
     this.#observed.carried(traffic, work);
     for (const key of Object.keys(traffic) as (keyof Traffic)[]) this.#total[key] += traffic[key];
   }
@@ -68,7 +68,7 @@ export class SessionLog {
   }
 
   /** Call this once, last. */
-  ended(over: SessionOver): void {
+  ended(over: SessionEnded): void {
     const { code, message } = over;
     this.#observed.ended(over);
     const seconds = Math.round(monotonicNow() - this.#openedAt) / 1000;

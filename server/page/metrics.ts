@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import { SESSION_END_CODES } from '../../proto/session/handshake.js';
+import { SESSION_END_CODES } from '../../proto/session/session-end.js';
 import type { HostView } from '../observatory/host-view.js';
 import type { Observatory } from '../observatory/observatory.js';
 

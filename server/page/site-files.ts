@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { packageFile } from '../../link/machine/package-files.js';
 
 /** Files that the page imports from outside its folder, by their path in dist/, which is also their path on the server. */
-const BESIDE = ['proto/session/activity.js'];
+const BESIDE = ['proto/session/spans.js'];
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readReplies } from '#farlight/client/session/replies.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
-import { SPAN, type Span } from '#farlight/proto/session/activity.js';
+import { SPAN, type Span } from '#farlight/proto/session/spans.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
 import { ReplyWriter } from '#farlight/server/executor/wire/reply-writer.js';
 import { turn } from '../support/clients/scripted-transport.js';

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { COMMANDS, OPERATIONS } from '#farlight/proto/gen/operations.js';
-import { ALL_SPANS, SPAN, spanMask } from '#farlight/proto/session/activity.js';
+import { ALL_SPANS, SPAN, spanMask } from '#farlight/proto/session/spans.js';
 import { Handle, ROOT_ID, UNMADE } from '#farlight/proto/wire/handle.js';
 import type { AnyOperation } from '#farlight/proto/wire/operation.js';
 import { Reader } from '#farlight/proto/wire/reader.js';
 import { REPLY } from '#farlight/proto/wire/reply.js';
-import { readActivity } from '#farlight/proto/wire/spans.js';
+import { readSpanReport } from '#farlight/proto/wire/span-report.js';
 import { ITEM, ITEM_KINDS } from '#farlight/proto/wire/template.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
@@ -315,7 +315,7 @@ describe('a client that watches spans', () => {
     sent.splice(0).flatMap((frame) => {
       const r = new Reader(frame.subarray(1));
       expect(r.u8()).toBe(REPLY.activity);
-      return readActivity(r).spans;
+      return readSpanReport(r).spans;
     });
 
   it('gets spans of the kinds that it names, and its number in the reply to readClock', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { deferred } from '#farlight/link/machine/deferred.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
-import { SPAN, type Span, spanMask } from '#farlight/proto/session/activity.js';
+import { SPAN, type Span, spanMask } from '#farlight/proto/session/spans.js';
 import { SessionTracer } from '#farlight/server/executor/trace/session-tracer.js';
 import { limitSpans, Tracer } from '#farlight/server/executor/trace/tracer.js';
 import { FakeQueue, FakeTime } from '../support/time/fake-time.js';

@@ -78,7 +78,7 @@ async function silent(port: number): Promise<Socket> {
   return socket.resume();
 }
 
-function caller(port: number) {
+function connectPeer(port: number) {
   const session = connectHttp2(`http://127.0.0.1:${port}`).on('error', () => {});
   sessions.push(session);
   const call = (path: string, token?: string): ClientHttp2Stream => {
@@ -105,9 +105,9 @@ describe('a gRPC connection without a token', () => {
   it('counts as unknown, whether it makes no call, is refused, or checks the health', async () => {
     const port = await open();
     const first = await silent(port);
-    const refused = caller(port);
+    const refused = connectPeer(port);
     expect(await statusOf(refused.call(DESCRIBE, 'wrong'))).toBe('16');
-    const healthy = caller(port);
+    const healthy = connectPeer(port);
     expect(await statusOf(healthy.call(CHECK))).toBe('0');
     const closed: string[] = [];
     first.once('close', () => closed.push('first'));
@@ -120,7 +120,7 @@ describe('a gRPC connection without a token', () => {
 
   it('takes no memory of the host, however much it sends', async () => {
     const port = await open();
-    const { session } = caller(port);
+    const { session } = connectPeer(port);
     await once(session, 'remoteSettings');
     expect(session.remoteSettings.initialWindowSize).toBe(65_535);
     const before = process.memoryUsage().arrayBuffers;
@@ -139,7 +139,7 @@ describe('a gRPC connection without a token', () => {
 
   it('is closed after the time for its first packet; one that has shown a token stays', async () => {
     const port = await open(300);
-    const known = caller(port);
+    const known = connectPeer(port);
     const watched = known.call(WATCH, 'right');
     await new Promise((resolve) => watched.once('data', resolve));
     // It comes last, so that the other's time is up when its own is.
@@ -151,13 +151,13 @@ describe('a gRPC connection without a token', () => {
 
   it('is closed after a few calls, and cannot watch the health', async () => {
     const port = await open();
-    expect(await statusOf(caller(port).call(WATCH))).toBe('16');
-    const { session, call } = caller(port);
+    expect(await statusOf(connectPeer(port).call(WATCH))).toBe('16');
+    const { session, call } = connectPeer(port);
     const answered: unknown[] = [];
     for (let asked = 0; asked < 50 && !session.closed; asked += 1) answered.push(await statusOf(call(CHECK)));
     expect(answered.filter((status) => status === '0').length).toBeLessThan(20);
     expect(session.closed).toBe(true);
-    const known = caller(port);
+    const known = connectPeer(port);
     for (let asked = 0; asked < 50; asked += 1)
       expect(await statusOf(known.call(DESCRIBE, 'right'))).toBe('0');
   });
@@ -166,7 +166,7 @@ describe('a gRPC connection without a token', () => {
 describe('a gRPC connection of a known client', () => {
   it('has at most a hundred open calls, which continue when more are refused', async () => {
     const port = await open();
-    const { session, call } = caller(port);
+    const { session, call } = connectPeer(port);
     expect(await statusOf(call(DESCRIBE, 'right'))).toBe('0');
     expect(session.remoteSettings.maxConcurrentStreams).toBe(100);
     const watches = Array.from({ length: 100 }, () => call(WATCH, 'right'));

@@ -68,7 +68,7 @@ describe('a host with TLS', () => {
     const [local, far] = [new RawClient(near.url).hello(), secureRaw(invite().url).hello()];
     for (const client of [local, far]) await client.next(PACKET.welcome);
     local.say(PACKET.offer, { name: '' });
-    expect([...(await local.next(PACKET.answer))]).toEqual([0]);
+    expect([...(await local.next(PACKET.offerReply))]).toEqual([0]);
     await far.closed;
     await until(() => daemon.counters.sessionsActive === 0);
     local.frame(Uint8Array.of(ACTION.echo, 7));

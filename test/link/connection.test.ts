@@ -110,7 +110,7 @@ describe('a peer', () => {
     for (const { connection } of [near, quiet]) connection.use(SharedFrames.opening());
     near.wire.bring(PACKET.offer, objectBody({ name: '' }));
     await vi.advanceTimersByTimeAsync(5000);
-    expect([near.wire.aborted, near.wire.kinds]).toEqual([0, [PACKET.answer]]);
+    expect([near.wire.aborted, near.wire.kinds]).toEqual([0, [PACKET.offerReply]]);
     expect(quiet.wire.aborted).toBeGreaterThan(0);
   });
 
@@ -190,7 +190,7 @@ describe('a form of frames', () => {
         return more && room > 0;
       },
       drained: () => room > 0,
-      hear: (kind) => kind === PACKET.answer,
+      hear: (kind) => kind === PACKET.offerReply,
       close: () => log.push('close'),
     };
     return { made, log };
@@ -205,7 +205,7 @@ describe('a form of frames', () => {
     connection.send(PACKET.ping, NOTHING);
     wire.bring(PACKET.packed, Uint8Array.of(5, 9));
     wire.bring(PACKET.data, frame(6));
-    wire.bring(PACKET.answer);
+    wire.bring(PACKET.offerReply);
     expect([wire.kinds, frames, log]).toEqual([[PACKET.packed, PACKET.data, PACKET.ping], [5, 6], []]);
     connection.release();
     expect(said).toEqual(['start', 'sent 2 true', 'sent 1 true', 'close']);

@@ -84,7 +84,7 @@ describe('a packet that crosses gRPC', () => {
 
 describe('a packet that belongs to one machine', () => {
   it('crosses no network', () => {
-    for (const kind of [PACKET.offer, PACKET.answer, PACKET.placed, 14, 255, undefined])
+    for (const kind of [PACKET.offer, PACKET.offerReply, PACKET.placed, 14, 255, undefined])
       expect(() => messageOf(kind, new Uint8Array(8))).toThrow(/does not cross a network/);
   });
 });

@@ -284,8 +284,8 @@ onLinux('two ends of a connection', () => {
     offer('../../etc/passwd');
     offer(7);
     await until(() => client.log.length === 2);
-    // The client made no offer, so these answers are a fault of its peer.
-    expect(client.log).toEqual([`packet ${PACKET.answer}`, `packet ${PACKET.answer}`]);
+    // The client made no offer, so these replies are a fault of its peer.
+    expect(client.log).toEqual([`packet ${PACKET.offerReply}`, `packet ${PACKET.offerReply}`]);
     client.connection.use(SharedFrames.offering(make()));
     offer(make().name);
     await until(() => host.log.length > 0);

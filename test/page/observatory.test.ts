@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Span } from '#farlight/proto/session/activity.js';
-import { noWork, type Work } from '#farlight/proto/session/work.js';
+import { noWork, type WorkCounts } from '#farlight/proto/session/session-counts.js';
+import type { Span } from '#farlight/proto/session/spans.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
 import { Observatory } from '#farlight/server/observatory/observatory.js';
 
@@ -23,7 +23,7 @@ function watchAt(start = 1_000_000) {
 }
 
 const carried = (bytesUp = 0, bytesDown = 0) => ({ framesUp: 1, framesDown: 2, bytesUp, bytesDown });
-const worked = (work: Partial<Work>): Work => ({ ...noWork(), ...work });
+const worked = (work: Partial<WorkCounts>): WorkCounts => ({ ...noWork(), ...work });
 
 describe('the observatory', () => {
   it('adds up the traffic of a session from deltas, and its work from totals', () => {

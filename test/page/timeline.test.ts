@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SPAN, type Span, type SpanKind } from '#farlight/proto/session/activity.js';
+import { SPAN, type Span, type SpanKind } from '#farlight/proto/session/spans.js';
 import { TimelineView, ticks } from '#farlight/server/page/site/timeline-view.js';
 import { TRACKS, Tracks } from '#farlight/server/page/site/tracks.js';
 

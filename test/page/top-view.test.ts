@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { columns, cut, PLAIN, styleOf } from '#farlight/cli/style.js';
 import { EventReader } from '#farlight/cli/top/event-reader.js';
 import { topLines } from '#farlight/cli/top/top-view.js';
-import { noWork } from '#farlight/proto/session/work.js';
+import { noWork } from '#farlight/proto/session/session-counts.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
 import type { HostView, SessionView } from '#farlight/server/observatory/host-view.js';
 

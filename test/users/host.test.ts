@@ -13,12 +13,12 @@ import { HELLO, SessionClient } from '../support/clients/session-client.js';
 import { memoryLog } from '../support/hosts/memory-log.js';
 import { SERVE_ALONE } from '../support/hosts/serve-process.js';
 import {
-  CALLER,
   mayBeOther,
   mayServe,
   OTHER,
   OTHERS,
   ofOtherUser,
+  SOCKET_PEER,
   startAsOther,
 } from '../support/machine/other-user.js';
 import { until } from '../support/machine/processes.js';
@@ -49,9 +49,9 @@ const hello = Buffer.concat([PREFACE, encodeObject(PACKET.hello, HELLO)]);
 
 /** What another user's program receives after sending these bytes, up to a given text, or until the host disconnects. */
 async function heard(port: string, words: Uint8Array, last = ''): Promise<Buffer> {
-  const caller = ofOtherUser(CALLER, port, Buffer.from(words).toString('base64'), last);
-  cleanups.push(() => caller.end());
-  return Buffer.from(String(await caller.line()), 'base64');
+  const peer = ofOtherUser(SOCKET_PEER, port, Buffer.from(words).toString('base64'), last);
+  cleanups.push(() => peer.end());
+  return Buffer.from(String(await peer.line()), 'base64');
 }
 
 /** The packet that a session's client receives after the preface. */
@@ -66,7 +66,7 @@ const get = (path: string, port: string, more = 'Connection: close\r\n') =>
   Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${more}\r\n`);
 
 /** Calls a method over gRPC with messages (base64), and prints the status and its details. */
-const GRPC_CALLER = `
+const GRPC_PEER = `
   const client = require('node:http2').connect('http://127.0.0.1:' + process.argv[1]);
   const [, path, messages] = process.argv.slice(1);
   const call = client.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
@@ -89,9 +89,9 @@ async function called(
     header.writeUInt32BE(message.length, 1);
     return [header, message];
   });
-  const caller = ofOtherUser(GRPC_CALLER, port, path, Buffer.concat(framed).toString('base64'));
-  cleanups.push(() => caller.end());
-  return caller.line();
+  const peer = ofOtherUser(GRPC_PEER, port, path, Buffer.concat(framed).toString('base64'));
+  cleanups.push(() => peer.end());
+  return peer.line();
 }
 
 const described = (port: string) => called(port, hostService().Describe, [new Uint8Array(0)]);

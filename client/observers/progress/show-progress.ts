@@ -1,6 +1,6 @@
 import { monotonicNow, setInterval } from '../../../link/machine/clock.js';
 import { OPERATIONS } from '../../../proto/gen/operations.js';
-import { SPAN, spanMask } from '../../../proto/session/activity.js';
+import { SPAN, spanMask } from '../../../proto/session/spans.js';
 import type { SessionObserver } from '../../session/observer.js';
 import type { Session } from '../../session/session.js';
 import { Progress, type SessionProgress } from './progress.js';

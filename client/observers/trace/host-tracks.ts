@@ -1,4 +1,4 @@
-import { SPAN, type Span } from '../../../proto/session/activity.js';
+import { SPAN, type Span } from '../../../proto/session/spans.js';
 import type { ClockEstimate } from './clock-estimate.js';
 import { type Details, ParallelTracks, Sequence, type Track, type Tracks } from './tracks.js';
 

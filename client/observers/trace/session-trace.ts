@@ -1,9 +1,9 @@
 import { OPERATIONS } from '../../../proto/gen/operations.js';
-import { ALL_SPANS, SPAN, type Span } from '../../../proto/session/activity.js';
 import type { Welcome } from '../../../proto/session/handshake.js';
+import { ALL_SPANS, SPAN, type Span } from '../../../proto/session/spans.js';
 import { resourceOf } from '../../../proto/webidl/resource.js';
 import { FRAME } from '../../../proto/wire/flush.js';
-import type { ActivityReport } from '../../../proto/wire/spans.js';
+import type { SpanReport } from '../../../proto/wire/span-report.js';
 import type { SentFlush, SessionObserver, Wait } from '../../session/observer.js';
 import type { Session } from '../../session/session.js';
 import type { LinkObserver } from '../observed-transport.js';
@@ -155,7 +155,7 @@ export class SessionTrace implements SessionObserver, LinkObserver {
     this.finish();
   }
 
-  activity({ spans, lost }: ActivityReport): void {
+  activity({ spans, lost }: SpanReport): void {
     this.#lost += lost;
     for (const span of spans) {
       this.#bound(span);

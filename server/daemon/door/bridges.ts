@@ -8,7 +8,7 @@ import { TLSSocket } from 'node:tls';
 import { fitsUnixSocket } from '../../../link/address/unix-path.js';
 import { clearTimeout, setTimeout, wallClock } from '../../../link/machine/clock.js';
 import { FarlightError, invariant } from '../../../proto/errors.js';
-import type { SessionEnd } from '../../../proto/session/handshake.js';
+import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { connectError, listenAt } from './sockets.js';
 
 const PREFIX = 'farlight-bridges-';

@@ -8,7 +8,7 @@ import {
 } from 'node:tls';
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../../link/machine/clock.js';
 import { ProtocolError } from '../../../proto/errors.js';
-import type { SessionEnd } from '../../../proto/session/handshake.js';
+import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { encodeObject, encodePacket, PACKET, PREFACE } from '../../../proto/wire/packet.js';
 import type { Refusal } from '../../observatory/session-log.js';
 import type { Peer } from '../../trust/admission.js';

@@ -14,7 +14,8 @@ import {
 } from '../../../link/grpc/host-service.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
-import type { HostDescription, SessionEnd } from '../../../proto/session/handshake.js';
+import type { HostDescription } from '../../../proto/session/handshake.js';
+import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { type Admission, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
 import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';

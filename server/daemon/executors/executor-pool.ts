@@ -6,7 +6,7 @@ import type {
 } from '../../../link/executor/executor-child.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
-import type { BoundedFolder } from '../../../proto/session/handshake.js';
+import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
 import type { ExecutorCensus } from '../../observatory/host-view.js';
 import { brief, type Log } from '../../observatory/log.js';
 import { DEFAULT_TENANT } from '../../trust/token-store.js';
@@ -230,7 +230,7 @@ export class ExecutorPool {
           log.info({ ...executor.facts, adapter: ready.adapter.name }, 'executor started');
           onGpu(ready);
         },
-        onOver: () => {
+        onSessionEnded: () => {
           if (warm === 0) this.#end(executor);
         },
         onWarm: () => this.#keepWarm(executor),

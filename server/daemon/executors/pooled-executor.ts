@@ -6,10 +6,11 @@ import {
 import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../link/machine/clock.js';
 import { type Deferred, deferred } from '../../../link/machine/deferred.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type { Span } from '../../../proto/session/activity.js';
-import type { BoundedFolder, SessionOver, Traffic } from '../../../proto/session/handshake.js';
+import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
+import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
+import type { SessionEnded } from '../../../proto/session/session-end.js';
 import type { ShareReport } from '../../../proto/session/shares.js';
-import type { Work } from '../../../proto/session/work.js';
+import type { Span } from '../../../proto/session/spans.js';
 import { brief } from '../../observatory/log.js';
 
 /** A program of a tenant. An executor serves only one: it never serves another tenant or another program. */
@@ -22,12 +23,12 @@ export interface TenantProgram {
 export interface AssignedSession {
   /** The GPU is open. Comes first, in a later turn of the event loop. */
   onReady(ready: ExecutorReady): void;
-  onTraffic(traffic: Traffic, work: Work | undefined): void;
+  onTraffic(traffic: Traffic, work: WorkCounts | undefined): void;
   /** The session's spans, while somebody watches; `left` more were left out. */
   onSpans?(spans: readonly Span[], left: number): void;
   /** The session has ended, and no longer uses the executor. */
-  onOver(why: SessionOver): void;
-  /** The executor has exited. Comes instead of onOver. */
+  onSessionEnded(why: SessionEnded): void;
+  /** The executor has exited. Comes instead of onSessionEnded. */
   onExit(reason: FarlightError | undefined): void;
   /** The session asks for GPU memory or a GPU turn, or gives some back. */
   onShare(report: ShareReport): void;
@@ -39,8 +40,8 @@ export interface AssignedSession {
 export interface PooledExecutorEvents {
   /** The GPU is open. Comes before the session's onReady. */
   onReady(ready: ExecutorReady): void;
-  /** The session has ended. Comes after the session's onOver. */
-  onOver(): void;
+  /** The session has ended. Comes after the session's onSessionEnded. */
+  onSessionEnded(): void;
   /** The executor is warm: ready for its program's next session. */
   onWarm(): void;
   /** The process has exited. Comes once, last, before the session's onExit. */
@@ -89,9 +90,9 @@ export class PooledExecutor {
       onTraffic: (traffic, work) => this.#session?.onTraffic(traffic, work),
       onSpans: (spans, left) => this.#session?.onSpans?.(spans, left),
       onShare: (report) => this.#session?.onShare(report),
-      onOver: (why) => {
-        this.#takeSession()?.onOver(why);
-        events.onOver();
+      onSessionEnded: (why) => {
+        this.#takeSession()?.onSessionEnded(why);
+        events.onSessionEnded();
       },
       onIdle: () => {
         this.#idle = true;

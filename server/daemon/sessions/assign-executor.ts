@@ -1,13 +1,9 @@
 import type { Socket } from 'node:net';
 import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import type { FarlightError } from '../../../proto/errors.js';
-import type {
-  SessionEnd,
-  SessionLimits,
-  SessionOver,
-  Silence,
-  VersionRange,
-} from '../../../proto/session/handshake.js';
+import type { SessionLimits } from '../../../proto/session/executor-messages.js';
+import type { Silence, VersionRange } from '../../../proto/session/handshake.js';
+import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import type { Counters } from '../../observatory/counters.js';
 import type { SessionLog } from '../../observatory/session-log.js';
 import { type Bridges, handOver } from '../door/bridges.js';
@@ -54,7 +50,7 @@ export interface Assignment {
   /** The connection cannot be handed over. */
   onFailed(end: SessionEnd): void;
   /** The session has ended. */
-  onOver(why: SessionOver): void;
+  onSessionEnded(why: SessionEnded): void;
   /** The executor has exited, and the session with it. */
   onLost(reason: FarlightError | undefined): void;
 }
@@ -105,7 +101,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       onSpans: (spans, left) => log.did(spans, left),
       onShare: (report) => shares.receive(child, tenant, report),
       onReleased: () => shares.released(child, tenant),
-      onOver: (why) => assignment.onOver(why),
+      onSessionEnded: (why) => assignment.onSessionEnded(why),
       onExit: (reason) => assignment.onLost(reason),
     },
   );

@@ -1,4 +1,4 @@
-import type { SessionEnd } from '../../../proto/session/handshake.js';
+import type { SessionEnd } from '../../../proto/session/session-end.js';
 
 /** How many reasons to keep for clients that come back to an ended session. */
 const KEPT_ENDS = 1024;

@@ -4,13 +4,8 @@ import type { ExecutorChild } from '../../../link/executor/executor-child.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { deferred } from '../../../link/machine/deferred.js';
 import { FarlightError, ProtocolError } from '../../../proto/errors.js';
-import {
-  type Resume,
-  SESSION_END_CODES,
-  type SessionEnd,
-  type SessionOver,
-  versionMismatch,
-} from '../../../proto/session/handshake.js';
+import { type Resume, versionMismatch } from '../../../proto/session/handshake.js';
+import { SESSION_END_CODES, type SessionEnd, type SessionEnded } from '../../../proto/session/session-end.js';
 import { negotiate } from '../../../proto/session/version.js';
 import { PACKET } from '../../../proto/wire/packet.js';
 import type { Log } from '../../observatory/log.js';
@@ -245,7 +240,8 @@ export class Sessions {
             return true;
           },
           onFailed: (end) => this.#dismiss(id, end),
-          onOver: (why) => this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
+          onSessionEnded: (why) =>
+            this.#forget(id, { code: 'DISCONNECTED', message: 'the session has ended' }, why),
           onLost: (reason) => this.#lost(id, reason),
         });
       },
@@ -310,7 +306,7 @@ export class Sessions {
   }
 
   /** `end` is for a client that comes back, unless there was an earlier reason; `why` is for the log. */
-  #forget(id: string, end: SessionEnd, why?: SessionOver): void {
+  #forget(id: string, end: SessionEnd, why?: SessionEnded): void {
     const session = this.#sessions.get(id);
     if (!session) return;
     this.#sessions.delete(id);

@@ -1,4 +1,4 @@
-import type { SessionEnd } from '../../../proto/session/handshake.js';
+import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import { statedLimits, type TenantLimits } from '../../trust/tenant-limits.js';
 

@@ -1,7 +1,7 @@
 import { messageOf, ProtocolError } from '../../../proto/errors.js';
 import type { FarlightErrorType } from '../../../proto/gen/operations.js';
-import { SPAN } from '../../../proto/session/activity.js';
-import { noWork, type Work } from '../../../proto/session/work.js';
+import { noWork, type WorkCounts } from '../../../proto/session/session-counts.js';
+import { SPAN } from '../../../proto/session/spans.js';
 import { GarbageMeter } from '../limits/garbage.js';
 import type { GpuTurn } from '../limits/gpu-turn.js';
 import type { GpuWatchdog } from '../limits/gpu-watchdog.js';
@@ -47,7 +47,7 @@ export class Context {
   readonly uploads: Uploads;
   readonly garbage = new GarbageMeter();
   /** Counts what the session has done, where nothing else counts it. */
-  readonly work: Work = noWork();
+  readonly work: WorkCounts = noWork();
   #ended = false;
   #stopWatching: (() => void) | undefined;
 

@@ -1,4 +1,4 @@
-import { SPAN } from '../../../proto/session/activity.js';
+import { SPAN } from '../../../proto/session/spans.js';
 import type { Entry } from '../objects/object-table.js';
 import type { PendingReply } from '../wire/reply-writer.js';
 import type { Context } from './context.js';

@@ -1,5 +1,5 @@
 import { monotonicNow } from '../../../link/machine/clock.js';
-import type { Work } from '../../../proto/session/work.js';
+import type { WorkCounts } from '../../../proto/session/session-counts.js';
 
 /** How long each object took to compile, in milliseconds, for as long as the object is there. */
 const times = new WeakMap<object, number>();
@@ -22,7 +22,7 @@ export function timedLater(promise: Promise<object>, count: (ms: number) => void
 }
 
 /** A session got an object that was there already: counts the time that it did not have to wait. */
-export function countSpared(work: Work, object: object): void {
+export function countSpared(work: WorkCounts, object: object): void {
   work.objectsShared += 1;
   work.compileMsSaved += times.get(object) ?? 0;
 }

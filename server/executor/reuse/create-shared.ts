@@ -1,4 +1,4 @@
-import type { Work } from '../../../proto/session/work.js';
+import type { WorkCounts } from '../../../proto/session/session-counts.js';
 import type { Entry } from '../objects/object-table.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { PendingReply } from '../wire/reply-writer.js';
@@ -12,7 +12,7 @@ import type { SharedObjects } from './shared-objects.js';
  */
 export function createShared(
   opened: OpenDevice,
-  work: Work,
+  work: WorkCounts,
   self: Entry,
   command: DecodedCommand,
   make: () => object,
@@ -32,7 +32,7 @@ export function createShared(
 /** The same for a create that is awaited. Its promise says whether the object is valid. */
 export function createSharedAsync(
   { shared }: OpenDevice,
-  work: Work,
+  work: WorkCounts,
   self: Entry,
   command: DecodedCommand,
   made: Entry,
@@ -63,7 +63,7 @@ export function createSharedAsync(
   return { promise, reply: replyAndKeep };
 }
 
-function counts(work: Work): (ms: number) => void {
+function counts(work: WorkCounts): (ms: number) => void {
   return (ms) => {
     work.compileMs += ms;
   };

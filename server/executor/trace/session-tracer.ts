@@ -1,4 +1,4 @@
-import { SPAN } from '../../../proto/session/activity.js';
+import { SPAN } from '../../../proto/session/spans.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { Tracer } from './tracer.js';
 

@@ -1,6 +1,6 @@
 import { monotonicNow, steadyTime } from '../../../link/machine/clock.js';
 import { type Clock, PROCESS_CLOCK } from '../../../link/machine/timer.js';
-import { ALL_SPANS, SPAN, type Span, type SpanKind } from '../../../proto/session/activity.js';
+import { ALL_SPANS, SPAN, type Span, type SpanKind } from '../../../proto/session/spans.js';
 import type { WatchedQueue } from '../limits/gpu-watchdog.js';
 
 /** Takes spans in the order in which they ended. The list belongs to the listener. */

@@ -1,5 +1,5 @@
+import type { WorkCounts } from '../../../proto/session/session-counts.js';
 import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
-import type { Work } from '../../../proto/session/work.js';
 
 /**
  * A session, as the process sees it: frames of commands go in, and frames of replies come out. Neither side of this
@@ -7,7 +7,7 @@ import type { Work } from '../../../proto/session/work.js';
  */
 export interface SessionEndpoint<Inheritance = unknown> {
   /** What the session has done so far. Absent where nobody counts it. */
-  readonly work?: Work;
+  readonly work?: WorkCounts;
   /**
    * Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. Returns true where
    * the session keeps nothing of the frame, so that its memory can be used again.

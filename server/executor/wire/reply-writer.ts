@@ -1,10 +1,10 @@
 import type { ContentName } from '../../../proto/content/content.js';
 import { type FarlightGPUError, writeFarlightGPUError } from '../../../proto/gen/operations.js';
-import type { Span } from '../../../proto/session/activity.js';
+import type { Span } from '../../../proto/session/spans.js';
 import { PART_BYTES } from '../../../proto/wire/limits.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';
 import { OUTCOME, REPLY, type Rejection } from '../../../proto/wire/reply.js';
-import { writeActivity } from '../../../proto/wire/spans.js';
+import { writeSpanReport } from '../../../proto/wire/span-report.js';
 import { Writer } from '../../../proto/wire/writer.js';
 
 /** The reply of an awaited command that is under way. */
@@ -127,7 +127,7 @@ export class ReplyWriter {
     // Spans leave with the reply that they led to, where one is about to leave: the client may end after that reply.
     if (this.#writer.length === 0) this.#onlySpans = true;
     this.#writer.u8(REPLY.activity);
-    writeActivity(this.#writer, { spans, lost: this.#lostSpans });
+    writeSpanReport(this.#writer, { spans, lost: this.#lostSpans });
     this.#lostSpans = 0;
     this.#schedule();
   }

@@ -7,13 +7,9 @@ import { SharedFrames } from '../../../link/near/shared-frames.js';
 import { SocketCarrier } from '../../../link/near/socket-carrier.js';
 import { Vigil } from '../../../link/near/vigil.js';
 import { brokeProtocol, ProtocolError } from '../../../proto/errors.js';
-import type {
-  SessionDescription,
-  SessionEnd,
-  SessionOver,
-  Traffic,
-} from '../../../proto/session/handshake.js';
-import type { Work } from '../../../proto/session/work.js';
+import type { SessionDescription } from '../../../proto/session/executor-messages.js';
+import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
+import type { SessionEnd, SessionEnded } from '../../../proto/session/session-end.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
 import { spareFrame } from '../../../proto/wire/memory.js';
 import { countBody, objectBody, PACKET } from '../../../proto/wire/packet.js';
@@ -23,7 +19,7 @@ import type { SessionEndpoint, SessionPeer } from './endpoint.js';
  * How a session ended. `wish`: its client or the host's owner ended it, or the client stayed away. `fault`: it cannot
  * go on.
  */
-export type SessionEnding = ({ by: 'wish' } & SessionOver) | ({ by: 'fault' } & Fault);
+export type SessionEnding = ({ by: 'wish' } & SessionEnded) | ({ by: 'fault' } & Fault);
 
 interface Fault {
   code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST';
@@ -36,7 +32,7 @@ export interface SessionChannelOptions {
   opened: object;
   createSession(peer: SessionPeer): SessionEndpoint;
   /** The session's traffic since the last call, and its work so far. */
-  onTraffic(traffic: Traffic, work: Work | undefined): void;
+  onTraffic(traffic: Traffic, work: WorkCounts | undefined): void;
   /** The session has ended, and its client has been told. Comes once, last. */
   onEnded(ending: SessionEnding): void;
 }
@@ -192,7 +188,7 @@ export class SessionChannel {
   }
 
   /** The client has ended, or counts as gone. It waits for its connection to close, and for no replies. */
-  #bye(why: SessionOver): void {
+  #bye(why: SessionEnded): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#away);

@@ -1,5 +1,5 @@
 // A session's spans, sorted into the tracks of the timeline. Pure: no page, no clock.
-import { SPAN } from '../../../proto/session/activity.js';
+import { SPAN } from '../../../proto/session/spans.js';
 import type { SpansView } from '../../observatory/host-view.js';
 
 export const TRACKS = [

@@ -1,7 +1,7 @@
 // For test files whose sessions end in every way: each end that a host of this process notes has to say why, and each
 // session that began has to end. It is looked at when the file's other hooks have closed its hosts.
 import { afterAll, expect } from 'vitest';
-import { SESSION_END_CODES } from '#farlight/proto/session/handshake.js';
+import { SESSION_END_CODES } from '#farlight/proto/session/session-end.js';
 import { SessionLog } from '#farlight/server/observatory/session-log.js';
 
 const opened = new Set<SessionLog>();

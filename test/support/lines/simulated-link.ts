@@ -16,7 +16,7 @@ const FULL_BYTES = 500;
 export const NUMBER_BYTES = 4;
 
 /** One direction of a connection: bytes on their way, which come in pieces of any size. */
-class Lane implements ChannelConnection {
+class OneWay implements ChannelConnection {
   #bytes = Buffer.alloc(0);
   #full = false;
   readonly #decoder: PacketDecoder;
@@ -86,8 +86,8 @@ export class Peer {
 export class SimulatedLink {
   readonly client: Peer;
   readonly host: Peer;
-  #up: Lane | undefined;
-  #down: Lane | undefined;
+  #up: OneWay | undefined;
+  #down: OneWay | undefined;
   /** What this connection's end at the client and at the host still hear. */
   #attempt = 0;
 
@@ -127,7 +127,7 @@ export class SimulatedLink {
     const current = (act: () => void) => {
       if (attempt === this.#attempt) act();
     };
-    const up: Lane = new Lane(
+    const up: OneWay = new OneWay(
       (kind, body) =>
         current(() => {
           if (kind !== PACKET.resume) {
@@ -140,7 +140,7 @@ export class SimulatedLink {
         }),
       () => current(() => client.channel.drained()),
     );
-    const down: Lane = new Lane(
+    const down: OneWay = new OneWay(
       (kind, body) =>
         current(() => {
           if (kind === PACKET.resumed) client.channel.attach(heard(client, up), decodeCount(body));
@@ -161,11 +161,11 @@ export class SimulatedLink {
 }
 
 /** A connection of which a peer's acknowledgements are written down. */
-function heard(peer: Peer, lane: Lane): ChannelConnection {
+function heard(peer: Peer, way: OneWay): ChannelConnection {
   return {
     send(kind, body) {
       if (kind === PACKET.ack) peer.told.push(decodeCount(body));
-      return lane.send(kind, body);
+      return way.send(kind, body);
     },
   };
 }

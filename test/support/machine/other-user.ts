@@ -47,7 +47,7 @@ export function ofOtherUser(program: string, ...args: string[]) {
 }
 
 /** Connects to a port, says some bytes (base64), and prints all that it hears (base64) up to a word, or until it is closed. */
-export const CALLER = `
+export const SOCKET_PEER = `
   const [port, words, last] = process.argv.slice(1);
   let heard = Buffer.alloc(0);
   const socket = require('node:net').connect(Number(port), '127.0.0.1');

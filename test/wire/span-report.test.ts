@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '#farlight/proto/errors.js';
-import { ALL_SPANS, SPAN, SPAN_KINDS, type Span, spanMask } from '#farlight/proto/session/activity.js';
+import { ALL_SPANS, SPAN, SPAN_KINDS, type Span, spanMask } from '#farlight/proto/session/spans.js';
 import { Reader } from '#farlight/proto/wire/reader.js';
-import { readActivity, writeActivity } from '#farlight/proto/wire/spans.js';
+import { readSpanReport, writeSpanReport } from '#farlight/proto/wire/span-report.js';
 import { Writer } from '#farlight/proto/wire/writer.js';
 
 const span: Span = {
@@ -17,9 +17,9 @@ const span: Span = {
 
 function read(report: { spans: Span[]; lost: number }) {
   const w = new Writer();
-  writeActivity(w, report);
+  writeSpanReport(w, report);
   const r = new Reader(w.content.slice());
-  return { read: readActivity(r), done: r.done };
+  return { read: readSpanReport(r), done: r.done };
 }
 
 describe('spans on the wire', () => {

@@ -1,5 +1,13 @@
+/** Counts of frames and their bytes, both ways. */
+export interface Traffic {
+  framesUp: number;
+  framesDown: number;
+  bytesUp: number;
+  bytesDown: number;
+}
+
 /** Counts of a session's work on its host, since the session began. */
-export interface Work {
+export interface WorkCounts {
   /** Executed commands. */
   commands: number;
   /** Executed commands that the host knew from a template, so that only their name came. */
@@ -22,7 +30,7 @@ export interface Work {
   gpuBytes: number;
 }
 
-export function noWork(): Work {
+export function noWork(): WorkCounts {
   return {
     commands: 0,
     asNames: 0,

@@ -1,16 +1,16 @@
 import { ProtocolError } from '../errors.js';
-import { SPAN_KINDS, type Span, type SpanKind } from '../session/activity.js';
+import { SPAN_KINDS, type Span, type SpanKind } from '../session/spans.js';
 import { type Reader, readSequence } from './reader.js';
 import type { Writer } from './writer.js';
 
 /** Spans of a host's work, as it reports them to a client. */
-export interface ActivityReport {
+export interface SpanReport {
   spans: Span[];
   /** How many spans were left out since the last report, because the line was too slow for them. */
   lost: number;
 }
 
-export function writeActivity(w: Writer, { spans, lost }: ActivityReport): void {
+export function writeSpanReport(w: Writer, { spans, lost }: SpanReport): void {
   w.u64(lost);
   w.u32(spans.length);
   for (const { kind, name, label, start, end, number, bytes } of spans) {
@@ -25,7 +25,7 @@ export function writeActivity(w: Writer, { spans, lost }: ActivityReport): void 
 }
 
 /** @throws ProtocolError if the bytes are no report. */
-export function readActivity(r: Reader): ActivityReport {
+export function readSpanReport(r: Reader): SpanReport {
   const lost = r.u64();
   return { lost, spans: readSequence(r, () => readSpan(r)) };
 }
