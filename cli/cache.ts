@@ -7,6 +7,7 @@ import {
   summarizeAllShaders,
   summarizeTenants,
   type TenantsSummary,
+  takeOverOldRoot,
   tenantsRoot,
 } from '../server/contents/tenant-folders.js';
 import { type Style, styleOf } from './style.js';
@@ -75,6 +76,7 @@ function report(
   print: (kind: CacheKind, summary: TenantsSummary, style: Style) => string,
   between: string,
 ): void {
+  takeOverOldRoot();
   const style = styleOf(process.stdout);
   const texts: string[] = [];
   const findings: Record<string, object> = {};

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { grpc } from '../link/grpc/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless } from '../proto/harmless.js';
-import { tenantsRoot } from '../server/contents/tenant-folders.js';
+import { takeOverOldRoot, tenantsRoot } from '../server/contents/tenant-folders.js';
 import type { Daemon } from '../server/daemon.js';
 import { DEFAULT_DASHBOARD } from '../server/page/page-server.js';
 import { DEFAULT_LISTEN } from '../server/trust/listen-address.js';
@@ -91,6 +91,7 @@ async function serve(options: ServeOptions): Promise<void> {
       `--contents ${contents.root} is not a folder; name a folder, or off to keep nothing`,
     );
   }
+  if (contents?.root === tenantsRoot()) takeOverOldRoot();
   // Our own errors tell in plain words what gRPC would log.
   if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
   // Loaded here, so that other commands need not wait for it.

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../../link/machine/folders.js';
 import { hashContent } from '../../link/machine/hashing.js';
@@ -13,7 +13,17 @@ export interface TenantsSummary extends FolderSummary {
 
 /** The folder that holds the tenants' folders. */
 export function tenantsRoot(): string {
-  return join(cacheFolder(), 'blobs');
+  return join(cacheFolder(), 'contents');
+}
+
+/** Gives the folder of version 0.1, which was called `blobs`, its new name. Its contents would stay on the disk for ever. */
+export function takeOverOldRoot(): void {
+  try {
+    // Fails where there is no such folder, or where the new one has files already.
+    renameSync(join(cacheFolder(), 'blobs'), tenantsRoot());
+  } catch {
+    // Programs upload their contents again.
+  }
 }
 
 /**

@@ -6,8 +6,8 @@ import { ContentStore } from '#farlight/server/contents/content-store.js';
 import {
   clearTenants,
   summarizeTenants,
+  takeOverOldRoot,
   tenantFolder,
-  tenantsRoot,
 } from '#farlight/server/contents/tenant-folders.js';
 import { content, temporaryFolders } from '../support/hosts/content-files.js';
 
@@ -39,15 +39,46 @@ describe('a tenant', () => {
     expect(tenantFolder('alice', root)).toBe(paths[1]);
   });
 
-  it('has its folder in the cache folder of the user', () => {
+  describe('without a named root', () => {
     const before = process.env.XDG_CACHE_HOME;
-    try {
-      process.env.XDG_CACHE_HOME = '/somewhere';
-      expect(tenantsRoot()).toBe('/somewhere/farlight/blobs');
-    } finally {
+    beforeEach(() => {
+      process.env.XDG_CACHE_HOME = root;
+    });
+    afterEach(() => {
       if (before === undefined) delete process.env.XDG_CACHE_HOME;
       else process.env.XDG_CACHE_HOME = before;
-    }
+    });
+
+    it('has its folder in the cache folder of the user', () => {
+      expect(tenantFolder('alice')).toMatch(join(root, 'farlight/contents/'));
+    });
+
+    it('keeps the contents of an earlier version, whose folder was called blobs', async () => {
+      const old = join(root, 'farlight/blobs');
+      const { name, bytes } = content(1);
+      const store = (top?: string) =>
+        new ContentStore({ folder: tenantFolder('alice', top), maxBytes: 1 << 20 });
+      await store(old).write(name, bytes);
+      takeOverOldRoot();
+      expect(store().read(name)).toEqual(bytes);
+      expect(existsSync(old)).toBe(false);
+    });
+
+    it('keeps its own contents where an earlier version has left others', async () => {
+      const old = join(root, 'farlight/blobs');
+      mkdirSync(join(old, 'x'), { recursive: true });
+      const { name, bytes } = content(1);
+      const store = () => new ContentStore({ folder: tenantFolder('alice'), maxBytes: 1 << 20 });
+      await store().write(name, bytes);
+      takeOverOldRoot();
+      expect(store().read(name)).toEqual(bytes);
+      expect(existsSync(join(old, 'x'))).toBe(true);
+    });
+
+    it('needs no folder of an earlier version', () => {
+      takeOverOldRoot();
+      expect(readdirSync(root)).toEqual([]);
+    });
   });
 });
 

@@ -55,7 +55,7 @@ describe('the contents that a host keeps', () => {
 
   it('are none where the folder cannot be read', () => {
     writeFileSync(join(root, 'file'), '');
-    const none = new KeptContents({ root: join(root, 'file', 'blobs') });
+    const none = new KeptContents({ root: join(root, 'file', 'contents') });
     expect(none.describe().filter).toEqual(new Uint8Array(0));
     expect(none.folder.maxBytes).toBeGreaterThan(0);
   });

@@ -12,7 +12,7 @@ let cache: string;
 let root: string;
 beforeEach(() => {
   cache = folders.make();
-  root = join(cache, 'farlight', 'blobs');
+  root = join(cache, 'farlight', 'contents');
 });
 afterEach(() => folders.remove());
 

@@ -165,7 +165,7 @@ describe('a host that keeps contents', () => {
   it('a host that can write nothing still serves programs', async () => {
     const file = join(root, 'no-folder');
     writeFileSync(file, '');
-    const host = await start({ contents: join(file, 'blobs') });
+    const host = await start({ contents: join(file, 'contents') });
     for (let round = 0; round < 2; round += 1) expect(await run(host)).toMatchObject(SENT);
   });
 

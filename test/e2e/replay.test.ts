@@ -12,7 +12,7 @@ let host: TestHost;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'farlight-replay-'));
-  host = await testHost({ adapter: 'software', contents: join(folder, 'blobs') });
+  host = await testHost({ adapter: 'software', contents: join(folder, 'contents') });
 });
 
 afterAll(async () => {
