@@ -1,12 +1,12 @@
-// `ahead`: what reading ahead costs or saves where the host is near. Each workload runs with it and without, in turns,
-// over loopback; the figures are ratios of neighbours in time.
+// `ahead`: the cost or gain of reads ahead if the host is near. Each workload runs with and without reads ahead, in turns,
+// over loopback. The figures are ratios of runs that follow each other.
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
 import { beginModel } from './turns.mjs';
 import { median } from './workloads/report.mjs';
 
 const PAIRS = 20;
-/** Of 20 values in order, the median of all that could be measured lies between these two in 95.9% of cases. */
+/** Of 20 ordered values, these two bound the median with a confidence of 95.9%. */
 const INTERVAL = [5, 14];
 const TURN_MS = 300;
 const OFF = { FARLIGHT_AHEAD: 'off' };
@@ -17,7 +17,7 @@ const MODELS = [
   { workload: 'silero', adapter: 'software' },
   { workload: 'paddle-cls', adapter: 'software' },
 ];
-/** Workloads that are run whole, and what they report; where more is better, the ratio is turned over. */
+/** Workloads that run as a whole, and the field of their report. With `more`, higher is better: the ratio is inverted. */
 const RUNS = [
   { workload: 'calls', field: 'encodeUs' },
   { workload: 'round-trip', field: 'roundTripUs' },
@@ -25,7 +25,7 @@ const RUNS = [
   { workload: 'transfer', field: 'downloadMiBs', more: true },
 ];
 
-/** Resolves to the ratios of the time with it to the time without, for each workload. */
+/** For each workload, resolves to the ratios of the time with reads ahead to the time without. */
 export async function measureAhead() {
   const results = {};
   for (const { workload, adapter } of MODELS) {

@@ -1,5 +1,4 @@
-// `--import` this into a workload: it gives the workload this machine's own GPU, which Dawn opens as a host
-// would.
+// `--import` this into a workload: the workload gets this machine's own GPU, which Dawn opens as in a host.
 import { globals } from 'webgpu';
 import { stayAwakeWhileCompiling } from '../dist/client/node/wasm-compilation.js';
 import { openGpu } from '../dist/server/gpu/open-gpu.js';

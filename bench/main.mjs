@@ -2,12 +2,14 @@
 //
 //   npm run bench -- [--adapter software,null] [--only calls,round-trip,transfer,movenet,silero,reuse] [--json FILE]
 //
-// Targets: `local` is Dawn in the program's own process; `host` one reached over loopback; `private`
-// a private host on this machine; `per-call` the host over loopback with each call sent as a message of
-// its own, the next one only when the host has executed it (grouping and reuse off).
+// Targets:
+//   local     Dawn in the program's own process
+//   host      a host over loopback
+//   private   a private host on this machine
+//   per-call  a host over loopback; each call is a message of its own, and waits for the one before (grouping and reuse off)
 //
-// `reuse` is another thing, see reuse.mjs; so is `ahead`, see ahead.mjs, where it is asked for; and `network`, which is measured where it is asked for alone: see
-// network/main.mjs.
+// `reuse` (reuse.mjs) measures something else. So do `ahead` (ahead.mjs) and `network` (network/main.mjs), which run only
+// if they are asked for.
 //
 //   npm run bench -- --only network [--network steps,per-call,ping,bulk,fairness,memory] [--rtt 1,10,30,100] [--mbit 100]
 //
@@ -43,13 +45,13 @@ const WORKLOADS = {
     { field: 'stepMs', title: 'Silero, steady inference', unit: 'ms' },
   ],
 };
-/** Models: the targets take turns, and later processes of each target are measured, too. */
+/** Models. The targets take turns, and later processes of each target are measured too. */
 const MODELS = ['movenet', 'silero'];
 const TURNS = { rounds: 8, turnMs: 300 };
 const TARGETS = ['local', 'host', 'private', 'per-call'];
-/** Without flushes of many commands a bulk transfer is the same: it would only be measured twice. */
+/** `per-call` does not change a bulk transfer: it would only be measured twice. */
 const SKIPPED = new Set(['transfer per-call']);
-/** ONNX Runtime checks its numbers where it can, so it needs a GPU that computes. */
+/** ONNX Runtime checks some of its numbers, so it needs a GPU that computes. */
 const COMPUTING = new Set(['silero']);
 
 const { values: flags } = parseArgs({

@@ -1,12 +1,12 @@
-// `reuse`: how long a program takes from its session's start to its first result, and how much it sends until
-// then. It is measured on a new host, for a second process of the same program, and on a host that was
-// restarted, just now or some time ago: by then the host has compiled ahead for the program.
+// `reuse`: the time from a session's start to its first result, and the bytes that the program sends until then. The
+// first process runs on a new host, and a second process follows. Then come runs on a restarted host: at once, and later,
+// when the host has compiled ahead for the program.
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import { figure } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
 
-/** Runs a program on a new host, then again, then again on a host that has only the folder of the first. */
+/** Runs a program on a new host, a second time there, and then on new hosts that have the folder of the first. */
 export async function measureReuse(program, adapter) {
   const folder = mkdtempSync(`${os.tmpdir()}/farlight-bench-`);
   try {

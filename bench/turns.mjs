@@ -1,4 +1,4 @@
-// Models take turns, a few inferences each, so that all of them see the same noise of the machine.
+// Models take turns of a few inferences, so that the noise of the machine is the same for all.
 import { startWorkload } from './processes.mjs';
 
 /** Starts a model on a target and warms it up. `first` is its measurement of the first inference. */

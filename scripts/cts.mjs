@@ -1,5 +1,5 @@
-// Runs queries of the WebGPU conformance test suite on local Dawn and through Farlight, on the embedded
-// software GPU both times, and tells where the two differ. docs/conformance.md says how to get the suite.
+// Runs queries of the WebGPU conformance test suite on local Dawn and through Farlight, both on the embedded software GPU,
+// and reports where the results differ. docs/conformance.md says how to get the suite.
 //
 //   node scripts/cts.mjs --cts CHECKOUT [--out FILE] [--timeout SECONDS] [--on local|farlight]
 //                        [--host URL] QUERY...
@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { softwareGpuFolder } from '../dist/server/gpu/software-gpu.js';
 
 const SIDES = ['local', 'farlight'];
-/** Of a failure's log: what says why it failed comes first, the stack after it. */
+/** How many lines of a failure's log to keep: the reason comes first, then the stack. */
 const LOG_LINES = 12;
 
 const { values: options, positionals: queries } = parseArgs({
@@ -46,7 +46,7 @@ if (!existsSync(runner)) {
   process.exit(2);
 }
 
-/** What each side adds to the runner's arguments and environment. */
+/** The runner's arguments and environment for each side. */
 const software = softwareGpuFolder();
 const setups = {
   local: {
@@ -68,7 +68,7 @@ function provider(file, flags) {
   return ['--gpu-provider', path, ...flags.flatMap((flag) => ['--gpu-provider-flag', flag])];
 }
 
-/** The queries of single files that a query stands for: each gets a process of its own. */
+/** The files that a query covers, as one query each: each file runs in a process of its own. */
 async function filesOf(query) {
   const [suite, path, ...test] = query.split(':');
   if (test.length > 0) return path.endsWith('*') ? [] : [query];
@@ -84,10 +84,10 @@ async function filesOf(query) {
 const folder = mkdtempSync(join(tmpdir(), 'farlight-cts-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs one file. Cases that were not reached have no result. */
+/** Runs one file. A case that did not run has no result. */
 async function run(side, query) {
   const { flags, env } = setups[side];
-  // A file, since a process that exits leaves behind what a pipe has not taken yet.
+  // Output goes to a file: a process that exits loses what is still in a pipe.
   const path = join(folder, 'output');
   const output = openSync(path, 'w');
   const started = performance.now();
@@ -113,18 +113,18 @@ async function run(side, query) {
   return { end: timedOut ? 'timeout' : 'crash', code, signal, tail, seconds: took, cases };
 }
 
-/** The results that the runner printed, and the end of what it printed where it did not finish. */
+/** The results that the runner printed, and its last lines, in case it did not finish. */
 function read(output) {
   const cases = new Map();
   const lines = output.split('\n');
   let log = [];
   for (const line of lines) {
-    // What an implementation prints itself may stand before it on the line.
+    // Text of the implementation itself may come first on the line.
     const result = /\[(pass|fail|warn|skip)\] (\w+:.*) \((-?[\d.]+)ms\)\. Log:$/.exec(line);
     if (result) {
       log = [];
       const [, status, name, ms] = result;
-      // What did not pass is listed a second time at the end.
+      // The runner lists failures a second time at the end.
       if (!cases.has(name)) cases.set(name, { status, ms: Number(ms), log });
     } else if (log.length < LOG_LINES) {
       log.push(line);
@@ -145,11 +145,11 @@ function summarize({ end, cases, seconds, ...how }) {
 
 const round = (value) => Math.round(value * 100) / 100;
 
-/** Why a case failed, without the numbers in which two such cases differ. */
+/** Why a case failed. Numbers are left out, so that similar failures have the same cause. */
 function causeOf({ status, log }) {
   const at = log.findIndex((line) => /EXCEPTION|EXPECTATION FAILED/.test(line));
   const lines = log.slice(Math.max(at, 0)).map((line) => line.trim());
-  // The name of a subcase comes first, and what was wrong on the line after it.
+  // The name of a subcase comes first, and the error on the line after it.
   const line = /subcase:/.test(lines[0]) ? lines.slice(1).find((each) => each !== '') : lines[0];
   return `${status}: ${(line ?? '').replace(/\d+/g, 'N').slice(0, 200)}`;
 }
@@ -157,7 +157,7 @@ function causeOf({ status, log }) {
 const files = [];
 const differences = [];
 const gains = [];
-/** Cases that pass on local Dawn, of files that are cut short on both sides, and later through Farlight. */
+/** How many cases pass on local Dawn and are not reached through Farlight, in files that time out on both sides. */
 let notReached = 0;
 const todo = [];
 for (const query of queries) {
@@ -175,7 +175,7 @@ for (const query of new Set(todo)) {
   if (local && farlight) {
     const missing = { status: farlight.end === 'timeout' ? 'timeout' : 'crash', log: farlight.tail ?? [] };
     for (const [name, result] of local.cases) {
-      // Of a file that takes too long on both sides, what both reached is compared.
+      // If both sides time out, compare only the cases that both reached.
       if (local.end === 'timeout' && farlight.end === 'timeout' && !farlight.cases.has(name)) {
         if (result.status === 'pass') notReached += 1;
         continue;
@@ -214,7 +214,7 @@ function totals() {
       ['pass', 'fail', 'warn', 'skip', 'seconds', 'caseSeconds'].map((key) => [key, sum(key)]),
     );
   };
-  // A file that was cut short on one side says nothing of how long it takes.
+  // The time of a file counts only if it is complete on both sides.
   const timed = files.filter(
     ({ local, farlight }) => local?.end === 'complete' && farlight?.end === 'complete',
   );

@@ -1,13 +1,12 @@
-// `network`: Farlight on a line, which the emulator of farlight/testing makes (docs/decisions/0012).
+// `network`: Farlight over lines that farlight/testing emulates (docs/decisions/0012).
 //
-//   steps      a step of MoveNet and of a program that reads four outputs (null adapter), of Silero and of PaddleOCR's
-//              classifier (software), at each round trip, beside the time that the model predicts from the ledger and
-//              from the step without the emulator
-//   per-call   the same of MoveNet where each call is an RPC of its own, up to 30 ms
-//   ping       the smallest round trip, beside that of a raw gRPC stream and of raw TCP
+//   steps      a step of four programs at each round trip, beside the time that predictStepMs computes: MoveNet and a
+//              program that reads four outputs (null adapter), Silero and PaddleOCR's classifier (software)
+//   per-call   the same for MoveNet with each call as an RPC of its own, up to 30 ms
+//   ping       the smallest round trip, beside those of a raw gRPC stream and of raw TCP
 //   bulk       256 MiB up and down, over loopback and at 30 ms and 1 Gbit/s, beside raw TCP
 //   fairness   50 sessions at once: the slowest one's share
-//   memory     what client and host grow by while 1 GiB goes up a line that has no room for it
+//   memory     how much client and host grow while 1 GiB goes up a line that is too slow for it
 import { measureBulk } from './bulk.mjs';
 import { measureFairness } from './fairness.mjs';
 import { measureMemory } from './memory.mjs';

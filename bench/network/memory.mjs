@@ -59,7 +59,7 @@ async function measure(way) {
   }
 }
 
-/** The child processes of this one: the session's executor, and the spare one. */
+/** The child processes of a process: of a daemon, its executors. */
 function children(pid) {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -1,4 +1,4 @@
-// The smallest round trip, beside the round trips that Farlight's could reach.
+// The smallest round trip, beside the round trips that are possible without Farlight.
 import { emulateLink } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
 import { runWorkload, startHost, startProgram } from '../processes.mjs';

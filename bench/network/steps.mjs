@@ -1,5 +1,5 @@
-// How long a step takes on a line, measured and predicted. One program on the host itself, and one behind
-// each line, take turns of a few steps, so that all of them see the same noise of the machine.
+// The time of a step on a line, measured and predicted. A program without a line, and one behind each line, take turns
+// of a few steps, so that the noise of the machine is the same for all.
 import { emulateLink, predictStepMs } from '../../dist/testing/index.js';
 import { figure, printTable } from '../print.mjs';
 import { startHost } from '../processes.mjs';
@@ -19,7 +19,7 @@ const PROGRAMS = [
   { workload: 'paddle-cls', title: "PaddleOCR's classifier", adapter: 'software', rounds: 4, turnMs: 1000 },
 ];
 /**
- * Above that, MoveNet's 5,000 calls before its second inference take many minutes, if each is sent as an RPC.
+ * With longer round trips, MoveNet's 5,000 calls before its second inference take many minutes, as one RPC each.
  */
 const PER_CALL_MOST_MS = 30;
 

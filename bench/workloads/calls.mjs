@@ -1,6 +1,6 @@
-// The price of a call: a compute pass of seven calls (begin, pipeline, bind group, dispatch, end, finish,
-// submit), recorded over and over. Two figures: how long the program's own thread takes for a pass, and how
-// long it takes until the GPU has done the pass.
+// The cost of a call. The program records a compute pass of seven calls (begin, pipeline, bind group, dispatch, end,
+// finish, submit) many times. It measures the time of the program's own thread for a pass, and the time until the GPU has
+// finished the pass.
 import { median, openDevice, report, times } from './report.mjs';
 
 const PASSES = 500;

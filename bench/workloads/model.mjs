@@ -1,6 +1,6 @@
-// Shared by the model workloads. A model first reports its first inference. With BENCH_RUNS it then makes
-// that many more and ends. With BENCH_ON_DEMAND it warms up, reports that it is ready, and makes as many as
-// each line on stdin asks for, until it is ended.
+// Shared by the model workloads. A model first reports its first inference. With BENCH_RUNS it then runs that many more
+// inferences and ends. With BENCH_ON_DEMAND it warms up, reports that it is ready, and runs as many inferences as each
+// line on stdin says, until it is stopped.
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
@@ -56,7 +56,7 @@ function say(what) {
   writeSync(1, `${JSON.stringify(what)}\n`);
 }
 
-/** How much each counter grew a step between two readings. */
+/** How much each counter grew per step, between two readings. */
 function perStep(before, after, steps) {
   if (!before || !after) return undefined;
   return Object.fromEntries(Object.keys(after).map((name) => [name, (after[name] - before[name]) / steps]));
@@ -68,7 +68,7 @@ async function warmUp(infer, steps) {
   await comeToRest();
 }
 
-/** V8 goes on compiling code that ran often. A measurement meanwhile would measure V8. */
+/** Waits until V8 has compiled the code that ran often. A measurement before that would include V8's work. */
 async function comeToRest() {
   for (let waited = 0; waited < IDLE.mostMs; waited += IDLE.ms) {
     const before = process.cpuUsage();

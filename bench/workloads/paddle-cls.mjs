@@ -1,5 +1,5 @@
-// PaddleOCR's text direction classifier through ONNX Runtime Web: what parts of it run on the program's processor wait
-// for what the GPU has computed, and the GPU for them.
+// PaddleOCR's text direction classifier through ONNX Runtime Web. Some parts run on the program's processor. They wait for
+// the GPU, and the GPU waits for them.
 import { readFile } from 'node:fs/promises';
 import { runModel, sessionStart } from './model.mjs';
 

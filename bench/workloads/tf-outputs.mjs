@@ -7,7 +7,7 @@ await import('@tensorflow/tfjs-backend-webgpu');
 await tf.setBackend('webgpu');
 
 const INPUTS = 64;
-/** The first two have one length, which says nothing of which is which. */
+/** The first two have the same length, so that the length does not tell them apart. */
 const OUTPUTS = [16, 16, 32, 48];
 const weights = OUTPUTS.map((outputs) => tf.variable(tf.randomNormal([INPUTS, outputs])));
 let count = 0;

@@ -19,17 +19,17 @@ export interface StepEntry {
   readonly inputs: Readonly<Record<string, string>>;
 }
 
-/** A graph whose steps are in an order in which they can run. */
+/** A graph, with its steps in an order in which they can run. */
 export interface Graph {
   readonly name: string;
   readonly file: GraphFile;
-  /** The names of the steps, each after those that it depends on. */
+  /** The names of the steps. Each comes after the steps that it depends on. */
   readonly order: readonly string[];
 }
 
 const schema = schemaIn<GraphFile>(new URL('./graph.schema.json', import.meta.url));
 
-/** Reads a graph, and says all that is wrong with it. `versionsOf` gives the versions of a model that there are. */
+/** Reads a graph, and reports every problem. `versionsOf` returns the versions of a model. */
 export function readGraph(
   name: string,
   file: string,
@@ -50,7 +50,7 @@ export function readGraph(
   return { graph: { name, file: checked.value, order: order.order }, problems: [] };
 }
 
-/** A graph as the scheduler sees it. `idOf` gives the name under which it knows a step's model or function. */
+/** The graph in the scheduler's form. `idOf` returns the scheduler's name for a step's model or function. */
 export function scheduled({ name, file, order }: Graph, idOf: (step: StepEntry) => string): ScheduledGraph {
   return {
     name,
@@ -65,7 +65,7 @@ export function scheduled({ name, file, order }: Graph, idOf: (step: StepEntry) 
   };
 }
 
-/** What the schema cannot say. */
+/** Checks that the schema cannot express. */
 function* meaning(
   { value, problem }: CheckedFile<GraphFile>,
   folder: string,
@@ -140,7 +140,7 @@ function* modelProblems(
   }
 }
 
-/** The steps that a step needs the outputs of. */
+/** The steps whose outputs a step needs. */
 function dependencies({ each, inputs }: StepEntry, { steps }: GraphFile): string[] {
   const references = [...Object.values(inputs), ...(each === undefined ? [] : [each])];
   return [...new Set(references.filter((reference) => reference.includes('.')).map(stepOf))].filter(
@@ -174,13 +174,13 @@ function stepOf(reference: string): string {
   return reference.slice(0, reference.indexOf('.'));
 }
 
-/** `; did you mean "…"?` where a name differs by two letters at most. */
+/** `; did you mean "…"?` if a known name differs by at most two letters. */
 function similar(name: string, names: readonly string[]): string {
   const near = names.find((each) => distance(name, each) <= 2);
   return near === undefined ? '' : `; did you mean "${near}"`;
 }
 
-/** How many letters have to be changed, added or left out. */
+/** How many letters must be changed, added or removed. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {

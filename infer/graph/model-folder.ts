@@ -27,8 +27,8 @@ const VERSION = /^[1-9][0-9]{0,9}$/;
 const schema = schemaIn<ModelFile>(new URL('./model.schema.json', import.meta.url));
 
 /**
- * Reads a folder of models and graphs, and says all that is wrong with it: `DIR/NAME/VERSION/model.onnx` with an optional
- * `config.yaml` beside the versions, and `DIR/NAME/graph.yaml`. Nothing in it is run.
+ * Reads a folder of models and graphs, and reports every problem. A model is `DIR/NAME/VERSION/model.onnx`, with an
+ * optional `config.yaml` beside the versions. A graph is `DIR/NAME/graph.yaml`. Nothing in the folder is run.
  */
 export function readModelFolder(folder: string): ModelFolder {
   const models = new Map<string, Model>();
@@ -70,7 +70,7 @@ export function readModelFolder(folder: string): ModelFolder {
     const known = models.get(model);
     return known && [...known.versions.keys()];
   };
-  // What is wrong with a model is said there, and not again wherever it is used.
+  // Report a problem of a model once, and not again for each graph that uses the model.
   const broken = new Set(
     named.filter((name) => !models.has(name) && !graphFiles.some(([graph]) => graph === name)),
   );
@@ -84,7 +84,7 @@ export function readModelFolder(folder: string): ModelFolder {
   return { models, graphs, problems };
 }
 
-/** Versions of a model that cannot be read: any may be meant. */
+/** The versions of a model that cannot be read: a graph may name any. */
 const ANY: readonly number[] = Object.assign([], { includes: () => true });
 
 function readModel(name: string, path: string): { model?: Model; problems: Problem[] } {
@@ -135,7 +135,7 @@ function readModel(name: string, path: string): { model?: Model; problems: Probl
   return { model, problems };
 }
 
-/** Links are followed. */
+/** Follows links. */
 function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -7,18 +7,18 @@ interface Peak {
 }
 
 /**
- * Learns what memory the runs of a model take, from the peaks that were measured: a line that no peak is above. So a
- * batch that is planned by it is out of memory only where the model takes more than a line can say, and then it learns.
+ * Learns the memory of a model's runs from measured peaks, as a line with no peak above it. A batch that is planned by
+ * this line is out of memory only if the model needs more than any line can express. Then the line learns from it.
  *
- * One peak says nothing of what a run takes whatever its batch: until there is a second one, of another batch, a larger
- * batch is held to take as much for each item.
+ * One peak does not show the part that is the same for every batch. Until there is a second peak, of another batch, all
+ * of it counts as memory of the items.
  */
 export class Peaks {
   /** By batch, the highest peak. */
   readonly #highest = new Map<number, number>();
   #line: Affine = { base: 0, perItem: 0 };
 
-  /** A run with this batch had its peak at so many bytes. True where that was more than was expected. */
+  /** Adds the measured peak of a run with this batch. Returns true if it was higher than expected. */
   observe(batch: number, bytes: number): boolean {
     const known = this.#highest.get(batch);
     const more = this.#highest.size > 0 && bytes > this.at(batch);
@@ -28,7 +28,7 @@ export class Peaks {
     return more;
   }
 
-  /** A run with this batch was out of memory, with so many bytes free when it began: it takes more than those. */
+  /** A run with this batch was out of memory. It needs more than the bytes that were free at its begin. */
   outOfMemory(batch: number, free: number): void {
     this.observe(batch, free + 1);
   }
@@ -44,8 +44,8 @@ export class Peaks {
 }
 
 /**
- * Of the lines that no peak is above and that fall nowhere, the one that is least above them in sum: it goes through two
- * neighbours of their upper hull, from 0 on.
+ * The lowest line, in sum, that has no peak above it and does not fall. It goes through two neighbours of the upper hull
+ * of the peaks, with 0 as the first point.
  */
 function lineAbove(peaks: readonly Peak[]): Affine {
   const hull = upperHull([{ batch: 0, bytes: 0 }, ...peaks]);
@@ -62,7 +62,7 @@ function lineAbove(peaks: readonly Peak[]): Affine {
   return best;
 }
 
-/** The peaks that are above the lines between all others, by batch. */
+/** The upper hull: the peaks that are above the lines between all others, by batch. */
 function upperHull(peaks: readonly Peak[]): Peak[] {
   const hull: Peak[] = [];
   for (const peak of [...peaks].sort((a, b) => a.batch - b.batch)) {

@@ -1,14 +1,14 @@
 import type { Affine } from '../schedule/costs.js';
 
-/** How much the newest time of a batch counts in its mean: a GPU that others use too changes its speed. */
+/** The weight of the newest time in a batch's mean. A GPU that others use too changes its speed. */
 const NEWEST = 1 / 4;
 
-/** Learns how long the runs of a model take: the line that is nearest to the mean times of its batches. */
+/** Learns the time of a model's runs: the line that is nearest to the mean times of its batches. */
 export class Times {
-  /** By batch, the mean time of late, and how many runs it is of. */
+  /** By batch, the recent mean time, and the number of runs in it. */
   readonly #means = new Map<number, { ms: number; runs: number }>();
 
-  /** A run with this batch took so many milliseconds. */
+  /** Adds the milliseconds of a run with this batch. */
   observe(batch: number, ms: number): void {
     const mean = this.#means.get(batch);
     if (!mean) this.#means.set(batch, { ms, runs: 1 });
@@ -18,7 +18,7 @@ export class Times {
     }
   }
 
-  /** Milliseconds of a run, as a function of its batch: the least squares, of which neither part is below 0. */
+  /** Milliseconds of a run as a function of its batch: the least squares with neither part below 0. */
   get line(): Affine {
     const means = [...this.#means].map(([batch, { ms }]) => ({ batch, ms }));
     const count = means.length;
@@ -30,7 +30,7 @@ export class Times {
       both += (batch - meanBatch) * (ms - meanMs);
       squares += (batch - meanBatch) ** 2;
     }
-    // A single batch says nothing of the fixed part. A longer run for fewer items is noise.
+    // A single batch does not show the fixed part. A longer run for fewer items is noise.
     if (squares === 0) return { base: 0, perItem: meanMs / meanBatch };
     const perItem = Math.max(0, both / squares);
     const base = meanMs - perItem * meanBatch;

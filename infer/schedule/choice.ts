@@ -6,12 +6,12 @@ import type { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
 import { parallelism, runTime, sizeOf } from './sizing.js';
 
-/** What a run of a model is worth, or at most. */
+/** The value of a run of a model, or an upper bound. */
 export interface Promised {
   readonly model: ModelState;
-  /** What the run is worth, by the time that it takes and that its requests take after it. */
+  /** The value, by the run's time and by the time that its requests take after it. */
   readonly rate: number;
-  /** The order of its first request, where that one has waited too long. */
+  /** The order of its first request, if that one has waited too long. */
   readonly overdue: number | undefined;
 }
 
@@ -20,16 +20,16 @@ export interface Candidate extends Promised {
   readonly lane: LaneState;
   readonly batch: number;
   readonly unload: readonly (readonly [LaneState, ModelState])[];
-  /** When to start it: until then it would only wait for the GPU. */
+  /** When to start it. Before this time the run would only wait for the GPU. */
   readonly from: number;
 }
 
-/** A candidate; or when to look again, infinity where nothing but an event can change the answer. */
+/** A candidate, or the time to look again: infinity if only an event can change the result. */
 export type Evaluation =
   | { readonly candidate: Candidate }
   | {
       readonly later: number;
-      /** It could start, and waits for a fuller batch. */
+      /** The run could start, but waits for a fuller batch. */
       readonly held?: boolean;
     };
 
@@ -38,8 +38,8 @@ const NEVER: Evaluation = { later: Number.POSITIVE_INFINITY };
 /**
  * Finds the best run of a model on an idle lane.
  *
- * The batch is bounded by memory, and by the point from which a larger one delays more than it saves. A run that would
- * only wait for the GPU does not start yet: until the GPU is free more items may come.
+ * Two things limit the batch: memory, and the point where a larger batch delays more than it saves. A run that would
+ * only wait for the GPU does not start yet. More items may arrive before the GPU is free.
  */
 export function evaluate(model: ModelState, lane: LaneState, situation: Situation): Evaluation {
   const { costs } = model;
@@ -81,7 +81,7 @@ export function evaluate(model: ModelState, lane: LaneState, situation: Situatio
   };
 }
 
-/** What a model can be worth at most, before it is known what has room: the first of its queue counts for all of them. */
+/** An upper bound of a model's value, before the memory is known: the first item of its queue counts for all. */
 export function promise(model: ModelState, { now, policy }: Situation, lanes: number): Promised {
   const { queue, costs, maxBatch, retries } = model;
   const { first } = queue;
@@ -98,7 +98,7 @@ export function promise(model: ModelState, { now, policy }: Situation, lanes: nu
   };
 }
 
-/** Whether `a` is to run rather than `b`. */
+/** Whether `a` runs before `b`. */
 export function isBetter(a: Promised, b: Promised | undefined): boolean {
   if (!b) return true;
   if (a.overdue !== b.overdue) {
@@ -108,9 +108,9 @@ export function isBetter(a: Promised, b: Promised | undefined): boolean {
 }
 
 /**
- * When a lane that has the model is free, if it pays to wait for that lane: it is free before the model is loaded onto this
- * one. Where a run waits for less time than loading takes, a second copy of the model only takes memory: then the time
- * that a run here would wait for the GPU counts too.
+ * When a lane that has the model is free, if it pays to wait for that lane: if it is free before the model would be loaded
+ * here. If a run waits for less time than loading takes, a second copy of the model only takes memory. Then the time that
+ * a run here would wait for the GPU counts too.
  */
 function loadedElsewhere(model: ModelState, lane: LaneState, now: number): number | undefined {
   if (lane.loaded.has(model)) return undefined;
@@ -124,7 +124,7 @@ function loadedElsewhere(model: ModelState, lane: LaneState, now: number): numbe
   for (const other of host.lanes) {
     if (!other.active || !other.loaded.has(model)) continue;
     const end = host.endOf(other, now);
-    // One that should have ended may take who knows how long.
+    // A run that should have ended may take any time.
     if (end > now && end <= loaded && (soonest === undefined || end < soonest)) soonest = end;
   }
   return soonest;
@@ -151,13 +151,13 @@ function rate(
     if (task.home !== undefined && task.home !== lane.name) moved += requestCosts.inputBytes(task) * count;
   }
   const time = at(runTime(costs), batch) / parallelism(costs, lane.host, batch);
-  // A run that takes no time at all goes first.
+  // A run that takes no time goes first.
   return value / Math.max(time + extra + after + moved * policy.msPerByteMoved, Number.MIN_VALUE);
 }
 
 /**
- * The largest batch after whose run every request whose outputs stay on the host can still be finished, one after the
- * other: so no two requests can wait for the memory that the other one has.
+ * The largest safe batch: after it the host can still finish every request that keeps outputs there, one after the
+ * other. So no two requests wait for each other's memory.
  */
 function safeBatch(model: ModelState, host: HostState, batch: number, costs: RequestCosts): number {
   for (let size = batch; size > 0; size = Math.floor(size / 2)) {
@@ -177,7 +177,7 @@ function safeBatch(model: ModelState, host: HostState, batch: number, costs: Req
   return 0;
 }
 
-/** Until when it pays to wait for one more item; undefined where it does not. */
+/** The latest time until which waiting for one more item pays; undefined if it does not pay. */
 function holdUntil(
   model: ModelState,
   host: HostState,
@@ -186,7 +186,7 @@ function holdUntil(
 ): number | undefined {
   const { costs, queue, arrivals, maxBatch } = model;
   const next = arrivals.next(now);
-  // Where something else waits, or more wait than go into this run, no time is to be lost.
+  // Do not wait if other models wait, or if more items wait than fit into this run.
   if (next === undefined || batch < queue.items || batch === maxBatch || value > queue.value)
     return undefined;
   if (largestWithin(costs.memory, host.free, maxBatch) <= batch) return undefined;

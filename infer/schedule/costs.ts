@@ -7,20 +7,20 @@ export interface Affine {
 /** The kind of worker that a model or a function runs on. */
 export type Resource = 'gpu' | 'cpu' | 'network';
 
-/** What a model takes of a lane and of its host. Bytes and milliseconds. A function of a graph is a model without memory. */
+/** What a model costs a lane and its host, in bytes and milliseconds. A graph's function is a model without memory. */
 export interface ModelCosts {
   readonly resource: Resource;
   /** The most items of one run. */
   readonly maxBatch: number;
-  /** Bytes that the model holds on a lane where it is loaded. */
+  /** Bytes of the model on a lane where it is loaded. */
   readonly weights: number;
-  /** Bytes of a run beyond the weights, at their peak, its inputs and outputs among them. */
+  /** The peak bytes of a run, with its inputs and outputs and without the weights. */
   readonly memory: Affine;
   /** Bytes of each item's output that stay on the lane until the steps that follow have run. */
   readonly output: number;
-  /** The GPU's time of a run. Runs of one host have the GPU one after the other. */
+  /** The GPU time of a run. Runs of one host use the GPU one after the other. */
   readonly gpu: Affine;
-  /** The rest of a run's time: round trips and work of the processor. Other lanes' runs overlap it. */
+  /** The rest of a run's time: round trips and work of the processor. Runs of other lanes overlap with it. */
   readonly wait: Affine;
   /** The time that loading the model onto a lane takes. */
   readonly load: number;
@@ -30,11 +30,11 @@ export function at({ base, perItem }: Affine, batch: number): number {
   return base + perItem * batch;
 }
 
-/** The largest batch whose figure is at most `limit`; 0 where not even one item's is. */
+/** The largest batch whose figure is at most `limit`; 0 if even one item is above it. */
 export function largestWithin({ base, perItem }: Affine, limit: number, maxBatch: number): number {
   if (base + perItem > limit) return 0;
   if (perItem <= 0) return maxBatch;
   const largest = Math.min(maxBatch, Math.floor((limit - base) / perItem));
-  // The division may have rounded up.
+  // The division may round up.
   return base + perItem * largest > limit ? largest - 1 : largest;
 }

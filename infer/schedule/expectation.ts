@@ -1,7 +1,7 @@
-/** How much the newest gap between arrivals counts in their mean. */
+/** The weight of the newest gap between arrivals in the mean. */
 const NEWEST = 1 / 4;
 
-/** Expects the next arrival of a model's items from the last ones. */
+/** Predicts the next arrival of a model's items from the last arrivals. */
 export class Expectation {
   #last: number | undefined;
   #gap: number | undefined;
@@ -13,7 +13,7 @@ export class Expectation {
     this.#gap = this.#gap === undefined ? gap : this.#gap + (gap - this.#gap) * NEWEST;
   }
 
-  /** When the next one is due; undefined where none is known to be, or where it is late. */
+  /** When the next item is due; undefined if this is unknown, or if the item is late. */
   next(now: number): number | undefined {
     if (this.#last === undefined || this.#gap === undefined) return undefined;
     const next = this.#last + this.#gap;

@@ -48,7 +48,7 @@ export class Heap<T> {
     return least;
   }
 
-  /** Drops the elements that are not to stay. */
+  /** Keeps only the elements for which the function returns true. */
   retain(stays: (element: T) => boolean): void {
     const elements = this.#elements.filter(stays);
     this.#elements = [];

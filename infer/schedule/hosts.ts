@@ -9,16 +9,16 @@ export interface ActiveRun {
   readonly model: ModelState;
   readonly lane: LaneState;
   readonly portions: readonly Portion[];
-  /** For each portion, bytes of its output that will stay on the lane. */
+  /** For each portion, the bytes of its output that stay on the lane after the run. */
   readonly outputs: readonly number[];
-  /** Bytes beyond the weights. */
+  /** Bytes without the weights. */
   readonly memory: number;
-  /** When it is expected to reach the GPU, and the GPU's time that it takes then. */
+  /** When the run is expected to reach the GPU, and how long it then uses the GPU. */
   readonly reachesGpu: number;
   readonly gpuMs: number;
   /** How often the lane of its items was lost. */
   readonly losses: number;
-  /** Nothing else ran on the host when it began. */
+  /** Whether nothing else ran on the host when the run began. */
   readonly alone: boolean;
 }
 
@@ -38,19 +38,19 @@ export class HostState {
   capacity: Capacity;
   /** Bytes of the models that are loaded. */
   weights = 0;
-  /** Bytes of runs that are under way, beyond the weights. */
+  /** Bytes of the current runs, without the weights. */
   running = 0;
   /** Bytes of outputs that stay between steps. */
   held = 0;
-  /** Bytes of outputs that the runs under way will leave. */
+  /** Bytes of outputs that the current runs will leave behind. */
   promised = 0;
-  /** Requests whose outputs stay here, or will, with their bytes: the oldest first. */
+  /** Requests that keep outputs here, now or after a current run, with their bytes. The oldest comes first. */
   readonly holders = new Map<Progress, number>();
-  /** How many runs are under way. */
+  /** How many runs the host has now. */
   runs = 0;
   /** Runs that use the GPU, in the order in which they reach it. */
   readonly #gpuRuns: ActiveRun[] = [];
-  /** When the GPU was last done with a run. */
+  /** When the GPU last finished a run. */
   #gpuSince = 0;
 
   constructor(name: string, capacity: Capacity) {
@@ -58,7 +58,7 @@ export class HostState {
     this.capacity = capacity;
   }
 
-  /** Bytes that nothing has; below 0 where the capacity has shrunk. */
+  /** Free bytes; below 0 if the capacity has shrunk. */
   get free(): number {
     return this.capacity.bytes - this.weights - this.running - this.held;
   }
@@ -69,7 +69,7 @@ export class HostState {
     return count;
   }
 
-  /** Models that could be unloaded, with their lanes, without the one that is to run: of each lane the least used first. */
+  /** Other models than this one that can be unloaded, with their lanes. Of each lane, the least used comes first. */
   *idleModels(model: ModelState, lane: LaneState): Generator<[LaneState, ModelState]> {
     for (const each of this.lanes) {
       for (const loaded of each.loaded) {
@@ -96,7 +96,7 @@ export class HostState {
     this.#promise(active, 1);
   }
 
-  /** A run is over, well or not: what it had is free. */
+  /** Frees the memory of a run that has ended, successfully or not. */
   ended(active: ActiveRun, now: number): void {
     this.runs -= 1;
     this.running -= active.memory;
@@ -107,18 +107,18 @@ export class HostState {
     this.#gpuRuns.splice(this.#gpuRuns.indexOf(active), 1);
   }
 
-  /** A request has so many bytes more, or less, on this host. */
+  /** Adds bytes to what a request keeps on this host, or takes them away. */
   hold(request: Progress, bytes: number): void {
     const held = (this.holders.get(request) ?? 0) + bytes;
-    // Less than a byte is what rounding has left.
+    // Less than a byte is a rounding error.
     if (held < 1) this.holders.delete(request);
     else this.holders.set(request, held);
   }
 
-  /** When the GPU is expected to be done with the runs that reach it until `reaches`: it has them in that order. */
+  /** When the GPU is expected to finish the runs that reach it before `reaches`. It runs them in that order. */
   gpuDone(reaches: number, now: number): number {
     let done = this.#gpuSince;
-    // One that should be done and is not is done at any moment.
+    // A run that should have finished can finish at any moment.
     for (const { reachesGpu, gpuMs } of this.#gpuRuns) {
       if (reachesGpu > reaches) break;
       done = Math.max(done, reachesGpu) + gpuMs;

@@ -3,27 +3,27 @@ import { Expectation } from './expectation.js';
 import type { Portion } from './progress.js';
 import { TaskQueue } from './task-queue.js';
 
-/** Items of a run that failed, or whose lane was lost. They run again together, without others. */
+/** Items of a failed run, or of a run whose lane was lost. They run again together, without other items. */
 export interface Retry {
   readonly portions: readonly Portion[];
   readonly items: number;
   /** How often the lane of its items was lost. */
   readonly losses: number;
-  /** It is to run on a host where nothing else runs. */
+  /** Whether it needs a host where nothing else runs. */
   readonly alone: boolean;
 }
 
-/** A model that is served, and what waits for it. */
+/** A model that is served, and the items that wait for it. */
 export class ModelState {
   readonly name: string;
   costs: ModelCosts;
-  /** The largest batch: the model's own, or half of one that was out of memory. */
+  /** The largest batch: the model's own limit, or half of a batch that was out of memory. */
   maxBatch: number;
   readonly queue: TaskQueue = new TaskQueue();
-  /** The first one goes next, before the queue. */
+  /** The first entry goes next, before the queue. */
   readonly retries: Retry[] = [];
   readonly arrivals: Expectation = new Expectation();
-  /** Since when the items that wait are held back for a fuller batch. */
+  /** Since when the scheduler has delayed the waiting items, to get a fuller batch. */
   heldSince: number | undefined;
 
   constructor(name: string, costs: ModelCosts) {

@@ -1,16 +1,16 @@
 /** How the scheduler weighs what waits. Times are milliseconds. */
 export interface Policy {
-  /** After so long a request counts twice as much as when it came. */
+  /** After this time a request counts twice as much as at its arrival. */
   readonly ageing: number;
-  /** After so long a request goes before all others, and memory is kept for it. */
+  /** After this time a request goes before all others, and the scheduler keeps memory for it. */
   readonly patience: number;
-  /** A run starts so long before the GPU is expected to be free for it. */
+  /** A run starts this long before the GPU is expected to be free for it. */
   readonly lead: number;
-  /** What an output costs that is on another lane than the run that takes it. */
+  /** The cost of an output that is on another lane than the run that uses it. */
   readonly msPerByteMoved: number;
-  /** For about so long it counts how busy it was. */
+  /** The scheduler measures how busy it is over about this time. */
   readonly memory: number;
-  /** The most requests that wait or run at once. */
+  /** The largest number of requests that wait or run at once. */
   readonly maxRequests: number;
 }
 

@@ -1,19 +1,19 @@
 import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js';
 
-/** What a request asks of one step. A request that begins again has other tasks. */
+/** What a request asks of one step. A request that begins again gets new tasks. */
 export interface Task {
   readonly request: Progress;
   readonly step: number;
   readonly model: string;
-  /** How many items it has; undefined until its predecessors are done. */
+  /** The number of items; undefined until the predecessors are done. */
   items: number | undefined;
-  /** The first item that no run has been given. */
+  /** The first item that is in no run yet. */
   next: number;
   /** How many items are done. */
   done: number;
-  /** How many elements the step's output has, for the steps that run once for each. */
+  /** The number of elements in the step's output. Steps that run once for each element need it. */
   elements: number;
-  /** Bytes of its output that stay on lanes, by the names of those. */
+  /** Bytes of its output that stay on lanes, by the lane's name. */
   readonly outputs: Map<string, number>;
   /** The name of the lane that holds its inputs, or some of them. */
   home: string | undefined;
@@ -30,7 +30,7 @@ export interface Portion {
 export interface Progress {
   readonly request: ScheduledRequest;
   readonly graph: ScheduledGraph;
-  /** Counts arrivals: of equal weight, the lower one goes first. */
+  /** The number of its arrival. Of requests with equal weight, the lower number goes first. */
   readonly order: number;
   readonly weight: number;
   readonly arrivedAt: number;
@@ -69,7 +69,7 @@ export function beginAgain(progress: Progress): void {
   }));
 }
 
-/** Gives the tasks their items whose predecessors are done, and returns those that have any. */
+/** Gives items to the tasks whose predecessors are done. Returns the tasks that have items now. */
 export function becomeReady({ graph, tasks, request }: Progress): Task[] {
   const ready: Task[] = [];
   for (const task of tasks) {
@@ -87,7 +87,7 @@ export function isDone({ items, done }: Task): boolean {
   return items !== undefined && done === items;
 }
 
-/** Whether a run that was begun for the task is still of use. */
+/** Whether the request still needs a run that was begun for the task. */
 export function isCurrent(task: Task): boolean {
   return !task.request.ended && task.request.tasks[task.step] === task;
 }
@@ -108,7 +108,7 @@ export function itemsOf(portions: readonly Portion[]): number {
   return portions.reduce((sum, { count }) => sum + count, 0);
 }
 
-/** Cuts a list of portions after so many items. */
+/** Cuts a list of portions after a number of items. */
 export function cut(portions: readonly Portion[], items: number): [Portion[], Portion[]] {
   const first: Portion[] = [];
   const second: Portion[] = [];

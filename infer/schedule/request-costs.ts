@@ -3,17 +3,17 @@ import type { Progress, Task } from './progress.js';
 import type { ScheduledGraph } from './types.js';
 
 interface GraphCosts {
-  /** For each step, the time of the steps that follow it. */
+  /** For each step, the time of all following steps. */
   readonly after: readonly Affine[];
-  /** For each step, bytes of an item that stay until the steps that follow have run. */
+  /** For each step, the bytes of an item that stay until the following steps have run. */
   readonly output: readonly number[];
   /** Bytes of the largest step, with one item and its weights. */
   readonly peak: number;
-  /** The step that takes these. */
+  /** The step that needs them. */
   readonly peakStep: number;
 }
 
-/** What requests take in all, by the costs of the models in their graphs. */
+/** The costs of whole requests, by the costs of the models in their graphs. */
 export class RequestCosts {
   readonly #costsOf: (model: string) => ModelCosts | undefined;
   #graphs = new WeakMap<ScheduledGraph, GraphCosts>();
@@ -22,22 +22,22 @@ export class RequestCosts {
     this.#costsOf = costsOf;
   }
 
-  /** A model's costs are others now. */
+  /** A model's costs have changed. */
   changed(): void {
     this.#graphs = new WeakMap();
   }
 
-  /** The time of the steps that follow a task's. */
+  /** The time of the steps after a task's step. */
   timeAfter({ request, step }: Task): Affine {
     return this.#of(request.graph).after[step] as Affine;
   }
 
-  /** Whether a task's output stays on the lane for the steps that follow. */
+  /** Whether a task's output stays on the lane for the following steps. */
   outputStays({ request, step }: Task): boolean {
     return (this.#of(request.graph).output[step] as number) > 0;
   }
 
-  /** Bytes of the outputs that an item of a task takes as its inputs. */
+  /** Bytes of the outputs that are the inputs of one item of a task. */
   inputBytes({ request, step }: Task): number {
     const { output } = this.#of(request.graph);
     return (request.graph.steps[step]?.after ?? []).reduce(
@@ -46,13 +46,13 @@ export class RequestCosts {
     );
   }
 
-  /** The most bytes that a host needs to run a request by itself to its end, one item at a time. */
+  /** The bytes that a host needs to finish a request alone, one item at a time. */
   bytesToFinish({ graph, tasks, request }: Progress): number {
     const { peak, output } = this.#of(graph);
     return output.reduce((sum, bytes, step) => sum + bytes * (tasks[step]?.items ?? request.items), peak);
   }
 
-  /** The same before a request has begun, and the model that takes the most of it. */
+  /** The same for a request that has not begun, and the model that needs the largest part of it. */
   bytesFor(graph: ScheduledGraph, items: number): { bytes: number; largest: string } {
     const { peak, peakStep, output } = this.#of(graph);
     return {
@@ -94,7 +94,7 @@ export class RequestCosts {
   }
 }
 
-/** For each step, all that come after it. */
+/** For each step, all steps after it. */
 function followers(steps: ScheduledGraph['steps']): Set<number>[] {
   const following = steps.map(() => new Set<number>());
   for (let step = steps.length - 1; step >= 0; step -= 1) {

@@ -21,22 +21,23 @@ import { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
 import type { Capacity, Decision, LaneOptions, Outcome, Run, ScheduledRequest } from './types.js';
 
-/** An item that ran by itself on so many lanes that were lost is what they were lost by. */
+/** If so many lanes are lost while they run the same single item, that item is the reason. */
 const MOST_LOSSES = 3;
-/** However busy it is, a delay is held to meet at most ten times as many as wait now. */
+/** A delay counts for at most ten times as many requests as wait now, however busy the scheduler is. */
 const MOST_BUSY = 0.9;
 const RESOURCES: readonly Resource[] = ['gpu', 'cpu', 'network'];
 
 /**
- * Decides which model runs next, with how many items, on which lane: by the memory that is free now and by what waits
- * now. It does no I/O and has no clock: it is told of events, and `decide` says what is to be done about them.
+ * Decides which model runs next, with how many items, and on which lane. It looks at the memory that is free now and at
+ * the requests that wait now. It does no I/O and has no clock: its methods report events, and `decide` returns the
+ * actions.
  *
- * - A run takes no more memory than its host has free, so that none is out of memory as long as the costs are right.
- * - A request whose outputs stay on a host is begun only where all such requests can be finished.
- * - A request that has waited too long goes first, and memory is kept for it.
+ * - A run takes no more memory than its host has free. So no run is out of memory as long as the costs are right.
+ * - A request whose outputs stay on a host begins only if the host can finish all such requests.
+ * - A request that has waited too long goes first, and the scheduler keeps memory for it.
  *
- * Times are milliseconds of a steady clock, which the caller gives. `lookAt` is when `decide` is to be called, if no
- * event comes before.
+ * Times are milliseconds of a steady clock, which the methods are given. Call `decide` at `lookAt`, if no event comes
+ * before.
  */
 export class Scheduler {
   readonly #policy: Policy;
@@ -53,7 +54,7 @@ export class Scheduler {
   #arrivals = 0;
   #runsStarted = 0;
   #lookAt: number | undefined;
-  /** For which part of the time there was work lately, and until when that was looked at. */
+  /** The share of the recent time in which there was work, and the time of the last look. */
   #busy = 0;
   #busyUntil: number | undefined;
   #hadWork = false;
@@ -62,7 +63,7 @@ export class Scheduler {
     this.#policy = { ...POLICY, ...policy };
   }
 
-  /** When `decide` is to be called next, if no event comes before; undefined where only an event matters. */
+  /** When to call `decide` next, if no event comes before. Undefined if only an event can change the decision. */
   get lookAt(): number | undefined {
     return this.#lookAt;
   }
@@ -82,13 +83,13 @@ export class Scheduler {
     return this.#models.get(model)?.waiting ?? 0;
   }
 
-  /** What a host's memory is used for, in bytes. */
+  /** The bytes of a host's memory, by use. */
   memoryOf(host: string): { weights: number; running: number; held: number } | undefined {
     const state = this.#hosts.get(host);
     return state && { weights: state.weights, running: state.running, held: state.held };
   }
 
-  /** A host is there, or its capacity has changed. */
+  /** A host has joined, or its capacity has changed. */
   setHost(name: string, capacity: Capacity): void {
     const host = this.#hosts.get(name);
     if (host) host.capacity = capacity;
@@ -104,12 +105,12 @@ export class Scheduler {
     host.lanes.push(lane);
   }
 
-  /** A lane is gone, with all that was on it: its items run elsewhere. */
+  /** A lane is lost, with everything on it. Its items run elsewhere. */
   loseLane(name: string, now: number): void {
     const lane = this.#lanes.get(name);
     if (!lane) return;
     const { active, host } = lane;
-    // What the lane held for later steps is gone.
+    // The outputs that the lane kept for later steps are lost.
     for (const progress of [...this.#requests.values()]) {
       if (progress.tasks.some(({ outputs }) => outputs.has(name))) this.#restart(progress, now);
     }
@@ -123,7 +124,7 @@ export class Scheduler {
     if (active) this.#runElsewhere(active);
   }
 
-  /** A host is gone, with its lanes. */
+  /** A host is lost, with its lanes. */
   loseHost(name: string, now: number): void {
     const host = this.#hosts.get(name);
     if (!host) return;
@@ -131,7 +132,7 @@ export class Scheduler {
     this.#hosts.delete(name);
   }
 
-  /** A model may be asked for, or its costs have become better known. */
+  /** Requests may use this model from now on, or its costs are known better. */
   setModel(name: string, costs: ModelCosts): void {
     const model = this.#models.get(name);
     if (model) {
@@ -144,7 +145,7 @@ export class Scheduler {
     this.#costs.changed();
   }
 
-  /** A model is served no more: what runs is finished, and the requests that still need it are refused. */
+  /** Removes a model. Its runs finish, and requests that still need the model are refused. */
   removeModel(name: string): void {
     const model = this.#models.get(name);
     if (!model) return;
@@ -173,15 +174,15 @@ export class Scheduler {
     this.#advance(progress, now);
   }
 
-  /** Nobody wants a request's result any more: no `end` is decided for it. */
+  /** Cancels a request. `decide` returns no `end` for it. */
   cancel(id: number): void {
     const progress = this.#requests.get(id);
     if (progress) this.#forget(progress);
   }
 
   /**
-   * A run has ended well. `elements` says for each of its slices how many elements the output has, for the steps that
-   * run once for each of them.
+   * A run has succeeded. `elements` has the number of elements in the output of each slice. Steps that run once for each
+   * element need it.
    */
   complete(id: number, now: number, elements?: readonly number[]): void {
     const active = this.#runs.get(id);
@@ -202,8 +203,8 @@ export class Scheduler {
   }
 
   /**
-   * A run has failed, for want of memory or for another reason. Its items run again in two halves, so that one that
-   * fails by itself is found, and fails alone.
+   * A run has failed, because it was out of memory or for another reason. Its items run again in two halves. So in the
+   * end an item that is the reason fails alone.
    */
   fail(id: number, now: number, { reason, memory = false }: { reason: string; memory?: boolean }): void {
     const active = this.#runs.get(id);
@@ -213,13 +214,13 @@ export class Scheduler {
     lane.host.ended(active, now);
     if (run.load || this.#models.get(model.name) !== model) this.#unload(lane, model);
     if (memory) model.maxBatch = Math.max(1, Math.min(model.maxBatch, run.batch >> 1));
-    // What else ran on the host may have had the memory.
+    // Other runs on the host may have used the memory.
     if (memory && run.batch === 1 && !active.alone)
       this.#queueAgain(active.model, active.portions, active.losses, true);
     else this.#runInHalves(active, reason);
   }
 
-  /** What is to be done now, in this order. */
+  /** The actions for now, in this order. */
   decide(now: number): Decision[] {
     this.#lookAt = undefined;
     this.#expire(now);
@@ -233,15 +234,15 @@ export class Scheduler {
   }
 
   /**
-   * Starts runs, the best first, until there is none to start. Where the best one had only to wait for the GPU it starts
-   * later, and the others leave it its lane and its memory. False where nothing starts, now or by the time alone.
+   * Starts runs, the best first, until none is left. If the best run would only wait for the GPU, it starts later, and
+   * the other runs leave it its lane and its memory. Returns whether something starts, now or at a known time.
    */
   #startAll(now: number): boolean {
     const planned = new Map<LaneState, Candidate>();
     let later = Number.POSITIVE_INFINITY;
     let started = false;
     for (const resource of RESOURCES) {
-      // A run that starts leaves less for the others: what was found for them before is at most what they are worth.
+      // A run that starts leaves less for the others. So the value that was found for them before is an upper bound.
       const ranking: Promised[] = [];
       let situation = this.#situation(resource, now, planned);
       if (!situation) continue;
@@ -282,7 +283,7 @@ export class Scheduler {
     return started || later !== Number.POSITIVE_INFINITY;
   }
 
-  /** The best run of a model on the lanes that are idle: of each host the one that has its inputs, or has it loaded. */
+  /** The best run of a model on an idle lane. Of each host, take the lane with the inputs, or with the model loaded. */
   #evaluate(model: ModelState, situation: Situation, planned: ReadonlyMap<LaneState, Candidate>): Evaluation {
     let best: Candidate | undefined;
     let later: Evaluation = { later: Number.POSITIVE_INFINITY };
@@ -314,7 +315,7 @@ export class Scheduler {
     return most;
   }
 
-  /** What a choice for the resource depends on; undefined where none of its lanes is idle, or nothing waits for it. */
+  /** The situation of a choice for the resource. Undefined if none of its lanes is idle, or nothing waits for it. */
   #situation(
     resource: Resource,
     now: number,
@@ -360,7 +361,7 @@ export class Scheduler {
     const { host } = lane;
     const load = !lane.loaded.has(model);
     if (load) host.weights += model.costs.weights;
-    // The most recently used one comes last.
+    // The most recently used model comes last.
     lane.loaded.delete(model);
     lane.loaded.add(model);
     model.heldSince = undefined;
@@ -406,7 +407,7 @@ export class Scheduler {
     this.#decisions.push({ kind: 'unload', lane: lane.name, model: model.name });
   }
 
-  /** A run has failed by its own fault: its items run again in halves, so that one which fails by itself fails alone. */
+  /** A run has failed by its own fault. Its items run again in halves, so that a bad item fails alone in the end. */
   #runInHalves({ model, portions, run, losses }: ActiveRun, reason: string): void {
     const [{ task } = {}] = portions;
     if (run.batch > 1) {
@@ -416,7 +417,7 @@ export class Scheduler {
     } else if (task && isCurrent(task)) this.#end(task.request, { is: 'failed', reason });
   }
 
-  /** A run's lane was lost. Its items may be why: after a first loss they run in halves, and a single one fails at last. */
+  /** A run's lane was lost, perhaps because of its items. After a first loss they run in halves; a single item fails. */
   #runElsewhere(active: ActiveRun): void {
     const lost = { ...active, losses: active.losses + 1 };
     const { losses, run, model, portions } = lost;
@@ -425,7 +426,7 @@ export class Scheduler {
     } else this.#runInHalves(lost, `The lane of the run was lost, ${MOST_LOSSES} times.`);
   }
 
-  /** Puts items before all others of their model. Those that nobody wants any more are left out. */
+  /** Puts items before all others of their model, except items of requests that have ended. */
   #queueAgain(model: ModelState, all: readonly Portion[], losses: number, alone: boolean): void {
     const portions = all.filter(({ task }) => isCurrent(task));
     if (portions.length === 0) return;
@@ -439,7 +440,7 @@ export class Scheduler {
     this.#wanted.add(model);
   }
 
-  /** Queues the tasks of a request that have become ready, or ends it. */
+  /** Queues the tasks of a request that are ready now, or ends the request. */
   #advance(progress: Progress, now: number): void {
     for (const task of becomeReady(progress)) {
       const model = this.#models.get(task.model);
@@ -495,7 +496,7 @@ export class Scheduler {
     if (this.#deadlines.size > 2 * this.#requests.size + 64) this.#deadlines.retain(({ ended }) => !ended);
   }
 
-  /** A request begins again, with nothing on any lane. */
+  /** Begins a request again, with nothing on any lane. */
   #restart(progress: Progress, now: number): void {
     this.#leave(progress);
     beginAgain(progress);
@@ -504,7 +505,7 @@ export class Scheduler {
     this.#advance(progress, now);
   }
 
-  /** Counts how busy it is. Called at each decision, between which there is work or none. */
+  /** Measures how busy the scheduler is. Call this at each decision: whether there is work counts until the next one. */
   #count(now: number): void {
     const passed = now - (this.#busyUntil ?? now);
     this.#busyUntil = now;
@@ -524,7 +525,7 @@ export class Scheduler {
     }
   }
 
-  /** Takes out of the retries what nobody wants any more. */
+  /** Removes the items of ended requests from the retries. */
   #dropRetries(): void {
     for (const model of this.#wanted) {
       if (model.retries.length === 0) continue;
@@ -546,8 +547,8 @@ export class Scheduler {
   }
 
   /**
-   * Where a capacity has shrunk below what requests hold between their steps, so that nothing can run, the youngest of
-   * them begins again. False where that is not the case.
+   * A host's capacity may shrink below the bytes that requests hold there between their steps. Then nothing can run, and
+   * the youngest of these requests begins again. Returns false if this is not the case.
    */
   #makeRoom(now: number): boolean {
     if (this.#runs.size > 0 || this.#wanted.size === 0) return false;
@@ -560,7 +561,7 @@ export class Scheduler {
     return false;
   }
 
-  /** Why a request cannot be taken. */
+  /** Why a request is refused. */
   #refusal({ id, graph, items }: ScheduledRequest): string | undefined {
     if (this.#requests.has(id)) return `There is a request ${id} already.`;
     const { maxRequests } = this.#policy;
@@ -580,7 +581,7 @@ export class Scheduler {
   }
 }
 
-/** Bytes that one item of a model needs on a host; 0 where it cannot run there. */
+/** Bytes that one item of a model needs on a host; 0 if the model cannot run there. */
 function bytesForOne(model: ModelState, host: HostState): number {
   const { costs } = model;
   if (host.laneCount(costs.resource) === 0) return 0;
@@ -589,7 +590,7 @@ function bytesForOne(model: ModelState, host: HostState): number {
   return bytes <= host.capacity.bytes ? bytes : 0;
 }
 
-/** Puts a model in its place: the best comes last. */
+/** Inserts a model into the list: the best one is last. */
 function rank(ranking: Promised[], ranked: Promised): void {
   let low = 0;
   let high = ranking.length;
@@ -601,12 +602,12 @@ function rank(ranking: Promised[], ranked: Promised): void {
   ranking.splice(low, 0, ranked);
 }
 
-/** Bytes that a run takes of its host beyond what is loaded. */
+/** Bytes that a run takes of its host, beside the models that are loaded already. */
 function bytesOf({ model, lane, batch }: Candidate): number {
   return at(model.costs.memory, batch) + (lane.loaded.has(model) ? 0 : model.costs.weights);
 }
 
-/** Whether a later run of the model has its place already. */
+/** Whether a place is kept for a later run of the model. */
 function isPlanned(model: ModelState, planned: ReadonlyMap<LaneState, Candidate>): boolean {
   for (const each of planned.values()) if (each.model === model) return true;
   return false;

@@ -3,14 +3,14 @@ import type { ModelState } from './models.js';
 import type { Policy } from './policy.js';
 import type { RequestCosts } from './request-costs.js';
 
-/** What the choice depends on beside the model and the lane. */
+/** What a choice depends on beside the model and the lane. */
 export interface Situation {
   readonly now: number;
   readonly policy: Policy;
   readonly costs: RequestCosts;
-  /** What all that waits for the lane's kind of resource counts. */
+  /** The weight of everything that waits for the lane's kind of resource. */
   readonly value: number;
-  /** How many requests a delay meets for each that waits now: more come while there is work. */
+  /** How many requests a delay affects, for each that waits now. More requests arrive while there is work. */
   readonly growth: number;
   /** The hosts that have lanes of the resource. */
   readonly hosts: ReadonlySet<HostState>;

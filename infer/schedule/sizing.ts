@@ -3,27 +3,27 @@ import type { HostState, LaneState } from './hosts.js';
 import type { ModelState } from './models.js';
 import type { Situation } from './situation.js';
 
-/** How many items a run has, and what has to happen before it. */
+/** The size of a run, and what must happen before it. */
 export interface Size {
   readonly batch: number;
-  /** When there is memory for it. */
+  /** When the run has memory. */
   readonly from: number;
-  /** Models that give theirs back for it. */
+  /** Models to unload for it. */
   readonly unload: readonly (readonly [LaneState, ModelState])[];
-  /** The time that loading takes, of the run's own model and of the unloaded ones when they run again. */
+  /** The time of loading: of the run's own model, and of the unloaded models when they run again. */
   readonly loading: number;
 }
 
 /**
- * How much each later run counts for what waits: half of all that is there waits for it, and some of what comes
+ * The weight of each later run: on average half of all waiting items wait for it, and some of the items that arrive
  * meanwhile.
  */
 const LATER_RUNS = 2 / 3;
 
 /**
- * Sizes the next run of a model on a lane by the memory that is free. Where that is little beside what waits, it may be
- * better to unload models that are idle, or to wait until the next run of the host gives back its memory: that is the
- * case where an item takes less of the host's time then. Undefined where there is no memory for a single item.
+ * Sizes the next run of a model on a lane by the free memory. If that is little for the items that wait, two other ways
+ * may be better: unload idle models, or wait until the next run of the host gives back its memory. The way with the
+ * least host time per item wins. Undefined if there is no memory for a single item.
  */
 export function sizeOf(
   model: ModelState,
@@ -39,7 +39,7 @@ export function sizeOf(
   const room = host.free - (loaded ? 0 : costs.weights) - situation.reserved(host, model);
   const wanted = (bytes: number): number => {
     const fit = largestWithin(costs.memory, bytes, most);
-    // Items that run again stay together.
+    // Items that run again stay in one run.
     if (fit === 0 || model.retries.length > 0) return fit;
     return Math.min(fit, worthwhile(model, host, fit, load, situation));
   };
@@ -63,12 +63,12 @@ export function sizeOf(
   return best;
 }
 
-/** A run's time by itself, without loading. */
+/** The time of a run alone, without loading. */
 export function runTime({ gpu, wait }: ModelCosts): Affine {
   return { base: gpu.base + wait.base, perItem: gpu.perItem + wait.perItem };
 }
 
-/** How many runs of a model a host has under way at once to good purpose: its lanes, its GPU and its memory bound them. */
+/** How many runs of a model a host can usefully have at once: its lanes, its GPU and its memory limit the number. */
 export function parallelism(
   { gpu, wait, memory, resource }: ModelCosts,
   host: HostState,
@@ -83,7 +83,7 @@ export function parallelism(
   return Math.min(byTime, Math.max(1, Math.floor((host.capacity.bytes - host.held) / bytes)));
 }
 
-/** The size that unloading idle models makes room for: as few as will do, the least recently used first. */
+/** The size if idle models are unloaded: as few models as possible, the least recently used first. */
 function withUnloading(
   model: ModelState,
   lane: LaneState,
@@ -110,7 +110,7 @@ function withUnloading(
   return { batch, from: now, unload, loading };
 }
 
-/** When the next run of a host is expected to end, and what it gives back then. */
+/** When the next run of a host is expected to end, and the bytes that it then gives back. */
 function nextEnd(host: HostState, now: number): { at: number; bytes: number } | undefined {
   let next: { at: number; bytes: number } | undefined;
   for (const lane of host.lanes) {
@@ -122,10 +122,10 @@ function nextEnd(host: HostState, now: number): { at: number; bytes: number } | 
 }
 
 /**
- * The batch with which all that waits is done soonest, in the mean. A larger one saves the others its fixed part, and
- * delays its own items; with a smaller one more runs have room beside each other. With `k` runs at once of time `t`, of
- * which the GPU has `g`, one ends each `max(g, t / k)`; so the mean of `r` runs is `t + (r - 1) / 2 * max(g, t / k)`.
- * For each `k` that is least near `sqrt(2 n fixed / (k perItem))`, with `n` items waiting.
+ * The batch with the smallest mean time for all waiting items. A larger batch has fewer fixed parts, but delays its own
+ * items. With a smaller batch more runs fit beside each other. Say `k` runs at once take the time `t` each, of which the
+ * GPU works `g`. Then a run ends every `max(g, t / k)`, and the mean of `r` runs is `t + (r - 1) / 2 * max(g, t / k)`.
+ * With `n` items waiting, this is smallest near `sqrt(2 n fixed / (k perItem))` for each `k`.
  */
 function worthwhile(
   { queue, costs }: ModelState,
@@ -134,7 +134,7 @@ function worthwhile(
   load: number,
   { value, growth, hosts }: Situation,
 ): number {
-  // All that waits, as if it were items of this model, shared by the hosts.
+  // Everything that waits, counted as items of this model, and divided among the hosts.
   const items = Math.max(1, value / (queue.value / queue.items) / hosts.size);
   const delayed = items * growth;
   const { base, perItem } = runTime(costs);
@@ -154,6 +154,6 @@ function worthwhile(
     const mean = time + (delayed / batch - 1) * LATER_RUNS * Math.max(at(costs.gpu, batch), time / atOnce);
     if (mean < least) [best, least] = [batch, mean];
   }
-  // Runs of about the same size end sooner in sum than full ones and a rest.
+  // Runs of about the same size have a smaller sum of end times than full runs and a small rest.
   return Math.ceil(queue.items / Math.ceil(queue.items / best));
 }

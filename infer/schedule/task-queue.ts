@@ -1,16 +1,16 @@
 import { goesBefore, type Portion, type Task, waiting } from './progress.js';
 
-/** So many tasks may have left before those behind them move up. */
+/** After so many tasks have left the front, the other tasks move up. */
 const MOST_LEFT = 64;
 
-/** The tasks that wait for one model: the heaviest requests first, of equal weight in the order of their arrival. */
+/** The tasks that wait for one model: the heaviest requests first, equal weights in the order of arrival. */
 export class TaskQueue {
   readonly #tasks: Task[] = [];
-  /** The tasks before this one have left. */
+  /** The index of the first task that is still there. */
   #head = 0;
   /** How many items wait. */
   items = 0;
-  /** What they count together: a request counts its weight, and each of its items at a step an equal part of that. */
+  /** The weight of these items. The items of a request at one step share the request's weight equally. */
   value = 0;
 
   get first(): Task | undefined {
@@ -22,7 +22,7 @@ export class TaskQueue {
     this.#count(task, waiting(task));
   }
 
-  /** Takes a task out, if it waits. */
+  /** Removes a task, if it waits. */
   remove(task: Task): void {
     const at = this.#place(task);
     if (this.#tasks[at] !== task) return;
@@ -41,7 +41,7 @@ export class TaskQueue {
     }
   }
 
-  /** Takes so many items out. */
+  /** Removes a number of items from the front. */
   take(batch: number): Portion[] {
     const portions = [...this.portions(batch)];
     for (const { task, count } of portions) {
@@ -58,15 +58,15 @@ export class TaskQueue {
 
   #count(task: Task, items: number): void {
     this.items += items;
-    // Fractions add up to a little more or less than nothing.
+    // The sum of fractions may differ a little from zero.
     this.value = this.items === 0 ? 0 : this.value + (task.request.weight * items) / (task.items as number);
   }
 
-  /** Where the task is, or would be. */
+  /** The index of the task, or the index where it belongs. */
   #place(task: Task): number {
     let low = this.#head;
     let high = this.#tasks.length;
-    // Most come last.
+    // Most tasks belong at the end.
     if (high > low && goesBefore(this.#tasks[high - 1] as Task, task)) return high;
     while (low < high) {
       const middle = (low + high) >> 1;

@@ -1,11 +1,11 @@
 import type { Resource } from './costs.js';
 
-/** A step of a graph: one model, run once its predecessors are done. */
+/** A step of a graph: one model, which runs when its predecessors are done. */
 export interface ScheduledStep {
   readonly model: string;
-  /** The steps whose outputs it takes, by their index; all of them are lower than its own. */
+  /** The indices of the steps whose outputs it uses. All are lower than its own index. */
   readonly after: readonly number[];
-  /** The step runs once for each element of this step's output; elsewhere once for each item of the request. */
+  /** The step runs once for each element of that step's output. Default: once for each item of the request. */
   readonly each?: number;
 }
 
@@ -18,11 +18,11 @@ export interface ScheduledGraph {
 export interface ScheduledRequest {
   readonly id: number;
   readonly graph: ScheduledGraph;
-  /** How many items it brings: the first dimension of its inputs. */
+  /** The number of items: the first dimension of its inputs. */
   readonly items: number;
-  /** What it counts beside others, a number above 0; of one model's tasks the heaviest go first. */
+  /** The request's weight, a number above 0. Of one model's tasks the heaviest go first. */
   readonly weight?: number;
-  /** When it is of no use any more, on the clock of all times here. */
+  /** The deadline, on the clock of all times here. */
   readonly deadline?: number;
 }
 
@@ -41,24 +41,24 @@ export interface Run {
   readonly lane: string;
   readonly batch: number;
   readonly slices: readonly Slice[];
-  /** The model has to be loaded onto the lane first. */
+  /** Whether the model must first be loaded onto the lane. */
   readonly load: boolean;
 }
 
-/** What became of a request. Each request ends once. */
+/** How a request ended. Each request ends once. */
 export type Outcome =
   | { readonly is: 'done' }
   | { readonly is: 'failed' | 'refused' | 'expired'; readonly reason: string };
 
 export type Decision =
-  /** The lane is to give back the model's memory. It comes before the start that needs the memory. */
+  /** Unload the model from the lane. This comes before the start that needs the memory. */
   | { readonly kind: 'unload'; readonly lane: string; readonly model: string }
   | { readonly kind: 'start'; readonly run: Run }
-  /** The request's outputs so far are to be dropped; it begins again. */
+  /** Drop the request's outputs; the request begins again. */
   | { readonly kind: 'restart'; readonly request: number }
   | { readonly kind: 'end'; readonly request: number; readonly outcome: Outcome };
 
-/** A worker that runs one thing at a time. */
+/** A worker that runs one batch at a time. */
 export interface LaneOptions {
   readonly resource: Resource;
   /** The GPU host that it runs on. */
@@ -67,8 +67,8 @@ export interface LaneOptions {
 
 /** A host's memory for this scheduler's lanes, in bytes. */
 export interface Capacity {
-  /** What its lanes may have now. */
+  /** The bytes that its lanes may use now. */
   readonly bytes: number;
-  /** The most that they could ever have; a request that needs more is refused. */
+  /** The bytes that its lanes can ever use. A request that needs more is refused. */
   readonly limit: number;
 }

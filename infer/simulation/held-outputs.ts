@@ -5,7 +5,7 @@ interface StepNow {
   items: number | undefined;
   done: number;
   elements: number;
-  /** What its output has on each host. */
+  /** The bytes of its output on each host. */
   readonly bytes: Map<string, number>;
 }
 
@@ -14,10 +14,10 @@ interface RequestNow {
   readonly steps: StepNow[];
 }
 
-/** What requests keep on hosts between their steps, as lanes do it: an output stays until the steps after it are done. */
+/** Simulates the outputs that requests keep on hosts: an output stays until the steps after it are done, as on lanes. */
 export class HeldOutputs {
   readonly #models: Readonly<Record<string, ModelCosts>>;
-  /** A host has so many bytes more, or less. */
+  /** Called when a host has more bytes, or fewer. */
   readonly #change: (host: string, bytes: number) => void;
   readonly #requests = new Map<number, RequestNow>();
 
@@ -37,7 +37,7 @@ export class HeldOutputs {
     this.#count(request.id);
   }
 
-  /** A part of a step is done. */
+  /** Some items of a step are done. */
   done({ request: id, step, count }: Slice, host: string, elements: number): void {
     const now = this.#requests.get(id);
     const own = now?.steps[step];
@@ -72,7 +72,7 @@ export class HeldOutputs {
     if (now) this.begin(now.request);
   }
 
-  /** Steps whose predecessors are done have their number of items. */
+  /** Sets the number of items of steps whose predecessors are done. */
   #count(id: number): void {
     const { request, steps } = this.#requests.get(id) as RequestNow;
     for (const [index, step] of steps.entries()) {

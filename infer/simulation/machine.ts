@@ -3,7 +3,7 @@ import { Heap } from '../schedule/heap.js';
 import type { Capacity, Decision, LaneOptions, Outcome, Run, ScheduledRequest } from '../schedule/types.js';
 import { HeldOutputs } from './held-outputs.js';
 
-/** What decides which runs start: the scheduler, or one that it is compared with. */
+/** Decides which runs start: the scheduler, or another one to compare it with. */
 export interface Dispatcher {
   setHost(name: string, capacity: Capacity): void;
   addLane(name: string, options: LaneOptions): void;
@@ -23,26 +23,26 @@ export interface SimulatedHost {
   readonly lanes: readonly (LaneOptions & { readonly name: string })[];
 }
 
-/** Something that happens at its time whatever the dispatcher does. */
+/** An event at a fixed time, whatever the dispatcher does. */
 export type SimulatedEvent = { readonly at: number } & (
   | { readonly request: ScheduledRequest }
   | { readonly host: string; readonly capacity: Capacity }
   | { readonly cancel: number }
-  /** The lane is gone, and there again at once, with nothing loaded. */
+  /** The lane is lost, and is back at once, with nothing loaded. */
   | { readonly lane: string }
 );
 
 export interface Simulation {
   readonly dispatcher: Dispatcher;
   readonly hosts: readonly SimulatedHost[];
-  /** What each model takes. */
+  /** What each model costs. */
   readonly models: Readonly<Record<string, ModelCosts>>;
   readonly events: readonly SimulatedEvent[];
-  /** How many elements a slice's output has, for the steps that run once for each. */
+  /** The number of elements in a slice's output, for steps that run once for each. */
   elements?(slice: Run['slices'][number]): number;
-  /** Requests that fail each run which they are in. */
+  /** Requests that make each of their runs fail. */
   readonly poison?: ReadonlySet<number>;
-  /** Called after each decision, for tests that look inside. */
+  /** Called after each decision, so that tests can look inside. */
   decided?(now: number, decisions: readonly Decision[]): void;
 }
 
@@ -50,12 +50,12 @@ export interface SimulatedRun extends Run {
   readonly startedAt: number;
   /** Undefined while it is under way. */
   endedAt: number | undefined;
-  /** It was out of memory, its lane was lost, or it had a request in it that fails. */
+  /** The run was out of memory, its lane was lost, or one of its requests fails. */
   failed: boolean;
 }
 
 export interface SimulationResult {
-  /** By request: what became of it, and how long it took. */
+  /** By request: how it ended, and how long it took. */
   readonly ends: ReadonlyMap<number, { readonly outcome: Outcome; readonly ms: number }>;
   /** When the last request ended. */
   readonly makespan: number;
@@ -82,7 +82,7 @@ interface LaneNow {
   run: { readonly simulated: SimulatedRun; readonly memory: number } | undefined;
 }
 
-/** Something that will happen. */
+/** An event in the future. */
 interface Point {
   readonly at: number;
   readonly order: number;
@@ -90,8 +90,8 @@ interface Point {
 }
 
 /**
- * Hosts and lanes that take the time and the memory that the models' costs say: a run first waits (its round trips),
- * and then has its host's GPU, in the order in which runs reach it. A run that does not fit is out of memory.
+ * Simulated hosts and lanes, which take the time and memory of the models' costs. A run first waits for its round trips.
+ * Then it uses its host's GPU, in the order in which runs reach the GPU. A run that does not fit is out of memory.
  */
 export function simulate(simulation: Simulation): SimulationResult {
   return new Machine(simulation).run();
@@ -104,7 +104,7 @@ class Machine {
   readonly #hosts = new Map<string, HostNow>();
   readonly #lanes = new Map<string, LaneNow>();
   readonly #held: HeldOutputs;
-  /** By request, when it came; and how often it began again: a run of before does not count then. */
+  /** By request: its arrival, and how often it began again. After that its earlier runs do not count. */
   readonly #arrived = new Map<number, number>();
   readonly #attempts = new Map<number, number>();
   readonly #ends = new Map<number, { outcome: Outcome; ms: number }>();
@@ -248,7 +248,7 @@ class Machine {
     this.#dispatcher.fail(simulated.id, this.#now, failure);
   }
 
-  /** A lane's run is over. */
+  /** The run of a lane has ended. */
   #over(lane: LaneNow, failed: boolean): void {
     const { simulated, memory } = lane.run as NonNullable<LaneNow['run']>;
     simulated.endedAt = this.#now;

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 
-/** Something that is wrong with a file or a folder. Lines and columns count from 1. */
+/** A problem of a file or a folder. Lines and columns count from 1. */
 export interface Problem {
   readonly file: string;
   readonly line?: number;
@@ -10,21 +10,21 @@ export interface Problem {
   readonly message: string;
 }
 
-/** Where something is in a file: the names and indices that lead to it. */
+/** A place in a file: the names and indices that lead to it. */
 export type Path = readonly (string | number)[];
 
 /** A YAML file that its schema allows. */
 export interface CheckedFile<T> {
   readonly value: T;
-  /** A problem with what is at a path: its key where `key` is set. */
+  /** Makes a problem for the value at a path, or for its key if `key` is set. */
   problem(path: Path, message: string, where?: 'key'): Problem;
 }
 
 const MOST_BYTES = 1 << 20;
-/** A file of aliases on aliases would be as large as one likes. */
+/** Aliases of aliases can expand a small file without limit. */
 const MOST_ALIASES = 100;
 
-/** Reads a YAML file, and says all that is wrong with it by its schema. */
+/** Reads a YAML file, and reports every problem that its schema finds. */
 export function checkFile<T>(
   file: string,
   schema: ValidateFunction<T>,
@@ -81,21 +81,21 @@ function checkText<T>(
   } catch (error) {
     return { problems: [{ file, message: sentence((error as Error).message) }] };
   }
-  // An empty file says nothing, which may be allowed.
+  // An empty file has no value. The schema may allow that.
   if (!schema(value ?? {})) {
     return { problems: (schema.errors ?? []).flatMap((error) => describe(error, problem)) };
   }
   return { checked: { value: (value ?? {}) as T, problem }, problems: [] };
 }
 
-/** Compiles the schema in a file. The title of what has a `pattern` says how it is written. */
+/** Compiles the schema in a file. The title of a `pattern` says how to write the value. */
 export function schemaIn<T>(file: URL): ValidateFunction<T> {
   const text = readFileSync(file, 'utf8');
   const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
   return ajv.compile<T>(JSON.parse(text));
 }
 
-/** What a validator's error means, in a sentence, at the place that is wrong. */
+/** Turns a validator's error into one sentence, at the place of the problem. */
 function describe(
   { instancePath, keyword, params, message, propertyName, parentSchema }: ErrorObject,
   problem: CheckedFile<unknown>['problem'],
@@ -118,7 +118,7 @@ function describe(
       if (propertyName !== undefined)
         return [problem([...path, propertyName], `"${propertyName}" is no name.`, 'key')];
       return [problem(path, `${subject} is not written as it must be: ${parentSchema?.title ?? message}.`)];
-    // What is wrong within says it.
+    // The errors inside explain it.
     case 'propertyNames':
     case 'anyOf':
       return keyword === 'anyOf' ? [problem(path, `${subject} is none of what it may be.`)] : [];

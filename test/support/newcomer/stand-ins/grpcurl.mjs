@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// grpcurl's `list`, `describe` and calls with one answer, over what the server's reflection says: no schema is read
-// from this repository. A grpcurl that is there is used in its place.
+// The `list`, `describe` and unary calls of grpcurl. It learns the schema from the server's reflection alone, and reads
+// none from this repository. Tests prefer a real grpcurl.
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fail } from './stand-in.mjs';
@@ -12,7 +12,7 @@ const { loadSync } = require('@grpc/proto-loader');
 const { Root } = require('protobufjs');
 require('protobufjs/ext/descriptor');
 
-/** The flags that are known, and whether a value follows. grpcurl takes them with one dash or two. */
+/** The known flags, and whether a value follows. grpcurl accepts one dash or two. */
 const FLAGS = { plaintext: false, insecure: false, H: true, d: true };
 
 const given = { H: [] };
@@ -48,7 +48,7 @@ const schema = loadSync('grpc/reflection/v1/reflection.proto', { includeDirs: [f
 const { ServerReflection } = loadPackageDefinition(schema).grpc.reflection.v1;
 const reflection = new ServerReflection(address, channel);
 
-/** One question of the reflection service, and its answer. */
+/** Sends one request to the reflection service. Resolves to the reply. */
 function ask(request) {
   return new Promise((resolve, reject) => {
     const call = reflection.ServerReflectionInfo(metadata, { deadline: Date.now() + 10_000 });
@@ -62,7 +62,7 @@ function ask(request) {
   });
 }
 
-/** What the server says of a symbol, and of all that it needs. */
+/** The server's schema of a symbol, and of everything that it refers to. */
 async function schemaOf(name) {
   const { fileDescriptorResponse } = await ask({ fileContainingSymbol: name });
   const files = fileDescriptorResponse.fileDescriptorProto.map((bytes) => ({ bytes }));

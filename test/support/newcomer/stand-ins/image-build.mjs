@@ -1,17 +1,17 @@
-// Builds an image as a folder of this machine, from the instructions of a Containerfile: what is copied is copied, and
-// what is run is run by bash, with the image's folder in the place of `/`. What needs the network or root is done by
-// the tools of `image-tools/`, which hold what they are asked for against what the real ones take.
+// Builds an image as a folder of this machine, from the instructions of a Containerfile. COPY copies files, and bash runs
+// the commands of RUN, with the image's folder in the place of `/`. The tools of `image-tools/` replace those that need
+// the network or root. They accept only what the real tools accept.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { basename, delimiter, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const TOOLS = fileURLToPath(new URL('image-tools', import.meta.url));
-/** The base images that there are, and who can log in there. */
+/** The known base images, and their users. */
 const BASE = /^docker\.io\/library\/node:\d+(-[a-z]+)?-slim$/;
 const USERS = ['root', 'node'];
 
-/** The instructions of a Containerfile: comments are left out, and lines that go on are joined. */
+/** The instructions of a Containerfile, without comments, and with continued lines joined. */
 export function instructionsOf(text) {
   return text
     .split('\n')
@@ -26,10 +26,10 @@ export function instructionsOf(text) {
     });
 }
 
-/** A command, with the absolute paths in it as those of the folder that has the image. */
+/** A command, with its absolute paths moved into the image's folder. */
 const mapped = (root, text) => text.replace(/(?<=^|[\s=:'"<>])\/(?=\w)/g, `${root}/`);
 
-/** The files of `folder` that a path names, with `*` in its last part or without. */
+/** The files of `folder` that a path matches. Its last part may contain `*`. */
 function matches(folder, path) {
   const [parent, last] = [join(folder, dirname(path)), basename(path)];
   const pattern = new RegExp(
@@ -42,7 +42,7 @@ function matches(folder, path) {
   return names.map((name) => join(parent, name));
 }
 
-/** Builds the last stage into `folder/N`; returns what an engine keeps of an image. */
+/** Builds the last stage into `folder/N`. Returns the description of the image. */
 export function build(text, context, folder) {
   const stages = [];
   for (const { name, rest } of instructionsOf(text)) {
@@ -132,7 +132,7 @@ function execute(stage, [command, ...args]) {
   });
 }
 
-/** What a process of an image has for its environment: the image's own, and of this machine's where npm's packages are. */
+/** The environment of an image's process: the image's own, and this machine's settings for npm's packages. */
 export function environmentOf({ root, env }, volumes = {}) {
   const place = (value) => {
     const [path] = Object.keys(volumes).filter((each) => value === each || value.startsWith(`${each}/`));

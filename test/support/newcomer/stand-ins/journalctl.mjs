@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// What `journalctl -u farlight` prints of a host that systemd runs: systemd's own lines about the unit, and what the
-// host wrote to stdout and stderr, which is in the file FARLIGHT_STAND_IN_JOURNAL.
+// `journalctl -u farlight`, as for a host that systemd runs. It prints systemd's own lines about the unit, and the output
+// of the host, which is in the file FARLIGHT_STAND_IN_JOURNAL.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { fail } from './stand-in.mjs';

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// As much of jq as the documentation uses, for machines without it: `select` of comparisons, arrays of fields, and
-// the options -R, -c and -r. A jq that is there is used in its place.
+// The part of jq that the documentation uses, for machines without jq: `select` with comparisons, arrays of fields, and
+// the options -R, -c and -r. Tests prefer a real jq.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { fail } from './stand-in.mjs';
@@ -9,7 +9,7 @@ const options = Object.fromEntries([...'Rcr'].map((short) => [short, { type: 'bo
 const { values, positionals } = parseArgs({ options, allowPositionals: true, strict: true });
 if (positionals.length !== 1) fail(2, 'usage: jq [-R] [-c] [-r] FILTER');
 
-/** Each stage of a filter takes a value to the values that it is followed by. */
+/** Each stage of a filter turns one value into the values for the next stage. */
 const stages = splitAt(positionals[0], '|').map(stageOf);
 const text = readFileSync(0, 'utf8');
 const inputs = text
@@ -66,7 +66,7 @@ function fieldOf(path) {
     typeof value === 'object' ? (value?.[name] ?? null) : fail(5, 'jq: cannot index a string');
 }
 
-/** Where the separator stands outside of parentheses and strings. */
+/** Splits a text at the separators that are outside of parentheses and strings. */
 function splitAt(filter, separator) {
   return filter.split(new RegExp(`\\${separator}(?=(?:[^"]*"[^"]*")*[^"]*$)`)).map((part) => part.trim());
 }

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-// `podman build`, `run` and `exec`, so far as the documentation uses them, without containers: an image is a folder
-// (image-build.mjs), and a container is its program on this machine, with the image's environment, its volumes as
-// folders, and the port that is published in the place of the one that it listens on. FARLIGHT_STAND_IN_ENGINE is the
-// folder that has what an engine keeps.
+// The parts of `podman build`, `run` and `exec` that the documentation uses, without containers. An image is a folder
+// (image-build.mjs). A container is the image's program on this machine, with the image's environment and with folders
+// as volumes. It listens at the published port. FARLIGHT_STAND_IN_ENGINE is the folder for images and containers.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +12,7 @@ const engine = process.env.FARLIGHT_STAND_IN_ENGINE ?? fail(125, 'FARLIGHT_STAND
 const file = (kind, name) => join(engine, `${kind}-${name}.json`);
 const read = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined);
 
-/** The options of each command: which take a value. What comes after the first word is the container's. */
+/** The options of each command, and whether they take a value. Everything after the first word is for the container. */
 const COMMANDS = {
   build: { options: { '-f': true, '-t': true }, run: buildImage },
   run: { options: { '--name': true, '-p': true, '-v': true }, run: runImage },
@@ -56,7 +55,7 @@ async function runImage({ '--name': name, '-p': ports = '', '-v': mount = '' }, 
   const folder = join(engine, `volume-${volume}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
 
-  // An image's program listens on each address of its container, which here is the one that is published.
+  // In a container the program listens on every address. Here it listens on the published one.
   const listen = `0.0.0.0:${inner}`;
   const line = [...image.entrypoint, ...(words.length > 0 ? words : image.cmd)];
   if (!line.includes(listen)) fail(125, `what runs does not listen on ${listen}, which is published`);

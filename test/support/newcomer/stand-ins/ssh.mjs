@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-// What `ssh` does of forwarding: it listens where each -L says, and carries what comes to the machine that it was
-// told, which is this one. FARLIGHT_STAND_IN_MACHINE is that machine as JSON: {"name", "ports": {"7071": PORT HERE}}.
-// Options are OpenSSH's; where a real ssh is there, it says whether it reads them alike.
+// The forwarding of `ssh`: it listens at the port of each -L, and carries connections to the named machine, which is this
+// one. FARLIGHT_STAND_IN_MACHINE describes that machine as JSON: {"name", "ports": {"7071": PORT HERE}}. The options are
+// OpenSSH's. If this machine has a real ssh, that also checks the options.
 import { spawnSync } from 'node:child_process';
 import { connect, createServer } from 'node:net';
 import { fail, realTool } from './stand-in.mjs';
 
-/** Those with a value, and those without, of ssh(1). */
+/** The options of ssh(1) with a value, and those without. */
 const VALUED = 'BbcDEeFIiJLlmOopQRSWw';
 const PLAIN = '46AaCfGgKkMNnqsTtVvXxYy';
 
