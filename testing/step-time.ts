@@ -2,7 +2,7 @@ import type { Stats } from '../client/session/ledger.js';
 
 /**
  * The waits and bytes of one step of a program: the difference of two results of `stats(gpu)`, or a part of
- * it. A wait that was settled from what came ahead (`waitsSaved`) is not among the waits, and costs no round trip.
+ * it. A wait that a read ahead has saved (`waitsSaved`) is not among the waits, and costs no round trip.
  */
 export type StepLedger = Pick<Stats, 'waits' | 'bytesUp' | 'bytesDown'>;
 

@@ -4,16 +4,16 @@ import { clearTimeout, setImmediate, setTimeout } from '../../link/machine/clock
 import { native } from '../../link/machine/globals.js';
 import { encodePacket, PACKET_LIMIT, type PacketKind, PREFACE } from '../../proto/wire/packet.js';
 
-// As it is now: tests put others there.
+// Take the class once, when this module loads.
 const { WebSocket } = globalThis;
 const encoder = new TextEncoder();
 
-/** Chromium takes longer for what comes in messages of 1 MiB than in shorter ones: 1.7 s for 32 MiB instead of 1.1. */
+/** Chromium is slower with longer messages: 32 MiB take 1.7 s in messages of 1 MiB, and 1.1 s in messages of this length. */
 const MESSAGE_BYTES = 256 << 10;
 
 /**
- * Packets on a page's WebSocket, as the bytes that a socket would carry: they are cut into messages, and where those
- * begin means nothing. It owns the WebSocket.
+ * Packets on a page's WebSocket, as the bytes that a socket would carry. The bytes are cut into messages, and the ends of
+ * messages mean nothing. The carrier owns the WebSocket.
  *
  * A WebSocket accepts all bytes and never says that it is full. The channel's window (LIMITS.windowBytes) bounds the bytes
  * that wait in it. So `onDrain` never comes.
@@ -24,7 +24,7 @@ export class WebSocketCarrier implements Carrier {
   #isDeaf = false;
   #isGone = false;
 
-  /** @throws Error where there is no connection to be had, which a page is told no reason for (rejects). */
+  /** @throws Error (rejects) if there is no connection. Browsers do not tell a page the reason. */
   static open(
     url: string,
     { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
@@ -65,7 +65,7 @@ export class WebSocketCarrier implements Carrier {
     socket.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) => {
       if (this.#isDeaf) return;
       try {
-        // A host sends no text: what comes of it is refused by who reads it.
+        // A host sends no text. The decoder refuses its bytes.
         decoder.push(typeof data === 'string' ? encoder.encode(data) : new Uint8Array(data));
       } catch (error) {
         this.#isDeaf = true;
@@ -73,7 +73,7 @@ export class WebSocketCarrier implements Carrier {
       }
     };
     socket.onclose = ({ wasClean, code }) => this.#finish(wasClean ? undefined : new Error(`code ${code}`));
-    // It may have closed since it was opened.
+    // The WebSocket may have closed since it opened.
     if (socket.readyState !== WebSocket.OPEN) setImmediate(() => this.#finish(undefined));
     this.#write(PREFACE);
   }
@@ -86,14 +86,14 @@ export class WebSocketCarrier implements Carrier {
   end(left?: () => void): void {
     this.#isDeaf = true;
     if (left) this.#socket.addEventListener('close', left);
-    // Behind what was sent.
+    // Closes after everything that was sent.
     this.#socket.close();
   }
 
   abort(): void {
     this.#isDeaf = true;
     this.#socket.close();
-    // It may take long to close, or for ever.
+    // Closing may take long, or never end.
     setImmediate(() => this.#finish(undefined));
   }
 

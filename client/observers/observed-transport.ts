@@ -1,7 +1,7 @@
 import type { FarlightError } from '../../proto/errors.js';
 import type { Transport, Welcome } from '../transport/transport.js';
 
-/** Who sees what passes a link. The frames are views, valid during the call. */
+/** Sees the frames of a link. The frames are views, valid during the call. */
 export interface LinkObserver {
   onWelcome?(welcome: Welcome): void;
   /** A frame is about to be sent. */
@@ -42,11 +42,11 @@ export function observedTransport(transport: Transport, observer: LinkObserver):
           return link.underWay;
         },
         send(frame) {
-          // Before, since the link owns it afterwards.
+          // Call this first: `send` gives the frame to the link.
           observer.onSend?.(frame);
           return link.send(frame);
         },
-        // Absent where the link has none: who asks finds out by that.
+        // Absent if the link has none: its absence has a meaning.
         ...(awaitRoom && { awaitRoom: () => awaitRoom.call(link) }),
         close: () => link.close(),
         ref: () => link.ref(),

@@ -16,7 +16,7 @@ export interface OutputFile {
    */
   shared: boolean;
   token: RunToken;
-  /** The number of this file among those of this program under one path, from 1 on. */
+  /** The number of this file among the program's files under one path, from 1 on. */
   number: number;
 }
 

@@ -37,14 +37,14 @@ const CLOSE_TIMEOUT_MS = 2000;
  */
 const SILENCE = { pingMs: 5000, deadMs: 15_000 };
 /**
- * How long a host is tried whose connection was lost before it welcomed us, in milliseconds: how long it keeps sessions
- * is not known then.
+ * How long to try a host again if its connection is lost before Welcome, in milliseconds. Until Welcome the client does
+ * not know how long the host keeps sessions.
  */
 const OPENING_MS = 10_000;
 /** Between two attempts to connect again, in milliseconds; doubles each time. */
 const RETRY_MS = { first: 20, longest: 1000 };
 
-/** What is so for good, or might be so the next time: it is not tried again. */
+/** Errors after which the client does not connect again: another attempt would fail in the same way. */
 const FINAL: readonly string[] = ['UNTRUSTED_HOST', 'UNAUTHORIZED', 'VERSION_MISMATCH'];
 
 /** Makes connections to a host. A unix socket, gRPC and a WebSocket each have one. */

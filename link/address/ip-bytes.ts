@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 
-/** An IP address as its 4 or 16 bytes; undefined for what is none. A zone (`%eth0`) is left out. */
+/** An IP address as its 4 or 16 bytes; undefined for any other text. A zone (`%eth0`) is left out. */
 export function ipBytes(text: string): Uint8Array | undefined {
   const address = text.replace(/%.*$/, '');
   if (isIP(address) === 4) return Uint8Array.from(address.split('.').map(Number));

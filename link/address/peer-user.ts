@@ -39,7 +39,7 @@ export async function userAhead(socket: Socket): Promise<number | 'elsewhere' | 
   for (let reading = 0; reading < READINGS; reading += 1) {
     const tables = await TABLES.read();
     if (!tables) return undefined;
-    // Linux lists who listens before the connections: of one that nobody has accepted yet, it is who listened then.
+    // Linux lists listeners before connections. A connection that nobody has accepted belongs to the listener's user.
     const listener = listenerAt(tables, ends.remote);
     const theirs = socketOf(tables, ends.remote, ends.local);
     if (theirs) return known(theirs.uid ?? listener?.uid);

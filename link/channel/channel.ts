@@ -184,7 +184,7 @@ export class Channel {
     this.#pump();
   }
 
-  /** The connection is gone. No more frames are taken before the next one, whose peer is told their number. */
+  /** The connection is lost. The channel takes no more frames before the next connection, whose peer gets their number. */
   detach(): void {
     this.#connection = undefined;
     this.#written = this.#first + this.#kept.length;

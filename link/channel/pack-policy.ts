@@ -10,7 +10,7 @@ const MARGIN = 0.9;
 const POOR_RATIO = 0.9;
 /** The assumed speed of unpacking at the peer, in bytes per millisecond: the slowest one measured. */
 const UNPACK_SPEED = 110_000;
-/** The assumed ratio and speed before the first packed frame. Its speed is also what a trial hopes for. */
+/** The assumed ratio and speed before the first packed frame. A trial assumes this speed too. */
 const FIRST = { ratio: 0.5, speed: 100_000 };
 const HOPED_RATIO = 0.1;
 /** Trying frames may take this share of the time that raw frames take on the link. */

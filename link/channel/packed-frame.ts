@@ -53,7 +53,7 @@ export function unpackFrame(body: Uint8Array): Uint8Array {
 /** The result of zlib's synchronous functions with `info`, which the types of Node leave out. */
 interface Unpacked {
   buffer: Buffer;
-  /** `bytesWritten` is what was read of the input. */
+  /** `bytesWritten` counts the bytes that were read of the input. */
   engine: { bytesWritten: number };
 }
 

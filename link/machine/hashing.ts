@@ -7,11 +7,11 @@ export function hashContent(bytes: Uint8Array): ContentName {
   return toContentName(sha256(bytes));
 }
 
-/** The bytes of an object's name. A name is a hint: whoever believes a wrong one waits longer, or less long. */
+/** The bytes of an object's name. A name is only a hint: a wrong one changes how long somebody waits. */
 export const OBJECT_NAME_BYTES = 8;
 
 /**
- * Names an immutable object by what it is made of, so that client and host call it the same in every session.
+ * Names an immutable object by its parts, so that client and host use the same name in every session.
  *
  * @param creates the interface.
  * @param args the shape of the create without its opcode, which differs where the create is awaited.

@@ -1,4 +1,4 @@
-/** Writes docs/operations-table.md: what crosses the wire, for whoever writes a client in another language. */
+/** Writes docs/operations-table.md: the form of each operation on the wire, for clients in other languages. */
 import { SURFACE } from '../surface.js';
 import { isMasked, type Used } from './dictionaries.js';
 import type { Argument, Dictionary, Idl, Member, Type } from './idl.js';

@@ -100,7 +100,7 @@ export function emitOperations(api: Idl, wire: Idl, dictionaries: Idl['dictionar
   }
 }
 
-/** Every operation of an interface in the API that has no row: what is not there yet. */
+/** Every operation of the API that has no row: it is missing. */
 export function missingRows(api: Idl): string[] {
   const missing: string[] = [];
   for (const [name, operations] of api.operations) {

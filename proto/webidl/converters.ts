@@ -167,7 +167,7 @@ export function toBytes(value: unknown, where: string): Uint8Array {
   if (!isView && !isArrayBuffer(value) && !isSharedArrayBuffer(value)) {
     throw new TypeError(`${where}: ${describe(value)} is neither an ArrayBuffer nor a view of one`);
   }
-  // Also what a detached buffer and its views have: no bytes, and no new view can be made of them.
+  // A detached buffer and its views have no bytes either, and no new view of them is possible.
   if (value.byteLength === 0) return new Uint8Array(0);
   return isView ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
 }

@@ -1,9 +1,9 @@
 /**
- * What a value is by its internal slots. Test runners and iframes have realms of their own, whose ArrayBuffer is another
- * class than ours, so that `instanceof` is false. The getters of the language take the values of every realm.
+ * Recognizes a value by its internal slots. Test runners and iframes have realms of their own. Their ArrayBuffer is
+ * another class than ours, so `instanceof` is false. The getters of the language accept values of every realm.
  */
 
-/** Gives what the getter does; undefined where the value does not have its slot. */
+/** Calls the getter; undefined if the value does not have its slot. */
 export function slot<T>(prototype: object | undefined, name: PropertyKey): (value: unknown) => T | undefined {
   const getter = prototype && Object.getOwnPropertyDescriptor(prototype, name)?.get;
   return (value) => {

@@ -5,7 +5,7 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Where a command's operands come from, which its shape has left out: objects, and bytes that are long or
- * change. The reader knows the wire, not the objects: whoever reads commands brings its own.
+ * change. The reader knows the wire, not the objects: the reader of commands brings its own.
  */
 export interface Operands<O> {
   /** The next object; `kinds` are the interfaces that it may have. */
@@ -162,7 +162,7 @@ export function readRecord<O, T>(r: Reader<O>, read: () => T): Record<string, T>
   return result;
 }
 
-/** Throws ProtocolError on what is not UTF-8. */
+/** Throws ProtocolError if the bytes are not UTF-8. */
 export function decodeString(bytes: Uint8Array): string {
   if (bytes.length > LIMITS.stringBytes)
     throw new ProtocolError(`a string of ${bytes.length} bytes is over the limit of ${LIMITS.stringBytes}`);

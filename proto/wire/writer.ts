@@ -63,7 +63,7 @@ export class Writer {
     return frames;
   }
 
-  /** Takes back what was written since `length` was this: a value could not be written to its end. */
+  /** Removes everything after this `length`, if a value could not be written to its end. */
   truncate(length: number): void {
     while (length < this.#framed) {
       const frame = this.#frames.pop() as Uint8Array;

@@ -189,7 +189,7 @@ function leave(parts: ExecutorParts): void {
   void Promise.resolve(parts.settled?.()).then(() => process.exit(0));
 }
 
-/** Tells the parent. With an exit code, ends the process once the parent is told. */
+/** Sends a report to the parent. With an exit code, ends the process when the report is sent. */
 function report(message: ExecutorReport, exitCode?: number): void {
   const done = () => {
     if (exitCode !== undefined) process.exit(exitCode);

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 
-/** Where Linux has its GPUs: those of NVIDIA's driver and of WSL, and those of the kernel's own drivers. */
+/** The files of GPUs on Linux: of NVIDIA's driver, of WSL, and of the kernel's own drivers. */
 const DEVICE_FILES = [
   { folder: '/dev', names: /^(nvidia\d+|dxg)$/ },
   { folder: '/dev/dri', names: /^renderD\d+$/ },

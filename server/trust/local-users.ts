@@ -4,14 +4,14 @@ import { FarlightError } from '../../proto/errors.js';
 import { DEFAULT_TENANT } from './token-store.js';
 
 /**
- * The user of this machine who owns the process at the other end of a connection, by number; undefined where the host
- * looked and did not find one.
+ * The number of the user who owns the process at the other end of a connection. Undefined if the host looked and found
+ * none.
  */
 export type LocalUser = number | undefined;
 
 /**
- * The user that runs this host. A connection counts as the owner's where the system admits nobody else, as on the
- * owner's own unix socket, and where the system does not tell who owns a connection.
+ * The user that runs this host. A connection counts as the owner's if the system admits nobody else, as on the owner's own
+ * unix socket. It also counts as the owner's if the system does not tell its user.
  */
 export const OWNER: LocalUser = ownUser ?? 0;
 

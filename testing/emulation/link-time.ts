@@ -31,7 +31,7 @@ export class LinkTime {
     return this.#frozenAt !== undefined;
   }
 
-  /** Sends bytes of a flow over the line of its direction. The flow is told when they have passed. */
+  /** Sends bytes of a flow over the line of its direction. The flow is notified when they have passed. */
   send(flow: Flow, bytes: number): void {
     this.#schedules[flow.direction].add(flow, bytes, this.#now());
     this.#setAlarm();

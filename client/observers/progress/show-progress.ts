@@ -15,7 +15,7 @@ const PIPELINES: ReadonlySet<string | undefined> = new Set(['GPUComputePipeline'
 const sessions = new Set<ShownProgress>();
 let begun = false;
 
-/** Shows on stderr's terminal what a session takes long for: compiling pipelines, and uploads. */
+/** Shows the slow parts of a session on stderr's terminal: compiling pipelines, and uploads. */
 export class ShownProgress {
   #session: Session | undefined;
   #asked = 0;

@@ -20,7 +20,7 @@ interface Where {
   readonly uid?: HostUser | undefined;
 }
 
-/** The user of this machine whose host it is, by number; `any`: whoever it is. */
+/** The number of the user of this machine who may own the host; `any` accepts every user. */
 export type HostUser = number | 'any';
 
 /**
@@ -61,16 +61,16 @@ export class HostAddress implements Where {
     this.#token = token;
   }
 
-  /** What shows the host who we are. It goes to a peer that was verified, and nowhere else. */
+  /** Proves to the host who we are. Send it only to a verified peer. */
   get token(): string | undefined {
     return this.#token;
   }
 }
 
 export interface AddressCapabilities {
-  /** Whether the caller speaks TLS. Default: false, and `grpcs` is refused: no caller may ignore what it asks. */
+  /** Whether the user of the address speaks TLS. Default: false, and then `grpcs` is refused. */
   tls?: boolean;
-  /** The system that is to connect. Default: this one. */
+  /** The system that connects. Default: this one. */
   platform?: NodeJS.Platform;
 }
 

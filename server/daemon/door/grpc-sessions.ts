@@ -51,9 +51,10 @@ const calls = new WeakMap<object, Call>();
 const widened = new WeakSet<Http2Session>();
 
 /**
- * Stores who calls, for the call's handler, and widens the connection's windows so that it can carry whole sessions:
- * each may have a full window of bytes on its way instead of HTTP/2's 64 KiB, and one that nobody reads does not stop
- * the others. grpc-js has no option for that. Only for known clients: each call may fill a window of the host's memory.
+ * Stores the client of a call for the call's handler, and widens the connection's windows so that it can carry whole
+ * sessions. Then each session may have a full window of bytes on its way, instead of HTTP/2's 64 KiB. A session that
+ * nobody reads does not stop the others. grpc-js has no option for that. Use this only for known clients: each call may
+ * fill a window of the host's memory.
  *
  * @param asking the call that the interceptor returns for `call`.
  */
@@ -75,8 +76,8 @@ export function noteCall(
 }
 
 /**
- * Throws away what a refused call sends, where known clients share the connection, as behind a proxy. On other
- * connections nobody reads it, and it is at most 64 KiB.
+ * Discards the bytes of a refused call if known clients share the connection, as behind a proxy. On other connections
+ * nobody reads these bytes, and they are at most 64 KiB.
  */
 export function discard(call: ServerInterceptingCallInterface): void {
   const { stream } = call as Private;

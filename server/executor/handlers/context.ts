@@ -16,7 +16,7 @@ import type { ReplyWriter } from '../wire/reply-writer.js';
 /** The interfaces whose objects take GPU memory and can be destroyed. */
 const RESOURCES = ['GPUBuffer', 'GPUTexture', 'GPUQuerySet'];
 
-/** Holds a session to its limits. What is absent is not limited. */
+/** Enforces the limits of a session. An absent member is not limited. */
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
   memory?: SessionMemory | undefined;
@@ -85,7 +85,7 @@ export class Context {
     }, kinds);
   }
 
-  /** A queue was given work for the session. What comes next may have to wait until that is done. */
+  /** A queue has new work of the session. The next commands may have to wait until that is done. */
   submitted(queue: GPUQueue): void {
     this.watchdog?.submitted(queue);
     this.tracer.submitted(queue);
@@ -133,7 +133,7 @@ export class Context {
     this.memory?.destroyed(resource);
   }
 
-  /** Destroys the resources that the client has handles of: all of them, or those of one device. */
+  /** Destroys the resources that the client has handles of: all, or only one device's. */
   destroyResources(of?: Entry): void {
     for (const kind of RESOURCES) {
       for (const { object, device } of this.objects.all(kind)) {

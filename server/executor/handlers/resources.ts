@@ -23,7 +23,7 @@ export function mapAsync(
   return { promise, reply };
 }
 
-/** A mapping of bytes that were copied aside: the client needs them from here only where those have not reached it. */
+/** A mapping of bytes that were copied aside. The reply has the bytes only if the client has not received the copy. */
 export function mapAhead(context: Context, self: Entry, [offset, size]: [number, number]): PendingReply {
   invariant(self.device, 'a buffer has a device');
   const { asides } = context.devices.of(self.device);
@@ -33,7 +33,7 @@ export function mapAhead(context: Context, self: Entry, [offset, size]: [number,
   return { promise, reply: () => (brought.data ? NOTHING : reply?.(undefined as never)) };
 }
 
-/** The program goes on ahead of the mapping's reply: what comes next waits until the buffer is mapped. */
+/** The program continues before the mapping's reply. So the next commands wait until the buffer is mapped. */
 export function awaitMapping(context: Context, self: Entry): void {
   invariant(self.device, 'a buffer has a device');
   const mapped = context.devices.of(self.device).asides.mapped(self.object as GPUBuffer);

@@ -15,7 +15,7 @@ export function acknowledge(): PendingReply {
   return { promise: Promise.resolve() };
 }
 
-/** This host may not know all of these kinds. It has no spans of those that it does not know. */
+/** The client may ask for kinds of spans that this host does not know. The host has none of these. */
 export function watch(context: Context, _self: Entry, [kinds]: [number]): void {
   context.watch(kinds);
 }

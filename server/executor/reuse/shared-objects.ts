@@ -32,8 +32,8 @@ const LIMIT = 8192;
 const OF_RESOURCES = ['GPUBindGroup:', 'GPUTextureView:'] as const;
 
 /**
- * The immutable objects of one device, by what they are made of. A create that repeats gets the object that is there: a
- * layout, a sampler, a bind group of the same buffers. Only valid objects are kept, because a create that fails must fail
+ * The immutable objects of one device, by their parts. A repeated create gets the existing object: a layout, a sampler, a
+ * bind group of the same buffers. Only valid objects are kept, because a create that fails must fail
  * each time. An object is kept only while all its parts are in use, because it keeps them alive.
  */
 export class SharedObjects {
@@ -83,8 +83,8 @@ export class SharedObjects {
   }
 
   /**
-   * Whether an object under this key is likely to be made again. Most objects made of resources are not, so those are
-   * worth keeping from the second time on.
+   * Whether an object under this key is likely to be made again. Most objects that are made of resources are not, so keep
+   * them only from the second time on.
    */
   isWorthKeeping(key: string): boolean {
     const table = this.#table(key);

@@ -2,7 +2,7 @@ import { SPAN } from '../../../proto/session/spans.js';
 import type { DecodedCommand } from '../wire/decoded-command.js';
 import type { Tracer } from './tracer.js';
 
-/** A compilation of so many milliseconds is told of at once. */
+/** A compilation that takes this long, in milliseconds, is reported at once. */
 const LONG_MS = 10;
 
 /** The part of a command that a span is named after. */

@@ -15,7 +15,7 @@ export interface TracerOptions {
   waitMs?: number | undefined;
 }
 
-/** What is known of a span beside its kind. Whatever is left out is empty or 0. */
+/** The members of a span beside its kind. A missing member is empty or 0. */
 export type SpanFacts = Partial<Omit<Span, 'kind'>> & Pick<Span, 'start'>;
 
 interface Watcher {

@@ -39,7 +39,7 @@ interface Held {
 /** Takes the place of a held command that was carried out, so that its bytes are freed. */
 const DONE: Held = { sources: [], run: () => {} };
 
-/** About what a held command takes beside its bytes. */
+/** About the memory that a held command takes beside its bytes. */
 const HELD_BYTES = 256;
 
 /**
@@ -123,7 +123,7 @@ export class HeldCommands<C> {
     const { store } = this.#options;
     this.kept += 1;
     if (!store) throw new ProtocolError('a content is named, but this host keeps no contents');
-    // The store need not hash it again. It checks what it gives out later anyway.
+    // The store does not hash the content again here: it checks each content when it is read.
     if (!sameContentName(hashContent(bytes), name))
       throw new ProtocolError('the bytes of a content do not match its name');
     void store.write(name, bytes, 'checked');

@@ -51,8 +51,8 @@ export class ReplyWriter {
   #lostSpans = 0;
 
   /**
-   * `send` returns false where the next frames must wait for `drained`. It is told which frames carry spans alone:
-   * a span about such a frame would lead to another one, without end.
+   * `send` returns false if the next frames must wait for `drained`. With `onlySpans` the frame carries spans alone: a
+   * span about such a frame would lead to another one, without end.
    */
   constructor(send: (frame: Uint8Array, onlySpans: boolean) => unknown) {
     this.#send = send;
@@ -132,7 +132,7 @@ export class ReplyWriter {
     this.#schedule();
   }
 
-  /** Sends what was written now, and not at the end of the job, which may take long. */
+  /** Sends the written replies now. The current job may take long to end. */
   leaveNow(): void {
     this.#cut();
     this.#pump();
@@ -152,7 +152,7 @@ export class ReplyWriter {
     void SETTLED.then(this.#flush);
   }
 
-  /** Puts what was written into the queue, before anything else gets there. */
+  /** Puts the written replies into the queue, before anything else gets there. */
   #cut(): void {
     if (this.#writer.length === 0) return;
     const frames = this.#writer.take();
