@@ -29,7 +29,8 @@ export async function main() {
   const fromCpu = flags.has('reference') ? await difference(input, values) : undefined;
   drawSkeleton(photo, points);
   show(photo);
-  say(`Found a person. Once the shaders are compiled it takes ${ms.toFixed(0)} ms.`);
+  const steady = ms ? ` Once the shaders are compiled it takes ${ms.toFixed(0)} ms.` : '';
+  say(`Found a person.${steady}`);
   return { points, ms, fromCpu };
 }
 

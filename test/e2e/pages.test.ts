@@ -120,7 +120,7 @@ describe('in a browser that has no GPU', () => {
   it(
     'TensorFlow.js in a page runs MoveNet on the host, agrees with its CPU backend, and shows the person',
     async () => {
-      const { page, example } = await open('movenet', '&reference');
+      const { page, example } = await open('movenet', '&reference&runs=0');
       expect(example.hadGpu).toBe(false);
       expect(example.fromCpu).toBeLessThan(1e-3);
       const points = example.points as { name: string; x: number; y: number; score: number }[];

@@ -241,16 +241,21 @@ it.each([
   async (_, open) => {
     const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', resumeMs: 100 });
     const random = seeded(seed + 1);
-    const count = Math.min(500, Math.max(20, Math.round(runs / 100)));
+    const count = Math.min(500, Math.max(20, Math.round(runs / 200)));
     let told = 0;
     for (let run = 0; run < count; run++) {
       const client = open(daemon.url).hello();
       await client.next(PACKET.welcome);
+      const came = (wanted: number) => client.packets.filter(([kind]) => kind === wanted).length;
+      const isOver = () => client.socket.destroyed || came(PACKET.end) > 0;
+      // A changed session gets fewer replies than the recorded one: do not wait again for a reply that did not come.
+      let missing = 0;
       for (const { bytes, after } of recorded.changed(seed + 1, run)) {
-        const replies = () => client.packets.filter(([kind]) => kind === PACKET.data).length;
-        for (let wait = 0; wait < 20 && replies() < after; wait++) {
+        const wanted = () => after - missing - came(PACKET.data);
+        for (let wait = 0; wait < 20 && wanted() > 0 && !isOver(); wait++) {
           await new Promise((resolve) => setTimeout(resolve, 2));
         }
+        missing += Math.max(0, wanted());
         const packet = new Uint8Array(Buffer.concat([dataHeader(bytes.length), bytes]));
         // Mutate the packets of every fourth stream too.
         client.socket.write(run % 4 === 0 && random() < 0.3 ? mutate(packet, packet, random) : packet);

@@ -60,7 +60,7 @@ async function expectNothingMore(client: SessionClient): Promise<void> {
 }
 
 /** Node misses a reset of TLS now and then, while it writes: a silent connection is given up soon. */
-const ALERT: HostOptions = { silence: { pingMs: 500, deadMs: 2500 } };
+const ALERT: HostOptions = { silence: { pingMs: 200, deadMs: 1000 } };
 
 const CARRIERS = [GRPC, GRPC_THROUGH_NGINX, WEB_SOCKET].filter(({ missing }) => !missing);
 
@@ -117,12 +117,13 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
     const resumeMs = 1000;
     const { proxy, client } = await start(carrier, { resumeMs });
     let next = 0;
-    for (let time = 0; time < 3; time++) {
+    for (let time = 0; time < 2; time++) {
+      // When the host would have ended the session that was cut first.
+      if (time > 0) await new Promise((resolve) => setTimeout(resolve, resumeMs + 100));
       proxy.cut();
       next = await exchange(client, next, [5, 17]);
-      await new Promise((resolve) => setTimeout(resolve, resumeMs + 100));
     }
-    expect(proxy.connections).toBe(4);
+    expect(proxy.connections).toBe(3);
   });
 
   it('while 64 MiB are on their way down loses none of them', async () => {

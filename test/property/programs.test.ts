@@ -5,7 +5,7 @@ import type { Name } from './operations.js';
 import { OPERATIONS } from './operations.js';
 import { programs } from './programs.js';
 import type { Observations } from './run.js';
-import { check, journal, timeout, USUAL_PROGRAMS } from './runs.js';
+import { check, isBrief, journal, timeout, USUAL_PROGRAMS } from './runs.js';
 import { open } from './targets.js';
 
 for (const [name, usual, times, which] of [
@@ -59,7 +59,7 @@ const COVERED: [what: string, percent: number, seen: (observed: Observations) =>
 
 const some = (texts: readonly string[], pattern: RegExp) => texts.some((text) => pattern.test(text));
 
-test('random programs cover most of what programs do', { timeout }, async () => {
+test.skipIf(isBrief)('random programs cover most of what programs do', { timeout }, async () => {
   const { gpu } = await open('local');
   // Always the same programs: this tests the generator, and must not fail by chance.
   const sample = fc.sample(programs, { seed: 1, numRuns: 150 });

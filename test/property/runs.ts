@@ -25,6 +25,8 @@ const wanted = Math.min(
   given('FARLIGHT_PROPERTY_RUNS') ?? Infinity,
   given('FARLIGHT_PROPERTY_MOST') ?? Infinity,
 );
+/** Whether it is only to be seen that the properties run: tests of the generators are left out. */
+export const isBrief = given('FARLIGHT_PROPERTY_MOST') !== undefined;
 const share = (Number.isFinite(wanted) ? wanted : USUAL_PROGRAMS) / USUAL_PROGRAMS;
 
 /** The suite has about a minute, with shrinking. A longer run takes as long as it needs. */

@@ -146,8 +146,8 @@ export class Newcomer {
         .replace('127.0.0.1:7070', here)
         .replace(/grpcs:\/\/flt_\w+\.\.\.[^'\s]+|\bURL\b/, this.#address)
         .replace(/flt_\w+\.\.\.\w+/, this.#token)
-        // Five inferences more take a software GPU minutes.
-        .replace(/^npm start(?=\s*(#.*)?$)/, 'npm start -- --runs 1')
+        // Five inferences more take a software GPU minutes. The first finds the person.
+        .replace(/^npm start(?=\s*(#.*)?$)/, 'npm start -- --runs 0')
     );
   }
 
