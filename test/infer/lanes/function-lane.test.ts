@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openFunctionLane } from '#farlight/infer/lanes/function-lane.js';
+import { openFunctionLane } from '#farlight/infer/lanes/functions/function-lane.js';
 import type { Lane, LaneRun } from '#farlight/infer/lanes/lane.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openGpuLane } from '#farlight/infer/lanes/gpu-lane.js';
+import { openGpuLane } from '#farlight/infer/lanes/gpu/gpu-lane.js';
 import type { KeptValue, Lane, LaneInput, LaneRun } from '#farlight/infer/lanes/lane.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
 import { Daemon } from '#farlight/server/daemon.js';

@@ -1,9 +1,8 @@
 import { statSync } from 'node:fs';
 import { basename } from 'node:path';
-import { clearTimeout, monotonicNow, setTimeout } from '../../link/machine/clock.js';
-import { messageOf } from '../../proto/errors.js';
-import type { Tensor } from '../service/tensor.js';
-import type { FunctionCall } from './function-lane-worker.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
+import { messageOf } from '../../../proto/errors.js';
+import type { Tensor } from '../../service/tensor.js';
 import {
   type Lane,
   LaneLostError,
@@ -12,9 +11,10 @@ import {
   type LoadReport,
   RunError,
   type RunReport,
-} from './lane.js';
-import { LaneWorker } from './lane-worker.js';
-import { buffersOf, joinRows } from './tensor-rows.js';
+} from '../lane.js';
+import { LaneWorker } from '../lane-worker.js';
+import { buffersOf, joinRows } from '../tensor-rows.js';
+import type { FunctionCall } from './function-lane-worker.js';
 
 export interface FunctionLaneOptions {
   /** No two lanes have the same. */
@@ -146,7 +146,11 @@ class FunctionLane implements Lane {
   }
 
   #start(): LaneWorker {
-    const worker = new LaneWorker('infer/lanes/function-lane-worker.js', `lane ${this.name}`, undefined);
+    const worker = new LaneWorker(
+      'infer/lanes/functions/function-lane-worker.js',
+      `lane ${this.name}`,
+      undefined,
+    );
     this.#worker = worker;
     this.#there = new Set();
     void worker.ended.then(() => {

@@ -1,5 +1,5 @@
-import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
-import { elements, type TypedArray } from './tensor-conversion.js';
+import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from '../../service/tensor.js';
+import { elements, type TypedArray } from '../tensor-conversion.js';
 
 /** A tensor as a graph's function gets it. */
 export interface FunctionTensor {

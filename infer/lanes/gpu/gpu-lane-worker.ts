@@ -1,13 +1,13 @@
 /** The worker of a lane: an ONNX Runtime and a session of its own, on one GPU host. */
 import { workerData } from 'node:worker_threads';
 import type * as Ort from 'onnxruntime-web/webgpu';
-import { messageOf } from '../../proto/errors.js';
+import { messageOf } from '../../../proto/errors.js';
+import type { KeptValue, LaneModel, LaneRun } from '../lane.js';
+import { RunError } from '../lane.js';
+import { answerCalls, sayLost } from '../worker-answers.js';
 import type { GpuLaneOptions } from './gpu-lane.js';
 import { GpuModels } from './gpu-models.js';
-import type { KeptValue, LaneModel, LaneRun } from './lane.js';
-import { RunError } from './lane.js';
 import { LaneDevice } from './lane-device.js';
-import { answerCalls, sayLost } from './worker-answers.js';
 
 const { name, ...options } = workerData as GpuLaneOptions;
 let models: GpuModels;

@@ -1,8 +1,8 @@
-import type { Datatype, Tensor } from '../service/tensor.js';
-import { RunError } from './lane.js';
+import type { Datatype, Tensor } from '../../service/tensor.js';
+import { RunError } from '../lane.js';
+import { isOnGpu } from '../tensor-conversion.js';
+import { coversAll, joinedShape, joinRows, rowBytes } from '../tensor-rows.js';
 import type { LaneDevice } from './lane-device.js';
-import { isOnGpu } from './tensor-conversion.js';
-import { coversAll, joinedShape, joinRows, rowBytes } from './tensor-rows.js';
 
 /** ONNX Runtime's kernels may use the last 16 bytes of a buffer as a whole. */
 const UNIT = 16;

@@ -1,5 +1,5 @@
-import { type CreateOptions, close, create, globals } from '../../client/index.js';
-import { RunError } from './lane.js';
+import { type CreateOptions, close, create, globals } from '../../../client/index.js';
+import { RunError } from '../lane.js';
 
 const FILTERS = ['validation', 'out-of-memory', 'internal'] as const;
 

@@ -1,10 +1,10 @@
 import { readFile, stat } from 'node:fs/promises';
 import type * as Ort from 'onnxruntime-web/webgpu';
-import { messageOf } from '../../proto/errors.js';
-import type { TensorDeclaration } from '../service/tensor.js';
-import { RunError } from './lane.js';
+import { messageOf } from '../../../proto/errors.js';
+import type { TensorDeclaration } from '../../service/tensor.js';
+import { RunError } from '../lane.js';
+import { declarationOf, isOnGpu } from '../tensor-conversion.js';
 import type { LaneDevice } from './lane-device.js';
-import { declarationOf, isOnGpu } from './tensor-conversion.js';
 
 export interface Declarations {
   readonly inputs: readonly TensorDeclaration[];

@@ -1,8 +1,8 @@
-import type { CreateOptions } from '../../client/index.js';
-import type { Tensor } from '../service/tensor.js';
-import type { KeptValue, Lane, LaneInput, LaneModel, LaneRun, LoadReport, RunReport } from './lane.js';
-import { LaneWorker } from './lane-worker.js';
-import { buffersOf, joinRows } from './tensor-rows.js';
+import type { CreateOptions } from '../../../client/index.js';
+import type { Tensor } from '../../service/tensor.js';
+import type { KeptValue, Lane, LaneInput, LaneModel, LaneRun, LoadReport, RunReport } from '../lane.js';
+import { LaneWorker } from '../lane-worker.js';
+import { buffersOf, joinRows } from '../tensor-rows.js';
 
 export interface GpuLaneOptions
   extends Pick<CreateOptions, 'host' | 'adapter' | 'ahead' | 'compression' | 'grouping' | 'reuse'> {
@@ -31,7 +31,7 @@ class GpuLane implements Lane {
 
   constructor(options: GpuLaneOptions) {
     this.name = options.name;
-    this.#worker = new LaneWorker('infer/lanes/gpu-lane-worker.js', `lane ${options.name}`, options);
+    this.#worker = new LaneWorker('infer/lanes/gpu/gpu-lane-worker.js', `lane ${options.name}`, options);
   }
 
   get lost(): Promise<string> {

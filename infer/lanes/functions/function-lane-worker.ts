@@ -1,11 +1,11 @@
 /** The worker of a lane for functions. What they print goes to the server's standard error. */
 import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { messageOf } from '../../proto/errors.js';
-import type { Tensor } from '../service/tensor.js';
+import { messageOf } from '../../../proto/errors.js';
+import type { Tensor } from '../../service/tensor.js';
+import { type LaneModel, RunError } from '../lane.js';
+import { answerCalls } from '../worker-answers.js';
 import { returnedTensors, seenByFunction } from './function-values.js';
-import { type LaneModel, RunError } from './lane.js';
-import { answerCalls } from './worker-answers.js';
 
 type GraphFunction = (inputs: object, context: { signal: AbortSignal }) => unknown;
 

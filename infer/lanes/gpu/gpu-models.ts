@@ -1,7 +1,6 @@
 import type * as Ort from 'onnxruntime-web/webgpu';
-import { monotonicNow } from '../../link/machine/clock.js';
-import type { Tensor } from '../service/tensor.js';
-import { GpuCopies, type GpuValue, isGpuValue, type LaneValue } from './gpu-values.js';
+import { monotonicNow } from '../../../link/machine/clock.js';
+import type { Tensor } from '../../service/tensor.js';
 import {
   type KeptValue,
   type LaneModel,
@@ -9,11 +8,12 @@ import {
   type LoadReport,
   RunError,
   type RunReport,
-} from './lane.js';
+} from '../lane.js';
+import { fromOrt, type HostTensor, ortType, toOrt } from '../tensor-conversion.js';
+import { checkRows, joinRows, splitRows } from '../tensor-rows.js';
+import { GpuCopies, type GpuValue, isGpuValue, type LaneValue } from './gpu-values.js';
 import type { LaneDevice, UnderWay } from './lane-device.js';
 import { LoadedModel } from './loaded-model.js';
-import { fromOrt, type HostTensor, ortType, toOrt } from './tensor-conversion.js';
-import { checkRows, joinRows, splitRows } from './tensor-rows.js';
 
 /** What came of a run, by output. */
 interface Outputs {
