@@ -14,7 +14,7 @@ import type { Client } from '../protocol/repository.js';
 import { type CallsOptions, inferenceCalls } from './inference-calls.js';
 import { inferenceDefinitions, inferenceService, SERVICE } from './inference-definitions.js';
 
-export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf'> {
+export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf' | 'clientNow'> {
   readonly address: Address;
   readonly trust: Trust;
   /** The most bytes of a message. */
@@ -44,7 +44,7 @@ export class GrpcServer {
   readonly #server: Server;
   readonly #listener: NetServer;
   readonly #newcomers: Newcomers;
-  readonly #clients = new WeakMap<Metadata, Client>();
+  readonly #admitted = new WeakMap<Metadata, { client: Client; now(): Client }>();
 
   constructor(options: GrpcServerOptions) {
     const { trust, limit, firstCallMs } = options;
@@ -58,12 +58,17 @@ export class GrpcServer {
       'grpc.max_connection_idle_ms': IDLE_MS,
       'grpc.max_concurrent_streams': MOST_CALLS,
     });
-    const clientOf = (metadata: Metadata) => {
-      const client = this.#clients.get(metadata);
-      invariant(client, 'the interceptor has stored who calls');
-      return client;
+    const admitted = (metadata: Metadata) => {
+      const found = this.#admitted.get(metadata);
+      invariant(found, 'the interceptor has stored who calls');
+      return found;
     };
-    this.#server.addService(inferenceService(), inferenceCalls({ ...options, clientOf }));
+    const calls = inferenceCalls({
+      ...options,
+      clientOf: (metadata) => admitted(metadata).client,
+      clientNow: (metadata) => admitted(metadata).now(),
+    });
+    this.#server.addService(inferenceService(), calls);
     this.health.addTo(this.#server);
     // So that tools such as `grpcurl` need no copy of open-inference.proto.
     new (grpcReflection().ReflectionService)(inferenceDefinitions()).addToServer(this.#server);
@@ -130,8 +135,8 @@ export class GrpcServer {
             onReceiveMetadata: (metadata, go) => {
               try {
                 const token = bearerOf(metadata.get('authorization')[0]);
-                const client = trust.admit(token, { remote: socket.remoteAddress, user });
-                this.#clients.set(metadata, client);
+                const now = () => trust.admit(token, { remote: socket.remoteAddress, user });
+                this.#admitted.set(metadata, { client: now(), now });
                 if (!known) this.#newcomers.known(socket);
                 known = true;
               } catch (error) {
@@ -141,7 +146,7 @@ export class GrpcServer {
                   setTimeout(() => call.sendStatus(refusal), REFUSED_AFTER_MS).unref();
                   return;
                 }
-                this.#clients.set(metadata, NOBODY);
+                this.#admitted.set(metadata, { client: NOBODY, now: () => NOBODY });
               }
               go(metadata);
             },

@@ -26,8 +26,10 @@ import type { ReadRequest } from './infer-request.js';
 export interface CallsOptions {
   readonly service: InferenceService;
   readonly metadata: ServerMetadata;
-  /** Who calls, by the metadata of the call. */
+  /** Who calls, by the metadata of the call, as it was known when the call began. */
   clientOf(metadata: Metadata): Client;
+  /** The same as it is now, for calls that go on. @throws FarlightError UNAUTHORIZED */
+  clientNow(metadata: Metadata): Client;
   /** A bug, for the log. */
   onError(error: unknown): void;
   /** A call was answered with this code. */
@@ -81,7 +83,8 @@ export function inferenceCalls(options: CallsOptions): UntypedServiceImplementat
       return {};
     }),
     ModelInfer(call: ServerUnaryCall<ReadRequest, unknown>, reply: sendUnaryData<unknown>) {
-      void settle(async () => inferAnswer(await infer(call, call.request, options)), reply, options);
+      const client = clientOf(call.metadata);
+      void settle(async () => inferAnswer(await infer(call, call.request, service, client)), reply, options);
     },
     ModelStreamInfer: (call: ServerDuplexStream<ReadRequest, unknown>) => streamInfer(call, options),
   };
@@ -94,7 +97,8 @@ type AnyCall = ServerUnaryCall<ReadRequest, unknown> | ServerDuplexStream<ReadRe
 async function infer(
   call: AnyCall,
   { request, error }: ReadRequest,
-  { service, clientOf }: CallsOptions,
+  service: InferenceService,
+  { tenant }: Client,
 ): Promise<InferenceResult> {
   if (!request) throw error;
   const deadline = Number(call.getDeadline());
@@ -102,7 +106,7 @@ async function infer(
   const forget = onCancelled(call, gone);
   try {
     return await answer(service, request, {
-      tenant: clientOf(call.metadata).tenant,
+      tenant,
       traceparent: traceparentOf(call.metadata.get('traceparent')[0]),
       deadline: Number.isFinite(deadline) ? Math.max(0, deadline - wallClock()) : undefined,
       signal: gone.signal,
@@ -213,7 +217,8 @@ async function streamAnswer(
   options: CallsOptions,
 ): Promise<object> {
   try {
-    const result = await infer(call, read, options);
+    // A token may be revoked while a stream goes on.
+    const result = await infer(call, read, options.service, options.clientNow(call.metadata));
     options.onAnswer('OK');
     return { infer_response: inferAnswer(result) };
   } catch (error) {

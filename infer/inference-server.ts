@@ -1,0 +1,119 @@
+import { clearInterval, setInterval } from '../link/machine/clock.js';
+import { shownHost, type Trust } from './door/trust.js';
+import { GrpcServer } from './grpc/grpc-server.js';
+import { HttpServer } from './http/http-server.js';
+import { serverMetadata } from './protocol/answers.js';
+import type { InferenceService } from './service/service.js';
+import { AnswerCounts } from './statistics/answer-counts.js';
+import { Metrics } from './statistics/metrics.js';
+
+export interface InferenceServerOptions {
+  readonly service: InferenceService;
+  readonly trust: Trust;
+  /** The name that the server gives for itself. */
+  readonly name: string;
+  /** Of this package. */
+  readonly version: string;
+  /** The most bytes of a request. Default 64 MiB. */
+  readonly limit?: number | undefined;
+  /** The most bytes of requests and answers over HTTP that are in memory. Default 16 requests of the longest kind. */
+  readonly budget?: number | undefined;
+  /** Whether to give the figures by the names that Triton's dashboards read, too. */
+  readonly tritonMetrics?: boolean | undefined;
+  /** A bug, for the log. */
+  onError(error: unknown): void;
+}
+
+export const DEFAULT_LIMIT: number = 64 << 20;
+/** How often to read the certificate again, in milliseconds. */
+const CERTIFICATE_MS = 24 * 60 * 60 * 1000;
+/** How often gRPC's health is brought up to date, in milliseconds. */
+const HEALTH_MS = 500;
+
+/** The Open Inference Protocol in front of a service, over HTTP and gRPC. */
+export class InferenceServer {
+  readonly #options: InferenceServerOptions;
+  readonly #http: HttpServer;
+  readonly #grpc: GrpcServer | undefined;
+  readonly #answers = new AnswerCounts();
+  /** Functions that stop watching. */
+  readonly #watches: (() => void)[] = [];
+  #httpPort = 0;
+  #grpcPort = 0;
+
+  constructor(options: InferenceServerOptions) {
+    const { service, trust, name, version, limit = DEFAULT_LIMIT, onError } = options;
+    this.#options = options;
+    const metadata = serverMetadata(name, version);
+    const metrics = new Metrics({
+      service,
+      version,
+      answers: this.#answers,
+      bodyBytes: () => this.#http.budget.taken,
+      triton: options.tritonMetrics ?? false,
+    });
+    const common = { service, metadata, trust, limit, onError };
+    this.#http = new HttpServer({
+      ...common,
+      address: trust.http,
+      budget: options.budget ?? 16 * limit,
+      metrics: () => metrics.read(),
+      onAnswer: (status) => this.#answers.add('http', `${status}`),
+    });
+    this.#grpc =
+      trust.grpc &&
+      new GrpcServer({
+        ...common,
+        address: trust.grpc,
+        onAnswer: (code) => this.#answers.add('grpc', code),
+      });
+  }
+
+  /** @throws FarlightError PORT_IN_USE, BAD_OPTION (rejects). Call `close` even then. */
+  async listen(): Promise<void> {
+    const { trust, service } = this.#options;
+    this.#httpPort = await this.#http.listen();
+    const grpc = this.#grpc;
+    if (grpc) {
+      this.#grpcPort = await grpc.listen();
+      const timer = setInterval(() => grpc.health.set(service.ready), HEALTH_MS).unref();
+      this.#watches.push(() => clearInterval(timer));
+    }
+    const { tls, tokens } = trust;
+    if (tokens) this.#watches.push(tokens.watch());
+    if (!tls) return;
+    const renew = (renewed: typeof tls.options) => {
+      this.#http.renew(renewed);
+      this.#grpc?.renew(renewed);
+    };
+    this.#watches.push(tls.watch(CERTIFICATE_MS, renew));
+  }
+
+  /** For clients: `http://` or `https://`. */
+  get httpUrl(): string {
+    const { http, tls } = this.#options.trust;
+    return `http${tls ? 's' : ''}://${this.#named(http.host)}:${this.#httpPort}`;
+  }
+
+  /** For clients: `grpc://` or `grpcs://`; undefined where gRPC is not served. */
+  get grpcUrl(): string | undefined {
+    const { grpc, tls } = this.#options.trust;
+    return grpc && `grpc${tls ? 's' : ''}://${this.#named(grpc.host)}:${this.#grpcPort}`;
+  }
+
+  /** Answers what was asked already, for at most `graceMs`, and closes the connections. */
+  async close(graceMs: number): Promise<void> {
+    for (const end of this.#watches.splice(0)) end();
+    await Promise.all([this.#http.close(graceMs), this.#grpc?.close(graceMs)]);
+  }
+
+  #named(host: string): string {
+    const { name } = this.#options.trust;
+    return shownHost(isAny(host) ? (name ?? host) : host);
+  }
+}
+
+/** Whether this address is that of every interface. */
+function isAny(host: string): boolean {
+  return /^(0\.0\.0\.0|[0:]*::[0:]*)$/.test(host);
+}

@@ -1,0 +1,61 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { inferenceTrust } from '#farlight/infer/door/trust.js';
+import { InferenceServer } from '#farlight/infer/inference-server.js';
+import { checkHealth } from '../../support/clients/health.js';
+import { FakeService } from './fake-service.js';
+import { ask, inferenceClient } from './served.js';
+
+const ends: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+});
+
+async function serve(tritonMetrics: boolean) {
+  const trust = inferenceTrust({ http: '127.0.0.1:0', grpc: '127.0.0.1:0' }, () => {});
+  const service = new FakeService();
+  const options = { service, trust, name: 'farlight', version: '1.2.3', tritonMetrics, onError: () => {} };
+  const server = new InferenceServer(options);
+  ends.push(() => server.close(100));
+  await server.listen();
+  const client = inferenceClient(new URL(server.grpcUrl?.replace('grpc:', 'http:') ?? '').host);
+  ends.push(() => client.close());
+  const read = async () => (await fetch(`${server.httpUrl}/metrics`)).text();
+  return { server, client, service, read };
+}
+
+const inputs = [{ name: 'x', datatype: 'INT32', shape: [1], contents: { int_contents: [1] } }];
+
+describe('the figures for Prometheus', () => {
+  it('count requests of both protocols, by model and by status', async () => {
+    const { server, client, read } = await serve(false);
+    await ask(client, 'ModelInfer', { model_name: 'echo-INT32', inputs });
+    await ask(client, 'ModelInfer', { model_name: 'nosuch', inputs }).catch(() => {});
+    await fetch(`${server.httpUrl}/v2/models/nosuch`);
+    const text = await read();
+    expect(text).toContain('farlight_infer_success_total{model="echo-INT32",version="1"} 1\n');
+    expect(text).toContain('farlight_infer_batches_total{model="echo-INT32",version="1",size="1"} 1\n');
+    expect(text).toContain('farlight_infer_answers_total{protocol="grpc",code="OK"} 1\n');
+    expect(text).toContain('farlight_infer_answers_total{protocol="grpc",code="NOT_FOUND"} 1\n');
+    expect(text).toContain('farlight_infer_answers_total{protocol="http",code="404"} 1\n');
+    expect(text).toContain('farlight_infer_ready 1\n');
+    expect(text).not.toContain('nv_inference');
+  });
+
+  it('have the names of Triton, too, where they are asked for', async () => {
+    const { client, read } = await serve(true);
+    await ask(client, 'ModelInfer', { model_name: 'echo-INT32', inputs });
+    const text = await read();
+    expect(text).toContain('nv_inference_request_success{model="echo-INT32",version="1"} 1\n');
+    expect(text).toContain('nv_inference_queue_duration_us{model="echo-INT32",version="1"} 1\n');
+  });
+});
+
+describe('the health of gRPC', () => {
+  it('is that of the service', async () => {
+    const { server, service } = await serve(false);
+    const health = () => checkHealth(server.grpcUrl ?? '', 'inference.GRPCInferenceService');
+    await vi.waitFor(async () => expect(await health()).toBe(1), { timeout: 5000 });
+    service.ready = false;
+    await vi.waitFor(async () => expect(await health()).toBe(2), { timeout: 5000 });
+  });
+});
