@@ -1,4 +1,4 @@
-import { machineMemory } from './process-memory.js';
+import { machineMemory } from '../../../link/machine/machine-memory.js';
 
 /** A process and its memory. */
 export interface MemoryHolder {

@@ -1,5 +1,4 @@
 import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
 
 /** Files in memory, named or unnamed, as a link in /proc shows them. */
 const IN_MEMORY = /^\/(dev\/shm\/|memfd:)/;
@@ -26,13 +25,6 @@ export function takenMemory(pid: number | undefined): number | undefined {
   if (own === undefined) return undefined;
   const shared = Math.max(amountOf(status, 'RssShmem') ?? 0, filesInMemory(pid as number));
   return own + (amountOf(status, 'VmSwap') ?? 0) + shared;
-}
-
-/** Bytes of memory for this process and its children: the machine's, or its container's. */
-export function machineMemory(): number {
-  // The system gives 0, or more than the machine has, where it sets no bound.
-  const bound = process.constrainedMemory() || Number.POSITIVE_INFINITY;
-  return Math.min(totalmem(), bound);
 }
 
 /** Tells Linux to kill this process before others when memory runs out. Does nothing on other systems. */
