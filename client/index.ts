@@ -14,7 +14,9 @@ import { Session } from './session/session.js';
 import type { Welcome } from './transport/transport.js';
 
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
-export { close, stats } from './api/device/gpu.js';
+export type { MemoryPeak, MemoryState } from '../proto/session/memory.js';
+export { close, gpuMemory, stats } from './api/device/gpu.js';
+export type { GpuMemory, Reservation } from './api/device/gpu-memory.js';
 export { globals } from './globals.js';
 export type { CreateOptions } from './options.js';
 export type { Stats } from './session/ledger.js';

@@ -137,4 +137,5 @@ export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = 
   GPUQuerySet: { destroy: command },
   // Last, since hosts that do not know them have the opcodes before.
   FarlightActivity: { watch: special, readClock: special },
+  FarlightMemory: { read: awaited, resetPeak: awaited, reserve: awaited, release: special, watch: special },
 };

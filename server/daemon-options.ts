@@ -27,6 +27,11 @@ export interface DaemonOptions extends HostTrustOptions {
   executorsBytes?: number | undefined;
   /** How long the GPU may take for one session's work, in milliseconds; 0: no limit. Default 120 s. */
   gpuMs?: number | undefined;
+  /**
+   * Bytes of GPU memory for the sessions of all tenants; 0: no limit. Default: what the GPU has, without a margin, where
+   * something tells it.
+   */
+  gpuCapacity?: number | undefined;
   /** The limits of each tenant, unless its tokens set others. Default: the host's own. */
   tenantLimits?: TenantLimits | undefined;
   /** The log. Default: none. */

@@ -13,6 +13,7 @@ import { ExecutorPool } from './daemon/executors/executor-pool.js';
 import { type MemoryBounds, memoryBounds } from './daemon/executors/memory-bounds.js';
 import { processMemory } from './daemon/executors/process-memory.js';
 import { Sessions } from './daemon/sessions/sessions.js';
+import { GpuCapacity } from './daemon/tenants/gpu-capacity.js';
 import { Quotas } from './daemon/tenants/quotas.js';
 import { Shares } from './daemon/tenants/shares.js';
 import { TenantContents } from './daemon/tenants/tenant-contents.js';
@@ -46,6 +47,7 @@ export class Daemon {
   readonly #trust: HostTrust;
   readonly #pool: ExecutorPool;
   readonly #contents: TenantContents | undefined;
+  readonly #capacity: GpuCapacity;
   readonly #shares: Shares;
   readonly #sessions: Sessions;
   readonly #grpc: GrpcServer;
@@ -97,6 +99,7 @@ export class Daemon {
         url: this.url,
         adapter: this.#adapter,
         adapterProblem: this.#problem?.message ?? '',
+        gpuMemory: this.#capacity.view,
         counters: this.counters,
         executors: this.#pool.census(),
       }),
@@ -165,7 +168,13 @@ export class Daemon {
       onRoom: () => this.#sessions.makeRoom(),
       onNoGpu: (problem) => this.#gpuKnown(undefined, problem),
     });
-    this.#shares = new Shares(quotas);
+    this.#capacity = new GpuCapacity({
+      stated: options.gpuCapacity,
+      bounds,
+      quotas,
+      onFound: () => this.#shares.look(),
+    });
+    this.#shares = new Shares(quotas, this.#capacity);
     this.#sessions = new Sessions({
       versions: this.#versions,
       pool: this.#pool,
@@ -217,7 +226,9 @@ export class Daemon {
 
   describe(): HostDescription {
     const adapterProblem = this.#problem?.message ?? '';
-    return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions: this.#sessions.size };
+    const { capacity: gpuCapacity = 0 } = this.#capacity.view;
+    const sessions = this.#sessions.size;
+    return { ...this.#versions, adapter: this.#adapter, adapterProblem, sessions, gpuCapacity };
   }
 
   /** Ends every session, tells its client why, and leaves no process, socket or timer behind. */
@@ -261,7 +272,8 @@ export class Daemon {
     const memory = this.#memory;
     const listens = this.#trust.proxy && this.#listeners.name;
     const adapter = this.#adapter?.name;
-    this.#log.info({ url: this.url, listens, adapter, why, memory, version }, 'host started');
+    const gpuMemory = this.#capacity.view;
+    this.#log.info({ url: this.url, listens, adapter, why, gpuMemory, memory, version }, 'host started');
     for (const missing of missingSupport()) this.#log.warn({ platform: process.platform }, missing);
   }
 
@@ -269,6 +281,7 @@ export class Daemon {
     this.#pool.fill(Math.max(1, this.#options.spares ?? 1));
     await this.#firstGpu.promise;
     if (this.#problem && !this.#options.withoutGpu) throw this.#problem;
+    await this.#capacity.found;
   }
 
   /** Compiles ahead for the programs that ran last: their executors ended with the host that ran before. */
@@ -287,6 +300,7 @@ export class Daemon {
     // While the host starts, `start` throws the problem instead.
     if (this.#started && problem && !this.#problem) this.#log.error({ why: problem.message }, 'no GPU');
     if (this.#started && adapter && this.#problem) this.#log.info({ adapter: adapter.name }, 'GPU is back');
+    if (adapter && adapter.name !== this.#adapter?.name) this.#capacity.find(adapter);
     this.#adapter = adapter;
     this.#problem = problem;
     this.#grpc.health.set(adapter !== undefined && !this.#stopping);

@@ -1,6 +1,7 @@
 import { setImmediate } from '../link/machine/clock.js';
 import { native } from '../link/machine/globals.js';
 import { ExecutorSession } from '../server/executor/session.js';
+import { findDeviceMemory } from '../server/gpu/device-memory.js';
 import { openGpu } from '../server/gpu/open-gpu.js';
 import { newCounters } from '../server/observatory/counters.js';
 import { type MemoryPeer, memoryTransport } from './memory-transport.js';
@@ -26,14 +27,18 @@ export async function memoryHost(choice: string): Promise<TestHost> {
       peers.add(peer);
       counters.sessionsOpened++;
       counters.sessionsActive++;
-      const session = new ExecutorSession(held, {
-        send(frame) {
-          counters.framesDown++;
-          counters.bytesDown += frame.length;
-          peer.send(frame);
+      const session = new ExecutorSession(
+        held,
+        {
+          send(frame) {
+            counters.framesDown++;
+            counters.bytesDown += frame.length;
+            peer.send(frame);
+          },
+          end: (code, reason) => peer.end(code, reason),
         },
-        end: (code, reason) => peer.end(code, reason),
-      });
+        { findCapacity: async () => (await findDeviceMemory(adapter)).capacity },
+      );
       return {
         receive(frame) {
           counters.framesUp++;

@@ -68,6 +68,7 @@ class MemoryLink implements Link {
         adapter,
         wgslLanguageFeatures,
         activity: true,
+        memory: true,
       }),
     );
     this.#endpoint = host.accept({

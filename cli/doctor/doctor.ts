@@ -6,6 +6,8 @@ import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/session/handshake.js';
 import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { gpuDeviceFiles } from '../../server/gpu/device-files.js';
+import { type DeviceMemory, findDeviceMemory } from '../../server/gpu/device-memory.js';
+import { bytes } from '../../server/page/site/format.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { type Style, styleOf } from '../style.js';
@@ -19,11 +21,14 @@ interface DoctorOptions {
 
 interface LocalReport {
   adapter?: AdapterDescription;
+  memory?: DeviceMemory;
   problem?: string;
 }
 
-interface HostReport extends LocalReport {
+interface HostReport extends Omit<LocalReport, 'memory'> {
   url: string;
+  /** Bytes of GPU memory for all sessions together; absent where the host does not know. */
+  gpuCapacity?: number;
   version?: string;
   sessions?: number;
   line?: LineSpeed;
@@ -77,7 +82,8 @@ async function doctor(options: DoctorOptions): Promise<void> {
 
 async function examineLocal(choice: string): Promise<LocalReport> {
   try {
-    return { adapter: (await probeAdapter(choice)).adapter };
+    const { adapter } = await probeAdapter(choice);
+    return { adapter, memory: await findDeviceMemory(adapter) };
   } catch (error) {
     return { problem: sentence(error) };
   }
@@ -86,8 +92,9 @@ async function examineLocal(choice: string): Promise<LocalReport> {
 async function examineHost(client: HostClient): Promise<HostReport> {
   const { url } = client;
   try {
-    const { adapter, adapterProblem, version, sessions, protocolMin, protocolMax } = await client.describe();
-    const report: HostReport = { url, version, sessions };
+    const described = await client.describe();
+    const { adapter, adapterProblem, version, sessions, protocolMin, protocolMax, gpuCapacity } = described;
+    const report: HostReport = { url, version, sessions, ...(gpuCapacity > 0 && { gpuCapacity }) };
     if (negotiate(PROTOCOL, { min: protocolMin, max: protocolMax }) === undefined) {
       const ours = { protocolMin: PROTOCOL.min, protocolMax: PROTOCOL.max, version: packageVersion() };
       return { ...report, problem: versionMismatch(ours, { protocolMin, protocolMax, version }) };
@@ -137,10 +144,16 @@ function print({ farlight, node, platform, local, host, healthy, advice }: Repor
     `${style('bold', 'farlight')}      ${farlight}, Node ${node}, ${platform}`,
     `${style('bold', 'this machine')}  ${local.adapter ? describe(local.adapter) : style('red', 'no GPU')}`,
   ];
+  const { memory } = local;
+  if (memory) lines.push(`  GPU memory  ${describeMemory(memory)}`);
   if (host) {
     const about = host.version ? ` (farlight ${harmless(host.version)}, ${host.sessions} sessions open)` : '';
     lines.push(`${style('bold', 'host')}          ${host.url}${about}`);
     lines.push(`  adapter     ${host.adapter ? describe(host.adapter) : style('red', 'none')}`);
+    if (!host.problem) {
+      const { gpuCapacity } = host;
+      lines.push(`  GPU memory  ${gpuCapacity ? `${bytes(gpuCapacity)} for sessions` : 'unknown'}`);
+    }
   }
   if (host?.line) {
     const { roundTripMs, uploadMiBs, downloadMiBs } = host.line;
@@ -156,6 +169,11 @@ function print({ farlight, node, platform, local, host, healthy, advice }: Repor
 
 function describe({ name, driver, software }: AdapterDescription): string {
   return harmless(`${name}${software ? ' (software)' : ''}${driver ? `, ${driver}` : ''}`);
+}
+
+function describeMemory({ total, capacity, source }: DeviceMemory): string {
+  if (total === undefined || capacity === undefined) return `unknown: ${source}`;
+  return `${bytes(capacity)} for sessions, of ${bytes(total)} (${source})`;
 }
 
 function sentence(error: unknown): string {

@@ -8,6 +8,7 @@ export interface HostOptions extends LimitOptions {
   gpuSeconds: number;
   executorMemory?: number;
   executorsMemory?: number;
+  gpuCapacity?: number;
   drain: number;
   logLevel?: LogLevel;
 }
@@ -19,6 +20,11 @@ export function addHostOptions(command: Command): Command {
       'end a session when the GPU has not finished its work after this time; 0: never',
       parseSeconds,
       120,
+    )
+    .option(
+      '--gpu-capacity <size>',
+      'GPU memory of the buffers and textures of all tenants together; 0: no limit (default: what the GPU has, less a margin)',
+      parseSize,
     )
     .option(
       '--executor-memory <size>',
@@ -46,7 +52,7 @@ export function addHostOptions(command: Command): Command {
 
 /** The options of the daemon that these become. */
 export async function daemonOptions(options: HostOptions) {
-  const { gpuSeconds, executorMemory, executorsMemory, logLevel } = options;
+  const { gpuSeconds, executorMemory, executorsMemory, gpuCapacity, logLevel } = options;
   // Loaded here, so that other commands need not wait for it.
   const { jsonLog } = await import('../../server/observatory/json-log.js');
   const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
@@ -55,6 +61,7 @@ export async function daemonOptions(options: HostOptions) {
     gpuMs,
     executorBytes: executorMemory,
     executorsBytes: executorsMemory,
+    gpuCapacity,
     tenantLimits: tenantLimits(options),
     log,
   };

@@ -18,8 +18,8 @@ export interface Difference {
   offset?: number;
 }
 
-/** Operations whose replies describe the adapter: the program does not cause their differences. */
-const OF_ADAPTER: ReadonlySet<string> = new Set(['requestAdapter', 'requestDevice']);
+/** Operations whose replies describe the adapter or the host's memory: the program does not cause their differences. */
+const OF_HOST: ReadonlySet<string> = new Set(['requestAdapter', 'requestDevice', 'read', 'resetPeak']);
 
 /** Compares the outcomes of a command; `readback` has the bytes. */
 export function compareReplies(
@@ -70,7 +70,7 @@ function canonical(member: string, outcome: Outcome): string {
     const { name, message, reason } = outcome.rejection;
     return JSON.stringify({ rejected: name, ...(reason && { reason }), message });
   }
-  if (OF_ADAPTER.has(member)) return outcome.reply === null ? 'null' : 'a reply';
+  if (OF_HOST.has(member)) return outcome.reply === null ? 'null' : 'a reply';
   return JSON.stringify(outcome.reply) ?? 'fulfilled';
 }
 

@@ -58,6 +58,7 @@ export class ReplyReader {
       // Pipelines that a host has from earlier make no difference to its replies.
       held: () => {},
       activity: () => {},
+      memory: () => {},
     };
   }
 

@@ -39,13 +39,19 @@ function summary(host: HostView): string[] {
   const software = adapter?.software ? ' (software)' : '';
   return [
     `Farlight ${version}  ${url}  up ${duration(now - startedAt)}`,
-    `GPU        ${adapter ? `${adapter.name}${software}` : `none: ${adapterProblem}`}, ${bytes(totals.gpuBytes)} in use`,
+    `GPU        ${adapter ? `${adapter.name}${software}` : `none: ${adapterProblem}`}, ${gpuMemory(host)}`,
     `sessions   ${host.sessions.length} open, ${count(counters.sessionsOpened)} since the start, ${count(counters.sessionsRefused)} refused`,
     `executors  ${executors.busy} busy, ${executors.spare} spare, ${executors.warm} warm, ${executors.changing} starting or ending`,
     `now        ${rate(rates.submits)} submits/s, ${rate(rates.waits)} waits/s, ${bytesPerSecond(rates.bytesUp)} up, ${bytesPerSecond(rates.bytesDown)} down`,
     `saved      ${share(totals.asNames, totals.commands)} of commands as names, ${bytes(totals.bytesNotSent)} not sent, ${duration(totals.compileMsSaved)} of compiling`,
     `uploads    ${uploads(host)}`,
   ];
+}
+
+function gpuMemory({ totals, gpuMemory: { capacity, source } }: HostView): string {
+  const used = `${bytes(totals.gpuBytes)}${capacity === undefined ? '' : ` of ${bytes(capacity)}`} in use`;
+  const reserved = totals.gpuReserved > 0 ? `, ${bytes(totals.gpuReserved)} reserved` : '';
+  return `${used}${reserved}${capacity === undefined ? `, capacity unknown: ${source}` : ''}`;
 }
 
 function uploads({ contents }: HostView): string {

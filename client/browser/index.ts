@@ -11,7 +11,9 @@ import { installCanvases } from './canvas-contexts.js';
 import { type CreateOptions, parseOptions } from './options.js';
 
 export { FarlightError, type FarlightErrorCode } from '../../proto/errors.js';
-export { close, stats } from '../api/device/gpu.js';
+export type { MemoryPeak, MemoryState } from '../../proto/session/memory.js';
+export { close, gpuMemory, stats } from '../api/device/gpu.js';
+export type { GpuMemory, Reservation } from '../api/device/gpu-memory.js';
 export { globals } from '../globals.js';
 export type { Stats } from '../session/ledger.js';
 export { canvasContext } from './canvas-contexts.js';

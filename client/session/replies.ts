@@ -1,6 +1,11 @@
 import { CONTENT_NAME_BYTES, type ContentName, toContentName } from '../../proto/content/content.js';
 import { ProtocolError } from '../../proto/errors.js';
-import { type FarlightGPUError, readFarlightGPUError } from '../../proto/gen/operations.js';
+import {
+  type FarlightGPUError,
+  readFarlightGPUError,
+  readFarlightMemoryState,
+} from '../../proto/gen/operations.js';
+import { fromWire, type MemoryState } from '../../proto/session/memory.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { Reader } from '../../proto/wire/reader.js';
 import { OUTCOME, REPLY, type Rejection } from '../../proto/wire/reply.js';
@@ -38,6 +43,8 @@ export interface Recipients {
   held(names: Uint8Array): void;
   /** Spans of the host's work, which the client has asked for. */
   activity(report: SpanReport): void;
+  /** The session's memory, which the client watches. */
+  memory(state: MemoryState): void;
 }
 
 /**
@@ -72,6 +79,8 @@ export function readReplies(flush: Uint8Array, recipients: Recipients): boolean 
       recipients.held(r.bytes());
     } else if (kind === REPLY.activity) {
       recipients.activity(readSpanReport(r));
+    } else if (kind === REPLY.memory) {
+      recipients.memory(fromWire(readFarlightMemoryState(r)));
     } else {
       throw new ProtocolError(`a reply of kind ${kind}`);
     }

@@ -16,6 +16,7 @@ import { flushAfter, type Recorded } from './flush-policy.js';
 import { FlushSchedule } from './flush-schedule.js';
 import { type ConnectionOptions, HostConnection } from './host-connection.js';
 import type { Stats } from './ledger.js';
+import { MemoryWatch } from './memory-watch.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
 import type { Whole } from './parts.js';
@@ -60,6 +61,7 @@ export class Session {
   /** The GPU object's own handle: the receiver of session commands. */
   readonly root: Handle;
   readonly devices = new Devices();
+  readonly memory = new MemoryWatch((on) => this.command(OPERATIONS.FarlightMemory.watch, [on]));
   onWelcome: (welcome: Welcome) => void = () => {};
   readonly observer: SessionObserver | undefined;
 
@@ -89,9 +91,10 @@ export class Session {
       if (!this.#options.fresh) this.#encoder.compiled?.add(names);
     },
     activity: (report) => this.observer?.activity?.(report),
+    memory: (state) => this.memory.told(state),
   };
   readonly #hold = new ProcessHold();
-  #accepted = false;
+  #welcome: Welcome | undefined;
   /** How many of the commands that were sent as names are in the ledger. */
   #named = 0;
   /** How many commands the host was asked about when the process would have ended. */
@@ -123,7 +126,12 @@ export class Session {
 
   /** Whether the host has accepted the session. It may have ended since. */
   get accepted(): boolean {
-    return this.#accepted;
+    return this.#welcome !== undefined;
+  }
+
+  /** What the host said when it accepted the session. */
+  get welcome(): Welcome | undefined {
+    return this.#welcome;
   }
 
   /** The counts until now, with those of the link. */
@@ -363,7 +371,7 @@ export class Session {
       this.#connection.close(refusal);
       return;
     }
-    this.#accepted = true;
+    this.#welcome = welcome;
     const { contents } = welcome;
     if (contents && this.#options.reuse === 'on' && !this.#options.fresh) {
       const nextSerial = () => this.#requests.next;
@@ -421,6 +429,7 @@ export class Session {
       this.unhold();
       reject(reason);
     }
+    this.memory.end(reason);
     for (const device of this.devices.takeAll()) device.onLost('unknown', reason.message);
   }
 }

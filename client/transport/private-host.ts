@@ -135,6 +135,7 @@ class PrivateLink implements TurnedLink {
       adapter,
       wgslLanguageFeatures,
       activity: true,
+      memory: true,
     });
   }
 

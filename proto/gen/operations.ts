@@ -4215,6 +4215,67 @@ export function readGPUCopyExternalImageDestInfo<O>(r: Reader<O>): GPUCopyExtern
   return result;
 }
 
+export interface FarlightMemoryState<O> {
+  available: number | null;
+  limit: number | null;
+  peak: number;
+  queue: number;
+  reclaimable: number;
+  reserved: number;
+  used: number;
+}
+export function writeFarlightMemoryState(w: Writer, value: FarlightMemoryState<Handle>): void {
+  if (value.available === null) w.u8(0);
+  else {
+    w.u8(1);
+    w.u64(value.available);
+  }
+  if (value.limit === null) w.u8(0);
+  else {
+    w.u8(1);
+    w.u64(value.limit);
+  }
+  w.u64(value.peak);
+  w.u32(value.queue);
+  w.u64(value.reclaimable);
+  w.u64(value.reserved);
+  w.u64(value.used);
+}
+export function readFarlightMemoryState<O>(r: Reader<O>): FarlightMemoryState<O> {
+  const value_available = r.bool() ? r.u64() : null;
+  const value_limit = r.bool() ? r.u64() : null;
+  const value_peak = r.u64();
+  const value_queue = r.u32();
+  const value_reclaimable = r.u64();
+  const value_reserved = r.u64();
+  const value_used = r.u64();
+  const result: FarlightMemoryState<O> = {
+    available: value_available,
+    limit: value_limit,
+    peak: value_peak,
+    queue: value_queue,
+    reclaimable: value_reclaimable,
+    reserved: value_reserved,
+    used: value_used,
+  };
+  return result;
+}
+
+export interface FarlightPeak<O> {
+  peak: number;
+  used: number;
+}
+export function writeFarlightPeak(w: Writer, value: FarlightPeak<Handle>): void {
+  w.u64(value.peak);
+  w.u64(value.used);
+}
+export function readFarlightPeak<O>(r: Reader<O>): FarlightPeak<O> {
+  const value_peak = r.u64();
+  const value_used = r.u64();
+  const result: FarlightPeak<O> = { peak: value_peak, used: value_used };
+  return result;
+}
+
 function convertGPUPipelineLayoutOrGPUAutoLayoutMode(
   value: unknown,
   where: string,
@@ -4922,6 +4983,11 @@ export type GPUQuerySet_destroy<O> = [];
 export type GPUQuerySet_destroyApi<O> = [];
 export type FarlightActivity_watch<O> = [kinds: number];
 export type FarlightActivity_readClock<O> = [number: number];
+export type FarlightMemory_read<O> = [];
+export type FarlightMemory_resetPeak<O> = [];
+export type FarlightMemory_reserve<O> = [bytes: number];
+export type FarlightMemory_release<O> = [bytes: number];
+export type FarlightMemory_watch<O> = [on: boolean];
 
 function operation<Api, Wire, Read, Reply>(
   row: Operation<Api, Wire, Read, Reply>,
@@ -8634,6 +8700,115 @@ export const OPERATIONS = {
       },
       read(r) {
         return [r.u32()] as FarlightActivity_readClock<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
+  FarlightMemory: {
+    read: operation<
+      never,
+      FarlightMemory_read<Handle>,
+      FarlightMemory_read<unknown>,
+      FarlightMemoryState<never>
+    >({
+      interface: 'FarlightMemory',
+      member: 'read',
+      fate: 'awaited',
+      opcode: 100,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write() {},
+      read() {
+        return [] as FarlightMemory_read<never>;
+      },
+      writeReply(w, reply) {
+        writeFarlightMemoryState(w, reply);
+      },
+      readReply(r) {
+        return readFarlightMemoryState(r);
+      },
+    }),
+    resetPeak: operation<
+      never,
+      FarlightMemory_resetPeak<Handle>,
+      FarlightMemory_resetPeak<unknown>,
+      FarlightPeak<never>
+    >({
+      interface: 'FarlightMemory',
+      member: 'resetPeak',
+      fate: 'awaited',
+      opcode: 101,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write() {},
+      read() {
+        return [] as FarlightMemory_resetPeak<never>;
+      },
+      writeReply(w, reply) {
+        writeFarlightPeak(w, reply);
+      },
+      readReply(r) {
+        return readFarlightPeak(r);
+      },
+    }),
+    reserve: operation<never, FarlightMemory_reserve<Handle>, FarlightMemory_reserve<unknown>, boolean>({
+      interface: 'FarlightMemory',
+      member: 'reserve',
+      fate: 'awaited',
+      opcode: 102,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [bytes]) {
+        w.u64(bytes);
+      },
+      read(r) {
+        return [r.u64()] as FarlightMemory_reserve<never>;
+      },
+      writeReply(w, reply) {
+        w.bool(reply);
+      },
+      readReply(r) {
+        return r.bool();
+      },
+    }),
+    release: operation<never, FarlightMemory_release<Handle>, FarlightMemory_release<unknown>, undefined>({
+      interface: 'FarlightMemory',
+      member: 'release',
+      fate: 'command',
+      opcode: 103,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [bytes]) {
+        w.u64(bytes);
+      },
+      read(r) {
+        return [r.u64()] as FarlightMemory_release<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    watch: operation<never, FarlightMemory_watch<Handle>, FarlightMemory_watch<unknown>, undefined>({
+      interface: 'FarlightMemory',
+      member: 'watch',
+      fate: 'command',
+      opcode: 104,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [on]) {
+        w.bool(on);
+      },
+      read(r) {
+        return [r.bool()] as FarlightMemory_watch<never>;
       },
       writeReply() {},
       readReply() {

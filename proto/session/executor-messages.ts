@@ -1,7 +1,7 @@
 import type { AdapterDescription, Silence, Welcome } from './handshake.js';
 import type { Traffic, WorkCounts } from './session-counts.js';
 import type { SessionEnd, SessionEnded } from './session-end.js';
-import type { ShareCommand, ShareReport } from './shares.js';
+import type { MemoryGrant, ShareCommand, ShareReport } from './shares.js';
 import type { Span } from './spans.js';
 
 /** A folder for contents, and the bytes that they may take. */
@@ -14,8 +14,10 @@ export interface BoundedFolder {
 export interface SessionLimits {
   /** How long the session's submitted work may take on the GPU, in milliseconds; 0 for no limit. */
   gpuMs: number;
-  /** Whether the session must ask the daemon for GPU memory before it creates buffers and textures. */
-  asksForMemory: boolean;
+  /** The GPU memory that it may have before it must ask the daemon for more. */
+  memory: MemoryGrant;
+  /** Whether a buffer or texture counts until it is collected, and not only until the program has released it. */
+  memoryUntilCollected: boolean;
   /** Whether the session must ask for its turn before it submits, because other tenants may use the GPU. */
   takesTurns: boolean;
 }
@@ -29,7 +31,9 @@ export interface SessionDescription {
   /** Absent if the session has no limits. */
   limits?: SessionLimits | undefined;
   /** Welcome without the members that the executor adds. Absent if the executor's parent is the client. */
-  welcome?: Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'sharedFile'> | undefined;
+  welcome?:
+    | Omit<Welcome, 'adapter' | 'wgslLanguageFeatures' | 'activity' | 'memory' | 'sharedFile'>
+    | undefined;
   /** When a silent client counts as gone. Absent if the executor decides. */
   silence?: Silence | undefined;
   /**

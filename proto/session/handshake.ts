@@ -64,6 +64,8 @@ export interface Welcome {
   windowBytes?: number | undefined;
   /** Whether the host can report spans of its work (FarlightActivity). Absent on hosts without that feature. */
   activity?: boolean | undefined;
+  /** Whether the host tells of the session's GPU memory (FarlightMemory). Absent on hosts without that feature. */
+  memory?: boolean | undefined;
   /** Whether the host accepts a `SharedFileOffer`. */
   sharedFile?: boolean | undefined;
 }
@@ -93,6 +95,8 @@ export interface HostDescription {
   adapter: AdapterDescription | undefined;
   adapterProblem: string;
   sessions: number;
+  /** Bytes of GPU memory for all sessions together; 0 where the host does not know. */
+  gpuCapacity: number;
 }
 
 /** A side of the version negotiation: the protocols it speaks and the package it is. */

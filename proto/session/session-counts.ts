@@ -28,6 +28,8 @@ export interface WorkCounts {
   compileMsSaved: number;
   /** Bytes of the session's buffers and textures now. */
   gpuBytes: number;
+  /** Bytes of GPU memory that the session has reserved and does not use now. */
+  gpuReserved: number;
 }
 
 export function noWork(): WorkCounts {
@@ -42,5 +44,6 @@ export function noWork(): WorkCounts {
     compileMs: 0,
     compileMsSaved: 0,
     gpuBytes: 0,
+    gpuReserved: 0,
   };
 }

@@ -1,3 +1,14 @@
+import type { TenantMemory } from './memory.js';
+
+/** The GPU memory that a session may have, in bytes. */
+export interface MemoryGrant {
+  /** In all. */
+  bytes: number;
+  /** What all sessions of the tenant may have, and what the other ones of them may have of it now. */
+  limit: number;
+  others: number;
+}
+
 /**
  * An executor's requests to the daemon for its session's share, where sessions share a tenant's limit or the GPU's time.
  * They travel on Node's IPC channel, beside the session.
@@ -7,6 +18,10 @@ export type ShareReport =
   | { type: 'wantMemory'; bytes: number }
   /** The session has given back unused memory, and keeps so many bytes. The reply to `reclaim`. */
   | { type: 'keepMemory'; bytes: number }
+  /** The session's client asks what its tenant may have; the daemon replies with `tenantMemory`. */
+  | { type: 'readMemory' }
+  /** The daemon is to tell of it also when it changes, or not any more. */
+  | { type: 'watchMemory'; on: boolean }
   /** The session has work for the GPU, and waits for its turn. */
   | { type: 'wantTurn' }
   /** The session's turn has ended, in which the GPU worked for it for so many milliseconds. */
@@ -14,9 +29,9 @@ export type ShareReport =
 
 /** The daemon's replies, and its own requests. */
 export type ShareCommand =
-  /** The session may have so many bytes of GPU memory in all; `limit` is the tenant's, `others` its other sessions'. */
-  | { type: 'memory'; bytes: number; limit: number; others: number }
-  /** Another session of the tenant needs memory: give back unused memory. */
+  | ({ type: 'memory' } & MemoryGrant)
+  | ({ type: 'tenantMemory' } & TenantMemory)
+  /** Another session needs memory: give back unused memory. */
   | { type: 'reclaim' }
   /** The session may use the GPU for so many milliseconds; 0: until it must yield. */
   | { type: 'turn'; ms: number }

@@ -9,6 +9,7 @@
  *     held        the names of pipelines that the host has compiled already
  *     part        serial, bytes: the next bytes of a long result; the record `settled` after them has none
  *     activity    spans of the host's work, which the client has asked for (wire/spans.ts)
+ *     memory      FarlightMemoryState, which the client watches
  */
 export const REPLY = {
   settled: 0,
@@ -18,6 +19,7 @@ export const REPLY = {
   held: 4,
   part: 5,
   activity: 6,
+  memory: 7,
 } as const;
 
 /** The outcomes of an awaited command. */

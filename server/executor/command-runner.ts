@@ -15,7 +15,12 @@ import type { PendingReply } from './wire/reply-writer.js';
 const ROOT: Entry = { id: ROOT_ID, kind: 'GPU', device: undefined, object: {} };
 
 /** The interfaces whose commands the root receives. */
-const OF_SESSION: ReadonlySet<string> = new Set(['FarlightSession', 'FarlightActivity', 'GPU']);
+const OF_SESSION: ReadonlySet<string> = new Set([
+  'FarlightSession',
+  'FarlightActivity',
+  'FarlightMemory',
+  'GPU',
+]);
 
 /**
  * Carries out a session's commands on the GPU, one after the other. It finds receivers and objects by their handles,
@@ -63,7 +68,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
         : this.#context.objects.reserve(id, operation.creates, deviceOf(self));
     if (operation.fate === 'awaited') this.#request(command, self, made, this.#nextSerial++);
     else this.#command(command, self, made);
-    this.#context.memory?.keepParts(self, command.objects, made);
+    this.#context.memory.keepParts(self, command.objects, made);
     command.clear();
   }
 
@@ -76,7 +81,7 @@ export class CommandRunner implements Runner<DecodedCommand> {
       if (kind === 'GPUDevice') this.#context.releaseDevice(entry);
       if (kind === 'GPUBuffer' || kind === 'GPUTexture') {
         this.#context.garbage.released(object as GPUBuffer | GPUTexture);
-        this.#context.memory?.released(object as GPUBuffer | GPUTexture);
+        this.#context.memory.released(object as GPUBuffer | GPUTexture);
       }
     }
   }

@@ -35,7 +35,7 @@ export interface ExecutorParts {
   openGpu(choice: string): Promise<OpenedGpu>;
   /** `inheritance` is what the last session handed over to this one. */
   createSession(
-    gpu: GPU,
+    opened: OpenedGpu,
     peer: SessionPeer,
     about: SessionDescription,
     inheritance?: unknown,
@@ -137,12 +137,12 @@ class Executor {
 
   #begin(description: SessionDescription, socket: Duplex, head: Uint8Array): void {
     invariant(!this.#channel, 'an executor has one session at a time');
-    const { gpu, adapter, wgslLanguageFeatures } = this.#opened;
+    const { adapter, wgslLanguageFeatures } = this.#opened;
     this.#channel = new SessionChannel({
       description,
-      opened: { adapter, wgslLanguageFeatures, activity: true, sharedFile: true },
+      opened: { adapter, wgslLanguageFeatures, activity: true, memory: true, sharedFile: true },
       createSession: (peer) =>
-        this.#parts.createSession(gpu, { ...peer, ask: report }, description, this.#inheritance),
+        this.#parts.createSession(this.#opened, { ...peer, ask: report }, description, this.#inheritance),
       onTraffic: (traffic, work) => report({ type: 'traffic', ...traffic, work }),
       onEnded: (ending) => this.#ended(ending, description),
     });

@@ -13,6 +13,7 @@ import { keepShaders } from '../contents/driver-shaders.js';
 import { divide, PROFILES } from '../contents/tenant-folders.js';
 import { MOST_WAITING_BYTES, WriteSchedule } from '../contents/write-schedule.js';
 import { paceDawn } from '../gpu/dawn-polls.js';
+import { findDeviceMemory } from '../gpu/device-memory.js';
 import { openGpu } from '../gpu/open-gpu.js';
 import { ProfileStore, ProgramProfiles } from '../profiles/profile-store.js';
 import { runExecutor } from './executor-process.js';
@@ -51,7 +52,7 @@ await runExecutor(adapter, {
     polls.isSoftware = gpu.adapter.software;
     return gpu;
   },
-  createSession: (gpu, peer, { program, folder, limits }, free) => {
+  createSession: ({ gpu, adapter }, peer, { program, folder, limits }, free) => {
     const { store, writes, profiles } = (folder && openFolder(folder)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
@@ -61,6 +62,7 @@ await runExecutor(adapter, {
       limits,
       tracer,
       polls,
+      findCapacity: async () => (await findDeviceMemory(adapter)).capacity,
     });
   },
   async compileAhead(gpu, { program, folder }) {

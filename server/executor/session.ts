@@ -3,7 +3,7 @@ import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/session/executor-messages.js';
 import type { WorkCounts } from '../../proto/session/session-counts.js';
-import type { ShareCommand } from '../../proto/session/shares.js';
+import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
 import { FlushAssembler } from '../../proto/wire/flush.js';
 import type { ContentStore } from '../contents/content-store.js';
 import type { WriteSchedule } from '../contents/write-schedule.js';
@@ -13,7 +13,7 @@ import { Context, type Guards } from './handlers/context.js';
 import { GpuMemory } from './limits/gpu-memory.js';
 import { GpuTurn } from './limits/gpu-turn.js';
 import { GpuWatchdog, stuckSentence } from './limits/gpu-watchdog.js';
-import { MemoryCount } from './limits/memory-count.js';
+import { MemoryReports } from './limits/memory-reports.js';
 import { ObjectTable } from './objects/object-table.js';
 import type { OpenDevice } from './reuse/open-device.js';
 import { type Profiles, SessionDevices } from './reuse/session-devices.js';
@@ -41,6 +41,8 @@ export interface SessionSurroundings {
   tracer?: Tracer | undefined;
   /** When Dawn is polled. It depends on what the session does. */
   polls?: GpuPolls | undefined;
+  /** Finds how many bytes of memory the GPU has for sessions, where `limits` does not say. */
+  findCapacity?: (() => Promise<number | undefined>) | undefined;
 }
 
 /**
@@ -62,6 +64,9 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #tracer: SessionTracer;
   readonly #writes: WriteSchedule | undefined;
   readonly #polls: GpuPolls | undefined;
+  readonly #ask = (report: ShareReport): void => {
+    if (!this.#ended) this.#peer.ask?.(report);
+  };
   #ended = false;
 
   /** `gpu` is the implementation. The session never closes it. */
@@ -85,6 +90,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       replies,
       tracer,
       pauseUntil: (promise) => this.#pauseUntil(promise),
+      ...this.#memory(replies, surroundings),
       ...(limits && this.#guards(limits)),
     });
     this.#runner = new CommandRunner(this.#context, this.#tracer);
@@ -113,7 +119,8 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       contentsNamed: this.#held.contentsFound,
       bytesNotSent: this.#held.bytesFound,
       waits: this.#runner.awaited,
-      gpuBytes: this.#context.memory?.used ?? 0,
+      gpuBytes: this.#context.memory.ledger.used,
+      gpuReserved: this.#context.memory.ledger.reserved,
     };
   }
 
@@ -140,9 +147,10 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
 
   share(command: ShareCommand): void {
     if (this.#ended) return;
-    const { memory, turn } = this.#context;
-    if (command.type === 'memory') memory?.granted(command);
-    else if (command.type === 'reclaim') memory?.giveBack();
+    const { memory, memoryReports, turn } = this.#context;
+    if (command.type === 'memory') memory.granted(command);
+    else if (command.type === 'reclaim') memory.giveBack();
+    else if (command.type === 'tenantMemory') memoryReports.told(command);
     else if (command.type === 'turn') turn?.granted(command.ms);
     else turn?.yield();
   }
@@ -175,13 +183,30 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     this.#held.clear();
   }
 
-  #guards({ gpuMs, asksForMemory, takesTurns }: SessionLimits): Guards {
-    const ask: SessionPeer['ask'] = (report) => this.#ended || this.#peer.ask?.(report);
+  /** The session's GPU memory, which it asks the daemon for where there is one. */
+  #memory(replies: ReplyWriter, { limits, findCapacity }: SessionSurroundings) {
+    const ask = limits && this.#ask;
+    const memory: GpuMemory = new GpuMemory({
+      grant: limits?.memory,
+      untilCollected: limits?.memoryUntilCollected,
+      ask,
+      onChange: () => memoryReports.changed(),
+    });
+    const memoryReports: MemoryReports = new MemoryReports({
+      memory,
+      ask,
+      find: findCapacity ?? (async () => undefined),
+      send: (state) => replies.memory(state),
+      clock: PROCESS_CLOCK,
+    });
+    return { memory, memoryReports };
+  }
+
+  #guards({ gpuMs, takesTurns }: SessionLimits): Guards {
     const soon = (act: () => void) => void setImmediate(act);
     return {
       watchdog: gpuMs > 0 ? this.#watchdog(gpuMs) : undefined,
-      memory: asksForMemory ? new GpuMemory(0, { ask }) : new MemoryCount(),
-      turn: takesTurns ? new GpuTurn({ tell: ask, now: monotonicNow, soon }) : undefined,
+      turn: takesTurns ? new GpuTurn({ tell: this.#ask, now: monotonicNow, soon }) : undefined,
     };
   }
 

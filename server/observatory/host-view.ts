@@ -65,6 +65,16 @@ export interface ContentsView {
   bytes: number;
 }
 
+/** The GPU's memory, in bytes. */
+export interface GpuMemoryView {
+  /** Undefined where nothing tells. */
+  total: number | undefined;
+  /** What sessions may have together; undefined where nothing limits it. */
+  capacity: number | undefined;
+  /** Where the figures are from, or why there are none. */
+  source: string;
+}
+
 /** The sums over all sessions since the host started. */
 export type Totals = Traffic & WorkCounts;
 
@@ -75,6 +85,7 @@ export interface HostView {
   adapter: AdapterDescription | undefined;
   /** Why no GPU can be opened; empty where one is open. */
   adapterProblem: string;
+  gpuMemory: GpuMemoryView;
   startedAt: number;
   now: number;
   counters: Counters;

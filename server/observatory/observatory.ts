@@ -8,6 +8,7 @@ import type {
   ContentsView,
   EndView,
   ExecutorCensus,
+  GpuMemoryView,
   HostView,
   SecondView,
   SpansView,
@@ -25,6 +26,7 @@ export interface HostFacts {
   url: string;
   adapter: AdapterDescription | undefined;
   adapterProblem: string;
+  gpuMemory: GpuMemoryView;
   counters: Counters;
   executors: ExecutorCensus;
 }
@@ -87,10 +89,13 @@ export class Observatory {
     return this.#totals;
   }
 
-  /** Bytes of all open sessions' buffers and textures. */
-  get gpuBytes(): number {
-    let sum = 0;
-    for (const { gpuBytes } of this.#sessions.values()) sum += gpuBytes;
+  /** GPU memory of all open sessions, in bytes. */
+  get #memory(): Pick<WorkCounts, 'gpuBytes' | 'gpuReserved'> {
+    const sum = { gpuBytes: 0, gpuReserved: 0 };
+    for (const { work } of this.#sessions.values()) {
+      sum.gpuBytes += work.gpuBytes;
+      sum.gpuReserved += work.gpuReserved;
+    }
     return sum;
   }
 
@@ -101,7 +106,7 @@ export class Observatory {
       startedAt: this.#startedAt,
       now,
       rates: this.#meter.rates(now),
-      totals: { ...this.#totals, gpuBytes: this.gpuBytes },
+      totals: { ...this.#totals, ...this.#memory },
       sessions: [...this.#sessions.values()].map((session) => session.view(now)),
       ends: this.#ends,
       contents: this.contents,

@@ -90,8 +90,8 @@ export class ObservedSession {
     };
   }
 
-  get gpuBytes(): number {
-    return this.#work.gpuBytes;
+  get work(): Readonly<WorkCounts> {
+    return this.#work;
   }
 
   view(now: number): SessionView {

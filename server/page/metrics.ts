@@ -13,6 +13,14 @@ const GAUGES: Readonly<Record<string, [help: string, read: Read]>> = {
     'Bytes of the buffers and textures of all sessions.',
     ({ totals }) => totals.gpuBytes,
   ],
+  farlight_gpu_memory_reserved_bytes: [
+    'Bytes of GPU memory that sessions have reserved and do not use.',
+    ({ totals }) => totals.gpuReserved,
+  ],
+  farlight_gpu_memory_capacity_bytes: [
+    'Bytes of GPU memory for all sessions; NaN where the host does not know.',
+    ({ gpuMemory }) => gpuMemory.capacity ?? Number.NaN,
+  ],
   farlight_contents: ['Uploads that are kept.', ({ contents }) => sum(contents?.map(({ count }) => count))],
   farlight_content_bytes: [
     'Bytes of the uploads that are kept.',

@@ -38,6 +38,7 @@ function read(frames: Uint8Array[]): { said: string[]; bytes: Uint8Array } {
       device: () => undefined,
       missing: () => expect.unreachable(),
       held: () => expect.unreachable(),
+      memory: ({ used }) => said.push(`${used} bytes`),
       activity: ({ spans, lost }) => said.push(`${spans.length} spans, ${lost} lost`),
     });
   }

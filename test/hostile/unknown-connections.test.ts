@@ -37,6 +37,7 @@ async function open(greetingMs?: number): Promise<number> {
       version: '',
       adapter: undefined,
       adapterProblem: '',
+      gpuCapacity: 0,
       sessions: 0,
     }),
     admission: {

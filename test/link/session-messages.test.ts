@@ -31,6 +31,7 @@ const WELCOME = {
   adapter: { name: 'a', vendor: 'b', architecture: 'c', software: true, driver: 'd' },
   wgslLanguageFeatures: ['packed_4x8_integer_dot_product'],
   activity: true,
+  memory: true,
 };
 const end = { code: 'BUSY', message: 'later' };
 

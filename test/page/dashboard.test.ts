@@ -29,6 +29,7 @@ const HOST = {
   url: 'grpc://127.0.0.1:7070',
   adapter: undefined,
   adapterProblem: '',
+  gpuMemory: { total: 1 << 30, capacity: 1 << 29, source: 'the driver' },
   counters: newCounters(),
   executors: { busy: 0, spare: 0, warm: 0, changing: 0 },
 };

@@ -9,6 +9,7 @@ const HOST = {
   url: 'grpc://127.0.0.1:7070',
   adapter: undefined,
   adapterProblem: 'there is no GPU',
+  gpuMemory: { total: 1 << 30, capacity: 1 << 29, source: 'the driver' },
   counters: newCounters(),
   executors: { busy: 1, spare: 2, warm: 3, changing: 0 },
 };

@@ -26,6 +26,7 @@ const host = (...sessions: SessionView[]): HostView => ({
   url: 'grpc://127.0.0.1:7070',
   adapter: { name: 'llvmpipe', vendor: '', architecture: '', software: true, driver: '' },
   adapterProblem: '',
+  gpuMemory: { total: undefined, capacity: 2 ** 33, source: 'the driver' },
   startedAt: 0,
   now: 90_000,
   counters: newCounters(),

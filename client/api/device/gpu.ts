@@ -8,6 +8,7 @@ import type { Session } from '../../session/session.js';
 import { defineInterface, INTERNAL, illegal, promising } from '../interface.js';
 import { GPUAdapter } from './adapter.js';
 import { WGSLLanguageFeatures } from './capabilities.js';
+import { type GpuMemory, memoryOf } from './gpu-memory.js';
 import { type MakeSession, Sessions } from './gpu-sessions.js';
 
 const { requestAdapter } = OPERATIONS.GPU;
@@ -125,4 +126,18 @@ export function stats(gpu: globalThis.GPU): Stats {
  */
 export function close(gpu: globalThis.GPU): void {
   sessionsOf(gpu, 'close').close();
+}
+
+/**
+ * The GPU memory of a session: of the device's, or of the one that the GPU has at each call. What it tells is the host's
+ * own count, also of what is reserved.
+ *
+ * @throws TypeError if it is neither a GPU nor a device that Farlight made.
+ */
+export function gpuMemory(of: globalThis.GPU | globalThis.GPUDevice): GpuMemory {
+  const resource = resourceOf(of);
+  if (resource instanceof ClientResource && resource.kind === 'GPUDevice')
+    return memoryOf(() => resource.session);
+  const sessions = sessionsOf(of, 'gpuMemory');
+  return memoryOf(() => sessions.forRequest());
 }

@@ -60,11 +60,6 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
   const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares } = options;
   const { id, tenant, request, log } = assignment;
   const { program, compression, protocol, buffers } = assignment.terms;
-  const limits: SessionLimits = {
-    gpuMs: options.gpuMs,
-    asksForMemory: quotas.of(tenant).gpuMemory !== undefined,
-    takesTurns: options.manyTenants,
-  };
   const windowBytes = buffers.commands;
   const child = pool.take(
     { tenant, program },
@@ -76,6 +71,12 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
         const folder = kept?.folder;
         const begin = (socket: Socket) => {
           if (!assignment.begin()) return false;
+          const limits: SessionLimits = {
+            gpuMs: options.gpuMs,
+            memory: shares.open(child, tenant),
+            memoryUntilCollected: options.manyTenants || quotas.of(tenant).gpuMemory !== undefined,
+            takesTurns: options.manyTenants,
+          };
           const description = {
             program,
             limits,
@@ -93,6 +94,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       },
       onTraffic: (traffic, work) => {
         log.carried(traffic, work);
+        if (work) shares.claims(child, work.gpuBytes + work.gpuReserved);
         counters.framesUp += traffic.framesUp;
         counters.framesDown += traffic.framesDown;
         counters.bytesUp += traffic.bytesUp;
@@ -100,7 +102,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       },
       onSpans: (spans, left) => log.did(spans, left),
       onShare: (report) => shares.receive(child, tenant, report),
-      onReleased: () => shares.released(child, tenant),
+      onReleased: () => shares.released(child),
       onSessionEnded: (why) => assignment.onSessionEnded(why),
       onExit: (reason) => assignment.onLost(reason),
     },

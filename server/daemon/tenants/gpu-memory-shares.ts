@@ -1,16 +1,38 @@
-/** One tenant's limit, and the commands to the executors of its sessions. */
+import type { MemoryGrant } from '../../../proto/session/shares.js';
+
+/** Bytes of GPU memory, infinite where there is no limit. Asked for at each decision, since they may change. */
+export interface GpuLimits {
+  /** For the sessions of all tenants. */
+  readonly all: number;
+  /** For the sessions of one tenant. */
+  of(tenant: string): number;
+}
+
+/** The limits of a host, and the commands to the executors of its sessions. */
 export interface GpuMemorySharesOptions<Session> {
-  /** Bytes for all sessions; called at each decision, since the owner may change it. */
-  limit(): number;
-  /** The session may have so many bytes in all; the tenant's other sessions may have `others`. */
-  grant(session: Session, bytes: number, limit: number, others: number): void;
+  limits: GpuLimits;
+  /** The session may have so many bytes in all. */
+  grant(session: Session, grant: MemoryGrant): void;
   /** Asks the session to give back unused memory; its answer goes to `kept`. */
   reclaim(session: Session): void;
 }
 
+/** What a session could have, in bytes. */
+export interface Outlook {
+  /** For all sessions of its tenant; infinite where there is no limit. */
+  limit: number;
+  /** What the tenant's other sessions use or have reserved. */
+  others: number;
+  /** What these others were granted beyond that. */
+  reclaimable: number;
+}
+
 interface Account {
-  /** How many bytes the session may have. It never has more. */
+  readonly tenant: string;
+  /** How many bytes the session may have; infinite where it began without a limit. It never has more. */
   granted: number;
+  /** How many bytes it uses or has reserved, as it told last. */
+  claimed: number;
   /** How many bytes it asks for; undefined where it does not wait. */
   wants: number | undefined;
   /** Whether it was asked to give back unused memory, and has not answered. */
@@ -23,12 +45,15 @@ interface Account {
 const AHEAD_BYTES = 64 << 20;
 
 /**
- * Shares out a tenant's GPU memory among its sessions, so that one session alone may have all of it. The sum of all
- * grants never exceeds the limit. A session that needs more waits until the others have given back unused memory. If
- * that is not enough, its grant stays as it is.
+ * Shares out the GPU's memory among tenants, and a tenant's among its sessions, so that one session alone may have all
+ * of it. The sum of a tenant's grants never exceeds its limit, and the sum of all grants never exceeds the capacity. A
+ * session that needs more waits until others have given back unused memory. If that is not enough, its grant stays as it
+ * is.
  *
  * A session that was asked to give back gets no grant until it has answered. The answer says how much it keeps, and a
  * grant that crosses the answer on its way would be lost from the count.
+ *
+ * A tenant learns nothing of another one's sessions as long as these leave it what its own limit allows.
  */
 export class GpuMemoryShares<Session> {
   readonly #options: GpuMemorySharesOptions<Session>;
@@ -39,26 +64,33 @@ export class GpuMemoryShares<Session> {
     this.#options = options;
   }
 
-  /** The sum of all grants, in bytes. */
+  /** The sum of all grants, in bytes. Of a session without a limit it has what that session claims. */
   get granted(): number {
     let sum = 0;
-    for (const { granted } of this.#accounts.values()) sum += granted;
+    for (const account of this.#accounts.values()) sum += takenBy(account);
     return sum;
   }
 
-  /** Whether no session has an account. */
-  get empty(): boolean {
-    return this.#accounts.size === 0;
-  }
-
-  /** A session asks for so many bytes in all. It gets a grant sooner or later, which may be smaller. */
-  want(session: Session, bytes: number): void {
-    const account = this.#accounts.get(session) ?? {
+  /** A session begins. It is granted a little, as far as it is free, so that most sessions never ask. */
+  open(session: Session, tenant: string): MemoryGrant {
+    const account: Account = {
+      tenant,
       granted: 0,
+      claimed: 0,
       wants: undefined,
       asked: false,
       reclaimed: false,
     };
+    this.#accounts.set(session, account);
+    const left = this.#left(account);
+    account.granted = left === Number.POSITIVE_INFINITY ? left : Math.max(0, Math.min(AHEAD_BYTES, left));
+    return this.#grantOf(session, account);
+  }
+
+  /** A session asks for so many bytes in all. It gets a grant sooner or later, which may be smaller. */
+  want(session: Session, bytes: number): void {
+    const account = this.#accounts.get(session);
+    if (!account) return;
     account.wants = bytes;
     this.#accounts.delete(session);
     this.#accounts.set(session, account);
@@ -72,7 +104,26 @@ export class GpuMemoryShares<Session> {
     account.asked = false;
     account.reclaimed = true;
     account.granted = Math.min(bytes, account.granted);
+    account.claimed = bytes;
     this.#settle();
+  }
+
+  /** The limits may have changed: sessions that began without one are held to it from now on. */
+  look(): void {
+    for (const [session, account] of this.#accounts) {
+      if (account.granted !== Number.POSITIVE_INFINITY || this.#left(account) === Number.POSITIVE_INFINITY)
+        continue;
+      account.granted = account.claimed;
+      this.#options.grant(session, this.#grantOf(session, account));
+    }
+  }
+
+  /** A session uses or has reserved so many bytes. Returns whether that is new. */
+  claims(session: Session, bytes: number): boolean {
+    const account = this.#accounts.get(session);
+    if (!account || account.claimed === bytes) return false;
+    account.claimed = bytes;
+    return true;
   }
 
   /** A session has no memory any more. */
@@ -80,30 +131,70 @@ export class GpuMemoryShares<Session> {
     if (this.#accounts.delete(session)) this.#settle();
   }
 
+  outlook(session: Session): Outlook | undefined {
+    const own = this.#accounts.get(session);
+    if (!own) return undefined;
+    let [limit, others, reclaimable] = [this.#options.limits.all, 0, 0];
+    for (const account of this.#accounts.values()) {
+      const { tenant, claimed } = account;
+      if (tenant !== own.tenant) {
+        limit -= claimed;
+      } else if (account !== own) {
+        others += claimed;
+        reclaimable += Math.max(0, takenBy(account) - claimed);
+      }
+    }
+    return { limit: Math.max(0, Math.min(limit, this.#options.limits.of(own.tenant))), others, reclaimable };
+  }
+
   /** Answers the sessions that it can, the longest waiting first. */
   #settle(): void {
-    const limit = this.#options.limit();
+    const waiting = new Set<string>();
     for (const [session, account] of this.#accounts) {
-      const { wants, granted } = account;
-      if (wants === undefined || account.asked) continue;
-      const left = limit - this.granted + granted;
+      const { tenant, wants, granted } = account;
+      // Later sessions of a tenant wait too: first come, first served.
+      if (wants === undefined || account.asked || waiting.has(tenant)) continue;
+      const left = this.#left(account);
       if (wants <= left) {
         const ahead = Math.max(AHEAD_BYTES, wants / 2);
         this.#answer(session, account, Math.max(granted, Math.min(wants + ahead, left)));
-      } else if (this.#reclaim(session)) {
-        // Unused memory of others may be enough. Later sessions wait too: first come, first served.
-        return;
+      } else if (this.#reclaim(session, account, wants)) {
+        // Unused memory of others may be enough.
+        waiting.add(tenant);
       } else {
         this.#answer(session, account, granted);
       }
     }
   }
 
-  /** Asks the other sessions for unused memory. @returns false where all of them have given it back already. */
-  #reclaim(session: Session): boolean {
+  /** How many bytes a session may have in all, beside what the others were granted. */
+  #left(own: Account): number {
+    let [ofTenant, ofAll] = this.#limits(own);
+    for (const account of this.#accounts.values()) {
+      if (account === own) continue;
+      const taken = takenBy(account);
+      ofAll -= taken;
+      if (account.tenant === own.tenant) ofTenant -= taken;
+    }
+    return Math.min(ofTenant, ofAll);
+  }
+
+  #limits({ tenant }: Account): [ofTenant: number, ofAll: number] {
+    const { limits } = this.#options;
+    return [limits.of(tenant), limits.all];
+  }
+
+  /** Asks other sessions for unused memory. @returns false where those that could help have given it back already. */
+  #reclaim(session: Session, own: Account, wants: number): boolean {
+    const [ofTenant, ofAll] = this.#limits(own);
+    // Nobody can help a session that wants more than there is for it.
+    if (wants > Math.min(ofTenant, ofAll)) return false;
+    const needsOthers = wants > ofAll - this.granted + takenBy(own);
     let waiting = false;
     for (const [other, account] of this.#accounts) {
-      if (other === session || account.granted === 0) continue;
+      const { tenant, granted } = account;
+      if (other === session || granted === 0 || granted === Number.POSITIVE_INFINITY) continue;
+      if (tenant !== own.tenant && !needsOthers) continue;
       waiting ||= account.asked || !account.reclaimed;
       if (account.asked || account.reclaimed) continue;
       account.asked = true;
@@ -113,10 +204,22 @@ export class GpuMemoryShares<Session> {
   }
 
   #answer(session: Session, account: Account, bytes: number): void {
+    const { wants } = account;
     account.wants = undefined;
     account.granted = bytes;
+    if (wants !== undefined && wants <= bytes) account.claimed = Math.max(account.claimed, wants);
     // The others may have unused memory again.
     for (const each of this.#accounts.values()) each.reclaimed = false;
-    this.#options.grant(session, bytes, this.#options.limit(), this.granted - bytes);
+    this.#options.grant(session, this.#grantOf(session, account));
   }
+
+  #grantOf(session: Session, { granted }: Account): MemoryGrant {
+    const { limit = Number.POSITIVE_INFINITY, others = 0 } = this.outlook(session) ?? {};
+    return { bytes: granted, limit, others };
+  }
+}
+
+/** Bytes that nobody else can be granted now. */
+function takenBy({ granted, claimed }: Account): number {
+  return granted === Number.POSITIVE_INFINITY ? claimed : Math.max(granted, claimed);
 }

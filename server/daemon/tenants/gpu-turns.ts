@@ -87,6 +87,12 @@ export class GpuTurns<Session> {
     this.#decide(now);
   }
 
+  /** How many sessions of a tenant wait for a turn. */
+  waiting(tenant: string): number {
+    return [...this.#seats.values()].filter((seat) => seat.tenant.name === tenant && seat.state === 'waiting')
+      .length;
+  }
+
   /** A session's turn has ended, in which the GPU worked for it for so many milliseconds. */
   ended(session: Session, ms: number, now: number): void {
     const seat = this.#seats.get(session);

@@ -1,6 +1,7 @@
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
-import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
-import { GpuMemoryShares } from './gpu-memory-shares.js';
+import type { TenantMemory } from '../../../proto/session/memory.js';
+import type { MemoryGrant, ShareCommand, ShareReport } from '../../../proto/session/shares.js';
+import { type GpuLimits, GpuMemoryShares } from './gpu-memory-shares.js';
 import { GpuTurns } from './gpu-turns.js';
 import type { Quotas } from './quotas.js';
 
@@ -9,16 +10,24 @@ export interface Shareholder {
   share(command: ShareCommand): void;
 }
 
-/** Divides the GPU: its memory among the sessions of a tenant, and its time among tenants. */
+/** How often a session that watches its memory is told of a change at most, in milliseconds. */
+const TELL_MS = 100;
+
+/** Divides the GPU: its memory among tenants and their sessions, and its time among tenants. */
 export class Shares {
-  readonly #quotas: Quotas;
-  /** By tenant. */
-  readonly #memory = new Map<string, GpuMemoryShares<Shareholder>>();
+  readonly #memory: GpuMemoryShares<Shareholder>;
   readonly #turns: GpuTurns<Shareholder>;
+  /** The sessions that want to be told when what their tenant may have changes, and what they were told last. */
+  readonly #watchers = new Map<Shareholder, { readonly tenant: string; told: string }>();
+  #telling: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(quotas: Quotas) {
-    this.#quotas = quotas;
+  constructor(quotas: Quotas, capacity: GpuLimits) {
+    this.#memory = new GpuMemoryShares<Shareholder>({
+      limits: capacity,
+      grant: (holder, grant) => holder.share({ type: 'memory', ...grant }),
+      reclaim: (holder) => holder.share({ type: 'reclaim' }),
+    });
     this.#turns = new GpuTurns<Shareholder>({
       weightOf: (tenant) => quotas.of(tenant).gpuShare,
       turn: (holder, ms) => holder.share({ type: 'turn', ms }),
@@ -26,42 +35,92 @@ export class Shares {
     });
   }
 
+  /** A session begins. Returns the GPU memory that it may have before it asks. */
+  open(holder: Shareholder, tenant: string): MemoryGrant {
+    const grant = this.#memory.open(holder, tenant);
+    this.#tellSoon();
+    return grant;
+  }
+
   /** An executor asks for its session's share, or gives some back. */
   receive(holder: Shareholder, tenant: string, report: ShareReport): void {
-    if (report.type === 'wantMemory') this.#memoryOf(tenant).want(holder, report.bytes);
-    else if (report.type === 'keepMemory') this.#memoryOf(tenant).kept(holder, report.bytes);
+    if (report.type === 'wantMemory') this.#memory.want(holder, report.bytes);
+    else if (report.type === 'keepMemory') this.#memory.kept(holder, report.bytes);
+    else if (report.type === 'readMemory') this.#tell(holder, tenant);
+    else if (report.type === 'watchMemory') this.#follow(holder, tenant, report.on);
     else if (report.type === 'wantTurn') this.#turns.want(holder, tenant, monotonicNow());
     else this.#turns.ended(holder, report.ms, monotonicNow());
     this.#watch();
+    this.#tellSoon();
+  }
+
+  /** The session uses or has reserved so many bytes of GPU memory. */
+  claims(holder: Shareholder, bytes: number): void {
+    if (this.#memory.claims(holder, bytes)) this.#tellSoon();
+  }
+
+  /** The limits have changed. */
+  look(): void {
+    this.#memory.look();
+    this.#tellSoon();
   }
 
   /** The session has ended: it gets no more turns. */
   over(holder: Shareholder): void {
+    this.#watchers.delete(holder);
     this.#turns.gone(holder, monotonicNow());
     this.#watch();
+    this.#tellSoon();
   }
 
   /** The executor has cleared up after the session, or has exited: the session's memory is free. */
-  released(holder: Shareholder, tenant: string): void {
-    const memory = this.#memory.get(tenant);
-    memory?.gone(holder);
-    if (memory?.empty) this.#memory.delete(tenant);
+  released(holder: Shareholder): void {
+    this.#watchers.delete(holder);
+    this.#memory.gone(holder);
+    this.#tellSoon();
   }
 
   close(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#telling);
+    this.#watchers.clear();
   }
 
-  #memoryOf(tenant: string): GpuMemoryShares<Shareholder> {
-    const known = this.#memory.get(tenant);
-    if (known) return known;
-    const memory = new GpuMemoryShares<Shareholder>({
-      limit: () => this.#quotas.of(tenant).gpuMemory ?? Number.MAX_SAFE_INTEGER,
-      grant: (holder, bytes, limit, others) => holder.share({ type: 'memory', bytes, limit, others }),
-      reclaim: (holder) => holder.share({ type: 'reclaim' }),
-    });
-    this.#memory.set(tenant, memory);
-    return memory;
+  #follow(holder: Shareholder, tenant: string, on: boolean): void {
+    if (on) this.#watchers.set(holder, { tenant, told: this.#tell(holder, tenant) });
+    else this.#watchers.delete(holder);
+  }
+
+  /** Tells a session what its tenant may have. Returns that as a text, to compare. */
+  #tell(holder: Shareholder, tenant: string): string {
+    // A limit that the owner has set meanwhile holds from now on.
+    this.#memory.look();
+    const told = this.#tenantMemory(holder, tenant);
+    holder.share({ type: 'tenantMemory', ...told });
+    return JSON.stringify(told);
+  }
+
+  #tenantMemory(holder: Shareholder, tenant: string): TenantMemory {
+    const { limit = Number.POSITIVE_INFINITY, ...others } = this.#memory.outlook(holder) ?? {};
+    return {
+      others: 0,
+      reclaimable: 0,
+      ...others,
+      limit: Number.isFinite(limit) ? limit : undefined,
+      queue: this.#turns.waiting(tenant),
+    };
+  }
+
+  /** Tells the sessions that watch, once for all changes of a while. */
+  #tellSoon(): void {
+    if (this.#watchers.size === 0 || this.#telling) return;
+    this.#telling = setTimeout(() => {
+      this.#telling = undefined;
+      for (const [holder, watcher] of this.#watchers) {
+        const told = JSON.stringify(this.#tenantMemory(holder, watcher.tenant));
+        if (told !== watcher.told) watcher.told = this.#tell(holder, watcher.tenant);
+      }
+    }, TELL_MS).unref();
   }
 
   /** Wakes the turns when the passing of time may change something. */

@@ -3,9 +3,10 @@ import type { FarlightErrorType } from '../../../proto/gen/operations.js';
 import { noWork, type WorkCounts } from '../../../proto/session/session-counts.js';
 import { SPAN } from '../../../proto/session/spans.js';
 import { GarbageMeter } from '../limits/garbage.js';
+import type { GpuMemory } from '../limits/gpu-memory.js';
 import type { GpuTurn } from '../limits/gpu-turn.js';
 import type { GpuWatchdog } from '../limits/gpu-watchdog.js';
-import type { SessionMemory } from '../limits/memory-count.js';
+import type { MemoryReports } from '../limits/memory-reports.js';
 import { Uploads } from '../limits/uploads.js';
 import type { Entry, ObjectTable } from '../objects/object-table.js';
 import type { SessionDevices } from '../reuse/session-devices.js';
@@ -19,7 +20,6 @@ const RESOURCES = ['GPUBuffer', 'GPUTexture', 'GPUQuerySet'];
 /** Enforces the limits of a session. An absent member is not limited. */
 export interface Guards {
   watchdog?: GpuWatchdog | undefined;
-  memory?: SessionMemory | undefined;
   turn?: GpuTurn | undefined;
 }
 
@@ -29,6 +29,8 @@ export interface ContextOptions extends Guards {
   devices: SessionDevices;
   replies: ReplyWriter;
   tracer: Tracer;
+  memory: GpuMemory;
+  memoryReports: MemoryReports;
   /** Makes the commands that come next wait until the promise settles. */
   pauseUntil(promise: Promise<unknown>): void;
 }
@@ -41,7 +43,8 @@ export class Context {
   readonly replies: ReplyWriter;
   readonly tracer: Tracer;
   readonly watchdog: GpuWatchdog | undefined;
-  readonly memory: SessionMemory | undefined;
+  readonly memory: GpuMemory;
+  readonly memoryReports: MemoryReports;
   readonly turn: GpuTurn | undefined;
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   readonly uploads: Uploads;
@@ -59,6 +62,7 @@ export class Context {
     this.tracer = options.tracer;
     this.watchdog = options.watchdog;
     this.memory = options.memory;
+    this.memoryReports = options.memoryReports;
     this.turn = options.turn;
     this.pauseUntil = options.pauseUntil;
     this.uploads = new Uploads({ pauseUntil: options.pauseUntil });
@@ -71,6 +75,7 @@ export class Context {
     this.devices.end();
     this.watchdog?.stop();
     this.turn?.stop();
+    this.memoryReports.stop();
   }
 
   /** From now on tells the client of spans of these kinds, and of no others. */
@@ -130,7 +135,7 @@ export class Context {
   destroy(resource: object): void {
     (resource as GPUBuffer).destroy();
     this.garbage.destroyed(resource as GPUBuffer);
-    this.memory?.destroyed(resource);
+    this.memory.destroyed(resource);
   }
 
   /** Destroys the resources that the client has handles of: all, or only one device's. */

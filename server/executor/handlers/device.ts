@@ -98,13 +98,13 @@ function allocate<T extends object>(
   const { memory } = context;
   const make = () => {
     try {
-      return memory ? memory.allocate(request) : request.make();
+      return memory.allocate(request);
     } catch (error) {
       failed?.();
       throw error;
     }
   };
-  if (!memory || memory.fits(request.bytes) || request.exceeds()) return make();
+  if (memory.fits(request.bytes) || request.exceeds()) return make();
   context.later(self, memory.more(request.bytes), () => {
     made.object = make();
   });

@@ -2,6 +2,7 @@ import { COMMANDS } from '../../../proto/gen/operations.js';
 import * as adapters from './adapters.js';
 import type { Handler } from './context.js';
 import * as device from './device.js';
+import * as memory from './memory.js';
 import * as queue from './queue.js';
 import * as resources from './resources.js';
 import * as session from './session.js';
@@ -10,6 +11,13 @@ import * as session from './session.js';
 const BY_NAME: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
   FarlightSession: { setLabel: session.setLabel as Handler, acknowledge: session.acknowledge },
   FarlightActivity: { watch: session.watch as Handler, readClock: session.readClock as Handler },
+  FarlightMemory: {
+    read: memory.read,
+    resetPeak: memory.resetPeak,
+    reserve: memory.reserve as Handler,
+    release: memory.release as Handler,
+    watch: memory.watch as Handler,
+  },
   GPU: { requestAdapter: adapters.requestAdapter as Handler },
   GPUAdapter: { requestDevice: adapters.requestDevice as Handler },
   GPUDevice: {

@@ -1,7 +1,8 @@
-import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
+import type { MemoryGrant, ShareReport } from '../../../proto/session/shares.js';
 import { extent } from '../../../proto/texture-size.js';
 import type { Entry } from '../objects/object-table.js';
 import { collector } from './garbage.js';
+import { MemoryLedger } from './memory-ledger.js';
 
 /** The memory that a create asks for. */
 export interface MemoryRequest<T> {
@@ -16,7 +17,10 @@ export interface MemoryRequest<T> {
 /** The memory of a buffer or texture. */
 interface Allocation {
   readonly bytes: number;
-  readonly owner: WeakRef<object>;
+  /** How much of it was drawn from the session's reservation. */
+  readonly drawn: number;
+  /** Absent where it counts only until it is released. */
+  readonly owner: WeakRef<object> | undefined;
 }
 
 /** The interfaces whose objects keep alive what they were given, until they are finished and submitted. */
@@ -27,31 +31,43 @@ const ENCODERS: ReadonlySet<string> = new Set([
   'GPURenderBundleEncoder',
 ]);
 
-type Grant = Omit<Extract<ShareCommand, { type: 'memory' }>, 'type'>;
-
 export interface GpuMemoryOptions {
-  /** Asks the host for more memory, or tells it how much the session keeps. */
-  ask?: (report: Extract<ShareReport, { type: 'wantMemory' | 'keepMemory' }>) => void;
+  /** What the host has granted at first. Default: everything. */
+  grant?: MemoryGrant | undefined;
+  /** Asks the host for more memory, or tells it how much the session keeps. Absent where the grant is all there is. */
+  ask?: ((report: Extract<ShareReport, { type: 'wantMemory' | 'keepMemory' }>) => void) | undefined;
+  /** Whether an object counts until it is collected, and not only until the program has released it. */
+  untilCollected?: boolean | undefined;
   /** Collects the garbage before it returns. */
-  collect?: () => void;
+  collect?: (() => void) | undefined;
+  /** Called after each change of what is used or reserved. */
+  onChange?: (() => void) | undefined;
 }
 
+const EVERYTHING: MemoryGrant = {
+  bytes: Number.POSITIVE_INFINITY,
+  limit: Number.POSITIVE_INFINITY,
+  others: 0,
+};
+
 /**
- * The GPU memory of one session's buffers and textures. It stays within what the host has granted. The host grants it
- * from the tenant's share, and may want back what is not used. What a driver takes beside it (alignment, pipelines,
- * work in a queue) is not counted.
+ * The GPU memory of one session's buffers and textures, and its reservation. It stays within what the host has granted.
+ * The host grants it from the tenant's share, and may want back what is neither used nor reserved. What a driver takes
+ * beside it (alignment, pipelines, work in a queue) is not counted.
  *
- * Memory comes back when its owner, a buffer or texture, is destroyed or collected. An owner is collected when the
- * program has released it, and everything that was made of it: views, bind groups, commands. When memory runs out, the
- * garbage is collected at once.
+ * Memory comes back when its owner, a buffer or texture, is destroyed or released. Where tenants must be held to their
+ * limits (`untilCollected`), it comes back only when a released owner is collected: when the program has released also
+ * everything that was made of it, such as views, bind groups and commands, since these keep it on the GPU. When memory
+ * runs out, the garbage is collected at once.
  */
 export class GpuMemory {
-  #grant: Grant;
-  readonly #ask: NonNullable<GpuMemoryOptions['ask']>;
+  readonly ledger: MemoryLedger;
+  #grant: MemoryGrant;
+  readonly #ask: GpuMemoryOptions['ask'];
+  readonly #untilCollected: boolean;
   readonly #collect: () => void;
-  /** Creates that wait for the host's reply. */
+  /** Creates and reservations that wait for the host's reply. */
   readonly #asking: (() => void)[] = [];
-  #used = 0;
   readonly #byOwner = new WeakMap<object, Allocation>();
   /** Owners that the program has released and the collector has not taken. */
   readonly #released = new Set<Allocation>();
@@ -62,49 +78,76 @@ export class GpuMemory {
   readonly #live = new Set<Allocation>();
   readonly #collected = new FinalizationRegistry<Allocation>((allocation) => this.#free(allocation));
 
-  /** `bytes` is what the host has granted at first. */
-  constructor(bytes: number, { ask = () => {}, collect = collector() }: GpuMemoryOptions = {}) {
-    this.#grant = { bytes, limit: bytes, others: 0 };
+  constructor({
+    grant = EVERYTHING,
+    ask,
+    untilCollected = false,
+    collect = collector(),
+    onChange,
+  }: GpuMemoryOptions = {}) {
+    this.ledger = new MemoryLedger(onChange);
+    this.#grant = grant;
     this.#ask = ask;
+    this.#untilCollected = untilCollected;
     this.#collect = collect;
   }
 
-  /** The bytes of all buffers and textures now. */
-  get used(): number {
-    return this.#used;
-  }
-
-  /** Whether so many bytes are left of the grant. */
+  /** Whether so many bytes are left of the grant and the reservation. */
   fits(bytes: number): boolean {
-    return this.#used + bytes <= this.#grant.bytes;
+    return this.ledger.claimedWith(bytes) <= this.#grant.bytes;
   }
 
-  /** Asks the host to grant so many bytes more. Resolves when the host has granted them, or cannot. */
-  async more(bytes: number): Promise<void> {
-    await this.#request(bytes);
-    if (this.fits(bytes)) return;
-    const { used } = this;
-    this.#reclaim();
-    if (this.#used < used && !this.fits(bytes)) await this.#request(bytes);
+  /** Asks the host for room for so many bytes. Resolves when the host has granted it, or cannot. */
+  more(bytes: number): Promise<void> {
+    return this.#grow(() => this.ledger.claimedWith(bytes));
+  }
+
+  /** Whether a limit is known, of which memory could be reserved. */
+  get isBounded(): boolean {
+    return Number.isFinite(this.#grant.limit);
+  }
+
+  /** Whether the grant has room to reserve so many bytes. */
+  canReserve(bytes: number): boolean {
+    return this.isBounded && this.ledger.claimed + bytes <= this.#grant.bytes;
+  }
+
+  /** Reserves so many bytes more. Resolves to false where the session cannot have them: then nothing changes. */
+  async reserve(bytes: number): Promise<boolean> {
+    if (!this.canReserve(bytes)) await this.#grow(() => this.ledger.claimed + bytes);
+    if (!this.canReserve(bytes)) return false;
+    this.ledger.reserve(bytes);
+    return true;
   }
 
   /** The host has replied. */
-  granted(grant: Grant): void {
+  granted(grant: MemoryGrant): void {
     this.#grant = grant;
     for (const resolve of this.#asking.splice(0)) resolve();
   }
 
-  /** The host wants back what is not used. */
+  /** The host wants back what is neither used nor reserved. */
   giveBack(): void {
     this.#reclaim();
-    this.#grant = { ...this.#grant, bytes: this.#used };
-    this.#ask({ type: 'keepMemory', bytes: this.#used });
+    this.#grant = { ...this.#grant, bytes: this.ledger.claimed };
+    this.#ask?.({ type: 'keepMemory', bytes: this.ledger.claimed });
+  }
+
+  /** Asks the host until the session may claim so many bytes, or cannot. `wanted` falls where garbage is collected. */
+  async #grow(wanted: () => number): Promise<void> {
+    await this.#request(wanted());
+    if (wanted() <= this.#grant.bytes) return;
+    const before = wanted();
+    this.#reclaim();
+    if (wanted() < before && wanted() > this.#grant.bytes) await this.#request(wanted());
   }
 
   #request(bytes: number): Promise<void> {
+    const ask = this.#ask;
+    if (!ask) return Promise.resolve();
     return new Promise((resolve) => {
       this.#asking.push(resolve);
-      this.#ask({ type: 'wantMemory', bytes: this.#used + bytes });
+      ask({ type: 'wantMemory', bytes });
     });
   }
 
@@ -117,15 +160,16 @@ export class GpuMemory {
       const { limit, others } = this.#grant;
       throw new RangeError(
         `${operation}: ${bytes} bytes are more than is left of the ${limit} bytes of GPU memory for this tenant's sessions, ` +
-          `of which ${others + this.#used} are in use; destroy what is not needed any more, or ask the host's owner for more (--gpu-memory).`,
+          `of which ${others + this.ledger.claimed} are in use or reserved; destroy what is not needed any more, ` +
+          `or ask the host's owner for more (--gpu-memory).`,
       );
     }
     const owner = make();
-    const allocation = { bytes, owner: new WeakRef(owner) };
-    this.#used += bytes;
+    const drawn = this.ledger.take(bytes);
+    const allocation = { bytes, drawn, owner: this.#untilCollected ? new WeakRef(owner) : undefined };
     this.#live.add(allocation);
     this.#byOwner.set(owner, allocation);
-    this.#collected.register(owner, allocation);
+    if (this.#untilCollected) this.#collected.register(owner, allocation);
     return owner;
   }
 
@@ -139,12 +183,17 @@ export class GpuMemory {
   released(owner: object): void {
     const allocation = this.#byOwner.get(owner);
     if (!allocation || !this.#live.has(allocation)) return;
+    if (!this.#untilCollected) {
+      this.#free(allocation);
+      return;
+    }
     this.#released.add(allocation);
     this.#worthCollecting = true;
   }
 
   /** A command was carried out on `self` with these objects, and has made `made`. Notes what keeps what alive. */
   keepParts(self: Entry, objects: readonly object[], made: Entry | undefined): void {
+    if (!this.#untilCollected) return;
     const receiver = self.object as object;
     const result = made?.object;
     if (ENCODERS.has(self.kind)) {
@@ -168,12 +217,12 @@ export class GpuMemory {
     if (!this.#worthCollecting) return;
     this.#worthCollecting = false;
     this.#collect();
-    for (const each of [...this.#released]) if (!each.owner.deref()) this.#free(each);
+    for (const each of [...this.#released]) if (!each.owner?.deref()) this.#free(each);
   }
 
   #free(allocation: Allocation): void {
     this.#released.delete(allocation);
-    if (this.#live.delete(allocation)) this.#used -= allocation.bytes;
+    if (this.#live.delete(allocation)) this.ledger.giveBack(allocation.bytes, allocation.drawn);
   }
 }
 

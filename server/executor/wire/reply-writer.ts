@@ -1,5 +1,10 @@
 import type { ContentName } from '../../../proto/content/content.js';
-import { type FarlightGPUError, writeFarlightGPUError } from '../../../proto/gen/operations.js';
+import {
+  type FarlightGPUError,
+  writeFarlightGPUError,
+  writeFarlightMemoryState,
+} from '../../../proto/gen/operations.js';
+import { type MemoryState, toWire } from '../../../proto/session/memory.js';
 import type { Span } from '../../../proto/session/spans.js';
 import { PART_BYTES } from '../../../proto/wire/limits.js';
 import type { AnyOperation } from '../../../proto/wire/operation.js';
@@ -116,6 +121,16 @@ export class ReplyWriter {
     this.#writer.u8(REPLY.held);
     this.#writer.bytes(names);
     this.#schedule();
+  }
+
+  /** Tells the client that watches its memory. Returns false where the connection takes nothing now: then call again. */
+  memory(state: MemoryState): boolean {
+    if (this.#full) return false;
+    this.#onlySpans = false;
+    this.#writer.u8(REPLY.memory);
+    writeFarlightMemoryState(this.#writer, toWire(state));
+    this.#schedule();
+    return true;
   }
 
   spans(spans: Span[]): void {

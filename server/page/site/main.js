@@ -99,7 +99,7 @@ function show({ host, seconds }) {
   if (watched && !host.sessions.some(({ session }) => session === watched)) sessionEnded();
 }
 
-function nowFigures({ sessions: open, rates, totals, counters }) {
+function nowFigures({ sessions: open, rates, totals, counters, gpuMemory }) {
   return [
     {
       name: 'Sessions open',
@@ -114,8 +114,13 @@ function nowFigures({ sessions: open, rates, totals, counters }) {
       value: bytesPerSecond(rates.bytesDown),
       about: `${bytes(totals.bytesDown)} in all`,
     },
-    { name: 'GPU memory', value: bytes(totals.gpuBytes), about: 'buffers and textures' },
+    { name: 'GPU memory', value: bytes(totals.gpuBytes), about: aboutMemory(totals, gpuMemory) },
   ];
+}
+
+function aboutMemory({ gpuReserved }, { capacity }) {
+  const reserved = gpuReserved > 0 ? `, and ${bytes(gpuReserved)} reserved` : '';
+  return `buffers and textures${reserved}, ${capacity === undefined ? 'capacity unknown' : `of ${bytes(capacity)}`}`;
 }
 
 function savedFigures({ totals, counters }) {

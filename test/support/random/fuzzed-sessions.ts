@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { deserialize } from 'node:v8';
 import { expect } from 'vitest';
 import { ExecutorSession } from '#farlight/server/executor/session.js';
+import type { SessionPeer } from '#farlight/server/executor/wire/endpoint.js';
 import type { RecordedFrame } from '../clients/recording.mjs';
 import { mutate } from './mutations.js';
 import { recordSessions } from './recorded-sessions.js';
@@ -93,6 +94,9 @@ function changeBytes(bytes: Uint8Array, other: Uint8Array, random: () => number)
   return new Uint8Array(Buffer.concat([changed, bytes.subarray(head)]));
 }
 
+/** Bytes of the GPU's memory, so that a session may reserve some. */
+const CAPACITY = 2 ** 32;
+
 /** Turns of the event loop, or of its microtasks, in which a session that still answers has done so. */
 const TURNS = 40;
 
@@ -108,7 +112,7 @@ export async function play(
   const ends: string[] = [];
   let replies = 0;
   let open = true;
-  const session = new ExecutorSession(gpu, {
+  const peer: SessionPeer = {
     send: () => {
       if (!open) throw new Error('something was said after the end');
       replies += 1;
@@ -117,7 +121,8 @@ export async function play(
       ends.push(`${code}: ${reason}`);
       open = false;
     },
-  });
+  };
+  const session = new ExecutorSession(gpu, peer, { findCapacity: async () => CAPACITY });
   for (const { bytes, after } of frames) {
     for (let count = 0; count < TURNS && open && replies < after; count++) await turn();
     if (!open) break;

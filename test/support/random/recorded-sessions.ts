@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { close, create, globals } from '#farlight/client/index.js';
+import { close, create, globals, gpuMemory } from '#farlight/client/index.js';
 import { testHost } from '#farlight/testing/index.js';
 import { interpret } from '../../property/interpreter.js';
 import { programs } from '../../property/programs.js';
@@ -17,7 +17,7 @@ export async function recordSessions(): Promise<RecordedFrame[][]> {
   const random = fc
     .sample(programs, { seed: 3, numRuns: RANDOM_PROGRAMS })
     .map((program) => (gpu: GPU) => interpret(gpu, program));
-  for (const program of [(gpu: GPU) => countExactly(gpu, 6), render, ask, ...random]) {
+  for (const program of [(gpu: GPU) => countExactly(gpu, 6), render, ask, count, ...random]) {
     for (const reuse of ['on', 'off'] as const) {
       const frames: RecordedFrame[] = [];
       const gpu = create({ transport: recording(host.transport, frames), reuse });
@@ -39,6 +39,20 @@ const SHADER = `
 @fragment fn colour(@builtin(position) at: vec4f) -> @location(0) vec4f {
   return textureSample(image, nearest, at.xy / 16);
 }`;
+
+/** Counts memory, and reserves some. */
+async function count(gpu: GPU): Promise<void> {
+  const memory = gpuMemory(gpu);
+  const states = memory[Symbol.asyncIterator]();
+  await states.next();
+  const device = await (await gpu.requestAdapter())?.requestDevice();
+  const reservation = await memory.reserve(65536);
+  for (const size of [1024, 131072]) device?.createBuffer({ size, usage: GPUBufferUsage.COPY_DST }).destroy();
+  await memory.resetPeak();
+  reservation?.release();
+  await memory.read();
+  await states.return?.();
+}
 
 /** Draws a texture onto another, with queries and a bundle, and reads it back. */
 async function render(gpu: GPU): Promise<void> {

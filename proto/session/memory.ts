@@ -1,0 +1,47 @@
+import type { FarlightMemoryState } from '../gen/operations.js';
+
+/** The GPU memory of a session, in bytes, and what it could have more. */
+export interface MemoryState {
+  /**
+   * What all sessions of this tenant may have together now. It falls where sessions of other tenants take of it. Undefined
+   * where nothing tells how much memory the GPU has, and the host's owner has set no limit.
+   */
+  limit: number | undefined;
+  /** What this session could have beyond what it uses and has reserved. Undefined as above. */
+  available: number | undefined;
+  /** The part of `available` that the host would first ask back from the tenant's other sessions. */
+  reclaimable: number;
+  /** The buffers and textures of this session. */
+  used: number;
+  /** The most that was used since the session began, or since `resetPeak`. */
+  peak: number;
+  /** What this session has reserved and does not use yet. */
+  reserved: number;
+  /** How many of the tenant's sessions wait for their turn to use the GPU. */
+  queue: number;
+}
+
+/** A session's peak of GPU memory, and what it uses, in bytes. */
+export interface MemoryPeak {
+  peak: number;
+  used: number;
+}
+
+/** What a host tells one session of the memory that all sessions of its tenant may have. */
+export interface TenantMemory {
+  /** As in MemoryState. */
+  limit: number | undefined;
+  /** What the tenant's other sessions use or have reserved. */
+  others: number;
+  reclaimable: number;
+  queue: number;
+}
+
+/** The state as the wire has it. */
+export function toWire({ limit, available, ...state }: MemoryState): FarlightMemoryState<never> {
+  return { ...state, limit: limit ?? null, available: available ?? null };
+}
+
+export function fromWire({ limit, available, ...state }: FarlightMemoryState<never>): MemoryState {
+  return { ...state, limit: limit ?? undefined, available: available ?? undefined };
+}
