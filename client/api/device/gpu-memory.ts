@@ -26,7 +26,7 @@ export interface Reservation {
  * Each method rejects with a FarlightError where the session ends, or where its host is of an older version.
  */
 export interface GpuMemory extends AsyncIterable<MemoryState> {
-  /** The state behind all calls that the program has made. */
+  /** The state behind all calls that the program has made. What other sessions use is up to a quarter of a second old. */
   read(): Promise<MemoryState>;
   /** The peak behind all calls that the program has made. From then on it is the peak of what follows. */
   resetPeak(): Promise<MemoryPeak>;
