@@ -1,13 +1,14 @@
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type CheckedFile, checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
-import type { ScheduledGraph } from '../schedule/types.js';
+import type { Datatype, TensorDeclaration } from '../service/tensor.js';
 
 /** A `graph.yaml`, as it is written. */
 export interface GraphFile {
   readonly inputs: readonly string[];
   readonly steps: Readonly<Record<string, StepEntry>>;
   readonly outputs: Readonly<Record<string, string>>;
+  readonly types?: Readonly<Record<string, string>>;
 }
 
 export interface StepEntry {
@@ -47,21 +48,17 @@ export function readGraph(
       problems: [checked.problem(['steps', first], `These steps wait for each other: ${circle}.`, 'key')],
     };
   }
+  const untyped = [...typeProblems(checked)];
+  if (untyped.length > 0) return { problems: untyped };
   return { graph: { name, file: checked.value, order: order.order }, problems: [] };
 }
 
-/** The graph in the scheduler's form. `idOf` returns the scheduler's name for a step's model or function. */
-export function scheduled({ name, file, order }: Graph, idOf: (step: StepEntry) => string): ScheduledGraph {
+/** A type as `types` has it: `UINT8[-1,-1,3]`. */
+export function typeOf(text: string): Pick<TensorDeclaration, 'datatype' | 'shape'> {
+  const [datatype = '', dimensions = ''] = text.slice(0, -1).split('[');
   return {
-    name,
-    steps: order.map((step) => {
-      const entry = file.steps[step] as StepEntry;
-      const each = entry.each === undefined ? -1 : order.indexOf(stepOf(entry.each));
-      const after = dependencies(entry, file)
-        .map((before) => order.indexOf(before))
-        .sort((a, b) => a - b);
-      return { model: idOf(entry), after, ...(each >= 0 && { each }) };
-    }),
+    datatype: datatype as Datatype,
+    shape: dimensions === '' ? [] : dimensions.split(',').map(Number),
   };
 }
 
@@ -124,6 +121,35 @@ function* meaning(
   for (const [name, reference] of Object.entries(outputs)) {
     const message = known(reference);
     if (message) yield problem(['outputs', name], message);
+  }
+}
+
+/** The types of inputs and outputs that no model declares have to be there, and no others. */
+function* typeProblems({ value, problem }: CheckedFile<GraphFile>): Generator<Problem> {
+  const { inputs, steps, outputs, types = {} } = value;
+  const ofModels = (input: string): boolean =>
+    Object.values(steps).some(
+      (step) => step.model !== undefined && Object.values(step.inputs).includes(input),
+    );
+  for (const [index, input] of inputs.entries()) {
+    if (types[input] !== undefined || ofModels(input)) continue;
+    yield problem(
+      ['inputs', index],
+      `No model says what "${input}" is: give its type, as types: { ${input}: UINT8[-1,-1,3] }.`,
+    );
+  }
+  for (const [output, reference] of Object.entries(outputs)) {
+    const step = steps[stepOf(reference)];
+    if (types[output] !== undefined || step?.function === undefined) continue;
+    yield problem(
+      ['outputs', output],
+      `No model says what "${output}" is: give its type, as types: { ${output}: FP32[-1,4] }.`,
+      'key',
+    );
+  }
+  for (const name of Object.keys(types)) {
+    if (inputs.includes(name) || outputs[name] !== undefined) continue;
+    yield problem(['types', name], `"${name}" is neither an input nor an output of the graph.`, 'key');
   }
 }
 

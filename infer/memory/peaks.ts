@@ -1,7 +1,7 @@
 import type { Affine } from '../schedule/costs.js';
 
 /** The peak of a run with one batch, in bytes. */
-interface Peak {
+export interface Peak {
   readonly batch: number;
   readonly bytes: number;
 }
@@ -31,6 +31,11 @@ export class Peaks {
   /** A run with this batch was out of memory. It needs more than the bytes that were free at its begin. */
   outOfMemory(batch: number, free: number): void {
     this.observe(batch, free + 1);
+  }
+
+  /** The peaks that the line depends on: observed again, they give the same one. */
+  get hull(): readonly Peak[] {
+    return upperHull([...this.#highest].map(([batch, bytes]) => ({ batch, bytes })));
   }
 
   /** Bytes of a run, as a function of its batch. */

@@ -18,9 +18,14 @@ export class Times {
     }
   }
 
+  /** By batch, the recent mean time. */
+  get means(): readonly { readonly batch: number; readonly ms: number }[] {
+    return [...this.#means].map(([batch, { ms }]) => ({ batch, ms }));
+  }
+
   /** Milliseconds of a run as a function of its batch: the least squares with neither part below 0. */
   get line(): Affine {
-    const means = [...this.#means].map(([batch, { ms }]) => ({ batch, ms }));
+    const { means } = this;
     const count = means.length;
     if (count === 0) return { base: 0, perItem: 0 };
     const meanBatch = means.reduce((sum, { batch }) => sum + batch, 0) / count;

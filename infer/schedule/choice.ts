@@ -1,6 +1,6 @@
 import { at, largestWithin } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
-import type { ModelState } from './models.js';
+import type { ModelFile, ModelState } from './models.js';
 import type { Progress } from './progress.js';
 import type { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
@@ -19,7 +19,7 @@ export interface Promised {
 export interface Candidate extends Promised {
   readonly lane: LaneState;
   readonly batch: number;
-  readonly unload: readonly (readonly [LaneState, ModelState])[];
+  readonly unload: readonly (readonly [LaneState, ModelFile])[];
   /** When to start it. Before this time the run would only wait for the GPU. */
   readonly from: number;
 }
@@ -113,7 +113,7 @@ export function isBetter(a: Promised, b: Promised | undefined): boolean {
  * a run here would wait for the GPU counts too.
  */
 function loadedElsewhere(model: ModelState, lane: LaneState, now: number): number | undefined {
-  if (lane.loaded.has(model)) return undefined;
+  if (lane.loaded.has(model.file)) return undefined;
   const { host } = lane;
   const { load, wait, resource } = model.costs;
   const waitMs = at(wait, 1);
@@ -122,7 +122,7 @@ function loadedElsewhere(model: ModelState, lane: LaneState, now: number): numbe
     loaded = Math.max(loaded, host.gpuDone(loaded + waitMs, now) - waitMs);
   let soonest: number | undefined;
   for (const other of host.lanes) {
-    if (!other.active || !other.loaded.has(model)) continue;
+    if (!other.active || !other.loaded.has(model.file)) continue;
     const end = host.endOf(other, now);
     // A run that should have ended may take any time.
     if (end > now && end <= loaded && (soonest === undefined || end < soonest)) soonest = end;

@@ -10,6 +10,8 @@ export type Resource = 'gpu' | 'cpu' | 'network';
 /** What a model costs a lane and its host, in bytes and milliseconds. A graph's function is a model without memory. */
 export interface ModelCosts {
   readonly resource: Resource;
+  /** What a lane loads for it: models that differ in the shape of their items alone share that. Left out, its own name. */
+  readonly file?: string;
   /** The most items of one run. */
   readonly maxBatch: number;
   /** Bytes of the model on a lane where it is loaded. */

@@ -1,5 +1,5 @@
 import type { Resource } from './costs.js';
-import type { ModelState } from './models.js';
+import type { ModelFile, ModelState } from './models.js';
 import type { Portion, Progress } from './progress.js';
 import type { Capacity, Run } from './types.js';
 
@@ -26,8 +26,8 @@ export interface LaneState {
   readonly name: string;
   readonly resource: Resource;
   readonly host: HostState;
-  /** The models that are loaded, the least recently used first. */
-  readonly loaded: Set<ModelState>;
+  /** What is loaded, the least recently used first. */
+  readonly loaded: Set<ModelFile>;
   active: ActiveRun | undefined;
 }
 
@@ -69,12 +69,15 @@ export class HostState {
     return count;
   }
 
-  /** Other models than this one that can be unloaded, with their lanes. Of each lane, the least used comes first. */
-  *idleModels(model: ModelState, lane: LaneState): Generator<[LaneState, ModelState]> {
+  /**
+   * Other files than this model's that can be unloaded, with their lanes. Of each lane, the least used comes first. A lane
+   * that runs a model cannot unload anything meanwhile.
+   */
+  *idleFiles(model: ModelState, lane: LaneState): Generator<[LaneState, ModelFile]> {
     for (const each of this.lanes) {
-      for (const loaded of each.loaded) {
-        if (each.active?.model === loaded || (each === lane && loaded === model)) continue;
-        if (loaded.costs.weights > 0) yield [each, loaded];
+      if (each.active) continue;
+      for (const file of each.loaded) {
+        if (file.weights > 0 && !(each === lane && file === model.file)) yield [each, file];
       }
     }
   }

@@ -13,9 +13,19 @@ export interface Retry {
   readonly alone: boolean;
 }
 
+/** The file that a lane loads for a model. Models that differ only in the shape of their items share it. */
+export interface ModelFile {
+  readonly name: string;
+  weights: number;
+  load: number;
+  /** How many models are served from it. */
+  models: number;
+}
+
 /** A model that is served, and the items that wait for it. */
 export class ModelState {
   readonly name: string;
+  readonly file: ModelFile;
   costs: ModelCosts;
   /** The largest batch: the model's own limit, or half of a batch that was out of memory. */
   maxBatch: number;
@@ -26,8 +36,9 @@ export class ModelState {
   /** Since when the scheduler has delayed the waiting items, to get a fuller batch. */
   heldSince: number | undefined;
 
-  constructor(name: string, costs: ModelCosts) {
+  constructor(name: string, file: ModelFile, costs: ModelCosts) {
     this.name = name;
+    this.file = file;
     this.costs = costs;
     this.maxBatch = costs.maxBatch;
   }

@@ -4,7 +4,8 @@ import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js
 export interface Task {
   readonly request: Progress;
   readonly step: number;
-  readonly model: string;
+  /** The graph's model for the step, until the request says which model it is. */
+  model: string;
   /** The number of items; undefined until the predecessors are done. */
   items: number | undefined;
   /** The first item that is in no run yet. */
@@ -69,14 +70,17 @@ export function beginAgain(progress: Progress): void {
   }));
 }
 
-/** Gives items to the tasks whose predecessors are done. Returns the tasks that have items now. */
-export function becomeReady({ graph, tasks, request }: Progress): Task[] {
+/** Gives items to the tasks whose predecessors are done. Returns the tasks that have items now, or why one cannot run. */
+export function becomeReady({ graph, tasks, request }: Progress): Task[] | { reason: string } {
   const ready: Task[] = [];
   for (const task of tasks) {
     if (task.items !== undefined) continue;
     const { after, each } = graph.steps[task.step] as ScheduledStep;
     if (!after.every((step) => isDone(tasks[step] as Task))) continue;
-    task.items = each === undefined ? request.items : (tasks[each] as Task).elements;
+    const found = request.taskOf?.(task.step);
+    if (found && 'reason' in found) return found;
+    if (found) task.model = found.model;
+    task.items = found?.items ?? (each === undefined ? request.items : (tasks[each] as Task).elements);
     for (const step of after) task.home ??= (tasks[step] as Task).outputs.keys().next().value;
     if (task.items > 0) ready.push(task);
   }

@@ -89,7 +89,9 @@ export class RequestCosts {
       const bytes = costs ? costs.weights + at(costs.memory, 1) : 0;
       if (bytes > peak) [peak, peakStep] = [bytes, step];
     }
-    const output = models.map((costs, step) => ((following[step]?.size ?? 0) > 0 ? (costs?.output ?? 0) : 0));
+    const output = models.map((costs, step) =>
+      steps[step]?.leaves || following[step]?.size === 0 ? 0 : (costs?.output ?? 0),
+    );
     return { after, output, peak, peakStep };
   }
 }

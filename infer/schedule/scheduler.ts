@@ -1,8 +1,8 @@
 import { type Candidate, type Evaluation, evaluate, isBetter, type Promised, promise } from './choice.js';
-import { at, type ModelCosts, type Resource } from './costs.js';
+import { at, largestWithin, type ModelCosts, type Resource } from './costs.js';
 import { Heap } from './heap.js';
 import { type ActiveRun, HostState, type LaneState } from './hosts.js';
-import { ModelState } from './models.js';
+import { type ModelFile, ModelState } from './models.js';
 import { POLICY, type Policy } from './policy.js';
 import {
   becomeReady,
@@ -19,7 +19,8 @@ import {
 } from './progress.js';
 import { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
-import type { Capacity, Decision, LaneOptions, Outcome, Run, ScheduledRequest } from './types.js';
+import { runTime } from './sizing.js';
+import type { Capacity, Decision, LaneOptions, Outcome, Refusal, ScheduledRequest } from './types.js';
 
 /** If so many lanes are lost while they run the same single item, that item is the reason. */
 const MOST_LOSSES = 3;
@@ -42,6 +43,8 @@ const RESOURCES: readonly Resource[] = ['gpu', 'cpu', 'network'];
 export class Scheduler {
   readonly #policy: Policy;
   readonly #models = new Map<string, ModelState>();
+  /** What lanes load for them, by its name. */
+  readonly #files = new Map<string, ModelFile>();
   /** The models that items wait for. */
   readonly #wanted = new Set<ModelState>();
   readonly #hosts = new Map<string, HostState>();
@@ -71,6 +74,28 @@ export class Scheduler {
   /** How many requests wait or run. */
   get requests(): number {
     return this.#requests.size;
+  }
+
+  /** About how many milliseconds of work wait, shared by the lanes. */
+  get backlog(): number {
+    let longest = 0;
+    for (const resource of RESOURCES) {
+      let ms = 0;
+      for (const model of this.#wanted) {
+        const { costs, maxBatch, waiting } = model;
+        if (costs.resource !== resource) continue;
+        let batch = 1;
+        for (const { capacity } of this.#hosts.values()) {
+          batch = Math.max(batch, largestWithin(costs.memory, capacity.bytes - costs.weights, maxBatch));
+        }
+        const { base, perItem } = runTime(costs);
+        ms += base * Math.ceil(waiting / batch) + perItem * waiting;
+      }
+      let lanes = 0;
+      for (const lane of this.#lanes.values()) if (lane.resource === resource) lanes += 1;
+      longest = Math.max(longest, ms / Math.max(1, lanes));
+    }
+    return longest;
   }
 
   /** How many runs are under way. */
@@ -120,7 +145,7 @@ export class Scheduler {
     }
     this.#lanes.delete(name);
     host.lanes.splice(host.lanes.indexOf(lane), 1);
-    for (const { costs } of lane.loaded) host.weights -= costs.weights;
+    for (const { weights } of lane.loaded) host.weights -= weights;
     if (active) this.#runElsewhere(active);
   }
 
@@ -134,14 +159,23 @@ export class Scheduler {
 
   /** Requests may use this model from now on, or its costs are known better. */
   setModel(name: string, costs: ModelCosts): void {
+    const { weights, load } = costs;
     const model = this.#models.get(name);
+    const fileName = costs.file ?? name;
+    const file = model?.file ?? this.#files.get(fileName) ?? { name: fileName, weights, load, models: 0 };
+    for (const { loaded, host } of this.#lanes.values()) {
+      if (loaded.has(file)) host.weights += weights - file.weights;
+    }
+    file.weights = weights;
+    file.load = load;
     if (model) {
-      for (const { loaded, host } of this.#lanes.values()) {
-        if (loaded.has(model)) host.weights += costs.weights - model.costs.weights;
-      }
       model.costs = costs;
       model.maxBatch = costs.maxBatch;
-    } else this.#models.set(name, new ModelState(name, costs));
+    } else {
+      this.#files.set(fileName, file);
+      file.models += 1;
+      this.#models.set(name, new ModelState(name, file, costs));
+    }
     this.#costs.changed();
   }
 
@@ -157,15 +191,19 @@ export class Scheduler {
     }
     this.#models.delete(name);
     this.#costs.changed();
+    const { file } = model;
+    file.models -= 1;
+    if (file.models > 0) return;
+    this.#files.delete(file.name);
     for (const lane of this.#lanes.values()) {
-      if (lane.active?.model !== model) this.#unload(lane, model);
+      if (lane.active?.model.file !== file) this.#unload(lane, file);
     }
   }
 
   arrive(request: ScheduledRequest, now: number): void {
     const refusal = this.#refusal(request);
-    if (refusal !== undefined) {
-      this.#decisions.push({ kind: 'end', request: request.id, outcome: { is: 'refused', reason: refusal } });
+    if (refusal) {
+      this.#decisions.push({ kind: 'end', request: request.id, outcome: refusal });
       return;
     }
     const progress = begin(request, this.#arrivals++, now);
@@ -199,7 +237,7 @@ export class Scheduler {
       this.#dropInputs(task.request);
       this.#advance(task.request, now);
     }
-    if (this.#models.get(model.name) !== model) this.#unload(lane, model);
+    if (model.file.models === 0) this.#unload(lane, model.file);
   }
 
   /**
@@ -212,7 +250,7 @@ export class Scheduler {
     const { run, model, lane } = active;
     this.#runs.delete(id);
     lane.host.ended(active, now);
-    if (run.load || this.#models.get(model.name) !== model) this.#unload(lane, model);
+    if (run.load || model.file.models === 0) this.#unload(lane, model.file);
     if (memory) model.maxBatch = Math.max(1, Math.min(model.maxBatch, run.batch >> 1));
     // Other runs on the host may have used the memory.
     if (memory && run.batch === 1 && !active.alone)
@@ -220,7 +258,18 @@ export class Scheduler {
     else this.#runInHalves(active, reason);
   }
 
-  /** The actions for now, in this order. */
+  /** A run could not begin, for want of memory that its host seemed to have: its items wait on. */
+  putBack(id: number, now: number): void {
+    const active = this.#runs.get(id);
+    if (!active) return;
+    const { run, model, lane } = active;
+    this.#runs.delete(id);
+    lane.host.ended(active, now);
+    if (run.load) this.#unload(lane, model.file);
+    this.#queueAgain(model, active.portions, active.losses, false);
+  }
+
+  /** What is to be done now, in this order. */
   decide(now: number): Decision[] {
     this.#lookAt = undefined;
     this.#expire(now);
@@ -295,7 +344,7 @@ export class Scheduler {
         if (
           !lane ||
           each.name === home ||
-          (lane.name !== home && !lane.loaded.has(model) && each.loaded.has(model))
+          (lane.name !== home && !lane.loaded.has(model.file) && each.loaded.has(model.file))
         )
           lane = each;
       }
@@ -359,11 +408,12 @@ export class Scheduler {
   #start({ model, lane, batch, unload }: Candidate, now: number): void {
     for (const [where, idle] of unload) this.#unload(where, idle);
     const { host } = lane;
-    const load = !lane.loaded.has(model);
-    if (load) host.weights += model.costs.weights;
-    // The most recently used model comes last.
-    lane.loaded.delete(model);
-    lane.loaded.add(model);
+    const { file } = model;
+    const load = !lane.loaded.has(file);
+    if (load) host.weights += file.weights;
+    // The most recently used one comes last.
+    lane.loaded.delete(file);
+    lane.loaded.add(file);
     model.heldSince = undefined;
 
     const retry = model.retries.shift();
@@ -381,7 +431,8 @@ export class Scheduler {
       from,
       count,
     }));
-    const run: Run = { id: this.#runsStarted++, model: model.name, lane: lane.name, batch, slices, load };
+    const memory = at(model.costs.memory, batch);
+    const run = { id: this.#runsStarted++, model: model.name, lane: lane.name, batch, memory, slices, load };
     lane.active = {
       run,
       model,
@@ -390,7 +441,7 @@ export class Scheduler {
       outputs: portions.map(({ task, count }) =>
         this.#costs.outputStays(task) ? model.costs.output * count : 0,
       ),
-      memory: at(model.costs.memory, batch),
+      memory,
       reachesGpu: now + at(model.costs.wait, batch) + (load ? model.costs.load : 0),
       gpuMs: at(model.costs.gpu, batch),
       losses: retry?.losses ?? 0,
@@ -401,10 +452,10 @@ export class Scheduler {
     this.#decisions.push({ kind: 'start', run });
   }
 
-  #unload(lane: LaneState, model: ModelState): void {
-    if (!lane.loaded.delete(model)) return;
-    lane.host.weights -= model.costs.weights;
-    this.#decisions.push({ kind: 'unload', lane: lane.name, model: model.name });
+  #unload(lane: LaneState, file: ModelFile): void {
+    if (!lane.loaded.delete(file)) return;
+    lane.host.weights -= file.weights;
+    this.#decisions.push({ kind: 'unload', lane: lane.name, file: file.name });
   }
 
   /** A run has failed by its own fault. Its items run again in halves, so that a bad item fails alone in the end. */
@@ -442,7 +493,12 @@ export class Scheduler {
 
   /** Queues the tasks of a request that are ready now, or ends the request. */
   #advance(progress: Progress, now: number): void {
-    for (const task of becomeReady(progress)) {
+    const ready = becomeReady(progress);
+    if ('reason' in ready) {
+      this.#end(progress, { is: 'failed', reason: ready.reason });
+      return;
+    }
+    for (const task of ready) {
       const model = this.#models.get(task.model);
       if (!model) {
         this.#end(progress, unloaded(task.model));
@@ -561,19 +617,24 @@ export class Scheduler {
     return false;
   }
 
-  /** Why a request is refused. */
-  #refusal({ id, graph, items }: ScheduledRequest): string | undefined {
-    if (this.#requests.has(id)) return `There is a request ${id} already.`;
+  /** Why a request cannot be taken. */
+  #refusal({ id, graph, items }: ScheduledRequest): Outcome | undefined {
+    if (this.#requests.has(id)) throw new Error(`there is a request ${id} already`);
     const { maxRequests } = this.#policy;
-    if (this.#requests.size >= maxRequests) return `${maxRequests} requests wait already; try again later.`;
+    if (this.#requests.size >= maxRequests) {
+      return refused('too-many', `${maxRequests} requests wait already; try again later.`);
+    }
     for (const { model } of graph.steps) {
-      if (!this.#models.has(model)) return `There is no model ${model}.`;
+      if (!this.#models.has(model)) return refused('no-model', `There is no model ${model}.`);
     }
     const { bytes, largest } = this.#costs.bytesFor(graph, items);
     let most: number | undefined;
     for (const { capacity } of this.#hosts.values()) most = Math.max(most ?? 0, capacity.limit);
     if (most === undefined || bytes <= most) return undefined;
-    return `The request needs ${bytes} bytes of GPU memory (model ${largest} the most of it), and no host has more than ${most}.`;
+    return refused(
+      'too-large',
+      `The request needs ${bytes} bytes of GPU memory (model ${largest} the most of it), and no host has more than ${most}.`,
+    );
   }
 
   #wakeAt(time: number): void {
@@ -585,7 +646,7 @@ export class Scheduler {
 function bytesForOne(model: ModelState, host: HostState): number {
   const { costs } = model;
   if (host.laneCount(costs.resource) === 0) return 0;
-  const loaded = host.lanes.some((lane) => lane.loaded.has(model));
+  const loaded = host.lanes.some((lane) => lane.loaded.has(model.file));
   const bytes = at(costs.memory, 1) + (loaded ? 0 : costs.weights);
   return bytes <= host.capacity.bytes ? bytes : 0;
 }
@@ -604,7 +665,7 @@ function rank(ranking: Promised[], ranked: Promised): void {
 
 /** Bytes that a run takes of its host, beside the models that are loaded already. */
 function bytesOf({ model, lane, batch }: Candidate): number {
-  return at(model.costs.memory, batch) + (lane.loaded.has(model) ? 0 : model.costs.weights);
+  return at(model.costs.memory, batch) + (lane.loaded.has(model.file) ? 0 : model.costs.weights);
 }
 
 /** Whether a place is kept for a later run of the model. */
@@ -614,5 +675,9 @@ function isPlanned(model: ModelState, planned: ReadonlyMap<LaneState, Candidate>
 }
 
 function unloaded(model: string): Outcome {
-  return { is: 'refused', reason: `Model ${model} was unloaded.` };
+  return refused('no-model', `Model ${model} was unloaded.`);
+}
+
+function refused(why: Refusal, reason: string): Outcome {
+  return { is: 'refused', why, reason };
 }

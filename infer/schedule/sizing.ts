@@ -1,6 +1,6 @@
 import { type Affine, at, largestWithin, type ModelCosts } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
-import type { ModelState } from './models.js';
+import type { ModelFile, ModelState } from './models.js';
 import type { Situation } from './situation.js';
 
 /** The size of a run, and what must happen before it. */
@@ -8,9 +8,9 @@ export interface Size {
   readonly batch: number;
   /** When the run has memory. */
   readonly from: number;
-  /** Models to unload for it. */
-  readonly unload: readonly (readonly [LaneState, ModelState])[];
-  /** The time of loading: of the run's own model, and of the unloaded models when they run again. */
+  /** Models that give theirs back for it. */
+  readonly unload: readonly (readonly [LaneState, ModelFile])[];
+  /** The time that loading takes, of the run's own model and of the unloaded ones when they run again. */
   readonly loading: number;
 }
 
@@ -34,7 +34,7 @@ export function sizeOf(
   const { costs } = model;
   const { host } = lane;
   const { now } = situation;
-  const loaded = lane.loaded.has(model);
+  const loaded = lane.loaded.has(model.file);
   const load = loaded ? 0 : costs.load;
   const room = host.free - (loaded ? 0 : costs.weights) - situation.reserved(host, model);
   const wanted = (bytes: number): number => {
@@ -92,20 +92,20 @@ function withUnloading(
   now: number,
   wanted: (bytes: number) => number,
 ): Size | undefined {
-  const idle = [...lane.host.idleModels(model, lane)];
+  const idle = [...lane.host.idleFiles(model, lane)];
   if (idle.length === 0) return undefined;
-  const batch = wanted(idle.reduce((sum, [, { costs }]) => sum + costs.weights, room));
+  const batch = wanted(idle.reduce((sum, [, { weights }]) => sum + weights, room));
   if (batch === 0) return undefined;
   const needed = at(model.costs.memory, batch);
-  const unload: [LaneState, ModelState][] = [];
+  const unload: [LaneState, ModelFile][] = [];
   let free = room;
   let loading = load;
   for (const each of idle) {
     if (free >= needed) break;
-    const { costs } = each[1];
+    const { weights, load: again } = each[1];
     unload.push(each);
-    free += costs.weights;
-    loading += costs.load;
+    free += weights;
+    loading += again;
   }
   return { batch, from: now, unload, loading };
 }

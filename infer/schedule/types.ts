@@ -7,6 +7,8 @@ export interface ScheduledStep {
   readonly after: readonly number[];
   /** The step runs once for each element of that step's output. Default: once for each item of the request. */
   readonly each?: number;
+  /** Nothing of its output stays on the lane for the steps that follow. */
+  readonly leaves?: boolean;
 }
 
 /** The steps of a graph, each after those that it depends on. A model by itself is a graph of one step. */
@@ -24,6 +26,12 @@ export interface ScheduledRequest {
   readonly weight?: number;
   /** The deadline, on the clock of all times here. */
   readonly deadline?: number;
+  /**
+   * What a step turns out to be, once the steps are done that it depends on: its model, where that depends on the shape
+   * of what it takes, and how many items it has; or why it cannot run, which fails the request. Without it the graph and
+   * the elements say so. It may call `setModel`.
+   */
+  taskOf?(step: number): { readonly model: string; readonly items: number } | { readonly reason: string };
 }
 
 /** Some consecutive items of a task. */
@@ -40,19 +48,26 @@ export interface Run {
   readonly model: string;
   readonly lane: string;
   readonly batch: number;
+  /** Bytes that it is expected to take beyond the weights. */
+  readonly memory: number;
   readonly slices: readonly Slice[];
-  /** Whether the model must first be loaded onto the lane. */
+  /** The model's file has to be loaded onto the lane first. */
   readonly load: boolean;
 }
 
-/** How a request ended. Each request ends once. */
+/** Why a request is refused: it can never fit, too many wait, or a model that it needs is not served. */
+export type Refusal = 'too-large' | 'too-many' | 'no-model';
+
+/** What became of a request. Each request ends once. */
 export type Outcome =
   | { readonly is: 'done' }
-  | { readonly is: 'failed' | 'refused' | 'expired'; readonly reason: string };
+  | { readonly is: 'refused'; readonly why: Refusal; readonly reason: string }
+  | { readonly is: 'failed'; readonly reason: string }
+  | { readonly is: 'expired'; readonly reason: string };
 
 export type Decision =
-  /** Unload the model from the lane. This comes before the start that needs the memory. */
-  | { readonly kind: 'unload'; readonly lane: string; readonly model: string }
+  /** The lane is to unload the file. It comes before the start that needs the memory. */
+  | { readonly kind: 'unload'; readonly lane: string; readonly file: string }
   | { readonly kind: 'start'; readonly run: Run }
   /** Drop the request's outputs; the request begins again. */
   | { readonly kind: 'restart'; readonly request: number }

@@ -184,7 +184,7 @@ class Machine {
     if (decision.kind === 'start') this.#start(decision.run);
     else if (decision.kind === 'unload') {
       const { loaded, host } = this.#lanes.get(decision.lane) as LaneNow;
-      if (loaded.delete(decision.model)) use(host, -this.#costs(decision.model).weights);
+      if (loaded.delete(decision.file)) use(host, -this.#costs(decision.file).weights);
     } else if (decision.kind === 'restart') {
       this.#attempts.set(decision.request, (this.#attempts.get(decision.request) ?? 0) + 1);
       this.#held.restart(decision.request);

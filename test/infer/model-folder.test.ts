@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { scheduled } from '#farlight/infer/graph/graph-file.js';
+
 import { readModelFolder } from '#farlight/infer/graph/model-folder.js';
 import { CLI } from '../support/repository.js';
 
@@ -61,15 +61,6 @@ describe('a folder of models and graphs', () => {
     ]);
     const graph = graphs.get('ocr');
     expect(graph?.order).toEqual(['detect', 'crops', 'read']);
-    if (!graph) return;
-    expect(scheduled(graph, ({ model, function: run }) => model ?? run ?? '')).toEqual({
-      name: 'ocr',
-      steps: [
-        { model: 'det', after: [] },
-        { model: 'crops.mjs#crop', after: [0] },
-        { model: 'rec', after: [1], each: 1 },
-      ],
-    });
   });
 
   it('serves the versions that config.yaml names', () => {
@@ -88,7 +79,7 @@ describe('a folder of models and graphs', () => {
       'c/1/model.onnx': '',
       '2d/1/model.onnx': 'x',
       'e/1/model.onnx': 'x',
-      'e/config.yaml': 'maxBatch: 0\nversion: 1\n',
+      'e/config.yaml': 'maxBatch: -1\nversion: 1\n',
       'f/1/model.onnx': 'x',
       'f/config.yaml': 'versions: [1, 3]\n',
     });
@@ -98,7 +89,7 @@ describe('a folder of models and graphs', () => {
       'b There is neither a graph.yaml nor a version, as b/1/model.onnx.',
       'c/1/model.onnx The file is empty.',
       'e/config.yaml:2:1 There is no setting "version" here.',
-      'e/config.yaml:1:11 "maxBatch" must be >= 1.',
+      'e/config.yaml:1:11 "maxBatch" must be >= 0.',
       'f/config.yaml:1:15 There is no version 3; there is 1.',
     ]);
   });

@@ -127,6 +127,7 @@ describe('a request that can never fit', () => {
         request: 0,
         outcome: {
           is: 'refused',
+          why: 'too-large',
           reason:
             'The request needs 101 bytes of GPU memory (model m the most of it), and no host has more than 100.',
         },
@@ -408,7 +409,7 @@ describe('models that do not all fit', () => {
       arrive(model as string, now);
       const decisions = scheduler.decide(now);
       expect(decisions.filter(({ kind }) => kind === 'unload')).toEqual(
-        unloaded ? [{ kind: 'unload', lane: 'lane0', model: unloaded }] : [],
+        unloaded ? [{ kind: 'unload', lane: 'lane0', file: unloaded }] : [],
       );
       now += 1000;
       for (const run of runsOf(decisions)) scheduler.complete(run.id, now);
@@ -427,7 +428,7 @@ describe('models that do not all fit', () => {
     scheduler.complete(run.id, 101);
     expect(scheduler.decide(101)).toEqual([
       { kind: 'end', request: running, outcome: { is: 'done' } },
-      { kind: 'unload', lane: 'lane0', model: 'm' },
+      { kind: 'unload', lane: 'lane0', file: 'm' },
     ]);
   });
 });

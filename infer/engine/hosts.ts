@@ -1,0 +1,221 @@
+import type { Clock } from '../../link/machine/timer.js';
+import { messageOf } from '../../proto/errors.js';
+import type { KeptValue, Lane } from '../lanes/lane.js';
+import type { Resource } from '../schedule/costs.js';
+import type { Scheduler } from '../schedule/scheduler.js';
+import type { HostMemory } from './host-memory.js';
+import { LaneLost, LaneSlot, type OpenLane } from './lane-slot.js';
+
+/** Where lanes are: a GPU host, or this machine for functions. */
+export interface EngineHost {
+  readonly name: string;
+  readonly resource: Resource;
+  /** How many lanes it has. */
+  readonly lanes: number;
+  /** Functions take none that is counted. */
+  readonly memory: HostMemory;
+  openLane(name: string): Promise<Lane>;
+}
+
+export interface HostsOptions {
+  readonly clock: Clock;
+  /** How long one call of a lane may take, in milliseconds. */
+  readonly callLimit: number;
+  /** How long requests wait for a lane where none of their kind is open. */
+  readonly laneLimit: number;
+  log(message: string): void;
+}
+
+/** How long a host whose memory others had is held to have no more, unless it says so itself. */
+const REFUSED_MS = 100;
+
+export interface HostNow {
+  readonly host: EngineHost;
+  /** Lanes that are unloading something. */
+  readonly unloads: Set<Promise<void>>;
+  /** The most bytes that it has, after it refused a reservation. */
+  refused: number | undefined;
+}
+
+/** Keeps the lanes of all hosts open, and tells the scheduler of them and of their memory. */
+export class Hosts {
+  readonly #options: HostsOptions;
+  readonly #scheduler: Scheduler;
+  /** Something that the scheduler was told may change what it decides. */
+  readonly #changed: () => void;
+  /** No lane of a kind was open for too long. */
+  readonly #gone: (resource: Resource, message: string) => void;
+  readonly #hosts: readonly HostNow[];
+  readonly #slots: LaneSlot[] = [];
+  readonly #stops: (() => void)[] = [];
+  readonly #lanes = new Map<string, { readonly lane: OpenLane; readonly host: HostNow }>();
+  /** Since when no lane of a kind is open, and why. */
+  readonly #laneless = new Map<Resource, { readonly since: number; reason: string }>();
+
+  constructor(
+    hosts: readonly EngineHost[],
+    scheduler: Scheduler,
+    {
+      changed,
+      gone,
+      ...options
+    }: HostsOptions & { changed: () => void; gone: (resource: Resource, message: string) => void },
+  ) {
+    this.#options = options;
+    this.#scheduler = scheduler;
+    this.#changed = changed;
+    this.#gone = gone;
+    this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined }));
+    for (const host of this.#hosts) this.#open(host);
+  }
+
+  /** The memory of the host that may have the most. */
+  get largest(): number {
+    return Math.max(0, ...this.#hosts.map(({ host }) => host.memory.capacity.limit));
+  }
+
+  /** Whether a lane of a kind is open. */
+  has(resource: Resource): boolean {
+    return !this.#laneless.has(resource) && this.#hosts.some(({ host }) => host.resource === resource);
+  }
+
+  /** Why no request can run that needs a kind of lane; undefined where one is open, or may be soon. */
+  missing(resource: Resource): string | undefined {
+    if (!this.#hosts.some(({ host }) => host.resource === resource))
+      return `There are no lanes for ${resource}.`;
+    const laneless = this.#laneless.get(resource);
+    const { clock, laneLimit } = this.#options;
+    if (!laneless || clock.now() - laneless.since < laneLimit) return undefined;
+    return `No lane for ${resource} is open: ${laneless.reason}`;
+  }
+
+  lane(name: string): { readonly lane: OpenLane; readonly host: HostNow } | undefined {
+    return this.#lanes.get(name);
+  }
+
+  /** Bytes of a host that are free beside what the scheduler knows of. */
+  free({ host }: HostNow): number {
+    const used = this.#scheduler.memoryOf(host.name);
+    if (!used) return 0;
+    return host.memory.capacity.bytes - used.weights - used.held - used.running;
+  }
+
+  unload(name: string, file: string): void {
+    const place = this.#lanes.get(name);
+    if (!place) return;
+    const { lane, host } = place;
+    const unloading = lane
+      .call((each) => each.unload(file))
+      .catch((error) => {
+        if (!(error instanceof LaneLost)) {
+          this.#options.log(`${file} could not be unloaded from lane ${name}: ${messageOf(error)}`);
+        }
+      })
+      .finally(() => host.unloads.delete(unloading));
+    host.unloads.add(unloading);
+  }
+
+  /** Drops kept values, after the runs that may use them. */
+  drop(values: readonly KeptValue[]): void {
+    const byLane = new Map<string, KeptValue[]>();
+    for (const value of values) {
+      const list = byLane.get(value.lane);
+      if (list) list.push(value);
+      else byLane.set(value.lane, [value]);
+    }
+    for (const [name, list] of byLane) {
+      // With a lane that was lost its values are gone.
+      this.#lanes
+        .get(name)
+        ?.lane.call((lane) => lane.drop(list))
+        .catch(() => {});
+    }
+  }
+
+  /**
+   * A host had not so many bytes for a run that has been counted there: others have them. Until it says something else,
+   * it is held to have half of them, so that a smaller run is tried.
+   */
+  refused(host: HostNow, bytes: number): void {
+    const used = this.#scheduler.memoryOf(host.host.name);
+    if (!used) return;
+    const refused = used.weights + used.running + used.held - Math.ceil(bytes / 2);
+    host.refused = refused;
+    this.#tellCapacity(host);
+    this.#options.clock.after(REFUSED_MS, () => {
+      if (host.refused !== refused) return;
+      host.refused = undefined;
+      this.#tellCapacity(host);
+      this.#changed();
+    });
+  }
+
+  async close(): Promise<void> {
+    for (const stop of this.#stops) stop();
+    await Promise.all(this.#slots.map((slot) => slot.close()));
+  }
+
+  #open(host: HostNow): void {
+    const { memory, name, lanes, resource } = host.host;
+    this.#tellCapacity(host);
+    this.#stops.push(
+      memory.onChange(() => {
+        host.refused = undefined;
+        this.#tellCapacity(host);
+        this.#changed();
+      }),
+    );
+    this.#checkLanes(resource, 'it is being opened.');
+    for (let index = 0; index < lanes; index += 1) {
+      this.#slots.push(
+        new LaneSlot(`${name}#${index}`, {
+          clock: this.#options.clock,
+          limit: this.#options.callLimit,
+          open: (lane) => host.host.openLane(lane),
+          opened: (lane) => this.#opened(lane, host),
+          lost: (lane, reason) => this.#lost(lane, host, reason),
+          failed: (reason) => this.#failed(host, reason),
+        }),
+      );
+    }
+  }
+
+  #opened(lane: OpenLane, host: HostNow): void {
+    const { name, resource } = host.host;
+    this.#lanes.set(lane.name, { lane, host });
+    this.#laneless.delete(resource);
+    this.#scheduler.addLane(lane.name, { host: name, resource });
+    this.#changed();
+  }
+
+  #lost(lane: OpenLane, { host }: HostNow, reason: string): void {
+    this.#options.log(`Lane ${lane.name} was lost: ${reason}`);
+    this.#lanes.delete(lane.name);
+    this.#scheduler.loseLane(lane.name, this.#options.clock.now());
+    this.#checkLanes(host.resource, reason);
+    this.#changed();
+  }
+
+  #failed({ host: { name, resource } }: HostNow, reason: string): void {
+    this.#options.log(`A lane on ${name} could not be opened: ${reason}`);
+    const laneless = this.#laneless.get(resource);
+    if (laneless) laneless.reason = reason;
+  }
+
+  #checkLanes(resource: Resource, reason: string): void {
+    if (this.#laneless.has(resource)) return;
+    if ([...this.#lanes.values()].some(({ host }) => host.host.resource === resource)) return;
+    const { clock, laneLimit } = this.#options;
+    const laneless = { since: clock.now(), reason };
+    this.#laneless.set(resource, laneless);
+    clock.after(laneLimit, () => {
+      if (this.#laneless.get(resource) !== laneless) return;
+      this.#gone(resource, `No lane for ${resource} is open: ${laneless.reason}`);
+    });
+  }
+
+  #tellCapacity({ host: { name, memory }, refused }: HostNow): void {
+    const { bytes, limit } = memory.capacity;
+    this.#scheduler.setHost(name, { bytes: Math.min(bytes, refused ?? bytes), limit });
+  }
+}

@@ -1,0 +1,180 @@
+import type { Clock } from '../../link/machine/timer.js';
+import { messageOf } from '../../proto/errors.js';
+import type { Lane } from '../lanes/lane.js';
+
+/** A lane is opened again so long after it was lost, in milliseconds; each time in a row twice as long. */
+const FIRST_DELAY = 100;
+const LONGEST_DELAY = 10_000;
+/** A lane that was there for so long was well: its loss is the first in a row. */
+const WELL_AFTER = 10_000;
+
+/** The lane went while a call of it was under way, or before. */
+export class LaneLost extends Error {}
+
+/** A lane that is open: its calls follow each other, and all end when it is lost. */
+export class OpenLane {
+  readonly name: string;
+  /** The shapes and sizes that have run here: the first run of one compiles. */
+  readonly ran: Set<string> = new Set();
+  readonly #lane: Lane;
+  readonly #clock: Clock;
+  readonly #limit: number;
+  readonly #silent: (reason: string) => void;
+  #last: Promise<unknown> = Promise.resolve();
+  /** The call that is under way. */
+  #call: { readonly since: number; readonly reject: (error: Error) => void } | undefined;
+  #isWatched = false;
+  #lostBy: string | undefined;
+
+  /** `silent` is called where a call takes longer than `limit`. */
+  constructor(
+    lane: Lane,
+    { clock, limit, silent }: { clock: Clock; limit: number; silent: (reason: string) => void },
+  ) {
+    this.name = lane.name;
+    this.#lane = lane;
+    this.#clock = clock;
+    this.#limit = limit;
+    this.#silent = silent;
+  }
+
+  /**
+   * Calls the lane, once the calls before have ended.
+   * @throws LaneLost, and what the call throws
+   */
+  call<T>(act: (lane: Lane) => Promise<T> | T): Promise<T> {
+    const call = this.#last.then(() => this.#callNow(act));
+    this.#last = call.catch(() => {});
+    return call;
+  }
+
+  lose(reason: string): void {
+    this.#lostBy ??= reason;
+    this.#call?.reject(new LaneLost(reason));
+  }
+
+  #callNow<T>(act: (lane: Lane) => Promise<T> | T): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#lostBy !== undefined) throw new LaneLost(this.#lostBy);
+      this.#call = { since: this.#clock.now(), reject };
+      if (!this.#isWatched) this.#watch(this.#limit);
+      Promise.resolve(act(this.#lane)).then(resolve, reject);
+    }).finally(() => {
+      this.#call = undefined;
+    });
+  }
+
+  #watch(ms: number): void {
+    this.#isWatched = true;
+    this.#clock.after(ms, () => {
+      this.#isWatched = false;
+      if (!this.#call || this.#lostBy !== undefined) return;
+      const left = this.#call.since + this.#limit - this.#clock.now();
+      if (left > 0) this.#watch(left);
+      else this.#silent(`Lane ${this.name} did not answer within ${this.#limit / 1000} s.`);
+    });
+  }
+}
+
+export interface SlotOptions {
+  readonly clock: Clock;
+  /** How long opening a lane, and one call of it, may take, in milliseconds. */
+  readonly limit: number;
+  open(name: string): Promise<Lane>;
+  opened(lane: OpenLane): void;
+  lost(lane: OpenLane, reason: string): void;
+  failed(reason: string): void;
+}
+
+/** The place of a lane: one after another, each opened where the one before was lost. */
+export class LaneSlot {
+  readonly name: string;
+  readonly #options: SlotOptions;
+  #lane: Lane | undefined;
+  #open: OpenLane | undefined;
+  /** Losses, and failures to open, in a row. */
+  #failures = 0;
+  #isClosed = false;
+
+  constructor(name: string, options: SlotOptions) {
+    this.name = name;
+    this.#options = options;
+    void this.#openLane();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const lane = this.#lane;
+    this.#lane = undefined;
+    this.#open?.lose(`Lane ${this.name} was closed.`);
+    await lane?.close().catch(() => {});
+  }
+
+  async #openLane(): Promise<void> {
+    const { clock, limit, open, opened, failed } = this.#options;
+    try {
+      const lane = await within(
+        clock,
+        limit,
+        () => open(this.name),
+        (late) => late.close(),
+      );
+      if (this.#isClosed) {
+        await lane.close();
+        return;
+      }
+      this.#lane = lane;
+      this.#open = new OpenLane(lane, { clock, limit, silent: (reason) => this.#lose(lane, reason) });
+      const openedAt = clock.now();
+      void lane.lost.then((reason) => {
+        if (clock.now() - openedAt > WELL_AFTER) this.#failures = 0;
+        this.#lose(lane, reason);
+      });
+      opened(this.#open);
+    } catch (error) {
+      if (this.#isClosed) return;
+      failed(messageOf(error));
+      this.#openAgain();
+    }
+  }
+
+  #lose(lane: Lane, reason: string): void {
+    const open = this.#open;
+    if (lane !== this.#lane || !open) return;
+    this.#lane = undefined;
+    this.#open = undefined;
+    void lane.close().catch(() => {});
+    // The scheduler hears of the loss before the owner of the call that is under way.
+    this.#options.lost(open, reason);
+    open.lose(reason);
+    this.#openAgain();
+  }
+
+  #openAgain(): void {
+    const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#options.clock.after(delay, () => {
+      if (!this.#isClosed) void this.#openLane();
+    });
+  }
+}
+
+/** Does something within a time. `discard` gets what comes later. */
+function within<T>(
+  clock: Clock,
+  ms: number,
+  act: () => Promise<T>,
+  discard: (late: T) => Promise<void>,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    let isLate = false;
+    clock.after(ms, () => {
+      isLate = true;
+      reject(new Error(`It did not open within ${ms / 1000} s.`));
+    });
+    act().then((result) => {
+      if (isLate) discard(result).catch(() => {});
+      else resolve(result);
+    }, reject);
+  });
+}

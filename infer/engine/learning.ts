@@ -1,0 +1,38 @@
+import { messageOf } from '../../proto/errors.js';
+import type { Dispatcher } from './dispatcher.js';
+import { modelPlan } from './request/plan.js';
+import type { Unit } from './request/unit.js';
+import { zeros } from './request/values.js';
+import type { UnitModels } from './unit-models.js';
+
+/** The batches that a model is learned with, as far as memory has room. Each runs twice: the first time it compiles. */
+const BATCHES = [1, 2, 4, 8, 16];
+/** No larger batch is tried where a run took so long, in milliseconds. */
+const LONG_MS = 2_000;
+
+/**
+ * Learns what a model takes by runs of zeros, where nothing is known of it and its items have one shape. Others are
+ * learned by the runs of their first requests, whose batches grow from one.
+ */
+export async function learn(
+  unit: Unit,
+  models: UnitModels,
+  dispatcher: Dispatcher,
+  log: (message: string) => void,
+): Promise<void> {
+  if (!unit.isFixed || models.hasRun) return;
+  const plan = modelPlan(unit.title, '', unit);
+  try {
+    for (const batch of unit.batches ? BATCHES : [1]) {
+      if (batch > unit.maxBatch) return;
+      const inputs = unit.inputs.map(({ name, datatype, shape }) =>
+        zeros(name, datatype, unit.batches ? [batch, ...shape.slice(1)] : shape),
+      );
+      for (let run = 0; run < 2; run += 1) await dispatcher.run(plan, { inputs }, { internal: 'learn' });
+      if ((models.expected('', batch)?.ms ?? 0) > LONG_MS) return;
+    }
+  } catch (error) {
+    // It may not take zeros: its requests say so, or teach it.
+    log(`${unit.title} could not be run with zeros: ${messageOf(error)}`);
+  }
+}

@@ -1,0 +1,211 @@
+import type { LoadReport, RunReport } from '../lanes/lane.js';
+import { Learned } from '../memory/learned.js';
+import type { ModelCosts } from '../schedule/costs.js';
+import type { Scheduler } from '../schedule/scheduler.js';
+import { InferenceError } from '../service/service.js';
+import { ELEMENT_BYTES } from '../service/tensor.js';
+import type { StepTask } from './request/request.js';
+import type { Unit } from './request/unit.js';
+import { elementsOf } from './request/values.js';
+
+/** The most shapes of a unit's items that the scheduler knows at once. */
+const MOST_SHAPES = 64;
+/** What a first run is held to take, as a multiple of its inputs. Runs of several models took 18 to 35 times as much. */
+const GUESSED_MULTIPLE = 64;
+const LEAST_GUESS = 1 << 20;
+
+/** Items of one shape: a model to the scheduler. */
+interface Shape {
+  readonly key: string;
+  readonly learned: Learned;
+  /** Bytes of a run of one item, before any has run. */
+  readonly guess: number;
+  /** Tasks that are of it. */
+  users: number;
+}
+
+/** What the scheduler knows of a unit: a model for each shape of its items, which all share the unit's file. */
+export class UnitModels {
+  readonly unit: Unit;
+  readonly #scheduler: Scheduler;
+  /** What was learned of other shapes. */
+  readonly #kept: Map<string, Learned>;
+  readonly #largest: () => number;
+  /** The last used one comes last. */
+  readonly #shapes = new Map<string, Shape>();
+  #weights: number;
+  #loadMs = 0;
+
+  /** `kept` is what was learned of the unit before, by shape. `largest` is the memory of the largest host. */
+  constructor(
+    unit: Unit,
+    scheduler: Scheduler,
+    { kept, bytes, largest }: { kept: ReadonlyMap<string, Learned>; bytes: number; largest: () => number },
+  ) {
+    this.unit = unit;
+    this.#scheduler = scheduler;
+    this.#kept = new Map(kept);
+    this.#largest = largest;
+    // Until it was loaded, a model's weights are held to be as large as its file.
+    this.#weights = unit.isFunction ? 0 : bytes;
+    this.#tell(unit.key, new Learned(), LEAST_GUESS);
+  }
+
+  get weights(): number {
+    return this.#weights;
+  }
+
+  /** Whether anything is known of how its items run. */
+  get hasRun(): boolean {
+    return this.#kept.size > 0 || [...this.#shapes.values()].some(({ learned }) => learned.hasRun);
+  }
+
+  /** What was learned by shape, the least recently used first. */
+  get learned(): Map<string, Learned> {
+    const all = new Map(this.#kept);
+    for (const [shape, { learned }] of this.#shapes) {
+      all.delete(shape);
+      all.set(shape, learned);
+    }
+    return all;
+  }
+
+  /**
+   * The scheduler's name for what a task runs. The task has it until `release`.
+   * @throws InferenceError where too many shapes are in use
+   */
+  use(task: StepTask): string {
+    const { shape: name } = task;
+    let shape = this.#shapes.get(name);
+    if (shape) this.#shapes.delete(name);
+    else {
+      this.#forgetOne();
+      const { guess, learned } = this.#expect(task);
+      shape = { key: this.keyOf(name), learned, guess, users: 0 };
+      this.#tell(shape.key, learned, guess);
+    }
+    this.#shapes.set(name, shape);
+    shape.users += 1;
+    return shape.key;
+  }
+
+  release({ shape: name }: StepTask): void {
+    const shape = this.#shapes.get(name);
+    if (shape) shape.users -= 1;
+  }
+
+  keyOf(shape: string): string {
+    return shape === '' ? this.unit.key : `${this.unit.key} ${shape}`;
+  }
+
+  /** A lane has loaded the file. */
+  loaded({ weights, ms }: LoadReport): void {
+    this.#weights = weights;
+    this.#loadMs = ms;
+    this.#tellAll();
+  }
+
+  /** A run has ended well. `keptBytes`: what stayed on the lane of it. */
+  ran(name: string, batch: number, report: RunReport, isFirst: boolean, keptBytes: number): void {
+    const shape = this.#shapes.get(name);
+    if (!shape) return;
+    shape.learned.observe(batch, report, isFirst);
+    shape.learned.kept(keptBytes / batch);
+    this.#tell(shape.key, shape.learned, shape.guess);
+    // Until a request's own shape is known, it is expected to be like the last one.
+    if (shape.key !== this.unit.key) this.#tell(this.unit.key, shape.learned, shape.guess);
+  }
+
+  outOfMemory(name: string, batch: number, free: number): void {
+    const shape = this.#shapes.get(name);
+    if (!shape) return;
+    shape.learned.outOfMemory(batch, free);
+    this.#tell(shape.key, shape.learned, shape.guess);
+  }
+
+  /** What a run of a shape is expected to take. */
+  expected(name: string, batch: number): { bytes: number; ms: number } | undefined {
+    return this.#shapes.get(name)?.learned.expected(batch);
+  }
+
+  /** The scheduler knows the unit no more: requests that still need it are refused. */
+  remove(): void {
+    for (const key of new Set([this.unit.key, ...[...this.#shapes.values()].map((shape) => shape.key)])) {
+      this.#scheduler.removeModel(key);
+    }
+    this.#shapes.clear();
+  }
+
+  #forgetOne(): void {
+    if (this.#shapes.size < MOST_SHAPES) return;
+    for (const [name, { users, key, learned }] of this.#shapes) {
+      if (users > 0) continue;
+      this.#kept.set(name, learned);
+      const [oldest] = this.#kept.keys();
+      if (this.#kept.size > MOST_SHAPES && oldest !== undefined) this.#kept.delete(oldest);
+      if (key !== this.unit.key) this.#scheduler.removeModel(key);
+      this.#shapes.delete(name);
+      return;
+    }
+    throw new InferenceError(
+      'overloaded',
+      `Requests with ${MOST_SHAPES} unlike shapes wait for ${this.unit.title} already; try again later.`,
+      { retryAfter: 1 },
+    );
+  }
+
+  /** What is known of a shape before it has run here. */
+  #expect({ shape, shapes }: StepTask): { learned: Learned; guess: number } {
+    let bytes = 0;
+    for (const { name, datatype } of this.unit.inputs) {
+      bytes += elementsOf(shapes.get(name) ?? []) * (ELEMENT_BYTES[datatype] ?? 1);
+    }
+    const guess = Math.max(LEAST_GUESS, GUESSED_MULTIPLE * bytes);
+    const kept = this.#kept.get(shape);
+    if (kept) return { learned: kept, guess };
+    // The last one that has run is the best known.
+    const [like] = [...this.#shapes].reverse().filter(([, { learned }]) => learned.hasRun);
+    if (!like) return { learned: new Learned(), guess };
+    const [name, { learned }] = like;
+    return { learned: learned.scaled(sizeOf(shape) / sizeOf(name)), guess };
+  }
+
+  #tellAll(): void {
+    if (!this.#shapes.has('')) this.#tell(this.unit.key, new Learned(), LEAST_GUESS);
+    for (const { key, learned, guess } of this.#shapes.values()) this.#tell(key, learned, guess);
+  }
+
+  #tell(key: string, learned: Learned, guess: number): void {
+    const { unit } = this;
+    const costs: ModelCosts = {
+      resource: unit.resource,
+      file: unit.key,
+      weights: this.#weights,
+      load: this.#loadMs,
+      // A guess alone refuses no request.
+      ...learned.costs({
+        maxBatch: unit.maxBatch,
+        guess: unit.isFunction ? 0 : Math.max(0, Math.min(guess, this.#largest() - this.#weights)),
+      }),
+    };
+    this.#scheduler.setModel(
+      key,
+      unit.resource === 'gpu' ? costs : { ...costs, gpu: NONE, memory: NONE, wait: sum(costs), weights: 0 },
+    );
+  }
+}
+
+const NONE = { base: 0, perItem: 0 };
+
+function sum({ gpu, wait }: ModelCosts): ModelCosts['wait'] {
+  return { base: gpu.base + wait.base, perItem: gpu.perItem + wait.perItem };
+}
+
+/** The elements of a shape's free dimensions, as its name says them: `x:3x48x320 y:5`. */
+function sizeOf(shape: string): number {
+  const sizes = shape.split(' ').map((part) => {
+    const lengths = part.slice(part.lastIndexOf(':') + 1);
+    return lengths === '' ? 1 : lengths.split('x').reduce((product, length) => product * Number(length), 1);
+  });
+  return Math.max(1, ...sizes);
+}

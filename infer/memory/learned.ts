@@ -1,0 +1,123 @@
+import type { RunReport } from '../lanes/lane.js';
+import type { Affine, ModelCosts } from '../schedule/costs.js';
+import { type Peak, Peaks } from './peaks.js';
+import { Times } from './times.js';
+
+/** What was learned, as it is kept on disk. */
+export interface LearnedRecord {
+  readonly peaks: readonly Peak[];
+  readonly gpu: readonly Mean[];
+  readonly wait: readonly Mean[];
+  readonly output: number;
+}
+
+interface Mean {
+  readonly batch: number;
+  readonly ms: number;
+}
+
+/** Of a run's time, the part that is held to be the same for any batch, until a second batch has run. */
+const FIXED = 3 / 4;
+/** The time of a run before any is known, in milliseconds: it matters only beside other models. */
+const UNKNOWN_MS = 50;
+/** The most batches whose times are kept on disk. */
+const MOST_MEANS = 16;
+
+/**
+ * What the runs of one model take, with items of one shape. Batches grow to twice the largest that ran: so a batch is
+ * never far from what is known.
+ */
+export class Learned {
+  readonly #peaks = new Peaks();
+  readonly #gpu = new Times();
+  readonly #wait = new Times();
+  /** Of runs that compiled something. They count while there are no others. */
+  readonly #first = { gpu: new Times(), wait: new Times() };
+  #largest = 0;
+  #output = 0;
+
+  static read({ peaks, gpu, wait, output }: LearnedRecord): Learned {
+    const learned = new Learned();
+    for (const { batch, bytes } of peaks) learned.#peaks.observe(batch, bytes);
+    for (const { batch, ms } of gpu) learned.#gpu.observe(batch, ms);
+    for (const { batch, ms } of wait) learned.#wait.observe(batch, ms);
+    learned.#largest = Math.max(0, ...gpu.map(({ batch }) => batch));
+    learned.#output = output;
+    return learned;
+  }
+
+  /** What items take that are so many times as large: what other items took, by their size. It is corrected by runs. */
+  scaled(ratio: number): Learned {
+    const { peaks, gpu, wait, output } = this.record();
+    const larger = ({ batch, ms }: Mean): Mean => ({ batch, ms: ms * ratio });
+    return Learned.read({
+      peaks: peaks.map(({ batch, bytes }) => ({ batch, bytes: bytes * ratio })),
+      gpu: gpu.map(larger),
+      wait: wait.map(larger),
+      output: output * ratio,
+    });
+  }
+
+  get hasRun(): boolean {
+    return this.#largest > 0;
+  }
+
+  /** A run has ended well. `isFirst`: it compiled something, so that its time is not that of the next one. */
+  observe(batch: number, { peak, ms, inferMs, gpuMs = inferMs }: RunReport, isFirst: boolean): void {
+    const times = isFirst ? this.#first : { gpu: this.#gpu, wait: this.#wait };
+    times.gpu.observe(batch, gpuMs);
+    times.wait.observe(batch, Math.max(0, ms - gpuMs));
+    this.#peaks.observe(batch, peak);
+    this.#largest = Math.max(this.#largest, batch);
+  }
+
+  /** Bytes of an item's outputs that stayed on the lane. */
+  kept(bytes: number): void {
+    this.#output = Math.max(this.#output, bytes);
+  }
+
+  outOfMemory(batch: number, free: number): void {
+    this.#peaks.outOfMemory(batch, free);
+  }
+
+  /** `guess`: bytes of a run of one item, before any has run. */
+  costs({
+    maxBatch,
+    guess,
+  }: {
+    maxBatch: number;
+    guess: number;
+  }): Pick<ModelCosts, 'maxBatch' | 'memory' | 'gpu' | 'wait' | 'output'> {
+    const isKnown = this.#gpu.means.length > 0;
+    return {
+      maxBatch: Math.min(maxBatch, Math.max(1, 2 * this.#largest)),
+      memory: this.#peaks.hull.length > 1 ? this.#peaks.line : { base: 0, perItem: guess },
+      gpu: line(isKnown ? this.#gpu : this.#first.gpu, UNKNOWN_MS),
+      wait: line(isKnown ? this.#wait : this.#first.wait, 0),
+      output: this.#output,
+    };
+  }
+
+  /** The bytes and the milliseconds of a run. */
+  expected(batch: number): { bytes: number; ms: number } {
+    const { gpu, wait } = this.costs({ maxBatch: batch, guess: 0 });
+    return { bytes: this.#peaks.at(batch), ms: gpu.base + wait.base + (gpu.perItem + wait.perItem) * batch };
+  }
+
+  record(): LearnedRecord {
+    return {
+      peaks: this.#peaks.hull.filter(({ batch }) => batch > 0),
+      gpu: this.#gpu.means.slice(0, MOST_MEANS),
+      wait: this.#wait.means.slice(0, MOST_MEANS),
+      output: this.#output,
+    };
+  }
+}
+
+/** The line of the times; a single batch says nothing of the part that is the same for any batch. */
+function line(times: Times, unknown: number): Affine {
+  const [first, second] = times.means;
+  if (second) return times.line;
+  const ms = first?.ms ?? unknown;
+  return { base: ms * FIXED, perItem: (ms * (1 - FIXED)) / (first?.batch ?? 1) };
+}
