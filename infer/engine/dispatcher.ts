@@ -1,6 +1,6 @@
 import { queueMicrotask } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import { type KeptValue, type LaneInput, RunError, type RunReport } from '../lanes/lane.js';
+import { type KeptValue, type LaneInput, LaneLostError, RunError, type RunReport } from '../lanes/lane.js';
 import type { Learned } from '../memory/learned.js';
 import type { Resource } from '../schedule/costs.js';
 import type { Policy } from '../schedule/policy.js';
@@ -10,7 +10,7 @@ import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
 import type { Reservation } from './host-memory.js';
 import { type EngineHost, Hosts, type HostsOptions } from './hosts.js';
-import { LaneLost, type OpenLane } from './lane-slot.js';
+import type { OpenLane } from './lane-slot.js';
 import { modelPlan, staysOnLane } from './request/plan.js';
 import { ActiveRequest, type StepTask } from './request/request.js';
 import type { Unit } from './request/unit.js';
@@ -390,7 +390,7 @@ export class Dispatcher {
         for (const request of new Set(values.values())) request.replace(brought);
         this.#hosts.drop(list);
       } catch (error) {
-        if (error instanceof LaneLost) return false;
+        if (error instanceof LaneLostError) return false;
         throw error;
       }
     }
@@ -443,7 +443,7 @@ export class Dispatcher {
 
   #failed({ run, models, shape, shares, free }: Execution, error: unknown): void {
     // The scheduler has heard of the loss, and has forgotten the run.
-    if (error instanceof LaneLost) return;
+    if (error instanceof LaneLostError) return;
     const memory = error instanceof RunError && error.memory;
     if (memory) models.outOfMemory(shape, run.batch, free);
     const reason = messageOf(error);

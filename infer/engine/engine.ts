@@ -71,7 +71,8 @@ export class Engine implements InferenceService {
   readonly #leaving = new Map<Unit, () => void>();
   /** Loads and unloads follow each other. */
   #changes: Promise<unknown> = Promise.resolve();
-  #generation = 0;
+  /** How often each was read. */
+  readonly #readings = new Map<string, number>();
   #bytes = 0;
   #isEnding = false;
   #writesLater = false;
@@ -263,7 +264,7 @@ export class Engine implements InferenceService {
         version.state = 'LOADING';
         version.reason = undefined;
         const title = `model ${name} version ${number}`;
-        const unit = new Unit(`${name}@${number}#${this.#generation++}`, title, 'gpu', { file }, maxBatch);
+        const unit = new Unit(this.#keyOf(`${name}@${number}`), title, 'gpu', { file }, maxBatch);
         try {
           await this.#loadUnit(unit, file);
           this.#replace(version, modelPlan(name, version.version, unit), [unit]);
@@ -336,12 +337,18 @@ export class Engine implements InferenceService {
     if (!unit) {
       const [module = '', name = ''] = run.split('#');
       const file = join(this.#options.folder, graph, module);
-      const key = `${graph}/${run}#${this.#generation++}`;
-      unit = new Unit(key, title, resource, { file, function: name }, undefined);
+      unit = new Unit(this.#keyOf(`${graph}/${run}`), title, resource, { file, function: name }, undefined);
       functions.set(title, unit);
       made.push(unit);
     }
     return unit;
+  }
+
+  /** What the scheduler and the lanes call a unit that is read now. */
+  #keyOf(name: string): string {
+    const before = this.#readings.get(name) ?? 0;
+    this.#readings.set(name, before + 1);
+    return before === 0 ? name : `${name}+${before}`;
   }
 
   /** Another plan answers from now on. The units of the one before go with their last request. */

@@ -1,10 +1,10 @@
 import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
-import type { KeptValue, Lane } from '../lanes/lane.js';
+import { type KeptValue, type Lane, LaneLostError } from '../lanes/lane.js';
 import type { Resource } from '../schedule/costs.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import type { HostMemory } from './host-memory.js';
-import { LaneLost, LaneSlot, type OpenLane } from './lane-slot.js';
+import { LaneSlot, type OpenLane } from './lane-slot.js';
 
 /** Where lanes are: a GPU host, or this machine for functions. */
 export interface EngineHost {
@@ -107,7 +107,7 @@ export class Hosts {
     const unloading = lane
       .call((each) => each.unload(file))
       .catch((error) => {
-        if (!(error instanceof LaneLost)) {
+        if (!(error instanceof LaneLostError)) {
           this.#options.log(`${file} could not be unloaded from lane ${name}: ${messageOf(error)}`);
         }
       })

@@ -1,15 +1,12 @@
 import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
-import type { Lane } from '../lanes/lane.js';
+import { type Lane, LaneLostError } from '../lanes/lane.js';
 
 /** A lane is opened again so long after it was lost, in milliseconds; each time in a row twice as long. */
 const FIRST_DELAY = 100;
 const LONGEST_DELAY = 10_000;
 /** A lane that was there for so long was well: its loss is the first in a row. */
 const WELL_AFTER = 10_000;
-
-/** The lane went while a call of it was under way, or before. */
-export class LaneLost extends Error {}
 
 /** A lane that is open: its calls follow each other, and all end when it is lost. */
 export class OpenLane {
@@ -40,7 +37,7 @@ export class OpenLane {
 
   /**
    * Calls the lane, once the calls before have ended.
-   * @throws LaneLost, and what the call throws
+   * @throws LaneLostError, and what the call throws
    */
   call<T>(act: (lane: Lane) => Promise<T> | T): Promise<T> {
     const call = this.#last.then(() => this.#callNow(act));
@@ -50,12 +47,12 @@ export class OpenLane {
 
   lose(reason: string): void {
     this.#lostBy ??= reason;
-    this.#call?.reject(new LaneLost(reason));
+    this.#call?.reject(new LaneLostError(reason));
   }
 
   #callNow<T>(act: (lane: Lane) => Promise<T> | T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      if (this.#lostBy !== undefined) throw new LaneLost(this.#lostBy);
+      if (this.#lostBy !== undefined) throw new LaneLostError(this.#lostBy);
       this.#call = { since: this.#clock.now(), reject };
       if (!this.#isWatched) this.#watch(this.#limit);
       Promise.resolve(act(this.#lane)).then(resolve, reject);

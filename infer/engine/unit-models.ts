@@ -185,13 +185,13 @@ export class UnitModels {
       // A guess alone refuses no request.
       ...learned.costs({
         maxBatch: unit.maxBatch,
-        guess: unit.isFunction ? 0 : Math.max(0, Math.min(guess, this.#largest() - this.#weights)),
+        guess: Math.max(0, Math.min(guess, this.#largest() - this.#weights)),
+        output: leastOutput(unit),
       }),
     };
-    this.#scheduler.setModel(
-      key,
-      unit.resource === 'gpu' ? costs : { ...costs, gpu: NONE, memory: NONE, wait: sum(costs), weights: 0 },
-    );
+    const isGpu = unit.resource === 'gpu';
+    const here = { gpu: NONE, memory: NONE, wait: sum(costs), weights: 0, output: 0 };
+    this.#scheduler.setModel(key, isGpu ? costs : { ...costs, ...here });
   }
 }
 
@@ -199,6 +199,14 @@ const NONE = { base: 0, perItem: 0 };
 
 function sum({ gpu, wait }: ModelCosts): ModelCosts['wait'] {
   return { base: gpu.base + wait.base, perItem: gpu.perItem + wait.perItem };
+}
+
+/** Bytes of an item's outputs, with free dimensions of length 1: the scheduler has to know that there are some. */
+function leastOutput({ outputs, batches }: Unit): number {
+  return outputs.reduce((sum, { shape, datatype }) => {
+    const ofItem = (batches ? shape.slice(1) : shape).map((length) => Math.max(1, length));
+    return sum + elementsOf(ofItem) * (ELEMENT_BYTES[datatype] ?? 1);
+  }, 0);
 }
 
 /** The elements of a shape's free dimensions, as its name says them: `x:3x48x320 y:5`. */

@@ -80,27 +80,29 @@ export class Learned {
     this.#peaks.outOfMemory(batch, free);
   }
 
-  /** `guess`: bytes of a run of one item, before any has run. */
+  /** `guess`: bytes of a run of one item, before any has run. `output`: those of its outputs at least. */
   costs({
     maxBatch,
     guess,
+    output,
   }: {
     maxBatch: number;
     guess: number;
+    output: number;
   }): Pick<ModelCosts, 'maxBatch' | 'memory' | 'gpu' | 'wait' | 'output'> {
     const isKnown = this.#gpu.means.length > 0;
     return {
       maxBatch: Math.min(maxBatch, Math.max(1, 2 * this.#largest)),
-      memory: this.#peaks.hull.length > 1 ? this.#peaks.line : { base: 0, perItem: guess },
+      memory: this.#peaks.hull.length > 0 ? this.#peaks.line : { base: 0, perItem: guess },
       gpu: line(isKnown ? this.#gpu : this.#first.gpu, UNKNOWN_MS),
       wait: line(isKnown ? this.#wait : this.#first.wait, 0),
-      output: this.#output,
+      output: Math.max(output, this.#output),
     };
   }
 
   /** The bytes and the milliseconds of a run. */
   expected(batch: number): { bytes: number; ms: number } {
-    const { gpu, wait } = this.costs({ maxBatch: batch, guess: 0 });
+    const { gpu, wait } = this.costs({ maxBatch: batch, guess: 0, output: 0 });
     return { bytes: this.#peaks.at(batch), ms: gpu.base + wait.base + (gpu.perItem + wait.perItem) * batch };
   }
 

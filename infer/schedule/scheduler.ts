@@ -273,6 +273,7 @@ export class Scheduler {
   decide(now: number): Decision[] {
     this.#lookAt = undefined;
     this.#expire(now);
+    this.#refuseTooLarge();
     this.#count(now);
     while (!this.#startAll(now) && this.#makeRoom(now));
     const first = this.#deadlines.peek();
@@ -628,13 +629,27 @@ export class Scheduler {
       if (!this.#models.has(model)) return refused('no-model', `There is no model ${model}.`);
     }
     const { bytes, largest } = this.#costs.bytesFor(graph, items);
-    let most: number | undefined;
-    for (const { capacity } of this.#hosts.values()) most = Math.max(most ?? 0, capacity.limit);
-    if (most === undefined || bytes <= most) return undefined;
-    return refused(
-      'too-large',
-      `The request needs ${bytes} bytes of GPU memory (model ${largest} the most of it), and no host has more than ${most}.`,
-    );
+    return bytes > this.#largest ? tooLarge(bytes, largest, this.#largest) : undefined;
+  }
+
+  /** Refuses the requests that wait for a model of which a single item fits no host, as it has turned out since. */
+  #refuseTooLarge(): void {
+    const most = this.#largest;
+    for (const model of [...this.#wanted]) {
+      const bytes = model.costs.weights + at(model.costs.memory, 1);
+      if (bytes <= most) continue;
+      const tasks = model.retries.flatMap(({ portions }) => portions.map(({ task }) => task));
+      for (const { request } of [...tasks, ...model.queue])
+        this.#end(request, tooLarge(bytes, model.name, most));
+    }
+  }
+
+  /** The memory of the host that may have the most; without end while no host is known. */
+  get #largest(): number {
+    if (this.#hosts.size === 0) return Number.POSITIVE_INFINITY;
+    let most = 0;
+    for (const { capacity } of this.#hosts.values()) most = Math.max(most, capacity.limit);
+    return most;
   }
 
   #wakeAt(time: number): void {
@@ -676,6 +691,13 @@ function isPlanned(model: ModelState, planned: ReadonlyMap<LaneState, Candidate>
 
 function unloaded(model: string): Outcome {
   return refused('no-model', `Model ${model} was unloaded.`);
+}
+
+function tooLarge(bytes: number, model: string, most: number): Outcome {
+  return refused(
+    'too-large',
+    `The request needs ${bytes} bytes of GPU memory (model ${model} the most of it), and no host has more than ${most}.`,
+  );
 }
 
 function refused(why: Refusal, reason: string): Outcome {

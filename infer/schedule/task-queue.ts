@@ -30,6 +30,10 @@ export class TaskQueue {
     this.#count(task, -waiting(task));
   }
 
+  *[Symbol.iterator](): Generator<Task> {
+    for (let at = this.#head; at < this.#tasks.length; at += 1) yield this.#tasks[at] as Task;
+  }
+
   /** The portions of a run with this batch. */
   *portions(batch: number): Generator<Portion> {
     let left = batch;

@@ -1,0 +1,63 @@
+import type { Clock } from '#farlight/link/machine/timer.js';
+
+interface Waiting {
+  readonly at: number;
+  readonly order: number;
+  readonly act: () => void;
+}
+
+/** A clock that goes from one timer to the next, once all that can happen before has happened. */
+export class EventTime implements Clock {
+  #now = 0;
+  #order = 0;
+  #waiting: Waiting[] = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, act: () => void): void {
+    this.#waiting.push({ at: this.#now + ms, order: this.#order++, act });
+  }
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.after(ms, resolve));
+  }
+
+  /** Lets time pass until a promise has settled. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = () => {
+      isOver = true;
+    };
+    promise.then(over, over);
+    await turn();
+    while (!isOver) {
+      if (this.#waiting.length === 0) throw new Error(`nothing is left to happen at ${this.#now} ms`);
+      await this.#step();
+    }
+    return promise;
+  }
+
+  /** Lets so much time pass. */
+  async pass(ms: number): Promise<void> {
+    await this.until(this.sleep(ms));
+  }
+
+  async #step(): Promise<void> {
+    let first = 0;
+    for (const [index, { at, order }] of this.#waiting.entries()) {
+      const least = this.#waiting[first] as Waiting;
+      if (at < least.at || (at === least.at && order < least.order)) first = index;
+    }
+    const [next] = this.#waiting.splice(first, 1) as [Waiting];
+    this.#now = Math.max(this.#now, next.at);
+    next.act();
+    await turn();
+  }
+}
+
+/** All promises that can settle do. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

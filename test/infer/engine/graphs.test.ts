@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest';
+import type { InferenceError } from '#farlight/infer/service/service.js';
+import type { Tensor } from '#farlight/infer/service/tensor.js';
+import { type FakeModel, int32, mapping, numbers } from './fake-lanes.js';
+import { type Served, serve } from './served.js';
+
+const NONE = { base: 0, perItem: 0 };
+const quick = { weights: 0, memory: NONE, gpu: NONE, wait: { base: 2, perItem: 0 }, load: 0 };
+
+/** A function of this machine. */
+function fn(compute: FakeModel['compute']): FakeModel {
+  return { inputs: [], outputs: [], costs: quick, compute };
+}
+
+/** Cuts a page into rows of two, as many as its first number says. */
+const crop = fn(({ page }) => {
+  const [count = 0, ...rest] = numbers(page as Tensor);
+  return { images: int32('images', [count, 2], rest.slice(0, 2 * count)) };
+});
+
+/** The sum of all that it gets. */
+const total = fn(({ values }) => ({
+  sum: int32('sum', [1], [numbers(values as Tensor).reduce((a, b) => a + b, 0)]),
+}));
+
+const OCR = `
+inputs: [page]
+steps:
+  crops: { function: crops.mjs#crop, inputs: { page: page } }
+  first: { model: plus, each: crops.images, inputs: { x: crops.images } }
+  second: { model: double, each: crops.images, inputs: { x: first.y } }
+  sum: { function: crops.mjs#total, inputs: { values: second.y } }
+outputs: { rows: second.y, total: sum.sum }
+types: { page: 'INT32[-1]', total: 'INT32[1]' }
+`;
+const files = { 'ocr/graph.yaml': OCR, 'ocr/crops.mjs': 'export {};' };
+const functions = { crop, total };
+const models = { plus: mapping((x) => x + 1), double: mapping((x) => 2 * x) };
+
+async function answer(
+  { engine, time }: Served,
+  model: string,
+  inputs: readonly Tensor[],
+): Promise<Record<string, number[]> | string> {
+  try {
+    const { outputs } = await time.until(engine.infer({ model, inputs }));
+    return Object.fromEntries(outputs.map((each) => [each.name, numbers(each)]));
+  } catch (error) {
+    return `${(error as InferenceError).code}: ${(error as InferenceError).message}`;
+  }
+}
+
+const page = (...rows: number[][]): Tensor =>
+  int32('page', [1 + 2 * rows.length], [rows.length, ...rows.flat()]);
+
+describe('a graph', () => {
+  it('runs a step once for each element, and joins the results in order', async () => {
+    const served = await serve(models, { files, functions });
+    expect(await answer(served, 'ocr', [page([1, 2], [3, 4], [5, 6])])).toEqual({
+      rows: [4, 6, 8, 10, 12, 14],
+      total: [54],
+    });
+    expect(served.host.runs.map(({ batch }) => batch)).toEqual([3, 3]);
+  });
+
+  it('answers where there are no elements', async () => {
+    const served = await serve(models, { files, functions });
+    expect(await answer(served, 'ocr', [page()])).toEqual({ rows: [], total: [0] });
+    expect(served.host.runs).toEqual([]);
+  });
+
+  it('runs steps of several requests together', async () => {
+    const served = await serve(models, { files, functions });
+    const asked = [1, 2, 3].map((x) => answer(served, 'ocr', [page([x, x], [10 * x, 0])]));
+    expect(await Promise.all(asked)).toEqual(
+      [1, 2, 3].map((x) => ({
+        rows: [2 * x + 2, 2 * x + 2, 20 * x + 2, 2],
+        total: [4 * x + 4 + 20 * x + 4],
+      })),
+    );
+    expect(Math.max(...served.host.runs.map(({ batch }) => batch))).toBeGreaterThan(2);
+  });
+
+  it('keeps on the lane what only models take, and drops it when they are done', async () => {
+    const chain = `
+inputs: [x]
+steps:
+  first: { model: plus, inputs: { x: x } }
+  second: { model: double, inputs: { x: first.y } }
+outputs: { y: second.y }
+`;
+    const served = await serve(models, { files: { 'chain/graph.yaml': chain } });
+    let most = 0;
+    served.models.double = {
+      ...models.double,
+      compute: (inputs) => {
+        most = Math.max(most, ...[...served.host.open].map(({ kept }) => kept.size));
+        return models.double.compute(inputs);
+      },
+    };
+    await served.time.until(served.engine.load('double'));
+    expect(await answer(served, 'chain', [int32('x', [2, 2], [1, 2, 3, 4])])).toEqual({ y: [4, 6, 8, 10] });
+    expect(most).toBe(1);
+    await served.time.pass(1);
+    expect([...served.host.open].map(({ kept }) => kept.size)).toEqual([0]);
+    expect(served.engine.metadata('chain')).toMatchObject({
+      platform: 'farlight_graph',
+      inputs: [{ name: 'x', datatype: 'INT32', shape: [-1, 2] }],
+      outputs: [{ name: 'y', datatype: 'INT32', shape: [-1, 2] }],
+    });
+  });
+
+  it('brings a kept value to another lane where the next step runs there', async () => {
+    const fork = `
+inputs: [x]
+steps:
+  first: { model: plus, inputs: { x: x } }
+  left: { model: slow, inputs: { x: first.y } }
+  right: { model: double, inputs: { x: first.y } }
+outputs: { left: left.y, right: right.y }
+`;
+    const slow = mapping((x) => -x, { wait: { base: 500, perItem: 0 }, gpu: { base: 1, perItem: 0 } });
+    const served = await serve({ ...models, slow }, { files: { 'fork/graph.yaml': fork }, lanes: 2 });
+    expect(await answer(served, 'fork', [int32('x', [1, 2], [1, 2])])).toEqual({
+      left: [-2, -3],
+      right: [4, 6],
+    });
+    expect(new Set(served.host.runs.map(({ lane }) => lane)).size).toBe(2);
+    await served.time.pass(1);
+    expect([...served.host.open].map(({ kept }) => kept.size)).toEqual([0, 0]);
+  });
+
+  it('begins again where a lane is lost that held its values', async () => {
+    const chain = `
+inputs: [x]
+steps:
+  first: { model: plus, inputs: { x: x } }
+  second: { model: slow, inputs: { x: first.y } }
+outputs: { y: second.y }
+`;
+    const slow = mapping((x) => -x, { gpu: { base: 500, perItem: 0 } });
+    const served = await serve({ ...models, slow }, { files: { 'chain/graph.yaml': chain } });
+    const asked = served.engine.infer({ model: 'chain', inputs: [int32('x', [1, 2], [1, 2])] });
+    await served.time.pass(100);
+    for (const lane of [...served.host.open]) lane.kill();
+    expect((await served.time.until(asked)).outputs.map(numbers)).toEqual([[-2, -3]]);
+    expect(served.host.runs.length).toBe(4);
+  });
+
+  it('gives the whole of a value to each element of another', async () => {
+    const weigh = `
+inputs: [page, weight]
+steps:
+  crops: { function: crops.mjs#crop, inputs: { page: page } }
+  weigh: { model: weigh, each: crops.images, inputs: { x: crops.images, w: weight } }
+outputs: { y: weigh.y }
+types: { page: 'INT32[-1]' }
+`;
+    const model: FakeModel = {
+      ...mapping((x) => x),
+      inputs: ['x', 'w'].map((name) => ({ name, datatype: 'INT32' as const, shape: [-1, 2] })),
+      compute: ({ x, w }) => {
+        const weights = numbers(w as Tensor);
+        return {
+          y: int32(
+            'y',
+            (x as Tensor).shape,
+            numbers(x as Tensor).map((each, at) => each * (weights[at] as number)),
+          ),
+        };
+      },
+    };
+    const served = await serve(
+      { weigh: model },
+      { files: { 'w/graph.yaml': weigh, 'w/crops.mjs': '' }, functions },
+    );
+    const inputs = [page([1, 2], [3, 4]), int32('weight', [1, 2], [10, 100])];
+    expect(await answer(served, 'w', inputs)).toEqual({ y: [10, 200, 30, 400] });
+    const twice = [page([1, 2]), int32('weight', [2, 2], [1, 1, 1, 1])];
+    expect(await answer(served, 'w', twice)).toMatch(/^invalid: Input "w" of step "weigh" of w must have/);
+  });
+
+  it('fails with a sentence where a function makes something else than its graph says', async () => {
+    const wrong = { ...functions, total: fn(() => ({ sum: int32('sum', [2], [1, 2]) })) };
+    const served = await serve(models, { files, functions: wrong });
+    expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
+      'internal: Output "total" of ocr must be INT32[1], and is INT32[2].',
+    );
+    const images = fn(() => ({ images: int32('images', [1, 3], [1, 2, 3]) }));
+    const other = await serve(models, { files, functions: { ...functions, crop: images } });
+    expect(await answer(other, 'ocr', [page([1, 2])])).toBe(
+      'invalid: Input "x" of step "first" of ocr must have the type INT32[-1,2], and gets INT32[1,3].',
+    );
+    const nothing = await serve(models, { files, functions: { ...functions, crop: fn(() => ({})) } });
+    expect(await answer(nothing, 'ocr', [page([1, 2])])).toMatch(
+      /^invalid: function crops.mjs#crop of graph ocr: It has no output "images"\.$/,
+    );
+  });
+
+  it('cannot be served where it does not go with its models', async () => {
+    const bad = OCR.replace('x: first.y', 'z: first.y').replace('{ rows: second.y,', '{');
+    const served = await serve(models, { files: { ...files, 'ocr/graph.yaml': bad }, functions });
+    expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
+      'unavailable: "ocr" version 1 cannot answer: Step "second" has no input "x", which model double version 1 needs.',
+    );
+  });
+
+  it('is not served without its models, and is again when they are', async () => {
+    const served = await serve(models, { files, functions });
+    await served.time.until(served.engine.unload('double'));
+    expect(await answer(served, 'ocr', [page([1, 2])])).toBe(
+      'unavailable: "ocr" version 1 cannot answer: "double" version 1 cannot answer: It was unloaded.',
+    );
+    await served.time.until(served.engine.load('double'));
+    expect(await answer(served, 'ocr', [page([1, 2])])).toMatchObject({ rows: [4, 6] });
+    await served.time.until(served.engine.unload('ocr'));
+    expect(await answer(served, 'ocr', [page([1, 2])])).toMatch(/It was unloaded\.$/);
+    await served.time.until(served.engine.load('ocr'));
+    expect(await answer(served, 'ocr', [page([1, 2])])).toMatchObject({ rows: [4, 6] });
+    await served.time.pass(1);
+    expect([...served.functions.open].map(({ loaded }) => loaded)).toEqual([2]);
+  });
+});
