@@ -76,7 +76,7 @@ export class Scheduler {
     return this.#requests.size;
   }
 
-  /** About how many milliseconds of work wait, shared by the lanes. */
+  /** The waiting work in milliseconds, roughly, if the lanes share it. */
   get backlog(): number {
     let longest = 0;
     for (const resource of RESOURCES) {
@@ -258,7 +258,7 @@ export class Scheduler {
     else this.#runInHalves(active, reason);
   }
 
-  /** A run could not begin, for want of memory that its host seemed to have: its items wait on. */
+  /** A run could not begin, because other programs have the memory. Its items wait again. */
   putBack(id: number, now: number): void {
     const active = this.#runs.get(id);
     if (!active) return;
@@ -269,7 +269,7 @@ export class Scheduler {
     this.#queueAgain(model, active.portions, active.losses, false);
   }
 
-  /** What is to be done now, in this order. */
+  /** The actions for now, in this order. */
   decide(now: number): Decision[] {
     this.#lookAt = undefined;
     this.#expire(now);
@@ -412,7 +412,7 @@ export class Scheduler {
     const { file } = model;
     const load = !lane.loaded.has(file);
     if (load) host.weights += file.weights;
-    // The most recently used one comes last.
+    // The most recently used file comes last.
     lane.loaded.delete(file);
     lane.loaded.add(file);
     model.heldSince = undefined;
@@ -618,7 +618,7 @@ export class Scheduler {
     return false;
   }
 
-  /** Why a request cannot be taken. */
+  /** Why a request is refused. */
   #refusal({ id, graph, items }: ScheduledRequest): Outcome | undefined {
     if (this.#requests.has(id)) throw new Error(`there is a request ${id} already`);
     const { maxRequests } = this.#policy;
@@ -632,7 +632,7 @@ export class Scheduler {
     return bytes > this.#largest ? tooLarge(bytes, largest, this.#largest) : undefined;
   }
 
-  /** Refuses the requests that wait for a model of which a single item fits no host, as it has turned out since. */
+  /** Refuses the requests that wait for a model if one item of it fits no host, by what is known now. */
   #refuseTooLarge(): void {
     const most = this.#largest;
     for (const model of [...this.#wanted]) {
@@ -644,7 +644,7 @@ export class Scheduler {
     }
   }
 
-  /** The memory of the host that may have the most; without end while no host is known. */
+  /** The memory of the largest host; infinity while no host is known. */
   get #largest(): number {
     if (this.#hosts.size === 0) return Number.POSITIVE_INFINITY;
     let most = 0;

@@ -8,9 +8,9 @@ export interface Size {
   readonly batch: number;
   /** When the run has memory. */
   readonly from: number;
-  /** Models that give theirs back for it. */
+  /** Files to unload for it. */
   readonly unload: readonly (readonly [LaneState, ModelFile])[];
-  /** The time that loading takes, of the run's own model and of the unloaded ones when they run again. */
+  /** The time of loading: of the run's own model, and of the unloaded models when they run again. */
   readonly loading: number;
 }
 

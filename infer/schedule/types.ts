@@ -7,7 +7,7 @@ export interface ScheduledStep {
   readonly after: readonly number[];
   /** The step runs once for each element of that step's output. Default: once for each item of the request. */
   readonly each?: number;
-  /** Nothing of its output stays on the lane for the steps that follow. */
+  /** Whether its output leaves the lane at once. Default: it stays there for the following steps. */
   readonly leaves?: boolean;
 }
 
@@ -27,9 +27,9 @@ export interface ScheduledRequest {
   /** The deadline, on the clock of all times here. */
   readonly deadline?: number;
   /**
-   * What a step turns out to be, once the steps are done that it depends on: its model, where that depends on the shape
-   * of what it takes, and how many items it has; or why it cannot run, which fails the request. Without it the graph and
-   * the elements say so. It may call `setModel`.
+   * Called when the predecessors of a step are done. Returns the step's model, which may depend on the shape of the
+   * inputs, and the number of items. Returns a reason if the step cannot run; then the request fails. The function may
+   * call `setModel`. Default: the graph's model, and as many items as the elements say.
    */
   taskOf?(step: number): { readonly model: string; readonly items: number } | { readonly reason: string };
 }
@@ -48,17 +48,17 @@ export interface Run {
   readonly model: string;
   readonly lane: string;
   readonly batch: number;
-  /** Bytes that it is expected to take beyond the weights. */
+  /** The expected bytes of the run, without the weights. */
   readonly memory: number;
   readonly slices: readonly Slice[];
-  /** The model's file has to be loaded onto the lane first. */
+  /** Whether the model's file must first be loaded onto the lane. */
   readonly load: boolean;
 }
 
-/** Why a request is refused: it can never fit, too many wait, or a model that it needs is not served. */
+/** Why a request is refused: it can never fit, too many requests wait, or one of its models is not served. */
 export type Refusal = 'too-large' | 'too-many' | 'no-model';
 
-/** What became of a request. Each request ends once. */
+/** How a request ended. Each request ends once. */
 export type Outcome =
   | { readonly is: 'done' }
   | { readonly is: 'refused'; readonly why: Refusal; readonly reason: string }
@@ -66,7 +66,7 @@ export type Outcome =
   | { readonly is: 'expired'; readonly reason: string };
 
 export type Decision =
-  /** The lane is to unload the file. It comes before the start that needs the memory. */
+  /** Unload the file from the lane. This comes before the start that needs the memory. */
   | { readonly kind: 'unload'; readonly lane: string; readonly file: string }
   | { readonly kind: 'start'; readonly run: Run }
   /** Drop the request's outputs; the request begins again. */
