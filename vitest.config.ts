@@ -1,15 +1,25 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Files that take the longest, in this order. One of them at the end would leave the other worker idle. */
+/**
+ * Files that take the longest, in this order. One of them at the end would leave the other worker idle. Files that compute
+ * take turns with files that wait, so that the processors are busy and not crowded.
+ */
 const LONGEST = [
-  'documented-commands',
+  'e2e/documented-commands',
+  'hostile/resume',
+  'e2e/frameworks',
+  'e2e/cli',
   'hostile/programs',
-  'libraries',
-  'frameworks',
-  'replay',
-  'pages',
-  'cli',
+  'hostile/openings',
+  'e2e/libraries',
+  'e2e/proxies',
+  'e2e/replay',
+  'hostile/tenants',
+  'e2e/pages',
+  'hostile/lost-host',
+  'hostile/fuzz',
+  'e2e/package',
 ].map((name) => `/${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {

@@ -1,6 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import '../support/hosts/session-reasons.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { LIMITS } from '#farlight/proto/wire/limits.js';
@@ -17,11 +17,11 @@ import { FAKE_EXECUTOR } from '../support/repository.js';
 import { folders } from '../support/trust/trust.js';
 
 const open: { close(): Promise<void> }[] = [];
-afterEach(async () => {
-  for (const each of open.splice(0).reverse()) await each.close();
-});
 const temporary = folders();
-afterAll(() => temporary.remove());
+afterAll(async () => {
+  for (const each of open.splice(0).reverse()) await each.close();
+  temporary.remove();
+});
 
 async function start(options: DaemonOptions = {}) {
   const notes = memoryLog();
@@ -41,7 +41,8 @@ async function check(client: SessionClient): Promise<void> {
     expect([...(await client.ask(ACTION.echo, number))]).toEqual([ACTION.echo, number]);
 }
 
-describe('a client that disconnects while its session opens', () => {
+// Each has a host of its own, and some wait for ten seconds.
+describe.concurrent('a client that disconnects while its session opens', () => {
   it('leaves no session behind, after a reset or a normal close, and frees its place', async () => {
     const there = join(temporary.make(), 'gpu');
     writeFileSync(there, '');
@@ -81,7 +82,7 @@ describe('a client that disconnects while its session opens', () => {
   });
 });
 
-describe('a client that loses its connection before the host answers', () => {
+describe.concurrent('a client that loses its connection before the host answers', () => {
   it('opens another session unseen: no frame is lost, and none comes twice', async () => {
     const { daemon } = await start({ tenantLimits: { sessions: 1 } });
     const proxy = await CuttingProxy.start(daemon.url);
@@ -134,7 +135,7 @@ describe('a client that loses its connection before the host answers', () => {
   });
 });
 
-describe('the window of a client', () => {
+describe.concurrent('the window of a client', () => {
   it('is set by the host, and a client that sends more loses its session', async () => {
     const inFlight = 4 << 20;
     const { daemon } = await start({ tenantLimits: { inFlight } });

@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import '../support/hosts/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
@@ -13,7 +13,7 @@ import { makePair } from '../support/trust/trust.js';
 
 const hosts = secureHosts();
 const opened: SessionClient[] = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const client of opened.splice(0)) client.link.close();
   await hosts.close();
 });
@@ -24,7 +24,8 @@ function open(url: string): SessionClient {
   return client;
 }
 
-describe('the log of a host with tokens', () => {
+// Each has a host of its own, and most wait: a refusal takes a second.
+describe.concurrent('the log of a host with tokens', () => {
   it('names the addresses that showed no token or a wrong one, and shows no token', async () => {
     const { log, lines, of } = memoryLog();
     const { daemon, urlOf } = await hosts.start({ log });

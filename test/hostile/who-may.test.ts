@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import '../support/hosts/session-reasons.js';
 import { HostClient } from '#farlight/client/transport/host/host-client.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
@@ -21,7 +21,7 @@ import { makePair, servers } from '../support/trust/trust.js';
 const hosts = secureHosts();
 const listening = servers();
 const opened: SessionClient[] = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const client of opened.splice(0)) client.link.close();
   await hosts.close();
   await listening.close();
@@ -46,7 +46,8 @@ async function refusal(url: string): Promise<{ code: string; message: string }> 
   return { code: String(reason?.code), message };
 }
 
-describe('a host with TLS', () => {
+// Each has a host of its own, and most wait: a refusal takes a second.
+describe.concurrent('a host with TLS', () => {
   it('serves a client with a token, as well as over a plain connection', async () => {
     const { invite, daemon } = await hosts.start();
     const client = open(invite().url);
