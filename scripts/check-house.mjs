@@ -1,8 +1,6 @@
 // Checks what Biome cannot: how files lie in folders, import each other, and are named. Part of `npm run lint`.
-// Places that break a rule today are listed in scripts/house-exceptions.json. The list only shrinks: a listed place
-// that keeps the rule by now fails the check too, and `node scripts/check-house.mjs --shrink` takes it out.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -105,19 +103,20 @@ function ofClient(...rooms) {
 const SILENT = [{ folder: 'link', of: ['server/', 'client/'] }];
 
 /**
- * What breaks a rule: for each rule, the places, each with one sentence. `files` maps each file's path to its text;
- * a file that is no source may have an empty one.
+ * A sentence for each place that breaks a rule. `files` maps each file's path to its text; the text of a file that is no
+ * source may be empty.
  */
-function breaches(files, glossary) {
+function problems(files, glossary) {
   const sources = [...files.keys()].filter((path) => isSource(path));
   const imports = new Map(sources.map((path) => [path, importsOf(path, files)]));
-  return {
-    circles: circles(imports),
-    wide: wideFolders([...files.keys()]),
-    strangers: strangers(imports),
-    silent: silent(sources, files),
-    words: words(sources, files, bannedWords(glossary)),
-  };
+  const found = [
+    circles(imports),
+    wideFolders([...files.keys()]),
+    strangers(imports),
+    silent(sources, files),
+    words(sources, files, bannedWords(glossary)),
+  ];
+  return found.flatMap((places) => [...places.values()]);
 }
 
 /** The words that the glossary's last column has in `code`, each with the word that is used for it. */
@@ -131,25 +130,6 @@ function bannedWords(glossary) {
     }
   }
   return banned;
-}
-
-/**
- * Compares what was found with the exceptions: `problems` to show, and the exceptions `left` when those that are
- * not needed any more are gone. Nothing is ever added to them.
- */
-function judge(found, exceptions) {
-  const problems = [];
-  const left = {};
-  for (const [rule, places] of Object.entries(found)) {
-    const listed = exceptions[rule] ?? [];
-    for (const [place, sentence] of places) if (!listed.includes(place)) problems.push(sentence);
-    left[rule] = listed.filter((place) => places.has(place));
-    for (const place of listed) {
-      if (!places.has(place))
-        problems.push(`"${place}" keeps the rule "${rule}" now: take it out with --shrink`);
-    }
-  }
-  return { problems, left };
 }
 
 function isSource(path) {
@@ -266,22 +246,16 @@ function literals(text) {
   return found.filter((each) => /^['"]/.test(each)).map((each) => each.slice(1, -1));
 }
 
-/** With a folder as its argument it checks the repository there. */
-function main(args) {
-  const root = args.find((each) => !each.startsWith('--')) ?? fileURLToPath(new URL('..', import.meta.url));
+/** Checks this repository, or the one in the given folder. */
+function main(root = fileURLToPath(new URL('..', import.meta.url))) {
   const list = ['ls-files', '--cached', '--others', '--exclude-standard'];
   const paths = execFileSync('git', list, { cwd: root, encoding: 'utf8' }).split('\n');
   const there = [...new Set(paths)].filter((path) => path && existsSync(join(root, path)));
   const read = (path) => readFileSync(join(root, path), 'utf8');
   const files = new Map(there.map((path) => [path, isSource(path) ? read(path) : '']));
-  const listed = 'scripts/house-exceptions.json';
-  const { problems, left } = judge(breaches(files, read('docs/architecture.md')), JSON.parse(read(listed)));
-  if (args.includes('--shrink')) {
-    writeFileSync(join(root, listed), `${JSON.stringify(left, undefined, 2)}\n`);
-    return;
-  }
-  for (const problem of problems) console.error(problem);
-  if (problems.length > 0) process.exitCode = 1;
+  const found = problems(files, read('docs/architecture.md'));
+  for (const problem of found) console.error(problem);
+  if (found.length > 0) process.exitCode = 1;
 }
 
-main(process.argv.slice(2));
+main(process.argv[2]);

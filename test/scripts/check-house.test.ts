@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,15 +14,11 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-/** A repository with these files; `exceptions` are the breaches that it lists. */
-function repository(files: Record<string, string>, exceptions: Record<string, string[]> = {}): string {
+/** A repository with these files. */
+function repository(files: Record<string, string>): string {
   const folder = mkdtempSync(join(tmpdir(), 'farlight-house-'));
   folders.push(folder);
-  const all = {
-    'docs/architecture.md': GLOSSARY,
-    'scripts/house-exceptions.json': JSON.stringify(exceptions),
-    ...files,
-  };
+  const all = { 'docs/architecture.md': GLOSSARY, ...files };
   for (const [path, text] of Object.entries(all)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), text);
@@ -32,8 +28,8 @@ function repository(files: Record<string, string>, exceptions: Record<string, st
 }
 
 /** What the check says of the repository, a line for each problem. */
-function check(folder: string, ...flags: string[]): string[] {
-  const { status, stderr } = spawnSync(process.execPath, [SCRIPT, folder, ...flags], { encoding: 'utf8' });
+function check(folder: string): string[] {
+  const { status, stderr } = spawnSync(process.execPath, [SCRIPT, folder], { encoding: 'utf8' });
   const lines = stderr.split('\n').filter(Boolean);
   expect(status).toBe(lines.length > 0 ? 1 : 0);
   return lines;
@@ -101,18 +97,5 @@ describe('the check of folders, imports and names', () => {
       expect.stringContaining('readBlob in cli/b.ts has the word "blob"'),
       expect.stringContaining('blob-store.ts in cli/blob-store.ts has the word "blob"'),
     ]);
-  });
-
-  it('accepts a listed breach until it is mended, and takes it out of the list then', () => {
-    const exceptions = { words: ['blob', 'readBlob'], wide: ['link'] };
-    const folder = repository({ 'cli/a.ts': 'let blob;', 'cli/b.ts': 'let content;' }, exceptions);
-    expect(check(folder)).toEqual([
-      expect.stringContaining('"link" keeps the rule "wide" now'),
-      expect.stringContaining('"readBlob" keeps the rule "words" now'),
-    ]);
-    check(folder, '--shrink');
-    expect(check(folder)).toEqual([]);
-    const left = JSON.parse(readFileSync(join(folder, 'scripts/house-exceptions.json'), 'utf8'));
-    expect(left).toMatchObject({ words: ['blob'], wide: [] });
   });
 });
