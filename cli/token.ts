@@ -3,7 +3,7 @@ import { FarlightError } from '../proto/errors.js';
 import { harmless, harmlessJson } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
-import { addLimitOptions, formatLimits, type LimitOptions, limitChanges } from './options/limit-options.js';
+import { addLimitOptions, formatLimits, limitChanges } from './options/limit-options.js';
 import { columns, type Style, styleOf } from './style.js';
 
 export function tokenCommand(): Command {
@@ -37,7 +37,7 @@ export function tokenCommand(): Command {
 }
 
 /** Only the token goes to stdout, so that a script can take it. */
-function add({ tenant, note, ...limits }: { tenant: string; note?: string } & LimitOptions): void {
+function add({ tenant, note, ...limits }: { tenant: string; note?: string }): void {
   const { token, entry } = new TokenStore().add({ tenant, note, limits: limitChanges(limits) });
   process.stdout.write(`${token}\n`);
   process.stderr.write(

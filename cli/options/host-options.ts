@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
 import { LOG_LEVELS, type LogLevel } from '../../server/observatory/log.js';
-import { addLimitOptions, type LimitOptions, tenantLimits } from './limit-options.js';
+import { addLimitOptions, tenantLimits } from './limit-options.js';
 import { parseSeconds, parseSize } from './units.js';
 
-/** Options of a host's owner for its sessions and its log. */
-export interface HostOptions extends LimitOptions {
+/** Options of a host's owner for its sessions and its log, beside the limits of each tenant. */
+export interface HostOptions {
   gpuSeconds: number;
   executorMemory?: number;
   executorsMemory?: number;

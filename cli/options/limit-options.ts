@@ -1,19 +1,64 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LimitChanges, TenantLimits } from '../../server/trust/tenant-limits.js';
 import { formatSize, parseSize } from './units.js';
 
 /** `none` lifts a limit. It stays a text, because Commander turns null into an empty text. */
 type Limit = number | 'none';
 
-/** The limits of a tenant, as the command line has them. */
-export interface LimitOptions {
-  maxSessions?: Limit;
-  gpuMemory?: Limit;
-  memory?: Limit;
-  inFlight?: Limit;
-  contentBytes?: Limit;
-  gpuShare?: Limit;
+interface LimitOption {
+  readonly flag: string;
+  readonly value: string;
+  readonly help: string;
+  readonly parse: (text: string) => number;
+  readonly format: (limit: number) => string;
 }
+
+/** The option of each limit of a tenant. */
+const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
+  sessions: {
+    flag: '--max-sessions',
+    value: '<count>',
+    help: 'sessions at a time (default: 64, as many as the host has)',
+    parse: parsePositive,
+    format: String,
+  },
+  gpuMemory: {
+    flag: '--gpu-memory',
+    value: '<size>',
+    help: 'GPU memory of its buffers and textures, such as 2GiB (default: all there is)',
+    parse: parseBytes,
+    format: formatSize,
+  },
+  memory: {
+    flag: '--memory',
+    value: '<size>',
+    help: "memory of the host's machine for all its sessions together (default: as much as one session may have)",
+    parse: parseBytes,
+    format: formatSize,
+  },
+  inFlight: {
+    flag: '--in-flight',
+    value: '<size>',
+    help: 'bytes of commands and replies that wait at the host (default: 32MiB for each session)',
+    parse: parseBytes,
+    format: formatSize,
+  },
+  contents: {
+    flag: '--content-bytes',
+    value: '<size>',
+    help: 'bytes of kept uploads and compiled programs, such as 512MiB (default: 4GiB, or half of the disk)',
+    parse: parseBytes,
+    format: formatSize,
+  },
+  gpuShare: {
+    flag: '--gpu-share',
+    value: '<weight>',
+    help: 'share of GPU time, as a weight (default: 1)',
+    parse: parseWeight,
+    format: String,
+  },
+};
+const NAMES = Object.keys(OPTIONS) as (keyof TenantLimits)[];
 
 /**
  * Adds the options for a tenant's limits; `whose` begins the help of each.
@@ -21,81 +66,40 @@ export interface LimitOptions {
  * @param none whether a limit can be lifted, so that the limit of all tenants applies.
  */
 export function addLimitOptions(command: Command, whose: string, { none = false } = {}): Command {
-  const orNone =
-    (parse: (text: string) => number) =>
-    (text: string): Limit =>
-      none && text === 'none' ? text : parse(text);
-  return command
-    .option(
-      '--max-sessions <count>',
-      `${whose}sessions at a time (default: 64, as many as the host has)`,
-      orNone(parsePositive),
-    )
-    .option(
-      '--gpu-memory <size>',
-      `${whose}GPU memory of its buffers and textures, such as 2GiB (default: all there is)`,
-      orNone(parseLimit),
-    )
-    .option(
-      '--memory <size>',
-      `${whose}memory of the host's machine for all its sessions together (default: as much as one session may have)`,
-      orNone(parseLimit),
-    )
-    .option(
-      '--in-flight <size>',
-      `${whose}bytes of commands and replies that wait at the host (default: 32MiB for each session)`,
-      orNone(parseLimit),
-    )
-    .option(
-      '--content-bytes <size>',
-      `${whose}bytes of kept uploads and compiled programs, such as 512MiB (default: 4GiB, or half of the disk)`,
-      orNone(parseLimit),
-    )
-    .option(
-      '--gpu-share <weight>',
-      `${whose}share of GPU time, as a weight (default: 1)`,
-      orNone(parseWeight),
-    );
+  for (const { flag, value, help, parse } of Object.values(OPTIONS)) {
+    const orNone = (text: string): Limit => (none && text === 'none' ? text : parse(text));
+    command.option(`${flag} ${value}`, `${whose}${help}`, orNone);
+  }
+  return command;
 }
 
-/** The limits that the options set; null for those that they lift. */
-export function limitChanges(options: LimitOptions): LimitChanges {
-  const { maxSessions: sessions, gpuMemory, memory, inFlight, contentBytes: contents, gpuShare } = options;
-  const changes = { sessions, gpuMemory, memory, inFlight, contents, gpuShare };
-  return Object.fromEntries(
-    Object.entries(changes).map(([name, limit]) => [name, limit === 'none' ? null : limit]),
-  );
+/** The limits that Commander's options set; null for each limit that they lift. */
+export function limitChanges(options: object): LimitChanges {
+  const given = options as Readonly<Record<string, Limit | undefined>>;
+  const changes = NAMES.map((name) => {
+    const limit = given[new Option(OPTIONS[name].flag).attributeName()];
+    return [name, limit === 'none' ? null : limit];
+  });
+  return Object.fromEntries(changes);
 }
 
 /** The same, for a command that cannot lift limits. */
-export function tenantLimits(options: LimitOptions): TenantLimits {
+export function tenantLimits(options: object): TenantLimits {
   const stated = Object.entries(limitChanges(options)).filter(([, value]) => value !== null);
   return Object.fromEntries(stated);
 }
 
 /** Limits as a person would type them. */
-export function formatLimits({
-  sessions,
-  gpuMemory,
-  memory,
-  inFlight,
-  contents,
-  gpuShare,
-}: TenantLimits): string {
-  return [
-    sessions && `--max-sessions ${sessions}`,
-    gpuMemory && `--gpu-memory ${formatSize(gpuMemory)}`,
-    memory && `--memory ${formatSize(memory)}`,
-    inFlight && `--in-flight ${formatSize(inFlight)}`,
-    contents && `--content-bytes ${formatSize(contents)}`,
-    gpuShare && `--gpu-share ${gpuShare}`,
-  ]
-    .filter(Boolean)
-    .join(' ');
+export function formatLimits(limits: TenantLimits): string {
+  const texts = NAMES.map((name) => {
+    const limit = limits[name];
+    return limit === undefined ? '' : `${OPTIONS[name].flag} ${OPTIONS[name].format(limit)}`;
+  });
+  return texts.filter(Boolean).join(' ');
 }
 
 /** A limit is at least 1 byte: only the word `none` lifts one. */
-function parseLimit(text: string): number {
+function parseBytes(text: string): number {
   const bytes = parseSize(text);
   if (bytes === 0) throw new InvalidArgumentError('Give a size from 1 byte on.');
   return bytes;
