@@ -63,7 +63,11 @@ const STRANGERS = [
   ['link/executor', ...ofLink('channel', 'near', 'grpc')],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'cli']),
   ...['client', 'link', 'proto', 'server', 'testing'].map((room) => [room, 'shard']),
-  ['shard', 'client', 'server', 'link', 'proto'],
+  [
+    'shard',
+    ...ofClient('ahead', 'api', 'browser', 'canvas', 'node', 'observers', 'reuse', 'session', 'transport'),
+    'server',
+  ],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.
   [

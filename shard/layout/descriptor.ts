@@ -7,6 +7,9 @@ import { divide, type Region, wholeOf } from './region.js';
  */
 export type Placement = number | 'B' | 'P';
 
+/** The number of the client, from which the inputs of a run come and to which its outputs go. */
+export const CLIENT = -1;
+
 /**
  * Hosts as a grid of one or two axes, in row-major order. For each axis, `weights` has the shares of a split tensor that
  * its parts get. Equal hosts have equal weights.

@@ -30,37 +30,6 @@ export function intersection(a: Region, b: Region): Region | undefined {
   return { start, end };
 }
 
-/** How many elements are in at least one of these regions of one tensor. */
-export function elementsOfUnion(regions: readonly Region[]): number {
-  const [first, ...others] = regions;
-  if (!first) return 0;
-  if (others.length === 0) return elementsOf(first);
-  // The bounds of all regions cut the tensor into cells. Each cell is wholly inside or wholly outside of each region.
-  const bounds = first.start.map((_, axis) =>
-    [...new Set(regions.flatMap(({ start, end }) => [start[axis] as number, end[axis] as number]))].sort(
-      (x, y) => x - y,
-    ),
-  );
-  let count = 0;
-  const visit = (axis: number, elements: number, within: readonly Region[]): void => {
-    if (within.length === 0) return;
-    const cuts = bounds[axis];
-    if (!cuts) {
-      count += elements;
-      return;
-    }
-    for (let index = 1; index < cuts.length; index += 1) {
-      const [from, to] = [cuts[index - 1] as number, cuts[index] as number];
-      const here = within.filter(
-        ({ start, end }) => (start[axis] as number) <= from && (end[axis] as number) >= to,
-      );
-      visit(axis + 1, elements * (to - from), here);
-    }
-  };
-  visit(0, 1, regions);
-  return count;
-}
-
 /**
  * Divides `size` indices among parts in proportion to their weights. Returns the bounds of the parts, one more than there
  * are parts. A remaining index goes to the part with the largest remainder, the first of equals. A part may be empty.

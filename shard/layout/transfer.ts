@@ -10,7 +10,7 @@ import {
   type Placement,
   partsOf,
 } from './descriptor.js';
-import { elementsOf, elementsOfUnion, intersection, type Region } from './region.js';
+import { elementsOf, intersection, type Region } from './region.js';
 
 /** A region of one term that one host sends to another. */
 export interface Piece {
@@ -36,12 +36,6 @@ export interface Transfer {
   readonly bytes: number;
 }
 
-/** Bytes that hosts send to the client (`up`), and that the client sends to hosts (`down`). */
-export interface ThroughClient {
-  readonly up: number;
-  readonly down: number;
-}
-
 /**
  * Hosts that together want a region once. If the wanted tensor lies in terms, they hold the terms, and each element must
  * reach exactly one of them. Otherwise each group is one host.
@@ -60,7 +54,7 @@ function groupsOf(wanted: Descriptor, shape: readonly number[]): Part[][] {
 }
 
 /** The pieces for each group of receivers: each region of a term that some host has, with the hosts that have it. */
-function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonly number[]) {
+export function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonly number[]) {
   const tiles = new Map<string, { term: number; region: Region; holders: number[] }>();
   for (const { host, term, region } of partsOf(have, shape)) {
     if (elementsOf(region) === 0) continue;
@@ -135,30 +129,6 @@ export function transfer(
       if (bytes < best.bytes) best = { hops: [first, second].filter(({ bytes }) => bytes > 0), bytes };
     }
   return best;
-}
-
-/**
- * The bytes of the same change if hosts cannot talk to each other. The client fetches each piece once, adds the terms
- * for the same receiver, and sends each receiver the pieces that it misses.
- */
-export function throughClient(
-  from: Descriptor,
-  to: Descriptor,
-  shape: readonly number[],
-  bytesPerElement: number,
-): ThroughClient {
-  if (isSameDescriptor(from, to)) return { up: 0, down: 0 };
-  const fetched = new Map<string, Region[]>();
-  const received = new Map<number, Region[]>();
-  for (const { term, region, holders, receiver, isThere } of wantedPieces(from, to, shape)) {
-    if (isThere) continue;
-    const key = `${term}/${holders.join()}`;
-    fetched.set(key, [...(fetched.get(key) ?? []), region]);
-    received.set(receiver, [...(received.get(receiver) ?? []), region]);
-  }
-  const sum = (regions: Iterable<Region[]>) =>
-    [...regions].reduce((total, some) => total + elementsOfUnion(some), 0) * bytesPerElement;
-  return { up: sum(fetched.values()), down: sum(received.values()) };
 }
 
 /** Every way to lay a tensor of this shape along one axis of a mesh, terms last. */

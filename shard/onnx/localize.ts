@@ -18,17 +18,27 @@ export function localize(
 ): LocalChanges {
   const none = { attributes: {}, inputs: new Map<number, readonly number[]>() };
   const [first, weights] = inputs;
+  const wanted = node.inputs[1]?.values;
+  const made = outputs[0] ?? [];
   switch (node.operator) {
     case 'Reshape':
-    case 'Expand':
-      return { ...none, inputs: new Map([[1, outputs[0] ?? []]]) };
+      // 0 and -1 stand for lengths that follow from the input, on a host as well.
+      return {
+        ...none,
+        inputs: new Map([[1, made.map((size, axis) => Math.min(wanted?.[axis] ?? size, size))]]),
+      };
+    case 'Expand': {
+      // Here 1 stands for the input's own length.
+      const isOne = (axis: number) => wanted?.length === made.length && wanted[axis] === 1;
+      return { ...none, inputs: new Map([[1, made.map((size, axis) => (isOne(axis) ? 1 : size))]]) };
+    }
     case 'Resize':
       // Sizes are given for all axes. Scales are right for parts too.
-      return node.inputs[3] ? { ...none, inputs: new Map([[3, outputs[0] ?? []]]) } : none;
+      return node.inputs[3] ? { ...none, inputs: new Map([[3, made]]) } : none;
     case 'Conv':
       return { ...none, attributes: { group: (first?.[1] ?? 1) / (weights?.[1] ?? 1) } };
     case 'ConvTranspose':
-      return { ...none, attributes: { group: (outputs[0]?.[1] ?? 1) / (weights?.[1] ?? 1) } };
+      return { ...none, attributes: { group: (made[1] ?? 1) / (weights?.[1] ?? 1) } };
     case 'MultiHeadAttention': {
       const size = (node.inputs[0]?.shape[2] ?? 1) / (node.attributes.num_heads as number);
       return { ...none, attributes: { num_heads: (first?.[2] ?? size) / size } };

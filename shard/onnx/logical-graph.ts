@@ -5,15 +5,28 @@ import { signaturesOf } from '../signatures/table.js';
 import { attributesOf, bytesOfType, type Model, opsetOf } from './model.js';
 import { inputsOf, type Observed } from './observe.js';
 
+/** A node of a logical graph as the model's file has it, and as the rules of its operator see it. */
+export interface Operator {
+  readonly proto: NodeProto;
+  readonly view: OperatorView;
+}
+
+/** The graph of a model whose shapes were observed, with the operator of each of its nodes. */
+export interface ObservedGraph {
+  readonly graph: LogicalGraph;
+  readonly operators: readonly Operator[];
+}
+
 /**
  * The graph of a model whose shapes were observed. A node whose outputs are the same in each run (a constant, the shape
  * of a tensor) is left out, and its outputs count as weights.
  */
-export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observed>): LogicalGraph {
+export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observed>): ObservedGraph {
   const { graph } = model;
   if (!graph) throw new Error('this ONNX model has no graph');
   const constant = new Set(graph.initializer.map(({ name }) => name));
   const nodes: LogicalNode[] = [];
+  const operators: Operator[] = [];
   const seen = (name: string): Observed => {
     const tensor = observed.get(name);
     if (!tensor) throw new Error(`the run that shows shapes did not show tensor "${name}"`);
@@ -23,7 +36,8 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
   for (const [index, proto] of graph.node.entries()) {
     const inputs = proto.input.filter(Boolean);
     const outputs = proto.output.filter(Boolean);
-    if (isConstant(proto, inputs, constant)) {
+    const isKnown = outputs.every((name) => seen(name).values !== undefined);
+    if (isConstant(proto, inputs, constant, isKnown)) {
       for (const name of outputs) constant.add(name);
       continue;
     }
@@ -48,27 +62,30 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
       operations: operationsOf(all),
     };
     nodes.push(node);
+    operators.push({ proto, view: all });
     for (const name of [...inputs, ...outputs]) used.add(name);
   }
   const inputs = inputsOf(model).map(({ name }) => name);
   const outputs = graph.output.map(({ name }) => name);
   const tensors = new Map<string, LogicalTensor>();
   for (const name of new Set([...used, ...inputs, ...outputs])) {
-    const { shape, dataType } = seen(name);
-    tensors.set(name, { name, shape, bytesPerElement: bytesOfType(dataType) });
+    const { shape, dataType, varying } = seen(name);
+    tensors.set(name, { name, shape, bytesPerElement: bytesOfType(dataType), varying });
   }
   const weights = new Set([...used].filter((name) => constant.has(name)));
-  return { tensors, nodes, inputs, outputs, weights };
+  return { graph: { tensors, nodes, inputs, outputs, weights }, operators };
 }
 
-/** Whether a node has the same outputs in each run: it gives a shape, or its inputs are constants. */
+/** Whether a node has the same outputs in each run: it gives a shape that is known, or its inputs are constants. */
 function isConstant(
   { opType }: NodeProto,
   inputs: readonly string[],
   constant: ReadonlySet<string>,
+  isKnown: boolean,
 ): boolean {
   if (opType.startsWith('Random') || opType === 'Bernoulli' || opType === 'Multinomial') return false;
-  return opType === 'Shape' || opType === 'Size' || inputs.every((name) => constant.has(name));
+  if (opType === 'Shape' || opType === 'Size') return isKnown;
+  return inputs.every((name) => constant.has(name));
 }
 
 /** About how many multiplications and additions a node takes: those of its products, or one for each element. */

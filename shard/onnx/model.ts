@@ -33,7 +33,9 @@ export function bytesOfType(dataType: number): number {
 export function readModel({ onnx, protobuf }: Libraries, bytes: Uint8Array): Model {
   let model: Model;
   try {
-    model = protobuf.fromBinary(onnx.ModelProtoSchema, bytes);
+    // Node's Buffer would give Buffers, whose `slice` does not copy.
+    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    model = protobuf.fromBinary(onnx.ModelProtoSchema, plain);
   } catch (error) {
     throw new Error('this is not an ONNX model', { cause: error });
   }

@@ -12,6 +12,8 @@ export interface Observed {
   readonly dataType: number;
   /** Its values, if they are few whole numbers, such as axes, shapes and sizes. */
   readonly values: readonly number[] | undefined;
+  /** Axes whose length differs from run to run. */
+  readonly varying: readonly number[];
 }
 
 /** Sizes for the free dimensions of inputs, by the dimension's name or by the input's. */
@@ -20,7 +22,8 @@ export interface Dimensions {
   readonly byInput: ReadonlyMap<string, readonly number[]>;
 }
 
-const TYPES: Readonly<Record<string, number>> = {
+/** ONNX's numbers of the types of ONNX Runtime's tensors. */
+export const TYPES: Readonly<Record<string, number>> = {
   float32: 1,
   uint8: 2,
   int8: 3,
@@ -97,6 +100,7 @@ export async function observe(
         shape: [...tensor.dims],
         dataType: TYPES[tensor.type] ?? 0,
         values: wholeNumbers(tensor),
+        varying: [],
       });
       if (name in results) tensor.dispose();
     }
@@ -109,11 +113,32 @@ export async function observe(
           weight.rawData,
           [...weight.int64Data, ...weight.int32Data].map(Number),
         ),
+        varying: [],
       });
     return observed;
   } finally {
     await session.release();
   }
+}
+
+/**
+ * What is the same in two runs with other lengths of the free dimensions, and which axes are not. Throws an Error if a
+ * tensor's number of axes differs: such a model cannot be laid over hosts.
+ */
+export function varying(
+  first: ReadonlyMap<string, Observed>,
+  second: ReadonlyMap<string, Observed>,
+): Map<string, Observed> {
+  return new Map(
+    [...first].map(([name, one]) => {
+      const other = second.get(name);
+      if (other?.shape.length !== one.shape.length)
+        throw new Error(`tensor "${name}" has not the same number of axes in each run`);
+      const axes = [...one.shape.keys()].filter((axis) => one.shape[axis] !== other.shape[axis]);
+      const isSame = one.values?.every((value, at) => value === other.values?.[at]) ?? false;
+      return [name, { ...one, varying: axes, values: isSame ? one.values : undefined }];
+    }),
+  );
 }
 
 function zeros(ort: Libraries['ort'], name: string, dataType: number, shape: readonly number[]): Tensor {

@@ -1,6 +1,14 @@
 import { type Descriptor, type DeviceMesh, keyOf, type Placement, textOf } from '../layout/descriptor.js';
+import { divide } from '../layout/region.js';
 import { combinations } from '../layout/transfer.js';
-import { type Candidate, type LogicalGraph, type LogicalNode, tensorOf } from './graph.js';
+import {
+  type Candidate,
+  type LogicalGraph,
+  type LogicalNode,
+  type LogicalTensor,
+  type Signature,
+  tensorOf,
+} from './graph.js';
 
 /** How one input or output of a node lies with a candidate. `key` is equal for equal descriptors. */
 export interface Wanted {
@@ -43,29 +51,37 @@ export function candidatesOf(
   return meshes.flatMap((mesh) =>
     combinations(node.signatures, mesh.shape.length)
       .map((signatures): Candidate => ({ mesh, signatures }))
-      .filter(
-        (candidate) =>
-          candidate.signatures.every(
-            ({ groups }, axis) => groups === undefined || isEven(groups, mesh, axis),
-          ) &&
-          [...wantedBy(node, candidate, 'inputs'), ...wantedBy(node, candidate, 'outputs')].every(
-            ({ name, descriptor }) => isDivisible(tensorOf(graph, name).shape, descriptor),
-          ),
+      .filter((candidate) =>
+        [...wantedBy(node, candidate, 'inputs'), ...wantedBy(node, candidate, 'outputs')].every(
+          ({ name, descriptor }) => isDivisible(tensorOf(graph, name), descriptor, candidate.signatures),
+        ),
       ),
   );
 }
 
-/** Whether each split axis has at least one element for each of its parts. */
-function isDivisible(shape: readonly number[], { mesh, placements }: Descriptor): boolean {
-  const parts = new Map<number, number>();
-  for (const [axis, placement] of placements.entries())
-    if (typeof placement === 'number')
-      parts.set(placement, (parts.get(placement) ?? 1) * (mesh.shape[axis] as number));
-  return [...parts].every(([axis, count]) => (shape[axis] ?? 0) >= count);
-}
-
-/** Whether each host along this axis of the mesh gets the same number of whole groups. */
-function isEven(groups: number, { shape, weights }: DeviceMesh, axis: number): boolean {
-  const own = weights[axis] as readonly number[];
-  return groups % (shape[axis] as number) === 0 && own.every((weight) => weight === own[0]);
+/** Whether each host gets a part of each split axis that is not empty, and that consists of whole groups. */
+function isDivisible(
+  { shape, varying }: LogicalTensor,
+  { mesh, placements }: Descriptor,
+  signatures: readonly Signature[],
+): boolean {
+  /** For each split axis, the lengths of its parts so far. A later axis of the mesh splits each of them. */
+  const lengths = new Map<number, readonly number[]>();
+  for (const [axis, placement] of placements.entries()) {
+    if (typeof placement !== 'number') continue;
+    if (varying?.includes(placement)) return false;
+    const whole = shape[placement] ?? 0;
+    const { groups = whole } = signatures[axis] as Signature;
+    const size = whole / groups;
+    const parts = new Set<number>();
+    for (const length of lengths.get(placement) ?? [whole]) {
+      const bounds = divide(length, mesh.weights[axis] as readonly number[]);
+      const byGroup = divide(length / size, mesh.weights[axis] as readonly number[]);
+      if (bounds.some((bound, at) => bound !== (byGroup[at] as number) * size)) return false;
+      for (const [at, bound] of bounds.slice(1).entries()) parts.add(bound - (bounds[at] as number));
+    }
+    if (parts.has(0)) return false;
+    lengths.set(placement, [...parts]);
+  }
+  return true;
 }

@@ -1,4 +1,5 @@
 import { type Descriptor, keyOf, partsOf } from '../layout/descriptor.js';
+import { throughClient } from '../layout/exchange.js';
 import { elementsOf, wholeOf } from '../layout/region.js';
 import { type Hop, transfer } from '../layout/transfer.js';
 import type { LogicalTensor } from './graph.js';
@@ -18,7 +19,11 @@ export interface Link {
 export interface Objective {
   /** Bytes that could travel while a hop waits for its round trip. */
   readonly bytesPerHop: number;
+  /** How bytes get from host to host: directly, or by way of the client. */
+  readonly route: Route;
 }
+
+export type Route = 'direct' | 'client';
 
 /** The costs of the transfers of one planning. Each is computed once. */
 export class TransferTable {
@@ -46,12 +51,27 @@ export class TransferTable {
     const key = `${fromKey} ${toKey}`;
     let cost = ofSize.get(key);
     if (cost === undefined) {
-      const { bytes, hops } = transfer(from, to, shape, bytesPerElement);
-      cost = bytes + hops.filter((hop) => hop.bytes > 0).length * this.#objective.bytesPerHop;
+      cost = this.#costOf(from, to, shape, bytesPerElement);
       ofSize.set(key, cost);
     }
     return cost;
   }
+
+  #costOf(from: Descriptor, to: Descriptor, shape: readonly number[], bytesPerElement: number): number {
+    const { bytesPerHop, route } = this.#objective;
+    if (route === 'direct') {
+      const { bytes, hops } = transfer(from, to, shape, bytesPerElement);
+      return bytes + hops.filter((hop) => hop.bytes > 0).length * bytesPerHop;
+    }
+    const { up, down } = throughClient(from, to, shape, bytesPerElement);
+    // Inputs leave with the first commands of a run, and outputs come with its last reply.
+    return sumOf(up) + sumOf(down) + (up.size > 0 && down.size > 0 ? bytesPerHop : 0);
+  }
+}
+
+/** The sum of these bytes. */
+export function sumOf(bytes: ReadonlyMap<number, number>): number {
+  return [...bytes.values()].reduce((sum, one) => sum + one, 0);
 }
 
 /** Bytes of a whole tensor. */

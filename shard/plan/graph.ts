@@ -5,6 +5,8 @@ export interface LogicalTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly bytesPerElement: number;
+  /** Axes whose length differs from run to run, such as the positions of a cache. They are never split. */
+  readonly varying?: readonly number[];
 }
 
 /**
@@ -15,8 +17,8 @@ export interface Signature {
   readonly inputs: readonly Placement[];
   readonly outputs: readonly Placement[];
   /**
-   * How many groups the split axes consist of, such as the heads of an attention. Each host must get the same number of
-   * whole groups, or the signature is not possible.
+   * How many groups the split axes consist of, such as the heads of an attention. Each host must get whole groups, or
+   * the signature is not possible.
    */
   readonly groups?: number;
 }
@@ -44,9 +46,6 @@ export interface LogicalGraph {
   /** The model's own tensors. Each host loads its part of them once, in any layout. */
   readonly weights: ReadonlySet<string>;
 }
-
-/** The client, from which the inputs of a run come and to which its outputs go. */
-export const CLIENT = -1;
 
 /** A possible choice for a node: the hosts that run it, and its signature on each axis of their mesh. */
 export interface Candidate {

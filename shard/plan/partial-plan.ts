@@ -1,8 +1,8 @@
 // A partial plan has the choices for the nodes up to some node. Both planners extend it node by node.
-import { type Descriptor, keyOf, meshOf } from '../layout/descriptor.js';
+import { CLIENT, type Descriptor, keyOf, meshOf } from '../layout/descriptor.js';
 import { type Wanted, wantedBy } from './candidates.js';
 import { bytesByHost, type TransferTable } from './costs.js';
-import { type Candidate, CLIENT, type LogicalNode, type LogicalTensor, tensorOf } from './graph.js';
+import { type Candidate, type LogicalNode, type LogicalTensor, tensorOf } from './graph.js';
 import type { Problem } from './problem.js';
 
 /** A new layout of a tensor, for the first node that needs it so, or for the client. */

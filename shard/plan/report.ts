@@ -1,11 +1,13 @@
 // A plan in figures: the signature of each node, the bytes on each line, the bytes on each host, and the time of a step.
-import { type Descriptor, textOf } from '../layout/descriptor.js';
+import { CLIENT, type Descriptor, textOf } from '../layout/descriptor.js';
+import { throughClient } from '../layout/exchange.js';
 import { transfer } from '../layout/transfer.js';
 import { signatureText, wantedBy } from './candidates.js';
-import { bytesByHost, bytesOf, type Link, secondsOf } from './costs.js';
-import { type Candidate, CLIENT, type LogicalGraph, lastUses, tensorOf } from './graph.js';
-import type { Choices } from './partial-plan.js';
+import { bytesByHost, bytesOf, type Link, secondsOf, sumOf } from './costs.js';
+import { type Candidate, type LogicalGraph, lastUses, tensorOf } from './graph.js';
+import type { Choices, Move } from './partial-plan.js';
 import type { Problem } from './problem.js';
+import { stagesOf } from './stages.js';
 
 export interface NodeReport {
   readonly name: string;
@@ -61,29 +63,15 @@ export interface Speed {
 }
 
 export function reportOf(problem: Problem, choices: Choices, link: Link, speed: Speed): PlanReport {
-  const { graph, hosts } = problem;
-  const transfers = choices.moves.map(({ tensor, node, from, to }): TransferReport => {
-    const { shape, bytesPerElement } = tensorOf(graph, tensor);
-    const { hops, bytes } = transfer(from, to, shape, bytesPerElement);
-    return {
-      tensor,
-      node: node?.name,
-      from: placeText(from),
-      to: placeText(to),
-      bytes,
-      seconds: hops.reduce((sum, hop) => sum + secondsOf(hop, link), 0),
-      hops: hops.map(({ pieces }) => linesOf(pieces)),
-    };
-  });
-  const computing = graph.nodes.reduce(
-    (sum, node, index) =>
-      sum +
-      (node.operations * largestShare(choices.candidates[index] as Candidate)) / speed.operationsPerSecond,
-    0,
+  const { graph, hosts, objective } = problem;
+  const isDirect = objective.route === 'direct';
+  const transfers = choices.moves.map((move) =>
+    isDirect ? directTransfer(graph, move, link) : clientTransfer(graph, move, link),
   );
-  const moving = transfers.reduce((sum, { seconds }) => sum + seconds, 0);
+  const seconds = isDirect
+    ? secondsDirect(graph, choices, transfers, speed)
+    : secondsByClient(problem, choices, link, speed);
   const alone = oneHost(graph, link, speed);
-  const seconds = { computing, moving, whole: computing + moving };
   const activations = activationsByHost(graph, choices);
   return {
     nodes: graph.nodes.map((node, index) => {
@@ -103,6 +91,91 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
     isExact: choices.isExact,
     verdict: verdict(problem, alone, seconds.whole),
   };
+}
+
+function directTransfer(graph: LogicalGraph, { tensor, node, from, to }: Move, link: Link): TransferReport {
+  const { shape, bytesPerElement } = tensorOf(graph, tensor);
+  const { hops, bytes } = transfer(from, to, shape, bytesPerElement);
+  return {
+    tensor,
+    node: node?.name,
+    from: placeText(from),
+    to: placeText(to),
+    bytes,
+    seconds: hops.reduce((sum, hop) => sum + secondsOf(hop, link), 0),
+    hops: hops.map(({ pieces }) => linesOf(pieces)),
+  };
+}
+
+/** By way of the client: first what it fetches, and then what it sends. */
+function clientTransfer(graph: LogicalGraph, { tensor, node, from, to }: Move, link: Link): TransferReport {
+  const { shape, bytesPerElement } = tensorOf(graph, tensor);
+  const { up, down } = throughClient(from, to, shape, bytesPerElement);
+  const most = Math.max(0, ...up.values()) + Math.max(0, ...down.values());
+  const fetched = [...up].map(([host, bytes]): LineReport => ({ from: host, to: 'client', bytes }));
+  const sent = [...down].map(([host, bytes]): LineReport => ({ from: 'client', to: host, bytes }));
+  return {
+    tensor,
+    node: node?.name,
+    from: placeText(from),
+    to: placeText(to),
+    bytes: sumOf(up) + sumOf(down),
+    seconds: (most * 8) / link.bitsPerSecond + (up.size > 0 && down.size > 0 ? link.roundTrip : 0),
+    hops: [fetched, sent].filter((lines) => lines.length > 0),
+  };
+}
+
+function secondsDirect(
+  graph: LogicalGraph,
+  { candidates }: Choices,
+  transfers: readonly TransferReport[],
+  speed: Speed,
+): PlanReport['seconds'] {
+  const computing = graph.nodes.reduce((sum, node, index) => {
+    const share = largestShare(candidates[index] as Candidate);
+    return sum + (node.operations * share) / speed.operationsPerSecond;
+  }, 0);
+  const moving = transfers.reduce((sum, { seconds }) => sum + seconds, 0);
+  return { computing, moving, whole: computing + moving };
+}
+
+/**
+ * In each stage the client sends each host its part, waits for the slowest, and has fetched what the next stage needs.
+ * (Bulk-synchronous steps: Valiant, 1990.)
+ */
+function secondsByClient(
+  { graph, given }: Problem,
+  choices: Choices,
+  { bitsPerSecond, roundTrip }: Link,
+  { operationsPerSecond }: Speed,
+): PlanReport['seconds'] {
+  const { ofNodes, ofMoves, count } = stagesOf(graph, choices, given);
+  const stages = [...Array(count)].map(() => ({
+    operations: 0,
+    up: new Map<number, number>(),
+    down: new Map<number, number>(),
+  }));
+  const add = (into: Map<number, number> | undefined, bytes: ReadonlyMap<number, number>) => {
+    for (const [host, more] of bytes) into?.set(host, (into.get(host) ?? 0) + more);
+  };
+  for (const [index, { tensor, from, to }] of choices.moves.entries()) {
+    const { shape, bytesPerElement } = tensorOf(graph, tensor);
+    const { up, down } = throughClient(from, to, shape, bytesPerElement);
+    const stage = ofMoves[index] as number;
+    add(stages[stage]?.down, down);
+    add(stages[down.size > 0 && up.size > 0 ? stage - 1 : stage]?.up, up);
+  }
+  for (const [index, node] of graph.nodes.entries()) {
+    const stage = stages[ofNodes[index] as number];
+    if (stage) stage.operations += node.operations * largestShare(choices.candidates[index] as Candidate);
+  }
+  const most = (bytes: ReadonlyMap<number, number>) => Math.max(0, ...bytes.values());
+  const computing = stages.reduce((sum, { operations }) => sum + operations / operationsPerSecond, 0);
+  const moving = stages.reduce(
+    (sum, { up, down }) => sum + roundTrip + ((most(up) + most(down)) * 8) / bitsPerSecond,
+    0,
+  );
+  return { computing, moving, whole: computing + moving };
 }
 
 /** A descriptor with its hosts: "S0 on 0,1", or "client". */

@@ -98,7 +98,7 @@ function over(graph: LogicalGraph, hosts: number, room: number, bytesPerHop = 0)
     hosts: mesh.hosts.map((id) => ({ id, memory: (room * weightBytes(graph)) / hosts })),
     meshes: [mesh],
     given: new Map([...graph.inputs, ...graph.outputs].map((name) => [name, whole])),
-    objective: { bytesPerHop },
+    objective: { bytesPerHop, route: 'direct' },
   };
 }
 
@@ -262,7 +262,7 @@ const problems = fc
         memory: room === Number.POSITIVE_INFINITY ? room : (room * weightBytes(graph)) / 2,
       })),
       given: new Map(isGiven ? [...graph.inputs, ...graph.outputs].map((name) => [name, whole]) : []),
-      objective: { bytesPerHop },
+      objective: { bytesPerHop, route: 'direct' },
     };
   });
 

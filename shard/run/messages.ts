@@ -1,0 +1,38 @@
+import type { Values } from './values.js';
+
+/** What a host's worker is started with. */
+export interface WorkerStart {
+  readonly host: string;
+}
+
+/** What the client asks of a host's worker. It does one thing after the other. */
+export type Request =
+  | { readonly ask: 'load'; readonly segment: number; readonly model: Uint8Array<ArrayBuffer> }
+  | { readonly ask: 'loaded' }
+  | {
+      readonly ask: 'run';
+      readonly segment: number;
+      /** Values that are laid on the host first, by name. */
+      readonly puts: readonly (readonly [value: string, values: Values])[];
+      /** Inputs of the segment's model, each with the value that it takes. */
+      readonly inputs: readonly (readonly [input: string, value: string])[];
+      readonly keeps: readonly (readonly [output: string, value: string])[];
+      /** Outputs that come back, in this order. One may come twice. */
+      readonly fetches: readonly string[];
+      /** Values that are dropped afterwards. */
+      readonly drops: readonly string[];
+    }
+  | { readonly ask: 'drop'; readonly values: readonly string[] }
+  | { readonly ask: 'close' };
+
+export interface Done {
+  readonly fetched: readonly Values[];
+  /** The lengths of the values that stay on the host, in the order of `keeps`. */
+  readonly kept: readonly { readonly type: string; readonly dims: readonly number[] }[];
+}
+
+/** What a worker says: that a request is done or failed, or that its GPU is gone. */
+export type Reply =
+  | { readonly id: number; readonly done: Done }
+  | { readonly id: number; readonly failed: string }
+  | { readonly lost: string };

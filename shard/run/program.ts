@@ -1,0 +1,382 @@
+// A plan as what its hosts do: for each host and stage one ONNX model, what the client sends before it, and what it
+// fetches after it.
+import { CLIENT, type Descriptor, keyOf, type Part, partsOf } from '../layout/descriptor.js';
+import { type Box, type Exchange, exchange } from '../layout/exchange.js';
+import type { Region } from '../layout/region.js';
+import type { Constant } from '../onnx/constants.js';
+import { localize } from '../onnx/localize.js';
+import { wantedBy } from '../plan/candidates.js';
+import { type Candidate, type LogicalNode, tensorOf } from '../plan/graph.js';
+import { AT_CLIENT, type Move } from '../plan/partial-plan.js';
+import { stagesOf, valueKey } from '../plan/stages.js';
+import type { PlannedModel } from '../plan-model.js';
+import { joinBoxes, lengthsOf } from './boxes.js';
+import { LocalModel, type LocalTensor } from './local-model.js';
+import { cutBytes } from './values.js';
+
+/** What one host does in one stage. Values that lie on a host have names there. */
+export interface Segment {
+  readonly host: number;
+  readonly stage: number;
+  /** The bytes of its ONNX model. */
+  readonly model: Uint8Array<ArrayBuffer>;
+  /** Values that the client sends before it. */
+  readonly puts: readonly Put[];
+  /** The inputs of the model, each with the value that it takes. */
+  readonly inputs: readonly (readonly [input: string, value: string])[];
+  /** Outputs of the model that stay on the host, each with the name of the value. */
+  readonly keeps: readonly (readonly [output: string, value: string])[];
+  readonly fetches: readonly { readonly output: string; readonly slot: number }[];
+  /** Values that no later segment takes. */
+  readonly drops: readonly string[];
+}
+
+/** A value that the client sends: a region of an input, or the sum of what it has fetched into these slots. */
+export interface Put {
+  readonly value: string;
+  readonly source:
+    | { readonly input: string; readonly region: Region }
+    | { readonly slots: readonly number[] };
+}
+
+/** An output of the model: what the client has in these slots, or values that stay on the hosts. */
+export type Output =
+  | { readonly boxes: readonly { readonly region: Region; readonly slots: readonly number[] }[] }
+  | { readonly values: ReadonlyMap<number, string> }
+  | { readonly input: string };
+
+export interface Program {
+  /** By stage, the segments of its hosts. */
+  readonly stages: readonly (readonly Segment[])[];
+  readonly outputs: ReadonlyMap<string, Output>;
+  /** How many slots a run has for what it fetches. */
+  readonly slots: number;
+}
+
+/** Makes the program of a plan whose tensors go by way of the client. */
+export function programOf(planned: PlannedModel, constants: ReadonlyMap<string, Constant>): Program {
+  return new ProgramBuilder(planned, constants).build();
+}
+
+/** A segment while it is put together. `local` has the names of the tensors in its model, by the key of the value. */
+interface Draft {
+  readonly host: number;
+  readonly stage: number;
+  readonly model: LocalModel;
+  readonly local: Map<string, string>;
+  readonly puts: Put[];
+  readonly inputs: Map<string, string>;
+  readonly keeps: Map<string, string>;
+  readonly fetches: { output: string; slot: number }[];
+}
+
+class ProgramBuilder {
+  readonly #planned: PlannedModel;
+  readonly #constants: ReadonlyMap<string, Constant>;
+  readonly #drafts = new Map<string, Draft>();
+  readonly #moves = new Map<string, Move>();
+  readonly #exchanges = new Map<string, Exchange>();
+  readonly #slots = new Map<string, number>();
+  /** By host and key, the stage in which the host first has a value. */
+  readonly #stageOf = new Map<string, number>();
+  /** By host and name, the last stage that takes a value. */
+  readonly #lastUse = new Map<string, number>();
+  readonly #names = new Map<string, string>();
+
+  constructor(planned: PlannedModel, constants: ReadonlyMap<string, Constant>) {
+    this.#planned = planned;
+    this.#constants = constants;
+    for (const move of planned.choices.moves) this.#moves.set(valueKey(move.tensor, move.to), move);
+  }
+
+  build(): Program {
+    const { problem, choices, operators } = this.#planned;
+    const { graph, given } = problem;
+    const { ofNodes, ofMoves, count } = stagesOf(graph, choices, given);
+    for (let stage = 0; stage < count; stage += 1)
+      for (const [index, node] of graph.nodes.entries())
+        if (ofNodes[index] === stage) this.#addNode(index, node, stage);
+    const outputs = new Map<string, Output>();
+    for (const name of graph.outputs) {
+      const to = given.get(name) ?? AT_CLIENT;
+      const index = choices.moves.findIndex(({ tensor, node }) => tensor === name && !node);
+      const move = choices.moves[index];
+      outputs.set(name, this.#output(name, to, move, ofMoves[index]));
+    }
+    const segments = [...this.#drafts.values()];
+    const stages = [...Array(count).keys()].map((stage) =>
+      segments.filter((draft) => draft.stage === stage).map((draft) => this.#segment(draft)),
+    );
+    for (const { proto } of operators)
+      if (proto.attribute.some(({ g, graphs }) => g || graphs.length > 0))
+        throw new RangeError(
+          `node "${proto.name}" (${proto.opType}) has graphs of its own, and such models run on one host only`,
+        );
+    return { stages, outputs, slots: this.#slots.size };
+  }
+
+  #addNode(index: number, node: LogicalNode, stage: number): void {
+    const candidate = this.#planned.choices.candidates[index] as Candidate;
+    const operator = this.#planned.operators[index];
+    if (!operator) throw new Error('Farlight bug: each node of a graph has its operator');
+    const { proto, view } = operator;
+    const inputs = wantedBy(node, candidate, 'inputs');
+    const outputs = wantedBy(node, candidate, 'outputs');
+    for (const host of candidate.mesh.hosts) {
+      const draft = this.#draft(host, stage);
+      const given = inputs.map(({ name, descriptor }) => this.#take(draft, name, descriptor));
+      const made = outputs.map(({ name, descriptor, key }) => {
+        const value = this.#name(name, descriptor);
+        draft.local.set(`${key}/${name}`, value);
+        this.#stageOf.set(`${host}/${key}/${name}`, stage);
+        return value;
+      });
+      const shapes = (wanted: typeof inputs) =>
+        wanted.map(({ name, descriptor }) => lengthsOf(this.#part(host, name, descriptor).region));
+      const [inputShapes, outputShapes] = [shapes(inputs), shapes(outputs)];
+      // Omitted inputs and outputs have empty names.
+      const spread = <T>(names: readonly string[], values: readonly T[]): (T | undefined)[] => {
+        let next = 0;
+        return names.map((name) => (name ? values[next++] : undefined));
+      };
+      const changes = localize(view, spread(proto.input, inputShapes), outputShapes);
+      const local = spread(proto.input, given).map((name, at) => {
+        const numbers = changes.inputs.get(at);
+        return numbers ? draft.model.addNumbers(numbers) : (name ?? '');
+      });
+      draft.model.addNode(
+        proto,
+        local,
+        spread(proto.output, made).map((name) => name ?? ''),
+        changes.attributes,
+      );
+    }
+  }
+
+  /** The name in a draft's model of a value that it needs. */
+  #take(draft: Draft, tensor: string, descriptor: Descriptor): string {
+    const key = valueKey(tensor, descriptor);
+    const { host, stage } = draft;
+    const local = draft.local.get(key);
+    if (local !== undefined) return local;
+    let name: string;
+    const madeIn = this.#stageOf.get(`${host}/${key}`);
+    if (this.#planned.problem.graph.weights.has(tensor)) name = this.#weight(draft, tensor, descriptor);
+    else if (madeIn !== undefined) {
+      name = this.#stored(this.#draft(host, madeIn), key, tensor, descriptor);
+      this.#input(draft, name, this.#localTensor(tensor, this.#part(host, tensor, descriptor).region));
+    } else {
+      const move = this.#moves.get(key);
+      const { region } = this.#part(host, tensor, descriptor);
+      name = move
+        ? this.#assemble(draft, move)
+        : this.#put(draft, this.#name(tensor, descriptor), tensor, region, { input: tensor, region });
+      this.#stageOf.set(`${host}/${key}`, stage);
+    }
+    draft.local.set(key, name);
+    return name;
+  }
+
+  /** The name under which a value that a draft has stays on the host. */
+  #stored(draft: Draft, key: string, tensor: string, descriptor: Descriptor): string {
+    const local = draft.local.get(key) as string;
+    const input = draft.inputs.get(local);
+    if (input !== undefined) return input;
+    const value = this.#name(tensor, descriptor);
+    draft.model.addOutput(local);
+    draft.keeps.set(local, value);
+    return value;
+  }
+
+  #input(draft: Draft, value: string, tensor: LocalTensor): void {
+    if (draft.inputs.has(value)) return;
+    draft.inputs.set(value, value);
+    draft.model.addInput(value, tensor);
+    this.#lastUse.set(`${draft.host}/${value}`, draft.stage);
+  }
+
+  #put(draft: Draft, value: string, tensor: string, region: Region, source: Put['source']): string {
+    draft.puts.push({ value, source });
+    this.#input(draft, value, this.#localTensor(tensor, region));
+    return value;
+  }
+
+  /** A host's part of a weight. If weights lie in terms, the first term has the values, and the others are zero. */
+  #weight({ host, model }: Draft, tensor: string, descriptor: Descriptor): string {
+    const constant = this.#constants.get(tensor);
+    if (!constant) throw new Error(`Farlight bug: the values of "${tensor}" are not known`);
+    const { region, term } = this.#part(host, tensor, descriptor);
+    const name = this.#name(tensor, descriptor);
+    const { bytesPerElement } = tensorOf(this.#planned.problem.graph, tensor);
+    const part = cutBytes(constant.data, constant.shape, region, bytesPerElement);
+    const data = term === 0 ? part : new Uint8Array(part.byteLength);
+    model.addWeight(name, { dataType: constant.dataType, shape: lengthsOf(region), data });
+    return name;
+  }
+
+  /** A host's part of a tensor that is laid anew: what it keeps, and what the client sends. */
+  #assemble(draft: Draft, move: Move): string {
+    const { host, model } = draft;
+    const { tensor, from, to } = move;
+    const { region } = this.#part(host, tensor, to);
+    const name = this.#name(tensor, to);
+    const boxes = this.#exchange(move).boxes.filter(({ receiver }) => receiver === host);
+    const parts = boxes.map((box, index) => {
+      const terms: string[] = [];
+      if (box.sent.length > 0)
+        terms.push(this.#put(draft, `${name}<${index}`, tensor, box.region, this.#sourceOf(move, box)));
+      if (box.kept !== undefined) terms.push(this.#cut(draft, tensor, from, box.region));
+      return { region: box.region, name: model.add(terms) };
+    });
+    if (parts.length > 0) return joinBoxes(model, parts, region, to.placements.includes('P'));
+    if (!from.mesh.hosts.includes(host))
+      throw new RangeError(`the plan lays zeros of "${tensor}" on a host that has no part of it`);
+    const { dataType } = this.#seen(tensor);
+    return model.zerosLike(this.#cut(draft, tensor, from, region), dataType);
+  }
+
+  /** A region of a tensor that a draft's host has. */
+  #cut(draft: Draft, tensor: string, descriptor: Descriptor, region: Region): string {
+    const own = this.#part(draft.host, tensor, descriptor).region;
+    const name = this.#take(draft, tensor, descriptor);
+    return draft.model.slice(name, lengthsOf(own), {
+      start: region.start.map((at, axis) => at - (own.start[axis] as number)),
+      end: region.end.map((at, axis) => at - (own.start[axis] as number)),
+    });
+  }
+
+  #sourceOf(move: Move, { region, sent }: Pick<Box, 'region' | 'sent'>): Put['source'] {
+    return move.from.mesh.hosts[0] === CLIENT
+      ? { input: move.tensor, region }
+      : { slots: sent.map((term) => this.#fetch(move, term, region)) };
+  }
+
+  /** The slot for a region of a term that the client fetches, after the segment in which its host has it. */
+  #fetch(move: Move, term: number, region: Region): number {
+    const { tensor, from, to } = move;
+    const start = region.start.join();
+    const key = `${valueKey(tensor, from)}>${keyOf(to)}/${term}/${start}`;
+    const known = this.#slots.get(key);
+    if (known !== undefined) return known;
+    const slot = this.#slots.size;
+    this.#slots.set(key, slot);
+    const one = this.#exchange(move).fetches.find(
+      (each) => each.term === term && each.region.start.join() === start,
+    );
+    if (!one) throw new Error('Farlight bug: the client sends only what it has fetched');
+    const stage = this.#stageOf.get(`${one.host}/${valueKey(tensor, from)}`);
+    if (stage === undefined) throw new Error(`Farlight bug: host ${one.host} never has "${tensor}"`);
+    const draft = this.#draft(one.host, stage);
+    const name = this.#cut(draft, tensor, from, region);
+    // An input of a model cannot be its output.
+    const output = draft.inputs.has(name) ? draft.model.identity(name) : name;
+    draft.model.addOutput(output);
+    draft.fetches.push({ output, slot });
+    return slot;
+  }
+
+  #output(name: string, to: Descriptor, move: Move | undefined, stage: number | undefined): Output {
+    if (to.mesh.hosts[0] === CLIENT) {
+      if (!move) return { input: name };
+      const boxes = this.#exchange(move).boxes.map(({ region, sent }) => ({
+        region,
+        slots: sent.map((term) => this.#fetch(move, term, region)),
+      }));
+      return { boxes };
+    }
+    const key = valueKey(name, to);
+    const values = new Map<number, string>();
+    for (const host of to.mesh.hosts) {
+      const madeIn = this.#stageOf.get(`${host}/${key}`) ?? stage ?? 0;
+      const draft = this.#draft(host, madeIn);
+      this.#take(draft, name, to);
+      const value = this.#stored(draft, key, name, to);
+      this.#lastUse.set(`${host}/${value}`, Number.POSITIVE_INFINITY);
+      values.set(host, value);
+    }
+    return { values };
+  }
+
+  #segment(draft: Draft): Segment {
+    const { host, stage, model, puts, inputs, keeps, fetches } = draft;
+    if (model.outputs.length === 0) {
+      // Its hosts all compute the same, and another one is asked for it.
+      const [local, value] = [...draft.local.values()].map((name) => [name, `${name}/unused`]).at(-1) as [
+        string,
+        string,
+      ];
+      const output = model.identity(local);
+      model.addOutput(output);
+      keeps.set(output, value);
+    }
+    const own = new Set([...inputs.values(), ...keeps.values()]);
+    const drops = [...own].filter((value) => (this.#lastUse.get(`${host}/${value}`) ?? stage) <= stage);
+    return {
+      host,
+      stage,
+      model: model.toBytes(),
+      puts,
+      inputs: [...inputs],
+      keeps: [...keeps],
+      fetches,
+      drops,
+    };
+  }
+
+  #draft(host: number, stage: number): Draft {
+    const key = `${stage}/${host}`;
+    const known = this.#drafts.get(key);
+    if (known) return known;
+    const draft: Draft = {
+      host,
+      stage,
+      model: new LocalModel(this.#planned.libraries, this.#planned.model),
+      local: new Map(),
+      puts: [],
+      inputs: new Map(),
+      keeps: new Map(),
+      fetches: [],
+    };
+    this.#drafts.set(key, draft);
+    return draft;
+  }
+
+  #exchange({ tensor, from, to }: Move): Exchange {
+    const key = `${valueKey(tensor, from)}>${keyOf(to)}`;
+    const known = this.#exchanges.get(key);
+    if (known) return known;
+    const made = exchange(from, to, this.#seen(tensor).shape);
+    this.#exchanges.set(key, made);
+    return made;
+  }
+
+  #part(host: number, tensor: string, descriptor: Descriptor): Part {
+    const { shape } = tensorOf(this.#planned.problem.graph, tensor);
+    const part = partsOf(descriptor, shape).find((each) => each.host === host);
+    if (!part) throw new Error(`Farlight bug: host ${host} has no part of "${tensor}"`);
+    return part;
+  }
+
+  #localTensor(tensor: string, region: Region): LocalTensor {
+    const { dataType, varying } = this.#seen(tensor);
+    const dims = lengthsOf(region).map((size, axis) => (varying.includes(axis) ? undefined : size));
+    return { dataType, dims };
+  }
+
+  #seen(tensor: string) {
+    const seen = this.#planned.observed.get(tensor);
+    if (!seen) throw new Error(`Farlight bug: tensor "${tensor}" was not observed`);
+    return seen;
+  }
+
+  /** The name of a tensor that lies in some way. The first way has the tensor's own name. */
+  #name(tensor: string, descriptor: Descriptor): string {
+    const key = valueKey(tensor, descriptor);
+    const known = this.#names.get(key);
+    if (known !== undefined) return known;
+    const ways = [...this.#names.keys()].filter((each) => each.endsWith(`/${tensor}`)).length;
+    const name = ways === 0 ? tensor : `${tensor}~${ways}`;
+    this.#names.set(key, name);
+    return name;
+  }
+}

@@ -1,0 +1,295 @@
+import type { InferenceSession } from 'onnxruntime-web/wasm';
+import { inputsOf, TYPES } from '../onnx/observe.js';
+import { tensorOf } from '../plan/graph.js';
+import type { LineReport, PlanReport } from '../plan/report.js';
+import { valueKey } from '../plan/stages.js';
+import type { PlannedModel } from '../plan-model.js';
+import { HostTensor } from './host-tensor.js';
+import type { HostWorker } from './host-worker.js';
+import type { Done } from './messages.js';
+import type { Output, Program, Put, Segment } from './program.js';
+import { arrayOf, bytesPerElement, cut, place, sum, type Values } from './values.js';
+
+type Tensor = import('onnxruntime-web/wasm').Tensor;
+type Metadata = InferenceSession.ValueMetadata;
+type TypeName = Tensor['type'];
+
+/** A tensor as a program gives it: one of any ONNX Runtime, or state that an earlier run has left on the hosts. */
+export type Feed = Pick<Tensor, 'type' | 'dims' | 'data'> | HostTensor;
+
+/** A run under way: what it was given, and what the client has fetched so far. */
+interface Run {
+  readonly number: number;
+  readonly feeds: ReadonlyMap<string, Values | HostTensor>;
+  readonly slots: (Values | undefined)[];
+  /** Names of the values that the run has laid on each host. */
+  readonly laid: Map<number, Set<string>>;
+  /** The lengths of values that stay on the hosts, by name. */
+  readonly kept: Map<string, readonly number[]>;
+}
+
+/** A model that runs over several hosts, in the shape of ONNX Runtime's InferenceSession. Runs wait for each other. */
+export class ShardedModel {
+  /** The plan that it runs by, with the bytes of one run by line. */
+  readonly plan: PlanReport;
+  readonly #planned: PlannedModel;
+  readonly #program: Program;
+  readonly #workers: readonly HostWorker[];
+  readonly #numbers: ReadonlyMap<Segment, number>;
+  readonly #up: number[];
+  readonly #down: number[];
+  #runs = 0;
+  #last: Promise<unknown> = Promise.resolve();
+  #ended: Error | undefined;
+
+  constructor(
+    planned: PlannedModel,
+    program: Program,
+    workers: readonly HostWorker[],
+    numbers: ReadonlyMap<Segment, number>,
+  ) {
+    this.plan = planned.report;
+    this.#planned = planned;
+    this.#program = program;
+    this.#workers = workers;
+    this.#numbers = numbers;
+    this.#up = workers.map(() => 0);
+    this.#down = workers.map(() => 0);
+    // Without one of its hosts the model never runs again, so the others are given free.
+    for (const worker of workers)
+      void worker.lost.then((error) => {
+        this.#ended ??= error;
+        return this.release();
+      });
+  }
+
+  get inputNames(): readonly string[] {
+    return this.#planned.problem.graph.inputs;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.#planned.problem.graph.outputs;
+  }
+
+  get inputMetadata(): readonly Metadata[] {
+    return metadataOf(inputsOf(this.#planned.model));
+  }
+
+  get outputMetadata(): readonly Metadata[] {
+    return metadataOf(this.#planned.model.graph?.output ?? []);
+  }
+
+  /** Bytes of tensors that have gone over each line in all runs so far, without weights. */
+  get moved(): readonly LineReport[] {
+    return this.#workers.flatMap((_, host): LineReport[] => [
+      { from: 'client', to: host, bytes: this.#down[host] as number },
+      { from: host, to: 'client', bytes: this.#up[host] as number },
+    ]);
+  }
+
+  /**
+   * Runs the model once. Rejects with an Error that names the host if one fails, and with a TypeError or RangeError if an
+   * input is missing, or has another type or shape than the plan was made for.
+   */
+  run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {
+    const run = this.#last.then(() => this.#run(feeds));
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Ends the sessions on all hosts. It resolves when their threads have ended. A run under way rejects. */
+  async release(): Promise<void> {
+    this.#ended ??= new Error('the model was released');
+    await Promise.all(this.#workers.map((worker) => worker.close()));
+  }
+
+  async #run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {
+    if (this.#ended) throw this.#ended;
+    const run: Run = {
+      number: this.#runs++,
+      feeds: this.#check(feeds),
+      slots: Array(this.#program.slots).fill(undefined),
+      laid: new Map(this.#workers.map((_, host) => [host, new Set()])),
+      kept: new Map(),
+    };
+    try {
+      for (const stage of this.#program.stages) {
+        // A host that failed must not leave others at work on this run when the next one begins.
+        const results = await Promise.allSettled(stage.map((segment) => this.#runSegment(run, segment)));
+        for (const result of results) if (result.status === 'rejected') throw result.reason;
+      }
+      return Object.fromEntries(
+        [...this.#program.outputs].map(([name, output]) => [name, this.#result(run, name, output)]),
+      );
+    } catch (error) {
+      for (const [host, values] of run.laid) this.#drop(host, [...values]);
+      throw this.#ended ?? error;
+    }
+  }
+
+  async #runSegment(run: Run, segment: Segment): Promise<void> {
+    const { host, puts, inputs, keeps, fetches, drops } = segment;
+    const worker = this.#workers[host] as HostWorker;
+    const laid = run.laid.get(host) as Set<string>;
+    /** State of the program's is there already, and stays. */
+    const stateOf = (value: string): string | undefined => {
+      const feed = run.feeds.get(value);
+      return feed instanceof HostTensor ? feed.values.get(host) : undefined;
+    };
+    const idOf = (value: string) => stateOf(value) ?? `${run.number}/${value}`;
+    const sent = puts
+      .filter(({ value }) => stateOf(value) === undefined)
+      .map(({ value, source }): [string, Values] => [idOf(value), this.#sent(run, source)]);
+    for (const [id, { data }] of sent) {
+      laid.add(id);
+      this.#down[host] = (this.#down[host] as number) + data.byteLength;
+    }
+    const kept = keeps.map(([output, value]): [string, string] => [output, idOf(value)]);
+    for (const [, id] of kept) laid.add(id);
+    const done: Done = await worker.ask({
+      ask: 'run',
+      segment: this.#numbers.get(segment) as number,
+      puts: sent,
+      inputs: inputs.map(([input, value]) => [input, idOf(value)]),
+      keeps: kept,
+      fetches: fetches.map(({ output }) => output),
+      drops: drops.filter((value) => stateOf(value) === undefined).map(idOf),
+    });
+    for (const [at, { slot }] of fetches.entries()) {
+      const values = done.fetched[at] as Values;
+      run.slots[slot] = values;
+      this.#up[host] = (this.#up[host] as number) + values.data.byteLength;
+    }
+    for (const [at, [, id]] of kept.entries()) run.kept.set(id, done.kept[at]?.dims ?? []);
+  }
+
+  #sent(run: Run, source: Put['source']): Values {
+    if ('slots' in source) return sum(source.slots.map((slot) => fetched(run, slot)));
+    const feed = run.feeds.get(source.input) as Values;
+    // Axes that differ from run to run are never cut.
+    const { varying } = this.#seen(source.input);
+    const { start, end } = source.region;
+    return cut(feed, {
+      start,
+      end: end.map((at, axis) => (varying.includes(axis) ? (feed.dims[axis] as number) : at)),
+    });
+  }
+
+  #result(run: Run, name: string, output: Output): Tensor | HostTensor {
+    if ('input' in output) return this.#tensor(run.feeds.get(output.input) as Values);
+    if ('values' in output) return this.#state(run, name, output.values);
+    const { shape, varying } = this.#seen(name);
+    const [first] = output.boxes;
+    if (!first) throw new Error(`Farlight bug: output "${name}" has no part`);
+    const parts = output.boxes.map(({ region, slots }) => ({
+      region,
+      part: sum(slots.map((slot) => fetched(run, slot))),
+    }));
+    const { part } = parts[0] as (typeof parts)[0];
+    if (parts.length === 1) return this.#tensor(part);
+    const actual = (axis: number, planned: number) =>
+      varying.includes(axis) ? (part.dims[axis] as number) : planned;
+    const dims = shape.map((size, axis) => actual(axis, size));
+    const count = dims.reduce((product, size) => product * size, 1);
+    const whole: Values = { type: part.type, dims, data: new Uint8Array(count * bytesPerElement(part.type)) };
+    for (const { region, part: values } of parts)
+      place(whole, { start: region.start, end: region.end.map((at, axis) => actual(axis, at)) }, values.data);
+    return this.#tensor(whole);
+  }
+
+  /** State that stays on the hosts: it is the program's from now on. */
+  #state(run: Run, name: string, values: ReadonlyMap<number, string>): HostTensor {
+    const { shape, varying, dataType } = this.#seen(name);
+    const ids = new Map([...values].map(([host, value]) => [host, `${run.number}/${value}`]));
+    const [some] = ids.values();
+    const part = run.kept.get(some ?? '') ?? [];
+    const dims = shape.map((size, axis) => (varying.includes(axis) ? (part[axis] ?? size) : size));
+    return new HostTensor(this, name, typeName(dataType), dims, ids, () => {
+      for (const [host, id] of ids) this.#drop(host, [id]);
+    });
+  }
+
+  #tensor({ type, dims, data }: Values): Tensor {
+    const { Tensor: Made } = this.#planned.libraries.ort;
+    return new Made(type as 'float32', arrayOf(type, data) as Float32Array, dims);
+  }
+
+  #drop(host: number, values: readonly string[]): void {
+    // If the host fails, the values are gone with it.
+    if (!this.#ended && values.length > 0)
+      this.#workers[host]?.ask({ ask: 'drop', values }).catch(() => undefined);
+  }
+
+  #check(feeds: Readonly<Record<string, Feed>>): Map<string, Values | HostTensor> {
+    const { graph, given } = this.#planned.problem;
+    for (const name of Object.keys(feeds))
+      if (!graph.inputs.includes(name))
+        throw new TypeError(`the model has no input "${name}": it has ${graph.inputs.join(', ')}`);
+    return new Map(
+      graph.inputs.map((name): [string, Values | HostTensor] => {
+        const feed = feeds[name];
+        if (!feed) throw new TypeError(`the input "${name}" is missing`);
+        const { shape, varying, dataType } = this.#seen(name);
+        const wanted = shape.map((size, axis) => (varying.includes(axis) ? '?' : size));
+        if (feed.type !== typeName(dataType))
+          throw new TypeError(
+            `the input "${name}" has type ${typeName(dataType)}, and ${feed.type} was given`,
+          );
+        if (
+          feed.dims.length !== shape.length ||
+          feed.dims.some((size, axis) => wanted[axis] !== '?' && size !== shape[axis])
+        )
+          throw new RangeError(
+            `the model was planned for ${wanted.join('x')} in input "${name}", and ${feed.dims.join('x')} was given: give the dimensions of the plan, and two sizes for one that differs from run to run`,
+          );
+        if (!(feed instanceof HostTensor)) return [name, valuesOf(feed)];
+        const [asks, has] = [given.get(name), given.get(feed.output)];
+        if (
+          feed.model !== this ||
+          feed.isDisposed ||
+          !asks ||
+          !has ||
+          valueKey('', asks) !== valueKey('', has)
+        )
+          throw new TypeError(
+            `the input "${name}" takes no such tensor on the hosts: give an output of this model that its state names for it, and that was not disposed`,
+          );
+        return [name, feed];
+      }),
+    );
+  }
+
+  #seen(name: string) {
+    tensorOf(this.#planned.problem.graph, name);
+    const seen = this.#planned.observed.get(name);
+    if (!seen) throw new Error(`Farlight bug: tensor "${name}" was not observed`);
+    return seen;
+  }
+}
+
+function fetched(run: Run, slot: number): Values {
+  const values = run.slots[slot];
+  if (!values) throw new Error('Farlight bug: the client sends only what it has fetched');
+  return values;
+}
+
+/** A copy: the program may change its tensor while the run goes on. */
+function valuesOf({ type, dims, data }: Pick<Tensor, 'type' | 'dims' | 'data'>): Values {
+  const { buffer, byteOffset, byteLength } = data as Float32Array;
+  return { type, dims: [...dims], data: new Uint8Array(buffer, byteOffset, byteLength).slice() };
+}
+
+function typeName(dataType: number): string {
+  return Object.entries(TYPES).find(([, number]) => number === dataType)?.[0] ?? 'unknown';
+}
+
+function metadataOf(values: ReturnType<typeof inputsOf>): Metadata[] {
+  return values.map(({ name, type }): Metadata => {
+    const tensor = type?.value.case === 'tensorType' ? type.value.value : undefined;
+    if (!tensor) return { name, isTensor: false };
+    const shape = (tensor.shape?.dim ?? []).map(({ value }) =>
+      value.case === 'dimValue' ? Number(value.value) : (value.value ?? ''),
+    );
+    return { name, isTensor: true, type: typeName(tensor.elemType) as TypeName, shape };
+  });
+}

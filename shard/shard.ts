@@ -1,0 +1,84 @@
+import { readFile } from 'node:fs/promises';
+import { constantsOf } from './onnx/constants.js';
+import type { Link } from './plan/costs.js';
+import { type PlanOptions, planModel } from './plan-model.js';
+import { HostWorker } from './run/host-worker.js';
+import { programOf, type Segment } from './run/program.js';
+import { ShardedModel } from './run/sharded-model.js';
+
+export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'layers' | 'effort'> {
+  /** The addresses of the hosts, as `farlight serve` printed them. */
+  readonly hosts: readonly string[];
+  /**
+   * Bytes of weights that each host may hold, or one number a host. Without it each host takes its share of the weights,
+   * and a tenth of it more.
+   */
+  readonly memory?: number | readonly number[];
+  /** The line between the client and each host; 1 Gbit/s and 1 ms without it. */
+  readonly link?: Link;
+  /** Operations on numbers that a host does in a second, for the times of the plan. */
+  readonly operationsPerSecond?: number;
+  /** Sizes of free dimensions by name. Two sizes: it differs from run to run, and the plan is made for the first. */
+  readonly dimensions?: Readonly<Record<string, number | readonly [number, number]>>;
+  /** Shapes of inputs by name, instead of the dimensions. */
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
+  /** Outputs that stay on the hosts, by the name of the input that takes them in the next run. */
+  readonly state?: Readonly<Record<string, string>>;
+  /** How many milliseconds a host may take to answer. Default: two minutes. */
+  readonly timeout?: number;
+}
+
+const TIMEOUT_MS = 120_000;
+const LINK: Link = { bitsPerSecond: 1e9, roundTrip: 1e-3 };
+/** The search's bound where a program waits for the plan. */
+const EFFORT = 60_000;
+/** How much more than its share of the weights a host holds, if the program names no limit. */
+const SPARE = 1.1;
+
+/**
+ * Lays a model over several hosts, so that each has a part of its weights, and loads it there. `model` is the path of an
+ * ONNX file, or its bytes. Rejects with a RangeError if the model does not fit, and with an Error that names the host if
+ * one cannot be reached or fails.
+ */
+export async function shard(model: string | Uint8Array, options: ShardOptions): Promise<ShardedModel> {
+  const { hosts, timeout = TIMEOUT_MS } = options;
+  const file = typeof model === 'string' ? await readFile(model) : model;
+  const planned = await planModel(file, planOptions(options));
+  const { libraries, observed, problem } = planned;
+  const constants = await constantsOf(libraries, planned.model, observed, problem.graph.weights);
+  const program = programOf(planned, constants);
+  const workers = hosts.map((host) => new HostWorker(host, timeout));
+  const numbers = new Map<Segment, number>();
+  for (const segment of program.stages.flat()) numbers.set(segment, numbers.size);
+  try {
+    await Promise.all(
+      workers.map(async (worker, host) => {
+        for (const [segment, number] of numbers)
+          if (segment.host === host) await worker.ask({ ask: 'load', segment: number, model: segment.model });
+        await worker.ask({ ask: 'loaded' });
+      }),
+    );
+  } catch (error) {
+    await Promise.all(workers.map((worker) => worker.close()));
+    throw error;
+  }
+  return new ShardedModel(planned, program, workers, numbers);
+}
+
+function planOptions(options: ShardOptions): PlanOptions {
+  const { hosts, mesh, weights, layers, effort = EFFORT, memory, link = LINK } = options;
+  return {
+    hosts: hosts.length,
+    ...(mesh && { mesh }),
+    ...(weights && { weights }),
+    ...(layers !== undefined && { layers }),
+    memory: memory ?? { share: SPARE },
+    link,
+    route: 'client',
+    operationsPerSecond: options.operationsPerSecond ?? 1e12,
+    dimensions: new Map(Object.entries(options.dimensions ?? {})),
+    shapes: new Map(Object.entries(options.shapes ?? {})),
+    state: new Map(Object.entries(options.state ?? {})),
+    effort,
+  };
+}
