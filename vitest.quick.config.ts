@@ -32,6 +32,8 @@ const SLOW = [
   'infer/optimum',
   'link/channel-loss',
   'shard/plan-model',
+  'shard/run',
+  'shard/run-hosts',
   'shard/search',
   'shard/signatures',
   'testing/emulator',

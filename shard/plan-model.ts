@@ -1,4 +1,5 @@
 import { type Descriptor, type DeviceMesh, meshOf, type Placement } from './layout/descriptor.js';
+import { divide } from './layout/region.js';
 import { combinations } from './layout/transfer.js';
 import { type Libraries, loadLibraries } from './onnx/libraries.js';
 import { logicalGraph, type ObservedGraph } from './onnx/logical-graph.js';
@@ -163,7 +164,7 @@ function statesOf(
       const own = placements.map((placement, axis) => {
         const isSplit =
           typeof placement === 'number' &&
-          (shape[placement] ?? 0) >= (mesh.shape[axis] as number) &&
+          new Set(divide(shape[placement] ?? 0, mesh.weights[axis] ?? [])).size > (mesh.shape[axis] ?? 0) &&
           !varying.includes(placement);
         return isSplit ? placement : 'B';
       });

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { constantsOf } from './onnx/constants.js';
 import type { Link } from './plan/costs.js';
-import { type PlanOptions, planModel } from './plan-model.js';
+import { type PlannedModel, type PlanOptions, planModel } from './plan-model.js';
 import { HostWorker } from './run/host-worker.js';
-import { programOf, type Segment } from './run/program.js';
+import type { Host } from './run/messages.js';
+import { programOf } from './run/program.js';
 import { ShardedModel } from './run/sharded-model.js';
 
 export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'layers' | 'effort'> {
@@ -24,7 +25,7 @@ export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'la
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   /** Outputs that stay on the hosts, by the name of the input that takes them in the next run. */
   readonly state?: Readonly<Record<string, string>>;
-  /** How many milliseconds a host may take to answer. Default: two minutes. */
+  /** How many milliseconds a host may take for one stage of a run. Default: two minutes. */
   readonly timeout?: number;
 }
 
@@ -44,28 +45,34 @@ export async function shard(model: string | Uint8Array, options: ShardOptions): 
   const { hosts, timeout = TIMEOUT_MS } = options;
   const file = typeof model === 'string' ? await readFile(model) : model;
   const planned = await planModel(file, planOptions(options));
-  const { libraries, observed, problem } = planned;
-  const constants = await constantsOf(libraries, planned.model, observed, problem.graph.weights);
-  const program = programOf(planned, constants);
-  const workers = hosts.map((host) => new HostWorker(host, timeout));
-  const numbers = new Map<Segment, number>();
-  for (const segment of program.stages.flat()) numbers.set(segment, numbers.size);
-  try {
-    await Promise.all(
-      workers.map(async (worker, host) => {
-        for (const [segment, number] of numbers)
-          if (segment.host === host) await worker.ask({ ask: 'load', segment: number, model: segment.model });
-        await worker.ask({ ask: 'loaded' });
-      }),
-    );
-  } catch (error) {
-    await Promise.all(workers.map((worker) => worker.close()));
-    throw error;
-  }
-  return new ShardedModel(planned, program, workers, numbers);
+  return load(
+    planned,
+    hosts.map((host) => new HostWorker(host, timeout)),
+  );
 }
 
-function planOptions(options: ShardOptions): PlanOptions {
+/** Loads a planned model on its hosts. If that fails, they are closed. */
+export async function load(planned: PlannedModel, hosts: readonly Host[]): Promise<ShardedModel> {
+  try {
+    const { libraries, observed, problem } = planned;
+    const constants = await constantsOf(libraries, planned.model, observed, problem.graph.weights);
+    const program = programOf(planned, constants);
+    await Promise.all(
+      hosts.map(async (host, id) => {
+        for (const segment of program.segments)
+          if (segment.host === id)
+            await host.ask({ ask: 'load', segment: segment.number, model: segment.model });
+        await host.ask({ ask: 'loaded' });
+      }),
+    );
+    return new ShardedModel(planned, program, hosts);
+  } catch (error) {
+    await Promise.all(hosts.map((host) => host.close()));
+    throw error;
+  }
+}
+
+export function planOptions(options: ShardOptions): PlanOptions {
   const { hosts, mesh, weights, layers, effort = EFFORT, memory, link = LINK } = options;
   return {
     hosts: hosts.length,

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { FarlightError } from '../../proto/errors.js';
 import type { PlanOptions } from '../../shard/index.js';
 import type { Placement } from '../../shard/layout/descriptor.js';
@@ -12,6 +12,7 @@ interface Options {
   link: { mbit: number; rtt: number };
   gops: number;
   mesh?: number[];
+  route: 'direct' | 'client';
   layers?: boolean;
   dim: [string, number][];
   input: [string, number[]][];
@@ -35,6 +36,11 @@ export function shardCommand(): Command {
     })
     .option('--gops <n>', 'billions of operations that a host does in a second', count, 1000)
     .option('--mesh <RxC>', 'the hosts as a grid, such as 2x2', grid)
+    .addOption(
+      new Option('--route <way>', 'how bytes get from host to host: directly, or by way of the client')
+        .choices(['direct', 'client'])
+        .default('direct'),
+    )
     .option('--layers', 'let layers run on one host alone, too')
     .option('--dim <name=size>', 'size of a free dimension; repeatable', dimension, [])
     .option('--input <name=shape>', 'shape of an input, such as x=1,3,48,320; repeatable', shape, [])
@@ -93,6 +99,7 @@ function planOptions({
   gops,
   mesh,
   layers,
+  route,
   dim,
   input,
   in: ins,
@@ -103,6 +110,7 @@ function planOptions({
     ...(memory !== undefined && { memory }),
     ...(mesh && { mesh }),
     ...(layers && { layers }),
+    route,
     link: { bitsPerSecond: link.mbit * 1e6, roundTrip: link.rtt / 1000 },
     operationsPerSecond: gops * 1e9,
     dimensions: new Map(dim),

@@ -36,12 +36,15 @@ export class TransferTable {
 
   /** The cost by the objective. The keys are the keys of the descriptors, if the planner has them already. */
   cost(
-    { shape, bytesPerElement }: LogicalTensor,
+    { shape, bytesPerElement, varying = [] }: LogicalTensor,
     from: Descriptor,
     to: Descriptor,
     fromKey: string = keyOf(from),
     toKey: string = keyOf(to),
   ): number {
+    // Zeros of a tensor can be laid only where its lengths are known.
+    if (varying.length > 0 && to.placements.includes('P') && !hasAll(from, to))
+      return Number.POSITIVE_INFINITY;
     const size = `${shape.join('x')}*${bytesPerElement}`;
     let ofSize = this.#costs.get(size);
     if (!ofSize) {
@@ -67,6 +70,10 @@ export class TransferTable {
     // Inputs leave with the first commands of a run, and outputs come with its last reply.
     return sumOf(up) + sumOf(down) + (up.size > 0 && down.size > 0 ? bytesPerHop : 0);
   }
+}
+
+function hasAll(from: Descriptor, to: Descriptor): boolean {
+  return to.mesh.hosts.every((host) => from.mesh.hosts.includes(host));
 }
 
 /** The sum of these bytes. */

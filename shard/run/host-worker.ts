@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { redact } from '../../proto/token.js';
-import type { Done, Reply, Request, WorkerStart } from './messages.js';
+import type { Done, Host, Reply, Request, WorkerStart } from './messages.js';
 
 interface Waiting {
   readonly resolve: (done: Done) => void;
@@ -9,18 +9,18 @@ interface Waiting {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
+/** The shortest time limit for loading a model, in milliseconds. The runtime itself is compiled in it. */
+const LOAD_MS = 120_000;
 /** How long a worker may take to end its session before its thread is ended, in milliseconds. */
 const CLOSE_MS = 2000;
 
 /**
- * A host as the client has it: a thread with an ONNX Runtime and a session of its own. What it is asked is answered in
- * order. When the host is lost, or takes longer than `timeout` milliseconds, all that is asked fails, and so does all
- * that is asked later.
+ * A thread with an ONNX Runtime and a session of its own. When its host is lost, or takes longer than `timeout`
+ * milliseconds for one request of a run, all that is asked fails, and so does all that is asked later.
  */
-export class HostWorker {
-  readonly host: string;
-  /** Resolves with an Error once the host is lost. It stays pending if the worker is closed before. */
+export class HostWorker implements Host {
   readonly lost: Promise<Error>;
+  readonly #host: string;
   readonly #worker: Worker;
   readonly #timeout: number;
   readonly #waiting = new Map<number, Waiting>();
@@ -29,7 +29,8 @@ export class HostWorker {
   #next = 0;
 
   constructor(host: string, timeout: number) {
-    this.host = host;
+    // A token in an address is nobody's to read.
+    this.#host = redact(host);
     this.#timeout = timeout;
     this.lost = new Promise((resolve) => {
       this.#onLost = resolve;
@@ -50,17 +51,15 @@ export class HostWorker {
         return;
       }
       const id = this.#next++;
-      const timer = setTimeout(
-        () => this.#fail(`it took longer than ${this.#timeout / 1000} seconds`),
-        this.#timeout,
-      );
+      const isLoading = request.ask === 'load' || request.ask === 'loaded';
+      const timeout = isLoading ? Math.max(this.#timeout, LOAD_MS) : this.#timeout;
+      const timer = setTimeout(() => this.#fail(`it took longer than ${timeout / 1000} seconds`), timeout);
       this.#waiting.set(id, { resolve, reject, timer });
       this.#worker.ref();
       this.#worker.postMessage({ id, ...request });
     });
   }
 
-  /** Ends the session and the thread. It resolves after some seconds at the latest. */
   async close(): Promise<void> {
     if (!this.#failure) {
       const timer = setTimeout(() => this.#fail('the model was released'), CLOSE_MS);
@@ -98,8 +97,7 @@ export class HostWorker {
     this.#onLost(error);
   }
 
-  /** A token in an address is nobody's to read. */
   #error(reason: string): Error {
-    return new Error(`host ${redact(this.host)}: ${reason}`);
+    return new Error(`host ${this.#host}: ${reason}`);
   }
 }

@@ -36,3 +36,12 @@ export type Reply =
   | { readonly id: number; readonly done: Done }
   | { readonly id: number; readonly failed: string }
   | { readonly lost: string };
+
+/** A host as the client has it. What it is asked is answered in order. */
+export interface Host {
+  ask(request: Request): Promise<Done>;
+  /** Ends the session on the host. It resolves after some seconds at the latest. */
+  close(): Promise<void>;
+  /** Resolves with an Error once the host is lost. It stays pending if the host is closed before. */
+  readonly lost: Promise<Error>;
+}

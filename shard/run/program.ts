@@ -2,7 +2,7 @@
 // fetches after it.
 import { CLIENT, type Descriptor, keyOf, type Part, partsOf } from '../layout/descriptor.js';
 import { type Box, type Exchange, exchange } from '../layout/exchange.js';
-import type { Region } from '../layout/region.js';
+import { elementsOf, intersection, type Region } from '../layout/region.js';
 import type { Constant } from '../onnx/constants.js';
 import { localize } from '../onnx/localize.js';
 import { wantedBy } from '../plan/candidates.js';
@@ -16,6 +16,7 @@ import { cutBytes } from './values.js';
 
 /** What one host does in one stage. Values that lie on a host have names there. */
 export interface Segment {
+  readonly number: number;
   readonly host: number;
   readonly stage: number;
   /** The bytes of its ONNX model. */
@@ -46,9 +47,12 @@ export type Output =
   | { readonly input: string };
 
 export interface Program {
-  /** By stage, the segments of its hosts. */
-  readonly stages: readonly (readonly Segment[])[];
+  readonly segments: readonly Segment[];
+  /** How many stages there are. In each, the segments of its hosts run at the same time. */
+  readonly stages: number;
   readonly outputs: ReadonlyMap<string, Output>;
+  /** The values that are inputs which may lie on the hosts already, each with the input. */
+  readonly states: ReadonlyMap<string, string>;
   /** How many slots a run has for what it fetches. */
   readonly slots: number;
 }
@@ -103,16 +107,18 @@ class ProgramBuilder {
       const move = choices.moves[index];
       outputs.set(name, this.#output(name, to, move, ofMoves[index]));
     }
-    const segments = [...this.#drafts.values()];
-    const stages = [...Array(count).keys()].map((stage) =>
-      segments.filter((draft) => draft.stage === stage).map((draft) => this.#segment(draft)),
-    );
+    const segments = [...this.#drafts.values()].map((draft, number) => this.#segment(draft, number));
     for (const { proto } of operators)
       if (proto.attribute.some(({ g, graphs }) => g || graphs.length > 0))
         throw new RangeError(
           `node "${proto.name}" (${proto.opType}) has graphs of its own, and such models run on one host only`,
         );
-    return { stages, outputs, slots: this.#slots.size };
+    const states = new Map(
+      [...given]
+        .filter(([name]) => graph.inputs.includes(name))
+        .map(([name, descriptor]) => [this.#name(name, descriptor), name]),
+    );
+    return { segments, stages: count, outputs, states, slots: this.#slots.size };
   }
 
   #addNode(index: number, node: LogicalNode, stage: number): void {
@@ -124,25 +130,24 @@ class ProgramBuilder {
     const outputs = wantedBy(node, candidate, 'outputs');
     for (const host of candidate.mesh.hosts) {
       const draft = this.#draft(host, stage);
-      const given = inputs.map(({ name, descriptor }) => this.#take(draft, name, descriptor));
       const made = outputs.map(({ name, descriptor, key }) => {
         const value = this.#name(name, descriptor);
         draft.local.set(`${key}/${name}`, value);
         this.#stageOf.set(`${host}/${key}/${name}`, stage);
         return value;
       });
-      const shapes = (wanted: typeof inputs) =>
-        wanted.map(({ name, descriptor }) => lengthsOf(this.#part(host, name, descriptor).region));
-      const [inputShapes, outputShapes] = [shapes(inputs), shapes(outputs)];
       // Omitted inputs and outputs have empty names.
       const spread = <T>(names: readonly string[], values: readonly T[]): (T | undefined)[] => {
         let next = 0;
         return names.map((name) => (name ? values[next++] : undefined));
       };
-      const changes = localize(view, spread(proto.input, inputShapes), outputShapes);
-      const local = spread(proto.input, given).map((name, at) => {
+      const shapes = (wanted: typeof inputs) =>
+        wanted.map(({ name, descriptor }) => lengthsOf(this.#part(host, name, descriptor).region));
+      const changes = localize(view, spread(proto.input, shapes(inputs)), shapes(outputs));
+      const local = spread(proto.input, inputs).map((wanted, at) => {
         const numbers = changes.inputs.get(at);
-        return numbers ? draft.model.addNumbers(numbers) : (name ?? '');
+        if (numbers) return draft.model.addNumbers(numbers);
+        return wanted ? this.#take(draft, wanted.name, wanted.descriptor) : '';
       });
       draft.model.addNode(
         proto,
@@ -229,10 +234,28 @@ class ProgramBuilder {
       return { region: box.region, name: model.add(terms) };
     });
     if (parts.length > 0) return joinBoxes(model, parts, region, to.placements.includes('P'));
-    if (!from.mesh.hosts.includes(host))
-      throw new RangeError(`the plan lays zeros of "${tensor}" on a host that has no part of it`);
-    const { dataType } = this.#seen(tensor);
-    return model.zerosLike(this.#cut(draft, tensor, from, region), dataType);
+    return this.#zeros(draft, move, region);
+  }
+
+  /** The part of a term for which a host gets nothing. */
+  #zeros(draft: Draft, { tensor, from, to }: Move, region: Region): string {
+    const { dataType, varying } = this.#seen(tensor);
+    const { model, host } = draft;
+    if (varying.length === 0) {
+      const { bytesPerElement } = tensorOf(this.#planned.problem.graph, tensor);
+      const name = this.#name(tensor, to);
+      const data = new Uint8Array(elementsOf(region) * bytesPerElement);
+      model.addWeight(name, { dataType, shape: lengthsOf(region), data });
+      return model.identity(name);
+    }
+    // The lengths follow from the part that the host has.
+    const own = from.mesh.hosts.includes(host) && intersection(this.#part(host, tensor, from).region, region);
+    if (!own)
+      throw new RangeError(
+        `"${tensor}" differs in shape from run to run, and the plan lays zeros of it on a host that has no part of it`,
+      );
+    const zeros = model.zerosLike(this.#cut(draft, tensor, from, own), dataType);
+    return joinBoxes(model, [{ name: zeros, region: own }], region, true);
   }
 
   /** A region of a tensor that a draft's host has. */
@@ -297,7 +320,7 @@ class ProgramBuilder {
     return { values };
   }
 
-  #segment(draft: Draft): Segment {
+  #segment(draft: Draft, number: number): Segment {
     const { host, stage, model, puts, inputs, keeps, fetches } = draft;
     if (model.outputs.length === 0) {
       // Its hosts all compute the same, and another one is asked for it.
@@ -312,6 +335,7 @@ class ProgramBuilder {
     const own = new Set([...inputs.values(), ...keeps.values()]);
     const drops = [...own].filter((value) => (this.#lastUse.get(`${host}/${value}`) ?? stage) <= stage);
     return {
+      number,
       host,
       stage,
       model: model.toBytes(),

@@ -5,8 +5,7 @@ import type { LineReport, PlanReport } from '../plan/report.js';
 import { valueKey } from '../plan/stages.js';
 import type { PlannedModel } from '../plan-model.js';
 import { HostTensor } from './host-tensor.js';
-import type { HostWorker } from './host-worker.js';
-import type { Done } from './messages.js';
+import type { Done, Host } from './messages.js';
 import type { Output, Program, Put, Segment } from './program.js';
 import { arrayOf, bytesPerElement, cut, place, sum, type Values } from './values.js';
 
@@ -34,30 +33,23 @@ export class ShardedModel {
   readonly plan: PlanReport;
   readonly #planned: PlannedModel;
   readonly #program: Program;
-  readonly #workers: readonly HostWorker[];
-  readonly #numbers: ReadonlyMap<Segment, number>;
+  readonly #hosts: readonly Host[];
   readonly #up: number[];
   readonly #down: number[];
   #runs = 0;
   #last: Promise<unknown> = Promise.resolve();
   #ended: Error | undefined;
 
-  constructor(
-    planned: PlannedModel,
-    program: Program,
-    workers: readonly HostWorker[],
-    numbers: ReadonlyMap<Segment, number>,
-  ) {
+  constructor(planned: PlannedModel, program: Program, hosts: readonly Host[]) {
     this.plan = planned.report;
     this.#planned = planned;
     this.#program = program;
-    this.#workers = workers;
-    this.#numbers = numbers;
-    this.#up = workers.map(() => 0);
-    this.#down = workers.map(() => 0);
+    this.#hosts = hosts;
+    this.#up = hosts.map(() => 0);
+    this.#down = hosts.map(() => 0);
     // Without one of its hosts the model never runs again, so the others are given free.
-    for (const worker of workers)
-      void worker.lost.then((error) => {
+    for (const host of hosts)
+      void host.lost.then((error) => {
         this.#ended ??= error;
         return this.release();
       });
@@ -81,7 +73,7 @@ export class ShardedModel {
 
   /** Bytes of tensors that have gone over each line in all runs so far, without weights. */
   get moved(): readonly LineReport[] {
-    return this.#workers.flatMap((_, host): LineReport[] => [
+    return this.#hosts.flatMap((_, host): LineReport[] => [
       { from: 'client', to: host, bytes: this.#down[host] as number },
       { from: host, to: 'client', bytes: this.#up[host] as number },
     ]);
@@ -100,7 +92,7 @@ export class ShardedModel {
   /** Ends the sessions on all hosts. It resolves when their threads have ended. A run under way rejects. */
   async release(): Promise<void> {
     this.#ended ??= new Error('the model was released');
-    await Promise.all(this.#workers.map((worker) => worker.close()));
+    await Promise.all(this.#hosts.map((host) => host.close()));
   }
 
   async #run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {
@@ -109,13 +101,14 @@ export class ShardedModel {
       number: this.#runs++,
       feeds: this.#check(feeds),
       slots: Array(this.#program.slots).fill(undefined),
-      laid: new Map(this.#workers.map((_, host) => [host, new Set()])),
+      laid: new Map(this.#hosts.map((_, host) => [host, new Set()])),
       kept: new Map(),
     };
     try {
-      for (const stage of this.#program.stages) {
-        // A host that failed must not leave others at work on this run when the next one begins.
-        const results = await Promise.allSettled(stage.map((segment) => this.#runSegment(run, segment)));
+      for (let stage = 0; stage < this.#program.stages; stage += 1) {
+        const segments = this.#program.segments.filter((segment) => segment.stage === stage);
+        // If one host fails, the others are still at work on this run, and the next one must not begin before.
+        const results = await Promise.allSettled(segments.map((segment) => this.#runSegment(run, segment)));
         for (const result of results) if (result.status === 'rejected') throw result.reason;
       }
       return Object.fromEntries(
@@ -128,12 +121,11 @@ export class ShardedModel {
   }
 
   async #runSegment(run: Run, segment: Segment): Promise<void> {
-    const { host, puts, inputs, keeps, fetches, drops } = segment;
-    const worker = this.#workers[host] as HostWorker;
+    const { number, host, puts, inputs, keeps, fetches, drops } = segment;
     const laid = run.laid.get(host) as Set<string>;
     /** State of the program's is there already, and stays. */
     const stateOf = (value: string): string | undefined => {
-      const feed = run.feeds.get(value);
+      const feed = run.feeds.get(this.#program.states.get(value) ?? '');
       return feed instanceof HostTensor ? feed.values.get(host) : undefined;
     };
     const idOf = (value: string) => stateOf(value) ?? `${run.number}/${value}`;
@@ -146,9 +138,9 @@ export class ShardedModel {
     }
     const kept = keeps.map(([output, value]): [string, string] => [output, idOf(value)]);
     for (const [, id] of kept) laid.add(id);
-    const done: Done = await worker.ask({
+    const done: Done = await (this.#hosts[host] as Host).ask({
       ask: 'run',
-      segment: this.#numbers.get(segment) as number,
+      segment: number,
       puts: sent,
       inputs: inputs.map(([input, value]) => [input, idOf(value)]),
       keeps: kept,
@@ -217,7 +209,7 @@ export class ShardedModel {
   #drop(host: number, values: readonly string[]): void {
     // If the host fails, the values are gone with it.
     if (!this.#ended && values.length > 0)
-      this.#workers[host]?.ask({ ask: 'drop', values }).catch(() => undefined);
+      this.#hosts[host]?.ask({ ask: 'drop', values }).catch(() => undefined);
   }
 
   #check(feeds: Readonly<Record<string, Feed>>): Map<string, Values | HostTensor> {

@@ -1,8 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Descriptor, meshOf, type Placement, partsOf } from '#farlight/shard/layout/descriptor.js';
-import { divide, elementsOf, elementsOfUnion, intersection } from '#farlight/shard/layout/region.js';
-import { combinations, hop, placementsOf, throughClient, transfer } from '#farlight/shard/layout/transfer.js';
+import {
+  CLIENT,
+  type Descriptor,
+  meshOf,
+  type Placement,
+  partsOf,
+} from '#farlight/shard/layout/descriptor.js';
+import { exchange, throughClient } from '#farlight/shard/layout/exchange.js';
+import { divide, elementsOf, intersection } from '#farlight/shard/layout/region.js';
+import { combinations, hop, placementsOf, transfer } from '#farlight/shard/layout/transfer.js';
+import { sumOf } from '#farlight/shard/plan/costs.js';
 
 const row = (hosts: number[], placement: Placement): Descriptor => ({
   mesh: meshOf(hosts),
@@ -76,14 +84,32 @@ describe('the bytes of a transfer to other hosts', () => {
 
 test('the client fetches each piece once, and adds terms itself', () => {
   for (const p of [2, 4]) {
-    const at = (have: Placement, want: Placement) =>
-      throughClient(row(first(p), have), row(first(p), want), [8, 12], 1);
+    const at = (have: Descriptor, want: Descriptor) => {
+      const { up, down } = throughClient(have, want, [8, 12], 1);
+      return [sumOf(up), sumOf(down)];
+    };
+    const on = (placement: Placement) => row(first(p), placement);
+    const client = row([CLIENT], 'B');
     const moved = ((p - 1) * 96) / p;
-    expect(at(0, 1)).toEqual({ up: moved, down: moved });
-    expect(at(0, 'B')).toEqual({ up: 96, down: (p - 1) * 96 });
-    expect(at('P', 0)).toEqual({ up: (p - 1) * 96, down: 96 });
-    expect(at('P', 'B')).toEqual({ up: p * 96, down: p * 96 });
+    expect(at(on(0), on(1))).toEqual([moved, moved]);
+    expect(at(on(0), on('B'))).toEqual([96, (p - 1) * 96]);
+    expect(at(on('P'), on(0))).toEqual([(p - 1) * 96, 96]);
+    expect(at(on('P'), on('B'))).toEqual([p * 96, p * 96]);
+    expect(at(client, on('B'))).toEqual([0, p * 96]);
+    expect(at(client, on(0))).toEqual([0, 96]);
+    expect(at(on(0), client)).toEqual([96, 0]);
+    expect(at(on('P'), client)).toEqual([p * 96, 0]);
+    expect(at(on('B'), on(0))).toEqual([0, 0]);
   }
+});
+
+test('hosts that get the same sum get it from the client, which adds all terms in one order', () => {
+  const { boxes } = exchange(row([0, 1, 2], 'P'), row([0, 1, 2], 'B'), [4]);
+  expect(boxes.map(({ receiver, sent, kept }) => [receiver, sent, kept])).toEqual([
+    [0, [0, 1, 2], undefined],
+    [1, [0, 1, 2], undefined],
+    [2, [0, 1, 2], undefined],
+  ]);
 });
 
 /** A tensor as its elements: for each host its part's values, where terms are numbers that add up. */
@@ -217,6 +243,48 @@ function groupKey({ mesh, placements }: Descriptor, index: number): string {
     .join();
 }
 
+test('what goes through the client makes the wanted layout of every tensor, and none of it goes twice', () => {
+  const property = fc.property(moves, ({ shape, from, to }) => {
+    const size = elementsOf({ start: shape.map(() => 0), end: shape });
+    const values = first(size).map((index) => 10 + index * 7);
+    const haves = partsOf(from, shape);
+    const now = scatter(from, shape, values);
+    const { fetches, boxes } = exchange(from, to, shape);
+    const isIn = (index: number, { start, end }: { start: readonly number[]; end: readonly number[] }) =>
+      placeOf(index, shape).every((x, axis) => x >= (start[axis] as number) && x < (end[axis] as number));
+    const elementOf = (host: number | undefined, term: number, index: number): number => {
+      const source = haves.findIndex(
+        (have) => (host === undefined || have.host === host) && have.term === term,
+      );
+      const value = now[source]?.get(index);
+      if (value === undefined) throw new Error('a host sends or keeps what it does not have');
+      return value;
+    };
+    const atClient = new Map<string, number>();
+    for (const { host, term, region } of fetches)
+      for (let index = 0; index < size; index += 1) {
+        if (!isIn(index, region)) continue;
+        expect(atClient.has(`${term}/${index}`)).toBe(false);
+        atClient.set(`${term}/${index}`, elementOf(host, term, index));
+      }
+    const totals = new Map<string, number>();
+    const wants = partsOf(to, shape);
+    for (const { receiver, region, sent, kept } of boxes)
+      for (let index = 0; index < size; index += 1) {
+        if (!isIn(index, region)) continue;
+        const target = wants.findIndex(({ host }) => host === receiver);
+        const terms = sent.map((term) => atClient.get(`${term}/${index}`) as number);
+        if (kept !== undefined) terms.push(elementOf(receiver, kept, index));
+        const key = `${groupKey(to, target)}/${index}`;
+        totals.set(key, (totals.get(key) ?? 0) + terms.reduce((sum, one) => sum + one, 0));
+      }
+    for (const [target, { region }] of wants.entries())
+      for (let index = 0; index < size; index += 1)
+        if (isIn(index, region)) expect(totals.get(`${groupKey(to, target)}/${index}`)).toBe(values[index]);
+  });
+  fc.assert(property, { numRuns: 400 });
+});
+
 test('no transfer moves more than the direct exchange', () => {
   fc.assert(
     fc.property(moves, ({ shape, from, to }) => {
@@ -246,11 +314,4 @@ test('indices are divided in proportion, with none lost and none twice', () => {
       },
     ),
   );
-});
-
-test('elements that are in several regions are counted once', () => {
-  const box = (start: number[], end: number[]) => ({ start, end });
-  expect(elementsOfUnion([])).toBe(0);
-  expect(elementsOfUnion([box([0, 0], [2, 3]), box([1, 1], [3, 4])])).toBe(10);
-  expect(elementsOfUnion([box([], [])])).toBe(1);
 });

