@@ -3,7 +3,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { type ShardOptions, shard } from '#farlight/shard/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 
-import type { ServeProcess } from '../support/serve-process.js';
+import type { ServeProcess } from '../support/hosts/serve-process.js';
 import { runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { planModel } from '#farlight/shard/plan-model.js';
 import { load, planOptions, type ShardOptions } from '#farlight/shard/shard.js';
 
-import { REPOSITORY } from '../support/session-client.js';
+import { REPOSITORY } from '../support/repository.js';
 import { CpuHost, runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';
