@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 const MOST_FILES = 15;
 
 /** The rooms of the package. Their modules import each other without circles. */
-const ROOMS = ['client', 'server', 'link', 'proto', 'infer', 'shard', 'cli', 'testing'];
+const ROOMS = ['client', 'server', 'link', 'proto', 'infer', 'shard', 'pool', 'cli', 'testing'];
 
 /** Rooms that have words of their own beside the core's: no word is banned there. */
-const OWN_WORDS = ['infer', 'shard'];
+const OWN_WORDS = ['infer', 'shard', 'pool'];
 
 /** The root, and folders of pages, tests, examples and generated code. */
 const ANY_WIDTH = /^(\.$|(docs|test|examples|proto\/gen)(\/|$))/;
@@ -68,16 +68,13 @@ const STRANGERS = [
     ...ofClient('ahead', 'api', 'browser', 'canvas', 'node', 'observers', 'reuse', 'session', 'transport'),
     'server',
   ],
+  ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'pool']),
+  // A pool keeps its journal as hosts keep their secrets, and takes nothing else from a host.
+  ['pool', 'cli', 'testing', 'infer', 'shard', ...ofHost()],
+  ['pool/engines', ...['allocation', 'attach', 'file', 'host', 'journal'].map((room) => `pool/${room}`)],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.
-  [
-    'infer',
-    'cli',
-    'testing',
-    ...['contents', 'daemon', 'executor', 'gpu', 'observatory', 'page', 'profiles'].map(
-      (room) => `server/${room}`,
-    ),
-  ],
+  ['infer', 'cli', 'testing', ...ofHost()],
   ...['door', 'grpc', 'http', 'protocol', 'statistics'].map((room) => [
     `infer/${room}`,
     ...['engine', 'graph', 'lanes', 'memory', 'schedule', 'simulation'].map((other) => `infer/${other}`),
@@ -86,6 +83,12 @@ const STRANGERS = [
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];
+
+/** What is a host's own. */
+function ofHost() {
+  const rooms = ['contents', 'daemon', 'executor', 'gpu', 'observatory', 'page', 'profiles'];
+  return rooms.map((room) => `server/${room}`);
+}
 
 function ofDaemon(...rooms) {
   return rooms.map((room) => `server/daemon/${room}`);

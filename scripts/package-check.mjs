@@ -12,7 +12,7 @@ const [keep] = process.argv.slice(2);
 const folder = keep ? resolve(keep) : mkdtempSync(join(tmpdir(), 'farlight-pack-'));
 /** What belongs to the repository alone. */
 const UNWANTED =
-  /^(test|bench|examples|scripts|client|server|cli|link|shard|testing|infer)\/|\.(test|spec)\.|\.map$/;
+  /^(test|bench|examples|scripts|client|server|cli|link|shard|testing|infer|pool)\/|\.(test|spec)\.|\.map$/;
 const WANTED = [
   'README.md',
   'LICENSE',

@@ -10,3 +10,8 @@ export function cacheFolder(): string {
 export function configFolder(): string {
   return join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'farlight');
 }
+
+/** The folder below which Farlight keeps what goes on: it is of no use once that is over. */
+export function stateFolder(): string {
+  return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'farlight');
+}

@@ -1,0 +1,101 @@
+import { FarlightError } from '../../proto/errors.js';
+
+/** What a job may use. An engine refuses what it does not know (`checkLimits`). */
+export interface JobLimits {
+  /** How many minutes it may run. */
+  minutes?: number;
+  /** Its processor cores. */
+  cpus?: number;
+  /** Its memory, in MiB. */
+  memory?: number;
+  /** Its GPUs, as the engine names them: `1`, or `a100:1`. */
+  gpus?: string;
+  /** The part of the site that runs it, who pays, and how urgent it is: Slurm's own words. */
+  partition?: string;
+  account?: string;
+  qos?: string;
+  constraint?: string;
+}
+
+/** A job, as every engine understands it. No text of it is a secret: engines show jobs to other users. */
+export interface JobDescription {
+  /** Letters, digits and `.-_`. Jobs with one name never run at the same time: the later one waits in the queue. */
+  readonly name: string;
+  /** Which of the jobs with this name it is. */
+  readonly term: number;
+  readonly command: readonly string[];
+  /** All variables that the job gets from us. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The file that gets what it prints, by an absolute path that both sides have. */
+  readonly log: string;
+  readonly limits: JobLimits;
+}
+
+/**
+ * Where a job stands. `isCertain`: the engine has seen its processes end. Where it has only lost sight of them, as on a
+ * node that is cut off, they may still run.
+ */
+export type JobStatus =
+  | { readonly phase: 'queued'; readonly why: string }
+  | { readonly phase: 'starting'; readonly why: string }
+  | {
+      readonly phase: 'running';
+      readonly node: string;
+      /** The node's address, as this machine reaches it. */
+      readonly address: string;
+      /** Which run of the job it is: it changes if the engine runs the job again. */
+      readonly incarnation: string;
+    }
+  | {
+      readonly phase: 'ended';
+      readonly why: string;
+      readonly isCertain: boolean;
+      /** Absent where it did not end by itself. */
+      readonly code?: number;
+    };
+
+export interface ListedJob {
+  readonly id: string;
+  readonly name: string;
+  readonly term: number;
+  readonly status: JobStatus;
+}
+
+/** A way to run jobs: processes of this machine, or a site's scheduler. It never runs a job again by itself. */
+export interface Engine {
+  readonly name: 'local' | 'slurm';
+  /** The limits that it enforces. */
+  readonly limits: readonly (keyof JobLimits)[];
+  /** Whether its jobs run on this machine, as this user. */
+  readonly isHere: boolean;
+  /** What `submit` sends, as a person reads it. */
+  render(job: JobDescription): string;
+  /** @returns the job's id. @throws FarlightError BAD_OPTION, UNREACHABLE (rejects) */
+  submit(job: JobDescription): Promise<string>;
+  /** @throws FarlightError UNREACHABLE (rejects) where the engine does not say. */
+  status(id: string): Promise<JobStatus>;
+  /** The jobs of this user that are not over, with names that begin so. @throws FarlightError UNREACHABLE (rejects) */
+  list(prefix: string): Promise<ListedJob[]>;
+  /** Ends a job, if it is not over. Resolves when the engine has been told. @throws FarlightError UNREACHABLE (rejects) */
+  cancel(id: string): Promise<void>;
+  /** The same, from a process that is about to end: it has been tried when this returns. */
+  cancelNow(id: string): void;
+}
+
+/** @throws FarlightError BAD_OPTION where a limit is one that the engine does not enforce. */
+export function checkLimits(engine: Pick<Engine, 'name' | 'limits'>, limits: JobLimits): void {
+  const unknown = Object.keys(limits).find((name) => !engine.limits.includes(name as keyof JobLimits));
+  if (unknown === undefined) return;
+  const known = engine.limits.join(', ') || 'none';
+  throw new FarlightError(
+    'BAD_OPTION',
+    `the engine ${engine.name} cannot limit a job's ${unknown}; leave it out, or name another engine (it knows: ${known})`,
+  );
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Whether a text can be a job's name, in every engine. */
+export function isJobName(text: string): boolean {
+  return NAME.test(text);
+}

@@ -1,0 +1,85 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { wallClock } from '../../link/machine/clock.js';
+import { replaceFile } from '../../server/trust/private-folder.js';
+import type { JobDescription, JobStatus } from './engine.js';
+import { isAlive, type ProcessIdentity } from './process-identity.js';
+
+/** How a job of this machine ended. */
+export interface LocalEnd {
+  readonly why: string;
+  readonly code?: number;
+}
+
+/**
+ * The files in the folder of a job of this machine, each written once: the description, the process that looks after the
+ * job, that it waits for the job before it, the job's own process, and how it ended.
+ */
+interface Files {
+  job: JobDescription;
+  runner: ProcessIdentity;
+  waits: true;
+  process: ProcessIdentity;
+  ended: LocalEnd;
+}
+
+/** How long the process that looks after a job may take to begin, in milliseconds. */
+const BEGIN_MS = 30_000;
+
+/** The folder of one job of this machine. Only this user can read it. */
+export class LocalJob {
+  readonly folder: string;
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  write<Name extends keyof Files>(name: Name, content: Files[Name]): void {
+    replaceFile(this.folder, name, `${JSON.stringify(content)}\n`);
+  }
+
+  /** Undefined where there is no such file. */
+  read<Name extends keyof Files>(name: Name): Files[Name] | undefined {
+    try {
+      return JSON.parse(readFileSync(join(this.folder, name), 'utf8'));
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The process that looks after the job, if it runs. */
+  get runner(): number | undefined {
+    return alive(this.read('runner'));
+  }
+
+  /** The job's own process, if it runs. */
+  get process(): number | undefined {
+    return alive(this.read('process'));
+  }
+
+  status(node: string): JobStatus {
+    // Before the end is looked for: the process writes it last.
+    const { runner, process } = this;
+    const ended = this.read('ended');
+    if (ended) return { phase: 'ended', ...ended, isCertain: true };
+    if (process !== undefined || (runner !== undefined && this.read('process')))
+      return { phase: 'running', node, address: '127.0.0.1', incarnation: '1' };
+    if (runner !== undefined) {
+      if (!this.read('waits')) return { phase: 'starting', why: 'its process starts' };
+      return { phase: 'queued', why: 'the job of the same name before it still runs' };
+    }
+    if (this.read('runner')) return { phase: 'ended', why: 'its process was killed', isCertain: true };
+    if (this.ageMs < BEGIN_MS) return { phase: 'starting', why: 'its process starts' };
+    return { phase: 'ended', why: 'this machine knows no such job', isCertain: false };
+  }
+
+  /** How long ago the job was submitted. */
+  get ageMs(): number {
+    const stats = statSync(join(this.folder, 'job'), { throwIfNoEntry: false });
+    return stats ? wallClock() - stats.mtimeMs : Number.POSITIVE_INFINITY;
+  }
+}
+
+function alive(identity: ProcessIdentity | undefined): number | undefined {
+  return identity && isAlive(identity) ? identity.pid : undefined;
+}

@@ -1,0 +1,111 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stateFolder } from '../../link/machine/folders.js';
+import { packageFile } from '../../link/machine/package-files.js';
+import { FarlightError, messageOf } from '../../proto/errors.js';
+import { makePrivate } from '../../server/trust/private-folder.js';
+import { checkLimits, type Engine, type JobDescription, type JobStatus, type ListedJob } from './engine.js';
+import { LocalJob } from './local-job.js';
+
+/** An ended job is forgotten after so many milliseconds, by the next one that is submitted. */
+const FORGET_MS = 60 * 60 * 1000;
+const ID = /^[0-9a-f]{16}$/;
+
+/** Runs jobs as processes of this machine. Each has a folder with its state, so that every program of this user sees it. */
+export class LocalEngine implements Engine {
+  readonly name = 'local';
+  readonly limits = ['minutes'] as const;
+  readonly isHere = true;
+  readonly #folder: string;
+
+  constructor(folder: string = join(stateFolder(), 'jobs')) {
+    this.#folder = folder;
+  }
+
+  render({ name, term, command, environment, log, limits }: JobDescription): string {
+    const variables = Object.entries(environment).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+    const limit = limits.minutes === undefined ? '' : `, for at most ${limits.minutes} minutes`;
+    return [
+      `# job ${name}, term ${term}${limit}; output to ${log}`,
+      [...variables, ...command.map((word) => JSON.stringify(word))].join(' '),
+      '',
+    ].join('\n');
+  }
+
+  async submit(job: JobDescription): Promise<string> {
+    checkLimits(this, job.limits);
+    this.#forget();
+    const id = randomBytes(8).toString('hex');
+    const folder = join(this.#folder, id);
+    makePrivate(this.#folder);
+    new LocalJob(folder).write('job', job);
+    const runner = packageFile('pool/engines/local-runner.js');
+    // Nothing of this program's environment, which may hold secrets and options for Node.
+    const options = { cwd: '/', env: job.environment, detached: true, stdio: 'ignore' } as const;
+    const child = spawn(process.execPath, [fileURLToPath(runner), folder], options);
+    return new Promise((resolve, reject) => {
+      child.once('error', (error) => {
+        const why = `no process can be started on this machine (${messageOf(error)}); end some that run`;
+        reject(new FarlightError('UNREACHABLE', why, { cause: error }));
+      });
+      child.once('spawn', () => {
+        child.unref();
+        resolve(id);
+      });
+    });
+  }
+
+  async status(id: string): Promise<JobStatus> {
+    return this.#job(id).status(hostname());
+  }
+
+  async list(prefix: string): Promise<ListedJob[]> {
+    return this.#ids().flatMap((id) => {
+      const job = this.#job(id);
+      const description = job.read('job');
+      const status = job.status(hostname());
+      if (!description?.name.startsWith(prefix) || status.phase === 'ended') return [];
+      return [{ id, name: description.name, term: description.term, status }];
+    });
+  }
+
+  async cancel(id: string): Promise<void> {
+    this.cancelNow(id);
+  }
+
+  cancelNow(id: string): void {
+    const job = this.#job(id);
+    const { runner, process: own } = job;
+    try {
+      if (runner !== undefined) process.kill(runner, 'SIGTERM');
+      // Nobody looks after it any more.
+      else if (own !== undefined) process.kill(-own, 'SIGKILL');
+    } catch {
+      // It has ended in the meantime.
+    }
+  }
+
+  #job(id: string): LocalJob {
+    return new LocalJob(join(this.#folder, ID.test(id) ? id : 'none'));
+  }
+
+  #ids(): string[] {
+    try {
+      return readdirSync(this.#folder).filter((name) => ID.test(name));
+    } catch {
+      return [];
+    }
+  }
+
+  #forget(): void {
+    for (const id of this.#ids()) {
+      const job = this.#job(id);
+      if (job.ageMs > FORGET_MS && job.status('').phase === 'ended')
+        rmSync(job.folder, { recursive: true, force: true });
+    }
+  }
+}

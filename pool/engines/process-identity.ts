@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/** A process, and when it began: its number alone may be another process's by now. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly began: string;
+}
+
+/** Undefined where there is no such process. */
+export function identityOf(pid: number): ProcessIdentity | undefined {
+  const began = process.platform === 'linux' ? beganOnLinux(pid) : beganElsewhere(pid);
+  return began === undefined ? undefined : { pid, began };
+}
+
+export function isAlive({ pid, began }: ProcessIdentity): boolean {
+  return identityOf(pid)?.began === began;
+}
+
+/** The boot and the tick in it. A process that has ended and was not collected does not count. */
+function beganOnLinux(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name in parentheses may hold anything, so fields are counted from its end.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}:${fields[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function beganElsewhere(pid: number): string | undefined {
+  try {
+    const args = ['-o', 'lstart=', '-p', String(pid)];
+    const text = execFileSync('ps', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return text.trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}

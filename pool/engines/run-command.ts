@@ -1,0 +1,61 @@
+import { spawn } from 'node:child_process';
+import { codeOf, FarlightError } from '../../proto/errors.js';
+
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How long a command of a scheduler may take, in milliseconds. */
+const TIMEOUT_MS = 30_000;
+const MOST_BYTES = 8 << 20;
+/** What a scheduler's commands need of the environment. */
+const VARIABLES =
+  /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|KRB5CCNAME|(SLURM|SBATCH|SQUEUE|SCANCEL|SACCT|MUNGE)_\w+)$/;
+
+/** This process's environment without what may be a secret, since a scheduler keeps and shows the environment of jobs. */
+export function commandEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => VARIABLES.test(name)));
+}
+
+/**
+ * Runs a command of a scheduler to its end.
+ *
+ * @param input what it reads from stdin: other users cannot see that, as they see arguments.
+ * @throws FarlightError BAD_OPTION where it is not installed; UNREACHABLE where it does not end (rejects).
+ */
+export function runCommand(file: string, args: readonly string[], input = ''): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, {
+      env: commandEnvironment(),
+      timeout: TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    });
+    const printed = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name].setEncoding('utf8').on('data', (text: string) => {
+        if (printed[name].length < MOST_BYTES) printed[name] += text;
+      });
+    }
+    child.on('error', (error) => reject(notRun(file, error)));
+    child.on('close', (code) => {
+      if (code !== null) resolve({ code, ...printed });
+      else {
+        const why = `${file} did not end within ${TIMEOUT_MS / 1000} seconds; see that the scheduler answers`;
+        reject(new FarlightError('UNREACHABLE', why));
+      }
+    });
+    // A command that ends early does not read it.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+  });
+}
+
+function notRun(file: string, error: Error): FarlightError {
+  const why =
+    codeOf(error) === 'ENOENT'
+      ? `${file} is not installed here; run the program where the scheduler's commands are, or name another engine`
+      : `${file} cannot be run (${codeOf(error)})`;
+  return new FarlightError('BAD_OPTION', why, { cause: error });
+}

@@ -1,0 +1,173 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from '../machine/free-port.js';
+
+/** What a real Slurm needs: root, to give each node a name of its own, and these programs. */
+const PROGRAMS = ['slurmctld', 'slurmd', 'sbatch', 'munged', 'unshare', 'setpriv'];
+
+/** Why there can be no Slurm on this machine; undefined where there can. */
+export const whyNoSlurm: string | undefined = (() => {
+  if (process.getuid?.() !== 0) return 'a real Slurm is started by root';
+  try {
+    for (const program of PROGRAMS) execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
+    return undefined;
+  } catch {
+    return 'apt-get install slurmctld slurmd slurm-client munge';
+  }
+})();
+
+/** The nodes with GPUs, which are powered down until a job needs them. */
+const NODES = [1, 2] as const;
+const CONTROLLER = '127.78.0.1';
+
+/**
+ * A site with a real Slurm: a controller, and nodes with GPUs that it powers up for jobs and down again. All of it is in
+ * namespaces of one process, and goes with that. Slurm's commands find it by SLURM_CONF.
+ */
+export class SlurmSite {
+  readonly conf: string;
+  readonly #folder: string;
+  readonly #main: ChildProcess;
+
+  private constructor(folder: string, conf: string, main: ChildProcess) {
+    this.#folder = folder;
+    this.conf = conf;
+    this.#main = main;
+  }
+
+  /** Resolves when it takes jobs. */
+  static async start(): Promise<SlurmSite> {
+    const folder = mkdtempSync(join(tmpdir(), 'site-'));
+    for (const name of ['log', 'state', 'spool', 'gpu']) mkdirSync(join(folder, name), { mode: 0o755 });
+    const conf = join(folder, 'slurm.conf');
+    // Slurm's daemons choose a port each: the controller's, and the nodes' beside it.
+    writeFileSync(
+      conf,
+      configuration(folder, await freePort(), await Promise.all(NODES.map(() => freePort()))),
+    );
+    writeFileSync(
+      join(folder, 'gres.conf'),
+      `AutoDetect=off\nNodeName=gpu[1-2] Name=gpu File=${folder}/gpu/card\n`,
+    );
+    execFileSync('mknod', [`${folder}/gpu/card`, 'c', '1', '3']);
+    writeFileSync(join(folder, 'munge.key'), randomBytes(128), { mode: 0o400 });
+    for (const [name, text] of Object.entries(scripts(folder, conf)))
+      writeFileSync(join(folder, name), `#!/bin/bash\nexport SLURM_CONF=${conf}\n${text}`, { mode: 0o755 });
+    const inside = ['--pid', '--fork', '--mount-proc', '--uts', '--kill-child', join(folder, 'site.sh')];
+    const main = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...inside], {
+      stdio: ['ignore', 'pipe', openSync(join(folder, 'log', 'all'), 'a')],
+    });
+    await new Promise<void>((resolve, reject) => {
+      main.stdout?.setEncoding('utf8').once('data', () => resolve());
+      main.once('close', () => reject(new Error(`Slurm did not start; its logs are in ${folder}/log`)));
+    });
+    return new SlurmSite(folder, conf, main);
+  }
+
+  /** The state of a node, such as `idle~`: Slurm marks the ones that are powered down. */
+  node(number: (typeof NODES)[number]): string {
+    const args = ['--noheader', '--nodes', `gpu${number}`, '--format', '%t'];
+    return execFileSync('sinfo', args, { encoding: 'utf8', env: this.env }).trim();
+  }
+
+  /** All that Slurm says of its jobs, and what they were told to run. */
+  describe(): string {
+    const show = (what: string[]) => execFileSync('scontrol', what, { encoding: 'utf8', env: this.env });
+    return show(['--details', 'show', 'job']);
+  }
+
+  get env(): NodeJS.ProcessEnv {
+    return { ...process.env, SLURM_CONF: this.conf };
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#main.once('close', resolve));
+    this.#main.kill('SIGKILL');
+    await closed;
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function configuration(folder: string, port: number, ports: readonly number[]): string {
+  return `
+ClusterName=site
+SlurmctldHost=control(${CONTROLLER})
+SlurmctldPort=${port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket=${folder}/munge.sock
+MpiDefault=none
+MailProg=/bin/true
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
+GresTypes=gpu
+ReturnToService=2
+SlurmdTimeout=5
+MessageTimeout=3
+TCPTimeout=1
+KillWait=5
+SlurmctldPidFile=${folder}/slurmctld.pid
+SlurmdPidFile=${folder}/slurmd.%n.pid
+SlurmdSpoolDir=${folder}/spool/%n
+StateSaveLocation=${folder}/state
+SlurmctldLogFile=${folder}/log/slurmctld
+SlurmdLogFile=${folder}/log/%n
+SlurmdParameters=config_overrides
+TreeWidth=65533
+# Powers nodes up and down, and looks every second.
+SlurmctldParameters=cloud_dns,idle_on_node_suspend,power_save_interval=1,power_save_min_interval=0
+ResumeProgram=${folder}/power-up.sh
+SuspendProgram=${folder}/power-down.sh
+PrologSlurmctld=${folder}/before-job.sh
+SuspendTime=2
+SuspendTimeout=2
+ResumeTimeout=20
+ResumeRate=0
+SuspendRate=0
+BatchStartTimeout=20
+${NODES.map((n, at) => `NodeName=gpu${n} NodeAddr=127.78.0.1${n} Port=${ports[at]} CPUs=8 RealMemory=8000 Gres=gpu:1 State=CLOUD`).join('\n')}
+PartitionName=gpu Nodes=gpu[1-2] Default=YES MaxTime=INFINITE State=UP
+`;
+}
+
+function scripts(folder: string, conf: string): Record<string, string> {
+  return {
+    'site.sh': `
+hostname control
+munged --foreground --force --key-file=${folder}/munge.key --socket=${folder}/munge.sock \\
+  --pid-file=${folder}/munge.pid --log-file=${folder}/log/munge --seed-file=${folder}/munge.seed &
+until [ -S ${folder}/munge.sock ]; do sleep 0.02; done
+slurmctld -D -c -f ${conf} &
+until scontrol ping 2>/dev/null | grep -q UP; do sleep 0.05; done
+echo ready
+wait
+`,
+    // -b: the node has just booted. Slurm waits for a boot of each node that it has powered up.
+    'power-up.sh': `
+for node in $(scontrol show hostnames "$1"); do
+  setsid unshare --uts sh -c "hostname $node; exec slurmd -b -D -f ${conf}" </dev/null >/dev/null 2>&1 &
+done
+`,
+    'power-down.sh': `
+for node in $(scontrol show hostnames "$1"); do
+  kill "$(cat ${folder}/slurmd.$node.pid)"
+done
+`,
+    // Slurm looks at jobs whose nodes are booting every 30 s, or when this ends.
+    'before-job.sh': `
+for try in $(seq 200); do
+  scontrol --oneliner show node "$SLURM_JOB_NODELIST" | grep -q ' State=' &&
+    ! scontrol --oneliner show node "$SLURM_JOB_NODELIST" | grep -qE 'POWER|DOWN|NOT_RESP|UNKNOWN' && exit 0
+  sleep 0.1
+done
+`,
+  };
+}
