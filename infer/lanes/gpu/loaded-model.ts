@@ -4,6 +4,7 @@ import { messageOf } from '../../../proto/errors.js';
 import type { TensorDeclaration } from '../../service/tensor.js';
 import { RunError } from '../lane.js';
 import { declarationOf, isOnGpu } from '../tensor-conversion.js';
+import { raiseClipOpset } from './clip-opset.js';
 import type { LaneDevice } from './lane-device.js';
 
 export interface Declarations {
@@ -31,6 +32,17 @@ export class LoadedModel {
   async open(): Promise<Declarations> {
     if (this.#session && this.#declarations) return this.#declarations;
     const bytes = await this.#read();
+    const raised = raiseClipOpset(bytes);
+    try {
+      return await this.#openBytes(raised ?? bytes);
+    } catch (error) {
+      if (!raised || (error instanceof RunError && error.memory)) throw error;
+      // Whatever the changed model lacks, the file itself may have.
+      return await this.#openBytes(bytes);
+    }
+  }
+
+  async #openBytes(bytes: Uint8Array): Promise<Declarations> {
     this.#session = await this.#create(bytes, 'gpu-buffer');
     try {
       const { inputMetadata, outputMetadata } = this.#session;

@@ -238,6 +238,27 @@ describe('a lane with ONNX Runtime', () => {
     await lane.unload(datatype);
   });
 
+  it.each([
+    [{ min: -1, max: 6 }, [-1, -1, 0.5, 6, 6]],
+    [{ min: 0 }, [0, 0, 0.5, 6, 7]],
+    [{ max: 0 }, [-7, -1, 0, 0, 0]],
+    [{}, [-7, -1, 0.5, 6, 7]],
+  ])('clips as opset 9 says, with the bounds %j', async (attributes, clipped) => {
+    const file = put(folder, 'clip', unary('Clip', 'FP32', ['batch'], { attributes, opset: 9 }));
+    await lane.load({ id: 'clip', file });
+    const data = bytes(Float32Array.of(-7, -1, 0.5, 6, 7));
+    const x: Tensor = { name: 'x', datatype: 'FP32', shape: [5], data };
+    const { outputs } = await lane.run({
+      model: 'clip',
+      inputs: { x: [all(x)] },
+      parts: [5],
+      keep: [],
+      fetch: ['y'],
+    });
+    expect(outputs.y).toEqual([{ ...x, name: 'y', data: bytes(Float32Array.from(clipped)) }]);
+    await lane.unload('clip');
+  });
+
   it('fails a run without enough memory as such, and goes on with smaller ones', async () => {
     const run = (items: number) => {
       const inputs = { image: [all(image(items, 1, 64))] };
