@@ -3,6 +3,7 @@ import { createServer as createTlsServer, type TlsOptions, type Server as TlsSer
 import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
 import { grpc, grpcReflection } from '../../link/grpc/grpc.js';
 import { Health } from '../../link/grpc/health.js';
+import { widenWindows } from '../../link/grpc/windows.js';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { invariant } from '../../proto/errors.js';
 import { REFUSED_AFTER_MS } from '../../server/trust/admission.js';
@@ -25,6 +26,8 @@ export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf' | 'clie
 
 /** A supervisor in front of the server may ask how it is without a token. */
 const OPEN = ['/grpc.health.v1.Health/Check', `/${SERVICE}/ServerLive`, `/${SERVICE}/ServerReady`];
+/** What a known client may have on its way in each call: a message of common length needs no second turn. */
+const WINDOW_BYTES = 4 << 20;
 const NOBODY: Client = { tenant: '', mayLoad: false };
 /** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 300_000;
@@ -137,8 +140,11 @@ export class GrpcServer {
                 const token = bearerOf(metadata.get('authorization')[0]);
                 const now = () => trust.admit(token, { remote: socket.remoteAddress, user });
                 this.#admitted.set(metadata, { client: now(), now });
-                if (!known) this.#newcomers.known(socket);
-                known = true;
+                if (!known) {
+                  known = true;
+                  this.#newcomers.known(socket);
+                  widenWindows(call, WINDOW_BYTES);
+                }
               } catch (error) {
                 const { grpc: code, sentence: details } = failureOf(error, onError);
                 if (!OPEN.includes(path)) {

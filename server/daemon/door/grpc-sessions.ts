@@ -1,4 +1,3 @@
-import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type {
   Server,
@@ -11,6 +10,7 @@ import { grpc } from '../../../link/grpc/grpc.js';
 import { VERSION_KEY } from '../../../link/grpc/grpc-carrier.js';
 import { MESSAGE_LIMIT, sessionsService } from '../../../link/grpc/host-service.js';
 import type { SessionMessage } from '../../../link/grpc/session-messages.js';
+import { isWidened, streamOf, widenWindows } from '../../../link/grpc/windows.js';
 import { setTimeout } from '../../../link/machine/clock.js';
 import { invariant } from '../../../proto/errors.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
@@ -18,8 +18,6 @@ import type { LocalUser } from '../../trust/local-users.js';
 
 /** The private parts of grpc-js 1.14 that have no public way; test/daemon/grpc-sessions.test.ts fails without them. */
 interface Private {
-  /** Of a call: its HTTP/2 stream, which can end at once and drop unsent bytes. */
-  stream?: ServerHttp2Stream;
   /** Of a call: its message limit, and the decoder that enforces it. */
   maxReceiveMessageSize?: number;
   decoder?: { maxReadMessageLength: number };
@@ -29,8 +27,6 @@ interface Private {
 
 /** RFC 9113, section 7: the stream is no longer needed. */
 const CANCEL = 8;
-/** The largest window that HTTP/2 has (RFC 9113, section 6.9.1). */
-const LARGEST_WINDOW = 2 ** 31 - 1;
 /** A client that does not read keeps a call open for this long at most. */
 const LEAVE_MS = 30_000;
 
@@ -47,14 +43,10 @@ interface Call extends Credentials {
 
 /** The interceptor's facts about a call, for the call's handler. */
 const calls = new WeakMap<object, Call>();
-/** The connections of known clients. */
-const widened = new WeakSet<Http2Session>();
 
 /**
  * Stores the client of a call for the call's handler, and widens the connection's windows so that it can carry whole
- * sessions. Then each session may have a full window of bytes on its way, instead of HTTP/2's 64 KiB. A session that
- * nobody reads does not stop the others. grpc-js has no option for that. Use this only for known clients: each call may
- * fill a window of the host's memory.
+ * sessions. Use this only for known clients.
  *
  * @param asking the call that the interceptor returns for `call`.
  */
@@ -63,14 +55,9 @@ export function noteCall(
   call: ServerInterceptingCallInterface,
   client: Credentials,
 ): void {
-  const { stream } = call as Private;
-  invariant(stream, 'a call of grpc-js has its stream');
-  const { session } = stream;
-  if (session && !session.destroyed && !widened.has(session)) {
-    widened.add(session);
-    session.setLocalWindowSize(LARGEST_WINDOW);
-    session.settings({ initialWindowSize: LIMITS.windowBytes });
-  }
+  widenWindows(call, LIMITS.windowBytes);
+  // The HTTP/2 stream can end at once and drop unsent bytes.
+  const stream = streamOf(call);
   const { remoteAddress: remote } = call.getConnectionInfo();
   calls.set(asking, { ...client, remote, cancel: () => stream.close(CANCEL) });
 }
@@ -80,8 +67,8 @@ export function noteCall(
  * nobody reads these bytes, and they are at most 64 KiB.
  */
 export function discard(call: ServerInterceptingCallInterface): void {
-  const { stream } = call as Private;
-  if (!stream?.session || !widened.has(stream.session)) return;
+  if (!isWidened(call)) return;
+  const stream = streamOf(call);
   stream.removeAllListeners('data');
   stream.resume();
 }
