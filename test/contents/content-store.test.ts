@@ -208,7 +208,7 @@ describe('a damaged content is deleted and not given out:', () => {
     expect(logged).toEqual([]);
   });
 
-  it('and it is logged once', async () => {
+  it('a damaged content is logged once', async () => {
     const store = open();
     for (const seed of [1, 2, 3]) {
       const { name, bytes } = content(seed);

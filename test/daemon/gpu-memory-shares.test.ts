@@ -78,7 +78,7 @@ describe("a tenant's GPU memory", () => {
     expect(asked).toEqual([]);
   });
 
-  it('of an ended session is free for waiting sessions', () => {
+  it('the memory of an ended session is free for waiting sessions', () => {
     const { shares, grants } = tenant(100 * MIB, 'a', 'b');
     shares.want('b', 90 * MIB);
     shares.gone('a');

@@ -169,14 +169,14 @@ describe('a reservation', () => {
   });
 
   it.each([0, -1, 1.5, 2 ** 53, Number.NaN, '7'])(
-    'of %s bytes is refused with a RangeError',
+    'a reservation of %s bytes is refused with a RangeError',
     async (bytes) => {
       const { memory } = await program({ host: (await host()).url });
       await expect(memory.reserve(bytes as number)).rejects.toThrow(RangeError);
     },
   );
 
-  it('of the most bytes that a number can say is refused without harm', async () => {
+  it('a reservation of the largest possible number of bytes is refused without harm', async () => {
     const { memory, fits } = await program({ host: (await host({ gpuCapacity: 100 * MIB })).url });
     expect(await memory.reserve(Number.MAX_SAFE_INTEGER)).toBeNull();
     expect(await fits(100)).toBe(true);

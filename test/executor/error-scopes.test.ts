@@ -60,7 +60,7 @@ describe('a look at the open scopes', () => {
     expect(await opened.look(device(null, null), 2)).toBe(1);
   });
 
-  it('at none says so, and touches nothing', async () => {
+  it('a look at the scopes finds none open, and changes nothing', async () => {
     const looked = device();
     expect(await scopes('validation').look(looked, 0)).toBe(0);
     expect(await scopes().look(looked, 4)).toBe(0);

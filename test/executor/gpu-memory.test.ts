@@ -183,7 +183,7 @@ describe("a session's GPU memory", () => {
     expect(memory.ledger.reserved).toBe(70);
   });
 
-  it('that is reserved is kept where the host wants back what is not used', async () => {
+  it('reserved memory stays when the host wants back what is not used', async () => {
     const asked: object[] = [];
     const memory = limited(100, { ask: (report) => asked.push(report) });
     memory.allocate(request(10));

@@ -22,7 +22,7 @@ describe('a repeated create', () => {
     expect(second).toBe(first);
   });
 
-  it('of resources gets it from the third time on, because most are made once', () => {
+  it('an object of resources is shared from its third create on, because most are made once', () => {
     const shared = newTable();
     const [first, second, third, fourth] = [1, 2, 3, 4].map(() => make(shared, 'GPUBindGroup:', [device]));
     expect(first).not.toBe(second);

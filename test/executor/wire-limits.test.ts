@@ -76,7 +76,7 @@ describe('the executor refuses', () => {
     }
   });
 
-  it('one template more than the limit', () => {
+  it('refuses one template more than the limit', () => {
     const { commands, done } = decoder();
     const most = flush((w) => {
       for (let count = 0; count < LIMITS.templates; count++) define(w, Uint8Array.of(1));
@@ -100,7 +100,7 @@ describe('the executor refuses', () => {
     }
   });
 
-  it('more objects than the limit for which templates expect others', () => {
+  it('refuses more objects than the limit if templates expect others for them', () => {
     const { commands, done } = decoder({ creates: true });
     const operands = LIMITS.operands;
     /** Makes as many new objects as the command names, and repeats the command with them. */
@@ -139,7 +139,7 @@ describe('the executor refuses', () => {
     expect(done.commands).toBeLessThan(before + operands + 200);
   });
 
-  it('one object more than the limit, and accepts it when another is released', () => {
+  it('refuses one object more than the limit, and accepts it when another is released', () => {
     const objects = new ObjectTable(() => ({}));
     for (let id = 1; id <= LIMITS.objects; id++) objects.reserve(id, 'GPUBuffer', undefined);
     expect(() => objects.reserve(LIMITS.objects + 1, 'GPUBuffer', undefined)).toThrow(ProtocolError);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { probeAdapter } from '#farlight/server/probe-adapter.js';
 
 describe('an adapter', () => {
-  it('in software is there on every machine', async () => {
+  it('the software adapter is there on every machine', async () => {
     const { adapter, wgslLanguageFeatures } = await probeAdapter('software');
     expect(adapter).toMatchObject({ name: 'SwiftShader Device (Subzero)', vendor: 'google', software: true });
     expect(wgslLanguageFeatures).toContain('packed_4x8_integer_dot_product');
@@ -19,12 +19,12 @@ describe('an adapter', () => {
     expect(choice).toBe('software');
   });
 
-  it('that executes nothing can be opened', async () => {
+  it('the null adapter can be opened', async () => {
     const { adapter } = await probeAdapter('null');
     expect(adapter.name).toBe('null');
   });
 
-  it('that does not exist is refused with a sentence that says what to do and which adapters there are', async () => {
+  it('an unknown adapter is refused with a sentence that says what to do and which adapters there are', async () => {
     await expect(probeAdapter('RTX 9090')).rejects.toMatchObject({
       code: 'NO_ADAPTER',
       message: expect.stringMatching(
@@ -33,7 +33,7 @@ describe('an adapter', () => {
     });
   });
 
-  it('of the driver that VK_ICD_FILENAMES names goes before any other', async () => {
+  it('an adapter of the driver in VK_ICD_FILENAMES comes before any other', async () => {
     process.env.VK_ICD_FILENAMES = '/nonexistent/icd.json';
     try {
       // Where the driver cannot be loaded, the embedded GPU is left.

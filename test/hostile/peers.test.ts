@@ -39,28 +39,31 @@ describe('a client that resumes its session', () => {
     ['more than was sent', 9],
     ['less than it had said before', 1],
     ['less than nothing', -1],
-  ])('and acknowledges %s loses that session, learns why, and no other notices', async (_what, count) => {
-    const daemon = await start();
-    const other = new SessionClient(remoteHost(daemon.url));
-    await other.welcome;
-    const [client, sessionId] = await session(daemon, 3, 2);
-    client.socket.destroy();
-    const next = resume(daemon, sessionId, count);
-    const end = await next.object(PACKET.end);
-    expect(end).toMatchObject({
-      code: 'PROTOCOL_ERROR',
-      message: expect.stringMatching(/does not allow: -?\d+ frames were taken of 2 to 4/),
-    });
-    expect([...next.packets.map(([kind]) => kind)]).not.toContain(PACKET.data);
-    await next.closed;
-    await until(() => daemon.counters.sessionsActive === 1);
-    expect(await resume(daemon, sessionId, 3, 2).object(PACKET.end)).toEqual(end);
-    expect([...(await other.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
-    expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
-      ACTION.echo,
-      6,
-    ]);
-  });
+  ])(
+    'a client that acknowledges %s loses its session, learns why, and no other notices',
+    async (_what, count) => {
+      const daemon = await start();
+      const other = new SessionClient(remoteHost(daemon.url));
+      await other.welcome;
+      const [client, sessionId] = await session(daemon, 3, 2);
+      client.socket.destroy();
+      const next = resume(daemon, sessionId, count);
+      const end = await next.object(PACKET.end);
+      expect(end).toMatchObject({
+        code: 'PROTOCOL_ERROR',
+        message: expect.stringMatching(/does not allow: -?\d+ frames were taken of 2 to 4/),
+      });
+      expect([...next.packets.map(([kind]) => kind)]).not.toContain(PACKET.data);
+      await next.closed;
+      await until(() => daemon.counters.sessionsActive === 1);
+      expect(await resume(daemon, sessionId, 3, 2).object(PACKET.end)).toEqual(end);
+      expect([...(await other.ask(ACTION.echo, 5))]).toEqual([ACTION.echo, 5]);
+      expect([...(await new SessionClient(remoteHost(daemon.url)).ask(ACTION.echo, 6))]).toEqual([
+        ACTION.echo,
+        6,
+      ]);
+    },
+  );
 
   it('ignores its own late attempt that has older acknowledgements', async () => {
     const daemon = await start();
@@ -76,7 +79,7 @@ describe('a client that resumes its session', () => {
     expect([...(await newer.next(PACKET.data))]).toEqual([ACTION.echo, 5]);
   });
 
-  it('that does not exist learns so, even if it guesses an id', async () => {
+  it('a client learns that its session does not exist, even if it guesses an id', async () => {
     const daemon = await start();
     for (const id of ['', 'x', 'A'.repeat(24)]) {
       expect(await resume(daemon, id, 0).object(PACKET.end)).toMatchObject({ code: 'DISCONNECTED' });
@@ -85,7 +88,7 @@ describe('a client that resumes its session', () => {
 });
 
 describe('a client that does not read', () => {
-  it('and breaks the protocol still loses its session and its executor', async () => {
+  it('a client that does not read and breaks the protocol still loses its session and its executor', async () => {
     const daemon = await start({ warm: 0 });
     const [client] = await session(daemon, 1, 0);
     client.socket.pause();
@@ -95,7 +98,7 @@ describe('a client that does not read', () => {
     client.socket.destroy();
   });
 
-  it('and ends its session leaves its executor to the next session', async () => {
+  it('a client that does not read and ends its session leaves its executor to the next session', async () => {
     const daemon = await start({ warm: 1, spares: 0 });
     const [client] = await session(daemon, 1, 0);
     client.socket.pause();

@@ -80,7 +80,7 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
   ];
 
   it.each<Direction>(['up', 'down'])(
-    'at any byte on the way %s loses no frame and repeats none',
+    'a cut at any byte on the way %s loses no frame and repeats none',
     async (direction) => {
       const { proxy, client, daemon } = await start(carrier);
       let next = 0;
@@ -97,7 +97,7 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
     },
   );
 
-  it('at random again and again, even in handshakes, loses no frame and repeats none', async () => {
+  it('cuts at random places, even in handshakes, lose no frame and repeat none', async () => {
     const { proxy, client } = await start(carrier, {}, ALERT);
     const random = seeded(20_260);
     const cutAgain = () => proxy.cutAfter(logUniform(random, 1, 60_000));
@@ -113,7 +113,7 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
     await expectNothingMore(client);
   });
 
-  it('is replaced even if another was cut long before', async () => {
+  it('a cut connection is replaced even if another was cut long before', async () => {
     const resumeMs = 1000;
     const { proxy, client } = await start(carrier, { resumeMs });
     let next = 0;
@@ -126,7 +126,7 @@ describe.each(CARRIERS)('a cut connection over $name', { timeout: 120_000 }, (ca
     expect(proxy.connections).toBe(3);
   });
 
-  it('while 64 MiB are on their way down loses none of them', async () => {
+  it('cuts while 64 MiB are on their way down lose no byte', async () => {
     const { proxy, client } = await start(carrier, {}, ALERT);
     const random = seeded(7);
     const cutAgain = () => proxy.cutAfter(logUniform(random, 2 << 20, 9 << 20));

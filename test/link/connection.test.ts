@@ -94,7 +94,7 @@ it('reports a frame that cannot be handled, and ignores the packets after it', (
 describe('a peer', () => {
   const silence = { pingMs: 100, deadMs: 300 };
 
-  it('that is silent gets pings, and then counts as gone', async () => {
+  it('a silent peer gets pings, and then counts as gone', async () => {
     const { wire, log } = make({ silence });
     await vi.advanceTimersByTimeAsync(250);
     expect([wire.kinds, wire.aborted]).toEqual([[PACKET.ping, PACKET.ping], 0]);
@@ -104,7 +104,7 @@ describe('a peer', () => {
     expect(log).toEqual(['gone: it said nothing for 0 seconds']);
   });
 
-  it('that has made an offer may be silent, since the system reports its end', async () => {
+  it('a peer that has made an offer may be silent, since the system reports its end', async () => {
     const near = make({ silence });
     const quiet = make({ silence });
     for (const { connection } of [near, quiet]) connection.use(SharedFrames.opening());
@@ -114,7 +114,7 @@ describe('a peer', () => {
     expect(quiet.wire.aborted).toBeGreaterThan(0);
   });
 
-  it('that answers pings is not gone', async () => {
+  it('a peer that answers pings is not gone', async () => {
     const { wire } = make({ silence });
     for (let time = 0; time < 2000; time += 100) {
       wire.bring(PACKET.pong);
@@ -222,7 +222,7 @@ describe('a form of frames', () => {
     expect(wire.kinds).toHaveLength(2);
   });
 
-  it('for a connection that is gone is closed at once', () => {
+  it('a form of frames is closed at once if its connection is gone', () => {
     const { connection } = make();
     connection.release();
     const { made, log } = form(1);

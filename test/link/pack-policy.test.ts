@@ -119,7 +119,7 @@ describe('the packed frames', () => {
 });
 
 describe('packing that is slow because of other work of the machine', () => {
-  it.each([1, 2, 3])('for %i frames among many does not lower the estimated speed', (hiccups) => {
+  it.each([1, 2, 3])('slow packing of %i frames among many does not lower the estimated speed', (hiccups) => {
     const policy = new PackPolicy('auto');
     for (let round = 0; round < 10; round++) {
       expect(send(policy, PHOTO, 1, mbits(100)).packed).toBe(1);
@@ -127,15 +127,18 @@ describe('packing that is slow because of other work of the machine', () => {
     }
   });
 
-  it.each([10, 100])('from its first frame on is found to be fast again later, at %i Mbit/s', (line) => {
-    const policy = new PackPolicy('auto');
-    send(policy, { ...PHOTO, speed: 800 }, 100, mbits(line));
-    // Trying may take 1% of the line's time, and the last slow one is what a try is taken to cost.
-    const raw = PHOTO.length / mbits(line);
-    const tries = Math.ceil(PHOTO.length / 800 / (0.01 * raw));
-    send(policy, PHOTO, 2 * tries, mbits(line));
-    expect(send(policy, PHOTO, 20, mbits(line)).packed).toBe(20);
-  });
+  it.each([10, 100])(
+    'packing that was slow from its first frame on is found to be fast again later, at %i Mbit/s',
+    (line) => {
+      const policy = new PackPolicy('auto');
+      send(policy, { ...PHOTO, speed: 800 }, 100, mbits(line));
+      // Trying may take 1% of the line's time, and the last slow one is what a try is taken to cost.
+      const raw = PHOTO.length / mbits(line);
+      const tries = Math.ceil(PHOTO.length / 800 / (0.01 * raw));
+      send(policy, PHOTO, 2 * tries, mbits(line));
+      expect(send(policy, PHOTO, 20, mbits(line)).packed).toBe(20);
+    },
+  );
 });
 
 describe('data that does not compress', () => {

@@ -44,11 +44,11 @@ describe('a packed frame', () => {
       'followed by something',
       body(1000, Buffer.concat([brotliCompressSync(new Uint8Array(1000)), Buffer.alloc(9)])),
     ],
-  ])('that is %s is refused', (_name, bytes) => {
+  ])('a packed frame that is %s is refused', (_name, bytes) => {
     expect(() => unpackFrame(bytes)).toThrow(ProtocolError);
   });
 
-  it('of garbage is refused, or is as long as it announces', () => {
+  it('a packed frame of garbage is refused, or is as long as it announces', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.integer({ min: 0, max: 3000 }), (garbage, length) => {
         try {

@@ -30,7 +30,7 @@ describe('frames of a stream', () => {
     }
   });
 
-  it('that are empty arrive as soon as their header is complete', () => {
+  it('empty frames arrive as soon as their header is complete', () => {
     const { decoder, frames } = collect();
     decoder.push(Uint8Array.from([0, 0, 0]));
     expect(frames).toEqual([]);
@@ -51,7 +51,7 @@ describe('frames of a stream', () => {
     }
   });
 
-  it('that were cut off are told from a stream that ends between frames', () => {
+  it('a stream that ends within a frame is told from one that ends between frames', () => {
     const { decoder, frames } = collect();
     decoder.push(bytes.slice(0, 5));
     expect(decoder.atBoundary).toBe(false);

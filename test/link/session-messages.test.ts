@@ -96,7 +96,7 @@ describe('a message', () => {
       expect(() => packetOf(message as SessionMessage)).toThrow(/empty, or of a later version/);
   });
 
-  it('of a packet whose body is not of its kind is not made', () => {
+  it('no message is made of a packet whose body is not of its kind', () => {
     expect(() => messageOf(PACKET.ack, new Uint8Array(7))).toThrow(/8 bytes/);
     expect(() => messageOf(PACKET.packed, new Uint8Array(3))).toThrow(/cut off/);
     expect(() => messageOf(PACKET.hello, Uint8Array.of(1))).toThrow(/no object/);

@@ -156,7 +156,7 @@ onLinux('where the system refuses a call, a shared file', () => {
     expect(existsSync(pathOf(make().name))).toBe(true);
   });
 
-  it('that gets no length is not made, and leaves neither a name nor a descriptor', () => {
+  it('a shared file that gets no length is not made, and leaves neither a name nor a descriptor', () => {
     const before = open();
     let path = '';
     failing('ftruncateSync', (fd) => {
@@ -167,7 +167,7 @@ onLinux('where the system refuses a call, a shared file', () => {
     expect([existsSync(path), open()]).toEqual([false, before]);
   });
 
-  it('that cannot be examined is not opened, and leaves no descriptor', () => {
+  it('a shared file that cannot be examined is not opened, and leaves no descriptor', () => {
     const { name } = make();
     const before = open();
     failing('fstatSync');
@@ -175,7 +175,7 @@ onLinux('where the system refuses a call, a shared file', () => {
     expect(open()).toBe(before);
   });
 
-  it('that cannot be read breaks its connection, and not the process', () => {
+  it('a shared file that cannot be read breaks its connection, and not the process', () => {
     const file = make();
     failing('readSync');
     expect(() => file.take(0, 10)).toThrow(ProtocolError);

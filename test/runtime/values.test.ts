@@ -119,7 +119,7 @@ describe('what a program gets', () => {
 });
 
 describe('errors', () => {
-  it('of another realm are told by their message alone', () => {
+  it('errors of another realm are recognized by their message alone', () => {
     expect(messageOf(foreign('new Error("out of paper")'))).toBe('out of paper');
     for (const [thrown, text] of [
       ['a text', 'a text'],
@@ -130,7 +130,7 @@ describe('errors', () => {
       expect(messageOf(thrown)).toBe(text);
   });
 
-  it('in an uncaptured error event are GPUErrors that were constructed', () => {
+  it('errors in an uncaptured error event are GPUErrors that were constructed', () => {
     const { GPUUncapturedErrorEvent, GPUValidationError } = globals;
     const error = new GPUValidationError('wrong');
     expect(new GPUUncapturedErrorEvent('uncapturederror', { error }).error).toBe(error);

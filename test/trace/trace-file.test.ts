@@ -116,7 +116,7 @@ describe('tracks', () => {
     ]);
   });
 
-  it('of more than 64 overlapping slices the rest is left out and counted', () => {
+  it('more than 64 overlapping slices are left out and counted', () => {
     const drawn: unknown[] = [];
     draw((tracks) => {
       const group = new ParallelTracks(tracks, 1, 101, 'waits');

@@ -36,7 +36,7 @@ describe('unknown connections', () => {
     expect(room.connections).toEqual(['second']);
   });
 
-  it('of this machine give way by the oldest, independent of other machines', () => {
+  it('the oldest unknown connection of this machine gives way, independent of other machines', () => {
     const room = new WaitingRoom<string>({ most: 3, mostOfNetwork: 1 });
     const near = ['127.0.0.1', '::1', '::ffff:127.0.0.1', undefined];
     for (const [at, one] of names(3, 'far').entries()) room.enter(one, `192.0.2.${at}`);

@@ -37,13 +37,16 @@ function nameOf(value: number): ContentName {
 const throughTheWire = (names: ContentName[]) => ContentFilter.decode(ContentFilter.of(names).encode());
 
 describe('a content filter', () => {
-  it.each([0, 1, 2, 100, 10_000, FILTER_NAMES])('of %d names misses none of them', (count) => {
-    const names = take(count, 7);
-    const filter = throughTheWire(names);
-    expect(names.filter((name) => !filter.mayHold(name))).toEqual([]);
-  });
+  it.each([0, 1, 2, 100, 10_000, FILTER_NAMES])(
+    'a content filter of %d names misses none of them',
+    (count) => {
+      const names = take(count, 7);
+      const filter = throughTheWire(names);
+      expect(names.filter((name) => !filter.mayHold(name))).toEqual([]);
+    },
+  );
 
-  it('that is full accepts another name once in 2^20 times', () => {
+  it('a full content filter accepts another name once in 2^20 times', () => {
     const filter = throughTheWire(take(FILTER_NAMES, 7));
     const strange = randomNames(99);
     let mistakes = 0;
@@ -77,7 +80,7 @@ describe('a content filter', () => {
     expect(names.map((name) => filter.mayHold(name))).toEqual(names.map((_name, at) => at < FILTER_NAMES));
   });
 
-  it('of 10,000 names takes less than 33 KiB', () => {
+  it('a content filter of 10,000 names takes less than 33 KiB', () => {
     const { length } = ContentFilter.of(take(10_000, 7)).encode();
     expect(length).toBeGreaterThan(32_000);
     expect(length).toBeLessThan(33 * 1024);

@@ -29,7 +29,7 @@ describe('a flush', () => {
     },
   );
 
-  it('of many small values comes back whole', () => {
+  it('a flush of many small values comes back whole', () => {
     const w = new Writer({ initialCapacity: 16, frameBytes: FRAME_BYTES });
     for (let value = 0; value < 1000; value += 1) {
       w.u32(value * 9999);

@@ -49,7 +49,7 @@ describe('a payload that is worth a name', () => {
     expect(stats).toMatchObject({ contentsNamed: 2, bytesNotSent: 6000 });
   });
 
-  it('of a repeated command may be a name each time, whatever was sent the time before', () => {
+  it('a payload of a repeated command may be a name each time, whatever was sent the time before', () => {
     const { line, answer } = lineTo(big(1));
     const step = (fill: number) => {
       const buffer = line.create();

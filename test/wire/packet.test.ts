@@ -71,7 +71,7 @@ describe('counts', () => {
     );
   });
 
-  it('of another length, or too large for a number, are refused', () => {
+  it('counts of another length, or too large for a number, are refused', () => {
     for (const length of [0, 7, 9]) expect(() => decodeCount(new Uint8Array(length))).toThrow(ProtocolError);
     expect(() => decodeCount(new Uint8Array(8).fill(255))).toThrow(ProtocolError);
     expect(() => decodeCount(Uint8Array.of(0, 0, 0, 0, 0, 0, 32, 0))).toThrow(ProtocolError);
@@ -85,7 +85,7 @@ describe('objects', () => {
     expect(decodeObject(Uint8Array.from(packet as number[]).subarray(1))).toEqual(value);
   });
 
-  it('that are malformed are refused', () => {
+  it('malformed objects are refused', () => {
     for (const text of ['', 'null', '7', '"a"', 'true', '{', '{"a":']) {
       expect(() => decodeObject(new TextEncoder().encode(text))).toThrow(ProtocolError);
     }

@@ -130,7 +130,7 @@ describe('strings and bytes', () => {
     expect(() => new Reader(content(w)).bytes()).toThrow(ProtocolError);
   });
 
-  it('more bytes than one command may have are refused before any is copied', () => {
+  it('strings and bytes beyond the limit of a command are refused before any is copied', () => {
     // As long as the real thing, without its memory.
     const bytes = Object.defineProperty(new Uint8Array(0), 'byteLength', { value: LIMITS.transferBytes + 1 });
     expect(() => new Writer().bytes(bytes)).toThrow(/in parts/);
@@ -256,14 +256,17 @@ describe('a command', () => {
 });
 
 describe('the frames of a flush', () => {
-  it.each([1, 9, 500, 510, 511, 512, 5000])('of %d bytes stay unchanged during later writes', (length) => {
-    const w = new Writer({ initialCapacity: 64 });
-    w.append(new Uint8Array(length).fill(7));
-    const [frame] = w.take();
-    w.append(new Uint8Array(length).fill(9));
-    w.take();
-    expect(frame).toEqual(new Uint8Array(length + 1).fill(7).fill(0, 0, 1));
-  });
+  it.each([1, 9, 500, 510, 511, 512, 5000])(
+    'frames of %d bytes stay unchanged during later writes',
+    (length) => {
+      const w = new Writer({ initialCapacity: 64 });
+      w.append(new Uint8Array(length).fill(7));
+      const [frame] = w.take();
+      w.append(new Uint8Array(length).fill(9));
+      w.take();
+      expect(frame).toEqual(new Uint8Array(length + 1).fill(7).fill(0, 0, 1));
+    },
+  );
 
   it('have no bytes of the earlier batch', () => {
     const w = new Writer();

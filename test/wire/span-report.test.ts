@@ -28,7 +28,7 @@ describe('spans on the wire', () => {
     expect(read({ spans, lost: 3 })).toEqual({ read: { spans, lost: 3 }, done: true });
   });
 
-  it('of an unknown kind, without a time, or that end before they begin are refused', () => {
+  it('spans of an unknown kind, without a time, or that end before they begin are refused', () => {
     for (const wrong of [
       { ...span, kind: SPAN_KINDS as never },
       { ...span, start: Number.NaN },
