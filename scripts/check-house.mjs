@@ -79,6 +79,12 @@ const STRANGERS = [
     `infer/${room}`,
     ...['engine', 'graph', 'lanes', 'memory', 'schedule', 'simulation'].map((other) => `infer/${other}`),
   ]),
+  [
+    'infer/lanes',
+    ...['door', 'engine', 'graph', 'grpc', 'http', 'memory', 'protocol', 'schedule', 'simulation'].map(
+      (other) => `infer/${other}`,
+    ),
+  ],
   ['infer/protocol', 'infer/door', 'infer/grpc', 'infer/http', 'infer/statistics'],
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
