@@ -9,7 +9,7 @@ import type { Decision, Outcome, Run } from '../schedule/types.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
 import type { Reservation } from './host-memory.js';
-import { type EngineHost, Hosts, type HostsOptions } from './hosts.js';
+import { type EngineHost, type HostNow, Hosts, type HostsOptions } from './hosts.js';
 import type { OpenLane } from './lane-slot.js';
 import { modelPlan, staysOnLane } from './request/plan.js';
 import { ActiveRequest, type StepTask } from './request/request.js';
@@ -64,7 +64,8 @@ interface Execution {
   readonly shape: string;
   readonly shares: readonly Share[];
   readonly lane: OpenLane;
-  /** Bytes that were free for it. */
+  readonly host: HostNow;
+  /** The free bytes of the host when the run began. */
   readonly free: number;
 }
 
@@ -314,8 +315,15 @@ export class Dispatcher {
     const models = first?.active.units.find(({ unit }) => unit === task?.unit);
     if (!place || !task || !models) throw new Error(`run ${run.id} has no lane, or nothing to run`);
     const { lane, host } = place;
-    const free = this.#hosts.free(host) + run.memory;
-    const execution: Execution = { run, models, shape: task.shape, shares, lane, free };
+    const execution: Execution = {
+      run,
+      models,
+      shape: task.shape,
+      shares,
+      lane,
+      host,
+      free: this.#hosts.free(host) + run.memory,
+    };
     let reservation: Reservation | undefined;
     try {
       await Promise.all(host.unloads);
@@ -441,10 +449,16 @@ export class Dispatcher {
     ready.task.unit.statistics.ended(this.#now() - ready.readyAt, true);
   }
 
-  #failed({ run, models, shape, shares, free }: Execution, error: unknown): void {
+  #failed({ run, models, shape, shares, host, free: before }: Execution, error: unknown): void {
     // The scheduler has heard of the loss, and has forgotten the run.
     if (error instanceof LaneLostError) return;
     const memory = error instanceof RunError && error.memory;
+    const free = Math.min(before, this.#hosts.free(host) + run.memory);
+    if (memory && free < run.memory) {
+      // Others have taken the memory since the run began: that says nothing of the model.
+      this.#scheduler.putBack(run.id, this.#now());
+      return;
+    }
     if (memory) models.outOfMemory(shape, run.batch, free);
     const reason = messageOf(error);
     const code = memory ? 'too-large' : error instanceof RunError ? 'invalid' : 'internal';

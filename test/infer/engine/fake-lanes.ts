@@ -94,7 +94,7 @@ export class FakeLane implements Lane {
   #reject: ((error: Error) => void) | undefined;
   #isGone = false;
   #ids = 0;
-  /** The bytes of the run that is under way. */
+  /** The bytes of the run or the load that is under way. */
   #running = 0;
 
   constructor(name: string, host: FakeHost) {
@@ -131,9 +131,13 @@ export class FakeLane implements Lane {
     const { weights, load } = model.costs;
     return this.#call(async () => {
       if (this.#loaded.has(id)) throw new Error(`${id} is loaded already`);
-      if (run === undefined) this.#take(weights);
+      if (run === undefined) {
+        this.#take(weights);
+        this.#running = weights;
+      }
       await this.#host.time.sleep(load);
       if (this.#isGone) return undefined as never;
+      this.#running = 0;
       this.#loaded.set(id, model);
       const { inputs, outputs } = run === undefined ? model : { inputs: [], outputs: [] };
       return { inputs, outputs, weights, ms: load };
