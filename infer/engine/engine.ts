@@ -274,7 +274,7 @@ export class Engine implements InferenceService {
           version.reason = messageOf(error);
           version.state = version.plan ? 'READY' : 'UNAVAILABLE';
           this.#log(`${title} could not be loaded: ${version.reason}`);
-          if (version.plan) throw error;
+          if (version.plan) throw new InferenceError('unavailable', version.reason, { cause: error });
         }
       }),
     );

@@ -475,7 +475,7 @@ describe('models that come and go', () => {
   it('stay where the new one cannot be loaded', async () => {
     const served = await serve({ double });
     delete served.models.double;
-    expect(await served.time.until(codeOf(served.engine.load('double')))).toBe('internal');
+    expect(await served.time.until(codeOf(served.engine.load('double')))).toBe('unavailable');
     served.models.double = double;
     expect(await served.time.until(outcome(ask(served, 1)))).toEqual([2, -2]);
   });
