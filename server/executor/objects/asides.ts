@@ -56,8 +56,7 @@ export class Asides {
     if (!isAllowed || this.#underWay === MOST_BUFFERS) return NOTHING;
     this.#underWay += 1;
     try {
-      const buffer = await this.#copy(ranges, submitted);
-      return buffer ? await this.#take(buffer, length) : NOTHING;
+      return await this.#read(ranges, length, submitted);
     } finally {
       this.#underWay -= 1;
     }
@@ -82,8 +81,8 @@ export class Asides {
     for (const buffer of this.#free.splice(0)) buffer.destroy();
   }
 
-  /** The buffer that the copies are in; undefined where one of them is an error, which nobody else hears of. */
-  async #copy(ranges: readonly SourceRange[], submitted: () => void): Promise<GPUBuffer | undefined> {
+  /** Nothing where a copy is an error, which nobody else hears of. */
+  async #read(ranges: readonly SourceRange[], length: number, submitted: () => void): Promise<Uint8Array> {
     const device = this.#device;
     device.pushErrorScope('validation');
     device.pushErrorScope('out-of-memory');
@@ -99,14 +98,15 @@ export class Asides {
     }
     device.queue.submit([encoder.finish()]);
     submitted();
+    // Asked for at once, and not when the scopes are known: each wait on Dawn takes a turn of its own.
+    const mapped = buffer.mapAsync(GPUMapMode.READ, 0, length);
+    mapped.catch(() => {});
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
-    if (errors.every((error) => error === null)) return buffer;
-    buffer.destroy();
-    return undefined;
-  }
-
-  async #take(buffer: GPUBuffer, length: number): Promise<Uint8Array> {
-    await buffer.mapAsync(GPUMapMode.READ, 0, length);
+    if (errors.some((error) => error !== null)) {
+      buffer.destroy();
+      return NOTHING;
+    }
+    await mapped;
     const bytes = new Uint8Array(buffer.getMappedRange(0, length)).slice();
     buffer.unmap();
     this.#free.push(buffer);
