@@ -19,7 +19,7 @@ export { close, gpuMemory, stats } from './api/device/gpu.js';
 export type { GpuMemory, Reservation } from './api/device/gpu-memory.js';
 export { globals } from './globals.js';
 export type { CreateOptions } from './options.js';
-export type { Stats } from './session/ledger.js';
+export type { Stats } from './session/stats.js';
 export type { Transport } from './transport/transport.js';
 
 /**

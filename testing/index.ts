@@ -7,7 +7,7 @@ export type { Transport } from '../client/transport/transport.js';
 export type { AdapterDescription } from '../proto/session/handshake.js';
 export type { Counters } from '../server/observatory/counters.js';
 export { type EmulatedLink, type EmulatedLinkOptions, emulateLink } from './emulator.js';
-export { predictStepMs, type StepLedger, type StepLink } from './step-time.js';
+export { predictStepMs, type StepCounts, type StepLink } from './step-time.js';
 export type { TestHost, TestHostOptions } from './test-host.js';
 
 /**

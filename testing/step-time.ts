@@ -1,10 +1,10 @@
-import type { Stats } from '../client/session/ledger.js';
+import type { Stats } from '../client/session/stats.js';
 
 /**
  * The waits and bytes of one step of a program: the difference of two results of `stats(gpu)`, or a part of
  * it. A wait that a read ahead has saved (`waitsSaved`) is not among the waits, and costs no round trip.
  */
-export type StepLedger = Pick<Stats, 'waits' | 'bytesUp' | 'bytesDown'>;
+export type StepCounts = Pick<Stats, 'waits' | 'bytesUp' | 'bytesDown'>;
 
 /** A link to a host. */
 export interface StepLink {
@@ -23,7 +23,7 @@ export interface StepLink {
  * nothing is computed while bytes are on the line. A program that waits for several things at once, or that
  * sends while it computes, is faster.
  */
-export function predictStepMs(localMs: number, step: StepLedger, link: StepLink): number {
+export function predictStepMs(localMs: number, step: StepCounts, link: StepLink): number {
   const bits = 8 * (step.bytesUp + step.bytesDown);
   const onTheLineMs = link.mbit === undefined ? 0 : bits / (link.mbit * 1000);
   return localMs + step.waits * link.rttMs + onTheLineMs;

@@ -1,5 +1,5 @@
 import type { Mentions } from './mentions.js';
-import type { Follower, Read } from './window.js';
+import type { Follower, Read } from './proof.js';
 
 /** A remembered read: the buffer that was its source, and where that buffer was named before the wait. */
 interface ExpectedRead extends Read {

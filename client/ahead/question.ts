@@ -1,5 +1,5 @@
 import type { FarlightReadAhead } from '../../proto/gen/operations.js';
-import type { BufferFacts, Follower, Read } from './window.js';
+import type { BufferFacts, Follower, Read } from './proof.js';
 
 /** A part of a buffer that the host copies aside. */
 export interface SourceRange {

@@ -5,8 +5,8 @@ import { LIMITS } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import { type Guess, Guesses } from './guesses.js';
 import { Mentions } from './mentions.js';
+import { type BufferFacts, type Follower, Proof } from './proof.js';
 import { type Early, Question, type SourceRange, type Wanted } from './question.js';
-import { type BufferFacts, type Follower, Window } from './window.js';
 
 /** The counts of a session that reads ahead change. */
 export interface AheadStats {
@@ -67,7 +67,7 @@ interface Lead {
   readonly guess: Guess;
   /** From all leads of its kind, at any place. It has no reads, which depend on the place. */
   readonly roughGuess: Guess;
-  readonly window: Window;
+  readonly proof: Proof;
   readonly followers: Follower[];
   question: Question | undefined;
   askedAt: number;
@@ -96,7 +96,7 @@ const LEADS: ReadonlySet<AnyOperation> = new Set<AnyOperation>([
 /**
  * Reads ahead. With a wait it asks the host for the results that the program has awaited after that wait before, and
  * settles their promises from the answer. It does so only if it can prove that the host would reply the same (see
- * `Window`). The commands themselves go to the host as always. docs/reads-ahead.md explains all of it.
+ * `Proof`). The commands themselves go to the host as always. docs/reads-ahead.md explains all of it.
  */
 export class ReadAhead {
   readonly #options: ReadAheadOptions;
@@ -141,7 +141,7 @@ export class ReadAhead {
       this.#buffers.set(made.id, new WeakRef(made as unknown as BufferFacts));
     const lead = this.#lead;
     if (!lead || operation.fate === 'awaited' || deviceOf(self)?.id !== lead.deviceId) return;
-    if (!lead.window.command(operation, self, args, made)) this.#close(lead);
+    if (!lead.proof.command(operation, self, args, made)) this.#close(lead);
   }
 
   /** A handle was released. */
@@ -156,7 +156,7 @@ export class ReadAhead {
     if (!lead || deviceId !== lead.deviceId) return { operation, args, early: undefined, leads: true };
     // Other awaited commands under way get their replies first. An early one would settle before them.
     const isAlone = this.#options.awaited() === this.#early.length;
-    const follower = isAlone ? lead.window.wait(operation, self, args) : undefined;
+    const follower = isAlone ? lead.proof.wait(operation, self, args) : undefined;
     if (!follower) {
       this.#close(lead);
       return { operation, args, early: undefined, leads: true };
@@ -193,7 +193,7 @@ export class ReadAhead {
       until,
       guess: this.#guesses.guess(key, until),
       roughGuess: this.#guesses.guess(kind, until),
-      window: new Window(device.id),
+      proof: new Proof(device.id),
       followers: [],
       question: undefined,
       askedAt: 0,
@@ -209,7 +209,7 @@ export class ReadAhead {
     lead.device = undefined;
     lead.askedAt = this.#options.now();
     const { followers, isTrusted } = lead.guess.isTrusted ? lead.guess : lead.roughGuess;
-    if (!isTrusted || followers.length === 0 || lead.window.scopes > 0) return;
+    if (!isTrusted || followers.length === 0 || lead.proof.scopes > 0) return;
     if (this.#isNear) return;
     const ranges: SourceRange[] = [];
     for (const follower of followers) {

@@ -15,7 +15,7 @@ export type { MemoryPeak, MemoryState } from '../../proto/session/memory.js';
 export { close, gpuMemory, stats } from '../api/device/gpu.js';
 export type { GpuMemory, Reservation } from '../api/device/gpu-memory.js';
 export { globals } from '../globals.js';
-export type { Stats } from '../session/ledger.js';
+export type { Stats } from '../session/stats.js';
 export { canvasContext } from './canvas-contexts.js';
 export type { CreateOptions } from './options.js';
 

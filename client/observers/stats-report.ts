@@ -1,5 +1,5 @@
 import { stats } from '../api/device/gpu.js';
-import type { Stats } from '../session/ledger.js';
+import type { Stats } from '../session/stats.js';
 
 /** The round trip of a typical link, in milliseconds, for the comparison. */
 const TYPICAL_RTT_MS = 30;

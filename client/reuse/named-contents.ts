@@ -6,7 +6,7 @@ import type { KeptContents } from '../../proto/session/handshake.js';
 import { isArrayBuffer } from '../../proto/webidl/slots.js';
 import { ITEM, ITEM_KINDS, PAYLOAD } from '../../proto/wire/template.js';
 import { Writer } from '../../proto/wire/writer.js';
-import type { Stats } from '../session/ledger.js';
+import type { Stats } from '../session/stats.js';
 import { type Upload, UploadPolicy } from './upload-policy.js';
 
 /** A payload that is sent by its name. */

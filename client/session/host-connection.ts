@@ -3,7 +3,7 @@ import { brokeProtocol, FarlightError, messageOf, ProtocolError, tooManyFiles } 
 import { PROTOCOL } from '../../proto/session/version.js';
 import { FlushAssembler } from '../../proto/wire/flush.js';
 import type { Link, Transport, Welcome } from '../transport/transport.js';
-import type { Stats } from './ledger.js';
+import type { Stats } from './stats.js';
 
 export interface ConnectionOptions {
   /** Returns the transport when the session opens. It may load the transport only then. */

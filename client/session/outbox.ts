@@ -1,5 +1,5 @@
 import type { Link } from '../transport/transport.js';
-import type { Stats } from './ledger.js';
+import type { Stats } from './stats.js';
 
 /**
  * The flushes that wait to be sent, each as its frames. They wait until the link exists and takes bytes at full speed.

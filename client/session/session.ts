@@ -15,7 +15,6 @@ import { Devices } from './devices.js';
 import { flushAfter, type Recorded } from './flush-policy.js';
 import { FlushSchedule } from './flush-schedule.js';
 import { type ConnectionOptions, HostConnection } from './host-connection.js';
-import type { Stats } from './ledger.js';
 import { MemoryWatch } from './memory-watch.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
@@ -25,6 +24,7 @@ import { ProcessHold } from './process/process-hold.js';
 import { whenTaskEnds } from './process/task-end.js';
 import { type Recipients, readReplies, type Settles } from './replies.js';
 import { Requests, rethrow, type Settlement } from './requests.js';
+import type { Stats } from './stats.js';
 
 export interface SessionOptions extends ConnectionOptions {
   /** 'off' sends each command as a message of its own. */
@@ -95,7 +95,7 @@ export class Session {
   };
   readonly #hold = new ProcessHold();
   #welcome: Welcome | undefined;
-  /** How many of the commands that were sent as names are in the ledger. */
+  /** How many of the commands that were sent as names are counted. */
   #named = 0;
   /** How many commands the host was asked about when the process would have ended. */
   #askedAbout = 0;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Guesses } from '#farlight/client/ahead/guesses.js';
 import { Mentions } from '#farlight/client/ahead/mentions.js';
-import type { Follower } from '#farlight/client/ahead/window.js';
+import type { Follower } from '#farlight/client/ahead/proof.js';
 
 const read = (source: number, size = 64): Follower => ({ kind: 'read', source, offset: 0, size });
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { emptyStats } from '#farlight/client/session/ledger.js';
 import { Outbox } from '#farlight/client/session/outbox.js';
+import { emptyStats } from '#farlight/client/session/stats.js';
 import type { Link } from '#farlight/client/transport/transport.js';
 
 let sent: number[];

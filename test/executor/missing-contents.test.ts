@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CommandEncoder } from '#farlight/client/reuse/command-encoder.js';
 import { NamedContents } from '#farlight/client/reuse/named-contents.js';
 import { UploadPolicy } from '#farlight/client/reuse/upload-policy.js';
-import { emptyStats } from '#farlight/client/session/ledger.js';
+import { emptyStats } from '#farlight/client/session/stats.js';
 import type { ContentName } from '#farlight/proto/content/content.js';
 import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';

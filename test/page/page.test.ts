@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Stats } from '#farlight/client/session/ledger.js';
+import type { Stats } from '#farlight/client/session/stats.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import type { HostView } from '#farlight/server/observatory/host-view.js';
 import { HELLO, SessionClient } from '../support/clients/session-client.js';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { NamedContents } from '#farlight/client/reuse/named-contents.js';
 import { UploadPolicy } from '#farlight/client/reuse/upload-policy.js';
-import { emptyStats } from '#farlight/client/session/ledger.js';
+import { emptyStats } from '#farlight/client/session/stats.js';
 import { hashContent } from '#farlight/link/machine/hashing.js';
 import { ContentFilter } from '#farlight/proto/content/content-filter.js';
 import { ProtocolError } from '#farlight/proto/errors.js';

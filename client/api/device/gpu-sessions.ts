@@ -1,6 +1,6 @@
 import type { Welcome } from '../../../proto/session/handshake.js';
-import { emptyStats, type Stats } from '../../session/ledger.js';
 import type { Session } from '../../session/session.js';
+import { emptyStats, type Stats } from '../../session/stats.js';
 
 /** Makes a session that counts in these statistics. */
 export type MakeSession = (stats: Stats) => Session;

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Stats } from '#farlight/client/session/ledger.js';
+import type { Stats } from '#farlight/client/session/stats.js';
 import { CLI } from '../repository.js';
 
 const SOURCE = new URL('./step-program.mjs', import.meta.url);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type BufferFacts, Window } from '#farlight/client/ahead/window.js';
+import { type BufferFacts, Proof } from '#farlight/client/ahead/proof.js';
 import { OPERATIONS } from '#farlight/proto/gen/operations.js';
 import type { Handle } from '#farlight/proto/wire/handle.js';
 
@@ -12,11 +12,11 @@ const STORAGE = 0x8c;
 const READ = 1;
 
 let nextId: number;
-let window: Window;
+let proof: Proof;
 
 beforeEach(() => {
   nextId = 10;
-  window = new Window(DEVICE.id);
+  proof = new Proof(DEVICE.id);
 });
 
 const handle = () => ({ id: nextId++, owner: SESSION }) as Handle;
@@ -26,8 +26,8 @@ function buffer(usage: number, facts: Partial<BufferFacts> = {}): BufferFacts {
   return { ...handle(), ...common, usage, isProven: true, ...facts } as BufferFacts;
 }
 
-const record = (operation: Parameters<Window['command']>[0], self: Handle, args: unknown[], made?: Handle) =>
-  window.command(operation, self, args, made);
+const record = (operation: Parameters<Proof['command']>[0], self: Handle, args: unknown[], made?: Handle) =>
+  proof.command(operation, self, args, made);
 
 type Copying = [from: BufferFacts, fromOffset: number, to: BufferFacts, toOffset: number, size?: number];
 
@@ -43,7 +43,7 @@ function copy(...args: Copying): boolean {
 }
 
 const map = (target: BufferFacts, offset = 0, size?: number, mode = READ) =>
-  window.wait(GPUBuffer.mapAsync, { ...target, state: 'pending' } as BufferFacts, [mode, offset, size]);
+  proof.wait(GPUBuffer.mapAsync, { ...target, state: 'pending' } as BufferFacts, [mode, offset, size]);
 
 describe('the bytes of a mapping for reading', () => {
   it('are the bytes that were copied to the buffer', () => {
@@ -88,7 +88,7 @@ describe('the bytes of a mapping for reading', () => {
     const [source, target] = [buffer(STORAGE), buffer(READABLE)];
     copy(source, 0, target, 0);
     const mapped = { ...target, state: 'mapped' } as BufferFacts;
-    expect(window.wait(GPUBuffer.mapAsync, mapped, [READ, 0, undefined])).toBeUndefined();
+    expect(proof.wait(GPUBuffer.mapAsync, mapped, [READ, 0, undefined])).toBeUndefined();
     expect(map({ ...target, isDestroyed: true })).toBeUndefined();
   });
 });
@@ -150,7 +150,7 @@ describe('commands', () => {
     expect(record(GPUQueue.submit, QUEUE, [[commands]])).toBe(false);
   });
 
-  it('outside the list end the window', () => {
+  it('outside the list end the proof', () => {
     expect(record(GPUQueue.submit, QUEUE, [[handle()]])).toBe(false);
     expect(record(GPUQueue.writeBuffer, QUEUE, [buffer(STORAGE), 0, new Uint8Array(4)])).toBe(false);
     expect(record(GPUDevice.createBindGroup, DEVICE, [{}], handle())).toBe(false);
@@ -165,14 +165,14 @@ describe('commands', () => {
 });
 
 it('a scope that was opened since the wait differs from one that was open before', () => {
-  const pop = () => window.wait(GPUDevice.popErrorScope, DEVICE, [])?.kind;
+  const pop = () => proof.wait(GPUDevice.popErrorScope, DEVICE, [])?.kind;
   record(GPUDevice.pushErrorScope, DEVICE, ['validation']);
-  expect(window.scopes).toBe(1);
+  expect(proof.scopes).toBe(1);
   expect(pop()).toBe('inner');
   expect(pop()).toBe('outer');
 });
 
 it('a wait for the end of the work follows, and a wait of another kind does not', () => {
-  expect(window.wait(GPUQueue.onSubmittedWorkDone, QUEUE, [])).toEqual({ kind: 'done' });
-  expect(window.wait(OPERATIONS.GPUShaderModule.getCompilationInfo, handle(), [])).toBeUndefined();
+  expect(proof.wait(GPUQueue.onSubmittedWorkDone, QUEUE, [])).toEqual({ kind: 'done' });
+  expect(proof.wait(OPERATIONS.GPUShaderModule.getCompilationInfo, handle(), [])).toBeUndefined();
 });

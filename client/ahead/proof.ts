@@ -40,7 +40,7 @@ interface Copy {
 }
 
 /** The bytes that a copy has put into a buffer for reading. */
-interface Held {
+interface Copied {
   readonly source: number;
   /** Where the copy has put the source's byte 0. */
   readonly shift: number;
@@ -60,13 +60,13 @@ const { GPUBuffer, GPUCommandEncoder, GPUDevice, GPUQueue } = OPERATIONS;
  *
  * docs/reads-ahead.md lists the commands, and what is proven of each.
  */
-export class Window {
+export class Proof {
   readonly #device: number;
   /** Buffers for reading that were created since the wait. */
   readonly #made = new Set<number>();
   /** The copies in encoders, and then in command buffers until they are submitted. They keep no object alive. */
   readonly #copies = new WeakMap<object, Copy[]>();
-  readonly #held = new Map<number, Held>();
+  readonly #copied = new Map<number, Copied>();
   /** Error scopes that were opened since the wait. */
   #scopes = 0;
 
@@ -170,16 +170,21 @@ export class Window {
       if (![source, target].every(({ state, isDestroyed }) => state === 'unmapped' && !isDestroyed))
         return false;
       const shift = targetOffset - sourceOffset;
-      this.#held.set(target.id, { source: source.id, shift, start: targetOffset, end: targetOffset + size });
+      this.#copied.set(target.id, {
+        source: source.id,
+        shift,
+        start: targetOffset,
+        end: targetOffset + size,
+      });
     }
     return true;
   }
 
   #read(buffer: BufferFacts, [mode, offset, given]: [number, number, number?]): Read | undefined {
-    const held = this.#held.get(buffer.id);
+    const copied = this.#copied.get(buffer.id);
     const size = given ?? buffer.size - offset;
     const isRead =
-      held !== undefined &&
+      copied !== undefined &&
       mode === GPUMapMode.READ &&
       // The buffer was unmapped until now: a mapped buffer stays mapped until the request is refused.
       buffer.state === 'pending' &&
@@ -187,9 +192,9 @@ export class Window {
       offset % 8 === 0 &&
       size % 4 === 0 &&
       size > 0 &&
-      offset >= held.start &&
-      offset + size <= held.end;
-    return isRead ? { kind: 'read', source: held.source, offset: offset - held.shift, size } : undefined;
+      offset >= copied.start &&
+      offset + size <= copied.end;
+    return isRead ? { kind: 'read', source: copied.source, offset: offset - copied.shift, size } : undefined;
   }
 
   /** Ids belong to a session, so a buffer of another session may have the same id. */
