@@ -1,6 +1,6 @@
 import type * as Ort from 'onnxruntime-web/webgpu';
 import { monotonicNow } from '../../../link/machine/clock.js';
-import type { Tensor } from '../../service/tensor.js';
+import type { Datatype, Tensor } from '../../service/tensor.js';
 import {
   type KeptValue,
   type LaneModel,
@@ -14,6 +14,12 @@ import { checkRows, joinRows, splitRows } from '../tensor-rows.js';
 import { GpuCopies, type GpuValue, isGpuValue, type LaneValue } from './gpu-values.js';
 import type { LaneDevice, UnderWay } from './lane-device.js';
 import { LoadedModel } from './loaded-model.js';
+
+/**
+ * Inputs that the lane uploads itself. ONNX Runtime would keep its copy until the next run ends, so that a run's memory
+ * would depend on the run before. The others are often read on the CPU: indices, lengths, masks.
+ */
+const UPLOADED: ReadonlySet<Datatype> = new Set(['FP32', 'FP16', 'INT32', 'UINT32']);
 
 /** What came of a run, by output. */
 interface Outputs {
@@ -63,14 +69,16 @@ export class GpuModels {
     const before = this.#device.bytes;
     this.#device.resetPeak();
     let inputsIn = start;
-    /** The joined inputs, and the copies of outputs that stay. */
-    const [joined, copied]: [GPUBuffer[], GPUBuffer[]] = [[], []];
+    /** The inputs, and the copies of outputs that stay. */
+    const [uploaded, copied]: [GPUBuffer[], GPUBuffer[]] = [[], []];
     try {
       const { fetched, kept } = await this.#device.guard(async () => {
         const feeds: Record<string, Ort.Tensor> = {};
         for (const [name, rows] of Object.entries(run.inputs)) {
           const found = rows.map((row) => ({ ...row, value: this.#valueOf(row.value) }));
-          feeds[name] = this.#fed(await this.#copies.join(name, found, joined));
+          const value = await this.#copies.join(name, found, uploaded);
+          const goes = !isGpuValue(value) && UPLOADED.has(value.datatype) && value.data.length > 0;
+          feeds[name] = this.#fed(goes ? this.#copies.upload(value, uploaded) : value);
         }
         inputsIn = monotonicNow();
         const results = await model.run(feeds, [...new Set([...run.keep, ...run.fetch])]);
@@ -92,7 +100,7 @@ export class GpuModels {
       for (const buffer of copied) buffer.destroy();
       throw error;
     } finally {
-      for (const buffer of joined) buffer.destroy();
+      for (const buffer of uploaded) buffer.destroy();
     }
   }
 

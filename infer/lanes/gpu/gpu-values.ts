@@ -71,6 +71,15 @@ export class GpuCopies {
     return { name, datatype, shape, buffer };
   }
 
+  /** Uploads a tensor. `made` gets the buffer that the caller has to destroy. */
+  upload({ name, datatype, shape, data }: Tensor, made: GPUBuffer[]): GpuValue {
+    const bytes = data as Uint8Array;
+    const buffer = this.#storage(bytes.length);
+    made.push(buffer);
+    this.#device.queue.writeBuffer(buffer, 0, padded(bytes));
+    return { name, datatype, shape, buffer };
+  }
+
   /**
    * Copies a value into one value for each part. Undefined where parts begin between two words, and cannot be on the GPU.
    */
@@ -177,6 +186,7 @@ function words(bytes: number): number {
 
 /** Whole words: only these can be written to a buffer. */
 function padded(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  if (bytes.length % WORD === 0) return bytes as Uint8Array<ArrayBuffer>;
   const whole = new Uint8Array(words(bytes.length));
   whole.set(bytes);
   return whole;
