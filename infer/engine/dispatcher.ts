@@ -373,7 +373,8 @@ export class Dispatcher {
 
   async #load(models: UnitModels, lane: OpenLane): Promise<void> {
     const { unit } = models;
-    const report = await lane.call((each) => each.load({ id: unit.key, ...unit.file }));
+    const reserve = models.weights;
+    const report = await lane.call((each) => each.load({ id: unit.key, ...unit.file, reserve }));
     if (!unit.isDeclared) unit.declare(report.inputs, report.outputs);
     models.loaded(report);
   }
@@ -422,7 +423,10 @@ export class Dispatcher {
     );
     const fetch = taken.filter((name) => !keep.includes(name));
     const parts = unit.batches ? current.map(({ count }) => count) : [1];
-    const report = await lane.call((each) => each.run({ model: unit.key, inputs, parts, keep, fetch }));
+    const reserve = run.memory;
+    const report = await lane.call((each) =>
+      each.run({ model: unit.key, inputs, parts, keep, fetch, reserve }),
+    );
     checkParts(unit, taken, parts.length, report);
     for (const [index, share] of current.entries()) this.#take(share, taken, index, report);
     const batch = parts.reduce((sum, count) => sum + count, 0);
@@ -452,6 +456,11 @@ export class Dispatcher {
   #failed({ run, models, shape, shares, host, free: before }: Execution, error: unknown): void {
     // The scheduler has heard of the loss, and has forgotten the run.
     if (error instanceof LaneLostError) return;
+    if (error instanceof RunError && error.taken) {
+      this.#hosts.refused(host, run.memory);
+      this.#scheduler.putBack(run.id, this.#now());
+      return;
+    }
     const memory = error instanceof RunError && error.memory;
     const free = Math.min(before, this.#hosts.free(host) + run.memory);
     if (memory && free < run.memory) {

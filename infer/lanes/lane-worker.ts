@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { MemoryState } from '../../client/index.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../link/machine/clock.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { messageOf } from '../../proto/errors.js';
@@ -15,7 +16,11 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly call: number; readonly value: unknown }
-  | { readonly call: number; readonly error: { readonly message: string; readonly memory: boolean } }
+  | {
+      readonly call: number;
+      readonly error: { readonly message: string; readonly memory: boolean; readonly taken: boolean };
+    }
+  | { readonly memory: MemoryState }
   | { readonly lost: string };
 
 interface Waiting {
@@ -35,6 +40,8 @@ export class LaneWorker {
     this.#resolveEnded = resolve;
   });
   #reason: string | undefined;
+  /** The host told of its memory. */
+  onMemory: (state: MemoryState) => void = () => {};
 
   /** @param file the worker's program, in dist/ */
   constructor(file: string, name: string, workerData: unknown) {
@@ -106,6 +113,10 @@ export class LaneWorker {
   #take(message: FromWorker): void {
     if ('lost' in message) {
       this.end(message.lost);
+      return;
+    }
+    if ('memory' in message) {
+      this.onMemory(message.memory);
       return;
     }
     const waiting = this.#calls.get(message.call);

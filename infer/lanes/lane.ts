@@ -1,3 +1,4 @@
+import type { MemoryState } from '../../client/index.js';
 import type { Tensor, TensorDeclaration } from '../service/tensor.js';
 
 /**
@@ -15,12 +16,22 @@ export interface Lane {
   fetch(values: readonly KeptValue[]): Promise<Tensor[]>;
   /** Drops values that were kept on the lane. Values that are gone already are no error. */
   drop(values: readonly KeptValue[]): void;
+  /** The host's memory. Left out by lanes that use none. */
+  readonly memory?: LaneMemory;
   /**
    * Resolves with the reason, in a sentence, once the worker or its session is gone. What was kept on it is gone too.
    * It resolves before the calls that were under way reject: so their error is not taken for a fault of the model.
    */
   readonly lost: Promise<string>;
   close(): Promise<void>;
+}
+
+/** The GPU memory of a lane's session, as its host tells it. */
+export interface LaneMemory {
+  /** What the host told last. */
+  readonly state: MemoryState;
+  /** Called when the host has told something else. */
+  onChange: () => void;
 }
 
 /**
@@ -31,6 +42,8 @@ export interface LaneModel {
   readonly id: string;
   readonly file: string;
   readonly function?: string;
+  /** Bytes that are reserved on the host while it is loaded, as for a run. */
+  readonly reserve?: number;
 }
 
 /** A function declares no inputs and outputs, and has no weights. */
@@ -60,6 +73,8 @@ export interface LaneRun {
   readonly keep: readonly string[];
   /** The outputs that come back. */
   readonly fetch: readonly string[];
+  /** Bytes that are reserved on the host for the run. The host is asked with the run, in the same round trip. */
+  readonly reserve?: number;
 }
 
 /**
@@ -86,14 +101,22 @@ export interface RunReport {
   readonly gpuMs?: number;
 }
 
-/** A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. */
+/**
+ * A run that failed. `memory`: the host had not enough of it, and a smaller batch may fit. `taken`: what was to be reserved
+ * for it could not be, since others have it. That says nothing of what the run takes.
+ */
 export class RunError extends Error {
   readonly memory: boolean;
+  readonly taken: boolean;
 
-  constructor(message: string, { memory = false, cause }: { memory?: boolean; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    { memory = false, taken = false, cause }: { memory?: boolean; taken?: boolean; cause?: unknown } = {},
+  ) {
     super(message, { cause });
     this.name = 'RunError';
     this.memory = memory;
+    this.taken = taken;
   }
 }
 

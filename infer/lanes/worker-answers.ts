@@ -1,4 +1,5 @@
 import { parentPort } from 'node:worker_threads';
+import type { MemoryState } from '../../client/index.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Tensor } from '../service/tensor.js';
 import { RunError } from './lane.js';
@@ -36,6 +37,11 @@ export function sayLost(reason: string): void {
   tell({ lost: reason });
 }
 
+/** Says what the host tells of its memory. */
+export function sayMemory(memory: MemoryState): void {
+  tell({ memory });
+}
+
 async function answer(
   { call, method, argument }: Exclude<ToWorker, 'leave' | { abort: string }>,
   methods: WorkerMethods['methods'],
@@ -44,8 +50,8 @@ async function answer(
     const { value, tensors = [] } = (await methods[method]?.(argument as never)) ?? {};
     tell({ call, value }, buffersOf(tensors));
   } catch (error) {
-    const memory = error instanceof RunError && error.memory;
-    tell({ call, error: { message: messageOf(error), memory } });
+    const { memory = false, taken = false } = error instanceof RunError ? error : {};
+    tell({ call, error: { message: messageOf(error), memory, taken } });
   }
 }
 

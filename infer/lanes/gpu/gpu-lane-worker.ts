@@ -4,7 +4,7 @@ import type * as Ort from 'onnxruntime-web/webgpu';
 import { messageOf } from '../../../proto/errors.js';
 import type { KeptValue, LaneModel, LaneRun } from '../lane.js';
 import { RunError } from '../lane.js';
-import { answerCalls, sayLost } from '../worker-answers.js';
+import { answerCalls, sayLost, sayMemory } from '../worker-answers.js';
 import type { GpuLaneOptions } from './gpu-lane.js';
 import { GpuModels } from './gpu-models.js';
 import { LaneDevice } from './lane-device.js';
@@ -27,7 +27,7 @@ answerCalls({
         event.preventDefault();
         sayLost(`The GPU had an error outside of a run: ${event.error.message}`);
       };
-      return {};
+      return { value: await device.followMemory(sayMemory) };
     },
     load: async (model: LaneModel) => ({ value: await models.load(model) }),
     unload: async (id: string) => ({ value: await models.unload(id) }),

@@ -1,6 +1,15 @@
-import type { CreateOptions } from '../../../client/index.js';
+import type { CreateOptions, MemoryState } from '../../../client/index.js';
 import type { Tensor } from '../../service/tensor.js';
-import type { KeptValue, Lane, LaneInput, LaneModel, LaneRun, LoadReport, RunReport } from '../lane.js';
+import type {
+  KeptValue,
+  Lane,
+  LaneInput,
+  LaneMemory,
+  LaneModel,
+  LaneRun,
+  LoadReport,
+  RunReport,
+} from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
 import { buffersOf, joinRows } from '../tensor-rows.js';
 
@@ -27,6 +36,7 @@ export async function openGpuLane(options: GpuLaneOptions): Promise<Lane> {
 
 class GpuLane implements Lane {
   readonly name: string;
+  memory!: LaneMemory;
   readonly #worker: LaneWorker;
 
   constructor(options: GpuLaneOptions) {
@@ -38,8 +48,14 @@ class GpuLane implements Lane {
     return this.#worker.ended;
   }
 
-  open(): Promise<void> {
-    return this.#worker.call('open', undefined);
+  async open(): Promise<void> {
+    const state = await this.#worker.call<MemoryState>('open', undefined);
+    const memory = { state, onChange: () => {} };
+    this.memory = memory;
+    this.#worker.onMemory = (newer) => {
+      memory.state = newer;
+      memory.onChange();
+    };
   }
 
   load(model: LaneModel): Promise<LoadReport> {

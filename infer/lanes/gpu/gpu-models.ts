@@ -1,4 +1,5 @@
 import type * as Ort from 'onnxruntime-web/webgpu';
+import type { MemoryPeak } from '../../../client/index.js';
 import { monotonicNow } from '../../../link/machine/clock.js';
 import type { Datatype, Tensor } from '../../service/tensor.js';
 import {
@@ -44,14 +45,20 @@ export class GpuModels {
     this.#copies = new GpuCopies(device);
   }
 
-  async load({ id, file }: LaneModel): Promise<LoadReport> {
+  load(model: LaneModel): Promise<LoadReport> {
+    return this.#device.reserving(model.reserve, () => this.#load(model));
+  }
+
+  async #load({ id, file }: LaneModel): Promise<LoadReport> {
     if (this.#models.has(id)) throw new RunError(`Model "${id}" is loaded already.`);
     const start = monotonicNow();
-    const before = this.#device.bytes;
+    const before = this.#device.resetPeak();
     const model = new LoadedModel(this.#ort, this.#device, file);
     const { inputs, outputs } = await model.open();
     this.#models.set(id, model);
-    return { inputs, outputs, weights: this.#device.bytes - before, ms: monotonicNow() - start };
+    const ms = monotonicNow() - start;
+    const after = await this.#device.resetPeak();
+    return { inputs, outputs, weights: after.used - (await before).used, ms };
   }
 
   async unload(id: string): Promise<void> {
@@ -60,14 +67,18 @@ export class GpuModels {
     await model?.close();
   }
 
-  async run(run: LaneRun): Promise<RunReport> {
+  run(run: LaneRun): Promise<RunReport> {
+    return this.#device.reserving(run.reserve, () => this.#run(run));
+  }
+
+  async #run(run: LaneRun): Promise<RunReport> {
     const model = this.#models.get(run.model);
     if (!model) throw new RunError(`Model "${run.model}" is not loaded on this lane.`);
     // A run that failed may have closed it.
     await model.open();
     const start = monotonicNow();
-    const before = this.#device.bytes;
-    this.#device.resetPeak();
+    const before = this.#device.resetPeak();
+    let after: Promise<MemoryPeak> = before;
     let inputsIn = start;
     /** The inputs, and the copies of outputs that stay. */
     const [uploaded, copied]: [GPUBuffer[], GPUBuffer[]] = [[], []];
@@ -82,15 +93,18 @@ export class GpuModels {
         }
         inputsIn = monotonicNow();
         const results = await model.run(feeds, [...new Set([...run.keep, ...run.fetch])]);
-        return this.#take(results, run, copied);
+        const underWay = this.#take(results, run, copied);
+        after = this.#device.resetPeak();
+        return underWay;
       });
+      const [{ used }, { peak }] = await Promise.all([before, after]);
       const done = monotonicNow();
       const outputs: Record<string, readonly (Tensor | KeptValue)[]> = { ...fetched };
       for (const [name, values] of Object.entries(kept))
         outputs[name] = values.map((value) => this.#keep(value));
       return {
         outputs,
-        peak: this.#device.peak - before,
+        peak: peak - used,
         ms: done - start,
         inputMs: inputsIn - start,
         inferMs: done - inputsIn,

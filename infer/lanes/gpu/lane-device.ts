@@ -1,4 +1,13 @@
-import { type CreateOptions, close, create, globals } from '../../../client/index.js';
+import {
+  type CreateOptions,
+  close,
+  create,
+  type GpuMemory,
+  globals,
+  gpuMemory,
+  type MemoryPeak,
+  type MemoryState,
+} from '../../../client/index.js';
 import { RunError } from '../lane.js';
 
 const FILTERS = ['validation', 'out-of-memory', 'internal'] as const;
@@ -8,18 +17,14 @@ export interface UnderWay<T> {
   readonly result: Promise<T>;
 }
 
-/**
- * The device of a lane, which is ONNX Runtime's too. It counts the bytes of all buffers, and gathers the errors of
- * ONNX Runtime's work.
- */
+/** The device of a lane, which is ONNX Runtime's too. It gathers the errors of ONNX Runtime's work. */
 export class LaneDevice {
   readonly adapter: GPUAdapter;
   readonly device: GPUDevice;
   readonly #gpu: GPU;
+  readonly #memory: GpuMemory;
   readonly #push: GPUDevice['pushErrorScope'];
   readonly #pop: GPUDevice['popErrorScope'];
-  #bytes = 0;
-  #peak = 0;
 
   /** @throws FarlightError if the host cannot be reached, or has no such GPU */
   static async open(options: CreateOptions): Promise<LaneDevice> {
@@ -41,11 +46,11 @@ export class LaneDevice {
     this.#gpu = gpu;
     this.adapter = adapter;
     this.device = device;
+    this.#memory = gpuMemory(device);
     this.#push = device.pushErrorScope.bind(device);
     this.#pop = device.popErrorScope.bind(device);
     // ONNX Runtime would wait for a scope of its own in each run.
     Object.assign(device, { pushErrorScope: () => {}, popErrorScope: async () => null });
-    this.#countBuffers();
   }
 
   /** Makes this thread look like a page whose GPU is the lane's: ONNX Runtime runs in pages. */
@@ -55,18 +60,41 @@ export class LaneDevice {
     Object.defineProperty(globalThis, 'navigator', { value: { gpu: this.#gpu }, configurable: true });
   }
 
-  /** Bytes of all buffers that are there. */
-  get bytes(): number {
-    return this.#bytes;
+  /** Tells what the host has of memory, now and after each change. Resolves to the first state. */
+  async followMemory(tell: (state: MemoryState) => void): Promise<MemoryState> {
+    const states = this.#memory[Symbol.asyncIterator]();
+    const first = await states.next();
+    const follow = async () => {
+      for (let next = await states.next(); !next.done; next = await states.next()) tell(next.value);
+    };
+    // It ends with the session, of which the lane hears otherwise.
+    follow().catch(() => {});
+    return first.value as MemoryState;
   }
 
-  /** The most bytes at one time since `resetPeak`. */
-  get peak(): number {
-    return this.#peak;
+  /** The peak of memory since the last call, behind all that was handed to the GPU. It may be awaited later. */
+  resetPeak(): Promise<MemoryPeak> {
+    const peak = this.#memory.resetPeak();
+    peak.catch(() => {});
+    return peak;
   }
 
-  resetPeak(): void {
-    this.#peak = this.#bytes;
+  /**
+   * Does something for which so many bytes are reserved. The host is asked in the same round trip.
+   * @throws RunError `taken` where that was out of memory, and they could not be reserved
+   */
+  async reserving<T>(bytes: number | undefined, act: () => Promise<T>): Promise<T> {
+    if (!bytes) return act();
+    // A host that knows no limit cannot reserve, and nothing is said of others then.
+    const reserved = this.#memory.reserve(Math.ceil(bytes)).catch(() => undefined);
+    try {
+      return await act();
+    } catch (error) {
+      if (!(error instanceof RunError && error.memory) || (await reserved) !== null) throw error;
+      throw new RunError(error.message, { memory: true, taken: true, cause: error });
+    } finally {
+      (await reserved)?.release();
+    }
   }
 
   /**
@@ -97,23 +125,5 @@ export class LaneDevice {
 
   close(): void {
     close(this.#gpu);
-  }
-
-  #countBuffers(): void {
-    const { device } = this;
-    const createBuffer = device.createBuffer.bind(device);
-    device.createBuffer = (descriptor) => {
-      const buffer = createBuffer(descriptor);
-      const destroy = buffer.destroy.bind(buffer);
-      let bytes = buffer.size;
-      this.#bytes += bytes;
-      this.#peak = Math.max(this.#peak, this.#bytes);
-      buffer.destroy = () => {
-        this.#bytes -= bytes;
-        bytes = 0;
-        destroy();
-      };
-      return buffer;
-    };
   }
 }

@@ -279,6 +279,20 @@ describe('memory', () => {
     expect(reserved).toBe(0);
   });
 
+  it('runs less where what was to be reserved with the run was taken by others, and learns nothing of it', async () => {
+    const served = await serve({ double: hungry(10) }, { bytes: 1000 });
+    served.host.taken = 955;
+    const answers = Array.from({ length: 8 }, (_, x) => outcome(ask(served, x + 1)));
+    expect(await served.time.until(Promise.all(answers))).toEqual(
+      Array.from({ length: 8 }, (_, x) => [2 * x + 2, -2 * x - 2]),
+    );
+    expect(Math.max(...batches(served))).toBeLessThanOrEqual(4);
+    served.host.taken = 0;
+    const before = served.host.runs.length;
+    await served.time.until(Promise.all(Array.from({ length: 8 }, (_, x) => ask(served, x))));
+    expect(batches(served).slice(before)).toEqual([8]);
+  });
+
   it('unloads models that are idle for one that runs', async () => {
     const weights = 60;
     const served = await serve(

@@ -34,6 +34,8 @@ export class FakeHost implements EngineHost {
   /** Lanes that are open. */
   readonly open: Set<FakeLane> = new Set();
   isDown = false;
+  /** Bytes that others have, of which the host hears only when a run is to be reserved. */
+  taken = 0;
   used = 0;
   peak = 0;
   gpuFreeAt = 0;
@@ -151,13 +153,16 @@ export class FakeLane implements Lane {
     this.#host.use(-model.costs.weights);
   }
 
-  run({ model: id, inputs, parts, keep, fetch }: LaneRun): Promise<RunReport> {
+  run({ model: id, inputs, parts, keep, fetch, reserve = 0 }: LaneRun): Promise<RunReport> {
     const model = this.#loaded.get(id);
     if (!model) return Promise.reject(new Error(`${id} is not loaded`));
     const { costs } = model;
     const batch = parts.reduce((sum, count) => sum + count, 0);
     const host = this.#host;
     const started = host.time.now();
+    if (host.taken > 0 && host.used + reserve > host.memory.capacity.bytes - host.taken) {
+      return Promise.reject(new RunError('Others have it.', { memory: true, taken: true }));
+    }
     host.runs.push({ model: id, batch, lane: this.name, at: started });
     return this.#call(async () => {
       const joined = Object.fromEntries(

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { close, create } from '#farlight/client/index.js';
 import { openGpuLane } from '#farlight/infer/lanes/gpu/gpu-lane.js';
-import type { KeptValue, Lane, LaneInput, LaneRun } from '#farlight/infer/lanes/lane.js';
+import type { KeptValue, Lane, LaneInput, LaneMemory, LaneRun } from '#farlight/infer/lanes/lane.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { seeded } from '../../support/random/seeded.js';
@@ -271,6 +272,49 @@ describe('a lane with ONNX Runtime', () => {
     expect(error).toMatchObject({ name: 'RunError', memory: true });
     expect(error.message).toMatch(/^The GPU has not enough memory: .*8388608/);
     expect((await run(1)).outputs).toEqual(alone.outputs);
+  });
+
+  it('knows the memory of its host, as the host counts it', async () => {
+    const told = new Promise<number>((resolve) => {
+      const memory = lane.memory as LaneMemory;
+      memory.onChange = () => {
+        if (memory.state.used > 0 && memory.state.reserved === 0) resolve(memory.state.peak);
+      };
+    });
+    expect(lane.memory?.state.limit).toBe(8 * MIB);
+    const inputs = { image: [all(image(4, 1, 32))] };
+    const { peak } = await lane.run({
+      model: 'network',
+      inputs,
+      parts: [4],
+      keep: [],
+      fetch: ['mean'],
+      reserve: MIB,
+    });
+    expect(peak).toBeGreaterThanOrEqual(4 * (3 + 8) * 32 * 32 * 4);
+    expect(await told).toBeLessThan(8 * MIB);
+  });
+
+  it('says of a run whose memory others have that it was taken', async () => {
+    const gpu = create({ host: daemon.url });
+    const other = (await (await gpu.requestAdapter())?.requestDevice()) as GPUDevice;
+    const held = other.createBuffer({ size: 6 * MIB, usage: 8 });
+    await other.queue.onSubmittedWorkDone();
+    const run = (reserve: number) =>
+      lane.run({
+        model: 'network',
+        inputs: { image: [all(image(16, 1, 64))] },
+        parts: [16],
+        keep: [],
+        fetch: ['mean'],
+        reserve,
+      });
+    await expect(run(4 * MIB)).rejects.toMatchObject({ memory: true, taken: true });
+    await expect(run(0)).rejects.toMatchObject({ memory: true, taken: false });
+    held.destroy();
+    await other.queue.onSubmittedWorkDone();
+    await run(4 * MIB);
+    close(gpu);
   });
 
   it('fails a run with a wrong input alone, and gives its inputs to no later run', async () => {

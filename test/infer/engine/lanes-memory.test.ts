@@ -1,0 +1,121 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { MemoryState } from '#farlight/client/index.js';
+import { LanesMemory } from '#farlight/infer/engine/lanes-memory.js';
+import type { Lane, LaneMemory } from '#farlight/infer/lanes/lane.js';
+import { FakeTime } from '../../support/time/fake-time.js';
+
+let time: FakeTime;
+let memory: LanesMemory;
+let changes: number;
+
+beforeEach(() => {
+  time = new FakeTime();
+  memory = new LanesMemory({ clock: time.clock });
+  changes = 0;
+  memory.onChange(() => {
+    changes += 1;
+  });
+});
+
+const LIMIT = 1000;
+
+/** A lane whose host tells this. `others` is what the host believes that other sessions of the tenant use. */
+function open(state: { used?: number; reserved?: number; others?: number; limit?: number | undefined } = {}) {
+  let lose: (reason: string) => void = () => {};
+  const lost = new Promise<string>((resolve) => {
+    lose = resolve;
+  });
+  const held = { state: stateOf(state), onChange: () => {} } satisfies LaneMemory;
+  memory.add({ name: 'a', memory: held as LaneMemory, lost } as Lane);
+  return {
+    lose,
+    tell(newer: Parameters<typeof open>[0]) {
+      held.state = stateOf(newer);
+      held.onChange();
+    },
+  };
+}
+
+function stateOf({
+  used = 0,
+  reserved = 0,
+  others = 0,
+  ...more
+}: Parameters<typeof open>[0] = {}): MemoryState {
+  const limit = 'limit' in more ? more.limit : LIMIT;
+  const available = limit === undefined ? undefined : Math.max(0, limit - others - used - reserved);
+  return { limit, available, reclaimable: 0, used, peak: used, reserved, queue: 0 };
+}
+
+describe('the memory of a host that lanes are told of', () => {
+  it('is what their tenant may have, whatever of it they use themselves', async () => {
+    const lane = open();
+    expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
+    const before = changes;
+    for (const used of [100, 600, 0, 300]) {
+      lane.tell({ used, reserved: used / 2 });
+      await time.pass(100);
+    }
+    await time.pass(2000);
+    expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
+    expect(changes).toBe(before);
+  });
+
+  it('is less what other sessions of the tenant use, once they have for a while', async () => {
+    const lane = open();
+    lane.tell({ used: 100, others: 300 });
+    expect(memory.capacity.bytes).toBe(LIMIT);
+    await time.pass(1500);
+    expect(memory.capacity).toEqual({ bytes: LIMIT - 300, limit: LIMIT });
+    lane.tell({ used: 100, others: 0 });
+    expect(memory.capacity.bytes).toBe(LIMIT);
+  });
+
+  it('does not take the memory of another lane for that of others while the host hears of it late', async () => {
+    const [first, second] = [open(), open()];
+    second.tell({ used: 400 });
+    for (let round = 0; round < 10; round += 1) {
+      // The second lane has given it back, and the host still tells the first of it.
+      second.tell({ used: 0 });
+      first.tell({ used: 10, others: 400 });
+      await time.pass(250);
+      second.tell({ used: 400 });
+      first.tell({ used: 10, others: 400 });
+      await time.pass(250);
+    }
+    expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
+  });
+
+  it('falls at once where other tenants take it, and the limit says what it may be again', () => {
+    const lane = open();
+    lane.tell({ used: 100, limit: 600 });
+    expect(memory.capacity).toEqual({ bytes: 600, limit: LIMIT });
+    lane.tell({ used: 100 });
+    expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
+  });
+
+  it('counts a lane that was lost no more', async () => {
+    const [first, second] = [open(), open()];
+    second.tell({ used: 400 });
+    first.tell({ others: 400 });
+    second.lose('gone');
+    await time.pass(10);
+    first.tell({ others: 0 });
+    await time.pass(2000);
+    expect(memory.capacity.bytes).toBe(LIMIT);
+    first.tell({ others: 300 });
+    await time.pass(1500);
+    expect(memory.capacity.bytes).toBe(LIMIT - 300);
+  });
+
+  it('is at most what its user states, and must be stated where the host does not know it', async () => {
+    expect(() => open({ limit: undefined })).toThrow(/--gpu-capacity.*--gpu-memory/);
+    memory = new LanesMemory({ clock: time.clock, most: 700 });
+    const lane = open({ limit: undefined });
+    lane.tell({ limit: undefined, used: 500 });
+    await time.pass(1500);
+    expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
+    open({ limit: 300 });
+    expect(memory.capacity).toEqual({ bytes: 300, limit: 700 });
+  });
+});
