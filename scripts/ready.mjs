@@ -2,7 +2,7 @@
 // lock file, then builds what is older than its sources. `npm test`, `npm start`, `npm run bench` and
 // `npm run properties` begin with it.
 import { spawnSync } from 'node:child_process';
-import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,8 +11,8 @@ const lock = `${root}package-lock.json`;
 const installed = `${root}node_modules/.package-lock.json`;
 /** What scripts/build.mjs writes last. */
 const built = `${root}dist/server/swiftshader/LICENSE-APACHE-2.0`;
-/** What the build reads. */
-const SOURCES = ['proto', 'link', 'client', 'server', 'cli', 'testing', 'scripts'];
+/** The folders that the build reads. */
+const SOURCES = [...JSON.parse(readFileSync(`${root}tsconfig.json`, 'utf8')).include, 'scripts'];
 
 if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
   // npm would empty the folder that a link leads to, which is another checkout's.

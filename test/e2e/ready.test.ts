@@ -21,9 +21,9 @@ const at = (path: string) => join(checkout, path);
 
 beforeEach(() => {
   checkout = mkdtempSync(join(tmpdir(), 'farlight-ready-'));
-  for (const folder of ['proto', 'link', 'client', 'server', 'cli', 'testing', 'scripts', 'bin'])
-    mkdirSync(at(folder));
+  for (const folder of ['client', 'infer', 'scripts', 'bin']) mkdirSync(at(folder));
   for (const file of ['package.json', 'package-lock.json', 'client/a.ts']) writeFileSync(at(file), '{}');
+  writeFileSync(at('tsconfig.json'), JSON.stringify({ include: ['client', 'infer'] }));
   copyFileSync(join(REPOSITORY, 'scripts/ready.mjs'), at('scripts/ready.mjs'));
   writeFileSync(
     at('bin/npm'),
@@ -61,6 +61,7 @@ it('installs and builds in a fresh clone, and does neither again if nothing chan
 
 it.each<[string, () => void]>([
   ['a source changed', () => writeFileSync(at('client/a.ts'), '{ }')],
+  ['any room of tsconfig.json has a new source', () => writeFileSync(at('infer/a.ts'), '')],
   ['a configuration changed', () => writeFileSync(at('package.json'), '{ }')],
   ['a source was deleted', () => rmSync(at('client/a.ts'))],
   ['a built file was deleted', () => rmSync(at('dist'), { recursive: true })],
