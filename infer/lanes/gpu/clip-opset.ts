@@ -2,6 +2,18 @@
 // attributes, and each Clip of a model runs on the CPU: its tensor is brought back, clipped, and uploaded again. Many
 // networks of phones have one behind each convolution.
 
+import {
+  bytesField,
+  concat,
+  type Field,
+  fieldsOf,
+  numberOf,
+  textOf,
+  utf8,
+  varintField,
+  varintsIn,
+} from './protobuf.js';
+
 /** Models of these opsets are raised to the next. */
 const FROM = [9n, 10n];
 const TO = 11n;
@@ -52,7 +64,13 @@ function raised(model: Uint8Array): Uint8Array | undefined {
   const graphs = fields.filter(({ number }) => number === MODEL.graph);
   const [graph] = graphs;
   const opset = fields.find((field) => field.number === MODEL.opset && isDefault(field.bytes));
-  if (!graph || graphs.length > 1 || !opset || !FROM.includes(version(opset.bytes))) return undefined;
+  if (
+    !graph ||
+    graphs.length > 1 ||
+    !opset ||
+    !FROM.includes(numberOf([...fieldsOf(opset.bytes)], OPSET.version))
+  )
+    return undefined;
   const constants = new Map<string, Uint8Array>();
   const parts: Uint8Array[] = [];
   let clips = 0;
@@ -98,7 +116,7 @@ function withInputs(
   return concat([
     ...node.filter(({ number }) => number !== NODE.attribute).map(({ whole }) => whole),
     // An input without a name is left out.
-    ...Array.from(inputs, (name = '') => bytesField(NODE.input, encoder.encode(name))),
+    ...Array.from(inputs, (name = '') => bytesField(NODE.input, utf8(name))),
   ]);
 }
 
@@ -123,24 +141,19 @@ function tensorOf(attribute: readonly Field[]): Uint8Array {
 /** A node that gives a tensor. Initializers of old models would have to be inputs, too. */
 function constantNode(name: string, tensor: Uint8Array): Uint8Array {
   const attribute = concat([
-    bytesField(ATTRIBUTE.name, encoder.encode('value')),
+    bytesField(ATTRIBUTE.name, utf8('value')),
     bytesField(ATTRIBUTE.tensor, tensor),
     varintField(ATTRIBUTE.type, TENSOR_TYPE),
   ]);
   return concat([
-    bytesField(NODE.output, encoder.encode(name)),
-    bytesField(NODE.operator, encoder.encode('Constant')),
+    bytesField(NODE.output, utf8(name)),
+    bytesField(NODE.operator, utf8('Constant')),
     bytesField(NODE.attribute, attribute),
   ]);
 }
 
 function isDefault(opset: Uint8Array): boolean {
   return ['', 'ai.onnx'].includes(textOf([...fieldsOf(opset)], OPSET.domain));
-}
-
-function version(opset: Uint8Array): bigint {
-  const field = [...fieldsOf(opset)].find(({ number }) => number === OPSET.version);
-  return field ? readVarint(field.bytes, 0).value : 0n;
 }
 
 /** Nodes in a loop or a branch are not looked at. */
@@ -152,86 +165,4 @@ function hasSubgraph(node: readonly Field[]): boolean {
         (field) => field.number === ATTRIBUTE.graph || field.number === ATTRIBUTE.graphs,
       ),
   );
-}
-
-// Protobuf, as far as it is needed here.
-
-interface Field {
-  readonly number: number;
-  /** Its value: a number as it is encoded, or what a field of bytes holds. */
-  readonly bytes: Uint8Array;
-  /** With its number and its length. */
-  readonly whole: Uint8Array;
-}
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
-
-/** @throws RangeError where these bytes are no message */
-function* fieldsOf(message: Uint8Array): Generator<Field> {
-  for (let at = 0; at < message.length; ) {
-    const start = at;
-    const tag = readVarint(message, at);
-    let from = tag.end;
-    let to: number;
-    const wire = Number(tag.value & 7n);
-    if (wire === 0) to = readVarint(message, from).end;
-    else if (wire === 1) to = from + 8;
-    else if (wire === 5) to = from + 4;
-    else if (wire === 2) {
-      const length = readVarint(message, from);
-      from = length.end;
-      to = from + Number(length.value);
-    } else throw new RangeError(`protobuf has no wire type ${wire}`);
-    if (to > message.length) throw new RangeError('a field is longer than its message');
-    at = to;
-    yield {
-      number: Number(tag.value >> 3n),
-      bytes: message.subarray(from, to),
-      whole: message.subarray(start, to),
-    };
-  }
-}
-
-function* varintsIn(bytes: Uint8Array): Generator<bigint> {
-  for (let at = 0; at < bytes.length; ) {
-    const { value, end } = readVarint(bytes, at);
-    yield value;
-    at = end;
-  }
-}
-
-function readVarint(bytes: Uint8Array, at: number): { value: bigint; end: number } {
-  let value = 0n;
-  for (let index = at; index < at + 10; index += 1) {
-    const byte = bytes[index];
-    if (byte === undefined) break;
-    value |= BigInt(byte & 127) << BigInt(7 * (index - at));
-    if (byte < 128) return { value, end: index + 1 };
-  }
-  throw new RangeError('a number ends too late');
-}
-
-function varint(value: bigint): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
-  return Uint8Array.from([...bytes, Number(rest)]);
-}
-
-function varintField(number: number, value: bigint): Uint8Array {
-  return concat([varint(BigInt(number) << 3n), varint(value)]);
-}
-
-function bytesField(number: number, bytes: Uint8Array): Uint8Array {
-  return concat([varint((BigInt(number) << 3n) | 2n), varint(BigInt(bytes.length)), bytes]);
-}
-
-function textOf(fields: readonly Field[], number: number): string {
-  const field = fields.find((each) => each.number === number);
-  return field ? decoder.decode(field.bytes) : '';
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
 }

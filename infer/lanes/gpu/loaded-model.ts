@@ -1,10 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type * as Ort from 'onnxruntime-web/webgpu';
 import { messageOf } from '../../../proto/errors.js';
 import type { TensorDeclaration } from '../../service/tensor.js';
 import { RunError } from '../lane.js';
 import { declarationOf, isOnGpu } from '../tensor-conversion.js';
 import { raiseClipOpset } from './clip-opset.js';
+import { externalWeights } from './external-weights.js';
 import type { LaneDevice } from './lane-device.js';
 
 export interface Declarations {
@@ -12,12 +14,18 @@ export interface Declarations {
   readonly outputs: readonly TensorDeclaration[];
 }
 
+/** A model's file, and the files with its weights, by the paths that the model has for them. */
+interface Contents {
+  readonly model: Uint8Array;
+  readonly weights: readonly { readonly path: string; readonly data: Uint8Array }[];
+}
+
 /** A model's session of ONNX Runtime, which is made again after a run that failed. */
 export class LoadedModel {
   readonly #ort: typeof Ort;
   readonly #device: LaneDevice;
   readonly #file: string;
-  /** Which file it was, when it was loaded first. */
+  /** Which files they were, when they were loaded first. */
   #version: string | undefined;
   #session: Ort.InferenceSession | undefined;
   #declarations: Declarations | undefined;
@@ -31,19 +39,19 @@ export class LoadedModel {
   /** Makes the session, where it is not there. @throws RunError that says what is wrong with the file */
   async open(): Promise<Declarations> {
     if (this.#session && this.#declarations) return this.#declarations;
-    const bytes = await this.#read();
-    const raised = raiseClipOpset(bytes);
+    const contents = await this.#read();
+    const raised = raiseClipOpset(contents.model);
     try {
-      return await this.#openBytes(raised ?? bytes);
+      return await this.#openContents(raised ? { ...contents, model: raised } : contents);
     } catch (error) {
       if (!raised || (error instanceof RunError && error.memory)) throw error;
       // Whatever the changed model lacks, the file itself may have.
-      return await this.#openBytes(bytes);
+      return await this.#openContents(contents);
     }
   }
 
-  async #openBytes(bytes: Uint8Array): Promise<Declarations> {
-    this.#session = await this.#create(bytes, 'gpu-buffer');
+  async #openContents(contents: Contents): Promise<Declarations> {
+    this.#session = await this.#create(contents, 'gpu-buffer');
     try {
       const { inputMetadata, outputMetadata } = this.#session;
       const inputs = inputMetadata.map(declarationOf);
@@ -54,7 +62,7 @@ export class LoadedModel {
         const locations = Object.fromEntries(
           outputs.map(({ name, datatype }) => [name, isOnGpu(datatype) ? 'gpu-buffer' : 'cpu'] as const),
         );
-        this.#session = await this.#create(bytes, locations);
+        this.#session = await this.#create(contents, locations);
       }
       this.#declarations = { inputs, outputs };
       return this.#declarations;
@@ -85,30 +93,39 @@ export class LoadedModel {
     await session?.release();
   }
 
-  async #read(): Promise<Uint8Array> {
+  async #read(): Promise<Contents> {
+    const versions: string[] = [];
+    const read = async (file: string) => {
+      const { ino, size, mtimeMs } = await stat(file);
+      versions.push(`${ino} ${size} ${mtimeMs}`);
+      return readFile(file);
+    };
     try {
-      const { ino, size, mtimeMs } = await stat(this.#file);
-      const version = [ino, size, mtimeMs].join();
-      this.#version ??= version;
-      if (version !== this.#version) throw new Error('it is another file than the one that was loaded');
-      return await readFile(this.#file);
+      const model = await read(this.#file);
+      const weights: { path: string; data: Uint8Array }[] = [];
+      for (const path of externalWeights(model))
+        weights.push({ path, data: await read(join(dirname(this.#file), path)) });
+      this.#version ??= versions.join();
+      if (versions.join() !== this.#version) throw new Error('it has changed since it was loaded');
+      return { model, weights };
     } catch (error) {
       throw new RunError(`${this.#file} cannot be read: ${messageOf(error)}.`, { cause: error });
     }
   }
 
   async #create(
-    bytes: Uint8Array,
+    { model, weights }: Contents,
     preferredOutputLocation: 'gpu-buffer' | Record<string, 'gpu-buffer' | 'cpu'>,
   ): Promise<Ort.InferenceSession> {
     let session: Ort.InferenceSession | undefined;
     try {
       return await this.#device.guard(async () => {
-        session = await this.#ort.InferenceSession.create(bytes, {
+        session = await this.#ort.InferenceSession.create(model, {
           executionProviders: [
             // Buffers are given back after each run, so that a run's memory depends on its batch alone.
             { name: 'webgpu', device: this.#device.device, storageBufferCacheMode: 'lazyRelease' },
           ],
+          externalData: weights,
           preferredOutputLocation,
           logSeverityLevel: 3,
         });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -326,6 +326,26 @@ describe('a lane with ONNX Runtime', () => {
     expect(numbers((await runSimple(good, [2])).outputs.OUTPUT1?.[0])).toEqual(Array(32).fill(-7));
     await expect(runSimple(good, [1, 2])).rejects.toThrow(
       'Output "OUTPUT0" has the shape [2,16] for 3 items: they cannot be told apart.',
+    );
+  });
+
+  it('reads weights that are in a file beside the model, and none from elsewhere', async () => {
+    const model = network(4);
+    const run = async (file: string) => {
+      await lane.load({ id: 'weights', file });
+      const inputs = { image: [all(image(1, 1))] };
+      const { outputs } = await lane.run({ model: 'weights', inputs, parts: [1], keep: [], fetch: ['mean'] });
+      await lane.unload('weights');
+      return outputs;
+    };
+    writeFileSync(join(folder, 'w.data'), bytes(model.weights?.weights?.values as Float32Array));
+    const inside = await run(put(folder, 'inside', model));
+    expect(await run(put(folder, 'outside', model, 'w.data'))).toEqual(inside);
+    await expect(run(put(folder, 'far', model, '../w.data'))).rejects.toThrow(
+      'far.onnx cannot be read: its weights are in "../w.data", which is not in its folder.',
+    );
+    await expect(run(put(folder, 'gone', model, 'none.data'))).rejects.toThrow(
+      /gone\.onnx cannot be read: ENOENT/,
     );
   });
 

@@ -9,6 +9,8 @@ import {
   ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
@@ -57,7 +59,11 @@ export interface OnnxModel {
   readonly opset?: number;
 }
 
-export function onnxBytes({ inputs, outputs, nodes, weights = {}, opset = 17 }: OnnxModel): Uint8Array {
+/** `elsewhere` names the file that has the weights instead. */
+export function onnxBytes(
+  { inputs, outputs, nodes, weights = {}, opset = 17 }: OnnxModel,
+  elsewhere?: string,
+): Uint8Array {
   const model = create(ModelProtoSchema, {
     irVersion: 8n,
     opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(opset) })],
@@ -79,7 +85,12 @@ export function onnxBytes({ inputs, outputs, nodes, weights = {}, opset = 17 }: 
           name,
           dataType: TYPES.FP32,
           dims: shape.map(BigInt),
-          rawData: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+          ...(elsewhere === undefined
+            ? { rawData: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) }
+            : {
+                dataLocation: TensorProto_DataLocation.EXTERNAL,
+                externalData: [create(StringStringEntryProtoSchema, { key: 'location', value: elsewhere })],
+              }),
         }),
       ),
     }),
@@ -172,8 +183,8 @@ export function network(channels = 8): OnnxModel {
 }
 
 /** Writes a model's file into a folder. */
-export function put(folder: string, name: string, model: OnnxModel): string {
+export function put(folder: string, name: string, model: OnnxModel, elsewhere?: string): string {
   const file = join(folder, `${name}.onnx`);
-  writeFileSync(file, onnxBytes(model));
+  writeFileSync(file, onnxBytes(model, elsewhere));
   return file;
 }
