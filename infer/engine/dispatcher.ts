@@ -178,6 +178,7 @@ export class Dispatcher {
           graph: plan.scheduled,
           items: Math.max(1, request.items),
           weight,
+          together: internal === 'learn',
           ...(deadline !== undefined && { deadline }),
           taskOf: (step) => this.#taskOf(active, step),
         },

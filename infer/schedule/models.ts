@@ -3,7 +3,10 @@ import { Expectation } from './expectation.js';
 import type { Portion } from './progress.js';
 import { TaskQueue } from './task-queue.js';
 
-/** Items of a failed run, or of a run whose lane was lost. They run again together, without other items. */
+/**
+ * Items of a failed run, or of a run whose lane was lost. They run again together, without other items. So do the items of a
+ * request that wants it so.
+ */
 export interface Retry {
   readonly portions: readonly Portion[];
   readonly items: number;

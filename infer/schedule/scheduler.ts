@@ -505,7 +505,11 @@ export class Scheduler {
         this.#end(progress, unloaded(task.model));
         return;
       }
-      model.queue.add(task);
+      if (progress.request.together) {
+        const items = task.items as number;
+        task.next = items;
+        model.retries.push({ portions: [{ task, from: 0, count: items }], items, losses: 0, alone: false });
+      } else model.queue.add(task);
       model.arrivals.arrived(now);
       this.#wanted.add(model);
     }

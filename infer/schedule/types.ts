@@ -26,6 +26,8 @@ export interface ScheduledRequest {
   readonly weight?: number;
   /** The deadline, on the clock of all times here. */
   readonly deadline?: number;
+  /** Whether its items run in one batch, with no others, if memory has room for them. */
+  readonly together?: boolean;
   /**
    * Called when the predecessors of a step are done. Returns the step's model, which may depend on the shape of the
    * inputs, and the number of items. Returns a reason if the step cannot run; then the request fails. The function may

@@ -33,8 +33,9 @@ export class EventTime implements Clock {
     promise.then(over, over);
     await turn();
     while (!isOver) {
-      if (this.#waiting.length === 0) throw new Error(`nothing is left to happen at ${this.#now} ms`);
-      await this.#step();
+      if (this.#waiting.length > 0) await this.#step();
+      else if (!(await this.#fileRead(() => isOver)))
+        throw new Error(`nothing is left to happen at ${this.#now} ms`);
     }
     return promise;
   }
@@ -42,6 +43,15 @@ export class EventTime implements Clock {
   /** Lets so much time pass. */
   async pass(ms: number): Promise<void> {
     await this.until(this.sleep(ms));
+  }
+
+  /** Waits for files that are read, which no timer shows. Returns false if none comes. */
+  async #fileRead(isOver: () => boolean): Promise<boolean> {
+    for (let wait = 0; wait < 1000; wait += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      if (isOver() || this.#waiting.length > 0) return true;
+    }
+    return false;
   }
 
   async #step(): Promise<void> {
