@@ -50,6 +50,8 @@ export interface PlanReport {
   readonly hosts: readonly HostReport[];
   /** Bytes of all transfers. */
   readonly bytes: number;
+  /** How often a step waits, by way of the client. Undefined if hosts talk to each other. */
+  readonly stages: number | undefined;
   readonly seconds: { readonly computing: number; readonly moving: number; readonly whole: number };
   /** The needs of one host that runs the whole model. */
   readonly oneHost: { readonly weights: number; readonly activations: number; readonly seconds: number };
@@ -86,6 +88,7 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
       activations: activations.get(id) ?? 0,
     })),
     bytes: transfers.reduce((sum, { bytes }) => sum + bytes, 0),
+    stages: isDirect ? undefined : stagesOf(graph, choices, problem.given).count,
     seconds,
     oneHost: alone,
     isExact: choices.isExact,

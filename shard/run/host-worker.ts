@@ -26,6 +26,7 @@ export class HostWorker implements Host {
   readonly #waiting = new Map<number, Waiting>();
   #onLost: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
+  #closing: Promise<void> | undefined;
   #next = 0;
 
   constructor(host: string, timeout: number) {
@@ -60,13 +61,19 @@ export class HostWorker implements Host {
     });
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const released = new Error('the model was released');
     if (!this.#failure) {
-      const timer = setTimeout(() => this.#fail('the model was released'), CLOSE_MS);
+      const timer = setTimeout(() => this.#end(released), CLOSE_MS);
       await this.ask({ ask: 'close' }).catch(() => undefined);
       clearTimeout(timer);
-      this.#failure ??= new Error('the model was released');
     }
+    this.#end(released);
     await this.#worker.terminate();
   }
 
@@ -87,14 +94,19 @@ export class HostWorker implements Host {
   #fail(reason: string): void {
     if (this.#failure) return;
     const error = this.#error(reason);
-    this.#failure = error;
-    for (const { reject, timer } of this.#waiting.values()) {
-      clearTimeout(timer);
-      reject(error);
-    }
-    this.#waiting.clear();
+    this.#end(error);
     void this.#worker.terminate();
     this.#onLost(error);
+  }
+
+  /** From now on nothing is answered. The first reason counts. */
+  #end(reason: Error): void {
+    this.#failure ??= reason;
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(this.#failure);
+    }
+    this.#waiting.clear();
   }
 
   #error(reason: string): Error {
