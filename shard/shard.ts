@@ -59,10 +59,11 @@ export async function load(planned: PlannedModel, hosts: readonly Host[]): Promi
     const program = programOf(planned, constants);
     await Promise.all(
       hosts.map(async (host, id) => {
+        const weights = planned.choices.memory.get(id) ?? 0;
         for (const segment of program.segments)
           if (segment.host === id)
             await host.ask({ ask: 'load', segment: segment.number, model: segment.model });
-        await host.ask({ ask: 'loaded' });
+        await host.ask({ ask: 'loaded', weights });
       }),
     );
     return new ShardedModel(planned, program, hosts);

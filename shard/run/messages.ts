@@ -7,8 +7,13 @@ export interface WorkerStart {
 
 /** What the client asks of a host's worker. It does one thing after the other. */
 export type Request =
-  | { readonly ask: 'load'; readonly segment: number; readonly model: Uint8Array<ArrayBuffer> }
-  | { readonly ask: 'loaded' }
+  | {
+      readonly ask: 'load';
+      readonly segment: number;
+      readonly model: Uint8Array<ArrayBuffer>;
+    }
+  /** Waits until all is loaded. The bytes of the host's weights are for the error. */
+  | { readonly ask: 'loaded'; readonly weights: number }
   | {
       readonly ask: 'run';
       readonly segment: number;

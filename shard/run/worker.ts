@@ -42,7 +42,7 @@ class HostThread {
         return NOTHING;
       case 'loaded':
         await this.#device.queue.onSubmittedWorkDone();
-        this.#checkErrors();
+        this.#checkErrors(`cannot hold its ${(request.weights / 2 ** 20).toFixed(1)} MiB of weights: `);
         return NOTHING;
       case 'run':
         return this.#run(request);
@@ -168,9 +168,9 @@ class HostThread {
   }
 
   /** Throws an Error if the GPU has reported one since. */
-  #checkErrors(): void {
+  #checkErrors(before = ''): void {
     const [first] = this.#errors.splice(0);
-    if (first !== undefined) throw new Error(first);
+    if (first !== undefined) throw new Error(`${before}${first}`);
   }
 }
 

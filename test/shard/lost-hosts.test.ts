@@ -1,4 +1,4 @@
-// A run over several hosts ends, whatever happens to one of them. `npm run shard-kills` is the long form.
+// A run over several hosts ends, whatever happens to one of them. `npm run shard` is the long form.
 import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import './support/liftoff.js';
