@@ -43,7 +43,13 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight top --json | jq .sessions', 'only its sessions, for a script'],
     ['ssh -L 7071:127.0.0.1:7071 HOST', 'and farlight top here shows the host there'],
   ],
-  infer: [['farlight infer check models', 'is anything wrong with this folder?']],
+  infer: [
+    ['farlight infer --models models', 'on a GPU of this machine, or a software one'],
+    ['farlight infer --models models --host grpc://127.0.0.1:7070', "on that host's GPU"],
+    ['farlight infer --models models --gpu-memory 2GiB', 'and use no more of its memory'],
+    ['curl http://127.0.0.1:8000/v2/models/NAME', 'what a model takes and gives'],
+    ['farlight infer check models', 'is anything wrong with this folder?'],
+  ],
   'infer check': [
     ['farlight infer check models', 'models/NAME/1/model.onnx, models/NAME/graph.yaml'],
     ['farlight infer check models --json | jq .problems', 'for a script'],

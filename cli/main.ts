@@ -8,7 +8,7 @@ import { redact } from '../proto/token.js';
 import { cacheCommand } from './cache.js';
 import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
-import { inferCommand } from './infer.js';
+import { inferCommand } from './infer/command.js';
 import { replayCommand } from './replay/command.js';
 import { runCommand } from './run/run.js';
 import { serveCommand } from './serve.js';

@@ -13,6 +13,7 @@ import {
   type InferenceRequest,
   type InferenceResult,
   type InferenceService,
+  type LoadOverrides,
   type ModelConfiguration,
   type ModelMetadata,
   type ModelStatistics,
@@ -149,8 +150,8 @@ export class Engine implements InferenceService {
     }
   }
 
-  load(model: string): Promise<void> {
-    return this.#change(() => this.#load(model));
+  load(model: string, overrides: LoadOverrides = {}): Promise<void> {
+    return this.#change(() => this.#load(model, overrides));
   }
 
   unload(model: string): Promise<void> {
@@ -205,11 +206,11 @@ export class Engine implements InferenceService {
     this.#planGraphs(folder, () => true);
   }
 
-  async #load(name: string): Promise<void> {
+  async #load(name: string, { maxBatchSize }: LoadOverrides): Promise<void> {
     if (this.#isEnding) throw new InferenceError('unavailable', 'The server is ending.');
     const folder = readModelFolder(this.#options.folder);
     const model = folder.models.get(name);
-    if (model) await this.#loadModel(model);
+    if (model) await this.#loadModel({ ...model, maxBatch: maxBatchSize ?? model.maxBatch });
     else if (folder.graphs.has(name)) this.#catalog.add(name, true);
     else {
       const problem = this.#problemOf(name, folder);

@@ -135,7 +135,7 @@ function* typeProblems({ value, problem }: CheckedFile<GraphFile>): Generator<Pr
     if (types[input] !== undefined || ofModels(input)) continue;
     yield problem(
       ['inputs', index],
-      `No model says what "${input}" is: give its type, as types: { ${input}: UINT8[-1,-1,3] }.`,
+      `No model says what "${input}" is: give its type, as types: { ${input}: "UINT8[-1,-1,3]" }.`,
     );
   }
   for (const [output, reference] of Object.entries(outputs)) {
@@ -143,7 +143,7 @@ function* typeProblems({ value, problem }: CheckedFile<GraphFile>): Generator<Pr
     if (types[output] !== undefined || step?.function === undefined) continue;
     yield problem(
       ['outputs', output],
-      `No model says what "${output}" is: give its type, as types: { ${output}: FP32[-1,4] }.`,
+      `No model says what "${output}" is: give its type, as types: { ${output}: "FP32[-1,4]" }.`,
       'key',
     );
   }

@@ -1,22 +1,21 @@
 import { relative } from 'node:path';
 import { Command } from 'commander';
-import type { Problem } from '../link/files/checked-file.js';
-import { FarlightError } from '../proto/errors.js';
-import { harmless, harmlessJson } from '../proto/harmless.js';
+import type { Problem } from '../../link/files/checked-file.js';
+import { FarlightError } from '../../proto/errors.js';
+import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { loadWith } from './load-with.js';
 
-export function inferCommand(): Command {
-  const command = new Command('infer').description('Look after a folder of models and graphs for inference.');
-  command
-    .command('check <folder>')
+export function checkCommand(): Command {
+  return new Command('check')
+    .argument('<folder>')
     .description('Say what is wrong with a folder of models and graphs, by file, line and column.')
     .option('--json', 'print the findings as JSON')
     .allowExcessArguments(false)
     .action(check);
-  return command;
 }
 
 async function check(folder: string, { json }: { json?: boolean }): Promise<void> {
-  const { readModelFolder } = await loadReader();
+  const { readModelFolder } = await loadWith('yaml ajv', () => import('../../infer/graph/model-folder.js'));
   const { models, graphs, problems } = readModelFolder(folder);
   if (json) {
     const served = [...models.values()].map(({ name, versions }) => ({
@@ -33,22 +32,6 @@ async function check(folder: string, { json }: { json?: boolean }): Promise<void
     process.stdout.write(
       `${count(models.size, 'model')} and ${count(graphs.size, 'graph')}: nothing is wrong\n`,
     );
-}
-
-/** Loads the packages that read YAML for this alone. A small client is installed without them. */
-async function loadReader(): Promise<typeof import('../infer/graph/model-folder.js')> {
-  try {
-    return await import('../infer/graph/model-folder.js');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new FarlightError(
-      'BAD_OPTION',
-      'folders of models are read with two packages: run npm install yaml ajv',
-      {
-        cause: error,
-      },
-    );
-  }
 }
 
 /** As compilers say it, so that editors find the place. */

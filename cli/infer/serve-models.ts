@@ -1,0 +1,183 @@
+import { statSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { inferenceTrust } from '../../infer/door/trust.js';
+import type { Engine } from '../../infer/engine/engine.js';
+import type { OpenHost } from '../../infer/hosts/engine-hosts.js';
+import { InferenceServer } from '../../infer/inference-server.js';
+import { grpc } from '../../link/grpc/grpc.js';
+import { packageVersion } from '../../link/machine/package-version.js';
+import { FarlightError } from '../../proto/errors.js';
+import { harmless } from '../../proto/harmless.js';
+import { redact } from '../../proto/token.js';
+import type { Log, LogLevel } from '../../server/observatory/log.js';
+import { hostHere, type RunHost } from '../run/run-host.js';
+import { loadWith } from './load-with.js';
+
+export interface InferOptions {
+  models?: string;
+  host?: string[];
+  adapter?: string;
+  lanes: number;
+  gpuMemory?: number;
+  listen: string;
+  grpc: string;
+  requireToken?: boolean;
+  allowLocalUsers?: boolean;
+  behindProxy?: string;
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsClientCa?: string;
+  mayLoad?: string[];
+  maxRequest: number;
+  tritonMetrics?: boolean;
+  serverName: string;
+  drain: number;
+  logLevel?: LogLevel;
+}
+
+/** Serves until a signal: the first lets requests end, the second does not. */
+export async function serveModels(options: InferOptions): Promise<void> {
+  const folder = modelsFolder(options);
+  // V8 would optimise ONNX Runtime's module for a minute on all cores, and could not end before. What a lane computes, the
+  // GPU does.
+  setFlagsFromString('--liftoff-only');
+  // Our own errors tell in plain words what gRPC would log.
+  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+  const { jsonLog } = await import('../../server/observatory/json-log.js');
+  const log = jsonLog(options.logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
+  const running = new Running();
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    // A second signal: the person does not want to wait.
+    if (stopping) process.exit(1);
+    stopping = running.close(options.drain * 1000);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  try {
+    await running.start(folder, options, log);
+    if (!stopping) process.stdout.write(readyLines(running));
+  } catch (error) {
+    // A signal ends what is being started.
+    if (!stopping) {
+      await running.close(0);
+      throw error;
+    }
+  } finally {
+    if (stopping) await stopping;
+  }
+}
+
+function modelsFolder({ models, host, adapter }: InferOptions): string {
+  if (models === undefined) {
+    throw new FarlightError('BAD_OPTION', 'name the folder of models: farlight infer --models DIR');
+  }
+  if (!statSync(models, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      `--models ${models} is not a folder; name one with NAME/1/model.onnx in it`,
+    );
+  }
+  if (host && adapter !== undefined) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      '--adapter is for a GPU of this machine, but --host names another; leave out one of them',
+    );
+  }
+  return models;
+}
+
+/** All that was started, and how it ends. */
+class Running {
+  server: InferenceServer | undefined;
+  engine: Engine | undefined;
+  readonly #hosts: OpenHost[] = [];
+  #own: RunHost | undefined;
+  #isClosed = false;
+
+  /** @throws FarlightError (rejects). Call `close` even then. */
+  async start(folder: string, options: InferOptions, log: Log): Promise<void> {
+    const { cert, key, clientCa } = {
+      cert: options.tlsCert,
+      key: options.tlsKey,
+      clientCa: options.tlsClientCa,
+    };
+    const warn = (why: string) => log.warn({ why }, 'trust');
+    const trust = inferenceTrust(
+      {
+        http: options.listen,
+        grpc: options.grpc === 'off' ? undefined : options.grpc,
+        requireToken: options.requireToken,
+        allowLocalUsers: options.allowLocalUsers,
+        behindProxy: options.behindProxy,
+        tlsFiles: { cert, key, clientCa },
+        mayLoad: options.mayLoad,
+      },
+      warn,
+    );
+    const { Engine, LearnedStore, gpuHost, functionHosts } = await loadEngine();
+    for (const url of await this.#urls(options)) {
+      const { lanes, gpuMemory: bytes } = options;
+      this.#hosts.push(await gpuHost({ url, name: redact(url), lanes, bytes }));
+      if (this.#isClosed) throw ENDED;
+    }
+    const store = new LearnedStore(this.#hosts.map(({ adapter }) => adapter).join(', '));
+    const hosts = [...this.#hosts.map(({ host }) => host), ...functionHosts()];
+    const engine = new Engine({ folder, hosts, store, log: (what) => log.info({ what }, 'engine') });
+    this.engine = engine;
+    this.server = new InferenceServer({
+      service: engine,
+      trust,
+      name: options.serverName,
+      version: packageVersion(),
+      limit: options.maxRequest,
+      tritonMetrics: options.tritonMetrics,
+      onError: (error) => log.error({ error: inspect(error) }, 'a request failed by a bug'),
+    });
+    await this.server.listen();
+    await engine.loaded;
+  }
+
+  /** The hosts that are named; without any, one that is started on this machine. */
+  async #urls({ host, adapter }: InferOptions): Promise<readonly string[]> {
+    const named = host ?? (process.env.FARLIGHT_HOST ? [process.env.FARLIGHT_HOST] : []);
+    if (named.length > 0) return named;
+    this.#own = await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
+    return [this.#own.url];
+  }
+
+  /** Answers what was asked already, for at most `graceMs`, and ends everything. */
+  async close(graceMs: number): Promise<void> {
+    this.#isClosed = true;
+    await this.server?.close(graceMs);
+    await this.engine?.close();
+    for (const { close } of this.#hosts) close();
+    await this.#own?.close();
+  }
+}
+
+const ENDED = new FarlightError('SHUTTING_DOWN', 'the server was ended while it started');
+
+/** Loads what serves models for this alone: other commands need not wait for it. */
+async function loadEngine() {
+  return loadWith('yaml ajv onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
+    const { Engine } = await import('../../infer/engine/engine.js');
+    const { LearnedStore } = await import('../../infer/memory/learned-store.js');
+    const hosts = await import('../../infer/hosts/engine-hosts.js');
+    return { Engine, LearnedStore, ...hosts };
+  });
+}
+
+/** What clients need to know: one line is enough for a client. */
+function readyLines({ server, engine }: Running): string {
+  const addresses = [server?.httpUrl, server?.grpcUrl].filter((each) => each !== undefined);
+  const broken = engine?.index().filter(({ state }) => state !== 'READY') ?? [];
+  const lines = [
+    `farlight infer ready: ${addresses.join(' ')}`,
+    ...broken.map(({ name, version, reason = 'it is not loaded' }) =>
+      harmless(`not served: ${name} version ${version}: ${reason}`),
+    ),
+  ];
+  return `${lines.join('\n')}\n`;
+}
