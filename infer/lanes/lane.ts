@@ -92,7 +92,10 @@ export interface RunReport {
   readonly outputs: Readonly<Record<string, readonly (Tensor | KeptValue)[]>>;
   /** The peak of GPU memory during the run, beyond what the lane held before it, in bytes. */
   readonly peak: number;
-  /** Milliseconds: of the whole run, of bringing the inputs in, of the run itself, and of bringing the outputs back. */
+  /**
+   * Milliseconds: of the whole run, of bringing the inputs in, of the run itself, and of bringing the outputs back. Where
+   * outputs come back in the round trip of the run, that counts as the run.
+   */
   readonly ms: number;
   readonly inputMs: number;
   readonly inferMs: number;

@@ -49,8 +49,14 @@ export class LaneDevice {
     this.#memory = gpuMemory(device);
     this.#push = device.pushErrorScope.bind(device);
     this.#pop = device.popErrorScope.bind(device);
-    // ONNX Runtime would wait for a scope of its own in each run.
-    Object.assign(device, { pushErrorScope: () => {}, popErrorScope: async () => null });
+    // ONNX Runtime waits for each of these before it goes on: for an error scope in each run, and in the first run of a
+    // batch for one pipeline after the other. `guard` hears of their errors all the same.
+    Object.assign(device, {
+      pushErrorScope: () => {},
+      popErrorScope: async () => null,
+      createComputePipelineAsync: async (descriptor: GPUComputePipelineDescriptor) =>
+        device.createComputePipeline(descriptor),
+    });
   }
 
   /** Makes this thread look like a page whose GPU is the lane's: ONNX Runtime runs in pages. */
