@@ -38,11 +38,15 @@ export function joinedShape(
   return [count, ...row];
 }
 
-/** Joins rows into a tensor with memory of its own. One part that is all of its tensor keeps its shape. */
+/**
+ * Joins rows into a tensor with memory of its own. One part that is all of its tensor keeps its shape.
+ * @throws RunError where parts do not fit together, or have not the elements that their shape says
+ */
 export function joinRows(name: string, parts: readonly Rows[]): Tensor {
   const [first] = parts;
   if (!first) throw new RunError(`Input "${name}" has no rows to join.`);
   const { datatype } = first.value;
+  for (const part of parts) checkElements(name, part);
   const whole = parts.length === 1 && coversAll(first.value.shape, first);
   const shape = whole
     ? first.value.shape
@@ -95,6 +99,16 @@ export function buffersOf(tensors: Iterable<Tensor>): ArrayBuffer[] {
   for (const { data } of tensors)
     for (const bytes of data instanceof Uint8Array ? [data] : data) buffers.add(bytes.buffer as ArrayBuffer);
   return [...buffers];
+}
+
+/** On a GPU nothing else would notice it. */
+function checkElements(name: string, { value: { datatype, shape, data }, from, count }: Rows): void {
+  const rows = shape[0] ?? 1;
+  const elements = elementsInRow(shape) * rows;
+  if (data.length !== elements * (ELEMENT_BYTES[datatype] ?? 1))
+    throw new RunError(`Input "${name}" has not the ${elements} elements of its shape [${shape}].`);
+  if (from < 0 || count < 0 || from + count > rows)
+    throw new RunError(`Input "${name}" has no rows ${from} to ${from + count}: its shape is [${shape}].`);
 }
 
 function rowsIn({ value: { datatype, shape, data }, from, count }: Rows): Tensor['data'] {

@@ -86,6 +86,12 @@ describe('tensors of a run', () => {
     expect(() => joinRows('x', [rows(tensor([2, 3])), rows(tensor([3, 2]))])).toThrow(
       'The parts of input "x" do not fit together: UINT8[2,3] and UINT8[3,2].',
     );
+    expect(() => joinRows('x', [rows(tensor([7]))])).toThrow(
+      'Input "x" has not the 7 elements of its shape [7].',
+    );
+    expect(() => joinRows('x', [{ value: tensor([6]), from: 5, count: 2 }])).toThrow(
+      'Input "x" has no rows 5 to 7: its shape is [6].',
+    );
     expect(() => splitRows(tensor([6]), [2, 3])).toThrow(
       'Output "x" has the shape [6] for 5 items: they cannot be told apart.',
     );
