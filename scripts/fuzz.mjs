@@ -1,4 +1,5 @@
-// The long form of test/hostile/fuzz.test.ts, which changes sessions of models too: npm run fuzz -- --runs 1000000 --seed 1
+// The long form of test/hostile/fuzz.test.ts, which changes sessions of models too, and of test/hostile/infer-requests.test.ts,
+// with a tenth of the runs: npm run fuzz -- --runs 1000000 --seed 1
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -34,6 +35,11 @@ Object.assign(process.env, {
   FARLIGHT_FUZZ_SESSIONS: sessions.join(),
   FARLIGHT_FUZZ_JOURNAL: journal,
 });
+const requests = { ...process.env, FARLIGHT_FUZZ_RUNS: String(Math.ceil(Number(values.runs) / 10)) };
+const ofRequests = [vitest, 'run', 'test/hostile/infer-requests.test.ts', '--disable-console-intercept'];
+if (spawnSync(process.execPath, ofRequests, { cwd: root, stdio: 'inherit', env: requests }).status !== 0) {
+  process.exit(1);
+}
 const ON_DAWN = 'the GPU of an executor';
 node(...fuzz(`^(?!.*${ON_DAWN})`));
 

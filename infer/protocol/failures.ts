@@ -1,4 +1,5 @@
 import { FarlightError } from '../../proto/errors.js';
+import { harmless } from '../../proto/harmless.js';
 import { InferenceError, type InferenceErrorCode } from '../service/service.js';
 
 /** How each protocol says that a request failed. */
@@ -45,13 +46,11 @@ export interface Failure extends Status {
 export function failureOf(error: unknown, onBug: (error: unknown) => void): Failure {
   if (error instanceof InferenceError) {
     const { code, message, retryAfter } = error;
+    // Triton's clients look for these words.
+    const isUnknown = code === 'not-found' && !/^(Request for|failed to)/.test(message);
     return {
       ...STATUSES[code],
-      // Triton's clients look for these words.
-      sentence:
-        code === 'not-found' && !/^(Request for|failed to)/.test(message)
-          ? `Request for unknown model: ${message}`
-          : message,
+      sentence: brief(isUnknown ? `Request for unknown model: ${message}` : message),
       retryAfter: retryAfter === undefined ? undefined : Math.max(1, Math.ceil(retryAfter)),
     };
   }
@@ -64,6 +63,14 @@ export function failureOf(error: unknown, onBug: (error: unknown) => void): Fail
     sentence: 'the server could not answer; its log says why',
     retryAfter: undefined,
   };
+}
+
+/** The longest sentence, in characters: a message may quote the client. */
+const LONGEST = 500;
+
+function brief(text: string): string {
+  const line = harmless(text.slice(0, 2 * LONGEST));
+  return line.length <= LONGEST ? line : `${line.slice(0, LONGEST)}…`;
 }
 
 /** An error of loading or unloading, in the words that Triton's clients look for. */
