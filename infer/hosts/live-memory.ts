@@ -33,8 +33,8 @@ export class LiveMemory implements HostMemory {
     try {
       const adapter = await memory.#gpu.requestAdapter();
       if (!adapter) throw new FarlightError('NO_ADAPTER', `${name} has no GPU that it can open`);
-      const { vendor, architecture, description } = adapter.info;
-      memory.adapter = [vendor, architecture, description].join(' ');
+      const { vendor, architecture, device, description } = adapter.info;
+      memory.adapter = [vendor, architecture, device, description].join(' ').trim();
       const state = await gpuMemory(memory.#gpu).read();
       if (state.limit === undefined && most === undefined) {
         throw new FarlightError(
