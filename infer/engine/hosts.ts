@@ -3,6 +3,7 @@ import { messageOf } from '../../proto/errors.js';
 import { type KeptValue, type Lane, LaneLostError } from '../lanes/lane.js';
 import type { Resource } from '../schedule/costs.js';
 import type { Scheduler } from '../schedule/scheduler.js';
+import type { Capacity } from '../schedule/types.js';
 import type { HostMemory } from './host-memory.js';
 import { LaneSlot, type OpenLane } from './lane-slot.js';
 
@@ -35,6 +36,8 @@ export interface HostNow {
   readonly unloads: Set<Promise<void>>;
   /** The most bytes that it has, after it refused a reservation. */
   refused: number | undefined;
+  /** Whether a lane was open there: only then a host says what memory it has. */
+  isKnown: boolean;
 }
 
 /** Keeps the lanes of all hosts open, and tells the scheduler of them and of their memory. */
@@ -65,13 +68,13 @@ export class Hosts {
     this.#scheduler = scheduler;
     this.#changed = changed;
     this.#gone = gone;
-    this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined }));
+    this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined, isKnown: false }));
     for (const host of this.#hosts) this.#open(host);
   }
 
-  /** The memory of the host that may have the most. */
+  /** The memory of the largest host; infinity while a host has not said what it has. */
   get largest(): number {
-    return Math.max(0, ...this.#hosts.map(({ host }) => host.memory.capacity.limit));
+    return Math.max(0, ...this.#hosts.map((host) => capacityOf(host).limit));
   }
 
   /** Whether a lane of a kind is open. */
@@ -183,6 +186,8 @@ export class Hosts {
   #opened(lane: OpenLane, host: HostNow): void {
     const { name, resource } = host.host;
     this.#lanes.set(lane.name, { lane, host });
+    host.isKnown = true;
+    this.#tellCapacity(host);
     this.#laneless.delete(resource);
     this.#scheduler.addLane(lane.name, { host: name, resource });
     this.#changed();
@@ -214,8 +219,14 @@ export class Hosts {
     });
   }
 
-  #tellCapacity({ host: { name, memory }, refused }: HostNow): void {
-    const { bytes, limit } = memory.capacity;
-    this.#scheduler.setHost(name, { bytes: Math.min(bytes, refused ?? bytes), limit });
+  #tellCapacity(host: HostNow): void {
+    this.#scheduler.setHost(host.host.name, capacityOf(host));
   }
+}
+
+function capacityOf({ host: { memory, resource }, refused, isKnown }: HostNow): Capacity {
+  // Functions need no memory that is counted.
+  if (!isKnown) return { bytes: 0, limit: resource === 'gpu' ? Number.POSITIVE_INFINITY : 0 };
+  const { bytes, limit } = memory.capacity;
+  return { bytes: Math.min(bytes, refused ?? bytes), limit };
 }
