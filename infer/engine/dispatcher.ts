@@ -92,6 +92,7 @@ export class Dispatcher {
     this.#hosts = new Hosts(options.hosts, this.#scheduler, {
       ...options,
       changed: () => this.#pump(),
+      resized: () => this.#resized(),
       gone: (resource, message) => this.#refuseAll(resource, message),
     });
   }
@@ -193,6 +194,10 @@ export class Dispatcher {
     this.#isClosed = true;
     for (const id of [...this.#requests.keys()]) this.#cancel(id, new InferenceError('unavailable', message));
     await this.#hosts.close();
+  }
+
+  #resized(): void {
+    for (const models of this.#units.values()) models.tell();
   }
 
   #now(): number {

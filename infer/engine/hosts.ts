@@ -48,10 +48,13 @@ export class Hosts {
   readonly #changed: () => void;
   /** No lane of a kind was open for too long. */
   readonly #gone: (resource: Resource, message: string) => void;
+  /** The memory of the largest host has changed. */
+  readonly #resized: () => void;
   readonly #hosts: readonly HostNow[];
   readonly #slots: LaneSlot[] = [];
   readonly #stops: (() => void)[] = [];
   readonly #lanes = new Map<string, { readonly lane: OpenLane; readonly host: HostNow }>();
+  #largest = Number.POSITIVE_INFINITY;
   /** Since when no lane of a kind is open, and why. */
   readonly #laneless = new Map<Resource, { readonly since: number; reason: string }>();
 
@@ -61,13 +64,19 @@ export class Hosts {
     {
       changed,
       gone,
+      resized,
       ...options
-    }: HostsOptions & { changed: () => void; gone: (resource: Resource, message: string) => void },
+    }: HostsOptions & {
+      changed: () => void;
+      gone: (resource: Resource, message: string) => void;
+      resized: () => void;
+    },
   ) {
     this.#options = options;
     this.#scheduler = scheduler;
     this.#changed = changed;
     this.#gone = gone;
+    this.#resized = resized;
     this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined, isKnown: false }));
     for (const host of this.#hosts) this.#open(host);
   }
@@ -221,6 +230,10 @@ export class Hosts {
 
   #tellCapacity(host: HostNow): void {
     this.#scheduler.setHost(host.host.name, capacityOf(host));
+    const { largest } = this;
+    if (largest === this.#largest) return;
+    this.#largest = largest;
+    this.#resized();
   }
 }
 

@@ -33,6 +33,8 @@ export class UnitModels {
   readonly #largest: () => number;
   /** The last used one comes last. */
   readonly #shapes = new Map<string, Shape>();
+  /** What is expected of a request whose own shape is not known yet: that of the last run. */
+  #usual: Pick<Shape, 'learned' | 'guess'> = { learned: new Learned(), guess: LEAST_GUESS };
   #weights: number;
   #loadMs = 0;
 
@@ -48,7 +50,7 @@ export class UnitModels {
     this.#largest = largest;
     // Until it was loaded, a model's weights are held to be as large as its file.
     this.#weights = unit.isFunction ? 0 : bytes;
-    this.#tell(unit.key, new Learned(), LEAST_GUESS);
+    this.#tell(unit.key, this.#usual.learned, this.#usual.guess);
   }
 
   get weights(): number {
@@ -102,7 +104,7 @@ export class UnitModels {
   loaded({ weights, ms }: LoadReport): void {
     this.#weights = weights;
     this.#loadMs = ms;
-    this.#tellAll();
+    this.tell();
   }
 
   /** A run has ended well. `keptBytes`: what stayed on the lane of it. */
@@ -112,8 +114,9 @@ export class UnitModels {
     shape.learned.observe(batch, report, isFirst);
     shape.learned.kept(keptBytes / batch);
     this.#tell(shape.key, shape.learned, shape.guess);
-    // Until a request's own shape is known, it is expected to be like the last one.
-    if (shape.key !== this.unit.key) this.#tell(this.unit.key, shape.learned, shape.guess);
+    if (shape.key === this.unit.key) return;
+    this.#usual = shape;
+    this.#tell(this.unit.key, shape.learned, shape.guess);
   }
 
   outOfMemory(name: string, batch: number, free: number): void {
@@ -170,9 +173,10 @@ export class UnitModels {
     return { learned: learned.scaled(sizeOf(shape) / sizeOf(name)), guess };
   }
 
-  #tellAll(): void {
-    if (!this.#shapes.has('')) this.#tell(this.unit.key, new Learned(), LEAST_GUESS);
+  /** Tells the scheduler all costs. A guess depends on the memory of the largest host. */
+  tell(): void {
     for (const { key, learned, guess } of this.#shapes.values()) this.#tell(key, learned, guess);
+    if (!this.unit.isFixed) this.#tell(this.unit.key, this.#usual.learned, this.#usual.guess);
   }
 
   #tell(key: string, learned: Learned, guess: number): void {
