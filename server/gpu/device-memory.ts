@@ -13,7 +13,7 @@ export interface DeviceMemory {
   source: string;
 }
 
-/** What a machine tells of its GPUs. */
+/** What a machine tells of its GPUs; a test gives its own. */
 export interface MachineFacts {
   platform: NodeJS.Platform;
   /** Bytes of the machine's memory, or of its container's. */
@@ -52,13 +52,12 @@ export function marginOf(total: number): number {
 /**
  * Finds how much memory a GPU has. A software GPU has the machine's. The drivers of AMD and Intel tell it in files of
  * Linux's kernel, and that of NVIDIA by its command. Where a machine has several GPUs of a vendor that the driver does
- * not tell apart, they must have the same amount. `differing` has facts that are not this machine's own.
+ * not tell apart, they must have the same amount.
  */
 export async function findDeviceMemory(
   { name, vendor, software }: AdapterDescription,
-  differing: Partial<MachineFacts> = {},
+  facts: MachineFacts = THIS_MACHINE,
 ): Promise<DeviceMemory> {
-  const facts = { ...THIS_MACHINE, ...differing };
   const found = software
     ? { total: facts.machineBytes, source: "the machine's memory" }
     : await findHardware(name, vendor, facts);

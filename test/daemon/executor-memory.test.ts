@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { close, create } from '#farlight/client/index.js';
+import { close, create, gpuMemory } from '#farlight/client/index.js';
 import { remoteHost } from '#farlight/client/transport/open.js';
 import { processMemory, takenMemory } from '#farlight/server/daemon/executors/process-memory.js';
 import { Daemon } from '#farlight/server/daemon.js';
@@ -23,7 +23,12 @@ async function newDevice(gpu: GPU): Promise<GPUDevice> {
 
 it("a session whose process has too much of the machine's memory ends with a reason, and no other notices", async () => {
   // An idle executor has some 100 MiB; the buffers of a software GPU are in its process's memory.
-  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', executorBytes: 400 * MIB });
+  daemon = await Daemon.start({
+    listen: '127.0.0.1:0',
+    adapter: 'software',
+    executorBytes: 400 * MIB,
+    gpuCapacity: 0,
+  });
   const [large, small] = [create({ host: daemon.url }), create({ host: daemon.url })];
   const [device, other] = await Promise.all([newDevice(large), newDevice(small)]);
   const kept: GPUBuffer[] = [];
@@ -41,6 +46,20 @@ it("a session whose process has too much of the machine's memory ends with a rea
   await other.queue.onSubmittedWorkDone();
   close(large);
   close(small);
+});
+
+it('a session on a software GPU is out of memory before its process has too much, and goes on', async () => {
+  daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'software', executorBytes: 600 * MIB });
+  const gpu = create({ host: daemon.url });
+  const device = await newDevice(gpu);
+  device.pushErrorScope('out-of-memory');
+  const make = () => device.createBuffer({ size: 64 * MIB, usage: COPY_SRC | COPY_DST });
+  const [first] = Array.from({ length: 12 }, make);
+  expect((await device.popErrorScope())?.message).toMatch(/GPU memory for this tenant's sessions/);
+  first?.destroy();
+  // The margin is 256 MiB.
+  expect(await gpuMemory(gpu).read()).toMatchObject({ limit: 344 * MIB, used: 256 * MIB });
+  close(gpu);
 });
 
 describe('the memory of a process', () => {

@@ -40,9 +40,9 @@ describe("a tenant's GPU memory", () => {
 
   it('is granted ahead, so that a small session never asks, and a growing one rarely', () => {
     const { shares, grants } = tenant(10_000 * MIB, 'a');
-    expect(grants.get('a')).toBe(64 * MIB);
+    expect(grants.get('a')).toBe(5000 * MIB);
     let asks = 0;
-    for (let used = 1; used <= 5000; used += 1) {
+    for (let used = 1; used <= 10_000; used += 1) {
       if ((grants.get('a') ?? 0) >= used * MIB) continue;
       shares.want('a', used * MIB);
       asks += 1;
@@ -125,12 +125,13 @@ describe("a host's GPU memory", () => {
     const { shares, grants, asked, open } = make({ all: 200 * MIB });
     open('alice', 'a');
     open('bob', 'b');
-    shares.want('a', 100 * MIB);
+    expect([grants.get('a'), grants.get('b')]).toEqual([100 * MIB, 64 * MIB]);
+    shares.want('a', 120 * MIB);
     expect(grants.get('a')).toBe(136 * MIB);
-    shares.want('b', 90 * MIB);
+    shares.want('b', 80 * MIB);
     expect(asked).toEqual(['a']);
-    shares.kept('a', 100 * MIB);
-    expect(grants.get('b')).toBe(100 * MIB);
+    shares.kept('a', 120 * MIB);
+    expect(grants.get('b')).toBe(80 * MIB);
   });
 
   it('is asked back from no other tenant where a tenant is at its own limit', () => {

@@ -102,7 +102,7 @@ describe("a session's memory", () => {
       name: 'OperationError',
       message: expect.stringMatching(/--gpu-capacity/),
     });
-    expect(await fits(1000)).toBe(true);
+    expect(await fits(250)).toBe(true);
   });
 });
 

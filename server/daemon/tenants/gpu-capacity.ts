@@ -1,4 +1,3 @@
-import { machineMemory } from '../../../link/machine/machine-memory.js';
 import type { AdapterDescription } from '../../../proto/session/handshake.js';
 import { type DeviceMemory, findDeviceMemory, marginOf } from '../../gpu/device-memory.js';
 import type { MemoryBounds } from '../executors/memory-bounds.js';
@@ -40,10 +39,10 @@ export class GpuCapacity implements GpuLimits {
 
   get view(): DeviceMemory {
     const { stated } = this.#options;
-    const { total, source } = this.#device;
+    const { total } = this.#device;
     if (stated === undefined) return this.#device;
     return stated === 0
-      ? { total, capacity: undefined, source }
+      ? { total, capacity: undefined, source: 'the owner sets none' }
       : { total, capacity: stated, source: 'stated by the owner' };
   }
 
@@ -54,15 +53,25 @@ export class GpuCapacity implements GpuLimits {
   of(tenant: string): number {
     const { quotas, bounds } = this.#options;
     const stated = quotas.of(tenant).gpuMemory ?? Number.POSITIVE_INFINITY;
-    const ofMachine = bounds.ofTenant(tenant);
-    if (!this.#isSoftware || !Number.isFinite(ofMachine)) return stated;
-    return Math.min(stated, Math.floor(ofMachine - marginOf(ofMachine)));
+    if (!this.#isSoftware || this.#options.stated === 0) return stated;
+    return Math.min(stated, withoutMargin(bounds.ofTenant(tenant)));
   }
 
   async #find(adapter: AdapterDescription): Promise<void> {
-    const machineBytes = Math.min(machineMemory(), this.#options.bounds.all);
-    this.#device = await findDeviceMemory(adapter, { machineBytes });
+    const { bounds, onFound } = this.#options;
+    const found = await findDeviceMemory(adapter);
+    const { capacity, source } = found;
+    const ofExecutors = withoutMargin(bounds.all);
     this.#isSoftware = adapter.software;
-    this.#options.onFound();
+    this.#device =
+      adapter.software && capacity !== undefined && ofExecutors < capacity
+        ? { ...found, capacity: ofExecutors, source: `${source}, of which executors may have a part` }
+        : found;
+    onFound();
   }
+}
+
+/** What is left of memory for buffers and textures where it is the processes'. */
+function withoutMargin(bytes: number): number {
+  return Number.isFinite(bytes) ? Math.floor(bytes - marginOf(bytes)) : bytes;
 }

@@ -71,7 +71,7 @@ export class GpuMemoryShares<Session> {
     return sum;
   }
 
-  /** A session begins. It is granted a little, as far as it is free, so that most sessions never ask. */
+  /** A session begins. It is granted half of what is free, so that most sessions never ask: others may have it back. */
   open(session: Session, tenant: string): MemoryGrant {
     const account: Account = {
       tenant,
@@ -83,7 +83,7 @@ export class GpuMemoryShares<Session> {
     };
     this.#accounts.set(session, account);
     const left = this.#left(account);
-    account.granted = left === Number.POSITIVE_INFINITY ? left : Math.max(0, Math.min(AHEAD_BYTES, left));
+    account.granted = Math.max(0, Math.min(left, Math.max(AHEAD_BYTES, Math.floor(left / 2))));
     return this.#grantOf(session, account);
   }
 

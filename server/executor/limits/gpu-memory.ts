@@ -21,6 +21,7 @@ interface Allocation {
   readonly drawn: number;
   /** Absent where it counts only until it is released. */
   readonly owner: WeakRef<object> | undefined;
+  isFree: boolean;
 }
 
 /** The interfaces whose objects keep alive what they were given, until they are finished and submitted. */
@@ -75,7 +76,6 @@ export class GpuMemory {
   #worthCollecting = false;
   /** The objects that an object was made of, or was given. They live as long as it does. */
   readonly #parts = new WeakMap<object, Set<object>>();
-  readonly #live = new Set<Allocation>();
   readonly #collected = new FinalizationRegistry<Allocation>((allocation) => this.#free(allocation));
 
   constructor({
@@ -166,8 +166,8 @@ export class GpuMemory {
     }
     const owner = make();
     const drawn = this.ledger.take(bytes);
-    const allocation = { bytes, drawn, owner: this.#untilCollected ? new WeakRef(owner) : undefined };
-    this.#live.add(allocation);
+    const reference = this.#untilCollected ? new WeakRef(owner) : undefined;
+    const allocation: Allocation = { bytes, drawn, owner: reference, isFree: false };
     this.#byOwner.set(owner, allocation);
     if (this.#untilCollected) this.#collected.register(owner, allocation);
     return owner;
@@ -182,7 +182,7 @@ export class GpuMemory {
   /** The program has released its handle. */
   released(owner: object): void {
     const allocation = this.#byOwner.get(owner);
-    if (!allocation || !this.#live.has(allocation)) return;
+    if (!allocation || allocation.isFree) return;
     if (!this.#untilCollected) {
       this.#free(allocation);
       return;
@@ -221,8 +221,10 @@ export class GpuMemory {
   }
 
   #free(allocation: Allocation): void {
-    this.#released.delete(allocation);
-    if (this.#live.delete(allocation)) this.ledger.giveBack(allocation.bytes, allocation.drawn);
+    if (allocation.isFree) return;
+    allocation.isFree = true;
+    if (this.#untilCollected) this.#released.delete(allocation);
+    this.ledger.giveBack(allocation.bytes, allocation.drawn);
   }
 }
 
