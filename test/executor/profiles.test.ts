@@ -243,7 +243,11 @@ describe('a host that has restarted', () => {
       encoder.write(OPERATIONS.GPUDevice.createComputePipeline, device, [auto], pipeline);
       flush();
     };
-    return { executor, compile };
+    const destroy = () => {
+      encoder.write(OPERATIONS.GPUDevice.destroy, device, []);
+      flush();
+    };
+    return { executor, compile, destroy };
   }
 
   /** Runs an earlier session that compiles these. */
@@ -286,6 +290,20 @@ describe('a host that has restarted', () => {
       'GPUDevice.createShaderModule',
       'GPUDevice.createComputePipeline',
     ]);
+  });
+
+  it('compiles ahead what the program compiled before it destroyed its device, and nothing of later calls', async () => {
+    const first = await session(new FakeGpu());
+    first.compile('before');
+    first.destroy();
+    first.compile('after');
+    await first.executor.handOver();
+    const after = fakeWithPipelines();
+    const second = await session(after);
+    const ahead = ['GPUDevice.createShaderModule', 'GPUDevice.createComputePipeline'];
+    expect(compiles(after)).toEqual(ahead);
+    second.compile('before');
+    expect(compiles(after)).toEqual(ahead);
   });
 
   it('compiles equal pipelines with their own layouts as often as the program did', async () => {

@@ -64,7 +64,11 @@ export function readAhead(
 }
 
 export function destroy(context: Context, self: Entry): void {
-  context.devices.of(self).destroyed();
+  const { devices } = context;
+  const opened = devices.of(self);
+  // The next session cannot have this device, but what the program compiled on it can be compiled ahead.
+  devices.saveProfiles([opened]);
+  opened.destroyed();
   deviceOf(self).destroy();
 }
 
