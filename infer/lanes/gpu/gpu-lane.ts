@@ -14,9 +14,11 @@ import { LaneWorker } from '../lane-worker.js';
 import { buffersOf, joinRows } from '../tensor-rows.js';
 
 export interface GpuLaneOptions
-  extends Pick<CreateOptions, 'host' | 'adapter' | 'ahead' | 'compression' | 'grouping' | 'reuse'> {
+  extends Pick<CreateOptions, 'adapter' | 'ahead' | 'compression' | 'grouping' | 'reuse'> {
   /** No two lanes have the same. */
   readonly name: string;
+  /** The host's address. A private host would be a child of the worker's, which nobody waits for when the worker is gone. */
+  readonly host: string;
 }
 
 /**
