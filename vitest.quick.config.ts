@@ -41,6 +41,7 @@ const SLOW = [
   'shard/run-hosts',
   'shard/search',
   'shard/signatures',
+  'shard/wire',
   'testing/emulator',
   'trust/harmless',
 ].map((name) => `test/${name}.test.ts`);
