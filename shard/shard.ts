@@ -4,7 +4,7 @@ import type { Link } from './plan/costs.js';
 import { type PlannedModel, type PlanOptions, planModel } from './plan-model.js';
 import { HostWorker } from './run/host-worker.js';
 import type { Host } from './run/messages.js';
-import { programOf } from './run/program.js';
+import { programOf } from './run/program-builder.js';
 import { ShardedModel } from './run/sharded-model.js';
 
 export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'layers' | 'effort'> {
