@@ -66,7 +66,7 @@ export class LearnedStore {
       renameSync(temporary, this.#path(model));
       this.#trim();
     } catch {
-      rmSync(temporary, { force: true });
+      discard(temporary);
     }
   }
 
@@ -87,6 +87,14 @@ export class LearnedStore {
     }));
     written.sort((a, b) => b.at - a.at);
     for (const { path } of written.slice(MOST_FILES)) rmSync(path, { force: true });
+  }
+}
+
+function discard(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Where the folder is none, there is no file either.
   }
 }
 

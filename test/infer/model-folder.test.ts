@@ -133,6 +133,22 @@ outputs: { y: a.y }
   });
 
   it.each([
+    [
+      'inputs: [x]\nsteps:\n  a: { function: f.mjs#f, inputs: { x: x } }\noutputs: { y: a.y }\ntypes: { y: "FP32[]" }',
+      /1:10 No model says what "x" is: give its type, as types: /,
+    ],
+    [
+      'inputs: [x]\nsteps:\n  a: { function: f.mjs#f, inputs: { x: x } }\noutputs: { y: a.y }\ntypes: { x: "FP32[2]" }',
+      /4:12 No model says what "y" is: give its type, as types: /,
+    ],
+    [
+      'inputs: [x]\nsteps:\n  a: { model: det, inputs: { x: x } }\noutputs: { y: a.y }\ntypes: { z: "FP32[2]" }',
+      /5:10 "z" is neither an input nor an output of the graph\.$/,
+    ],
+    [
+      'inputs: [x]\nsteps:\n  a: { model: det, inputs: { x: x } }\noutputs: { y: a.y }\ntypes: { y: "FLOAT[2]" }',
+      /5:13 "types\.y" is not written as it must be: a datatype and a shape, as UINT8/,
+    ],
     ['inputs: [x', /^g\/graph\.yaml:1:\d+ Flow sequence/],
     ['inputs: [x]\nsteps: {}\noutputs: { y: a.y }', /2:8 "steps" must NOT have fewer than 1 properties\.$/],
     ['inputs: [x]\nsteps:\n  a: { model: det, inputs: { x: x } }', /1:1 The file has no "outputs"\.$/],

@@ -441,3 +441,100 @@ it('a queue that is full refuses', () => {
   arrive('m');
   expect(endsOf(scheduler.decide(0))).toEqual([[1, 'refused']]);
 });
+
+describe('models that share a file', () => {
+  it('count its weights once on a lane, and need no load of their own', () => {
+    host(100);
+    for (const name of ['small', 'large']) scheduler.setModel(name, costs({ file: 'f', weights: 40 }));
+    arrive('small');
+    expect(start(0)).toMatchObject({ model: 'small', load: true });
+    scheduler.complete(0, 100);
+    arrive('large', 100);
+    expect(start(100)).toMatchObject({ model: 'large', load: false });
+    expect(scheduler.memoryOf('host')).toMatchObject({ weights: 40 });
+    scheduler.complete(1, 200);
+  });
+
+  it('are unloaded with the last of them', () => {
+    host(100);
+    for (const name of ['small', 'large']) scheduler.setModel(name, costs({ file: 'f', weights: 40 }));
+    arrive('small');
+    start(0);
+    scheduler.complete(0, 100);
+    scheduler.removeModel('small');
+    expect(scheduler.decide(100)).not.toContainEqual(expect.objectContaining({ kind: 'unload' }));
+    scheduler.removeModel('large');
+    expect(scheduler.decide(100)).toEqual([{ kind: 'unload', lane: 'lane0', file: 'f' }]);
+  });
+});
+
+describe('a step that is known late', () => {
+  const graph = graphOf(['a', 'b']);
+
+  it('is of the model and has the items that its request says when the step before is done', () => {
+    host(1000);
+    for (const name of ['a', 'b', 'b wide']) scheduler.setModel(name, costs());
+    const tasks = [
+      { model: 'a', items: 1 },
+      { model: 'b wide', items: 3 },
+    ];
+    scheduler.arrive(
+      { id: 7, graph, items: 1, taskOf: (step) => tasks[step] as { model: string; items: number } },
+      0,
+    );
+    expect(start(0)).toMatchObject({ model: 'a', batch: 1 });
+    scheduler.complete(0, 100);
+    expect(start(100)).toMatchObject({ model: 'b wide', batch: 3 });
+    scheduler.complete(1, 200);
+    expect(endsOf(scheduler.decide(200))).toEqual([[7, 'done']]);
+  });
+
+  it('fails its request where it cannot run', () => {
+    host(1000);
+    for (const name of ['a', 'b']) scheduler.setModel(name, costs());
+    const taskOf = (step: number) => (step === 0 ? { model: 'a', items: 1 } : { reason: 'It is too wide.' });
+    scheduler.arrive({ id: 7, graph, items: 1, taskOf }, 0);
+    start(0);
+    scheduler.complete(0, 100);
+    expect(scheduler.decide(100)).toEqual([
+      { kind: 'end', request: 7, outcome: { is: 'failed', reason: 'It is too wide.' } },
+    ]);
+    expect(scheduler.memoryOf('host')).toMatchObject({ held: 0, running: 0 });
+  });
+});
+
+describe('a run that could not begin', () => {
+  it('has its items wait again, and counts as no failure', () => {
+    host(100);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 8; count += 1) arrive('m');
+    expect(start(0)).toMatchObject({ batch: 8 });
+    scheduler.setHost('host', { bytes: 45, limit: 100 });
+    scheduler.putBack(0, 0);
+    expect(start(0)).toMatchObject({ batch: 4 });
+    scheduler.complete(1, 100);
+    expect(start(100)).toMatchObject({ batch: 4 });
+  });
+});
+
+describe('a request whose items run together', () => {
+  it('has them in one batch, although smaller ones would be done sooner', () => {
+    host(1000, 3);
+    scheduler.setModel('m', costs({ gpu: { base: 1, perItem: 100 } }));
+    scheduler.arrive({ id: 1, graph: graphOf(['m']), items: 8, together: true }, 0);
+    expect(start(0)).toMatchObject({ batch: 8 });
+  });
+});
+
+describe('a model that turns out to need more than any host has', () => {
+  it('has the requests refused that wait for it', () => {
+    host(100);
+    scheduler.setModel('m', costs({ maxBatch: 1 }));
+    for (let count = 0; count < 2; count += 1) arrive('m');
+    start(0);
+    scheduler.setModel('m', costs({ maxBatch: 1, memory: { base: 0, perItem: 101 } }));
+    expect(endsOf(scheduler.decide(50))).toEqual([[1, 'refused']]);
+    scheduler.complete(0, 100);
+    expect(endsOf(scheduler.decide(100))).toEqual([[0, 'done']]);
+  });
+});

@@ -1,0 +1,120 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Learned } from '#farlight/infer/memory/learned.js';
+import { LearnedStore } from '#farlight/infer/memory/learned-store.js';
+
+const LIMITS = { maxBatch: 100, guess: 1000, output: 0 };
+
+/** The report of a run whose memory and times are lines of its batch. */
+const report = (batch: number) => ({
+  outputs: {},
+  peak: 10 + 5 * batch,
+  ms: 30 + 2 * batch,
+  inputMs: 0,
+  inferMs: 20 + 2 * batch,
+  outputMs: 0,
+  gpuMs: 8 + 2 * batch,
+});
+
+function learnedOf(...batches: number[]): Learned {
+  const learned = new Learned();
+  for (const batch of batches) learned.observe(batch, report(batch), false);
+  return learned;
+}
+
+describe('what was learned of a model', () => {
+  it('is a guess before its first run, of one item', () => {
+    expect(new Learned().costs(LIMITS)).toMatchObject({ maxBatch: 1, memory: { base: 0, perItem: 1000 } });
+  });
+
+  it('lets a batch be twice the largest that has run', () => {
+    expect(learnedOf(1).costs(LIMITS).maxBatch).toBe(2);
+    expect(learnedOf(1, 2, 5).costs(LIMITS).maxBatch).toBe(10);
+    expect(learnedOf(1, 2, 80).costs(LIMITS).maxBatch).toBe(100);
+  });
+
+  it('holds most of a single run to be fixed, so that a second batch is tried', () => {
+    const { gpu, memory } = learnedOf(2).costs(LIMITS);
+    expect(gpu).toEqual({ base: 9, perItem: 1.5 });
+    // Of memory it holds nothing to be fixed: a larger batch fits for certain.
+    expect(memory).toEqual({ base: 0, perItem: 10 });
+  });
+
+  it('has the lines of its runs after a second batch', () => {
+    const { gpu, wait, memory } = learnedOf(1, 4).costs(LIMITS);
+    expect(gpu).toEqual({ base: 8, perItem: 2 });
+    expect(wait).toEqual({ base: 22, perItem: 0 });
+    expect(memory).toEqual({ base: 10, perItem: 5 });
+  });
+
+  it('forgets the times of first runs, which compile, once there are others', () => {
+    const learned = new Learned();
+    learned.observe(1, { ...report(1), ms: 5000, gpuMs: 4000 }, true);
+    expect(learned.expected(1).ms).toBe(5000);
+    learned.observe(1, report(1), false);
+    expect(learned.expected(1).ms).toBe(32);
+  });
+
+  it('is expected of a larger shape in proportion', () => {
+    const { gpu, memory } = learnedOf(1, 4).scaled(3).costs(LIMITS);
+    expect(gpu).toEqual({ base: 24, perItem: 6 });
+    expect(memory).toEqual({ base: 30, perItem: 15 });
+  });
+});
+
+describe('what is kept on disk', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'farlight-learned-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  it('is read again by the model and the adapter, with the same costs', () => {
+    const learned = learnedOf(1, 2, 4, 8);
+    learned.kept(12);
+    new LearnedStore('one', folder).write('hash', new Map([['x:3x4', learned]]));
+    const read = new LearnedStore('one', folder).read('hash');
+    expect([...read.keys()]).toEqual(['x:3x4']);
+    expect(read.get('x:3x4')?.costs(LIMITS)).toEqual(learned.costs(LIMITS));
+    expect(new LearnedStore('other', folder).read('hash').size).toBe(0);
+    expect(new LearnedStore('one', folder).read('other').size).toBe(0);
+  });
+
+  it('is nothing where the file is spoilt', () => {
+    const store = new LearnedStore('one', folder);
+    store.write('hash', new Map([['', learnedOf(1, 2)]]));
+    const [name] = readdirSync(folder) as [string];
+    const spoilt = [
+      '',
+      '{',
+      'null',
+      '{"format":1}',
+      '{"format":2,"shapes":{}}',
+      '{"format":1,"shapes":{"":{"peaks":[{"batch":0,"bytes":1}],"gpu":[],"wait":[],"output":0}}}',
+      '{"format":1,"shapes":{"":{"peaks":[],"gpu":[{"batch":1,"ms":-1}],"wait":[],"output":0}}}',
+      `"${'x'.repeat(2 << 20)}"`,
+    ];
+    for (const text of spoilt) {
+      writeFileSync(join(folder, name), text);
+      expect(store.read('hash').size).toBe(0);
+    }
+  });
+
+  it('has at most 256 files, and 32 shapes of a model', () => {
+    const store = new LearnedStore('one', folder);
+    for (let model = 0; model < 270; model += 1) store.write(`${model}`, new Map([['', learnedOf(1)]]));
+    expect(readdirSync(folder).length).toBe(256);
+    const shapes = new Map(Array.from({ length: 50 }, (_, shape) => [`x:${shape}`, learnedOf(1)]));
+    store.write('many', shapes);
+    expect([...store.read('many').keys()]).toEqual([...shapes.keys()].slice(-32));
+  });
+
+  it('costs nothing where the folder cannot be written', () => {
+    writeFileSync(join(folder, 'file'), '');
+    const store = new LearnedStore('one', join(folder, 'file', 'below'));
+    store.write('hash', new Map([['', learnedOf(1)]]));
+    expect(store.read('hash').size).toBe(0);
+  });
+});
