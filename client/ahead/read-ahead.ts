@@ -57,6 +57,7 @@ interface Settling extends Early {
 /** A wait that follows no other, and the waits after it. */
 interface Lead {
   readonly key: string;
+  /** The key of all leads of its operation. */
   readonly kind: string;
   readonly deviceId: number;
   /** Kept only until the wait leaves in a flush. */
