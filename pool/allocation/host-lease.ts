@@ -1,0 +1,81 @@
+/** The times of a host, in milliseconds. */
+export interface HostTerms {
+  /** How long it is valid after a renewal. */
+  readonly lease: number;
+  /** How long it may be without a session before it ends. */
+  readonly idle: number;
+  /** How long it waits for its first renewal. */
+  readonly first: number;
+}
+
+/** How long a host that was released waits for another session, in milliseconds. */
+const RELEASED_MS = 1000;
+
+/**
+ * A host's lease. The host is valid from its first renewal until the lease lapses, and then ends by itself.
+ *
+ * A renewal names a challenge, a number that the host gave out. It makes the host valid for one lease from the moment of
+ * that challenge, and not from now. So a program that has a challenge, then finds no fence, and then sends its renewal,
+ * knows: the host lapses at most one lease after that look for a fence, however long the renewal was under way.
+ *
+ * Times are milliseconds of the host's own steady clock.
+ */
+export class HostLease {
+  readonly #terms: HostTerms;
+  readonly #began: number;
+  readonly #challenges = new Map<number, number>();
+  #latest = 0;
+  #expires: number | undefined;
+  #unusedSince: number;
+  #idle: number;
+
+  constructor(terms: HostTerms, now: number) {
+    this.#terms = terms;
+    this.#began = now;
+    this.#unusedSince = now;
+    this.#idle = terms.idle;
+  }
+
+  get lease(): number {
+    return this.#terms.lease;
+  }
+
+  /** Gives out a challenge. */
+  challenge(now: number): number {
+    for (const [number, time] of this.#challenges)
+      if (now - time > this.#terms.lease) this.#challenges.delete(number);
+    this.#latest += 1;
+    this.#challenges.set(this.#latest, now);
+    return this.#latest;
+  }
+
+  /** A program renews the lease. Too late a renewal changes nothing. */
+  renew(challenge: number, now: number): void {
+    const given = this.#challenges.get(challenge);
+    if (given === undefined || (this.#expires !== undefined && now >= this.#expires)) return;
+    this.#expires = Math.max(this.#expires ?? 0, given + this.#terms.lease);
+  }
+
+  /** A program does not need the host any more. */
+  release(now: number): void {
+    this.#idle = Math.min(this.#idle, now - this.#unusedSince + RELEASED_MS);
+  }
+
+  /** Whether the host may serve sessions now. */
+  isValid(now: number): boolean {
+    return this.#expires !== undefined && now < this.#expires;
+  }
+
+  /** Why the host must end, with this many sessions open; undefined where it goes on. */
+  reasonToEnd(sessions: number, now: number): string | undefined {
+    if (sessions > 0) {
+      this.#unusedSince = now;
+      this.#idle = this.#terms.idle;
+    }
+    if (this.#expires === undefined) {
+      return now - this.#began < this.#terms.first ? undefined : 'no program came';
+    }
+    if (now >= this.#expires) return 'no program renewed its lease';
+    return now - this.#unusedSince < this.#idle ? undefined : 'nobody used it';
+  }
+}
