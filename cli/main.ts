@@ -9,6 +9,7 @@ import { cacheCommand } from './cache.js';
 import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
 import { inferCommand } from './infer/command.js';
+import { poolCommand } from './pool/pool.js';
 import { replayCommand } from './replay/command.js';
 import { runCommand } from './run/run.js';
 import { serveCommand } from './serve.js';
@@ -34,6 +35,7 @@ const COMMANDS = [
   topCommand(),
   shardCommand(),
   inferCommand(),
+  poolCommand(),
   cacheCommand(),
   tokenCommand(),
 ];

@@ -9,7 +9,7 @@ import type { Transport } from './transport/transport.js';
 export interface CreateOptions extends SessionSwitches {
   /**
    * The host's address, as the host printed it: `grpcs://TOKEN@HOST:7070?ca=PIN`, `grpc://127.0.0.1:7070` or
-   * `unix:/PATH`.
+   * `unix:/PATH`. Or a pool, whose host is started with the first request: `pool://NAME` or `pool:FILE`.
    */
   host?: string | undefined;
   /**
@@ -32,7 +32,8 @@ export interface CreateOptions extends SessionSwitches {
 }
 
 export interface ParsedOptions {
-  transport: () => Promise<Transport>;
+  /** Given up where the session ends before. */
+  transport: (signal: AbortSignal) => Promise<Transport>;
   grouping: 'on' | 'off';
   reuse: 'on' | 'off';
   ahead: 'auto' | 'on' | 'off';
@@ -77,7 +78,11 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
     // Loaded with the first request: a program that never asks for a GPU pays nothing.
     transport: transport
       ? () => native.Promise.resolve(transport)
-      : async () => (await import('./transport/open.js')).openTransport(host, { adapter, compression }),
+      : async (signal) => {
+          const { openTransport, poolTransport } = await import('./transport/open.js');
+          if (host?.startsWith('pool:')) return poolTransport(host, { compression, signal });
+          return openTransport(host, { adapter, compression });
+        },
     grouping: onOrOff('grouping', options.grouping ?? process.env.FARLIGHT_GROUPING),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),
     ahead: autoOnOrOff('ahead', options.ahead ?? process.env.FARLIGHT_AHEAD),

@@ -20,9 +20,9 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
-for (const schema of ['graph', 'model']) {
-  const file = `infer/graph/${schema}.schema.json`;
-  cpSync(join(root, file), join(root, 'dist', file));
+for (const file of ['infer/graph/graph', 'infer/graph/model', 'pool/file/pool']) {
+  const schema = `${file}.schema.json`;
+  cpSync(join(root, schema), join(root, 'dist', schema));
 }
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
 // The dashboard's page, with the library that draws its charts.

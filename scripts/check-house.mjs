@@ -71,7 +71,11 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'pool']),
   // A pool keeps its journal as hosts keep their secrets, and takes nothing else from a host.
   ['pool', 'cli', 'testing', 'infer', 'shard', ...ofHost()],
-  ['pool/engines', ...['allocation', 'attach', 'file', 'host', 'journal'].map((room) => `pool/${room}`)],
+  ['pool/engines', ...ofPool('allocation', 'attach', 'file', 'host', 'journal')],
+  ['pool/allocation', 'client', 'link', 'server', ...ofPool('attach', 'file', 'host', 'journal')],
+  ['pool/file', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
+  ['pool/journal', 'client', ...ofPool('allocation', 'attach', 'engines', 'file', 'host')],
+  ['pool/host', 'client', ...ofPool('allocation', 'attach')],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.
   ['infer', 'cli', 'testing', ...ofHost()],
@@ -94,6 +98,10 @@ const STRANGERS = [
 function ofHost() {
   const rooms = ['contents', 'daemon', 'executor', 'gpu', 'observatory', 'page', 'profiles'];
   return rooms.map((room) => `server/${room}`);
+}
+
+function ofPool(...rooms) {
+  return rooms.map((room) => `pool/${room}`);
 }
 
 function ofDaemon(...rooms) {

@@ -1,10 +1,21 @@
+import type { RenewReply, RenewRequest } from '../link/grpc/host-service.js';
 import type { Silence, VersionRange } from '../proto/session/handshake.js';
 import type { TenantContentsOptions } from './daemon/tenants/tenant-contents.js';
 import type { Log } from './observatory/log.js';
 import type { HostTrustOptions } from './trust/host-trust.js';
 import type { TenantLimits } from './trust/tenant-limits.js';
 
+/** The lease of a host that is valid only as long as a client renews it. Its owner ends the host when it lapses. */
+export interface Lease {
+  /** A client renews it, or only asks for a challenge. */
+  renew(request: RenewRequest): Omit<RenewReply, 'sessions'>;
+  /** Whether the host may take sessions now. */
+  isValid(): boolean;
+}
+
 export interface DaemonOptions extends HostTrustOptions {
+  /** Default: the host is valid until it is stopped. */
+  lease?: Lease | undefined;
   /** How often to read the certificate again, in milliseconds. Default: once a day. */
   certificateCheckMs?: number | undefined;
   /** The GPU that the executors open: `auto` (default), `software`, `null`, or a part of an adapter's name. */

@@ -113,6 +113,11 @@ export class Daemon {
     this.#grpc = new GrpcServer({
       version: this.#versions.version,
       describe: () => this.describe(),
+      renew: (request) => {
+        const { lease } = options;
+        const reply = lease?.renew(request) ?? { challenge: 0, leaseMs: 0, valid: true };
+        return { ...reply, sessions: this.#sessions.size };
+      },
       admission,
       onRefused: (end, remote, asked) => {
         if (asked === 'session') this.counters.sessionsRefused++;
@@ -308,7 +313,8 @@ export class Daemon {
   }
 
   #refusal(): SessionEnd | undefined {
-    if (this.#stopping) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
+    const isOver = this.#stopping || this.#options.lease?.isValid() === false;
+    if (isOver) return { code: 'SHUTTING_DOWN', message: this.#goodbye() };
     const most = this.#mostSessions;
     if (this.#sessions.size < most) return undefined;
     return {

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { Command, Option } from 'commander';
 import { type RunToken, takeToken } from '../../client/run-tokens.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
+import { loadReader } from '../../link/files/load-reader.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { versionMismatch } from '../../proto/session/handshake.js';
@@ -11,12 +12,14 @@ import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { redact } from '../../proto/token.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
+import { addressOf } from '../pool/pool.js';
 import { checkWritable, RunFolder, tellOfFile } from './run-files.js';
 import { emulateHost, hostHere, type LinkChoice, parseLinkChoice, type RunHost } from './run-host.js';
 import { type Launch, launchOf } from './runtimes.js';
 
 interface RunOptions {
   host?: string;
+  pool?: string;
   adapter?: string;
   compress?: string;
   stats?: boolean;
@@ -33,6 +36,10 @@ export function runCommand(): Command {
     .usage('[options] -- <command> [args...]')
     .argument('<command...>', 'the program and its arguments')
     .option('--host <url>', HOST_HELP)
+    .option(
+      '--pool <name>',
+      'a host of this pool, started when the program first asks for a GPU: a name, or a file',
+    )
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option(
       '--emulate <link>',
@@ -60,7 +67,13 @@ async function run(command: string[], options: RunOptions): Promise<void> {
       '--trace and --record cannot be used in one run; leave out one of them',
     );
   }
-  const host = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  if (options.pool !== undefined && options.host !== undefined)
+    throw new FarlightError(
+      'BAD_OPTION',
+      '--pool and --host both name where the GPU is; leave out one of them',
+    );
+  const pool = options.pool === undefined ? undefined : addressOf(options.pool);
+  const host = pool ?? options.host ?? (process.env.FARLIGHT_HOST || undefined);
   const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
   if (host !== undefined) {
     if (options.adapter) {
@@ -69,7 +82,8 @@ async function run(command: string[], options: RunOptions): Promise<void> {
         `--adapter is for a GPU of this machine, but the host ${redact(host)} is named; leave out one of them`,
       );
     }
-    await checkHost(host);
+    if (host.startsWith('pool:')) await checkPool(host, emulate);
+    else await checkHost(host);
   } else if (!emulate) {
     await checkAdapter(adapter);
   }
@@ -132,6 +146,17 @@ async function startHost(
 
 function mayWrite(command: readonly string[]): boolean {
   return command.some((word) => /^(-A|--allow-all|-W|--allow-write)/.test(word));
+}
+
+/** A pool is only read: it is asked for a host when the program asks for a GPU. */
+async function checkPool(address: string, emulate: LinkChoice | undefined): Promise<void> {
+  if (emulate)
+    throw new FarlightError(
+      'BAD_OPTION',
+      '--emulate needs a host that is there already, and not a pool; leave out one of them',
+    );
+  const { readPool } = await loadReader(() => import('../../pool/file/pool-file.js'), 'files of pools');
+  readPool(address);
 }
 
 /** Finds out before the program starts that a host cannot serve it. */

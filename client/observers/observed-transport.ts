@@ -15,6 +15,7 @@ export interface LinkObserver {
 export function observedTransport(transport: Transport, observer: LinkObserver): Transport {
   return {
     target: transport.target,
+    idleMs: transport.idleMs,
     open(hello, events) {
       const link = transport.open(hello, {
         onWelcome(welcome) {

@@ -12,7 +12,7 @@ import { traceSession } from './trace/trace-session.js';
 
 /** The observers of a session, by the options of the program and its user. */
 export interface SessionObservers {
-  readonly transport: () => Promise<Transport>;
+  readonly transport: (signal: AbortSignal) => Promise<Transport>;
   readonly observer: SessionObserver | undefined;
   /** The session uses nothing that the host has from earlier. */
   readonly fresh: boolean;
@@ -31,9 +31,9 @@ export function observersFor({ transport, trace, record, progress }: ParsedOptio
     traced?.observe() ?? (record && recordSession(record.path, record));
   const observers = [traced?.observer, shown?.observer, telemetry].filter((each) => each !== undefined);
   return {
-    transport: async () => {
+    transport: async (signal) => {
       takeToken('unasked');
-      const way = await transport();
+      const way = await transport(signal);
       telemetry.target = way.target;
       const observer = observe();
       return observer ? observedTransport(way, observer) : way;

@@ -31,6 +31,11 @@ export class Devices {
     return this.#byId.get(id)?.deref();
   }
 
+  /** Whether the program has a device that is not lost. */
+  get areThere(): boolean {
+    return this.#byId.size > 0;
+  }
+
   /** Whether the host may still report an error of a command. */
   get areUnderWay(): boolean {
     return this.#latest !== undefined || this.#others.size > 0;

@@ -1,3 +1,4 @@
+import { native } from '../../link/machine/globals.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { brokeProtocol, FarlightError, messageOf, ProtocolError, tooManyFiles } from '../../proto/errors.js';
 import { PROTOCOL } from '../../proto/session/version.js';
@@ -6,8 +7,8 @@ import type { Link, Transport, Welcome } from '../transport/transport.js';
 import type { Stats } from './stats.js';
 
 export interface ConnectionOptions {
-  /** Returns the transport when the session opens. It may load the transport only then. */
-  transport: () => Promise<Transport>;
+  /** Returns the transport when the session opens. It may load the transport only then, or wait for a host until the signal. */
+  transport: (signal: AbortSignal) => Promise<Transport>;
   /** The program's name, which the host shows. */
   program: string;
 }
@@ -15,7 +16,7 @@ export interface ConnectionOptions {
 /** The events of a session's connection. */
 export interface ConnectionEvents {
   /** There is a link to send on. Comes once, first. */
-  onLink(link: Link): void;
+  onLink(link: Link, idleMs: number | undefined): void;
   /** The host accepted the session. Comes once, before the first flush. */
   onWelcome(welcome: Welcome): void;
   /**
@@ -42,6 +43,7 @@ export class HostConnection {
    * - *closed*: `ended` says why.
    */
   #state: 'idle' | 'opening' | 'linked' | 'closed' = 'idle';
+  readonly #opening = new native.AbortController();
   #link: Link | undefined;
   #ended: FarlightError | undefined;
 
@@ -66,7 +68,7 @@ export class HostConnection {
     if (this.#state !== 'idle') return;
     this.#state = 'opening';
     this.#options
-      .transport()
+      .transport(this.#opening.signal)
       .then((transport) => this.#connect(transport))
       .catch((error: unknown) => this.fail(error, 'UNREACHABLE'));
   }
@@ -118,7 +120,7 @@ export class HostConnection {
         ),
     });
     this.#state = 'linked';
-    this.#events.onLink(this.#link);
+    this.#events.onLink(this.#link, transport.idleMs);
   }
 
   /** Returns true if the memory of the frame is no longer needed. */
@@ -138,6 +140,7 @@ export class HostConnection {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#ended = reason;
+    this.#opening.abort();
     this.#events.onEnd(reason);
   }
 }

@@ -15,6 +15,7 @@ import { Devices } from './devices.js';
 import { flushAfter, type Recorded } from './flush-policy.js';
 import { FlushSchedule } from './flush-schedule.js';
 import { type ConnectionOptions, HostConnection } from './host-connection.js';
+import { watchIdle } from './idle-watch.js';
 import { MemoryWatch } from './memory-watch.js';
 import type { SessionObserver } from './observer.js';
 import { Outbox } from './outbox.js';
@@ -100,6 +101,8 @@ export class Session {
   /** How many commands the host was asked about when the process would have ended. */
   #askedAbout = 0;
   #notAtEnd: (() => void) | undefined;
+  /** Ends the watch for an idle program. */
+  #idle: (() => void) | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -111,7 +114,7 @@ export class Session {
     this.#encoder = new CommandEncoder(this, options.reuse);
     if (options.ahead !== 'off' && options.reuse === 'on' && !options.fresh) this.#ahead = this.#readAhead();
     this.#connection = new HostConnection(options, this.stats, {
-      onLink: (link) => this.#linked(link),
+      onLink: (link, idleMs) => this.#linked(link, idleMs),
       onWelcome: (welcome) => this.#welcomed(welcome),
       onFlush: (flush) => readReplies(flush, this.#recipients),
       onDrain: () => this.#outbox.drained(),
@@ -359,10 +362,29 @@ export class Session {
     this.#released = [];
   }
 
-  #linked(link: Link): void {
+  #linked(link: Link, idleMs: number | undefined): void {
+    if (idleMs !== undefined)
+      this.#idle = watchIdle(
+        idleMs,
+        () => this.#use,
+        () => this.#giveBack(),
+      );
     this.#notAtEnd = beforeProcessEnds(() => this.#hearLastWords());
     this.#hold.attach(link);
     this.#outbox.attach(link);
+  }
+
+  /** What the program does now; undefined where it needs the session. */
+  get #use(): number | undefined {
+    const needs = this.devices.areThere || this.devices.areUnderWay || this.#requests.awaited > 0;
+    return needs ? undefined : this.stats.apiCalls;
+  }
+
+  #giveBack(): void {
+    this.#flush();
+    this.#outbox.finish();
+    const why = 'The host was given back, since the program had no device and asked for nothing.';
+    this.#connection.close(new FarlightError('DISCONNECTED', why));
   }
 
   #welcomed(welcome: Welcome): void {
@@ -422,6 +444,7 @@ export class Session {
     invariant(this.#hold.holds >= this.#requests.awaited, 'an awaited command does not hold the session');
     const left = this.#requests.takeAll();
     this.#notAtEnd?.();
+    this.#idle?.();
     this.#outbox.clear();
     this.#encoder.take();
     this.#encoder.contents = undefined;

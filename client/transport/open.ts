@@ -1,4 +1,6 @@
 import { findNear } from '../../link/address/near-address.js';
+import { loadReader } from '../../link/files/load-reader.js';
+import { packageFile } from '../../link/machine/package-files.js';
 import { type RuntimeName, runtimeName } from '../../link/machine/runtime.js';
 import { nearCarrier } from '../../link/near/near-carrier.js';
 import { SharedFrames } from '../../link/near/shared-frames.js';
@@ -30,6 +32,21 @@ export function openTransport(target: string | undefined, options: OpenOptions =
   if (target) return remoteHost(target, { compression: options.compression });
   if (runtimeName() !== 'Node') throw noPrivateHost(runtimeName());
   return privateHost({ adapter: options.adapter || process.env.FARLIGHT_ADAPTER || undefined });
+}
+
+/**
+ * The way to a host of a pool, which is started where there is none. Here alone the client meets `pool/`. It is found as
+ * the package's processes are, since a bundle would take along the packages that read a pool's file.
+ *
+ * @throws FarlightError BAD_OPTION where the pool's file is wrong, UNREACHABLE where it has no host, NOT_INSTALLED (rejects).
+ */
+export async function poolTransport(
+  address: string,
+  options: OpenOptions & { signal: AbortSignal },
+): Promise<Transport> {
+  const program = packageFile('pool/attach/attach.js');
+  const { attach } = await loadReader(() => import(program.href), 'files of pools');
+  return attach(address, options);
 }
 
 /**

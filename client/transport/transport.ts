@@ -61,6 +61,11 @@ export interface Saved {
 export interface Transport {
   /** The host's address as a person would write it. */
   readonly target: string;
+  /**
+   * After so many milliseconds in which the program has no device and asks for nothing, the session ends by itself, so that
+   * the host can be given back. Absent where it stays.
+   */
+  readonly idleMs?: number | undefined;
   /** Opens a session's link. Returns at once; a failure arrives through `events.onClose`. */
   open(hello: Hello, events: LinkEvents): Link;
 }

@@ -24,10 +24,24 @@ export interface EchoReply {
   payload: Uint8Array;
 }
 
+export interface RenewRequest {
+  challenge: number;
+  holder: string;
+  release: boolean;
+}
+
+export interface RenewReply {
+  challenge: number;
+  leaseMs: number;
+  valid: boolean;
+  sessions: number;
+}
+
 /** farlight.v1.Host with its messages' types. */
 export interface HostService extends ServiceDefinition {
   Describe: MethodDefinition<Record<string, never>, HostDescription>;
   Echo: MethodDefinition<EchoRequest, EchoReply>;
+  Renew: MethodDefinition<RenewRequest, RenewReply>;
 }
 
 /** farlight.v1.Sessions with its messages' types. */

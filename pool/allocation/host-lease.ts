@@ -2,13 +2,13 @@
 export interface HostTerms {
   /** How long it is valid after a renewal. */
   readonly lease: number;
-  /** How long it may be without a session before it ends. */
+  /** How long it may be without a session, and without a program that holds it, before it ends. */
   readonly idle: number;
   /** How long it waits for its first renewal. */
   readonly first: number;
 }
 
-/** How long a host that was released waits for another session, in milliseconds. */
+/** How long a host that was released waits for another program, in milliseconds. */
 const RELEASED_MS = 1000;
 
 /**
@@ -26,6 +26,8 @@ export class HostLease {
   readonly #challenges = new Map<number, number>();
   #latest = 0;
   #expires: number | undefined;
+  /** The programs that hold the host, and when each has renewed last. */
+  readonly #holders = new Map<string, number>();
   #unusedSince: number;
   #idle: number;
 
@@ -49,16 +51,19 @@ export class HostLease {
     return this.#latest;
   }
 
-  /** A program renews the lease. Too late a renewal changes nothing. */
-  renew(challenge: number, now: number): void {
+  /** A program renews the lease, and so holds the host. Too late a renewal changes nothing. */
+  renew(challenge: number, holder: string, now: number): void {
     const given = this.#challenges.get(challenge);
     if (given === undefined || (this.#expires !== undefined && now >= this.#expires)) return;
     this.#expires = Math.max(this.#expires ?? 0, given + this.#terms.lease);
+    this.#holders.set(holder, now);
   }
 
-  /** A program does not need the host any more. */
-  release(now: number): void {
-    this.#idle = Math.min(this.#idle, now - this.#unusedSince + RELEASED_MS);
+  /** A program does not need the host any more. Where no other holds it, it ends soon. */
+  release(holder: string, now: number): void {
+    if (!this.#holders.delete(holder) || this.#isHeld(now)) return;
+    this.#unusedSince = now;
+    this.#idle = Math.min(this.#idle, RELEASED_MS);
   }
 
   /** Whether the host may serve sessions now. */
@@ -68,7 +73,7 @@ export class HostLease {
 
   /** Why the host must end, with this many sessions open; undefined where it goes on. */
   reasonToEnd(sessions: number, now: number): string | undefined {
-    if (sessions > 0) {
+    if (sessions > 0 || this.#isHeld(now)) {
       this.#unusedSince = now;
       this.#idle = this.#terms.idle;
     }
@@ -77,5 +82,12 @@ export class HostLease {
     }
     if (now >= this.#expires) return 'no program renewed its lease';
     return now - this.#unusedSince < this.#idle ? undefined : 'nobody used it';
+  }
+
+  /** A program that has not renewed for half a lease has ended, or cannot reach the host. */
+  #isHeld(now: number): boolean {
+    for (const [holder, renewed] of this.#holders)
+      if (now - renewed > this.#terms.lease / 2) this.#holders.delete(holder);
+    return this.#holders.size > 0;
   }
 }

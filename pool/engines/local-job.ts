@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { wallClock } from '../../link/machine/clock.js';
-import { replaceFile } from '../../server/trust/private-folder.js';
+import { makePrivate } from '../../server/trust/private-folder.js';
 import type { JobDescription, JobStatus } from './engine.js';
 import { isAlive, type ProcessIdentity } from './process-identity.js';
 
@@ -13,12 +13,13 @@ export interface LocalEnd {
 
 /**
  * The files in the folder of a job of this machine, each written once: the description, the process that looks after the
- * job, that it waits for the job before it, the job's own process, and how it ended.
+ * job, that it waits for the job before it, that it is cancelled, the job's own process, and how it ended.
  */
 interface Files {
   job: JobDescription;
   runner: ProcessIdentity;
   waits: true;
+  cancelled: true;
   process: ProcessIdentity;
   ended: LocalEnd;
 }
@@ -35,7 +36,12 @@ export class LocalJob {
   }
 
   write<Name extends keyof Files>(name: Name, content: Files[Name]): void {
-    replaceFile(this.folder, name, `${JSON.stringify(content)}\n`);
+    makePrivate(this.folder);
+    const path = join(this.folder, name);
+    // Whole or not at all. Not flushed to the disk: when the power fails, the job is over.
+    const temporary = `${path}.${process.pid}`;
+    writeFileSync(temporary, `${JSON.stringify(content)}\n`, { mode: 0o600 });
+    renameSync(temporary, path);
   }
 
   /** Undefined where there is no such file. */

@@ -18,6 +18,8 @@ const LOOK_MS = 50;
 /** How long a job may take to end after SIGTERM, in milliseconds. */
 const GRACE_MS = 5000;
 
+const CANCELLED = 'it was cancelled';
+
 const job = new LocalJob(process.argv[2] ?? '');
 /** Ends the job's process. */
 let end: (() => void) | undefined;
@@ -26,7 +28,7 @@ let ending: string | undefined;
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
   process.on(signal, () => {
-    ending ??= 'it was cancelled';
+    ending ??= CANCELLED;
     end?.();
   });
 
@@ -36,6 +38,7 @@ async function main(): Promise<void> {
   try {
     const self = identityOf(process.pid);
     if (self) job.write('runner', self);
+    if (job.read('cancelled')) ending ??= CANCELLED;
     const description = job.read('job');
     if (!description) throw new Error('its folder has no description');
     await turn(`${dirname(job.folder)}/${description.name}`);

@@ -79,6 +79,9 @@ export class LocalEngine implements Engine {
 
   cancelNow(id: string): void {
     const job = this.#job(id);
+    if (!job.read('job') || job.read('ended')) return;
+    // First: the process that looks after the job may be about to begin, and then reads this.
+    job.write('cancelled', true);
     const { runner, process: own } = job;
     try {
       if (runner !== undefined) process.kill(runner, 'SIGTERM');

@@ -102,6 +102,18 @@ export class TokenStore {
     return { token, entry: { id, ...facts, ...(stated && { limits: this.limitsOf(tenant) }) } };
   }
 
+  /**
+   * Admits a token that somebody else has made, of which this host knows only the hash.
+   *
+   * @param sha256 of the token, in hexadecimal digits.
+   * @throws FarlightError BAD_OPTION where it is no hash; TRUST_UNUSABLE.
+   */
+  addHash(sha256: string, now: number = wallClock()): void {
+    if (!/^[0-9a-f]{64}$/.test(sha256))
+      throw new FarlightError('BAD_OPTION', 'the SHA-256 of a token has 64 hexadecimal digits');
+    this.#writeNew((id) => id, { tenant: DEFAULT_TENANT, created: new Date(now).toISOString(), sha256 });
+  }
+
   /** Writes a file under a new id. @returns the id. */
   #writeNew(nameOf: (id: string) => string, content: object): string {
     const text = `${JSON.stringify(content)}\n`;

@@ -40,6 +40,7 @@ async function open(greetingMs?: number): Promise<number> {
       gpuCapacity: 0,
       sessions: 0,
     }),
+    renew: () => ({ challenge: 0, leaseMs: 0, valid: true, sessions: 0 }),
     admission: {
       admit(token) {
         if (token === 'right') return { tenant: 'default', tokenId: undefined };

@@ -136,32 +136,48 @@ describe("a host's lease", () => {
 
   it('counts from the challenge, and not from the renewal', () => {
     const lease = new HostLease(terms, 0);
-    lease.renew(lease.challenge(10), 25);
+    lease.renew(lease.challenge(10), 'one', 25);
     expect([lease.isValid(39), lease.isValid(40)]).toEqual([true, false]);
   });
 
   it('is not renewed after it has lapsed, or by a number that was never a challenge', () => {
     const lease = new HostLease(terms, 0);
-    lease.renew(99, 1);
+    lease.renew(99, 'one', 1);
     expect(lease.isValid(1)).toBe(false);
-    lease.renew(lease.challenge(0), 1);
+    lease.renew(lease.challenge(0), 'one', 1);
     const late = lease.challenge(20);
-    lease.renew(late, 30);
+    lease.renew(late, 'one', 30);
     expect([lease.isValid(30), lease.reasonToEnd(1, 30)]).toEqual([false, 'no program renewed its lease']);
   });
 
-  it('ends where nobody uses the host, and sooner where it was released', () => {
-    const long = { ...terms, lease: 1e6, idle: 60_000 };
-    const lease = new HostLease(long, 0);
-    lease.renew(lease.challenge(0), 0);
-    expect(lease.reasonToEnd(1, 100_000)).toBeUndefined();
-    lease.release(110_000);
-    expect(lease.reasonToEnd(0, 110_900)).toBeUndefined();
-    expect(lease.reasonToEnd(0, 111_000)).toBe('nobody used it');
-    // A session that comes before that counts.
-    expect(lease.reasonToEnd(1, 111_001)).toBeUndefined();
-    expect(lease.reasonToEnd(0, 171_000)).toBeUndefined();
-    expect(lease.reasonToEnd(0, 171_001)).toBe('nobody used it');
+  it('ends when nobody has used the host for a while', () => {
+    const lease = new HostLease({ ...terms, lease: 1000, idle: 600 }, 0);
+    lease.renew(lease.challenge(0), 'one', 0);
+    // The program holds the host for half a lease after its last renewal.
+    expect(lease.reasonToEnd(0, 500)).toBeUndefined();
+    lease.renew(lease.challenge(500), 'one', 500);
+    expect(lease.reasonToEnd(1, 1001)).toBeUndefined();
+    expect(lease.reasonToEnd(0, 1499)).toBeUndefined();
+    const short = new HostLease({ ...terms, lease: 1000, idle: 100 }, 0);
+    short.renew(short.challenge(0), 'one', 0);
+    expect(short.reasonToEnd(0, 499)).toBeUndefined();
+    expect(short.reasonToEnd(0, 598)).toBeUndefined();
+    expect(short.reasonToEnd(0, 599)).toBe('nobody used it');
+  });
+
+  it('ends soon when the last program that holds the host releases it', () => {
+    const lease = new HostLease({ lease: 100_000, idle: 60_000, first: 100 }, 0);
+    lease.renew(lease.challenge(0), 'one', 0);
+    lease.renew(lease.challenge(0), 'other', 0);
+    lease.release('one', 1000);
+    expect(lease.reasonToEnd(0, 10_000)).toBeUndefined();
+    lease.release('other', 10_000);
+    expect(lease.reasonToEnd(0, 10_999)).toBeUndefined();
+    expect(lease.reasonToEnd(0, 11_000)).toBe('nobody used it');
+    // A session that comes before it has ended counts.
+    expect(lease.reasonToEnd(1, 11_001)).toBeUndefined();
+    expect(lease.reasonToEnd(0, 71_000)).toBeUndefined();
+    expect(lease.reasonToEnd(0, 71_001)).toBe('nobody used it');
   });
 });
 
@@ -331,7 +347,7 @@ class SimulatedProgram {
   /** A renewal arrives, if one is under way. */
   deliver(): void {
     const renewal = this.#sent.shift();
-    if (renewal && !renewal.host.isOver) renewal.host.lease?.renew(renewal.number, renewal.host.clock);
+    if (renewal && !renewal.host.isOver) renewal.host.lease?.renew(renewal.number, 'one', renewal.host.clock);
   }
 }
 

@@ -1,6 +1,11 @@
 import type { ChannelOptions, MethodDefinition, ServiceError } from '@grpc/grpc-js';
 import { grpc } from '../../../link/grpc/grpc.js';
-import { ECHO_MESSAGE_LIMIT, hostService } from '../../../link/grpc/host-service.js';
+import {
+  ECHO_MESSAGE_LIMIT,
+  hostService,
+  type RenewReply,
+  type RenewRequest,
+} from '../../../link/grpc/host-service.js';
 import { wallClock } from '../../../link/machine/clock.js';
 import { native } from '../../../link/machine/globals.js';
 import type { FarlightError } from '../../../proto/errors.js';
@@ -57,6 +62,15 @@ export class HostClient {
    */
   async echo(payload: Uint8Array, replyBytes: number): Promise<void> {
     await this.#ask(hostService().Echo, { payload, replyBytes }, ECHO_TIMEOUT_MS);
+  }
+
+  /**
+   * Renews the host's lease with the challenge of an earlier reply, or asks for one (0).
+   *
+   * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects).
+   */
+  renew(request: RenewRequest): Promise<RenewReply> {
+    return this.#ask(hostService().Renew, request, CONNECT_TIMEOUT_MS);
   }
 
   close(): void {

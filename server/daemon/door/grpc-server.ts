@@ -10,6 +10,8 @@ import {
   type EchoRequest,
   hostDefinitions,
   hostService,
+  type RenewReply,
+  type RenewRequest,
   sessionsService,
 } from '../../../link/grpc/host-service.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
@@ -26,6 +28,7 @@ export interface GrpcServerOptions {
   /** Of this package. */
   version: string;
   describe(): HostDescription;
+  renew(request: RenewRequest): RenewReply;
   admission: Admission;
   /** The host refuses a call from this address: a session, or another method. */
   onRefused(end: SessionEnd, remote: string | undefined, asked: 'session' | 'other'): void;
@@ -73,6 +76,8 @@ export class GrpcServer {
     this.#server.addService(hostService(), {
       Describe: (_call: unknown, reply: sendUnaryData<HostDescription>) => reply(null, options.describe()),
       Echo: echo,
+      Renew: ({ request }: ServerUnaryCall<RenewRequest, RenewReply>, reply: sendUnaryData<RenewReply>) =>
+        reply(null, options.renew(request)),
     });
     this.health.addTo(this.#server);
     // So that tools such as `grpcurl` need no copy of farlight.proto.

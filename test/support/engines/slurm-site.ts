@@ -67,16 +67,23 @@ export class SlurmSite {
     return new SlurmSite(folder, conf, main);
   }
 
-  /** The state of a node, such as `idle~`: Slurm marks the ones that are powered down. */
-  node(number: (typeof NODES)[number]): string {
-    const args = ['--noheader', '--nodes', `gpu${number}`, '--format', '%t'];
-    return execFileSync('sinfo', args, { encoding: 'utf8', env: this.env }).trim();
+  /** The states of the nodes, a line each, such as `idle~`: Slurm marks the ones that are powered down. */
+  nodes(): string {
+    return this.#ask('sinfo', '--noheader', '--Node', '--format', '%t');
   }
 
-  /** All that Slurm says of its jobs, and what they were told to run. */
+  /** All that Slurm says of its jobs. */
   describe(): string {
-    const show = (what: string[]) => execFileSync('scontrol', what, { encoding: 'utf8', env: this.env });
-    return show(['--details', 'show', 'job']);
+    return this.#ask('scontrol', '--details', 'show', 'job');
+  }
+
+  /** The script of a job, as Slurm keeps it. */
+  script(id: string): string {
+    return this.#ask('scontrol', 'write', 'batch_script', id, '-');
+  }
+
+  #ask(command: string, ...args: string[]): string {
+    return execFileSync(command, args, { encoding: 'utf8', env: this.env });
   }
 
   get env(): NodeJS.ProcessEnv {
@@ -102,6 +109,7 @@ AuthType=auth/munge
 AuthInfo=socket=${folder}/munge.sock
 MpiDefault=none
 MailProg=/bin/true
+PrivateData=cloud
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none

@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { grpc } from '../../link/grpc/grpc.js';
+import { monotonicNow, setInterval } from '../../link/machine/clock.js';
+import { HostLease } from '../../pool/allocation/host-lease.js';
+import { type Report, reportLine } from '../../pool/host/report.js';
+import type { Daemon } from '../../server/daemon.js';
+import { TokenStore } from '../../server/trust/token-store.js';
+import { parseSeconds } from '../options/units.js';
+
+interface HostOptions {
+  term: string;
+  listen: string;
+  adapter: string;
+  lease: number;
+  idle: number;
+  first: number;
+  tokenSha256?: string;
+}
+
+/** How often the host looks whether it has to end, in milliseconds. */
+const LOOK_MS = 200;
+
+/** The job of a pool that is a host. People do not type it: it stands in what engines are told to run. */
+export function hostCommand(): Command {
+  return new Command('host')
+    .description('Be the host of one term: what a pool has its engine run.')
+    .requiredOption('--term <number>', 'which term of its allocation')
+    .requiredOption('--listen <address>', 'grpcs://HOST:PORT, or unix:/PATH')
+    .requiredOption('--lease <seconds>', 'end when no program has renewed it for so long', parseSeconds)
+    .requiredOption('--idle <seconds>', 'end when nobody has used it for so long', parseSeconds)
+    .requiredOption('--first <seconds>', 'end when no program comes for so long', parseSeconds)
+    .option('--adapter <name>', 'the GPU to open', 'auto')
+    .option('--token-sha256 <digits>', 'the hash of the only token that it admits')
+    .allowExcessArguments(false)
+    .action(beHost);
+}
+
+async function beHost(options: HostOptions): Promise<void> {
+  const { listen, adapter, tokenSha256 } = options;
+  const term = Number(options.term);
+  const say = (report: Omit<Report, 'term'>) => void writeSync(1, reportLine({ term, ...report }));
+  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+  const { Daemon } = await import('../../server/daemon.js');
+  const { jsonLog } = await import('../../server/observatory/json-log.js');
+  // A key of its own for each term, which goes with the host.
+  const trustFolder = mkdtempSync(join(tmpdir(), 'farlight-term-'));
+  process.on('exit', () => rmSync(trustFolder, { recursive: true, force: true }));
+  if (tokenSha256) new TokenStore(join(trustFolder, 'tokens')).addHash(tokenSha256);
+  const ms = { lease: options.lease * 1000, idle: options.idle * 1000, first: options.first * 1000 };
+  /** Begins when the host takes sessions. */
+  let lease: HostLease | undefined;
+  let isEnding = false;
+  const daemon = await Daemon.start({
+    listen,
+    adapter,
+    // The first executor is started at once. Most hosts of a pool have one program, which needs no other.
+    spares: 0,
+    trustFolder,
+    log: jsonLog('warn'),
+    lease: {
+      isValid: () => !isEnding && lease?.isValid(monotonicNow()) === true,
+      renew: ({ challenge, holder, release }) => {
+        const now = monotonicNow();
+        if (isEnding || !lease) return { challenge: 0, leaseMs: ms.lease, valid: false };
+        if (challenge > 0) lease.renew(challenge, holder, now);
+        if (release) lease.release(holder, now);
+        return { challenge: lease.challenge(now), leaseMs: ms.lease, valid: lease.isValid(now) };
+      },
+    },
+  });
+  const end = async (why: string) => {
+    if (isEnding) return;
+    isEnding = true;
+    await daemon.close();
+    // Last: programs take it as proof that this host serves nobody any more.
+    say({ ended: why });
+    process.exit();
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => void end('it was told to end'));
+  const begun = new HostLease(ms, monotonicNow());
+  lease = begun;
+  setInterval(() => {
+    const why = begun.reasonToEnd(daemon.describe().sessions, monotonicNow());
+    if (why !== undefined) void end(why);
+  }, LOOK_MS);
+  say({ ready: readyOf(daemon) });
+}
+
+function readyOf({ url }: Daemon): NonNullable<Report['ready']> {
+  if (url.startsWith('unix:')) return { socket: url.replace(/^unix:/, '').replace(/\?.*$/, '') };
+  const { port, searchParams } = new URL(url.replace(/^grpcs/, 'https'));
+  return { port: Number(port), pin: searchParams.get('ca') ?? '' };
+}

@@ -1,0 +1,85 @@
+import { Command } from 'commander';
+import { loadReader } from '../../link/files/load-reader.js';
+import { FarlightError } from '../../proto/errors.js';
+import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { columns, styleOf } from '../style.js';
+import { hostCommand } from './host.js';
+
+export function poolCommand(): Command {
+  const command = new Command('pool').description(
+    'Hosts that a scheduler starts when a program asks for a GPU, and takes back.',
+  );
+  command
+    .command('ls')
+    .description('List the hosts that pools have in their engines, and which pools there are.')
+    .option('--json', 'print them as JSON')
+    .allowExcessArguments(false)
+    .action(list);
+  command
+    .command('describe <pool>')
+    .description('Say what a pool is, where its hosts stand and why, and what its engine is told to run.')
+    .allowExcessArguments(false)
+    .action(describe);
+  command
+    .command('down [pool]')
+    .description('End the hosts of a pool, also those that a crashed program has left.')
+    .option('--all', 'of every pool of this user')
+    .allowExcessArguments(false)
+    .action(down);
+  command.addCommand(hostCommand(), { hidden: true });
+  return command;
+}
+
+async function list({ json }: { json?: boolean }): Promise<void> {
+  const { jobsEverywhere, poolNames } = await loadTeardown();
+  const { jobs, silent } = await jobsEverywhere();
+  if (json) {
+    const rows = jobs.map(({ engine, ...job }) => ({ engine: engine.name, ...job }));
+    process.stdout.write(
+      `${harmlessJson(JSON.stringify({ pools: poolNames(), jobs: rows, silent }, null, 2))}\n`,
+    );
+    return;
+  }
+  const style = styleOf(process.stdout);
+  const rows = jobs.map(({ engine, id, name, term, status }) => {
+    const where = status.phase === 'running' ? status.node : status.why;
+    return [engine.name, id, name.replace(/^farlight\./, ''), String(term), status.phase, where].map(
+      harmless,
+    );
+  });
+  const [head = '', ...lines] = columns([
+    ['engine', 'job', 'pool and slot', 'term', 'phase', 'where or why'],
+    ...rows,
+  ]);
+  process.stdout.write(rows.length > 0 ? `${[style('bold', head), ...lines].join('\n')}\n` : 'no hosts\n');
+  process.stdout.write(`pools: ${poolNames().map(harmless).join(', ')}\n`);
+  for (const why of silent) process.stderr.write(`farlight: ${harmless(why)}\n`);
+}
+
+async function describe(name: string): Promise<void> {
+  const { describePool, readPool } = await loadTeardown();
+  process.stdout.write(await describePool(readPool(addressOf(name))));
+}
+
+async function down(name: string | undefined, { all }: { all?: boolean }): Promise<void> {
+  if ((name === undefined) === !all) {
+    throw new FarlightError(
+      'BAD_OPTION',
+      'name a pool to end its hosts, or give --all to end those of every pool',
+    );
+  }
+  const { endAll, endPool, readPool } = await loadTeardown();
+  const { ended, silent } = name === undefined ? await endAll() : await endPool(readPool(addressOf(name)));
+  process.stdout.write(`ended ${ended} ${ended === 1 ? 'host' : 'hosts'}\n`);
+  if (silent.length > 0) throw new FarlightError('UNREACHABLE', silent.join('; '));
+}
+
+function loadTeardown(): Promise<typeof import('../../pool/teardown/teardown.js')> {
+  return loadReader(() => import('../../pool/teardown/teardown.js'), 'files of pools');
+}
+
+/** People may write a pool's name or its file for its address. */
+export function addressOf(text: string): string {
+  if (text.startsWith('pool:')) return text;
+  return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(text) ? `pool://${text}` : `pool:${text}`;
+}

@@ -1,0 +1,64 @@
+/** What a program asks of the thread that keeps its hosts. One thread does it for the whole process. */
+import { Worker } from 'node:worker_threads';
+import { native } from '../../link/machine/globals.js';
+import { packageFile } from '../../link/machine/package-files.js';
+import type { HostOfTerm, KeeperReply, KeeperRequest } from './keeper-thread.js';
+
+let worker: Worker | undefined;
+let latest = 0;
+const waiting = new Map<number, (reply: KeeperReply) => void>();
+
+/** Starts the thread, which takes a moment, before it is needed. */
+export function startKeeper(): Worker {
+  if (worker) return worker;
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  // Without the program's options: it must not preload the program's modules.
+  const program = packageFile('pool/attach/keeper-thread.js');
+  const started = new Worker(program, { name: 'farlight pool', execArgv: [], env });
+  worker = started;
+  started.on('message', (reply: KeeperReply) => {
+    waiting.get(reply.id)?.(reply);
+    waiting.delete(reply.id);
+  });
+  const gone = () => {
+    if (worker === started) worker = undefined;
+    for (const [id, settle] of waiting) settle({ id });
+    waiting.clear();
+  };
+  started.on('error', gone);
+  started.on('exit', gone);
+  // Last, since a listener for messages would keep the process alive.
+  started.unref();
+  return started;
+}
+
+/** How many sessions a host has; undefined where it does not answer. */
+export async function lookAtHost(host: HostOfTerm): Promise<number | undefined> {
+  return (await ask({ do: 'look', host })).sessions;
+}
+
+/** Renews a host's lease from now on. @returns whether the host takes sessions. */
+export async function joinHost(host: HostOfTerm): Promise<boolean> {
+  return (await ask({ do: 'join', host })).sessions !== undefined;
+}
+
+/** A session with the host is over. `released`: the program does not need the host any more. */
+export function leaveHost(host: HostOfTerm, released: boolean): void {
+  void ask({ do: 'leave', host, released });
+}
+
+/** What a request says, without its number. */
+type Asked = KeeperRequest extends infer Each
+  ? Each extends KeeperRequest
+    ? Omit<Each, 'id'>
+    : never
+  : never;
+
+function ask(request: Asked): Promise<KeeperReply> {
+  latest += 1;
+  const id = latest;
+  return new native.Promise((resolve) => {
+    waiting.set(id, resolve);
+    startKeeper().postMessage({ id, ...request });
+  });
+}

@@ -1,0 +1,168 @@
+import { join } from 'node:path';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { stateFolder } from '../../link/machine/folders.js';
+import { FarlightError } from '../../proto/errors.js';
+import {
+  type Allocation,
+  answered,
+  dutyOf,
+  type Facts,
+  observed,
+  UNKNOWN,
+} from '../allocation/allocation.js';
+import type { Pool } from '../file/pool-file.js';
+import { hostJob } from '../host/job.js';
+import { addressOf, readReports } from '../host/report.js';
+import { Journal } from '../journal/journal.js';
+
+/** A pool's allocations, as this program knows them from the journal, the engine and the hosts' logs. */
+export class PoolView {
+  readonly pool: Pool;
+  readonly journal: Journal;
+  readonly #allocations = new Map<number, Allocation>();
+  /** The terms that this program has claimed, by slot. */
+  readonly #mine = new Map<number, number>();
+  readonly #submitting = new Set<Promise<boolean>>();
+  #gaveUp = false;
+  /** Why the engine does not answer, if it does not. */
+  #silence: string | undefined;
+
+  constructor(pool: Pool) {
+    this.pool = pool;
+    this.journal = new Journal(join(stateFolder(), 'pools', pool.key));
+  }
+
+  /** The numbers of the allocations. */
+  get slots(): number[] {
+    return Array.from({ length: this.pool.max }, (_, at) => at + 1);
+  }
+
+  get silence(): string | undefined {
+    return this.#silence;
+  }
+
+  allocation(slot: number): Allocation {
+    return this.#allocations.get(slot) ?? UNKNOWN;
+  }
+
+  /** The terms that this program has claimed and that are not over. */
+  get mine(): { slot: number; term: number }[] {
+    return [...this.#mine].map(([slot, term]) => ({ slot, term }));
+  }
+
+  /** Looks at all allocations, and does what is due for those that do not need a program's choice. */
+  async look(): Promise<void> {
+    this.#silence = undefined;
+    await Promise.all(this.slots.map((slot) => this.#lookAt(slot)));
+  }
+
+  /** The host of an allocation has answered, or has not. */
+  answered(slot: number, did: boolean): void {
+    this.#allocations.set(slot, answered(this.allocation(slot), did, monotonicNow()));
+  }
+
+  /** @returns false where another program was first. */
+  claim(slot: number, term: number): boolean {
+    if (this.#gaveUp || !this.journal.claim(slot, term)) return false;
+    this.#mine.set(slot, term);
+    return true;
+  }
+
+  /** What this program has claimed is not its to end any more. */
+  disown(slot: number): void {
+    this.#mine.delete(slot);
+  }
+
+  /** Ends what this program has claimed, also a job that is being submitted. */
+  async giveUp(why: string): Promise<void> {
+    this.#gaveUp = true;
+    for (const { slot, term } of this.mine) this.journal.write(slot, term, 'fence', { why });
+    await Promise.allSettled(this.#submitting);
+    for (const { slot } of this.mine) {
+      const { job } = this.journal.latest(slot);
+      if (job) await this.pool.engine.cancel(job.id).catch(() => {});
+      this.disown(slot);
+    }
+  }
+
+  /** The same, from a process that is about to end. */
+  giveUpNow(why: string): void {
+    this.#gaveUp = true;
+    for (const { slot, term } of this.mine) {
+      this.journal.write(slot, term, 'fence', { why });
+      const { job } = this.journal.latest(slot);
+      if (job) this.pool.engine.cancelNow(job.id);
+      this.disown(slot);
+    }
+  }
+
+  async #lookAt(slot: number): Promise<void> {
+    // Twice: what was done may make the next thing due.
+    for (let round = 0; round < 3; round += 1) {
+      const facts = await this.#facts(slot);
+      const now = monotonicNow();
+      const mine = this.#mine.get(slot) === facts.term;
+      const allocation = observed(this.allocation(slot), facts, { now, mine });
+      this.#allocations.set(slot, allocation);
+      if (!(await this.#do(slot, allocation))) return;
+    }
+  }
+
+  /** Does what is due. @returns whether to look again at once. */
+  async #do(slot: number, allocation: Allocation): Promise<boolean> {
+    const duty = dutyOf(allocation, monotonicNow(), this.pool.terms);
+    const { term, job } = allocation.facts;
+    switch (duty.do) {
+      case 'submit': {
+        const submitting = this.#submit(slot, term);
+        this.#submitting.add(submitting);
+        return submitting.finally(() => this.#submitting.delete(submitting));
+      }
+      case 'fence':
+        return this.journal.write(slot, term, 'fence', { why: duty.why });
+      case 'retire':
+        return this.journal.write(slot, term, 'end', { why: duty.why, failed: duty.failed });
+      case 'cancel':
+        if (job !== undefined) await this.pool.engine.cancel(job).catch((error) => this.#heard(error));
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  async #submit(slot: number, term: number): Promise<boolean> {
+    const { journal, pool } = this;
+    const { claim, fence } = journal.latest(slot);
+    if (!claim || fence) return false;
+    try {
+      const id = await pool.engine.submit(hostJob(pool, journal, { slot, term, token: claim.token }));
+      journal.write(slot, term, 'job', { id });
+      // It was given up, or fenced by another program, in the meantime.
+      if (journal.isFenced(slot, term)) await pool.engine.cancel(id);
+      return true;
+    } catch (error) {
+      journal.write(slot, term, 'fence', { why: (error as Error).message });
+      // No job was made, so its host is over.
+      journal.write(slot, term, 'end', { why: (error as Error).message, failed: true });
+      throw error;
+    }
+  }
+
+  async #facts(slot: number): Promise<Facts> {
+    const { term, claim, job, fence, end } = this.journal.latest(slot);
+    if (term === 0) return { term };
+    const base = { term, job: job?.id, fenced: fence?.why, retired: end };
+    if (end || !job) return base;
+    const status = await this.pool.engine.status(job.id).catch((error) => this.#heard(error));
+    // After the status: a job that has ended has said all that it had to say.
+    const { ready, ended } = readReports(this.journal.logOf(slot, term), term);
+    const url = ready && addressOf(ready, status ?? this.allocation(slot).facts.status, claim?.token ?? '');
+    return { ...base, status, ended, ready: url === undefined ? undefined : { url } };
+  }
+
+  #heard(error: unknown): undefined {
+    if (!(error instanceof FarlightError) || error.code !== 'UNREACHABLE') throw error;
+    this.#silence = error.message;
+    return undefined;
+  }
+}

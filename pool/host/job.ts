@@ -1,0 +1,59 @@
+import { fileURLToPath } from 'node:url';
+import { fitsUnixSocket } from '../../link/address/unix-path.js';
+import { packageFile } from '../../link/machine/package-files.js';
+import type { JobDescription } from '../engines/engine.js';
+import type { Pool } from '../file/pool-file.js';
+import { hashOf, type Journal } from '../journal/journal.js';
+
+/** How long a host waits for a first renewal, in milliseconds: the programs that wait look more often. */
+const FIRST_MS = 60_000;
+
+/** Variables of a process of this machine that its GPU's driver, or its folders, depend on. None is a secret. */
+const HERE =
+  /^(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|DISPLAY|LD_LIBRARY_PATH|(VK|CUDA|NVIDIA|MESA|DRI|LIBGL)_\w+)$/;
+/** On another machine the others mean nothing. */
+const ELSEWHERE = /^(PATH|HOME|USER|LANG|LC_\w+|TZ)$/;
+
+/** The beginning of the names of a pool's jobs. */
+export function jobPrefix(key = ''): string {
+  return `farlight.${key}`;
+}
+
+/** The job that is the host of a term. It has the hash of the term's token, and nothing that is a secret. */
+export function hostJob(
+  pool: Pool,
+  journal: Journal,
+  which: { slot: number; term: number; token: string },
+): JobDescription {
+  const { slot, term, token } = which;
+  const { engine, gpu, terms } = pool;
+  const socket = `${journal.folder}/${slot}.${term}.sock`;
+  const isNear =
+    engine.isHere && pool.line === 'auto' && process.platform !== 'win32' && fitsUnixSocket(socket);
+  const listen = isNear ? `unix:${socket}` : `grpcs://${engine.isHere ? '127.0.0.1' : '0.0.0.0'}:0`;
+  const options = {
+    term,
+    listen,
+    adapter: gpu.adapter,
+    lease: terms.lease / 1000,
+    idle: pool.idle / 1000,
+    first: FIRST_MS / 1000,
+    ...(!isNear && { 'token-sha256': hashOf(token) }),
+  };
+  const command = gpu.command ?? [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
+  const wanted = engine.isHere ? HERE : ELSEWHERE;
+  const own = Object.entries(process.env).filter(([name]) => wanted.test(name));
+  return {
+    name: `${jobPrefix(pool.key)}.${slot}`,
+    term,
+    command: [
+      ...command,
+      'pool',
+      'host',
+      ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ],
+    environment: { ...(Object.fromEntries(own) as Record<string, string>), ...gpu.environment },
+    log: journal.logOf(slot, term),
+    limits: gpu.limits,
+  };
+}

@@ -1,0 +1,56 @@
+/** What the host of a pool says in its job's log, for the programs that wait for it. */
+import { readFileSync } from 'node:fs';
+import type { JobStatus } from '../engines/engine.js';
+
+/** A host that is ready: at a socket of this machine, or at a port with this key. None of it is a secret. */
+export type Ready = { readonly socket: string } | { readonly port: number; readonly pin: string };
+
+export interface Report {
+  readonly term: number;
+  readonly ready?: Ready;
+  /** Why it has ended: its sessions are closed, and it serves no more. */
+  readonly ended?: string;
+}
+
+const MARK = 'farlight pool host: ';
+
+export function reportLine(report: Report): string {
+  return `${MARK}${JSON.stringify(report)}\n`;
+}
+
+/** What a host of this term has said in its log until now. */
+export function readReports(log: string, term: number): Omit<Report, 'term'> {
+  const found: { ready?: Ready; ended?: string } = {};
+  for (const line of linesOf(log)) {
+    if (!line.startsWith(MARK)) continue;
+    try {
+      const { term: of, ready, ended }: Report = JSON.parse(line.slice(MARK.length));
+      if (of === term) Object.assign(found, ready && { ready }, ended !== undefined && { ended });
+    } catch {
+      // The host is writing this line.
+    }
+  }
+  return found;
+}
+
+/** The last thing that a command said in its log, for a person who asks why it ended. */
+export function lastWords(log: string): string | undefined {
+  const said = linesOf(log).filter((line) => line.startsWith('farlight: '));
+  return said.at(-1)?.slice('farlight: '.length);
+}
+
+/** The address of a ready host, with the token of its term where it asks for one. */
+export function addressOf(ready: Ready, status: JobStatus | undefined, token: string): string | undefined {
+  if ('socket' in ready) return `unix:${ready.socket}`;
+  if (status?.phase !== 'running') return undefined;
+  const host = status.address.includes(':') ? `[${status.address}]` : status.address;
+  return `grpcs://${token}@${host}:${ready.port}?ca=${ready.pin}`;
+}
+
+function linesOf(log: string): string[] {
+  try {
+    return readFileSync(log, 'utf8').split('\n');
+  } catch {
+    return [];
+  }
+}

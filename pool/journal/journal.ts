@@ -1,0 +1,116 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
+import { checkPrivate, makePrivate, writeFirst } from '../../server/trust/private-folder.js';
+
+/** What a program writes when it claims a term. */
+interface Claim {
+  /** With it clients show the term's host who they are. The job has only its hash. */
+  readonly token: string;
+}
+
+/** The files of a term, each written once. */
+interface Files {
+  claim: Claim;
+  job: { readonly id: string };
+  fence: { readonly why: string };
+  end: { readonly why: string; readonly failed: boolean };
+}
+
+/** What is written down of one term. */
+export type Written = { readonly [Name in keyof Files]?: Files[Name] } & { readonly term: number };
+
+const FILE = /^(\d+)\.(\d+)\.(claim|job|fence|end|log)$/;
+/** How many terms before the latest one keep their files, for a person who looks for a mistake. */
+const KEPT_TERMS = 3;
+
+/**
+ * What the programs of one user know of a pool: a folder that only that user can read. Each file is written once, whole
+ * or not at all, and the first writer wins. So programs need no lock, and one that is killed leaves nothing half done.
+ */
+export class Journal {
+  readonly folder: string;
+
+  /** @throws FarlightError TRUST_UNUSABLE where others may read the folder. */
+  constructor(folder: string) {
+    this.folder = folder;
+    checkPrivate(folder);
+  }
+
+  /** What is written of the latest term of an allocation; term 0 where there was none. */
+  latest(slot: number): Written {
+    const term = Math.max(0, ...this.#terms(slot));
+    return {
+      term,
+      ...(term > 0 && {
+        ...this.#read(slot, term, 'claim'),
+        ...this.#read(slot, term, 'job'),
+        ...this.#read(slot, term, 'fence'),
+        ...this.#read(slot, term, 'end'),
+      }),
+    };
+  }
+
+  /** Claims a term. @returns false where another program was first. */
+  claim(slot: number, term: number): boolean {
+    const token = TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toString('base64url');
+    if (!this.write(slot, term, 'claim', { token })) return false;
+    for (const old of this.#terms(slot)) if (old < term - KEPT_TERMS) this.#delete(slot, old);
+    // This program may have slept since it looked: later terms have come, and the files of this one are deleted.
+    return Math.max(...this.#terms(slot)) === term;
+  }
+
+  /** @returns false where the file is there already. */
+  write<Name extends keyof Files>(slot: number, term: number, name: Name, content: Files[Name]): boolean {
+    return writeFirst(this.folder, `${slot}.${term}.${name}`, `${JSON.stringify(content)}\n`);
+  }
+
+  isFenced(slot: number, term: number): boolean {
+    return this.#has(slot, term, 'fence') || Math.max(...this.#terms(slot)) > term;
+  }
+
+  /** The file that gets what the host of a term prints. Its folder is there. */
+  logOf(slot: number, term: number): string {
+    makePrivate(this.folder);
+    return join(this.folder, `${slot}.${term}.log`);
+  }
+
+  #has(slot: number, term: number, name: keyof Files): boolean {
+    return this.#read(slot, term, name) !== undefined;
+  }
+
+  #terms(slot: number): number[] {
+    return this.#names().flatMap((name) => {
+      const [, of, term, kind] = FILE.exec(name) ?? [];
+      return kind === 'claim' && Number(of) === slot ? [Number(term)] : [];
+    });
+  }
+
+  #names(): string[] {
+    try {
+      return readdirSync(this.folder);
+    } catch {
+      return [];
+    }
+  }
+
+  #read<Name extends keyof Files>(slot: number, term: number, name: Name): Pick<Written, Name> | undefined {
+    try {
+      const text = readFileSync(join(this.folder, `${slot}.${term}.${name}`), 'utf8');
+      return { [name]: JSON.parse(text) } as unknown as Pick<Written, Name>;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #delete(slot: number, term: number): void {
+    for (const kind of ['job', 'fence', 'end', 'log', 'claim'])
+      rmSync(join(this.folder, `${slot}.${term}.${kind}`), { force: true });
+  }
+}
+
+/** What a host needs of a token to know it again. */
+export function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}

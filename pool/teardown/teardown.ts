@@ -1,0 +1,88 @@
+import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { FarlightError } from '../../proto/errors.js';
+import { harmless } from '../../proto/harmless.js';
+import { PoolView } from '../attach/pool-view.js';
+import type { Engine, ListedJob } from '../engines/engine.js';
+import { ENGINES } from '../engines/engines.js';
+import type { Pool } from '../file/pool-file.js';
+import { hostJob, jobPrefix } from '../host/job.js';
+
+export { poolNames, readPool } from '../file/pool-file.js';
+
+/** How long ended jobs may take to be over, in milliseconds: an engine first asks them to end, and then kills them. */
+const END_MS = 60_000;
+const LOOK_MS = 200;
+
+type FoundJob = ListedJob & { readonly engine: Engine };
+
+/** The jobs of hosts in all engines, whoever started them. `silent`: which engines do not answer, and why. */
+export async function jobsEverywhere(): Promise<{ jobs: FoundJob[]; silent: string[] }> {
+  const jobs: FoundJob[] = [];
+  const silent: string[] = [];
+  for (const engine of Object.values(ENGINES).map((make) => make())) {
+    try {
+      for (const job of await engine.list(jobPrefix())) jobs.push({ ...job, engine });
+    } catch (error) {
+      if (!(error instanceof FarlightError)) throw error;
+      // A site without that engine has no jobs in it.
+      if (error.code !== 'BAD_OPTION') silent.push(error.message);
+    }
+  }
+  return { jobs, silent };
+}
+
+/** Ends the hosts of every pool, and waits until their jobs are over. */
+export async function endAll(): Promise<{ ended: number; silent: string[] }> {
+  const { jobs, silent } = await jobsEverywhere();
+  await endJobs(jobs);
+  return { ended: jobs.length, silent };
+}
+
+/** Ends the hosts of one pool. */
+export async function endPool({ engine, key }: Pool): Promise<{ ended: number; silent: string[] }> {
+  const jobs = (await engine.list(`${jobPrefix(key)}.`)).map((job) => ({ ...job, engine }));
+  await endJobs(jobs);
+  return { ended: jobs.length, silent: [] };
+}
+
+/** @throws FarlightError UNREACHABLE where one is still there after a minute (rejects). */
+async function endJobs(jobs: readonly FoundJob[]): Promise<void> {
+  for (const { engine, id } of jobs) await engine.cancel(id);
+  const deadline = monotonicNow() + END_MS;
+  for (const { engine, id, name } of jobs) {
+    while ((await engine.status(id)).phase !== 'ended') {
+      if (monotonicNow() > deadline)
+        throw new FarlightError(
+          'UNREACHABLE',
+          `${engine.name} has not ended the job ${id} (${name}); ask the site's administrators`,
+        );
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+}
+
+/** A pool for a person: its settings, its allocations, and what its engine is told to run. */
+export async function describePool(pool: Pool): Promise<string> {
+  const view = new PoolView(pool);
+  await view.look();
+  const { engine, max, idle, wait, terms } = pool;
+  const settings = [
+    `pool ${pool.name}: engine ${engine.name}, at most ${max} ${max === 1 ? 'host' : 'hosts'}`,
+    `given back after ${idle / 1000} s without use; lease ${terms.lease / 1000} s; a program waits at most ${wait / 1000} s`,
+    `journal: ${view.journal.folder}`,
+    ...(view.silence ? [`the engine does not answer: ${view.silence}`] : []),
+  ];
+  const slots = view.slots.map((slot) => {
+    const { phase, why, facts } = view.allocation(slot);
+    const job = facts.job === undefined ? '' : `, job ${facts.job}`;
+    return `  ${slot}: ${phase}${facts.term === 0 ? '' : ` (term ${facts.term}${job})`}: ${why}`;
+  });
+  const job = hostJob(pool, view.journal, { slot: 1, term: 1, token: 'TOKEN' });
+  const lines = [
+    ...settings,
+    'allocations:',
+    ...slots,
+    'its engine is told to run, with another hash for each term:',
+  ];
+  return `${[...lines.map(harmless), engine.render(job)].join('\n')}`;
+}

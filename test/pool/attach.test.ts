@@ -1,0 +1,241 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
+import { outputOf } from '../support/hosts/farlight-command.js';
+import { PoolFolder, REGISTER } from '../support/pools/pool-folder.js';
+
+const RIGHT = '3 6 9 12';
+const FAST = 'gpu: { adapter: "null" }';
+
+let pool: PoolFolder;
+afterEach(() => pool?.close());
+
+/** Until the engine has no host any more. */
+async function gone(): Promise<void> {
+  await expect.poll(() => pool.hosts(), { timeout: 40_000, interval: 500 }).toEqual([]);
+}
+
+describe('a program whose host is of a pool', () => {
+  it.each(['auto', 'tls'])(
+    'gets one with its first request, gives it back, and gets another (line: %s)',
+    async (line) => {
+      pool = new PoolFolder(`engine: local\nidle: 1\nlease: 4\nline: ${line}\ngpu: { adapter: software }`);
+      const program = pool.program();
+      expect(await program.tell('drop')).toBe('dropped');
+      // Until now it has cost nothing.
+      expect(existsSync(pool.state)).toBe(false);
+      expect(await program.tell('compute')).toBe(RIGHT);
+      expect(await pool.hosts()).toMatchObject([{ term: 1, status: { phase: 'running' } }]);
+      // A device that lives keeps its host.
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      expect(await pool.hosts()).toMatchObject([{ term: 1 }]);
+      await program.tell('drop');
+      await gone();
+      expect(program.child.exitCode).toBeNull();
+      expect(await program.tell('compute')).toBe(RIGHT);
+      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+      expect((await program.end()).code).toBe(0);
+      await gone();
+    },
+    120_000,
+  );
+
+  it('shares a host with another program where the pool may have no more', async () => {
+    pool = new PoolFolder(`engine: local\nmax: 1\n${FAST}`);
+    const programs = [pool.program(), pool.program(), pool.program()];
+    const said = await Promise.all(programs.map((program) => program.tell('compute')));
+    expect(said.filter((line) => /Error/.test(line))).toEqual([]);
+    expect(await pool.hosts()).toHaveLength(1);
+  }, 60_000);
+
+  it('gets a host of its own where the pool may have more, and never more than those', async () => {
+    pool = new PoolFolder(`engine: local\nmax: 2\n${FAST}`);
+    const [one, two, three] = [pool.program(), pool.program(), pool.program()];
+    await one.tell('compute');
+    await two.tell('compute');
+    expect(await pool.hosts()).toHaveLength(2);
+    await three.tell('compute');
+    expect(await pool.hosts()).toHaveLength(2);
+  }, 60_000);
+
+  it('leaves a host that ends by itself where it is killed', async () => {
+    pool = new PoolFolder(`engine: local\nidle: 600\nlease: 2\n${FAST}`);
+    const program = pool.program();
+    await program.tell('compute');
+    expect(await pool.hosts()).toHaveLength(1);
+    program.child.kill('SIGKILL');
+    await gone();
+    expect(pool.journal().get('1.1.log')).toContain('"ended":"no program renewed its lease"');
+  }, 60_000);
+
+  it('gets another host where the first one is killed', async () => {
+    pool = new PoolFolder(`engine: local\nlease: 2\n${FAST}`);
+    const program = pool.program();
+    await program.tell('compute');
+    const [host] = await pool.hosts();
+    const { pid } = JSON.parse(readFileSync(join(pool.state, 'jobs', host?.id ?? '', 'process'), 'utf8'));
+    process.kill(pid, 'SIGKILL');
+    await program.tell('drop');
+    await expect.poll(() => program.tell('compute'), { timeout: 60_000 }).not.toMatch(/Error/);
+    expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+  }, 120_000);
+
+  it('says why its host failed, and where its output is', async () => {
+    pool = new PoolFolder(
+      'engine: local\ngpu: { command: [/bin/sh, -c, "echo farlight: no GPU here >&2; exit 3"] }',
+    );
+    const said = await pool.program().tell('compute');
+    expect(said).toMatch(
+      /^FarlightError: the pool test got no host: it ended with exit code 3 \(no GPU here\); its output is in \/.*\.log$/,
+    );
+  }, 60_000);
+
+  describe('that has to wait', () => {
+    /** Another job has the name of the pool's first host, so the engine queues that. */
+    const occupied = async (yaml: string) => {
+      pool = new PoolFolder(yaml);
+      const { stdout } = await pool.farlight('pool', 'describe', pool.file);
+      const [, name = ''] = /# job (\S+), term/.exec(stdout) ?? [];
+      const engine = new LocalEngine(join(pool.state, 'jobs'));
+      const job = { name, term: 0, command: ['sleep', '600'], environment: {}, log: '/dev/null', limits: {} };
+      const id = await engine.submit({ ...job, environment: { PATH: process.env.PATH ?? '' } });
+      await expect.poll(async () => (await engine.status(id)).phase).toBe('running');
+      return { engine, name, id };
+    };
+
+    it('gives up at the limit, says why, and cancels its job', async () => {
+      const { engine, name } = await occupied(`engine: local\nwait: 1\n${FAST}`);
+      const said = await pool.program().tell('compute');
+      expect(said).toMatch(
+        /the pool test had no host within 1 seconds \(queued: the job of the same name before it still runs\)/,
+      );
+      await expect.poll(async () => (await engine.list(name)).length).toBe(1);
+    }, 60_000);
+
+    it.each(['SIGINT', 'SIGTERM'] as const)(
+      'cancels its job when it is ended by %s',
+      async (signal) => {
+        const { engine, name } = await occupied(`engine: local\n${FAST}`);
+        const program = pool.program();
+        program.child.stdin.write('compute\n');
+        await expect.poll(async () => (await engine.list(name)).length, { interval: 100 }).toBe(2);
+        program.child.kill(signal);
+        await program.done;
+        expect(program.child.signalCode).toBe(signal);
+        await expect.poll(async () => (await engine.list(name)).length).toBe(1);
+      },
+      60_000,
+    );
+
+    it('goes on when the job before its own has ended', async () => {
+      const { engine, id } = await occupied(`engine: local\n${FAST}`);
+      const program = pool.program();
+      const said = program.tell('compute');
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      await engine.cancel(id);
+      expect(await said).not.toMatch(/Error/);
+    }, 60_000);
+  });
+
+  it('is alone in loading pool/: a program with another host, or none, does not', async () => {
+    pool = new PoolFolder(FAST);
+    const hooks =
+      'export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }';
+    const quoted = JSON.stringify(`data:text/javascript,${encodeURIComponent(hooks)}`);
+    const preload = `data:text/javascript,import { register } from "node:module"; register(${quoted});`;
+    const script = 'const a = await navigator.gpu.requestAdapter(); (await a.requestDevice()).destroy();';
+    const loaded = async (host: object) => {
+      const args = ['--import', preload, '--import', REGISTER, '--input-type=module', '-e', script];
+      const { FARLIGHT_HOST: _, ...env } = process.env;
+      const state = { XDG_STATE_HOME: join(pool.folder, 'state') };
+      const child = spawn(process.execPath, args, { env: { ...env, ...state, ...host } });
+      const { stderr, code } = await outputOf(child).done;
+      expect(code, stderr).toBe(0);
+      return stderr.split('\n').filter((url) => url.includes('/dist/pool/')).length;
+    };
+    expect(await loaded({ FARLIGHT_ADAPTER: 'null' })).toBe(0);
+    expect(await loaded({ FARLIGHT_HOST: pool.address })).toBeGreaterThan(5);
+  }, 60_000);
+
+  it('shows its token to nobody: not in jobs, logs, arguments or environments', async () => {
+    pool = new PoolFolder(`engine: local\nline: tls\n${FAST}`);
+    const program = pool.program();
+    await program.tell('compute');
+    const journal = pool.journal();
+    const { token } = JSON.parse(journal.get('1.1.claim') ?? '');
+    expect(token).toMatch(/^flt_/);
+    const shown = [...journal].filter(([name]) => name !== '1.1.claim').map(([, text]) => text);
+    const jobs = join(pool.state, 'jobs');
+    for (const id of readdirSync(jobs))
+      for (const file of readdirSync(join(jobs, id))) shown.push(readFileSync(join(jobs, id, file), 'utf8'));
+    shown.push(execFileSync('ps', ['axeww'], { encoding: 'utf8', maxBuffer: 1 << 26 }));
+    shown.push((await pool.farlight('pool', 'describe', pool.file)).stdout);
+    expect(shown.join('\n')).toContain('pool host --term 1');
+    expect(shown.join('\n')).not.toContain(token);
+    expect(shown.join('\n')).not.toMatch(/flt_[A-Za-z0-9_-]{20}/);
+  }, 60_000);
+
+  it('is started by farlight run --pool, and a crashed one is cleaned up after by farlight pool down', async () => {
+    pool = new PoolFolder(`engine: local\n${FAST}`);
+    const script =
+      'const a = await navigator.gpu.requestAdapter(); await a.requestDevice(); process.kill(process.pid, "SIGKILL")';
+    const run = await pool.farlight(
+      'run',
+      '--pool',
+      pool.file,
+      '--',
+      'node',
+      '--input-type=module',
+      '-e',
+      script,
+    );
+    expect(run.code).toBe(137);
+    expect(await pool.hosts()).toHaveLength(1);
+    expect((await pool.farlight('pool', 'down', pool.file)).stdout).toBe('ended 1 host\n');
+    expect(await pool.hosts()).toEqual([]);
+    expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 0 hosts\n');
+  }, 60_000);
+});
+
+describe.skipIf(whyNoSlurm !== undefined)(
+  `a program whose host is of a Slurm${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`,
+  () => {
+    let site: SlurmSite;
+    beforeAll(async () => {
+      site = await SlurmSite.start();
+    });
+    afterAll(() => site?.close());
+
+    it('has a node powered up by its first request, and powered down while it lives', async () => {
+      pool = new PoolFolder('engine: slurm\nidle: 1\ngpu: { adapter: software, limits: { gpus: 1 } }', {
+        SLURM_CONF: site.conf,
+      });
+      expect(site.nodes()).toMatch(/~/);
+      const program = pool.program();
+      expect(await program.tell('compute')).toBe(RIGHT);
+      const [host] = await pool.hosts();
+      expect(host).toMatchObject({ term: 1, status: { phase: 'running' } });
+      expect(site.describe()).toContain('farlight-term-1');
+      const { token } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
+      expect(site.describe() + site.script(host?.id ?? '')).not.toContain(token);
+      await program.tell('drop');
+      await gone();
+      await expect.poll(() => site.nodes(), { timeout: 60_000, interval: 500 }).toMatch(/^(idle~\s*)+$/);
+      expect(await program.tell('compute')).toBe(RIGHT);
+      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+      expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
+    }, 180_000);
+
+    it('leaves a host that ends by itself where it is killed', async () => {
+      pool = new PoolFolder(`engine: slurm\nlease: 3\nidle: 600\n${FAST}`, { SLURM_CONF: site.conf });
+      const program = pool.program();
+      await program.tell('compute');
+      program.child.kill('SIGKILL');
+      await gone();
+    }, 120_000);
+  },
+  300_000,
+);

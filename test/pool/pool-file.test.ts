@@ -1,0 +1,106 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { poolNames, readPool } from '#farlight/pool/file/pool-file.js';
+import { hostJob } from '#farlight/pool/host/job.js';
+import { hashOf, Journal } from '#farlight/pool/journal/journal.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'pool-file-'));
+const before = process.env.XDG_CONFIG_HOME;
+beforeAll(() => {
+  process.env.XDG_CONFIG_HOME = folder;
+  mkdirSync(join(folder, 'farlight/pools'), { recursive: true });
+});
+afterAll(() => {
+  if (before === undefined) delete process.env.XDG_CONFIG_HOME;
+  else process.env.XDG_CONFIG_HOME = before;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function file(text: string, name = 'lab.yaml'): string {
+  const path = join(folder, 'farlight/pools', name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('a pool file', () => {
+  it('says what it leaves out, and is found by its name', () => {
+    file('engine: slurm\nmax: 3\nlease: 12\ngpu: { limits: { gpus: 2, partition: gpu } }');
+    const pool = readPool('pool://lab');
+    expect(pool).toMatchObject({ name: 'lab', max: 3, idle: 60_000, wait: 600_000, line: 'auto' });
+    expect(pool.terms).toMatchObject({ lease: 12_000, margin: 2000 });
+    expect(pool.gpu.limits).toEqual({ gpus: '2', partition: 'gpu' });
+    expect(poolNames()).toEqual(['lab', 'local']);
+  });
+
+  it('need not be there for the pool local', () => {
+    expect(readPool('pool://local')).toMatchObject({ name: 'local', max: 1, engine: { name: 'local' } });
+  });
+
+  it.each([
+    ['engine: cobol', /lab\.yaml:1:9: "engine" must be one of local, slurm$/],
+    ['max: 0', /lab\.yaml:1:6: "max" must be >= 1$/],
+    ['idel: 5', /lab\.yaml:1:1: There is no setting "idel" here$/],
+    [
+      'gpu:\n  limits:\n    gpus: many things',
+      /lab\.yaml:3:11: "gpu.limits.gpus" is not written as it must be: a number, or KIND:NUMBER$/,
+    ],
+    [
+      'engine: local\ngpu:\n  limits: { gpus: 1 }',
+      /lab\.yaml:3:3: the engine local cannot limit a job's gpus; leave it out/,
+    ],
+    ['engine: [', /lab\.yaml:1:/],
+  ])('%j is refused, with its line and column', (text, problem) => {
+    expect(() => readPool(`pool:${file(text)}`)).toThrow(problem);
+  });
+
+  it.each([
+    [
+      'pool://none',
+      /there is no pool none; write .*pools\/none\.yaml, or name a file .* or one of: lab, local/,
+    ],
+    ['pool://a/b', /names no pool; write pool:\/\/NAME, or pool:FILE/],
+    ['pool:', /names no pool/],
+    ['pool:/no/such/file.yaml', /The file cannot be read/],
+  ])('the address %s is refused', (address, problem) => {
+    expect(() => readPool(address)).toThrow(problem);
+  });
+});
+
+describe('a journal', () => {
+  it('gives a term to the first program that claims it, and says so to all', () => {
+    const journal = new Journal(join(folder, 'journal'));
+    expect(journal.latest(1)).toEqual({ term: 0 });
+    expect([journal.claim(1, 1), journal.claim(1, 1), journal.claim(2, 1)]).toEqual([true, false, true]);
+    expect(journal.isFenced(1, 1)).toBe(false);
+    expect([journal.write(1, 1, 'fence', { why: 'a' }), journal.write(1, 1, 'fence', { why: 'b' })]).toEqual([
+      true,
+      false,
+    ]);
+    expect(journal.isFenced(1, 1)).toBe(true);
+    expect(journal.latest(1)).toMatchObject({ term: 1, fence: { why: 'a' } });
+  });
+
+  it('does not give an old term to a program that slept while its files were deleted', () => {
+    const journal = new Journal(join(folder, 'old'));
+    for (let term = 1; term <= 8; term += 1) expect(journal.claim(1, term)).toBe(true);
+    expect(journal.latest(1).term).toBe(8);
+    expect(journal.claim(1, 2)).toBe(false);
+    expect(journal.isFenced(1, 7)).toBe(true);
+  });
+
+  it('has the token of a term, and the job has its hash alone', () => {
+    file('engine: slurm');
+    const journal = new Journal(join(folder, 'token'));
+    journal.claim(1, 1);
+    const token = journal.latest(1).claim?.token ?? '';
+    expect(token).toMatch(/^flt_/);
+    const pool = readPool('pool://lab');
+    const text =
+      JSON.stringify(hostJob(pool, journal, { slot: 1, term: 1, token })) +
+      pool.engine.render(hostJob(pool, journal, { slot: 1, term: 1, token }));
+    expect(text).toContain(hashOf(token));
+    expect(text).not.toContain(token);
+  });
+});

@@ -1,0 +1,103 @@
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Finished, outputOf, type Running, runFarlight } from '../hosts/farlight-command.js';
+
+const PROGRAM = fileURLToPath(new URL('../programs/pool-program.mjs', import.meta.url));
+/** The module that gives a program its GPU. */
+export const REGISTER = new URL('../../../dist/client/register.js', import.meta.url).href;
+
+/** A pool of a test's own, with the state of its engine and of its journal in a folder that goes with it. */
+export class PoolFolder {
+  readonly folder = mkdtempSync(join(tmpdir(), 'pool-'));
+  readonly file = join(this.folder, 'test.yaml');
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #programs: PoolProgram[] = [];
+
+  constructor(yaml: string, env: NodeJS.ProcessEnv = {}) {
+    writeFileSync(this.file, yaml);
+    this.#env = { ...env, XDG_STATE_HOME: join(this.folder, 'state') };
+  }
+
+  get address(): string {
+    return `pool:${this.file}`;
+  }
+
+  /** The state folder of Farlight, in which the engine `local` has its jobs. */
+  get state(): string {
+    return join(this.folder, 'state', 'farlight');
+  }
+
+  /** Starts a program whose GPU is of this pool. */
+  program(): PoolProgram {
+    const env = { ...process.env, ...this.#env, FARLIGHT_HOST: this.address };
+    const program = new PoolProgram(spawn(process.execPath, ['--import', REGISTER, PROGRAM], { env }));
+    this.#programs.push(program);
+    return program;
+  }
+
+  /** `farlight ARGS`, for this state. */
+  farlight(...args: string[]): Promise<Finished> {
+    return runFarlight(args, this.#env);
+  }
+
+  /** The hosts that the engines have now: how `farlight pool ls` shows them. */
+  async hosts(): Promise<{ id: string; name: string; term: number; status: { phase: string } }[]> {
+    const { stdout, stderr } = await this.farlight('pool', 'ls', '--json');
+    if (!stdout) throw new Error(stderr);
+    return JSON.parse(stdout).jobs;
+  }
+
+  /** The files of the journal, by name. */
+  journal(): Map<string, string> {
+    const pools = join(this.state, 'pools');
+    const [name] = readdirSync(pools);
+    const folder = join(pools, name ?? '');
+    const files = readdirSync(folder).filter((file) => !file.endsWith('.sock'));
+    return new Map(files.map((file) => [file, readFileSync(join(folder, file), 'utf8')]));
+  }
+
+  async close(): Promise<void> {
+    for (const program of this.#programs) program.child.kill('SIGKILL');
+    await this.farlight('pool', 'down', '--all');
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** A program that does what it is told. */
+export class PoolProgram {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly #running: Running;
+  #taken = 0;
+
+  constructor(child: ChildProcessWithoutNullStreams) {
+    this.child = child;
+    child.stdin.on('error', () => {});
+    this.#running = outputOf(child);
+  }
+
+  /** Has it do something. Resolves to what it says then. */
+  async tell(command: 'compute' | 'drop' | 'close'): Promise<string> {
+    this.child.stdin.write(`${command}\n`);
+    const lines = () => this.#running.printed.stdout.split('\n').slice(0, -1);
+    while (lines().length <= this.#taken) {
+      if (this.child.exitCode !== null || this.child.signalCode !== null)
+        throw new Error(`the program has ended: ${this.#running.printed.stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    this.#taken += 1;
+    return lines()[this.#taken - 1] ?? '';
+  }
+
+  /** Resolves when it has ended, to what it printed. */
+  get done(): Promise<Finished> {
+    return this.#running.done;
+  }
+
+  end(): Promise<Finished> {
+    this.child.stdin.end();
+    return this.done;
+  }
+}
