@@ -118,9 +118,9 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
 GresTypes=gpu
 ReturnToService=2
-SlurmdTimeout=5
-MessageTimeout=3
-TCPTimeout=1
+SlurmdTimeout=120
+MessageTimeout=20
+TCPTimeout=5
 KillWait=5
 SlurmctldPidFile=${folder}/slurmctld.pid
 SlurmdPidFile=${folder}/slurmd.%n.pid
@@ -137,10 +137,10 @@ SuspendProgram=${folder}/power-down.sh
 PrologSlurmctld=${folder}/before-job.sh
 SuspendTime=2
 SuspendTimeout=2
-ResumeTimeout=20
+ResumeTimeout=120
 ResumeRate=0
 SuspendRate=0
-BatchStartTimeout=20
+BatchStartTimeout=120
 ${NODES.map((n, at) => `NodeName=gpu${n} NodeAddr=127.78.0.1${n} Port=${ports[at]} CPUs=8 RealMemory=8000 Gres=gpu:1 State=CLOUD`).join('\n')}
 PartitionName=gpu Nodes=gpu[1-2] Default=YES MaxTime=INFINITE State=UP
 `;
@@ -171,7 +171,7 @@ done
 `,
     // Slurm looks at jobs whose nodes are booting every 30 s, or when this ends.
     'before-job.sh': `
-for try in $(seq 200); do
+for try in $(seq 1000); do
   scontrol --oneliner show node "$SLURM_JOB_NODELIST" | grep -q ' State=' &&
     ! scontrol --oneliner show node "$SLURM_JOB_NODELIST" | grep -qE 'POWER|DOWN|NOT_RESP|UNKNOWN' && exit 0
   sleep 0.1
