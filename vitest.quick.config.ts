@@ -33,6 +33,8 @@ const SLOW = [
   'infer/lanes/gpu-lane',
   'infer/lanes/lane-ends',
   'infer/optimum',
+  'infer/protocol/foreign-clients',
+  'infer/protocol/who-may',
   'link/channel-loss',
   'shard/lost-hosts',
   'shard/plan-model',

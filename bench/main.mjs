@@ -14,11 +14,13 @@
 //   npm run bench -- --only network [--network steps,per-call,ping,bulk,fairness,memory] [--rtt 1,10,30,100] [--mbit 100]
 //
 //   npm run bench -- --only schedule
+//   npm run bench -- --only protocol
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
 import { measureAhead, printAhead } from './ahead.mjs';
 import { measureSchedule } from './infer/main.mjs';
+import { measureProtocol } from './infer/protocol.mjs';
 import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
@@ -66,7 +68,14 @@ const { values: flags } = parseArgs({
 });
 const adapters = flags.adapter.split(',');
 const wanted = flags.only.split(',');
-expectKnown('workload', wanted, [...Object.keys(WORKLOADS), 'reuse', 'ahead', 'network', 'schedule']);
+expectKnown('workload', wanted, [
+  ...Object.keys(WORKLOADS),
+  'reuse',
+  'ahead',
+  'network',
+  'schedule',
+  'protocol',
+]);
 const scenarios = flags.network.split(',');
 expectKnown('scenario of the network', scenarios, SCENARIOS);
 const rtts = flags.rtt.split(',').map(Number);
@@ -117,6 +126,7 @@ if (wanted.includes('ahead')) {
 if (wanted.includes('network'))
   results.network = await measureNetwork(scenarios, { rtts, mbit: Number(flags.mbit) });
 if (wanted.includes('schedule')) results.schedule = measureSchedule();
+if (wanted.includes('protocol')) results.protocol = await measureProtocol();
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 
 /**

@@ -150,26 +150,28 @@ const DECOMPRESSIONS: Readonly<Record<string, Compression>> = {
 };
 
 /** By their names in `Accept-Encoding`, the better one first. */
-const COMPRESSIONS: readonly (readonly [string, Compression])[] = [
-  ['gzip', promisify<Uint8Array, ZlibOptions, Buffer>(gzip)],
-  ['deflate', promisify<Uint8Array, ZlibOptions, Buffer>(deflate)],
-];
+const COMPRESSIONS = {
+  gzip: promisify<Uint8Array, ZlibOptions, Buffer>(gzip),
+  deflate: promisify<Uint8Array, ZlibOptions, Buffer>(deflate),
+} as const;
+
+export type Encoding = keyof typeof COMPRESSIONS;
+
 /** What is shorter than this is sent as it is. */
 const WORTH_COMPRESSING = 1024;
 
-/** The bytes as the client has asked for them with `Accept-Encoding`, and the name of their encoding. */
-export async function compressed(
-  bytes: Uint8Array,
-  acceptEncoding: string | undefined,
-): Promise<{ bytes: Uint8Array; encoding: string | undefined }> {
+/** The encoding that the client has asked for with `Accept-Encoding`; undefined: none, or it would not pay. */
+export function encodingFor(length: number, acceptEncoding: string | undefined): Encoding | undefined {
+  if (length < WORTH_COMPRESSING || acceptEncoding === undefined) return undefined;
   const accepted = acceptedEncodings(acceptEncoding);
-  const chosen = COMPRESSIONS.find(([name]) => accepted.has(name));
-  if (!chosen || bytes.length < WORTH_COMPRESSING) return { bytes, encoding: undefined };
-  const [encoding, compress] = chosen;
-  return { bytes: await compress(bytes, { level: 1 }), encoding };
+  return (Object.keys(COMPRESSIONS) as Encoding[]).find((name) => accepted.has(name));
 }
 
-function acceptedEncodings(header = ''): Set<string> {
+export function compressed(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
+  return COMPRESSIONS[encoding](bytes, { level: 1 });
+}
+
+function acceptedEncodings(header: string): Set<string> {
   const accepted = new Set<string>();
   for (const each of header.slice(0, 256).split(',')) {
     const [name = '', ...parameters] = each.split(';').map((part) => part.trim().toLowerCase());

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { failureOf } from '../protocol/failures.js';
-import { ByteAccount, type ByteBudget, compressed, HttpRefusal, readBody } from './body.js';
+import { ByteAccount, type ByteBudget, compressed, encodingFor, HttpRefusal, readBody } from './body.js';
 
 export interface ExchangeOptions {
   /** The most bytes of a body. */
@@ -68,19 +68,24 @@ export class Exchange {
   }
 
   json(answer: unknown): void {
-    this.#send(200, Buffer.from(JSON.stringify(answer)), { 'content-type': JSON_TYPE });
+    this.#send(200, [Buffer.from(JSON.stringify(answer))], { 'content-type': JSON_TYPE });
   }
 
   text(answer: string, type: string): void {
-    this.#send(200, Buffer.from(answer), { 'content-type': type });
+    this.#send(200, [Buffer.from(answer)], { 'content-type': type });
   }
 
-  /** @param headerLength the length of the JSON where binary data follows it. */
-  async tensors(body: Uint8Array, headerLength: number | undefined): Promise<void> {
-    this.#account.add(body.length);
-    const { bytes, encoding } = await compressed(body, this.request.headers['accept-encoding']);
-    if (bytes !== body) this.#account.add(bytes.length);
-    this.#send(200, bytes, {
+  /**
+   * @param pieces the body. Nobody writes to them any more.
+   * @param headerLength the length of the JSON where binary data follows it.
+   */
+  async tensors(pieces: readonly Uint8Array[], headerLength: number | undefined): Promise<void> {
+    const length = lengthOf(pieces);
+    this.#account.add(length);
+    const encoding = encodingFor(length, this.request.headers['accept-encoding']);
+    const body = encoding ? [await compressed(Buffer.concat(pieces), encoding)] : pieces;
+    if (encoding) this.#account.add(lengthOf(body));
+    this.#send(200, body, {
       'content-type': headerLength === undefined ? JSON_TYPE : BINARY_TYPE,
       ...(headerLength !== undefined && { 'inference-header-content-length': `${headerLength}` }),
       ...(encoding && { 'content-encoding': encoding, vary: 'accept-encoding' }),
@@ -101,15 +106,16 @@ export class Exchange {
 
   refuse(status: number, sentence: string, headers: Readonly<Record<string, string>> = {}): void {
     const body = Buffer.from(JSON.stringify({ error: sentence }));
-    this.#send(status, body, { 'content-type': JSON_TYPE, ...headers });
+    this.#send(status, [body], { 'content-type': JSON_TYPE, ...headers });
   }
 
-  #send(status: number, body: Uint8Array, headers: Readonly<Record<string, string>>): void {
+  #send(status: number, body: readonly Uint8Array[], headers: Readonly<Record<string, string>>): void {
     const response = this.#response;
     if (response.headersSent || response.destroyed) return;
     this.#options.onAnswer(status);
-    response.writeHead(status, { ...headers, 'content-length': body.length });
-    response.end(this.request.method === 'HEAD' ? undefined : body);
+    response.writeHead(status, { ...headers, 'content-length': lengthOf(body) });
+    if (this.request.method !== 'HEAD') for (const piece of body) response.write(piece);
+    response.end();
     const { socket } = this.request;
     // A client that does not read its answer keeps it in memory. Node ends a connection that has timed out.
     const watch = () => socket.setTimeout(this.#options.idleMs);
@@ -122,4 +128,8 @@ export class Exchange {
     this.request.once('close', () => clearTimeout(linger));
     this.request.resume();
   }
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0);
 }

@@ -154,11 +154,11 @@ function onlyInput(
   return tensorFromBinary({ ...input, shape: shape.map((each) => (each < 0 ? length : each)) }, bytes);
 }
 
-/** The body of an answer, and the length of the JSON before its binary data; undefined where there is none. */
+/** The body of an answer, in pieces, and the length of the JSON before its binary data; undefined where there is none. */
 export function writeInferAnswer(
   { model, version, id, outputs }: InferenceResult,
   isBinary: (output: string) => boolean,
-): { body: Uint8Array; headerLength: number | undefined } {
+): { body: readonly Uint8Array[]; headerLength: number | undefined } {
   const pieces: Uint8Array[] = [];
   const written = outputs.map((output) => {
     const { name, datatype, shape } = output;
@@ -174,8 +174,7 @@ export function writeInferAnswer(
     `"model_version":${JSON.stringify(version)}`,
   ];
   const json = Buffer.from(`{${facts.join()},"outputs":[${written.join()}]}`);
-  if (pieces.length === 0) return { body: json, headerLength: undefined };
-  return { body: Buffer.concat([json, ...pieces]), headerLength: json.length };
+  return { body: [json, ...pieces], headerLength: pieces.length === 0 ? undefined : json.length };
 }
 
 function parametersOf(value: unknown): Parameters {

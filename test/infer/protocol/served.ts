@@ -1,5 +1,5 @@
 import { connect } from 'node:net';
-import type { ChannelOptions, Client, ServiceError } from '@grpc/grpc-js';
+import type { ChannelCredentials, ChannelOptions, Client, ServiceError } from '@grpc/grpc-js';
 import { inferenceTrust, type Trust, type TrustOptions } from '#farlight/infer/door/trust.js';
 import { GrpcServer, type GrpcServerOptions } from '#farlight/infer/grpc/grpc-server.js';
 import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
@@ -68,9 +68,13 @@ export function serving() {
 }
 
 /** A client of the service, of gRPC for JavaScript. */
-export function inferenceClient(target: string, options: ChannelOptions = {}): Client {
+export function inferenceClient(
+  target: string,
+  options: ChannelOptions = {},
+  credentials: ChannelCredentials = grpc().credentials.createInsecure(),
+): Client {
   const Service = grpc().makeGenericClientConstructor(inferenceDefinitions()[SERVICE] as never, SERVICE);
-  return new Service(target, grpc().credentials.createInsecure(), options);
+  return new Service(target, credentials, options);
 }
 
 /** Calls a method of one request and one answer. */

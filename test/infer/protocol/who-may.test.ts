@@ -1,11 +1,13 @@
+import { readFileSync } from 'node:fs';
 import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { inferenceTrust, type TrustOptions } from '#farlight/infer/door/trust.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { folders } from '../../support/trust/trust.js';
-import { ask, raw, serving } from './served.js';
+import { ask, inferenceClient, raw, serving } from './served.js';
 
 const temporary = folders();
 const servers = serving();
@@ -105,6 +107,31 @@ describe('a server that asks for tokens, over gRPC', () => {
   });
 });
 
+describe('a token that is revoked', () => {
+  it('is refused from that moment on, in a stream that goes on too', async () => {
+    const { trust, tokenOf } = tokens();
+    const { client, service } = await servers.grpc({}, trust);
+    const token = tokenOf('alice');
+    const metadata = new (grpc().Metadata)();
+    metadata.set('authorization', `Bearer ${token}`);
+    const methods = client as unknown as {
+      ModelStreamInfer(metadata: object): ClientDuplexStream<object, { error_message: string }>;
+    };
+    const stream = methods.ModelStreamInfer(metadata);
+    const answers: string[] = [];
+    stream.on('data', ({ error_message }) => answers.push(error_message)).on('error', () => {});
+    const inputs = [{ name: 'x', datatype: 'INT32', shape: [1], contents: { int_contents: [1] } }];
+    stream.write({ model_name: 'echo-INT32', inputs });
+    await expect.poll(() => answers).toEqual(['']);
+    const store = new TokenStore(join(trust.trustFolder ?? '', 'tokens'));
+    for (const { id } of store.list()) store.revoke(id);
+    stream.write({ model_name: 'echo-INT32', inputs });
+    await expect.poll(() => answers).toEqual(['', expect.stringContaining('does not know this token')]);
+    expect(service.asked).toHaveLength(1);
+    stream.end();
+  });
+});
+
 describe('a server that asks for no token', () => {
   it.each([
     ['another site', 'GET /v2 HTTP/1.1\r\nhost: 127.0.0.1\r\norigin: https://evil.example\r\n', 403],
@@ -141,6 +168,18 @@ describe('TLS', () => {
     });
     expect(status).toBe(200);
     await expect(fetch(`http://127.0.0.1:${port}/v2`)).rejects.toThrow();
+  });
+
+  it('is spoken over gRPC, too', async () => {
+    const trustFolder = temporary.make();
+    const { port, service } = await servers.grpc({}, { grpc: 'grpcs://127.0.0.1:0', trustFolder });
+    const { token } = new TokenStore(join(trustFolder, 'tokens')).add({ tenant: 'alice' });
+    const roots = readFileSync(join(trustFolder, 'identity.pem'));
+    const client = inferenceClient(`127.0.0.1:${port}`, {}, grpc().credentials.createSsl(roots));
+    const inputs = [{ name: 'x', datatype: 'INT32', shape: [1], contents: { int_contents: [1] } }];
+    await ask(client, 'ModelInfer', { model_name: 'echo-INT32', inputs }, { token });
+    client.close();
+    expect(service.asked[0]?.tenant).toBe('alice');
   });
 
   it('is spoken on both addresses where one of them is not on loopback', () => {
