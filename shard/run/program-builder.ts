@@ -53,6 +53,11 @@ class ProgramBuilder {
   build(): Program {
     const { problem, choices, operators } = this.#planned;
     const { graph, given } = problem;
+    for (const { proto } of operators)
+      if (proto.attribute.some(({ g, graphs }) => g || graphs.length > 0))
+        throw new RangeError(
+          `node "${proto.name}" (${proto.opType}) has graphs of its own, and such models run on one host only`,
+        );
     const { ofNodes, ofMoves, count } = stagesOf(graph, choices, given);
     for (let stage = 0; stage < count; stage += 1)
       for (const [index, node] of graph.nodes.entries())
@@ -65,11 +70,6 @@ class ProgramBuilder {
       outputs.set(name, this.#output(name, to, move, ofMoves[index]));
     }
     const segments = [...this.#drafts.values()].map((draft, number) => this.#segment(draft, number));
-    for (const { proto } of operators)
-      if (proto.attribute.some(({ g, graphs }) => g || graphs.length > 0))
-        throw new RangeError(
-          `node "${proto.name}" (${proto.opType}) has graphs of its own, and such models run on one host only`,
-        );
     const states = new Map(
       [...given]
         .filter(([name]) => graph.inputs.includes(name))

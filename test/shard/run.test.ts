@@ -110,3 +110,13 @@ describe.each<[string, number, Options]>([
     await alone.release();
   }, 120_000);
 });
+
+test('a model with nodes that have graphs of their own is refused', async () => {
+  const silero = readFileSync(
+    join(REPOSITORY, 'node_modules/@ricky0123/vad-web/dist/silero_vad_legacy.onnx'),
+  );
+  const shapes = { input: [1, 512], sr: [], h: [2, 1, 64], c: [2, 1, 64] };
+  await expect(overCpus(silero, 1, { shapes })).rejects.toThrow(
+    'node "If_25" (If) has graphs of its own, and such models run on one host only',
+  );
+}, 30_000);
