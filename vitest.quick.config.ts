@@ -4,7 +4,7 @@ import base from './vitest.config.js';
 
 /** Rooms whose tests need no more than processes and the null adapter. */
 const ROOMS =
-  'ahead,canvas,client,contents,daemon,executor,gpu,infer,link,scripts,shard,testing,trace,trust,wire';
+  'ahead,canvas,client,contents,daemon,executor,gpu,infer,link,pool,scripts,shard,testing,trace,trust,wire';
 
 /** WebGPU itself, locally and through Farlight: what each session does. */
 const SPECS =
@@ -36,6 +36,8 @@ const SLOW = [
   'infer/protocol/foreign-clients',
   'infer/protocol/who-may',
   'link/channel-loss',
+  'pool/attach',
+  'pool/engines',
   'shard/lost-hosts',
   'shard/plan-model',
   'shard/room',

@@ -21,8 +21,10 @@ export interface AttachOptions extends OpenOptions {
   signal: AbortSignal;
 }
 
-/** How often to look at the engine while a host is awaited, in milliseconds: files here, a scheduler elsewhere. */
-const LOOK_MS = { here: 25, elsewhere: 500 };
+/** How often to look at files of this machine while a host is awaited, in milliseconds. */
+const LOOK_MS = 25;
+/** A scheduler is asked less and less often: it has many who wait. */
+const ASK_MS = { first: 500, longest: 3000, growth: 1.1 };
 const EVER_MS = 2 ** 31 - 1;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -41,7 +43,7 @@ export async function attach(address: string, { signal, ...options }: AttachOpti
   try {
     startKeeper();
     const host = await waitForHost(view, signal);
-    return transportOf(host, pool, address, options);
+    return transportOf(host, pool, address, { ...options, signal });
   } catch (error) {
     await view.giveUp('the program that asked for it has given up');
     throw error;
@@ -55,6 +57,7 @@ async function waitForHost(view: PoolView, signal: AbortSignal): Promise<HostOfT
   const { pool } = view;
   const show = shown(pool.name);
   const deadline = monotonicNow() + pool.wait;
+  let ms = ASK_MS.first;
   for (;;) {
     await view.look();
     throwIfFailed(view);
@@ -80,7 +83,8 @@ async function waitForHost(view: PoolView, signal: AbortSignal): Promise<HostOfT
       const message = `the pool ${pool.name} had no host within ${seconds} seconds (${why}); try again later, or give it a longer wait`;
       throw new FarlightError('UNREACHABLE', message);
     }
-    await pause(pool.engine.isHere ? LOOK_MS.here : LOOK_MS.elsewhere, signal);
+    await pause(pool.engine.isHere ? LOOK_MS : ms, signal);
+    ms = Math.min(ms * ASK_MS.growth, ASK_MS.longest);
   }
 }
 
@@ -110,20 +114,28 @@ function throwIfFailed(view: PoolView): void {
   }
 }
 
-/** The way to the host, for one session. When that is over, its lease is renewed no more. */
-function transportOf(host: HostOfTerm, pool: Pool, target: string, options: OpenOptions): Transport {
-  const way = remoteHost(host.url, options);
+/** The way to the host, for one session. When that is over, or never begins, its lease is renewed no more. */
+function transportOf(host: HostOfTerm, pool: Pool, target: string, options: AttachOptions): Transport {
+  const { signal, ...rest } = options;
+  const way = remoteHost(host.url, rest);
+  let isOpen = false;
+  signal.addEventListener('abort', () => {
+    if (!isOpen) leaveHost(host, true);
+  });
+  if (signal.aborted) leaveHost(host, true);
   return {
     target,
     idleMs: pool.idle,
-    open: (hello, events) =>
-      way.open(hello, {
+    open: (hello, events) => {
+      isOpen = true;
+      return way.open(hello, {
         ...events,
         onClose: (reason) => {
           leaveHost(host, reason === undefined);
           events.onClose(reason);
         },
-      }),
+      });
+    },
   };
 }
 

@@ -130,6 +130,16 @@ describe('a program whose host is of a pool', () => {
       60_000,
     );
 
+    it('cancels its job when the program closes its GPU', async () => {
+      const { engine, name } = await occupied(`engine: local\n${FAST}`);
+      const program = pool.program();
+      program.child.stdin.write('compute\n');
+      await expect.poll(async () => (await engine.list(name)).length, { interval: 100 }).toBe(2);
+      const said = [await program.tell('close'), await program.next()];
+      expect(said.sort()).toEqual(['FarlightError: This GPU was closed by the program.', 'closed']);
+      await expect.poll(async () => (await engine.list(name)).length).toBe(1);
+    }, 60_000);
+
     it('goes on when the job before its own has ended', async () => {
       const { engine, id } = await occupied(`engine: local\n${FAST}`);
       const program = pool.program();

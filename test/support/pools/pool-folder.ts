@@ -81,6 +81,11 @@ export class PoolProgram {
   /** Has it do something. Resolves to what it says then. */
   async tell(command: 'compute' | 'drop' | 'close'): Promise<string> {
     this.child.stdin.write(`${command}\n`);
+    return this.next();
+  }
+
+  /** Resolves to the next thing that it says. */
+  async next(): Promise<string> {
     const lines = () => this.#running.printed.stdout.split('\n').slice(0, -1);
     while (lines().length <= this.#taken) {
       if (this.child.exitCode !== null || this.child.signalCode !== null)

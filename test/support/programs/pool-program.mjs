@@ -1,4 +1,4 @@
-// A program that does with its GPU what its standard input says, a line each, and answers each with a line:
+// A program that does with its GPU what its standard input says, a line each, and answers each with a line when it is done:
 // `compute` asks for a device, computes, and keeps the device; `drop` destroys it; `close` closes the GPU.
 import { createInterface } from 'node:readline';
 import { close, create } from '#farlight/client/index.js';
@@ -6,7 +6,9 @@ import { close, create } from '#farlight/client/index.js';
 const gpu = create();
 const devices = [];
 
-for await (const line of createInterface({ input: process.stdin })) {
+for await (const line of createInterface({ input: process.stdin })) void answer(line);
+
+async function answer(line) {
   try {
     console.log(await { compute, drop, close: async () => close(gpu) ?? 'closed' }[line]());
   } catch (error) {
