@@ -6,11 +6,15 @@ import { PNG } from 'pngjs';
 export * from './pixels.mjs';
 
 export function readImage(file) {
-  const bytes = readFileSync(file);
+  return decodeImage(readFileSync(file));
+}
+
+/** An image from the bytes of a JPEG or PNG file. */
+export function decodeImage(bytes) {
   const { width, height, data } =
     bytes[0] === 0xff
       ? jpeg.decode(bytes, { useTArray: true, maxMemoryUsageInMB: 1024 })
-      : PNG.sync.read(bytes);
+      : PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
   return { width, height, data };
 }
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isInferenceExample } from '../support/newcomer/inference-examples.js';
 import { type Block, commandsOf, fencedBlocks } from '../support/newcomer/markdown-commands.js';
 import { Newcomer } from '../support/newcomer/newcomer.js';
 import { isRecipe } from '../support/newcomer/recipes.js';
@@ -23,7 +24,10 @@ const blocks = documents.flatMap((document) => document.blocks);
 /** Blocks that are shown, not typed into a shell. Without a language it is the output of a command. */
 const SHOWN = ['', 'js', 'ts', 'wgsl', 'py', 'nginx', 'ini', 'yaml'];
 
-const isRun = ({ language }: Block) => language === 'sh';
+const isShell = ({ language }: Block) => language === 'sh';
+const inShell = documents.filter((document) => document.blocks.some(isShell));
+/** The commands of the examples of inference have a test of their own. */
+const isRun = (block: Block) => isShell(block) && !isInferenceExample(block);
 const typedIn = documents.filter((document) => document.blocks.some(isRun));
 
 /** Commands whose exit code does not show that they worked, with the output that does. */
@@ -54,9 +58,9 @@ describe('the blocks of the documentation', () => {
   it('every block of the documentation is found: no other form of block is used', () => {
     for (const text of ['   ```sh\nls\n```', '> ```sh', '~~~sh', '````sh', '```sh title', '- ```sh'])
       expect(() => fencedBlocks('a file', text), text).toThrow('not a fence');
-    const shell = blocks.filter(({ language }) => language === 'sh');
+    const shell = blocks.filter(isShell);
     for (const block of shell) expect(commandsOf(block).length, block.where).toBeGreaterThan(0);
-    expect(typedIn.flatMap((document) => document.blocks.filter(isRun))).toEqual(shell);
+    expect(inShell.flatMap((document) => document.blocks.filter(isShell))).toEqual(shell);
     expect(shell.length).toBeGreaterThan(25);
   });
 });

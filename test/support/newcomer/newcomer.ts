@@ -44,14 +44,17 @@ const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
   [/^npm run properties\b/, { FARLIGHT_PROPERTY_MOST: '4' }],
 ];
 
+/** Commands that go on until the next one of them. */
+const SERVES = /^(farlight (serve|infer(?! check))|podman run)\b/;
+
 /** What a person would fill in. */
 const PLACEHOLDER = /\b(HOST|TOKEN|URL|NAME|FILE|FOLDER|ADDRESS|PATH|SIZE)\b(?!=)|\.\.\.(?!\/)|\b192\.0\.2\./;
 
 /**
  * Somebody who has just cloned the repository and types what the documentation says, line by line, into one shell:
  * folders and variables last from line to line. A `farlight serve` goes on until the next one, on a free port of
- * loopback, and its address is pasted where the documentation has one; likewise a container, and a tunnel of ssh's.
- * Tools that this machine lacks, or that would need another machine, have stand-ins (stand-ins/).
+ * loopback, and its address is pasted where the documentation has one; likewise `farlight infer`, a container, and a
+ * tunnel of ssh's. Tools that this machine lacks, or that would need another machine, have stand-ins (stand-ins/).
  */
 export class Newcomer {
   readonly #home: string;
@@ -94,7 +97,7 @@ export class Newcomer {
     const command = this.#filledIn(line);
     const [, left] = PLACEHOLDER.exec(command.replace(/\s#.*/g, '')) ?? [];
     if (left !== undefined) throw new Error(`'${command}' has a placeholder that is not filled in: ${left}`);
-    if (/^(farlight serve|podman run)\b/.test(command)) return this.#serve(command);
+    if (SERVES.test(command)) return this.#serve(command);
     if (/^ssh\b/.test(command)) return this.#connect(command);
     if (/^journalctl\b/.test(command)) await this.#loseAnExecutor();
     return this.#run(command);
@@ -143,7 +146,9 @@ export class Newcomer {
         .replace(/^farlight serve(?!.*--listen)/, `farlight serve --listen ${here}`)
         // A host for other machines, which only this one reaches.
         .replace('0.0.0.0:7070', `grpcs://${here}`)
-        .replace('127.0.0.1:7070', here)
+        .replace(/127\.0\.0\.1:(7070|8000)/, here)
+        // On a software GPU each lane would compile the models for itself, for half a minute.
+        .replace(/^farlight infer --models/, `farlight infer --listen ${here} --grpc off --lanes 1 --models`)
         .replace(/grpcs:\/\/flt_\w+\.\.\.[^'\s]+|\bURL\b/, this.#address)
         .replace(/flt_\w+\.\.\.\w+/, this.#token)
         // Five inferences more take a software GPU minutes. The first finds the person.
@@ -205,7 +210,7 @@ export class Newcomer {
     // As systemd keeps it.
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (text) => appendFileSync(join(this.#home, 'journal'), text));
-    await until(() => printed.stdout.includes('adapter:') || child.exitCode !== null);
+    await until(() => /adapter:|infer ready/.test(printed.stdout) || child.exitCode !== null);
     const address = addressIn(printed.stdout);
     if (!address) throw new Error(`'${command}' did not become ready:\n${printed.stdout}${printed.stderr}`);
     this.#address = address;
