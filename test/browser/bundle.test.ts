@@ -48,6 +48,17 @@ describe('the client for pages', () => {
         .exec(text)?.[1]
         ?.match(/\w+(?=,|$)/g)
         ?.sort(),
-    ).toEqual(['FarlightError', 'canvasContext', 'close', 'create', 'globals', 'install', 'stats'].sort());
+    ).toEqual(
+      [
+        'FarlightError',
+        'canvasContext',
+        'close',
+        'create',
+        'globals',
+        'gpuMemory',
+        'install',
+        'stats',
+      ].sort(),
+    );
   });
 });
