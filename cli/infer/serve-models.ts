@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { inferenceTrust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
-import type { OpenHost } from '../../infer/hosts/engine-hosts.js';
+import type { GpuHost } from '../../infer/hosts/engine-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
 import { grpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
@@ -92,7 +92,7 @@ function modelsFolder({ models, host, adapter }: InferOptions): string {
 class Running {
   server: InferenceServer | undefined;
   engine: Engine | undefined;
-  readonly #hosts: OpenHost[] = [];
+  readonly #hosts: GpuHost[] = [];
   #own: RunHost | undefined;
   #isClosed = false;
 
@@ -118,12 +118,12 @@ class Running {
     );
     const { Engine, LearnedStore, gpuHost, functionHosts } = await loadEngine();
     for (const url of await this.#urls(options)) {
-      const { lanes, gpuMemory: bytes } = options;
-      this.#hosts.push(await gpuHost({ url, name: redact(url), lanes, bytes }));
+      const { lanes, gpuMemory: memory } = options;
+      this.#hosts.push(await gpuHost({ host: url, name: redact(url), lanes, memory }));
       if (this.#isClosed) throw ENDED;
     }
     const store = new LearnedStore(this.#hosts.map(({ adapter }) => adapter).join(', '));
-    const hosts = [...this.#hosts.map(({ host }) => host), ...functionHosts()];
+    const hosts = [...this.#hosts, ...functionHosts()];
     const engine = new Engine({ folder, hosts, store, log: (what) => log.info({ what }, 'engine') });
     this.engine = engine;
     this.server = new InferenceServer({
@@ -152,7 +152,6 @@ class Running {
     this.#isClosed = true;
     await this.server?.close(graceMs);
     await this.engine?.close();
-    for (const { close } of this.#hosts) close();
     await this.#own?.close();
   }
 }

@@ -1,35 +1,74 @@
 import { availableParallelism } from 'node:os';
+import { type CreateOptions, close, create, gpuMemory, type MemoryState } from '../../client/index.js';
+import { type Clock, PROCESS_CLOCK } from '../../link/machine/timer.js';
+import { FarlightError } from '../../proto/errors.js';
 import { fixedMemory } from '../engine/host-memory.js';
 import type { EngineHost } from '../engine/hosts.js';
 import { openFunctionLane } from '../lanes/functions/function-lane.js';
-import { openGpuLane } from '../lanes/gpu/gpu-lane.js';
-import { LiveMemory } from './live-memory.js';
+import { type GpuLaneOptions, openGpuLane } from '../lanes/gpu/gpu-lane.js';
+import { LanesMemory } from './lanes-memory.js';
 
-export interface GpuHostOptions {
-  /** The host's address. */
-  readonly url: string;
-  /** Its name in messages, without a token. */
-  readonly name: string;
+/** The name is the host's, in messages: without a token. */
+export interface GpuHostOptions extends GpuLaneOptions {
   /** How many lanes to open there. */
   readonly lanes: number;
   /** The most bytes of its GPU's memory to use; undefined: all that the host tells. */
-  readonly bytes?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly clock?: Clock;
 }
 
-/** A host with what has to be ended with it. */
-export interface OpenHost {
-  readonly host: EngineHost;
+export interface GpuHost extends EngineHost {
   /** Which GPU it has. */
   readonly adapter: string;
-  close(): void;
 }
 
-/** @throws FarlightError (rejects) where the host cannot be reached, or has no memory that is known. */
-export async function gpuHost({ url, name, lanes, bytes }: GpuHostOptions): Promise<OpenHost> {
-  const memory = await LiveMemory.open(name, { host: url }, bytes);
-  const openLane = (lane: string) => openGpuLane({ name: lane, host: url });
-  const host: EngineHost = { name, resource: 'gpu', lanes, memory, openLane };
-  return { host, adapter: memory.adapter, close: () => memory.close() };
+/**
+ * A host whose lanes run models. It opens none yet.
+ * @throws FarlightError (rejects) where the host cannot be reached, does not tell of its memory, or has no memory that is
+ * known.
+ */
+export async function gpuHost({
+  name,
+  lanes,
+  memory: most,
+  clock = PROCESS_CLOCK,
+  ...way
+}: GpuHostOptions): Promise<GpuHost> {
+  const { adapter, state } = await ask(name, way);
+  const memory = new LanesMemory({ name, clock, limit: state.limit, most });
+  return {
+    name,
+    resource: 'gpu',
+    lanes,
+    memory,
+    adapter,
+    async openLane(lane) {
+      const opened = await openGpuLane({ ...way, name: lane });
+      try {
+        memory.add(opened);
+      } catch (error) {
+        await opened.close();
+        throw error;
+      }
+      return opened;
+    },
+  };
+}
+
+/** Which GPU a host has, and its memory. The session for it is closed then: an executor of the host is free for a lane. */
+async function ask(name: string, way: CreateOptions): Promise<{ adapter: string; state: MemoryState }> {
+  const gpu = create(way);
+  try {
+    const adapter = await gpu.requestAdapter();
+    if (!adapter) throw new FarlightError('NO_ADAPTER', `${name} has no GPU that it can open`);
+    const { vendor, architecture, device, description } = adapter.info;
+    return {
+      adapter: [vendor, architecture, device, description].join(' ').trim(),
+      state: await gpuMemory(gpu).read(),
+    };
+  } finally {
+    close(gpu);
+  }
 }
 
 /** Functions that mostly wait: more of them than cores. */

@@ -5,11 +5,13 @@ import { messageOf } from '../../../proto/errors.js';
 import type { KeptValue, LaneModel, LaneRun } from '../lane.js';
 import { RunError } from '../lane.js';
 import { answerCalls, sayLost, sayMemory } from '../worker-answers.js';
-import type { GpuLaneOptions } from './gpu-lane.js';
+import type { GpuLaneGiven } from './gpu-lane.js';
 import { GpuModels } from './gpu-models.js';
 import { LaneDevice } from './lane-device.js';
 
-const { name, ...options } = workerData as GpuLaneOptions;
+const { name, program, ...options } = workerData as GpuLaneGiven;
+// Hosts keep executors warm for a program by this name: a lane is its program's, which may have had sessions before.
+if (program !== undefined) process.argv[1] = program;
 let models: GpuModels;
 let device: LaneDevice | undefined;
 

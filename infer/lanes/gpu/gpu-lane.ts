@@ -21,6 +21,12 @@ export interface GpuLaneOptions
   readonly host: string;
 }
 
+/** What its worker is given. */
+export interface GpuLaneGiven extends GpuLaneOptions {
+  /** The file of the program whose lane it is. */
+  readonly program: string | undefined;
+}
+
 /**
  * Starts a worker with an ONNX Runtime and a Farlight session. Resolves once it has a GPU.
  * @throws RunError that says why it has none
@@ -43,7 +49,8 @@ class GpuLane implements Lane {
 
   constructor(options: GpuLaneOptions) {
     this.name = options.name;
-    this.#worker = new LaneWorker('infer/lanes/gpu/gpu-lane-worker.js', `lane ${options.name}`, options);
+    const given: GpuLaneGiven = { ...options, program: process.argv[1] };
+    this.#worker = new LaneWorker('infer/lanes/gpu/gpu-lane-worker.js', `lane ${options.name}`, given);
   }
 
   get lost(): Promise<string> {

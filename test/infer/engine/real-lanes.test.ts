@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '#farlight/infer/engine/engine.js';
-import { gpuHost } from '#farlight/infer/engine/gpu-host.js';
 import { fixedMemory } from '#farlight/infer/engine/host-memory.js';
+import { gpuHost } from '#farlight/infer/hosts/engine-hosts.js';
 import { openFunctionLane } from '#farlight/infer/lanes/functions/function-lane.js';
 import { openGpuLane } from '#farlight/infer/lanes/gpu/gpu-lane.js';
 import type { Lane } from '#farlight/infer/lanes/lane.js';
@@ -66,7 +66,7 @@ beforeAll(async () => {
   };
   engine = new Engine({
     folder,
-    hosts: [gpuHost({ name: 'host', host: daemon.url, lanes: 2, memory: 32 * MIB }), here],
+    hosts: [await gpuHost({ name: 'host', host: daemon.url, lanes: 2, memory: 32 * MIB }), here],
     log: (message) => console.log(message),
   });
   await engine.loaded;

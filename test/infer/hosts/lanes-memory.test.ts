@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { MemoryState } from '#farlight/client/index.js';
-import { LanesMemory } from '#farlight/infer/engine/lanes-memory.js';
+import { LanesMemory } from '#farlight/infer/hosts/lanes-memory.js';
 import type { Lane, LaneMemory } from '#farlight/infer/lanes/lane.js';
 import { FakeTime } from '../../support/time/fake-time.js';
 
@@ -10,7 +10,7 @@ let changes: number;
 
 beforeEach(() => {
   time = new FakeTime();
-  memory = new LanesMemory({ clock: time.clock });
+  memory = hostMemory({ limit: LIMIT });
   changes = 0;
   memory.onChange(() => {
     changes += 1;
@@ -18,6 +18,11 @@ beforeEach(() => {
 });
 
 const LIMIT = 1000;
+
+/** The memory of a host that told this limit before it had lanes. */
+function hostMemory(told: { limit: number | undefined; most?: number }): LanesMemory {
+  return new LanesMemory({ name: 'the host', clock: time.clock, ...told });
+}
 
 /** A lane whose host tells this. `others` is what the host believes that other sessions of the tenant use. */
 function open(state: { used?: number; reserved?: number; others?: number; limit?: number | undefined } = {}) {
@@ -108,14 +113,46 @@ describe('the memory of a host that lanes are told of', () => {
     expect(memory.capacity.bytes).toBe(LIMIT - 300);
   });
 
-  it('is at most what its user states, and must be stated where the host does not know it', async () => {
-    expect(() => open({ limit: undefined })).toThrow(/--gpu-capacity.*--gpu-memory/);
-    memory = new LanesMemory({ clock: time.clock, most: 700 });
+  it('is what the host told first until a lane is open, and what it told last while no lane is', async () => {
+    expect(memory.capacity).toEqual({ bytes: LIMIT, limit: LIMIT });
+    const lane = open({ limit: 600 });
+    expect(memory.capacity).toEqual({ bytes: 600, limit: LIMIT });
+    lane.lose('The host has ended.');
+    await time.pass(5000);
+    expect(memory.capacity).toEqual({ bytes: 600, limit: LIMIT });
+    open({ limit: 800 });
+    expect(memory.capacity).toEqual({ bytes: 800, limit: LIMIT });
+  });
+
+  it('is at most what its user states', async () => {
+    memory = hostMemory({ limit: LIMIT, most: 700 });
+    expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
+    const lane = open();
+    expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
+    lane.tell({ used: 500, limit: 300 });
+    expect(memory.capacity).toEqual({ bytes: 300, limit: 700 });
+  });
+
+  it('is all that its user states while others use no more than the rest', async () => {
+    memory = hostMemory({ limit: LIMIT, most: 700 });
+    const lane = open();
+    lane.tell({ others: 200 });
+    await time.pass(1500);
+    expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
+    lane.tell({ others: 500 });
+    await time.pass(1500);
+    expect(memory.capacity).toEqual({ bytes: 500, limit: 700 });
+  });
+
+  it('must be stated where the host does not know it, now or after a restart', async () => {
+    const says = /the host cannot tell .*--gpu-memory SIZE.*--gpu-capacity SIZE/;
+    expect(() => hostMemory({ limit: undefined })).toThrow(says);
+    expect(() => open({ limit: undefined })).toThrow(says);
+    memory = hostMemory({ limit: undefined, most: 700 });
+    expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
     const lane = open({ limit: undefined });
     lane.tell({ limit: undefined, used: 500 });
     await time.pass(1500);
     expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
-    open({ limit: 300 });
-    expect(memory.capacity).toEqual({ bytes: 300, limit: 700 });
   });
 });

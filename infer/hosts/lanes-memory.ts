@@ -1,13 +1,24 @@
 import type { Clock } from '../../link/machine/timer.js';
+import { FarlightError } from '../../proto/errors.js';
+import type { HostMemory } from '../engine/host-memory.js';
 import type { Lane, LaneMemory } from '../lanes/lane.js';
 import type { Capacity } from '../schedule/types.js';
-import type { HostMemory } from './host-memory.js';
 
 /**
  * How long what others use must have been more until it counts, in milliseconds. The host hears of what a lane uses up to
  * a quarter of a second late, so a lane's own memory looks like that of others for a while.
  */
 const SETTLED_MS = 1000;
+
+export interface LanesMemoryOptions {
+  /** The host's, for messages. */
+  readonly name: string;
+  readonly clock: Clock;
+  /** What the host said that the tenant may have, before there were lanes; undefined where it does not know. */
+  readonly limit: number | undefined;
+  /** The most bytes for the lanes, whatever the host has. */
+  readonly most?: number | undefined;
+}
 
 /** Bytes that others seemed to use. */
 interface Sample {
@@ -17,21 +28,29 @@ interface Sample {
 
 /**
  * The memory of a host as the sessions of its lanes are told it. The lanes may have what their tenant may have, less what
- * other sessions of that tenant use. Runs reserve what they take, so a figure that is late does no harm.
+ * other sessions of that tenant use. Runs reserve what they take, so a figure that is late does no harm. While no lane is
+ * open, what was told last holds.
  */
 export class LanesMemory implements HostMemory {
+  readonly #name: string;
   readonly #clock: Clock;
   readonly #most: number;
   readonly #lanes = new Set<LaneMemory>();
   readonly #listeners = new Set<() => void>();
-  #limit = 0;
+  /** What the tenant may have. Infinity where only its user knows how much that is. */
+  #limit: number;
   #samples: Sample[] = [];
-  #capacity: Capacity = { bytes: 0, limit: 0 };
+  #capacity: Capacity;
 
-  /** `most` bytes are for the lanes, whatever the host has. */
-  constructor({ clock, most = Number.POSITIVE_INFINITY }: { clock: Clock; most?: number | undefined }) {
+  /** @throws FarlightError BAD_OPTION where neither the host nor its user knows how much memory there is */
+  constructor({ name, clock, limit, most = Number.POSITIVE_INFINITY }: LanesMemoryOptions) {
+    this.#name = name;
     this.#clock = clock;
     this.#most = most;
+    this.#requireKnown(limit);
+    this.#limit = limit ?? Number.POSITIVE_INFINITY;
+    const bytes = Math.min(this.#limit, most);
+    this.#capacity = { bytes, limit: bytes };
   }
 
   get capacity(): Capacity {
@@ -43,14 +62,10 @@ export class LanesMemory implements HostMemory {
     return () => this.#listeners.delete(listener);
   }
 
-  /** @throws Error where neither the host nor its user knows how much memory there is */
+  /** @throws FarlightError BAD_OPTION where neither the host nor its user knows how much memory there is now */
   add({ memory, lost }: Lane): void {
     if (!memory) return;
-    if (memory.state.limit === undefined && !Number.isFinite(this.#most)) {
-      throw new Error(
-        'The host does not know how much memory its GPU has: start it with --gpu-capacity, or state it here with --gpu-memory.',
-      );
-    }
+    this.#requireKnown(memory.state.limit);
     this.#lanes.add(memory);
     memory.onChange = () => this.#told(memory);
     this.#told(memory);
@@ -60,14 +75,22 @@ export class LanesMemory implements HostMemory {
     });
   }
 
+  #requireKnown(limit: number | undefined): void {
+    if (limit !== undefined || Number.isFinite(this.#most)) return;
+    throw new FarlightError(
+      'BAD_OPTION',
+      `${this.#name} cannot tell how much memory its GPU has; say here how much to use with --gpu-memory SIZE, or start that host with --gpu-capacity SIZE`,
+    );
+  }
+
   #told({ state }: LaneMemory): void {
-    const { limit = this.#most, available = 0, used, reserved } = state;
+    const { limit = Number.POSITIVE_INFINITY, available = 0, used, reserved } = state;
     let own = 0;
     for (const each of this.#lanes) own += each.state.used + each.state.reserved;
     const all = state.limit === undefined ? own : limit - available;
     const at = this.#clock.now();
     this.#samples.push({ at, bytes: Math.max(0, all - Math.max(own, used + reserved)) });
-    this.#limit = Math.min(limit, this.#most);
+    this.#limit = limit;
     this.#decide();
     this.#clock.after(SETTLED_MS, () => this.#decide());
   }
@@ -79,9 +102,9 @@ export class LanesMemory implements HostMemory {
     const others = Math.min(...this.#samples.map(({ bytes }) => bytes));
     const { bytes, limit } = this.#capacity;
     const now = {
-      bytes: Math.max(0, this.#limit - others),
+      bytes: Math.min(Math.max(0, this.#limit - others), this.#most),
       // Others may give back what they have taken.
-      limit: Math.max(limit, this.#limit),
+      limit: Math.max(limit, Math.min(this.#limit, this.#most)),
     };
     if (now.bytes === bytes && now.limit === limit) return;
     this.#capacity = now;
