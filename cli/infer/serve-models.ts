@@ -143,8 +143,14 @@ class Running {
   async #urls({ host, adapter }: InferOptions): Promise<readonly string[]> {
     const named = host ?? (process.env.FARLIGHT_HOST ? [process.env.FARLIGHT_HOST] : []);
     if (named.length > 0) return named;
-    this.#own = await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
-    return [this.#own.url];
+    const own = await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
+    this.#own = own;
+    if (this.#isClosed) {
+      // It was not there yet when everything was ended.
+      await own.close();
+      throw ENDED;
+    }
+    return [own.url];
   }
 
   /** Answers what was asked already, for at most `graceMs`, and ends everything. */
@@ -161,6 +167,8 @@ const ENDED = new FarlightError('SHUTTING_DOWN', 'the server was ended while it 
 /** Loads what serves models for this alone: other commands need not wait for it. */
 async function loadEngine() {
   return loadWith('yaml ajv onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
+    // Only lanes load it. Without it each model would wait for a lane first, and fail then.
+    import.meta.resolve('onnxruntime-web/webgpu');
     const { Engine } = await import('../../infer/engine/engine.js');
     const { LearnedStore } = await import('../../infer/memory/learned-store.js');
     const hosts = await import('../../infer/hosts/engine-hosts.js');

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { onnxBytes, simple } from '../infer/lanes/models.js';
 import { ask, inferenceClient } from '../infer/protocol/served.js';
 import { runFarlight, startFarlight } from '../support/hosts/farlight-command.js';
-import { until } from '../support/machine/processes.js';
+import { executorsOf, isAlive, until } from '../support/machine/processes.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();
@@ -100,6 +100,17 @@ describe('farlight infer', () => {
     server.child.kill('SIGTERM');
     expect((await server.done).code).toBe(1);
   }, 120_000);
+
+  it('ends on a signal while its host starts, and leaves no process', async () => {
+    const args = ['infer', '--models', models().folder, '--adapter', 'software', '--listen', '127.0.0.1:0'];
+    const { child, done } = startFarlight([...args, '--grpc', 'off', '--log-level', 'silent']);
+    cleanups.push(() => child.kill('SIGKILL'));
+    let executors: number[] = [];
+    while (executors.length === 0) executors = await executorsOf(child.pid as number);
+    child.kill('SIGINT');
+    expect(await done).toEqual({ code: 0, stdout: '', stderr: '' });
+    expect(executors.filter(isAlive)).toEqual([]);
+  }, 60_000);
 
   it.each<[string, string[], RegExp]>([
     ['no folder', [], /name the folder of models: farlight infer --models DIR/],
