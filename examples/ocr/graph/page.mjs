@@ -10,7 +10,7 @@ const DEVIATION = [0.229, 0.224, 0.225];
 
 /** The pixels of a page, and the page as the detector takes it. */
 export function open({ page }) {
-  const image = decodeImage(page.data);
+  const image = decoded(page.data);
   const scale = Math.min(1, LONGEST / Math.max(image.width, image.height));
   const [width, height] = [image.width, image.height].map(
     (side) => Math.max(1, Math.round((side * scale) / STEP)) * STEP,
@@ -22,4 +22,12 @@ export function open({ page }) {
     pixels: { shape: [image.height, image.width, 4], data: new Uint8Array(image.data) },
     x: { shape: [1, 3, height, width], data },
   };
+}
+
+function decoded(bytes) {
+  try {
+    return decodeImage(bytes);
+  } catch (error) {
+    throw new Error(`the page is no PNG or JPEG file that can be read: ${error.message}`);
+  }
 }
