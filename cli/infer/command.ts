@@ -45,6 +45,12 @@ export function inferCommand(): Command {
     .option('--max-request <size>', 'the longest request', parseSize, 64 << 20)
     .option('--triton-metrics', "give the figures by the names that Triton's dashboards read, too")
     .option('--server-name <name>', 'the name that the server gives for itself', 'farlight')
+    .option(
+      '--run-limit <seconds>',
+      'how long one run of a model may take until its lane is started anew',
+      parseSeconds,
+      120,
+    )
     .option('--drain <seconds>', 'on SIGTERM, how long requests may go on', parseSeconds, 30)
     .addOption(
       new Option(

@@ -32,6 +32,7 @@ export interface InferOptions {
   maxRequest: number;
   tritonMetrics?: boolean;
   serverName: string;
+  runLimit: number;
   drain: number;
   logLevel?: LogLevel;
 }
@@ -124,7 +125,13 @@ class Running {
     }
     const store = new LearnedStore(this.#hosts.map(({ adapter }) => adapter).join(', '));
     const hosts = [...this.#hosts, ...functionHosts()];
-    const engine = new Engine({ folder, hosts, store, log: (what) => log.info({ what }, 'engine') });
+    const engine = new Engine({
+      folder,
+      hosts,
+      store,
+      callLimit: options.runLimit * 1000,
+      log: (what) => log.info({ what }, 'engine'),
+    });
     this.engine = engine;
     this.server = new InferenceServer({
       service: engine,

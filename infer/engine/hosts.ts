@@ -205,7 +205,7 @@ export class Hosts {
   #lost(lane: OpenLane, { host }: HostNow, reason: string): void {
     this.#options.log(`Lane ${lane.name} was lost: ${reason}`);
     this.#lanes.delete(lane.name);
-    this.#scheduler.loseLane(lane.name, this.#options.clock.now());
+    this.#scheduler.loseLane(lane.name, this.#options.clock.now(), reason);
     this.#checkLanes(host.resource, reason);
     this.#changed();
   }

@@ -131,7 +131,7 @@ export class Scheduler {
   }
 
   /** A lane is lost, with everything on it. Its items run elsewhere. */
-  loseLane(name: string, now: number): void {
+  loseLane(name: string, now: number, reason: string = `Lane ${name} was lost.`): void {
     const lane = this.#lanes.get(name);
     if (!lane) return;
     const { active, host } = lane;
@@ -146,7 +146,7 @@ export class Scheduler {
     this.#lanes.delete(name);
     host.lanes.splice(host.lanes.indexOf(lane), 1);
     for (const { weights } of lane.loaded) host.weights -= weights;
-    if (active) this.#runElsewhere(active);
+    if (active) this.#runElsewhere(active, reason);
   }
 
   /** A host is lost, with its lanes. */
@@ -470,12 +470,13 @@ export class Scheduler {
   }
 
   /** A run's lane was lost, perhaps because of its items. After a first loss they run in halves; a single item fails. */
-  #runElsewhere(active: ActiveRun): void {
+  #runElsewhere(active: ActiveRun, reason: string): void {
     const lost = { ...active, losses: active.losses + 1 };
     const { losses, run, model, portions } = lost;
     if (losses === 1 || (run.batch === 1 && losses < MOST_LOSSES)) {
       this.#queueAgain(model, portions, losses, false);
-    } else this.#runInHalves(lost, `The lane of the run was lost, ${MOST_LOSSES} times.`);
+    } else
+      this.#runInHalves(lost, `${MOST_LOSSES} lanes were lost while they ran it. The last one: ${reason}`);
   }
 
   /** Puts items before all others of their model, except items of requests that have ended. */

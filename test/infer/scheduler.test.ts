@@ -393,10 +393,13 @@ describe('a run that fails', () => {
     arrive('m');
     for (let lost = 0; lost < 3; lost += 1) {
       const run = start(lost);
-      scheduler.loseLane(run.lane, lost);
+      scheduler.loseLane(run.lane, lost, `It ended, the ${lost + 1}. time.`);
       scheduler.addLane(run.lane, { host: 'host', resource: 'gpu' });
     }
-    expect(endsOf(scheduler.decide(3))).toEqual([[0, 'failed']]);
+    const reason = '3 lanes were lost while they ran it. The last one: It ended, the 3. time.';
+    expect(scheduler.decide(3)).toMatchObject([
+      { kind: 'end', request: 0, outcome: { is: 'failed', reason } },
+    ]);
   });
 });
 
