@@ -29,7 +29,9 @@ const typed = fc.constantFrom(...(Object.keys(CONTENTS) as (keyof typeof CONTENT
   const [field, element] = CONTENTS[datatype];
   const Class = CONTENTS[datatype][2] as unknown as Int32ArrayConstructor;
   return fc.array(element as fc.Arbitrary<unknown>, { maxLength: 20 }).map((elements) => {
-    const array = Class.from(elements.map((each) => (each === true ? 1 : each || 0)) as never);
+    const array = Class.from(
+      elements.map((each) => (typeof each === 'boolean' ? Number(each) : each)) as never,
+    );
     return {
       input: {
         name: 'x',
