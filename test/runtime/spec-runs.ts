@@ -92,7 +92,7 @@ const elsewhere: Plugin = {
   setup({ onResolve }) {
     const own = (name: string) => join(root, 'test/runtime/specs', `${name}.ts`);
     onResolve({ filter: /^vitest$/ }, () => ({ path: own('vitest') }));
-    onResolve({ filter: /\/support\/targets\.js$/ }, () => ({ path: own('targets') }));
+    onResolve({ filter: /\/support\/gpus\/targets\.js$/ }, () => ({ path: own('targets') }));
     // The package itself is not bundled: it finds its thread's program and its .proto beside it.
     onResolve({ filter: /^#farlight\// }, ({ path }) => ({
       path: pathToFileURL(join(root, 'dist', path.slice('#farlight/'.length))).href,
