@@ -64,11 +64,7 @@ export function readAhead(
 }
 
 export function destroy(context: Context, self: Entry): void {
-  const { devices } = context;
-  const opened = devices.of(self);
-  // The next session cannot have this device, but what the program compiled on it can be compiled ahead.
-  devices.saveProfiles([opened]);
-  opened.destroyed();
+  context.devices.of(self).destroyed();
   deviceOf(self).destroy();
 }
 
