@@ -11,9 +11,12 @@ const request = (model: string, body = one, extra = '') =>
 const statuses = (text: Buffer) =>
   [...text.toString().matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
 
+/** One read of the server's takes it whole: what a server leaves unread resets the connection, and its answer is lost. */
+const LONG_HEADER = 40_000;
+
 describe('limits of a client', () => {
   it.each<[string, string, number]>([
-    ['headers that are too long', `GET /v2 HTTP/1.1\r\nx: ${'x'.repeat(1 << 20)}\r\n\r\n`, 431],
+    ['headers that are too long', `GET /v2 HTTP/1.1\r\nx: ${'x'.repeat(LONG_HEADER)}\r\n\r\n`, 431],
     ['a request that is none', 'HELO me\r\n\r\n', 400],
     [
       'a length that is none',
