@@ -3,7 +3,6 @@ import { messageOf } from '../../proto/errors.js';
 import { type KeptValue, type Lane, LaneLostError } from '../lanes/lane.js';
 import type { Resource } from '../schedule/costs.js';
 import type { Scheduler } from '../schedule/scheduler.js';
-import type { Capacity } from '../schedule/types.js';
 import type { HostMemory } from './host-memory.js';
 import { LaneSlot, type OpenLane } from './lane-slot.js';
 
@@ -36,8 +35,6 @@ export interface HostNow {
   readonly unloads: Set<Promise<void>>;
   /** The most bytes that it has, after it refused a reservation. */
   refused: number | undefined;
-  /** Whether a lane was open there: only then a host says what memory it has. */
-  isKnown: boolean;
 }
 
 /** Keeps the lanes of all hosts open, and tells the scheduler of them and of their memory. */
@@ -77,13 +74,13 @@ export class Hosts {
     this.#changed = changed;
     this.#gone = gone;
     this.#resized = resized;
-    this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined, isKnown: false }));
+    this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined }));
     for (const host of this.#hosts) this.#open(host);
   }
 
-  /** The memory of the largest host; infinity while a host has not said what it has. */
+  /** The memory of the largest host. */
   get largest(): number {
-    return Math.max(0, ...this.#hosts.map((host) => capacityOf(host).limit));
+    return Math.max(0, ...this.#hosts.map(({ host }) => host.memory.capacity.limit));
   }
 
   /** Whether a lane of a kind is open. */
@@ -195,8 +192,6 @@ export class Hosts {
   #opened(lane: OpenLane, host: HostNow): void {
     const { name, resource } = host.host;
     this.#lanes.set(lane.name, { lane, host });
-    host.isKnown = true;
-    this.#tellCapacity(host);
     this.#laneless.delete(resource);
     this.#scheduler.addLane(lane.name, { host: name, resource });
     this.#changed();
@@ -229,17 +224,12 @@ export class Hosts {
   }
 
   #tellCapacity(host: HostNow): void {
-    this.#scheduler.setHost(host.host.name, capacityOf(host));
+    const { name, memory } = host.host;
+    const { bytes, limit } = memory.capacity;
+    this.#scheduler.setHost(name, { bytes: Math.min(bytes, host.refused ?? bytes), limit });
     const { largest } = this;
     if (largest === this.#largest) return;
     this.#largest = largest;
     this.#resized();
   }
-}
-
-function capacityOf({ host: { memory, resource }, refused, isKnown }: HostNow): Capacity {
-  // Functions need no memory that is counted.
-  if (!isKnown) return { bytes: 0, limit: resource === 'gpu' ? Number.POSITIVE_INFINITY : 0 };
-  const { bytes, limit } = memory.capacity;
-  return { bytes: Math.min(bytes, refused ?? bytes), limit };
 }
