@@ -8,7 +8,6 @@ import { Scheduler } from '../schedule/scheduler.js';
 import type { Decision, Outcome, Run } from '../schedule/types.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
-import type { Reservation } from './host-memory.js';
 import { type EngineHost, type HostNow, Hosts, type HostsOptions } from './hosts.js';
 import type { OpenLane } from './lane-slot.js';
 import { modelPlan, staysOnLane } from './request/plan.js';
@@ -330,19 +329,8 @@ export class Dispatcher {
       host,
       free: this.#hosts.free(host) + run.memory,
     };
-    let reservation: Reservation | undefined;
     try {
       await Promise.all(host.unloads);
-      const { memory } = host.host;
-      if (memory.reserve) {
-        const bytes = run.memory + (run.load ? models.weights : 0);
-        reservation = await memory.reserve(lane.name, bytes);
-        if (!reservation) {
-          this.#hosts.refused(host, bytes);
-          this.#scheduler.putBack(run.id, this.#now());
-          return;
-        }
-      }
       if (run.load) await this.#load(models, lane);
       if (first?.active.internal === 'load') first.active.request.take(0, 0, 1, {});
       else if (!(await this.#bring(shares, lane))) {
@@ -353,7 +341,6 @@ export class Dispatcher {
     } catch (error) {
       this.#failed(execution, error);
     } finally {
-      reservation?.release();
       this.#pump();
     }
   }

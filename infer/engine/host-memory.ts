@@ -5,12 +5,6 @@ export interface HostMemory {
   readonly capacity: Capacity;
   /** Calls back when the capacity is another. The returned function ends that. */
   onChange(listener: () => void): () => void;
-  /** Reserves bytes for a run of a lane; undefined where they are not free now. Left out where the host cannot. */
-  reserve?(lane: string, bytes: number): Promise<Reservation | undefined>;
-}
-
-export interface Reservation {
-  release(): void;
 }
 
 /** So many bytes as somebody has said. */

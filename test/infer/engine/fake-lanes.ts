@@ -36,6 +36,8 @@ export class FakeHost implements EngineHost {
   isDown = false;
   /** Bytes that others have, of which the host hears only when a run is to be reserved. */
   taken = 0;
+  /** The bytes that each run was to reserve, those that could not among them. */
+  readonly reserves: number[] = [];
   used = 0;
   peak = 0;
   gpuFreeAt = 0;
@@ -160,6 +162,7 @@ export class FakeLane implements Lane {
     const batch = parts.reduce((sum, count) => sum + count, 0);
     const host = this.#host;
     const started = host.time.now();
+    host.reserves.push(reserve);
     if (host.taken > 0 && host.used + reserve > host.memory.capacity.bytes - host.taken) {
       return Promise.reject(new RunError('Others have it.', { memory: true, taken: true }));
     }
