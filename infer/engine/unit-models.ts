@@ -1,6 +1,6 @@
 import type { LoadReport, RunReport } from '../lanes/lane.js';
 import { Learned } from '../memory/learned.js';
-import type { ModelCosts } from '../schedule/costs.js';
+import { type ModelCosts, runTime } from '../schedule/costs.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES } from '../service/tensor.js';
@@ -83,7 +83,7 @@ export class UnitModels {
     else {
       this.#forgetOne();
       const { guess, learned } = this.#expect(task);
-      shape = { key: this.keyOf(name), learned, guess, users: 0 };
+      shape = { key: this.#keyOf(name), learned, guess, users: 0 };
       this.#tell(shape.key, learned, guess);
     }
     this.#shapes.set(name, shape);
@@ -94,10 +94,6 @@ export class UnitModels {
   release({ shape: name }: StepTask): void {
     const shape = this.#shapes.get(name);
     if (shape) shape.users -= 1;
-  }
-
-  keyOf(shape: string): string {
-    return shape === '' ? this.unit.key : `${this.unit.key} ${shape}`;
   }
 
   /** A lane has loaded the file. */
@@ -137,6 +133,10 @@ export class UnitModels {
       this.#scheduler.removeModel(key);
     }
     this.#shapes.clear();
+  }
+
+  #keyOf(shape: string): string {
+    return shape === '' ? this.unit.key : `${this.unit.key} ${shape}`;
   }
 
   #forgetOne(): void {
@@ -194,16 +194,12 @@ export class UnitModels {
       }),
     };
     const isGpu = unit.resource === 'gpu';
-    const here = { gpu: NONE, memory: NONE, wait: sum(costs), weights: 0, output: 0 };
+    const here = { gpu: NONE, memory: NONE, wait: runTime(costs), weights: 0, output: 0 };
     this.#scheduler.setModel(key, isGpu ? costs : { ...costs, ...here });
   }
 }
 
 const NONE = { base: 0, perItem: 0 };
-
-function sum({ gpu, wait }: ModelCosts): ModelCosts['wait'] {
-  return { base: gpu.base + wait.base, perItem: gpu.perItem + wait.perItem };
-}
 
 /** Bytes of an item's outputs, with free dimensions of length 1: the scheduler has to know that there are some. */
 function leastOutput({ outputs, batches }: Unit): number {

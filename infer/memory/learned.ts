@@ -1,5 +1,5 @@
 import type { RunReport } from '../lanes/lane.js';
-import type { Affine, ModelCosts } from '../schedule/costs.js';
+import { type Affine, at, type ModelCosts, runTime } from '../schedule/costs.js';
 import { type Peak, Peaks } from './peaks.js';
 import { Times } from './times.js';
 
@@ -93,7 +93,7 @@ export class Learned {
     const isKnown = this.#gpu.means.length > 0;
     return {
       maxBatch: Math.min(maxBatch, Math.max(1, 2 * this.#largest)),
-      memory: this.#peaks.hull.length > 0 ? this.#peaks.line : { base: 0, perItem: guess },
+      memory: this.#peaks.isKnown ? this.#peaks.line : { base: 0, perItem: guess },
       gpu: line(isKnown ? this.#gpu : this.#first.gpu, UNKNOWN_MS),
       wait: line(isKnown ? this.#wait : this.#first.wait, 0),
       output: Math.max(output, this.#output),
@@ -102,8 +102,8 @@ export class Learned {
 
   /** The bytes and the milliseconds of a run. */
   expected(batch: number): { bytes: number; ms: number } {
-    const { gpu, wait } = this.costs({ maxBatch: batch, guess: 0, output: 0 });
-    return { bytes: this.#peaks.at(batch), ms: gpu.base + wait.base + (gpu.perItem + wait.perItem) * batch };
+    const costs = this.costs({ maxBatch: batch, guess: 0, output: 0 });
+    return { bytes: this.#peaks.at(batch), ms: at(runTime(costs), batch) };
   }
 
   record(): LearnedRecord {

@@ -33,6 +33,11 @@ export class Peaks {
     this.observe(batch, free + 1);
   }
 
+  /** Whether any peak was observed. */
+  get isKnown(): boolean {
+    return this.#highest.size > 0;
+  }
+
   /** The peaks that the line depends on: observed again, they give the same one. */
   get hull(): readonly Peak[] {
     return upperHull([...this.#highest].map(([batch, bytes]) => ({ batch, bytes })));

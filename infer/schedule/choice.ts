@@ -1,10 +1,10 @@
-import { at, largestWithin } from './costs.js';
+import { at, largestWithin, runTime } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelFile, ModelState } from './models.js';
 import type { Progress } from './progress.js';
 import type { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
-import { parallelism, runTime, sizeOf } from './sizing.js';
+import { parallelism, sizeOf } from './sizing.js';
 
 /** The value of a run of a model, or an upper bound. */
 export interface Promised {

@@ -32,6 +32,11 @@ export function at({ base, perItem }: Affine, batch: number): number {
   return base + perItem * batch;
 }
 
+/** The time of a run alone, without loading. */
+export function runTime({ gpu, wait }: Pick<ModelCosts, 'gpu' | 'wait'>): Affine {
+  return { base: gpu.base + wait.base, perItem: gpu.perItem + wait.perItem };
+}
+
 /** The largest batch whose figure is at most `limit`; 0 if even one item is above it. */
 export function largestWithin({ base, perItem }: Affine, limit: number, maxBatch: number): number {
   if (base + perItem > limit) return 0;

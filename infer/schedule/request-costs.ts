@@ -1,4 +1,4 @@
-import { type Affine, at, type ModelCosts } from './costs.js';
+import { type Affine, at, type ModelCosts, runTime } from './costs.js';
 import type { Progress, Task } from './progress.js';
 import type { ScheduledGraph } from './types.js';
 
@@ -78,8 +78,9 @@ export class RequestCosts {
       for (const step of later) {
         const costs = models[step];
         if (!costs) continue;
-        sum.base += costs.gpu.base + costs.wait.base;
-        sum.perItem += costs.gpu.perItem + costs.wait.perItem;
+        const { base, perItem } = runTime(costs);
+        sum.base += base;
+        sum.perItem += perItem;
       }
       return sum;
     });

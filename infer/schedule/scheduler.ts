@@ -1,5 +1,5 @@
 import { type Candidate, type Evaluation, evaluate, isBetter, type Promised, promise } from './choice.js';
-import { at, largestWithin, type ModelCosts, type Resource } from './costs.js';
+import { at, largestWithin, type ModelCosts, type Resource, runTime } from './costs.js';
 import { Heap } from './heap.js';
 import { type ActiveRun, HostState, type LaneState } from './hosts.js';
 import { type ModelFile, ModelState } from './models.js';
@@ -19,7 +19,6 @@ import {
 } from './progress.js';
 import { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
-import { runTime } from './sizing.js';
 import type { Capacity, Decision, LaneOptions, Outcome, Refusal, ScheduledRequest } from './types.js';
 
 /** If so many lanes are lost while they run the same single item, that item is the reason. */

@@ -1,4 +1,4 @@
-import { type Affine, at, largestWithin, type ModelCosts } from './costs.js';
+import { at, largestWithin, type ModelCosts, runTime } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelFile, ModelState } from './models.js';
 import type { Situation } from './situation.js';
@@ -61,11 +61,6 @@ export function sizeOf(
     consider({ batch: wanted(room + next.bytes), from: next.at, unload: [], loading: load });
   }
   return best;
-}
-
-/** The time of a run alone, without loading. */
-export function runTime({ gpu, wait }: ModelCosts): Affine {
-  return { base: gpu.base + wait.base, perItem: gpu.perItem + wait.perItem };
 }
 
 /** How many runs of a model a host can usefully have at once: its lanes, its GPU and its memory limit the number. */
