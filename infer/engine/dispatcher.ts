@@ -1,19 +1,25 @@
 import { queueMicrotask } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import { type KeptValue, type LaneInput, LaneLostError, RunError, type RunReport } from '../lanes/lane.js';
+import {
+  isKept,
+  type KeptValue,
+  type LaneInput,
+  LaneLostError,
+  RunError,
+  type RunReport,
+} from '../lanes/lane.js';
 import type { Learned } from '../memory/learned.js';
 import type { Resource } from '../schedule/costs.js';
 import type { Policy } from '../schedule/policy.js';
 import { Scheduler } from '../schedule/scheduler.js';
 import type { Decision, Outcome, Run } from '../schedule/types.js';
 import { InferenceError } from '../service/service.js';
-import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
+import { ELEMENT_BYTES, elementsOf, type Tensor } from '../service/tensor.js';
 import { type EngineHost, type HostNow, Hosts, type HostsOptions } from './hosts.js';
 import type { OpenLane } from './lane-slot.js';
 import { modelPlan, staysOnLane } from './request/plan.js';
 import { ActiveRequest, type StepTask } from './request/request.js';
 import type { Unit } from './request/unit.js';
-import { elementsOf, isKept } from './request/values.js';
 import { UnitModels } from './unit-models.js';
 
 export interface DispatcherOptions extends HostsOptions {

@@ -3,10 +3,9 @@ import { Learned } from '../memory/learned.js';
 import { type ModelCosts, runTime } from '../schedule/costs.js';
 import type { Scheduler } from '../schedule/scheduler.js';
 import { InferenceError } from '../service/service.js';
-import { ELEMENT_BYTES } from '../service/tensor.js';
+import { ELEMENT_BYTES, elementsOf } from '../service/tensor.js';
 import type { StepTask } from './request/request.js';
 import type { Unit } from './request/unit.js';
-import { elementsOf } from './request/values.js';
 
 /** The most shapes of a unit's items that the scheduler knows at once. */
 const MOST_SHAPES = 64;

@@ -63,6 +63,10 @@ export interface KeptValue {
   readonly shape: readonly number[];
 }
 
+export function isKept(value: Tensor | KeptValue): value is KeptValue {
+  return 'lane' in value;
+}
+
 export interface LaneRun {
   readonly model: string;
   /** For each input of the model, the parts that are joined along the first dimension, in order. */

@@ -1,4 +1,11 @@
-import { type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
+import {
+  type Datatype,
+  ELEMENT_BYTES,
+  elementsOf,
+  joinBytes,
+  rowsOf,
+  type Tensor,
+} from '../service/tensor.js';
 import { RunError } from './lane.js';
 
 /** `count` entries of a tensor's first dimension. */
@@ -10,13 +17,13 @@ export interface Rows {
 
 /** Whether rows are all that a value of this shape has. A scalar has one. */
 export function coversAll(shape: readonly number[], { from, count }: Omit<Rows, 'value'>): boolean {
-  return from === 0 && count === (shape[0] ?? 1);
+  return from === 0 && count === rowsOf(shape);
 }
 
 /** Bytes of one row. Undefined for BYTES. */
 export function rowBytes(datatype: Datatype, shape: readonly number[]): number | undefined {
   const bytes = ELEMENT_BYTES[datatype];
-  return bytes === undefined ? undefined : bytes * elementsInRow(shape);
+  return bytes === undefined ? undefined : bytes * elementsOf(shape.slice(1));
 }
 
 /** The shape of joined parts. @throws RunError where they do not fit together */
@@ -59,14 +66,7 @@ export function joinRows(name: string, parts: readonly Rows[]): Tensor {
     const texts = (pieces as (readonly Uint8Array[])[]).flat();
     return { name, datatype, shape, data: texts.map((each) => new Uint8Array(each)) };
   }
-  const bytes = pieces as Uint8Array[];
-  const data = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of bytes) {
-    data.set(piece, at);
-    at += piece.length;
-  }
-  return { name, datatype, shape, data };
+  return { name, datatype, shape, data: joinBytes(pieces as Uint8Array[]) };
 }
 
 /**
@@ -103,8 +103,8 @@ export function buffersOf(tensors: Iterable<Tensor>): ArrayBuffer[] {
 
 /** On a GPU nothing else would notice it. */
 function checkElements(name: string, { value: { datatype, shape, data }, from, count }: Rows): void {
-  const rows = shape[0] ?? 1;
-  const elements = elementsInRow(shape) * rows;
+  const rows = rowsOf(shape);
+  const elements = elementsOf(shape);
   if (data.length !== elements * (ELEMENT_BYTES[datatype] ?? 1))
     throw new RunError(`Input "${name}" has not the ${elements} elements of its shape [${shape}].`);
   if (from < 0 || count < 0 || from + count > rows)
@@ -115,10 +115,6 @@ function rowsIn({ value: { datatype, shape, data }, from, count }: Rows): Tensor
   const bytes = rowBytes(datatype, shape);
   if (data instanceof Uint8Array && bytes !== undefined)
     return data.subarray(from * bytes, (from + count) * bytes);
-  const row = elementsInRow(shape);
+  const row = elementsOf(shape.slice(1));
   return data.slice(from * row, (from + count) * row) as Tensor['data'];
-}
-
-function elementsInRow(shape: readonly number[]): number {
-  return shape.slice(1).reduce((product, length) => product * length, 1);
 }

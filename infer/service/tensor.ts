@@ -46,6 +46,26 @@ export interface Tensor {
   readonly data: Uint8Array | readonly Uint8Array[];
 }
 
+/** The length of the first dimension. A scalar is one row. */
+export function rowsOf(shape: readonly number[]): number {
+  return shape[0] ?? 1;
+}
+
+export function elementsOf(shape: readonly number[]): number {
+  return shape.reduce((product, length) => product * length, 1);
+}
+
+/** Joins bytes in a buffer that holds nothing else. */
+export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
 /** A tensor of a model or of a graph, as it is declared. A dimension of -1 has any length. */
 export interface TensorDeclaration {
   readonly name: string;

@@ -1,6 +1,12 @@
 import { InferenceError, type InferenceRequest } from '../../service/service.js';
-import { DATATYPES, ELEMENT_BYTES, type Tensor, type TensorDeclaration } from '../../service/tensor.js';
-import { describe, elementsOf } from './values.js';
+import {
+  DATATYPES,
+  ELEMENT_BYTES,
+  elementsOf,
+  type Tensor,
+  type TensorDeclaration,
+} from '../../service/tensor.js';
+import { describe } from './values.js';
 
 /** The most dimensions of a tensor. */
 const MOST_DIMENSIONS = 16;

@@ -1,21 +1,10 @@
-import type { KeptValue, LaneInput } from '../../lanes/lane.js';
+import { isKept, type KeptValue, type LaneInput } from '../../lanes/lane.js';
 import { InferenceError, type InferenceRequest } from '../../service/service.js';
-import type { Tensor, TensorDeclaration } from '../../service/tensor.js';
+import { rowsOf, type Tensor, type TensorDeclaration } from '../../service/tensor.js';
 import { fits } from './check-request.js';
 import { outputsTaken, type Plan, type PlanStep, REQUEST, type Source } from './plan.js';
 import type { Unit } from './unit.js';
-import {
-  asValue,
-  describe,
-  isKept,
-  joined,
-  type Part,
-  rows,
-  rowsOf,
-  type Value,
-  whole,
-  zeros,
-} from './values.js';
+import { asValue, describe, joined, type Part, rows, type Value, whole, zeros } from './values.js';
 
 /** What a step turns out to be, once its inputs are there. */
 export interface StepTask {

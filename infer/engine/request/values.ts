@@ -1,6 +1,13 @@
-import type { KeptValue, LaneInput } from '../../lanes/lane.js';
+import { isKept, type KeptValue, type LaneInput } from '../../lanes/lane.js';
 import { InferenceError } from '../../service/service.js';
-import { type Datatype, ELEMENT_BYTES, type Tensor } from '../../service/tensor.js';
+import {
+  type Datatype,
+  ELEMENT_BYTES,
+  elementsOf,
+  joinBytes,
+  rowsOf,
+  type Tensor,
+} from '../../service/tensor.js';
 
 /** Some consecutive rows of a value: here, or on a lane. */
 export interface Part {
@@ -13,19 +20,6 @@ export interface Value {
   readonly datatype: Datatype;
   readonly shape: readonly number[];
   readonly parts: readonly Part[];
-}
-
-export function isKept(value: Tensor | KeptValue): value is KeptValue {
-  return 'lane' in value;
-}
-
-/** The length of the first dimension. A scalar is one row. */
-export function rowsOf(shape: readonly number[]): number {
-  return shape[0] ?? 1;
-}
-
-export function elementsOf(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1);
 }
 
 export function bytesOf({ data }: Tensor): number {
@@ -101,12 +95,5 @@ function concatenated(datatype: Datatype, all: readonly Tensor['data'][]): Tenso
   const [first, ...more] = all;
   if (first && more.length === 0) return first;
   if (ELEMENT_BYTES[datatype] === undefined) return all.flatMap((data) => [...data] as Uint8Array[]);
-  const bytes = all as readonly Uint8Array[];
-  const joined = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const each of bytes) {
-    joined.set(each, at);
-    at += each.length;
-  }
-  return joined;
+  return joinBytes(all as readonly Uint8Array[]);
 }

@@ -4,6 +4,7 @@ import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/cl
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
 import {
+  isKept,
   type Lane,
   LaneLostError,
   type LaneModel,
@@ -83,7 +84,7 @@ class FunctionLane implements Lane {
     const start = monotonicNow();
     const joined = Object.entries(inputs).map(([name, parts]) => {
       const rows = parts.map(({ value, from, count }) => {
-        if ('lane' in value)
+        if (isKept(value))
           throw new RunError(`"${name}" is on lane ${value.lane}, and a function gets tensors.`);
         return { value, from, count };
       });

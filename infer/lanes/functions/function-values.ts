@@ -1,4 +1,11 @@
-import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from '../../service/tensor.js';
+import {
+  DATATYPES,
+  type Datatype,
+  ELEMENT_BYTES,
+  elementsOf,
+  joinBytes,
+  type Tensor,
+} from '../../service/tensor.js';
 import { elements, type TypedArray } from '../tensor-conversion.js';
 
 /** A tensor as a graph's function gets it. */
@@ -73,7 +80,7 @@ function stacked(name: string, list: readonly ReturnedTensor[]): Tensor {
       shape: [rows.length, ...shape],
       data: rows.flatMap(({ data }) => data as Uint8Array[]),
     };
-  const data = new Uint8Array(Buffer.concat(rows.map((row) => row.data as Uint8Array)));
+  const data = joinBytes(rows.map((row) => row.data as Uint8Array));
   return { name, datatype, shape: [rows.length, ...shape], data };
 }
 
@@ -96,7 +103,7 @@ function tensorOf(name: string, value: ReturnedTensor): Tensor {
   const shape = value.shape ?? [length];
   const isShape = Array.isArray(shape) && shape.every((each) => Number.isSafeInteger(each) && each >= 0);
   if (!isShape) throw new Error(`the shape of "${name}" must be a list of whole numbers`);
-  const wanted = shape.reduce((product, each) => product * each, 1);
+  const wanted = elementsOf(shape);
   if (wanted !== length)
     throw new Error(`"${name}" has the shape [${shape}], ${wanted} elements, and data of ${length}`);
   if (!isArray) return { name, datatype, shape: [...shape], data: data.map((each) => bytesOf(name, each)) };

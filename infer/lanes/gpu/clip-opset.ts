@@ -2,9 +2,9 @@
 // attributes, and each Clip of a model runs on the CPU: its tensor is brought back, clipped, and uploaded again. Many
 // networks of phones have one behind each convolution.
 
+import { joinBytes } from '../../service/tensor.js';
 import {
   bytesField,
-  concat,
   type Field,
   fieldsOf,
   numberOf,
@@ -90,9 +90,9 @@ function raised(model: Uint8Array): Uint8Array | undefined {
   }
   if (clips === 0) return undefined;
   const nodes = [...constants.values()].map((constant) => bytesField(GRAPH.node, constant));
-  return concat(
+  return joinBytes(
     fields.map((field) => {
-      if (field === graph) return bytesField(MODEL.graph, concat([...nodes, ...parts]));
+      if (field === graph) return bytesField(MODEL.graph, joinBytes([...nodes, ...parts]));
       return field === opset ? bytesField(MODEL.opset, varintField(OPSET.version, TO)) : field.whole;
     }),
   );
@@ -113,7 +113,7 @@ function withInputs(
     constants.set(name, constantNode(name, tensor));
     inputs[names.indexOf(textOf(attribute, ATTRIBUTE.name))] = name;
   }
-  return concat([
+  return joinBytes([
     ...node.filter(({ number }) => number !== NODE.attribute).map(({ whole }) => whole),
     // An input without a name is left out.
     ...Array.from(inputs, (name = '') => bytesField(NODE.input, utf8(name))),
@@ -126,12 +126,12 @@ function tensorOf(attribute: readonly Field[]): Uint8Array {
   if (integers.length === 0) {
     // Protobuf may leave out a number that is 0.
     const float = attribute.find(({ number }) => number === ATTRIBUTE.float)?.bytes ?? new Uint8Array(4);
-    return concat([varintField(TENSOR.dataType, TENSOR.float), bytesField(TENSOR.raw, float)]);
+    return joinBytes([varintField(TENSOR.dataType, TENSOR.float), bytesField(TENSOR.raw, float)]);
   }
   // Each is a field, or all of them are one.
   const values = integers.flatMap(({ bytes }) => [...varintsIn(bytes)]);
   const raw = new Uint8Array(BigInt64Array.from(values, (value) => BigInt.asIntN(64, value)).buffer);
-  return concat([
+  return joinBytes([
     varintField(TENSOR.dims, BigInt(values.length)),
     varintField(TENSOR.dataType, TENSOR.int64),
     bytesField(TENSOR.raw, raw),
@@ -140,12 +140,12 @@ function tensorOf(attribute: readonly Field[]): Uint8Array {
 
 /** A node that gives a tensor. Initializers of old models would have to be inputs, too. */
 function constantNode(name: string, tensor: Uint8Array): Uint8Array {
-  const attribute = concat([
+  const attribute = joinBytes([
     bytesField(ATTRIBUTE.name, utf8('value')),
     bytesField(ATTRIBUTE.tensor, tensor),
     varintField(ATTRIBUTE.type, TENSOR_TYPE),
   ]);
-  return concat([
+  return joinBytes([
     bytesField(NODE.output, utf8(name)),
     bytesField(NODE.operator, utf8('Constant')),
     bytesField(NODE.attribute, attribute),

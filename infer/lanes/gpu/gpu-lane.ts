@@ -1,14 +1,15 @@
 import type { CreateOptions, MemoryState } from '../../../client/index.js';
-import type { Tensor } from '../../service/tensor.js';
-import type {
-  KeptValue,
-  Lane,
-  LaneInput,
-  LaneMemory,
-  LaneModel,
-  LaneRun,
-  LoadReport,
-  RunReport,
+import { rowsOf, type Tensor } from '../../service/tensor.js';
+import {
+  isKept,
+  type KeptValue,
+  type Lane,
+  type LaneInput,
+  type LaneMemory,
+  type LaneModel,
+  type LaneRun,
+  type LoadReport,
+  type RunReport,
 } from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
 import { buffersOf, joinRows } from '../tensor-rows.js';
@@ -80,7 +81,9 @@ class GpuLane implements Lane {
     const inputs = Object.entries(run.inputs).map(
       ([name, parts]) => [name, joinTensors(name, parts)] as const,
     );
-    const tensors = inputs.flatMap(([, parts]) => parts.map(({ value }) => value)).filter(isTensor);
+    const tensors = inputs
+      .flatMap(([, parts]) => parts.map(({ value }) => value))
+      .filter((value): value is Tensor => !isKept(value));
     return this.#worker.call('run', { ...run, inputs: Object.fromEntries(inputs) }, buffersOf(tensors));
   }
 
@@ -105,20 +108,15 @@ function joinTensors(name: string, parts: readonly LaneInput[]): LaneInput[] {
   const join = () => {
     if (tensors.length === 0) return;
     const value = joinRows(name, tensors);
-    joined.push({ value, from: 0, count: value.shape[0] ?? 1 });
+    joined.push({ value, from: 0, count: rowsOf(value.shape) });
     tensors = [];
   };
   for (const { value, from, count } of parts) {
-    if (isTensor(value)) tensors.push({ value, from, count });
-    else {
+    if (isKept(value)) {
       join();
       joined.push({ value, from, count });
-    }
+    } else tensors.push({ value, from, count });
   }
   join();
   return joined;
-}
-
-function isTensor(value: Tensor | KeptValue): value is Tensor {
-  return !('lane' in value);
 }

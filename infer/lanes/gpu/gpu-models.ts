@@ -1,8 +1,9 @@
 import type * as Ort from 'onnxruntime-web/webgpu';
 import type { MemoryPeak } from '../../../client/index.js';
 import { monotonicNow } from '../../../link/machine/clock.js';
-import type { Datatype, Tensor } from '../../service/tensor.js';
+import { type Datatype, rowsOf, type Tensor } from '../../service/tensor.js';
 import {
+  isKept,
   type KeptValue,
   type LaneModel,
   type LaneRun,
@@ -123,11 +124,7 @@ export class GpuModels {
     const read = await this.#device.guard(async () => ({
       result: this.#copies.read(found.filter(isGpuValue)),
     }));
-    return found.map((value) =>
-      isGpuValue(value)
-        ? (read.shift() as Tensor)
-        : joinRows(value.name, [{ value, from: 0, count: value.shape[0] ?? 1 }]),
-    );
+    return found.map((value) => (isGpuValue(value) ? (read.shift() as Tensor) : copyOf(value)));
   }
 
   drop(values: readonly KeptValue[]): void {
@@ -195,7 +192,7 @@ export class GpuModels {
   }
 
   #valueOf(value: Tensor | KeptValue): LaneValue {
-    if (!('lane' in value)) return value;
+    if (!isKept(value)) return value;
     const kept = value.lane === this.#lane ? this.#kept.get(value.id) : undefined;
     if (!kept) throw new RunError(`Value ${value.id} ("${value.name}") is not on lane ${this.#lane}.`);
     return kept;
@@ -211,11 +208,9 @@ function laneValue(name: string, result: Ort.Tensor): LaneValue {
 
 /** Parts with memory of their own, also where it is one. */
 function copies(value: Tensor, counts: readonly number[]): Tensor[] {
-  let from = 0;
-  return counts.map((count) => {
-    const rows = counts.length === 1 ? (value.shape[0] ?? 1) : count;
-    const part = joinRows(value.name, [{ value, from, count: rows }]);
-    from += count;
-    return part;
-  });
+  return counts.length === 1 ? [copyOf(value)] : splitRows(value, counts);
+}
+
+function copyOf(value: Tensor): Tensor {
+  return joinRows(value.name, [{ value, from: 0, count: rowsOf(value.shape) }]);
 }

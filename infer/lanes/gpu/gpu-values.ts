@@ -1,4 +1,4 @@
-import type { Datatype, Tensor } from '../../service/tensor.js';
+import { type Datatype, rowsOf, type Tensor } from '../../service/tensor.js';
 import { RunError } from '../lane.js';
 import { isOnGpu } from '../tensor-conversion.js';
 import { coversAll, joinedShape, joinRows, rowBytes } from '../tensor-rows.js';
@@ -90,7 +90,7 @@ export class GpuCopies {
     const parts = counts.map((count) => {
       const from = at;
       at += count;
-      return { value, from, count: whole ? (shape[0] ?? 1) : count };
+      return { value, from, count: whole ? rowsOf(shape) : count };
     });
     const steps = wordSteps(parts);
     if (!steps) return undefined;
@@ -173,7 +173,7 @@ function wordSteps(parts: readonly ValueRows[]): { steps: Step[]; total: number 
 function bytesOf({ name, datatype, shape }: GpuValue): number {
   const row = rowBytes(datatype, shape);
   if (row === undefined) throw new RunError(`"${name}" cannot be on the GPU.`);
-  return row * (shape[0] ?? 1);
+  return row * rowsOf(shape);
 }
 
 function roundUp(bytes: number, unit: number): number {

@@ -1,6 +1,8 @@
 // Protobuf, as far as models are looked into before ONNX Runtime has them: a message is read field by field, and its
 // weights are never copied.
 
+import { joinBytes } from '../../service/tensor.js';
+
 export interface Field {
   readonly number: number;
   /** Its value: a number as it is encoded, or what a field of bytes holds. */
@@ -65,11 +67,11 @@ function varint(value: bigint): Uint8Array {
 }
 
 export function varintField(number: number, value: bigint): Uint8Array {
-  return concat([varint(BigInt(number) << 3n), varint(value)]);
+  return joinBytes([varint(BigInt(number) << 3n), varint(value)]);
 }
 
 export function bytesField(number: number, bytes: Uint8Array): Uint8Array {
-  return concat([varint((BigInt(number) << 3n) | 2n), varint(BigInt(bytes.length)), bytes]);
+  return joinBytes([varint((BigInt(number) << 3n) | 2n), varint(BigInt(bytes.length)), bytes]);
 }
 
 export function numberOf(fields: readonly Field[], number: number): bigint {
@@ -84,8 +86,4 @@ export function utf8(text: string): Uint8Array {
 export function textOf(fields: readonly Field[], number: number): string {
   const field = fields.find((each) => each.number === number);
   return field ? decoder.decode(field.bytes) : '';
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
 }

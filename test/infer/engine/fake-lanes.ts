@@ -2,6 +2,7 @@ import { basename, dirname } from 'node:path';
 import type { HostMemory } from '#farlight/infer/engine/host-memory.js';
 import type { EngineHost } from '#farlight/infer/engine/hosts.js';
 import {
+  isKept,
   type KeptValue,
   type Lane,
   type LaneInput,
@@ -236,7 +237,7 @@ export class FakeLane implements Lane {
 
   #joined(name: string, list: readonly LaneInput[]): Tensor {
     const tensors = list.map(({ value, from, count }) => {
-      const tensor = 'lane' in value ? this.kept.get(value.id) : value;
+      const tensor = isKept(value) ? this.kept.get(value.id) : value;
       if (!tensor) throw new Error(`a value of ${name} is not on lane ${this.name}`);
       if (tensor.shape.length === 0) return tensor;
       const row = tensor.data.length / Math.max(1, tensor.shape[0] as number);
