@@ -1,25 +1,17 @@
 import { queueMicrotask } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import {
-  isKept,
-  type KeptValue,
-  type LaneInput,
-  LaneLostError,
-  RunError,
-  type RunReport,
-} from '../lanes/lane.js';
 import type { Learned } from '../memory/learned.js';
 import type { Resource } from '../schedule/costs.js';
 import type { Policy } from '../schedule/policy.js';
 import { Scheduler } from '../schedule/scheduler.js';
-import type { Decision, Outcome, Run } from '../schedule/types.js';
+import type { Decision, Outcome } from '../schedule/types.js';
 import { InferenceError } from '../service/service.js';
-import { ELEMENT_BYTES, elementsOf, type Tensor } from '../service/tensor.js';
-import { type EngineHost, type HostNow, Hosts, type HostsOptions } from './hosts.js';
-import type { OpenLane } from './lane-slot.js';
-import { modelPlan, staysOnLane } from './request/plan.js';
-import { ActiveRequest, type StepTask } from './request/request.js';
+import type { Tensor } from '../service/tensor.js';
+import { type EngineHost, Hosts, type HostsOptions } from './hosts.js';
+import { modelPlan } from './request/plan.js';
+import { ActiveRequest } from './request/request.js';
 import type { Unit } from './request/unit.js';
+import { type Active, Runs } from './runs.js';
 import { UnitModels } from './unit-models.js';
 
 export interface DispatcherOptions extends HostsOptions {
@@ -33,55 +25,15 @@ export interface RunOptions {
   /** By the clock, when nobody wants it any more. */
   readonly deadline?: number;
   readonly signal?: AbortSignal | undefined;
-  /** It is the engine's own, and in no statistics. `load`: it only loads the file of its one step. */
-  readonly internal?: 'load' | 'learn';
+  readonly internal?: Active['internal'];
 }
 
-/** A task that has become ready. */
-interface ReadyTask {
-  readonly task: StepTask;
-  readonly readyAt: number;
-  isStarted: boolean;
-}
-
-interface Active {
-  readonly request: ActiveRequest;
-  readonly units: readonly UnitModels[];
-  readonly tasks: Map<number, ReadyTask>;
-  readonly internal: RunOptions['internal'];
-  resolve(outputs: Tensor[]): void;
-  reject(error: InferenceError): void;
-}
-
-/** A slice of a run, with the request as it was when the run began. */
-interface Share {
-  readonly active: Active;
-  readonly attempt: number;
-  readonly step: number;
-  readonly from: number;
-  readonly count: number;
-}
-
-/** A run that is under way. */
-interface Execution {
-  readonly run: Run;
-  readonly models: UnitModels;
-  readonly shape: string;
-  readonly shares: readonly Share[];
-  readonly lane: OpenLane;
-  readonly host: HostNow;
-  /** The free bytes of the host when the run began. */
-  readonly free: number;
-}
-
-/**
- * Carries out what the scheduler decides: loads, runs and unloads on lanes, moves values between steps, and tells the
- * scheduler what came of it. Each request is answered once.
- */
+/** Takes requests, tells the scheduler of them, and carries out its decisions. Each request is answered once. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #scheduler: Scheduler;
   readonly #hosts: Hosts;
+  readonly #runs: Runs;
   readonly #units = new Map<Unit, UnitModels>();
   readonly #requests = new Map<number, Active>();
   #ids = 0;
@@ -99,6 +51,13 @@ export class Dispatcher {
       changed: () => this.#pump(),
       resized: () => this.#resized(),
       gone: (resource, message) => this.#refuseAll(resource, message),
+    });
+    this.#runs = new Runs({
+      scheduler: this.#scheduler,
+      hosts: this.#hosts,
+      requests: this.#requests,
+      now: () => this.#now(),
+      ended: () => this.#pump(),
     });
   }
 
@@ -238,7 +197,7 @@ export class Dispatcher {
       tasks.set(step, { task, readyAt: this.#now(), isStarted: false });
       return { model, items: task.items };
     } catch (error) {
-      request.failure = error instanceof InferenceError ? error : internal(error);
+      request.failure = inferenceError(error);
       return { reason: request.failure.message };
     }
   }
@@ -266,7 +225,7 @@ export class Dispatcher {
       return;
     }
     if (decision.kind === 'start') {
-      void this.#execute(decision.run);
+      void this.#runs.execute(decision.run);
       return;
     }
     const active = this.#requests.get(decision.request);
@@ -276,14 +235,14 @@ export class Dispatcher {
   }
 
   #end(active: Active, outcome: Outcome): void {
-    const { request, internal: own } = active;
+    const { request, internal } = active;
     if (outcome.is !== 'done') this.#settle(active, this.#errorOf(request, outcome));
-    else if (own) this.#settle(active, []);
+    else if (internal) this.#settle(active, []);
     else {
       try {
         this.#settle(active, request.result());
       } catch (error) {
-        this.#settle(active, error instanceof InferenceError ? error : internal(error));
+        this.#settle(active, inferenceError(error));
       }
     }
   }
@@ -317,164 +276,6 @@ export class Dispatcher {
     else active.resolve(result);
     this.onEnd();
   }
-
-  async #execute(run: Run): Promise<void> {
-    const place = this.#hosts.lane(run.lane);
-    const shares = this.#sharesOf(run);
-    const [first] = shares;
-    const task = first?.active.tasks.get(first.step)?.task;
-    const models = first?.active.units.find(({ unit }) => unit === task?.unit);
-    if (!place || !task || !models) throw new Error(`run ${run.id} has no lane, or nothing to run`);
-    const { lane, host } = place;
-    const execution: Execution = {
-      run,
-      models,
-      shape: task.shape,
-      shares,
-      lane,
-      host,
-      free: this.#hosts.free(host) + run.memory,
-    };
-    try {
-      await Promise.all(host.unloads);
-      if (run.load) await this.#load(models, lane);
-      if (first?.active.internal === 'load') first.active.request.take(0, 0, 1, {});
-      else if (!(await this.#bring(shares, lane))) {
-        this.#scheduler.putBack(run.id, this.#now());
-        return;
-      } else await this.#run(execution);
-      this.#scheduler.complete(run.id, this.#now());
-    } catch (error) {
-      this.#failed(execution, error);
-    } finally {
-      this.#pump();
-    }
-  }
-
-  #sharesOf({ slices }: Run): Share[] {
-    return slices.flatMap(({ request: id, step, from, count }) => {
-      const active = this.#requests.get(id);
-      const ready = active?.tasks.get(step);
-      if (!active || !ready) return [];
-      if (!ready.isStarted && !active.internal) {
-        ready.task.unit.statistics.queued(this.#now() - ready.readyAt);
-      }
-      ready.isStarted = true;
-      return [{ active, attempt: active.request.attempt, step, from, count }];
-    });
-  }
-
-  /** Whether a run that was begun for a request is still of use to it. */
-  #isCurrent({ active, attempt }: Share): boolean {
-    const { request } = active;
-    return this.#requests.get(request.id) === active && request.attempt === attempt;
-  }
-
-  async #load(models: UnitModels, lane: OpenLane): Promise<void> {
-    const { unit } = models;
-    const reserve = models.weights;
-    const report = await lane.call((each) => each.load({ id: unit.key, ...unit.file, reserve }));
-    if (!unit.isDeclared) unit.declare(report.inputs, report.outputs);
-    models.loaded(report);
-  }
-
-  /** Brings the values here that a run takes and that are on other lanes. False where one of those lanes was lost. */
-  async #bring(shares: readonly Share[], lane: OpenLane): Promise<boolean> {
-    const away = new Map<string, Map<KeptValue, ActiveRequest>>();
-    for (const { active, step, from, count } of shares.filter((share) => this.#isCurrent(share))) {
-      for (const { value } of Object.values(active.request.inputsOf(step, from, count)).flat()) {
-        if (!isKept(value) || value.lane === lane.name) continue;
-        const values = away.get(value.lane) ?? new Map<KeptValue, ActiveRequest>();
-        values.set(value, active.request);
-        away.set(value.lane, values);
-      }
-    }
-    for (const [name, values] of away) {
-      const list = [...values.keys()];
-      try {
-        const tensors = await this.#hosts.lane(name)?.lane.call((each) => each.fetch(list));
-        if (!tensors) return false;
-        const brought = new Map(list.map((value, index) => [value, tensors[index] as Tensor]));
-        for (const request of new Set(values.values())) request.replace(brought);
-        this.#hosts.drop(list);
-      } catch (error) {
-        if (error instanceof LaneLostError) return false;
-        throw error;
-      }
-    }
-    return true;
-  }
-
-  async #run({ run, models, shape, shares, lane }: Execution): Promise<void> {
-    const { unit } = models;
-    const current = shares.filter((share) => this.#isCurrent(share));
-    if (current.length === 0) return;
-    const inputs: Record<string, LaneInput[]> = {};
-    for (const { active, step, from, count } of current) {
-      for (const [name, list] of Object.entries(active.request.inputsOf(step, from, count))) {
-        inputs[name] = [...(inputs[name] ?? []), ...list];
-      }
-    }
-    const taken = [...new Set(current.flatMap(({ active, step }) => active.request.outputsTaken(step)))];
-    // What one request of the batch needs here comes here for all of them.
-    const keep = taken.filter((name) =>
-      current.every(({ active, step }) => staysOnLane(step, name, active.request.plan)),
-    );
-    const fetch = taken.filter((name) => !keep.includes(name));
-    const parts = unit.batches ? current.map(({ count }) => count) : [1];
-    const reserve = run.memory;
-    const report = await lane.call((each) =>
-      each.run({ model: unit.key, inputs, parts, keep, fetch, reserve }),
-    );
-    checkParts(unit, taken, parts.length, report);
-    for (const [index, share] of current.entries()) this.#take(share, taken, index, report);
-    const batch = parts.reduce((sum, count) => sum + count, 0);
-    const requests = current.filter(({ active }) => !active.internal).length;
-    if (requests > 0) unit.statistics.ran(batch, requests, report);
-    // Batches of about the same size compile the same.
-    const size = `${run.model} ${Math.ceil(Math.log2(batch))}`;
-    models.ran(shape, batch, report, !lane.ran.has(size), keptBytes(unit, report));
-    lane.ran.add(size);
-  }
-
-  /** Gives a request its part of what a run has made. */
-  #take(share: Share, names: readonly string[], part: number, { outputs }: RunReport): void {
-    const { active, step, from, count } = share;
-    const values = names.map((name) => [name, outputs[name]?.[part] as Tensor | KeptValue] as const);
-    if (!this.#isCurrent(share)) {
-      this.#hosts.drop(values.map(([, value]) => value).filter(isKept));
-      return;
-    }
-    const { request, tasks, internal: own } = active;
-    this.#hosts.drop(request.take(step, from, count, Object.fromEntries(values)));
-    const ready = tasks.get(step);
-    if (!ready || !request.isDone(step) || own) return;
-    ready.task.unit.statistics.ended(this.#now() - ready.readyAt, true);
-  }
-
-  #failed({ run, models, shape, shares, host, free: before }: Execution, error: unknown): void {
-    // The scheduler has heard of the loss, and has forgotten the run.
-    if (error instanceof LaneLostError) return;
-    if (error instanceof RunError && error.taken) {
-      this.#hosts.refused(host, run.memory);
-      this.#scheduler.putBack(run.id, this.#now());
-      return;
-    }
-    const memory = error instanceof RunError && error.memory;
-    const free = Math.min(before, this.#hosts.free(host) + run.memory);
-    if (memory && free < run.memory) {
-      // Others have taken the memory since the run began: that says nothing of the model.
-      this.#scheduler.putBack(run.id, this.#now());
-      return;
-    }
-    if (memory) models.outOfMemory(shape, run.batch, free);
-    const reason = messageOf(error);
-    const code = memory ? 'too-large' : error instanceof RunError ? 'invalid' : 'internal';
-    for (const { active } of shares) {
-      active.request.failure = new InferenceError(code, `${models.unit.title}: ${reason}`, { cause: error });
-    }
-    this.#scheduler.fail(run.id, this.#now(), { reason, memory });
-  }
 }
 
 /** Seconds after which a server with so many milliseconds of work has room again. */
@@ -482,30 +283,11 @@ export function retryAfter(backlog: number): number {
   return Math.max(1, Math.ceil(backlog / 1000));
 }
 
-/** @throws Error where a lane has not given each output, in as many parts as it was told */
-function checkParts({ title }: Unit, outputs: readonly string[], parts: number, report: RunReport): void {
-  for (const name of outputs) {
-    const got = report.outputs[name]?.length;
-    if (got === undefined) throw new RunError(`It has no output "${name}".`);
-    if (got !== parts) throw new Error(`${title} gave output "${name}" in ${got} parts, not ${parts}.`);
-  }
-}
-
-/** Bytes of a run's outputs that stayed on its lane. */
-function keptBytes({ outputs }: Unit, report: RunReport): number {
-  let bytes = 0;
-  for (const { name, datatype } of outputs) {
-    for (const value of report.outputs[name] ?? []) {
-      if (isKept(value)) bytes += elementsOf(value.shape) * (ELEMENT_BYTES[datatype] ?? 0);
-    }
-  }
-  return bytes;
-}
-
 function cancelled(): InferenceError {
   return new InferenceError('cancelled', 'The request was cancelled.');
 }
 
-function internal(error: unknown): InferenceError {
+function inferenceError(error: unknown): InferenceError {
+  if (error instanceof InferenceError) return error;
   return new InferenceError('internal', messageOf(error), { cause: error });
 }
