@@ -19,7 +19,7 @@ export interface InferenceService {
   infer(request: InferenceRequest, signal?: AbortSignal): Promise<InferenceResult>;
   /**
    * Reads the model's or the graph's folder again, and serves it. The one that is served goes on until then.
-   * @throws InferenceError not-found; invalid, with what is wrong with the folder
+   * @throws InferenceError not-found; unavailable, with what is wrong with the folder
    */
   load(model: string, overrides?: LoadOverrides): Promise<void>;
   /** What runs is finished. Requests that wait for it are refused. */
