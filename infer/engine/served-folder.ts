@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { messageOf } from '../../proto/errors.js';
 import type { StepEntry } from '../graph/graph-file.js';
 import { type Model, type ModelFolder, readModelFolder } from '../graph/model-folder.js';
@@ -215,9 +215,9 @@ export class ServedFolder {
     return problems.find(({ file }) => this.#nameOf(file) === name)?.message;
   }
 
-  /** The name of the model or graph that a file of the folder belongs to. */
+  /** The name of the model or graph that a file belongs to; empty for the folder itself. */
   #nameOf(file: string): string {
-    const [name = ''] = file.slice(join(this.#folder, '.').length + 1).split('/');
-    return file === this.#folder ? '' : name;
+    const [name = ''] = relative(this.#folder, file).split(sep);
+    return name;
   }
 }

@@ -434,6 +434,19 @@ describe('models that come and go', () => {
     );
   });
 
+  it('are listed by their own names where their folder is the working directory', async () => {
+    const before = process.cwd();
+    const files = { 'empty/1/model.onnx': '' };
+    const served = begin({ double }, { files, folder: '.' });
+    try {
+      process.chdir(served.folder);
+      await served.time.until(served.engine.loaded);
+    } finally {
+      process.chdir(before);
+    }
+    expect(served.engine.index().map(({ name }) => name)).toEqual(['empty', 'double']);
+  });
+
   it('say what they take', async () => {
     const { engine } = await serve({ double });
     expect(engine.metadata('double')).toEqual({
