@@ -19,11 +19,15 @@ beforeEach(() => {
 
 /** The memory of a session; `capacity` is what is found where there is no daemon. */
 function make({ daemon = true, capacity }: { daemon?: boolean; capacity?: number } = {}) {
+  let finds = 0;
   const memory: GpuMemory = new GpuMemory({ onChange: () => reports.changed() });
   const reports: MemoryReports = new MemoryReports({
     memory,
     ask: daemon ? (report) => asked.push(report) : undefined,
-    find: async () => capacity,
+    find: async () => {
+      finds += 1;
+      return capacity;
+    },
     send: (state) => {
       if (takes) told.push(state);
       return takes;
@@ -32,7 +36,7 @@ function make({ daemon = true, capacity }: { daemon?: boolean; capacity?: number
   });
   const hold = (bytes: number) =>
     memory.allocate({ operation: 'x', bytes, exceeds: () => false, make: () => ({}) });
-  return { memory, reports, hold };
+  return { memory, reports, hold, found: () => finds };
 }
 
 const tenant = { limit: 1000, others: 200, reclaimable: 900, queue: 1 };
@@ -84,6 +88,18 @@ describe("a session's memory", () => {
     expect(await reports.reserve(700)).toBe(true);
     expect(await reports.read()).toMatchObject({ limit: 1000, available: 0, used: 300, reserved: 700 });
     expect(memory.fits(701)).toBe(false);
+  });
+
+  it('is found once where there is no daemon, however often the client asks and whatever changes', async () => {
+    const { reports, hold, found } = make({ daemon: false, capacity: 1000 });
+    reports.watch(true);
+    for (let at = 0; at < 5; at += 1) {
+      hold(1);
+      await reports.read();
+      await time.pass(100);
+    }
+    expect(told.at(-1)).toMatchObject({ limit: 1000, used: 5 });
+    expect(found()).toBe(1);
   });
 
   it('is told to a client that watches, at most ten times a second, and only where it has changed', async () => {

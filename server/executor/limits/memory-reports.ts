@@ -7,7 +7,7 @@ export interface MemoryReportsOptions {
   memory: GpuMemory;
   /** Asks the daemon what the tenant may have; `told` brings the reply. Absent where there is none. */
   ask: ((report: Extract<ShareReport, { type: 'readMemory' | 'watchMemory' }>) => void) | undefined;
-  /** Finds how much memory the GPU has, where there is no daemon. Undefined where nothing tells. */
+  /** Finds how much memory the GPU has, where there is no daemon. Undefined where nothing tells. It may start a process. */
   find(): Promise<number | undefined>;
   /** Sends the state to the client that watches. Returns false where the connection takes nothing now. */
   send(state: MemoryState): boolean;
@@ -23,8 +23,12 @@ const QUIET_MS = 100;
  */
 export class MemoryReports {
   readonly #options: MemoryReportsOptions;
+  /** Asks for the tenant's memory. The reply goes to `told`. */
+  readonly #ask: NonNullable<MemoryReportsOptions['ask']>;
+  /** The result of `find`, which does not change. */
+  #capacity: Promise<number | undefined> | undefined;
   #tenant: TenantMemory | undefined;
-  /** Who waits for the daemon's reply. */
+  /** The reads that wait for the reply. */
   readonly #asking: ((tenant: TenantMemory) => void)[] = [];
   /** Whether the client watches, and whether the daemon knows it. */
   #on = false;
@@ -36,18 +40,19 @@ export class MemoryReports {
 
   constructor(options: MemoryReportsOptions) {
     this.#options = options;
+    this.#ask = options.ask ?? (() => void this.#find());
   }
 
   /** The state now. What the session uses is counted at the call, what it could have when the daemon replies. */
   async read(): Promise<MemoryState> {
     const own = this.#own;
-    return stateOf(own, await this.#ask());
+    return stateOf(own, await this.#read());
   }
 
   /** As `GpuMemory.reserve`. @throws DOMException OperationError (rejects) where nothing tells how much memory there is. */
   async reserve(bytes: number): Promise<boolean> {
     const { memory } = this.#options;
-    if (!memory.isBounded) await this.#ask();
+    if (!memory.isBounded) await this.#read();
     if (!memory.isBounded) {
       throw new DOMException(
         'nothing tells how much memory this GPU has, so none can be reserved; the owner of a host can state it (farlight serve --gpu-capacity)',
@@ -87,20 +92,19 @@ export class MemoryReports {
     return { used, peak, reserved };
   }
 
-  #ask(): Promise<TenantMemory> {
-    const { ask } = this.#options;
-    if (!ask) return this.#find();
+  #read(): Promise<TenantMemory> {
     return new Promise((resolve) => {
-      if (this.#asking.push(resolve) === 1) ask({ type: 'readMemory' });
+      if (this.#asking.push(resolve) === 1) this.#ask({ type: 'readMemory' });
     });
   }
 
-  /** Without a daemon the session alone has what the GPU has. */
-  async #find(): Promise<TenantMemory> {
+  /** Replies in place of a daemon: the session alone has all memory of the GPU. */
+  async #find(): Promise<void> {
     const { memory, find } = this.#options;
-    const bytes = await find();
+    this.#capacity ??= find();
+    const bytes = await this.#capacity;
     if (bytes !== undefined && !memory.isBounded) memory.granted({ bytes, limit: bytes, others: 0 });
-    return { limit: bytes, others: 0, reclaimable: 0, queue: 0 };
+    this.told({ limit: bytes, others: 0, reclaimable: 0, queue: 0 });
   }
 
   #soon(): void {
@@ -114,13 +118,10 @@ export class MemoryReports {
   }
 
   #look(): void {
-    const { ask, clock } = this.#options;
-    this.#lookedAt = clock.now();
-    if (ask && this.#followed !== this.#on) {
+    this.#lookedAt = this.#options.clock.now();
+    if (this.#followed !== this.#on) {
       this.#followed = this.#on;
-      ask({ type: 'watchMemory', on: this.#on });
-    } else if (!ask && this.#on && !this.#tenant) {
-      void this.#find().then((tenant) => this.told(tenant));
+      this.#ask({ type: 'watchMemory', on: this.#on });
     }
     this.#report();
   }
