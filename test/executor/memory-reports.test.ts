@@ -123,6 +123,17 @@ describe("a session's memory", () => {
     expect(time.waiting).toBe(0);
   });
 
+  it("a watch begins with the daemon's new reply, and not with its reply to an earlier read", async () => {
+    const { reports } = make();
+    void reports.read();
+    reports.told(tenant);
+    reports.watch(true);
+    await time.pass(1);
+    expect(told).toEqual([]);
+    reports.told({ ...tenant, others: 300 });
+    expect(told).toMatchObject([{ available: 700 }]);
+  });
+
   it('is told later where the connection takes nothing, and then as it is by then', async () => {
     const { reports, hold } = make();
     reports.watch(true);

@@ -121,9 +121,11 @@ export class MemoryReports {
     this.#lookedAt = this.#options.clock.now();
     if (this.#followed !== this.#on) {
       this.#followed = this.#on;
+      // The reply leads to the first report. An earlier reply may be old.
       this.#ask({ type: 'watchMemory', on: this.#on });
+    } else {
+      this.#report();
     }
-    this.#report();
   }
 
   #report(): void {
