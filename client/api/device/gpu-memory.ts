@@ -12,7 +12,7 @@ const { read, resetPeak, reserve, release } = OPERATIONS.FarlightMemory;
 export interface Reservation {
   readonly bytes: number;
   /**
-   * Gives the memory up, at the end of the current task. What buffers and textures use of it they keep. The second call
+   * Gives the memory up, at the end of the current task. Buffers and textures keep the part that they use. The second call
    * does nothing. The end of the session does the same.
    */
   release(): void;
@@ -81,7 +81,7 @@ async function ask<Reply>(
   return session.request(operation, session.root, args, { fulfilled: (reply: Reply) => reply });
 }
 
-/** Any host answers this command, and says before what it knows. */
+/** Any host answers this command, and sends its Welcome before the answer. */
 function untilWelcome(session: Session): Promise<unknown> {
   const { acknowledge } = OPERATIONS.FarlightSession;
   return session.request(acknowledge, session.root, [], { fulfilled: () => {} });
@@ -151,8 +151,6 @@ class MemoryStates implements AsyncIterableIterator<MemoryState>, MemoryReader {
   }
 
   async #begin(): Promise<void> {
-    const { ended } = this.#session;
-    if (ended) throw ended;
     if (!this.#session.welcome) await untilWelcome(this.#session);
     requireMemory(this.#session);
     if (!this.#isOver) this.#session.memory.add(this);
