@@ -127,12 +127,7 @@ export class Session {
     return this.#connection.ended;
   }
 
-  /** Whether the host has accepted the session. It may have ended since. */
-  get accepted(): boolean {
-    return this.#welcome !== undefined;
-  }
-
-  /** What the host said when it accepted the session. */
+  /** The host's welcome, if it has accepted the session. The session may have ended since. */
   get welcome(): Welcome | undefined {
     return this.#welcome;
   }
@@ -279,11 +274,11 @@ export class Session {
     else this.#schedule.whenTaskEnds();
   }
 
-  /** Ends the session. Awaited commands fail. */
-  close(): void {
+  /** Ends the session. Awaited commands fail with this reason. */
+  close(why = 'This GPU was closed by the program.'): void {
     this.#flush();
     this.#outbox.finish();
-    this.#connection.close(new FarlightError('DISCONNECTED', 'This GPU was closed by the program.'));
+    this.#connection.close(new FarlightError('DISCONNECTED', why));
   }
 
   #write(operation: AnyOperation, self: Handle, args: unknown, made?: Handle, whole?: Whole): void {
@@ -367,24 +362,17 @@ export class Session {
       this.#idle = watchIdle(
         idleMs,
         () => this.#use,
-        () => this.#giveBack(),
+        () => this.close('The host was given back, since the program had no device and asked for nothing.'),
       );
     this.#notAtEnd = beforeProcessEnds(() => this.#hearLastWords());
     this.#hold.attach(link);
     this.#outbox.attach(link);
   }
 
-  /** What the program does now; undefined where it needs the session. */
+  /** A number that changes with each call of the program; undefined while the program needs the session. */
   get #use(): number | undefined {
     const needs = this.devices.areThere || this.devices.areUnderWay || this.#requests.awaited > 0;
     return needs ? undefined : this.stats.apiCalls;
-  }
-
-  #giveBack(): void {
-    this.#flush();
-    this.#outbox.finish();
-    const why = 'The host was given back, since the program had no device and asked for nothing.';
-    this.#connection.close(new FarlightError('DISCONNECTED', why));
   }
 
   #welcomed(welcome: Welcome): void {

@@ -8,7 +8,7 @@
  *     missing     the name of a content that a command needs and the host does not have
  *     held        the names of pipelines that the host has compiled already
  *     part        serial, bytes: the next bytes of a long result; the record `settled` after them has none
- *     activity    spans of the host's work, which the client has asked for (wire/spans.ts)
+ *     activity    spans of the host's work, which the client has asked for (wire/span-report.ts)
  *     memory      FarlightMemoryState, which the client watches
  */
 export const REPLY = {

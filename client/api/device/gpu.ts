@@ -87,14 +87,14 @@ defineInterface('GPU', GPU);
 
 function adapterOf(sessions: Sessions, converted: unknown): Promise<GPUAdapter | null> {
   const session = sessions.forRequest();
-  const { accepted } = session;
+  const wasAccepted = session.welcome !== undefined;
   const adapter = new ClientResource(session, 'GPUAdapter', undefined, '');
   const settlement = {
     fulfilled: (reply: FarlightAdapter<never> | null) => reply && new GPUAdapter(INTERNAL, adapter, reply),
     rejected: (error: Error) => {
       // The session was lost before, and nobody noticed. Ask a new session, once: no host has accepted that
       // one yet.
-      if (accepted && error === session.ended && sessions.forRequest() !== session)
+      if (wasAccepted && error === session.ended && sessions.forRequest() !== session)
         return adapterOf(sessions, converted);
       throw error;
     },
