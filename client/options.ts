@@ -79,9 +79,8 @@ export function parseOptions(given: CreateOptions | readonly string[]): ParsedOp
     transport: transport
       ? () => native.Promise.resolve(transport)
       : async (signal) => {
-          const { openTransport, poolTransport } = await import('./transport/open.js');
-          if (host?.startsWith('pool:')) return poolTransport(host, { compression, signal });
-          return openTransport(host, { adapter, compression });
+          const { findTransport } = await import('./transport/open.js');
+          return findTransport(host, { adapter, compression, signal });
         },
     grouping: onOrOff('grouping', options.grouping ?? process.env.FARLIGHT_GROUPING),
     reuse: onOrOff('reuse', options.reuse ?? process.env.FARLIGHT_REUSE),

@@ -35,18 +35,22 @@ export function openTransport(target: string | undefined, options: OpenOptions =
 }
 
 /**
- * The way to a host of a pool, which is started where there is none. Here alone the client meets `pool/`. It is found as
- * the package's processes are, since a bundle would take along the packages that read a pool's file.
+ * As `openTransport`, and also to a host of a pool, which is started where there is none.
  *
- * @throws FarlightError BAD_OPTION where the pool's file is wrong, UNREACHABLE where it has no host, NOT_INSTALLED (rejects).
+ * @param options `signal` gives up the wait for a host of a pool.
+ * @throws FarlightError as `openTransport`; for a pool BAD_OPTION where its file is wrong, UNREACHABLE where it has no host,
+ *   NOT_INSTALLED (rejects).
  */
-export async function poolTransport(
-  address: string,
-  options: OpenOptions & { signal: AbortSignal },
+export async function findTransport(
+  target: string | undefined,
+  { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Promise<Transport> {
+  if (!target?.startsWith('pool:')) return openTransport(target, options);
+  // Here alone the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the
+  // packages that read a pool's file.
   const program = packageFile('pool/attach/attach.js');
   const { attach } = await loadReader(() => import(program.href), 'files of pools');
-  return attach(address, options);
+  return attach(target, { compression: options.compression, signal });
 }
 
 /**
