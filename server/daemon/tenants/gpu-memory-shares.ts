@@ -84,7 +84,7 @@ export class GpuMemoryShares<Session> {
     this.#accounts.set(session, account);
     const left = this.#left(account);
     account.granted = Math.max(0, Math.min(left, Math.max(AHEAD_BYTES, Math.floor(left / 2))));
-    return this.#grantOf(session, account);
+    return this.#grantOf(account);
   }
 
   /** A session asks for so many bytes in all. It gets a grant sooner or later, which may be smaller. */
@@ -114,7 +114,7 @@ export class GpuMemoryShares<Session> {
       if (account.granted !== Number.POSITIVE_INFINITY || this.#left(account) === Number.POSITIVE_INFINITY)
         continue;
       account.granted = account.claimed;
-      this.#options.grant(session, this.#grantOf(session, account));
+      this.#options.grant(session, this.#grantOf(account));
     }
   }
 
@@ -133,7 +133,10 @@ export class GpuMemoryShares<Session> {
 
   outlook(session: Session): Outlook | undefined {
     const own = this.#accounts.get(session);
-    if (!own) return undefined;
+    return own && this.#outlookOf(own);
+  }
+
+  #outlookOf(own: Account): Outlook {
     let [limit, others, reclaimable] = [this.#options.limits.all, 0, 0];
     for (const account of this.#accounts.values()) {
       const { tenant, claimed } = account;
@@ -157,12 +160,12 @@ export class GpuMemoryShares<Session> {
       const left = this.#left(account);
       if (wants <= left) {
         const ahead = Math.max(AHEAD_BYTES, wants / 2);
-        this.#answer(session, account, Math.max(granted, Math.min(wants + ahead, left)));
+        this.#answer(session, account, wants, Math.max(granted, Math.min(wants + ahead, left)));
       } else if (this.#reclaim(session, account, wants)) {
         // Unused memory of others may be enough.
         waiting.add(tenant);
       } else {
-        this.#answer(session, account, granted);
+        this.#answer(session, account, wants, granted);
       }
     }
   }
@@ -203,19 +206,18 @@ export class GpuMemoryShares<Session> {
     return waiting;
   }
 
-  #answer(session: Session, account: Account, bytes: number): void {
-    const { wants } = account;
+  #answer(session: Session, account: Account, wants: number, bytes: number): void {
     account.wants = undefined;
     account.granted = bytes;
-    if (wants !== undefined && wants <= bytes) account.claimed = Math.max(account.claimed, wants);
+    if (wants <= bytes) account.claimed = Math.max(account.claimed, wants);
     // The others may have unused memory again.
     for (const each of this.#accounts.values()) each.reclaimed = false;
-    this.#options.grant(session, this.#grantOf(session, account));
+    this.#options.grant(session, this.#grantOf(account));
   }
 
-  #grantOf(session: Session, { granted }: Account): MemoryGrant {
-    const { limit = Number.POSITIVE_INFINITY, others = 0 } = this.outlook(session) ?? {};
-    return { bytes: granted, limit, others };
+  #grantOf(account: Account): MemoryGrant {
+    const { limit, others } = this.#outlookOf(account);
+    return { bytes: account.granted, limit, others };
   }
 }
 

@@ -223,7 +223,7 @@ export class GpuMemory {
   #free(allocation: Allocation): void {
     if (allocation.isFree) return;
     allocation.isFree = true;
-    if (this.#untilCollected) this.#released.delete(allocation);
+    this.#released.delete(allocation);
     this.ledger.giveBack(allocation.bytes, allocation.drawn);
   }
 }
