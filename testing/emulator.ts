@@ -73,6 +73,7 @@ export async function emulateLink(options: EmulatedLinkOptions): Promise<Emulate
   const counters = new BigInt64Array(new SharedArrayBuffer(8 * COUNTERS.length));
   const thread = new EmulatorThread({ target: connectOptions(target), up: line, down: line, counters });
   const { port } = await thread.tell('accept').catch(async (error) => {
+    // The caller gets the error of `accept`. Closing fails only if the thread has ended already.
     await thread.close().catch(() => {});
     throw error;
   });

@@ -11,7 +11,7 @@ export function configFolder(): string {
   return join(process.env.XDG_CONFIG_HOME || join(homedir(), '.config'), 'farlight');
 }
 
-/** The folder below which Farlight keeps what goes on: it is of no use once that is over. */
+/** The folder for the state of work that runs, such as jobs of pools. Its files are useless when that work has ended. */
 export function stateFolder(): string {
   return join(process.env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'farlight');
 }

@@ -1,10 +1,10 @@
 import type { FarlightMemoryState } from '../gen/operations.js';
 
-/** The GPU memory of a session, in bytes, and what it could have more. */
+/** The GPU memory of a session, in bytes: what it has, and what it could have beyond that. */
 export interface MemoryState {
   /**
-   * What all sessions of this tenant may have together now. It falls where sessions of other tenants take of it. Undefined
-   * where nothing tells how much memory the GPU has, and the host's owner has set no limit.
+   * The most that all sessions of this tenant may have together now. It falls when other tenants leave less than that.
+   * Undefined where nothing tells how much memory the GPU has, and the host's owner has set no limit.
    */
   limit: number | undefined;
   /** What this session could have beyond what it uses and has reserved. Undefined as above. */

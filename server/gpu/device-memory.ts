@@ -42,8 +42,8 @@ const INTEL = '0x8086';
 const INTEGRATED_INTEL = '0000:00:02.0';
 
 /**
- * What a host cannot see of a GPU's memory and leaves free: what drivers take for each process, for alignment, for
- * pipelines and for work in queues, and what other programs take.
+ * The bytes that a host leaves free because it cannot see their use. Drivers take memory for each process, for alignment,
+ * for pipelines and for work in queues, and other programs take some too.
  */
 export function marginOf(total: number): number {
   return Math.min(Math.max(total * MARGIN.part, MARGIN.least), total / 2);

@@ -93,6 +93,7 @@ describe('farlight infer', () => {
     const { folder, hasBegun } = models();
     const server = await infer(folder);
     const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'INT32', shape: [1], data: [7] }] });
+    // The server ends before it replies.
     fetch(`${server.http}/v2/models/wait/infer`, { method: 'POST', body }).catch(() => {});
     await until(hasBegun);
     server.child.kill('SIGTERM');

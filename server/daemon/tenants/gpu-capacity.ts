@@ -5,7 +5,7 @@ import type { GpuLimits } from './gpu-memory-shares.js';
 import type { Quotas } from './quotas.js';
 
 export interface GpuCapacityOptions {
-  /** Bytes for all sessions, as the owner states; 0: no limit. Undefined: what is found. */
+  /** Bytes for all sessions, as the owner states; 0: no limit. Undefined: the GPU's own capacity. */
   stated: number | undefined;
   /** How much of the machine's memory executors may have. It includes the buffers of a software GPU. */
   bounds: MemoryBounds;
@@ -14,8 +14,8 @@ export interface GpuCapacityOptions {
 }
 
 /**
- * How much of the GPU's memory the sessions of a host may have. A software GPU has the machine's: there a tenant gets an
- * error before its executors exceed what they may have of that, which would end them.
+ * How much of the GPU's memory the sessions of a host may have. A software GPU uses the machine's memory, and executors
+ * that take too much of that are ended. There a tenant gets an error before its executors reach that bound.
  */
 export class GpuCapacity implements GpuLimits {
   readonly #options: GpuCapacityOptions;
@@ -27,7 +27,7 @@ export class GpuCapacity implements GpuLimits {
     this.#options = options;
   }
 
-  /** Resolves when what was to be found is known. */
+  /** Resolves when the search for the GPU's memory has ended. */
   get found(): Promise<void> {
     return this.#found;
   }
@@ -71,7 +71,7 @@ export class GpuCapacity implements GpuLimits {
   }
 }
 
-/** What is left of memory for buffers and textures where it is the processes'. */
+/** The part of the processes' memory that buffers and textures may take. */
 function withoutMargin(bytes: number): number {
   return Number.isFinite(bytes) ? Math.floor(bytes - marginOf(bytes)) : bytes;
 }

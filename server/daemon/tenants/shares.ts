@@ -17,7 +17,7 @@ const TELL_MS = 100;
 export class Shares {
   readonly #memory: GpuMemoryShares<Shareholder>;
   readonly #turns: GpuTurns<Shareholder>;
-  /** The sessions that want to be told when what their tenant may have changes, and what they were told last. */
+  /** The sessions that watch the memory of their tenant, each with the last message to it. */
   readonly #watchers = new Map<Shareholder, { readonly tenant: string; told: string }>();
   #telling: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout | undefined;

@@ -40,9 +40,8 @@ export function popErrorScope(context: Context, self: Entry): PendingReply {
 }
 
 /**
- * Copies aside what the program is expected to read next, and looks at its open error scopes: both as they are now,
- * behind everything that it has asked for. With `done` it also waits for the GPU: copies alone do not, where there are
- * none.
+ * Copies aside the bytes that the program will probably read next, and looks at its open error scopes. Both come behind
+ * all earlier commands. With `done` the reply also waits for the GPU's work, even if there is nothing to copy.
  */
 export function readAhead(
   context: Context,

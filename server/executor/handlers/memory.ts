@@ -12,7 +12,7 @@ export function resetPeak({ memory }: Context): PendingReply {
   return { promise: Promise.resolve(memory.ledger.resetPeak()) };
 }
 
-/** What comes next may draw from the reservation, so it waits where the host must be asked. */
+/** The next commands may draw from the reservation. So they wait if the session must ask the host. */
 export function reserve(context: Context, _self: Entry, [bytes]: [number]): PendingReply {
   const { memory, memoryReports } = context;
   const isAtOnce = memory.canReserve(bytes);

@@ -53,8 +53,8 @@ const EVERYTHING: MemoryGrant = {
 
 /**
  * The GPU memory of one session's buffers and textures, and its reservation. It stays within what the host has granted.
- * The host grants it from the tenant's share, and may want back what is neither used nor reserved. What a driver takes
- * beside it (alignment, pipelines, work in a queue) is not counted.
+ * The host grants it from the tenant's share, and may ask for bytes that are neither used nor reserved. The driver's own
+ * memory (alignment, pipelines, work in a queue) is not counted.
  *
  * Memory comes back when its owner, a buffer or texture, is destroyed or released. Where tenants must be held to their
  * limits (`untilCollected`), it comes back only when a released owner is collected: when the program has released also

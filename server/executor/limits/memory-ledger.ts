@@ -3,7 +3,7 @@ import type { MemoryPeak } from '../../../proto/session/memory.js';
 
 /**
  * The account of one session's GPU memory: the bytes of its buffers and textures, the peak of these, and its reservation.
- * What is made draws from the reservation first. What has drawn from it and is destroyed fills it again.
+ * A new object draws from the reservation first. A destroyed object gives back to the reservation what it has drawn.
  */
 export class MemoryLedger {
   #used = 0;

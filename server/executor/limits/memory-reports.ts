@@ -18,8 +18,8 @@ export interface MemoryReportsOptions {
 const QUIET_MS = 100;
 
 /**
- * Tells a client of its session's GPU memory: when it asks, and, while it watches, when something has changed. What
- * changes within a tenth of a second is told together. The daemon knows what the tenant may have.
+ * Reports the GPU memory of a session to its client: when the client asks, and, while it watches, after changes. One
+ * report has all changes of a tenth of a second. The daemon knows how much the tenant may have.
  */
 export class MemoryReports {
   readonly #options: MemoryReportsOptions;
@@ -35,7 +35,7 @@ export class MemoryReports {
   #followed = false;
   #scheduled = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
-  /** What the client was told last. */
+  /** The last report to the client, as text. */
   #last: string | undefined;
 
   constructor(options: MemoryReportsOptions) {

@@ -81,7 +81,7 @@ export class Asides {
     for (const buffer of this.#free.splice(0)) buffer.destroy();
   }
 
-  /** Nothing where a copy is an error, which nobody else hears of. */
+  /** Returns no bytes if a copy fails. The error goes nowhere else. */
   async #read(ranges: readonly SourceRange[], length: number, submitted: () => void): Promise<Uint8Array> {
     const device = this.#device;
     device.pushErrorScope('validation');
@@ -98,8 +98,9 @@ export class Asides {
     }
     device.queue.submit([encoder.finish()]);
     submitted();
-    // Asked for at once, and not when the scopes are known: each wait on Dawn takes a turn of its own.
+    // Map at once, and not only when the scopes are known: each wait on Dawn takes a turn of its own.
     const mapped = buffer.mapAsync(GPUMapMode.READ, 0, length);
+    // `await mapped` below throws the error. If that line is not reached, the copies or the device have failed already.
     mapped.catch(() => {});
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
     if (errors.some((error) => error !== null)) {

@@ -17,7 +17,7 @@ export class InvalidObjects {
     const kind = kinds.find((each) => each in MAKERS) ?? 'GPUBuffer';
     let object = this.#made.get(kind);
     if (!object) {
-      // The error of making it is not the program's.
+      // Making it is an error, but not the program's. If the pop rejects, the device is lost, and the session knows.
       this.#device.pushErrorScope('validation');
       object = (MAKERS[kind] as Maker)(this.#device);
       void this.#device.popErrorScope().catch(() => {});
