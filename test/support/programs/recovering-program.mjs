@@ -1,6 +1,8 @@
 // A program that recovers in WebGPU's own way: where its device is lost, it asks for an adapter again, and computes
 // again. It prints a line for each thing that happens. Its arguments are how often it computes, and by which program:
 // `webgpu`, or `tfjs` for TensorFlow.js.
+import { tripled } from './tripled.mjs';
+
 const [times, kind] = process.argv.slice(2);
 const { begin, compute } = kind === 'tfjs' ? await tensorFlow() : webGpu();
 const say = (line) => process.stdout.write(`${line}\n`);
@@ -27,27 +29,9 @@ async function untilThere() {
 }
 
 function webGpu() {
-  const code = `@group(0) @binding(0) var<storage, read_write> data: array<u32>;
-    @compute @workgroup_size(4) fn main(@builtin(global_invocation_id) at: vec3u) { data[at.x] *= 3; }`;
   return {
     begin: async () => (await navigator.gpu.requestAdapter()).requestDevice(),
-    compute: async (device) => {
-      const [data, result] = [0x8c, 0x9].map((usage) => device.createBuffer({ size: 16, usage }));
-      device.queue.writeBuffer(data, 0, Uint32Array.of(1, 2, 3, 4));
-      const module = device.createShaderModule({ code });
-      const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module } });
-      const entries = [{ binding: 0, resource: { buffer: data } }];
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }));
-      pass.dispatchWorkgroups(1);
-      pass.end();
-      encoder.copyBufferToBuffer(data, 0, result, 0, 16);
-      device.queue.submit([encoder.finish()]);
-      await result.mapAsync(GPUMapMode.READ);
-      return new Uint32Array(result.getMappedRange());
-    },
+    compute: tripled,
   };
 }
 
