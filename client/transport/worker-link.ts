@@ -1,6 +1,7 @@
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import { setImmediate } from '../../link/machine/clock.js';
 import { packageFile } from '../../link/machine/package-files.js';
+import { startThread } from '../../link/machine/thread.js';
 import { FarlightError, invariant, messageOf } from '../../proto/errors.js';
 import { hasFrameMemory, spareFrame } from '../../proto/wire/memory.js';
 import { PACKET_LIMIT } from '../../proto/wire/packet.js';
@@ -163,13 +164,7 @@ function stop(why: string): void {
 /** The connection thread of this process. It does not keep the process alive; the ports of links do. */
 function connections(program: URL): Worker {
   if (worker) return worker;
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  // Without the program's options: it must not preload the program's modules, and above all not this package.
-  const started = new Worker(program, {
-    name: 'farlight',
-    execArgv: [],
-    env,
-  });
+  const started = startThread(program, { name: 'farlight' });
   worker = started;
   stopped = undefined;
   started.unref();

@@ -1,7 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { MemoryState } from '../../client/index.js';
 import { clearTimeout, setImmediate, setTimeout } from '../../link/machine/clock.js';
 import { packageFile } from '../../link/machine/package-files.js';
+import { startThread } from '../../link/machine/thread.js';
 import { messageOf } from '../../proto/errors.js';
 import { LaneLostError, RunError } from './lane.js';
 
@@ -45,9 +46,7 @@ export class LaneWorker {
 
   /** @param file the worker's program, in dist/ */
   constructor(file: string, name: string, workerData: unknown) {
-    const { NODE_OPTIONS: _, ...env } = process.env;
-    // Without the program's options: it must not preload the program's modules.
-    this.#worker = new Worker(packageFile(file), { name, workerData, execArgv: [], env, stdout: true });
+    this.#worker = startThread(packageFile(file), { name, workerData, stdout: true });
     // Scripts read what this process prints to its standard output.
     this.#worker.stdout.on('data', (text) => process.stderr.write(text));
     this.#worker.on('message', (message: FromWorker) => this.#take(message));

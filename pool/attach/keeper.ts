@@ -1,7 +1,8 @@
-/** What a program asks of the thread that keeps its hosts. One thread does it for the whole process. */
-import { Worker } from 'node:worker_threads';
+/** Asks the thread that renews the leases of this program's hosts. There is one for the whole process. */
+import type { Worker } from 'node:worker_threads';
 import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
+import { startThread } from '../../link/machine/thread.js';
 import type { HostOfTerm, KeeperReply, KeeperRequest } from './keeper-thread.js';
 
 let worker: Worker | undefined;
@@ -11,10 +12,8 @@ const waiting = new Map<number, (reply: KeeperReply) => void>();
 /** Starts the thread, which takes a moment, before it is needed. */
 export function startKeeper(): Worker {
   if (worker) return worker;
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  // Without the program's options: it must not preload the program's modules.
   const program = packageFile('pool/attach/keeper-thread.js');
-  const started = new Worker(program, { name: 'farlight pool', execArgv: [], env });
+  const started = startThread(program, { name: 'farlight pool' });
   worker = started;
   started.on('message', (reply: KeeperReply) => {
     waiting.get(reply.id)?.(reply);

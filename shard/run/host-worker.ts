@@ -1,5 +1,8 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
+import { deferred } from '../../link/machine/deferred.js';
+import { packageFile } from '../../link/machine/package-files.js';
+import { startThread } from '../../link/machine/thread.js';
 import { redact } from '../../proto/token.js';
 import type { Done, Host, Reply, Request, WorkerStart } from './messages.js';
 
@@ -19,25 +22,22 @@ const CLOSE_MS = 2000;
  * milliseconds for one request of a run, all that is asked fails, and so does all that is asked later.
  */
 export class HostWorker implements Host {
-  readonly lost: Promise<Error>;
+  readonly #lost = deferred<Error>();
+  readonly lost = this.#lost.promise;
   readonly #host: string;
   readonly #worker: Worker;
   readonly #timeout: number;
   readonly #waiting = new Map<number, Waiting>();
-  #onLost: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
   #next = 0;
 
   constructor(host: string, timeout: number) {
-    // A token in an address is nobody's to read.
+    // Errors name the host. They must not show a token that its address may have.
     this.#host = redact(host);
     this.#timeout = timeout;
-    this.lost = new Promise((resolve) => {
-      this.#onLost = resolve;
-    });
     const workerData: WorkerStart = { host };
-    this.#worker = new Worker(new URL('./worker.js', import.meta.url), { workerData });
+    this.#worker = startThread(packageFile('shard/run/worker.js'), { name: 'farlight shard', workerData });
     this.#worker.on('message', (reply: Reply) => this.#take(reply));
     this.#worker.on('error', (error) => this.#fail(error.message));
     this.#worker.on('exit', () => this.#fail('its worker has ended'));
@@ -70,6 +70,7 @@ export class HostWorker implements Host {
     const released = new Error('the model was released');
     if (!this.#failure) {
       const timer = setTimeout(() => this.#end(released), CLOSE_MS);
+      // Its thread ends next, whether it could say goodbye to its host or not.
       await this.ask({ ask: 'close' }).catch(() => undefined);
       clearTimeout(timer);
     }
@@ -96,7 +97,7 @@ export class HostWorker implements Host {
     const error = this.#error(reason);
     this.#end(error);
     void this.#worker.terminate();
-    this.#onLost(error);
+    this.#lost.resolve(error);
   }
 
   /** From now on nothing is answered. The first reason counts. */
