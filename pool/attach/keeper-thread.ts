@@ -8,7 +8,7 @@ import { HostClient } from '../../client/transport/host/host-client.js';
 import { setTimeout } from '../../link/machine/clock.js';
 import { Journal } from '../journal/journal.js';
 
-/** Which host. */
+/** The host of one term of an allocation. */
 export interface HostOfTerm {
   readonly folder: string;
   readonly slot: number;
@@ -36,8 +36,16 @@ const IN_A_LEASE = 5;
 /** Who renews: this program. */
 const holder = randomUUID();
 
-/** How many sessions of this program keep each host, and the connection to it. */
-const kept = new Map<string, { joins: number; client: HostClient; challenge: number; leaseMs: number }>();
+interface Kept {
+  /** How many sessions of this program keep the host. */
+  joins: number;
+  readonly client: HostClient;
+  challenge: number;
+  readonly leaseMs: number;
+}
+
+/** The hosts whose leases are renewed. */
+const kept = new Map<string, Kept>();
 
 parentPort?.on('message', ({ id, ...request }: KeeperRequest) => {
   carryOut(request as KeeperRequest).then(
@@ -54,6 +62,7 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
     found.joins -= 1;
     if (found.joins > 0) return undefined;
     kept.delete(key);
+    // A host that is not told ends a little later, since nobody renews its lease.
     if (request.released) await found.client.renew({ challenge: 0, holder, release: true }).catch(() => {});
     found.client.close();
     return undefined;
@@ -68,9 +77,12 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
     if (!renewed.valid) return undefined;
     const now = kept.get(key);
     if (now) now.joins += 1;
+    // The last session with the host has ended meanwhile, and has closed the connection.
+    else if (found) return undefined;
     else {
-      kept.set(key, { joins: 1, client, challenge: renewed.challenge, leaseMs });
-      renewLater(host);
+      const entry = { joins: 1, client, challenge: renewed.challenge, leaseMs };
+      kept.set(key, entry);
+      renewLater(host, entry);
     }
     return renewed.sessions;
   } finally {
@@ -78,23 +90,21 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
   }
 }
 
-function renewLater(host: HostOfTerm): void {
-  const entry = kept.get(keyOf(host));
-  if (!entry) return;
-  setTimeout(() => void renew(host), entry.leaseMs / IN_A_LEASE);
+function renewLater(host: HostOfTerm, entry: Kept): void {
+  setTimeout(() => void renew(host, entry), entry.leaseMs / IN_A_LEASE);
 }
 
-async function renew(host: HostOfTerm): Promise<void> {
-  const entry = kept.get(keyOf(host));
-  if (!entry) return;
+/** Renews until the last session of the program leaves the host. If one joins again, that is another entry. */
+async function renew(host: HostOfTerm, entry: Kept): Promise<void> {
+  if (kept.get(keyOf(host)) !== entry) return;
   try {
     if (new Journal(host.folder).isFenced(host.slot, host.term)) return;
     const { challenge } = await entry.client.renew({ challenge: entry.challenge, holder, release: false });
     entry.challenge = challenge;
   } catch {
-    // The host does not answer now. The session tells the program where it is gone.
+    // The host does not answer now. If it is gone, the session tells the program.
   }
-  renewLater(host);
+  renewLater(host, entry);
 }
 
 function keyOf({ folder, slot, term }: HostOfTerm): string {
