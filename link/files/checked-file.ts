@@ -77,15 +77,15 @@ function checkText<T>(
   });
   let value: unknown;
   try {
-    value = document.toJS({ maxAliasCount: MOST_ALIASES });
+    // An empty file has no value. The schema may allow that.
+    value = document.toJS({ maxAliasCount: MOST_ALIASES }) ?? {};
   } catch (error) {
     return { problems: [{ file, message: sentence((error as Error).message) }] };
   }
-  // An empty file has no value. The schema may allow that.
-  if (!schema(value ?? {})) {
+  if (!schema(value)) {
     return { problems: (schema.errors ?? []).flatMap((error) => describe(error, problem)) };
   }
-  return { checked: { value: (value ?? {}) as T, problem }, problems: [] };
+  return { checked: { value, problem }, problems: [] };
 }
 
 /** Compiles the schema in a file. The title of a `pattern` says how to write the value. */
@@ -118,10 +118,11 @@ function describe(
       if (propertyName !== undefined)
         return [problem([...path, propertyName], `"${propertyName}" is no name.`, 'key')];
       return [problem(path, `${subject} is not written as it must be: ${parentSchema?.title ?? message}.`)];
-    // The errors inside explain it.
+    // The error of the name itself explains it.
     case 'propertyNames':
+      return [];
     case 'anyOf':
-      return keyword === 'anyOf' ? [problem(path, `${subject} is none of what it may be.`)] : [];
+      return [problem(path, `${subject} is none of what it may be.`)];
     default:
       return [problem(path, `${subject} ${message}.`)];
   }

@@ -86,8 +86,7 @@ export function observed(
     ...(fence !== undefined && { fence }),
   };
   const all = { ...facts, status };
-  const silentSince = isNew ? undefined : before.silentSince;
-  return { ...phaseOf(all), facts: all, isMine: mine, seen, silentSince };
+  return { ...phaseOf(all), facts: all, isMine: mine, seen, silentSince: known.silentSince };
 }
 
 /** The host of a term that is ready has answered, or has not. */

@@ -38,10 +38,6 @@ export class HostLease {
     this.#idle = terms.idle;
   }
 
-  get lease(): number {
-    return this.#terms.lease;
-  }
-
   /** Gives out a challenge. */
   challenge(now: number): number {
     for (const [number, time] of this.#challenges)

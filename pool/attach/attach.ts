@@ -139,7 +139,7 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
   };
 }
 
-/** Cancels the jobs that are still awaited where the process ends meanwhile. @returns a function that stops it. */
+/** Cancels the jobs that are awaited, if the process ends meanwhile. @returns a function that stops this. */
 function cancelAtExit(view: PoolView): () => void {
   const why = 'the program that asked for it has ended';
   const exit = () => view.giveUpNow(why);

@@ -68,7 +68,7 @@ export class PoolView {
     return true;
   }
 
-  /** What this program has claimed is not its to end any more. */
+  /** The program that claimed a term leaves it to all: it does not end the term when it gives up. */
   disown(slot: number): void {
     this.#mine.delete(slot);
   }
@@ -80,6 +80,7 @@ export class PoolView {
     await Promise.allSettled(this.#submitting);
     for (const { slot } of this.mine) {
       const { job } = this.journal.latest(slot);
+      // If the engine does not answer: its term is fenced, so the next program that looks cancels it.
       if (job) await this.pool.engine.cancel(job.id).catch(() => {});
       this.disown(slot);
     }
@@ -97,7 +98,7 @@ export class PoolView {
   }
 
   async #lookAt(slot: number): Promise<void> {
-    // Twice: what was done may make the next thing due.
+    // Again, where something was done: it may make the next thing due. To fence a term and to retire it are two.
     for (let round = 0; round < 3; round += 1) {
       const facts = await this.#facts(slot);
       const now = monotonicNow();

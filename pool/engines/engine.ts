@@ -92,10 +92,3 @@ export function checkLimits(engine: Pick<Engine, 'name' | 'limits'>, limits: Job
     `the engine ${engine.name} cannot limit a job's ${unknown}; leave it out, or name another engine (it knows: ${known})`,
   );
 }
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-/** Whether a text can be a job's name, in every engine. */
-export function isJobName(text: string): boolean {
-  return NAME.test(text);
-}

@@ -46,7 +46,7 @@ export function runCommand(file: string, args: readonly string[], input = ''): P
         reject(new FarlightError('UNREACHABLE', why));
       }
     });
-    // A command that ends early does not read it.
+    // A command that ends early does not read it. Its code says why it ended.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
   });

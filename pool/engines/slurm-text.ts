@@ -1,4 +1,4 @@
-/** What is written for Slurm, and what is read of its answers. */
+/** Writes the arguments and scripts of Slurm's commands, and reads their output. */
 import type { JobDescription, JobStatus } from './engine.js';
 
 /** The arguments of `sbatch`. The script comes on stdin. */
@@ -40,7 +40,7 @@ export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** The fields of one line of `scontrol --oneliner show`. Values with blanks are cut, and none of those is used. */
+/** The fields of one line of `scontrol --oneliner show`. A value with blanks is cut at the first one: use none such. */
 export function fieldsOf(line: string): Map<string, string> {
   return new Map(
     [...line.matchAll(/(?:^|\s)([A-Za-z:]+)=(\S*)/g)].map(([, name = '', value = '']) => [name, value]),
@@ -49,7 +49,8 @@ export function fieldsOf(line: string): Map<string, string> {
 
 const QUEUED = ['PENDING', 'REQUEUED', 'REQUEUE_HOLD', 'REQUEUE_FED', 'SPECIAL_EXIT', 'RESV_DEL_HOLD'];
 const STARTING = ['CONFIGURING'];
-const RUNNING = ['RUNNING', 'SUSPENDED', 'STOPPED', 'SIGNALING', 'STAGE_OUT', 'RESIZING'];
+/** COMPLETING: Slurm has asked its processes to end, and waits for them. */
+const RUNNING = ['RUNNING', 'SUSPENDED', 'STOPPED', 'SIGNALING', 'STAGE_OUT', 'RESIZING', 'COMPLETING'];
 /** In these the job is still on its node, or Slurm has only lost sight of it. */
 const UNCERTAIN = ['NODE_FAIL', 'BOOT_FAIL', 'REVOKED'];
 
@@ -79,9 +80,6 @@ export function statusOf(line: string, address = ''): JobStatus {
   if (STARTING.includes(state))
     return { phase: 'starting', why: `${node || 'its node'} is being powered up` };
   if (RUNNING.includes(state))
-    return { phase: 'running', node, address, incarnation: fields.get('Restarts') ?? '0' };
-  // Slurm has asked its processes to end, and waits for them.
-  if (state === 'COMPLETING')
     return { phase: 'running', node, address, incarnation: fields.get('Restarts') ?? '0' };
   const [code = 0, signal = 0] = (fields.get('ExitCode') ?? '').split(':').map(Number);
   return {

@@ -56,7 +56,7 @@ const BUILT_IN = 'local';
 const schema = schemaIn<PoolFile>(new URL('./pool.schema.json', import.meta.url));
 
 /** The folder of the pools that `pool://NAME` names. */
-export function poolsFolder(): string {
+function poolsFolder(): string {
   return join(configFolder(), 'pools');
 }
 

@@ -84,5 +84,5 @@ export async function describePool(pool: Pool): Promise<string> {
     ...slots,
     'its engine is told to run, with another hash for each term:',
   ];
-  return `${[...lines.map(harmless), engine.render(job)].join('\n')}`;
+  return [...lines.map(harmless), engine.render(job)].join('\n');
 }
