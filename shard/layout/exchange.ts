@@ -1,6 +1,6 @@
 import { CLIENT, type Descriptor, isSameDescriptor } from './descriptor.js';
 import { elementsOf, type Region } from './region.js';
-import { wantedPieces } from './transfer.js';
+import { senderOf, wantedPieces } from './transfer.js';
 
 /** A region of one term that the client fetches from a host, once for all that want it. */
 export interface Fetch {
@@ -46,8 +46,7 @@ export function exchange(from: Descriptor, to: Descriptor, shape: readonly numbe
     const box = boxes.get(key) ?? { receiver, region, sent: [], kept: undefined };
     boxes.set(key, isThere ? { ...box, kept: term } : { ...box, sent: [...box.sent, term] });
     if (isThere || fetches.has(`${term}/${at}`)) continue;
-    // Of the hosts that have the region, the one that has sent least so far sends it, the first of equals.
-    const host = holders.reduce((best, one) => ((sent.get(one) ?? 0) < (sent.get(best) ?? 0) ? one : best));
+    const host = senderOf(holders, sent);
     sent.set(host, (sent.get(host) ?? 0) + elementsOf(region));
     fetches.set(`${term}/${at}`, { host, term, region });
   }

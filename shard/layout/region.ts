@@ -16,6 +16,11 @@ export function elementsOf({ start, end }: Region): number {
   return count;
 }
 
+/** The lengths of a region. */
+export function lengthsOf({ start, end }: Region): number[] {
+  return end.map((to, axis) => to - (start[axis] as number));
+}
+
 /** The common region of both. Undefined if they have no element in common. */
 export function intersection(a: Region, b: Region): Region | undefined {
   const start: number[] = [];

@@ -76,6 +76,11 @@ export function* wantedPieces(have: Descriptor, want: Descriptor, shape: readonl
   }
 }
 
+/** Of the hosts that have a region, the one that has sent least so far sends it, the first of equals. */
+export function senderOf(holders: readonly number[], sent: ReadonlyMap<number, number>): number {
+  return holders.reduce((best, one) => ((sent.get(one) ?? 0) < (sent.get(best) ?? 0) ? one : best));
+}
+
 /** The direct exchange from one descriptor to another: each receiver gets each term that it misses. */
 export function hop(
   from: Descriptor,
@@ -88,10 +93,7 @@ export function hop(
     const sent = new Map<number, number>();
     for (const { term, region, holders, receiver, isThere } of wantedPieces(from, to, shape)) {
       if (isThere) continue;
-      // Of the hosts that have the piece, the one that has sent least so far sends it, the first of equals.
-      const sender = holders.reduce((best, host) =>
-        (sent.get(host) ?? 0) < (sent.get(best) ?? 0) ? host : best,
-      );
+      const sender = senderOf(holders, sent);
       const bytes = elementsOf(region) * bytesPerElement;
       sent.set(sender, (sent.get(sender) ?? 0) + bytes);
       pieces.push({ from: sender, to: receiver, term, region, bytes });

@@ -1,6 +1,6 @@
 import type { Tensor } from 'onnxruntime-web/wasm';
 import type { Libraries } from './libraries.js';
-import type { Model } from './model.js';
+import { type Model, shapeOf } from './model.js';
 import { type Observed, TYPES } from './observe.js';
 
 /** A tensor whose values are known: its bytes as ONNX lays them out. */
@@ -22,20 +22,16 @@ export async function constantsOf(
 ): Promise<Map<string, Constant>> {
   const { onnx, ort, protobuf } = libraries;
   const weights = new Map(model.graph?.initializer.map((weight) => [weight.name, weight]));
-  const wanted = [...names].filter((name) => !weights.has(name));
   const constants = new Map<string, Constant>();
-  // ONNX Runtime itself reads the initializers: their values may lie in one of several fields.
-  const listed = [...names].filter((name) => weights.has(name) && weights.get(name)?.rawData.length === 0);
+  // ONNX Runtime also reads weights without raw data: their values may lie in one of several fields.
+  const computed: string[] = [];
   for (const name of names) {
     const weight = weights.get(name);
-    if (!weight || listed.includes(name)) continue;
-    constants.set(name, {
-      dataType: weight.dataType,
-      shape: weight.dims.map(Number),
-      data: weight.rawData,
-    });
+    if (weight && weight.rawData.length > 0)
+      constants.set(name, { dataType: weight.dataType, shape: shapeOf(weight), data: weight.rawData });
+    else computed.push(name);
   }
-  if (wanted.length + listed.length === 0) return constants;
+  if (computed.length === 0) return constants;
   const graph = protobuf.create(onnx.GraphProtoSchema, { name: 'constants' });
   const known = new Set<string>();
   const take = (name: string): void => {
@@ -65,7 +61,7 @@ export async function constantsOf(
     for (const input of node.input) take(input);
     graph.node.push(node);
   };
-  for (const name of [...wanted, ...listed]) {
+  for (const name of computed) {
     take(name);
     const output = `${name}/value`;
     graph.node.push(
@@ -85,7 +81,7 @@ export async function constantsOf(
   });
   try {
     const results = await session.run({});
-    for (const name of [...wanted, ...listed]) {
+    for (const name of computed) {
       const tensor = results[`${name}/value`] as Tensor;
       const { buffer, byteOffset, byteLength } = tensor.data as Float32Array;
       constants.set(name, {

@@ -3,7 +3,7 @@ import type { LogicalGraph, LogicalNode, LogicalTensor } from '../plan/graph.js'
 import type { OperatorView } from '../signatures/operator.js';
 import { signaturesOf } from '../signatures/table.js';
 import { attributesOf, bytesOfType, type Model, opsetOf } from './model.js';
-import { inputsOf, type Observed } from './observe.js';
+import { inputsOf, type Observed, seenIn } from './observe.js';
 
 /** A node of a logical graph as the model's file has it, and as the rules of its operator see it. */
 export interface Operator {
@@ -27,11 +27,7 @@ export function logicalGraph(model: Model, observed: ReadonlyMap<string, Observe
   const constant = new Set(graph.initializer.map(({ name }) => name));
   const nodes: LogicalNode[] = [];
   const operators: Operator[] = [];
-  const seen = (name: string): Observed => {
-    const tensor = observed.get(name);
-    if (!tensor) throw new Error(`the run that shows shapes did not show tensor "${name}"`);
-    return tensor;
-  };
+  const seen = (name: string) => seenIn(observed, name);
   const used = new Set<string>();
   for (const [index, proto] of graph.node.entries()) {
     const inputs = proto.input.filter(Boolean);

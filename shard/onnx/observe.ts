@@ -121,6 +121,13 @@ export async function observe(
   }
 }
 
+/** The tensor of this name, as the run showed it. Throws an Error if the run did not show it. */
+export function seenIn(observed: ReadonlyMap<string, Observed>, name: string): Observed {
+  const tensor = observed.get(name);
+  if (!tensor) throw new Error(`the run that shows shapes did not show tensor "${name}"`);
+  return tensor;
+}
+
 /**
  * What is the same in two runs with other lengths of the free dimensions, and which axes are not. Throws an Error if a
  * tensor's number of axes differs: such a model cannot be laid over hosts.

@@ -7,7 +7,7 @@ import { bytesByHost, bytesOf, type Link, secondsOf, sumOf } from './costs.js';
 import { type Candidate, type LogicalGraph, lastUses, tensorOf } from './graph.js';
 import type { Choices, Move } from './partial-plan.js';
 import type { Problem } from './problem.js';
-import { stagesOf } from './stages.js';
+import { type Stages, stagesOf } from './stages.js';
 
 export interface NodeReport {
   readonly name: string;
@@ -77,9 +77,10 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
   const transfers = choices.moves.map((move) =>
     isDirect ? directTransfer(graph, move, link) : clientTransfer(graph, move, link),
   );
-  const seconds = isDirect
-    ? secondsDirect(graph, choices, transfers, speed)
-    : secondsByClient(problem, choices, link, speed);
+  const stages = isDirect ? undefined : stagesOf(graph, choices, problem.given);
+  const seconds = stages
+    ? secondsByClient(graph, choices, stages, link, speed)
+    : secondsDirect(graph, choices, transfers, speed);
   const alone = oneHost(graph, link, speed);
   const activations = activationsByHost(graph, choices);
   return {
@@ -95,7 +96,7 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
       activations: activations.get(id) ?? 0,
     })),
     bytes: transfers.reduce((sum, { bytes }) => sum + bytes, 0),
-    stages: isDirect ? undefined : stagesOf(graph, choices, problem.given).count,
+    stages: stages?.count,
     seconds,
     oneHost: alone,
     isExact: choices.isExact,
@@ -154,12 +155,12 @@ function secondsDirect(
  * (Bulk-synchronous steps: Valiant, 1990.)
  */
 function secondsByClient(
-  { graph, given }: Problem,
+  graph: LogicalGraph,
   choices: Choices,
+  { ofNodes, ofMoves, count }: Stages,
   { bitsPerSecond, roundTrip }: Link,
   { operationsPerSecond }: Speed,
 ): PlanReport['seconds'] {
-  const { ofNodes, ofMoves, count } = stagesOf(graph, choices, given);
   const stages = [...Array(count)].map(() => ({
     operations: 0,
     nodes: new Map<number, number>(),

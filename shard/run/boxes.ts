@@ -1,11 +1,6 @@
 import { elementsOf, type Region } from '../layout/region.js';
 import type { LocalModel } from './local-model.js';
 
-/** The lengths of a region. */
-export function lengthsOf({ start, end }: Region): number[] {
-  return end.map((to, axis) => to - (start[axis] as number));
-}
-
 /** A tensor of a local model that is a region of a larger one. */
 interface NamedBox {
   readonly name: string;

@@ -1,15 +1,16 @@
 // Makes a program of a plan: stage by stage, node by node, each on the hosts of its mesh.
 import { CLIENT, type Descriptor, keyOf, type Part, partsOf } from '../layout/descriptor.js';
 import { type Box, type Exchange, exchange } from '../layout/exchange.js';
-import { elementsOf, intersection, type Region } from '../layout/region.js';
+import { elementsOf, intersection, lengthsOf, type Region } from '../layout/region.js';
 import type { Constant } from '../onnx/constants.js';
 import { localize } from '../onnx/localize.js';
+import { seenIn } from '../onnx/observe.js';
 import { wantedBy } from '../plan/candidates.js';
 import { type Candidate, type LogicalNode, tensorOf } from '../plan/graph.js';
 import { AT_CLIENT, type Move } from '../plan/partial-plan.js';
 import { stagesOf, valueKey } from '../plan/stages.js';
 import type { PlannedModel } from '../plan-model.js';
-import { joinBoxes, lengthsOf } from './boxes.js';
+import { joinBoxes } from './boxes.js';
 import { LocalModel, type LocalTensor } from './local-model.js';
 import type { Output, Program, Put, Segment } from './program.js';
 import { cutBytes } from './values.js';
@@ -42,7 +43,8 @@ class ProgramBuilder {
   readonly #stageOf = new Map<string, number>();
   /** By host and name, the last stage that takes a value. */
   readonly #lastUse = new Map<string, number>();
-  readonly #names = new Map<string, string>();
+  /** By tensor, the keys of the descriptors in which it lies. */
+  readonly #ways = new Map<string, string[]>();
 
   constructor(planned: PlannedModel, constants: ReadonlyMap<string, Constant>) {
     this.#planned = planned;
@@ -87,17 +89,12 @@ class ProgramBuilder {
     const outputs = wantedBy(node, candidate, 'outputs');
     for (const host of candidate.mesh.hosts) {
       const draft = this.#draft(host, stage);
-      const made = outputs.map(({ name, descriptor, key }) => {
-        const value = this.#name(name, descriptor);
-        draft.local.set(`${key}/${name}`, value);
-        this.#stageOf.set(`${host}/${key}/${name}`, stage);
+      const made = outputs.map(({ name, descriptor }) => {
+        const [key, value] = [valueKey(name, descriptor), this.#name(name, descriptor)];
+        draft.local.set(key, value);
+        this.#stageOf.set(`${host}/${key}`, stage);
         return value;
       });
-      // Omitted inputs and outputs have empty names.
-      const spread = <T>(names: readonly string[], values: readonly T[]): (T | undefined)[] => {
-        let next = 0;
-        return names.map((name) => (name ? values[next++] : undefined));
-      };
       const shapes = (wanted: typeof inputs) =>
         wanted.map(({ name, descriptor }) => lengthsOf(this.#part(host, name, descriptor).region));
       const changes = localize(view, spread(proto.input, shapes(inputs)), shapes(outputs));
@@ -233,9 +230,9 @@ class ProgramBuilder {
 
   /** The slot for a region of a term that the client fetches, after the segment in which its host has it. */
   #fetch(move: Move, term: number, region: Region): number {
-    const { tensor, from, to } = move;
+    const { tensor, from } = move;
     const start = region.start.join();
-    const key = `${valueKey(tensor, from)}>${keyOf(to)}/${term}/${start}`;
+    const key = `${moveKey(move)}/${term}/${start}`;
     const known = this.#slots.get(key);
     if (known !== undefined) return known;
     const slot = this.#slots.size;
@@ -281,13 +278,10 @@ class ProgramBuilder {
     const { host, stage, model, puts, inputs, keeps, fetches } = draft;
     if (model.outputs.length === 0) {
       // Its hosts all compute the same, and another one is asked for it.
-      const [local, value] = [...draft.local.values()].map((name) => [name, `${name}/unused`]).at(-1) as [
-        string,
-        string,
-      ];
+      const local = [...draft.local.values()].at(-1) as string;
       const output = model.identity(local);
       model.addOutput(output);
-      keeps.set(output, value);
+      keeps.set(output, `${local}/unused`);
     }
     const own = new Set([...inputs.values(), ...keeps.values()]);
     const drops = [...own].filter((value) => (this.#lastUse.get(`${host}/${value}`) ?? stage) <= stage);
@@ -322,11 +316,11 @@ class ProgramBuilder {
     return draft;
   }
 
-  #exchange({ tensor, from, to }: Move): Exchange {
-    const key = `${valueKey(tensor, from)}>${keyOf(to)}`;
+  #exchange(move: Move): Exchange {
+    const key = moveKey(move);
     const known = this.#exchanges.get(key);
     if (known) return known;
-    const made = exchange(from, to, this.#seen(tensor).shape);
+    const made = exchange(move.from, move.to, this.#seen(move.tensor).shape);
     this.#exchanges.set(key, made);
     return made;
   }
@@ -345,19 +339,26 @@ class ProgramBuilder {
   }
 
   #seen(tensor: string) {
-    const seen = this.#planned.observed.get(tensor);
-    if (!seen) throw new Error(`Farlight bug: tensor "${tensor}" was not observed`);
-    return seen;
+    return seenIn(this.#planned.observed, tensor);
   }
 
   /** The name of a tensor that lies in some way. The first way has the tensor's own name. */
   #name(tensor: string, descriptor: Descriptor): string {
-    const key = valueKey(tensor, descriptor);
-    const known = this.#names.get(key);
-    if (known !== undefined) return known;
-    const ways = [...this.#names.keys()].filter((each) => each.endsWith(`/${tensor}`)).length;
-    const name = ways === 0 ? tensor : `${tensor}~${ways}`;
-    this.#names.set(key, name);
-    return name;
+    const ways = this.#ways.get(tensor) ?? [];
+    this.#ways.set(tensor, ways);
+    const key = keyOf(descriptor);
+    if (!ways.includes(key)) ways.push(key);
+    const way = ways.indexOf(key);
+    return way === 0 ? tensor : `${tensor}~${way}`;
   }
+}
+
+/** The values by the names that stand for them. Omitted inputs and outputs have empty names, and no values. */
+function spread<T>(names: readonly string[], values: readonly T[]): (T | undefined)[] {
+  let next = 0;
+  return names.map((name) => (name ? values[next++] : undefined));
+}
+
+function moveKey({ tensor, from, to }: Move): string {
+  return `${valueKey(tensor, from)}>${keyOf(to)}`;
 }

@@ -1,13 +1,12 @@
 import type { InferenceSession } from 'onnxruntime-web/wasm';
-import { inputsOf, TYPES } from '../onnx/observe.js';
-import { tensorOf } from '../plan/graph.js';
+import { isSameDescriptor } from '../layout/descriptor.js';
+import { inputsOf, seenIn, TYPES } from '../onnx/observe.js';
 import type { LineReport, PlanReport } from '../plan/report.js';
-import { valueKey } from '../plan/stages.js';
 import type { PlannedModel } from '../plan-model.js';
 import { HostTensor } from './host-tensor.js';
 import type { Done, Host } from './messages.js';
 import type { Output, Program, Put, Segment } from './program.js';
-import { arrayOf, bytesPerElement, cut, place, sum, type Values } from './values.js';
+import { arrayOf, bytesPerElement, cut, place, sum, type Values, valuesOf } from './values.js';
 
 type Tensor = import('onnxruntime-web/wasm').Tensor;
 type Metadata = InferenceSession.ValueMetadata;
@@ -85,6 +84,7 @@ export class ShardedModel {
    */
   run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {
     const run = this.#last.then(() => this.#run(feeds));
+    // The program has the error. The next run begins all the same.
     this.#last = run.catch(() => undefined);
     return run;
   }
@@ -159,7 +159,7 @@ export class ShardedModel {
     if ('slots' in source) return sum(source.slots.map((slot) => fetched(run, slot)));
     const feed = run.feeds.get(source.input) as Values;
     // Axes that differ from run to run are never cut.
-    const { varying } = this.#seen(source.input);
+    const { varying } = seenIn(this.#planned.observed, source.input);
     const { start, end } = source.region;
     return cut(feed, {
       start,
@@ -170,7 +170,7 @@ export class ShardedModel {
   #result(run: Run, name: string, output: Output): Tensor | HostTensor {
     if ('input' in output) return this.#tensor(run.feeds.get(output.input) as Values);
     if ('values' in output) return this.#state(run, name, output.values);
-    const { shape, varying } = this.#seen(name);
+    const { shape, varying } = seenIn(this.#planned.observed, name);
     const [first] = output.boxes;
     if (!first) throw new Error(`Farlight bug: output "${name}" has no part`);
     const parts = output.boxes.map(({ region, slots }) => ({
@@ -191,7 +191,7 @@ export class ShardedModel {
 
   /** State that stays on the hosts: it is the program's from now on. */
   #state(run: Run, name: string, values: ReadonlyMap<number, string>): HostTensor {
-    const { shape, varying, dataType } = this.#seen(name);
+    const { shape, varying, dataType } = seenIn(this.#planned.observed, name);
     const ids = new Map([...values].map(([host, value]) => [host, `${run.number}/${value}`]));
     const [some] = ids.values();
     const part = run.kept.get(some ?? '') ?? [];
@@ -221,7 +221,7 @@ export class ShardedModel {
       graph.inputs.map((name): [string, Values | HostTensor] => {
         const feed = feeds[name];
         if (!feed) throw new TypeError(`the input "${name}" is missing`);
-        const { shape, varying, dataType } = this.#seen(name);
+        const { shape, varying, dataType } = seenIn(this.#planned.observed, name);
         const wanted = shape.map((size, axis) => (varying.includes(axis) ? '?' : size));
         if (feed.type !== typeName(dataType))
           throw new TypeError(
@@ -234,15 +234,10 @@ export class ShardedModel {
           throw new RangeError(
             `the model was planned for ${wanted.join('x')} in input "${name}", and ${feed.dims.join('x')} was given: give the dimensions of the plan, and two sizes for one that differs from run to run`,
           );
+        // A copy: the program may change its tensor while the run goes on.
         if (!(feed instanceof HostTensor)) return [name, valuesOf(feed)];
         const [asks, has] = [given.get(name), given.get(feed.output)];
-        if (
-          feed.model !== this ||
-          feed.isDisposed ||
-          !asks ||
-          !has ||
-          valueKey('', asks) !== valueKey('', has)
-        )
+        if (feed.model !== this || feed.isDisposed || !asks || !has || !isSameDescriptor(asks, has))
           throw new TypeError(
             `the input "${name}" takes no such tensor on the hosts: give an output of this model that its state names for it, and that was not disposed`,
           );
@@ -250,25 +245,12 @@ export class ShardedModel {
       }),
     );
   }
-
-  #seen(name: string) {
-    tensorOf(this.#planned.problem.graph, name);
-    const seen = this.#planned.observed.get(name);
-    if (!seen) throw new Error(`Farlight bug: tensor "${name}" was not observed`);
-    return seen;
-  }
 }
 
 function fetched(run: Run, slot: number): Values {
   const values = run.slots[slot];
   if (!values) throw new Error('Farlight bug: the client sends only what it has fetched');
   return values;
-}
-
-/** A copy: the program may change its tensor while the run goes on. */
-function valuesOf({ type, dims, data }: Pick<Tensor, 'type' | 'dims' | 'data'>): Values {
-  const { buffer, byteOffset, byteLength } = data as Float32Array;
-  return { type, dims: [...dims], data: new Uint8Array(buffer, byteOffset, byteLength).slice() };
 }
 
 function typeName(dataType: number): string {

@@ -1,5 +1,6 @@
 // Tensors as bytes: how they are cut into regions, joined again, and added up.
-import { elementsOf, type Region } from '../layout/region.js';
+import type { Tensor } from 'onnxruntime-web/wasm';
+import { elementsOf, lengthsOf, type Region } from '../layout/region.js';
 
 /** A tensor on its way between the client and a host. `type` is ONNX Runtime's name of its type. */
 export interface Values {
@@ -28,20 +29,29 @@ type Numbers = InstanceType<(typeof ARRAYS)[keyof typeof ARRAYS]>;
 
 /** The values as ONNX Runtime takes them. The bytes must begin at an address that the type allows. */
 export function arrayOf(type: string, data: Uint8Array<ArrayBuffer>): Numbers {
-  const make = ARRAYS[type as keyof typeof ARRAYS];
-  if (!make) throw new TypeError(`tensors of type ${type} cannot run over several hosts`);
+  const make = makerOf(type);
   return new make(data.buffer, data.byteOffset, data.byteLength / make.BYTES_PER_ELEMENT);
 }
 
 export function bytesPerElement(type: string): number {
+  return makerOf(type).BYTES_PER_ELEMENT;
+}
+
+function makerOf(type: string) {
   const make = ARRAYS[type as keyof typeof ARRAYS];
   if (!make) throw new TypeError(`tensors of type ${type} cannot run over several hosts`);
-  return make.BYTES_PER_ELEMENT;
+  return make;
+}
+
+/** A copy of an ONNX Runtime tensor that lies in this process. */
+export function valuesOf({ type, dims, data }: Pick<Tensor, 'type' | 'dims' | 'data'>): Values {
+  const { buffer, byteOffset, byteLength } = data as Float32Array;
+  return { type, dims: [...dims], data: new Uint8Array(buffer, byteOffset, byteLength).slice() };
 }
 
 /** The region of a tensor, as a tensor of its own. Nothing is copied if it is the whole tensor. */
 export function cut(whole: Values, region: Region): Values {
-  const dims = region.end.map((end, axis) => end - (region.start[axis] as number));
+  const dims = lengthsOf(region);
   if (dims.every((size, axis) => size === whole.dims[axis])) return whole;
   return {
     type: whole.type,

@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { close, create, globals } from '../../client/index.js';
 import { setImmediate } from '../../link/machine/clock.js';
 import type { Done, Reply, Request, WorkerStart } from './messages.js';
-import { arrayOf, bytesPerElement, type Values } from './values.js';
+import { arrayOf, bytesPerElement, type Values, valuesOf } from './values.js';
 
 type Ort = typeof import('onnxruntime-web/webgpu');
 type Session = import('onnxruntime-web/webgpu').InferenceSession;
@@ -35,7 +35,7 @@ class HostThread {
     });
   }
 
-  async answer(request: Request): Promise<Done> {
+  async answer(request: Exclude<Request, { ask: 'close' }>): Promise<Done> {
     switch (request.ask) {
       case 'load':
         await this.#load(request.segment, request.model);
@@ -49,10 +49,11 @@ class HostThread {
       case 'drop':
         for (const value of request.values) this.#drop(value);
         return NOTHING;
-      case 'close':
-        for (const session of this.#sessions.values()) await session.release();
-        return NOTHING;
     }
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.release();
   }
 
   async #load(segment: number, model: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -160,8 +161,7 @@ class HostThread {
       const [offset, size] = [offsets[at] as number, sizes[at] as number];
       if (isOnGpu(tensor) && mapped)
         return { type, dims, data: new Uint8Array(mapped.slice(offset, offset + size)) };
-      const { buffer, byteOffset } = tensor.data as Float32Array;
-      return { type, dims, data: new Uint8Array(buffer, byteOffset, size).slice() };
+      return valuesOf(tensor);
     });
     if (mapped) this.#staging?.unmap();
     return fetched;
@@ -195,10 +195,14 @@ async function start({ host }: WorkerStart): Promise<void> {
   port.on('message', ({ id, ...request }: Request & { id: number }) => {
     before = before.then(async () => {
       try {
+        if (request.ask === 'close') {
+          await (await thread)?.release();
+          close(gpu);
+          say({ id, done: NOTHING });
+          return;
+        }
         thread ??= open(gpu, onLost);
-        const done = await (await thread).answer(request);
-        if (request.ask === 'close') close(gpu);
-        say({ id, done });
+        say({ id, done: await (await thread).answer(request) });
       } catch (error) {
         // If the GPU is lost, that is the reason, and the client hears of it once.
         await new Promise(setImmediate);
