@@ -73,7 +73,7 @@ export function gptModel({ layers, width, heads, vocabulary, positions }) {
   }
   add('MatMul', [norm(x, 'last'), weight('head', [width, vocabulary], 2 / Math.sqrt(width))], 'logits');
 
-  const each = [...Array(layers).keys()].flatMap((layer) => [`${layer}.key`, `${layer}.value`]);
+  const state = Object.entries(gptState(layers));
   const cache = (name, length) => value(name, 'float32', [1, heads, length, width / heads]);
   return onnxModel({
     name: 'gpt',
@@ -81,11 +81,11 @@ export function gptModel({ layers, width, heads, vocabulary, positions }) {
       value('ids', 'int64', [1, 'new']),
       value('positions', 'int64', [1, 'new']),
       value('mask', 'float32', ['new', 'all']),
-      ...each.map((name) => cache(name.replace('.', '.past.'), 'past')),
+      ...state.map(([past]) => cache(past, 'past')),
     ],
     outputs: [
       value('logits', 'float32', [1, 'new', vocabulary]),
-      ...each.map((name) => cache(`${name}.all`, 'all')),
+      ...state.map(([, all]) => cache(all, 'all')),
     ],
     tensors,
     nodes,

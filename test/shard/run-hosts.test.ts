@@ -4,7 +4,6 @@ import './support/liftoff.js';
 import { type ShardOptions, shard } from '#farlight/shard/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 
-import type { ServeProcess } from '../support/hosts/serve-process.js';
 import { runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';
@@ -19,14 +18,9 @@ const asked: Omit<ShardOptions, 'hosts'> = {
 };
 
 const hosts: TestHost[] = [];
-const started: ServeProcess[] = [];
 
 afterAll(async () => {
   for (const host of hosts) await host.close();
-  for (const { child, ended } of started) {
-    child.kill('SIGKILL');
-    await ended;
-  }
 });
 
 async function onSoftware(count: number): Promise<string[]> {

@@ -1,7 +1,7 @@
 import type { InferenceSession, Tensor } from 'onnxruntime-web/wasm';
 import * as ort from 'onnxruntime-web/wasm';
 import type { Done, Host, Request } from '#farlight/shard/run/messages.js';
-import { arrayOf, type Values } from '#farlight/shard/run/values.js';
+import { arrayOf, valuesOf } from '#farlight/shard/run/values.js';
 
 ort.env.wasm.numThreads = 1;
 ort.env.logLevel = 'fatal';
@@ -47,11 +47,7 @@ export class CpuHost implements Host {
       this.values.set(value, tensor);
       return { type: tensor.type, dims: tensor.dims };
     });
-    const fetched = fetches.map((name): Values => {
-      const { type, dims, data } = results[name] as Tensor;
-      const { buffer, byteOffset, byteLength } = data as Float32Array;
-      return { type, dims, data: new Uint8Array(buffer, byteOffset, byteLength).slice() };
-    });
+    const fetched = fetches.map((name) => valuesOf(results[name] as Tensor));
     for (const value of drops) this.values.delete(value);
     return { fetched, kept };
   }
