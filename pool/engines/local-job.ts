@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { wallClock } from '../../link/machine/clock.js';
+import { codeOf, tooManyFiles } from '../../proto/errors.js';
 import { makePrivate } from '../../server/trust/private-folder.js';
 import type { JobDescription, JobStatus } from './engine.js';
 import { isAlive, type ProcessIdentity } from './process-identity.js';
@@ -44,11 +45,12 @@ export class LocalJob {
     renameSync(temporary, path);
   }
 
-  /** Undefined where there is no such file. */
+  /** Undefined where there is no such file. Throws where it cannot be read: then nobody may say that the job is over. */
   read<Name extends keyof Files>(name: Name): Files[Name] | undefined {
     try {
       return JSON.parse(readFileSync(join(this.folder, name), 'utf8'));
-    } catch {
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw tooManyFiles(error) ?? error;
       return undefined;
     }
   }

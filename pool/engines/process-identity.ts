@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { tooManyFiles } from '../../proto/errors.js';
 
 /** A process, and when it began: its number alone may be another process's by now. */
 export interface ProcessIdentity {
@@ -7,7 +8,7 @@ export interface ProcessIdentity {
   readonly began: string;
 }
 
-/** Undefined where there is no such process. */
+/** Undefined where there is no such process. Throws where this process may open no more files to look. */
 export function identityOf(pid: number): ProcessIdentity | undefined {
   const began = process.platform === 'linux' ? beganOnLinux(pid) : beganElsewhere(pid);
   return began === undefined ? undefined : { pid, began };
@@ -25,8 +26,8 @@ function beganOnLinux(pid: number): string | undefined {
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (fields[0] === 'Z' || fields[0] === 'X') return undefined;
     return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}:${fields[19]}`;
-  } catch {
-    return undefined;
+  } catch (error) {
+    return missing(error);
   }
 }
 
@@ -35,7 +36,13 @@ function beganElsewhere(pid: number): string | undefined {
     const args = ['-o', 'lstart=', '-p', String(pid)];
     const text = execFileSync('ps', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     return text.trim() || undefined;
-  } catch {
-    return undefined;
+  } catch (error) {
+    return missing(error);
   }
+}
+
+function missing(error: unknown): undefined {
+  const problem = tooManyFiles(error);
+  if (problem) throw problem;
+  return undefined;
 }

@@ -1,12 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf, tooManyFiles } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, makePrivate, writeFirst } from '../../server/trust/private-folder.js';
 
-/** What a program writes when it claims a term. */
+/** The file with which a program claims a term. */
 interface Claim {
-  /** With it clients show the term's host who they are. The job has only its hash. */
+  /** Clients show it to the term's host. The job has only its hash. */
   readonly token: string;
 }
 
@@ -18,7 +19,7 @@ interface Files {
   end: { readonly why: string; readonly failed: boolean };
 }
 
-/** What is written down of one term. */
+/** The contents of a term's files. */
 export type Written = { readonly [Name in keyof Files]?: Files[Name] } & { readonly term: number };
 
 const FILE = /^(\d+)\.(\d+)\.(claim|job|fence|end|log)$/;
@@ -26,8 +27,8 @@ const FILE = /^(\d+)\.(\d+)\.(claim|job|fence|end|log)$/;
 const KEPT_TERMS = 3;
 
 /**
- * What the programs of one user know of a pool: a folder that only that user can read. Each file is written once, whole
- * or not at all, and the first writer wins. So programs need no lock, and one that is killed leaves nothing half done.
+ * A folder in which the programs of one user share facts of a pool. Only that user can read it. Each file is written
+ * once, whole or not at all, and the first writer wins. So programs need no lock, and one that is killed leaves nothing half done.
  */
 export class Journal {
   readonly folder: string;
@@ -38,7 +39,7 @@ export class Journal {
     checkPrivate(folder);
   }
 
-  /** What is written of the latest term of an allocation; term 0 where there was none. */
+  /** The latest term of an allocation; term 0 where there was none. */
   latest(slot: number): Written {
     const term = Math.max(0, ...this.#terms(slot));
     return {
@@ -90,7 +91,8 @@ export class Journal {
   #names(): string[] {
     try {
       return readdirSync(this.folder);
-    } catch {
+    } catch (error) {
+      checkMissing(error);
       return [];
     }
   }
@@ -99,7 +101,8 @@ export class Journal {
     try {
       const text = readFileSync(join(this.folder, `${slot}.${term}.${name}`), 'utf8');
       return { [name]: JSON.parse(text) } as unknown as Pick<Written, Name>;
-    } catch {
+    } catch (error) {
+      checkMissing(error);
       return undefined;
     }
   }
@@ -110,7 +113,12 @@ export class Journal {
   }
 }
 
-/** What a host needs of a token to know it again. */
+/** Throws the error, unless a file is not there. A program must not take a fence that it cannot read for none. */
+function checkMissing(error: unknown): void {
+  if (codeOf(error) !== 'ENOENT') throw tooManyFiles(error) ?? error;
+}
+
+/** The hash of a token, by which a host knows it again. */
 export function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }

@@ -90,6 +90,14 @@ describe('a journal', () => {
     expect(journal.isFenced(1, 7)).toBe(true);
   });
 
+  it('does not take a fence that it cannot read for none', () => {
+    const journal = new Journal(join(folder, 'unreadable'));
+    expect(journal.claim(1, 1)).toBe(true);
+    mkdirSync(join(folder, 'unreadable', '1.1.fence'));
+    expect(() => journal.isFenced(1, 1)).toThrow('EISDIR');
+    expect(() => journal.latest(1)).toThrow('EISDIR');
+  });
+
   it('has the token of a term, and the job has its hash alone', () => {
     file('engine: slurm');
     const journal = new Journal(join(folder, 'token'));
