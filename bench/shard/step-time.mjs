@@ -37,7 +37,7 @@ class DelayedHost {
   }
 }
 
-/** What other programs of the machine take makes steps longer only, so the faster ones tell more. */
+/** Other programs of the machine only make steps longer, so the faster steps tell more. */
 const lowerQuartile = (times) => times.sort((a, b) => a - b)[Math.floor(times.length / 4)];
 
 const file = gptModel(GPT);

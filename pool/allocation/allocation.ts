@@ -39,9 +39,9 @@ export interface Facts {
   readonly fenced?: string | undefined;
   /** The term is over. */
   readonly retired?: { readonly why: string; readonly failed: boolean } | undefined;
-  /** What the engine says of the job; undefined where it does not answer. */
+  /** The job's status; undefined where the engine does not answer. */
   readonly status?: JobStatus | undefined;
-  /** What the host itself has said in its log. */
+  /** The host's own reports in its log. */
   readonly ready?: ReadyHost | undefined;
   readonly ended?: string | undefined;
 }

@@ -1,6 +1,6 @@
 import type { Allocation } from './allocation.js';
 
-/** What a program that needs a host does next. */
+/** The next step of a program that needs a host. */
 export type Choice =
   | { readonly do: 'join'; readonly slot: number }
   | { readonly do: 'claim'; readonly slot: number }

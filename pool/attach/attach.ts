@@ -23,7 +23,7 @@ export interface AttachOptions extends OpenOptions {
 
 /** How often to look at files of this machine while a host is awaited, in milliseconds. */
 const LOOK_MS = 25;
-/** A scheduler is asked less and less often: it has many who wait. */
+/** A scheduler is asked less and less often, because many programs wait for it. */
 const ASK_MS = { first: 500, longest: 3000, growth: 1.1 };
 const EVER_MS = 2 ** 31 - 1;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;

@@ -46,7 +46,7 @@ export function leaveHost(host: HostOfTerm, released: boolean): void {
   void ask({ do: 'leave', host, released });
 }
 
-/** What a request says, without its number. */
+/** A request without its number. */
 type Asked = KeeperRequest extends infer Each
   ? Each extends KeeperRequest
     ? Omit<Each, 'id'>

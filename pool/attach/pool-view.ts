@@ -50,7 +50,7 @@ export class PoolView {
     return [...this.#mine].map(([slot, term]) => ({ slot, term }));
   }
 
-  /** Looks at all allocations, and does what is due for those that do not need a program's choice. */
+  /** Looks at all allocations, and does each duty that needs no choice of a program. */
   async look(): Promise<void> {
     this.#silence = undefined;
     await Promise.all(this.slots.map((slot) => this.#lookAt(slot)));

@@ -1,6 +1,6 @@
 import { FarlightError } from '../../proto/errors.js';
 
-/** What a job may use. An engine refuses what it does not know (`checkLimits`). */
+/** The limits of a job. An engine refuses a limit that it does not know (`checkLimits`). */
 export interface JobLimits {
   /** How many minutes it may run. */
   minutes?: number;
@@ -10,7 +10,7 @@ export interface JobLimits {
   memory?: number;
   /** Its GPUs, as the engine names them: `1`, or `a100:1`. */
   gpus?: string;
-  /** The part of the site that runs it, who pays, and how urgent it is: Slurm's own words. */
+  /** The part of the site that runs it, the account that pays, and its urgency: Slurm's own words. */
   partition?: string;
   account?: string;
   qos?: string;
@@ -68,7 +68,7 @@ export interface Engine {
   readonly limits: readonly (keyof JobLimits)[];
   /** Whether its jobs run on this machine, as this user. */
   readonly isHere: boolean;
-  /** What `submit` sends, as a person reads it. */
+  /** The job that `submit` sends, as a text for a person. */
   render(job: JobDescription): string;
   /** @returns the job's id. @throws FarlightError BAD_OPTION, UNREACHABLE (rejects) */
   submit(job: JobDescription): Promise<string>;

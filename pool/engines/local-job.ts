@@ -45,7 +45,7 @@ export class LocalJob {
     renameSync(temporary, path);
   }
 
-  /** Undefined where there is no such file. Throws where it cannot be read: then nobody may say that the job is over. */
+  /** Undefined where there is no such file. Throws where it cannot be read: then the job may not be over. */
   read<Name extends keyof Files>(name: Name): Files[Name] | undefined {
     try {
       return JSON.parse(readFileSync(join(this.folder, name), 'utf8'));

@@ -10,7 +10,7 @@ export interface CommandResult {
 /** How long a command of a scheduler may take, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 const MOST_BYTES = 8 << 20;
-/** What a scheduler's commands need of the environment. */
+/** The variables that a scheduler's commands need. */
 const VARIABLES =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|KRB5CCNAME|(SLURM|SBATCH|SQUEUE|SCANCEL|SACCT|MUNGE)_\w+)$/;
 

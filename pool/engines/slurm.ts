@@ -12,7 +12,7 @@ import {
   statusOf,
 } from './slurm-text.js';
 
-/** What Slurm says of a job that it has forgotten, or never had. */
+/** Slurm's error for a job that it has forgotten, or never had. */
 const UNKNOWN = /Invalid job id/i;
 /** How long a synchronous cancel may take, in milliseconds. */
 const CANCEL_MS = 5000;
@@ -94,7 +94,7 @@ function silent(result: CommandResult): FarlightError {
   return new FarlightError('UNREACHABLE', `Slurm does not answer: ${saidBy(result)}`);
 }
 
-/** What a command of Slurm's said was wrong, in one line. */
+/** The errors that a command of Slurm's printed, in one line. */
 function saidBy({ stderr, code }: CommandResult): string {
   const said = stderr
     .split('\n')

@@ -27,7 +27,7 @@ interface PoolFile {
   };
 }
 
-/** What a pool file says, with what it leaves out. Times are milliseconds. */
+/** A pool by its file, with defaults for all that the file leaves out. Times are milliseconds. */
 export interface Pool {
   readonly name: string;
   /** The pool's name, and which file it is: the same for all programs of this user. */

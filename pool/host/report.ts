@@ -1,4 +1,4 @@
-/** What the host of a pool says in its job's log, for the programs that wait for it. */
+/** The reports of a pool's host in its job's log, for the programs that wait for it. */
 import { readFileSync } from 'node:fs';
 import type { JobStatus } from '../engines/engine.js';
 
@@ -18,7 +18,7 @@ export function reportLine(report: Report): string {
   return `${MARK}${JSON.stringify(report)}\n`;
 }
 
-/** What a host of this term has said in its log until now. */
+/** The latest reports of a host of this term. */
 export function readReports(log: string, term: number): Omit<Report, 'term'> {
   const found: { ready?: Ready; ended?: string } = {};
   for (const line of linesOf(log)) {
@@ -33,7 +33,7 @@ export function readReports(log: string, term: number): Omit<Report, 'term'> {
   return found;
 }
 
-/** The last thing that a command said in its log, for a person who asks why it ended. */
+/** The last message of a command in its log. It tells a person why the command ended. */
 export function lastWords(log: string): string | undefined {
   const said = linesOf(log).filter((line) => line.startsWith('farlight: '));
   return said.at(-1)?.slice('farlight: '.length);

@@ -28,7 +28,8 @@ const KEPT_TERMS = 3;
 
 /**
  * A folder in which the programs of one user share facts of a pool. Only that user can read it. Each file is written
- * once, whole or not at all, and the first writer wins. So programs need no lock, and one that is killed leaves nothing half done.
+ * once, whole or not at all, and the first writer wins. So programs need no lock, and one that is killed leaves nothing
+ * half done.
  */
 export class Journal {
   readonly folder: string;

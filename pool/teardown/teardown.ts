@@ -15,7 +15,7 @@ const LOOK_MS = 200;
 
 type FoundJob = ListedJob & { readonly engine: Engine };
 
-/** The jobs of hosts in all engines, whoever started them. `silent`: which engines do not answer, and why. */
+/** The jobs of hosts in all engines, of every program of this user. `silent`: which engines do not answer, and why. */
 export async function jobsEverywhere(): Promise<{ jobs: FoundJob[]; silent: string[] }> {
   const jobs: FoundJob[] = [];
   const silent: string[] = [];

@@ -129,8 +129,8 @@ export function seenIn(observed: ReadonlyMap<string, Observed>, name: string): O
 }
 
 /**
- * What is the same in two runs with other lengths of the free dimensions, and which axes are not. Throws an Error if a
- * tensor's number of axes differs: such a model cannot be laid over hosts.
+ * Compares two runs with other lengths of the free dimensions. Keeps the values that are the same, and names the axes
+ * whose lengths are not. Throws an Error if a tensor's number of axes differs: such a model cannot be laid over hosts.
  */
 export function varying(
   first: ReadonlyMap<string, Observed>,

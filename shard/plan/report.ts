@@ -65,8 +65,8 @@ export interface Speed {
 }
 
 /**
- * What ONNX Runtime Web and the client take for a segment and for each of its nodes, in seconds of one core. They were
- * measured on Node 20 with models of 1 to 21 nodes, on an idle machine.
+ * The time that ONNX Runtime Web and the client take for a segment and for each of its nodes, in seconds of one core.
+ * Both were measured on Node 20 with models of 1 to 21 nodes, on an idle machine.
  */
 const SECONDS_PER_SEGMENT = 0.6e-3;
 const SECONDS_PER_NODE = 0.12e-3;

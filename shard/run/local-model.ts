@@ -5,7 +5,7 @@ import type { Libraries } from '../onnx/libraries.js';
 import { bytesOfType, type Model, opsetOf } from '../onnx/model.js';
 import { TYPES } from '../onnx/observe.js';
 
-/** What is known of a tensor of a local model: its type, and its lengths, where undefined ones differ from run to run. */
+/** The type and the lengths of a tensor of a local model. Undefined lengths differ from run to run. */
 export interface LocalTensor {
   readonly dataType: number;
   readonly dims: readonly (number | undefined)[];

@@ -1,11 +1,11 @@
 import type { Values } from './values.js';
 
-/** What a host's worker is started with. */
+/** The data that a host's worker is started with. */
 export interface WorkerStart {
   readonly host: string;
 }
 
-/** What the client asks of a host's worker. It does one thing after the other. */
+/** A request of the client to a host's worker. The worker answers one after the other. */
 export type Request =
   | {
       readonly ask: 'load';
@@ -36,13 +36,13 @@ export interface Done {
   readonly kept: readonly { readonly type: string; readonly dims: readonly number[] }[];
 }
 
-/** What a worker says: that a request is done or failed, or that its GPU is gone. */
+/** A message of a worker: a request is done or has failed, or its GPU is gone. */
 export type Reply =
   | { readonly id: number; readonly done: Done }
   | { readonly id: number; readonly failed: string }
   | { readonly lost: string };
 
-/** A host as the client has it. What it is asked is answered in order. */
+/** A host as the client has it. It answers requests in their order. */
 export interface Host {
   ask(request: Request): Promise<Done>;
   /** Ends the session on the host. It resolves after some seconds at the latest. */

@@ -2,7 +2,7 @@
 // fetches after it.
 import type { Region } from '../layout/region.js';
 
-/** What one host does in one stage. Values that lie on a host have names there. */
+/** The work of one host in one stage. Values that lie on a host have names there. */
 export interface Segment {
   readonly number: number;
   readonly host: number;

@@ -7,7 +7,7 @@ import type { JobStatus } from '#farlight/pool/engines/engine.js';
 const TERMS: Terms = { lease: 30, margin: 5, submit: 60, start: 100 };
 const RUNNING: JobStatus = { phase: 'running', node: 'n', address: 'a', incarnation: '0' };
 
-/** What is due for a term with these facts, that was first seen so long ago. */
+/** The phase and the duty of a term with these facts, which was first seen so long ago. */
 function due(facts: Facts, after = 0, mine = false) {
   const first = observed(UNKNOWN, facts, { now: 1000, mine });
   const later = observed(first, facts, { now: 1000 + after, mine });

@@ -28,7 +28,7 @@ function job(script: string, changes: Partial<JobDescription> = {}): JobDescript
   };
 }
 
-/** What every engine does. */
+/** The promises that every engine keeps. */
 function conformance(engine: () => Engine): void {
   const phase = async (id: string) => (await engine().status(id)).phase;
   const ended = async (id: string) => {

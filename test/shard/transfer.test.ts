@@ -197,7 +197,7 @@ test('the pieces of a transfer make the wanted layout of every tensor', () => {
         const source = haves.findIndex(({ host, term: held }) => host === sender && held === term);
         for (let index = 0; index < size; index += 1) if (isIn(index, region)) add(receiver, source, index);
       }
-      // What a host has and wants stays; of a sum, only one of the receivers keeps a term that several have.
+      // A host keeps what it has and wants. Of a sum, only one of the receivers keeps a term that several have.
       for (const [target, want] of wants.entries())
         for (const [source, have] of haves.entries()) {
           if (have.host !== want.host) continue;

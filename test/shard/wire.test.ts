@@ -1,4 +1,4 @@
-// What a step over several hosts costs on the wire: how often it waits, and the bytes beside its tensors.
+// The costs of a step over several hosts on the wire: how often it waits, and the bytes beside its tensors.
 import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, describe, expect, test } from 'vitest';
 import './support/liftoff.js';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
 
-/** What a real Slurm needs: root, to give each node a name of its own, and these programs. */
+/** A real Slurm needs these programs, and root, to give each node a name of its own. */
 const PROGRAMS = ['slurmctld', 'slurmd', 'sbatch', 'munged', 'unshare', 'setpriv'];
 
 /** Why there can be no Slurm on this machine; undefined where there can. */
