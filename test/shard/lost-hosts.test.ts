@@ -1,7 +1,7 @@
 // A run over several hosts ends, whatever happens to one of them. `npm run shard` is the long form.
 import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import './support/liftoff.js';
+import '../support/programs/liftoff.js';
 import { type HostTensor, type ShardedModel, shard } from '#farlight/shard/index.js';
 import { type EmulatedLink, emulateLink } from '#farlight/testing/index.js';
 import { DaemonProcess } from '../support/hosts/daemon-process.js';

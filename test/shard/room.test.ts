@@ -1,7 +1,7 @@
 // A model that is larger than the GPU memory of one host.
 import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, expect, test } from 'vitest';
-import './support/liftoff.js';
+import '../support/programs/liftoff.js';
 import { type ShardOptions, shard } from '#farlight/shard/index.js';
 import { ServeProcess } from '../support/hosts/serve-process.js';
 import { gptModel, gptState } from './support/gpt.mjs';

@@ -1,6 +1,6 @@
 // Models over real hosts: each a worker with ONNX Runtime Web on a GPU of its own.
 import { afterAll, describe, expect, test } from 'vitest';
-import './support/liftoff.js';
+import '../support/programs/liftoff.js';
 import { type ShardOptions, shard } from '#farlight/shard/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 

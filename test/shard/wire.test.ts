@@ -1,7 +1,7 @@
 // The costs of a step over several hosts on the wire: how often it waits, and the bytes beside its tensors.
 import * as ort from 'onnxruntime-web/wasm';
 import { afterAll, describe, expect, test } from 'vitest';
-import './support/liftoff.js';
+import '../support/programs/liftoff.js';
 import { type HostTensor, type ShardOptions, shard } from '#farlight/shard/index.js';
 import { type TestHost, testHost } from '#farlight/testing/index.js';
 import { seeded } from '../support/random/seeded.js';

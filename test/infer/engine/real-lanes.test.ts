@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Engine } from '#farlight/infer/engine/engine.js';
 import { fixedMemory } from '#farlight/infer/engine/host-memory.js';
@@ -13,9 +12,7 @@ import type { Tensor } from '#farlight/infer/service/tensor.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { seeded } from '../../support/random/seeded.js';
 import { network, onnxBytes, simple, unary } from '../lanes/models.js';
-
-// V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested.
-setFlagsFromString('--liftoff-only');
+import '../../support/programs/liftoff.js';
 
 const MIB = 2 ** 20;
 const GRAPH = `

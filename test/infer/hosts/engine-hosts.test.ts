@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import { afterEach, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { type GpuHost, gpuHost } from '#farlight/infer/hosts/engine-hosts.js';
@@ -7,9 +6,7 @@ import { Daemon } from '#farlight/server/daemon.js';
 import type { DaemonOptions } from '#farlight/server/daemon-options.js';
 import { secureHosts } from '../../support/hosts/secure-host.js';
 import { until } from '../../support/machine/processes.js';
-
-// V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested.
-setFlagsFromString('--liftoff-only');
+import '../../support/programs/liftoff.js';
 
 const MIB = 2 ** 20;
 const COPY_DST = 8;

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { close, create } from '#farlight/client/index.js';
 import { openGpuLane } from '#farlight/infer/lanes/gpu/gpu-lane.js';
@@ -10,9 +9,7 @@ import type { Tensor } from '#farlight/infer/service/tensor.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { seeded } from '../../support/random/seeded.js';
 import { network, put, simple, unary } from './models.js';
-
-// V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested.
-setFlagsFromString('--liftoff-only');
+import '../../support/programs/liftoff.js';
 
 const MIB = 2 ** 20;
 

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { openGpuLane } from '#farlight/infer/lanes/gpu/gpu-lane.js';
@@ -11,9 +10,7 @@ import type { Tensor } from '#farlight/infer/service/tensor.js';
 import { Daemon } from '#farlight/server/daemon.js';
 import { until } from '../../support/machine/processes.js';
 import { put, simple } from './models.js';
-
-// V8 would optimise ONNX Runtime's WebAssembly for a minute beside what is tested.
-setFlagsFromString('--liftoff-only');
+import '../../support/programs/liftoff.js';
 
 let folder: string;
 let file: string;

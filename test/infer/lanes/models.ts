@@ -117,7 +117,7 @@ function valueInfo({ name, type, shape }: Value) {
   });
 }
 
-function attribute(name: string, value: number | readonly number[] | string) {
+export function attribute(name: string, value: number | readonly number[] | string) {
   const { INT, INTS, FLOAT, STRING } = AttributeProto_AttributeType;
   if (typeof value === 'string')
     return create(AttributeProtoSchema, { name, type: STRING, s: new TextEncoder().encode(value) });
@@ -128,7 +128,7 @@ function attribute(name: string, value: number | readonly number[] | string) {
 }
 
 /** Attributes that ONNX declares as floats: the others that are numbers are integers. */
-const FLOATS = new Set(['alpha', 'beta', 'epsilon', 'min', 'max']);
+const FLOATS = new Set(['alpha', 'beta', 'epsilon', 'mask_filter_value', 'max', 'min', 'scale']);
 
 /** Triton's `simple`: the sum and the difference of two tensors. */
 export function simple(type: Type = 'INT32'): OnnxModel {

@@ -1,8 +1,6 @@
 // Models of one node, and tensors cut into parts and put together again.
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  AttributeProto_AttributeType,
-  AttributeProtoSchema,
   GraphProtoSchema,
   ModelProtoSchema,
   NodeProtoSchema,
@@ -16,6 +14,7 @@ import {
 } from 'onnx-buf';
 import * as ort from 'onnxruntime-web/wasm';
 import type { Region } from '#farlight/shard/layout/region.js';
+import { attribute } from '../../infer/lanes/models.js';
 
 ort.env.wasm.numThreads = 1;
 ort.env.logLevel = 'fatal';
@@ -34,19 +33,7 @@ export interface OneNode {
   readonly outputs: number;
 }
 
-/** Attributes that ONNX declares as floats: the others that are numbers are integers. */
-const FLOATS = new Set(['alpha', 'beta', 'epsilon', 'scale', 'mask_filter_value']);
 const TYPES = { float32: 1, int64: 7 } as const;
-
-function attribute(name: string, value: number | readonly number[] | string) {
-  const { INT, INTS, FLOAT, STRING } = AttributeProto_AttributeType;
-  if (typeof value === 'string')
-    return create(AttributeProtoSchema, { name, type: STRING, s: new TextEncoder().encode(value) });
-  if (typeof value !== 'number')
-    return create(AttributeProtoSchema, { name, type: INTS, ints: value.map(BigInt) });
-  if (FLOATS.has(name)) return create(AttributeProtoSchema, { name, type: FLOAT, f: value });
-  return create(AttributeProtoSchema, { name, type: INT, i: BigInt(value) });
-}
 
 /** Runs one node on ONNX Runtime's own CPU kernels. Integers are given as constants, as models have them. */
 export async function runNode(node: OneNode, inputs: readonly (Values | undefined)[]): Promise<Values[]> {
