@@ -1,4 +1,4 @@
-// What the inference protocol adds to one request: tensors go to a service that gives them back at once.
+// The time that the inference protocol adds to one request: tensors go to a service that gives them back at once.
 import { Agent, request } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';

@@ -14,9 +14,9 @@ export interface Version {
   readonly version: string;
   state: IndexEntry['state'];
   reason: string | undefined;
-  /** What answers: while another one is being loaded, the one before. */
+  /** It answers requests. While another plan is being loaded, this is the one before. */
   plan: Plan | undefined;
-  /** What the plan alone runs: a model's unit, or the functions of a graph. */
+  /** The units that no other plan runs: a model's own, or the functions of a graph. */
   units: readonly Unit[];
   /** Of a graph; a model's unit has its own. */
   readonly statistics: Statistics;
@@ -88,7 +88,7 @@ export class Catalog {
   }
 
   /**
-   * What answers to a name: of its latest version that can, if none is named.
+   * The plan that answers to a name. If no version is named, it is the latest one that can answer.
    * @throws InferenceError not-found, unavailable
    */
   find(name: string, version?: string): { entry: Entry; version: Version; plan: Plan } {

@@ -20,7 +20,7 @@ export interface DispatcherOptions extends HostsOptions {
 }
 
 export interface RunOptions {
-  /** What the request counts beside others. */
+  /** How much the request counts beside others; 1 if left out. */
   readonly weight?: number;
   /** By the clock, when nobody wants it any more. */
   readonly deadline?: number;
@@ -183,7 +183,7 @@ export class Dispatcher {
     }
   }
 
-  /** What a step turns out to be, as the scheduler is told. */
+  /** The model and the items of a step whose inputs are there, for the scheduler. */
   #taskOf(
     { request, units, tasks }: Active,
     step: number,

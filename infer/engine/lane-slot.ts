@@ -41,6 +41,7 @@ export class OpenLane {
    */
   call<T>(act: (lane: Lane) => Promise<T> | T): Promise<T> {
     const call = this.#last.then(() => this.#callNow(act));
+    // The caller gets the error; the next call only waits.
     this.#last = call.catch(() => {});
     return call;
   }
@@ -104,6 +105,7 @@ export class LaneSlot {
     const lane = this.#lane;
     this.#lane = undefined;
     this.#open?.lose(`Lane ${this.name} was closed.`);
+    // Nobody uses the lane any more: an error of its end concerns nobody.
     await lane?.close().catch(() => {});
   }
 
@@ -140,6 +142,7 @@ export class LaneSlot {
     if (lane !== this.#lane || !open) return;
     this.#lane = undefined;
     this.#open = undefined;
+    // The reason of the loss is told below; an error of the lane's end adds nothing.
     void lane.close().catch(() => {});
     // The scheduler hears of the loss before the owner of the call that is under way.
     this.#options.lost(open, reason);
@@ -170,6 +173,7 @@ function within<T>(
       reject(new Error(`It did not open within ${ms / 1000} s.`));
     });
     act().then((result) => {
+      // The one who waited has been told that it is late.
       if (isLate) discard(result).catch(() => {});
       else resolve(result);
     }, reject);

@@ -9,7 +9,7 @@ import type { Unit } from './request/unit.js';
 
 /** The most shapes of a unit's items that the scheduler knows at once. */
 const MOST_SHAPES = 64;
-/** What a first run is held to take, as a multiple of its inputs. Runs of several models took 18 to 35 times as much. */
+/** A first run is guessed to take so many times its inputs. Runs of several models took 18 to 35 times as much. */
 const GUESSED_MULTIPLE = 64;
 const LEAST_GUESS = 1 << 20;
 
@@ -23,16 +23,16 @@ interface Shape {
   users: number;
 }
 
-/** What the scheduler knows of a unit: a model for each shape of its items, which all share the unit's file. */
+/** A unit, as the scheduler knows it: a model for each shape of its items. All these models share the unit's file. */
 export class UnitModels {
   readonly unit: Unit;
   readonly #scheduler: Scheduler;
-  /** What was learned of other shapes. */
+  /** Learned before, by shape: read from disk, or of shapes that the scheduler knows no more. */
   readonly #kept: Map<string, Learned>;
   readonly #largest: () => number;
   /** The last used one comes last. */
   readonly #shapes = new Map<string, Shape>();
-  /** What is expected of a request whose own shape is not known yet: that of the last run. */
+  /** Stands for requests whose shape is not known yet: the shape of the last run. */
   #usual: Pick<Shape, 'learned' | 'guess'> = { learned: new Learned(), guess: LEAST_GUESS };
   #weights: number;
   #loadMs = 0;
@@ -61,7 +61,7 @@ export class UnitModels {
     return this.#kept.size > 0 || [...this.#shapes.values()].some(({ learned }) => learned.hasRun);
   }
 
-  /** What was learned by shape, the least recently used first. */
+  /** All that was learned, by shape. The least recently used shape comes first. */
   get learned(): Map<string, Learned> {
     const all = new Map(this.#kept);
     for (const [shape, { learned }] of this.#shapes) {
@@ -102,7 +102,7 @@ export class UnitModels {
     this.tell();
   }
 
-  /** A run has ended well. `keptBytes`: what stayed on the lane of it. */
+  /** A run has ended well. `keptBytes`: the bytes of its outputs that stayed on the lane. */
   ran(name: string, batch: number, report: RunReport, isFirst: boolean, keptBytes: number): void {
     const shape = this.#shapes.get(name);
     if (!shape) return;
@@ -121,7 +121,7 @@ export class UnitModels {
     this.#tell(shape.key, shape.learned, shape.guess);
   }
 
-  /** What a run of a shape is expected to take. */
+  /** The expected memory and time of a run of a shape. */
   expected(name: string, batch: number): { bytes: number; ms: number } | undefined {
     return this.#shapes.get(name)?.learned.expected(batch);
   }
@@ -156,7 +156,7 @@ export class UnitModels {
     );
   }
 
-  /** What is known of a shape before it has run here. */
+  /** Estimates the runs of a shape that has not run here yet. */
   #expect({ shape, shapes }: StepTask): { learned: Learned; guess: number } {
     let bytes = 0;
     for (const { name, datatype } of this.unit.inputs) {

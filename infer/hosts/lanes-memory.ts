@@ -14,7 +14,7 @@ export interface LanesMemoryOptions {
   /** The host's, for messages. */
   readonly name: string;
   readonly clock: Clock;
-  /** What the host said that the tenant may have, before there were lanes; undefined where it does not know. */
+  /** The tenant's limit, as the host told it before there were lanes; undefined where the host does not know it. */
   readonly limit: number | undefined;
   /** The most bytes for the lanes, whatever the host has. */
   readonly most?: number | undefined;
@@ -37,7 +37,7 @@ export class LanesMemory implements HostMemory {
   readonly #most: number;
   readonly #lanes = new Set<LaneMemory>();
   readonly #listeners = new Set<() => void>();
-  /** What the tenant may have. Infinity where only its user knows how much that is. */
+  /** The tenant's limit. Infinity where the host does not know it: then `most` is the limit. */
   #limit: number;
   #samples: Sample[] = [];
   #capacity: Capacity;

@@ -9,7 +9,7 @@ import { LaneLostError, RunError } from './lane.js';
 /** How long a worker that is asked to end may take for it, in milliseconds. */
 const LEAVE_MS = 2000;
 
-/** What a lane sends to its worker. A call has an answer; the others have none. */
+/** A message of a lane to its worker. A call has an answer; the others have none. */
 export type ToWorker =
   | { readonly call: number; readonly method: string; readonly argument: unknown }
   | { readonly abort: string }
@@ -101,7 +101,7 @@ export class LaneWorker {
     if (this.#reason !== undefined) return false;
     this.#reason = reason;
     this.#resolveEnded(reason);
-    // Whoever waits for the end learns it first.
+    // The listeners of `ended` run first.
     setImmediate(() => {
       for (const { reject } of this.#calls.values()) reject(new LaneLostError(reason));
       this.#calls.clear();

@@ -3,7 +3,7 @@ import type { Tensor, TensorDeclaration } from '../service/tensor.js';
 
 /**
  * A worker that runs one thing at a time: a batch of a model, with an ONNX Runtime and a Farlight session of its own, or
- * a function of a graph. Its methods are called one after the other: whoever calls waits for each first.
+ * a function of a graph. Its methods are called one after the other: the caller waits for each first.
  */
 export interface Lane {
   readonly name: string;
@@ -28,7 +28,7 @@ export interface Lane {
 
 /** The GPU memory of a lane's session, as its host tells it. */
 export interface LaneMemory {
-  /** What the host told last. */
+  /** The state that the host told last. */
   readonly state: MemoryState;
   /** Called when the host has told something else. */
   onChange: () => void;

@@ -26,7 +26,7 @@ const TYPES: Readonly<Record<Datatype, OrtTensor.Type>> = {
 };
 const DATATYPES = new Map(Object.entries(TYPES).map(([datatype, type]) => [type, datatype as Datatype]));
 
-/** What has the elements of a tensor. Those of FP16 are bits: not every JavaScript has numbers of that size. */
+/** The array for the elements of a tensor. Elements of FP16 are bits: not every JavaScript has numbers of that size. */
 const ARRAYS = {
   BOOL: Uint8Array,
   INT8: Int8Array,

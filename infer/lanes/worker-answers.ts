@@ -6,7 +6,7 @@ import { RunError } from './lane.js';
 import type { FromWorker, ToWorker } from './lane-worker.js';
 import { buffersOf } from './tensor-rows.js';
 
-/** What a worker answers, and the memory in it that is handed over instead of copied. */
+/** An answer of a worker. The memory of `tensors` is handed over instead of copied. */
 export interface Answered {
   readonly value?: unknown;
   readonly tensors?: Iterable<Tensor>;

@@ -22,8 +22,8 @@ const MOST_BYTES = 1 << 20;
 const FORMAT = 1;
 
 /**
- * What was learned of models, on disk: a file for each model, by its hash, and each kind of adapter. It only saves time,
- * so a file that is wrong in any way counts as none, and one that cannot be written is not.
+ * Keeps on disk what was learned of models: a file for each model, by its hash, and each kind of adapter. It only saves
+ * time, so a file that is wrong in any way counts as none, and one that cannot be written is not.
  */
 export class LearnedStore {
   readonly #folder: string;

@@ -3,7 +3,7 @@ import { type Affine, at, type ModelCosts, runTime } from '../schedule/costs.js'
 import { type Peak, Peaks } from './peaks.js';
 import { Times } from './times.js';
 
-/** What was learned, as it is kept on disk. */
+/** A `Learned`, as it is kept on disk. */
 export interface LearnedRecord {
   readonly peaks: readonly Peak[];
   readonly gpu: readonly Mean[];
@@ -24,8 +24,8 @@ const UNKNOWN_MS = 50;
 const MOST_MEANS = 16;
 
 /**
- * What the runs of one model take, with items of one shape. Batches grow to twice the largest that ran: so a batch is
- * never far from what is known.
+ * The memory and time of one model's runs, with items of one shape. Batches grow to twice the largest that ran: so a
+ * batch is never far from what is known.
  */
 export class Learned {
   readonly #peaks = new Peaks();
@@ -46,7 +46,7 @@ export class Learned {
     return learned;
   }
 
-  /** What items take that are so many times as large: what other items took, by their size. It is corrected by runs. */
+  /** An estimate for items that are `ratio` times as large: memory and time grow with the size. Runs correct it. */
   scaled(ratio: number): Learned {
     const { peaks, gpu, wait, output } = this.record();
     const larger = ({ batch, ms }: Mean): Mean => ({ batch, ms: ms * ratio });

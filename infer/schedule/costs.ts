@@ -7,10 +7,10 @@ export interface Affine {
 /** The kind of worker that a model or a function runs on. */
 export type Resource = 'gpu' | 'cpu' | 'network';
 
-/** What a model costs a lane and its host, in bytes and milliseconds. A graph's function is a model without memory. */
+/** The costs of a model for a lane and its host, in bytes and milliseconds. A graph's function is a model without memory. */
 export interface ModelCosts {
   readonly resource: Resource;
-  /** What a lane loads for it: models that differ in the shape of their items alone share that. Left out, its own name. */
+  /** The file that a lane loads for it. Models that differ only in the shape of their items share it. Default: its name. */
   readonly file?: string;
   /** The most items of one run. */
   readonly maxBatch: number;

@@ -26,7 +26,7 @@ export interface LaneState {
   readonly name: string;
   readonly resource: Resource;
   readonly host: HostState;
-  /** What is loaded, the least recently used first. */
+  /** The files that are loaded, the least recently used first. */
   readonly loaded: Set<ModelFile>;
   active: ActiveRun | undefined;
 }

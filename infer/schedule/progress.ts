@@ -1,6 +1,6 @@
 import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js';
 
-/** What a request asks of one step. A request that begins again gets new tasks. */
+/** The work of a request at one step. A request that begins again gets new tasks. */
 export interface Task {
   readonly request: Progress;
   readonly step: number;

@@ -42,7 +42,7 @@ const RESOURCES: readonly Resource[] = ['gpu', 'cpu', 'network'];
 export class Scheduler {
   readonly #policy: Policy;
   readonly #models = new Map<string, ModelState>();
-  /** What lanes load for them, by its name. */
+  /** The files that lanes load for the models, by name. */
   readonly #files = new Map<string, ModelFile>();
   /** The models that items wait for. */
   readonly #wanted = new Set<ModelState>();

@@ -3,7 +3,7 @@ import type { ModelState } from './models.js';
 import type { Policy } from './policy.js';
 import type { RequestCosts } from './request-costs.js';
 
-/** What a choice depends on beside the model and the lane. */
+/** The circumstances of a choice, beside the model and the lane. */
 export interface Situation {
   readonly now: number;
   readonly policy: Policy;

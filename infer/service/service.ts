@@ -1,6 +1,6 @@
 import type { Tensor, TensorDeclaration } from './tensor.js';
 
-/** What the inference server does, whatever protocol asks for it. A graph is asked for as a model is. */
+/** The inference server behind any protocol. Clients ask for a graph as they ask for a model. */
 export interface InferenceService {
   /** Every model that is to be served can answer. */
   readonly ready: boolean;
@@ -22,11 +22,11 @@ export interface InferenceService {
    * @throws InferenceError not-found; unavailable, with what is wrong with the folder
    */
   load(model: string, overrides?: LoadOverrides): Promise<void>;
-  /** What runs is finished. Requests that wait for it are refused. */
+  /** Runs that are under way are finished. Requests that wait for it are refused. */
   unload(model: string): Promise<void>;
 }
 
-/** What stands in the place of the model's `config.yaml` until it is loaded again. */
+/** Settings that replace the model's `config.yaml` until it is loaded again. */
 export interface LoadOverrides {
   readonly maxBatchSize?: number;
 }

@@ -24,7 +24,7 @@ export interface PlanStep {
   readonly each: Source | undefined;
 }
 
-/** What is served under one name: the steps of a graph, or a model by itself as a graph of one step. */
+/** The steps of a graph that is served; a model by itself is a graph of one step. */
 export interface Plan {
   readonly name: string;
   readonly version: string;
@@ -146,7 +146,7 @@ function scheduledStep({ unit, inputs, each }: PlanStep, stays: boolean): Schedu
 
 type Type = Pick<TensorDeclaration, 'datatype' | 'shape'>;
 
-/** What the models say that take an input of a graph: of a dimension, the one that is not free. */
+/** The type of a graph's input, by the models that take it. A dimension is free where it is free for all of them. */
 function inputType(steps: readonly PlanStep[], input: string): Type {
   let type: Type | undefined;
   for (const { unit, inputs } of steps) {

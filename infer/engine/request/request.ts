@@ -6,7 +6,7 @@ import { outputsTaken, type Plan, type PlanStep, REQUEST, type Source } from './
 import type { Unit } from './unit.js';
 import { asValue, describe, joined, type Part, rows, type Value, whole, zeros } from './values.js';
 
-/** What a step turns out to be, once its inputs are there. */
+/** A step whose inputs are there: only then its shape and its items are known. */
 export interface StepTask {
   readonly unit: Unit;
   /** Names the shape of its items, as its unit does. */
@@ -59,7 +59,7 @@ export class ActiveRequest {
   }
 
   /**
-   * What a step turns out to be. The steps that it depends on must be done.
+   * The task of a step. The steps that it depends on must be done.
    * @throws InferenceError where the step cannot take its inputs
    */
   taskOf(index: number): StepTask {
@@ -74,7 +74,7 @@ export class ActiveRequest {
     return outputsTaken(step, { steps: this.plan.steps, outputs });
   }
 
-  /** What some items of a step take. */
+  /** The inputs of some items of a step. */
   inputsOf(index: number, from: number, count: number): Record<string, LaneInput[]> {
     const step = this.plan.steps[index] as PlanStep;
     const inputs: Record<string, LaneInput[]> = {};

@@ -24,7 +24,7 @@ class Computed {
   }
 }
 
-/** What a model or a graph has done since the start. */
+/** Counts the requests and runs of a model or a graph since the start. */
 export class Statistics {
   #lastInference = 0;
   #inferences = 0;

@@ -6,11 +6,11 @@ import { Statistics } from './statistics.js';
 /** The most items of one run where the model's `config.yaml` names no number. */
 const MOST_ITEMS = 1024;
 
-/** What a lane loads and a step runs: a version of a model, or a function. Read again, it is another unit. */
+/** A version of a model, or a function: a lane loads it, and a step runs it. Read again, it is another unit. */
 export class Unit {
-  /** What the scheduler and the lanes call it. No two units have the same. */
+  /** Its name for the scheduler and the lanes. No two units have the same. */
   readonly key: string;
-  /** What people call it. */
+  /** Its name for people. */
   readonly title: string;
   readonly resource: Resource;
   readonly file: Omit<LaneModel, 'id'>;
@@ -37,7 +37,7 @@ export class Unit {
     this.#maxBatch = maxBatch;
   }
 
-  /** What the file declares, once it was loaded. A function declares nothing. */
+  /** Takes the declarations of the file, once it was loaded. A function declares nothing. */
   declare(inputs: readonly TensorDeclaration[], outputs: readonly TensorDeclaration[]): void {
     this.#isDeclared = true;
     this.#inputs = inputs;

@@ -15,7 +15,7 @@ export interface Part {
   readonly rows: number;
 }
 
-/** What a request has under one name: parts that are joined along the first dimension. A row is an entry of that. */
+/** A tensor of a request, in parts that are joined along the first dimension. A row is an entry of that dimension. */
 export interface Value {
   readonly datatype: Datatype;
   readonly shape: readonly number[];

@@ -128,7 +128,7 @@ class FunctionLane implements Lane {
     if (worker === this.#worker) this.#there.add(id);
   }
 
-  /** Does something with the worker, which gets a limit of time for it. Ends at the one who waits, whatever it does. */
+  /** Does something with the worker, within a limit of time. Settles whatever the worker does. */
   async #withWorker<T>(title: string, act: (worker: LaneWorker) => Promise<T>): Promise<T> {
     if (this.#closed) throw new LaneLostError(CLOSED);
     const worker = this.#worker ?? this.#start();

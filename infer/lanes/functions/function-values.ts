@@ -23,7 +23,7 @@ export interface ReturnedTensor {
   readonly data: TypedArray | readonly (Uint8Array | string)[];
 }
 
-/** What a function returns: by output, a tensor, or a list of tensors of one shape, which are the rows of one. */
+/** The result of a function: by output, a tensor, or a list of tensors of one shape, which are the rows of one. */
 export type Returned = Readonly<Record<string, ReturnedTensor | readonly ReturnedTensor[]>>;
 
 const ARRAY_TYPES = new Map<string, Datatype>([

@@ -22,7 +22,7 @@ export interface GpuLaneOptions
   readonly host: string;
 }
 
-/** What its worker is given. */
+/** The data that its worker starts with. */
 export interface GpuLaneGiven extends GpuLaneOptions {
   /** The file of the program whose lane it is. */
   readonly program: string | undefined;

@@ -23,7 +23,7 @@ import { LoadedModel } from './loaded-model.js';
  */
 const UPLOADED: ReadonlySet<Datatype> = new Set(['FP32', 'FP16', 'INT32', 'UINT32']);
 
-/** What came of a run, by output. */
+/** The outputs of a run, by name. */
 interface Outputs {
   readonly fetched: Readonly<Record<string, readonly Tensor[]>>;
   readonly kept: Readonly<Record<string, readonly LaneValue[]>>;

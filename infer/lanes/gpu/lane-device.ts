@@ -81,6 +81,7 @@ export class LaneDevice {
   /** The peak of memory since the last call, behind all that was handed to the GPU. It may be awaited later. */
   resetPeak(): Promise<MemoryPeak> {
     const peak = this.#memory.resetPeak();
+    // The caller gets the error when it awaits the peak; a run that failed before does not.
     peak.catch(() => {});
     return peak;
   }

@@ -45,7 +45,7 @@ export class LoadedModel {
       return await this.#openContents(raised ? { ...contents, model: raised } : contents);
     } catch (error) {
       if (!raised || (error instanceof RunError && error.memory)) throw error;
-      // Whatever the changed model lacks, the file itself may have.
+      // The change of the model may be at fault: try the file as it is.
       return await this.#openContents(contents);
     }
   }
@@ -139,7 +139,7 @@ export class LoadedModel {
   }
 }
 
-/** What ONNX Runtime says of an error, in one line and without its numbers. */
+/** The message of ONNX Runtime's error, in one line and without its numbers. */
 function reasonOf(error: unknown): string {
   return messageOf(error)
     .replace(/^.*ERROR_MESSAGE: /s, '')

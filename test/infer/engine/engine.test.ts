@@ -16,7 +16,7 @@ function ask(
   return engine.infer({ model, inputs: [tensor], ...more }, signal);
 }
 
-/** What becomes of a request: its numbers, or why it has none. */
+/** The numbers that answer a request, or why it has none. */
 async function outcome(promise: Promise<InferenceResult>): Promise<number[] | string> {
   try {
     return (await promise).outputs.flatMap(numbers);

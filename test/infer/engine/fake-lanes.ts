@@ -17,7 +17,7 @@ import { at, type ModelCosts } from '#farlight/infer/schedule/costs.js';
 import type { Tensor, TensorDeclaration } from '#farlight/infer/service/tensor.js';
 import type { EventTime } from './event-time.js';
 
-/** What a model does, in INT32, and what it takes. */
+/** A model of INT32: its computation and its costs. */
 export interface FakeModel {
   readonly inputs: readonly TensorDeclaration[];
   readonly outputs: readonly TensorDeclaration[];

@@ -11,7 +11,7 @@ export interface Served {
   readonly time: EventTime;
   readonly host: FakeHost;
   readonly functions: FakeHost;
-  /** What the files are: a model that is put there is the one that is loaded next. */
+  /** The content of the files: a model that is put there is loaded next. */
   readonly models: Record<string, FakeModel>;
   readonly folder: string;
   put(files: Readonly<Record<string, string>>): void;
