@@ -4,7 +4,7 @@ import { LOG_LEVELS } from '../../server/observatory/log.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { parseSeconds, parseSize } from '../options/units.js';
 import { checkCommand } from './check.js';
-import { type InferOptions, serveModels } from './serve-models.js';
+import type { InferOptions } from './serve-models.js';
 
 export function inferCommand(): Command {
   const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
@@ -59,8 +59,14 @@ export function inferCommand(): Command {
       ).choices(LOG_LEVELS),
     )
     .allowExcessArguments(false)
-    .action((options: InferOptions) => serveModels(options))
+    .action(serve)
     .addCommand(checkCommand());
+}
+
+/** Loads the server for this alone: other commands need not wait for it. */
+async function serve(options: InferOptions): Promise<void> {
+  const { serveModels } = await import('./serve-models.js');
+  await serveModels(options);
 }
 
 function parseLanes(text: string): number {
