@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { grpc } from '../link/grpc/grpc.js';
+import { quietGrpc } from '../link/grpc/grpc.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless } from '../proto/harmless.js';
 import { takeOverOldRoot, tenantsRoot } from '../server/contents/tenant-folders.js';
@@ -11,8 +11,9 @@ import { DEFAULT_LISTEN } from '../server/trust/listen-address.js';
 import { hostFolder, replaceFile } from '../server/trust/private-folder.js';
 import { addHostOptions, daemonOptions, type HostOptions } from './options/host-options.js';
 import { ADAPTER_HELP } from './options/option-texts.js';
+import { addTrustOptions, type TrustOptions, trustOptions } from './options/trust-options.js';
 
-interface ServeOptions extends HostOptions {
+interface ServeOptions extends HostOptions, TrustOptions {
   listen: string;
   adapter: string;
   spares: number;
@@ -21,12 +22,6 @@ interface ServeOptions extends HostOptions {
   /** False with --no-dashboard. */
   dashboard: string | false;
   allowOrigin?: string[];
-  requireToken?: boolean;
-  allowLocalUsers?: boolean;
-  behindProxy?: string;
-  tlsCert?: string;
-  tlsKey?: string;
-  tlsClientCa?: string;
 }
 
 export function serveCommand(): Command {
@@ -37,22 +32,10 @@ export function serveCommand(): Command {
       'HOST:PORT (port 0: any free one), with TLS and tokens unless it is on loopback; ' +
         'grpcs://HOST:PORT for TLS and tokens on loopback, too; or unix:/PATH',
       DEFAULT_LISTEN,
-    )
-    .option('--require-token', 'use TLS and ask for a token on loopback, too')
-    .option(
-      '--allow-local-users',
-      'let other users of this machine see the dashboard, and use the host if it asks for no token',
-    )
-    .option(
-      '--behind-proxy <address>',
-      'HOST:PORT of a proxy in front of this host, which ends TLS: the host then asks for tokens in plaintext',
-    )
-    .option('--tls-cert <file>', 'your own certificate (PEM); without it the host makes one')
-    .option('--tls-key <file>', 'the private key of that certificate (PEM)')
-    .option(
-      '--tls-client-ca <file>',
-      'accept only clients with a certificate that one of these has signed (PEM)',
-    )
+    );
+  const localUsers =
+    'let other users of this machine see the dashboard, and use the host if it asks for no token';
+  addTrustOptions(command, 'host', localUsers)
     .option('--adapter <name>', ADAPTER_HELP, 'auto')
     .option('--spares <count>', 'how many executor processes to keep ready for any program', parseCount, 1)
     .option(
@@ -92,19 +75,9 @@ async function serve(options: ServeOptions): Promise<void> {
     );
   }
   if (contents?.root === tenantsRoot()) takeOverOldRoot();
-  // Our own errors tell in plain words what gRPC would log.
-  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+  quietGrpc();
   // Loaded here, so that other commands need not wait for it.
   const { Daemon } = await import('../server/daemon.js');
-  const {
-    requireToken,
-    allowLocalUsers,
-    behindProxy,
-    tlsCert: cert,
-    tlsKey: key,
-    tlsClientCa: clientCa,
-  } = options;
-  const trust = { requireToken, allowLocalUsers, behindProxy, tlsFiles: { cert, key, clientCa } };
   const limits = await daemonOptions(options);
   const dashboard = options.dashboard || undefined;
   const allowOrigins = options.allowOrigin;
@@ -122,18 +95,20 @@ async function serve(options: ServeOptions): Promise<void> {
     contents,
     dashboard,
     allowOrigins,
-    ...trust,
+    ...trustOptions(options),
     ...limits,
   });
   let stopping = false;
   let draining = options.drain > 0;
+  // A start that fails is told below. Where the host cannot close, a later signal ends the process.
+  const end = (act: (daemon: Daemon) => Promise<void>) => void starting.then(act).catch(() => {});
   const stop = () => {
     if (!stopping) {
       stopping = true;
-      starting.then((daemon) => daemon.drain(options.drain * 1000)).catch(() => {});
+      end((daemon) => daemon.drain(options.drain * 1000));
     } else if (draining) {
       draining = false;
-      starting.then((daemon) => daemon.close()).catch(() => {});
+      end((daemon) => daemon.close());
     } else {
       // A second signal: the person does not want to wait until sessions are told.
       process.exit(1);

@@ -1,14 +1,15 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_GRPC, DEFAULT_HTTP } from '../../infer/door/trust.js';
-import { LOG_LEVELS } from '../../server/observatory/log.js';
+import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
+import { addTrustOptions } from '../options/trust-options.js';
 import { parseSeconds, parseSize } from '../options/units.js';
 import { checkCommand } from './check.js';
 import type { InferOptions } from './serve-models.js';
 
 export function inferCommand(): Command {
   const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
-  return new Command('infer')
+  const command = new Command('infer')
     .description('Serve a folder of models and graphs for inference, over HTTP and gRPC.')
     .option('--models <folder>', 'the folder: NAME/VERSION/model.onnx, NAME/graph.yaml')
     .option(
@@ -24,19 +25,9 @@ export function inferCommand(): Command {
       'HOST:PORT for HTTP (port 0: any free one), with TLS and tokens unless it is on loopback',
       DEFAULT_HTTP,
     )
-    .option('--grpc <address>', 'HOST:PORT for gRPC, or off', DEFAULT_GRPC)
-    .option('--require-token', 'use TLS and ask for a token on loopback, too')
-    .option('--allow-local-users', 'let other users of this machine use the server, if it asks for no token')
-    .option(
-      '--behind-proxy <address>',
-      'HOST:PORT of a proxy in front of this server, which ends TLS: the server then asks for tokens in plaintext',
-    )
-    .option('--tls-cert <file>', 'your own certificate (PEM); without it the server makes one')
-    .option('--tls-key <file>', 'the private key of that certificate (PEM)')
-    .option(
-      '--tls-client-ca <file>',
-      'accept only clients with a certificate that one of these has signed (PEM)',
-    )
+    .option('--grpc <address>', 'HOST:PORT for gRPC, or off', DEFAULT_GRPC);
+  const localUsers = 'let other users of this machine use the server, if it asks for no token';
+  return addTrustOptions(command, 'server', localUsers)
     .option(
       '--may-load <tenant>',
       'a tenant that may load and unload models, and so run functions of graphs; may be repeated (default: you, where no token is asked for)',
@@ -52,12 +43,7 @@ export function inferCommand(): Command {
       120,
     )
     .option('--drain <seconds>', 'on SIGTERM, how long requests may go on', parseSeconds, 30)
-    .addOption(
-      new Option(
-        '--log-level <level>',
-        'the lowest level that is logged, as JSON lines on stderr (default: info, or warn on a terminal)',
-      ).choices(LOG_LEVELS),
-    )
+    .addOption(logOption())
     .allowExcessArguments(false)
     .action(serve)
     .addCommand(checkCommand());

@@ -5,16 +5,18 @@ import { inferenceTrust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
 import type { GpuHost } from '../../infer/hosts/engine-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
-import { grpc } from '../../link/grpc/grpc.js';
+import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { redact } from '../../proto/token.js';
-import type { Log, LogLevel } from '../../server/observatory/log.js';
+import type { Log } from '../../server/observatory/log.js';
+import { type LogOptions, openLog } from '../options/log-option.js';
+import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
 import { loadWith } from './load-with.js';
 
-export interface InferOptions {
+export interface InferOptions extends TrustOptions, LogOptions {
   models?: string;
   host?: string[];
   adapter?: string;
@@ -22,19 +24,12 @@ export interface InferOptions {
   gpuMemory?: number;
   listen: string;
   grpc: string;
-  requireToken?: boolean;
-  allowLocalUsers?: boolean;
-  behindProxy?: string;
-  tlsCert?: string;
-  tlsKey?: string;
-  tlsClientCa?: string;
   mayLoad?: string[];
   maxRequest: number;
   tritonMetrics?: boolean;
   serverName: string;
   runLimit: number;
   drain: number;
-  logLevel?: LogLevel;
 }
 
 /** Serves until a signal: the first lets requests end, the second does not. */
@@ -43,10 +38,8 @@ export async function serveModels(options: InferOptions): Promise<void> {
   // V8 would optimise ONNX Runtime's module for a minute on all cores, and could not end before. What a lane computes, the
   // GPU does.
   setFlagsFromString('--liftoff-only');
-  // Our own errors tell in plain words what gRPC would log.
-  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
-  const { jsonLog } = await import('../../server/observatory/json-log.js');
-  const log = jsonLog(options.logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
+  quietGrpc();
+  const log = await openLog(options);
   const running = new Running();
   let stopping: Promise<void> | undefined;
   const stop = () => {
@@ -99,20 +92,12 @@ class Running {
 
   /** @throws FarlightError (rejects). Call `close` even then. */
   async start(folder: string, options: InferOptions, log: Log): Promise<void> {
-    const { cert, key, clientCa } = {
-      cert: options.tlsCert,
-      key: options.tlsKey,
-      clientCa: options.tlsClientCa,
-    };
     const warn = (why: string) => log.warn({ why }, 'trust');
     const trust = inferenceTrust(
       {
         http: options.listen,
         grpc: options.grpc === 'off' ? undefined : options.grpc,
-        requireToken: options.requireToken,
-        allowLocalUsers: options.allowLocalUsers,
-        behindProxy: options.behindProxy,
-        tlsFiles: { cert, key, clientCa },
+        ...trustOptions(options),
         mayLoad: options.mayLoad,
       },
       warn,

@@ -1,16 +1,15 @@
-import { type Command, Option } from 'commander';
-import { LOG_LEVELS, type LogLevel } from '../../server/observatory/log.js';
+import type { Command } from 'commander';
 import { addLimitOptions, tenantLimits } from './limit-options.js';
+import { type LogOptions, logOption, openLog } from './log-option.js';
 import { parseSeconds, parseSize } from './units.js';
 
 /** Options of a host's owner for its sessions and its log, beside the limits of each tenant. */
-export interface HostOptions {
+export interface HostOptions extends LogOptions {
   gpuSeconds: number;
   executorMemory?: number;
   executorsMemory?: number;
   gpuCapacity?: number;
   drain: number;
-  logLevel?: LogLevel;
 }
 
 export function addHostOptions(command: Command): Command {
@@ -42,20 +41,12 @@ export function addHostOptions(command: Command): Command {
       parseSeconds,
       0,
     )
-    .addOption(
-      new Option(
-        '--log-level <level>',
-        'the lowest level that is logged, as JSON lines on stderr (default: info, or warn on a terminal)',
-      ).choices(LOG_LEVELS),
-    );
+    .addOption(logOption());
 }
 
 /** The options of the daemon that these become. */
 export async function daemonOptions(options: HostOptions) {
-  const { gpuSeconds, executorMemory, executorsMemory, gpuCapacity, logLevel } = options;
-  // Loaded here, so that other commands need not wait for it.
-  const { jsonLog } = await import('../../server/observatory/json-log.js');
-  const log = jsonLog(logLevel ?? (process.stderr.isTTY ? 'warn' : 'info'));
+  const { gpuSeconds, executorMemory, executorsMemory, gpuCapacity } = options;
   const gpuMs = gpuSeconds * 1000;
   return {
     gpuMs,
@@ -63,6 +54,6 @@ export async function daemonOptions(options: HostOptions) {
     executorsBytes: executorsMemory,
     gpuCapacity,
     tenantLimits: tenantLimits(options),
-    log,
+    log: await openLog(options),
   };
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { grpc } from '../../link/grpc/grpc.js';
+import { quietGrpc } from '../../link/grpc/grpc.js';
 import { monotonicNow, setInterval } from '../../link/machine/clock.js';
 import { HostLease } from '../../pool/allocation/host-lease.js';
 import { type Report, reportLine } from '../../pool/host/report.js';
@@ -42,7 +42,7 @@ async function beHost(options: HostOptions): Promise<void> {
   const { listen, adapter, tokenSha256 } = options;
   const term = Number(options.term);
   const say = (report: Omit<Report, 'term'>) => void writeSync(1, reportLine({ term, ...report }));
-  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+  quietGrpc();
   const { Daemon } = await import('../../server/daemon.js');
   const { jsonLog } = await import('../../server/observatory/json-log.js');
   // A key of its own for each term, which goes with the host.

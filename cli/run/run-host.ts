@@ -1,4 +1,4 @@
-import { grpc } from '../../link/grpc/grpc.js';
+import { quietGrpc } from '../../link/grpc/grpc.js';
 import { FarlightError } from '../../proto/errors.js';
 import { checkLinkOptions, type EmulatedLinkOptions, emulateLink } from '../../testing/emulator.js';
 
@@ -15,8 +15,7 @@ export interface RunHost {
  * @throws FarlightError (rejects) if it cannot be started.
  */
 export async function hostHere(adapter: string): Promise<RunHost> {
-  // Our own errors tell in plain words what gRPC would log.
-  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+  quietGrpc();
   // Loaded here, so that a run without it need not wait.
   const { Daemon } = await import('../../server/daemon.js');
   return Daemon.start({ listen: '127.0.0.1:0', adapter });

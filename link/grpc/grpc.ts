@@ -23,6 +23,11 @@ export function grpc(): Bundle['grpc'] {
   return bundle().grpc;
 }
 
+/** Keeps gRPC from logging, unless the user asks for its log: Farlight's errors say the same in plain words. */
+export function quietGrpc(): void {
+  if (!process.env.GRPC_VERBOSITY) grpc().setLogVerbosity(grpc().logVerbosity.NONE);
+}
+
 /** Reads the definitions of services. */
 export function protoLoader(): Bundle['loader'] {
   return bundle().loader;
