@@ -1,6 +1,6 @@
+import { numberOfHalf } from '../../proto/half.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
-import { numberOf } from './half.js';
 
 /**
  * The greatest elements of each item, as texts `VALUE:INDEX` (the classification extension). There are no labels.
@@ -52,7 +52,7 @@ function numbersOf({ datatype }: Tensor, data: Uint8Array): Numbers {
     case 'UINT64':
       return new BigUint64Array(buffer);
     case 'FP16':
-      return Float32Array.from(new Uint16Array(buffer), numberOf);
+      return Float32Array.from(new Uint16Array(buffer), numberOfHalf);
     case 'FP32':
       return new Float32Array(buffer);
     case 'FP64':

@@ -1,6 +1,6 @@
+import { halfOf, numberOfHalf } from '../../proto/half.js';
 import { InferenceError } from '../service/service.js';
 import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
-import { halfOf, numberOf } from './half.js';
 
 /** A tensor of a request or of an answer, without its elements. */
 export interface TensorHead {
@@ -212,9 +212,11 @@ function elementsFrom(
     case 'FP16':
     case 'FP32':
     case 'FP64': {
-      const narrow = { FP16: (value: number) => numberOf(halfOf(value)), FP32: Math.fround, FP64: Number }[
-        datatype
-      ];
+      const narrow = {
+        FP16: (value: number) => numberOfHalf(halfOf(value)),
+        FP32: Math.fround,
+        FP64: Number,
+      }[datatype];
       const number = (value: unknown) => {
         const named = NOT_FINITE.get(value);
         if (named !== undefined) return named;
@@ -326,7 +328,7 @@ export function tensorToJson({ name, datatype, data }: Tensor): string {
     case 'UINT64':
       return `[${new BigUint64Array(buffer, byteOffset, length).join()}]`;
     case 'FP16':
-      return floatsToJson(Float32Array.from(new Uint16Array(buffer, byteOffset, length), numberOf));
+      return floatsToJson(Float32Array.from(new Uint16Array(buffer, byteOffset, length), numberOfHalf));
     case 'FP32':
       return floatsToJson(new Float32Array(buffer, byteOffset, length));
     case 'FP64':

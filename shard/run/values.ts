@@ -1,5 +1,6 @@
 // Tensors as bytes: how they are cut into regions, joined again, and added up.
 import type { Tensor } from 'onnxruntime-web/wasm';
+import { halfOf, numberOfHalf } from '../../proto/half.js';
 import { elementsOf, lengthsOf, type Region } from '../layout/region.js';
 
 /** A tensor on its way between the client and a host. `type` is ONNX Runtime's name of its type. */
@@ -130,28 +131,4 @@ export function sum(terms: readonly Values[]): Values {
 function addHalves(total: Uint16Array, more: Uint16Array): void {
   for (let at = 0; at < total.length; at += 1)
     total[at] = halfOf(numberOfHalf(total[at] as number) + numberOfHalf(more[at] as number));
-}
-
-function numberOfHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
-/** The nearest number of half precision, the even one of two. */
-function halfOf(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const size = Math.abs(value);
-  if (size >= 65520) return sign | 0x7c00;
-  // The distance between two neighbours of this size; below 2 ** -14 it stays the same.
-  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
-  const steps = size / 2 ** (exponent - 10);
-  const low = Math.floor(steps);
-  const rest = steps - low;
-  const rounded = rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
-  // The bits of neighbours are neighbours too, also where the exponent grows.
-  return sign | ((exponent + 14) * 1024 + rounded);
 }

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { halfOf, numberOf } from '#farlight/infer/protocol/half.js';
 import {
   RoundedInteger,
   tensorFromBinary,
@@ -10,6 +9,7 @@ import {
   tensorToJson,
 } from '#farlight/infer/protocol/tensor-coding.js';
 import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from '#farlight/infer/service/tensor.js';
+import { halfOf, numberOfHalf } from '#farlight/proto/half.js';
 
 const head = (datatype: Datatype, shape: readonly number[]) => tensorHead('x', datatype, [...shape]);
 const bytesOf = ({ data }: Tensor): Uint8Array => {
@@ -41,7 +41,7 @@ const tensors: fc.Arbitrary<Tensor> = fc
       if (datatype === 'FP64') oneNaN(new Float64Array(bytes.buffer));
       if (datatype === 'FP16') {
         const halves = new Uint16Array(bytes.buffer);
-        for (const [at, each] of halves.entries()) if (Number.isNaN(numberOf(each))) halves[at] = 0x7e00;
+        for (const [at, each] of halves.entries()) if (Number.isNaN(numberOfHalf(each))) halves[at] = 0x7e00;
       }
       return { name: 'x', datatype, shape, data: bytes };
     });
@@ -193,8 +193,8 @@ describe('tensors in JSON', () => {
 describe('numbers of 16 bits', () => {
   it('each of them is the nearest one to itself', () => {
     const others = Array.from({ length: 0x10000 }, (_, bits) => bits)
-      .filter((bits) => !Number.isNaN(numberOf(bits)))
-      .filter((bits) => halfOf(numberOf(bits)) !== bits);
+      .filter((bits) => !Number.isNaN(numberOfHalf(bits)))
+      .filter((bits) => halfOf(numberOfHalf(bits)) !== bits);
     expect(others).toEqual([]);
     expect(halfOf(Number.NaN)).toBe(0x7e00);
   });
@@ -203,10 +203,10 @@ describe('numbers of 16 bits', () => {
     fc.assert(
       fc.property(fc.double({ min: -65_519, max: 65_519, noNaN: true }), (value) => {
         const bits = halfOf(value);
-        const distance = Math.abs(numberOf(bits) - value);
+        const distance = Math.abs(numberOfHalf(bits) - value);
         for (const other of [bits - 1, bits + 1]) {
           if ((other & 0x7fff) <= 0x7bff && other >= 0)
-            expect(Math.abs(numberOf(other) - value)).toBeGreaterThanOrEqual(distance);
+            expect(Math.abs(numberOfHalf(other) - value)).toBeGreaterThanOrEqual(distance);
         }
       }),
     );
