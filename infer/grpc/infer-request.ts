@@ -127,12 +127,11 @@ function readInput(reader: WireReader): InputMessage {
         if (entries > MOST_ENTRIES) throw invalid(`an input has more than ${MOST_ENTRIES} parameters`);
         readParameter(reader.message(), parameters);
         break;
-      case 5: {
+      case 5:
         reader.expect(WIRE.bytes);
         if (input.contents) throw invalid('an input has its contents twice');
         input.contents = reader.bytes();
         break;
-      }
       default:
         reader.skip();
     }

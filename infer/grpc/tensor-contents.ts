@@ -1,7 +1,7 @@
-import { elementsOf, quoted, type TensorHead } from '../protocol/tensor-coding.js';
+import { elementsOf, quoted, RANGES, type TensorHead } from '../protocol/tensor-coding.js';
 import { InferenceError } from '../service/service.js';
 import { type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
-import { WireReader as Reader, WIRE, type WireReader } from './wire-reader.js';
+import { WIRE, WireReader } from './wire-reader.js';
 
 /** The fields of InferTensorContents, by number. */
 const FIELDS = [
@@ -31,14 +31,6 @@ const FIELD_OF: Readonly<Record<Datatype, (typeof FIELDS)[number] | undefined>> 
   BYTES: 'bytes_contents',
 };
 
-/** The numbers of each datatype whose field has wider ones. */
-const NARROW: Readonly<Partial<Record<Datatype, readonly [least: number, greatest: number]>>> = {
-  INT8: [-(2 ** 7), 2 ** 7 - 1],
-  INT16: [-(2 ** 15), 2 ** 15 - 1],
-  UINT8: [0, 2 ** 8 - 1],
-  UINT16: [0, 2 ** 16 - 1],
-};
-
 /**
  * The tensor whose elements an InferTensorContents has. The message is read where it lies: as objects, its elements would
  * take many times the memory.
@@ -53,7 +45,7 @@ export function tensorFromContents(head: TensorHead, contents: Uint8Array | unde
     throw invalid(`input ${quoted(name)} is FP16, which has no contents; send it in raw_input_contents`);
   }
   const elements = datatype === 'BYTES' ? new Texts(count) : new Elements(datatype, count);
-  const reader = new Reader(contents ?? new Uint8Array());
+  const reader = new WireReader(contents ?? new Uint8Array());
   while (reader.next()) {
     const field = FIELDS[reader.field - 1];
     if (field === undefined) reader.skip();
@@ -125,7 +117,7 @@ class Elements {
     let integers = 0;
     for (const byte of packed) if (byte < 0x80) integers += 1;
     let at = this.#grow(integers, head);
-    const run = new Reader(packed);
+    const run = new WireReader(packed);
     for (; !run.ended; at += this.#size) this.#put(run, at, head);
   }
 
@@ -163,8 +155,9 @@ class Elements {
       default: {
         const bits = reader.low32();
         const value = this.#datatype.startsWith('U') ? bits >>> 0 : bits;
-        const range = NARROW[this.#datatype];
-        if (range && (value < range[0] || value > range[1])) {
+        // A field has integers of 32 bits for those of 8 and 16, too.
+        const [least, greatest] = RANGES[this.#datatype] as readonly [number, number];
+        if (value < least || value > greatest) {
           throw invalid(`input ${quoted(name)} is ${this.#datatype}, and has the element ${value}`);
         }
         if (this.#size === 4) this.#view.setInt32(at, bits, true);

@@ -82,14 +82,11 @@ export class WireReader {
   }
 
   float64(): number {
-    const value = this.#view.getFloat64(this.#skip(8), true);
-    return value;
+    return this.#view.getFloat64(this.#skip(8), true);
   }
 
   bytes(): Uint8Array {
-    const length = this.number();
-    const from = this.#skip(length);
-    return this.#bytes.subarray(from, from + length);
+    return this.fixed(this.number());
   }
 
   /** The next so many bytes, of a number of fixed length. */

@@ -1,5 +1,11 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web/webgpu';
-import type { Datatype, Tensor, TensorDeclaration } from '../service/tensor.js';
+import {
+  type Datatype,
+  elements,
+  type Tensor,
+  type TensorDeclaration,
+  type TypedArray,
+} from '../service/tensor.js';
 import { RunError } from './lane.js';
 
 /** A tensor of ONNX Runtime in this thread's memory, as its constructor takes it. */
@@ -26,23 +32,6 @@ const TYPES: Readonly<Record<Datatype, OrtTensor.Type>> = {
 };
 const DATATYPES = new Map(Object.entries(TYPES).map(([datatype, type]) => [type, datatype as Datatype]));
 
-/** The array for the elements of a tensor. Elements of FP16 are bits: not every JavaScript has numbers of that size. */
-const ARRAYS = {
-  BOOL: Uint8Array,
-  INT8: Int8Array,
-  INT16: Int16Array,
-  INT32: Int32Array,
-  INT64: BigInt64Array,
-  UINT8: Uint8Array,
-  UINT16: Uint16Array,
-  UINT32: Uint32Array,
-  UINT64: BigUint64Array,
-  FP16: Uint16Array,
-  FP32: Float32Array,
-  FP64: Float64Array,
-} as const;
-export type TypedArray = InstanceType<(typeof ARRAYS)[keyof typeof ARRAYS]>;
-
 /** ONNX Runtime has these on the GPU; the others stay in the worker's memory. */
 const ON_GPU: ReadonlySet<Datatype> = new Set(['BOOL', 'UINT8', 'INT32', 'UINT32', 'INT64', 'FP16', 'FP32']);
 
@@ -57,22 +46,10 @@ export function ortType(datatype: Datatype): OrtTensor.Type {
   return TYPES[datatype];
 }
 
-/** A datatype's elements in these bytes, which are copied only where their address is not aligned. */
-export function elements(datatype: Exclude<Datatype, 'BYTES'>, bytes: Uint8Array): TypedArray {
-  const Elements = ARRAYS[datatype];
-  const { buffer, byteOffset, byteLength } = bytes;
-  const aligned = byteOffset % Elements.BYTES_PER_ELEMENT === 0;
-  const length = Math.floor(byteLength / Elements.BYTES_PER_ELEMENT);
-  return aligned
-    ? new Elements(buffer as ArrayBuffer, byteOffset, length)
-    : new Elements(new Uint8Array(bytes).buffer, 0, length);
-}
-
 /** @throws RunError where an element of BYTES is not text, which is all that models take */
 export function toOrt({ name, datatype, shape, data }: Tensor): HostTensor {
   const type = TYPES[datatype];
-  if (data instanceof Uint8Array)
-    return { type, data: elements(datatype as Exclude<Datatype, 'BYTES'>, data), dims: shape };
+  if (data instanceof Uint8Array) return { type, data: elements(datatype, data), dims: shape };
   try {
     return { type, data: data.map((each) => decoder.decode(each)), dims: shape };
   } catch {

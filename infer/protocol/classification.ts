@@ -1,6 +1,8 @@
-import { numberOfHalf } from '../../proto/half.js';
 import { InferenceError } from '../service/service.js';
-import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
+import { ELEMENT_BYTES, type Tensor, type TypedArray } from '../service/tensor.js';
+import { numbersIn } from './tensor-coding.js';
+
+const encoder = new TextEncoder();
 
 /**
  * The greatest elements of each item, as texts `VALUE:INDEX` (the classification extension). There are no labels.
@@ -18,52 +20,21 @@ export function classified(tensor: Tensor, count: number, batched: boolean): Ten
   const items = batched ? (shape[0] ?? 1) : 1;
   const length = items === 0 ? 0 : data.length / bytes / items;
   const top = Math.min(count, length);
-  const numbers = numbersOf(tensor, data);
+  const numbers = numbersIn(datatype, data);
   const fractions = datatype.startsWith('FP');
   const texts: Uint8Array[] = [];
   for (let item = 0; item < items; item += 1) {
     for (const index of greatest(numbers, item * length, length, top)) {
       const value = numbers[item * length + index] as number | bigint;
       const digits = fractions ? (value as number).toFixed(6) : `${value}`;
-      texts.push(new TextEncoder().encode(`${digits}:${index}`));
+      texts.push(encoder.encode(`${digits}:${index}`));
     }
   }
   return { name, datatype: 'BYTES', shape: batched ? [items, top] : [top], data: texts };
 }
 
-type Numbers = ArrayLike<number> | ArrayLike<bigint>;
-
-function numbersOf({ datatype }: Tensor, data: Uint8Array): Numbers {
-  const { buffer } =
-    data.byteOffset % 8 === 0 && data.buffer.byteLength === data.length ? data : new Uint8Array(data);
-  switch (datatype) {
-    case 'INT8':
-      return new Int8Array(buffer);
-    case 'INT16':
-      return new Int16Array(buffer);
-    case 'INT32':
-      return new Int32Array(buffer);
-    case 'INT64':
-      return new BigInt64Array(buffer);
-    case 'UINT16':
-      return new Uint16Array(buffer);
-    case 'UINT32':
-      return new Uint32Array(buffer);
-    case 'UINT64':
-      return new BigUint64Array(buffer);
-    case 'FP16':
-      return Float32Array.from(new Uint16Array(buffer), numberOfHalf);
-    case 'FP32':
-      return new Float32Array(buffer);
-    case 'FP64':
-      return new Float64Array(buffer);
-    default:
-      return new Uint8Array(buffer);
-  }
-}
-
 /** The places of the `top` greatest of some consecutive numbers, the greatest first; of equal ones the first. NaN is last. */
-function greatest(numbers: Numbers, from: number, length: number, top: number): number[] {
+function greatest(numbers: TypedArray, from: number, length: number, top: number): number[] {
   const rank = (index: number) => {
     const value = numbers[from + index] as number | bigint;
     return Number.isNaN(value) ? Number.NEGATIVE_INFINITY : value;

@@ -1,6 +1,13 @@
 import { halfOf, numberOfHalf } from '../../proto/half.js';
 import { InferenceError } from '../service/service.js';
-import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
+import {
+  DATATYPES,
+  type Datatype,
+  ELEMENT_BYTES,
+  elements,
+  type Tensor,
+  type TypedArray,
+} from '../service/tensor.js';
 
 /** A tensor of a request or of an answer, without its elements. */
 export interface TensorHead {
@@ -17,7 +24,7 @@ const MOST_BYTES_ELEMENTS = 1 << 20;
 const LENGTH_BYTES = 4;
 
 /** The least and the greatest number of each datatype of 8, 16 and 32 bits. */
-const RANGES: Readonly<Partial<Record<Datatype, readonly [least: number, greatest: number]>>> = {
+export const RANGES: Readonly<Partial<Record<Datatype, readonly [least: number, greatest: number]>>> = {
   INT8: [-(2 ** 7), 2 ** 7 - 1],
   INT16: [-(2 ** 15), 2 ** 15 - 1],
   INT32: [-(2 ** 31), 2 ** 31 - 1],
@@ -235,21 +242,13 @@ function elementsFrom(
         }
         return value;
       };
-      const bytes = new ArrayBuffer(count * (ELEMENT_BYTES[datatype] ?? 0));
-      return filled(integersIn(bytes, 0, count, datatype), rows, integer);
+      const bytes = new Uint8Array(count * (ELEMENT_BYTES[datatype] ?? 0));
+      return filled(elements(datatype, bytes) as Numbers, rows, integer);
     }
   }
 }
 
-type Numbers =
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int16Array
-  | Uint32Array
-  | Int32Array
-  | Float32Array
-  | Float64Array;
+type Numbers = Exclude<TypedArray, BigInt64Array | BigUint64Array>;
 
 function filled(
   target: Numbers,
@@ -316,26 +315,16 @@ export function tensorToJson({ name, datatype, data }: Tensor): string {
       }),
     );
   }
-  // Typed arrays need aligned memory.
-  const aligned = data.byteOffset % 8 === 0 ? data : new Uint8Array(data);
-  const { buffer, byteOffset } = aligned;
-  const length = aligned.length / (ELEMENT_BYTES[datatype] ?? 1);
-  switch (datatype) {
-    case 'BOOL':
-      return `[${Array.from(aligned, (each) => each !== 0).join()}]`;
-    case 'INT64':
-      return `[${new BigInt64Array(buffer, byteOffset, length).join()}]`;
-    case 'UINT64':
-      return `[${new BigUint64Array(buffer, byteOffset, length).join()}]`;
-    case 'FP16':
-      return floatsToJson(Float32Array.from(new Uint16Array(buffer, byteOffset, length), numberOfHalf));
-    case 'FP32':
-      return floatsToJson(new Float32Array(buffer, byteOffset, length));
-    case 'FP64':
-      return floatsToJson(new Float64Array(buffer, byteOffset, length));
-    default:
-      return `[${integersIn(buffer, byteOffset, length, datatype).join()}]`;
-  }
+  if (datatype === 'BOOL') return `[${Array.from(data, (each) => each !== 0).join()}]`;
+  const numbers = numbersIn(datatype, data);
+  if (numbers instanceof Float32Array || numbers instanceof Float64Array) return floatsToJson(numbers);
+  return `[${numbers.join()}]`;
+}
+
+/** The elements as numbers, those of FP16 too. */
+export function numbersIn(datatype: Datatype, data: Uint8Array): TypedArray {
+  const found = elements(datatype, data);
+  return datatype === 'FP16' ? Float32Array.from(found as Uint16Array, numberOfHalf) : found;
 }
 
 function floatsToJson(floats: Float32Array | Float64Array): string {
@@ -347,24 +336,6 @@ function floatsToJson(floats: Float32Array | Float64Array): string {
     return Number.isFinite(each) ? `${each}` : `"${each}"`;
   });
   return `[${texts.join()}]`;
-}
-
-/** Memory as integers of up to 32 bits. */
-function integersIn(buffer: ArrayBufferLike, offset: number, length: number, datatype: Datatype): Numbers {
-  switch (datatype) {
-    case 'INT8':
-      return new Int8Array(buffer, offset, length);
-    case 'INT16':
-      return new Int16Array(buffer, offset, length);
-    case 'INT32':
-      return new Int32Array(buffer, offset, length);
-    case 'UINT16':
-      return new Uint16Array(buffer, offset, length);
-    case 'UINT32':
-      return new Uint32Array(buffer, offset, length);
-    default:
-      return new Uint8Array(buffer, offset, length);
-  }
 }
 
 /** A value of a request for a message: no message is as long as a request. */

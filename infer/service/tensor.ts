@@ -72,3 +72,35 @@ export interface TensorDeclaration {
   readonly datatype: Datatype;
   readonly shape: readonly number[];
 }
+
+/** The typed array of each datatype. Elements of FP16 are bits: not every JavaScript has numbers of that size. */
+const ARRAYS = {
+  BOOL: Uint8Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  INT64: BigInt64Array,
+  UINT8: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  UINT64: BigUint64Array,
+  FP16: Uint16Array,
+  FP32: Float32Array,
+  FP64: Float64Array,
+} as const;
+export type TypedArray = InstanceType<(typeof ARRAYS)[keyof typeof ARRAYS]>;
+
+/**
+ * The elements in these bytes, which are copied only where their address is not aligned.
+ *
+ * @param datatype any but BYTES.
+ */
+export function elements(datatype: Datatype, bytes: Uint8Array): TypedArray {
+  const Elements = ARRAYS[datatype as Exclude<Datatype, 'BYTES'>];
+  const { buffer, byteOffset, byteLength } = bytes;
+  const aligned = byteOffset % Elements.BYTES_PER_ELEMENT === 0;
+  const length = Math.floor(byteLength / Elements.BYTES_PER_ELEMENT);
+  return aligned
+    ? new Elements(buffer as ArrayBuffer, byteOffset, length)
+    : new Elements(new Uint8Array(bytes).buffer, 0, length);
+}

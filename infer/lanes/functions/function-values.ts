@@ -2,11 +2,12 @@ import {
   DATATYPES,
   type Datatype,
   ELEMENT_BYTES,
+  elements,
   elementsOf,
   joinBytes,
   type Tensor,
+  type TypedArray,
 } from '../../service/tensor.js';
-import { elements, type TypedArray } from '../tensor-conversion.js';
 
 /** A tensor as a graph's function gets it. */
 export interface FunctionTensor {
@@ -43,7 +44,7 @@ const ARRAY_TYPES = new Map<string, Datatype>([
 const encoder = new TextEncoder();
 
 export function seenByFunction({ datatype, shape, data }: Tensor): FunctionTensor {
-  const seen = data instanceof Uint8Array ? elements(datatype as Exclude<Datatype, 'BYTES'>, data) : data;
+  const seen = data instanceof Uint8Array ? elements(datatype, data) : data;
   return { datatype, shape, data: seen };
 }
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { elements, fromOrt, toOrt } from '#farlight/infer/lanes/tensor-conversion.js';
+import { fromOrt, toOrt } from '#farlight/infer/lanes/tensor-conversion.js';
 import { coversAll, joinRows, splitRows } from '#farlight/infer/lanes/tensor-rows.js';
-import { DATATYPES, ELEMENT_BYTES, type Tensor } from '#farlight/infer/service/tensor.js';
+import { DATATYPES, ELEMENT_BYTES, elements, type Tensor } from '#farlight/infer/service/tensor.js';
 
 /** A tensor of any datatype and shape. */
 const tensors = fc
