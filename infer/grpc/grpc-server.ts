@@ -11,7 +11,7 @@ import type { LocalUser } from '../../server/trust/local-users.js';
 import { Newcomers } from '../door/newcomers.js';
 import { type Address, bearerOf, type Trust } from '../door/trust.js';
 import { failureOf } from '../protocol/failures.js';
-import type { Client } from '../protocol/repository.js';
+import { type Client, NOBODY } from '../protocol/repository.js';
 import { type CallsOptions, inferenceCalls } from './inference-calls.js';
 import { inferenceDefinitions, inferenceService, SERVICE } from './inference-definitions.js';
 
@@ -28,7 +28,6 @@ export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf' | 'clie
 const OPEN = ['/grpc.health.v1.Health/Check', `/${SERVICE}/ServerLive`, `/${SERVICE}/ServerReady`];
 /** What a known client may have on its way in each call: a message of common length needs no second turn. */
 const WINDOW_BYTES = 4 << 20;
-const NOBODY: Client = { tenant: '', mayLoad: false };
 /** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 300_000;
 /** The most open calls on a connection. */

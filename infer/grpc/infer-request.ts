@@ -1,11 +1,11 @@
 import {
-  type Parameters,
+  noSharedMemory,
   type ProtocolRequest,
   type WantedOutput,
   wantedOutput,
 } from '../protocol/request.js';
 import { quoted, tensorFromBinary, tensorHead } from '../protocol/tensor-coding.js';
-import { InferenceError } from '../service/service.js';
+import { InferenceError, invalid } from '../service/service.js';
 import { tensorFromContents } from './tensor-contents.js';
 import { WIRE, WireReader } from './wire-reader.js';
 
@@ -208,14 +208,4 @@ function readValue(reader: WireReader): unknown {
     }
   }
   return value;
-}
-
-function noSharedMemory(parameters: Parameters): void {
-  if (parameters.shared_memory_region !== undefined) {
-    throw invalid('shared memory is not served: send the tensor in the request');
-  }
-}
-
-function invalid(sentence: string): InferenceError {
-  return new InferenceError('invalid', sentence);
 }

@@ -1,5 +1,5 @@
 import { elementsOf, quoted, RANGES, type TensorHead } from '../protocol/tensor-coding.js';
-import { InferenceError } from '../service/service.js';
+import { type InferenceError, invalid } from '../service/service.js';
 import { type Datatype, ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
 import { WIRE, WireReader } from './wire-reader.js';
 
@@ -170,8 +170,4 @@ class Elements {
 
 function wrongCount({ name, shape }: TensorHead, count: number, taken: string): InferenceError {
   return invalid(`input ${quoted(name)} has ${taken} elements, and its shape [${shape}] needs ${count}`);
-}
-
-function invalid(sentence: string): InferenceError {
-  return new InferenceError('invalid', sentence);
 }

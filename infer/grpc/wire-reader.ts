@@ -1,4 +1,4 @@
-import { InferenceError } from '../service/service.js';
+import { InferenceError, invalid } from '../service/service.js';
 
 /** How a field lies in a message of protobuf. */
 export const WIRE = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
@@ -101,7 +101,7 @@ export class WireReader {
       return utf8.decode(this.bytes());
     } catch (error) {
       if (error instanceof InferenceError) throw error;
-      throw new InferenceError('invalid', 'the message has a text that is no UTF-8');
+      throw invalid('the message has a text that is no UTF-8');
     }
   }
 
@@ -150,8 +150,5 @@ export class WireReader {
 }
 
 function broken(): InferenceError {
-  return new InferenceError(
-    'invalid',
-    'the message is not one of protobuf: it ends too early, or has a field that cannot be',
-  );
+  return invalid('the message is not one of protobuf: it ends too early, or has a field that cannot be');
 }

@@ -14,7 +14,7 @@ import { REFUSED_AFTER_MS } from '../../server/trust/admission.js';
 import type { LocalUser } from '../../server/trust/local-users.js';
 import { Newcomers } from '../door/newcomers.js';
 import { type Address, bearerOf, type Trust } from '../door/trust.js';
-import type { Client } from '../protocol/repository.js';
+import { NOBODY } from '../protocol/repository.js';
 import { ByteBudget, HttpRefusal } from './body.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
 import { inferenceRoutes, notServed, type RoutesOptions } from './inference-routes.js';
@@ -176,9 +176,6 @@ export class HttpServer {
     throw new HttpRefusal(429, message, { 'retry-after': '1' });
   }
 }
-
-/** Who asks where nobody has to say who asks. */
-const NOBODY: Client = { tenant: '', mayLoad: false };
 
 /**
  * Every page in a browser on this machine can reach the loopback interface. A server that asks for no token takes no

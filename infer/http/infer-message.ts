@@ -1,6 +1,8 @@
 import {
-  type Parameters,
+  isObject,
+  noSharedMemory,
   type ProtocolRequest,
+  parametersOf,
   type WantedOutput,
   wantedOutput,
 } from '../protocol/request.js';
@@ -14,7 +16,7 @@ import {
   tensorToBinary,
   tensorToJson,
 } from '../protocol/tensor-coding.js';
-import { InferenceError, type InferenceResult, type InferenceService } from '../service/service.js';
+import { type InferenceResult, type InferenceService, invalid } from '../service/service.js';
 import { ELEMENT_BYTES, type Tensor } from '../service/tensor.js';
 import { readJson, readJsonWithLongIntegers } from './json.js';
 
@@ -77,7 +79,7 @@ function toMessage(
   if (!isObject(json)) throw invalid('the request is a JSON object with "inputs"');
   const { id } = json;
   if (id !== undefined && typeof id !== 'string') throw invalid('"id" is a string');
-  const parameters = parametersOf(json.parameters);
+  const parameters = parametersOf(json);
   if (!Array.isArray(json.inputs)) throw invalid('the request needs "inputs", an array');
   const rest = { bytes: binary };
   const inputs = json.inputs.map((input) => readInput(input, rest));
@@ -92,7 +94,7 @@ function toMessage(
   if (json.outputs !== undefined && !Array.isArray(json.outputs)) throw invalid('"outputs" is an array');
   for (const output of json.outputs ?? []) {
     if (!isObject(output)) throw invalid('each output is an object with a name');
-    const own = parametersOf(output.parameters);
+    const own = parametersOf(output);
     noSharedMemory(own);
     const wanted = wantedOutput(output.name, own);
     outputs.push(wanted);
@@ -108,7 +110,7 @@ function toMessage(
 function readInput(input: unknown, rest: { bytes: Uint8Array }): Tensor {
   if (!isObject(input)) throw invalid('each input is an object with name, datatype and shape');
   const head = tensorHead(input.name, input.datatype, input.shape);
-  const parameters = parametersOf(input.parameters);
+  const parameters = parametersOf(input);
   noSharedMemory(parameters);
   const { binary_data_size: size } = parameters;
   if (size === undefined) return tensorFromJson(head, input.data);
@@ -175,24 +177,4 @@ export function writeInferAnswer(
   ];
   const json = Buffer.from(`{${facts.join()},"outputs":[${written.join()}]}`);
   return { body: [json, ...pieces], headerLength: pieces.length === 0 ? undefined : json.length };
-}
-
-function parametersOf(value: unknown): Parameters {
-  if (value === undefined) return {};
-  if (isObject(value)) return value;
-  throw invalid('"parameters" is an object');
-}
-
-function noSharedMemory(parameters: Parameters): void {
-  if (parameters.shared_memory_region !== undefined) {
-    throw invalid('shared memory is not served: send the tensor in the request');
-  }
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function invalid(sentence: string): InferenceError {
-  return new InferenceError('invalid', sentence);
 }

@@ -6,10 +6,10 @@ import {
   statisticsAnswer,
 } from '../protocol/answers.js';
 import { loadModel, unloadModel } from '../protocol/repository.js';
-import { answer, type Parameters, traceparentOf } from '../protocol/request.js';
-import { InferenceError, type InferenceService } from '../service/service.js';
+import { answer, isObject, type Parameters, parametersOf, traceparentOf } from '../protocol/request.js';
+import { InferenceError, type InferenceService, invalid } from '../service/service.js';
 import type { Exchange } from './exchange.js';
-import { isObject, readInferMessage, writeInferAnswer } from './infer-message.js';
+import { readInferMessage, writeInferAnswer } from './infer-message.js';
 import { readJson } from './json.js';
 import { OPEN_API } from './openapi.js';
 import type { Route } from './routes.js';
@@ -119,7 +119,7 @@ export function inferenceRoutes({ service, metadata, metrics }: RoutesOptions): 
       method: 'POST',
       path: '/v2/repository/models/{model}/load',
       async handle(exchange, { model }, client) {
-        await loadModel(service, client, model, await parametersOf(exchange));
+        await loadModel(service, client, model, parametersOf(await objectOf(exchange)));
         exchange.json({});
       },
     },
@@ -127,7 +127,7 @@ export function inferenceRoutes({ service, metadata, metrics }: RoutesOptions): 
       method: 'POST',
       path: '/v2/repository/models/{model}/unload',
       async handle(exchange, { model }, client) {
-        await unloadModel(service, client, model, await parametersOf(exchange));
+        await unloadModel(service, client, model, parametersOf(await objectOf(exchange)));
         exchange.json({});
       },
     },
@@ -147,11 +147,5 @@ async function objectOf(exchange: Exchange): Promise<Parameters> {
   const body = await exchange.body();
   const json = body.length === 0 ? {} : readJson(body, 'the body');
   if (isObject(json)) return json;
-  throw new InferenceError('invalid', 'the body is a JSON object');
-}
-
-async function parametersOf(exchange: Exchange): Promise<Parameters> {
-  const { parameters = {} } = await objectOf(exchange);
-  if (isObject(parameters)) return parameters;
-  throw new InferenceError('invalid', '"parameters" is an object');
+  throw invalid('the body is a JSON object');
 }

@@ -1,4 +1,4 @@
-import { InferenceError } from '../service/service.js';
+import { InferenceError, invalid } from '../service/service.js';
 
 /** Deeper than any tensor with its request around it. */
 const DEEPEST = 64;
@@ -18,7 +18,7 @@ const BACKSLASH = 0x5c;
 export function readJson(bytes: Uint8Array, what: string): unknown {
   const text = textOf(bytes, what);
   if (isDeep(bytes)) {
-    throw new InferenceError('invalid', `${what} is nested more than ${DEEPEST} levels deep`);
+    throw invalid(`${what} is nested more than ${DEEPEST} levels deep`);
   }
   try {
     return JSON.parse(text);

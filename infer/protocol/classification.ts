@@ -1,4 +1,4 @@
-import { InferenceError } from '../service/service.js';
+import { invalid } from '../service/service.js';
 import { ELEMENT_BYTES, type Tensor, type TypedArray } from '../service/tensor.js';
 import { numbersIn } from './tensor-coding.js';
 
@@ -15,7 +15,7 @@ export function classified(tensor: Tensor, count: number, batched: boolean): Ten
   const { name, datatype, shape, data } = tensor;
   const bytes = ELEMENT_BYTES[datatype];
   if (!(data instanceof Uint8Array) || bytes === undefined) {
-    throw new InferenceError('invalid', `output "${name}" is BYTES, which have no greatest element`);
+    throw invalid(`output "${name}" is BYTES, which have no greatest element`);
   }
   const items = batched ? (shape[0] ?? 1) : 1;
   const length = items === 0 ? 0 : data.length / bytes / items;

@@ -1,6 +1,6 @@
-import { InferenceError, type InferenceService, type LoadOverrides } from '../service/service.js';
+import { InferenceError, type InferenceService, invalid, type LoadOverrides } from '../service/service.js';
 import { loadFailure } from './failures.js';
-import type { Parameters } from './request.js';
+import { isObject, type Parameters } from './request.js';
 import { quoted } from './tensor-coding.js';
 
 /** A client that has been admitted. */
@@ -9,6 +9,9 @@ export interface Client {
   /** Whether it may load and unload models. */
   readonly mayLoad: boolean;
 }
+
+/** Who asks where nobody has to say who asks. */
+export const NOBODY: Client = { tenant: '', mayLoad: false };
 
 /** @throws InferenceError (rejects) */
 export async function loadModel(
@@ -35,10 +38,7 @@ export async function unloadModel(
   mustLoad(client);
   try {
     if (dependents === true) {
-      throw new InferenceError(
-        'invalid',
-        'what a graph uses is unloaded by its own name; leave unload_dependents out',
-      );
+      throw invalid('what a graph uses is unloaded by its own name; leave unload_dependents out');
     }
     await service.unload(model);
   } catch (error) {
@@ -59,25 +59,18 @@ function overridesOf(parameters: Parameters): LoadOverrides {
   const { config, ...others } = parameters;
   const [other] = Object.keys(others);
   if (other?.startsWith('file:')) {
-    throw new InferenceError(
-      'invalid',
+    throw invalid(
       'a model is loaded from the folder of the server, and not from a request; put the file there',
     );
   }
   if (other !== undefined) {
-    throw new InferenceError(
-      'invalid',
-      `there is no parameter ${quoted(other)} of loading; there is "config"`,
-    );
+    throw invalid(`there is no parameter ${quoted(other)} of loading; there is "config"`);
   }
   if (config === undefined) return {};
   const read = configOf(config);
   const [unknown] = Object.keys(read).filter((key) => !KNOWN.includes(key));
   if (unknown !== undefined) {
-    throw new InferenceError(
-      'invalid',
-      `${quoted(unknown)} of a configuration cannot be set by a request; max_batch_size can`,
-    );
+    throw invalid(`${quoted(unknown)} of a configuration cannot be set by a request; max_batch_size can`);
   }
   const size = read.max_batch_size;
   if (size === undefined) return {};
@@ -91,10 +84,7 @@ function overridesOf(parameters: Parameters): LoadOverrides {
   ) {
     return { maxBatchSize };
   }
-  throw new InferenceError(
-    'invalid',
-    `max_batch_size is a whole number of 0 or more, and not ${quoted(size)}`,
-  );
+  throw invalid(`max_batch_size is a whole number of 0 or more, and not ${quoted(size)}`);
 }
 
 /** What a client may send along of a configuration that it got from here: names and shapes are the model's own. */
@@ -103,12 +93,9 @@ const KNOWN = ['name', 'platform', 'backend', 'max_batch_size'];
 function configOf(text: unknown): Record<string, unknown> {
   try {
     const read = JSON.parse(String(text));
-    if (typeof read === 'object' && read !== null && !Array.isArray(read)) return read;
+    if (isObject(read)) return read;
   } catch {
     // The sentence below says it.
   }
-  throw new InferenceError(
-    'invalid',
-    'the parameter "config" is a JSON object in a string, for example {"max_batch_size": 16}',
-  );
+  throw invalid('the parameter "config" is a JSON object in a string, for example {"max_batch_size": 16}');
 }

@@ -1,8 +1,8 @@
 import {
-  InferenceError,
   type InferenceRequest,
   type InferenceResult,
   type InferenceService,
+  invalid,
 } from '../service/service.js';
 import type { Tensor } from '../service/tensor.js';
 import { classified } from './classification.js';
@@ -10,6 +10,24 @@ import { quoted } from './tensor-coding.js';
 
 /** A parameter of a request or of an output, from JSON or from gRPC. */
 export type Parameters = Readonly<Record<string, unknown>>;
+
+/** Whether a value of JSON is an object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The parameters in a JSON object, if it has any. @throws InferenceError invalid */
+export function parametersOf({ parameters = {} }: Parameters): Parameters {
+  if (isObject(parameters)) return parameters;
+  throw invalid('"parameters" is an object');
+}
+
+/** @throws InferenceError invalid where the parameters of a tensor say that it is in shared memory. */
+export function noSharedMemory(parameters: Parameters): void {
+  if (parameters.shared_memory_region !== undefined) {
+    throw invalid('shared memory is not served: send the tensor in the request');
+  }
+}
 
 /** An output that a request asks for. */
 export interface WantedOutput {
@@ -56,10 +74,7 @@ export async function answer(
   onlyOnce('input', inputs);
   onlyOnce('output', outputs);
   if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
-    throw new InferenceError(
-      'invalid',
-      'sequences are not served: each request stands by itself; leave sequence_id out',
-    );
+    throw invalid('sequences are not served: each request stands by itself; leave sequence_id out');
   }
   const priority = counted('priority', parameters.priority);
   const microseconds = counted('timeout', parameters.timeout);
@@ -93,14 +108,10 @@ export async function answer(
 
 /** @throws InferenceError invalid */
 export function wantedOutput(name: unknown, { classification }: Parameters): WantedOutput {
-  if (typeof name !== 'string' || name === '')
-    throw new InferenceError('invalid', 'each output needs a name');
+  if (typeof name !== 'string' || name === '') throw invalid('each output needs a name');
   const classes = counted('classification', classification);
   if (classes !== undefined && classes > MOST_CLASSES) {
-    throw new InferenceError(
-      'invalid',
-      `"classification" is ${classes}; at most ${MOST_CLASSES} are possible`,
-    );
+    throw invalid(`"classification" is ${classes}; at most ${MOST_CLASSES} are possible`);
   }
   return { name, classification: classes };
 }
@@ -114,13 +125,13 @@ export function traceparentOf(text: unknown): string | undefined {
 function counted(name: string, value: unknown): number | undefined {
   if (value === undefined) return undefined;
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new InferenceError('invalid', `"${name}" is a whole number of 0 or more, and not ${quoted(value)}`);
+  throw invalid(`"${name}" is a whole number of 0 or more, and not ${quoted(value)}`);
 }
 
 function onlyOnce(kind: string, named: readonly { readonly name: string }[]): void {
   const names = new Set<string>();
   for (const { name } of named) {
-    if (names.has(name)) throw new InferenceError('invalid', `${kind} ${quoted(name)} is there twice`);
+    if (names.has(name)) throw invalid(`${kind} ${quoted(name)} is there twice`);
     names.add(name);
   }
 }

@@ -1,5 +1,5 @@
 import { halfOf, numberOfHalf } from '../../proto/half.js';
-import { InferenceError } from '../service/service.js';
+import { InferenceError, invalid } from '../service/service.js';
 import {
   DATATYPES,
   type Datatype,
@@ -349,8 +349,4 @@ function shown(value: unknown): string {
 export function quoted(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
-}
-
-function invalid(sentence: string): InferenceError {
-  return new InferenceError('invalid', sentence);
 }

@@ -149,3 +149,8 @@ export class InferenceError extends Error {
     this.retryAfter = retryAfter;
   }
 }
+
+/** The request itself is wrong. The sentence tells its client how. */
+export function invalid(sentence: string): InferenceError {
+  return new InferenceError('invalid', sentence);
+}

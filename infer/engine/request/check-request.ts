@@ -1,4 +1,4 @@
-import { InferenceError, type InferenceRequest } from '../../service/service.js';
+import { type InferenceRequest, invalid } from '../../service/service.js';
 import {
   DATATYPES,
   ELEMENT_BYTES,
@@ -79,8 +79,4 @@ function checkTensor({ name, datatype, shape, data }: Tensor, declaration: Tenso
   throw invalid(
     `Input "${name}" of ${describe(datatype, shape)} must have ${expected} ${unit}, and has ${data.length}.`,
   );
-}
-
-function invalid(message: string): InferenceError {
-  return new InferenceError('invalid', message);
 }
