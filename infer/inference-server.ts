@@ -1,5 +1,7 @@
+import { shownHost } from '../link/address/host-port.js';
 import { clearInterval, setInterval } from '../link/machine/clock.js';
-import { shownHost, type Trust } from './door/trust.js';
+import { isWildcard } from '../server/trust/machine-names.js';
+import type { Trust } from './door/trust.js';
 import { GrpcServer } from './grpc/grpc-server.js';
 import { HttpServer } from './http/http-server.js';
 import { serverMetadata } from './protocol/answers.js';
@@ -109,11 +111,6 @@ export class InferenceServer {
 
   #named(host: string): string {
     const { name } = this.#options.trust;
-    return shownHost(isAny(host) ? (name ?? host) : host);
+    return shownHost(isWildcard(host) ? (name ?? host) : host);
   }
-}
-
-/** Whether this address is that of every interface. */
-function isAny(host: string): boolean {
-  return /^(0\.0\.0\.0|[0:]*::[0:]*)$/.test(host);
 }

@@ -1,9 +1,10 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { shownHost } from '../../link/address/host-port.js';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { WaitingRoom } from '../../server/trust/waiting-room.js';
-import { type Address, shownHost } from './trust.js';
+import type { Address } from './trust.js';
 
 /** How long a client may take for the TLS handshake and its first request, in milliseconds. */
 const FIRST_REQUEST_MS = 10_000;

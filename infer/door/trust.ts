@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { parseHostPort, shownHost } from '../../link/address/host-port.js';
 import { isLoopback } from '../../link/address/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { Peer } from '../../server/trust/admission.js';
@@ -97,22 +97,15 @@ export function bearerOf(authorization: unknown): string | undefined {
   return /^Bearer +(\S+) *$/i.exec(String(authorization ?? '').slice(0, 1024))?.[1];
 }
 
-/** The host as it stands in a URL. */
-export function shownHost(host: string): string {
-  return isIP(host) === 6 ? `[${host}]` : host;
-}
-
 function parseAddress(text: string, option: string, schemes: RegExp): Address & { secure: boolean } {
-  const match = /^(?:([a-z]+):\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
-  const [, scheme = '', named = '', port = ''] = match ?? [];
-  const host = named.replace(/^\[|\]$/g, '');
-  const known = scheme === '' || schemes.test(scheme);
-  if (!match || !known || Number(port) > 65535 || (named !== host && isIP(host) !== 6)) {
+  const address = parseHostPort(text);
+  if (!address || (address.scheme !== '' && !schemes.test(address.scheme))) {
     throw new FarlightError(
       'BAD_OPTION',
       `"${text}" is not an address to listen on; write ${option} HOST:PORT, for example ${option} ${option === '--grpc' ? DEFAULT_GRPC : DEFAULT_HTTP}`,
     );
   }
+  const { scheme, named, host, port } = address;
   const secure = scheme.endsWith('s');
   if (scheme !== '' && !secure && !isLoopback(host)) {
     throw new FarlightError(
@@ -120,5 +113,5 @@ function parseAddress(text: string, option: string, schemes: RegExp): Address & 
       `${named} is not a loopback address, and others could read the plaintext of ${scheme}:// there; write ${scheme}s://${named}:${port}`,
     );
   }
-  return { host, port: Number(port), secure };
+  return { host, port, secure };
 }

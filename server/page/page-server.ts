@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIP, type Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { shownHost } from '../../link/address/host-port.js';
 import { isLoopback } from '../../link/address/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 
@@ -102,7 +103,7 @@ export class PageServer {
   /** The server's URL, for example `http://127.0.0.1:7071`. */
   get url(): string {
     const { port } = (this.#server.address() ?? { port: this.#port }) as AddressInfo;
-    return `http://${isIP(this.#host) === 6 ? `[${this.#host}]` : this.#host}:${port}`;
+    return `http://${shownHost(this.#host)}:${port}`;
   }
 
   /** @param path for example `/metrics`. */

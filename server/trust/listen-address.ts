@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { parseHostPort, shownHost } from '../../link/address/host-port.js';
 import { isLoopback } from '../../link/address/loopback.js';
 import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../link/address/unix-path.js';
 import { FarlightError } from '../../proto/errors.js';
@@ -53,10 +53,9 @@ export function parseListenAddress(
     if (!fitsUnixSocket(path)) throw pathTooLong(text);
     return { target: `unix:${path}`, tls: false, host: '', port: 0, path, url: () => `unix:${path}` };
   }
-  const match = /^(?:(grpcs?):\/\/)?(\[[0-9a-f:.]+\]|[^:/[\]@?#\s]+):(\d{1,5})$/i.exec(text);
-  const [, scheme = '', named = '', port = ''] = match ?? [];
-  const host = named.replace(/^\[|\]$/g, '');
-  if (!match || Number(port) > 65535 || (named !== host && isIP(host) !== 6)) throw badListen(text);
+  const address = parseHostPort(text);
+  if (!address || !/^(grpcs?)?$/i.test(address.scheme)) throw badListen(text);
+  const { scheme, named, host, port } = address;
   const secure = scheme.toLowerCase() === 'grpcs' || (scheme === '' && (requireToken || !isLoopback(host)));
   if (!secure && !isLoopback(host)) {
     throw new FarlightError(
@@ -70,10 +69,9 @@ export function parseListenAddress(
     target: `${named}:${port}`,
     tls: secure,
     host,
-    port: Number(port),
+    port,
     url(bound, pin, known = host) {
-      const shown = isIP(known) === 6 ? `[${known}]` : known;
-      return `${secure ? 'grpcs' : 'grpc'}://${shown}:${bound}${pin && secure ? `?ca=${pin}` : ''}`;
+      return `${secure ? 'grpcs' : 'grpc'}://${shownHost(known)}:${bound}${pin && secure ? `?ca=${pin}` : ''}`;
     },
   };
 }
@@ -99,7 +97,7 @@ function noToken(text: string): FarlightError {
   );
 }
 
-function plaintextOnly(named: string, port: string): FarlightError {
+function plaintextOnly(named: string, port: number): FarlightError {
   return new FarlightError(
     'BAD_OPTION',
     `${named} is not a loopback address, and farlight does not listen in plaintext on any other; ` +

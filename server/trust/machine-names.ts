@@ -31,6 +31,7 @@ export function namedForClients({ hostname, interfaces }: Machine, listen: strin
   return all.find((address) => isIP(address) === 4) ?? (hostname || all[0] || 'localhost');
 }
 
+/** Whether this address is that of every interface. */
 export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || /^[0:]*::[0:]*$/.test(host);
 }

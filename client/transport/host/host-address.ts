@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { isPin } from '../../../link/address/certificate-pin.js';
+import { shownHost } from '../../../link/address/host-port.js';
 import { isLoopback } from '../../../link/address/loopback.js';
 import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../../link/address/unix-path.js';
 import { native } from '../../../link/machine/globals.js';
@@ -55,7 +55,7 @@ export class HostAddress implements Where {
     this.path = path;
     this.pin = pin;
     this.uid = uid;
-    this.target = scheme === 'unix' ? `unix:${path}` : `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+    this.target = scheme === 'unix' ? `unix:${path}` : `${shownHost(host)}:${port}`;
     const user = uid === undefined ? '' : `?uid=${uid}`;
     this.url = `${scheme === 'unix' ? '' : `${scheme}://`}${this.target}${user}`;
     this.#token = token;
