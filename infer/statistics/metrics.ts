@@ -72,6 +72,8 @@ const TRITON: Readonly<Record<string, [help: string, read: Read]>> = {
 export class Metrics {
   readonly #options: MetricsOptions;
   #registry: Promise<Registry> | undefined;
+  /** Read once for each answer: many figures come from them. */
+  #statistics: readonly ModelStatistics[] = [];
 
   constructor(options: MetricsOptions) {
     this.#options = options;
@@ -80,6 +82,7 @@ export class Metrics {
   async read(): Promise<{ type: string; text: string }> {
     this.#registry ??= this.#register();
     const registry = await this.#registry;
+    this.#statistics = this.#options.service.statistics();
     return { type: registry.contentType, text: await registry.metrics() };
   }
 
@@ -89,6 +92,7 @@ export class Metrics {
     const registry = new Registry();
     const registers = [registry];
     const { service, version, answers, bodyBytes, triton } = this.#options;
+    const statistics = () => this.#statistics;
     collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
     for (const [name, [help, read]] of Object.entries({ ...OF_MODELS, ...(triton && TRITON) })) {
       new Counter({
@@ -98,7 +102,7 @@ export class Metrics {
         registers,
         collect() {
           this.reset();
-          for (const each of service.statistics()) {
+          for (const each of statistics()) {
             this.inc({ model: each.name, version: each.version }, read(each));
           }
         },
@@ -111,7 +115,7 @@ export class Metrics {
       registers,
       collect() {
         this.reset();
-        for (const { name: model, version, batches } of service.statistics()) {
+        for (const { name: model, version, batches } of statistics()) {
           for (const { batchSize: size, computeInfer } of batches) {
             this.inc({ model, version, size }, computeInfer.count);
           }
