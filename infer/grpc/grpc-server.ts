@@ -3,8 +3,9 @@ import { createServer as createTlsServer, type TlsOptions, type Server as TlsSer
 import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
 import { grpc, grpcReflection } from '../../link/grpc/grpc.js';
 import { Health } from '../../link/grpc/health.js';
+import { serveConnection, shutDown } from '../../link/grpc/serving.js';
 import { widenWindows } from '../../link/grpc/windows.js';
-import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
+import { setTimeout } from '../../link/machine/clock.js';
 import { invariant } from '../../proto/errors.js';
 import { REFUSED_AFTER_MS } from '../../server/trust/admission.js';
 import type { LocalUser } from '../../server/trust/local-users.js';
@@ -97,11 +98,8 @@ export class GrpcServer {
   /** Finishes the open calls, for at most `graceMs`, and closes the connections. */
   async close(graceMs: number): Promise<void> {
     this.health.close();
-    const cutOff = setTimeout(() => this.#server.forceShutdown(), graceMs).unref();
     const closed = this.#newcomers.close();
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    clearTimeout(cutOff);
-    this.#server.forceShutdown();
+    await shutDown(this.#server, graceMs);
     this.#newcomers.destroy();
     await closed;
   }
@@ -112,14 +110,7 @@ export class GrpcServer {
     // Where the server asks for tokens, they decide, and it does not look up the user.
     const user = trust.tokens ? undefined : await trust.users.of(socket);
     if (socket.destroyed) return;
-    // One interceptor for each connection, since a call does not say which connection it came on.
-    const credentials = grpc().experimental.createServerCredentialsWithInterceptors(
-      grpc().ServerCredentials.createInsecure(),
-      [this.#admitFirst(socket, user)],
-    );
-    const injector = this.#server.createConnectionInjector(credentials);
-    socket.once('close', () => injector.destroy());
-    injector.injectConnection(socket);
+    serveConnection(this.#server, socket, this.#admitFirst(socket, user));
   }
 
   /** Admits a call before its message is read: a message takes memory. */

@@ -14,7 +14,8 @@ import {
   type RenewRequest,
   sessionsService,
 } from '../../../link/grpc/host-service.js';
-import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { serveConnection, shutDown } from '../../../link/grpc/serving.js';
+import { setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { HostDescription } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
@@ -22,7 +23,7 @@ import { type Admission, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
 import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';
 
-const { experimental, ServerCredentials, ServerInterceptingCall, status } = grpc();
+const { ServerInterceptingCall, status } = grpc();
 
 export interface GrpcServerOptions {
   /** Of this package. */
@@ -89,24 +90,13 @@ export class GrpcServer {
    * that may use the host.
    */
   take(socket: Socket, user: LocalUser, known: () => void): void {
-    // One interceptor for each connection, since a call does not say which connection it came on.
-    const interceptor = admitFirst(this.#options, { user, known, close: () => socket.destroy() });
-    // The front door has done TLS already.
-    const credentials = experimental.createServerCredentialsWithInterceptors(
-      ServerCredentials.createInsecure(),
-      [interceptor],
-    );
-    const injector = this.#server.createConnectionInjector(credentials);
-    socket.once('close', () => injector.destroy());
-    injector.injectConnection(socket);
+    const connection = { user, known, close: () => socket.destroy() };
+    serveConnection(this.#server, socket, admitFirst(this.#options, connection));
   }
 
   /** Finishes the open calls, for at most `graceMs`, and closes the connections. */
   async close(graceMs: number): Promise<void> {
-    const cutOff = setTimeout(() => this.#server.forceShutdown(), graceMs);
-    await new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
-    clearTimeout(cutOff);
-    this.#server.forceShutdown();
+    await shutDown(this.#server, graceMs);
   }
 }
 
