@@ -1,16 +1,21 @@
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
 /**
- * Loads a module that reads files which people write. It takes two packages, and a small client is installed without them.
+ * Loads a module that needs packages which a small client is installed without.
  *
- * @throws FarlightError NOT_INSTALLED where they are not there (rejects).
+ * @param sentence says what to install.
+ * @throws FarlightError NOT_INSTALLED where one of the packages is not there (rejects).
  */
-export async function loadReader<T>(load: () => Promise<T>, what: string): Promise<T> {
+export async function loadInstalled<T>(load: () => Promise<T>, sentence: string): Promise<T> {
   try {
     return await load();
   } catch (error) {
     if (codeOf(error) !== 'ERR_MODULE_NOT_FOUND') throw error;
-    const sentence = `${what} are read with two packages: run npm install yaml ajv`;
     throw new FarlightError('NOT_INSTALLED', sentence, { cause: error });
   }
+}
+
+/** Loads a module that reads files which people write. @throws FarlightError NOT_INSTALLED (rejects) */
+export function loadReader<T>(load: () => Promise<T>, what: string): Promise<T> {
+  return loadInstalled(load, `${what} are read with two packages: run npm install yaml ajv`);
 }
