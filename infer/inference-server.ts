@@ -26,7 +26,8 @@ export interface InferenceServerOptions {
   onError(error: unknown): void;
 }
 
-export const DEFAULT_LIMIT: number = 64 << 20;
+/** In bytes. */
+const DEFAULT_LIMIT = 64 << 20;
 /** How often to read the certificate again, in milliseconds. */
 const CERTIFICATE_MS = 24 * 60 * 60 * 1000;
 /** How often gRPC's health is brought up to date, in milliseconds. */

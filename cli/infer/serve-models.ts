@@ -86,7 +86,6 @@ function modelsFolder({ models, host, adapter }: InferOptions): string {
 class Running {
   server: InferenceServer | undefined;
   engine: Engine | undefined;
-  readonly #hosts: GpuHost[] = [];
   #own: RunHost | undefined;
   #isClosed = false;
 
@@ -103,13 +102,14 @@ class Running {
       warn,
     );
     const { Engine, LearnedStore, gpuHost, functionHosts } = await loadEngine();
+    const gpuHosts: GpuHost[] = [];
     for (const url of await this.#urls(options)) {
       const { lanes, gpuMemory: memory } = options;
-      this.#hosts.push(await gpuHost({ host: url, name: redact(url), lanes, memory }));
+      gpuHosts.push(await gpuHost({ host: url, name: redact(url), lanes, memory }));
       if (this.#isClosed) throw ENDED;
     }
-    const store = new LearnedStore(this.#hosts.map(({ adapter }) => adapter).join(', '));
-    const hosts = [...this.#hosts, ...functionHosts()];
+    const store = new LearnedStore(gpuHosts.map(({ adapter }) => adapter).join(', '));
+    const hosts = [...gpuHosts, ...functionHosts()];
     const engine = new Engine({
       folder,
       hosts,
@@ -168,7 +168,7 @@ async function loadEngine() {
   });
 }
 
-/** What clients need to know: one line is enough for a client. */
+/** The first line has all that a client needs. */
 function readyLines({ server, engine }: Running): string {
   const addresses = [server?.httpUrl, server?.grpcUrl].filter((each) => each !== undefined);
   const broken = engine?.index().filter(({ state }) => state !== 'READY') ?? [];

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
-
 import { type Admission, localAdmission, TokenAdmission } from './admission.js';
 import { HostTls, type TlsFiles } from './host-tls.js';
 import { DEFAULT_LISTEN, type ListenAddress, parseListenAddress } from './listen-address.js';
