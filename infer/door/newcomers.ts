@@ -14,8 +14,8 @@ const WAITING = { most: 256, mostOfNetwork: 64 };
 const MOST_CONNECTIONS = 2048;
 
 /**
- * The connections of a server's port: how many there may be, and how long, until it is known who has the other end. Then
- * they may stay.
+ * The connections of a server's port. It bounds how many clients may be unknown, and for how long. A known client's
+ * connection may stay.
  */
 export class Newcomers {
   readonly #server: Server;
@@ -67,6 +67,7 @@ export class Newcomers {
   }
 
   #enter(socket: Socket, firstRequestMs: number): void {
+    // An error closes the socket, and `close` says all that matters.
     socket.on('error', () => {});
     this.#sockets.add(socket);
     const addresses = addressesOf(socket);

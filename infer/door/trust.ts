@@ -9,7 +9,7 @@ import type { Client } from '../protocol/repository.js';
 export const DEFAULT_HTTP = '127.0.0.1:8000';
 export const DEFAULT_GRPC = '127.0.0.1:8001';
 
-/** Who may use the server, and how. The addresses are `HOST:PORT`; see `hostTrust` for the others. */
+/** The addresses are `HOST:PORT`; `hostTrust` describes the other options. */
 export interface TrustOptions extends Omit<HostTrustOptions, 'listen'> {
   http: string;
   /** Undefined: no gRPC. */

@@ -27,7 +27,7 @@ export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf' | 'clie
 
 /** A supervisor in front of the server may ask how it is without a token. */
 const OPEN = ['/grpc.health.v1.Health/Check', `/${SERVICE}/ServerLive`, `/${SERVICE}/ServerReady`];
-/** What a known client may have on its way in each call: a message of common length needs no second turn. */
+/** The bytes that a known client may have on the way in each call: most messages then need no second turn. */
 const WINDOW_BYTES = 4 << 20;
 /** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 300_000;
@@ -35,7 +35,7 @@ const IDLE_MS = 300_000;
 const MOST_CALLS = 128;
 /** The most calls of an unknown client on a connection, before the server closes it. */
 const MOST_UNKNOWN_CALLS = 16;
-/** What a message may have beside its tensors, as far as gRPC's own limit is concerned. */
+/** gRPC's own limit leaves a message so many bytes beside its tensors. */
 const SLACK = 1 << 10;
 /** The metadata of a call, as HTTP/2 counts it. */
 const MOST_METADATA = 16 << 10;

@@ -26,9 +26,9 @@ import type { ReadRequest } from './infer-request.js';
 export interface CallsOptions {
   readonly service: InferenceService;
   readonly metadata: ServerMetadata;
-  /** Who calls, by the metadata of the call, as it was known when the call began. */
+  /** The client of a call, by the call's metadata, as it was when the call began. */
   clientOf(metadata: Metadata): Client;
-  /** The same as it is now, for calls that go on. @throws FarlightError UNAUTHORIZED */
+  /** The client as it is now: a token may be revoked while a call goes on. @throws FarlightError UNAUTHORIZED */
   clientNow(metadata: Metadata): Client;
   /** A bug, for the log. */
   onError(error: unknown): void;

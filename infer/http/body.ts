@@ -157,7 +157,7 @@ const COMPRESSIONS = {
 
 export type Encoding = keyof typeof COMPRESSIONS;
 
-/** What is shorter than this is sent as it is. */
+/** Shorter answers are not compressed. */
 const WORTH_COMPRESSING = 1024;
 
 /** The encoding that the client has asked for with `Accept-Encoding`; undefined: none, or it would not pay. */

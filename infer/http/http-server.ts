@@ -215,13 +215,13 @@ function tlsOptions(tls: TlsOptions): TlsOptions {
   return { ...tls, ALPNProtocols: ['http/1.1'] };
 }
 
-/** By the codes of Node's parser: what is said to a client whose request is none. */
+/** The answers to bytes that are no request, by the codes of Node's parser. */
 const PARSER_STATUSES: Readonly<Record<string, readonly [status: number, sentence: string]>> = {
   HPE_HEADER_OVERFLOW: [431, `the headers are longer than ${MOST_HEADER_BYTES} bytes`],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long; send it again'],
 };
 
-/** Answers what never became a request. */
+/** Answers bytes that are no request. */
 function refuseRaw({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
   const known = PARSER_STATUSES[code];
   if (!socket.writable || (!known && !code.startsWith('HPE_'))) {

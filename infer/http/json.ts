@@ -9,10 +9,10 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /**
- * Reads JSON from a client. What is nested deeply is refused before it is read: the parser keeps a frame for each level,
+ * Reads JSON from a client. Deeply nested JSON is refused before it is parsed: the parser keeps a frame for each level,
  * many times as large as the one character that it stands for.
  *
- * @param what what should have been JSON, for the message.
+ * @param what the name of these bytes, for the message.
  * @throws InferenceError invalid
  */
 export function readJson(bytes: Uint8Array, what: string): unknown {
@@ -27,7 +27,7 @@ export function readJson(bytes: Uint8Array, what: string): unknown {
   }
 }
 
-/** As `readJson`, with integers of 16 digits and more as strings: the parser would round them. It was read before. */
+/** Reads JSON that `readJson` has read before, with integers of 16 digits and more as strings: the parser rounds them. */
 export function readJsonWithLongIntegers(bytes: Uint8Array, what: string): unknown {
   return JSON.parse(quoteLongIntegers(textOf(bytes, what)));
 }

@@ -8,7 +8,7 @@ import type {
 } from '../service/service.js';
 import type { Datatype, TensorDeclaration } from '../service/tensor.js';
 
-/** What the server says of itself. */
+/** The server's description of itself. */
 export interface ServerMetadata {
   readonly name: string;
   readonly version: string;

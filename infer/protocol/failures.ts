@@ -41,7 +41,7 @@ export interface Failure extends Status {
 }
 
 /**
- * What a client is told of an error. Of a bug it learns nothing; `onBug` gets it for the log.
+ * Says to a client why its request failed. A bug is not shown to the client: `onBug` gets it for the log.
  */
 export function failureOf(error: unknown, onBug: (error: unknown) => void): Failure {
   if (error instanceof InferenceError) {

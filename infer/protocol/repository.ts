@@ -10,7 +10,7 @@ export interface Client {
   readonly mayLoad: boolean;
 }
 
-/** Who asks where nobody has to say who asks. */
+/** The client of a request that needs no token. */
 export const NOBODY: Client = { tenant: '', mayLoad: false };
 
 /** @throws InferenceError (rejects) */
@@ -87,7 +87,7 @@ function overridesOf(parameters: Parameters): LoadOverrides {
   throw invalid(`max_batch_size is a whole number of 0 or more, and not ${quoted(size)}`);
 }
 
-/** What a client may send along of a configuration that it got from here: names and shapes are the model's own. */
+/** The fields of a configuration that a client may send. All but max_batch_size are ignored: they are the model's own. */
 const KNOWN = ['name', 'platform', 'backend', 'max_batch_size'];
 
 function configOf(text: unknown): Record<string, unknown> {

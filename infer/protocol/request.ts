@@ -47,7 +47,7 @@ export interface ProtocolRequest {
   readonly outputs: readonly WantedOutput[];
 }
 
-/** What is known of a request beside its message. */
+/** The facts of a request that are not in its message. */
 export interface RequestContext {
   readonly tenant: string;
   readonly traceparent: string | undefined;
