@@ -29,6 +29,15 @@ export interface JobDescription {
   /** The file that gets what it prints, by an absolute path that both sides have. */
   readonly log: string;
   readonly limits: JobLimits;
+  /** The folder in which the command runs, by an absolute path that both sides have; the engine's own choice if absent. */
+  readonly folder?: string;
+  /**
+   * The image of the job's container, pinned by its digest (`NAME@sha256:…`, or `sha256:…`); for an engine whose `images`
+   * is `bundle`, the absolute path of an unpacked OCI bundle. Without it the job runs on the node itself.
+   */
+  readonly image?: string;
+  /** Files and folders that a container sees at the same absolute paths, where its engine can give it some. */
+  readonly mounts?: readonly string[];
 }
 
 /**
@@ -52,6 +61,8 @@ export type JobStatus =
       readonly isCertain: boolean;
       /** Absent where it did not end by itself. */
       readonly code?: number;
+      /** The site ended it, and neither its program nor a person: its node failed, or a more urgent job took its place. */
+      readonly bySite?: boolean;
     };
 
 export interface ListedJob {
@@ -66,6 +77,8 @@ export interface Engine {
   readonly name: 'local' | 'slurm';
   /** The limits that it enforces. */
   readonly limits: readonly (keyof JobLimits)[];
+  /** How it is given the image of a job: not at all, as the name in a registry, or as an unpacked bundle. */
+  readonly images: 'none' | 'registry' | 'bundle';
   /** Whether its jobs run on this machine, as this user. */
   readonly isHere: boolean;
   /** The job that `submit` sends, as a text for a person. */
@@ -81,6 +94,23 @@ export interface Engine {
   /** The same, from a process that is about to end: it has been tried when this returns. */
   cancelNow(id: string): void;
 }
+
+/** @throws FarlightError BAD_OPTION where an image is not of the kind that the engine is given. */
+export function checkImage(engine: Pick<Engine, 'name' | 'images'>, image: string | undefined): void {
+  if (image === undefined) return;
+  const { name, images } = engine;
+  if (images === 'none') {
+    const why = `the engine ${name} runs jobs without a container; leave the image out, or name another engine`;
+    throw new FarlightError('BAD_OPTION', why);
+  }
+  if (image.startsWith('/') !== (images === 'bundle') || (images === 'registry' && !PINNED.test(image))) {
+    const kinds = { bundle: 'the path of an OCI bundle', registry: 'an image by its digest (NAME@sha256:…)' };
+    throw new FarlightError('BAD_OPTION', `the engine ${name} needs ${kinds[images]}, and not ${image}`);
+  }
+}
+
+/** An image that is always the same one: a tag alone may name another one tomorrow. */
+const PINNED = /^([^\s@]+@)?sha256:[0-9a-f]{64}$/;
 
 /** @throws FarlightError BAD_OPTION where a limit is one that the engine does not enforce. */
 export function checkLimits(engine: Pick<Engine, 'name' | 'limits'>, limits: JobLimits): void {

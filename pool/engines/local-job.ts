@@ -76,7 +76,8 @@ export class LocalJob {
       if (!this.read('waits')) return { phase: 'starting', why: 'its process starts' };
       return { phase: 'queued', why: 'the job of the same name before it still runs' };
     }
-    if (this.read('runner')) return { phase: 'ended', why: 'its process was killed', isCertain: true };
+    if (this.read('runner'))
+      return { phase: 'ended', why: 'its process was killed', isCertain: true, bySite: true };
     if (this.ageMs < BEGIN_MS) return { phase: 'starting', why: 'its process starts' };
     return { phase: 'ended', why: 'this machine knows no such job', isCertain: false };
   }

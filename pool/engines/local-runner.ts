@@ -71,11 +71,11 @@ function listens(socket: string): Promise<boolean> {
   });
 }
 
-function run({ command, environment, log, limits }: JobDescription): Promise<LocalEnd> {
+function run({ command, environment, log, limits, folder }: JobDescription): Promise<LocalEnd> {
   const [file = '', ...args] = command;
   const output = openSync(log, 'a', 0o600);
   const stdio = ['ignore', output, output] satisfies StdioOptions;
-  const child = spawn(file, args, { cwd: '/', env: environment, detached: true, stdio });
+  const child = spawn(file, args, { cwd: folder ?? '/', env: environment, detached: true, stdio });
   closeSync(output);
   const kill = (signal: NodeJS.Signals) => {
     try {

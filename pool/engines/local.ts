@@ -8,7 +8,14 @@ import { stateFolder } from '../../link/machine/folders.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { makePrivate } from '../../server/trust/private-folder.js';
-import { checkLimits, type Engine, type JobDescription, type JobStatus, type ListedJob } from './engine.js';
+import {
+  checkImage,
+  checkLimits,
+  type Engine,
+  type JobDescription,
+  type JobStatus,
+  type ListedJob,
+} from './engine.js';
 import { LocalJob } from './local-job.js';
 
 /** An ended job is forgotten after so many milliseconds, by the next one that is submitted. */
@@ -19,6 +26,7 @@ const ID = /^[0-9a-f]{16}$/;
 export class LocalEngine implements Engine {
   readonly name = 'local';
   readonly limits = ['minutes'] as const;
+  readonly images = 'none';
   readonly isHere = true;
   readonly #folder: string;
 
@@ -26,11 +34,12 @@ export class LocalEngine implements Engine {
     this.#folder = folder;
   }
 
-  render({ name, term, command, environment, log, limits }: JobDescription): string {
+  render({ name, term, command, environment, log, limits, folder }: JobDescription): string {
     const variables = Object.entries(environment).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
     const limit = limits.minutes === undefined ? '' : `, for at most ${limits.minutes} minutes`;
     return [
       `# job ${name}, term ${term}${limit}; output to ${log}`,
+      ...(folder === undefined ? [] : [`cd ${JSON.stringify(folder)}`]),
       [...variables, ...command.map((word) => JSON.stringify(word))].join(' '),
       '',
     ].join('\n');
@@ -38,6 +47,7 @@ export class LocalEngine implements Engine {
 
   async submit(job: JobDescription): Promise<string> {
     checkLimits(this, job.limits);
+    checkImage(this, job.image);
     this.#forget();
     const id = randomBytes(8).toString('hex');
     const folder = join(this.#folder, id);

@@ -2,7 +2,7 @@
 import type { JobDescription, JobStatus } from './engine.js';
 
 /** The arguments of `sbatch`. The script comes on stdin. */
-export function sbatchArguments({ name, term, log, limits }: JobDescription): string[] {
+export function sbatchArguments({ name, term, log, limits, folder, image }: JobDescription): string[] {
   const { minutes, cpus, memory, gpus, partition, account, qos, constraint } = limits;
   const given = {
     'job-name': name,
@@ -21,6 +21,8 @@ export function sbatchArguments({ name, term, log, limits }: JobDescription): st
     account,
     qos,
     constraint,
+    chdir: folder,
+    container: image,
   };
   const stated = Object.entries(given).filter(([, value]) => value !== undefined);
   // Slurm must not run a host again: its token and key are for one term.
@@ -53,6 +55,8 @@ const STARTING = ['CONFIGURING'];
 const RUNNING = ['RUNNING', 'SUSPENDED', 'STOPPED', 'SIGNALING', 'STAGE_OUT', 'RESIZING', 'COMPLETING'];
 /** In these the job is still on its node, or Slurm has only lost sight of it. */
 const UNCERTAIN = ['NODE_FAIL', 'BOOT_FAIL', 'REVOKED'];
+/** The site has ended the job in these. */
+const BY_SITE = [...UNCERTAIN, 'PREEMPTED'];
 
 /** Why a job waits, in plain words. The others are told as Slurm says them. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -86,6 +90,7 @@ export function statusOf(line: string, address = ''): JobStatus {
     phase: 'ended',
     why: endOf(state, code, signal),
     isCertain: !UNCERTAIN.includes(state),
+    ...(BY_SITE.includes(state) && { bySite: true }),
     ...(state === 'COMPLETED' && { code: 0 }),
     ...(state === 'FAILED' && signal === 0 && { code }),
   };
@@ -103,6 +108,8 @@ function endOf(state: string, code: number, signal: number): string {
       return 'it ran into its time limit';
     case 'NODE_FAIL':
       return 'its node failed';
+    case 'PREEMPTED':
+      return 'a more urgent job took its place';
     default:
       return `Slurm ended it (${state})`;
   }

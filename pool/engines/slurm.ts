@@ -1,6 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { FarlightError } from '../../proto/errors.js';
-import { checkLimits, type Engine, type JobDescription, type JobStatus, type ListedJob } from './engine.js';
+import {
+  checkImage,
+  checkLimits,
+  type Engine,
+  type JobDescription,
+  type JobStatus,
+  type ListedJob,
+} from './engine.js';
 import { type CommandResult, commandEnvironment, runCommand } from './run-command.js';
 import {
   fieldsOf,
@@ -30,6 +37,7 @@ export class SlurmEngine implements Engine {
     'qos',
     'constraint',
   ] as const;
+  readonly images = 'bundle';
   readonly isHere = false;
 
   render(job: JobDescription): string {
@@ -38,6 +46,7 @@ export class SlurmEngine implements Engine {
 
   async submit(job: JobDescription): Promise<string> {
     checkLimits(this, job.limits);
+    checkImage(this, job.image);
     const result = await runCommand('sbatch', sbatchArguments(job), jobScript(job));
     // With --parsable: the id, and the cluster behind a semicolon where there are several.
     const [, id] = /^(\d+)(;|$)/m.exec(result.stdout) ?? [];

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, JobDescription, JobStatus } from '#farlight/pool/engines/engine.js';
-import { checkLimits } from '#farlight/pool/engines/engine.js';
+import { checkImage, checkLimits } from '#farlight/pool/engines/engine.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { SlurmEngine } from '#farlight/pool/engines/slurm.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
@@ -50,6 +50,12 @@ function conformance(engine: () => Engine): void {
     expect(log(one)).toMatch(/^it's a \$HOME$/m);
     expect(log(one)).toMatch(/^to stderr$/m);
     expect(log(one)).not.toContain('flt_secret');
+  });
+
+  it('runs a command in the folder that is named', async () => {
+    const one = job('pwd', { folder });
+    await ended(await engine().submit(one));
+    expect(log(one).trim()).toBe(realpathSync(folder));
   });
 
   it('says with which code a command ended, and that none was found', async () => {
@@ -116,12 +122,34 @@ function conformance(engine: () => Engine): void {
   });
 }
 
+describe('the image of a job', () => {
+  const digest = `sha256:${'5'.repeat(64)}`;
+
+  it('is a digest where the engine fetches it, and a folder where it is unpacked', () => {
+    const registry = { name: 'local', images: 'registry' } as const;
+    for (const image of [`ghcr.io/a/b@${digest}`, `node:22@${digest}`, digest, undefined])
+      checkImage(registry, image);
+    for (const image of ['node', 'node:22', '/bundles/node', `node@${digest}0`, `no de@${digest}`])
+      expect(() => checkImage(registry, image)).toThrow(/needs an image by its digest/);
+    const bundle = { name: 'slurm', images: 'bundle' } as const;
+    checkImage(bundle, '/bundles/node');
+    expect(() => checkImage(bundle, digest)).toThrow(/slurm needs the path of an OCI bundle/);
+  });
+});
+
 describe('the engine local', () => {
   const engine = new LocalEngine(join(folder, 'jobs'));
   conformance(() => engine);
 
   it('refuses a limit that it cannot enforce', () => {
     expect(() => checkLimits(engine, { gpus: '1' })).toThrow(/local cannot limit a job's gpus; leave it out/);
+  });
+
+  it('refuses an image, since its jobs have no container', async () => {
+    const image = `node@sha256:${'0'.repeat(64)}`;
+    await expect(engine.submit(job('true', { image }))).rejects.toThrow(
+      /local runs jobs without a container/,
+    );
   });
 
   it('ends a job whose watching process was killed, when it is cancelled', async () => {
