@@ -25,14 +25,16 @@ for (const file of ['infer/graph/graph', 'infer/graph/model', 'pool/file/pool'])
   cpSync(join(root, schema), join(root, 'dist', schema));
 }
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
-// The dashboard's page, with the library that draws its charts.
-cpSync(join(root, 'server/page/site'), join(root, 'dist/server/page/site'), {
-  recursive: true,
-  filter: (path) => !path.endsWith('.ts'),
-});
+// What runs in a browser beside the compiled modules, with the library that draws the charts.
+for (const site of ['page/site', 'server/page/site']) {
+  cpSync(join(root, site), join(root, 'dist', site), {
+    recursive: true,
+    filter: (path) => !path.endsWith('.ts'),
+  });
+}
 const uplot = dirname(require.resolve('uplot/package.json'));
-cpSync(join(uplot, 'dist/uPlot.esm.js'), join(root, 'dist/server/page/site/uplot.js'));
-cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/server/page/site/uplot.css'));
+cpSync(join(uplot, 'dist/uPlot.esm.js'), join(root, 'dist/page/site/uplot.js'));
+cpSync(join(uplot, 'dist/uPlot.min.css'), join(root, 'dist/page/site/uplot.css'));
 chmodSync(join(root, 'dist/cli/main.js'), 0o755);
 await bundleForBrowsers(root);
 await bundleGrpc(root);

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const MOST_FILES = 15;
 
 /** The rooms of the package. Their modules import each other without circles. */
-const ROOMS = ['client', 'server', 'link', 'proto', 'infer', 'shard', 'pool', 'cli', 'testing'];
+const ROOMS = ['client', 'server', 'link', 'proto', 'page', 'infer', 'shard', 'pool', 'cli', 'testing'];
 
 /** Rooms that have words of their own beside the core's: no word is banned there. */
 const OWN_WORDS = ['infer', 'shard', 'pool'];
@@ -20,6 +20,9 @@ const ANY_WIDTH = /^(\.$|(docs|test|examples|proto\/gen)(\/|$))/;
  * it. In the client, a session knows nobody who uses it.
  */
 const STRANGERS = [
+  // Servers show pages that are made of it; it knows none of them.
+  ['page', 'client', 'server', 'infer', 'shard', 'pool', 'cli', 'testing'],
+  ...['client', 'link', 'proto'].map((room) => [room, 'page']),
   ['server/page', 'server/daemon'],
   ['server/daemon', 'server/page'],
   ['server/observatory', 'server/daemon', 'server/page', 'server/trust', 'server/contents'],

@@ -1,13 +1,13 @@
 import { Command } from 'commander';
 import { HostClient } from '../../client/transport/host/host-client.js';
 import { packageVersion } from '../../link/machine/package-version.js';
+import { bytes } from '../../page/site/format.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { type AdapterDescription, versionMismatch } from '../../proto/session/handshake.js';
 import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { gpuDeviceFiles } from '../../server/gpu/device-files.js';
 import { type DeviceMemory, findDeviceMemory } from '../../server/gpu/device-memory.js';
-import { bytes } from '../../server/page/site/format.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { type Style, styleOf } from '../style.js';

@@ -1,5 +1,3 @@
-import { harmless } from '../../proto/harmless.js';
-import type { EndView, HostView, SessionView } from '../../server/observatory/host-view.js';
 import {
   bytes,
   bytesPerSecond,
@@ -9,7 +7,9 @@ import {
   rate,
   share,
   waitsPerSubmit,
-} from '../../server/page/site/format.js';
+} from '../../page/site/format.js';
+import { harmless } from '../../proto/harmless.js';
+import type { EndView, HostView, SessionView } from '../../server/observatory/host-view.js';
 import { columns, cut, type Style } from '../style.js';
 
 export interface TopSize {

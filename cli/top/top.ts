@@ -1,11 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import { deferred } from '../../link/machine/deferred.js';
+import { DEFAULT_DASHBOARD, parsePageAddress } from '../../page/page-server.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { HostView } from '../../server/observatory/host-view.js';
 import type { HostEvent } from '../../server/page/dashboard.js';
-import { DEFAULT_DASHBOARD, parsePageAddress } from '../../server/page/page-server.js';
 import { styleOf } from '../style.js';
 import { EventReader } from './event-reader.js';
 import { topLines } from './top-view.js';

@@ -1,6 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { clearInterval, monotonicNow, setInterval } from '../../link/machine/clock.js';
+import { EventStream } from '../../page/event-stream.js';
+import { PageServer } from '../../page/page-server.js';
+import { siteFiles } from '../../page/site-files.js';
 import { messageOf } from '../../proto/errors.js';
 import type { HostView, SecondView, SpansView } from '../observatory/host-view.js';
 import { brief, type Log } from '../observatory/log.js';
@@ -8,8 +11,6 @@ import type { Observatory } from '../observatory/observatory.js';
 import { ContentCensus } from './content-census.js';
 
 import { Metrics } from './metrics.js';
-import { PageServer } from './page-server.js';
-import { siteFiles } from './site-files.js';
 
 export interface DashboardOptions {
   page: PageServer;
@@ -56,15 +57,12 @@ export function openDashboard({
   return page;
 }
 
+/** Files that the page imports from elsewhere, by their path in dist/, which is also their path on the server. */
+const BESIDE = ['proto/session/spans.js'];
 /** How often readers get new events, in milliseconds. */
 const TELL_MS = 1000;
 /** After so many times without news, readers get an event anyway: it shows that the host is still there. */
 const QUIET_TIMES = 10;
-
-/** A reader that is so many bytes behind misses events until it has caught up. */
-const MOST_WAITING = 1 << 20;
-/** How soon a reader reconnects after it lost its connection, in milliseconds. */
-const RETRY_MS = 1000;
 
 /** An event of `/events`: the host's current state, and the seconds that are new or have changed. */
 export interface HostEvent {
@@ -89,7 +87,7 @@ export class Dashboard {
     this.#options = options;
     const { page, observatory } = options;
     this.#metrics = new Metrics(observatory);
-    for (const [path, { type, bytes }] of siteFiles()) {
+    for (const [path, { type, bytes }] of siteFiles('server/page/site', BESIDE)) {
       page.on(path, (_, response) => {
         response.writeHead(200, { 'content-type': type });
         response.end(bytes());
@@ -178,30 +176,4 @@ interface Reader {
   told: string;
   /** How many times it got no event since. */
   quiet: number;
-}
-
-/** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) on one response. */
-class EventStream {
-  readonly #response: ServerResponse;
-
-  constructor(response: ServerResponse) {
-    this.#response = response;
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
-    response.write(`retry: ${RETRY_MS}\n\n`);
-  }
-
-  /** Calls `act` once, when the reader has disconnected or the server has closed. */
-  onClose(act: () => void): void {
-    this.#response.once('close', act);
-  }
-
-  /**
-   * @param json without line breaks.
-   * @returns false where the reader is too far behind, and does not get the event.
-   */
-  send(event: string, json: string): boolean {
-    if (this.#response.writableLength > MOST_WAITING) return false;
-    this.#response.write(`event: ${event}\ndata: ${json}\n\n`);
-    return true;
-  }
 }

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { PageServer, parsePageAddress } from '#farlight/server/page/page-server.js';
+import { PageServer, parsePageAddress } from '#farlight/page/page-server.js';
 
 const ANYBODY = async () => true;
 const servers: PageServer[] = [];

@@ -1,17 +1,35 @@
-// Shows the host from its event stream. The stream reconnects by itself when the host is back.
-import { forgetHistory, repaintHistory, showHistory } from './charts.js';
+// Shows the host from its event stream.
+import { History } from './charts.js';
 import { at, LiveTable, make, say, showFigures } from './dom.js';
 import { bytes, bytesPerSecond, clock, count, duration, rate, share, waitsPerSubmit } from './format.js';
+import { follow } from './live.js';
 import { sessionEnded, unwatch, watch, watchedSession } from './timeline.js';
-
-/** How long after a final failure to open another stream, in milliseconds. */
-const AGAIN_MS = 1000;
-/** A stream that is silent for so long is lost: the host sends an event every ten seconds. */
-const SILENT_MS = 25_000;
 
 /** The last state of the host. */
 let shown;
-let silence;
+
+const history = new History([
+  {
+    place: 'traffic-chart',
+    said: 'traffic-said',
+    format: bytesPerSecond,
+    incrs: Array.from({ length: 40 }, (_, power) => 2 ** power),
+    series: [
+      { key: 'bytesUp', label: 'up', color: '--up' },
+      { key: 'bytesDown', label: 'down', color: '--down' },
+    ],
+  },
+  {
+    place: 'work-chart',
+    said: 'work-said',
+    format: rate,
+    incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000],
+    series: [
+      { key: 'submits', label: 'submits', color: '--submits' },
+      { key: 'waits', label: 'waits', color: '--waits' },
+    ],
+  },
+]);
 
 const sessions = new LiveTable(at('sessions'), {
   caption: 'Open sessions; click a program’s name to open its timeline',
@@ -80,7 +98,7 @@ function badge(code) {
 
 function show({ host, seconds }) {
   if (shown && shown.version !== host.version) location.reload();
-  if (shown && shown.startedAt !== host.startedAt) forgetHistory();
+  if (shown && shown.startedAt !== host.startedAt) history.forget();
   shown = host;
   const { adapter, url, version, now, startedAt } = host;
   say(at('adapter'), adapter ? `${adapter.name}${adapter.software ? ' (software)' : ''}` : 'no GPU');
@@ -94,7 +112,7 @@ function show({ host, seconds }) {
   sessions.show(new Map(host.sessions.map((each) => [each.session, { ...each, now }])), watchedSession());
   ends.show(new Map(host.ends.map((each) => [`${each.session} ${each.at}`, each])));
   contents.show(new Map((host.contents ?? []).map((each, index) => [`${index} ${each.tenant ?? ''}`, each])));
-  showHistory(seconds, now);
+  history.show(seconds, now);
   const watched = watchedSession();
   if (watched && !host.sessions.some(({ session }) => session === watched)) sessionEnded();
 }
@@ -169,37 +187,5 @@ function showExecutors(executors) {
   );
 }
 
-function status(live) {
-  const box = at('status');
-  box.classList.toggle('live', live);
-  say(box, live ? 'live' : 'no answer, retrying');
-  document.title = live ? 'Farlight host' : 'Farlight host (no answer)';
-}
-
-function follow() {
-  const source = new EventSource('/events');
-  const again = () => {
-    clearTimeout(silence);
-    source.close();
-    status(false);
-    setTimeout(follow, AGAIN_MS);
-  };
-  const heard = () => {
-    clearTimeout(silence);
-    silence = setTimeout(again, SILENT_MS);
-  };
-  heard();
-  source.addEventListener('host', ({ data }) => {
-    heard();
-    status(true);
-    show(JSON.parse(data));
-  });
-  source.addEventListener('error', () => {
-    status(false);
-    // Otherwise the browser reconnects by itself.
-    if (source.readyState === EventSource.CLOSED) again();
-  });
-}
-
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaintHistory);
-follow();
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => history.repaint());
+follow('host', 'Farlight host', show);

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { shownHost } from '../../link/address/host-port.js';
-import { isLoopback } from '../../link/address/loopback.js';
-import { FarlightError } from '../../proto/errors.js';
+import { shownHost } from '../link/address/host-port.js';
+import { isLoopback } from '../link/address/loopback.js';
+import { FarlightError } from '../proto/errors.js';
 
 export const DEFAULT_DASHBOARD = '127.0.0.1:7071';
 
@@ -39,7 +39,7 @@ export interface PageServerOptions {
 const MAX_CONNECTIONS = 128;
 
 const OTHERS =
-  'This page is only for the user who runs the host. Run farlight top as that user, or start the host with --allow-local-users.';
+  'This page is only for the user who runs this server. Run farlight top as that user, or start the server with --allow-local-users.';
 
 /** The browser loads only files from this server, and never treats text as markup or code. */
 const POLICY = [
@@ -65,7 +65,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The host's HTTP server for its owner: on loopback alone, and for its own pages alone. A web page from elsewhere can
+ * An HTTP server for a server's owner: on loopback alone, and for its own pages alone. A web page from elsewhere can
  * make the owner's browser send requests here. So each request must name this machine as its host: otherwise an
  * attacker's name that resolves to 127.0.0.1 would work. And it must come from a page of this server, or from no page.
  *
@@ -175,7 +175,7 @@ export class PageServer {
     } catch (error) {
       this.#onError(error);
       if (response.headersSent) response.destroy();
-      else answer(response, 500, 'The host could not answer; its log says why.');
+      else answer(response, 500, 'The server could not answer; its log says why.');
     }
   }
 
