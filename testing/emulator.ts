@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { parseHostAddress } from '../client/transport/host/host-address.js';
+import { parseHostAddress } from '../link/dial/host-address.js';
 import { native } from '../link/machine/globals.js';
 import { packageFile } from '../link/machine/package-files.js';
 import { FarlightError } from '../proto/errors.js';

@@ -1,7 +1,7 @@
 import { isLoopback } from '../../link/address/loopback.js';
+import { badUrl, tokenIn, tokenInPlaintext } from '../../link/dial/address-errors.js';
 import { native } from '../../link/machine/globals.js';
 import { FarlightError } from '../../proto/errors.js';
-import { badUrl, tokenIn, tokenInPlaintext } from '../transport/host/address-errors.js';
 
 /** Where a page reaches a host. No property shows the token. */
 export class WebAddress {

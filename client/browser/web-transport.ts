@@ -1,6 +1,6 @@
+import { noHost } from '../../link/dial/socket-errors.js';
 import { native } from '../../link/machine/globals.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
-import { noHost } from '../transport/host/socket-errors.js';
 import { type Dialer, HostLink, type LinkOptions } from '../transport/host-link.js';
 import type { Transport } from '../transport/transport.js';
 import { parseWebAddress } from './web-address.js';

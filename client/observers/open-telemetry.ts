@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import type { Attributes, Tracer } from '@opentelemetry/api';
+import { parseHostAddress } from '../../link/dial/host-address.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import type { SessionObserver } from '../session/observer.js';
-import { parseHostAddress } from '../transport/host/host-address.js';
 
 type Api = typeof import('@opentelemetry/api');
 

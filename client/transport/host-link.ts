@@ -1,6 +1,8 @@
 import type { Carrier } from '../../link/channel/carrier.js';
 import { Channel } from '../../link/channel/channel.js';
 import { Connection, type FrameForm } from '../../link/channel/connection.js';
+import type { ClientCertificate } from '../../link/dial/client-certificate.js';
+import { noHost, silent } from '../../link/dial/socket-errors.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { type Alarm, alarm } from '../../link/machine/timer.js';
@@ -21,8 +23,6 @@ import type { Resume, Silence, Welcome } from '../../proto/session/handshake.js'
 import { SESSION_END_CODES } from '../../proto/session/session-end.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { decodeCount, decodeObject, NOTHING, objectBody, PACKET } from '../../proto/wire/packet.js';
-import type { ClientCertificate } from './host/client-certificate.js';
-import { noHost, silent } from './host/socket-errors.js';
 import type { TurnedLink } from './near-link.js';
 import type { Hello, Link, LinkEvents } from './transport.js';
 

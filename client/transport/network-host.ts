@@ -1,9 +1,9 @@
 import { FramePacker } from '../../link/channel/frame-packer.js';
+import { explainHangUp } from '../../link/dial/grpc-errors.js';
+import { parseHostAddress } from '../../link/dial/host-address.js';
+import { refusedCertificate } from '../../link/dial/socket-errors.js';
 import { requestCompression } from '../../proto/session/compression.js';
 import { openGrpcCarrier } from './host/grpc-dialer.js';
-import { explainHangUp } from './host/grpc-errors.js';
-import { parseHostAddress } from './host/host-address.js';
-import { refusedCertificate } from './host/socket-errors.js';
 import { type Dialer, HostLink, type HostOptions } from './host-link.js';
 import type { Transport } from './transport.js';
 

@@ -1,8 +1,8 @@
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
 import { openGrpcCarrier } from '#farlight/client/transport/host/grpc-dialer.js';
-import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import type { Carrier } from '#farlight/link/channel/carrier.js';
+import { parseHostAddress } from '#farlight/link/dial/host-address.js';
 import { VERSION_KEY } from '#farlight/link/grpc/grpc-carrier.js';
 import { sessionsService } from '#farlight/link/grpc/host-service.js';
 import type { SessionMessage } from '#farlight/link/grpc/session-messages.js';

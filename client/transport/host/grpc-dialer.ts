@@ -1,4 +1,8 @@
 import type { ChannelOptions, Client, Metadata, ServiceError } from '@grpc/grpc-js';
+import type { ClientCertificate } from '../../../link/dial/client-certificate.js';
+import { GrpcConnection } from '../../../link/dial/grpc-connection.js';
+import { explainStatus, hasHungUp } from '../../../link/dial/grpc-errors.js';
+import type { HostAddress } from '../../../link/dial/host-address.js';
 import { grpc } from '../../../link/grpc/grpc.js';
 import { GrpcCarrier, SESSION_KEY } from '../../../link/grpc/grpc-carrier.js';
 import { hostService, MESSAGE_LIMIT, sessionsService } from '../../../link/grpc/host-service.js';
@@ -9,10 +13,6 @@ import { FarlightError } from '../../../proto/errors.js';
 import { type HostDescription, versionMismatch } from '../../../proto/session/handshake.js';
 import { PROTOCOL } from '../../../proto/session/version.js';
 import { LIMITS } from '../../../proto/wire/limits.js';
-import type { ClientCertificate } from './client-certificate.js';
-import { GrpcConnection } from './grpc-connection.js';
-import { explainStatus, hasHungUp } from './grpc-errors.js';
-import type { HostAddress } from './host-address.js';
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT,

@@ -1,4 +1,9 @@
 import type { ChannelOptions, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import { clientCertificate } from '../../../link/dial/client-certificate.js';
+import { GrpcConnection } from '../../../link/dial/grpc-connection.js';
+import { explainStatus } from '../../../link/dial/grpc-errors.js';
+import { type HostAddress, parseHostAddress } from '../../../link/dial/host-address.js';
+import { silent } from '../../../link/dial/socket-errors.js';
 import { grpc } from '../../../link/grpc/grpc.js';
 import {
   ECHO_MESSAGE_LIMIT,
@@ -11,11 +16,6 @@ import { native } from '../../../link/machine/globals.js';
 import type { FarlightError } from '../../../proto/errors.js';
 import type { HostDescription } from '../../../proto/session/handshake.js';
 import { CONNECT_TIMEOUT_MS } from '../host-link.js';
-import { clientCertificate } from './client-certificate.js';
-import { GrpcConnection } from './grpc-connection.js';
-import { explainStatus } from './grpc-errors.js';
-import { type HostAddress, parseHostAddress } from './host-address.js';
-import { silent } from './socket-errors.js';
 
 /** How long an echo may take, in milliseconds: megabytes over a slow line. */
 const ECHO_TIMEOUT_MS = 30_000;

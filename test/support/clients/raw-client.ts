@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { openGrpcCarrier } from '#farlight/client/transport/host/grpc-dialer.js';
-import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import { findNear } from '#farlight/link/address/near-address.js';
 import type { Carrier } from '#farlight/link/channel/carrier.js';
 import { PacketDecoder } from '#farlight/link/channel/packet-decoder.js';
+import { parseHostAddress } from '#farlight/link/dial/host-address.js';
 import {
   dataHeader,
   decodeObject,

@@ -1,10 +1,10 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { pinOf } from '../../../link/address/certificate-pin.js';
-import { knowsUsers, ownUser, userAhead } from '../../../link/address/peer-user.js';
-import { strangeFile } from '../../../link/address/socket-file.js';
-import { native } from '../../../link/machine/globals.js';
-import { alarm } from '../../../link/machine/timer.js';
+import { pinOf } from '../address/certificate-pin.js';
+import { knowsUsers, ownUser, userAhead } from '../address/peer-user.js';
+import { strangeFile } from '../address/socket-file.js';
+import { native } from '../machine/globals.js';
+import { alarm } from '../machine/timer.js';
 import type { ClientCertificate } from './client-certificate.js';
 import type { HostAddress } from './host-address.js';
 import * as explain from './socket-errors.js';

@@ -1,9 +1,9 @@
 import { connect as connectTls } from 'node:tls';
 import type { ServiceError, status } from '@grpc/grpc-js';
-import { grpc } from '../../../link/grpc/grpc.js';
-import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
-import { native } from '../../../link/machine/globals.js';
-import { FarlightError } from '../../../proto/errors.js';
+import { FarlightError } from '../../proto/errors.js';
+import { grpc } from '../grpc/grpc.js';
+import { clearTimeout, setTimeout } from '../machine/clock.js';
+import { native } from '../machine/globals.js';
 import type { HostAddress } from './host-address.js';
 import { hungUp, noHost, speaksTls, unreachable } from './socket-errors.js';
 

@@ -1,5 +1,5 @@
-import type { StrangeFile } from '../../../link/address/socket-file.js';
-import { FarlightError, tooManyFiles } from '../../../proto/errors.js';
+import { FarlightError, tooManyFiles } from '../../proto/errors.js';
+import type { StrangeFile } from '../address/socket-file.js';
 import type { HostAddress } from './host-address.js';
 
 type SystemError = NodeJS.ErrnoException;

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { ChannelCredentials, ChannelOptions, Client, Metadata } from '@grpc/grpc-js';
-import { grpc } from '../../../link/grpc/grpc.js';
-import { setImmediate } from '../../../link/machine/clock.js';
-import { FarlightError } from '../../../proto/errors.js';
+import { FarlightError } from '../../proto/errors.js';
+import { grpc } from '../grpc/grpc.js';
+import { setImmediate } from '../machine/clock.js';
 import type { HostAddress } from './host-address.js';
 import { refusedCertificate } from './socket-errors.js';
 import { secure, type VerifyOptions, verifyLocal } from './verify-peer.js';

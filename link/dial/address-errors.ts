@@ -1,5 +1,5 @@
-import { FarlightError } from '../../../proto/errors.js';
-import { isToken, redact } from '../../../proto/token.js';
+import { FarlightError } from '../../proto/errors.js';
+import { isToken, redact } from '../../proto/token.js';
 
 /** The error for an address that is none of those that `forms` describes. */
 export function badUrl(text: string, forms: string): FarlightError {

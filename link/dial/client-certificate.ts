@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import { FarlightError } from '../../../proto/errors.js';
+import { FarlightError } from '../../proto/errors.js';
 
 /** What a client shows a host that asks for a certificate, as PEM. */
 export interface ClientCertificate {

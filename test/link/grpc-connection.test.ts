@@ -1,7 +1,7 @@
 import type { Metadata as CallMetadata, ServiceError } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
-import { GrpcConnection } from '#farlight/client/transport/host/grpc-connection.js';
-import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
+import { GrpcConnection } from '#farlight/link/dial/grpc-connection.js';
+import { parseHostAddress } from '#farlight/link/dial/host-address.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
 import { hostService } from '#farlight/link/grpc/host-service.js';
 import { makePair } from '../support/trust/trust.js';

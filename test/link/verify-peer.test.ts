@@ -3,16 +3,11 @@ import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { clientCertificate } from '#farlight/client/transport/host/client-certificate.js';
-import { explainHangUp } from '#farlight/client/transport/host/grpc-errors.js';
-import { type HostAddress, parseHostAddress } from '#farlight/client/transport/host/host-address.js';
-import { refusedCertificate } from '#farlight/client/transport/host/socket-errors.js';
-import {
-  openUnixSocket,
-  secure,
-  type VerifyOptions,
-  verifyLocal,
-} from '#farlight/client/transport/host/verify-peer.js';
+import { clientCertificate } from '#farlight/link/dial/client-certificate.js';
+import { explainHangUp } from '#farlight/link/dial/grpc-errors.js';
+import { type HostAddress, parseHostAddress } from '#farlight/link/dial/host-address.js';
+import { refusedCertificate } from '#farlight/link/dial/socket-errors.js';
+import { openUnixSocket, secure, type VerifyOptions, verifyLocal } from '#farlight/link/dial/verify-peer.js';
 import { serverTlsOptions } from '#farlight/server/trust/host-tls.js';
 import { DAY, folders, makePair, servers } from '../support/trust/trust.js';
 

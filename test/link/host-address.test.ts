@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { parseHostAddress } from '#farlight/client/transport/host/host-address.js';
 import { LONGEST_UNIX_PATH } from '#farlight/link/address/unix-path.js';
+import { parseHostAddress } from '#farlight/link/dial/host-address.js';
 import { redact } from '#farlight/proto/token.js';
 
 const TOKEN = `flt_${'aB3_-'.repeat(8)}xyz`;

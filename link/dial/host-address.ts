@@ -1,10 +1,10 @@
-import { isPin } from '../../../link/address/certificate-pin.js';
-import { shownHost } from '../../../link/address/host-port.js';
-import { isLoopback } from '../../../link/address/loopback.js';
-import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../../../link/address/unix-path.js';
-import { native } from '../../../link/machine/globals.js';
-import { FarlightError } from '../../../proto/errors.js';
-import { redact } from '../../../proto/token.js';
+import { FarlightError } from '../../proto/errors.js';
+import { redact } from '../../proto/token.js';
+import { isPin } from '../address/certificate-pin.js';
+import { shownHost } from '../address/host-port.js';
+import { isLoopback } from '../address/loopback.js';
+import { fitsUnixSocket, LONGEST_UNIX_PATH } from '../address/unix-path.js';
+import { native } from '../machine/globals.js';
 import { badUrl, noUnixSocket, tokenIn, tokenInPlaintext } from './address-errors.js';
 
 export const DEFAULT_PORT = 7070;
