@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 
@@ -18,6 +19,8 @@ export interface CheckedFile<T> {
   readonly value: T;
   /** Makes a problem for the value at a path, or for its key if `key` is set. */
   problem(path: Path, message: string, where?: 'key'): Problem;
+  /** Reports every problem that another schema finds in the value at a path. */
+  check(path: Path, value: unknown, schema: ValidateFunction): Problem[];
 }
 
 const MOST_BYTES = 1 << 20;
@@ -38,7 +41,8 @@ export function checkFile<T>(
   return checkText(file, text, schema);
 }
 
-function checkText<T>(
+/** The same for a text that has been read already; `file` is what its problems call it. */
+export function checkText<T>(
   file: string,
   text: string,
   schema: ValidateFunction<T>,
@@ -82,28 +86,41 @@ function checkText<T>(
   } catch (error) {
     return { problems: [{ file, message: sentence((error as Error).message) }] };
   }
-  if (!schema(value)) {
-    return { problems: (schema.errors ?? []).flatMap((error) => describe(error, problem)) };
-  }
-  return { checked: { value, problem }, problems: [] };
+  const check = (path: Path, part: unknown, ofPart: ValidateFunction): Problem[] =>
+    ofPart(part) ? [] : (ofPart.errors ?? []).flatMap((error) => describe(error, problem, path));
+  const problems = check([], value, schema);
+  if (problems.length > 0) return { problems };
+  return { checked: { value: value as T, problem, check }, problems };
 }
 
 /** Compiles the schema in a file. The title of a `pattern` says how to write the value. */
 export function schemaIn<T>(file: URL): ValidateFunction<T> {
-  const text = readFileSync(file, 'utf8');
-  const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
-  return ajv.compile<T>(JSON.parse(text));
+  return compileSchema<T>(JSON.parse(readFileSync(file, 'utf8')));
+}
+
+/** Throws where it is no schema. */
+export function compileSchema<T>(schema: object): ValidateFunction<T> {
+  const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true, logger: false });
+  return ajv.compile<T>(schema);
+}
+
+/** As compilers say it, so that editors find the place. */
+export function problemText({ file, line, column, message }: Problem): string {
+  const place = line === undefined ? '' : `:${line}:${column}`;
+  return `${relative('', file) || file}${place}: ${message.replace(/\.$/, '')}`;
 }
 
 /** Turns a validator's error into one sentence, at the place of the problem. */
 function describe(
   { instancePath, keyword, params, message, propertyName, parentSchema }: ErrorObject,
   problem: CheckedFile<unknown>['problem'],
+  above: Path,
 ): Problem[] {
-  const path = instancePath
+  const below = instancePath
     .split('/')
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const path = [...above, ...below];
   const subject = path.length === 0 ? 'The file' : `"${path.join('.')}"`;
   switch (keyword) {
     case 'additionalProperties': {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { basename, join, relative, resolve } from 'node:path';
-import { checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
+import { basename, join, resolve } from 'node:path';
+import { checkFile, problemText, schemaIn } from '../../link/files/checked-file.js';
 import { configFolder } from '../../link/machine/folders.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
@@ -94,7 +94,7 @@ export function readPool(address: string): Pool {
 
 function poolIn(path: string, called?: string): Pool {
   const { checked, problems } = checkFile(path, schema);
-  if (!checked) throw new FarlightError('BAD_OPTION', problems.map(said).join('; '));
+  if (!checked) throw new FarlightError('BAD_OPTION', problems.map(problemText).join('; '));
   const { value, problem } = checked;
   const name =
     value.name ??
@@ -107,7 +107,10 @@ function poolIn(path: string, called?: string): Pool {
   try {
     checkLimits(pool.engine, pool.gpu.limits);
   } catch (error) {
-    throw new FarlightError('BAD_OPTION', said(problem(['gpu', 'limits'], (error as Error).message, 'key')));
+    throw new FarlightError(
+      'BAD_OPTION',
+      problemText(problem(['gpu', 'limits'], (error as Error).message, 'key')),
+    );
   }
   return pool;
 }
@@ -136,10 +139,4 @@ function poolOf(file: PoolFile, { name, key }: { name: string; key: string }): P
       limits: { ...limits, ...(gpus !== undefined && { gpus: String(gpus) }) },
     },
   };
-}
-
-/** As compilers say it, so that editors find the place. */
-function said({ file, line, column, message }: Problem): string {
-  const place = line === undefined ? '' : `:${line}:${column}`;
-  return `${relative('', file) || file}${place}: ${message.replace(/\.$/, '')}`;
 }

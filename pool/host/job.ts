@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { fitsUnixSocket } from '../../link/address/unix-path.js';
 import { packageFile } from '../../link/machine/package-files.js';
-import type { JobDescription } from '../engines/engine.js';
+import type { Engine, JobDescription } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
 import { hashOf, type Journal } from '../journal/journal.js';
 
@@ -17,6 +17,18 @@ const ELSEWHERE = /^(PATH|HOME|USER|LANG|LC_\w+|TZ)$/;
 /** The beginning of the names of a pool's jobs. */
 export function jobPrefix(key = ''): string {
   return `farlight.${key}`;
+}
+
+/** The variables of this process that a job gets on the engine's nodes. None is a secret. */
+export function ownVariables({ isHere }: Pick<Engine, 'isHere'>): Record<string, string> {
+  const wanted = isHere ? HERE : ELSEWHERE;
+  const own = Object.entries(process.env).filter(([name]) => wanted.test(name));
+  return Object.fromEntries(own) as Record<string, string>;
+}
+
+/** How farlight is started on the engine's nodes: as the pool's file says, or as here. */
+export function farlightCommand({ gpu }: Pool): readonly string[] {
+  return gpu.command ?? [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
 }
 
 /** The job that is the host of a term. It has the hash of the term's token, and nothing that is a secret. */
@@ -40,19 +52,16 @@ export function hostJob(
     first: FIRST_MS / 1000,
     ...(!isNear && { 'token-sha256': hashOf(token) }),
   };
-  const command = gpu.command ?? [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
-  const wanted = engine.isHere ? HERE : ELSEWHERE;
-  const own = Object.entries(process.env).filter(([name]) => wanted.test(name));
   return {
     name: `${jobPrefix(pool.key)}.${slot}`,
     term,
     command: [
-      ...command,
+      ...farlightCommand(pool),
       'pool',
       'host',
       ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
     ],
-    environment: { ...(Object.fromEntries(own) as Record<string, string>), ...gpu.environment },
+    environment: { ...ownVariables(engine), ...gpu.environment },
     log: journal.logOf(slot, term),
     limits: gpu.limits,
   };
