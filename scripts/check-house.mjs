@@ -77,6 +77,7 @@ const STRANGERS = [
   ['pool', 'cli', 'testing', 'infer', 'shard', ...ofHost()],
   ['pool/engines', ...ofPool('allocation', 'attach', 'file', 'host', 'journal')],
   ['pool/allocation', 'client', 'link', 'server', ...ofPool('attach', 'file', 'host', 'journal')],
+  ['pool/files', 'client', 'server', ...ofPool('allocation', 'attach', 'engines', 'file', 'host', 'journal')],
   ['pool/file', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
   ['pool/journal', 'client', ...ofPool('allocation', 'attach', 'engines', 'file', 'host')],
   ['pool/host', 'client', ...ofPool('allocation', 'attach')],
