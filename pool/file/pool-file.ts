@@ -1,13 +1,20 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, realpathSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
-import { checkFile, problemText, schemaIn } from '../../link/files/checked-file.js';
+import { basename, dirname, isAbsolute, join, normalize, resolve } from 'node:path';
+import {
+  type CheckedFile,
+  checkFile,
+  type Path,
+  problemText,
+  schemaIn,
+} from '../../link/files/checked-file.js';
 import { configFolder } from '../../link/machine/folders.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
 import type { Terms } from '../allocation/allocation.js';
-import { checkLimits, type Engine, type JobLimits } from '../engines/engine.js';
+import { checkImage, checkLimits, type Engine, type JobLimits } from '../engines/engine.js';
 import { ENGINES } from '../engines/engines.js';
+import type { Source } from '../files/replicate.js';
 
 /** A pool file, as its schema allows it. */
 interface PoolFile {
@@ -18,13 +25,28 @@ interface PoolFile {
   wait?: number;
   lease?: number;
   line?: 'auto' | 'tls';
-  gpu?: {
-    adapter?: string;
-    command?: string[];
-    environment?: Record<string, string>;
-    start?: number;
-    limits?: Omit<JobLimits, 'gpus'> & { gpus?: string | number };
-  };
+  sessions?: number;
+  files?: { mount: string; replicate?: string[] };
+  cpu?: SideInFile;
+  gpu?: SideInFile & { adapter?: string; start?: number };
+}
+
+interface SideInFile {
+  command?: string[];
+  environment?: Record<string, string>;
+  image?: string;
+  mounts?: string[];
+  limits?: Omit<JobLimits, 'gpus'> & { gpus?: string | number };
+}
+
+/** The jobs of one side of a pool. */
+export interface Side {
+  /** How farlight is started there; as here where undefined. */
+  readonly command: readonly string[] | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly image: string | undefined;
+  readonly mounts: readonly string[];
+  readonly limits: JobLimits;
 }
 
 /** A pool by its file, with defaults for all that the file leaves out. Times are milliseconds. */
@@ -32,18 +54,20 @@ export interface Pool {
   readonly name: string;
   /** The pool's name, and which file it is: the same for all programs of this user. */
   readonly key: string;
+  /** How other programs of this user name it, in whatever folder they run. */
+  readonly address: string;
   readonly engine: Engine;
   readonly max: number;
   readonly idle: number;
   readonly wait: number;
   readonly line: 'auto' | 'tls';
+  /** How many programs one host serves at a time. */
+  readonly sessions: number;
   readonly terms: Terms;
-  readonly gpu: {
-    readonly adapter: string;
-    readonly command: readonly string[] | undefined;
-    readonly environment: Readonly<Record<string, string>>;
-    readonly limits: JobLimits;
-  };
+  /** The folder that both sides see, and what is copied into it. */
+  readonly files: { readonly mount: string; readonly sources: readonly Source[] } | undefined;
+  readonly cpu: Side;
+  readonly gpu: Side & { readonly adapter: string };
 }
 
 /** How long a program may take to submit its job, in milliseconds: longer than a scheduler's command may take. */
@@ -85,7 +109,7 @@ export function readPool(address: string): Pool {
   }
   const path = join(poolsFolder(), `${name}.yaml`);
   if (existsSync(path)) return poolIn(path, name);
-  if (name === BUILT_IN) return poolOf({}, { name, key: name });
+  if (name === BUILT_IN) return poolOf({}, { name, key: name, address: `pool://${name}`, folder: '.' });
   throw new FarlightError(
     'BAD_OPTION',
     `there is no pool ${name}; write ${path}, or name a file (pool:FILE) or one of: ${poolNames().join(', ')}`,
@@ -103,40 +127,79 @@ function poolIn(path: string, called?: string): Pool {
       .replace(/\.[^.]*$/, '')
       .replace(/[^A-Za-z0-9_-]/g, '-');
   const file = createHash('sha256').update(realpathSync(path)).digest('hex').slice(0, 8);
-  const pool = poolOf(value, { name, key: `${name}.${file}` });
-  try {
-    checkLimits(pool.engine, pool.gpu.limits);
-  } catch (error) {
-    throw new FarlightError(
-      'BAD_OPTION',
-      problemText(problem(['gpu', 'limits'], (error as Error).message, 'key')),
-    );
+  const pool = poolOf(value, {
+    name,
+    key: `${name}.${file}`,
+    address: called === undefined ? `pool:${path}` : `pool://${called}`,
+    folder: dirname(path),
+  });
+  for (const side of ['cpu', 'gpu'] as const) {
+    if (side === 'cpu' && !value.cpu) continue;
+    guarded(problem, [side, 'limits'], () => checkLimits(pool.engine, pool[side].limits));
+    guarded(problem, [side, 'image'], () => checkImage(pool.engine, pool[side].image));
   }
   return pool;
 }
 
-function poolOf(file: PoolFile, { name, key }: { name: string; key: string }): Pool {
-  const { engine = 'local', max = 1, idle = 60, wait = 600, lease = 30, line = 'auto', gpu = {} } = file;
-  const { gpus, ...limits } = gpu.limits ?? {};
+/** Says of an error where in the file it is. */
+function guarded(problem: CheckedFile<PoolFile>['problem'], path: Path, check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    throw new FarlightError('BAD_OPTION', problemText(problem(path, (error as Error).message, 'key')));
+  }
+}
+
+interface Place {
+  readonly name: string;
+  readonly key: string;
+  readonly address: string;
+  /** The folder that the file's paths are relative to. */
+  readonly folder: string;
+}
+
+function poolOf(file: PoolFile, { name, key, address, folder }: Place): Pool {
+  const { engine = 'local', max = 1, idle = 60, wait = 600, lease = 30, line = 'auto' } = file;
+  const { files, sessions = Number.POSITIVE_INFINITY, cpu = {}, gpu = {} } = file;
   return {
     name,
     key,
+    address,
     engine: ENGINES[engine](),
     max,
     idle: idle * 1000,
     wait: wait * 1000,
     line,
+    sessions,
     terms: {
       lease: lease * 1000,
       margin: lease * 1000 * MARGIN,
       submit: SUBMIT_MS,
       start: (gpu.start ?? 120) * 1000,
     },
-    gpu: {
-      adapter: gpu.adapter ?? 'auto',
-      command: gpu.command,
-      environment: gpu.environment ?? {},
-      limits: { ...limits, ...(gpus !== undefined && { gpus: String(gpus) }) },
+    files: files && {
+      mount: normalize(files.mount),
+      sources: (files.replicate ?? []).map((path) => sourceOf(path, folder)),
     },
+    cpu: sideOf(cpu),
+    gpu: { ...sideOf(gpu), adapter: gpu.adapter ?? 'auto' },
   };
+}
+
+function sideOf({ command, environment = {}, image, mounts = [], limits = {} }: SideInFile): Side {
+  const { gpus, ...others } = limits;
+  return {
+    command,
+    environment,
+    image,
+    mounts,
+    limits: { ...others, ...(gpus !== undefined && { gpus: String(gpus) }) },
+  };
+}
+
+/** A path keeps its place relative to the pool's file. One from elsewhere is copied beside the others, by its name. */
+function sourceOf(path: string, folder: string): Source {
+  const from = resolve(folder, path);
+  const isBelow = !isAbsolute(path) && !normalize(path).startsWith('..');
+  return { from, to: isBelow ? normalize(path) : basename(from) };
 }

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { fitsUnixSocket } from '../../link/address/unix-path.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import type { Engine, JobDescription } from '../engines/engine.js';
-import type { Pool } from '../file/pool-file.js';
+import type { Pool, Side } from '../file/pool-file.js';
 import { hashOf, type Journal } from '../journal/journal.js';
 
 /** How long a host waits for a first renewal, in milliseconds: the programs that wait look more often. */
@@ -26,9 +26,9 @@ export function ownVariables({ isHere }: Pick<Engine, 'isHere'>): Record<string,
   return Object.fromEntries(own) as Record<string, string>;
 }
 
-/** How farlight is started on the engine's nodes: as the pool's file says, or as here. */
-export function farlightCommand({ gpu }: Pool): readonly string[] {
-  return gpu.command ?? [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
+/** How farlight is started on the nodes of one side: as the pool's file says, or as here. */
+export function farlightCommand({ command }: Pick<Side, 'command'>): readonly string[] {
+  return command ?? [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
 }
 
 /** The job that is the host of a term. It has the hash of the term's token, and nothing that is a secret. */
@@ -56,7 +56,7 @@ export function hostJob(
     name: `${jobPrefix(pool.key)}.${slot}`,
     term,
     command: [
-      ...farlightCommand(pool),
+      ...farlightCommand(gpu),
       'pool',
       'host',
       ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
@@ -64,5 +64,7 @@ export function hostJob(
     environment: { ...ownVariables(engine), ...gpu.environment },
     log: journal.logOf(slot, term),
     limits: gpu.limits,
+    mounts: gpu.mounts,
+    ...(gpu.image !== undefined && { image: gpu.image }),
   };
 }

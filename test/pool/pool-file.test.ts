@@ -34,6 +34,24 @@ describe('a pool file', () => {
     expect(poolNames()).toEqual(['lab', 'local']);
   });
 
+  it('says what both sides see, by paths beside it', () => {
+    file(
+      'files: { mount: /shared/, replicate: [src, ./a/b.onnx, ../other, /data/set] }\ncpu: { environment: { A: b } }',
+    );
+    const { files, cpu, sessions } = readPool('pool://lab');
+    const pools = join(folder, 'farlight/pools');
+    expect(files).toEqual({
+      mount: '/shared/',
+      sources: [
+        { from: join(pools, 'src'), to: 'src' },
+        { from: join(pools, 'a/b.onnx'), to: 'a/b.onnx' },
+        { from: join(folder, 'farlight/other'), to: 'other' },
+        { from: '/data/set', to: 'set' },
+      ],
+    });
+    expect([cpu.environment, sessions]).toEqual([{ A: 'b' }, Number.POSITIVE_INFINITY]);
+  });
+
   it('need not be there for the pool local', () => {
     expect(readPool('pool://local')).toMatchObject({ name: 'local', max: 1, engine: { name: 'local' } });
   });
@@ -50,6 +68,11 @@ describe('a pool file', () => {
       'engine: local\ngpu:\n  limits: { gpus: 1 }',
       /lab\.yaml:3:3: the engine local cannot limit a job's gpus; leave it out/,
     ],
+    [
+      'files: { mount: shared }',
+      /lab\.yaml:1:17: "files.mount" is not written as it must be: an absolute path$/,
+    ],
+    ['cpu: { limits: { cpus: 2 } }', /lab\.yaml:1:8: the engine local cannot limit a job's cpus/],
     ['engine: [', /lab\.yaml:1:/],
   ])('%j is refused, with its line and column', (text, problem) => {
     expect(() => readPool(`pool:${file(text)}`)).toThrow(problem);
