@@ -55,7 +55,8 @@ const POLICY = [
   "trusted-types 'none'",
 ].join('; ');
 
-const HEADERS: Readonly<Record<string, string>> = {
+/** Headers of all answers of a server with a page. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': POLICY,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -143,7 +144,7 @@ export class PageServer {
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
-    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+    for (const [name, value] of Object.entries(PAGE_HEADERS)) response.setHeader(name, value);
     const url = parseTarget(request.url);
     const handler = url && this.#routes.get(url.pathname);
     if (!isForThisMachine(request)) {

@@ -3,6 +3,7 @@ import { isLoopback } from '../../link/address/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { Peer } from '../../server/trust/admission.js';
 import { type HostTrust, type HostTrustOptions, hostTrust } from '../../server/trust/host-trust.js';
+import type { Address } from '../../server/trust/newcomers/newcomers.js';
 import { DEFAULT_TENANT } from '../../server/trust/token-store.js';
 import type { Client } from '../protocol/repository.js';
 
@@ -19,13 +20,6 @@ export interface TrustOptions extends Omit<HostTrustOptions, 'listen'> {
    * nobody where it does.
    */
   mayLoad?: readonly string[] | undefined;
-}
-
-/** An address to listen on. */
-export interface Address {
-  readonly host: string;
-  /** 0: any free one. */
-  readonly port: number;
 }
 
 /** The addresses of the server, its certificate, and who may use it. */
@@ -90,11 +84,6 @@ export function inferenceTrust(options: TrustOptions, warn: (sentence: string) =
       return { tenant, mayLoad: loaders.has(tenant) };
     },
   };
-}
-
-/** The token in an `Authorization` header. */
-export function bearerOf(authorization: unknown): string | undefined {
-  return /^Bearer +(\S+) *$/i.exec(String(authorization ?? '').slice(0, 1024))?.[1];
 }
 
 function parseAddress(text: string, option: string, schemes: RegExp): Address & { secure: boolean } {

@@ -38,7 +38,8 @@ export function follow(event, title, show) {
   });
 }
 
-function showStatus(title, live) {
+/** Says whether the server answers. */
+export function showStatus(title, live) {
   const box = at('status');
   box.classList.toggle('live', live);
   say(box, live ? 'live' : 'no answer, retrying');

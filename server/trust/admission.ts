@@ -27,6 +27,11 @@ export interface Admission {
   admit(token: unknown, peer: Peer): KnownClient;
 }
 
+/** The token in an `Authorization` header. */
+export function bearerOf(authorization: unknown): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(String(authorization ?? '').slice(0, 1024))?.[1];
+}
+
 /** In plaintext a host asks for no token: the user of the process at the other end decides. */
 export function localAdmission(users: LocalUsers): Admission {
   return { admit: (_, { user }) => ({ tenant: users.tenantOf(user), tokenId: undefined }) };

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ipBytes } from '#farlight/link/address/ip-bytes.js';
 import { TokenAdmission } from '#farlight/server/trust/admission.js';
+import { networkOf } from '#farlight/server/trust/newcomers/waiting-room.js';
 import { TokenStore } from '#farlight/server/trust/token-store.js';
-import { networkOf } from '#farlight/server/trust/waiting-room.js';
 import { folders } from '../support/trust/trust.js';
 
 const temporary = folders();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { WaitingRoom } from '#farlight/server/trust/waiting-room.js';
+import { WaitingRoom } from '#farlight/server/trust/newcomers/waiting-room.js';
 
 const names = (count: number, name: string) => Array.from({ length: count }, (_, at) => `${name} ${at}`);
 

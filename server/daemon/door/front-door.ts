@@ -14,7 +14,7 @@ import type { Refusal } from '../../observatory/session-log.js';
 import type { Peer } from '../../trust/admission.js';
 import type { ListenAddress } from '../../trust/listen-address.js';
 import { type LocalUser, OWNER } from '../../trust/local-users.js';
-import { WaitingRoom, type WaitingRoomOptions } from '../../trust/waiting-room.js';
+import { WaitingRoom, type WaitingRoomOptions } from '../../trust/newcomers/waiting-room.js';
 import { type FirstPacket, FirstPacketReader } from './first-packet.js';
 import { NearSocket } from './near-socket.js';
 import { listenAt } from './sockets.js';

@@ -1,10 +1,16 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { shownHost } from '../../link/address/host-port.js';
-import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
-import { FarlightError } from '../../proto/errors.js';
-import { WaitingRoom } from '../../server/trust/waiting-room.js';
-import type { Address } from './trust.js';
+import { shownHost } from '../../../link/address/host-port.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { FarlightError } from '../../../proto/errors.js';
+import { WaitingRoom } from './waiting-room.js';
+
+/** An address to listen on. */
+export interface Address {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
 
 /** How long a client may take for the TLS handshake and its first request, in milliseconds. */
 const FIRST_REQUEST_MS = 10_000;

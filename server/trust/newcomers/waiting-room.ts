@@ -1,5 +1,5 @@
-import { ipBytes } from '../../link/address/ip-bytes.js';
-import { isLoopback } from '../../link/address/loopback.js';
+import { ipBytes } from '../../../link/address/ip-bytes.js';
+import { isLoopback } from '../../../link/address/loopback.js';
 
 export interface WaitingRoomOptions {
   /** How many connections may wait from other machines, and how many from this one. */
