@@ -5,13 +5,17 @@ import type { Resource } from '../schedule/costs.js';
 import type { Policy } from '../schedule/policy.js';
 import { Scheduler } from '../schedule/scheduler.js';
 import type { Decision, Outcome } from '../schedule/types.js';
+import type { RequestSpan } from '../service/request-span.js';
 import { InferenceError } from '../service/service.js';
+import type { ServiceState } from '../service/state.js';
 import type { Tensor } from '../service/tensor.js';
+import type { Active } from './active.js';
 import { type EngineHost, Hosts, type HostsOptions } from './hosts.js';
 import { modelPlan } from './request/plan.js';
 import { ActiveRequest } from './request/request.js';
 import type { Unit } from './request/unit.js';
-import { type Active, Runs } from './runs.js';
+import { Runs } from './runs.js';
+import { dispatcherState, type Queue } from './state.js';
 import { UnitModels } from './unit-models.js';
 
 export interface DispatcherOptions extends HostsOptions {
@@ -26,6 +30,7 @@ export interface RunOptions {
   readonly deadline?: number;
   readonly signal?: AbortSignal | undefined;
   readonly internal?: Active['internal'];
+  readonly onSpan?: ((span: RequestSpan) => void) | undefined;
 }
 
 /** Takes requests, tells the scheduler of them, and carries out its decisions. Each request is answered once. */
@@ -75,6 +80,23 @@ export class Dispatcher {
     return this.#scheduler.backlog;
   }
 
+  /** Called with the items of each run that has ended well. */
+  set onRun(listener: (items: number) => void) {
+    this.#runs.onRun = listener;
+  }
+
+  /** What runs and waits now, for the server's owner. */
+  get state(): Pick<ServiceState, 'hosts' | 'lanes'> & { queues: Map<Unit, Queue> } {
+    return dispatcherState({
+      scheduler: this.#scheduler,
+      hosts: this.#hosts,
+      runs: this.#runs,
+      units: this.#units,
+      requests: this.#requests.values(),
+      now: this.#now(),
+    });
+  }
+
   /** Requests may ask for a unit from now on. `bytes` is the size of its file. */
   serve(unit: Unit, kept: ReadonlyMap<string, Learned> = new Map(), bytes = 0): UnitModels {
     const largest = (): number => this.#hosts.largest;
@@ -105,7 +127,7 @@ export class Dispatcher {
   run(
     plan: ActiveRequest['plan'],
     { inputs, outputs }: { inputs: readonly Tensor[]; outputs?: readonly string[] | undefined },
-    { weight = 1, deadline, signal, internal }: RunOptions = {},
+    { weight = 1, deadline, signal, internal, onSpan }: RunOptions = {},
   ): Promise<Tensor[]> {
     const units: UnitModels[] = [];
     for (const unit of new Set(plan.steps.map((step) => step.unit))) {
@@ -125,6 +147,7 @@ export class Dispatcher {
         units,
         tasks: new Map(),
         internal,
+        onSpan,
         resolve(outputs) {
           signal?.removeEventListener('abort', abort);
           resolve(outputs);

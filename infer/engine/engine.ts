@@ -12,13 +12,16 @@ import {
   type ModelMetadata,
   type ModelStatistics,
 } from '../service/service.js';
+import type { QueueState, ServiceState } from '../service/state.js';
 import { Catalog } from './catalog.js';
 import { Dispatcher, retryAfter } from './dispatcher.js';
 import type { EngineHost } from './hosts.js';
 import { checkRequest } from './request/check-request.js';
+import type { Unit } from './request/unit.js';
 import { bytesOf } from './request/values.js';
 import { ServedFolder } from './served-folder.js';
 import { ServedUnits } from './served-units.js';
+import type { Queue } from './state.js';
 
 export interface EngineOptions {
   /** The folder of models and graphs. */
@@ -53,6 +56,7 @@ export class Engine implements InferenceService {
   readonly #folder: ServedFolder;
   /** Loads and unloads follow each other. */
   #changes: Promise<unknown> = Promise.resolve();
+  readonly #runListeners = new Set<(items: number) => void>();
   #bytes = 0;
   #isEnding = false;
   #drained: (() => void) | undefined;
@@ -72,6 +76,9 @@ export class Engine implements InferenceService {
       ...(policy && { policy }),
     });
     this.#dispatcher.onEnd = () => this.#ended();
+    this.#dispatcher.onRun = (items) => {
+      for (const listener of this.#runListeners) listener(items);
+    };
     this.#units = new ServedUnits({ dispatcher: this.#dispatcher, store, clock: this.#clock, log });
     this.#folder = new ServedFolder({ folder, catalog: this.#catalog, units: this.#units, log });
     this.loaded = this.#change(() => this.#folder.loadAll());
@@ -102,19 +109,31 @@ export class Engine implements InferenceService {
     return this.#catalog.statistics(model, version);
   }
 
+  state(): ServiceState {
+    const { requests, backlog, state } = this.#dispatcher;
+    const { hosts, lanes, queues } = state;
+    return { requests, backlog, hosts, lanes, queues: this.#named(queues) };
+  }
+
+  onRun(listener: (items: number) => void): () => void {
+    this.#runListeners.add(listener);
+    return () => this.#runListeners.delete(listener);
+  }
+
   async infer(request: InferenceRequest, signal?: AbortSignal): Promise<InferenceResult> {
     this.#refuseAtEnd();
     const { version, plan } = this.#catalog.find(request.model, request.version);
     checkRequest(request, { inputs: plan.inputs, outputs: plan.outputs.map(({ name }) => name) });
     const bytes = request.inputs.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
     this.#admit(bytes);
-    const { timeout, priority = 0, id } = request;
+    const { timeout, priority = 0, id, onSpan } = request;
     const arrivedAt = this.#clock.now();
     this.#bytes += bytes;
     let well = false;
     try {
       const outputs = await this.#dispatcher.run(plan, request, {
         signal,
+        onSpan,
         weight: priority === 0 ? 1 : PRIORITY / priority,
         ...(timeout !== undefined && { deadline: arrivedAt + timeout }),
       });
@@ -152,6 +171,17 @@ export class Engine implements InferenceService {
     this.#units.write();
     await this.#dispatcher.close('The server ended before the request was done.');
     await this.#changes;
+  }
+
+  #named(queues: ReadonlyMap<Unit, Queue>): QueueState[] {
+    return [...this.#catalog.entries].flatMap(({ name, isGraph, versions }) =>
+      [...versions.values()].flatMap(({ version, units }) =>
+        units.flatMap((unit) => {
+          const queue = queues.get(unit);
+          return queue ? [{ model: name, version, ...(isGraph && { function: unit.title }), ...queue }] : [];
+        }),
+      ),
+    );
   }
 
   /** @throws InferenceError unavailable */

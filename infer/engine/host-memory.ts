@@ -5,6 +5,19 @@ export interface HostMemory {
   readonly capacity: Capacity;
   /** Calls back when the capacity is another. The returned function ends that. */
   onChange(listener: () => void): () => void;
+  /** What the host told last; undefined where nobody tells. */
+  readonly told?: ToldMemory;
+}
+
+/** In bytes. */
+export interface ToldMemory {
+  /** What the lanes use, and what they have reserved beyond that. */
+  readonly used: number;
+  readonly reserved: number;
+  /** What others use of the limit. */
+  readonly others: number;
+  /** How many lanes wait for their turn to use the GPU. */
+  readonly queue: number;
 }
 
 /** So many bytes as somebody has said. */

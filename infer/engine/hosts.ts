@@ -48,7 +48,7 @@ export class Hosts {
   /** The memory of the largest host has changed. */
   readonly #resized: () => void;
   readonly #hosts: readonly HostNow[];
-  readonly #slots: LaneSlot[] = [];
+  readonly #slots: { readonly slot: LaneSlot; readonly host: EngineHost }[] = [];
   readonly #stops: (() => void)[] = [];
   readonly #lanes = new Map<string, { readonly lane: OpenLane; readonly host: HostNow }>();
   #largest = Number.POSITIVE_INFINITY;
@@ -109,6 +109,21 @@ export class Hosts {
     return host.memory.capacity.bytes - used.weights - used.held - used.running;
   }
 
+  /** All hosts. */
+  get all(): readonly EngineHost[] {
+    return this.#hosts.map(({ host }) => host);
+  }
+
+  /** The places of all lanes; `reason` says why one has none. */
+  places(): { name: string; host: EngineHost; isOpen: boolean; reason: string | undefined }[] {
+    return this.#slots.map(({ slot, host }) => ({
+      name: slot.name,
+      host,
+      isOpen: this.#lanes.has(slot.name),
+      reason: slot.problem,
+    }));
+  }
+
   unload(name: string, file: string): void {
     const place = this.#lanes.get(name);
     if (!place) return;
@@ -161,7 +176,7 @@ export class Hosts {
 
   async close(): Promise<void> {
     for (const stop of this.#stops) stop();
-    await Promise.all(this.#slots.map((slot) => slot.close()));
+    await Promise.all(this.#slots.map(({ slot }) => slot.close()));
   }
 
   #open(host: HostNow): void {
@@ -176,16 +191,15 @@ export class Hosts {
     );
     this.#checkLanes(resource, 'it is being opened.');
     for (let index = 0; index < lanes; index += 1) {
-      this.#slots.push(
-        new LaneSlot(`${name}#${index}`, {
-          clock: this.#options.clock,
-          limit: this.#options.callLimit,
-          open: (lane) => host.host.openLane(lane),
-          opened: (lane) => this.#opened(lane, host),
-          lost: (lane, reason) => this.#lost(lane, host, reason),
-          failed: (reason) => this.#failed(host, reason),
-        }),
-      );
+      const slot = new LaneSlot(`${name}#${index}`, {
+        clock: this.#options.clock,
+        limit: this.#options.callLimit,
+        open: (lane) => host.host.openLane(lane),
+        opened: (lane) => this.#opened(lane, host),
+        lost: (lane, reason) => this.#lost(lane, host, reason),
+        failed: (reason) => this.#failed(host, reason),
+      });
+      this.#slots.push({ slot, host: host.host });
     }
   }
 

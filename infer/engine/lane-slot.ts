@@ -90,6 +90,7 @@ export class LaneSlot {
   readonly #options: SlotOptions;
   #lane: Lane | undefined;
   #open: OpenLane | undefined;
+  #problem: string | undefined;
   /** Losses, and failures to open, in a row. */
   #failures = 0;
   #isClosed = false;
@@ -98,6 +99,11 @@ export class LaneSlot {
     this.name = name;
     this.#options = options;
     void this.#openLane();
+  }
+
+  /** Why it has no lane; undefined where it has one, or where its first one is being opened. */
+  get problem(): string | undefined {
+    return this.#open ? undefined : this.#problem;
   }
 
   async close(): Promise<void> {
@@ -132,7 +138,8 @@ export class LaneSlot {
       opened(this.#open);
     } catch (error) {
       if (this.#isClosed) return;
-      failed(messageOf(error));
+      this.#problem = messageOf(error);
+      failed(this.#problem);
       this.#openAgain();
     }
   }
@@ -142,6 +149,7 @@ export class LaneSlot {
     if (lane !== this.#lane || !open) return;
     this.#lane = undefined;
     this.#open = undefined;
+    this.#problem = reason;
     // The reason of the loss is told below; an error of the lane's end adds nothing.
     void lane.close().catch(() => {});
     // The scheduler hears of the loss before the owner of the call that is under way.

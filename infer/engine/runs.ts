@@ -11,30 +11,14 @@ import type { Scheduler } from '../schedule/scheduler.js';
 import type { Run } from '../schedule/types.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, elementsOf, type Tensor } from '../service/tensor.js';
+import type { Active } from './active.js';
 import type { HostNow, Hosts } from './hosts.js';
 import type { OpenLane } from './lane-slot.js';
 import { staysOnLane } from './request/plan.js';
-import type { ActiveRequest, StepTask } from './request/request.js';
+import type { ActiveRequest } from './request/request.js';
 import type { Unit } from './request/unit.js';
+import { RunTimes, type TimedShare } from './run-times.js';
 import type { UnitModels } from './unit-models.js';
-
-/** A task that has become ready. */
-interface ReadyTask {
-  readonly task: StepTask;
-  readonly readyAt: number;
-  isStarted: boolean;
-}
-
-/** A request that waits or runs, and the calls that answer it. */
-export interface Active {
-  readonly request: ActiveRequest;
-  readonly units: readonly UnitModels[];
-  readonly tasks: Map<number, ReadyTask>;
-  /** It is the engine's own, and in no statistics. `load`: it only loads the file of its one step. */
-  readonly internal: 'load' | 'learn' | undefined;
-  resolve(outputs: Tensor[]): void;
-  reject(error: InferenceError): void;
-}
 
 /** A slice of a run, with the request as it was when the run began. */
 interface Share {
@@ -57,6 +41,14 @@ interface Execution {
   readonly free: number;
 }
 
+/** A run that is under way, for the server's owner. */
+export interface RunUnderWay {
+  readonly unit: Unit;
+  readonly batch: number;
+  readonly since: number;
+  isLoading: boolean;
+}
+
 export interface RunsOptions {
   readonly scheduler: Scheduler;
   readonly hosts: Hosts;
@@ -77,6 +69,10 @@ export class Runs {
   readonly #requests: ReadonlyMap<number, Active>;
   readonly #now: () => number;
   readonly #ended: () => void;
+  /** By lane. */
+  readonly #underWay = new Map<string, RunUnderWay>();
+  /** Called with the items of each run that has ended well. */
+  onRun: (items: number) => void = () => {};
 
   constructor({ scheduler, hosts, requests, now, ended }: RunsOptions) {
     this.#scheduler = scheduler;
@@ -84,6 +80,15 @@ export class Runs {
     this.#requests = requests;
     this.#now = now;
     this.#ended = ended;
+  }
+
+  /** The run that a lane has now. */
+  on(lane: string): RunUnderWay | undefined {
+    return this.#underWay.get(lane);
+  }
+
+  all(): Iterable<RunUnderWay> {
+    return this.#underWay.values();
   }
 
   async execute(run: Run): Promise<void> {
@@ -103,19 +108,31 @@ export class Runs {
       host,
       free: this.#hosts.free(host) + run.memory,
     };
+    const { unit } = models;
+    const underWay = { unit, batch: run.batch, since: this.#now(), isLoading: run.load };
+    this.#underWay.set(run.lane, underWay);
+    const times = new RunTimes(run, unit, timed(shares), underWay.since);
     try {
       await Promise.all(host.unloads);
-      if (run.load) await this.#load(models, lane);
+      if (run.load) {
+        await this.#load(models, lane);
+        times.loaded(this.#now());
+        underWay.isLoading = false;
+      }
       if (first?.active.internal === 'load') first.active.request.take(0, 0, 1, {});
-      else if (await this.#bring(shares, lane)) await this.#run(execution);
-      else {
+      else if (await this.#bring(shares, lane)) {
+        times.brought(this.#now());
+        await this.#run(execution, times);
+      } else {
         this.#scheduler.putBack(run.id, this.#now());
         return;
       }
       this.#scheduler.complete(run.id, this.#now());
     } catch (error) {
+      times.failed(this.#now(), messageOf(error));
       this.#failed(execution, error);
     } finally {
+      if (this.#underWay.get(run.lane) === underWay) this.#underWay.delete(run.lane);
       this.#ended();
     }
   }
@@ -174,7 +191,7 @@ export class Runs {
     return true;
   }
 
-  async #run({ run, models, shape, shares, lane }: Execution): Promise<void> {
+  async #run({ run, models, shape, shares, lane }: Execution, times: RunTimes): Promise<void> {
     const { unit } = models;
     const current = shares.filter((share) => this.#isCurrent(share));
     if (current.length === 0) return;
@@ -197,10 +214,14 @@ export class Runs {
       each.run({ model: unit.key, inputs, parts, keep, fetch, reserve }),
     );
     checkParts(unit, taken, parts.length, report);
+    times.ran(this.#now(), report);
     for (const [index, share] of current.entries()) this.#take(share, taken, index, report);
     const batch = parts.reduce((sum, count) => sum + count, 0);
     const requests = current.filter(({ active }) => !active.internal).length;
-    if (requests > 0) unit.statistics.ran(batch, requests, report);
+    if (requests > 0) {
+      unit.statistics.ran(batch, requests, report);
+      this.onRun(batch);
+    }
     // Batches of about the same size compile the same.
     const size = `${run.model} ${Math.ceil(Math.log2(batch))}`;
     models.ran(shape, batch, report, !lane.ran.has(size), keptBytes(unit, report));
@@ -245,6 +266,14 @@ export class Runs {
     }
     this.#scheduler.fail(run.id, this.#now(), { reason, memory });
   }
+}
+
+/** The requests that want to know where their time goes. */
+function timed(shares: readonly Share[]): TimedShare[] {
+  return shares.flatMap(({ active: { tasks, onSpan }, step, count }) => {
+    const ready = tasks.get(step);
+    return onSpan && ready ? [{ readyAt: ready.readyAt, count, onSpan }] : [];
+  });
 }
 
 /** @throws Error where a lane has not given each output, in as many parts as it was told */

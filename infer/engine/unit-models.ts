@@ -56,6 +56,13 @@ export class UnitModels {
     return this.#weights;
   }
 
+  /** How many items wait for it, of all shapes. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const key of this.#keys) waiting += this.#scheduler.waitingFor(key);
+    return waiting;
+  }
+
   /** Whether anything is known of how its items run. */
   get hasRun(): boolean {
     return this.#kept.size > 0 || [...this.#shapes.values()].some(({ learned }) => learned.hasRun);
@@ -128,10 +135,13 @@ export class UnitModels {
 
   /** The scheduler knows the unit no more: requests that still need it are refused. */
   remove(): void {
-    for (const key of new Set([this.unit.key, ...[...this.#shapes.values()].map((shape) => shape.key)])) {
-      this.#scheduler.removeModel(key);
-    }
+    for (const key of this.#keys) this.#scheduler.removeModel(key);
     this.#shapes.clear();
+  }
+
+  /** All its names for the scheduler. */
+  get #keys(): Set<string> {
+    return new Set([this.unit.key, ...[...this.#shapes.values()].map(({ key }) => key)]);
   }
 
   #keyOf(shape: string): string {

@@ -1,6 +1,6 @@
 import type { Clock } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
-import type { HostMemory } from '../engine/host-memory.js';
+import type { HostMemory, ToldMemory } from '../engine/host-memory.js';
 import type { Lane, LaneMemory } from '../lanes/lane.js';
 import type { Capacity } from '../schedule/types.js';
 
@@ -40,6 +40,8 @@ export class LanesMemory implements HostMemory {
   /** The tenant's limit. Infinity where the host does not know it: then `most` is the limit. */
   #limit: number;
   #samples: Sample[] = [];
+  /** What others use, by the samples. */
+  #others = 0;
   #capacity: Capacity;
 
   /** @throws FarlightError BAD_OPTION where neither the host nor its user knows how much memory there is */
@@ -55,6 +57,17 @@ export class LanesMemory implements HostMemory {
 
   get capacity(): Capacity {
     return this.#capacity;
+  }
+
+  get told(): ToldMemory {
+    const told = { used: 0, reserved: 0, others: this.#others, queue: 0 };
+    for (const { state } of this.#lanes) {
+      told.used += state.used;
+      told.reserved += state.reserved;
+      // Each lane is told of the whole tenant's.
+      told.queue = Math.max(told.queue, state.queue);
+    }
+    return told;
   }
 
   onChange(listener: () => void): () => void {
@@ -99,10 +112,10 @@ export class LanesMemory implements HostMemory {
   #decide(): void {
     const since = this.#clock.now() - SETTLED_MS;
     this.#samples = this.#samples.filter(({ at }, index) => at > since || index === this.#samples.length - 1);
-    const others = Math.min(...this.#samples.map(({ bytes }) => bytes));
+    this.#others = Math.min(...this.#samples.map(({ bytes }) => bytes));
     const { bytes, limit } = this.#capacity;
     const now = {
-      bytes: Math.min(Math.max(0, this.#limit - others), this.#most),
+      bytes: Math.min(Math.max(0, this.#limit - this.#others), this.#most),
       // Others may give back what they have taken.
       limit: Math.max(limit, Math.min(this.#limit, this.#most)),
     };

@@ -38,6 +38,8 @@ export class ModelState {
   readonly arrivals: Expectation = new Expectation();
   /** Since when the scheduler has delayed the waiting items, to get a fuller batch. */
   heldSince: number | undefined;
+  /** Since when a lane is free for the waiting items, and their run waits for more of them or for the GPU. */
+  gatheredFrom: number | undefined;
 
   constructor(name: string, file: ModelFile, costs: ModelCosts) {
     this.name = name;

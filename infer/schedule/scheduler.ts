@@ -19,7 +19,7 @@ import {
 } from './progress.js';
 import { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
-import type { Capacity, Decision, LaneOptions, Outcome, Refusal, ScheduledRequest } from './types.js';
+import type { Capacity, Decision, LaneOptions, Outcome, Refusal, Run, ScheduledRequest } from './types.js';
 
 /** If so many lanes are lost while they run the same single item, that item is the reason. */
 const MOST_LOSSES = 3;
@@ -111,6 +111,11 @@ export class Scheduler {
   memoryOf(host: string): { weights: number; running: number; held: number } | undefined {
     const state = this.#hosts.get(host);
     return state && { weights: state.weights, running: state.running, held: state.held };
+  }
+
+  /** The names of the files that are loaded on a lane, the least recently used first. */
+  loadedOn(lane: string): string[] {
+    return [...(this.#lanes.get(lane)?.loaded ?? [])].map(({ name }) => name);
   }
 
   /** A host has joined, or its capacity has changed. */
@@ -288,6 +293,7 @@ export class Scheduler {
    */
   #startAll(now: number): boolean {
     const planned = new Map<LaneState, Candidate>();
+    const gathering = new Set<ModelState>();
     let later = Number.POSITIVE_INFINITY;
     let started = false;
     for (const resource of RESOURCES) {
@@ -306,7 +312,10 @@ export class Scheduler {
           const evaluation = this.#evaluate(model, situation, planned);
           if ('later' in evaluation) {
             later = Math.min(later, evaluation.later);
-            if (evaluation.held) model.heldSince ??= now;
+            if (evaluation.held) {
+              model.heldSince ??= now;
+              gathering.add(model);
+            }
           } else {
             found.add(evaluation.candidate);
             rank(ranking, evaluation.candidate);
@@ -316,6 +325,7 @@ export class Scheduler {
         const candidate = best as Candidate;
         if (candidate.from > now) {
           planned.set(candidate.lane, candidate);
+          gathering.add(model);
           later = Math.min(later, candidate.from);
         } else {
           this.#start(candidate, now);
@@ -327,6 +337,9 @@ export class Scheduler {
           rank(ranking, promise(model, situation, lanes));
         }
       }
+    }
+    for (const model of this.#wanted) {
+      model.gatheredFrom = gathering.has(model) ? (model.gatheredFrom ?? now) : undefined;
     }
     if (later !== Number.POSITIVE_INFINITY) this.#wakeAt(later);
     return started || later !== Number.POSITIVE_INFINITY;
@@ -432,7 +445,17 @@ export class Scheduler {
       count,
     }));
     const memory = at(model.costs.memory, batch);
-    const run = { id: this.#runsStarted++, model: model.name, lane: lane.name, batch, memory, slices, load };
+    const run: Run = {
+      id: this.#runsStarted++,
+      model: model.name,
+      lane: lane.name,
+      batch,
+      memory,
+      slices,
+      load,
+      gatheredFrom: model.gatheredFrom,
+    };
+    model.gatheredFrom = undefined;
     lane.active = {
       run,
       model,

@@ -55,6 +55,8 @@ export interface Run {
   readonly slices: readonly Slice[];
   /** Whether the model's file must first be loaded onto the lane. */
   readonly load: boolean;
+  /** Since when the run could have begun, and waited for more items or for the GPU; undefined if it did not wait. */
+  readonly gatheredFrom: number | undefined;
 }
 
 /** Why a request is refused: it can never fit, too many requests wait, or one of its models is not served. */

@@ -1,3 +1,5 @@
+import type { RequestSpan } from './request-span.js';
+import type { ServiceState } from './state.js';
 import type { Tensor, TensorDeclaration } from './tensor.js';
 
 /** The inference server behind any protocol. Clients ask for a graph as they ask for a model. */
@@ -12,6 +14,10 @@ export interface InferenceService {
   configuration(model: string, version?: string): ModelConfiguration;
   /** Of one model, or of all. @throws InferenceError not-found */
   statistics(model?: string, version?: string): readonly ModelStatistics[];
+  /** What it does now. */
+  state(): ServiceState;
+  /** Calls back with the items of each run that has ended well. The returned function ends that. */
+  onRun(listener: (items: number) => void): () => void;
   /**
    * Runs a model or a graph once. A request whose signal aborts is not computed any more, and rejects with `cancelled`.
    * @throws InferenceError
@@ -48,6 +54,8 @@ export interface InferenceRequest {
   readonly tenant?: string;
   /** W3C `traceparent` of the span that the request belongs to. */
   readonly traceparent?: string;
+  /** Called with each stretch of its time. It returns at once, and does not throw. */
+  readonly onSpan?: (span: RequestSpan) => void;
 }
 
 export interface InferenceResult {

@@ -155,4 +155,13 @@ describe('the memory of a host that lanes are told of', () => {
     await time.pass(1500);
     expect(memory.capacity).toEqual({ bytes: 700, limit: 700 });
   });
+
+  it('is told by its use: what the lanes use, what they have reserved, and what others use', () => {
+    open({ used: 100, reserved: 50, others: 200 });
+    open({ used: 200, others: 0 });
+    const { used, reserved } = memory.told;
+    expect({ used, reserved }).toEqual({ used: 300, reserved: 50 });
+    const lonely = hostMemory({ limit: LIMIT });
+    expect(lonely.told).toEqual({ used: 0, reserved: 0, others: 0, queue: 0 });
+  });
 });

@@ -7,6 +7,7 @@ import {
   type ModelConfiguration,
   type ModelStatistics,
 } from '#farlight/infer/service/service.js';
+import type { ServiceState } from '#farlight/infer/service/state.js';
 import {
   DATATYPES,
   type Datatype,
@@ -36,6 +37,14 @@ export class FakeService implements InferenceService {
   readonly #batchSizes = new Map<string, number>();
   readonly #unloaded = new Set<string>();
   readonly #counts = new Map<string, number>();
+
+  state(): ServiceState {
+    return { requests: this.waiting.length, backlog: 0, queues: [], hosts: [], lanes: [] };
+  }
+
+  onRun(): () => void {
+    return () => {};
+  }
 
   index() {
     return [...MODELS.keys()].map((name) => ({
