@@ -1,9 +1,10 @@
-// A worker: the inference protocol before a service that gives back its input at once, and a bare HTTP server that does
-// the same with bytes.
+// A worker: the inference protocol before a service that gives back its input at once, and bare servers of HTTP and of
+// gRPC that do the same with bytes.
 import { createServer } from 'node:http';
 import { parentPort } from 'node:worker_threads';
 import { inferenceTrust } from '../../dist/infer/door/trust.js';
 import { InferenceServer } from '../../dist/infer/inference-server.js';
+import { grpc } from '../../dist/link/grpc/grpc.js';
 
 const tensor = (name) => ({ name, datatype: 'FP32', shape: [-1] });
 const metadata = () => ({
@@ -35,8 +36,27 @@ const bare = createServer((request, response) => {
   });
 });
 await new Promise((resolve) => bare.listen(0, '127.0.0.1', resolve));
+const { Server, ServerCredentials } = grpc();
+const bareGrpc = new Server({ 'grpc.max_receive_message_length': -1 });
+const asItIs = (bytes) => bytes;
+const method = {
+  requestStream: false,
+  responseStream: false,
+  requestDeserialize: asItIs,
+  responseSerialize: asItIs,
+};
+bareGrpc.addService(
+  { Echo: { ...method, path: '/bare/Echo' } },
+  { Echo: ({ request }, reply) => reply(null, request) },
+);
+const barePort = await new Promise((resolve, reject) => {
+  bareGrpc.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+    error ? reject(error) : resolve(port),
+  );
+});
 parentPort.postMessage({
   http: server.httpUrl,
   grpc: server.grpcUrl.replace('grpc://', ''),
   bare: `http://127.0.0.1:${bare.address().port}`,
+  bareGrpc: `127.0.0.1:${barePort}`,
 });

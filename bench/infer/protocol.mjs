@@ -1,12 +1,20 @@
 // The time that the inference protocol adds to one request: tensors go to a service that gives them back at once.
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { inferenceDefinitions, SERVICE } from '../../dist/infer/grpc/inference-definitions.js';
 import { grpc } from '../../dist/link/grpc/grpc.js';
 import { figure, printTable } from '../print.mjs';
 import { median } from '../workloads/report.mjs';
 
+const PROTOCOL = fileURLToPath(new URL('../../infer/grpc', import.meta.url));
+const PYTHON_CLIENT = fileURLToPath(new URL('./protocol-client.py', import.meta.url));
 const SMALL = 1024;
 const LARGE = 300_000;
 const ROUNDS = 5;
@@ -18,16 +26,23 @@ export async function measureProtocol() {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const { makeGenericClientConstructor, credentials } = grpc();
   const Client = makeGenericClientConstructor(inferenceDefinitions()[SERVICE], SERVICE);
-  const client = new Client(urls.grpc, credentials.createInsecure(), {
-    'grpc.max_receive_message_length': -1,
-  });
+  const options = { 'grpc.max_receive_message_length': -1 };
+  const client = new Client(urls.grpc, credentials.createInsecure(), options);
+  const bareClient = new Client(urls.bareGrpc, credentials.createInsecure(), options);
+  const asItIs = (bytes) => bytes;
   const infer = `${urls.http}/v2/models/echo/infer`;
   const [small, large, json] = [binary(SMALL), binary(LARGE), Buffer.from(JSON.stringify(inJson(SMALL)))];
   const unary = (message) =>
     new Promise((resolve, reject) => {
       client.ModelInfer(message, (error, answer) => (error ? reject(error) : resolve(answer)));
     });
+  const unaryBytes = (bytes) =>
+    new Promise((resolve, reject) => {
+      const done = (error, answer) => (error ? reject(error) : resolve(answer));
+      bareClient.makeUnaryRequest('/bare/Echo', asItIs, asItIs, bytes, done);
+    });
   const [smallMessage, largeMessage] = [raw(SMALL), raw(LARGE)];
+  const [smallBytes, largeBytes] = [smallMessage, largeMessage].map((each) => each.raw_input_contents[0]);
   const kinds = {
     'bytes over bare HTTP, 4 KB': [400, () => post(agent, urls.bare, small)],
     'REST binary, 4 KB': [400, () => post(agent, infer, small)],
@@ -35,7 +50,9 @@ export async function measureProtocol() {
     'REST JSON, 4 KB': [400, () => post(agent, infer, { body: json, headers: {} })],
     'bytes over bare HTTP, 1.2 MB': [60, () => post(agent, urls.bare, large)],
     'REST binary, 1.2 MB': [60, () => post(agent, infer, large)],
+    'bytes over bare gRPC, 4 KB': [400, () => unaryBytes(smallBytes)],
     'gRPC, 4 KB': [400, () => unary(smallMessage)],
+    'bytes over bare gRPC, 1.2 MB': [60, () => unaryBytes(largeBytes)],
     'gRPC, 1.2 MB': [60, () => unary(largeMessage)],
   };
   const times = Object.fromEntries(Object.keys(kinds).map((name) => [name, []]));
@@ -50,10 +67,43 @@ export async function measureProtocol() {
     }
   }
   client.close();
+  bareClient.close();
   agent.destroy();
-  await worker.terminate();
   const measured = Object.fromEntries(Object.entries(times).map(([name, all]) => [name, median(all)]));
+  Object.assign(measured, await measurePython(urls.grpc));
+  await worker.terminate();
   printTable([['', 'ms'], ...Object.entries(measured).map(([name, ms]) => [name, figure(ms)])]);
+  return measured;
+}
+
+/**
+ * The same by gRPC for Python, which is gRPC's library in C, as most clients have it: against Farlight's server, and
+ * against a server of its own. Nothing where it is not installed.
+ */
+async function measurePython(server) {
+  const generated = mkdtempSync(join(tmpdir(), 'farlight-bench-'));
+  const run = (...args) =>
+    promisify(execFile)('/usr/bin/python3', args, { env: { ...process.env, PYTHONPATH: generated } });
+  const outputs = [`--python_out=${generated}`, `--grpc_python_out=${generated}`];
+  const measured = {};
+  try {
+    await run('-m', 'grpc_tools.protoc', `-I${PROTOCOL}`, ...outputs, 'open-inference.proto');
+    for (const [name, address] of [
+      ['a Python server', 'own'],
+      ['Farlight', server],
+    ]) {
+      const { stdout } = await run(PYTHON_CLIENT, address, `${SMALL}`, `${LARGE}`);
+      const [small, large] = JSON.parse(stdout);
+      measured[`gRPC for Python, 4 KB, ${name}`] = small;
+      measured[`gRPC for Python, 1.2 MB, ${name}`] = large;
+    }
+  } catch (error) {
+    process.stderr.write(
+      `gRPC for Python is left out (apt-get install python3-grpcio python3-grpc-tools): ${error.message}\n`,
+    );
+  } finally {
+    rmSync(generated, { recursive: true, force: true });
+  }
   return measured;
 }
 

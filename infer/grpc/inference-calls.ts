@@ -19,8 +19,8 @@ import {
 import { failureOf, type GrpcCode } from '../protocol/failures.js';
 import { type Client, loadModel, unloadModel } from '../protocol/repository.js';
 import { answer, type Parameters, traceparentOf } from '../protocol/request.js';
-import { tensorToBinary } from '../protocol/tensor-coding.js';
 import { InferenceError, type InferenceResult, type InferenceService } from '../service/service.js';
+import type { StreamAnswer } from './infer-answer.js';
 import type { ReadRequest } from './infer-request.js';
 
 export interface CallsOptions {
@@ -84,14 +84,14 @@ export function inferenceCalls(options: CallsOptions): UntypedServiceImplementat
     }),
     ModelInfer(call: ServerUnaryCall<ReadRequest, unknown>, reply: sendUnaryData<unknown>) {
       const client = clientOf(call.metadata);
-      void settle(async () => inferAnswer(await infer(call, call.request, service, client)), reply, options);
+      void settle(() => infer(call, call.request, service, client), reply, options);
     },
-    ModelStreamInfer: (call: ServerDuplexStream<ReadRequest, unknown>) => streamInfer(call, options),
+    ModelStreamInfer: (call: ServerDuplexStream<ReadRequest, StreamAnswer>) => streamInfer(call, options),
   };
 }
 
 /** A call as far as both kinds have it. */
-type AnyCall = ServerUnaryCall<ReadRequest, unknown> | ServerDuplexStream<ReadRequest, unknown>;
+type AnyCall = ServerUnaryCall<ReadRequest, unknown> | ServerDuplexStream<ReadRequest, StreamAnswer>;
 
 /** @throws InferenceError (rejects) */
 async function infer(
@@ -165,21 +165,11 @@ function statusOf(code: GrpcCode, details: string, retryAfter: number | undefine
   return { code: status[code], details, metadata };
 }
 
-function inferAnswer({ model, version, id, outputs }: InferenceResult): object {
-  return {
-    model_name: model,
-    model_version: version,
-    ...(id !== undefined && { id }),
-    outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape })),
-    raw_output_contents: outputs.map(tensorToBinary),
-  };
-}
-
 /**
  * Answers the requests of a stream in their order. Some of them run at a time. A client that does not read its answers
  * has no more requests read.
  */
-function streamInfer(call: ServerDuplexStream<ReadRequest, unknown>, options: CallsOptions): void {
+function streamInfer(call: ServerDuplexStream<ReadRequest, StreamAnswer>, options: CallsOptions): void {
   let open = 0;
   let full = false;
   let written: Promise<void> = Promise.resolve();
@@ -187,7 +177,7 @@ function streamInfer(call: ServerDuplexStream<ReadRequest, unknown>, options: Ca
     if (open >= MOST_OF_STREAM || full) call.pause();
     else call.resume();
   };
-  const write = (message: object) => {
+  const write = (message: StreamAnswer) => {
     if (call.cancelled || call.destroyed) return;
     if (call.write(message)) return;
     full = true;
@@ -212,19 +202,19 @@ function streamInfer(call: ServerDuplexStream<ReadRequest, unknown>, options: Ca
 }
 
 async function streamAnswer(
-  call: ServerDuplexStream<ReadRequest, unknown>,
+  call: ServerDuplexStream<ReadRequest, StreamAnswer>,
   read: ReadRequest,
   options: CallsOptions,
-): Promise<object> {
+): Promise<StreamAnswer> {
   try {
     // A token may be revoked while a stream goes on.
     const result = await infer(call, read, options.service, options.clientNow(call.metadata));
     options.onAnswer('OK');
-    return { infer_response: inferAnswer(result) };
+    return { result };
   } catch (error) {
     const { grpc: code, sentence } = failureOf(error, options.onError);
     options.onAnswer(code);
-    return { error_message: sentence, infer_response: { id: read.id } };
+    return { error: sentence, id: read.id };
   }
 }
 

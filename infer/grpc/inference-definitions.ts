@@ -3,6 +3,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { protoLoader } from '../../link/grpc/grpc.js';
 import { invariant } from '../../proto/errors.js';
+import { answerWriter, streamAnswerWriter } from './infer-answer.js';
 import { readInferRequest } from './infer-request.js';
 
 export const SERVICE = 'inference.GRPCInferenceService';
@@ -22,13 +23,23 @@ export function inferenceDefinitions(): PackageDefinition {
   return definitions;
 }
 
-/** The service. Its requests for results are read by `readInferRequest`. */
+/** The service. Tensors are read and written by `readInferRequest` and the writers of answers. */
 export function inferenceService(): ServiceDefinition {
   const service = inferenceDefinitions()[SERVICE] as unknown as ServiceDefinition | undefined;
   invariant(service?.ModelInfer && service.ModelStreamInfer, 'open-inference.proto defines the service');
+  const { ModelInfer, ModelStreamInfer } = service;
+  const answer = ModelInfer.responseSerialize;
   return {
     ...service,
-    ModelInfer: { ...service.ModelInfer, requestDeserialize: readInferRequest },
-    ModelStreamInfer: { ...service.ModelStreamInfer, requestDeserialize: readInferRequest },
+    ModelInfer: {
+      ...ModelInfer,
+      requestDeserialize: readInferRequest,
+      responseSerialize: answerWriter(answer),
+    },
+    ModelStreamInfer: {
+      ...ModelStreamInfer,
+      requestDeserialize: readInferRequest,
+      responseSerialize: streamAnswerWriter(answer, ModelStreamInfer.responseSerialize),
+    },
   };
 }

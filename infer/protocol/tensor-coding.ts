@@ -94,21 +94,21 @@ export function elementsOf({ name, datatype, shape }: TensorHead): number {
 }
 
 /**
- * The tensor whose elements these bytes are, in memory of its own.
+ * The tensor whose elements these bytes are. They stay where they are.
  *
  * @throws InferenceError invalid
  */
 export function tensorFromBinary(head: TensorHead, bytes: Uint8Array): Tensor {
   const count = elementsOf(head);
-  if (head.datatype === 'BYTES') return { ...head, data: readLengths(head, count, new Uint8Array(bytes)) };
+  // No Buffer: its `slice` does not copy.
+  const data = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (head.datatype === 'BYTES') return { ...head, data: readLengths(head, count, data) };
   const needed = count * (ELEMENT_BYTES[head.datatype] ?? 0);
   if (bytes.length !== needed) {
     throw invalid(
       `input ${quoted(head.name)} has ${bytes.length} bytes, and its shape [${head.shape}] of ${head.datatype} needs ${needed}`,
     );
   }
-  // A copy begins at the start of a buffer of its own; Buffer.slice would not copy.
-  const data = new Uint8Array(bytes);
   if (head.datatype === 'BOOL' && data.some((each) => each > 1)) {
     throw invalid(`input ${quoted(head.name)} has a byte that is neither 0 nor 1, as BOOL needs`);
   }

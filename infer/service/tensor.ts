@@ -39,9 +39,8 @@ export interface Tensor {
   readonly datatype: Datatype;
   readonly shape: readonly number[];
   /**
-   * The elements, row by row, little-endian. Of BYTES: one entry for each element. The receiver of a tensor owns its
-   * bytes: nobody writes to them any more. Except for BYTES, they begin at the start of a buffer that holds nothing else:
-   * so they are aligned, and can be transferred to a worker.
+   * The elements, row by row, little-endian. Of BYTES: one entry for each element. Nobody writes to them any more. They
+   * may lie anywhere in a buffer that has more, as a message does: so they need not be aligned.
    */
   readonly data: Uint8Array | readonly Uint8Array[];
 }

@@ -11,6 +11,7 @@ import type { ServiceState } from '#farlight/infer/service/state.js';
 import {
   DATATYPES,
   type Datatype,
+  elements,
   type Tensor,
   type TensorDeclaration,
 } from '#farlight/infer/service/tensor.js';
@@ -150,7 +151,7 @@ function sums(datatype: Datatype, shape = BATCH): Omit<FakeModel, 'run'> {
 }
 
 function numbers({ data }: Tensor): Int32Array {
-  return new Int32Array((data as Uint8Array).buffer);
+  return elements('INT32', data as Uint8Array) as Int32Array;
 }
 
 function texts({ data }: Tensor): number[] {

@@ -52,7 +52,7 @@ function oneNaN(floats: Float32Array | Float64Array): void {
 }
 
 describe('tensors as binary data', () => {
-  it('any tensor that is written is read again, bit by bit, in memory of its own', () => {
+  it('any tensor that is written is read again, bit by bit, wherever its bytes lie', () => {
     fc.assert(
       fc.property(tensors, fc.nat(7), (tensor, offset) => {
         const written = tensorToBinary(tensor);
@@ -60,11 +60,7 @@ describe('tensors as binary data', () => {
         const body = Buffer.concat([Buffer.alloc(offset), written]).subarray(offset);
         const read = tensorFromBinary(tensor, body);
         expect(read).toEqual(tensor);
-        if (read.data instanceof Uint8Array) {
-          expect(read.data.byteOffset).toBe(0);
-          expect(read.data.buffer.byteLength).toBe(read.data.length);
-          expect(read.data.buffer).not.toBe(body.buffer);
-        }
+        if (read.data instanceof Uint8Array) expect(read.data.buffer).toBe(body.buffer);
       }),
     );
   });
