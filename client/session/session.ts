@@ -7,6 +7,7 @@ import { Handle, ROOT_ID } from '../../proto/wire/handle.js';
 import { PART_BYTES } from '../../proto/wire/limits.js';
 import type { AnyOperation } from '../../proto/wire/operation.js';
 import type { Rejection } from '../../proto/wire/reply.js';
+import type { SpanReport } from '../../proto/wire/span-report.js';
 import { ReadAhead } from '../ahead/read-ahead.js';
 import { CommandEncoder } from '../reuse/command-encoder.js';
 import { NamedContents } from '../reuse/named-contents.js';
@@ -64,6 +65,8 @@ export class Session {
   readonly devices = new Devices();
   readonly memory = new MemoryWatch((on) => this.command(OPERATIONS.FarlightMemory.watch, [on]));
   onWelcome: (welcome: Welcome) => void = () => {};
+  /** The host tells what it did, of the kinds that were asked for. */
+  onActivity: (report: SpanReport) => void = () => {};
   readonly observer: SessionObserver | undefined;
 
   readonly #options: SessionOptions;
@@ -91,7 +94,10 @@ export class Session {
     held: (names) => {
       if (!this.#options.fresh) this.#encoder.compiled?.add(names);
     },
-    activity: (report) => this.observer?.activity?.(report),
+    activity: (report) => {
+      this.observer?.activity?.(report);
+      this.onActivity(report);
+    },
     memory: (state) => this.memory.told(state),
   };
   readonly #hold = new ProcessHold();

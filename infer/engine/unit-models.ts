@@ -113,12 +113,17 @@ export class UnitModels {
   ran(name: string, batch: number, report: RunReport, isFirst: boolean, keptBytes: number): void {
     const shape = this.#shapes.get(name);
     if (!shape) return;
-    shape.learned.observe(batch, report, isFirst);
-    shape.learned.kept(keptBytes / batch);
-    this.#tell(shape.key, shape.learned, shape.guess);
-    if (shape.key === this.unit.key) return;
-    this.#usual = shape;
-    this.#tell(this.unit.key, shape.learned, shape.guess);
+    const { learned } = shape;
+    learned.ran(batch, report.peak);
+    learned.kept(keptBytes / batch);
+    if (report.gpu) {
+      void report.gpu.then((gpu) => {
+        learned.took(batch, report, gpu, isFirst);
+        // The scheduler may have forgotten the shape since.
+        if (this.#shapes.get(name) === shape) this.#tellRun(shape);
+      });
+    } else learned.took(batch, report, undefined, isFirst);
+    this.#tellRun(shape);
   }
 
   outOfMemory(name: string, batch: number, free: number): void {
@@ -186,6 +191,14 @@ export class UnitModels {
   tell(): void {
     for (const { key, learned, guess } of this.#shapes.values()) this.#tell(key, learned, guess);
     if (!this.unit.isFixed) this.#tell(this.unit.key, this.#usual.learned, this.#usual.guess);
+  }
+
+  /** Tells what a run of a shape has taught. */
+  #tellRun(shape: Shape): void {
+    this.#tell(shape.key, shape.learned, shape.guess);
+    if (shape.key === this.unit.key) return;
+    this.#usual = shape;
+    this.#tell(this.unit.key, shape.learned, shape.guess);
   }
 
   #tell(key: string, learned: Learned, guess: number): void {

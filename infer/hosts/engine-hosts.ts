@@ -6,6 +6,7 @@ import { fixedMemory } from '../engine/host-memory.js';
 import type { EngineHost } from '../engine/hosts.js';
 import { openFunctionLane } from '../lanes/functions/function-lane.js';
 import { type GpuLaneOptions, openGpuLane } from '../lanes/gpu/gpu-lane.js';
+import { GpuTimes } from '../lanes/gpu/gpu-times.js';
 import { LanesMemory } from './lanes-memory.js';
 
 /** The name is the host's, in messages: without a token. */
@@ -36,6 +37,7 @@ export async function gpuHost({
 }: GpuHostOptions): Promise<GpuHost> {
   const { adapter, state } = await ask(name, way);
   const memory = new LanesMemory({ name, clock, limit: state.limit, most });
+  const times = new GpuTimes();
   return {
     name,
     resource: 'gpu',
@@ -43,7 +45,7 @@ export async function gpuHost({
     memory,
     adapter,
     async openLane(lane) {
-      const opened = await openGpuLane({ ...way, name: lane });
+      const opened = await openGpuLane({ ...way, name: lane }, times);
       try {
         memory.add(opened);
       } catch (error) {

@@ -4,6 +4,7 @@ import { clearTimeout, setImmediate, setTimeout } from '../../link/machine/clock
 import { packageFile } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import { messageOf } from '../../proto/errors.js';
+import type { GpuEvent } from './gpu/gpu-times.js';
 import { LaneLostError, RunError } from './lane.js';
 
 /** How long a worker that is asked to end may take for it, in milliseconds. */
@@ -22,6 +23,7 @@ export type FromWorker =
       readonly error: { readonly message: string; readonly memory: boolean; readonly taken: boolean };
     }
   | { readonly memory: MemoryState }
+  | { readonly gpu: GpuEvent }
   | { readonly lost: string };
 
 interface Waiting {
@@ -43,6 +45,8 @@ export class LaneWorker {
   #reason: string | undefined;
   /** The host told of its memory. */
   onMemory: (state: MemoryState) => void = () => {};
+  /** The host told of its GPU. */
+  onGpu: (event: GpuEvent) => void = () => {};
 
   /** @param file the worker's program, in dist/ */
   constructor(file: string, name: string, workerData: unknown) {
@@ -116,6 +120,10 @@ export class LaneWorker {
     }
     if ('memory' in message) {
       this.onMemory(message.memory);
+      return;
+    }
+    if ('gpu' in message) {
+      this.onGpu(message.gpu);
       return;
     }
     const waiting = this.#calls.get(message.call);

@@ -1,5 +1,6 @@
 import type { MemoryState } from '../../client/index.js';
 import type { Tensor, TensorDeclaration } from '../service/tensor.js';
+import type { GpuTime } from './gpu/gpu-times.js';
 
 /**
  * A worker that runs one thing at a time: a batch of a model, with an ONNX Runtime and a Farlight session of its own, or
@@ -104,8 +105,11 @@ export interface RunReport {
   readonly inputMs: number;
   readonly inferMs: number;
   readonly outputMs: number;
-  /** Of `ms`, how long the host's GPU worked for the run, where that is known: other lanes' runs overlap the rest. */
-  readonly gpuMs?: number;
+  /**
+   * How long the host's GPU worked for the run. It is known a little after the run: when the other lanes have told what
+   * they did meanwhile. It never rejects. Undefined where the host does not tell.
+   */
+  readonly gpu?: Promise<GpuTime | undefined>;
 }
 
 /**

@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads';
 import type { MemoryState } from '../../client/index.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Tensor } from '../service/tensor.js';
+import type { GpuEvent } from './gpu/gpu-times.js';
 import { RunError } from './lane.js';
 import type { FromWorker, ToWorker } from './lane-worker.js';
 import { buffersOf } from './tensor-rows.js';
@@ -40,6 +41,11 @@ export function sayLost(reason: string): void {
 /** Says what the host tells of its memory. */
 export function sayMemory(memory: MemoryState): void {
   tell({ memory });
+}
+
+/** Says what the host tells of its GPU. */
+export function sayGpu(gpu: GpuEvent): void {
+  tell({ gpu });
 }
 
 async function answer(

@@ -19,7 +19,7 @@ const MOST_FILES = 256;
 const MOST_SHAPES = 32;
 const MOST_BYTES = 1 << 20;
 /** Goes up when the records change. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /**
  * Keeps on disk what was learned of models: a file for each model, by its hash, and each kind of adapter. It only saves

@@ -1,3 +1,4 @@
+import type { GpuTime } from '../lanes/gpu/gpu-times.js';
 import type { RunReport } from '../lanes/lane.js';
 import { type Affine, at, type ModelCosts, runTime } from '../schedule/costs.js';
 import { type Peak, Peaks } from './peaks.js';
@@ -62,13 +63,20 @@ export class Learned {
     return this.#largest > 0;
   }
 
-  /** A run has ended well. `isFirst`: it compiled something, so that its time is not that of the next one. */
-  observe(batch: number, { peak, ms, inferMs, gpuMs = inferMs }: RunReport, isFirst: boolean): void {
-    const times = isFirst ? this.#first : { gpu: this.#gpu, wait: this.#wait };
-    times.gpu.observe(batch, gpuMs);
-    times.wait.observe(batch, Math.max(0, ms - gpuMs));
+  /** A run has ended well. */
+  ran(batch: number, peak: number): void {
     this.#peaks.observe(batch, peak);
     this.#largest = Math.max(this.#largest, batch);
+  }
+
+  /**
+   * The time of a run that ended well, by what a host tells of its GPU; without that, all but the inputs counts as the GPU's.
+   * `isFirst`: it compiled something, so that its time is not that of the next one.
+   */
+  took(batch: number, { ms, inferMs }: RunReport, gpu: GpuTime | undefined, isFirst: boolean): void {
+    const times = isFirst ? this.#first : { gpu: this.#gpu, wait: this.#wait };
+    times.gpu.observe(batch, gpu?.ms ?? inferMs);
+    times.wait.observe(batch, Math.max(0, ms - (gpu?.busyMs ?? inferMs)));
   }
 
   /** Bytes of an item's outputs that stayed on the lane. */

@@ -124,8 +124,7 @@ function loadedElsewhere(model: ModelState, lane: LaneState, now: number): numbe
   for (const other of host.lanes) {
     if (!other.active || !other.loaded.has(model.file)) continue;
     const end = host.endOf(other, now);
-    // A run that should have ended may take any time.
-    if (end > now && end <= loaded && (soonest === undefined || end < soonest)) soonest = end;
+    if (end <= loaded && (soonest === undefined || end < soonest)) soonest = end;
   }
   return soonest;
 }

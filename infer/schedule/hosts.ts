@@ -31,6 +31,9 @@ export interface LaneState {
   active: ActiveRun | undefined;
 }
 
+/** In milliseconds. */
+const LEAST_LATE = 1;
+
 /** A host's memory and its GPU's time, as this scheduler's lanes use them. */
 export class HostState {
   readonly name: string;
@@ -82,11 +85,12 @@ export class HostState {
     }
   }
 
-  /** When a lane's run is expected to end. */
+  /** When a lane's run is expected to end. A run that is late may take as long again as it is late. */
   endOf(lane: LaneState, now: number): number {
     const { active } = lane;
     if (!active) return now;
-    return Math.max(now, active.gpuMs === 0 ? active.reachesGpu : this.gpuDone(active.reachesGpu, now));
+    const end = active.gpuMs === 0 ? active.reachesGpu : this.#expectedDone(active.reachesGpu);
+    return end > now ? end : now + Math.max(LEAST_LATE, now - end);
   }
 
   began(active: ActiveRun): void {
@@ -120,13 +124,17 @@ export class HostState {
 
   /** When the GPU is expected to finish the runs that reach it before `reaches`. It runs them in that order. */
   gpuDone(reaches: number, now: number): number {
-    let done = this.#gpuSince;
     // A run that should have finished can finish at any moment.
+    return Math.max(now, this.#expectedDone(reaches));
+  }
+
+  #expectedDone(reaches: number): number {
+    let done = this.#gpuSince;
     for (const { reachesGpu, gpuMs } of this.#gpuRuns) {
       if (reachesGpu > reaches) break;
       done = Math.max(done, reachesGpu) + gpuMs;
     }
-    return Math.max(done, now);
+    return done;
   }
 
   #promise({ portions, outputs }: ActiveRun, sign: 1 | -1): void {

@@ -57,7 +57,7 @@ export function sizeOf(
   if (atOnce === most || atOnce < largestWithin(costs.memory, room, most)) return best;
   consider(withUnloading(model, lane, room, load, now, wanted));
   const next = nextEnd(host, now);
-  if (best && next && next.at > now) {
+  if (best && next) {
     consider({ batch: wanted(room + next.bytes), from: next.at, unload: [], loading: load });
   }
   return best;
@@ -123,7 +123,7 @@ function nextEnd(host: HostState, now: number): { at: number; bytes: number } | 
  * With `n` items waiting, this is smallest near `sqrt(2 n fixed / (k perItem))` for each `k`.
  */
 function worthwhile(
-  { queue, costs }: ModelState,
+  { queue, costs, maxBatch }: ModelState,
   host: HostState,
   fit: number,
   load: number,
@@ -138,7 +138,7 @@ function worthwhile(
   let best = 1;
   let least = Number.POSITIVE_INFINITY;
   for (let atOnce = 1; atOnce <= lanes; atOnce += 1) {
-    const most = atOnce === 1 ? fit : largestWithin(costs.memory, room / atOnce - costs.weights, fit);
+    const most = largestWithin(costs.memory, room / atOnce - costs.weights, maxBatch);
     if (most === 0) break;
     const gpu = at(costs.gpu, most);
     const servers = gpu > 0 ? Math.min(atOnce, at(runTime(costs), most) / gpu) : atOnce;
@@ -150,5 +150,5 @@ function worthwhile(
     if (mean < least) [best, least] = [batch, mean];
   }
   // Runs of about the same size have a smaller sum of end times than full runs and a small rest.
-  return Math.ceil(queue.items / Math.ceil(queue.items / best));
+  return Math.min(fit, Math.ceil(queue.items / Math.ceil(queue.items / best)));
 }

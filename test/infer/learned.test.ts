@@ -15,12 +15,19 @@ const report = (batch: number) => ({
   inputMs: 0,
   inferMs: 20 + 2 * batch,
   outputMs: 0,
-  gpuMs: 8 + 2 * batch,
 });
+
+/** A run in which the GPU worked for 3 ms on other lanes' runs. */
+const gpuTime = (batch: number) => ({ ms: 8 + 2 * batch, busyMs: 11 + 2 * batch });
+
+function run(learned: Learned, batch: number): void {
+  learned.ran(batch, report(batch).peak);
+  learned.took(batch, report(batch), gpuTime(batch), false);
+}
 
 function learnedOf(...batches: number[]): Learned {
   const learned = new Learned();
-  for (const batch of batches) learned.observe(batch, report(batch), false);
+  for (const batch of batches) run(learned, batch);
   return learned;
 }
 
@@ -45,16 +52,25 @@ describe('what was learned of a model', () => {
   it('has the lines of its runs after a second batch', () => {
     const { gpu, wait, memory } = learnedOf(1, 4).costs(LIMITS);
     expect(gpu).toEqual({ base: 8, perItem: 2 });
-    expect(wait).toEqual({ base: 22, perItem: 0 });
+    expect(wait).toEqual({ base: 19, perItem: 0 });
     expect(memory).toEqual({ base: 10, perItem: 5 });
   });
 
   it('forgets the times of first runs, which compile, once there are others', () => {
     const learned = new Learned();
-    learned.observe(1, { ...report(1), ms: 5000, gpuMs: 4000 }, true);
+    learned.ran(1, report(1).peak);
+    learned.took(1, { ...report(1), ms: 5000 }, { ms: 4000, busyMs: 4000 }, true);
     expect(learned.expected(1).ms).toBe(5000);
-    learned.observe(1, report(1), false);
-    expect(learned.expected(1).ms).toBe(32);
+    run(learned, 1);
+    expect(learned.expected(1).ms).toBe(29);
+  });
+
+  it('counts all but the inputs of a run as time of the GPU, where the host does not tell that time', () => {
+    const learned = new Learned();
+    for (const batch of [1, 4]) learned.took(batch, report(batch), undefined, false);
+    const { gpu, wait } = learned.costs(LIMITS);
+    expect(gpu).toEqual({ base: 20, perItem: 2 });
+    expect(wait).toEqual({ base: 10, perItem: 0 });
   });
 
   it('is expected of a larger shape in proportion', () => {

@@ -421,6 +421,19 @@ describe('models that do not all fit', () => {
     expect(scheduler.memoryOf('host')).toEqual({ weights: 80, running: 0, held: 0 });
   });
 
+  it('are loaded once more only where a run that is late has been so for longer than loading takes', () => {
+    host(1000, 2);
+    scheduler.setModel('m', costs({ maxBatch: 1, weights: 10, load: 30 }));
+    arrive('m');
+    // It should end at 131, with what loading takes.
+    expect(start(0)).toMatchObject({ lane: 'lane0', load: true });
+    arrive('m', 100);
+    expect(scheduler.decide(131)).toEqual([]);
+    expect(scheduler.decide(140)).toEqual([]);
+    expect(scheduler.lookAt).toBe(149);
+    expect(start(170)).toMatchObject({ lane: 'lane1', load: true });
+  });
+
   it('that are removed are unloaded when their run has ended, and what waits for them is refused', () => {
     host(10);
     scheduler.setModel('m', costs({ weights: 0 }));

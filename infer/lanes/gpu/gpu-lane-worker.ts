@@ -2,17 +2,19 @@
 import { workerData } from 'node:worker_threads';
 import type * as Ort from 'onnxruntime-web/webgpu';
 import { messageOf } from '../../../proto/errors.js';
-import type { KeptValue, LaneModel, LaneRun } from '../lane.js';
+import type { KeptValue, LaneModel } from '../lane.js';
 import { RunError } from '../lane.js';
-import { answerCalls, sayLost, sayMemory } from '../worker-answers.js';
-import type { GpuLaneGiven } from './gpu-lane.js';
+import { answerCalls, sayGpu, sayLost, sayMemory } from '../worker-answers.js';
+import type { GpuLaneGiven, MarkedRun } from './gpu-lane.js';
 import { GpuModels } from './gpu-models.js';
+import { GpuWatch } from './gpu-watch.js';
 import { LaneDevice } from './lane-device.js';
 
 const { name, program, ...options } = workerData as GpuLaneGiven;
 // Hosts keep executors warm for a program by this name: a lane is its program's, which may have had sessions before.
 if (program !== undefined) process.argv[1] = program;
 let models: GpuModels;
+let watch: GpuWatch;
 let device: LaneDevice | undefined;
 
 answerCalls({
@@ -23,6 +25,7 @@ answerCalls({
       device.installGlobals();
       ort.env.webgpu.adapter = device.adapter;
       models = new GpuModels(name, ort, device);
+      watch = new GpuWatch(device.device, sayGpu);
       const { lost } = device.device;
       void lost.then(({ message }) => sayLost(`Its GPU was lost: ${message}`));
       device.device.onuncapturederror = (event) => {
@@ -33,8 +36,9 @@ answerCalls({
     },
     load: async (model: LaneModel) => ({ value: await models.load(model) }),
     unload: async (id: string) => ({ value: await models.unload(id) }),
-    run: async (run: LaneRun) => {
-      const value = await models.run(run);
+    run: async ({ marks, ...run }: MarkedRun) => {
+      watch.mark(marks.begin);
+      const value = await models.run(run).finally(() => watch.mark(marks.end));
       const tensors = Object.values(value.outputs).flat();
       return { value, tensors: tensors.filter((each) => 'data' in each) };
     },

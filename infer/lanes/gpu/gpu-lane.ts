@@ -13,6 +13,7 @@ import {
 } from '../lane.js';
 import { LaneWorker } from '../lane-worker.js';
 import { buffersOf, joinRows } from '../tensor-rows.js';
+import { GpuTimes, type LaneGpu } from './gpu-times.js';
 
 export interface GpuLaneOptions
   extends Pick<CreateOptions, 'adapter' | 'ahead' | 'compression' | 'grouping' | 'reuse'> {
@@ -20,6 +21,11 @@ export interface GpuLaneOptions
   readonly name: string;
   /** The host's address. A private host would be a child of the worker's, which nobody waits for when the worker is gone. */
   readonly host: string;
+}
+
+/** A run, as the worker gets it: with the marks that it sets before and behind it. */
+export interface MarkedRun extends LaneRun {
+  readonly marks: { readonly begin: number; readonly end: number };
 }
 
 /** The data that its worker starts with. */
@@ -32,8 +38,12 @@ export interface GpuLaneGiven extends GpuLaneOptions {
  * Starts a worker with an ONNX Runtime and a Farlight session. Resolves once it has a GPU.
  * @throws RunError that says why it has none
  */
-export async function openGpuLane(options: GpuLaneOptions): Promise<Lane> {
-  const lane = new GpuLane(options);
+export async function openGpuLane(
+  options: GpuLaneOptions,
+  /** Of all lanes of the host, which share its GPU. */
+  times: GpuTimes = new GpuTimes(),
+): Promise<Lane> {
+  const lane = new GpuLane(options, times.lane());
   try {
     await lane.open();
   } catch (error) {
@@ -47,11 +57,15 @@ class GpuLane implements Lane {
   readonly name: string;
   memory!: LaneMemory;
   readonly #worker: LaneWorker;
+  readonly #gpu: LaneGpu;
 
-  constructor(options: GpuLaneOptions) {
+  constructor(options: GpuLaneOptions, gpu: LaneGpu) {
     this.name = options.name;
+    this.#gpu = gpu;
     const given: GpuLaneGiven = { ...options, program: process.argv[1] };
     this.#worker = new LaneWorker('infer/lanes/gpu/gpu-lane-worker.js', `lane ${options.name}`, given);
+    this.#worker.onGpu = (event) => gpu.tell(event);
+    void this.#worker.ended.then(() => gpu.stop());
   }
 
   get lost(): Promise<string> {
@@ -84,7 +98,10 @@ class GpuLane implements Lane {
     const tensors = inputs
       .flatMap(([, parts]) => parts.map(({ value }) => value))
       .filter((value): value is Tensor => !isKept(value));
-    return this.#worker.call('run', { ...run, inputs: Object.fromEntries(inputs) }, buffersOf(tensors));
+    const { time, ...marks } = this.#gpu.begin();
+    const marked: MarkedRun = { ...run, inputs: Object.fromEntries(inputs), marks };
+    const report = await this.#worker.call<RunReport>('run', marked, buffersOf(tensors));
+    return { ...report, gpu: time };
   }
 
   fetch(values: readonly KeptValue[]): Promise<Tensor[]> {

@@ -177,7 +177,8 @@ export class FakeLane implements Lane {
       this.#running = memory;
       await host.time.sleep(at(costs.wait, batch));
       const gpu = at(costs.gpu, batch);
-      host.gpuFreeAt = Math.max(host.gpuFreeAt, host.time.now()) + gpu;
+      const reached = host.time.now();
+      host.gpuFreeAt = Math.max(host.gpuFreeAt, reached) + gpu;
       await host.time.sleep(host.gpuFreeAt - host.time.now());
       if (this.#isGone) return undefined as never;
       this.#running = 0;
@@ -191,7 +192,8 @@ export class FakeLane implements Lane {
         outputs[name] = keep.includes(name) ? split.map((tensor) => this.#keep(tensor)) : split;
       }
       const ms = host.time.now() - started;
-      return { outputs, peak: memory, ms, inputMs: 0, inferMs: ms, outputMs: 0, gpuMs: gpu };
+      const time = { ms: gpu, busyMs: host.time.now() - reached };
+      return { outputs, peak: memory, ms, inputMs: 0, inferMs: ms, outputMs: 0, gpu: Promise.resolve(time) };
     });
   }
 

@@ -53,7 +53,7 @@ function burstsOf(seed: number, wait: number): Case {
 function predict({ costs, lanes, bytes, bursts }: Case): SimulationResult {
   const models: Record<string, ModelCosts> = {};
   for (const [name, each] of Object.entries(costs)) {
-    models[name] = { ...each, resource: 'gpu', maxBatch: 1024, output: 0 };
+    models[name] = { ...each, resource: 'gpu', maxBatch: BURST, output: 0 };
   }
   const request = (id: number, model: string) => ({
     id,
@@ -116,23 +116,22 @@ function filesOf(models: Readonly<Record<string, unknown>>): Record<string, stri
 /** How much longer the engine takes than predicted, for each trace. */
 async function ratios(wait: number): Promise<number[]> {
   const found: number[] = [];
-  for (let seed = 1; seed <= 10; seed += 1) {
+  for (let seed = 1; seed <= 20; seed += 1) {
     const trace = burstsOf(seed, wait);
     const predicted = predict(trace);
     expect(predicted.outOfMemory).toBe(0);
     found.push(((await measure(trace)) - FIRST) / (predicted.makespan - FIRST));
   }
-  return found.sort((a, b) => a - b);
+  return found;
 }
 
 describe('the makespan that the simulation predicts', () => {
-  // Where two models are worth the same, the smallest difference decides, and one trace may differ by more.
   it.each([0, 120])('is within 15% of what the engine takes, with %i ms of waiting', async (wait) => {
     const found = await ratios(wait);
     const mean = found.reduce((sum, ratio) => sum + ratio, 0) / found.length;
-    expect(mean).toBeGreaterThan(0.85);
-    expect(mean).toBeLessThan(1.15);
-    for (const ratio of found.slice(1, -1)) {
+    expect(mean).toBeGreaterThan(0.95);
+    expect(mean).toBeLessThan(1.05);
+    for (const ratio of found) {
       expect(ratio).toBeGreaterThan(0.85);
       expect(ratio).toBeLessThan(1.15);
     }

@@ -1,0 +1,37 @@
+import type { ClientResource } from '../../../client/session/client-resource.js';
+import type { Session } from '../../../client/session/session.js';
+import { OPERATIONS } from '../../../proto/gen/operations.js';
+import { SPAN, spanMask } from '../../../proto/session/spans.js';
+import { resourceOf } from '../../../proto/webidl/resource.js';
+import type { GpuEvent } from './gpu-times.js';
+
+const { watch, readClock } = OPERATIONS.FarlightActivity;
+
+/** Hears from the host when its GPU works for a lane. The lane sets marks between its runs, so that each has its own work. */
+export class GpuWatch {
+  readonly #session: Session;
+  #isOn = false;
+
+  /** `device` is the lane's, which the host has accepted. */
+  constructor(device: GPUDevice, tell: (event: GpuEvent) => void) {
+    this.#session = (resourceOf(device) as ClientResource).session;
+    // A session that writes a trace watches more than this, and a session has one watch.
+    if (this.#session.welcome?.activity !== true || this.#session.observer?.activity) return;
+    this.#isOn = true;
+    this.#session.onActivity = ({ spans }) => {
+      for (const { kind, number, start, end } of spans) {
+        tell(kind === SPAN.clock ? { mark: number, at: start } : { from: start, to: end });
+      }
+    };
+    this.#session.command(watch, [spanMask(SPAN.gpu, SPAN.clock)]);
+  }
+
+  /** The host tells the mark, behind all work that ended before it gets there. */
+  mark(number: number): void {
+    if (this.#isOn) this.#session.command(readClock, [number]);
+  }
+
+  get isOn(): boolean {
+    return this.#isOn;
+  }
+}
