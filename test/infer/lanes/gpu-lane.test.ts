@@ -112,6 +112,21 @@ describe('a lane with ONNX Runtime', () => {
     expect(numbers(a)[0]).toBe(0);
   });
 
+  it("tells how long the host's GPU worked for each run", async () => {
+    for (let seed = 1; seed <= 3; seed += 1) {
+      const report = await lane.run({
+        model: 'network',
+        inputs: { image: [all(image(1, seed))] },
+        parts: [1],
+        keep: [],
+        fetch: ['mean'],
+      });
+      const gpu = await report.gpu;
+      expect(gpu?.ms).toBeGreaterThan(0);
+      expect(gpu?.busyMs).toBe(gpu?.ms);
+    }
+  });
+
   it('answers each item of a batch bit by bit as the item alone', async () => {
     const items = [1, 2, 3, 4, 5].map((seed) => image(1, seed));
     const run = (images: Tensor[]) =>
