@@ -43,7 +43,8 @@ export class RunTimes {
     this.#tell('move', now);
   }
 
-  ran(now: number, { inferMs, outputMs, gpuMs = inferMs }: RunReport): void {
+  /** `gpuMs`: how long the GPU works for such a run, as far as it is known. The host tells this run's own time later. */
+  ran(now: number, { inferMs, outputMs }: RunReport, gpuMs: number = inferMs): void {
     if (this.#unit.isFunction) {
       this.#tell('function', now);
       return;

@@ -213,10 +213,10 @@ export class Runs {
     const report = await lane.call((each) =>
       each.run({ model: unit.key, inputs, parts, keep, fetch, reserve }),
     );
-    checkParts(unit, taken, parts.length, report);
-    times.ran(this.#now(), report);
-    for (const [index, share] of current.entries()) this.#take(share, taken, index, report);
     const batch = parts.reduce((sum, count) => sum + count, 0);
+    times.ran(this.#now(), report, models.gpuMs(shape, batch));
+    checkParts(unit, taken, parts.length, report);
+    for (const [index, share] of current.entries()) this.#take(share, taken, index, report);
     const requests = current.filter(({ active }) => !active.internal).length;
     if (requests > 0) {
       unit.statistics.ran(batch, requests, report);

@@ -138,6 +138,11 @@ export class UnitModels {
     return this.#shapes.get(name)?.learned.expected(batch);
   }
 
+  /** How long the GPU is expected to work for a run of a shape; undefined before any run has told it. */
+  gpuMs(name: string, batch: number): number | undefined {
+    return this.#shapes.get(name)?.learned.gpuMs(batch);
+  }
+
   /** The scheduler knows the unit no more: requests that still need it are refused. */
   remove(): void {
     for (const key of this.#keys) this.#scheduler.removeModel(key);

@@ -114,6 +114,12 @@ export class Learned {
     return { bytes: this.#peaks.at(batch), ms: at(runTime(costs), batch) };
   }
 
+  /** How long the GPU works for a run; undefined before any run has told it. */
+  gpuMs(batch: number): number | undefined {
+    const times = this.#gpu.means.length > 0 ? this.#gpu : this.#first.gpu;
+    return times.means.length > 0 ? at(line(times, 0), batch) : undefined;
+  }
+
   record(): LearnedRecord {
     return {
       peaks: this.#peaks.hull.filter(({ batch }) => batch > 0),
