@@ -79,7 +79,7 @@ const STRANGERS = [
   ['pool/allocation', 'client', 'link', 'server', ...ofPool('attach', 'file', 'host', 'journal')],
   ['pool/files', 'client', 'server', ...ofPool('allocation', 'attach', 'engines', 'file', 'host', 'journal')],
   ['pool/file', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
-  ['pool/journal', 'client', ...ofPool('allocation', 'attach', 'engines', 'file', 'host')],
+  ['pool/journal', 'client', ...ofPool('attach', 'engines', 'file', 'host')],
   ['pool/host', 'client', ...ofPool('allocation', 'attach')],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.

@@ -7,8 +7,8 @@ import type { TenantLimits } from './trust/tenant-limits.js';
 
 /** The lease of a host that is valid only as long as a client renews it. Its owner ends the host when it lapses. */
 export interface Lease {
-  /** A client renews it, or only asks for a challenge. */
-  renew(request: RenewRequest): Omit<RenewReply, 'sessions'>;
+  /** A client renews it, or only asks for a challenge. `sessions`: how many clients hold it, with a session or before one. */
+  renew(request: RenewRequest): RenewReply;
   /** Whether the host may take sessions now. */
   isValid(): boolean;
 }

@@ -115,8 +115,8 @@ export class Daemon {
       describe: () => this.describe(),
       renew: (request) => {
         const { lease } = options;
-        const reply = lease?.renew(request) ?? { challenge: 0, leaseMs: 0, valid: true };
-        return { ...reply, sessions: this.#sessions.size };
+        const reply = lease?.renew(request) ?? { challenge: 0, leaseMs: 0, valid: true, sessions: 0 };
+        return { ...reply, sessions: Math.max(reply.sessions, this.#sessions.size) };
       },
       admission,
       onRefused: (end, remote, asked) => {

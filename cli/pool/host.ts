@@ -64,10 +64,11 @@ async function beHost(options: HostOptions): Promise<void> {
       isValid: () => !isEnding && lease?.isValid(monotonicNow()) === true,
       renew: ({ challenge, holder, release }) => {
         const now = monotonicNow();
-        if (isEnding || !lease) return { challenge: 0, leaseMs: ms.lease, valid: false };
+        if (isEnding || !lease) return { challenge: 0, leaseMs: ms.lease, valid: false, sessions: 0 };
         if (challenge > 0) lease.renew(challenge, holder, now);
         if (release) lease.release(holder, now);
-        return { challenge: lease.challenge(now), leaseMs: ms.lease, valid: lease.isValid(now) };
+        const sessions = lease.holders(now);
+        return { challenge: lease.challenge(now), leaseMs: ms.lease, valid: lease.isValid(now), sessions };
       },
     },
   });

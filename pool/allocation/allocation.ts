@@ -24,15 +24,25 @@ export interface Terms {
   readonly start: number;
 }
 
-/** The address at which a host that is ready takes sessions, without a token. */
+export interface Claimant {
+  /** Undefined where the program did not wait in line. */
+  readonly ticket?: string;
+  readonly tenant: string;
+}
+
+/** A host that is ready. */
 export interface ReadyHost {
+  /** The address at which it takes sessions and renewals. One that runs a program's command takes renewals alone. */
   readonly url: string;
+  readonly isExclusive?: boolean;
 }
 
 /** All that is written down and said of an allocation's latest term, at one moment. */
 export interface Facts {
   /** 0: there was none. */
   readonly term: number;
+  /** The program that claimed it, by its ticket, and its tenant. */
+  readonly claimedBy?: Claimant | undefined;
   /** The engine's id of the term's job, once it was submitted. */
   readonly job?: string | undefined;
   /** No program renews the term's host from now on. */

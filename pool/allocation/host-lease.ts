@@ -67,6 +67,12 @@ export class HostLease {
     return this.#expires !== undefined && now < this.#expires;
   }
 
+  /** How many programs hold the host. */
+  holders(now: number): number {
+    this.#isHeld(now);
+    return this.#holders.size;
+  }
+
   /** Why the host must end, with this many sessions open; undefined where it goes on. */
   reasonToEnd(sessions: number, now: number): string | undefined {
     if (sessions > 0 || this.#isHeld(now)) {

@@ -10,15 +10,22 @@ import {
   observed,
   UNKNOWN,
 } from '../allocation/allocation.js';
+import type { JobDescription } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
 import { hostJob } from '../host/job.js';
-import { addressOf, readReports } from '../host/report.js';
+import { addressOf, folderOf, readReports } from '../host/report.js';
 import { Journal } from '../journal/journal.js';
+import { Line } from '../journal/line.js';
+
+/** Makes the job of a term that this program has claimed. */
+export type JobMaker = (which: { slot: number; term: number; token: string }) => JobDescription;
 
 /** A pool's allocations, as this program knows them from the journal, the engine and the hosts' logs. */
 export class PoolView {
   readonly pool: Pool;
   readonly journal: Journal;
+  readonly line: Line;
+  readonly #jobOf: JobMaker;
   readonly #allocations = new Map<number, Allocation>();
   /** The terms that this program has claimed, by slot. */
   readonly #mine = new Map<number, number>();
@@ -27,9 +34,12 @@ export class PoolView {
   /** Why the engine does not answer, if it does not. */
   #silence: string | undefined;
 
-  constructor(pool: Pool) {
+  /** `jobOf`: what this program has the engine run where it claims a term; a host if left out. */
+  constructor(pool: Pool, jobOf?: JobMaker) {
     this.pool = pool;
     this.journal = new Journal(join(stateFolder(), 'pools', pool.key));
+    this.line = new Line(this.journal.folder);
+    this.#jobOf = jobOf ?? ((which) => hostJob(pool, this.journal, which));
   }
 
   /** The numbers of the allocations. */
@@ -63,9 +73,30 @@ export class PoolView {
 
   /** @returns false where another program was first. */
   claim(slot: number, term: number): boolean {
-    if (this.#gaveUp || !this.journal.claim(slot, term)) return false;
+    if (this.#gaveUp || !this.journal.claim(slot, term, this.line.claimant)) return false;
     this.#mine.set(slot, term);
     return true;
+  }
+
+  /** Takes back a claim whose job was not submitted. */
+  unclaim(slot: number): void {
+    const term = this.#mine.get(slot);
+    if (term === undefined) return;
+    const why = 'the program did not get all hosts that it needs';
+    this.journal.write(slot, term, 'fence', { why });
+    this.journal.write(slot, term, 'end', { why, failed: false });
+    this.disown(slot);
+  }
+
+  /** How many hosts each tenant has asked for that are not over. */
+  get held(): Map<string, number> {
+    const held = new Map<string, number>();
+    for (const { phase, facts } of this.#allocations.values()) {
+      const tenant = facts.claimedBy?.tenant;
+      if (tenant === undefined || phase === 'ended' || phase === 'failed') continue;
+      held.set(tenant, (held.get(tenant) ?? 0) + 1);
+    }
+    return held;
   }
 
   /** The program that claimed a term leaves it to all: it does not end the term when it gives up. */
@@ -76,6 +107,7 @@ export class PoolView {
   /** Ends what this program has claimed, also a job that is being submitted. */
   async giveUp(why: string): Promise<void> {
     this.#gaveUp = true;
+    this.line.leave();
     for (const { slot, term } of this.mine) this.journal.write(slot, term, 'fence', { why });
     await Promise.allSettled(this.#submitting);
     for (const { slot } of this.mine) {
@@ -89,6 +121,7 @@ export class PoolView {
   /** The same, from a process that is about to end. */
   giveUpNow(why: string): void {
     this.#gaveUp = true;
+    this.line.leave();
     for (const { slot, term } of this.mine) {
       this.journal.write(slot, term, 'fence', { why });
       const { job } = this.journal.latest(slot);
@@ -136,7 +169,7 @@ export class PoolView {
     const { claim, fence } = journal.latest(slot);
     if (!claim || fence) return false;
     try {
-      const id = await pool.engine.submit(hostJob(pool, journal, { slot, term, token: claim.token }));
+      const id = await pool.engine.submit(this.#jobOf({ slot, term, token: claim.token }));
       journal.write(slot, term, 'job', { id });
       // It was given up, or fenced by another program, in the meantime.
       if (journal.isFenced(slot, term)) await pool.engine.cancel(id);
@@ -152,13 +185,14 @@ export class PoolView {
   async #facts(slot: number): Promise<Facts> {
     const { term, claim, job, fence, end } = this.journal.latest(slot);
     if (term === 0) return { term };
-    const base = { term, job: job?.id, fenced: fence?.why, retired: end };
+    const base = { term, claimedBy: claim?.by, job: job?.id, fenced: fence?.why, retired: end };
     if (end || !job) return base;
     const status = await this.pool.engine.status(job.id).catch((error) => this.#heard(error));
     // After the status: a job that has ended has said all that it had to say.
     const { ready, ended } = readReports(this.journal.logOf(slot, term), term);
     const url = ready && addressOf(ready, status ?? this.allocation(slot).facts.status, claim?.token ?? '');
-    return { ...base, status, ended, ready: url === undefined ? undefined : { url } };
+    const isExclusive = url !== undefined && folderOf(url) !== undefined;
+    return { ...base, status, ended, ready: url === undefined ? undefined : { url, isExclusive } };
   }
 
   #heard(error: unknown): undefined {

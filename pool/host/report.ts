@@ -2,8 +2,14 @@
 import { readFileSync } from 'node:fs';
 import type { JobStatus } from '../engines/engine.js';
 
-/** A host that is ready: at a socket of this machine, or at a port with this key. None of it is a secret. */
-export type Ready = { readonly socket: string } | { readonly port: number; readonly pin: string };
+/**
+ * A host that is ready: at a socket of this machine, or at a port with this key; or, where the job runs a program's
+ * command, at a folder that both sides have. None of it is a secret.
+ */
+export type Ready =
+  | { readonly socket: string }
+  | { readonly port: number; readonly pin: string }
+  | { readonly folder: string };
 
 export interface Report {
   readonly term: number;
@@ -13,6 +19,12 @@ export interface Report {
 }
 
 const MARK = 'farlight pool host: ';
+const FOLDER = 'files:';
+
+/** The folder of an address that `addressOf` made for a program's command; undefined for a host that takes sessions. */
+export function folderOf(address: string): string | undefined {
+  return address.startsWith(FOLDER) ? address.slice(FOLDER.length) : undefined;
+}
 
 export function reportLine(report: Report): string {
   return `${MARK}${JSON.stringify(report)}\n`;
@@ -42,6 +54,7 @@ export function lastWords(log: string): string | undefined {
 /** The address of a ready host, with the token of its term where it asks for one. */
 export function addressOf(ready: Ready, status: JobStatus | undefined, token: string): string | undefined {
   if ('socket' in ready) return `unix:${ready.socket}`;
+  if ('folder' in ready) return `${FOLDER}${ready.folder}`;
   if (status?.phase !== 'running') return undefined;
   const host = status.address.includes(':') ? `[${status.address}]` : status.address;
   return `grpcs://${token}@${host}:${ready.port}?ca=${ready.pin}`;

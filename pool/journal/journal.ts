@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { codeOf, tooManyFiles } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, makePrivate, writeFirst } from '../../server/trust/private-folder.js';
+import type { Claimant } from '../allocation/allocation.js';
 
 /** The file with which a program claims a term. */
 interface Claim {
   /** Clients show it to the term's host. The job has only its hash. */
   readonly token: string;
+  readonly by?: Claimant;
 }
 
 /** The files of a term, each written once. */
@@ -55,9 +57,9 @@ export class Journal {
   }
 
   /** Claims a term. @returns false where another program was first. */
-  claim(slot: number, term: number): boolean {
+  claim(slot: number, term: number, by?: Claimant): boolean {
     const token = TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toString('base64url');
-    if (!this.write(slot, term, 'claim', { token })) return false;
+    if (!this.write(slot, term, 'claim', { token, ...(by && { by }) })) return false;
     for (const old of this.#terms(slot)) if (old < term - KEPT_TERMS) this.#delete(slot, old);
     // This program may have slept since it looked: later terms have come, and the files of this one are deleted.
     return Math.max(...this.#terms(slot)) === term;

@@ -173,19 +173,81 @@ describe("a host's lease", () => {
   });
 });
 
-describe('the choice of a host', () => {
-  const slot = (number: number, facts: Facts, sessions?: number) => ({
+describe('the choice of hosts', () => {
+  const slot = (number: number, facts: Facts, sessions?: number, mine = false) => ({
     slot: number,
-    allocation: observed(UNKNOWN, facts, { now: 0, mine: false }),
+    allocation: observed(UNKNOWN, facts, { now: 0, mine }),
     sessions,
   });
   const ready = { term: 1, job: 'j', status: RUNNING, ready: { url: 'u' } };
+  const command = { ...ready, ready: { url: 'files:/f', isExclusive: true } };
+  const one = { hosts: 1, isExclusive: false };
+  const two = { hosts: 2, isExclusive: false };
+  const own = { hosts: 1, isExclusive: true };
+  const without = { sessions: Number.POSITIVE_INFINITY, ahead: [] };
 
   it('is one that nobody uses, else a new one, else the one with the fewest sessions', () => {
-    expect(choose([slot(1, ready, 1), slot(2, ready, 0)])).toEqual({ do: 'join', slot: 2 });
-    expect(choose([slot(1, ready, 1), slot(2, { term: 0 })])).toEqual({ do: 'claim', slot: 2 });
-    expect(choose([slot(1, ready, 3), slot(2, ready, 2)])).toEqual({ do: 'join', slot: 2 });
-    expect(choose([slot(1, ready, undefined)])).toEqual({ do: 'wait', why: 'silent: on n' });
+    expect(choose([slot(1, ready, 1), slot(2, ready, 0)])).toEqual({ do: 'join', slots: [2] });
+    expect(choose([slot(1, ready, 1), slot(2, { term: 0 })])).toEqual({ do: 'claim', slots: [2] });
+    expect(choose([slot(1, ready, 3), slot(2, ready, 2)])).toEqual({ do: 'join', slots: [2] });
+    expect(choose([slot(1, ready, undefined)])).toEqual({
+      do: 'wait',
+      why: 'queued: all 1 hosts of the pool are in use',
+    });
     expect(choose([slot(1, { term: 1 })])).toEqual({ do: 'wait', why: 'queued: its job is being submitted' });
+  });
+
+  it('waits for the host that was started for the program, and takes one that is unused before that', () => {
+    const coming = slot(1, { term: 1, job: 'j' }, undefined, true);
+    expect(choose([coming, slot(2, ready, 1)])).toMatchObject({ do: 'wait' });
+    expect(choose([coming, slot(2, ready, 0)])).toEqual({ do: 'join', slots: [2] });
+  });
+
+  it('has several hosts started together, and joins them when all are ready', () => {
+    const all = (...slots: ReturnType<typeof slot>[]) => choose(slots, { ...without, want: two });
+    expect(all(slot(1, { term: 0 }), slot(2, { term: 0 }), slot(3, { term: 0 }))).toEqual({
+      do: 'claim',
+      slots: [1, 2],
+    });
+    expect(all(slot(1, { term: 0 }), slot(2, command))).toMatchObject({ do: 'wait' });
+    expect(all(slot(1, ready, 0), slot(2, { term: 1, job: 'j' }, undefined, true))).toMatchObject({
+      do: 'wait',
+    });
+    expect(all(slot(1, ready, 0, true), slot(2, ready, 0, true))).toEqual({ do: 'join', slots: [1, 2] });
+  });
+
+  it('gives a command a host of its own', () => {
+    const mine = (...slots: ReturnType<typeof slot>[]) => choose(slots, { ...without, want: own });
+    expect(mine(slot(1, ready, 0), slot(2, { term: 0 }))).toEqual({ do: 'claim', slots: [2] });
+    expect(mine(slot(1, ready, 0))).toMatchObject({ do: 'wait' });
+    expect(mine(slot(1, command), slot(2, command, undefined, true))).toEqual({ do: 'join', slots: [2] });
+  });
+
+  it('leaves to programs whose turn is before what they need', () => {
+    const slots = [slot(1, { term: 0 }), slot(2, { term: 0 }), slot(3, ready, 0)];
+    const behind = (ahead: (typeof one)[], want = own, sessions = Number.POSITIVE_INFINITY) =>
+      choose(slots, { want, sessions, ahead });
+    expect(behind([own])).toEqual({ do: 'claim', slots: [1] });
+    expect(behind([own, own])).toEqual({
+      do: 'wait',
+      why: "queued: 2 programs are before it in the pool's line",
+    });
+    expect(behind([two])).toEqual({ do: 'claim', slots: [1] });
+    expect(behind([two, two], one, 1)).toMatchObject({ do: 'wait' });
+    expect(behind([two, two], one, 8)).toEqual({ do: 'join', slots: [3] });
+  });
+
+  it('never gives a host more sessions than it may have', () => {
+    expect(choose([slot(1, ready, 2)], { want: one, sessions: 2, ahead: [] })).toMatchObject({ do: 'wait' });
+    expect(choose([slot(1, ready, 1)], { want: one, sessions: 2, ahead: [] })).toMatchObject({ do: 'join' });
+    expect(choose([slot(1, ready, 1)], { want: one, sessions: 2, ahead: [one] })).toMatchObject({
+      do: 'wait',
+    });
+    expect(choose([slot(1, ready, 0)], { want: one, sessions: 1, ahead: [one] })).toMatchObject({
+      do: 'wait',
+    });
+    expect(choose([slot(1, ready, 0)], { want: one, sessions: 2, ahead: [one] })).toMatchObject({
+      do: 'join',
+    });
   });
 });
