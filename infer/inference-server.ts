@@ -1,5 +1,5 @@
 import { shownHost } from '../link/address/host-port.js';
-import { clearInterval, setInterval } from '../link/machine/clock.js';
+import { clearInterval, monotonicNow, setInterval, steadyTime } from '../link/machine/clock.js';
 import { isWildcard } from '../server/trust/machine-names.js';
 import type { Trust } from './door/trust.js';
 import { GrpcServer } from './grpc/grpc-server.js';
@@ -8,6 +8,7 @@ import { serverMetadata } from './protocol/answers.js';
 import type { InferenceService } from './service/service.js';
 import { AnswerCounts } from './statistics/answer-counts.js';
 import { Metrics } from './statistics/metrics.js';
+import { Observatory } from './statistics/observatory.js';
 
 export interface InferenceServerOptions {
   readonly service: InferenceService;
@@ -35,6 +36,8 @@ const HEALTH_MS = 500;
 
 /** The Open Inference Protocol in front of a service, over HTTP and gRPC. */
 export class InferenceServer {
+  readonly observatory: Observatory;
+  readonly metrics: Metrics;
   readonly #options: InferenceServerOptions;
   readonly #http: HttpServer;
   readonly #grpc: GrpcServer | undefined;
@@ -48,19 +51,28 @@ export class InferenceServer {
     const { service, trust, name, version, limit = DEFAULT_LIMIT, onError } = options;
     this.#options = options;
     const metadata = serverMetadata(name, version);
-    const metrics = new Metrics({
+    this.observatory = new Observatory({
       service,
+      name,
+      version,
+      urls: () => [this.httpUrl, this.grpcUrl].filter((each) => each !== undefined),
+      now: monotonicNow,
+      time: steadyTime,
+    });
+    this.metrics = new Metrics({
+      service,
+      observatory: this.observatory,
       version,
       answers: this.#answers,
       bodyBytes: () => this.#http.budget.taken,
       triton: options.tritonMetrics ?? false,
     });
-    const common = { service, metadata, trust, limit, onError };
+    const common = { service, metadata, trust, limit, observer: this.observatory, onError };
     this.#http = new HttpServer({
       ...common,
       address: trust.http,
       budget: options.budget ?? 16 * limit,
-      metrics: () => metrics.read(),
+      metrics: () => this.metrics.read(),
       onAnswer: (status) => this.#answers.add('http', `${status}`),
     });
     this.#grpc =
@@ -108,6 +120,7 @@ export class InferenceServer {
   async close(graceMs: number): Promise<void> {
     for (const end of this.#watches.splice(0)) end();
     await Promise.all([this.#http.close(graceMs), this.#grpc?.close(graceMs)]);
+    this.observatory.close();
   }
 
   #named(host: string): string {

@@ -19,6 +19,7 @@ import {
 import { failureOf, type GrpcCode } from '../protocol/failures.js';
 import { type Client, loadModel, unloadModel } from '../protocol/repository.js';
 import { answer, type Parameters, traceparentOf } from '../protocol/request.js';
+import type { ObservedRequest, RequestObserver } from '../service/request-observer.js';
 import { InferenceError, type InferenceResult, type InferenceService } from '../service/service.js';
 import type { StreamAnswer } from './infer-answer.js';
 import type { ReadRequest } from './infer-request.js';
@@ -26,6 +27,8 @@ import type { ReadRequest } from './infer-request.js';
 export interface CallsOptions {
   readonly service: InferenceService;
   readonly metadata: ServerMetadata;
+  /** Hears of each request for inference. */
+  readonly observer: RequestObserver;
   /** The client of a call, by the call's metadata, as it was when the call began. */
   clientOf(metadata: Metadata): Client;
   /** The client as it is now: a token may be revoked while a call goes on. @throws FarlightError UNAUTHORIZED */
@@ -84,7 +87,9 @@ export function inferenceCalls(options: CallsOptions): UntypedServiceImplementat
     }),
     ModelInfer(call: ServerUnaryCall<ReadRequest, unknown>, reply: sendUnaryData<unknown>) {
       const client = clientOf(call.metadata);
-      void settle(() => infer(call, call.request, service, client), reply, options);
+      const seen = beginOf(call, client, options);
+      const answered = settle(() => infer(call, call.request, { service, client, seen }), reply, options);
+      void answered.then((code) => seen.end(code));
     },
     ModelStreamInfer: (call: ServerDuplexStream<ReadRequest, StreamAnswer>) => streamInfer(call, options),
   };
@@ -93,24 +98,40 @@ export function inferenceCalls(options: CallsOptions): UntypedServiceImplementat
 /** A call as far as both kinds have it. */
 type AnyCall = ServerUnaryCall<ReadRequest, unknown> | ServerDuplexStream<ReadRequest, StreamAnswer>;
 
+function beginOf({ metadata }: AnyCall, { tenant }: Client, { observer }: CallsOptions): ObservedRequest {
+  return observer.begin({
+    protocol: 'grpc',
+    tenant,
+    traceparent: traceparentOf(metadata.get('traceparent')[0]),
+  });
+}
+
 /** @throws InferenceError (rejects) */
 async function infer(
   call: AnyCall,
   { request, error }: ReadRequest,
-  service: InferenceService,
-  { tenant }: Client,
+  { service, client, seen }: { service: InferenceService; client: Client; seen: ObservedRequest },
 ): Promise<InferenceResult> {
-  if (!request) throw error;
+  if (!request) {
+    seen.failed(error);
+    throw error;
+  }
   const deadline = Number(call.getDeadline());
   const gone = new native.AbortController();
   const forget = onCancelled(call, gone);
   try {
-    return await answer(service, request, {
-      tenant,
+    const result = await answer(service, request, {
+      tenant: client.tenant,
       traceparent: traceparentOf(call.metadata.get('traceparent')[0]),
       deadline: Number.isFinite(deadline) ? Math.max(0, deadline - wallClock()) : undefined,
       signal: gone.signal,
+      seen,
     });
+    seen.done(result.version);
+    return result;
+  } catch (error) {
+    seen.failed(error);
+    throw error;
   } finally {
     forget();
   }
@@ -140,19 +161,22 @@ function onCancelled(call: AnyCall, request: AbortController): () => void {
   return () => known.delete(request);
 }
 
+/** Answers a call. Resolves to the code that it was answered with. */
 async function settle(
   act: () => Promise<unknown>,
   reply: sendUnaryData<unknown>,
   { onError, onAnswer }: CallsOptions,
-): Promise<void> {
+): Promise<GrpcCode | 'OK'> {
   try {
     const value = await act();
     onAnswer('OK');
     reply(null, value);
+    return 'OK';
   } catch (error) {
     const { grpc: code, sentence, retryAfter } = failureOf(error, onError);
     onAnswer(code);
     reply(statusOf(code, sentence, retryAfter));
+    return code;
   }
 }
 
@@ -206,14 +230,19 @@ async function streamAnswer(
   read: ReadRequest,
   options: CallsOptions,
 ): Promise<StreamAnswer> {
+  let seen: ObservedRequest | undefined;
   try {
     // A token may be revoked while a stream goes on.
-    const result = await infer(call, read, options.service, options.clientNow(call.metadata));
+    const client = options.clientNow(call.metadata);
+    seen = beginOf(call, client, options);
+    const result = await infer(call, read, { service: options.service, client, seen });
     options.onAnswer('OK');
+    seen.end('OK');
     return { result };
   } catch (error) {
     const { grpc: code, sentence } = failureOf(error, options.onError);
     options.onAnswer(code);
+    seen?.end(code);
     return { error: sentence, id: read.id };
   }
 }

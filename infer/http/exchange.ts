@@ -44,9 +44,10 @@ export class Exchange {
     });
   }
 
-  /** Calls back when the answer was sent, or the client has gone. */
-  onDone(listener: () => void): void {
-    this.#response.once('close', listener);
+  /** Calls back when the answer was sent, or the client has gone. `status` is 0 where it has gone before an answer. */
+  onDone(listener: (status: number) => void): void {
+    const response = this.#response;
+    response.once('close', () => listener(response.headersSent ? response.statusCode : 0));
   }
 
   /** Ends the connection after the answer. */

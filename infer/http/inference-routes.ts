@@ -7,6 +7,7 @@ import {
 } from '../protocol/answers.js';
 import { loadModel, unloadModel } from '../protocol/repository.js';
 import { answer, isObject, type Parameters, parametersOf, traceparentOf } from '../protocol/request.js';
+import type { RequestObserver } from '../service/request-observer.js';
 import { InferenceError, type InferenceService, invalid } from '../service/service.js';
 import type { Exchange } from './exchange.js';
 import { readInferMessage, writeInferAnswer } from './infer-message.js';
@@ -17,6 +18,8 @@ import type { Route } from './routes.js';
 export interface RoutesOptions {
   readonly service: InferenceService;
   readonly metadata: ServerMetadata;
+  /** Hears of each request for inference. */
+  readonly observer: RequestObserver;
   /** The figures for Prometheus. */
   metrics(): Promise<{ type: string; text: string }>;
 }
@@ -38,7 +41,7 @@ export function notServed(path: string): string | undefined {
     : undefined;
 }
 
-export function inferenceRoutes({ service, metadata, metrics }: RoutesOptions): Route[] {
+export function inferenceRoutes({ service, metadata, observer, metrics }: RoutesOptions): Route[] {
   return [
     { method: 'GET', path: '/v2', handle: (exchange) => exchange.json(metadata) },
     { method: 'GET', path: '/v2/openapi.json', handle: (exchange) => exchange.json(OPEN_API) },
@@ -98,13 +101,21 @@ export function inferenceRoutes({ service, metadata, metrics }: RoutesOptions): 
       async handle(exchange, names, { tenant }) {
         const { headers } = exchange.request;
         const length = headers['inference-header-content-length'];
-        const body = await exchange.body();
-        const { request, isBinary } = readInferMessage(service, names, body, length?.toString());
         const traceparent = traceparentOf(headers.traceparent);
-        const context = { tenant, traceparent, deadline: undefined, signal: exchange.signal };
-        const result = await answer(service, request, context);
-        const { body: answered, headerLength } = writeInferAnswer(result, isBinary);
-        await exchange.tensors(answered, headerLength);
+        const seen = observer.begin({ protocol: 'http', tenant, traceparent });
+        exchange.onDone((status) => seen.end(status === 0 ? '' : `${status}`));
+        try {
+          const body = await exchange.body();
+          const { request, isBinary } = readInferMessage(service, names, body, length?.toString());
+          const context = { tenant, traceparent, deadline: undefined, signal: exchange.signal, seen };
+          const result = await answer(service, request, context);
+          seen.done(result.version);
+          const { body: answered, headerLength } = writeInferAnswer(result, isBinary);
+          await exchange.tensors(answered, headerLength);
+        } catch (error) {
+          seen.failed(error);
+          throw error;
+        }
       },
     },
     {

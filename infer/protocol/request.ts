@@ -1,3 +1,4 @@
+import type { ObservedRequest } from '../service/request-observer.js';
 import {
   type InferenceRequest,
   type InferenceResult,
@@ -54,6 +55,8 @@ export interface RequestContext {
   /** Milliseconds until the client gives up; undefined where it does not say. */
   readonly deadline: number | undefined;
   readonly signal: AbortSignal;
+  /** Hears what becomes of it. */
+  readonly seen: ObservedRequest;
 }
 
 /** W3C Trace Context, version 00; later versions may say more behind it. */
@@ -68,9 +71,10 @@ const MOST_CLASSES = 1000;
 export async function answer(
   service: InferenceService,
   request: ProtocolRequest,
-  { tenant, traceparent, deadline, signal }: RequestContext,
+  { tenant, traceparent, deadline, signal, seen }: RequestContext,
 ): Promise<InferenceResult> {
   const { model, version, id, inputs, outputs, parameters } = request;
+  seen.asked(model, version);
   onlyOnce('input', inputs);
   onlyOnce('output', outputs);
   if (parameters.sequence_id !== undefined && parameters.sequence_id !== 0 && parameters.sequence_id !== '') {
@@ -92,6 +96,7 @@ export async function answer(
     ...(timeouts.length > 0 && { timeout: Math.min(...timeouts) }),
     tenant,
     ...(traceparent && { traceparent }),
+    onSpan: seen.onSpan,
   };
   const result = await service.infer(asked, signal);
   if (!outputs.some(({ classification }) => classification)) return result;

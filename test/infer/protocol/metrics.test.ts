@@ -33,7 +33,11 @@ describe('the figures for Prometheus', () => {
     await fetch(`${server.httpUrl}/v2/models/nosuch`);
     const text = await read();
     expect(text).toContain('farlight_infer_success_total{model="echo-INT32",version="1"} 1\n');
-    expect(text).toContain('farlight_infer_batches_total{model="echo-INT32",version="1",size="1"} 1\n');
+    expect(text).toContain('farlight_infer_batch_size_bucket{model="echo-INT32",version="1",le="1"} 1\n');
+    expect(text).toContain('farlight_infer_batch_size_count{model="echo-INT32",version="1"} 1\n');
+    expect(text).toContain('farlight_infer_request_seconds_count{model="echo-INT32",version="1"} 1\n');
+    expect(text).toContain('farlight_infer_refusals_total{reason="not-found"} 1\n');
+    expect(text).toContain('farlight_infer_refusals_total{reason="overloaded"} 0\n');
     expect(text).toContain('farlight_infer_answers_total{protocol="grpc",code="OK"} 1\n');
     expect(text).toContain('farlight_infer_answers_total{protocol="grpc",code="NOT_FOUND"} 1\n');
     expect(text).toContain('farlight_infer_answers_total{protocol="http",code="404"} 1\n');

@@ -5,9 +5,14 @@ import { GrpcServer, type GrpcServerOptions } from '#farlight/infer/grpc/grpc-se
 import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
 import { HttpServer, type HttpServerOptions } from '#farlight/infer/http/http-server.js';
 import { serverMetadata } from '#farlight/infer/protocol/answers.js';
+import type { RequestObserver } from '#farlight/infer/service/request-observer.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
 import { FakeService } from './fake-service.js';
 
+/** Hears of requests, and keeps nothing. */
+const observer: RequestObserver = {
+  begin: () => ({ asked() {}, onSpan() {}, done() {}, failed() {}, end() {} }),
+};
 const metadata = serverMetadata('farlight', '1.2.3');
 const address = { host: '127.0.0.1', port: 0 };
 
@@ -26,6 +31,7 @@ export function serving() {
       const server = new HttpServer({
         service,
         metadata,
+        observer,
         metrics: async () => ({ type: 'text/plain', text: 'farlight_infer_ready 1\n' }),
         address,
         trust: trusted(trust),
@@ -46,6 +52,7 @@ export function serving() {
       const server = new GrpcServer({
         service,
         metadata,
+        observer,
         address,
         trust: trusted(trust),
         limit: 1 << 20,
