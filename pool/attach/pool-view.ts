@@ -1,6 +1,5 @@
 import { join } from 'node:path';
 import { monotonicNow } from '../../link/machine/clock.js';
-import { stateFolder } from '../../link/machine/folders.js';
 import { FarlightError } from '../../proto/errors.js';
 import {
   type Allocation,
@@ -14,7 +13,7 @@ import type { JobDescription } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
 import { hostJob } from '../host/job.js';
 import { addressOf, folderOf, readReports } from '../host/report.js';
-import { Journal } from '../journal/journal.js';
+import { Journal, journalsFolder } from '../journal/journal.js';
 import { Line } from '../journal/line.js';
 
 /** Makes the job of a term that this program has claimed. */
@@ -37,7 +36,7 @@ export class PoolView {
   /** `jobOf`: what this program has the engine run where it claims a term; a host if left out. */
   constructor(pool: Pool, jobOf?: JobMaker) {
     this.pool = pool;
-    this.journal = new Journal(join(stateFolder(), 'pools', pool.key));
+    this.journal = new Journal(join(journalsFolder(), pool.key));
     this.line = new Line(this.journal.folder);
     this.#jobOf = jobOf ?? ((which) => hostJob(pool, this.journal, which));
   }
@@ -74,6 +73,7 @@ export class PoolView {
   /** @returns false where another program was first. */
   claim(slot: number, term: number): boolean {
     if (this.#gaveUp || !this.journal.claim(slot, term, this.line.claimant)) return false;
+    this.journal.noteEngine({ engine: this.pool.engine.name, settings: this.pool.settings });
     this.#mine.set(slot, term);
     return true;
   }
@@ -155,6 +155,8 @@ export class PoolView {
       case 'fence':
         return this.journal.write(slot, term, 'fence', { why: duty.why });
       case 'retire':
+        if (duty.failed && job !== undefined)
+          this.journal.keepLog(slot, term, await this.#output(slot, term, job));
         return this.journal.write(slot, term, 'end', { why: duty.why, failed: duty.failed });
       case 'cancel':
         if (job !== undefined) await this.pool.engine.cancel(job).catch((error) => this.#heard(error));
@@ -183,16 +185,25 @@ export class PoolView {
   }
 
   async #facts(slot: number): Promise<Facts> {
-    const { term, claim, job, fence, end } = this.journal.latest(slot);
+    const { term, claim, job, ready: known, fence, end } = this.journal.latest(slot);
     if (term === 0) return { term };
     const base = { term, claimedBy: claim?.by, job: job?.id, fenced: fence?.why, retired: end };
     if (end || !job) return base;
     const status = await this.pool.engine.status(job.id).catch((error) => this.#heard(error));
     // After the status: a job that has ended has said all that it had to say.
-    const { ready, ended } = readReports(this.journal.logOf(slot, term), term);
+    const reports = readReports(await this.#output(slot, term, job.id), term);
+    const { ended, ready = known } = reports;
+    // An engine may not have the beginning of a long output for ever.
+    if (ready && !known) this.journal.write(slot, term, 'ready', ready);
     const url = ready && addressOf(ready, status ?? this.allocation(slot).facts.status, claim?.token ?? '');
     const isExclusive = url !== undefined && folderOf(url) !== undefined;
     return { ...base, status, ended, ready: url === undefined ? undefined : { url, isExclusive } };
+  }
+
+  /** What a term's job has printed until now, as far as the engine says. */
+  async #output(slot: number, term: number, job: string): Promise<string> {
+    const log = this.journal.logOf(slot, term);
+    return (await this.pool.engine.logs(job, log).catch((error) => this.#heard(error))) ?? '';
   }
 
   #heard(error: unknown): undefined {

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import {
   clearInterval,
   clearTimeout,
@@ -172,7 +173,7 @@ function throwIfFailed(view: PoolView): void {
     if (facts.term !== term || phase !== 'failed') continue;
     view.disown(slot);
     const log = view.journal.logOf(slot, term);
-    const said = lastWords(log);
+    const said = existsSync(log) ? lastWords(readFileSync(log, 'utf8')) : undefined;
     const message = `the pool ${view.pool.name} got no host: ${why}${said ? ` (${said})` : ''}; its output is in ${log}`;
     throw new FarlightError('UNREACHABLE', message);
   }

@@ -1,4 +1,5 @@
-import { FarlightError } from '../../proto/errors.js';
+import { readFile } from 'node:fs/promises';
+import { codeOf, FarlightError, tooManyFiles } from '../../proto/errors.js';
 
 /** The limits of a job. An engine refuses a limit that it does not know (`checkLimits`). */
 export interface JobLimits {
@@ -26,14 +27,15 @@ export interface JobDescription {
   readonly command: readonly string[];
   /** All variables that the job gets from us. */
   readonly environment: Readonly<Record<string, string>>;
-  /** The file that gets what it prints, by an absolute path that both sides have. */
+  /** The file that gets what it prints, by an absolute path that both sides have. Read it by `Engine.logs`. */
   readonly log: string;
   readonly limits: JobLimits;
   /** The folder in which the command runs, by an absolute path that both sides have; the engine's own choice if absent. */
   readonly folder?: string;
   /**
    * The image of the job's container, pinned by its digest (`NAME@sha256:…`, or `sha256:…`); for an engine whose `images`
-   * is `bundle`, the absolute path of an unpacked OCI bundle. Without it the job runs on the node itself.
+   * is `bundle`, the absolute path of an unpacked OCI bundle. Without it the job runs on the node itself;
+   * an engine whose `images` is `registry` needs it.
    */
   readonly image?: string;
   /** Files and folders that a container sees at the same absolute paths, where its engine can give it some. */
@@ -74,7 +76,7 @@ export interface ListedJob {
 
 /** A way to run jobs: processes of this machine, or a site's scheduler. It never runs a job again by itself. */
 export interface Engine {
-  readonly name: 'local' | 'slurm';
+  readonly name: 'local' | 'slurm' | 'docker';
   /** The limits that it enforces. */
   readonly limits: readonly (keyof JobLimits)[];
   /** How it is given the image of a job: not at all, as the name in a registry, or as an unpacked bundle. */
@@ -89,16 +91,29 @@ export interface Engine {
   status(id: string): Promise<JobStatus>;
   /** The jobs of this user that are not over, with names that begin so. @throws FarlightError UNREACHABLE (rejects) */
   list(prefix: string): Promise<ListedJob[]>;
+  /**
+   * What a job has printed until now; empty where the engine does not know it. `log`: the file of the job's description,
+   * which some engines write.
+   *
+   * @throws FarlightError UNREACHABLE (rejects)
+   */
+  logs(id: string, log: string): Promise<string>;
   /** Ends a job, if it is not over. Resolves when the engine has been told. @throws FarlightError UNREACHABLE (rejects) */
   cancel(id: string): Promise<void>;
   /** The same, from a process that is about to end: it has been tried when this returns. */
   cancelNow(id: string): void;
+  /** Deletes what the engine keeps of this user's jobs that are over, with names that begin so. (rejects) */
+  clear(prefix: string): Promise<void>;
 }
 
 /** @throws FarlightError BAD_OPTION where an image is not of the kind that the engine is given. */
 export function checkImage(engine: Pick<Engine, 'name' | 'images'>, image: string | undefined): void {
-  if (image === undefined) return;
   const { name, images } = engine;
+  if (image === undefined) {
+    if (images !== 'registry') return;
+    const why = `the engine ${name} runs containers only; name an image by its digest (NAME@sha256:…)`;
+    throw new FarlightError('BAD_OPTION', why);
+  }
   if (images === 'none') {
     const why = `the engine ${name} runs jobs without a container; leave the image out, or name another engine`;
     throw new FarlightError('BAD_OPTION', why);
@@ -121,4 +136,14 @@ export function checkLimits(engine: Pick<Engine, 'name' | 'limits'>, limits: Job
     'BAD_OPTION',
     `the engine ${engine.name} cannot limit a job's ${unknown}; leave it out, or name another engine (it knows: ${known})`,
   );
+}
+
+/** The logs of an engine whose jobs write them to a file. */
+export async function readLog(log: string): Promise<string> {
+  try {
+    return await readFile(log, 'utf8');
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw tooManyFiles(error) ?? error;
+    return '';
+  }
 }

@@ -1,9 +1,16 @@
+import { DockerEngine, type DockerSettings } from './docker/docker.js';
 import type { Engine } from './engine.js';
 import { LocalEngine } from './local.js';
 import { SlurmEngine } from './slurm.js';
 
+/** The settings of engines, by the engines' names. Those without settings find their site by the environment. */
+export interface EngineSettings {
+  readonly docker?: DockerSettings;
+}
+
 /** The engines, by the names that pool files use. */
-export const ENGINES = { local: () => new LocalEngine(), slurm: () => new SlurmEngine() } satisfies Record<
-  Engine['name'],
-  () => Engine
->;
+export const ENGINES = {
+  local: () => new LocalEngine(),
+  slurm: () => new SlurmEngine(),
+  docker: (settings?: EngineSettings) => new DockerEngine(settings?.docker),
+} satisfies Record<Engine['name'], (settings?: EngineSettings) => Engine>;

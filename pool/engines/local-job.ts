@@ -66,8 +66,10 @@ export class LocalJob {
   }
 
   status(node: string): JobStatus {
-    // Before the end is looked for: the process writes it last.
-    const { runner, process } = this;
+    // Before the end is looked for: the process that looks after the job writes it last. And once: it may begin meanwhile.
+    const looksAfter = this.read('runner');
+    const runner = alive(looksAfter);
+    const { process } = this;
     const ended = this.read('ended');
     if (ended) return { phase: 'ended', ...ended, isCertain: true };
     if (process !== undefined || (runner !== undefined && this.read('process')))
@@ -76,8 +78,7 @@ export class LocalJob {
       if (!this.read('waits')) return { phase: 'starting', why: 'its process starts' };
       return { phase: 'queued', why: 'the job of the same name before it still runs' };
     }
-    if (this.read('runner'))
-      return { phase: 'ended', why: 'its process was killed', isCertain: true, bySite: true };
+    if (looksAfter) return { phase: 'ended', why: 'its process was killed', isCertain: true, bySite: true };
     if (this.ageMs < BEGIN_MS) return { phase: 'starting', why: 'its process starts' };
     return { phase: 'ended', why: 'this machine knows no such job', isCertain: false };
   }

@@ -15,6 +15,7 @@ import {
   type JobDescription,
   type JobStatus,
   type ListedJob,
+  readLog,
 } from './engine.js';
 import { LocalJob } from './local-job.js';
 
@@ -48,7 +49,7 @@ export class LocalEngine implements Engine {
   async submit(job: JobDescription): Promise<string> {
     checkLimits(this, job.limits);
     checkImage(this, job.image);
-    this.#forget();
+    this.#forget((old) => old.ageMs > FORGET_MS);
     const id = randomBytes(8).toString('hex');
     const folder = join(this.#folder, id);
     makePrivate(this.#folder);
@@ -102,6 +103,14 @@ export class LocalEngine implements Engine {
     }
   }
 
+  logs(_id: string, log: string): Promise<string> {
+    return readLog(log);
+  }
+
+  async clear(prefix: string): Promise<void> {
+    this.#forget((job) => job.read('job')?.name.startsWith(prefix) === true);
+  }
+
   #job(id: string): LocalJob {
     return new LocalJob(join(this.#folder, ID.test(id) ? id : 'none'));
   }
@@ -114,10 +123,10 @@ export class LocalEngine implements Engine {
     }
   }
 
-  #forget(): void {
+  #forget(isWanted: (job: LocalJob) => boolean): void {
     for (const id of this.#ids()) {
       const job = this.#job(id);
-      if (job.ageMs > FORGET_MS && job.status('').phase === 'ended')
+      if (isWanted(job) && job.status('').phase === 'ended')
         rmSync(job.folder, { recursive: true, force: true });
     }
   }

@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { packageFile } from '../../link/machine/package-files.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
 export interface CommandResult {
@@ -9,6 +11,8 @@ export interface CommandResult {
 
 /** How long a command of a scheduler may take, in milliseconds. */
 const TIMEOUT_MS = 30_000;
+/** How long a synchronous cancel may take, in milliseconds. */
+export const CANCEL_MS = 10_000;
 const MOST_BYTES = 8 << 20;
 /** The variables that a scheduler's commands need. */
 const VARIABLES =
@@ -49,6 +53,24 @@ export function runCommand(file: string, args: readonly string[], input = ''): P
     // A command that ends early does not read it. Its code says why it ended.
     child.stdin.on('error', () => {});
     child.stdin.end(input);
+  });
+}
+
+/** A job to cancel: of an engine with these settings. */
+export interface Cancellation {
+  readonly engine: string;
+  readonly settings: object;
+  readonly id: string;
+}
+
+/** Has another process cancel a job, and waits for it, for a process that is about to end and can wait for no answer. */
+export function cancelInProcess(cancellation: Cancellation): void {
+  const program = fileURLToPath(packageFile('pool/engines/cancel-now.js'));
+  spawnSync(process.execPath, [program, JSON.stringify(cancellation)], {
+    // Without options for Node that this program was given.
+    env: { ...process.env, NODE_OPTIONS: '' },
+    timeout: CANCEL_MS,
+    stdio: 'ignore',
   });
 }
 

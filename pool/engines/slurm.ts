@@ -7,8 +7,9 @@ import {
   type JobDescription,
   type JobStatus,
   type ListedJob,
+  readLog,
 } from './engine.js';
-import { type CommandResult, commandEnvironment, runCommand } from './run-command.js';
+import { CANCEL_MS, type CommandResult, commandEnvironment, runCommand } from './run-command.js';
 import {
   fieldsOf,
   jobScript,
@@ -21,8 +22,6 @@ import {
 
 /** Slurm's error for a job that it has forgotten, or never had. */
 const UNKNOWN = /Invalid job id/i;
-/** How long a synchronous cancel may take, in milliseconds. */
-const CANCEL_MS = 5000;
 
 /** Runs jobs in a site's Slurm, by its own commands. They find the site as they do for any user (SLURM_CONF). */
 export class SlurmEngine implements Engine {
@@ -83,6 +82,13 @@ export class SlurmEngine implements Engine {
   cancelNow(id: string): void {
     spawnSync('scancel', [id], { env: commandEnvironment(), timeout: CANCEL_MS, stdio: 'ignore' });
   }
+
+  logs(_id: string, log: string): Promise<string> {
+    return readLog(log);
+  }
+
+  /** Slurm forgets by itself. */
+  async clear(): Promise<void> {}
 
   /** A job that slurmctld has forgotten; the accounting may know it, where a site has one. */
   async #forgotten(id: string): Promise<JobStatus> {

@@ -13,11 +13,11 @@ import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
 import type { Terms } from '../allocation/allocation.js';
 import { checkImage, checkLimits, type Engine, type JobLimits } from '../engines/engine.js';
-import { ENGINES } from '../engines/engines.js';
+import { ENGINES, type EngineSettings } from '../engines/engines.js';
 import type { Source } from '../files/replicate.js';
 
 /** A pool file, as its schema allows it. */
-interface PoolFile {
+interface PoolFile extends EngineSettings {
   name?: string;
   engine?: keyof typeof ENGINES;
   max?: number;
@@ -57,6 +57,7 @@ export interface Pool {
   /** How other programs of this user name it, in whatever folder they run. */
   readonly address: string;
   readonly engine: Engine;
+  readonly settings: EngineSettings;
   readonly max: number;
   readonly idle: number;
   readonly wait: number;
@@ -127,6 +128,12 @@ function poolIn(path: string, called?: string): Pool {
       .replace(/\.[^.]*$/, '')
       .replace(/[^A-Za-z0-9_-]/g, '-');
   const file = createHash('sha256').update(realpathSync(path)).digest('hex').slice(0, 8);
+  const { engine = BUILT_IN } = value;
+  const other = SETTINGS.find((each) => value[each] && each !== engine);
+  if (other) {
+    const why = `these are settings of the engine ${other}, and the engine is ${engine}; leave them out`;
+    throw new FarlightError('BAD_OPTION', problemText(problem([other], why, 'key')));
+  }
   const pool = poolOf(value, {
     name,
     key: `${name}.${file}`,
@@ -136,10 +143,15 @@ function poolIn(path: string, called?: string): Pool {
   for (const side of ['cpu', 'gpu'] as const) {
     if (side === 'cpu' && !value.cpu) continue;
     guarded(problem, [side, 'limits'], () => checkLimits(pool.engine, pool[side].limits));
-    guarded(problem, [side, 'image'], () => checkImage(pool.engine, pool[side].image));
+    guarded(problem, value[side]?.image === undefined ? ['engine'] : [side, 'image'], () =>
+      checkImage(pool.engine, pool[side].image),
+    );
   }
   return pool;
 }
+
+/** The engines that have settings in a pool's file, under their names. */
+const SETTINGS = ['docker'] satisfies (keyof EngineSettings)[];
 
 /** Says of an error where in the file it is. */
 function guarded(problem: CheckedFile<PoolFile>['problem'], path: Path, check: () => void): void {
@@ -161,11 +173,13 @@ interface Place {
 function poolOf(file: PoolFile, { name, key, address, folder }: Place): Pool {
   const { engine = 'local', max = 1, idle = 60, wait = 600, lease = 30, line = 'auto' } = file;
   const { files, sessions = Number.POSITIVE_INFINITY, cpu = {}, gpu = {} } = file;
+  const settings: EngineSettings = { ...(file.docker && { docker: file.docker }) };
   return {
     name,
     key,
     address,
-    engine: ENGINES[engine](),
+    engine: ENGINES[engine](settings),
+    settings,
     max,
     idle: idle * 1000,
     wait: wait * 1000,

@@ -13,22 +13,28 @@ const HERE =
   /^(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|DISPLAY|LD_LIBRARY_PATH|(VK|CUDA|NVIDIA|MESA|DRI|LIBGL)_\w+)$/;
 /** On another machine the others mean nothing. */
 const ELSEWHERE = /^(PATH|HOME|USER|LANG|LC_\w+|TZ)$/;
+/** An image has folders and users of its own. */
+const IN_AN_IMAGE = /^(LANG|LC_\w+|TZ)$/;
 
 /** The beginning of the names of a pool's jobs. */
 export function jobPrefix(key = ''): string {
   return `farlight.${key}`;
 }
 
-/** The variables of this process that a job gets on the engine's nodes. None is a secret. */
-export function ownVariables({ isHere }: Pick<Engine, 'isHere'>): Record<string, string> {
-  const wanted = isHere ? HERE : ELSEWHERE;
+/** The variables of this process that a job of one side gets. None is a secret. */
+export function ownVariables(
+  { isHere }: Pick<Engine, 'isHere'>,
+  { image }: Pick<Side, 'image'>,
+): Record<string, string> {
+  const wanted = image !== undefined ? IN_AN_IMAGE : isHere ? HERE : ELSEWHERE;
   const own = Object.entries(process.env).filter(([name]) => wanted.test(name));
   return Object.fromEntries(own) as Record<string, string>;
 }
 
-/** How farlight is started on the nodes of one side: as the pool's file says, or as here. */
-export function farlightCommand({ command }: Pick<Side, 'command'>): readonly string[] {
-  return command ?? [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
+/** How farlight is started on the nodes of one side: as the pool's file says, as its image has it, or as here. */
+export function farlightCommand({ command, image }: Pick<Side, 'command' | 'image'>): readonly string[] {
+  if (command) return command;
+  return image !== undefined ? ['farlight'] : [process.execPath, fileURLToPath(packageFile('cli/main.js'))];
 }
 
 /** The job that is the host of a term. It has the hash of the term's token, and nothing that is a secret. */
@@ -61,7 +67,7 @@ export function hostJob(
       'host',
       ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
     ],
-    environment: { ...ownVariables(engine), ...gpu.environment },
+    environment: { ...ownVariables(engine, gpu), ...gpu.environment },
     log: journal.logOf(slot, term),
     limits: gpu.limits,
     mounts: gpu.mounts,

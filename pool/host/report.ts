@@ -1,15 +1,6 @@
 /** The reports of a pool's host in its job's log, for the programs that wait for it. */
-import { readFileSync } from 'node:fs';
 import type { JobStatus } from '../engines/engine.js';
-
-/**
- * A host that is ready: at a socket of this machine, or at a port with this key; or, where the job runs a program's
- * command, at a folder that both sides have. None of it is a secret.
- */
-export type Ready =
-  | { readonly socket: string }
-  | { readonly port: number; readonly pin: string }
-  | { readonly folder: string };
+import type { Ready } from '../journal/journal.js';
 
 export interface Report {
   readonly term: number;
@@ -30,10 +21,10 @@ export function reportLine(report: Report): string {
   return `${MARK}${JSON.stringify(report)}\n`;
 }
 
-/** The latest reports of a host of this term. */
-export function readReports(log: string, term: number): Omit<Report, 'term'> {
+/** The latest reports of a host of this term, in its job's output. */
+export function readReports(output: string, term: number): Omit<Report, 'term'> {
   const found: { ready?: Ready; ended?: string } = {};
-  for (const line of linesOf(log)) {
+  for (const line of output.split('\n')) {
     if (!line.startsWith(MARK)) continue;
     try {
       const { term: of, ready, ended }: Report = JSON.parse(line.slice(MARK.length));
@@ -45,9 +36,9 @@ export function readReports(log: string, term: number): Omit<Report, 'term'> {
   return found;
 }
 
-/** The last message of a command in its log. It tells a person why the command ended. */
-export function lastWords(log: string): string | undefined {
-  const said = linesOf(log).filter((line) => line.startsWith('farlight: '));
+/** The last message of a command in its output. It tells a person why the command ended. */
+export function lastWords(output: string): string | undefined {
+  const said = output.split('\n').filter((line) => line.startsWith('farlight: '));
   return said.at(-1)?.slice('farlight: '.length);
 }
 
@@ -58,12 +49,4 @@ export function addressOf(ready: Ready, status: JobStatus | undefined, token: st
   if (status?.phase !== 'running') return undefined;
   const host = status.address.includes(':') ? `[${status.address}]` : status.address;
   return `grpcs://${token}@${host}:${ready.port}?ca=${ready.pin}`;
-}
-
-function linesOf(log: string): string[] {
-  try {
-    return readFileSync(log, 'utf8').split('\n');
-  } catch {
-    return [];
-  }
 }

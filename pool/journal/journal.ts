@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { stateFolder } from '../../link/machine/folders.js';
 import { codeOf, tooManyFiles } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
 import { checkPrivate, makePrivate, writeFirst } from '../../server/trust/private-folder.js';
@@ -13,20 +14,48 @@ interface Claim {
   readonly by?: Claimant;
 }
 
+/**
+ * A host that is ready: at a socket of this machine, or at a port with this key; or, where the job runs a program's
+ * command, at a folder that both sides have. None of it is a secret.
+ */
+export type Ready =
+  | { readonly socket: string }
+  | { readonly port: number; readonly pin: string }
+  | { readonly folder: string };
+
 /** The files of a term, each written once. */
 interface Files {
   claim: Claim;
   job: { readonly id: string };
+  ready: Ready;
   fence: { readonly why: string };
   end: { readonly why: string; readonly failed: boolean };
 }
 
+/** An engine, by its name and the settings that a pool has for it. */
+export interface JournalEngine {
+  readonly engine: string;
+  readonly settings: object;
+}
+
+const ENGINE = '.engine';
+
 /** The contents of a term's files. */
 export type Written = { readonly [Name in keyof Files]?: Files[Name] } & { readonly term: number };
 
-const FILE = /^(\d+)\.(\d+)\.(claim|job|fence|end|log)$/;
+const FILE = /^(\d+)\.(\d+)\.(claim|job|ready|fence|end|log)$/;
 /** How many terms before the latest one keep their files, for a person who looks for a mistake. */
 const KEPT_TERMS = 3;
+
+/** The folder of the journals of this user's pools. */
+export function journalsFolder(): string {
+  return join(stateFolder(), 'pools');
+}
+
+/** The journals of all pools that were used. */
+export function allJournals(): Journal[] {
+  return namesIn(journalsFolder()).map((name) => new Journal(join(journalsFolder(), name)));
+}
 
 /**
  * A folder in which the programs of one user share facts of a pool. Only that user can read it. Each file is written
@@ -50,6 +79,7 @@ export class Journal {
       ...(term > 0 && {
         ...this.#read(slot, term, 'claim'),
         ...this.#read(slot, term, 'job'),
+        ...this.#read(slot, term, 'ready'),
         ...this.#read(slot, term, 'fence'),
         ...this.#read(slot, term, 'end'),
       }),
@@ -80,24 +110,31 @@ export class Journal {
     return join(this.folder, `${slot}.${term}.log`);
   }
 
+  /** Keeps the output of a term's job, where the engine has not written it there. */
+  keepLog(slot: number, term: number, output: string): void {
+    writeFirst(this.folder, `${slot}.${term}.log`, output);
+  }
+
+  /** The settings of the engines that the pool's jobs were given to. A pool file may have changed since. */
+  engines(): JournalEngine[] {
+    const files = namesIn(this.folder).filter((name) => name.endsWith(ENGINE));
+    return files.map((name) => JSON.parse(readFileSync(join(this.folder, name), 'utf8')));
+  }
+
+  noteEngine(engine: JournalEngine): void {
+    const text = `${JSON.stringify(engine)}\n`;
+    writeFirst(this.folder, `${hashOf(text).slice(0, 16)}${ENGINE}`, text);
+  }
+
   #has(slot: number, term: number, name: keyof Files): boolean {
     return this.#read(slot, term, name) !== undefined;
   }
 
   #terms(slot: number): number[] {
-    return this.#names().flatMap((name) => {
+    return namesIn(this.folder).flatMap((name) => {
       const [, of, term, kind] = FILE.exec(name) ?? [];
       return kind === 'claim' && Number(of) === slot ? [Number(term)] : [];
     });
-  }
-
-  #names(): string[] {
-    try {
-      return readdirSync(this.folder);
-    } catch (error) {
-      checkMissing(error);
-      return [];
-    }
   }
 
   #read<Name extends keyof Files>(slot: number, term: number, name: Name): Pick<Written, Name> | undefined {
@@ -111,8 +148,17 @@ export class Journal {
   }
 
   #delete(slot: number, term: number): void {
-    for (const kind of ['job', 'fence', 'end', 'log', 'claim'])
+    for (const kind of ['job', 'ready', 'fence', 'end', 'log', 'claim'])
       rmSync(join(this.folder, `${slot}.${term}.${kind}`), { force: true });
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    checkMissing(error);
+    return [];
   }
 }
 

@@ -6,6 +6,7 @@ import type { Engine, ListedJob } from '../engines/engine.js';
 import { ENGINES } from '../engines/engines.js';
 import type { Pool } from '../file/pool-file.js';
 import { hostJob, jobPrefix } from '../host/job.js';
+import { allJournals } from '../journal/journal.js';
 
 export { poolNames, readPool } from '../file/pool-file.js';
 
@@ -15,26 +16,48 @@ const LOOK_MS = 200;
 
 type FoundJob = ListedJob & { readonly engine: Engine };
 
-/** The jobs of hosts in all engines, of every program of this user. `silent`: which engines do not answer, and why. */
-export async function jobsEverywhere(): Promise<{ jobs: FoundJob[]; silent: string[] }> {
-  const jobs: FoundJob[] = [];
+interface Everywhere {
+  readonly jobs: FoundJob[];
+  /** The engines that answer. */
+  readonly engines: Engine[];
+  /** Which engines do not, and why. */
+  readonly silent: string[];
+}
+
+/** The jobs of hosts in all engines, of every program of this user. */
+export async function jobsEverywhere(): Promise<Everywhere> {
+  const jobs = new Map<string, FoundJob>();
+  const engines: Engine[] = [];
   const silent: string[] = [];
-  for (const engine of Object.values(ENGINES).map((make) => make())) {
+  for (const make of enginesEverywhere()) {
     try {
-      for (const job of await engine.list(jobPrefix())) jobs.push({ ...job, engine });
+      const engine = make();
+      // Two pools may name one site in two ways.
+      for (const job of await engine.list(jobPrefix()))
+        jobs.set(`${engine.name} ${job.id}`, { ...job, engine });
+      engines.push(engine);
     } catch (error) {
       if (!(error instanceof FarlightError)) throw error;
       // A site without that engine has no jobs in it.
       if (error.code !== 'BAD_OPTION') silent.push(error.message);
     }
   }
-  return { jobs, silent };
+  return { jobs: [...jobs.values()], engines, silent };
 }
 
-/** Ends the hosts of every pool, and waits until their jobs are over. */
+/** The engines as the environment names them, and as the pools name them that were used. */
+function enginesEverywhere(): (() => Engine)[] {
+  const found = new Map(Object.entries<() => Engine>(ENGINES).map(([name, make]) => [`${name} {}`, make]));
+  for (const { engine, settings } of allJournals().flatMap((journal) => journal.engines()))
+    found.set(`${engine} ${JSON.stringify(settings)}`, () => ENGINES[engine as Engine['name']](settings));
+  return [...found.values()];
+}
+
+/** Ends the hosts of every pool, and has the engines forget those that have ended. */
 export async function endAll(): Promise<{ ended: number; silent: string[] }> {
-  const { jobs, silent } = await jobsEverywhere();
+  const { jobs, engines, silent } = await jobsEverywhere();
   await endJobs(jobs);
+  for (const engine of engines) await engine.clear(jobPrefix());
   return { ended: jobs.length, silent };
 }
 

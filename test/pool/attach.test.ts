@@ -3,9 +3,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { outputOf } from '../support/hosts/farlight-command.js';
 import { PoolFolder, REGISTER } from '../support/pools/pool-folder.js';
+import { CLI, REPOSITORY } from '../support/repository.js';
 
 const RIGHT = '3 6 9 12';
 const FAST = 'gpu: { adapter: "null" }';
@@ -246,6 +248,61 @@ describe.skipIf(whyNoSlurm !== undefined)(
       program.child.kill('SIGKILL');
       await gone();
     }, 120_000);
+  },
+  300_000,
+);
+
+describe.skipIf(whyNoDocker !== undefined)(
+  `a program whose host is of a Docker${whyNoDocker ? ` (${whyNoDocker})` : ''}`,
+  () => {
+    let site: DockerSite;
+    beforeAll(async () => {
+      site = await DockerSite.start();
+    });
+    afterAll(() => site?.close());
+
+    /** A pool whose hosts are containers with this machine's Node and this repository. */
+    const containers = (more: string) => {
+      const command = JSON.stringify([process.execPath, CLI]);
+      const mounts = JSON.stringify([...site.mounts, '/etc', REPOSITORY]);
+      const gpu = `image: "${site.image}", mounts: ${mounts}, command: ${command}`;
+      return `engine: docker\ndocker: { socket: ${site.socket}, network: host }\n${more}`.replace('GPU', gpu);
+    };
+
+    it('gets a container with its first request, gives it back, and gets another', async () => {
+      pool = new PoolFolder(containers('idle: 1\ngpu: { adapter: software, GPU }'));
+      const program = pool.program();
+      expect(await program.tell('compute')).toBe(RIGHT);
+      const [host] = await pool.hosts();
+      expect(host).toMatchObject({ term: 1, status: { phase: 'running' } });
+      const { token } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
+      const shown = site.docker('inspect', host?.id ?? '') + site.docker('logs', host?.id ?? '');
+      expect(shown).toContain('--token-sha256');
+      expect(shown).not.toContain(token);
+      await program.tell('drop');
+      await gone();
+      expect(await program.tell('compute')).toBe(RIGHT);
+      expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+      expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 1 host\n');
+      expect(site.docker('ps', '--all', '--quiet')).toBe('');
+    }, 120_000);
+
+    it('is told which image is missing', async () => {
+      pool = new PoolFolder(
+        containers('gpu: { adapter: "null", GPU }').replace(/sha256:\w+/, `sha256:${'7'.repeat(64)}`),
+      );
+      expect(await pool.program().tell('compute')).toMatch(
+        /^FarlightError: Docker has no image sha256:7+; load it/,
+      );
+    }, 60_000);
+
+    it('leaves a container that ends by itself where it is killed', async () => {
+      pool = new PoolFolder(containers('lease: 3\nidle: 600\ngpu: { adapter: "null", GPU }'));
+      const program = pool.program();
+      await program.tell('compute');
+      program.child.kill('SIGKILL');
+      await gone();
+    }, 60_000);
   },
   300_000,
 );

@@ -57,7 +57,7 @@ describe('a pool file', () => {
   });
 
   it.each([
-    ['engine: cobol', /lab\.yaml:1:9: "engine" must be one of local, slurm$/],
+    ['engine: cobol', /lab\.yaml:1:9: "engine" must be one of local, slurm, docker$/],
     ['max: 0', /lab\.yaml:1:6: "max" must be >= 1$/],
     ['idel: 5', /lab\.yaml:1:1: There is no setting "idel" here$/],
     [
@@ -73,6 +73,19 @@ describe('a pool file', () => {
       /lab\.yaml:1:17: "files.mount" is not written as it must be: an absolute path$/,
     ],
     ['cpu: { limits: { cpus: 2 } }', /lab\.yaml:1:8: the engine local cannot limit a job's cpus/],
+    ['engine: docker', /lab\.yaml:1:1: the engine docker runs containers only; name an image by its digest/],
+    [
+      'engine: docker\ngpu:\n  image: node:22',
+      /lab\.yaml:3:10: "gpu.image" is not written as it must be: an image by its digest/,
+    ],
+    [
+      'engine: docker\ngpu:\n  image: /bundle',
+      /lab\.yaml:3:3: the engine docker needs an image by its digest .*, and not \/bundle/,
+    ],
+    [
+      'docker: { network: host }\nengine: local',
+      /lab\.yaml:1:1: these are settings of the engine docker, and the engine is local; leave them out/,
+    ],
     ['engine: [', /lab\.yaml:1:/],
   ])('%j is refused, with its line and column', (text, problem) => {
     expect(() => readPool(`pool:${file(text)}`)).toThrow(problem);
@@ -88,6 +101,21 @@ describe('a pool file', () => {
     ['pool:/no/such/file.yaml', /The file cannot be read/],
   ])('the address %s is refused', (address, problem) => {
     expect(() => readPool(address)).toThrow(problem);
+  });
+});
+
+describe('the job that is a host', () => {
+  it('has in an image no variable of this machine but the language, and the command of the image', () => {
+    const image = `sha256:${'5'.repeat(64)}`;
+    const pool = readPool(`pool:${file(`engine: docker\ngpu: { image: "${image}", mounts: [/data] }`)}`);
+    const journal = new Journal(join(folder, 'journal-of-image'));
+    const job = hostJob(pool, journal, { slot: 1, term: 1, token: 'flt_x' });
+    expect(job).toMatchObject({
+      image,
+      mounts: ['/data'],
+      command: expect.arrayContaining(['farlight', 'pool', 'host']),
+    });
+    expect(Object.keys(job.environment).filter((name) => !/^(LANG|LC_\w+|TZ)$/.test(name))).toEqual([]);
   });
 });
 
