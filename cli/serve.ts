@@ -22,6 +22,7 @@ interface ServeOptions extends HostOptions, TrustOptions {
   /** False with --no-dashboard. */
   dashboard: string | false;
   allowOrigin?: string[];
+  peer?: string[];
 }
 
 export function serveCommand(): Command {
@@ -60,6 +61,11 @@ export function serveCommand(): Command {
       'let pages of this origin (https://app.example) open sessions at the address of the dashboard; may be repeated',
       (text, given: string[] | undefined) => [...(given ?? []), text],
     )
+    .option(
+      '--peer <address>',
+      'let sessions send ranges of buffers to sessions of this host and receive them: its address as it prints it, without a token; may be repeated',
+      (text, given: string[] | undefined) => [...(given ?? []), text],
+    )
     .allowExcessArguments(false)
     .action(serve);
   return addHostOptions(command);
@@ -95,6 +101,7 @@ async function serve(options: ServeOptions): Promise<void> {
     contents,
     dashboard,
     allowOrigins,
+    peers: options.peer,
     ...trustOptions(options),
     ...limits,
   });

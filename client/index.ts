@@ -16,6 +16,7 @@ import type { Welcome } from './transport/transport.js';
 export { FarlightError, type FarlightErrorCode } from '../proto/errors.js';
 export type { MemoryPeak, MemoryState } from '../proto/session/memory.js';
 export { close, gpuMemory, stats } from './api/device/gpu.js';
+export { type GpuLines, gpuLines, type Line } from './api/device/gpu-lines.js';
 export type { GpuMemory, Reservation } from './api/device/gpu-memory.js';
 export { globals } from './globals.js';
 export type { CreateOptions } from './options.js';

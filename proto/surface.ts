@@ -138,4 +138,6 @@ export const SURFACE: Readonly<Record<string, Readonly<Record<string, Row>>>> = 
   // Last, since hosts that do not know them have the opcodes before.
   FarlightActivity: { watch: special, readClock: special },
   FarlightMemory: { read: awaited, resetPeak: awaited, reserve: awaited, release: special, watch: special },
+  FarlightLines: { accept: awaited, connect: awaited, close: special },
+  FarlightRange: { send: special, receive: special },
 };

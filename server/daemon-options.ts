@@ -56,6 +56,11 @@ export interface DaemonOptions extends HostTrustOptions {
    * browser sends it. Default: none.
    */
   allowOrigins?: readonly string[] | undefined;
+  /**
+   * The addresses of other hosts, with their pins and without tokens: sessions may have lines to sessions there. Default:
+   * none, and then no session has a line.
+   */
+  peers?: readonly string[] | undefined;
   /** Serve even while no GPU can be opened, say so, and keep trying. Default false. */
   withoutGpu?: boolean | undefined;
   /** The executor's program. Default: Farlight's; a test may give another. */

@@ -6,12 +6,14 @@ import { type FarlightError, invariant, messageOf } from '../proto/errors.js';
 import type { AdapterDescription, HostDescription, VersionRange } from '../proto/session/handshake.js';
 import type { SessionEnd } from '../proto/session/session-end.js';
 import { PROTOCOL } from '../proto/session/version.js';
+import { openLine } from './daemon/door/grpc-lines.js';
 import { GrpcServer } from './daemon/door/grpc-server.js';
 import { Listeners } from './daemon/door/listeners.js';
 import { ExecutorGroup } from './daemon/executors/executor-group.js';
 import { ExecutorPool } from './daemon/executors/executor-pool.js';
 import { type MemoryBounds, memoryBounds } from './daemon/executors/memory-bounds.js';
 import { processMemory } from './daemon/executors/process-memory.js';
+import { type LineEnd, Lines, parsePeers } from './daemon/sessions/lines.js';
 import { Sessions } from './daemon/sessions/sessions.js';
 import { GpuCapacity } from './daemon/tenants/gpu-capacity.js';
 import { Quotas } from './daemon/tenants/quotas.js';
@@ -110,6 +112,12 @@ export class Daemon {
     const quotas = new Quotas(tenantLimits, (tenant) => this.tokens?.limitsOf(tenant) ?? {});
     this.#contents =
       options.contents && new TenantContents(options.contents, (tenant) => quotas.of(tenant).contents);
+    const peers = parsePeers(options.peers ?? []);
+    const bridges = () => this.#listeners.bridges;
+    const lines =
+      peers.length > 0
+        ? new Lines({ peers, bridges, mostBytes: (tenant) => quotas.of(tenant).inFlight, open: openLine })
+        : undefined;
     this.#grpc = new GrpcServer({
       version: this.#versions.version,
       describe: () => this.describe(),
@@ -124,6 +132,14 @@ export class Daemon {
         onRefused(end, remote);
       },
       onSession: (connection, remote, user) => this.#listeners.take(connection, remote, user),
+      lines: lines && {
+        claim: (ticket, peer) => {
+          // In plaintext the user of the other process decides, as for sessions.
+          if (!this.#trust.tokens) admission.admit(undefined, peer);
+          return lines.claim(ticket);
+        },
+        onLine: (line, end) => lines.accept(line, end as LineEnd),
+      },
     });
     const { dashboard: address, allowOrigins = [], certificateCheckMs = DAY_MS } = options;
     const dashboard =
@@ -186,7 +202,8 @@ export class Daemon {
       contents: this.#contents,
       counters: this.counters,
       admission,
-      bridges: () => this.#listeners.bridges,
+      bridges,
+      lines,
       resumeMs: options.resumeMs ?? 30_000,
       silence: options.silence,
       gpuMs: options.gpuMs ?? 120_000,

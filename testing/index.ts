@@ -25,9 +25,16 @@ export type { TestHost, TestHostOptions } from './test-host.js';
 export async function testHost(options: TestHostOptions = {}): Promise<TestHost> {
   const adapter = options.adapter ?? 'software';
   if (options.transport === 'memory') return memoryHost(adapter);
-  const { spares, warm, contents: root = 'off', contentBytes: maxBytes } = options;
+  const {
+    spares,
+    warm,
+    peers,
+    listen = '127.0.0.1:0',
+    contents: root = 'off',
+    contentBytes: maxBytes,
+  } = options;
   const contents = root === 'off' ? undefined : { root, maxBytes };
-  const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter, spares, warm, contents });
+  const daemon = await Daemon.start({ listen, adapter, spares, warm, contents, peers });
   const { url, counters } = daemon;
   const description = daemon.adapter;
   if (!description) throw new Error('Farlight bug: a daemon that started has an adapter');

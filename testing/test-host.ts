@@ -20,6 +20,10 @@ export interface TestHostOptions {
    * --contents`. Default `off`: a test leaves nothing behind.
    */
   contents?: string;
+  /** The addresses of other hosts to which sessions may have lines: the values of `farlight serve --peer`. */
+  peers?: readonly string[];
+  /** The address to listen at, only with `host`. Default `127.0.0.1:0`, any free port. */
+  listen?: string;
   /** The most bytes of these uploads. Default 4 GiB, or less if the disk has less. */
   contentBytes?: number;
 }

@@ -11,6 +11,7 @@ import type {
   SessionDescription,
 } from '../../proto/session/executor-messages.js';
 import type { Resume } from '../../proto/session/handshake.js';
+import type { LineCommand, LineReport } from '../../proto/session/lines.js';
 import { inOneLine } from '../../proto/session/listed-adapters.js';
 import type { Traffic, WorkCounts } from '../../proto/session/session-counts.js';
 import type { SessionEnd, SessionEnded } from '../../proto/session/session-end.js';
@@ -52,6 +53,8 @@ export interface ExecutorChildEvents {
   onCompiledAhead?(): void;
   /** The session asks for its share of the GPU, or gives some back. */
   onShare?(report: ShareReport): void;
+  /** The session asks for a line to another host. */
+  onLine?(report: LineReport): void;
   /** The process has answered a `ping`. */
   onAlive?(): void;
   /** The process is gone. Called once, last. The reason is undefined if this side called `end` or `kill`. */
@@ -188,6 +191,16 @@ export class ExecutorChild {
     this.#tell(command);
   }
 
+  /** Gives the session the connection that carries one of its lines. */
+  openLine(line: number, socket: Socket): void {
+    this.#tell({ type: 'line', line, head: stopReading(socket) }, socket);
+  }
+
+  /** Tells the session of a line that has no connection. */
+  tellOfLine(command: Exclude<LineCommand, { type: 'line' }>): void {
+    this.#tell(command);
+  }
+
   /** Asks for onAlive, which is called when the process is not busy. */
   ping(): void {
     this.#tell({ type: 'ping' });
@@ -297,6 +310,8 @@ export class ExecutorChild {
       this.#events.onCompiledAhead?.();
     } else if (report.type === 'alive') {
       this.#events.onAlive?.();
+    } else if (report.type === 'acceptLine' || report.type === 'connectLine') {
+      this.#events.onLine?.(report);
     } else {
       this.#events.onShare?.(report);
     }

@@ -5,6 +5,7 @@ import { invariant } from '../../proto/errors.js';
 import type { HostDescription } from '../../proto/session/handshake.js';
 import { LIMITS } from '../../proto/wire/limits.js';
 import { packageFile } from '../machine/package-files.js';
+import type { LineBytes } from './byte-stream.js';
 import { protoLoader } from './grpc.js';
 import type { SessionMessage } from './session-messages.js';
 
@@ -49,6 +50,11 @@ export interface SessionsService extends ServiceDefinition {
   Open: MethodDefinition<SessionMessage, SessionMessage>;
 }
 
+/** farlight.v1.Lines with its messages' types. */
+export interface LinesService extends ServiceDefinition {
+  Open: MethodDefinition<LineBytes, LineBytes>;
+}
+
 let definitions: PackageDefinition | undefined;
 
 /** The service as both sides use it. Loaded on first use: a program on a private host needs no gRPC. */
@@ -62,6 +68,13 @@ export function hostService(): HostService {
 export function sessionsService(): SessionsService {
   const service = hostDefinitions()['farlight.v1.Sessions'] as unknown as SessionsService | undefined;
   invariant(service, 'farlight.proto defines farlight.v1.Sessions');
+  return service;
+}
+
+/** The service that carries lines between sessions of two hosts. */
+export function linesService(): LinesService {
+  const service = hostDefinitions()['farlight.v1.Lines'] as unknown as LinesService | undefined;
+  invariant(service, 'farlight.proto defines farlight.v1.Lines');
   return service;
 }
 

@@ -4988,6 +4988,17 @@ export type FarlightMemory_resetPeak<O> = [];
 export type FarlightMemory_reserve<O> = [bytes: number];
 export type FarlightMemory_release<O> = [bytes: number];
 export type FarlightMemory_watch<O> = [on: boolean];
+export type FarlightLines_accept<O> = [line: number];
+export type FarlightLines_connect<O> = [line: number, host: string, ticket: string];
+export type FarlightLines_close<O> = [line: number];
+export type FarlightRange_send<O> = [line: number, buffer: O, offset: number, size: number];
+export type FarlightRange_receive<O> = [
+  line: number,
+  buffer: O,
+  offset: number,
+  size: number,
+  timeout: number,
+];
 
 function operation<Api, Wire, Read, Reply>(
   row: Operation<Api, Wire, Read, Reply>,
@@ -8809,6 +8820,116 @@ export const OPERATIONS = {
       },
       read(r) {
         return [r.bool()] as FarlightMemory_watch<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
+  FarlightLines: {
+    accept: operation<never, FarlightLines_accept<Handle>, FarlightLines_accept<unknown>, string>({
+      interface: 'FarlightLines',
+      member: 'accept',
+      fate: 'awaited',
+      opcode: 105,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [line]) {
+        w.u32(line);
+      },
+      read(r) {
+        return [r.u32()] as FarlightLines_accept<never>;
+      },
+      writeReply(w, reply) {
+        w.string(reply);
+      },
+      readReply(r) {
+        return r.string();
+      },
+    }),
+    connect: operation<never, FarlightLines_connect<Handle>, FarlightLines_connect<unknown>, undefined>({
+      interface: 'FarlightLines',
+      member: 'connect',
+      fate: 'awaited',
+      opcode: 106,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [line, host, ticket]) {
+        w.u32(line);
+        w.string(host);
+        w.string(ticket);
+      },
+      read(r) {
+        return [r.u32(), r.string(), r.string()] as FarlightLines_connect<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    close: operation<never, FarlightLines_close<Handle>, FarlightLines_close<unknown>, undefined>({
+      interface: 'FarlightLines',
+      member: 'close',
+      fate: 'command',
+      opcode: 107,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [line]) {
+        w.u32(line);
+      },
+      read(r) {
+        return [r.u32()] as FarlightLines_close<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+  },
+  FarlightRange: {
+    send: operation<never, FarlightRange_send<Handle>, FarlightRange_send<unknown>, undefined>({
+      interface: 'FarlightRange',
+      member: 'send',
+      fate: 'command',
+      opcode: 108,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [line, buffer, offset, size]) {
+        w.u32(line);
+        w.handle(buffer);
+        w.u64(offset);
+        w.u64(size);
+      },
+      read(r) {
+        return [r.u32(), r.handle('GPUBuffer'), r.u64(), r.u64()] as FarlightRange_send<never>;
+      },
+      writeReply() {},
+      readReply() {
+        return undefined;
+      },
+    }),
+    receive: operation<never, FarlightRange_receive<Handle>, FarlightRange_receive<unknown>, undefined>({
+      interface: 'FarlightRange',
+      member: 'receive',
+      fate: 'command',
+      opcode: 109,
+      creates: undefined,
+      regular: false,
+      length: 0,
+      write(w, [line, buffer, offset, size, timeout]) {
+        w.u32(line);
+        w.handle(buffer);
+        w.u64(offset);
+        w.u64(size);
+        w.u32(timeout);
+      },
+      read(r) {
+        return [r.u32(), r.handle('GPUBuffer'), r.u64(), r.u64(), r.u32()] as FarlightRange_receive<never>;
       },
       writeReply() {},
       readReply() {

@@ -33,7 +33,7 @@ export function emitDocument(
   return [
     INTRODUCTION,
     '## Commands\n',
-    'The receiver is the first operand. That of `FarlightSession` and of `GPU` is object 0.\n',
+    'The receiver is the first operand. That of `GPU` and of the interfaces of Farlight is object 0, and that of `FarlightRange` is a queue.\n',
     '| opcode | operation | arguments | creates | answers |\n|---|---|---|---|---|',
     ...commandRows(api, wire),
     '\n## Dictionaries\n',

@@ -1,4 +1,5 @@
 import type { AdapterDescription, Silence, Welcome } from './handshake.js';
+import type { LineCommand, LineReport } from './lines.js';
 import type { Traffic, WorkCounts } from './session-counts.js';
 import type { SessionEnd, SessionEnded } from './session-end.js';
 import type { MemoryGrant, ShareCommand, ShareReport } from './shares.js';
@@ -55,7 +56,7 @@ export interface CompileAhead {
 
 /**
  * A message from the process that started an executor, over Node's IPC channel. `begin` and `resume` may bring the
- * client's connection; `head` has the bytes that were already read from it.
+ * client's connection, and `line` brings that of a line; `head` has the bytes that were already read from it.
  */
 export type ExecutorCommand =
   /** Begins a session. Without a connection the pipe on descriptor 3 carries it. */
@@ -70,7 +71,8 @@ export type ExecutorCommand =
   | ({ type: 'compileAhead' } & CompileAhead)
   /** Asks for `alive`. */
   | { type: 'ping' }
-  | ShareCommand;
+  | ShareCommand
+  | LineCommand;
 
 /**
  * A message from an executor to the process that started it. The first one is `ready` or `failed`. `exiting` comes at
@@ -99,4 +101,5 @@ export type ExecutorReport =
   | { type: 'compiledAhead' }
   | { type: 'alive' }
   | ShareReport
+  | LineReport
   | { type: 'exiting'; code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST'; message: string };

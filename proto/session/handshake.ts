@@ -66,6 +66,8 @@ export interface Welcome {
   activity?: boolean | undefined;
   /** Whether the host tells of the session's GPU memory (FarlightMemory). Absent on hosts without that feature. */
   memory?: boolean | undefined;
+  /** Whether the session may have lines to sessions of other hosts (FarlightLines). Absent where it may not. */
+  lines?: boolean | undefined;
   /** Whether the host accepts a `SharedFileOffer`. */
   sharedFile?: boolean | undefined;
 }

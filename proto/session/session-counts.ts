@@ -30,6 +30,9 @@ export interface WorkCounts {
   gpuBytes: number;
   /** Bytes of GPU memory that the session has reserved and does not use now. */
   gpuReserved: number;
+  /** Bytes that went over lines to sessions of other hosts, and that came from them. */
+  bytesToHosts: number;
+  bytesFromHosts: number;
 }
 
 export function noWork(): WorkCounts {
@@ -45,5 +48,7 @@ export function noWork(): WorkCounts {
     compileMsSaved: 0,
     gpuBytes: 0,
     gpuReserved: 0,
+    bytesToHosts: 0,
+    bytesFromHosts: 0,
   };
 }

@@ -19,8 +19,12 @@ const OF_SESSION: ReadonlySet<string> = new Set([
   'FarlightSession',
   'FarlightActivity',
   'FarlightMemory',
+  'FarlightLines',
   'GPU',
 ]);
+
+/** The interfaces of Farlight's own whose commands objects of another interface receive. */
+const RECEIVERS: ReadonlyMap<string, string> = new Map([['FarlightRange', 'GPUQueue']]);
 
 /**
  * Carries out a session's commands on the GPU, one after the other. It finds receivers and objects by their handles,
@@ -96,7 +100,8 @@ export class CommandRunner implements Runner<DecodedCommand> {
   #receiver([id]: readonly number[], operation: AnyOperation): Entry {
     if (id === undefined) throw new ProtocolError('a command without a receiver');
     if (!OF_SESSION.has(operation.interface)) {
-      return this.#context.objects.receiver(id, operation.interface);
+      const kind = RECEIVERS.get(operation.interface) ?? operation.interface;
+      return this.#context.objects.receiver(id, kind);
     }
     if (id !== ROOT_ID)
       throw new ProtocolError(`${operation.interface}.${operation.member} on the object ${id}`);

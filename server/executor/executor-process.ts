@@ -19,6 +19,9 @@ const PIPE_FD = 3;
 /** How long a session may take to hand over, in milliseconds. After that the process ends. */
 const HAND_OVER_MS = 5000;
 
+/** The commands that bring a connection. */
+const CONNECTED: ReadonlySet<ExecutorCommand['type']> = new Set(['begin', 'resume', 'line'] as const);
+
 /** The client went before its connection could be handed over. */
 const GONE: SessionEnded = {
   code: 'DISCONNECTED',
@@ -72,7 +75,7 @@ export async function runExecutor(choice: string, parts: ExecutorParts): Promise
   const ignore = () => {};
   process.on('message', (command: ExecutorCommand, socket?: Socket) => {
     // The parent waits for this also where the connection broke on its way and did not arrive.
-    if (socket || command.type === 'begin' || command.type === 'resume') report({ type: 'taken' });
+    if (socket || CONNECTED.has(command.type)) report({ type: 'taken' });
     if (command.type === 'ping') report({ type: 'alive' });
     else if (command.type === 'compileAhead') executor = executor.then((it) => it.compileAhead(command));
     // An exception here is uncaught, which ends the process and tells the parent. A GPU that cannot be opened is
@@ -130,6 +133,10 @@ class Executor {
       this.#channel?.end(command);
     } else if (command.type === 'watch') {
       this.#watch(command.on);
+    } else if (command.type === 'line' || command.type === 'noLine' || command.type === 'ticket') {
+      // The session may have ended meanwhile.
+      if (this.#channel) this.#channel.session.line?.(command, socket);
+      else socket?.destroy();
     } else if (command.type !== 'resume' && command.type !== 'ping') {
       this.#channel?.session.share?.(command);
     }

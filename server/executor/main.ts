@@ -52,7 +52,7 @@ await runExecutor(adapter, {
     polls.isSoftware = gpu.adapter.software;
     return gpu;
   },
-  createSession: ({ gpu, adapter }, peer, { program, folder, limits }, free) => {
+  createSession: ({ gpu, adapter }, peer, { program, folder, limits, welcome }, free) => {
     const { store, writes, profiles } = (folder && openFolder(folder)) ?? {};
     return new ExecutorSession(gpu, peer, {
       free: free as OpenDevice[] | undefined,
@@ -60,6 +60,7 @@ await runExecutor(adapter, {
       store,
       writes,
       limits,
+      hasLines: welcome?.lines,
       tracer,
       polls,
       findCapacity: async () => (await findDeviceMemory(adapter)).capacity,

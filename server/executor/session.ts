@@ -1,7 +1,9 @@
+import type { Socket } from 'node:net';
 import { monotonicNow, setImmediate } from '../../link/machine/clock.js';
 import { PROCESS_CLOCK } from '../../link/machine/timer.js';
 import { brokeProtocol, ProtocolError } from '../../proto/errors.js';
 import type { SessionLimits } from '../../proto/session/executor-messages.js';
+import type { LineCommand, LineReport } from '../../proto/session/lines.js';
 import type { WorkCounts } from '../../proto/session/session-counts.js';
 import type { ShareCommand, ShareReport } from '../../proto/session/shares.js';
 import { FlushAssembler } from '../../proto/wire/flush.js';
@@ -14,6 +16,7 @@ import { GpuMemory } from './limits/gpu-memory.js';
 import { GpuTurn } from './limits/gpu-turn.js';
 import { GpuWatchdog, stuckSentence } from './limits/gpu-watchdog.js';
 import { MemoryReports } from './limits/memory-reports.js';
+import { Lines } from './lines/lines.js';
 import { ObjectTable } from './objects/object-table.js';
 import type { OpenDevice } from './reuse/open-device.js';
 import { type Profiles, SessionDevices } from './reuse/session-devices.js';
@@ -41,6 +44,8 @@ export interface SessionSurroundings {
   tracer?: Tracer | undefined;
   /** When Dawn is polled. It depends on what the session does. */
   polls?: GpuPolls | undefined;
+  /** Whether the session may have lines to other hosts. */
+  hasLines?: boolean | undefined;
   /** Finds how many bytes of memory the GPU has for sessions, where `limits` does not say. */
   findCapacity?: (() => Promise<number | undefined>) | undefined;
 }
@@ -64,14 +69,14 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   readonly #tracer: SessionTracer;
   readonly #writes: WriteSchedule | undefined;
   readonly #polls: GpuPolls | undefined;
-  readonly #ask = (report: ShareReport): void => {
+  readonly #ask = (report: ShareReport | LineReport): void => {
     if (!this.#ended) this.#peer.ask?.(report);
   };
   #ended = false;
 
   /** `gpu` is the implementation. The session never closes it. */
   constructor(gpu: GPU, peer: SessionPeer, surroundings: SessionSurroundings = {}) {
-    const { free, profiles, store, writes, limits, polls } = surroundings;
+    const { free, profiles, store, writes, limits, polls, hasLines } = surroundings;
     const { tracer = new Tracer({ clock: TRACE_CLOCK }) } = surroundings;
     this.#peer = peer;
     this.#writes = writes;
@@ -89,6 +94,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       devices: this.#devices,
       replies,
       tracer,
+      lines: new Lines(hasLines ? this.#ask : undefined),
       pauseUntil: (promise) => this.#pauseUntil(promise),
       ...this.#memory(replies, surroundings),
       ...(limits && this.#guards(limits)),
@@ -121,6 +127,8 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
       waits: this.#runner.awaited,
       gpuBytes: this.#context.memory.ledger.used,
       gpuReserved: this.#context.memory.ledger.reserved,
+      bytesToHosts: this.#context.lines.sent,
+      bytesFromHosts: this.#context.lines.received,
     };
   }
 
@@ -153,6 +161,11 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     else if (command.type === 'tenantMemory') memoryReports.told(command);
     else if (command.type === 'turn') turn?.granted(command.ms);
     else turn?.yield();
+  }
+
+  line(command: LineCommand, socket: Socket | undefined): void {
+    if (this.#ended) socket?.destroy();
+    else this.#context.lines.told(command, socket);
   }
 
   drained(): void {

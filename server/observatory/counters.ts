@@ -13,6 +13,9 @@ export interface Counters {
   framesDown: number;
   bytesUp: number;
   bytesDown: number;
+  /** Bytes that went over lines to other hosts, and that came from them. */
+  bytesToHosts: number;
+  bytesFromHosts: number;
 }
 
 export function newCounters(): Counters {
@@ -27,5 +30,7 @@ export function newCounters(): Counters {
     framesDown: 0,
     bytesUp: 0,
     bytesDown: 0,
+    bytesToHosts: 0,
+    bytesFromHosts: 0,
   };
 }

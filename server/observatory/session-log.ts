@@ -67,12 +67,18 @@ export class SessionLog {
     this.#observed.did(spans, left);
   }
 
+  /** Bytes that went over lines to other hosts and came from them, if any did. */
+  get #overLines(): Partial<WorkCounts> {
+    const { bytesToHosts, bytesFromHosts } = this.#observed.work;
+    return bytesToHosts + bytesFromHosts > 0 ? { bytesToHosts, bytesFromHosts } : {};
+  }
+
   /** Call this once, last. */
   ended(over: SessionEnded): void {
     const { code, message } = over;
     this.#observed.ended(over);
     const seconds = Math.round(monotonicNow() - this.#openedAt) / 1000;
-    const fields = { ...this.#facts, code, why: brief(message), seconds, ...this.#total };
+    const fields = { ...this.#facts, code, why: brief(message), seconds, ...this.#total, ...this.#overLines };
     if (NORMAL_ENDS.has(code)) this.#log.info(fields, 'session ended');
     else this.#log.warn(fields, 'session ended');
   }

@@ -37,6 +37,14 @@ const COUNTERS: Readonly<Record<string, [help: string, read: Read]>> = {
   ],
   farlight_bytes_received_total: ['Bytes of frames from clients.', ({ totals }) => totals.bytesUp],
   farlight_bytes_sent_total: ['Bytes of frames to clients.', ({ totals }) => totals.bytesDown],
+  farlight_line_bytes_sent_total: [
+    'Bytes of ranges to sessions of other hosts.',
+    ({ totals }) => totals.bytesToHosts,
+  ],
+  farlight_line_bytes_received_total: [
+    'Bytes of ranges from sessions of other hosts.',
+    ({ totals }) => totals.bytesFromHosts,
+  ],
   farlight_frames_received_total: ['Frames from clients.', ({ totals }) => totals.framesUp],
   farlight_frames_sent_total: ['Frames to clients.', ({ totals }) => totals.framesDown],
   farlight_commands_total: ['Commands executed.', ({ totals }) => totals.commands],

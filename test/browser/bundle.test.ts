@@ -55,6 +55,7 @@ describe('the client for pages', () => {
         'close',
         'create',
         'globals',
+        'gpuLines',
         'gpuMemory',
         'install',
         'stats',

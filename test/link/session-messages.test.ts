@@ -32,6 +32,7 @@ const WELCOME = {
   wgslLanguageFeatures: ['packed_4x8_integer_dot_product'],
   activity: true,
   memory: true,
+  lines: true,
 };
 const end = { code: 'BUSY', message: 'later' };
 

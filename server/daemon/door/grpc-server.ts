@@ -10,6 +10,7 @@ import {
   type EchoRequest,
   hostDefinitions,
   hostService,
+  linesService,
   type RenewReply,
   type RenewRequest,
   sessionsService,
@@ -19,8 +20,9 @@ import { setTimeout } from '../../../link/machine/clock.js';
 import { FarlightError } from '../../../proto/errors.js';
 import type { HostDescription } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
-import { type Admission, REFUSED_AFTER_MS } from '../../trust/admission.js';
+import { type Admission, type Peer, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
+import { noteLine, serveLines } from './grpc-lines.js';
 import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';
 
 const { ServerInterceptingCall, status } = grpc();
@@ -35,13 +37,27 @@ export interface GrpcServerOptions {
   onRefused(end: SessionEnd, remote: string | undefined, asked: 'session' | 'other'): void;
   /** A session's connection, as the stream of bytes that a socket would carry. */
   onSession(connection: Duplex, remote: string | undefined, user: LocalUser): void;
+  /** Lines from other hosts' sessions. Absent where the owner allows none. */
+  lines?: LinesDoor<unknown> | undefined;
   /** How long the last bytes of a session's connection may take to leave, in milliseconds. Default 30 s. */
   leaveMs?: number | undefined;
+}
+
+/** Admits other hosts that show a ticket. */
+export interface LinesDoor<Claim> {
+  /**
+   * What a ticket stands for, which is then used up.
+   *
+   * @throws FarlightError UNAUTHORIZED, whose sentence is for the other host.
+   */
+  claim(ticket: string | undefined, peer: Peer): Claim;
+  onLine(line: Duplex, claim: Claim): void;
 }
 
 /** A supervisor in front of a host may check its health without a token. */
 const HEALTH_CHECK = '/grpc.health.v1.Health/Check';
 const OPEN = sessionsService().Open.path;
+const OPEN_LINE = linesService().Open.path;
 /** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 120_000;
 /** The most open calls on a connection: a host has fewer sessions. */
@@ -80,6 +96,8 @@ export class GrpcServer {
       Renew: ({ request }: ServerUnaryCall<RenewRequest, RenewReply>, reply: sendUnaryData<RenewReply>) =>
         reply(null, options.renew(request)),
     });
+    const { lines } = options;
+    if (lines) serveLines(this.#server, options.version, (line, claim) => lines.onLine(line, claim));
     this.health.addTo(this.#server);
     // So that tools such as `grpcurl` need no copy of farlight.proto.
     new (grpcReflection().ReflectionService)(hostDefinitions()).addToServer(this.#server);
@@ -102,22 +120,23 @@ export class GrpcServer {
 
 /** Admits a call before reading its message: a message takes memory. */
 function admitFirst(
-  { admission, onRefused }: GrpcServerOptions,
+  { admission, onRefused, lines }: GrpcServerOptions,
   connection: { user: LocalUser; known(): void; close(): void },
 ): ServerInterceptor {
   let known = false;
   let calls = 0;
-  /** @throws FarlightError UNAUTHORIZED */
-  const admit = (token: string | undefined, remote: string | undefined) => {
-    admission.admit(token, { remote, user: connection.user });
+  /** Does what `check` does for a client that may use the host. @throws FarlightError UNAUTHORIZED */
+  const admit = <T>(check: (peer: Peer) => T, remote: string | undefined): T => {
+    const admitted = check({ remote, user: connection.user });
     if (!known) connection.known();
     known = true;
+    return admitted;
   };
   return ({ path }, call) => {
     calls += 1;
     if (!known && calls > MOST_UNKNOWN_CALLS) connection.close();
     const { remoteAddress } = call.getConnectionInfo();
-    if (path === OPEN) boundMessages(call);
+    if (path === OPEN || path === OPEN_LINE) boundMessages(call);
     const asking = new ServerInterceptingCall(call, {
       start: (next) =>
         next({
@@ -125,8 +144,13 @@ function admitFirst(
             const [authorization] = metadata.get('authorization');
             const token = /^Bearer (.+)$/i.exec(String(authorization ?? ''))?.[1];
             try {
-              admit(token, remoteAddress);
-              noteCall(asking, call, { token, user: connection.user });
+              if (lines && path === OPEN_LINE) {
+                const claim = admit((peer) => lines.claim(token, peer), remoteAddress);
+                noteLine(asking, call, claim);
+              } else {
+                admit((peer) => admission.admit(token, peer), remoteAddress);
+                noteCall(asking, call, { token, user: connection.user });
+              }
             } catch (error) {
               if (!(error instanceof FarlightError)) throw error;
               if (path !== HEALTH_CHECK) {

@@ -7,6 +7,7 @@ import { clearTimeout, monotonicNow, setImmediate, setTimeout } from '../../../l
 import { type Deferred, deferred } from '../../../link/machine/deferred.js';
 import type { FarlightError } from '../../../proto/errors.js';
 import type { BoundedFolder } from '../../../proto/session/executor-messages.js';
+import type { LineReport } from '../../../proto/session/lines.js';
 import type { Traffic, WorkCounts } from '../../../proto/session/session-counts.js';
 import type { SessionEnded } from '../../../proto/session/session-end.js';
 import type { ShareReport } from '../../../proto/session/shares.js';
@@ -32,6 +33,8 @@ export interface AssignedSession {
   onExit(reason: FarlightError | undefined): void;
   /** The session asks for GPU memory or a GPU turn, or gives some back. */
   onShare(report: ShareReport): void;
+  /** The session asks for a line to another host. */
+  onLine(report: LineReport): void;
   /** Nothing of the session is left on the GPU. Comes once, last. */
   onReleased(): void;
 }
@@ -90,6 +93,7 @@ export class PooledExecutor {
       onTraffic: (traffic, work) => this.#session?.onTraffic(traffic, work),
       onSpans: (spans, left) => this.#session?.onSpans?.(spans, left),
       onShare: (report) => this.#session?.onShare(report),
+      onLine: (report) => this.#session?.onLine(report),
       onSessionEnded: (why) => {
         this.#takeSession()?.onSessionEnded(why);
         events.onSessionEnded();

@@ -13,6 +13,7 @@ import type { ExecutorPool } from '../executors/executor-pool.js';
 import type { Buffers, Quotas } from '../tenants/quotas.js';
 import type { Shares } from '../tenants/shares.js';
 import type { TenantContents } from '../tenants/tenant-contents.js';
+import type { Lines } from './lines.js';
 
 export interface AssignOptions {
   versions: VersionRange;
@@ -32,6 +33,8 @@ export interface AssignOptions {
   manyTenants: boolean;
   quotas: Quotas;
   shares: Shares;
+  /** Undefined where the owner has named no peers. */
+  lines: Lines | undefined;
 }
 
 /** A client's Hello, with the protocol and the buffers that the host grants. */
@@ -57,10 +60,12 @@ export interface Assignment {
 
 /** Assigns an executor to a session. The executor gets the client's connection once its GPU is open. */
 export function assignExecutor(options: AssignOptions, assignment: Assignment): ExecutorChild {
-  const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares } = options;
+  const { versions, pool, counters, contents, bridges, resumeMs, silence, quotas, shares, lines } = options;
   const { id, tenant, request, log } = assignment;
   const { program, compression, protocol, buffers } = assignment.terms;
   const windowBytes = buffers.commands;
+  /** What the session has sent and received over lines, as its executor last said. */
+  let overLines = { to: 0, from: 0 };
   const child = pool.take(
     { tenant, program },
     {
@@ -81,7 +86,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
             program,
             limits,
             folder,
-            welcome: { ...welcome, contents: kept?.describe() },
+            welcome: { ...welcome, contents: kept?.describe(), ...(lines && { lines: true }) },
             silence,
             bridged: socket !== request.socket,
             replyBytes: buffers.replies,
@@ -94,7 +99,12 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       },
       onTraffic: (traffic, work) => {
         log.carried(traffic, work);
-        if (work) shares.claims(child, work.gpuBytes + work.gpuReserved);
+        if (work) {
+          shares.claims(child, work.gpuBytes + work.gpuReserved);
+          counters.bytesToHosts += work.bytesToHosts - overLines.to;
+          counters.bytesFromHosts += work.bytesFromHosts - overLines.from;
+          overLines = { to: work.bytesToHosts, from: work.bytesFromHosts };
+        }
         counters.framesUp += traffic.framesUp;
         counters.framesDown += traffic.framesDown;
         counters.bytesUp += traffic.bytesUp;
@@ -102,6 +112,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
       },
       onSpans: (spans, left) => log.did(spans, left),
       onShare: (report) => shares.receive(child, tenant, report),
+      onLine: (report) => lines?.receive(child, tenant, report),
       onReleased: () => shares.released(child),
       onSessionEnded: (why) => assignment.onSessionEnded(why),
       onExit: (reason) => assignment.onLost(reason),

@@ -311,7 +311,10 @@ export class Sessions {
     if (!session) return;
     this.#sessions.delete(id);
     session.giveUp();
-    if (session.child) this.#options.shares.over(session.child);
+    if (session.child) {
+      this.#options.shares.over(session.child);
+      this.#options.lines?.over(session.child);
+    }
     this.#options.counters.sessionsActive--;
     const first = this.#ends.note(id, session.client.tenant, end);
     session.log.ended(why ?? first);

@@ -8,6 +8,7 @@ import type { GpuTurn } from '../limits/gpu-turn.js';
 import type { GpuWatchdog } from '../limits/gpu-watchdog.js';
 import type { MemoryReports } from '../limits/memory-reports.js';
 import { Uploads } from '../limits/uploads.js';
+import type { Lines } from '../lines/lines.js';
 import type { Entry, ObjectTable } from '../objects/object-table.js';
 import type { SessionDevices } from '../reuse/session-devices.js';
 import type { Tracer } from '../trace/tracer.js';
@@ -31,6 +32,7 @@ export interface ContextOptions extends Guards {
   tracer: Tracer;
   memory: GpuMemory;
   memoryReports: MemoryReports;
+  lines: Lines;
   /** Makes the commands that come next wait until the promise settles. */
   pauseUntil(promise: Promise<unknown>): void;
 }
@@ -45,6 +47,7 @@ export class Context {
   readonly watchdog: GpuWatchdog | undefined;
   readonly memory: GpuMemory;
   readonly memoryReports: MemoryReports;
+  readonly lines: Lines;
   readonly turn: GpuTurn | undefined;
   readonly pauseUntil: (promise: Promise<unknown>) => void;
   readonly uploads: Uploads;
@@ -63,6 +66,7 @@ export class Context {
     this.watchdog = options.watchdog;
     this.memory = options.memory;
     this.memoryReports = options.memoryReports;
+    this.lines = options.lines;
     this.turn = options.turn;
     this.pauseUntil = options.pauseUntil;
     this.uploads = new Uploads({ pauseUntil: options.pauseUntil });
@@ -76,6 +80,7 @@ export class Context {
     this.watchdog?.stop();
     this.turn?.stop();
     this.memoryReports.stop();
+    this.lines.end();
   }
 
   /** From now on tells the client of spans of these kinds, and of no others. */

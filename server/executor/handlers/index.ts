@@ -4,6 +4,7 @@ import type { Handler } from './context.js';
 import * as device from './device.js';
 import * as memory from './memory.js';
 import * as queue from './queue.js';
+import * as ranges from './ranges.js';
 import * as resources from './resources.js';
 import * as session from './session.js';
 
@@ -18,6 +19,12 @@ const BY_NAME: Readonly<Record<string, Readonly<Record<string, Handler>>>> = {
     release: memory.release as Handler,
     watch: memory.watch as Handler,
   },
+  FarlightLines: {
+    accept: ranges.accept as Handler,
+    connect: ranges.connect as Handler,
+    close: ranges.close as Handler,
+  },
+  FarlightRange: { send: ranges.send as Handler, receive: ranges.receive as Handler },
   GPU: { requestAdapter: adapters.requestAdapter as Handler },
   GPUAdapter: { requestDevice: adapters.requestDevice as Handler },
   GPUDevice: {

@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+import type { LineCommand, LineReport } from '../../../proto/session/lines.js';
 import type { WorkCounts } from '../../../proto/session/session-counts.js';
 import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js';
 
@@ -17,6 +19,8 @@ export interface SessionEndpoint<Inheritance = unknown> {
   drained?(): void;
   /** The host replies to `ask`, or wants something back. */
   share?(command: ShareCommand): void;
+  /** The host tells of a line. The socket, if there is one, carries it. */
+  line?(command: LineCommand, socket: Socket | undefined): void;
   /** The peer is gone: destroys the session's devices. Nothing is sent afterwards. */
   close(): void;
   /**
@@ -33,6 +37,6 @@ export interface SessionPeer {
   end(code: 'PROTOCOL_ERROR' | 'EXECUTOR_LOST', reason: string): void;
   /** Stops giving commands to the session, or goes on: the GPU has enough to do. */
   pause?(paused: boolean): void;
-  /** Asks the host for a share of something. `share` brings the reply. Absent where there is no host. */
-  ask?(report: ShareReport): void;
+  /** Asks the host for a share of something, or for a line. `share` and `line` bring the reply. Absent without a host. */
+  ask?(report: ShareReport | LineReport): void;
 }

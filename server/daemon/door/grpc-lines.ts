@@ -1,0 +1,113 @@
+import type { Duplex } from 'node:stream';
+import type {
+  ChannelOptions,
+  Metadata,
+  Server,
+  ServerDuplexStream,
+  ServerInterceptingCall,
+  ServerInterceptingCallInterface,
+  ServiceError,
+} from '@grpc/grpc-js';
+import { clientCertificate } from '../../../link/dial/client-certificate.js';
+import { GrpcConnection } from '../../../link/dial/grpc-connection.js';
+import { explainStatus } from '../../../link/dial/grpc-errors.js';
+import type { HostAddress } from '../../../link/dial/host-address.js';
+import { silent } from '../../../link/dial/socket-errors.js';
+import { ByteStream, type LineBytes } from '../../../link/grpc/byte-stream.js';
+import { grpc } from '../../../link/grpc/grpc.js';
+import { VERSION_KEY } from '../../../link/grpc/grpc-carrier.js';
+import { linesService, MESSAGE_LIMIT } from '../../../link/grpc/host-service.js';
+import { streamOf, widenWindows } from '../../../link/grpc/windows.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { native } from '../../../link/machine/globals.js';
+import { invariant } from '../../../proto/errors.js';
+
+/**
+ * The most bytes that a line has under way each way: as many as a line of 1 Gbit/s carries in a round trip of 30 ms. Each
+ * line has a connection of its own.
+ */
+export const LINE_BYTES: number = 4 << 20;
+/** How long another host may take to answer, in milliseconds. It holds a wrong ticket's answer back for a second. */
+const ANSWER_MS = 10_000;
+/** RFC 9113, section 7: the stream is no longer needed. */
+const CANCEL = 8;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MESSAGE_LIMIT,
+  'grpc.max_send_message_length': MESSAGE_LIMIT,
+  'grpc-node.flow_control_window': LINE_BYTES,
+  // A host that stands still is noticed where nothing is received, too.
+  'grpc.keepalive_time_ms': 15_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+};
+
+/** The interceptor's facts about a call, for the call's handler. */
+const calls = new WeakMap<object, { claim: unknown; cancel(): void }>();
+
+/** Stores what a call's ticket stands for, and widens its connection's windows. Use this only for good tickets. */
+export function noteLine(
+  asking: ServerInterceptingCall,
+  call: ServerInterceptingCallInterface,
+  claim: unknown,
+): void {
+  widenWindows(call, LINE_BYTES);
+  const stream = streamOf(call);
+  calls.set(asking, { claim, cancel: () => stream.close(CANCEL) });
+}
+
+/** Serves `farlight.v1.Lines`: `onLine` gets each line with what its ticket stands for. */
+export function serveLines<Claim>(
+  server: Server,
+  version: string,
+  onLine: (line: Duplex, claim: Claim) => void,
+): void {
+  server.addService(linesService(), {
+    Open(duplex: ServerDuplexStream<LineBytes, LineBytes>) {
+      const call = calls.get((duplex as { call?: object }).call ?? duplex);
+      invariant(call, 'the interceptor has stored what the ticket stands for');
+      const metadata = new (grpc().Metadata)();
+      metadata.set(VERSION_KEY, version);
+      duplex.sendMetadata(metadata);
+      onLine(new ByteStream(duplex, call.cancel), call.claim as Claim);
+    },
+  });
+}
+
+/**
+ * Opens a line to another host with a ticket that it gave out.
+ *
+ * @throws FarlightError UNREACHABLE, UNTRUSTED_HOST, UNAUTHORIZED (rejects).
+ */
+export function openLine(address: HostAddress, ticket: string): Promise<Duplex> {
+  const connection = new GrpcConnection(address, {
+    certificate: address.scheme === 'grpcs' ? clientCertificate(process.env) : undefined,
+    channel: CHANNEL_OPTIONS,
+  });
+  const { client, metadata } = connection;
+  metadata.set('authorization', `Bearer ${ticket}`);
+  const { path, requestSerialize, responseDeserialize } = linesService().Open;
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+  const stream = new ByteStream(call, () => {
+    call.cancel();
+    connection.close();
+  });
+  return new native.Promise((resolve, reject) => {
+    const late = setTimeout(() => fail(silent(address, ANSWER_MS)), ANSWER_MS);
+    const fail = (reason: Error) => {
+      clearTimeout(late);
+      reject(reason);
+      stream.destroy();
+    };
+    // For as long as the line is open. Its user hears of the end by its closing.
+    stream.on('error', (error: Error) => {
+      const failure = error as ServiceError;
+      if (connection.refusal) fail(connection.refusal);
+      else void explainStatus(address, failure).then(fail, fail);
+    });
+    call.on('metadata', (answer: Metadata) => {
+      if (answer.get(VERSION_KEY).length === 0) return;
+      clearTimeout(late);
+      resolve(stream);
+    });
+  });
+}
