@@ -20,6 +20,11 @@ export class EventStream {
     this.#response.once('close', act);
   }
 
+  /** Disconnects the reader. */
+  end(): void {
+    this.#response.end();
+  }
+
   /**
    * @param json without line breaks.
    * @returns false where the reader is too far behind, and does not get the event.

@@ -82,6 +82,15 @@ const STRANGERS = [
   ['pool/file', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
   ['pool/journal', 'client', ...ofPool('attach', 'engines', 'file', 'host')],
   ['pool/host', 'client', ...ofPool('allocation', 'attach')],
+  [
+    'pool/portal/queue',
+    'client',
+    'link',
+    'page',
+    'proto',
+    'server',
+    ...ofPool('attach', 'file', 'host', 'journal'),
+  ],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.
   ['infer', 'cli', 'testing', ...ofHost()],

@@ -14,7 +14,11 @@ export interface TrustOptions {
  * @param server the word for the server in the help.
  * @param localUsers the help of --allow-local-users.
  */
-export function addTrustOptions(command: Command, server: 'host' | 'server', localUsers: string): Command {
+export function addTrustOptions(
+  command: Command,
+  server: 'host' | 'server' | 'portal',
+  localUsers: string,
+): Command {
   return command
     .option('--require-token', 'use TLS and ask for a token on loopback, too')
     .option('--allow-local-users', localUsers)

@@ -4,6 +4,8 @@ import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { columns, styleOf } from '../style.js';
 import { hostCommand } from './host.js';
+import { addressOf } from './pool-address.js';
+import { serveCommand } from './serve.js';
 
 export function poolCommand(): Command {
   const command = new Command('pool').description(
@@ -26,6 +28,7 @@ export function poolCommand(): Command {
     .option('--all', 'of every pool of this user')
     .allowExcessArguments(false)
     .action(down);
+  command.addCommand(serveCommand());
   command.addCommand(hostCommand(), { hidden: true });
   return command;
 }
@@ -76,10 +79,4 @@ async function down(name: string | undefined, { all }: { all?: boolean }): Promi
 
 function loadTeardown(): Promise<typeof import('../../pool/teardown/teardown.js')> {
   return loadReader(() => import('../../pool/teardown/teardown.js'), 'files of pools');
-}
-
-/** People may write a pool's name or its file for its address. */
-export function addressOf(text: string): string {
-  if (text.startsWith('pool:')) return text;
-  return /^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(text) ? `pool://${text}` : `pool:${text}`;
 }

@@ -12,7 +12,7 @@ import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { redact } from '../../proto/token.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
-import { addressOf } from '../pool/pool.js';
+import { addressOf } from '../pool/pool-address.js';
 import { checkWritable, RunFolder, tellOfFile } from './run-files.js';
 import { emulateHost, hostHere, type LinkChoice, parseLinkChoice, type RunHost } from './run-host.js';
 import { type Launch, launchOf } from './runtimes.js';
@@ -82,7 +82,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
         `--adapter is for a GPU of this machine, but the host ${redact(host)} is named; leave out one of them`,
       );
     }
-    if (host.startsWith('pool:')) await checkPool(host, emulate);
+    if (/^pool[:+]/.test(host)) await checkPool(host, emulate);
     else await checkHost(host);
   } else if (!emulate) {
     await checkAdapter(adapter);
@@ -155,8 +155,15 @@ async function checkPool(address: string, emulate: LinkChoice | undefined): Prom
       'BAD_OPTION',
       '--emulate needs a host that is there already, and not a pool; leave out one of them',
     );
-  const { readPool } = await loadReader(() => import('../../pool/file/pool-file.js'), 'files of pools');
-  readPool(address);
+  const { parsePortalAddress } = await import('../../pool/portal/client/portal-address.js');
+  if (address.startsWith('pool+')) return void parsePortalAddress(address);
+  const { portalOf, readPool } = await loadReader(
+    () => import('../../pool/file/pool-file.js'),
+    'files of pools',
+  );
+  const served = portalOf(address);
+  if (served) parsePortalAddress(served.portal);
+  else readPool(address);
 }
 
 /** Finds out before the program starts that a host cannot serve it. */

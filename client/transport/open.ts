@@ -45,9 +45,14 @@ export async function findTransport(
   target: string | undefined,
   { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Promise<Transport> {
-  if (!target?.startsWith('pool:')) return openTransport(target, options);
   // Here alone the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the
   // packages that read a pool's file.
+  if (target?.startsWith('pool+')) {
+    const portal = packageFile('pool/portal/client/attach-by-portal.js');
+    const { attachByPortal } = await import(portal.href);
+    return attachByPortal(target, { compression: options.compression, signal });
+  }
+  if (!target?.startsWith('pool:')) return openTransport(target, options);
   const program = packageFile('pool/attach/attach.js');
   const { attach } = await loadReader(() => import(program.href), 'files of pools');
   return attach(target, { compression: options.compression, signal });

@@ -1,7 +1,8 @@
 import { type OpenOptions, remoteHost } from '../../client/transport/open.js';
 import type { Transport } from '../../client/transport/transport.js';
 import { invariant } from '../../proto/errors.js';
-import { type Pool, readPool } from '../file/pool-file.js';
+import { type Pool, portalOf, readPool } from '../file/pool-file.js';
+import { attachByPortal } from '../portal/client/attach-by-portal.js';
 import { leaveHost } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
 import { PoolView } from './pool-view.js';
@@ -20,6 +21,8 @@ export interface AttachOptions extends OpenOptions {
  *   (rejects).
  */
 export async function attach(address: string, { signal, ...options }: AttachOptions): Promise<Transport> {
+  const served = portalOf(address);
+  if (served) return attachByPortal(served.portal, { ...options, signal, name: served.name });
   const pool = readPool(address);
   const want = { hosts: 1, isExclusive: false };
   const [host] = await seekHosts(new PoolView(pool), want, { signal });

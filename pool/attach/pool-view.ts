@@ -197,7 +197,8 @@ export class PoolView {
     if (ready && !known) this.journal.write(slot, term, 'ready', ready);
     const url = ready && addressOf(ready, status ?? this.allocation(slot).facts.status, claim?.token ?? '');
     const isExclusive = url !== undefined && folderOf(url) !== undefined;
-    return { ...base, status, ended, ready: url === undefined ? undefined : { url, isExclusive } };
+    // A host whose job has ended has no address any more, and was ready all the same.
+    return { ...base, status, ended, ready: ready && { url: url ?? '', isExclusive } };
   }
 
   /** What a term's job has printed until now, as far as the engine says. */

@@ -19,6 +19,7 @@ import type { Source } from '../files/replicate.js';
 /** A pool file, as its schema allows it. */
 interface PoolFile extends EngineSettings {
   name?: string;
+  portal?: string;
   engine?: keyof typeof ENGINES;
   max?: number;
   idle?: number;
@@ -61,7 +62,8 @@ export interface Pool {
   readonly max: number;
   readonly idle: number;
   readonly wait: number;
-  readonly line: 'auto' | 'tls';
+  /** `network`: in TLS, also from other machines where the host runs on this one. A portal chooses it. */
+  readonly line: 'auto' | 'tls' | 'network';
   /** How many programs one host serves at a time. */
   readonly sessions: number;
   readonly terms: Terms;
@@ -102,22 +104,46 @@ export function poolNames(): string[] {
  * @throws FarlightError BAD_URL where it is no such address; BAD_OPTION where the file is wrong, by line and column.
  */
 export function readPool(address: string): Pool {
+  const file = fileOf(address);
+  if (file) return poolIn(file);
+  return poolOf({}, { name: BUILT_IN, key: BUILT_IN, address: `pool://${BUILT_IN}`, folder: '.' });
+}
+
+/**
+ * The portal that serves the pool of an address, and the pool's name there; undefined where its file names none.
+ *
+ * @throws as `readPool`.
+ */
+export function portalOf(address: string): { portal: string; name: string } | undefined {
+  const file = fileOf(address);
+  const { value, name = '' } = file ? readFile(file) : {};
+  return value?.portal === undefined ? undefined : { portal: value.portal, name };
+}
+
+interface FileOfPool {
+  readonly path: string;
+  /** The pool's name in its address; undefined where that names the file. */
+  readonly called?: string | undefined;
+}
+
+/** Undefined for the pool that is there without a file. */
+function fileOf(address: string): FileOfPool | undefined {
   const [, name, file] = /^pool:(?:\/\/([A-Za-z0-9][A-Za-z0-9_-]*)\/?|(?!\/\/)(.+))$/.exec(address) ?? [];
-  if (file !== undefined) return poolIn(resolve(file));
+  if (file !== undefined) return { path: resolve(file) };
   if (name === undefined) {
     const text = redact(address);
     throw new FarlightError('BAD_URL', `"${text}" names no pool; write pool://NAME, or pool:FILE`);
   }
   const path = join(poolsFolder(), `${name}.yaml`);
-  if (existsSync(path)) return poolIn(path, name);
-  if (name === BUILT_IN) return poolOf({}, { name, key: name, address: `pool://${name}`, folder: '.' });
+  if (existsSync(path)) return { path, called: name };
+  if (name === BUILT_IN) return undefined;
   throw new FarlightError(
     'BAD_OPTION',
     `there is no pool ${name}; write ${path}, or name a file (pool:FILE) or one of: ${poolNames().join(', ')}`,
   );
 }
 
-function poolIn(path: string, called?: string): Pool {
+function readFile({ path, called }: FileOfPool) {
   const { checked, problems } = checkFile(path, schema);
   if (!checked) throw new FarlightError('BAD_OPTION', problems.map(problemText).join('; '));
   const { value, problem } = checked;
@@ -127,6 +153,16 @@ function poolIn(path: string, called?: string): Pool {
     basename(path)
       .replace(/\.[^.]*$/, '')
       .replace(/[^A-Za-z0-9_-]/g, '-');
+  return { value, problem, name };
+}
+
+function poolIn({ path, called }: FileOfPool): Pool {
+  const { value, problem, name } = readFile({ path, called });
+  if (value.portal !== undefined) {
+    const why =
+      'this pool is a portal’s: programs book its hosts by FARLIGHT_HOST, and farlight pool ls, describe and down take --portal';
+    throw new FarlightError('BAD_OPTION', problemText(problem(['portal'], why, 'key')));
+  }
   const file = createHash('sha256').update(realpathSync(path)).digest('hex').slice(0, 8);
   const { engine = BUILT_IN } = value;
   const other = SETTINGS.find((each) => value[each] && each !== engine);

@@ -48,7 +48,8 @@ export function hostJob(
   const socket = `${journal.folder}/${slot}.${term}.sock`;
   const isNear =
     engine.isHere && pool.line === 'auto' && process.platform !== 'win32' && fitsUnixSocket(socket);
-  const listen = isNear ? `unix:${socket}` : `grpcs://${engine.isHere ? '127.0.0.1' : '0.0.0.0'}:0`;
+  const isHere = engine.isHere && pool.line !== 'network';
+  const listen = isNear ? `unix:${socket}` : `grpcs://${isHere ? '127.0.0.1' : '0.0.0.0'}:0`;
   const options = {
     term,
     listen,

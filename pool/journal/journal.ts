@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { stateFolder } from '../../link/machine/folders.js';
 import { codeOf, tooManyFiles } from '../../proto/errors.js';
 import { TOKEN_BYTES, TOKEN_PREFIX } from '../../proto/token.js';
-import { checkPrivate, makePrivate, writeFirst } from '../../server/trust/private-folder.js';
+import { checkPrivate, makePrivate, replaceFile, writeFirst } from '../../server/trust/private-folder.js';
 import type { Claimant } from '../allocation/allocation.js';
 
 /** The file with which a program claims a term. */
@@ -44,6 +44,8 @@ const ENGINE = '.engine';
 export type Written = { readonly [Name in keyof Files]?: Files[Name] } & { readonly term: number };
 
 const FILE = /^(\d+)\.(\d+)\.(claim|job|ready|fence|end|log)$/;
+/** The file that says that all hosts were ended. */
+const DOWN = 'down';
 /** How many terms before the latest one keep their files, for a person who looks for a mistake. */
 const KEPT_TERMS = 3;
 
@@ -124,6 +126,21 @@ export class Journal {
   noteEngine(engine: JournalEngine): void {
     const text = `${JSON.stringify(engine)}\n`;
     writeFirst(this.folder, `${hashOf(text).slice(0, 16)}${ENGINE}`, text);
+  }
+
+  /** Tells a portal, also one that is stopped at the moment, that a person ends all hosts: its programs get no others. */
+  markDown(): void {
+    replaceFile(this.folder, DOWN, randomBytes(8).toString('hex'));
+  }
+
+  /** Differs after each `markDown`; empty where there was none. */
+  downMark(): string {
+    try {
+      return readFileSync(join(this.folder, DOWN), 'utf8');
+    } catch (error) {
+      checkMissing(error);
+      return '';
+    }
   }
 
   #has(slot: number, term: number, name: keyof Files): boolean {

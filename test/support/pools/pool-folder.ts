@@ -13,12 +13,17 @@ export const REGISTER = new URL('../../../dist/client/register.js', import.meta.
 export class PoolFolder {
   readonly folder = mkdtempSync(join(tmpdir(), 'pool-'));
   readonly file = join(this.folder, 'test.yaml');
-  readonly #env: NodeJS.ProcessEnv;
+  /** The variables of all processes of this pool. */
+  readonly env: NodeJS.ProcessEnv;
   readonly #programs: PoolProgram[] = [];
 
   constructor(yaml: string, env: NodeJS.ProcessEnv = {}) {
     writeFileSync(this.file, yaml);
-    this.#env = { ...env, XDG_STATE_HOME: join(this.folder, 'state') };
+    const folders = {
+      XDG_STATE_HOME: join(this.folder, 'state'),
+      XDG_CONFIG_HOME: join(this.folder, 'config'),
+    };
+    this.env = { ...env, ...folders };
   }
 
   get address(): string {
@@ -30,9 +35,9 @@ export class PoolFolder {
     return join(this.folder, 'state', 'farlight');
   }
 
-  /** Starts a program whose GPU is of this pool. */
-  program(): PoolProgram {
-    const env = { ...process.env, ...this.#env, FARLIGHT_HOST: this.address };
+  /** Starts a program whose GPU is of this pool, or of the host at this address. */
+  program(address = this.address): PoolProgram {
+    const env = { ...process.env, ...this.env, FARLIGHT_HOST: address };
     const program = new PoolProgram(spawn(process.execPath, ['--import', REGISTER, PROGRAM], { env }));
     this.#programs.push(program);
     return program;
@@ -40,7 +45,7 @@ export class PoolFolder {
 
   /** `farlight ARGS`, for this state. */
   farlight(...args: string[]): Promise<Finished> {
-    return runFarlight(args, this.#env);
+    return runFarlight(args, this.env);
   }
 
   /** The hosts that the engines have now: how `farlight pool ls` shows them. */

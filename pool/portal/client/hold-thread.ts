@@ -1,0 +1,105 @@
+/**
+ * The thread that has a booking at a portal: it books, renews, and releases. The program's own thread may compute for long
+ * without a pause, and its host stays. Where the process is stopped or ends, so does this, and the booking ends.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { monotonicNow, setTimeout } from '../../../link/machine/clock.js';
+import { FarlightError, type FarlightErrorCode, messageOf } from '../../../proto/errors.js';
+import type { BookingAnswer } from '../view.js';
+import type { PortalAddress } from './portal-address.js';
+import { PortalClient, PortalRefusal } from './portal-client.js';
+
+export interface HoldData {
+  readonly address: PortalAddress;
+  readonly program: string;
+  readonly process: string;
+}
+
+/** To the program's thread. The last one is `over`. */
+export type HoldNews =
+  | { readonly is: 'waiting'; readonly why: string }
+  | { readonly is: 'ready'; readonly host: string; readonly idle: number }
+  | { readonly is: 'over'; readonly code: FarlightErrorCode; readonly why: string };
+
+/** How long to wait before a portal is asked again that does not answer, in milliseconds. */
+const AGAIN_MS = 500;
+/** How often a booking is renewed in one lease. */
+const IN_A_LEASE = 4;
+/** The longest that the portal is to wait with its answer, in seconds. */
+const LONGEST_WAIT = 10;
+/** How long after the end of its wait an answer may come, in milliseconds. */
+const SLACK_MS = 10_000;
+/** How long the portal may take to hear of a release, in milliseconds. */
+const RELEASE_MS = 2000;
+
+const { address, program, process: holder }: HoldData = workerData;
+const client = new PortalClient(address);
+let booking: BookingAnswer | undefined;
+let isReleased = false;
+
+parentPort?.on('message', () => {
+  isReleased = true;
+  const id = booking?.id;
+  const told = id === undefined ? undefined : client.ask('DELETE', pathOf(id), undefined, RELEASE_MS);
+  // Where the portal cannot be told, the booking ends since nobody renews it.
+  void Promise.resolve(told)
+    .catch(() => {})
+    .finally(() => process.exit());
+});
+
+void hold();
+
+async function hold(): Promise<void> {
+  try {
+    booking = await book();
+    while (booking.phase !== 'ended') {
+      say(booking);
+      booking = await renewed(booking);
+    }
+    over('UNREACHABLE', booking.why);
+  } catch (error) {
+    if (!isReleased) over(error instanceof FarlightError ? error.code : 'UNREACHABLE', messageOf(error));
+  }
+}
+
+function book(): Promise<BookingAnswer> {
+  const path = `/v1/pools/${encodeURIComponent(address.pool)}/bookings`;
+  return client.ask('POST', path, { program, process: holder });
+}
+
+/** Renews the booking, also at a portal that is restarted meanwhile. @throws FarlightError (rejects) */
+async function renewed(last: BookingAnswer): Promise<BookingAnswer> {
+  const wait = Math.min(last.lease / IN_A_LEASE, LONGEST_WAIT);
+  const deadline = monotonicNow() + last.lease * 1000;
+  for (;;) {
+    try {
+      const body = { seen: last.version, wait };
+      return await client.ask('POST', `${pathOf(last.id)}/renew`, body, wait * 1000 + SLACK_MS);
+    } catch (error) {
+      // A portal that has lost its state knows no bookings. One that waits is made again.
+      if (error instanceof PortalRefusal && error.status === 404 && last.phase === 'waiting') return book();
+      const isFinal = error instanceof PortalRefusal && error.status < 500;
+      if (isFinal || isReleased || monotonicNow() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
+}
+
+function pathOf(id: string): string {
+  return `/v1/bookings/${encodeURIComponent(id)}`;
+}
+
+function say({ phase, why, host, idle }: BookingAnswer): void {
+  if (phase === 'waiting') tell({ is: 'waiting', why });
+  else if (host !== undefined) tell({ is: 'ready', host, idle });
+}
+
+function over(code: FarlightErrorCode, why: string): void {
+  tell({ is: 'over', code, why });
+  client.close();
+  parentPort?.close();
+}
+
+function tell(news: HoldNews): void {
+  parentPort?.postMessage(news);
+}

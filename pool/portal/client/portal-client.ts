@@ -1,0 +1,224 @@
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { pinOf } from '../../../link/address/certificate-pin.js';
+import { knowsUsers, ownUser, userAhead } from '../../../link/address/peer-user.js';
+import { clientCertificate } from '../../../link/dial/client-certificate.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { native } from '../../../link/machine/globals.js';
+import { codeOf, FarlightError, type FarlightErrorCode, messageOf } from '../../../proto/errors.js';
+import type { PortalAddress } from './portal-address.js';
+
+/** How long to wait for a connection, and for an answer, in milliseconds. */
+const TIMEOUT_MS = 10_000;
+/** The longest answer, in bytes. */
+const MOST_BYTES = 16 << 20;
+
+const CODES: Readonly<Record<number, FarlightErrorCode>> = {
+  401: 'UNAUTHORIZED',
+  403: 'UNAUTHORIZED',
+  429: 'BUSY',
+};
+
+/** An answer of the portal that is no success. */
+export class PortalRefusal extends FarlightError {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(CODES[status] ?? (status >= 500 ? 'UNREACHABLE' : 'BAD_OPTION'), message);
+    this.status = status;
+  }
+}
+
+/** Asks a portal, over a connection whose other end is verified before anything is sent. */
+export class PortalClient {
+  readonly address: PortalAddress;
+  readonly #agent: Agent;
+
+  constructor(address: PortalAddress) {
+    this.address = address;
+    this.#agent = new VerifiedAgent(address);
+  }
+
+  /**
+   * @param timeoutMs for the answer; default 10 s.
+   * @throws PortalRefusal; FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects).
+   */
+  async ask<Answer>(
+    method: 'GET' | 'POST' | 'DELETE',
+    path: string,
+    body?: object,
+    timeoutMs: number = TIMEOUT_MS,
+  ): Promise<Answer> {
+    const { status, text } = await this.#send(method, path, body, timeoutMs);
+    const json = parsed(text);
+    if (status >= 200 && status < 300 && json !== undefined) return json as Answer;
+    const { error } = (json ?? {}) as { error?: unknown };
+    const sentence = typeof error === 'string' ? error : `status ${status}`;
+    if (json === undefined) throw this.#unreachable('what answers is no portal of farlight');
+    throw new PortalRefusal(status, `the portal ${this.address.origin} says: ${sentence.slice(0, 1000)}`);
+  }
+
+  /** A text, such as a log. @throws as `ask` (rejects) */
+  async text(path: string): Promise<string> {
+    const { status, text } = await this.#send('GET', path, undefined, TIMEOUT_MS);
+    if (status === 200) return text;
+    const { error } = (parsed(text) ?? {}) as { error?: unknown };
+    throw new PortalRefusal(status, `the portal ${this.address.origin} says: ${error ?? `status ${status}`}`);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #send(
+    method: string,
+    path: string,
+    body: object | undefined,
+    timeoutMs: number,
+  ): Promise<{ status: number; text: string }> {
+    const { host, port, token, origin } = this.address;
+    const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const headers = {
+      host: origin.replace(/^https?:\/\//, ''),
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(bytes && { 'content-type': 'application/json', 'content-length': bytes.length }),
+    };
+    return new native.Promise((resolve, reject) => {
+      const sent = request({ agent: this.#agent, host, port, method, path, headers });
+      const timer = setTimeout(
+        () => sent.destroy(this.#unreachable(`no answer within ${timeoutMs / 1000} seconds`)),
+        timeoutMs,
+      );
+      const done = () => clearTimeout(timer);
+      sent.once('error', (error) => {
+        done();
+        reject(
+          error instanceof FarlightError
+            ? error
+            : this.#unreachable(codeOf(error) ?? messageOf(error), error),
+        );
+      });
+      sent.once('response', (response) => {
+        whole(response).then(
+          (text) => {
+            done();
+            resolve({ status: response.statusCode ?? 0, text });
+          },
+          (error) => {
+            done();
+            reject(this.#unreachable(messageOf(error), error));
+          },
+        );
+      });
+      sent.end(bytes);
+    });
+  }
+
+  #unreachable(why: string, cause?: unknown): FarlightError {
+    return unreachable(this.address, why, cause);
+  }
+}
+
+/** Keeps one connection for the next request. */
+class VerifiedAgent extends Agent {
+  readonly #address: PortalAddress;
+
+  constructor(address: PortalAddress) {
+    super({ keepAlive: true });
+    this.#address = address;
+  }
+
+  override createConnection(_: object, done?: (error: Error | null, socket: Socket) => void): undefined {
+    connected(this.#address).then(
+      (socket) => done?.(null, socket),
+      // Node's types want a socket here, too.
+      (error) => done?.(error, undefined as never),
+    );
+  }
+}
+
+/** @throws FarlightError UNREACHABLE, UNTRUSTED_HOST (rejects) */
+async function connected(address: PortalAddress): Promise<Socket> {
+  const { host, port, isSecure, pin, origin } = address;
+  if (!isSecure) {
+    const socket = await opened(address, connect({ host, port }), 'connect');
+    const user = knowsUsers ? await userAhead(socket) : undefined;
+    if (!knowsUsers || user === 'elsewhere' || user === ownUser || user === 0) return socket;
+    socket.destroy();
+    throw new FarlightError(
+      'UNTRUSTED_HOST',
+      `another user's program (${user ?? 'unknown'}) listens at ${origin}; ask that user for an address with https, and a token`,
+    );
+  }
+  const certificate = clientCertificate(process.env);
+  const secured = connectTls({
+    host,
+    port,
+    // An IP address is no server name (RFC 6066).
+    ...(isIP(host) === 0 && { servername: host }),
+    ALPNProtocols: ['http/1.1'],
+    minVersion: 'TLSv1.3',
+    // Node cannot check a pin. It is checked below.
+    rejectUnauthorized: pin === undefined,
+    ...(certificate && { cert: certificate.cert, key: certificate.key }),
+  });
+  await opened(address, secured, 'secureConnect');
+  const shown = secured.getPeerX509Certificate();
+  if (pin === undefined || (shown && pinOf(shown) === pin)) return secured;
+  secured.destroy();
+  throw new FarlightError(
+    'UNTRUSTED_HOST',
+    `the key of the portal at ${origin} is not the one in its address (ca=); copy the address as the portal prints it now, if its owner has changed its key`,
+  );
+}
+
+function opened<T extends Socket | TLSSocket>(
+  address: PortalAddress,
+  socket: T,
+  event: 'connect' | 'secureConnect',
+): Promise<T> {
+  return new native.Promise((resolve, reject) => {
+    const settle = (error?: Error) => {
+      clearTimeout(timer);
+      socket.off('error', settle);
+      if (!error) return resolve(socket);
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(
+        error instanceof FarlightError ? error : unreachable(address, codeOf(error) ?? error.message, error),
+      );
+    };
+    const timer = setTimeout(
+      () => settle(unreachable(address, `nothing answers within ${TIMEOUT_MS / 1000} seconds`)),
+      TIMEOUT_MS,
+    );
+    socket.once(event, () => settle());
+    socket.once('error', settle);
+  });
+}
+
+function unreachable({ origin }: PortalAddress, why: string, cause?: unknown): FarlightError {
+  const message = `no portal at ${origin} (${why}); start one there with: farlight pool serve`;
+  return new FarlightError('UNREACHABLE', message, { cause });
+}
+
+async function whole(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response) {
+    length += chunk.length;
+    if (length > MOST_BYTES) throw new Error('its answer is too long');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function parsed(text: string): object | undefined {
+  try {
+    const json = JSON.parse(text);
+    return typeof json === 'object' && json !== null ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,176 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { PoolFolder } from '../../support/pools/pool-folder.js';
+import { book, PortalProcess, past } from '../../support/pools/portal-process.js';
+
+const ZEROS = '0 0 0 0';
+const ONE_HOST = 'engine: local\nlease: 4\nidle: 1\nsessions: 1\ngpu: { adapter: "null" }';
+/** A person's booking, which nobody renews. */
+const HOUR = { seconds: 3600 };
+const TWO_HOSTS = `${ONE_HOST}\nmax: 2`;
+
+let pool: PoolFolder;
+let portal: PortalProcess;
+afterEach(async () => {
+  await portal?.kill();
+  await pool?.close();
+});
+
+async function start(yaml: string, ...args: string[]): Promise<void> {
+  pool = new PoolFolder(yaml);
+  portal = await PortalProcess.start(pool, ...args);
+}
+
+const tokenOf = async (tenant: string) =>
+  (await pool.farlight('token', 'add', '--tenant', tenant)).stdout.trim();
+
+const phases = async () => (await portal.view()).pools[0]?.hosts.map(({ phase }) => phase);
+
+/** Until the engine has no host any more. */
+async function gone(): Promise<void> {
+  await expect.poll(() => pool.hosts(), { timeout: 40_000, interval: 500 }).toEqual([]);
+}
+
+describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
+  it('gets one with its first request over TLS, gives it back, gets another, and costs what it used', async () => {
+    await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
+    const token = await tokenOf('alice');
+    const program = pool.program(portal.address(token));
+    expect(await program.tell('drop')).toBe('dropped');
+    expect(await pool.hosts()).toEqual([]);
+    expect(await program.tell('compute')).toBe(ZEROS);
+    expect(await pool.hosts()).toMatchObject([{ term: 1 }]);
+    await program.tell('drop');
+    await gone();
+    expect(await program.tell('compute')).toBe(ZEROS);
+    expect(await pool.hosts()).toMatchObject([{ term: 2 }]);
+    const { you, pools } = await portal.view(token);
+    expect(you).toEqual({ tenant: 'alice', isOwner: false });
+    expect(pools).toMatchObject([
+      {
+        hosts: [{ slot: 1, term: 2, phase: 'ready', tenant: 'alice' }],
+        bookings: [{ phase: 'ready', program: 'pool-program.mjs', slot: 1, term: 2 }],
+        costs: [{ tenant: 'alice', hosts: 2, bookings: 2 }],
+      },
+    ]);
+    expect(pools[0]?.costs[0]?.idle).toBeGreaterThan(0);
+    expect((await program.end()).code).toBe(0);
+    await gone();
+  });
+
+  it('reaches the portal that its pool’s file names, and is refused without a token', async () => {
+    await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
+    const byFile = new PoolFolder(`portal: ${portal.address().replace(/pool\+|TOKEN@/g, '')}`, {
+      FARLIGHT_PORTAL_TOKEN: await tokenOf('alice'),
+    });
+    expect(await byFile.program().tell('compute')).toBe(ZEROS);
+    byFile.env.FARLIGHT_PORTAL_TOKEN = '';
+    expect(await byFile.program().tell('compute')).toMatch(/^FarlightError: .*the portal asks for a token/);
+    const { stderr } = await byFile.farlight('pool', 'describe', byFile.file);
+    expect(stderr).toMatch(/test\.yaml:1:1: this pool is a portal’s/);
+    await byFile.close();
+  });
+
+  it('gives its host back when it is killed, and the next program gets one', async () => {
+    await start(ONE_HOST);
+    const program = pool.program(portal.address());
+    await program.tell('compute');
+    const client = portal.client();
+    const heard: string[] = [];
+    const next = past(client, await book(client, 'test'), 'waiting', (why) => heard.push(why));
+    await expect.poll(() => heard).toContain('all 1 hosts are in use, 1 of them by its own tenant');
+    program.child.kill('SIGKILL');
+    expect(await next).toMatchObject({ phase: 'ready', slot: 1 });
+    client.close();
+  });
+
+  it('leaves the queue when it is ended while it waits', async () => {
+    await start(ONE_HOST);
+    const first = pool.program(portal.address());
+    await first.tell('compute');
+    const second = pool.program(portal.address());
+    second.child.stdin.write('compute\n');
+    const waiting = async () => (await portal.view()).pools[0]?.waiting;
+    await expect.poll(waiting).toBe(1);
+    second.child.kill('SIGINT');
+    await second.done;
+    expect(second.child.signalCode).toBe('SIGINT');
+    expect(await waiting()).toBe(0);
+  });
+
+  it('keeps its host while the portal is killed and started again', async () => {
+    await start(ONE_HOST);
+    const program = pool.program(portal.address());
+    await program.tell('compute');
+    const client = portal.client();
+    const waiting = await book(client, 'test', HOUR);
+    await expect.poll(async () => (await portal.view()).pools[0]?.waiting).toBe(1);
+    client.close();
+    const { port } = new URL(portal.url);
+    await portal.kill();
+    portal = await PortalProcess.start(pool, '--listen', `127.0.0.1:${port}`);
+    await expect.poll(phases).toEqual(['ready']);
+    // Longer than a lease: the portal renews the host's, and the program its booking.
+    await new Promise((resolve) => setTimeout(resolve, 5000));
+    expect(await program.tell('compute')).toBe(ZEROS);
+    const [state] = (await portal.view()).pools;
+    expect(state?.hosts).toMatchObject([{ term: 1, phase: 'ready' }]);
+    expect(state?.bookings.map(({ id, phase }) => [id === waiting.id, phase])).toEqual([
+      [false, 'ready'],
+      [true, 'waiting'],
+    ]);
+  });
+
+  it('is told why its host failed', async () => {
+    await start('engine: local\ngpu: { command: [/bin/sh, -c, "echo farlight: no GPU here >&2; exit 3"] }');
+    expect(await pool.program(portal.address()).tell('compute')).toBe(
+      'FarlightError: the pool test got no host: it ended with exit code 3 (no GPU here)',
+    );
+  });
+});
+
+describe('a portal', { timeout: 90_000 }, () => {
+  it('passes a host on within a tenant, and never to another one', async () => {
+    await start(TWO_HOSTS, '--listen', 'https://127.0.0.1:0');
+    const [alice, bob] = [await tokenOf('alice'), await tokenOf('bob')];
+    const [one, other] = [portal.client(alice), portal.client(bob)];
+    const first = await past(one, await book(one, 'test', HOUR));
+    const [second, third] = [await book(one, 'test', HOUR), await book(one, 'test', HOUR)];
+    const ready = await past(one, second);
+    const late = await book(other, 'test', HOUR);
+    await one.ask('DELETE', `/v1/bookings/${first.id}`);
+    // A tenant with two hosts passes none on while another one waits.
+    const given = await past(other, late);
+    expect(given.host).not.toBe(first.host);
+    expect(given).toMatchObject({ slot: first.slot, term: 2 });
+    await one.ask('DELETE', `/v1/bookings/${ready.id}`);
+    expect(await past(one, third)).toMatchObject({ host: ready.host, slot: ready.slot, term: ready.term });
+    // Neither sees what the other one has.
+    const { pools } = await portal.view(bob);
+    expect(pools[0]?.bookings.map(({ id }) => id)).toEqual([late.id]);
+    expect(pools[0]?.costs.map(({ tenant }) => tenant)).toEqual(['bob']);
+    await expect(other.ask('DELETE', `/v1/bookings/${third.id}`)).rejects.toThrow(/no such booking/);
+    one.close();
+    other.close();
+  });
+
+  it('shows its tokens to nobody: not in jobs, logs, state that others read, arguments or environments', async () => {
+    await start(ONE_HOST, '--listen', 'https://127.0.0.1:0');
+    const token = await tokenOf('alice');
+    const program = pool.program(portal.address(token));
+    await program.tell('compute');
+    const { token: term } = JSON.parse(pool.journal().get('1.1.claim') ?? '');
+    const shown = [portal.log, execFileSync('ps', ['axww'], { encoding: 'utf8', maxBuffer: 1 << 26 })];
+    const jobs = join(pool.state, 'jobs');
+    for (const id of readdirSync(jobs))
+      for (const file of readdirSync(join(jobs, id))) shown.push(readFileSync(join(jobs, id, file), 'utf8'));
+    for (const file of readdirSync(join(pool.state, 'portal')))
+      shown.push(readFileSync(join(pool.state, 'portal', file), 'utf8'));
+    shown.push(JSON.stringify(await portal.view(token)));
+    expect(shown.join('\n')).toContain('pool host --term 1');
+    expect(term).toMatch(/^flt_/);
+    for (const secret of [token, term]) expect(shown.join('\n')).not.toContain(secret);
+  });
+});
