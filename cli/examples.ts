@@ -77,6 +77,25 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight token list --json | jq length', 'for a script'],
   ],
   'token revoke': [['farlight token revoke 3f9c0a71be', 'an id from farlight token list']],
+  'pool up': [
+    ['farlight pool up lab.yaml', 'copy its files, and try the CPU side'],
+    ['farlight pool up --gpu lab.yaml', 'try the GPU side too, which has a node started'],
+  ],
+  'pool run': [
+    ['farlight pool run lab -- node train.mjs', 'a program on the CPU side, whose GPU is of the pool'],
+    [
+      'farlight pool run lab -- make all',
+      'whose rules say farlight offload -- COMMAND where they need a GPU',
+    ],
+  ],
+  offload: [
+    ['farlight offload -- ./train --epochs 3', 'on a GPU node of the pool that runs this command'],
+    [
+      'farlight offload --gpu a100:2 --input data.bin -- ./train data.bin',
+      'on a node with two of these GPUs',
+    ],
+    ['farlight offload --pool lab -- ./train', 'from any machine that has the pool'],
+  ],
   shard: [
     ['farlight shard plan model.onnx --hosts 2', 'what would move between two hosts, and does it pay?'],
   ],

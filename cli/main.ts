@@ -9,6 +9,7 @@ import { cacheCommand } from './cache.js';
 import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
 import { inferCommand } from './infer/command.js';
+import { offloadCommand } from './pool/environment.js';
 import { poolCommand } from './pool/pool.js';
 import { replayCommand } from './replay/command.js';
 import { runCommand } from './run/run.js';
@@ -36,6 +37,7 @@ const COMMANDS = [
   shardCommand(),
   inferCommand(),
   poolCommand(),
+  offloadCommand(),
   cacheCommand(),
   tokenCommand(),
 ];

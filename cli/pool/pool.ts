@@ -3,14 +3,15 @@ import { loadReader } from '../../link/files/load-reader.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { columns, styleOf } from '../style.js';
+import { commandCommand, runInPoolCommand, upCommand } from './environment.js';
 import { hostCommand } from './host.js';
 import { addressOf } from './pool-address.js';
 import { serveCommand } from './serve.js';
 
 export function poolCommand(): Command {
-  const command = new Command('pool').description(
-    'Hosts that a scheduler starts when a program asks for a GPU, and takes back.',
-  );
+  const command = new Command('pool')
+    .enablePositionalOptions()
+    .description('Hosts that a scheduler starts when a program asks for a GPU, and takes back.');
   command
     .command('ls')
     .description('List the hosts that pools have in their engines, and which pools there are.')
@@ -29,7 +30,10 @@ export function poolCommand(): Command {
     .allowExcessArguments(false)
     .action(down);
   command.addCommand(serveCommand());
+  command.addCommand(upCommand());
+  command.addCommand(runInPoolCommand());
   command.addCommand(hostCommand(), { hidden: true });
+  command.addCommand(commandCommand(), { hidden: true });
   return command;
 }
 

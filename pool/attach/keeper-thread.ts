@@ -5,7 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import { HostClient } from '../../client/transport/host/host-client.js';
+import type { RenewReply, RenewRequest } from '../../link/grpc/host-service.js';
 import { setTimeout } from '../../link/machine/clock.js';
+import { FileCaller } from '../files/file-calls.js';
+import { folderOf } from '../host/report.js';
 import { Journal } from '../journal/journal.js';
 
 /** The host of one term of an allocation. */
@@ -39,10 +42,19 @@ const holder = randomUUID();
 interface Kept {
   /** How many sessions of this program keep the host. */
   joins: number;
-  readonly client: HostClient;
+  readonly client: Renewer;
   challenge: number;
   readonly leaseMs: number;
 }
+
+/** Whom a lease is renewed with. */
+interface Renewer {
+  renew(request: RenewRequest): Promise<RenewReply>;
+  close(): void;
+}
+
+/** How long the job of a command may take to answer through files, in milliseconds. */
+const FILES_MS = 15_000;
 
 /** The hosts whose leases are renewed. */
 const kept = new Map<string, Kept>();
@@ -67,7 +79,7 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
     found.client.close();
     return undefined;
   }
-  const client = found?.client ?? new HostClient(host.url);
+  const client = found?.client ?? renewerOf(host.url);
   try {
     const { challenge, leaseMs, sessions } = await client.renew({ challenge: 0, holder, release: false });
     if (request.do === 'look') return sessions;
@@ -88,6 +100,14 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
   } finally {
     if (kept.get(key)?.client !== client) client.close();
   }
+}
+
+/** A host is asked itself, and the job of a program's command through files. */
+function renewerOf(url: string): Renewer {
+  const folder = folderOf(url);
+  if (folder === undefined) return new HostClient(url);
+  const caller = new FileCaller(folder);
+  return { renew: (request) => caller.call<RenewReply>(request, FILES_MS), close: () => caller.close() };
 }
 
 function renewLater(host: HostOfTerm, entry: Kept): void {

@@ -1,9 +1,12 @@
 /** Asks the thread that renews the leases of this program's hosts. There is one for the whole process. */
 import type { Worker } from 'node:worker_threads';
+import { clearInterval, setInterval } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import type { HostOfTerm, KeeperReply, KeeperRequest } from './keeper-thread.js';
+
+const EVER_MS = 2 ** 31 - 1;
 
 let worker: Worker | undefined;
 let latest = 0;
@@ -36,9 +39,14 @@ export async function lookAtHost(host: HostOfTerm): Promise<number | undefined> 
   return (await ask({ do: 'look', host })).sessions;
 }
 
-/** Renews a host's lease from now on. @returns whether the host takes sessions. */
+/** Renews a host's lease from now on. Keeps the process alive until it is. @returns whether the host takes sessions. */
 export async function joinHost(host: HostOfTerm): Promise<boolean> {
-  return (await ask({ do: 'join', host })).sessions !== undefined;
+  const hold = setInterval(() => {}, EVER_MS);
+  try {
+    return (await ask({ do: 'join', host })).sessions !== undefined;
+  } finally {
+    clearInterval(hold);
+  }
 }
 
 /** A session with the host is over. `released`: the program does not need the host any more. */

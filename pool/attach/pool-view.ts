@@ -82,10 +82,14 @@ export class PoolView {
   unclaim(slot: number): void {
     const term = this.#mine.get(slot);
     if (term === undefined) return;
-    const why = 'the program did not get all hosts that it needs';
+    this.retire({ slot, term }, 'the program did not get all hosts that it needs');
+    this.disown(slot);
+  }
+
+  /** The engine has ended the job of a term for certain. */
+  retire({ slot, term }: { slot: number; term: number }, why: string): void {
     this.journal.write(slot, term, 'fence', { why });
     this.journal.write(slot, term, 'end', { why, failed: false });
-    this.disown(slot);
   }
 
   /** How many hosts each tenant has asked for that are not over. */

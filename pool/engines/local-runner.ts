@@ -103,6 +103,8 @@ function run({ command, environment, log, limits, folder }: JobDescription): Pro
       if (ending) end?.();
     });
     child.on('exit', (code, signal) => {
+      // A job is over with all that it has started.
+      kill('SIGKILL');
       if (ending) resolve({ why: ending });
       else if (signal) resolve({ why: `it was killed (${signal})` });
       else resolve({ why: code === 0 ? 'it ended' : `it ended with exit code ${code}`, code: code ?? 1 });

@@ -38,8 +38,12 @@ export class SlurmSite {
     this.#main = main;
   }
 
-  /** Resolves when it takes jobs. */
-  static async start(): Promise<SlurmSite> {
+  /**
+   * Resolves when it takes jobs.
+   *
+   * @param mounts of two clients of a file system. The second node sees the second one where all others see the first.
+   */
+  static async start(mounts?: readonly [string, string]): Promise<SlurmSite> {
     const folder = mkdtempSync(join(tmpdir(), 'site-'));
     for (const name of ['log', 'state', 'spool', 'gpu']) mkdirSync(join(folder, name), { mode: 0o755 });
     const conf = join(folder, 'slurm.conf');
@@ -54,7 +58,7 @@ export class SlurmSite {
     );
     execFileSync('mknod', [`${folder}/gpu/card`, 'c', '1', '3']);
     writeFileSync(join(folder, 'munge.key'), randomBytes(128), { mode: 0o400 });
-    for (const [name, text] of Object.entries(scripts(folder, conf)))
+    for (const [name, text] of Object.entries(scripts(folder, conf, mounts)))
       writeFileSync(join(folder, name), `#!/bin/bash\nexport SLURM_CONF=${conf}\n${text}`, { mode: 0o755 });
     const inside = ['--pid', '--fork', '--mount-proc', '--uts', '--kill-child', join(folder, 'site.sh')];
     const main = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...inside], {
@@ -143,10 +147,13 @@ SuspendRate=0
 BatchStartTimeout=120
 ${NODES.map((n, at) => `NodeName=gpu${n} NodeAddr=127.78.0.1${n} Port=${ports[at]} CPUs=8 RealMemory=8000 Gres=gpu:1 State=CLOUD`).join('\n')}
 PartitionName=gpu Nodes=gpu[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=first Nodes=gpu1 MaxTime=INFINITE State=UP
+PartitionName=second Nodes=gpu2 MaxTime=INFINITE State=UP
 `;
 }
 
-function scripts(folder: string, conf: string): Record<string, string> {
+function scripts(folder: string, conf: string, mounts: readonly string[] = []): Record<string, string> {
+  const mount = mounts.length > 0 ? `[ $node = gpu1 ] || mount --bind ${mounts[1]} ${mounts[0]}; ` : '';
   return {
     'site.sh': `
 hostname control
@@ -161,7 +168,7 @@ wait
     // -b: the node has just booted. Slurm waits for a boot of each node that it has powered up.
     'power-up.sh': `
 for node in $(scontrol show hostnames "$1"); do
-  setsid unshare --uts sh -c "hostname $node; exec slurmd -b -D -f ${conf}" </dev/null >/dev/null 2>&1 &
+  setsid unshare --uts --mount sh -c "hostname $node; ${mount}exec slurmd -b -D -f ${conf}" </dev/null >/dev/null 2>&1 &
 done
 `,
     'power-down.sh': `

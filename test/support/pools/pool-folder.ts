@@ -3,7 +3,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Finished, outputOf, type Running, runFarlight } from '../hosts/farlight-command.js';
+import {
+  type Finished,
+  outputOf,
+  type Running,
+  runFarlight,
+  startFarlight,
+} from '../hosts/farlight-command.js';
 
 const PROGRAM = fileURLToPath(new URL('../programs/pool-program.mjs', import.meta.url));
 /** The module that gives a program its GPU. */
@@ -16,6 +22,7 @@ export class PoolFolder {
   /** The variables of all processes of this pool. */
   readonly env: NodeJS.ProcessEnv;
   readonly #programs: PoolProgram[] = [];
+  readonly #running: Running[] = [];
 
   constructor(yaml: string, env: NodeJS.ProcessEnv = {}) {
     writeFileSync(this.file, yaml);
@@ -48,6 +55,25 @@ export class PoolFolder {
     return runFarlight(args, this.env);
   }
 
+  /** The same, in the pool's folder, where it is to be watched. */
+  start(...args: string[]): Running {
+    const running = startFarlight(args, this.env, this.folder);
+    this.#running.push(running);
+    return running;
+  }
+
+  /** Runs a program that may import the package, in the pool's folder. */
+  node(program: string, ...args: string[]): Running {
+    // The package's own name is known below its folder only.
+    const file = fileURLToPath(new URL('../../../dist/pool/index.js', import.meta.url));
+    const text = program.replace("'farlight/pool'", JSON.stringify(file));
+    const env = { ...process.env, ...this.env };
+    const given = ['--input-type=module', '-e', text, ...args];
+    const running = outputOf(spawn(process.execPath, given, { env, cwd: this.folder }));
+    this.#running.push(running);
+    return running;
+  }
+
   /** The hosts that the engines have now: how `farlight pool ls` shows them. */
   async hosts(): Promise<{ id: string; name: string; term: number; status: { phase: string } }[]> {
     const { stdout, stderr } = await this.farlight('pool', 'ls', '--json');
@@ -66,6 +92,7 @@ export class PoolFolder {
 
   async close(): Promise<void> {
     for (const program of this.#programs) program.child.kill('SIGKILL');
+    for (const { child } of this.#running) child.kill('SIGKILL');
     await this.farlight('pool', 'down', '--all');
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }

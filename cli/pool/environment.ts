@@ -1,0 +1,160 @@
+import { constants } from 'node:os';
+import { Command } from 'commander';
+import { loadReader } from '../../link/files/load-reader.js';
+import { bytes } from '../../page/site/format.js';
+import { FarlightError } from '../../proto/errors.js';
+import { harmless } from '../../proto/harmless.js';
+import { addressOf } from './pool-address.js';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type Signal = (typeof SIGNALS)[number];
+
+export function upCommand(): Command {
+  return new Command('up')
+    .description('Make a pool ready for commands: copy its files, and see that its nodes see them.')
+    .argument('<pool>', "the pool's name, or its file")
+    .option('--gpu', 'try the GPU side too, which has a node started for it')
+    .allowExcessArguments(false)
+    .action(up);
+}
+
+export function runInPoolCommand(): Command {
+  return new Command('run')
+    .description('Run a command on the CPU side of a pool. It may offload others to GPU nodes.')
+    .usage('<pool> -- <command> [args...]')
+    .argument('<pool>', "the pool's name, or its file")
+    .argument('<command...>', 'the command and its arguments')
+    .passThroughOptions()
+    .action(run);
+}
+
+export function offloadCommand(): Command {
+  const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
+  return new Command('offload')
+    .description('Run a command on a GPU node of a pool, which is started for it and given back.')
+    .usage('[options] -- <command> [args...]')
+    .argument('<command...>', 'the command and its arguments')
+    .option('--pool <name>', "the pool's name, or its file (or FARLIGHT_POOL, which farlight pool run sets)")
+    .option('--gpu <kind>', "the node's GPUs, as the pool's engine names them: a100, or a100:2")
+    .option('--input <path>', 'a file or folder that the command reads; may be repeated', repeated)
+    .passThroughOptions()
+    .action(offload);
+}
+
+/** The command of the CPU side, told by a job of the pool. People do not type it. */
+export function commandCommand(): Command {
+  return new Command('command')
+    .description('Be the job of a program: what a pool has its engine run.')
+    .argument('<command...>')
+    .requiredOption('--term <number>', 'which term of its allocation', Number)
+    .requiredOption('--exchange <folder>', 'through which the two sides meet')
+    .requiredOption('--folder <folder>', 'in which the command runs')
+    .requiredOption('--lease <seconds>', 'end when the program has not renewed it for so long', Number)
+    .requiredOption('--first <seconds>', 'end when the program does not come for so long', Number)
+    .option('--forward', 'signal the command, where the engine signals this process alone')
+    .passThroughOptions()
+    .action(async (command: string[], options) => {
+      const { runCommandJob } = await import('../../pool/environment/command-runner.js');
+      await runCommandJob(command, options);
+    });
+}
+
+async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
+  const { Workspace, readPool, runOnCpuSide, offload } = await load();
+  const pool = readPool(addressOf(name));
+  const workspace = new Workspace(pool);
+  await pool.engine.list('farlight.');
+  const { copied, unchanged, bytes: size } = await workspace.replicate([], process.cwd());
+  const say = (text: string) => process.stdout.write(`${harmless(text)}\n`);
+  if (workspace.shared !== undefined)
+    say(`${workspace.shared}: ${copied} files copied (${bytes(size)}), ${unchanged} were there`);
+  await cancellable(async (signal) => {
+    // A command that does nothing runs only where both sides have read a file of each other.
+    const ways = { signal, onOutput: () => {}, onState: () => {} };
+    await runOnCpuSide(workspace, ['true'], ways);
+    say('CPU side: sees these files');
+    if (gpu) {
+      await offload(['true'], { pool: pool.address, ...ways });
+      say('GPU side: sees these files');
+    }
+    return 0;
+  });
+  say(`ready: farlight pool run ${name} -- COMMAND`);
+}
+
+async function run(name: string, words: string[]): Promise<void> {
+  const command = words[0] === '--' ? words.slice(1) : words;
+  const { Workspace, readPool, runOnCpuSide } = await load();
+  const workspace = new Workspace(readPool(addressOf(name)));
+  process.exitCode = await cancellable(async (signal) => {
+    await workspace.replicate([], process.cwd(), signal);
+    return runOnCpuSide(workspace, command, { signal, onOutput: print, onState: shown(workspace.pool.name) });
+  });
+}
+
+interface OffloadCommandOptions {
+  pool?: string;
+  gpu?: string;
+  input?: string[];
+}
+
+async function offload(command: string[], { pool, gpu, input }: OffloadCommandOptions): Promise<void> {
+  const { offload: offloaded } = await load();
+  process.exitCode = await cancellable((signal) =>
+    offloaded(command, {
+      pool: pool === undefined ? undefined : addressOf(pool),
+      gpu,
+      inputs: input,
+      signal,
+      onOutput: print,
+    }),
+  );
+}
+
+/** Cancels on the first signal, and has the exit code of a process that the signal ended. */
+async function cancellable(act: (signal: AbortSignal) => Promise<number>): Promise<number> {
+  const cancel = new AbortController();
+  let by: Signal | undefined;
+  const listeners = SIGNALS.map((name) => {
+    const listener = () => {
+      // A second signal does not wait.
+      if (by) process.exit(128 + constants.signals[name]);
+      by = name;
+      cancel.abort(new FarlightError('DISCONNECTED', `the command was cancelled by ${name}`));
+    };
+    process.on(name, listener);
+    return () => process.off(name, listener);
+  });
+  try {
+    return await act(cancel.signal);
+  } catch (error) {
+    if (!by) throw error;
+    process.stderr.write('farlight: the command was cancelled\n');
+    return 128 + constants.signals[by];
+  } finally {
+    for (const off of listeners) off();
+  }
+}
+
+function print(name: 'stdout' | 'stderr', output: Uint8Array): void {
+  process[name].write(output);
+}
+
+/** Tells a person at a terminal what the command waits for. */
+function shown(pool: string): (state: string) => void {
+  return (state) => {
+    if (process.stderr.isTTY) process.stderr.write(`farlight: pool ${pool}: ${harmless(state)}\n`);
+  };
+}
+
+function load() {
+  return loadReader(async () => {
+    const [{ Workspace }, { runOnCpuSide }, { offload }, { readPool }] = await Promise.all([
+      import('../../pool/environment/workspace.js'),
+      import('../../pool/environment/run.js'),
+      import('../../pool/environment/offload.js'),
+      import('../../pool/file/pool-file.js'),
+    ]);
+    return { Workspace, runOnCpuSide, offload, readPool };
+  }, 'files of pools');
+}

@@ -1,0 +1,139 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { codeOf, FarlightError } from '../../proto/errors.js';
+import type { Engine, JobStatus } from '../engines/engine.js';
+import { type CommandEnd, readEnd } from './command-end.js';
+
+export type OutputName = 'stdout' | 'stderr';
+
+export interface FollowOptions {
+  readonly engine: Engine;
+  /** The engine's id of the job. */
+  readonly id: string;
+  readonly exchange: string;
+  onOutput(name: OutputName, bytes: Uint8Array): void;
+  /** Cancels the job. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How often to look at the output, in milliseconds. */
+const LOOK_MS = 50;
+/** How often to ask the engine, in milliseconds: one of this machine, another, and any once the command has ended. */
+const ASK_MS = { here: 200, elsewhere: 2000, ending: 200 };
+/** How long the last output may take to be seen here, in milliseconds. */
+const LATE_MS = 10_000;
+const CHUNK_BYTES = 1 << 16;
+
+/**
+ * Hands on the output of a command as it comes, until its job is over for certain.
+ *
+ * @returns the command's exit code. @throws FarlightError DISCONNECTED where its job was ended before it (rejects).
+ */
+export async function followCommand(options: FollowOptions): Promise<number> {
+  const { engine, id, exchange, signal } = options;
+  const output = new Output(options);
+  let end: CommandEnd | undefined;
+  let isCancelled = false;
+  let askAt = 0;
+  try {
+    for (;;) {
+      output.read();
+      if (!end) {
+        end = readEnd(exchange);
+        // The engine knows soon.
+        if (end) askAt = 0;
+      }
+      if (signal?.aborted && !isCancelled) {
+        isCancelled = true;
+        await engine.cancel(id);
+      }
+      if (monotonicNow() >= askAt) {
+        const status = await statusOf(engine, id);
+        if (status?.phase === 'ended') return await ended(status, output, end ?? readEnd(exchange));
+        const isEnding = end !== undefined || isCancelled;
+        askAt = monotonicNow() + (isEnding ? ASK_MS.ending : engine.isHere ? ASK_MS.here : ASK_MS.elsewhere);
+      }
+      await pause(LOOK_MS);
+    }
+  } finally {
+    output.close();
+  }
+}
+
+async function ended(
+  status: JobStatus & { phase: 'ended' },
+  output: Output,
+  end: CommandEnd | undefined,
+): Promise<number> {
+  const deadline = monotonicNow() + LATE_MS;
+  output.read();
+  while (end && !output.has(end) && monotonicNow() < deadline) {
+    await pause(LOOK_MS);
+    output.read();
+  }
+  if (end && output.has(end)) return end.code;
+  if (end) throw lost('its last output is not to be seen here');
+  throw lost(status.why);
+}
+
+function lost(why: string): FarlightError {
+  return new FarlightError('DISCONNECTED', `the job of the command was over before the command: ${why}`);
+}
+
+/** Undefined where the engine does not answer now. */
+async function statusOf(engine: Engine, id: string): Promise<JobStatus | undefined> {
+  try {
+    return await engine.status(id);
+  } catch (error) {
+    if (!(error instanceof FarlightError) || error.code !== 'UNREACHABLE') throw error;
+    return undefined;
+  }
+}
+
+/** The files with a command's output, read as they grow. */
+class Output {
+  readonly #options: FollowOptions;
+  readonly #files = new Map<OutputName, { file: number; at: number }>();
+  readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+
+  constructor(options: FollowOptions) {
+    this.#options = options;
+  }
+
+  read(): void {
+    for (const name of ['stdout', 'stderr'] as const) {
+      const open = this.#files.get(name) ?? this.#open(name);
+      if (!open) continue;
+      for (;;) {
+        const count = readSync(open.file, this.#buffer, 0, CHUNK_BYTES, open.at);
+        if (count === 0) break;
+        open.at += count;
+        this.#options.onOutput(name, Uint8Array.prototype.slice.call(this.#buffer, 0, count));
+      }
+    }
+  }
+
+  has(end: CommandEnd): boolean {
+    return (['stdout', 'stderr'] as const).every((name) => (this.#files.get(name)?.at ?? 0) >= end[name]);
+  }
+
+  close(): void {
+    for (const { file } of this.#files.values()) closeSync(file);
+  }
+
+  #open(name: OutputName): { file: number; at: number } | undefined {
+    try {
+      const open = { file: openSync(join(this.#options.exchange, name), 'r'), at: 0 };
+      this.#files.set(name, open);
+      return open;
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      return undefined;
+    }
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { FarlightError } from '../../proto/errors.js';
+import { joinHost, leaveHost } from '../attach/keeper.js';
+import type { HostOfTerm } from '../attach/keeper-thread.js';
+import { PoolView } from '../attach/pool-view.js';
+import { checkImage } from '../engines/engine.js';
+import type { Pool } from '../file/pool-file.js';
+import { jobPrefix } from '../host/job.js';
+import { addressOf, lastWords, readReports } from '../host/report.js';
+import { commandJob } from './command-job.js';
+import { type FollowOptions, followCommand } from './follow.js';
+import type { Workspace } from './workspace.js';
+
+export interface RunOptions {
+  readonly signal: AbortSignal;
+  onOutput: FollowOptions['onOutput'];
+  /** Is told what the command waits for, where that changes. */
+  onState(state: string): void;
+}
+
+const LOOK_MS = { here: 50, elsewhere: 500 };
+
+/**
+ * Runs a command on the CPU side of a pool, as a job of its engine. The command finds the pool in FARLIGHT_POOL, so that
+ * it may offload others, and in FARLIGHT_HOST, so that a program gets its GPU there.
+ *
+ * @returns its exit code. @throws FarlightError BAD_OPTION, UNREACHABLE, DISCONNECTED (rejects). Rejects with the signal's
+ *   reason where it is cancelled.
+ */
+export async function runOnCpuSide(
+  workspace: Workspace,
+  command: readonly string[],
+  { signal, onOutput, onState }: RunOptions,
+): Promise<number> {
+  const { pool } = workspace;
+  const { engine, cpu, key, address } = pool;
+  checkImage(engine, cpu.image);
+  const { journal } = new PoolView(pool);
+  const exchange = workspace.newExchange();
+  const name = `${jobPrefix(key)}.cpu-${randomBytes(4).toString('hex')}`;
+  const log = join(journal.logOf(0, 0), '..', `${name}.log`);
+  const environment = { FARLIGHT_POOL: address, FARLIGHT_HOST: address };
+  const asked = { command, folder: workspace.folderFor(process.cwd()), exchange, environment };
+  let host: HostOfTerm | undefined;
+  try {
+    signal.throwIfAborted();
+    const id = await engine.submit(commandJob(pool, cpu, asked, { name, term: 1, log }));
+    const cancel = () => engine.cancelNow(id);
+    process.on('exit', cancel);
+    try {
+      const url = await started(pool, id, { log, signal, onState });
+      // It is none of the pool's hosts, so it has no slot, and nobody fences it.
+      host = { folder: journal.folder, slot: 0, term: 0, url };
+      if (!(await joinHost(host))) throw new FarlightError('UNREACHABLE', unseen(exchange));
+      onState('ready');
+      const code = await followCommand({ engine, id, exchange, onOutput, signal });
+      signal.throwIfAborted();
+      return code;
+    } catch (error) {
+      await engine.cancel(id);
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      process.off('exit', cancel);
+    }
+  } finally {
+    if (host) leaveHost(host, false);
+    for (const path of [exchange, log]) rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Resolves to the address of the command's job when that runs. */
+async function started(
+  pool: Pool,
+  id: string,
+  { log, signal, onState }: Pick<RunOptions, 'signal' | 'onState'> & { log: string },
+): Promise<string> {
+  const { engine, name, wait } = pool;
+  const deadline = monotonicNow() + wait;
+  let last = '';
+  for (;;) {
+    const status = await engine.status(id);
+    const output = await engine.logs(id, log);
+    const { ready } = readReports(output, 1);
+    const address = ready && addressOf(ready, status, '');
+    if (address !== undefined) return address;
+    if (status.phase === 'ended') {
+      const said = lastWords(output);
+      throw new FarlightError(
+        'UNREACHABLE',
+        `the pool ${name} did not start the command: ${said ?? status.why}`,
+      );
+    }
+    const why = status.phase === 'running' ? `starting: on ${status.node}` : `${status.phase}: ${status.why}`;
+    if (why !== last) onState(why);
+    last = why;
+    signal.throwIfAborted();
+    if (monotonicNow() > deadline) {
+      const message = `the pool ${name} did not start the command within ${wait / 1000} seconds (${why}); try again later, or give it a longer wait`;
+      throw new FarlightError('UNREACHABLE', message);
+    }
+    await new Promise((resolve) => setTimeout(resolve, engine.isHere ? LOOK_MS.here : LOOK_MS.elsewhere));
+  }
+}
+
+function unseen(exchange: string): string {
+  return `the node does not answer through ${exchange}; name in the pool's file a mount that this machine and the nodes have at the same path`;
+}

@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync } from 'node:fs';
+import { basename, isAbsolute, join, relative, resolve } from 'node:path';
+import { stateFolder } from '../../link/machine/folders.js';
+import { codeOf, FarlightError } from '../../proto/errors.js';
+import type { Pool } from '../file/pool-file.js';
+import { type Replicated, replicate, type Source } from '../files/replicate.js';
+
+const OWN = '.farlight/commands';
+
+/**
+ * The folder in which the commands of a pool run, on whatever node. Where the pool names a mount it is a folder there,
+ * into which files are copied. Where it names none, the nodes must be this machine.
+ */
+export class Workspace {
+  readonly pool: Pool;
+  /** Undefined where commands run in the program's own folder. */
+  readonly shared: string | undefined;
+  readonly #commands: string;
+
+  /** @throws FarlightError BAD_OPTION where the nodes are other machines and the pool names no mount. */
+  constructor(pool: Pool) {
+    this.pool = pool;
+    const { files, engine, name, key } = pool;
+    if (!files && !engine.isHere) {
+      throw new FarlightError(
+        'BAD_OPTION',
+        `the pool ${name} names no files that both sides see, which commands need; name a mount in its file: files: { mount: /shared }`,
+      );
+    }
+    this.shared = files && join(files.mount, name);
+    this.#commands = files ? join(files.mount, name, OWN) : join(stateFolder(), 'pools', key, 'commands');
+  }
+
+  /** Where a command of a program runs that is in the folder `from` now. */
+  folderFor(from: string): string {
+    if (this.shared === undefined || isBelow(this.shared, from)) return from;
+    return this.shared;
+  }
+
+  /**
+   * Copies what the pool's file names, and these files of a program, to where commands find them.
+   *
+   * @throws FarlightError BAD_OPTION (rejects)
+   */
+  async replicate(inputs: readonly string[], from: string, signal?: AbortSignal): Promise<Replicated> {
+    const { shared, pool } = this;
+    if (shared === undefined) return { copied: 0, unchanged: 0, bytes: 0 };
+    guarded(shared, () => mkdirSync(shared, { recursive: true, mode: 0o700 }));
+    const folder = relative(shared, this.folderFor(from));
+    const sources = inputs.flatMap((input): Source[] => {
+      const path = resolve(from, input);
+      // Both sides see it already.
+      if (pool.files && isBelow(pool.files.mount, path)) return [];
+      return [{ from: path, to: join(folder, isBelow(from, path) ? relative(from, path) : basename(path)) }];
+    });
+    return replicate([...(pool.files?.sources ?? []), ...sources], shared, signal);
+  }
+
+  /** Makes a folder through which the two sides of one command meet. */
+  newExchange(): string {
+    const folder = join(this.#commands, randomBytes(8).toString('hex'));
+    guarded(this.#commands, () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+    return folder;
+  }
+
+  /** Deletes what commands have left that nobody ended. */
+  clear(): void {
+    rmSync(this.#commands, { recursive: true, force: true });
+    if (this.shared !== undefined)
+      rmSync(join(this.shared, '.farlight/incoming'), { recursive: true, force: true });
+  }
+}
+
+function isBelow(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '..' && !way.startsWith('../') && !isAbsolute(way);
+}
+
+function guarded(folder: string, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    const why = `${folder} cannot be made (${codeOf(error)}); see that the pool's mount is there and that you may write there`;
+    throw new FarlightError('BAD_OPTION', why, { cause: error });
+  }
+}

@@ -1,0 +1,210 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { MooseFsSite, whyNoMooseFs } from '../support/engines/moosefs-site.js';
+import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
+import type { Running } from '../support/hosts/farlight-command.js';
+import { PoolFolder } from '../support/pools/pool-folder.js';
+import { CLI } from '../support/repository.js';
+
+let pool: PoolFolder;
+afterEach(() => pool?.close());
+
+/** `farlight`, for commands of a shell. */
+const FARLIGHT = `'${process.execPath}' '${CLI}'`;
+
+/** A pool of this machine whose sides share a folder, with a file beside its own that is copied there. */
+function shared(yaml = ''): { mount: string; workspace: string } {
+  pool = new PoolFolder('');
+  const mount = join(pool.folder, 'shared');
+  mkdirSync(mount);
+  writeFileSync(join(pool.folder, 'input'), 'from here');
+  writeFileSync(pool.file, `engine: local\nfiles: { mount: ${mount}, replicate: [input] }\n${yaml}`);
+  return { mount, workspace: join(mount, 'test') };
+}
+
+const run = (script: string): Running => pool.start('pool', 'run', pool.file, '--', 'sh', '-c', script);
+const offload = (script: string) => `${FARLIGHT} offload -- sh -c '${script}'`;
+const jobs = async () => (await pool.hosts()).map(({ name }) => name.replace(/^farlight\.test\.\w+\./, ''));
+const printed = (running: Running, text: string) =>
+  expect.poll(() => running.printed.stdout, { timeout: 60_000 }).toContain(text);
+
+describe('a command in a pool', () => {
+  it('runs on the CPU side, and offloads another to a GPU node: files, output and exit codes come through', async () => {
+    const { workspace } = shared();
+    writeFileSync(join(pool.folder, 'more'), 'and more');
+    const gpu = offload('cat input; echo made > output; echo told >&2; exit 7');
+    const { stdout, stderr, code } = await run(`pwd; ${gpu}; echo code $?; cat output; exit 3`).done;
+    expect({ stdout, stderr, code }).toEqual({
+      stdout: `${workspace}\nfrom herecode 7\nmade\n`,
+      stderr: 'told\n',
+      code: 3,
+    });
+    expect(readFileSync(join(workspace, 'output'), 'utf8')).toBe('made\n');
+    // Nothing is left but the files.
+    expect(await jobs()).toEqual([]);
+    expect(readdirSync(join(workspace, '.farlight/commands'))).toEqual([]);
+  }, 60_000);
+
+  it('is heard while it runs, has its node while it runs, and gives it back', async () => {
+    shared('max: 1');
+    const running = run(
+      `echo begun; ${offload('echo on a node; while [ ! -e go ]; do sleep 0.1; done')}; sleep 600`,
+    );
+    await printed(running, 'begun\non a node\n');
+    expect((await jobs()).sort()).toEqual(['1', expect.stringMatching(/^cpu-/)]);
+    writeFileSync(join(pool.folder, 'shared/test/go'), '');
+    await expect.poll(jobs, { timeout: 60_000, interval: 300 }).toEqual([expect.stringMatching(/^cpu-/)]);
+    // Ctrl-C ends the rest.
+    running.child.kill('SIGINT');
+    expect(await running.done).toMatchObject({ code: 130, stderr: 'farlight: the command was cancelled\n' });
+    expect(await jobs()).toEqual([]);
+  }, 90_000);
+
+  it('waits in line for a node where the pool may have no more', async () => {
+    const { workspace } = shared('max: 1');
+    const one = offload('echo $$ >> order; sleep 1; echo $$ >> order');
+    const { code } = await run(`${one} & ${one} & wait`).done;
+    expect(code).toBe(0);
+    const [a, b, c, d] = readFileSync(join(workspace, 'order'), 'utf8').trim().split('\n');
+    expect([a, c]).toEqual([b, d]);
+    expect(a).not.toBe(c);
+  }, 60_000);
+
+  it('ends with its node where the program that started it is killed', async () => {
+    shared('lease: 3');
+    const running = run(`${offload('echo on a node; sleep 600')}`);
+    await printed(running, 'on a node');
+    running.child.kill('SIGKILL');
+    await expect.poll(jobs, { timeout: 60_000, interval: 500 }).toEqual([]);
+  }, 90_000);
+
+  it('says what is wrong in one sentence: no such command, no pool, no mount, no such GPU', async () => {
+    const { mount } = shared();
+    const missing = await pool.start('pool', 'run', pool.file, '--', 'no-such-command').done;
+    expect(missing).toMatchObject({ code: 127, stderr: 'farlight: command not found: no-such-command\n' });
+    const none = await pool.start('offload', '--', 'true').done;
+    expect(none).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/no pool is named; start the program with/),
+    });
+    const gpu = await pool.start('offload', '--pool', pool.file, '--gpu', 'a100', '--', 'true').done;
+    expect(gpu.stderr).toMatch(/^farlight: the engine local cannot limit a job's gpus/);
+    writeFileSync(pool.file, `files: { mount: ${mount}/none/none }`);
+    writeFileSync(join(mount, 'none'), '');
+    const up = await pool.start('pool', 'up', pool.file).done;
+    expect(up.stderr).toMatch(
+      /none\/none\/test cannot be made \(ENOTDIR\); see that the pool's mount is there/,
+    );
+  }, 60_000);
+
+  it.skipIf(process.getuid?.() !== 0)(
+    'is refused where a node does not see the files of the program',
+    async () => {
+      const { mount } = shared();
+      const elsewhere = `mount -t tmpfs none ${mount} && exec '${process.execPath}' '${CLI}' "$@"`;
+      const command = JSON.stringify(['unshare', '--mount', 'sh', '-c', elsewhere, 'sh']);
+      writeFileSync(pool.file, `files: { mount: ${mount} }\ngpu: { command: ${command} }`);
+      const up = await pool.start('pool', 'up', '--gpu', pool.file).done;
+      expect(up.stdout).toMatch(/CPU side: sees these files\n$/);
+      expect(up.stderr).toMatch(
+        /the pool test got no host: .*the node \S+ does not see \/.*; name in the pool's file a mount/,
+      );
+      expect(await jobs()).toEqual([]);
+    },
+    60_000,
+  );
+
+  it('can be offloaded by a program, and cancelled', async () => {
+    shared();
+    const program = `
+      import { offload } from 'farlight/pool';
+      const states = [];
+      let text = '';
+      const onOutput = (name, bytes) => { text += name + ' ' + Buffer.from(bytes); };
+      const options = { pool: process.argv[1], inputs: ['own'], onOutput, onState: (state) => states.push(state) };
+      console.log(await offload(['sh', '-c', 'cat own; exit 5'], options), text, states.at(-1));
+      const cancel = new AbortController();
+      const stop = () => cancel.abort(new Error('enough'));
+      const long = offload(['sh', '-c', 'echo begun; sleep 600'], { ...options, signal: cancel.signal, onOutput: stop });
+      console.log(await long.catch((error) => error.message));
+    `;
+    writeFileSync(join(pool.folder, 'own'), 'own');
+    const { stdout, stderr } = await pool.node(program, pool.address).done;
+    expect(stderr).toBe('');
+    expect(stdout).toBe('5 stdout own ready\nenough\n');
+    await expect.poll(jobs).toEqual([]);
+  }, 60_000);
+});
+
+const whyNot = whyNoSlurm ?? whyNoMooseFs;
+describe.skipIf(whyNot !== undefined)(
+  `a pool of a Slurm with a MooseFS${whyNot ? ` (${whyNot})` : ''}`,
+  () => {
+    let files: MooseFsSite;
+    let site: SlurmSite;
+    beforeAll(async () => {
+      files = await MooseFsSite.start();
+      site = await SlurmSite.start(files.mounts);
+    }, 120_000);
+    afterAll(async () => {
+      await site?.close();
+      await files?.close();
+    });
+
+    it('has both sides write, read, change and delete files at once, and loses none with a server of the file system', async () => {
+      const [mount, other] = files.mounts;
+      pool = new PoolFolder('', { SLURM_CONF: site.conf });
+      writeFileSync(join(pool.folder, 'count'), '40');
+      const environment = `{ XDG_STATE_HOME: ${join(pool.folder, 'state')} }`;
+      writeFileSync(
+        pool.file,
+        `engine: slurm
+idle: 1
+files: { mount: ${mount}, replicate: [count] }
+cpu: { limits: { partition: first }, environment: ${environment} }
+gpu: { limits: { partition: second, gpus: 1 } }
+`,
+      );
+      // Each side writes files, then reads, changes and deletes those of the other, while a server is lost.
+      const side = (own: string, theirs: string) => `
+      set -e; hostname
+      for n in $(seq $(cat count)); do echo ${own} $n > ${own}.$n; done
+      for n in $(seq $(cat count)); do
+        until [ "$(cat ${theirs}.$n 2>/dev/null)" = "${theirs} $n" ]; do sleep 0.1; done
+        if [ $((n % 2)) = 0 ]; then echo changed by ${own} >> ${theirs}.$n; else rm ${theirs}.$n; fi
+        [ $n != 10 ] || touch ${own}.tenth
+      done
+    `;
+      writeFileSync(join(pool.folder, 'gpu.sh'), side('gpu', 'cpu'));
+      writeFileSync(join(pool.folder, 'cpu.sh'), side('cpu', 'gpu'));
+      const yaml = readFileSync(pool.file, 'utf8').replace('[count]', '[count, gpu.sh, cpu.sh]');
+      writeFileSync(pool.file, yaml);
+      const running = run(`${FARLIGHT} offload -- sh gpu.sh & sh cpu.sh && wait $! && ls | sort`);
+      const workspace = join(mount, 'test');
+      await expect
+        .poll(() => ['cpu.tenth', 'gpu.tenth'].every((name) => existsSync(join(workspace, name))), {
+          timeout: 120_000,
+        })
+        .toBe(true);
+      files.loseServer();
+      const { stdout, stderr, code } = await running.done;
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect(stdout.split('\n').slice(0, 2).sort()).toEqual(['gpu1', 'gpu2']);
+      for (const seen of [workspace, join(other, 'test')]) {
+        for (let n = 1; n <= 40; n += 1) {
+          for (const [own, theirs] of [
+            ['gpu', 'cpu'],
+            ['cpu', 'gpu'],
+          ]) {
+            const path = join(seen, `${own}.${n}`);
+            if (n % 2 === 1) expect(existsSync(path)).toBe(false);
+            else expect(readFileSync(path, 'utf8')).toBe(`${own} ${n}\nchanged by ${theirs}\n`);
+          }
+        }
+      }
+      await expect.poll(jobs, { timeout: 60_000, interval: 500 }).toEqual([]);
+    }, 240_000);
+  },
+);
