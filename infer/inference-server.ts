@@ -1,6 +1,7 @@
 import { shownHost } from '../link/address/host-port.js';
 import { clearInterval, monotonicNow, setInterval, steadyTime } from '../link/machine/clock.js';
 import { isWildcard } from '../server/trust/machine-names.js';
+import { type InferenceLimits, Quotas } from './door/quotas.js';
 import type { Trust } from './door/trust.js';
 import { GrpcServer } from './grpc/grpc-server.js';
 import { HttpServer } from './http/http-server.js';
@@ -21,6 +22,8 @@ export interface InferenceServerOptions {
   readonly limit?: number | undefined;
   /** The most bytes of requests and answers over HTTP that are in memory. Default 16 requests of the longest kind. */
   readonly budget?: number | undefined;
+  /** The limits of each tenant's requests, where its tokens set no others. */
+  readonly limits?: InferenceLimits | undefined;
   /** Whether to give the figures by the names that Triton's dashboards read, too. */
   readonly tritonMetrics?: boolean | undefined;
   /** A bug, for the log. */
@@ -67,7 +70,8 @@ export class InferenceServer {
       bodyBytes: () => this.#http.budget.taken,
       triton: options.tritonMetrics ?? false,
     });
-    const common = { service, metadata, trust, limit, observer: this.observatory, onError };
+    const quotas = new Quotas(options.limits, (tenant) => trust.tokens?.limitsOf(tenant) ?? {});
+    const common = { service, metadata, quotas, trust, limit, observer: this.observatory, onError };
     this.#http = new HttpServer({
       ...common,
       address: trust.http,

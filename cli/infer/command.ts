@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_GRPC, DEFAULT_HTTP } from '../../infer/door/trust.js';
+import { addLimitOptions, INFERENCE_LIMITS } from '../options/limit-options.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { addTrustOptions } from '../options/trust-options.js';
@@ -27,7 +28,8 @@ export function inferCommand(): Command {
     )
     .option('--grpc <address>', 'HOST:PORT for gRPC, or off', DEFAULT_GRPC);
   const localUsers = 'let other users of this machine use the server, if it asks for no token';
-  return addTrustOptions(command, 'server', localUsers)
+  addTrustOptions(command, 'server', localUsers);
+  return addLimitOptions(command, 'limit of each tenant: ', { names: INFERENCE_LIMITS })
     .option(
       '--may-load <tenant>',
       'a tenant that may load and unload models, and so run functions of graphs; may be repeated (default: you, where no token is asked for)',

@@ -11,6 +11,7 @@ import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { redact } from '../../proto/token.js';
 import type { Log } from '../../server/observatory/log.js';
+import { INFERENCE_LIMITS, tenantLimits } from '../options/limit-options.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
@@ -124,6 +125,7 @@ class Running {
       name: options.serverName,
       version: packageVersion(),
       limit: options.maxRequest,
+      limits: tenantLimits(options, INFERENCE_LIMITS),
       tritonMetrics: options.tritonMetrics,
       onError: (error) => log.error({ error: inspect(error) }, 'a request failed by a bug'),
     });

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addLimitOptions, tenantLimits } from './limit-options.js';
+import { addLimitOptions, HOST_LIMITS, tenantLimits } from './limit-options.js';
 import { type LogOptions, logOption, openLog } from './log-option.js';
 import { parseSeconds, parseSize } from './units.js';
 
@@ -13,7 +13,7 @@ export interface HostOptions extends LogOptions {
 }
 
 export function addHostOptions(command: Command): Command {
-  return addLimitOptions(command, 'limit of each tenant: ')
+  return addLimitOptions(command, 'limit of each tenant: ', { names: HOST_LIMITS })
     .option(
       '--gpu-seconds <seconds>',
       'end a session when the GPU has not finished its work after this time; 0: never',

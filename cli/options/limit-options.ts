@@ -39,7 +39,7 @@ const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
   inFlight: {
     flag: '--in-flight',
     value: '<size>',
-    help: 'bytes of commands and replies that wait at the host (default: 32MiB for each session)',
+    help: 'bytes of commands and replies that wait at a host (default: 32MiB for each session), or of requests at an inference server',
     parse: parseBytes,
     format: formatSize,
   },
@@ -49,6 +49,13 @@ const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
     help: 'bytes of kept uploads and compiled programs, such as 512MiB (default: 4GiB, or half of the disk)',
     parse: parseBytes,
     format: formatSize,
+  },
+  waiting: {
+    flag: '--max-waiting',
+    value: '<count>',
+    help: 'requests for inference that wait or run at a time (default: as many as the server has room for)',
+    parse: parsePositive,
+    format: String,
   },
   gpuShare: {
     flag: '--gpu-share',
@@ -60,13 +67,23 @@ const OPTIONS: { readonly [Name in keyof TenantLimits]-?: LimitOption } = {
 };
 const NAMES = Object.keys(OPTIONS) as (keyof TenantLimits)[];
 
+/** The limits that a host knows, and those that an inference server knows as the limits of all tenants. */
+export const HOST_LIMITS = NAMES.filter((name) => name !== 'waiting');
+export const INFERENCE_LIMITS = ['waiting', 'inFlight'] as const;
+
 /**
  * Adds the options for a tenant's limits; `whose` begins the help of each.
  *
+ * @param names the limits that there are here; all if left out.
  * @param none whether a limit can be lifted, so that the limit of all tenants applies.
  */
-export function addLimitOptions(command: Command, whose: string, { none = false } = {}): Command {
-  for (const { flag, value, help, parse } of Object.values(OPTIONS)) {
+export function addLimitOptions(
+  command: Command,
+  whose: string,
+  { names = NAMES, none = false }: { names?: readonly (keyof TenantLimits)[]; none?: boolean } = {},
+): Command {
+  for (const name of names) {
+    const { flag, value, help, parse } = OPTIONS[name];
     const orNone = (text: string): Limit => (none && text === 'none' ? text : parse(text));
     command.option(`${flag} ${value}`, `${whose}${help}`, orNone);
   }
@@ -74,9 +91,9 @@ export function addLimitOptions(command: Command, whose: string, { none = false 
 }
 
 /** The limits that Commander's options set; null for each limit that they lift. */
-export function limitChanges(options: object): LimitChanges {
+export function limitChanges(options: object, names: readonly (keyof TenantLimits)[] = NAMES): LimitChanges {
   const given = options as Readonly<Record<string, Limit | undefined>>;
-  const changes = NAMES.map((name) => {
+  const changes = names.map((name) => {
     const limit = given[new Option(OPTIONS[name].flag).attributeName()];
     return [name, limit === 'none' ? null : limit];
   });
@@ -84,8 +101,8 @@ export function limitChanges(options: object): LimitChanges {
 }
 
 /** The same, for a command that cannot lift limits. */
-export function tenantLimits(options: object): TenantLimits {
-  const stated = Object.entries(limitChanges(options)).filter(([, value]) => value !== null);
+export function tenantLimits(options: object, names: readonly (keyof TenantLimits)[] = NAMES): TenantLimits {
+  const stated = Object.entries(limitChanges(options, names)).filter(([, value]) => value !== null);
   return Object.fromEntries(stated);
 }
 

@@ -24,7 +24,10 @@ export interface DispatcherOptions extends HostsOptions {
 }
 
 export interface RunOptions {
-  /** How much the request counts beside others; 1 if left out. */
+  /** Whose request it is, and the weight of the tenant among tenants; 1 if left out. */
+  readonly tenant?: string | undefined;
+  readonly share?: number | undefined;
+  /** How much the request counts beside others of its tenant; 1 if left out. */
   readonly weight?: number;
   /** By the clock, when nobody wants it any more. */
   readonly deadline?: number;
@@ -127,7 +130,7 @@ export class Dispatcher {
   run(
     plan: ActiveRequest['plan'],
     { inputs, outputs }: { inputs: readonly Tensor[]; outputs?: readonly string[] | undefined },
-    { weight = 1, deadline, signal, internal, onSpan }: RunOptions = {},
+    { tenant = '', share = 1, weight = 1, deadline, signal, internal, onSpan }: RunOptions = {},
   ): Promise<Tensor[]> {
     const units: UnitModels[] = [];
     for (const unit of new Set(plan.steps.map((step) => step.unit))) {
@@ -165,6 +168,8 @@ export class Dispatcher {
           id: request.id,
           graph: plan.scheduled,
           items: Math.max(1, request.items),
+          tenant,
+          share,
           weight,
           together: internal === 'learn',
           ...(deadline !== undefined && { deadline }),

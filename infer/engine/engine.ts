@@ -12,6 +12,7 @@ import {
   type ModelMetadata,
   type ModelStatistics,
 } from '../service/service.js';
+import { SharedBudget } from '../service/shared-budget.js';
 import type { QueueState, ServiceState } from '../service/state.js';
 import { Catalog } from './catalog.js';
 import { Dispatcher, retryAfter } from './dispatcher.js';
@@ -42,7 +43,7 @@ export interface EngineOptions {
   log?(message: string): void;
 }
 
-const DEFAULTS = { maxRequests: 10_000, maxBytes: 1 << 30, callLimit: 120_000, laneLimit: 30_000 };
+const DEFAULTS = { maxRequests: 12_000, maxBytes: 1 << 30, callLimit: 120_000, laneLimit: 30_000 };
 /** A priority counts this over itself, so that 4 is as none. */
 const PRIORITY = 4;
 
@@ -57,7 +58,8 @@ export class Engine implements InferenceService {
   /** Loads and unloads follow each other. */
   #changes: Promise<unknown> = Promise.resolve();
   readonly #runListeners = new Set<(items: number) => void>();
-  #bytes = 0;
+  readonly #requests: SharedBudget;
+  readonly #bytes: SharedBudget;
   #isEnding = false;
   #drained: (() => void) | undefined;
   /** Resolves when every model and graph of the folder was loaded, or cannot be. */
@@ -66,6 +68,8 @@ export class Engine implements InferenceService {
   constructor(options: EngineOptions) {
     this.#options = { ...DEFAULTS, ...options };
     this.#clock = options.clock ?? PROCESS_CLOCK;
+    this.#requests = new SharedBudget(this.#options.maxRequests);
+    this.#bytes = new SharedBudget(this.#options.maxBytes);
     const { hosts, folder, store, policy, callLimit, laneLimit, log = () => {} } = this.#options;
     this.#dispatcher = new Dispatcher({
       hosts,
@@ -124,23 +128,25 @@ export class Engine implements InferenceService {
     this.#refuseAtEnd();
     const { version, plan } = this.#catalog.find(request.model, request.version);
     checkRequest(request, { inputs: plan.inputs, outputs: plan.outputs.map(({ name }) => name) });
+    const { timeout, priority = 0, id, onSpan, tenant = '', share } = request;
     const bytes = request.inputs.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
-    this.#admit(bytes);
-    const { timeout, priority = 0, id, onSpan } = request;
+    this.#admit(tenant, bytes);
     const arrivedAt = this.#clock.now();
-    this.#bytes += bytes;
     let well = false;
     try {
       const outputs = await this.#dispatcher.run(plan, request, {
         signal,
         onSpan,
+        tenant,
+        share,
         weight: priority === 0 ? 1 : PRIORITY / priority,
         ...(timeout !== undefined && { deadline: arrivedAt + timeout }),
       });
       well = true;
       return { model: plan.name, version: plan.version, ...(id !== undefined && { id }), outputs };
     } finally {
-      this.#bytes -= bytes;
+      this.#requests.add(tenant, -1);
+      this.#bytes.add(tenant, -bytes);
       if (plan.isGraph) {
         version.statistics.ended(this.#clock.now() - arrivedAt, well);
         if (well) version.statistics.answered();
@@ -190,14 +196,15 @@ export class Engine implements InferenceService {
   }
 
   /** @throws InferenceError overloaded */
-  #admit(bytes: number): void {
-    const { maxRequests, maxBytes } = this.#options;
-    const full =
-      this.#dispatcher.requests >= maxRequests
-        ? `${maxRequests} requests wait already`
-        : this.#bytes + bytes > maxBytes && this.#bytes > 0
-          ? `the requests that wait have ${this.#bytes} bytes of inputs already`
-          : undefined;
+  #admit(tenant: string, bytes: number): void {
+    let full: string | undefined;
+    if (!this.#requests.take(tenant, 1)) full = `${this.#requests.taken} requests wait already`;
+    // A request that is alone may be as long as the protocols let it be.
+    else if (this.#bytes.taken === 0) this.#bytes.add(tenant, bytes);
+    else if (!this.#bytes.take(tenant, bytes)) {
+      this.#requests.add(tenant, -1);
+      full = `the requests that wait have ${this.#bytes.taken} bytes of inputs already`;
+    }
     if (full === undefined) return;
     const seconds = retryAfter(this.#dispatcher.backlog);
     throw new InferenceError('overloaded', `Too much waits: ${full}. Try again in ${seconds} s.`, {

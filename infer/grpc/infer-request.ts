@@ -22,6 +22,8 @@ interface InputMessage {
 
 /** A request, or what is wrong with it; the id is known in both cases. */
 export interface ReadRequest {
+  /** Of its message. */
+  readonly bytes: number;
   readonly id: string;
   readonly request: ProtocolRequest | undefined;
   readonly error: InferenceError | undefined;
@@ -35,10 +37,10 @@ export function readInferRequest(bytes: Uint8Array): ReadRequest {
   const message = { id: '' };
   try {
     const request = read(bytes, message);
-    return { id: message.id, request, error: undefined };
+    return { bytes: bytes.length, id: message.id, request, error: undefined };
   } catch (error) {
     if (!(error instanceof InferenceError)) throw error;
-    return { id: message.id, request: undefined, error };
+    return { bytes: bytes.length, id: message.id, request: undefined, error };
   }
 }
 

@@ -9,6 +9,7 @@ import type {
 import { grpc } from '../../link/grpc/grpc.js';
 import { wallClock } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
+import type { Quotas, QuotaUse } from '../door/quotas.js';
 import {
   configurationAnswer,
   indexAnswer,
@@ -29,6 +30,7 @@ export interface CallsOptions {
   readonly metadata: ServerMetadata;
   /** Hears of each request for inference. */
   readonly observer: RequestObserver;
+  readonly quotas: Quotas;
   /** The client of a call, by the call's metadata, as it was when the call began. */
   clientOf(metadata: Metadata): Client;
   /** The client as it is now: a token may be revoked while a call goes on. @throws FarlightError UNAUTHORIZED */
@@ -88,7 +90,7 @@ export function inferenceCalls(options: CallsOptions): UntypedServiceImplementat
     ModelInfer(call: ServerUnaryCall<ReadRequest, unknown>, reply: sendUnaryData<unknown>) {
       const client = clientOf(call.metadata);
       const seen = beginOf(call, client, options);
-      const answered = settle(() => infer(call, call.request, { service, client, seen }), reply, options);
+      const answered = settle(() => infer(call, call.request, options, { client, seen }), reply, options);
       void answered.then((code) => seen.end(code));
     },
     ModelStreamInfer: (call: ServerDuplexStream<ReadRequest, StreamAnswer>) => streamInfer(call, options),
@@ -109,19 +111,21 @@ function beginOf({ metadata }: AnyCall, { tenant }: Client, { observer }: CallsO
 /** @throws InferenceError (rejects) */
 async function infer(
   call: AnyCall,
-  { request, error }: ReadRequest,
-  { service, client, seen }: { service: InferenceService; client: Client; seen: ObservedRequest },
+  { request, error, bytes }: ReadRequest,
+  { service, quotas }: CallsOptions,
+  { client, seen }: { client: Client; seen: ObservedRequest },
 ): Promise<InferenceResult> {
-  if (!request) {
-    seen.failed(error);
-    throw error;
-  }
   const deadline = Number(call.getDeadline());
   const gone = new native.AbortController();
   const forget = onCancelled(call, gone);
+  let quota: QuotaUse | undefined;
   try {
+    if (!request) throw error;
+    quota = quotas.begin(client.tenant);
+    quota.take(bytes);
     const result = await answer(service, request, {
       tenant: client.tenant,
+      share: quotas.shareOf(client.tenant),
       traceparent: traceparentOf(call.metadata.get('traceparent')[0]),
       deadline: Number.isFinite(deadline) ? Math.max(0, deadline - wallClock()) : undefined,
       signal: gone.signal,
@@ -133,6 +137,7 @@ async function infer(
     seen.failed(error);
     throw error;
   } finally {
+    quota?.end();
     forget();
   }
 }
@@ -235,7 +240,7 @@ async function streamAnswer(
     // A token may be revoked while a stream goes on.
     const client = options.clientNow(call.metadata);
     seen = beginOf(call, client, options);
-    const result = await infer(call, read, { service: options.service, client, seen });
+    const result = await infer(call, read, options, { client, seen });
     options.onAnswer('OK');
     seen.end('OK');
     return { result };

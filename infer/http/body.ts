@@ -5,6 +5,7 @@ import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { codeOf } from '../../proto/errors.js';
 import { InferenceError } from '../service/service.js';
+import type { SharedBudget } from '../service/shared-budget.js';
 
 /** A request that HTTP itself has a status for. */
 export class HttpRefusal extends Error {
@@ -18,46 +19,37 @@ export class HttpRefusal extends Error {
   }
 }
 
-/** Bounds the bytes of requests and answers that the server has in memory, over all connections. */
-export class ByteBudget {
-  readonly most: number;
-  taken = 0;
-
-  constructor(most: number) {
-    this.most = most;
-  }
-}
-
 /** The bytes of one request and its answer, until both are done. */
 export class ByteAccount {
-  readonly #budget: ByteBudget;
+  readonly #budget: SharedBudget;
+  /** Whose request it is, as soon as that is known. */
+  tenant = '';
   #own = 0;
   #closed = false;
 
-  constructor(budget: ByteBudget) {
+  constructor(budget: SharedBudget) {
     this.#budget = budget;
   }
 
   /** @throws InferenceError overloaded */
   take(bytes: number): void {
-    const { taken, most } = this.#budget;
-    if (taken + bytes > most) {
+    if (!this.#closed && !this.#budget.take(this.tenant, bytes)) {
       const message = 'the server has as many requests in its memory as it may have; try again later';
       throw new InferenceError('overloaded', message, { retryAfter: 1 });
     }
-    this.add(bytes);
+    if (!this.#closed) this.#own += bytes;
   }
 
   /** Counts bytes that are there already. */
   add(bytes: number): void {
     if (this.#closed) return;
     this.#own += bytes;
-    this.#budget.taken += bytes;
+    this.#budget.add(this.tenant, bytes);
   }
 
   close(): void {
     this.#closed = true;
-    this.#budget.taken -= this.#own;
+    this.#budget.add(this.tenant, -this.#own);
     this.#own = 0;
   }
 }
@@ -65,7 +57,8 @@ export class ByteAccount {
 export interface BodyOptions {
   /** The most bytes, as they are sent and as they are after decompression. */
   readonly limit: number;
-  readonly account: ByteAccount;
+  /** Counts the bytes as they come. @throws InferenceError */
+  readonly account: { take(bytes: number): void };
   /** How long a client may send nothing in the middle of a body, in milliseconds. */
   readonly idleMs: number;
 }

@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { failureOf } from '../protocol/failures.js';
-import { ByteAccount, type ByteBudget, compressed, encodingFor, HttpRefusal, readBody } from './body.js';
+import type { SharedBudget } from '../service/shared-budget.js';
+import { ByteAccount, compressed, encodingFor, HttpRefusal, readBody } from './body.js';
 
 export interface ExchangeOptions {
   /** The most bytes of a body. */
   readonly limit: number;
-  readonly budget: ByteBudget;
+  /** Of the bytes of requests and answers that the server has in memory, over all connections. */
+  readonly budget: SharedBudget;
   /** How long a client may send nothing in the middle of a body, or read nothing of its answer, in milliseconds. */
   readonly idleMs: number;
   /** A bug, for the log. */
@@ -55,12 +57,21 @@ export class Exchange {
     if (!this.#response.headersSent) this.#response.setHeader('connection', 'close');
   }
 
-  /** @throws HttpRefusal, InferenceError (rejects) */
-  body(): Promise<Buffer> {
+  /** The tenant is known: the memory of the exchange counts for it. Call this before `body`. */
+  belongsTo(tenant: string): void {
+    this.#account.tenant = tenant;
+  }
+
+  /** @param quota also counts the bytes. @throws HttpRefusal, InferenceError (rejects) */
+  body(quota?: { take(bytes: number): void }): Promise<Buffer> {
     // The client may wait for a word before it sends a long body.
     if (/^100-continue$/i.test(this.request.headers.expect ?? '')) this.#response.writeContinue();
     const { limit, idleMs } = this.#options;
-    return readBody(this.request, { limit, idleMs, account: this.#account });
+    const take = (bytes: number) => {
+      quota?.take(bytes);
+      this.#account.take(bytes);
+    };
+    return readBody(this.request, { limit, idleMs, account: { take } });
   }
 
   /** Counts memory that the request takes beside its body. @throws InferenceError overloaded */

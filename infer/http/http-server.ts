@@ -15,7 +15,8 @@ import type { LocalUser } from '../../server/trust/local-users.js';
 import { type Address, Newcomers } from '../../server/trust/newcomers/newcomers.js';
 import type { Trust } from '../door/trust.js';
 import { NOBODY } from '../protocol/repository.js';
-import { ByteBudget, HttpRefusal } from './body.js';
+import { SharedBudget } from '../service/shared-budget.js';
+import { HttpRefusal } from './body.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
 import { inferenceRoutes, notServed, type RoutesOptions } from './inference-routes.js';
 import { Router } from './routes.js';
@@ -48,7 +49,7 @@ const REFUSED_MS = 2000;
 
 /** The protocol over HTTP/1.1. */
 export class HttpServer {
-  readonly budget: ByteBudget;
+  readonly budget: SharedBudget;
   readonly #options: HttpServerOptions;
   readonly #server: Server;
   readonly #newcomers: Newcomers;
@@ -61,7 +62,7 @@ export class HttpServer {
   constructor(options: HttpServerOptions) {
     const { trust, limit, idleMs = IDLE_MS, requestMs = REQUEST_MS, onError, onAnswer } = options;
     this.#options = options;
-    this.budget = new ByteBudget(options.budget);
+    this.budget = new SharedBudget(options.budget);
     this.#exchange = { limit, idleMs, budget: this.budget, onError, onAnswer };
     this.#router = new Router(inferenceRoutes(options));
     const settings = {
@@ -136,6 +137,7 @@ export class HttpServer {
     }
     const { route, names } = found;
     const client = route.open ? NOBODY : await this.#client(exchange);
+    exchange.belongsTo(client.tenant);
     await route.handle(exchange, names, client);
   }
 

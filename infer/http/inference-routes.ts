@@ -1,3 +1,4 @@
+import type { Quotas } from '../door/quotas.js';
 import {
   configurationAnswer,
   indexAnswer,
@@ -20,6 +21,7 @@ export interface RoutesOptions {
   readonly metadata: ServerMetadata;
   /** Hears of each request for inference. */
   readonly observer: RequestObserver;
+  readonly quotas: Quotas;
   /** The figures for Prometheus. */
   metrics(): Promise<{ type: string; text: string }>;
 }
@@ -41,7 +43,7 @@ export function notServed(path: string): string | undefined {
     : undefined;
 }
 
-export function inferenceRoutes({ service, metadata, observer, metrics }: RoutesOptions): Route[] {
+export function inferenceRoutes({ service, metadata, quotas, observer, metrics }: RoutesOptions): Route[] {
   return [
     { method: 'GET', path: '/v2', handle: (exchange) => exchange.json(metadata) },
     { method: 'GET', path: '/v2/openapi.json', handle: (exchange) => exchange.json(OPEN_API) },
@@ -105,9 +107,12 @@ export function inferenceRoutes({ service, metadata, observer, metrics }: Routes
         const seen = observer.begin({ protocol: 'http', tenant, traceparent });
         exchange.onDone((status) => seen.end(status === 0 ? '' : `${status}`));
         try {
-          const body = await exchange.body();
+          const quota = quotas.begin(tenant);
+          exchange.onDone(() => quota.end());
+          const body = await exchange.body(quota);
           const { request, isBinary } = readInferMessage(service, names, body, length?.toString());
-          const context = { tenant, traceparent, deadline: undefined, signal: exchange.signal, seen };
+          const share = quotas.shareOf(tenant);
+          const context = { tenant, share, traceparent, deadline: undefined, signal: exchange.signal, seen };
           const result = await answer(service, request, context);
           seen.done(result.version);
           const { body: answered, headerLength } = writeInferAnswer(result, isBinary);

@@ -25,6 +25,7 @@ const STATUSES: Readonly<Record<InferenceErrorCode | 'unauthenticated', Status>>
   'not-found': { http: 404, grpc: 'NOT_FOUND' },
   unavailable: { http: 503, grpc: 'UNAVAILABLE' },
   overloaded: { http: 503, grpc: 'UNAVAILABLE' },
+  quota: { http: 429, grpc: 'RESOURCE_EXHAUSTED' },
   'too-large': { http: 413, grpc: 'RESOURCE_EXHAUSTED' },
   expired: { http: 503, grpc: 'DEADLINE_EXCEEDED' },
   cancelled: { http: 503, grpc: 'CANCELLED' },

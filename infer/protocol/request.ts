@@ -51,6 +51,8 @@ export interface ProtocolRequest {
 /** The facts of a request that are not in its message. */
 export interface RequestContext {
   readonly tenant: string;
+  /** The tenant's weight among tenants. */
+  readonly share: number;
   readonly traceparent: string | undefined;
   /** Milliseconds until the client gives up; undefined where it does not say. */
   readonly deadline: number | undefined;
@@ -71,7 +73,7 @@ const MOST_CLASSES = 1000;
 export async function answer(
   service: InferenceService,
   request: ProtocolRequest,
-  { tenant, traceparent, deadline, signal, seen }: RequestContext,
+  { tenant, share, traceparent, deadline, signal, seen }: RequestContext,
 ): Promise<InferenceResult> {
   const { model, version, id, inputs, outputs, parameters } = request;
   seen.asked(model, version);
@@ -95,6 +97,7 @@ export async function answer(
     ...(priority && { priority }),
     ...(timeouts.length > 0 && { timeout: Math.min(...timeouts) }),
     tenant,
+    share,
     ...(traceparent && { traceparent }),
     onSpan: seen.onSpan,
   };

@@ -1,7 +1,7 @@
-import { at, largestWithin, runTime } from './costs.js';
+import { at, largestWithin, type Resource, runTime } from './costs.js';
 import type { HostState, LaneState } from './hosts.js';
 import type { ModelFile, ModelState } from './models.js';
-import type { Progress } from './progress.js';
+import type { Progress, Task } from './progress.js';
 import type { RequestCosts } from './request-costs.js';
 import type { Situation } from './situation.js';
 import { parallelism, sizeOf } from './sizing.js';
@@ -11,6 +11,8 @@ export interface Promised {
   readonly model: ModelState;
   /** The value, by the run's time and by the time that its requests take after it. */
   readonly rate: number;
+  /** Whether its first request is of a tenant that has had much more time than another one that waits. */
+  readonly ahead: boolean;
   /** The order of its first request, if that one has waited too long. */
   readonly overdue: number | undefined;
 }
@@ -75,25 +77,46 @@ export function evaluate(model: ModelState, lane: LaneState, situation: Situatio
       batch,
       unload,
       from,
+      ahead: first !== undefined && isAhead(first, costs.resource, situation),
       overdue,
       rate: rate(model, lane, batch, loading, situation),
     },
   };
 }
 
+/** Whether the task's tenant has had so much more time than another one that its runs go behind those of the other. */
+export function isAhead(
+  { request }: Task,
+  resource: Resource,
+  { least, policy }: Pick<Situation, 'least' | 'policy'>,
+): boolean {
+  return request.tenant.had[resource] > least + policy.tenantLead;
+}
+
 /** An upper bound of a model's value, before the memory is known: the first item of its queue counts for all. */
-export function promise(model: ModelState, { now, policy }: Situation, lanes: number): Promised {
+export function promise(model: ModelState, situation: Situation, lanes: number): Promised {
+  const { now, policy } = situation;
   const { queue, costs, maxBatch, retries } = model;
   const { first } = queue;
-  if (retries.length > 0 || !first) return { model, rate: Number.POSITIVE_INFINITY, overdue: -1 };
+  if (retries.length > 0 || !first) {
+    return { model, rate: Number.POSITIVE_INFINITY, ahead: false, overdue: -1 };
+  }
   const age = now - first.request.arrivedAt;
+  // Of several tenants, the next one's first item may be neither the heaviest nor the oldest.
+  let weight = first.request.weight;
+  let oldest = age;
+  for (const { request } of queue.firsts) {
+    weight = Math.max(weight, request.weight);
+    oldest = Math.max(oldest, now - request.arrivedAt);
+  }
   const batch = Math.min(queue.items, maxBatch);
   const { base, perItem } = runTime(costs);
-  const value = Math.min(queue.value, batch * first.request.weight) * (1 + Math.max(0, age) / policy.ageing);
+  const value = Math.min(queue.value, batch * weight) * (1 + Math.max(0, oldest) / policy.ageing);
   const time = Math.max(at(costs.gpu, batch), (base + perItem * batch) / lanes);
   return {
     model,
     rate: value / Math.max(time, Number.MIN_VALUE),
+    ahead: isAhead(first, costs.resource, situation),
     overdue: age > policy.patience ? first.request.order : undefined,
   };
 }
@@ -101,6 +124,7 @@ export function promise(model: ModelState, { now, policy }: Situation, lanes: nu
 /** Whether `a` runs before `b`. */
 export function isBetter(a: Promised, b: Promised | undefined): boolean {
   if (!b) return true;
+  if (a.ahead !== b.ahead) return b.ahead;
   if (a.overdue !== b.overdue) {
     return (a.overdue ?? Number.POSITIVE_INFINITY) < (b.overdue ?? Number.POSITIVE_INFINITY);
   }

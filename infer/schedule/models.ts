@@ -1,7 +1,7 @@
 import type { ModelCosts } from './costs.js';
 import { Expectation } from './expectation.js';
+import { FairQueue } from './fair-queue.js';
 import type { Portion } from './progress.js';
-import { TaskQueue } from './task-queue.js';
 
 /**
  * Items of a failed run, or of a run whose lane was lost. They run again together, without other items. So do the items of a
@@ -32,7 +32,7 @@ export class ModelState {
   costs: ModelCosts;
   /** The largest batch: the model's own limit, or half of a batch that was out of memory. */
   maxBatch: number;
-  readonly queue: TaskQueue = new TaskQueue();
+  readonly queue: FairQueue = new FairQueue(() => this.costs);
   /** The first entry goes next, before the queue. */
   readonly retries: Retry[] = [];
   readonly arrivals: Expectation = new Expectation();

@@ -4,6 +4,8 @@ export interface Policy {
   readonly ageing: number;
   /** After this time a request goes before all others, and the scheduler keeps memory for it. */
   readonly patience: number;
+  /** A tenant's runs go behind those of other tenants once it has had so much more of the lanes' time than they. */
+  readonly tenantLead: number;
   /** A run starts this long before the GPU is expected to be free for it. */
   readonly lead: number;
   /** The cost of an output that is on another lane than the run that uses it. */
@@ -17,6 +19,7 @@ export interface Policy {
 export const POLICY: Policy = {
   ageing: 200,
   patience: 10_000,
+  tenantLead: 50,
   lead: 1,
   msPerByteMoved: 1e-6,
   memory: 10_000,

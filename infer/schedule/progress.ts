@@ -1,3 +1,4 @@
+import type { Resource } from './costs.js';
 import type { ScheduledGraph, ScheduledRequest, ScheduledStep } from './types.js';
 
 /** The work of a request at one step. A request that begins again gets new tasks. */
@@ -27,10 +28,19 @@ export interface Portion {
   readonly count: number;
 }
 
+/** How much of the lanes' time a tenant has had. */
+export interface TenantShare {
+  /** Its weight among tenants, a number above 0. */
+  weight: number;
+  /** By resource, in milliseconds divided by its weight. */
+  readonly had: Record<Resource, number>;
+}
+
 /** Where a request stands. */
 export interface Progress {
   readonly request: ScheduledRequest;
   readonly graph: ScheduledGraph;
+  readonly tenant: TenantShare;
   /** The number of its arrival. Of requests with equal weight, the lower number goes first. */
   readonly order: number;
   readonly weight: number;
@@ -40,11 +50,12 @@ export interface Progress {
   ended: boolean;
 }
 
-export function begin(request: ScheduledRequest, order: number, now: number): Progress {
+export function begin(request: ScheduledRequest, tenant: TenantShare, order: number, now: number): Progress {
   const { graph, weight = 1, deadline = Number.POSITIVE_INFINITY } = request;
   const progress: Progress = {
     request,
     graph,
+    tenant,
     order,
     weight,
     arrivedAt: now,
@@ -101,7 +112,7 @@ export function waiting({ items = 0, next }: Task): number {
   return items - next;
 }
 
-/** Whether `a` goes before `b` in the queue of a model. */
+/** Whether `a` goes before `b` in the queue of a model, where both are of one tenant. */
 export function goesBefore(a: Task, b: Task): boolean {
   if (a.request.weight !== b.request.weight) return a.request.weight > b.request.weight;
   if (a.request.order !== b.request.order) return a.request.order < b.request.order;

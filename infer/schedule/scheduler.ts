@@ -1,5 +1,14 @@
-import { type Candidate, type Evaluation, evaluate, isBetter, type Promised, promise } from './choice.js';
+import {
+  type Candidate,
+  type Evaluation,
+  evaluate,
+  isAhead,
+  isBetter,
+  type Promised,
+  promise,
+} from './choice.js';
 import { at, largestWithin, type ModelCosts, type Resource, runTime } from './costs.js';
+import { TenantShares } from './fair-queue.js';
 import { Heap } from './heap.js';
 import { type ActiveRun, HostState, type LaneState } from './hosts.js';
 import { type ModelFile, ModelState } from './models.js';
@@ -51,6 +60,7 @@ export class Scheduler {
   readonly #requests = new Map<number, Progress>();
   readonly #runs = new Map<number, ActiveRun>();
   readonly #deadlines = new Heap<Progress>((a, b) => a.deadline < b.deadline);
+  readonly #shares = new TenantShares();
   readonly #costs = new RequestCosts((name) => this.#models.get(name)?.costs);
   #decisions: Decision[] = [];
   #arrivals = 0;
@@ -210,7 +220,8 @@ export class Scheduler {
       this.#decisions.push({ kind: 'end', request: request.id, outcome: refusal });
       return;
     }
-    const progress = begin(request, this.#arrivals++, now);
+    const { tenant = '', share = 1 } = request;
+    const progress = begin(request, this.#shares.of(tenant, share), this.#arrivals++, now);
     this.#requests.set(request.id, progress);
     if (request.deadline !== undefined) this.#deadlines.push(progress);
     this.#advance(progress, now);
@@ -392,22 +403,31 @@ export class Scheduler {
     }
     if (!idle) return undefined;
     let value = 0;
-    let oldest: Task | undefined;
+    let least = Number.POSITIVE_INFINITY;
     for (const { costs, queue, retries } of this.#wanted) {
       if (costs.resource !== resource) continue;
       value += queue.value + retries.length;
-      const { first } = queue;
-      if (first && (!oldest || first.request.order < oldest.request.order)) oldest = first;
+      least = Math.min(least, queue.first?.request.tenant.had[resource] ?? least);
     }
     if (value === 0) return undefined;
-    const { patience } = this.#policy;
+    if (least < Number.POSITIVE_INFINITY) this.#shares.look(resource, least);
+    const policy = this.#policy;
+    const { patience } = policy;
+    let oldest: Task | undefined;
+    for (const { costs, queue } of this.#wanted) {
+      if (costs.resource !== resource) continue;
+      const { first } = queue;
+      if (!first || isAhead(first, resource, { least, policy })) continue;
+      if (!oldest || first.request.order < oldest.request.order) oldest = first;
+    }
     const kept =
       oldest && now - oldest.request.arrivedAt > patience ? this.#models.get(oldest.model) : undefined;
     return {
       now,
-      policy: this.#policy,
+      policy,
       costs: this.#costs,
       value,
+      least,
       hosts,
       growth: 1 / (1 - Math.min(this.#busy, MOST_BUSY)),
       reserved: (host, model) => {
@@ -437,6 +457,7 @@ export class Scheduler {
       portions = first;
     }
     if (model.waiting === 0) this.#wanted.delete(model);
+    this.#shares.charge(portions, model.costs, batch);
 
     const slices = portions.map(({ task, from, count }) => ({
       request: task.request.request.id,
@@ -532,7 +553,10 @@ export class Scheduler {
         const items = task.items as number;
         task.next = items;
         model.retries.push({ portions: [{ task, from: 0, count: items }], items, losses: 0, alone: false });
-      } else model.queue.add(task);
+      } else {
+        this.#shares.joins(progress.tenant, model.costs.resource);
+        model.queue.add(task);
+      }
       model.arrivals.arrived(now);
       this.#wanted.add(model);
     }

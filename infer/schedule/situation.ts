@@ -10,6 +10,8 @@ export interface Situation {
   readonly costs: RequestCosts;
   /** The weight of everything that waits for the lane's kind of resource. */
   readonly value: number;
+  /** The least time of the resource that a tenant with waiting items has had, as its share counts it. */
+  readonly least: number;
   /** How many requests a delay affects, for each that waits now. More requests arrive while there is work. */
   readonly growth: number;
   /** The hosts that have lanes of the resource. */

@@ -22,7 +22,11 @@ export interface ScheduledRequest {
   readonly graph: ScheduledGraph;
   /** The number of items: the first dimension of its inputs. */
   readonly items: number;
-  /** The request's weight, a number above 0. Of one model's tasks the heaviest go first. */
+  /** Whose request it is. Tenants share the lanes' time. */
+  readonly tenant?: string;
+  /** The tenant's weight among tenants, a number above 0. Default 1. */
+  readonly share?: number;
+  /** The request's weight, a number above 0. Of one model's tasks of one tenant the heaviest go first. */
   readonly weight?: number;
   /** The deadline, on the clock of all times here. */
   readonly deadline?: number;

@@ -52,6 +52,8 @@ export interface InferenceRequest {
   readonly timeout?: number;
   /** Who asks. */
   readonly tenant?: string;
+  /** The tenant's weight among tenants; 1 if left out. */
+  readonly share?: number;
   /** W3C `traceparent` of the span that the request belongs to. */
   readonly traceparent?: string;
   /** Called with each stretch of its time. It returns at once, and does not throw. */
@@ -124,6 +126,7 @@ export interface Duration {
  * - `not-found`: there is no such model or version.
  * - `unavailable`: the model is loading, unloaded or broken, or the server is ending.
  * - `overloaded`: too much waits; `retryAfter` says when to ask again.
+ * - `quota`: the tenant has as many requests, or bytes of them, as it may have at a time.
  * - `too-large`: it can never fit into the memory of a host.
  * - `expired`: its time was over first.
  * - `cancelled`: the client wants it no more.
@@ -135,6 +138,7 @@ export type InferenceErrorCode =
   | 'not-found'
   | 'unavailable'
   | 'overloaded'
+  | 'quota'
   | 'too-large'
   | 'expired'
   | 'cancelled'

@@ -6,10 +6,12 @@ export interface TenantLimits {
   gpuMemory?: number | undefined;
   /** Bytes of the machine's memory for the processes of all its sessions. */
   memory?: number | undefined;
-  /** Bytes of commands and replies that may wait at the host, for all its sessions. */
+  /** Bytes of commands and replies that may wait at the host, for all its sessions; of requests, at an inference server. */
   inFlight?: number | undefined;
   /** Bytes of its contents on disk. */
   contents?: number | undefined;
+  /** Requests for inference that wait or run at a time, at an inference server. */
+  waiting?: number | undefined;
   /** Its share of the GPU's time, as a weight among tenants. Default 1. */
   gpuShare?: number | undefined;
 }
@@ -20,6 +22,7 @@ const NAMES = [
   'memory',
   'inFlight',
   'contents',
+  'waiting',
   'gpuShare',
 ] as const satisfies (keyof TenantLimits)[];
 

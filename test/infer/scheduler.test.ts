@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ModelCosts } from '#farlight/infer/schedule/costs.js';
 import { Scheduler } from '#farlight/infer/schedule/scheduler.js';
-import type { Decision, Run, ScheduledGraph } from '#farlight/infer/schedule/types.js';
+import type { Decision, Run, ScheduledGraph, ScheduledRequest } from '#farlight/infer/schedule/types.js';
 import { graphOf } from './cases.js';
 
 const NONE = { base: 0, perItem: 0 };
@@ -30,11 +30,7 @@ function host(bytes: number, lanes = 1): void {
     scheduler.addLane(`lane${lane}`, { host: 'host', resource: 'gpu' });
 }
 
-function arrive(
-  graph: ScheduledGraph | string,
-  now = 0,
-  more: { weight?: number; deadline?: number; items?: number } = {},
-): number {
+function arrive(graph: ScheduledGraph | string, now = 0, more: Partial<ScheduledRequest> = {}): number {
   const id = ids++;
   scheduler.arrive(
     { id, graph: typeof graph === 'string' ? graphOf([graph]) : graph, items: 1, ...more },
@@ -552,5 +548,86 @@ describe('a model that turns out to need more than any host has', () => {
     expect(endsOf(scheduler.decide(50))).toEqual([[1, 'refused']]);
     scheduler.complete(0, 100);
     expect(endsOf(scheduler.decide(100))).toEqual([[0, 'done']]);
+  });
+});
+
+describe('several tenants', () => {
+  /** Runs for so many milliseconds, each run as long as the scheduler expects. @returns items by tenant */
+  const serve = (from: number, until: number, tenantOf: (id: number) => string): Record<string, number> => {
+    const items: Record<string, number> = {};
+    for (let now = from; now < until; ) {
+      const run = start(now);
+      now += 100 + run.batch;
+      for (const { request, count } of run.slices) {
+        const tenant = tenantOf(request);
+        items[tenant] = (items[tenant] ?? 0) + count;
+      }
+      scheduler.complete(run.id, now);
+    }
+    return items;
+  };
+
+  it('one with a request for the same model does not wait for the thousands of another', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    for (let count = 0; count < 10_000; count += 1) arrive('m', 0, { tenant: 'a' });
+    scheduler.complete(start(0).id, 108);
+    const late = arrive('m', 108, { tenant: 'b' });
+    const run = start(108);
+    expect(requestsOf(run)).toContain(late);
+    expect(run.batch).toBe(8);
+  });
+
+  it('one with a request for another model does not wait for the thousands of another', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    scheduler.setModel('n', costs());
+    for (let count = 0; count < 10_000; count += 1) arrive('m', 0, { tenant: 'a' });
+    // They have waited for so long that they go before all others of their tenant.
+    scheduler.complete(start(0).id, 20_000);
+    const late = arrive('n', 20_000, { tenant: 'b' });
+    const now = 20_000;
+    const first = start(now);
+    scheduler.complete(first.id, now + 108);
+    const second = start(now + 108);
+    expect([...requestsOf(first), ...requestsOf(second)]).toContain(late);
+  });
+
+  it('have equal shares of the time, whatever priority one gives to its own requests', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    scheduler.setModel('n', costs());
+    const tenants: string[] = [];
+    for (let count = 0; count < 5000; count += 1) {
+      tenants[arrive('m', 0, { tenant: 'a', weight: 4 })] = 'a';
+      if (count < 2000) tenants[arrive('n', 0, { tenant: 'b' })] = 'b';
+    }
+    const { a = 0, b = 0 } = serve(0, 20_000, (id) => tenants[id] as string);
+    expect(a / b).toBeGreaterThan(0.9);
+    expect(a / b).toBeLessThan(1.1);
+  });
+
+  it('have shares of the time by their weights', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    const tenants: string[] = [];
+    for (let count = 0; count < 5000; count += 1) {
+      tenants[arrive('m', 0, { tenant: 'a', share: 3 })] = 'a';
+      tenants[arrive('m', 0, { tenant: 'b' })] = 'b';
+    }
+    const { a = 0, b = 0 } = serve(0, 20_000, (id) => tenants[id] as string);
+    expect(a / b).toBeGreaterThan(2.8);
+    expect(a / b).toBeLessThan(3.2);
+  });
+
+  it('one that was away gets no more than its share when it is back', () => {
+    host(1000);
+    scheduler.setModel('m', costs());
+    const tenants: string[] = [];
+    for (let count = 0; count < 5000; count += 1) tenants[arrive('m', 0, { tenant: 'a' })] = 'a';
+    serve(0, 10_000, () => 'a');
+    for (let count = 0; count < 5000; count += 1) tenants[arrive('m', 11_000, { tenant: 'b' })] = 'b';
+    const { a = 0, b = 0 } = serve(11_000, 21_000, (id) => tenants[id] as string);
+    expect(a / b).toBeGreaterThan(0.9);
   });
 });

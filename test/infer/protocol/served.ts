@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { ChannelCredentials, ChannelOptions, Client, ServiceError } from '@grpc/grpc-js';
+import { Quotas } from '#farlight/infer/door/quotas.js';
 import { inferenceTrust, type Trust, type TrustOptions } from '#farlight/infer/door/trust.js';
 import { GrpcServer, type GrpcServerOptions } from '#farlight/infer/grpc/grpc-server.js';
 import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
@@ -37,6 +38,7 @@ export function serving() {
         trust: trusted(trust),
         limit: 1 << 20,
         budget: 8 << 20,
+        quotas: new Quotas(),
         onError: (error) => errors.push(error),
         onAnswer: () => {},
         ...options,
@@ -53,6 +55,7 @@ export function serving() {
         service,
         metadata,
         observer,
+        quotas: new Quotas(),
         address,
         trust: trusted(trust),
         limit: 1 << 20,

@@ -1,0 +1,115 @@
+import type { ServiceError } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Quotas } from '#farlight/infer/door/quotas.js';
+import { SharedBudget } from '#farlight/infer/service/shared-budget.js';
+import { grpc } from '#farlight/link/grpc/grpc.js';
+import { ask, serving } from './served.js';
+
+const servers = serving();
+afterEach(() => servers.close());
+
+const slow = {
+  model_name: 'slow',
+  inputs: [{ name: 'x', datatype: 'INT32', shape: [1], contents: { int_contents: [7] } }],
+};
+const slowJson = JSON.stringify({ inputs: [{ name: 'x', datatype: 'INT32', shape: [1], data: [7] }] });
+
+describe('the quota of a tenant', () => {
+  it('bounds its requests, and no other tenant', () => {
+    const quotas = new Quotas({ waiting: 2 });
+    const first = quotas.begin('a');
+    quotas.begin('a');
+    expect(() => quotas.begin('a')).toThrow(
+      expect.objectContaining({
+        code: 'quota',
+        retryAfter: 1,
+        message: expect.stringMatching(/2 requests .*--max-waiting/),
+      }),
+    );
+    quotas.begin('b');
+    first.end();
+    first.end();
+    quotas.begin('a');
+    expect(() => quotas.begin('a')).toThrow(/2 requests/);
+  });
+
+  it('bounds the bytes of its requests', () => {
+    const quotas = new Quotas({ inFlight: 100 });
+    const first = quotas.begin('a');
+    first.take(60);
+    const second = quotas.begin('a');
+    expect(() => second.take(41)).toThrow(/100 bytes .*--in-flight/);
+    second.take(40);
+    first.end();
+    // It has ended: bytes that still come count for nobody.
+    first.take(100);
+    second.take(60);
+  });
+
+  it('is its own where a token has set one', () => {
+    const quotas = new Quotas({ waiting: 1 }, (tenant) =>
+      tenant === 'a' ? { waiting: 2, gpuShare: 3 } : {},
+    );
+    quotas.begin('a');
+    quotas.begin('a');
+    quotas.begin('b');
+    expect(() => quotas.begin('b')).toThrow(/1 requests/);
+    expect([quotas.shareOf('a'), quotas.shareOf('b')]).toEqual([3, 1]);
+  });
+});
+
+describe('a budget that tenants share', () => {
+  it('has room for another tenant, whatever one of them takes', () => {
+    const budget = new SharedBudget(1000);
+    let taken = 0;
+    while (budget.take('a', 1)) taken += 1;
+    expect(taken).toBe(900);
+    expect(budget.take('b', 80)).toBe(true);
+    expect(budget.take('c', 15)).toBe(true);
+    expect(budget.take('d', 6)).toBe(false);
+    budget.add('a', -900);
+    expect(budget.take('d', 800)).toBe(true);
+    expect(budget.taken).toBe(895);
+  });
+});
+
+describe('a request beyond the quota', () => {
+  it('gets 429 over REST, and the next one is served when the first has ended', async () => {
+    const { url, service } = await servers.http({ quotas: new Quotas({ waiting: 1 }) });
+    const infer = () => fetch(`${url}/v2/models/slow/infer`, { method: 'POST', body: slowJson });
+    const first = infer();
+    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    const refused = await infer();
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
+    expect(await refused.json()).toEqual({
+      error: expect.stringMatching(/^the tenant default may have 1 requests/),
+    });
+    service.waiting[0]?.release();
+    expect((await first).status).toBe(200);
+    await vi.waitFor(async () => {
+      const next = infer();
+      await vi.waitFor(() => expect(service.waiting.length).toBeGreaterThan(1));
+      service.waiting.at(-1)?.release();
+      expect((await next).status).toBe(200);
+    });
+  });
+
+  it('gets 429 over REST while its body still comes', async () => {
+    const { url } = await servers.http({ quotas: new Quotas({ inFlight: 4096 }) });
+    const answer = await fetch(`${url}/v2/models/slow/infer`, { method: 'POST', body: 'x'.repeat(100_000) });
+    expect(answer.status).toBe(429);
+    expect(await answer.json()).toEqual({ error: expect.stringMatching(/4096 bytes of requests/) });
+  });
+
+  it('gets RESOURCE_EXHAUSTED over gRPC, and the time after which to ask again', async () => {
+    const { client, service } = await servers.grpc({ quotas: new Quotas({ waiting: 1 }) });
+    const first = ask(client, 'ModelInfer', slow);
+    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    const error: ServiceError = await ask(client, 'ModelInfer', slow).catch((refused) => refused);
+    expect(error.code).toBe(grpc().status.RESOURCE_EXHAUSTED);
+    expect(error.details).toMatch(/may have 1 requests .*--max-waiting/);
+    expect(error.metadata.get('grpc-retry-pushback-ms')).toEqual(['1000']);
+    service.waiting[0]?.release();
+    await first;
+  });
+});
