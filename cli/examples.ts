@@ -54,6 +54,38 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight infer check models', 'models/NAME/1/model.onnx, models/NAME/graph.yaml'],
     ['farlight infer check models --json | jq .problems', 'for a script'],
   ],
+  job: [
+    ['farlight job submit examples/jobs/tfjs.yaml --wait', 'run a program, and wait for its exit code'],
+    ['farlight job ls', 'which jobs are there, and where do they stand?'],
+    ['farlight job logs tfjs-1', 'what has it printed?'],
+  ],
+  'job submit': [
+    ['farlight job submit train.yaml', 'prints the id of the job, such as train-1'],
+    ['farlight job submit train.yaml --wait', 'ends with the exit code of the program'],
+  ],
+  'job render': [['farlight job render train.yaml', 'exactly what submit would send']],
+  'job plan': [
+    ['farlight job plan train.yaml --explain', 'which template and image, and why not the others?'],
+  ],
+  'job ls': [
+    ['farlight job ls', 'all jobs'],
+    ['farlight job ls train-1', 'the tasks of one, and where its files are'],
+    ['farlight job ls --json | jq .[].phase', 'for a script'],
+  ],
+  'job logs': [['farlight job logs sums-1 --task worker.0', 'one task of several']],
+  'job cancel': [['farlight job cancel train-1', 'an id from farlight job ls']],
+  'job retry': [['farlight job retry train-1', 'only its tasks that did not end well']],
+  'job rm': [['farlight job rm train-1', 'with its logs, output and results']],
+  template: [
+    ['farlight template ls', 'what is there, and for which jobs?'],
+    ['farlight template check mine.yaml', 'is anything wrong with this template?'],
+    ['farlight template add mine.yaml', 'a new template, or a new version'],
+  ],
+  'template show': [['farlight template show batch', 'as it was written']],
+  image: [
+    ['farlight image ls', 'in which images can jobs run?'],
+    ['farlight image add tfjs.yaml', 'an image by its digest'],
+  ],
   cache: [
     ['farlight cache ls', 'how much is kept?'],
     ['farlight cache clear', 'delete it; programs upload it again'],

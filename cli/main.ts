@@ -9,6 +9,9 @@ import { cacheCommand } from './cache.js';
 import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
 import { inferCommand } from './infer/command.js';
+import { imageCommand } from './job/image.js';
+import { jobCommand } from './job/job.js';
+import { templateCommand } from './job/template.js';
 import { offloadCommand } from './pool/environment.js';
 import { poolCommand } from './pool/pool.js';
 import { replayCommand } from './replay/command.js';
@@ -38,6 +41,9 @@ const COMMANDS = [
   inferCommand(),
   poolCommand(),
   offloadCommand(),
+  jobCommand(),
+  templateCommand(),
+  imageCommand(),
   cacheCommand(),
   tokenCommand(),
 ];

@@ -20,10 +20,13 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
-for (const file of ['infer/graph/graph', 'infer/graph/model', 'pool/file/pool']) {
+const SCHEMAS = ['infer/graph/graph', 'infer/graph/model', 'pool/file/pool'];
+SCHEMAS.push('jobs/request/request', 'jobs/templates/template', 'jobs/images/image');
+for (const file of SCHEMAS) {
   const schema = `${file}.schema.json`;
   cpSync(join(root, schema), join(root, 'dist', schema));
 }
+cpSync(join(root, 'jobs/templates/shipped'), join(root, 'dist/jobs/templates/shipped'), { recursive: true });
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
 // What runs in a browser beside the compiled modules, with the library that draws the charts.
 for (const site of ['page/site', 'server/page/site']) {

@@ -7,10 +7,22 @@ import { fileURLToPath } from 'node:url';
 const MOST_FILES = 15;
 
 /** The rooms of the package. Their modules import each other without circles. */
-const ROOMS = ['client', 'server', 'link', 'proto', 'page', 'infer', 'shard', 'pool', 'cli', 'testing'];
+const ROOMS = [
+  'client',
+  'server',
+  'link',
+  'proto',
+  'page',
+  'infer',
+  'shard',
+  'pool',
+  'jobs',
+  'cli',
+  'testing',
+];
 
 /** Rooms that have words of their own beside the core's: no word is banned there. */
-const OWN_WORDS = ['infer', 'shard', 'pool'];
+const OWN_WORDS = ['infer', 'shard', 'pool', 'jobs'];
 
 /** The root, and folders of pages, tests, examples and generated code. */
 const ANY_WIDTH = /^(\.$|(docs|test|examples|proto\/gen)(\/|$))/;
@@ -91,6 +103,32 @@ const STRANGERS = [
     'server',
     ...ofPool('attach', 'file', 'host', 'journal'),
   ],
+  ...['client', 'link', 'proto', 'server', 'shard', 'testing', 'infer', 'pool'].map((room) => [room, 'jobs']),
+  [
+    'jobs',
+    'cli',
+    'testing',
+    'infer',
+    'shard',
+    'client',
+    'pool/allocation',
+    'pool/attach',
+    'pool/journal',
+    ...ofHost(),
+  ],
+  // Choices and progress are pure; a job is rendered without its record.
+  [
+    'jobs/select',
+    'link',
+    'server',
+    'pool',
+    ...ofJobs('request', 'templates', 'images', 'render', 'record', 'run', 'store'),
+  ],
+  ['jobs/templates', 'server', ...ofJobs('request', 'images', 'record', 'run')],
+  ['jobs/images', 'server', ...ofJobs('request', 'templates', 'record', 'run')],
+  ['jobs/request', 'server', ...ofJobs('render', 'record', 'run')],
+  ['jobs/render', 'server', ...ofJobs('record', 'run')],
+  ['jobs/record', ...ofJobs('run')],
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.
   ['infer', 'cli', 'testing', ...ofHost()],
@@ -117,6 +155,10 @@ function ofHost() {
 
 function ofPool(...rooms) {
   return rooms.map((room) => `pool/${room}`);
+}
+
+function ofJobs(...rooms) {
+  return rooms.map((room) => `jobs/${room}`);
 }
 
 function ofDaemon(...rooms) {

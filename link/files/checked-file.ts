@@ -23,6 +23,8 @@ export interface CheckedFile<T> {
   check(path: Path, value: unknown, schema: ValidateFunction): Problem[];
 }
 
+const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true, logger: false });
+
 const MOST_BYTES = 1 << 20;
 /** Aliases of aliases can expand a small file without limit. */
 const MOST_ALIASES = 100;
@@ -84,7 +86,7 @@ export function checkText<T>(
     // An empty file has no value. The schema may allow that.
     value = document.toJS({ maxAliasCount: MOST_ALIASES }) ?? {};
   } catch (error) {
-    return { problems: [{ file, message: sentence((error as Error).message) }] };
+    return { problems: [{ file, ...at(0), message: sentence((error as Error).message) }] };
   }
   const check = (path: Path, part: unknown, ofPart: ValidateFunction): Problem[] =>
     ofPart(part) ? [] : (ofPart.errors ?? []).flatMap((error) => describe(error, problem, path));
@@ -100,8 +102,12 @@ export function schemaIn<T>(file: URL): ValidateFunction<T> {
 
 /** Throws where it is no schema. */
 export function compileSchema<T>(schema: object): ValidateFunction<T> {
-  const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true, logger: false });
-  return ajv.compile<T>(schema);
+  try {
+    return ajv.compile<T>(schema);
+  } finally {
+    // It keeps every schema otherwise, and one may come with each file that is read.
+    ajv.removeSchema(schema);
+  }
 }
 
 /** As compilers say it, so that editors find the place. */

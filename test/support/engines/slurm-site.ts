@@ -86,6 +86,11 @@ export class SlurmSite {
     return this.#ask('scontrol', 'write', 'batch_script', id, '-');
   }
 
+  /** Has Slurm take a node for broken: it ends what runs there. */
+  fail(node: string): void {
+    this.#ask('scontrol', 'update', `NodeName=${node}`, 'State=DOWN', 'Reason=broken');
+  }
+
   #ask(command: string, ...args: string[]): string {
     return execFileSync(command, args, { encoding: 'utf8', env: this.env });
   }

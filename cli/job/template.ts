@@ -1,0 +1,87 @@
+import { Command } from 'commander';
+import { loadReader } from '../../link/files/load-reader.js';
+import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
+import { columns, styleOf } from '../style.js';
+
+export function templateCommand(): Command {
+  const command = new Command('template').description('The stored templates that jobs are made from.');
+  command
+    .command('ls')
+    .description('List the templates, with what each is for.')
+    .option('--all', 'also versions that are not the newest')
+    .option('--json', 'print them as JSON')
+    .allowExcessArguments(false)
+    .action(list);
+  command
+    .command('show <name>')
+    .description('Print a template: NAME, the newest version, or NAME@VERSION.')
+    .option('--schema', 'print the JSON schema of its parameters')
+    .allowExcessArguments(false)
+    .action(show);
+  command
+    .command('check <file>')
+    .description('Check the file of a template, and report every problem with its line and column.')
+    .allowExcessArguments(false)
+    .action(check);
+  command
+    .command('add <file>')
+    .description('Add a template, or a new version of one, to yours. A version never changes.')
+    .allowExcessArguments(false)
+    .action(add);
+  return command;
+}
+
+async function list({ all, json }: { all?: boolean; json?: boolean }): Promise<void> {
+  const { storedTemplates, newestTemplates, scopeText } = await loadTemplates();
+  const stored = storedTemplates();
+  const shown = all ? stored : newestTemplates(stored);
+  if (json) {
+    const rows = shown.map(({ name, scope, isBuiltIn, deprecated, template }) => {
+      return { name, for: scope, isBuiltIn, deprecated, sha256: template.sha256, about: template.file.about };
+    });
+    process.stdout.write(`${harmlessJson(JSON.stringify(rows, null, 2))}\n`);
+    return;
+  }
+  const rows = shown.map(({ name, scope, isBuiltIn, deprecated, template }) => [
+    name,
+    scopeText(scope),
+    isBuiltIn ? 'farlight' : 'yours',
+    deprecated === undefined ? template.file.about : `deprecated: ${deprecated}`,
+  ]);
+  const [head = '', ...lines] = columns([
+    ['template', 'for', 'from', 'about'],
+    ...rows.map((row) => row.map(harmless)),
+  ]);
+  process.stdout.write(`${[styleOf(process.stdout)('bold', head), ...lines].join('\n')}\n`);
+}
+
+async function show(name: string, { schema }: { schema?: boolean }): Promise<void> {
+  const { findTemplate, jsonSchemaOf } = await loadTemplates();
+  const { template, deprecated } = findTemplate(name);
+  if (deprecated !== undefined)
+    process.stderr.write(`farlight: ${name} is deprecated: ${harmless(deprecated)}\n`);
+  const text = schema ? `${JSON.stringify(jsonSchemaOf(template.file), null, 2)}\n` : template.text;
+  process.stdout.write(harmlessLines(text));
+}
+
+async function check(file: string): Promise<void> {
+  const { readTemplate, titleOf } = await loadTemplates();
+  process.stdout.write(`${titleOf(readTemplate(file))} is well formed\n`);
+}
+
+async function add(file: string): Promise<void> {
+  const { readTemplate, addTemplate } = await loadTemplates();
+  const { title, isNew } = addTemplate(readTemplate(file));
+  process.stdout.write(isNew ? `added ${title}\n` : `${title} is there already\n`);
+}
+
+function loadTemplates() {
+  return loadReader(async () => {
+    const [store, file, scope] = await Promise.all([
+      import('../../jobs/templates/template-store.js'),
+      import('../../jobs/templates/template-file.js'),
+      import('../../jobs/select/scope.js'),
+    ]);
+    return { ...store, ...file, ...scope };
+  }, 'templates of jobs');
+}

@@ -1,0 +1,188 @@
+import { hostname } from 'node:os';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { type Engine, type JobStatus, readLog } from '../../pool/engines/engine.js';
+import { type Pool, readPool } from '../../pool/file/pool-file.js';
+import { FarlightError } from '../../proto/errors.js';
+import {
+  type AttemptEnd,
+  type AttemptFacts,
+  progressOf,
+  type Retries,
+  type TaskState,
+} from '../record/progress.js';
+import type { JobRecord } from '../record/record.js';
+import { type Attempt, JOB_PREFIX, renderAttempt } from '../render/render.js';
+import { poolAddress } from '../request/request-file.js';
+
+/** A task, and where it stands. */
+export interface TaskReport extends Attempt {
+  readonly state: TaskState;
+}
+
+/** How long a process may take to submit what it has claimed, in milliseconds: longer than an engine's command may. */
+const SUBMIT_MS = 60_000;
+const USUAL_RETRIES: Retries = { most: 3, ms: 5000 };
+
+/**
+ * Does for one job what is due. Any number of processes may do so at once: what one of them does, it claims first in the
+ * job's record.
+ */
+export class JobDriver {
+  #pool: Pool | undefined;
+  readonly #record: JobRecord;
+  readonly #retries: Retries;
+  /** When this process first saw something, by its name. */
+  readonly #seen = new Map<string, number>();
+
+  constructor(record: JobRecord) {
+    this.#record = record;
+    const { request, template } = record.parts;
+    const { most = USUAL_RETRIES.most, seconds } = template.file.retries ?? {};
+    this.#retries = {
+      most: request.retries ?? most,
+      ms: seconds === undefined ? USUAL_RETRIES.ms : seconds * 1000,
+    };
+  }
+
+  /** Read when it is first needed: a job that is over needs none. @throws FarlightError BAD_OPTION */
+  get pool(): Pool {
+    this.#pool ??= readPool(poolAddress(this.#record.parts.request));
+    return this.#pool;
+  }
+
+  /** What an attempt has printed until now. @throws FarlightError BAD_OPTION (rejects) */
+  async logOf(which: Attempt): Promise<string> {
+    const log = this.#record.logOf(which);
+    const id = this.#record.read(which, 'job')?.id;
+    // The engine may have forgotten an attempt that has ended.
+    if (id === undefined || this.#record.read(which, 'end')) return readLog(log);
+    return (await this.pool.engine.logs(id, log).catch(onlySilent)) ?? '';
+  }
+
+  /** Where every task stands. It does nothing. @throws FarlightError BAD_OPTION where the pool's file is wrong (rejects). */
+  look(): Promise<TaskReport[]> {
+    return this.#each(async (task) => {
+      const { attempts, progress } = await this.#look(task);
+      return { ...task, attempt: attempts.at(-1)?.attempt ?? 0, state: progress.state };
+    });
+  }
+
+  /** Does what is due now. Resolves with where every task stands, and whether nothing will change any more. */
+  async pass(): Promise<{ tasks: TaskReport[]; isOver: boolean }> {
+    let isOver = true;
+    const tasks = await this.#each(async (task) => {
+      const { attempts, progress } = await this.#look(task);
+      if (progress.due.do !== 'stop') isOver = false;
+      await this.#act(task, attempts, progress.due);
+      return { ...task, attempt: attempts.at(-1)?.attempt ?? 0, state: progress.state };
+    });
+    return { tasks, isOver };
+  }
+
+  /** Has the engine delete what it keeps of a job that is over. */
+  async forget(): Promise<void> {
+    await this.pool.engine.clear(`${JOB_PREFIX}${this.#record.id}.`).catch(onlySilent);
+  }
+
+  async #each(act: (task: Pick<Attempt, 'type' | 'index'>) => Promise<TaskReport>): Promise<TaskReport[]> {
+    const reports: TaskReport[] = [];
+    for (const task of this.#record.tasks) reports.push(await act(task));
+    return reports;
+  }
+
+  async #look(task: Pick<Attempt, 'type' | 'index'>) {
+    const attempts = this.#record.attempts(task);
+    const last = attempts.at(-1);
+    const status = last?.id === undefined || last.end ? undefined : await statusOf(this.pool.engine, last.id);
+    return { attempts, progress: progressOf(attempts, status, this.#retries) };
+  }
+
+  async #act(
+    task: Pick<Attempt, 'type' | 'index'>,
+    attempts: readonly AttemptFacts[],
+    due: ReturnType<typeof progressOf>['due'],
+  ): Promise<void> {
+    const record = this.#record;
+    switch (due.do) {
+      case 'submit': {
+        const which = { ...task, attempt: due.attempt };
+        if (this.#age(`submit ${which.type}.${which.index}.${which.attempt}`) < due.afterMs) return;
+        if (record.claim(which)) await this.#submit(which, attempts.at(-1));
+        return;
+      }
+      case 'end': {
+        const which = { ...task, attempt: due.attempt };
+        // An engine forgets what a job has printed, or somebody deletes it.
+        const log = await this.logOf(which);
+        if (log !== '') record.keepLog(which, log);
+        record.write(which, 'end', due.end);
+        return;
+      }
+      case 'cancel':
+        await this.pool.engine.cancel(due.id).catch(onlySilent);
+        return;
+      case 'look':
+        await this.#find({ ...task, attempt: due.attempt });
+        return;
+      default:
+    }
+  }
+
+  async #submit(which: Attempt, before: AttemptFacts | undefined): Promise<void> {
+    const record = this.#record;
+    // A cancel of the attempt before may have come since it was looked at. Later ones see the claim.
+    if (before && !before.isRetried && record.read({ ...which, attempt: before.attempt }, 'cancel')) {
+      record.write(which, 'end', { why: 'it was cancelled' });
+      record.write(which, 'cancel', { why: 'the attempt before it was cancelled' });
+      return;
+    }
+    const { engine } = this.pool;
+    let id: string;
+    try {
+      id = await engine.submit(renderAttempt(record.parts, this.pool, which));
+    } catch (error) {
+      if (!(error instanceof FarlightError)) throw error;
+      record.write(which, 'end', {
+        why: error.message,
+        ...(error.code === 'UNREACHABLE' && { bySite: true }),
+      });
+      return;
+    }
+    record.write(which, 'job', { id });
+    // Another process has given this one up for dead.
+    if (record.read(which, 'end')) await engine.cancel(id).catch(onlySilent);
+  }
+
+  /** Finds the job of an attempt whose submitter has not told of it, or gives the attempt up. */
+  async #find(which: Attempt): Promise<void> {
+    const { name } = renderAttempt(this.#record.parts, this.pool, which);
+    const jobs = await this.pool.engine.list(name).catch(onlySilent);
+    const found = jobs?.find((job) => job.name === name && job.term === which.attempt);
+    if (found) this.#record.write(which, 'job', { id: found.id });
+    else if (jobs && this.#age(`claim ${which.type}.${which.index}.${which.attempt}`) > SUBMIT_MS) {
+      const end: AttemptEnd = {
+        why: `the process that submitted it has ended (on ${hostname()} nobody knows it)`,
+        bySite: true,
+      };
+      this.#record.write(which, 'end', end);
+    }
+  }
+
+  /** How long this process has seen something, in milliseconds. */
+  #age(what: string): number {
+    const now = monotonicNow();
+    const since = this.#seen.get(what) ?? now;
+    this.#seen.set(what, since);
+    return now - since;
+  }
+}
+
+/** Undefined where the engine does not answer. */
+async function statusOf(engine: Engine, id: string): Promise<JobStatus | undefined> {
+  return engine.status(id).catch(onlySilent);
+}
+
+function onlySilent(error: unknown): undefined {
+  if (!(error instanceof FarlightError && error.code === 'UNREACHABLE')) throw error;
+  return undefined;
+}

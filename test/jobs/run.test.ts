@@ -1,0 +1,362 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { JobRecord, nextId } from '#farlight/jobs/record/record.js';
+import { JobDriver } from '#farlight/jobs/run/drive.js';
+import { awaitJob, cancelJob, deleteJob, lookAtJob, retryJob } from '#farlight/jobs/run/jobs.js';
+import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
+import { addTemplate, readTemplate } from '#farlight/jobs/templates/template-store.js';
+import { LocalEngine } from '#farlight/pool/engines/local.js';
+import { onnxBytes, simple } from '../infer/lanes/models.js';
+import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
+import { runFarlight } from '../support/hosts/farlight-command.js';
+import { JobSite, SCRIPT_TEMPLATE } from '../support/jobs/job-site.js';
+import { REPOSITORY } from '../support/repository.js';
+
+const MINUTES = 3 * 60_000;
+const EXAMPLES = join(REPOSITORY, 'examples/jobs');
+
+let site: JobSite;
+beforeAll(() => {
+  // The first pool of the name local; and one whose GPU executes nothing.
+  site = new JobSite({ local: 'gpu: { adapter: software }', fast: 'gpu: { adapter: "null" }' });
+  addTemplate(readTemplate(site.file('script.yaml.template', SCRIPT_TEMPLATE)));
+});
+afterAll(() => site.close(), MINUTES);
+
+/** An example's request with another pool. */
+function inPool(example: string, pool: string): string {
+  const text = readFileSync(join(EXAMPLES, `${example}.yaml`), 'utf8');
+  const moved = text.replace(
+    /^(program|dataset): (.+)$/gm,
+    (_, key, path) => `${key}: ${join(EXAMPLES, path)}`,
+  );
+  const own = moved.includes('program:') ? moved : `${moved}program: ${EXAMPLES}\n`;
+  return site.file(`${example}.yaml`, `${own}pool: ${pool}\n`);
+}
+
+describe('the jobs of the examples', () => {
+  /** What each one prints at the end; on the fast pool those that only draw. */
+  const DRAWN = [
+    ...['webgpu', 'movenet', 'three', 'babylon', 'playcanvas', 'pixi'].map(
+      (name) => [name, 'Wrote '] as const,
+    ),
+  ];
+  const COMPUTED = [
+    ...['wgsl', 'tfjs', 'typegpu', 'jax', 'silero', 'transformers'].map((name) => [name, 'sha256 '] as const),
+    ['train', 'Wrote weights.json'] as const,
+  ];
+
+  it('are all of the folder', () => {
+    const others = ['letters', 'server'];
+    const names = readdirSync(EXAMPLES).flatMap((name) => /^(.+)\.yaml$/.exec(name)?.[1] ?? []);
+    expect(names.sort()).toEqual(
+      [...DRAWN, ...COMPUTED]
+        .map(([name]) => name)
+        .concat(others)
+        .sort(),
+    );
+  });
+
+  it.concurrent.each([...DRAWN, ...COMPUTED])(
+    'the job %s runs on a host that is started when its program asks, and ends well',
+    async (name, prints) => {
+      const isDrawn = DRAWN.some(([drawn]) => drawn === name);
+      const { report, log } = await site.run(inPool(name, isDrawn ? 'fast' : 'local'));
+      expect([report.phase, log]).toEqual(['succeeded', expect.stringContaining(prints)]);
+    },
+    MINUTES,
+  );
+
+  it(
+    'a batch calls its function once for each file, divided among its workers',
+    async () => {
+      const { record, report, log } = await site.run(inPool('letters', 'local'));
+      expect(report).toMatchObject({ phase: 'succeeded', tasks: [{ index: 0 }, { index: 1 }] });
+      const decisions = join(REPOSITORY, 'docs/decisions');
+      const files = readdirSync(decisions).sort();
+      const results = join(record.folder, 'results');
+      expect(readdirSync(results).sort()).toEqual(files.map((name) => `${name}.json`));
+      const [first = ''] = files;
+      const text = readFileSync(join(decisions, first), 'latin1');
+      const counts = Object.fromEntries(
+        [...'etaoin'].map((letter) => [letter, text.split(letter).length - 1]),
+      );
+      expect(JSON.parse(readFileSync(join(results, `${first}.json`), 'utf8'))).toEqual(counts);
+      const half = Math.floor(files.length / 2);
+      expect(log).toContain(`${half} files done, 0 were done before, 0 failed`);
+    },
+    MINUTES,
+  );
+
+  it(
+    'a server runs on a node with a GPU until it is cancelled',
+    async () => {
+      const models = join(site.folder, 'models');
+      mkdirSync(join(models, 'simple/1'), { recursive: true });
+      writeFileSync(join(models, 'simple/1/model.onnx'), onnxBytes(simple()));
+      const text = `kind: server\ndataset: models\npool: local\nparameters: { http: "127.0.0.1:0", grpc: "off" }\n`;
+      const record = await site.submit(site.file('server.yaml', text));
+      await expect
+        .poll(() => site.log(record), { timeout: 60_000 })
+        .toContain('farlight infer ready: http://');
+      const [, http = ''] = /ready: (http:\S+)/.exec(site.log(record)) ?? [];
+      expect((await fetch(`${http}/v2/models/simple/ready`)).status).toBe(200);
+      expect(await lookAtJob(record)).toMatchObject({
+        phase: 'running',
+        tasks: [{ state: { node: hostname() } }],
+      });
+      expect(await cancelJob(record)).toBe(1);
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'cancelled' });
+      await expect(fetch(`${http}/v2/health/ready`)).rejects.toThrow();
+    },
+    MINUTES,
+  );
+});
+
+describe('a job', () => {
+  it(
+    'is sent to its engine exactly as it is rendered before',
+    async () => {
+      const request = site.script(
+        'exact',
+        'echo "$0" "$@"',
+        'arguments: ["it\'s", "$HOME"]\nenvironment: { A: "b c" }\n',
+      );
+      const plan = planFile(request);
+      const { id, folder } = new JobRecord(nextId('exact'));
+      const rendered = renderPlan(plan, id, folder);
+      const printed = await runFarlight(['job', 'render', request]);
+      expect(printed).toMatchObject({ code: 0, stderr: '' });
+      expect(printed.stdout).toBe(`${rendered.map((job) => plan.pool.engine.render(job)).join('\n')}`);
+      const { record } = await site.run(request);
+      expect(record.id).toBe(id);
+      const job = record.read({ type: 'main', index: 0, attempt: 1 }, 'job');
+      expect(site.engineFile(job?.id ?? '', 'job')).toEqual(JSON.parse(JSON.stringify(rendered[0])));
+    },
+    MINUTES,
+  );
+
+  it(
+    'keeps its template and runs on with it, whatever the catalogue has later',
+    async () => {
+      const { record } = await site.run(site.script('kept', 'exit 3'));
+      expect(new JobRecord(record.id).parts.template.text).toBe(SCRIPT_TEMPLATE);
+    },
+    MINUTES,
+  );
+
+  it(
+    'that ends with an error is not run again by itself, and is where a person asks for it',
+    async () => {
+      const request = site.script('fails', 'test -e "$1/go" || exit 7');
+      const { record, report } = await site.run(request);
+      expect(report.tasks).toMatchObject([
+        { attempt: 1, state: { phase: 'failed', why: 'it ended with exit code 7', code: 7 } },
+      ]);
+      await expect(retryJob((await site.run(site.script('well', 'true'))).record)).rejects.toThrow(
+        /has nothing to try again: all its tasks have succeeded/,
+      );
+      writeFileSync(join(record.folder, 'results/go'), '');
+      expect(await retryJob(record)).toBe(1);
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'succeeded', tasks: [{ attempt: 2 }] });
+      await deleteJob(record);
+      expect(existsSync(record.folder)).toBe(false);
+    },
+    MINUTES,
+  );
+
+  it(
+    'is run again where the site ended it, as often as its template says, each time in a folder of its own',
+    async () => {
+      const record = await site.submit(site.script('lost', 'pwd; echo "$FARLIGHT_TASK"; exec sleep 600'));
+      for (const attempt of [1, 2, 3]) {
+        const jobOf = () => record.read({ type: 'main', index: 0, attempt }, 'job')?.id ?? '';
+        const part = (name: string) => (site.engineFile(jobOf(), name) as { pid: number }).pid;
+        await expect
+          .poll(() => jobOf() !== '' && existsSync(join(site.state, 'jobs', jobOf(), 'process')), {
+            timeout: 30_000,
+          })
+          .toBe(true);
+        const log = record.logOf({ type: 'main', index: 0, attempt });
+        await expect.poll(() => readFileSync(log, 'utf8'), { timeout: 30_000 }).toContain('main.0');
+        // The machine is switched off: neither the job nor the process that looks after it is left.
+        for (const pid of [part('runner'), part('process')]) process.kill(pid, 'SIGKILL');
+      }
+      const report = await awaitJob(record, () => {});
+      expect(report.tasks).toMatchObject([
+        { attempt: 3, state: { phase: 'failed', why: 'its process was killed' } },
+      ]);
+      const folders = site
+        .log(record)
+        .split('\n')
+        .filter((line) => line.startsWith('/'));
+      expect(new Set(folders).size).toBe(3);
+      expect(site.log(record).match(/^main\.0$/gm)).toHaveLength(3);
+    },
+    MINUTES,
+  );
+
+  it(
+    'is looked after by any process: two at once submit each attempt once, and a killed one is followed',
+    async () => {
+      const record = await site.submit(
+        site.script('watched', 'until test -e "$1/go"; do sleep 0.05; done', 'tasks: { main: 3 }\n'),
+      );
+      const drivers = [new JobDriver(record), new JobDriver(new JobRecord(record.id))];
+      await Promise.all(drivers.flatMap((driver) => [driver.pass(), driver.pass()]));
+      const engine = new LocalEngine(join(site.state, 'jobs'));
+      await expect.poll(async () => (await engine.list(`farlight-job.${record.id}.`)).length).toBe(3);
+      const watcher = () =>
+        JSON.parse(readFileSync(join(record.folder, `watcher.${hostname()}`), 'utf8')).pid;
+      await expect.poll(() => existsSync(join(record.folder, `watcher.${hostname()}`))).toBe(true);
+      const killed = watcher();
+      process.kill(killed, 'SIGKILL');
+      await expect.poll(() => lookAtJob(record).then(watcher)).not.toBe(killed);
+      writeFileSync(join(record.folder, 'results/go'), '');
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'succeeded' });
+    },
+    MINUTES,
+  );
+
+  it(
+    'that was submitted by a process which died before it could tell is found in its engine',
+    async () => {
+      const plan = planFile(site.script('orphan', 'exec sleep 600'));
+      const record = new JobRecord(nextId('orphan'));
+      expect(record.take()).toBe(true);
+      record.begin(plan.parts);
+      const which = { type: 'main', index: 0, attempt: 1 };
+      record.claim(which);
+      const [job] = renderPlan(plan, record.id, record.folder);
+      if (!job) throw new Error('no job');
+      const id = await plan.pool.engine.submit(job);
+      await new JobDriver(record).pass();
+      expect(record.read(which, 'job')).toEqual({ id });
+      await cancelJob(record);
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'cancelled' });
+    },
+    MINUTES,
+  );
+
+  it(
+    'that is cancelled before its first attempt is never submitted',
+    async () => {
+      const plan = planFile(site.script('early', 'echo began'));
+      const record = new JobRecord(nextId('early'));
+      record.take();
+      record.begin(plan.parts);
+      expect(await cancelJob(record)).toBe(1);
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'cancelled' });
+      expect(site.log(record)).toBe('');
+      expect(await cancelJob(record)).toBe(0);
+    },
+    MINUTES,
+  );
+
+  it(
+    'a batch goes on after a failure with the files that have no result',
+    async () => {
+      const data = join(site.folder, 'data');
+      mkdirSync(data);
+      for (const name of ['a', 'b', 'c']) writeFileSync(join(data, name), name);
+      site.file(
+        'each.mjs',
+        `import { existsSync, readFileSync } from 'node:fs';
+      export default (file) => {
+        if (file.endsWith('b') && !existsSync(${JSON.stringify(join(site.folder, 'repaired'))})) throw new Error('b is broken');
+        return readFileSync(file, 'utf8');
+      };`,
+      );
+      const { record, report, log } = await site.run(
+        site.file('each.yaml', 'kind: batch\nboot: each.mjs\ndataset: data\npool: fast\n'),
+      );
+      expect(report).toMatchObject({ phase: 'failed', tasks: [{ state: { code: 1 } }] });
+      expect(log).toMatch(/2 files done, 0 were done before, 1 failed\nfarlight: b: b is broken\n/);
+      site.file('repaired', '');
+      await retryJob(record);
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'succeeded' });
+      expect(site.log(record)).toContain('1 files done, 2 were done before, 0 failed');
+      expect(readFileSync(join(record.folder, 'results/b.json'), 'utf8')).toBe('"b"\n');
+    },
+    MINUTES,
+  );
+});
+
+describe.skipIf(whyNoSlurm !== undefined)(`on a Slurm${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`, () => {
+  let slurm: SlurmSite;
+  beforeAll(async () => {
+    slurm = await SlurmSite.start();
+    process.env.SLURM_CONF = slurm.conf;
+    const folders = `XDG_CONFIG_HOME: ${process.env.XDG_CONFIG_HOME}, XDG_STATE_HOME: ${process.env.XDG_STATE_HOME}`;
+    site.pool(
+      'slurm',
+      `engine: slurm\ncpu: { environment: { ${folders} } }\ngpu: { adapter: "null", limits: { gpus: 1 } }\n`,
+    );
+  }, MINUTES);
+  afterAll(() => {
+    delete process.env.SLURM_CONF;
+    return slurm?.close();
+  }, MINUTES);
+
+  it(
+    'a job runs on one node, and its program gets a GPU host on a node that Slurm powers up for it',
+    async () => {
+      const { report, record, log } = await site.run(inPool('webgpu', 'slurm'));
+      expect([report.phase, log]).toEqual(['succeeded', expect.stringContaining('Wrote ')]);
+      expect(existsSync(join(record.folder, 'output/main.0.1/triangle.png'))).toBe(true);
+      expect(slurm.describe()).toMatch(
+        /JobName=farlight\.slurm\.\S+[\s\S]*JobName=farlight-job\.webgpu-\d+\.main\.0|JobName=farlight-job[\s\S]*JobName=farlight\.slurm/,
+      );
+    },
+    MINUTES,
+  );
+
+  it(
+    'a job whose node fails is run again',
+    async () => {
+      const record = await site.submit(site.script('moved', 'hostname; exec sleep 600', 'pool: slurm\n'));
+      const nodeOf = async (attempt: number) => {
+        const [task] = (await lookAtJob(record)).tasks;
+        return task?.attempt === attempt && task.state.phase === 'running' ? task.state.node : undefined;
+      };
+      await expect.poll(() => nodeOf(1), { timeout: 60_000 }).toBeDefined();
+      const first = (await nodeOf(1)) ?? '';
+      slurm.fail(first);
+      await expect.poll(() => nodeOf(2), { timeout: 60_000 }).toBeDefined();
+      expect(record.read({ type: 'main', index: 0, attempt: 1 }, 'end')).toEqual({
+        why: 'its node failed',
+        bySite: true,
+      });
+      await cancelJob(record);
+      expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'cancelled', tasks: [{ attempt: 2 }] });
+    },
+    MINUTES,
+  );
+});
+
+describe('farlight job', () => {
+  it(
+    'submits and waits with the exit code of the program, lists, and shows what it printed',
+    async () => {
+      const request = site.script('told', 'echo "I ran"; exit 4');
+      const { code, stdout, stderr } = await runFarlight(['job', 'submit', request, '--wait']);
+      expect([code, stdout]).toEqual([4, 'told-1\n']);
+      expect(stderr).toMatch(/farlight: told-1: main\.0: failed: it ended with exit code 4\n$/);
+      expect((await runFarlight(['job', 'ls'])).stdout).toMatch(
+        /^told-1 +failed +0\/1 +\S+Z +it ended with exit code 4$/m,
+      );
+      expect((await runFarlight(['job', 'ls', 'told-1'])).stdout).toMatch(
+        /^main\.0 +1 +failed: it ended with exit code 4$/m,
+      );
+      expect((await runFarlight(['job', 'logs', 'told-1'])).stdout).toBe('I ran\n');
+      const none = await runFarlight(['job', 'logs', 'told-9']);
+      expect(none).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^farlight: there is no job told-9; there are: /),
+      });
+    },
+    MINUTES,
+  );
+});
