@@ -21,6 +21,7 @@ export type { GpuMemory, Reservation } from './api/device/gpu-memory.js';
 export { globals } from './globals.js';
 export type { CreateOptions } from './options.js';
 export type { Stats } from './session/stats.js';
+export { type AllocatedHosts, allocateHosts } from './transport/open.js';
 export type { Transport } from './transport/transport.js';
 
 /**

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { allocateHosts } from '../client/index.js';
 import { constantsOf } from './onnx/constants.js';
 import type { Link } from './plan/costs.js';
 import { type PlannedModel, type PlanOptions, planModel } from './plan-model.js';
@@ -8,7 +9,10 @@ import { programOf } from './run/program-builder.js';
 import { ShardedModel } from './run/sharded-model.js';
 
 export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'layers' | 'effort'> {
-  /** The addresses of the hosts, as `farlight serve` printed them. */
+  /**
+   * The addresses of the hosts, as `farlight serve` printed them. `pool://NAME?hosts=4` stands for four hosts of a pool,
+   * which are allocated together or not at all, and given back with the model.
+   */
   readonly hosts: readonly string[];
   /**
    * Bytes of weights that each host may hold, or one number a host. Without it each host takes its share of the weights,
@@ -42,17 +46,28 @@ const SPARE = 1.1;
  * one cannot be reached or fails.
  */
 export async function shard(model: string | Uint8Array, options: ShardOptions): Promise<ShardedModel> {
-  const { hosts, timeout = TIMEOUT_MS } = options;
+  const { timeout = TIMEOUT_MS } = options;
   const file = typeof model === 'string' ? await readFile(model) : model;
-  const planned = await planModel(file, planOptions(options));
-  return load(
-    planned,
-    hosts.map((host) => new HostWorker(host, timeout)),
-  );
+  const { addresses: hosts, release } = await allocateHosts(options.hosts);
+  try {
+    const planned = await planModel(file, planOptions({ ...options, hosts }));
+    return await load(
+      planned,
+      hosts.map((host) => new HostWorker(host, timeout)),
+      release,
+    );
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
-/** Loads a planned model on its hosts. If that fails, they are closed. */
-export async function load(planned: PlannedModel, hosts: readonly Host[]): Promise<ShardedModel> {
+/** Loads a planned model on its hosts. If that fails, they are closed. `release` is called when the model has closed them. */
+export async function load(
+  planned: PlannedModel,
+  hosts: readonly Host[],
+  release: () => Promise<void> = async () => {},
+): Promise<ShardedModel> {
   try {
     const { libraries, observed, problem } = planned;
     const constants = await constantsOf(libraries, planned.model, observed, problem.graph.weights);
@@ -66,7 +81,7 @@ export async function load(planned: PlannedModel, hosts: readonly Host[]): Promi
         await host.ask({ ask: 'loaded', weights });
       }),
     );
-    return new ShardedModel(planned, program, hosts);
+    return new ShardedModel(planned, program, hosts, release);
   } catch (error) {
     await Promise.all(hosts.map((host) => host.close()));
     throw error;

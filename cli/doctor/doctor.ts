@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { allocateHosts } from '../../client/index.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { bytes } from '../../page/site/format.js';
@@ -55,11 +56,22 @@ export function doctorCommand(): Command {
 }
 
 async function doctor(options: DoctorOptions): Promise<void> {
-  const url = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  const named = options.host ?? (process.env.FARLIGHT_HOST || undefined);
+  const { addresses, release } = await allocateHosts(named === undefined ? [] : [named]);
+  try {
+    await examine(options, addresses[0], named);
+  } finally {
+    await release();
+  }
+}
+
+/** `named`: the host as the person named it, which may be a pool. */
+async function examine(options: DoctorOptions, url?: string, named?: string): Promise<void> {
   // Comes first: a person with a malformed URL should not wait for a GPU.
   const client = url === undefined ? undefined : new HostClient(url);
   const local = await examineLocal(options.adapter);
-  const host = client && (await examineHost(client).finally(() => client.close()));
+  const found = client && (await examineHost(client).finally(() => client.close()));
+  const host = found && named?.startsWith('pool:') ? { ...found, url: named } : found;
   const report: Report = {
     farlight: packageVersion(),
     node: process.version,
@@ -127,13 +139,18 @@ function advise(local: LocalReport, host: HostReport | undefined): string[] {
   }
   if (host?.problem) advice.push('Programs cannot run on this host; the reason is below.');
   else if (host)
-    advice.push(`Programs can run on this host: farlight run --host ${pasted(host.url)} -- node app.mjs`);
+    advice.push(`Programs can run on this host: farlight run ${optionFor(host.url)} -- node app.mjs`);
   else if (local.problem) advice.push('Programs cannot run on this machine; the reason is below.');
   else advice.push('Programs can run on this machine: farlight run -- node app.mjs');
   return advice;
 }
 
 /** The address that a person types. A token is not shown, so the text refers to the same address. */
+function optionFor(url: string): string {
+  if (url.startsWith('pool:')) return `--pool ${url}`;
+  return `--host ${pasted(url)}`;
+}
+
 function pasted(url: string): string {
   if (url.startsWith('grpcs:')) return 'THE-SAME-ADDRESS';
   return url.includes('?') ? `'${url}'` : url;

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { Command } from 'commander';
 import { type ReadBytes, RecordingReader } from '../../client/observers/recording/recording-file.js';
-import { openTransport } from '../../client/transport/open.js';
+import { findTransport } from '../../client/transport/open.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
@@ -33,9 +33,9 @@ async function replay(path: string, { host, adapter, json }: ReplayOptions): Pro
   }
   const file = open(path);
   try {
-    const transport = openTransport(host ?? (adapter ? undefined : process.env.FARLIGHT_HOST || undefined), {
-      adapter,
-    });
+    const target = host ?? (adapter ? undefined : process.env.FARLIGHT_HOST || undefined);
+    const { signal } = new AbortController();
+    const transport = await findTransport(target, { adapter, signal });
     const report = await new Replay(new RecordingReader(file.read), transport).run();
     process.stdout.write(
       json ? `${harmlessJson(JSON.stringify({ file: path, ...report }, null, 2))}\n` : print(report),

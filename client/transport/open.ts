@@ -4,6 +4,7 @@ import { HostAddress, parseHostAddress } from '../../link/dial/host-address.js';
 import { noHost } from '../../link/dial/socket-errors.js';
 import { openUnixSocket } from '../../link/dial/verify-peer.js';
 import { loadReader } from '../../link/files/load-reader.js';
+import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { type RuntimeName, runtimeName } from '../../link/machine/runtime.js';
 import { nearCarrier } from '../../link/near/near-carrier.js';
@@ -45,17 +46,53 @@ export async function findTransport(
   target: string | undefined,
   { signal, ...options }: OpenOptions & { signal: AbortSignal },
 ): Promise<Transport> {
-  // Here alone the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the
-  // packages that read a pool's file.
   if (target?.startsWith('pool+')) {
     const portal = packageFile('pool/portal/client/attach-by-portal.js');
     const { attachByPortal } = await import(portal.href);
     return attachByPortal(target, { compression: options.compression, signal });
   }
   if (!target?.startsWith('pool:')) return openTransport(target, options);
-  const program = packageFile('pool/attach/attach.js');
-  const { attach } = await loadReader(() => import(program.href), 'files of pools');
+  const { attach } = await loadPools();
   return attach(target, { compression: options.compression, signal });
+}
+
+/** Hosts that a program has until it releases them. */
+export interface AllocatedHosts {
+  /** An address for each host, in the order in which they were asked for. It may hold a token. */
+  readonly addresses: readonly string[];
+  /** Gives the hosts back, when their sessions have ended. Resolves when they know. */
+  release(): Promise<void>;
+}
+
+/**
+ * Makes sure of several hosts, all or none. Those of pools are started where there are none, and stay until they are
+ * released; other addresses are returned as they are.
+ *
+ * @param named addresses of hosts and of pools: `pool://NAME`, or `pool://NAME?hosts=2` for two hosts.
+ * @throws FarlightError as `findTransport` (rejects).
+ */
+export async function allocateHosts(
+  named: readonly string[],
+  signal: AbortSignal = new native.AbortController().signal,
+): Promise<AllocatedHosts> {
+  const isPool = (address: string) => address.startsWith('pool:');
+  if (!named.some(isPool)) return { addresses: named, release: async () => {} };
+  const pools = await loadPools();
+  const { addresses, release } = await pools.allocateHosts(named.filter(isPool), signal);
+  const found = [...addresses];
+  return {
+    addresses: named.flatMap((address) => (isPool(address) ? (found.shift() ?? []) : [address])),
+    release,
+  };
+}
+
+/**
+ * Here, and in `findTransport` for portals, the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the
+ * packages that read a pool's file.
+ */
+function loadPools(): Promise<typeof import('../../pool/attach/attach.js')> {
+  const program = packageFile('pool/attach/attach.js');
+  return loadReader(() => import(program.href), 'files of pools');
 }
 
 /**

@@ -1,9 +1,9 @@
 import { type OpenOptions, remoteHost } from '../../client/transport/open.js';
 import type { Transport } from '../../client/transport/transport.js';
-import { invariant } from '../../proto/errors.js';
-import { type Pool, portalOf, readPool } from '../file/pool-file.js';
+import { FarlightError, invariant } from '../../proto/errors.js';
+import { hostsAsked, type Pool, portalOf, readPool } from '../file/pool-file.js';
 import { attachByPortal } from '../portal/client/attach-by-portal.js';
-import { leaveHost } from './keeper.js';
+import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
 import { PoolView } from './pool-view.js';
 import { seekHosts } from './seek.js';
@@ -21,13 +21,55 @@ export interface AttachOptions extends OpenOptions {
  *   (rejects).
  */
 export async function attach(address: string, { signal, ...options }: AttachOptions): Promise<Transport> {
-  const served = portalOf(address);
+  const { pool: named, hosts } = hostsAsked(address);
+  if (hosts > 1) {
+    const why = `${address} names ${hosts} hosts, and this program asks for one GPU; leave ?hosts=${hosts} out`;
+    throw new FarlightError('BAD_OPTION', why);
+  }
+  const served = portalOf(named);
   if (served) return attachByPortal(served.portal, { ...options, signal, name: served.name });
-  const pool = readPool(address);
+  const pool = readPool(named);
   const want = { hosts: 1, isExclusive: false };
   const [host] = await seekHosts(new PoolView(pool), want, { signal });
   invariant(host, 'a program that seeks a host has one');
   return transportOf(host, pool, address, { ...options, signal });
+}
+
+/**
+ * Finds several hosts of pools, all or none. Resolves when all take sessions. They are kept until they are released.
+ *
+ * @param addresses `pool://NAME`, or `pool://NAME?hosts=2` for two of them. A pool may stand there several times.
+ * @returns for each address those of its hosts. @throws FarlightError as `attach` (rejects).
+ */
+export async function allocateHosts(
+  addresses: readonly string[],
+  signal: AbortSignal,
+): Promise<{ addresses: string[][]; release(): Promise<void> }> {
+  const asked = addresses.map(hostsAsked);
+  const found = new Map<string, HostOfTerm[]>();
+  const release = () => releaseHosts([...found.values()].flat());
+  try {
+    // One pool after the other, in one order in all programs, so that none waits for another one's hosts with its own.
+    for (const named of [...new Set(asked.map(({ pool }) => pool))].sort()) {
+      const hosts = asked.reduce((sum, { pool, hosts }) => sum + (pool === named ? hosts : 0), 0);
+      refusePortal(named);
+      const want = { hosts, isExclusive: false };
+      found.set(named, await seekHosts(new PoolView(readPool(named)), want, { signal }));
+    }
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  const left = new Map([...found].map(([pool, hosts]) => [pool, hosts.map(({ url }) => url)]));
+  return { addresses: asked.map(({ pool, hosts }) => left.get(pool)?.splice(0, hosts) ?? []), release };
+}
+
+/** A portal books a host for each session, when that begins. */
+function refusePortal(address: string): void {
+  const served = portalOf(address);
+  if (!served) return;
+  const why = `the pool ${address} is served by the portal ${served.portal}, which gives hosts to the sessions of programs alone; name a pool without a portal, or a host`;
+  throw new FarlightError('BAD_OPTION', why);
 }
 
 /** The way to the host, for one session. When that is over, or never begins, its lease is renewed no more. */
@@ -36,9 +78,9 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
   const way = remoteHost(host.url, rest);
   let isOpen = false;
   signal.addEventListener('abort', () => {
-    if (!isOpen) leaveHost(host, true);
+    if (!isOpen) void leaveHost(host, true);
   });
-  if (signal.aborted) leaveHost(host, true);
+  if (signal.aborted) void leaveHost(host, true);
   return {
     target,
     idleMs: pool.idle,
@@ -47,7 +89,7 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
       return way.open(hello, {
         ...events,
         onClose: (reason) => {
-          leaveHost(host, reason === undefined);
+          void leaveHost(host, reason === undefined);
           events.onClose(reason);
         },
       });

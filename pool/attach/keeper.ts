@@ -41,17 +41,26 @@ export async function lookAtHost(host: HostOfTerm): Promise<number | undefined> 
 
 /** Renews a host's lease from now on. Keeps the process alive until it is. @returns whether the host takes sessions. */
 export async function joinHost(host: HostOfTerm): Promise<boolean> {
+  return (await holding(ask({ do: 'join', host }))).sessions !== undefined;
+}
+
+/** Tells hosts that the program does not need them any more. Keeps the process alive until they know. */
+export async function releaseHosts(hosts: readonly HostOfTerm[]): Promise<void> {
+  await holding(Promise.all(hosts.map((host) => leaveHost(host, true))));
+}
+
+async function holding<T>(asked: Promise<T>): Promise<T> {
   const hold = setInterval(() => {}, EVER_MS);
   try {
-    return (await ask({ do: 'join', host })).sessions !== undefined;
+    return await asked;
   } finally {
     clearInterval(hold);
   }
 }
 
-/** A session with the host is over. `released`: the program does not need the host any more. */
-export function leaveHost(host: HostOfTerm, released: boolean): void {
-  void ask({ do: 'leave', host, released });
+/** A session with the host is over. `released`: the program does not need the host any more. Resolves when it knows. */
+export async function leaveHost(host: HostOfTerm, released: boolean): Promise<void> {
+  await ask({ do: 'leave', host, released });
 }
 
 /** A request without its number. */

@@ -156,7 +156,7 @@ async function joinAll(view: PoolView, slots: readonly number[]): Promise<HostOf
     if (host && (await joinHost(host))) joined.push(host);
     else {
       view.answered(slot, false);
-      for (const each of joined) leaveHost(each, false);
+      for (const each of joined) void leaveHost(each, false);
       return undefined;
     }
   }

@@ -72,7 +72,7 @@ export async function offload(command: readonly string[], options: OffloadOption
       throw error;
     } finally {
       process.off('exit', cancel);
-      leaveHost(host, false);
+      void leaveHost(host, false);
     }
   } finally {
     rmSync(exchange, { recursive: true, force: true });

@@ -67,7 +67,7 @@ export async function runOnCpuSide(
       process.off('exit', cancel);
     }
   } finally {
-    if (host) leaveHost(host, false);
+    if (host) void leaveHost(host, false);
     for (const path of [exchange, log]) rmSync(path, { recursive: true, force: true });
   }
 }

@@ -98,6 +98,12 @@ export function poolNames(): string[] {
   return [...new Set([BUILT_IN, ...found])].sort();
 }
 
+/** The pool of an address, and how many of its hosts a program asks for: `pool://NAME?hosts=2`. */
+export function hostsAsked(address: string): { pool: string; hosts: number } {
+  const [, pool = address, hosts = '1'] = /^(.*)\?hosts=([1-9]\d{0,3})$/.exec(address) ?? [];
+  return { pool, hosts: Number(hosts) };
+}
+
 /**
  * Reads the pool of an address: `pool://NAME` or `pool:FILE`.
  *

@@ -33,17 +33,25 @@ export class ShardedModel {
   readonly #planned: PlannedModel;
   readonly #program: Program;
   readonly #hosts: readonly Host[];
+  readonly #closed: () => Promise<void>;
   readonly #up: number[];
   readonly #down: number[];
   #runs = 0;
   #last: Promise<unknown> = Promise.resolve();
   #ended: Error | undefined;
 
-  constructor(planned: PlannedModel, program: Program, hosts: readonly Host[]) {
+  /** `closed` is called when the hosts are closed. */
+  constructor(
+    planned: PlannedModel,
+    program: Program,
+    hosts: readonly Host[],
+    closed: () => Promise<void> = async () => {},
+  ) {
     this.plan = planned.report;
     this.#planned = planned;
     this.#program = program;
     this.#hosts = hosts;
+    this.#closed = closed;
     this.#up = hosts.map(() => 0);
     this.#down = hosts.map(() => 0);
     // Without one of its hosts the model never runs again, so the others are given free.
@@ -93,6 +101,7 @@ export class ShardedModel {
   async release(): Promise<void> {
     this.#ended ??= new Error('the model was released');
     await Promise.all(this.#hosts.map((host) => host.close()));
+    await this.#closed();
   }
 
   async #run(feeds: Readonly<Record<string, Feed>>): Promise<Record<string, Tensor | HostTensor>> {

@@ -65,8 +65,10 @@ export class PoolFolder {
   /** Runs a program that may import the package, in the pool's folder. */
   node(program: string, ...args: string[]): Running {
     // The package's own name is known below its folder only.
-    const file = fileURLToPath(new URL('../../../dist/pool/index.js', import.meta.url));
-    const text = program.replace("'farlight/pool'", JSON.stringify(file));
+    const file = (name: string) => fileURLToPath(new URL(`../../../dist/${name}/index.js`, import.meta.url));
+    const text = program
+      .replace("'farlight/pool'", JSON.stringify(file('pool')))
+      .replace("'farlight'", JSON.stringify(file('client')));
     const env = { ...process.env, ...this.env };
     const given = ['--input-type=module', '-e', text, ...args];
     const running = outputOf(spawn(process.execPath, given, { env, cwd: this.folder }));
