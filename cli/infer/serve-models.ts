@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { inferenceTrust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
 import type { GpuHost } from '../../infer/hosts/engine-hosts.js';
+import type { PoolHosts } from '../../infer/hosts/pool-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
@@ -88,6 +89,7 @@ class Running {
   server: InferenceServer | undefined;
   engine: Engine | undefined;
   #own: RunHost | undefined;
+  readonly #pools: PoolHosts[] = [];
   #isClosed = false;
 
   /** @throws FarlightError (rejects). Call `close` even then. */
@@ -102,11 +104,21 @@ class Running {
       },
       warn,
     );
-    const { Engine, LearnedStore, gpuHost, functionHosts } = await loadEngine();
+    const { Engine, LearnedStore, PoolHosts, gpuHost, functionHosts } = await loadEngine();
     const gpuHosts: GpuHost[] = [];
+    const { lanes, gpuMemory: memory } = options;
     for (const url of await this.#urls(options)) {
-      const { lanes, gpuMemory: memory } = options;
-      gpuHosts.push(await gpuHost({ host: url, name: redact(url), lanes, memory }));
+      if (url.startsWith('pool:')) {
+        const open = async (host: string, name: string) => {
+          const opened = await gpuHost({ host, name, lanes, memory });
+          // All adapters are known before the engine is: what was learned is of these.
+          if (!this.engine) gpuHosts.push(opened);
+          return opened;
+        };
+        const pool = new PoolHosts({ address: url, open, log: (what) => log.info({ what }, 'pool') });
+        this.#pools.push(pool);
+        await pool.first();
+      } else gpuHosts.push(await gpuHost({ host: url, name: redact(url), lanes, memory }));
       if (this.#isClosed) throw ENDED;
     }
     const store = new LearnedStore(gpuHosts.map(({ adapter }) => adapter).join(', '));
@@ -119,6 +131,7 @@ class Running {
       log: (what) => log.info({ what }, 'engine'),
     });
     this.engine = engine;
+    for (const pool of this.#pools) pool.follow(engine);
     this.server = new InferenceServer({
       service: engine,
       trust,
@@ -152,6 +165,7 @@ class Running {
     this.#isClosed = true;
     await this.server?.close(graceMs);
     await this.engine?.close();
+    await Promise.all(this.#pools.map((pool) => pool.close()));
     await this.#own?.close();
   }
 }
@@ -166,7 +180,8 @@ async function loadEngine() {
     const { Engine } = await import('../../infer/engine/engine.js');
     const { LearnedStore } = await import('../../infer/memory/learned-store.js');
     const hosts = await import('../../infer/hosts/engine-hosts.js');
-    return { Engine, LearnedStore, ...hosts };
+    const { PoolHosts } = await import('../../infer/hosts/pool-hosts.js');
+    return { Engine, LearnedStore, PoolHosts, ...hosts };
   });
 }
 

@@ -60,6 +60,8 @@ export async function findTransport(
 export interface AllocatedHosts {
   /** An address for each host, in the order in which they were asked for. It may hold a token. */
   readonly addresses: readonly string[];
+  /** After how long without use the program's pools want a host back, in milliseconds; absent for other hosts. */
+  readonly idleMs?: number;
   /** Gives the hosts back, when their sessions have ended. Resolves when they know. */
   release(): Promise<void>;
 }
@@ -78,11 +80,11 @@ export async function allocateHosts(
   const isPool = (address: string) => address.startsWith('pool:');
   if (!named.some(isPool)) return { addresses: named, release: async () => {} };
   const pools = await loadPools();
-  const { addresses, release } = await pools.allocateHosts(named.filter(isPool), signal);
+  const { addresses, ...rest } = await pools.allocateHosts(named.filter(isPool), signal);
   const found = [...addresses];
   return {
     addresses: named.flatMap((address) => (isPool(address) ? (found.shift() ?? []) : [address])),
-    release,
+    ...rest,
   };
 }
 

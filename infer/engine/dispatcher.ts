@@ -69,7 +69,7 @@ export class Dispatcher {
     });
   }
 
-  get hosts(): Pick<Hosts, 'has' | 'missing'> {
+  get hosts(): Pick<Hosts, 'has' | 'missing' | 'add' | 'remove'> {
     return this.#hosts;
   }
 

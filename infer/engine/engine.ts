@@ -97,6 +97,16 @@ export class Engine implements InferenceService {
     return this.#dispatcher.requests;
   }
 
+  /** Opens the lanes of another host. */
+  addHost(host: EngineHost): void {
+    if (!this.#isEnding) this.#dispatcher.hosts.add(host);
+  }
+
+  /** Closes the lanes of a host. What ran there runs elsewhere. */
+  removeHost(name: string): Promise<void> {
+    return this.#dispatcher.hosts.remove(name);
+  }
+
   index(): IndexEntry[] {
     return this.#catalog.index();
   }

@@ -47,9 +47,9 @@ export class Hosts {
   readonly #gone: (resource: Resource, message: string) => void;
   /** The memory of the largest host has changed. */
   readonly #resized: () => void;
-  readonly #hosts: readonly HostNow[];
+  readonly #hosts: HostNow[] = [];
   readonly #slots: { readonly slot: LaneSlot; readonly host: EngineHost }[] = [];
-  readonly #stops: (() => void)[] = [];
+  readonly #stops = new Map<string, () => void>();
   readonly #lanes = new Map<string, { readonly lane: OpenLane; readonly host: HostNow }>();
   #largest = Number.POSITIVE_INFINITY;
   /** Since when no lane of a kind is open, and why. */
@@ -74,8 +74,34 @@ export class Hosts {
     this.#changed = changed;
     this.#gone = gone;
     this.#resized = resized;
-    this.#hosts = hosts.map((host) => ({ host, unloads: new Set(), refused: undefined }));
-    for (const host of this.#hosts) this.#open(host);
+    for (const host of hosts) this.add(host);
+  }
+
+  /** Opens the lanes of another host. */
+  add(host: EngineHost): void {
+    const now: HostNow = { host, unloads: new Set(), refused: undefined };
+    this.#hosts.push(now);
+    this.#open(now);
+  }
+
+  /** Closes the lanes of a host. What ran there runs elsewhere. */
+  async remove(name: string): Promise<void> {
+    const at = this.#hosts.findIndex(({ host }) => host.name === name);
+    const [removed] = at < 0 ? [] : this.#hosts.splice(at, 1);
+    if (!removed) return;
+    this.#stops.get(name)?.();
+    this.#stops.delete(name);
+    removed.refused = undefined;
+    const slots = this.#slots.filter(({ host }) => host === removed.host);
+    for (const each of slots) {
+      this.#slots.splice(this.#slots.indexOf(each), 1);
+      this.#lanes.delete(each.slot.name);
+    }
+    this.#scheduler.loseHost(name, this.#options.clock.now());
+    this.#checkLanes(removed.host.resource, `the host ${name} was given back.`);
+    this.#resize();
+    this.#changed();
+    await Promise.all(slots.map(({ slot }) => slot.close()));
   }
 
   /** The memory of the largest host. */
@@ -175,14 +201,15 @@ export class Hosts {
   }
 
   async close(): Promise<void> {
-    for (const stop of this.#stops) stop();
+    for (const stop of this.#stops.values()) stop();
     await Promise.all(this.#slots.map(({ slot }) => slot.close()));
   }
 
   #open(host: HostNow): void {
     const { memory, name, lanes, resource } = host.host;
     this.#tellCapacity(host);
-    this.#stops.push(
+    this.#stops.set(
+      name,
       memory.onChange(() => {
         host.refused = undefined;
         this.#tellCapacity(host);
@@ -204,6 +231,7 @@ export class Hosts {
   }
 
   #opened(lane: OpenLane, host: HostNow): void {
+    if (!this.#hosts.includes(host)) return;
     const { name, resource } = host.host;
     this.#lanes.set(lane.name, { lane, host });
     this.#laneless.delete(resource);
@@ -212,6 +240,8 @@ export class Hosts {
   }
 
   #lost(lane: OpenLane, { host }: HostNow, reason: string): void {
+    // Its host was given back.
+    if (this.#lanes.get(lane.name)?.lane !== lane) return;
     this.#options.log(`Lane ${lane.name} was lost: ${reason}`);
     this.#lanes.delete(lane.name);
     this.#scheduler.loseLane(lane.name, this.#options.clock.now(), reason);
@@ -241,6 +271,10 @@ export class Hosts {
     const { name, memory } = host.host;
     const { bytes, limit } = memory.capacity;
     this.#scheduler.setHost(name, { bytes: Math.min(bytes, host.refused ?? bytes), limit });
+    this.#resize();
+  }
+
+  #resize(): void {
     const { largest } = this;
     if (largest === this.#largest) return;
     this.#largest = largest;

@@ -44,9 +44,10 @@ export async function attach(address: string, { signal, ...options }: AttachOpti
 export async function allocateHosts(
   addresses: readonly string[],
   signal: AbortSignal,
-): Promise<{ addresses: string[][]; release(): Promise<void> }> {
+): Promise<{ addresses: string[][]; idleMs: number; release(): Promise<void> }> {
   const asked = addresses.map(hostsAsked);
   const found = new Map<string, HostOfTerm[]>();
+  let idleMs = Number.POSITIVE_INFINITY;
   const release = () => releaseHosts([...found.values()].flat());
   try {
     // One pool after the other, in one order in all programs, so that none waits for another one's hosts with its own.
@@ -54,14 +55,17 @@ export async function allocateHosts(
       const hosts = asked.reduce((sum, { pool, hosts }) => sum + (pool === named ? hosts : 0), 0);
       refusePortal(named);
       const want = { hosts, isExclusive: false };
-      found.set(named, await seekHosts(new PoolView(readPool(named)), want, { signal }));
+      const pool = readPool(named);
+      idleMs = Math.min(idleMs, pool.idle);
+      found.set(named, await seekHosts(new PoolView(pool), want, { signal }));
     }
   } catch (error) {
     await release();
     throw error;
   }
   const left = new Map([...found].map(([pool, hosts]) => [pool, hosts.map(({ url }) => url)]));
-  return { addresses: asked.map(({ pool, hosts }) => left.get(pool)?.splice(0, hosts) ?? []), release };
+  const ofEach = asked.map(({ pool, hosts }) => left.get(pool)?.splice(0, hosts) ?? []);
+  return { addresses: ofEach, idleMs, release };
 }
 
 /** A portal books a host for each session, when that begins. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { InferenceError, InferenceRequest, InferenceResult } from '#farlight/infer/service/service.js';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
-import { type FakeModel, int32, mapping, numbers } from './fake-lanes.js';
+import { FakeHost, type FakeModel, int32, mapping, numbers } from './fake-lanes.js';
 import { begin, type Served, serve } from './served.js';
 
 const double = mapping((x) => 2 * x);
@@ -36,6 +36,30 @@ const codeOf = async (promise: Promise<unknown>): Promise<string> => {
 };
 
 const batches = ({ host }: Served): number[] => host.runs.map(({ batch }) => batch);
+
+describe('an engine whose hosts change', () => {
+  it('uses a host that joins, and runs elsewhere what ran on one that is taken away', async () => {
+    const served = await serve({ double });
+    const { engine, time, models } = served;
+    const second = new FakeHost(time, models, { name: 'second', lanes: 1, bytes: 1_000_000 });
+    engine.addHost(second);
+    expect(engine.state().hosts.map(({ name }) => name)).toContain('second');
+    const asked = Promise.all(Array.from({ length: 20 }, (_, x) => ask(served, x)));
+    const removed = engine.removeHost('gpu');
+    const answers = await time.until(asked);
+    await time.until(removed);
+    expect(
+      answers.flatMap(({ outputs }) => outputs.flatMap(numbers)).filter((_, at) => at % 2 === 0),
+    ).toEqual(Array.from({ length: 20 }, (_, x) => 2 * x));
+    expect(second.runs.length).toBeGreaterThan(0);
+    expect(served.host.open.size).toBe(0);
+    const { hosts, lanes } = engine.state();
+    expect([hosts.map(({ name }) => name), lanes.map(({ host }) => host)]).toEqual([
+      ['here', 'second'],
+      ['here', 'second'],
+    ]);
+  });
+});
 
 describe('a model', () => {
   it('answers with the outputs, the version and the name of the request', async () => {
