@@ -93,6 +93,10 @@ const STRANGERS = [
   ['pool/files', 'client', 'server', ...ofPool('allocation', 'attach', 'engines', 'file', 'host', 'journal')],
   ['pool/file', 'client', 'server', ...ofPool('attach', 'host', 'journal')],
   ['pool/journal', 'client', ...ofPool('attach', 'engines', 'file', 'host')],
+  ...['files', 'file', 'journal', 'allocation', 'engines', 'host', 'attach'].map((room) => [
+    `pool/${room}`,
+    'pool/environment',
+  ]),
   ['pool/host', 'client', ...ofPool('allocation', 'attach')],
   [
     'pool/portal/queue',

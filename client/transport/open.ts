@@ -88,11 +88,20 @@ export async function allocateHosts(
   };
 }
 
+/** What the client takes from `pool/attach/`. */
+interface Pools {
+  attach(address: string, options: OpenOptions & { signal: AbortSignal }): Promise<Transport>;
+  allocateHosts(
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Omit<AllocatedHosts, 'addresses'> & { addresses: string[][] }>;
+}
+
 /**
- * Here, and in `findTransport` for portals, the client meets `pool/`. It is found as the package's processes are, since a bundle would take along the
- * packages that read a pool's file.
+ * Here, and in `findTransport` for portals, the client meets `pool/`. It is found as the package's processes are, since a
+ * bundle would take along the packages that read a pool's file.
  */
-function loadPools(): Promise<typeof import('../../pool/attach/attach.js')> {
+function loadPools(): Promise<Pools> {
   const program = packageFile('pool/attach/attach.js');
   return loadReader(() => import(program.href), 'files of pools');
 }
