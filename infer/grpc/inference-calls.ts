@@ -20,6 +20,7 @@ import {
 import { failureOf, type GrpcCode } from '../protocol/failures.js';
 import { type Client, loadModel, unloadModel } from '../protocol/repository.js';
 import { answer, type Parameters, traceparentOf } from '../protocol/request.js';
+import { traceSettings } from '../protocol/trace-settings.js';
 import type { ObservedRequest, RequestObserver } from '../service/request-observer.js';
 import { InferenceError, type InferenceResult, type InferenceService } from '../service/service.js';
 import type { StreamAnswer } from './infer-answer.js';
@@ -56,6 +57,11 @@ interface RepositoryRequest {
   >;
 }
 
+interface TraceSettingRequest {
+  readonly model_name: string;
+  readonly settings: Readonly<Record<string, { readonly value: readonly string[] }>>;
+}
+
 /** The methods of the service. */
 export function inferenceCalls(options: CallsOptions): UntypedServiceImplementation {
   const { service, metadata, clientOf } = options;
@@ -86,6 +92,14 @@ export function inferenceCalls(options: CallsOptions): UntypedServiceImplementat
     RepositoryModelUnload: unary(async ({ model_name, parameters }: RepositoryRequest, client) => {
       await unloadModel(service, client, model_name, valuesOf(parameters));
       return {};
+    }),
+    TraceSetting: unary(({ model_name, settings }: TraceSettingRequest) => {
+      if (model_name !== '') service.metadata(model_name);
+      const changes = Object.entries(settings).map(([name, { value }]) => [name, value]);
+      const values = Object.entries(traceSettings(Object.fromEntries(changes)));
+      return {
+        settings: Object.fromEntries(values.map(([name, value]) => [name, { value: [value].flat() }])),
+      };
     }),
     ModelInfer(call: ServerUnaryCall<ReadRequest, unknown>, reply: sendUnaryData<unknown>) {
       const client = clientOf(call.metadata);

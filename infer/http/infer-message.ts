@@ -61,7 +61,9 @@ export function readInferMessage(
   }
   const json = body.subarray(0, jsonLength);
   const binary = body.subarray(jsonLength);
-  const read = readJson(json, 'the request');
+  const what =
+    headerLength === undefined ? 'the request, without Inference-Header-Content-Length,' : 'the request';
+  const read = readJson(json, what);
   try {
     return toMessage(read, model, version, binary);
   } catch (error) {

@@ -8,13 +8,14 @@ import {
 } from '../protocol/answers.js';
 import { loadModel, unloadModel } from '../protocol/repository.js';
 import { answer, isObject, type Parameters, parametersOf, traceparentOf } from '../protocol/request.js';
+import { settingsOf, traceSettings } from '../protocol/trace-settings.js';
 import type { RequestObserver } from '../service/request-observer.js';
 import { InferenceError, type InferenceService, invalid } from '../service/service.js';
 import type { Exchange } from './exchange.js';
 import { readInferMessage, writeInferAnswer } from './infer-message.js';
 import { readJson } from './json.js';
 import { OPEN_API } from './openapi.js';
-import type { Route } from './routes.js';
+import type { PathNames, Route } from './routes.js';
 
 export interface RoutesOptions {
   readonly service: InferenceService;
@@ -30,15 +31,14 @@ export interface RoutesOptions {
 const NOT_SERVED: Readonly<Record<string, string>> = {
   '/v2/systemsharedmemory': 'shared memory is not served: send tensors in the request',
   '/v2/cudasharedmemory': 'shared memory is not served: send tensors in the request',
-  '/v2/trace': 'tracing is set by each request: send a traceparent header',
-  '/v2/logging': 'how the server logs is set when it starts',
+  '/v2/logging': 'how the server logs is set when it starts, with --log-level',
 };
 
 /** Why a path of the protocol is not served; undefined for a path that the protocol does not have. */
 export function notServed(path: string): string | undefined {
   const found = Object.keys(NOT_SERVED).find((each) => path === each || path.startsWith(`${each}/`));
   if (found) return NOT_SERVED[found];
-  return /^\/v2\/models\/.*\/(generate|generate_stream|trace\/setting|systemsharedmemory)$/.test(path)
+  return /^\/v2\/models\/.*\/(generate|generate_stream|systemsharedmemory)$/.test(path)
     ? 'this extension of the protocol is not served; ask /v2/models/NAME/infer'
     : undefined;
 }
@@ -147,6 +147,18 @@ export function inferenceRoutes({ service, metadata, quotas, observer, metrics }
         exchange.json({});
       },
     },
+    ...['/v2/trace/setting', '/v2/models/{model}/trace/setting'].flatMap((path) =>
+      (['GET', 'POST'] as const).map((method) => ({
+        method,
+        path,
+        versions: path.includes('{model}'),
+        async handle(exchange: Exchange, { model, version }: PathNames) {
+          if (model !== '') service.metadata(model, version);
+          const changes = method === 'POST' ? settingsOf(await objectOf(exchange)) : {};
+          exchange.json(traceSettings(changes));
+        },
+      })),
+    ),
     {
       method: 'GET',
       path: '/metrics',

@@ -18,8 +18,9 @@ const SENTENCES: Readonly<Record<number, string>> = {
   408: 'The body did not go on for too long.',
   413: 'The request is larger than the server takes, or can ever compute.',
   415: 'The body has an encoding that the server does not know.',
-  429: 'Too many requests wait on one connection.',
+  429: 'Too many requests wait on one connection, or the tenant has as many as it may.',
   500: 'The server is at fault; its log says why.',
+  501: 'The server does not serve this part of the protocol.',
   503: 'The model or the server is not ready, has too much to do, or the time of the request is over.',
 };
 
@@ -29,7 +30,7 @@ function operation({ summary, answer, body, statuses }: Operation, parameters: r
     {
       description: SENTENCES[status],
       content: { 'application/json': { schema: ERROR } },
-      ...(status === 503 && {
+      ...((status === 429 || status === 503) && {
         headers: {
           'Retry-After': { schema: { type: 'integer' }, description: 'Seconds; where waiting helps.' },
         },
@@ -100,6 +101,15 @@ const paths: Record<string, object> = {
   '/v2/models/stats': {
     get: operation({ summary: 'What all models have done.', answer: 'statistics', statuses: ASKED }, []),
   },
+  ...Object.fromEntries(
+    ['/v2/trace/setting', '/v2/models/{model}/trace/setting'].map((path) => {
+      const parameters = path.includes('{model}') ? ['model'] : [];
+      const statuses = [...OF_MODEL, 400, 501];
+      const get = { summary: 'How requests are traced.', answer: 'traceSettings', statuses };
+      const post = { ...get, summary: 'Takes settings that change nothing.', body: 'traceSettings' };
+      return [path, { get: operation(get, parameters), post: operation(post, parameters) }];
+    }),
+  ),
   '/v2/repository/index': {
     post: operation(
       {
@@ -202,6 +212,10 @@ const schemas: Record<string, object> = {
   statistics: object({ model_stats: list(ref('modelStatistics')) }),
   indexRequest: object({ ready: { type: 'boolean' } }, ['ready']),
   index: list(object({ name: STRING, version: STRING, state: STRING, reason: STRING })),
+  traceSettings: {
+    type: 'object',
+    additionalProperties: { anyOf: [STRING, { type: 'array', items: STRING }] },
+  },
   parametersOnly: object({ parameters: PARAMETERS }, ['parameters']),
   data: {
     type: 'array',

@@ -17,6 +17,7 @@ export type GrpcCode =
   | 'PERMISSION_DENIED'
   | 'RESOURCE_EXHAUSTED'
   | 'INTERNAL'
+  | 'UNIMPLEMENTED'
   | 'UNAVAILABLE'
   | 'UNAUTHENTICATED';
 
@@ -30,6 +31,7 @@ const STATUSES: Readonly<Record<InferenceErrorCode | 'unauthenticated', Status>>
   expired: { http: 503, grpc: 'DEADLINE_EXCEEDED' },
   cancelled: { http: 503, grpc: 'CANCELLED' },
   forbidden: { http: 403, grpc: 'PERMISSION_DENIED' },
+  unsupported: { http: 501, grpc: 'UNIMPLEMENTED' },
   internal: { http: 500, grpc: 'INTERNAL' },
   unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED' },
 };

@@ -131,6 +131,7 @@ export interface Duration {
  * - `expired`: its time was over first.
  * - `cancelled`: the client wants it no more.
  * - `forbidden`: the tenant has not the right, or not the share.
+ * - `unsupported`: a part of the protocol that is not served.
  * - `internal`: the server or a host is at fault.
  */
 export type InferenceErrorCode =
@@ -143,6 +144,7 @@ export type InferenceErrorCode =
   | 'expired'
   | 'cancelled'
   | 'forbidden'
+  | 'unsupported'
   | 'internal';
 
 export class InferenceError extends Error {

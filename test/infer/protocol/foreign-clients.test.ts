@@ -107,6 +107,21 @@ describe('clients that nobody of this project wrote', () => {
     },
   );
 
+  it.skipIf(!hasCurl)(
+    'curl sends nothing but the elements, as the form that it takes them for (needs: apt-get install curl)',
+    async () => {
+      const { url } = await servers.http();
+      const ask = (...headers: string[]) =>
+        run('curl', ['-sS', '--data-binary', 'ABCDEFGH', ...headers, `${url}/v2/models/echo-FP32/infer`]);
+      const { stdout } = await ask('-H', 'Inference-Header-Content-Length: 0');
+      expect(stdout).toMatch(/"shape":\[2\],"parameters":{"binary_data_size":8}}\]}ABCDEFGH$/);
+      // Without the header the body would be JSON.
+      expect((await ask()).stdout).toMatch(
+        /^{"error":"the request, without Inference-Header-Content-Length, is not JSON: /,
+      );
+    },
+  );
+
   it.skipIf(!hasCurl)('curl shows what is wrong (needs: apt-get install curl)', async () => {
     const { url } = await servers.http();
     const asked = ['-sS', '-d', '{}', '-w', '%{http_code}', `${url}/v2/models/nosuch/infer`];

@@ -1,8 +1,8 @@
 import type { Client, ClientDuplexStream, ClientUnaryCall, ServiceError } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { InferenceError } from '#farlight/infer/service/service.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
-import { ask, serving } from './served.js';
+import { ask, serving, soon } from './served.js';
 
 const servers = serving();
 afterEach(() => servers.close());
@@ -107,20 +107,21 @@ describe('ModelInfer', () => {
 
   it('a deadline is told to the service, and cancels the request', async () => {
     const { client, service } = await servers.grpc();
-    const asked = ask(client, 'ModelInfer', one('slow'), { deadline: Date.now() + 400 });
+    await ask(client, 'ServerLive', {});
+    const asked = ask(client, 'ModelInfer', one('slow'), { deadline: Date.now() + 2000 });
     await expect(asked).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
-    expect(service.asked[0]?.timeout).toBeLessThanOrEqual(400);
-    await vi.waitFor(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
+    expect(service.asked[0]?.timeout).toBeLessThanOrEqual(2000);
+    await soon(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
   });
 
   it('a call that is cancelled is not computed any more', async () => {
     const { client, service } = await servers.grpc();
     const methods = client as unknown as { ModelInfer(request: object, reply: () => void): ClientUnaryCall };
     const call = methods.ModelInfer(one('slow'), () => {});
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.waiting).toHaveLength(1));
     expect(service.waiting[0]?.signal?.aborted).toBe(false);
     call.cancel();
-    await vi.waitFor(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
+    await soon(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
   });
 });
 
@@ -131,7 +132,7 @@ describe('ModelStreamInfer', () => {
     stream.write(one('slow', 'a'));
     stream.write(one('nosuch', 'b'));
     stream.write(one('echo-INT32', 'c'));
-    await vi.waitFor(() => expect(service.asked).toHaveLength(3));
+    await soon(() => expect(service.asked).toHaveLength(3));
     expect(answers).toEqual([]);
     service.waiting[0]?.release();
     stream.end();
@@ -149,14 +150,11 @@ describe('ModelStreamInfer', () => {
     const { stream, answers, ended } = open(client);
     for (let at = 0; at < 40; at += 1) stream.write(one('slow', `${at}`));
     stream.end();
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(16));
-    await vi.waitFor(
-      () => {
-        for (const { release } of service.waiting) release();
-        expect(answers).toHaveLength(40);
-      },
-      { timeout: 10_000 },
-    );
+    await soon(() => expect(service.waiting).toHaveLength(16));
+    await soon(() => {
+      for (const { release } of service.waiting) release();
+      expect(answers).toHaveLength(40);
+    });
     await ended;
   });
 
@@ -165,10 +163,10 @@ describe('ModelStreamInfer', () => {
     const { stream, ended } = open(client);
     stream.write(one('slow'));
     stream.write(one('slow'));
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(2));
+    await soon(() => expect(service.waiting).toHaveLength(2));
     stream.cancel();
     await ended.catch(() => {});
-    await vi.waitFor(() => expect(service.waiting.every(({ signal }) => signal?.aborted)).toBe(true));
+    await soon(() => expect(service.waiting.every(({ signal }) => signal?.aborted)).toBe(true));
   });
 });
 
@@ -229,3 +227,21 @@ function open(client: Client) {
   ended.catch(() => {});
   return { stream, answers, ended };
 }
+
+describe('TraceSetting', () => {
+  it('tells the settings, and takes no others', async () => {
+    const { client } = await servers.grpc();
+    const off = {
+      settings: { trace_level: { value: ['OFF'] }, trace_rate: { value: [] } },
+      model_name: 'simple',
+    };
+    expect(await ask(client, 'TraceSetting', off)).toMatchObject({
+      settings: { trace_level: { value: ['OFF'] }, trace_rate: { value: ['1'] } },
+    });
+    const on = { settings: { trace_level: { value: ['TIMESTAMPS', 'TENSORS'] } } };
+    const unsupported = { code: status.UNIMPLEMENTED, details: expect.stringMatching(/traceparent/) };
+    await expect(ask(client, 'TraceSetting', on)).rejects.toMatchObject(unsupported);
+    const unknown = { model_name: 'nosuch', settings: {} };
+    await expect(ask(client, 'TraceSetting', unknown)).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+});

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
-import { afterEach, describe, expect, it, vi } from 'vitest';
-import { raw, serving } from './served.js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { raw, serving, soon } from './served.js';
 
 const servers = serving();
 afterEach(() => servers.close());
@@ -49,7 +49,7 @@ describe('limits of a client', () => {
   });
 
   it('a body that does not go on is given up', async () => {
-    const { port, server } = await servers.http({ idleMs: 100 });
+    const { port, server } = await servers.http({ idleMs: 1000 });
     const text =
       'POST /v2/models/simple/infer HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 10\r\n\r\n{';
     expect(statuses(await raw(port, text))).toEqual([408]);
@@ -66,7 +66,7 @@ describe('limits of a client', () => {
     await new Promise((resolve) => socket.once('close', resolve));
     clearInterval(drip);
     expect(statuses(Buffer.concat(chunks)).every((status) => status === 408)).toBe(true);
-    await vi.waitFor(() => expect(server.budget.taken).toBe(0));
+    await soon(() => expect(server.budget.taken).toBe(0));
   });
 
   it('bodies in chunks are bounded like others', async () => {
@@ -90,7 +90,7 @@ describe('limits of a client', () => {
     expect(response.status).toBe(503);
     expect(response.headers.get('retry-after')).toBe('1');
     await response.text();
-    await vi.waitFor(() => expect(server.budget.taken).toBe(0));
+    await soon(() => expect(server.budget.taken).toBe(0));
   });
 });
 
@@ -101,18 +101,18 @@ describe('several requests on one connection', () => {
     const chunks: Buffer[] = [];
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.write(request('slow') + request('nosuch') + request('echo-INT32'));
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
-    await vi.waitFor(() => expect(service.asked).toHaveLength(3));
+    await soon(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.asked).toHaveLength(3));
     expect(chunks).toEqual([]);
     service.waiting[0]?.release();
-    await vi.waitFor(() => expect(statuses(Buffer.concat(chunks))).toEqual([200, 404, 200]));
+    await soon(() => expect(statuses(Buffer.concat(chunks))).toEqual([200, 404, 200]));
     socket.destroy();
   });
 
   it('are few: a client that sends more is told so, and disconnected', async () => {
     const { port, service } = await servers.http();
     const answers = raw(port, request('slow').repeat(40));
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(16));
+    await soon(() => expect(service.waiting).toHaveLength(16));
     for (const { release } of service.waiting) release();
     expect(statuses(await answers)).toEqual([...Array(16).fill(200), 429]);
   });
@@ -120,7 +120,7 @@ describe('several requests on one connection', () => {
   it('a long computation is no idle connection', async () => {
     const { port, service } = await servers.http({ idleMs: 100 });
     const answers = raw(port, request('slow') + request('slow', one, 'connection: close\r\n'));
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(2));
+    await soon(() => expect(service.waiting).toHaveLength(2));
     const [first, second] = service.waiting;
     second?.release();
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -146,11 +146,11 @@ describe('a client that does not read its answer', () => {
       `POST /v2/models/echo-UINT8/infer HTTP/1.1\r\nhost: localhost\r\ninference-header-content-length: ${json.length}\r\ncontent-length: ${json.length + elements}\r\n\r\n${json}`,
     );
     socket.write(new Uint8Array(elements));
-    await vi.waitFor(() => expect(server.budget.taken).toBeGreaterThan(2 * elements));
+    await soon(() => expect(server.budget.taken).toBeGreaterThan(2 * elements));
     expect((await fetch(`${url}/v2/models/echo-INT32/infer`, { method: 'POST', body: one })).status).toBe(
       200,
     );
-    await vi.waitFor(() => expect(server.budget.taken).toBe(0));
+    await soon(() => expect(server.budget.taken).toBe(0));
     socket.resume();
     await closed;
   });
@@ -160,7 +160,7 @@ describe('the end of the server', () => {
   it('what was asked is answered, and nothing more', async () => {
     const { port, service, server } = await servers.http();
     const answers = raw(port, request('slow'));
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.waiting).toHaveLength(1));
     const closed = server.close(10_000);
     await expect(fetch(`http://127.0.0.1:${port}/v2`)).rejects.toThrow();
     service.waiting[0]?.release();
@@ -171,9 +171,9 @@ describe('the end of the server', () => {
   it('ends connections that go on for too long', async () => {
     const { port, service, server } = await servers.http();
     const answers = raw(port, request('slow'));
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.waiting).toHaveLength(1));
     await server.close(50);
     expect(statuses(await answers)).toEqual([]);
-    await vi.waitFor(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
+    await soon(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
   });
 });

@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import { Ajv } from 'ajv';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { OPEN_API } from '#farlight/infer/http/openapi.js';
 import { InferenceError } from '#farlight/infer/service/service.js';
-import { raw, serving } from './served.js';
+import { raw, serving, soon } from './served.js';
 
 const servers = serving();
 afterEach(() => servers.close());
@@ -212,7 +212,14 @@ describe('compressed bodies', () => {
 
 describe('each error has its status and one sentence', () => {
   it.each<[string, string, string, unknown, number, RegExp]>([
-    ['no JSON', 'POST', '/v2/models/simple/infer', '{"inputs":', 400, /^the request is not JSON: /],
+    [
+      'no JSON',
+      'POST',
+      '/v2/models/simple/infer',
+      '{"inputs":',
+      400,
+      /^the request, without Inference-Header-Content-Length, is not JSON: /,
+    ],
     ['no UTF-8', 'POST', '/v2/models/simple/infer', Uint8Array.of(0x22, 0xff, 0x22), 400, /it is no UTF-8/],
     ['no object', 'POST', '/v2/models/simple/infer', '[]', 400, /is a JSON object/],
     ['deep JSON', 'POST', '/v2/models/simple/infer', '['.repeat(1e5), 400, /nested more than 64 levels/],
@@ -261,6 +268,32 @@ describe('each error has its status and one sentence', () => {
     ['an unknown path', 'GET', '/v3', undefined, 404, /there is no \/v3/],
     ['a wrong method', 'GET', '/v2/models/simple/infer', undefined, 405, /has no GET; use POST/],
     ['shared memory', 'GET', '/v2/systemsharedmemory/status', undefined, 501, /shared memory is not served/],
+    ['logging', 'GET', '/v2/logging', undefined, 501, /--log-level/],
+    [
+      'a trace setting that is not served',
+      'POST',
+      '/v2/trace/setting',
+      { trace_level: ['TIMESTAMPS'] },
+      501,
+      /^trace_level cannot be set: .*traceparent/,
+    ],
+    ['an unknown trace setting', 'POST', '/v2/trace/setting', { rate: '1' }, 400, /no trace setting "rate"/],
+    [
+      'a trace setting that is a number',
+      'POST',
+      '/v2/models/simple/trace/setting',
+      { trace_rate: 1 },
+      400,
+      /"trace_rate" is a string/,
+    ],
+    [
+      'the trace settings of an unknown model',
+      'GET',
+      '/v2/models/nosuch/trace/setting',
+      undefined,
+      404,
+      /unknown model/,
+    ],
     ['generation', 'POST', '/v2/models/simple/generate', {}, 501, /is not served/],
     ['a name that is no escape', 'GET', '/v2/models/%zz', undefined, 404, /there is no/],
     ['a model to load', 'POST', '/v2/repository/models/nosuch/load', '', 404, /^failed to load 'nosuch': /],
@@ -411,12 +444,12 @@ describe('a client that goes away', () => {
     socket.write(
       `POST /v2/models/slow/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.waiting).toHaveLength(1));
     expect(service.waiting[0]?.signal?.aborted).toBe(false);
     expect(server.budget.taken).toBe(body.length);
     socket.destroy();
-    await vi.waitFor(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
-    await vi.waitFor(() => expect(server.budget.taken).toBe(0));
+    await soon(() => expect(service.waiting[0]?.signal?.aborted).toBe(true));
+    await soon(() => expect(server.budget.taken).toBe(0));
   });
 
   it('in the middle of its body leaves nothing', async () => {
@@ -425,9 +458,33 @@ describe('a client that goes away', () => {
     socket.write(
       `POST /v2/models/slow/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n${'x'.repeat(500)}`,
     );
-    await vi.waitFor(() => expect(server.budget.taken).toBe(500));
+    await soon(() => expect(server.budget.taken).toBe(500));
     socket.destroy();
-    await vi.waitFor(() => expect(server.budget.taken).toBe(0));
+    await soon(() => expect(server.budget.taken).toBe(0));
     expect(service.asked).toEqual([]);
+  });
+});
+
+describe('trace settings', () => {
+  const settings = {
+    trace_file: '',
+    trace_level: ['OFF'],
+    trace_rate: '1',
+    trace_count: '-1',
+    log_frequency: '0',
+  };
+
+  it('are told, of all models and of one', async () => {
+    const { url } = await servers.http();
+    for (const path of ['/v2/trace/setting', '/v2/models/simple/trace/setting']) {
+      expect(await (await fetch(`${url}${path}`)).json()).toEqual(settings);
+    }
+  });
+
+  it('may be set to what they are, or back to it', async () => {
+    const { url } = await servers.http();
+    const body = JSON.stringify({ trace_level: ['OFF'], trace_rate: null });
+    const response = await fetch(`${url}/v2/trace/setting`, { method: 'POST', body });
+    expect([response.status, await response.json()]).toEqual([200, settings]);
   });
 });

@@ -1,9 +1,9 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { inferenceTrust } from '#farlight/infer/door/trust.js';
 import { InferenceServer } from '#farlight/infer/inference-server.js';
 import { checkHealth } from '../../support/clients/health.js';
 import { FakeService } from './fake-service.js';
-import { ask, inferenceClient } from './served.js';
+import { ask, inferenceClient, soon } from './served.js';
 
 const ends: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -58,8 +58,8 @@ describe('the health of gRPC', () => {
   it('is that of the service', async () => {
     const { server, service } = await serve(false);
     const health = () => checkHealth(server.grpcUrl ?? '', 'inference.GRPCInferenceService');
-    await vi.waitFor(async () => expect(await health()).toBe(1), { timeout: 5000 });
+    await soon(async () => expect(await health()).toBe(1));
     service.ready = false;
-    await vi.waitFor(async () => expect(await health()).toBe(2), { timeout: 5000 });
+    await soon(async () => expect(await health()).toBe(2));
   });
 });

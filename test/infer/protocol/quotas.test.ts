@@ -1,9 +1,9 @@
 import type { ServiceError } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { Quotas } from '#farlight/infer/door/quotas.js';
 import { SharedBudget } from '#farlight/infer/service/shared-budget.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
-import { ask, serving } from './served.js';
+import { ask, serving, soon } from './served.js';
 
 const servers = serving();
 afterEach(() => servers.close());
@@ -78,7 +78,7 @@ describe('a request beyond the quota', () => {
     const { url, service } = await servers.http({ quotas: new Quotas({ waiting: 1 }) });
     const infer = () => fetch(`${url}/v2/models/slow/infer`, { method: 'POST', body: slowJson });
     const first = infer();
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.waiting).toHaveLength(1));
     const refused = await infer();
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1']);
     expect(await refused.json()).toEqual({
@@ -86,9 +86,9 @@ describe('a request beyond the quota', () => {
     });
     service.waiting[0]?.release();
     expect((await first).status).toBe(200);
-    await vi.waitFor(async () => {
+    await soon(async () => {
       const next = infer();
-      await vi.waitFor(() => expect(service.waiting.length).toBeGreaterThan(1));
+      await soon(() => expect(service.waiting.length).toBeGreaterThan(1));
       service.waiting.at(-1)?.release();
       expect((await next).status).toBe(200);
     });
@@ -104,7 +104,7 @@ describe('a request beyond the quota', () => {
   it('gets RESOURCE_EXHAUSTED over gRPC, and the time after which to ask again', async () => {
     const { client, service } = await servers.grpc({ quotas: new Quotas({ waiting: 1 }) });
     const first = ask(client, 'ModelInfer', slow);
-    await vi.waitFor(() => expect(service.waiting).toHaveLength(1));
+    await soon(() => expect(service.waiting).toHaveLength(1));
     const error: ServiceError = await ask(client, 'ModelInfer', slow).catch((refused) => refused);
     expect(error.code).toBe(grpc().status.RESOURCE_EXHAUSTED);
     expect(error.details).toMatch(/may have 1 requests .*--max-waiting/);

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { ChannelCredentials, ChannelOptions, Client, ServiceError } from '@grpc/grpc-js';
+import { vi } from 'vitest';
 import { Quotas } from '#farlight/infer/door/quotas.js';
 import { inferenceTrust, type Trust, type TrustOptions } from '#farlight/infer/door/trust.js';
 import { GrpcServer, type GrpcServerOptions } from '#farlight/infer/grpc/grpc-server.js';
@@ -75,6 +76,11 @@ export function serving() {
       await Promise.all(servers.splice(0).map((each) => each.close(1000)));
     },
   };
+}
+
+/** Waits until a check holds: how long that takes is for the machine to say. */
+export function soon(check: () => void | Promise<void>): Promise<void> {
+  return vi.waitFor(check, { timeout: 20_000 });
 }
 
 /** A client of the service, of gRPC for JavaScript. */
