@@ -17,12 +17,13 @@ const ROOMS = [
   'shard',
   'pool',
   'jobs',
+  'stream',
   'cli',
   'testing',
 ];
 
 /** Rooms that have words of their own beside the core's: no word is banned there. */
-const OWN_WORDS = ['infer', 'shard', 'pool', 'jobs'];
+const OWN_WORDS = ['infer', 'shard', 'pool', 'jobs', 'stream'];
 
 /** The root, and folders of pages, tests, examples and generated code. */
 const ANY_WIDTH = /^(\.$|(docs|test|examples|proto\/gen)(\/|$))/;

@@ -40,7 +40,7 @@ export function readGraph(
   if (!checked) return { problems };
   const found = [...meaning(checked, dirname(file), versionsOf)];
   if (found.length > 0) return { problems: found };
-  const order = inOrder(checked.value);
+  const order = inOrder(checked.value.steps);
   if ('circle' in order) {
     const [first = ''] = order.circle;
     const circle = [...order.circle, first].join(', ');
@@ -166,22 +166,31 @@ function* modelProblems(
   }
 }
 
+/** What the order of steps depends on. */
+interface Ordered {
+  readonly each?: string;
+  readonly inputs: Readonly<Record<string, string>>;
+}
+
 /** The steps whose outputs a step needs. */
-function dependencies({ each, inputs }: StepEntry, { steps }: GraphFile): string[] {
+function dependencies({ each, inputs }: Ordered, steps: Readonly<Record<string, Ordered>>): string[] {
   const references = [...Object.values(inputs), ...(each === undefined ? [] : [each])];
   return [...new Set(references.filter((reference) => reference.includes('.')).map(stepOf))].filter(
     (step) => steps[step],
   );
 }
 
-function inOrder(file: GraphFile): { order: string[] } | { circle: string[] } {
+/** The names of steps, each after the steps that it depends on; or steps that wait for each other. */
+export function inOrder(
+  steps: Readonly<Record<string, Ordered>>,
+): { order: string[] } | { circle: string[] } {
   const order: string[] = [];
   const visiting: string[] = [];
   const visit = (step: string): string[] | undefined => {
     if (order.includes(step)) return undefined;
     if (visiting.includes(step)) return visiting.slice(visiting.indexOf(step));
     visiting.push(step);
-    for (const before of dependencies(file.steps[step] as StepEntry, file)) {
+    for (const before of dependencies(steps[step] as Ordered, steps)) {
       const circle = visit(before);
       if (circle) return circle;
     }
@@ -189,7 +198,7 @@ function inOrder(file: GraphFile): { order: string[] } | { circle: string[] } {
     order.push(step);
     return undefined;
   };
-  for (const step of Object.keys(file.steps)) {
+  for (const step of Object.keys(steps)) {
     const circle = visit(step);
     if (circle) return { circle };
   }
@@ -201,7 +210,7 @@ function stepOf(reference: string): string {
 }
 
 /** `; did you mean "…"?` if a known name differs by at most two letters. */
-function similar(name: string, names: readonly string[]): string {
+export function similar(name: string, names: readonly string[]): string {
   const near = names.find((each) => distance(name, each) <= 2);
   return near === undefined ? '' : `; did you mean "${near}"`;
 }

@@ -11,7 +11,9 @@ export interface ModelFile {
 
 export interface Model {
   readonly name: string;
-  /** The ONNX file of each version that is served. */
+  /** The ONNX files of all versions. */
+  readonly files: ReadonlyMap<number, string>;
+  /** The ones of the versions that are served. */
   readonly versions: ReadonlyMap<number, string>;
   readonly maxBatch: number | undefined;
 }
@@ -130,6 +132,7 @@ function readModel(name: string, path: string): { model?: Model; problems: Probl
   const model = {
     name,
     maxBatch,
+    files: versions,
     versions: new Map(served.map((version) => [version, versions.get(version) as string])),
   };
   return { model, problems };

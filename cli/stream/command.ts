@@ -1,0 +1,82 @@
+import { Command } from 'commander';
+import { logOption } from '../options/log-option.js';
+import { ADAPTER_HELP } from '../options/option-texts.js';
+import { parseSeconds } from '../options/units.js';
+import { checkStream } from './check.js';
+import type { StreamOptions } from './run-stream.js';
+import { rollBack, type UpgradeOptions, upgrade } from './upgrade.js';
+
+const STATE_HELP = 'the folder of its logs and checkpoints (default: beside the file, NAME.state)';
+
+export function streamCommand(): Command {
+  const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
+  const command = new Command('stream')
+    .description('Run a graph of models and functions whose input does not end, and upgrade it while it runs.')
+    .action(() => command.help());
+  command
+    .command('run')
+    .argument('<file>')
+    .description('Run an application. It goes on from its last checkpoint, with the version that is committed.')
+    .option('--state <folder>', STATE_HELP)
+    .option(
+      '--host <url>',
+      'an address that farlight serve printed (or FARLIGHT_HOST); may be repeated; without it, this machine',
+      repeated,
+    )
+    .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
+    .option('--lanes <count>', 'how many models run at a time on each host', Number, 2)
+    .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
+    .option('--no-durable', 'do not wait for the disk: records and outputs survive the process, but no power cut')
+    .addOption(logOption())
+    .allowExcessArguments(false)
+    .action(run);
+  command
+    .command('upgrade')
+    .argument('<file>')
+    .description('Upgrade the application that runs to what its file says now, while it goes on.')
+    .option('--state <folder>', STATE_HELP)
+    .option('--plan', 'show what would change, and change nothing')
+    .option('--reset <uid>', 'a step whose states begin anew; may be repeated', repeated)
+    .option('--drop <name>', 'a removed step or source whose states or waiting records may go; may be repeated', repeated)
+    .option('--json', 'print the plan as JSON')
+    .allowExcessArguments(false)
+    .action((file: string, options: UpgradeOptions) => upgrade(file, options));
+  command
+    .command('rollback')
+    .argument('<file>')
+    .description('Upgrade back to the version before the one that runs.')
+    .option('--state <folder>', STATE_HELP)
+    .option('--plan', 'show what would change, and change nothing')
+    .option('--reset <uid>', 'a step whose states begin anew; may be repeated', repeated)
+    .option('--drop <name>', 'a removed step or source whose states or waiting records may go; may be repeated', repeated)
+    .option('--json', 'print the plan as JSON')
+    .allowExcessArguments(false)
+    .action((file: string, options: UpgradeOptions) => rollBack(file, options));
+  command
+    .command('status')
+    .argument('<file>')
+    .description('Show records, steps and outputs of the application that runs.')
+    .option('--state <folder>', STATE_HELP)
+    .option('--json', 'print it as JSON')
+    .allowExcessArguments(false)
+    .action(status);
+  command
+    .command('check')
+    .argument('<file>')
+    .description('Say what is wrong with an application, by file, line and column.')
+    .option('--json', 'print the findings as JSON')
+    .allowExcessArguments(false)
+    .action(checkStream);
+  return command;
+}
+
+/** Loads what runs an application for this alone: other commands need not wait for it. */
+async function run(file: string, options: StreamOptions): Promise<void> {
+  const { runStream } = await import('./run-stream.js');
+  await runStream(file, options);
+}
+
+async function status(file: string, options: { state?: string; json?: boolean }): Promise<void> {
+  const { showStatus } = await import('./status.js');
+  await showStatus(file, options);
+}

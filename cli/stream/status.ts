@@ -1,0 +1,22 @@
+import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { askStatus } from '../../stream/control/control.js';
+import { stateFolderOf } from './state-folder.js';
+
+export async function showStatus(file: string, { state, json }: { state?: string; json?: boolean }): Promise<void> {
+  const status = await askStatus(stateFolderOf(file, state));
+  if (json) {
+    process.stdout.write(`${harmlessJson(JSON.stringify(status, null, 2))}\n`);
+    return;
+  }
+  const { name, version, epoch, passing, isUpgrading, sources, steps, sinks } = status;
+  const lines = [
+    `${name}, version ${version}, epoch ${epoch}${isUpgrading ? ', being upgraded' : ''}: ${passing} records on their way`,
+    ...sources.map((each) => `source ${each.name}: ${each.records} records, ${each.waiting} wait`),
+    ...steps.map(({ uid, records, failed, ms }) => {
+      const mean = records === 0 ? 0 : ms / records;
+      return `step ${uid}: ${records} records, ${failed} failed, ${mean.toFixed(1)} ms each`;
+    }),
+    ...sinks.map((each) => `sink ${each.name}: ${each.outputs} outputs`),
+  ];
+  process.stdout.write(`${harmless(lines.join('\n'))}\n`);
+}

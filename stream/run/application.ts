@@ -1,0 +1,605 @@
+import type { Tensor } from '../../infer/service/tensor.js';
+import type { Clock } from '../../link/machine/timer.js';
+import { invariant, messageOf } from '../../proto/errors.js';
+import type { Definition } from '../definition/definition.js';
+import {
+  type Change,
+  planUpgrade,
+  type UpgradePlan,
+  type UpgradeWords,
+  versionOf,
+} from '../definition/upgrade-plan.js';
+import {
+  type Action,
+  type Checkpoint,
+  type ConvertAction,
+  ERRORS,
+  Flow,
+  type RunAction,
+  type WriteAction,
+} from '../flow/flow.js';
+import type { State, Version } from '../flow/version.js';
+import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
+import type { LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
+import type { Sink } from '../sinks/sink.js';
+import { Reader } from './reader.js';
+import { SinkWriter } from './sink-writer.js';
+
+/** A checkpoint, as it is stored. */
+export interface StoredCheckpoint {
+  readonly epoch: number;
+  readonly definition: Definition;
+  readonly cut: ReadonlyMap<string, number>;
+  readonly states: ReadonlyMap<string, ReadonlyMap<string, State<Tensor>>>;
+  /** How far each source had read, by key, at the cut. */
+  readonly positions: ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+  /** Where each sink stood when the cut was made: every output of a record after the cut comes after it. */
+  readonly marks: ReadonlyMap<string, unknown>;
+}
+
+/** Runs steps. */
+export interface StepRunner {
+  /** Makes a version's models and functions ready, beside those that run. @throws Error that says why not (rejects) */
+  prepare(definition: Definition): Promise<void>;
+  /** Frees what only this version needs. */
+  release(definition: Definition): Promise<void>;
+  /**
+   * Runs a step. It waits for hosts that are lost as long as it has to.
+   *
+   * @throws StepError where the record itself is at fault (rejects); any other error is one of Farlight
+   */
+  run(
+    step: StepRun,
+  ): Promise<{ outputs: Readonly<Record<string, Tensor>>; state: State<Tensor> | undefined }>;
+  /** @throws Error that says why the state cannot be converted (rejects) */
+  migrate(definition: Definition, uid: string, state: State<Tensor>): Promise<State<Tensor>>;
+}
+
+export interface StepRun {
+  readonly definition: Definition;
+  readonly uid: string;
+  readonly inputs: Readonly<Record<string, Tensor>>;
+  readonly state: State<Tensor> | undefined;
+}
+
+/** What a source is started with. */
+export interface Feed {
+  /** Resolves with the record's offset once it is logged. @throws Error where it cannot be (rejects) */
+  ingest(record: NewRecord): Promise<number>;
+  readonly positions: ReadonlyMap<string, unknown>;
+  /** Bytes of records that were logged and have not passed through: a source that can wait does so. */
+  readonly backlog: () => number;
+}
+
+/** The record makes a step fail, and would again. */
+export class StepError extends Error {}
+
+export interface ApplicationOptions {
+  readonly checkpoints: Pick<CheckpointStore<StoredCheckpoint>, 'latest' | 'store'>;
+  readonly runner: StepRunner;
+  openLog(source: string): Promise<SourceLog>;
+  /** Opens a sink, which may have had outputs since this mark. */
+  openSink(name: string, definition: Definition, mark: unknown): Promise<Sink>;
+  /** Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. */
+  openSource(name: string, definition: Definition, feed: Feed): Promise<{ close(): Promise<void> }>;
+  readonly clock: Clock;
+  /** Records on their way at most. */
+  readonly window?: number;
+  /** Milliseconds from one checkpoint to the next, at least. */
+  readonly checkpointEvery?: number;
+  log(message: string): void;
+}
+
+/** What a step has done since the start. */
+export interface StepCounts {
+  records: number;
+  failed: number;
+  /** Milliseconds in all, with the waiting for a lane. */
+  ms: number;
+}
+
+export interface ApplicationStatus {
+  readonly name: string;
+  readonly version: string;
+  readonly epoch: number;
+  /** Records on their way. */
+  readonly passing: number;
+  readonly isUpgrading: boolean;
+  readonly sources: readonly {
+    readonly name: string;
+    readonly records: number;
+    /** Logged, and not on their way yet. */
+    readonly waiting: number;
+    readonly bytes: number;
+  }[];
+  readonly steps: readonly (StepCounts & { readonly uid: string })[];
+  readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
+}
+
+const DEFAULTS = { window: 1000, checkpointEvery: 10_000 };
+/** Of the time, at most so much goes into checkpoints. */
+const CHECKPOINT_SHARE = 0.1;
+
+/** What is to be done with a cut that is open. */
+interface Cutting {
+  readonly definition: Definition;
+  /** What is stored with it. */
+  readonly positions: StoredCheckpoint['positions'];
+  readonly marks: StoredCheckpoint['marks'];
+  isStoring: boolean;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * A stream application: its sources, logs, steps and sinks. It goes on from its last checkpoint, and is upgraded while it
+ * runs: see `Flow` for how, and docs/streams.md for what is guaranteed.
+ */
+export class Application {
+  readonly #options: ApplicationOptions & typeof DEFAULTS;
+  readonly #flow: Flow<Tensor>;
+  /** The version that is committed. */
+  #definition: Definition;
+  /** By the id of their version. Two while an upgrade is under way. */
+  readonly #definitions = new Map<string, Definition>();
+  readonly #readers = new Map<string, Reader>();
+  readonly #sinks = new Map<string, SinkWriter>();
+  readonly #sources = new Map<string, { close(): Promise<void> }>();
+  /** By source and key, how far the source had read at the record that was admitted last. */
+  readonly #positions = new Map<string, Map<string, unknown>>();
+  /** By source, the records that the process before may have passed through, as outputs of them may be written. */
+  readonly #replays = new Map<string, number>();
+  /** Called when all of them have been admitted again, or never will be. */
+  #onReplayed: (() => void) | undefined;
+  #cutting: Cutting | undefined;
+  /** Cuts follow each other. */
+  #changes: Promise<unknown> = Promise.resolve();
+  #hasNew = false;
+  #isClosed = false;
+  #reject!: (error: unknown) => void;
+  /** Rejects when the application cannot go on: the log or a sink is broken, or there is a bug. */
+  readonly failed = new Promise<never>((_, reject) => {
+    this.#reject = reject;
+  });
+  readonly steps = new Map<string, StepCounts>();
+
+  /**
+   * Goes on from the last checkpoint, or begins with `first` where there is none.
+   *
+   * @throws Error that says why the version cannot run (rejects)
+   */
+  static async open(options: ApplicationOptions, first: () => Promise<Definition>): Promise<Application> {
+    let checkpoint = await options.checkpoints.latest();
+    if (!checkpoint) {
+      const none = new Map();
+      checkpoint = {
+        epoch: 0,
+        definition: await first(),
+        cut: none,
+        states: none,
+        positions: none,
+        marks: none,
+      };
+      await options.runner.prepare(checkpoint.definition);
+      await options.checkpoints.store(checkpoint);
+    } else await options.runner.prepare(checkpoint.definition);
+    const application = new Application(options, checkpoint);
+    try {
+      await application.#start(checkpoint);
+    } catch (error) {
+      await application.close();
+      throw error;
+    }
+    return application;
+  }
+
+  private constructor(options: ApplicationOptions, checkpoint: StoredCheckpoint) {
+    this.#options = { ...DEFAULTS, ...options };
+    const { definition } = checkpoint;
+    this.#definition = definition;
+    this.#definitions.set(definition.id, definition);
+    this.#flow = new Flow({ ...checkpoint, version: versionOf(definition) });
+    // The one who runs the application hears of it; until then nobody has to.
+    this.failed.catch(() => {});
+  }
+
+  get definition(): Definition {
+    return this.#definition;
+  }
+
+  get epoch(): number {
+    return this.#flow.epoch;
+  }
+
+  /** Logs a record. Resolves with its offset once it is safe. @throws Error where it cannot be taken (rejects) */
+  async ingest(source: string, record: NewRecord): Promise<number> {
+    const reader = this.#readers.get(source);
+    if (!reader || this.#isClosed) throw new Error(`source ${source} takes no records`);
+    if (record.key.includes('\n')) throw new Error('a key has no line breaks');
+    const offset = await reader.log.append(record);
+    reader.wake();
+    return offset;
+  }
+
+  /** Records of a source that were logged and that have not begun. */
+  backlog(source: string): number {
+    return (this.#readers.get(source)?.log.end ?? 0) - this.#flow.next(source);
+  }
+
+  status(): ApplicationStatus {
+    const { name, id } = this.#definition;
+    const sources = [...this.#readers].map(([source, { log }]) => {
+      return { name: source, records: log.end, waiting: this.backlog(source), bytes: log.bytes };
+    });
+    return {
+      name,
+      version: id,
+      epoch: this.epoch,
+      passing: this.#flow.passing,
+      isUpgrading: this.#cutting !== undefined && this.#cutting.definition !== this.#definition,
+      sources,
+      steps: [...this.steps].map(([uid, counts]) => ({ uid, ...counts })),
+      sinks: [...this.#sinks].map(([sink, { written }]) => ({ name: sink, outputs: written })),
+    };
+  }
+
+  /** Stores a checkpoint of now. @throws Error where it cannot be stored; the application goes on (rejects) */
+  checkpoint(): Promise<void> {
+    return this.#change(() => this.#cut(this.#definition));
+  }
+
+  /**
+   * Upgrades to another version. Nothing stops: records that are admitted from some moment on pass through the new one.
+   * Until the upgrade is committed no sink has anything of it, and an error leaves the old version running as if nothing
+   * had been asked.
+   *
+   * @throws Error that says why it is refused, or has failed (rejects)
+   */
+  upgrade(definition: Definition, words: UpgradeWords = {}, signal?: AbortSignal): Promise<UpgradePlan> {
+    return this.#change(async () => {
+      const plan = planUpgrade(this.#definition, definition, words);
+      if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
+      if (!plan.isEmpty) await this.#upgrade(definition, plan, signal);
+      return plan;
+    });
+  }
+
+  /** What is under way is computed again after the next start. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#cutting?.reject(CLOSED);
+    this.#cutting = undefined;
+    this.#onReplayed?.();
+    await Promise.all([...this.#sources.values()].map((source) => source.close()));
+    await Promise.all([...this.#readers.values()].map((reader) => reader.close()));
+    await Promise.all([...this.#sinks.values()].map(({ sink }) => sink.close()));
+    await Promise.all([...this.#readers.values()].map(({ log }) => log.close()));
+  }
+
+  async #start({ cut, marks, positions }: StoredCheckpoint): Promise<void> {
+    const { sources } = this.#definition;
+    for (const [source, read] of positions) this.#positions.set(source, new Map(read));
+    for (const source of Object.keys(sources)) {
+      const from = cut.get(source) ?? 0;
+      const { log } = await this.#openReader(source, from);
+      if (log.end > from) this.#replays.set(source, log.end);
+    }
+    await this.#openSinks(this.#definition, marks);
+    for (const reader of this.#readers.values()) reader.wake();
+    for (const source of Object.keys(sources)) await this.#openSource(source, cut.get(source) ?? 0);
+    this.#checkpointLater(this.#options.checkpointEvery);
+  }
+
+  async #upgrade(definition: Definition, plan: UpgradePlan, signal: AbortSignal | undefined): Promise<void> {
+    const { runner, log } = this.#options;
+    const before = this.#definition;
+    signal?.throwIfAborted();
+    this.#definitions.set(definition.id, definition);
+    const sources = named(plan.sources, 'added');
+    // A sink that writes elsewhere is another one.
+    const sinks = [...sinksOf(definition).keys()].filter((id) => !this.#sinks.has(id));
+    try {
+      await runner.prepare(definition);
+      await this.#openSinks(definition, new Map(), sinks);
+      for (const source of sources) await this.#openReader(source, 0);
+      const stop = () => {
+        this.#abandon(signal?.reason);
+        this.#onReplayed?.();
+      };
+      signal?.addEventListener('abort', stop);
+      try {
+        await this.#replayed(signal);
+        await this.#cut(definition, plan);
+      } finally {
+        signal?.removeEventListener('abort', stop);
+      }
+    } catch (error) {
+      this.#definitions.delete(definition.id);
+      await this.#drop(sources, sinks);
+      await runner.release(definition);
+      throw error;
+    }
+    this.#definitions.delete(before.id);
+    log(`version ${definition.id} runs since epoch ${this.epoch}`);
+    const kept = sinksOf(definition);
+    await this.#drop(
+      named(plan.sources, 'removed'),
+      [...this.#sinks.keys()].filter((id) => !kept.has(id)),
+    );
+    for (const source of named(plan.sources, 'changed')) {
+      await this.#sources.get(source)?.close();
+      await this.#openSource(source, this.#flow.next(source));
+    }
+    for (const source of sources) await this.#openSource(source, 0);
+    await runner.release(before);
+  }
+
+  /**
+   * Waits until the records that the process before may have passed through are admitted: an upgrade must not cut before
+   * them, since outputs of the old version may be written.
+   */
+  async #replayed(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#replays.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#onReplayed = resolve;
+      });
+    this.#onReplayed = undefined;
+    signal?.throwIfAborted();
+  }
+
+  /** Cuts, and resolves when the checkpoint is stored. @throws Error where it is not (rejects) */
+  #cut(definition: Definition, plan?: UpgradePlan): Promise<void> {
+    if (this.#isClosed) return Promise.reject(CLOSED);
+    return new Promise((resolve, reject) => {
+      const positions = new Map([...this.#positions].map(([source, read]) => [source, new Map(read)]));
+      const marks = new Map([...this.#sinks].map(([name, { sink }]) => [name, sink.mark()]));
+      this.#cutting = { definition, positions, marks, isStoring: false, resolve, reject };
+      this.#hasNew = false;
+      this.#flow.cut(plan && versionOf(definition, plan));
+      for (const reader of this.#readers.values()) reader.wake();
+      this.#go();
+    });
+  }
+
+  /** Does what the flow says, and stores its checkpoint once it is whole. */
+  #go(): void {
+    if (this.#isClosed) return;
+    for (const action of this.#flow.take()) this.#act(action);
+    const cutting = this.#cutting;
+    if (cutting && !cutting.isStoring) {
+      const checkpoint = this.#flow.checkpoint();
+      if (checkpoint) {
+        cutting.isStoring = true;
+        void this.#store(cutting, checkpoint);
+      } else for (const action of this.#flow.take()) this.#act(action);
+    }
+    if (this.#flow.passing < this.#options.window) for (const reader of this.#readers.values()) reader.wake();
+  }
+
+  async #store(cutting: Cutting, { epoch, cut, states }: Checkpoint<Tensor>): Promise<void> {
+    const { definition, positions, marks } = cutting;
+    try {
+      await this.#options.checkpoints.store({ epoch, definition, cut, states, positions, marks });
+    } catch (error) {
+      // The next start will know which version runs.
+      if (error instanceof UncertainError) this.#fail(error);
+      else {
+        cutting.isStoring = false;
+        this.#abandon(error);
+      }
+      return;
+    }
+    if (this.#isClosed) return;
+    this.#cutting = undefined;
+    this.#definition = definition;
+    this.#flow.commit();
+    this.#go();
+    cutting.resolve();
+    for (const [source, { log }] of this.#readers) log.trim(cut.get(source) ?? 0).catch(this.#fail);
+  }
+
+  /** The cut is given up, and the old version goes on. It is too late once the checkpoint is on its way to the disk. */
+  #abandon(reason: unknown): void {
+    const cutting = this.#cutting;
+    if (!cutting || cutting.isStoring || this.#isClosed) return;
+    this.#cutting = undefined;
+    this.#flow.abandon();
+    this.#go();
+    cutting.reject(reason);
+  }
+
+  #act(action: Action<Tensor>): void {
+    if (action.kind === 'write') {
+      const { sink, version } = action;
+      this.#sinks.get(sinkId(sink, this.#definitionOf(version)))?.write(action);
+      return;
+    }
+    // Neither rejects.
+    if (action.kind === 'run') void this.#run(action);
+    else void this.#migrate(action);
+  }
+
+  async #run(action: RunAction<Tensor>): Promise<void> {
+    const { version, step, inputs, state } = action;
+    const counts = this.#countsOf(step.uid);
+    const { clock, runner } = this.#options;
+    const start = clock.now();
+    try {
+      const definition = this.#definitionOf(version);
+      const { outputs, state: next } = await runner.run({ definition, uid: step.uid, inputs, state });
+      if (this.#isClosed) return;
+      counts.records += 1;
+      counts.ms += clock.now() - start;
+      this.#flow.ran(action, outputs, next);
+    } catch (error) {
+      if (!(error instanceof StepError)) {
+        // The version may be gone already: then nobody waits for this.
+        if (this.#definitions.has(version.id)) this.#fail(error);
+        return;
+      }
+      counts.failed += 1;
+      this.#flow.failed(action, error.message);
+    }
+    this.#go();
+  }
+
+  async #migrate(action: ConvertAction<Tensor>): Promise<void> {
+    const { version, step, key, state } = action;
+    try {
+      const converted = await this.#options.runner.migrate(this.#definitionOf(version), step.uid, state);
+      this.#flow.converted(action, converted);
+      this.#go();
+    } catch (error) {
+      this.#abandon(
+        new Error(
+          `the state of step "${step.uid}" for key "${key}" cannot be converted: ${messageOf(error)}`,
+        ),
+      );
+    }
+  }
+
+  #admit(source: string, record: LoggedRecord): boolean {
+    if (this.#flow.passing >= this.#options.window) return false;
+    if (!this.#flow.version.sources.includes(source)) return false;
+    const { offset, key, values, position } = record;
+    this.#hasNew = true;
+    if (position !== undefined) this.#positionsOf(source).set(key, position);
+    this.#flow.admit({ source, offset, key, values });
+    if (offset + 1 === this.#replays.get(source)) this.#replays.delete(source);
+    if (this.#replays.size === 0) this.#onReplayed?.();
+    this.#go();
+    return true;
+  }
+
+  async #openReader(source: string, from: number): Promise<Reader> {
+    const log = await this.#options.openLog(source);
+    const reader = new Reader(log, from, (record) => this.#admit(source, record), this.#fail);
+    this.#readers.set(source, reader);
+    return reader;
+  }
+
+  /** Starts a source where the last record of the log says that it stood. */
+  async #openSource(source: string, from: number): Promise<void> {
+    const reader = this.#readers.get(source);
+    if (!reader) return;
+    const positions = new Map(this.#positionsOf(source));
+    const cursor = reader.log.cursor(from);
+    try {
+      for (let record = await cursor.next(); record; record = await cursor.next())
+        if (record.position !== undefined) positions.set(record.key, record.position);
+    } finally {
+      await cursor.close();
+    }
+    const feed = {
+      positions,
+      ingest: (record: NewRecord) => this.ingest(source, record),
+      backlog: () => this.backlog(source),
+    };
+    this.#sources.set(source, await this.#options.openSource(source, this.#definition, feed));
+  }
+
+  async #openSinks(
+    definition: Definition,
+    marks: ReadonlyMap<string, unknown>,
+    ids: Iterable<string> = sinksOf(definition).keys(),
+  ): Promise<void> {
+    const names = sinksOf(definition);
+    for (const id of ids) {
+      const sink = await this.#options.openSink(names.get(id) as string, definition, marks.get(id));
+      this.#sinks.set(id, new SinkWriter(sink, (action) => this.#wrote(action), this.#fail));
+    }
+  }
+
+  /** Ends sources and sinks that no version has any more. */
+  async #drop(sources: readonly string[], sinks: readonly string[]): Promise<void> {
+    for (const source of sources) {
+      await this.#sources.get(source)?.close();
+      this.#sources.delete(source);
+      await this.#readers.get(source)?.close();
+      await this.#readers.get(source)?.log.delete();
+      this.#readers.delete(source);
+      this.#positions.delete(source);
+    }
+    for (const id of sinks) {
+      await this.#sinks.get(id)?.sink.close();
+      this.#sinks.delete(id);
+    }
+  }
+
+  #wrote(action: WriteAction<Tensor>): void {
+    this.#flow.wrote(action);
+    this.#go();
+  }
+
+  #checkpointLater(ms: number): void {
+    const { clock, checkpointEvery, log } = this.#options;
+    clock.after(ms, async () => {
+      if (this.#isClosed) return;
+      const start = clock.now();
+      let next = checkpointEvery;
+      try {
+        if (this.#hasNew) await this.checkpoint();
+        next = Math.max(next, (clock.now() - start) / CHECKPOINT_SHARE);
+      } catch (error) {
+        if (!this.#isClosed) log(`no checkpoint could be stored: ${messageOf(error)}`);
+      }
+      this.#checkpointLater(next);
+    });
+  }
+
+  #change<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#changes.then(act);
+    // The one who asked has the error. The next change begins whatever came of this one.
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+
+  readonly #fail = (error: unknown): void => {
+    if (this.#isClosed) return;
+    this.#reject(error);
+    void this.close();
+  };
+
+  #definitionOf({ id }: Version): Definition {
+    const definition = this.#definitions.get(id);
+    invariant(definition, `version ${id} does not run`);
+    return definition;
+  }
+
+  #countsOf(uid: string): StepCounts {
+    let counts = this.steps.get(uid);
+    if (!counts) {
+      counts = { records: 0, failed: 0, ms: 0 };
+      this.steps.set(uid, counts);
+    }
+    return counts;
+  }
+
+  #positionsOf(source: string): Map<string, unknown> {
+    let positions = this.#positions.get(source);
+    if (!positions) {
+      positions = new Map();
+      this.#positions.set(source, positions);
+    }
+    return positions;
+  }
+}
+
+const CLOSED = new Error('the application was closed');
+
+/** The sinks of a version, by what tells them apart: the name, and where it writes to. */
+function sinksOf(definition: Definition): Map<string, string> {
+  const names = [...Object.keys(definition.sinks), ERRORS];
+  return new Map(names.map((name) => [sinkId(name, definition), name]));
+}
+
+function sinkId(name: string, { sinks }: Definition): string {
+  const sink = sinks[name];
+  if (!sink) return name;
+  return `${name} ${sink.kind === 'file' ? sink.file : sink.url}`;
+}
+
+function named(changes: readonly Change[], change: Change['change']): string[] {
+  return changes.filter((each) => each.change === change).map(({ name }) => name);
+}

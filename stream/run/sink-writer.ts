@@ -1,0 +1,68 @@
+import { joinRows } from '../../infer/lanes/tensor-rows.js';
+import { rowsOf, type Tensor } from '../../infer/service/tensor.js';
+import { ERRORS, type WriteAction } from '../flow/flow.js';
+import type { Output, Sink } from '../sinks/sink.js';
+
+/** The name that the flow has for the value whose rows are outputs by themselves. */
+export const EACH = '';
+/** The most outputs of one write. */
+const MOST = 1000;
+
+/** Gives a sink its outputs in order, as many at once as wait. */
+export class SinkWriter {
+  readonly sink: Sink;
+  readonly #wrote: (action: WriteAction<Tensor>) => void;
+  readonly #fail: (error: unknown) => void;
+  #waiting: WriteAction<Tensor>[] = [];
+  #writing: Promise<void> | undefined;
+  /** How many outputs were written. */
+  written = 0;
+
+  constructor(sink: Sink, wrote: (action: WriteAction<Tensor>) => void, fail: (error: unknown) => void) {
+    this.sink = sink;
+    this.#wrote = wrote;
+    this.#fail = fail;
+  }
+
+  write(action: WriteAction<Tensor>): void {
+    this.#waiting.push(action);
+    this.#writing ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    // It must not end before `write` has its promise. And more outputs may come in this turn.
+    await undefined;
+    try {
+      while (this.#waiting.length > 0) {
+        const actions = this.#waiting.splice(0, MOST);
+        const outputs = actions.flatMap(outputsOf);
+        if (outputs.length > 0) await this.sink.write(outputs);
+        this.written += outputs.length;
+        for (const action of actions) this.#wrote(action);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#writing = undefined;
+  }
+}
+
+function outputsOf({ sink, record, values, error }: WriteAction<Tensor>): Output[] {
+  const { source, offset, key } = record;
+  const output = { sink, source, offset, key };
+  if (sink === ERRORS) return [{ ...output, index: 0, values: {}, ...(error && { error }) }];
+  const { [EACH]: each, ...written } = values;
+  if (!each) return [{ ...output, index: 0, values: written }];
+  const names = Object.keys(written);
+  return Array.from({ length: rowsOf(each.shape) }, (_, index) => ({
+    ...output,
+    index,
+    values: Object.fromEntries(names.map((name) => [name, rowOf(written[name] as Tensor, index)])),
+  }));
+}
+
+/** One entry of the first dimension, without that dimension. */
+function rowOf(value: Tensor, index: number): Tensor {
+  const { shape, ...rest } = joinRows(value.name, [{ value, from: index, count: 1 }]);
+  return { ...rest, shape: shape.slice(1) };
+}

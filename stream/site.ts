@@ -1,0 +1,113 @@
+import { mkdirSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join, resolve } from 'node:path';
+import type { EngineHost } from '../infer/engine/hosts.js';
+import { PROCESS_CLOCK } from '../link/machine/timer.js';
+import { codeOf, FarlightError } from '../proto/errors.js';
+import type { Definition } from './definition/definition.js';
+import { ERRORS } from './flow/flow.js';
+import { CheckpointStore } from './log/checkpoint-store.js';
+import { RecordLog } from './log/record-log.js';
+import { Application, type StoredCheckpoint } from './run/application.js';
+import { FunctionPool } from './run/function-pool.js';
+import { LaneRunner } from './run/lane-runner.js';
+import { FileSink } from './sinks/file-sink.js';
+import { HttpSink } from './sinks/http-sink.js';
+import { openSource } from './sources/open-source.js';
+
+export interface SiteOptions {
+  /** The folder of all that must survive: logs, checkpoints, copies of functions. One process uses it at a time. */
+  readonly folder: string;
+  /** Whether records and outputs survive a power cut, and not only the end of the process. */
+  readonly durable: boolean;
+  /** Milliseconds from one checkpoint to the next, at least. */
+  readonly checkpointEvery: number;
+  hosts(): Promise<{ readonly hosts: readonly EngineHost[]; readonly adapter: string }>;
+  log(message: string): void;
+}
+
+/** The folder in which modules are copied. */
+export function copiesIn(folder: string): string {
+  return join(folder, 'functions');
+}
+
+/** The file with the records at which a step failed. */
+export function errorsIn(folder: string): string {
+  return join(folder, 'errors.jsonl');
+}
+
+/**
+ * Runs an application on this machine, with its state in a folder.
+ *
+ * @param first makes the version that a new application begins with.
+ * @throws Error, FarlightError BUSY where another process runs it (rejects)
+ */
+export async function openApplication(
+  options: SiteOptions,
+  first: () => Promise<Definition>,
+): Promise<{ application: Application; close(): Promise<void> }> {
+  const folder = resolve(options.folder);
+  const { durable, checkpointEvery, hosts, log } = options;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = await lockFolder(folder);
+  const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
+  // Sources have threads of their own: a generator must not wait behind the steps that it feeds.
+  const generators = new FunctionPool('cpu');
+  let application: Application | undefined;
+  const close = async () => {
+    await application?.close();
+    await generators.close();
+    await runner.close();
+    await new Promise((closed) => lock.close(closed));
+  };
+  try {
+    application = await Application.open(
+      {
+        checkpoints: new CheckpointStore<StoredCheckpoint>(join(folder, 'checkpoints')),
+        runner,
+        clock: PROCESS_CLOCK,
+        checkpointEvery,
+        log,
+        openLog: (source) => RecordLog.open({ folder: join(folder, 'log', source), durable }),
+        async openSink(name, { name: of, sinks }, mark) {
+          const sink = sinks[name];
+          if (sink?.kind === 'http') return new HttpSink({ url: sink.url, application: of, log });
+          const file = name === ERRORS ? errorsIn(folder) : (sink?.file ?? '');
+          return FileSink.open(file, mark as number | undefined, durable);
+        },
+        async openSource(name, definition, feed) {
+          const fail = (error: Error) => log(`source ${name} has ended: ${error.message}`);
+          return openSource(name, definition, feed, generators, fail);
+        },
+      },
+      first,
+    );
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { application, close };
+}
+
+/** The socket of a running application, for the commands of the same user. */
+export function socketIn(folder: string): string {
+  return join(folder, 'control.sock');
+}
+
+/**
+ * Keeps other processes of this machine from the folder. The name is one of Linux's abstract namespace, which no crash
+ * leaves behind.
+ *
+ * @throws FarlightError BUSY (rejects)
+ */
+function lockFolder(folder: string): Promise<Server> {
+  const server = createServer((socket) => socket.destroy());
+  return new Promise((locked, reject) => {
+    server.once('error', (error) => {
+      if (codeOf(error) !== 'EADDRINUSE') return reject(error);
+      const sentence = `another process runs the application in ${folder}; end it first, or name another folder with --state`;
+      return reject(new FarlightError('BUSY', sentence, { cause: error }));
+    });
+    server.listen(`\0farlight-stream ${folder}`, () => locked(server));
+  });
+}

@@ -1,0 +1,68 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { wallClock } from '../../link/machine/clock.js';
+import { codeOf } from '../../proto/errors.js';
+import type { Feed } from '../run/application.js';
+import { pause, roomIn } from './source.js';
+
+/** How often to look for new files, in milliseconds. Network file systems tell nobody of them. */
+const LOOK_MS = 200;
+/** A file that changed later than this many milliseconds ago may still be written to. */
+const SETTLED_MS = 200;
+/** The key of files in the folder itself. */
+const HERE = '.';
+
+/**
+ * Each file is a record. The folder that it is in is its key, as of one camera, and the files of a folder are taken in the
+ * order of their names: a file whose name comes before one that was taken is left out. So are hidden files.
+ */
+export async function watchFolder(folder: string, feed: Feed, signal: AbortSignal): Promise<void> {
+  const latest = new Map(feed.positions);
+  while (!signal.aborted) {
+    for (const key of await foldersIn(folder)) {
+      for (const name of await filesIn(join(folder, key))) {
+        if (name <= String(latest.get(key) ?? '')) continue;
+        await roomIn(feed, signal);
+        if (signal.aborted) return;
+        const data = await whole(join(folder, key, name));
+        // The files after it wait too, so that they keep their order.
+        if (!data) break;
+        const path = key === HERE ? name : `${key}/${name}`;
+        await feed.ingest({
+          key,
+          position: name,
+          values: {
+            data: { name: 'data', datatype: 'UINT8', shape: [data.length], data },
+            path: { name: 'path', datatype: 'BYTES', shape: [1], data: [Buffer.from(path)] },
+          },
+        });
+        latest.set(key, name);
+      }
+    }
+    await pause(LOOK_MS, signal);
+  }
+}
+
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'));
+  return [HERE, ...folders.map(({ name }) => name).sort()];
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  return entries
+    .flatMap((entry) => (entry.isFile() && !entry.name.startsWith('.') ? [entry.name] : []))
+    .sort();
+}
+
+/** The bytes of a file that nobody writes to any more; undefined for another one, or one that is gone. */
+async function whole(path: string): Promise<Uint8Array | undefined> {
+  try {
+    const { mtimeMs } = await stat(path);
+    return wallClock() - mtimeMs < SETTLED_MS ? undefined : new Uint8Array(await readFile(path));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,37 @@
+import type { Tensor } from '../../infer/service/tensor.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import type { GeneratorDefinition } from '../definition/definition.js';
+import type { Feed } from '../run/application.js';
+import type { FunctionPool } from '../run/function-pool.js';
+import { pause, roomIn } from './source.js';
+
+const POSITION_KEY = 'n';
+
+/** Records that a function makes, by their numbers. */
+export async function generate(
+  { function: fn, values, keys, every }: GeneratorDefinition,
+  functions: FunctionPool,
+  feed: Feed,
+  signal: AbortSignal,
+): Promise<void> {
+  let n = Math.max(0, ...[...feed.positions.values()].map((position) => Number(position) + 1));
+  const start = monotonicNow();
+  const first = n;
+  while (!signal.aborted) {
+    if (every !== undefined) await pause(start + (n - first) * every - monotonicNow(), signal);
+    await roomIn(feed, signal);
+    if (signal.aborted) return;
+    const made = await functions.run(fn, { n: numberTensor(n) }, values);
+    await feed.ingest({ key: `${POSITION_KEY}${n % keys}`, values: made, position: n });
+    n += 1;
+  }
+}
+
+function numberTensor(n: number): Tensor {
+  return {
+    name: 'n',
+    datatype: 'INT64',
+    shape: [1],
+    data: new Uint8Array(BigInt64Array.of(BigInt(n)).buffer),
+  };
+}

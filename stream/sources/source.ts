@@ -1,0 +1,45 @@
+import { setTimeout } from '../../link/machine/clock.js';
+import { messageOf } from '../../proto/errors.js';
+import type { Feed } from '../run/application.js';
+
+/** A source that runs until it is closed. */
+export interface Source {
+  close(): Promise<void>;
+}
+
+/** How many records may wait before a source that can wait does so. */
+const MOST_WAITING = 256;
+const LOOK_MS = 5;
+
+/** Runs `act` until it ends or the signal aborts. Its error goes to `fail`. */
+export function started(act: (signal: AbortSignal) => Promise<void>, fail: (error: Error) => void): Source {
+  const stop = new AbortController();
+  const done = act(stop.signal).catch((error) => {
+    if (!stop.signal.aborted) fail(new Error(messageOf(error), { cause: error }));
+  });
+  return {
+    async close() {
+      stop.abort();
+      await done;
+    },
+  };
+}
+
+/** Waits while too many records of this source wait. */
+export async function roomIn({ backlog }: Feed, signal: AbortSignal): Promise<void> {
+  while (backlog() >= MOST_WAITING && !signal.aborted) await pause(LOOK_MS, signal);
+}
+
+/** Waits. It is over at once when the signal aborts. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      signal.removeEventListener('abort', end);
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end);
+  });
+}

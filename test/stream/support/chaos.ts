@@ -1,0 +1,95 @@
+/** A generator of random numbers, the same for the same seed (mulberry32). */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed;
+  }
+
+  /** A whole number from 0 to below this. */
+  below(count: number): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * count);
+  }
+
+  of<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+
+  is(percent: number): boolean {
+    return this.below(100) < percent;
+  }
+}
+
+interface Waiting {
+  readonly life: number;
+  act(): void;
+}
+
+/**
+ * Operations that end in a random order. What waits when its process is killed never ends, or has ended without the process
+ * knowing.
+ */
+export class Chaos {
+  readonly random: Random;
+  readonly #waiting: Waiting[] = [];
+  /** Which life of the process it is. */
+  life = 0;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+  }
+
+  get isIdle(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /**
+   * Resolves at a random moment, with what `act` returns then; never if the process of this life is killed before. A
+   * process that was killed does nothing more.
+   */
+  later<T>(act: () => T, life = this.life): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (life !== this.life) return;
+      this.#waiting.push({
+        life,
+        act: () => {
+          try {
+            resolve(act());
+          } catch (error) {
+            reject(error);
+          }
+        },
+      });
+    });
+  }
+
+  /** Ends one operation, and lets those who waited for it go on. */
+  async step(): Promise<void> {
+    const [waiting] = this.#waiting.splice(this.random.below(this.#waiting.length), 1);
+    if (waiting?.life === this.life) waiting.act();
+    await settled();
+  }
+
+  /** Ends all operations, and those that come of them. */
+  async drain(): Promise<void> {
+    for (;;) {
+      await settled();
+      if (this.isIdle) return;
+      await this.step();
+    }
+  }
+
+  kill(): void {
+    // Some operations reach the disk although the process is gone.
+    for (const waiting of this.#waiting.splice(0)) if (this.random.is(50)) waiting.act();
+    this.life += 1;
+  }
+}
+
+/** Lets everything run that waits for nothing but promises. */
+export async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}

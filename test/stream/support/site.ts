@@ -1,0 +1,155 @@
+import type { Definition } from '#farlight/stream/definition/definition.js';
+import type { LoggedRecord, NewRecord, SourceLog } from '#farlight/stream/log/record-log.js';
+import {
+  Application,
+  type ApplicationOptions,
+  StepError,
+  type StepRun,
+  type StoredCheckpoint,
+} from '#farlight/stream/run/application.js';
+import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
+import { type Committed, computed, lineOf, migrated, type SourceRecord } from './arithmetic.js';
+import type { Chaos } from './chaos.js';
+import { numberOf, tensorOf } from './numbers.js';
+
+type Later = <T>(act: () => T) => Promise<T>;
+
+/** Disk, sinks and hosts of an application: they outlive its process. Each operation ends when chaos lets it. */
+export class Site {
+  readonly #chaos: Chaos;
+  readonly logs = new Map<string, LoggedRecord[]>();
+  /** All records ever, by source. */
+  readonly records = new Map<string, SourceRecord[]>();
+  /** Offsets that a sender was told of. */
+  readonly acknowledged: { source: string; offset: number; value: number }[] = [];
+  readonly checkpoints: StoredCheckpoint[] = [];
+  readonly written: string[] = [];
+  readonly #identities = new Map<string, Set<string>>();
+  /** What the next checkpoint, and the next preparation of a version, fails with. */
+  failsToStore = false;
+  failsToPrepare = false;
+  failsToMigrate = false;
+
+  constructor(chaos: Chaos) {
+    this.#chaos = chaos;
+  }
+
+  open(first: Definition): Promise<Application> {
+    return Application.open(this.#options(), async () => first);
+  }
+
+  /** The versions that were committed, each with its cut. */
+  get committed(): Committed[] {
+    return this.checkpoints.filter(
+      ({ definition }, at) => definition.id !== this.checkpoints[at - 1]?.definition.id,
+    );
+  }
+
+  async send(application: Application, source: string, record: SourceRecord): Promise<void> {
+    const values = { x: tensorOf(record.value) };
+    const offset = await application.ingest(source, { key: record.key, values });
+    this.acknowledged.push({ source, offset, value: record.value });
+  }
+
+  #options(): ApplicationOptions {
+    const { random, life } = this.#chaos;
+    const later = <T>(act: () => T) => this.#chaos.later(act, life);
+    return {
+      window: 1 + random.below(12),
+      // Tests ask for checkpoints.
+      clock: { now: () => 0, after: () => {} },
+      log: () => {},
+      checkpoints: {
+        latest: async () => this.checkpoints.at(-1),
+        store: (checkpoint) => {
+          // A disk has what was there when it was written.
+          const copy = structuredClone(checkpoint);
+          return later(() => {
+            if (this.failsToStore) throw new Error('the disk is full');
+            this.checkpoints.push(copy);
+          });
+        },
+      },
+      openLog: async (source) => this.#openLog(source, later),
+      openSink: async (name) => this.#openSink(name, later),
+      openSource: async () => ({ close: async () => {} }),
+      runner: {
+        prepare: () =>
+          later(() => {
+            if (this.failsToPrepare) throw new Error('the model cannot be compiled');
+          }),
+        release: async () => {},
+        run: (run) => later(() => result(run)),
+        migrate: (definition, uid, { s }) =>
+          later(() => {
+            if (this.failsToMigrate) throw new Error('this state has no such form');
+            const step = definition.steps.find((each) => each.uid === uid);
+            return { s: tensorOf(migrated(step!, numberOf(s!))) };
+          }),
+      },
+    };
+  }
+
+  #openLog(source: string, later: Later): SourceLog {
+    const logged = this.logs.get(source) ?? [];
+    this.logs.set(source, logged);
+    const ever = this.records.get(source) ?? [];
+    this.records.set(source, ever);
+    const log: SourceLog = {
+      get end() {
+        return logged.length;
+      },
+      get bytes() {
+        return logged.length;
+      },
+      append: (record: NewRecord) =>
+        later(() => {
+          const offset = logged.length;
+          logged.push({ ...record, offset });
+          ever.push({ key: record.key, value: numberOf(record.values.x!) });
+          return offset;
+        }),
+      cursor: (from) => {
+        let at = from;
+        return { next: async () => (at < logged.length ? logged[at++] : undefined), close: async () => {} };
+      },
+      trim: async () => {},
+      delete: async () => {},
+      close: async () => {},
+    };
+    return log;
+  }
+
+  /** Takes each output once, as a file that looks at what it has. */
+  #openSink(name: string, later: Later): Sink {
+    const identities = this.#identities.get(name) ?? new Set();
+    this.#identities.set(name, identities);
+    return {
+      write: (outputs: readonly Output[]) =>
+        later(() => {
+          for (const output of outputs) {
+            if (identities.has(identityOf(output))) continue;
+            identities.add(identityOf(output));
+            this.written.push(lineFor(output));
+          }
+        }),
+      mark: () => identities.size,
+      close: async () => {},
+    };
+  }
+}
+
+function lineFor({ sink, source, offset, key, values, error }: Output): string {
+  const text = error ? error.step : Object.values(values).map(numberOf).join();
+  return lineOf(sink, source, offset, key, text);
+}
+
+function result({ definition, uid, inputs, state }: StepRun) {
+  const step = definition.steps.find((each) => each.uid === uid)!;
+  const done = computed(step, Object.values(inputs).map(numberOf), state?.s && numberOf(state.s));
+  if (!done) throw new StepError('no such number');
+  return {
+    outputs: { o: tensorOf(done.output) },
+    state: Object.keys(step.state).length > 0 ? { s: tensorOf(done.state) } : undefined,
+  };
+}

@@ -1,0 +1,214 @@
+import { describe, expect, it } from 'vitest';
+import type { Definition, StepDefinition } from '#farlight/stream/definition/definition.js';
+import type { Application } from '#farlight/stream/run/application.js';
+import { oracle, stepOf } from './support/arithmetic.js';
+import { Chaos, type Random, settled } from './support/chaos.js';
+import { numberOf } from './support/numbers.js';
+import { Site } from './support/site.js';
+
+const CASES = Number(process.env.FARLIGHT_UPGRADES ?? 150);
+const SEED = Number(process.env.FARLIGHT_SEED ?? 20261129);
+const KEYS = ['a', 'b', 'c'];
+
+describe('an application that is upgraded and killed at random moments', () => {
+  it('writes exactly the outputs of a run, record by record, that switches at the same cuts', async () => {
+    const counts = { upgrades: 0, refused: 0, kills: 0, records: 0 };
+    for (let at = 0; at < CASES; at += 1) await play(SEED + at, counts);
+    console.log(`${CASES} cases: ${JSON.stringify(counts)}`);
+    expect(counts.upgrades).toBeGreaterThan(CASES / 10);
+    expect(counts.kills).toBeGreaterThan(CASES / 10);
+  }, 1_800_000);
+});
+
+async function play(seed: number, counts: Record<string, number>): Promise<void> {
+  const chaos = new Chaos(seed);
+  const { random } = chaos;
+  const site = new Site(chaos);
+  let version = 0;
+  const first = randomDefinition(random, version);
+  let wanted = first;
+  let application = await opened(chaos, site.open(first));
+  const problems: unknown[] = [];
+  for (let step = 0; step < 120; step += 1) {
+    const now = application;
+    const dice = random.below(100);
+    if (dice < 30) {
+      const source = random.of(Object.keys(now.definition.sources));
+      const record = { key: random.of(KEYS), value: random.below(1000) };
+      // A sender whose record was not acknowledged does not know what became of it.
+      site.send(now, source, record).catch(() => {});
+    } else if (dice < 35) {
+      version += 1;
+      wanted = edited(random, now.definition, version);
+      const stop = new AbortController();
+      const fault = random.below(8);
+      site.failsToPrepare = fault === 0;
+      site.failsToStore = fault === 1;
+      site.failsToMigrate = fault === 2;
+      if (fault === 3) void chaos.later(() => stop.abort(new Error('the person changed their mind')));
+      const drop = [...now.definition.steps.map(({ uid }) => uid), ...Object.keys(now.definition.sources)];
+      now.upgrade(wanted, { drop }, stop.signal).catch((error) => problems.push(error));
+    } else if (dice < 39) now.checkpoint().catch(() => {});
+    else if (dice < 41) {
+      chaos.kill();
+      counts.kills! += 1;
+      await settled();
+      site.failsToStore = false;
+      site.failsToPrepare = false;
+      application = await opened(chaos, site.open(first));
+    } else if (!chaos.isIdle) await chaos.step();
+  }
+  site.failsToStore = false;
+  site.failsToMigrate = false;
+  site.failsToPrepare = false;
+  await chaos.drain();
+  const last = application.checkpoint();
+  await chaos.drain();
+  await last;
+  check(seed, site);
+  counts.upgrades! += site.committed.length - 1;
+  counts.refused! += problems.length;
+  counts.records! += site.written.length;
+  await application.close();
+}
+
+async function opened(chaos: Chaos, opening: Promise<Application>): Promise<Application> {
+  let application: Application | undefined;
+  const done = opening.then((opened) => {
+    application = opened;
+  });
+  while (!application) {
+    await chaos.step();
+    await Promise.race([done, settled()]);
+  }
+  application.failed.catch((error) => {
+    throw error;
+  });
+  return application;
+}
+
+function check(seed: number, site: Site): void {
+  const where = `seed ${seed}`;
+  const ends = new Map([...site.logs].map(([source, { length }]) => [source, length]));
+  const { lines, states } = oracle(site.committed, site.records, ends);
+  // Each once, and none that another version would have made.
+  expect([...site.written].sort(), where).toEqual(lines.sort());
+  // By key, each sink has them in the order of the source.
+  const latest = new Map<string, number>();
+  for (const line of site.written) {
+    const [, sink = '', source = '', offset = '', key = ''] = /^(\S+) (\S+)\/(\d+) (\S+):/.exec(line) ?? [];
+    if (sink === '$errors') continue;
+    const queue = `${sink} ${source} ${key}`;
+    expect(Number(offset), `${where}: ${queue}`).toBeGreaterThan(latest.get(queue) ?? -1);
+    latest.set(queue, Number(offset));
+  }
+  // Nothing that a sender was told of is lost.
+  for (const { source, offset, value } of site.acknowledged)
+    expect(site.records.get(source)?.[offset]?.value, where).toBe(value);
+  const stored = site.checkpoints.at(-1)!;
+  for (const step of stored.definition.steps) {
+    const mine = [...(stored.states.get(step.uid) ?? [])].map(([key, { s }]) => [key, numberOf(s!)] as const);
+    const theirs = Object.keys(step.state).length > 0 ? [...(states.get(step.uid) ?? [])] : [];
+    expect(new Map(mine), `${where}: state of ${step.uid}`).toEqual(new Map(theirs));
+  }
+}
+
+function randomDefinition(random: Random, version: number): Definition {
+  const names = ['s', 't'].slice(0, 1 + random.below(2));
+  const steps: StepDefinition[] = [];
+  for (let at = 0, count = 1 + random.below(5); at < count; at += 1)
+    steps.push(randomStep(random, `p${at}`, names, steps));
+  return completed(random, version, names, steps);
+}
+
+function randomStep(
+  random: Random,
+  uid: string,
+  sources: readonly string[],
+  before: readonly StepDefinition[],
+) {
+  const source = random.of(sources);
+  const values = [
+    `${source}.x`,
+    ...before.filter((step) => step.source === source).map(({ name }) => `${name}.o`),
+  ];
+  const inputs = [...new Set([random.of(values), random.of(values)])];
+  return stepOf(uid, source, inputs, {
+    factor: 1 + random.below(9),
+    failsAt: random.is(20) ? 7 : 0,
+    hasState: random.is(60),
+  });
+}
+
+/** A sink for some of the steps, and one at least. */
+function completed(
+  random: Random,
+  version: number,
+  sources: readonly string[],
+  steps: StepDefinition[],
+): Definition {
+  const sinks = steps
+    .filter((_, at) => at === steps.length - 1 || random.is(50))
+    .map(({ name, source }) => {
+      const file = `${name}.jsonl`;
+      return [`to-${name}`, { kind: 'file' as const, file, source, values: { o: `${name}.o` } }] as const;
+    });
+  return {
+    name: 'test',
+    id: `v${version}`,
+    sources: Object.fromEntries(sources.map((name) => [name, { kind: 'http' as const }])),
+    steps,
+    sinks: Object.fromEntries(sinks),
+  };
+}
+
+function edited(random: Random, { steps: old, sources }: Definition, version: number): Definition {
+  let names = Object.keys(sources);
+  let steps = [...old];
+  for (let edits = 1 + random.below(3); edits > 0; edits -= 1) {
+    const step = random.of(steps);
+    const dice = random.below(6);
+    if (dice === 0) steps.push(randomStep(random, `p${version}x${edits}`, names, steps));
+    else if (dice === 1 && steps.length > 1) steps = withoutStep(steps, step);
+    else if (dice === 2) {
+      // A source is added, with a step of its own.
+      const name = `n${version}x${edits}`;
+      names = [...names, name];
+      steps.push(randomStep(random, `${name}p`, [name], steps));
+    } else if (dice === 3 && names.length > 1) {
+      const gone = random.of(names);
+      const left = steps.filter(({ source }) => source !== gone);
+      if (left.length > 0) {
+        steps = left;
+        names = names.filter((name) => name !== gone);
+      }
+    } else {
+      const migrate = dice === 4 && Object.keys(step.state).length > 0 ? `m${version}` : undefined;
+      const { source, uid, inputs } = step;
+      const values = { factor: 1 + random.below(9), failsAt: random.is(20) ? 7 : 0 };
+      const hasState = Object.keys(step.state).length > 0;
+      const changed = stepOf(uid, source, Object.values(inputs), {
+        ...values,
+        hasState,
+        ...(migrate && { migrate }),
+      });
+      steps = steps.map((each) => (each === step ? changed : each));
+    }
+  }
+  return completed(random, version, names, steps);
+}
+
+/** Steps that took outputs of it take the source's records instead. */
+function withoutStep(steps: readonly StepDefinition[], gone: StepDefinition): StepDefinition[] {
+  return steps
+    .filter((step) => step !== gone)
+    .map((step) => ({
+      ...step,
+      inputs: Object.fromEntries(
+        Object.entries(step.inputs).map(([name, from]) => [
+          name,
+          from.startsWith(`${gone.name}.`) ? `${gone.source}.x` : from,
+        ]),
+      ),
+    }));
+}
