@@ -18,6 +18,7 @@ import { replayCommand } from './replay/command.js';
 import { runCommand } from './run/run.js';
 import { serveCommand } from './serve.js';
 import { shardCommand } from './shard/shard.js';
+import { streamCommand } from './stream/command.js';
 import { tokenCommand } from './token.js';
 import { topCommand } from './top/top.js';
 
@@ -39,6 +40,7 @@ const COMMANDS = [
   topCommand(),
   shardCommand(),
   inferCommand(),
+  streamCommand(),
   poolCommand(),
   offloadCommand(),
   jobCommand(),

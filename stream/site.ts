@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join, resolve } from 'node:path';
@@ -58,7 +59,7 @@ export async function openApplication(
     await application?.close();
     await generators.close();
     await runner.close();
-    await new Promise((closed) => lock.close(closed));
+    await new Promise<void>((closed) => (lock ? lock.close(() => closed()) : closed()));
   };
   try {
     application = await Application.open(
@@ -89,25 +90,21 @@ export async function openApplication(
   return { application, close };
 }
 
-/** The socket of a running application, for the commands of the same user. */
-export function socketIn(folder: string): string {
-  return join(folder, 'control.sock');
-}
-
 /**
  * Keeps other processes of this machine from the folder. The name is one of Linux's abstract namespace, which no crash
- * leaves behind.
+ * leaves behind. Other systems have none: there an epoch that is stored twice shows that there are two processes.
  *
  * @throws FarlightError BUSY (rejects)
  */
-function lockFolder(folder: string): Promise<Server> {
+function lockFolder(folder: string): Promise<Server | undefined> {
+  if (process.platform !== 'linux') return Promise.resolve(undefined);
+  const name = createHash('sha256').update(folder).digest('hex').slice(0, 32);
   const server = createServer((socket) => socket.destroy());
   return new Promise((locked, reject) => {
     server.once('error', (error) => {
-      if (codeOf(error) !== 'EADDRINUSE') return reject(error);
       const sentence = `another process runs the application in ${folder}; end it first, or name another folder with --state`;
-      return reject(new FarlightError('BUSY', sentence, { cause: error }));
+      reject(codeOf(error) === 'EADDRINUSE' ? new FarlightError('BUSY', sentence, { cause: error }) : error);
     });
-    server.listen(`\0farlight-stream ${folder}`, () => locked(server));
+    server.listen(`\0farlight-stream-${name}`, () => locked(server));
   });
 }

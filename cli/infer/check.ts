@@ -24,7 +24,7 @@ async function check(folder: string, { json }: { json?: boolean }): Promise<void
     }));
     const report = { models: served, graphs: [...graphs.keys()], problems };
     process.stdout.write(`${harmlessJson(JSON.stringify(report, null, 2))}\n`);
-  } else for (const problem of problems) process.stdout.write(`${harmless(line(problem))}\n`);
+  } else printProblems(problems);
   if (problems.length > 0) {
     throw new FarlightError('BAD_OPTION', `${folder} has ${count(problems.length, 'problem')}`);
   }
@@ -34,12 +34,16 @@ async function check(folder: string, { json }: { json?: boolean }): Promise<void
     );
 }
 
-/** As compilers say it, so that editors find the place. */
+/** A line for each, as compilers say it, so that editors find the place. */
+export function printProblems(problems: readonly Problem[]): void {
+  for (const problem of problems) process.stdout.write(`${harmless(line(problem))}\n`);
+}
+
 function line({ file, line, column, message }: Problem): string {
   const place = line === undefined ? '' : `:${line}:${column}`;
   return `${relative('', file) || '.'}${place}: ${message}`;
 }
 
-function count(number: number, what: string): string {
+export function count(number: number, what: string): string {
   return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

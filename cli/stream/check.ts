@@ -1,8 +1,8 @@
 import { FarlightError } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
-import { loadWith } from '../infer/load-with.js';
-import { count, printProblems } from '../infer/check.js';
 import type { StreamGraph } from '../../stream/definition/stream-file.js';
+import { count, printProblems } from '../infer/check.js';
+import { loadWith } from '../infer/load-with.js';
 
 export async function checkStream(file: string, { json }: { json?: boolean }): Promise<void> {
   const { graph, problems } = await readStreamFile(file);
@@ -10,7 +10,8 @@ export async function checkStream(file: string, { json }: { json?: boolean }): P
     const report = { ...(graph && { name: graph.name, steps: graph.order }), problems };
     process.stdout.write(`${harmlessJson(JSON.stringify(report, null, 2))}\n`);
   } else printProblems(problems);
-  if (problems.length > 0) throw new FarlightError('BAD_OPTION', `${file} has ${count(problems.length, 'problem')}`);
+  if (problems.length > 0)
+    throw new FarlightError('BAD_OPTION', `${file} has ${count(problems.length, 'problem')}`);
   if (!json) process.stdout.write(`${count(graph?.order.length ?? 0, 'step')}: nothing is wrong\n`);
 }
 

@@ -11,12 +11,16 @@ const STATE_HELP = 'the folder of its logs and checkpoints (default: beside the 
 export function streamCommand(): Command {
   const repeated = (text: string, given: string[] | undefined) => [...(given ?? []), text];
   const command = new Command('stream')
-    .description('Run a graph of models and functions whose input does not end, and upgrade it while it runs.')
+    .description(
+      'Run a graph of models and functions whose input does not end, and upgrade it while it runs.',
+    )
     .action(() => command.help());
   command
     .command('run')
     .argument('<file>')
-    .description('Run an application. It goes on from its last checkpoint, with the version that is committed.')
+    .description(
+      'Run an application. It goes on from its last checkpoint, with the version that is committed.',
+    )
     .option('--state <folder>', STATE_HELP)
     .option(
       '--host <url>',
@@ -26,7 +30,10 @@ export function streamCommand(): Command {
     .option('--adapter <name>', `on this machine: ${ADAPTER_HELP} (or FARLIGHT_ADAPTER)`)
     .option('--lanes <count>', 'how many models run at a time on each host', Number, 2)
     .option('--checkpoint <seconds>', 'the time between checkpoints', parseSeconds, 10)
-    .option('--no-durable', 'do not wait for the disk: records and outputs survive the process, but no power cut')
+    .option(
+      '--no-durable',
+      'do not wait for the disk: records and outputs survive the process, but no power cut',
+    )
     .addOption(logOption())
     .allowExcessArguments(false)
     .action(run);
@@ -37,7 +44,11 @@ export function streamCommand(): Command {
     .option('--state <folder>', STATE_HELP)
     .option('--plan', 'show what would change, and change nothing')
     .option('--reset <uid>', 'a step whose states begin anew; may be repeated', repeated)
-    .option('--drop <name>', 'a removed step or source whose states or waiting records may go; may be repeated', repeated)
+    .option(
+      '--drop <name>',
+      'a removed step or source whose states or waiting records may go; may be repeated',
+      repeated,
+    )
     .option('--json', 'print the plan as JSON')
     .allowExcessArguments(false)
     .action((file: string, options: UpgradeOptions) => upgrade(file, options));
@@ -48,7 +59,11 @@ export function streamCommand(): Command {
     .option('--state <folder>', STATE_HELP)
     .option('--plan', 'show what would change, and change nothing')
     .option('--reset <uid>', 'a step whose states begin anew; may be repeated', repeated)
-    .option('--drop <name>', 'a removed step or source whose states or waiting records may go; may be repeated', repeated)
+    .option(
+      '--drop <name>',
+      'a removed step or source whose states or waiting records may go; may be repeated',
+      repeated,
+    )
     .option('--json', 'print the plan as JSON')
     .allowExcessArguments(false)
     .action((file: string, options: UpgradeOptions) => rollBack(file, options));

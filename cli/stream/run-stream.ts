@@ -1,10 +1,11 @@
+import { resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { quietGrpc } from '../../link/grpc/grpc.js';
-import { FarlightError, messageOf } from '../../proto/errors.js';
-import { harmless, redactedText } from '../../proto/harmless.js';
+import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
-import { serveControls, type UpgradeRequest } from '../../stream/control/control.js';
-import type { Definition } from '../../stream/definition/definition.js';
+import type { Log } from '../../server/observatory/log.js';
+import { serveControls, type UpgradeAnswer, type UpgradeRequest } from '../../stream/control/control.js';
+import type { Application } from '../../stream/run/application.js';
 import { loadWith } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
@@ -16,16 +17,141 @@ export interface StreamOptions extends LogOptions {
   host?: string[];
   adapter?: string;
   lanes: number;
+  /** Seconds. */
   checkpoint: number;
   durable: boolean;
 }
-void redactedText;
-void FarlightError;
-void messageOf;
-void harmless;
-void redact;
-void setFlagsFromString;
-void quietGrpc;
-void ({} as RunHost | UpgradeRequest | Definition);
-void [loadWith, openLog, hostHere, wholeStream, stateFolderOf, serveControls];
-export async function runStream(_file: string, _options: StreamOptions): Promise<void> {}
+
+/** Runs an application until a signal, or until it cannot go on. @throws FarlightError (rejects) */
+export async function runStream(file: string, options: StreamOptions): Promise<void> {
+  const graph = await wholeStream(file);
+  // V8 would optimise ONNX Runtime's module for a minute on all cores. What a lane computes, the GPU does.
+  setFlagsFromString('--liftoff-only');
+  quietGrpc();
+  const log = await openLog(options);
+  const stop = new AbortController();
+  const end = () => {
+    // A second signal: the person does not want to wait.
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort();
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  const hosts = new Hosts(options);
+  try {
+    await serve(resolve(file), graph.name, options, { hosts, log, stop: stop.signal });
+  } finally {
+    await hosts.close();
+  }
+}
+
+interface Running {
+  readonly hosts: Hosts;
+  readonly log: Log;
+  readonly stop: AbortSignal;
+}
+
+async function serve(
+  file: string,
+  name: string,
+  { state, durable, checkpoint }: StreamOptions,
+  { hosts, log, stop }: Running,
+): Promise<void> {
+  const folder = stateFolderOf(file, state);
+  const { openApplication, copiesIn, readStream, resolveStream } = await loadApplication();
+  const define = async (path: string) => {
+    const { graph, problems } = readStream(path);
+    if (graph) return resolveStream(graph, copiesIn(folder));
+    throw new FarlightError('BAD_OPTION', problems.map(({ message }) => message).join(' '));
+  };
+  const { application, close } = await openApplication(
+    {
+      folder,
+      durable,
+      checkpointEvery: checkpoint * 1000,
+      hosts: () => hosts.open(),
+      log: (what) => log.info({ what }, 'stream'),
+    },
+    () => define(file),
+  );
+  try {
+    const upgrade = async (asked: UpgradeRequest, signal: AbortSignal): Promise<UpgradeAnswer> => {
+      const definition = asked.file === undefined ? application.previous : await define(asked.file);
+      if (!definition) throw new FarlightError('BAD_OPTION', 'there is no version before the one that runs');
+      const plan = asked.isPlanOnly
+        ? application.plan(definition, asked)
+        : await application.upgrade(definition, asked, signal);
+      return { plan, epoch: application.epoch };
+    };
+    const controls = await serveControls(folder, { status: () => application.status(), upgrade });
+    try {
+      if (!stop.aborted) process.stdout.write(readyLine(name, application, (await define(file)).id));
+      await Promise.race([application.failed, stopped(stop)]);
+      // The next start begins here, and computes nothing again.
+      await application.checkpoint();
+    } finally {
+      await controls.close();
+    }
+  } finally {
+    await close();
+  }
+}
+
+function readyLine(name: string, { definition: { id }, epoch }: Application, idOfFile: string): string {
+  const differs =
+    id === idOfFile
+      ? ''
+      : 'the file says something else than the version that runs: apply it with farlight stream upgrade\n';
+  return `farlight stream ready: ${name}, version ${id}, epoch ${epoch}\n${differs}`;
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** GPU hosts, those that are named or one of this machine. They are opened when a model needs them. */
+class Hosts {
+  readonly #options: StreamOptions;
+  #own: RunHost | undefined;
+
+  constructor(options: StreamOptions) {
+    this.#options = options;
+  }
+
+  async open() {
+    const { host, adapter, lanes } = this.#options;
+    const { gpuHost } = await loadLanes();
+    let urls = host ?? (process.env.FARLIGHT_HOST ? [process.env.FARLIGHT_HOST] : []);
+    if (urls.length === 0) {
+      this.#own ??= await hostHere(adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto');
+      urls = [this.#own.url];
+    }
+    const hosts = await Promise.all(
+      urls.map((url) => gpuHost({ host: url, name: redact(url), lanes, memory: undefined })),
+    );
+    return { hosts, adapter: hosts.map((each) => each.adapter).join(', ') };
+  }
+
+  async close(): Promise<void> {
+    await this.#own?.close();
+  }
+}
+
+async function loadApplication() {
+  return loadWith('yaml ajv', async () => {
+    const { openApplication, copiesIn } = await import('../../stream/site.js');
+    const { readStream } = await import('../../stream/definition/stream-file.js');
+    const { resolveStream } = await import('../../stream/definition/resolve.js');
+    return { openApplication, copiesIn, readStream, resolveStream };
+  });
+}
+
+async function loadLanes() {
+  return loadWith('onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
+    import.meta.resolve('onnxruntime-web/webgpu');
+    return import('../../infer/hosts/engine-hosts.js');
+  });
+}

@@ -1,8 +1,11 @@
-import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { harmlessJson, harmlessLines } from '../../proto/harmless.js';
 import { askStatus } from '../../stream/control/control.js';
 import { stateFolderOf } from './state-folder.js';
 
-export async function showStatus(file: string, { state, json }: { state?: string; json?: boolean }): Promise<void> {
+export async function showStatus(
+  file: string,
+  { state, json }: { state?: string; json?: boolean },
+): Promise<void> {
   const status = await askStatus(stateFolderOf(file, state));
   if (json) {
     process.stdout.write(`${harmlessJson(JSON.stringify(status, null, 2))}\n`);
@@ -18,5 +21,5 @@ export async function showStatus(file: string, { state, json }: { state?: string
     }),
     ...sinks.map((each) => `sink ${each.name}: ${each.outputs} outputs`),
   ];
-  process.stdout.write(`${harmless(lines.join('\n'))}\n`);
+  process.stdout.write(`${harmlessLines(lines.join('\n'))}\n`);
 }

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { FarlightError } from '../../proto/errors.js';
-import { harmless, harmlessJson } from '../../proto/harmless.js';
+import { harmlessJson, harmlessLines } from '../../proto/harmless.js';
 import { askUpgrade } from '../../stream/control/control.js';
 import type { StepChange, UpgradePlan } from '../../stream/definition/upgrade-plan.js';
 import { wholeStream } from './check.js';
@@ -39,7 +39,9 @@ async function ask(named: string, file: string | undefined, options: UpgradeOpti
       { file, isPlanOnly, reset, drop },
       stop.signal,
     );
-    const text = json ? harmlessJson(JSON.stringify({ ...plan, epoch }, null, 2)) : harmless(planText(plan));
+    const text = json
+      ? harmlessJson(JSON.stringify({ ...plan, epoch }, null, 2))
+      : harmlessLines(planText(plan));
     process.stdout.write(`${text}\n`);
     if (plan.refusals.length > 0) throw new FarlightError('BAD_OPTION', 'the upgrade is not possible');
     if (!isPlanOnly && !json)

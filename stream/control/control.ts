@@ -34,7 +34,10 @@ function socketIn(folder: string): string {
   const near = relative('', socket);
   const path = near.length < socket.length ? near : socket;
   if (!fitsUnixSocket(path))
-    throw new FarlightError('BAD_OPTION', `the path ${folder} is too long for a socket in it; name a shorter one with --state`);
+    throw new FarlightError(
+      'BAD_OPTION',
+      `the path ${folder} is too long for a socket in it; name a shorter one with --state`,
+    );
   return path;
 }
 
@@ -63,7 +66,11 @@ export async function askStatus(folder: string): Promise<ApplicationStatus> {
 }
 
 /** As `Controls.upgrade`. Where the signal aborts, the upgrade is given up. @throws FarlightError (rejects) */
-export async function askUpgrade(folder: string, asked: UpgradeRequest, signal?: AbortSignal): Promise<UpgradeAnswer> {
+export async function askUpgrade(
+  folder: string,
+  asked: UpgradeRequest,
+  signal?: AbortSignal,
+): Promise<UpgradeAnswer> {
   return (await ask(folder, 'POST', '/upgrade', asked, signal)) as UpgradeAnswer;
 }
 
@@ -74,7 +81,8 @@ async function answerTo(asked: IncomingMessage, answer: ServerResponse, controls
   };
   try {
     if (asked.method === 'GET' && asked.url === '/status') return give(200, controls.status());
-    if (asked.method !== 'POST' || asked.url !== '/upgrade') return give(404, { error: 'there is no such request' });
+    if (asked.method !== 'POST' || asked.url !== '/upgrade')
+      return give(404, { error: 'there is no such request' });
     const body = JSON.parse(await bodyOf(asked)) as UpgradeRequest;
     const gone = new AbortController();
     answer.once('close', () => {
@@ -97,10 +105,22 @@ async function bodyOf(asked: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-function ask(folder: string, method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<unknown> {
+function ask(
+  folder: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const asked = request(
-      { socketPath: socketIn(folder), method, path, ...(signal && { signal }), headers: { 'content-type': 'application/json' } },
+      {
+        socketPath: socketIn(folder),
+        method,
+        path,
+        ...(signal && { signal }),
+        headers: { 'content-type': 'application/json' },
+      },
       (answer) => {
         bodyOf(answer).then((text) => {
           const said = JSON.parse(text) as { error?: string };

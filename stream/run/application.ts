@@ -29,6 +29,8 @@ import { SinkWriter } from './sink-writer.js';
 export interface StoredCheckpoint {
   readonly epoch: number;
   readonly definition: Definition;
+  /** The version before this one. */
+  readonly previous?: Definition;
   readonly cut: ReadonlyMap<string, number>;
   readonly states: ReadonlyMap<string, ReadonlyMap<string, State<Tensor>>>;
   /** How far each source had read, by key, at the cut. */
@@ -140,6 +142,7 @@ export class Application {
   readonly #flow: Flow<Tensor>;
   /** The version that is committed. */
   #definition: Definition;
+  #previous: Definition | undefined;
   /** By the id of their version. Two while an upgrade is under way. */
   readonly #definitions = new Map<string, Definition>();
   readonly #readers = new Map<string, Reader>();
@@ -195,8 +198,9 @@ export class Application {
 
   private constructor(options: ApplicationOptions, checkpoint: StoredCheckpoint) {
     this.#options = { ...DEFAULTS, ...options };
-    const { definition } = checkpoint;
+    const { definition, previous } = checkpoint;
     this.#definition = definition;
+    this.#previous = previous;
     this.#definitions.set(definition.id, definition);
     this.#flow = new Flow({ ...checkpoint, version: versionOf(definition) });
     // The one who runs the application hears of it; until then nobody has to.
@@ -205,6 +209,11 @@ export class Application {
 
   get definition(): Definition {
     return this.#definition;
+  }
+
+  /** The version before the one that is committed. */
+  get previous(): Definition | undefined {
+    return this.#previous;
   }
 
   get epoch(): number {
@@ -239,13 +248,20 @@ export class Application {
       isUpgrading: this.#cutting !== undefined && this.#cutting.definition !== this.#definition,
       sources,
       steps: [...this.steps].map(([uid, counts]) => ({ uid, ...counts })),
-      sinks: [...this.#sinks].map(([sink, { written }]) => ({ name: sink, outputs: written })),
+      sinks: [...sinksOf(this.#definition)].map(([sink, called]) => {
+        return { name: called, outputs: this.#sinks.get(sink)?.written ?? 0 };
+      }),
     };
   }
 
   /** Stores a checkpoint of now. @throws Error where it cannot be stored; the application goes on (rejects) */
   checkpoint(): Promise<void> {
     return this.#change(() => this.#cut(this.#definition));
+  }
+
+  /** What an upgrade would do now. */
+  plan(definition: Definition, words: UpgradeWords = {}): UpgradePlan {
+    return planUpgrade(this.#definition, definition, words);
   }
 
   /**
@@ -257,7 +273,7 @@ export class Application {
    */
   upgrade(definition: Definition, words: UpgradeWords = {}, signal?: AbortSignal): Promise<UpgradePlan> {
     return this.#change(async () => {
-      const plan = planUpgrade(this.#definition, definition, words);
+      const plan = this.plan(definition, words);
       if (plan.refusals.length > 0) throw new Error(plan.refusals.join(' '));
       if (!plan.isEmpty) await this.#upgrade(definition, plan, signal);
       return plan;
@@ -379,8 +395,10 @@ export class Application {
 
   async #store(cutting: Cutting, { epoch, cut, states }: Checkpoint<Tensor>): Promise<void> {
     const { definition, positions, marks } = cutting;
+    const previous = definition === this.#definition ? this.#previous : this.#definition;
+    const before = previous && { previous };
     try {
-      await this.#options.checkpoints.store({ epoch, definition, cut, states, positions, marks });
+      await this.#options.checkpoints.store({ epoch, definition, ...before, cut, states, positions, marks });
     } catch (error) {
       // The next start will know which version runs.
       if (error instanceof UncertainError) this.#fail(error);
@@ -393,6 +411,7 @@ export class Application {
     if (this.#isClosed) return;
     this.#cutting = undefined;
     this.#definition = definition;
+    this.#previous = previous;
     this.#flow.commit();
     this.#go();
     cutting.resolve();
