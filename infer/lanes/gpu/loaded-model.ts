@@ -6,6 +6,7 @@ import type { TensorDeclaration } from '../../service/tensor.js';
 import { RunError } from '../lane.js';
 import { declarationOf, isOnGpu } from '../tensor-conversion.js';
 import { raiseClipOpset } from './clip-opset.js';
+import { rightLayout } from './conv-layout.js';
 import { externalWeights } from './external-weights.js';
 import type { LaneDevice } from './lane-device.js';
 
@@ -122,8 +123,13 @@ export class LoadedModel {
       return await this.#device.guard(async () => {
         session = await this.#ort.InferenceSession.create(model, {
           executionProviders: [
-            // Buffers are given back after each run, so that a run's memory depends on its batch alone.
-            { name: 'webgpu', device: this.#device.device, storageBufferCacheMode: 'lazyRelease' },
+            {
+              name: 'webgpu',
+              device: this.#device.device,
+              preferredLayout: rightLayout(model),
+              // Buffers are given back after each run, so that a run's memory depends on its batch alone.
+              storageBufferCacheMode: 'lazyRelease',
+            },
           ],
           externalData: weights,
           preferredOutputLocation,

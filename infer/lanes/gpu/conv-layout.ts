@@ -1,0 +1,52 @@
+// ONNX Runtime Web 1.30 computes some convolutions wrongly in its default layout, NHWC: docs/silero.md says which, and why.
+
+import { fieldsOf, varintsIn } from './protobuf.js';
+
+/** The numbers of fields in onnx.proto3. */
+const MODEL = { graph: 7 };
+const GRAPH = { node: 1, initializer: 5 };
+const NODE = { attribute: 5 };
+const ATTRIBUTE = { tensor: 5, graph: 6, graphs: 11 };
+const TENSOR = { dims: 1 };
+
+/**
+ * The layout in which all convolutions of a model are right. The shapes of all weights are looked at, those of branches
+ * and loops too: a weight that belongs to no convolution costs some time and no rightness. A file that is no model is left
+ * to ONNX Runtime.
+ */
+export function rightLayout(model: Uint8Array): 'NCHW' | 'NHWC' {
+  try {
+    const graphs = bytesIn(model, MODEL.graph);
+    return graphs.some((graph) => shapesIn(graph).some(isWrongInNhwc)) ? 'NCHW' : 'NHWC';
+  } catch (error) {
+    if (error instanceof RangeError) return 'NHWC';
+    throw error;
+  }
+}
+
+/** The weights of a convolution: output channels, input channels, and the kernel. */
+function isWrongInNhwc([outputs = 0, inputs = 0, ...kernel]: readonly number[]): boolean {
+  if (!kernel.some((length) => length > 1)) return false;
+  return inputs > 3 && inputs % 3 === 0 && inputs % 4 !== 0 && outputs % 4 === 0;
+}
+
+function shapesIn(graph: Uint8Array): number[][] {
+  const weights = bytesIn(graph, GRAPH.initializer).map(shapeOf);
+  const attributes = bytesIn(graph, GRAPH.node).flatMap((node) => bytesIn(node, NODE.attribute));
+  return [
+    ...weights,
+    ...attributes.flatMap((attribute) => bytesIn(attribute, ATTRIBUTE.tensor).map(shapeOf)),
+    ...attributes.flatMap((attribute) =>
+      [...bytesIn(attribute, ATTRIBUTE.graph), ...bytesIn(attribute, ATTRIBUTE.graphs)].flatMap(shapesIn),
+    ),
+  ];
+}
+
+/** Each dimension is a field, or all of them are one. */
+function shapeOf(tensor: Uint8Array): number[] {
+  return bytesIn(tensor, TENSOR.dims).flatMap((bytes) => [...varintsIn(bytes)].map(Number));
+}
+
+function bytesIn(message: Uint8Array, number: number): Uint8Array[] {
+  return [...fieldsOf(message)].filter((field) => field.number === number).map(({ bytes }) => bytes);
+}
