@@ -80,6 +80,11 @@ export function declarationOf(metadata: InferenceSession.ValueMetadata): TensorD
   return {
     name,
     datatype: datatypeOf(metadata.type, name),
-    shape: metadata.shape.map((length) => (typeof length === 'number' && length >= 0 ? length : -1)),
+    shape: metadata.shape.map((length) => (typeof length === 'number' && isLength(length) ? length : -1)),
   };
+}
+
+/** ONNX Runtime has a dimension without a name as -1, read as an unsigned number of 32 bits. */
+function isLength(length: number): boolean {
+  return length >= 0 && length < 2 ** 31;
 }

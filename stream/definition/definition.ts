@@ -51,6 +51,8 @@ export type SinkDefinition = (
 /** A copy of a module, and its export. */
 export interface FunctionDefinition {
   readonly file: string;
+  /** The hash of the module and of the files that it imports by their paths. */
+  readonly hash: string;
   readonly name: string;
   /** As the person wrote it: `decide.mjs#decide`. */
   readonly title: string;

@@ -71,7 +71,7 @@ async function resolveStep(
   if (model === undefined) {
     const fn = functions.resolve(entry.function as string);
     runs = { kind: 'function', function: fn, resource };
-    what = [fn.file, fn.name];
+    what = [fn.hash, fn.name];
   } else {
     const files = models.get(model)?.files ?? new Map<number, string>();
     const number = version ?? Math.max(...files.keys());
@@ -125,8 +125,8 @@ function resolveSink(
 class Functions {
   readonly #folder: string;
   readonly #copies: string;
-  /** By module, the file of its copy. */
-  readonly #known = new Map<string, string>();
+  /** By module, its copy. */
+  readonly #known = new Map<string, Pick<FunctionDefinition, 'file' | 'hash'>>();
 
   constructor(folder: string, copies: string) {
     this.#folder = folder;
@@ -135,26 +135,27 @@ class Functions {
 
   resolve(title: string): FunctionDefinition {
     const [module = '', name = ''] = title.split('#');
-    let file = this.#known.get(module);
-    if (!file) {
-      file = this.#copy(module);
-      this.#known.set(module, file);
+    let copy = this.#known.get(module);
+    if (!copy) {
+      copy = this.#copy(module);
+      this.#known.set(module, copy);
     }
-    return { file, name, title };
+    return { ...copy, name, title };
   }
 
-  #copy(module: string): string {
+  #copy(module: string): Pick<FunctionDefinition, 'file' | 'hash'> {
     const files = this.#withImports(resolve(this.#folder, module));
     // The folder of the copies is named by all of them, so equal files are copied once, and are one module.
     const top = commonFolder([...files.keys()]);
     const named = [...files].map(([path, text]) => [relative(top, path), text]);
-    const target = join(this.#copies, hashOf(named.sort()).slice(0, 16));
+    const hash = hashOf([relative(top, resolve(this.#folder, module)), named.sort()]).slice(0, 16);
+    const target = join(this.#copies, hash);
     for (const path of files.keys()) {
       const copy = join(target, relative(top, path));
       mkdirSync(dirname(copy), { recursive: true });
       copyFileSync(path, copy);
     }
-    return join(target, relative(top, resolve(this.#folder, module)));
+    return { file: join(target, relative(top, resolve(this.#folder, module))), hash };
   }
 
   /** The texts of a module and of the files that it imports by their paths, and so on. */

@@ -117,7 +117,7 @@ function stateOf(
   if (isReset) return 'reset';
   // A function that the version before has too has converted the states already.
   const { migrate } = step;
-  if (migrate && (migrate.file !== old.migrate?.file || migrate.name !== old.migrate.name)) return 'migrated';
+  if (migrate && (migrate.hash !== old.migrate?.hash || migrate.name !== old.migrate.name)) return 'migrated';
   if (sameState(old, step)) return 'kept';
   refusals.push(
     `The state of step "${step.uid}" has another form. Give it a function that converts it (migrate: FILE.mjs#EXPORT), or say --reset ${step.uid}.`,

@@ -156,7 +156,7 @@ function completed(
   return {
     name: 'test',
     id: `v${version}`,
-    sources: Object.fromEntries(sources.map((name) => [name, { kind: 'http' as const }])),
+    sources: Object.fromEntries(sources.map((name) => [name, { kind: 'http' as const, types: {} }])),
     steps,
     sinks: Object.fromEntries(sinks),
   };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fromOrt, toOrt } from '#farlight/infer/lanes/tensor-conversion.js';
+import { declarationOf, fromOrt, toOrt } from '#farlight/infer/lanes/tensor-conversion.js';
 import { coversAll, joinRows, splitRows } from '#farlight/infer/lanes/tensor-rows.js';
 import { DATATYPES, ELEMENT_BYTES, elements, type Tensor } from '#farlight/infer/service/tensor.js';
 
@@ -107,5 +107,11 @@ describe('tensors of a run', () => {
     expect(coversAll([3, 2], { from: 0, count: 3 })).toBe(true);
     expect(coversAll([3, 2], { from: 0, count: 2 })).toBe(false);
     expect(coversAll([], { from: 0, count: 1 })).toBe(true);
+  });
+
+  it('declare a dimension as free that ONNX Runtime has as 4294967295, a name, or -1', () => {
+    const shape = [1, 4_294_967_295, 'batch', -1];
+    const declared = declarationOf({ name: 'x', isTensor: true, type: 'float32', shape });
+    expect(declared.shape).toEqual([1, -1, -1, -1]);
   });
 });

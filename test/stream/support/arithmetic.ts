@@ -39,7 +39,7 @@ export function stepOf(
   inputs: readonly string[],
   { factor, failsAt, hasState, migrate }: Arithmetic & { hasState: boolean; migrate?: string },
 ): StepDefinition {
-  const fn = (name: string) => ({ file: `${name}.mjs`, name, title: `${name}.mjs#${name}` });
+  const fn = (name: string) => ({ file: `${name}.mjs`, hash: name, name, title: `${name}.mjs#${name}` });
   const { name: _, ...initial } = tensorOf(0);
   return {
     name: uid,

@@ -1,0 +1,120 @@
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { Tensor } from '#farlight/infer/service/tensor.js';
+import { FileSink } from '#farlight/stream/sinks/file-sink.js';
+import { HttpSink } from '#farlight/stream/sinks/http-sink.js';
+import { outputText } from '#farlight/stream/sinks/output-text.js';
+import type { Output } from '#farlight/stream/sinks/sink.js';
+import { temporaryFolder } from './support/folders.js';
+import { tensorOf } from './support/numbers.js';
+
+function outputOf(offset: number, values: Record<string, Tensor> = { y: tensorOf(offset) }): Output {
+  return { sink: 'out', source: 's', offset, index: 0, key: 'k', values };
+}
+
+const idsIn = (file: string) => {
+  const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  return lines.map((line) => JSON.parse(line).id as string);
+};
+
+describe('a line for an output', () => {
+  const bytes = (array: { buffer: ArrayBufferLike }) => new Uint8Array(array.buffer as ArrayBuffer);
+  it.each<[string, Omit<Tensor, 'name'>, unknown]>([
+    ['one element as it is', { datatype: 'FP32', shape: [1, 1], data: bytes(Float32Array.of(0.5)) }, 0.5],
+    ['a list', { datatype: 'INT32', shape: [3], data: bytes(Int32Array.of(1, -2, 3)) }, [1, -2, 3]],
+    [
+      'rows of rows',
+      { datatype: 'UINT8', shape: [2, 2, 1], data: Uint8Array.of(1, 2, 3, 4) },
+      [
+        [[1], [2]],
+        [[3], [4]],
+      ],
+    ],
+    ['no rows', { datatype: 'FP32', shape: [0, 4], data: new Uint8Array() }, []],
+    ['truth', { datatype: 'BOOL', shape: [2], data: Uint8Array.of(1, 0) }, [true, false]],
+    ['text', { datatype: 'BYTES', shape: [1], data: [Buffer.from('é')] }, 'é'],
+    ['half precision', { datatype: 'FP16', shape: [1], data: bytes(Uint16Array.of(0x3800)) }, 0.5],
+    [
+      'integers that a number holds',
+      { datatype: 'INT64', shape: [1], data: bytes(BigInt64Array.of(-5n)) },
+      -5,
+    ],
+    [
+      'longer integers as text',
+      { datatype: 'UINT64', shape: [1], data: bytes(BigUint64Array.of(2n ** 60n)) },
+      '1152921504606846976',
+    ],
+    [
+      'what is no number as text',
+      { datatype: 'FP64', shape: [2], data: bytes(Float64Array.of(Number.NaN, 1)) },
+      ['NaN', 1],
+    ],
+  ])('has %s', (_, tensor, expected) => {
+    const { values } = JSON.parse(outputText(outputOf(1, { y: { name: 'y', ...tensor } })));
+    expect(values.y).toEqual(expected);
+  });
+});
+
+describe('a sink that is a file', () => {
+  it('has each output once, also where outputs come again after a restart', async () => {
+    const file = join(temporaryFolder(), 'deep', 'out.jsonl');
+    let sink = await FileSink.open(file, undefined, true);
+    await sink.write([outputOf(0), outputOf(1)]);
+    const mark = sink.mark();
+    await sink.write([outputOf(2), outputOf(3)]);
+    await sink.close();
+    sink = await FileSink.open(file, mark, true);
+    await sink.write([outputOf(3), outputOf(2), outputOf(4)]);
+    await sink.close();
+    expect(idsIn(file)).toEqual(['s/0/0', 's/1/0', 's/2/0', 's/3/0', 's/4/0']);
+  });
+
+  it('loses the line that a crash has cut, and gets that output again', async () => {
+    const file = join(temporaryFolder(), 'out.jsonl');
+    let sink = await FileSink.open(file, undefined, false);
+    await sink.write([outputOf(0)]);
+    await sink.close();
+    const whole = readFileSync(file, 'utf8');
+    appendFileSync(file, whole.slice(0, 10));
+    sink = await FileSink.open(file, 0, false);
+    await sink.write([outputOf(0), outputOf(1)]);
+    await sink.close();
+    expect(idsIn(file)).toEqual(['s/0/0', 's/1/0']);
+  });
+
+  it('leaves lines alone that were there before the application', async () => {
+    const file = join(temporaryFolder(), 'out.jsonl');
+    writeFileSync(file, 'a line of a person\n');
+    const sink = await FileSink.open(file, undefined, false);
+    await sink.write([outputOf(0)]);
+    await sink.close();
+    expect(readFileSync(file, 'utf8')).toMatch(/^a line of a person\n\{"id":"s\/0\/0"/);
+  });
+});
+
+describe('a sink that is an address', () => {
+  it('posts an output until it is taken, with the same key, before the next one', async () => {
+    const asked: string[] = [];
+    const server = createServer((request, response) => {
+      request.resume();
+      asked.push(String(request.headers['idempotency-key']));
+      response.writeHead(asked.length < 3 ? 503 : 204).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const said: string[] = [];
+    const sink = new HttpSink({
+      url: `http://127.0.0.1:${port}/out`,
+      application: 'app',
+      log: (message) => said.push(message),
+    });
+    await sink.write([outputOf(0), outputOf(1)]);
+    await sink.close();
+    server.close();
+    expect(asked).toEqual(['"app/s/0/0"', '"app/s/0/0"', '"app/s/0/0"', '"app/s/1/0"']);
+    expect(said[0]).toMatch(/answers 503 to output s\/0\/0: it is posted again/);
+  });
+});
