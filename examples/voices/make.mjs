@@ -1,15 +1,17 @@
 // Makes what the example needs: the folder of models, and a folder with a WAV file for each microphone.
 //
-//   node make.mjs [microphones] [seconds]
+//   node make.mjs [microphones] [seconds] [folder]
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { synthesizeSpeech } from '../silero/speech.mjs';
 
 const SAMPLE_RATE = 16_000;
-const [microphones = 4, seconds = 20] = process.argv.slice(2).map(Number);
+const [microphones = 4, seconds = 20] = process.argv.slice(2, 4).map(Number);
+const folder = process.argv[4] ?? fileURLToPath(new URL('.', import.meta.url));
 
 const package_ = import.meta.resolve('@ricky0123/vad-web/package.json');
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const here = (path) => join(folder, path);
 mkdirSync(here('models/silero/1'), { recursive: true });
 copyFileSync(new URL('./dist/silero_vad_v5.onnx', package_), here('models/silero/1/model.onnx'));
 

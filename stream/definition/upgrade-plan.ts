@@ -71,7 +71,9 @@ export function planUpgrade(
     if (change === 'removed' && !drop.includes(name))
       refusals.push(`Source "${name}" is removed. Say --drop ${name} if its records that wait may go.`);
   const sinks = compare(from.sinks, to.sinks);
-  const isEmpty = [...steps, ...sources, ...sinks].every(({ change }) => change === 'kept');
+  const isEmpty =
+    [...steps, ...sources, ...sinks].every(({ change }) => change === 'kept') &&
+    steps.every(({ state }) => state === undefined || state === 'kept');
   return { steps, sources, sinks, refusals, isEmpty };
 }
 

@@ -15,11 +15,14 @@ function recordOf(value: number): NewRecord {
 async function numbersFrom(log: RecordLog, offset: number): Promise<number[]> {
   const cursor = log.cursor(offset);
   const numbers: number[] = [];
-  for (let record = await cursor.next(); record; record = await cursor.next()) {
-    expect(record.offset).toBe(offset + numbers.length);
-    numbers.push(numberOf(record.values.x as never));
+  try {
+    for (let record = await cursor.next(); record; record = await cursor.next()) {
+      expect(record.offset).toBe(offset + numbers.length);
+      numbers.push(numberOf(record.values.x as never));
+    }
+  } finally {
+    await cursor.close();
   }
-  await cursor.close();
   return numbers;
 }
 
