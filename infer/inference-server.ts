@@ -5,6 +5,7 @@ import { type InferenceLimits, Quotas } from './door/quotas.js';
 import type { Trust } from './door/trust.js';
 import { GrpcServer } from './grpc/grpc-server.js';
 import { HttpServer } from './http/http-server.js';
+import { inferenceRoutes, notServed } from './http/inference-routes.js';
 import { serverMetadata } from './protocol/answers.js';
 import type { InferenceService } from './service/service.js';
 import { AnswerCounts } from './statistics/answer-counts.js';
@@ -73,10 +74,14 @@ export class InferenceServer {
     const quotas = new Quotas(options.limits, (tenant) => trust.tokens?.limitsOf(tenant) ?? {});
     const common = { service, metadata, quotas, trust, limit, observer: this.observatory, onError };
     this.#http = new HttpServer({
-      ...common,
+      routes: inferenceRoutes({ ...common, metrics: () => this.metrics.read() }),
+      notServed,
+      guide: '/v2/openapi.json',
+      trust,
+      limit,
+      onError,
       address: trust.http,
       budget: options.budget ?? 16 * limit,
-      metrics: () => this.metrics.read(),
       onAnswer: (status) => this.#answers.add('http', `${status}`),
     });
     this.#grpc =

@@ -15,6 +15,7 @@ import { LaneRunner } from './run/lane-runner.js';
 import { FileSink } from './sinks/file-sink.js';
 import { HttpSink } from './sinks/http-sink.js';
 import { openSource } from './sources/open-source.js';
+import { PostedRecords } from './sources/posted-records.js';
 
 export interface SiteOptions {
   /** The folder of all that must survive: logs, checkpoints, copies of functions. One process uses it at a time. */
@@ -25,6 +26,14 @@ export interface SiteOptions {
   readonly checkpointEvery: number;
   hosts(): Promise<{ readonly hosts: readonly EngineHost[]; readonly adapter: string }>;
   log(message: string): void;
+}
+
+/** An application that runs. */
+export interface Site {
+  readonly application: Application;
+  /** The source of this name, if records may be posted to it. */
+  posted(source: string): PostedRecords | undefined;
+  close(): Promise<void>;
 }
 
 /** The folder in which modules are copied. */
@@ -43,10 +52,7 @@ export function errorsIn(folder: string): string {
  * @param first makes the version that a new application begins with.
  * @throws Error, FarlightError BUSY where another process runs it (rejects)
  */
-export async function openApplication(
-  options: SiteOptions,
-  first: () => Promise<Definition>,
-): Promise<{ application: Application; close(): Promise<void> }> {
+export async function openApplication(options: SiteOptions, first: () => Promise<Definition>): Promise<Site> {
   const folder = resolve(options.folder);
   const { durable, checkpointEvery, hosts, log } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -54,6 +60,7 @@ export async function openApplication(
   const runner = new LaneRunner({ folder: join(folder, 'models'), hosts, log });
   // Sources have threads of their own: a generator must not wait behind the steps that it feeds.
   const generators = new FunctionPool('cpu');
+  const posted = new Map<string, PostedRecords>();
   let application: Application | undefined;
   const close = async () => {
     await application?.close();
@@ -77,6 +84,11 @@ export async function openApplication(
           return FileSink.open(file, mark as number | undefined, durable);
         },
         async openSource(name, definition, feed) {
+          const source = definition.sources[name];
+          if (source?.kind === 'http') {
+            posted.set(name, new PostedRecords(name, source.types, feed));
+            return { close: async () => void posted.delete(name) };
+          }
           const fail = (error: Error) => log(`source ${name} has ended: ${error.message}`);
           return openSource(name, definition, feed, generators, fail);
         },
@@ -87,7 +99,7 @@ export async function openApplication(
     await close();
     throw error;
   }
-  return { application, close };
+  return { application, posted: (source) => posted.get(source), close };
 }
 
 /**

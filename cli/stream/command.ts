@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
-import { parseSeconds } from '../options/units.js';
+import { addTrustOptions } from '../options/trust-options.js';
+import { parseSeconds, parseSize } from '../options/units.js';
 import { checkStream } from './check.js';
 import type { StreamOptions } from './run-stream.js';
 import { rollBack, type UpgradeOptions, upgrade } from './upgrade.js';
@@ -15,7 +16,7 @@ export function streamCommand(): Command {
       'Run a graph of models and functions whose input does not end, and upgrade it while it runs.',
     )
     .action(() => command.help());
-  command
+  const runs = command
     .command('run')
     .argument('<file>')
     .description(
@@ -34,6 +35,13 @@ export function streamCommand(): Command {
       '--no-durable',
       'do not wait for the disk: records and outputs survive the process, but no power cut',
     )
+    .option(
+      '--listen <address>',
+      'HOST:PORT for records, status and metrics over HTTP (port 0: any free one), with TLS and tokens unless it is on loopback; or off',
+      '127.0.0.1:8010',
+    )
+    .option('--max-request <size>', 'the longest request', parseSize, 16 << 20);
+  addTrustOptions(runs, 'server', 'let other users of this machine post records, if no token is asked for')
     .addOption(logOption())
     .allowExcessArguments(false)
     .action(run);

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { FarlightError } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
@@ -8,11 +9,12 @@ import { serveControls, type UpgradeAnswer, type UpgradeRequest } from '../../st
 import type { Application } from '../../stream/run/application.js';
 import { loadWith } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
+import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
 import { wholeStream } from './check.js';
 import { stateFolderOf } from './state-folder.js';
 
-export interface StreamOptions extends LogOptions {
+export interface StreamOptions extends LogOptions, TrustOptions {
   state?: string;
   host?: string[];
   adapter?: string;
@@ -20,7 +22,12 @@ export interface StreamOptions extends LogOptions {
   /** Seconds. */
   checkpoint: number;
   durable: boolean;
+  listen: string;
+  maxRequest: number;
 }
+
+/** How long requests may go on when the application ends, in milliseconds. */
+const GRACE_MS = 5000;
 
 /** Runs an application until a signal, or until it cannot go on. @throws FarlightError (rejects) */
 export async function runStream(file: string, options: StreamOptions): Promise<void> {
@@ -54,17 +61,19 @@ interface Running {
 async function serve(
   file: string,
   name: string,
-  { state, durable, checkpoint }: StreamOptions,
+  options: StreamOptions,
   { hosts, log, stop }: Running,
 ): Promise<void> {
+  const { state, durable, checkpoint, maxRequest } = options;
   const folder = stateFolderOf(file, state);
-  const { openApplication, copiesIn, readStream, resolveStream } = await loadApplication();
+  const { openApplication, copiesIn, readStream, resolveStream, Front } = await loadApplication();
+  const trust = trustOf(options, log);
   const define = async (path: string) => {
     const { graph, problems } = readStream(path);
     if (graph) return resolveStream(graph, copiesIn(folder));
     throw new FarlightError('BAD_OPTION', problems.map(({ message }) => message).join(' '));
   };
-  const { application, close } = await openApplication(
+  const { application, posted, close } = await openApplication(
     {
       folder,
       durable,
@@ -83,13 +92,19 @@ async function serve(
         : await application.upgrade(definition, asked, signal);
       return { plan, epoch: application.epoch };
     };
-    const controls = await serveControls(folder, { status: () => application.status(), upgrade });
+    const status = () => application.status();
+    const controls = await serveControls(folder, { status, upgrade });
+    const say = (message: string) => log.warn({ what: message }, 'stream');
+    const front = trust && new Front({ trust, status, posted, limit: maxRequest, log: say });
     try {
-      if (!stop.aborted) process.stdout.write(readyLine(name, application, (await define(file)).id));
+      await front?.listen();
+      if (!stop.aborted)
+        process.stdout.write(readyLine(name, application, front?.url, (await define(file)).id));
       await Promise.race([application.failed, stopped(stop)]);
       // The next start begins here, and computes nothing again.
       await application.checkpoint();
     } finally {
+      await front?.close(GRACE_MS);
       await controls.close();
     }
   } finally {
@@ -97,12 +112,24 @@ async function serve(
   }
 }
 
-function readyLine(name: string, { definition: { id }, epoch }: Application, idOfFile: string): string {
+function trustOf(options: StreamOptions, log: Log): Trust | undefined {
+  if (options.listen === 'off') return undefined;
+  const warn = (why: string) => log.warn({ why }, 'trust');
+  return inferenceTrust({ http: options.listen, grpc: undefined, ...trustOptions(options) }, warn);
+}
+
+function readyLine(
+  name: string,
+  { definition: { id }, epoch }: Application,
+  url: string | undefined,
+  idOfFile: string,
+): string {
   const differs =
     id === idOfFile
       ? ''
       : 'the file says something else than the version that runs: apply it with farlight stream upgrade\n';
-  return `farlight stream ready: ${name}, version ${id}, epoch ${epoch}\n${differs}`;
+  const address = url === undefined ? '' : ` ${url}`;
+  return `farlight stream ready:${address} ${name}, version ${id}, epoch ${epoch}\n${differs}`;
 }
 
 function stopped(signal: AbortSignal): Promise<void> {
@@ -145,7 +172,8 @@ async function loadApplication() {
     const { openApplication, copiesIn } = await import('../../stream/site.js');
     const { readStream } = await import('../../stream/definition/stream-file.js');
     const { resolveStream } = await import('../../stream/definition/resolve.js');
-    return { openApplication, copiesIn, readStream, resolveStream };
+    const { Front } = await import('../../stream/front/front.js');
+    return { openApplication, copiesIn, readStream, resolveStream, Front };
   });
 }
 

@@ -18,10 +18,14 @@ import { NOBODY } from '../protocol/repository.js';
 import { SharedBudget } from '../service/shared-budget.js';
 import { HttpRefusal } from './body.js';
 import { Exchange, type ExchangeOptions } from './exchange.js';
-import { inferenceRoutes, notServed, type RoutesOptions } from './inference-routes.js';
-import { Router } from './routes.js';
+import { type Route, Router } from './routes.js';
 
-export interface HttpServerOptions extends RoutesOptions {
+export interface HttpServerOptions {
+  readonly routes: readonly Route[];
+  /** Why a path is not served that a client may expect; undefined for any other path. */
+  notServed?(path: string): string | undefined;
+  /** The path that says what there is. */
+  readonly guide: string;
   readonly address: Address;
   readonly trust: Trust;
   /** The most bytes of a request. */
@@ -47,7 +51,7 @@ const MOST_PIPELINED = 16;
 /** How long a client that was refused may take to disconnect, in milliseconds. */
 const REFUSED_MS = 2000;
 
-/** The protocol over HTTP/1.1. */
+/** Routes over HTTP/1.1, for clients that may come in. */
 export class HttpServer {
   readonly budget: SharedBudget;
   readonly #options: HttpServerOptions;
@@ -64,7 +68,7 @@ export class HttpServer {
     this.#options = options;
     this.budget = new SharedBudget(options.budget);
     this.#exchange = { limit, idleMs, budget: this.budget, onError, onAnswer };
-    this.#router = new Router(inferenceRoutes(options));
+    this.#router = new Router(options.routes);
     const settings = {
       maxHeaderSize: MOST_HEADER_BYTES,
       headersTimeout: idleMs,
@@ -133,12 +137,25 @@ export class HttpServer {
     const found = this.#router.find(method, path);
     if (!('route' in found)) {
       await this.#client(exchange);
-      throw noRoute(method, path, found.methods);
+      throw this.#noRoute(method, path, found.methods);
     }
     const { route, names } = found;
     const client = route.open ? NOBODY : await this.#client(exchange);
     exchange.belongsTo(client.tenant);
     await route.handle(exchange, names, client);
+  }
+
+  #noRoute(method: string, path: string, methods: readonly string[]): HttpRefusal {
+    const { guide, notServed } = this.#options;
+    if (methods.length > 0) {
+      return new HttpRefusal(405, `${path.slice(0, 200)} has no ${method}; use ${methods[0]}`, {
+        allow: [...new Set(methods)].join(', '),
+      });
+    }
+    const reason = notServed?.(path);
+    return reason === undefined
+      ? new HttpRefusal(404, `there is no ${path.slice(0, 200)}; ${guide} says what there is`)
+      : new HttpRefusal(501, reason);
   }
 
   /** @throws FarlightError UNAUTHORIZED (rejects) */
@@ -193,18 +210,6 @@ function notFromPages({ headers }: IncomingMessage): void {
   if (origin !== undefined || (site !== undefined && site !== 'none')) {
     throw new HttpRefusal(403, 'pages in a browser may not ask this server; start it with --require-token');
   }
-}
-
-function noRoute(method: string, path: string, methods: readonly string[]): HttpRefusal {
-  if (methods.length > 0) {
-    return new HttpRefusal(405, `${path.slice(0, 200)} has no ${method}; use ${methods[0]}`, {
-      allow: [...new Set(methods)].join(', '),
-    });
-  }
-  const reason = notServed(path);
-  return reason === undefined
-    ? new HttpRefusal(404, `there is no ${path.slice(0, 200)}; /v2/openapi.json says what there is`)
-    : new HttpRefusal(501, reason);
 }
 
 /** The path of a request's target, without its query. */

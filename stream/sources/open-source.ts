@@ -6,7 +6,7 @@ import { generate } from './generator-source.js';
 import { type Source, started } from './source.js';
 import { playWavs } from './wav-source.js';
 
-/** Starts a source of a definition. Records of `http` come from the server, so nothing is started. */
+/** Starts a source that runs by itself. */
 export function openSource(
   name: string,
   { sources }: Definition,

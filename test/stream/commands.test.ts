@@ -66,11 +66,18 @@ function applicationFolder() {
 }
 
 async function started(file: string) {
-  const { child, printed, done } = startFarlight(['stream', 'run', file, '--no-durable']);
+  const { child, printed, done } = startFarlight([
+    'stream',
+    'run',
+    file,
+    '--no-durable',
+    '--listen',
+    '127.0.0.1:0',
+  ]);
   cleanups.push(() => child.kill('SIGKILL'));
   await until(() => printed.stdout.includes('ready') || child.exitCode !== null);
   expect(printed.stdout, printed.stderr).toMatch(
-    /^farlight stream ready: app, version [0-9a-f]{12}, epoch \d+\n/,
+    /^farlight stream ready: http:\/\/127\.0\.0\.1:\d+ app, version [0-9a-f]{12}, epoch \d+\n/,
   );
   return { child, printed, done };
 }
@@ -162,7 +169,7 @@ describe('farlight stream', () => {
     const none = await runFarlight(['stream', 'status', file]);
     expect(none.stderr).toContain('start it with farlight stream run');
     await started(file);
-    const second = await runFarlight(['stream', 'run', file]);
+    const second = await runFarlight(['stream', 'run', file, '--listen', 'off']);
     expect(second.stderr).toBe(
       `farlight: another process runs the application in ${join(folder, 'app.state')}; end it first, or name another folder with --state\n`,
     );
@@ -178,7 +185,15 @@ describe('the example of voices', () => {
     const file = join(folder, 'voices.yaml');
     const text = readFileSync(join(example, 'voices.yaml'), 'utf8');
     writeFileSync(file, text.replace('samples: 512', 'samples: 512, pace: fast'));
-    const { child, printed, done } = startFarlight(['stream', 'run', file, '--adapter', 'software']);
+    const { child, printed, done } = startFarlight([
+      'stream',
+      'run',
+      file,
+      '--adapter',
+      'software',
+      '--listen',
+      'off',
+    ]);
     cleanups.push(() => child.kill('SIGKILL'));
     const heard = () =>
       existsSync(join(folder, 'speech.jsonl')) ? readFileSync(join(folder, 'speech.jsonl'), 'utf8') : '';

@@ -6,6 +6,7 @@ import { inferenceTrust, type Trust, type TrustOptions } from '#farlight/infer/d
 import { GrpcServer, type GrpcServerOptions } from '#farlight/infer/grpc/grpc-server.js';
 import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
 import { HttpServer, type HttpServerOptions } from '#farlight/infer/http/http-server.js';
+import { inferenceRoutes, notServed } from '#farlight/infer/http/inference-routes.js';
 import { serverMetadata } from '#farlight/infer/protocol/answers.js';
 import type { RequestObserver } from '#farlight/infer/service/request-observer.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
@@ -27,19 +28,21 @@ export function serving() {
   const servers: (HttpServer | GrpcServer)[] = [];
   const clients: Client[] = [];
   return {
-    async http(options: Partial<HttpServerOptions> = {}, trust: Partial<TrustOptions> = {}) {
+    async http(
+      { quotas = new Quotas(), ...options }: Partial<HttpServerOptions> & { quotas?: Quotas } = {},
+      trust: Partial<TrustOptions> = {},
+    ) {
       const service = new FakeService();
       const errors: unknown[] = [];
+      const metrics = async () => ({ type: 'text/plain', text: 'farlight_infer_ready 1\n' });
       const server = new HttpServer({
-        service,
-        metadata,
-        observer,
-        metrics: async () => ({ type: 'text/plain', text: 'farlight_infer_ready 1\n' }),
+        routes: inferenceRoutes({ service, metadata, observer, quotas, metrics }),
+        notServed,
+        guide: '/v2/openapi.json',
         address,
         trust: trusted(trust),
         limit: 1 << 20,
         budget: 8 << 20,
-        quotas: new Quotas(),
         onError: (error) => errors.push(error),
         onAnswer: () => {},
         ...options,

@@ -11,6 +11,13 @@ export interface Arithmetic {
   readonly failsAt: number;
 }
 
+/** The step of this uid. */
+export function stepIn({ steps }: Definition, uid: string): StepDefinition {
+  const step = steps.find((each) => each.uid === uid);
+  if (!step) throw new Error(`there is no step ${uid}`);
+  return step;
+}
+
 /** What a step does, by the hash that its definition has. */
 export function arithmeticOf({ does }: StepDefinition): Arithmetic {
   const [factor = 1, failsAt = 0] = does.split('/').map(Number);
@@ -103,7 +110,7 @@ function statesAfter(before: Definition, after: Definition, states: Map<string, 
   const next = new Map<string, Map<string, number>>();
   for (const step of after.steps) {
     const old = states.get(step.uid) ?? new Map<string, number>();
-    const { state } = plan.steps.find(({ uid }) => uid === step.uid)!;
+    const state = plan.steps.find(({ uid }) => uid === step.uid)?.state;
     if (state === 'kept') next.set(step.uid, old);
     if (state === 'migrated')
       next.set(step.uid, new Map([...old].map(([key, value]) => [key, migrated(step, value)])));

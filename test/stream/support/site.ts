@@ -8,7 +8,7 @@ import {
   type StoredCheckpoint,
 } from '#farlight/stream/run/application.js';
 import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
-import { type Committed, computed, lineOf, migrated, type SourceRecord } from './arithmetic.js';
+import { type Committed, computed, lineOf, migrated, type SourceRecord, stepIn } from './arithmetic.js';
 import type { Chaos } from './chaos.js';
 import { numberOf, tensorOf } from './numbers.js';
 
@@ -83,8 +83,7 @@ export class Site {
         migrate: (definition, uid, { s }) =>
           later(() => {
             if (this.failsToMigrate) throw new Error('this state has no such form');
-            const step = definition.steps.find((each) => each.uid === uid);
-            return { s: tensorOf(migrated(step!, numberOf(s!))) };
+            return { s: tensorOf(migrated(stepIn(definition, uid), numberOf(s))) };
           }),
       },
     };
@@ -106,7 +105,7 @@ export class Site {
         later(() => {
           const offset = logged.length;
           logged.push({ ...record, offset });
-          ever.push({ key: record.key, value: numberOf(record.values.x!) });
+          ever.push({ key: record.key, value: numberOf(record.values.x) });
           return offset;
         }),
       cursor: (from) => {
@@ -145,7 +144,7 @@ function lineFor({ sink, source, offset, key, values, error }: Output): string {
 }
 
 function result({ definition, uid, inputs, state }: StepRun) {
-  const step = definition.steps.find((each) => each.uid === uid)!;
+  const step = stepIn(definition, uid);
   const done = computed(step, Object.values(inputs).map(numberOf), state?.s && numberOf(state.s));
   if (!done) throw new StepError('no such number');
   return {

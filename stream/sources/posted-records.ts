@@ -1,0 +1,106 @@
+import { typeOf } from '../../infer/graph/graph-file.js';
+import { tensorFromJson } from '../../infer/protocol/tensor-coding.js';
+import { invalid } from '../../infer/service/service.js';
+import { elementsOf, type Tensor } from '../../infer/service/tensor.js';
+import type { Feed } from '../run/application.js';
+
+/** A record as it is posted. */
+interface PostedRecord {
+  readonly key: string;
+  /** By name, the elements: flat or nested, or one of them alone. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** Its number among the records of its key. A sender that had no answer sends the record again with the same number. */
+  readonly sequence?: number;
+}
+
+interface CheckedRecord {
+  readonly key: string;
+  readonly values: Readonly<Record<string, Tensor>>;
+  readonly sequence: number | undefined;
+}
+
+/** What a sender is told of a record, once it is safe. */
+export interface TakenRecord {
+  readonly offset: number | undefined;
+  /** It was taken before. */
+  readonly isRepeated: boolean;
+}
+
+const LONGEST_KEY = 256;
+const MOST_RECORDS = 1000;
+
+/** Takes records that are posted. A record with a number that is not above the last one of its key was taken before. */
+export class PostedRecords {
+  readonly #name: string;
+  readonly #types: ReadonlyMap<string, string>;
+  readonly #feed: Feed;
+  /** By key, the number of the record that was taken last. */
+  readonly #sequences: Map<string, number>;
+
+  constructor(name: string, types: Readonly<Record<string, string>>, feed: Feed) {
+    this.#name = name;
+    this.#types = new Map(Object.entries(types));
+    this.#feed = feed;
+    this.#sequences = new Map([...feed.positions].map(([key, position]) => [key, Number(position)]));
+  }
+
+  /**
+   * Takes one record, or `{ records: [...] }`, all or none of them.
+   *
+   * @throws InferenceError invalid where the body is wrong; Error where the log takes nothing (rejects)
+   */
+  async take(body: unknown): Promise<readonly TakenRecord[]> {
+    const { records } = (body ?? {}) as { records?: unknown };
+    const list = records === undefined ? [body] : records;
+    if (!Array.isArray(list)) throw invalid('"records" must be a list');
+    if (list.length > MOST_RECORDS)
+      throw invalid(`there are ${list.length} records; at most ${MOST_RECORDS} are taken at once`);
+    const checked = list.map((each) => this.#check(each));
+    return Promise.all(checked.map((each) => this.#take(each)));
+  }
+
+  #check(given: unknown): CheckedRecord {
+    if (typeof given !== 'object' || given === null || Array.isArray(given))
+      throw invalid('a record is an object with "key" and "values"');
+    const { key, values, sequence } = given as Partial<PostedRecord>;
+    if (typeof key !== 'string' || key === '' || key.length > LONGEST_KEY || /\p{Cc}/u.test(key))
+      throw invalid(`"key" must be text of at most ${LONGEST_KEY} characters, without line breaks`);
+    if (sequence !== undefined && !(Number.isSafeInteger(sequence) && sequence >= 0))
+      throw invalid('"sequence" must be a whole number from 0');
+    if (typeof values !== 'object' || values === null) throw invalid('a record has "values", by their names');
+    const unknown = Object.keys(values).find((name) => !this.#types.has(name));
+    if (unknown !== undefined)
+      throw invalid(
+        `source ${this.#name} has no value "${unknown.slice(0, 100)}"; it has ${[...this.#types.keys()].join(', ')}`,
+      );
+    const tensors = [...this.#types].map(
+      ([name, type]) => [name, tensorOf(name, type, values[name])] as const,
+    );
+    return { key, values: Object.fromEntries(tensors), sequence };
+  }
+
+  async #take({ key, values, sequence }: CheckedRecord): Promise<TakenRecord> {
+    if (sequence !== undefined) {
+      if (sequence <= (this.#sequences.get(key) ?? -1)) return { offset: undefined, isRepeated: true };
+      // Before the record is safe: the same one may be on its way twice.
+      this.#sequences.set(key, sequence);
+    }
+    const position = sequence === undefined ? {} : { position: sequence };
+    return { offset: await this.#feed.ingest({ key, values, ...position }), isRepeated: false };
+  }
+}
+
+/** A tensor of a type, one length of which may be free. @throws InferenceError invalid */
+function tensorOf(name: string, type: string, given: unknown): Tensor {
+  if (given === undefined) throw invalid(`value "${name}" is missing`);
+  const { datatype, shape: declared } = typeOf(type);
+  const data = Array.isArray(given) ? given : [given];
+  const free = declared.filter((length) => length === -1).length;
+  if (free > 1) throw invalid(`"${name}" is ${type}: a posted value can have one free length`);
+  const rest = elementsOf(declared.filter((length) => length !== -1));
+  const count = data.flat(Number.POSITIVE_INFINITY).length;
+  if (free === 1 && (rest === 0 || count % rest !== 0))
+    throw invalid(`"${name}" has ${count} elements, and ${type} needs a multiple of ${rest}`);
+  const shape = declared.map((length) => (length === -1 ? count / rest : length));
+  return tensorFromJson({ name, datatype, shape }, data);
+}
