@@ -128,6 +128,29 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ],
     ['farlight offload --pool lab -- ./train', 'from any machine that has the pool'],
   ],
+  stream: [
+    ['farlight stream run voices.yaml', 'on a GPU of this machine, or a software one'],
+    ['farlight stream upgrade voices.yaml --plan', 'what would change?'],
+    ['farlight stream upgrade voices.yaml', 'and change it, while it runs'],
+  ],
+  'stream run': [
+    ['farlight stream run voices.yaml --host grpc://127.0.0.1:7070', "on that host's GPU"],
+    [
+      'farlight stream run voices.yaml --listen 0.0.0.0:8010',
+      'and take records from other machines, with TLS and tokens',
+    ],
+  ],
+  'stream upgrade': [
+    ['farlight stream upgrade voices.yaml --plan', 'what would change?'],
+    ['farlight stream upgrade voices.yaml --reset decide', 'where the states of a step begin anew'],
+    ['farlight stream upgrade voices.yaml --drop frame', 'where a step is removed, with its states'],
+  ],
+  'stream rollback': [['farlight stream rollback voices.yaml', 'back to the version before']],
+  'stream status': [
+    ['farlight stream status voices.yaml', 'records, steps and outputs'],
+    ['farlight stream status voices.yaml --json | jq .epoch', 'for a script'],
+  ],
+  'stream check': [['farlight stream check voices.yaml', 'is anything wrong with this file?']],
   shard: [
     ['farlight shard plan model.onnx --hosts 2', 'what would move between two hosts, and does it pay?'],
   ],

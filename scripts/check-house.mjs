@@ -147,6 +147,24 @@ const STRANGERS = [
       (other) => `infer/${other}`,
     ),
   ],
+  ...['client', 'link', 'proto', 'server', 'shard', 'pool', 'infer', 'testing'].map((room) => [
+    room,
+    'stream',
+  ]),
+  ['stream', 'cli', 'testing', 'client', 'pool', 'shard', ...ofHost()],
+  [
+    'stream/flow',
+    'infer',
+    'server',
+    ...['control', 'definition', 'front', 'log', 'run', 'sinks', 'sources'].map((other) => `stream/${other}`),
+  ],
+  [
+    'stream/log',
+    'server',
+    ...['control', 'definition', 'flow', 'front', 'run', 'sinks', 'sources'].map(
+      (other) => `stream/${other}`,
+    ),
+  ],
   ['infer/protocol', 'infer/door', 'infer/grpc', 'infer/http', 'infer/statistics'],
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
