@@ -147,24 +147,17 @@ const STRANGERS = [
       (other) => `infer/${other}`,
     ),
   ],
-  ...['client', 'link', 'proto', 'server', 'shard', 'pool', 'infer', 'testing'].map((room) => [
-    room,
-    'stream',
-  ]),
-  ['stream', 'cli', 'testing', 'client', 'pool', 'shard', ...ofHost()],
+  ...['client', 'link', 'proto', 'server', 'page', 'shard', 'pool', 'jobs', 'infer', 'testing'].map(
+    (room) => [room, 'stream'],
+  ),
+  ['stream', 'cli', 'testing', 'client', 'pool', 'jobs', 'shard', ...ofHost()],
   [
     'stream/flow',
     'infer',
     'server',
-    ...['control', 'definition', 'front', 'log', 'run', 'sinks', 'sources'].map((other) => `stream/${other}`),
+    ...ofStream('control', 'definition', 'front', 'log', 'run', 'sinks', 'sources'),
   ],
-  [
-    'stream/log',
-    'server',
-    ...['control', 'definition', 'flow', 'front', 'run', 'sinks', 'sources'].map(
-      (other) => `stream/${other}`,
-    ),
-  ],
+  ['stream/log', 'server', ...ofStream('control', 'definition', 'flow', 'front', 'run', 'sinks', 'sources')],
   ['infer/protocol', 'infer/door', 'infer/grpc', 'infer/http', 'infer/statistics'],
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
@@ -182,6 +175,10 @@ function ofPool(...rooms) {
 
 function ofJobs(...rooms) {
   return rooms.map((room) => `jobs/${room}`);
+}
+
+function ofStream(...rooms) {
+  return rooms.map((room) => `stream/${room}`);
 }
 
 function ofDaemon(...rooms) {
