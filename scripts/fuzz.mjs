@@ -1,5 +1,5 @@
-// The long form of test/hostile/fuzz.test.ts, which changes sessions of models too, and of test/hostile/infer-requests.test.ts,
-// with a tenth of the runs: npm run fuzz -- --runs 1000000 --seed 1
+// The long form of test/hostile/fuzz.test.ts, which changes sessions of models too, and, with a tenth of the runs, of
+// test/hostile/infer-requests.test.ts and job-files.test.ts: npm run fuzz -- --runs 1000000 --seed 1
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -36,7 +36,8 @@ Object.assign(process.env, {
   FARLIGHT_FUZZ_JOURNAL: journal,
 });
 const requests = { ...process.env, FARLIGHT_FUZZ_RUNS: String(Math.ceil(Number(values.runs) / 10)) };
-const ofRequests = [vitest, 'run', 'test/hostile/infer-requests.test.ts', '--disable-console-intercept'];
+const ofRequests = [vitest, 'run', 'test/hostile/infer-requests.test.ts', 'test/hostile/job-files.test.ts'];
+ofRequests.push('--disable-console-intercept');
 if (spawnSync(process.execPath, ofRequests, { cwd: root, stdio: 'inherit', env: requests }).status !== 0) {
   process.exit(1);
 }

@@ -81,7 +81,12 @@ export class JobDriver {
 
   /** Has the engine delete what it keeps of a job that is over. */
   async forget(): Promise<void> {
-    await this.pool.engine.clear(`${JOB_PREFIX}${this.#record.id}.`).catch(onlySilent);
+    try {
+      await this.pool.engine.clear(`${JOB_PREFIX}${this.#record.id}.`);
+    } catch (error) {
+      // The pool's file may be gone, and a person has not asked for more than to forget the job.
+      if (!(error instanceof FarlightError)) throw error;
+    }
   }
 
   async #each(act: (task: Pick<Attempt, 'type' | 'index'>) => Promise<TaskReport>): Promise<TaskReport[]> {

@@ -139,6 +139,7 @@ export async function deleteJob(record: JobRecord): Promise<void> {
       'BAD_OPTION',
       `${record.id} is not over; first: farlight job cancel ${record.id}`,
     );
+  await new JobDriver(record).forget();
   record.delete();
 }
 

@@ -17,12 +17,11 @@ const SITE = { first: 500, growth: 1.3, longest: 15_000 };
 
 /** Does what is due for a job until it is over. */
 export async function watchJob(record: JobRecord): Promise<void> {
-  const self = identityOf(process.pid);
-  if (self) replaceFile(record.folder, watcherName(), JSON.stringify(self));
   const driver = new JobDriver(record);
   const { first, growth, longest } = driver.pool.engine.isHere ? HERE : SITE;
   let seen = '';
-  for (let ms = first; ; ms = Math.min(ms * growth, longest)) {
+  // A person may delete the record of a job as soon as it is over.
+  for (let ms = first; record.exists; ms = Math.min(ms * growth, longest)) {
     const { tasks, isOver } = await driver.pass();
     if (isOver) return;
     const now = JSON.stringify(tasks);
@@ -51,6 +50,9 @@ export async function startWatcher(record: JobRecord): Promise<void> {
     child.once('error', reject);
   });
   child.unref();
+  // Told here, so that this process does not start another one meanwhile.
+  const identity = child.pid === undefined ? undefined : identityOf(child.pid);
+  if (identity) replaceFile(record.folder, watcherName(), JSON.stringify(identity));
 }
 
 function isWatched(record: JobRecord): boolean {

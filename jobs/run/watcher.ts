@@ -11,6 +11,7 @@ try {
   await watchJob(record);
 } catch (error) {
   // The next command that looks at the job meets the same error, and tells a person.
-  writeFileSync(join(record.folder, 'watcher.log'), `${inspect(error)}\n`, { flag: 'a', mode: 0o600 });
+  if (record.exists)
+    writeFileSync(join(record.folder, 'watcher.log'), `${inspect(error)}\n`, { flag: 'a', mode: 0o600 });
   process.exitCode = 1;
 }

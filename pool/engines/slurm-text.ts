@@ -31,10 +31,12 @@ export function sbatchArguments({ name, term, log, limits, folder, image }: JobD
 
 const TERM = 'farlight-term-';
 
-export function jobScript({ command, environment }: JobDescription): string {
+export function jobScript({ command, environment, folder, image }: JobDescription): string {
   const variables = Object.entries(environment).map(([name, value]) => `export ${name}=${quoted(value)}\n`);
+  // A container begins in the folder that its bundle names.
+  const change = image !== undefined && folder !== undefined ? `cd ${quoted(folder)} || exit 1\n` : '';
   // `exec`, so that Slurm's signals reach the command itself.
-  return `#!/bin/sh\numask 077\n${variables.join('')}exec ${command.map(quoted).join(' ')}\n`;
+  return `#!/bin/sh\numask 077\n${variables.join('')}${change}exec ${command.map(quoted).join(' ')}\n`;
 }
 
 /** One word of a shell, whatever is in it. */

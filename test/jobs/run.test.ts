@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addImage } from '#farlight/jobs/images/images.js';
 import { JobRecord, nextId } from '#farlight/jobs/record/record.js';
 import { JobDriver } from '#farlight/jobs/run/drive.js';
 import { awaitJob, cancelJob, deleteJob, lookAtJob, retryJob } from '#farlight/jobs/run/jobs.js';
@@ -9,10 +10,11 @@ import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
 import { addTemplate, readTemplate } from '#farlight/jobs/templates/template-store.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { onnxBytes, simple } from '../infer/lanes/models.js';
+import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { runFarlight } from '../support/hosts/farlight-command.js';
 import { JobSite, SCRIPT_TEMPLATE } from '../support/jobs/job-site.js';
-import { REPOSITORY } from '../support/repository.js';
+import { CLI, REPOSITORY } from '../support/repository.js';
 
 const MINUTES = 3 * 60_000;
 const EXAMPLES = join(REPOSITORY, 'examples/jobs');
@@ -331,6 +333,93 @@ describe.skipIf(whyNoSlurm !== undefined)(`on a Slurm${whyNoSlurm ? ` (${whyNoSl
       });
       await cancelJob(record);
       expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'cancelled', tasks: [{ attempt: 2 }] });
+    },
+    MINUTES,
+  );
+
+  it(
+    'a job runs in a container of its image, which the site has unpacked as a bundle',
+    async () => {
+      const digest = 'b5'.repeat(32);
+      const bundle = join(site.folder, 'bundles', digest);
+      slurm.bundle(bundle);
+      addImage(
+        site.file(
+          'unpacked.yaml',
+          `name: unpacked\nfor: { kind: [script], task: [main] }\nimage: x@sha256:${digest}\nbundle: ${bundle}\n`,
+        ),
+      );
+      const { record, report, log } = await site.run(
+        site.script('boxed', 'echo "in $PWD"; test -e /root || echo boxed; exit 5', 'pool: slurm\n'),
+      );
+      // The bundle has no such folder, and this machine has.
+      expect(log).toMatch(/^boxed$/m);
+      expect(log).toContain(`in ${record.folder}/output/main.0.1\n`);
+      expect(report.tasks).toMatchObject([{ attempt: 1, state: { phase: 'failed', code: 5 } }]);
+    },
+    MINUTES,
+  );
+});
+
+describe.skipIf(whyNoDocker !== undefined)(`on a Docker${whyNoDocker ? ` (${whyNoDocker})` : ''}`, () => {
+  let docker: DockerSite;
+  beforeAll(async () => {
+    docker = await DockerSite.start();
+    const side = {
+      image: docker.image,
+      command: [process.execPath, CLI],
+      mounts: [...docker.mounts, '/etc', REPOSITORY],
+    };
+    const { XDG_CONFIG_HOME = '', XDG_STATE_HOME = '' } = process.env;
+    // What a program in a container needs to have others started.
+    const asks = [XDG_CONFIG_HOME, XDG_STATE_HOME, docker.socket];
+    site.pool(
+      'docker',
+      JSON.stringify({
+        engine: 'docker',
+        docker: { socket: docker.socket, network: 'host' },
+        cpu: {
+          ...side,
+          mounts: [...side.mounts, ...asks],
+          environment: { XDG_CONFIG_HOME, XDG_STATE_HOME, PATH: '/usr/bin:/bin' },
+        },
+        gpu: { ...side, adapter: 'null' },
+      }),
+    );
+  }, MINUTES);
+  afterAll(() => docker?.close(), MINUTES);
+
+  it(
+    'a job runs in a container, and its program gets a GPU host in another one',
+    async () => {
+      const { report, record, log } = await site.run(inPool('webgpu', 'docker'));
+      expect([report.phase, log]).toEqual(['succeeded', expect.stringContaining('Wrote ')]);
+      expect(existsSync(join(record.folder, 'output/main.0.1/triangle.png'))).toBe(true);
+      const names = docker.docker('ps', '--all', '--format', '{{.Label "farlight.job"}}');
+      expect(names).toMatch(/^farlight\.docker\./m);
+      expect(names).toContain(`farlight-job.${record.id}.main.0\n`);
+      await deleteJob(record);
+      expect(docker.docker('ps', '--all', '--format', '{{.Label "farlight.job"}}')).not.toContain(
+        'farlight-job',
+      );
+    },
+    MINUTES,
+  );
+
+  it(
+    'a job runs in the image that its catalogue has, by its digest',
+    async () => {
+      const image = `name: shell\nfor: { kind: [script] }\nimage: "${docker.image}"\ncommand: [none]\n`;
+      addImage(site.file('shell.yaml', image));
+      const request = site.script('contained', 'echo "in $HOSTNAME"; cat /proc/1/comm', 'pool: docker\n');
+      const plan = planFile(request);
+      expect(plan.parts.images.main).toMatchObject({ name: 'shell', image: docker.image });
+      const { record, report, log } = await site.run(request);
+      expect(report.phase).toBe('succeeded');
+      // Docker's own first process, and not this machine's.
+      expect(log).toContain('docker-init');
+      const id = record.read({ type: 'main', index: 0, attempt: 1 }, 'job')?.id ?? '';
+      expect(docker.docker('inspect', '--format', '{{.Image}}', id).trim()).toBe(docker.image);
     },
     MINUTES,
   );

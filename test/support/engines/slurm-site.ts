@@ -1,6 +1,15 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../machine/free-port.js';
@@ -56,6 +65,7 @@ export class SlurmSite {
       join(folder, 'gres.conf'),
       `AutoDetect=off\nNodeName=gpu[1-2] Name=gpu File=${folder}/gpu/card\n`,
     );
+    writeFileSync(join(folder, 'oci.conf'), containers(folder));
     execFileSync('mknod', [`${folder}/gpu/card`, 'c', '1', '3']);
     writeFileSync(join(folder, 'munge.key'), randomBytes(128), { mode: 0o400 });
     for (const [name, text] of Object.entries(scripts(folder, conf, mounts)))
@@ -86,6 +96,25 @@ export class SlurmSite {
     return this.#ask('scontrol', 'write', 'batch_script', id, '-');
   }
 
+  /** Makes an OCI bundle at a path, in whose containers this machine's own programs run. */
+  bundle(path: string): void {
+    const root = join(path, 'rootfs');
+    for (const name of [...FOLDERS, 'proc', 'dev', 'tmp']) mkdirSync(join(root, name), { recursive: true });
+    for (const name of LINKS) if (existsSync(`/usr/${name}`)) symlinkSync(`usr/${name}`, join(root, name));
+    execFileSync('runc', ['spec'], { cwd: path });
+    const file = join(path, 'config.json');
+    const spec = JSON.parse(readFileSync(file, 'utf8'));
+    const bind = (source: string) => ({ destination: source, type: 'none', source, options: ['rbind'] });
+    const kept = spec.mounts.filter(({ type }: { type: string }) =>
+      ['proc', 'tmpfs', 'devpts'].includes(type),
+    );
+    spec.mounts = [...kept, ...FOLDERS.map((name) => bind(`/${name}`)), bind(tmpdir())];
+    spec.root.readonly = false;
+    spec.linux.namespaces = [{ type: 'pid' }, { type: 'mount' }];
+    delete spec.hostname;
+    writeFileSync(file, JSON.stringify(spec));
+  }
+
   /** Has Slurm take a node for broken: it ends what runs there. */
   fail(node: string): void {
     this.#ask('scontrol', 'update', `NodeName=${node}`, 'State=DOWN', 'Reason=broken');
@@ -105,6 +134,21 @@ export class SlurmSite {
     await closed;
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
+}
+
+/** Folders of this machine that a container sees, and links into them. */
+const FOLDERS = ['usr', 'etc'];
+const LINKS = ['bin', 'lib', 'lib64'];
+
+/** How Slurm has containers run. */
+function containers(folder: string): string {
+  const runc = `runc --root=${folder}/runc`;
+  return `
+RunTimeQuery="${runc} state %n.%u.%j.%s.%t"
+RunTimeKill="${runc} kill -a %n.%u.%j.%s.%t"
+RunTimeDelete="${runc} delete --force %n.%u.%j.%s.%t"
+RunTimeRun="${runc} run %n.%u.%j.%s.%t -b %b"
+`;
 }
 
 function configuration(folder: string, port: number, ports: readonly number[]): string {

@@ -78,7 +78,8 @@ export class JobSite {
       if (value === undefined) delete process.env[name];
       else process.env[name] = value;
     }
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    // A process that looks after a job may still write its end.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20 });
   }
 }
 
