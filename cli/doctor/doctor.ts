@@ -12,6 +12,7 @@ import { type DeviceMemory, findDeviceMemory } from '../../server/gpu/device-mem
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
 import { type Style, styleOf } from '../style.js';
+import { examineJobs, type JobsReport } from './examine-jobs.js';
 import { type LineSpeed, measureLine } from './measure-line.js';
 
 interface DoctorOptions {
@@ -41,6 +42,7 @@ interface Report {
   platform: string;
   local: LocalReport;
   host?: HostReport;
+  jobs: JobsReport;
   healthy: boolean;
   advice: string[];
 }
@@ -72,15 +74,20 @@ async function examine(options: DoctorOptions, url?: string, named?: string): Pr
   const local = await examineLocal(options.adapter);
   const found = client && (await examineHost(client).finally(() => client.close()));
   const host = found && named?.startsWith('pool:') ? { ...found, url: named } : found;
+  const jobs = await examineJobs();
   const report: Report = {
     farlight: packageVersion(),
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
     local,
     ...(host && { host }),
+    jobs,
     // A machine with a working host needs no GPU of its own.
     healthy: host ? !host.problem : !local.problem,
-    advice: advise(local, host),
+    advice: [
+      ...(jobs.problem === undefined ? [] : [`No job can be submitted: ${jobs.problem}.`]),
+      ...advise(local, host),
+    ],
   };
   process.stdout.write(
     options.json
@@ -156,7 +163,10 @@ function pasted(url: string): string {
   return url.includes('?') ? `'${url}'` : url;
 }
 
-function print({ farlight, node, platform, local, host, healthy, advice }: Report, style: Style): string {
+function print(
+  { farlight, node, platform, local, host, jobs, healthy, advice }: Report,
+  style: Style,
+): string {
   const lines = [
     `${style('bold', 'farlight')}      ${farlight}, Node ${node}, ${platform}`,
     `${style('bold', 'this machine')}  ${local.adapter ? describe(local.adapter) : style('red', 'no GPU')}`,
@@ -177,6 +187,8 @@ function print({ farlight, node, platform, local, host, healthy, advice }: Repor
     lines.push(`  round trip  ${roundTripMs} ms (median)`);
     lines.push(`  bandwidth   ${uploadMiBs} MiB/s up, ${downloadMiBs} MiB/s down`);
   }
+  if (jobs.problem === undefined)
+    lines.push(`${style('bold', 'jobs')}          ${jobs.templates} templates, ${jobs.images} images`);
   const next = advice.map((each, index) => {
     const last = index === advice.length - 1;
     return last ? style(healthy ? 'green' : 'red', each) : style('yellow', each);

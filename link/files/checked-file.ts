@@ -51,7 +51,7 @@ export function checkText<T>(
 ): { checked?: CheckedFile<T>; problems: Problem[] } {
   if (text.length > MOST_BYTES) return { problems: [{ file, message: 'The file is larger than 1 MiB.' }] };
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const at = (offset: number | undefined): { line?: number; column?: number } => {
     if (offset === undefined) return {};
     const { line, col } = lines.linePos(offset);

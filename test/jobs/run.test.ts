@@ -1,13 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addImage } from '#farlight/jobs/images/images.js';
+import { addImage, storedImages } from '#farlight/jobs/images/images.js';
 import { JobRecord, nextId } from '#farlight/jobs/record/record.js';
 import { JobDriver } from '#farlight/jobs/run/drive.js';
 import { awaitJob, cancelJob, deleteJob, lookAtJob, retryJob } from '#farlight/jobs/run/jobs.js';
 import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
-import { addTemplate, readTemplate } from '#farlight/jobs/templates/template-store.js';
+import { addTemplate, readTemplate, storedTemplates } from '#farlight/jobs/templates/template-store.js';
 import { LocalEngine } from '#farlight/pool/engines/local.js';
 import { onnxBytes, simple } from '../infer/lanes/models.js';
 import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
@@ -93,7 +93,7 @@ describe('the jobs of the examples', () => {
   );
 
   it(
-    'a server runs on a node with a GPU until it is cancelled',
+    'a server runs on GPU hosts of its pool until it is cancelled',
     async () => {
       const models = join(site.folder, 'models');
       mkdirSync(join(models, 'simple/1'), { recursive: true });
@@ -109,6 +109,9 @@ describe('the jobs of the examples', () => {
         phase: 'running',
         tasks: [{ state: { node: hostname() } }],
       });
+      expect(await new LocalEngine(join(site.state, 'jobs')).list('farlight.local')).toMatchObject([
+        { status: { phase: 'running' } },
+      ]);
       expect(await cancelJob(record)).toBe(1);
       expect(await awaitJob(record, () => {})).toMatchObject({ phase: 'cancelled' });
       await expect(fetch(`${http}/v2/health/ready`)).rejects.toThrow();
@@ -445,6 +448,24 @@ describe('farlight job', () => {
         code: 1,
         stderr: expect.stringMatching(/^farlight: there is no job told-9; there are: /),
       });
+    },
+    MINUTES,
+  );
+
+  it(
+    'farlight doctor counts the templates and images, and names one that is broken',
+    async () => {
+      const doctor = () => runFarlight(['doctor', '--adapter', 'null', '--json']);
+      const whole = JSON.parse((await doctor()).stdout);
+      expect(whole.jobs).toEqual({ templates: storedTemplates().length, images: storedImages().length });
+      const path = join(process.env.XDG_CONFIG_HOME ?? '', 'farlight/images/broken.yaml');
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, 'name: broken\nimage: node:22\n');
+      const { advice } = JSON.parse((await doctor()).stdout);
+      rmSync(path);
+      expect(advice[0]).toMatch(
+        /^No job can be submitted: .*broken\.yaml:2:8: "image" is not written as it must be/,
+      );
     },
     MINUTES,
   );

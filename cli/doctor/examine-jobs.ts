@@ -1,0 +1,26 @@
+import { loadReader } from '../../link/files/load-reader.js';
+import { FarlightError } from '../../proto/errors.js';
+
+/** What jobs can be made from, or why nothing can. */
+export interface JobsReport {
+  templates?: number;
+  images?: number;
+  problem?: string;
+}
+
+/** Reads all templates and images, so that a broken one is found before a job needs it. */
+export async function examineJobs(): Promise<JobsReport> {
+  try {
+    const { storedTemplates, storedImages } = await loadReader(async () => {
+      const [templates, images] = await Promise.all([
+        import('../../jobs/templates/template-store.js'),
+        import('../../jobs/images/images.js'),
+      ]);
+      return { ...templates, ...images };
+    }, 'templates of jobs');
+    return { templates: storedTemplates().length, images: storedImages().length };
+  } catch (error) {
+    if (!(error instanceof FarlightError)) throw error;
+    return { problem: error.message };
+  }
+}
