@@ -113,6 +113,7 @@ function phaseOf(facts: Facts): { phase: Phase; why: string } {
   if (job === undefined) return { phase: 'queued', why: 'its job is being submitted' };
   if (!status) return { phase: 'queued', why: 'the engine has not answered yet' };
   if (status.phase === 'ended') return { phase: 'releasing', why: status.why };
+  if (status.phase === 'starting' && status.isBlocked) return { phase: 'releasing', why: status.why };
   if (status.phase !== 'running') return { phase: status.phase, why: status.why };
   if (ready) return { phase: 'ready', why: `on ${status.node}` };
   return { phase: 'starting', why: `its host starts on ${status.node}` };

@@ -5,6 +5,7 @@ import { hostsAsked, type Pool, portalOf, readPool } from '../file/pool-file.js'
 import { attachByPortal } from '../portal/client/attach-by-portal.js';
 import { leaveHost, releaseHosts } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
+import { whenEnded } from './lost-host.js';
 import { PoolView } from './pool-view.js';
 import { seekHosts } from './seek.js';
 
@@ -90,13 +91,21 @@ function transportOf(host: HostOfTerm, pool: Pool, target: string, options: Atta
     idleMs: pool.idle,
     open: (hello, events) => {
       isOpen = true;
-      return way.open(hello, {
-        ...events,
-        onClose: (reason) => {
-          void leaveHost(host, reason === undefined);
-          events.onClose(reason);
-        },
+      let isOver = false;
+      const over = (reason: FarlightError | undefined) => {
+        if (isOver) return;
+        isOver = true;
+        stop();
+        void leaveHost(host, reason === undefined);
+        events.onClose(reason);
+      };
+      const link = way.open(hello, { ...events, onClose: over });
+      // The link would wait for a host that does not come back.
+      const stop = whenEnded(host, pool.engine, (why) => {
+        over(new FarlightError('DISCONNECTED', `the host of the pool ${pool.name} has ended (${why})`));
+        link.close();
       });
+      return link;
     },
   };
 }

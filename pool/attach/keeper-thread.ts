@@ -33,6 +33,11 @@ export interface KeeperReply {
   readonly sessions?: number | undefined;
 }
 
+/** A host whose lease is renewed does not answer any more; sent again with each try. */
+export interface KeeperNews {
+  readonly lost: HostOfTerm;
+}
+
 /** How many renewals there are in one lease. */
 const IN_A_LEASE = 5;
 
@@ -50,6 +55,8 @@ interface Kept {
 /** Whom a lease is renewed with. */
 interface Renewer {
   renew(request: RenewRequest): Promise<RenewReply>;
+  /** Calls this once when the connection is lost, where there is one. */
+  onLost?(listener: () => void): void;
   close(): void;
 }
 
@@ -94,6 +101,7 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
     else {
       const entry = { joins: 1, client, challenge: renewed.challenge, leaseMs };
       kept.set(key, entry);
+      watch(host, entry);
       renewLater(host, entry);
     }
     return renewed.sessions;
@@ -110,6 +118,15 @@ function renewerOf(url: string): Renewer {
   return { renew: (request) => caller.call<RenewReply>(request, FILES_MS), close: () => caller.close() };
 }
 
+/** Says at once when the host's connection is lost, since a host that is killed says nothing itself. */
+function watch(host: HostOfTerm, entry: Kept): void {
+  entry.client.onLost?.(() => tellLost(host, entry));
+}
+
+function tellLost(host: HostOfTerm, entry: Kept): void {
+  if (kept.get(keyOf(host)) === entry) parentPort?.postMessage({ lost: host } satisfies KeeperNews);
+}
+
 function renewLater(host: HostOfTerm, entry: Kept): void {
   setTimeout(() => void renew(host, entry), entry.leaseMs / IN_A_LEASE);
 }
@@ -122,7 +139,7 @@ async function renew(host: HostOfTerm, entry: Kept): Promise<void> {
     const { challenge } = await entry.client.renew({ challenge: entry.challenge, holder, release: false });
     entry.challenge = challenge;
   } catch {
-    // The host does not answer now. If it is gone, the session tells the program.
+    tellLost(host, entry);
   }
   renewLater(host, entry);
 }

@@ -4,13 +4,15 @@ import { clearInterval, setInterval } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
-import type { HostOfTerm, KeeperReply, KeeperRequest } from './keeper-thread.js';
+import type { HostOfTerm, KeeperNews, KeeperReply, KeeperRequest } from './keeper-thread.js';
 
 const EVER_MS = 2 ** 31 - 1;
 
 let worker: Worker | undefined;
 let latest = 0;
 const waiting = new Map<number, (reply: KeeperReply) => void>();
+/** Who is told that a host does not answer. */
+const watchers = new Map<HostOfTerm, () => void>();
 
 /** Starts the thread, which takes a moment, before it is needed. */
 export function startKeeper(): Worker {
@@ -18,9 +20,13 @@ export function startKeeper(): Worker {
   const program = packageFile('pool/attach/keeper-thread.js');
   const started = startThread(program, { name: 'farlight pool' });
   worker = started;
-  started.on('message', (reply: KeeperReply) => {
-    waiting.get(reply.id)?.(reply);
-    waiting.delete(reply.id);
+  started.on('message', (message: KeeperReply | KeeperNews) => {
+    if ('lost' in message) {
+      for (const [host, told] of watchers) if (isSame(host, message.lost)) told();
+      return;
+    }
+    waiting.get(message.id)?.(message);
+    waiting.delete(message.id);
   });
   const gone = () => {
     if (worker === started) worker = undefined;
@@ -61,6 +67,17 @@ async function holding<T>(asked: Promise<T>): Promise<T> {
 /** A session with the host is over. `released`: the program does not need the host any more. Resolves when it knows. */
 export async function leaveHost(host: HostOfTerm, released: boolean): Promise<void> {
   await ask({ do: 'leave', host, released });
+}
+
+/** Calls this each time that a host whose lease is renewed is found not to answer. @returns a function that stops it. */
+export function onLost(host: HostOfTerm, told: () => void): () => void {
+  const own = { ...host };
+  watchers.set(own, told);
+  return () => watchers.delete(own);
+}
+
+function isSame(one: HostOfTerm, other: HostOfTerm): boolean {
+  return one.folder === other.folder && one.slot === other.slot && one.term === other.term;
 }
 
 /** A request without its number. */

@@ -48,7 +48,12 @@ export interface JobDescription {
  */
 export type JobStatus =
   | { readonly phase: 'queued'; readonly why: string }
-  | { readonly phase: 'starting'; readonly why: string }
+  | {
+      readonly phase: 'starting';
+      readonly why: string;
+      /** It stays so until a person mends something, such as the name of an image. */
+      readonly isBlocked?: boolean;
+    }
   | {
       readonly phase: 'running';
       readonly node: string;
@@ -76,7 +81,7 @@ export interface ListedJob {
 
 /** A way to run jobs: processes of this machine, or a site's scheduler. It never runs a job again by itself. */
 export interface Engine {
-  readonly name: 'local' | 'slurm' | 'docker';
+  readonly name: 'local' | 'slurm' | 'docker' | 'kubernetes';
   /** The limits that it enforces. */
   readonly limits: readonly (keyof JobLimits)[];
   /** How it is given the image of a job: not at all, as the name in a registry, or as an unpacked bundle. */

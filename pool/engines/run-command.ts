@@ -12,7 +12,7 @@ export interface CommandResult {
 /** How long a command of a scheduler may take, in milliseconds. */
 const TIMEOUT_MS = 30_000;
 /** How long a synchronous cancel may take, in milliseconds. */
-export const CANCEL_MS = 10_000;
+export const CANCEL_MS = 20_000;
 const MOST_BYTES = 8 << 20;
 /** The variables that a scheduler's commands need. */
 const VARIABLES =

@@ -105,7 +105,14 @@ export class SlurmEngine implements Engine {
   }
 }
 
+/** Slurm's commands are installed, and no site is. */
+const NO_SITE = /configuration source|SLURM_CONF/i;
+
 function silent(result: CommandResult): FarlightError {
+  if (NO_SITE.test(result.stderr)) {
+    const why = 'Slurm has no configuration here; run the program where it has one, or set SLURM_CONF';
+    return new FarlightError('BAD_OPTION', why);
+  }
   return new FarlightError('UNREACHABLE', `Slurm does not answer: ${saidBy(result)}`);
 }
 

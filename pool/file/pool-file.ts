@@ -193,7 +193,7 @@ function poolIn({ path, called }: FileOfPool): Pool {
 }
 
 /** The engines that have settings in a pool's file, under their names. */
-const SETTINGS = ['docker'] satisfies (keyof EngineSettings)[];
+const SETTINGS = ['docker', 'kubernetes'] satisfies (keyof EngineSettings)[];
 
 /** Says of an error where in the file it is. */
 function guarded(problem: CheckedFile<PoolFile>['problem'], path: Path, check: () => void): void {
@@ -215,7 +215,10 @@ interface Place {
 function poolOf(file: PoolFile, { name, key, address, folder }: Place): Pool {
   const { engine = 'local', max = 1, idle = 60, wait = 600, lease = 30, line = 'auto' } = file;
   const { files, sessions = Number.POSITIVE_INFINITY, cpu = {}, gpu = {} } = file;
-  const settings: EngineSettings = { ...(file.docker && { docker: file.docker }) };
+  const settings: EngineSettings = {
+    ...(file.docker && { docker: file.docker }),
+    ...(file.kubernetes && { kubernetes: file.kubernetes }),
+  };
   return {
     name,
     key,

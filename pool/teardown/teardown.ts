@@ -45,9 +45,13 @@ export async function jobsEverywhere(): Promise<Everywhere> {
   return { jobs: [...jobs.values()], engines, silent };
 }
 
-/** The engines as the environment names them, and as the pools name them that were used. */
+/**
+ * The engines as the environment names them, and as the pools name them that were used. A cluster is asked only where a
+ * pool has used it: it may ask for a password.
+ */
 function enginesEverywhere(): (() => Engine)[] {
   const found = new Map(Object.entries<() => Engine>(ENGINES).map(([name, make]) => [`${name} {}`, make]));
+  found.delete('kubernetes {}');
   for (const { engine, settings } of allJournals().flatMap((journal) => journal.engines()))
     found.set(`${engine} ${JSON.stringify(settings)}`, () => ENGINES[engine as Engine['name']](settings));
   return [...found.values()];

@@ -73,13 +73,17 @@ describe('a program whose host is of a pool', () => {
     expect(pool.journal().get('1.1.log')).toContain('"ended":"no program renewed its lease"');
   }, 60_000);
 
-  it('gets another host where the first one is killed', async () => {
-    pool = new PoolFolder(`engine: local\nlease: 2\n${FAST}`);
+  it('is told that its host was killed, does not wait for it, and gets another', async () => {
+    pool = new PoolFolder(`engine: local\nlease: 10\n${FAST}`);
     const program = pool.program();
     await program.tell('compute');
     const [host] = await pool.hosts();
     const { pid } = JSON.parse(readFileSync(join(pool.state, 'jobs', host?.id ?? '', 'process'), 'utf8'));
     process.kill(pid, 'SIGKILL');
+    // A session that waits for a host to come back says so.
+    expect(await program.tell('lost')).toBe(
+      'unknown: the host of the pool test has ended (it was killed (SIGKILL))',
+    );
     await program.tell('drop');
     await expect.poll(() => program.tell('compute'), { timeout: 60_000 }).not.toMatch(/Error/);
     expect(await pool.hosts()).toMatchObject([{ term: 2 }]);

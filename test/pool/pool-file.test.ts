@@ -57,7 +57,7 @@ describe('a pool file', () => {
   });
 
   it.each([
-    ['engine: cobol', /lab\.yaml:1:9: "engine" must be one of local, slurm, docker$/],
+    ['engine: cobol', /lab\.yaml:1:9: "engine" must be one of local, slurm, kubernetes, docker$/],
     ['max: 0', /lab\.yaml:1:6: "max" must be >= 1$/],
     ['idel: 5', /lab\.yaml:1:1: There is no setting "idel" here$/],
     [

@@ -73,6 +73,14 @@ export class HostClient {
     return this.#ask(hostService().Renew, request, CONNECT_TIMEOUT_MS);
   }
 
+  /** Calls this once, when the connection that there is now is lost or closed. */
+  onLost(listener: () => void): void {
+    const channel = this.#connection.client.getChannel();
+    channel.watchConnectivityState(channel.getConnectivityState(false), Number.POSITIVE_INFINITY, () =>
+      listener(),
+    );
+  }
+
   close(): void {
     this.#connection.close();
   }

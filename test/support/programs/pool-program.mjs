@@ -1,5 +1,6 @@
 // A program that does with its GPU what its standard input says, a line each, and answers each with a line when it is done:
-// `compute` asks for a device, computes, and keeps the device; `drop` destroys it; `close` closes the GPU.
+// `compute` asks for a device, computes, and keeps the device; `drop` destroys it; `lost` waits
+// until it is lost and says why; `close` closes the GPU.
 import { createInterface } from 'node:readline';
 import { close, create } from '#farlight/client/index.js';
 import { tripled } from './tripled.mjs';
@@ -11,7 +12,7 @@ for await (const line of createInterface({ input: process.stdin })) void answer(
 
 async function answer(line) {
   try {
-    console.log(await { compute, drop, close: async () => close(gpu) ?? 'closed' }[line]());
+    console.log(await { compute, drop, lost, close: async () => close(gpu) ?? 'closed' }[line]());
   } catch (error) {
     console.log(`${error.name}: ${error.message}`);
   }
@@ -27,4 +28,9 @@ async function compute() {
 async function drop() {
   for (const device of devices.splice(0)) device.destroy();
   return 'dropped';
+}
+
+async function lost() {
+  const { reason, message } = await devices[0].lost;
+  return `${reason}: ${message}`;
 }

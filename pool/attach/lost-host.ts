@@ -1,0 +1,57 @@
+/** Finds out what became of a host that does not answer any more. */
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
+import type { Engine } from '../engines/engine.js';
+import { readReports } from '../host/report.js';
+import { Journal } from '../journal/journal.js';
+import { onLost } from './keeper.js';
+import type { HostOfTerm } from './keeper-thread.js';
+
+/** How often to ask the engine, in milliseconds, and how many times: after that the session has given up by itself. */
+const ASK_MS = { here: 100, elsewhere: 1000 };
+const ASKED_MS = 30_000;
+
+/**
+ * Calls `ended`, once, when a host does not answer and is known to have ended: nobody needs to wait for it to come back.
+ *
+ * @returns a function that stops this.
+ */
+export function whenEnded(host: HostOfTerm, engine: Engine, ended: (why: string) => void): () => void {
+  const ms = engine.isHere ? ASK_MS.here : ASK_MS.elsewhere;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
+  let left = 0;
+  const stop = () => {
+    isOver = true;
+    clearTimeout(timer);
+    forget();
+  };
+  const ask = async () => {
+    const why = await endOf(host, engine).catch(() => undefined);
+    if (isOver) return;
+    if (why !== undefined) {
+      stop();
+      ended(why);
+      return;
+    }
+    left -= 1;
+    if (left > 0) timer = setTimeout(() => void ask(), ms);
+  };
+  const forget = onLost(host, () => {
+    const isAsking = left > 0;
+    left = ASKED_MS / ms;
+    if (!isAsking) void ask();
+  });
+  return stop;
+}
+
+/** Why a host has ended; undefined where it may still serve. */
+async function endOf({ folder, slot, term }: HostOfTerm, engine: Engine): Promise<string | undefined> {
+  const journal = new Journal(folder);
+  const latest = journal.latest(slot);
+  if (latest.term !== term) return 'another one has taken its place';
+  if (latest.end) return latest.end.why;
+  if (!latest.job) return undefined;
+  const status = await engine.status(latest.job.id);
+  if (status.phase === 'ended' && status.isCertain) return status.why;
+  return readReports(await engine.logs(latest.job.id, journal.logOf(slot, term)), term).ended;
+}

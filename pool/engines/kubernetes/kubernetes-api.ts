@@ -1,0 +1,91 @@
+import type { CoordinationV1Api, CoreV1Api } from '@kubernetes/client-node';
+import { loadInstalled } from '../../../link/files/load-reader.js';
+import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { FarlightError, messageOf } from '../../../proto/errors.js';
+import type { KubernetesSettings } from './kubernetes-text.js';
+
+export interface Cluster {
+  readonly core: CoreV1Api;
+  readonly leases: CoordinationV1Api;
+  readonly namespace: string;
+}
+
+/** @throws FarlightError NOT_INSTALLED, BAD_OPTION (rejects) */
+export async function connect({ context, namespace }: KubernetesSettings): Promise<Cluster> {
+  const library = await loadInstalled(
+    () => import('@kubernetes/client-node'),
+    'pools on Kubernetes need a package: run npm install @kubernetes/client-node@1',
+  );
+  const config = new library.KubeConfig();
+  try {
+    config.loadFromDefault();
+  } catch (error) {
+    const why = `the kubeconfig cannot be read (${messageOf(error)}); see KUBECONFIG`;
+    throw new FarlightError('BAD_OPTION', why, { cause: error });
+  }
+  if (context !== undefined) {
+    const known = config.getContexts().map(({ name }) => name);
+    if (!known.includes(context)) {
+      const why = `the kubeconfig has no context ${context}; name one of: ${known.join(', ')}`;
+      throw new FarlightError('BAD_OPTION', why);
+    }
+    config.setCurrentContext(context);
+  }
+  return {
+    core: config.makeApiClient(library.CoreV1Api),
+    leases: config.makeApiClient(library.CoordinationV1Api),
+    namespace: namespace ?? config.getContextObject(config.currentContext)?.namespace ?? 'default',
+  };
+}
+
+/** How long the API server may take to answer, in milliseconds. */
+const TIMEOUT_MS = 30_000;
+
+/** @throws FarlightError BAD_OPTION where Kubernetes refuses; UNREACHABLE where it does not answer (rejects). */
+export async function asked<T>(ask: () => Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing within ${TIMEOUT_MS / 1000} seconds`)), TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([ask(), late]);
+  } catch (error) {
+    const { code, body } = error as { code?: unknown; body?: unknown };
+    if (typeof code !== 'number' || code >= 500) {
+      const why = `Kubernetes does not answer (${messageOf(error).split('\n')[0]}); see that its API server can be reached`;
+      throw new FarlightError('UNREACHABLE', why, { cause: error });
+    }
+    throw new Refused(code, messageIn(body));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The same; undefined where Kubernetes answers with one of these codes. */
+export async function askedFor<T>(ask: () => Promise<T>, codes: readonly number[]): Promise<T | undefined> {
+  try {
+    return await asked(ask);
+  } catch (error) {
+    if (error instanceof Refused && codes.includes(error.status)) return undefined;
+    throw error;
+  }
+}
+
+class Refused extends FarlightError {
+  readonly status: number;
+
+  constructor(status: number, why: string) {
+    super('BAD_OPTION', `Kubernetes refuses: ${why}`);
+    this.status = status;
+  }
+}
+
+/** The sentence in the answer of an API server. */
+function messageIn(body: unknown): string {
+  try {
+    const { message } = typeof body === 'string' ? JSON.parse(body) : (body as { message?: string });
+    return String(message);
+  } catch {
+    return String(body);
+  }
+}
