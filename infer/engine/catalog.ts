@@ -135,7 +135,13 @@ export class Catalog {
     const { plan } = this.find(name, version);
     const [step] = plan.steps;
     const batches = !plan.isGraph && step?.unit.batches;
-    return { ...this.metadata(name, version), maxBatchSize: batches ? step.unit.maxBatch : 0 };
+    const labels = new Map(
+      plan.outputs.flatMap(({ name, from }) => {
+        const names = plan.steps[from.step]?.unit.labels.get(from.name);
+        return names ? [[name, names] as const] : [];
+      }),
+    );
+    return { ...this.metadata(name, version), maxBatchSize: batches ? step.unit.maxBatch : 0, labels };
   }
 
   statistics(name?: string, version?: string): ModelStatistics[] {

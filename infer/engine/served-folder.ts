@@ -92,7 +92,7 @@ export class ServedFolder {
   }
 
   /** Loads all versions of a model, each beside the one that is served until it is ready. */
-  async #loadModel({ name, versions, maxBatch }: Model): Promise<void> {
+  async #loadModel({ name, versions, maxBatch, labels }: Model): Promise<void> {
     const entry = this.#catalog.add(name, false);
     for (const version of entry.versions.values()) {
       if (!versions.has(Number(version.version))) {
@@ -106,9 +106,11 @@ export class ServedFolder {
         version.state = 'LOADING';
         version.reason = undefined;
         const title = `model ${name} version ${number}`;
-        const unit = new Unit(this.#units.keyOf(`${name}@${number}`), title, 'gpu', { file }, maxBatch);
+        const key = this.#units.keyOf(`${name}@${number}`);
+        const unit = new Unit(key, title, 'gpu', { file }, maxBatch, labels);
         try {
           await this.#units.load(unit, file);
+          checkLabels(unit);
           this.#replace(version, modelPlan(name, version.version, unit), [unit]);
           version.state = 'READY';
         } catch (error) {
@@ -219,5 +221,16 @@ export class ServedFolder {
   #nameOf(file: string): string {
     const [name = ''] = relative(this.#folder, file).split(sep);
     return name;
+  }
+}
+
+/** @throws Error where `config.yaml` has labels for an output that the model has not. */
+function checkLabels({ labels, outputs }: Unit): void {
+  const names = outputs.map(({ name }) => name);
+  for (const output of labels.keys()) {
+    if (!names.includes(output))
+      throw new Error(
+        `config.yaml has labels of "${output}", and the model's outputs are ${names.join(', ')}.`,
+      );
   }
 }

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkFile, type Problem, schemaIn } from '../../link/files/checked-file.js';
 import { type Graph, readGraph } from './graph-file.js';
@@ -7,6 +7,8 @@ import { type Graph, readGraph } from './graph-file.js';
 export interface ModelFile {
   readonly maxBatch?: number;
   readonly versions?: 'latest' | 'all' | readonly number[];
+  /** By output, the name of the file with a name for each of its classes. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface Model {
@@ -16,7 +18,11 @@ export interface Model {
   /** The ones of the versions that are served. */
   readonly versions: ReadonlyMap<number, string>;
   readonly maxBatch: number | undefined;
+  readonly labels: Labels;
 }
+
+/** By output, the name of each of its classes. */
+export type Labels = ReadonlyMap<string, readonly string[]>;
 
 export interface ModelFolder {
   readonly models: ReadonlyMap<string, Model>;
@@ -108,11 +114,24 @@ function readModel(name: string, path: string): { model?: Model; problems: Probl
   }
   const configFile = join(path, 'config.yaml');
   let config: ModelFile = {};
+  const labels = new Map<string, readonly string[]>();
   let served = [...versions.keys()].sort((a, b) => a - b);
   if (existsSync(configFile)) {
     const { checked, problems: found } = checkFile(configFile, schema);
     problems.push(...found);
     config = checked?.value ?? {};
+    for (const [output, file] of Object.entries(config.labels ?? {})) {
+      const names = linesOf(join(path, file));
+      if (names) labels.set(output, names);
+      else if (checked) {
+        problems.push(
+          checked.problem(
+            ['labels', output],
+            `There is no file ${file} beside it, with a label on each line.`,
+          ),
+        );
+      }
+    }
     if (checked && Array.isArray(config.versions)) {
       for (const [index, version] of config.versions.entries()) {
         if (versions.has(version)) continue;
@@ -133,9 +152,19 @@ function readModel(name: string, path: string): { model?: Model; problems: Probl
     name,
     maxBatch,
     files: versions,
+    labels,
     versions: new Map(served.map((version) => [version, versions.get(version) as string])),
   };
   return { model, problems };
+}
+
+/** The lines of a file; undefined where it cannot be read. */
+function linesOf(file: string): string[] | undefined {
+  try {
+    return readFileSync(file, 'utf8').trimEnd().split(/\r?\n/);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Follows links. */

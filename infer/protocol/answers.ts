@@ -50,16 +50,28 @@ export function configurationAnswer(configuration: ModelConfiguration): object {
     data_type: dataType(datatype),
     dims: maxBatchSize > 0 ? shape.slice(1) : shape,
   });
+  const input = (declaration: TensorDeclaration) => {
+    const { dims, ...described } = tensor(declaration);
+    return { ...described, format: formatOf(dims), dims };
+  };
   return {
     name,
     platform,
     backend: platform === 'onnxruntime_onnx' ? 'onnxruntime' : 'farlight',
     version_policy: { specific: { versions: versions.map(Number).filter(Number.isSafeInteger) } },
     max_batch_size: maxBatchSize,
-    input: inputs.map(tensor),
+    input: inputs.map(input),
     output: outputs.map(tensor),
     ...(maxBatchSize > 0 && { dynamic_batching: {} }),
   };
+}
+
+/** Of an image the channels come first or last; its clients ask for the order. It is known by the number of channels. */
+function formatOf(dims: readonly number[]): string {
+  const isChannels = (dimension: number | undefined) => dimension === 1 || dimension === 3 || dimension === 4;
+  if (dims.length !== 3) return 'FORMAT_NONE';
+  if (isChannels(dims[0])) return 'FORMAT_NCHW';
+  return isChannels(dims[2]) ? 'FORMAT_NHWC' : 'FORMAT_NONE';
 }
 
 function dataType(datatype: Datatype): string {

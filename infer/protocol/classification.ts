@@ -4,14 +4,22 @@ import { numbersIn } from './tensor-coding.js';
 
 const encoder = new TextEncoder();
 
+export interface Classes {
+  /** How many of each item. */
+  readonly count: number;
+  /** Whether the first dimension counts items; otherwise the tensor is one item. */
+  readonly batched: boolean;
+  /** The names of the classes. */
+  readonly labels?: readonly string[] | undefined;
+}
+
 /**
- * The greatest elements of each item, as texts `VALUE:INDEX` (the classification extension). There are no labels.
+ * The greatest elements of each item, as texts `VALUE:INDEX`, or `VALUE:INDEX:LABEL` where there is a label (the
+ * classification extension).
  *
- * @param count how many of each item.
- * @param batched whether the first dimension counts items; otherwise the tensor is one item.
  * @throws InferenceError invalid
  */
-export function classified(tensor: Tensor, count: number, batched: boolean): Tensor {
+export function classified(tensor: Tensor, { count, batched, labels = [] }: Classes): Tensor {
   const { name, datatype, shape, data } = tensor;
   const bytes = ELEMENT_BYTES[datatype];
   if (!(data instanceof Uint8Array) || bytes === undefined) {
@@ -27,7 +35,8 @@ export function classified(tensor: Tensor, count: number, batched: boolean): Ten
     for (const index of greatest(numbers, item * length, length, top)) {
       const value = numbers[item * length + index] as number | bigint;
       const digits = fractions ? (value as number).toFixed(6) : `${value}`;
-      texts.push(encoder.encode(`${digits}:${index}`));
+      const label = labels[index];
+      texts.push(encoder.encode(`${digits}:${index}${label ? `:${label}` : ''}`));
     }
   }
   return { name, datatype: 'BYTES', shape: batched ? [items, top] : [top], data: texts };

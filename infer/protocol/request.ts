@@ -103,13 +103,15 @@ export async function answer(
   };
   const result = await service.infer(asked, signal);
   if (!outputs.some(({ classification }) => classification)) return result;
-  const batched = service.configuration(model, version).maxBatchSize > 0;
+  const { maxBatchSize, labels } = service.configuration(model, version);
   const classes = new Map(outputs.map(({ name, classification }) => [name, classification]));
   return {
     ...result,
     outputs: result.outputs.map((output) => {
       const count = classes.get(output.name);
-      return count ? classified(output, count, batched) : output;
+      return count
+        ? classified(output, { count, batched: maxBatchSize > 0, labels: labels?.get(output.name) })
+        : output;
     }),
   };
 }

@@ -86,6 +86,8 @@ export interface ModelMetadata {
 export interface ModelConfiguration extends ModelMetadata {
   /** The most items of a batch; 0 where the model takes one request at a time. */
   readonly maxBatchSize: number;
+  /** By output, the names of its classes, where it has any. */
+  readonly labels?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Counts since the start, times in nanoseconds. */

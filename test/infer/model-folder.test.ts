@@ -51,6 +51,25 @@ outputs:
 const MODELS = { 'det/2/model.onnx': 'x', 'rec/1/model.onnx': 'x', 'rec/7/model.onnx': 'x' };
 
 describe('a folder of models and graphs', () => {
+  it('has the labels of classes, a line for each', () => {
+    const config = 'labels:\n  y: names.txt\n';
+    put({ 'm/1/model.onnx': 'x', 'm/config.yaml': config, 'm/names.txt': 'cat\r\ndog\n' });
+    const { models, problems } = readModelFolder(folder);
+    expect(problems).toEqual([]);
+    expect(models.get('m')?.labels).toEqual(new Map([['y', ['cat', 'dog']]]));
+  });
+
+  it('is refused where a file of labels is missing, or is not beside config.yaml', () => {
+    put({ 'm/1/model.onnx': 'x', 'm/config.yaml': 'labels:\n  y: names.txt\n' });
+    put({ 'n/1/model.onnx': 'x', 'n/config.yaml': 'labels:\n  y: ../m/names.txt\n' });
+    expect(problems()).toEqual([
+      expect.stringMatching(
+        /^m\/config.yaml:2:\d+ There is no file names.txt beside it, with a label on each line\.$/,
+      ),
+      expect.stringMatching(/^n\/config.yaml:2:\d+ /),
+    ]);
+  });
+
   it('is read: the latest version of each model, and graphs whose steps are in order', () => {
     put({ ...MODELS, 'ocr/graph.yaml': OCR, 'ocr/crops.mjs': '', 'rec/notes.txt': '', '.git/config': '' });
     const { models, graphs, problems } = readModelFolder(folder);

@@ -1,3 +1,4 @@
+import type { Labels } from '../../graph/model-folder.js';
 import type { LaneModel } from '../../lanes/lane.js';
 import type { Resource } from '../../schedule/costs.js';
 import type { TensorDeclaration } from '../../service/tensor.js';
@@ -14,6 +15,8 @@ export class Unit {
   readonly title: string;
   readonly resource: Resource;
   readonly file: Omit<LaneModel, 'id'>;
+  /** By output, the names of its classes. */
+  readonly labels: Labels;
   readonly #maxBatch: number | undefined;
   #inputs: readonly TensorDeclaration[] = [];
   #outputs: readonly TensorDeclaration[] = [];
@@ -29,11 +32,13 @@ export class Unit {
     resource: Resource,
     file: Omit<LaneModel, 'id'>,
     maxBatch: number | undefined,
+    labels: Labels = new Map(),
   ) {
     this.key = key;
     this.title = title;
     this.resource = resource;
     this.file = file;
+    this.labels = labels;
     this.#maxBatch = maxBatch;
   }
 

@@ -221,3 +221,23 @@ types: { page: 'INT32[-1]' }
     expect([...served.functions.open].map(({ loaded }) => loaded)).toEqual([2]);
   });
 });
+
+describe('the labels of classes', () => {
+  const labels = (output: string) => ({
+    'double/config.yaml': `labels: { ${output}: names.txt }`,
+    'double/names.txt': 'cat\ndog\n',
+  });
+
+  it('are those of the model, also for the output of a graph that is its output', async () => {
+    const { engine } = await serve(models, { files: { ...files, ...labels('y') }, functions });
+    expect(engine.configuration('double').labels).toEqual(new Map([['y', ['cat', 'dog']]]));
+    expect(engine.configuration('ocr').labels).toEqual(new Map([['rows', ['cat', 'dog']]]));
+    expect(engine.configuration('plus').labels).toEqual(new Map());
+  });
+
+  it('for an output that the model has not keep the model from being served', async () => {
+    const served = await serve(models, { files: { ...files, ...labels('z') }, functions });
+    const [{ reason } = { reason: '' }] = served.engine.index().filter(({ name }) => name === 'double');
+    expect(reason).toBe('config.yaml has labels of "z", and the model\'s outputs are y.');
+  });
+});

@@ -57,14 +57,15 @@ export class FakeService implements InferenceService {
   }
 
   metadata(name: string, version?: string) {
-    const { maxBatchSize: _, ...metadata } = this.configuration(name, version);
+    const { maxBatchSize: _, labels: _labels, ...metadata } = this.configuration(name, version);
     return metadata;
   }
 
   configuration(name: string, version?: string): ModelConfiguration {
     const { inputs, outputs, maxBatchSize } = this.#model(name, version);
     const size = this.#batchSizes.get(name) ?? maxBatchSize;
-    return { name, versions: ['1'], platform: 'onnxruntime_onnx', inputs, outputs, maxBatchSize: size };
+    const described = { name, versions: ['1'], platform: 'onnxruntime_onnx', inputs, outputs } as const;
+    return { ...described, maxBatchSize: size, ...(name === 'simple' && { labels: LABELS }) };
   }
 
   statistics(name?: string, version?: string): ModelStatistics[] {
@@ -164,6 +165,9 @@ const echo = (datatype: Datatype, shape: readonly number[] = [-1]): FakeModel =>
   maxBatchSize: 0,
   run: (inputs) => inputs.filter(({ name }) => name === 'x').map((x) => ({ ...x, name: 'y' })),
 });
+
+/** The names of the first two classes of an output. */
+const LABELS = new Map([['OUTPUT1', ['first', 'second']]]);
 
 const MODELS: ReadonlyMap<string, FakeModel> = new Map<string, FakeModel>([
   [

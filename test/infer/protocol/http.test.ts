@@ -91,6 +91,21 @@ describe('a request in JSON', () => {
       { name: 'OUTPUT0', datatype: 'BYTES', shape: [1, 2], data: ['16:15', '15:14'] },
     ]);
   });
+
+  it('classes have their labels, as far as there are any', async () => {
+    const { url } = await servers.http();
+    const outputs = [{ name: 'OUTPUT1', parameters: { classification: 16 } }];
+    const { json } = await post(`${url}/v2/models/simple/infer`, { ...sum, outputs });
+    const [{ data }] = (json as { outputs: [{ data: string[] }] }).outputs;
+    expect(data.slice(-3)).toEqual(['1:2', '0:1:second', '-1:0:first']);
+  });
+
+  it('the configuration says where an image has its channels', async () => {
+    const { url } = await servers.http();
+    const read = async (model: string) => (await fetch(`${url}/v2/models/${model}/config`)).json();
+    expect(await read('picture')).toMatchObject({ input: [{ format: 'FORMAT_NCHW' }] });
+    expect(await read('simple')).toMatchObject({ input: [{ format: 'FORMAT_NONE' }, {}] });
+  });
 });
 
 describe('binary tensors', () => {
