@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { allocateHosts } from '../client/index.js';
 import { constantsOf } from './onnx/constants.js';
-import type { Link } from './plan/costs.js';
+import type { Link, Route } from './plan/costs.js';
 import { type PlannedModel, type PlanOptions, planModel } from './plan-model.js';
+import { whyNotDirect } from './program/pieces.js';
+import { programOf } from './program/program-builder.js';
 import { HostWorker } from './run/host-worker.js';
+import { joinHosts } from './run/join-hosts.js';
 import type { Host } from './run/messages.js';
-import { programOf } from './run/program-builder.js';
-import { ShardedModel } from './run/sharded-model.js';
+import { type LoadOptions, ShardedModel } from './run/sharded-model.js';
 
 export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'layers' | 'effort'> {
   /**
@@ -29,6 +31,11 @@ export interface ShardOptions extends Pick<PlanOptions, 'mesh' | 'weights' | 'la
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
   /** Outputs that stay on the hosts, by the name of the input that takes them in the next run. */
   readonly state?: Readonly<Record<string, string>>;
+  /**
+   * How tensors go from host to host: `direct`, which their owners must allow, or by way of the `client`. Without it they go
+   * directly if they can.
+   */
+  readonly route?: Route;
   /** How many milliseconds a host may take for one stage of a run. Default: two minutes. */
   readonly timeout?: number;
 }
@@ -48,25 +55,43 @@ const SPARE = 1.1;
 export async function shard(model: string | Uint8Array, options: ShardOptions): Promise<ShardedModel> {
   const { timeout = TIMEOUT_MS } = options;
   const file = typeof model === 'string' ? await readFile(model) : model;
-  const { addresses: hosts, release } = await allocateHosts(options.hosts);
+  const { addresses, release } = await allocateHosts(options.hosts);
+  const hosts = addresses.map((host) => new HostWorker(host, timeout));
   try {
-    const planned = await planModel(file, planOptions({ ...options, hosts }));
-    return await load(
-      planned,
-      hosts.map((host) => new HostWorker(host, timeout)),
-      release,
-    );
+    const { planned, why } = await planFor(file, hosts, { ...options, hosts: addresses });
+    return await load(planned, hosts, { closed: release, whyByClient: why });
   } catch (error) {
+    await Promise.all(hosts.map((host) => host.close()));
     await release();
     throw error;
   }
 }
 
-/** Loads a planned model on its hosts. If that fails, they are closed. `release` is called when the model has closed them. */
+/** Plans a model for hosts that talk to each other, or by way of the client, with the reason. */
+async function planFor(
+  file: Uint8Array,
+  hosts: readonly Host[],
+  options: ShardOptions,
+): Promise<{ planned: PlannedModel; why?: string | undefined }> {
+  const byClient = async (why?: string) => ({ planned: await planModel(file, planOptions(options)), why });
+  if (options.route === 'client' || hosts.length === 1) return byClient();
+  const notJoined = await joinHosts(hosts, options.hosts);
+  if (notJoined === undefined) {
+    const planned = await planModel(file, { ...planOptions(options), route: 'direct' });
+    const why = whyNotDirect(planned);
+    if (why === undefined) return { planned };
+    if (options.route !== 'direct') return byClient(why);
+    throw new RangeError(`the hosts cannot send each other all tensors: ${why}`);
+  }
+  if (options.route !== 'direct') return byClient(notJoined);
+  throw new Error(`the hosts cannot send each other tensors: ${notJoined}`);
+}
+
+/** Loads a planned model on its hosts. If that fails, they are closed. */
 export async function load(
   planned: PlannedModel,
   hosts: readonly Host[],
-  release: () => Promise<void> = async () => {},
+  options: LoadOptions = {},
 ): Promise<ShardedModel> {
   try {
     const { libraries, observed, problem } = planned;
@@ -81,7 +106,7 @@ export async function load(
         await host.ask({ ask: 'loaded', weights });
       }),
     );
-    return new ShardedModel(planned, program, hosts, release);
+    return new ShardedModel(planned, program, hosts, options);
   } catch (error) {
     await Promise.all(hosts.map((host) => host.close()));
     throw error;

@@ -1,49 +1,38 @@
-// The time of a step of a model over two hosts, predicted by its plan and measured on emulated links. The hosts have the
-// null adapter, which computes nothing: the time that the plan gives a stage for computing passes before it is asked.
+// The time of a step of a model over two hosts, predicted by its plan and measured on emulated links. Each dispatch takes
+// a given time on the hosts' GPUs (timed-executor.mjs).
 //
-//   node --liftoff-only bench/shard/step-time.mjs [--computing MS]
-import { setTimeout as sleep } from 'node:timers/promises';
+//   node --liftoff-only bench/shard/step-time.mjs [--route client] [--dispatch MS] [--steps N]
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as ort from 'onnxruntime-web/wasm';
-import { planModel } from '../../dist/shard/index.js';
-import { HostWorker } from '../../dist/shard/run/host-worker.js';
-import { load, planOptions } from '../../dist/shard/shard.js';
-import { emulateLink, testHost } from '../../dist/testing/index.js';
+import { Daemon } from '../../dist/server/daemon.js';
+import { shard } from '../../dist/shard/index.js';
+import { emulateLink } from '../../dist/testing/index.js';
 import { gptModel, gptState } from '../../examples/shard/gpt.mjs';
 
 const GPT = { layers: 2, width: 384, heads: 12, vocabulary: 1000, positions: 64 };
 const NEW = 32;
 const PAST = 8;
-const STEPS = 25;
-const WARM_UP = 10;
 const STATE = Object.entries(gptState(GPT.layers));
-const { values: flags } = parseArgs({ options: { computing: { type: 'string', default: '60' } } });
-/** How long the whole model takes on one host. */
-const COMPUTING_MS = Number(flags.computing);
+const { values: flags } = parseArgs({
+  options: {
+    route: { type: 'string', default: 'direct' },
+    dispatch: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '25' },
+  },
+});
+const STEPS = Number(flags.steps);
+const WARM_UP = 10;
+const counts = mkdtempSync(join(tmpdir(), 'farlight-dispatches-'));
+process.env.FARLIGHT_DISPATCH_MS = flags.dispatch;
+process.env.FARLIGHT_DISPATCHES = counts;
 
-/** A host on a link of its own. `delay` is what each stage takes there, in milliseconds. */
-class DelayedHost {
-  delay = 0;
-  constructor(url) {
-    this.worker = new HostWorker(url, 60_000);
-    this.lost = this.worker.lost;
-  }
-  async ask(request) {
-    if (request.ask === 'run') await sleep(this.delay);
-    return this.worker.ask(request);
-  }
-  close() {
-    return this.worker.close();
-  }
-}
-
+/** The dispatches of each executor so far. */
+const dispatches = () => readdirSync(counts).map((name) => Number(readFileSync(join(counts, name), 'utf8')));
 /** Other programs of the machine only make steps longer, so the faster steps tell more. */
 const lowerQuartile = (times) => times.sort((a, b) => a - b)[Math.floor(times.length / 4)];
-
-const file = gptModel(GPT);
-const hosts = [await testHost({ adapter: 'null' }), await testHost({ adapter: 'null' })];
-const dimensions = { new: NEW, past: PAST, all: NEW + PAST };
-const OPERATIONS = 2 * NEW * GPT.width * (12 * GPT.layers * GPT.width + GPT.vocabulary);
 const zeros = (shape) => new ort.Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b)), shape);
 const whole = (of) =>
   new ort.Tensor(
@@ -52,43 +41,50 @@ const whole = (of) =>
     [1, NEW],
   );
 
+const file = gptModel(GPT);
+console.log(`${flags.route}, ${flags.dispatch} ms a dispatch`);
 console.log('   rtt      mbit  stages  predicted  measured   ratio');
 for (const mbit of [1000, 100])
   for (const rttMs of [1, 10, 30]) {
-    const links = await Promise.all(hosts.map(({ url }) => emulateLink({ target: url, rttMs, mbit })));
-    const planned = await planModel(
-      file,
-      planOptions({
-        hosts: links.map(({ url }) => url),
-        dimensions,
-        effort: 20_000,
-        link: { bitsPerSecond: mbit * 1e6, roundTrip: rttMs / 1000 },
-        operationsPerSecond: (OPERATIONS * 1000) / COMPUTING_MS,
-      }),
-    );
-    const own = links.map(({ url }) => new DelayedHost(url));
-    const model = await load(planned, own);
-    // Half of the work, and in as many stages.
-    const delay = COMPUTING_MS / hosts.length / planned.report.stages;
-    for (const host of own) host.delay = delay;
+    const daemons = [];
+    const links = [];
+    for (let host = 0; host < 2; host += 1) {
+      const executorEntry = new URL('./timed-executor.mjs', import.meta.url);
+      const peers = ['grpc://127.0.0.1:1', ...links.map(({ url }) => url)];
+      const daemon = await Daemon.start({ listen: '127.0.0.1:0', adapter: 'null', executorEntry, peers });
+      daemons.push(daemon);
+      links.push(await emulateLink({ target: daemon.url, rttMs, mbit }));
+    }
+    const model = await shard(file, {
+      hosts: links.map(({ url }) => url),
+      dimensions: { new: NEW, past: PAST, all: NEW + PAST },
+      effort: 20_000,
+      route: flags.route,
+      link: { bitsPerSecond: mbit * 1e6, roundTrip: rttMs / 1000 },
+      // What the GPUs take is counted below.
+      operationsPerSecond: Number.POSITIVE_INFINITY,
+    });
     const cache = Object.fromEntries(
       STATE.map(([input]) => [input, zeros([1, GPT.heads, PAST, GPT.width / GPT.heads])]),
     );
-    const times = [];
-    for (let step = 0; step < STEPS; step += 1) {
+    const step = async () => {
       const feeds = { ids: whole(() => 1n), positions: whole(BigInt), mask: zeros([NEW, NEW + PAST]) };
       const start = performance.now();
       await model.run({ ...feeds, ...cache });
-      times.push(performance.now() - start);
-    }
-    times.splice(0, WARM_UP);
+      return performance.now() - start;
+    };
+    for (let at = 0; at < WARM_UP; at += 1) await step();
+    const before = dispatches();
+    const times = [];
+    for (let at = 0; at < STEPS; at += 1) times.push(await step());
+    const ofStep = Math.max(...dispatches().map((count, at) => count - (before[at] ?? 0))) / STEPS;
     const measured = lowerQuartile(times);
-    const predicted = planned.report.seconds.whole * 1000;
+    const predicted = model.plan.seconds.whole * 1000 + ofStep * Number(flags.dispatch);
     console.log(
       [
         rttMs,
         mbit,
-        planned.report.stages,
+        model.plan.stages,
         predicted.toFixed(1),
         measured.toFixed(1),
         (predicted / measured).toFixed(2),
@@ -98,5 +94,7 @@ for (const mbit of [1000, 100])
     );
     await model.release();
     for (const link of links) await link.close();
+    for (const daemon of daemons) await daemon.close();
+    for (const name of readdirSync(counts)) rmSync(join(counts, name));
   }
-for (const host of hosts) await host.close();
+rmSync(counts, { recursive: true });

@@ -24,6 +24,8 @@ export interface DeviceMesh {
 export interface Descriptor {
   readonly mesh: DeviceMesh;
   readonly placements: readonly Placement[];
+  /** The key of another layout, if the tensor lies so only between the two exchanges of its way there. */
+  readonly towards?: string;
 }
 
 /** One host's part of a tensor: a region. If the tensor lies in terms, it is the region of the term `term`. */
@@ -91,6 +93,7 @@ export function isSameDescriptor(a: Descriptor, b: Descriptor): boolean {
 }
 
 /** A key that is equal for descriptors that lay every tensor the same way. */
-export function keyOf({ mesh, placements }: Descriptor): string {
-  return `${mesh.hosts.join()}/${mesh.shape.join()}/${mesh.weights.join(';')}/${placements.join()}`;
+export function keyOf({ mesh, placements, towards }: Descriptor): string {
+  const key = `${mesh.hosts.join()}/${mesh.shape.join()}/${mesh.weights.join(';')}/${placements.join()}`;
+  return towards === undefined ? key : `${key}>${towards}`;
 }

@@ -30,7 +30,10 @@ export interface Hop {
   readonly bytes: number;
 }
 
-/** How a tensor gets from one descriptor to another: by no hop, by one, or by two over a third descriptor. */
+/**
+ * How a tensor gets from one descriptor to another: by no hop, by one, or by two over a third descriptor. A hop without
+ * bytes is no exchange: each host has its part already.
+ */
 export interface Transfer {
   readonly hops: readonly Hop[];
   readonly bytes: number;
@@ -81,41 +84,59 @@ export function senderOf(holders: readonly number[], sent: ReadonlyMap<number, n
   return holders.reduce((best, one) => ((sent.get(one) ?? 0) < (sent.get(best) ?? 0) ? one : best));
 }
 
-/** The direct exchange from one descriptor to another: each receiver gets each term that it misses. */
+/** A region of one term that a receiver needs, and the host from which it has it: another one, or itself. */
+export interface Delivery {
+  readonly receiver: number;
+  readonly sender: number;
+  readonly term: number;
+  readonly region: Region;
+}
+
+/** The deliveries of the direct exchange from one descriptor to another. Each receiver gets each term that it misses. */
+export function deliveries(from: Descriptor, to: Descriptor, shape: readonly number[]): Delivery[] {
+  const sent = new Map<number, number>();
+  return [...wantedPieces(from, to, shape)].map(({ term, region, holders, receiver, isThere }) => {
+    const sender = isThere ? receiver : senderOf(holders, sent);
+    if (!isThere) sent.set(sender, (sent.get(sender) ?? 0) + elementsOf(region));
+    return { receiver, sender, term, region };
+  });
+}
+
+/** The direct exchange from one descriptor to another: what goes over the lines between hosts. */
 export function hop(
   from: Descriptor,
   to: Descriptor,
   shape: readonly number[],
   bytesPerElement: number,
 ): Hop {
-  const pieces: Piece[] = [];
-  if (!isSameDescriptor(from, to)) {
-    const sent = new Map<number, number>();
-    for (const { term, region, holders, receiver, isThere } of wantedPieces(from, to, shape)) {
-      if (isThere) continue;
-      const sender = senderOf(holders, sent);
-      const bytes = elementsOf(region) * bytesPerElement;
-      sent.set(sender, (sent.get(sender) ?? 0) + bytes);
-      pieces.push({ from: sender, to: receiver, term, region, bytes });
-    }
-  }
+  const pieces = isSameDescriptor(from, to)
+    ? []
+    : deliveries(from, to, shape)
+        .filter(({ sender, receiver }) => sender !== receiver)
+        .map(({ sender, receiver, term, region }): Piece => {
+          return { from: sender, to: receiver, term, region, bytes: elementsOf(region) * bytesPerElement };
+        });
   return { from, to, pieces, bytes: pieces.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 /**
- * The transfer that moves the fewest bytes. It is direct, or it goes over a third descriptor on either mesh: for a sum
- * that all hosts want, each host adds a part, and then passes the part on. Of equals it is the one with fewer hops, then
- * the first in the order of `placementsOf`.
+ * The transfer that costs least: its bytes, and `bytesPerHop` for each exchange. It is direct, or it goes over a third
+ * descriptor on either mesh: for a sum that all hosts want, each host adds a part, and then passes the part on. Of equals
+ * it is the one with fewer hops, then the first in the order of `placementsOf`. (A ring moves the same bytes in more
+ * exchanges, so it is never cheaper where each host has a line to each other.)
  */
 export function transfer(
   from: Descriptor,
   to: Descriptor,
   shape: readonly number[],
   bytesPerElement: number,
+  bytesPerHop = 0,
 ): Transfer {
   if (isSameDescriptor(from, to)) return { hops: [], bytes: 0 };
   const direct = hop(from, to, shape, bytesPerElement);
   let best: Transfer = { hops: [direct], bytes: direct.bytes };
+  const costOf = ({ hops, bytes }: Transfer) =>
+    bytes + hops.filter((each) => each.bytes > 0).length * bytesPerHop;
   // Without a sum no way is shorter than the direct one: each receiver gets each missing byte once.
   if (best.bytes === 0 || !from.placements.includes('P')) return best;
   const seen = new Set([keyOf(from), keyOf(to)]);
@@ -127,8 +148,8 @@ export function transfer(
       const first = hop(from, middle, shape, bytesPerElement);
       if (first.bytes >= best.bytes) continue;
       const second = hop(middle, to, shape, bytesPerElement);
-      const bytes = first.bytes + second.bytes;
-      if (bytes < best.bytes) best = { hops: [first, second].filter(({ bytes }) => bytes > 0), bytes };
+      const other: Transfer = { hops: [first, second], bytes: first.bytes + second.bytes };
+      if (other.bytes < best.bytes && costOf(other) < costOf(best)) best = other;
     }
   return best;
 }

@@ -39,6 +39,11 @@ export const TYPES: Readonly<Record<string, number>> = {
 };
 const FEW = 64;
 
+/** ONNX Runtime's name of a type. */
+export function typeName(dataType: number): string {
+  return Object.entries(TYPES).find(([, number]) => number === dataType)?.[0] ?? 'unknown';
+}
+
 /** The inputs that a program gives, without the weights. */
 export function inputsOf({ graph }: Model): ValueInfoProto[] {
   const weights = new Set(graph?.initializer.map(({ name }) => name));

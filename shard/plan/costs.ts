@@ -63,7 +63,7 @@ export class TransferTable {
   #costOf(from: Descriptor, to: Descriptor, shape: readonly number[], bytesPerElement: number): number {
     const { bytesPerHop, route } = this.#objective;
     if (route === 'direct') {
-      const { bytes, hops } = transfer(from, to, shape, bytesPerElement);
+      const { bytes, hops } = transfer(from, to, shape, bytesPerElement, bytesPerHop);
       return bytes + hops.filter((hop) => hop.bytes > 0).length * bytesPerHop;
     }
     const { up, down } = throughClient(from, to, shape, bytesPerElement);
@@ -94,7 +94,7 @@ export function bytesByHost(tensor: LogicalTensor, descriptor: Descriptor): Map<
   return bytes;
 }
 
-/** Seconds of a hop. Its pieces travel at the same time, and the pieces of one host share its line. */
+/** Seconds of a hop: half a round trip. Its pieces travel at the same time, and the pieces of one host share its line. */
 export function secondsOf(hop: Hop, { bitsPerSecond, roundTrip }: Link): number {
   const sent = new Map<number, number>();
   const received = new Map<number, number>();
@@ -103,5 +103,5 @@ export function secondsOf(hop: Hop, { bitsPerSecond, roundTrip }: Link): number 
     received.set(to, (received.get(to) ?? 0) + bytes);
   }
   const most = Math.max(0, ...sent.values(), ...received.values());
-  return most === 0 ? 0 : roundTrip + (most * 8) / bitsPerSecond;
+  return most === 0 ? 0 : roundTrip / 2 + (most * 8) / bitsPerSecond;
 }

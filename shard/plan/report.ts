@@ -3,11 +3,12 @@ import { CLIENT, type Descriptor, textOf } from '../layout/descriptor.js';
 import { throughClient } from '../layout/exchange.js';
 import { transfer } from '../layout/transfer.js';
 import { signatureText, wantedBy } from './candidates.js';
-import { bytesByHost, bytesOf, type Link, secondsOf, sumOf } from './costs.js';
+import { bytesByHost, bytesOf, type Link, type Objective, type Route, secondsOf, sumOf } from './costs.js';
 import { type Candidate, type LogicalGraph, lastUses, tensorOf } from './graph.js';
 import type { Choices, Move } from './partial-plan.js';
 import type { Problem } from './problem.js';
-import { type Stages, stagesOf } from './stages.js';
+import { stagesOf } from './stages.js';
+import { type Speed, type StepTime, secondsByClient, secondsDirect } from './step-time.js';
 
 export interface NodeReport {
   readonly name: string;
@@ -50,37 +51,27 @@ export interface PlanReport {
   readonly hosts: readonly HostReport[];
   /** Bytes of all transfers. */
   readonly bytes: number;
-  /** How often a step waits, by way of the client. Undefined if hosts talk to each other. */
-  readonly stages: number | undefined;
-  readonly seconds: { readonly computing: number; readonly moving: number; readonly whole: number };
+  /** How tensors go from host to host. */
+  readonly route: Route;
+  /** How many stages a step has. By way of the client it waits for each of them, and otherwise once. */
+  readonly stages: number;
+  readonly seconds: StepTime;
   /** The needs of one host that runs the whole model. */
   readonly oneHost: { readonly weights: number; readonly activations: number; readonly seconds: number };
   readonly isExact: boolean;
   readonly verdict: string;
 }
 
-/** The speed of hosts: operations on numbers in a second. */
-export interface Speed {
-  readonly operationsPerSecond: number;
-}
-
-/**
- * The time that ONNX Runtime Web and the client take for a segment and for each of its nodes, in seconds of one core.
- * Both were measured on Node 20 with models of 1 to 21 nodes, on an idle machine.
- */
-const SECONDS_PER_SEGMENT = 0.6e-3;
-const SECONDS_PER_NODE = 0.12e-3;
-
 export function reportOf(problem: Problem, choices: Choices, link: Link, speed: Speed): PlanReport {
   const { graph, hosts, objective } = problem;
   const isDirect = objective.route === 'direct';
   const transfers = choices.moves.map((move) =>
-    isDirect ? directTransfer(graph, move, link) : clientTransfer(graph, move, link),
+    isDirect ? directTransfer(graph, move, link, objective) : clientTransfer(graph, move, link),
   );
-  const stages = isDirect ? undefined : stagesOf(graph, choices, problem.given);
-  const seconds = stages
-    ? secondsByClient(graph, choices, stages, link, speed)
-    : secondsDirect(graph, choices, transfers, speed);
+  const stages = stagesOf(graph, choices, problem.given, objective);
+  const seconds = isDirect
+    ? secondsDirect(graph, choices, stages, link, speed)
+    : secondsByClient(graph, choices, stages, link, speed);
   const alone = oneHost(graph, link, speed);
   const activations = activationsByHost(graph, choices);
   return {
@@ -96,7 +87,8 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
       activations: activations.get(id) ?? 0,
     })),
     bytes: transfers.reduce((sum, { bytes }) => sum + bytes, 0),
-    stages: stages?.count,
+    route: objective.route,
+    stages: stages.count,
     seconds,
     oneHost: alone,
     isExact: choices.isExact,
@@ -104,9 +96,14 @@ export function reportOf(problem: Problem, choices: Choices, link: Link, speed: 
   };
 }
 
-function directTransfer(graph: LogicalGraph, { tensor, node, from, to }: Move, link: Link): TransferReport {
+function directTransfer(
+  graph: LogicalGraph,
+  { tensor, node, from, to }: Move,
+  link: Link,
+  { bytesPerHop }: Objective,
+): TransferReport {
   const { shape, bytesPerElement } = tensorOf(graph, tensor);
-  const { hops, bytes } = transfer(from, to, shape, bytesPerElement);
+  const { hops, bytes } = transfer(from, to, shape, bytesPerElement, bytesPerHop);
   return {
     tensor,
     node: node?.name,
@@ -114,7 +111,7 @@ function directTransfer(graph: LogicalGraph, { tensor, node, from, to }: Move, l
     to: placeText(to),
     bytes,
     seconds: hops.reduce((sum, hop) => sum + secondsOf(hop, link), 0),
-    hops: hops.map(({ pieces }) => linesOf(pieces)),
+    hops: hops.filter((hop) => hop.bytes > 0).map(({ pieces }) => linesOf(pieces)),
   };
 }
 
@@ -136,66 +133,6 @@ function clientTransfer(graph: LogicalGraph, { tensor, node, from, to }: Move, l
   };
 }
 
-function secondsDirect(
-  graph: LogicalGraph,
-  { candidates }: Choices,
-  transfers: readonly TransferReport[],
-  speed: Speed,
-): PlanReport['seconds'] {
-  const computing = graph.nodes.reduce((sum, node, index) => {
-    const share = largestShare(candidates[index] as Candidate);
-    return sum + (node.operations * share) / speed.operationsPerSecond;
-  }, 0);
-  const moving = transfers.reduce((sum, { seconds }) => sum + seconds, 0);
-  return { computing, moving, whole: computing + moving };
-}
-
-/**
- * In each stage the client sends each host its part, waits for the slowest, and has fetched what the next stage needs.
- * (Bulk-synchronous steps: Valiant, 1990.)
- */
-function secondsByClient(
-  graph: LogicalGraph,
-  choices: Choices,
-  { ofNodes, ofMoves, count }: Stages,
-  { bitsPerSecond, roundTrip }: Link,
-  { operationsPerSecond }: Speed,
-): PlanReport['seconds'] {
-  const stages = [...Array(count)].map(() => ({
-    operations: 0,
-    nodes: new Map<number, number>(),
-    up: new Map<number, number>(),
-    down: new Map<number, number>(),
-  }));
-  const add = (into: Map<number, number> | undefined, bytes: ReadonlyMap<number, number>) => {
-    for (const [host, more] of bytes) into?.set(host, (into.get(host) ?? 0) + more);
-  };
-  for (const [index, { tensor, from, to }] of choices.moves.entries()) {
-    const { shape, bytesPerElement } = tensorOf(graph, tensor);
-    const { up, down } = throughClient(from, to, shape, bytesPerElement);
-    const stage = ofMoves[index] as number;
-    add(stages[stage]?.down, down);
-    add(stages[down.size > 0 && up.size > 0 ? stage - 1 : stage]?.up, up);
-  }
-  for (const [index, node] of graph.nodes.entries()) {
-    const stage = stages[ofNodes[index] as number];
-    const candidate = choices.candidates[index] as Candidate;
-    if (stage) stage.operations += node.operations * largestShare(candidate);
-    add(stage?.nodes, new Map(candidate.mesh.hosts.map((host) => [host, 1])));
-  }
-  const most = (bytes: ReadonlyMap<number, number>) => Math.max(0, ...bytes.values());
-  const computing = stages.reduce(
-    (sum, { operations, nodes }) =>
-      sum + operations / operationsPerSecond + SECONDS_PER_SEGMENT + SECONDS_PER_NODE * most(nodes),
-    0,
-  );
-  const moving = stages.reduce(
-    (sum, { up, down }) => sum + roundTrip + ((most(up) + most(down)) * 8) / bitsPerSecond,
-    0,
-  );
-  return { computing, moving, whole: computing + moving };
-}
-
 /** A descriptor with its hosts: "S0 on 0,1", or "client". */
 function placeText(descriptor: Descriptor): string {
   const { hosts } = descriptor.mesh;
@@ -212,18 +149,6 @@ function linesOf(pieces: readonly { from: number; to: number; bytes: number }[])
     else lines.set(key, { from: name(from), to: name(to), bytes });
   }
   return [...lines.values()];
-}
-
-/** The largest share of a node's work that one host does. */
-function largestShare({ mesh, signatures }: Candidate): number {
-  return signatures.reduce((share, { inputs, outputs }, axis) => {
-    if ([...inputs, ...outputs].every((placement) => placement === 'B')) return share;
-    // If the inputs lie in terms, each host does the whole work on its term.
-    if (!inputs.some((placement) => typeof placement === 'number')) return share;
-    const weights = mesh.weights[axis] as readonly number[];
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return (share * Math.max(...weights)) / total;
-  }, 1);
 }
 
 /** The most bytes on each host at the same time, without weights. A tensor counts from its node to its last use. */

@@ -36,7 +36,7 @@ export class HostWorker implements Host {
     // Errors name the host. They must not show a token that its address may have.
     this.#host = redact(host);
     this.#timeout = timeout;
-    const workerData: WorkerStart = { host };
+    const workerData: WorkerStart = { host, timeout };
     this.#worker = startThread(packageFile('shard/run/worker.js'), { name: 'farlight shard', workerData });
     this.#worker.on('message', (reply: Reply) => this.#take(reply));
     this.#worker.on('error', (error) => this.#fail(error.message));
@@ -52,7 +52,7 @@ export class HostWorker implements Host {
         return;
       }
       const id = this.#next++;
-      const isLoading = request.ask === 'load' || request.ask === 'loaded';
+      const isLoading = !['run', 'read', 'drop'].includes(request.ask);
       const timeout = isLoading ? Math.max(this.#timeout, LOAD_MS) : this.#timeout;
       const timer = setTimeout(() => this.#fail(`it took longer than ${timeout / 1000} seconds`), timeout);
       this.#waiting.set(id, { resolve, reject, timer });

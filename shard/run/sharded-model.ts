@@ -1,11 +1,13 @@
 import type { InferenceSession } from 'onnxruntime-web/wasm';
+import { setImmediate } from '../../link/machine/clock.js';
 import { isSameDescriptor } from '../layout/descriptor.js';
-import { inputsOf, seenIn, TYPES } from '../onnx/observe.js';
+import { inputsOf, seenIn, typeName } from '../onnx/observe.js';
 import type { LineReport, PlanReport } from '../plan/report.js';
 import type { PlannedModel } from '../plan-model.js';
+import type { Output, Program, Put, Segment } from '../program/program.js';
 import { HostTensor } from './host-tensor.js';
 import type { Done, Host } from './messages.js';
-import type { Output, Program, Put, Segment } from './program.js';
+import { Traffic } from './traffic.js';
 import { arrayOf, bytesPerElement, cut, place, sum, type Values, valuesOf } from './values.js';
 
 type Tensor = import('onnxruntime-web/wasm').Tensor;
@@ -14,6 +16,14 @@ type TypeName = Tensor['type'];
 
 /** A tensor as a program gives it: one of any ONNX Runtime, or state that an earlier run has left on the hosts. */
 export type Feed = Pick<Tensor, 'type' | 'dims' | 'data'> | HostTensor;
+
+/** What else a model is made with. */
+export interface LoadOptions {
+  /** Called when the hosts are closed. */
+  readonly closed?: () => Promise<void>;
+  /** Why tensors go by way of the client, if hosts were asked to send them to each other and cannot. */
+  readonly whyByClient?: string | undefined;
+}
 
 /** A run under way: what it was given, and what the client has fetched so far. */
 interface Run {
@@ -30,30 +40,30 @@ interface Run {
 export class ShardedModel {
   /** The plan that it runs by, with the bytes of one run by line. */
   readonly plan: PlanReport;
+  /** Why tensors go by way of the client, if hosts were asked to send them to each other and cannot. */
+  readonly whyByClient: string | undefined;
   readonly #planned: PlannedModel;
   readonly #program: Program;
   readonly #hosts: readonly Host[];
   readonly #closed: () => Promise<void>;
-  readonly #up: number[];
-  readonly #down: number[];
+  readonly #traffic: Traffic;
   #runs = 0;
   #last: Promise<unknown> = Promise.resolve();
   #ended: Error | undefined;
 
-  /** `closed` is called when the hosts are closed. */
   constructor(
     planned: PlannedModel,
     program: Program,
     hosts: readonly Host[],
-    closed: () => Promise<void> = async () => {},
+    { closed = async () => {}, whyByClient }: LoadOptions = {},
   ) {
     this.plan = planned.report;
+    this.whyByClient = whyByClient;
     this.#planned = planned;
     this.#program = program;
     this.#hosts = hosts;
     this.#closed = closed;
-    this.#up = hosts.map(() => 0);
-    this.#down = hosts.map(() => 0);
+    this.#traffic = new Traffic(hosts.length, program.route === 'direct');
     // Without one of its hosts the model never runs again, so the others are given free.
     for (const host of hosts)
       void host.lost.then((error) => {
@@ -80,10 +90,7 @@ export class ShardedModel {
 
   /** Bytes of tensors that have gone over each line in all runs so far, without weights. */
   get moved(): readonly LineReport[] {
-    return this.#hosts.flatMap((_, host): LineReport[] => [
-      { from: 'client', to: host, bytes: this.#down[host] as number },
-      { from: host, to: 'client', bytes: this.#up[host] as number },
-    ]);
+    return this.#traffic.lines;
   }
 
   /**
@@ -114,12 +121,8 @@ export class ShardedModel {
       kept: new Map(),
     };
     try {
-      for (let stage = 0; stage < this.#program.stages; stage += 1) {
-        const segments = this.#program.segments.filter((segment) => segment.stage === stage);
-        // If one host fails, the others are still at work on this run, and the next one must not begin before.
-        const results = await Promise.allSettled(segments.map((segment) => this.#runSegment(run, segment)));
-        for (const result of results) if (result.status === 'rejected') throw result.reason;
-      }
+      if (this.#program.route === 'direct') await this.#runAtOnce(run);
+      else await this.#runByStages(run);
       return Object.fromEntries(
         [...this.#program.outputs].map(([name, output]) => [name, this.#result(run, name, output)]),
       );
@@ -129,8 +132,51 @@ export class ShardedModel {
     }
   }
 
+  /** By way of the client: it waits for all hosts after each stage. */
+  async #runByStages(run: Run): Promise<void> {
+    for (let stage = 0; stage < this.#program.stages; stage += 1) {
+      const segments = this.#program.segments.filter((segment) => segment.stage === stage);
+      // If one host fails, the others are still at work on this run, and the next one must not begin before.
+      const results = await Promise.allSettled(segments.map((segment) => this.#runSegment(run, segment)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+    }
+  }
+
+  /**
+   * Hosts talk to each other: each gets all of its work at once, and the client waits for all of them at the end. If one
+   * fails, the others may wait for it, and nobody knows what is on the lines: the model has ended.
+   */
+  async #runAtOnce(run: Run): Promise<void> {
+    const { segments, reads } = this.#program;
+    const asked = [
+      ...segments.map((segment) => this.#runSegment(run, segment)),
+      ...this.#hosts.map((_, host) => {
+        const own = reads.filter((read) => read.host === host);
+        return this.#read(run, host, own);
+      }),
+    ];
+    try {
+      await Promise.all(asked);
+    } catch (error) {
+      // A host that is gone or stands still makes others fail first. It is the one to name, and each has a limit of time.
+      await Promise.race([Promise.allSettled(asked), ...this.#hosts.map(({ lost }) => lost)]);
+      await new Promise(setImmediate);
+      this.#ended ??= error as Error;
+      void this.release();
+      await Promise.allSettled(asked);
+      throw this.#ended;
+    }
+  }
+
+  /** Reads what the client needs of a host at the end of a run. Nothing to read is a wait, too: it tells of errors. */
+  async #read(run: Run, host: number, reads: Program['reads']): Promise<void> {
+    const values = reads.map(({ value }) => `${run.number}/${value}`);
+    const done = await (this.#hosts[host] as Host).ask({ ask: 'read', values });
+    for (const [at, { slot }] of reads.entries()) this.#fetched(run, host, slot, done.fetched[at] as Values);
+  }
+
   async #runSegment(run: Run, segment: Segment): Promise<void> {
-    const { number, host, puts, inputs, keeps, fetches, drops } = segment;
+    const { number, host, puts, inputs, keeps, fetches, sends, receives, drops } = segment;
     const laid = run.laid.get(host) as Set<string>;
     /** State of the program's is there already, and stays. */
     const stateOf = (value: string): string | undefined => {
@@ -143,25 +189,31 @@ export class ShardedModel {
       .map(({ value, source }): [string, Values] => [idOf(value), this.#sent(run, source)]);
     for (const [id, { data }] of sent) {
       laid.add(id);
-      this.#down[host] = (this.#down[host] as number) + data.byteLength;
+      this.#traffic.add('client', host, data.byteLength);
     }
     const kept = keeps.map(([output, value]): [string, string] => [output, idOf(value)]);
     for (const [, id] of kept) laid.add(id);
+    for (const { value } of receives) laid.add(idOf(value));
     const done: Done = await (this.#hosts[host] as Host).ask({
       ask: 'run',
       segment: number,
       puts: sent,
-      inputs: inputs.map(([input, value]) => [input, idOf(value)]),
+      receives: receives.map((one) => ({ ...one, value: idOf(one.value), like: idOf(one.like) })),
+      inputs: inputs.map((input) => [input, idOf(input)]),
       keeps: kept,
       fetches: fetches.map(({ output }) => output),
+      sends,
       drops: drops.filter((value) => stateOf(value) === undefined).map(idOf),
     });
-    for (const [at, { slot }] of fetches.entries()) {
-      const values = done.fetched[at] as Values;
-      run.slots[slot] = values;
-      this.#up[host] = (this.#up[host] as number) + values.data.byteLength;
-    }
+    for (const [at, { to }] of sends.entries()) this.#traffic.add(host, to, done.sent?.[at] ?? 0);
+    for (const [at, { slot }] of fetches.entries())
+      this.#fetched(run, host, slot, done.fetched[at] as Values);
     for (const [at, [, id]] of kept.entries()) run.kept.set(id, done.kept[at]?.dims ?? []);
+  }
+
+  #fetched(run: Run, host: number, slot: number, values: Values): void {
+    run.slots[slot] = values;
+    this.#traffic.add(host, 'client', values.data.byteLength);
   }
 
   #sent(run: Run, source: Put['source']): Values {
@@ -260,10 +312,6 @@ function fetched(run: Run, slot: number): Values {
   const values = run.slots[slot];
   if (!values) throw new Error('Farlight bug: the client sends only what it has fetched');
   return values;
-}
-
-function typeName(dataType: number): string {
-  return Object.entries(TYPES).find(([, number]) => number === dataType)?.[0] ?? 'unknown';
 }
 
 function metadataOf(values: ReturnType<typeof inputsOf>): Metadata[] {

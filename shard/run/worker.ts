@@ -1,34 +1,42 @@
 // The thread of one host: an ONNX Runtime of its own, on a GPU of its own. ONNX Runtime does one thing at a time.
 import { parentPort, workerData } from 'node:worker_threads';
-import { close, create, globals } from '../../client/index.js';
+import { close, create, globals, gpuLines, type Line } from '../../client/index.js';
 import { setImmediate } from '../../link/machine/clock.js';
+import type { Receive, Send } from '../program/program.js';
+import { HostValues } from './host-values.js';
 import type { Done, Reply, Request, WorkerStart } from './messages.js';
-import { arrayOf, bytesPerElement, type Values, valuesOf } from './values.js';
+import { bytesPerElement, valuesOf } from './values.js';
 
 type Ort = typeof import('onnxruntime-web/webgpu');
 type Session = import('onnxruntime-web/webgpu').InferenceSession;
 type OrtTensor = import('onnxruntime-web/webgpu').Tensor;
 
-const NOTHING: Done = { fetched: [], kept: [] };
+/**
+ * A range from another host may take this part of the time that the host itself has. So a host that stands still is named by
+ * its own limit of time, and those that wait for it have failed before.
+ */
+const PART_OF_TIMEOUT = 0.5;
 
-/** A value on the host. `own`: a buffer that this thread made, and destroys. */
-interface Value {
-  readonly tensor: OrtTensor;
-  readonly own: GPUBuffer | undefined;
-}
+const wholeWords = (bytes: number) => Math.ceil(bytes / 4) * 4;
+
+const NOTHING: Done = { fetched: [], kept: [] };
 
 class HostThread {
   readonly #ort: Ort;
   readonly #device: GPUDevice;
   readonly #sessions = new Map<number, Session>();
-  readonly #values = new Map<string, Value>();
+  readonly #values: HostValues;
+  /** By the number of the host at the other end. */
+  readonly #lines = new Map<number, Line>();
+  /** How long a range from another host may take, in milliseconds. */
+  readonly #timeout: number;
   readonly #errors: string[] = [];
-  /** The buffer that results are read from. It grows with what is fetched at once. */
-  #staging: GPUBuffer | undefined;
 
-  constructor(ort: Ort, device: GPUDevice) {
+  constructor(ort: Ort, device: GPUDevice, timeout: number) {
     this.#ort = ort;
     this.#device = device;
+    this.#values = new HostValues(ort, device);
+    this.#timeout = timeout;
     device.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.#errors.push((event as GPUUncapturedErrorEvent).error.message);
@@ -44,10 +52,20 @@ class HostThread {
         await this.#device.queue.onSubmittedWorkDone();
         this.#checkErrors(`cannot hold its ${(request.weights / 2 ** 20).toFixed(1)} MiB of weights: `);
         return NOTHING;
+      case 'accept': {
+        const { ticket, line } = await gpuLines(this.#device).accept();
+        this.#lines.set(request.peer, line);
+        return { ...NOTHING, ticket };
+      }
+      case 'connect':
+        this.#lines.set(request.peer, await gpuLines(this.#device).connect(request.host, request.ticket));
+        return NOTHING;
       case 'run':
         return this.#run(request);
+      case 'read':
+        return this.#read(request.values);
       case 'drop':
-        for (const value of request.values) this.#drop(value);
+        for (const value of request.values) this.#values.drop(value);
         return NOTHING;
     }
   }
@@ -65,106 +83,70 @@ class HostThread {
     this.#sessions.set(segment, session);
   }
 
-  async #run({ segment, puts, inputs, keeps, fetches, drops }: Request & { ask: 'run' }): Promise<Done> {
+  async #run(request: Request & { ask: 'run' }): Promise<Done> {
+    const { segment, puts, receives, inputs, keeps, fetches, sends, drops } = request;
     const session = this.#sessions.get(segment);
     if (!session) throw new Error(`Farlight bug: segment ${segment} is not loaded`);
-    for (const [name, values] of puts) this.#put(name, values);
-    const feeds = Object.fromEntries(inputs.map(([input, value]) => [input, this.#value(value)]));
+    for (const [name, values] of puts) this.#values.put(name, values);
+    for (const one of receives) this.#receive(one);
+    const feeds = Object.fromEntries(inputs.map(([input, value]) => [input, this.#values.get(value)]));
     const results = await session.run(feeds);
     try {
-      const fetched = await this.#fetch(fetches.map((name) => results[name] as OrtTensor));
+      const sent = sends.map(({ output, to }) => this.#send(results[output] as OrtTensor, to));
+      const fetched = await this.#values.fetch(fetches.map((name) => results[name] as OrtTensor));
       this.#checkErrors();
       const kept = keeps.map(([output, value]) => {
         const tensor = results[output] as OrtTensor;
-        this.#values.set(value, { tensor, own: undefined });
+        this.#values.keep(value, tensor);
         return { type: tensor.type, dims: tensor.dims };
       });
-      return { fetched, kept };
+      return { fetched, kept, sent };
     } finally {
-      const stays = new Set([...this.#values.values()].map(({ tensor }) => tensor));
-      for (const tensor of Object.values(results)) if (!stays.has(tensor)) tensor.dispose();
-      for (const value of drops) this.#drop(value);
+      for (const tensor of Object.values(results)) if (!this.#values.has(tensor)) tensor.dispose();
+      for (const value of drops) this.#values.drop(value);
     }
   }
 
-  /** Lays a value on the GPU. Whole numbers stay here: ONNX Runtime reads most of them on the CPU. */
-  #put(name: string, { type, dims, data }: Values): void {
-    const { Tensor } = this.#ort;
-    if ((type !== 'float32' && type !== 'float16') || data.byteLength === 0) {
-      const tensor = new Tensor(type as 'float32', arrayOf(type, data) as Float32Array, dims);
-      this.#values.set(name, { tensor, own: undefined });
+  /** All that was asked before is done when the values are there, or when the queue is. */
+  async #read(names: readonly string[]): Promise<Done> {
+    const fetched = await this.#values.fetch(names.map((name) => this.#values.get(name)));
+    if (names.length === 0) await this.#device.queue.onSubmittedWorkDone();
+    this.#checkErrors();
+    for (const name of names) this.#values.drop(name);
+    return { fetched, kept: [] };
+  }
+
+  /** Sends a tensor to another host. Returns its bytes. */
+  #send(tensor: OrtTensor, to: Send['to']): number {
+    const bytes = tensor.size * bytesPerElement(tensor.type);
+    if (bytes === 0) return 0;
+    if (tensor.location === 'gpu-buffer') {
+      this.#line(to).sendRange(tensor.gpuBuffer as GPUBuffer, 0, wholeWords(bytes));
+      return bytes;
+    }
+    const own = this.#values.upload(valuesOf(tensor));
+    this.#line(to).sendRange(own, 0, wholeWords(bytes));
+    own.destroy();
+    return bytes;
+  }
+
+  /** Makes a value of what another host sends next. */
+  #receive({ value, from, type, dims, like }: Receive): void {
+    const own = dims.map((size, axis) => size ?? (this.#values.get(like).dims[axis] as number));
+    const bytes = own.reduce((product, size) => product * size, bytesPerElement(type));
+    if (bytes === 0) {
+      this.#values.put(value, { type, dims: own, data: new Uint8Array(0) });
       return;
     }
-    // WebGPU writes whole words, and ONNX Runtime binds buffers of whole blocks of 16 bytes.
-    const own = this.#device.createBuffer({
-      size: Math.ceil(data.byteLength / 16) * 16,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    });
-    const rest = data.byteLength % 4;
-    this.#device.queue.writeBuffer(own, 0, data, 0, data.byteLength - rest);
-    if (rest > 0) {
-      const last = new Uint8Array(4);
-      last.set(data.subarray(data.byteLength - rest));
-      this.#device.queue.writeBuffer(own, data.byteLength - rest, last);
-    }
-    this.#values.set(name, { tensor: Tensor.fromGpuBuffer(own, { dataType: type, dims }), own });
+    const buffer = this.#values.buffer(bytes);
+    this.#line(from).receiveRange(buffer, 0, wholeWords(bytes), { timeout: this.#timeout });
+    this.#values.lay(value, buffer, type, own);
   }
 
-  #value(name: string): OrtTensor {
-    const value = this.#values.get(name);
-    if (!value) throw new Error(`Farlight bug: the value "${name}" is not on this host`);
-    return value.tensor;
-  }
-
-  #drop(name: string): void {
-    const value = this.#values.get(name);
-    this.#values.delete(name);
-    value?.tensor.dispose();
-    value?.own?.destroy();
-  }
-
-  /** Reads results, all of them with one wait. */
-  async #fetch(tensors: readonly OrtTensor[]): Promise<Values[]> {
-    const sizes = tensors.map(({ type, size }) => size * bytesPerElement(type));
-    const isOnGpu = (tensor: OrtTensor) => tensor.location === 'gpu-buffer';
-    let total = 0;
-    const offsets = tensors.map((tensor, at) => {
-      const offset = total;
-      if (isOnGpu(tensor)) total += Math.ceil((sizes[at] as number) / 8) * 8;
-      return offset;
-    });
-    const device = this.#device;
-    if (total > 0) {
-      if (!this.#staging || this.#staging.size < total) {
-        this.#staging?.destroy();
-        const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
-        this.#staging = device.createBuffer({ size: total, usage });
-      }
-      const encoder = device.createCommandEncoder();
-      for (const [at, tensor] of tensors.entries()) {
-        const size = Math.ceil((sizes[at] as number) / 4) * 4;
-        if (isOnGpu(tensor) && size > 0)
-          encoder.copyBufferToBuffer(
-            tensor.gpuBuffer as GPUBuffer,
-            0,
-            this.#staging,
-            offsets[at] as number,
-            size,
-          );
-      }
-      device.queue.submit([encoder.finish()]);
-      await this.#staging.mapAsync(GPUMapMode.READ, 0, total);
-    }
-    const mapped = total > 0 ? this.#staging?.getMappedRange(0, total) : undefined;
-    const fetched = tensors.map((tensor, at): Values => {
-      const { type, dims } = tensor;
-      const [offset, size] = [offsets[at] as number, sizes[at] as number];
-      if (isOnGpu(tensor) && mapped)
-        return { type, dims, data: new Uint8Array(mapped.slice(offset, offset + size)) };
-      return valuesOf(tensor);
-    });
-    if (mapped) this.#staging?.unmap();
-    return fetched;
+  #line(peer: number): Line {
+    const line = this.#lines.get(peer);
+    if (!line) throw new Error(`Farlight bug: there is no line to host ${peer}`);
+    return line;
   }
 
   /** Throws an Error if the GPU has reported one since. */
@@ -174,7 +156,7 @@ class HostThread {
   }
 }
 
-async function start({ host }: WorkerStart): Promise<void> {
+async function start({ host, timeout }: WorkerStart): Promise<void> {
   const port = parentPort;
   if (!port) throw new Error('Farlight bug: this file runs in a worker');
   const say = (reply: Reply) => {
@@ -201,7 +183,7 @@ async function start({ host }: WorkerStart): Promise<void> {
           say({ id, done: NOTHING });
           return;
         }
-        thread ??= open(gpu, onLost);
+        thread ??= open(gpu, timeout, onLost);
         say({ id, done: await (await thread).answer(request) });
       } catch (error) {
         // If the GPU is lost, that is the reason, and the client hears of it once.
@@ -212,7 +194,7 @@ async function start({ host }: WorkerStart): Promise<void> {
   });
 }
 
-async function open(gpu: GPU, onLost: (reason: string) => void): Promise<HostThread> {
+async function open(gpu: GPU, timeout: number, onLost: (reason: string) => void): Promise<HostThread> {
   const adapter = await gpu.requestAdapter();
   if (!adapter) throw new Error('it has no GPU');
   const ort = await import('onnxruntime-web/webgpu');
@@ -230,7 +212,7 @@ async function open(gpu: GPU, onLost: (reason: string) => void): Promise<HostThr
   // ONNX Runtime waits for an error scope in each run. Errors that no scope catches come without a wait.
   device.pushErrorScope = () => undefined;
   device.popErrorScope = () => Promise.resolve(null);
-  return new HostThread(ort, device);
+  return new HostThread(ort, device, Math.ceil(timeout * PART_OF_TIMEOUT));
 }
 
 await start(workerData as WorkerStart);

@@ -24,29 +24,45 @@ afterAll(async () => {
 });
 
 async function onSoftware(count: number): Promise<string[]> {
-  while (hosts.length < count) hosts.push(await testHost({ adapter: 'software' }));
+  while (hosts.length < count)
+    hosts.push(
+      await testHost({ adapter: 'software', peers: ['grpc://127.0.0.1:1', ...hosts.map(({ url }) => url)] }),
+    );
   return hosts.slice(0, count).map(({ url }) => url);
 }
 
 describe('a GPT over GPUs', () => {
-  test('chooses over two hosts the 64 tokens that it chooses on one, with its cache on the hosts', async () => {
-    const alone = await runAlone(gpt);
-    const expected = await decode(alone, GPT, PROMPT, 64);
-    const model = await shard(gpt, { ...asked, hosts: await onSoftware(2) });
-    const noted = noting(model);
-    const { tokens, logits } = await decode(noted, GPT, PROMPT, 64);
-    expect(tokens).toEqual(expected.tokens);
-    for (const [step, one] of logits.entries())
-      expect(difference(one, expected.logits[step] ?? [])).toBeLessThan(1e-5);
-    expect(noted.runs[1]).toEqual(linesOf(model));
-    // The mask alone grows with the cache.
-    for (const [step, run] of noted.runs.entries())
-      if (step > 0)
-        for (const [at, { from, bytes }] of run.entries())
-          expect(bytes - (noted.runs[1]?.[at]?.bytes ?? 0)).toBe(from === 'client' ? 4 * (step - 1) : 0);
-    await model.release();
-    await alone.release();
-  }, 120_000);
+  test.each([
+    ['direct', 2],
+    ['client', 2],
+    ...(process.env.FARLIGHT_SHARD
+      ? ([
+          ['direct', 3],
+          ['direct', 4],
+        ] as const)
+      : []),
+  ] as const)(
+    'chooses (%s, %i hosts) the 64 tokens that it chooses on one, with its cache on the hosts',
+    async (route, count) => {
+      const alone = await runAlone(gpt);
+      const expected = await decode(alone, GPT, PROMPT, 64);
+      const model = await shard(gpt, { ...asked, hosts: await onSoftware(count), route });
+      const noted = noting(model);
+      const { tokens, logits } = await decode(noted, GPT, PROMPT, 64);
+      expect(tokens).toEqual(expected.tokens);
+      for (const [step, one] of logits.entries())
+        expect(difference(one, expected.logits[step] ?? [])).toBeLessThan(1e-5);
+      expect(noted.runs[1]).toEqual(linesOf(model));
+      // The mask alone grows with the cache.
+      for (const [step, run] of noted.runs.entries())
+        if (step > 0)
+          for (const [at, { from, bytes }] of run.entries())
+            expect(bytes - (noted.runs[1]?.[at]?.bytes ?? 0)).toBe(from === 'client' ? 4 * (step - 1) : 0);
+      await model.release();
+      await alone.release();
+    },
+    120_000,
+  );
 
   test.runIf(process.env.FARLIGHT_SHARD)(
     'gives the same bits as one host where its layers lie on several',

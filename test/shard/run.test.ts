@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import * as ort from 'onnxruntime-web/wasm';
 import { describe, expect, test } from 'vitest';
 import { planModel } from '#farlight/shard/plan-model.js';
+import { whyNotDirect } from '#farlight/shard/program/pieces.js';
+import type { Host } from '#farlight/shard/run/messages.js';
 import { load, planOptions, type ShardOptions } from '#farlight/shard/shard.js';
 
 import { REPOSITORY } from '../support/repository.js';
-import { CpuHost, runAlone } from './support/cpu-host.js';
+import { type CpuHost, cpuHosts, runAlone } from './support/cpu-host.js';
 import { decode, gptModel, gptState } from './support/gpt.mjs';
 import { byLayers, difference, linesOf, noting } from './support/runs.js';
 
@@ -23,10 +25,24 @@ const ofGpt = {
 type Options = Omit<ShardOptions, 'hosts'>;
 
 async function overCpus(file: Uint8Array, count: number, options: Options) {
-  const hosts = [...Array(count)].map(() => new CpuHost());
+  const hosts = cpuHosts(count);
   const asked = planOptions({ effort: 20_000, ...options, hosts: hosts.map(() => '') });
-  return { hosts, model: await load(await planModel(file, asked), hosts) };
+  const planned = await planModel(file, { ...asked, route: options.route ?? 'client' });
+  if (options.route === 'direct') expect(whyNotDirect(planned)).toBeUndefined();
+  return { hosts, model: await load(planned, hosts) };
 }
+
+/** The values that lie on hosts when all that was asked is done. */
+async function left(hosts: readonly Host[]) {
+  await Promise.all(hosts.map((host) => host.ask({ ask: 'drop', values: [] })));
+  return (hosts as CpuHost[]).flatMap(({ values }) => [...values.keys()]);
+}
+
+/** Cases for `npm run shard`: their plans take long. */
+const inLongForm = (...cases: [string, number, Options][]) => (process.env.FARLIGHT_SHARD ? cases : []);
+
+/** A line on which exchanges cost nothing but their bytes, so that sums are added in two exchanges. */
+const ofBytes = { bitsPerSecond: 1e9, roundTrip: 0 };
 
 describe.each<[string, number, Options]>([
   ['two hosts', 2, {}],
@@ -37,6 +53,14 @@ describe.each<[string, number, Options]>([
   ['three uneven hosts', 3, { weights: [1, 2, 3] }],
   ['two hosts with layers', 2, { layers: true }],
   ['one host', 1, {}],
+  ['two hosts that talk to each other', 2, { route: 'direct' }],
+  ['three hosts that talk to each other', 3, { route: 'direct', link: ofBytes }],
+  ['three uneven hosts that talk to each other', 3, { weights: [1, 2, 3], route: 'direct' }],
+  ...inLongForm(
+    ['four hosts that talk to each other', 4, { route: 'direct' }],
+    ['four hosts in two exchanges', 4, { route: 'direct', link: ofBytes }],
+    ['a grid of hosts that talk to each other', 4, { mesh: [2, 2], route: 'direct' }],
+  ),
 ])('a GPT over %s', (_, count, options) => {
   test('chooses the tokens that it chooses alone, and moves what its plan says', async () => {
     const { model, hosts } = await overCpus(gpt, count, { ...ofGpt, ...options });
@@ -52,7 +76,7 @@ describe.each<[string, number, Options]>([
     expect(noted.runs[1]).toEqual(linesOf(model));
     const again = await decode(model, GPT, PROMPT, steps);
     expect(again.logits).toEqual(logits);
-    for (const { values } of hosts) expect([...values.keys()]).toEqual([]);
+    expect(await left(hosts)).toEqual([]);
     await model.release();
     await alone.release();
   }, 60_000);
@@ -91,8 +115,12 @@ const image = new ort.Tensor(
 describe.each<[string, number, Options]>([
   ['two hosts', 2, {}],
   ['three uneven hosts', 3, { weights: [1, 2, 3] }],
-  // The planning of four takes longest.
-  ...(process.env.FARLIGHT_SHARD ? [['four hosts', 4, {}] as [string, number, Options]] : []),
+  ['two hosts that talk to each other', 2, { route: 'direct' }],
+  ...inLongForm(
+    ['three uneven hosts that talk to each other', 3, { weights: [1, 2, 3], route: 'direct' }],
+    ['four hosts', 4, {}],
+    ['four hosts that talk to each other', 4, { route: 'direct' }],
+  ),
 ])('a text recognition over %s', (_, count, options) => {
   test('reads what it reads alone, and moves what its plan says', async () => {
     const { model, hosts } = await overCpus(recognition, count, { ...options, shapes: { x: shape } });
@@ -105,7 +133,7 @@ describe.each<[string, number, Options]>([
     expect(difference(values(results[name]), values(expected[name]))).toBeLessThan(1e-5);
     expect(model.moved).toEqual(linesOf(model));
     expect(model.moved.some(({ from, bytes }) => from !== 'client' && bytes > 0)).toBe(true);
-    for (const { values } of hosts) expect([...values.keys()]).toEqual([]);
+    expect(await left(hosts)).toEqual([]);
     await model.release();
     await alone.release();
   }, 120_000);

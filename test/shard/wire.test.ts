@@ -17,14 +17,16 @@ afterAll(async () => {
 });
 
 /** Runs a small GPT on new values each time. Returns what the hosts count in ten steps, and what the model counts. */
-async function stepsOf(fresh: number, past: number, options: Partial<ShardOptions>) {
-  while (hosts.length < 2) hosts.push(await testHost({ adapter: 'null' }));
-  const GPT = { layers: 1, width: 24, heads: 4, vocabulary: 31, positions: 256 };
+async function stepsOf(fresh: number, past: number, options: Partial<ShardOptions>, warmUp = WARM_UP) {
+  while (hosts.length < 2)
+    hosts.push(await testHost({ adapter: 'null', peers: [hosts[0]?.url ?? 'grpc://127.0.0.1:1'] }));
+  const GPT = { layers: 1, width: 64, heads: 4, vocabulary: 31, positions: 256 };
   const model = await shard(new Uint8Array(gptModel(GPT)), {
     hosts: hosts.map(({ url }) => url),
     dimensions: { new: fresh, past, all: fresh + past },
     state,
     effort: 5_000,
+    route: 'client',
     ...options,
   });
   const random = seeded(3);
@@ -41,7 +43,7 @@ async function stepsOf(fresh: number, past: number, options: Partial<ShardOption
       ids: whole(),
       positions: whole(),
       mask: floats([fresh, fresh + past]),
-      ...Object.fromEntries(Object.keys(state).map((name) => [name, floats([1, 4, past, 6])])),
+      ...Object.fromEntries(Object.keys(state).map((name) => [name, floats([1, 4, past, 16])])),
     });
     for (const output of Object.values(state)) (results[output] as HostTensor).dispose();
   };
@@ -50,22 +52,52 @@ async function stepsOf(fresh: number, past: number, options: Partial<ShardOption
     await new Promise((resolve) => setTimeout(resolve, 1500));
     return hosts.map(({ counters }) => ({ ...counters }));
   };
-  for (let at = 0; at < WARM_UP; at += 1) await step();
+  for (let at = 0; at < warmUp; at += 1) await step();
   const [before, moved] = [await counted(), model.moved];
   for (let at = 0; at < STEPS; at += 1) await step();
   const after = await counted();
+  expect(model.plan.route).toBe(options.route ?? 'client');
   const payload = model.moved.map(({ bytes }, at) => bytes - (moved[at]?.bytes ?? 0));
-  const of = (name: 'framesUp' | 'framesDown' | 'bytesUp' | 'bytesDown') =>
+  const of = (name: keyof (typeof hosts)[0]['counters']) =>
     after.map((counters, host) => counters[name] - (before[host]?.[name] ?? 0));
   await model.release();
-  return { stages: model.plan.stages ?? 0, payload, of };
+  return { stages: model.plan.stages, payload, of };
 }
 
-test('a step waits once for each of its stages', async () => {
+test('a step over hosts that talk to each other waits once', async () => {
+  const { stages, of } = await stepsOf(1, 8, { route: 'direct' });
+  expect(stages).toBeGreaterThan(2);
+  expect(of('framesDown')).toEqual([STEPS, STEPS]);
+}, 120_000);
+
+test('by way of the client, a step waits once for each of its stages', async () => {
   const { stages, of } = await stepsOf(1, 8, {});
   expect(stages).toBeGreaterThan(2);
   expect(of('framesDown')).toEqual([STEPS * stages, STEPS * stages]);
-}, 60_000);
+}, 120_000);
+
+describe('the bytes between two hosts', () => {
+  test.each([
+    [2048, 8, 1.03],
+    [65_536, 256, 1.001],
+  ])(
+    'are hardly more than those of the tensors of %i bytes that go over',
+    async (size, fresh, most) => {
+      const { payload, of } = await stepsOf(fresh, 8, { route: 'direct' }, 1);
+      // The lines to and from the client come first.
+      const between = payload.slice(4);
+      expect(between.length).toBe(2);
+      for (const [host, bytes] of between.entries()) {
+        expect(bytes).toBeGreaterThanOrEqual(STEPS * size);
+        for (const wire of [of('bytesToHosts')[host] ?? 0, of('bytesFromHosts')[1 - host] ?? 0]) {
+          expect(wire).toBeGreaterThan(bytes);
+          expect(wire / bytes).toBeLessThan(most);
+        }
+      }
+    },
+    120_000,
+  );
+});
 
 describe('the bytes on the wire', () => {
   test.each([
@@ -87,6 +119,6 @@ describe('the bytes on the wire', () => {
         expect(wire / tensors).toBeLessThan(most);
       }
     },
-    60_000,
+    120_000,
   );
 });

@@ -28,7 +28,7 @@ import { invariant } from '../../../proto/errors.js';
  */
 export const LINE_BYTES: number = 4 << 20;
 /** How long another host may take to answer, in milliseconds. It holds a wrong ticket's answer back for a second. */
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 30_000;
 /** RFC 9113, section 7: the stream is no longer needed. */
 const CANCEL = 8;
 

@@ -26,8 +26,10 @@ export class LocalModel {
     this.#model = model;
   }
 
+  /** The inputs that its nodes take. ONNX Runtime would wait for the GPU to read one that no node takes. */
   get inputs(): readonly string[] {
-    return [...this.#inputs.keys()];
+    const taken = new Set(this.#nodes.flatMap(({ input }) => input));
+    return [...this.#inputs.keys()].filter((name) => taken.has(name));
   }
 
   get outputs(): readonly string[] {
@@ -142,7 +144,7 @@ export class LocalModel {
       name: 'local',
       node: this.#nodes,
       initializer: [...this.#initializers.values()],
-      input: [...this.#inputs].map(([name, tensor]) => this.#value(name, tensor)),
+      input: this.inputs.map((name) => this.#value(name, this.#inputs.get(name) as LocalTensor)),
       output: [...this.#outputs].map((name) => protobuf.create(onnx.ValueInfoProtoSchema, { name })),
     });
     const { irVersion, opsetImport } = this.#model;

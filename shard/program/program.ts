@@ -1,6 +1,7 @@
 // A plan as what its hosts do: for each host and stage one ONNX model, what the client sends before it, and what it
 // fetches after it.
 import type { Region } from '../layout/region.js';
+import type { Route } from '../plan/costs.js';
 
 /** The work of one host in one stage. Values that lie on a host have names there. */
 export interface Segment {
@@ -11,13 +12,31 @@ export interface Segment {
   readonly model: Uint8Array<ArrayBuffer>;
   /** Values that the client sends before it. */
   readonly puts: readonly Put[];
-  /** The inputs of the model, each with the value that it takes. */
-  readonly inputs: readonly (readonly [input: string, value: string])[];
+  /** The inputs of the model: each takes the value of its name. */
+  readonly inputs: readonly string[];
   /** Outputs of the model that stay on the host, each with the name of the value. */
   readonly keeps: readonly (readonly [output: string, value: string])[];
   readonly fetches: readonly { readonly output: string; readonly slot: number }[];
+  /** What goes from host to host, after it and before it. */
+  readonly sends: readonly Send[];
+  readonly receives: readonly Receive[];
   /** Values that no later segment takes. */
   readonly drops: readonly string[];
+}
+
+/** An output of a segment's model that goes to the host with this number. */
+export interface Send {
+  readonly output: string;
+  readonly to: number;
+}
+
+/** A value that comes from the host with this number. Lengths that differ from run to run are those of the value `like`. */
+export interface Receive {
+  readonly value: string;
+  readonly from: number;
+  readonly type: string;
+  readonly dims: readonly (number | undefined)[];
+  readonly like: string;
 }
 
 /** A value that the client sends: a region of an input, or the sum of what it has fetched into these slots. */
@@ -41,6 +60,9 @@ export interface Program {
   readonly outputs: ReadonlyMap<string, Output>;
   /** The values that are inputs which may lie on the hosts already, each with the input. */
   readonly states: ReadonlyMap<string, string>;
+  readonly route: Route;
+  /** Values that the client reads at the end, where hosts talk to each other. */
+  readonly reads: readonly { readonly host: number; readonly value: string; readonly slot: number }[];
   /** How many slots a run has for what it fetches. */
   readonly slots: number;
 }
