@@ -5,22 +5,7 @@ import { packageVersion } from '../link/machine/package-version.js';
 import { FarlightError } from '../proto/errors.js';
 import { harmless, harmlessLines } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
-import { cacheCommand } from './cache.js';
-import { doctorCommand } from './doctor/doctor.js';
 import { addExamples } from './examples.js';
-import { inferCommand } from './infer/command.js';
-import { imageCommand } from './job/image.js';
-import { jobCommand } from './job/job.js';
-import { templateCommand } from './job/template.js';
-import { offloadCommand } from './pool/environment.js';
-import { poolCommand } from './pool/pool.js';
-import { replayCommand } from './replay/command.js';
-import { runCommand } from './run/run.js';
-import { serveCommand } from './serve.js';
-import { shardCommand } from './shard/shard.js';
-import { streamCommand } from './stream/command.js';
-import { tokenCommand } from './token.js';
-import { topCommand } from './top/top.js';
 
 // Every user of the machine can read the arguments of a process. Setting the title overwrites them: they may
 // hold a token.
@@ -32,23 +17,9 @@ const program = new Command('farlight')
   .version(packageVersion())
   .enablePositionalOptions();
 
-const COMMANDS = [
-  serveCommand(),
-  runCommand(),
-  doctorCommand(),
-  replayCommand(),
-  topCommand(),
-  shardCommand(),
-  inferCommand(),
-  streamCommand(),
-  poolCommand(),
-  offloadCommand(),
-  jobCommand(),
-  templateCommand(),
-  imageCommand(),
-  cacheCommand(),
-  tokenCommand(),
-];
+// The jobs of pools load their own commands alone: a program waits for them.
+const isJob = process.argv[2] === 'pool' && ['host', 'command'].includes(process.argv[3] ?? '');
+const { COMMANDS } = isJob ? await import('./pool/job-commands.js') : await import('./commands.js');
 for (const command of COMMANDS) program.addCommand(command);
 for (const command of [program, ...program.commands.flatMap((each) => [each, ...each.commands])]) {
   addExamples(command);

@@ -41,24 +41,6 @@ export function offloadCommand(): Command {
     .action(offload);
 }
 
-/** The command of the CPU side, told by a job of the pool. People do not type it. */
-export function commandCommand(): Command {
-  return new Command('command')
-    .description('Be the job of a program: what a pool has its engine run.')
-    .argument('<command...>')
-    .requiredOption('--term <number>', 'which term of its allocation', Number)
-    .requiredOption('--exchange <folder>', 'through which the two sides meet')
-    .requiredOption('--folder <folder>', 'in which the command runs')
-    .requiredOption('--lease <seconds>', 'end when the program has not renewed it for so long', Number)
-    .requiredOption('--first <seconds>', 'end when the program does not come for so long', Number)
-    .option('--forward', 'signal the command, where the engine signals this process alone')
-    .passThroughOptions()
-    .action(async (command: string[], options) => {
-      const { runCommandJob } = await import('../../pool/environment/command-runner.js');
-      await runCommandJob(command, options);
-    });
-}
-
 async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
   const { Workspace, readPool, runOnCpuSide, offload } = await load();
   const pool = readPool(addressOf(name));

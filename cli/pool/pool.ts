@@ -3,8 +3,7 @@ import { loadReader } from '../../link/files/load-reader.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { columns, styleOf } from '../style.js';
-import { commandCommand, runInPoolCommand, upCommand } from './environment.js';
-import { hostCommand } from './host.js';
+import { runInPoolCommand, upCommand } from './environment.js';
 import { addressOf } from './pool-address.js';
 import { serveCommand } from './serve.js';
 
@@ -32,8 +31,6 @@ export function poolCommand(): Command {
   command.addCommand(serveCommand());
   command.addCommand(upCommand());
   command.addCommand(runInPoolCommand());
-  command.addCommand(hostCommand(), { hidden: true });
-  command.addCommand(commandCommand(), { hidden: true });
   return command;
 }
 
