@@ -43,7 +43,7 @@ const AGAIN_MS = 30_000;
 /** A host without an open lane for so long is taken for lost, in milliseconds. */
 const LOST_MS = 20_000;
 
-/** Whether to take another host, or to give one back, by its index. One host stays: it has the models. */
+/** Whether to take another host, or to give one back, by its index. One host stays, so that requests need not wait for one. */
 export function due(load: Load): { do: 'add' } | { do: 'remove'; at: number } | undefined {
   const { hosts, isComing, most, backlog, idle, idleMs } = load;
   if (!isComing && hosts < most && (hosts === 0 || backlog > WORTH_MS * hosts)) return { do: 'add' };
@@ -73,6 +73,8 @@ export class PoolHosts {
   #count = 0;
   #coming: Promise<void> | undefined;
   #notBefore = 0;
+  /** Why the pool gave no host, when it was asked last. */
+  #refused: string | undefined;
 
   constructor(options: PoolHostsOptions) {
     this.#options = options;
@@ -130,11 +132,15 @@ export class PoolHosts {
     const { log } = this.#options;
     try {
       const host = await this.#allocate();
+      this.#refused = undefined;
       engine.addHost(host);
       log(`The host ${host.name} has joined.`);
     } catch (error) {
       this.#notBefore = this.#clock.now() + AGAIN_MS;
-      if (!this.#end.signal.aborted) log(`${this.#pool} gave no other host: ${messageOf(error)}`);
+      const why = messageOf(error);
+      // Once: it may be so for long.
+      if (!this.#end.signal.aborted && why !== this.#refused) log(`${this.#pool} gave no other host: ${why}`);
+      this.#refused = why;
     }
   }
 
