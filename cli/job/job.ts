@@ -80,6 +80,10 @@ async function submit(file: string, { wait }: { wait?: boolean }): Promise<void>
   const record = await submitJob(made);
   process.stdout.write(`${record.id}\n`);
   if (!wait) return;
+  process.once('SIGINT', () => {
+    process.stderr.write(`farlight: ${record.id} goes on; farlight job cancel ${record.id} ends it\n`);
+    process.exit(130);
+  });
   const shown = new Map<string, string>();
   const report = await awaitJob(record, ({ tasks }) => {
     for (const task of tasks) {

@@ -6,7 +6,7 @@ import { JobRecord, recordedJobs } from '../record/record.js';
 import type { Attempt } from '../render/render.js';
 import { JobDriver, type TaskReport } from './drive.js';
 import { idOf, type JobPlan } from './plan.js';
-import { startWatcher } from './watch.js';
+import { paceOf, startWatcher } from './watch.js';
 
 /** A job, and where it stands as a whole. */
 export interface JobReport {
@@ -30,8 +30,6 @@ const PHASES = [
   'succeeded',
 ] as const;
 const OVER: readonly TaskState['phase'][] = ['failed', 'lost', 'cancelled', 'succeeded'];
-/** How often to look at a job that is awaited, in milliseconds. */
-const LOOK_MS = 200;
 
 /**
  * Submits a job. A process that looks after it is started.
@@ -80,14 +78,18 @@ export async function lookAtJobs(): Promise<JobReport[]> {
 
 /** Resolves when the job is over. `onChange` is told each change. */
 export async function awaitJob(record: JobRecord, onChange: (report: JobReport) => void): Promise<JobReport> {
+  const { first, growth, longest } = paceOf(new JobDriver(record).pool.engine);
   let seen = '';
-  for (;;) {
+  for (let ms = first; ; ms = Math.min(ms * growth, longest)) {
     const report = await lookAtJob(record);
     const now = JSON.stringify(report);
-    if (now !== seen) onChange(report);
+    if (now !== seen) {
+      ms = first;
+      onChange(report);
+    }
     seen = now;
     if (isOver(report.phase)) return report;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await new Promise((resolve) => setTimeout(resolve, ms));
   }
 }
 

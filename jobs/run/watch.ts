@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { setTimeout } from '../../link/machine/clock.js';
 import { packageFile } from '../../link/machine/package-files.js';
+import type { Engine } from '../../pool/engines/engine.js';
 import { identityOf, isAlive } from '../../pool/engines/process-identity.js';
 import { codeOf } from '../../proto/errors.js';
 import { replaceFile } from '../../server/trust/private-folder.js';
@@ -15,10 +16,15 @@ import { JobDriver } from './drive.js';
 const HERE = { first: 100, growth: 1.2, longest: 1000 };
 const SITE = { first: 500, growth: 1.3, longest: 15_000 };
 
+/** How often to look at the jobs of an engine. */
+export function paceOf({ isHere }: Pick<Engine, 'isHere'>): typeof HERE {
+  return isHere ? HERE : SITE;
+}
+
 /** Does what is due for a job until it is over. */
 export async function watchJob(record: JobRecord): Promise<void> {
   const driver = new JobDriver(record);
-  const { first, growth, longest } = driver.pool.engine.isHere ? HERE : SITE;
+  const { first, growth, longest } = paceOf(driver.pool.engine);
   let seen = '';
   // A person may delete the record of a job as soon as it is over.
   for (let ms = first; record.exists; ms = Math.min(ms * growth, longest)) {

@@ -108,4 +108,27 @@ describe('the values of a request', () => {
     const [{ file, line, column, message } = { file: '', message: '' }] = problems;
     expect(`${file}:${line}:${column}: ${message.replace(/\.$/, '')}`).toMatch(problem);
   });
+
+  it('name the program in an image as it is there, and the container sees only what is on this machine', () => {
+    const written = 'kind: training\nprogram: image:/app\nboot: bin/run.mjs\ndataset: .\n';
+    const { parsed } = parseRequest('request.yaml', written);
+    const { template: boot } = parseTemplate('t.yaml', TEMPLATE.replace('- run', '- ${boot}'));
+    if (!parsed || !boot) throw new Error('not read');
+    const engine = { ...pool.engine, images: 'registry', limits: [] } as unknown as typeof pool.engine;
+    const side = { ...pool.cpu, mounts: ['/data'] };
+    const image = { name: 'node', image: `node@sha256:${'0'.repeat(64)}`, command: ['/opt/farlight'] };
+    const request = { ...parsed.request, parameters: { text: '', list: [] } };
+    const parts = { id: 'a-1', request, template: boot, images: { main: image }, folder: '/jobs/a-1' };
+    const job = renderAttempt(parts, { ...pool, engine, cpu: side }, { type: 'main', index: 1, attempt: 2 });
+    expect(job).toMatchObject({
+      name: 'farlight-job.a-1.main.1',
+      term: 2,
+      image: image.image,
+      mounts: ['/jobs/a-1', process.cwd(), '/data'],
+      folder: '/jobs/a-1/output/main.1.2',
+      log: '/jobs/a-1/main.1.2.log',
+    });
+    expect(job.command[0]).toBe('/app/bin/run.mjs');
+    expect(job.environment).not.toHaveProperty('HOME');
+  });
 });

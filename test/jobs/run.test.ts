@@ -246,6 +246,27 @@ describe('a job', () => {
   );
 
   it(
+    'has no secret in what its engine is told, in its record or in what it prints',
+    async () => {
+      site.pool('tls', 'line: tls\ngpu: { adapter: "null" }');
+      process.env.FARLIGHT_TOKEN_OF_TEST = 'flt_secret_of_this_process';
+      const { record, report } = await site.run(inPool('webgpu', 'tls'));
+      delete process.env.FARLIGHT_TOKEN_OF_TEST;
+      expect(report.phase).toBe('succeeded');
+      const texts = (folder: string): string[] =>
+        readdirSync(folder, { recursive: true, withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'));
+      // The token is in the journal of the pool alone, which only this user can read.
+      expect(texts(join(site.state, 'pools')).join('')).toMatch(/flt_/);
+      const told = [...texts(record.folder), ...texts(join(site.state, 'jobs'))].join('');
+      expect(told).toContain(`farlight-job.${record.id}.main.0`);
+      expect(told).not.toMatch(/flt_/);
+    },
+    MINUTES,
+  );
+
+  it(
     'that is cancelled before its first attempt is never submitted',
     async () => {
       const plan = planFile(site.script('early', 'echo began'));
@@ -314,6 +335,23 @@ describe.skipIf(whyNoSlurm !== undefined)(`on a Slurm${whyNoSlurm ? ` (${whyNoSl
       expect(slurm.describe()).toMatch(
         /JobName=farlight\.slurm\.\S+[\s\S]*JobName=farlight-job\.webgpu-\d+\.main\.0|JobName=farlight-job[\s\S]*JobName=farlight\.slurm/,
       );
+    },
+    MINUTES,
+  );
+
+  it(
+    'a job that Slurm refuses is told at once, and no task of it runs',
+    async () => {
+      const request = site.script(
+        'refused',
+        'true',
+        'pool: slurm\ntasks: { main: 2 }\nresources: { partition: none }\n',
+      );
+      await expect(site.submit(request)).rejects.toThrow(
+        /^the job refused-1 was not submitted: Slurm refuses the job: .*partition/,
+      );
+      expect((await lookAtJob(JobRecord.find('refused-1'))).phase).toBe('failed');
+      expect(slurm.describe()).not.toContain('refused-1');
     },
     MINUTES,
   );

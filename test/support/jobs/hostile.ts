@@ -35,7 +35,7 @@ parameters:
   list: [one, two]
   count: 2
 environment: { NAME: value, OTHER: "2" }
-resources: { minutes: 5, gpus: "a100:1" }
+resources: { minutes: 5 }
 retries: 1
 `;
 
