@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addImage, findImage, storedImages } from '#farlight/jobs/images/images.js';
-import { planFile } from '#farlight/jobs/run/plan.js';
+import { planFile, renderPlan } from '#farlight/jobs/run/plan.js';
 import { jsonSchemaOf, parseTemplate } from '#farlight/jobs/templates/template-file.js';
 import {
   addTemplate,
@@ -254,5 +254,26 @@ describe('the plan for a request', () => {
     expect(() => planFile(file(`${text}image: no-bundle\n`))).toThrow(
       /no-bundle cannot be used: it has no bundle/,
     );
+  });
+
+  it('a job of Kubernetes is rendered as a Pod with its image, its words and its folders', () => {
+    const pinned = (digits: string) => `a/b@sha256:${digits.repeat(32)}`;
+    const sides = `cpu: { image: "${pinned('c1')}" }\ngpu: { image: "${pinned('c2')}" }\n`;
+    const pool = file(`engine: kubernetes\n${sides}`, 'cluster.yaml');
+    const plan = planFile(file(`kind: inference\nboot: file.yaml\npool: ${pool}\narguments: ["it's: {}"]\n`));
+    const [job] = renderPlan(plan, 'pod-1', '/jobs/pod-1');
+    const { kind, spec } = JSON.parse(job ? plan.pool.engine.render(job) : '');
+    expect(kind).toBe('Pod');
+    expect(spec).toMatchObject({
+      restartPolicy: 'Never',
+      containers: [
+        {
+          image: pinned('c1'),
+          command: ['farlight', 'run', '--', 'node', join(folder, 'file.yaml'), "it's: {}"],
+          workingDir: '/jobs/pod-1/output/main.0.1',
+        },
+      ],
+      volumes: [{ hostPath: { path: '/jobs/pod-1' } }, { hostPath: { path: folder } }],
+    });
   });
 });
