@@ -7,6 +7,8 @@ import { runInPoolCommand, upCommand } from './environment.js';
 import { addressOf } from './pool-address.js';
 import { serveCommand } from './serve.js';
 
+const PORTAL = 'of a portal: https://TOKEN@HOST:PORT?ca=PIN, or http://127.0.0.1:PORT';
+
 export function poolCommand(): Command {
   const command = new Command('pool')
     .enablePositionalOptions()
@@ -14,18 +16,21 @@ export function poolCommand(): Command {
   command
     .command('ls')
     .description('List the hosts that pools have in their engines, and which pools there are.')
+    .option('--portal <url>', PORTAL)
     .option('--json', 'print them as JSON')
     .allowExcessArguments(false)
     .action(list);
   command
     .command('describe <pool>')
     .description('Say what a pool is, where its hosts stand and why, and what its engine is told to run.')
+    .option('--portal <url>', PORTAL)
     .allowExcessArguments(false)
     .action(describe);
   command
     .command('down [pool]')
     .description('End the hosts of a pool, also those that a crashed program has left.')
     .option('--all', 'of every pool of this user')
+    .option('--portal <url>', PORTAL)
     .allowExcessArguments(false)
     .action(down);
   command.addCommand(serveCommand());
@@ -34,7 +39,8 @@ export function poolCommand(): Command {
   return command;
 }
 
-async function list({ json }: { json?: boolean }): Promise<void> {
+async function list({ json, portal }: { json?: boolean; portal?: string }): Promise<void> {
+  if (portal !== undefined) return (await loadByPortal()).listByPortal(portal, { json: json === true });
   const { jobsEverywhere, poolNames } = await loadTeardown();
   const { jobs, silent } = await jobsEverywhere();
   if (json) {
@@ -60,22 +66,31 @@ async function list({ json }: { json?: boolean }): Promise<void> {
   for (const why of silent) process.stderr.write(`farlight: ${harmless(why)}\n`);
 }
 
-async function describe(name: string): Promise<void> {
+async function describe(name: string, { portal }: { portal?: string }): Promise<void> {
+  if (portal !== undefined) return (await loadByPortal()).describeByPortal(portal, name);
   const { describePool, readPool } = await loadTeardown();
   process.stdout.write(await describePool(readPool(addressOf(name))));
 }
 
-async function down(name: string | undefined, { all }: { all?: boolean }): Promise<void> {
+async function down(
+  name: string | undefined,
+  { all, portal }: { all?: boolean; portal?: string },
+): Promise<void> {
   if ((name === undefined) === !all) {
     throw new FarlightError(
       'BAD_OPTION',
       'name a pool to end its hosts, or give --all to end those of every pool',
     );
   }
+  if (portal !== undefined) return (await loadByPortal()).endByPortal(portal, name);
   const { endAll, endPool, readPool } = await loadTeardown();
   const { ended, silent } = name === undefined ? await endAll() : await endPool(readPool(addressOf(name)));
   process.stdout.write(`ended ${ended} ${ended === 1 ? 'host' : 'hosts'}\n`);
   if (silent.length > 0) throw new FarlightError('UNREACHABLE', silent.join('; '));
+}
+
+function loadByPortal(): Promise<typeof import('./by-portal.js')> {
+  return import('./by-portal.js');
 }
 
 function loadTeardown(): Promise<typeof import('../../pool/teardown/teardown.js')> {

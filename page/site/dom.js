@@ -37,8 +37,8 @@ export function showFigures(list, figures) {
 /**
  * A table that stays up to date. Rows keep their elements, and so focus and selection stay.
  *
- * Each column is `{ title, number, text(row), fill(cell, row) }`. `fill` is called once for the cell of a new row, and
- * `text` each time. The first column is the row's heading.
+ * Each column is `{ title, number, text(row), fill(cell, row), paint }`. `fill` is called once for the cell of a new row, `text`
+ * and `paint(cell, row)` each time. The first column is the row's heading.
  */
 export class LiveTable {
   #columns;
@@ -75,8 +75,9 @@ export class LiveTable {
     let previous = null;
     for (const [key, data] of rows) {
       const row = this.#rows.get(key) ?? this.#add(key, data);
-      this.#columns.forEach(({ text }, index) => {
+      this.#columns.forEach(({ text, paint }, index) => {
         if (text) say(row.cells[index], text(data));
+        paint?.(row.cells[index], data);
       });
       row.classList.toggle('chosen', key === chosen);
       const next = previous ? previous.nextElementSibling : this.#body.firstElementChild;

@@ -20,7 +20,9 @@ export interface HostOfTerm {
 }
 
 export type KeeperRequest =
-  /** How many sessions has this host? */
+  /** How many sessions are open on this host? */
+  | { readonly id: number; readonly do: 'count'; readonly host: HostOfTerm }
+  /** How many programs have this host? */
   | { readonly id: number; readonly do: 'look'; readonly host: HostOfTerm }
   /** Renews the lease until `leave`. */
   | { readonly id: number; readonly do: 'join'; readonly host: HostOfTerm }
@@ -88,6 +90,7 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
   }
   const client = found?.client ?? renewerOf(host.url);
   try {
+    if (request.do === 'count') return (await client.describe()).sessions;
     const { challenge, leaseMs, sessions } = await client.renew({ challenge: 0, holder, release: false });
     if (request.do === 'look') return sessions;
     // The challenge is there, so a fence that comes after this look is known to wait one lease from now.

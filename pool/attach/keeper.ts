@@ -40,7 +40,12 @@ export function startKeeper(): Worker {
   return started;
 }
 
-/** How many sessions a host has; undefined where it does not answer. */
+/** How many sessions are open on a host; undefined where it does not answer. */
+export async function countSessions(host: HostOfTerm): Promise<number | undefined> {
+  return (await ask({ do: 'count', host })).sessions;
+}
+
+/** How many programs have a host; undefined where it does not answer. */
 export async function lookAtHost(host: HostOfTerm): Promise<number | undefined> {
   return (await ask({ do: 'look', host })).sessions;
 }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import {
@@ -13,7 +12,7 @@ import type { JobDescription } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
 import { hostJob } from '../host/job.js';
 import { addressOf, folderOf, readReports } from '../host/report.js';
-import { Journal, journalsFolder } from '../journal/journal.js';
+import { type Journal, journalOf } from '../journal/journal.js';
 import { Line } from '../journal/line.js';
 
 /** Makes the job of a term that this program has claimed. */
@@ -36,7 +35,7 @@ export class PoolView {
   /** `jobOf`: what this program has the engine run where it claims a term; a host if left out. */
   constructor(pool: Pool, jobOf?: JobMaker) {
     this.pool = pool;
-    this.journal = new Journal(join(journalsFolder(), pool.key));
+    this.journal = journalOf(pool.key);
     this.line = new Line(this.journal.folder);
     this.#jobOf = jobOf ?? ((which) => hostJob(pool, this.journal, which));
   }

@@ -44,8 +44,9 @@ const ENGINE = '.engine';
 export type Written = { readonly [Name in keyof Files]?: Files[Name] } & { readonly term: number };
 
 const FILE = /^(\d+)\.(\d+)\.(claim|job|ready|fence|end|log)$/;
-/** The file that says that all hosts were ended. */
+/** The file that says that all hosts were ended, and the one of a pool that a portal has served. */
 const DOWN = 'down';
+const PORTAL = 'portal';
 /** How many terms before the latest one keep their files, for a person who looks for a mistake. */
 const KEPT_TERMS = 3;
 
@@ -54,9 +55,14 @@ export function journalsFolder(): string {
   return join(stateFolder(), 'pools');
 }
 
+/** The journal of a pool, by the pool's key. @throws FarlightError TRUST_UNUSABLE where others may read it. */
+export function journalOf(key: string): Journal {
+  return new Journal(join(journalsFolder(), key));
+}
+
 /** The journals of all pools that were used. */
 export function allJournals(): Journal[] {
-  return namesIn(journalsFolder()).map((name) => new Journal(join(journalsFolder(), name)));
+  return namesIn(journalsFolder()).map(journalOf);
 }
 
 /**
@@ -128,9 +134,18 @@ export class Journal {
     writeFirst(this.folder, `${hashOf(text).slice(0, 16)}${ENGINE}`, text);
   }
 
-  /** Tells a portal, also one that is stopped at the moment, that a person ends all hosts: its programs get no others. */
+  /** A portal serves the pool from now on. */
+  notePortal(): void {
+    writeFirst(this.folder, PORTAL, '');
+  }
+
+  get hasPortal(): boolean {
+    return namesIn(this.folder).includes(PORTAL);
+  }
+
+  /** Tells portals, also one that is stopped at the moment, that a person ends all hosts: those who wait get no others. */
   markDown(): void {
-    replaceFile(this.folder, DOWN, randomBytes(8).toString('hex'));
+    if (this.hasPortal) replaceFile(this.folder, DOWN, randomBytes(8).toString('hex'));
   }
 
   /** Differs after each `markDown`; empty where there was none. */

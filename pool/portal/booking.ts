@@ -23,6 +23,7 @@ export interface SavedBooking extends Wish {
 
 export type BookingPhase = 'waiting' | 'ready' | 'ended';
 
+const ASKED = 'it was asked for now';
 /** How long after its connection was closed a program may come back, in milliseconds. */
 const GONE_MS = 5000;
 
@@ -59,7 +60,7 @@ export class Booking {
     this.slot = saved?.slot;
     this.term = saved?.term;
     this.renewed = steady;
-    this.#why = 'it was asked for now';
+    this.#why = ASKED;
   }
 
   get phase(): BookingPhase {
@@ -76,10 +77,15 @@ export class Booking {
     return this.#version;
   }
 
-  say(why: string): void {
+  /**
+   * @param isNews whether its program hears of it at once. With hundreds that wait, each would ask again whenever one host
+   *   is given to one of them.
+   */
+  say(why: string, isNews: boolean): void {
     if (why === this.#why || this.ended !== undefined) return;
+    const isFirst = this.#why === ASKED;
     this.#why = why;
-    this.#changed();
+    if (isNews || isFirst) this.#changed();
   }
 
   /** It has a host. A host that it had before, as the portal's state says, is the same one. */

@@ -1,6 +1,6 @@
 import { monotonicNow } from '../../link/machine/clock.js';
 import type { Phase } from '../allocation/allocation.js';
-import { joinHost, leaveHost, lookAtHost } from '../attach/keeper.js';
+import { countSessions, joinHost, leaveHost } from '../attach/keeper.js';
 import type { HostOfTerm } from '../attach/keeper-thread.js';
 import type { PoolView } from '../attach/pool-view.js';
 import type { OwnTerm } from './state-file.js';
@@ -55,6 +55,12 @@ export class OwnHosts {
     return facts.term < term ? 'queued' : phase;
   }
 
+  /** Why it is there, for a person. */
+  whyOf({ slot, term }: OwnHost): string {
+    const { facts, why } = this.#view.allocation(slot);
+    return facts.term < term ? 'its job is being submitted' : why;
+  }
+
   /** Whether its job runs, and so costs. */
   isRunning({ slot, term }: OwnHost): boolean {
     const { facts } = this.#view.allocation(slot);
@@ -104,7 +110,7 @@ export class OwnHosts {
     const wasJoined = host.joined !== undefined;
     let didAnswer: boolean;
     if (wasJoined) {
-      const sessions = await lookAtHost(place);
+      const sessions = await countSessions(place);
       didAnswer = sessions !== undefined;
       if (didAnswer) host.sessions = sessions ?? 0;
     } else {

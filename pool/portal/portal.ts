@@ -1,8 +1,9 @@
-import { wallClock } from '../../link/machine/clock.js';
+import { clearInterval, setInterval, wallClock } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import { startKeeper } from '../attach/keeper.js';
 import type { Pool } from '../file/pool-file.js';
 import type { Booking } from './booking.js';
+import { Seconds } from './seconds.js';
 import { type PortalLog, ServedPool } from './served-pool.js';
 import { StateFile } from './state-file.js';
 import type { BookingView, HostInfo, PoolInfo, PortalView } from './view.js';
@@ -34,6 +35,8 @@ export class Portal {
   readonly #options: PortalOptions;
   readonly #pools: ReadonlyMap<string, ServedPool>;
   readonly #startedAt = wallClock();
+  readonly seconds = new Seconds();
+  #timer: NodeJS.Timeout | undefined;
   /** The newest first. */
   readonly #ends: { pool: ServedPool; booking: Booking }[] = [];
   /** By pool: how many bookings have ended with a host, and how many without. */
@@ -57,11 +60,13 @@ export class Portal {
 
   run(): void {
     startKeeper();
+    this.#timer ??= setInterval(() => this.seconds.note(this.pools), 1000).unref();
     for (const pool of this.#pools.values()) pool.run();
   }
 
   /** Leaves the hosts: a portal that starts soon goes on with them. */
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 
@@ -153,7 +158,7 @@ function hostInfo(served: ServedPool, slot: number, client: Client): HostInfo {
     slot,
     term: facts.term,
     phase: host ? served.hosts.phaseOf(host) : phase,
-    why: host?.isEnding === false && facts.term < host.term ? 'its job is being submitted' : why,
+    why: host ? served.hosts.whyOf(host) : why,
     job: facts.job,
     node: status?.phase === 'running' && !isOver ? status.node : undefined,
     sessions: host?.joined && host.sessions,

@@ -69,10 +69,12 @@ export class ServedPool {
     this.#options = options;
     this.pool = pool;
     this.view = new PoolView(pool);
+    this.view.journal.notePortal();
     this.#mark = this.view.journal.downMark();
-    const { bookings, terms, recent, costs } = state.read();
+    const { mark, bookings, terms, recent, costs } = state.read();
     const steady = monotonicNow();
-    for (const saved of bookings)
+    // All hosts were ended while no portal ran: nobody waits any more.
+    for (const saved of mark === undefined || mark === this.#mark ? bookings : [])
       this.#bookings.set(saved.id, new Booking(saved, { now: saved.asked, steady, saved }));
     this.hosts = new OwnHosts(this.view, terms, () => this.wake());
     this.#recent = new RecentUse(steady, recent);
@@ -135,7 +137,9 @@ export class ServedPool {
 
   /** Ends all bookings, and all hosts that this portal has started. @returns how many hosts those were. */
   down(why: string): number {
-    const hosts = this.hosts.all.filter((host) => this.hosts.at(host.slot) === host && !host.isEnding);
+    const hosts = this.hosts.all.filter(
+      (host) => !host.isEnding && !['ended', 'failed'].includes(this.hosts.phaseOf(host)),
+    );
     for (const booking of this.bookings) this.end(booking, why);
     for (const host of hosts) this.hosts.end(host, why);
     this.wake();
@@ -166,10 +170,10 @@ export class ServedPool {
   }
 
   async #turn(): Promise<void> {
-    const mark = this.view.journal.downMark();
-    if (mark !== this.#mark) this.down('all hosts of the pool were ended (farlight pool down)');
-    this.#mark = mark;
+    this.#obeyDown();
     await this.#look();
+    // A look may take long. From here on nothing waits.
+    this.#obeyDown();
     this.#account();
     this.#noticeEnds();
     this.hosts.look();
@@ -179,6 +183,13 @@ export class ServedPool {
     this.#save();
     for (const give of gifts) give();
     this.#sayWhy();
+  }
+
+  /** A person has ended all hosts. */
+  #obeyDown(): void {
+    const mark = this.view.journal.downMark();
+    if (mark !== this.#mark) this.down('all hosts of the pool were ended (farlight pool down)');
+    this.#mark = mark;
   }
 
   async #look(): Promise<void> {
@@ -325,7 +336,7 @@ export class ServedPool {
     const hosts = this.hosts.all.map((host) => ({
       tenant: host.tenant,
       phase: this.hosts.phaseOf(host),
-      why: this.view.allocation(host.slot).why,
+      why: this.hosts.whyOf(host),
       isHeld: this.#bookingsOf(host).length > 0,
     }));
     const told = reasons({
@@ -335,7 +346,7 @@ export class ServedPool {
       silence: this.view.silence,
       most: (tenant) => this.standing(tenant).most,
     });
-    for (const [id, why] of told) this.booking(id)?.say(why);
+    for (const [id, { why, isComing }] of told) this.booking(id)?.say(why, isComing);
   }
 
   /** Writes the state down where it has changed. Costs change all the time, and wait a little. */
@@ -346,7 +357,13 @@ export class ServedPool {
     const bookings = this.bookings.map(({ saved }) => saved);
     const terms = this.hosts.all.map(({ slot, term, tenant }) => ({ slot, term, tenant }));
     try {
-      this.#options.state.write({ bookings, terms, recent: this.#recent.all, costs: this.costs.all });
+      this.#options.state.write({
+        mark: this.#mark,
+        bookings,
+        terms,
+        recent: this.#recent.all,
+        costs: this.costs.all,
+      });
       this.#isDirty = false;
       this.#saved = now;
     } catch (error) {

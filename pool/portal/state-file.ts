@@ -22,6 +22,8 @@ export interface OwnTerm {
 
 /** What a portal knows of a pool beyond its journal and its engine. */
 export interface PoolState {
+  /** The journal's mark of the last time when all hosts were ended. */
+  readonly mark?: string | undefined;
   readonly bookings: readonly SavedBooking[];
   readonly terms: readonly OwnTerm[];
   readonly recent: Readonly<Record<string, number>>;

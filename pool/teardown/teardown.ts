@@ -6,13 +6,15 @@ import type { Engine, ListedJob } from '../engines/engine.js';
 import { ENGINES } from '../engines/engines.js';
 import type { Pool } from '../file/pool-file.js';
 import { hostJob, jobPrefix } from '../host/job.js';
-import { allJournals } from '../journal/journal.js';
+import { allJournals, type Journal, journalOf } from '../journal/journal.js';
 
 export { poolNames, readPool } from '../file/pool-file.js';
 
 /** How long ended jobs may take to be over, in milliseconds: an engine first asks them to end, and then kills them. */
 const END_MS = 60_000;
 const LOOK_MS = 200;
+/** A portal looks more often whether its hosts are to end, in milliseconds. */
+const PORTAL_MS = 1500;
 
 type FoundJob = ListedJob & { readonly engine: Engine };
 
@@ -59,17 +61,43 @@ function enginesEverywhere(): (() => Engine)[] {
 
 /** Ends the hosts of every pool, and has the engines forget those that have ended. */
 export async function endAll(): Promise<{ ended: number; silent: string[] }> {
-  const { jobs, engines, silent } = await jobsEverywhere();
-  await endJobs(jobs);
+  const journals = allJournals();
+  for (const journal of journals) journal.markDown();
+  const ended = await endFound(jobsEverywhere, journals);
+  const { engines, silent } = await jobsEverywhere();
   for (const engine of engines) await engine.clear(jobPrefix());
-  return { ended: jobs.length, silent };
+  return { ended, silent };
 }
 
 /** Ends the hosts of one pool. */
 export async function endPool({ engine, key }: Pool): Promise<{ ended: number; silent: string[] }> {
-  const jobs = (await engine.list(`${jobPrefix(key)}.`)).map((job) => ({ ...job, engine }));
-  await endJobs(jobs);
-  return { ended: jobs.length, silent: [] };
+  const journal = journalOf(key);
+  journal.markDown();
+  const find = async () => {
+    const jobs = await engine.list(`${jobPrefix(key)}.`);
+    return { jobs: jobs.map((job) => ({ ...job, engine })) };
+  };
+  return { ended: await endFound(find, [journal]), silent: [] };
+}
+
+/**
+ * Ends jobs until there are none. A portal may be about to start a host: it sees within a second that its hosts are to
+ * end, and then starts no more for the programs that wait.
+ */
+async function endFound(
+  find: () => Promise<{ jobs: FoundJob[] }>,
+  journals: readonly Journal[],
+): Promise<number> {
+  const hasPortal = journals.some((journal) => journal.hasPortal);
+  const ended = new Set<string>();
+  for (;;) {
+    const { jobs } = await find();
+    await endJobs(jobs);
+    for (const { engine, id } of jobs) ended.add(`${engine.name} ${id}`);
+    if (!hasPortal) return ended.size;
+    await new Promise((resolve) => setTimeout(resolve, PORTAL_MS));
+    if ((await find()).jobs.length === 0) return ended.size;
+  }
 }
 
 /** @throws FarlightError UNREACHABLE where one is still there after a minute (rejects). */

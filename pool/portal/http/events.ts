@@ -1,6 +1,8 @@
 import { clearInterval, setInterval } from '../../../link/machine/clock.js';
 import { EventStream } from '../../../page/event-stream.js';
 import type { Client, Portal } from '../portal.js';
+import type { SecondView } from '../seconds.js';
+import type { PortalView } from '../view.js';
 import type { Exchange } from './exchange.js';
 
 /** How often readers get new events, in milliseconds. */
@@ -8,10 +10,26 @@ const TELL_MS = 1000;
 /** After so many times without news, readers get an event anyway: it shows that the portal is still there. */
 const QUIET_TIMES = 10;
 
-/** The streams of `/v1/events`: named `portal`, each with the whole state as its reader may see it. */
+/** An event of `/v1/events`: the portal's state as the reader may see it, and the seconds that are new. */
+export interface PortalEvent {
+  portal: PortalView;
+  seconds: SecondView[];
+}
+
+interface Reader {
+  readonly client: Client;
+  /** The state in its last event. */
+  told: string;
+  /** How many times it got no event since. */
+  quiet: number;
+  /** It knows the seconds before this one. */
+  second: number;
+}
+
+/** The streams of `/v1/events`, with events named `portal`. */
 export class Events {
   readonly #portal: Portal;
-  readonly #readers = new Map<EventStream, { client: Client; told: string; quiet: number }>();
+  readonly #readers = new Map<EventStream, Reader>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(portal: Portal) {
@@ -20,7 +38,7 @@ export class Events {
 
   follow({ response }: Exchange, client: Client): void {
     const stream = new EventStream(response);
-    this.#readers.set(stream, { client, told: '', quiet: 0 });
+    this.#readers.set(stream, { client, told: '', quiet: 0, second: 0 });
     stream.onClose(() => {
       this.#readers.delete(stream);
       if (this.#readers.size > 0) return;
@@ -47,7 +65,13 @@ export class Events {
       const told = JSON.stringify({ ...view, now: isBusy ? view.now : 0 });
       reader.quiet += 1;
       if (told === reader.told && reader.quiet < QUIET_TIMES) continue;
-      if (stream.send('portal', JSON.stringify(view))) Object.assign(reader, { told, quiet: 0 });
+      const event: PortalEvent = { portal: view, seconds: this.#portal.seconds.from(reader.second) };
+      if (!stream.send('portal', JSON.stringify(event))) continue;
+      Object.assign(reader, {
+        told,
+        quiet: 0,
+        second: (event.seconds.at(-1)?.second ?? reader.second - 1) + 1,
+      });
     }
   }
 }

@@ -191,7 +191,8 @@ export const OPEN_API: object = {
     },
     '/v1/events': {
       get: {
-        summary: 'The same as server-sent events named portal, each second where something has changed.',
+        summary:
+          'Server-sent events named portal, each second where something has changed: the same, and figures of the last seconds.',
         answer: 'text/event-stream',
         statuses: [500],
       },

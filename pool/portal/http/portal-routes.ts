@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { isLoopback } from '../../../link/address/loopback.js';
 import { monotonicNow } from '../../../link/machine/clock.js';
+import { siteFiles } from '../../../page/site-files.js';
 import type { TokenStore } from '../../../server/trust/token-store.js';
 import type { Booking } from '../booking.js';
 import { hostLog } from '../host-log.js';
@@ -33,6 +34,7 @@ export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[
   const events = new Events(portal);
   tokens?.onRevoked((id) => events.end(id));
   return [
+    ...pageRoutes(),
     { method: 'GET', path: '/v1/openapi.json', isOpen: true, handle: (exchange) => exchange.json(OPEN_API) },
     { method: 'GET', path: '/v1/health', isOpen: true, handle: (exchange) => exchange.json({ live: true }) },
     {
@@ -150,6 +152,16 @@ export function portalRoutes({ portal, tokens, metrics }: RoutesOptions): Route[
       },
     },
   ];
+}
+
+/** The page's own files have no secrets: what it shows, it asks for with the reader's token. */
+function pageRoutes(): Route[] {
+  return [...siteFiles('pool/portal/site')].map(([path, { type, bytes }]) => ({
+    method: 'GET',
+    path,
+    isOpen: true,
+    handle: (exchange) => exchange.send(200, bytes(), type),
+  }));
 }
 
 function found(portal: Portal, id: string, client: Client): { pool: ServedPool; booking: Booking } {

@@ -20,8 +20,15 @@ export interface Story {
   most(tenant: string): number;
 }
 
-/** Why each booking waits, for a person. */
-export function reasons({ waiting, hosts, max, silence, most }: Story): Map<string, string> {
+/** Why a booking waits, for a person. */
+export interface Reason {
+  readonly why: string;
+  /** Whether its own host is on its way: then each step is news. */
+  readonly isComing: boolean;
+}
+
+/** Why each booking waits. */
+export function reasons({ waiting, hosts, max, silence, most }: Story): Map<string, Reason> {
   const coming = new Map<string, string[]>();
   for (const { tenant, phase, why, isHeld } of hosts)
     if (!isHeld && phase !== 'releasing')
@@ -30,16 +37,19 @@ export function reasons({ waiting, hosts, max, silence, most }: Story): Map<stri
         phase === 'ready' ? 'its host is ready' : `${phase}: ${why}`,
       ]);
   const held = hosts.filter(({ isHeld }) => isHeld);
-  const told = new Map<string, string>();
+  const told = new Map<string, Reason>();
   for (const { id, tenant } of waiting) {
     const next = coming.get(tenant)?.shift();
     const own = held.filter((host) => host.tenant === tenant).length;
-    if (silence !== undefined) told.set(id, `the engine does not answer: ${silence}`);
-    else if (next !== undefined) told.set(id, next);
-    else if (own >= most(tenant)) told.set(id, `its tenant has as many hosts as it may have (${own})`);
-    else if (held.length >= max)
-      told.set(id, `all ${max} hosts are in use, ${own} of them by its own tenant`);
-    else told.set(id, `${held.length} of ${max} hosts are in use, and the others start or end`);
+    const isComing = next !== undefined;
+    if (silence !== undefined) told.set(id, { why: `the engine does not answer: ${silence}`, isComing });
+    else told.set(id, { why: next ?? queued(own, held.length, max, most(tenant)), isComing });
   }
   return told;
+}
+
+function queued(own: number, held: number, max: number, most: number): string {
+  if (own >= most) return `its tenant has as many hosts as it may have (${own})`;
+  if (held >= max) return `all ${max} hosts are in use, ${own} of them by its own tenant`;
+  return `${held} of ${max} hosts are in use, and the others start or end`;
 }

@@ -112,16 +112,17 @@ describe('the plan of a portal', () => {
 });
 
 describe('the reasons that a portal tells', () => {
-  const told = (hosts: Parameters<typeof reasons>[0]['hosts'], more = {}) => [
-    ...reasons({
-      waiting: situation(['a1', 'a2', 'b1'], []).waiting,
-      hosts,
-      max: 2,
-      silence: undefined,
-      most: () => 2,
-      ...more,
-    }).values(),
-  ];
+  const told = (hosts: Parameters<typeof reasons>[0]['hosts'], more = {}) =>
+    [
+      ...reasons({
+        waiting: situation(['a1', 'a2', 'b1'], []).waiting,
+        hosts,
+        max: 2,
+        silence: undefined,
+        most: () => 2,
+        ...more,
+      }).values(),
+    ].map(({ why }) => why);
   const busy = { tenant: 'a', phase: 'ready', why: 'on n1', isHeld: true } as const;
 
   it('name the host that comes, or who has the hosts', () => {
