@@ -94,7 +94,7 @@ try {
 async function ask(address, reasons) {
   const client = new PortalClient(parsePortalAddress(address));
   const asked = performance.now();
-  let booking = await client.ask('POST', `/v1/pools/${POOL}/bookings`, { program: 'light' }, 120_000);
+  let booking = await client.book(POOL, { program: 'light' });
   while (booking.phase === 'waiting') {
     const why = booking.why.replace(/\d+ of them by/, 'N of them by').replace(/^\d+ of/, 'N of');
     reasons.set(why, (reasons.get(why) ?? 0) + 1);

@@ -90,7 +90,8 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
   }
   const client = found?.client ?? renewerOf(host.url);
   try {
-    if (request.do === 'count') return (await client.describe()).sessions;
+    // The job of a command has no sessions.
+    if (request.do === 'count') return client instanceof HostClient ? (await client.describe()).sessions : 0;
     const { challenge, leaseMs, sessions } = await client.renew({ challenge: 0, holder, release: false });
     if (request.do === 'look') return sessions;
     // The challenge is there, so a fence that comes after this look is known to wait one lease from now.

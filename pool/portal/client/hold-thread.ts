@@ -63,8 +63,7 @@ async function hold(): Promise<void> {
 }
 
 function book(): Promise<BookingAnswer> {
-  const path = `/v1/pools/${encodeURIComponent(address.pool)}/bookings`;
-  return client.ask('POST', path, { program, process: holder });
+  return client.book(address.pool, { program, process: holder });
 }
 
 /** Renews the booking, also at a portal that is restarted meanwhile. @throws FarlightError (rejects) */

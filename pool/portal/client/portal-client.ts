@@ -4,9 +4,10 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { pinOf } from '../../../link/address/certificate-pin.js';
 import { knowsUsers, ownUser, userAhead } from '../../../link/address/peer-user.js';
 import { clientCertificate } from '../../../link/dial/client-certificate.js';
-import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { native } from '../../../link/machine/globals.js';
 import { codeOf, FarlightError, type FarlightErrorCode, messageOf } from '../../../proto/errors.js';
+import type { BookingAnswer } from '../view.js';
 import type { PortalAddress } from './portal-address.js';
 
 /** How long to wait for a connection, and for an answer, in milliseconds. */
@@ -29,6 +30,14 @@ export class PortalRefusal extends FarlightError {
     this.status = status;
   }
 }
+
+/** Codes of connections that a portal with many newcomers cuts off. */
+const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+/** What Node says of a certificate that it does not trust. */
+const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/;
+/** How long to go on where a portal has too many newcomers, in milliseconds; and how long to wait in between. */
+const NEWCOMER_MS = 60_000;
+const AGAIN_MS = 1000;
 
 /** Asks a portal, over a connection whose other end is verified before anything is sent. */
 export class PortalClient {
@@ -57,6 +66,24 @@ export class PortalClient {
     const sentence = typeof error === 'string' ? error : `status ${status}`;
     if (json === undefined) throw this.#unreachable('what answers is no portal of farlight');
     throw new PortalRefusal(status, `the portal ${this.address.origin} says: ${sentence.slice(0, 1000)}`);
+  }
+
+  /**
+   * Books a host of a pool. A portal keeps few newcomers at a time, and cuts the others off: hundreds of programs that ask
+   * at once come again, at different moments.
+   *
+   * @throws as `ask` (rejects)
+   */
+  async book(pool: string, wish: object): Promise<BookingAnswer> {
+    const deadline = monotonicNow() + NEWCOMER_MS;
+    for (;;) {
+      try {
+        return await this.ask('POST', `/v1/pools/${encodeURIComponent(pool)}/bookings`, wish);
+      } catch (error) {
+        if (!isCutOff(error) || monotonicNow() > deadline) throw error;
+        await new native.Promise((resolve) => void setTimeout(resolve, AGAIN_MS * (0.2 + Math.random())));
+      }
+    }
   }
 
   /** A text, such as a log. @throws as `ask` (rejects) */
@@ -93,11 +120,7 @@ export class PortalClient {
       const done = () => clearTimeout(timer);
       sent.once('error', (error) => {
         done();
-        reject(
-          error instanceof FarlightError
-            ? error
-            : this.#unreachable(codeOf(error) ?? messageOf(error), error),
-        );
+        reject(failed(this.address, error));
       });
       sent.once('response', (response) => {
         whole(response).then(
@@ -185,9 +208,7 @@ function opened<T extends Socket | TLSSocket>(
       if (!error) return resolve(socket);
       socket.on('error', () => {});
       socket.destroy();
-      reject(
-        error instanceof FarlightError ? error : unreachable(address, codeOf(error) ?? error.message, error),
-      );
+      reject(failed(address, error));
     };
     const timer = setTimeout(
       () => settle(unreachable(address, `nothing answers within ${TIMEOUT_MS / 1000} seconds`)),
@@ -196,6 +217,20 @@ function opened<T extends Socket | TLSSocket>(
     socket.once(event, () => settle());
     socket.once('error', settle);
   });
+}
+
+function isCutOff(error: unknown): boolean {
+  if (!(error instanceof FarlightError) || error instanceof PortalRefusal || error.code !== 'UNREACHABLE')
+    return false;
+  return error.cause === undefined || CUT_OFF.has(codeOf(error.cause) ?? '');
+}
+
+function failed(address: PortalAddress, error: Error): FarlightError {
+  if (error instanceof FarlightError) return error;
+  const code = codeOf(error) ?? error.message;
+  if (!UNTRUSTED.test(code)) return unreachable(address, code, error);
+  const why = `the certificate of the portal at ${address.origin} is not trusted here (${code}); write the address as the portal prints it, with ?ca=`;
+  return new FarlightError('UNTRUSTED_HOST', why, { cause: error });
 }
 
 function unreachable({ origin }: PortalAddress, why: string, cause?: unknown): FarlightError {

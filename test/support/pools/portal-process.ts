@@ -69,7 +69,7 @@ export class PortalProcess {
 
 /** A light program: it books a host, and uses none. */
 export async function book(client: PortalClient, pool: string, wish: object = {}): Promise<BookingAnswer> {
-  return client.ask('POST', `/v1/pools/${pool}/bookings`, wish);
+  return client.book(pool, wish);
 }
 
 /** Renews a booking until it is in another phase than this one. */
