@@ -151,6 +151,12 @@ const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['farlight stream status voices.yaml --json | jq .epoch', 'for a script'],
   ],
   'stream check': [['farlight stream check voices.yaml', 'is anything wrong with this file?']],
+  'pool serve': [
+    ['farlight pool serve', 'all pools of this user, for its own programs'],
+    ['farlight pool serve gpus.yaml --listen 0.0.0.0:7075 --owner ada', 'for other users and machines'],
+    ['farlight token add --tenant bob', 'let one more tenant book hosts'],
+    ['farlight pool ls --portal http://127.0.0.1:7075', 'who waits, and why?'],
+  ],
   shard: [
     ['farlight shard plan model.onnx --hosts 2', 'what would move between two hosts, and does it pay?'],
   ],

@@ -90,10 +90,9 @@ try {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** One light program. Resolves to the milliseconds that it has waited. */
+/** One light program. Resolves to the milliseconds that its booking has waited. */
 async function ask(address, reasons) {
   const client = new PortalClient(parsePortalAddress(address));
-  const asked = performance.now();
   let booking = await client.book(POOL, { program: 'light' });
   while (booking.phase === 'waiting') {
     const why = booking.why.replace(/\d+ of them by/, 'N of them by').replace(/^\d+ of/, 'N of');
@@ -102,7 +101,8 @@ async function ask(address, reasons) {
     booking = await client.ask('POST', `/v1/bookings/${booking.id}/renew`, body, 120_000);
   }
   if (booking.phase !== 'ready') throw new Error(booking.why);
-  const waited = performance.now() - asked;
+  // Between the portal's own two moments: 500 connections from one machine take long themselves.
+  const waited = booking.ready - booking.asked;
   await pause(seconds * 1000);
   await client.ask('DELETE', `/v1/bookings/${booking.id}`, undefined, 120_000);
   client.close();

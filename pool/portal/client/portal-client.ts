@@ -35,9 +35,10 @@ export class PortalRefusal extends FarlightError {
 const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
 /** What Node says of a certificate that it does not trust. */
 const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/;
-/** How long to go on where a portal has too many newcomers, in milliseconds; and how long to wait in between. */
-const NEWCOMER_MS = 60_000;
-const AGAIN_MS = 1000;
+/** How long to go on where a portal has too many newcomers, in milliseconds. */
+const NEWCOMER_MS = 120_000;
+/** How long to wait in between, at most: twice as long each time, since every attempt cuts off another newcomer. */
+const AGAIN_MS = { first: 1000, longest: 16_000 };
 
 /** Asks a portal, over a connection whose other end is verified before anything is sent. */
 export class PortalClient {
@@ -76,12 +77,12 @@ export class PortalClient {
    */
   async book(pool: string, wish: object): Promise<BookingAnswer> {
     const deadline = monotonicNow() + NEWCOMER_MS;
-    for (;;) {
+    for (let ms = AGAIN_MS.first; ; ms = Math.min(2 * ms, AGAIN_MS.longest)) {
       try {
         return await this.ask('POST', `/v1/pools/${encodeURIComponent(pool)}/bookings`, wish);
       } catch (error) {
         if (!isCutOff(error) || monotonicNow() > deadline) throw error;
-        await new native.Promise((resolve) => void setTimeout(resolve, AGAIN_MS * (0.2 + Math.random())));
+        await new native.Promise((resolve) => void setTimeout(resolve, ms * Math.random()));
       }
     }
   }

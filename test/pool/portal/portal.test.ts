@@ -101,7 +101,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
   });
 
   it('keeps its host while the portal is killed and started again', async () => {
-    await start(ONE_HOST);
+    await start(ONE_HOST.replace('lease: 4', 'lease: 9'));
     const program = pool.program(portal.address());
     await program.tell('compute');
     const client = portal.client();
@@ -113,7 +113,7 @@ describe('a program whose host is a portal’s', { timeout: 90_000 }, () => {
     portal = await PortalProcess.start(pool, '--listen', `127.0.0.1:${port}`);
     await expect.poll(phases).toEqual(['ready']);
     // Longer than a lease: the portal renews the host's, and the program its booking.
-    await new Promise((resolve) => setTimeout(resolve, 5000));
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
     expect(await program.tell('compute')).toBe(ZEROS);
     const [state] = (await portal.view()).pools;
     expect(state?.hosts).toMatchObject([{ term: 1, phase: 'ready' }]);
@@ -154,6 +154,32 @@ describe('a portal', { timeout: 90_000 }, () => {
     await expect(other.ask('DELETE', `/v1/bookings/${third.id}`)).rejects.toThrow(/no such booking/);
     one.close();
     other.close();
+  });
+
+  it('is shown by the command line, and ended with all that waits by farlight pool down --all, also when stopped', async () => {
+    await start(TWO_HOSTS);
+    const client = portal.client();
+    for (let at = 0; at < 4; at += 1) await book(client, 'test', { program: `p${at}`, ...HOUR });
+    const ready = async () =>
+      (await portal.view()).pools[0]?.bookings.filter(({ phase }) => phase === 'ready').length;
+    await expect.poll(ready).toBe(2);
+    const { stdout: list } = await pool.farlight('pool', 'ls', '--portal', portal.url);
+    expect(list).toMatch(/^test +local +2 of 2 +2$/m);
+    expect(list).toMatch(/ p3 +waiting +all 2 hosts are in use, 2 of them by its own tenant$/m);
+    const { stdout: told } = await pool.farlight('pool', 'describe', 'test', '--portal', portal.url);
+    expect(told).toMatch(/^default +0\.0 +\d+\.\d +2 +4$/m);
+    portal.child.kill('SIGSTOP');
+    expect((await pool.farlight('pool', 'down', '--all')).stdout).toBe('ended 2 hosts\n');
+    portal.child.kill('SIGCONT');
+    await expect.poll(async () => (await portal.view()).pools[0]?.bookings).toEqual([]);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await pool.hosts()).toEqual([]);
+    await book(client, 'test', HOUR);
+    await expect.poll(ready).toBe(1);
+    const { stdout } = await pool.farlight('pool', 'down', '--all', '--portal', portal.url);
+    expect(stdout).toBe('ended 1 host and 1 booking\n');
+    await gone();
+    client.close();
   });
 
   it('shows its tokens to nobody: not in jobs, logs, state that others read, arguments or environments', async () => {

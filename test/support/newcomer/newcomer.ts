@@ -45,7 +45,7 @@ const SHORTENED: readonly [RegExp, NodeJS.ProcessEnv][] = [
 ];
 
 /** Commands that go on until the next one of them. */
-const SERVES = /^(farlight (serve|infer(?! check))|podman run)\b/;
+const SERVES = /^(farlight (serve|infer(?! check)|pool serve)|podman run)\b/;
 
 /** What a person would fill in. */
 const PLACEHOLDER = /\b(HOST|TOKEN|URL|NAME|FILE|FOLDER|ADDRESS|PATH|SIZE)\b(?!=)|\.\.\.(?!\/)|\b192\.0\.2\./;
@@ -146,7 +146,8 @@ export class Newcomer {
         .replace(/^farlight serve(?!.*--listen)/, `farlight serve --listen ${here}`)
         // A host for other machines, which only this one reaches.
         .replace('0.0.0.0:7070', `grpcs://${here}`)
-        .replace(/127\.0\.0\.1:(7070|8000)/, here)
+        .replace(/127\.0\.0\.1:(7070|7075|8000)/, here)
+        .replace(/^farlight pool serve(?!.*--listen)/, `farlight pool serve --listen ${here}`)
         // On a software GPU each lane would compile the models for itself, for half a minute.
         .replace(/^farlight infer --models/, `farlight infer --listen ${here} --grpc off --lanes 1 --models`)
         .replace(/grpcs:\/\/flt_\w+\.\.\.[^'\s]+|\bURL\b/, this.#address)
@@ -210,7 +211,7 @@ export class Newcomer {
     // As systemd keeps it.
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (text) => appendFileSync(join(this.#home, 'journal'), text));
-    await until(() => /adapter:|infer ready/.test(printed.stdout) || child.exitCode !== null);
+    await until(() => /adapter:|infer ready|programs:/.test(printed.stdout) || child.exitCode !== null);
     const address = addressIn(printed.stdout);
     if (!address) throw new Error(`'${command}' did not become ready:\n${printed.stdout}${printed.stderr}`);
     this.#address = address;
