@@ -21,6 +21,8 @@ const service = {
   configuration: () => ({ ...metadata(), maxBatchSize: 0 }),
   statistics: () => [],
   infer: async ({ inputs }) => ({ model: 'echo', version: '1', outputs: [{ ...inputs[0], name: 'y' }] }),
+  onRun: () => () => {},
+  state: () => ({ requests: 0, backlog: 0, queues: [], hosts: [], lanes: [] }),
   load: async () => {},
   unload: async () => {},
 };

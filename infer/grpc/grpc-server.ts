@@ -1,10 +1,11 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import type { Metadata, Server, ServerInterceptor } from '@grpc/grpc-js';
 import { grpc, grpcReflection } from '../../link/grpc/grpc.js';
 import { Health } from '../../link/grpc/health.js';
 import { serveConnection, shutDown } from '../../link/grpc/serving.js';
-import { widenWindows } from '../../link/grpc/windows.js';
+import { streamOf, widenWindows } from '../../link/grpc/windows.js';
 import { setTimeout } from '../../link/machine/clock.js';
 import { invariant } from '../../proto/errors.js';
 import { bearerOf, REFUSED_AFTER_MS } from '../../server/trust/admission.js';
@@ -23,12 +24,16 @@ export interface GrpcServerOptions extends Omit<CallsOptions, 'clientOf' | 'clie
   readonly limit: number;
   /** How long a client may take for the TLS handshake and its first call, in milliseconds. Default 10 s. */
   readonly firstCallMs?: number | undefined;
+  /** How long a client may read nothing of an answer, in milliseconds. Default 10 s. */
+  readonly unreadMs?: number | undefined;
 }
 
 /** A supervisor in front of the server may ask how it is without a token. */
 const OPEN = ['/grpc.health.v1.Health/Check', `/${SERVICE}/ServerLive`, `/${SERVICE}/ServerReady`];
 /** The bytes that a known client may have on the way in each call: most messages then need no second turn. */
 const WINDOW_BYTES = 4 << 20;
+/** How long a client may read nothing of an answer, in milliseconds. */
+const UNREAD_MS = 10_000;
 /** A connection without calls is closed after so many milliseconds. */
 const IDLE_MS = 300_000;
 /** The most open calls on a connection. */
@@ -115,7 +120,7 @@ export class GrpcServer {
 
   /** Admits a call before its message is read: a message takes memory. */
   #admitFirst(socket: Socket, user: LocalUser): ServerInterceptor {
-    const { trust, onError } = this.#options;
+    const { trust, onError, unreadMs = UNREAD_MS } = this.#options;
     const { ServerInterceptingCall, status } = grpc();
     let known = false;
     let calls = 0;
@@ -123,6 +128,10 @@ export class GrpcServer {
       calls += 1;
       if (!known && calls > MOST_UNKNOWN_CALLS) socket.destroy();
       return new ServerInterceptingCall(call, {
+        sendMessage: (message, next) => {
+          endUnread(streamOf(call), unreadMs);
+          next(message);
+        },
         start: (next) =>
           next({
             onReceiveMetadata: (metadata, go) => {
@@ -154,4 +163,13 @@ export class GrpcServer {
 
 function tlsOptions(tls: TlsOptions): TlsOptions {
   return { ...tls, ALPNProtocols: ['h2'] };
+}
+
+/** Ends a call whose client reads nothing of its answer for so long: until then the answer is in the server's memory. */
+function endUnread(stream: ServerHttp2Stream, ms: number): void {
+  // Replaces the timer that the call's answer before this one has set.
+  stream.removeAllListeners('timeout');
+  stream.setTimeout(ms, () => {
+    if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL);
+  });
 }

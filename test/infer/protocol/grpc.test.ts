@@ -1,5 +1,7 @@
+import { connect, constants } from 'node:http2';
 import type { Client, ClientDuplexStream, ClientUnaryCall, ServiceError } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { inferenceDefinitions, SERVICE } from '#farlight/infer/grpc/inference-definitions.js';
 import { InferenceError } from '#farlight/infer/service/service.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
 import { ask, serving, soon } from './served.js';
@@ -243,5 +245,49 @@ describe('TraceSetting', () => {
     await expect(ask(client, 'TraceSetting', on)).rejects.toMatchObject(unsupported);
     const unknown = { model_name: 'nosuch', settings: {} };
     await expect(ask(client, 'TraceSetting', unknown)).rejects.toMatchObject({ code: status.NOT_FOUND });
+  });
+});
+
+describe('a client that does not read its answer', () => {
+  it('has its call ended, and does not stall others', async () => {
+    const { client, port } = await servers.grpc({ limit: 8 << 20, unreadMs: 500 });
+    const { ModelInfer } = inferenceDefinitions()[SERVICE] as unknown as {
+      ModelInfer: { requestSerialize(message: object): Buffer };
+    };
+    const elements = Buffer.alloc(4 << 20);
+    const input = { name: 'x', datatype: 'UINT8', shape: [elements.length] };
+    const asked = { model_name: 'echo-UINT8', inputs: [input], raw_input_contents: [elements] };
+    const message = ModelInfer.requestSerialize(asked);
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    // It lets the server send nothing of an answer but its headers.
+    const session = connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 0 } });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': `/${SERVICE}/ModelInfer`,
+      'content-type': 'application/grpc',
+    });
+    const closed = new Promise((resolve) => stream.once('close', () => resolve(stream.rstCode)));
+    stream.on('error', () => {});
+    stream.write(head);
+    stream.end(message);
+    await new Promise((resolve) => stream.once('response', resolve));
+    expect(await ask(client, 'ModelInfer', one('echo-INT32'))).toMatchObject({ model_name: 'echo-INT32' });
+    expect(await closed).toBe(constants.NGHTTP2_CANCEL);
+    session.destroy();
+  });
+
+  it('but waits for the next one is not ended', async () => {
+    const { client, service } = await servers.grpc({ unreadMs: 100 });
+    const { stream, answers, ended } = open(client);
+    stream.write(one('echo-INT32'));
+    await soon(() => expect(answers).toHaveLength(1));
+    stream.write(one('slow'));
+    await soon(() => expect(service.waiting).toHaveLength(1));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    service.waiting[0]?.release();
+    await soon(() => expect(answers).toHaveLength(2));
+    stream.end();
+    await ended;
   });
 });
