@@ -7,7 +7,6 @@ import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
 import { outputOf } from '../support/hosts/farlight-command.js';
 import { PoolFolder, REGISTER } from '../support/pools/pool-folder.js';
-import { CLI, REPOSITORY } from '../support/repository.js';
 
 const RIGHT = '3 6 9 12';
 const FAST = 'gpu: { adapter: "null" }';
@@ -265,16 +264,8 @@ describe.skipIf(whyNoDocker !== undefined)(
     });
     afterAll(() => site?.close());
 
-    /** A pool whose hosts are containers with this machine's Node and this repository. */
-    const containers = (more: string) => {
-      const command = JSON.stringify([process.execPath, CLI]);
-      const mounts = JSON.stringify([...site.mounts, '/etc', REPOSITORY]);
-      const gpu = `image: "${site.image}", mounts: ${mounts}, command: ${command}`;
-      return `engine: docker\ndocker: { socket: ${site.socket}, network: host }\n${more}`.replace('GPU', gpu);
-    };
-
     it('gets a container with its first request, gives it back, and gets another', async () => {
-      pool = new PoolFolder(containers('idle: 1\ngpu: { adapter: software, GPU }'));
+      pool = new PoolFolder(site.pool('idle: 1\ngpu: { adapter: software, GPU }'));
       const program = pool.program();
       expect(await program.tell('compute')).toBe(RIGHT);
       const [host] = await pool.hosts();
@@ -293,7 +284,7 @@ describe.skipIf(whyNoDocker !== undefined)(
 
     it('is told which image is missing', async () => {
       pool = new PoolFolder(
-        containers('gpu: { adapter: "null", GPU }').replace(/sha256:\w+/, `sha256:${'7'.repeat(64)}`),
+        site.pool('gpu: { adapter: "null", GPU }').replace(/sha256:\w+/, `sha256:${'7'.repeat(64)}`),
       );
       expect(await pool.program().tell('compute')).toMatch(
         /^FarlightError: Docker has no image sha256:7+; load it/,
@@ -301,7 +292,7 @@ describe.skipIf(whyNoDocker !== undefined)(
     }, 60_000);
 
     it('leaves a container that ends by itself where it is killed', async () => {
-      pool = new PoolFolder(containers('lease: 3\nidle: 600\ngpu: { adapter: "null", GPU }'));
+      pool = new PoolFolder(site.pool('lease: 3\nidle: 600\ngpu: { adapter: "null", GPU }'));
       const program = pool.program();
       await program.tell('compute');
       program.child.kill('SIGKILL');

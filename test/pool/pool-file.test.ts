@@ -119,6 +119,24 @@ describe('the job that is a host', () => {
   });
 });
 
+describe('the description of a host', () => {
+  const image = `sha256:${'5'.repeat(64)}`;
+
+  it.each([
+    ['local', 'line: tls'],
+    ['slurm', ''],
+    ['docker', `gpu: { image: "${image}" }`],
+    ['kubernetes', `gpu: { image: "${image}" }`],
+  ])('has the hash of its token for the engine %s, and not the token', (engine, more) => {
+    const pool = readPool(`pool:${file(`engine: ${engine}\n${more}`)}`);
+    const journal = new Journal(join(folder, `journal-of-${engine}`));
+    const token = 'flt_a-token-of-a-term';
+    const text = pool.engine.render(hostJob(pool, journal, { slot: 1, term: 1, token }));
+    expect(text).toContain(hashOf(token));
+    expect(text).not.toContain(token);
+  });
+});
+
 describe('a journal', () => {
   it('gives a term to the first program that claims it, and says so to all', () => {
     const journal = new Journal(join(folder, 'journal'));

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { codeOf, FarlightError, messageOf } from '../../../proto/errors.js';
@@ -31,7 +32,14 @@ export class DockerApi {
     throw new FarlightError('BAD_OPTION', why);
   }
 
-  /** @throws FarlightError BAD_OPTION where there is no socket to open; UNREACHABLE where nothing answers (rejects). */
+  /** @throws FarlightError BAD_OPTION where Docker was never started here. While its daemon starts again, that is no mistake. */
+  check(): void {
+    if (existsSync(this.#socket)) return;
+    const why = `Docker does not run here: there is no ${this.#socket}; start it, or set DOCKER_HOST`;
+    throw new FarlightError('BAD_OPTION', why);
+  }
+
+  /** @throws FarlightError BAD_OPTION where this user may not open the socket; UNREACHABLE where nothing answers (rejects). */
   async call(method: string, path: string, call: DockerCall = {}): Promise<DockerAnswer> {
     const version = await this.#negotiated();
     const query = new URLSearchParams(call.query).toString();
@@ -74,12 +82,6 @@ export class DockerApi {
     if (error instanceof FarlightError) return error;
     const code = codeOf(error);
     const cause = { cause: error };
-    if (code === 'ENOENT')
-      return new FarlightError(
-        'BAD_OPTION',
-        `Docker does not run here: there is no ${this.#socket}; start it, or set DOCKER_HOST`,
-        cause,
-      );
     if (code === 'EACCES')
       return new FarlightError(
         'BAD_OPTION',

@@ -76,6 +76,7 @@ export class DockerEngine implements Engine {
   }
 
   async list(prefix: string): Promise<ListedJob[]> {
+    this.#api.check();
     const found: ListedJob[] = [];
     for (const { Id, name } of await this.#containers((each) => each.startsWith(prefix))) {
       const container = await this.#find(Id);

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } fro
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CLI, REPOSITORY } from '../repository.js';
 
 /** A Docker of a test's own needs these programs, and root. */
 const PROGRAMS = ['dockerd', 'docker', 'containerd', 'runc', 'unshare', 'setpriv'];
@@ -56,6 +57,14 @@ export class DockerSite {
   /** What a container of that image needs to run programs of this machine. */
   get mounts(): string[] {
     return ['/usr'];
+  }
+
+  /** The file of a pool whose hosts are containers with this machine's Node and this repository. GPU: the image. */
+  pool(more: string): string {
+    const command = JSON.stringify([process.execPath, CLI]);
+    const mounts = JSON.stringify([...this.mounts, '/etc', REPOSITORY]);
+    const gpu = `image: "${this.image}", mounts: ${mounts}, command: ${command}`;
+    return `engine: docker\ndocker: { socket: ${this.socket}, network: host }\n${more}`.replace('GPU', gpu);
   }
 
   /** Stops the daemon and starts it again, as its machine's administrator does. */

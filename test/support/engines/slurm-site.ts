@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -79,6 +79,14 @@ export class SlurmSite {
       main.once('close', () => reject(new Error(`Slurm did not start; its logs are in ${folder}/log`)));
     });
     return new SlurmSite(folder, conf, main);
+  }
+
+  /** Stops the controller, and starts it again with what it had written down. */
+  async restart(): Promise<void> {
+    this.#ask('scontrol', 'shutdown', 'slurmctld');
+    const ping = () => spawnSync('scontrol', ['ping'], { encoding: 'utf8', env: this.env });
+    do await new Promise((resolve) => setTimeout(resolve, 100));
+    while (!ping().stdout.includes('UP'));
   }
 
   /** The states of the nodes, a line each, such as `idle~`: Slurm marks the ones that are powered down. */
@@ -209,7 +217,7 @@ hostname control
 munged --foreground --force --key-file=${folder}/munge.key --socket=${folder}/munge.sock \\
   --pid-file=${folder}/munge.pid --log-file=${folder}/log/munge --seed-file=${folder}/munge.seed &
 until [ -S ${folder}/munge.sock ]; do sleep 0.02; done
-slurmctld -D -c -f ${conf} &
+(slurmctld -D -c -f ${conf}; while :; do slurmctld -D -f ${conf}; done) &
 until scontrol ping 2>/dev/null | grep -q UP; do sleep 0.05; done
 echo ready
 wait

@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -90,6 +90,23 @@ export class PoolFolder {
     const folder = join(pools, name ?? '');
     const files = readdirSync(folder).filter((file) => !file.endsWith('.sock'));
     return new Map(files.map((file) => [file, readFileSync(join(folder, file), 'utf8')]));
+  }
+
+  /** The hosts that were ready, of all terms that the journal still has. */
+  readyHosts(): { slot: number; term: number; url: string }[] {
+    // A journal begins with the first host.
+    if (!existsSync(join(this.state, 'pools'))) return [];
+    const files = this.journal();
+    return [...files].flatMap(([name, text]) => {
+      const [, slot, term] = /^(\d+)\.(\d+)\.ready$/.exec(name) ?? [];
+      const claim = files.get(`${slot}.${term}.claim`);
+      if (slot === undefined || !claim) return [];
+      const { socket, port, pin } = JSON.parse(text);
+      const url = socket
+        ? `unix:${socket}`
+        : `grpcs://${JSON.parse(claim).token}@127.0.0.1:${port}?ca=${pin}`;
+      return [{ slot: Number(slot), term: Number(term), url }];
+    });
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,200 @@
+// Parts of pools fail at random moments while programs use them. `npm run pool-faults -- --times 50` is the long form.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
+import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
+import { Load } from '../support/pools/load.js';
+import { PoolFolder } from '../support/pools/pool-folder.js';
+
+/** How often each fault happens. The suite has those of the faults once that differ most. */
+const TIMES = Number(process.env.FARLIGHT_POOL_FAULTS ?? 1);
+const isShort = process.env.FARLIGHT_POOL_FAULTS === undefined;
+const PROGRAMS = 3;
+/** How long a host is cut off that is to lose its lease, in milliseconds. */
+const CUT_MS = 7000;
+const SETTINGS = 'max: 2\nidle: 1\nlease: 5';
+const MINUTES = 60_000;
+
+let pool: PoolFolder;
+afterEach(() => pool?.close());
+
+/** Has a fault happen `TIMES` times under load. All programs go on, and no host is left. */
+async function under(fault: (load: Load) => Promise<void>): Promise<Load> {
+  const load = new Load(pool, PROGRAMS);
+  for (let count = 0; count < TIMES; count += 1) {
+    await pause(Math.random() * 3000);
+    await fault(load);
+  }
+  await load.end();
+  if (process.env.FARLIGHT_POOL_FAULTS) console.log(`${expect.getState().currentTestName}: ${load.counts}`);
+  expect(load.counts.overlaps).toBe(0);
+  await expect.poll(() => pool.hosts(), { timeout: MINUTES, interval: 1000 }).toEqual([]);
+  return load;
+}
+
+/** One of the hosts that run now. */
+async function aHost(): Promise<string> {
+  for (;;) {
+    const running = (await pool.hosts()).filter(({ status }) => status.phase === 'running');
+    const one = running[Math.floor(Math.random() * running.length)];
+    if (one) return one.id;
+  }
+}
+
+describe('while a pool of this machine is used, nothing is left behind and every program goes on', () => {
+  const processOf = (id: string, name: 'process' | 'runner'): number =>
+    JSON.parse(readFileSync(join(pool.state, 'jobs', id, name), 'utf8')).pid;
+  const signal = (pid: number, name: NodeJS.Signals) => {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It has ended by itself.
+    }
+  };
+
+  it.each(
+    (
+      [
+        ['where hosts are killed', async () => signal(-processOf(await aHost(), 'process'), 'SIGKILL')],
+        [
+          'where hosts are cut off, and are back after their leases',
+          async () => {
+            const pid = processOf(await aHost(), 'process');
+            signal(-pid, 'SIGSTOP');
+            await pause(CUT_MS);
+            signal(-pid, 'SIGCONT');
+          },
+        ],
+        // In the long form alone, as all that follow.
+        [
+          'where the processes that look after jobs are killed',
+          async () => signal(processOf(await aHost(), 'runner'), 'SIGKILL'),
+        ],
+        ['where programs are killed', async (load: Load) => load.killOne()],
+        [
+          'where programs are stopped, and go on after their leases',
+          async (load: Load) => {
+            const { child } = load.any();
+            child.kill('SIGSTOP');
+            await pause(CUT_MS);
+            child.kill('SIGCONT');
+          },
+        ],
+      ] as const
+    ).slice(0, isShort ? 2 : undefined),
+  )(
+    '%s',
+    async (_, fault) => {
+      pool = new PoolFolder(`engine: local\n${SETTINGS}\ngpu: { adapter: "null" }`);
+      await under(fault);
+    },
+    30 * MINUTES,
+  );
+});
+
+describe.skipIf(whyNoDocker !== undefined)(
+  `while a Docker is used, nothing is left behind${whyNoDocker ? ` (${whyNoDocker})` : ''}`,
+  () => {
+    let site: DockerSite;
+    beforeAll(async () => {
+      site = await DockerSite.start();
+    });
+    afterAll(() => site?.close());
+
+    it.each(
+      (
+        [
+          ['every program goes on where the daemon is started again', () => site.restart()],
+          ['every program goes on where containers are killed', async () => tried('kill', await aHost())],
+          [
+            'every program goes on where containers are cut off, and are back after their leases',
+            async () => {
+              const id = await aHost();
+              tried('pause', id);
+              await pause(CUT_MS);
+              tried('unpause', id);
+            },
+          ],
+        ] as const
+      ).slice(0, isShort ? 1 : undefined),
+    )(
+      '%s',
+      async (_, fault) => {
+        pool = new PoolFolder(site.pool(`${SETTINGS}\ngpu: { adapter: "null", GPU }`));
+        await under(fault);
+      },
+      30 * MINUTES,
+    );
+
+    it.each([
+      [
+        'image is missing',
+        /sha256:\w+/,
+        `sha256:${'7'.repeat(64)}`,
+        /^FarlightError: Docker has no image sha256:7+; load it/,
+      ],
+      [
+        'GPUs are denied',
+        /null",/,
+        'null", limits: { gpus: 1 },',
+        /^FarlightError: the pool test got no host: Docker cannot start it: .*device driver/,
+      ],
+    ] as const)(
+      'every program is told that its %s',
+      async (_, what, instead, reason) => {
+        pool = new PoolFolder(site.pool(`${SETTINGS}\ngpu: { adapter: "null", GPU }`).replace(what, instead));
+        const program = pool.program();
+        for (let count = 0; count < TIMES; count += 1) expect(await program.tell('compute')).toMatch(reason);
+        expect(await pool.hosts()).toEqual([]);
+      },
+      30 * MINUTES,
+    );
+
+    /** The container may have ended by itself. */
+    function tried(what: string, id: string): void {
+      try {
+        site.docker(what, id);
+      } catch {
+        // It has.
+      }
+    }
+  },
+);
+
+describe.skipIf(whyNoSlurm !== undefined)(
+  `while a Slurm is used, nothing is left behind${whyNoSlurm ? ` (${whyNoSlurm})` : ''}`,
+  () => {
+    let site: SlurmSite;
+    beforeAll(async () => {
+      site = await SlurmSite.start();
+    });
+    afterAll(() => site?.close());
+
+    it(
+      'every program goes on where the controller is started again',
+      async () => {
+        const yaml = `engine: slurm\n${SETTINGS}\ngpu: { adapter: "null", limits: { gpus: 1 } }`;
+        pool = new PoolFolder(yaml, { SLURM_CONF: site.conf });
+        await under(() => site.restart());
+      },
+      30 * MINUTES,
+    );
+
+    it(
+      'every program is told that its allocation is denied',
+      async () => {
+        const yaml = `engine: slurm\n${SETTINGS}\ngpu: { adapter: "null", limits: { partition: none } }`;
+        pool = new PoolFolder(yaml, { SLURM_CONF: site.conf });
+        const program = pool.program();
+        for (let count = 0; count < TIMES; count += 1)
+          expect(await program.tell('compute')).toMatch(
+            /^FarlightError: Slurm refuses the job: .*partition/i,
+          );
+        expect(await pool.hosts()).toEqual([]);
+      },
+      30 * MINUTES,
+    );
+  },
+);
