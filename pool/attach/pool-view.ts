@@ -113,8 +113,8 @@ export class PoolView {
     this.line.leave();
     for (const { slot, term } of this.mine) this.journal.write(slot, term, 'fence', { why });
     await Promise.allSettled(this.#submitting);
-    for (const { slot } of this.mine) {
-      const { job } = this.journal.latest(slot);
+    for (const { slot, term } of this.mine) {
+      const job = this.#jobOfTerm(slot, term);
       // If the engine does not answer: its term is fenced, so the next program that looks cancels it.
       if (job) await this.pool.engine.cancel(job.id).catch(() => {});
       this.disown(slot);
@@ -127,10 +127,16 @@ export class PoolView {
     this.line.leave();
     for (const { slot, term } of this.mine) {
       this.journal.write(slot, term, 'fence', { why });
-      const { job } = this.journal.latest(slot);
+      const job = this.#jobOfTerm(slot, term);
       if (job) this.pool.engine.cancelNow(job.id);
       this.disown(slot);
     }
+  }
+
+  /** Undefined where the term is over: the job of the next one may be another program's. */
+  #jobOfTerm(slot: number, term: number): { readonly id: string } | undefined {
+    const latest = this.journal.latest(slot);
+    return latest.term === term ? latest.job : undefined;
   }
 
   async #lookAt(slot: number): Promise<void> {
