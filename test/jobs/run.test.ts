@@ -387,11 +387,15 @@ describe.skipIf(whyNoSlurm !== undefined)(`on a Slurm${whyNoSlurm ? ` (${whyNoSl
       addImage(
         site.file(
           'unpacked.yaml',
-          `name: unpacked\nfor: { kind: [script], task: [main] }\nimage: x@sha256:${digest}\nbundle: ${bundle}\n`,
+          `name: unpacked\nfor: { framework: [boxed], task: [main] }\nimage: x@sha256:${digest}\nbundle: ${bundle}\n`,
         ),
       );
       const { record, report, log } = await site.run(
-        site.script('boxed', 'echo "in $PWD"; test -e /root || echo boxed; exit 5', 'pool: slurm\n'),
+        site.script(
+          'boxed',
+          'echo "in $PWD"; test -e /root || echo boxed; exit 5',
+          'framework: boxed\npool: slurm\n',
+        ),
       );
       // The bundle has no such folder, and this machine has.
       expect(log).toMatch(/^boxed$/m);
@@ -450,9 +454,13 @@ describe.skipIf(whyNoDocker !== undefined)(`on a Docker${whyNoDocker ? ` (${whyN
   it(
     'a job runs in the image that its catalogue has, by its digest',
     async () => {
-      const image = `name: shell\nfor: { kind: [script] }\nimage: "${docker.image}"\ncommand: [none]\n`;
+      const image = `name: shell\nfor: { framework: [contained] }\nimage: "${docker.image}"\ncommand: [none]\n`;
       addImage(site.file('shell.yaml', image));
-      const request = site.script('contained', 'echo "in $HOSTNAME"; cat /proc/1/comm', 'pool: docker\n');
+      const request = site.script(
+        'contained',
+        'echo "in $HOSTNAME"; cat /proc/1/comm',
+        'framework: contained\npool: docker\n',
+      );
       const plan = planFile(request);
       expect(plan.parts.images.main).toMatchObject({ name: 'shell', image: docker.image });
       const { record, report, log } = await site.run(request);
