@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageFile } from '../link/machine/package-files.js';
+import type { PageServer } from './page-server.js';
 
 /** The files of every page: style sheets, and parts in the browser. */
 const SHARED = 'page/site';
@@ -43,4 +44,14 @@ export function siteFiles(folder: string, beside: readonly string[] = []): Map<s
   }
   for (const path of beside) add(`/${path}`, fileURLToPath(packageFile(path)));
   return files;
+}
+
+/** Serves a page's files. */
+export function addSite(page: PageServer, files: ReadonlyMap<string, SiteFile>): void {
+  for (const [path, { type, bytes }] of files) {
+    page.on(path, (_, response) => {
+      response.writeHead(200, { 'content-type': type });
+      response.end(bytes());
+    });
+  }
 }

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_GRPC, DEFAULT_HTTP } from '../../infer/door/trust.js';
+import { DEFAULT_INFER_DASHBOARD } from '../../infer/page/dashboard.js';
 import { addLimitOptions, INFERENCE_LIMITS } from '../options/limit-options.js';
 import { logOption } from '../options/log-option.js';
 import { ADAPTER_HELP } from '../options/option-texts.js';
@@ -27,7 +28,8 @@ export function inferCommand(): Command {
       DEFAULT_HTTP,
     )
     .option('--grpc <address>', 'HOST:PORT for gRPC, or off', DEFAULT_GRPC);
-  const localUsers = 'let other users of this machine use the server, if it asks for no token';
+  const localUsers =
+    'let other users of this machine see the dashboard, and use the server if it asks for no token';
   addTrustOptions(command, 'server', localUsers);
   return addLimitOptions(command, 'limit of each tenant: ', { names: INFERENCE_LIMITS })
     .option(
@@ -35,6 +37,12 @@ export function inferCommand(): Command {
       'a tenant that may load and unload models, and so run functions of graphs; may be repeated (default: you, where no token is asked for)',
       repeated,
     )
+    .option(
+      '--dashboard <address>',
+      'HOST:PORT on loopback that shows what the server does: its page, metrics and farlight top',
+      DEFAULT_INFER_DASHBOARD,
+    )
+    .option('--no-dashboard', 'serve none')
     .option('--max-request <size>', 'the longest request', parseSize, 64 << 20)
     .option('--triton-metrics', "give the figures by the names that Triton's dashboards read, too")
     .option('--server-name <name>', 'the name that the server gives for itself', 'farlight')

@@ -1,17 +1,19 @@
 import { statSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
-import { inferenceTrust } from '../../infer/door/trust.js';
+import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
 import type { GpuHost } from '../../infer/hosts/engine-hosts.js';
 import type { PoolHosts } from '../../infer/hosts/pool-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
+import { openDashboard } from '../../infer/page/dashboard.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
-import { FarlightError } from '../../proto/errors.js';
+import { type PageServer, parsePageAddress } from '../../page/page-server.js';
+import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { redact } from '../../proto/token.js';
-import type { Log } from '../../server/observatory/log.js';
+import { brief, type Log } from '../../server/observatory/log.js';
 import { INFERENCE_LIMITS, tenantLimits } from '../options/limit-options.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
@@ -27,6 +29,8 @@ export interface InferOptions extends TrustOptions, LogOptions {
   listen: string;
   grpc: string;
   mayLoad?: string[];
+  /** False with --no-dashboard. */
+  dashboard: string | false;
   maxRequest: number;
   tritonMetrics?: boolean;
   serverName: string;
@@ -65,7 +69,8 @@ export async function serveModels(options: InferOptions): Promise<void> {
   }
 }
 
-function modelsFolder({ models, host, adapter }: InferOptions): string {
+/** The folder, if the options that can be checked at once are right. @throws FarlightError BAD_OPTION */
+function modelsFolder({ models, host, adapter, dashboard }: InferOptions): string {
   if (models === undefined) {
     throw new FarlightError('BAD_OPTION', 'name the folder of models: farlight infer --models DIR');
   }
@@ -81,6 +86,7 @@ function modelsFolder({ models, host, adapter }: InferOptions): string {
       '--adapter is for a GPU of this machine, but --host names another; leave out one of them',
     );
   }
+  if (dashboard) parsePageAddress(dashboard);
   return models;
 }
 
@@ -88,6 +94,9 @@ function modelsFolder({ models, host, adapter }: InferOptions): string {
 class Running {
   server: InferenceServer | undefined;
   engine: Engine | undefined;
+  /** The address of the page, or why there is none; undefined where the owner wants none. */
+  dashboard: string | undefined;
+  #page: PageServer | undefined;
   #own: RunHost | undefined;
   readonly #pools: PoolHosts[] = [];
   #isClosed = false;
@@ -143,7 +152,32 @@ class Running {
       onError: (error) => log.error({ error: inspect(error) }, 'a request failed by a bug'),
     });
     await this.server.listen();
+    if (options.dashboard) await this.#openDashboard(this.server, options.dashboard, trust, log);
     await engine.loaded;
+  }
+
+  /** Opens the owner's page. Where its address is taken, the server serves anyway. @throws FarlightError BAD_OPTION */
+  async #openDashboard(
+    { observatory, metrics }: InferenceServer,
+    address: string,
+    { users }: Trust,
+    log: Log,
+  ): Promise<void> {
+    const page = openDashboard({
+      address,
+      observatory,
+      metrics,
+      mayLook: async (socket) => users.admits(await users.of(socket)),
+      onError: (error) => log.error({ why: brief(messageOf(error)) }, 'dashboard failed'),
+    });
+    this.#page = page;
+    try {
+      await page.listen();
+      this.dashboard = page.url;
+    } catch (error) {
+      log.warn({ why: messageOf(error) }, 'no dashboard');
+      this.dashboard = `none, since ${messageOf(error)}`;
+    }
   }
 
   /** The hosts that are named; without any, one that is started on this machine. */
@@ -164,6 +198,7 @@ class Running {
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true;
     await this.server?.close(graceMs);
+    await this.#page?.close();
     await this.engine?.close();
     await Promise.all(this.#pools.map((pool) => pool.close()));
     await this.#own?.close();
@@ -186,11 +221,12 @@ async function loadEngine() {
 }
 
 /** The first line has all that a client needs. */
-function readyLines({ server, engine }: Running): string {
+function readyLines({ server, engine, dashboard }: Running): string {
   const addresses = [server?.httpUrl, server?.grpcUrl].filter((each) => each !== undefined);
   const broken = engine?.index().filter(({ state }) => state !== 'READY') ?? [];
   const lines = [
     `farlight infer ready: ${addresses.join(' ')}`,
+    ...(dashboard === undefined ? [] : [`dashboard: ${dashboard}`]),
     ...broken.map(({ name, version, reason = 'it is not loaded' }) =>
       harmless(`not served: ${name} version ${version}: ${reason}`),
     ),

@@ -1,21 +1,60 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
+import { DEFAULT_INFER_DASHBOARD } from '../../infer/page/dashboard.js';
+import type { ServerEvent, ServerView } from '../../infer/statistics/server-view.js';
 import { deferred } from '../../link/machine/deferred.js';
 import { DEFAULT_DASHBOARD, parsePageAddress } from '../../page/page-server.js';
+import { EventReader } from '../../page/site/event-reader.js';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { harmlessJson } from '../../proto/harmless.js';
 import type { HostView } from '../../server/observatory/host-view.js';
 import type { HostEvent } from '../../server/page/dashboard.js';
-import { styleOf } from '../style.js';
-import { EventReader } from './event-reader.js';
-import { topLines } from './top-view.js';
+import { type Style, styleOf } from '../style.js';
+import type { TopSize } from './fitted.js';
+import { hostLines } from './host-lines.js';
+import { serverLines } from './server-lines.js';
 
 interface TopOptions {
-  dashboard: string;
+  dashboard?: string;
   json?: boolean;
 }
 
-/** How long to wait before a lost host is asked again, in milliseconds. */
+/** A kind of server that has a dashboard. */
+interface Kind<View> {
+  /** Where its dashboard has its state. */
+  readonly path: string;
+  /** The name of its events. */
+  readonly event: string;
+  is(view: Partial<View>): boolean;
+  /** Its state in an event. */
+  of(event: unknown): View;
+  lines(view: View, size: TopSize, style: Style): string[];
+}
+
+const HOST: Kind<HostView> = {
+  path: '/host.json',
+  event: 'host',
+  is: ({ sessions, totals }) => Array.isArray(sessions) && totals !== undefined,
+  of: (event) => (event as HostEvent).host,
+  lines: hostLines,
+};
+
+const INFERENCE: Kind<ServerView> = {
+  path: '/server.json',
+  event: 'server',
+  is: ({ recent, totals }) => Array.isArray(recent) && totals !== undefined,
+  of: (event) => (event as ServerEvent).server,
+  lines: serverLines,
+};
+
+/** A server that answers, and its state. */
+interface Found<View> {
+  readonly url: string;
+  readonly kind: Kind<View>;
+  readonly view: View;
+}
+
+/** How long to wait before a lost server is asked again, in milliseconds. */
 const AGAIN_MS = 1000;
 
 const ENTER = '\x1b[?1049h\x1b[?25l';
@@ -26,42 +65,63 @@ const CLEAR_BELOW = '\x1b[J';
 
 export function topCommand(): Command {
   return new Command('top')
-    .description('Show live what the host on this machine does; q quits.')
-    .option('--dashboard <address>', 'the address of the dashboard', DEFAULT_DASHBOARD)
+    .description('Show live what the host or the inference server on this machine does; q quits.')
+    .option(
+      '--dashboard <address>',
+      `the address of the dashboard (default: ${DEFAULT_DASHBOARD}, a host's, or else ${DEFAULT_INFER_DASHBOARD}, an inference server's)`,
+    )
     .option('--json', 'print the current state as JSON, once')
     .allowExcessArguments(false)
     .action(top);
 }
 
 async function top({ dashboard, json }: TopOptions): Promise<void> {
-  const { host, port } = parsePageAddress(dashboard);
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  const view = await readHost(url);
+  const found = await findServer(dashboard);
   if (json) {
-    process.stdout.write(`${harmlessJson(JSON.stringify(view, null, 2))}\n`);
+    process.stdout.write(`${harmlessJson(JSON.stringify(found.view, null, 2))}\n`);
   } else if (process.stdout.isTTY && process.stdin.isTTY) {
-    await new Screen(url, view).shown;
+    await new Screen(found).shown;
   } else {
     const unbounded = { columns: Number.POSITIVE_INFINITY, rows: Number.POSITIVE_INFINITY };
-    process.stdout.write(`${topLines(view, unbounded, styleOf(process.stdout)).join('\n')}\n`);
+    const { kind, view } = found;
+    process.stdout.write(`${kind.lines(view, unbounded, styleOf(process.stdout)).join('\n')}\n`);
   }
 }
 
-/** The state of the host now. @throws FarlightError UNREACHABLE if no host answers. */
-async function readHost(url: string): Promise<HostView> {
-  try {
-    const response = await fetch(`${url}/host.json`);
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    const view = (await response.json()) as Partial<HostView>;
-    if (!Array.isArray(view.sessions) || !view.totals) throw new Error('no Farlight host');
-    return view as HostView;
-  } catch (cause) {
-    throw new FarlightError(
-      'UNREACHABLE',
-      `there is no dashboard of a Farlight host at ${url} (${reasonOf(cause)}); start one here with farlight serve, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
-      { cause },
-    );
+/** Finds out which kind of server has a dashboard there. @throws FarlightError UNREACHABLE if none answers (rejects). */
+async function findServer(dashboard: string | undefined): Promise<Found<unknown>> {
+  const addresses = dashboard === undefined ? [DEFAULT_DASHBOARD, DEFAULT_INFER_DASHBOARD] : [dashboard];
+  let problem: unknown;
+  for (const address of addresses) {
+    const { host, port } = parsePageAddress(address);
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    for (const kind of [HOST, INFERENCE] as Kind<unknown>[]) {
+      try {
+        return { url, kind, view: await readView(url, kind) };
+      } catch (error) {
+        problem ??= error;
+        if (!(error instanceof NoSuchPage)) break;
+        problem = error;
+      }
+    }
   }
+  throw new FarlightError(
+    'UNREACHABLE',
+    `there is no dashboard of a Farlight host or inference server at ${addresses.map((address) => `http://${address}`).join(' or ')} (${reasonOf(problem)}); start one here with farlight serve or farlight infer, or name the address that it printed as its dashboard with --dashboard 127.0.0.1:PORT`,
+    { cause: problem },
+  );
+}
+
+/** A server that answers has nothing there: it is another kind of server. */
+class NoSuchPage extends Error {}
+
+async function readView<View>(url: string, { path, is }: Kind<View>): Promise<View> {
+  const response = await fetch(`${url}${path}`);
+  if (response.status === 404) throw new NoSuchPage('no Farlight server');
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  const view = (await response.json()) as Partial<View>;
+  if (!is(view)) throw new Error('no Farlight server');
+  return view as View;
 }
 
 function reasonOf(error: unknown): string {
@@ -69,16 +129,18 @@ function reasonOf(error: unknown): string {
   return cause?.code ?? messageOf(error);
 }
 
-/** The terminal while the host is shown on it. Afterwards it looks as it did before. */
+/** The terminal while a server is shown on it. Afterwards it looks as it did before. */
 class Screen {
   readonly #left = deferred<void>();
   readonly #url: string;
+  readonly #kind: Kind<unknown>;
   readonly #gone = new AbortController();
-  #view: HostView;
+  #view: unknown;
   #answers = true;
 
-  constructor(url: string, view: HostView) {
+  constructor({ url, kind, view }: Found<unknown>) {
     this.#url = url;
+    this.#kind = kind;
     this.#view = view;
     const { stdin, stdout } = process;
     stdout.write(ENTER);
@@ -91,7 +153,7 @@ class Screen {
     void this.#follow();
   }
 
-  /** Resolves when the host is no longer shown. */
+  /** Resolves when the server is no longer shown. */
   get shown(): Promise<void> {
     return this.#left.promise;
   }
@@ -122,15 +184,15 @@ class Screen {
     const { stdout } = process;
     const size = { columns: stdout.columns, rows: stdout.rows - 1 };
     const style = styleOf(stdout);
-    const lines = topLines(this.#view, size, style);
+    const lines = this.#kind.lines(this.#view, size, style);
     const state = this.#answers
       ? style('dim', 'q ends')
-      : style('red', 'the host does not answer, trying again');
+      : style('red', 'the server does not answer, trying again');
     const text = lines.map((line) => `${line}${CLEAR_LINE}\r\n`).join('');
     stdout.write(`${HOME}${text}${CLEAR_BELOW}\x1b[${stdout.rows};1H${state}${CLEAR_LINE}`);
   };
 
-  /** Shows the host's reports until the end; reconnects to a host that was away. */
+  /** Shows the server's reports until the end; reconnects to a server that was away. */
   async #follow(): Promise<void> {
     const { signal } = this.#gone;
     while (!signal.aborted) {
@@ -149,8 +211,8 @@ class Screen {
   async #read(signal: AbortSignal): Promise<void> {
     const { body } = await fetch(`${this.#url}/events`, { signal });
     const events = new EventReader((name, data) => {
-      if (name !== 'host') return;
-      this.#view = (JSON.parse(data) as HostEvent).host;
+      if (name !== this.#kind.event) return;
+      this.#view = this.#kind.of(JSON.parse(data));
       this.#answers = true;
       this.#draw();
     });

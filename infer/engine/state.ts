@@ -63,7 +63,7 @@ function laneStates({ scheduler, hosts, runs, units, now }: Parts): LaneState[] 
     if (!run) return { ...place, state: 'idle', for: 0, loaded };
     const { unit, batch, since, isLoading } = run;
     const state = isLoading ? 'loading' : 'running';
-    return { ...place, state, what: unit.title, batch, for: now - since, loaded };
+    return { ...place, state, what: unit.title, items: batch, for: now - since, loaded };
   });
 }
 

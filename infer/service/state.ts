@@ -59,7 +59,7 @@ export interface LaneState {
   /** The model or function that is loaded or run. */
   readonly what?: string;
   /** The items of the run. */
-  readonly batch?: number;
+  readonly items?: number;
   /** Since when it does so, in milliseconds; of a lane that is idle or closed 0. */
   readonly for: number;
   /** The models and functions that are loaded on it. */

@@ -148,7 +148,7 @@ export class Observatory implements RequestObserver {
       why,
       parts,
       runs: runs.size,
-      batch: Math.max(0, ...[...runs.values()].map(({ batch }) => batch)),
+      largest: Math.max(0, ...[...runs.values()].map(({ batch }) => batch)),
       lanes: [...new Set([...runs.values()].map(({ lane }) => lane))],
     });
     if (whose.recent.length > MOST_OF_TENANT) whose.recent.shift();

@@ -66,7 +66,7 @@ export interface RequestView {
   readonly parts: PartTimes;
   /** How many runs had its items, the largest batch among them, and the lanes. */
   readonly runs: number;
-  readonly batch: number;
+  readonly largest: number;
   readonly lanes: readonly string[];
 }
 

@@ -1,9 +1,10 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { clearInterval, monotonicNow, setInterval } from '../../link/machine/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
 import { EventStream } from '../../page/event-stream.js';
+import { LiveEvents, type LiveState } from '../../page/live-events.js';
 import { PageServer } from '../../page/page-server.js';
-import { siteFiles } from '../../page/site-files.js';
+import { addSite, siteFiles } from '../../page/site-files.js';
 import { messageOf } from '../../proto/errors.js';
 import type { HostView, SecondView, SpansView } from '../observatory/host-view.js';
 import { brief, type Log } from '../observatory/log.js';
@@ -59,10 +60,6 @@ export function openDashboard({
 
 /** Files that the page imports from elsewhere, by their path in dist/, which is also their path on the server. */
 const BESIDE = ['proto/session/spans.js'];
-/** How often readers get new events, in milliseconds. */
-const TELL_MS = 1000;
-/** After so many times without news, readers get an event anyway: it shows that the host is still there. */
-const QUIET_TIMES = 10;
 
 /** An event of `/events`: the host's current state, and the seconds that are new or have changed. */
 export interface HostEvent {
@@ -74,26 +71,18 @@ export interface HostEvent {
  * Adds the dashboard's routes to a page server: the page itself; `/events`, server-sent events named `host` that keep
  * the page up to date; `/host.json`, the same state once; `/watch?session=ID`, one session's events named `spans`; and
  * `/metrics` for Prometheus.
- *
- * The timer runs only while a stream is open.
  */
 export class Dashboard {
   readonly #options: DashboardOptions;
   readonly #metrics: Metrics;
-  readonly #streams = new Map<EventStream, Reader>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #live = new LiveEvents({ name: 'host', before: () => this.#countContents() });
 
   constructor(options: DashboardOptions) {
     this.#options = options;
     const { page, observatory } = options;
     this.#metrics = new Metrics(observatory);
-    for (const [path, { type, bytes }] of siteFiles('server/page/site', BESIDE)) {
-      page.on(path, (_, response) => {
-        response.writeHead(200, { 'content-type': type });
-        response.end(bytes());
-      });
-    }
-    page.on('/events', (_, response) => this.#follow(response));
+    addSite(page, siteFiles('server/page/site', BESIDE));
+    page.on('/events', (_, response) => this.#live.follow(response, () => this.#state()));
     page.on('/watch', (_, response, { searchParams }) => {
       this.#watch(response, searchParams.get('session') ?? '');
     });
@@ -110,36 +99,16 @@ export class Dashboard {
     });
   }
 
-  #follow(response: ServerResponse): void {
-    const stream = new EventStream(response);
-    this.#streams.set(stream, { second: 0, told: '', quiet: 0 });
-    stream.onClose(() => {
-      this.#streams.delete(stream);
-      if (this.#streams.size > 0) return;
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    });
-    this.#timer ??= setInterval(() => this.#tell(), TELL_MS).unref();
-    // Count first, so that the first event is complete.
-    void this.#countContents().then(() => this.#tell(stream));
-  }
-
-  #tell(...some: EventStream[]): void {
-    const host = this.#options.observatory.view();
-    // While a session is open, the current time is news too.
-    const state = JSON.stringify({ ...host, now: host.sessions.length > 0 ? host.now : 0 });
-    for (const stream of some.length > 0 ? some : this.#streams.keys()) {
-      const reader = this.#streams.get(stream);
-      if (!reader) continue;
-      reader.quiet += 1;
-      if (reader.told === state && reader.quiet < QUIET_TIMES) continue;
-      const seconds = this.#options.observatory.seconds(reader.second);
-      const event: HostEvent = { host, seconds };
-      if (!stream.send('host', JSON.stringify(event))) continue;
-      // Send a second again while it may still grow.
-      Object.assign(reader, { told: state, quiet: 0, second: Math.floor(host.now / 1000) - 1 });
-    }
-    if (some.length === 0) void this.#countContents();
+  /** What a reader is told now. */
+  #state(): LiveState {
+    const { observatory } = this.#options;
+    const host = observatory.view();
+    return {
+      now: host.now,
+      // While a session is open, the current time is news too.
+      news: JSON.stringify({ ...host, now: host.sessions.length > 0 ? host.now : 0 }),
+      event: (second): HostEvent => ({ host, seconds: observatory.seconds(second) }),
+    };
   }
 
   #watch(response: ServerResponse, session: string): void {
@@ -166,14 +135,4 @@ export class Dashboard {
       warn(error);
     }
   }
-}
-
-/** What the reader of a stream has received. */
-interface Reader {
-  /** It knows the seconds before this one. */
-  second: number;
-  /** The host's state in its last event. */
-  told: string;
-  /** How many times it got no event since. */
-  quiet: number;
 }

@@ -44,13 +44,14 @@ function models() {
 
 /** `farlight infer` in its own process, when it is ready. */
 async function infer(folder: string) {
-  const anyPorts = ['--listen', '127.0.0.1:0', '--grpc', '127.0.0.1:0'];
+  const anyPorts = ['--listen', '127.0.0.1:0', '--grpc', '127.0.0.1:0', '--dashboard', '127.0.0.1:0'];
   const args = ['infer', '--models', folder, '--adapter', 'software', '--lanes', '1', ...anyPorts];
   const { child, printed, done } = startFarlight(args);
   cleanups.push(() => child.kill('SIGKILL'));
   await until(() => printed.stdout.includes('ready') || child.exitCode !== null);
-  const [, http = '', grpc = ''] = /ready: (\S+) grpc:\/\/(\S+)/.exec(printed.stdout) ?? [];
-  return { child, printed, done, http, grpc };
+  const [, http = '', grpc = '', dashboard = ''] =
+    /ready: (\S+) grpc:\/\/(\S+)\ndashboard: (\S+)/.exec(printed.stdout) ?? [];
+  return { child, printed, done, http, grpc, dashboard };
 }
 
 const counting = Array.from({ length: 16 }, (_, at) => at);
@@ -61,7 +62,7 @@ describe('farlight infer', () => {
     const { folder, hasBegun, release } = models();
     const server = await infer(folder);
     expect(server.printed.stdout).toMatch(
-      /^farlight infer ready: http:\/\/127\.0\.0\.1:\d+ grpc:\/\/127\.0\.0\.1:\d+\nnot served: broken version 1: .+\n$/,
+      /^farlight infer ready: http:\/\/127\.0\.0\.1:\d+ grpc:\/\/127\.0\.0\.1:\d+\ndashboard: http:\/\/127\.0\.0\.1:\d+\nnot served: broken version 1: .+\n$/,
     );
     const body = JSON.stringify({ inputs: [input('INPUT0', counting), input('INPUT1', Array(16).fill(1))] });
     const answered = await fetch(`${server.http}/v2/models/simple/infer`, { method: 'POST', body });
@@ -72,8 +73,24 @@ describe('farlight infer', () => {
         { name: 'OUTPUT1', data: counting.map((each) => each - 1) },
       ],
     });
-    const metrics = await (await fetch(`${server.http}/metrics`)).text();
-    expect(metrics).toContain('farlight_infer_success_total{model="simple",version="1"} 1\n');
+    for (const page of [server.http, server.dashboard]) {
+      const metrics = await (await fetch(`${page}/metrics`)).text();
+      expect(metrics).toContain('farlight_infer_success_total{model="simple",version="1"} 1\n');
+      expect(metrics).toMatch(/^farlight_infer_gpu_memory_limit_bytes\{host="[^"]+"\} [1-9]\d+$/m);
+      expect(metrics).toMatch(
+        /^farlight_infer_part_seconds_total\{model="simple",version="1",part="gpu"\} 0\.\d+$/m,
+      );
+    }
+    const address = server.dashboard.replace('http://', '');
+    const shown = await runFarlight(['top', '--dashboard', address]);
+    expect(shown).toMatchObject({ code: 0, stderr: '' });
+    expect(shown.stdout).toContain(server.http);
+    expect(shown.stdout).toMatch(/^simple 1 +default .* done$/m);
+    const json = await runFarlight(['top', '--dashboard', address, '--json']);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      totals: { requests: 1 },
+      all: { lanes: expect.any(Array) },
+    });
 
     const client = inferenceClient(server.grpc);
     cleanups.push(() => client.close());
@@ -130,6 +147,11 @@ describe('farlight infer', () => {
       'plaintext for all',
       ['--models', '.', '--grpc', 'grpc://0.0.0.0:1'],
       /not a loopback address, .* write grpcs:\/\/0\.0\.0\.0:1/,
+    ],
+    [
+      'a page for all',
+      ['--models', '.', '--dashboard', '0.0.0.0:1'],
+      /the dashboard shows every tenant, so it listens on loopback alone/,
     ],
     ['no lanes', ['--models', '.', '--lanes', '0'], /Give a whole number from 1 to 99/],
     ['a host that is not there', ['--models', '.', '--host', 'grpc://127.0.0.1:1'], /127\.0\.0\.1:1/],

@@ -44,7 +44,7 @@ describe('the example that reads a page', () => {
     async () => {
       const [, , ready, read, answer = ''] = await type('ocr');
       const drawn = LINES.map(({ text }) => text);
-      expect(ready).toMatch(/^farlight infer ready: http:\S+\n$/);
+      expect(ready).toMatch(/^farlight infer ready: http:\S+\ndashboard: .+\n$/);
       expect(read).toBe(`${drawn.join('\n')}\n`);
       const { text, scores, boxes } = outputsOf(answer);
       expect(text?.data).toEqual(drawn);

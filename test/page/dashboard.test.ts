@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { EventReader } from '#farlight/cli/top/event-reader.js';
+import { EventReader } from '#farlight/page/site/event-reader.js';
 import { noWork } from '#farlight/proto/session/session-counts.js';
 import type { Span } from '#farlight/proto/session/spans.js';
 import { ContentStore } from '#farlight/server/contents/content-store.js';

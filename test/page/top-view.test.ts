@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { columns, cut, PLAIN, styleOf } from '#farlight/cli/style.js';
-import { EventReader } from '#farlight/cli/top/event-reader.js';
-import { topLines } from '#farlight/cli/top/top-view.js';
+import { hostLines } from '#farlight/cli/top/host-lines.js';
+import { EventReader } from '#farlight/page/site/event-reader.js';
 import { noWork } from '#farlight/proto/session/session-counts.js';
 import { newCounters } from '#farlight/server/observatory/counters.js';
 import type { HostView, SessionView } from '#farlight/server/observatory/host-view.js';
@@ -55,7 +55,7 @@ const WIDE = { columns: 200, rows: 100 };
 
 describe('farlight top', () => {
   it('has a line for each session, the busiest first, and one for each end', () => {
-    const lines = topLines(host(session('calm.mjs', 1), session('busy.mjs', 500)), WIDE, PLAIN);
+    const lines = hostLines(host(session('calm.mjs', 1), session('busy.mjs', 500)), WIDE, PLAIN);
     const at = (word: string) => lines.findIndex((line) => line.startsWith(word));
     expect(lines[at('busy.mjs')]?.split(/ {2,}/)).toEqual([
       'busy.mjs',
@@ -79,14 +79,14 @@ describe('farlight top', () => {
       { columns: 40, rows: 10 },
       { columns: 80, rows: 24 },
     ]) {
-      const lines = topLines(host(...many), size, PLAIN);
+      const lines = hostLines(host(...many), size, PLAIN);
       expect(lines.length).toBeLessThanOrEqual(size.rows);
       expect(Math.max(...lines.map((line) => [...line].length))).toBeLessThanOrEqual(size.columns);
     }
   });
 
   it('passes no control characters from the name of a client to the terminal', () => {
-    const lines = topLines(host(session('\u001b]0;owned\u0007\u009b2J\u202egpj.exe\r\nnext')), WIDE, PLAIN);
+    const lines = hostLines(host(session('\u001b]0;owned\u0007\u009b2J\u202egpj.exe\r\nnext')), WIDE, PLAIN);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
     expect(lines.join('')).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
     expect(lines.join('')).toContain('�]0;owned��2J�gpj.exe next');

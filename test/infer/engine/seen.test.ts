@@ -125,7 +125,7 @@ describe('the state of a service', () => {
       host: 'gpu',
       state: 'running',
       what: `model ${running?.model} version 1`,
-      batch: running?.running,
+      items: running?.running,
       for: 30,
     });
     expect(lanes[1]).toMatchObject({ resource: 'cpu', state: 'idle' });

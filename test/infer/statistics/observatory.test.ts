@@ -79,7 +79,7 @@ describe('an inference server', () => {
         outcome: 'done',
         parts: { receive: 1, queue: 2, gpu: 10, answer: 1, batch: 0 },
         runs: 1,
-        batch: 4,
+        largest: 4,
         lanes: ['gpu#0'],
       },
     ]);

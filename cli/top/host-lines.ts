@@ -8,30 +8,16 @@ import {
   share,
   waitsPerSubmit,
 } from '../../page/site/format.js';
-import { harmless } from '../../proto/harmless.js';
 import type { EndView, HostView, SessionView } from '../../server/observatory/host-view.js';
 import { columns, cut, type Style } from '../style.js';
-
-export interface TopSize {
-  columns: number;
-  rows: number;
-}
+import { fitted, NAME, type TopSize } from './fitted.js';
 
 /** How many ended sessions are shown. */
 const ENDS = 5;
-/** The width of names that clients choose. */
-const NAME = 28;
 
-/** The host as lines of a terminal: not more lines, and none longer, than its size. */
-export function topLines(host: HostView, size: TopSize, style: Style): string[] {
-  const parts = [summary(host), sessionsTable(host), endsTable(host.ends)].filter(
-    (lines) => lines.length > 0,
-  );
-  const lines = parts.flatMap((part, number) => {
-    const [head = '', ...rest] = part.map((line) => cut(harmless(line), size.columns));
-    return [...(number === 0 ? [] : ['']), style('bold', head), ...rest];
-  });
-  return lines.slice(0, size.rows);
+/** A host as lines of a terminal. */
+export function hostLines(host: HostView, size: TopSize, style: Style): string[] {
+  return fitted([summary(host), sessionsTable(host), endsTable(host.ends)], size, style);
 }
 
 function summary(host: HostView): string[] {

@@ -1,6 +1,6 @@
 /**
  * Reads server-sent events from a text that arrives in pieces
- * (https://html.spec.whatwg.org/multipage/server-sent-events.html). It knows only what a host's page sends:
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html). It knows only what a server's page sends:
  * events with a name and one line of data.
  */
 export class EventReader {

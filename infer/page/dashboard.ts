@@ -1,0 +1,62 @@
+import type { Socket } from 'node:net';
+import { LiveEvents, type LiveState } from '../../page/live-events.js';
+import { PageServer } from '../../page/page-server.js';
+import { addSite, siteFiles } from '../../page/site-files.js';
+import type { Metrics } from '../statistics/metrics.js';
+import type { Observatory } from '../statistics/observatory.js';
+import type { ServerEvent } from '../statistics/server-view.js';
+
+/** Where Triton has its metrics. */
+export const DEFAULT_INFER_DASHBOARD = '127.0.0.1:8002';
+/** The folder of the page's own files, in dist/. */
+export const SITE = 'infer/page/site';
+
+export interface DashboardOptions {
+  /** `HOST:PORT` on loopback. */
+  readonly address: string;
+  readonly observatory: Observatory;
+  readonly metrics: Metrics;
+  /** As in PageServerOptions. */
+  mayLook(socket: Socket): Promise<boolean>;
+  onError(error: unknown): void;
+}
+
+/**
+ * Makes the dashboard's server, which does not listen yet. It serves the page itself; `/events`, server-sent events named
+ * `server` that keep the page up to date; `/server.json`, the same state once; and `/metrics` for Prometheus.
+ *
+ * @throws FarlightError BAD_OPTION where the address is not on loopback.
+ */
+export function openDashboard({
+  address,
+  observatory,
+  metrics,
+  mayLook,
+  onError,
+}: DashboardOptions): PageServer {
+  const page = new PageServer({ address, mayLook, onError });
+  const live = new LiveEvents({ name: 'server' });
+  addSite(page, siteFiles(SITE));
+  page.on('/events', (_, response) => live.follow(response, () => liveState(observatory)));
+  page.on('/server.json', (_, response) => {
+    response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
+    response.end(JSON.stringify(observatory.view()));
+  });
+  page.on('/metrics', async (_, response) => {
+    const { type, text } = await metrics.read();
+    response.writeHead(200, { 'content-type': type });
+    response.end(text);
+  });
+  return page;
+}
+
+/** What a reader is told now: the owner all of it, and a tenant its own. */
+export function liveState(observatory: Observatory, tenant?: string): LiveState {
+  const server = observatory.view(tenant);
+  return {
+    now: server.now,
+    // While a request is open, the current time is news too.
+    news: JSON.stringify({ ...server, now: server.open > 0 ? server.now : 0 }),
+    event: (second): ServerEvent => ({ server, seconds: observatory.seconds(second, tenant) }),
+  };
+}
