@@ -1,16 +1,19 @@
 import { shownHost } from '../link/address/host-port.js';
 import { clearInterval, monotonicNow, setInterval, steadyTime } from '../link/machine/clock.js';
+import { LiveEvents } from '../page/live-events.js';
 import { isWildcard } from '../server/trust/machine-names.js';
 import { type InferenceLimits, Quotas } from './door/quotas.js';
 import type { Trust } from './door/trust.js';
 import { GrpcServer } from './grpc/grpc-server.js';
 import { HttpServer } from './http/http-server.js';
 import { inferenceRoutes, notServed } from './http/inference-routes.js';
+import { pageRoutes } from './http/page-routes.js';
 import { serverMetadata } from './protocol/answers.js';
 import type { InferenceService } from './service/service.js';
 import { AnswerCounts } from './statistics/answer-counts.js';
 import { Metrics } from './statistics/metrics.js';
 import { Observatory } from './statistics/observatory.js';
+import type { Tracing } from './statistics/tracing.js';
 
 export interface InferenceServerOptions {
   readonly service: InferenceService;
@@ -27,6 +30,8 @@ export interface InferenceServerOptions {
   readonly limits?: InferenceLimits | undefined;
   /** Whether to give the figures by the names that Triton's dashboards read, too. */
   readonly tritonMetrics?: boolean | undefined;
+  /** Makes traces of requests. The server closes it. */
+  readonly tracing?: Tracing | undefined;
   /** A bug, for the log. */
   onError(error: unknown): void;
 }
@@ -46,6 +51,8 @@ export class InferenceServer {
   readonly #http: HttpServer;
   readonly #grpc: GrpcServer | undefined;
   readonly #answers = new AnswerCounts();
+  /** Keeps the pages of tenants up to date. */
+  readonly #live = new LiveEvents({ name: 'server' });
   /** Functions that stop watching. */
   readonly #watches: (() => void)[] = [];
   #httpPort = 0;
@@ -60,6 +67,7 @@ export class InferenceServer {
       name,
       version,
       urls: () => [this.httpUrl, this.grpcUrl].filter((each) => each !== undefined),
+      tracing: options.tracing,
       now: monotonicNow,
       time: steadyTime,
     });
@@ -74,7 +82,10 @@ export class InferenceServer {
     const quotas = new Quotas(options.limits, (tenant) => trust.tokens?.limitsOf(tenant) ?? {});
     const common = { service, metadata, quotas, trust, limit, observer: this.observatory, onError };
     this.#http = new HttpServer({
-      routes: inferenceRoutes({ ...common, metrics: () => this.metrics.read() }),
+      routes: [
+        ...inferenceRoutes({ ...common, metrics: () => this.metrics.read() }),
+        ...pageRoutes({ observatory: this.observatory, live: this.#live, site: trust.tokens !== undefined }),
+      ],
       notServed,
       guide: '/v2/openapi.json',
       trust,
@@ -128,8 +139,10 @@ export class InferenceServer {
   /** Answers what was asked already, for at most `graceMs`, and closes the connections. */
   async close(graceMs: number): Promise<void> {
     for (const end of this.#watches.splice(0)) end();
+    this.#live.close();
     await Promise.all([this.#http.close(graceMs), this.#grpc?.close(graceMs)]);
     this.observatory.close();
+    await this.#options.tracing?.close();
   }
 
   #named(host: string): string {

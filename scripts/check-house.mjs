@@ -137,7 +137,7 @@ const STRANGERS = [
   ...['client', 'link', 'proto', 'server', 'shard', 'testing'].map((room) => [room, 'infer']),
   // The inference server admits clients as hosts do, and takes nothing else from a host.
   ['infer', 'cli', 'testing', ...ofHost()],
-  ...['door', 'grpc', 'http', 'protocol', 'statistics'].map((room) => [
+  ...['door', 'grpc', 'http', 'page', 'protocol', 'statistics', 'tracing'].map((room) => [
     `infer/${room}`,
     ...['engine', 'graph', 'lanes', 'memory', 'schedule', 'simulation'].map((other) => `infer/${other}`),
   ]),
@@ -158,7 +158,15 @@ const STRANGERS = [
     ...ofStream('control', 'definition', 'front', 'log', 'run', 'sinks', 'sources'),
   ],
   ['stream/log', 'server', ...ofStream('control', 'definition', 'flow', 'front', 'run', 'sinks', 'sources')],
-  ['infer/protocol', 'infer/door', 'infer/grpc', 'infer/http', 'infer/statistics'],
+  [
+    'infer/protocol',
+    'infer/door',
+    'infer/grpc',
+    'infer/http',
+    'infer/page',
+    'infer/statistics',
+    'infer/tracing',
+  ],
   ['infer/schedule', 'client', 'link', 'proto', 'infer/simulation', 'infer/graph', 'infer/memory'],
   ...['client', 'link', 'proto', 'server'].map((room) => [room, 'testing']),
 ];

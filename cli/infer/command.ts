@@ -44,6 +44,10 @@ export function inferCommand(): Command {
     )
     .option('--no-dashboard', 'serve none')
     .option('--max-request <size>', 'the longest request', parseSize, 64 << 20)
+    .option(
+      '--otlp <url>',
+      'a collector of OpenTelemetry for spans of requests: http://HOST:4318 (or OTEL_EXPORTER_OTLP_ENDPOINT)',
+    )
     .option('--triton-metrics', "give the figures by the names that Triton's dashboards read, too")
     .option('--server-name <name>', 'the name that the server gives for itself', 'farlight')
     .option(

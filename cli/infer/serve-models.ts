@@ -1,12 +1,14 @@
 import { statSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
+import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
 import type { GpuHost } from '../../infer/hosts/engine-hosts.js';
 import type { PoolHosts } from '../../infer/hosts/pool-hosts.js';
 import { InferenceServer } from '../../infer/inference-server.js';
 import { openDashboard } from '../../infer/page/dashboard.js';
+import { openTracing } from '../../infer/tracing/open-tracing.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
 import { type PageServer, parsePageAddress } from '../../page/page-server.js';
@@ -32,6 +34,7 @@ export interface InferOptions extends TrustOptions, LogOptions {
   /** False with --no-dashboard. */
   dashboard: string | false;
   maxRequest: number;
+  otlp?: string;
   tritonMetrics?: boolean;
   serverName: string;
   runLimit: number;
@@ -113,6 +116,13 @@ class Running {
       },
       warn,
     );
+    const tracing = openTracing({
+      address: options.otlp,
+      api: registeredTelemetry(),
+      env: process.env,
+      version: packageVersion(),
+      warn: (why) => log.warn({ why }, 'no spans'),
+    });
     const { Engine, LearnedStore, PoolHosts, gpuHost, functionHosts } = await loadEngine();
     const gpuHosts: GpuHost[] = [];
     const { lanes, gpuMemory: memory } = options;
@@ -149,6 +159,7 @@ class Running {
       limit: options.maxRequest,
       limits: tenantLimits(options, INFERENCE_LIMITS),
       tritonMetrics: options.tritonMetrics,
+      tracing,
       onError: (error) => log.error({ error: inspect(error) }, 'a request failed by a bug'),
     });
     await this.server.listen();

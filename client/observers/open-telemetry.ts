@@ -23,7 +23,6 @@ const ERROR = 2;
  */
 export class Telemetry implements SessionObserver {
   #tracer: Tracer | undefined;
-  #missing = false;
   #server: Attributes = {};
 
   /** The host's address, when it is known, as Transport has it. */
@@ -56,14 +55,21 @@ export class Telemetry implements SessionObserver {
   };
 
   #load(): Tracer | undefined {
-    if (this.#tracer || this.#missing) return this.#tracer;
-    const { trace } = ((globalThis as Record<symbol, unknown>)[REGISTERED] ?? {}) as { trace?: unknown };
-    if (!trace) return undefined;
-    const api = loadApi();
-    if (api) this.#tracer = api.trace.getTracer('farlight', packageVersion());
-    else this.#missing = true;
+    this.#tracer ??= registeredTelemetry()?.trace.getTracer('farlight', packageVersion());
     return this.#tracer;
   }
+}
+
+let loaded: Api | undefined;
+let isMissing = false;
+
+/** The package, if the program has registered something with it to get spans. For other programs it is not loaded. */
+export function registeredTelemetry(): Api | undefined {
+  const { trace } = ((globalThis as Record<symbol, unknown>)[REGISTERED] ?? {}) as { trace?: unknown };
+  if (loaded || isMissing || !trace) return loaded;
+  loaded = loadApi();
+  isMissing = loaded === undefined;
+  return loaded;
 }
 
 /** The program's own copy of the package, or else the copy beside this package. */

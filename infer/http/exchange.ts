@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
+import { PAGE_HEADERS } from '../../page/page-server.js';
 import { failureOf } from '../protocol/failures.js';
 import type { SharedBudget } from '../service/shared-budget.js';
 import { ByteAccount, compressed, encodingFor, HttpRefusal, readBody } from './body.js';
@@ -81,6 +82,21 @@ export class Exchange {
 
   json(answer: unknown): void {
     this.#send(200, [Buffer.from(JSON.stringify(answer))], { 'content-type': JSON_TYPE });
+  }
+
+  /** A file of a page. */
+  file(bytes: Uint8Array, type: string): void {
+    this.#send(200, [bytes], { ...PAGE_HEADERS, 'content-type': type });
+  }
+
+  redirect(location: string): void {
+    this.#send(308, [], { location });
+  }
+
+  /** The response, for an answer that goes on. The caller ends it. */
+  stream(): ServerResponse {
+    this.#options.onAnswer(200);
+    return this.#response;
   }
 
   text(answer: string, type: string): void {

@@ -104,6 +104,7 @@ const REASONS: readonly InferenceErrorCode[] = [
   'not-found',
   'unavailable',
   'overloaded',
+  'quota',
   'too-large',
   'expired',
   'cancelled',

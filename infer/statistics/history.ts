@@ -18,11 +18,12 @@ export interface SecondView {
   largest: number;
   /** Requests that waited or ran, when it was looked. */
   open?: number;
-  /** Of each GPU host, in the order of the hosts, when it was looked. */
+  /** Of each GPU host, when it was looked. */
   memory?: readonly MemorySecond[];
 }
 
 export interface MemorySecond {
+  readonly host: string;
   readonly used: number;
   readonly reserved: number;
   readonly others: number;
@@ -114,8 +115,8 @@ function emptySecond(second: number): SecondView {
   return { second, requests: 0, failed: 0, runs: 0, items: 0, largest: 0 };
 }
 
-function memoryOf({ memory }: HostState): MemorySecond[] {
+function memoryOf({ name: host, memory }: HostState): MemorySecond[] {
   if (!memory) return [];
   const { used, reserved, others, limit } = memory;
-  return [{ used, reserved, others, limit }];
+  return [{ host, used, reserved, others, limit }];
 }

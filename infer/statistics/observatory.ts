@@ -6,6 +6,7 @@ import { partsOf } from './parts.js';
 import { RequestRecord } from './request-record.js';
 import { RequestTimes } from './request-times.js';
 import type { RequestView, ServerView, TenantView } from './server-view.js';
+import type { Tracing } from './tracing.js';
 
 export interface ObservatoryOptions {
   readonly service: InferenceService;
@@ -17,8 +18,7 @@ export interface ObservatoryOptions {
   /** Milliseconds of a steady clock, and since 1970. */
   now(): number;
   time(): number;
-  /** Called with each request that has ended: for a trace. */
-  onEnd?(record: RequestRecord): void;
+  readonly tracing?: Tracing | undefined;
 }
 
 /** The last requests that are kept of each tenant, and that are shown of all. */
@@ -66,7 +66,11 @@ export class Observatory implements RequestObserver {
   begin(arrival: Arrival): ObservedRequest {
     this.#open += 1;
     this.#tenant(arrival.tenant).open += 1;
-    return new RequestRecord(arrival, this.#options.now, (record) => this.#ended(record));
+    const trace = this.#options.tracing?.begin(arrival);
+    return new RequestRecord(arrival, this.#options.now, (record) => {
+      this.#ended(record);
+      trace?.end(record);
+    });
   }
 
   /** How many requests had no result, by the reason. */
@@ -100,7 +104,7 @@ export class Observatory implements RequestObserver {
       totals: { requests, failed },
       rates: this.#history.rates(time(), tenant),
       times: this.#times.view(now(), tenant),
-      recent: tenant === undefined ? this.#recent() : [...(own?.recent ?? [])].reverse(),
+      recent: tenant === undefined ? this.#recent() : [...(own?.recent ?? [])].reverse().map(forTenant),
     };
     if (tenant !== undefined) return { ...shared, tenant };
     const { backlog, queues, hosts, lanes } = service.state();
@@ -117,7 +121,7 @@ export class Observatory implements RequestObserver {
   }
 
   #ended(record: RequestRecord): void {
-    const { now, time, onEnd } = this.#options;
+    const { now, time } = this.#options;
     const { arrival, from, to, spans, model, version, outcome, why } = record;
     const well = outcome === 'done';
     const parts = partsOf(spans, from, to);
@@ -154,7 +158,6 @@ export class Observatory implements RequestObserver {
     if (whose.recent.length > MOST_OF_TENANT) whose.recent.shift();
     this.#history.ended(time(), arrival.tenant, well);
     this.#look();
-    onEnd?.(record);
   }
 
   /** Notes the state of the service, once a second at most: to read it looks at each request. */
@@ -200,4 +203,9 @@ export class Observatory implements RequestObserver {
     }
     return found.totals;
   }
+}
+
+/** Batches have items of other tenants, and lanes have the addresses of hosts. */
+function forTenant(request: RequestView): RequestView {
+  return { ...request, largest: 0, lanes: [] };
 }

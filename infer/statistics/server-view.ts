@@ -64,7 +64,7 @@ export interface RequestView {
   /** Why it has no result; else empty. */
   readonly why: string;
   readonly parts: PartTimes;
-  /** How many runs had its items, the largest batch among them, and the lanes. */
+  /** How many runs had its items; for the owner also the largest batch among them, and the lanes. */
   readonly runs: number;
   readonly largest: number;
   readonly lanes: readonly string[];

@@ -20,8 +20,10 @@ export class History {
   #last = 0;
   #charts;
 
-  constructor(specs) {
+  /** @param {History} [before] the charts in whose place these come: they know the same seconds. */
+  constructor(specs, before) {
     this.#specs = specs;
+    if (before) this.#seconds = before.#seconds;
   }
 
   /** @param {Array} news the seconds that are new or have grown. @param {number} now the server's, in milliseconds since 1970. */
@@ -52,9 +54,14 @@ export class History {
   /** The colours have changed. */
   repaint() {
     if (!this.#charts) return;
-    for (const chart of this.#charts) chart.destroy();
-    this.#charts = undefined;
+    this.end();
     this.show([], (this.#last + 1) * 1000);
+  }
+
+  /** Takes the charts off the page. */
+  end() {
+    for (const chart of this.#charts ?? []) chart.destroy();
+    this.#charts = undefined;
   }
 
   #values({ key, keep }, times) {

@@ -1,5 +1,6 @@
 // Follows a server's events, and says on the page whether it answers. The stream reconnects by itself when the server is back.
 import { at, say } from './dom.js';
+import { EventReader } from './event-reader.js';
 
 /** How long after a final failure to open another stream, in milliseconds. */
 const AGAIN_MS = 1000;
@@ -36,6 +37,39 @@ export function follow(event, title, show) {
     // Otherwise the browser reconnects by itself.
     if (source.readyState === EventSource.CLOSED) again();
   });
+}
+
+/**
+ * The same with a token, which an EventSource cannot send. Resolves when the server does not take the token any more, to the
+ * reason.
+ */
+export async function followWithToken({ url, token, event, title }, show) {
+  for (;;) {
+    const lost = new AbortController();
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => lost.abort(), SILENT_MS);
+    };
+    heard();
+    try {
+      const headers = { authorization: `Bearer ${token}` };
+      const response = await fetch(url, { headers, signal: lost.signal });
+      if (response.status === 401) return 'The server does not take this token.';
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      const events = new EventReader((name, data) => {
+        heard();
+        if (name !== event) return;
+        showStatus(title, true);
+        show(JSON.parse(data));
+      });
+      const texts = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let part = await texts.read(); !part.done; part = await texts.read()) events.push(part.value);
+      // The server ends each stream after a while: then the next one follows at once.
+    } catch {
+      showStatus(title, false);
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+    }
+  }
 }
 
 /** Says whether the server answers. */

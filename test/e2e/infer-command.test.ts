@@ -153,6 +153,11 @@ describe('farlight infer', () => {
       ['--models', '.', '--dashboard', '0.0.0.0:1'],
       /the dashboard shows every tenant, so it listens on loopback alone/,
     ],
+    [
+      'a collector that is none',
+      ['--models', '.', '--otlp', 'localhost:4318'],
+      /"localhost:4318" is no address of a collector for spans/,
+    ],
     ['no lanes', ['--models', '.', '--lanes', '0'], /Give a whole number from 1 to 99/],
     ['a host that is not there', ['--models', '.', '--host', 'grpc://127.0.0.1:1'], /127\.0\.0\.1:1/],
     ['a word too many', ['--models', '.', 'models'], /too many arguments|unknown command/],

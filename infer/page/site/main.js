@@ -3,6 +3,7 @@ import { History } from './charts.js';
 import { at, LiveTable, make, say, showFigures } from './dom.js';
 import { bytes, clock, count, duration, rate } from './format.js';
 import { follow } from './live.js';
+import { followOwn } from './login.js';
 import { addBar, PARTS, showLegend } from './parts.js';
 
 const TITLE = 'Farlight inference';
@@ -60,7 +61,7 @@ function memoryChart(host, index) {
       make('p', { id: `${place}-said`, class: 'said' }),
     ),
   );
-  const of = (use) => `${use}${index}`;
+  const of = (use) => `${use} ${host}`;
   return {
     place,
     said: `${place}-said`,
@@ -77,14 +78,17 @@ function memoryChart(host, index) {
 
 /** A second as the charts take it: numbers alone, by key. */
 function flat({ memory = [], ...second }) {
-  const uses = memory.flatMap((host, index) =>
-    Object.entries(host).map(([use, value]) => [`${use}${index}`, value]),
+  const uses = memory.flatMap(({ host, ...bytes }) =>
+    Object.entries(bytes).map(([use, value]) => [`${use} ${host}`, value]),
   );
   return { ...second, mean: second.runs > 0 ? second.items / second.runs : 0, ...Object.fromEntries(uses) };
 }
 
-/** Made when it is known whether the page shows all, and which hosts there are. */
+/** Made when it is known whether the page shows all. */
 let history;
+/** The charts of the hosts' memory, and the hosts that they show. */
+let memories;
+let shownHosts = [];
 
 const times = new LiveTable(at('times'), {
   caption: 'By model and graph, of the last 500 requests with a result, at most five minutes old',
@@ -219,13 +223,19 @@ function show({ server, seconds }) {
     hosts.show(keyed(gpus, (row) => row.name));
     tenants.show(keyed(all.tenants, (row) => row.tenant));
   }
-  history ??= new History(
-    all
-      ? [...Object.values(charts), ...gpus.map((host, index) => memoryChart(host.name, index))]
-      : [charts.requests],
-  );
-  if (isOther) history.forget();
-  history.show(seconds.map(flat), now);
+  history ??= new History(all ? Object.values(charts) : [charts.requests]);
+  // Hosts of a pool come and go.
+  const names = gpus.map((host) => host.name);
+  if (names.join() !== shownHosts.join()) {
+    shownHosts = names;
+    memories?.end();
+    at('memory-charts').replaceChildren();
+    memories = new History(names.map(memoryChart), memories);
+  }
+  for (const each of [history, memories]) {
+    if (isOther) each?.forget();
+    each?.show(seconds.map(flat), now);
+  }
 }
 
 function showProblem({ ready, models: served }) {
@@ -266,5 +276,10 @@ function figures({ open, rates, totals, all }) {
 }
 
 showLegend(at('legend'));
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => history?.repaint());
-follow('server', TITLE, show);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+  history?.repaint();
+  memories?.repaint();
+});
+// At the address for clients each tenant has its own page, by its token.
+if (location.pathname.startsWith('/farlight/')) followOwn(TITLE, show);
+else follow('server', TITLE, show);

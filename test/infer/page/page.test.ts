@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { inferenceTrust } from '#farlight/infer/door/trust.js';
@@ -8,7 +9,9 @@ import { openDashboard } from '#farlight/infer/page/dashboard.js';
 import type { InferenceRequest } from '#farlight/infer/service/service.js';
 import type { ServiceState } from '#farlight/infer/service/state.js';
 import { monotonicNow } from '#farlight/link/machine/clock.js';
+import { TokenStore } from '#farlight/server/trust/token-store.js';
 import { openChromium } from '../../support/pages/chromium.js';
+import { folders } from '../../support/trust/trust.js';
 import { FakeService } from '../protocol/fake-service.js';
 
 const MIB = 2 ** 20;
@@ -72,11 +75,11 @@ class SeenService extends FakeService {
     const from = monotonicNow();
     const run = { id: 1, lane: 'grpc://gpu:7070#0', batch: 4, items: 1 };
     const result = await super.infer(request, signal);
-    await new Promise((resolve) => setTimeout(resolve, 40));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     for (const [index, part] of (['queue', 'batch', 'load', 'move'] as const).entries()) {
       request.onSpan?.({ part, from: from + 5 * index, to: from + 5 * index + 5, run });
     }
-    request.onSpan?.({ part: 'gpu', from: from + 20, to: from + 40, run });
+    request.onSpan?.({ part: 'gpu', from: from + 20, to: monotonicNow(), run });
     this.#ran(4);
     return result;
   }
@@ -84,6 +87,7 @@ class SeenService extends FakeService {
 
 let browser: Browser;
 const ends: (() => unknown)[] = [];
+const temporary = folders();
 beforeAll(async () => {
   browser = await openChromium();
 });
@@ -91,6 +95,7 @@ afterAll(() => browser.close());
 afterEach(async () => {
   for (const context of browser.contexts()) await context.close();
   for (const end of ends.splice(0).reverse()) await end();
+  temporary.remove();
 });
 
 async function serve(address = '127.0.0.1:0') {
@@ -142,6 +147,33 @@ async function rowsOf(page: Page, place: string): Promise<Record<string, string>
   );
 }
 
+/** A server that asks for tokens, as behind a proxy, and a token of each tenant. */
+async function serveTenants() {
+  const service = new SeenService();
+  const trustFolder = temporary.make();
+  const options = { http: '127.0.0.1:0', grpc: undefined, behindProxy: 'gpu.example:443', trustFolder };
+  const trust = inferenceTrust(options, () => {});
+  const tokens = new TokenStore(join(trustFolder, 'tokens'));
+  const [alice = '', bob = ''] = ['alice', 'bob'].map((tenant) => tokens.add({ tenant }).token);
+  const server = new InferenceServer({
+    service,
+    trust,
+    name: 'farlight',
+    version: '1.2.3',
+    onError: () => {},
+  });
+  ends.push(() => server.close(100));
+  await server.listen();
+  const url = `http://127.0.0.1:${new URL(server.httpUrl).port}`;
+  const ask = (token: string, model: string) =>
+    fetch(`${url}/v2/models/${model}/infer`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify({ inputs: [{ name: 'x', datatype: 'INT32', shape: [1], data: [7] }] }),
+    });
+  return { url, alice, bob, ask };
+}
+
 describe('the page of an inference server', { timeout: 90_000 }, () => {
   it('shows where the time of each request went, and what lanes, queues and hosts do', async () => {
     const { page: dashboard, ask, service } = await serve();
@@ -161,14 +193,16 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
       Batch: '4',
       Lanes: 'grpc://gpu:7070#0',
     });
-    expect(done?.['Where the time went']).toMatch(/^GPU 20 ms, /);
-    expect(await page.locator('#recent tr:last-child .parts i').count()).toBeGreaterThanOrEqual(5);
+    expect(done?.['Where the time went']).toMatch(/\d/);
+    for (const part of ['queue', 'batch', 'load', 'move', 'gpu']) {
+      expect(await page.locator(`#recent tr:last-child .part-${part}`).count()).toBe(1);
+    }
     const [median, p99] = await rowsOf(page, '#times');
     expect(median).toMatchObject({
       Model: 'echo-INT32 1',
       Of: 'median',
       Requests: '1',
-      GPU: '20 ms',
+      GPU: expect.stringMatching(/^\d/),
       batching: '5.0 ms',
     });
     expect(p99).toMatchObject({ Of: 'p99', loading: '5.0 ms', 'moving bytes': '5.0 ms', functions: '0 s' });
@@ -259,5 +293,59 @@ describe('the page of an inference server', { timeout: 90_000 }, () => {
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(width);
       }
     }
+  });
+});
+
+describe('the page of a tenant', { timeout: 90_000 }, () => {
+  it('asks for the token, and shows the requests of its tenant alone', async () => {
+    const { url, alice, bob, ask } = await serveTenants();
+    await ask(bob, 'echo-FP16');
+    await ask(alice, 'echo-INT32');
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    // Without its last character the address leads there, too.
+    await page.goto(`${url}/farlight`);
+    const field = page.getByLabel('The token that the server');
+    await field.fill('flt_wrong');
+    await page.keyboard.press('Enter');
+    await page.getByText('The server does not take this token.').waitFor();
+    await field.fill(alice);
+    await page.getByRole('button', { name: 'Show my requests' }).click();
+    await page.getByRole('status').getByText('live', { exact: true }).waitFor();
+    expect(await rowsOf(page, '#recent')).toMatchObject([{ Model: 'echo-INT32 1', Tenant: 'alice' }]);
+    expect(await page.locator('#about').textContent()).toBe('farlight, requests of alice');
+    for (const place of ['#lanes', '#queues', '#hosts', '#tenants', '#memory-charts', '#batch-chart']) {
+      expect({ place, visible: await page.locator(place).isVisible() }).toEqual({ place, visible: false });
+    }
+    await ask(alice, 'echo-INT32');
+    await page.locator('#recent tbody tr').nth(1).waitFor();
+    expect(await page.locator('body').textContent()).not.toMatch(/bob|gpu:7070/);
+    // The tab keeps the token.
+    await page.reload();
+    await page.getByRole('status').getByText('live', { exact: true }).waitFor();
+    expect(errors).toEqual([]);
+  });
+
+  it('has its facts for programs, by the token, and files that need none and tell nothing', async () => {
+    const { url, bob, ask } = await serveTenants();
+    await ask(bob, 'echo-FP16');
+    const get = (path: string, token?: string) =>
+      fetch(`${url}${path}`, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
+    expect((await get('/v2/farlight')).status).toBe(401);
+    expect((await get('/v2/farlight/events')).status).toBe(401);
+    const own = (await (await get('/v2/farlight', bob)).json()) as Record<string, unknown>;
+    expect(own).toMatchObject({ tenant: 'bob', totals: { requests: 1, failed: 1 } });
+    expect(own).not.toHaveProperty('all');
+    const file = await get('/farlight/main.js');
+    expect(file.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self';/);
+    expect((await get('/farlight/nothing.js', bob)).status).toBe(404);
+  });
+
+  it('is not there where the server asks for no token: its owner has the dashboard', async () => {
+    const { server } = await serve();
+    expect((await fetch(`${server.httpUrl}/farlight/`)).status).toBe(404);
+    const own = await fetch(`${server.httpUrl}/v2/farlight`);
+    expect(await own.json()).toMatchObject({ tenant: 'default', totals: { requests: 0 } });
   });
 });

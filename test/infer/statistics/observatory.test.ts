@@ -145,6 +145,8 @@ describe('an inference server', () => {
     const view = observatory.view('alice');
     expect(view).toMatchObject({ tenant: 'alice', open: 0, totals: { requests: 1, failed: 0 } });
     expect(view).not.toHaveProperty('all');
+    // A batch has items of others.
+    expect(view.recent).toMatchObject([{ runs: 1, largest: 0, lanes: [] }]);
     expect(JSON.stringify({ ...view, models: [] })).not.toMatch(/bob|secret/);
     expect(observatory.seconds(0, 'alice')).toEqual([
       { second: 1000, requests: 1, failed: 0, runs: 0, items: 0, largest: 0 },
@@ -179,7 +181,7 @@ describe('an inference server', () => {
         items: 6,
         largest: 4,
         open: 2,
-        memory: [{ used: 10, reserved: 20, others: 30, limit: 1000 }],
+        memory: [{ host: 'gpu', used: 10, reserved: 20, others: 30, limit: 1000 }],
       },
       { second: 1001, runs: 1, items: 8 },
     ]);

@@ -1,0 +1,43 @@
+// The page for tenants: it asks for their token, and follows their own events with it.
+import { at, say } from './dom.js';
+import { followWithToken } from './live.js';
+
+/** Where the token is kept until the tab is closed. */
+const KEY = 'farlight-token';
+
+/**
+ * Follows with the token that the tab has, or asks for one.
+ *
+ * @param {Function} show gets the data of each event.
+ */
+export function followOwn(title, show) {
+  at('login-form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    const token = at('token').value.trim();
+    at('token').value = '';
+    if (token !== '') void start(token);
+  });
+  const known = sessionStorage.getItem(KEY);
+  if (known) void start(known);
+  else ask('');
+
+  async function start(token) {
+    at('login').hidden = true;
+    const why = await followWithToken(
+      { url: '../v2/farlight/events', token, event: 'server', title },
+      (data) => {
+        sessionStorage.setItem(KEY, token);
+        show(data);
+      },
+    );
+    sessionStorage.removeItem(KEY);
+    ask(why);
+  }
+}
+
+function ask(why) {
+  say(at('status'), 'needs a token');
+  say(at('login-said'), why);
+  at('login').hidden = false;
+  at('token').focus();
+}

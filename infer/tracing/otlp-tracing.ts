@@ -1,0 +1,162 @@
+import type { Clock } from '../../link/machine/timer.js';
+import type { Arrival } from '../service/request-observer.js';
+import type { RequestRecord } from '../statistics/request-record.js';
+import type { RequestTrace, Tracing } from '../statistics/tracing.js';
+import type { OtlpSettings } from './otlp-settings.js';
+import { type AttributeValue, partFacts, requestFacts, type SpanFacts } from './request-spans.js';
+import { newSpanId, newTraceId, parseTraceparent, type SpanContext } from './trace-context.js';
+
+/** How long a span waits for others, and how many are sent at once. */
+const SEND_MS = 2000;
+const MOST_AT_ONCE = 2000;
+/** The most spans that wait. Beyond that the newest are dropped. */
+const MOST_WAITING = 20_000;
+/** How long the collector may take for an answer, and for the last one, in milliseconds. */
+const ANSWER_MS = 10_000;
+const CLOSE_MS = 3000;
+/** Statuses after which the same spans are sent again later, as OTLP says. */
+const LATER = [429, 502, 503, 504];
+
+/** `SpanKind` and `StatusCode` of OTLP. */
+const INTERNAL = 1;
+const SERVER = 2;
+const ERROR = 2;
+
+export interface OtlpTracingOptions {
+  readonly settings: OtlpSettings;
+  readonly version: string;
+  readonly clock: Clock;
+  /** The time since 1970 of a time on the steady clock, in milliseconds. */
+  time(at: number): number;
+  /** Spans could not be sent, in a sentence. It is called once for each failure in a row. */
+  warn(sentence: string): void;
+}
+
+/** Sends spans to a collector: OTLP over HTTP, in JSON (https://opentelemetry.io/docs/specs/otlp). */
+export class OtlpTracing implements Tracing {
+  readonly #options: OtlpTracingOptions;
+  #waiting: object[] = [];
+  #dropped = 0;
+  #isSending = false;
+  #isPlanned = false;
+  #isFailing = false;
+
+  constructor(options: OtlpTracingOptions) {
+    this.#options = options;
+  }
+
+  begin({ traceparent }: Arrival): RequestTrace | undefined {
+    const parent = traceparent === undefined ? undefined : parseTraceparent(traceparent);
+    const traceId = parent?.traceId ?? newTraceId();
+    if (!this.#options.settings.samples(traceId, parent?.sampled)) return undefined;
+    return { end: (record) => this.#end(record, traceId, parent) };
+  }
+
+  async close(): Promise<void> {
+    while (this.#waiting.length > 0) if (!(await this.#send(CLOSE_MS))) return;
+  }
+
+  #end(record: RequestRecord, traceId: string, parent: SpanContext | undefined): void {
+    const spanId = newSpanId();
+    const request = this.#spanOf(requestFacts(record), { traceId, spanId, parent: parent?.spanId }, SERVER);
+    const parts = partFacts(record).map((part) =>
+      this.#spanOf(part, { traceId, spanId: newSpanId(), parent: spanId }, INTERNAL),
+    );
+    if (this.#waiting.length + parts.length >= MOST_WAITING) {
+      this.#dropped += parts.length + 1;
+      return;
+    }
+    this.#waiting.push(request, ...parts);
+    this.#plan();
+  }
+
+  #spanOf(
+    { name, from, to, attributes, error }: SpanFacts,
+    { traceId, spanId, parent }: { traceId: string; spanId: string; parent: string | undefined },
+    kind: number,
+  ): object {
+    return {
+      traceId,
+      spanId,
+      ...(parent !== undefined && { parentSpanId: parent }),
+      name,
+      kind,
+      startTimeUnixNano: nanoseconds(this.#options.time(from)),
+      endTimeUnixNano: nanoseconds(this.#options.time(to)),
+      attributes: attributesOf(attributes),
+      status: error === undefined ? {} : { code: ERROR, message: error },
+    };
+  }
+
+  #plan(): void {
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    this.#options.clock.after(SEND_MS, () => {
+      this.#isPlanned = false;
+      void this.#send(ANSWER_MS).then(() => {
+        if (this.#waiting.length > 0) this.#plan();
+      });
+    });
+  }
+
+  /** Sends the oldest spans. Returns false where they could not be sent; some of these are tried again later. */
+  async #send(limit: number): Promise<boolean> {
+    if (this.#isSending || this.#waiting.length === 0) return true;
+    this.#isSending = true;
+    const spans = this.#waiting.slice(0, MOST_AT_ONCE);
+    const problem = await this.#post(spans, limit);
+    this.#isSending = false;
+    if (problem?.again !== true) this.#waiting = this.#waiting.slice(spans.length);
+    if (problem && !this.#isFailing) this.#options.warn(this.#sentence(problem.why));
+    this.#isFailing = problem !== undefined;
+    return problem === undefined;
+  }
+
+  async #post(spans: readonly object[], limit: number): Promise<{ why: string; again: boolean } | undefined> {
+    const { settings, version } = this.#options;
+    const body = {
+      resourceSpans: [
+        {
+          resource: { attributes: attributesOf({ ...settings.resource, 'service.version': version }) },
+          scopeSpans: [{ scope: { name: 'farlight', version }, spans }],
+        },
+      ],
+    };
+    try {
+      const response = await fetch(settings.url, {
+        method: 'POST',
+        headers: { ...settings.headers, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(limit),
+      });
+      // An answer that nobody reads would keep its connection.
+      await response.arrayBuffer();
+      if (response.ok) return undefined;
+      return { why: `it answers with status ${response.status}`, again: LATER.includes(response.status) };
+    } catch (error) {
+      return { why: reasonOf(error), again: true };
+    }
+  }
+
+  #sentence(why: string): string {
+    const dropped = this.#dropped > 0 ? `; ${this.#dropped} spans were dropped until now` : '';
+    return `no spans can be sent to ${this.#options.settings.url}: ${why}${dropped}`;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { cause, message } = error as Error & { cause?: { code?: string } };
+  return cause?.code ?? message;
+}
+
+/** With three digits behind the microsecond: a double has no more. */
+function nanoseconds(ms: number): string {
+  return `${BigInt(Math.round(ms * 1000)) * 1000n}`;
+}
+
+function attributesOf(attributes: Readonly<Record<string, AttributeValue>>): object[] {
+  return Object.entries(attributes).map(([key, value]) => ({
+    key,
+    value: typeof value === 'number' ? { intValue: `${value}` } : { stringValue: value },
+  }));
+}
