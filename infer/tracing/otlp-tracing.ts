@@ -57,16 +57,16 @@ export class OtlpTracing implements Tracing {
   }
 
   #end(record: RequestRecord, traceId: string, parent: SpanContext | undefined): void {
-    const spanId = newSpanId();
-    const request = this.#spanOf(requestFacts(record), { traceId, spanId, parent: parent?.spanId }, SERVER);
-    const parts = partFacts(record).map((part) =>
-      this.#spanOf(part, { traceId, spanId: newSpanId(), parent: spanId }, INTERNAL),
-    );
+    const parts = partFacts(record);
     if (this.#waiting.length + parts.length >= MOST_WAITING) {
       this.#dropped += parts.length + 1;
       return;
     }
-    this.#waiting.push(request, ...parts);
+    const spanId = newSpanId();
+    this.#waiting.push(
+      this.#spanOf(requestFacts(record), { traceId, spanId, parent: parent?.spanId }, SERVER),
+      ...parts.map((part) => this.#spanOf(part, { traceId, spanId: newSpanId(), parent: spanId }, INTERNAL)),
+    );
     this.#plan();
   }
 
@@ -149,9 +149,9 @@ function reasonOf(error: unknown): string {
   return cause?.code ?? message;
 }
 
-/** With three digits behind the microsecond: a double has no more. */
+/** In whole microseconds: a double has no more digits. */
 function nanoseconds(ms: number): string {
-  return `${BigInt(Math.round(ms * 1000)) * 1000n}`;
+  return `${Math.round(ms * 1000)}000`;
 }
 
 function attributesOf(attributes: Readonly<Record<string, AttributeValue>>): object[] {

@@ -149,7 +149,10 @@ export class Newcomer {
         .replace(/127\.0\.0\.1:(7070|7075|8000)/, here)
         .replace(/^farlight pool serve(?!.*--listen)/, `farlight pool serve --listen ${here}`)
         // On a software GPU each lane would compile the models for itself, for half a minute.
-        .replace(/^farlight infer --models/, `farlight infer --listen ${here} --grpc off --lanes 1 --models`)
+        .replace(
+          /^farlight infer --models/,
+          `farlight infer --listen ${here} --grpc off --lanes 1 --dashboard 127.0.0.1:0 --models`,
+        )
         .replace(/grpcs:\/\/flt_\w+\.\.\.[^'\s]+|\bURL\b/, this.#address)
         .replace(/flt_\w+\.\.\.\w+/, this.#token)
         // Five inferences more take a software GPU minutes. The first finds the person.
