@@ -4,7 +4,7 @@
  * - `queue`: it waits for a lane, or for memory.
  * - `batch`: a lane is free, and the request waits for more items, or for the GPU, which is busy with other runs.
  * - `load`: its model is loaded onto the lane.
- * - `move`: its values are brought to the lane or back.
+ * - `move`: its values are brought to the lane or back, and its lane does what a run needs beside the GPU.
  * - `gpu`: its batch runs on the GPU. Where a lane cannot tell how long the GPU works, the way to it and back counts too.
  * - `function`: a function of its graph runs.
  * - `answer`: the answer is made and sent.
