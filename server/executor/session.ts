@@ -157,7 +157,7 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
     if (this.#ended) return;
     const { memory, memoryReports, turn } = this.#context;
     if (command.type === 'memory') memory.granted(command);
-    else if (command.type === 'reclaim') memory.giveBack();
+    else if (command.type === 'reclaim') this.#giveBack();
     else if (command.type === 'tenantMemory') memoryReports.told(command);
     else if (command.type === 'turn') turn?.granted(command.ms);
     else turn?.yield();
@@ -166,6 +166,13 @@ export class ExecutorSession implements SessionEndpoint<OpenDevice[]> {
   line(command: LineCommand, socket: Socket | undefined): void {
     if (this.#ended) socket?.destroy();
     else this.#context.lines.told(command, socket);
+  }
+
+  /** Gives back unused memory, in another turn: a create that waited for a grant which came just before uses it first. */
+  #giveBack(): void {
+    setImmediate(() => {
+      if (!this.#ended) this.#context.memory.giveBack();
+    });
   }
 
   drained(): void {
