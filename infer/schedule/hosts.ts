@@ -34,6 +34,11 @@ export interface LaneState {
 /** In milliseconds. */
 const LEAST_LATE = 1;
 
+/** A run that should have ended is held to take as long again as it is late. */
+function lateOr(end: number, now: number): number {
+  return end < now ? now + (now - end) : end;
+}
+
 /** A host's memory and its GPU's time, as this scheduler's lanes use them. */
 export class HostState {
   readonly name: string;
@@ -85,12 +90,12 @@ export class HostState {
     }
   }
 
-  /** When a lane's run is expected to end. A run that is late may take as long again as it is late. */
+  /** When a lane's run is expected to end. */
   endOf(lane: LaneState, now: number): number {
     const { active } = lane;
     if (!active) return now;
-    const end = active.gpuMs === 0 ? active.reachesGpu : this.#expectedDone(active.reachesGpu);
-    return end > now ? end : now + Math.max(LEAST_LATE, now - end);
+    const end = active.gpuMs === 0 ? active.reachesGpu : this.#expectedDone(active.reachesGpu, now);
+    return Math.max(now + LEAST_LATE, lateOr(end, now));
   }
 
   began(active: ActiveRun): void {
@@ -124,15 +129,14 @@ export class HostState {
 
   /** When the GPU is expected to finish the runs that reach it before `reaches`. It runs them in that order. */
   gpuDone(reaches: number, now: number): number {
-    // A run that should have finished can finish at any moment.
-    return Math.max(now, this.#expectedDone(reaches));
+    return Math.max(now, this.#expectedDone(reaches, now));
   }
 
-  #expectedDone(reaches: number): number {
+  #expectedDone(reaches: number, now: number): number {
     let done = this.#gpuSince;
     for (const { reachesGpu, gpuMs } of this.#gpuRuns) {
       if (reachesGpu > reaches) break;
-      done = Math.max(done, reachesGpu) + gpuMs;
+      done = lateOr(Math.max(done, reachesGpu) + gpuMs, now);
     }
     return done;
   }

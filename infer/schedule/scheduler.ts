@@ -708,6 +708,27 @@ export class Scheduler {
   }
 }
 
+/** What an engine needs of a scheduler. The bench gives it others, to compare with. */
+export type EngineScheduler = Pick<
+  Scheduler,
+  | 'setHost'
+  | 'memoryOf'
+  | 'addLane'
+  | 'loseLane'
+  | 'loadedOn'
+  | 'setModel'
+  | 'removeModel'
+  | 'waitingFor'
+  | 'arrive'
+  | 'cancel'
+  | 'complete'
+  | 'fail'
+  | 'putBack'
+  | 'decide'
+  | 'lookAt'
+  | 'backlog'
+>;
+
 /** Bytes that one item of a model needs on a host; 0 if the model cannot run there. */
 function bytesForOne(model: ModelState, host: HostState): number {
   const { costs } = model;
