@@ -14,6 +14,7 @@
 //   npm run bench -- --only network [--network steps,per-call,ping,bulk,fairness,memory] [--rtt 1,10,30,100] [--mbit 100]
 //
 //   npm run bench -- --only schedule
+//   npm run bench -- --only infer [--infer 1,2,3,4]
 //   npm run bench -- --only protocol
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -21,6 +22,7 @@ import { parseArgs } from 'node:util';
 import { measureAhead, printAhead } from './ahead.mjs';
 import { measureSchedule } from './infer/main.mjs';
 import { measureProtocol } from './infer/protocol.mjs';
+import { measureServer } from './infer/server.mjs';
 import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
@@ -63,6 +65,7 @@ const { values: flags } = parseArgs({
     network: { type: 'string', default: SCENARIOS.join(',') },
     rtt: { type: 'string', default: '1,10,30,100' },
     mbit: { type: 'string', default: '100' },
+    infer: { type: 'string', default: '1,2,3,4' },
     json: { type: 'string' },
   },
 });
@@ -74,6 +77,7 @@ expectKnown('workload', wanted, [
   'ahead',
   'network',
   'schedule',
+  'infer',
   'protocol',
 ]);
 const scenarios = flags.network.split(',');
@@ -126,6 +130,7 @@ if (wanted.includes('ahead')) {
 if (wanted.includes('network'))
   results.network = await measureNetwork(scenarios, { rtts, mbit: Number(flags.mbit) });
 if (wanted.includes('schedule')) results.schedule = measureSchedule();
+if (wanted.includes('infer')) results.infer = await measureServer(flags.infer.split(',').map(Number));
 if (wanted.includes('protocol')) results.protocol = await measureProtocol();
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 

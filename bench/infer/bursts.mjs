@@ -4,6 +4,7 @@ import { at } from '../../dist/infer/schedule/costs.js';
 import { Scheduler } from '../../dist/infer/schedule/scheduler.js';
 import { simulate } from '../../dist/infer/simulation/machine.js';
 import { noBatches, Presets, presetsThatFitAlone, presetsThatFitTogether, RateLimiter } from './rivals.mjs';
+import { burstsOf, eventsOf, latencies, simulatedHost, withoutTenant } from './trace.mjs';
 
 const BURST = 64;
 const MAX_BATCH = 64;
@@ -50,15 +51,6 @@ function modelsOf({ sizes, waitMs }) {
   );
 }
 
-/** Random, the same each time. */
-function random(seed) {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
 export function measureBursts({ seed = 1, load = 0.7, workloads = WORKLOADS, bursts = BURSTS } = {}) {
   return workloads.map((workload) => {
     const models = modelsOf(workload);
@@ -69,36 +61,11 @@ export function measureBursts({ seed = 1, load = 0.7, workloads = WORKLOADS, bur
       0,
     );
     const bytes = Math.round(all / 3);
-    const least = Math.round((bytes * 2) / 3);
-    const next = random(seed);
-    const work = names.map((name) => at(models[name].gpu, BURST));
-    const mean = work.reduce((sum, ms) => sum + ms, 0) / names.length / load;
-    let time = 0;
-    let id = 0;
-    const events = [];
-    for (let burst = 0; burst < bursts; burst += 1) {
-      const model = names[Math.floor(next() * names.length)];
-      const graph = { name: model, steps: [{ model, after: [] }] };
-      for (let item = 0; item < BURST; item += 1)
-        events.push({ at: time, request: { id: id++, graph, items: 1 } });
-      time += -Math.log(1 - next()) * mean;
-    }
-    const capacity = (free) => ({ bytes: free, limit: bytes });
-    events.push({ at: time / 3, host: 'host', capacity: capacity(least) });
-    events.push({ at: (2 * time) / 3, host: 'host', capacity: capacity(bytes) });
-
-    const run = (dispatcher, lanes) => {
-      const host = {
-        name: 'host',
-        capacity: capacity(bytes),
-        lanes: Array.from({ length: lanes }, (_, index) => ({
-          name: `lane${index}`,
-          host: 'host',
-          resource: 'gpu',
-        })),
-      };
-      return summary(simulate({ dispatcher, hosts: [host], models, events }));
-    };
+    const least = withoutTenant(bytes);
+    const work = Object.fromEntries(names.map((name) => [name, at(models[name].gpu, BURST)]));
+    const events = eventsOf(burstsOf({ work, load, bursts, seed }), { burst: BURST, bytes });
+    const run = (dispatcher, lanes) =>
+      summary(simulate({ dispatcher, hosts: [simulatedHost(bytes, lanes)], models, events }));
     return {
       workload: workload.name,
       results: {
@@ -112,12 +79,11 @@ export function measureBursts({ seed = 1, load = 0.7, workloads = WORKLOADS, bur
 }
 
 function summary({ ends, makespan, outOfMemory, runs }) {
-  const ms = [...ends.values()].map((end) => end.ms).sort((a, b) => a - b);
+  const all = [...ends.values()];
   return {
     requests: ends.size,
-    done: [...ends.values()].filter(({ outcome }) => outcome.is === 'done').length,
-    meanMs: ms.reduce((sum, each) => sum + each, 0) / ms.length,
-    p99Ms: ms[Math.floor(ms.length * 0.99)],
+    done: all.filter(({ outcome }) => outcome.is === 'done').length,
+    ...latencies(all.map(({ ms }) => ms)),
     perSecond: (1000 * ends.size) / makespan,
     batch: ends.size / runs.length,
     loads: runs.filter(({ load }) => load).length,

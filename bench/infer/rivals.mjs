@@ -1,9 +1,10 @@
-// How servers of today batch, as dispatchers that the simulated machine drives beside the scheduler.
+// How servers of today batch: in place of the scheduler, on the simulated machine and in the engine.
 import { at, largestWithin } from '../../dist/infer/schedule/costs.js';
 
 /** Requests of single models in the order of their arrival, one queue for each model. Subclasses say what may start. */
 class Queues {
   lookAt;
+  backlog = 0;
   models = new Map();
   lanes = new Map();
   waiting = new Map();
@@ -13,17 +14,35 @@ class Queues {
 
   setHost() {}
 
+  memoryOf() {
+    return { weights: 0, running: 0, held: 0 };
+  }
+
+  loadedOn(name) {
+    return [...(this.lanes.get(name)?.loaded ?? [])];
+  }
+
   addLane(name) {
     this.lanes.set(name, { name, loaded: new Set(), run: undefined });
   }
 
   setModel(name, costs) {
     this.models.set(name, costs);
-    this.waiting.set(name, []);
+    if (!this.waiting.has(name)) this.waiting.set(name, []);
   }
 
-  arrive({ id, graph }, now) {
-    this.waiting.get(graph.steps[0].model).push({ id, now });
+  removeModel(name) {
+    this.models.delete(name);
+    this.waiting.delete(name);
+  }
+
+  waitingFor(name) {
+    return this.waiting.get(name)?.length ?? 0;
+  }
+
+  arrive({ id, graph, taskOf }, now) {
+    const { model } = taskOf?.(0) ?? graph.steps[0];
+    this.waiting.get(model).push({ id, now });
   }
 
   complete(id) {
@@ -43,8 +62,12 @@ class Queues {
     throw new Error(`lane ${name} cannot be lost`);
   }
 
-  fail(id) {
-    throw new Error(`run ${id} was out of memory: the preset does not fit`);
+  fail(id, _now, { reason }) {
+    throw new Error(`run ${id} has failed (${reason}): the preset does not fit`);
+  }
+
+  putBack(id) {
+    throw new Error(`there was no memory for run ${id}: the preset does not fit`);
   }
 
   decide() {
@@ -59,10 +82,13 @@ class Queues {
       .get(model)
       .splice(0, batch)
       .map(({ id }) => id);
-    const load = !lane.loaded.has(model);
-    lane.loaded.add(model);
+    const costs = this.models.get(model);
+    const file = costs.file ?? model;
+    const load = !lane.loaded.has(file);
+    lane.loaded.add(file);
     const slices = requests.map((request) => ({ request, step: 0, from: 0, count: 1 }));
-    lane.run = { id: this.#runs++, model, lane: lane.name, batch, slices, load };
+    const memory = at(costs.memory, batch);
+    lane.run = { id: this.#runs++, model, lane: lane.name, batch, memory, slices, load };
     this.active.set(lane.run.id, { lane, requests });
     this.#decisions.push({ kind: 'start', run: lane.run });
   }
@@ -92,8 +118,8 @@ export class Presets extends Queues {
     for (const [index, model] of [...this.models.keys()].entries()) {
       const lane = lanes[index];
       const queue = this.waiting.get(model);
-      if (queue.length > 0 && !lane.run)
-        return { lane, model, batch: Math.min(queue.length, this.#batches[model]) };
+      if (lane && queue.length > 0 && !lane.run)
+        return { lane, model, batch: Math.min(queue.length, presetOf(model, this.#batches)) };
     }
     return undefined;
   }
@@ -113,8 +139,13 @@ export class RateLimiter extends Queues {
     const model = this.oldest();
     if (model === undefined) return undefined;
     const [lane] = this.lanes.values();
-    return { lane, model, batch: Math.min(this.waiting.get(model).length, this.#batches[model]) };
+    return lane && { lane, model, batch: Math.min(this.waitingFor(model), presetOf(model, this.#batches)) };
   }
+}
+
+/** Names in the engine have the version behind them. */
+function presetOf(model, batches) {
+  return batches[model.split('@')[0]];
 }
 
 /** The batches with which an instance of each model fits beside all others: of equal bytes, at least one item. */

@@ -2,8 +2,7 @@ import { queueMicrotask } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Learned } from '../memory/learned.js';
 import type { Resource } from '../schedule/costs.js';
-import type { Policy } from '../schedule/policy.js';
-import { Scheduler } from '../schedule/scheduler.js';
+import { type EngineScheduler, Scheduler } from '../schedule/scheduler.js';
 import type { Decision, Outcome } from '../schedule/types.js';
 import type { RequestSpan } from '../service/request-span.js';
 import { InferenceError } from '../service/service.js';
@@ -20,7 +19,8 @@ import { UnitModels } from './unit-models.js';
 
 export interface DispatcherOptions extends HostsOptions {
   readonly hosts: readonly EngineHost[];
-  readonly policy?: Partial<Policy>;
+  /** Farlight's own if left out. */
+  readonly scheduler?: EngineScheduler | undefined;
 }
 
 export interface RunOptions {
@@ -39,7 +39,7 @@ export interface RunOptions {
 /** Takes requests, tells the scheduler of them, and carries out its decisions. Each request is answered once. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: EngineScheduler;
   readonly #hosts: Hosts;
   readonly #runs: Runs;
   readonly #units = new Map<Unit, UnitModels>();
@@ -53,7 +53,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options;
-    this.#scheduler = new Scheduler(options.policy);
+    this.#scheduler = options.scheduler ?? new Scheduler();
     this.#hosts = new Hosts(options.hosts, this.#scheduler, {
       ...options,
       changed: () => this.#pump(),

@@ -1,6 +1,6 @@
 import { type Clock, PROCESS_CLOCK } from '../../link/machine/timer.js';
 import type { LearnedStore } from '../memory/learned-store.js';
-import type { Policy } from '../schedule/policy.js';
+import type { EngineScheduler } from '../schedule/scheduler.js';
 import {
   type IndexEntry,
   InferenceError,
@@ -32,7 +32,8 @@ export interface EngineOptions {
   /** Where what is learned is kept; nowhere if left out. */
   readonly store?: LearnedStore;
   readonly clock?: Clock;
-  readonly policy?: Partial<Policy>;
+  /** Farlight's own if left out. */
+  readonly scheduler?: EngineScheduler;
   /** The most requests at once, and the most bytes of their inputs. */
   readonly maxRequests?: number;
   readonly maxBytes?: number;
@@ -70,14 +71,14 @@ export class Engine implements InferenceService {
     this.#clock = options.clock ?? PROCESS_CLOCK;
     this.#requests = new SharedBudget(this.#options.maxRequests);
     this.#bytes = new SharedBudget(this.#options.maxBytes);
-    const { hosts, folder, store, policy, callLimit, laneLimit, log = () => {} } = this.#options;
+    const { hosts, folder, store, scheduler, callLimit, laneLimit, log = () => {} } = this.#options;
     this.#dispatcher = new Dispatcher({
       hosts,
       clock: this.#clock,
       callLimit,
       laneLimit,
       log,
-      ...(policy && { policy }),
+      scheduler,
     });
     this.#dispatcher.onEnd = () => this.#ended();
     this.#dispatcher.onRun = (items) => {

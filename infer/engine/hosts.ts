@@ -2,7 +2,7 @@ import type { Clock } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import { type KeptValue, type Lane, LaneLostError } from '../lanes/lane.js';
 import type { Resource } from '../schedule/costs.js';
-import type { Scheduler } from '../schedule/scheduler.js';
+import type { EngineScheduler } from '../schedule/scheduler.js';
 import type { HostMemory } from './host-memory.js';
 import { LaneSlot, type OpenLane } from './lane-slot.js';
 
@@ -40,7 +40,7 @@ export interface HostNow {
 /** Keeps the lanes of all hosts open, and tells the scheduler of them and of their memory. */
 export class Hosts {
   readonly #options: HostsOptions;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: EngineScheduler;
   /** Something that the scheduler was told may change what it decides. */
   readonly #changed: () => void;
   /** No lane of a kind was open for too long. */
@@ -57,7 +57,7 @@ export class Hosts {
 
   constructor(
     hosts: readonly EngineHost[],
-    scheduler: Scheduler,
+    scheduler: EngineScheduler,
     {
       changed,
       gone,

@@ -7,7 +7,7 @@ import {
   RunError,
   type RunReport,
 } from '../lanes/lane.js';
-import type { Scheduler } from '../schedule/scheduler.js';
+import type { EngineScheduler } from '../schedule/scheduler.js';
 import type { Run } from '../schedule/types.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, elementsOf, type Tensor } from '../service/tensor.js';
@@ -50,7 +50,7 @@ export interface RunUnderWay {
 }
 
 export interface RunsOptions {
-  readonly scheduler: Scheduler;
+  readonly scheduler: EngineScheduler;
   readonly hosts: Hosts;
   /** By their ids. */
   readonly requests: ReadonlyMap<number, Active>;
@@ -64,7 +64,7 @@ export interface RunsOptions {
  * outputs, and tells the scheduler how the run ended.
  */
 export class Runs {
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: EngineScheduler;
   readonly #hosts: Hosts;
   readonly #requests: ReadonlyMap<number, Active>;
   readonly #now: () => number;

@@ -1,4 +1,4 @@
-import type { Scheduler } from '../schedule/scheduler.js';
+import type { EngineScheduler } from '../schedule/scheduler.js';
 import type { HostState, LaneState } from '../service/state.js';
 import type { Active } from './active.js';
 import type { EngineHost, Hosts } from './hosts.js';
@@ -14,7 +14,7 @@ export interface Queue {
 }
 
 interface Parts {
-  readonly scheduler: Scheduler;
+  readonly scheduler: EngineScheduler;
   readonly hosts: Hosts;
   readonly runs: Runs;
   readonly units: ReadonlyMap<Unit, UnitModels>;
@@ -32,7 +32,7 @@ export function dispatcherState(parts: Parts) {
   };
 }
 
-function hostState({ name, resource, memory }: EngineHost, scheduler: Scheduler): HostState {
+function hostState({ name, resource, memory }: EngineHost, scheduler: EngineScheduler): HostState {
   if (resource !== 'gpu') return { name, resource };
   const { capacity, told } = memory;
   const planned = scheduler.memoryOf(name);

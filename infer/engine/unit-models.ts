@@ -1,7 +1,7 @@
 import type { LoadReport, RunReport } from '../lanes/lane.js';
 import { Learned } from '../memory/learned.js';
 import { type ModelCosts, runTime } from '../schedule/costs.js';
-import type { Scheduler } from '../schedule/scheduler.js';
+import type { EngineScheduler } from '../schedule/scheduler.js';
 import { InferenceError } from '../service/service.js';
 import { ELEMENT_BYTES, elementsOf } from '../service/tensor.js';
 import type { StepTask } from './request/request.js';
@@ -26,7 +26,7 @@ interface Shape {
 /** A unit, as the scheduler knows it: a model for each shape of its items. All these models share the unit's file. */
 export class UnitModels {
   readonly unit: Unit;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: EngineScheduler;
   /** Learned before, by shape: read from disk, or of shapes that the scheduler knows no more. */
   readonly #kept: Map<string, Learned>;
   readonly #largest: () => number;
@@ -40,7 +40,7 @@ export class UnitModels {
   /** `kept` is what was learned of the unit before, by shape. `largest` is the memory of the largest host. */
   constructor(
     unit: Unit,
-    scheduler: Scheduler,
+    scheduler: EngineScheduler,
     { kept, bytes, largest }: { kept: ReadonlyMap<string, Learned>; bytes: number; largest: () => number },
   ) {
     this.unit = unit;
