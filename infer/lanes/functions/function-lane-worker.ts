@@ -1,5 +1,4 @@
 /** The worker of a lane for functions. What they print goes to the server's standard error. */
-import { basename } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
@@ -15,13 +14,12 @@ export interface FunctionCall {
   readonly outputs: readonly string[];
 }
 
-const functions = new Map<string, { title: string; run: GraphFunction }>();
+const functions = new Map<string, GraphFunction>();
 let running: AbortController | undefined;
 
 answerCalls({
   methods: {
     load: async ({ id, file, function: name = '', version }: LaneModel & { version: number }) => {
-      const title = `${basename(file)}#${name}`;
       let module: Record<string, unknown>;
       try {
         // A file that was changed is another module.
@@ -32,7 +30,7 @@ answerCalls({
       const run = module[name];
       if (typeof run !== 'function')
         throw new RunError(`${file} has no function "${name}" among its exports.`);
-      functions.set(id, { title, run: run as GraphFunction });
+      functions.set(id, run as GraphFunction);
       return {};
     },
     unload: async (id: string) => ({ value: void functions.delete(id) }),
@@ -42,11 +40,11 @@ answerCalls({
       running = new AbortController();
       try {
         const seen = Object.entries(inputs).map(([name, tensor]) => [name, seenByFunction(tensor)]);
-        const returned = await known.run(Object.fromEntries(seen), { signal: running.signal });
+        const returned = await known(Object.fromEntries(seen), { signal: running.signal });
         const tensors = returnedTensors(returned, outputs);
         return { value: tensors, tensors };
       } catch (error) {
-        throw new RunError(`${known.title} failed: ${messageOf(error)}${placeOf(error)}`);
+        throw new RunError(`It failed: ${messageOf(error)}${placeOf(error)}`);
       } finally {
         running = undefined;
       }

@@ -1,5 +1,4 @@
 import { statSync } from 'node:fs';
-import { basename } from 'node:path';
 import { clearTimeout, monotonicNow, setTimeout } from '../../../link/machine/clock.js';
 import { messageOf } from '../../../proto/errors.js';
 import type { Tensor } from '../../service/tensor.js';
@@ -64,7 +63,7 @@ class FunctionLane implements Lane {
       throw new RunError(`${model.file} cannot be read: ${messageOf(error)}.`);
     }
     try {
-      await this.#withWorker(model.file, (worker) => this.#loadInto(worker, model.id));
+      await this.#withWorker((worker) => this.#loadInto(worker, model.id));
     } catch (error) {
       this.#models.delete(model.id);
       throw error;
@@ -74,7 +73,7 @@ class FunctionLane implements Lane {
 
   async unload(id: string): Promise<void> {
     this.#models.delete(id);
-    if (this.#there.delete(id)) await this.#withWorker(id, (worker) => worker.call('unload', id));
+    if (this.#there.delete(id)) await this.#withWorker((worker) => worker.call('unload', id));
   }
 
   async run({ model: id, inputs, keep, fetch }: LaneRun): Promise<RunReport> {
@@ -95,7 +94,7 @@ class FunctionLane implements Lane {
       inputs: Object.fromEntries(joined.map((tensor) => [tensor.name, tensor])),
       outputs: fetch,
     };
-    const tensors = await this.#withWorker(`${basename(model.file)}#${model.function}`, async (worker) => {
+    const tensors = await this.#withWorker(async (worker) => {
       await this.#loadInto(worker, id);
       return worker.call<Tensor[]>('run', call, buffersOf(joined));
     });
@@ -129,7 +128,7 @@ class FunctionLane implements Lane {
   }
 
   /** Does something with the worker, within a limit of time. Settles whatever the worker does. */
-  async #withWorker<T>(title: string, act: (worker: LaneWorker) => Promise<T>): Promise<T> {
+  async #withWorker<T>(act: (worker: LaneWorker) => Promise<T>): Promise<T> {
     if (this.#closed) throw new LaneLostError(CLOSED);
     const worker = this.#worker ?? this.#start();
     const seconds = this.#limit / 1000;
@@ -139,7 +138,7 @@ class FunctionLane implements Lane {
       return await act(worker);
     } catch (error) {
       if (!(error instanceof LaneLostError) || this.#closed) throw error;
-      throw new RunError(`${title} failed: ${error.message}`);
+      throw new RunError(`It failed: ${error.message}`);
     } finally {
       clearTimeout(abort);
       clearTimeout(end);

@@ -95,7 +95,7 @@ describe('a lane for functions', () => {
     const error = await run({}, ['y']).catch((reason) => reason);
     expect(error.name).toBe('RunError');
     expect(error.message).toMatch(
-      new RegExp(`act.mjs#act failed: ${message.replaceAll('(', '\\(').replaceAll(')', '\\)')}$`),
+      new RegExp(`It failed: ${message.replaceAll('(', '\\(').replaceAll(')', '\\)')}$`),
     );
     await load('export function act() { return { y: { data: Uint8Array.of(1) } } }');
     expect((await run({}, ['y'])).outputs.y).toMatchObject([{ data: Uint8Array.of(1) }]);
@@ -109,9 +109,9 @@ describe('a lane for functions', () => {
         'act',
         short,
       );
-      await expect(run({}, ['y'], short)).rejects.toThrow('act.mjs#act failed: It takes longer than 1.5 s.');
+      await expect(run({}, ['y'], short)).rejects.toThrow('It failed: It takes longer than 1.5 s.');
       await load('export function act() { for (;;); }', 'act', short);
-      await expect(run({}, ['y'], short)).rejects.toThrow('act.mjs#act failed: It took longer than 1.5 s.');
+      await expect(run({}, ['y'], short)).rejects.toThrow('It failed: It took longer than 1.5 s.');
       await load('export function act() { return { y: { data: Uint8Array.of(1) } } }', 'act', short);
       expect((await run({}, ['y'], short)).outputs.y).toMatchObject([{ data: Uint8Array.of(1) }]);
     } finally {
