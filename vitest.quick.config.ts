@@ -29,6 +29,7 @@ const SLOW = [
   'executor/gpu-seconds',
   'executor/wire-limits',
   'infer/any-trace',
+  'infer/faults/under-load',
   'infer/lanes/function-lane',
   'infer/lanes/gpu-lane',
   'infer/lanes/lane-ends',
