@@ -62,6 +62,10 @@ class Queues {
     throw new Error(`lane ${name} cannot be lost`);
   }
 
+  loseHost(name) {
+    throw new Error(`host ${name} cannot be lost`);
+  }
+
   fail(id, _now, { reason }) {
     throw new Error(`run ${id} has failed (${reason}): the preset does not fit`);
   }

@@ -11,6 +11,8 @@ export interface Task {
   items: number | undefined;
   /** The first item that is in no run yet. */
   next: number;
+  /** Its place in the queue of its model: when its request came, plus the time that the steps after it take. */
+  place: number;
   /** How many items are done. */
   done: number;
   /** The number of elements in the step's output. Steps that run once for each element need it. */
@@ -41,7 +43,7 @@ export interface Progress {
   readonly request: ScheduledRequest;
   readonly graph: ScheduledGraph;
   readonly tenant: TenantShare;
-  /** The number of its arrival. Of requests with equal weight, the lower number goes first. */
+  /** The number of its arrival. Of requests with equal weight and place, the lower number goes first. */
   readonly order: number;
   readonly weight: number;
   readonly arrivedAt: number;
@@ -74,6 +76,7 @@ export function beginAgain(progress: Progress): void {
     model,
     items: undefined,
     next: 0,
+    place: 0,
     done: 0,
     elements: 0,
     outputs: new Map(),
@@ -115,6 +118,7 @@ export function waiting({ items = 0, next }: Task): number {
 /** Whether `a` goes before `b` in the queue of a model, where both are of one tenant. */
 export function goesBefore(a: Task, b: Task): boolean {
   if (a.request.weight !== b.request.weight) return a.request.weight > b.request.weight;
+  if (a.place !== b.place) return a.place < b.place;
   if (a.request.order !== b.request.order) return a.request.order < b.request.order;
   return a.step < b.step;
 }

@@ -555,6 +555,8 @@ export class Scheduler {
         model.retries.push({ portions: [{ task, from: 0, count: items }], items, losses: 0, alone: false });
       } else {
         this.#shares.joins(progress.tenant, model.costs.resource);
+        // A request that is soon done need not wait for one that came before it and takes longer.
+        task.place = progress.arrivedAt + at(this.#costs.timeAfter(task), task.items as number);
         model.queue.add(task);
       }
       model.arrivals.arrived(now);
@@ -715,6 +717,7 @@ export type EngineScheduler = Pick<
   | 'memoryOf'
   | 'addLane'
   | 'loseLane'
+  | 'loseHost'
   | 'loadedOn'
   | 'setModel'
   | 'removeModel'

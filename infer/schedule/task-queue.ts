@@ -3,7 +3,7 @@ import { goesBefore, type Portion, type Task, waiting } from './progress.js';
 /** After so many tasks have left the front, the other tasks move up. */
 const MOST_LEFT = 64;
 
-/** The tasks of one tenant that wait for one model: the heaviest requests first, equal weights in the order of arrival. */
+/** The tasks of one tenant that wait for one model: the heaviest requests first, equal weights by their places. */
 export class TaskQueue {
   readonly #tasks: Task[] = [];
   /** The index of the first task that is still there. */

@@ -161,6 +161,21 @@ describe('the order', () => {
     expect(start(0).model).toBe('quick');
   });
 
+  it('has requests of a model first that are done after it, before those that have steps to go', () => {
+    host(10);
+    scheduler.setModel('a', costs({ maxBatch: 1, gpu: { base: 10, perItem: 0 } }));
+    scheduler.setModel('b', costs({ maxBatch: 1, gpu: { base: 50, perItem: 0 } }));
+    const chain = graphOf(['a', 'b']);
+    const [long, short] = [arrive(chain), arrive('a')];
+    // One that comes later than the difference does not overtake.
+    const run = start(0);
+    expect(requestsOf(run)).toEqual([short]);
+    const late = arrive('a', 60);
+    scheduler.complete(run.id, 60);
+    expect(requestsOf(start(60))).toEqual([long]);
+    expect(late).toBe(2);
+  });
+
   it('has the heavier requests of a model first', () => {
     host(10);
     scheduler.setModel('m', costs());
@@ -419,7 +434,8 @@ describe('models that do not all fit', () => {
 
   it('are loaded once more only where a run that is late has been so for longer than loading takes', () => {
     host(1000, 2);
-    scheduler.setModel('m', costs({ maxBatch: 1, weights: 10, load: 30 }));
+    const wait = { base: 100, perItem: 1 };
+    scheduler.setModel('m', costs({ maxBatch: 1, weights: 10, load: 30, gpu: NONE, wait }));
     arrive('m');
     // It should end at 131, with what loading takes.
     expect(start(0)).toMatchObject({ lane: 'lane0', load: true });
