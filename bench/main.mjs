@@ -80,6 +80,7 @@ expectKnown('workload', wanted, [
   'infer',
   'protocol',
 ]);
+expectKnown('place of the inference server', flags.infer.split(','), ['1', '2', '3', '4']);
 const scenarios = flags.network.split(',');
 expectKnown('scenario of the network', scenarios, SCENARIOS);
 const rtts = flags.rtt.split(',').map(Number);
