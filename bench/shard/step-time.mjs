@@ -19,7 +19,7 @@ const STATE = Object.entries(gptState(GPT.layers));
 const { values: flags } = parseArgs({
   options: {
     route: { type: 'string', default: 'direct' },
-    dispatch: { type: 'string', default: '1' },
+    dispatch: { type: 'string', default: '4' },
     steps: { type: 'string', default: '25' },
   },
 });
