@@ -8,6 +8,11 @@ import { type Replicated, replicate, type Source } from '../files/replicate.js';
 
 const OWN = '.farlight/commands';
 
+/** Whether both sides of a pool can see one folder: a mount, or all of this machine. */
+export function runsCommands({ files, engine }: Pick<Pool, 'files' | 'engine'>): boolean {
+  return files !== undefined || engine.isHere;
+}
+
 /**
  * The folder in which the commands of a pool run, on whatever node. Where the pool names a mount it is a folder there,
  * into which files are copied. Where it names none, the nodes must be this machine.
@@ -21,8 +26,8 @@ export class Workspace {
   /** @throws FarlightError BAD_OPTION where the nodes are other machines and the pool names no mount. */
   constructor(pool: Pool) {
     this.pool = pool;
-    const { files, engine, name, key } = pool;
-    if (!files && !engine.isHere) {
+    const { files, name, key } = pool;
+    if (!runsCommands(pool)) {
       throw new FarlightError(
         'BAD_OPTION',
         `the pool ${name} names no files that both sides see, which commands need; name a mount in its file: files: { mount: /shared }`,

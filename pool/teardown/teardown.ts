@@ -4,6 +4,7 @@ import { harmless } from '../../proto/harmless.js';
 import { PoolView } from '../attach/pool-view.js';
 import type { Engine, ListedJob } from '../engines/engine.js';
 import { ENGINES } from '../engines/engines.js';
+import { runsCommands, Workspace } from '../environment/workspace.js';
 import type { Pool } from '../file/pool-file.js';
 import { hostJob, jobPrefix } from '../host/job.js';
 import { allJournals, type Journal, journalOf } from '../journal/journal.js';
@@ -69,15 +70,18 @@ export async function endAll(): Promise<{ ended: number; silent: string[] }> {
   return { ended, silent };
 }
 
-/** Ends the hosts of one pool. */
-export async function endPool({ engine, key }: Pool): Promise<{ ended: number; silent: string[] }> {
+/** Ends the hosts and the commands of one pool, and deletes what killed programs have left in its folders. */
+export async function endPool(pool: Pool): Promise<{ ended: number; silent: string[] }> {
+  const { engine, key } = pool;
   const journal = journalOf(key);
   journal.markDown();
   const find = async () => {
     const jobs = await engine.list(`${jobPrefix(key)}.`);
     return { jobs: jobs.map((job) => ({ ...job, engine })) };
   };
-  return { ended: await endFound(find, [journal]), silent: [] };
+  const ended = await endFound(find, [journal]);
+  if (runsCommands(pool)) new Workspace(pool).clear();
+  return { ended, silent: [] };
 }
 
 /**
@@ -120,11 +124,14 @@ async function endJobs(jobs: readonly FoundJob[]): Promise<void> {
 export async function describePool(pool: Pool): Promise<string> {
   const view = new PoolView(pool);
   await view.look();
-  const { engine, max, idle, wait, terms } = pool;
+  const { engine, max, idle, wait, terms, files } = pool;
   const settings = [
-    `pool ${pool.name}: engine ${engine.name}, at most ${max} ${max === 1 ? 'host' : 'hosts'}`,
+    `pool ${pool.name}: engine ${engine.name}, at most ${count(max, 'host')}`,
     `given back after ${idle / 1000} s without use; lease ${terms.lease / 1000} s; a program waits at most ${wait / 1000} s`,
     `journal: ${view.journal.folder}`,
+    ...(files
+      ? [`commands run in ${new Workspace(pool).shared}, which gets ${count(files.sources.length, 'source')}`]
+      : []),
     ...(view.silence ? [`the engine does not answer: ${view.silence}`] : []),
   ];
   const slots = view.slots.map((slot) => {
@@ -140,4 +147,8 @@ export async function describePool(pool: Pool): Promise<string> {
     'its engine is told to run, with another hash for each term:',
   ];
   return [...lines.map(harmless), engine.render(job)].join('\n');
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
 }

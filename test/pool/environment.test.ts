@@ -72,11 +72,18 @@ describe('a command in a pool', () => {
   }, 60_000);
 
   it('ends with its node where the program that started it is killed', async () => {
-    shared('lease: 3');
+    const { workspace } = shared('lease: 3');
     const running = run(`${offload('echo on a node; sleep 600')}`);
     await printed(running, 'on a node');
     running.child.kill('SIGKILL');
     await expect.poll(jobs, { timeout: 60_000, interval: 500 }).toEqual([]);
+    // What the killed program has left goes with the pool; the files stay.
+    expect((await pool.farlight('pool', 'describe', pool.file)).stdout).toMatch(
+      /^commands run in \/.*\/shared\/test, which gets 1 source$/m,
+    );
+    expect((await pool.farlight('pool', 'down', pool.file)).code).toBe(0);
+    expect(existsSync(join(workspace, '.farlight/commands'))).toBe(false);
+    expect(existsSync(join(workspace, 'input'))).toBe(true);
   }, 90_000);
 
   it('says what is wrong in one sentence: no such command, no pool, no mount, no such GPU', async () => {
