@@ -1,11 +1,12 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { DockerSite, whyNoDocker } from '../support/engines/docker-site.js';
 import { MooseFsSite, whyNoMooseFs } from '../support/engines/moosefs-site.js';
 import { SlurmSite, whyNoSlurm } from '../support/engines/slurm-site.js';
 import type { Running } from '../support/hosts/farlight-command.js';
 import { PoolFolder } from '../support/pools/pool-folder.js';
-import { CLI } from '../support/repository.js';
+import { CLI, REPOSITORY } from '../support/repository.js';
 
 let pool: PoolFolder;
 afterEach(() => pool?.close());
@@ -213,5 +214,42 @@ gpu: { limits: { partition: second, gpus: 1 } }
       }
       await expect.poll(jobs, { timeout: 60_000, interval: 500 }).toEqual([]);
     }, 240_000);
+  },
+);
+
+describe.skipIf(whyNoDocker !== undefined)(
+  `a pool of a Docker${whyNoDocker ? ` (${whyNoDocker})` : ''}`,
+  () => {
+    let site: DockerSite;
+    beforeAll(async () => {
+      site = await DockerSite.start();
+    }, 120_000);
+    afterAll(() => site?.close());
+
+    it('runs commands of both sides in containers, which see the same files', async () => {
+      pool = new PoolFolder('');
+      const mount = join(pool.folder, 'shared');
+      mkdirSync(mount);
+      writeFileSync(join(pool.folder, 'input'), 'from here');
+      const command = JSON.stringify([process.execPath, CLI]);
+      // The pool's own file and its journal too, for the program that offloads.
+      const mounts = JSON.stringify([...site.mounts, '/etc', REPOSITORY, pool.folder]);
+      const environment = `{ PATH: /usr/bin:/bin, HOME: ${pool.folder}, XDG_STATE_HOME: ${join(pool.folder, 'state')} }`;
+      const side = `{ image: "${site.image}", command: ${command}, mounts: ${mounts}, environment: ${environment} }`;
+      writeFileSync(
+        pool.file,
+        `engine: docker
+docker: { socket: ${site.socket}, network: host }
+files: { mount: ${mount}, replicate: [input] }
+cpu: ${side.replace(pool.folder, `${pool.folder}", "${dirname(site.socket)}`)}
+gpu: ${side}
+`,
+      );
+      const { stdout, stderr, code } = await run(
+        `cat input; ${offload('echo made > output; exit 7')}; echo $?; cat output`,
+      ).done;
+      expect({ stdout, stderr, code }).toEqual({ stdout: 'from here7\nmade\n', stderr: '', code: 0 });
+      await expect.poll(jobs).toEqual([]);
+    }, 120_000);
   },
 );
