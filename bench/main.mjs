@@ -16,6 +16,7 @@
 //   npm run bench -- --only schedule
 //   npm run bench -- --only infer [--infer 1,2,3,4]
 //   npm run bench -- --only protocol
+//   npm run bench -- --only stream
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -27,6 +28,7 @@ import { measureNetwork, SCENARIOS } from './network/main.mjs';
 import { figure, printTable } from './print.mjs';
 import { runWorkload, startHost } from './processes.mjs';
 import { measureReuse, printReuse } from './reuse.mjs';
+import { measureStream } from './stream.mjs';
 import { beginModel, takeTurns } from './turns.mjs';
 import { median } from './workloads/report.mjs';
 
@@ -79,6 +81,7 @@ expectKnown('workload', wanted, [
   'schedule',
   'infer',
   'protocol',
+  'stream',
 ]);
 expectKnown('place of the inference server', flags.infer.split(','), ['1', '2', '3', '4']);
 const scenarios = flags.network.split(',');
@@ -133,6 +136,7 @@ if (wanted.includes('network'))
 if (wanted.includes('schedule')) results.schedule = measureSchedule();
 if (wanted.includes('infer')) results.infer = await measureServer(flags.infer.split(',').map(Number));
 if (wanted.includes('protocol')) results.protocol = await measureProtocol();
+if (wanted.includes('stream')) results.stream = await measureStream();
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify(results, null, 2)}\n`);
 
 /**

@@ -31,7 +31,6 @@ const GRACE_MS = 5000;
 
 /** Runs an application until a signal, or until it cannot go on. @throws FarlightError (rejects) */
 export async function runStream(file: string, options: StreamOptions): Promise<void> {
-  const graph = await wholeStream(file);
   // V8 would optimise ONNX Runtime's module for a minute on all cores. What a lane computes, the GPU does.
   setFlagsFromString('--liftoff-only');
   quietGrpc();
@@ -46,7 +45,7 @@ export async function runStream(file: string, options: StreamOptions): Promise<v
   process.on('SIGINT', end);
   const hosts = new Hosts(options);
   try {
-    await serve(resolve(file), graph.name, options, { hosts, log, stop: stop.signal });
+    await serve(resolve(file), options, { hosts, log, stop: stop.signal });
   } finally {
     await hosts.close();
   }
@@ -58,12 +57,7 @@ interface Running {
   readonly stop: AbortSignal;
 }
 
-async function serve(
-  file: string,
-  name: string,
-  options: StreamOptions,
-  { hosts, log, stop }: Running,
-): Promise<void> {
+async function serve(file: string, options: StreamOptions, { hosts, log, stop }: Running): Promise<void> {
   const { state, durable, checkpoint, maxRequest } = options;
   const folder = stateFolderOf(file, state);
   const { openApplication, copiesIn, readStream, resolveStream, Front } = await loadApplication();
@@ -73,6 +67,12 @@ async function serve(
     if (graph) return resolveStream(graph, copiesIn(folder));
     throw new FarlightError('BAD_OPTION', problems.map(({ message }) => message).join(' '));
   };
+  // A file that is broken by now is another one, too.
+  const idOf = (path: string) =>
+    define(path).then(
+      ({ id }) => id,
+      () => undefined,
+    );
   const { application, posted, close } = await openApplication(
     {
       folder,
@@ -81,7 +81,8 @@ async function serve(
       hosts: () => hosts.open(),
       log: (what) => log.info({ what }, 'stream'),
     },
-    () => define(file),
+    // Only a new application needs its file: a person sees the places in it.
+    async () => resolveStream(await wholeStream(file), copiesIn(folder)),
   );
   try {
     const upgrade = async (asked: UpgradeRequest, signal: AbortSignal): Promise<UpgradeAnswer> => {
@@ -98,8 +99,7 @@ async function serve(
     const front = trust && new Front({ trust, status, posted, limit: maxRequest, log: say });
     try {
       await front?.listen();
-      if (!stop.aborted)
-        process.stdout.write(readyLine(name, application, front?.url, (await define(file)).id));
+      if (!stop.aborted) process.stdout.write(readyLine(application, front?.url, await idOf(file)));
       await Promise.race([application.failed, stopped(stop)]);
       // The next start begins here, and computes nothing again.
       await application.checkpoint();
@@ -119,10 +119,9 @@ function trustOf(options: StreamOptions, log: Log): Trust | undefined {
 }
 
 function readyLine(
-  name: string,
-  { definition: { id }, epoch }: Application,
+  { definition: { id, name }, epoch }: Application,
   url: string | undefined,
-  idOfFile: string,
+  idOfFile: string | undefined,
 ): string {
   const differs =
     id === idOfFile

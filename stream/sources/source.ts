@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Feed } from '../run/application.js';
@@ -14,6 +15,8 @@ const LOOK_MS = 5;
 /** Runs `act` until it ends or the signal aborts. Its error goes to `fail`. */
 export function started(act: (signal: AbortSignal) => Promise<void>, fail: (error: Error) => void): Source {
   const stop = new AbortController();
+  // A folder of WAV files has a listener for each.
+  setMaxListeners(0, stop.signal);
   const done = act(stop.signal).catch((error) => {
     if (!stop.signal.aborted) fail(new Error(messageOf(error), { cause: error }));
   });

@@ -108,7 +108,12 @@ describe('farlight stream', () => {
     running.child.kill('SIGKILL');
     await running.done;
 
-    // The file says the old version again. The one that is committed runs.
+    // The file is broken, and then it says the old version again. The one that is committed runs.
+    write('sources:');
+    running = await started(file);
+    expect(running.printed.stdout).toContain('apply it with farlight stream upgrade\n');
+    running.child.kill('SIGKILL');
+    await running.done;
     write(APPLICATION);
     running = await started(file);
     expect(running.printed.stdout).toContain('apply it with farlight stream upgrade\n');
