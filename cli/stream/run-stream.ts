@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
-import { FarlightError } from '../../proto/errors.js';
+import { setTimeout } from '../../link/machine/clock.js';
+import { FarlightError, messageOf } from '../../proto/errors.js';
 import { redact } from '../../proto/token.js';
 import type { Log } from '../../server/observatory/log.js';
 import { serveControls, type UpgradeAnswer, type UpgradeRequest } from '../../stream/control/control.js';
@@ -26,6 +27,8 @@ export interface StreamOptions extends LogOptions, TrustOptions {
   maxRequest: number;
 }
 
+/** How long records that are on their way may take when the application ends, in milliseconds. */
+const DRAIN_MS = 10_000;
 /** How long requests may go on when the application ends, in milliseconds. */
 const GRACE_MS = 5000;
 
@@ -101,8 +104,11 @@ async function serve(file: string, options: StreamOptions, { hosts, log, stop }:
       await front?.listen();
       if (!stop.aborted) process.stdout.write(readyLine(application, front?.url, await idOf(file)));
       await Promise.race([application.failed, stopped(stop)]);
-      // The next start begins here, and computes nothing again.
-      await application.checkpoint();
+      // The next start begins here, and computes nothing again. A record whose host is lost must not hold this up.
+      const stored = application
+        .checkpoint()
+        .catch((error) => say(`no checkpoint was stored: ${messageOf(error)}`));
+      await Promise.race([stored, new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
     } finally {
       await front?.close(GRACE_MS);
       await controls.close();
