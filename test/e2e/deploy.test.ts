@@ -52,7 +52,7 @@ describe('deploy/Containerfile', () => {
     const { files } = JSON.parse(read('package.json')) as { files: string[] };
     const [built, wanted] = [
       files.filter((file) => /^!?dist/.test(file)),
-      files.filter((file) => !/^!?dist/.test(file)),
+      files.filter((file) => !/^(!|dist)/.test(file)),
     ];
     expect(built).toContain('dist');
     for (const file of [...include, ...wanted, 'scripts', 'tsconfig.json', 'package-lock.json']) {

@@ -31,7 +31,8 @@ describe('the stand-in for grpcurl', () => {
   const run = (args: string) => standIn('grpcurl', args.replace('HOST', host.url.slice(7)).split(' '));
 
   it('the stand-in for grpcurl lists, describes and calls the services of the host', async () => {
-    expect((await run('-plaintext HOST list')).stdout).toBe('farlight.v1.Host\nfarlight.v1.Sessions\n');
+    const { stdout: services } = await run('-plaintext HOST list');
+    expect(services).toBe('farlight.v1.Host\nfarlight.v1.Lines\nfarlight.v1.Sessions\n');
     const { stdout } = await run('-plaintext HOST farlight.v1.Host/Describe');
     expect(JSON.parse(stdout)).toMatchObject({ adapter: { name: 'null' } });
   });

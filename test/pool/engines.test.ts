@@ -17,12 +17,15 @@ describe('the image of a job', () => {
 
   it('is a digest where the engine fetches it, and a folder where it is unpacked', () => {
     const registry = { name: 'local', images: 'registry' } as const;
-    for (const image of [`ghcr.io/a/b@${digest}`, `node:22@${digest}`, digest, undefined])
-      checkImage(registry, image);
+    for (const image of [`ghcr.io/a/b@${digest}`, `node:22@${digest}`, digest]) checkImage(registry, image);
     for (const image of ['node', 'node:22', '/bundles/node', `node@${digest}0`, `no de@${digest}`])
       expect(() => checkImage(registry, image)).toThrow(/needs an image by its digest/);
+    expect(() => checkImage(registry, undefined)).toThrow(
+      /runs containers only; name an image by its digest/,
+    );
     const bundle = { name: 'slurm', images: 'bundle' } as const;
     checkImage(bundle, '/bundles/node');
+    checkImage(bundle, undefined);
     expect(() => checkImage(bundle, digest)).toThrow(/slurm needs the path of an OCI bundle/);
   });
 });
