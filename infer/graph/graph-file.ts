@@ -83,28 +83,12 @@ function* meaning(
     const path = ['steps', name];
     if (inputs.includes(name))
       yield problem(path, `"${name}" is an input already: give the step another name.`, 'key');
-    const { model, version, function: run, resource, each } = step;
-    if ((model === undefined) === (run === undefined)) {
-      yield problem(path, `Step "${name}" must have either a model or a function.`, 'key');
-    }
-    if (model !== undefined)
-      yield* modelProblems(model, version, (at, message) => problem([...path, at], message), versionsOf);
-    if (model !== undefined && resource !== undefined) {
-      yield problem(
-        [...path, 'resource'],
-        'What a model takes is found out: only a function has a resource.',
-        'key',
-      );
-    }
-    if (run !== undefined) {
-      if (version !== undefined) yield problem([...path, 'version'], 'A function has no version.', 'key');
-      const [module = ''] = run.split('#');
-      const inside = !module.startsWith('/') && !module.split('/').includes('..');
-      if (!inside) yield problem([...path, 'function'], `"${module}" is not in the folder of the graph.`);
-      else if (!existsSync(join(folder, module)) || !statSync(join(folder, module)).isFile()) {
-        yield problem([...path, 'function'], `There is no file "${module}" beside the graph.`);
-      }
-    }
+    yield* runProblems(name, step, (at, message, where) => problem([...path, ...at], message, where), {
+      folder,
+      beside: 'graph',
+      versionsOf,
+    });
+    const { each } = step;
     const unknown = each === undefined ? undefined : known(each);
     if (unknown) yield problem([...path, 'each'], unknown);
     else if (each !== undefined && !each.includes('.')) {
@@ -153,20 +137,69 @@ function* typeProblems({ value, problem }: CheckedFile<GraphFile>): Generator<Pr
   }
 }
 
-function* modelProblems(
-  model: string,
-  version: number | undefined,
-  problem: (at: string, message: string) => Problem,
-  versionsOf: (model: string) => readonly number[] | undefined,
+/** The part of a step that says what runs. */
+type Run = Pick<StepEntry, 'model' | 'version' | 'function' | 'resource'>;
+
+/** Reports a problem at a place in a step. */
+type Report = (at: readonly string[], message: string, where?: 'key') => Problem;
+
+/** The surroundings of the file that a step is in. */
+interface Surroundings {
+  /** Modules are beside the file, or below. */
+  readonly folder: string;
+  /** How the file is called in sentences. */
+  readonly beside: 'graph' | 'file';
+  versionsOf(model: string): readonly number[] | undefined;
+  /** The names of models that a wrong one may be meant for. */
+  readonly models?: readonly string[];
+}
+
+/** Checks which model or function a step runs. */
+export function* runProblems(
+  name: string,
+  { model, version, function: run, resource }: Run,
+  problem: Report,
+  surroundings: Surroundings,
 ): Generator<Problem> {
-  const versions = versionsOf(model);
-  if (!versions) yield problem('model', `There is no model "${model}" in the folder.`);
-  else if (version !== undefined && !versions.includes(version)) {
-    yield problem('version', `Model "${model}" has no version ${version}; it has ${versions.join(', ')}.`);
+  if ((model === undefined) === (run === undefined)) {
+    yield problem([], `Step "${name}" must have either a model or a function.`, 'key');
+  }
+  if (model !== undefined) {
+    const { versionsOf, models = [] } = surroundings;
+    const versions = versionsOf(model);
+    if (!versions) {
+      yield problem(['model'], `There is no model "${model}" in the folder${similar(model, models)}.`);
+    } else if (version !== undefined && !versions.includes(version)) {
+      yield problem(
+        ['version'],
+        `Model "${model}" has no version ${version}; it has ${versions.join(', ')}.`,
+      );
+    }
+    if (resource !== undefined) {
+      yield problem(['resource'], 'What a model takes is found out: only a function has a resource.', 'key');
+    }
+  }
+  if (run !== undefined) {
+    if (version !== undefined) yield problem(['version'], 'A function has no version.', 'key');
+    yield* moduleProblems(run, (message) => problem(['function'], message), surroundings);
   }
 }
 
-/** What the order of steps depends on. */
+/** Checks where the module of a function is. */
+export function* moduleProblems(
+  run: string,
+  problem: (message: string) => Problem,
+  { folder, beside }: Pick<Surroundings, 'folder' | 'beside'>,
+): Generator<Problem> {
+  const [module = ''] = run.split('#');
+  const inside = !module.startsWith('/') && !module.split('/').includes('..');
+  if (!inside) yield problem(`"${module}" is not in the folder of the ${beside}.`);
+  else if (!existsSync(join(folder, module)) || !statSync(join(folder, module)).isFile()) {
+    yield problem(`There is no file "${module}" beside the ${beside}.`);
+  }
+}
+
+/** The part of a step that its place in the order depends on. */
 interface Ordered {
   readonly each?: string;
   readonly inputs: Readonly<Record<string, string>>;

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path';
 import { fitsUnixSocket } from '../../link/address/unix-path.js';
 import { codeOf, FarlightError, messageOf } from '../../proto/errors.js';
 import type { UpgradePlan, UpgradeWords } from '../definition/upgrade-plan.js';
-import type { ApplicationStatus } from '../run/application.js';
+import type { ApplicationStatus } from '../run/status.js';
 
 /** What the commands of an application's owner ask for. */
 export interface Controls {

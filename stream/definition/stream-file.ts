@@ -1,6 +1,6 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { inOrder, similar, typeOf } from '../../infer/graph/graph-file.js';
+import { inOrder, moduleProblems, runProblems, similar, typeOf } from '../../infer/graph/graph-file.js';
 import { type Model, readModelFolder } from '../../infer/graph/model-folder.js';
 import { tensorFromJson } from '../../infer/protocol/tensor-coding.js';
 import { ELEMENT_BYTES, elementsOf, type Tensor } from '../../infer/service/tensor.js';
@@ -204,7 +204,10 @@ function* sourceProblems(
         'key',
       );
   if (kind === 'generator') {
-    yield* functionProblems(source.generator as string, [...path, 'generator'], problem, folder);
+    yield* moduleProblems(source.generator as string, (message) => problem([...path, 'generator'], message), {
+      folder,
+      beside: 'file',
+    });
     if (!source.values) yield problem(path, `Say which values "${name}" returns, as values: [x, y].`, 'key');
   }
   for (const each of ['wav', 'folder'] as const) {
@@ -216,36 +219,28 @@ function* sourceProblems(
 
 function* stepProblems(
   name: string,
-  { model, version, function: run, resource, state = {}, migrate, constants = {}, inputs }: StepEntry,
+  step: StepEntry,
   problem: Report,
   folder: string,
   models: ReadonlyMap<string, Model>,
 ): Generator<Problem> {
+  const { state = {}, migrate, constants = {}, inputs } = step;
   const path: Path = ['steps', name];
-  if ((model === undefined) === (run === undefined))
-    yield problem(path, `Step "${name}" must have either a model or a function.`, 'key');
-  if (model !== undefined) {
-    const files = models.get(model)?.files;
-    if (!files)
-      yield problem(
-        [...path, 'model'],
-        `There is no model "${model}" in the folder${similar(model, [...models.keys()])}.`,
-      );
-    else if (version !== undefined && !files.has(version))
-      yield problem(
-        [...path, 'version'],
-        `Model "${model}" has no version ${version}; it has ${[...files.keys()].join(', ')}.`,
-      );
-    if (resource !== undefined)
-      yield problem(
-        [...path, 'resource'],
-        'What a model takes is found out: only a function has a resource.',
-        'key',
-      );
-  } else if (version !== undefined) yield problem([...path, 'version'], 'A function has no version.', 'key');
-  if (run !== undefined) yield* functionProblems(run, [...path, 'function'], problem, folder);
+  yield* runProblems(name, step, (at, message, where) => problem([...path, ...at], message, where), {
+    folder,
+    beside: 'file',
+    // A stream takes any version that there is, whatever the inference server would serve.
+    versionsOf: (model) => {
+      const files = models.get(model)?.files;
+      return files && [...files.keys()];
+    },
+    models: [...models.keys()],
+  });
   if (migrate !== undefined) {
-    yield* functionProblems(migrate, [...path, 'migrate'], problem, folder);
+    yield* moduleProblems(migrate, (message) => problem([...path, 'migrate'], message), {
+      folder,
+      beside: 'file',
+    });
     if (Object.keys(state).length === 0)
       yield problem([...path, 'migrate'], `Step "${name}" has no state that could be converted.`, 'key');
   }
@@ -259,14 +254,6 @@ function* stepProblems(
   for (const input of [...Object.keys(constants), ...Object.keys(state)])
     if (inputs[input] !== undefined || (constants[input] && state[input]))
       yield problem(path, `Input "${input}" of step "${name}" is given twice.`, 'key');
-}
-
-function* functionProblems(run: string, path: Path, problem: Report, folder: string): Generator<Problem> {
-  const [module = ''] = run.split('#');
-  if (module.startsWith('/') || module.split('/').includes('..'))
-    yield problem(path, `"${module}" is not in the folder of the file.`);
-  else if (!existsSync(join(folder, module)) || !statSync(join(folder, module)).isFile())
-    yield problem(path, `There is no file "${module}" beside the file.`);
 }
 
 /** Finds out the source of each step and sink. Records of two sources do not meet: no order of them would be right. */

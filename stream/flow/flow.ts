@@ -212,7 +212,8 @@ export class Flow<Value> {
    * `commit` or `abandon`.
    */
   checkpoint(): Checkpoint<Value> | undefined {
-    if (!this.#before || this.#before.passing > 0) return undefined;
+    // Conversions that are under way come first: each look at all states takes time.
+    if (!this.#before || this.#before.passing > 0 || this.#converting.size > 0) return undefined;
     const { number: epoch, version, layers } = this.#now;
     let isWhole = true;
     for (const step of withState(version)) {

@@ -1,5 +1,5 @@
 import type { Gauge, Registry } from 'prom-client';
-import type { ApplicationStatus } from '../run/application.js';
+import type { ApplicationStatus } from '../run/status.js';
 
 /** A figure for Prometheus, read from the status. */
 interface Figure {

@@ -7,7 +7,7 @@ import { readJson } from '../../infer/http/json.js';
 import type { Route } from '../../infer/http/routes.js';
 import { shownHost } from '../../link/address/host-port.js';
 import { isWildcard } from '../../server/trust/machine-names.js';
-import type { ApplicationStatus } from '../run/application.js';
+import type { ApplicationStatus } from '../run/status.js';
 import type { PostedRecords } from '../sources/posted-records.js';
 import { Figures } from './figures.js';
 

@@ -22,8 +22,11 @@ import type { State, Version } from '../flow/version.js';
 import { type CheckpointStore, UncertainError } from '../log/checkpoint-store.js';
 import type { LoggedRecord, NewRecord, SourceLog } from '../log/record-log.js';
 import type { Sink } from '../sinks/sink.js';
+import type { Feed, Source } from '../sources/source.js';
 import { Reader } from './reader.js';
 import { SinkWriter } from './sink-writer.js';
+import type { ApplicationStatus, StepCounts } from './status.js';
+import { StepError, type StepRunner } from './step-runner.js';
 
 /** A checkpoint, as it is stored. */
 export interface StoredCheckpoint {
@@ -39,43 +42,6 @@ export interface StoredCheckpoint {
   readonly marks: ReadonlyMap<string, unknown>;
 }
 
-/** Runs steps. */
-export interface StepRunner {
-  /** Makes a version's models and functions ready, beside those that run. @throws Error that says why not (rejects) */
-  prepare(definition: Definition): Promise<void>;
-  /** Frees what only this version needs. */
-  release(definition: Definition): Promise<void>;
-  /**
-   * Runs a step. It waits for hosts that are lost as long as it has to.
-   *
-   * @throws StepError where the record itself is at fault (rejects); any other error is one of Farlight
-   */
-  run(
-    step: StepRun,
-  ): Promise<{ outputs: Readonly<Record<string, Tensor>>; state: State<Tensor> | undefined }>;
-  /** @throws Error that says why the state cannot be converted (rejects) */
-  migrate(definition: Definition, uid: string, state: State<Tensor>): Promise<State<Tensor>>;
-}
-
-export interface StepRun {
-  readonly definition: Definition;
-  readonly uid: string;
-  readonly inputs: Readonly<Record<string, Tensor>>;
-  readonly state: State<Tensor> | undefined;
-}
-
-/** What a source is started with. */
-export interface Feed {
-  /** Resolves with the record's offset once it is logged. @throws Error where it cannot be (rejects) */
-  ingest(record: NewRecord): Promise<number>;
-  readonly positions: ReadonlyMap<string, unknown>;
-  /** Bytes of records that were logged and have not passed through: a source that can wait does so. */
-  readonly backlog: () => number;
-}
-
-/** The record makes a step fail, and would again. */
-export class StepError extends Error {}
-
 export interface ApplicationOptions {
   readonly checkpoints: Pick<CheckpointStore<StoredCheckpoint>, 'latest' | 'store'>;
   readonly runner: StepRunner;
@@ -83,39 +49,13 @@ export interface ApplicationOptions {
   /** Opens a sink, which may have had outputs since this mark. */
   openSink(name: string, definition: Definition, mark: unknown): Promise<Sink>;
   /** Starts a source, which gives its records to `ingest` from now on. `positions` says how far it had read, by key. */
-  openSource(name: string, definition: Definition, feed: Feed): Promise<{ close(): Promise<void> }>;
+  openSource(name: string, definition: Definition, feed: Feed): Promise<Source>;
   readonly clock: Clock;
   /** Records on their way at most. */
   readonly window?: number;
   /** Milliseconds from one checkpoint to the next, at least. */
   readonly checkpointEvery?: number;
   log(message: string): void;
-}
-
-/** What a step has done since the start. */
-export interface StepCounts {
-  records: number;
-  failed: number;
-  /** Milliseconds in all, with the waiting for a lane. */
-  ms: number;
-}
-
-export interface ApplicationStatus {
-  readonly name: string;
-  readonly version: string;
-  readonly epoch: number;
-  /** Records on their way. */
-  readonly passing: number;
-  readonly isUpgrading: boolean;
-  readonly sources: readonly {
-    readonly name: string;
-    readonly records: number;
-    /** Logged, and not on their way yet. */
-    readonly waiting: number;
-    readonly bytes: number;
-  }[];
-  readonly steps: readonly (StepCounts & { readonly uid: string })[];
-  readonly sinks: readonly { readonly name: string; readonly outputs: number }[];
 }
 
 const DEFAULTS = { window: 1000, checkpointEvery: 10_000 };
@@ -147,7 +87,7 @@ export class Application {
   readonly #definitions = new Map<string, Definition>();
   readonly #readers = new Map<string, Reader>();
   readonly #sinks = new Map<string, SinkWriter>();
-  readonly #sources = new Map<string, { close(): Promise<void> }>();
+  readonly #sources = new Map<string, Source>();
   /** By source and key, how far the source had read at the record that was admitted last. */
   readonly #positions = new Map<string, Map<string, unknown>>();
   /** By source, the records that the process before may have passed through, as outputs of them may be written. */
@@ -164,7 +104,7 @@ export class Application {
   readonly failed = new Promise<never>((_, reject) => {
     this.#reject = reject;
   });
-  readonly steps = new Map<string, StepCounts>();
+  readonly #steps = new Map<string, StepCounts>();
 
   /**
    * Goes on from the last checkpoint, or begins with `first` where there is none.
@@ -247,7 +187,7 @@ export class Application {
       passing: this.#flow.passing,
       isUpgrading: this.#cutting !== undefined && this.#cutting.definition !== this.#definition,
       sources,
-      steps: [...this.steps].map(([uid, counts]) => ({ uid, ...counts })),
+      steps: [...this.#steps].map(([uid, counts]) => ({ uid, ...counts })),
       sinks: [...sinksOf(this.#definition)].map(([sink, called]) => {
         return { name: called, outputs: this.#sinks.get(sink)?.written ?? 0 };
       }),
@@ -381,14 +321,12 @@ export class Application {
   /** Does what the flow says, and stores its checkpoint once it is whole. */
   #go(): void {
     if (this.#isClosed) return;
-    for (const action of this.#flow.take()) this.#act(action);
     const cutting = this.#cutting;
-    if (cutting && !cutting.isStoring) {
-      const checkpoint = this.#flow.checkpoint();
-      if (checkpoint) {
-        cutting.isStoring = true;
-        void this.#store(cutting, checkpoint);
-      } else for (const action of this.#flow.take()) this.#act(action);
+    const checkpoint = cutting?.isStoring === false ? this.#flow.checkpoint() : undefined;
+    for (const action of this.#flow.take()) this.#act(action);
+    if (cutting && checkpoint) {
+      cutting.isStoring = true;
+      void this.#store(cutting, checkpoint);
     }
     if (this.#flow.passing < this.#options.window) for (const reader of this.#readers.values()) reader.wake();
   }
@@ -587,10 +525,10 @@ export class Application {
   }
 
   #countsOf(uid: string): StepCounts {
-    let counts = this.steps.get(uid);
+    let counts = this.#steps.get(uid);
     if (!counts) {
       counts = { records: 0, failed: 0, ms: 0 };
-      this.steps.set(uid, counts);
+      this.#steps.set(uid, counts);
     }
     return counts;
   }

@@ -10,8 +10,8 @@ import { setTimeout } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
 import type { Definition, ModelRun, StepDefinition } from '../definition/definition.js';
 import type { State } from '../flow/version.js';
-import { StepError, type StepRun, type StepRunner } from './application.js';
 import { FunctionPool } from './function-pool.js';
+import { StepError, type StepRun, type StepRunner } from './step-runner.js';
 
 export interface LaneRunnerOptions {
   /** A folder of its own, for links to the models that run. */

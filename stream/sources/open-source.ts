@@ -1,8 +1,8 @@
 import type { Definition } from '../definition/definition.js';
-import type { Feed } from '../run/application.js';
 import type { FunctionPool } from '../run/function-pool.js';
 import { watchFolder } from './folder-source.js';
 import { generate } from './generator-source.js';
+import type { Feed } from './source.js';
 import { type Source, started } from './source.js';
 import { playWavs } from './wav-source.js';
 

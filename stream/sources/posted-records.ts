@@ -2,7 +2,7 @@ import { typeOf } from '../../infer/graph/graph-file.js';
 import { tensorFromJson } from '../../infer/protocol/tensor-coding.js';
 import { invalid } from '../../infer/service/service.js';
 import { elementsOf, type Tensor } from '../../infer/service/tensor.js';
-import type { Feed } from '../run/application.js';
+import type { Feed } from './source.js';
 
 /** A record as it is posted. */
 interface PostedRecord {

@@ -1,7 +1,17 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout } from '../../link/machine/clock.js';
 import { messageOf } from '../../proto/errors.js';
-import type { Feed } from '../run/application.js';
+import type { NewRecord } from '../log/record-log.js';
+
+/** A source is started with this: where its records go, and how far it had read. */
+export interface Feed {
+  /** Resolves with the record's offset once it is logged. @throws Error where it cannot be (rejects) */
+  ingest(record: NewRecord): Promise<number>;
+  /** By key, the position of the last record. */
+  readonly positions: ReadonlyMap<string, unknown>;
+  /** How many records were logged and have not begun: a source that can wait does so. */
+  readonly backlog: () => number;
+}
 
 /** A source that runs until it is closed. */
 export interface Source {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Tensor } from '../../infer/service/tensor.js';
 import { monotonicNow } from '../../link/machine/clock.js';
 import type { SourceDefinition } from '../definition/definition.js';
-import type { Feed } from '../run/application.js';
+import type { Feed } from './source.js';
 import { pause, roomIn } from './source.js';
 
 type WavDefinition = Extract<SourceDefinition, { kind: 'wav' }>;

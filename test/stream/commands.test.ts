@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { runFarlight, startFarlight } from '../support/hosts/farlight-command.js';
 import { until } from '../support/machine/processes.js';
 import { REPOSITORY } from '../support/repository.js';
-import { temporaryFolder } from './support/folders.js';
+import { folders } from '../support/trust/trust.js';
+
+const temporary = folders();
+afterAll(() => temporary.remove());
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -43,7 +46,7 @@ sinks:
 
 /** A folder with the application, and what its file of totals has. */
 function applicationFolder() {
-  const folder = temporaryFolder();
+  const folder = temporary.make();
   const file = join(folder, 'app.yaml');
   const write = (text: string) => writeFileSync(file, text);
   writeFileSync(join(folder, 'f.mjs'), FUNCTIONS);
@@ -184,7 +187,7 @@ describe('farlight stream', () => {
 describe('the example of voices', () => {
   it('hears on each microphone by itself when somebody begins to speak, and when they end', async () => {
     const example = join(REPOSITORY, 'examples/voices');
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     execFileSync(process.execPath, [join(example, 'make.mjs'), '2', '1', folder]);
     cpSync(join(example, 'voices.mjs'), join(folder, 'voices.mjs'));
     const file = join(folder, 'voices.yaml');

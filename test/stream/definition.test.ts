@@ -1,10 +1,13 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { resolveStream } from '#farlight/stream/definition/resolve.js';
 import { readStream } from '#farlight/stream/definition/stream-file.js';
 import { planUpgrade, type UpgradeWords } from '#farlight/stream/definition/upgrade-plan.js';
-import { temporaryFolder } from './support/folders.js';
+import { folders } from '../support/trust/trust.js';
+
+const temporary = folders();
+afterAll(() => temporary.remove());
 
 const GOOD = `
 sources:
@@ -26,7 +29,7 @@ sinks:
 
 /** A folder with an application and its modules. */
 function folderWith(text: string): string {
-  const folder = temporaryFolder();
+  const folder = temporary.make();
   writeFileSync(join(folder, 'app.yaml'), text);
   writeFileSync(
     join(folder, 'f.mjs'),
@@ -229,7 +232,7 @@ describe('the plan of an upgrade', () => {
 
   it('sees no change in the same files elsewhere', async () => {
     const folder = folderWith(GOOD);
-    const other = temporaryFolder();
+    const other = temporary.make();
     cpSync(folder, other, { recursive: true });
     const [from, to] = [await defined(folder), await defined(other)];
     expect(to.steps.map(({ does }) => does)).toEqual(from.steps.map(({ does }) => does));

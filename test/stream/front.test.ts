@@ -3,8 +3,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { inferenceTrust } from '#farlight/infer/door/trust.js';
 import { Front } from '#farlight/stream/front/front.js';
 import type { NewRecord } from '#farlight/stream/log/record-log.js';
-import type { ApplicationStatus, Feed } from '#farlight/stream/run/application.js';
+import type { ApplicationStatus } from '#farlight/stream/run/status.js';
 import { PostedRecords } from '#farlight/stream/sources/posted-records.js';
+import type { Feed } from '#farlight/stream/sources/source.js';
 
 const closing: Front[] = [];
 afterEach(async () => {

@@ -1,11 +1,14 @@
 import { appendFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { CheckpointStore } from '#farlight/stream/log/checkpoint-store.js';
 import { type NewRecord, RecordLog } from '#farlight/stream/log/record-log.js';
-import { temporaryFolder } from './support/folders.js';
+import { folders } from '../support/trust/trust.js';
 import { numberOf, tensorOf } from './support/numbers.js';
+
+const temporary = folders();
+afterAll(() => temporary.remove());
 
 function recordOf(value: number): NewRecord {
   return { key: `k${value % 3}`, values: { x: tensorOf(value) }, position: value };
@@ -30,7 +33,7 @@ const numbers = (from: number, to: number) => Array.from({ length: to - from }, 
 
 describe('the log of a source', () => {
   it('gives its records from any offset on, over all its files, also after it was opened again', async () => {
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     const options = { folder, durable: false, segmentBytes: 1000 };
     let log = await RecordLog.open(options);
     const offsets = await Promise.all(numbers(0, 40).map((value) => log.append(recordOf(value))));
@@ -46,7 +49,7 @@ describe('the log of a source', () => {
   });
 
   it('shows a cursor that waits at its end the records that come later', async () => {
-    const log = await RecordLog.open({ folder: temporaryFolder(), durable: true, segmentBytes: 300 });
+    const log = await RecordLog.open({ folder: temporary.make(), durable: true, segmentBytes: 300 });
     const cursor = log.cursor(0);
     for (const value of numbers(0, 10)) {
       expect(await cursor.next()).toBeUndefined();
@@ -60,7 +63,7 @@ describe('the log of a source', () => {
   it('ends at its last whole record where a crash has cut its file, and goes on there', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(), async (cut) => {
-        const folder = temporaryFolder();
+        const folder = temporary.make();
         const log = await RecordLog.open({ folder, durable: false });
         for (const value of numbers(0, 5)) await log.append(recordOf(value));
         await log.close();
@@ -79,7 +82,7 @@ describe('the log of a source', () => {
   });
 
   it('ends before bytes that are no record', async () => {
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     const log = await RecordLog.open({ folder, durable: false });
     await log.append(recordOf(0));
     await log.close();
@@ -90,7 +93,7 @@ describe('the log of a source', () => {
   });
 
   it('says which record is spoilt in a file that others follow', async () => {
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     const options = { folder, durable: false, segmentBytes: 300 };
     let log = await RecordLog.open(options);
     for (const value of numbers(0, 20)) await log.append(recordOf(value));
@@ -105,7 +108,7 @@ describe('the log of a source', () => {
   });
 
   it('deletes the files whose records are all before an offset, and keeps the others', async () => {
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     const log = await RecordLog.open({ folder, durable: false, segmentBytes: 300 });
     for (const value of numbers(0, 40)) await log.append(recordOf(value));
     const before = readdirSync(folder).length;
@@ -118,7 +121,7 @@ describe('the log of a source', () => {
 
 describe('the checkpoints of an application', () => {
   it('are the latest one that was stored, and two of them stay', async () => {
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     const store = new CheckpointStore<{ epoch: number; text: string }>(folder);
     expect(await store.latest()).toBeUndefined();
     for (const epoch of [0, 1, 2, 10]) await store.store({ epoch, text: `t${epoch}` });
@@ -127,7 +130,7 @@ describe('the checkpoints of an application', () => {
   });
 
   it('are not replaced by a process that stores the same epoch', async () => {
-    const folder = temporaryFolder();
+    const folder = temporary.make();
     const store = () => new CheckpointStore<{ epoch: number; text: string }>(folder);
     await store().store({ epoch: 3, text: 'first' });
     await expect(store().store({ epoch: 3, text: 'second' })).rejects.toThrow(

@@ -2,14 +2,17 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import type { Tensor } from '#farlight/infer/service/tensor.js';
 import { FileSink } from '#farlight/stream/sinks/file-sink.js';
 import { HttpSink } from '#farlight/stream/sinks/http-sink.js';
 import { outputText } from '#farlight/stream/sinks/output-text.js';
 import type { Output } from '#farlight/stream/sinks/sink.js';
-import { temporaryFolder } from './support/folders.js';
+import { folders } from '../support/trust/trust.js';
 import { tensorOf } from './support/numbers.js';
+
+const temporary = folders();
+afterAll(() => temporary.remove());
 
 function outputOf(offset: number, values: Record<string, Tensor> = { y: tensorOf(offset) }): Output {
   return { sink: 'out', source: 's', offset, index: 0, key: 'k', values };
@@ -60,7 +63,7 @@ describe('a line for an output', () => {
 
 describe('a sink that is a file', () => {
   it('has each output once, also where outputs come again after a restart', async () => {
-    const file = join(temporaryFolder(), 'deep', 'out.jsonl');
+    const file = join(temporary.make(), 'deep', 'out.jsonl');
     let sink = await FileSink.open(file, undefined, true);
     await sink.write([outputOf(0), outputOf(1)]);
     const mark = sink.mark();
@@ -73,7 +76,7 @@ describe('a sink that is a file', () => {
   });
 
   it('loses the line that a crash has cut, and gets that output again', async () => {
-    const file = join(temporaryFolder(), 'out.jsonl');
+    const file = join(temporary.make(), 'out.jsonl');
     let sink = await FileSink.open(file, undefined, false);
     await sink.write([outputOf(0)]);
     await sink.close();
@@ -86,7 +89,7 @@ describe('a sink that is a file', () => {
   });
 
   it('leaves lines alone that were there before the application', async () => {
-    const file = join(temporaryFolder(), 'out.jsonl');
+    const file = join(temporary.make(), 'out.jsonl');
     writeFileSync(file, 'a line of a person\n');
     const sink = await FileSink.open(file, undefined, false);
     await sink.write([outputOf(0)]);

@@ -1,17 +1,16 @@
-/** A generator of random numbers, the same for the same seed (mulberry32). */
+import { seeded } from '../../support/random/seeded.js';
+
+/** Random choices, the same for the same seed. */
 export class Random {
-  #state: number;
+  readonly #next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed;
+    this.#next = seeded(seed);
   }
 
   /** A whole number from 0 to below this. */
   below(count: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * count);
+    return Math.floor(this.#next() * count);
   }
 
   of<T>(list: readonly T[]): T {

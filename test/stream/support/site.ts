@@ -3,10 +3,9 @@ import type { LoggedRecord, NewRecord, SourceLog } from '#farlight/stream/log/re
 import {
   Application,
   type ApplicationOptions,
-  StepError,
-  type StepRun,
   type StoredCheckpoint,
 } from '#farlight/stream/run/application.js';
+import { StepError, type StepRun } from '#farlight/stream/run/step-runner.js';
 import { identityOf, type Output, type Sink } from '#farlight/stream/sinks/sink.js';
 import { type Committed, computed, lineOf, migrated, type SourceRecord, stepIn } from './arithmetic.js';
 import type { Chaos } from './chaos.js';
