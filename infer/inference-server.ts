@@ -1,9 +1,8 @@
-import { shownHost } from '../link/address/host-port.js';
+import type { TlsOptions } from 'node:tls';
 import { clearInterval, monotonicNow, setInterval, steadyTime } from '../link/machine/clock.js';
 import { LiveEvents } from '../page/live-events.js';
-import { isWildcard } from '../server/trust/machine-names.js';
 import { type InferenceLimits, Quotas } from './door/quotas.js';
-import type { Trust } from './door/trust.js';
+import { type Trust, urlFor, watchTrust } from './door/trust.js';
 import { GrpcServer } from './grpc/grpc-server.js';
 import { HttpServer } from './http/http-server.js';
 import { inferenceRoutes, notServed } from './http/inference-routes.js';
@@ -38,8 +37,6 @@ export interface InferenceServerOptions {
 
 /** In bytes. */
 const DEFAULT_LIMIT = 64 << 20;
-/** How often to read the certificate again, in milliseconds. */
-const CERTIFICATE_MS = 24 * 60 * 60 * 1000;
 /** How often gRPC's health is brought up to date, in milliseconds. */
 const HEALTH_MS = 500;
 
@@ -114,26 +111,23 @@ export class InferenceServer {
       const timer = setInterval(() => grpc.health.set(service.ready), HEALTH_MS).unref();
       this.#watches.push(() => clearInterval(timer));
     }
-    const { tls, tokens } = trust;
-    if (tokens) this.#watches.push(tokens.watch());
-    if (!tls) return;
-    const renew = (renewed: typeof tls.options) => {
+    const renew = (renewed: TlsOptions) => {
       this.#http.renew(renewed);
       this.#grpc?.renew(renewed);
     };
-    this.#watches.push(tls.watch(CERTIFICATE_MS, renew));
+    this.#watches.push(watchTrust(trust, renew));
   }
 
   /** For clients: `http://` or `https://`. */
   get httpUrl(): string {
-    const { http, tls } = this.#options.trust;
-    return `http${tls ? 's' : ''}://${this.#named(http.host)}:${this.#httpPort}`;
+    const { trust } = this.#options;
+    return urlFor(trust, 'http', trust.http, this.#httpPort);
   }
 
   /** For clients: `grpc://` or `grpcs://`; undefined where gRPC is not served. */
   get grpcUrl(): string | undefined {
-    const { grpc, tls } = this.#options.trust;
-    return grpc && `grpc${tls ? 's' : ''}://${this.#named(grpc.host)}:${this.#grpcPort}`;
+    const { trust } = this.#options;
+    return trust.grpc && urlFor(trust, 'grpc', trust.grpc, this.#grpcPort);
   }
 
   /** Answers what was asked already, for at most `graceMs`, and closes the connections. */
@@ -143,10 +137,5 @@ export class InferenceServer {
     await Promise.all([this.#http.close(graceMs), this.#grpc?.close(graceMs)]);
     this.observatory.close();
     await this.#options.tracing?.close();
-  }
-
-  #named(host: string): string {
-    const { name } = this.#options.trust;
-    return shownHost(isWildcard(host) ? (name ?? host) : host);
   }
 }

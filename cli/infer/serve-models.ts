@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { setFlagsFromString } from 'node:v8';
 import { registeredTelemetry } from '../../client/observers/open-telemetry.js';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import type { Engine } from '../../infer/engine/engine.js';
@@ -20,7 +19,7 @@ import { INFERENCE_LIMITS, tenantLimits } from '../options/limit-options.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
-import { loadWith } from './load-with.js';
+import { leaveOnnxRuntimeUnoptimised, loadWith } from './load-with.js';
 
 export interface InferOptions extends TrustOptions, LogOptions {
   models?: string;
@@ -44,9 +43,7 @@ export interface InferOptions extends TrustOptions, LogOptions {
 /** Serves until a signal: the first lets requests end, the second does not. */
 export async function serveModels(options: InferOptions): Promise<void> {
   const folder = modelsFolder(options);
-  // V8 would optimise ONNX Runtime's module for a minute on all cores, and could not end before. What a lane computes, the
-  // GPU does.
-  setFlagsFromString('--liftoff-only');
+  leaveOnnxRuntimeUnoptimised();
   quietGrpc();
   const log = await openLog(options);
   const running = new Running();

@@ -24,6 +24,10 @@ export async function wholeStream(file: string): Promise<StreamGraph> {
 }
 
 async function readStreamFile(file: string) {
-  const { readStream } = await loadWith('yaml ajv', () => import('../../stream/definition/stream-file.js'));
+  const { readStream } = await loadWith(
+    'yaml ajv',
+    () => import('../../stream/definition/stream-file.js'),
+    'stream',
+  );
   return readStream(file);
 }

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { inferenceTrust, type Trust } from '../../infer/door/trust.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { setTimeout } from '../../link/machine/clock.js';
@@ -8,7 +7,7 @@ import { redact } from '../../proto/token.js';
 import type { Log } from '../../server/observatory/log.js';
 import { serveControls, type UpgradeAnswer, type UpgradeRequest } from '../../stream/control/control.js';
 import type { Application } from '../../stream/run/application.js';
-import { loadWith } from '../infer/load-with.js';
+import { leaveOnnxRuntimeUnoptimised, loadWith } from '../infer/load-with.js';
 import { type LogOptions, openLog } from '../options/log-option.js';
 import { type TrustOptions, trustOptions } from '../options/trust-options.js';
 import { hostHere, type RunHost } from '../run/run-host.js';
@@ -34,8 +33,7 @@ const GRACE_MS = 5000;
 
 /** Runs an application until a signal, or until it cannot go on. @throws FarlightError (rejects) */
 export async function runStream(file: string, options: StreamOptions): Promise<void> {
-  // V8 would optimise ONNX Runtime's module for a minute on all cores. What a lane computes, the GPU does.
-  setFlagsFromString('--liftoff-only');
+  leaveOnnxRuntimeUnoptimised();
   quietGrpc();
   const log = await openLog(options);
   const stop = new AbortController();
@@ -173,18 +171,20 @@ class Hosts {
 }
 
 async function loadApplication() {
-  return loadWith('yaml ajv', async () => {
+  const load = async () => {
     const { openApplication, copiesIn } = await import('../../stream/site.js');
     const { readStream } = await import('../../stream/definition/stream-file.js');
     const { resolveStream } = await import('../../stream/definition/resolve.js');
     const { Front } = await import('../../stream/front/front.js');
     return { openApplication, copiesIn, readStream, resolveStream, Front };
-  });
+  };
+  return loadWith('yaml ajv', load, 'stream');
 }
 
 async function loadLanes() {
-  return loadWith('onnxruntime-web onnx-buf @bufbuild/protobuf', async () => {
+  const load = async () => {
     import.meta.resolve('onnxruntime-web/webgpu');
     return import('../../infer/hosts/engine-hosts.js');
-  });
+  };
+  return loadWith('onnxruntime-web onnx-buf @bufbuild/protobuf', load, 'stream');
 }

@@ -1,8 +1,10 @@
+import type { TlsOptions } from 'node:tls';
 import { parseHostPort, shownHost } from '../../link/address/host-port.js';
 import { isLoopback } from '../../link/address/loopback.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { Peer } from '../../server/trust/admission.js';
 import { type HostTrust, type HostTrustOptions, hostTrust } from '../../server/trust/host-trust.js';
+import { isWildcard } from '../../server/trust/machine-names.js';
 import type { Address } from '../../server/trust/newcomers/newcomers.js';
 import { DEFAULT_TENANT } from '../../server/trust/token-store.js';
 import type { Client } from '../protocol/repository.js';
@@ -84,6 +86,31 @@ export function inferenceTrust(options: TrustOptions, warn: (sentence: string) =
       return { tenant, mayLoad: loaders.has(tenant) };
     },
   };
+}
+
+/** How often to read the certificate again, in milliseconds. */
+const CERTIFICATE_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * Follows the tokens and the certificate on the disk. `renew` shows another certificate to new connections.
+ *
+ * @returns a function that stops.
+ */
+export function watchTrust({ tls, tokens }: Trust, renew: (options: TlsOptions) => void): () => void {
+  const ends = [tokens?.watch(), tls?.watch(CERTIFICATE_MS, renew)];
+  return () => {
+    for (const end of ends) end?.();
+  };
+}
+
+/** The URL for clients of a server that listens on this address, at this port. */
+export function urlFor(
+  { tls, name }: Trust,
+  scheme: 'http' | 'grpc',
+  { host }: Address,
+  port: number,
+): string {
+  return `${scheme}${tls ? 's' : ''}://${shownHost(isWildcard(host) ? (name ?? host) : host)}:${port}`;
 }
 
 function parseAddress(text: string, option: string, schemes: RegExp): Address & { secure: boolean } {

@@ -1,12 +1,10 @@
 import { inspect } from 'node:util';
-import type { Trust } from '../../infer/door/trust.js';
+import { type Trust, urlFor, watchTrust } from '../../infer/door/trust.js';
 import { HttpRefusal } from '../../infer/http/body.js';
 import type { Exchange } from '../../infer/http/exchange.js';
 import { HttpServer } from '../../infer/http/http-server.js';
 import { readJson } from '../../infer/http/json.js';
 import type { Route } from '../../infer/http/routes.js';
-import { shownHost } from '../../link/address/host-port.js';
-import { isWildcard } from '../../server/trust/machine-names.js';
 import type { ApplicationStatus } from '../run/status.js';
 import type { PostedRecords } from '../sources/posted-records.js';
 import { Figures } from './figures.js';
@@ -23,15 +21,13 @@ export interface FrontOptions {
 
 /** The most bytes of requests in memory, in requests of the longest kind. */
 const BUDGET = 8;
-/** How often to read the certificate again, in milliseconds. */
-const CERTIFICATE_MS = 24 * 60 * 60 * 1000;
 
 /** The application over HTTP: records are posted here, and its status and figures are read. */
 export class Front {
   readonly #options: FrontOptions;
   readonly #server: HttpServer;
-  /** Functions that stop watching. */
-  readonly #watches: (() => void)[] = [];
+  /** Stops following the certificate and the tokens. */
+  #unwatch: (() => void) | undefined;
   #port = 0;
 
   constructor(options: FrontOptions) {
@@ -52,20 +48,17 @@ export class Front {
   /** @throws FarlightError PORT_IN_USE, BAD_OPTION (rejects). Call `close` even then. */
   async listen(): Promise<void> {
     this.#port = await this.#server.listen();
-    const { tls, tokens } = this.#options.trust;
-    if (tokens) this.#watches.push(tokens.watch());
-    if (tls) this.#watches.push(tls.watch(CERTIFICATE_MS, (renewed) => this.#server.renew(renewed)));
+    this.#unwatch = watchTrust(this.#options.trust, (renewed) => this.#server.renew(renewed));
   }
 
   /** For clients: `http://` or `https://`. */
   get url(): string {
-    const { http, tls, name } = this.#options.trust;
-    const host = isWildcard(http.host) ? (name ?? http.host) : http.host;
-    return `http${tls ? 's' : ''}://${shownHost(host)}:${this.#port}`;
+    const { trust } = this.#options;
+    return urlFor(trust, 'http', trust.http, this.#port);
   }
 
   async close(graceMs: number): Promise<void> {
-    for (const end of this.#watches.splice(0)) end();
+    this.#unwatch?.();
     await this.#server.close(graceMs);
   }
 

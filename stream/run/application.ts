@@ -220,7 +220,7 @@ export class Application {
     });
   }
 
-  /** What is under way is computed again after the next start. */
+  /** Records that are on their way are computed again after the next start. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
