@@ -6,7 +6,7 @@ import { codeOf, FarlightError, messageOf } from '../../proto/errors.js';
 import type { UpgradePlan, UpgradeWords } from '../definition/upgrade-plan.js';
 import type { ApplicationStatus } from '../run/status.js';
 
-/** What the commands of an application's owner ask for. */
+/** The requests of the owner's commands. */
 export interface Controls {
   status(): ApplicationStatus;
   /** Plans an upgrade, and carries it out unless it is only to be shown. @throws Error that says why not (rejects) */

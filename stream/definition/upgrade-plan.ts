@@ -1,7 +1,7 @@
 import type { FlowStep, Version } from '../flow/version.js';
 import type { Definition, StepDefinition } from './definition.js';
 
-/** What an upgrade does, as it is shown before it is applied. */
+/** The changes of an upgrade, as they are shown before it is applied. */
 export interface UpgradePlan {
   readonly steps: readonly StepChange[];
   readonly sources: readonly Change[];
@@ -14,17 +14,17 @@ export interface UpgradePlan {
 export interface Change {
   readonly name: string;
   readonly change: 'kept' | 'changed' | 'added' | 'removed';
-  /** What is changed. */
+  /** The changes, each in a few words. */
   readonly details: readonly string[];
 }
 
 export interface StepChange extends Change {
   readonly uid: string;
-  /** What becomes of its states. Undefined where it has and had none. */
+  /** The fate of its states. Undefined where it has and had none. */
   readonly state?: 'kept' | 'migrated' | 'reset' | 'new' | 'dropped';
 }
 
-/** What a person says with an upgrade. */
+/** Decisions that a person takes with an upgrade. */
 export interface UpgradeWords {
   /** Uids of steps whose states begin anew. */
   readonly reset?: readonly string[];

@@ -134,7 +134,7 @@ export class Flow<Value> {
     return this.#next.get(source) ?? 0;
   }
 
-  /** What to do now, each action once. */
+  /** The actions that are due now. Each is given out once. */
   take(): Action<Value>[] {
     const actions = this.#actions;
     this.#actions = [];

@@ -62,10 +62,10 @@ const DEFAULTS = { window: 1000, checkpointEvery: 10_000 };
 /** Of the time, at most so much goes into checkpoints. */
 const CHECKPOINT_SHARE = 0.1;
 
-/** What is to be done with a cut that is open. */
+/** A cut that is open. */
 interface Cutting {
   readonly definition: Definition;
-  /** What is stored with it. */
+  /** Both are stored with its checkpoint. */
   readonly positions: StoredCheckpoint['positions'];
   readonly marks: StoredCheckpoint['marks'];
   isStoring: boolean;
@@ -199,7 +199,7 @@ export class Application {
     return this.#change(() => this.#cut(this.#definition));
   }
 
-  /** What an upgrade would do now. */
+  /** The changes that an upgrade would make now. */
   plan(definition: Definition, words: UpgradeWords = {}): UpgradePlan {
     return planUpgrade(this.#definition, definition, words);
   }

@@ -19,7 +19,7 @@ interface CheckedRecord {
   readonly sequence: number | undefined;
 }
 
-/** What a sender is told of a record, once it is safe. */
+/** The answer to a sender, once its record is safe. */
 export interface TakenRecord {
   readonly offset: number | undefined;
   /** It was taken before. */

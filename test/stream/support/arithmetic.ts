@@ -18,7 +18,7 @@ export function stepIn({ steps }: Definition, uid: string): StepDefinition {
   return step;
 }
 
-/** What a step does, by the hash that its definition has. */
+/** The arithmetic of a step, which the hash in its definition has. */
 export function arithmeticOf({ does }: StepDefinition): Arithmetic {
   const [factor = 1, failsAt = 0] = does.split('/').map(Number);
   return { factor, failsAt };

@@ -28,8 +28,8 @@ interface Waiting {
 }
 
 /**
- * Operations that end in a random order. What waits when its process is killed never ends, or has ended without the process
- * knowing.
+ * Operations that end in a random order. An operation that waits when its process is killed has no effect, or has it
+ * without the process knowing.
  */
 export class Chaos {
   readonly random: Random;

@@ -24,7 +24,7 @@ export class Site {
   readonly checkpoints: StoredCheckpoint[] = [];
   readonly written: string[] = [];
   readonly #identities = new Map<string, Set<string>>();
-  /** What the next checkpoint, and the next preparation of a version, fails with. */
+  /** Whether the next checkpoint fails, and so on. */
   failsToStore = false;
   failsToPrepare = false;
   failsToMigrate = false;
