@@ -14,13 +14,11 @@ import { explainStatus } from '../../../link/dial/grpc-errors.js';
 import type { HostAddress } from '../../../link/dial/host-address.js';
 import { silent } from '../../../link/dial/socket-errors.js';
 import { ByteStream, type LineBytes } from '../../../link/grpc/byte-stream.js';
-import { grpc } from '../../../link/grpc/grpc.js';
 import { VERSION_KEY } from '../../../link/grpc/grpc-carrier.js';
 import { linesService, MESSAGE_LIMIT } from '../../../link/grpc/host-service.js';
-import { streamOf, widenWindows } from '../../../link/grpc/windows.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
 import { native } from '../../../link/machine/globals.js';
-import { invariant } from '../../../proto/errors.js';
+import { NotedCalls } from './grpc-calls.js';
 
 /**
  * The most bytes that a line has under way each way: as many as a line of 1 Gbit/s carries in a round trip of 30 ms. Each
@@ -29,8 +27,6 @@ import { invariant } from '../../../proto/errors.js';
 export const LINE_BYTES: number = 4 << 20;
 /** How long another host may take to answer, in milliseconds. It holds a wrong ticket's answer back for a second. */
 const ANSWER_MS = 30_000;
-/** RFC 9113, section 7: the stream is no longer needed. */
-const CANCEL = 8;
 
 const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': MESSAGE_LIMIT,
@@ -41,21 +37,18 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
 };
 
-/** The interceptor's facts about a call, for the call's handler. */
-const calls = new WeakMap<object, { claim: unknown; cancel(): void }>();
+const calls = new NotedCalls<unknown>(LINE_BYTES);
 
-/** Stores what a call's ticket stands for, and widens its connection's windows. Use this only for good tickets. */
+/** Stores the line of a call's ticket. Use this only for good tickets. */
 export function noteLine(
   asking: ServerInterceptingCall,
   call: ServerInterceptingCallInterface,
   claim: unknown,
 ): void {
-  widenWindows(call, LINE_BYTES);
-  const stream = streamOf(call);
-  calls.set(asking, { claim, cancel: () => stream.close(CANCEL) });
+  calls.note(asking, call, claim);
 }
 
-/** Serves `farlight.v1.Lines`: `onLine` gets each line with what its ticket stands for. */
+/** Serves `farlight.v1.Lines`: `onLine` gets each connection with the line of its ticket. */
 export function serveLines<Claim>(
   server: Server,
   version: string,
@@ -63,12 +56,8 @@ export function serveLines<Claim>(
 ): void {
   server.addService(linesService(), {
     Open(duplex: ServerDuplexStream<LineBytes, LineBytes>) {
-      const call = calls.get((duplex as { call?: object }).call ?? duplex);
-      invariant(call, 'the interceptor has stored what the ticket stands for');
-      const metadata = new (grpc().Metadata)();
-      metadata.set(VERSION_KEY, version);
-      duplex.sendMetadata(metadata);
-      onLine(new ByteStream(duplex, call.cancel), call.claim as Claim);
+      const { facts, cancel } = calls.answer(duplex, version);
+      onLine(new ByteStream(duplex, cancel), facts as Claim);
     },
   });
 }
@@ -98,7 +87,8 @@ export function openLine(address: HostAddress, ticket: string): Promise<Duplex> 
       reject(reason);
       stream.destroy();
     };
-    // For as long as the line is open. Its user hears of the end by its closing.
+    // This listens also after the line is open, since an error without a listener would end the process. The line's user
+    // only sees that it closes.
     stream.on('error', (error: Error) => {
       const failure = error as ServiceError;
       if (connection.refusal) fail(connection.refusal);

@@ -22,8 +22,9 @@ import type { HostDescription } from '../../../proto/session/handshake.js';
 import type { SessionEnd } from '../../../proto/session/session-end.js';
 import { type Admission, type Peer, REFUSED_AFTER_MS } from '../../trust/admission.js';
 import type { LocalUser } from '../../trust/local-users.js';
+import { boundMessages, discard } from './grpc-calls.js';
 import { noteLine, serveLines } from './grpc-lines.js';
-import { boundMessages, discard, noteCall, serveSessions } from './grpc-sessions.js';
+import { noteCall, serveSessions } from './grpc-sessions.js';
 
 const { ServerInterceptingCall, status } = grpc();
 
@@ -46,7 +47,7 @@ export interface GrpcServerOptions {
 /** Admits other hosts that show a ticket. */
 export interface LinesDoor<Claim> {
   /**
-   * What a ticket stands for, which is then used up.
+   * Returns the line of a ticket, which is then used up.
    *
    * @throws FarlightError UNAUTHORIZED, whose sentence is for the other host.
    */
