@@ -87,30 +87,25 @@ async function planFor(
   throw new Error(`the hosts cannot send each other tensors: ${notJoined}`);
 }
 
-/** Loads a planned model on its hosts. If that fails, they are closed. */
+/** Loads a planned model on its hosts. */
 export async function load(
   planned: PlannedModel,
   hosts: readonly Host[],
   options: LoadOptions = {},
 ): Promise<ShardedModel> {
-  try {
-    const { libraries, observed, problem } = planned;
-    const constants = await constantsOf(libraries, planned.model, observed, problem.graph.weights);
-    const program = programOf(planned, constants);
-    await Promise.all(
-      hosts.map(async (host, id) => {
-        const weights = planned.choices.memory.get(id) ?? 0;
-        for (const segment of program.segments)
-          if (segment.host === id)
-            await host.ask({ ask: 'load', segment: segment.number, model: segment.model });
-        await host.ask({ ask: 'loaded', weights });
-      }),
-    );
-    return new ShardedModel(planned, program, hosts, options);
-  } catch (error) {
-    await Promise.all(hosts.map((host) => host.close()));
-    throw error;
-  }
+  const { libraries, observed, problem } = planned;
+  const constants = await constantsOf(libraries, planned.model, observed, problem.graph.weights);
+  const program = programOf(planned, constants);
+  await Promise.all(
+    hosts.map(async (host, id) => {
+      const weights = planned.choices.memory.get(id) ?? 0;
+      for (const segment of program.segments)
+        if (segment.host === id)
+          await host.ask({ ask: 'load', segment: segment.number, model: segment.model });
+      await host.ask({ ask: 'loaded', weights });
+    }),
+  );
+  return new ShardedModel(planned, program, hosts, options);
 }
 
 export function planOptions(options: ShardOptions): PlanOptions {

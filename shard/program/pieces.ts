@@ -68,8 +68,9 @@ export function whyNotDirect({ problem, choices, observed }: PlannedModel): stri
     const { dataType, varying } = seenIn(observed, tensor);
     const type = typeName(dataType);
     if (!ON_GPU.has(type)) return `"${tensor}" is of type ${type}, which lies on no GPU`;
-    if (varying.length > 0 && pieces.some((piece) => !from.mesh.hosts.includes(piece.to)))
-      return `"${tensor}" differs in shape from run to run, and host ${pieces[0]?.to} has no part of it`;
+    const stranger = pieces.find((piece) => !from.mesh.hosts.includes(piece.to));
+    if (varying.length > 0 && stranger)
+      return `"${tensor}" differs in shape from run to run, and host ${stranger.to} has no part of it`;
   }
   return undefined;
 }
