@@ -61,7 +61,7 @@ for (const mbit of [1000, 100])
       effort: 20_000,
       route: flags.route,
       link: { bitsPerSecond: mbit * 1e6, roundTrip: rttMs / 1000 },
-      // What the GPUs take is counted below.
+      // The time of the GPUs is counted below.
       operationsPerSecond: Number.POSITIVE_INFINITY,
     });
     const cache = Object.fromEntries(

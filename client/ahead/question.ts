@@ -8,7 +8,7 @@ export interface SourceRange {
   readonly size: number;
 }
 
-/** What the host is asked for. */
+/** The ranges and error scopes that the host is asked for. */
 export interface Wanted {
   readonly ranges: readonly SourceRange[];
   readonly scopes: number;

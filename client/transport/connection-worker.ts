@@ -15,7 +15,7 @@ const SLACK = 4096;
 /** The flows of open links. */
 const flows = new Set<Flow>();
 
-// Whatever ends this thread: the program's thread may be blocked until there is room, and must wake.
+// The program's thread may be blocked until there is room. It must wake, however this thread ends.
 process.on('exit', () => {
   for (const flow of flows) flow.close();
 });

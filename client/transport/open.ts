@@ -88,7 +88,7 @@ export async function allocateHosts(
   };
 }
 
-/** What the client takes from `pool/attach/`. */
+/** The functions of `pool/attach/` that the client calls. */
 interface Pools {
   attach(address: string, options: OpenOptions & { signal: AbortSignal }): Promise<Transport>;
   allocateHosts(

@@ -3,7 +3,7 @@ import { createHash, type X509Certificate } from 'node:crypto';
 const PIN = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
 
 /**
- * What an address names as `ca`: the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo in DER,
+ * The pin that an address names as `ca`: the SHA-256 of the certificate's public key (its SubjectPublicKeyInfo in DER,
  * as RFC 7469 pins it) in base64url, 43 letters. It stays when the certificate is renewed with the same key.
  */
 export function pinOf(certificate: X509Certificate): string {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { FarlightError } from '../../proto/errors.js';
 
-/** What a client shows a host that asks for a certificate, as PEM. */
+/** A client's certificate with its key, as PEM, for hosts that ask for one. */
 export interface ClientCertificate {
   readonly cert: string;
   readonly key: string;

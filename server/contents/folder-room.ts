@@ -20,7 +20,7 @@ export class FolderRoom {
   readonly #highBytes: number;
   readonly #lowBytes: number;
 
-  /** What the folder took at the last scan, and what this process has written since. */
+  /** The folder's size at the last scan, and the size of this process's writes since. */
   #scannedBytes = Number.POSITIVE_INFINITY;
   #scannedFiles = 0;
   #writtenBytes = 0;

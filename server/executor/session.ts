@@ -28,11 +28,11 @@ import type { SessionEndpoint, SessionPeer } from './wire/endpoint.js';
 import { HeldCommands } from './wire/held-commands.js';
 import { ReplyWriter } from './wire/reply-writer.js';
 
-/** What a session shares with its process, and gets from earlier sessions of its program. */
+/** The things that a session shares with its process, or gets from earlier sessions of its program. */
 export interface SessionSurroundings {
   /** Free devices of earlier sessions, which the new session owns. */
   free?: OpenDevice[] | undefined;
-  /** What the program compiled on devices that are gone. */
+  /** The program's profiles of devices that are gone. */
   profiles?: Profiles | undefined;
   /** The contents of the tenant's programs, which the client may name. Absent where it may name none. */
   store?: ContentStore | undefined;

@@ -7,13 +7,13 @@ import type { AdapterDescription } from '../../proto/session/handshake.js';
 export interface DeviceMemory {
   /** Undefined where nothing tells. */
   total: number | undefined;
-  /** What sessions may have of it: all but the margin. */
+  /** The part that sessions may have: all but the margin. */
   capacity: number | undefined;
   /** Where the total is from, or why there is none. */
   source: string;
 }
 
-/** What a machine tells of its GPUs; a test gives its own. */
+/** A machine's facts about its GPUs; a test gives its own. */
 export interface MachineFacts {
   platform: NodeJS.Platform;
   /** Bytes of the machine's memory, or of its container's. */

@@ -1,4 +1,4 @@
-/** What a host has done since it started. Bytes count frames alone. */
+/** Counts of a host's work since it started. `bytesUp` and `bytesDown` count frames alone. */
 export interface Counters {
   sessionsOpened: number;
   sessionsActive: number;

@@ -57,7 +57,7 @@ export interface EndView {
   submits: number;
 }
 
-/** What is kept of a tenant's uploads. */
+/** The contents that the host keeps for a tenant. */
 export interface ContentsView {
   /** Undefined where the host has not met the tenant since it started. */
   tenant: string | undefined;
@@ -69,7 +69,7 @@ export interface ContentsView {
 export interface GpuMemoryView {
   /** Undefined where nothing tells. */
   total: number | undefined;
-  /** What sessions may have together; undefined where nothing limits it. */
+  /** The bytes that all sessions may have together; undefined where nothing limits it. */
   capacity: number | undefined;
   /** Where the figures are from, or why there are none. */
   source: string;

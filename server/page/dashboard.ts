@@ -99,7 +99,7 @@ export class Dashboard {
     });
   }
 
-  /** What a reader is told now. */
+  /** The state for readers of the events. */
   #state(): LiveState {
     const { observatory } = this.#options;
     const host = observatory.view();

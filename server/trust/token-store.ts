@@ -14,7 +14,7 @@ import {
   type TenantLimits,
 } from './tenant-limits.js';
 
-/** What a host keeps of a token. It keeps the token itself nowhere. */
+/** The host's record of a token. It does not hold the token itself. */
 export interface TokenEntry {
   /** Ten hexadecimal digits; not a secret. */
   readonly id: string;

@@ -17,7 +17,7 @@ export interface Segment {
   /** Outputs of the model that stay on the host, each with the name of the value. */
   readonly keeps: readonly (readonly [output: string, value: string])[];
   readonly fetches: readonly { readonly output: string; readonly slot: number }[];
-  /** What goes from host to host, after it and before it. */
+  /** It sends these to other hosts after its run, and receives these before it. */
   readonly sends: readonly Send[];
   readonly receives: readonly Receive[];
   /** Values that no later segment takes. */

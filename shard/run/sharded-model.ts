@@ -17,7 +17,7 @@ type TypeName = Tensor['type'];
 /** A tensor as a program gives it: one of any ONNX Runtime, or state that an earlier run has left on the hosts. */
 export type Feed = Pick<Tensor, 'type' | 'dims' | 'data'> | HostTensor;
 
-/** What else a model is made with. */
+/** Options for a model whose hosts are opened already. */
 export interface LoadOptions {
   /** Called when the hosts are closed. */
   readonly closed?: () => Promise<void>;

@@ -1,4 +1,4 @@
-// Who may have a line: tickets, and the peers that the owner has named.
+// Tickets, and the peers that the owner has named, decide which sessions get a line.
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { parseHostAddress } from '#farlight/link/dial/host-address.js';

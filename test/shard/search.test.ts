@@ -102,7 +102,7 @@ function over(graph: LogicalGraph, hosts: number, room: number, bytesPerHop = 0)
   };
 }
 
-/** What the split by hand moves: two sums a layer over all hosts (Shoeybi et al., "Megatron-LM", arXiv 1909.08053). */
+/** The bytes that the split by hand moves: two sums a layer over all hosts (Shoeybi et al., "Megatron-LM", arXiv 1909.08053). */
 const megatron = (layers: number, hosts: number) => 2 * layers * 2 * (hosts - 1) * LENGTH * WIDTH * 4;
 
 describe('a transformer whose weights must be split evenly', () => {

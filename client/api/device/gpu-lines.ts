@@ -22,8 +22,8 @@ const TIMEOUT_MS = 120_000;
  */
 export interface Line {
   /**
-   * Sends what the range holds behind all earlier submits. Later commands do not wait for it. Until it has left, a copy of
-   * it takes GPU memory of this session.
+   * Sends the bytes that the range has after all earlier submits. Later commands do not wait for it. Until it has left, a
+   * copy of it takes GPU memory of this session.
    *
    * @throws OperationError if it is no range of the buffer, in multiples of 4.
    */

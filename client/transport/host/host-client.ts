@@ -23,7 +23,7 @@ const ECHO_TIMEOUT_MS = 30_000;
 const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.max_receive_message_length': ECHO_MESSAGE_LIMIT,
   'grpc.max_send_message_length': ECHO_MESSAGE_LIMIT,
-  // What an echo brings back at once is measured, not how often it is asked for.
+  // An echo measures bandwidth. It must not wait for the window to open again.
   'grpc-node.flow_control_window': 2 * ECHO_MESSAGE_LIMIT,
 };
 

@@ -64,7 +64,7 @@ export function assignExecutor(options: AssignOptions, assignment: Assignment): 
   const { id, tenant, request, log } = assignment;
   const { program, compression, protocol, buffers } = assignment.terms;
   const windowBytes = buffers.commands;
-  /** What the session has sent and received over lines, as its executor last said. */
+  /** The bytes that the session has sent and received over lines, as its executor last said. */
   let overLines = { to: 0, from: 0 };
   const child = pool.take(
     { tenant, program },

@@ -71,7 +71,7 @@ export class Lines {
   }
 
   /**
-   * What a ticket stands for. From then on it is worth nothing.
+   * Returns the end of the line that a ticket was made for. From then on the ticket is worth nothing.
    *
    * @throws FarlightError UNAUTHORIZED
    */

@@ -17,13 +17,13 @@ export interface GpuMemorySharesOptions<Session> {
   reclaim(session: Session): void;
 }
 
-/** What a session could have, in bytes. */
+/** The memory that a session could have, in bytes. */
 export interface Outlook {
   /** For all sessions of its tenant; infinite where there is no limit. */
   limit: number;
-  /** What the tenant's other sessions use or have reserved. */
+  /** The tenant's other sessions use or have reserved so many bytes. */
   others: number;
-  /** What these others were granted beyond that. */
+  /** These others were granted so many bytes more. */
   reclaimable: number;
 }
 

@@ -33,7 +33,7 @@ const ENCODERS: ReadonlySet<string> = new Set([
 ]);
 
 export interface GpuMemoryOptions {
-  /** What the host has granted at first. Default: everything. */
+  /** The host's first grant. Default: everything. */
   grant?: MemoryGrant | undefined;
   /** Asks the host for more memory, or tells it how much the session keeps. Absent where the grant is all there is. */
   ask?: ((report: Extract<ShareReport, { type: 'wantMemory' | 'keepMemory' }>) => void) | undefined;

@@ -69,7 +69,7 @@ export class MemoryReports {
     this.#soon();
   }
 
-  /** What the session uses or has reserved has changed. */
+  /** The session's used or reserved bytes have changed. */
   changed(): void {
     if (this.#on) this.#soon();
   }

@@ -108,6 +108,7 @@ export class Line {
    */
   send(size: number, bytes: Promise<Uint8Array>): Promise<void> {
     const sent = this.#sending.then(async () => this.#write(size, await bytes));
+    // The promise that is returned has the error. This one only says when the next range may begin.
     this.#sending = sent.catch(() => undefined);
     return sent;
   }

@@ -8,7 +8,7 @@ export interface SourceRange {
   readonly size: number;
 }
 
-/** What a request has brought the client. */
+/** The result of a request, as far as the client has it. */
 export interface Brought {
   /** Whether the client has been sent the bytes of the ranges. */
   data: boolean;
@@ -35,7 +35,7 @@ export class Asides {
     this.#device = device;
   }
 
-  /** What the latest request has brought, or will have. */
+  /** The result of the latest request. */
   get latest(): Brought {
     return this.#latest;
   }

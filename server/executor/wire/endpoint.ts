@@ -8,7 +8,7 @@ import type { ShareCommand, ShareReport } from '../../../proto/session/shares.js
  * interface knows gRPC, processes, or the other side.
  */
 export interface SessionEndpoint<Inheritance = unknown> {
-  /** What the session has done so far. Absent where nobody counts it. */
+  /** Counts of the session's work so far. Absent where nobody counts it. */
   readonly work?: WorkCounts;
   /**
    * Executes a frame of commands. A frame that breaks the protocol ends the session through `end`. Returns true where

@@ -69,6 +69,7 @@ export class CpuHost implements Host {
 
   ask(request: Request): Promise<Done> {
     const answer = this.#before.then(() => this.#answer(request));
+    // The client has the error. The next request is answered all the same.
     this.#before = answer.catch(() => undefined);
     return answer;
   }
