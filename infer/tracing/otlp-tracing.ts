@@ -11,7 +11,7 @@ const SEND_MS = 2000;
 const MOST_AT_ONCE = 2000;
 /** The most spans that wait. Beyond that the newest are dropped. */
 const MOST_WAITING = 20_000;
-/** How long the collector may take for an answer, and for the last one, in milliseconds. */
+/** How long the collector may take for an answer, and for all answers once the server ends, in milliseconds. */
 const ANSWER_MS = 10_000;
 const CLOSE_MS = 3000;
 /** Statuses after which the same spans are sent again later, as OTLP says. */
@@ -37,7 +37,10 @@ export class OtlpTracing implements Tracing {
   readonly #options: OtlpTracingOptions;
   #waiting: object[] = [];
   #dropped = 0;
-  #isSending = false;
+  /** Aborts what the collector has not answered when the server has waited for it. */
+  readonly #late = new AbortController();
+  /** The send that is under way. */
+  #sending: Promise<boolean> | undefined;
   #isPlanned = false;
   #isFailing = false;
 
@@ -53,7 +56,8 @@ export class OtlpTracing implements Tracing {
   }
 
   async close(): Promise<void> {
-    while (this.#waiting.length > 0) if (!(await this.#send(CLOSE_MS))) return;
+    this.#options.clock.after(CLOSE_MS, () => this.#late.abort(new Error('it did not answer in time')));
+    while (this.#waiting.length > 0) if (!(await this.#send())) return;
   }
 
   #end(record: RequestRecord, traceId: string, parent: SpanContext | undefined): void {
@@ -93,26 +97,34 @@ export class OtlpTracing implements Tracing {
     this.#isPlanned = true;
     this.#options.clock.after(SEND_MS, () => {
       this.#isPlanned = false;
-      void this.#send(ANSWER_MS).then(() => {
+      void this.#send().then(() => {
         if (this.#waiting.length > 0) this.#plan();
       });
     });
   }
 
-  /** Sends the oldest spans. Returns false where they could not be sent; some of these are tried again later. */
-  async #send(limit: number): Promise<boolean> {
-    if (this.#isSending || this.#waiting.length === 0) return true;
-    this.#isSending = true;
+  /**
+   * Sends the oldest spans, or waits for those that are being sent. Resolves to false where they could not be sent; some
+   * of these are tried again later.
+   */
+  #send(): Promise<boolean> {
+    this.#sending ??= this.#sendOldest().finally(() => {
+      this.#sending = undefined;
+    });
+    return this.#sending;
+  }
+
+  async #sendOldest(): Promise<boolean> {
     const spans = this.#waiting.slice(0, MOST_AT_ONCE);
-    const problem = await this.#post(spans, limit);
-    this.#isSending = false;
+    if (spans.length === 0) return true;
+    const problem = await this.#post(spans);
     if (problem?.again !== true) this.#waiting = this.#waiting.slice(spans.length);
     if (problem && !this.#isFailing) this.#options.warn(this.#sentence(problem.why));
     this.#isFailing = problem !== undefined;
     return problem === undefined;
   }
 
-  async #post(spans: readonly object[], limit: number): Promise<{ why: string; again: boolean } | undefined> {
+  async #post(spans: readonly object[]): Promise<{ why: string; again: boolean } | undefined> {
     const { settings, version } = this.#options;
     const body = {
       resourceSpans: [
@@ -127,7 +139,7 @@ export class OtlpTracing implements Tracing {
         method: 'POST',
         headers: { ...settings.headers, 'content-type': 'application/json' },
         body: JSON.stringify(body),
-        signal: AbortSignal.timeout(limit),
+        signal: AbortSignal.any([this.#late.signal, AbortSignal.timeout(ANSWER_MS)]),
       });
       // An answer that nobody reads would keep its connection.
       await response.arrayBuffer();

@@ -23,11 +23,14 @@ export class Collector {
   readonly problems: string[] = [];
   /** The statuses of the next answers; 200 after them. */
   readonly answers: number[] = [];
+  /** Answers wait for it. */
+  gate: Promise<void> = Promise.resolve();
   readonly #server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk) => chunks.push(chunk));
-    request.on('end', () => {
+    request.on('end', async () => {
       this.requests.push({ url: request.url ?? '', headers: request.headers });
+      await this.gate;
       const status = this.answers.shift() ?? 200;
       if (status === 200) this.#take(Buffer.concat(chunks).toString());
       response.writeHead(status, { 'content-type': 'application/json' }).end('{}');

@@ -5,11 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { registeredTelemetry } from '#farlight/client/observers/open-telemetry.js';
 import { inferenceTrust } from '#farlight/infer/door/trust.js';
 import { InferenceServer } from '#farlight/infer/inference-server.js';
+import { RequestRecord } from '#farlight/infer/statistics/request-record.js';
 import type { Tracing } from '#farlight/infer/statistics/tracing.js';
 import { openTracing } from '#farlight/infer/tracing/open-tracing.js';
 import { otlpSettings } from '#farlight/infer/tracing/otlp-settings.js';
 import { OtlpTracing } from '#farlight/infer/tracing/otlp-tracing.js';
 import { grpc } from '#farlight/link/grpc/grpc.js';
+import { deferred } from '#farlight/link/machine/deferred.js';
 import { int32, mapping } from '../engine/fake-lanes.js';
 import { serve as serveEngine } from '../engine/served.js';
 import { FakeService } from '../protocol/fake-service.js';
@@ -64,6 +66,28 @@ async function serve(tracing: Tracing | undefined) {
 }
 
 const named = (name: string) => collector.spans.find((span) => span.name === name) as OtlpSpan;
+
+/** A tracer whose timers the test runs. */
+function tracerWithTimers() {
+  const settings = otlpSettings(url, {});
+  if (!settings) throw new Error('no settings');
+  const timers: (() => void)[] = [];
+  const clock = { now: () => 0, after: (_: number, act: () => void) => void timers.push(act) };
+  const warn = (sentence: string) => warnings.push(sentence);
+  const tracing = new OtlpTracing({
+    settings,
+    version: '1',
+    clock,
+    time: (at) => 1_700_000_000_000 + at,
+    warn,
+  });
+  const endRequest = () => {
+    const arrival = { protocol: 'http', tenant: 'alice', traceparent: undefined } as const;
+    const begun = tracing.begin(arrival);
+    new RequestRecord(arrival, clock.now, (record) => begun?.end(record)).end('200');
+  };
+  return { tracing, timers, endRequest };
+}
 
 describe('the spans of requests', () => {
   it('go to a collector as OTLP, in the trace of their client', async () => {
@@ -231,6 +255,33 @@ describe('the spans of requests', () => {
     expect((await ask()).status).toBe(200);
     await close();
     expect(warnings).toEqual([`no spans can be sent to ${url}/v1/traces: ECONNREFUSED`]);
+  });
+
+  it('are all sent at the end, also behind those that are being sent', async () => {
+    const gate = deferred<void>();
+    collector.gate = gate.promise;
+    const { tracing, timers, endRequest } = tracerWithTimers();
+    endRequest();
+    timers.shift()?.();
+    await expect.poll(() => collector.requests.length).toBe(1);
+    endRequest();
+    const closed = tracing.close();
+    gate.resolve();
+    await closed;
+    expect(collector.problems).toEqual([]);
+    expect(collector.spans.filter(({ kind }) => kind === 2)).toHaveLength(2);
+  });
+
+  it('are given up at the end where the collector does not answer', async () => {
+    collector.gate = new Promise(() => {});
+    const { tracing, timers, endRequest } = tracerWithTimers();
+    endRequest();
+    timers.shift()?.();
+    await expect.poll(() => collector.requests.length).toBe(1);
+    const closed = tracing.close();
+    for (const timer of timers) timer();
+    await closed;
+    expect(warnings).toEqual([`no spans can be sent to ${url}/v1/traces: it did not answer in time`]);
   });
 
   it('go where the process has set up @opentelemetry/api, below the span that is active', async () => {
