@@ -5,7 +5,7 @@ import { messageOf } from '../../../proto/errors.js';
 import type { KeptValue, LaneModel } from '../lane.js';
 import { RunError } from '../lane.js';
 import { answerCalls, sayGpu, sayLost, sayMemory } from '../worker-answers.js';
-import type { GpuLaneGiven, MarkedRun } from './gpu-lane.js';
+import type { GpuLaneGiven, MarkedRun, OpenedGpu } from './gpu-lane.js';
 import { GpuModels } from './gpu-models.js';
 import { GpuWatch } from './gpu-watch.js';
 import { LaneDevice } from './lane-device.js';
@@ -32,7 +32,8 @@ answerCalls({
         event.preventDefault();
         sayLost(`The GPU had an error outside of a run: ${event.error.message}`);
       };
-      return { value: await device.followMemory(sayMemory) };
+      const state = await device.followMemory(sayMemory);
+      return { value: { state, isWatched: watch.isOn } satisfies OpenedGpu };
     },
     load: async (model: LaneModel) => ({ value: await models.load(model) }),
     unload: async (id: string) => ({ value: await models.unload(id) }),

@@ -28,6 +28,13 @@ export interface MarkedRun extends LaneRun {
   readonly marks: { readonly begin: number; readonly end: number };
 }
 
+/** The worker's answer when it has a GPU. */
+export interface OpenedGpu {
+  readonly state: MemoryState;
+  /** Whether the host tells when its GPU works for the lane. */
+  readonly isWatched: boolean;
+}
+
 /** The data that its worker starts with. */
 export interface GpuLaneGiven extends GpuLaneOptions {
   /** The file of the program whose lane it is. */
@@ -73,7 +80,8 @@ class GpuLane implements Lane {
   }
 
   async open(): Promise<void> {
-    const state = await this.#worker.call<MemoryState>('open', undefined);
+    const { state, isWatched } = await this.#worker.call<OpenedGpu>('open', undefined);
+    if (!isWatched) this.#gpu.stop();
     const memory = { state, onChange: () => {} };
     this.memory = memory;
     this.#worker.onMemory = (newer) => {

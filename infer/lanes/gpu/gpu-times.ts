@@ -1,4 +1,4 @@
-/** What a host tells of its GPU, in milliseconds of its own clock: when it reached a mark, or when the GPU worked. */
+/** A host's report of its GPU, in milliseconds of its own clock: when it reached a mark, or when the GPU worked. */
 export type GpuEvent =
   | { readonly mark: number; readonly at: number }
   | { readonly from: number; readonly to: number };
@@ -74,6 +74,7 @@ export class LaneGpu {
   readonly #changed: () => void;
   /** The runs that are not over, by number. */
   readonly #open = new Map<number, WatchedRun>();
+  #isStopped = false;
   #runs = 0;
 
   constructor({ began, changed }: { began: (run: WatchedRun) => void; changed: () => void }) {
@@ -85,6 +86,10 @@ export class LaneGpu {
   begin(): { begin: number; end: number; time: Promise<GpuTime | undefined> } {
     const number = this.#runs++;
     const time = new Promise<GpuTime | undefined>((resolve) => {
+      if (this.#isStopped) {
+        resolve(undefined);
+        return;
+      }
       const run: WatchedRun = { lane: this, from: undefined, isOver: false, work: [], resolve };
       this.#open.set(number, run);
       this.#began(run);
@@ -114,8 +119,9 @@ export class LaneGpu {
     this.#changed();
   }
 
-  /** The host tells nothing more. */
+  /** The host tells nothing more, or never has. */
   stop(): void {
+    this.#isStopped = true;
     for (const run of this.#open.values()) {
       run.isOver = true;
       run.resolve?.(undefined);

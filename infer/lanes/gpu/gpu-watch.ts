@@ -31,6 +31,7 @@ export class GpuWatch {
     if (this.#isOn) this.#session.command(readClock, [number]);
   }
 
+  /** Whether the host tells of its GPU. */
   get isOn(): boolean {
     return this.#isOn;
   }

@@ -67,6 +67,14 @@ describe("the GPU's time of a run", () => {
     expect(await run).toEqual({ ms: 20, busyMs: 20 });
   });
 
+  it('is not known of a lane whose host tells nothing, and does not wait for it', async () => {
+    const times = new GpuTimes();
+    const [a, b] = [times.lane(), times.lane()];
+    b.stop();
+    expect(await b.begin().time).toBeUndefined();
+    expect(await tellRun(a, 0, [[5, 25]])).toEqual({ ms: 20, busyMs: 20 });
+  });
+
   it('is known in the end beside a run that never ends', async () => {
     const times = new GpuTimes();
     const [a, b] = [times.lane(), times.lane()];
