@@ -63,19 +63,26 @@ function ofQueues(name: string, help: string, read: (of: ServiceState['queues'][
   };
 }
 
-/** A gauge of each GPU host's memory, by the uses that are named. */
-function ofMemory(name: string, help: string, uses: readonly (keyof HostMemoryState)[]): Figure {
+/** A gauge of each GPU host's memory. */
+function ofHosts(
+  name: string,
+  help: string,
+  read: (memory: HostMemoryState, host: string) => Value[],
+): Figure {
   return {
     name,
     help,
     type: 'gauge',
     values: ({ state }) =>
-      state.hosts.flatMap(({ name: host, memory }) =>
-        memory
-          ? uses.map((use) => ({ value: memory[use], labels: uses.length > 1 ? { host, use } : { host } }))
-          : [],
-      ),
+      state.hosts.flatMap(({ name: host, memory }) => (memory ? read(memory, host) : [])),
   };
+}
+
+/** A gauge of each GPU host's memory, by the uses that are named. */
+function ofMemory(name: string, help: string, uses: readonly (keyof HostMemoryState)[]): Figure {
+  return ofHosts(name, help, (memory, host) =>
+    uses.map((use) => ({ value: memory[use], labels: uses.length > 1 ? { host, use } : { host } })),
+  );
 }
 
 /** The values of a histogram. */
@@ -241,15 +248,7 @@ export const FIGURES: readonly Figure[] = [
 
 /** A figure of each GPU host's memory, by the names of Triton: a host stands for its GPU. */
 function ofGpus(name: string, help: string, read: (memory: HostMemoryState) => number): Figure {
-  return {
-    name,
-    help,
-    type: 'gauge',
-    values: ({ state }) =>
-      state.hosts.flatMap(({ name: host, memory }) =>
-        memory ? [{ value: read(memory), labels: { gpu_uuid: host } }] : [],
-      ),
-  };
+  return ofHosts(name, help, (memory, host) => [{ value: read(memory), labels: { gpu_uuid: host } }]);
 }
 
 /** The same by the names that Triton's dashboards read. */
