@@ -63,7 +63,7 @@ export class InferenceServer {
       service,
       name,
       version,
-      urls: () => [this.httpUrl, this.grpcUrl].filter((each) => each !== undefined),
+      urls: () => this.urls,
       tracing: options.tracing,
       now: monotonicNow,
       time: steadyTime,
@@ -128,6 +128,11 @@ export class InferenceServer {
   get grpcUrl(): string | undefined {
     const { trust } = this.#options;
     return trust.grpc && urlFor(trust, 'grpc', trust.grpc, this.#grpcPort);
+  }
+
+  /** The addresses for clients. */
+  get urls(): string[] {
+    return [this.httpUrl, this.grpcUrl].filter((url) => url !== undefined);
   }
 
   /** Answers what was asked already, for at most `graceMs`, and closes the connections. */

@@ -230,10 +230,9 @@ async function loadEngine() {
 
 /** The first line has all that a client needs. */
 function readyLines({ server, engine, dashboard }: Running): string {
-  const addresses = [server?.httpUrl, server?.grpcUrl].filter((each) => each !== undefined);
   const broken = engine?.index().filter(({ state }) => state !== 'READY') ?? [];
   const lines = [
-    `farlight infer ready: ${addresses.join(' ')}`,
+    `farlight infer ready: ${server?.urls.join(' ')}`,
     ...(dashboard === undefined ? [] : [`dashboard: ${dashboard}`]),
     ...broken.map(({ name, version, reason = 'it is not loaded' }) =>
       harmless(`not served: ${name} version ${version}: ${reason}`),
