@@ -130,9 +130,8 @@ export class Hosts {
 
   /** Bytes of a host that are free beside what the scheduler knows of. */
   free({ host }: HostNow): number {
-    const used = this.#scheduler.memoryOf(host.name);
-    if (!used) return 0;
-    return host.memory.capacity.bytes - used.weights - used.held - used.running;
+    const planned = this.#planned(host);
+    return planned === undefined ? 0 : host.memory.capacity.bytes - planned;
   }
 
   /** All hosts. */
@@ -187,9 +186,9 @@ export class Hosts {
    * it is held to have half of them, so that a smaller run is tried.
    */
   refused(host: HostNow, bytes: number): void {
-    const used = this.#scheduler.memoryOf(host.host.name);
-    if (!used) return;
-    const refused = used.weights + used.running + used.held - Math.ceil(bytes / 2);
+    const planned = this.#planned(host.host);
+    if (planned === undefined) return;
+    const refused = planned - Math.ceil(bytes / 2);
     host.refused = refused;
     this.#tellCapacity(host);
     this.#options.clock.after(REFUSED_MS, () => {
@@ -265,6 +264,12 @@ export class Hosts {
       if (this.#laneless.get(resource) !== laneless) return;
       this.#gone(resource, `No lane for ${resource} is open: ${laneless.reason}`);
     });
+  }
+
+  /** Bytes of a host that the scheduler's plan takes; undefined where it does not know the host. */
+  #planned({ name }: EngineHost): number | undefined {
+    const plan = this.#scheduler.memoryOf(name);
+    return plan && plan.weights + plan.held + plan.running;
   }
 
   #tellCapacity(host: HostNow): void {
