@@ -1,4 +1,4 @@
-import { setTimeout } from '../../link/machine/clock.js';
+import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 import type { LiveEvents } from '../../page/live-events.js';
 import { siteFiles } from '../../page/site-files.js';
 import { liveState, SITE } from '../page/dashboard.js';
@@ -37,7 +37,8 @@ export function pageRoutes({ observatory, live, site }: PageRoutesOptions): Rout
         }
         const response = exchange.stream();
         live.follow(response, () => liveState(observatory, tenant));
-        setTimeout(() => response.end(), STREAM_MS).unref();
+        const timer = setTimeout(() => response.end(), STREAM_MS).unref();
+        response.once('close', () => clearTimeout(timer));
       },
     },
     ...(site ? siteRoutes() : []),
