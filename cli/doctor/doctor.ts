@@ -152,12 +152,13 @@ function advise(local: LocalReport, host: HostReport | undefined): string[] {
   return advice;
 }
 
-/** The address that a person types. A token is not shown, so the text refers to the same address. */
+/** The option of `farlight run` that names the host or the pool. */
 function optionFor(url: string): string {
   if (url.startsWith('pool:')) return `--pool ${url}`;
   return `--host ${pasted(url)}`;
 }
 
+/** The address that a person types. A token is not shown, so the text refers to the same address. */
 function pasted(url: string): string {
   if (url.startsWith('grpcs:')) return 'THE-SAME-ADDRESS';
   return url.includes('?') ? `'${url}'` : url;

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Command } from 'commander';
 import { DEFAULT_INFER_DASHBOARD } from '../../infer/page/dashboard.js';
 import type { ServerEvent, ServerView } from '../../infer/statistics/server-view.js';
+import { shownHost } from '../../link/address/host-port.js';
 import { deferred } from '../../link/machine/deferred.js';
 import { DEFAULT_DASHBOARD, parsePageAddress } from '../../page/page-server.js';
 import { EventReader } from '../../page/site/event-reader.js';
@@ -94,7 +95,7 @@ async function findServer(dashboard: string | undefined): Promise<Found<unknown>
   let problem: unknown;
   for (const address of addresses) {
     const { host, port } = parsePageAddress(address);
-    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const url = `http://${shownHost(host)}:${port}`;
     for (const kind of [HOST, INFERENCE] as Kind<unknown>[]) {
       try {
         return { url, kind, view: await readView(url, kind) };
@@ -204,6 +205,7 @@ class Screen {
       if (signal.aborted) return;
       this.#answers = false;
       this.#draw();
+      // It only rejects when the signal aborts, and that ends the loop.
       await wait(AGAIN_MS, undefined, { signal }).catch(() => {});
     }
   }

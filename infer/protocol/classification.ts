@@ -1,5 +1,5 @@
 import { invalid } from '../service/service.js';
-import { ELEMENT_BYTES, type Tensor, type TypedArray } from '../service/tensor.js';
+import { ELEMENT_BYTES, rowsOf, type Tensor, type TypedArray } from '../service/tensor.js';
 import { numbersIn } from './tensor-coding.js';
 
 const encoder = new TextEncoder();
@@ -25,7 +25,7 @@ export function classified(tensor: Tensor, { count, batched, labels = [] }: Clas
   if (!(data instanceof Uint8Array) || bytes === undefined) {
     throw invalid(`output "${name}" is BYTES, which have no greatest element`);
   }
-  const items = batched ? (shape[0] ?? 1) : 1;
+  const items = batched ? rowsOf(shape) : 1;
   const length = items === 0 ? 0 : data.length / bytes / items;
   const top = Math.min(count, length);
   const numbers = numbersIn(datatype, data);
