@@ -135,7 +135,7 @@ export class InferenceServer {
     return [this.httpUrl, this.grpcUrl].filter((url) => url !== undefined);
   }
 
-  /** Answers what was asked already, for at most `graceMs`, and closes the connections. */
+  /** Answers the requests that are there, for at most `graceMs`, and closes the connections. */
   async close(graceMs: number): Promise<void> {
     for (const end of this.#watches.splice(0)) end();
     this.#live.close();

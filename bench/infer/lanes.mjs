@@ -5,7 +5,7 @@ import { at } from '../../dist/infer/schedule/costs.js';
 
 /** The lanes of a GPU host. Engines that are closed give them back, with nothing loaded. */
 export class LanePool {
-  /** What engines could not do for want of memory. */
+  /** How many runs failed for want of memory, and how many reservations a host refused. */
   outOfMemory = 0;
   refused = 0;
   /** By model, the weights and the time of its last load. */

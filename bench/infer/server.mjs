@@ -117,7 +117,7 @@ async function learnCosts(served) {
   return costsOf(served, place.pool);
 }
 
-/** What the engine has learned of the models. */
+/** The models' costs, as the engine has learned them. */
 async function costsOf({ names, folder, store }, { loads }) {
   const costs = {};
   for (const name of names) {

@@ -1,7 +1,7 @@
 import { loadReader } from '../../link/files/load-reader.js';
 import { FarlightError } from '../../proto/errors.js';
 
-/** What jobs can be made from, or why nothing can. */
+/** How many templates and images there are for jobs, or why they cannot be read. */
 export interface JobsReport {
   templates?: number;
   images?: number;

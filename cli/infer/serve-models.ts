@@ -202,7 +202,7 @@ class Running {
     return [own.url];
   }
 
-  /** Answers what was asked already, for at most `graceMs`, and ends everything. */
+  /** Answers the requests that are there, for at most `graceMs`, and ends everything. */
   async close(graceMs: number): Promise<void> {
     this.#isClosed = true;
     await this.server?.close(graceMs);

@@ -7,7 +7,7 @@ export type InferenceLimits = Pick<TenantLimits, 'waiting' | 'inFlight'>;
 /** Seconds after which one of the tenant's requests may have ended. */
 const RETRY_AFTER = 1;
 
-/** What one tenant has here now. */
+/** The requests that one tenant has here now, and their bytes. */
 interface Use {
   requests: number;
   bytes: number;

@@ -30,7 +30,7 @@ export interface Entry {
   readonly versions: Map<string, Version>;
 }
 
-/** The models and graphs that are known, and what is said of them. */
+/** The models and graphs of the folder, their states, and the answers to questions about them. */
 export class Catalog {
   readonly #entries = new Map<string, Entry>();
 

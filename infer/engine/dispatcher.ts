@@ -24,12 +24,12 @@ export interface DispatcherOptions extends HostsOptions {
 }
 
 export interface RunOptions {
-  /** Whose request it is, and the weight of the tenant among tenants; 1 if left out. */
+  /** The request's tenant, and the weight of the tenant among tenants; 1 if left out. */
   readonly tenant?: string | undefined;
   readonly share?: number | undefined;
   /** How much the request counts beside others of its tenant; 1 if left out. */
   readonly weight?: number;
-  /** By the clock, when nobody wants it any more. */
+  /** The time of the clock after which nobody wants the result any more. */
   readonly deadline?: number;
   readonly signal?: AbortSignal | undefined;
   readonly internal?: Active['internal'];
@@ -48,7 +48,7 @@ export class Dispatcher {
   #isPumping = false;
   #wakeAt: number | undefined;
   #isClosed = false;
-  /** Called when a request has ended, whatever came of it. */
+  /** Called when a request has ended, with a result or without. */
   onEnd: () => void = () => {};
 
   constructor(options: DispatcherOptions) {
@@ -88,7 +88,7 @@ export class Dispatcher {
     this.#runs.onRun = listener;
   }
 
-  /** What runs and waits now, for the server's owner. */
+  /** The hosts, lanes and queues as they are now, for the server's owner. */
   get state(): Pick<ServiceState, 'hosts' | 'lanes'> & { queues: Map<Unit, Queue> } {
     return dispatcherState({
       scheduler: this.#scheduler,
@@ -108,7 +108,7 @@ export class Dispatcher {
     return models;
   }
 
-  /** Nobody may ask for a unit any more. What runs of it is finished; requests that wait for it are refused. */
+  /** Requests may ask for a unit no more. Its runs are finished; requests that wait for it are refused. */
   withdraw(unit: Unit): void {
     this.#units.get(unit)?.remove();
     this.#units.delete(unit);

@@ -29,7 +29,7 @@ export interface EngineOptions {
   readonly folder: string;
   /** GPU hosts, and this machine's lanes for functions. */
   readonly hosts: readonly EngineHost[];
-  /** Where what is learned is kept; nowhere if left out. */
+  /** Keeps the figures that are learned; if left out, they are kept nowhere. */
   readonly store?: LearnedStore;
   readonly clock?: Clock;
   /** Farlight's own if left out. */
@@ -103,7 +103,7 @@ export class Engine implements InferenceService {
     if (!this.#isEnding) this.#dispatcher.hosts.add(host);
   }
 
-  /** Closes the lanes of a host. What ran there runs elsewhere. */
+  /** Closes the lanes of a host. Its runs begin again elsewhere. */
   removeHost(name: string): Promise<void> {
     return this.#dispatcher.hosts.remove(name);
   }

@@ -5,16 +5,16 @@ export interface HostMemory {
   readonly capacity: Capacity;
   /** Calls back when the capacity is another. The returned function ends that. */
   onChange(listener: () => void): () => void;
-  /** What the host told last; undefined where nobody tells. */
+  /** The host's last report; undefined where nobody reports. */
   readonly told?: ToldMemory;
 }
 
 /** In bytes. */
 export interface ToldMemory {
-  /** What the lanes use, and what they have reserved beyond that. */
+  /** The bytes that the lanes use, and the bytes that they have reserved beyond that. */
   readonly used: number;
   readonly reserved: number;
-  /** What others use of the limit. */
+  /** The part of the limit that others use. */
   readonly others: number;
   /** How many lanes wait for their turn to use the GPU. */
   readonly queue: number;

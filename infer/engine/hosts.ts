@@ -41,7 +41,7 @@ export interface HostNow {
 export class Hosts {
   readonly #options: HostsOptions;
   readonly #scheduler: EngineScheduler;
-  /** Something that the scheduler was told may change what it decides. */
+  /** The scheduler was told something that may change its decisions. */
   readonly #changed: () => void;
   /** No lane of a kind was open for too long. */
   readonly #gone: (resource: Resource, message: string) => void;
@@ -84,7 +84,7 @@ export class Hosts {
     this.#open(now);
   }
 
-  /** Closes the lanes of a host. What ran there runs elsewhere. */
+  /** Closes the lanes of a host. Its runs begin again elsewhere. */
   async remove(name: string): Promise<void> {
     const at = this.#hosts.findIndex(({ host }) => host.name === name);
     const [removed] = at < 0 ? [] : this.#hosts.splice(at, 1);
@@ -173,7 +173,7 @@ export class Hosts {
       else byLane.set(value.lane, [value]);
     }
     for (const [name, list] of byLane) {
-      // With a lane that was lost its values are gone.
+      // Only a lane that is lost fails, and its values are gone with it.
       this.#lanes
         .get(name)
         ?.lane.call((lane) => lane.drop(list))

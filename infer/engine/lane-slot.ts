@@ -181,7 +181,7 @@ function within<T>(
       reject(new Error(`It did not open within ${ms / 1000} s.`));
     });
     act().then((result) => {
-      // The one who waited has been told that it is late.
+      // The caller has been told already that the lane did not open in time.
       if (isLate) discard(result).catch(() => {});
       else resolve(result);
     }, reject);

@@ -11,7 +11,7 @@ import type { ServedUnits } from './served-units.js';
 export interface ServedFolderOptions {
   /** The folder of models and graphs. */
   readonly folder: string;
-  /** Gets what is loaded. */
+  /** Gets the models and graphs that are loaded. */
   readonly catalog: Catalog;
   readonly units: ServedUnits;
   log(message: string): void;
@@ -125,8 +125,8 @@ export class ServedFolder {
   }
 
   /**
-   * Plans the graphs with the units that are served now. `again` says which ones have their functions read again; the
-   * others keep theirs.
+   * Plans the graphs with the units that are served now. `again` says whether a graph has its functions read again;
+   * else it keeps them.
    */
   #planGraphs(folder: ModelFolder, again: (name: string) => boolean): void {
     for (const entry of this.#catalog.entries) {

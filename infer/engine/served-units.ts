@@ -8,7 +8,7 @@ import type { UnitModels } from './unit-models.js';
 
 export interface ServedUnitsOptions {
   readonly dispatcher: Dispatcher;
-  /** Where what is learned is kept; nowhere if left out. */
+  /** Keeps the figures that are learned; undefined: they are kept nowhere. */
   readonly store: LearnedStore | undefined;
   readonly clock: Clock;
   log(message: string): void;
@@ -17,7 +17,7 @@ export interface ServedUnitsOptions {
 /** How long after a run to write what was learned, in milliseconds. */
 const WRITE_AFTER = 30_000;
 
-/** What was learned of a unit, and the hash of its file, by which it is kept on disk. */
+/** The models of a unit, and the hash of its file: what was learned of them is kept on disk under it. */
 interface Kept {
   readonly hash: string;
   readonly models: UnitModels;
@@ -87,7 +87,7 @@ export class ServedUnits {
     this.#dispatcher.withdraw(unit);
   }
 
-  /** A request has ended, whatever came of it. */
+  /** A request has ended, with a result or without. */
   requestEnded(): void {
     this.#writeLater();
     for (const [unit, resolve] of this.#leaving) {

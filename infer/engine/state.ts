@@ -6,7 +6,7 @@ import type { Unit } from './request/unit.js';
 import type { Runs } from './runs.js';
 import type { UnitModels } from './unit-models.js';
 
-/** What waits for a unit, and what runs of it, as QueueState says. */
+/** The items that wait for a unit, and the items of its runs, as QueueState says. */
 export interface Queue {
   readonly waiting: number;
   running: number;
@@ -22,7 +22,7 @@ interface Parts {
   readonly now: number;
 }
 
-/** What a dispatcher does now. */
+/** The hosts, lanes and queues of a dispatcher as they are now. */
 export function dispatcherState(parts: Parts) {
   const { hosts, scheduler } = parts;
   return {

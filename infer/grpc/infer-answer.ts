@@ -6,7 +6,7 @@ import { WIRE } from './wire-reader.js';
 const RAW_OUTPUT_CONTENTS = 6;
 const INFER_RESPONSE = 2;
 
-/** What the library for protobuf makes of a message. */
+/** Writes a message, as the library for protobuf does. */
 type Serialize = (message: object) => Uint8Array;
 
 /** The answer to a request of a stream: a result, or why there is none. */

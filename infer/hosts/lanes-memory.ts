@@ -5,7 +5,7 @@ import type { Lane, LaneMemory } from '../lanes/lane.js';
 import type { Capacity } from '../schedule/types.js';
 
 /**
- * How long what others use must have been more until it counts, in milliseconds. The host hears of what a lane uses up to
+ * For how long others must have used more before that counts, in milliseconds. The host hears of what a lane uses up to
  * a quarter of a second late, so a lane's own memory looks like that of others for a while.
  */
 const SETTLED_MS = 1000;
@@ -40,7 +40,7 @@ export class LanesMemory implements HostMemory {
   /** The tenant's limit. Infinity where the host does not know it: then `most` is the limit. */
   #limit: number;
   #samples: Sample[] = [];
-  /** What others use, by the samples. */
+  /** The bytes that others use, by the samples. */
   #others = 0;
   #capacity: Capacity;
 

@@ -4,7 +4,7 @@ import { FarlightError, messageOf } from '../../proto/errors.js';
 import type { EngineHost } from '../engine/hosts.js';
 import type { ServiceState } from '../service/state.js';
 
-/** What of the engine the hosts of a pool follow. */
+/** The engine, as far as the hosts of a pool follow it. */
 export interface FollowedEngine {
   state(): Pick<ServiceState, 'backlog' | 'requests' | 'lanes'>;
   addHost(host: EngineHost): void;

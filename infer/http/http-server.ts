@@ -107,7 +107,7 @@ export class HttpServer {
     }
   }
 
-  /** Answers what was asked already, for at most `graceMs`, and closes the connections. */
+  /** Answers the requests that are there, for at most `graceMs`, and closes the connections. */
   async close(graceMs: number): Promise<void> {
     this.#closing = true;
     const cutOff = setTimeout(() => this.#newcomers.destroy(), graceMs).unref();

@@ -50,7 +50,7 @@ export function openDashboard({
   return page;
 }
 
-/** What a reader is told now: the owner all of it, and a tenant its own. */
+/** The state for a reader now: of one tenant, or of all tenants for the owner. */
 export function liveState(observatory: Observatory, tenant?: string): LiveState {
   const server = observatory.view(tenant);
   return {

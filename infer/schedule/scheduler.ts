@@ -710,7 +710,7 @@ export class Scheduler {
   }
 }
 
-/** What an engine needs of a scheduler. The bench gives it others, to compare with. */
+/** The methods of a scheduler that an engine calls. The bench gives it other schedulers, to compare with. */
 export type EngineScheduler = Pick<
   Scheduler,
   | 'setHost'

@@ -22,7 +22,7 @@ export interface ScheduledRequest {
   readonly graph: ScheduledGraph;
   /** The number of items: the first dimension of its inputs. */
   readonly items: number;
-  /** Whose request it is. Tenants share the lanes' time. */
+  /** The request's tenant. Tenants share the lanes' time. */
   readonly tenant?: string;
   /** The tenant's weight among tenants, a number above 0. Default 1. */
   readonly share?: number;

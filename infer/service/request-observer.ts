@@ -1,6 +1,6 @@
 import type { RequestSpan } from './request-span.js';
 
-/** Hears of each request for inference, whatever protocol it comes by. Its methods return at once, and do not throw. */
+/** Hears of each request for inference, over either protocol. Its methods return at once, and do not throw. */
 export interface RequestObserver {
   /** A request has come. Its message may still be on its way. */
   begin(arrival: Arrival): ObservedRequest;

@@ -14,7 +14,7 @@ export interface InferenceService {
   configuration(model: string, version?: string): ModelConfiguration;
   /** Of one model, or of all. @throws InferenceError not-found */
   statistics(model?: string, version?: string): readonly ModelStatistics[];
-  /** What it does now. */
+  /** Its current state. */
   state(): ServiceState;
   /** Calls back with the items of each run that has ended well. The returned function ends that. */
   onRun(listener: (items: number) => void): () => void;
@@ -50,7 +50,7 @@ export interface InferenceRequest {
   readonly priority?: number;
   /** Milliseconds from now until nobody wants the result any more. */
   readonly timeout?: number;
-  /** Who asks. */
+  /** The tenant that asks. */
   readonly tenant?: string;
   /** The tenant's weight among tenants; 1 if left out. */
   readonly share?: number;

@@ -1,7 +1,7 @@
 /** One tenant alone has at most so many times as much as is left: nine tenths. */
 const TIMES_THE_REST = 9;
 
-/** A number of requests, or of bytes, that tenants share. Whatever one of them takes, some is left for the next. */
+/** A number of requests, or of bytes, that tenants share. However much one of them takes, some is left for the next. */
 export class SharedBudget {
   readonly most: number;
   taken = 0;

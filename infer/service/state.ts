@@ -1,4 +1,4 @@
-/** What a service does now, for its owner. */
+/** The current state of a service, for its owner. */
 export interface ServiceState {
   /** Requests that wait or run. */
   readonly requests: number;
@@ -10,7 +10,7 @@ export interface ServiceState {
   readonly lanes: readonly LaneState[];
 }
 
-/** What waits for a model, or for a function of a graph. */
+/** The queue of a model, or of a function of a graph. */
 export interface QueueState {
   /** The model, or the graph that has the function. */
   readonly model: string;
@@ -40,7 +40,7 @@ export interface HostMemoryState {
   /** Buffers and textures of the lanes, and what they have reserved beyond that, as the host told last. */
   readonly used: number;
   readonly reserved: number;
-  /** What sessions of others use of the limit. */
+  /** The part of the limit that sessions of others use. */
   readonly others: number;
   /** By the scheduler's plan: the weights of loaded models, the runs that are under way, and values between steps. */
   readonly weights: number;

@@ -35,7 +35,7 @@ export type SimulatedEvent = { readonly at: number } & (
 export interface Simulation {
   readonly dispatcher: Dispatcher;
   readonly hosts: readonly SimulatedHost[];
-  /** What each model costs. */
+  /** The costs of each model. */
   readonly models: Readonly<Record<string, ModelCosts>>;
   readonly events: readonly SimulatedEvent[];
   /** The number of elements in a slice's output, for steps that run once for each. */

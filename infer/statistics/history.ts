@@ -5,7 +5,7 @@ const SECONDS = 300;
 /** A rate is the mean of the last whole seconds. */
 const RATE_SECONDS = 5;
 
-/** What was in one second. */
+/** The counts of one second. */
 export interface SecondView {
   /** Since 1970. */
   readonly second: number;

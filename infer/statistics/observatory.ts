@@ -27,7 +27,7 @@ const MOST_SHOWN = 100;
 /** The most tenants whose requests are kept. */
 const MOST_TENANTS = 256;
 
-/** What is known of one tenant. */
+/** The counts of one tenant, and its last requests. */
 interface Tenant {
   open: number;
   requests: number;

@@ -5,14 +5,14 @@ import { InferenceError, type InferenceErrorCode } from '../service/service.js';
 /** The longest name of a model that a client may have chosen, in characters. */
 const LONGEST_NAME = 200;
 
-/** What became of a request: a result, or the reason why there is none. */
+/** The outcome of a request: a result, or the reason why there is none. */
 export type Outcome = 'done' | InferenceErrorCode;
 
-/** What is known of one request. Times are milliseconds of the process's steady clock. */
+/** The facts of one request. Times are milliseconds of the process's steady clock. */
 export class RequestRecord implements ObservedRequest {
   readonly arrival: Arrival;
   readonly from: number;
-  /** Those of the engine, and the receiving and answering around them. */
+  /** The spans of the engine, and the receiving and answering around them. */
   readonly spans: RequestSpan[] = [];
   model = '';
   /** Empty until there is a result, where the client named none. */

@@ -17,7 +17,7 @@ export interface ServerView {
   readonly now: number;
   /** Every model can answer. */
   readonly ready: boolean;
-  /** Whose requests these are; left out where they are all tenants'. */
+  /** The tenant whose requests these are; left out where they are of all tenants. */
   readonly tenant?: string;
   readonly models: readonly IndexEntry[];
   /** Requests that wait or run. */
@@ -32,7 +32,7 @@ export interface ServerView {
   readonly all?: AllView;
 }
 
-/** What concerns all tenants: for the owner. */
+/** The part of the state that is of all tenants: for the owner. */
 export interface AllView {
   /** About how many milliseconds of work wait. */
   readonly backlog: number;

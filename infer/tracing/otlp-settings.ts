@@ -6,7 +6,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface OtlpSettings {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** What is said of the server. */
+  /** The attributes of the server. */
   readonly resource: Readonly<Record<string, string>>;
   /** Whether a trace is recorded. @param parent whether its parent is, if it has one. */
   samples(traceId: string, parent: boolean | undefined): boolean;

@@ -121,7 +121,7 @@ export class LaneDevice {
     const [result, errors] = await Promise.allSettled([underWay?.result, scopes]);
     if (errors.status === 'rejected') throw errors.reason;
     const [internal, memory, validation] = errors.value;
-    // Whatever uses a buffer for which there was no memory is an error, too.
+    // Where there was no memory for a buffer, each use of the buffer is an error, too.
     if (memory) throw new RunError(`The GPU has not enough memory: ${memory.message}`, { memory: true });
     const error = internal ?? validation;
     if (error) throw new RunError(`The GPU refused the run: ${error.message}`);
