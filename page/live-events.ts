@@ -7,7 +7,7 @@ const TELL_MS = 1000;
 /** After so many times without news, readers get an event anyway: it shows that the server is still there. */
 const QUIET_TIMES = 10;
 
-/** What a reader is sent. */
+/** The state that a reader gets in an event. */
 export interface LiveState {
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -42,8 +42,8 @@ export class LiveEvents {
     return this.#streams.size;
   }
 
-  /** Sends a reader what `read` tells, until it disconnects. */
-  follow(response: ServerResponse, read: () => LiveState): void {
+  /** Sends a reader the states that `read` returns, until it disconnects. @returns its stream, which may be ended before. */
+  follow(response: ServerResponse, read: () => LiveState): EventStream {
     const stream = new EventStream(response);
     this.#streams.set(stream, { read, second: 0, told: '', quiet: 0 });
     stream.onClose(() => {
@@ -55,6 +55,7 @@ export class LiveEvents {
     this.#timer ??= setInterval(() => this.#tellAll(), TELL_MS).unref();
     // First this, so that the first event is complete.
     void this.#before().then(() => this.#tell(stream));
+    return stream;
   }
 
   /** Ends all streams. Readers come back by themselves. */
@@ -83,7 +84,7 @@ export class LiveEvents {
   }
 }
 
-/** What the reader of a stream has received. */
+/** A stream's reader, and how much it has received. */
 interface Reader {
   readonly read: () => LiveState;
   /** It knows the seconds before this one. */

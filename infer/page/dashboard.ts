@@ -37,7 +37,7 @@ export function openDashboard({
   const page = new PageServer({ address, mayLook, onError });
   const live = new LiveEvents({ name: 'server' });
   addSite(page, siteFiles(SITE));
-  page.on('/events', (_, response) => live.follow(response, () => liveState(observatory)));
+  page.on('/events', (_, response) => void live.follow(response, () => liveState(observatory)));
   page.on('/server.json', (_, response) => {
     response.writeHead(200, { 'content-type': 'application/json; charset=utf-8' });
     response.end(JSON.stringify(observatory.view()));

@@ -82,7 +82,7 @@ export class Dashboard {
     const { page, observatory } = options;
     this.#metrics = new Metrics(observatory);
     addSite(page, siteFiles('server/page/site', BESIDE));
-    page.on('/events', (_, response) => this.#live.follow(response, () => this.#state()));
+    page.on('/events', (_, response) => void this.#live.follow(response, () => this.#state()));
     page.on('/watch', (_, response, { searchParams }) => {
       this.#watch(response, searchParams.get('session') ?? '');
     });
