@@ -40,8 +40,8 @@ export function follow(event, title, show) {
 }
 
 /**
- * The same with a token, which an EventSource cannot send. Resolves when the server does not take the token any more, to the
- * reason.
+ * The same with a token, which an EventSource cannot send; undefined where the tab has none. Resolves with the server's
+ * answer when it refuses the token.
  */
 export async function followWithToken({ url, token, event, title }, show) {
   for (;;) {
@@ -52,9 +52,9 @@ export async function followWithToken({ url, token, event, title }, show) {
     };
     heard();
     try {
-      const headers = { authorization: `Bearer ${token}` };
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
       const response = await fetch(url, { headers, signal: lost.signal });
-      if (response.status === 401) return 'The server does not take this token.';
+      if (response.status === 401) return response;
       if (!response.ok) throw new Error(`status ${response.status}`);
       const events = new EventReader((name, data) => {
         heard();
@@ -66,6 +66,8 @@ export async function followWithToken({ url, token, event, title }, show) {
       for (let part = await texts.read(); !part.done; part = await texts.read()) events.push(part.value);
       // The server ends each stream after a while: then the next one follows at once.
     } catch {
+      // The event, not the connection, may have been at fault.
+      lost.abort();
       showStatus(title, false);
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
     }
@@ -73,7 +75,7 @@ export async function followWithToken({ url, token, event, title }, show) {
 }
 
 /** Says whether the server answers. */
-export function showStatus(title, live) {
+function showStatus(title, live) {
   const box = at('status');
   box.classList.toggle('live', live);
   say(box, live ? 'live' : 'no answer, retrying');

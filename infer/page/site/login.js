@@ -23,15 +23,12 @@ export function followOwn(title, show) {
 
   async function start(token) {
     at('login').hidden = true;
-    const why = await followWithToken(
-      { url: '../v2/farlight/events', token, event: 'server', title },
-      (data) => {
-        sessionStorage.setItem(KEY, token);
-        show(data);
-      },
-    );
+    await followWithToken({ url: '../v2/farlight/events', token, event: 'server', title }, (data) => {
+      sessionStorage.setItem(KEY, token);
+      show(data);
+    });
     sessionStorage.removeItem(KEY);
-    ask(why);
+    ask('The server does not take this token.');
   }
 }
 

@@ -1,12 +1,8 @@
 // Asks the portal, with the token of the person at this page. The tab keeps the token, and no cookie has it: so no other
 // site's page can ask with it.
-import { showStatus } from './live.js';
+import { followWithToken } from './live.js';
 
 const TITLE = 'Farlight portal';
-/** How long after a lost stream to open another one, in milliseconds. */
-const AGAIN_MS = 1000;
-/** A stream that is silent for so long is lost: the portal sends an event every ten seconds. */
-const SILENT_MS = 25_000;
 const KEY = 'farlight portal token';
 
 /** The portal wants another token. */
@@ -38,47 +34,10 @@ export async function ask(method, path, body) {
  * @throws Unauthorized (rejects)
  */
 export async function follow(show) {
-  for (;;) {
-    const silence = new AbortController();
-    try {
-      await read(show, silence);
-    } catch (error) {
-      if (error instanceof Unauthorized) throw error;
-    } finally {
-      silence.abort();
-    }
-    showStatus(TITLE, false);
-    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-  }
-}
-
-async function read(show, silence) {
-  let timer;
-  const heard = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), SILENT_MS);
-  };
-  try {
-    heard();
-    const { body } = await send('/v1/events', { signal: silence.signal });
-    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = '';
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) return;
-      heard();
-      const events = (rest + value).split('\n\n');
-      rest = events.pop();
-      for (const event of events) {
-        const data = /^data: (.*)$/m.exec(event)?.[1];
-        if (data === undefined) continue;
-        showStatus(TITLE, true);
-        show(JSON.parse(data));
-      }
-    }
-  } finally {
-    clearTimeout(timer);
-  }
+  const token = sessionStorage.getItem(KEY) ?? undefined;
+  throw await refusal(
+    await followWithToken({ url: '/v1/events', token, event: 'portal', title: TITLE }, show),
+  );
 }
 
 async function send(path, { headers, ...options }) {
@@ -88,6 +47,12 @@ async function send(path, { headers, ...options }) {
     headers: { ...headers, ...(token !== null && { authorization: `Bearer ${token}` }) },
   });
   if (response.ok) return response;
+  throw await refusal(response);
+}
+
+/** The portal's sentence in an answer that is no success. */
+async function refusal(response) {
+  // An answer from between the page and the portal, such as a proxy's, has no sentence in it: then its status is shown.
   const { error = `status ${response.status}` } = await response.json().catch(() => ({}));
-  throw response.status === 401 ? new Unauthorized(error) : new Error(error);
+  return response.status === 401 ? new Unauthorized(error) : new Error(error);
 }
