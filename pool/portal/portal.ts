@@ -138,7 +138,7 @@ export function poolInfo(served: ServedPool, client: Client): PoolInfo {
     files: pool.files?.mount,
     silence: view.silence,
     hosts: view.slots.map((slot) => hostInfo(served, slot, client)),
-    waiting: served.bookings.filter(({ phase }) => phase === 'waiting').length,
+    waiting: served.waiting.length,
     bookings: bookings.map((booking) => {
       const { tenant } = booking.wish;
       const ahead = before.get(tenant) ?? 0;

@@ -1,7 +1,7 @@
 import { steadyTime } from '../../link/machine/clock.js';
 import type { ServedPool } from './served-pool.js';
 
-/** What all pools were like in one second: hosts with a session and without one, the most there may be, and who waits. */
+/** All pools in one second: hosts with a session and without one, the most there may be, and bookings that wait. */
 export interface SecondView {
   /** Since 1970. */
   readonly second: number;
@@ -21,15 +21,12 @@ export class Seconds {
   note(pools: readonly ServedPool[]): void {
     const hosts = pools.flatMap((pool) => pool.hosts.all.filter(({ joined }) => joined));
     const used = hosts.filter(({ sessions }) => sessions > 0).length;
-    const waiting = pools.flatMap(({ bookings }) =>
-      bookings.filter(({ phase }) => phase === 'waiting'),
-    ).length;
     this.#all.push({
       second: Math.floor(steadyTime() / 1000),
       used,
       unused: hosts.length - used,
       max: pools.reduce((sum, { pool }) => sum + pool.max, 0),
-      waiting,
+      waiting: pools.reduce((sum, pool) => sum + pool.waiting.length, 0),
     });
     if (this.#all.length > KEPT) this.#all.shift();
   }

@@ -98,19 +98,24 @@ export class ServedPool {
     return [...this.#bookings.values()];
   }
 
+  /** Those that wait for a host. */
+  get waiting(): Booking[] {
+    return this.bookings.filter(({ phase }) => phase === 'waiting');
+  }
+
   booking(id: string): Booking | undefined {
     return this.#bookings.get(id);
   }
 
   /** @throws FarlightError BUSY */
   book(wish: Wish): Booking {
-    const waiting = this.bookings.filter(({ phase }) => phase === 'waiting');
+    const { waiting } = this;
     const own = waiting.filter((each) => each.wish.tenant === wish.tenant);
     if (waiting.length >= MOST.all || own.length >= MOST.ofTenant) {
       const who = own.length >= MOST.ofTenant ? `${own.length} of this tenant` : String(waiting.length);
       throw new FarlightError('BUSY', `${who} wait for the pool ${this.pool.name} already; try again later`);
     }
-    // What was ended before has nothing to do with this one.
+    // Hosts that were all ended before this booking came do not end it.
     if (this.#bookings.size === 0) this.#mark = this.view.journal.downMark();
     const booking = new Booking(wish, { now: wallClock(), steady: monotonicNow() });
     this.#bookings.set(booking.id, booking);
@@ -207,12 +212,8 @@ export class ServedPool {
 
   get #lookMs(): number {
     const { soon, later } = this.pool.engine.isHere ? HERE_MS : SCHEDULER_MS;
-    const isAwaited = this.hosts.all.some((host) => !host.joined) || this.#waiting.length > 0;
+    const isAwaited = this.hosts.all.some((host) => !host.joined) || this.waiting.length > 0;
     return isAwaited ? soon : later;
-  }
-
-  get #waiting(): Booking[] {
-    return this.bookings.filter(({ slot }) => slot === undefined);
   }
 
   #account(): void {
@@ -241,7 +242,7 @@ export class ServedPool {
 
   /** A host was never ready: another one for the same program would fail too. */
   #fail({ slot, term, tenant }: OwnHost, why: string): void {
-    const first = this.bookings.find((each) => each.phase === 'waiting' && each.wish.tenant === tenant);
+    const first = this.waiting.find(({ wish }) => wish.tenant === tenant);
     const said = lastWords(endOf(this.view.journal.logOf(slot, term)) ?? '');
     if (first) this.end(first, `the pool ${this.pool.name} got no host: ${why}${said ? ` (${said})` : ''}`);
   }
@@ -261,7 +262,7 @@ export class ServedPool {
   #carryOut(): (() => void)[] {
     const gifts = this.#givenBefore();
     const slots = this.view.slots.map((slot) => this.#stateOf(slot));
-    const waiting = wanted(this.#waiting);
+    const waiting = wanted(this.waiting);
     const { sessions } = this.pool;
     const standing = (tenant: string) => this.standing(tenant);
     for (const step of plan({ waiting, slots, sessions, standing })) {
@@ -340,7 +341,7 @@ export class ServedPool {
       isHeld: this.#bookingsOf(host).length > 0,
     }));
     const told = reasons({
-      waiting: wanted(this.#waiting),
+      waiting: wanted(this.waiting),
       hosts,
       max: this.pool.max,
       silence: this.view.silence,

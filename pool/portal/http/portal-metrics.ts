@@ -2,7 +2,7 @@ import type { Gauge, Registry } from 'prom-client';
 import type { Portal } from '../portal.js';
 import type { ServedPool } from '../served-pool.js';
 
-/** What one figure is of a pool, by the values of its label beside the pool's name. */
+/** Reads one figure of a pool: a number, or one for each value of the figure's label. */
 type Read = (pool: ServedPool, portal: Portal) => Readonly<Record<string, number>> | number;
 
 interface Figure {
@@ -29,8 +29,8 @@ const GAUGES: Readonly<Record<string, Figure>> = {
   farlight_pool_bookings: {
     help: 'Bookings, by phase.',
     label: 'phase',
-    read: ({ bookings }) => ({
-      waiting: bookings.filter(({ phase }) => phase === 'waiting').length,
+    read: ({ bookings, waiting }) => ({
+      waiting: waiting.length,
       ready: bookings.filter(({ phase }) => phase === 'ready').length,
     }),
   },
