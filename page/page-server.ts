@@ -230,14 +230,14 @@ export function parsePageAddress(text: string): { host: string; port: number } {
   return { host: named.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
-/** Accepts any port: the end of a tunnel has its own. */
-function isForThisMachine({ headers }: IncomingMessage): boolean {
+/** Whether a request names this machine as its host. Accepts any port: the end of a tunnel has its own. */
+export function isForThisMachine({ headers }: IncomingMessage): boolean {
   const { host = '' } = headers;
   return isLoopback(host.replace(/:\d{1,5}$/, ''));
 }
 
 /** Refuses requests from another site's page, except when a person follows a link to here. */
-function mayRead({ headers }: IncomingMessage): boolean {
+export function mayRead({ headers }: IncomingMessage): boolean {
   const { origin, host, 'sec-fetch-site': site, 'sec-fetch-mode': mode, 'sec-fetch-dest': dest } = headers;
   if (origin !== undefined && !isOwnOrigin(origin, host)) return false;
   if (site === undefined || site === 'same-origin' || site === 'none') return true;

@@ -2,9 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
-import { isLoopback } from '../../../link/address/loopback.js';
 import { clearTimeout, setTimeout } from '../../../link/machine/clock.js';
-import { PAGE_HEADERS } from '../../../page/page-server.js';
+import { isForThisMachine, mayRead, PAGE_HEADERS } from '../../../page/page-server.js';
 import { bearerOf, REFUSED_AFTER_MS } from '../../../server/trust/admission.js';
 import type { LocalUser } from '../../../server/trust/local-users.js';
 import { Newcomers } from '../../../server/trust/newcomers/newcomers.js';
@@ -151,13 +150,10 @@ export class PortalServer {
  *
  * @throws HttpError
  */
-function notFromElsewhere({ headers }: IncomingMessage): void {
-  const { host = '', origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode } = headers;
-  if (!isLoopback(host.replace(/:\d{1,5}$/, '')))
+function notFromElsewhere(request: IncomingMessage): void {
+  if (!isForThisMachine(request))
     throw new HttpError(421, 'this portal is for this machine: open it as http://127.0.0.1:PORT');
-  const isOwn = origin === undefined || origin.toLowerCase() === `http://${host.toLowerCase()}`;
-  const isSame = site === undefined || site === 'same-origin' || site === 'none' || mode === 'navigate';
-  if (!isOwn || !isSame) throw new HttpError(403, 'other web pages may not ask this portal');
+  if (!mayRead(request)) throw new HttpError(403, 'other web pages may not ask this portal');
 }
 
 function patternOf(path: string): RegExp {
