@@ -20,13 +20,15 @@ for (const project of ['tsconfig.browser.json', 'tsconfig.json']) {
   if (status !== 0) process.exit(status ?? 1);
 }
 cpSync(join(root, 'proto/farlight.proto'), join(root, 'dist/proto/farlight.proto'));
-const SCHEMAS = ['infer/graph/graph', 'infer/graph/model', 'pool/file/pool'];
-SCHEMAS.push(
+const SCHEMAS = [
+  'infer/graph/graph',
+  'infer/graph/model',
+  'pool/file/pool',
   'jobs/request/request',
   'jobs/templates/template',
   'jobs/images/image',
   'stream/definition/stream',
-);
+];
 for (const file of SCHEMAS) {
   const schema = `${file}.schema.json`;
   cpSync(join(root, schema), join(root, 'dist', schema));

@@ -36,8 +36,13 @@ Object.assign(process.env, {
   FARLIGHT_FUZZ_JOURNAL: journal,
 });
 const requests = { ...process.env, FARLIGHT_FUZZ_RUNS: String(Math.ceil(Number(values.runs) / 10)) };
-const ofRequests = [vitest, 'run', 'test/hostile/infer-requests.test.ts', 'test/hostile/job-files.test.ts'];
-ofRequests.push('--disable-console-intercept');
+const ofRequests = [
+  vitest,
+  'run',
+  'test/hostile/infer-requests.test.ts',
+  'test/hostile/job-files.test.ts',
+  '--disable-console-intercept',
+];
 if (spawnSync(process.execPath, ofRequests, { cwd: root, stdio: 'inherit', env: requests }).status !== 0) {
   process.exit(1);
 }
