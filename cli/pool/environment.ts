@@ -2,9 +2,9 @@ import { constants } from 'node:os';
 import { Command } from 'commander';
 import { loadReader } from '../../link/files/load-reader.js';
 import { bytes } from '../../page/site/format.js';
+import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
-import { addressOf } from './pool-address.js';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type Signal = (typeof SIGNALS)[number];
@@ -43,7 +43,7 @@ export function offloadCommand(): Command {
 
 async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
   const { Workspace, readPool, runOnCpuSide, offload } = await load();
-  const pool = readPool(addressOf(name));
+  const pool = readPool(poolAddress(name));
   const workspace = new Workspace(pool);
   await pool.engine.list('farlight.');
   const { copied, unchanged, bytes: size } = await workspace.replicate([], process.cwd());
@@ -67,7 +67,7 @@ async function up(name: string, { gpu }: { gpu?: boolean }): Promise<void> {
 async function run(name: string, words: string[]): Promise<void> {
   const command = words[0] === '--' ? words.slice(1) : words;
   const { Workspace, readPool, runOnCpuSide } = await load();
-  const workspace = new Workspace(readPool(addressOf(name)));
+  const workspace = new Workspace(readPool(poolAddress(name)));
   process.exitCode = await cancellable(async (signal) => {
     await workspace.replicate([], process.cwd(), signal);
     return runOnCpuSide(workspace, command, { signal, onOutput: print, onState: shown(workspace.pool.name) });
@@ -84,7 +84,7 @@ async function offload(command: string[], { pool, gpu, input }: OffloadCommandOp
   const { offload: offloaded } = await load();
   process.exitCode = await cancellable((signal) =>
     offloaded(command, {
-      pool: pool === undefined ? undefined : addressOf(pool),
+      pool: pool === undefined ? undefined : poolAddress(pool),
       gpu,
       inputs: input,
       signal,

@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { loadReader } from '../../link/files/load-reader.js';
+import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
 import { columns, styleOf } from '../style.js';
 import { runInPoolCommand, upCommand } from './environment.js';
-import { addressOf } from './pool-address.js';
 import { serveCommand } from './serve.js';
 
 const PORTAL = 'of a portal: https://TOKEN@HOST:PORT?ca=PIN, or http://127.0.0.1:PORT';
@@ -69,7 +69,7 @@ async function list({ json, portal }: { json?: boolean; portal?: string }): Prom
 async function describe(name: string, { portal }: { portal?: string }): Promise<void> {
   if (portal !== undefined) return (await loadByPortal()).describeByPortal(portal, name);
   const { describePool, readPool } = await loadTeardown();
-  process.stdout.write(await describePool(readPool(addressOf(name))));
+  process.stdout.write(await describePool(readPool(poolAddress(name))));
 }
 
 async function down(
@@ -84,7 +84,7 @@ async function down(
   }
   if (portal !== undefined) return (await loadByPortal()).endByPortal(portal, name);
   const { endAll, endPool, readPool } = await loadTeardown();
-  const { ended, silent } = name === undefined ? await endAll() : await endPool(readPool(addressOf(name)));
+  const { ended, silent } = name === undefined ? await endAll() : await endPool(readPool(poolAddress(name)));
   process.stdout.write(`ended ${ended} ${ended === 1 ? 'host' : 'hosts'}\n`);
   if (silent.length > 0) throw new FarlightError('UNREACHABLE', silent.join('; '));
 }

@@ -4,13 +4,13 @@ import { isLoopback } from '../../link/address/loopback.js';
 import { loadReader } from '../../link/files/load-reader.js';
 import { quietGrpc } from '../../link/grpc/grpc.js';
 import { packageVersion } from '../../link/machine/package-version.js';
+import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import type { Log } from '../../server/observatory/log.js';
 import { hostFolder } from '../../server/trust/private-folder.js';
 import { type LogOptions, logOption, openLog } from '../options/log-option.js';
 import { addTrustOptions, type TrustOptions, trustOptions } from '../options/trust-options.js';
-import { addressOf } from './pool-address.js';
 
 interface ServeOptions extends TrustOptions, LogOptions {
   listen: string;
@@ -75,7 +75,7 @@ async function start(names: readonly string[], options: ServeOptions, log: Log) 
   // Programs of other users and machines cannot open a socket in this user's folder.
   const line = isLoopback(address.host) && trust.proxy === undefined ? 'tls' : 'network';
   const named = names.length > 0 ? names : poolNames();
-  const pools = named.map((name) => ({ ...readPool(addressOf(name)), line }) as const);
+  const pools = named.map((name) => ({ ...readPool(poolAddress(name)), line }) as const);
   const twice = pools.find(({ name }, at) => pools.findIndex((each) => each.name === name) !== at);
   if (twice)
     throw new FarlightError('BAD_OPTION', `two pools have the name ${twice.name}; give one of them another`);

@@ -6,13 +6,13 @@ import { type RunToken, takeToken } from '../../client/run-tokens.js';
 import { HostClient } from '../../client/transport/host/host-client.js';
 import { loadReader } from '../../link/files/load-reader.js';
 import { packageVersion } from '../../link/machine/package-version.js';
+import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { versionMismatch } from '../../proto/session/handshake.js';
 import { negotiate, PROTOCOL } from '../../proto/session/version.js';
 import { redact } from '../../proto/token.js';
 import { probeAdapter } from '../../server/probe-adapter.js';
 import { ADAPTER_HELP, HOST_HELP } from '../options/option-texts.js';
-import { addressOf } from '../pool/pool-address.js';
 import { checkWritable, RunFolder, tellOfFile } from './run-files.js';
 import { emulateHost, hostHere, type LinkChoice, parseLinkChoice, type RunHost } from './run-host.js';
 import { type Launch, launchOf } from './runtimes.js';
@@ -72,7 +72,7 @@ async function run(command: string[], options: RunOptions): Promise<void> {
       'BAD_OPTION',
       '--pool and --host both name where the GPU is; leave out one of them',
     );
-  const pool = options.pool === undefined ? undefined : addressOf(options.pool);
+  const pool = options.pool === undefined ? undefined : poolAddress(options.pool);
   const host = pool ?? options.host ?? (process.env.FARLIGHT_HOST || undefined);
   const adapter = options.adapter ?? process.env.FARLIGHT_ADAPTER ?? 'auto';
   if (host !== undefined) {

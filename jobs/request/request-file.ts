@@ -8,6 +8,7 @@ import {
   schemaIn,
 } from '../../link/files/checked-file.js';
 import type { JobLimits } from '../../pool/engines/engine.js';
+import { isPoolName } from '../../pool/file/pool-address.js';
 import type { ParameterValue } from '../templates/template-file.js';
 
 /** A request, as it is written. */
@@ -52,7 +53,6 @@ export interface CheckedRequest {
 }
 
 const IN_IMAGE = 'image:';
-const POOL_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
 
 const schema = schemaIn<RequestFile>(new URL('./request.schema.json', import.meta.url));
 
@@ -63,11 +63,6 @@ export function parseRequest(file: string, text: string): { parsed?: CheckedRequ
   const request = normalized(checked.value, file);
   const found = [...textProblems(checked.value, checked), ...pathProblems(checked.value, request, checked)];
   return found.length > 0 ? { problems: found } : { parsed: { request, checked }, problems: [] };
-}
-
-/** The address of the pool that a request names. */
-export function poolAddress({ pool }: Pick<JobRequest, 'pool'>): string {
-  return POOL_NAME.test(pool) ? `pool://${pool}` : `pool:${pool}`;
 }
 
 function normalized(value: RequestFile, file: string): JobRequest {
@@ -83,7 +78,7 @@ function normalized(value: RequestFile, file: string): JobRequest {
     ...(framework !== undefined && { framework }),
     ...(template !== undefined && { template }),
     ...(image !== undefined && { image }),
-    pool: POOL_NAME.test(pool) ? pool : resolve(folder, pool),
+    pool: isPoolName(pool) ? pool : resolve(folder, pool),
     program: at,
     isInImage,
     ...(boot !== undefined && { boot: join(at, boot) }),

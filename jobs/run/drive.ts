@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { type Engine, type JobStatus, readLog } from '../../pool/engines/engine.js';
+import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import {
@@ -12,7 +13,6 @@ import {
 } from '../record/progress.js';
 import type { JobRecord } from '../record/record.js';
 import { type Attempt, JOB_PREFIX, renderAttempt } from '../render/render.js';
-import { poolAddress } from '../request/request-file.js';
 
 /** A task, and where it stands. */
 export interface TaskReport extends Attempt {
@@ -46,7 +46,7 @@ export class JobDriver {
 
   /** Read when it is first needed: a job that is over needs none. @throws FarlightError BAD_OPTION */
   get pool(): Pool {
-    this.#pool ??= readPool(poolAddress(this.#record.parts.request));
+    this.#pool ??= readPool(poolAddress(this.#record.parts.request.pool));
     return this.#pool;
   }
 

@@ -1,10 +1,11 @@
 import { checkLimits, type JobDescription } from '../../pool/engines/engine.js';
+import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import { findImage, type StoredImage, storedImages } from '../images/images.js';
 import { nextId } from '../record/record.js';
 import { countsOf, type JobParts, renderAttempt } from '../render/render.js';
-import { type CheckedRequest, parseRequest, poolAddress } from '../request/request-file.js';
+import { type CheckedRequest, parseRequest } from '../request/request-file.js';
 import { scopeText } from '../select/scope.js';
 import { type Candidate, type Lost, type Selection, select } from '../select/select.js';
 import { asError, readNamed } from '../store/catalogue.js';
@@ -41,7 +42,7 @@ export interface Catalogue {
 export function planFile(file: string): JobPlan {
   const { parsed, problems } = parseRequest(file, readNamed(file));
   if (!parsed) throw asError(problems);
-  const pool = readPool(poolAddress(parsed.request));
+  const pool = readPool(poolAddress(parsed.request.pool));
   return planJob(parsed, pool, { templates: storedTemplates(), images: storedImages() });
 }
 
