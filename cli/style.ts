@@ -1,4 +1,5 @@
 import type { WriteStream } from 'node:tty';
+import { harmless } from '../proto/harmless.js';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
 
@@ -36,6 +37,16 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** Lines of a table, whose heads are bold. Its texts may come from anywhere: none of them controls the terminal. */
+export function table(
+  heads: readonly string[],
+  rows: readonly (readonly string[])[],
+  style: Style,
+): string[] {
+  const [head = '', ...lines] = columns([heads, ...rows.map((row) => row.map(harmless))]);
+  return [style('bold', head), ...lines];
 }
 
 /** The first `most` characters of a text, with a sign if there are more. */

@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import { FarlightError } from '../proto/errors.js';
-import { harmless, harmlessJson } from '../proto/harmless.js';
+import { harmlessJson } from '../proto/harmless.js';
 import { redact } from '../proto/token.js';
 import { DEFAULT_TENANT, type TokenEntry, TokenStore } from '../server/trust/token-store.js';
 import { addLimitOptions, formatLimits, limitChanges } from './options/limit-options.js';
-import { columns, type Style, styleOf } from './style.js';
+import { type Style, styleOf, table } from './style.js';
 
 export function tokenCommand(): Command {
   const command = new Command('token').description('Decide who may use this machine as a GPU host.');
@@ -48,7 +48,7 @@ function add({ tenant, note, ...limits }: { tenant: string; note?: string }): vo
 function list({ json }: { json?: boolean }): void {
   const tokens = new TokenStore().list();
   process.stdout.write(
-    json ? `${harmlessJson(JSON.stringify(tokens, null, 2))}\n` : table(tokens, styleOf(process.stdout)),
+    json ? `${harmlessJson(JSON.stringify(tokens, null, 2))}\n` : tokenTable(tokens, styleOf(process.stdout)),
   );
 }
 
@@ -62,15 +62,14 @@ function revoke(id: string): void {
   process.stdout.write(`revoked ${id}\n`);
 }
 
-function table(tokens: readonly TokenEntry[], style: Style): string {
+function tokenTable(tokens: readonly TokenEntry[], style: Style): string {
   if (tokens.length === 0) return 'no tokens; make one with: farlight token add\n';
   const rows = tokens.map(({ id, created, tenant, note = '', limits = {} }) => [
     id,
     created.slice(0, 16).replace('T', ' '),
-    harmless(tenant),
+    tenant,
     formatLimits(limits),
-    harmless(note),
+    note,
   ]);
-  const [head = '', ...lines] = columns([['id', 'created (UTC)', 'tenant', 'limits', 'note'], ...rows]);
-  return `${[style('bold', head), ...lines].join('\n')}\n`;
+  return `${table(['id', 'created (UTC)', 'tenant', 'limits', 'note'], rows, style).join('\n')}\n`;
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadReader } from '../../link/files/load-reader.js';
-import { harmless, harmlessJson } from '../../proto/harmless.js';
-import { columns, styleOf } from '../style.js';
+import { harmlessJson } from '../../proto/harmless.js';
+import { styleOf, table } from '../style.js';
 
 export function imageCommand(): Command {
   const command = new Command('image').description(
@@ -25,15 +25,8 @@ async function list({ json }: { json?: boolean }): Promise<void> {
   const { storedImages, scopeText } = await loadImages();
   const images = storedImages();
   if (json) {
-    process.stdout.write(
-      `${harmlessJson(
-        JSON.stringify(
-          images.map(({ file }) => file),
-          null,
-          2,
-        ),
-      )}\n`,
-    );
+    const files = images.map(({ file }) => file);
+    process.stdout.write(`${harmlessJson(JSON.stringify(files, null, 2))}\n`);
     return;
   }
   if (images.length === 0) {
@@ -47,11 +40,8 @@ async function list({ json }: { json?: boolean }): Promise<void> {
     file.bundle ?? '-',
     file.deprecated === undefined ? (file.about ?? '') : `deprecated: ${file.deprecated}`,
   ]);
-  const [head = '', ...lines] = columns([
-    ['image', 'for', 'reference', 'bundle', 'about'],
-    ...rows.map((row) => row.map(harmless)),
-  ]);
-  process.stdout.write(`${[styleOf(process.stdout)('bold', head), ...lines].join('\n')}\n`);
+  const heads = ['image', 'for', 'reference', 'bundle', 'about'];
+  process.stdout.write(`${table(heads, rows, styleOf(process.stdout)).join('\n')}\n`);
 }
 
 async function add(file: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { JobPlan } from '../../jobs/run/plan.js';
 import { loadReader } from '../../link/files/load-reader.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
-import { columns, styleOf } from '../style.js';
+import { styleOf, table } from '../style.js';
 
 export function jobCommand(): Command {
   const command = new Command('job').description(
@@ -133,8 +133,7 @@ async function list(id: string | undefined, { json }: { json?: boolean }): Promi
   const rows = id === undefined ? jobs.map(jobRow) : jobs.flatMap(taskRows);
   const heads =
     id === undefined ? ['job', 'phase', 'tasks', 'submitted', 'why'] : ['task', 'attempt', 'state'];
-  const [head = '', ...lines] = columns([heads, ...rows.map((row) => row.map(harmless))]);
-  process.stdout.write(`${[styleOf(process.stdout)('bold', head), ...lines].join('\n')}\n`);
+  process.stdout.write(`${table(heads, rows, styleOf(process.stdout)).join('\n')}\n`);
   if (id === undefined) return;
   const { folder } = JobRecord.find(id);
   process.stdout.write(`its logs, output and results are in ${folder}\n`);

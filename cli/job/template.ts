@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { loadReader } from '../../link/files/load-reader.js';
 import { harmless, harmlessJson, harmlessLines } from '../../proto/harmless.js';
-import { columns, styleOf } from '../style.js';
+import { styleOf, table } from '../style.js';
 
 export function templateCommand(): Command {
   const command = new Command('template').description('The stored templates that jobs are made from.');
@@ -48,11 +48,8 @@ async function list({ all, json }: { all?: boolean; json?: boolean }): Promise<v
     isBuiltIn ? 'farlight' : 'yours',
     deprecated === undefined ? template.file.about : `deprecated: ${deprecated}`,
   ]);
-  const [head = '', ...lines] = columns([
-    ['template', 'for', 'from', 'about'],
-    ...rows.map((row) => row.map(harmless)),
-  ]);
-  process.stdout.write(`${[styleOf(process.stdout)('bold', head), ...lines].join('\n')}\n`);
+  const heads = ['template', 'for', 'from', 'about'];
+  process.stdout.write(`${table(heads, rows, styleOf(process.stdout)).join('\n')}\n`);
 }
 
 async function show(name: string, { schema }: { schema?: boolean }): Promise<void> {

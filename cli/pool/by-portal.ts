@@ -2,8 +2,8 @@ import { parsePortalAddress } from '../../pool/portal/client/portal-address.js';
 import { PortalClient } from '../../pool/portal/client/portal-client.js';
 import type { BookingView, PoolInfo, PortalView } from '../../pool/portal/view.js';
 import { FarlightError } from '../../proto/errors.js';
-import { harmless, harmlessJson } from '../../proto/harmless.js';
-import { columns, type Style, styleOf } from '../style.js';
+import { harmlessJson } from '../../proto/harmless.js';
+import { type Style, styleOf, table } from '../style.js';
 
 /** `farlight pool ls`, of a portal's pools. */
 export async function listByPortal(portal: string, { json }: { json: boolean }): Promise<void> {
@@ -112,11 +112,6 @@ function bookingLines(bookings: readonly BookingView[], style: Style): string[] 
     why,
   ]);
   return table(['booking', 'pool', 'tenant', 'program', 'phase', 'where or why'], rows, style);
-}
-
-function table(heads: string[], rows: string[][], style: Style): string[] {
-  const [head = '', ...lines] = columns([heads, ...rows.map((row) => row.map(harmless))]);
-  return [style('bold', head), ...lines];
 }
 
 function print(lines: readonly string[]): void {

@@ -3,7 +3,7 @@ import { loadReader } from '../../link/files/load-reader.js';
 import { poolAddress } from '../../pool/file/pool-address.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless, harmlessJson } from '../../proto/harmless.js';
-import { columns, styleOf } from '../style.js';
+import { styleOf, table } from '../style.js';
 import { runInPoolCommand, upCommand } from './environment.js';
 import { serveCommand } from './serve.js';
 
@@ -53,15 +53,10 @@ async function list({ json, portal }: { json?: boolean; portal?: string }): Prom
   const style = styleOf(process.stdout);
   const rows = jobs.map(({ engine, id, name, term, status }) => {
     const where = status.phase === 'running' ? status.node : status.why;
-    return [engine.name, id, name.replace(/^farlight\./, ''), String(term), status.phase, where].map(
-      harmless,
-    );
+    return [engine.name, id, name.replace(/^farlight\./, ''), String(term), status.phase, where];
   });
-  const [head = '', ...lines] = columns([
-    ['engine', 'job', 'pool and slot', 'term', 'phase', 'where or why'],
-    ...rows,
-  ]);
-  process.stdout.write(rows.length > 0 ? `${[style('bold', head), ...lines].join('\n')}\n` : 'no hosts\n');
+  const heads = ['engine', 'job', 'pool and slot', 'term', 'phase', 'where or why'];
+  process.stdout.write(rows.length > 0 ? `${table(heads, rows, style).join('\n')}\n` : 'no hosts\n');
   process.stdout.write(`pools: ${poolNames().map(harmless).join(', ')}\n`);
   for (const why of silent) process.stderr.write(`farlight: ${harmless(why)}\n`);
 }
