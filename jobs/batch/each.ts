@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { FarlightError, messageOf } from '../../proto/errors.js';
 import { writeFirst } from '../../server/trust/private-folder.js';
 
-/** What the boot file of a batch exports as its default. Its result is kept as JSON. */
+/** The default export of a batch's boot file. Its result is kept as JSON. */
 export type EachFile = (file: string) => unknown;
 
 export interface BatchOptions {

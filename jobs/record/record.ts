@@ -4,7 +4,15 @@ import { stateFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError, tooManyFiles } from '../../proto/errors.js';
 import { makePrivate, writeFirst } from '../../server/trust/private-folder.js';
 import type { ImageFile } from '../images/images.js';
-import { type Attempt, attemptName, countsOf, type JobParts, outputOf, resultsOf } from '../render/render.js';
+import {
+  type Attempt,
+  attemptName,
+  type JobParts,
+  outputOf,
+  resultsOf,
+  type Task,
+  tasksOf,
+} from '../render/render.js';
 import type { JobRequest } from '../request/request-file.js';
 import { parseTemplate } from '../templates/template-file.js';
 import type { AttemptEnd, AttemptFacts } from './progress.js';
@@ -115,14 +123,12 @@ export class JobRecord {
   }
 
   /** All tasks of the job. */
-  get tasks(): Pick<Attempt, 'type' | 'index'>[] {
-    return countsOf(this.parts).flatMap(([type, count]) =>
-      Array.from({ length: count }, (_, index) => ({ type, index })),
-    );
+  get tasks(): Task[] {
+    return tasksOf(this.parts);
   }
 
   /** The attempts at a task so far, in their order. */
-  attempts(task: Pick<Attempt, 'type' | 'index'>): AttemptFacts[] {
+  attempts(task: Task): AttemptFacts[] {
     const found = names(this.folder).flatMap((name) => {
       const [, type, index, attempt, kind] = FILE.exec(name) ?? [];
       return type === task.type && Number(index) === task.index && kind === 'claim' ? [Number(attempt)] : [];

@@ -8,7 +8,7 @@ import type { JobRequest } from '../request/request-file.js';
 import type { TaskTemplate, Template } from '../templates/template-file.js';
 import { fillCommand, fillText, namesIn, type Value, type Values } from './leaf.js';
 
-/** What a job is made of. All of it is kept with the job, so that a later attempt does not depend on a catalogue. */
+/** The parts of a job. All of them are kept with the job, so that a later attempt does not depend on a catalogue. */
 export interface JobParts {
   readonly id: string;
   readonly request: JobRequest;
@@ -19,19 +19,28 @@ export interface JobParts {
   readonly folder: string;
 }
 
-/** One of the processes of a job, and which try at it. */
-export interface Attempt {
+/** One of the processes of a job. */
+export interface Task {
   readonly type: string;
   readonly index: number;
+}
+
+/** A try at a task. */
+export interface Attempt extends Task {
   readonly attempt: number;
 }
 
 /** The beginning of the names that engines know jobs of templates by. */
 export const JOB_PREFIX = 'farlight-job.';
 
+/** The name of a task in its job, such as `worker.0`. */
+export function taskName({ type, index }: Task): string {
+  return `${type}.${index}`;
+}
+
 /** The files of an attempt begin so. */
-export function attemptName({ type, index, attempt }: Attempt): string {
-  return `${type}.${index}.${attempt}`;
+export function attemptName(which: Attempt): string {
+  return `${taskName(which)}.${which.attempt}`;
 }
 
 /** How many tasks of each type a job has. */
@@ -43,6 +52,13 @@ export function countsOf({
     const wanted = Object.hasOwn(request.tasks, type) ? request.tasks[type] : undefined;
     return [type, wanted ?? count?.default ?? 1];
   });
+}
+
+/** All tasks of a job. */
+export function tasksOf(parts: Parameters<typeof countsOf>[0]): Task[] {
+  return countsOf(parts).flatMap(([type, count]) =>
+    Array.from({ length: count }, (_, index) => ({ type, index })),
+  );
 }
 
 /**
@@ -71,7 +87,7 @@ export function renderAttempt(parts: JobParts, pool: Pool, which: Attempt): JobD
     fillText(String(leaf), values),
   ]);
   return {
-    name: `${JOB_PREFIX}${id}.${which.type}.${which.index}`,
+    name: `${JOB_PREFIX}${id}.${taskName(which)}`,
     term: which.attempt,
     command: fillCommand(task.command.map(String), values),
     environment: {
@@ -81,7 +97,7 @@ export function renderAttempt(parts: JobParts, pool: Pool, which: Attempt): JobD
       ...Object.fromEntries(ofTask),
       ...request.environment,
       FARLIGHT_JOB: id,
-      FARLIGHT_TASK: `${which.type}.${which.index}`,
+      FARLIGHT_TASK: taskName(which),
     },
     log: join(folder, `${attemptName(which)}.log`),
     limits: {
@@ -94,7 +110,7 @@ export function renderAttempt(parts: JobParts, pool: Pool, which: Attempt): JobD
   };
 }
 
-/** The folder in which an attempt runs. What it writes there is its result, if it ends well. */
+/** The folder in which an attempt runs. Its files there are its result, if it ends well. */
 export function outputOf({ folder }: Pick<JobParts, 'folder'>, which: Attempt): string {
   return join(folder, 'output', attemptName(which));
 }

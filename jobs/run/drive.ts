@@ -1,18 +1,19 @@
 import { hostname } from 'node:os';
 import { monotonicNow } from '../../link/machine/clock.js';
-import { type Engine, type JobStatus, readLog } from '../../pool/engines/engine.js';
+import { readLog } from '../../pool/engines/engine.js';
 import { poolAddress } from '../../pool/file/pool-address.js';
 import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import {
   type AttemptEnd,
   type AttemptFacts,
+  type Due,
   progressOf,
   type Retries,
   type TaskState,
 } from '../record/progress.js';
 import type { JobRecord } from '../record/record.js';
-import { type Attempt, JOB_PREFIX, renderAttempt } from '../render/render.js';
+import { type Attempt, attemptName, JOB_PREFIX, renderAttempt, type Task } from '../render/render.js';
 
 /** A task, and where it stands. */
 export interface TaskReport extends Attempt {
@@ -50,7 +51,7 @@ export class JobDriver {
     return this.#pool;
   }
 
-  /** What an attempt has printed until now. @throws FarlightError BAD_OPTION (rejects) */
+  /** The output of an attempt until now. @throws FarlightError BAD_OPTION (rejects) */
   async logOf(which: Attempt): Promise<string> {
     const log = this.#record.logOf(which);
     const id = this.#record.read(which, 'job')?.id;
@@ -60,22 +61,22 @@ export class JobDriver {
   }
 
   /** Where every task stands. It does nothing. @throws FarlightError BAD_OPTION where the pool's file is wrong (rejects). */
-  look(): Promise<TaskReport[]> {
-    return this.#each(async (task) => {
-      const { attempts, progress } = await this.#look(task);
-      return { ...task, attempt: attempts.at(-1)?.attempt ?? 0, state: progress.state };
-    });
+  async look(): Promise<TaskReport[]> {
+    const reports: TaskReport[] = [];
+    for (const task of this.#record.tasks) reports.push((await this.#look(task)).report);
+    return reports;
   }
 
   /** Does what is due now. Resolves with where every task stands, and whether nothing will change any more. */
   async pass(): Promise<{ tasks: TaskReport[]; isOver: boolean }> {
+    const tasks: TaskReport[] = [];
     let isOver = true;
-    const tasks = await this.#each(async (task) => {
-      const { attempts, progress } = await this.#look(task);
-      if (progress.due.do !== 'stop') isOver = false;
-      await this.#act(task, attempts, progress.due);
-      return { ...task, attempt: attempts.at(-1)?.attempt ?? 0, state: progress.state };
-    });
+    for (const task of this.#record.tasks) {
+      const { report, attempts, due } = await this.#look(task);
+      if (due.do !== 'stop') isOver = false;
+      await this.#act(task, attempts, due);
+      tasks.push(report);
+    }
     return { tasks, isOver };
   }
 
@@ -89,29 +90,23 @@ export class JobDriver {
     }
   }
 
-  async #each(act: (task: Pick<Attempt, 'type' | 'index'>) => Promise<TaskReport>): Promise<TaskReport[]> {
-    const reports: TaskReport[] = [];
-    for (const task of this.#record.tasks) reports.push(await act(task));
-    return reports;
-  }
-
-  async #look(task: Pick<Attempt, 'type' | 'index'>) {
+  async #look(task: Task): Promise<{ report: TaskReport; attempts: readonly AttemptFacts[]; due: Due }> {
     const attempts = this.#record.attempts(task);
     const last = attempts.at(-1);
-    const status = last?.id === undefined || last.end ? undefined : await statusOf(this.pool.engine, last.id);
-    return { attempts, progress: progressOf(attempts, status, this.#retries) };
+    const status =
+      last?.id === undefined || last.end
+        ? undefined
+        : await this.pool.engine.status(last.id).catch(onlySilent);
+    const { state, due } = progressOf(attempts, status, this.#retries);
+    return { report: { ...task, attempt: last?.attempt ?? 0, state }, attempts, due };
   }
 
-  async #act(
-    task: Pick<Attempt, 'type' | 'index'>,
-    attempts: readonly AttemptFacts[],
-    due: ReturnType<typeof progressOf>['due'],
-  ): Promise<void> {
+  async #act(task: Task, attempts: readonly AttemptFacts[], due: Due): Promise<void> {
     const record = this.#record;
     switch (due.do) {
       case 'submit': {
         const which = { ...task, attempt: due.attempt };
-        if (this.#age(`submit ${which.type}.${which.index}.${which.attempt}`) < due.afterMs) return;
+        if (this.#age(`submit ${attemptName(which)}`) < due.afterMs) return;
         if (record.claim(which)) await this.#submit(which, attempts.at(-1));
         return;
       }
@@ -164,7 +159,7 @@ export class JobDriver {
     const jobs = await this.pool.engine.list(name).catch(onlySilent);
     const found = jobs?.find((job) => job.name === name && job.term === which.attempt);
     if (found) this.#record.write(which, 'job', { id: found.id });
-    else if (jobs && this.#age(`claim ${which.type}.${which.index}.${which.attempt}`) > SUBMIT_MS) {
+    else if (jobs && this.#age(`claim ${attemptName(which)}`) > SUBMIT_MS) {
       const end: AttemptEnd = {
         why: `the process that submitted it has ended (on ${hostname()} nobody knows it)`,
         bySite: true,
@@ -182,11 +177,7 @@ export class JobDriver {
   }
 }
 
-/** Undefined where the engine does not answer. */
-async function statusOf(engine: Engine, id: string): Promise<JobStatus | undefined> {
-  return engine.status(id).catch(onlySilent);
-}
-
+/** Undefined where the engine does not answer: the next pass asks it again. */
 function onlySilent(error: unknown): undefined {
   if (!(error instanceof FarlightError && error.code === 'UNREACHABLE')) throw error;
   return undefined;

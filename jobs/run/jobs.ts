@@ -1,9 +1,9 @@
-/** What a person does with jobs: submit, look, cancel, retry. */
+/** The acts of a person on jobs: submit, look, cancel, retry. */
 import { setTimeout } from '../../link/machine/clock.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { TaskState } from '../record/progress.js';
 import { JobRecord, recordedJobs } from '../record/record.js';
-import type { Attempt } from '../render/render.js';
+import { type Attempt, taskName } from '../render/render.js';
 import { JobDriver, type TaskReport } from './drive.js';
 import { idOf, type JobPlan } from './plan.js';
 import { paceOf, startWatcher } from './watch.js';
@@ -154,15 +154,15 @@ export function exitCodeOf({ phase, tasks }: JobReport): number {
   return codes[0] || 1;
 }
 
-/** What a job's attempts have printed until now, in their order; of one task if it is named, such as `worker.0`. */
+/** The output of a job's attempts until now, in their order; of one task if it is named, such as `worker.0`. */
 export async function logsOf(record: JobRecord, name?: string): Promise<{ name: string; text: string }[]> {
-  const known = record.tasks.map(({ type, index }) => `${type}.${index}`);
+  const known = record.tasks.map(taskName);
   if (name !== undefined && !known.includes(name))
     throw new FarlightError('BAD_OPTION', `${record.id} has no task ${name}; it has: ${known.join(', ')}`);
   const driver = new JobDriver(record);
   const logs: { name: string; text: string }[] = [];
   for (const task of record.tasks) {
-    const own = `${task.type}.${task.index}`;
+    const own = taskName(task);
     if (name !== undefined && own !== name) continue;
     for (const { attempt } of record.attempts(task))
       logs.push({ name: `${own}, attempt ${attempt}`, text: await driver.logOf({ ...task, attempt }) });

@@ -4,7 +4,7 @@ import { type Pool, readPool } from '../../pool/file/pool-file.js';
 import { FarlightError } from '../../proto/errors.js';
 import { findImage, type StoredImage, storedImages } from '../images/images.js';
 import { nextId } from '../record/record.js';
-import { countsOf, type JobParts, renderAttempt } from '../render/render.js';
+import { countsOf, type JobParts, renderAttempt, tasksOf } from '../render/render.js';
 import { type CheckedRequest, parseRequest } from '../request/request-file.js';
 import { scopeText } from '../select/scope.js';
 import { type Candidate, type Lost, type Selection, select } from '../select/select.js';
@@ -22,7 +22,7 @@ export interface Choice<C extends Candidate> {
   readonly lost: readonly Lost<C>[];
 }
 
-/** What a request becomes: everything that is submitted, and how it was selected. */
+/** The plan of a request: everything that is submitted, and how it was selected. */
 export interface JobPlan {
   readonly parts: Omit<JobParts, 'id' | 'folder'>;
   readonly pool: Pool;
@@ -32,7 +32,7 @@ export interface JobPlan {
   readonly warnings: readonly string[];
 }
 
-/** What a plan is made from, beside the request. */
+/** The templates and images that a plan chooses from. */
 export interface Catalogue {
   readonly templates: readonly StoredTemplate[];
   readonly images: readonly StoredImage[];
@@ -103,11 +103,7 @@ export function planJob({ request, checked }: CheckedRequest, pool: Pool, catalo
 
 /** The jobs that the engine would be given, if the job were submitted now. */
 export function renderPlan({ parts, pool }: JobPlan, id: string, folder: string): JobDescription[] {
-  return countsOf(parts).flatMap(([type, count]) =>
-    Array.from({ length: count }, (_, index) =>
-      renderAttempt({ ...parts, id, folder }, pool, { type, index, attempt: 1 }),
-    ),
-  );
+  return tasksOf(parts).map((task) => renderAttempt({ ...parts, id, folder }, pool, { ...task, attempt: 1 }));
 }
 
 /** The id that the job of a plan gets if it is submitted now. */
@@ -124,7 +120,7 @@ function chooseTemplate(
     const unknown = Object.keys(request.tasks).find((type) => !Object.hasOwn(file.tasks, type));
     return unknown === undefined ? undefined : `it has no task "${unknown}"`;
   });
-  return decided(selection, 'template', `${wantedText(request)}`);
+  return decided(selection, 'template', wantedText(request));
 }
 
 /** An image for each type of task, where the engine runs containers. */
