@@ -35,7 +35,7 @@ for (const file of SCHEMAS) {
 }
 cpSync(join(root, 'jobs/templates/shipped'), join(root, 'dist/jobs/templates/shipped'), { recursive: true });
 cpSync(join(root, 'infer/grpc/open-inference.proto'), join(root, 'dist/infer/grpc/open-inference.proto'));
-// What runs in a browser beside the compiled modules, with the library that draws the charts.
+// The files of pages beside the compiled modules, with the library that draws the charts.
 for (const site of ['page/site', 'server/page/site', 'infer/page/site', 'pool/portal/site']) {
   cpSync(join(root, site), join(root, 'dist', site), {
     recursive: true,

@@ -18,7 +18,7 @@ const { values } = parseArgs({
   },
 });
 const [programs, hosts, seconds] = [values.programs, values.hosts, values.seconds].map(Number);
-/** What part of the programs is of which tenant. */
+/** Each tenant's part of the programs. */
 const TENANTS = { many: 0.8, some: 0.12, few: 0.06, rare: 0.02 };
 const POOL = 'crowd';
 

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { commandCommand } from './command.js';
 import { hostCommand } from './host.js';
 
-/** What a pool has its engine run. People do not type it. */
+/** The commands that a pool's engine runs. People do not type them. */
 export const COMMANDS: readonly Command[] = [
   new Command('pool').enablePositionalOptions().addCommand(hostCommand()).addCommand(commandCommand()),
 ];

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from '../../link/machine/clock.js';
 
-/** What somebody asks for. */
+/** A request for a host. */
 export interface Wish {
   readonly tenant: string;
   /** The program's own name for itself. */
@@ -35,7 +35,7 @@ const GONE_MS = 5000;
 export class Booking {
   readonly id: string;
   readonly wish: Wish;
-  /** When it was asked for, was given a host, and ended; milliseconds since 1970. */
+  /** The times at which it was asked for, got a host, and ended: milliseconds since 1970. */
   readonly asked: number;
   ready: number | undefined;
   ended: number | undefined;

@@ -6,7 +6,7 @@ export interface RunningHost {
   readonly sessions: number;
 }
 
-/** What tenants have had of one pool. A host costs while its job runs, also before it is ready and after its release. */
+/** The costs of one pool, by tenant. A host costs while its job runs, also before it is ready and after its release. */
 export class Costs {
   /** GPUs of each host. */
   readonly gpus: number;

@@ -8,10 +8,10 @@ import { type PortalLog, ServedPool } from './served-pool.js';
 import { StateFile } from './state-file.js';
 import type { BookingView, HostInfo, PoolInfo, PortalView } from './view.js';
 
-/** Who asks the portal. */
+/** A person or program that asks the portal. */
 export interface Client {
   readonly tenant: string;
-  /** Whether it sees, and may end, what all tenants have. */
+  /** Whether it sees, and may end, the bookings and hosts of all tenants. */
   readonly isOwner: boolean;
   /** Undefined where the portal asks for no token. */
   readonly tokenId?: string | undefined;

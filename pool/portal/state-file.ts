@@ -5,7 +5,7 @@ import { codeOf } from '../../proto/errors.js';
 import { checkPrivate, replaceFile } from '../../server/trust/private-folder.js';
 import type { SavedBooking } from './booking.js';
 
-/** What a tenant has had of a pool. GPU seconds are those of running hosts: with a session, and without one. */
+/** The costs of a tenant in a pool. GPU seconds are those of running hosts: with a session, and without one. */
 export interface Cost {
   used: number;
   idle: number;
@@ -20,7 +20,7 @@ export interface OwnTerm {
   readonly tenant: string;
 }
 
-/** What a portal knows of a pool beyond its journal and its engine. */
+/** A portal's knowledge of a pool that neither the journal nor the engine has. */
 export interface PoolState {
   /** The journal's mark of the last time when all hosts were ended. */
   readonly mark?: string | undefined;

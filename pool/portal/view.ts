@@ -2,12 +2,12 @@ import type { Phase } from '../allocation/allocation.js';
 import type { BookingPhase } from './booking.js';
 import type { Cost } from './state-file.js';
 
-/** What the portal shows: on its page, and to programs. Times are milliseconds since 1970. */
+/** The portal's state, as its page and programs get it. Times are milliseconds since 1970. */
 export interface PortalView {
   readonly version: string;
   readonly now: number;
   readonly startedAt: number;
-  /** Who looks. An owner sees what all tenants have, and others see their own. */
+  /** The reader. An owner sees the bookings, hosts and costs of all tenants, and others see their own. */
   readonly you: { readonly tenant: string; readonly isOwner: boolean };
   readonly pools: readonly PoolInfo[];
   /** The last bookings that ended, the newest first. */
@@ -75,7 +75,7 @@ export interface TenantCost extends Cost {
   readonly tenant: string;
 }
 
-/** What a program gets of its own booking. */
+/** A program's own booking, as the portal answers it. */
 export interface BookingAnswer extends BookingView {
   /** The host's address with its token, once there is one: a secret of the tenant's. */
   readonly host?: string | undefined;

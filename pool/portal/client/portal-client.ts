@@ -33,7 +33,7 @@ export class PortalRefusal extends FarlightError {
 
 /** Codes of connections that a portal with many newcomers cuts off. */
 const CUT_OFF = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
-/** What Node says of a certificate that it does not trust. */
+/** Node's codes for a certificate that it does not trust. */
 const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO|ALTNAME/;
 /** How long to go on where a portal has too many newcomers, in milliseconds. */
 const NEWCOMER_MS = 120_000;
@@ -207,6 +207,7 @@ function opened<T extends Socket | TLSSocket>(
       clearTimeout(timer);
       socket.off('error', settle);
       if (!error) return resolve(socket);
+      // The promise has the first error; later ones of the same socket say nothing new.
       socket.on('error', () => {});
       socket.destroy();
       reject(failed(address, error));

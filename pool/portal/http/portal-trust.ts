@@ -13,8 +13,8 @@ export const DEFAULT_PORTAL = '127.0.0.1:7075';
 export interface PortalTrustOptions extends HostTrustOptions {
   readonly listen: string;
   /**
-   * The tenants that see, and may end, what all tenants have. Default: the user who runs the portal where it asks for no
-   * token, and nobody where it does.
+   * The tenants that see, and may end, the bookings and hosts of all tenants. Default: the user who runs the portal where
+   * it asks for no token, and nobody where it does.
    */
   readonly owners?: readonly string[] | undefined;
 }

@@ -34,7 +34,7 @@ export type SlotState =
       readonly processes: readonly string[];
     };
 
-/** What is known of a tenant beside its bookings. */
+/** A tenant's share, limit and recent use. */
 export interface TenantStanding {
   /** Its share, as a weight among tenants. */
   readonly weight: number;

@@ -5,7 +5,7 @@ import { ask } from './portal-link.js';
 const AGAIN_MS = 2000;
 
 let timer;
-/** What had the focus before the panel. */
+/** The element that had the focus before the panel. */
 let before;
 
 /** Shows a log, and what is added to it. */
