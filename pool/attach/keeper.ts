@@ -1,12 +1,10 @@
 /** Asks the thread that renews the leases of this program's hosts. There is one for the whole process. */
 import type { Worker } from 'node:worker_threads';
-import { clearInterval, setInterval } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { packageFile } from '../../link/machine/package-files.js';
 import { startThread } from '../../link/machine/thread.js';
 import type { HostOfTerm, KeeperNews, KeeperReply, KeeperRequest } from './keeper-thread.js';
-
-const EVER_MS = 2 ** 31 - 1;
+import { stayAlive } from './while-waiting.js';
 
 let worker: Worker | undefined;
 let latest = 0;
@@ -61,11 +59,11 @@ export async function releaseHosts(hosts: readonly HostOfTerm[]): Promise<void> 
 }
 
 async function holding<T>(asked: Promise<T>): Promise<T> {
-  const hold = setInterval(() => {}, EVER_MS);
+  const letEnd = stayAlive();
   try {
     return await asked;
   } finally {
-    clearInterval(hold);
+    letEnd();
   }
 }
 

@@ -1,11 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import {
-  clearInterval,
-  clearTimeout,
-  monotonicNow,
-  setInterval,
-  setTimeout,
-} from '../../link/machine/clock.js';
+import { clearTimeout, monotonicNow, setTimeout } from '../../link/machine/clock.js';
 import { native } from '../../link/machine/globals.js';
 import { FarlightError } from '../../proto/errors.js';
 import { choose, inLine, type Situation, type Slot } from '../allocation/choose.js';
@@ -14,13 +8,12 @@ import { lastWords } from '../host/report.js';
 import { joinHost, leaveHost, lookAtHost, startKeeper } from './keeper.js';
 import type { HostOfTerm } from './keeper-thread.js';
 import type { PoolView } from './pool-view.js';
+import { giveUpAtSignal, stayAlive } from './while-waiting.js';
 
 /** How often to look at files of this machine while a host is awaited, in milliseconds. */
 const LOOK_MS = 25;
 /** A scheduler, and the line of those who wait, are looked at less and less often: many programs do it. */
 const ASK_MS = { first: 500, longest: 3000, growth: 1.1 };
-const EVER_MS = 2 ** 31 - 1;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Finds hosts of a pool, and has the engine start those that are missing. Resolves when all of them are ready and their
@@ -41,7 +34,7 @@ export async function seekHosts(
     const why = `the pool ${name} has at most ${max} ${max === 1 ? 'host' : 'hosts'}, and the program asks for ${want.hosts}; raise the pool's max`;
     throw new FarlightError('BAD_OPTION', why);
   }
-  const hold = setInterval(() => {}, EVER_MS);
+  const letEnd = stayAlive();
   const forget = cancelAtExit(view);
   try {
     startKeeper();
@@ -51,7 +44,7 @@ export async function seekHosts(
     throw error;
   } finally {
     forget();
-    clearInterval(hold);
+    letEnd();
   }
 }
 
@@ -183,21 +176,11 @@ function throwIfFailed(view: PoolView): void {
 function cancelAtExit(view: PoolView): () => void {
   const why = 'the program that asked for it has ended';
   const exit = () => view.giveUpNow(why);
-  const signalled = SIGNALS.map((signal) => {
-    const listener = () => {
-      // A program that listens itself decides what a signal does.
-      if (process.listenerCount(signal) > 1) return;
-      // Once: a second signal does not wait for the engine.
-      process.off(signal, listener);
-      void view.giveUp(why).finally(() => process.kill(process.pid, signal));
-    };
-    return [signal, listener] as const;
-  });
   process.on('exit', exit);
-  for (const [signal, listener] of signalled) process.on(signal, listener);
+  const forget = giveUpAtSignal(() => view.giveUp(why));
   return () => {
     process.off('exit', exit);
-    for (const [signal, listener] of signalled) process.off(signal, listener);
+    forget();
   };
 }
 

@@ -1,8 +1,8 @@
 import { type OpenOptions, remoteHost } from '../../../client/transport/open.js';
 import type { Transport } from '../../../client/transport/transport.js';
-import { clearInterval, setInterval } from '../../../link/machine/clock.js';
 import { native } from '../../../link/machine/globals.js';
 import { FarlightError } from '../../../proto/errors.js';
+import { giveUpAtSignal, stayAlive } from '../../attach/while-waiting.js';
 import { type HeldHost, Hold } from './hold.js';
 import { parsePortalAddress } from './portal-address.js';
 
@@ -12,9 +12,6 @@ export interface AttachByPortalOptions extends OpenOptions {
   /** The pool's name, where the address has none. */
   name?: string | undefined;
 }
-
-const EVER_MS = 2 ** 31 - 1;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Books a host of a portal's pool for one session. Resolves when the host takes sessions. Until then it keeps the process
@@ -34,8 +31,8 @@ export async function attachByPortal(address: string, options: AttachByPortalOpt
     );
   const target = `pool+${portal.origin}/${pool}`;
   const hold = new Hold({ ...portal, pool }, shownOn(target));
-  const keepAlive = setInterval(() => {}, EVER_MS);
-  const forget = releaseAtSignal(hold);
+  const letEnd = stayAlive();
+  const forget = giveUpAtSignal(() => hold.release());
   try {
     const host = await Promise.race([hold.ready(), givenUp(signal)]);
     return transportOf(hold, host, target, { ...rest, signal });
@@ -44,7 +41,7 @@ export async function attachByPortal(address: string, options: AttachByPortalOpt
     throw error;
   } finally {
     forget();
-    clearInterval(keepAlive);
+    letEnd();
   }
 }
 
@@ -83,24 +80,6 @@ function givenUp(signal: AbortSignal): Promise<never> {
     signal.addEventListener('abort', abort);
     if (signal.aborted) abort();
   });
-}
-
-/** Releases the booking, if a signal ends the process meanwhile. @returns a function that stops this. */
-function releaseAtSignal(hold: Hold): () => void {
-  const signalled = SIGNALS.map((signal) => {
-    const listener = () => {
-      // A program that listens itself decides what a signal does.
-      if (process.listenerCount(signal) > 1) return;
-      // Once: a second signal does not wait for the portal.
-      process.off(signal, listener);
-      void hold.release().finally(() => process.kill(process.pid, signal));
-    };
-    process.on(signal, listener);
-    return [signal, listener] as const;
-  });
-  return () => {
-    for (const [signal, listener] of signalled) process.off(signal, listener);
-  };
 }
 
 /** Tells a person at a terminal what the program waits for. */
