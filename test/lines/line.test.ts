@@ -166,6 +166,12 @@ test('a failed copy on the GPU closes the line', async () => {
   const { a, b } = pair();
   const failing = a.send(8, Promise.reject(new Error('lost')));
   await expect(failing).rejects.toThrow('lost');
-  a.fail('a range could not be read at its other end');
   await expect(received(b, 8)).rejects.toThrow('gone');
+});
+
+test('a copy that fails behind ranges which wait rejects at once', async () => {
+  const line = new Line();
+  const waiting = sent(line, bytesOf(8));
+  await expect(line.send(8, Promise.reject(new Error('lost')))).rejects.toThrow('lost');
+  await expect(waiting).rejects.toThrow('could not be read');
 });

@@ -104,12 +104,13 @@ export class Line {
 
   /**
    * Sends a range behind those before. `bytes` resolves to its bytes, which stay valid until the returned promise
-   * settles. That rejects with the reason where the line is closed before all of it is on its way.
+   * settles. That rejects with the reason where the line is closed before all of it is on its way. If `bytes` rejects, so
+   * does it, and the line is closed.
    */
   send(size: number, bytes: Promise<Uint8Array>): Promise<void> {
-    const sent = this.#sending.then(async () => this.#write(size, await bytes));
-    // The promise that is returned has the error. This one only says when the next range may begin.
-    this.#sending = sent.catch(() => undefined);
+    const sent = Promise.all([bytes, this.#sending]).then(([range]) => this.#write(size, range));
+    // The returned promise has the error. The other end would wait for this range, so the line is closed.
+    this.#sending = sent.catch(() => this.fail('a range could not be read at its other end'));
     return sent;
   }
 
