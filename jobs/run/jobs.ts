@@ -1,5 +1,5 @@
 /** The acts of a person on jobs: submit, look, cancel, retry. */
-import { setTimeout } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import type { TaskState } from '../record/progress.js';
 import { JobRecord, recordedJobs } from '../record/record.js';
@@ -89,7 +89,7 @@ export async function awaitJob(record: JobRecord, onChange: (report: JobReport) 
     }
     seen = now;
     if (isOver(report.phase)) return report;
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await pause(ms);
   }
 }
 

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { setTimeout } from '../../link/machine/clock.js';
 import { packageFile } from '../../link/machine/package-files.js';
+import { pause } from '../../link/machine/timer.js';
 import type { Engine } from '../../pool/engines/engine.js';
 import { identityOf, isAlive } from '../../pool/engines/process-identity.js';
 import { codeOf } from '../../proto/errors.js';
@@ -33,7 +33,7 @@ export async function watchJob(record: JobRecord): Promise<void> {
     const now = JSON.stringify(tasks);
     if (now !== seen) ms = first;
     seen = now;
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await pause(ms);
   }
 }
 

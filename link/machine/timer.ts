@@ -1,4 +1,5 @@
 import { clearTimeout, monotonicNow, setImmediate, setTimeout } from './clock.js';
+import { native } from './globals.js';
 
 /** The type that setTimeout and setInterval return: an object in Node, a number in a page. */
 export type Timer = ReturnType<typeof setTimeout>;
@@ -7,6 +8,20 @@ export type Timer = ReturnType<typeof setTimeout>;
 export function unref(timer: Timer): Timer {
   timer.unref?.();
   return timer;
+}
+
+/** Resolves after so many milliseconds, or at once when the signal aborts. */
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new native.Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    if (signal?.aborted) end();
+    else signal?.addEventListener('abort', end);
+  });
 }
 
 /** An alarm that was set. */

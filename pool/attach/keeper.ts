@@ -9,7 +9,7 @@ import { stayAlive } from './while-waiting.js';
 let worker: Worker | undefined;
 let latest = 0;
 const waiting = new Map<number, (reply: KeeperReply) => void>();
-/** Who is told that a host does not answer. */
+/** The listeners for hosts that do not answer. */
 const watchers = new Map<HostOfTerm, () => void>();
 
 /** Starts the thread, which takes a moment, before it is needed. */

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { clearTimeout, monotonicNow, setTimeout } from '../../link/machine/clock.js';
-import { native } from '../../link/machine/globals.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { choose, inLine, type Situation, type Slot } from '../allocation/choose.js';
 import { inTurn, type Ticket, type Want } from '../allocation/line.js';
@@ -20,7 +20,7 @@ const ASK_MS = { first: 500, longest: 3000, growth: 1.1 };
  * leases are renewed. Until then it keeps the process alive, and where the process ends by a signal its jobs are
  * cancelled.
  *
- * @param signal gives up. @param shown is told what the program waits for, where that changes.
+ * @param signal gives up. @param shown gets the reason for the wait, each time that it changes.
  * @throws FarlightError BAD_OPTION where the pool is too small; UNREACHABLE where it has no host in time, or a host fails
  *   (rejects).
  */
@@ -102,7 +102,7 @@ function programsAhead({ line, pool, held }: PoolView): { ahead: Ticket[]; why: 
   return { ahead, why: inLine(ahead.length) };
 }
 
-/** What the programs ahead want beside the hosts that are started for them already. */
+/** The programs ahead want more hosts than those that were started for them already. */
 function situationOf(view: PoolView, want: Want, ahead: readonly Ticket[]): Situation {
   const started = (id: string) =>
     view.slots.filter((slot) => view.allocation(slot).facts.claimedBy?.ticket === id).length;
@@ -198,16 +198,4 @@ function onChange(tell: (what: string) => void): (what: string) => void {
     last = what;
     tell(what);
   };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new native.Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -8,6 +8,7 @@ import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { setTimeout } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { codeOf, messageOf } from '../../proto/errors.js';
 import type { JobDescription } from './engine.js';
 import { type LocalEnd, LocalJob } from './local-job.js';
@@ -59,7 +60,7 @@ async function turn(name: string): Promise<void> {
   const socket = `\0farlight-job-${createHash('sha256').update(name).digest('hex').slice(0, 32)}`;
   while (!ending && !(await listens(socket))) {
     if (!job.read('waits')) job.write('waits', true);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await pause(LOOK_MS);
   }
 }
 

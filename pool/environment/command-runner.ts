@@ -5,6 +5,7 @@ import { constants, hostname } from 'node:os';
 import { join } from 'node:path';
 import type { RenewReply, RenewRequest } from '../../link/grpc/host-service.js';
 import { monotonicNow, setInterval, setTimeout } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { codeOf, FarlightError, messageOf } from '../../proto/errors.js';
 import { HostLease } from '../allocation/host-lease.js';
 import { answerCall } from '../files/file-calls.js';
@@ -91,7 +92,7 @@ async function seen(exchange: string): Promise<void> {
         `the node ${hostname()} does not see ${exchange}, which the program has made; name in the pool's file a mount that both have at this path`,
       );
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await pause(LOOK_MS);
   }
 }
 

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 import type { Engine, JobStatus } from '../engines/engine.js';
 import { type CommandEnd, readEnd } from './command-end.js';
@@ -132,8 +133,4 @@ class Output {
       return undefined;
     }
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { joinHost, leaveHost } from '../attach/keeper.js';
 import type { HostOfTerm } from '../attach/keeper-thread.js';
@@ -102,7 +103,7 @@ async function started(
       const message = `the pool ${name} did not start the command within ${wait / 1000} seconds (${why}); try again later, or give it a longer wait`;
       throw new FarlightError('UNREACHABLE', message);
     }
-    await new Promise((resolve) => setTimeout(resolve, engine.isHere ? LOOK_MS.here : LOOK_MS.elsewhere));
+    await pause(engine.isHere ? LOOK_MS.here : LOOK_MS.elsewhere);
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 
 /**
@@ -38,7 +39,7 @@ export class FileCaller {
       const answer = read(this.#folder, 'answer');
       if (answer?.number === number) return answer.content as Answer;
       if (monotonicNow() > deadline) break;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await pause(LOOK_MS);
     }
     throw new FarlightError(
       'UNREACHABLE',

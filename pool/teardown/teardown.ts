@@ -1,4 +1,5 @@
-import { monotonicNow, setTimeout } from '../../link/machine/clock.js';
+import { monotonicNow } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { harmless } from '../../proto/harmless.js';
 import { PoolView } from '../attach/pool-view.js';
@@ -99,7 +100,7 @@ async function endFound(
     await endJobs(jobs);
     for (const { engine, id } of jobs) ended.add(`${engine.name} ${id}`);
     if (!hasPortal) return ended.size;
-    await new Promise((resolve) => setTimeout(resolve, PORTAL_MS));
+    await pause(PORTAL_MS);
     if ((await find()).jobs.length === 0) return ended.size;
   }
 }
@@ -115,7 +116,7 @@ async function endJobs(jobs: readonly FoundJob[]): Promise<void> {
           'UNREACHABLE',
           `${engine.name} has not ended the job ${id} (${name}); ask the site's administrators`,
         );
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      await pause(LOOK_MS);
     }
   }
 }

@@ -1,9 +1,10 @@
 import type { Tensor } from '../../infer/service/tensor.js';
 import { monotonicNow } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import type { GeneratorDefinition } from '../definition/definition.js';
 import type { FunctionPool } from '../run/function-pool.js';
 import type { Feed } from './source.js';
-import { pause, roomIn } from './source.js';
+import { roomIn } from './source.js';
 
 const POSITION_KEY = 'n';
 

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout } from '../../link/machine/clock.js';
+import { pause } from '../../link/machine/timer.js';
 import { messageOf } from '../../proto/errors.js';
 import type { NewRecord } from '../log/record-log.js';
 
@@ -41,18 +41,4 @@ export function started(act: (signal: AbortSignal) => Promise<void>, fail: (erro
 /** Waits while too many records of this source wait. */
 export async function roomIn({ backlog }: Feed, signal: AbortSignal): Promise<void> {
   while (backlog() >= MOST_WAITING && !signal.aborted) await pause(LOOK_MS, signal);
-}
-
-/** Waits. It is over at once when the signal aborts. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      signal.removeEventListener('abort', end);
-      clearTimeout(timer);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end);
-  });
 }

@@ -3,7 +3,8 @@
  * without a pause, and its host stays. Where the process is stopped or ends, so does this, and the booking ends.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { monotonicNow, setTimeout } from '../../../link/machine/clock.js';
+import { monotonicNow } from '../../../link/machine/clock.js';
+import { pause } from '../../../link/machine/timer.js';
 import { FarlightError, type FarlightErrorCode, messageOf } from '../../../proto/errors.js';
 import type { BookingAnswer } from '../view.js';
 import type { PortalAddress } from './portal-address.js';
@@ -79,7 +80,7 @@ async function renewed(last: BookingAnswer): Promise<BookingAnswer> {
       if (error instanceof PortalRefusal && error.status === 404 && last.phase === 'waiting') return book();
       const isFinal = error instanceof PortalRefusal && error.status < 500;
       if (isFinal || isReleased || monotonicNow() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+      await pause(AGAIN_MS);
     }
   }
 }
