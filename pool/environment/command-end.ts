@@ -1,7 +1,5 @@
 /** How a command ended, in a file of its exchange folder, written before its job is over. */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { codeOf } from '../../proto/errors.js';
+import { readJson, replaceJson } from '../files/file-calls.js';
 
 export interface CommandEnd {
   /** As a shell has it: 128 and the signal's number where a signal killed it. */
@@ -12,16 +10,9 @@ export interface CommandEnd {
 }
 
 export function writeEnd(exchange: string, end: CommandEnd): void {
-  const path = join(exchange, 'end');
-  writeFileSync(`${path}.new`, JSON.stringify(end), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  replaceJson(exchange, 'end', end);
 }
 
 export function readEnd(exchange: string): CommandEnd | undefined {
-  try {
-    return JSON.parse(readFileSync(join(exchange, 'end'), 'utf8'));
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ESTALE') throw error;
-    return undefined;
-  }
+  return readJson<CommandEnd>(exchange, 'end');
 }

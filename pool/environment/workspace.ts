@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { basename, isAbsolute, join, relative, resolve } from 'node:path';
-import { stateFolder } from '../../link/machine/folders.js';
 import { codeOf, FarlightError } from '../../proto/errors.js';
 import type { Pool } from '../file/pool-file.js';
-import { type Replicated, replicate, type Source } from '../files/replicate.js';
+import { INCOMING, type Replicated, replicate, type Source } from '../files/replicate.js';
+import { journalsFolder } from '../journal/journal.js';
 
 const OWN = '.farlight/commands';
 
@@ -34,17 +34,17 @@ export class Workspace {
       );
     }
     this.shared = files && join(files.mount, name);
-    this.#commands = files ? join(files.mount, name, OWN) : join(stateFolder(), 'pools', key, 'commands');
+    this.#commands = this.shared ? join(this.shared, OWN) : join(journalsFolder(), key, 'commands');
   }
 
-  /** Where a command of a program runs that is in the folder `from` now. */
+  /** The folder in which a command runs, for a program in the folder `from`. */
   folderFor(from: string): string {
     if (this.shared === undefined || isBelow(this.shared, from)) return from;
     return this.shared;
   }
 
   /**
-   * Copies what the pool's file names, and these files of a program, to where commands find them.
+   * Copies the files that the pool's file names, and these of a program, to the folder of commands.
    *
    * @throws FarlightError BAD_OPTION (rejects)
    */
@@ -69,11 +69,10 @@ export class Workspace {
     return folder;
   }
 
-  /** Deletes what commands have left that nobody ended. */
+  /** Deletes the files that killed programs have left for their commands. */
   clear(): void {
     rmSync(this.#commands, { recursive: true, force: true });
-    if (this.shared !== undefined)
-      rmSync(join(this.shared, '.farlight/incoming'), { recursive: true, force: true });
+    if (this.shared !== undefined) rmSync(join(this.shared, INCOMING), { recursive: true, force: true });
   }
 }
 

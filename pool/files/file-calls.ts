@@ -33,10 +33,10 @@ export class FileCaller {
   async call<Answer>(content: unknown, timeoutMs: number): Promise<Answer> {
     this.#number += 1;
     const number = this.#number;
-    replace(this.#folder, 'call', { number, content });
+    replaceJson(this.#folder, 'call', { number, content } satisfies Message);
     const deadline = monotonicNow() + timeoutMs;
     while (!this.#isClosed) {
-      const answer = read(this.#folder, 'answer');
+      const answer = readJson<Message>(this.#folder, 'answer');
       if (answer?.number === number) return answer.content as Answer;
       if (monotonicNow() > deadline) break;
       await pause(LOOK_MS);
@@ -55,19 +55,21 @@ export class FileCaller {
 
 /** Answers the call that waits, if there is one. Each call is answered once. Returns the number of the latest call. */
 export function answerCall(folder: string, answered: number, answer: (content: unknown) => unknown): number {
-  const call = read(folder, 'call');
+  const call = readJson<Message>(folder, 'call');
   if (!call || call.number === answered) return answered;
-  replace(folder, 'answer', { number: call.number, content: answer(call.content) });
+  replaceJson(folder, 'answer', { number: call.number, content: answer(call.content) } satisfies Message);
   return call.number;
 }
 
-function replace(folder: string, name: string, message: Message): void {
+/** Writes a file in place of an existing one, whole, for a reader on another machine. */
+export function replaceJson(folder: string, name: string, content: unknown): void {
   const path = join(folder, name);
-  writeFileSync(`${path}.new`, JSON.stringify(message), { mode: 0o600 });
+  writeFileSync(`${path}.new`, JSON.stringify(content), { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }
 
-function read(folder: string, name: string): Message | undefined {
+/** Undefined where there is no such file. */
+export function readJson<T>(folder: string, name: string): T | undefined {
   try {
     return JSON.parse(readFileSync(join(folder, name), 'utf8'));
   } catch (error) {

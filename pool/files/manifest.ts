@@ -26,7 +26,7 @@ interface Written {
 }
 
 /**
- * Which files were copied into a shared folder, and what they were. Several programs may copy at once, without a lock:
+ * The list of the files that were copied into a shared folder. Several programs may copy at once, without a lock:
  * each writes a file of its own that has all the files it has read, and deletes those. A reader takes all there are.
  */
 export class Manifest {
@@ -83,7 +83,8 @@ export class Manifest {
   }
 }
 
-function missing(error: unknown): undefined {
+/** Undefined for a file that is not there. */
+export function missing(error: unknown): undefined {
   if (codeOf(error) !== 'ENOENT') throw error;
   return undefined;
 }

@@ -13,8 +13,8 @@ import {
 } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { wallClock } from '../../link/machine/clock.js';
-import { codeOf, FarlightError } from '../../proto/errors.js';
-import { type Copied, Manifest } from './manifest.js';
+import { FarlightError } from '../../proto/errors.js';
+import { type Copied, Manifest, missing } from './manifest.js';
 
 /** A file or a folder to copy: from a path of this machine, to a path in the shared folder. */
 export interface Source {
@@ -41,7 +41,7 @@ interface Found {
 }
 
 /** Where copies are made before they get their names. Readers never see half a file. */
-const INCOMING = '.farlight/incoming';
+export const INCOMING = '.farlight/incoming';
 /** How many files at a time. A distributed file system answers slowly, and many at once. */
 const AT_ONCE = 16;
 const CHUNK_BYTES = 1 << 20;
@@ -120,7 +120,7 @@ async function planned(
   await eachOf(files, signal, async (file) => {
     const { from, to, stats } = file;
     const before = manifest.get(to);
-    const target = await lstat(join(folder, to)).catch(none);
+    const target = await lstat(join(folder, to)).catch(missing);
     if (!before && !target) {
       toCopy.push(file);
       return;
@@ -172,7 +172,7 @@ async function copy({ from, to, stats }: File, folder: string): Promise<Copied> 
       before = after;
     }
   } catch (error) {
-    // The first error says why. A copy without a name harms nobody.
+    // This error is dropped: the first one says why, and `Workspace.clear` deletes what is left of a copy.
     await rm(temporary, { force: true }).catch(() => {});
     throw error;
   }
@@ -184,17 +184,14 @@ async function copyBytes(from: string, to: string, { mode, mtimeMs }: BigIntStat
   try {
     target = await open(to, 'w', Number(mode) & 0o777);
     const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
     let size = 0;
-    for (;;) {
-      const { bytesRead } = await source.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) break;
-      hash.update(buffer.subarray(0, bytesRead));
-      for (let at = 0; at < bytesRead; ) {
-        const { bytesWritten } = await target.write(buffer, at, bytesRead - at);
+    for await (const part of partsOf(source)) {
+      hash.update(part);
+      for (let at = 0; at < part.length; ) {
+        const { bytesWritten } = await target.write(part, at);
         at += bytesWritten;
       }
-      size += bytesRead;
+      size += part.length;
     }
     // A program that changes the copy gives it another time, so a look at the time tells that. Whole seconds: some
     // distributed file systems keep no more.
@@ -212,7 +209,7 @@ async function copyBytes(from: string, to: string, { mode, mtimeMs }: BigIntStat
 async function copyLink({ from, to }: Source, folder: string): Promise<void> {
   const text = await readlink(from);
   const target = join(folder, to);
-  const there = await lstat(target).catch(none);
+  const there = await lstat(target).catch(missing);
   if (there && !there.isSymbolicLink())
     throw new FarlightError(
       'BAD_OPTION',
@@ -228,14 +225,20 @@ async function hashOf(path: string): Promise<string> {
   const file = await open(path, 'r');
   try {
     const hash = createHash('sha256');
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytesRead));
-    }
+    for await (const part of partsOf(file)) hash.update(part);
+    return hash.digest('hex');
   } finally {
     await file.close();
+  }
+}
+
+/** The content of a file, in parts. Each is valid until the next one is asked for. */
+async function* partsOf(file: FileHandle): AsyncGenerator<Buffer> {
+  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
   }
 }
 
@@ -274,12 +277,6 @@ async function eachOf<T>(
   };
   const results = await Promise.allSettled(Array.from({ length: Math.min(AT_ONCE, all.length) }, work));
   for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-/** Undefined for a file that is not there. */
-function none(error: unknown): undefined {
-  if (codeOf(error) !== 'ENOENT') throw error;
-  return undefined;
 }
 
 function problem(error: unknown, folder: string): unknown {
