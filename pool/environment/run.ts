@@ -1,16 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { monotonicNow } from '../../link/machine/clock.js';
 import { pause } from '../../link/machine/timer.js';
 import { FarlightError } from '../../proto/errors.js';
 import { joinHost, leaveHost } from '../attach/keeper.js';
 import type { HostOfTerm } from '../attach/keeper-thread.js';
-import { PoolView } from '../attach/pool-view.js';
 import { checkImage } from '../engines/engine.js';
 import type { Pool } from '../file/pool-file.js';
 import { jobPrefix } from '../host/job.js';
 import { addressOf, lastWords, readReports } from '../host/report.js';
+import { journalOf } from '../journal/journal.js';
 import { commandJob } from './command-job.js';
 import { type FollowOptions, followCommand } from './follow.js';
 import type { Workspace } from './workspace.js';
@@ -18,7 +17,7 @@ import type { Workspace } from './workspace.js';
 export interface RunOptions {
   readonly signal: AbortSignal;
   onOutput: FollowOptions['onOutput'];
-  /** Is told what the command waits for, where that changes. */
+  /** Gets the reason for the wait, each time that it changes. */
   onState(state: string): void;
 }
 
@@ -39,10 +38,10 @@ export async function runOnCpuSide(
   const { pool } = workspace;
   const { engine, cpu, key, address } = pool;
   checkImage(engine, cpu.image);
-  const { journal } = new PoolView(pool);
+  const journal = journalOf(key);
   const exchange = workspace.newExchange();
   const name = `${jobPrefix(key)}.cpu-${randomBytes(4).toString('hex')}`;
-  const log = join(journal.logOf(0, 0), '..', `${name}.log`);
+  const log = journal.logNamed(name);
   const environment = { FARLIGHT_POOL: address, FARLIGHT_HOST: address };
   const asked = { command, folder: workspace.folderFor(process.cwd()), exchange, environment };
   let host: HostOfTerm | undefined;

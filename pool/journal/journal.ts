@@ -112,10 +112,15 @@ export class Journal {
     return this.#has(slot, term, 'fence') || Math.max(...this.#terms(slot)) > term;
   }
 
-  /** The file that gets what the host of a term prints. Its folder is there. */
+  /** The file for the output of a term's host. Its folder is there. */
   logOf(slot: number, term: number): string {
+    return this.logNamed(`${slot}.${term}`);
+  }
+
+  /** The same for a job that is no host of the pool. */
+  logNamed(name: string): string {
     makePrivate(this.folder);
-    return join(this.folder, `${slot}.${term}.log`);
+    return join(this.folder, `${name}.log`);
   }
 
   /** Keeps the output of a term's job, where the engine has not written it there. */
