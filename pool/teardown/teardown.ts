@@ -65,8 +65,8 @@ function enginesEverywhere(): (() => Engine)[] {
 export async function endAll(): Promise<{ ended: number; silent: string[] }> {
   const journals = allJournals();
   for (const journal of journals) journal.markDown();
-  const ended = await endFound(jobsEverywhere, journals);
-  const { engines, silent } = await jobsEverywhere();
+  const { ended, last } = await endFound(jobsEverywhere, journals);
+  const { engines, silent } = last;
   for (const engine of engines) await engine.clear(jobPrefix());
   return { ended, silent };
 }
@@ -80,7 +80,7 @@ export async function endPool(pool: Pool): Promise<{ ended: number; silent: stri
     const jobs = await engine.list(`${jobPrefix(key)}.`);
     return { jobs: jobs.map((job) => ({ ...job, engine })) };
   };
-  const ended = await endFound(find, [journal]);
+  const { ended } = await endFound(find, [journal]);
   if (runsCommands(pool)) new Workspace(pool).clear();
   return { ended, silent: [] };
 }
@@ -88,20 +88,23 @@ export async function endPool(pool: Pool): Promise<{ ended: number; silent: stri
 /**
  * Ends jobs until there are none. A portal may be about to start a host: it sees within a second that its hosts are to
  * end, and then starts no more for the programs that wait.
+ *
+ * @returns how many it has ended, and the last thing that was found.
  */
-async function endFound(
-  find: () => Promise<{ jobs: FoundJob[] }>,
+async function endFound<Found extends { jobs: FoundJob[] }>(
+  find: () => Promise<Found>,
   journals: readonly Journal[],
-): Promise<number> {
+): Promise<{ ended: number; last: Found }> {
   const hasPortal = journals.some((journal) => journal.hasPortal);
   const ended = new Set<string>();
   for (;;) {
-    const { jobs } = await find();
-    await endJobs(jobs);
-    for (const { engine, id } of jobs) ended.add(`${engine.name} ${id}`);
-    if (!hasPortal) return ended.size;
+    const found = await find();
+    await endJobs(found.jobs);
+    for (const { engine, id } of found.jobs) ended.add(`${engine.name} ${id}`);
+    if (!hasPortal) return { ended: ended.size, last: found };
     await pause(PORTAL_MS);
-    if ((await find()).jobs.length === 0) return ended.size;
+    const last = await find();
+    if (last.jobs.length === 0) return { ended: ended.size, last };
   }
 }
 
