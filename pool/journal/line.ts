@@ -24,7 +24,8 @@ export class Line {
   readonly #tenant: string;
   #mine: string | undefined;
   #touched = 0;
-  #last: Ticket[] = [];
+  /** The tickets at the last look, by the names of their files. */
+  #last: ReadonlyMap<string, Ticket> = new Map();
   /** When a ticket was last seen with another time. */
   readonly #seen = new Map<string, { time: number; at: number }>();
 
@@ -47,7 +48,7 @@ export class Line {
 
   /** Whether a ticket was there at the last look. */
   has(id: string | undefined): boolean {
-    return id !== undefined && this.#last.some((ticket) => ticket.id === id);
+    return id !== undefined && [...this.#last.values()].some((ticket) => ticket.id === id);
   }
 
   /** Takes a ticket behind all others. */
@@ -72,17 +73,15 @@ export class Line {
     const names = this.#names();
     if (this.#mine !== undefined && !names.includes(this.#mine)) this.#mine = undefined;
     this.#touch();
-    this.#last = names.map(ticketOf);
-    return { tickets: this.#last, mine: this.#mine && ticketOf(this.#mine).id };
+    this.#last = new Map(names.map((name) => [name, ticketOf(name)]));
+    return { tickets: [...this.#last.values()], mine: this.#mine && ticketOf(this.#mine).id };
   }
 
-  /** Throws away tickets whose programs have ended, of these. */
+  /** Throws away those of these tickets of the last look whose programs have ended. */
   check(tickets: readonly Ticket[]): void {
-    const names = this.#names();
-    for (const name of this.#seen.keys()) if (!names.includes(name)) this.#seen.delete(name);
-    for (const { id } of tickets) {
-      const name = names.find((each) => ticketOf(each).id === id);
-      if (name === undefined || name === this.#mine) continue;
+    for (const name of this.#seen.keys()) if (!this.#last.has(name)) this.#seen.delete(name);
+    for (const [name, ticket] of this.#last) {
+      if (!tickets.includes(ticket) || name === this.#mine) continue;
       const time = statSync(join(this.#folder, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
       const seen = this.#seen.get(name);
       if (seen?.time !== time) this.#seen.set(name, { time, at: monotonicNow() });
