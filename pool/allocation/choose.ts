@@ -20,22 +20,16 @@ export interface Situation {
   readonly want: Want;
   /** How many sessions one host may have. */
   readonly sessions: number;
-  /** What the programs want that have their turn before this one. */
+  /** The wants of the programs whose turn is before this one's. */
   readonly ahead: readonly Want[];
 }
 
-const ONE: Situation = {
-  want: { hosts: 1, isExclusive: false },
-  sessions: Number.POSITIVE_INFINITY,
-  ahead: [],
-};
-
 /**
  * Which hosts a program gets: those that nobody uses, else new ones, else the ones with the fewest sessions. For a command
- * of the program it gets a new one. The pool has no more slots than hosts that it may have. Nothing is taken that a program
- * needs whose turn is before: so one that needs several hosts gets them.
+ * of the program it gets a new one. The pool has no more slots than hosts that it may have. The program leaves the hosts
+ * that those before it in the line need: so one that needs several hosts gets them.
  */
-export function choose(slots: readonly Slot[], { want, sessions, ahead }: Situation = ONE): Choice {
+export function choose(slots: readonly Slot[], { want, sessions, ahead }: Situation): Choice {
   const phaseIs = (...phases: string[]) =>
     slots.filter(({ allocation }) => phases.includes(allocation.phase));
   const ready = phaseIs('ready')
@@ -72,7 +66,7 @@ interface Left {
   readonly places: number;
 }
 
-/** What is left when the programs whose turn is before have taken what they want. */
+/** The hosts and places that are left when the programs ahead have theirs. */
 function leftBy(ahead: readonly Want[], { unused, free, places }: Left): Left {
   for (const { hosts, isExclusive } of ahead) {
     const joined = isExclusive ? 0 : Math.min(unused, hosts);

@@ -1,6 +1,6 @@
 /** A program that waits for hosts. */
 export interface Ticket {
-  /** Who waits: no two tickets have the same. */
+  /** No two tickets have the same. */
   readonly id: string;
   /** A later ticket has a higher number; two that were taken at the same time may have the same. */
   readonly number: number;
@@ -21,7 +21,7 @@ export interface Want {
  *
  * @param held how many hosts each tenant has.
  */
-export function inTurn(tickets: readonly Ticket[], held: ReadonlyMap<string, number> = new Map()): Ticket[] {
+export function inTurn(tickets: readonly Ticket[], held: ReadonlyMap<string, number>): Ticket[] {
   const counts = new Map(held);
   const byNumber = [...tickets].sort(
     (one, other) => one.number - other.number || (one.id < other.id ? -1 : 1),

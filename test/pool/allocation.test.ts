@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { dutyOf, type Facts, observed, type Terms, UNKNOWN } from '#farlight/pool/allocation/allocation.js';
-import { choose } from '#farlight/pool/allocation/choose.js';
+import { choose, type Slot } from '#farlight/pool/allocation/choose.js';
 import { HostLease } from '#farlight/pool/allocation/host-lease.js';
 import type { JobStatus } from '#farlight/pool/engines/engine.js';
 
@@ -185,22 +185,23 @@ describe('the choice of hosts', () => {
   const two = { hosts: 2, isExclusive: false };
   const own = { hosts: 1, isExclusive: true };
   const without = { sessions: Number.POSITIVE_INFINITY, ahead: [] };
+  const chosen = (slots: readonly Slot[]) => choose(slots, { ...without, want: one });
 
   it('is one that nobody uses, else a new one, else the one with the fewest sessions', () => {
-    expect(choose([slot(1, ready, 1), slot(2, ready, 0)])).toEqual({ do: 'join', slots: [2] });
-    expect(choose([slot(1, ready, 1), slot(2, { term: 0 })])).toEqual({ do: 'claim', slots: [2] });
-    expect(choose([slot(1, ready, 3), slot(2, ready, 2)])).toEqual({ do: 'join', slots: [2] });
-    expect(choose([slot(1, ready, undefined)])).toEqual({
+    expect(chosen([slot(1, ready, 1), slot(2, ready, 0)])).toEqual({ do: 'join', slots: [2] });
+    expect(chosen([slot(1, ready, 1), slot(2, { term: 0 })])).toEqual({ do: 'claim', slots: [2] });
+    expect(chosen([slot(1, ready, 3), slot(2, ready, 2)])).toEqual({ do: 'join', slots: [2] });
+    expect(chosen([slot(1, ready, undefined)])).toEqual({
       do: 'wait',
       why: 'queued: all 1 hosts of the pool are in use',
     });
-    expect(choose([slot(1, { term: 1 })])).toEqual({ do: 'wait', why: 'queued: its job is being submitted' });
+    expect(chosen([slot(1, { term: 1 })])).toEqual({ do: 'wait', why: 'queued: its job is being submitted' });
   });
 
   it('waits for the host that was started for the program, and takes one that is unused before that', () => {
     const coming = slot(1, { term: 1, job: 'j' }, undefined, true);
-    expect(choose([coming, slot(2, ready, 1)])).toMatchObject({ do: 'wait' });
-    expect(choose([coming, slot(2, ready, 0)])).toEqual({ do: 'join', slots: [2] });
+    expect(chosen([coming, slot(2, ready, 1)])).toMatchObject({ do: 'wait' });
+    expect(chosen([coming, slot(2, ready, 0)])).toEqual({ do: 'join', slots: [2] });
   });
 
   it('has several hosts started together, and joins them when all are ready', () => {

@@ -19,12 +19,19 @@ const numbers = (tickets: readonly Ticket[]) => tickets.map(({ number }) => numb
 
 describe('the order of a line', () => {
   it('is that of the tickets where there is one tenant', () => {
-    expect(numbers(inTurn([3, 1, 2].map((number) => ticket(number, 'a'))))).toEqual([1, 2, 3]);
+    expect(
+      numbers(
+        inTurn(
+          [3, 1, 2].map((number) => ticket(number, 'a')),
+          new Map(),
+        ),
+      ),
+    ).toEqual([1, 2, 3]);
   });
 
   it('is by turns of the tenants, and of those that have fewer hosts first', () => {
     const tickets = [ticket(1, 'a'), ticket(2, 'a'), ticket(3, 'a'), ticket(4, 'b'), ticket(5, 'b')];
-    expect(numbers(inTurn(tickets))).toEqual([1, 4, 2, 5, 3]);
+    expect(numbers(inTurn(tickets, new Map()))).toEqual([1, 4, 2, 5, 3]);
     expect(numbers(inTurn(tickets, new Map([['a', 2]])))).toEqual([4, 5, 1, 2, 3]);
   });
 });
@@ -150,7 +157,7 @@ describe('the line of a pool', () => {
     one.take(ONE);
     two.take({ hosts: 3, isExclusive: false });
     const { tickets, mine } = two.look();
-    expect(inTurn(tickets)).toMatchObject([
+    expect(inTurn(tickets, new Map())).toMatchObject([
       { number: 1, tenant: 'a', want: ONE },
       { number: 2, tenant: 'b/ü', want: { hosts: 3, isExclusive: false }, id: mine },
     ]);
