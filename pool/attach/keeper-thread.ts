@@ -43,7 +43,7 @@ export interface KeeperNews {
 /** How many renewals there are in one lease. */
 const IN_A_LEASE = 5;
 
-/** Who renews: this program. */
+/** The name under which this program renews. */
 const holder = randomUUID();
 
 interface Kept {
@@ -54,7 +54,7 @@ interface Kept {
   readonly leaseMs: number;
 }
 
-/** Whom a lease is renewed with. */
+/** A host, or the job of a command, as its lease is renewed. */
 interface Renewer {
   renew(request: RenewRequest): Promise<RenewReply>;
   /** Calls this once when the connection is lost, where there is one. */
@@ -83,7 +83,7 @@ async function carryOut({ host, ...request }: KeeperRequest): Promise<number | u
     found.joins -= 1;
     if (found.joins > 0) return undefined;
     kept.delete(key);
-    // A host that is not told ends a little later, since nobody renews its lease.
+    // The error is dropped: a host that cannot be told ends a little later, since nobody renews its lease.
     if (request.released) await found.client.renew({ challenge: 0, holder, release: true }).catch(() => {});
     found.client.close();
     return undefined;

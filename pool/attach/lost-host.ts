@@ -26,6 +26,7 @@ export function whenEnded(host: HostOfTerm, engine: Engine, ended: (why: string)
     forget();
   };
   const ask = async () => {
+    // An engine that does not answer now is asked again below.
     const why = await endOf(host, engine).catch(() => undefined);
     if (isOver) return;
     if (why !== undefined) {

@@ -115,7 +115,7 @@ export class PoolView {
     await Promise.allSettled(this.#submitting);
     for (const { slot, term } of this.mine) {
       const job = this.#jobOfTerm(slot, term);
-      // If the engine does not answer: its term is fenced, so the next program that looks cancels it.
+      // The error is dropped: the term is fenced, so the next program that looks cancels the job.
       if (job) await this.pool.engine.cancel(job.id).catch(() => {});
       this.disown(slot);
     }
@@ -210,7 +210,7 @@ export class PoolView {
     return { ...base, status, ended, ready: ready && { url: url ?? '', isExclusive } };
   }
 
-  /** What a term's job has printed until now, as far as the engine says. */
+  /** The output of a term's job until now; empty where the engine does not answer. */
   async #output(slot: number, term: number, job: string): Promise<string> {
     const log = this.journal.logOf(slot, term);
     return (await this.pool.engine.logs(job, log).catch((error) => this.#heard(error))) ?? '';

@@ -97,7 +97,7 @@ export interface Engine {
   /** The jobs of this user that are not over, with names that begin so. @throws FarlightError UNREACHABLE (rejects) */
   list(prefix: string): Promise<ListedJob[]>;
   /**
-   * What a job has printed until now; empty where the engine does not know it. `log`: the file of the job's description,
+   * The output of a job until now; empty where the engine does not know it. `log`: the file of the job's description,
    * which some engines write.
    *
    * @throws FarlightError UNREACHABLE (rejects)
@@ -107,7 +107,7 @@ export interface Engine {
   cancel(id: string): Promise<void>;
   /** The same, from a process that is about to end: it has been tried when this returns. */
   cancelNow(id: string): void;
-  /** Deletes what the engine keeps of this user's jobs that are over, with names that begin so. (rejects) */
+  /** Has the engine forget this user's jobs that are over, with names that begin so. (rejects) */
   clear(prefix: string): Promise<void>;
 }
 

@@ -18,7 +18,7 @@ const MOST_BYTES = 8 << 20;
 const VARIABLES =
   /^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|KRB5CCNAME|(SLURM|SBATCH|SQUEUE|SCANCEL|SACCT|MUNGE)_\w+)$/;
 
-/** This process's environment without what may be a secret, since a scheduler keeps and shows the environment of jobs. */
+/** The variables of this process that are no secrets: a scheduler keeps and shows the environment of jobs. */
 export function commandEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => VARIABLES.test(name)));
 }
@@ -26,7 +26,7 @@ export function commandEnvironment(): NodeJS.ProcessEnv {
 /**
  * Runs a command of a scheduler to its end.
  *
- * @param input what it reads from stdin: other users cannot see that, as they see arguments.
+ * @param input its stdin. Other users see its arguments, and not its stdin.
  * @throws FarlightError BAD_OPTION where it is not installed; UNREACHABLE where it does not end (rejects).
  */
 export function runCommand(file: string, args: readonly string[], input = ''): Promise<CommandResult> {

@@ -25,7 +25,7 @@ export interface OffloadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Gets the output as it comes; this process's own stdout and stderr if left out. */
   readonly onOutput?: FollowOptions['onOutput'] | undefined;
-  /** Is told what the command waits for, where that changes. */
+  /** Gets the reason for the wait, each time that it changes. */
   readonly onState?: ((state: string) => void) | undefined;
 }
 

@@ -78,7 +78,7 @@ describe('a command in a pool', () => {
     await printed(running, 'on a node');
     running.child.kill('SIGKILL');
     await expect.poll(jobs, { timeout: 60_000, interval: 500 }).toEqual([]);
-    // What the killed program has left goes with the pool; the files stay.
+    // The folder of a killed program's command goes with the pool; the files stay.
     expect((await pool.farlight('pool', 'describe', pool.file)).stdout).toMatch(
       /^commands run in \/.*\/shared\/test, which gets 1 source$/m,
     );

@@ -24,7 +24,7 @@ export const OWNER = 'farlight/owner';
 const JOB = 'farlight/job';
 const TERM = 'farlight/term';
 const POD = 'farlight/pod';
-/** How far the job has come that a ticket is for. */
+/** The stage of a ticket's job. */
 const STAGE = 'farlight/stage';
 
 /** The container in each Pod. */

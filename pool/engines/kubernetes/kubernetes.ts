@@ -30,7 +30,7 @@ import {
   ticketOf,
 } from './kubernetes-text.js';
 
-/** What tells this program's names from those of others. Tests give fixed ones. */
+/** The parts of names that keep users and jobs apart. Tests give fixed ones. */
 export interface Identity {
   /** Whose jobs these are: letters and digits. */
   readonly owner: string;
@@ -39,7 +39,7 @@ export interface Identity {
 }
 
 const MOST_LOG_BYTES = 8 << 20;
-/** How long what should end within seconds may stand as it is, in milliseconds, before it counts as lost. */
+/** A Pod that takes longer to be created, or to be deleted, counts as lost, in milliseconds. */
 const LOST_MS = 60_000;
 /** How many ended Pods of a name are left for a person who looks for a mistake. */
 const KEPT = 3;
@@ -60,7 +60,7 @@ export class KubernetesEngine implements Engine {
   readonly #settings: KubernetesSettings;
   readonly #identity: Identity;
   #connected: Promise<Cluster> | undefined;
-  /** Since when this program has seen things as they are: what they are, and the time. */
+  /** The state of each Pod that this program waits for, and since when it has seen that. */
   readonly #seen = new Map<string, { readonly state: string; readonly since: number }>();
 
   constructor(settings: KubernetesSettings = {}, identity: Identity = ownIdentity) {

@@ -5,7 +5,7 @@ import { createServer, request } from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
 import { gunzipSync, gzipSync } from 'node:zlib';
 
-/** `upstream`: the server whose answers are recorded. `names`: what another run calls otherwise, and how the file does. */
+/** `upstream`: the server whose answers are recorded. `names`: pairs of a name of this run and the file's name for it. */
 const { file, upstream, names } = workerData;
 const neutral = (text) => names.reduce((all, [here, there]) => all.replaceAll(here, there), text);
 const own = (text) => names.reduce((all, [here, there]) => all.replaceAll(there, here), text);

@@ -54,7 +54,7 @@ export class DockerSite {
     return this.#image;
   }
 
-  /** What a container of that image needs to run programs of this machine. */
+  /** The mounts by which a container of that image runs programs of this machine. */
   get mounts(): string[] {
     return ['/usr'];
   }

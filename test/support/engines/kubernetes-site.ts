@@ -27,13 +27,13 @@ export class KubernetesSite {
     this.#thread = thread;
   }
 
-  /** What a job needs there. The paths are folders of the nodes that its containers see. */
+  /** The image and the mounts of a job. Mounts are folders of the nodes. */
   readonly job = {
     image: IMAGE,
     mounts: how === 'live' ? (process.env.FARLIGHT_KUBERNETES_MOUNTS?.split(',') ?? []) : ['/usr'],
   };
 
-  /** `folder`: what the conversation calls otherwise, and where a kubeconfig is written. */
+  /** `folder` gets a kubeconfig. The conversation has another name for it. */
   static async start(folder: string): Promise<KubernetesSite> {
     if (how === 'live') return new KubernetesSite();
     const upstream = how === 'record' ? process.env.FARLIGHT_KUBERNETES_PROXY : undefined;

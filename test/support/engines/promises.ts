@@ -26,7 +26,7 @@ export function anyJob(script: string, changes: Partial<JobDescription> = {}): J
 
 /** How the engine under test differs from the others. */
 interface Differences {
-  /** What each job needs there. */
+  /** Changes to each job, such as its image. */
   readonly changes?: () => Partial<JobDescription>;
   /** Whether jobs write their logs to the files that their descriptions name. */
   readonly writesLogs?: boolean;

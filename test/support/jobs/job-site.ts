@@ -60,7 +60,7 @@ export class JobSite {
     return { record, report, log: this.log(record) };
   }
 
-  /** What a job's tasks have printed, all attempts together. */
+  /** The output of a job's tasks, all attempts together. */
   log({ folder }: JobRecord): string {
     const logs = readdirSync(folder).filter((name) => name.endsWith('.log') && !name.startsWith('watcher'));
     return logs.map((name) => readFileSync(join(folder, name), 'utf8')).join('');

@@ -6,7 +6,7 @@ import type { PoolFolder, PoolProgram } from './pool-folder.js';
 const ANSWER_MS = 120_000;
 const LOOK_MS = 100;
 
-/** What became of the requests of programs that a pool serves while its parts fail. */
+/** The answers that programs got of a pool while its parts failed. */
 export class Counts {
   /** Requests that were computed, and those that failed with a reason, by that reason without its names and numbers. */
   computed = 0;
@@ -44,6 +44,7 @@ export class Load {
     this.#pool = pool;
     for (let count = 0; count < programs; count += 1) this.#start();
     this.#watching = this.#watch();
+    // `end` gets its error.
     this.#watching.catch(() => {});
   }
 
@@ -71,7 +72,7 @@ export class Load {
   #start(): void {
     const program = this.#pool.program();
     const done: Promise<void> = this.#use(program).finally(() => this.#running.delete(done));
-    // Whoever ends the load is told.
+    // `end` gets its error.
     done.catch(() => {});
     this.#running.set(done, program);
   }

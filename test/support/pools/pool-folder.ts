@@ -125,6 +125,7 @@ export class PoolProgram {
 
   constructor(child: ChildProcessWithoutNullStreams) {
     this.child = child;
+    // A program that was killed reads no more. `next` says how it ended.
     child.stdin.on('error', () => {});
     this.#running = outputOf(child);
   }
